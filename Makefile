@@ -1,0 +1,36 @@
+# Every target sets up what it needs; `make help` lists them.
+SHELL := /bin/bash
+VENV ?= .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+HOST_TOOLS := $(VENV)/.host-tools
+
+.PHONY: help test demo bench lint format schema clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml
+	packaging/prerequisites python
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install -q --disable-pip-version-check -e '.[chat,dev]'
+	touch $@
+
+$(HOST_TOOLS): packaging/prerequisites $(STAMP)
+	packaging/prerequisites test
+	touch $@
+
+test: $(HOST_TOOLS) ## run every test this machine can run
+	$(PY) -m pytest
+
+lint: $(STAMP) ## style, formatting and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(STAMP) ## rewrite the code in the project's format
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+clean: ## remove what the targets built
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info

@@ -1,0 +1,1 @@
+"""The agent (the reconciler): select a revision, observe, plan, perform, publish, alert."""

@@ -1,0 +1,1 @@
+"""The command line. Every heavy import is lazy: a command pays for what it uses."""

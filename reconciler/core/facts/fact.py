@@ -1,0 +1,193 @@
+"""The facts of a controller's network.
+
+A fact has a *key* (what it is about) and a value (the rest of its fields). Two facts with one key are two answers
+to one question; a set of facts therefore never holds both. In desired facts `link` fields name resources; binding
+replaces them by kernel names, and observed facts always hold kernel names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+Key: TypeAlias = tuple[str, ...]
+
+
+class LinkKind(StrEnum):
+    """What a link is. PHYSICAL is whatever hagit is handed and never makes: a NIC, or a veth in a namespace."""
+
+    PHYSICAL = "physical"
+    BOND = "bond"
+    VLAN = "vlan"
+    BRIDGE = "bridge"
+
+
+class BondMode(StrEnum):
+    """Bonding modes by the names that ip-link(8) uses."""
+
+    BALANCE_RR = "balance-rr"
+    ACTIVE_BACKUP = "active-backup"
+    BALANCE_XOR = "balance-xor"
+    BROADCAST = "broadcast"
+    LACP = "802.3ad"
+    BALANCE_TLB = "balance-tlb"
+    BALANCE_ALB = "balance-alb"
+
+
+class LacpRate(StrEnum):
+    """How often an 802.3ad bond asks its partner for LACPDUs."""
+
+    SLOW = "slow"
+    FAST = "fast"
+
+
+class HashPolicy(StrEnum):
+    """How a bond spreads flows over its members (xmit_hash_policy)."""
+
+    LAYER2 = "layer2"
+    LAYER34 = "layer3+4"
+    LAYER23 = "layer2+3"
+    ENCAP23 = "encap2+3"
+    ENCAP34 = "encap3+4"
+
+
+@dataclass(frozen=True, slots=True)
+class BondOptions:
+    """What makes one bond different from another. `lacp_rate` is None unless the mode is 802.3ad."""
+
+    mode: BondMode
+    miimon_ms: int
+    hash_policy: HashPolicy = HashPolicy.LAYER2
+    lacp_rate: LacpRate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link exists and is of this make.
+
+    `parent` and `vlan_id` belong to a VLAN, `bond` to a bond, `stp` to a bridge; None elsewhere.
+    """
+
+    name: str
+    kind: LinkKind
+    parent: str | None = None
+    vlan_id: int | None = None
+    bond: BondOptions | None = None
+    stp: bool | None = None
+
+    @property
+    def key(self) -> Key:
+        """The question this fact answers."""
+        return ("link", self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """`link` is a member of the bond or bridge `master`."""
+
+    link: str
+    master: str
+
+    @property
+    def key(self) -> Key:
+        """The question this fact answers."""
+        return ("port", self.link)
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """The administrative state of a link (IFF_UP), not its carrier."""
+
+    link: str
+    up: bool
+
+    @property
+    def key(self) -> Key:
+        """The question this fact answers."""
+        return ("power", self.link)
+
+
+@dataclass(frozen=True, slots=True)
+class Mtu:
+    """The MTU of a link in bytes."""
+
+    link: str
+    size: int
+
+    @property
+    def key(self) -> Key:
+        """The question this fact answers."""
+        return ("mtu", self.link)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The alias of a link, as `ip link` shows it.
+
+    Ours read `hagit NAME [CriticalGroupN] [Interlink]`, which both marks the link for people and stamps it as ours.
+    """
+
+    link: str
+    text: str
+
+    @property
+    def key(self) -> Key:
+        """The question this fact answers."""
+        return ("mark", self.link)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A static address with its prefix, `10.0.0.11/24` or `fd00::11/64`, in the form `ipaddress` prints."""
+
+    link: str
+    address: str
+
+    @property
+    def key(self) -> Key:
+        """The question this fact answers."""
+        return ("address", self.link, self.address)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A unicast route of the main table. `gateway` or `link` or both; `destination` in CIDR form, never "default"."""
+
+    destination: str
+    gateway: str | None
+    link: str | None
+    metric: int
+
+    @property
+    def key(self) -> Key:
+        """The question this fact answers."""
+        return ("route", self.destination, str(self.metric))
+
+
+@dataclass(frozen=True, slots=True)
+class Hostname:
+    """The name of this controller, in the kernel and in /etc/hostname."""
+
+    name: str
+
+    @property
+    def key(self) -> Key:
+        """The question this fact answers."""
+        return ("hostname",)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """Name servers and search domains of resolv.conf(5), in their order."""
+
+    nameservers: tuple[str, ...]
+    search: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> Key:
+        """The question this fact answers."""
+        return ("resolver",)
+
+
+Fact: TypeAlias = Link | Port | Power | Mtu | Mark | Address | Route | Hostname | Resolver

@@ -1,0 +1,144 @@
+"""The plan and its parts: plain values, printed, saved, compared and performed, and never changed.
+
+A plan leaves no choice to whoever performs it, and nothing happens without a reason: every action says which
+difference it removes, every held action names its gate, and an empty plan is a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+from reconciler.core.facts.fact import Fact, Key
+from reconciler.core.facts.state import NO_FACTS, Facts, Origin
+
+
+class Stage(IntEnum):
+    """The place of an action. Creating and changing run upwards; removing runs downwards and comes first."""
+
+    HOSTNAME = 0
+    RESOLVER = 1
+    LINK = 2
+    PORT = 3
+    MTU = 4
+    MARK = 5
+    POWER = 6
+    ADDRESS = 7
+    ROUTE = 8
+
+
+class Verb(StrEnum):
+    """What an action does with its fact."""
+
+    CREATE = "create"
+    CHANGE = "change"
+    REMOVE = "remove"
+
+
+class Impact(IntEnum):
+    """What clients notice, from nothing to danger for data."""
+
+    NONE = 0
+    BLIP = 1
+    TRAFFIC = 2
+    DATA = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """Who asks for a change. `signer` is the principal whose signature was verified, empty when there is none."""
+
+    commit: str
+    author: str
+    signer: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One change of one fact. CREATE has no `before`, REMOVE has no `after`.
+
+    `consequences` are facts that vanish by themselves when this is done (the addresses of a removed link).
+    `resource` is `Interface/storage0`, or empty when nothing desired stands behind a removal any more.
+    """
+
+    stage: Stage
+    verb: Verb
+    before: Fact | None
+    after: Fact | None
+    reason: str
+    impact: Impact
+    resource: str = ""
+    origin: Origin | None = None
+    blame: Blame | None = None
+    consequences: tuple[Fact, ...] = ()
+
+    @property
+    def key(self) -> Key:
+        """The key of the fact that changes."""
+        fact = self.after if self.after is not None else self.before
+        assert fact is not None
+        return fact.key
+
+
+class Gate(StrEnum):
+    """The checks that can hold an action."""
+
+    UNKNOWN = "unknown"
+    FOREIGN = "foreign"
+    MTU_LIMIT = "mtu-limit"
+    IGNORED = "ignored"
+    VIRTUAL = "virtual"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A difference that will not be acted on, the gate that says so, and the way out."""
+
+    key: Key
+    gate: Gate
+    why: str
+    remedy: str
+    origin: Origin | None = None
+    resource: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Something on a managed link that hagit did not make: shown, left alone."""
+
+    fact: Fact
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What a plan was made from: the revision (`main@3f2c1ab…`, full commit id) and a digest of the relevant facts."""
+
+    controller: str
+    revision: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be done on one controller, in this order.
+
+    `before` and `after` hold the facts of every key that the desired state manages or an action touches, as observed
+    and as predicted. `warnings` are sentences about other network managers and the like.
+    """
+
+    base: Base
+    actions: tuple[Action, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    foreign: tuple[Foreign, ...] = ()
+    warnings: tuple[str, ...] = ()
+    before: Facts = NO_FACTS
+    after: Facts = NO_FACTS
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def impact(self) -> Impact:
+        """The worst that any action does."""
+        return max((action.impact for action in self.actions), default=Impact.NONE)

@@ -1,0 +1,1 @@
+"""The language: what a person writes in YAML, checked and compiled into facts. Does not know the live system."""

@@ -1,0 +1,1 @@
+"""The demonstration: a pair in network namespaces of one machine."""

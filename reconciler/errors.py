@@ -1,0 +1,133 @@
+"""The one tree of exceptions: each means "cannot continue here" and says what, where and what to do.
+
+    HagitError
+    ├── UsageError             the command line or a file named on it does not make sense        exit 2
+    ├── NodeFileError          the node-local file is missing, damaged or contradicts itself      exit 2
+    ├── ConfigurationError     the desired state has defects; carries every complaint at once     exit 2
+    ├── SourceError            the git source cannot be followed
+    │   ├── RemoteUnreachable  no remote answered within its limits (work goes on offline)
+    │   ├── HostKeyRefused     the SSH host key is not known, or is not the one that is known
+    │   ├── HistoryRefused     the branch was rewound or replaced
+    │   ├── SignatureRefused   a commit is unsigned, or signed by nobody who is trusted
+    │   └── UnsupportedSource  empty, SHA-256, symlinks, submodules, too large
+    ├── ObservationError       the live state cannot be read at all
+    ├── BindingError           the desired interfaces do not fit the NICs of this controller
+    ├── StalePlanError         what a saved plan was made from has moved
+    ├── SurpriseError          the world did not become what the plan predicted
+    ├── PerformError           the kernel or the system refused an action
+    └── StateError             hagit's own state directory: disk full, no permission, locked
+
+Expected outcomes are values, never exceptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class HagitError(Exception):
+    """Base of all. `what` happened, `where` (file:line:column, link, remote), what to do (`remedy`)."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        remedy = f"\n  {self.remedy}" if self.remedy else ""
+        return f"{place}{self.what}{remedy}"
+
+
+class UsageError(HagitError):
+    """The command line, or a file named on it, does not make sense."""
+
+    exit_code = 2
+
+
+class NodeFileError(HagitError):
+    """The node-local file is missing, damaged or contradicts itself."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Complaint:
+    """One defect in a desired state. `line` and `column` count from 1; 0 means the whole file."""
+
+    file: str
+    line: int
+    column: int
+    what: str
+    remedy: str = ""
+    code: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{place}: {self.what}" + (f"\n  {self.remedy}" if self.remedy else "")
+
+
+class ConfigurationError(HagitError):
+    """The desired state has defects; carries every complaint at once, in the order of the files."""
+
+    exit_code = 2
+
+    def __init__(self, complaints: Sequence[Complaint]) -> None:
+        self.complaints = tuple(sorted(complaints))
+        count = len(self.complaints)
+        super().__init__(f"{count} defect{'s' if count != 1 else ''} in the desired state")
+
+    def __str__(self) -> str:
+        return "\n".join(str(complaint) for complaint in self.complaints) + f"\n{self.what}"
+
+
+class SourceError(HagitError):
+    """The git source cannot be followed."""
+
+
+class RemoteUnreachable(SourceError):
+    """No remote answered within its limits; work goes on with what is here."""
+
+
+class HostKeyRefused(SourceError):
+    """The SSH host key is not known, or is not the one that is known."""
+
+
+class HistoryRefused(SourceError):
+    """The branch was rewound or replaced."""
+
+
+class SignatureRefused(SourceError):
+    """A commit is unsigned, or signed by nobody who is trusted."""
+
+
+class UnsupportedSource(SourceError):
+    """The repository is empty, SHA-256, too large, or holds symlinks or submodules."""
+
+
+class ObservationError(HagitError):
+    """The live state cannot be read at all."""
+
+
+class BindingError(HagitError):
+    """The desired interfaces do not fit the NICs of this controller."""
+
+
+class StalePlanError(HagitError):
+    """What a saved plan was made from has moved."""
+
+
+class SurpriseError(HagitError):
+    """The world did not become what the plan predicted."""
+
+
+class PerformError(HagitError):
+    """The kernel or the system refused an action."""
+
+
+class StateError(HagitError):
+    """hagit's own state: disk full, no permission, locked by another."""

@@ -1,0 +1,1 @@
+"""Adapters: one module per outside thing, reading and writing together. The only ring that touches the world."""
