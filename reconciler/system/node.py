@@ -1,0 +1,199 @@
+"""The node-local file: which controller this is, where its state lives, whom it trusts, where to look first.
+
+TOML, outside the repository, because nothing in a repository may decide who is trusted. One file for each controller,
+so that several can run on one machine. See `hagit explain node`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler.errors import NodeFileError
+
+DEFAULT_PATH: Final = Path("/etc/hagit/node.toml")
+ENVIRONMENT: Final = "HAGIT_NODE"
+FILE_BYTES_MAX: Final = 256 << 10
+UNSIGNED: Final = ("refuse", "warn", "accept")
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whom this controller believes. `unsigned` is the least strict policy it accepts, whatever the repository says."""
+
+    allowed_signers: Path | None = None
+    keyring: Path | None = None
+    unsigned: str = "accept"
+
+
+@dataclass(frozen=True, slots=True)
+class FirstSource:
+    """Where the first revision comes from; a Source resource in the repository takes over from then on."""
+
+    remotes: tuple[str, ...] = ()
+    branch: str = "main"
+    known_hosts: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """The agent's HTTP address for metrics and hooks. Port 0 takes any free one and is published in the status."""
+
+    address: str = "127.0.0.1"
+    port: int = 9477
+    hook_secret: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One controller as its own machine knows it. Paths are absolute."""
+
+    path: Path
+    controller: str
+    state: Path = Path("/var/lib/hagit")
+    source: FirstSource = field(default_factory=FirstSource)
+    trust: Trust = field(default_factory=Trust)
+    listen: Listen | None = field(default_factory=Listen)
+    hostname_file: Path = Path("/etc/hostname")
+    resolver_file: Path = Path("/etc/resolv.conf")
+    serial_file: Path = Path("/sys/class/dmi/id/product_serial")
+
+
+def find_node_file(named: Path | None) -> Path:
+    """The node file: `--node`, else HAGIT_NODE, else /etc/hagit/node.toml."""
+    return named or Path(os.environ.get(ENVIRONMENT) or DEFAULT_PATH)
+
+
+def load_node(path: Path) -> Node:
+    """Read and check a node file. Raises NodeFileError with every unknown key named."""
+    remedy = f"make one with `hagit init`, or name another with --node or {ENVIRONMENT}"
+    try:
+        with path.open("rb") as file:
+            content = file.read(FILE_BYTES_MAX + 1)
+    except FileNotFoundError:
+        raise NodeFileError("there is no node file here", where=str(path), remedy=remedy) from None
+    except OSError as error:
+        raise NodeFileError(f"cannot be read: {error.strerror}", where=str(path), remedy=remedy) from error
+    if len(content) > FILE_BYTES_MAX:
+        raise NodeFileError(f"larger than {FILE_BYTES_MAX} bytes", where=str(path), remedy=remedy)
+    try:
+        document = tomllib.loads(content.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise NodeFileError(f"not TOML: {error}", where=str(path), remedy="see `hagit explain node`") from error
+    return _Reader(path, document).node()
+
+
+class _Reader:
+    """Takes the keys out of the document one by one; what is left over at the end is unknown."""
+
+    def __init__(self, path: Path, document: dict[str, Any]) -> None:
+        self._path = path
+        self._document = document
+
+    def node(self) -> Node:
+        top = self._document
+        controller = self._take(top, "controller", str, None, _one_of(("a", "b")))
+        if controller is None:
+            raise self._error("controller", 'is missing; write controller = "a" or "b"')
+        source, trust, files = self._table("source"), self._table("trust"), self._table("files")
+        node = Node(
+            path=self._path,
+            controller=controller,
+            state=self._file(top, "state") or Path("/var/lib/hagit"),
+            source=self._source(source),
+            trust=self._trust(trust),
+            listen=self._listen(),
+            hostname_file=self._file(files, "hostname") or Path("/etc/hostname"),
+            resolver_file=self._file(files, "resolver") or Path("/etc/resolv.conf"),
+            serial_file=self._file(files, "serial") or Path("/sys/class/dmi/id/product_serial"),
+        )
+        for prefix, table in (("", top), ("source.", source), ("trust.", trust), ("files.", files)):
+            for key in table:
+                raise self._error(f"{prefix}{key}", "is not known here; see `hagit explain node`")
+        return node
+
+    def _source(self, table: dict[str, Any]) -> FirstSource:
+        remotes = self._take(table, "remotes", list, [], lambda value: all(isinstance(item, str) for item in value))
+        return FirstSource(
+            remotes=tuple(remotes or ()),
+            branch=self._take(table, "branch", str, "main") or "main",
+            known_hosts=self._file(table, "known_hosts"),
+            key=self._file(table, "key"),
+        )
+
+    def _trust(self, table: dict[str, Any]) -> Trust:
+        signers, keyring = self._file(table, "allowed_signers"), self._file(table, "keyring")
+        default = "refuse" if signers or keyring else "accept"
+        unsigned = self._take(table, "unsigned", str, default, _one_of(UNSIGNED)) or default
+        if unsigned == "refuse" and not (signers or keyring):
+            raise self._error("trust.unsigned", "is `refuse`, but no allowed_signers and no keyring is named")
+        return Trust(signers, keyring, unsigned)
+
+    def _listen(self) -> Listen | None:
+        if self._document.get("listen") is False:
+            del self._document["listen"]
+            return None
+        table = self._table("listen")
+        listen = Listen(
+            address=self._take(table, "address", str, "127.0.0.1") or "127.0.0.1",
+            port=int(self._take(table, "port", int, 9477, lambda port: 0 <= port <= 65535) or 0),
+            hook_secret=self._file(table, "hook_secret"),
+        )
+        for key in table:
+            raise self._error(f"listen.{key}", "is not known here; see `hagit explain node`")
+        return listen
+
+    def _table(self, name: str) -> dict[str, Any]:
+        table = self._document.pop(name, {})
+        if not isinstance(table, dict):
+            raise self._error(name, f"must be a table: write [{name}]")
+        return table
+
+    def _file(self, table: dict[str, Any], key: str) -> Path | None:
+        value = self._take(table, key, str, None)
+        # Relative to the node file, so that a folder with everything in it can be moved.
+        return None if value is None else (self._path.parent / value).absolute()
+
+    def _take(
+        self, table: dict[str, Any], key: str, kind: type, default: Any, check: Callable[[Any], bool] | None = None
+    ) -> Any:
+        if key not in table:
+            return default
+        value = table.pop(key)
+        if not isinstance(value, kind) or (check and not check(value)):
+            raise self._error(key, f"has a value that does not fit: {value!r}")
+        return value
+
+    def _error(self, key: str, what: str) -> NodeFileError:
+        return NodeFileError(f"`{key}` {what}", where=str(self._path))
+
+
+def _one_of(words: tuple[str, ...]) -> Callable[[Any], bool]:
+    return lambda value: value in words
+
+
+def render_node(values: Mapping[str, object]) -> str:
+    """A node file for `hagit init`: top-level values first, then tables, commented."""
+    lines = ["# Which controller this is, where its state lives and whom it trusts. See `hagit explain node`."]
+    lines += [f"{key} = {_toml(value)}" for key, value in values.items() if not isinstance(value, Mapping)]
+    for name, table in values.items():
+        if isinstance(table, Mapping):
+            lines += ["", f"[{name}]"]
+            lines += [f"{key} = {_toml(value)}" for key, value in table.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
+    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
