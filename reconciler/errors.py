@@ -1,9 +1,9 @@
 """The one tree of exceptions: each means "cannot continue here" and says what, where and what to do.
 
     HagitError
-    ├── UsageError             the command line or a file named on it does not make sense        exit 2
-    ├── NodeFileError          the node-local file is missing, damaged or contradicts itself      exit 2
-    ├── ConfigurationError     the desired state has defects; carries every complaint at once     exit 2
+    ├── UsageError             the command line or a file named on it does not make sense
+    ├── NodeFileError          the node-local file is missing, damaged or contradicts itself
+    ├── ConfigurationError     the desired state has defects; carries every complaint at once
     ├── SourceError            the git source cannot be followed
     │   ├── RemoteUnreachable  no remote answered within its limits (work goes on offline)
     │   ├── HostKeyRefused     the SSH host key is not known, or is not the one that is known
@@ -29,8 +29,6 @@ from dataclasses import dataclass
 class HagitError(Exception):
     """Base of all. `what` happened, `where` (file:line:column, link, remote), what to do (`remedy`)."""
 
-    exit_code = 1
-
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
         self.what = what
         self.where = where
@@ -46,13 +44,9 @@ class HagitError(Exception):
 class UsageError(HagitError):
     """The command line, or a file named on it, does not make sense."""
 
-    exit_code = 2
-
 
 class NodeFileError(HagitError):
     """The node-local file is missing, damaged or contradicts itself."""
-
-    exit_code = 2
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -73,8 +67,6 @@ class Complaint:
 
 class ConfigurationError(HagitError):
     """The desired state has defects; carries every complaint at once, in the order of the files."""
-
-    exit_code = 2
 
     def __init__(self, complaints: Sequence[Complaint]) -> None:
         self.complaints = tuple(sorted(complaints))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
-from reconciler.core.facts.fact import Fact
+from reconciler.core.facts.fact import Fact, Key
 from reconciler.core.facts.state import Observed
 
 
@@ -23,5 +24,12 @@ class Network(Protocol):
 
         Whatever is created is stamped as the agent's (`ownership`). Doing what is done already is no error.
         Raises PerformError with the kernel's reason as a sentence.
+        """
+        ...
+
+    def observe_keys(self, keys: Collection[Key]) -> Mapping[Key, Fact | None]:
+        """A narrow look at a few keys, in time that does not grow with the number of links; None means absent.
+
+        Raises ObservationError when one of them cannot be read.
         """
         ...

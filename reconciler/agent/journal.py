@@ -1,0 +1,102 @@
+"""The write-ahead journal of an apply: what will be done, then each action before and after it is done.
+
+The plan is written and synced before the first action, so that even after a power cut it is known what was intended.
+The lines of single actions are written but not synced: they matter after the death of this process (then the kernel
+holds them safely), and after a power cut the network state they speak of is gone anyway.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from reconciler.core.facts.codec import fact_document, fact_from_document
+from reconciler.core.facts.fact import Fact
+from reconciler.core.planning.plan import Plan
+from reconciler.system.files import read_lines, state_error
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """An apply that did not end: `started` actions of `total` were begun, `done` of them finished.
+
+    `made` holds the facts whose actions were begun, in order, `intended` those of the whole plan.
+    """
+
+    revision: str
+    started: int
+    done: int
+    total: int
+    made: tuple[Fact, ...]
+    intended: tuple[Fact, ...]
+
+
+class Journal:
+    """Writes the journal of one apply. Raises StateError before anything is done when there is no room for it."""
+
+    def __init__(self, path: Path, plan: Plan) -> None:
+        self._path = path
+        self._plan = plan
+        self._handle = -1
+
+    def __enter__(self) -> Journal:
+        try:
+            self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            after = [fact_document(action.after) if action.after else None for action in self._plan.actions]
+            self._write({"begin": self._plan.base.revision, "after": after})
+            os.fsync(self._handle)
+        except OSError as error:
+            raise state_error(self._path, error, "write the journal") from error
+        return self
+
+    def started(self, index: int) -> None:
+        """Action `index` is about to be done. Raises StateError, and then it must not be done."""
+        self._mark(b'{"s":%d}\n' % index)
+
+    def done(self, index: int) -> None:
+        """Action `index` has been done and looked at."""
+        self._mark(b'{"d":%d}\n' % index)
+
+    def ended(self, outcome: str) -> None:
+        """The apply has ended, whichever way."""
+        try:
+            self._write({"end": outcome})
+        except OSError as error:
+            raise state_error(self._path, error, "write the journal") from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._handle)
+
+    def _mark(self, line: bytes) -> None:
+        try:
+            if os.write(self._handle, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise state_error(self._path, error, "write the journal") from error
+
+    def _write(self, document: Mapping[str, Any]) -> None:
+        content = json.dumps(document, separators=(",", ":")).encode() + b"\n"
+        written = 0
+        while written < len(content):
+            written += os.write(self._handle, content[written:])
+
+
+def interrupted(path: Path) -> Interrupted | None:
+    """The apply that was cut off, if the last one was."""
+    lines = read_lines(path)
+    if not lines or "begin" not in lines[0] or any("end" in line for line in lines[1:]):
+        return None
+    started = sum(1 for line in lines if "s" in line)
+    done = sum(1 for line in lines if "d" in line)
+    after = [fact_from_document(document) if document else None for document in lines[0]["after"]]
+    made = tuple(fact for fact in after[:started] if fact is not None)
+    intended = tuple(fact for fact in after if fact is not None)
+    return Interrupted(lines[0]["begin"], started, done, len(after), made, intended)

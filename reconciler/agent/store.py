@@ -1,0 +1,210 @@
+"""The agent's state directory: what was accepted, what was applied, what is blocked, and the record of it all.
+
+    mirror.git/        the bare mirror of the source
+    source.json        accepted and good revisions, what is blocked after a rollback
+    applied.json       the revision that was applied last, and the boot it was applied in
+    compiled/          compiled desired states by commit, so that a command need not parse YAML again
+    journal.jsonl      the write-ahead journal of the apply that runs, or was cut off
+    history.jsonl      every revision that was applied, rolled back or refused
+    decisions.jsonl    the structured journal of everything the agent decided
+    ledger.json        drift that is suspected or firing
+    outbox/            alerts that are not delivered yet
+    status.json        the published status document
+    lock               held by whoever applies
+
+Everything is small, bounded, and replaced whole or appended by lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler.core.status.revision import Revision, revision_document, revision_from_document
+from reconciler.system.clock import wall_s
+from reconciler.system.files import (
+    Lock,
+    append_line,
+    keep_last_lines,
+    make_directory,
+    read_bytes,
+    read_json,
+    read_lines,
+    write_json,
+)
+
+HISTORY_LINES_MAX: Final = 1_000
+DECISION_LINES_MAX: Final = 20_000
+COMPILED_FILES_MAX: Final = 16
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+NET_NAMESPACE: Final = Path("/proc/self/ns/net")
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A commit that was rolled back: it is not applied again until another one comes."""
+
+    commit: str
+    why: str
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """How far the source was followed.
+
+    `head` is the newest verified commit, `good` the newest one whose YAML could be used, `pinned` what a rollback
+    went back to. `policy` is the JSON form of the Source resource of the good revision: it judges the next range.
+    """
+
+    head: str = ""
+    good: Revision | None = None
+    pinned: Revision | None = None
+    blocked: Blocked | None = None
+    policy: Mapping[str, Any] | None = None
+    trust: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The revision that was applied last. A reboot, or another network namespace, makes it unapplied."""
+
+    revision: Revision
+    at_s: float
+    boot: str
+    complete: bool
+
+    def holds_now(self) -> bool:
+        """False after a reboot: the kernel has forgotten everything."""
+        return self.boot == boot_identity()
+
+
+def boot_identity() -> str:
+    """Which boot, and which network namespace, this process lives in (random(4), namespaces(7))."""
+    boot = (read_bytes(BOOT_ID, 64) or b"").decode().strip()
+    return f"{boot}/{NET_NAMESPACE.readlink()}"
+
+
+class Store:
+    """One controller's state directory. Raises StateError when it cannot be made, read or written."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        make_directory(root)
+
+    @property
+    def mirror(self) -> Path:
+        """The bare mirror of the source."""
+        return self.root / "mirror.git"
+
+    @property
+    def journal(self) -> Path:
+        """The write-ahead journal."""
+        return self.root / "journal.jsonl"
+
+    @property
+    def outbox(self) -> Path:
+        """Alerts that are not delivered yet."""
+        return self.root / "outbox"
+
+    @property
+    def verified(self) -> Path:
+        """Signatures that were found good, by commit and trust files."""
+        return self.root / "verified.json"
+
+    def lock(self, purpose: str, *, wait_s: float = 0.0) -> Lock:
+        """The lock of whoever applies."""
+        return Lock(self.root / "lock", purpose, wait_s=wait_s)
+
+    def source_lock(self, *, wait_s: float) -> Lock:
+        """The lock of whoever fetches and accepts revisions."""
+        return Lock(self.root / "source.lock", "fetch", wait_s=wait_s)
+
+    def accepted(self) -> Accepted:
+        """How far the source was followed; empty before the first revision."""
+        document = read_json(self.root / "source.json") or {}
+        return Accepted(
+            head=document.get("head", ""),
+            good=_revision(document.get("good")),
+            pinned=_revision(document.get("pinned")),
+            blocked=Blocked(**document["blocked"]) if document.get("blocked") else None,
+            policy=document.get("policy"),
+            trust=document.get("trust", ""),
+        )
+
+    def accept(self, accepted: Accepted) -> None:
+        """Record how far the source was followed; survives a power cut, since it guards against rewinding."""
+        if accepted != self.accepted():
+            write_json(self.root / "source.json", asdict(accepted))
+
+    def applied(self) -> Applied | None:
+        """The revision applied last, None before the first."""
+        document = read_json(self.root / "applied.json")
+        if not document:
+            return None
+        return Applied(
+            revision_from_document(document["revision"]), document["at_s"], document["boot"], document["complete"]
+        )
+
+    def record_applied(self, revision: Revision, *, complete: bool, what: str, counts: Mapping[str, int]) -> None:
+        """Record that a revision is in force, and add it to the history."""
+        applied = Applied(revision, wall_s(), boot_identity(), complete)
+        write_json(self.root / "applied.json", asdict(applied))
+        self.record_history(what, revision, counts=dict(counts), complete=complete)
+
+    def record_history(self, what: str, revision: Revision, **details: object) -> None:
+        """One line of `hagit history`."""
+        path = self.root / "history.jsonl"
+        keep_last_lines(path, HISTORY_LINES_MAX)
+        entry = {"at_s": wall_s(), "what": what, "revision": revision_document(revision), **details}
+        append_line(path, entry, sync=True)
+
+    def history(self) -> list[dict[str, Any]]:
+        """Every line of the history, oldest first."""
+        return read_lines(self.root / "history.jsonl")
+
+    def decide(self, decision: str, **details: object) -> None:
+        """One line of the structured journal: what was decided and from what."""
+        append_line(self.root / "decisions.jsonl", {"at_s": round(wall_s(), 6), "decision": decision, **details})
+
+    def tidy(self) -> None:
+        """Drop what is older than the limits allow."""
+        keep_last_lines(self.root / "decisions.jsonl", DECISION_LINES_MAX)
+        compiled = sorted(self._compiled_files(), key=lambda path: path.stat().st_mtime)
+        for path in compiled[:-COMPILED_FILES_MAX]:
+            path.unlink(missing_ok=True)
+
+    def compiled(self, commit: str, version: str) -> Any | None:
+        """The compiled form of a commit, None when it was not kept or another hagit made it."""
+        document = read_json(self.root / "compiled" / f"{commit}.json")
+        return document["content"] if document and document.get("version") == version else None
+
+    def keep_compiled(self, commit: str, version: str, content: object) -> None:
+        """Keep the compiled form of a commit. A cache: losing it costs time only."""
+        make_directory(self.root / "compiled")
+        write_json(self.root / "compiled" / f"{commit}.json", {"version": version, "content": content}, sync=False)
+
+    def ledger(self) -> Any | None:
+        """The drift ledger's JSON form."""
+        return read_json(self.root / "ledger.json")
+
+    def keep_ledger(self, document: object) -> None:
+        """Keep the drift ledger."""
+        write_json(self.root / "ledger.json", document, sync=False)
+
+    def status(self) -> Any | None:
+        """The document the agent published last."""
+        return read_json(self.root / "status.json")
+
+    def publish(self, document: object) -> None:
+        """Publish the status document."""
+        write_json(self.root / "status.json", document, sync=False)
+
+    def _compiled_files(self) -> Iterable[Path]:
+        return (self.root / "compiled").glob("*.json")
+
+
+def _revision(document: Mapping[str, Any] | None) -> Revision | None:
+    return revision_from_document(document) if document else None

@@ -1,0 +1,41 @@
+"""The `hagit` command: answers the two cheapest questions by itself, and hands everything else to the application.
+
+`--version` and shell completion run at every prompt and every TAB, so they must not pay for anything else's imports.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from reconciler import __version__
+
+
+def main() -> None:
+    """Run the command line in `sys.argv` and exit with its status."""
+    arguments = sys.argv[1:]
+    if arguments == ["--version"]:
+        print(f"hagit {__version__}")
+        return
+    if arguments[:1] == ["__complete"]:
+        from reconciler.cli.completion import answer
+
+        print("\n".join(answer(arguments[1:])))
+        return
+    _take_node(arguments)
+    from reconciler.cli.application import run
+
+    sys.exit(run(arguments))
+
+
+def _take_node(arguments: list[str]) -> None:
+    """`hagit --node FILE COMMAND` means the same as HAGIT_NODE=FILE."""
+    if arguments[:1] == ["--node"] and len(arguments) > 1:
+        os.environ["HAGIT_NODE"] = arguments[1]
+        del arguments[:2]
+    elif arguments and arguments[0].startswith("--node="):
+        os.environ["HAGIT_NODE"] = arguments.pop(0).partition("=")[2]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""The screen: colour where it is wanted, the width, questions, and progress that is silent in a pipe."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from types import TracebackType
+from typing import Final
+
+WIDTH_MIN: Final = 60
+WIDTH_MAX: Final = 120
+
+
+def wants_color() -> bool:
+    """Colour on a terminal only, never with NO_COLOR set to anything (no-color.org) or TERM=dumb."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def width() -> int:
+    """Columns to fill; 100 in a pipe, so that saved output looks the same everywhere."""
+    if not sys.stdout.isatty():
+        return 100
+    return max(WIDTH_MIN, min(WIDTH_MAX, shutil.get_terminal_size().columns))
+
+
+def paint(text: str, *codes: int) -> str:
+    """`text` in the given SGR codes (ECMA-48 8.3.117) where colour is wanted."""
+    if not wants_color():
+        return text
+    return f"\x1b[{';'.join(map(str, codes))}m{text}\x1b[0m"
+
+
+def confirmed(question: str) -> bool:
+    """Ask; only the whole word `yes` counts. Without a terminal nobody can answer, so the answer is no."""
+    if not sys.stdin.isatty():
+        return False
+    try:
+        return input(f"{question} Only 'yes' is taken: ").strip() == "yes"
+    except EOFError:
+        return False
+
+
+def ask(question: str, default: str) -> str:
+    """Ask for a text, offering a default."""
+    try:
+        return input(f"{question} [{default}]: ").strip() or default
+    except EOFError:
+        return default
+
+
+class Progress:
+    """One line that is overwritten, on a terminal only, and cleared at the end."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def show(self, text: str) -> None:
+        """Replace the line."""
+        if self._shown:
+            sys.stderr.write(f"\r\x1b[K{text[: width() - 1]}")
+            sys.stderr.flush()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
