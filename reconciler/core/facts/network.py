@@ -22,7 +22,10 @@ class Network(Protocol):
     def perform(self, before: Fact | None, after: Fact | None) -> None:
         """One change of one fact: create (`before` is None), remove (`after` is None) or change.
 
-        Whatever is created is stamped as the agent's (`ownership`). Doing what is done already is no error.
+        Whatever is created is stamped as the agent's (`ownership`): a created link carries `mark_text` of its name
+        at once. Removing an IPv4 address leaves the others of its subnet, virtual ones above all, in place
+        (promote_secondaries). A port is taken down for the moment in which it joins a bond. Changing a port releases
+        it first. Doing what is done already is no error. `core.facts.predict` says what else changes.
         Raises PerformError with the kernel's reason as a sentence.
         """
         ...

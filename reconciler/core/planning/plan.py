@@ -15,14 +15,17 @@ from reconciler.core.facts.state import NO_FACTS, Facts, Origin
 
 
 class Stage(IntEnum):
-    """The place of an action. Creating and changing run upwards; removing runs downwards and comes first."""
+    """The place of an action. Creating and changing run upwards; removing runs downwards and comes first.
+
+    A mark comes before the port, so that an interrupted plan never leaves a port that nobody owns up to.
+    """
 
     HOSTNAME = 0
     RESOLVER = 1
     LINK = 2
-    PORT = 3
-    MTU = 4
-    MARK = 5
+    MARK = 3
+    PORT = 4
+    MTU = 5
     POWER = 6
     ADDRESS = 7
     ROUTE = 8
@@ -59,7 +62,7 @@ class Blame:
 class Action:
     """One change of one fact. CREATE has no `before`, REMOVE has no `after`.
 
-    `consequences` are facts that vanish by themselves when this is done (the addresses of a removed link).
+    `consequences` are facts that stop being true by themselves when this is done (the addresses of a removed link).
     `resource` is `Interface/storage0`, or empty when nothing desired stands behind a removal any more.
     """
 
@@ -90,6 +93,9 @@ class Gate(StrEnum):
     MTU_LIMIT = "mtu-limit"
     IGNORED = "ignored"
     VIRTUAL = "virtual"
+    NIC = "nic"
+    UNREACHABLE = "unreachable"
+    WAITS = "waits"
 
 
 @dataclass(frozen=True, slots=True)
