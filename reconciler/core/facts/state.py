@@ -117,7 +117,7 @@ class Desired:
     """
 
     controller: str
-    facts: Facts = NO_FACTS
+    facts: Facts = field(default_factory=lambda: NO_FACTS)
     matches: Mapping[str, NicMatch] = field(default_factory=dict)
     match_origins: Mapping[str, Origin] = field(default_factory=dict)
     origins: Mapping[Key, Origin] = field(default_factory=dict)
@@ -133,7 +133,7 @@ class Observed:
     link (`systemd-networkd`, `NetworkManager`, `ifupdown`, `netplan`).
     """
 
-    facts: Facts = NO_FACTS
+    facts: Facts = field(default_factory=lambda: NO_FACTS)
     owners: Mapping[Key, Owner] = field(default_factory=dict)
     nics: Mapping[str, Nic] = field(default_factory=dict)
     unknown: tuple[Unknown, ...] = ()

@@ -140,8 +140,8 @@ class Plan:
     holds: tuple[Hold, ...] = ()
     foreign: tuple[Foreign, ...] = ()
     warnings: tuple[str, ...] = ()
-    before: Facts = NO_FACTS
-    after: Facts = NO_FACTS
+    before: Facts = field(default_factory=lambda: NO_FACTS)
+    after: Facts = field(default_factory=lambda: NO_FACTS)
     names: Mapping[str, str] = field(default_factory=dict)
 
     @property
