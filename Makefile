@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 HOST_TOOLS := $(VENV)/.host-tools
 
-.PHONY: help test demo bench lint format schema clean
+.PHONY: help test lab-shell demo bench lint format schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -21,7 +21,11 @@ $(HOST_TOOLS): packaging/prerequisites $(STAMP)
 	touch $@
 
 test: $(HOST_TOOLS) ## run every test this machine can run
+	$(PY) -m tests.lab.image
 	$(PY) -m pytest
+
+lab-shell: $(HOST_TOOLS) ## a shell in the emulated machine of the tests, with bonds and VLANs
+	$(PY) -m tests.lab.shell
 
 lint: $(STAMP) ## style, formatting and types
 	$(VENV)/bin/ruff check .

@@ -1,0 +1,28 @@
+"""One emulated machine for all tests of this directory, booted when the first of them runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.image import Image, image
+from tests.lab.machine import CROSSED_NICS, Machine, project_shares
+
+
+@pytest.fixture(scope="session")
+def lab_image(request: pytest.FixtureRequest) -> Image:
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    terminal = request.config.pluginmanager.getplugin("terminalreporter")
+
+    def progress(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            terminal.write_line(text)
+
+    return image(progress=progress)
+
+
+@pytest.fixture(scope="session")
+def machine(lab_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    with Machine(lab_image, tmp_path_factory.mktemp("lab"), nics=CROSSED_NICS, shares=project_shares()) as booted:
+        yield booted

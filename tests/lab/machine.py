@@ -1,0 +1,248 @@
+"""One emulated machine: a QEMU process, its cables, its monitor and the agent inside that runs commands.
+
+Decides how a machine is started and that it always ends: with `close`, with the program that started it, or when its
+kernel stops. Emulation is pure software (`-accel tcg`), so it works wherever programs run. The guest sees the host's
+files only through read-only shares and has no network but the cables it is given here. Does not know what is tested.
+"""
+
+from __future__ import annotations
+
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.lab.channel import Channel, ChannelError
+from tests.lab.image import Image
+
+#: From QEMU's start to the agent's first word; a machine that shares its processors may need much of it.
+BOOT_S = 120
+#: Lines of the console shown when a machine ends unasked: a whole panic.
+CONSOLE_LINES = 60
+#: How long the monitor may take to answer.
+MONITOR_S = 20
+KERNEL_ARGUMENTS = (
+    "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check nokaslr random.trust_cpu=on"
+    " cryptomgr.notests rcupdate.rcu_expedited=1 audit=0 selinux=0 apparmor=0 net.ifnames=0"
+)
+#: What a virtio NIC says of itself: without a speed and full duplex the kernel keeps it out of an LACP aggregate.
+SPEED = "speed=10000,duplex=full"
+
+
+class MachineError(Exception):
+    """A machine that did not start, ended, or does not answer."""
+
+
+class CommandFailed(MachineError):
+    """A command ended with a status other than 0; the message shows what it printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    """A virtio NIC, `eth0`, `eth1`... in the order given. All NICs of one machine on one hub share a cable."""
+
+    hub: int
+    mac: str
+
+
+#: Four NICs on two cables: eth0 and eth1 face eth2 and eth3, so that a bond of two finds a partner of two.
+CROSSED_NICS = tuple(Nic(hub=number % 2, mac=f"02:00:00:00:1a:0{number}") for number in range(4))
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A directory of the host that the guest has at the same place, read-only."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a command printed, and its exit status; `late` when the timeout ended it."""
+
+    status: int
+    out: str
+    err: str
+    late: bool
+
+
+def project_shares() -> tuple[Share, ...]:
+    """What the guest needs to run this checkout with this interpreter: the checkout, its venv, its Python."""
+    places = [Path(__file__).parents[2], Path(sys.prefix), Path(sys.base_prefix)]
+    chosen: list[Path] = [Path("/usr")]
+    for place in places:
+        if not any(place.is_relative_to(other) for other in chosen):
+            chosen.append(place)
+    return tuple(Share(path) for path in chosen[1:])
+
+
+class Machine:
+    """A machine that runs from `start()` to `close()`; also a context manager that does both."""
+
+    def __init__(
+        self,
+        image: Image,
+        directory: Path,
+        *,
+        nics: Sequence[Nic] = (),
+        shares: Sequence[Share] = (),
+        memory_mib: int = 512,
+        devices: Sequence[str] = (),
+        shell: bool = False,
+    ) -> None:
+        """`directory` takes the console's log. `devices` are further QEMU arguments, for disks and the like.
+
+        `shell` puts a shell of the guest on this terminal; the log is then empty.
+        """
+        self.log = directory / "console.log"
+        self._image, self._nics, self._shares, self._shell = image, tuple(nics), tuple(shares), shell
+        self._memory_mib, self._devices = memory_mib, tuple(devices)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._results: dict[int, list[dict[str, Any]]] = {}
+        self._numbers = 0
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """The process of QEMU."""
+        assert self._process is not None, "not started"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Boots and mounts the shares; returns when commands can run. Raises MachineError."""
+        monitor, far_monitor = socket.socketpair()
+        agent, far_agent = socket.socketpair()
+        self._monitor, self._agent = Channel(monitor), Channel(agent)
+        with far_monitor, far_agent, self.log.open("wb") as log:
+            arguments = self._arguments(far_monitor.fileno(), far_agent.fileno())
+            # setpriv(1): the kernel ends QEMU when this process ends, however it ends.
+            self._process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "--", *arguments],
+                pass_fds=(far_monitor.fileno(), far_agent.fileno()),
+                stdin=None if self._shell else subprocess.DEVNULL,
+                stdout=None if self._shell else log,
+                stderr=None if self._shell else log,
+                start_new_session=not self._shell,
+            )
+        try:
+            self._monitor.receive(MONITOR_S)
+            self.monitor("qmp_capabilities")
+            hello = self._agent.receive(BOOT_S)
+        except ChannelError as error:
+            raise MachineError(f"the machine did not start: {error}\n{self._console()}") from None
+        assert "hello" in hello, hello
+        for number, share in enumerate(self._shares):
+            place = shlex.quote(str(share.path))
+            options = "ro,trans=virtio,version=9p2000.L,msize=262144,cache=loose"
+            self.check(f"mkdir -p {place} && mount -t 9p -o {options} share{number} {place}")
+
+    def close(self) -> None:
+        """Cuts the power. Doing it twice is no error."""
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+        self._monitor.close()
+        self._agent.close()
+
+    def monitor(self, command: str, **arguments: Any) -> Any:
+        """One command of QEMU's machine protocol, and its answer."""
+        self._monitor.send({"execute": command, "arguments": arguments})
+        while True:
+            answer = self._monitor.receive(MONITOR_S)
+            if "error" in answer:
+                raise MachineError(f"QEMU refuses {command}: {answer['error']['desc']}")
+            if "return" in answer:
+                return answer["return"]
+
+    def cable(self, nic: int, *, plugged: bool) -> None:
+        """Pulls the cable of `eth{nic}` or puts it back; the guest's carrier follows."""
+        self.monitor("set_link", name=f"nic{nic}", up=plugged)
+
+    def send(self, command: str, timeout_s: float = 60) -> int:
+        """Starts a shell command in the guest; `result` waits for it. Several may run at once."""
+        self._numbers += 1
+        self._results[self._numbers] = []
+        self._agent.send({"id": self._numbers, "command": command, "timeout_s": timeout_s})
+        return self._numbers
+
+    def result(self, number: int, timeout_s: float = 60) -> Finished:
+        """Waits for a command. Raises MachineError when the guest says nothing for `timeout_s` and a little more."""
+        parts = self._results[number]
+        deadline_s = time.monotonic() + timeout_s + MONITOR_S
+        while not parts or "status" not in parts[-1]:
+            try:
+                message = self._agent.receive(deadline_s - time.monotonic())
+            except ChannelError as error:
+                raise MachineError(f"no answer from the machine: {error}\n{self._console()}") from None
+            self._results[message["id"]].append(message)
+        del self._results[number]
+        out, err = ("".join(part.get(name, "") for part in parts) for name in ("out", "err"))
+        return Finished(parts[-1]["status"], out, err, parts[-1]["late"])
+
+    def run(self, command: str, timeout_s: float = 60) -> Finished:
+        """Runs a shell command in the guest to its end, at most `timeout_s`."""
+        return self.result(self.send(command, timeout_s), timeout_s)
+
+    def check(self, command: str, timeout_s: float = 60) -> str:
+        """What a command printed. Raises CommandFailed when it did not end with status 0 in time."""
+        done = self.run(command, timeout_s)
+        if done.status != 0:
+            how = f"was ended after {timeout_s:g} s" if done.late else f"ended with status {done.status}"
+            raise CommandFailed(f"`{command}` {how}\n{done.out}{done.err}")
+        return done.out
+
+    def until(self, condition: str, timeout_s: float = 30) -> None:
+        """Waits until a shell command in the guest ends with status 0. Raises CommandFailed when it does not."""
+        self.check(f"until {condition}; do sleep 0.1; done", timeout_s)
+
+    def memory_mib(self) -> int:
+        """What QEMU holds of the host's memory now."""
+        (line,) = [text for text in Path(f"/proc/{self.pid}/status").read_text().splitlines() if "VmRSS" in text]
+        return int(line.split()[1]) >> 10
+
+    def _console(self) -> str:
+        return "" if self._shell else "\n".join(self.log.read_text(errors="replace").splitlines()[-CONSOLE_LINES:])
+
+    def _arguments(self, monitor: int, agent: int) -> list[str]:
+        words = KERNEL_ARGUMENTS + (" lab.shell" if self._shell else "")
+        arguments = [
+            "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-M", "q35", "-cpu", "max",
+            "-accel", "tcg,thread=multi", "-smp", "1", "-m", str(self._memory_mib), "-no-reboot",
+            "-kernel", str(self._image.kernel), "-initrd", str(self._image.initrd), "-append", words,
+            "-chardev", f"socket,id=monitor,fd={monitor}", "-mon", "chardev=monitor,mode=control",
+            "-chardev", f"socket,id=agent,fd={agent}",
+            "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=agent,name=lab.agent",
+            "-chardev", f"stdio,id=console,signal=off,mux={'on' if self._shell else 'off'}",
+            "-serial", "chardev:console",
+            "-device", "virtio-rng-pci",
+        ]  # fmt: skip
+        tags = [("usr", Path("/usr")), *((f"share{n}", share.path) for n, share in enumerate(self._shares))]
+        for tag, path in tags:
+            # A comma ends an option of QEMU; doubled it stands for itself.
+            place = str(path).replace(",", ",,")
+            how = "security_model=none,readonly=on,multidevs=remap"
+            arguments += ["-virtfs", f"local,path={place},mount_tag={tag},{how}"]
+        for number, nic in enumerate(self._nics):
+            arguments += ["-netdev", f"hubport,id=net{number},hubid={nic.hub}"]
+            arguments += ["-device", f"virtio-net-pci,netdev=net{number},id=nic{number},mac={nic.mac},romfile=,{SPEED}"]
+        return [*arguments, *self._devices]
