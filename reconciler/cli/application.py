@@ -1,0 +1,78 @@
+"""The commands of `hagit`: their options, help and examples. What they do is imported when they are called.
+
+Exit status: 0 done, 1 an error, 2 a command line that makes no sense. `plan --detailed-exitcode` gives 0 nothing to
+do, 1 error, 2 changes; `diff` and `drift` give 0 no difference, 1 differences, 2 error, as diff(1) does.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import typer
+
+from reconciler.cli import authoring, changing, daemon, watching
+from reconciler.errors import HagitError
+
+#: Commands whose error status is 2, because 1 means "there are differences".
+_DIFFERS = frozenset({"diff", "drift"})
+
+app = typer.Typer(
+    name="hagit",
+    help=(
+        "High availability for Linux storage pairs, configured from git.\n\n"
+        "Start with `hagit init`, then `hagit plan` and `hagit apply`. `--node FILE` before any command (or "
+        "HAGIT_NODE) names the node file of this controller; `--version` prints the version."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+COMMANDS: Sequence[tuple[str, Callable[..., Any], str]] = (
+    ("init", authoring.init, "Start"),
+    ("validate", authoring.validate, "Start"),
+    ("explain", authoring.explain, "Start"),
+    ("schema", authoring.schema, "Start"),
+    ("capture", authoring.capture, "Start"),
+    ("plan", changing.plan, "Change"),
+    ("apply", changing.apply, "Change"),
+    ("diff", changing.diff, "Change"),
+    ("rollback", changing.rollback, "Change"),
+    ("accept-history", changing.accept_history, "Change"),
+    ("status", watching.status, "Watch"),
+    ("drift", changing.drift, "Watch"),
+    ("history", watching.history, "Watch"),
+    ("decisions", watching.decisions, "Watch"),
+    ("agent", daemon.agent, "Run"),
+    ("completion", authoring.completion, "Run"),
+)
+for _name, _function, _panel in COMMANDS:
+    app.command(_name, rich_help_panel=_panel)(_function)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; returns the exit status. Every error is one message on standard error."""
+    command = arguments[0] if arguments else ""
+    failed = 2 if command in _DIFFERS else 1
+    try:
+        result = app(args=arguments, standalone_mode=False, prog_name="hagit")
+    except HagitError as error:
+        print(f"hagit: {error}", file=sys.stderr)
+        return failed
+    except typer.Exit as exit_:
+        return exit_.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        print("\nhagit: interrupted; nothing is half-done that `hagit apply` would not finish", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    except Exception as error:
+        shown = getattr(error, "show", None)
+        if shown is None:
+            raise
+        shown()
+        return int(getattr(error, "exit_code", 2))
+    return result if isinstance(result, int) else 0
