@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.lab.image import Image, image
 from tests.lab.machine import CROSSED_NICS, Machine, project_shares
+
+#: Run in the guest: the far end of the cables.
+PARTNER = Path(__file__).parent / "guest" / "partner"
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +30,12 @@ def lab_image(request: pytest.FixtureRequest) -> Image:
 def machine(lab_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     with Machine(lab_image, tmp_path_factory.mktemp("lab"), nics=CROSSED_NICS, shares=project_shares()) as booted:
         yield booted
+
+
+@pytest.fixture
+def crossed(machine: Machine) -> Iterator[Machine]:
+    """The machine for a test that uses its NICs: afterwards they are down, unplugged from nothing and as they were."""
+    yield machine
+    for hub in (0, 1):
+        machine.cable(hub, plugged=True)
+    machine.check(f"sh {PARTNER} down; for nic in eth0 eth1; do ip link set $nic nomaster down mtu 1500 alias ''; done")

@@ -174,9 +174,11 @@ class Machine:
             if "return" in answer:
                 return answer["return"]
 
-    def cable(self, nic: int, *, plugged: bool) -> None:
-        """Pulls the cable of `eth{nic}` or puts it back; the guest's carrier follows."""
-        self.monitor("set_link", name=f"nic{nic}", up=plugged)
+    def cable(self, hub: int, *, plugged: bool) -> None:
+        """Pulls a cable or puts it back: every NIC on this hub loses or gains its carrier."""
+        for number, nic in enumerate(self._nics):
+            if nic.hub == hub:
+                self.monitor("set_link", name=f"nic{number}", up=plugged)
 
     def send(self, command: str, timeout_s: float = 60) -> int:
         """Starts a shell command in the guest; `result` waits for it. Several may run at once."""

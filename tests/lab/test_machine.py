@@ -71,7 +71,7 @@ def test_a_pulled_cable_takes_the_carrier(machine: Machine) -> None:
 
 def test_the_monitor_tells_what_it_refuses(machine: Machine) -> None:
     with pytest.raises(MachineError, match="QEMU refuses set_link"):
-        machine.cable(99, plugged=False)
+        machine.monitor("set_link", name="nic99", up=False)
 
 
 def test_a_kernel_that_panics_ends_the_machine(lab_image: Image, tmp_path: Path) -> None:
