@@ -1,0 +1,85 @@
+"""What libgit2 says, told in hagit's words: which exception of the one tree, what happened and what to do.
+
+Knows libgit2's messages by their text, because it gives no other code for most of them. What it does not recognise
+is passed on word for word. The texts are those of libgit2 1.9; the tests produce each of them for real.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pygit2
+
+from reconciler.errors import HagitError, RemoteUnreachable, SourceError, StateError, UnsupportedSource
+
+#: What libgit2 and the system raise for a repository: texts for its own errors, KeyError for a missing object.
+GIT_TROUBLE = (pygit2.GitError, KeyError, ValueError, OSError)
+
+_DISK = ("no space left", "disk quota exceeded", "file too large", "input/output error")
+_SILENT = ("timed out", "timeout")
+_UNREACHED = (
+    "connection refused",
+    "failed to connect",
+    "failed to resolve address",
+    "could not connect",
+    "no route to host",
+    "network is unreachable",
+    "connection reset",
+    "unexpected eof",
+    "early eof",
+    "remote hung up",
+    "failed getting banner",
+    "broken pipe",
+)
+
+
+def told(error: BaseException, where: str) -> HagitError:
+    """The exception to raise instead of `error`. `where` names the remote or the repository."""
+    if isinstance(error, HagitError):
+        return error
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error).strip("'")
+    low = text.lower()
+    if any(sign in low for sign in _DISK):
+        return StateError(f"nothing can be written: {text}", where=where, remedy="make room on this filesystem")
+    if "object format" in low or "sha256" in low or "invalid oid" in low:
+        return sha256(where)
+    if "is not owned by" in low:
+        return UnsupportedSource(
+            "the repository belongs to another user, who could make git run their own commands",
+            where=where,
+            remedy="chown -R it to the user hagit runs as, or give a file it can reach by ssh:// or https://",
+        )
+    if isinstance(error, KeyError) or "object not found" in low or "no match for id" in low:
+        return SourceError(
+            f"the history is not complete: {text}",
+            where=where,
+            remedy="a shallow or partial clone cannot be followed, and a damaged one must be repaired: git fsck",
+        )
+    if "permission denied" in low or "read-only file system" in low:
+        return StateError(f"no permission: {text}", where=where, remedy="check who owns the directory")
+    if any(sign in low for sign in _SILENT):
+        return RemoteUnreachable(f"no answer in time: {text}", where=where)
+    if any(sign in low for sign in _UNREACHED):
+        return RemoteUnreachable(text, where=where)
+    if "repository not found" in low or "could not find repository" in low or "404" in low:
+        return SourceError("there is no repository", where=where, remedy="check the path in the URL")
+    return SourceError(f"git says: {text}", where=where, remedy="if the repository is damaged: git fsck")
+
+
+def sha256(where: str) -> UnsupportedSource:
+    """The refusal of a repository whose objects are named by SHA-256."""
+    return UnsupportedSource(
+        "the repository names its objects by SHA-256, which libgit2 cannot read yet",
+        where=where,
+        remedy="make it anew with `git init --object-format=sha1` and commit the same files",
+    )
+
+
+@contextmanager
+def speaking(where: str) -> Iterator[None]:
+    """Whatever git raises inside comes out as one of hagit's exceptions, with `where`."""
+    try:
+        yield
+    except GIT_TROUBLE as error:
+        raise told(error, where) from error

@@ -1,0 +1,133 @@
+"""What is new on the followed branch, and whether it may be followed: fast-forward only.
+
+Decides by ancestry alone. A head that does not descend from the last accepted commit is refused, because whoever can
+rewind a branch could otherwise bring back any old state. The last accepted commit is remembered by the caller; a
+person changes it on purpose with `hagit accept-history`. It does not know signatures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pygit2
+from pygit2.enums import SortMode
+
+from reconciler.errors import HistoryRefused, UnsupportedSource
+from reconciler.system.git.defects import speaking
+from reconciler.system.git.mirror import Mirror
+from reconciler.system.git.transfer import COMMITS_MAX
+
+SHORT_DIGITS = 7
+_SUMMARY_CHARACTERS_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class CommitInfo:
+    """A commit as people name it. `time_s` is the committer's clock, seconds since 1970; `author` may be empty."""
+
+    id: str
+    short: str
+    author: str
+    email: str
+    time_s: int
+    summary: str
+    parents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """What `head` brings beyond the last accepted commit, oldest first; every parent stands before its children.
+
+    `first`: nothing was accepted before, so all of the history is new. `behind`: a fallback remote lags behind what
+    was accepted, so there is nothing to do.
+    """
+
+    head: str
+    commits: tuple[CommitInfo, ...]
+    first: bool = False
+    behind: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SignedPart:
+    """A commit as its signer saw it: `payload` is what `signature` signs, None for an unsigned commit."""
+
+    commit: str
+    signature: bytes | None
+    payload: bytes
+    time_s: int
+
+
+def describe(mirror: Mirror, commit_id: str) -> CommitInfo:
+    """Who, when and why of one commit. Raises SourceError when it is not in the mirror."""
+    return _info(mirror.commit(commit_id))
+
+
+def advance(mirror: Mirror, last: str | None, head: str, *, fallback: bool = False) -> Advance:
+    """The commits reachable from `head` and not from `last`, both full ids; `last` None: nothing accepted yet.
+
+    Raises HistoryRefused for a rewound or replaced branch, UnsupportedSource for more than 10,000 commits, SourceError
+    for damaged objects. With `fallback` (`Fetched.fallback`) an older head is a lagging copy and no rewind.
+    """
+    newest = mirror.commit(head)
+    if last == head:
+        return Advance(head, ())
+    if last is not None:
+        accepted = mirror.commit(last)
+        with speaking(str(mirror.path)):
+            if mirror.repository.descendant_of(accepted.id, newest.id):
+                if fallback:
+                    return Advance(head, (), behind=True)
+                raise _refused("was rewound", last, head)
+            if not mirror.repository.descendant_of(newest.id, accepted.id):
+                raise _refused("was replaced", last, head)
+    with speaking(str(mirror.path)):
+        walker = mirror.repository.walk(newest.id, SortMode.TOPOLOGICAL | SortMode.REVERSE)
+        if last is not None:
+            walker.hide(last)
+        commits: list[CommitInfo] = []
+        for commit in walker:
+            commits.append(_info(commit))
+            if len(commits) > COMMITS_MAX:
+                raise UnsupportedSource(
+                    f"more than {COMMITS_MAX} commits are new at once",
+                    where=str(mirror.path),
+                    remedy=f"look at them, then: hagit accept-history {head}",
+                )
+    return Advance(head, tuple(commits), first=last is None)
+
+
+def signed_part(mirror: Mirror, commit_id: str) -> SignedPart:
+    """What a verifier needs of one commit. Raises SourceError when it cannot be read."""
+    commit = mirror.commit(commit_id)
+    with speaking(f"commit {commit_id}"):
+        parts: tuple[bytes | None, bytes | None] = commit.gpg_signature
+        signature, payload = parts
+        return SignedPart(str(commit.id), signature, payload or b"", commit.commit_time)
+
+
+def _info(commit: pygit2.Commit) -> CommitInfo:
+    full = str(commit.id)
+    summary = commit.raw_message.decode(errors="replace").strip().partition("\n")[0]
+    author = commit.author
+    return CommitInfo(
+        full,
+        full[:SHORT_DIGITS],
+        _printable(author.raw_name.decode(errors="replace")),
+        _printable(author.raw_email.decode(errors="replace")),
+        commit.commit_time,
+        _printable(summary)[:_SUMMARY_CHARACTERS_MAX],
+        tuple(str(parent) for parent in commit.parent_ids),
+    )
+
+
+def _printable(text: str) -> str:
+    """Whoever commits chooses these words; control characters in them could forge what a terminal shows."""
+    return "".join(character if character.isprintable() else "�" for character in text)
+
+
+def _refused(what: str, last: str, head: str) -> HistoryRefused:
+    return HistoryRefused(
+        f"the branch {what}: its head {head} does not descend from {last}, which was accepted last",
+        remedy=f"if that is meant: hagit accept-history {head}; if not, restore the branch to {last} or later",
+    )

@@ -1,0 +1,119 @@
+"""Where a source lives: the URL of a remote taken apart, and what this controller needs to be let in.
+
+Decides which URLs are acceptable. It connects to nothing. Plain `git://` and `http://` are refused because anybody
+on the way could answer; a password inside a URL is refused because the URL stands in git.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from reconciler.errors import SourceError
+
+#: `git@host:path`, as in git-fetch(1): no slash before the first colon.
+_SCP_LIKE = re.compile(r"(?:(?P<user>[^@/:]+)@)?(?P<host>\[[^\]]+\]|[^/:]+):(?P<path>.+)")
+
+
+class Transport(Enum):
+    """How a remote is reached."""
+
+    LOCAL = "local"
+    SSH = "ssh"
+    HTTPS = "https"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What this controller needs to be let in: names of files, never their content.
+
+    `known_hosts_file` None means the user's own `~/.ssh/known_hosts`; `ssh_key_file` None means the ssh-agent, if
+    there is one. `token_file` holds `user:token` in one line, for https; `ca_file` PEM certificates for https.
+    """
+
+    ssh_key_file: Path | None = None
+    known_hosts_file: Path | None = None
+    ca_file: Path | None = None
+    token_file: Path | None = None
+
+
+NO_ACCESS = Access()
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """One place to fetch from. `name` is what messages call it; the URL is used when it is empty."""
+
+    url: str
+    name: str = ""
+    access: Access = NO_ACCESS
+
+    def __str__(self) -> str:
+        return self.name or self.url
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A URL taken apart. `port` 0 is the usual one; `path` is a local directory for LOCAL."""
+
+    transport: Transport
+    host: str
+    port: int
+    user: str
+    path: str
+
+
+def address_of(url: str) -> Address:
+    """Take `url` apart. Raises SourceError for what hagit does not follow, with what to write instead."""
+    if url.startswith("/"):
+        return Address(Transport.LOCAL, "", 0, "", url)
+    if "://" not in url:
+        return _scp_like(url)
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 0
+    except ValueError as error:
+        raise SourceError(f"not a URL: {error}", where=url) from None
+    if parts.password is not None:
+        clean = url.replace(f":{parts.password}@", "@")
+        raise SourceError(
+            "the URL holds a password, and everybody who reads the repository reads it too",
+            where=clean,
+            remedy="take it out, and write it as user:token into the token file named in the node file",
+        )
+    match parts.scheme:
+        case "file":
+            if host not in ("", "localhost"):
+                raise SourceError(f"a file URL cannot name another host ({host})", where=url)
+            return Address(Transport.LOCAL, "", 0, "", unquote(parts.path))
+        case "ssh" | "git+ssh" | "ssh+git":
+            transport = Transport.SSH
+        case "https":
+            transport = Transport.HTTPS
+        case "http" | "git":
+            raise SourceError(
+                f"{parts.scheme}:// is neither encrypted nor authenticated, so anybody on the way could answer",
+                where=url,
+                remedy="use https://, ssh:// or a local path",
+            )
+        case other:
+            raise SourceError(
+                f"hagit does not fetch by {other}://", where=url, remedy="use https://, ssh:// or a local path"
+            )
+    if not host or not parts.path.strip("/"):
+        raise SourceError("the URL names no host or no repository", where=url)
+    return Address(transport, host, port, parts.username or "", parts.path)
+
+
+def _scp_like(url: str) -> Address:
+    found = _SCP_LIKE.fullmatch(url)
+    if found is None:
+        raise SourceError(
+            "a relative path means something else in every working directory",
+            where=url,
+            remedy="write an absolute path, or a URL with https:// or ssh://",
+        )
+    return Address(Transport.SSH, found["host"].strip("[]"), 0, found["user"] or "", found["path"])
