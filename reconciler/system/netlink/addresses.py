@@ -1,0 +1,105 @@
+"""Address messages read into facts, and facts packed into address messages.
+
+Decides the one text form of an address and whose it is. An address counts from the moment the kernel lists it, also
+while duplicate address detection runs or after it failed. Does not know whether an address is wanted. See
+rtnetlink(7), linux/if_addr.h.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from dataclasses import dataclass
+from typing import Final
+
+from reconciler.core.facts.ownership import AGENT_PROTOCOL, Owner, address_owner
+from reconciler.system.netlink import wire
+
+FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
+_OWNERS: Final = {(p, local): address_owner(p, link_local=local) for p in range(256) for local in (False, True)}
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRecord:
+    """What one address message says. `raw_peer` is IFA_ADDRESS where it is another's."""
+
+    index: int
+    address: str
+    owner: Owner
+    raw_peer: bytes = b""
+
+
+def addresses_request(family: int, index: int = 0) -> bytes:
+    """The request for all addresses of a family, or those of one link."""
+    return wire.ADDRESS_HEADER.pack(family, 0, 0, 0, index)
+
+
+def text_form(raw: bytes) -> str:
+    """Four or sixteen bytes in the form that `ipaddress` prints."""
+    if len(raw) == 4:
+        return socket.inet_ntoa(raw)
+    if len(raw) != 16:
+        raise wire.MalformedMessage(f"an address of {len(raw)} bytes")
+    form = socket.inet_ntop(socket.AF_INET6, raw)
+    # Python's releases disagree with the C library, and with one another, only on embedded IPv4 addresses.
+    return str(ipaddress.IPv6Address(raw)) if "." in form else form
+
+
+def read_address(payload: bytes) -> AddressRecord:
+    """One RTM_NEWADDR payload. Raises MalformedMessage."""
+    _, prefix, _, scope, index = wire.header(wire.ADDRESS_HEADER, payload)
+    found = wire.attributes(payload, wire.ADDRESS_HEADER.size)
+    address = found.get(wire.IFA_ADDRESS, b"")
+    local = found.get(wire.IFA_LOCAL, address)
+    protocol = wire.value_of(wire.U8, found.get(wire.IFA_PROTO))
+    link_local = scope == wire.SCOPE_LINK and local[:1] == b"\xfe"
+    return AddressRecord(
+        index, f"{text_form(local)}/{prefix}", _OWNERS[protocol, link_local], address if address != local else b""
+    )
+
+
+def raw_form(address: str) -> tuple[int, bytes, int]:
+    """Family, bytes and prefix length of `10.0.0.1/24`."""
+    plain, _, prefix = address.partition("/")
+    family = socket.AF_INET6 if ":" in plain else socket.AF_INET
+    return family, socket.inet_pton(family, plain), int(prefix)
+
+
+def new_address(index: int, address: str) -> bytes:
+    """The message that adds an address to a link, stamped as the agent's.
+
+    Duplicate address detection stays on for IPv6: these addresses belong to one controller, and a second holder is a
+    defect that the kernel should find. The address is listed at once and usable about a second later.
+    """
+    family, raw, prefix = raw_form(address)
+    scope = wire.SCOPE_LINK if raw[:2] == b"\xa9\xfe" and family == socket.AF_INET else wire.SCOPE_UNIVERSE
+    body = (
+        wire.ADDRESS_HEADER.pack(family, prefix, 0, scope, index)
+        + wire.attribute(wire.IFA_LOCAL, raw)
+        + wire.attribute(wire.IFA_ADDRESS, raw)
+        + wire.attribute(wire.IFA_PROTO, bytes([AGENT_PROTOCOL]))
+    )
+    if family == socket.AF_INET and prefix < 31:
+        host_bits = (1 << (32 - prefix)) - 1
+        body += wire.attribute(wire.IFA_BROADCAST, (int.from_bytes(raw, "big") | host_bits).to_bytes(4, "big"))
+    return body
+
+
+def old_address(index: int, address: str, raw_peer: bytes = b"") -> bytes:
+    """The message that removes an address from a link."""
+    family, raw, prefix = raw_form(address)
+    return (
+        wire.ADDRESS_HEADER.pack(family, prefix, 0, 0, index)
+        + wire.attribute(wire.IFA_LOCAL, raw)
+        + wire.attribute(wire.IFA_ADDRESS, raw_peer or raw)
+    )
+
+
+def promote_secondaries(index: int) -> bytes:
+    """The message after which removing a link's first IPv4 address of a subnet leaves the others in place.
+
+    Linux removes them with it by default, and a virtual address of the watchdog could be among them.
+    """
+    setting = wire.number(wire.PROMOTE_SECONDARIES, 1)
+    family = wire.attribute(socket.AF_INET, wire.attribute(wire.INET_CONF, setting))
+    return wire.LINK_HEADER.pack(0, 0, index, 0, 0) + wire.attribute(wire.IFLA_AF_SPEC, family)
