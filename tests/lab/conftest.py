@@ -28,7 +28,8 @@ def lab_image(request: pytest.FixtureRequest) -> Image:
 
 @pytest.fixture(scope="session")
 def machine(lab_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    with Machine(lab_image, tmp_path_factory.mktemp("lab"), nics=CROSSED_NICS, shares=project_shares()) as booted:
+    place, shares = tmp_path_factory.mktemp("lab"), project_shares()
+    with Machine(lab_image, place, nics=CROSSED_NICS, shares=shares, serial="LAB-0001") as booted:
         yield booted
 
 

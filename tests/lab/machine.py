@@ -93,16 +93,19 @@ class Machine:
         nics: Sequence[Nic] = (),
         shares: Sequence[Share] = (),
         memory_mib: int = 512,
+        serial: str = "",
         devices: Sequence[str] = (),
         shell: bool = False,
     ) -> None:
-        """`directory` takes the console's log. `devices` are further QEMU arguments, for disks and the like.
+        """`directory` takes the console's log. `serial` is what the firmware tells as the machine's serial number.
+
+        `devices` are further QEMU arguments, for disks and the like.
 
         `shell` puts a shell of the guest on this terminal; the log is then empty.
         """
         self.log = directory / "console.log"
         self._image, self._nics, self._shares, self._shell = image, tuple(nics), tuple(shares), shell
-        self._memory_mib, self._devices = memory_mib, tuple(devices)
+        self._memory_mib, self._serial, self._devices = memory_mib, serial, tuple(devices)
         self._process: subprocess.Popen[bytes] | None = None
         self._results: dict[int, list[dict[str, Any]]] = {}
         self._numbers = 0
@@ -236,7 +239,7 @@ class Machine:
             "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=agent,name=lab.agent",
             "-chardev", f"stdio,id=console,signal=off,mux={'on' if self._shell else 'off'}",
             "-serial", "chardev:console",
-            "-device", "virtio-rng-pci",
+            "-device", "virtio-rng-pci", "-smbios", f"type=1,serial={self._serial}",
         ]  # fmt: skip
         tags = [("usr", Path("/usr")), *((f"share{n}", share.path) for n, share in enumerate(self._shares))]
         for tag, path in tags:

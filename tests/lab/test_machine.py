@@ -21,6 +21,10 @@ def test_the_kernel_is_debians_own(machine: Machine, lab_image: Image) -> None:
     assert machine.check("uname -r").strip() == lab_image.release != platform.release()
 
 
+def test_the_firmware_tells_the_serial_number(machine: Machine) -> None:
+    assert machine.check("cat /sys/class/dmi/id/product_serial") == "LAB-0001\n"
+
+
 def test_the_guest_runs_this_checkout_with_its_interpreter(machine: Machine) -> None:
     code = "import reconciler, sys; print(reconciler.__file__, sys.version_info[:3])"
     told = machine.check(f"cd {ROOT} && {sys.executable} -B -c '{code}'")
