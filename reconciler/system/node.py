@@ -45,7 +45,7 @@ class Listen:
     """The agent's HTTP address for metrics and hooks. Port 0 takes any free one and is published in the status."""
 
     address: str = "127.0.0.1"
-    port: int = 9477
+    port: int = 9723
     hook_secret: Path | None = None
 
 
@@ -141,7 +141,7 @@ class _Reader:
         table = self._table("listen")
         listen = Listen(
             address=self._take(table, "address", str, "127.0.0.1") or "127.0.0.1",
-            port=int(self._take(table, "port", int, 9477, lambda port: 0 <= port <= 65535) or 0),
+            port=int(self._take(table, "port", int, 9723, lambda port: 0 <= port <= 65535) or 0),
             hook_secret=self._file(table, "hook_secret"),
         )
         for key in table:

@@ -20,7 +20,7 @@ def test_everything_has_a_default_but_the_controller(tmp_path: Path) -> None:
     assert node.state == Path("/var/lib/hagit")
     assert node.source.branch == "main" and node.source.remotes == ()
     assert node.trust.unsigned == "accept"
-    assert node.listen == Listen("127.0.0.1", 9477)
+    assert node.listen == Listen("127.0.0.1", 9723)
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:

@@ -1,0 +1,43 @@
+"""A wake-up call that a selector can wait for: set from any thread, taken by one, never lost and never queued twice."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+
+
+class Wake:
+    """A set of reasons behind a file descriptor that is readable while the set is not empty (level, not edge)."""
+
+    def __init__(self) -> None:
+        self._near, self._far = socket.socketpair()
+        self._near.setblocking(False)
+        self._far.setblocking(False)
+        self._reasons: set[str] = set()
+        self._guard = threading.Lock()
+
+    def fileno(self) -> int:
+        """For a selector."""
+        return self._near.fileno()
+
+    def set(self, reason: str) -> None:
+        """Add a reason and wake whoever waits. Reasons are few fixed words, so the set stays small."""
+        with self._guard:
+            if not self._reasons:
+                self._far.send(b"!")
+            self._reasons.add(reason)
+
+    def take(self) -> frozenset[str]:
+        """All reasons since the last call; empty when there are none."""
+        with self._guard:
+            with contextlib.suppress(BlockingIOError):
+                self._near.recv(16)
+            reasons = frozenset(self._reasons)
+            self._reasons.clear()
+        return reasons
+
+    def close(self) -> None:
+        """Give both ends back."""
+        self._near.close()
+        self._far.close()
