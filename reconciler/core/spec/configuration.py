@@ -1,0 +1,67 @@
+"""A desired state that has been read: resources with their places, and what is only warned about.
+
+Holds and finds; decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Generic, TypeVar
+
+from reconciler.core.facts.state import Origin
+from reconciler.core.spec.interface import InterfaceSpec
+from reconciler.core.spec.kinds import AlertingSpec, PairSpec, RouteSpec, SourceSpec
+from reconciler.core.spec.model import Model
+from reconciler.core.spec.tree import Document, Path
+from reconciler.errors import Complaint
+
+S = TypeVar("S", bound=Model, covariant=True)
+
+#: The two controllers, by the names that `a:` and `b:` give them.
+CONTROLLERS = ("a", "b")
+
+
+@dataclass(frozen=True, slots=True)
+class Resource(Generic[S]):
+    """One document of the language: what it says, and where each part of it is written."""
+
+    kind: str
+    name: str
+    spec: S
+    document: Document = field(repr=False, compare=False)
+
+    @property
+    def id(self) -> str:
+        """`Kind/name`, as origins and the drift policy call it."""
+        return f"{self.kind}/{self.name}"
+
+    def origin(self, *path: str | int) -> Origin:
+        """Where the value at `path` of the spec is written, or the nearest thing around it."""
+        return Origin(self.document.file, *self.document.place(("spec", *path)), self.id)
+
+    def complaint(self, path: Path, what: str, remedy: str, code: str) -> Complaint:
+        """A complaint about the value at `path` of the spec; the empty path means the name of the resource."""
+        full: Path = ("spec", *path) if path else ("metadata", "name")
+        return Complaint(self.document.file, *self.document.place(full), what, remedy, code)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Everything one revision asks for, free of defects when it comes from `load`.
+
+    `interfaces` and `routes` are in the order of their files.
+    """
+
+    pair: Resource[PairSpec]
+    interfaces: Mapping[str, Resource[InterfaceSpec]] = field(default_factory=lambda: MappingProxyType({}))
+    routes: Mapping[str, Resource[RouteSpec]] = field(default_factory=lambda: MappingProxyType({}))
+    source: Resource[SourceSpec] | None = None
+    alerting: Resource[AlertingSpec] | None = None
+    warnings: tuple[Complaint, ...] = ()
+
+    @property
+    def controllers(self) -> tuple[str, ...]:
+        """The controllers that the Pair describes."""
+        return tuple(controller for controller in CONTROLLERS if self.pair.spec.half(controller) is not None)

@@ -1,0 +1,34 @@
+"""The defects that a desired state can have although every resource in it is well formed: one function each.
+
+Decides what contradicts itself or cannot work, from the resources alone. Does not know the live system: whether a NIC
+is there is found when the desired state is bound to a controller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reconciler.core.spec.lint import addresses, failover, links, members, routing, whole
+from reconciler.core.spec.lint.defect import Defect
+from reconciler.core.spec.topology import Draft
+from reconciler.errors import Complaint
+
+#: Every defect by its code.
+DEFECTS = {
+    defect.code: defect
+    for module in (whole, links, members, addresses, failover, routing)
+    for defect in vars(module).values()
+    if isinstance(defect, Defect)
+}
+
+
+def lint(draft: Draft) -> tuple[list[Complaint], list[Complaint]]:
+    """Errors and warnings of a draft, each complaint once, in no particular order."""
+    errors = _complaints(draft, (defect for defect in DEFECTS.values() if not defect.warning))
+    warnings = _complaints(draft, (defect for defect in DEFECTS.values() if defect.warning))
+    return errors, warnings
+
+
+def _complaints(draft: Draft, defects: Iterable[Defect]) -> list[Complaint]:
+    # A defect that shows on both controllers is one defect.
+    return list(dict.fromkeys(complaint for defect in defects for complaint in defect.complaints(draft)))

@@ -1,0 +1,220 @@
+"""What the resources come to on one controller: which interfaces exist there, in which networks, with which routes.
+
+Decides how halves and defaults are taken together and which interface a gateway is reached by. `lint` judges this
+picture and `compiling` turns it into facts, so that both see the same one. Works on drafts with defects too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from reconciler.core.facts.fact import LinkKind
+from reconciler.core.spec.configuration import CONTROLLERS, Resource
+from reconciler.core.spec.interface import InterfaceSpec
+from reconciler.core.spec.kinds import METRIC_DEFAULT, AlertingSpec, PairSpec, RouteSpec, SourceSpec
+from reconciler.core.spec.tree import Path
+from reconciler.core.spec.values import IPAddress, IPInterface
+
+Placed: TypeAlias = tuple[Path, IPInterface]
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """An interface as one controller has it. Paths of addresses begin at the spec."""
+
+    resource: Resource[InterfaceSpec]
+    addresses: tuple[Placed, ...]
+    virtual: tuple[Placed, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of the resource."""
+        return self.resource.name
+
+    @property
+    def spec(self) -> InterfaceSpec:
+        """What is written."""
+        return self.resource.spec
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A route as one controller has it. `interface` is what is written; `path` is where the route is asked for."""
+
+    resource: Resource[Any]
+    path: Path
+    destination: str
+    version: int
+    gateway: IPAddress | None
+    gateway_path: Path
+    interface: str | None
+    interface_path: Path
+    metric: int
+
+
+class Subnets:
+    """Finds the interfaces in whose networks an address lies, in time that does not grow with their number."""
+
+    def __init__(self, faces: Iterable[Face]) -> None:
+        self._by_prefix: dict[tuple[int, int], dict[int, list[str]]] = {}
+        for face in faces:
+            for _, address in face.addresses:
+                length = address.network.prefixlen
+                networks = self._by_prefix.setdefault((address.version, length), {})
+                names = networks.setdefault(int(address.network.network_address), [])
+                if face.name not in names:
+                    names.append(face.name)
+
+    def of(self, ip: IPAddress) -> list[str]:
+        """The interfaces with the longest matching prefix: none, one, or several that share a network."""
+        for (version, length), networks in sorted(self._by_prefix.items(), key=lambda item: -item[0][1]):
+            if version == ip.version:
+                host_bits = ip.max_prefixlen - length
+                names = networks.get(int(ip) >> host_bits << host_bits)
+                if names:
+                    return names
+        return []
+
+
+@dataclass(frozen=True)
+class Side:
+    """One controller."""
+
+    controller: str
+    faces: Mapping[str, Face]
+    ways: Sequence[Way]
+
+    @cached_property
+    def subnets(self) -> Subnets:
+        """The networks of the static addresses."""
+        return Subnets(self.faces.values())
+
+    def leaves_by(self, way: Way) -> str | None:
+        """The interface that packets on this way leave by, or None when that is not certain."""
+        if way.interface is not None:
+            return way.interface
+        names = self.subnets.of(way.gateway) if way.gateway is not None else []
+        return names[0] if len(names) == 1 else None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Everything that could be read, defects included.
+
+    `incomplete` says that something could not be read, so that nothing may be concluded from what is not here.
+    """
+
+    resources: Sequence[Resource[Any]]
+    incomplete: bool = False
+    _first: dict[str, dict[str, Resource[Any]]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        for resource in self.resources:
+            self._first.setdefault(resource.kind, {}).setdefault(resource.name, resource)
+
+    def _kind(self, kind: str) -> Mapping[str, Resource[Any]]:
+        return self._first.get(kind, {})
+
+    @property
+    def interfaces(self) -> Mapping[str, Resource[InterfaceSpec]]:
+        """By name; of two with one name the first."""
+        return self._kind("Interface")
+
+    @property
+    def routes(self) -> Mapping[str, Resource[RouteSpec]]:
+        """By name; of two with one name the first."""
+        return self._kind("Route")
+
+    @property
+    def pair(self) -> Resource[PairSpec] | None:
+        """The first Pair."""
+        return next(iter(self._kind("Pair").values()), None)
+
+    @property
+    def source(self) -> Resource[SourceSpec] | None:
+        """The first Source."""
+        return next(iter(self._kind("Source").values()), None)
+
+    @property
+    def alerting(self) -> Resource[AlertingSpec] | None:
+        """The first Alerting."""
+        return next(iter(self._kind("Alerting").values()), None)
+
+    @cached_property
+    def sides(self) -> Mapping[str, Side]:
+        """The controllers that the Pair describes; both when there is no Pair."""
+        pair = self.pair
+        described = [name for name in CONTROLLERS if pair is None or pair.spec.half(name) is not None]
+        return {name: side(name, pair, self.interfaces.values(), self.routes.values()) for name in described}
+
+
+def side(
+    controller: str,
+    pair: Resource[PairSpec] | None,
+    interfaces: Iterable[Resource[InterfaceSpec]],
+    routes: Iterable[Resource[RouteSpec]],
+) -> Side:
+    """What the resources come to on one controller."""
+    faces = {resource.name: _face(resource, controller) for resource in interfaces if resource.spec.on(controller)}
+    ways = _default_ways(pair) if pair is not None else []
+    ways += [_way(resource, controller) for resource in routes if resource.spec.on(controller)]
+    return Side(controller, faces, ways)
+
+
+def _face(resource: Resource[InterfaceSpec], controller: str) -> Face:
+    half = resource.spec.half(controller)
+    virtual = resource.spec.virtual
+    return Face(
+        resource,
+        tuple(((controller, *path), address) for path, address in half.all()) if half else (),
+        tuple((("virtual", *path), address) for path, address in virtual.all()) if virtual else (),
+    )
+
+
+def _default_ways(pair: Resource[PairSpec]) -> list[Way]:
+    return [
+        Way(
+            resource=pair,
+            path=path,
+            destination="0.0.0.0/0" if gateway.version == 4 else "::/0",
+            version=gateway.version,
+            gateway=gateway,
+            gateway_path=path,
+            interface=None,
+            interface_path=path,
+            metric=METRIC_DEFAULT,
+        )
+        for path, gateway in pair.spec.all_gateways()
+    ]
+
+
+def _way(resource: Resource[RouteSpec], controller: str) -> Way:
+    spec = resource.spec
+    half = spec.half(controller)
+
+    def choose(key: str) -> tuple[Path, Any]:
+        inner = getattr(half, key) if half is not None else None
+        return ((controller, key), inner) if inner is not None else ((key,), getattr(spec, key))
+
+    gateway_path, gateway = choose("gateway")
+    interface_path, interface = choose("interface")
+    metric = choose("metric")[1]
+    return Way(
+        resource=resource,
+        path=("destination",),
+        destination=str(spec.destination),
+        version=spec.destination.version,
+        gateway=gateway,
+        gateway_path=gateway_path,
+        interface=interface,
+        interface_path=interface_path,
+        metric=METRIC_DEFAULT if metric is None else metric,
+    )
+
+
+def is_virtual_kind(face: Face) -> bool:
+    """True for the links that hagit makes: bond, VLAN, bridge."""
+    return face.spec.kind is not LinkKind.PHYSICAL

@@ -1,0 +1,250 @@
+"""The scalars of the language: how an address, a MAC, a duration or a URL is written, and what is said when it is not.
+
+Decides on one value at a time; what two values mean together is `lint`'s. Each type says in the JSON Schema what it
+looks like. A refusal is a `PydanticCustomError` whose type is the complaint's code and whose context holds the remedy.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Any, Final, TypeAlias
+
+from pydantic import PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+IPInterface: TypeAlias = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+#: A kernel name: at most 15 bytes (IFNAMSIZ less the terminating zero), no slash, colon or space.
+KERNEL_NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}"
+RESOURCE_NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}"
+# RFC 1123, section 2.1; gethostname(2) allows 64 characters on Linux.
+HOSTNAME: Final = (
+    r"(?=.{1,64}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
+)
+_DURATION = re.compile(r"([1-9][0-9]{0,5})(ms|s|m|h)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_URL = re.compile(r"([a-z][a-z0-9+.-]*)://(?:([^/@\s]*)@)?([^/@\s?#]*)([^\s]*)")
+_SCP = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^\s]+")
+
+
+def refuse(code: str, what: str, remedy: str) -> PydanticCustomError:
+    """The exception with which a validator refuses a value."""
+    return PydanticCustomError(code, "{what}", {"what": what, "remedy": remedy})
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise refuse("not-text", f"{what} is text, not {shown(value)}", f'Quote it: "{value}".')
+    return value
+
+
+def shown(value: Any) -> str:
+    """A value the way YAML shows it, cut short."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    text = f"`{value}`"
+    return text if len(text) <= 60 else text[:57] + "…`"
+
+
+def _mac(value: Any) -> str:
+    text = _text(value, "a MAC address").lower()
+    if not _MAC.fullmatch(text):
+        raise refuse("mac", f"{shown(value)} is no MAC address", 'Write six pairs: "02:00:00:00:0a:01".')
+    if int(text[:2], 16) & 1 or text == "00:00:00:00:00:00":
+        raise refuse("mac", f"`{text}` belongs to no single NIC", "`ip link` shows the MAC of each NIC as link/ether.")
+    return text
+
+
+def _pattern(pattern: str, code: str, what: str, remedy: str) -> Any:
+    compiled = re.compile(pattern)
+
+    def check(value: Any) -> str:
+        text = _text(value, what)
+        if not compiled.fullmatch(text):
+            raise refuse(code, f"{shown(value)} is no {what.removeprefix('a ')}", remedy)
+        return text
+
+    return check
+
+
+def _interface_address(value: Any) -> IPInterface:
+    text = _text(value, "an address")
+    if "/" not in text:
+        try:
+            ip = ipaddress.ip_address(text)
+        except ValueError:
+            raise refuse(
+                "address", f"{shown(value)} is no address", "Write it as 10.0.0.11/24 or fd00::11/64."
+            ) from None
+        remedy = f"Write the length of the network behind it: {text}/{24 if ip.version == 4 else 64}."
+        raise refuse("address-without-prefix", f"the address `{text}` has no prefix", remedy)
+    try:
+        address = ipaddress.ip_interface(text)
+    except ValueError:
+        remedy = "Write it as 10.0.0.11/24 or fd00::11/64."
+        raise refuse("address", f"{shown(value)} is no address with a prefix", remedy) from None
+    _usable(address.ip, text)
+    return address
+
+
+def _usable(ip: IPAddress, text: str) -> None:
+    why = ""
+    if "%" in text:
+        why = "names a zone"
+    elif ip.is_multicast:
+        why = "is a multicast address"
+    elif ip.is_loopback:
+        why = "is a loopback address"
+    elif ip.is_unspecified:
+        why = "is the unspecified address"
+    elif ip.version == 6 and ip.is_link_local:
+        why = "is link-local, and the kernel gives those itself"
+    elif ip == ipaddress.IPv4Address("255.255.255.255"):
+        why = "is the broadcast address"
+    if why:
+        raise refuse("address-unusable", f"`{text}` {why}", "Use an address of the network that the link is in.")
+
+
+def _ip(value: Any) -> IPAddress:
+    text = _text(value, "an address")
+    try:
+        ip = ipaddress.ip_address(text)
+    except ValueError:
+        remedy = "Write it without a prefix: 10.0.0.1 or fd00::1."
+        raise refuse("address", f"{shown(value)} is no address", remedy) from None
+    if "%" in text or ip.is_multicast or ip.is_unspecified:
+        raise refuse("address-unusable", f"`{text}` is the address of no single host", "Write the address of one host.")
+    return ip
+
+
+def _network(value: Any) -> IPNetwork:
+    text = _text(value, "a destination")
+    if text == "default":
+        raise refuse("destination", "`default` does not say which family", "Write 0.0.0.0/0 or ::/0.")
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        remedy = "Write it as 10.1.0.0/16 or fd01::/48."
+        raise refuse("destination", f"{shown(value)} is no network", remedy) from None
+    if "/" not in text:
+        raise refuse("destination", f"`{text}` has no prefix", f"Write {network} for this one host.")
+    if ipaddress.ip_interface(text).ip != network.network_address:
+        raise refuse("destination", f"`{text}` has bits outside its prefix", f"Write {network}.")
+    if (network.is_multicast and network.prefixlen) or (network.version == 6 and network.is_link_local):
+        raise refuse("destination", f"`{text}` is no unicast network", "Only unicast routes can be asked for.")
+    return network
+
+
+def _duration(value: Any) -> float:
+    text = _text(value, "a duration")
+    match = _DURATION.fullmatch(text)
+    if not match:
+        raise refuse("duration", f"{shown(value)} is no duration", "Write a number and ms, s, m or h: 60s.")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def _url(value: Any) -> str:
+    return _checked_url(_text(value, "a URL"), ("http", "https"))
+
+
+def _remote(value: Any) -> str:
+    text = _text(value, "a remote")
+    if text.startswith("/") and "\n" not in text:
+        return text
+    if "://" not in text and _SCP.fullmatch(text):
+        return text
+    return _checked_url(text, ("https", "http", "ssh", "git", "file"))
+
+
+def _checked_url(text: str, schemes: tuple[str, ...]) -> str:
+    match = _URL.fullmatch(text)
+    if not match or match[1] not in schemes:
+        forms = " or ".join(f"{scheme}://" for scheme in schemes)
+        raise refuse(
+            "url", f"{shown(text.partition('?')[0])} is no URL for this", f"Write one that begins with {forms}."
+        )
+    scheme, user, host, path = match.groups()
+    # The value itself stays out of the message: it holds a secret.
+    if user is not None and (":" in user or scheme != "ssh"):
+        remedy = "Nothing secret belongs in git: take it out and give it in a file of the controller."
+        raise refuse("secret-in-url", f"the URL for `{host}` carries a user name or password", remedy)
+    if (not host and scheme != "file") or (scheme == "file" and not path.startswith("/")):
+        raise refuse("url", f"{shown(text)} names no host", "Write the whole URL.")
+    return text
+
+
+def _secret_file(value: Any) -> str:
+    text = _text(value, "a file name")
+    if not text.startswith("/") or ".." in text.split("/") or any(ord(sign) < 32 for sign in text):
+        what = f"{shown(value)} is no absolute path"
+        raise refuse("file", what, "Write the path on the controller, outside the repository: /etc/hagit/secret.")
+    return text
+
+
+_NAME = _pattern(RESOURCE_NAME, "name", "a name", "Use letters, digits, dots, dashes and underscores, at most 63.")
+_KERNEL = _pattern(
+    KERNEL_NAME, "kernel-name", "a kernel name of a link", "`ip link` shows the names; at most 15 signs."
+)
+_HOST = _pattern(HOSTNAME, "hostname", "a host name", "Use letters, digits and dashes, dots between, at most 64.")
+_PATH = _pattern(
+    r"[A-Za-z0-9][A-Za-z0-9:._-]*\*?",
+    "device-path",
+    "a device path",
+    "`udevadm info /sys/class/net/NAME` shows it as ID_PATH; a `*` may stand at its end.",
+)
+_REF = _pattern(
+    r"(?!.*(?:\.\.|//|@\{|\.lock$|/$|\.$))[A-Za-z0-9_][A-Za-z0-9_./@{}+-]{0,199}",
+    "branch",
+    "a branch",
+    "Write its short name: main.",
+)
+_SERIAL = _pattern(r"[!-~]([ -~]{0,62}[!-~])?", "serial", "a serial number", "Use printable ASCII, at most 64.")
+_PRINCIPAL = _pattern(
+    r"[^\s,!*?\"'#]{1,128}",
+    "principal",
+    "a principal",
+    "Write one name as it stands in the controller's file of allowed signers, without patterns.",
+)
+_RESOURCE = _pattern(r"[A-Za-z]+/" + RESOURCE_NAME, "resource", "a resource", "Write Kind/name: Interface/storage0.")
+
+_ADDRESS_SCHEMA: dict[str, Any] = {
+    "type": "string",
+    "pattern": "^[0-9A-Fa-f.:]+/[0-9]{1,3}$",
+    "examples": ["10.0.0.11/24", "fd00::11/64"],
+}
+_IP_SCHEMA: dict[str, Any] = {"type": "string", "pattern": "^[0-9A-Fa-f.:]+$", "examples": ["10.0.0.1", "fd00::1"]}
+
+
+def _schema(pattern: str, *examples: str) -> WithJsonSchema:
+    schema: dict[str, Any] = {"type": "string", "examples": list(examples)}
+    return WithJsonSchema(schema | ({"pattern": pattern} if pattern else {}))
+
+
+Mac = Annotated[str, PlainValidator(_mac), _schema("^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$", "02:00:00:00:0a:01")]
+Name = Annotated[str, PlainValidator(_NAME), _schema(f"^{RESOURCE_NAME}$", "storage0")]
+KernelName = Annotated[str, PlainValidator(_KERNEL), _schema(f"^{KERNEL_NAME}$", "enp3s0")]
+DevicePath = Annotated[str, PlainValidator(_PATH), _schema(r"^[A-Za-z0-9][A-Za-z0-9:._-]*\*?$", "pci-0000:03:00.0")]
+HostName = Annotated[str, PlainValidator(_HOST), _schema(f"^{HOSTNAME}$", "storage-a")]
+InterfaceAddress = Annotated[IPInterface, PlainValidator(_interface_address), WithJsonSchema(_ADDRESS_SCHEMA)]
+HostAddress = Annotated[IPAddress, PlainValidator(_ip), WithJsonSchema(_IP_SCHEMA)]
+Network = Annotated[IPNetwork, PlainValidator(_network), _schema("^[0-9A-Fa-f.:]+/[0-9]{1,3}$", "10.1.0.0/16", "::/0")]
+Duration = Annotated[float, PlainValidator(_duration), _schema("^[1-9][0-9]{0,5}(ms|s|m|h)$", "60s", "5m")]
+Url = Annotated[str, PlainValidator(_url), _schema("^https?://[^@]*$", "http://alertmanager.example:9093")]
+Remote = Annotated[
+    str,
+    PlainValidator(_remote),
+    _schema("", "ssh://git@git.example/pair.git", "https://git.example/pair.git", "/srv/git/pair.git"),
+]
+SecretFile = Annotated[str, PlainValidator(_secret_file), _schema("^/", "/etc/hagit/webhook.secret")]
+Branch = Annotated[str, PlainValidator(_REF), _schema("", "main")]
+Serial = Annotated[str, PlainValidator(_SERIAL), _schema("", "A1-0001")]
+Principal = Annotated[str, PlainValidator(_PRINCIPAL), _schema("", "admin@example.org")]
+ResourceName = Annotated[str, PlainValidator(_RESOURCE), _schema("^[A-Za-z]+/.+$", "Interface/storage0")]
