@@ -1,0 +1,96 @@
+"""The second pass: what comes and what changes, stage by stage, each against the state the steps before it leave.
+
+Decides the order inside a stage: what lies below comes first, except that MTUs shrink from the top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from reconciler.core.facts.difference import Difference, host, need
+from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Mtu, Power
+from reconciler.core.planning.draft import STAGES, Draft, depths
+from reconciler.core.planning.gates import refusal
+from reconciler.core.planning.plan import Gate, Stage
+
+
+def plan_creations(draft: Draft, waiting: Iterable[Difference]) -> None:
+    """Add everything that is to be created or changed, and, once their successors are there, the waiting removals."""
+    stages: dict[Stage, list[Fact]] = {stage: [] for stage in Stage}
+    for fact in draft.desired.facts.values():
+        stages[STAGES[type(fact)]].append(fact)
+    height = depths(draft.desired.facts)
+    for stage in Stage:
+        facts = stages[stage]
+        if stage is Stage.LINK:
+            facts.sort(key=lambda fact: height.get(fact.key[1], 0))
+        if stage is Stage.MTU:
+            _plan_mtus(draft, facts, height)
+        elif stage is Stage.POWER:
+            facts.sort(key=_power_order(height))
+            _plan_facts(draft, facts)
+        else:
+            _plan_facts(draft, facts)
+        if stage is Stage.ADDRESS:
+            for item in waiting:
+                if item.key in draft.live.facts:
+                    draft.act(item.observed, None, item.why, item.resource, None)
+
+
+def _power_order(height: dict[str, int]) -> Callable[[Fact], tuple[Any, ...]]:
+    """Up from below, because a VLAN cannot be up over a parent that is down; then down."""
+
+    def order(fact: Fact) -> tuple[Any, ...]:
+        assert isinstance(fact, Power)
+        level = height.get(fact.link, 0)
+        return (not fact.up, level if fact.up else -level)
+
+    return order
+
+
+def _plan_mtus(draft: Draft, facts: list[Fact], height: dict[str, int]) -> None:
+    """Shrink from the top; then grow from below, bonds before their members since a bond sets theirs as well."""
+
+    def grows(fact: Fact) -> bool:
+        assert isinstance(fact, Mtu)
+        size = draft.live.mtu(fact.link)
+        return size is None or size <= fact.size
+
+    shrinking = [fact for fact in facts if not grows(fact)]
+    shrinking.sort(key=lambda fact: -height.get(fact.key[1], 0))
+    _plan_facts(draft, shrinking)
+    facts.sort(key=lambda fact: (not _is_bond(draft, fact.key[1]), height.get(fact.key[1], 0)))
+    _plan_facts(draft, facts)
+
+
+def _is_bond(draft: Draft, link: str) -> bool:
+    fact = draft.desired.facts.get(("link", link))
+    return isinstance(fact, Link) and fact.kind is LinkKind.BOND
+
+
+def _plan_facts(draft: Draft, facts: Iterable[Fact]) -> None:
+    """Bring each fact about, or hold it."""
+    desired, live, unknown = draft.desired, draft.live, bool(draft.observed.unknown)
+    for fact in facts:
+        key = fact.key
+        origin = desired.origins.get(key)
+        resource = origin.resource if origin is not None else ""
+        if isinstance(fact, Address) and draft.virtual and host(fact.address) in draft.virtual:
+            why = f"{host(fact.address)} is a virtual address, and the watchdog places those"
+            draft.hold(key, Gate.VIRTUAL, why, "give the interface a static address of its own", resource, origin)
+            continue
+        if unknown and (why_unknown := draft.observed.why_unknown(key)) is not None:
+            draft.hold_unknown(key, why_unknown, resource, origin)
+            continue
+        reason = need(fact, live.facts, desired.facts)
+        if reason is None or (key[0] == "link" and key[1] in draft.held_links):
+            continue
+        if draft.is_ignored(resource):
+            draft.hold_ignored(key, reason, resource, origin)
+            continue
+        refused = refusal(draft, fact)
+        if refused is not None:
+            draft.hold(key, refused.gate, refused.why, refused.remedy, resource, origin)
+            continue
+        draft.act(live.facts.get(key), fact, draft.lost.get(key, reason), resource, origin)

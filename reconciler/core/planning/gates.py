@@ -1,0 +1,165 @@
+"""The gates: why a difference is not acted on although it is known, ours and wanted.
+
+Decides whether the kernel could do a change at all and whether it would hurt what is not ours. Does not know order.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from reconciler.core.facts.difference import host, is_marked
+from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Mark, Mtu, Power, Route
+from reconciler.core.facts.ownership import Owner, mark_owner
+from reconciler.core.facts.predict import IPV6_MTU_MIN, is_ipv6
+from reconciler.core.planning.bind import links_of
+from reconciler.core.planning.draft import Draft
+from reconciler.core.planning.plan import Gate
+
+
+class Refusal(NamedTuple):
+    """The gate that refuses, why, and the way out."""
+
+    gate: Gate
+    why: str
+    remedy: str
+
+
+def refusal(draft: Draft, fact: Fact) -> Refusal | None:
+    """Why a desired fact cannot be made true now, or None when nothing stands against it."""
+    waits = _rests_on_held(draft, fact)
+    if waits is not None:
+        return waits
+    if isinstance(fact, Link) and fact.kind is LinkKind.PHYSICAL and fact.key not in draft.live.facts:
+        return Refusal(Gate.NIC, f"{fact.name} is gone", "plug the NIC in")
+    if isinstance(fact, Mark):
+        return _foreign_alias(draft, fact)
+    if isinstance(fact, Mtu):
+        return _mtu_limit(draft, fact)
+    if isinstance(fact, Power):
+        return _parent_down(draft, fact)
+    if isinstance(fact, Address):
+        size = draft.live.mtu(fact.link)
+        if is_ipv6(fact.address) and size is not None and size < IPV6_MTU_MIN:
+            why = f"IPv6 needs an MTU of {IPV6_MTU_MIN}, and {fact.link} has {size}"
+            return Refusal(Gate.MTU_LIMIT, why, f"give the interface an MTU of {IPV6_MTU_MIN} or more")
+    if isinstance(fact, Route):
+        return _unreachable(draft, fact)
+    return None
+
+
+def _rests_on_held(draft: Draft, fact: Fact) -> Refusal | None:
+    for link in links_of(fact):
+        if isinstance(fact, Link) and link == fact.name:
+            continue
+        if link in draft.held_links:
+            return Refusal(Gate.WAITS, f"rests on {link}, which is held", f"see {link}")
+        if ("link", link) not in draft.live.facts:
+            if (why := draft.observed.why_unknown(("link", link))) is not None:
+                return Refusal(Gate.UNKNOWN, f"{link} is not known: {why}", "nothing to do: hagit looks again")
+            return Refusal(Gate.WAITS, f"there is no link {link}", f"see {link}")
+    return None
+
+
+def _foreign_alias(draft: Draft, mark: Mark) -> Refusal | None:
+    seen = draft.live.facts.get(mark.key)
+    if isinstance(seen, Mark) and seen.text and mark_owner(seen.text) is Owner.FOREIGN:
+        why = f"{mark.link} has the alias {seen.text!r}, which is not ours to overwrite"
+        return Refusal(Gate.FOREIGN, why, f"ip link set dev {mark.link} alias ''")
+    return None
+
+
+def _mtu_limit(draft: Draft, mtu: Mtu) -> Refusal | None:
+    members = draft.live.ports(mtu.link) if draft.live.link_kind(mtu.link) is LinkKind.BOND else ()
+    for name in (mtu.link, *members):
+        nic = draft.live.nics.get(name)
+        if nic is None:
+            continue
+        who = f"the driver{' ' + nic.driver if nic.driver else ''} of {name}"
+        if nic.mtu_max and mtu.size > nic.mtu_max:
+            return Refusal(Gate.MTU_LIMIT, f"{who} takes at most {nic.mtu_max}, not {mtu.size}", "lower the mtu")
+        if nic.mtu_min and mtu.size < nic.mtu_min:
+            return Refusal(Gate.MTU_LIMIT, f"{who} takes no less than {nic.mtu_min}, not {mtu.size}", "raise the mtu")
+    link = draft.live.facts.get(("link", mtu.link))
+    if isinstance(link, Link) and link.kind is LinkKind.VLAN and link.parent is not None:
+        size = draft.live.mtu(link.parent)
+        if size is not None and mtu.size > size:
+            why = f"a VLAN cannot exceed its parent, and {link.parent} has mtu {size}"
+            return Refusal(Gate.MTU_LIMIT, why, f"raise the mtu of {link.parent}")
+    return None
+
+
+def _parent_down(draft: Draft, power: Power) -> Refusal | None:
+    link = draft.live.facts.get(("link", power.link))
+    if not power.up or not isinstance(link, Link) or link.parent is None or draft.live.is_up(link.parent):
+        return None
+    return Refusal(Gate.WAITS, f"its parent {link.parent} is down", f"see {link.parent}")
+
+
+def _unreachable(draft: Draft, route: Route) -> Refusal | None:
+    live = draft.live
+    owner = live.owners.get(route.key)
+    if owner is Owner.WATCHDOG:
+        return Refusal(Gate.VIRTUAL, "the watchdog placed this route", "take the route out of the configuration")
+    if owner is Owner.KERNEL:
+        return Refusal(Gate.FOREIGN, "the kernel has this route itself", "take the route out of the configuration")
+    if route.link is not None and not live.is_up(route.link):
+        return Refusal(Gate.UNREACHABLE, f"{route.link} is down", f"see {route.link}")
+    if route.gateway is None or live.link_towards(route.gateway, route.link) is not None:
+        return None
+    for part in draft.observed.unknown:
+        if part.scope[:1] in ((), ("address",), ("power",)):
+            why = f"whether {route.gateway} is reachable is not known: {part.why}"
+            return Refusal(Gate.UNKNOWN, why, "nothing to do: hagit looks again")
+    over = f" over {route.link}" if route.link is not None else ""
+    why = f"no address here makes the gateway {route.gateway} a neighbour{over}"
+    return Refusal(Gate.UNREACHABLE, why, "give an interface an address in the subnet of the gateway")
+
+
+def removal_refusal(draft: Draft, link: str) -> Refusal | None:
+    """Why a link may not be removed: somebody else's things, or a virtual address, would go with it."""
+    pending = [link]
+    while pending:
+        name = pending.pop()
+        for key in (("address", name), ("route",)):
+            if draft.observed.unknown and (why := draft.observed.why_unknown(key)) is not None:
+                what = f"what {name} carries is not known: {why}"
+                return Refusal(Gate.UNKNOWN, what, "nothing to do: hagit looks again")
+        for fact in draft.live.on(name):
+            found = _not_ours(draft, fact)
+            if found is not None:
+                return found
+        for child in draft.live.vlans(name):
+            if child in draft.held_links:
+                return Refusal(Gate.WAITS, f"carries {child}, which is held", f"see {child}")
+            if not is_marked(child, draft.observed) and ("link", child) not in draft.desired.facts:
+                why = f"carries {child}, which hagit did not make"
+                return Refusal(Gate.FOREIGN, why, f"ip link delete dev {child}")
+            pending.append(child)
+    return None
+
+
+def _not_ours(draft: Draft, fact: Address | Route) -> Refusal | None:
+    owner = draft.live.owners.get(fact.key, Owner.FOREIGN)
+    is_virtual = isinstance(fact, Address) and host(fact.address) in draft.virtual
+    if owner is Owner.WATCHDOG or is_virtual:
+        remedy = "switch over to the peer first, or take the virtual address out of the configuration"
+        return Refusal(Gate.VIRTUAL, f"carries {_name(fact)}, which clients use now", remedy)
+    if owner is Owner.FOREIGN and fact.key not in draft.desired.facts:
+        return Refusal(Gate.FOREIGN, f"carries {_name(fact)}, which hagit did not make", removal_command(fact))
+    return None
+
+
+def _name(fact: Address | Route) -> str:
+    return fact.address if isinstance(fact, Address) else f"the route to {fact.destination}"
+
+
+def removal_command(fact: Fact) -> str:
+    """What a person would type to take away something that hagit leaves alone."""
+    if isinstance(fact, Address):
+        return f"ip address delete {fact.address} dev {fact.link}"
+    if isinstance(fact, Route):
+        over = f" dev {fact.link}" if fact.link is not None else ""
+        return f"ip {'-6 ' if is_ipv6(fact.destination) else ''}route delete {fact.destination}{over}"
+    if isinstance(fact, Link):
+        return f"ip link delete dev {fact.name}"
+    return f"ip link set dev {fact.key[1]} nomaster"

@@ -1,0 +1,82 @@
+"""How facts read in plans and alerts: a name for the question, a value for the answer.
+
+Decides words only.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from reconciler.core.facts.fact import (
+    Address,
+    BondOptions,
+    Fact,
+    Hostname,
+    Link,
+    LinkKind,
+    Mark,
+    Mtu,
+    Port,
+    Power,
+    Resolver,
+    Route,
+)
+
+
+def fact_word(fact: Fact) -> str:
+    """The one word for what a fact is about: `mtu`."""
+    return "alias" if isinstance(fact, Mark) else fact.key[0]
+
+
+def fact_value(fact: Fact) -> str:
+    """What the fact answers: `9000`, `up`, `10.0.0.0/8 via 10.0.0.1`."""
+    if isinstance(fact, Link):
+        return _link_value(fact)
+    if isinstance(fact, Port):
+        return f"in {fact.master}"
+    if isinstance(fact, Power):
+        return "up" if fact.up else "down"
+    if isinstance(fact, Mtu):
+        return str(fact.size)
+    if isinstance(fact, Mark):
+        return fact.text
+    if isinstance(fact, Address):
+        return fact.address
+    if isinstance(fact, Route):
+        via = f" via {fact.gateway}" if fact.gateway is not None else ""
+        over = f" dev {fact.link}" if fact.link is not None else ""
+        return f"{fact.destination}{via}{over}" + (f" metric {fact.metric}" if fact.metric else "")
+    if isinstance(fact, Hostname):
+        return fact.name
+    if isinstance(fact, Resolver):
+        search = f", search {' '.join(fact.search)}" if fact.search else ""
+        return f"{' '.join(fact.nameservers) or 'no name servers'}{search}"
+    assert_never(fact)
+
+
+def _link_value(link: Link) -> str:
+    if link.kind is LinkKind.VLAN:
+        return f"vlan {link.vlan_id} on {link.parent}"
+    if link.kind is LinkKind.BOND and link.bond is not None:
+        return f"bond {_bond_value(link.bond)}"
+    if link.kind is LinkKind.BRIDGE:
+        return f"bridge{', stp' if link.stp else ''}"
+    return link.kind.value
+
+
+def _bond_value(bond: BondOptions) -> str:
+    rate = f", lacp {bond.lacp_rate}" if bond.lacp_rate is not None else ""
+    return f"{bond.mode}, {bond.hash_policy}, miimon {bond.miimon_ms} ms{rate}"
+
+
+def fact_name(fact: Fact) -> str:
+    """A fact in a sentence: `mtu of eth1`, `address 10.0.0.1/24 of eth1`."""
+    if isinstance(fact, Link):
+        return f"link {fact.name}"
+    if isinstance(fact, Address):
+        return f"address {fact.address} of {fact.link}"
+    if isinstance(fact, Route):
+        return f"route to {fact.destination}"
+    if isinstance(fact, Hostname | Resolver):
+        return fact_word(fact)
+    return f"{fact_word(fact)} of {fact.link}"
