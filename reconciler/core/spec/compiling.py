@@ -4,9 +4,8 @@ Decides which facts a resource stands for:
 
 - every interface of the controller is up; MTU, addresses and membership are facts only where they are written;
 - a bond, VLAN or bridge is a `Link`; a NIC is not, because nobody can make one;
-- an alias (`Mark`) is a fact for a link that hagit makes, because it is the stamp of its maker, and for one that is
-  critical or the interlink, because `ip link` is to show that. A NIC without such a role keeps whatever alias it has,
-  and so does an `adopted` bond, VLAN or bridge: it was there before, and hagit must never take it for its own;
+- every interface has an alias (`Mark`) with its name, and with CriticalGroupN or Interlink where it is one. On a link
+  that was there before hagit, a plain one counts as satisfied without being written (`facts/difference`);
 - a route always names the interface it leaves by, found from the gateway's network when it is not written.
 
 Virtual addresses are no facts here: the watchdog places them. Does not know which NIC a match finds.
@@ -104,9 +103,8 @@ def _interface(face: Face) -> Iterator[Asked]:
         yield Mtu(name, spec.mtu), resource, ("mtu",)
     interlink = spec.role is Role.INTERLINK
     group = spec.failover_group if spec.critical else None
-    if group is not None or interlink or (spec.kind is not LinkKind.PHYSICAL and not spec.adopted):
-        reason: Path = ("failoverGroup",) if group is not None else ("role",) if interlink else (str(spec.kind),)
-        yield Mark(name, mark_text(name, group, interlink)), resource, reason
+    reason: Path = ("failoverGroup",) if group is not None else ("role",) if interlink else ()
+    yield Mark(name, mark_text(name, group, interlink)), resource, reason
     for path, address in face.addresses:
         yield Address(name, str(address)), resource, path
 

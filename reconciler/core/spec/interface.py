@@ -164,11 +164,6 @@ class InterfaceSpec(Model):
     role: Annotated[Role, Loose] | None = Field(
         None, description="`interlink`: the private link between the two controllers. `ip link` shows it as Interlink."
     )
-    adopted: bool = Field(
-        False,
-        description="For a bond, VLAN or bridge that was there before hagit: it is configured, but not stamped as made "
-        "by hagit, and stays when this resource is deleted. `hagit capture` writes this.",
-    )
     virtual: Virtual | None = Field(
         None, description="The addresses that clients use; they are on whichever controller is active."
     )

@@ -175,15 +175,3 @@ def mtu_ipv6(draft: Draft) -> Iterator[Finding]:
             if small and any(address.version == 6 for _, address in face.addresses + face.virtual):
                 what = f"IPv6 needs an MTU of at least {_MTU_IPV6_MIN}"
                 yield face.resource, ("mtu",), what, "Raise it, or take the IPv6 addresses out."
-
-
-@defect("adopted")
-def adopted(draft: Draft) -> Iterator[Finding]:
-    """`adopted` on a NIC, or on a link that has to carry the marks of failover."""
-    for interface in draft.interfaces.values():
-        spec = interface.spec
-        if spec.adopted and spec.kind is LinkKind.PHYSICAL:
-            yield interface, ("adopted",), "a NIC is never made by hagit", "Take `adopted` out."
-        elif spec.adopted and (spec.critical or spec.role is not None):
-            what = "an adopted link cannot be critical or the interlink: the mark would stamp it as made by hagit"
-            yield interface, ("adopted",), what, "Take `adopted` out to hand the link to hagit."
