@@ -3,7 +3,7 @@
 Decides which facts a resource stands for:
 
 - every interface of the controller is up; MTU, addresses and membership are facts only where they are written;
-- a bond, VLAN or bridge is a `Link`; a NIC is not, because nobody can make one;
+- every interface is a `Link`; one of kind PHYSICAL says that the NIC is there, because nobody can make one;
 - every interface has an alias (`Mark`) with its name, and with CriticalGroupN or Interlink where it is one. On a link
   that was there before hagit, a plain one counts as satisfied without being written (`facts/difference`);
 - a route always names the interface it leaves by, found from the gateway's network when it is not written.
@@ -94,8 +94,7 @@ def _interfaces(here: Side) -> Iterator[Asked]:
 
 def _interface(face: Face) -> Iterator[Asked]:
     resource, spec, name = face.resource, face.spec, face.name
-    if spec.kind is not LinkKind.PHYSICAL:
-        yield _link(name, spec), resource, (str(spec.kind),)
+    yield _link(name, spec), resource, (str(spec.kind),) if spec.kind is not LinkKind.PHYSICAL else ()
     for index, member in enumerate(spec.members):
         yield Port(member, name), resource, (str(spec.kind), "members", index)
     yield Power(name, up=True), resource, ()
@@ -114,8 +113,9 @@ def _link(name: str, spec: InterfaceSpec) -> Link:
         return Link(name, LinkKind.VLAN, parent=spec.vlan.parent, vlan_id=spec.vlan.id)
     if spec.bond is not None:
         return Link(name, LinkKind.BOND, bond=_bond_options(spec.bond))
-    assert spec.bridge is not None
-    return Link(name, LinkKind.BRIDGE, stp=spec.bridge.stp)
+    if spec.bridge is not None:
+        return Link(name, LinkKind.BRIDGE, stp=spec.bridge.stp)
+    return Link(name, LinkKind.PHYSICAL)
 
 
 def _bond_options(bond: Bond) -> BondOptions:
