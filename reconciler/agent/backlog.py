@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, TypeAlias, cast
 
@@ -80,6 +80,9 @@ class Backlog:
         The same news with other words (a storm that grew) replaces what STATE targets hear and is no event.
         """
         known = self._standing.get(alert.identity)
+        if known is not None and known.alert.since_s == alert.since_s:
+            # Alertmanager identifies an alert by its severity as well: it stays as it was until the matter is over.
+            alert = replace(alert, severity=known.alert.severity)
         news = True
         if self._settled.get(alert.identity) == alert.since_s:
             return None

@@ -42,7 +42,13 @@ class Outbox:
     gone, never a reason not to start: `damaged` counts its bad lines.
     """
 
-    def __init__(self, directory: Path, entry_count_max: int = ENTRY_COUNT_MAX) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        entry_count_max: int = ENTRY_COUNT_MAX,
+        mending_interval_s: float = MENDING_INTERVAL_S,
+    ) -> None:
         self._directory = directory
         self._path = directory / "outbox.log"
         self._changed = threading.Condition()
@@ -50,6 +56,7 @@ class Outbox:
         self._version = 0
         self._appended = 0
         self._unsaved = False
+        self._mending_interval_s = mending_interval_s
         self._mend_after_s = 0.0
         self._log = -1
         self.damaged = 0
@@ -107,6 +114,10 @@ class Outbox:
 
     def give_up(self, target: str, entry: Entry) -> None:
         """An EVENTS target will never take this one: it is counted, and the next goes on. Never raises."""
+        if entry.number < 0:
+            # A target that refuses to hear how much was collapsed is not told of that refusal again.
+            self.done(target, (entry,))
+            return
         with self._changed:
             self._backlog.give_up(target, entry.number)
             self._try_record({"gave_up": entry.number, "target": target})
@@ -197,7 +208,7 @@ class Outbox:
         try:
             self._snapshot()
         except OSError:
-            self._mend_after_s = time.monotonic() + MENDING_INTERVAL_S
+            self._mend_after_s = time.monotonic() + self._mending_interval_s
             return False
         return True
 

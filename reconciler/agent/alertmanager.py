@@ -1,0 +1,81 @@
+"""Alerts for Alertmanager: `POST /api/v2/alerts` (its OpenAPI document, version 2).
+
+Decides which fields identify (labels) and which explain (annotations), and how long an alert lasts there when this
+agent falls silent. Does not know when to send.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from reconciler.agent.post import Poster
+from reconciler.agent.sender import Sent, sent
+from reconciler.agent.target import AlertmanagerTarget
+from reconciler.core.status.alert import Alert
+
+#: How often a standing alert is told again, and after how many times of silence Alertmanager lets it end by itself.
+REFRESH_INTERVAL_S: Final = 60.0
+REFRESH_COUNT = 3
+
+_TIMEOUT_S: Final = 5.0
+_PATH: Final = "/api/v2/alerts"
+
+
+def alertmanager_document(alert: Alert, now_s: float) -> dict[str, object]:
+    """One element of the array: labels are the identity and the severity; `now_s` in seconds since 1970.
+
+    While it stands it ends three refreshes from now; when it is over it ends when it was over, never before it began.
+    """
+    labels = {
+        "alertname": alert_name(alert),
+        "pair": alert.pair,
+        "controller": alert.controller,
+        "resource": alert.resource,
+        "subject": alert.subject,
+        "severity": alert.severity.value,
+    }
+    explained = ("summary", "desired", "live", "commit", "author", "signer", "origin", "remedy")
+    annotations = {name: str(getattr(alert, name)) for name in explained}
+    ends_s = (alert.ended_s or now_s) if alert.ended else now_s + REFRESH_COUNT * REFRESH_INTERVAL_S
+    return {
+        "labels": {name: text for name, text in labels.items() if text},
+        "annotations": {name: text for name, text in annotations.items() if text},
+        "startsAt": timestamp(alert.since_s),
+        "endsAt": timestamp(max(ends_s, alert.since_s)),
+    }
+
+
+def alert_name(alert: Alert) -> str:
+    """`HagitDrift`, `HagitSourceUnreachable`."""
+    return "Hagit" + "".join(word.capitalize() for word in alert.kind.value.split("-"))
+
+
+def timestamp(at_s: float) -> str:
+    """RFC 3339 in UTC with milliseconds, from seconds since 1970."""
+    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class AlertmanagerSender:
+    """Sends to one Alertmanager."""
+
+    batch_count_max = 200
+    pause_s_max = 15.0
+
+    def __init__(self, target: AlertmanagerTarget) -> None:
+        base = target.url.rstrip("/")
+        url = base if base.endswith(_PATH) else base + _PATH
+        self._poster = Poster(url, timeout_s=_TIMEOUT_S, ca_file=target.ca_file)
+
+    def send(self, alerts: Sequence[Alert]) -> Sent:
+        """See `Sender`."""
+        now_s = time.time()
+        body = json.dumps([alertmanager_document(alert, now_s) for alert in alerts]).encode()
+        return sent(self._poster.post(body, {"Content-Type": "application/json"}))
+
+    def close(self) -> None:
+        """See `Sender`."""
+        self._poster.close()

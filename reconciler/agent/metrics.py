@@ -1,0 +1,120 @@
+"""What Prometheus can scrape from the agent.
+
+Decides names, labels and how many label values there may be. Does not know where the figures come from: the agent sets
+them. Gauges that are times hold seconds since 1970; no metric holds a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from reconciler import __version__
+
+#: Drifting resources shown by name; the others are summed up under `(others)`.
+RESOURCE_COUNT_MAX: Final = 1_000
+
+_DURATION_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_OTHERS: Final = "(others)"
+
+
+class Metrics:
+    """All figures of one agent. Every method may be called from any thread."""
+
+    content_type: Final = CONTENT_TYPE_PLAIN_0_0_4
+
+    def __init__(self, pair: str = "", controller: str = "") -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        # Process figures come from whatever watches the machine; the default collectors are left out.
+        self._gauges: dict[str, Gauge] = {}
+        self._build = self._gauge("build_info", "Which hagit this is.", "version", "pair", "controller")
+        self._build.labels(__version__, pair, controller).set(1)
+        self._reconcile = Histogram(
+            "hagit_reconcile_duration_seconds",
+            "How long one round of observing, planning and performing takes.",
+            buckets=_DURATION_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._success = self._gauge("last_reconcile_success_timestamp_seconds", "When a round last ended well.")
+        self._failing = self._gauge("reconcile_failing", "1 while the last round ended in an error.")
+        self._drift = self._gauge("drift", "Differences that no unapplied revision explains.", "resource", "mode")
+        self._revision = self._gauge("revision_info", "The applied revision.", "commit", "signed")
+        self._applied = self._gauge("applied_timestamp_seconds", "When a revision was last applied.")
+        self._reachable = self._gauge("source_reachable", "1 when the last fetch from the remote worked.", "remote")
+        self._suspended = self._gauge("suspended", "1 while a person keeps the agent from applying.")
+        self._pending = self._gauge("alerts_pending", "Alerts that a target has not taken yet.", "target")
+        self._firing = self._gauge("alerts_firing", "Alerts that stand.")
+        self._delivered = self._counter("alerts_delivered", "Alerts that a target has taken.", "target")
+        self._failures = self._counter("alerts_delivery_failures", "Tries to deliver that failed.", "target")
+        self._collapsed = self._counter("alerts_collapsed", "Alerts that a target will not hear.", "target")
+        self._actions = self._counter("actions", "Actions performed.", "verb", "stage", "outcome")
+        self._looks = self._counter("looks", "Observations of the live state.", "trigger")
+
+    def render(self) -> bytes:
+        """The text exposition format, version 0.0.4."""
+        return generate_latest(self._registry)
+
+    def reconciled(self, duration_s: float, *, success: bool, now_s: float) -> None:
+        """One round is over."""
+        self._reconcile.observe(duration_s)
+        self._failing.set(0 if success else 1)
+        if success:
+            self._success.set(now_s)
+
+    def drift(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """How many differences drift now, by (resource, mode). What is not named drifts no more."""
+        self._drift.clear()
+        for place, ((resource, mode), count) in enumerate(sorted(counts.items())):
+            self._drift.labels(resource if place < RESOURCE_COUNT_MAX else _OTHERS, mode).inc(count)
+
+    def revision(self, commit: str, *, signed: bool, applied_s: float) -> None:
+        """A revision was applied."""
+        self._revision.clear()
+        self._revision.labels(commit, "yes" if signed else "no").set(1)
+        self._applied.set(applied_s)
+
+    def source(self, reachable: Mapping[str, bool]) -> None:
+        """Which remotes answered when they were last asked. Give names of remotes, not URLs with passwords."""
+        self._reachable.clear()
+        for remote, answers in reachable.items():
+            self._reachable.labels(remote).set(1 if answers else 0)
+
+    def suspended(self, is_suspended: bool) -> None:
+        """Whether a person keeps the agent from applying."""
+        self._suspended.set(1 if is_suspended else 0)
+
+    def alerts(self, waiting: Mapping[str, int], firing_count: int) -> None:
+        """How many alerts wait for each target (`Outbox.waiting`), and how many stand."""
+        self._pending.clear()
+        for target, count in waiting.items():
+            self._pending.labels(target).set(count)
+        self._firing.set(firing_count)
+
+    def delivered(self, target: str, count: int) -> None:
+        """A target took alerts."""
+        self._delivered.labels(target).inc(count)
+
+    def delivery_failed(self, target: str) -> None:
+        """A try failed."""
+        self._failures.labels(target).inc()
+
+    def collapsed(self, target: str, count: int) -> None:
+        """A target will not hear of these."""
+        self._collapsed.labels(target).inc(count)
+
+    def action(self, verb: str, stage: str, outcome: str) -> None:
+        """An action was performed, or failed."""
+        self._actions.labels(verb, stage, outcome).inc()
+
+    def look(self, trigger: str) -> None:
+        """The live state was observed, and what gave rise to it (`event`, `interval`, `apply`)."""
+        self._looks.labels(trigger).inc()
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"hagit_{name}", text, labels, registry=self._registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"hagit_{name}", text, labels, registry=self._registry)

@@ -1,0 +1,47 @@
+"""Secrets in files of this machine: read when they are needed, and refused when others could have read them too."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from reconciler.errors import NodeFileError
+
+SECRET_BYTES_MIN: Final = 16
+SECRET_BYTES_MAX: Final = 4096
+
+
+def read_secret(path: str | Path, *, bytes_min: int = SECRET_BYTES_MIN) -> bytes:
+    """The secret in a file, without the white space around it.
+
+    Raises NodeFileError when there is none, when everybody may read or the group may change it, when it belongs to a
+    stranger, or when it is too short to be a secret.
+    """
+    where = str(path)
+    try:
+        # Without O_NONBLOCK a fifo of that name would hang the caller.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise NodeFileError(f"cannot read this secret: {error.strerror}", where=where) from error
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise NodeFileError("a secret has to be a regular file", where=where)
+        if status.st_mode & 0o027 or status.st_uid not in (0, os.geteuid()):
+            raise NodeFileError(
+                f"others may read or change this secret (mode {stat.S_IMODE(status.st_mode):04o})",
+                where=where,
+                remedy=f"run: chown root {where} && chmod 600 {where}; then make a new secret, this one may be known",
+            )
+        secret = file.read(SECRET_BYTES_MAX + 1).strip()
+    if len(secret) > SECRET_BYTES_MAX:
+        raise NodeFileError(f"a secret longer than {SECRET_BYTES_MAX} bytes", where=where)
+    if len(secret) < bytes_min:
+        raise NodeFileError(
+            f"a secret shorter than {bytes_min} bytes",
+            where=where,
+            remedy=f"run: openssl rand -hex 32 > {where}",
+        )
+    return secret

@@ -1,0 +1,55 @@
+"""Reading from a socket within a deadline and a budget, however slowly the other side talks.
+
+A timeout on each system call alone lets a peer that sends a byte now and then hold a thread for hours. Does not know
+HTTP.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+
+class BoundedReader(io.RawIOBase):
+    """A raw stream over a socket that raises TimeoutError after `deadline_s` (monotonic clock).
+
+    Past `budget_bytes` it reads as if the peer had closed; `extend` allows more.
+    """
+
+    def __init__(self, sock: socket.socket, deadline_s: float, budget_bytes: int) -> None:
+        # The stream that `makefile` gives keeps the descriptor open until both it and the socket are closed.
+        self._socket = sock
+        self._raw = sock.makefile("rb", buffering=0)
+        self._deadline_s = deadline_s
+        self._budget_bytes = budget_bytes
+
+    def extend(self, count: int) -> None:
+        """Allow `count` bytes more."""
+        self._budget_bytes += count
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int | None:
+        """See `io.RawIOBase`."""
+        left_s = self._deadline_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError("timed out")
+        view = memoryview(buffer)[: self._budget_bytes]
+        if not view:
+            return 0
+        self._socket.settimeout(left_s)
+        count = self._raw.readinto(view)
+        self._budget_bytes -= count or 0
+        return int(count or 0)
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        self._raw.close()
+        super().close()
