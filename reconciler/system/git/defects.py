@@ -17,6 +17,8 @@ from reconciler.errors import HagitError, RemoteUnreachable, SourceError, StateE
 GIT_TROUBLE = (pygit2.GitError, KeyError, ValueError, OSError)
 
 _DISK = ("no space left", "disk quota exceeded", "file too large", "input/output error")
+_ABSENT = ("repository not found", "could not find repository", "does not appear to be a git repository", "code: 404")
+_TEXT_CHARACTERS_MAX = 300
 _SILENT = ("timed out", "timeout")
 _UNREACHED = (
     "connection refused",
@@ -38,7 +40,9 @@ def told(error: BaseException, where: str) -> HagitError:
     """The exception to raise instead of `error`. `where` names the remote or the repository."""
     if isinstance(error, HagitError):
         return error
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error).strip("'")
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error).strip("'")
+    # A server may choose these words, and a terminal will show them.
+    text = "".join(letter if letter.isprintable() else " " for letter in said).strip()[:_TEXT_CHARACTERS_MAX]
     low = text.lower()
     if any(sign in low for sign in _DISK):
         return StateError(f"nothing can be written: {text}", where=where, remedy="make room on this filesystem")
@@ -62,7 +66,7 @@ def told(error: BaseException, where: str) -> HagitError:
         return RemoteUnreachable(f"no answer in time: {text}", where=where)
     if any(sign in low for sign in _UNREACHED):
         return RemoteUnreachable(text, where=where)
-    if "repository not found" in low or "could not find repository" in low or "404" in low:
+    if any(sign in low for sign in _ABSENT):
         return SourceError("there is no repository", where=where, remedy="check the path in the URL")
     return SourceError(f"git says: {text}", where=where, remedy="if the repository is damaged: git fsck")
 

@@ -16,6 +16,7 @@ from reconciler.errors import HistoryRefused, UnsupportedSource
 from reconciler.system.git.defects import speaking
 from reconciler.system.git.mirror import Mirror
 from reconciler.system.git.transfer import COMMITS_MAX
+from reconciler.system.signing.verdict import SignedPart
 
 SHORT_DIGITS = 7
 _SUMMARY_CHARACTERS_MAX = 200
@@ -47,15 +48,14 @@ class Advance:
     first: bool = False
     behind: bool = False
 
+    @property
+    def to_verify(self) -> tuple[str, ...]:
+        """The commits whose signatures count: all new ones, but only the head when a history is adopted.
 
-@dataclass(frozen=True, slots=True)
-class SignedPart:
-    """A commit as its signer saw it: `payload` is what `signature` signs, None for an unsigned commit."""
-
-    commit: str
-    signature: bytes | None
-    payload: bytes
-    time_s: int
+        The signature of a head covers every byte of its tree, so it vouches for the state; whoever adopts a history
+        cannot ask its past to have followed a rule that did not hold then.
+        """
+        return (self.head,) if self.first else tuple(commit.id for commit in self.commits)
 
 
 def describe(mirror: Mirror, commit_id: str) -> CommitInfo:

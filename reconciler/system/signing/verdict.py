@@ -1,0 +1,81 @@
+"""What a signature proves about one commit: plain values, and what is handed to a verifier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Scheme(StrEnum):
+    """How a commit was signed."""
+
+    SSH = "ssh"
+    OPENPGP = "openpgp"
+
+
+@dataclass(frozen=True, slots=True)
+class SignedPart:
+    """A commit as its signer saw it: `payload` is what `signature` signs, None for an unsigned commit.
+
+    `time_s` is the committer's clock, seconds since 1970; whoever commits chooses it.
+    """
+
+    commit: str
+    signature: bytes | None
+    payload: bytes
+    time_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The signature is right and its key is trusted as `principal` (an allowed_signers name, or the key's e-mail)."""
+
+    principal: str
+    scheme: Scheme
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unsigned:
+    """There is no signature."""
+
+    why: str = "is not signed"
+
+
+@dataclass(frozen=True, slots=True)
+class BadSignature:
+    """The signature does not fit the commit, or is no signature at all."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Untrusted:
+    """The signature may be right, but nobody trusted here has this key."""
+
+    why: str
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """The key was trusted for another time."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevokedKey:
+    """The key was withdrawn."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unverifiable:
+    """Nothing could be found out: a tool is missing, failed or was too slow."""
+
+    why: str
+
+
+Verdict = Verified | Unsigned | BadSignature | Untrusted | Expired | RevokedKey | Unverifiable

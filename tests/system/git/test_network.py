@@ -1,0 +1,140 @@
+"""Remotes behind a network: a real sshd, known and unknown host keys, servers that hang."""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from repositories import Work
+from servers import SecureShell, make_key, silent_server, ssh_server
+
+from reconciler.errors import HostKeyRefused, RemoteUnreachable, SourceError, UnsupportedSource
+from reconciler.system.git.mirror import Mirror
+from reconciler.system.git.remote import Access, Remote
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureShell]:
+    with ssh_server(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+@pytest.fixture
+def remote_with(sshd: SecureShell, work: Work, tmp_path: Path) -> Callable[..., Remote]:
+    work.commit(a__yaml="x: 1\n")
+    sshd.known(tmp_path / "known_hosts")
+
+    def make(path: Path | None = None, **access: Path | None) -> Remote:
+        chosen = {"ssh_key_file": sshd.client_key, "known_hosts_file": tmp_path / "known_hosts"} | access
+        return Remote(sshd.url(path or work.path), "office", Access(**chosen))
+
+    return make
+
+
+def refused(mirror: Mirror, remote: Remote, timeout_s: float = 10) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        mirror.fetch([remote], "main", timeout_s)
+    return caught.value
+
+
+def test_a_known_host_serves(mirror: Mirror, work: Work, remote_with: Callable[..., Remote]) -> None:
+    assert mirror.fetch([remote_with()], "main", 20).commit == work.git("rev-parse", "HEAD")
+    commit = work.commit(a__yaml="x: 2\n")
+    assert mirror.fetch([remote_with()], "main", 20).commit == commit == mirror.head
+
+
+def test_a_hashed_entry_and_the_short_form_of_a_url(
+    mirror: Mirror, work: Work, sshd: SecureShell, tmp_path: Path, remote_with: Callable[..., Remote]
+) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-H", "-f", str(tmp_path / "known_hosts")], check=True, capture_output=True)
+    assert b"127.0.0.1" not in (tmp_path / "known_hosts").read_bytes()
+    assert mirror.fetch([remote_with()], "main", 20).commit
+
+
+def test_an_unknown_host_key_is_refused_with_the_way_to_add_it(
+    mirror: Mirror, sshd: SecureShell, tmp_path: Path, remote_with: Callable[..., Remote]
+) -> None:
+    (tmp_path / "empty").write_text("")
+    for file in (tmp_path / "empty", tmp_path / "absent"):
+        error = refused(mirror, remote_with(known_hosts_file=file))
+        assert isinstance(error, HostKeyRefused) and "is not known" in error.what and error.where == "office"
+        assert f"ssh-keyscan -p {sshd.port} 127.0.0.1 >> {file}" in error.remedy
+        assert mirror.head is None
+    command = error.remedy.partition("#")[0]
+    subprocess.run(["sh", "-c", command], check=True, capture_output=True)
+    assert mirror.fetch([remote_with(known_hosts_file=tmp_path / "absent")], "main", 20).commit, "the remedy works"
+
+
+def test_a_wrong_host_key_is_refused_differently(
+    mirror: Mirror, sshd: SecureShell, tmp_path: Path, remote_with: Callable[..., Remote]
+) -> None:
+    sshd.known(tmp_path / "known_hosts", make_key(tmp_path / "impostor"))
+    error = refused(mirror, remote_with())
+    assert isinstance(error, HostKeyRefused) and "another server answers" in error.what
+    assert "ssh-keygen -R" in error.remedy
+
+
+def test_a_key_that_is_not_let_in(mirror: Mirror, tmp_path: Path, remote_with: Callable[..., Remote]) -> None:
+    error = refused(mirror, remote_with(ssh_key_file=make_key(tmp_path / "stranger")))
+    assert "does not accept our credentials" in error.what and "node file" in error.remedy
+
+
+def test_a_key_that_others_can_read_or_that_is_missing(
+    mirror: Mirror, tmp_path: Path, remote_with: Callable[..., Remote], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = make_key(tmp_path / "open")
+    key.chmod(0o644)
+    error = refused(mirror, remote_with(ssh_key_file=key))
+    assert "can be read by others" in error.what and error.remedy == f"chmod 600 {key}"
+    assert "cannot read" in refused(mirror, remote_with(ssh_key_file=tmp_path / "gone")).what
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    assert "asks for an SSH key" in refused(mirror, remote_with(ssh_key_file=None)).what
+
+
+def test_other_defects_look_the_same_through_the_network(
+    mirror: Mirror, make_work: Callable[..., Work], tmp_path: Path, remote_with: Callable[..., Remote]
+) -> None:
+    other = make_work("other", "--object-format=sha256")
+    other.commit(a__yaml="")
+    error = refused(mirror, remote_with(other.path))
+    assert isinstance(error, UnsupportedSource) and "SHA-256" in error.what
+    empty = refused(mirror, remote_with(make_work("empty").path))
+    assert isinstance(empty, UnsupportedSource) and "empty" in empty.what
+    missing = refused(mirror, remote_with(tmp_path / "gone"))
+    assert "no repository" in missing.what, missing
+
+
+@pytest.mark.parametrize("greeting", [b"", b"SSH-2.0-Slow\r\n"], ids=["mute", "half a greeting"])
+@pytest.mark.parametrize("scheme", ["ssh://git@", "https://"])
+def test_a_remote_that_accepts_and_hangs_ends_in_time(mirror: Mirror, scheme: str, greeting: bytes) -> None:
+    with silent_server(greeting) as port:
+        began = time.monotonic()
+        error = refused(mirror, Remote(f"{scheme}127.0.0.1:{port}/x.git"), timeout_s=1)
+    assert time.monotonic() - began < 4
+    assert isinstance(error, SourceError) and error.where
+    if not greeting:
+        assert isinstance(error, RemoteUnreachable), error
+
+
+def test_a_remote_that_says_a_little_for_ever_is_cut_off(mirror: Mirror) -> None:
+    with silent_server(drip=b"x\r\n") as port:
+        began = time.monotonic()
+        error = refused(mirror, Remote(f"ssh://git@127.0.0.1:{port}/x.git"), timeout_s=1)
+    assert time.monotonic() - began < 4
+    assert isinstance(error, RemoteUnreachable)
+
+
+def test_the_next_remote_serves_after_one_that_hangs(mirror: Mirror, work: Work) -> None:
+    commit = work.commit(a__yaml="1")
+    with silent_server() as port:
+        hung = Remote(f"ssh://git@127.0.0.1:{port}/x", "hung")
+        fetched = mirror.fetch([hung, work.remote("spare")], "main", 1)
+    assert fetched.commit == commit and fetched.fallback
+    assert "in time" in str(fetched.refused[0].why) or "within 1 s" in str(fetched.refused[0].why)
+
+
+def test_nobody_there_and_no_such_name(mirror: Mirror) -> None:
+    for url in ("ssh://git@127.0.0.1:9/x", "https://127.0.0.1:9/x", "https://hagit-test.invalid/x.git"):
+        error = refused(mirror, Remote(url), timeout_s=5)
+        assert isinstance(error, RemoteUnreachable), error
