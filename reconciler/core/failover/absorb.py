@@ -1,0 +1,169 @@
+"""What an event adds to what is known. Nothing is decided here, so the order of events cannot skip a decision.
+
+Does not change the phase. Requests of people are not kept: `step` hands them to the phase as they come.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from reconciler.core.failover.detector import forget, hear, watch_disks
+from reconciler.core.failover.events import (
+    Asked,
+    ClaimEnded,
+    Conflict,
+    Event,
+    Heard,
+    LinksSeen,
+    NewOrders,
+    PeerDied,
+    Pools,
+    PoolsSeen,
+    ShelfSeen,
+    Tick,
+)
+from reconciler.core.failover.hold import DiskView, Hold, fence, judge
+from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.phase import GUARANTEES, Phase
+from reconciler.core.failover.state import Looks, State
+from reconciler.core.failover.unsafe import unsafe
+from reconciler.core.failover.why import Code, Decision
+
+
+def absorb(state: State, event: Event, now_ms: int) -> State:
+    """The state with the event's knowledge in it, in the same phase."""
+    match event:
+        case Tick() | Asked():
+            return state
+        case Heard(channel, beat):
+            return hear(state, channel, beat, now_ms)
+        case ShelfSeen(views, out, begun_ms):
+            return state if _outdated(state, begun_ms) else _shelf(state, views, out, now_ms)
+        case PoolsSeen(pools):
+            return replace(state, looks=_pools(state.looks, pools, now_ms))
+        case LinksSeen(up):
+            return replace(state, looks=_links(state.looks, state.orders, up, now_ms))
+        case ClaimEnded(epoch, views):
+            return _claim(state, epoch, views, now_ms)
+        case Conflict():
+            lost = GUARANTEES[state.phase].required
+            return replace(state, looks=replace(state.looks, hold=Hold.LOST)) if lost else state
+        case PeerDied():
+            return replace(state, peer=replace(state.peer, dead=True))
+        case NewOrders(orders):
+            return _orders(state, orders, now_ms)
+        case _:
+            assert_never(event)
+
+
+def _outdated(state: State, begun_ms: int | None) -> bool:
+    """A look that began before our claim ended cannot say whether we still have what we claimed."""
+    if begun_ms is None:
+        return False
+    required = GUARANTEES[state.phase].required
+    return (required and begun_ms < state.since_ms) or (state.fenced_ms is not None and begun_ms < state.fenced_ms)
+
+
+def _shelf(state: State, views: tuple[DiskView, ...], out: frozenset[int], now_ms: int) -> State:
+    if len(views) != len(state.orders.disks):
+        return state
+    verdict = judge(state.orders, state.epoch, views)
+    looks = state.looks
+    # A loss is for ever: a later look that finds nobody there does not undo that somebody was.
+    lost = looks.hold is Hold.LOST and GUARANTEES[state.phase].required
+    hold = Hold.LOST if lost else verdict.hold
+    peer = watch_disks(state.peer, now_ms) if verdict.sees and not looks.sees else state.peer
+    return replace(
+        state,
+        peer=peer,
+        highest=max(state.highest, verdict.highest),
+        looks=replace(
+            looks,
+            hold=hold,
+            owner=verdict.owner,
+            sees=verdict.sees,
+            shelf_ms=now_ms,
+            proved_ms=now_ms if hold is Hold.OURS else looks.proved_ms,
+            unseen_ms=None if verdict.sees else looks.unseen_ms if looks.unseen_ms is not None else now_ms,
+            out=out,
+            woke=looks.woke and hold is not Hold.OURS and GUARANTEES[state.phase].required,
+        ),
+    )
+
+
+def _pools(looks: Looks, pools: Pools, now_ms: int) -> Looks:
+    hung = pools in (Pools.HUNG, Pools.UNKNOWN)
+    return replace(looks, pools=pools, hung_ms=(now_ms if looks.hung_ms is None else looks.hung_ms) if hung else None)
+
+
+def _links(looks: Looks, orders: Orders, up: frozenset[str], now_ms: int) -> Looks:
+    """A group is down when all its members are; interfaces outside every group never matter."""
+    down = frozenset(group.number for group in orders.groups if not any(name in up for name in group.interfaces))
+    # A change of what is down starts the debounce again: a link that flaps is never down for long.
+    since_ms = None if not down else now_ms if down != looks.groups_down else looks.down_ms
+    return replace(looks, groups_down=down, down_ms=since_ms)
+
+
+def _claim(state: State, epoch: int, views: tuple[DiskView, ...], now_ms: int) -> State:
+    """The result of the one running claim; of any other claim, nothing."""
+    if state.phase is not Phase.CLAIMING or epoch != state.epoch or state.fence is not None:
+        return state
+    out = state.peer.beat.out if state.peer.beat is not None else frozenset()
+    verdict, _ = fence(state.orders, epoch, views, out)
+    return replace(_shelf(state, views, state.looks.out, now_ms), fence=verdict, fenced_ms=now_ms)
+
+
+def _orders(state: State, orders: Orders, now_ms: int) -> State:
+    """Orders replace older ones that are not beyond doubt newer, never the other way round."""
+    mine = state.orders
+    if orders == mine:
+        return state
+    if (orders.pair, orders.side) != (mine.pair, mine.side):
+        return replace(state, refused=Decision(Code.ORDERS_FOREIGN, f"{orders.pair} {orders.side}"))
+    if orders.generation <= mine.generation:
+        return replace(state, refused=Decision(Code.ORDERS_OLD, f"{orders.generation}, in force {mine.generation}"))
+    defects = unsafe(orders)
+    if defects:
+        return replace(state, refused=Decision(Code.ORDERS_UNSAFE, defects[0].what))
+    same_channels = orders.channels == mine.channels
+    count = len(orders.channels) + 1
+    peer = state.peer
+    if not same_channels:
+        peer = replace(peer, heard_ms=(now_ms,) * count, last=(None,) * count)
+    looks = state.looks
+    if (orders.disks, orders.vdevs, orders.arbitration) != (mine.disks, mine.vdevs, mine.arbitration):
+        # What was proven, was proven of other disks; two looks' time to prove it again.
+        looks = replace(looks, shelf_ms=None, sees=False)
+    groups = looks.groups_down & {group.number for group in orders.groups}
+    return replace(
+        state, orders=orders, peer=peer, refused=None,
+        looks=replace(looks, groups_down=groups, down_ms=looks.down_ms if groups else None),
+    )  # fmt: skip
+
+
+def wake(state: State, now_ms: int) -> State:
+    """Knowledge from before a pause longer than the orders allow is no ground to act: look first.
+
+    An owner is given two looks' time to prove its reservation; it neither answers nor feeds the deadman until it has.
+    """
+    timers = state.orders.timers
+    if now_ms - state.now_ms <= timers.pause_ms:
+        return state
+    looks, required = state.looks, GUARANTEES[state.phase].required
+    latest_ms = now_ms - timers.proof_ms + 2 * timers.look_ms + timers.pause_ms
+    return replace(
+        state,
+        peer=forget(state.peer, now_ms),
+        looks=replace(
+            looks,
+            hold=looks.hold if looks.hold is Hold.LOST and required else Hold.UNKNOWN,
+            sees=False,
+            shelf_ms=None,
+            proved_ms=None if looks.proved_ms is None else max(looks.proved_ms, latest_ms),
+            woke=True,
+            unseen_ms=None,
+            down_ms=now_ms if looks.groups_down else None,
+            hung_ms=now_ms if looks.hung_ms is not None else None,
+        ),
+    )

@@ -1,0 +1,32 @@
+"""BOOTING: what the first looks say about what this daemon found.
+
+A daemon that restarts over imported pools goes on where its predecessor was, but only under the very reservation that
+the predecessor imported them with. Does not take anything.
+"""
+
+from __future__ import annotations
+
+from reconciler.core.failover.events import Pools
+from reconciler.core.failover.hold import Hold
+from reconciler.core.failover.move import Move
+from reconciler.core.failover.phase import GUARANTEES, Phase
+from reconciler.core.failover.state import State
+from reconciler.core.failover.why import Code
+
+
+def booting(state: State, now_ms: int) -> Move | None:
+    """Where to go from BOOTING, or None to look further."""
+    looks, memory = state.looks, state.memory
+    if looks.pools in (Pools.NONE, Pools.REFUSED):
+        return Move(Phase.STANDBY, Code.NOTHING_HERE)
+    if looks.pools in (Pools.UNKNOWN, Pools.HUNG) and memory is None:
+        return None
+    if memory is None or not GUARANTEES[memory.phase].required:
+        return Move(Phase.HALTED, Code.FOREIGN_IMPORT)
+    if looks.hold is Hold.LOST:
+        return Move(Phase.HALTED, Code.FENCED)
+    if looks.hold is Hold.OURS and looks.pools is not Pools.UNKNOWN:
+        return Move(memory.phase, Code.RESUMED, f"{memory.phase} of epoch {memory.epoch}")
+    if now_ms - state.since_ms >= state.orders.timers.proof_ms:
+        return Move(Phase.HALTED, Code.UNPROVEN)
+    return None

@@ -1,0 +1,40 @@
+"""CLAIMING: what a finished claim allows. The look that the claim took last is judged here, not by whoever claimed.
+
+Does not know the commands of a claim (`claim` does).
+"""
+
+from __future__ import annotations
+
+from reconciler.core.failover.events import Pools
+from reconciler.core.failover.hold import Fence, Hold
+from reconciler.core.failover.move import Move
+from reconciler.core.failover.phase import Phase
+from reconciler.core.failover.state import State
+from reconciler.core.failover.why import Code
+
+
+def claiming(state: State, now_ms: int) -> Move | None:
+    """Import, go back, or halt; None while the claim runs or is waited out."""
+    timers, looks = state.orders.timers, state.looks
+    if looks.pools in (Pools.SOME, Pools.ALL):
+        return Move(Phase.HALTED, Code.FOREIGN_IMPORT)
+    waiting = state.fence is Fence.WAIT and looks.hold is not Hold.LOST
+    limit_ms = timers.claim_ms + (wait_ms(state) if waiting else 0)
+    if now_ms - state.since_ms >= limit_ms:
+        return Move(Phase.HALTED, Code.CLAIM_HUNG)
+    if state.fence is None:
+        return None
+    if state.fence is Fence.BROKEN or looks.hold is Hold.LOST:
+        return Move(Phase.STANDBY, Code.CLAIM_LOST)
+    if looks.hold is not Hold.OURS:
+        return None
+    if state.fence is Fence.HOLDS:
+        return Move(Phase.IMPORTING, Code.CLAIM_VERIFIED)
+    assert state.fenced_ms is not None
+    return Move(Phase.IMPORTING, Code.CLAIM_WAITED) if now_ms - state.fenced_ms >= wait_ms(state) else None
+
+
+def wait_ms(state: State) -> int:
+    """How long a peer that lost the majority may still run: until it cannot prove it, and its deadman."""
+    timers = state.orders.timers
+    return timers.proof_ms + timers.deadman_ms

@@ -1,0 +1,103 @@
+"""Which channels the peer is heard on, and which beats count as a sign of life.
+
+A beat on a network counts when it is newer than every earlier one of its channel and echoes this life of the receiver;
+the disk record counts when it has moved on since it was last read. Ages are differences of the monotonic clock of the
+receiver; nothing in a beat is ever compared with a clock. Does not know what silence leads to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TypeVar
+
+from reconciler.core.failover.heartbeat import Beat
+from reconciler.core.failover.phase import Phase
+from reconciler.core.failover.state import Peer, State
+
+T = TypeVar("T")
+
+
+def hear(state: State, channel: int, beat: Beat, now_ms: int) -> State:
+    """What is known after a beat arrived."""
+    peer = state.peer
+    if beat.side is state.orders.side or not 0 <= channel < len(peer.last):
+        return state
+    last, stamp = peer.last[channel], (beat.incarnation, beat.counter)
+    if last is not None and stamp <= last:
+        return state
+    disk = channel == len(peer.last) - 1
+    peer = replace(
+        peer,
+        last=_put(peer.last, channel, stamp),
+        incarnation=max(peer.incarnation, beat.incarnation),
+    )
+    state = replace(state, highest=max(state.highest, beat.epoch))
+    if (last is None) if disk else (beat.echo != state.incarnation):
+        return replace(state, peer=peer)
+    newest = peer.beat is None or stamp >= (peer.beat.incarnation, peer.beat.counter)
+    peer = replace(
+        peer,
+        heard_ms=_put(peer.heard_ms, channel, now_ms),
+        beat=beat if newest else peer.beat,
+        ever=True,
+        lately=True,
+        dead=(beat.dying or beat.phase is Phase.HALTED) if newest else peer.dead,
+    )
+    return replace(state, peer=peer)
+
+
+def _put(values: tuple[T, ...], index: int, value: T) -> tuple[T, ...]:
+    return (*values[:index], value, *values[index + 1 :])
+
+
+def forget(peer: Peer, now_ms: int) -> Peer:
+    """Listening begins anew: whoever slept through the silence may not count it."""
+    return replace(
+        peer,
+        heard_ms=(now_ms,) * len(peer.heard_ms),
+        last=(*peer.last[:-1], None),
+        lately=False,
+        dead=False,
+    )
+
+
+def watch_disks(peer: Peer, now_ms: int) -> Peer:
+    """The disks came into sight: staleness of the record counts from here."""
+    return replace(peer, heard_ms=(*peer.heard_ms[:-1], now_ms), last=(*peer.last[:-1], None))
+
+
+def network_alive(state: State, now_ms: int) -> bool:
+    """The peer has been heard on a network channel recently enough."""
+    bound_ms = state.orders.timers.silence_ms
+    return state.peer.lately and any(now_ms - heard < bound_ms for heard in state.peer.heard_ms[:-1])
+
+
+def network_silent(state: State, now_ms: int) -> bool:
+    """Every network channel has been silent for the bound and the extra wait of the orders. No channel, no silence."""
+    timers = state.orders.timers
+    bound_ms = timers.silence_ms + timers.network_ms
+    heard = state.peer.heard_ms[:-1]
+    return bool(heard) and all(now_ms - moment >= bound_ms for moment in heard)
+
+
+def disk_alive(state: State, now_ms: int) -> bool:
+    """The disk record has moved on recently enough."""
+    return state.peer.lately and now_ms - state.peer.heard_ms[-1] < state.orders.timers.stale_ms
+
+
+def disk_stale(state: State, now_ms: int) -> bool:
+    """The disk record has not moved for the bound, and the disks could be read all the while (see `watch_disks`)."""
+    looks = state.looks
+    return (
+        looks.sees
+        and looks.shelf_ms is not None
+        and now_ms - looks.shelf_ms < state.orders.timers.stale_ms
+        and now_ms - state.peer.heard_ms[-1] >= state.orders.timers.stale_ms
+    )
+
+
+def ages(state: State, now_ms: int) -> str:
+    """How old each channel is, in words."""
+    names = [*(channel.name for channel in state.orders.channels), "disk record"]
+    pairs = zip(names, state.peer.heard_ms, strict=True)
+    return ", ".join(f"{name} {now_ms - heard} ms" for name, heard in pairs)

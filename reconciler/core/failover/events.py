@@ -1,0 +1,113 @@
+"""Everything that can happen to the core. Looks are levels, not edges: each replaces what was known before.
+
+Decides nothing. Does not know who looked, or how.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from reconciler.core.failover.heartbeat import Beat
+from reconciler.core.failover.hold import DiskView
+from reconciler.core.failover.orders import Orders
+
+
+class Pools(StrEnum):
+    """What the kernel says about the pools of the orders, debounced (not what `zpool` last printed)."""
+
+    UNKNOWN = "unknown"
+    NONE = "none"
+    SOME = "some"
+    ALL = "all"
+    REFUSED = "refused"
+    HUNG = "hung"
+
+
+class Request(StrEnum):
+    """What a person may ask for at once."""
+
+    SWITCHOVER = "switchover"
+    FORCE = "force-activate"
+    MAINTENANCE = "maintenance"
+    RELENT = "relent"
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A beat arrived on a channel (an index into the orders' channels; one past the last is the disk record)."""
+
+    channel: int
+    beat: Beat
+
+
+@dataclass(frozen=True, slots=True)
+class ShelfSeen:
+    """One look at the reservation of every disk, in the order of the orders; `out` are disks our pools gave up.
+
+    `begun_ms` is when the look was started: a slow look must not testify about what came after it began.
+    """
+
+    views: tuple[DiskView, ...]
+    out: frozenset[int] = frozenset()
+    begun_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolsSeen:
+    """One look at the pools. An import or export in progress is SOME; REFUSED is NONE after a refused import."""
+
+    pools: Pools
+
+
+@dataclass(frozen=True, slots=True)
+class LinksSeen:
+    """Which interfaces of the failover groups have carrier and are up."""
+
+    up: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimEnded:
+    """The claim of this epoch ran to its end, and `views` is the look it took last. Whether it won is judged here."""
+
+    epoch: int
+    views: tuple[DiskView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A write of ours was refused with a reservation conflict, or a disk reported 2A/05 on our own path."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerDied:
+    """Proof of death from outside: `how` names the power controller."""
+
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A person asks. `duration_ms` belongs to maintenance; RELENT ends maintenance and the stay after resets."""
+
+    request: Request
+    duration_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrders:
+    """The agent published orders."""
+
+    orders: Orders
+
+
+Event: TypeAlias = (
+    Tick | Heard | ShelfSeen | PoolsSeen | LinksSeen | ClaimEnded | Conflict | PeerDied | Asked | NewOrders
+)

@@ -1,0 +1,65 @@
+"""What keeps a controller from moving by itself: every reason that holds, not only the first.
+
+Does not know what a person may do all the same, nor which move it forbids.
+"""
+
+from __future__ import annotations
+
+from reconciler.core.failover.detector import network_alive
+from reconciler.core.failover.orders import digest, shelf_digest
+from reconciler.core.failover.phase import Phase
+from reconciler.core.failover.state import State
+from reconciler.core.failover.why import Code, Decision
+
+
+def forbidden(state: State, now_ms: int) -> tuple[Decision, ...]:
+    """Why no automatic move may begin here now; empty when it may."""
+    found = []
+    orders, beat = state.orders, state.peer.beat
+    if not orders.enabled:
+        found.append(Decision(Code.DISABLED, f"orders {orders.generation}"))
+    elif beat is not None and beat.generation > orders.generation and not beat.enabled:
+        found.append(Decision(Code.DISABLED, f"orders {beat.generation} of the peer"))
+    if in_maintenance(state, now_ms):
+        found.append(Decision(Code.MAINTENANCE, f"{(state.maintenance_ms or now_ms) - now_ms} ms left"))
+    if held_back(state, now_ms):
+        found.append(Decision(Code.HELD_BACK, f"{orders.limits.resets} resets"))
+    if spent(state, now_ms):
+        found.append(Decision(Code.BUDGET, f"{orders.limits.moves} moves"))
+    if beat is not None:
+        if beat.generation == orders.generation and beat.digest != digest(orders):
+            found.append(Decision(Code.CONTRADICTION, f"generation {orders.generation}"))
+        if beat.generation > orders.generation and beat.shelf != shelf_digest(orders):
+            found.append(Decision(Code.SHELF_DIFFERS, f"generation {beat.generation} there, {orders.generation} here"))
+    if same_role(state, now_ms):
+        found.append(Decision(Code.SAME_ROLE))
+    return tuple(found)
+
+
+def in_maintenance(state: State, now_ms: int) -> bool:
+    """A person asked for quiet and the time has not run out."""
+    return state.maintenance_ms is not None and now_ms < state.maintenance_ms
+
+
+def held_back(state: State, now_ms: int) -> bool:
+    """This controller came back from too many resets of its own."""
+    return state.held_back_ms is not None and now_ms - state.held_back_ms < state.orders.limits.resets_window_ms
+
+
+def spent(state: State, now_ms: int) -> bool:
+    """This controller has begun as many automatic moves as the window allows."""
+    limits = state.orders.limits
+    return limits.moves > 0 and len(recent(state.moves_ms, limits.moves_window_ms, now_ms)) >= limits.moves
+
+
+def recent(moments_ms: tuple[int, ...], window_ms: int, now_ms: int) -> tuple[int, ...]:
+    """The moments inside the window."""
+    return tuple(moment for moment in moments_ms if now_ms - moment < window_ms)
+
+
+def same_role(state: State, now_ms: int) -> bool:
+    """Both controllers say that they are active."""
+    beat = state.peer.beat
+    return (
+        state.phase is Phase.ACTIVE and beat is not None and beat.phase is Phase.ACTIVE and network_alive(state, now_ms)
+    )

@@ -1,0 +1,40 @@
+"""Beats: what a controller says about itself, the same on every network channel and in its disk record.
+
+Decides nothing; `detector` says which beats count. Does not know how a beat travels; `wire` writes it as bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.core.failover.key import Side
+from reconciler.core.failover.phase import Phase
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """One heartbeat.
+
+    `incarnation` rises with every start of the daemon, `counter` with every beat; `echo` is the incarnation of the
+    receiver that the sender heard last, which proves that the beat answers this life of the receiver. `epoch` is the
+    highest seen by the sender. `groups_down` are the failover groups that are down there; `out` are disks (indices)
+    that the pools there have given up. `able`: could take the pools now. `handed`: released and exported, take them.
+    `dying`: a last word, sent by a panic or before a reset.
+    """
+
+    side: Side
+    incarnation: int
+    counter: int
+    echo: int
+    phase: Phase
+    epoch: int = 0
+    groups_down: frozenset[int] = frozenset()
+    out: frozenset[int] = frozenset()
+    sees: bool = False
+    able: bool = False
+    handed: bool = False
+    dying: bool = False
+    enabled: bool = True
+    generation: int = 0
+    digest: int = 0
+    shelf: int = 0

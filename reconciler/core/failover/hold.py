@@ -1,0 +1,135 @@
+"""What a look at the disks means: who owns them, whether we do, and whether a fence holds on every top-level vdev.
+
+Follows SPC-4 (5.13, 6.15): type 5, Write Exclusive - Registrants Only, with only the active controller registered.
+"The peer cannot write to this disk" therefore is "our key holds the reservation and no other key is registered". Does
+not know how a disk is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.orders import Orders, Vdev
+
+
+@dataclass(frozen=True, slots=True)
+class DiskView:
+    """What one disk said. `answered` False: nothing is known. `holder` None: no reservation.
+
+    `kind` is the type code of the reservation (SPC-4, table 63); anything but 5 does not fence as we need it.
+    """
+
+    answered: bool
+    holder: Key | None = None
+    registered: frozenset[Key] = frozenset()
+    kind: int = 5
+
+
+UNANSWERED = DiskView(False)
+
+
+class Hold(StrEnum):
+    """Whether the reservation is ours."""
+
+    OURS = "ours"
+    LOST = "lost"
+    UNKNOWN = "unknown"
+
+
+class Fence(StrEnum):
+    """How a claim ended. WAIT: what could not be fenced is out of the pools; wait until the peer's deadman is over."""
+
+    HOLDS = "holds"
+    WAIT = "wait"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one look says. `owner` holds the majority of the arbitration disks; `highest` is the highest epoch seen."""
+
+    hold: Hold
+    owner: Key | None
+    sees: bool
+    highest: int
+
+
+def epochs(views: Iterable[DiskView]) -> Iterable[int]:
+    """Every epoch that stands on the disks, of either side."""
+    for view in views:
+        for key in (view.holder, *view.registered):
+            if key is not None and key.side is not None:
+                yield key.epoch
+
+
+def fenced(view: DiskView, key: Key) -> bool:
+    """Nobody but `key` can write to this disk."""
+    return view.answered and view.holder == key and view.kind == 5 and view.registered == {key}
+
+
+def judge(orders: Orders, epoch: int, views: tuple[DiskView, ...]) -> Verdict:
+    """What a look means to the controller whose claim was `epoch`.
+
+    LOST as soon as any disk is held by a later claim, or when too few arbitration disks could still be ours. UNKNOWN
+    when too few answered to say either.
+    """
+    assert len(views) == len(orders.disks)
+    mine = Key(orders.side, epoch)
+    votes = [views[index].holder for index in orders.arbitration if views[index].answered]
+    owner = next((key for key in votes if key is not None and votes.count(key) >= orders.majority), None)
+    answers = [index for index, view in enumerate(views) if view.answered]
+    sees = len(votes) >= orders.majority and all(_reached(vdev, answers) for vdev in orders.vdevs)
+    highest = max(epochs(views), default=0)
+    silent = len(orders.arbitration) - len(votes)
+    ours = sum(view.answered and view.holder == mine for view in (views[index] for index in orders.arbitration))
+    overtaken = any(view.holder is not None and view.holder != mine and _later(view.holder, mine) for view in views)
+    if overtaken or ours + silent < orders.majority:
+        hold = Hold.LOST
+    elif ours >= orders.majority:
+        hold = Hold.OURS
+    else:
+        hold = Hold.UNKNOWN
+    return Verdict(hold, owner, sees, highest)
+
+
+def _later(other: Key, mine: Key) -> bool:
+    """A key that is not a leftover from before our claim. A foreign key always counts: nobody knows its age."""
+    return other.side is None or other.epoch >= mine.epoch
+
+
+def _reached(vdev: Vdev, answers: list[int]) -> bool:
+    return sum(index in answers for index in vdev.disks) >= vdev.needed
+
+
+def fence(
+    orders: Orders, epoch: int, views: tuple[DiskView, ...], out: frozenset[int]
+) -> tuple[Fence, tuple[str, ...]]:
+    """Whether a claim fenced the peer, and the vdevs where it did not.
+
+    A vdev is fenced when the disks left to the peer are too few to write it, and enough are ours to import it. A disk
+    that did not answer and that the last owner had given up (`out`) is not left to the peer for ever, only until the
+    peer's deadman has run out: WAIT.
+    """
+    mine = Key(orders.side, epoch)
+    if judge(orders, epoch, views).hold is not Hold.OURS:
+        return Fence.BROKEN, ("arbitration",)
+    broken, wait = [], False
+    for vdev in orders.vdevs:
+        ours = [index for index in vdev.disks if fenced(views[index], mine)]
+        left = [index for index in vdev.disks if index not in ours]
+        excused = [index for index in left if index in out and not views[index].answered]
+        if len(ours) < vdev.needed or len(left) - len(excused) >= vdev.needed:
+            broken.append(vdev.name)
+        elif len(left) >= vdev.needed:
+            wait = True
+    if broken:
+        return Fence.BROKEN, tuple(broken)
+    return (Fence.WAIT if wait else Fence.HOLDS), ()
+
+
+def owned_by(owner: Key | None, side: Side) -> bool:
+    """The majority of the arbitration disks is held by a key of this side, of whatever age."""
+    return owner is not None and owner.side is side

@@ -1,0 +1,153 @@
+"""Orders: what the watchdog may do alone, as plain values compiled by the agent from the configuration.
+
+Decides nothing; `unsafe` (beside it) says which orders must be refused. Does not know YAML, nor where a file lies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+from hashlib import sha256
+
+from reconciler.core.failover.key import Side
+
+
+class ChannelKind(StrEnum):
+    """What carries a heartbeat over a network."""
+
+    INTERLINK = "interlink"
+    CARP = "carp"
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One independent way in which the controllers hear one another."""
+
+    name: str
+    kind: ChannelKind = ChannelKind.INTERLINK
+
+
+@dataclass(frozen=True, slots=True)
+class Vdev:
+    """One top-level vdev of one pool, log devices included.
+
+    `disks` are indices into `Orders.disks`; `needed` is the least number of them with which the vdev can be written:
+    1 for a mirror, n minus parity for raidz.
+    """
+
+    name: str
+    disks: tuple[int, ...]
+    needed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A failover group: critical interfaces that count together. It is down when all of them are."""
+
+    number: int
+    interfaces: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualAddress:
+    """An address that follows the active controller, with its CARP virtual host id on that interface."""
+
+    interface: str
+    address: str
+    vhid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """Every bound the core keeps, in milliseconds of the monotonic clock.
+
+    beat        between two heartbeats                 silence     a network channel is silent after this
+    record      between two disk heartbeats            stale       the disk heartbeat is stale after this
+    look        between two looks at the disks         proof       longest time without proof of our reservation
+    pause       longest pause a process may suffer     settle      how long a link or disk must be gone to count
+    claim       a claim that runs longer halts         import_     the same for an import
+    release     the same for a release                 handover    how long a released pair waits for the peer
+    boot        quiet time after start without a peer  yield_      added for the controller that is not the default
+    retry       after a claim that failed              again       after a hand-over that nobody took
+    deadman     the hardware watchdog resets after     patience    longest silence the clients bear
+    network     extra wait at a network interruption   maintenance longest maintenance a person may ask for
+    """
+
+    beat_ms: int = 200
+    silence_ms: int = 1_000
+    record_ms: int = 250
+    stale_ms: int = 1_500
+    look_ms: int = 250
+    proof_ms: int = 2_000
+    pause_ms: int = 400
+    settle_ms: int = 500
+    claim_ms: int = 8_000
+    import_ms: int = 60_000
+    release_ms: int = 5_000
+    handover_ms: int = 5_000
+    boot_ms: int = 10_000
+    yield_ms: int = 15_000
+    retry_ms: int = 2_000
+    again_ms: int = 60_000
+    deadman_ms: int = 5_000
+    patience_ms: int = 15_000
+    network_ms: int = 0
+    maintenance_ms: int = 8 * 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How often a controller may move by itself, and how often it may have reset itself, before it stays still."""
+
+    moves: int = 3
+    moves_window_ms: int = 3_600_000
+    resets: int = 3
+    resets_window_ms: int = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Everything the watchdog of one controller needs to know, in one value with a rising generation.
+
+    `disks` are all devices of the pools in one global order that is the same on both controllers; `arbitration` are
+    indices into it. `strict`: the new active answers clients only when the old one is surely silent.
+    """
+
+    pair: str
+    side: Side
+    generation: int
+    controllers: tuple[str, str]
+    disks: tuple[str, ...]
+    vdevs: tuple[Vdev, ...]
+    arbitration: tuple[int, ...]
+    channels: tuple[Channel, ...]
+    groups: tuple[Group, ...] = ()
+    addresses: tuple[VirtualAddress, ...] = ()
+    default: Side = Side.A
+    enabled: bool = True
+    strict: bool = False
+    timers: Timers = field(default_factory=Timers)
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def majority(self) -> int:
+        """How many arbitration disks decide."""
+        return len(self.arbitration) // 2 + 1
+
+    def controller(self, side: Side) -> str:
+        """The name of one controller."""
+        return self.controllers[0 if side is Side.A else 1]
+
+
+@lru_cache(maxsize=256)
+def digest(orders: Orders) -> int:
+    """64 bits that are equal on both controllers exactly when both have the same orders, whichever side they are."""
+    same = [getattr(orders, name) for name in Orders.__slots__ if name != "side"]
+    return int.from_bytes(sha256(repr(same).encode()).digest()[:8])
+
+
+@lru_cache(maxsize=256)
+def shelf_digest(orders: Orders) -> int:
+    """64 bits over what a fence has to cover: disks, vdevs and arbitration."""
+    return int.from_bytes(sha256(repr((orders.disks, orders.vdevs, orders.arbitration)).encode()).digest()[:8])

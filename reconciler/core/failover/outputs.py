@@ -1,0 +1,82 @@
+"""What a controller should be, as a function of its state alone: a Moore machine's outputs.
+
+Whoever performs them compares them with what is there, so a restart loses nothing and a vanished address is put back.
+Does not know what is there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.core.failover.compare import able
+from reconciler.core.failover.heartbeat import Beat
+from reconciler.core.failover.hold import Fence
+from reconciler.core.failover.key import Key
+from reconciler.core.failover.orders import digest, shelf_digest
+from reconciler.core.failover.owner import GONE
+from reconciler.core.failover.phase import GUARANTEES, Phase, Thing
+from reconciler.core.failover.state import Memory, State
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What should be there.
+
+    `wanted` None: leave everything as it is. `claim`: the key to claim with, None when no claim may run. `remember`:
+    to be written before the rest is acted upon. `feed`: the deadman. `reset`: reset this controller at once.
+    `record`: write `beat` to the disk record, too. `beat.counter` is 0: the sender numbers its beats.
+    """
+
+    wanted: frozenset[Thing] | None
+    claim: Key | None
+    required: Key | None
+    remember: Memory | None
+    feed: bool
+    reset: bool
+    record: bool
+    beat: Beat
+
+
+def outputs(state: State) -> Outputs:
+    """The outputs of a state."""
+    guarantee, looks = GUARANTEES[state.phase], state.looks
+    wanted = guarantee.wanted
+    quiet = looks.woke or (state.answer_ms is not None and state.now_ms < state.answer_ms)
+    if wanted and Thing.ADDRESSES in wanted and quiet:
+        wanted -= {Thing.ADDRESSES}
+    key = Key(state.orders.side, state.epoch)
+    halted = state.phase is Phase.HALTED
+    remember = Memory(state.phase, state.epoch) if guarantee.required else None
+    return Outputs(
+        wanted=wanted,
+        claim=key if guarantee.act and state.fence is None else None,
+        required=key if guarantee.required else None,
+        remember=state.memory if state.phase is Phase.BOOTING else remember,
+        feed=not halted and not (guarantee.required and looks.woke),
+        reset=halted,
+        record=guarantee.required or state.fence is Fence.WAIT,
+        beat=_beat(state),
+    )
+
+
+def _beat(state: State) -> Beat:
+    looks, orders = state.looks, state.orders
+    halted = state.phase is Phase.HALTED
+    return Beat(
+        side=orders.side,
+        incarnation=state.incarnation,
+        counter=0,
+        echo=state.peer.incarnation,
+        phase=state.phase,
+        epoch=state.highest,
+        groups_down=looks.groups_down,
+        out=looks.out,
+        sees=looks.sees,
+        able=not halted and able(state, state.now_ms),
+        handed=state.phase is Phase.RELEASING and looks.pools in GONE,
+        dying=halted,
+        enabled=orders.enabled,
+        generation=orders.generation,
+        digest=digest(orders),
+        shelf=shelf_digest(orders),
+    )

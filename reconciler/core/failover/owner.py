@@ -1,0 +1,109 @@
+"""IMPORTING, ACTIVE, RELEASING: the phases that require the reservation, and what ends each.
+
+Does not know how pools are imported or exported.
+"""
+
+from __future__ import annotations
+
+from reconciler.core.failover.compare import all_groups_down, peer_better, peer_can_take, resting
+from reconciler.core.failover.detector import network_silent
+from reconciler.core.failover.events import Pools, Request
+from reconciler.core.failover.forbidden import forbidden
+from reconciler.core.failover.hold import Hold
+from reconciler.core.failover.move import Move
+from reconciler.core.failover.phase import Phase
+from reconciler.core.failover.state import State
+from reconciler.core.failover.why import Code
+
+GONE = (Pools.NONE, Pools.REFUSED)
+
+
+def unproven(state: State, now_ms: int) -> Move | None:
+    """Without its reservation, or without proof of it for too long, an owner halts. First rule of all three phases."""
+    looks = state.looks
+    if looks.hold is Hold.LOST:
+        return Move(Phase.HALTED, Code.FENCED, f"owner {looks.owner}, ours was epoch {state.epoch}")
+    since_ms = state.since_ms if looks.proved_ms is None else looks.proved_ms
+    if now_ms - since_ms >= state.orders.timers.proof_ms:
+        return Move(Phase.HALTED, Code.UNPROVEN, f"{now_ms - since_ms} ms")
+    return None
+
+
+def importing(state: State, now_ms: int) -> Move | None:
+    """Serve when all pools are there; give up in time."""
+    if halt := unproven(state, now_ms):
+        return halt
+    pools = state.looks.pools
+    if pools is Pools.ALL:
+        return Move(Phase.ACTIVE, Code.IMPORTED)
+    if pools is Pools.REFUSED and peer_can_take(state, now_ms) and not forbidden(state, now_ms):
+        return Move(Phase.RELEASING, Code.IMPORT_REFUSED, automatic=True)
+    if now_ms - state.since_ms >= state.orders.timers.import_ms:
+        if pools in GONE:
+            return Move(Phase.RELEASING, Code.IMPORT_REFUSED)
+        return Move(Phase.HALTED, Code.IMPORT_HUNG)
+    return None
+
+
+def active(state: State, now_ms: int, asked: Request | None) -> Move | None:
+    """Serve; let go when a person asks or when the peer can do better."""
+    if halt := unproven(state, now_ms):
+        return halt
+    if state.looks.pools in (*GONE, Pools.SOME):
+        return Move(Phase.IMPORTING, Code.POOLS_GONE)
+    if asked is Request.SWITCHOVER and switchover_refused(state, now_ms) is None:
+        return Move(Phase.RELEASING, Code.ASKED)
+    if state.looks.woke or resting(state, now_ms) or forbidden(state, now_ms):
+        return None
+    code = ailment(state, now_ms)
+    return Move(Phase.RELEASING, code, automatic=True) if code else None
+
+
+def ailment(state: State, now_ms: int) -> Code | None:
+    """Why the active controller should let go by itself; None when it should not."""
+    looks, timers = state.looks, state.orders.timers
+
+    def lasts(since_ms: int | None, extra_ms: int = 0) -> bool:
+        return since_ms is not None and now_ms - since_ms >= timers.settle_ms + extra_ms
+
+    if peer_can_take(state, now_ms):
+        if lasts(looks.unseen_ms):
+            return Code.DISKS_LOST
+        if lasts(looks.hung_ms):
+            return Code.POOLS_HUNG
+        if lasts(looks.down_ms, timers.network_ms) and peer_better(state):
+            return Code.GROUPS_DOWN
+    elif all_groups_down(state) and lasts(looks.down_ms, timers.network_ms) and network_silent(state, now_ms):
+        return Code.ISOLATED
+    return None
+
+
+def switchover_refused(state: State, now_ms: int) -> Code | None:
+    """Why a switchover on request cannot be begun here; None when it can."""
+    if state.phase is not Phase.ACTIVE:
+        return Code.NOT_ACTIVE
+    if not state.orders.enabled:
+        return Code.DISABLED
+    if not peer_can_take(state, now_ms):
+        return Code.PEER_CANNOT
+    beat = state.peer.beat
+    return Code.PEER_WORSE if beat is not None and state.looks.groups_down < beat.groups_down else None
+
+
+def releasing(state: State, now_ms: int, asked: Request | None) -> Move | None:
+    """Let go of everything but the reservation; come back when nobody takes it."""
+    looks, timers = state.looks, state.orders.timers
+    if looks.pools not in GONE:
+        if halt := unproven(state, now_ms):
+            return halt
+        late = now_ms - state.since_ms >= timers.release_ms
+        return Move(Phase.HALTED, Code.RELEASE_HUNG) if late else None
+    if looks.hold is Hold.LOST:
+        return Move(Phase.STANDBY, Code.TAKEN, f"owner {looks.owner}")
+    waited = state.handed_ms is not None and now_ms - state.handed_ms >= timers.handover_ms
+    if not (waited or asked is Request.FORCE):
+        return None
+    proved = looks.hold is Hold.OURS and looks.proved_ms is not None and now_ms - looks.proved_ms < timers.proof_ms
+    if proved and looks.sees:
+        return Move(Phase.IMPORTING, Code.RESUMED_SERVICE)
+    return Move(Phase.STANDBY, Code.LEFT)

@@ -1,0 +1,143 @@
+"""Phases and what each guarantees; the edges between them, as data that `step` asserts and the diagram is drawn from.
+
+Does not know when an edge is taken: that is decided by `booting`, `standby`, `claiming` and `owner`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+
+class Phase(StrEnum):
+    """Where the core is."""
+
+    BOOTING = "booting"
+    STANDBY = "standby"
+    CLAIMING = "claiming"
+    IMPORTING = "importing"
+    ACTIVE = "active"
+    RELEASING = "releasing"
+    HALTED = "halted"
+
+
+class Role(StrEnum):
+    """The field's words for a phase, as `hagit status` shows them."""
+
+    MASTER = "MASTER"
+    BACKUP = "BACKUP"
+    ELECTING = "ELECTING"
+    IMPORTING = "IMPORTING"
+    ERROR = "ERROR"
+
+
+class Thing(StrEnum):
+    """What a phase wants to be there."""
+
+    POOLS = "pools"
+    ADDRESSES = "virtual addresses"
+    SHARES = "shares"
+
+
+@dataclass(frozen=True, slots=True)
+class Guarantee:
+    """What is certain in a phase and what follows from it.
+
+    `wanted` None means "leave everything as it is". `required`: losing the reservation ends the phase. `act`: the
+    claim may run, and nowhere else.
+    """
+
+    text: str
+    role: Role
+    wanted: frozenset[Thing] | None
+    required: bool = False
+    act: bool = False
+
+
+NOTHING: Final[frozenset[Thing]] = frozenset()
+
+GUARANTEES: Final[Mapping[Phase, Guarantee]] = MappingProxyType(
+    {
+        Phase.BOOTING: Guarantee(
+            "nothing has been taken since this daemon started; neither side has been judged", Role.ELECTING, None
+        ),
+        Phase.STANDBY: Guarantee("no pool is imported here, and none will be without a claim", Role.BACKUP, NOTHING),
+        Phase.CLAIMING: Guarantee(
+            "no pool is imported here; one claim is running, bounded in time", Role.ELECTING, NOTHING, act=True
+        ),
+        Phase.IMPORTING: Guarantee(
+            "the last look saw our reservation; import may be in progress",
+            Role.IMPORTING,
+            frozenset({Thing.POOLS}),
+            required=True,
+        ),
+        Phase.ACTIVE: Guarantee(
+            "pools are imported here under our reservation; clients are served here",
+            Role.MASTER,
+            frozenset(Thing),
+            required=True,
+        ),
+        Phase.RELEASING: Guarantee(
+            "no new client is served; pools are being exported; the reservation is ours until the peer takes it",
+            Role.BACKUP,
+            NOTHING,
+            required=True,
+        ),
+        Phase.HALTED: Guarantee(
+            "this controller may touch nothing until it has been reset; the deadman is not fed", Role.ERROR, None
+        ),
+    }
+)
+
+#: Every change of phase that may happen, and why it is there.
+LEGAL: Final[Mapping[tuple[Phase, Phase], str]] = MappingProxyType(
+    {
+        (Phase.BOOTING, Phase.STANDBY): "no pool is imported here",
+        (Phase.BOOTING, Phase.IMPORTING): "the daemon restarted during an import, still under our reservation",
+        (Phase.BOOTING, Phase.ACTIVE): "the daemon restarted, pools still here under our reservation",
+        (Phase.BOOTING, Phase.RELEASING): "the daemon restarted during a release",
+        (Phase.BOOTING, Phase.HALTED): "pools are imported here without our reservation",
+        (Phase.STANDBY, Phase.CLAIMING): "a row of the decision table, or a person",
+        (Phase.STANDBY, Phase.HALTED): "a pool appeared that nobody claimed",
+        (Phase.CLAIMING, Phase.STANDBY): "the claim was lost or could not fence every vdev",
+        (Phase.CLAIMING, Phase.IMPORTING): "the fence is verified on every top-level vdev",
+        (Phase.CLAIMING, Phase.HALTED): "the claim outlived its deadline",
+        (Phase.IMPORTING, Phase.ACTIVE): "all pools are imported",
+        (Phase.IMPORTING, Phase.RELEASING): "the import was refused; the peer may do better",
+        (Phase.IMPORTING, Phase.HALTED): "the reservation is lost, or the import hangs",
+        (Phase.ACTIVE, Phase.IMPORTING): "a pool vanished from under us",
+        (Phase.ACTIVE, Phase.RELEASING): "switchover, or the peer can do better",
+        (Phase.ACTIVE, Phase.HALTED): "the reservation is lost or can no longer be proven",
+        (Phase.RELEASING, Phase.STANDBY): "pools are exported and the peer has taken the reservation",
+        (Phase.RELEASING, Phase.IMPORTING): "pools are exported and nobody took them",
+        (Phase.RELEASING, Phase.HALTED): "the export hangs, or the reservation went before the pools",
+    }
+)
+
+#: Phases in which a controller owns the pools, or is about to.
+OWNING: Final[frozenset[Phase]] = frozenset({Phase.CLAIMING, Phase.IMPORTING, Phase.ACTIVE, Phase.RELEASING})
+
+
+def diagram() -> str:
+    """The phases and their legal edges as a Mermaid state diagram."""
+    lines = ["stateDiagram-v2", "    [*] --> BOOTING"]
+    lines += [f"    {old.name} --> {new.name}: {reason}" for (old, new), reason in LEGAL.items()]
+    lines.append("    HALTED --> [*]: reset")
+    return "\n".join(lines) + "\n"
+
+
+def phase_table() -> str:
+    """The guarantees as a Markdown table."""
+    lines = ["| phase | shown as | guarantee | wanted | required |", "|---|---|---|---|---|"]
+    for phase, guarantee in GUARANTEES.items():
+        if guarantee.wanted is None:
+            wanted = "left as it is"
+        else:
+            wanted = ", ".join(thing.value for thing in Thing if thing in guarantee.wanted)
+        wanted = "act: claim" if guarantee.act else wanted
+        required = "reservation" if guarantee.required else ""
+        lines.append(f"| {phase.name} | {guarantee.role.value} | {guarantee.text} | {wanted} | {required} |")
+    return "\n".join(lines) + "\n"

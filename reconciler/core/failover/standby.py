@@ -1,0 +1,65 @@
+"""STANDBY: whether to begin a claim. The decision table of the design, row by row.
+
+Does not know how a claim is done, only that it is the one irreversible act.
+"""
+
+from __future__ import annotations
+
+from reconciler.core.failover.compare import all_groups_down, preferred, ready, resting
+from reconciler.core.failover.detector import ages, disk_alive, disk_stale, network_alive, network_silent
+from reconciler.core.failover.events import Pools, Request
+from reconciler.core.failover.forbidden import forbidden
+from reconciler.core.failover.move import Move
+from reconciler.core.failover.phase import OWNING, Phase
+from reconciler.core.failover.state import State
+from reconciler.core.failover.why import Code
+
+
+def standby(state: State, now_ms: int, asked: Request | None) -> Move | None:
+    """Begin a claim, halt, or (None) stay."""
+    if state.looks.pools in (Pools.SOME, Pools.ALL):
+        return Move(Phase.HALTED, Code.FOREIGN_IMPORT)
+    if not ready(state, now_ms):
+        return None
+    if asked is Request.FORCE:
+        return Move(Phase.CLAIMING, Code.FORCED)
+    if resting(state, now_ms) or forbidden(state, now_ms):
+        return None
+    code = occasion(state, now_ms)
+    return Move(Phase.CLAIMING, code, ages(state, now_ms), automatic=code is not Code.HANDED) if code else None
+
+
+def occasion(state: State, now_ms: int) -> Code | None:
+    """The row of the table that lets this controller claim now; None when no row does."""
+    peer, beat = state.peer, state.peer.beat
+    if peer.dead:
+        return None if all_groups_down(state) else Code.PEER_DEAD
+    if network_alive(state, now_ms):
+        assert beat is not None
+        if beat.handed:
+            return Code.HANDED
+        return None if beat.phase in OWNING else _election(state, now_ms)
+    if disk_alive(state, now_ms):
+        return Code.HANDED if beat is not None and beat.handed else None
+    if all_groups_down(state) or not network_silent(state, now_ms) or not disk_stale(state, now_ms):
+        return None
+    if peer.ever:
+        return Code.PEER_SILENT
+    return Code.PEER_ABSENT if now_ms - state.since_ms >= _quiet_ms(state) else None
+
+
+def _quiet_ms(state: State) -> int:
+    """How long after a start nobody may be heard before this controller goes alone."""
+    timers = state.orders.timers
+    first = state.orders.default is state.orders.side
+    return timers.boot_ms if first else timers.boot_ms + timers.yield_ms
+
+
+def _election(state: State, now_ms: int) -> Code | None:
+    """Both are up and nobody owns the pools. A peer that boots without end is one that is not able."""
+    beat, timers = state.peer.beat, state.orders.timers
+    assert beat is not None
+    if beat.phase is Phase.STANDBY and preferred(state):
+        return Code.NO_OWNER
+    waited = now_ms - state.since_ms >= timers.yield_ms
+    return Code.PEER_UNABLE if waited and not beat.able else None

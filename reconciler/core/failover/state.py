@@ -1,0 +1,158 @@
+"""What one controller knows and where it stands: one frozen value, made anew by every step.
+
+Fields that end in `_ms` and hold an int are moments of the monotonic clock; `shifted` lists them all, so that the
+explorer can look at states relative to now. Does not decide anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from reconciler.core.failover.events import Pools
+from reconciler.core.failover.heartbeat import Beat
+from reconciler.core.failover.hold import Fence, Hold
+from reconciler.core.failover.key import Key
+from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.phase import Phase
+from reconciler.core.failover.why import Code, Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What the latest looks at disks, pools and links said.
+
+    `shelf_ms` is None until the disks were looked at since the start (or since a late wake); `unseen_ms`, `hung_ms` and
+    `down_ms` say since when the disks are out of sight, the pools hang, a group is down. `woke`: nothing that was known
+    before a late wake has been looked at again.
+    """
+
+    hold: Hold = Hold.UNKNOWN
+    owner: Key | None = None
+    sees: bool = False
+    shelf_ms: int | None = None
+    proved_ms: int | None = None
+    unseen_ms: int | None = None
+    pools: Pools = Pools.UNKNOWN
+    hung_ms: int | None = None
+    groups_down: frozenset[int] = frozenset()
+    down_ms: int | None = None
+    out: frozenset[int] = frozenset()
+    woke: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """What is known of the peer.
+
+    `heard_ms` has a moment for each network channel and one, the last, for the disk record: when it was last heard, or
+    when listening began. `last` is the newest (incarnation, counter) of each, None before the first. `beat` is the
+    newest accepted beat. `ever`: heard alive since the daemon started; `lately`: since listening began,
+    which is also when this controller last woke late. `dead`: proven, or said by itself.
+    """
+
+    heard_ms: tuple[int, ...]
+    last: tuple[tuple[int, int] | None, ...]
+    beat: Beat | None = None
+    incarnation: int = 0
+    ever: bool = False
+    lately: bool = False
+    dead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What outlives the daemon but not a reset (a file in /run, written before the phase is acted upon)."""
+
+    phase: Phase
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One controller. `why` explains the phase, `refused` the last request that was not followed."""
+
+    orders: Orders
+    incarnation: int
+    now_ms: int
+    phase: Phase
+    since_ms: int
+    peer: Peer
+    looks: Looks = field(default_factory=Looks)
+    memory: Memory | None = None
+    epoch: int = 0
+    highest: int = 0
+    fence: Fence | None = None
+    fenced_ms: int | None = None
+    handed_ms: int | None = None
+    retry_ms: int | None = None
+    answer_ms: int | None = None
+    held_back_ms: int | None = None
+    maintenance_ms: int | None = None
+    moves_ms: tuple[int, ...] = ()
+    why: Decision = field(default=Decision(Code.STARTED), compare=False)
+    refused: Decision | None = field(default=None, compare=False)
+
+
+def initial(
+    orders: Orders,
+    incarnation: int,
+    now_ms: int,
+    memory: Memory | None = None,
+    resets_recent: int = 0,
+    moves_recent: int = 0,
+) -> State:
+    """The state of a daemon that has just started.
+
+    `resets_recent` and `moves_recent` count what the files of this controller say about the windows of the orders.
+    """
+    channels = len(orders.channels) + 1
+    return State(
+        orders=orders,
+        incarnation=incarnation,
+        now_ms=now_ms,
+        phase=Phase.BOOTING,
+        since_ms=now_ms,
+        peer=Peer(heard_ms=(now_ms,) * channels, last=(None,) * channels),
+        memory=memory,
+        epoch=memory.epoch if memory else 0,
+        highest=memory.epoch if memory else 0,
+        held_back_ms=now_ms if resets_recent >= orders.limits.resets else None,
+        moves_ms=(now_ms,) * min(moves_recent, orders.limits.moves),
+    )
+
+
+def shifted(state: State, by_ms: int, floor_ms: int) -> State:
+    """The same state with every moment moved by `by_ms`, and none before `floor_ms`.
+
+    Every comparison in the core is "now minus a moment is at least a bound", so moments older than the longest bound
+    are all alike; a moment that something lasts until means nothing once it is over.
+    """
+
+    def move(moment_ms: int | None) -> int | None:
+        return None if moment_ms is None else max(floor_ms, moment_ms + by_ms)
+
+    def until(moment_ms: int | None) -> int | None:
+        return None if moment_ms is None or moment_ms <= state.now_ms else moment_ms + by_ms
+
+    looks, peer = state.looks, state.peer
+    return replace(
+        state,
+        now_ms=state.now_ms + by_ms,
+        since_ms=max(floor_ms, state.since_ms + by_ms),
+        looks=replace(
+            looks,
+            shelf_ms=move(looks.shelf_ms),
+            proved_ms=move(looks.proved_ms),
+            unseen_ms=move(looks.unseen_ms),
+            hung_ms=move(looks.hung_ms),
+            down_ms=move(looks.down_ms),
+        ),
+        peer=replace(peer, heard_ms=tuple(max(floor_ms, moment + by_ms) for moment in peer.heard_ms)),
+        fenced_ms=move(state.fenced_ms),
+        handed_ms=move(state.handed_ms),
+        retry_ms=until(state.retry_ms),
+        answer_ms=until(state.answer_ms),
+        held_back_ms=move(state.held_back_ms),
+        maintenance_ms=until(state.maintenance_ms),
+        moves_ms=tuple(max(floor_ms, moment + by_ms) for moment in state.moves_ms),
+    )

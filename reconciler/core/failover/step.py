@@ -1,0 +1,131 @@
+"""One step of the core: what is known grows, then the phase decides, then at most one edge is taken.
+
+Level-triggered: a decision follows from everything known now and never from the event that came last, so no order of
+events can lose one. Reads no clock: `now_ms` comes from a monotonic clock and only ever rises.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from reconciler.core.failover.absorb import absorb, wake
+from reconciler.core.failover.booting import booting
+from reconciler.core.failover.claiming import claiming, wait_ms
+from reconciler.core.failover.compare import ready
+from reconciler.core.failover.events import Asked, Event, Pools, Request
+from reconciler.core.failover.forbidden import recent
+from reconciler.core.failover.hold import Hold
+from reconciler.core.failover.move import Move
+from reconciler.core.failover.owner import GONE, active, importing, releasing, switchover_refused
+from reconciler.core.failover.phase import GUARANTEES, LEGAL, Phase
+from reconciler.core.failover.standby import standby
+from reconciler.core.failover.state import State
+from reconciler.core.failover.why import Code, Decision
+
+
+def step(state: State, event: Event, now_ms: int) -> State:
+    """The state after `event` at `now_ms`. Pure; asserts that only legal edges are taken."""
+    now_ms = max(now_ms, state.now_ms)
+    if state.phase is Phase.HALTED:
+        return replace(state, now_ms=now_ms)
+    state = replace(wake(state, now_ms), now_ms=now_ms)
+    state = absorb(state, event, now_ms)
+    asked = event.request if isinstance(event, Asked) else None
+    if isinstance(event, Asked):
+        state = _answer(state, event, now_ms)
+    if state.phase is Phase.RELEASING and state.handed_ms is None and state.looks.pools in GONE:
+        state = replace(state, handed_ms=now_ms)
+    move = decide(state, now_ms, asked)
+    return enter(state, move, now_ms) if move is not None else state
+
+
+def decide(state: State, now_ms: int, asked: Request | None) -> Move | None:
+    """What the phase's own rules say."""
+    match state.phase:
+        case Phase.BOOTING:
+            return booting(state, now_ms)
+        case Phase.STANDBY:
+            return standby(state, now_ms, asked)
+        case Phase.CLAIMING:
+            return claiming(state, now_ms)
+        case Phase.IMPORTING:
+            return importing(state, now_ms)
+        case Phase.ACTIVE:
+            return active(state, now_ms, asked)
+        case Phase.RELEASING:
+            return releasing(state, now_ms, asked)
+        case Phase.HALTED:
+            return None
+        case _:
+            assert_never(state.phase)
+
+
+def enter(state: State, move: Move, now_ms: int) -> State:
+    """Take one edge, and keep what only the edge knows."""
+    assert (state.phase, move.to) in LEGAL, f"{state.phase.name} -> {move.to.name} is not legal"
+    old, timers = state.phase, state.orders.timers
+    state = replace(
+        state,
+        phase=move.to,
+        since_ms=now_ms,
+        memory=None,
+        fence=None,
+        fenced_ms=None,
+        handed_ms=None,
+        why=Decision(move.code, move.evidence),
+    )
+    if move.automatic and state.orders.limits.moves:
+        window_ms = state.orders.limits.moves_window_ms
+        state = replace(state, moves_ms=(*recent(state.moves_ms, window_ms, now_ms), now_ms))
+    match move.to:
+        case Phase.CLAIMING:
+            epoch = state.highest + 1
+            return replace(state, epoch=epoch, highest=epoch, answer_ms=_answer_ms(state, move.code, now_ms))
+        case Phase.STANDBY:
+            retry_ms = now_ms + timers.retry_ms if old is not Phase.BOOTING else None
+            return replace(state, epoch=0, retry_ms=retry_ms, looks=replace(state.looks, hold=Hold.UNKNOWN))
+        case Phase.IMPORTING if old is Phase.RELEASING:
+            return replace(state, retry_ms=now_ms + timers.again_ms)
+        case _:
+            return state
+
+
+def _answer_ms(state: State, code: Code, now_ms: int) -> int | None:
+    """From when clients may be answered: at once, or (strict orders, peer not surely gone) after its deadman."""
+    beat = state.peer.beat
+    sure = code is Code.HANDED or (code is Code.PEER_DEAD and not (beat is not None and beat.dying))
+    return now_ms + wait_ms(state) if state.orders.strict and not sure else None
+
+
+def _answer(state: State, asked: Asked, now_ms: int) -> State:
+    """What a person hears at once, kept in `refused`; the phase acts on what is not refused."""
+    match asked.request:
+        case Request.SWITCHOVER:
+            code = switchover_refused(state, now_ms)
+        case Request.FORCE:
+            code = _force_refused(state, now_ms)
+        case Request.MAINTENANCE:
+            duration_ms = max(0, min(asked.duration_ms, state.orders.timers.maintenance_ms))
+            return replace(state, maintenance_ms=now_ms + duration_ms, refused=None)
+        case Request.RELENT:
+            return replace(state, maintenance_ms=None, held_back_ms=None, refused=None)
+        case _:
+            assert_never(asked.request)
+    return replace(state, refused=None if code is None else Decision(code))
+
+
+def _force_refused(state: State, now_ms: int) -> Code | None:
+    if state.phase is Phase.RELEASING and state.looks.pools in GONE:
+        return None
+    if state.phase is not Phase.STANDBY:
+        return Code.NOT_STANDBY
+    if ready(state, now_ms):
+        return None
+    seen = state.looks.shelf_ms is not None and state.looks.pools is not Pools.UNKNOWN
+    return Code.NO_DISKS if seen and not state.looks.sees else Code.NOT_READY
+
+
+def required(state: State) -> bool:
+    """Whether the phase ends when the reservation is lost."""
+    return GUARANTEES[state.phase].required

@@ -1,0 +1,82 @@
+"""Decisions by name, each with the sentence that explains it; the words people read come from here.
+
+Does not decide anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Code(Enum):
+    """What was decided, or what stands in the way. The value is the sentence."""
+
+    # While booting.
+    STARTED = "the daemon started and has judged nothing yet"
+    NOTHING_HERE = "no pool is imported here"
+    RESUMED = "the daemon restarted; pools are still here under our own, unchanged reservation"
+    FOREIGN_IMPORT = "a pool is imported here without a claim of ours"
+    # Why a claim begins.
+    FORCED = "a person told this controller to take the pools"
+    PEER_DEAD = "the peer is proven dead, or says itself that it can touch nothing any more"
+    HANDED = "the peer has released the pools and waits for us"
+    PEER_SILENT = "the peer is silent on every network channel and its disk heartbeat is stale"
+    NO_OWNER = "both controllers are up, nobody owns the pools, and this one is preferred"
+    PEER_ABSENT = "nobody owns the pools and the peer has not been heard since this controller started"
+    PEER_UNABLE = "nobody owns the pools and the preferred controller says it cannot take them"
+    # How a claim ends.
+    CLAIM_VERIFIED = "the fence is verified on every top-level vdev"
+    CLAIM_WAITED = "the fence holds, and the disks it could not reach were waited out until the peer's deadman"
+    CLAIM_LOST = "the claim was lost or could not fence every top-level vdev"
+    CLAIM_HUNG = "the claim outlived its deadline"
+    # As the owner.
+    IMPORTED = "all pools are imported"
+    IMPORT_REFUSED = "the import was refused or did not begin in time"
+    IMPORT_HUNG = "the import outlived its deadline"
+    FENCED = "the reservation is lost: the disks say another owner"
+    UNPROVEN = "our reservation could not be proven for too long"
+    POOLS_GONE = "a pool is no longer imported"
+    # Why the active controller lets go.
+    ASKED = "a person asked for a switchover"
+    DISKS_LOST = "this controller lost its disks and the peer sees them"
+    POOLS_HUNG = "the pools do not answer and the peer can take them"
+    GROUPS_DOWN = "a failover group is down here and up at the peer"
+    ISOLATED = "every failover group is down here and the peer is not heard"
+    # How a release ends.
+    TAKEN = "the pools are exported and the peer has taken the reservation"
+    RESUMED_SERVICE = "the pools are exported and nobody took them; serving again"
+    LEFT = "the pools are exported, nobody took them, and the disks are not to be seen from here"
+    RELEASE_HUNG = "the export outlived its deadline"
+    # What keeps a controller still.
+    DISABLED = "failover is disabled"
+    MAINTENANCE = "maintenance is in progress"
+    HELD_BACK = "this controller reset itself too often and stays standby"
+    BUDGET = "the budget of automatic moves is used up"
+    CONTRADICTION = "both controllers have orders of one generation that differ"
+    SHELF_DIFFERS = "the peer has newer orders with other disks"
+    SAME_ROLE = "both controllers claim to be active; the disks decide"
+    NO_DISKS = "this controller does not see enough of the disks"
+    NOT_READY = "this controller has not looked at disks and pools yet"
+    WAITING = "the last attempt failed; the next one waits"
+    ALL_GROUPS_DOWN = "every failover group is down here"
+    PEER_CANNOT = "the peer is not heard, not standby, or not able to take the pools"
+    PEER_WORSE = "the peer is no better off"
+    NOT_ACTIVE = "this controller is not active"
+    NOT_STANDBY = "this controller is not standby"
+    # What happens to orders and requests.
+    ORDERS_OLD = "orders of an older generation are refused"
+    ORDERS_UNSAFE = "orders that cannot be safe are refused"
+    ORDERS_FOREIGN = "orders for another pair or another controller are refused"
+    ACCEPTED = "accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A code and the evidence that held when it was taken."""
+
+    code: Code
+    evidence: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.code.value} ({self.evidence})" if self.evidence else self.code.value
