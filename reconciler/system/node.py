@@ -23,9 +23,13 @@ UNSIGNED: Final = ("refuse", "warn", "accept")
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whom this controller believes. `unsigned` is the least strict policy it accepts, whatever the repository says."""
+    """Whom this controller believes: files of SSH signers, revoked keys and OpenPGP keys.
+
+    `unsigned` is the least strict policy it accepts, whatever the repository says.
+    """
 
     allowed_signers: Path | None = None
+    revoked_keys: Path | None = None
     keyring: Path | None = None
     unsigned: str = "accept"
 
@@ -38,6 +42,8 @@ class FirstSource:
     branch: str = "main"
     known_hosts: Path | None = None
     key: Path | None = None
+    certificate_authorities: Path | None = None
+    token: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,8 @@ class _Reader:
             branch=self._take(table, "branch", str, "main") or "main",
             known_hosts=self._file(table, "known_hosts"),
             key=self._file(table, "key"),
+            certificate_authorities=self._file(table, "certificate_authorities"),
+            token=self._file(table, "token"),
         )
 
     def _trust(self, table: dict[str, Any]) -> Trust:
@@ -132,7 +140,7 @@ class _Reader:
         unsigned = self._take(table, "unsigned", str, default, _one_of(UNSIGNED)) or default
         if unsigned == "refuse" and not (signers or keyring):
             raise self._error("trust.unsigned", "is `refuse`, but no allowed_signers and no keyring is named")
-        return Trust(signers, keyring, unsigned)
+        return Trust(signers, self._file(table, "revoked_keys"), keyring, unsigned)
 
     def _listen(self) -> Listen | None:
         if self._document.get("listen") is False:

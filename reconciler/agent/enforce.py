@@ -1,0 +1,94 @@
+"""Making a revision the state of this controller: propose a plan, perform it alone, record how it went.
+
+One writer at a time: whoever performs holds the lock of the state directory, the agent and every command alike.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import Final
+
+from reconciler.agent.content import Content
+from reconciler.agent.perform import Outcome, Progress, perform_plan, stamp_interrupted
+from reconciler.agent.store import Store
+from reconciler.core.facts.fact import Key
+from reconciler.core.facts.network import Network
+from reconciler.core.facts.state import Observed, Origin
+from reconciler.core.planning.plan import Blame, Plan
+from reconciler.core.planning.planner import blamed, make_plan, stale
+from reconciler.core.status.revision import Revision
+from reconciler.errors import StalePlanError
+
+#: An apply by a person and one by the agent may meet; each is over in moments.
+LOCK_WAIT_S: Final = 5.0
+MOVED_MAX: Final = 5
+
+
+def propose(
+    content: Content, revision: str, observed: Observed, blame_of: Callable[[Origin], Blame | None] | None = None
+) -> Plan:
+    """The plan that makes this controller what the content asks for; `revision` in full (`main@<40 digits>`)."""
+    plan = make_plan(content.desired, observed, revision)
+    return blamed(plan, blame_of) if blame_of is not None else plan
+
+
+def restrict(plan: Plan, keys: Collection[Key]) -> Plan:
+    """Only the actions about `keys`; what the others would have changed stays as it is."""
+    actions = tuple(action for action in plan.actions if action.key in keys)
+    touched = {action.key for action in actions}
+    touched |= {fact.key for action in actions for fact in action.consequences}
+    after = {key: fact for key, fact in plan.before.items() if key not in touched}
+    after |= {key: fact for key, fact in plan.after.items() if key in touched}
+    return replace(plan, actions=actions, after=after)
+
+
+def enforce(
+    store: Store,
+    network: Network,
+    plan: Plan,
+    revision: Revision,
+    *,
+    purpose: str,
+    fresh: bool = False,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Perform a plan and record the outcome. `fresh`: the plan was made from a look of a moment ago under no lock.
+
+    Raises StalePlanError naming what moved since the plan was made, StateError when another applies or the state
+    directory cannot be written; in both cases nothing was done.
+    """
+    with store.lock(purpose, wait_s=LOCK_WAIT_S):
+        interrupted = stamp_interrupted(network, store.journal)
+        if interrupted:
+            store.decide("resumed", what=interrupted)
+        if not fresh or interrupted:
+            refuse_stale(plan, network.observe())
+        store.decide("apply", revision=revision.full_name, purpose=purpose, actions=len(plan.actions))
+        outcome = perform_plan(plan, network, store.journal, progress)
+        failure = outcome.failure
+        store.decide(
+            "applied" if outcome.complete else "apply-failed",
+            revision=revision.full_name,
+            performed=outcome.performed,
+            total=outcome.total,
+            **({"why": failure.what, "where": failure.where} if failure else {}),
+        )
+        return outcome
+
+
+def refuse_stale(plan: Plan, observed: Observed) -> None:
+    """Raise StalePlanError when what the plan was made from has moved."""
+    moved = stale(plan, observed)
+    if moved:
+        rest = f"\n  and {len(moved) - MOVED_MAX} more" if len(moved) > MOVED_MAX else ""
+        raise StalePlanError(
+            "the plan is stale; since it was made:\n  " + "\n  ".join(moved[:MOVED_MAX]) + rest,
+            remedy="make a new plan with `hagit plan`",
+        )
+
+
+def counts_of(plan: Plan) -> dict[str, int]:
+    """How many actions of each verb, for the history."""
+    return dict(Counter(action.verb.value for action in plan.actions))

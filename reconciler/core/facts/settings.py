@@ -1,0 +1,103 @@
+"""What a revision asks of the agent itself: whom it follows, whom it trusts, whom it tells, how it treats drift.
+
+Plain values with a JSON form. Does not know how they are written in YAML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Signing(StrEnum):
+    """What happens to a commit that nobody trusted has signed, from lax to strict."""
+
+    ACCEPT = "accept"
+    WARN = "warn"
+    REFUSE = "refuse"
+
+
+class Applying(StrEnum):
+    """Whether a new commit is applied by itself."""
+
+    AUTOMATIC = "automatic"
+    MANUAL = "manual"
+
+
+@dataclass(frozen=True, slots=True)
+class PairNames:
+    """The controllers by "a" and "b", those that are described; serial numbers only where they are given."""
+
+    name: str
+    hostnames: Mapping[str, str]
+    serials: Mapping[str, str] = field(default_factory=dict)
+    virtual_hostname: str | None = None
+    domain: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePolicy:
+    """Which commits are followed. `remotes` are URLs or absolute paths, in the order in which they are tried."""
+
+    remotes: tuple[str, ...]
+    branch: str = "main"
+    interval_s: float = 60.0
+    trusted_signers: tuple[str, ...] = ()
+    unsigned: Signing = Signing.REFUSE
+    apply: Applying = Applying.AUTOMATIC
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """A receiver of signed CloudEvents. `secret_file` is a path on the controller."""
+
+    url: str
+    secret_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertPolicy:
+    """Who is told. `notify` are paths of files that hold Apprise URLs."""
+
+    alertmanager: tuple[str, ...] = ()
+    webhooks: tuple[Receiver, ...] = ()
+    notify: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything in a revision that is about the agent and not about the network. No Source: None."""
+
+    pair: PairNames
+    source: SourcePolicy | None = None
+    alerting: AlertPolicy = field(default_factory=AlertPolicy)
+
+
+def source_from_document(document: Mapping[str, Any] | None) -> SourcePolicy | None:
+    """The source policy in a JSON document."""
+    if document is None:
+        return None
+    return SourcePolicy(
+        remotes=tuple(document["remotes"]),
+        branch=document["branch"],
+        interval_s=document["interval_s"],
+        trusted_signers=tuple(document["trusted_signers"]),
+        unsigned=Signing(document["unsigned"]),
+        apply=Applying(document["apply"]),
+    )
+
+
+def settings_from_document(document: Mapping[str, Any]) -> Settings:
+    """The settings whose `dataclasses.asdict` went through JSON."""
+    alerting = document["alerting"]
+    return Settings(
+        PairNames(**document["pair"]),
+        source_from_document(document["source"]),
+        AlertPolicy(
+            alertmanager=tuple(alerting["alertmanager"]),
+            webhooks=tuple(Receiver(**webhook) for webhook in alerting["webhooks"]),
+            notify=tuple(alerting["notify"]),
+        ),
+    )
