@@ -35,8 +35,13 @@ def machine(lab_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def crossed(machine: Machine) -> Iterator[Machine]:
-    """The machine for a test that uses its NICs: afterwards they are down, unplugged from nothing and as they were."""
+    """The machine for one test that uses its NICs."""
     yield machine
+    restore(machine)
+
+
+def restore(machine: Machine) -> None:
+    """Cables plugged in, NICs as they were at boot, every other link gone."""
     for hub in (0, 1):
         machine.cable(hub, plugged=True)
-    machine.check(f"sh {PARTNER} down; for nic in eth0 eth1; do ip link set $nic nomaster down mtu 1500 alias ''; done")
+    machine.check(f"sh {PARTNER} down; sh {PARTNER.with_name('restore')}")

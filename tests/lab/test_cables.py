@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.lab.conftest import PARTNER
@@ -21,12 +19,11 @@ ip link set lag.7 up
 
 
 @pytest.fixture(params=["802.3ad", "active-backup"])
-def bonded(request: pytest.FixtureRequest, crossed: Machine) -> Iterator[Machine]:
+def bonded(request: pytest.FixtureRequest, crossed: Machine) -> Machine:
     crossed.check(f"set -e; sh {PARTNER} up {request.param} 9000 7 10.7.0.2/24; {OURS.format(mode=request.param)}")
     if request.param == "802.3ad":
         crossed.until("grep -q 'Number of ports: 2' /proc/net/bonding/lag")
-    yield crossed
-    crossed.check("ip link delete lag")
+    return crossed
 
 
 def test_a_bond_carries_tagged_jumbo_frames_and_survives_a_cable(bonded: Machine) -> None:
