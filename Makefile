@@ -38,3 +38,7 @@ format: $(STAMP) ## rewrite the code in the project's format
 
 clean: ## remove what the targets built
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
+
+schema: $(STAMP) ## rewrite the JSON Schema from the models
+	$(PY) -c 'import json; from reconciler.core.spec.schema import json_schema; print(json.dumps(json_schema(), indent=2))' \
+	  > schema/hagit.schema.json

@@ -14,7 +14,7 @@ from reconciler.core.facts.state import Origin
 from reconciler.core.spec.interface import InterfaceSpec
 from reconciler.core.spec.kinds import AlertingSpec, PairSpec, RouteSpec, SourceSpec
 from reconciler.core.spec.model import Model
-from reconciler.core.spec.tree import Document, Path
+from reconciler.core.spec.tree import Document, Path, Place
 from reconciler.errors import Complaint
 
 S = TypeVar("S", bound=Model, covariant=True)
@@ -38,13 +38,15 @@ class Resource(Generic[S]):
         return f"{self.kind}/{self.name}"
 
     def origin(self, *path: str | int) -> Origin:
-        """Where the value at `path` of the spec is written, or the nearest thing around it."""
-        return Origin(self.document.file, *self.document.place(("spec", *path)), self.id)
+        """Where the value at `path` of the spec is written; the empty path means the name of the resource."""
+        return Origin(self.document.file, *self._place(path), self.id)
 
     def complaint(self, path: Path, what: str, remedy: str, code: str) -> Complaint:
         """A complaint about the value at `path` of the spec; the empty path means the name of the resource."""
-        full: Path = ("spec", *path) if path else ("metadata", "name")
-        return Complaint(self.document.file, *self.document.place(full), what, remedy, code)
+        return Complaint(self.document.file, *self._place(path), what, remedy, code)
+
+    def _place(self, path: Path) -> Place:
+        return self.document.place(("spec", *path) if path else ("metadata", "name"))
 
 
 @dataclass(frozen=True, slots=True)

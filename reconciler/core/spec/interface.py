@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from reconciler.core.facts.fact import BondMode, HashPolicy, LacpRate, LinkKind
 from reconciler.core.spec.limits import ADDRESSES_MAX, LIST_MAX
@@ -26,6 +26,8 @@ class Role(StrEnum):
 
 class Match(Model):
     """How a controller finds the NIC: exactly one of the three."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     mac: Mac | None = Field(
         None, description="The permanent MAC address of the NIC. The surest way: it moves with the card."
@@ -48,6 +50,8 @@ class Match(Model):
 
 class Addresses(Model):
     """One address or several, each with the prefix of its network."""
+
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["address", "addresses"]}})
 
     address: InterfaceAddress | None = Field(None, description="The one address, with the prefix of its network.")
     addresses: list[InterfaceAddress] = Field(

@@ -122,9 +122,9 @@ class Hop(Model):
         None,
         ge=0,
         le=0xFFFFFFFF,
-        description=f"Of two routes to one destination the one with the lower metric is used. {METRIC_DEFAULT} when "
-        "not given.",
-        json_schema_extra={"default": METRIC_DEFAULT},
+        description="Of two routes to one destination the one with the lower metric is used. "
+        f"A route that gives none has {METRIC_DEFAULT}.",
+        examples=[100],
     )
 
 
@@ -207,7 +207,10 @@ class Drift(Model):
 
     default: Annotated[DriftMode, Loose] = Field(DriftMode.WARN, description="For whatever is not listed.")
     kinds: dict[str, Annotated[DriftMode, Loose]] = Field(
-        default_factory=dict, description="By kind: `Interface: heal`.", examples=[{"Interface": "heal"}]
+        default_factory=dict,
+        description="By kind: `Interface: heal`.",
+        examples=[{"Interface": "heal"}],
+        json_schema_extra={"propertyNames": {"enum": ["Pair", "Interface", "Route", "Source", "Alerting"]}},
     )
     resources: dict[ResourceName, Annotated[DriftMode, Loose]] = Field(
         default_factory=dict,
