@@ -112,7 +112,8 @@ def _from_observed(desired: Desired, observed: Observed, spared: frozenset[Key])
         owner = owner_of(fact, observed, desired)
         link = _link_of(fact)
         if owner is Owner.AGENT and _prunable(fact, desired, observed):
-            resource = resources.get(link, "") or _resource_in_mark(link, observed)
+            own = fact.name if isinstance(fact, Link) else link
+            resource = resources.get(own, "") or _resource_in_mark(own, observed)
             yield Difference(key, DifferenceKind.REMOVE, None, fact, NOT_DESIRED, None, resource)
         elif owner is Owner.FOREIGN:
             resource = resources.get(link, "")

@@ -39,7 +39,7 @@ def fact_value(fact: Fact) -> str:
     if isinstance(fact, Mtu):
         return str(fact.size)
     if isinstance(fact, Mark):
-        return fact.text
+        return fact.text or "none"
     if isinstance(fact, Address):
         return fact.address
     if isinstance(fact, Route):
@@ -52,6 +52,14 @@ def fact_value(fact: Fact) -> str:
         search = f", search {' '.join(fact.search)}" if fact.search else ""
         return f"{' '.join(fact.nameservers) or 'no name servers'}{search}"
     assert_never(fact)
+
+
+def change_value(before: Fact, after: Fact) -> str:
+    """Live → desired, without repeating what stays."""
+    new = fact_value(after)
+    if isinstance(after, Route):
+        new = new.removeprefix(f"{after.destination} ")
+    return f"{fact_value(before)} → {new}"
 
 
 def _link_value(link: Link) -> str:

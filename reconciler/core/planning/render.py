@@ -1,0 +1,309 @@
+"""A plan for people: the verdict first, then each resource before, during and after, then what is held or left alone.
+
+Decides the looks. The direction is always live → desired, so `+` is what will be made and `-` what will go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Mark, Mtu, Port, Power
+from reconciler.core.facts.state import Facts, Origin
+from reconciler.core.planning.paint import Piece, Style, paint, unbroken, wrapped
+from reconciler.core.planning.plan import Action, Blame, Foreign, Gate, Hold, Impact, Plan, Verb
+from reconciler.core.planning.wording import change_value, fact_name, fact_value, fact_word
+
+IMPACT_STYLES: Final = {
+    Impact.NONE: Style.FAINT,
+    Impact.BLIP: Style.CHANGE,
+    Impact.TRAFFIC: Style.BAD,
+    Impact.DATA: Style.ALARM,
+}
+WORD_WIDTH: Final = 9
+IMPACT_WIDTH: Final = 9
+VALUE_WIDTH_MAX: Final = 40
+#: Columns kept free for the reason and the place.
+TAIL_WIDTH: Final = 30
+MARGIN: Final = 11
+#: More facts than this in one line of consequences are counted, not named.
+NAMED_MAX: Final = 12
+
+
+class Row(NamedTuple):
+    """One line of a plan: an action, or both halves of a replacement."""
+
+    symbol: str
+    style: Style
+    fact: Fact
+    value: str
+    action: Action
+    consequences: tuple[Fact, ...]
+
+
+def render_plan(plan: Plan, *, color: bool, width: int) -> str:
+    """The plan as text, lines at most `width` columns where words allow it, without a newline at the end."""
+    width = max(width, 60)
+    lines: list[list[Piece]] = [_verdict(plan)]
+    groups = _groups(plan)
+    if groups:
+        lines.append(_legend(groups))
+    rows = [row for _, rows in groups for row in rows]
+    room = min(max(width - MARGIN - WORD_WIDTH - IMPACT_WIDTH - TAIL_WIDTH - 2, 18), VALUE_WIDTH_MAX)
+    value_width = max((len(row.value) for row in rows if len(row.value) <= room), default=room)
+    for title, members in groups:
+        lines.append([])
+        lines += _group_lines(plan, title, members, value_width, width)
+    lines += _hold_lines(plan.holds, width)
+    lines += _foreign_lines(plan.foreign, width)
+    for warning in plan.warnings:
+        lines.append([])
+        lines += wrapped(warning, first="Warning:", indent=9, width=width, style=Style.CHANGE)
+    return "\n".join(paint(line, color=color) for line in lines)
+
+
+def short_revision(revision: str) -> str:
+    """`main@3f2c1ab` for a revision with the full commit id."""
+    branch, _, commit = revision.rpartition("@")
+    return f"{branch}@{commit[:7]}" if branch else commit[:7]
+
+
+def verdict(plan: Plan) -> str:
+    """The plan in one sentence."""
+    revision = short_revision(plan.base.revision)
+    held = f"{len(plan.holds)} held" if plan.holds else ""
+    if not plan.actions:
+        if not held:
+            return f"No changes. Live state matches {revision}."
+        return f"No changes for controller {plan.base.controller} at {revision}: {held}."
+    counts = {"create": 0, "change": 0, "replace": 0, "remove": 0}
+    for row in _rows(plan.actions):
+        counts["replace" if row.symbol == "-/+" else row.action.verb.value] += 1
+    told = ", ".join(f"{count} to {verb}" for verb, count in counts.items() if count)
+    tail = f"; {held}." if held else "."
+    return (
+        f"Plan for controller {plan.base.controller} at {revision}: {told}; "
+        f"worst impact {plan.impact.name.lower()}{tail}"
+    )
+
+
+def _verdict(plan: Plan) -> list[Piece]:
+    return [Piece(verdict(plan), Style.STRONG)]
+
+
+def _legend(groups: Iterable[tuple[str, list[Row]]]) -> list[Piece]:
+    words = {"+": "create", "~": "change", "-/+": "replace", "-": "remove"}
+    used = {row.symbol: row.style for _, rows in groups for row in rows}
+    pieces = [Piece("live → desired", Style.FAINT)]
+    for symbol, word in words.items():
+        if symbol in used:
+            pieces += [Piece("   "), Piece(symbol, used[symbol]), Piece(f" {word}", Style.FAINT)]
+    return pieces
+
+
+def _rows(actions: Iterable[Action]) -> list[Row]:
+    """One row for each action; the removal and the creation of one link are one row."""
+    actions = tuple(actions)
+    created = {action.key: action for action in actions if action.verb is Verb.CREATE}
+    replaced = {action.key for action in actions if action.verb is Verb.REMOVE and action.key in created}
+    rows = []
+    for action in actions:
+        fact = action.after if action.after is not None else action.before
+        assert fact is not None
+        if action.verb is Verb.REMOVE and action.key in replaced:
+            after = created[action.key].after
+            assert after is not None and action.before is not None
+            value = change_value(action.before, after)
+            rows.append(Row("-/+", Style.BAD, fact, value, action, action.consequences))
+        elif action.verb is Verb.CREATE and action.key in replaced:
+            continue
+        elif action.verb is Verb.CHANGE and action.before is not None:
+            value = change_value(action.before, fact)
+            rows.append(Row("~", Style.CHANGE, fact, value, action, action.consequences))
+        elif action.verb is Verb.CREATE:
+            rows.append(Row("+", Style.GOOD, fact, fact_value(fact), action, action.consequences))
+        else:
+            rows.append(Row("-", Style.BAD, fact, fact_value(fact), action, action.consequences))
+    return rows
+
+
+def _groups(plan: Plan) -> list[tuple[str, list[Row]]]:
+    """Rows by resource, in the order in which the configuration names them; what nothing asks for comes last."""
+    groups: dict[str, list[Row]] = {}
+    for row in _rows(plan.actions):
+        groups.setdefault(row.action.resource, []).append(row)
+
+    def place(item: tuple[str, list[Row]]) -> tuple[bool, Origin | str]:
+        origins = [row.action.origin for row in item[1] if row.action.origin is not None]
+        return (not origins, min(origins) if origins else item[0])
+
+    return sorted(groups.items(), key=place)
+
+
+def _group_lines(plan: Plan, title: str, rows: list[Row], value_width: int, width: int) -> Iterator[list[Piece]]:
+    kernel_name = _kernel_name(plan, title, rows)
+    heading = [Piece(title or "No longer desired", Style.STRONG)]
+    if kernel_name and kernel_name != title.partition("/")[2]:
+        heading.append(Piece(f" ({kernel_name})"))
+    yield heading
+    yield from wrapped(_state(plan.before, kernel_name, rows), first="    before", indent=MARGIN, width=width)
+    for row in rows:
+        yield from _row_lines(plan, row, value_width, width)
+    yield from wrapped(_state(plan.after, kernel_name, rows), first="    after", indent=MARGIN, width=width)
+    yield from _blame_lines(rows, width)
+
+
+def _kernel_name(plan: Plan, title: str, rows: list[Row]) -> str:
+    kind, _, name = title.partition("/")
+    if kind != "Interface":
+        return ""
+    if name in plan.names:
+        return plan.names[name]
+    return str(getattr(rows[0].fact, "link", None) or getattr(rows[0].fact, "name", ""))
+
+
+def _state(facts: Facts, link: str, rows: list[Row]) -> str:
+    """One line about a resource: its link with everything planned on it, or just the facts of its actions."""
+    if not link:
+        values = [fact_value(facts[key]) for key in dict.fromkeys(row.fact.key for row in rows) if key in facts]
+        return ", ".join(values) or "absent"
+    words = []
+    make = facts.get(("link", link))
+    if make is None and not any(key[1] == link for key in facts if len(key) > 1):
+        return "absent"
+    if isinstance(make, Link) and make.kind is not LinkKind.PHYSICAL:
+        words.append(fact_value(make))
+    for key in (("port", link), ("power", link), ("mtu", link)):
+        fact = facts.get(key)
+        if isinstance(fact, Port | Power):
+            words.append(fact_value(fact))
+        elif isinstance(fact, Mtu):
+            words.append(f"mtu {fact.size}")
+    addresses = [fact.address for fact in facts.values() if isinstance(fact, Address) and fact.link == link]
+    words += sorted(addresses) or ["no address"]
+    mark = facts.get(("mark", link))
+    if isinstance(mark, Mark) and mark.text:
+        words.append(f"alias {mark.text!r}")
+    return f"{unbroken(' ·')} ".join(unbroken(word) for word in words)
+
+
+def _row_lines(plan: Plan, row: Row, value_width: int, width: int) -> Iterator[list[Piece]]:
+    action, indent = row.action, MARGIN + WORD_WIDTH
+    opening = [
+        Piece(f"    {row.symbol:<{MARGIN - 4}}", row.style),
+        Piece(f"{fact_word(row.fact):<{WORD_WIDTH}}"),
+    ]
+    if len(row.value) <= value_width:
+        opening.append(Piece(f"{row.value:<{value_width}}  ", Style.STRONG))
+        used = indent + value_width + 2
+    else:
+        first, *more = wrapped(row.value, first="", indent=indent, width=width, style=Style.STRONG)
+        yield [*opening, *first[1:]]
+        yield from more
+        opening, used = [Piece(" " * indent)], indent
+    opening.append(Piece(f"{action.impact.name.lower():<{IMPACT_WIDTH}}", IMPACT_STYLES[action.impact]))
+    used += IMPACT_WIDTH
+    place = f"{action.origin.file}:{action.origin.line}" if action.origin is not None else ""
+    reason = _short_reason(row)
+    if used + len(reason) + 2 + len(place) <= width:
+        gap = width - used - len(reason) - len(place)
+        yield [*opening, Piece(reason), Piece(" " * gap + place, Style.FAINT)]
+    elif used + len(reason) <= width:
+        yield [*opening, Piece(reason)]
+        yield from wrapped(place, first="", indent=indent, width=width, style=Style.FAINT) if place else ()
+    else:
+        yield opening
+        text = reason + (f"  {place}" if place else "")
+        yield from wrapped(text, first="", indent=indent, width=width, style=Style.FAINT)
+    yield from _consequence_lines(plan, row, indent, width)
+
+
+def _short_reason(row: Row) -> str:
+    """The reason without what the value says already."""
+    if row.symbol == "-/+":
+        return "needs a new link"
+    return "differs" if row.symbol == "~" and row.action.reason.startswith("differs: ") else row.action.reason
+
+
+def _consequence_lines(plan: Plan, row: Row, indent: int, width: int) -> Iterator[list[Piece]]:
+    """What goes by itself; of power and MTU only what is another in the end."""
+    told = [
+        unbroken(fact_name(fact))
+        for fact in row.consequences
+        if not isinstance(fact, Power | Mtu) or plan.after.get(fact.key) != plan.before.get(fact.key)
+    ]
+    if told:
+        more = len(told) - NAMED_MAX
+        text = f"takes along {', '.join(told[:NAMED_MAX])}{f' and {more} more' if more > 0 else ''}"
+        yield from wrapped(text, first="", indent=indent, width=width, style=Style.CHANGE)
+
+
+def _blame_lines(rows: list[Row], width: int) -> Iterator[list[Piece]]:
+    """Who asks for the rows: once for each commit, with the lines it is about when there are several commits."""
+    asking: dict[Blame, list[str]] = {}
+    for row in rows:
+        if row.action.blame is not None and row.action.origin is not None:
+            places = asking.setdefault(row.action.blame, [])
+            place = f"{row.action.origin.file}:{row.action.origin.line}"
+            if place not in places:
+                places.append(place)
+    for blame, places in asking.items():
+        signed = f"signed by {blame.signer}" if blame.signer else "not signed"
+        text = f"{blame.commit[:7]}  {blame.author}, {signed}  “{blame.summary}”"
+        if len(asking) > 1:
+            text += f"  ({', '.join(places)})"
+        yield from wrapped(text, first="    asked", indent=MARGIN, width=width, style=Style.FAINT)
+
+
+def _hold_lines(holds: tuple[Hold, ...], width: int) -> Iterator[list[Piece]]:
+    if not holds:
+        return
+    yield []
+    yield [Piece("Held", Style.STRONG), Piece(": will not be done until the gate opens", Style.FAINT)]
+    for (resource, gate, why, remedy), members in _alike(holds).items():
+        names = [_key_name(hold) for hold in members]
+        what = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        origin = members[0].origin
+        place = f"  {origin.file}:{origin.line}" if origin is not None else ""
+        yield [
+            Piece("      ! ", Style.CHANGE),
+            Piece(f"  {resource}" if resource else "  ", Style.STRONG),
+            Piece(f" {what} "),
+            Piece(f"[{gate.value}]", Style.CHANGE),
+            Piece(place, Style.FAINT),
+        ]
+        yield from wrapped(why, first="", indent=MARGIN, width=width)
+        yield from wrapped(remedy, first="    to do", indent=MARGIN, width=width, style=Style.NOTE)
+
+
+def _alike(holds: tuple[Hold, ...]) -> dict[tuple[str, Gate, str, str], list[Hold]]:
+    """Holds that say the same of one resource, together."""
+    result: dict[tuple[str, Gate, str, str], list[Hold]] = {}
+    for hold in holds:
+        result.setdefault((hold.resource, hold.gate, hold.why, hold.remedy), []).append(hold)
+    return result
+
+
+def _key_name(hold: Hold) -> str:
+    word, *rest = hold.key
+    if word == "address":
+        return f"address {rest[-1]}"
+    if word == "route":
+        return f"route to {rest[0]}"
+    return "alias" if word == "mark" else word
+
+
+def _foreign_lines(foreign: tuple[Foreign, ...], width: int) -> Iterator[list[Piece]]:
+    if not foreign:
+        return
+    yield []
+    yield [Piece("Left alone", Style.STRONG), Piece(": not made by hagit, on links it manages", Style.FAINT)]
+    names = [fact_name(item.fact) for item in foreign]
+    column = min(max(len(name) for name in names), 48)
+    for item, name in zip(foreign, names, strict=True):
+        text = f"{name:<{column}}   {item.note}"
+        if len(text) + MARGIN <= width:
+            yield [Piece(" " * MARGIN), Piece(f"{name:<{column}}   "), Piece(item.note, Style.FAINT)]
+        else:
+            yield [Piece(" " * MARGIN), Piece(name)]
+            yield [Piece(" " * (MARGIN + 2)), Piece(item.note, Style.FAINT)]
