@@ -35,6 +35,10 @@ from reconciler.core.facts.state import Nic, Observed
 #: What the kernel gives a new link that has no parent, in bytes (ETH_DATA_LEN).
 MTU_DEFAULT: Final = 1500
 
+#: What the kernel lets the MTU of a bond or bridge be, and that of a VLAN at most (ETH_MIN_MTU, ETH_MAX_MTU).
+MADE_MTU_MIN: Final = 68
+MADE_MTU_MAX: Final = 65535
+
 #: Below this IPv6 leaves a link (RFC 8200 section 5; addrconf_notify drops every address).
 IPV6_MTU_MIN: Final = 1280
 
@@ -280,7 +284,9 @@ class Prediction:
         mark = Mark(link.name, mark_text(link.name, None, interlink=False))
         self._put(mark)
         self._stamp_mark(mark)
-        self.nics.setdefault(link.name, Nic(link.name, "", virtual=True))
+        mtu_min = 0 if link.kind is LinkKind.VLAN else MADE_MTU_MIN
+        made = Nic(link.name, "", driver=link.kind.value, virtual=True, mtu_min=mtu_min, mtu_max=MADE_MTU_MAX)
+        self.nics.setdefault(link.name, made)
         if link.kind is LinkKind.BRIDGE:
             self._auto_mtu.add(link.name)
 
