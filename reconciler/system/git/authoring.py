@@ -60,23 +60,16 @@ def commit_files(path: Path, files: Mapping[str, bytes], author: Author, message
         return _commit(repository, "HEAD", author, message)
 
 
-def default_author(path: Path) -> Author:
-    """The author that git itself would take at `path` (user.name, user.email), empty where it knows none."""
-    with speaking(str(path)):
-        config = pygit2.Config.get_global_config() if _has_global() else pygit2.Config()
-        return Author(_value(config, "user.name"), _value(config, "user.email"))
-
-
-def _has_global() -> bool:
+def default_author() -> Author:
+    """The author that git itself would take (user.name, user.email); empty where it knows none."""
     try:
-        pygit2.Config.get_global_config()
+        config = pygit2.Config.get_global_config()
     except OSError:
-        return False
-    return True
-
-
-def _value(config: pygit2.Config, name: str) -> str:
-    return str(config[name]) if name in config else ""
+        return Author("", "")
+    with speaking("~/.gitconfig"):
+        # A Config has no `get`.
+        known = {name: config[name] or "" for name in ("user.name", "user.email") if name in config}
+    return Author(known.get("user.name", ""), known.get("user.email", ""))
 
 
 def _commit(repository: pygit2.Repository, reference: str, author: Author, message: str) -> str:
