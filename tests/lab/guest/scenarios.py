@@ -1,0 +1,59 @@
+"""Run in the guest: the stories of the network adapter, told to this kernel and to the simulated network.
+
+    python -m tests.lab.guest.scenarios [--walks N] [--seed N] NAME...
+
+Prints the kernel's features and then, after each story, what went wrong in it, as one JSON object a line:
+`{"features": [...]}`, `{"scenario": name, "problems": [...]}`, and for the walks `{"scenario": "walks", ...}`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+
+from reconciler.errors import HagitError
+from tests.system.network import conformance
+from tests.system.network.namespaces import in_namespace
+from tests.system.network.scenarios import SCENARIOS, Scenario
+from tests.system.network.walks import random_walks
+
+
+def live_problems(scenario: Scenario) -> list[str]:
+    """Where the story does not go as it says, on this kernel."""
+
+    def tell() -> list[str]:
+        with conformance.live_network() as network:
+            return conformance.unmet(scenario, network)
+
+    return in_namespace(tell)
+
+
+def guarded(tell: Callable[[], list[str]]) -> list[str]:
+    """Problems as sentences, whatever form they take: one bad story does not hide the next."""
+    try:
+        return tell()
+    except (HagitError, AssertionError, OSError) as problem:
+        return [repr(problem)]
+
+
+def main() -> int:
+    """See the module."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--walks", type=int, default=0)
+    parser.add_argument("names", nargs="*")
+    options = parser.parse_args()
+    features = conformance.features()
+    print(json.dumps({"features": sorted(features)}), flush=True)
+    for scenario in (scenario for scenario in SCENARIOS if scenario.name in options.names):
+        problems = guarded(lambda told=scenario: live_problems(told) + conformance.differences(told.steps))
+        print(json.dumps({"scenario": scenario.name, "problems": problems}), flush=True)
+    if options.walks:
+        problems = guarded(lambda: list(random_walks(features, options.walks)))
+        print(json.dumps({"scenario": "walks", "problems": problems}), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
