@@ -168,7 +168,7 @@ class _Worker(threading.Thread):
             now_s = time.monotonic()
             batch, next_s = self._due(now_s)
             if not batch or now_s < self._not_before_s:
-                until_s = max(next_s, self._not_before_s) if batch else next_s
+                until_s = self._not_before_s if batch else next_s
                 timeout_s = None if until_s == float("inf") else max(0.0, until_s - now_s)
                 self._outbox.wait(seen, timeout_s)
             else:

@@ -10,6 +10,7 @@ One request for each connection.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import ipaddress
 import socket
@@ -59,11 +60,11 @@ class Listener:
     Raises NodeFileError when the address is none, or is taken.
     """
 
-    def __init__(self, address: str, pages: Pages) -> None:
+    def __init__(self, address: str, pages: Pages, *, request_s_max: float = REQUEST_S_MAX) -> None:
         host, port = parse_address(address)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            self._server = _Server(family, (host, port), pages)
+            self._server = _Server(family, (host, port), pages, request_s_max)
         except OSError as error:
             raise NodeFileError(
                 f"cannot listen: {error.strerror or error}",
@@ -110,9 +111,12 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     allow_reuse_address = True
     request_queue_size = 32
 
-    def __init__(self, family: socket.AddressFamily, address: tuple[str, int], pages: Pages) -> None:
+    def __init__(
+        self, family: socket.AddressFamily, address: tuple[str, int], pages: Pages, request_s_max: float
+    ) -> None:
         self.address_family = family
         self.pages = pages
+        self.request_s_max = request_s_max
         self._slots = threading.BoundedSemaphore(CONNECTION_COUNT_MAX)
         self._nudges = threading.Lock()
         self._nudge_wanted = False
@@ -169,18 +173,19 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         """Reads are bounded in time and bytes, writes in time."""
         self.connection = self.request
-        self.bounded = BoundedReader(self.connection, time.monotonic() + REQUEST_S_MAX, HEADER_BYTES_MAX)
+        self.bounded = BoundedReader(self.connection, time.monotonic() + self.server.request_s_max, HEADER_BYTES_MAX)
         self.rfile = io.BufferedReader(self.bounded)
         self.wfile = self.answer = io.BytesIO()
 
     def finish(self) -> None:
         """Send the answer, and read what the client still has to say: closing on it would take the answer back."""
-        self.connection.settimeout(REQUEST_S_MAX)
+        self.connection.settimeout(self.server.request_s_max)
         self.connection.sendall(self.answer.getvalue())
         self.connection.shutdown(socket.SHUT_WR)
         rest = BoundedReader(self.connection, time.monotonic() + DRAIN_S_MAX, BODY_BYTES_MAX)
-        while rest.read(65_536):
-            pass
+        with contextlib.suppress(OSError):
+            while rest.read(65_536):
+                pass
         rest.close()
         self.rfile.close()
 

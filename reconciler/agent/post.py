@@ -21,8 +21,9 @@ from reconciler import __version__
 from reconciler.agent.stream import BoundedReader
 from reconciler.agent.target import check_url
 
-#: How much of an answer is read at all, headers and body.
+#: How much of an answer is read at all, and how much of its body.
 ANSWER_BYTES_MAX: Final = 64 * 1024
+BODY_BYTES_MAX: Final = 16 * 1024
 
 #: How much of an answer's body is kept to explain a refusal.
 REASON_LENGTH_MAX: Final = 300
@@ -122,7 +123,7 @@ class Poster:
         agent = {"User-Agent": f"hagit/{__version__}", "Accept": "*/*"}
         connection.request("POST", self._path, body=body, headers={**agent, **headers})
         with connection.getresponse() as response:
-            content = response.read(ANSWER_BYTES_MAX)
+            content = response.read(BODY_BYTES_MAX)
             if not response.isclosed():
                 self.close()
         text = " ".join(content[: 4 * REASON_LENGTH_MAX].decode(errors="replace").split())[:REASON_LENGTH_MAX]

@@ -6,19 +6,18 @@ HTTP.
 
 from __future__ import annotations
 
+import errno
 import io
 import socket
 import time
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+from typing import Any
 
 
 class BoundedReader(io.RawIOBase):
-    """A raw stream over a socket that raises TimeoutError after `deadline_s` (monotonic clock).
+    """A raw stream over a socket.
 
-    Past `budget_bytes` it reads as if the peer had closed; `extend` allows more.
+    Raises TimeoutError after `deadline_s` (monotonic clock) and ConnectionAbortedError when more than `budget_bytes`
+    are asked for; `extend` allows more.
     """
 
     def __init__(self, sock: socket.socket, deadline_s: float, budget_bytes: int) -> None:
@@ -36,14 +35,14 @@ class BoundedReader(io.RawIOBase):
         """Always."""
         return True
 
-    def readinto(self, buffer: WriteableBuffer, /) -> int | None:
+    def readinto(self, buffer: Any, /) -> int | None:
         """See `io.RawIOBase`."""
         left_s = self._deadline_s - time.monotonic()
         if left_s <= 0:
             raise TimeoutError("timed out")
         view = memoryview(buffer)[: self._budget_bytes]
         if not view:
-            return 0
+            raise ConnectionAbortedError(errno.ECONNABORTED, "it says more than is listened to")
         self._socket.settimeout(left_s)
         count = self._raw.readinto(view)
         self._budget_bytes -= count or 0

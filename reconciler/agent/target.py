@@ -12,6 +12,7 @@ from typing import TypeAlias, assert_never
 from urllib.parse import urlsplit
 
 from reconciler.agent.backlog import TargetMode
+from reconciler.core.facts.settings import AlertPolicy
 from reconciler.errors import UsageError
 
 
@@ -25,10 +26,10 @@ class AlertmanagerTarget:
 
 @dataclass(frozen=True, slots=True)
 class WebhookTarget:
-    """A receiver of CloudEvents. `secret_file` holds the key that signs them."""
+    """A receiver of CloudEvents. `secret_file` holds the key that signs them; None sends them unsigned."""
 
     url: str
-    secret_file: str
+    secret_file: str | None = None
     ca_file: str = ""
 
 
@@ -40,6 +41,15 @@ class ChatTarget:
 
 
 Target: TypeAlias = AlertmanagerTarget | WebhookTarget | ChatTarget
+
+
+def targets_of(policy: AlertPolicy) -> tuple[Target, ...]:
+    """The targets that a revision names."""
+    return (
+        *(AlertmanagerTarget(url) for url in policy.alertmanager),
+        *(WebhookTarget(receiver.url, receiver.secret_file) for receiver in policy.webhooks),
+        *(ChatTarget(path) for path in policy.notify),
+    )
 
 
 def target_name(target: Target) -> str:

@@ -92,6 +92,8 @@ class Receiver:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                got = {name.lower(): value for name, value in self.headers.items()}
+                receiver.requests(Received(self.path, got, body, id(self)))
                 try:
                     status, headers, text = receiver.answers.get_nowait()
                 except queue.Empty:
@@ -102,8 +104,6 @@ class Receiver:
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
                 self.wfile.write(text)
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                receiver.requests(Received(self.path, headers, body, id(self)))
 
             def log_message(self, format: str, *arguments: object) -> None:
                 pass
