@@ -45,13 +45,12 @@ def printable(text: str) -> str:
 
 def paint(pieces: Iterable[Piece], *, color: bool) -> str:
     """One line. Without `color` the styles are dropped, and so is space at the end."""
-    if not color:
-        return "".join(printable(piece.text) for piece in pieces).rstrip()
-    parts = []
-    for piece in pieces:
-        text = printable(piece.text)
-        parts.append(f"\x1b[{piece.style.value}m{text}\x1b[0m" if piece.style.value and text.strip() else text)
-    return "".join(parts).rstrip()
+    parts = [(printable(piece.text), piece.style.value) for piece in pieces]
+    while parts and not parts[-1][0].strip():
+        parts.pop()
+    if parts:
+        parts[-1] = (parts[-1][0].rstrip(), parts[-1][1])
+    return "".join(f"\x1b[{code}m{text}\x1b[0m" if color and code and text.strip() else text for text, code in parts)
 
 
 def wrapped(text: str, *, first: str, indent: int, width: int, style: Style = Style.PLAIN) -> list[list[Piece]]:

@@ -142,14 +142,15 @@ def _groups(plan: Plan) -> list[tuple[str, list[Row]]]:
 
 def _group_lines(plan: Plan, title: str, rows: list[Row], value_width: int, width: int) -> Iterator[list[Piece]]:
     kernel_name = _kernel_name(plan, title, rows)
+    blind = frozenset(hold.key[1] for hold in plan.holds if hold.gate is Gate.UNKNOWN and hold.key[0] == "address")
     heading = [Piece(title or "No longer desired", Style.STRONG)]
     if kernel_name and kernel_name != title.partition("/")[2]:
         heading.append(Piece(f" ({kernel_name})"))
     yield heading
-    yield from wrapped(_state(plan.before, kernel_name, rows), first="    before", indent=MARGIN, width=width)
+    yield from wrapped(_state(plan.before, kernel_name, rows, blind), first="    before", indent=MARGIN, width=width)
     for row in rows:
         yield from _row_lines(plan, row, value_width, width)
-    yield from wrapped(_state(plan.after, kernel_name, rows), first="    after", indent=MARGIN, width=width)
+    yield from wrapped(_state(plan.after, kernel_name, rows, blind), first="    after", indent=MARGIN, width=width)
     yield from _blame_lines(rows, width)
 
 
@@ -162,8 +163,11 @@ def _kernel_name(plan: Plan, title: str, rows: list[Row]) -> str:
     return str(getattr(rows[0].fact, "link", None) or getattr(rows[0].fact, "name", ""))
 
 
-def _state(facts: Facts, link: str, rows: list[Row]) -> str:
-    """One line about a resource: its link with everything planned on it, or just the facts of its actions."""
+def _state(facts: Facts, link: str, rows: list[Row], blind: frozenset[str]) -> str:
+    """One line about a resource: its link with everything planned on it, or just the facts of its actions.
+
+    Of links in `blind` the addresses could not be read.
+    """
     if not link:
         values = [fact_value(facts[key]) for key in dict.fromkeys(row.fact.key for row in rows) if key in facts]
         return ", ".join(values) or "absent"
@@ -173,14 +177,18 @@ def _state(facts: Facts, link: str, rows: list[Row]) -> str:
         return "absent"
     if isinstance(make, Link) and make.kind is not LinkKind.PHYSICAL:
         words.append(fact_value(make))
+        members = sorted(fact.link for fact in facts.values() if isinstance(fact, Port) and fact.master == link)
+        words += [f"of {', '.join(members)}"] if members else []
     for key in (("port", link), ("power", link), ("mtu", link)):
         fact = facts.get(key)
-        if isinstance(fact, Port | Power):
+        if isinstance(fact, Port):
+            words.append(f"in {fact.master}")
+        elif isinstance(fact, Power):
             words.append(fact_value(fact))
         elif isinstance(fact, Mtu):
             words.append(f"mtu {fact.size}")
     addresses = [fact.address for fact in facts.values() if isinstance(fact, Address) and fact.link == link]
-    words += sorted(addresses) or ["no address"]
+    words += sorted(addresses) or ["addresses unknown" if link in blind else "no address"]
     mark = facts.get(("mark", link))
     if isinstance(mark, Mark) and mark.text:
         words.append(f"alias {mark.text!r}")

@@ -33,7 +33,7 @@ def fact_value(fact: Fact) -> str:
     if isinstance(fact, Link):
         return _link_value(fact)
     if isinstance(fact, Port):
-        return f"in {fact.master}"
+        return f"{fact.link} in {fact.master}"
     if isinstance(fact, Power):
         return "up" if fact.up else "down"
     if isinstance(fact, Mtu):
@@ -59,6 +59,8 @@ def change_value(before: Fact, after: Fact) -> str:
     new = fact_value(after)
     if isinstance(after, Route):
         new = new.removeprefix(f"{after.destination} ")
+    elif isinstance(after, Port):
+        new = new.removeprefix(f"{after.link} ")
     return f"{fact_value(before)} → {new}"
 
 
