@@ -5,15 +5,10 @@ from __future__ import annotations
 from reconciler.core.spec.compiling import compile_desired
 from reconciler.core.spec.configuration import Configuration
 from reconciler.core.spec.loading import load
-from reconciler.core.spec.policies import AlertPolicy, PairNames, Receiver, Settings, SourcePolicy, settings
+from reconciler.core.spec.policies import settings
 
 __all__ = [
-    "AlertPolicy",
     "Configuration",
-    "PairNames",
-    "Receiver",
-    "Settings",
-    "SourcePolicy",
     "compile_desired",
     "load",
     "settings",

@@ -14,11 +14,13 @@ from typing import Any
 from reconciler.core.facts.fact import Address, Fact, Hostname, Link, LinkKind, Mark, Mtu, Port, Power, Resolver, Route
 from reconciler.core.facts.ownership import MARK_WORD, Owner
 from reconciler.core.facts.state import Observed
+from reconciler.core.spec.compiling import compile_desired
+from reconciler.core.spec.configuration import Configuration
 from reconciler.core.spec.loading import load
 from reconciler.core.spec.model import API_VERSION
 from reconciler.core.spec.tree import Path, Place, documents
 from reconciler.core.spec.values import HOSTNAME, KERNEL_NAME, RESOURCE_NAME
-from reconciler.core.spec.yamltext import scalar, yaml_text
+from reconciler.core.spec.yamltext import yaml_text
 from reconciler.errors import Complaint, ConfigurationError
 
 _GROUP = re.compile(r"CriticalGroup([1-9][0-9]{0,2})")
@@ -43,6 +45,7 @@ class _Capture:
         self._controller = controller
         self._resources: dict[str, dict[str, Any]] = {}
         self._left_out: list[str] = []
+        self._named: dict[str, str] = {}
         self._links = {
             fact.name: fact for fact in observed.facts.values() if isinstance(fact, Link) and fact.name != "lo"
         }
@@ -54,7 +57,7 @@ class _Capture:
             self._left_out.append(f"{scope}: not known: {unknown.why}")
         self._pair(hostname, serial)
         kept = self._kept()
-        names = self._names(kept)
+        names = self._named = self._names(kept)
         for link in kept:
             self._add("Interface", names[link], self._interface(link, names))
         for fact in self._facts(Route):
@@ -69,7 +72,7 @@ class _Capture:
         while True:
             texts = {f"{name}.yaml": yaml_text(resource) for name, resource in self._resources.items()}
             try:
-                load({file: text.encode() for file, text in texts.items()})
+                configuration = load({file: text.encode() for file, text in texts.items()})
             except ConfigurationError as error:
                 places = {
                     file: _paths(texts[file])
@@ -83,7 +86,21 @@ class _Capture:
                         path = places[complaint.file].pop((complaint.line, complaint.column), None)
                         self._take_out(complaint, path)
             else:
+                self._own_up(configuration)
                 return
+
+    def _own_up(self, configuration: Configuration) -> None:
+        """Name what hagit made and what could not be written: without a resource it is pruned."""
+        asked = set(compile_desired(configuration, self._controller).facts)
+        for key, owner in self._observed.owners.items():
+            fact = self._observed.facts.get(key)
+            if owner is not Owner.AGENT or not isinstance(fact, Address | Route):
+                continue
+            if isinstance(fact, Address):
+                key = ("address", self._named.get(fact.link, fact.link), fact.address)
+            if key not in asked:
+                what = f"{fact.address} on {fact.link}" if isinstance(fact, Address) else f"route to {fact.destination}"
+                self._left_out.append(f"{what}: made by hagit, so planning this removes it")
 
     def text(self) -> str:
         """All documents, and comments on what is not in them."""
@@ -240,7 +257,7 @@ class _Capture:
         resource = self._resources.get(name)
         if resource is None or path is None:
             return
-        self._left_out.append(f"{name}{_said(resource, path)}: {complaint.what}")
+        self._left_out.append(f"{name}: {complaint.what}")
         if name.startswith("Pair/"):
             self._take_out_of_pair(resource["spec"], path)
         elif path[1:] == ("mtu",) or path[2:3] == ("addresses",) or path[2:3] == ("members",):
@@ -260,13 +277,6 @@ def _paths(text: str) -> dict[Place, Path]:
     """Which value of a resource begins at which place; of several the innermost."""
     document = next(iter(documents("", text)))
     return {place: path for path, place in sorted(document.values.items(), key=lambda item: len(item[0]))}
-
-
-def _said(resource: dict[str, Any], path: Path) -> str:
-    value: Any = resource
-    for part in path:
-        value = value[part]
-    return f" {scalar(value)}" if path[:1] == ("spec",) and not isinstance(value, dict | list) else ""
 
 
 def _delete(resource: dict[str, Any], path: Path) -> None:

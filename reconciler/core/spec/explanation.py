@@ -31,6 +31,8 @@ def explain(path: str) -> str:
     walked, node = [kind], _resolved(definitions[kind], definitions)
     required = True
     spec = _resolved(node["properties"]["spec"], definitions)
+    if len(parts) > 2 and parts[1].lower() == "spec":
+        del parts[1]
     if len(parts) > 1 and parts[1].lower() not in ("apiversion", "kind", "metadata", "spec"):
         node = spec
     for part in parts[1:]:

@@ -5,11 +5,11 @@ Decides the shape of one resource by itself. What resources mean to one another 
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, model_validator
 
+from reconciler.core.facts.settings import Applying, Signing
 from reconciler.core.facts.state import DriftMode
 from reconciler.core.spec.interface import Interface, Loose
 from reconciler.core.spec.limits import LIST_MAX, NAMESERVERS_MAX, SEARCH_DOMAINS_MAX
@@ -34,21 +34,6 @@ from reconciler.core.spec.values import (
 #: Metric of a route that gives none. Below what DHCP clients use (NetworkManager from 100, systemd-networkd 1024), so
 #: that the written route wins, and not 0, which IPv6 does not have (the kernel makes it 1024).
 METRIC_DEFAULT: Final = 20
-
-
-class Signing(StrEnum):
-    """What happens to a commit without a signature."""
-
-    REFUSE = "refuse"
-    WARN = "warn"
-    ACCEPT = "accept"
-
-
-class Applying(StrEnum):
-    """Whether a new commit is applied by itself."""
-
-    AUTOMATIC = "automatic"
-    MANUAL = "manual"
 
 
 class PairHalf(Model):

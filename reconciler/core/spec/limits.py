@@ -19,6 +19,9 @@ NESTING_MAX: Final = 64
 #: Documents in all files together.
 RESOURCES_MAX: Final = 10_000
 
+#: Complaints that are told at once; nobody reads more.
+COMPLAINTS_MAX: Final = 1_000
+
 #: Addresses of one interface on one controller.
 ADDRESSES_MAX: Final = 256
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from reconciler.core.spec.configuration import Configuration, Resource
 from reconciler.core.spec.kinds import KINDS
-from reconciler.core.spec.limits import RESOURCES_MAX
+from reconciler.core.spec.limits import COMPLAINTS_MAX, RESOURCES_MAX
 from reconciler.core.spec.lint import lint
 from reconciler.core.spec.model import API_VERSION
 from reconciler.core.spec.nearest import suggestion
@@ -51,7 +51,7 @@ def load(tree: Mapping[str, bytes]) -> Configuration:
     draft = Draft(resources, incomplete=bool(found))
     errors, warnings = lint(draft)
     if found or errors:
-        raise ConfigurationError(found + errors)
+        raise ConfigurationError(_foremost(found + errors))
     assert draft.pair is not None
     return Configuration(
         draft.pair,
@@ -61,6 +61,14 @@ def load(tree: Mapping[str, bytes]) -> Configuration:
         draft.alerting,
         tuple(sorted(warnings)),
     )
+
+
+def _foremost(complaints: list[Complaint]) -> list[Complaint]:
+    rest = len(complaints) - COMPLAINTS_MAX
+    if rest <= 0:
+        return complaints
+    what = f"{rest:,} more defects are not listed"
+    return [*sorted(complaints)[:COMPLAINTS_MAX], Complaint("(all files)", 0, 0, what, "Mend these first.", "too-many")]
 
 
 def _too_many(document: Document) -> Complaint:
@@ -73,7 +81,7 @@ def _resource(document: Document) -> Resource[Any] | None:
     if not document.readable:
         return None
     if not isinstance(document.value, dict):
-        what = f"a resource is a mapping, not {shown(document.value)}"
+        what = f"a resource must be a mapping, not {shown(document.value)}"
         _complain(document, (), what, f"Begin with `apiVersion: {API_VERSION}`.", "wrong-type")
         return None
     kind, version = document.value.get("kind"), document.value.get("apiVersion")

@@ -87,6 +87,7 @@ class _Reader:
         self._line = line
         self._parser = CParser(text)
         self._document = Document(file)
+        self._aliases: set[str] = set()
 
     def documents(self) -> Iterator[Document]:
         try:
@@ -96,7 +97,9 @@ class _Reader:
                     first = self._parser.get_event()
                     if not isinstance(first, DocumentEndEvent):
                         self._document.value = self._build(first, (), 0)
-                        yield self._document
+                        # Nothing between two lines of dashes is no document.
+                        if self._document.value is not None or self._document.complaints:
+                            yield self._document
         except _Refused:
             self._document.readable = False
             yield self._document
@@ -110,7 +113,11 @@ class _Reader:
         self._document.values[path] = (self._line + mark.line + 1, mark.column + 1)
         kind = type(event)
         if kind is AliasEvent:
-            self._complain(mark, path, f"`*{event.anchor}` is an alias", "Write the value out.", "alias")
+            # One complaint for each name: whoever uses aliases uses many.
+            if event.anchor not in self._aliases:
+                self._complain(mark, path, f"`*{event.anchor}` is an alias", "Write the value out.", "alias")
+            self._aliases.add(event.anchor)
+            self._document.refused.add(path)
             return None
         if event.anchor is not None:
             self._complain(
@@ -183,4 +190,6 @@ class _Reader:
         if isinstance(error, MarkedYAMLError):
             what = f"not YAML: {error.problem}" + (f" {error.context}" if error.context else "")
         remedy = "Look at the indentation, brackets and quotes here and in the line above."
+        if "unexpected ':'" in what:
+            remedy = 'Inside [ ] and { } a value with a colon needs quotes: ["http://…", "fd00::1"].'
         return Complaint(self._file, self._line + line + 1, column + 1, what, remedy, "syntax")

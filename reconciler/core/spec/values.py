@@ -36,9 +36,12 @@ def refuse(code: str, what: str, remedy: str) -> PydanticCustomError:
     return PydanticCustomError(code, "{what}", {"what": what, "remedy": remedy})
 
 
-def _text(value: Any, what: str) -> str:
+def _text(value: Any, what: str, remedy: str = "") -> str:
     if not isinstance(value, str):
-        raise refuse("not-text", f"{what} is text, not {shown(value)}", f'Quote it: "{value}".')
+        quoted = (
+            f'Quote it: "{value}".' if isinstance(value, int) and not isinstance(value, bool) else "Write it as text."
+        )
+        raise refuse("not-text", f"{what} must be text, not {shown(value)}", remedy or quoted)
     return value
 
 
@@ -55,7 +58,7 @@ def shown(value: Any) -> str:
 
 
 def _mac(value: Any) -> str:
-    text = _text(value, "a MAC address").lower()
+    text = _text(value, "a MAC address", 'Quote it, with its colons: "02:00:00:00:0a:01".').lower()
     if not _MAC.fullmatch(text):
         raise refuse("mac", f"{shown(value)} is no MAC address", 'Write six pairs: "02:00:00:00:0a:01".')
     if int(text[:2], 16) & 1 or text == "00:00:00:00:00:00":
@@ -144,7 +147,7 @@ def _network(value: Any) -> IPNetwork:
 
 
 def _duration(value: Any) -> float:
-    text = _text(value, "a duration")
+    text = _text(value, "a duration", "Write a number and ms, s, m or h: 60s.")
     match = _DURATION.fullmatch(text)
     if not match:
         raise refuse("duration", f"{shown(value)} is no duration", "Write a number and ms, s, m or h: 60s.")

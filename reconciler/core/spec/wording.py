@@ -63,7 +63,7 @@ def _words(model: type[BaseModel], path: Path, detail: Mapping[str, Any]) -> tup
         listed = ", ".join(f"`{word}`" for word in known)
         given = str(detail["input"])
         close = nearest(given, known)
-        remedy = f"Did you mean `{close}`?" if close and close != given else f"Write {listed}."
+        remedy = f"Did you mean `{close}`?" if close and close != given else "Write one of them."
         return f"{name} is {shown(detail['input'])}; it can be {listed}", remedy, "unknown-value", False
     if kind in _BOUNDS:
         key, words, code = _BOUNDS[kind]
@@ -71,7 +71,8 @@ def _words(model: type[BaseModel], path: Path, detail: Mapping[str, Any]) -> tup
         given = "" if isinstance(detail["input"], list | dict) else f" is {shown(detail['input'])};"
         return f"{name}{given or ':'} {bound}", _description(model, path), code, False
     expected, remedy = _TYPES.get(kind, (detail["msg"], "See `hagit explain`."))
-    return f"{name} is {expected}, not {shown(detail['input'])}", remedy, "wrong-type", False
+    given = f'the text "{detail["input"][:60]}"' if isinstance(detail["input"], str) else shown(detail["input"])
+    return f"{name} must be {expected}, not {given}", remedy, "wrong-type", False
 
 
 def _name(path: Path) -> str:

@@ -7,6 +7,7 @@ is there is found when the desired state is bound to a controller.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from reconciler.core.spec.lint import addresses, failover, links, members, routing, whole
 from reconciler.core.spec.lint.defect import Defect
@@ -30,5 +31,12 @@ def lint(draft: Draft) -> tuple[list[Complaint], list[Complaint]]:
 
 
 def _complaints(draft: Draft, defects: Iterable[Defect]) -> list[Complaint]:
-    # A defect that shows on both controllers is one defect.
-    return list(dict.fromkeys(complaint for defect in defects for complaint in defect.complaints(draft)))
+    """A defect that shows on both controllers is one defect."""
+    found: dict[Complaint, Complaint] = {}
+    for defect in defects:
+        for complaint in defect.complaints(draft):
+            first = replace(complaint, what=complaint.what.replace(" on controller b", " on controller a"))
+            if first in found and first != complaint:
+                complaint = replace(complaint, what=first.what.replace(" on controller a", " on controllers a and b"))
+            found[first] = complaint
+    return list(found.values())

@@ -81,7 +81,7 @@ def name_taken(draft: Draft) -> Iterator[Finding]:
     for controller, side in draft.sides.items():
         made = {name for name, face in side.faces.items() if is_virtual_kind(face)}
         for face in side.faces.values():
-            half = face.spec.half(controller)
+            half = face.spec.half(controller) if not is_virtual_kind(face) else None
             if half is not None and half.match is not None and half.match.name in made:
                 what = f"`{half.match.name}` is no NIC but a link that hagit makes"
                 yield face.resource, (controller, "match", "name"), what, "Match the NIC by its MAC, or rename one."

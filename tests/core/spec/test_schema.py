@@ -1,0 +1,99 @@
+"""The JSON Schema is that of the models, and `explain` has a page for everything in it."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from reconciler.core.spec.explanation import explain
+from reconciler.core.spec.kinds import KINDS
+from reconciler.core.spec.schema import json_schema
+from reconciler.core.spec.tree import documents
+from reconciler.errors import UsageError
+
+ROOT = Path(__file__).parents[3]
+SCHEMA = json_schema()
+
+
+def test_the_file_is_up_to_date() -> None:
+    text = json.dumps(SCHEMA, indent=2) + "\n"
+    assert (ROOT / "schema" / "hagit.schema.json").read_text() == text, "run `make schema`"
+
+
+def test_it_is_a_schema_that_editors_read() -> None:
+    jsonschema.Draft7Validator.check_schema(SCHEMA)
+    text = json.dumps(SCHEMA)
+    assert "prefixItems" not in text
+    assert '"null"' not in text
+
+
+def test_every_key_is_described() -> None:
+    for name, definition in SCHEMA["definitions"].items():
+        for key, value in definition.get("properties", {}).items():
+            assert len(value.get("description", "")) > 10, f"{name}.{key}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted((ROOT / "tests/core/spec/good").glob("*.yaml")) + sorted((ROOT / "examples").rglob("*.yaml")),
+    ids=lambda path: f"{path.parent.name}/{path.stem}",
+)
+def test_what_is_good_fits_the_schema(path: Path) -> None:
+    for document in documents(path.name, path.read_text()):
+        jsonschema.Draft7Validator(SCHEMA).validate(document.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["unknown-key", "missing-key", "address-without-prefix", "mac", "match", "unknown-kind"]
+)
+def test_what_is_bad_in_itself_does_not(name: str) -> None:
+    text = (ROOT / "tests/core/spec/bad" / f"{name}.yaml").read_text()
+    first = next(iter(documents(name, text)))
+    assert not jsonschema.Draft7Validator(SCHEMA).is_valid(first.value)
+
+
+def test_explain_lists_the_kinds() -> None:
+    assert all(kind in explain("") for kind in KINDS)
+
+
+def test_explain_shows_type_default_and_example() -> None:
+    page = explain("interface.mtu")
+    assert "Interface.mtu (whole number, 68 to 65536; optional)" in page
+    assert "mtu: 9000" in page
+    assert "default refuse" in explain("source.unsigned")
+    assert "required" in explain("interface.virtual.vhid")
+    assert "balance-rr | active-backup" in explain("interface.bond.mode")
+
+
+@pytest.mark.parametrize("path", ["Interface.A.Match.MAC", "interface.spec.a.match.mac", "interface/a/match/mac"])
+def test_explain_is_lenient_about_the_path(path: str) -> None:
+    assert explain(path).startswith("Interface.a.match.mac ")
+
+
+@pytest.mark.parametrize(
+    ("path", "nearest"),
+    [
+        ("interfase", "Interface"),
+        ("interface.mtuu", "mtu"),
+        ("interface.bond.moed", "mode"),
+        ("pair.a.hostnam", "hostname"),
+    ],
+)
+def test_explain_suggests_the_nearest_name(path: str, nearest: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        explain(path)
+    assert caught.value.remedy == f"Did you mean `{nearest}`?"
+
+
+def test_explain_has_a_page_for_every_key() -> None:
+    def walk(prefix: str, node: dict) -> None:
+        for key, inner in node.get("properties", {}).items():
+            assert explain(f"{prefix}.{key}").startswith(f"{prefix}.{key} (")
+            target = inner.get("$ref") or next((part["$ref"] for part in inner.get("allOf", [])), None)
+            target = target or inner.get("items", {}).get("$ref")
+            if target:
+                walk(f"{prefix}.{key}", SCHEMA["definitions"][target.rpartition("/")[2]])
+
+    for kind in KINDS:
+        walk(kind, SCHEMA["definitions"][f"{kind}Spec"])
