@@ -1,11 +1,15 @@
-"""Servers on the loopback for the tests: a real sshd, and one that accepts and never says a word."""
+"""Servers on the loopback for the tests: a real sshd, git over https, and one that accepts and never says a word."""
 
+import base64
+import os
 import socket
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 
@@ -101,3 +105,88 @@ def silent_server(greeting: bytes = b"", drip: bytes = b"") -> Iterator[int]:
             thread.join(10)
             for connection in held:
                 connection.close()
+
+
+@dataclass
+class Https:
+    """A running https server of git repositories: where it listens and the certificate that signs itself."""
+
+    port: int
+    certificate: Path
+
+    def url(self, path: Path, host: str = "localhost") -> str:
+        return f"https://{host}:{self.port}{path}"
+
+
+@contextmanager
+def https_server(directory: Path, token: str = "", stalls: bool = False, name: str = "localhost") -> Iterator[Https]:
+    """Serves every repository by `git http-backend`; `stalls`: sends an endless header, a little at a time."""
+    certificate, key = directory / "server.pem", directory / "server.key"
+    subject = ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    argv = ["openssl", "req", "-x509", *curve, "-nodes", "-days", "2", *subject, "-keyout", key, "-out", certificate]
+    subprocess.run(argv, check=True, capture_output=True)
+    closing = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            if token and self.headers["Authorization"] != "Basic " + base64.b64encode(token.encode()).decode():
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", 'Basic realm="git"')
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+            elif stalls:
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+                while not closing.wait(0.1):
+                    try:
+                        self.wfile.write(b"x")
+                    except OSError:
+                        return
+            else:
+                self._backend()
+
+        do_POST = do_GET  # noqa: N815
+
+        def _backend(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+            path, _, query = self.path.partition("?")
+            environment = {
+                "PATH": os.environ["PATH"],
+                "GIT_PROJECT_ROOT": "/",
+                "GIT_HTTP_EXPORT_ALL": "1",
+                "PATH_INFO": path,
+                "QUERY_STRING": query,
+                "REQUEST_METHOD": self.command,
+                "CONTENT_TYPE": self.headers["Content-Type"] or "",
+                "CONTENT_LENGTH": str(len(body)),
+            }
+            done = subprocess.run(["git", "http-backend"], input=body, env=environment, capture_output=True, check=True)
+            head, _, content = done.stdout.partition(b"\r\n\r\n")
+            fields = dict(line.split(": ", 1) for line in head.decode().splitlines())
+            self.send_response(int(fields.pop("Status", "200").split()[0]))
+            for name, value in fields.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """A client that turns its back is what these tests are about."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield Https(server.server_address[1], certificate)
+    finally:
+        closing.set()
+        server.shutdown()
+        thread.join(10)
+        server.server_close()

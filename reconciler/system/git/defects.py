@@ -62,6 +62,13 @@ def told(error: BaseException, where: str) -> HagitError:
         )
     if "permission denied" in low or "read-only file system" in low:
         return StateError(f"no permission: {text}", where=where, remedy="check who owns the directory")
+    if "ssl error: received early eof" in low:
+        # What libgit2 says when the URL names an address and the certificate does not.
+        return RemoteUnreachable(
+            f"no encrypted connection: {text}",
+            where=where,
+            remedy="a URL with an IP address needs a certificate that names this address; use the server's name",
+        )
     if any(sign in low for sign in _SILENT):
         return RemoteUnreachable(f"no answer in time: {text}", where=where)
     if any(sign in low for sign in _UNREACHED):

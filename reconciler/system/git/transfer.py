@@ -22,6 +22,7 @@ from pygit2.enums import CredentialType, ObjectType, SortMode
 from reconciler.errors import SourceError, StateError, UnsupportedSource
 from reconciler.system.git.defects import sha256, speaking, told
 from reconciler.system.git.hostkeys import refusal
+from reconciler.system.git.packs import merge_packs
 from reconciler.system.git.remote import Access, Address, Remote, Transport, address_of
 
 #: The last complete tip of the followed branch, and where a tip waits until it is known to be complete.
@@ -63,6 +64,7 @@ def transfer(mirror: Path, remote: Remote, branch: str, timeout_s: float) -> str
         if known is not None and not repository.descendant_of(tip, known):
             repository.references.create(KEPT_REFS + str(known), known, force=True)
         repository.references.create(HEAD_REF, tip, force=True)
+        merge_packs(repository, mirror)
         return str(tip)
 
 

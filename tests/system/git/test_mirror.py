@@ -14,6 +14,7 @@ from repositories import Work
 from reconciler.errors import HagitError, RemoteUnreachable, SourceError, StateError, UnsupportedSource
 from reconciler.system.git.history import advance
 from reconciler.system.git.mirror import Mirror, head_of
+from reconciler.system.git.packs import PACKS_MAX
 from reconciler.system.git.remote import Remote
 from reconciler.system.git.tree import read_tree
 
@@ -275,3 +276,17 @@ def test_a_replaced_tip_is_kept(mirror: Mirror, work: Work) -> None:
     work.commit(a__yaml="3")
     mirror.fetch([work.remote()], "main", 10)
     assert pygit2.Repository(str(mirror.path)).references.get(f"refs/hagit/kept/{old}") is not None
+
+
+def test_years_of_fetches_leave_few_packs_and_every_revision(mirror: Mirror, work: Work) -> None:
+    early = Mirror(mirror.path)
+    commits = []
+    for number in range(PACKS_MAX + 5):
+        commits.append(work.commit(a__yaml=f"x: {number}\n"))
+        mirror.fetch([work.remote()], "main", 10)
+    assert 1 <= len(list(mirror.path.glob("objects/pack/*.pack"))) <= 6
+    # One that was opened before the merge, one that saw it happen, one that came after it.
+    for reader in (early, mirror, Mirror(mirror.path)):
+        for number, commit in enumerate(commits):
+            assert read_tree(reader, commit) == {"a.yaml": f"x: {number}\n".encode()}
+    assert not [pack for pack in mirror.path.glob("objects/pack/*.idx") if not pack.with_suffix(".pack").exists()]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from repositories import Work
-from servers import SecureShell, make_key, silent_server, ssh_server
+from servers import SecureShell, https_server, make_key, silent_server, ssh_server
 
 from reconciler.errors import HostKeyRefused, RemoteUnreachable, SourceError, UnsupportedSource
 from reconciler.system.git.mirror import Mirror
@@ -123,6 +123,56 @@ def test_a_remote_that_says_a_little_for_ever_is_cut_off(mirror: Mirror) -> None
         error = refused(mirror, Remote(f"ssh://git@127.0.0.1:{port}/x.git"), timeout_s=1)
     assert time.monotonic() - began < 4
     assert isinstance(error, RemoteUnreachable)
+
+
+def test_https_by_a_certificate_that_is_named(mirror: Mirror, work: Work, tmp_path: Path) -> None:
+    commit = work.commit(a__yaml="1")
+    with https_server(tmp_path) as server:
+        trusting = Access(ca_file=server.certificate)
+        fetched = mirror.fetch([Remote(server.url(work.path / ".git"), "web", trusting)], "main", 20)
+        assert fetched.commit == commit == mirror.head
+        error = refused(mirror, Remote(server.url(work.path / ".git"), "web"))
+        assert "certificate" in error.what and "CA" in error.remedy and error.where == "web"
+        address = refused(mirror, Remote(server.url(work.path / ".git", "127.0.0.1"), "web", trusting))
+        assert "certificate that names this address" in address.remedy
+        absent = refused(mirror, Remote(server.url(tmp_path / "gone"), "web", trusting))
+        assert "no repository" in absent.what, absent
+        gone = refused(mirror, Remote(server.url(work.path), "web", Access(ca_file=tmp_path / "gone")))
+        assert "no such CA file" in gone.what
+
+
+def test_https_by_a_certificate_for_another_name(mirror: Mirror, work: Work, tmp_path: Path) -> None:
+    work.commit(a__yaml="1")
+    with https_server(tmp_path, name="other.example") as server:
+        remote = Remote(server.url(work.path / ".git"), "web", Access(ca_file=server.certificate))
+        assert "for another name" in refused(mirror, remote).what and mirror.head is None
+
+
+def test_https_with_a_token_from_a_file(mirror: Mirror, work: Work, tmp_path: Path) -> None:
+    commit = work.commit(a__yaml="1")
+    token = tmp_path / "token"
+    token.write_text("ada:s3cret-token\n")
+    token.chmod(0o600)
+    with https_server(tmp_path, token="ada:s3cret-token") as server:
+        url = server.url(work.path / ".git")
+        access = Access(ca_file=server.certificate, token_file=token)
+        assert mirror.fetch([Remote(url, "web", access)], "main", 20).commit == commit
+        assert "asks who we are" in refused(mirror, Remote(url, "web", Access(ca_file=server.certificate))).what
+        token.write_text("ada:wr0ng-token")
+        error = refused(mirror, Remote(url, "web", access))
+        assert "does not accept" in error.what and "wr0ng" not in str(error)
+        token.chmod(0o644)
+        assert "can be read by others" in refused(mirror, Remote(url, "web", access)).what
+    written = b"".join(file.read_bytes() for file in mirror.path.rglob("*") if file.is_file())
+    assert b"s3cret" not in written
+
+
+def test_a_server_that_sends_a_byte_at_a_time_is_killed_at_the_deadline(mirror: Mirror, tmp_path: Path) -> None:
+    with https_server(tmp_path, stalls=True) as server:
+        began = time.monotonic()
+        error = refused(mirror, Remote(server.url(tmp_path), "web", Access(ca_file=server.certificate)), timeout_s=1)
+    assert time.monotonic() - began < 4
+    assert isinstance(error, RemoteUnreachable) and error.what == "no answer within 1 s"
 
 
 def test_the_next_remote_serves_after_one_that_hangs(mirror: Mirror, work: Work) -> None:
