@@ -3,9 +3,10 @@
 import pytest
 
 from reconciler.core.facts.fact import Address, Mark, Mtu, Power, Resolver, Route
+from reconciler.core.facts.settings import AlertPolicy, Applying, Signing
 from reconciler.core.facts.state import DriftMode, NicMatch
 from reconciler.core.spec import compile_desired, load, settings
-from reconciler.core.spec.kinds import METRIC_DEFAULT, Applying, Signing
+from reconciler.core.spec.kinds import METRIC_DEFAULT
 from reconciler.errors import ConfigurationError
 
 TEXT = """\
@@ -138,7 +139,7 @@ def test_settings_for_the_agent() -> None:
 def test_without_source_and_alerting_there_are_defaults() -> None:
     found = settings(load({"pair.yaml": TEXT.split("---")[0].replace("  gateway: 10.0.0.1\n", "").encode()}))
     assert found.source is None
-    assert found.alerting.drift.mode("Interface/any") is DriftMode.WARN
+    assert found.alerting == AlertPolicy()
 
 
 def test_a_controller_that_is_not_described_cannot_be_compiled() -> None:

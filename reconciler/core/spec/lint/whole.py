@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reconciler.core.facts.settings import Signing
 from reconciler.core.spec.configuration import CONTROLLERS
-from reconciler.core.spec.kinds import KINDS, Signing
+from reconciler.core.spec.kinds import KINDS
 from reconciler.core.spec.lint.defect import Finding, defect
 from reconciler.core.spec.nearest import suggestion
 from reconciler.core.spec.topology import Draft
