@@ -46,8 +46,8 @@ def bind(desired: Desired, observed: Observed) -> Bound:
         facts.append(bound)
         if key in desired.origins:
             origins[bound.key] = desired.origins[key]
-    for fact in facts:
-        if isinstance(fact, Link):
+    for fact in desired.facts.values():
+        if isinstance(fact, Link) and fact.name not in held:
             names.setdefault(fact.name, fact.name)
     bound_desired = replace(desired, facts=facts_by_key(facts), origins=MappingProxyType(origins))
     holds = (*problems.values(), *_waiting(desired, left_out, set(problems)))

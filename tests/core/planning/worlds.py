@@ -137,3 +137,11 @@ def without(observed: Observed, fact: Fact) -> Observed:
     prediction = Prediction(observed)
     prediction.perform(fact, None)
     return prediction.observed()
+
+
+def settled(observed: Observed) -> dict:
+    """The facts, but without the link that the kernel chose for a gateway: two links may lead to the same one."""
+    return {
+        key: replace(fact, link=None) if isinstance(fact, Route) and fact.gateway is not None else fact
+        for key, fact in observed.facts.items()
+    }
