@@ -3,9 +3,7 @@
 Decides the shape of one resource by itself. What resources mean to one another is `lint`'s.
 """
 
-from __future__ import annotations
-
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -76,7 +74,7 @@ class PairSpec(Model):
     )
 
     @model_validator(mode="after")
-    def _either(self) -> PairSpec:
+    def _either(self) -> Self:
         if self.gateway is not None and self.gateways:
             raise refuse("gateway-or-gateways", "`gateway` and `gateways` are both given", "Put both in `gateways`.")
         if self.a is None and self.b is None:

@@ -1,0 +1,134 @@
+"""What the agent has to say, as alerts: drift that began or ended, and matters that stand in its way.
+
+Decides kinds, severities and words. Does not know who is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from reconciler.agent.selection import Selection
+from reconciler.core.facts.difference import DifferenceKind
+from reconciler.core.facts.state import DriftMode, Origin
+from reconciler.core.planning.ledger import Drift, Transition, TransitionKind
+from reconciler.core.planning.plan import Blame
+from reconciler.core.planning.wording import fact_name, fact_value
+from reconciler.core.status.alert import Alert, AlertKind, AlertStatus, Severity
+from reconciler.core.status.revision import Revision
+from reconciler.errors import HagitError, HistoryRefused, SignatureRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who speaks: the pair and controller that every alert names, and how a line's author is found."""
+
+    pair: str
+    controller: str
+    blame_of: Callable[[Origin], Blame | None]
+
+    def drift(self, transition: Transition) -> Alert:
+        """The alert of one drift transition."""
+        first = transition.drifts[0]
+        single = transition.count == 1
+        firing = transition.kind is TransitionKind.FIRING
+        blame = self.blame_of(first.origin) if first.origin is not None else None
+        healing = first.mode is DriftMode.HEAL and first.kind is not DifferenceKind.FOREIGN
+        return Alert(
+            kind=_drift_kind(first) if single else AlertKind.DRIFT_STORM,
+            status=AlertStatus.FIRING if firing else AlertStatus.RESOLVED,
+            pair=self.pair,
+            controller=self.controller,
+            subject=_subject(first) if single else transition.alert,
+            summary=str(transition),
+            since_s=first.since_s,
+            ended_s=0.0 if firing else transition.at_s,
+            resource=first.resource if single else "",
+            desired=fact_value(first.desired) if single and first.desired else "",
+            live=fact_value(first.live) if single and first.live else "",
+            commit=blame.commit if blame else first.revision.rpartition("@")[2],
+            author=blame.author if blame else "",
+            signer=blame.signer if blame else "",
+            origin=f"{first.origin.file}:{first.origin.line}" if first.origin else "",
+            remedy="healed by the agent" if healing else "hagit plan, then hagit apply",
+        )
+
+    def matters(self, selection: Selection, now_s: float) -> Iterator[Alert]:
+        """What stands between the newest commit and this controller, seen from the source."""
+        if selection.refusal is not None:
+            refused = selection.head is not None or _is_about_a_commit(selection.refusal)
+            kind = AlertKind.REVISION_REFUSED if refused else AlertKind.SOURCE_UNREACHABLE
+            yield self.matter(kind, "newest commit" if refused else "source", selection.refusal, now_s)
+        elif selection.remotes:
+            remote, why = selection.remotes[0]
+            yield self._alert(AlertKind.SOURCE_UNREACHABLE, remote, f"{remote}: {why}; another remote answers", now_s)
+
+    def matter(
+        self, kind: AlertKind, subject: str, error: HagitError, now_s: float, revision: Revision | None = None
+    ) -> Alert:
+        """An error that stands."""
+        place = f"{error.where}: " if error.where else ""
+        return self._alert(
+            kind,
+            subject,
+            f"{place}{error.what}",
+            now_s,
+            remedy=error.remedy,
+            commit=revision.commit if revision else "",
+            author=revision.author if revision else "",
+            signer=revision.signer if revision else "",
+        )
+
+    def waits(self, revision: Revision, now_s: float) -> Alert:
+        """A revision that is applied by a person only."""
+        what = f"{revision.name} ({revision.summary}) waits for a person, because the Source resource says so"
+        return self._alert(
+            AlertKind.REVISION_WAITS,
+            "newest commit",
+            what,
+            now_s,
+            remedy="hagit plan, then hagit apply",
+            commit=revision.commit,
+            author=revision.author,
+            signer=revision.signer,
+        )
+
+    def _alert(
+        self,
+        kind: AlertKind,
+        subject: str,
+        summary: str,
+        now_s: float,
+        *,
+        remedy: str = "",
+        commit: str = "",
+        author: str = "",
+        signer: str = "",
+    ) -> Alert:
+        return Alert(
+            kind=kind,
+            status=AlertStatus.FIRING,
+            pair=self.pair,
+            controller=self.controller,
+            subject=subject,
+            summary=summary,
+            since_s=now_s,
+            severity=Severity.CRITICAL if kind is AlertKind.APPLY_FAILED else Severity.WARNING,
+            commit=commit,
+            author=author,
+            signer=signer,
+            remedy=remedy,
+        )
+
+
+def _is_about_a_commit(error: HagitError) -> bool:
+    return isinstance(error, HistoryRefused | SignatureRefused)
+
+
+def _drift_kind(drift: Drift) -> AlertKind:
+    return AlertKind.FOREIGN if drift.kind is DifferenceKind.FOREIGN else AlertKind.DRIFT
+
+
+def _subject(drift: Drift) -> str:
+    fact = drift.desired if drift.desired is not None else drift.live
+    return fact_name(fact) if fact is not None else " ".join(drift.key)

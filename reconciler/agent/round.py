@@ -1,0 +1,204 @@
+"""One round of the agent: look, apply what is new, tell drift from what is new, heal what may be healed.
+
+Decides when something is applied and when it is only reported. Level-triggered: a round needs to know nothing of what
+woke it, so a lost or doubled event costs at most one look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from reconciler.agent.content import Content
+from reconciler.agent.enforce import counts_of, enforce, propose, restrict
+from reconciler.agent.news import Speaker
+from reconciler.agent.selection import Selection
+from reconciler.agent.store import Applied, Store
+from reconciler.core.facts.network import Network
+from reconciler.core.facts.settings import Applying
+from reconciler.core.facts.state import DriftMode, Observed
+from reconciler.core.planning.drift import drift_step, see
+from reconciler.core.planning.ledger import DriftState, Ledger
+from reconciler.core.planning.plan import Plan
+from reconciler.core.status.alert import Alert, AlertKind
+from reconciler.core.status.conditions import Conditions
+from reconciler.core.status.revision import Revision
+from reconciler.errors import HagitError, ObservationError, StalePlanError
+from reconciler.system.clock import monotonic_s, wall_s
+
+#: A difference must be there in two looks this far apart: longer than a change takes that somebody makes in two steps.
+SECOND_LOOK_S: Final = 0.1
+#: After a failed apply the next try waits, twice as long each time.
+RETRY_S_MIN: Final = 1.0
+RETRY_S_MAX: Final = 300.0
+
+
+@dataclass(slots=True)
+class Memory:
+    """What one round leaves for the next. Everything in it can be lost without harm but the ledger and conditions."""
+
+    ledger: Ledger
+    conditions: Conditions
+    plan: Plan | None = None
+    failed: str = ""
+    failure: HagitError | None = None
+    retry_s: float = RETRY_S_MIN
+    retry_at_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Round:
+    """The agent's decisions on one controller. `tell` takes alerts; `content_for` gives a revision's content."""
+
+    store: Store
+    network: Network
+    speaker: Speaker
+    memory: Memory
+    tell: Callable[[Alert], None]
+    content_for: Callable[[Revision], Content]
+    counted: Callable[[Plan, int], None] = field(default=lambda plan, performed: None)
+    follow_again: Callable[[], None] = field(default=lambda: None)
+
+    def run(self, selection: Selection) -> float | None:
+        """One round. Returns the seconds after which another is due even if nothing happens, None for no hurry."""
+        now_s = wall_s()
+        matters = list(self.speaker.matters(selection, now_s))
+        due_s: float | None = None
+        try:
+            observed = self.network.observe()
+            due_s = self._act(selection, observed, matters, now_s)
+        except ObservationError as error:
+            matters.append(self.speaker.matter(AlertKind.OBSERVATION_FAILED, "live state", error, now_s))
+            due_s = RETRY_S_MIN
+        self.memory.conditions, news = self.memory.conditions.settle(matters, now_s)
+        for alert in news:
+            self.store.decide("alert", alert=alert.document())
+            self.tell(alert)
+        return due_s
+
+    def _act(self, selection: Selection, observed: Observed, matters: list[Alert], now_s: float) -> float | None:
+        revision, content = selection.revision, selection.content
+        if revision is None or content is None:
+            return None
+        blocked = self.store.accepted().blocked
+        if blocked is not None and blocked.commit == revision.commit:
+            # A person has rolled back since this selection was made; it must not be applied again.
+            self.follow_again()
+            return None
+        applied = self.store.applied()
+        due_s: float | None = None
+        if applied is None or applied.revision.commit != revision.commit or not applied.holds_now():
+            source = content.settings.source
+            if source is not None and source.apply is Applying.MANUAL and applied is not None:
+                matters.append(self.speaker.waits(revision, now_s))
+            elif self._may_try(revision):
+                applied = self._apply(revision, content, observed, applied)
+                observed = self.network.observe()
+            due_s = self._failure(revision, matters, now_s)
+        if applied is None or not applied.holds_now():
+            return due_s
+        waits = applied.revision.commit != revision.commit
+        looked_s = self._judge(applied.revision, content if not waits else None, observed, waits, matters, now_s)
+        return min((due for due in (due_s, looked_s) if due is not None), default=None)
+
+    def _may_try(self, revision: Revision) -> bool:
+        return self.memory.failed != revision.commit or monotonic_s() >= self.memory.retry_at_s
+
+    def _apply(
+        self, revision: Revision, content: Content, observed: Observed, applied: Applied | None
+    ) -> Applied | None:
+        plan = propose(content, revision.full_name, observed)
+        if not self._perform(plan, revision, "apply"):
+            return applied
+        what = "applied" if applied is None or applied.revision.commit != revision.commit else "restored"
+        self.store.record_applied(revision, complete=not plan.holds, what=what, counts=counts_of(plan))
+        return self.store.applied()
+
+    def _perform(self, plan: Plan, revision: Revision, purpose: str) -> bool:
+        """Perform a plan; a failure is remembered, and the next try waits."""
+        try:
+            outcome = enforce(self.store, self.network, plan, revision, purpose=purpose, fresh=True)
+        except StalePlanError:
+            # Another apply was cut off and has just been finished: the next round looks again.
+            self._remember_failure(revision, None)
+            return False
+        except HagitError as error:
+            self._remember_failure(revision, error)
+            return False
+        self.counted(plan, outcome.performed)
+        self.memory.plan = plan
+        if outcome.failure is not None:
+            self._remember_failure(revision, outcome.failure)
+            return False
+        self.memory.failed, self.memory.failure, self.memory.retry_s = "", None, RETRY_S_MIN
+        return True
+
+    def _remember_failure(self, revision: Revision, error: HagitError | None) -> None:
+        memory = self.memory
+        if memory.failed != revision.commit:
+            memory.retry_s = RETRY_S_MIN
+            if error is not None:
+                self.store.record_history("failed", revision, why=error.what, where=error.where)
+        memory.failed, memory.failure = revision.commit, error
+        memory.retry_at_s = monotonic_s() + (memory.retry_s if error is not None else 0.0)
+        memory.retry_s = min(2 * memory.retry_s, RETRY_S_MAX)
+
+    def _failure(self, revision: Revision, matters: list[Alert], now_s: float) -> float | None:
+        """The standing matter of a failed apply; returns the seconds until the next try."""
+        memory = self.memory
+        if memory.failed != revision.commit:
+            return None
+        if memory.failure is not None:
+            subject = f"apply of {revision.name}"
+            matters.append(self.speaker.matter(AlertKind.APPLY_FAILED, subject, memory.failure, now_s, revision))
+        return max(0.0, memory.retry_at_s - monotonic_s())
+
+    def _judge(
+        self,
+        revision: Revision,
+        content: Content | None,
+        observed: Observed,
+        waits: bool,
+        matters: list[Alert],
+        now_s: float,
+    ) -> float | None:
+        """Tell drift from the revision in force, report it, heal it. `waits`: a newer revision is not applied yet."""
+        content = content or self.content_for(revision)
+        sight = see(content.desired, observed)
+        # A newer revision that stopped half-way explains whatever differs until it is applied or mended.
+        halfway = waits and self.memory.failed != ""
+        ledger, transitions = drift_step(
+            self.memory.ledger,
+            sight,
+            now_s=now_s,
+            revision=revision.full_name,
+            policy=content.desired.drift,
+            explained=halfway,
+        )
+        self.memory.ledger = ledger
+        for transition in transitions:
+            alert = self.speaker.drift(transition)
+            self.store.decide("drift", alert=alert.document())
+            self.tell(alert)
+        healed = not waits and self._heal(revision, content, observed)
+        if not healed:
+            due_s = self._failure(revision, matters, now_s)
+            if due_s is not None:
+                return due_s
+        suspected = any(drift.state is DriftState.SUSPECTED for drift in ledger.drifts.values())
+        return 0.0 if healed else SECOND_LOOK_S if suspected else None
+
+    def _heal(self, revision: Revision, content: Content, observed: Observed) -> bool:
+        """Put back what drifted and may be healed; True when something was done."""
+        keys = {
+            drift.key
+            for drift in self.memory.ledger.firing()
+            if drift.mode is DriftMode.HEAL and drift.gone_since_s is None
+        }
+        if not keys or not self._may_try(revision):
+            return False
+        plan = restrict(propose(content, revision.full_name, observed), keys)
+        if not plan.actions:
+            return False
+        return self._perform(plan, revision, "heal")

@@ -1,0 +1,231 @@
+"""The agent: one loop that waits for the kernel, the source or the clock, and then runs a round.
+
+    follower (thread) ──selection──┐
+    monitor (kernel events) ───────┼──> loop ──> Round ──> outbox ──> delivery (a thread for each target)
+    clock (next look, retry) ──────┘      └──> status, metrics, decisions
+
+Everything that touches the kernel happens in the loop's own thread. Events are triggers; the look is the truth.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import selectors
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from reconciler.agent.delivery import Delivery
+from reconciler.agent.follower import Follower
+from reconciler.agent.listener import Listener, Pages
+from reconciler.agent.metrics import Metrics
+from reconciler.agent.news import Speaker
+from reconciler.agent.outbox import Outbox
+from reconciler.agent.publishing import Publisher
+from reconciler.agent.round import Memory, Round
+from reconciler.agent.selection import Selection
+from reconciler.agent.session import Session
+from reconciler.agent.target import targets_of
+from reconciler.agent.wake import Wake
+from reconciler.core.facts.state import Origin
+from reconciler.core.planning.drift import NO_DRIFT
+from reconciler.core.planning.ledger import Ledger, ledger_document, ledger_from_document
+from reconciler.core.planning.plan import Blame, Plan
+from reconciler.core.status.alert import Alert, alert_from_document
+from reconciler.core.status.conditions import Conditions
+from reconciler.errors import HagitError, StateError
+from reconciler.system.clock import monotonic_s
+from reconciler.system.files import Lock
+from reconciler.system.netlink.monitor import Monitor
+
+#: Even without any event the kernel is looked at this often.
+LOOK_INTERVAL_S: Final = 10.0
+#: A storm of events costs at most one look in this time.
+LOOK_PAUSE_S: Final = 0.02
+
+
+class Agent:
+    """One controller's agent. Raises HagitError when it cannot start."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._resources = contextlib.ExitStack()
+        self._wake = Wake()
+        self._selections: queue.SimpleQueue[Selection] = queue.SimpleQueue()
+        self._selection = Selection()
+        self._stopping = False
+        node, store = session.node, session.store
+        self._metrics = Metrics(controller=node.controller)
+        self._monitor = Monitor()
+        self._outbox = Outbox(store.outbox)
+        self._delivery = Delivery(self._outbox, lambda outcome: self._wake.set("delivery"))
+        self._memory = _recall(session)
+        self._publisher = Publisher(session, self._metrics, self._outbox)
+        self._follower = Follower(node, self._take)
+        self._listener: Listener | None = None
+        if node.listen is not None:
+            pages = Pages(
+                metrics=self._metrics.render,
+                metrics_type=self._metrics.content_type,
+                health=self._publisher.health,
+                nudge=self._follower.nudge,
+                secret_file=str(node.listen.hook_secret or ""),
+            )
+            self._listener = Listener(f"{_bracketed(node.listen.address)}:{node.listen.port}", pages)
+
+    def run(self, *, once: bool = False) -> None:
+        """Until `stop`, or with `once` until the first selection has been acted on."""
+        if self._listener is not None:
+            self._listener.start()
+            self._publisher.port = self._listener.port
+        self._follower.start()
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._monitor, selectors.EVENT_READ)
+            selector.register(self._wake, selectors.EVENT_READ)
+            due_s: float | None = LOOK_INTERVAL_S
+            if not once:
+                due_s = self._round("start")
+            while not self._stopping:
+                timeout_s = LOOK_INTERVAL_S if due_s is None else min(due_s, LOOK_INTERVAL_S)
+                began_s = monotonic_s()
+                ready = {key.fileobj for key, _ in selector.select(timeout_s)}
+                reasons = self._wake.take() if self._wake in ready else frozenset()
+                changed = self._monitor in ready and self._monitor.drain()
+                fresh = self._take_selections()
+                waited_s = monotonic_s() - began_s
+                if changed or fresh or waited_s >= timeout_s:
+                    due_s = self._round("event" if changed else "source" if fresh else "interval")
+                else:
+                    due_s = None if due_s is None else max(0.0, due_s - waited_s)
+                    self._publisher.deliveries(reasons)
+                if once and fresh:
+                    break
+
+    def stop(self) -> None:
+        """End the loop soon; may be called from a signal handler."""
+        self._stopping = True
+        self._wake.set("stop")
+
+    def close(self) -> None:
+        """Stop the threads and give everything back; what is not delivered stays in the outbox."""
+        self._follower.close()
+        if self._listener is not None:
+            self._listener.close()
+        self._delivery.close()
+        self._outbox.close()
+        self._monitor.close()
+        self._wake.close()
+
+    def settle(self, timeout_s: float) -> bool:
+        """Wait until everybody has been told; False when somebody has not in time."""
+        return self._delivery.settle(timeout_s)
+
+    def _take(self, selection: Selection) -> None:
+        self._selections.put(selection)
+        self._wake.set("source")
+
+    def _take_selections(self) -> bool:
+        fresh = False
+        while not self._selections.empty():
+            self._selection = self._selections.get()
+            fresh = True
+        if fresh:
+            self._configure()
+        return fresh
+
+    def _configure(self) -> None:
+        """Tell whoever the revision in force says; a receiver that cannot be used must not stop the agent."""
+        content = self._selection.content
+        if content is None:
+            return
+        try:
+            self._delivery.configure(targets_of(content.settings.alerting))
+        except HagitError as error:
+            self._session.store.decide("targets-refused", why=error.what, where=error.where)
+
+    def _round(self, trigger: str) -> float | None:
+        began_s = monotonic_s()
+        self._metrics.look(trigger)
+        before = self._memory.ledger, self._memory.conditions
+        try:
+            due_s = self._make_round().run(self._selection)
+            self._keep(*before)
+            # What this round did made events of its own; they are answered by this look and need no other.
+            success = self._memory.failure is None
+        except StateError as error:
+            print(f"hagit agent: {error}", file=sys.stderr)
+            due_s, success = LOOK_INTERVAL_S, False
+        self._publisher.round(self._selection, self._memory, began_s, trigger, success=success)
+        return LOOK_PAUSE_S if due_s is not None and due_s < LOOK_PAUSE_S else due_s
+
+    def _make_round(self) -> Round:
+        content, revision = self._selection.content, self._selection.revision
+        pair = content.settings.pair.name if content else ""
+
+        def blame_of(origin: Origin) -> Blame | None:
+            applied = self._session.store.applied()
+            commit = applied.revision.commit if applied else revision.commit if revision else ""
+            return self._session.blamer(commit)(origin) if commit else None
+
+        return Round(
+            self._session.store,
+            self._session.network,
+            Speaker(pair, self._session.node.controller, blame_of),
+            self._memory,
+            self._tell,
+            self._session.content_for,
+            self._count,
+            self._follower.nudge,
+        )
+
+    def _tell(self, alert: Alert) -> None:
+        self._outbox.put(alert)
+
+    def _count(self, plan: Plan, performed: int) -> None:
+        for index, action in enumerate(plan.actions[: performed + 1]):
+            outcome = "done" if index < performed else "failed"
+            self._metrics.action(action.verb.value, action.stage.name.lower(), outcome)
+
+    def _keep(self, ledger: Ledger, conditions: Conditions) -> None:
+        if (ledger, conditions) != (self._memory.ledger, self._memory.conditions):
+            standing = [alert.document() for alert in self._memory.conditions.standing]
+            self._session.store.keep_ledger({"drift": ledger_document(self._memory.ledger), "standing": standing})
+
+
+def _recall(session: Session) -> Memory:
+    """What the agent remembered when it ended. A damaged memory is put aside: drift is found anew."""
+    try:
+        document = session.store.ledger() or {}
+        ledger = ledger_from_document(document["drift"]) if "drift" in document else NO_DRIFT
+        standing = tuple(alert_from_document(alert) for alert in document.get("standing", ()))
+    except (HagitError, ValueError, TypeError, AttributeError) as error:
+        session.store.decide("memory-damaged", why=str(error))
+        return Memory(NO_DRIFT, Conditions())
+    return Memory(ledger, Conditions(standing))
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def run_agent(node_file: Path | None, *, once: bool) -> int:
+    """`hagit agent`: run until SIGTERM or SIGINT. Raises HagitError when it cannot start."""
+    with Session(node_file) as session, Lock(session.store.root / "agent.lock", "hagit agent"):
+        agent = Agent(session)
+
+        def end(number: int, frame: FrameType | None) -> None:
+            agent.stop()
+
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGINT, end)
+        try:
+            agent.run(once=once)
+            if once:
+                agent.settle(10.0)
+        finally:
+            agent.close()
+            session.store.tidy()
+    return 0

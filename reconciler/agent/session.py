@@ -1,0 +1,101 @@
+"""One controller opened: its node file, state directory, mirror and network, each made when first asked for.
+
+What the agent and the commands share, so that both do the same in the same way.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from reconciler.agent.content import Content, kept_content
+from reconciler.agent.store import Store
+from reconciler.core.status.revision import Revision
+from reconciler.errors import SourceError
+from reconciler.system.node import Node, find_node_file, load_node
+
+if TYPE_CHECKING:
+    from reconciler.agent.blame import Blamer
+    from reconciler.agent.selection import Selection
+    from reconciler.system.git.mirror import Mirror
+    from reconciler.system.netlink.live import LiveNetwork
+
+
+class Session:
+    """Belongs to one thread. Raises NodeFileError or StateError when it cannot be opened."""
+
+    def __init__(self, node_file: Path | None) -> None:
+        self.node: Node = load_node(find_node_file(node_file))
+        self.store = Store(self.node.state)
+        self._mirror: Mirror | None = None
+        self._network: LiveNetwork | None = None
+        self._blamer: tuple[str, Blamer] | None = None
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._network is not None:
+            self._network.close()
+
+    @property
+    def network(self) -> LiveNetwork:
+        """The live network."""
+        if self._network is None:
+            from reconciler.system.netlink.live import LiveNetwork
+
+            self._network = LiveNetwork(self.node.hostname_file, self.node.resolver_file)
+        return self._network
+
+    @property
+    def mirror(self) -> Mirror:
+        """The bare mirror of the source."""
+        if self._mirror is None:
+            from reconciler.system.git.mirror import Mirror
+
+            self._mirror = Mirror(self.store.mirror)
+        return self._mirror
+
+    def select(self) -> Selection:
+        """Follow the source. Without a network look when a local repository's branch has not moved since."""
+        from reconciler.agent.glance import glance
+
+        known = glance(self.node, self.store)
+        if known is not None:
+            return known
+        from reconciler.agent.follow import follow
+
+        return follow(self.node, self.store, self.mirror)
+
+    def content_for(self, revision: Revision) -> Content:
+        """The content of a revision that is in the mirror."""
+        content = kept_content(self.store, revision.commit, self.node.controller)
+        if content is not None:
+            return content
+        from reconciler.agent.follow import content_of
+
+        return content_of(self.node, self.store, self.mirror, revision.commit)
+
+    def blamer(self, commit: str) -> Blamer:
+        """Finds who asks for a line in the files of a commit."""
+        if self._blamer is None or self._blamer[0] != commit:
+            from reconciler.agent.blame import Blamer
+
+            self._blamer = commit, Blamer(self.store, lambda: self.mirror, commit)
+        return self._blamer[1]
+
+    def find_revision(self, commit: str) -> Revision:
+        """A commit of the mirror by its id or its beginning. Raises SourceError."""
+        from reconciler.agent.follow import policy_of, revision_of
+
+        accepted = self.store.accepted()
+        if not accepted.head:
+            raise SourceError("no revision has been fetched yet", remedy="run `hagit plan` once")
+        branch = policy_of(self.node, accepted).branch
+        for known in (accepted.good, accepted.pinned):
+            if known is not None and known.commit == commit:
+                return known
+        return revision_of(self.mirror, branch, commit)

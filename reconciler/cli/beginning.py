@@ -1,0 +1,126 @@
+"""What `hagit init` does: a repository that works, and the node file of this controller."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import socket
+import sys
+from pathlib import Path
+from typing import Final
+
+from reconciler.cli.terminal import ask, paint
+from reconciler.errors import UsageError
+from reconciler.system.files import make_directory, write_atomic
+from reconciler.system.node import Node, find_node_file, render_node
+
+STATE: Final = Path("/var/lib/hagit")
+SCHEMA_FILE: Final = "hagit.schema.json"
+MODELINE: Final = f"# yaml-language-server: $schema={SCHEMA_FILE}\n"
+EXAMPLE: Final = """\
+# The two controllers, and what they share. `hagit explain pair` says what else can stand here.
+apiVersion: hagit/v1
+kind: Pair
+metadata: {name: pair}
+spec:
+  a: {hostname: storage-a}
+  b: {hostname: storage-b}
+---
+# One network: an address for each controller, and one that moves to whichever is active.
+# Write the MAC addresses of your own NICs (`ip link` shows them).
+apiVersion: hagit/v1
+kind: Interface
+metadata: {name: storage0}
+spec:
+  a: {match: {mac: "02:00:00:00:0a:01"}, address: 10.0.0.11/24}
+  b: {match: {mac: "02:00:00:00:0b:01"}, address: 10.0.0.12/24}
+  virtual: {address: 10.0.0.10/24, vhid: 20}
+  critical: true
+  failoverGroup: 1
+---
+# The private link between the controllers.
+apiVersion: hagit/v1
+kind: Interface
+metadata: {name: interlink}
+spec:
+  role: interlink
+  a: {match: {mac: "02:00:00:00:0a:02"}, address: 169.254.10.1/30}
+  b: {match: {mac: "02:00:00:00:0b:02"}, address: 169.254.10.2/30}
+"""
+
+
+def run_init(
+    directory: Path,
+    *,
+    controller: str | None,
+    node_file: Path | None,
+    capture: bool | None,
+    state: Path | None,
+    yes: bool,
+) -> int:
+    """`hagit init`. An existing repository is joined: only the node file is made."""
+    directory = directory.absolute()
+    quiet = yes or not sys.stdin.isatty()
+    joins = (directory / ".git").exists() or (directory / "HEAD").is_file()
+    path = find_node_file(node_file)
+    if path.exists():
+        raise UsageError("there is a node file already", where=str(path), remedy="name another with --node")
+    if controller is None:
+        controller = "a" if quiet else ask("Which controller is this, a or b?", "b" if joins else "a")
+    if controller not in ("a", "b"):
+        raise UsageError(f"a controller is a or b, not {controller!r}")
+    if state is None:
+        state = STATE if quiet else Path(ask("Where shall the agent keep its state?", str(STATE)))
+    if capture is None:
+        capture = (
+            joins
+            or quiet
+            or ask("Describe this machine as it is (capture), or write an example?", "capture") != ("example")
+        )
+    if joins:
+        print(f"Joined   {directory}, which is a repository already.")
+    else:
+        _make_repository(directory, controller, capture)
+    _make_node_file(path, controller, directory, state)
+    option = "" if path == find_node_file(None) else f"--node {path} "
+    print(f"\nNext:    edit {directory}/*.yaml, git commit, then {paint(f'hagit {option}plan', 1)}")
+    return 0
+
+
+def _make_repository(directory: Path, controller: str, capture: bool) -> None:
+    from reconciler.core.spec import load
+    from reconciler.core.spec.schema import json_schema
+    from reconciler.system.git.authoring import Author, create_repository, default_author
+
+    if directory.exists() and any(directory.iterdir()):
+        raise UsageError("the directory is not empty", where=str(directory), remedy="choose a new one")
+    text = MODELINE + (_captured(controller) if capture else EXAMPLE)
+    files = {
+        "pair.yaml": text.encode(),
+        SCHEMA_FILE: json.dumps(json_schema(), indent=2, ensure_ascii=False).encode() + b"\n",
+    }
+    load(files)
+    known = default_author()
+    author = known if known.name and known.email else Author(getpass.getuser(), f"{getpass.getuser()}@localhost")
+    what = "Describe this controller as it is" if capture else "Begin with an example"
+    commit = create_repository(directory, files, author, f"{what}\n", "main")
+    print(f"Made     {directory} with one commit, {commit[:7]}: {what.lower()}.")
+
+
+def _captured(controller: str) -> str:
+    from reconciler.core.spec.capturing import capture
+    from reconciler.system.netlink.live import LiveNetwork
+
+    node = Node(Path(), controller)
+    network = LiveNetwork(node.hostname_file, node.resolver_file)
+    try:
+        return capture(network.observe(), controller, socket.gethostname(), "")
+    finally:
+        network.close()
+
+
+def _make_node_file(path: Path, controller: str, directory: Path, state: Path) -> None:
+    values = {"controller": controller, "state": str(state.absolute()), "source": {"remotes": [str(directory)]}}
+    make_directory(path.parent)
+    write_atomic(path, render_node(values).encode())
+    print(f"Made     {path}: this is controller {controller}, its state is in {state}.")

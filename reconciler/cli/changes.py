@@ -1,0 +1,303 @@
+"""What plan, apply, diff, drift, rollback and accept-history do."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from reconciler.agent.content import Content
+from reconciler.agent.session import Session
+from reconciler.cli.terminal import Progress, confirmed, paint, wants_color, width
+from reconciler.core.facts.network import Network
+from reconciler.core.planning.plan import Action, Plan
+from reconciler.core.status.revision import Revision
+from reconciler.errors import SourceError, StalePlanError, UsageError
+
+UNCOMMITTED = "uncommitted"
+
+
+def run_plan(
+    node_file: Path | None,
+    as_json: bool,
+    *,
+    revision: str | None,
+    directory: Path | None,
+    out: Path | None,
+    detailed: bool,
+) -> int:
+    """`hagit plan`."""
+    with Session(node_file) as session:
+        chosen, content = _choose(session, revision, directory)
+        plan = _plan(session, chosen, content)
+    if out is not None:
+        _save(plan, out)
+    _show(plan, as_json)
+    if out is not None and not as_json:
+        print(f"\nSaved. Apply exactly this with: hagit apply {out}")
+    return 2 if detailed and plan.actions else 0
+
+
+def run_apply(
+    node_file: Path | None,
+    as_json: bool,
+    *,
+    file: Path | None,
+    revision: str | None,
+    directory: Path | None,
+    yes: bool,
+) -> int:
+    """`hagit apply`."""
+    if file is not None and (revision or directory):
+        raise UsageError("a saved plan already says which revision it is for", remedy="leave the option out")
+    with Session(node_file) as session:
+        if file is not None:
+            plan = _saved(file, session.node.controller)
+            chosen = _revision_of_plan(session, plan)
+        else:
+            chosen, content = _choose(session, revision, directory)
+            plan = _plan(session, chosen, content)
+        if not as_json:
+            _show(plan, as_json=False)
+        if plan.actions and not yes and not confirmed(f"\nApply {_actions(len(plan.actions))}?"):
+            _refused("Nothing was applied")
+            return 1
+        return _apply(session, plan, chosen, "applied", as_json)
+
+
+def run_diff(node_file: Path | None, as_json: bool, *, revision: str | None, directory: Path | None) -> int:
+    """`hagit diff`."""
+    with Session(node_file) as session:
+        chosen, content = _choose(session, revision, directory)
+        return _differences(session, chosen, content, as_json)
+
+
+def run_drift(node_file: Path | None, as_json: bool) -> int:
+    """`hagit drift`."""
+    with Session(node_file) as session:
+        applied = session.store.applied()
+        if applied is None:
+            raise SourceError("no revision was ever applied here", remedy="run `hagit apply`")
+        if not applied.holds_now():
+            print("note: nothing was applied since this controller booted", file=sys.stderr)
+        return _differences(session, applied.revision, session.content_for(applied.revision), as_json)
+
+
+def run_rollback(node_file: Path | None, *, to: str | None, yes: bool) -> int:
+    """`hagit rollback`."""
+    with Session(node_file) as session:
+        applied = session.store.applied()
+        if applied is None:
+            raise SourceError("no revision was ever applied here", remedy="there is nothing to go back to")
+        target = session.find_revision(to) if to else _previous(session, applied.revision)
+        plan = _plan(session, target, session.content_for(target))
+        _show(plan, as_json=False)
+        head = session.store.accepted().head
+        print(f"\nRolling back to {target.name} ({target.summary}); {head[:7]} is blocked until another commit comes.")
+        if not yes and not confirmed("Go on?"):
+            _refused("Nothing was rolled back")
+            return 1
+        _block(session, head, target)
+        return _apply(session, plan, target, "rolled back", as_json=False)
+
+
+def run_accept_history(node_file: Path | None, commit: str, *, yes: bool) -> int:
+    """`hagit accept-history`."""
+    from reconciler.agent.follow import accept_history
+
+    with Session(node_file) as session:
+        if not yes and not confirmed(f"Take {commit} as the tip, whatever came before it and whoever signed it?"):
+            print(
+                "Nothing was accepted." if sys.stdin.isatty() else "Nothing was accepted: add --yes.", file=sys.stderr
+            )
+            return 1
+        revision = accept_history(session.node, session.store, session.mirror, commit)
+        print(f"Accepted {revision.name} ({revision.summary}, by {revision.author}).")
+        return 0
+
+
+def _choose(session: Session, commit: str | None, directory: Path | None) -> tuple[Revision, Content]:
+    """The revision to work with and its content. Raises what refused the newest one."""
+    if directory is not None:
+        if commit is not None:
+            raise UsageError("--revision and --directory exclude each other", remedy="leave one out")
+        from reconciler.agent.content import compile_content
+        from reconciler.system.git.tree import read_directory
+
+        return Revision(UNCOMMITTED, UNCOMMITTED), compile_content(read_directory(directory), session.node.controller)
+    selection = session.select()
+    for remote, why in selection.remotes:
+        print(f"note: {remote}: {why}", file=sys.stderr)
+    for note in selection.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if commit is not None:
+        revision = session.find_revision(commit)
+        return revision, session.content_for(revision)
+    if selection.refusal is not None:
+        if selection.revision is None or selection.head is not None:
+            raise selection.refusal
+        from reconciler.errors import RemoteUnreachable
+
+        if not isinstance(selection.refusal, RemoteUnreachable):
+            raise selection.refusal
+        print(f"note: {selection.refusal}; going on with {selection.revision.name}", file=sys.stderr)
+    if selection.revision is None or selection.content is None:
+        raise SourceError("there is no revision to work with", remedy="commit a configuration")
+    for warning in selection.content.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return selection.revision, selection.content
+
+
+def _plan(session: Session, revision: Revision, content: Content) -> Plan:
+    from reconciler.agent.enforce import propose
+
+    blame = session.blamer(revision.commit) if revision.commit != UNCOMMITTED else None
+    return propose(content, revision.full_name, session.network.observe(), blame)
+
+
+def _differences(session: Session, revision: Revision, content: Content, as_json: bool) -> int:
+    """Print what differs; 1 when anything does."""
+    from reconciler.core.facts.state import DriftMode
+    from reconciler.core.planning.drift import see
+
+    ignored = DriftMode.IGNORE
+    policy = content.desired.drift
+    found = [
+        item
+        for item in see(content.desired, session.network.observe()).differences
+        if policy.mode(item.resource) is not ignored
+    ]
+    if as_json:
+        from reconciler.cli.report import difference_document
+
+        documents = [difference_document(item) for item in found]
+        print(json.dumps({"format": "hagit.differences/1", "revision": revision.full_name, "differences": documents}))
+    elif not found:
+        print(f"No differences. Live state matches {revision.name}.")
+    else:
+        from reconciler.cli.report import difference_line
+
+        print(f"{len(found)} difference{'s' if len(found) > 1 else ''} between {revision.name} and live:")
+        for item in found:
+            print(difference_line(item))
+    return 1 if found else 0
+
+
+def _show(plan: Plan, as_json: bool) -> None:
+    if as_json:
+        from reconciler.core.planning.plan_document import plan_document
+
+        print(json.dumps(plan_document(plan), indent=1))
+    else:
+        from reconciler.core.planning.render import render_plan
+
+        print(render_plan(plan, color=wants_color(), width=width()))
+
+
+def _save(plan: Plan, path: Path) -> None:
+    from reconciler.core.planning.plan_document import plan_document
+    from reconciler.system.files import write_json
+
+    write_json(path.absolute(), plan_document(plan))
+
+
+def _saved(path: Path, controller: str) -> Plan:
+    from reconciler.core.planning.plan_document import plan_from_document
+    from reconciler.system.files import read_json
+
+    document = read_json(path)
+    if document is None:
+        raise UsageError("there is no saved plan", where=str(path), remedy=f"make one: hagit plan --out {path}")
+    try:
+        plan = plan_from_document(document)
+    except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        raise UsageError(
+            f"not a plan of this hagit: {error}", where=str(path), remedy=f"make a new one: hagit plan --out {path}"
+        ) from error
+    if plan.base.controller != controller:
+        raise StalePlanError(
+            f"the plan is for controller {plan.base.controller}, this is {controller}",
+            where=str(path),
+            remedy="make one here: hagit plan --out FILE",
+        )
+    return plan
+
+
+def _revision_of_plan(session: Session, plan: Plan) -> Revision:
+    """The revision of a saved plan, which must still be the one to be in force."""
+    branch, _, commit = plan.base.revision.rpartition("@")
+    if branch == UNCOMMITTED:
+        return Revision(UNCOMMITTED, UNCOMMITTED)
+    selection = session.select()
+    now = selection.revision
+    if now is None or now.commit != commit:
+        wanted = now.name if now else "nothing"
+        raise StalePlanError(
+            f"the plan is stale: it is for {branch}@{commit[:7]}, but {wanted} is to be applied",
+            remedy="make a new plan with `hagit plan`",
+        )
+    return now
+
+
+def _apply(session: Session, plan: Plan, revision: Revision, what: str, as_json: bool) -> int:
+    from reconciler.agent.enforce import counts_of, enforce
+
+    network: Network = session.network
+    with Progress() as progress:
+
+        def show(index: int, total: int, action: Action) -> None:
+            progress.show(f"[{index + 1}/{total}] {action.verb.value} {action.key}")
+
+        outcome = enforce(session.store, network, plan, revision, purpose="hagit apply", progress=show)
+    if as_json:
+        failure = outcome.failure
+        document = {
+            "format": "hagit.outcome/1",
+            "revision": revision.full_name,
+            "performed": outcome.performed,
+            "total": outcome.total,
+            "complete": outcome.complete,
+            "failure": {"what": failure.what, "where": failure.where, "remedy": failure.remedy} if failure else None,
+        }
+        print(json.dumps(document))
+    if outcome.failure is not None:
+        print(f"Stopped after {outcome.performed} of {_actions(outcome.total)}.", file=sys.stderr)
+        raise outcome.failure
+    if revision.commit != UNCOMMITTED:
+        session.store.record_applied(revision, complete=not plan.holds, what=what, counts=counts_of(plan))
+    if not as_json:
+        held = f"; {len(plan.holds)} held" if plan.holds else ""
+        done = f"{_actions(outcome.performed)} done{held}." if outcome.total else f"Nothing to do{held}."
+        print(f"\n{paint('Applied', 32, 1)} {revision.name}: {done}")
+    return 0
+
+
+def _previous(session: Session, now: Revision) -> Revision:
+    """The revision that was in force before this one."""
+    from reconciler.core.status.revision import revision_from_document
+
+    for entry in reversed(session.store.history()):
+        if entry["what"] in ("applied", "rolled back") and entry["revision"]["commit"] != now.commit:
+            return revision_from_document(entry["revision"])
+    raise SourceError(
+        f"nothing was in force before {now.name}", remedy="name the commit to go back to: hagit rollback COMMIT"
+    )
+
+
+def _block(session: Session, head: str, target: Revision) -> None:
+    from reconciler.agent.store import Blocked
+    from reconciler.system.clock import wall_s
+
+    with session.store.source_lock(wait_s=10.0):
+        accepted = session.store.accepted()
+        blocked = None if target.commit == head else Blocked(head, f"rolled back to {target.name}", wall_s())
+        session.store.accept(replace(accepted, blocked=blocked, pinned=target if blocked else None))
+
+
+def _refused(what: str) -> None:
+    print(f"{what}." if sys.stdin.isatty() else f"{what}: nobody can be asked here; add --yes.", file=sys.stderr)
+
+
+def _actions(count: int) -> str:
+    return f"{count} action{'' if count == 1 else 's'}"

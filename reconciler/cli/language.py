@@ -1,0 +1,114 @@
+"""What validate, explain, schema and capture do."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from reconciler.cli.terminal import paint
+from reconciler.errors import ConfigurationError, UsageError
+
+
+def run_validate(directory: Path, *, as_json: bool) -> int:
+    """`hagit validate`."""
+    from reconciler.core.spec import compile_desired, load
+    from reconciler.system.git.tree import read_directory
+
+    tree = read_directory(directory)
+    try:
+        configuration = load(tree)
+        for controller in configuration.controllers:
+            compile_desired(configuration, controller)
+    except ConfigurationError as error:
+        if as_json:
+            complaints = [asdict(complaint) for complaint in error.complaints]
+            print(json.dumps({"format": "hagit.complaints/1", "valid": False, "complaints": complaints}, indent=1))
+            return 1
+        raise
+    if as_json:
+        warnings = [asdict(warning) for warning in configuration.warnings]
+        print(json.dumps({"format": "hagit.complaints/1", "valid": True, "complaints": warnings}, indent=1))
+        return 0
+    for warning in configuration.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    count = 1 + len(configuration.interfaces) + len(configuration.routes)
+    count += sum(1 for one in (configuration.source, configuration.alerting) if one is not None)
+    print(f"{paint('Valid', 32, 1)}: {count} resources for controllers {' and '.join(configuration.controllers)}.")
+    return 0
+
+
+def run_explain(field: str) -> int:
+    """`hagit explain`."""
+    if field.strip().lower() in ("node", "node.toml"):
+        print(NODE_PAGE, end="")
+        return 0
+    from reconciler.core.spec.explanation import explain
+
+    print(explain(field), end="" if not field else "\n")
+    return 0
+
+
+def run_schema() -> int:
+    """`hagit schema`."""
+    from reconciler.core.spec.schema import json_schema
+
+    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    return 0
+
+
+def run_capture(node_file: Path | None, controller: str | None) -> int:
+    """`hagit capture`."""
+    from reconciler.core.spec.capturing import capture
+    from reconciler.system.files import read_bytes
+    from reconciler.system.netlink.live import LiveNetwork
+    from reconciler.system.node import Node, find_node_file, load_node
+
+    path = find_node_file(node_file)
+    node = load_node(path) if path.exists() or node_file is not None else None
+    if node is None and controller is None:
+        raise UsageError("which controller is this?", remedy="add --controller a, or make a node file: hagit init")
+    node = node or Node(path, controller or "a")
+    network = LiveNetwork(node.hostname_file, node.resolver_file)
+    try:
+        serial = (read_bytes(node.serial_file, 256) or b"").decode(errors="replace").strip()
+        print(capture(network.observe(), controller or node.controller, socket.gethostname(), serial), end="")
+    finally:
+        network.close()
+    return 0
+
+
+NODE_PAGE = """\
+The node file: what one controller knows about itself. TOML, /etc/hagit/node.toml unless --node or HAGIT_NODE names
+another. Relative paths are relative to the file. Nothing in the repository can change what stands here.
+
+  controller = "a"                  which of the two this is: "a" or "b"; the only key that must be there
+  state = "/var/lib/hagit"          where the agent keeps its state
+  listen = false                    no HTTP listener; or a table, see below
+
+  [source]                          where the first revision comes from; a Source resource adds to it from then on
+  remotes = ["/srv/pair", "ssh://git@host/pair.git"]
+  branch = "main"
+  known_hosts = "known_hosts"       SSH host keys that are believed; ~/.ssh/known_hosts when not given
+  key = "id_ed25519"                the SSH key of this controller
+  certificate_authorities = "ca.pem"   for https
+  token = "token"                   a file with user:token, for https
+
+  [trust]                           whom this controller believes
+  allowed_signers = "signers"       SSH: ssh-keygen(1), ALLOWED SIGNERS
+  revoked_keys = "revoked"          SSH keys that count no more
+  keyring = "keys.gpg"              OpenPGP: exported public keys
+  unsigned = "refuse"               refuse, warn or accept; the repository can only be stricter
+                                    (refuse where signers are named, else accept)
+  [files]
+  hostname = "/etc/hostname"
+  resolver = "/etc/resolv.conf"
+  serial = "/sys/class/dmi/id/product_serial"
+
+  [listen]                          /metrics, /healthz and the hook that means "look now"
+  address = "127.0.0.1"
+  port = 9723                       0 takes any free one; `hagit status -o json` says which
+  hook_secret = "hook.secret"       signs the hook's requests; without it there is no hook
+"""

@@ -1,0 +1,176 @@
+"""What status, history, decisions and differences look like."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from reconciler.agent.session import Session
+from reconciler.cli.terminal import paint
+from reconciler.core.facts.difference import Difference, DifferenceKind
+from reconciler.core.planning.wording import fact_name, fact_value
+from reconciler.errors import StateError
+from reconciler.system.clock import wall_s
+from reconciler.system.files import Lock, read_lines
+
+SYMBOLS = {
+    DifferenceKind.ADD: ("+", 32),
+    DifferenceKind.CHANGE: ("~", 33),
+    DifferenceKind.REMOVE: ("-", 31),
+    DifferenceKind.FOREIGN: ("?", 36),
+    DifferenceKind.UNKNOWN: ("!", 35),
+}
+
+
+def difference_line(item: Difference) -> str:
+    """One difference in a line: symbol, what, why, where it is asked for. `+` means: will be made."""
+    symbol, color = SYMBOLS[item.kind]
+    fact = item.desired if item.desired is not None else item.observed
+    what = fact_name(fact) if fact is not None else " ".join(item.key)
+    place = f"  {item.origin.file}:{item.origin.line}" if item.origin else ""
+    return f"  {paint(symbol, color)} {item.resource or 'no resource'}: {what}  ({item.why}){place}"
+
+
+def difference_document(item: Difference) -> dict[str, Any]:
+    """The JSON form of a difference."""
+    return {
+        "kind": item.kind.value,
+        "key": list(item.key),
+        "resource": item.resource,
+        "why": item.why,
+        "desired": fact_value(item.desired) if item.desired else None,
+        "live": fact_value(item.observed) if item.observed else None,
+        "origin": f"{item.origin.file}:{item.origin.line}" if item.origin else None,
+    }
+
+
+def print_status(node_file: Path | None, *, as_json: bool) -> int:
+    """`hagit status`."""
+    with Session(node_file) as session:
+        document = status_document(session)
+    if as_json:
+        print(json.dumps(document, indent=1))
+        return 0
+    print(paint(document["verdict"], 1, 32 if document["well"] else 31))
+    for line in _status_lines(document):
+        print(line)
+    return 0
+
+
+def status_document(session: Session) -> dict[str, Any]:
+    """What the agent published, completed by what the state directory says, with the verdict first."""
+    published = session.store.status() or {}
+    running = _agent_runs(session)
+    applied = session.store.applied()
+    document: dict[str, Any] = {"format": "hagit.status/1", "verdict": "", "well": False}
+    document |= {key: value for key, value in published.items() if key != "format"}
+    document["controller"] = session.node.controller
+    document["agent"] = running
+    document["age_s"] = round(wall_s() - published["at_s"], 1) if published else None
+    document["in_force"] = bool(applied and applied.holds_now())
+    document["applied"] = None if applied is None else {"name": applied.revision.name, "at_s": applied.at_s}
+    if applied is not None:
+        document["applied"] |= {
+            "commit": applied.revision.commit,
+            "author": applied.revision.author,
+            "summary": applied.revision.summary,
+            "signer": applied.revision.signer,
+        }
+    document["verdict"], document["well"] = _verdict(document)
+    return document
+
+
+def _verdict(document: dict[str, Any]) -> tuple[str, bool]:
+    applied = document["applied"]
+    controller = f"Controller {document['controller']}"
+    if applied is None:
+        return f"{controller}: no revision was applied yet.", False
+    name = applied["name"]
+    if not document["in_force"]:
+        return f"{controller}: {name} was applied before the last boot and is not in force.", False
+    if document.get("failure") and document["agent"]:
+        return f"{controller}: applying fails; {name} is in force.", False
+    if document.get("refusal") and document["agent"]:
+        return f"{controller}: {name} is in force; a newer commit or the source is refused.", False
+    if document.get("drift") and document["agent"]:
+        count = len(document["drift"])
+        return f"{controller}: {count} difference{'s' if count > 1 else ''} drifted from {name}.", False
+    if not document["agent"]:
+        return f"{controller}: {name} was applied; the agent does not run, so nobody watches.", False
+    if document.get("holds"):
+        return f"{controller}: {name} is in force, with {len(document['holds'])} held.", False
+    return f"{controller}: {name} is in force; live state matches.", True
+
+
+def _status_lines(document: dict[str, Any]) -> list[str]:
+    lines: list[str] = []
+    applied = document["applied"]
+    if applied:
+        signed = f", signed by {applied['signer']}" if applied["signer"] else ", not signed"
+        lines.append(f"  revision   {applied['name']}  {applied['summary']}  ({applied['author']}{signed})")
+        lines.append(f"  applied    {_when(applied['at_s'])}")
+    if document["agent"]:
+        lines.append(f"  agent      running, pid {document.get('pid')}, looked {document['age_s']} s ago or later")
+    else:
+        lines.append("  agent      not running: start it with `hagit agent`")
+    head, revision = document.get("head"), document.get("revision") or {}
+    if head and head != revision.get("commit"):
+        lines.append(f"  newest     {head[:7]}")
+    for name in ("refusal", "failure"):
+        error = document.get(name)
+        if error:
+            lines += [f"  {name:<10} {line}" for line in error["what"].splitlines()[:12]]
+    if document.get("blocked"):
+        lines.append(f"  blocked    {document['blocked']['commit'][:7]}: {document['blocked']['why']}")
+    lines += [f"  drift      {item['text']}  ({item['mode']}, since {_when(item['since_s'])})" for item in
+              document.get("drift", ())]  # fmt: skip
+    lines += [f"  held       {item['why']}  ({item['gate']})" for item in document.get("holds", ())]
+    lines += [f"  remote     {item['remote']}: {item['why']}" for item in document.get("remotes", ())]
+    lines += [f"  note       {note}" for note in document.get("notes", ())]
+    lines += [
+        f"  alerts     {count} wait for {target}" for target, count in document.get("waiting", {}).items() if count
+    ]
+    return lines
+
+
+def _agent_runs(session: Session) -> bool:
+    """An agent holds its lock for as long as it lives."""
+    try:
+        with Lock(session.store.root / "agent.lock", "hagit status"):
+            return False
+    except StateError:
+        return True
+
+
+def print_history(node_file: Path | None, count: int, *, as_json: bool) -> int:
+    """`hagit history`."""
+    with Session(node_file) as session:
+        entries = session.store.history()[-count:]
+    if as_json:
+        print(json.dumps({"format": "hagit.history/1", "entries": entries}, indent=1))
+        return 0
+    if not entries:
+        print("Nothing was applied here yet.")
+    for entry in entries:
+        revision = entry["revision"]
+        counts = ", ".join(f"{number} {verb}d" for verb, number in entry.get("counts", {}).items()) or "no change"
+        detail = entry.get("why") or counts
+        name = f"{revision['branch']}@{revision['commit'][:7]}"
+        signed = f", signed by {revision['signer']}" if revision.get("signer") else ""
+        print(f"{_when(entry['at_s'])}  {entry['what']:<11}  {name}  {revision['summary']}  "
+              f"({revision['author']}{signed})  {detail}")  # fmt: skip
+    return 0
+
+
+def print_decisions(node_file: Path | None, count: int) -> int:
+    """`hagit decisions`."""
+    with Session(node_file) as session:
+        for line in read_lines(session.store.root / "decisions.jsonl")[-count:]:
+            print(json.dumps(line, separators=(",", ":")))
+    return 0
+
+
+def _when(at_s: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at_s))
