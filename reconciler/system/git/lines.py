@@ -57,7 +57,7 @@ class Authorship:
         repository = self._mirror.repository
         if known is not None and known.commit == commit.id:
             return known.lines
-        if known is None or not _all_descend(repository, commit.id, known.commit):
+        if known is not None and not repository.descendant_of(commit.id, known.commit):
             known = None
         oldest = known.commit if known is not None else self._bound(commit, path)
         lines: list[str] = []
@@ -78,20 +78,6 @@ class Authorship:
             if changes >= REVISIONS_MAX or count >= WALKED_MAX:
                 return one.id
         return None
-
-
-def _all_descend(repository: pygit2.Repository, head: pygit2.Oid, known: pygit2.Oid) -> bool:
-    """Whether every new commit has `known` behind it, so that no line can come from beside it."""
-    if not repository.descendant_of(head, known):
-        return False
-    walker = repository.walk(head, SortMode.NONE)
-    walker.hide(known)
-    for count, commit in enumerate(walker):
-        if count >= WALKED_MAX or not all(p == known or repository.descendant_of(p, known) for p in commit.parent_ids):
-            return False
-        if not commit.parent_ids:
-            return False
-    return True
 
 
 def _blob_of(commit: pygit2.Commit, path: str) -> pygit2.Oid | None:

@@ -73,6 +73,21 @@ def test_through_a_merge_of_what_came_beside(mirror: Mirror, work: Work) -> None
     assert answers.of(head, "a.yaml") == (side,) + (base,) * 20 + (known,) == according_to_git(work, head)
 
 
+def test_a_line_that_was_dropped_here_and_comes_back_from_beside(mirror: Mirror, work: Work) -> None:
+    root = work.commit(a__yaml="old\nkept\n")
+    work.commit(a__yaml="old\nkept\nmore\n")
+    work.git("checkout", "-q", "-b", "side")
+    work.commit(b__yaml="unrelated\n")
+    work.git("checkout", "-q", "main")
+    known = work.commit(a__yaml="kept\nmore\n")
+    work.git("merge", "-q", "--no-commit", "--no-ff", "side")
+    head = work.commit("both", a__yaml="old\nkept\nmore\n")
+    mirror.fetch([work.remote()], "main", 10)
+    answers = Authorship(mirror)
+    answers.of(known, "a.yaml")
+    assert answers.of(head, "a.yaml")[0] == root == according_to_git(work, head)[0]
+
+
 def test_a_long_history_is_cut_and_still_names_a_commit(mirror: Mirror, work: Work) -> None:
     count = lines_module.REVISIONS_MAX + 20
     stream = ["blob\nmark :1\ndata 5\nzero\n\n"]
