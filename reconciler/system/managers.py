@@ -48,9 +48,10 @@ def _shares_network_with_managers(root: Path) -> bool:
     if root != Path("/"):
         return True
     try:
-        return Path("/proc/1/ns/net").readlink() == Path("/proc/self/ns/net").readlink()
+        return Path("/proc/1/ns/net").readlink() == Path("/proc/thread-self/ns/net").readlink()
     except OSError:
-        return True
+        # Not ours to read. The kernel shows this setting in its first network namespace only.
+        return Path("/proc/sys/net/core/netdev_budget").exists()
 
 
 def _networkd(root: Path) -> Iterator[tuple[int, str]]:

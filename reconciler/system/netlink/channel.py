@@ -96,8 +96,9 @@ class Channel:
                 payloads, whole = self._dump_once(kind, body, deadline)
             except (Unreadable, wire.MalformedMessage):
                 # The kernel starts no second dump on a socket whose first one was not read to its end.
-                self._socket.close()
-                self._socket = _open()
+                if self._socket.fileno() >= 0:
+                    self._socket.close()
+                    self._socket = _open()
                 raise
             if whole:
                 return payloads

@@ -52,7 +52,7 @@ class LiveNetwork:
                 look.unknown.append(fact)
             elif fact is not None:
                 look.facts[fact.key] = fact
-        if not look.facts:
+        if not look.facts and not look.names:
             raise ObservationError("; ".join(dict.fromkeys(scope.why for scope in look.unknown)) or "no network here")
         if resolver.is_stamped(self._resolver_file):
             look.owners[("resolver",)] = Owner.AGENT

@@ -1,18 +1,9 @@
-"""Tells one story to the kernel and to the simulated network, and compares what each of them makes of every step.
-
-    python -m tests.system.network.conformance [--walks N]
-
-runs every story that this kernel has the features for, and N random walks, and prints a JSON object: `features`,
-`told` (names of the stories) and `differences` (sentences).
-"""
+"""Tells one story to the kernel and to the simulated network, and compares what each of them makes of every step."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +11,11 @@ from pathlib import Path
 from reconciler.core.facts.fact import Fact, Hostname, Key, Power
 from reconciler.core.facts.ownership import Owner
 from reconciler.core.facts.state import Observed, facts_by_key
-from reconciler.errors import HagitError, PerformError
+from reconciler.errors import PerformError
 from reconciler.simulation.network import FakeNetwork, plugged_in
 from reconciler.system.netlink.live import LiveNetwork
 from tests.system.network.namespaces import in_namespace, ip, plug_in
-from tests.system.network.scenarios import BONDING, HOSTNAME, NICS, SCENARIOS, VLANS, Scenario, Step, Unplug
+from tests.system.network.scenarios import BONDING, HOSTNAME, NICS, VLANS, Scenario, Step, Unplug
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,29 +135,3 @@ def features() -> frozenset[str]:
         return frozenset(found)
 
     return in_namespace(probe)
-
-
-def main(arguments: Iterable[str]) -> int:
-    """See the module."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--walks", type=int, default=0)
-    options = parser.parse_args(list(arguments))
-    have = features()
-    told, found = [], []
-    for scenario in SCENARIOS:
-        if scenario.needs <= have:
-            told.append(scenario.name)
-            try:
-                found += [f"{scenario.name}: {line}" for line in differences(scenario.steps)]
-            except (HagitError, AssertionError) as problem:
-                found.append(f"{scenario.name}: {problem!r}")
-    if options.walks:
-        from tests.system.network.walks import random_walks
-
-        found += random_walks(have, options.walks)
-    print(json.dumps({"features": sorted(have), "told": told, "differences": found}))
-    return 1 if found else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

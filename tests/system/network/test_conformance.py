@@ -38,4 +38,4 @@ def test_both_make_the_same_of_every_step(scenario: Scenario) -> None:
 
 
 def test_both_make_the_same_of_random_walks() -> None:
-    assert random_walks(HERE, 100) == []
+    assert random_walks(HERE, 60) == []

@@ -1,0 +1,215 @@
+"""What one look tells: whose things are, what NICs there are, and in which words."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+from ipaddress import ip_interface
+from pathlib import Path
+
+import pytest
+
+from reconciler.core.facts.fact import Address, Link, LinkKind, Mark, Port, Power, Route
+from reconciler.core.facts.ownership import AGENT_PROTOCOL, WATCHDOG_PROTOCOL, Owner
+from reconciler.core.facts.state import Unknown
+from reconciler.errors import ObservationError, PerformError
+from reconciler.system.netlink import wire
+from reconciler.system.netlink.addresses import new_address, text_form
+from reconciler.system.netlink.channel import Channel, Refused
+from reconciler.system.netlink.live import LiveNetwork
+from reconciler.system.netlink.look import look_at_all
+from tests.system.network.conformance import live_network
+from tests.system.network.namespaces import in_namespace, ip
+
+
+def place_virtual(link: str, address: str) -> None:
+    """An address with the watchdog's stamp; ip(8) of Debian 12 cannot set stamps."""
+    channel = Channel()
+    stamp, others = (wire.attribute(wire.IFA_PROTO, bytes([owner])) for owner in (WATCHDOG_PROTOCOL, AGENT_PROTOCOL))
+    body = new_address(channel.index_of(link), address)
+    assert others in body
+    channel.request(wire.NEW_ADDRESS, wire.CREATE, body.replace(others, stamp))
+    channel.close()
+
+
+def test_whose_addresses_and_routes_are() -> None:
+    def tell() -> None:
+        with live_network() as network:
+            ip(
+                "link set e0 up",
+                "address add 10.0.0.1/24 dev e0",
+                "address add fe80::7/64 dev e0",
+                "route add 10.9.0.0/16 via 10.0.0.9",
+                f"route add 10.8.0.0/16 via 10.0.0.9 proto {AGENT_PROTOCOL}",
+                f"route add 10.7.0.0/16 via 10.0.0.9 proto {WATCHDOG_PROTOCOL}",
+                "route add 10.6.0.0/16 via 10.0.0.9 proto ra",
+            )
+            network.perform(None, Address("e0", "10.0.0.2/24"))
+            place_virtual("e0", "10.0.0.3/24")
+            look = network.observe()
+            owners = {key[-2] if key[0] == "route" else key[-1]: look.owner(key) for key in look.facts}
+            assert [owners[f"10.0.0.{n}/24"] for n in (1, 2, 3)] == [Owner.FOREIGN, Owner.AGENT, Owner.WATCHDOG]
+            assert owners["fe80::7/64"] is Owner.KERNEL
+            assert [owners[f"10.{n}.0.0/16"] for n in (9, 8, 7, 6)] == [
+                Owner.FOREIGN,
+                Owner.AGENT,
+                Owner.WATCHDOG,
+                Owner.KERNEL,
+            ]
+            assert not any(key[0] == "route" and key[1] == "10.0.0.0/24" for key in look.facts), "the kernel's own"
+
+    in_namespace(tell)
+
+
+def test_whose_links_and_memberships_are() -> None:
+    def tell() -> None:
+        with live_network() as network:
+            ours = Link("br0", LinkKind.BRIDGE, stp=False)
+            for fact in (ours, Port("e0", "br0"), Port("e1", "br0"), Mark("e0", "hagit a"), Mark("e1", "by hand")):
+                network.perform(None, fact)
+            ip("link add br1 type bridge")
+            look = network.observe()
+            asked = [("link", "br0"), ("link", "br1"), ("port", "e0"), ("port", "e1"), ("mark", "e0"), ("mark", "e1")]
+            assert [look.owner(key) for key in asked] == [Owner.AGENT, Owner.FOREIGN] * 3
+
+    in_namespace(tell)
+
+
+def test_nics_by_everything_they_may_be_called() -> None:
+    def tell() -> None:
+        with live_network() as network:
+            ip("link set e0 address 02:00:00:00:0A:01", "link set e0 up", "link set e0-far down")
+            ip("link add wan link e1 type macvlan", "link add tap9 type veth peer name tap8")
+            nics = network.observe().nics
+            assert (nics["e0"].mac, nics["e0"].driver, nics["e0"].virtual) == ("02:00:00:00:0a:01", "veth", True)
+            assert (nics["e0"].carrier, nics["e1"].carrier) == (False, None)
+            assert (nics["e0"].mtu_min, nics["e0"].mtu_max, nics["e0"].path) == (68, 65535, "")
+            assert "lo" not in nics
+            assert network.observe().facts["link", "wan"] == Link("wan", LinkKind.PHYSICAL)
+
+    in_namespace(tell)
+
+
+def test_the_same_as_ip_shows() -> None:
+    def tell() -> None:
+        with live_network() as network:
+            ip("link set e0 up", "link set e1 up", "address add 10.0.0.1 peer 10.0.0.2/32 dev e0")
+            ip("address add 10.1.0.1/24 dev e1 label e1:x", "address add ::ffff:10.0.0.1/96 dev e1")
+            ip("address add fd00:0:0:1::1:0/64 dev e1", "route add 10.9.0.0/16 via inet6 fe80::9 dev e1")
+            look = network.observe()
+            shown = json.loads(subprocess.run(["ip", "-j", "address"], capture_output=True, check=True).stdout)
+            expected = {
+                Address(link["ifname"], str(ip_interface(f"{entry['local']}/{entry['prefixlen']}")))
+                for link in shown
+                for entry in link["addr_info"]
+                if link["ifname"] != "lo"
+            }
+            assert {fact for fact in look.facts.values() if isinstance(fact, Address)} == expected
+            assert look.facts["route", "10.9.0.0/16", "0"] == Route("10.9.0.0/16", "fe80::9", "e1", 0)
+            assert ("address", "e0", "10.0.0.1/32") in look.facts
+
+    in_namespace(tell)
+
+
+def test_addresses_and_routes_of_unusual_form_can_be_removed() -> None:
+    def tell() -> None:
+        with live_network() as network:
+            ip("link set e0 up", "link set e1 up", "address add 10.0.0.1 peer 10.0.0.2/32 dev e0")
+            ip("address add 10.1.0.1/24 dev e1", "route add 10.9.0.0/16 via inet6 fe80::9 dev e1")
+            ip("route add 10.8.0.0/16 via 10.1.0.9 src 10.1.0.1 mtu 1400")
+            for key in (("address", "e0", "10.0.0.1/32"), ("route", "10.9.0.0/16", "0"), ("route", "10.8.0.0/16", "0")):
+                network.perform(network.observe().facts[key], None)
+                assert key not in network.observe().facts
+            network.perform(None, Route("10.9.0.0/16", "fe80::9", "e1", 0))
+            assert network.observe().facts["route", "10.9.0.0/16", "0"] == Route("10.9.0.0/16", "fe80::9", "e1", 0)
+
+    in_namespace(tell)
+
+
+def test_an_address_whose_duplicate_was_found_is_still_there() -> None:
+    def tell() -> None:
+        with live_network() as network:
+            ip("link set e0 up", "address add fd00::1/64 dev e0-far nodad")
+            network.perform(None, Address("e0", "fd00::1/64"))
+            network.perform(None, Address("e0", "fd00::1/64"))
+            assert network.observe().owner(("address", "e0", "fd00::1/64")) is Owner.AGENT
+
+    in_namespace(tell)
+
+
+def test_removing_an_address_leaves_a_virtual_one_of_the_same_subnet() -> None:
+    """Linux would remove the secondary addresses together with the first one."""
+
+    def tell() -> None:
+        with live_network() as network:
+            network.perform(None, Address("e0", "10.0.0.1/24"))
+            place_virtual("e0", "10.0.0.10/24")
+            network.perform(Address("e0", "10.0.0.1/24"), None)
+            held = [key for key in network.observe().facts if key[:2] == ("address", "e0")]
+            assert held == [("address", "e0", "10.0.0.10/24")]
+
+    in_namespace(tell)
+
+
+class Deaf(Channel):
+    """A channel on which the kernel refuses the dumps of some kinds."""
+
+    def __init__(self, *kinds: int) -> None:
+        super().__init__()
+        self.kinds = kinds
+
+    def dump(self, kind: int, body: bytes) -> list[bytes]:
+        if kind in self.kinds:
+            raise Refused(errno.ENOBUFS, "")
+        return super().dump(kind, body)
+
+
+@pytest.mark.parametrize(
+    ("kind", "lost"),
+    [
+        (18, {"link", "port", "power", "mtu", "mark", "address", "route"}),
+        (22, {"address"}),
+        (26, {"route"}),
+    ],
+)
+def test_what_cannot_be_read_is_unknown_and_the_rest_is_there(kind: int, lost: set[str]) -> None:
+    def tell() -> None:
+        with live_network() as network:
+            for fact in (Power("e0", True), Address("e0", "10.0.0.1/24"), Route("10.9.0.0/16", "10.0.0.9", "e0", 0)):
+                network.perform(None, fact)
+            channel = Deaf(kind)
+            look = look_at_all(channel)
+            channel.close()
+            whole = {key[0] for key in network.observe().facts if key[0] != "hostname"}
+            assert {key[0] for key in look.facts} == whole - lost
+            assert {scope.scope[0] for scope in look.unknown} == lost
+            assert all("No buffer space" in scope.why for scope in look.unknown)
+
+    in_namespace(tell)
+
+
+def test_nothing_at_all_is_an_error(tmp_path: Path) -> None:
+    network = LiveNetwork(tmp_path, tmp_path, tmp_path)
+    network.close()
+    with pytest.raises(ObservationError, match="Bad file descriptor"):
+        network.observe()
+    with pytest.raises(PerformError, match="cannot tell whether"):
+        network.perform(None, Power("lo", True))
+
+
+def test_a_part_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> None:
+    def tell() -> None:
+        network = LiveNetwork(tmp_path, tmp_path / "resolv.conf", tmp_path)
+        look = network.observe()
+        network.close()
+        assert [scope.scope for scope in look.unknown] == [("hostname",)]
+        assert isinstance(look.unknown[0], Unknown)
+
+    in_namespace(tell)
+
+
+@pytest.mark.parametrize("text", ["::", "fd00::1", "1:0:0:2::", "::ffff:1.2.3.4", "::1.2.3.4", "0:1:1:1:1:1:1:1"])
+def test_one_text_for_each_address(text: str) -> None:
+    address = ip_interface(text).ip
+    assert text_form(address.packed) == str(address)
