@@ -6,17 +6,20 @@ One writer at a time: whoever performs holds the lock of the state directory, th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from reconciler.agent.content import Content
 from reconciler.agent.perform import Outcome, Progress, perform_plan, stamp_interrupted
 from reconciler.agent.store import Store
+from reconciler.core.facts.codec import Document, fact_document, fact_from_document
 from reconciler.core.facts.fact import Key
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.state import Observed, Origin
-from reconciler.core.planning.plan import Blame, Plan
+from reconciler.core.planning.bind import rename
+from reconciler.core.planning.plan import Blame, Plan, Verb
 from reconciler.core.planning.planner import blamed, make_plan, stale
 from reconciler.core.status.revision import Revision
 from reconciler.errors import StalePlanError
@@ -87,6 +90,29 @@ def refuse_stale(plan: Plan, observed: Observed) -> None:
             "the plan is stale; since it was made:\n  " + "\n  ".join(moved[:MOVED_MAX]) + rest,
             remedy="make a new plan with `hagit plan`",
         )
+
+
+def changed_from(plan: Plan) -> list[Document]:
+    """The facts that a plan changes in place, as they were, by resource: what a rollback has to put back.
+
+    Whatever is created or removed carries a stamp or comes from a revision; a changed MTU carries nothing.
+    """
+    resources = {name: resource for resource, name in plan.names.items()}
+    changed = (action.before for action in plan.actions if action.verb is Verb.CHANGE)
+    return [fact_document(rename(fact, resources)) for fact in changed if fact is not None]
+
+
+def as_it_was(content: Content, entries: Sequence[Mapping[str, Any]]) -> Content:
+    """The content of an older revision, and what newer ones changed beyond it put back.
+
+    `entries` are those of the history since that revision was in force, oldest first.
+    """
+    facts = dict(content.desired.facts)
+    for entry in entries:
+        for document in entry.get("was", ()):
+            fact = fact_from_document(document)
+            facts.setdefault(fact.key, fact)
+    return replace(content, desired=replace(content.desired, facts=MappingProxyType(facts)))
 
 
 def counts_of(plan: Plan) -> dict[str, int]:

@@ -113,8 +113,7 @@ def _accept(
     step = advance(mirror, accepted.head or None, fetched.commit, fallback=fetched.fallback)
     if step.behind:
         return accepted.head, (f"{fetched.remote} is behind what was accepted; it is left alone",), accepted
-    commits = step.commits[-1:] if step.first else step.commits
-    verdicts = _verify(store, mirror, policy, commits)
+    verdicts = _verify(store, mirror, policy, step.to_verify)
     judgement = judge(verdicts, UnsignedPolicy(policy.unsigned), policy.signers)
     require(judgement, step.head)
     notes = tuple(f"{commit[:7]} {why}" for commit, why in judgement.warned)

@@ -16,7 +16,7 @@ from reconciler.core.planning.plan import Blame
 from reconciler.core.planning.wording import fact_name, fact_value
 from reconciler.core.status.alert import Alert, AlertKind, AlertStatus, Severity
 from reconciler.core.status.revision import Revision
-from reconciler.errors import HagitError, HistoryRefused, SignatureRefused
+from reconciler.errors import ConfigurationError, HagitError, HistoryRefused, SignatureRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,10 @@ class Speaker:
         self, kind: AlertKind, subject: str, error: HagitError, now_s: float, revision: Revision | None = None
     ) -> Alert:
         """An error that stands."""
-        place = f"{error.where}: " if error.where else ""
         return self._alert(
             kind,
             subject,
-            f"{place}{error.what}",
+            _in_a_sentence(error),
             now_s,
             remedy=error.remedy,
             commit=revision.commit if revision else "",
@@ -123,6 +122,15 @@ class Speaker:
 
 def _is_about_a_commit(error: HagitError) -> bool:
     return isinstance(error, HistoryRefused | SignatureRefused)
+
+
+def _in_a_sentence(error: HagitError) -> str:
+    if isinstance(error, ConfigurationError):
+        first = error.complaints[0]
+        rest = len(error.complaints) - 1
+        more = f"; and {rest} more defect{'s' if rest > 1 else ''}" if rest else ""
+        return f"{first.file}:{first.line}:{first.column}: {first.what}{more}"
+    return f"{error.where}: {error.what}" if error.where else error.what
 
 
 def _drift_kind(drift: Drift) -> AlertKind:

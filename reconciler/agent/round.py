@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from reconciler.agent.content import Content
-from reconciler.agent.enforce import counts_of, enforce, propose, restrict
+from reconciler.agent.enforce import changed_from, counts_of, enforce, propose, restrict
 from reconciler.agent.news import Speaker
 from reconciler.agent.selection import Selection
 from reconciler.agent.store import Applied, Store
@@ -112,7 +112,9 @@ class Round:
         if not self._perform(plan, revision, "apply"):
             return applied
         what = "applied" if applied is None or applied.revision.commit != revision.commit else "restored"
-        self.store.record_applied(revision, complete=not plan.holds, what=what, counts=counts_of(plan))
+        self.store.record_applied(
+            revision, complete=not plan.holds, what=what, counts=counts_of(plan), was=changed_from(plan)
+        )
         return self.store.applied()
 
     def _perform(self, plan: Plan, revision: Revision, purpose: str) -> bool:

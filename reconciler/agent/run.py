@@ -109,6 +109,10 @@ class Agent:
         self._stopping = True
         self._wake.set("stop")
 
+    def nudge(self) -> None:
+        """Look at the source now; may be called from a signal handler."""
+        self._follower.nudge()
+
     def close(self) -> None:
         """Stop the threads and give everything back; what is not delivered stays in the outbox."""
         self._follower.close()
@@ -212,13 +216,17 @@ def _bracketed(address: str) -> str:
 
 
 def run_agent(node_file: Path | None, *, once: bool) -> int:
-    """`hagit agent`: run until SIGTERM or SIGINT. Raises HagitError when it cannot start."""
+    """`hagit agent`: run until SIGTERM or SIGINT; SIGHUP means "look now". Raises HagitError when it cannot start."""
     with Session(node_file) as session, Lock(session.store.root / "agent.lock", "hagit agent"):
         agent = Agent(session)
 
         def end(number: int, frame: FrameType | None) -> None:
             agent.stop()
 
+        def look(number: int, frame: FrameType | None) -> None:
+            agent.nudge()
+
+        signal.signal(signal.SIGHUP, look)
         signal.signal(signal.SIGTERM, end)
         signal.signal(signal.SIGINT, end)
         try:

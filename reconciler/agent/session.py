@@ -5,6 +5,9 @@ What the agent and the commands share, so that both do the same in the same way.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -13,6 +16,7 @@ from reconciler.agent.content import Content, kept_content
 from reconciler.agent.store import Store
 from reconciler.core.status.revision import Revision
 from reconciler.errors import SourceError
+from reconciler.system.files import holder_of
 from reconciler.system.node import Node, find_node_file, load_node
 
 if TYPE_CHECKING:
@@ -86,6 +90,13 @@ class Session:
 
             self._blamer = commit, Blamer(self.store, lambda: self.mirror, commit)
         return self._blamer[1]
+
+    def poke(self) -> None:
+        """Ask a running agent to look at once (SIGHUP to whoever holds the agent's lock)."""
+        holder = holder_of(self.store.root / "agent.lock")
+        if holder is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(holder, signal.SIGHUP)
 
     def find_revision(self, commit: str) -> Revision:
         """A commit of the mirror by its id or its beginning. Raises SourceError."""

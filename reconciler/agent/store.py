@@ -17,7 +17,7 @@ Everything is small, bounded, and replaced whole or appended by lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -148,11 +148,16 @@ class Store:
             revision_from_document(document["revision"]), document["at_s"], document["boot"], document["complete"]
         )
 
-    def record_applied(self, revision: Revision, *, complete: bool, what: str, counts: Mapping[str, int]) -> None:
-        """Record that a revision is in force, and add it to the history."""
+    def record_applied(
+        self, revision: Revision, *, complete: bool, what: str, counts: Mapping[str, int], was: Sequence[Any] = ()
+    ) -> None:
+        """Record that a revision is in force, and add it to the history.
+
+        `was` holds documents of facts that it changed and that no stamp remembers, as they were: what a rollback needs.
+        """
         applied = Applied(revision, wall_s(), boot_identity(), complete)
         write_json(self.root / "applied.json", asdict(applied))
-        self.record_history(what, revision, counts=dict(counts), complete=complete)
+        self.record_history(what, revision, counts=dict(counts), complete=complete, was=list(was))
 
     def record_history(self, what: str, revision: Revision, **details: object) -> None:
         """One line of `hagit history`."""

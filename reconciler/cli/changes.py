@@ -91,7 +91,7 @@ def run_rollback(node_file: Path | None, *, to: str | None, yes: bool) -> int:
         if applied is None:
             raise SourceError("no revision was ever applied here", remedy="there is nothing to go back to")
         target = session.find_revision(to) if to else _previous(session, applied.revision)
-        plan = _plan(session, target, session.content_for(target))
+        plan = _plan(session, target, _as_it_was(session, target))
         _show(plan, as_json=False)
         head = session.store.accepted().head
         print(f"\nRolling back to {target.name} ({target.summary}); {head[:7]} is blocked until another commit comes.")
@@ -113,6 +113,7 @@ def run_accept_history(node_file: Path | None, commit: str, *, yes: bool) -> int
             )
             return 1
         revision = accept_history(session.node, session.store, session.mirror, commit)
+        session.poke()
         print(f"Accepted {revision.name} ({revision.summary}, by {revision.author}).")
         return 0
 
@@ -241,7 +242,7 @@ def _revision_of_plan(session: Session, plan: Plan) -> Revision:
 
 
 def _apply(session: Session, plan: Plan, revision: Revision, what: str, as_json: bool) -> int:
-    from reconciler.agent.enforce import counts_of, enforce
+    from reconciler.agent.enforce import changed_from, counts_of, enforce
 
     network: Network = session.network
     with Progress() as progress:
@@ -265,7 +266,10 @@ def _apply(session: Session, plan: Plan, revision: Revision, what: str, as_json:
         print(f"Stopped after {outcome.performed} of {_actions(outcome.total)}.", file=sys.stderr)
         raise outcome.failure
     if revision.commit != UNCOMMITTED:
-        session.store.record_applied(revision, complete=not plan.holds, what=what, counts=counts_of(plan))
+        session.store.record_applied(
+            revision, complete=not plan.holds, what=what, counts=counts_of(plan), was=changed_from(plan)
+        )
+        session.poke()
     if not as_json:
         held = f"; {len(plan.holds)} held" if plan.holds else ""
         done = f"{_actions(outcome.performed)} done{held}." if outcome.total else f"Nothing to do{held}."
@@ -283,6 +287,15 @@ def _previous(session: Session, now: Revision) -> Revision:
     raise SourceError(
         f"nothing was in force before {now.name}", remedy="name the commit to go back to: hagit rollback COMMIT"
     )
+
+
+def _as_it_was(session: Session, target: Revision) -> Content:
+    """The content of the target, with what was changed since it was in force."""
+    from reconciler.agent.enforce import as_it_was
+
+    entries = session.store.history()
+    last = max((at for at, entry in enumerate(entries) if entry["revision"]["commit"] == target.commit), default=-1)
+    return as_it_was(session.content_for(target), entries[last + 1 :])
 
 
 def _block(session: Session, head: str, target: Revision) -> None:

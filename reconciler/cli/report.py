@@ -11,10 +11,11 @@ from reconciler.agent.session import Session
 from reconciler.cli.terminal import paint
 from reconciler.core.facts.difference import Difference, DifferenceKind
 from reconciler.core.planning.wording import fact_name, fact_value
-from reconciler.errors import StateError
 from reconciler.system.clock import wall_s
-from reconciler.system.files import Lock, read_lines
+from reconciler.system.files import holder_of, read_lines
 
+#: Lines of one error in a status; the rest is in `hagit plan`.
+TEXT_LINES_MAX = 12
 SYMBOLS = {
     DifferenceKind.ADD: ("+", 32),
     DifferenceKind.CHANGE: ("~", 33),
@@ -112,7 +113,7 @@ def _status_lines(document: dict[str, Any]) -> list[str]:
         lines.append(f"  revision   {applied['name']}  {applied['summary']}  ({applied['author']}{signed})")
         lines.append(f"  applied    {_when(applied['at_s'])}")
     if document["agent"]:
-        lines.append(f"  agent      running, pid {document.get('pid')}, looked {document['age_s']} s ago or later")
+        lines.append(f"  agent      running (pid {document.get('pid')}), last published {document['age_s']} s ago")
     else:
         lines.append("  agent      not running: start it with `hagit agent`")
     head, revision = document.get("head"), document.get("revision") or {}
@@ -121,7 +122,8 @@ def _status_lines(document: dict[str, Any]) -> list[str]:
     for name in ("refusal", "failure"):
         error = document.get(name)
         if error:
-            lines += [f"  {name:<10} {line}" for line in error["what"].splitlines()[:12]]
+            labels = (name, *[""] * TEXT_LINES_MAX)
+            lines += [f"  {label:<10} {line}" for label, line in zip(labels, error["what"].splitlines(), strict=False)]
     if document.get("blocked"):
         lines.append(f"  blocked    {document['blocked']['commit'][:7]}: {document['blocked']['why']}")
     lines += [f"  drift      {item['text']}  ({item['mode']}, since {_when(item['since_s'])})" for item in
@@ -137,11 +139,7 @@ def _status_lines(document: dict[str, Any]) -> list[str]:
 
 def _agent_runs(session: Session) -> bool:
     """An agent holds its lock for as long as it lives."""
-    try:
-        with Lock(session.store.root / "agent.lock", "hagit status"):
-            return False
-    except StateError:
-        return True
+    return holder_of(session.store.root / "agent.lock") is not None
 
 
 def print_history(node_file: Path | None, count: int, *, as_json: bool) -> int:

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -185,3 +186,13 @@ class Lock:
     ) -> None:
         os.close(self._handle)
         self._handle = -1
+
+
+def holder_of(path: Path) -> int | None:
+    """The process that holds the lock at `path`, None when nobody does. Raises StateError."""
+    try:
+        with Lock(path, "look"):
+            return None
+    except StateError:
+        found = re.search(rb"\(pid (\d+)\)", read_bytes(path, 200) or b"")
+        return int(found[1]) if found else None
