@@ -5,7 +5,7 @@ Decides in this order, and each refusal keeps the last good revision in force:
 1. remotes: those of the Source resource in force, then those of the node file, so that a wrong Source can be mended;
 2. history: fast-forward only, from the last accepted commit (`hagit accept-history` is the way out);
 3. signatures: every commit of the new range, by the stricter of node file and Source resource in force. Of the first
-   range only the tip: its signature vouches for the tree it names, and there is no earlier state to protect;
+   range only the tip (`Advance.to_verify` says why);
 4. content: load, lint, compile. A defective commit is accepted as history, so it never blocks the one that mends it;
 5. a commit that was rolled back is blocked until another one comes.
 """
@@ -24,7 +24,7 @@ from reconciler.core.facts.settings import Signing, SourcePolicy, source_from_do
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HagitError, SourceError
 from reconciler.system.files import read_json, write_json
-from reconciler.system.git.history import CommitInfo, advance, describe, signed_part
+from reconciler.system.git.history import advance, describe, signed_part
 from reconciler.system.git.mirror import Fetched, Mirror
 from reconciler.system.git.remote import Access, Remote
 from reconciler.system.git.tree import read_tree
@@ -120,11 +120,11 @@ def _accept(
     return step.head, notes, replace(accepted, head=step.head, trust=_trust_words(verdicts.get(step.head)))
 
 
-def _verify(store: Store, mirror: Mirror, policy: Policy, commits: Sequence[CommitInfo]) -> dict[str, Verdict]:
+def _verify(store: Store, mirror: Mirror, policy: Policy, commits: Sequence[str]) -> dict[str, Verdict]:
     digest = policy.trust.digest()
     known = remembered(read_json(store.verified), digest)
     verdicts = verify(
-        [signed_part(mirror, commit.id) for commit in commits], policy.trust, timeout_s=VERIFY_S, known=known
+        [signed_part(mirror, commit) for commit in commits], policy.trust, timeout_s=VERIFY_S, known=known
     )
     if any(isinstance(verdict, Verified) for verdict in verdicts.values()):
         write_json(store.verified, to_remember(known | verdicts, digest), sync=False)
