@@ -92,8 +92,7 @@ def _need_of_mark(mark: Mark, live: Facts | Mapping[Key, Fact], desired: Facts) 
     if text == mark.text:
         return None
     plain = mark.text == " ".join(mark.text.split(" ")[:2])
-    exists = ("link", mark.link) in live
-    if not plain or not exists or (text and mark_owner(text) is Owner.AGENT):
+    if not plain or (text and mark_owner(text) is Owner.AGENT):
         return f"differs: alias {text!r}, {mark.text!r} desired" if text else MISSING
     port = ("port", mark.link)
     return MISSING if not text and port in desired and live.get(port) != desired[port] else None

@@ -6,10 +6,11 @@ Decides the order inside a stage: what lies below comes first, except that MTUs 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from reconciler.core.facts.difference import Difference, host, need
-from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Mtu, Power
+from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Mtu, Power, Route
 from reconciler.core.planning.draft import STAGES, Draft, depths
 from reconciler.core.planning.gates import refusal
 from reconciler.core.planning.plan import Gate, Stage
@@ -93,4 +94,7 @@ def _plan_facts(draft: Draft, facts: Iterable[Fact]) -> None:
         if refused is not None:
             draft.hold(key, refused.gate, refused.why, refused.remedy, resource, origin)
             continue
+        if isinstance(fact, Route) and fact.gateway is not None and fact.link is None:
+            # A plan leaves no choice to the kernel: the link that the gate found is the one that is asked for.
+            fact = replace(fact, link=live.link_towards(fact.gateway, None))
         draft.act(live.facts.get(key), fact, draft.lost.get(key, reason), resource, origin)

@@ -234,15 +234,21 @@ def _short_reason(row: Row) -> str:
 
 
 def _consequence_lines(plan: Plan, row: Row, indent: int, width: int) -> Iterator[list[Piece]]:
-    """What goes by itself; of power and MTU only what is another in the end."""
-    told = [
-        unbroken(fact_name(fact))
-        for fact in row.consequences
-        if not isinstance(fact, Power | Mtu) or plan.after.get(fact.key) != plan.before.get(fact.key)
-    ]
+    """What goes by itself; of power and MTU only what is worse in the end."""
+    told: list[str] = []
+    for fact in row.consequences:
+        then, now = plan.before.get(fact.key), plan.after.get(fact.key)
+        if isinstance(fact, Power):
+            told += [f"takes {fact.link} down"] if isinstance(now, Power) and not now.up and fact.up else []
+        elif isinstance(fact, Mtu):
+            moved = isinstance(then, Mtu) and isinstance(now, Mtu) and then != now
+            told += [f"changes the mtu of {fact.link}"] if moved else []
+        else:
+            told.append(f"takes along {fact_name(fact)}")
+    more = len(told) - NAMED_MAX
+    text = ", ".join(unbroken(item) for item in told[:NAMED_MAX]).replace(f", {unbroken('takes along ')}", ", ")
     if told:
-        more = len(told) - NAMED_MAX
-        text = f"takes along {', '.join(told[:NAMED_MAX])}{f' and {more} more' if more > 0 else ''}"
+        text += f" and {more} more" if more > 0 else ""
         yield from wrapped(text, first="", indent=indent, width=width, style=Style.CHANGE)
 
 
