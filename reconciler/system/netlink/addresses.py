@@ -59,10 +59,16 @@ def read_address(payload: bytes) -> AddressRecord:
 
 
 def raw_form(address: str) -> tuple[int, bytes, int]:
-    """Family, bytes and prefix length of `10.0.0.1/24`."""
+    """Family, bytes and prefix length of `10.0.0.1/24`. Raises ValueError for anything else."""
     plain, _, prefix = address.partition("/")
     family = socket.AF_INET6 if ":" in plain else socket.AF_INET
-    return family, socket.inet_pton(family, plain), int(prefix)
+    try:
+        raw, length = socket.inet_pton(family, plain), int(prefix)
+    except (OSError, ValueError) as problem:
+        raise ValueError(f"{address!r} is no address with a prefix length") from problem
+    if not 0 <= length <= len(raw) * 8:
+        raise ValueError(f"{address!r} has no prefix length of its family")
+    return family, raw, length
 
 
 def new_address(index: int, address: str) -> bytes:

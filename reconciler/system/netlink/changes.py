@@ -14,7 +14,14 @@ from reconciler.core.facts.fact import Address, Link, LinkKind, Mark, Mtu, Port,
 from reconciler.core.facts.ownership import MARK_LENGTH_MAX, mark_text
 from reconciler.errors import PerformError
 from reconciler.system.netlink import wire
-from reconciler.system.netlink.addresses import new_address, old_address, promote_secondaries, raw_form
+from reconciler.system.netlink.addresses import (
+    addresses_request,
+    new_address,
+    old_address,
+    promote_secondaries,
+    raw_form,
+    read_address,
+)
 from reconciler.system.netlink.channel import Channel, Refused
 from reconciler.system.netlink.links import LinkRecord
 from reconciler.system.netlink.look import NarrowLook
@@ -75,20 +82,21 @@ class Changes:
         return any(record.address == fact.address for record in self._narrow.addresses(fact.link))
 
     def _no_address(self, fact: Address) -> None:
+        raw_peer = b""
         try:
             index = self._channel.index_of(fact.link)
             if raw_form(fact.address)[0] == socket.AF_INET:
-                self._channel.request(wire.SET_LINK, 0, promote_secondaries(index))
-            self._channel.request(wire.DEL_ADDRESS, 0, old_address(index, fact.address))
+                payloads = self._channel.dump(wire.GET_ADDRESS, addresses_request(socket.AF_INET, index))
+                held = [read_address(payload) for payload in payloads]
+                # The kernel seeks by IFA_ADDRESS, which is the other end's where the address has a peer.
+                raw_peer = next((record.raw_peer for record in held if record.address == fact.address), b"")
+                # Setting this costs more than looking whether it is of use.
+                if len(held) > 1:
+                    self._channel.request(wire.SET_LINK, 0, promote_secondaries(index))
+            self._channel.request(wire.DEL_ADDRESS, 0, old_address(index, fact.address, raw_peer))
         except Refused as problem:
-            if problem.code == errno.ENODEV:
-                return
-            if problem.code != errno.EADDRNOTAVAIL:
+            if problem.code not in (errno.ENODEV, errno.EADDRNOTAVAIL):
                 raise
-            # The kernel seeks by IFA_ADDRESS, which is the other end's where the address has a peer.
-            for record in self._narrow.addresses(fact.link):
-                if record.address == fact.address and record.raw_peer:
-                    self._channel.request(wire.DEL_ADDRESS, 0, old_address(index, fact.address, record.raw_peer))
 
     def _route(self, fact: Route, *, replace: bool) -> None:
         index = self._channel.index_of(fact.link) if fact.link is not None else 0

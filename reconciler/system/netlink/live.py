@@ -92,6 +92,9 @@ class LiveNetwork:
                 self._changes.make(before, after)
         except Refused as problem:
             raise refusal(problem, before, after, self._limits(after)) from problem
+        except ValueError as problem:
+            assert fact is not None
+            raise PerformError(f"cannot {deed(before, after)}: {problem}", where=place(fact)) from problem
         except (Unreadable, MalformedMessage) as problem:
             assert fact is not None
             raise PerformError(

@@ -154,7 +154,7 @@ class NarrowLook:
                 if key[0] == "route":
                     record = self.route(key[1], int(key[2]))
                     answers[key] = None if record is None else record.route
-        except _PROBLEMS as problem:
+        except (*_PROBLEMS, ValueError) as problem:
             raise ObservationError(f"cannot look again after a change: {problem}") from problem
         return answers
 

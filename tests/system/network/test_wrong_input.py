@@ -250,6 +250,11 @@ def test_no_descriptors_left_is_an_error_with_a_remedy(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.parametrize("address", ["10.0.0.1", "10.0.0.300/24", "fd00::1/129", "10.0.0.1/-1", "", "x/y"])
+def test_text_that_is_no_address(address: str) -> None:
+    refused(lambda network: network.perform(None, Address("e0", address)), "prefix length")
+
+
 def test_facts_that_cannot_be_taken_away() -> None:
     refused(lambda network: network.perform(Mtu("e0", 1500), None), "changed, not removed")
     refused(lambda network: network.perform(Power("e0", True), None), "changed, not removed")
