@@ -38,8 +38,11 @@ SCRIPTS: Final = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 
 def answer(words: Sequence[str]) -> list[str]:
     """What may stand in place of the last word, each `word<TAB>description`. No answer means: file names."""
-    with open(TREE, encoding="utf-8") as file:  # noqa: PTH123
-        tree: dict[str, Any] = json.load(file)
+    try:
+        with open(TREE, encoding="utf-8") as file:  # noqa: PTH123
+            tree: dict[str, Any] = json.load(file)
+    except (OSError, ValueError):
+        return []
     done, current = list(words[:-1]), words[-1] if words else ""
     if done[:1] == ["--node"]:
         done = done[2:]
@@ -56,7 +59,7 @@ def answer(words: Sequence[str]) -> list[str]:
     if before is not None and before["takes"] is not None:
         return _matching(dict.fromkeys(before["takes"], ""), current)
     if current.startswith("-"):
-        return _matching({name: option["help"] for name, option in options.items()}, current)
+        return _matching({name: option["help"] for name, option in options.items() if len(name) > 2}, current)
     return _matching(dict.fromkeys(command["words"], ""), current)
 
 

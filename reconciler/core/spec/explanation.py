@@ -6,6 +6,7 @@ Reads the JSON Schema, so that an editor and this page never disagree. Decides o
 from __future__ import annotations
 
 import textwrap
+from functools import cache
 from typing import Any
 
 from reconciler.core.spec.kinds import KINDS
@@ -17,12 +18,17 @@ _WIDTH = 88
 _TYPES = {"string": "text", "integer": "whole number", "boolean": "true or false", "array": "list", "object": "mapping"}
 
 
+@cache
+def _schema() -> dict[str, Any]:
+    return json_schema()
+
+
 def explain(path: str) -> str:
     """The page for a dotted path; upper and lower case do not matter and `spec` can be left out.
 
     Raises UsageError with the nearest name when there is no such key.
     """
-    schema = json_schema()
+    schema = _schema()
     definitions: dict[str, Any] = schema["definitions"]
     parts = [part for part in path.strip().strip(".").replace("/", ".").split(".") if part]
     if not parts:
@@ -151,3 +157,20 @@ def _page(
     if example:
         lines += ["Example:", *(f"  {line}" for line in example.split("\n")), ""]
     return "\n".join(lines)
+
+
+def known_paths() -> list[str]:
+    """Every dotted path that `explain` has a page for, in lower case, kinds first: what a shell may complete."""
+    definitions: dict[str, Any] = _schema()["definitions"]
+    paths = [kind.lower() for kind in KINDS]
+    for kind in KINDS:
+        spec = _resolved(definitions[kind]["properties"]["spec"], definitions)
+        paths += _below(kind.lower(), spec, definitions)
+    return paths
+
+
+def _below(path: str, node: dict[str, Any], definitions: dict[str, Any]) -> list[str]:
+    found: list[str] = []
+    for name, inner in _entered(node, definitions).get("properties", {}).items():
+        found += [f"{path}.{name}", *_below(f"{path}.{name}", _resolved(inner, definitions), definitions)]
+    return found

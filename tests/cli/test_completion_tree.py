@@ -1,0 +1,21 @@
+"""The completion file is what the application says."""
+
+import json
+from pathlib import Path
+
+from reconciler.cli.completion import TREE, answer
+from reconciler.cli.tree import completion_tree
+
+
+def test_the_file_is_current() -> None:
+    assert json.loads(Path(TREE).read_text()) == completion_tree(), "run `make schema`"
+
+
+def test_commands_options_values_and_fields_are_completed() -> None:
+    assert [line.partition("\t")[0] for line in answer(["pl"])] == ["plan"]
+    assert [line.partition("\t")[0] for line in answer(["plan", "--ou"])] == ["--output", "--out"]
+    assert answer(["plan", "--output", ""]) == ["text", "json"]
+    assert "interface.virtual.vhid" in answer(["explain", "interface.virtual."])
+    assert answer(["apply", "change"]) == [], "no answer means file names"
+    assert answer(["--node", "x.toml", "hist"])[0].startswith("history\t")
+    assert answer(["nonsense", ""]) == []
