@@ -3,7 +3,9 @@
 Decides the shape of one resource by itself. What resources mean to one another is `lint`'s.
 """
 
-from typing import Annotated, Final, Literal, Self, TypeAlias
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -74,7 +76,7 @@ class PairSpec(Model):
     )
 
     @model_validator(mode="after")
-    def _either(self) -> Self:
+    def _either(self) -> PairSpec:
         if self.gateway is not None and self.gateways:
             raise refuse("gateway-or-gateways", "`gateway` and `gateways` are both given", "Put both in `gateways`.")
         if self.a is None and self.b is None:

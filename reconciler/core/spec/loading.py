@@ -48,6 +48,8 @@ def load(tree: Mapping[str, bytes]) -> Configuration:
             found += document.complaints
             if resource is not None:
                 resources.append(resource)
+            if len(found) > COMPLAINTS_MAX:
+                raise ConfigurationError(_foremost(found))
     draft = Draft(resources, incomplete=bool(found))
     errors, warnings = lint(draft)
     if found or errors:
@@ -64,10 +66,9 @@ def load(tree: Mapping[str, bytes]) -> Configuration:
 
 
 def _foremost(complaints: list[Complaint]) -> list[Complaint]:
-    rest = len(complaints) - COMPLAINTS_MAX
-    if rest <= 0:
+    if len(complaints) <= COMPLAINTS_MAX:
         return complaints
-    what = f"{rest:,} more defects are not listed"
+    what = f"more than {COMPLAINTS_MAX:,} defects; the rest is not listed"
     return [*sorted(complaints)[:COMPLAINTS_MAX], Complaint("(all files)", 0, 0, what, "Mend these first.", "too-many")]
 
 

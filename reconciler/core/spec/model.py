@@ -21,7 +21,7 @@ class Model(BaseModel):
         frozen=True,
         alias_generator=to_camel,
         arbitrary_types_allowed=True,
-        use_enum_values=False,
+        defer_build=True,
     )
 
 

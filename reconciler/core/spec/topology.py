@@ -65,12 +65,13 @@ class Subnets:
                 length = address.network.prefixlen
                 networks = self._by_prefix.setdefault((address.version, length), {})
                 names = networks.setdefault(int(address.network.network_address), [])
-                if face.name not in names:
+                if face.name not in names[-2:]:
                     names.append(face.name)
+        self._longest_first = sorted(self._by_prefix.items(), key=lambda item: -item[0][1])
 
     def of(self, ip: IPAddress) -> list[str]:
         """The interfaces with the longest matching prefix: none, one, or several that share a network."""
-        for (version, length), networks in sorted(self._by_prefix.items(), key=lambda item: -item[0][1]):
+        for (version, length), networks in self._longest_first:
             if version == ip.version:
                 host_bits = ip.max_prefixlen - length
                 names = networks.get(int(ip) >> host_bits << host_bits)

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from reconciler.core.spec.limits import COMPLAINTS_MAX
 from reconciler.core.spec.nearest import nearest, suggestion
 from reconciler.core.spec.tree import Document, Path
 from reconciler.core.spec.values import shown
@@ -38,9 +39,9 @@ _TYPES = {
 def complaints(document: Document, model: type[BaseModel], error: ValidationError) -> list[Complaint]:
     """Every error that is not about something complained about already."""
     found = []
-    for detail in error.errors(include_url=False):
+    for detail in error.errors(include_url=False)[:COMPLAINTS_MAX]:
         path = tuple(detail["loc"])
-        if any(path[: len(refused)] == refused for refused in document.refused):
+        if any(path[:length] in document.refused for length in range(len(path) + 1)):
             continue
         what, remedy, code, at_key = _words(model, path, detail)
         line, column = document.key_place(path) if at_key else document.place(path)

@@ -79,7 +79,9 @@ def test_ten_thousand_levels_are_refused_at_the_sixty_fifth(opening: str) -> Non
 
 
 def test_too_many_documents_are_refused() -> None:
-    assert codes({"many.yaml": b"--- {}\n" * (RESOURCES_MAX + 1)}) == ["too-many"]
+    nics = [NIC.format(name=f"eth{number}") for number in range(RESOURCES_MAX + 1)]
+    half = RESOURCES_MAX // 2
+    assert codes({"a.yaml": "".join(nics[:half]).encode(), "b.yaml": "".join(nics[half:]).encode()}) == ["too-many"]
 
 
 def test_no_more_complaints_than_anybody_reads() -> None:
@@ -108,6 +110,16 @@ def test_a_secret_in_a_url_is_not_repeated() -> None:
     with pytest.raises(ConfigurationError) as caught:
         load({"a.yaml": PAIR + source.encode()})
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_chain_or_circle_of_thousands_of_links_is_followed_to_its_end() -> None:
+    count = 3_000
+    vlan = (
+        "---\napiVersion: hagit/v1\nkind: Interface\nmetadata: {{name: v{}}}\nspec: {{vlan: {{parent: v{}, id: 5}}}}\n"
+    )
+    chain = "".join(vlan.format(number, (number + 1) % count) for number in range(count))
+    assert codes({"a.yaml": PAIR + chain.encode()}) == ["link-cycle"]
+    assert codes({"a.yaml": PAIR + chain.replace("parent: v0,", "parent: nic,").encode()}) == ["parent-missing"]
 
 
 @given(st.binary(max_size=300))

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 
+from reconciler.core.spec.limits import COMPLAINTS_MAX
 from reconciler.core.spec.lint import addresses, failover, links, members, routing, whole
 from reconciler.core.spec.lint.defect import Defect
 from reconciler.core.spec.topology import Draft
@@ -34,9 +36,11 @@ def _complaints(draft: Draft, defects: Iterable[Defect]) -> list[Complaint]:
     """A defect that shows on both controllers is one defect."""
     found: dict[Complaint, Complaint] = {}
     for defect in defects:
-        for complaint in defect.complaints(draft):
+        for complaint in islice(defect.complaints(draft), COMPLAINTS_MAX):
             first = replace(complaint, what=complaint.what.replace(" on controller b", " on controller a"))
             if first in found and first != complaint:
                 complaint = replace(complaint, what=first.what.replace(" on controller a", " on controllers a and b"))
             found[first] = complaint
+        if len(found) > COMPLAINTS_MAX:
+            break
     return list(found.values())

@@ -21,13 +21,11 @@ def critical_without_group(draft: Draft) -> Iterator[Finding]:
 @defect("group-without-members")
 def group_without_members(draft: Draft) -> Iterator[Finding]:
     """A failover group has no critical member on a controller, so it could never be down there."""
-    for interface in draft.interfaces.values():
-        group = interface.spec.failover_group
-        if group is None:
-            continue
-        for controller, side in draft.sides.items():
-            members = [face for face in side.faces.values() if face.spec.failover_group == group]
-            if any(face.spec.critical for face in members) or draft.incomplete:
+    for controller, side in draft.sides.items():
+        alive = {face.spec.failover_group for face in side.faces.values() if face.spec.critical}
+        for interface in draft.interfaces.values():
+            group = interface.spec.failover_group
+            if group is None or group in alive or draft.incomplete:
                 continue
             what = f"failover group {group} has no critical member on controller {controller}"
             yield interface, ("failoverGroup",), what, "Add critical: true to an interface of the group."

@@ -16,6 +16,9 @@ _FITTING = {
     LinkKind.BRIDGE: {LinkKind.PHYSICAL, LinkKind.BOND, LinkKind.VLAN},
 }
 
+#: So many names of a circle are shown.
+_SHOWN_MAX = 8
+
 
 def _path(kind: LinkKind, index: int) -> Path:
     return (str(kind), "members", index)
@@ -95,7 +98,8 @@ def link_cycle(draft: Draft) -> Iterator[Finding]:
             cycle = _cycle(side, name, done)
             if cycle:
                 face = side.faces[cycle[0]]
-                what = "these interfaces are on top of one another in a circle: " + " → ".join([*cycle, cycle[0]])
+                shown = cycle if len(cycle) <= _SHOWN_MAX else [*cycle[:_SHOWN_MAX], "…"]
+                what = "these interfaces are on top of one another in a circle: " + " → ".join([*shown, cycle[0]])
                 yield face.resource, (str(face.spec.kind),), what, "Take one of them out of the circle."
 
 
@@ -106,18 +110,22 @@ def _below(side: Side, name: str) -> list[str]:
 
 
 def _cycle(side: Side, start: str, done: set[str]) -> list[str]:
-    """The first circle met on the way down from `start`; iterative, because a chain can be as long as the tree."""
-    trail = [start]
+    """The first circle met on the way down from `start`; iterative, because a chain can be as long as the tree.
+
+    `trail` is a dictionary for its order and its quick look-up; the values mean nothing.
+    """
+    trail = {start: None}
     todo = [iter(_below(side, start))]
     while todo:
         name = next(todo[-1], None)
         if name is None:
             todo.pop()
-            done.add(trail.pop())
+            done.add(trail.popitem()[0])
         elif name in trail:
             done.update(trail)
-            return trail[trail.index(name) :]
+            names = list(trail)
+            return names[names.index(name) :]
         elif name not in done:
-            trail.append(name)
+            trail[name] = None
             todo.append(iter(_below(side, name)))
     return []
