@@ -48,6 +48,11 @@ def one_link(name: str) -> bytes:
     return ALL_LINKS + wire.text(wire.IFLA_IFNAME, name)
 
 
+def link_at(index: int) -> bytes:
+    """The request for one link by its index."""
+    return wire.LINK_HEADER.pack(socket.AF_UNSPEC, 0, index, 0, 0) + _NO_STATISTICS
+
+
 @dataclass(frozen=True, slots=True)
 class LinkRecord:
     """What one link message says. Indices instead of names where the message has no names."""

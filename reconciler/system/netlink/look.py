@@ -11,14 +11,22 @@ import errno
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from reconciler.core.facts.fact import Address, Fact, Key
+from reconciler.core.facts.fact import Address, Fact, Key, LinkKind
 from reconciler.core.facts.ownership import Owner
 from reconciler.core.facts.state import Nic, Unknown
 from reconciler.errors import ObservationError
 from reconciler.system.netlink import wire
 from reconciler.system.netlink.addresses import FAMILIES, AddressRecord, addresses_request, raw_form, read_address
 from reconciler.system.netlink.channel import Channel, Refused, Unreadable
-from reconciler.system.netlink.links import ALL_LINKS, LinkRecord, link_facts, link_owners, one_link, read_link
+from reconciler.system.netlink.links import (
+    ALL_LINKS,
+    LinkRecord,
+    link_at,
+    link_facts,
+    link_owners,
+    one_link,
+    read_link,
+)
 from reconciler.system.netlink.routes import (
     RouteRecord,
     destination_attribute,
@@ -175,7 +183,9 @@ class NarrowLook:
         record = self.link(name)
         if record is None or record.loopback:
             return {}
-        names = {index: self._name_of(index) for index in (record.master, record.parent) if index}
+        # Other links have a parent as well (the far end of a veth), but no fact tells it.
+        parent = record.parent if record.kind is LinkKind.VLAN else 0
+        names = {index: self._name_of(index) for index in (record.master, parent) if index}
         facts = {}
         for fact in link_facts(record, names):
             if isinstance(fact, Unknown):
@@ -184,7 +194,8 @@ class NarrowLook:
         return facts
 
     def _name_of(self, index: int) -> str:
-        return read_link(self._channel.ask(wire.GET_LINK, wire.LINK_HEADER.pack(0, 0, index, 0, 0))).name
+        payload = self._channel.ask(wire.GET_LINK, link_at(index))
+        return wire.text_of(wire.attributes(payload, wire.LINK_HEADER.size).get(wire.IFLA_IFNAME))
 
     def addresses(self, name: str) -> list[AddressRecord]:
         """The addresses of one link; none when there is no such link."""
