@@ -245,6 +245,7 @@ def _consequence_lines(plan: Plan, row: Row, indent: int, width: int) -> Iterato
             told += [f"changes the mtu of {fact.link}"] if moved else []
         else:
             told.append(f"takes along {fact_name(fact)}")
+    told.sort(key=lambda item: not item.startswith("takes along "))
     more = len(told) - NAMED_MAX
     text = ", ".join(unbroken(item) for item in told[:NAMED_MAX]).replace(f", {unbroken('takes along ')}", ", ")
     if told:
