@@ -12,6 +12,7 @@ from typing import Any
 from reconciler.core.spec.kinds import KINDS
 from reconciler.core.spec.nearest import suggestion
 from reconciler.core.spec.schema import json_schema
+from reconciler.core.spec.yamltext import yaml_text
 from reconciler.errors import UsageError
 
 _WIDTH = 88
@@ -48,7 +49,7 @@ def explain(path: str) -> str:
         node = _resolved(node["properties"][name], definitions)
         walked.append(name)
     if len(parts) == 1:
-        example = f"apiVersion: hagit/v1\nkind: {kind}\nmetadata: {{name: …}}\nspec: …"
+        example = yaml_text(node["examples"][0]).rstrip("\n")
         about = definitions[f"{kind}Spec"]["description"]
         return _page(kind, f"{node['description']}\n\n{about}", None, example, spec, definitions)
     facts = _facts(node, definitions, required=required)

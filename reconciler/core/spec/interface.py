@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from reconciler.core.facts.fact import BondMode, HashPolicy, LacpRate, LinkKind
 from reconciler.core.spec.limits import ADDRESSES_MAX, LIST_MAX
-from reconciler.core.spec.model import Document, Model
+from reconciler.core.spec.model import Document, Model, example
 from reconciler.core.spec.values import DevicePath, InterfaceAddress, IPInterface, KernelName, Mac, Name, refuse
 
 Loose = Field(strict=False)
@@ -209,6 +209,16 @@ class InterfaceSpec(Model):
 
 class Interface(Document):
     """A network interface: physical NIC, bond, VLAN or bridge."""
+
+    model_config = example(
+        "Interface",
+        "storage0",
+        a={"match": {"mac": "02:00:00:00:0a:01"}, "address": "10.0.0.11/24"},
+        b={"match": {"mac": "02:00:00:00:0b:01"}, "address": "10.0.0.12/24"},
+        virtual={"address": "10.0.0.10/24", "vhid": 20},
+        critical=True,
+        failoverGroup=1,
+    )
 
     kind: Literal["Interface"] = Field(description="Always `Interface`.")
     spec: InterfaceSpec = Field(description="What the interface should be.")

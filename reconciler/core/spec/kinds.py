@@ -13,7 +13,7 @@ from reconciler.core.facts.settings import Applying, Signing
 from reconciler.core.facts.state import DriftMode
 from reconciler.core.spec.interface import Interface, Loose
 from reconciler.core.spec.limits import LIST_MAX, NAMESERVERS_MAX, SEARCH_DOMAINS_MAX
-from reconciler.core.spec.model import Document, Model
+from reconciler.core.spec.model import Document, Model, example
 from reconciler.core.spec.values import (
     Branch,
     Duration,
@@ -223,12 +223,23 @@ class AlertingSpec(Model):
 class Pair(Document):
     """The two controllers: names, resolver, default gateway."""
 
+    model_config = example(
+        "Pair",
+        "shelf1",
+        a={"hostname": "shelf1-a"},
+        b={"hostname": "shelf1-b"},
+        dns=["10.0.0.2"],
+        gateway="10.0.0.1",
+    )
+
     kind: Literal["Pair"] = Field(description="Always `Pair`.")
     spec: PairSpec = Field(description="The two controllers and what they share.")
 
 
 class Route(Document):
     """A static route."""
+
+    model_config = example("Route", "backup-site", destination="10.90.0.0/16", gateway="10.0.0.9")
 
     kind: Literal["Route"] = Field(description="Always `Route`.")
     spec: RouteSpec = Field(description="Where the route leads.")
@@ -237,12 +248,27 @@ class Route(Document):
 class Source(Document):
     """Where the desired state comes from and which commits count."""
 
+    model_config = example(
+        "Source",
+        "source",
+        remotes=["ssh://git@git.example.org/storage/shelf1.git"],
+        branch="main",
+        trustedSigners=["storage-admins@example.org"],
+    )
+
     kind: Literal["Source"] = Field(description="Always `Source`.")
     spec: SourceSpec = Field(description="Repositories, branch and signatures.")
 
 
 class Alerting(Document):
     """Who is told about drift and trouble, and what is done about drift."""
+
+    model_config = example(
+        "Alerting",
+        "alerts",
+        alertmanager=["http://alerts.example.org:9093"],
+        drift={"default": "warn", "kinds": {"Interface": "heal"}},
+    )
 
     kind: Literal["Alerting"] = Field(description="Always `Alerting`.")
     spec: AlertingSpec = Field(description="Receivers and the drift policy.")

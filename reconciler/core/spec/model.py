@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -23,6 +23,12 @@ class Model(BaseModel):
         arbitrary_types_allowed=True,
         defer_build=True,
     )
+
+
+def example(kind: str, name: str, **spec: Any) -> ConfigDict:
+    """The configuration of a document's model, with a whole document as example for editors and `explain`."""
+    document: dict[str, Any] = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
+    return ConfigDict(json_schema_extra={"examples": [document]})
 
 
 class Metadata(Model):

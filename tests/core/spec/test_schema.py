@@ -6,10 +6,12 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from reconciler.core.spec import load
 from reconciler.core.spec.explanation import explain
 from reconciler.core.spec.kinds import KINDS
 from reconciler.core.spec.schema import json_schema
 from reconciler.core.spec.tree import documents
+from reconciler.core.spec.yamltext import yaml_text
 from reconciler.errors import UsageError
 
 ROOT = Path(__file__).parents[3]
@@ -51,6 +53,18 @@ def test_what_is_bad_in_itself_does_not(name: str) -> None:
     text = (ROOT / "tests/core/spec/bad" / f"{name}.yaml").read_text()
     first = next(iter(documents(name, text)))
     assert not jsonschema.Draft7Validator(SCHEMA).is_valid(first.value)
+
+
+def test_the_examples_of_all_kinds_make_one_configuration() -> None:
+    tree = {
+        f"{kind}.yaml": yaml_text(example).encode()
+        for kind in KINDS
+        for example in SCHEMA["definitions"][kind]["examples"]
+    }
+    assert len(tree) == len(KINDS)
+    configuration = load(tree)
+    assert configuration.source is not None
+    assert configuration.alerting is not None
 
 
 def test_explain_lists_the_kinds() -> None:
