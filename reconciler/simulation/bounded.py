@@ -1,0 +1,411 @@
+"""The exhaustive world: two controllers, their disks and what lies between them, and every move they can make.
+
+The same `step`, `outputs` and claim as the watchdog runs. What is abstract is said here: all network channels are one
+(the core only asks whether all are silent); a look reads all disks, pools and links at one moment; each message
+channel and the disk record hold one beat that may be late, lost or doubled; one tick is one bound of the core, and the
+two clocks are independent, so every timer may fire at any moment. Faults may happen any number of times.
+
+Assumed: a deadman that is not fed resets its controller before the peer's `wait_ms` is over (it guards a claim that
+waits out a disk it could not reach, and nothing else).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from reconciler.core.failover.claim import Answer, Claim, Reply, advance, begin, command
+from reconciler.core.failover.events import (
+    Asked,
+    ClaimEnded,
+    Conflict,
+    Event,
+    Heard,
+    LinksSeen,
+    PeerDied,
+    Pools,
+    PoolsSeen,
+    ShelfSeen,
+    Tick,
+)
+from reconciler.core.failover.hold import UNANSWERED, Fence
+from reconciler.core.failover.key import Side
+from reconciler.core.failover.outputs import Outputs, outputs
+from reconciler.core.failover.phase import Phase, Thing
+from reconciler.core.failover.state import State, initial
+from reconciler.core.failover.step import step
+from reconciler.simulation.canonical import Disks, plain_disk, plain_state
+from reconciler.simulation.disk import Disk, answer
+from reconciler.simulation.numbering import (
+    ALL,
+    DEAD,
+    HUNG,
+    NONE,
+    OFF,
+    POOLS,
+    SIDES,
+    SOME,
+    Between,
+    Node,
+    Numbering,
+    Step,
+)
+from reconciler.simulation.scene import LATE_MS
+
+Feed = Callable[[State], State]
+
+
+class BoundedWorld(Numbering):
+    """A scene that can be explored (see `explore.World`)."""
+
+    def start(self) -> int:
+        """Both controllers off, disks blank."""
+        off = self.node_number(Node(OFF))
+        shelf = self.shelves.number((Disk(),) * len(self.scene.orders.disks))
+        between = Between((-1, -1), -1, -1, False, (0, 0), 0, self.every)
+        return self.pack(off, off, shelf, self.between_number(between))
+
+    def moves(self, state: int) -> Iterator[tuple[str, int, bool, str]]:
+        """Every move of both controllers and of the world between them."""
+        numbers = self.unpack(state)
+        for me in (0, 1):
+            mine, others = numbers[me], numbers[1 - me]
+            for move in self._own_moves(me, mine, others, numbers[2], numbers[3]):
+                yield self._finish(move, me, numbers)
+        for name, between, fault in self._surroundings(self.betweens[numbers[3]]):
+            yield name, self.pack(*numbers[:3], self.between_number(between)), fault, ""
+
+    def _own_moves(self, me: int, mine: int, others: int, shelf: int, between: int) -> list[Step]:
+        """The moves of one controller, remembered by what they depend on."""
+        node, other = self.nodes[mine], self.nodes[others]
+        key = (me, mine, shelf, between, other.core == OFF, other.pools != NONE)
+        known = self._moves.get(key)
+        if known is None:
+            made = self._controller(me, node, other, shelf, self.betweens[between])
+            known = self._moves[key] = [_named(me, move) for move in made]
+        if node.core < 0:
+            return known
+        key = (me, mine, shelf, between, other.core)
+        heard = self._moves.get(key)
+        if heard is None:
+            made = self._messages(me, node, other, shelf, self.betweens[between])
+            heard = self._moves[key] = [_named(me, move) for move in made]
+        return known + heard
+
+    def _finish(self, move: Step, me: int, old: tuple[int, int, int, int]) -> tuple[str, int, bool, str]:
+        """The whole world after a controller's move, with what a change of the disks means to the other."""
+        parts = list(old)
+        if move.node is not None:
+            parts[me] = self.node_number(move.node)
+        if move.between is not None:
+            parts[3] = self.between_number(move.between)
+        broken = move.broken
+        if move.disks is not None:
+            parts[2] = move.disks
+            for side in (0, 1):
+                node = self.nodes[parts[side]]
+                if node.pools != NONE and not node.stale and not self._writes(side, parts[2]):
+                    parts[side] = self.node_number(node._replace(stale=True))
+        broken = broken or self._violation(parts[0], parts[1], parts[2])
+        return move.name, self.pack(*parts), move.fault, broken
+
+    # One controller --------------------------------------------------------------------------------------------------
+
+    def _controller(self, me: int, node: Node, other: Node, shelf: int, between: Between) -> Iterator[Step]:
+        yield from self._kernel(me, node, shelf, between)
+        yield from self._life(me, node)
+        if node.core < 0:
+            return
+        yield from self._time(me, node, other)
+        yield self._look(me, node, shelf, between)
+        if node.claim >= 0:
+            yield self._claim(me, node, shelf, between)
+        if node.pools in (SOME, ALL) and not self._writes(me, shelf):
+            yield Step("a write is refused", self._fed(node, ("conflict",), lambda s: step(s, Conflict(), 0)))
+        if self.scene.faults.proof and other.core == OFF and not self.state_of(node).peer.dead:
+            event = PeerDied("power controller")
+            yield Step("peer proven dead", self._fed(node, ("died",), lambda s: step(s, event, 0)), fault=True)
+        for request in self.scene.asked:
+            after = self._fed(node, ("asked", request), lambda s, request=request: step(s, Asked(request), 0))
+            person_needed = not self.scene.orders.enabled
+            yield Step(f"a person asks: {request}", after, fault=not person_needed)
+
+    def _life(self, me: int, node: Node) -> Iterator[Step]:
+        """Power, the daemon's life, and the deadman."""
+        faults = self.scene.faults
+        if node.core == OFF:
+            yield Step("boots", self._settled(Node(self._core(initial(self.orders[me], 0, 0)))))
+            return
+        if faults.power:
+            yield Step("loses power", Node(OFF), fault=True)
+        if node.core == DEAD:
+            memory = self.memories.values[node.memory] if node.memory >= 0 else None
+            core = self._core(initial(self.orders[me], 0, 0, memory))
+            yield Step("daemon restarts", self._settled(node._replace(core=core, memory=-1)))
+            yield Step("deadman resets it", Node(OFF))
+            return
+        outs = self.outputs_of(node.core)
+        if faults.crash:
+            memory_no = -1 if outs.remember is None else self.memories.number(outs.remember)
+            yield Step("daemon dies", node._replace(core=DEAD, claim=-1, memory=memory_no), fault=True)
+        if not outs.feed:
+            yield Step("resets", Node(OFF))
+
+    def _time(self, me: int, node: Node, other: Node) -> Iterator[Step]:
+        state = self.state_of(node)
+        # The one place where the deadman of the peer is trusted: see the module's text.
+        trusting = state.phase is Phase.CLAIMING and state.fence is Fence.WAIT and other.pools != NONE
+        if not trusting:
+            yield Step("time passes", self._fed(node, ("tick",), lambda s: step(s, Tick(), 1)))
+        if self.scene.faults.late and not trusting:
+            yield Step("wakes late", self._fed(node, ("late",), lambda s: step(s, Tick(), LATE_MS)), fault=True)
+
+    def _look(self, me: int, node: Node, shelf: int, between: Between) -> Step:
+        lost, down = between.lost[me], between.down >> me & 1
+        key = ("look", shelf, lost, node.pools, node.refused, node.out, down)
+
+        def feed(state: State) -> State:
+            disks: Disks = self.shelves.values[shelf]
+            views = tuple(UNANSWERED if lost >> at & 1 else disk.view() for at, disk in enumerate(disks))
+            pools = Pools.REFUSED if node.refused and node.pools == NONE else POOLS[node.pools]
+            out = frozenset(at for at in range(len(disks)) if node.out >> at & 1)
+            events: tuple[Event, ...] = (
+                PoolsSeen(pools),
+                LinksSeen(frozenset() if down else frozenset({"net"})),
+                ShelfSeen(views, out),
+            )
+            for event in events:
+                state = step(state, event, 0)
+            return state
+
+        return Step("looks", self._fed(node, key, feed))
+
+    def _messages(self, me: int, node: Node, other: Node, shelf: int, between: Between) -> Iterator[Step]:
+        """Beats arrive fresh, or (scenes with delay) as they were sent; not to arrive is no move and needs no fault."""
+        reads = self._majority(~between.lost[me])
+        if not self.scene.faults.delay:
+            if other.core >= 0:
+                outs = self.outputs_of(other.core)
+                beat = self._beat(other.core, outs)
+                yield from self._hears(node, 0, beat, between, "hears a beat")
+                if reads and outs.record and self._may_record(1 - me, shelf, between):
+                    yield from self._hears(node, 1, beat, between, "reads the record")
+            return
+        outs = self.outputs_of(node.core)
+        mine, flights = self._beat(node.core, outs), between.flights
+        if flights[me] != mine:
+            sent = (mine, flights[1]) if me == 0 else (flights[0], mine)
+            yield Step("sends a beat", between=between._replace(flights=sent))
+        if flights[1 - me] >= 0:
+            left = (flights[0], -1) if me == 0 else (-1, flights[1])
+            yield from self._hears(node, 0, flights[1 - me], between._replace(flights=left), "hears a beat")
+        if outs.record and self._may_record(me, shelf, between):
+            written = between._replace(record=mine, writer=me, unread=True)
+            if written != between:
+                yield Step("writes its record", between=written)
+        if between.writer == 1 - me and between.unread and reads:
+            read = between._replace(unread=False)
+            yield from self._hears(node, 1, between.record, read, "reads the record")
+
+    def _may_record(self, me: int, shelf: int, between: Between) -> bool:
+        return self._majority(self._writable(me, shelf) & ~between.lost[me])
+
+    def _hears(self, node: Node, channel: int, beat: int, between: Between, name: str) -> Iterator[Step]:
+        """Once, and then a second time: a doubled beat must change nothing."""
+
+        def feed(state: State, counter: int) -> State:
+            return step(state, Heard(channel, replace(self.beats.values[beat], counter=counter)), 0)
+
+        once = self._fed(node, ("hear", channel, beat), lambda s: feed(s, 1))
+        yield Step(name, once, between=between)
+        twice = self._fed(once, ("again", channel, beat), lambda s: feed(s, 0))
+        if twice != once:
+            yield Step(f"{name} twice", twice, between=between)
+
+    def _claim(self, me: int, node: Node, shelf: int, between: Between) -> Step:
+        """One command of the claim, or its end."""
+        claim: Claim = self.claims.values[node.claim]
+        order = command(claim)
+        if order is None:
+            bare = node._replace(claim=-1)
+            event = ClaimEnded(claim.key.epoch, claim.views)
+            after = self._fed(bare, ("ended", node.claim), lambda s: step(s, event, 0))
+            unfenced = self.state_of(after).phase is Phase.IMPORTING and not self._proves(claim)
+            return Step("the claim ends", after, broken="import without a verified fence" if unfenced else "")
+        if between.lost[me] >> order.disk & 1:
+            reply, after_disks = Reply(Answer.SILENT), shelf
+        else:
+            disks: Disks = self.shelves.values[shelf]
+            disk, reply = answer(disks[order.disk], SIDES[me], order)
+            after_disks = self.shelves.number((*disks[: order.disk], plain_disk(disk), *disks[order.disk + 1 :]))
+        number = self._memo((node.claim, reply), lambda: self.claims.number(advance(claim, reply)))
+        name = f"{order.verb} disk{order.disk}{f' of {order.victim}' if order.victim else ''}: {reply.answer}"
+        return Step(name, node._replace(claim=number), disks=after_disks)
+
+    # The kernel's part -----------------------------------------------------------------------------------------------
+
+    def _kernel(self, me: int, node: Node, shelf: int, between: Between) -> Iterator[Step]:
+        faults = self.scene.faults
+        if node.core == OFF:
+            return
+        wanted = self.outputs_of(node.core).wanted if node.core >= 0 else None
+        works = self._quorum(self._writable(me, shelf) & ~between.lost[me])
+        if wanted is not None and Thing.POOLS in wanted and node.pools == NONE:
+            begun = node._replace(pools=SOME, refused=False, stale=not self._writes(me, shelf))
+            yield Step("import begins", begun)
+            if faults.refuse and not node.refused:
+                yield Step("import is refused", node._replace(refused=True), fault=True)
+        if wanted is not None and Thing.POOLS not in wanted and node.pools in (SOME, ALL) and works:
+            yield Step("export ends", node._replace(pools=NONE, stale=False, out=0))
+        if node.pools == SOME and works:
+            seen = between.fresh & ~between.lost[me]
+            broken = "" if self._quorum(seen) else "an acknowledged write is lost"
+            yield Step("import ends", node._replace(pools=ALL), broken=broken)
+        if faults.reach and node.pools == ALL and works:
+            fresh = self._writable(me, shelf) & ~between.lost[me]
+            if fresh != between.fresh or node.out != self.every & ~fresh:
+                after = node._replace(out=self.every & ~fresh)
+                yield Step("a client's write is acknowledged", after, between=between._replace(fresh=fresh))
+        if faults.hang and node.pools == ALL:
+            yield Step("pools hang", node._replace(pools=HUNG), fault=True)
+        if node.pools == HUNG:
+            yield Step("pools answer again", node._replace(pools=ALL))
+
+    def _surroundings(self, between: Between) -> Iterator[tuple[str, Between, bool]]:
+        """Disks and groups: a fault when they go, none when they come back."""
+        faults = self.scene.faults
+        for side, mask in faults.reach:
+            gone = between.lost[side] & mask
+            lost = (between.lost[0] ^ mask, between.lost[1]) if side == 0 else (between.lost[0], between.lost[1] ^ mask)
+            word = "back" if gone else "out of reach"
+            yield f"disks {mask:#05b} {word} for {SIDES[side]}", between._replace(lost=lost), not gone
+        for side in faults.links:
+            gone = between.down >> side & 1
+            word = "up" if gone else "down"
+            yield f"group of {SIDES[side]} {word}", between._replace(down=between.down ^ 1 << side), not gone
+
+    # What is true of the disks ---------------------------------------------------------------------------------------
+
+    def _writable(self, side: int, shelf: int) -> int:
+        """The disks that execute this controller's writes, a bit each."""
+        disks: Disks = self.shelves.values[shelf]
+        return self._memo(
+            ("writable", side, shelf),
+            lambda: sum(1 << at for at, disk in enumerate(disks) if disk.lets_write(SIDES[side])),
+        )
+
+    def _quorum(self, disks: int) -> bool:
+        """These disks are enough for every top-level vdev."""
+        return all(self._enough(vdev, disks) for vdev in range(len(self.scene.orders.vdevs)))
+
+    def _enough(self, vdev: int, disks: int) -> bool:
+        layout = self.scene.orders.vdevs[vdev]
+        return sum(disks >> at & 1 for at in layout.disks) >= layout.needed
+
+    def _writes(self, side: int, shelf: int) -> bool:
+        return self._quorum(self._writable(side, shelf))
+
+    def _majority(self, disks: int) -> bool:
+        return sum(disks >> at & 1 for at in self.scene.orders.arbitration) >= self.scene.orders.majority
+
+    def _proves(self, claim: Claim) -> bool:
+        """An independent reading of a claim's last look: on every vdev the peer is left with too few disks."""
+        for vdev in claim.orders.vdevs:
+            views = [claim.views[at] for at in vdev.disks]
+            ours = sum(view.answered and view.holder == claim.key and len(view.registered) == 1 for view in views)
+            if ours < vdev.needed or len(views) - ours >= vdev.needed:
+                return False
+        return True
+
+    def _violation(self, a: int, b: int, shelf: int) -> str:
+        """The invariant that this state breaks, or nothing."""
+        key = (self.nodes[a].pools, self.nodes[a].stale, self.nodes[b].pools, self.nodes[b].stale, shelf)
+        known = self._broken.get(key)
+        if known is None:
+            known = self._broken[key] = self._look_for_violation((self.nodes[a], self.nodes[b]), shelf)
+        return known
+
+    def _look_for_violation(self, nodes: tuple[Node, Node], shelf: int) -> str:
+        disks: Disks = self.shelves.values[shelf]
+        masks = [self._writable(side, shelf) for side in (0, 1)]
+        if nodes[0].pools != NONE and nodes[1].pools != NONE:
+            for at, vdev in enumerate(self.scene.orders.vdevs):
+                if self._enough(at, masks[0]) and self._enough(at, masks[1]):
+                    return f"the writes of both controllers reach vdev {vdev.name}"
+        for side, node in enumerate(nodes):
+            if node.pools == NONE:
+                continue
+            if node.stale and self._quorum(masks[side]):
+                return f"an import of {SIDES[side]} that lost its reservation can write again"
+            free = sum(disks[at].holder is None for at in self.scene.orders.arbitration)
+            if free >= self.scene.orders.majority:
+                return f"the reservation is free while {SIDES[side]} has pools imported"
+        return ""
+
+    # Cores -----------------------------------------------------------------------------------------------------------
+
+    def state_of(self, node: Node) -> State:
+        """The core's state of a living daemon."""
+        state: State = self.cores.values[node.core]
+        return state
+
+    def outputs_of(self, core: int) -> Outputs:
+        """The outputs of a core by its number."""
+        known = self._outputs.get(core)
+        if known is None:
+            known = self._outputs[core] = outputs(self.cores.values[core])
+        return known
+
+    def _core(self, state: State) -> int:
+        return self.cores.number(plain_state(state, state.orders.timers))
+
+    def _memo(self, key: Any, make: Callable[[], int]) -> int:
+        known = self._steps.get(key)
+        if known is None:
+            known = self._steps[key] = make()
+        return known
+
+    def _fed(self, node: Node, key: tuple[Any, ...], feed: Feed) -> Node:
+        """The controller after its core was fed; every (state, event) is stepped once and remembered."""
+        core = self._memo((node.core, *key), lambda: self._core(feed(self.cores.values[node.core])))
+        return self._settled(node._replace(core=core)) if core != node.core else node
+
+    def _settled(self, node: Node) -> Node:
+        """What the daemon does at once: begin the claim that the core asks for."""
+        key = self.outputs_of(node.core).claim
+        if key is None or node.claim >= 0:
+            return node
+        side = self.state_of(node).orders.side
+        claim = self._memo(("begin", node.core), lambda: self.claims.number(begin(self.orders[side is Side.B], key)))
+        return node._replace(claim=claim)
+
+    def _beat(self, core: int, outs: Outputs) -> int:
+        return self._memo(("beat", core), lambda: self.beats.number(outs.beat))
+
+    # For people ------------------------------------------------------------------------------------------------------
+
+    def served(self, state: int) -> bool:
+        """One controller serves: active, pools there, every vdev writable and in reach."""
+        numbers = self.unpack(state)
+        between = self.betweens[numbers[3]]
+        for me in (0, 1):
+            node = self.nodes[numbers[me]]
+            if node.core >= 0 and node.pools == ALL and self.state_of(node).phase is Phase.ACTIVE:
+                return self._quorum(self._writable(me, numbers[2]) & ~between.lost[me])
+        return False
+
+    def show(self, state: int) -> str:
+        """The state in words."""
+        numbers = self.unpack(state)
+        words = []
+        for me in (0, 1):
+            node = self.nodes[numbers[me]]
+            phase = "off" if node.core == OFF else "dead" if node.core == DEAD else self.state_of(node).phase
+            words.append(f"{SIDES[me]} {phase}, pools {POOLS[node.pools]}{', stale' if node.stale else ''}")
+        keys = [str(disk.view().holder or "free") for disk in self.shelves.values[numbers[2]]]
+        return "; ".join([*words, "disks " + " ".join(keys)])
+
+
+def _named(me: int, move: Step) -> Step:
+    return move._replace(name=f"{SIDES[me]}: {move.name}")

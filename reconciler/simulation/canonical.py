@@ -1,0 +1,187 @@
+"""States, beats, claims and disks of the exhaustive world, made equal when they behave alike, and numbered.
+
+What behaves alike: moments relative to now, older than every bound; counters, of which only "newer" matters; epochs, of
+which only order and the distances 0, 1 and more matter; evidence for people. Does not know the moves of the world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import replace
+from typing import Any
+
+from reconciler.core.failover.claim import Claim
+from reconciler.core.failover.heartbeat import Beat
+from reconciler.core.failover.hold import DiskView, Hold
+from reconciler.core.failover.key import Key
+from reconciler.core.failover.orders import Timers
+from reconciler.core.failover.phase import GUARANTEES, Phase
+from reconciler.core.failover.state import Peer, State, shifted
+from reconciler.simulation.disk import Disk
+
+Disks = tuple[Disk, ...]
+
+
+class Numbers:
+    """Values by number and numbers by value, each with the set of its epochs as a bit mask."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self.masks: list[int] = []
+        self._numbers: dict[Hashable, int] = {}
+        self._renamed: dict[tuple[int, int], int] = {}
+
+    def number(self, value: Any) -> int:
+        """The number of a value; the same for equal values."""
+        number = self._numbers.get(value)
+        if number is None:
+            number = self._numbers[value] = len(self.values)
+            self.values.append(value)
+            self.masks.append(sum(1 << epoch for epoch in set(epochs_of(value)) if epoch))
+        return number
+
+    def renamed(self, number: int, mask: int) -> int:
+        """The number of the same value with the epochs of the whole world (`mask`) made small."""
+        known = self._renamed.get((number, mask))
+        if known is None:
+            known = self.number(rename(self.values[number], smaller(mask)))
+            self._renamed[number, mask] = known
+        return known
+
+
+def smaller(mask: int) -> dict[int, int]:
+    """Epochs in use to the smallest that keep their order and the distances 1 and "2 or more"."""
+    found, last, new = {0: 0}, 0, 0
+    for epoch in range(1, mask.bit_length()):
+        if mask >> epoch & 1:
+            new += min(epoch - last, 2)
+            last = epoch
+            found[epoch] = new
+    return found
+
+
+def epochs_of(value: Any) -> list[int]:
+    """Every epoch inside a value."""
+    match value:
+        case State():
+            return [value.epoch, value.highest, value.memory.epoch if value.memory else 0]
+        case Beat():
+            return [value.epoch]
+        case Key():
+            return [value.epoch]
+        case Disk():
+            return [key.epoch for key in value.keys if key is not None]
+        case DiskView():
+            return [key.epoch for key in (value.holder, *value.registered) if key is not None]
+        case Claim():
+            return [value.key.epoch, *epochs_of(value.view), *(e for view in value.views for e in epochs_of(view))]
+        case tuple():
+            return [epoch for part in value for epoch in epochs_of(part)]
+        case _:
+            return []
+
+
+def rename(value: Any, names: dict[int, int]) -> Any:
+    """The same value with other epochs."""
+    match value:
+        case State():
+            memory = replace(value.memory, epoch=names[value.memory.epoch]) if value.memory else None
+            return replace(value, epoch=names[value.epoch], highest=names[value.highest], memory=memory)
+        case Beat():
+            return replace(value, epoch=names[value.epoch])
+        case Key():
+            return Key(value.side, names[value.epoch])
+        case Disk():
+            return replace(value, keys=(rename(value.keys[0], names), rename(value.keys[1], names)))
+        case DiskView():
+            registered = frozenset(rename(key, names) for key in value.registered)
+            return replace(value, holder=rename(value.holder, names), registered=registered)
+        case Claim():
+            views = tuple(rename(view, names) for view in value.views)
+            return replace(value, key=rename(value.key, names), view=rename(value.view, names), views=views)
+        case tuple():
+            return tuple(rename(part, names) for part in value)
+        case _:
+            return value
+
+
+def plain_state(state: State, timers: Timers) -> State:
+    """A state at moment 0, without counters, evidence, and what its phase never asks for again."""
+    if state.phase is Phase.HALTED:
+        return _plain_halted(state)
+    longest_ms = max(timers.boot_ms + timers.yield_ms, timers.claim_ms + timers.proof_ms + timers.deadman_ms)
+    state = shifted(state, -state.now_ms, -longest_ms)
+    required = GUARANTEES[state.phase].required or state.phase in (Phase.CLAIMING, Phase.BOOTING)
+    looks = state.looks
+    looks = replace(
+        looks,
+        owner=None,
+        hold=looks.hold if required else Hold.UNKNOWN,
+        proved_ms=_since(looks.proved_ms, timers.proof_ms) if required else None,
+        shelf_ms=_since(looks.shelf_ms, timers.stale_ms),
+        unseen_ms=_since(looks.unseen_ms, timers.settle_ms),
+        hung_ms=_since(looks.hung_ms, timers.settle_ms),
+        down_ms=_since(looks.down_ms, timers.settle_ms + timers.network_ms),
+    )
+    return replace(
+        state,
+        since_ms=max(state.since_ms, -_phase_ms(state.phase, timers, longest_ms)),
+        peer=_plain_peer(state.peer, timers),
+        looks=looks,
+        fenced_ms=state.fenced_ms if state.phase is Phase.CLAIMING else None,
+        handed_ms=_since(state.handed_ms, timers.handover_ms),
+    )
+
+
+def _plain_halted(state: State) -> State:
+    """Nothing is left of a halted controller but what it says."""
+    peer = Peer(heard_ms=(0,) * len(state.peer.heard_ms), last=(None,) * len(state.peer.last))
+    return State(state.orders, 0, 0, Phase.HALTED, 0, peer, highest=state.highest)
+
+
+def _since(moment_ms: int | None, bound_ms: int) -> int | None:
+    """Older than its bound is as old as its bound."""
+    return None if moment_ms is None else max(moment_ms, -bound_ms)
+
+
+def _phase_ms(phase: Phase, timers: Timers, longest_ms: int) -> int:
+    """The longest bound that counts from the beginning of a phase."""
+    match phase:
+        case Phase.BOOTING:
+            return timers.proof_ms
+        case Phase.IMPORTING:
+            return timers.import_ms
+        case Phase.RELEASING:
+            return timers.release_ms
+        case Phase.ACTIVE:
+            return 0
+        case _:
+            return longest_ms
+
+
+def _plain_peer(peer: Peer, timers: Timers) -> Peer:
+    """What the core can still tell apart: a beat is asked for its details only while a channel is alive."""
+    bounds = [timers.silence_ms + timers.network_ms] * (len(peer.heard_ms) - 1) + [timers.stale_ms]
+    heard = tuple(max(moment, -bound) for moment, bound in zip(peer.heard_ms, bounds, strict=True))
+    beat = peer.beat
+    if beat is not None:
+        silent = all(moment <= -bound for moment, bound in zip(heard, bounds, strict=True))
+        useful = beat.able and beat.sees and not silent
+        phase = Phase.IMPORTING if beat.phase in (Phase.CLAIMING, Phase.RELEASING) else beat.phase
+        beat = replace(
+            beat,
+            counter=0,
+            epoch=0,
+            phase=Phase.BOOTING if silent else phase,
+            able=useful,
+            sees=useful,
+            handed=beat.handed and not silent,
+            groups_down=frozenset() if silent else beat.groups_down,
+        )
+    last = tuple(None if stamp is None else (0, 0) for stamp in peer.last)
+    return replace(peer, heard_ms=heard, last=last, beat=beat, incarnation=0)
+
+
+def plain_disk(disk: Disk) -> Disk:
+    """A disk without its counters."""
+    return Disk(disk.keys, disk.holder)

@@ -1,0 +1,98 @@
+"""A disk with persistent reservations, as SPC-4 (5.13, 6.16) describes them, seen by one path from each controller.
+
+Decides how a disk answers; the exhaustive world, the timed world and the fakes of the adapters all use it. Does not
+know why a command is sent. Several paths of one controller are one path here: the adapter registers them all alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from reconciler.core.failover.claim import Answer, Command, Reply, Verb
+from reconciler.core.failover.hold import DiskView
+from reconciler.core.failover.key import Key, Side
+
+NOBODY: tuple[Key | None, Key | None] = (None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """`keys` are the registrations of the two controllers, `holder` the one that holds the type 5 reservation.
+
+    `attention`: which controllers have a unit attention waiting. `generation` is PRGENERATION: it rises with every
+    REGISTER and PREEMPT, not with RESERVE (SPC-4, 6.15.2).
+    """
+
+    keys: tuple[Key | None, Key | None] = NOBODY
+    holder: Side | None = None
+    attention: frozenset[Side] = frozenset()
+    generation: int = 0
+
+    def key(self, side: Side) -> Key | None:
+        """The key this controller is registered with."""
+        return self.keys[0] if side is Side.A else self.keys[1]
+
+    def view(self) -> DiskView:
+        """What READ KEYS and READ RESERVATION answer."""
+        holder = None if self.holder is None else self.key(self.holder)
+        return DiskView(True, holder, frozenset(key for key in self.keys if key is not None))
+
+    def lets_write(self, side: Side) -> bool:
+        """Whether a WRITE of this controller is executed: no reservation, or the writer is registered (table 60)."""
+        return self.holder is None or self.key(side) is not None
+
+
+def answer(disk: Disk, side: Side, command: Command) -> tuple[Disk, Reply]:
+    """The disk and its reply after one command from one controller."""
+    match command.verb:
+        case Verb.LOOK:
+            return disk, Reply(Answer.GOOD, disk.view())
+        case Verb.REGISTER:
+            return _changed(disk, _with(disk.keys, side, command.key), disk.holder), Reply(Answer.GOOD)
+        case Verb.RESERVE:
+            return reserve(disk, side)
+        case Verb.PREEMPT:
+            return preempt(disk, side, command.victim)
+        case Verb.UNREGISTER:
+            return unregister(disk, side)
+
+
+def reserve(disk: Disk, side: Side) -> tuple[Disk, Reply]:
+    """RESERVE, type 5: for registered initiators only, and only if nobody else holds it."""
+    if disk.key(side) is None or disk.holder not in (None, side):
+        return disk, Reply(Answer.CONFLICT)
+    return replace(disk, holder=side), Reply(Answer.GOOD)
+
+
+def preempt(disk: Disk, side: Side, victim: Key | None) -> tuple[Disk, Reply]:
+    """PREEMPT AND ABORT naming `victim`: all its registrations go; if it held the reservation, it is ours now."""
+    if disk.key(side) is None or victim is None or victim not in disk.keys:
+        return disk, Reply(Answer.CONFLICT)
+    victims = [other for other in Side if disk.key(other) == victim and other is not side]
+    keys, holder = disk.keys, disk.holder
+    for other in victims:
+        keys = _with(keys, other, None)
+    if disk.holder is not None and disk.key(disk.holder) == victim:
+        holder = side
+    warned = disk.attention.union(victims)
+    return replace(_changed(disk, keys, holder), attention=warned), Reply(Answer.GOOD)
+
+
+def unregister(disk: Disk, side: Side) -> tuple[Disk, Reply]:
+    """REGISTER with key 0: the registration goes, and the reservation with it if it was ours."""
+    holder = None if disk.holder is side else disk.holder
+    return _changed(disk, _with(disk.keys, side, None), holder), Reply(Answer.GOOD)
+
+
+def power_cycle(disk: Disk, *, persists: bool) -> Disk:
+    """Power off and on. Without APTPL every registration and the reservation are gone (SPC-4, 5.13.5)."""
+    kept = disk if persists else Disk(generation=0)
+    return replace(kept, attention=frozenset(Side))
+
+
+def _changed(disk: Disk, keys: tuple[Key | None, Key | None], holder: Side | None) -> Disk:
+    return replace(disk, keys=keys, holder=holder, generation=disk.generation + 1)
+
+
+def _with(keys: tuple[Key | None, Key | None], side: Side, key: Key | None) -> tuple[Key | None, Key | None]:
+    return (key, keys[1]) if side is Side.A else (keys[0], key)
