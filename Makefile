@@ -24,6 +24,10 @@ test: $(HOST_TOOLS) ## run every test this machine can run
 	$(PY) -m tests.lab.image
 	$(PY) -m pytest
 
+demo: $(STAMP) ## a pair in namespaces: commit, plan, apply, break, heal, err, roll back (KEEP=1 leaves it running)
+	packaging/prerequisites demo
+	@$(PY) -m reconciler.demo
+
 lab-shell: $(HOST_TOOLS) ## a shell in the emulated machine of the tests, with bonds and VLANs
 	$(PY) -m tests.lab.shell
 

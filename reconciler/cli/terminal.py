@@ -13,9 +13,11 @@ WIDTH_MAX: Final = 120
 
 
 def wants_color() -> bool:
-    """Colour on a terminal only, never with NO_COLOR set to anything (no-color.org) or TERM=dumb."""
+    """Colour on a terminal only, or with FORCE_COLOR; never with NO_COLOR set to anything (no-color.org)."""
     if os.environ.get("NO_COLOR"):
         return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 

@@ -1,0 +1,122 @@
+"""What is written for the demonstration: the desired state, two node files, and a key that signs the commits."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from reconciler.system.node import render_node
+
+OPERATOR: Final = "operator@pair.example"
+HOOK: Final = "http://10.77.0.1:8080/alerts"
+
+DESIRED: Final = """\
+apiVersion: hagit/v1
+kind: Pair
+metadata: {name: demo}
+spec:
+  a: {hostname: storage-a}
+  b: {hostname: storage-b}
+  virtualHostname: storage
+---
+apiVersion: hagit/v1
+kind: Interface
+metadata: {name: management}
+spec:
+  a: {match: {mac: "02:00:00:00:aa:00"}, address: 10.77.0.11/24}
+  b: {match: {mac: "02:00:00:00:bb:00"}, address: 10.77.0.12/24}
+---
+apiVersion: hagit/v1
+kind: Interface
+metadata: {name: data}
+spec:
+  a: {match: {mac: "02:00:00:00:aa:01"}, address: 10.77.1.11/24}
+  b: {match: {mac: "02:00:00:00:bb:01"}, address: 10.77.1.12/24}
+  virtual: {address: 10.77.1.10/24, vhid: 20}
+  critical: true
+  failoverGroup: 1
+---
+apiVersion: hagit/v1
+kind: Interface
+metadata: {name: interlink}
+spec:
+  role: interlink
+  a: {match: {mac: "02:00:00:00:aa:02"}, address: 169.254.10.1/30}
+  b: {match: {mac: "02:00:00:00:bb:02"}, address: 169.254.10.2/30}
+---
+apiVersion: hagit/v1
+kind: Alerting
+metadata: {name: alerts}
+spec:
+  webhooks:
+    - {url: "%s", secretFile: "%s"}
+  drift:
+    kinds: {Interface: heal}
+"""
+
+
+class Repository:
+    """The git repository of the pair, and everything beside it, in one directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.path = root / "pair"
+        self.secret = root / "hook.secret"
+        self.key = root / "operator"
+        self.signers = root / "allowed_signers"
+        self.file = self.path / "pair.yaml"
+
+    def make(self) -> None:
+        """Write everything and make the first commit."""
+        self.secret.write_text(secrets.token_hex(32) + "\n")
+        self.secret.chmod(0o600)
+        _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", OPERATOR, "-f", str(self.key))
+        public = self.key.with_suffix(".pub").read_text().split()
+        self.signers.write_text(f'{OPERATOR} namespaces="git" {public[0]} {public[1]}\n')
+        _run("git", "init", "-q", "-b", "main", str(self.path))
+        self.file.write_text(DESIRED % (HOOK, self.secret))
+        self.commit("Two controllers, three networks")
+        for controller in ("a", "b"):
+            self._make_node(controller)
+
+    def node(self, controller: str) -> Path:
+        """The node file of a controller."""
+        return self.root / controller / "node.toml"
+
+    def commit(self, message: str) -> str:
+        """Sign and commit what is written; returns the short commit id."""
+        git = ["git", "-C", str(self.path)]
+        _run(*git, "add", "-A")
+        signing = ["-c", "gpg.format=ssh", "-c", f"user.signingkey={self.key}"]
+        author = ["-c", "user.name=Operator", "-c", f"user.email={OPERATOR}"]
+        _run(*git, *signing, *author, "commit", "-q", "-S", "-m", message)
+        return _run(*git, "rev-parse", "--short=7", "HEAD").strip()
+
+    def replace(self, old: str, new: str) -> None:
+        """Edit the desired state."""
+        text = self.file.read_text()
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {self.file}"
+        self.file.write_text(text.replace(old, new))
+
+    def _make_node(self, controller: str) -> None:
+        home = self.root / controller
+        home.mkdir()
+        (home / "hostname").write_text("localhost\n")
+        (home / "resolv.conf").write_text("")
+        values = {
+            "controller": controller,
+            "state": "state",
+            "source": {"remotes": [str(self.path)]},
+            "trust": {"allowed_signers": str(self.signers)},
+            "files": {"hostname": "hostname", "resolver": "resolv.conf"},
+        }
+        self.node(controller).write_text(render_node(values))
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")
+    return done.stdout

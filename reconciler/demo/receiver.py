@@ -1,0 +1,40 @@
+"""Who hears the alerts in the demonstration: a webhook receiver that checks signatures and writes down what it gets.
+
+python -m reconciler.demo.receiver ADDRESS PORT SECRET_FILE OUTPUT_FILE
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+from reconciler.agent.cloudevents import SIGNATURE_HEADER, verified
+
+
+def main() -> None:
+    """Serve until ended."""
+    address, port, secret_file, output_file = sys.argv[1:]
+    secret = Path(secret_file).read_bytes().strip()
+    output = Path(output_file)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(min(int(self.headers.get("Content-Length", 0)), 1 << 20))
+            good = verified(self.headers.get(SIGNATURE_HEADER, ""), body, secret, time.time())
+            self.send_response(204 if good else 401)
+            self.end_headers()
+            if good:
+                with output.open("a") as file:
+                    file.write(json.dumps({"at_s": time.time(), "event": json.loads(body)}) + "\n")
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            """The demonstration has its own words."""
+
+    HTTPServer((address, int(port)), Handler).serve_forever()
+
+
+if __name__ == "__main__":
+    main()
