@@ -193,7 +193,7 @@ class FakeNetwork:
             if not isinstance(held, Link):
                 return "No such device"
             same = (held.kind, held.parent, held.vlan_id) == (link.kind, link.parent, link.vlan_id)
-            return "" if same else "this change needs the link to be made anew"
+            return self._refuse_options(held, link) if same else "this change needs the link to be made anew"
         if not 0 < len(link.name.encode()) <= NAME_LENGTH_MAX:
             return "Numerical result out of range"
         if link.kind is LinkKind.VLAN:
@@ -202,6 +202,17 @@ class FakeNetwork:
             siblings = (self._live.facts.get(("link", name)) for name in self._live.vlans(link.parent))
             if any(isinstance(sibling, Link) and sibling.vlan_id == link.vlan_id for sibling in siblings):
                 return "VLAN device already exists"
+        return ""
+
+    def _refuse_options(self, held: Link, link: Link) -> str:
+        """Some options of a bond cannot change while it is used (Linux, bond_options.c)."""
+        if held.bond is None or link.bond is None:
+            return ""
+        up, ports = self._live.is_up(link.name), self._live.ports(link.name)
+        if held.bond.mode is not link.bond.mode and (up or ports):
+            return "unable to set option because the bond " + ("is up" if up else "has ports")
+        if held.bond.lacp_rate is not link.bond.lacp_rate and up:
+            return "unable to set option because the bond is up"
         return ""
 
     def _refuse_port(self, port: Port) -> str:

@@ -40,6 +40,8 @@ def refusal(problem: Refused, before: Fact | None, after: Fact | None, nic: Nic 
     elif isinstance(after, Link) and problem.code == errno.EOPNOTSUPP:
         module = "8021q" if after.kind.value == "vlan" else f"{after.kind.value}ing".replace("bridgeing", "bridge")
         remedy = f"this kernel has no {after.kind.value} support; try `modprobe {module}`"
+    elif isinstance(after, Link) and before is not None:
+        remedy = "bring the bond down and take its members out first, or make it anew"
     return PerformError(f"the kernel refused to {deed(before, after)}: {reason}", where=place(fact), remedy=remedy)
 
 

@@ -95,6 +95,7 @@ BRIDGE, INNER = Link("br0", LinkKind.BRIDGE, stp=False), Link("br1", LinkKind.BR
 LACP = BondOptions(BondMode.LACP, 100, HashPolicy.LAYER34, LacpRate.FAST)
 BACKUP = BondOptions(BondMode.ACTIVE_BACKUP, 100)
 BOND, SPARE_BOND = Link("bond0", LinkKind.BOND, bond=LACP), Link("bond0", LinkKind.BOND, bond=BACKUP)
+SLOW_BOND = Link("bond0", LinkKind.BOND, bond=BondOptions(BondMode.LACP, 100, HashPolicy.LAYER34, LacpRate.SLOW))
 VLAN, SAME_VLAN = Link("e0.7", LinkKind.VLAN, "e0", 7), Link("seven", LinkKind.VLAN, "e0", 7)
 STACKED = Link("bond0.7", LinkKind.VLAN, "bond0", 7)
 SERVERS = Resolver(("10.0.0.53", "fd00::53"), ("example.org", "example.net"))
@@ -340,6 +341,20 @@ BONDS = (
         ),
         (Link("bond0", LinkKind.BOND, bond=BondOptions(BondMode.LACP, 200, HashPolicy.LAYER23, LacpRate.FAST)),),
     ),
+    Scenario(
+        "the mode of a bond that is up stays", (*make(SPARE_BOND), *up("bond0"), *no(SPARE_BOND, BOND)), (SPARE_BOND,)
+    ),
+    Scenario(
+        "the mode of a bond with ports stays",
+        (*make(SPARE_BOND, Port("e0", "bond0")), *no(SPARE_BOND, BOND)),
+        (SPARE_BOND,),
+    ),
+    Scenario(
+        "the LACP rate of a bond that is up stays",
+        (*make(BOND), *up("bond0"), *no(BOND, SLOW_BOND)),
+        (BOND,),
+    ),
+    Scenario("the LACP rate of a bond that is down changes", (*make(BOND), *turn(BOND, SLOW_BOND)), (SLOW_BOND,)),
     Scenario("the mode of an idle bond changes", (*make(SPARE_BOND), *turn(SPARE_BOND, BOND)), (BOND,)),
     Scenario("a bridge upon a bond", (*BOND_OF_TWO, *make(BRIDGE, Port("bond0", "br0"))), (Port("bond0", "br0"),)),
     *(
