@@ -19,7 +19,7 @@ from tests.system.network.scenarios import BONDING, SCENARIOS, VLANS, Scenario
 ROOT = Path(__file__).parents[2]
 #: Random walks told as well; longer walks are for the host's kernel, which is faster.
 WALKS = 15
-TELLING_S = 200
+TELLING_S = 240
 
 
 def tell(machine: Machine, arguments: str) -> list[dict[str, list[str]]]:
@@ -30,7 +30,7 @@ def tell(machine: Machine, arguments: str) -> list[dict[str, list[str]]]:
 
 @pytest.fixture(scope="module")
 def told(request: pytest.FixtureRequest, machine: Machine) -> Mapping[str, list[str]]:
-    """What went wrong in each of the stories that were selected, by name."""
+    """Where kernel and simulation differ in each of the stories that were selected, by name."""
     calls = (getattr(item, "callspec", None) for item in request.session.items if item.path == request.path)
     names = [call.params["scenario"].name for call in calls if call is not None and "scenario" in call.params]
     first, *answers = tell(machine, " ".join(map(shlex.quote, names)))
@@ -39,7 +39,7 @@ def told(request: pytest.FixtureRequest, machine: Machine) -> Mapping[str, list[
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
-def test_the_kernel_goes_as_the_story_says(scenario: Scenario, told: Mapping[str, list[str]]) -> None:
+def test_the_kernel_tells_the_story_as_the_simulation_does(scenario: Scenario, told: Mapping[str, list[str]]) -> None:
     assert told[scenario.name] == []
 
 
