@@ -17,6 +17,8 @@ from reconciler.errors import HagitError
 
 #: Commands whose error status is 2, because 1 means "there are differences".
 _DIFFERS = frozenset({"diff", "drift"})
+#: 128 and SIGINT, as shells say it.
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="hagit",
@@ -65,8 +67,7 @@ def run(arguments: list[str]) -> int:
     except typer.Exit as exit_:
         return exit_.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        print("\nhagit: interrupted; nothing is half-done that `hagit apply` would not finish", file=sys.stderr)
-        return 130
+        result = INTERRUPTED
     except BrokenPipeError:
         return 0
     except Exception as error:
@@ -75,4 +76,7 @@ def run(arguments: list[str]) -> int:
             raise
         shown()
         return int(getattr(error, "exit_code", 2))
+    if result == INTERRUPTED:
+        # typer makes this status of a KeyboardInterrupt by itself.
+        print("\nhagit: interrupted; nothing is half-done that `hagit apply` would not finish", file=sys.stderr)
     return result if isinstance(result, int) else 0

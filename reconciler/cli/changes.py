@@ -13,7 +13,7 @@ from reconciler.cli.terminal import Progress, confirmed, paint, wants_color, wid
 from reconciler.core.facts.network import Network
 from reconciler.core.planning.plan import Action, Plan
 from reconciler.core.status.revision import Revision
-from reconciler.errors import SourceError, StalePlanError, UsageError
+from reconciler.errors import SourceError, StalePlanError, StateError, UsageError
 
 UNCOMMITTED = "uncommitted"
 
@@ -207,15 +207,17 @@ def _saved(path: Path, controller: str) -> Plan:
     from reconciler.core.planning.plan_document import plan_from_document
     from reconciler.system.files import read_json
 
-    document = read_json(path)
+    remedy = f"make a new one: hagit plan --out {path}"
+    try:
+        document = read_json(path)
+    except StateError as error:
+        raise UsageError(f"not a saved plan: {error.what}", where=str(path), remedy=remedy) from error
     if document is None:
         raise UsageError("there is no saved plan", where=str(path), remedy=f"make one: hagit plan --out {path}")
     try:
         plan = plan_from_document(document)
-    except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
-        raise UsageError(
-            f"not a plan of this hagit: {error}", where=str(path), remedy=f"make a new one: hagit plan --out {path}"
-        ) from error
+    except UsageError as error:
+        raise UsageError(error.what, where=str(path), remedy=remedy) from error
     if plan.base.controller != controller:
         raise StalePlanError(
             f"the plan is for controller {plan.base.controller}, this is {controller}",
