@@ -7,26 +7,33 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
 from reconciler.agent.content import Content
 from reconciler.agent.perform import Outcome, Progress, perform_plan, stamp_interrupted
-from reconciler.agent.store import Store
+from reconciler.agent.store import Applied, Store
 from reconciler.core.facts.codec import Document, fact_document, fact_from_document
 from reconciler.core.facts.fact import Key
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.state import Observed, Origin
 from reconciler.core.planning.bind import rename
-from reconciler.core.planning.plan import Blame, Plan, Verb
+from reconciler.core.planning.plan import Action, Blame, Plan, Verb
 from reconciler.core.planning.planner import blamed, make_plan, stale
 from reconciler.core.status.revision import Revision
-from reconciler.errors import StalePlanError
+from reconciler.errors import HagitError, StalePlanError
 
 #: An apply by a person and one by the agent may meet; each is over in moments.
 LOCK_WAIT_S: Final = 5.0
 MOVED_MAX: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was in force at the look that a plan was made from."""
+
+    applied: Applied | None
 
 
 def propose(
@@ -54,20 +61,29 @@ def enforce(
     revision: Revision,
     *,
     purpose: str,
-    fresh: bool = False,
+    record_as: str = "",
+    look: Look | None = None,
+    begin: Callable[[], None] | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Perform a plan and record the outcome. `fresh`: the plan was made from a look of a moment ago under no lock.
+    """Perform a plan and record the outcome, in the history as `record_as` unless that is empty.
+
+    `look` says what was in force when the plan was made a moment ago: while that stands, no second look is taken.
+    `begin` is called under the lock before the first action.
 
     Raises StalePlanError naming what moved since the plan was made, StateError when another applies or the state
     directory cannot be written; in both cases nothing was done.
     """
     with store.lock(purpose, wait_s=LOCK_WAIT_S):
+        if look is not None and look.applied != store.applied():
+            raise StalePlanError("another revision was applied since the plan was made")
         interrupted = stamp_interrupted(network, store.journal)
         if interrupted:
             store.decide("resumed", what=interrupted)
-        if not fresh or interrupted:
+        if look is None or interrupted:
             refuse_stale(plan, network.observe())
+        if begin is not None:
+            begin()
         store.decide("apply", revision=revision.full_name, purpose=purpose, actions=len(plan.actions))
         outcome = perform_plan(plan, network, store.journal, progress)
         failure = outcome.failure
@@ -78,7 +94,22 @@ def enforce(
             total=outcome.total,
             **({"why": failure.what, "where": failure.where} if failure else {}),
         )
+        if failure is not None:
+            _record_failure(store, plan, revision, outcome, failure)
+        elif record_as:
+            counts, was = counts_of(plan), changed_from(plan.actions, plan)
+            store.record_applied(revision, complete=not plan.holds, what=record_as, counts=counts, was=was)
         return outcome
+
+
+def _record_failure(store: Store, plan: Plan, revision: Revision, outcome: Outcome, failure: HagitError) -> None:
+    """One line for a failure, not one for each retry of it; what was changed before it must be known to a rollback."""
+    entries = store.history()
+    last = entries[-1] if entries else {}
+    known = last.get("what") == "failed" and last["revision"]["commit"] == revision.commit
+    if outcome.performed or not known:
+        was = changed_from(plan.actions[: outcome.performed], plan)
+        store.record_history("failed", revision, why=failure.what, where=failure.where, was=was)
 
 
 def refuse_stale(plan: Plan, observed: Observed) -> None:
@@ -92,13 +123,13 @@ def refuse_stale(plan: Plan, observed: Observed) -> None:
         )
 
 
-def changed_from(plan: Plan) -> list[Document]:
-    """The facts that a plan changes in place, as they were, by resource: what a rollback has to put back.
+def changed_from(actions: Sequence[Action], plan: Plan) -> list[Document]:
+    """The facts that actions of a plan change in place, as they were, by resource: what a rollback has to put back.
 
     Whatever is created or removed carries a stamp or comes from a revision; a changed MTU carries nothing.
     """
     resources = {name: resource for resource, name in plan.names.items()}
-    changed = (action.before for action in plan.actions if action.verb is Verb.CHANGE)
+    changed = (action.before for action in actions if action.verb is Verb.CHANGE)
     return [fact_document(rename(fact, resources)) for fact in changed if fact is not None]
 
 

@@ -33,6 +33,7 @@ class Publisher:
         self._outbox = outbox
         self._started_s = wall_s()
         self._document: dict[str, Any] = {}
+        self._fresh: dict[str, Any] = {}
         self._published_s = -REFRESH_S
         self._health = "no look yet"
         self.port = 0
@@ -48,19 +49,31 @@ class Publisher:
         drifting = memory.ledger.firing()
         self._metrics.drift(Counter((drift.resource, drift.mode.value) for drift in drifting))
         self._metrics.source({**dict.fromkeys(dict(selection.remotes), False)})
-        self.deliveries(frozenset())
+        self._count_alerts()
         self._health = "" if success else str(memory.failure or "the last round failed")
         try:
             document = self._describe(selection, memory, drifting)
             if document != self._document or monotonic_s() - self._published_s >= REFRESH_S:
-                fresh = {"at_s": wall_s(), "look_s": round(took_s, 6), "trigger": trigger}
-                self._session.store.publish(document | fresh)
-                self._document, self._published_s = document, monotonic_s()
+                self._fresh = {"look_s": round(took_s, 6), "trigger": trigger}
+                self._publish(document)
         except StateError as error:
             self._health = error.what
 
-    def deliveries(self, reasons: frozenset[str]) -> None:
-        """Something was delivered, or is waiting."""
+    def delivered(self) -> None:
+        """Something was delivered, or failed to be: no round follows, but the count of waiting alerts has changed."""
+        self._count_alerts()
+        waiting = self._outbox.waiting()
+        if self._document and self._document["waiting"] != waiting:
+            try:
+                self._publish(self._document | {"waiting": waiting})
+            except StateError as error:
+                self._health = error.what
+
+    def _publish(self, document: dict[str, Any]) -> None:
+        self._session.store.publish(document | self._fresh | {"at_s": wall_s()})
+        self._document, self._published_s = document, monotonic_s()
+
+    def _count_alerts(self) -> None:
         self._metrics.alerts(self._outbox.waiting(), len(self._outbox.firing()))
 
     def _describe(self, selection: Selection, memory: Memory, drifting: tuple[Drift, ...]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from reconciler.agent.content import Content
-from reconciler.agent.enforce import changed_from, counts_of, enforce, propose, restrict
+from reconciler.agent.enforce import Look, enforce, propose, restrict
 from reconciler.agent.news import Speaker
 from reconciler.agent.selection import Selection
 from reconciler.agent.store import Applied, Store
@@ -109,20 +109,17 @@ class Round:
         self, revision: Revision, content: Content, observed: Observed, applied: Applied | None
     ) -> Applied | None:
         plan = propose(content, revision.full_name, observed)
-        if not self._perform(plan, revision, "apply"):
-            return applied
         what = "applied" if applied is None or applied.revision.commit != revision.commit else "restored"
-        self.store.record_applied(
-            revision, complete=not plan.holds, what=what, counts=counts_of(plan), was=changed_from(plan)
-        )
+        if not self._perform(plan, revision, "apply", Look(applied), what):
+            return applied
         return self.store.applied()
 
-    def _perform(self, plan: Plan, revision: Revision, purpose: str) -> bool:
+    def _perform(self, plan: Plan, revision: Revision, purpose: str, look: Look, record_as: str = "") -> bool:
         """Perform a plan; a failure is remembered, and the next try waits."""
         try:
-            outcome = enforce(self.store, self.network, plan, revision, purpose=purpose, fresh=True)
+            outcome = enforce(self.store, self.network, plan, revision, purpose=purpose, look=look, record_as=record_as)
         except StalePlanError:
-            # Another apply was cut off and has just been finished: the next round looks again.
+            # Another apply came first, or one that was cut off has just been finished: the next round looks again.
             self._remember_failure(revision, None)
             return False
         except HagitError as error:
@@ -140,8 +137,6 @@ class Round:
         memory = self.memory
         if memory.failed != revision.commit:
             memory.retry_s = RETRY_S_MIN
-            if error is not None:
-                self.store.record_history("failed", revision, why=error.what, where=error.where)
         memory.failed, memory.failure = revision.commit, error
         memory.retry_at_s = monotonic_s() + (memory.retry_s if error is not None else 0.0)
         memory.retry_s = min(2 * memory.retry_s, RETRY_S_MAX)
@@ -203,4 +198,4 @@ class Round:
         plan = restrict(propose(content, revision.full_name, observed), keys)
         if not plan.actions:
             return False
-        return self._perform(plan, revision, "heal")
+        return self._perform(plan, revision, "heal", Look(self.store.applied()))

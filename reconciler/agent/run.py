@@ -16,9 +16,9 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Final, assert_never
 
-from reconciler.agent.delivery import Delivery
+from reconciler.agent.delivery import Delayed, Delivered, Delivery, GaveUp, Outcome
 from reconciler.agent.follower import Follower
 from reconciler.agent.listener import Listener, Pages
 from reconciler.agent.metrics import Metrics
@@ -61,7 +61,7 @@ class Agent:
         self._metrics = Metrics(controller=node.controller)
         self._monitor = Monitor()
         self._outbox = Outbox(store.outbox)
-        self._delivery = Delivery(self._outbox, lambda outcome: self._wake.set("delivery"))
+        self._delivery = Delivery(self._outbox, self._reported)
         self._memory = _recall(session)
         self._publisher = Publisher(session, self._metrics, self._outbox)
         self._follower = Follower(node, self._take)
@@ -100,7 +100,8 @@ class Agent:
                     due_s = self._round("event" if changed else "source" if fresh else "interval")
                 else:
                     due_s = None if due_s is None else max(0.0, due_s - waited_s)
-                    self._publisher.deliveries(reasons)
+                    if "delivery" in reasons:
+                        self._publisher.delivered()
                 if once and fresh:
                     break
 
@@ -187,6 +188,21 @@ class Agent:
 
     def _tell(self, alert: Alert) -> None:
         self._outbox.put(alert)
+
+    def _reported(self, outcome: Outcome) -> None:
+        """A target has answered; called from its thread."""
+        match outcome:
+            case Delivered():
+                self._metrics.delivered(outcome.target, len(outcome.alerts))
+            case Delayed():
+                self._metrics.delivery_failed(outcome.target)
+            case GaveUp():
+                self._metrics.collapsed(outcome.target, len(outcome.alerts))
+                identities = [alert.identity for alert in outcome.alerts]
+                self._session.store.decide("gave-up", target=outcome.target, why=outcome.why, alerts=identities)
+            case _:
+                assert_never(outcome)
+        self._wake.set("delivery")
 
     def _count(self, plan: Plan, performed: int) -> None:
         for index, action in enumerate(plan.actions[: performed + 1]):

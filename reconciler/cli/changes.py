@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,8 +99,7 @@ def run_rollback(node_file: Path | None, *, to: str | None, yes: bool) -> int:
         if not yes and not confirmed("Go on?"):
             _refused("Nothing was rolled back")
             return 1
-        _block(session, head, target)
-        return _apply(session, plan, target, "rolled back", as_json=False)
+        return _apply(session, plan, target, "rolled back", as_json=False, begin=lambda: _block(session, head, target))
 
 
 def run_accept_history(node_file: Path | None, commit: str, *, yes: bool) -> int:
@@ -243,16 +243,33 @@ def _revision_of_plan(session: Session, plan: Plan) -> Revision:
     return now
 
 
-def _apply(session: Session, plan: Plan, revision: Revision, what: str, as_json: bool) -> int:
-    from reconciler.agent.enforce import changed_from, counts_of, enforce
+def _apply(
+    session: Session,
+    plan: Plan,
+    revision: Revision,
+    what: str,
+    as_json: bool,
+    begin: Callable[[], None] | None = None,
+) -> int:
+    from reconciler.agent.enforce import enforce
 
     network: Network = session.network
+    record_as = what if revision.commit != UNCOMMITTED else ""
     with Progress() as progress:
 
         def show(index: int, total: int, action: Action) -> None:
             progress.show(f"[{index + 1}/{total}] {action.verb.value} {action.key}")
 
-        outcome = enforce(session.store, network, plan, revision, purpose="hagit apply", progress=show)
+        outcome = enforce(
+            session.store,
+            network,
+            plan,
+            revision,
+            purpose="hagit apply",
+            record_as=record_as,
+            begin=begin,
+            progress=show,
+        )
     if as_json:
         failure = outcome.failure
         document = {
@@ -267,11 +284,7 @@ def _apply(session: Session, plan: Plan, revision: Revision, what: str, as_json:
     if outcome.failure is not None:
         print(f"Stopped after {outcome.performed} of {_actions(outcome.total)}.", file=sys.stderr)
         raise outcome.failure
-    if revision.commit != UNCOMMITTED:
-        session.store.record_applied(
-            revision, complete=not plan.holds, what=what, counts=counts_of(plan), was=changed_from(plan)
-        )
-        session.poke()
+    session.poke()
     if not as_json:
         held = f"; {len(plan.holds)} held" if plan.holds else ""
         done = f"{_actions(outcome.performed)} done{held}." if outcome.total else f"Nothing to do{held}."
