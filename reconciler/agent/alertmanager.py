@@ -1,13 +1,12 @@
 """Alerts for Alertmanager: `POST /api/v2/alerts` (its OpenAPI document, version 2).
 
-Decides which fields identify (labels) and which explain (annotations), and how long an alert lasts there when this
-agent falls silent. Does not know when to send.
+Decides which fields identify (labels) and which explain (annotations), and when an alert ends there. Does not know
+when to send. When this agent falls silent, a standing alert ends after Alertmanager's own `resolve_timeout`.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -17,18 +16,21 @@ from reconciler.agent.sender import Sent, sent
 from reconciler.agent.target import AlertmanagerTarget
 from reconciler.core.status.alert import Alert
 
-#: How often a standing alert is told again, and after how many times of silence Alertmanager lets it end by itself.
+#: How often a standing alert is told again; Alertmanager's `resolve_timeout` is five minutes unless configured.
 REFRESH_INTERVAL_S: Final = 60.0
-REFRESH_COUNT = 3
+#: An alert that ends sooner than Alertmanager's `group_wait` (30 s unless configured) is told to nobody, and what is
+#: healed is over within milliseconds: there it lasts this long at least.
+HEARD_S: Final = 40.0
 
 _TIMEOUT_S: Final = 5.0
 _PATH: Final = "/api/v2/alerts"
 
 
-def alertmanager_document(alert: Alert, now_s: float) -> dict[str, object]:
-    """One element of the array: labels are the identity and the severity; `now_s` in seconds since 1970.
+def alertmanager_document(alert: Alert) -> dict[str, object]:
+    """One element of the array: labels are the identity and the severity.
 
-    While it stands it ends three refreshes from now; when it is over it ends when it was over, never before it began.
+    While it stands it has no end: an end that is given then would outlast the earlier one that comes when it is over
+    (`Alert.Merge` of Alertmanager). When it is over it ends when it was over, but not before it was heard.
     """
     labels = {
         "alertname": alert_name(alert),
@@ -40,12 +42,12 @@ def alertmanager_document(alert: Alert, now_s: float) -> dict[str, object]:
     }
     explained = ("summary", "desired", "live", "commit", "author", "signer", "origin", "remedy")
     annotations = {name: str(getattr(alert, name)) for name in explained}
-    ends_s = (alert.ended_s or now_s) if alert.ended else now_s + REFRESH_COUNT * REFRESH_INTERVAL_S
+    ends = {"endsAt": timestamp(max(alert.ended_s, alert.since_s + HEARD_S))} if alert.ended else {}
     return {
         "labels": {name: text for name, text in labels.items() if text},
         "annotations": {name: text for name, text in annotations.items() if text},
         "startsAt": timestamp(alert.since_s),
-        "endsAt": timestamp(max(ends_s, alert.since_s)),
+        **ends,
     }
 
 
@@ -72,8 +74,7 @@ class AlertmanagerSender:
 
     def send(self, alerts: Sequence[Alert]) -> Sent:
         """See `Sender`."""
-        now_s = time.time()
-        body = json.dumps([alertmanager_document(alert, now_s) for alert in alerts]).encode()
+        body = json.dumps([alertmanager_document(alert) for alert in alerts]).encode()
         return sent(self._poster.post(body, {"Content-Type": "application/json"}))
 
     def close(self) -> None:

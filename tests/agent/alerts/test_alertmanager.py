@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from reconciler.agent.alertmanager import alertmanager_document
+from reconciler.agent.alertmanager import HEARD_S, alertmanager_document
 from reconciler.agent.delivery import Delivered, Delivery
 from reconciler.agent.outbox import Outbox
 from reconciler.agent.target import AlertmanagerTarget
@@ -28,8 +28,8 @@ def subjects(manager):
 def test_an_alert_fires_and_is_resolved_in_the_real_one(alertmanager, running, drift):
     box, delivery = running
     delivery.configure([AlertmanagerTarget(alertmanager.url)])
-    box.put(drift(1, since_s=time.time()))
-    box.put(drift(2, since_s=time.time()))
+    box.put(drift(1, since_s=time.time() - HEARD_S))
+    box.put(drift(2, since_s=time.time() - HEARD_S))
     assert delivery.settle(10)
     alertmanager.until(lambda: subjects(alertmanager) == [drift(1).subject, drift(2).subject])
     fired = next(alert for alert in alertmanager.alerts() if alert["labels"]["subject"] == drift(1).subject)
@@ -52,7 +52,7 @@ def test_it_fires_again_after_it_was_over(alertmanager, running, drift):
     box, delivery = running
     delivery.configure([AlertmanagerTarget(alertmanager.url)])
     for _ in range(3):
-        since_s = time.time()
+        since_s = time.time() - HEARD_S
         box.put(drift(since_s=since_s))
         assert delivery.settle(10)
         alertmanager.until(lambda: len(alertmanager.alerts()) == 1)
@@ -66,9 +66,9 @@ def test_one_that_was_down_hears_what_stands(alertmanager, running, drift):
     alertmanager.stop()
     delivery.configure([AlertmanagerTarget(alertmanager.url)])
     now_s = time.time()
-    box.put(drift(1, since_s=now_s))
+    box.put(drift(1, since_s=now_s - HEARD_S))
     box.put(drift(2, since_s=now_s))
-    box.put(drift(1, RESOLVED, since_s=now_s, ended_s=now_s))
+    box.put(drift(1, RESOLVED, since_s=now_s - HEARD_S, ended_s=now_s))
     alertmanager.start()
     assert delivery.settle(20)
     alertmanager.until(lambda: subjects(alertmanager) == [drift(2).subject])
@@ -111,9 +111,29 @@ def test_from_the_outbox_to_alertmanager_takes_milliseconds(alertmanager, runnin
     assert cuts[98] < 0.25
 
 
-def test_ends_are_three_refreshes_away_while_it_stands_and_never_before_the_start(drift):
+def test_what_is_healed_at_once_lasts_long_enough_to_be_told(alertmanager, running, drift):
+    """Told as standing, then as over a moment later: it stands until it was heard, and not a moment longer."""
+    box, delivery = running
+    delivery.configure([AlertmanagerTarget(alertmanager.url)])
+    heard_s = 1.5
+    since_s = time.time() - HEARD_S + heard_s
+    box.put(drift(1, since_s=since_s))
+    assert delivery.settle(10)
+    alertmanager.until(lambda: subjects(alertmanager) == [drift(1).subject])
+    box.put(drift(1, RESOLVED, since_s=since_s, ended_s=since_s + 0.1))
+    assert delivery.settle(10)
+    assert time.time() < since_s + HEARD_S, "too slow a machine for this test"
+    assert subjects(alertmanager) == [drift(1).subject]
+    alertmanager.until(lambda: alertmanager.alerts() == [])
+    assert since_s + HEARD_S <= time.time() < since_s + HEARD_S + 5
+
+
+def test_what_stands_has_no_end_and_what_is_over_ends_when_it_was_heard(drift):
     since_s = drift().since_s
-    assert alertmanager_document(drift(), since_s + 60)["endsAt"] == "2026-01-01T00:04:01.000Z"
-    over = drift(status=RESOLVED, ended_s=since_s - 100)
-    document = alertmanager_document(over, since_s + 60)
-    assert document["endsAt"] == document["startsAt"] == "2026-01-01T00:00:01.000Z"
+    assert "endsAt" not in alertmanager_document(drift())
+    soon = alertmanager_document(drift(status=RESOLVED, ended_s=since_s + 0.2))
+    assert (soon["startsAt"], soon["endsAt"]) == ("2026-01-01T00:00:01.000Z", "2026-01-01T00:00:41.000Z")
+    late = alertmanager_document(drift(status=RESOLVED, ended_s=since_s + 100))
+    assert late["endsAt"] == "2026-01-01T00:01:41.000Z"
+    before = alertmanager_document(drift(status=RESOLVED, ended_s=since_s - 100))
+    assert before["endsAt"] == "2026-01-01T00:00:41.000Z"
