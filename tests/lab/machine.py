@@ -45,10 +45,14 @@ class CommandFailed(MachineError):
 
 @dataclass(frozen=True, slots=True)
 class Nic:
-    """A virtio NIC, `eth0`, `eth1`... in the order given. All NICs of one machine on one hub share a cable."""
+    """A virtio NIC, `eth0`, `eth1`... in the order given. All NICs of one machine on one hub share a cable.
+
+    `slot` is its PCI address, `3b:00.1`, on a bus of its own that the machine then has; those NICs come last.
+    """
 
     hub: int
     mac: str
+    slot: str = ""
 
 
 #: Four NICs on two cables: eth0 and eth1 face eth2 and eth3, so that a bond of two finds a partner of two.
@@ -249,5 +253,13 @@ class Machine:
             arguments += ["-virtfs", f"local,path={place},mount_tag={tag},{how}"]
         for number, nic in enumerate(self._nics):
             arguments += ["-netdev", f"hubport,id=net{number},hubid={nic.hub}"]
-            arguments += ["-device", f"virtio-net-pci,netdev=net{number},id=nic{number},mac={nic.mac},romfile=,{SPEED}"]
+            device = f"virtio-net-pci,netdev=net{number},id=nic{number},mac={nic.mac},romfile=,{SPEED}"
+            if nic.slot:
+                bus, _, address = nic.slot.partition(":")
+                # The firmware gives the bus behind a root port the number that follows the port's own.
+                host = f"pxb-pcie,id=host{bus},bus_nr={int(bus, 16) - 1},bus=pcie.0"
+                port = f"pcie-root-port,id=port{bus},bus=host{bus},chassis={int(bus, 16)}"
+                arguments += [] if host in arguments else ["-device", host, "-device", port]
+                device += f",bus=port{bus},addr={address},multifunction=on"
+            arguments += ["-device", device]
         return [*arguments, *self._devices]

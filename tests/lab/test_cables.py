@@ -20,7 +20,8 @@ ip link set lag.7 up
 
 @pytest.fixture(params=["802.3ad", "active-backup"])
 def bonded(request: pytest.FixtureRequest, crossed: Machine) -> Machine:
-    crossed.check(f"set -e; sh {PARTNER} up {request.param} 9000 7 10.7.0.2/24; {OURS.format(mode=request.param)}")
+    crossed.check(f"sh {PARTNER} up {request.param} 9000 'eth2 eth3' && sh {PARTNER} network 7 10.7.0.2/24")
+    crossed.check(f"set -e; {OURS.format(mode=request.param)}")
     if request.param == "802.3ad":
         crossed.until("grep -q 'Number of ports: 2' /proc/net/bonding/lag")
     return crossed

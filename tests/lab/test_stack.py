@@ -58,7 +58,7 @@ def test_members_keep_their_own_identity(look: Observed, machine: Machine) -> No
 
 
 def test_it_carries_jumbo_frames_and_survives_a_cable(look: Observed, machine: Machine) -> None:
-    machine.check(f"sh {PARTNER} up 802.3ad 9000 7 10.7.0.2/24")
+    machine.check(f"sh {PARTNER} up 802.3ad 9000 'eth2 eth3' && sh {PARTNER} network 7 10.7.0.2/24")
     machine.until("grep -q 'Number of ports: 2' /proc/net/bonding/bond0")
     ping = "ping -c 1 -W 1 -M do -s 8972 10.7.0.2"
     machine.until(f"{ping} > /dev/null")
