@@ -183,7 +183,7 @@ def test_events_that_the_kernel_dropped_are_made_up_for(controller: Controller, 
     agent = controller.agents[-1].process
     os.kill(agent.pid, signal.SIGSTOP)
     try:
-        churn = [f"address {what} 10.8.{number // 200}.{number % 200 + 1}/32 dev e1" for number in range(4000)
+        churn = [f"address {what} 10.8.{number // 200}.{number % 200 + 1}/32 dev e1" for number in range(8000)
                  for what in ("add", "del")]  # fmt: skip
         controller.ip(*churn, "address del 10.0.0.1/24 dev e0")
         sockets = [line.split() for line in controller.machine.run("cat", "/proc/net/netlink").splitlines()[1:]]

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from repositories import Work
 
 from reconciler.system.git.mirror import Mirror
+from tests.system.repositories import Work
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from worlds import bare, desired_of
 
 from reconciler.core.facts.difference import differences
 from reconciler.core.facts.fact import Address, Link, LinkKind, Mark, Mtu, Port, Power, Route
@@ -11,6 +10,7 @@ from reconciler.core.facts.ownership import Owner
 from reconciler.core.facts.state import Nic, NicMatch, Origin, Unknown
 from reconciler.core.planning.bind import bind
 from reconciler.core.planning.plan import Gate
+from tests.core.planning.worlds import bare, desired_of
 
 NIC = Link("p0", LinkKind.PHYSICAL)
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import bare, desired_of, perform, with_foreign, without
 
 from reconciler.core.facts.difference import Difference, DifferenceKind
 from reconciler.core.facts.fact import Address, Link, LinkKind, Mark, Mtu, Power
@@ -15,6 +14,7 @@ from reconciler.core.planning.drift import NO_DRIFT, DriftRules, Sight, drift_st
 from reconciler.core.planning.ledger import DriftState, TransitionKind, ledger_document, ledger_from_document
 from reconciler.core.planning.planner import make_plan
 from reconciler.errors import StateError
+from tests.core.planning.worlds import bare, desired_of, perform, with_foreign, without
 
 WARN = DriftPolicy()
 RULES = DriftRules(storm_max=3, storm_window_s=10, flap_max=3, flap_window_s=600, quiet_s=60)

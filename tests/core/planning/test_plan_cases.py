@@ -9,13 +9,13 @@ from types import MappingProxyType
 
 import pytest
 from ruamel.yaml import YAML
-from worlds import perform
 
 from reconciler.core.facts.codec import fact_from_document, observed_from_document
 from reconciler.core.facts.state import Desired, DriftMode, DriftPolicy, NicMatch, Origin, facts_by_key
 from reconciler.core.planning.plan import Blame
 from reconciler.core.planning.planner import blamed, make_plan
 from reconciler.core.planning.render import render_plan
+from tests.core.planning.worlds import perform
 
 CASES = sorted(path.parent for path in (Path(__file__).parent / "cases").glob("*/desired.yaml"))
 REVISION = "main@3f2c1ab77d0e4d5b8a1c9f6e2b3a4c5d6e7f8091"

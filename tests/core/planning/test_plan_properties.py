@@ -2,7 +2,6 @@
 
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from worlds import bare, desires, perform, settled, with_foreign, without
 
 from reconciler.core.facts.difference import DifferenceKind, differences
 from reconciler.core.facts.fact import Address, Route
@@ -12,6 +11,7 @@ from reconciler.core.planning.draft import STAGES
 from reconciler.core.planning.plan import Gate, Verb
 from reconciler.core.planning.plan_document import plan_document, plan_from_document
 from reconciler.core.planning.planner import make_plan, stale
+from tests.core.planning.worlds import bare, desires, perform, settled, with_foreign, without
 
 REVISION = "main@" + "3f2c1ab" + "0" * 33
 

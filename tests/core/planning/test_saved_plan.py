@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from worlds import bare, desired_of, perform, without
 
 from reconciler.core.facts.fact import Address, Link, LinkKind, Mtu, Power
 from reconciler.core.facts.state import NicMatch, Unknown
@@ -11,6 +10,7 @@ from reconciler.core.planning.plan import Blame
 from reconciler.core.planning.plan_document import plan_document, plan_from_document
 from reconciler.core.planning.planner import blamed, make_plan, stale
 from reconciler.errors import UsageError
+from tests.core.planning.worlds import bare, desired_of, perform, without
 
 DESIRED = desired_of(
     [Link("p0", LinkKind.PHYSICAL), Mtu("p0", 9000), Power("p0", up=True), Address("p0", "10.0.0.1/24")],

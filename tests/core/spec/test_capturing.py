@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
-from observations import observations
 
 from reconciler.core.facts.difference import Difference, DifferenceKind, differences
 from reconciler.core.facts.fact import Address, Hostname, Link, LinkKind, Mtu, Port, Power, Resolver, Route
@@ -14,6 +13,7 @@ from reconciler.core.facts.state import Nic, Observed, Unknown, facts_by_key
 from reconciler.core.planning.bind import bind
 from reconciler.core.spec import compile_desired, load
 from reconciler.core.spec.capturing import capture
+from tests.core.spec.observations import observations
 
 
 def found_in(observed: Observed, text: str, controller: str) -> list[Difference]:

@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from reconciler.errors import HagitError
 from tests.system.network import conformance
@@ -37,7 +38,7 @@ def main() -> int:
     features = conformance.features()
     print(json.dumps({"features": sorted(features)}), flush=True)
     for scenario in (scenario for scenario in SCENARIOS if scenario.name in options.names):
-        problems = guarded(lambda steps=scenario.steps: conformance.differences(steps))
+        problems = guarded(partial(conformance.differences, scenario.steps))
         print(json.dumps({"scenario": scenario.name, "problems": problems}), flush=True)
     if options.walks:
         problems = guarded(lambda: list(random_walks(features, options.walks)))

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from repositories import Work
 
 from reconciler.system.filewatch import RECHECK_S, RepositoryWatch, git_directory
 from reconciler.system.git.mirror import Mirror, head_of
 from reconciler.system.git.tree import read_tree
+from tests.system.repositories import Work
 
 ROOT = Path(__file__).parents[3]
 SOON_S = 2.0

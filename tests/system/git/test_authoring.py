@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from repositories import Work
 
 from reconciler.errors import HagitError, UsageError
 from reconciler.system.git.authoring import Author, commit_files, create_repository
 from reconciler.system.git.mirror import Mirror
 from reconciler.system.git.remote import Remote
 from reconciler.system.git.tree import read_tree
+from tests.system.repositories import Work
 
 ADA = Author("Ada", "ada@example.org")
 ROOT = Path(__file__).parents[3]

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 import pytest
-from repositories import Work
 
 from reconciler.errors import HistoryRefused, SourceError
 from reconciler.system.git.history import advance, describe, signed_part
 from reconciler.system.git.mirror import Mirror
+from tests.system.repositories import Work
 
 
 @pytest.fixture

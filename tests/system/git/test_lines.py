@@ -5,12 +5,12 @@ import subprocess
 from itertools import pairwise
 
 import pytest
-from repositories import Work
 
 from reconciler.errors import SourceError
 from reconciler.system.git import lines as lines_module
 from reconciler.system.git.lines import Authorship
 from reconciler.system.git.mirror import Mirror
+from tests.system.repositories import Work
 
 
 def according_to_git(work: Work, commit: str, path: str = "a.yaml") -> tuple[str, ...]:

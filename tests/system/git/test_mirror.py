@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pygit2
 import pytest
-from repositories import Work
 
 from reconciler.errors import HagitError, RemoteUnreachable, SourceError, StateError, UnsupportedSource
 from reconciler.system.git.history import advance
@@ -17,6 +16,7 @@ from reconciler.system.git.mirror import Mirror, head_of
 from reconciler.system.git.packs import PACKS_MAX
 from reconciler.system.git.remote import Remote
 from reconciler.system.git.tree import read_tree
+from tests.system.repositories import Work
 
 ROOT = Path(__file__).parents[3]
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from repositories import Work
-from servers import SecureShell, https_server, make_key, silent_server, ssh_server
 
 from reconciler.errors import HostKeyRefused, RemoteUnreachable, SourceError, UnsupportedSource
 from reconciler.system.git.mirror import Mirror
 from reconciler.system.git.remote import Access, Remote
+from tests.system.repositories import Work
+from tests.system.servers import SecureShell, https_server, make_key, silent_server, ssh_server
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from repositories import Work
 
 from reconciler.errors import SourceError, UnsupportedSource
 from reconciler.system.git.mirror import Mirror
 from reconciler.system.git.tree import Tree, read_directory, read_tree
+from tests.system.repositories import Work
 
 Read = Callable[[], Tree]
 

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from repositories import Work
-from servers import make_key
 
 from reconciler.errors import NodeFileError, SignatureRefused
 from reconciler.system.git.history import advance, signed_part
@@ -31,6 +29,8 @@ from reconciler.system.signing.verdict import (
     Verdict,
     Verified,
 )
+from tests.system.repositories import Work
+from tests.system.servers import make_key
 
 ROOT = Path(__file__).parents[3]
 BEFORE = "2019-06-01T12:00:00+0000"
