@@ -1,6 +1,7 @@
-"""Repositories to follow, and a mirror to follow them with."""
+"""Repositories to follow, a mirror to follow them with, and a disk that is soon full."""
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,13 @@ def work(make_work: Callable[..., Work]) -> Work:
 @pytest.fixture
 def mirror(tmp_path: Path) -> Mirror:
     return Mirror(tmp_path / "state" / "mirror")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one mebibyte."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", path], check=True)
+    yield path
+    subprocess.run(["umount", path], check=True)
