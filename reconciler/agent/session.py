@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -15,13 +16,15 @@ from typing import TYPE_CHECKING
 from reconciler.agent.content import Content, kept_content
 from reconciler.agent.store import Store
 from reconciler.core.status.revision import Revision
-from reconciler.errors import SourceError
+from reconciler.errors import HagitError, SourceError
 from reconciler.system.files import holder_of
 from reconciler.system.node import Node, find_node_file, load_node
 
 if TYPE_CHECKING:
     from reconciler.agent.blame import Blamer
     from reconciler.agent.selection import Selection
+    from reconciler.core.facts.state import Origin
+    from reconciler.core.planning.plan import Blame
     from reconciler.system.git.mirror import Mirror
     from reconciler.system.netlink.live import LiveNetwork
 
@@ -74,6 +77,18 @@ class Session:
 
         return follow(self.node, self.store, self.mirror)
 
+    def remembered(self) -> Selection:
+        """What was to be in force when the source was heard last: a network that waits for its source may never come
+        up, because the source may be reached through it.
+        """
+        from reconciler.agent.selection import Selection
+
+        accepted = self.store.accepted()
+        if accepted.wanted is not None:
+            with contextlib.suppress(HagitError):
+                return Selection(accepted.wanted, self.content_for(accepted.wanted), answered=False)
+        return Selection(answered=False)
+
     def content_for(self, revision: Revision) -> Content:
         """The content of a revision that is in the mirror."""
         content = kept_content(self.store, revision.commit, self.node.controller)
@@ -83,13 +98,17 @@ class Session:
 
         return content_of(self.node, self.store, self.mirror, revision.commit)
 
-    def blamer(self, commit: str) -> Blamer:
-        """Finds who asks for a line in the files of a commit."""
-        if self._blamer is None or self._blamer[0] != commit:
-            from reconciler.agent.blame import Blamer
+    def blamer(self, commit: str) -> Callable[[Origin], Blame | None]:
+        """Finds who asks for a line in the files of a commit. Nothing is read or imported before the first question."""
 
-            self._blamer = commit, Blamer(self.store, lambda: self.mirror, commit)
-        return self._blamer[1]
+        def blame_of(origin: Origin) -> Blame | None:
+            if self._blamer is None or self._blamer[0] != commit:
+                from reconciler.agent.blame import Blamer
+
+                self._blamer = commit, Blamer(self.store, lambda: self.mirror, commit)
+            return self._blamer[1](origin)
+
+        return blame_of
 
     def poke(self) -> None:
         """Ask a running agent to look at once (SIGHUP to whoever holds the agent's lock)."""

@@ -5,7 +5,7 @@ Decides the looks. The direction is always live → desired, so `+` is what will
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Mark, Mtu, Port, Power
@@ -41,6 +41,17 @@ class Row(NamedTuple):
     consequences: tuple[Fact, ...]
 
 
+class Side(NamedTuple):
+    """What holds before or after: all facts, and those that each link has by itself or as a master.
+
+    Of links in `blind` the addresses could not be read.
+    """
+
+    facts: Facts
+    by_link: Mapping[str, Sequence[Fact]]
+    blind: frozenset[str]
+
+
 def render_plan(plan: Plan, *, color: bool, width: int) -> str:
     """The plan as text, lines at most `width` columns where words allow it, without a newline at the end."""
     width = max(width, 60)
@@ -51,9 +62,10 @@ def render_plan(plan: Plan, *, color: bool, width: int) -> str:
     rows = [row for _, rows in groups for row in rows]
     room = min(max(width - MARGIN - WORD_WIDTH - IMPACT_WIDTH - TAIL_WIDTH - 2, 18), VALUE_WIDTH_MAX)
     value_width = max((len(row.value) for row in rows if len(row.value) <= room), default=room)
+    sides = _side(plan.before, plan.holds), _side(plan.after, plan.holds)
     for title, members in groups:
         lines.append([])
-        lines += _group_lines(plan, title, members, value_width, width)
+        lines += _group_lines(plan, sides, title, members, value_width, width)
     lines += _hold_lines(plan.holds, width)
     lines += _foreign_lines(plan.foreign, width)
     for warning in plan.warnings:
@@ -140,17 +152,30 @@ def _groups(plan: Plan) -> list[tuple[str, list[Row]]]:
     return sorted(groups.items(), key=place)
 
 
-def _group_lines(plan: Plan, title: str, rows: list[Row], value_width: int, width: int) -> Iterator[list[Piece]]:
+def _side(facts: Facts, holds: Iterable[Hold]) -> Side:
+    by_link: dict[str, list[Fact]] = {}
+    for key, fact in facts.items():
+        if len(key) > 1:
+            by_link.setdefault(key[1], []).append(fact)
+        if isinstance(fact, Port):
+            by_link.setdefault(fact.master, []).append(fact)
+    blind = frozenset(hold.key[1] for hold in holds if hold.gate is Gate.UNKNOWN and hold.key[0] == "address")
+    return Side(facts, by_link, blind)
+
+
+def _group_lines(
+    plan: Plan, sides: tuple[Side, Side], title: str, rows: list[Row], value_width: int, width: int
+) -> Iterator[list[Piece]]:
+    before, after = sides
     kernel_name = _kernel_name(plan, title, rows)
-    blind = frozenset(hold.key[1] for hold in plan.holds if hold.gate is Gate.UNKNOWN and hold.key[0] == "address")
     heading = [Piece(title or "No longer desired", Style.STRONG)]
     if kernel_name and kernel_name != title.partition("/")[2]:
         heading.append(Piece(f" ({kernel_name})"))
     yield heading
-    yield from wrapped(_state(plan.before, kernel_name, rows, blind), first="    before", indent=MARGIN, width=width)
+    yield from wrapped(_state(before, kernel_name, rows), first="    before", indent=MARGIN, width=width)
     for row in rows:
         yield from _row_lines(plan, row, value_width, width)
-    yield from wrapped(_state(plan.after, kernel_name, rows, blind), first="    after", indent=MARGIN, width=width)
+    yield from wrapped(_state(after, kernel_name, rows), first="    after", indent=MARGIN, width=width)
     yield from _blame_lines(rows, width)
 
 
@@ -163,21 +188,19 @@ def _kernel_name(plan: Plan, title: str, rows: list[Row]) -> str:
     return str(getattr(rows[0].fact, "link", None) or getattr(rows[0].fact, "name", ""))
 
 
-def _state(facts: Facts, link: str, rows: list[Row], blind: frozenset[str]) -> str:
-    """One line about a resource: its link with everything planned on it, or just the facts of its actions.
-
-    Of links in `blind` the addresses could not be read.
-    """
+def _state(side: Side, link: str, rows: list[Row]) -> str:
+    """One line about a resource: its link with everything planned on it, or just the facts of its actions."""
+    facts, near = side.facts, side.by_link.get(link, ())
     if not link:
         values = [fact_value(facts[key]) for key in dict.fromkeys(row.fact.key for row in rows) if key in facts]
         return ", ".join(values) or "absent"
     words = []
     make = facts.get(("link", link))
-    if make is None and not any(key[1] == link for key in facts if len(key) > 1):
+    if make is None and not any(fact.key[1] == link for fact in near):
         return "absent"
     if isinstance(make, Link) and make.kind is not LinkKind.PHYSICAL:
         words.append(fact_value(make))
-        members = sorted(fact.link for fact in facts.values() if isinstance(fact, Port) and fact.master == link)
+        members = sorted(fact.link for fact in near if isinstance(fact, Port) and fact.master == link)
         words += [f"of {', '.join(members)}"] if members else []
     for key in (("port", link), ("power", link), ("mtu", link)):
         fact = facts.get(key)
@@ -187,8 +210,8 @@ def _state(facts: Facts, link: str, rows: list[Row], blind: frozenset[str]) -> s
             words.append(fact_value(fact))
         elif isinstance(fact, Mtu):
             words.append(f"mtu {fact.size}")
-    addresses = [fact.address for fact in facts.values() if isinstance(fact, Address) and fact.link == link]
-    words += sorted(addresses) or ["addresses unknown" if link in blind else "no address"]
+    addresses = [fact.address for fact in near if isinstance(fact, Address)]
+    words += sorted(addresses) or ["addresses unknown" if link in side.blind else "no address"]
     mark = facts.get(("mark", link))
     if isinstance(mark, Mark) and mark.text:
         words.append(f"alias {mark.text!r}")
