@@ -1,0 +1,139 @@
+"""Strict JSON as typed values: exactly the fields of a frozen dataclass, each of its type, each within its limits.
+
+Decides what is a value of a type and what is a defect. No key twice, none unknown, none missing; no fraction, no
+infinity, no integer beyond 63 bits, no text that does not print. Knows no particular type.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import fields, is_dataclass
+from enum import Enum, StrEnum
+from functools import lru_cache
+from typing import Any, Final, TypeVar, cast, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+INTEGER_MAX: Final = (1 << 63) - 1
+TEXT_MAX: Final = 255
+ITEMS_MAX: Final = 4_096
+QUOTE_MAX: Final = 60
+
+
+class Defect(ValueError):
+    """What is wrong, and where in the document; the decoder that uses this module turns it into a refusal."""
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(f"{where}: {what}"[:200])
+
+
+def quoted(text: str) -> str:
+    """A piece of somebody else's text for a message: printable ASCII, short."""
+    return ascii(text[:QUOTE_MAX])
+
+
+def canonical(value: Any) -> bytes:
+    """The one form in which a value is written: keys in order, no spaces, ASCII only."""
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def plain(value: Any) -> Any:
+    """A dataclass as dictionaries, lists, text, integers and booleans."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {part.name: plain(getattr(value, part.name)) for part in fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def parse(text: bytes) -> Any:
+    """Plain values from JSON. Raises Defect for anything that is not strict JSON, however deep it is nested."""
+    try:
+        return json.loads(
+            text.decode("ascii"),
+            object_pairs_hook=_once,
+            parse_int=_integer,
+            parse_float=_no_fraction,
+            parse_constant=_no_fraction,
+        )
+    except RecursionError:
+        raise Defect("document", "nested too deep") from None
+    except UnicodeDecodeError as error:
+        raise Defect(f"byte {error.start}", "not ASCII") from None
+    except json.JSONDecodeError as error:
+        raise Defect(f"byte {error.pos}", error.msg) from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        double = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise Defect("document", f"{quoted(double)} stands there twice")
+    return found
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > len(str(INTEGER_MAX)):
+        raise Defect("document", f"an integer of {len(digits)} digits")
+    return int(digits)
+
+
+def _no_fraction(text: str) -> Any:
+    raise Defect("document", f"{quoted(text)} is no integer")
+
+
+def build(kind: type[T], value: Any, where: str) -> T:
+    """The value of a type: a dataclass of dataclasses, tuples, enums of text, text, integers and booleans."""
+    if is_dataclass(kind):
+        return cast(T, _build_dataclass(kind, value, where))
+    if get_origin(kind) is tuple:
+        return cast(T, _build_tuple(get_args(kind), value, where))
+    if issubclass(kind, StrEnum):
+        if not isinstance(value, str) or value not in [member.value for member in kind]:
+            raise Defect(where, f"one of {', '.join(member.value for member in kind)}")
+        return kind(value)
+    # Not isinstance: true is an int to Python, and a defect here.
+    if type(value) is not kind:
+        raise Defect(where, f"{type(value).__name__} in place of {kind.__name__}")
+    _within(value, where)
+    return value
+
+
+def _within(value: object, where: str) -> None:
+    if isinstance(value, str) and not (0 < len(value) <= TEXT_MAX and value.isprintable()):
+        raise Defect(where, f"text of 1 to {TEXT_MAX} characters that print")
+    if isinstance(value, int) and not 0 <= value <= INTEGER_MAX:
+        raise Defect(where, f"an integer from 0 to {INTEGER_MAX}")
+
+
+@lru_cache(maxsize=64)
+def _hints(kind: type) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    return {part.name: hints[part.name] for part in fields(kind)}
+
+
+def _build_dataclass(kind: type, value: Any, where: str) -> Any:
+    hints = _hints(kind)
+    if not isinstance(value, dict):
+        raise Defect(where, f"{type(value).__name__} in place of an object")
+    if value.keys() != hints.keys():
+        missing, unknown = sorted(hints.keys() - value.keys()), sorted(value.keys() - hints.keys())
+        raise Defect(where, f"{missing[0]} is missing" if missing else f"{quoted(unknown[0])} is unknown")
+    return kind(**{name: build(hint, value[name], f"{where}.{name}") for name, hint in hints.items()})
+
+
+def _build_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise Defect(where, f"{type(value).__name__} in place of a list")
+    if arguments[-1] is Ellipsis:
+        if len(value) > ITEMS_MAX:
+            raise Defect(where, f"{len(value)} items, at most {ITEMS_MAX}")
+        arguments = (arguments[0],) * len(value)
+    if len(value) != len(arguments):
+        raise Defect(where, f"{len(value)} items in place of {len(arguments)}")
+    return tuple(
+        build(kind, item, f"{where}[{at}]") for at, (kind, item) in enumerate(zip(arguments, value, strict=True))
+    )

@@ -1,0 +1,41 @@
+"""Why bytes from outside are refused: the values that decoders return in place of raising.
+
+Decides nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Refusal(Enum):
+    """What is wrong with the bytes. The value is the sentence.
+
+    All but AUTHENTIC_DEFECT are judged before the seal has vouched for anything: they tell a person where to look, and
+    decide no more than that the bytes are not followed.
+    """
+
+    LENGTH = "not as long as such bytes are"
+    FOREIGN = "not written by hagit"
+    VERSION = "written in another version of the format"
+    KIND = "written for another purpose"
+    PAIR = "written by another pair"
+    WAY = "written for another channel or disk"
+    REFLECTED = "written by this controller itself"
+    SENDER = "written by neither controller of the pair"
+    BLANK = "never written"
+    TORN = "half old and half new"
+    SEAL = "damaged, or sealed with another secret"
+    AUTHENTIC_DEFECT = "sealed by the pair, but not in the one form that is allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Bytes that are not followed. `detail` says where and what, in at most 200 characters."""
+
+    why: Refusal
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.why.value} ({self.detail})" if self.detail else self.why.value

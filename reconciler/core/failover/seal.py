@@ -1,0 +1,77 @@
+"""Seals: who wrote these bytes, and for what. HMAC-SHA-256 (RFC 2104) under keys derived with HKDF (RFC 5869).
+
+Every purpose, direction and way has a key of its own, so bytes that were written for one are worth nothing in another.
+Knows no format and no file; `wire`, `record` and `orders_document` say what is sealed.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from reconciler.errors import NodeFileError
+
+HASH: Final = "sha256"
+SEAL_BYTES: Final = 32
+#: RFC 2104, section 3: a key shorter than the output of the hash weakens the seal.
+SECRET_BYTES_MIN: Final = 32
+SECRET_BYTES_MAX: Final = 4_096
+#: RFC 5869, section 3.1: a salt that is not secret and always the same separates hagit from other users of a secret.
+SALT: Final = b"hagit/1"
+
+
+class Purpose(StrEnum):
+    """What a key is for."""
+
+    DATAGRAM = "datagram"
+    RECORD = "record"
+    ORDERS = "orders"
+
+
+@dataclass(frozen=True, slots=True)
+class SealKey:
+    """A derived key, 32 bytes. Its `repr` does not show it."""
+
+    material: bytes = field(repr=False)
+
+
+def extract(salt: bytes, secret: bytes) -> bytes:
+    """HKDF-Extract, RFC 5869, section 2.2: 32 bytes. An empty salt counts as 32 zero bytes."""
+    return hmac.digest(salt or bytes(SEAL_BYTES), secret, HASH)
+
+
+def expand(extracted: bytes, info: bytes, length: int) -> bytes:
+    """HKDF-Expand, RFC 5869, section 2.3: `length` bytes, at most 255 × 32."""
+    assert 0 < length <= 255 * SEAL_BYTES
+    block = result = b""
+    for number in range(1, -(-length // SEAL_BYTES) + 1):
+        block = hmac.digest(extracted, block + info + bytes((number,)), HASH)
+        result += block
+    return result[:length]
+
+
+def derive(secret: bytes, purpose: Purpose, *context: str) -> SealKey:
+    """The key for one purpose in one context, from the secret that both controllers share.
+
+    Each part goes in with its length, so that no two contexts run together. Raises NodeFileError for a secret that is
+    shorter than 32 bytes or longer than 4,096.
+    """
+    if not SECRET_BYTES_MIN <= len(secret) <= SECRET_BYTES_MAX:
+        raise NodeFileError(
+            f"the pair's secret has {len(secret)} bytes, outside {SECRET_BYTES_MIN}..{SECRET_BYTES_MAX}",
+            remedy="make one with `head -c 32 /dev/urandom` and put the same on both controllers",
+        )
+    info = b"".join(len(part).to_bytes(2) + part for part in (text.encode() for text in (purpose.value, *context)))
+    return SealKey(expand(extract(SALT, secret), info, SEAL_BYTES))
+
+
+def seal(key: SealKey, data: bytes) -> bytes:
+    """The 32 bytes that prove that `data` was written by somebody who has the key."""
+    return hmac.digest(key.material, data, HASH)
+
+
+def sealed(key: SealKey, data: bytes, tag: bytes) -> bool:
+    """Whether `tag` is the seal of `data`, in a time that does not depend on where they differ."""
+    return hmac.compare_digest(seal(key, data), tag)

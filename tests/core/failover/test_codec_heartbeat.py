@@ -1,0 +1,262 @@
+"""Beats as datagrams and as disk records: what comes back, and everything that must not."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.core.failover.heartbeat import Beat
+from reconciler.core.failover.key import EPOCH_MAX, Side
+from reconciler.core.failover.phase import Phase
+from reconciler.core.failover.record import (
+    RECORD_BYTES,
+    SEAL_AT,
+    TAIL_AT,
+    decode_record,
+    encode_record,
+    record_way,
+)
+from reconciler.core.failover.refusal import Refusal, Refused
+from reconciler.core.failover.seal import seal
+from reconciler.core.failover.wire import (
+    DATAGRAM_BYTES,
+    LAYOUT,
+    PHASES,
+    Decoded,
+    Way,
+    datagram_way,
+    decode_datagram,
+    encode_datagram,
+)
+from tests.core.failover.beats import BEAT, OTHER_SECRET, PAIR, SECRET, beats, flipped
+
+MakeWay = Callable[[bytes, str, str, Side], Way]
+CODECS = {
+    "datagram": (datagram_way, encode_datagram, decode_datagram),
+    "record": (record_way, encode_record, decode_record),
+}
+codecs = pytest.mark.parametrize(("make", "encode", "decode"), CODECS.values(), ids=CODECS.keys())
+
+
+def sealed_datagram(content: bytes, way: Way) -> bytes:
+    return content + seal(way.key, content)
+
+
+def sealed_record(content: bytes, way: Way) -> bytes:
+    content = content.ljust(SEAL_AT, b"\0")
+    tail = content[32:40]
+    return content + seal(way.key, content + tail) + tail
+
+
+def refusal(decoded: Decoded | Refused) -> Refusal:
+    assert isinstance(decoded, Refused), decoded
+    assert len(decoded.detail) <= 200
+    return decoded.why
+
+
+@codecs
+def test_beats_come_back_as_they_went(make, encode, decode) -> None:
+    way = make(SECRET, PAIR, "interlink", Side.A)
+
+    @given(beats)
+    def round_trip(beat: Beat) -> None:
+        assert decode(encode(beat, way), way) == Decoded(beat)
+
+    round_trip()
+
+
+def test_every_phase_has_a_code_and_every_field_travels() -> None:
+    assert set(PHASES[1:]) == set(Phase)
+    way = datagram_way(SECRET, PAIR, "interlink", Side.A)
+    plain = Beat(Side.A, 0, 0, 0, Phase.BOOTING)
+    for name in Beat.__slots__:
+        if name == "side":
+            continue
+        value = getattr(plain, name)
+        other = {bool: not value, int: 1, frozenset: frozenset({3}), Phase: Phase.HALTED}[type(value)]
+        changed = replace(plain, **{name: other})
+        assert decode_datagram(encode_datagram(changed, way), way) == Decoded(changed), name
+
+
+def test_sizes_and_layout_are_fixed() -> None:
+    assert (DATAGRAM_BYTES, RECORD_BYTES, LAYOUT.size) == (376, 512, 344)
+    data = encode_datagram(BEAT, datagram_way(SECRET, PAIR, "interlink", Side.A))
+    assert data[:24].hex() == "6867484201010105dcde5e56bc379ed736bcee4f00000011"
+    assert int.from_bytes(data[24:32]) == BEAT.incarnation
+    assert int.from_bytes(data[32:40]) == BEAT.counter
+
+
+@codecs
+def test_every_single_flipped_bit_is_refused(make, encode, decode) -> None:
+    way = make(SECRET, PAIR, "interlink", Side.A)
+    data = encode(BEAT, way)
+    for bit in range(len(data) * 8):
+        refusal(decode(flipped(data, bit), way))
+
+
+@codecs
+def test_flipped_bits_of_any_beat_are_refused(make, encode, decode) -> None:
+    way = make(SECRET, PAIR, "interlink", Side.A)
+
+    @given(beats, st.sets(st.integers(0, DATAGRAM_BYTES * 8 - 1), min_size=1, max_size=8))
+    def flip(beat: Beat, bits: set[int]) -> None:
+        data = encode(beat, way)
+        for bit in bits:
+            data = flipped(data, bit)
+        refusal(decode(data, way))
+
+    flip()
+
+
+@codecs
+def test_every_truncation_and_extension_is_refused(make, encode, decode) -> None:
+    way = make(SECRET, PAIR, "interlink", Side.A)
+    data = encode(BEAT, way)
+    for length in range(len(data)):
+        assert refusal(decode(data[:length], way)) is Refusal.LENGTH
+        assert refusal(decode(data[length + 1 :], way)) is Refusal.LENGTH
+    for more in (b"\0", b"\xff", b"\0" * 65_536, data):
+        assert refusal(decode(data + more, way)) is Refusal.LENGTH
+
+
+@codecs
+def test_any_bytes_are_refused(make, encode, decode) -> None:
+    way = make(SECRET, PAIR, "interlink", Side.A)
+    head = encode(BEAT, way)[:24]
+
+    @given(
+        st.one_of(st.binary(max_size=600), st.binary(min_size=376, max_size=376), st.binary(min_size=512, max_size=512))
+    )
+    def anything(data: bytes) -> None:
+        refusal(decode(data, way))
+        refusal(decode((head + data)[: len(encode(BEAT, way))], way))
+
+    anything()
+
+
+@codecs
+def test_what_was_written_for_another_way_is_refused(make, encode, decode) -> None:
+    mine = make(SECRET, PAIR, "interlink", Side.A)
+    reasons = {
+        Refusal.PAIR: make(SECRET, "other-pair", "interlink", Side.A),
+        Refusal.WAY: make(SECRET, PAIR, "eth1", Side.A),
+        Refusal.SEAL: make(OTHER_SECRET, PAIR, "interlink", Side.A),
+    }
+    for reason, way in reasons.items():
+        assert refusal(decode(encode(BEAT, way), mine)) is reason
+    own = make(SECRET, PAIR, "interlink", Side.B)
+    assert refusal(decode(encode(replace(BEAT, side=Side.B), own), mine)) is Refusal.REFLECTED
+
+
+@codecs
+def test_the_hints_in_the_clear_are_not_what_protects(make, encode, decode) -> None:
+    """A stranger writes the right names over a beat of another pair, channel or direction; the seal says no."""
+    mine = make(SECRET, PAIR, "interlink", Side.A)
+    header = encode(BEAT, mine)[:24]
+    other_make = record_way if make is datagram_way else datagram_way
+    parts = product((SECRET, OTHER_SECRET), (PAIR, "other"), ("interlink", "eth1"), Side)
+    ways = [make(*part) for part in parts] + [other_make(SECRET, PAIR, "interlink", Side.A)]
+    accepted = 0
+    for way in ways:
+        data = encode(replace(BEAT, side=way.sender), way)
+        data = header[:20] + data[20:]
+        decoded = decode(data, mine)
+        accepted += decoded == Decoded(BEAT)
+        assert decoded == Decoded(BEAT) or refusal(decoded) is Refusal.SEAL
+    assert accepted == 1
+
+
+def test_datagrams_and_records_are_not_one_another() -> None:
+    datagram, record = (make(SECRET, PAIR, "interlink", Side.A) for make in (datagram_way, record_way))
+    assert datagram.key.material != record.key.material
+    content = encode_datagram(BEAT, datagram)[: LAYOUT.size]
+    assert refusal(decode_record(sealed_record(content, record), record)) is Refusal.KIND
+
+
+DEFECTS = {
+    "phase 0": (7, b"\0"),
+    "phase 8": (7, b"\x08"),
+    "phase 255": (7, b"\xff"),
+    "flags 0x31": (20, b"\0\0\0\x31"),
+    "flags 0x80000011": (20, b"\x80\0\0\x11"),
+    f"epoch {EPOCH_MAX + 1}": (48, (EPOCH_MAX + 1).to_bytes(8)),
+}
+
+
+@pytest.mark.parametrize(("detail", "patch"), DEFECTS.items())
+@pytest.mark.parametrize("kind", CODECS)
+def test_a_peer_with_a_bug_is_refused_though_its_seal_is_right(
+    detail: str, patch: tuple[int, bytes], kind: str
+) -> None:
+    make, encode, decode = CODECS[kind]
+    way = make(SECRET, PAIR, "interlink", Side.A)
+    at, piece = patch
+    content = encode(BEAT, way)[: LAYOUT.size]
+    content = content[:at] + piece + content[at + len(piece) :]
+    data = (sealed_datagram if kind == "datagram" else sealed_record)(content, way)
+    assert decode(data, way) == Refused(Refusal.AUTHENTIC_DEFECT, detail)
+
+
+@pytest.mark.parametrize(
+    ("at", "piece", "why"),
+    [
+        (0, b"hgHC", Refusal.FOREIGN),
+        (4, b"\x02", Refusal.VERSION),
+        (5, b"\x03", Refusal.KIND),
+        (6, b"\x03", Refusal.SENDER),
+        (6, b"\x00", Refusal.SENDER),
+        (8, b"\xff", Refusal.PAIR),
+        (16, b"\xff", Refusal.WAY),
+    ],
+)
+@pytest.mark.parametrize("kind", CODECS)
+def test_each_word_of_the_header_has_its_refusal(at: int, piece: bytes, why: Refusal, kind: str) -> None:
+    make, encode, decode = CODECS[kind]
+    way = make(SECRET, PAIR, "interlink", Side.A)
+    data = encode(BEAT, way)
+    assert refusal(decode(data[:at] + piece + data[at + len(piece) :], way)) is why
+
+
+def test_what_does_not_fit_the_layout_is_never_written() -> None:
+    way = datagram_way(SECRET, PAIR, "interlink", Side.A)
+    for beat in (
+        replace(BEAT, side=Side.B),
+        replace(BEAT, epoch=EPOCH_MAX + 1),
+        replace(BEAT, out=frozenset({2_048})),
+        replace(BEAT, groups_down=frozenset({64})),
+    ):
+        with pytest.raises(AssertionError):
+            encode_datagram(beat, way)
+
+
+def test_a_sector_that_was_never_written_is_blank() -> None:
+    way = record_way(SECRET, PAIR, "wwn-1", Side.A)
+    assert decode_record(bytes(512), way) == Refused(Refusal.BLANK)
+    assert refusal(decode_record(b"\xff" * 512, way)) is Refusal.FOREIGN
+
+
+def test_a_torn_record_is_refused_wherever_it_is_torn() -> None:
+    """Any prefix of the new sector over the old one, and the other way round."""
+    way = record_way(SECRET, PAIR, "wwn-1", Side.A)
+    old, new = (encode_record(replace(BEAT, counter=counter), way) for counter in (255, 256))
+    for first, second in ((old, new), (new, old), (bytes(512), new), (old, bytes(512))):
+        for cut in range(1, 512):
+            mixed = first[:cut] + second[cut:]
+            if mixed in (first, second):
+                continue
+            why = refusal(decode_record(mixed, way))
+            assert why in (Refusal.TORN, Refusal.SEAL, Refusal.FOREIGN, Refusal.SENDER, Refusal.VERSION) or cut < 24
+            if {first, second} == {old, new} and 40 <= cut <= TAIL_AT:
+                assert why is Refusal.TORN
+
+
+def test_what_stands_where_zeros_belong_is_refused_though_sealed() -> None:
+    way = record_way(SECRET, PAIR, "wwn-1", Side.A)
+    content = encode_record(BEAT, way)[:SEAL_AT]
+    assert isinstance(decode_record(sealed_record(content, way), way), Decoded)
+    for at in (LAYOUT.size, SEAL_AT - 1):
+        defect = content[:at] + b"\x01" + content[at + 1 :]
+        assert refusal(decode_record(sealed_record(defect, way), way)) is Refusal.AUTHENTIC_DEFECT

@@ -1,0 +1,166 @@
+"""What is fuzzed: each target takes any bytes, gives them to a decoder and asserts what must hold whatever they are.
+
+The `-sealed` targets put the right seal on the bytes first: no stranger gets behind the seal, but a peer with a bug
+does, and only so is the code behind it reached. `orders-edited` takes the bytes as a list of edits to a whole document.
+"""
+
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.core.failover.key import Side
+from reconciler.core.failover.orders import Orders, digest, shelf_digest
+from reconciler.core.failover.orders_document import decode_orders, orders_document, orders_key, seal_orders
+from reconciler.core.failover.record import (
+    RECORD_BYTES,
+    SEAL_AT,
+    decode_record,
+    encode_record,
+    record_way,
+)
+from reconciler.core.failover.refusal import Refusal, Refused
+from reconciler.core.failover.seal import seal
+from reconciler.core.failover.unsafe import unsafe
+from reconciler.core.failover.wire import (
+    LAYOUT,
+    Decoded,
+    datagram_way,
+    decode_datagram,
+    encode_datagram,
+)
+from tests.core.failover.beats import BEAT, ORDERS, PAIR, SECRET
+
+DATAGRAM = datagram_way(SECRET, PAIR, "interlink", Side.A)
+RECORD = record_way(SECRET, PAIR, "wwn-1", Side.A)
+ORDERS_KEY = orders_key(SECRET)
+
+
+@dataclass(frozen=True)
+class Target:
+    """`seeds` are where mutation begins; `words` are pieces worth inserting; no input is longer than `bytes_max`."""
+
+    test: Callable[[bytes], bool]
+    seeds: tuple[bytes, ...]
+    words: tuple[bytes, ...] = ()
+    bytes_max: int = 600
+
+
+def refused(decoded: object) -> None:
+    """A refusal is whole: its reason has a sentence, its detail is short and prints."""
+    assert isinstance(decoded, Refused) and isinstance(decoded.why, Refusal), decoded
+    assert len(decoded.detail) <= 200 and (decoded.detail.isprintable()), decoded
+
+
+def datagram(data: bytes) -> bool:
+    """Accepted only if it is, byte for byte, what the encoder writes. Tells whether it was, like all targets."""
+    decoded = decode_datagram(data, DATAGRAM)
+    if isinstance(decoded, Decoded):
+        assert encode_datagram(decoded.beat, DATAGRAM) == data
+        return True
+    refused(decoded)
+    return False
+
+
+def datagram_sealed(data: bytes) -> bool:
+    content = data[: LAYOUT.size].ljust(LAYOUT.size, b"\0")
+    return datagram(content + seal(DATAGRAM.key, content))
+
+
+def record(data: bytes) -> bool:
+    decoded = decode_record(data, RECORD)
+    if isinstance(decoded, Decoded):
+        assert encode_record(decoded.beat, RECORD) == data
+        return True
+    refused(decoded)
+    return False
+
+
+def record_sealed(data: bytes) -> bool:
+    data = data[:RECORD_BYTES].ljust(RECORD_BYTES, b"\0")
+    content, tail = data[:SEAL_AT], data[32:40]
+    return record(content + seal(RECORD.key, content + tail) + tail)
+
+
+def orders(data: bytes) -> bool:
+    """Accepted only if it is what the encoder writes; then nothing that judges orders may raise either."""
+    decoded = decode_orders(data, ORDERS_KEY)
+    if isinstance(decoded, Orders):
+        assert orders_document(decoded, ORDERS_KEY) == data
+        unsafe(decoded)
+        assert digest(decoded) >= 0 and shelf_digest(decoded) >= 0
+        return True
+    refused(decoded)
+    return False
+
+
+def orders_sealed(data: bytes) -> bool:
+    return orders(seal_orders(data, ORDERS_KEY))
+
+
+#: What an edit puts in some place of the document.
+PIECES = (
+    None, True, False, 0, 1, -1, 3, 255, 2**31, 2**63 - 1, 2**63, 10**30, 1.5, float("nan"), float("inf"), "", "a", "b",
+    "carp", "interlink", "x" * 255, "x" * 256, "\0", "\ud800", "\u202e", "é", [], {}, [0], [0, 0], ["a"], {"a": 0},
+)  # fmt: skip
+
+
+def orders_edited(data: bytes) -> bool:
+    """Three bytes are one edit: how deep to go and where, and what to put, add or remove there."""
+    document = json.loads(ORDERS_BODY)
+    for way, piece, how in zip(data[0::3], data[1::3], data[2::3], strict=False):
+        edit(document["orders"], way, PIECES[piece % len(PIECES)], how)
+    body = json.dumps(document, sort_keys=True, separators=(",", ":")).encode("ascii") + b"\n"
+    return orders(seal_orders(body, ORDERS_KEY))
+
+
+def edit(node: Any, way: int, piece: Any, how: int) -> None:
+    """One change somewhere in a document, in place."""
+    for _ in range(how % 4):
+        children = [child for child in (node.values() if isinstance(node, dict) else node) if child and inner(child)]
+        if not children:
+            break
+        node = children[way % len(children)]
+    if isinstance(node, list):
+        if how & 64:
+            node.append(deepcopy(piece))
+        elif node and how & 32:
+            node.pop(way % len(node))
+        elif node:
+            node[way % len(node)] = deepcopy(piece)
+        return
+    names = sorted(node)
+    name = names[way % len(names)]
+    if how & 128:
+        node[str(piece)] = 0
+    elif how & 32 and len(node) > 1:
+        del node[name]
+    else:
+        node[name] = deepcopy(piece)
+
+
+def inner(value: object) -> bool:
+    return isinstance(value, dict | list)
+
+
+ORDERS_FILE = orders_document(ORDERS, ORDERS_KEY)
+ORDERS_BODY = ORDERS_FILE[: ORDERS_FILE.index(b"\n") + 1]
+ORDERS_WORDS = (
+    *(f'"{name}":'.encode() for name in Orders.__slots__), b'"disks":[', b'{"', b'":', b"},{", b"[", b"]", b",", b'""',
+    b"null", b"true", b"false", b"NaN", b"-Infinity", b"1e9", b"-0", b"0.0", b"9223372036854775808", b"\\u0000",
+    b"\\ud800", b"\\u202e", b"[" * 64, b'{"":' * 32, b'"carp"', b'"interlink"', b'"a"', b'"b"', b"\n",
+)  # fmt: skip
+BEAT_WORDS = (b"hgHB\x01\x01\x01\x05", b"hgHB\x01\x02\x01\x05", b"\xff" * 8, b"\0" * 8, b"\0\0\x01\0\0\0\0\0")
+
+TARGETS = {
+    "datagram": Target(datagram, (encode_datagram(BEAT, DATAGRAM),), BEAT_WORDS),
+    "datagram-sealed": Target(
+        datagram_sealed, (encode_datagram(BEAT, DATAGRAM)[: LAYOUT.size],), BEAT_WORDS, LAYOUT.size
+    ),
+    "record": Target(record, (encode_record(BEAT, RECORD), bytes(RECORD_BYTES)), BEAT_WORDS),
+    "record-sealed": Target(record_sealed, (encode_record(BEAT, RECORD)[:SEAL_AT],), BEAT_WORDS, SEAL_AT),
+    "orders": Target(orders, (ORDERS_FILE,), ORDERS_WORDS, 4_096),
+    "orders-sealed": Target(orders_sealed, (ORDERS_BODY,), ORDERS_WORDS, 4_096),
+    "orders-edited": Target(orders_edited, (b"", b"\1\4\1", b"\2\5\2\3\6\3"), (), 24),
+}
