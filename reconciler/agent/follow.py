@@ -178,7 +178,7 @@ def _keep(
     remotes: tuple[tuple[str, str], ...],
 ) -> Selection:
     """The last good revision, or the one a rollback went back to."""
-    revision = accepted.pinned or accepted.good
+    revision = accepted.wanted
     if revision is None:
         return Selection(refusal=refusal, remotes=remotes)
     return Selection(revision, content_of(node, store, mirror, revision.commit), None, refusal, remotes)

@@ -24,7 +24,7 @@ from reconciler.core.planning.plan import Plan
 from reconciler.core.status.alert import Alert, AlertKind
 from reconciler.core.status.conditions import Conditions
 from reconciler.core.status.revision import Revision
-from reconciler.errors import HagitError, ObservationError, StalePlanError
+from reconciler.errors import ConfigurationError, HagitError, ObservationError, SourceError, StalePlanError
 from reconciler.system.clock import monotonic_s, wall_s
 
 #: A difference must be there in two looks this far apart: longer than a change takes that somebody makes in two steps.
@@ -32,6 +32,8 @@ SECOND_LOOK_S: Final = 0.1
 #: After a failed apply the next try waits, twice as long each time.
 RETRY_S_MIN: Final = 1.0
 RETRY_S_MAX: Final = 300.0
+#: Matters that only the source can settle.
+ABOUT_THE_SOURCE: Final = frozenset({AlertKind.REVISION_REFUSED, AlertKind.SOURCE_UNREACHABLE})
 
 
 @dataclass(slots=True)
@@ -64,10 +66,13 @@ class Round:
         """One round. Returns the seconds after which another is due even if nothing happens, None for no hurry."""
         now_s = wall_s()
         matters = list(self.speaker.matters(selection, now_s))
+        if not selection.answered:
+            matters += [alert for alert in self.memory.conditions.standing if alert.kind in ABOUT_THE_SOURCE]
         due_s: float | None = None
         try:
-            observed = self.network.observe()
-            due_s = self._act(selection, observed, matters, now_s)
+            # What was applied is read first: a look that is younger than it can only show more.
+            applied = self.store.applied()
+            due_s = self._act(selection, applied, self.network.observe(), matters, now_s)
         except ObservationError as error:
             matters.append(self.speaker.matter(AlertKind.OBSERVATION_FAILED, "live state", error, now_s))
             due_s = RETRY_S_MIN
@@ -77,30 +82,54 @@ class Round:
             self.tell(alert)
         return due_s
 
-    def _act(self, selection: Selection, observed: Observed, matters: list[Alert], now_s: float) -> float | None:
-        revision, content = selection.revision, selection.content
+    def _act(
+        self, selection: Selection, applied: Applied | None, observed: Observed, matters: list[Alert], now_s: float
+    ) -> float | None:
+        revision, content = self._wanted(selection, matters, now_s)
         if revision is None or content is None:
             return None
-        blocked = self.store.accepted().blocked
-        if blocked is not None and blocked.commit == revision.commit:
-            # A person has rolled back since this selection was made; it must not be applied again.
-            self.follow_again()
-            return None
-        applied = self.store.applied()
+        source = content.settings.source
+        waits = applied is not None and applied.revision.commit != revision.commit
+        if applied is not None and waits and source is not None and source.apply is Applying.MANUAL:
+            matters.append(self.speaker.waits(revision, now_s))
+            # What waits for a person is only what is new: what was applied before a reboot is made again.
+            revision, content = applied.revision, self._content(applied.revision, matters, now_s)
+            if content is None:
+                return None
         due_s: float | None = None
         if applied is None or applied.revision.commit != revision.commit or not applied.holds_now():
-            source = content.settings.source
-            if source is not None and source.apply is Applying.MANUAL and applied is not None:
-                matters.append(self.speaker.waits(revision, now_s))
-            elif self._may_try(revision):
+            if self._may_try(revision):
                 applied = self._apply(revision, content, observed, applied)
                 observed = self.network.observe()
             due_s = self._failure(revision, matters, now_s)
         if applied is None or not applied.holds_now():
             return due_s
-        waits = applied.revision.commit != revision.commit
-        looked_s = self._judge(applied.revision, content if not waits else None, observed, waits, matters, now_s)
+        unapplied = applied.revision.commit != revision.commit
+        if unapplied:
+            content = self._content(applied.revision, matters, now_s)
+            if content is None:
+                return due_s
+        looked_s = self._judge(applied.revision, content, observed, unapplied, matters, now_s)
         return min((due for due in (due_s, looked_s) if due is not None), default=None)
+
+    def _wanted(
+        self, selection: Selection, matters: list[Alert], now_s: float
+    ) -> tuple[Revision | None, Content | None]:
+        """What should be in force. A command may have gone on, or back, since this selection was made."""
+        wanted = self.store.accepted().wanted
+        if wanted is None or (selection.revision is not None and selection.revision.commit == wanted.commit):
+            return selection.revision, selection.content
+        if selection.revision is not None:
+            self.follow_again()
+        return wanted, self._content(wanted, matters, now_s)
+
+    def _content(self, revision: Revision, matters: list[Alert], now_s: float) -> Content | None:
+        """The content of a revision; None, and a matter, when it can be had no more and a new one has to come."""
+        try:
+            return self.content_for(revision)
+        except (ConfigurationError, SourceError) as error:
+            matters.append(self.speaker.matter(AlertKind.STATE_DAMAGED, revision.name, error, now_s, revision))
+            return None
 
     def _may_try(self, revision: Revision) -> bool:
         return self.memory.failed != revision.commit or monotonic_s() >= self.memory.retry_at_s
@@ -154,14 +183,13 @@ class Round:
     def _judge(
         self,
         revision: Revision,
-        content: Content | None,
+        content: Content,
         observed: Observed,
         waits: bool,
         matters: list[Alert],
         now_s: float,
     ) -> float | None:
         """Tell drift from the revision in force, report it, heal it. `waits`: a newer revision is not applied yet."""
-        content = content or self.content_for(revision)
         sight = see(content.desired, observed)
         # A newer revision that stopped half-way explains whatever differs until it is applied or mended.
         halfway = waits and self.memory.failed != ""

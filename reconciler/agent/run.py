@@ -55,7 +55,7 @@ class Agent:
         self._resources = contextlib.ExitStack()
         self._wake = Wake()
         self._selections: queue.SimpleQueue[Selection] = queue.SimpleQueue()
-        self._selection = Selection()
+        self._selection = session.remembered()
         self._stopping = False
         node, store = session.node, session.store
         self._metrics = Metrics(controller=node.controller)
@@ -87,6 +87,7 @@ class Agent:
             selector.register(self._wake, selectors.EVENT_READ)
             due_s: float | None = LOOK_INTERVAL_S
             if not once:
+                self._configure()
                 due_s = self._round("start")
             while not self._stopping:
                 timeout_s = LOOK_INTERVAL_S if due_s is None else min(due_s, LOOK_INTERVAL_S)

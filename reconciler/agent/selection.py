@@ -14,7 +14,8 @@ class Selection:
     """`revision` and `content` are to be in force, None before the first good one.
 
     `head` is the tip the source gave (None when none did), `refusal` why the revision is not that tip, `remotes` the
-    remotes that failed with their reasons, `notes` sentences for people.
+    remotes that failed with their reasons, `notes` sentences for people. Not `answered`: the source has not been heard
+    since this process began, so nothing is known about it.
     """
 
     revision: Revision | None = None
@@ -23,3 +24,4 @@ class Selection:
     refusal: HagitError | None = None
     remotes: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    answered: bool = True

@@ -66,6 +66,11 @@ class Accepted:
     policy: Mapping[str, Any] | None = None
     trust: str = ""
 
+    @property
+    def wanted(self) -> Revision | None:
+        """What should be in force, None before the first good revision."""
+        return self.pinned or self.good
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:

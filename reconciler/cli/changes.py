@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from reconciler.agent.content import Content
+from reconciler.agent.selection import Selection
 from reconciler.agent.session import Session
 from reconciler.cli.terminal import Progress, confirmed, paint, wants_color, width
 from reconciler.core.facts.network import Network
@@ -136,18 +137,22 @@ def _choose(session: Session, commit: str | None, directory: Path | None) -> tup
         revision = session.find_revision(commit)
         return revision, session.content_for(revision)
     if selection.refusal is not None:
-        if selection.revision is None or selection.head is not None:
+        if selection.revision is None or not _is_offline(selection):
             raise selection.refusal
-        from reconciler.errors import RemoteUnreachable
-
-        if not isinstance(selection.refusal, RemoteUnreachable):
-            raise selection.refusal
-        print(f"note: {selection.refusal}; going on with {selection.revision.name}", file=sys.stderr)
+        print(f"note: {selection.refusal}\nnote: going on with {selection.revision.name}", file=sys.stderr)
     if selection.revision is None or selection.content is None:
         raise SourceError("there is no revision to work with", remedy="commit a configuration")
     for warning in selection.content.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return selection.revision, selection.content
+
+
+def _is_offline(selection: Selection) -> bool:
+    """True when no remote gave anything to judge; False when what one gave was refused, or its host key was."""
+    from reconciler.errors import RemoteUnreachable
+
+    refusal = selection.refusal
+    return selection.head is None and (isinstance(refusal, RemoteUnreachable) or type(refusal) is SourceError)
 
 
 def _plan(session: Session, revision: Revision, content: Content) -> Plan:
