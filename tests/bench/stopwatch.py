@@ -1,0 +1,78 @@
+"""Times whole commands, from before they are started until they have ended.
+
+A program of its own, so that it can run inside a machine of the stage: entering the machine is not part of what is
+measured. Every round runs each command once, so that whatever else the machine does meets all of them alike.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from reconciler.demo.stage import Machine
+
+ROOT: Final = Path(__file__).parent.parent.parent
+PYTHON: Final = sys.executable
+HAGIT: Final = str(Path(sys.executable).parent / "hagit")
+TIMEOUT_S: Final = 280.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A command to time, and those to run before it, untimed. Every one must end with status 0."""
+
+    name: str
+    argv: Sequence[str]
+    before: Sequence[Sequence[str]] = ()
+
+
+def time_in(machine: Machine, commands: Sequence[Timed], runs: int, env: Mapping[str, str]) -> dict[str, list[float]]:
+    """Milliseconds of each command, by its name."""
+    work = {"runs": runs, "commands": [asdict(command) for command in commands]}
+    done = subprocess.run(
+        run_in(machine, "tests.bench.stopwatch"),
+        input=json.dumps(work).encode(),
+        stdout=subprocess.PIPE,
+        check=True,
+        env={**os.environ, **env},
+        timeout=TIMEOUT_S,
+    )
+    taken: dict[str, list[float]] = json.loads(done.stdout)
+    return taken
+
+
+def run_in(machine: Machine, module: str, *arguments: str) -> list[str]:
+    """The command line that runs a module of this project on a machine; entering it changes the directory."""
+    return machine.enter(["env", f"PYTHONPATH={ROOT}", PYTHON, "-m", module, *arguments])
+
+
+def main() -> None:
+    """Read the work as JSON, write the samples as JSON."""
+    work = json.load(sys.stdin)
+    taken: dict[str, list[float]] = {command["name"]: [] for command in work["commands"]}
+    for _ in range(work["runs"]):
+        for command in work["commands"]:
+            for argv in command["before"]:
+                _run(argv)
+            taken[command["name"]].append(_run(command["argv"]))
+    json.dump(taken, sys.stdout)
+
+
+def _run(argv: Sequence[str]) -> float:
+    began_s = time.perf_counter()
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    took_ms = (time.perf_counter() - began_s) * 1000
+    if done.returncode:
+        sys.exit(f"{' '.join(argv)} ended with {done.returncode}:\n{done.stdout.decode(errors='replace')[-2000:]}")
+    return took_ms
+
+
+if __name__ == "__main__":
+    main()
