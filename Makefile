@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 HOST_TOOLS := $(VENV)/.host-tools
 
-.PHONY: help test lab-shell demo bench lint format schema clean
+.PHONY: help test fuzz lab-shell demo bench lint format schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -23,6 +23,11 @@ $(HOST_TOOLS): packaging/prerequisites $(STAMP)
 test: $(HOST_TOOLS) ## run every test this machine can run
 	$(PY) -m tests.lab.image
 	$(PY) -m pytest
+
+RUNS ?= 1000000
+fuzz: $(STAMP) ## coverage-guided fuzzing of the decoders of heartbeats and orders (RUNS=10000000 for a long one)
+	$(VENV)/bin/pip install -q --disable-pip-version-check -e '.[fuzz]'
+	$(PY) -m tests.fuzz $(RUNS)
 
 demo: $(STAMP) ## a pair in namespaces: commit, plan, apply, break, heal, err, roll back (KEEP=1 leaves it running)
 	packaging/prerequisites demo

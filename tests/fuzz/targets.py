@@ -39,12 +39,16 @@ ORDERS_KEY = orders_key(SECRET)
 
 @dataclass(frozen=True)
 class Target:
-    """`seeds` are where mutation begins; `words` are pieces worth inserting; no input is longer than `bytes_max`."""
+    """`seeds` are where mutation begins; `words` are pieces worth inserting; no input is longer than `bytes_max`.
+
+    `share` is the weight among the targets: what lies behind the seal gets more.
+    """
 
     test: Callable[[bytes], bool]
     seeds: tuple[bytes, ...]
     words: tuple[bytes, ...] = ()
     bytes_max: int = 600
+    share: int = 1
 
 
 def refused(decoded: object) -> None:
@@ -156,11 +160,11 @@ BEAT_WORDS = (b"hgHB\x01\x01\x01\x05", b"hgHB\x01\x02\x01\x05", b"\xff" * 8, b"\
 TARGETS = {
     "datagram": Target(datagram, (encode_datagram(BEAT, DATAGRAM),), BEAT_WORDS),
     "datagram-sealed": Target(
-        datagram_sealed, (encode_datagram(BEAT, DATAGRAM)[: LAYOUT.size],), BEAT_WORDS, LAYOUT.size
+        datagram_sealed, (encode_datagram(BEAT, DATAGRAM)[: LAYOUT.size],), BEAT_WORDS, LAYOUT.size, 3
     ),
     "record": Target(record, (encode_record(BEAT, RECORD), bytes(RECORD_BYTES)), BEAT_WORDS),
-    "record-sealed": Target(record_sealed, (encode_record(BEAT, RECORD)[:SEAL_AT],), BEAT_WORDS, SEAL_AT),
+    "record-sealed": Target(record_sealed, (encode_record(BEAT, RECORD)[:SEAL_AT],), BEAT_WORDS, SEAL_AT, 3),
     "orders": Target(orders, (ORDERS_FILE,), ORDERS_WORDS, 4_096),
-    "orders-sealed": Target(orders_sealed, (ORDERS_BODY,), ORDERS_WORDS, 4_096),
-    "orders-edited": Target(orders_edited, (b"", b"\1\4\1", b"\2\5\2\3\6\3"), (), 24),
+    "orders-sealed": Target(orders_sealed, (ORDERS_BODY,), ORDERS_WORDS, 4_096, 3),
+    "orders-edited": Target(orders_edited, (b"", b"\1\4\1", b"\2\5\2\3\6\3"), (), 24, 2),
 }
