@@ -5,17 +5,19 @@ The same `step`, `outputs` and claim as the watchdog runs. What is abstract is s
 channel and the disk record hold one beat that may be late, lost or doubled; one tick is one bound of the core, and the
 two clocks are independent, so every timer may fire at any moment. Faults may happen any number of times.
 
-Assumed: a deadman that is not fed resets its controller before the peer's `wait_ms` is over (it guards a claim that
-waits out a disk it could not reach, and nothing else).
+Assumed: ZFS refuses an import when some disk in reach holds newer writes than the others can complete; a deadman that
+is not fed resets its controller before the peer's `wait_ms` is over (it guards a claim that waits out a disk it could
+not reach, and nothing else).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from reconciler.core.failover.claim import Answer, Claim, Reply, advance, begin, command
+from reconciler.core.failover.claim import Answer, Claim, Reply, Stage, advance, begin, command
 from reconciler.core.failover.events import (
     Asked,
     ClaimEnded,
@@ -48,15 +50,15 @@ from reconciler.simulation.numbering import (
     SOME,
     Between,
     Node,
-    Numbering,
     Step,
 )
 from reconciler.simulation.scene import LATE_MS
+from reconciler.simulation.truth import Truth
 
 Feed = Callable[[State], State]
 
 
-class BoundedWorld(Numbering):
+class BoundedWorld(Truth):
     """A scene that can be explored (see `explore.World`)."""
 
     def start(self) -> int:
@@ -86,11 +88,11 @@ class BoundedWorld(Numbering):
             known = self._moves[key] = [_named(me, move) for move in made]
         if node.core < 0:
             return known
-        key = (me, mine, shelf, between, other.core)
-        heard = self._moves.get(key)
+        heard_key = (me, mine, shelf, between, other.core)
+        heard = self._moves.get(heard_key)
         if heard is None:
             made = self._messages(me, node, other, shelf, self.betweens[between])
-            heard = self._moves[key] = [_named(me, move) for move in made]
+            heard = self._moves[heard_key] = [_named(me, move) for move in made]
         return known + heard
 
     def _finish(self, move: Step, me: int, old: tuple[int, int, int, int]) -> tuple[str, int, bool, str]:
@@ -127,7 +129,8 @@ class BoundedWorld(Numbering):
             event = PeerDied("power controller")
             yield Step("peer proven dead", self._fed(node, ("died",), lambda s: step(s, event, 0)), fault=True)
         for request in self.scene.asked:
-            after = self._fed(node, ("asked", request), lambda s, request=request: step(s, Asked(request), 0))
+            asked = Asked(request)
+            after = self._fed(node, ("asked", request), partial(_stepped, event=asked))
             person_needed = not self.scene.orders.enabled
             yield Step(f"a person asks: {request}", after, fault=not person_needed)
 
@@ -224,24 +227,28 @@ class BoundedWorld(Numbering):
             yield Step(f"{name} twice", twice, between=between)
 
     def _claim(self, me: int, node: Node, shelf: int, between: Between) -> Step:
-        """One command of the claim, or its end."""
+        """The next command of the claim (or, unless the scene is fine, all commands to one disk), or its end."""
         claim: Claim = self.claims.values[node.claim]
-        order = command(claim)
-        if order is None:
+        if command(claim) is None:
             bare = node._replace(claim=-1)
             event = ClaimEnded(claim.key.epoch, claim.views)
             after = self._fed(bare, ("ended", node.claim), lambda s: step(s, event, 0))
             unfenced = self.state_of(after).phase is Phase.IMPORTING and not self._proves(claim)
             return Step("the claim ends", after, broken="import without a verified fence" if unfenced else "")
-        if between.lost[me] >> order.disk & 1:
-            reply, after_disks = Reply(Answer.SILENT), shelf
-        else:
-            disks: Disks = self.shelves.values[shelf]
-            disk, reply = answer(disks[order.disk], SIDES[me], order)
-            after_disks = self.shelves.number((*disks[: order.disk], plain_disk(disk), *disks[order.disk + 1 :]))
-        number = self._memo((node.claim, reply), lambda: self.claims.number(advance(claim, reply)))
-        name = f"{order.verb} disk{order.disk}{f' of {order.victim}' if order.victim else ''}: {reply.answer}"
-        return Step(name, node._replace(claim=number), disks=after_disks)
+        disks: Disks = self.shelves.values[shelf]
+        place, names = (claim.at, claim.stage in (Stage.VERIFY, Stage.WITHDRAW)), []
+        while (order := command(claim)) is not None:
+            if between.lost[me] >> order.disk & 1:
+                reply = Reply(Answer.SILENT)
+            else:
+                disk, reply = answer(disks[order.disk], SIDES[me], order)
+                disks = (*disks[: order.disk], plain_disk(disk), *disks[order.disk + 1 :])
+            claim = advance(claim, reply)
+            victim = f" of {order.victim}" if order.victim else ""
+            names.append(f"{order.verb} disk{order.disk}{victim}: {reply.answer}")
+            if self.scene.faults.fine or (claim.at, claim.stage in (Stage.VERIFY, Stage.WITHDRAW)) != place:
+                break
+        return Step(", ".join(names), node._replace(claim=self.claims.number(claim)), disks=self.shelves.number(disks))
 
     # The kernel's part -----------------------------------------------------------------------------------------------
 
@@ -249,7 +256,8 @@ class BoundedWorld(Numbering):
         faults = self.scene.faults
         if node.core == OFF:
             return
-        wanted = self.outputs_of(node.core).wanted if node.core >= 0 else None
+        outs = self.outputs_of(node.core) if node.core >= 0 else None
+        wanted = None if outs is None or Thing.POOLS in outs.kept else outs.wanted
         works = self._quorum(self._writable(me, shelf) & ~between.lost[me])
         if wanted is not None and Thing.POOLS in wanted and node.pools == NONE:
             begun = node._replace(pools=SOME, refused=False, stale=not self._writes(me, shelf))
@@ -260,8 +268,12 @@ class BoundedWorld(Numbering):
             yield Step("export ends", node._replace(pools=NONE, stale=False, out=0))
         if node.pools == SOME and works:
             seen = between.fresh & ~between.lost[me]
-            broken = "" if self._quorum(seen) else "an acknowledged write is lost"
-            yield Step("import ends", node._replace(pools=ALL), broken=broken)
+            if self._quorum(seen):
+                yield Step("import ends", node._replace(pools=ALL))
+            elif seen:
+                yield Step("import is refused: newer writes are missing", node._replace(pools=NONE, refused=True))
+            else:
+                yield Step("import ends", node._replace(pools=ALL), broken="an acknowledged write is lost")
         if faults.reach and node.pools == ALL and works:
             fresh = self._writable(me, shelf) & ~between.lost[me]
             if fresh != between.fresh or node.out != self.every & ~fresh:
@@ -285,64 +297,6 @@ class BoundedWorld(Numbering):
             word = "up" if gone else "down"
             yield f"group of {SIDES[side]} {word}", between._replace(down=between.down ^ 1 << side), not gone
 
-    # What is true of the disks ---------------------------------------------------------------------------------------
-
-    def _writable(self, side: int, shelf: int) -> int:
-        """The disks that execute this controller's writes, a bit each."""
-        disks: Disks = self.shelves.values[shelf]
-        return self._memo(
-            ("writable", side, shelf),
-            lambda: sum(1 << at for at, disk in enumerate(disks) if disk.lets_write(SIDES[side])),
-        )
-
-    def _quorum(self, disks: int) -> bool:
-        """These disks are enough for every top-level vdev."""
-        return all(self._enough(vdev, disks) for vdev in range(len(self.scene.orders.vdevs)))
-
-    def _enough(self, vdev: int, disks: int) -> bool:
-        layout = self.scene.orders.vdevs[vdev]
-        return sum(disks >> at & 1 for at in layout.disks) >= layout.needed
-
-    def _writes(self, side: int, shelf: int) -> bool:
-        return self._quorum(self._writable(side, shelf))
-
-    def _majority(self, disks: int) -> bool:
-        return sum(disks >> at & 1 for at in self.scene.orders.arbitration) >= self.scene.orders.majority
-
-    def _proves(self, claim: Claim) -> bool:
-        """An independent reading of a claim's last look: on every vdev the peer is left with too few disks."""
-        for vdev in claim.orders.vdevs:
-            views = [claim.views[at] for at in vdev.disks]
-            ours = sum(view.answered and view.holder == claim.key and len(view.registered) == 1 for view in views)
-            if ours < vdev.needed or len(views) - ours >= vdev.needed:
-                return False
-        return True
-
-    def _violation(self, a: int, b: int, shelf: int) -> str:
-        """The invariant that this state breaks, or nothing."""
-        key = (self.nodes[a].pools, self.nodes[a].stale, self.nodes[b].pools, self.nodes[b].stale, shelf)
-        known = self._broken.get(key)
-        if known is None:
-            known = self._broken[key] = self._look_for_violation((self.nodes[a], self.nodes[b]), shelf)
-        return known
-
-    def _look_for_violation(self, nodes: tuple[Node, Node], shelf: int) -> str:
-        disks: Disks = self.shelves.values[shelf]
-        masks = [self._writable(side, shelf) for side in (0, 1)]
-        if nodes[0].pools != NONE and nodes[1].pools != NONE:
-            for at, vdev in enumerate(self.scene.orders.vdevs):
-                if self._enough(at, masks[0]) and self._enough(at, masks[1]):
-                    return f"the writes of both controllers reach vdev {vdev.name}"
-        for side, node in enumerate(nodes):
-            if node.pools == NONE:
-                continue
-            if node.stale and self._quorum(masks[side]):
-                return f"an import of {SIDES[side]} that lost its reservation can write again"
-            free = sum(disks[at].holder is None for at in self.scene.orders.arbitration)
-            if free >= self.scene.orders.majority:
-                return f"the reservation is free while {SIDES[side]} has pools imported"
-        return ""
-
     # Cores -----------------------------------------------------------------------------------------------------------
 
     def state_of(self, node: Node) -> State:
@@ -359,12 +313,6 @@ class BoundedWorld(Numbering):
 
     def _core(self, state: State) -> int:
         return self.cores.number(plain_state(state, state.orders.timers))
-
-    def _memo(self, key: Any, make: Callable[[], int]) -> int:
-        known = self._steps.get(key)
-        if known is None:
-            known = self._steps[key] = make()
-        return known
 
     def _fed(self, node: Node, key: tuple[Any, ...], feed: Feed) -> Node:
         """The controller after its core was fed; every (state, event) is stepped once and remembered."""
@@ -405,6 +353,10 @@ class BoundedWorld(Numbering):
             words.append(f"{SIDES[me]} {phase}, pools {POOLS[node.pools]}{', stale' if node.stale else ''}")
         keys = [str(disk.view().holder or "free") for disk in self.shelves.values[numbers[2]]]
         return "; ".join([*words, "disks " + " ".join(keys)])
+
+
+def _stepped(state: State, event: Event) -> State:
+    return step(state, event, 0)
 
 
 def _named(me: int, move: Step) -> Step:

@@ -13,11 +13,11 @@ from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Channel, Group, Limits, Orders, Timers, Vdev
 
 #: A pause longer than every bound; the ages of moments stop there.
-LATE_MS: Final = 4
+LATE_MS: Final = 5
 
 #: One tick for everything: any timer may fire at any moment.
 TICKS: Final = Timers(
-    beat_ms=1, silence_ms=1, record_ms=1, stale_ms=1, look_ms=0, proof_ms=1, pause_ms=LATE_MS - 1, settle_ms=1,
+    beat_ms=1, silence_ms=1, record_ms=1, stale_ms=1, look_ms=0, proof_ms=1, pause_ms=LATE_MS - 2, settle_ms=1,
     claim_ms=1, import_ms=1, release_ms=1, handover_ms=1, boot_ms=1, yield_ms=1, retry_ms=1, again_ms=1, deadman_ms=1,
     patience_ms=9, network_ms=0, maintenance_ms=1,
 )  # fmt: skip
@@ -30,6 +30,7 @@ class Fault(NamedTuple):
     power: bool = True
     late: bool = True
     delay: bool = False
+    fine: bool = False
     reach: tuple[tuple[int, int], ...] = ()
     links: tuple[int, ...] = ()
     hang: bool = False

@@ -145,13 +145,15 @@ def _orders(state: State, orders: Orders, now_ms: int) -> State:
 def wake(state: State, now_ms: int) -> State:
     """Knowledge from before a pause longer than the orders allow is no ground to act: look first.
 
+    A healthy daemon steps at least once in `beat_ms`, late by `pause_ms` at the most.
+
     An owner is given two looks' time to prove its reservation; it neither answers nor feeds the deadman until it has.
     """
     timers = state.orders.timers
-    if now_ms - state.now_ms <= timers.pause_ms:
+    if now_ms - state.now_ms <= timers.beat_ms + timers.pause_ms:
         return state
     looks, required = state.looks, GUARANTEES[state.phase].required
-    latest_ms = now_ms - timers.proof_ms + 2 * timers.look_ms + timers.pause_ms
+    latest_ms = min(now_ms, now_ms - timers.proof_ms + 2 * timers.look_ms + timers.pause_ms)
     return replace(
         state,
         peer=forget(state.peer, now_ms),

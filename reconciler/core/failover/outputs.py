@@ -14,7 +14,7 @@ from reconciler.core.failover.hold import Fence
 from reconciler.core.failover.key import Key
 from reconciler.core.failover.orders import digest, shelf_digest
 from reconciler.core.failover.owner import GONE
-from reconciler.core.failover.phase import GUARANTEES, Phase, Thing
+from reconciler.core.failover.phase import EVERYTHING, GUARANTEES, Phase, Thing
 from reconciler.core.failover.state import Memory, State
 
 
@@ -22,12 +22,14 @@ from reconciler.core.failover.state import Memory, State
 class Outputs:
     """What should be there.
 
-    `wanted` None: leave everything as it is. `claim`: the key to claim with, None when no claim may run. `remember`:
-    to be written before the rest is acted upon. `feed`: the deadman. `reset`: reset this controller at once.
-    `record`: write `beat` to the disk record, too. `beat.counter` is 0: the sender numbers its beats.
+    `wanted` should be there, `kept` is left as it is found, whatever is in neither is taken away. `claim`: the key to
+    claim with, None when no claim may run. `remember`: to be written before the rest is acted upon. `feed`: the
+    deadman. `reset`: reset this controller at once. `record`: write `beat` to the disk record, too. `beat.counter` is
+    0: the sender numbers its beats.
     """
 
-    wanted: frozenset[Thing] | None
+    wanted: frozenset[Thing]
+    kept: frozenset[Thing]
     claim: Key | None
     required: Key | None
     remember: Memory | None
@@ -40,15 +42,18 @@ class Outputs:
 def outputs(state: State) -> Outputs:
     """The outputs of a state."""
     guarantee, looks = GUARANTEES[state.phase], state.looks
-    wanted = guarantee.wanted
-    quiet = looks.woke or (state.answer_ms is not None and state.now_ms < state.answer_ms)
-    if wanted and Thing.ADDRESSES in wanted and quiet:
+    wanted, kept = guarantee.wanted, guarantee.kept
+    if guarantee.required and looks.woke:
+        # Nobody has looked since a late wake: begin nothing, end nothing, and answer nobody.
+        wanted, kept = frozenset(), EVERYTHING - {Thing.ADDRESSES}
+    if state.answer_ms is not None and state.now_ms < state.answer_ms:
         wanted -= {Thing.ADDRESSES}
     key = Key(state.orders.side, state.epoch)
     halted = state.phase is Phase.HALTED
     remember = Memory(state.phase, state.epoch) if guarantee.required else None
     return Outputs(
         wanted=wanted,
+        kept=kept,
         claim=key if guarantee.act and state.fence is None else None,
         required=key if guarantee.required else None,
         remember=state.memory if state.phase is Phase.BOOTING else remember,

@@ -46,27 +46,30 @@ class Thing(StrEnum):
 class Guarantee:
     """What is certain in a phase and what follows from it.
 
-    `wanted` None means "leave everything as it is". `required`: losing the reservation ends the phase. `act`: the
-    claim may run, and nowhere else.
+    What is neither `wanted` nor `kept` is to be taken away; what is `kept` is left as it is found. `required`: losing
+    the reservation ends the phase. `act`: the claim may run, and nowhere else.
     """
 
     text: str
     role: Role
-    wanted: frozenset[Thing] | None
+    wanted: frozenset[Thing] = frozenset()
+    kept: frozenset[Thing] = frozenset()
     required: bool = False
     act: bool = False
 
 
-NOTHING: Final[frozenset[Thing]] = frozenset()
+EVERYTHING: Final[frozenset[Thing]] = frozenset(Thing)
 
 GUARANTEES: Final[Mapping[Phase, Guarantee]] = MappingProxyType(
     {
         Phase.BOOTING: Guarantee(
-            "nothing has been taken since this daemon started; neither side has been judged", Role.ELECTING, None
+            "nothing has been taken since this daemon started; neither side has been judged",
+            Role.ELECTING,
+            kept=EVERYTHING,
         ),
-        Phase.STANDBY: Guarantee("no pool is imported here, and none will be without a claim", Role.BACKUP, NOTHING),
+        Phase.STANDBY: Guarantee("no pool is imported here, and none will be without a claim", Role.BACKUP),
         Phase.CLAIMING: Guarantee(
-            "no pool is imported here; one claim is running, bounded in time", Role.ELECTING, NOTHING, act=True
+            "no pool is imported here; one claim is running, bounded in time", Role.ELECTING, act=True
         ),
         Phase.IMPORTING: Guarantee(
             "the last look saw our reservation; import may be in progress",
@@ -77,17 +80,18 @@ GUARANTEES: Final[Mapping[Phase, Guarantee]] = MappingProxyType(
         Phase.ACTIVE: Guarantee(
             "pools are imported here under our reservation; clients are served here",
             Role.MASTER,
-            frozenset(Thing),
+            EVERYTHING,
             required=True,
         ),
         Phase.RELEASING: Guarantee(
             "no new client is served; pools are being exported; the reservation is ours until the peer takes it",
             Role.BACKUP,
-            NOTHING,
             required=True,
         ),
         Phase.HALTED: Guarantee(
-            "this controller may touch nothing until it has been reset; the deadman is not fed", Role.ERROR, None
+            "this controller may touch nothing until it has been reset; the deadman is not fed",
+            Role.ERROR,
+            kept=EVERYTHING,
         ),
     }
 )
@@ -133,10 +137,8 @@ def phase_table() -> str:
     """The guarantees as a Markdown table."""
     lines = ["| phase | shown as | guarantee | wanted | required |", "|---|---|---|---|---|"]
     for phase, guarantee in GUARANTEES.items():
-        if guarantee.wanted is None:
-            wanted = "left as it is"
-        else:
-            wanted = ", ".join(thing.value for thing in Thing if thing in guarantee.wanted)
+        wanted = ", ".join(thing.value for thing in Thing if thing in guarantee.wanted)
+        wanted = "all is left as it is" if guarantee.kept else wanted
         wanted = "act: claim" if guarantee.act else wanted
         required = "reservation" if guarantee.required else ""
         lines.append(f"| {phase.name} | {guarantee.role.value} | {guarantee.text} | {wanted} | {required} |")
