@@ -1,0 +1,179 @@
+"""Invariants of the timed world, with history: what must never happen, whatever fails.
+
+Each is checked where it could break, with the world's own knowledge and none of the core's. Liveness is not here: it
+is asked for after faults have healed (`swarm`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.core.failover.events import Pools
+from reconciler.core.failover.hold import DiskView
+from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.phase import Phase
+from reconciler.core.failover.state import State
+from reconciler.core.failover.why import Code
+
+if TYPE_CHECKING:
+    from reconciler.simulation.daemon import Controller
+    from reconciler.simulation.timed import World
+
+#: Every invariant by its short name, as `hagit rehearse --invariants` and the stories tell it.
+INVARIANTS = {
+    "two-writers": "never two controllers whose writes can reach a pool",
+    "unfenced": "no import without a fence verified on every top-level vdev",
+    "stale-import": "an import that lost its reservation never writes again",
+    "lost-write": "no acknowledged write is lost",
+    "free": "the reservation is never free while a pool is imported",
+    "two-answers": "at most one side answers the virtual addresses, beyond the bound",
+    "stale-read": "with strict orders no client reads less than what was acknowledged",
+    "disabled": "while failover is disabled nobody moves without a person",
+    "budget": "no controller begins more automatic moves than its orders allow",
+    "service": "with one healthy controller and enough disks, service within the bound",
+    "recovery": "no state from which a person cannot recover",
+}
+
+
+def overlap_bound_ms(orders: Orders) -> int:
+    """How long two controllers may answer the virtual addresses at once: until the deadman of the one that is gone.
+
+    None at all with strict orders: there the new active waits for it.
+    """
+    timers = orders.timers
+    return 0 if orders.strict else timers.proof_ms + timers.deadman_ms + timers.look_ms
+
+
+class Checkers:
+    """Holds one world to the invariants; `broken` says which broke first, and how."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.broken = ""
+        self.name = ""
+        self.writes_checked = 0
+        self._both_ms: int | None = None
+
+    def fails(self, name: str, how: str) -> None:
+        """An invariant broke; only the first counts."""
+        if not self.broken:
+            self.name, self.broken = name, f"{INVARIANTS[name]}: {how}"
+            self.world.note("broken", self.broken)
+
+    # Disks -----------------------------------------------------------------------------------------------------------
+
+    def disks_changed(self) -> None:
+        """Reservations, or ways to disks, changed: who can write, and is that allowed?"""
+        importers = [one for one in self.world.controllers if one.kernel.imported]
+        for one in importers:
+            reaches = self._reaches(one.side)
+            if not reaches:
+                one.kernel.stale = True
+            elif one.kernel.stale:
+                self.fails("stale-import", f"{one.side} can write again")
+            self._check_free(one.side)
+        if len(importers) == 2:
+            self._check_two()
+
+    def _reaches(self, side: Side) -> bool:
+        """Whether reservations let this side write every vdev. Lost ways do not count: they may come back."""
+        return all(self._vdev_reached(side, at) for at in range(len(self.world.orders.vdevs)))
+
+    def _vdev_reached(self, side: Side, at: int) -> bool:
+        vdev = self.world.orders.vdevs[at]
+        return sum(self.world.shelf.disks[disk].lets_write(side) for disk in vdev.disks) >= vdev.needed
+
+    def _check_free(self, side: Side) -> None:
+        orders = self.world.orders
+        free = sum(self.world.shelf.disks[at].holder is None for at in orders.arbitration)
+        if free >= orders.majority:
+            self.fails("free", f"{side} has pools imported, {free} arbitration disks have no holder")
+
+    def _check_two(self) -> None:
+        for at, vdev in enumerate(self.world.orders.vdevs):
+            if self._vdev_reached(Side.A, at) and self._vdev_reached(Side.B, at):
+                self.fails("two-writers", f"both have pools imported and can write vdev {vdev.name}")
+
+    # Pools and writes ------------------------------------------------------------------------------------------------
+
+    def import_began(self, one: Controller) -> None:
+        """An import begins."""
+        one.kernel.stale = not self._reaches(one.side)
+        core = one.core
+        if core is None or core.phase not in (Phase.IMPORTING, Phase.ACTIVE):
+            self.fails("unfenced", f"{one.side} imports in phase {core.phase if core else 'none'}")
+        self.disks_changed()
+
+    def import_ended(self, one: Controller) -> None:
+        """An import succeeded; whatever was acknowledged has to be in it."""
+        last = self.world.client.acknowledged
+        if one.kernel.newest < last:
+            self.fails("lost-write", f"{one.side} imports write {one.kernel.newest}, acknowledged was {last}")
+
+    def acknowledged(self, one: Controller) -> None:
+        """A write was acknowledged."""
+        self.writes_checked += 1
+        if one.kernel.stale:
+            self.fails("stale-import", f"{one.side} acknowledged a write")
+        other = self.world.controller(one.side.other).kernel
+        if other.pools is Pools.ALL and not other.stale:
+            self.fails("two-writers", f"{one.side} acknowledged a write while {one.side.other} has a valid import")
+
+    def stale_read(self, one: Controller) -> None:
+        """A client was answered from a pool that lacks what another controller acknowledged."""
+        if self.world.orders.strict:
+            self.fails("stale-read", f"{one.side} answered with write {one.kernel.newest}")
+
+    # Addresses -------------------------------------------------------------------------------------------------------
+
+    def answers_changed(self) -> None:
+        """Somebody began or ceased to answer."""
+        world = self.world
+        controllers = getattr(world, "controllers", ())
+        both = len(controllers) == 2 and all(one.kernel.answering for one in controllers)
+        if not both:
+            self._both_ms = None
+        elif self._both_ms is None:
+            self._both_ms = world.now_ms
+            world.later(overlap_bound_ms(world.orders) + 1, self._check_overlap, world.now_ms)
+
+    def _check_overlap(self, since_ms: int) -> None:
+        if self._both_ms == since_ms:
+            bound_ms = overlap_bound_ms(self.world.orders)
+            self.fails("two-answers", f"both answer for longer than {bound_ms} ms")
+
+    # Phases ----------------------------------------------------------------------------------------------------------
+
+    def phase_changed(self, one: Controller, before: State, after: State) -> None:
+        """The core took an edge."""
+        if after.phase is Phase.IMPORTING and before.phase is Phase.CLAIMING:
+            self._check_fence(one, after)
+        moved = after.phase in (Phase.CLAIMING, Phase.RELEASING) and before.phase is not Phase.BOOTING
+        code = after.why.code
+        if moved and not after.orders.enabled and code not in (Code.FORCED, Code.ASKED, Code.IMPORT_REFUSED):
+            self.fails("disabled", f"{one.side} {before.phase} -> {after.phase}: {code.value}")
+        limits = after.orders.limits
+        window_ms = int(limits.moves_window_ms * 0.98)
+        recent = sum(self.world.now_ms - moment < window_ms for moment in one.moves_ms)
+        if limits.moves and recent > limits.moves:
+            self.fails("budget", f"{one.side} began {recent} automatic moves in {limits.moves_window_ms} ms")
+
+    def _check_fence(self, one: Controller, after: State) -> None:
+        """An independent reading of the disks, not of what the claim said it saw."""
+        key = Key(one.side, after.epoch)
+        peer = self.world.controller(one.side.other)
+        for vdev in self.world.orders.vdevs:
+            views = [self.world.shelf.disks[at].view() for at in vdev.disks]
+            ours = sum(fenced_for(view, key) for view in views)
+            later = any(view.holder is not None and view.holder.epoch > key.epoch for view in views)
+            if later:
+                # Overtaken between the claim's last look and now; the next look halts it and the disks refuse it.
+                continue
+            if ours < vdev.needed or (len(views) - ours >= vdev.needed and peer.kernel.imported):
+                self.fails("unfenced", f"{one.side} imports vdev {vdev.name} with {ours} of {len(views)} disks fenced")
+
+
+def fenced_for(view: DiskView, key: Key) -> bool:
+    """Only this key can write the disk."""
+    return view.holder == key and view.registered == {key}

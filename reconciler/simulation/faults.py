@@ -1,0 +1,211 @@
+"""Every kind of fault in one table: its name, what it models, how it is injected and how it heals.
+
+The names are what stories and `hagit rehearse` understand, so they are an operator's words. Does not know when a fault
+happens; that is drawn by `swarm` or written down by a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from reconciler.core.failover.events import Request
+from reconciler.core.failover.key import Side
+from reconciler.errors import UsageError
+from reconciler.simulation import deeds
+from reconciler.simulation.deeds import Deed, Words
+from reconciler.simulation.timed import World
+
+
+class FaultError(UsageError):
+    """Words that name no fault of this pair; the message says which words would."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One row. `takes`: what each word after the name is: channel, interface, side, disk, or ms.
+
+    `assumed` False: it breaks an assumption about the hardware, so the invariants need not hold; the swarm leaves it
+    out, stories show what happens.
+    """
+
+    name: str
+    takes: Words
+    models: str
+    inject: Deed
+    heal: Deed | None = None
+    assumed: bool = True
+
+
+def choices(world: World, kind: str) -> Words:
+    """The words that may stand for `kind` in this world; any number for ms."""
+    match kind:
+        case "side":
+            return ("a", "b")
+        case "channel":
+            return tuple(channel.name for channel in world.orders.channels)
+        case "interface":
+            return tuple(sorted(world.wires.interfaces))
+        case "disk":
+            return world.orders.disks
+        case _:
+            return ()
+
+
+def inject(world: World, name: str, words: Words) -> None:
+    """Let a fault happen now. Raises FaultError when the words do not fit."""
+    fault = find(world, name, words)
+    world.note("fault", " ".join((name, *words)))
+    fault.inject(world, words)
+
+
+def heal(world: World, name: str, words: Words) -> None:
+    """Undo it; what cannot be undone (a reset, a request) is over by itself."""
+    fault = find(world, name, words)
+    if fault.heal is not None:
+        world.note("healed", " ".join((name, *words)))
+        fault.heal(world, words)
+
+
+def find(world: World, name: str, words: Words) -> Fault:
+    """The row for these words, checked against this world."""
+    fault = FAULTS.get(name)
+    if fault is None:
+        raise FaultError(f"{name} is not a fault; these are: {', '.join(sorted(FAULTS))}")
+    if len(words) != len(fault.takes):
+        asked = " ".join(f"<{kind}>" for kind in fault.takes) or "nothing"
+        raise FaultError(f"{name} takes {asked}, not {len(words)} word(s)")
+    for word, kind in zip(words, fault.takes, strict=True):
+        allowed = choices(world, kind)
+        if kind == "ms" and not (word.isascii() and word.isdigit() and len(word) < 9):
+            raise FaultError(f"{name}: {word} is not a number of milliseconds")
+        if kind != "ms" and word not in allowed:
+            raise FaultError(f"{name}: {word} is no {kind} of this pair; it has {', '.join(allowed) or 'none'}")
+    return fault
+
+
+def heal_everything(world: World, *, without: Side | None = None) -> None:
+    """All is well again from now on: cables, disks, machines; except one controller, which stays off."""
+    for at in range(len(world.wires.channels)):
+        world.wires.heal(at)
+    shelf = world.shelf
+    for kept in (*world.wires.down, shelf.gone, *shelf.lost, shelf.hanging, shelf.refusing):
+        kept.clear()
+    shelf.slow_ms.clear()
+    world.wires.changed()
+    shelf.changed()
+    for one in world.controllers:
+        one.kernel.unstick()
+        one.set_rate(1.0)
+        one.blind = one.claim_hangs = False
+        one.fuse = None
+        if one.side is without:
+            one.power_off()
+            continue
+        one.thaw()
+        one.resume()
+        one.kernel.suspended = False
+        one.power_on()
+    world.note("healed", "everything" if without is None else f"everything but {without}, which stays off")
+
+
+_TABLE: Final = (
+    # Between the controllers.
+    Fault("cable-pull", ("channel",), "a cable between the controllers is pulled", deeds.way(cut=True),
+          deeds.heal_channel),
+    Fault("one-way", ("channel", "side"), "what this side sends on a channel is lost (a broken fibre, a firewall)",
+          deeds.way(cut=True), deeds.heal_channel),
+    Fault("loss", ("channel",), "half of all datagrams are lost", deeds.way(loss=0.5), deeds.heal_channel),
+    Fault("delay", ("channel",), "datagrams arrive 700 ms late (a full queue)", deeds.way(late_ms=700),
+          deeds.heal_channel),
+    Fault("duplicate", ("channel",), "datagrams arrive twice", deeds.way(twice=0.5), deeds.heal_channel),
+    Fault("reorder", ("channel",), "datagrams overtake one another", deeds.way(shuffle=0.3), deeds.heal_channel),
+    Fault("flap", ("channel", "ms"), "a cable with a loose contact: cut and joined at this interval",
+          lambda world, words: world.wires.flap(deeds.channel_of(world, words[0]), max(20, int(words[1]))),
+          deeds.heal_channel),
+    Fault("replay", (), "datagrams that were recorded earlier are sent again", lambda world, _: world.wires.replay()),
+    Fault("all-cables", (), "every channel is cut: only the disks are left to hear one another", deeds.all_cables,
+          deeds.heal_cables),
+    Fault("nic-down", ("side", "interface"), "an interface loses its carrier", deeds.carrier(up=False),
+          deeds.carrier(up=True)),
+    Fault("nics-down", ("side",), "a controller is cut off from every client", deeds.carrier(up=False, every=True),
+          deeds.carrier(up=True, every=True)),
+    Fault("switch-reboot", (), "the switch of all clients reboots: no carrier anywhere",
+          deeds.carrier(up=False, every=True, both=True), deeds.carrier(up=True, every=True, both=True)),
+    # Disks.
+    Fault("disk-gone", ("disk",), "a disk fails, or is pulled", deeds.add_to("gone"), deeds.take_from("gone")),
+    Fault("path-lost", ("side", "disk"), "one controller's path to one disk breaks", deeds.paths(lost=True),
+          deeds.paths(lost=False)),
+    Fault("disks-lost", ("side",), "one controller's HBA or cables to the shelf fail",
+          deeds.paths(lost=True, every=True),
+          deeds.paths(lost=False, every=True)),
+    Fault("shelf-power-cycle", (), "the shelf loses power and has it again when healed; reservations persist (APTPL)",
+          deeds.cycle(persists=True), deeds.on_shelf(lambda world, _: world.shelf.gone.clear())),
+    Fault("shelf-forgets", (), "the same with disks that forget their reservations: APTPL was promised and not kept",
+          deeds.cycle(persists=False), deeds.on_shelf(lambda world, _: world.shelf.gone.clear()), assumed=False),
+    Fault("disk-hangs", ("disk",), "a disk accepts commands and answers none", deeds.add_to("hanging"),
+          deeds.take_from("hanging")),
+    Fault("disk-slow", ("disk", "ms"), "a disk answers late (error recovery)", deeds.slow,
+          lambda world, words: world.shelf.slow_ms.clear()),
+    Fault("disk-refuses", ("disk",), "a disk answers reads and refuses reservation commands (firmware)",
+          deeds.add_to("refusing"), deeds.take_from("refusing")),
+    Fault("attention", (), "every disk has a unit attention for everybody (a bus reset)",
+          lambda world, _: world.shelf.cycle(persists=True)),
+    # Controllers.
+    Fault("power-loss", ("side",), "a controller loses power", deeds.power_loss, deeds.power_on),
+    Fault("power-loss-both", (), "both controllers lose power at once", deeds.power_loss, deeds.power_on),
+    Fault("panic", ("side",), "the kernel panics silently and reboots", deeds.panic(last_word=False)),
+    Fault("panic-notice", ("side",), "the kernel panics; its handler sends a last beat", deeds.panic(last_word=True)),
+    Fault("freeze", ("side",), "the whole machine stops (a stuck bus); only the hardware deadman counts",
+          lambda world, words: deeds.of(world, words[0]).freeze(),
+          lambda world, words: deeds.of(world, words[0]).thaw()),
+    Fault("clock-stands", ("side",), "the machine stops and its monotonic clock with it (a paused virtual machine)",
+          lambda world, words: deeds.of(world, words[0]).freeze(),
+          lambda world, words: deeds.of(world, words[0]).thaw(clock_stood=True)),
+    Fault("daemon-killed", ("side",), "the daemon is killed and started again",
+          lambda world, words: deeds.of(world, words[0]).die()),
+    Fault("daemon-fuse", ("side",), "the daemon dies between two effects of one decision", deeds.fuse, deeds.unfuse),
+    Fault("daemon-amnesia", ("side",), "the daemon is killed and its file in /run is lost", deeds.amnesia),
+    Fault("daemon-paused", ("side",), "the daemon does not run (SIGSTOP, swapping); the kernel goes on", deeds.pause,
+          lambda world, words: deeds.of(world, words[0]).resume()),
+    Fault("clock-fast", ("side",), "a monotonic clock runs 500 ppm fast", deeds.rate(1.0005), deeds.rate(1.0)),
+    Fault("clock-slow", ("side",), "a monotonic clock runs 500 ppm slow", deeds.rate(0.9995), deeds.rate(1.0)),
+    Fault("clock-jump", ("side", "ms"), "the monotonic clock leaps ahead", deeds.jump),
+    Fault("wall-clock", ("side",), "somebody sets the wall clock back by a year", deeds.nothing),
+    # Pools and commands.
+    Fault("import-hangs", ("side",), "an import begins and does not end", deeds.mood("import", "hangs"), deeds.unstick),
+    Fault("import-refused", ("side",), "imports are refused", deeds.mood("import", "refused"), deeds.unstick),
+    Fault("export-hangs", ("side",), "an export does not end (a busy dataset)", deeds.mood("export", "hangs"),
+          deeds.unstick),
+    Fault("pools-hang", ("side",), "the pools stop answering", deeds.suspend, deeds.unsuspend),
+    Fault("pools-unknown", ("side",), "nobody can say whether pools are imported (a hung zpool)",
+          deeds.blind(blind=True),
+          deeds.blind(blind=False)),
+    Fault("claim-hangs", ("side",), "the running claim's child hangs", deeds.claim_hangs),
+    Fault("claim-killed", ("side",), "the running claim's child is killed", deeds.claim_killed),
+    # People and orders.
+    Fault("switchover", (), "a person asks the active controller for a switchover", deeds.switchover),
+    Fault("force", ("side",), "a person forces this controller to become active", deeds.asks(Request.FORCE)),
+    Fault("maintenance", ("side", "ms"), "a person asks for quiet", deeds.asks(Request.MAINTENANCE), deeds.ask_relent),
+    Fault("disable", (), "orders that disable failover", deeds.enable(enabled=False), deeds.enable(enabled=True)),
+    Fault("disable-here", ("side",), "orders that disable failover reach one controller only",
+          deeds.enable(enabled=False),
+          lambda world, words: world.publish(enabled=True)),
+    Fault("orders-contradict", (), "two orders of one generation that differ", deeds.contradict, deeds.agree),
+    Fault("orders-lag", ("side",), "newer orders reach one controller only", deeds.lag, deeds.agree),
+    Fault("orders-old", ("side",), "orders of an older generation come back", deeds.old_orders),
+)  # fmt: skip
+
+FAULTS: Final[Mapping[str, Fault]] = MappingProxyType({fault.name: fault for fault in _TABLE})
+
+
+def table() -> str:
+    """All faults as a Markdown table."""
+    lines = ["| fault | models | within the assumptions |", "|---|---|---|"]
+    for fault in FAULTS.values():
+        words = " ".join(f"<{kind}>" for kind in fault.takes)
+        name = f"{fault.name} {words}".strip()
+        lines.append(f"| `{name}` | {fault.models} | {'yes' if fault.assumed else 'no'} |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,201 @@
+"""What a controller's kernel does with pools and addresses, whether or not a daemon is alive to ask for it.
+
+A disk that does not take a write is given up if its vdev can do without; if not, the pool suspends. Does not know who
+should own the pools.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.core.failover.events import Pools
+from reconciler.core.failover.phase import Thing
+
+if TYPE_CHECKING:
+    from reconciler.simulation.daemon import Controller
+    from reconciler.simulation.timed import World
+
+Things = frozenset[Thing]
+
+#: How long after a refused import the next one is tried, and how often a stuck export is.
+AGAIN_MS = 500
+
+
+class Kernel:
+    """Pools, addresses and the newest write of one controller.
+
+    `pools` as in `Pools`, REFUSED and UNKNOWN aside. `out`: disks that the imported pools gave up. `newest`: the last
+    write that the imported pools hold. `stale`: this import lost its reservation once. `mood`: how the next command
+    ends: "", "hangs" or "refused".
+    """
+
+    def __init__(self, world: World, owner: Controller) -> None:
+        self.world = world
+        self.owner = owner
+        self.mood_import = ""
+        self.mood_export = ""
+        self.vanish()
+
+    def vanish(self) -> None:
+        """The machine lost its memory."""
+        self.pools = Pools.NONE
+        self.addresses = False
+        self.out: set[int] = set()
+        self.newest = 0
+        self.stale = False
+        self.refused_ms: int | None = None
+        self.suspended = False
+        self.busy = ""
+        self.world.checkers.answers_changed()
+
+    @property
+    def imported(self) -> bool:
+        """Whether anything of the pools is here."""
+        return self.pools is not Pools.NONE
+
+    @property
+    def answering(self) -> bool:
+        """Whether clients who ask for the virtual addresses are answered from here."""
+        return self.addresses and not self.owner.frozen
+
+    def look(self) -> Pools:
+        """What the daemon sees."""
+        if self.suspended:
+            return Pools.HUNG
+        if self.pools is Pools.NONE and self.refused_ms is not None:
+            return Pools.REFUSED
+        return self.pools
+
+    # What the daemon asks for ----------------------------------------------------------------------------------------
+
+    def wants(self, wanted: Things, kept: Things) -> bool:
+        """Whether something differs from what is wanted and can be changed now."""
+        if self.addresses != self._addresses(wanted, kept):
+            return True
+        if self.busy or (Thing.POOLS in kept and Thing.POOLS not in wanted):
+            return False
+        if Thing.POOLS in wanted:
+            ready = self.refused_ms is None or self.world.now_ms - self.refused_ms >= AGAIN_MS
+            return self.pools is Pools.NONE and ready
+        if not self.imported:
+            self.refused_ms = None
+        return self.imported and not self.suspended
+
+    def _addresses(self, wanted: Things, kept: Things) -> bool:
+        if Thing.ADDRESSES in wanted:
+            return self.pools is Pools.ALL
+        return self.addresses and Thing.ADDRESSES in kept
+
+    def obey(self, wanted: Things, kept: Things) -> None:
+        """Begin what is wanted; addresses go before pools and come after them."""
+        addresses = self._addresses(wanted, kept)
+        if addresses != self.addresses:
+            self.addresses = addresses
+            self.world.note(self.owner.side, "answers clients" if addresses else "stops answering clients")
+            self.world.checkers.answers_changed()
+        if self.busy:
+            return
+        if Thing.POOLS in wanted:
+            if self.pools is Pools.NONE:
+                self._begin_import()
+        elif Thing.POOLS not in kept and self.imported and not self.suspended:
+            self._begin("export", self.world.physics.export_ms, self.mood_export)
+
+    def _begin(self, what: str, span_ms: tuple[int, int], mood: str) -> None:
+        self.busy = what
+        self.world.note(self.owner.side, f"{what} begins")
+        if mood == "hangs":
+            return
+        act = self._end_import if what == "import" else self._end_export
+        self.world.later(self.world.draw(span_ms), act, mood, self.owner)
+
+    def _begin_import(self) -> None:
+        self.pools = Pools.SOME
+        self.stale = False
+        self.refused_ms = None
+        self.world.checkers.import_began(self.owner)
+        self._begin("import", self.world.physics.import_ms, self.mood_import)
+
+    def _end_import(self, mood: str) -> None:
+        if self.busy != "import":
+            return
+        self.busy = ""
+        good = self.world.shelf.good(self.owner.side)
+        # ZFS opens the newest transaction group that any disk tells of, and refuses if a vdev cannot read it.
+        content = self.world.shelf.content
+        newest = max((content[at] for at in good), default=0)
+        if mood == "refused" or not self._enough({at for at in good if content[at] >= newest}):
+            self.pools = Pools.NONE
+            self.refused_ms = self.world.now_ms
+            self.world.note(self.owner.side, "import is refused")
+            return
+        self.newest = newest
+        self.world.checkers.import_ended(self.owner)
+        for at in good:
+            content[at] = newest
+        self.out = set(range(len(self.world.shelf.disks))) - good
+        self.pools = Pools.ALL
+        self.world.note(self.owner.side, "import ends")
+
+    def _end_export(self, mood: str) -> None:
+        if self.busy != "export":
+            return
+        if self.suspended or not self._enough(self.world.shelf.good(self.owner.side)):
+            self.world.later(AGAIN_MS, self._end_export, mood, self.owner)
+            return
+        self.busy = ""
+        self.pools = Pools.NONE
+        self.out = set()
+        self.stale = False
+        self.world.note(self.owner.side, "export ends")
+
+    def unstick(self) -> None:
+        """Commands that hang go on."""
+        self.mood_import = self.mood_export = ""
+        act = {"import": self._end_import, "export": self._end_export}.get(self.busy)
+        if act is not None:
+            self.world.later(0, act, "", self.owner)
+
+    # Disks and writes ------------------------------------------------------------------------------------------------
+
+    def _enough(self, good: frozenset[int] | set[int]) -> bool:
+        return all(sum(at in good for at in vdev.disks) >= vdev.needed for vdev in self.world.orders.vdevs)
+
+    def suspend(self) -> None:
+        """The pools stop answering."""
+        if self.pools is Pools.ALL:
+            self.suspended = True
+
+    def mend(self) -> None:
+        """Disks that are back are brought up to date; pools that had too few go on. The daemon asks, at its looks."""
+        if self.pools is not Pools.ALL or not (self.out or self.suspended):
+            return
+        shelf = self.world.shelf
+        good = shelf.good(self.owner.side)
+        if self.suspended:
+            if self._enough(good - self.out):
+                self.suspended = False
+            return
+        for at in tuple(self.out & good):
+            shelf.content[at] = self.newest
+            self.out.discard(at)
+
+    def write(self, number: int) -> bool:
+        """A client's synchronous write; True when it is on disks and acknowledged."""
+        if self.pools is not Pools.ALL or self.suspended or self.busy == "export":
+            return False
+        shelf = self.world.shelf
+        good = shelf.good(self.owner.side)
+        if any(shelf.answers(self.owner.side, at) and at not in good for at in range(len(shelf.disks))):
+            self.world.later(5, self.owner.conflict, None, self.owner)
+        used = good - self.out
+        if not self._enough(used):
+            self.suspended = True
+            self.world.note(self.owner.side, "pools suspend: too few disks take writes")
+            return False
+        self.out = set(range(len(shelf.disks))) - used
+        for at in used:
+            shelf.content[at] = number
+        self.newest = number
+        self.world.checkers.acknowledged(self.owner)
+        return True

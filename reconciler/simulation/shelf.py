@@ -1,0 +1,121 @@
+"""The shelf in time: disks that answer, refuse, hang or are gone, what is written on them, and the disk records.
+
+How a disk treats reservations is `disk`. Does not know who asks, or why.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from reconciler.core.failover.claim import Answer, Command, Reply, Verb
+from reconciler.core.failover.heartbeat import Beat
+from reconciler.core.failover.hold import UNANSWERED, DiskView
+from reconciler.core.failover.key import Side
+from reconciler.simulation.disk import Disk, answer, power_cycle
+
+if TYPE_CHECKING:
+    from reconciler.simulation.timed import World
+
+SIDES: Final = (Side.A, Side.B)
+#: Longest wait for one disk's answer, as the adapter has it; a look waits no longer than its own interval.
+DEADLINE_MS: Final = 2_000
+
+
+class Shelf:
+    """All disks of the pair. Sets of numbers are indices into the orders' disks.
+
+    `gone`: for both. `lost`: out of reach of one controller. `hanging`: accepts commands, answers none. `refusing`:
+    answers reads and refuses every reservation command. `slow_ms`: extra time of a disk. `content`: the newest write
+    that each disk holds. `records`: for each disk the disk heartbeats of both sides.
+    """
+
+    def __init__(self, world: World, count: int) -> None:
+        self.world = world
+        self.disks: list[Disk] = [Disk()] * count
+        self.content = [0] * count
+        self.records: list[list[Beat | None]] = [[None, None] for _ in range(count)]
+        self.gone: set[int] = set()
+        self.lost: tuple[set[int], set[int]] = (set(), set())
+        self.hanging: set[int] = set()
+        self.refusing: set[int] = set()
+        self.slow_ms: dict[int, int] = {}
+        self._views: list[tuple[DiskView, ...] | None] = [None, None]
+        self._good: list[frozenset[int] | None] = [None, None]
+
+    def answers(self, side: Side, disk: int) -> bool:
+        """Whether a command of this controller comes back in time."""
+        return disk not in self.gone and disk not in self.lost[side is Side.B] and disk not in self.hanging
+
+    def good(self, side: Side) -> frozenset[int]:
+        """The disks that execute a write of this controller now."""
+        known = self._good[side is Side.B]
+        if known is None:
+            disks = enumerate(self.disks)
+            known = frozenset(at for at, disk in disks if self.answers(side, at) and disk.lets_write(side))
+            self._good[side is Side.B] = known
+        return known
+
+    def views(self, side: Side) -> tuple[DiskView, ...]:
+        """What a look of this controller reads now."""
+        known = self._views[side is Side.B]
+        if known is None:
+            disks = enumerate(self.disks)
+            known = tuple(disk.view() if self.answers(side, at) else UNANSWERED for at, disk in disks)
+            self._views[side is Side.B] = known
+        return known
+
+    def look_ms(self, side: Side, limit_ms: int) -> int:
+        """How long a look takes: as long as its slowest disk, and no longer than its limit."""
+        slowest = self.world.draw(self.world.physics.command_ms)
+        if self.slow_ms:
+            slowest += max(self.slow_ms.values())
+        if any(at not in self.gone and at not in self.lost[side is Side.B] for at in self.hanging):
+            return limit_ms
+        return min(slowest, limit_ms)
+
+    def perform(self, side: Side, order: Command) -> tuple[Reply, int]:
+        """One command: its reply and how long it took."""
+        at = order.disk
+        took_ms = self.world.draw(self.world.physics.command_ms) + self.slow_ms.get(at, 0)
+        if not self.answers(side, at):
+            silent = at in self.hanging and at not in self.gone and at not in self.lost[side is Side.B]
+            return Reply(Answer.SILENT), DEADLINE_MS if silent else took_ms
+        if at in self.refusing and order.verb is not Verb.LOOK:
+            return Reply(Answer.SILENT), took_ms
+        disk = self.disks[at]
+        if side in disk.attention:
+            # The first command after a power cycle or a preemption is answered CHECK CONDITION; the adapter retries.
+            took_ms *= 2
+            disk = Disk(disk.keys, disk.holder, disk.attention - {side}, disk.generation)
+        changed, reply = answer(disk, side, order)
+        if changed is not self.disks[at]:
+            self.disks[at] = changed
+            self.changed()
+        return reply, took_ms
+
+    def changed(self) -> None:
+        """Something about disks or ways to them is different now."""
+        self._views = [None, None]
+        self._good = [None, None]
+        self.world.checkers.disks_changed()
+
+    def cycle(self, *, persists: bool) -> None:
+        """Every disk loses power and has it again."""
+        self.disks = [power_cycle(disk, persists=persists) for disk in self.disks]
+        self.changed()
+
+    def write_record(self, side: Side, beat: Beat) -> None:
+        """A disk heartbeat, on the arbitration disks that execute this controller's writes."""
+        good = self.good(side)
+        for at in self.world.orders.arbitration:
+            if at in good:
+                self.records[at][side is Side.B] = beat
+
+    def newest_record(self, side: Side) -> Beat | None:
+        """The peer's newest disk heartbeat on the arbitration disks that answer `side`; None without a majority."""
+        orders = self.world.orders
+        reached = [at for at in orders.arbitration if self.answers(side, at)]
+        if len(reached) < orders.majority:
+            return None
+        found = [beat for at in reached if (beat := self.records[at][side is Side.A]) is not None]
+        return max(found, key=lambda beat: (beat.incarnation, beat.counter), default=None)
