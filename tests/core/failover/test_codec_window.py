@@ -37,6 +37,8 @@ def test_the_greatest_counter_is_the_last() -> None:
 @given(st.lists(st.tuples(st.integers(0, 2), st.one_of(st.integers(0, 200), st.integers(0, 2**64 - 1))), max_size=60))
 @example([(0, 0), (0, 64), (0, 0)])
 @example([(0, 0), (0, 63), (0, 0)])
+@example([(0, 0), (0, 40), (0, 80)])
+@example([(0, 0), (0, 1), (0, 100), (0, 99)])
 @example([(0, 5), (0, 2**63), (0, 2**63 - 1)])
 def test_the_window_agrees_with_a_memory_of_everything(stamps: list[tuple[int, int]]) -> None:
     seen: set[tuple[int, int]] = set()
