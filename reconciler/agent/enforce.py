@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from reconciler.agent.content import Content
+from reconciler.agent.journal import interrupted
 from reconciler.agent.perform import Outcome, Progress, perform_plan, stamp_interrupted
 from reconciler.agent.store import Applied, Store
 from reconciler.core.facts.codec import Document, fact_document, fact_from_document
@@ -54,6 +55,20 @@ def restrict(plan: Plan, keys: Collection[Key]) -> Plan:
     return replace(plan, actions=actions, after=after)
 
 
+def resume(store: Store, network: Network) -> None:
+    """Before a plan is made: finish the stamps of an apply that was cut off. Raises HagitError."""
+    if interrupted(store.journal) is not None:
+        with store.lock("resume", wait_s=LOCK_WAIT_S):
+            _take_up(store, network)
+
+
+def _take_up(store: Store, network: Network) -> bool:
+    what = stamp_interrupted(network, store.journal)
+    if what is not None:
+        store.decide("resumed", what=what)
+    return what is not None
+
+
 def enforce(
     store: Store,
     network: Network,
@@ -77,10 +92,8 @@ def enforce(
     with store.lock(purpose, wait_s=LOCK_WAIT_S):
         if look is not None and look.applied != store.applied():
             raise StalePlanError("another revision was applied since the plan was made")
-        interrupted = stamp_interrupted(network, store.journal)
-        if interrupted:
-            store.decide("resumed", what=interrupted)
-        if look is None or interrupted:
+        resumed = _take_up(store, network)
+        if look is None or resumed:
             refuse_stale(plan, network.observe())
         if begin is not None:
             begin()

@@ -14,19 +14,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
+from reconciler.agent.store import boot_identity
 from reconciler.core.facts.codec import fact_document, fact_from_document
 from reconciler.core.facts.fact import Fact
 from reconciler.core.planning.plan import Plan
-from reconciler.system.files import read_lines, state_error
+from reconciler.system.files import read_bytes, read_lines, state_error
+
+#: The last line is looked for in so much of the journal before all of it is read.
+END_BYTES_MAX: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
     """An apply that did not end: `started` actions of `total` were begun, `done` of them finished.
 
-    `made` holds the facts whose actions were begun, in order, `intended` those of the whole plan.
+    `made` holds the facts whose actions were begun, in order, `intended` those of the whole plan. Not `lasting`: it was
+    in another boot or network namespace, so that nothing of it is left.
     """
 
     revision: str
@@ -35,6 +40,7 @@ class Interrupted:
     total: int
     made: tuple[Fact, ...]
     intended: tuple[Fact, ...]
+    lasting: bool
 
 
 class Journal:
@@ -49,7 +55,7 @@ class Journal:
         try:
             self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
             after = [fact_document(action.after) if action.after else None for action in self._plan.actions]
-            self._write({"begin": self._plan.base.revision, "after": after})
+            self._write({"begin": self._plan.base.revision, "boot": boot_identity(), "after": after})
             os.fsync(self._handle)
         except OSError as error:
             raise state_error(self._path, error, "write the journal") from error
@@ -89,8 +95,23 @@ class Journal:
             written += os.write(self._handle, content[written:])
 
 
+def settle(path: Path) -> None:
+    """End the journal of an apply that was cut off, when what only it knew has been done. Raises StateError."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        try:
+            # The line before may have been torn.
+            os.write(handle, b'\n{"end":"taken up again"}\n')
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise state_error(path, error, "write the journal") from error
+
+
 def interrupted(path: Path) -> Interrupted | None:
     """The apply that was cut off, if the last one was."""
+    if b'\n{"end":' in (read_bytes(path) or b"")[-END_BYTES_MAX:]:
+        return None
     lines = read_lines(path)
     if not lines or "begin" not in lines[0] or any("end" in line for line in lines[1:]):
         return None
@@ -99,4 +120,5 @@ def interrupted(path: Path) -> Interrupted | None:
     after = [fact_from_document(document) if document else None for document in lines[0]["after"]]
     made = tuple(fact for fact in after[:started] if fact is not None)
     intended = tuple(fact for fact in after if fact is not None)
-    return Interrupted(lines[0]["begin"], started, done, len(after), made, intended)
+    lasting = lines[0].get("boot") == boot_identity()
+    return Interrupted(lines[0]["begin"], started, done, len(after), made, intended, lasting)

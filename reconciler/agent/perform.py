@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from reconciler.agent.journal import Journal, interrupted
+from reconciler.agent.journal import Journal, interrupted, settle
 from reconciler.core.facts.fact import Fact, Key, Link, Mark
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.state import Observed
@@ -102,13 +102,14 @@ def stamp_interrupted(network: Network, journal_path: Path) -> str | None:
     if cut is None:
         return None
     marks = {fact.link: fact for fact in cut.intended if isinstance(fact, Mark)}
-    for fact in cut.made:
+    for fact in cut.made if cut.lasting else ():
         if not isinstance(fact, Link):
             continue
         mark = marks.get(fact.name, Mark(fact.name, f"hagit {fact.name}"))
         found = network.observe_keys((fact.key, mark.key))
         if found.get(fact.key) == fact and found.get(mark.key) is None:
             network.perform(None, mark)
+    settle(journal_path)
     return f"an apply of {cut.revision} was cut off after {cut.done} of {cut.total} actions"
 
 

@@ -39,7 +39,7 @@ HISTORY_LINES_MAX: Final = 1_000
 DECISION_LINES_MAX: Final = 20_000
 COMPILED_FILES_MAX: Final = 16
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-NET_NAMESPACE: Final = Path("/proc/self/ns/net")
+NET_NAMESPACE: Final = Path("/proc/thread-self/ns/net")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Applied:
 
 
 def boot_identity() -> str:
-    """Which boot, and which network namespace, this process lives in (random(4), namespaces(7))."""
+    """Which boot, and which network namespace, this thread lives in (random(4), namespaces(7))."""
     boot = (read_bytes(BOOT_ID, 64) or b"").decode().strip()
     return f"{boot}/{NET_NAMESPACE.readlink()}"
 

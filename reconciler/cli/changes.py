@@ -53,7 +53,10 @@ def run_apply(
     """`hagit apply`."""
     if file is not None and (revision or directory):
         raise UsageError("a saved plan already says which revision it is for", remedy="leave the option out")
+    from reconciler.agent.enforce import resume
+
     with Session(node_file) as session:
+        resume(session.store, session.network)
         if file is not None:
             plan = _saved(file, session.node.controller)
             chosen = _revision_of_plan(session, plan)
@@ -88,7 +91,10 @@ def run_drift(node_file: Path | None, as_json: bool) -> int:
 
 def run_rollback(node_file: Path | None, *, to: str | None, yes: bool) -> int:
     """`hagit rollback`."""
+    from reconciler.agent.enforce import resume
+
     with Session(node_file) as session:
+        resume(session.store, session.network)
         applied = session.store.applied()
         if applied is None:
             raise SourceError("no revision was ever applied here", remedy="there is nothing to go back to")

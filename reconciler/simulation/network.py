@@ -113,6 +113,10 @@ class FakeNetwork:
         self._perform(before, after)
         if after is not None and not isinstance(after, Mark):
             self._live.owners.pop(_as_kept(after).key, None)
+        if before is None and isinstance(after, Link):
+            mark = self._live.facts.get(("mark", after.name))
+            if mark is not None:
+                self._live.perform(mark, None)
 
     def vanish(self, name: str) -> None:
         """A NIC is pulled out, or a link is removed by another."""
