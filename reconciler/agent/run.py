@@ -10,6 +10,7 @@ Everything that touches the kernel happens in the loop's own thread. Events are 
 from __future__ import annotations
 
 import contextlib
+import gc
 import queue
 import selectors
 import signal
@@ -236,6 +237,10 @@ def run_agent(node_file: Path | None, *, once: bool) -> int:
     """`hagit agent`: run until SIGTERM or SIGINT; SIGHUP means "look now". Raises HagitError when it cannot start."""
     with Session(node_file) as session, Lock(session.store.root / "agent.lock", "hagit agent"):
         agent = Agent(session)
+        # What is here now stays until the end, so no later collection needs to look at it.
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
         def end(number: int, frame: FrameType | None) -> None:
             agent.stop()

@@ -11,7 +11,6 @@ import fcntl
 import json
 import os
 import re
-import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
@@ -64,6 +63,9 @@ def write_atomic(path: Path, content: bytes, *, mode: int = 0o644, sync: bool = 
 
     `sync` makes it survive a power cut as well. Raises StateError and leaves the old content.
     """
+    # Not before it is needed: whoever only reads is spared what it imports.
+    import tempfile
+
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
