@@ -148,6 +148,12 @@ def test_each_defect_says_what_and_where(path: str, value: object, detail: str) 
     assert decode_body(with_part(path, value)) == Refused(Refusal.AUTHENTIC_DEFECT, detail)
 
 
+def test_a_refusal_quotes_little_of_what_it_refuses() -> None:
+    decoded = decode_body(with_part("orders." + "\U0001f4be" * 1_000, 1))
+    assert refusal(decoded) is Refusal.AUTHENTIC_DEFECT
+    assert "is unknown" not in str(decoded), "cut off"
+
+
 def test_integers_of_any_length_are_refused() -> None:
     for digits in (20, 4_300, 4_301, 500_000):
         decoded = decode_body(BODY.replace(b":41,", b":" + b"9" * digits + b","))
