@@ -233,9 +233,14 @@ def _bracketed(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
+def _only_one(session: Session) -> Lock:
+    """Held for as long as the agent lives. Waits a moment, because whoever asks for the holder has it for one."""
+    return Lock(session.store.root / "agent.lock", "hagit agent", wait_s=0.5)
+
+
 def run_agent(node_file: Path | None, *, once: bool) -> int:
     """`hagit agent`: run until SIGTERM or SIGINT; SIGHUP means "look now". Raises HagitError when it cannot start."""
-    with Session(node_file) as session, Lock(session.store.root / "agent.lock", "hagit agent"):
+    with Session(node_file) as session, _only_one(session):
         agent = Agent(session)
         # What is here now stays until the end, so no later collection needs to look at it.
         gc.collect()

@@ -17,12 +17,13 @@ Everything is small, bounded, and replaced whole or appended by lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from reconciler.core.status.revision import Revision, revision_document, revision_from_document
+from reconciler.errors import StateError
 from reconciler.system.clock import wall_s
 from reconciler.system.files import (
     Lock,
@@ -34,6 +35,8 @@ from reconciler.system.files import (
     read_lines,
     write_json,
 )
+
+Parsed = TypeVar("Parsed")
 
 HISTORY_LINES_MAX: Final = 1_000
 DECISION_LINES_MAX: Final = 20_000
@@ -129,15 +132,7 @@ class Store:
 
     def accepted(self) -> Accepted:
         """How far the source was followed; empty before the first revision."""
-        document = read_json(self.root / "source.json") or {}
-        return Accepted(
-            head=document.get("head", ""),
-            good=_revision(document.get("good")),
-            pinned=_revision(document.get("pinned")),
-            blocked=Blocked(**document["blocked"]) if document.get("blocked") else None,
-            policy=document.get("policy"),
-            trust=document.get("trust", ""),
-        )
+        return self._read("source.json", _accepted) or Accepted()
 
     def accept(self, accepted: Accepted) -> None:
         """Record how far the source was followed; survives a power cut, since it guards against rewinding."""
@@ -146,12 +141,7 @@ class Store:
 
     def applied(self) -> Applied | None:
         """The revision applied last, None before the first."""
-        document = read_json(self.root / "applied.json")
-        if not document:
-            return None
-        return Applied(
-            revision_from_document(document["revision"]), document["at_s"], document["boot"], document["complete"]
-        )
+        return self._read("applied.json", _applied)
 
     def record_applied(
         self, revision: Revision, *, complete: bool, what: str, counts: Mapping[str, int], was: Sequence[Any] = ()
@@ -172,8 +162,8 @@ class Store:
         append_line(path, entry, sync=True)
 
     def history(self) -> list[dict[str, Any]]:
-        """Every line of the history, oldest first."""
-        return read_lines(self.root / "history.jsonl")
+        """Every line of the history, oldest first; one that is damaged is passed over."""
+        return [line for line in read_lines(self.root / "history.jsonl") if _is_entry(line)]
 
     def decide(self, decision: str, **details: object) -> None:
         """One line of the structured journal: what was decided and from what."""
@@ -205,16 +195,54 @@ class Store:
         write_json(self.root / "ledger.json", document, sync=False)
 
     def status(self) -> Any | None:
-        """The document the agent published last."""
-        return read_json(self.root / "status.json")
+        """The document the agent published last, None when there is none that can be used."""
+        document = read_json(self.root / "status.json")
+        return document if isinstance(document, dict) and isinstance(document.get("at_s"), float) else None
 
     def publish(self, document: object) -> None:
         """Publish the status document."""
         write_json(self.root / "status.json", document, sync=False)
 
+    def _read(self, name: str, parse: Callable[[Mapping[str, Any]], Parsed]) -> Parsed | None:
+        """The value in a file, None when there is none. Raises StateError when it is damaged."""
+        document = read_json(self.root / name)
+        if document is None:
+            return None
+        try:
+            return parse(document)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StateError(
+                f"damaged: {error!r}", where=str(self.root / name), remedy="move this file away; it will be made anew"
+            ) from error
+
     def _compiled_files(self) -> Iterable[Path]:
         return (self.root / "compiled").glob("*.json")
 
 
+def _accepted(document: Mapping[str, Any]) -> Accepted:
+    return Accepted(
+        head=document.get("head", ""),
+        good=_revision(document.get("good")),
+        pinned=_revision(document.get("pinned")),
+        blocked=Blocked(**document["blocked"]) if document.get("blocked") else None,
+        policy=document.get("policy"),
+        trust=document.get("trust", ""),
+    )
+
+
+def _applied(document: Mapping[str, Any]) -> Applied:
+    revision = revision_from_document(document["revision"])
+    return Applied(revision, document["at_s"], document["boot"], document["complete"])
+
+
 def _revision(document: Mapping[str, Any] | None) -> Revision | None:
     return revision_from_document(document) if document else None
+
+
+def _is_entry(line: Any) -> bool:
+    """True for a whole line of the history."""
+    try:
+        revision_from_document(line["revision"])
+        return isinstance(line["what"], str) and isinstance(line["at_s"], float)
+    except (KeyError, TypeError, AttributeError):
+        return False

@@ -132,7 +132,7 @@ def read_lines(path: Path) -> list[Any]:
     """Every whole JSON line of a file; a line cut short by a crash is passed over."""
     lines: list[Any] = []
     for line in (read_bytes(path) or b"").split(b"\n"):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             if line:
                 lines.append(json.loads(line))
     return lines
@@ -191,10 +191,19 @@ class Lock:
 
 
 def holder_of(path: Path) -> int | None:
-    """The process that holds the lock at `path`, None when nobody does. Raises StateError."""
+    """The process that holds the lock at `path`, None when nobody does or none ever did.
+
+    Whoever may read the file may ask. Asking holds the lock for a moment, so who takes such a lock waits for one.
+    """
     try:
-        with Lock(path, "look"):
-            return None
-    except StateError:
-        found = re.search(rb"\(pid (\d+)\)", read_bytes(path, 200) or b"")
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        found = re.search(rb"\(pid (\d+)\)", os.pread(handle, 200, 0))
         return int(found[1]) if found else None
+    finally:
+        os.close(handle)
+    return None

@@ -77,6 +77,7 @@ class Hook:
     """A webhook receiver on the controller; the alerts it got, in order, by what they say."""
 
     def __init__(self, controller: Controller) -> None:
+        self._controller = controller
         self._receiver = controller.inside(Receiver)
         self.url = self._receiver.url
 
@@ -98,6 +99,15 @@ class Hook:
         """Status and subject of every CloudEvent so far, of one kind or of all."""
         data = [body["data"] for body in self.bodies]
         return [(alert["status"], alert["subject"]) for alert in data if kind in ("", alert["kind"])]
+
+    def pause(self) -> None:
+        """Nobody listens there for a while."""
+        self._receiver.close()
+
+    def go_on(self) -> None:
+        """Listen at the same address again."""
+        port = self._receiver.port
+        self._receiver = self._controller.inside(lambda: Receiver(port))
 
     def close(self) -> None:
         """End it."""

@@ -18,7 +18,7 @@ class Screen:
     def __init__(self, controller: Controller, *arguments: str, **environment: str) -> None:
         self._near, far = pty.openpty()
         self._process = subprocess.Popen(
-            ["setsid", "--ctty", *controller.argv(*arguments)],
+            ["env", "--default-signal=INT", "setsid", "--ctty", *controller.argv(*arguments)],
             cwd=ROOT,
             env=controller.environment | environment,
             stdin=far,
