@@ -5,7 +5,8 @@ Two worlds drive the same core. The exhaustive one forgets durations and visits 
 persistent reservations, which both worlds use). The timed one keeps every millisecond and runs one history at a time:
 `timed` (events in order, the pair and its shelf), `daemon` (what a watchdog does around `step`), `kernel` (pools and
 addresses), `wires` (datagrams and cables), `shelf` (disks that answer slowly, or not), `client` (acknowledged writes),
-`faults` (the table of all faults) and `deeds` (how each is done), `checkers` (invariants, with history), `swarm` (seeded runs, minimal traces),
-`script` (stories: transcripts with expected timelines), `rehearse` (an operator's "what if"). `network` is the fake of
+`faults` (the table of all faults) and `deeds` (how each is done), `checkers` (invariants, with history), `swarm`
+(seeded runs, minimal traces), `script` (stories: transcripts with expected timelines), `rehearse` (an operator's "what
+if"). `network` is the fake of
 one controller's network for the agent.
 """

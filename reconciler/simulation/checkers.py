@@ -31,6 +31,7 @@ INVARIANTS = {
     "stale-read": "with strict orders no client reads less than what was acknowledged",
     "disabled": "while failover is disabled nobody moves without a person",
     "budget": "no controller begins more automatic moves than its orders allow",
+    "needless": "nobody takes over for silence from a peer whose disk heartbeat is alive",
     "service": "with one healthy controller and enough disks, service within the bound",
     "recovery": "no state from which a person cannot recover",
 }
@@ -153,11 +154,23 @@ class Checkers:
         code = after.why.code
         if moved and not after.orders.enabled and code not in (Code.FORCED, Code.ASKED, Code.IMPORT_REFUSED):
             self.fails("disabled", f"{one.side} {before.phase} -> {after.phase}: {code.value}")
+        if after.phase is Phase.CLAIMING and code in (Code.PEER_SILENT, Code.PEER_ABSENT):
+            self._check_silence(one)
         limits = after.orders.limits
-        window_ms = int(limits.moves_window_ms * 0.98)
-        recent = sum(self.world.now_ms - moment < window_ms for moment in one.moves_ms)
+        # By its own clock: a window cannot be longer than the clock that measures it says.
+        recent = sum(one.clock() - moment < limits.moves_window_ms for moment in one.moves_local_ms)
         if limits.moves and recent > limits.moves:
             self.fails("budget", f"{one.side} began {recent} automatic moves in {limits.moves_window_ms} ms")
+
+    def _check_silence(self, one: Controller) -> None:
+        """A record that was written and could be read a moment ago is a sign of life, whatever the cables say."""
+        world, timers = self.world, one.orders.timers
+        margin_ms = 2 * timers.look_ms + timers.record_ms + timers.pause_ms
+        wrote_ms = world.shelf.wrote_ms[one.side is Side.A]
+        fresh = wrote_ms is not None and world.now_ms - wrote_ms < timers.stale_ms - margin_ms
+        leapt = one.leapt_ms is not None and world.now_ms - one.leapt_ms < timers.stale_ms
+        if fresh and not leapt and world.shelf.newest_record(one.side) is not None:
+            self.fails("needless", f"{one.side} takes over from a peer that wrote its record at {wrote_ms} ms")
 
     def _check_fence(self, one: Controller, after: State) -> None:
         """An independent reading of the disks, not of what the claim said it saw."""

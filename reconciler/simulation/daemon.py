@@ -67,9 +67,11 @@ class Controller:
         self.held: list[tuple[Callable[[Any], None], Any]] = []
         self.rate = 1.0
         self.offset_ms = 0
+        self.leapt_ms: int | None = None
         self.memory: Memory | None = None
         self.resets_ms: list[int] = []
         self.moves_ms: list[int] = []
+        self.moves_local_ms: list[int] = []
         self.fed_ms: int | None = None
         self.kernel = Kernel(world, self)
         self.claim: Claim | None = None
@@ -132,6 +134,11 @@ class Controller:
         before_ms = self.clock()
         self.rate = rate
         self.offset_ms += before_ms - self.clock()
+
+    def leap(self, by_ms: int) -> None:
+        """The clock leaps ahead."""
+        self.offset_ms += by_ms
+        self.leapt_ms = self.world.now_ms
 
     # The daemon's life -----------------------------------------------------------------------------------------------
 
@@ -316,6 +323,7 @@ class Controller:
         core = self.core = step(before, event, self.clock())
         if core.moves_ms is not before.moves_ms and len(core.moves_ms) and core.phase is not before.phase:
             self.moves_ms.append(self.world.now_ms)
+            self.moves_local_ms.append(self.clock())
         self.orders = core.orders
         if core.phase is not before.phase:
             self.world.note(self.side, f"{before.phase.name} -> {core.phase.name}: {core.why}")

@@ -166,7 +166,7 @@ def rate(local_ms: float) -> Deed:
 
 def jump(world: World, words: Words) -> None:
     """The monotonic clock leaps ahead."""
-    of(world, words[0]).offset_ms += int(words[1])
+    of(world, words[0]).leap(int(words[1]))
 
 
 def mood(command: str, mood: str) -> Deed:

@@ -26,7 +26,8 @@ class Shelf:
 
     `gone`: for both. `lost`: out of reach of one controller. `hanging`: accepts commands, answers none. `refusing`:
     answers reads and refuses every reservation command. `slow_ms`: extra time of a disk. `content`: the newest write
-    that each disk holds. `records`: for each disk the disk heartbeats of both sides.
+    that each disk holds. `records`: for each disk the disk heartbeats of both sides. `wrote_ms`: when a majority of the
+    arbitration disks took one last.
     """
 
     def __init__(self, world: World, count: int) -> None:
@@ -34,6 +35,7 @@ class Shelf:
         self.disks: list[Disk] = [Disk()] * count
         self.content = [0] * count
         self.records: list[list[Beat | None]] = [[None, None] for _ in range(count)]
+        self.wrote_ms: list[int | None] = [None, None]
         self.gone: set[int] = set()
         self.lost: tuple[set[int], set[int]] = (set(), set())
         self.hanging: set[int] = set()
@@ -107,9 +109,11 @@ class Shelf:
     def write_record(self, side: Side, beat: Beat) -> None:
         """A disk heartbeat, on the arbitration disks that execute this controller's writes."""
         good = self.good(side)
-        for at in self.world.orders.arbitration:
-            if at in good:
-                self.records[at][side is Side.B] = beat
+        written = [at for at in self.world.orders.arbitration if at in good]
+        for at in written:
+            self.records[at][side is Side.B] = beat
+        if len(written) >= self.world.orders.majority:
+            self.wrote_ms[side is Side.B] = self.world.now_ms
 
     def newest_record(self, side: Side) -> Beat | None:
         """The peer's newest disk heartbeat on the arbitration disks that answer `side`; None without a majority."""

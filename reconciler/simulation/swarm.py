@@ -214,9 +214,8 @@ def _person(world: World, bound_ms: int) -> bool:
     """A person asks one controller after the other to take the pools, and waits each time."""
     for _ in range(3):
         for one in world.controllers:
-            if one.core is None or one.core.phase not in (Phase.STANDBY, Phase.RELEASING):
-                continue
-            one.told(Asked(Request.FORCE))
+            if one.core is not None and one.core.phase in (Phase.STANDBY, Phase.RELEASING):
+                one.told(Asked(Request.FORCE))
             if _served(world, bound_ms // 3):
                 return True
     return False

@@ -57,7 +57,8 @@ def outputs(state: State) -> Outputs:
         claim=key if guarantee.act and state.fence is None else None,
         required=key if guarantee.required else None,
         remember=state.memory if state.phase is Phase.BOOTING else remember,
-        feed=not halted and not (guarantee.required and looks.woke),
+        # Never fed on ignorance: a daemon that starts again proves first what its predecessor left behind, or is reset.
+        feed=state.phase is not Phase.BOOTING and not halted and not (guarantee.required and looks.woke),
         reset=halted,
         record=guarantee.required or state.fence is Fence.WAIT,
         beat=_beat(state),
