@@ -103,7 +103,9 @@ def rollback(
 
 
 def accept_history(
-    commit: Annotated[str, typer.Argument(help="The commit that is the tip now, as the refusal named it.")],
+    commit: Annotated[
+        str, typer.Argument(help="The commit that is the tip now, as the refusal named it.", metavar="COMMIT")
+    ],
     node: NodeOption = None,
     yes: YesOption = False,
 ) -> int:

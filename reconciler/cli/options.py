@@ -18,7 +18,7 @@ class Output(StrEnum):
 
 NodeOption: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--node", help="The node file of this controller.  [default: $HAGIT_NODE or /etc/hagit/node.toml]"),
+    typer.Option("--node", help="The node file of this controller (else $HAGIT_NODE, else /etc/hagit/node.toml)."),
 ]
 OutputOption: TypeAlias = Annotated[Output, typer.Option("--output", "-o", help="For people, or for programs.")]
 RevisionOption: TypeAlias = Annotated[

@@ -1,0 +1,136 @@
+"""Each wrong input that is promised a clear message, with the tests that hold hagit to it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+
+COVERED: dict[str, tuple[str, ...]] = {
+    "not YAML": ("cli/test_refusals.py::test_text_that_is_wrong", "core/spec/bad/syntax.yaml"),
+    "a tab": ("cli/test_refusals.py::test_text_that_is_wrong", "core/spec/bad/tab.yaml"),
+    "duplicate keys": ("cli/test_refusals.py::test_text_that_is_wrong", "core/spec/bad/duplicate-key.yaml"),
+    "a 50 MB file": (
+        "cli/test_refusals.py::test_fifty_megabytes",
+        "system/git/test_tree.py::test_a_huge_file_is_named_and_never_loaded",
+    ),
+    "10,000 nested brackets": (
+        "cli/test_refusals.py::test_text_that_is_wrong",
+        "core/spec/test_loading.py::test_ten_thousand_levels_are_refused_at_the_sixty_fifth",
+    ),
+    "aliases": (
+        "cli/test_refusals.py::test_text_that_is_wrong",
+        "core/spec/bad/alias.yaml",
+        "core/spec/bad/anchor.yaml",
+    ),
+    "tags": ("cli/test_refusals.py::test_text_that_is_wrong", "core/spec/bad/tag.yaml"),
+    "%YAML directives": ("cli/test_refusals.py::test_text_that_is_wrong", "core/spec/bad/directive.yaml"),
+    "bytes that are not UTF-8": ("cli/test_refusals.py::test_text_that_is_wrong", "core/spec/bad/not-utf8.yaml"),
+    "a symlink in the repository": (
+        "cli/test_refusals.py::test_a_symlink_and_a_submodule",
+        "system/git/test_tree.py::test_symlinks_are_named",
+    ),
+    "a submodule in the repository": (
+        "cli/test_refusals.py::test_a_symlink_and_a_submodule",
+        "system/git/test_tree.py::test_a_submodule_is_named",
+    ),
+    "unknown keys": ("cli/test_refusals.py::test_text_that_is_wrong", "core/spec/bad/unknown-key.yaml"),
+    "an address without a prefix": (
+        "cli/test_refusals.py::test_text_that_is_wrong",
+        "core/spec/bad/address-without-prefix.yaml",
+        "agent/test_source.py::test_a_defective_commit_keeps_the_last_good_one_and_the_next_goes_through",
+    ),
+    "an interface that matches no NIC": (
+        "cli/test_refusals.py::test_an_interface_that_matches_no_nic_holds_only_itself",
+        "core/planning/test_bind.py::test_none_and_several_are_held_with_the_place",
+    ),
+    "an interface that matches two NICs": (
+        "cli/test_refusals.py::test_an_interface_that_matches_two_nics_holds_only_itself",
+        "core/planning/test_bind.py::test_none_and_several_are_held_with_the_place",
+    ),
+    "the same NIC claimed twice": (
+        "cli/test_refusals.py::test_one_nic_that_is_claimed_twice_is_given_to_nobody",
+        "core/spec/bad/nic-twice.yaml",
+        "core/planning/cases/two_claims/plan.txt",
+    ),
+    "an MTU the driver refuses": (
+        "cli/test_refusals.py::test_an_mtu_beyond_the_driver_is_held_with_its_limit",
+        "cli/test_refusals.py::test_an_mtu_that_only_the_kernel_knows_to_refuse",
+        "system/network/test_wrong_input.py::test_an_mtu_the_driver_refuses_names_its_limits",
+    ),
+    "a commit signed by a stranger": (
+        "agent/test_source.py::test_only_the_signed_commits_of_trusted_people_are_applied",
+        "system/signatures/test_signatures.py::test_ssh_by_a_stranger",
+    ),
+    "an unsigned commit": (
+        "agent/test_source.py::test_only_the_signed_commits_of_trusted_people_are_applied",
+        "system/signatures/test_signatures.py::test_unsigned",
+    ),
+    "a commit signed with an expired key": (
+        "agent/test_source.py::test_only_the_signed_commits_of_trusted_people_are_applied",
+        "system/signatures/test_signatures.py::test_ssh_at_the_commits_own_time",
+        "system/signatures/test_signatures.py::test_openpgp",
+    ),
+    "a force-push": (
+        "agent/test_source.py::test_a_rewound_branch_is_refused_until_a_person_accepts_it",
+        "system/git/test_history.py::test_a_force_push_is_refused_also_from_a_fallback",
+    ),
+    "an empty repository": (
+        "cli/test_refusals.py::test_an_empty_repository",
+        "agent/test_source.py::test_an_empty_repository_says_what_to_do",
+        "system/git/test_mirror.py::test_an_empty_repository",
+    ),
+    "a repository with SHA-256 objects": (
+        "cli/test_refusals.py::test_a_repository_with_sha256_objects",
+        "system/git/test_mirror.py::test_a_repository_with_sha256_objects",
+    ),
+    "a remote that hangs": (
+        "agent/test_source.py::test_a_remote_that_hangs_holds_up_no_look_at_the_kernel",
+        "system/git/test_network.py::test_a_remote_that_accepts_and_hangs_ends_in_time",
+    ),
+    "a full disk": (
+        "agent/test_survival.py::test_a_full_disk_stops_an_apply_before_it_begins",
+        "agent/test_survival.py::test_an_agent_on_a_full_disk_lives_and_goes_on_when_there_is_room",
+        "system/git/test_mirror.py::test_a_full_disk_is_our_own_state_and_harms_nothing",
+    ),
+    "no permission": (
+        "agent/test_survival.py::test_without_the_right_to_change_the_network",
+        "agent/test_survival.py::test_without_the_right_to_the_state_directory",
+        "system/network/test_wrong_input.py::test_without_permission_it_looks_and_says_what_is_missing",
+    ),
+    "a link that vanishes between plan and apply": (
+        "cli/test_refusals.py::test_a_link_that_vanishes_between_plan_and_apply",
+        "cli/test_refusals.py::test_a_link_that_vanishes_while_the_question_waits",
+        "system/network/test_wrong_input.py::test_a_link_that_vanished",
+    ),
+    "netlink buffer overflow": (
+        "agent/test_drift.py::test_events_that_the_kernel_dropped_are_made_up_for",
+        "system/network/test_monitor.py::test_events_that_were_lost_count_as_a_change",
+    ),
+    "a host key that is not known": (
+        "system/git/test_network.py::test_an_unknown_host_key_is_refused_with_the_way_to_add_it",
+    ),
+}
+
+
+def names_in(path: Path) -> set[str]:
+    """The tests in a module, by name."""
+    return {
+        node.name
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    }
+
+
+@pytest.mark.parametrize("wrong", COVERED)
+def test_it_is_covered(wrong: str) -> None:
+    """Every place named in the table exists."""
+    assert COVERED[wrong]
+    for place in COVERED[wrong]:
+        file, _, test = place.partition("::")
+        path = TESTS / file
+        assert path.is_file(), f"{wrong}: there is no {place}"
+        assert not test or test in names_in(path), f"{wrong}: there is no {place}"
