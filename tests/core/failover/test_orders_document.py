@@ -86,6 +86,12 @@ def test_every_truncation_and_extension_is_refused() -> None:
         refusal(decode_orders(more + DOCUMENT, KEY))
 
 
+def test_a_file_that_is_none_of_hagits_is_told_from_a_damaged_one() -> None:
+    assert refusal(decode_orders(b"[Unit]\n" * 100, KEY)) is Refusal.FOREIGN
+    assert refusal(decode_orders(bytes(len(DOCUMENT)), KEY)) is Refusal.FOREIGN
+    assert refusal(decode_orders(DOCUMENT[:40] + bytes(len(DOCUMENT) - 40), KEY)) is Refusal.SEAL
+
+
 def test_halves_of_two_generations_are_refused() -> None:
     newer = orders_document(replace(ORDERS, generation=42), KEY)
     for cut in range(1, len(DOCUMENT)):
