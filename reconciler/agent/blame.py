@@ -1,20 +1,24 @@
 """Blame: which commit, author and signer ask for a line of the desired state.
 
-Reads the mirror only when somebody asks, once for each file; without an answer the change simply names nobody.
+Reads the mirror only when somebody asks, once for each file, and keeps what it found beside the compiled content: a
+command that finds it there needs no git library. Without an answer the change simply names nobody.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
+from reconciler import __version__
 from reconciler.agent.store import Store
 from reconciler.core.facts.state import Origin
 from reconciler.core.planning.plan import Blame
-from reconciler.errors import HagitError
+from reconciler.errors import HagitError, StateError
 from reconciler.system.files import read_json
-from reconciler.system.git.history import describe
-from reconciler.system.git.lines import Authorship
-from reconciler.system.git.mirror import Mirror
+
+if TYPE_CHECKING:
+    from reconciler.system.git.mirror import Mirror
 
 
 class Blamer:
@@ -24,27 +28,44 @@ class Blamer:
         self._store = store
         self._mirror = mirror
         self._commit = commit
-        self._authorship: Authorship | None = None
-        self._blames: dict[str, Blame] = {}
+        self._files: dict[str, list[Blame]] = {}
         self._signers: dict[str, str] | None = None
 
     def __call__(self, origin: Origin) -> Blame | None:
         """Who asks for what stands at `origin`, None when that cannot be found out."""
         try:
-            if self._authorship is None:
-                self._authorship = Authorship(self._mirror())
-            lines = self._authorship.of(self._commit, origin.file)
-            if not 0 < origin.line <= len(lines):
-                return None
-            return self._blame(lines[origin.line - 1])
+            if origin.file not in self._files:
+                self._files[origin.file] = self._lines(origin.file)
         except HagitError:
             return None
+        lines = self._files[origin.file]
+        return lines[origin.line - 1] if 0 < origin.line <= len(lines) else None
 
-    def _blame(self, commit: str) -> Blame:
-        if commit not in self._blames:
-            info = describe(self._mirror(), commit)
-            self._blames[commit] = Blame(info.id, info.author, self._signer(info.id), info.summary)
-        return self._blames[commit]
+    def _lines(self, file: str) -> list[Blame]:
+        """Who asks for each line of a file. Raises HagitError."""
+        kept: dict[str, Any] = self._store.compiled(f"{self._commit}-blame", __version__) or {}
+        if file not in kept:
+            kept = kept | {file: self._document(file)}
+            with contextlib.suppress(StateError):
+                self._store.keep_compiled(f"{self._commit}-blame", __version__, kept)
+        commits = [
+            Blame(commit, author, self._signer(commit), summary) for commit, author, summary in kept[file]["commits"]
+        ]
+        return [commits[index] for index in kept[file]["lines"]]
+
+    def _document(self, file: str) -> dict[str, Any]:
+        """The commits of a file and, for each line, which of them it came with. Raises HagitError."""
+        from reconciler.system.git.history import describe
+        from reconciler.system.git.lines import Authorship
+
+        mirror = self._mirror()
+        lines = Authorship(mirror).of(self._commit, file)
+        order = {commit: index for index, commit in enumerate(dict.fromkeys(lines))}
+        known = [describe(mirror, commit) for commit in order]
+        return {
+            "commits": [(info.id, info.author, info.summary) for info in known],
+            "lines": [order[commit] for commit in lines],
+        }
 
     def _signer(self, commit: str) -> str:
         if self._signers is None:

@@ -38,17 +38,28 @@ class Nic:
         return f"02:00:00:01:{self.number >> 8:02x}:{self.number & 255:02x}"
 
     @property
-    def addresses(self) -> tuple[str, str]:
+    def mark(self) -> str:
+        """What hagit writes into its alias."""
+        return f"hagit {self.name} CriticalGroup1"
+
+    def addresses(self, controller: str = "a") -> tuple[str, str]:
         """One of each family, every interface in networks of its own."""
-        return f"10.{64 + (self.number >> 8)}.{self.number & 255}.1/24", f"fd00:0:0:{self.number + 1:x}::1/64"
+        host = 1 if controller == "a" else 2
+        network = f"{64 + (self.number >> 8)}.{self.number & 255}"
+        return f"10.{network}.{host}/24", f"fd00:0:0:{self.number + 1:x}::{host}/64"
+
+    def half(self, controller: str) -> str:
+        """What one controller has, in YAML; `b` is only described."""
+        first, second = self.addresses(controller)
+        mac = self.mac if controller == "a" else self.mac.replace(":01:", ":02:", 1)
+        return f'  {controller}: {{match: {{mac: "{mac}"}}, addresses: ["{first}", "{second}"]}}\n'
 
 
 def desired(count: int) -> str:
     """YAML that asks for `count` interfaces: up, MTU, mark, two addresses."""
     return _HEAD + "".join(
         f"---\napiVersion: hagit/v1\nkind: Interface\nmetadata: {{name: {nic.name}}}\nspec:\n"
-        f'  a: {{match: {{mac: "{nic.mac}"}}, addresses: ["{nic.addresses[0]}", "{nic.addresses[1]}"]}}\n'
-        f"  mtu: {MTU}\n"
+        f"{nic.half('a')}{nic.half('b')}  mtu: {MTU}\n  critical: true\n  failoverGroup: 1\n"
         for nic in map(Nic, range(count))
     )
 
@@ -59,10 +70,10 @@ def changes(count: int) -> str:
 
 
 def _changes(nic: Nic) -> Iterator[str]:
-    yield f"link set dev {nic.name} alias hagit-{nic.name}"
+    yield f'link set dev {nic.name} alias "{nic.mark}"'
     yield f"link set dev {nic.name} mtu {MTU}"
     yield f"link set dev {nic.name} up"
-    for address in nic.addresses:
+    for address in nic.addresses():
         yield f"address add {address} dev {nic.name}"
 
 

@@ -6,12 +6,15 @@ author) reaches the terminal as a control character. Does not know what is print
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable
 from enum import Enum
 from typing import Final, NamedTuple
 
 NO_BREAK: Final = "\N{NO-BREAK SPACE}"
+#: White space that wrapping takes away or replaces; a short text without any is a line as it is.
+_UNEVEN: Final = re.compile(r"^ | $|[\t\n\v\f\r]")
 
 
 class Style(Enum):
@@ -60,7 +63,10 @@ def wrapped(text: str, *, first: str, indent: int, width: int, style: Style = St
     """
     room = max(width - indent, 24)
     # Commands in remedies and addresses are to be copied: never broken inside a word.
-    lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+    if len(text) <= room and not _UNEVEN.search(text):
+        lines = [text]
+    else:
+        lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
     opening = Piece(first.ljust(indent), Style.FAINT)
     return [
         [opening if number == 0 else Piece(" " * indent), Piece(line.replace(NO_BREAK, " "), style)]

@@ -58,10 +58,15 @@ def read_address(payload: bytes) -> AddressRecord:
     )
 
 
+def family_of(address: str) -> int:
+    """The family of an address in text form."""
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 def raw_form(address: str) -> tuple[int, bytes, int]:
     """Family, bytes and prefix length of `10.0.0.1/24`. Raises ValueError for anything else."""
     plain, _, prefix = address.partition("/")
-    family = socket.AF_INET6 if ":" in plain else socket.AF_INET
+    family = family_of(plain)
     try:
         raw, length = socket.inet_pton(family, plain), int(prefix)
     except (OSError, ValueError) as problem:

@@ -8,7 +8,7 @@ hostname, resolver and managers.
 from __future__ import annotations
 
 import errno
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.core.facts.fact import Address, Fact, Key, LinkKind
@@ -16,7 +16,14 @@ from reconciler.core.facts.ownership import Owner
 from reconciler.core.facts.state import Nic, Unknown
 from reconciler.errors import ObservationError
 from reconciler.system.netlink import wire
-from reconciler.system.netlink.addresses import FAMILIES, AddressRecord, addresses_request, raw_form, read_address
+from reconciler.system.netlink.addresses import (
+    FAMILIES,
+    AddressRecord,
+    addresses_request,
+    family_of,
+    raw_form,
+    read_address,
+)
 from reconciler.system.netlink.channel import Channel, Refused, Unreadable
 from reconciler.system.netlink.links import (
     ALL_LINKS,
@@ -153,10 +160,11 @@ class NarrowLook:
             for name in {key[1] for key in keys if key[0] in _LINK_PARTS}:
                 facts = self._link_facts(name)
                 answers |= {key: facts.get(key) for key in keys if key[0] in _LINK_PARTS and key[1] == name}
-            for name in {key[1] for key in keys if key[0] == "address"}:
-                held = {record.address for record in self.addresses(name)}
-                for key in keys:
-                    if key[0] == "address" and key[1] == name:
+            wanted = [key for key in keys if key[0] == "address"]
+            for name, family in {(key[1], family_of(key[2])) for key in wanted}:
+                held = {record.address for record in self.addresses(name, (family,))}
+                for key in wanted:
+                    if key[1] == name and family_of(key[2]) == family:
                         answers[key] = Address(name, key[2]) if key[2] in held else None
             for key in keys:
                 if key[0] == "route":
@@ -197,12 +205,12 @@ class NarrowLook:
         payload = self._channel.ask(wire.GET_LINK, link_at(index))
         return wire.text_of(wire.attributes(payload, wire.LINK_HEADER.size).get(wire.IFLA_IFNAME))
 
-    def addresses(self, name: str) -> list[AddressRecord]:
+    def addresses(self, name: str, families: Sequence[int] = FAMILIES) -> list[AddressRecord]:
         """The addresses of one link; none when there is no such link."""
         try:
             index = self._channel.index_of(name)
             payloads = [
-                p for f in FAMILIES for p in _dump(self._channel, wire.GET_ADDRESS, addresses_request(f, index))
+                p for f in families for p in _dump(self._channel, wire.GET_ADDRESS, addresses_request(f, index))
             ]
         except Refused as problem:
             if problem.code == errno.ENODEV:
