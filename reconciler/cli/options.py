@@ -18,7 +18,9 @@ class Output(StrEnum):
 
 NodeOption: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--node", help="The node file of this controller (else $HAGIT_NODE, else /etc/hagit/node.toml)."),
+    typer.Option(
+        "--node", help="The node file of this controller. Without it $HAGIT_NODE, or else /etc/hagit/node.toml."
+    ),
 ]
 OutputOption: TypeAlias = Annotated[Output, typer.Option("--output", "-o", help="For people, or for programs.")]
 RevisionOption: TypeAlias = Annotated[
