@@ -150,6 +150,8 @@ def inner(value: object) -> bool:
 
 ORDERS_FILE = orders_document(ORDERS, ORDERS_KEY)
 ORDERS_BODY = ORDERS_FILE[: ORDERS_FILE.index(b"\n") + 1]
+#: Deeper than Python recurses, and than a fuzzer that never saw such a thing would go.
+ORDERS_DEEP = b'{"format":"hagit.orders/1","orders":' + b"[" * 2_000
 ORDERS_WORDS = (
     *(f'"{name}":'.encode() for name in Orders.__slots__), b'"disks":[', b'{"', b'":', b"},{", b"[", b"]", b",", b'""',
     b"null", b"true", b"false", b"NaN", b"-Infinity", b"1e9", b"-0", b"0.0", b"9223372036854775808", b"\\u0000",
@@ -165,6 +167,6 @@ TARGETS = {
     "record": Target(record, (encode_record(BEAT, RECORD), bytes(RECORD_BYTES)), BEAT_WORDS),
     "record-sealed": Target(record_sealed, (encode_record(BEAT, RECORD)[:SEAL_AT],), BEAT_WORDS, SEAL_AT, 3),
     "orders": Target(orders, (ORDERS_FILE,), ORDERS_WORDS, 4_096),
-    "orders-sealed": Target(orders_sealed, (ORDERS_BODY,), ORDERS_WORDS, 4_096, 3),
+    "orders-sealed": Target(orders_sealed, (ORDERS_BODY, ORDERS_DEEP), ORDERS_WORDS, 4_096, 3),
     "orders-edited": Target(orders_edited, (b"", b"\1\4\1", b"\2\5\2\3\6\3"), (), 24, 2),
 }
