@@ -7,9 +7,17 @@ import socket
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from reconciler.cli.terminal import paint
 from reconciler.errors import ConfigurationError, UsageError
+
+if TYPE_CHECKING:
+    from reconciler.core.spec import Configuration
+
+if TYPE_CHECKING:
+    from reconciler.core.spec.configuration import Configuration
 
 
 def run_validate(directory: Path, *, as_json: bool) -> int:
@@ -22,6 +30,7 @@ def run_validate(directory: Path, *, as_json: bool) -> int:
         configuration = load(tree)
         for controller in configuration.controllers:
             compile_desired(configuration, controller)
+        _check_orders(configuration)
     except ConfigurationError as error:
         if as_json:
             complaints = [asdict(complaint) for complaint in error.complaints]
@@ -36,8 +45,29 @@ def run_validate(directory: Path, *, as_json: bool) -> int:
         print(f"warning: {warning}", file=sys.stderr)
     count = 1 + len(configuration.interfaces) + len(configuration.routes)
     count += sum(1 for one in (configuration.source, configuration.alerting) if one is not None)
-    print(f"{paint('Valid', 32, 1)}: {count} resources for controllers {' and '.join(configuration.controllers)}.")
+    print(f"{paint('Valid', 32, 1)}: {count} resource{'s' if count > 1 else ''} for {_names(configuration)}.")
     return 0
+
+
+def _names(configuration: Configuration) -> str:
+    names = configuration.controllers
+    return f"controller{'s' if len(names) > 1 else ''} {' and '.join(names)}"
+
+
+def _check_orders(configuration: Configuration) -> None:
+    """Orders that cannot be safe, as far as the language can say them. Raises ConfigurationError with the arithmetic."""
+    from reconciler.core.failover.unsafe import unsafe
+    from reconciler.core.spec.orders import TOLD, fails_over, orders_of
+
+    if not fails_over(configuration):
+        return
+    reasons = [reason for reason in unsafe(orders_of(configuration)) if reason.where in TOLD]
+    if reasons:
+        pair = configuration.pair
+        raise ConfigurationError(
+            [pair.complaint((), f"failover cannot be safe: {reason.what}", reason.remedy, f"unsafe-{reason.where}")
+             for reason in reasons]
+        )  # fmt: skip
 
 
 def run_explain(field: str) -> int:
