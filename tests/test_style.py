@@ -16,7 +16,12 @@ RINGS: list[tuple[str, list[str] | None, list[str] | None]] = [
     ("reconciler.core.facts", ["reconciler.core.facts"], []),
     (
         "reconciler.core.spec",
-        ["reconciler.core.facts", "reconciler.core.spec", "reconciler.core.failover.orders"],
+        [
+            "reconciler.core.facts",
+            "reconciler.core.spec",
+            "reconciler.core.failover.orders",
+            "reconciler.core.failover.key",
+        ],
         ["pydantic", "pydantic_core", "ruamel"],
     ),
     ("reconciler.core.planning", ["reconciler.core.facts", "reconciler.core.planning"], []),

@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from reconciler.cli import authoring, changing, daemon, watching
+from reconciler.cli import authoring, changing, daemon, rehearse, watching
 from reconciler.errors import HagitError
 
 #: Commands whose error status is 2, because 1 means "there are differences".
@@ -48,6 +48,7 @@ COMMANDS: Sequence[tuple[str, Callable[..., Any], str]] = (
     ("drift", changing.drift, "Watch"),
     ("history", watching.history, "Watch"),
     ("decisions", watching.decisions, "Watch"),
+    ("rehearse", rehearse.rehearse, "Watch"),
     ("agent", daemon.agent, "Run"),
     ("completion", authoring.completion, "Run"),
 )

@@ -8,7 +8,6 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
-from typing import TYPE_CHECKING
 
 from reconciler.cli.terminal import paint
 from reconciler.errors import ConfigurationError, UsageError
@@ -55,7 +54,7 @@ def _names(configuration: Configuration) -> str:
 
 
 def _check_orders(configuration: Configuration) -> None:
-    """Orders that cannot be safe, as far as the language can say them. Raises ConfigurationError with the arithmetic."""
+    """Refuses orders that cannot be safe, with the arithmetic, as far as the language can say them."""
     from reconciler.core.failover.unsafe import unsafe
     from reconciler.core.spec.orders import TOLD, fails_over, orders_of
 

@@ -57,7 +57,7 @@ def choices(world: World, kind: str) -> Words:
 def inject(world: World, name: str, words: Words) -> None:
     """Let a fault happen now. Raises FaultError when the words do not fit."""
     fault = find(world, name, words)
-    world.note("fault", " ".join((name, *words)))
+    world.note("event", " ".join((name, *words)))
     fault.inject(world, words)
 
 
@@ -65,7 +65,7 @@ def heal(world: World, name: str, words: Words) -> None:
     """Undo it; what cannot be undone (a reset, a request) is over by itself."""
     fault = find(world, name, words)
     if fault.heal is not None:
-        world.note("healed", " ".join((name, *words)))
+        world.note("event", " ".join(("heal", name, *words)))
         fault.heal(world, words)
 
 
@@ -108,7 +108,7 @@ def heal_everything(world: World, *, without: Side | None = None) -> None:
         one.resume()
         one.kernel.suspended = False
         one.power_on()
-    world.note("healed", "everything" if without is None else f"everything but {without}, which stays off")
+    world.note("event", "heal everything" if without is None else f"heal everything but {without}, which stays off")
 
 
 _TABLE: Final = (

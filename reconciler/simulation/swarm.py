@@ -83,6 +83,11 @@ class Outcome:
     notes: tuple[Note, ...] = ()
 
 
+def luck(seed: int) -> Random:
+    """Chance that is the same for the same seed."""
+    return Random(seed)
+
+
 def draw(seed: int) -> Scenario:
     """The run of a seed."""
     chance = Random(seed)

@@ -33,11 +33,15 @@ class Chance(Protocol):
 
 
 class Steady:
-    """No luck at all: everything takes the middle of its range."""
+    """No luck: numbers spread evenly, the same ones each time (multiples of the golden ratio)."""
+
+    def __init__(self) -> None:
+        self._number = 0.5
 
     def random(self) -> float:
-        """Always the middle."""
-        return 0.5
+        """The next of them."""
+        self._number = (self._number + 0.618_034) % 1.0
+        return self._number
 
 
 Range = tuple[int, int]

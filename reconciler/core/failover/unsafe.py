@@ -168,13 +168,14 @@ def _groups(orders: Orders) -> Iterator[Unsafe]:
     for address in orders.addresses:
         if not 1 <= address.vhid <= VHID_MAX:
             yield Unsafe("addresses", f"{address.address} has VHID {address.vhid}", f"1 to {VHID_MAX}")
-        elif address.vhid in seen:
+        elif seen.setdefault(address.vhid, address.interface) != address.interface:
+            # The addresses of one interface share its VHID, as CARP has it.
             yield Unsafe(
                 "addresses",
-                f"VHID {address.vhid} stands for {seen[address.vhid]} and for {address.address}",
-                "give each virtual address its own VHID",
+                f"VHID {address.vhid} stands on {seen[address.vhid]} and on {address.interface}, which would answer for "
+                "one another on one segment",
+                "give each interface its own VHID",
             )
-        seen.setdefault(address.vhid, address.address)
 
 
 def _limits(orders: Orders) -> Iterator[Unsafe]:
