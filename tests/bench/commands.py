@@ -30,9 +30,10 @@ def measure(directory: Path, runs: int) -> Group:
         stage["a"].run("ip", "link", "set", "mgmt0", "up")
         time_in(stage["a"], (Timed("apply", (HAGIT, "apply", "--yes")), *commands), 1, env)
         taken = time_in(stage["a"], commands, runs, env)
-    floor = Figure(_FLOOR, tuple(taken.pop(_FLOOR)))
+    bare = taken.pop(_FLOOR)
+    floor = Figure(_FLOOR, bare.wall, note=bare.note)
     figures = (
-        Figure(name, tuple(samples), floor=floor.median, floor_name=_FLOOR, aim=aims.get(name))
-        for name, samples in taken.items()
+        Figure(name, times.wall, floor=floor.median, floor_name=_FLOOR, aim=aims.get(name), note=times.note)
+        for name, times in taken.items()
     )
     return Group("Commands, whole process, minimal pair", (floor, *figures))

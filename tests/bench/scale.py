@@ -14,7 +14,7 @@ from reconciler.demo.stage import Machine, Stage
 from tests.bench.crowd import HOSTNAME, changes, desired, make_nics, undo
 from tests.bench.figure import Figure, Group, exponent
 from tests.bench.pair import make_node, make_repository
-from tests.bench.stopwatch import HAGIT, Timed, run_in, time_in
+from tests.bench.stopwatch import HAGIT, Timed, Times, run_in, time_in
 
 SIZES: Final = (10, 100, 1000)
 FLOOR: Final = "ip -batch"
@@ -27,7 +27,7 @@ class Size:
     """What was measured at one size, in milliseconds by name."""
 
     count: int
-    whole: dict[str, list[float]]
+    whole: dict[str, Times]
     parts: dict[str, list[float]]
 
 
@@ -84,13 +84,13 @@ def _parts(machine: Machine, directory: Path, reset: Sequence[str], runs: int) -
 
 
 def _figures(size: Size) -> list[Figure]:
-    floor = Figure(f"{size.count:>5} {FLOOR}", tuple(size.whole[FLOOR]))
+    bare = size.whole[FLOOR]
+    floor = Figure(f"{size.count:>5} {FLOOR}", bare.wall, note=bare.note)
     figures = [floor]
     for name in (FIRST, AGAIN, APPLY, IDLE):
-        aim = 2.0 if name == APPLY and size.count == SIZES[-1] else None
-        figures.append(
-            Figure(f"{size.count:>5} {name}", tuple(size.whole[name]), floor=floor.median, floor_name=FLOOR, aim=aim)
-        )
+        aim, times = 2.0 if name == APPLY and size.count == SIZES[-1] else None, size.whole[name]
+        title = f"{size.count:>5} {name}"
+        figures.append(Figure(title, times.wall, "ms", floor.median, FLOOR, aim=aim, note=times.note))
     figures += [
         Figure(f"{size.count:>5}   {name}", tuple(size.parts[name]), floor=floor.median, floor_name=FLOOR)
         for name in PARTS
@@ -102,7 +102,7 @@ def _growth(sizes: Sequence[Size]) -> str:
     """The exponents, in words."""
     told = []
     for name in (FLOOR, FIRST, AGAIN, APPLY, IDLE):
-        told.append(f"{name} {exponent({size.count: median(size.whole[name]) for size in sizes}):.2f}")
+        told.append(f"{name} {exponent({size.count: median(size.whole[name].wall) for size in sizes}):.2f}")
     for name in PARTS:
         told.append(f"{name} {exponent({size.count: median(size.parts[name]) for size in sizes}):.2f}")
     return ", ".join(told)
