@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from reconciler.core.planning.plan import Action, Plan
 from reconciler.core.status.revision import Revision
 from reconciler.simulation.network import FakeNetwork
 from reconciler.system.netlink.live import LiveNetwork
-from tests.controller import PAIR, interface, resource
+from tests.controller import PAIR, ROOT, Controller, interface, resource
 from tests.system.network.conformance import starting_point
 from tests.system.network.namespaces import in_namespace, ip, plug_in
 from tests.system.network.scenarios import NICS
@@ -225,3 +226,25 @@ def test_the_simulation_ends_at_the_same_state_wherever_an_apply_is_killed(tmp_p
         cut, end = ends_of_the_simulation(tmp_path, fatal)
         assert end == expected, f"killed at point {fatal}"
     assert fatal > 60
+
+
+def test_the_command_itself_is_killed_and_run_again(controller: Controller) -> None:
+    count = 250
+    listed = ", ".join(f'"10.{number // 200}.{number % 200}.1/24"' for number in range(count))
+    many = f"{{a: {{match: {{name: e0}}, addresses: [{listed}]}}, b: {{match: {{name: e0}}}}}}"
+    commit = controller.work.commit("Many", net__yaml=resource("Interface", "many", many))
+    journal = controller.state / "journal.jsonl"
+    with subprocess.Popen(
+        controller.argv("apply", "--yes"), cwd=ROOT, env=controller.environment, stdout=subprocess.DEVNULL
+    ) as command:
+        while not journal.exists() or journal.read_bytes().count(b'"s"') < 20:
+            assert command.poll() is None, "it ended before it could be killed"
+        command.kill()
+    assert controller.in_force() == ""
+    assert 0 < len(controller.addresses("e0")) < count
+    done = controller.apply()
+    assert controller.in_force() == commit
+    assert len(controller.addresses("e0")) == count
+    assert "was cut off after" in str(controller.lines("decisions.jsonl"))
+    assert f"{count} actions" not in done.out, "what was done is not done again"
+    assert controller.hagit("plan", "--detailed-exitcode").code == 0

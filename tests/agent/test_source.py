@@ -372,7 +372,7 @@ def test_after_a_reboot_everything_is_made_again(make_controller: Callable[..., 
     after.write_node(source=f"remotes = ['{after.work.path}']")
     after.start_agent()
     until(lambda: after.addresses("e0") == {"10.0.0.1/24"}, after.logs)
-    assert [line["what"] for line in after.lines("history.jsonl")] == ["applied", "restored"]
+    until(lambda: [line["what"] for line in after.lines("history.jsonl")] == ["applied", "restored"], after.logs)
     assert not [kind for kind, *_ in after.alerts() if kind == "drift"]
 
 
