@@ -34,7 +34,7 @@ demo: $(STAMP) ## a pair in namespaces: commit, plan, apply, break, heal, err, r
 	@$(PY) -m reconciler.demo
 
 bench: $(HOST_TOOLS) ## measure what people wait for, in less than five minutes; RUNS=100 for more
-	$(PY) -m tests.bench $(if $(RUNS),--runs $(RUNS))
+	$(PY) -m tests.bench $(if $(findstring command line,$(origin RUNS)),--runs $(RUNS))
 
 lab-shell: $(HOST_TOOLS) ## a shell in the emulated machine of the tests, with bonds and VLANs
 	$(PY) -m tests.lab.shell

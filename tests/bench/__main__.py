@@ -27,6 +27,7 @@ GROUPS: Final = {
     "reaction": reaction.measure,
     "memory": memory.measure,
 }
+RUNS_MAX: Final = 1000
 OUTPUT: Final = ROOT / "build" / "bench.json"
 
 
@@ -37,8 +38,8 @@ def main() -> int:
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)}; all when none is named")
     chosen = parser.parse_args()
     unknown = [name for name in chosen.groups if name not in GROUPS]
-    if unknown or chosen.runs < 1:
-        parser.error(f"no such group: {', '.join(unknown)}" if unknown else "--runs must be 1 or more")
+    if unknown or not 1 <= chosen.runs <= RUNS_MAX:
+        parser.error(f"no such group: {', '.join(unknown)}" if unknown else f"--runs must be 1 to {RUNS_MAX}")
     if os.geteuid() != 0:
         sys.exit("bench: this needs root, for network namespaces: run `sudo make bench`")
     # As an installer does; otherwise, where PYTHONDONTWRITEBYTECODE is set, every command would compile itself anew.
