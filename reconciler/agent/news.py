@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from reconciler.agent.selection import Selection
 from reconciler.core.facts.difference import DifferenceKind
 from reconciler.core.facts.state import DriftMode, Origin
+from reconciler.core.planning.gates import removal_command
 from reconciler.core.planning.ledger import Drift, Transition, TransitionKind
 from reconciler.core.planning.plan import Blame
 from reconciler.core.planning.wording import fact_name, fact_value
@@ -33,7 +34,6 @@ class Speaker:
         single = transition.count == 1
         firing = transition.kind is TransitionKind.FIRING
         blame = self.blame_of(first.origin) if first.origin is not None else None
-        healing = first.mode is DriftMode.HEAL and first.kind is not DifferenceKind.FOREIGN
         return Alert(
             kind=_drift_kind(first) if single else AlertKind.DRIFT_STORM,
             status=AlertStatus.FIRING if firing else AlertStatus.RESOLVED,
@@ -50,7 +50,7 @@ class Speaker:
             author=blame.author if blame else "",
             signer=blame.signer if blame else "",
             origin=f"{first.origin.file}:{first.origin.line}" if first.origin else "",
-            remedy="healed by the agent" if healing else "hagit plan, then hagit apply",
+            remedy=_way_out(first) if single else "hagit plan, then hagit apply",
         )
 
     def matters(self, selection: Selection, now_s: float) -> Iterator[Alert]:
@@ -135,6 +135,12 @@ def _in_a_sentence(error: HagitError) -> str:
 
 def _drift_kind(drift: Drift) -> AlertKind:
     return AlertKind.FOREIGN if drift.kind is DifferenceKind.FOREIGN else AlertKind.DRIFT
+
+
+def _way_out(drift: Drift) -> str:
+    if drift.kind is DifferenceKind.FOREIGN and drift.live is not None:
+        return f"hagit leaves it alone; if nobody needs it: {removal_command(drift.live)}"
+    return "healed by the agent" if drift.mode is DriftMode.HEAL else "hagit plan, then hagit apply"
 
 
 def _subject(drift: Drift) -> str:
