@@ -166,8 +166,10 @@ class Checkers:
         """A record that was written and could be read a moment ago is a sign of life, whatever the cables say."""
         world, timers = self.world, one.orders.timers
         margin_ms = 2 * timers.look_ms + timers.record_ms + timers.pause_ms
-        wrote_ms = world.shelf.wrote_ms[one.side is Side.A]
+        wrote_ms, since_ms = world.shelf.wrote_ms[one.side is Side.A], world.shelf.since_ms[one.side is Side.A]
         fresh = wrote_ms is not None and world.now_ms - wrote_ms < timers.stale_ms - margin_ms
+        # A record that began after the last look cannot have been read.
+        fresh = fresh and world.now_ms - since_ms > margin_ms
         leapt = one.leapt_ms is not None and world.now_ms - one.leapt_ms < timers.stale_ms
         if fresh and not leapt and world.shelf.newest_record(one.side) is not None:
             self.fails("needless", f"{one.side} takes over from a peer that wrote its record at {wrote_ms} ms")

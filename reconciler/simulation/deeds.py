@@ -9,12 +9,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from reconciler.core.failover.events import Asked, Request
-from reconciler.core.failover.key import Side
+from reconciler.core.failover.key import Key, Side
 from reconciler.simulation.daemon import Controller
+from reconciler.simulation.disk import Disk
 from reconciler.simulation.timed import World
 
 Words = tuple[str, ...]
 Deed = Callable[[World, Words], None]
+#: What other software writes: a host id and a counter.
+FOREIGN = Key(None, 0xABADCAFE_00000017)
 
 
 def of(world: World, word: str) -> Controller:
@@ -299,3 +302,10 @@ def paths(*, lost: bool, every: bool = False) -> Deed:
         kept.update(disks) if lost else kept.difference_update(disks)
 
     return on_shelf(deed)
+
+
+def foreign_keys(world: World, _: Words) -> None:
+    """Every disk is reserved with a key that hagit did not make, as other software left it."""
+    shelf = world.shelf
+    shelf.disks = [Disk((None, FOREIGN), Side.B, generation=disk.generation + 2) for disk in shelf.disks]
+    shelf.changed()

@@ -153,6 +153,8 @@ _TABLE: Final = (
           deeds.add_to("refusing"), deeds.take_from("refusing")),
     Fault("attention", (), "every disk has a unit attention for everybody (a bus reset)",
           lambda world, _: world.shelf.cycle(persists=True)),
+    Fault("foreign-keys", (), "every disk is reserved by other software, as on a shelf from another system",
+          deeds.foreign_keys, assumed=False),
     # Controllers.
     Fault("power-loss", ("side",), "a controller loses power", deeds.power_loss, deeds.power_on),
     Fault("power-loss-both", (), "both controllers lose power at once", deeds.power_loss, deeds.power_on),

@@ -27,7 +27,7 @@ class Shelf:
     `gone`: for both. `lost`: out of reach of one controller. `hanging`: accepts commands, answers none. `refusing`:
     answers reads and refuses every reservation command. `slow_ms`: extra time of a disk. `content`: the newest write
     that each disk holds. `records`: for each disk the disk heartbeats of both sides. `wrote_ms`: when a majority of the
-    arbitration disks took one last.
+    arbitration disks took one last; `since_ms`: since when without a gap.
     """
 
     def __init__(self, world: World, count: int) -> None:
@@ -36,6 +36,7 @@ class Shelf:
         self.content = [0] * count
         self.records: list[list[Beat | None]] = [[None, None] for _ in range(count)]
         self.wrote_ms: list[int | None] = [None, None]
+        self.since_ms = [0, 0]
         self.gone: set[int] = set()
         self.lost: tuple[set[int], set[int]] = (set(), set())
         self.hanging: set[int] = set()
@@ -113,7 +114,10 @@ class Shelf:
         for at in written:
             self.records[at][side is Side.B] = beat
         if len(written) >= self.world.orders.majority:
-            self.wrote_ms[side is Side.B] = self.world.now_ms
+            now_ms, wrote_ms = self.world.now_ms, self.wrote_ms[side is Side.B]
+            if wrote_ms is None or now_ms - wrote_ms > 2 * self.world.orders.timers.record_ms:
+                self.since_ms[side is Side.B] = now_ms
+            self.wrote_ms[side is Side.B] = now_ms
 
     def newest_record(self, side: Side) -> Beat | None:
         """The peer's newest disk heartbeat on the arbitration disks that answer `side`; None without a majority."""

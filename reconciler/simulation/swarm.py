@@ -68,7 +68,8 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run showed. `broken`: the invariant, or empty; `person`: service came back only after a person asked."""
+    """What a run showed. `broken`: the invariant, or empty; `person`: service came back only after a person asked;
+    `limited`: the orders had a budget of moves that may have been used up."""
 
     seed: int
     broken: str
@@ -80,6 +81,7 @@ class Outcome:
     longest_ms: int
     healed_ms: int
     person: bool
+    limited: bool
     notes: tuple[Note, ...] = ()
 
 
@@ -166,6 +168,7 @@ def run(scenario: Scenario, *, notes: bool = False) -> Outcome:
         longest_ms=max(client.waits_ms, default=0),
         healed_ms=healed_ms,
         person=person,
+        limited=scenario.orders.limits != UNLIMITED,
         notes=tuple(world.notes or ()),
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from reconciler.core.failover.detector import forget, hear, watch_disks
+from reconciler.core.failover.detector import claimed, forget, hear, watch_disks
 from reconciler.core.failover.events import (
     Asked,
     ClaimEnded,
@@ -23,7 +23,7 @@ from reconciler.core.failover.events import (
     ShelfSeen,
     Tick,
 )
-from reconciler.core.failover.hold import DiskView, Hold, fence, judge
+from reconciler.core.failover.hold import DiskView, Hold, fence, judge, owned_by
 from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.phase import GUARANTEES, Phase
 from reconciler.core.failover.state import Looks, State
@@ -74,6 +74,8 @@ def _shelf(state: State, views: tuple[DiskView, ...], out: frozenset[int], now_m
     lost = looks.hold is Hold.LOST and GUARANTEES[state.phase].required
     hold = Hold.LOST if lost else verdict.hold
     peer = watch_disks(state.peer, now_ms) if verdict.sees and not looks.sees else state.peer
+    if owned_by(verdict.owner, state.orders.side.other) and verdict.highest > state.highest:
+        peer = claimed(peer, now_ms)
     return replace(
         state,
         peer=peer,

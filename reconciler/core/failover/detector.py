@@ -66,6 +66,11 @@ def watch_disks(peer: Peer, now_ms: int) -> Peer:
     return replace(peer, heard_ms=(*peer.heard_ms[:-1], now_ms), last=(*peer.last[:-1], None))
 
 
+def claimed(peer: Peer, now_ms: int) -> Peer:
+    """The peer's key on the disks is newer than any seen before: whoever claims, lives."""
+    return replace(peer, heard_ms=(*peer.heard_ms[:-1], now_ms))
+
+
 def network_alive(state: State, now_ms: int) -> bool:
     """The peer has been heard on a network channel recently enough."""
     bound_ms = state.orders.timers.silence_ms

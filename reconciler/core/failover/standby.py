@@ -57,8 +57,11 @@ def _quiet_ms(state: State) -> int:
 
 def _election(state: State, now_ms: int) -> Code | None:
     """Both are up and nobody owns the pools. A peer that boots without end is one that is not able."""
-    beat, timers = state.peer.beat, state.orders.timers
+    beat, timers, owner = state.peer.beat, state.orders.timers, state.looks.owner
     assert beat is not None
+    if owner is not None and owner.side is state.orders.side.other and owner.epoch > beat.epoch:
+        # The disks say that the peer has claimed since its last beat; the next one will say so, too.
+        return None
     if beat.phase is Phase.STANDBY and preferred(state):
         return Code.NO_OWNER
     waited = now_ms - state.since_ms >= timers.yield_ms

@@ -172,7 +172,7 @@ def _groups(orders: Orders) -> Iterator[Unsafe]:
             # The addresses of one interface share its VHID, as CARP has it.
             yield Unsafe(
                 "addresses",
-                f"VHID {address.vhid} stands on {seen[address.vhid]} and on {address.interface}, which would answer for "
+                f"VHID {address.vhid} stands on {seen[address.vhid]} and on {address.interface}: they would answer for "
                 "one another on one segment",
                 "give each interface its own VHID",
             )
