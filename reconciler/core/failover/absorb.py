@@ -39,7 +39,7 @@ def absorb(state: State, event: Event, now_ms: int) -> State:
         case Heard(channel, beat):
             return hear(state, channel, beat, now_ms)
         case ShelfSeen(views, out, begun_ms):
-            return state if _outdated(state, begun_ms) else _shelf(state, views, out, now_ms)
+            return state if _outdated(state, begun_ms) else _shelf(state, views, out, now_ms, begun_ms)
         case PoolsSeen(pools):
             return replace(state, looks=_pools(state.looks, pools, now_ms))
         case LinksSeen(up):
@@ -65,7 +65,11 @@ def _outdated(state: State, begun_ms: int | None) -> bool:
     return (required and begun_ms < state.since_ms) or (state.fenced_ms is not None and begun_ms < state.fenced_ms)
 
 
-def _shelf(state: State, views: tuple[DiskView, ...], out: frozenset[int], now_ms: int) -> State:
+def _shelf(
+    state: State, views: tuple[DiskView, ...], out: frozenset[int], now_ms: int, begun_ms: int | None = None
+) -> State:
+    # A look proves what was true when it began.
+    proved_ms = now_ms if begun_ms is None else min(begun_ms, now_ms)
     if len(views) != len(state.orders.disks):
         return state
     verdict = judge(state.orders, state.epoch, views)
@@ -86,7 +90,7 @@ def _shelf(state: State, views: tuple[DiskView, ...], out: frozenset[int], now_m
             owner=verdict.owner,
             sees=verdict.sees,
             shelf_ms=now_ms,
-            proved_ms=now_ms if hold is Hold.OURS else looks.proved_ms,
+            proved_ms=proved_ms if hold is Hold.OURS else looks.proved_ms,
             unseen_ms=None if verdict.sees else looks.unseen_ms if looks.unseen_ms is not None else now_ms,
             out=out,
             woke=looks.woke and hold is not Hold.OURS and GUARANTEES[state.phase].required,
