@@ -13,7 +13,7 @@ from reconciler.core.facts.difference import DifferenceKind
 from reconciler.core.facts.state import DriftMode, Origin
 from reconciler.core.planning.gates import removal_command
 from reconciler.core.planning.ledger import Drift, Transition, TransitionKind
-from reconciler.core.planning.plan import Blame
+from reconciler.core.planning.plan import Blame, Hold
 from reconciler.core.planning.wording import fact_name, fact_value
 from reconciler.core.status.alert import Alert, AlertKind, AlertStatus, Severity
 from reconciler.core.status.revision import Revision
@@ -28,8 +28,8 @@ class Speaker:
     controller: str
     blame_of: Callable[[Origin], Blame | None]
 
-    def drift(self, transition: Transition) -> Alert:
-        """The alert of one drift transition."""
+    def drift(self, transition: Transition, hold: Hold | None = None) -> Alert:
+        """The alert of one drift transition; `hold` is why the last plan left its difference as it is."""
         first = transition.drifts[0]
         single = transition.count == 1
         firing = transition.kind is TransitionKind.FIRING
@@ -50,7 +50,7 @@ class Speaker:
             author=blame.author if blame else "",
             signer=blame.signer if blame else "",
             origin=f"{first.origin.file}:{first.origin.line}" if first.origin else "",
-            remedy=_way_out(first) if single else "hagit plan, then hagit apply",
+            remedy=_way_out(first, hold) if single else "hagit plan, then hagit apply",
         )
 
     def matters(self, selection: Selection, now_s: float) -> Iterator[Alert]:
@@ -137,9 +137,11 @@ def _drift_kind(drift: Drift) -> AlertKind:
     return AlertKind.FOREIGN if drift.kind is DifferenceKind.FOREIGN else AlertKind.DRIFT
 
 
-def _way_out(drift: Drift) -> str:
+def _way_out(drift: Drift, hold: Hold | None) -> str:
     if drift.kind is DifferenceKind.FOREIGN and drift.live is not None:
         return f"hagit leaves it alone; if nobody needs it: {removal_command(drift.live)}"
+    if hold is not None:
+        return f"{hold.why}: {hold.remedy}"
     return "healed by the agent" if drift.mode is DriftMode.HEAL else "hagit plan, then hagit apply"
 
 

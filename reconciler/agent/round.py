@@ -19,8 +19,8 @@ from reconciler.core.facts.network import Network
 from reconciler.core.facts.settings import Applying
 from reconciler.core.facts.state import DriftMode, Observed
 from reconciler.core.planning.drift import drift_step, see
-from reconciler.core.planning.ledger import DriftState, Ledger
-from reconciler.core.planning.plan import Plan
+from reconciler.core.planning.ledger import DriftState, Ledger, Transition
+from reconciler.core.planning.plan import Hold, Plan
 from reconciler.core.status.alert import Alert, AlertKind
 from reconciler.core.status.conditions import Conditions
 from reconciler.core.status.revision import Revision
@@ -203,7 +203,7 @@ class Round:
         )
         self.memory.ledger = ledger
         for transition in transitions:
-            alert = self.speaker.drift(transition)
+            alert = self.speaker.drift(transition, self._hold_of(transition))
             self.store.decide("drift", alert=alert.document())
             self.tell(alert)
         healed = not waits and self._heal(revision, content, observed)
@@ -213,6 +213,10 @@ class Round:
                 return due_s
         suspected = any(drift.state is DriftState.SUSPECTED for drift in ledger.drifts.values())
         return 0.0 if healed else SECOND_LOOK_S if suspected else None
+
+    def _hold_of(self, transition: Transition) -> Hold | None:
+        holds = self.memory.plan.holds if self.memory.plan is not None else ()
+        return next((hold for hold in holds if hold.key == transition.drifts[0].key), None)
 
     def _heal(self, revision: Revision, content: Content, observed: Observed) -> bool:
         """Put back what drifted and may be healed; True when something was done."""

@@ -203,3 +203,11 @@ def test_a_nic_that_goes_away_and_comes_back(controller: Controller, hook: Hook)
     controller.ip("link set other0 down", "link set other0 name e0", "link set e0 up")
     until(lambda: [status for status, _ in hook.told()][-1] == "resolved", hook.told)
     until(lambda: controller.addresses("e0") == {"10.0.0.1/24"})
+
+
+def test_what_is_held_says_what_to_do_about_it(controller: Controller, hook: Hook) -> None:
+    """Neither healing nor another apply would help."""
+    in_force(controller, interface("storage0", nic="e0", mtu=65536) + alerting(hook.url, "{default: heal}"))
+    until_told(hook, ("firing", "mtu of e0"))
+    assert hook.bodies[0]["data"]["remedy"] == "the driver veth of e0 takes at most 65535, not 65536: lower the mtu"
+    assert "1 held" in controller.hagit("plan").out
