@@ -13,7 +13,8 @@ help: ## list the targets
 $(STAMP): pyproject.toml
 	packaging/prerequisites python
 	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install -q --disable-pip-version-check -e '.[chat,dev]'
+	@# A path entry instead of an import hook: the hook would double the start of every process.
+	$(VENV)/bin/pip install -q --disable-pip-version-check --config-settings editable_mode=compat -e '.[chat,dev]'
 	touch $@
 
 $(HOST_TOOLS): packaging/prerequisites $(STAMP)

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 
-
 PROGRAM = """
 from reconciler.errors import StateError
 try:
