@@ -1,0 +1,114 @@
+"""`hagit rehearse` and what `hagit validate` refuses of orders, through the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.application import run
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+MINIMAL = ["-C", str(EXAMPLES / "minimal-pair")]
+ONE_WAY = """\
+apiVersion: hagit/v1
+kind: Pair
+metadata: {name: shelf}
+spec:
+  a: {hostname: shelf-a}
+  b: {hostname: shelf-b}
+---
+apiVersion: hagit/v1
+kind: Interface
+metadata: {name: storage0}
+spec:
+  a: {match: {name: eth0}, address: 10.0.0.11/24}
+  b: {match: {name: eth0}, address: 10.0.0.12/24}
+  virtual: {address: 10.0.0.10/24, vhid: 20}
+  critical: true
+  failoverGroup: 1
+"""
+Captured = pytest.CaptureFixture[str]
+
+
+def test_a_timeline_for_this_pair(capsys: Captured) -> None:
+    assert run(["rehearse", "power-loss", "a", *MINIMAL]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("What if: power-loss a\nBefore: a serves.\n")
+    assert "storage0 1" in out, "the channels are this pair's"
+    assert "After: b serves." in out
+    assert "Assumed: the disks: no resource describes them yet" in out
+
+
+def test_a_document(capsys: Captured) -> None:
+    assert run(["rehearse", "switchover", "--for", "30s", "--runs", "3", "-o", "json", *MINIMAL]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["format"], told["before"], told["after"]) == ("hagit.rehearsal/1", "a", "b")
+    assert len(told["longest_ms"]) == 3
+
+
+def test_a_broken_invariant_is_the_exit_status(capsys: Captured) -> None:
+    assert run(["rehearse", "shelf-forgets", *MINIMAL]) == 1
+    assert "BROKEN: the reservation is never free" in capsys.readouterr().out
+
+
+def test_a_script(tmp_path: Path, capsys: Captured) -> None:
+    script = tmp_path / "drill.txt"
+    script.write_text("# a drill\nat 2s cable-pull interlink\nat 5s power-loss a\nuntil 30s\n")
+    assert run(["rehearse", "--script", str(script), *MINIMAL]) == 0
+    out = capsys.readouterr().out
+    assert "    2.000  event   cable-pull interlink\n" in out
+    assert "    5.000  event   power-loss a\n" in out
+    script.write_text("at 2s cable-pull interlink\nat some time\n")
+    assert run(["rehearse", "--script", str(script), *MINIMAL]) == 1
+    assert f"{script}:2: `at some time` makes no sense" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "what should happen?"),
+        (["teapot"], "teapot is not a fault"),
+        (["cable-pull", "eth9"], "eth9 is no channel of this pair; it has storage0, interlink"),
+        (["switchover", "--for", "soon"], "--for soon"),
+        (["switchover", "--runs", "0"], "--runs is 1 to"),
+        (["--script", "/no/such/file"], "there is no such script"),
+    ],
+)
+def test_questions_that_make_no_sense(words: list[str], says: str, capsys: Captured) -> None:
+    assert run(["rehearse", *words, *MINIMAL]) == 1
+    shown = capsys.readouterr()
+    assert says in shown.err
+    assert not shown.out
+
+
+def test_every_fault_is_listed(capsys: Captured) -> None:
+    assert run(["rehearse", "--faults"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) >= 30
+    assert any(line.startswith("cable-pull CHANNEL ") for line in lines)
+    assert run(["rehearse", "--faults", "-o", "json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["faults"]) == len(lines)
+
+
+def test_exploring_says_how_much_was_tried(capsys: Captured) -> None:
+    assert run(["rehearse", "--explore", "--states", "300", "-o", "json", *MINIMAL]) == 0
+    scenes = json.loads(capsys.readouterr().out)["scenes"]
+    assert len(scenes) >= 5
+    assert all(scene["states"] > 250 and scene["broken"] is None for scene in scenes)
+
+
+def test_validate_refuses_a_single_channel_with_the_arithmetic(tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "pair.yaml").write_text(ONE_WAY)
+    assert run(["validate", str(tmp_path)]) == 1
+    err = capsys.readouterr().err
+    assert "pair.yaml:3:" in err
+    assert "1 heartbeat channel(s) on the network: one pulled cable is silence" in err
+    assert run(["rehearse", "power-loss", "a", "-C", str(tmp_path)]) == 0
+    assert "Assumed: heartbeat channels: storage0, interlink" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["minimal-pair", "everything", "bonds-vlans-jumbo"])
+def test_the_examples_can_be_rehearsed(name: str, capsys: Captured) -> None:
+    assert run(["validate", str(EXAMPLES / name)]) == 0
+    assert run(["rehearse", "power-loss", "a", "-C", str(EXAMPLES / name)]) == 0
+    assert "Every invariant held." in capsys.readouterr().out
