@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from reconciler.core.failover.claim import Answer, Claim, Reply, Stage, advance, begin, command
 from reconciler.core.failover.events import (
@@ -55,6 +55,9 @@ from reconciler.simulation.numbering import (
 from reconciler.simulation.scene import LATE_MS
 from reconciler.simulation.truth import Truth
 
+#: Beats to and fro until nothing is new; a handful, or the core does not settle.
+PROMPT_MAX: Final = 16
+
 Feed = Callable[[State], State]
 
 
@@ -65,18 +68,22 @@ class BoundedWorld(Truth):
         """Both controllers off, disks blank."""
         off = self.node_number(Node(OFF))
         shelf = self.shelves.number((Disk(),) * len(self.scene.orders.disks))
-        between = Between((-1, -1), -1, -1, False, (0, 0), 0, self.every)
+        between = Between((-1, -1), -1, -1, False, (0, 0), 0, self.every, self.scene.faults.most, 0)
         return self.pack(off, off, shelf, self.between_number(between))
 
     def moves(self, state: int) -> Iterator[tuple[str, int, bool, str]]:
         """Every move of both controllers and of the world between them."""
         numbers = self.unpack(state)
+        left = self.betweens[numbers[3]].left
         for me in (0, 1):
             mine, others = numbers[me], numbers[1 - me]
             for move in self._own_moves(me, mine, others, numbers[2], numbers[3]):
-                yield self._finish(move, me, numbers)
+                if not move.fault or left:
+                    yield self._finish(move, me, numbers)
         for name, between, fault in self._surroundings(self.betweens[numbers[3]]):
-            yield name, self.pack(*numbers[:3], self.between_number(between)), fault, ""
+            if not fault or left:
+                after = between._replace(left=left - (fault and left > 0))
+                yield name, self._prompt([*numbers[:3], self.between_number(after)]), fault, ""
 
     def _own_moves(self, me: int, mine: int, others: int, shelf: int, between: int) -> list[Step]:
         """The moves of one controller, remembered by what they depend on."""
@@ -86,22 +93,16 @@ class BoundedWorld(Truth):
         if known is None:
             made = self._controller(me, node, other, shelf, self.betweens[between])
             known = self._moves[key] = [_named(me, move) for move in made]
-        if node.core < 0:
-            return known
-        heard_key = (me, mine, shelf, between, other.core)
-        heard = self._moves.get(heard_key)
-        if heard is None:
-            made = self._messages(me, node, other, shelf, self.betweens[between])
-            heard = self._moves[heard_key] = [_named(me, move) for move in made]
-        return known + heard
+        return known
 
     def _finish(self, move: Step, me: int, old: tuple[int, int, int, int]) -> tuple[str, int, bool, str]:
         """The whole world after a controller's move, with what a change of the disks means to the other."""
         parts = list(old)
         if move.node is not None:
             parts[me] = self.node_number(move.node)
-        if move.between is not None:
-            parts[3] = self.between_number(move.between)
+        if move.between is not None or move.fault:
+            between = move.between or self.betweens[old[3]]
+            parts[3] = self.between_number(between._replace(left=between.left - (move.fault and between.left > 0)))
         broken = move.broken
         if move.disks is not None:
             parts[2] = move.disks
@@ -110,7 +111,37 @@ class BoundedWorld(Truth):
                 if node.pools != NONE and not node.stale and not self._writes(side, parts[2]):
                     parts[side] = self.node_number(node._replace(stale=True))
         broken = broken or self._violation(parts[0], parts[1], parts[2])
-        return move.name, self.pack(*parts), move.fault, broken
+        return move.name, self._prompt(parts), move.fault, broken
+
+    def _prompt(self, parts: list[int]) -> int:
+        """Without delay, whoever hears hears at once: beats go to and fro until nobody learns anything new."""
+        between = self.betweens[parts[3]]
+        if self.scene.faults.delay:
+            return self.pack(*parts)
+        for _ in range(PROMPT_MAX):
+            before = (parts[0], parts[1])
+            for me in (0, 1):
+                key = (parts[me], parts[1 - me], parts[2], parts[3])
+                known = self._heard.get(key)
+                if known is None:
+                    node, other = self.nodes[parts[me]], self.nodes[parts[1 - me]]
+                    known = self._heard[key] = self.node_number(self._told(me, node, other, parts[2], between))
+                parts[me] = known
+            if before == (parts[0], parts[1]):
+                return self.pack(*parts)
+        raise AssertionError("two controllers that talk for ever")
+
+    def _told(self, me: int, node: Node, other: Node, shelf: int, between: Between) -> Node:
+        """What a controller knows once it has heard all that there is to hear."""
+        if node.core < 0 or other.core < 0:
+            return node
+        beat = self._beat(other.core, self.outputs_of(other.core))
+        if not between.cuts >> me & 1:
+            node = self._hear(node, 0, beat, 1)
+        reads = self._majority(~between.lost[me])
+        if reads and self.outputs_of(other.core).record and self._may_record(1 - me, shelf, between):
+            node = self._hear(node, 1, beat, 1)
+        return node
 
     # One controller --------------------------------------------------------------------------------------------------
 
@@ -119,8 +150,9 @@ class BoundedWorld(Truth):
         yield from self._life(me, node)
         if node.core < 0:
             return
-        yield from self._time(me, node, other)
-        yield self._look(me, node, shelf, between)
+        yield from self._time(me, node, other, shelf, between)
+        if self.scene.faults.delay:
+            yield from self._messages(me, node, shelf, between)
         if node.claim >= 0:
             yield self._claim(me, node, shelf, between)
         if node.pools in (SOME, ALL) and not self._writes(me, shelf):
@@ -155,16 +187,20 @@ class BoundedWorld(Truth):
         if not outs.feed:
             yield Step("resets", Node(OFF))
 
-    def _time(self, me: int, node: Node, other: Node) -> Iterator[Step]:
+    def _time(self, me: int, node: Node, other: Node, shelf: int, between: Between) -> Iterator[Step]:
+        """A tick, with a look just before it unless looks are irregular; a look alone; a late wake."""
         state = self.state_of(node)
+        seen = self._look(me, node, shelf, between)
+        regular = not self.scene.faults.irregular
+        yield Step("looks", seen)
         # The one place where the deadman of the peer is trusted: see the module's text.
-        trusting = state.phase is Phase.CLAIMING and state.fence is Fence.WAIT and other.pools != NONE
-        if not trusting:
-            yield Step("time passes", self._fed(node, ("tick",), lambda s: step(s, Tick(), 1)))
-        if self.scene.faults.late and not trusting:
+        if state.phase is Phase.CLAIMING and state.fence is Fence.WAIT and other.pools != NONE:
+            return
+        yield Step("time passes", self._fed(seen if regular else node, ("tick",), lambda s: step(s, Tick(), 1)))
+        if self.scene.faults.late:
             yield Step("wakes late", self._fed(node, ("late",), lambda s: step(s, Tick(), LATE_MS)), fault=True)
 
-    def _look(self, me: int, node: Node, shelf: int, between: Between) -> Step:
+    def _look(self, me: int, node: Node, shelf: int, between: Between) -> Node:
         lost, down = between.lost[me], between.down >> me & 1
         key = ("look", shelf, lost, node.pools, node.refused, node.out, down)
 
@@ -182,19 +218,10 @@ class BoundedWorld(Truth):
                 state = step(state, event, 0)
             return state
 
-        return Step("looks", self._fed(node, key, feed))
+        return self._fed(node, key, feed)
 
-    def _messages(self, me: int, node: Node, other: Node, shelf: int, between: Between) -> Iterator[Step]:
-        """Beats arrive fresh, or (scenes with delay) as they were sent; not to arrive is no move and needs no fault."""
-        reads = self._majority(~between.lost[me])
-        if not self.scene.faults.delay:
-            if other.core >= 0:
-                outs = self.outputs_of(other.core)
-                beat = self._beat(other.core, outs)
-                yield from self._hears(node, 0, beat, between, "hears a beat")
-                if reads and outs.record and self._may_record(1 - me, shelf, between):
-                    yield from self._hears(node, 1, beat, between, "reads the record")
-            return
+    def _messages(self, me: int, node: Node, shelf: int, between: Between) -> Iterator[Step]:
+        """Beats arrive late, as they were sent; not to arrive is no move and needs no fault."""
         outs = self.outputs_of(node.core)
         mine, flights = self._beat(node.core, outs), between.flights
         if flights[me] != mine:
@@ -207,7 +234,7 @@ class BoundedWorld(Truth):
             written = between._replace(record=mine, writer=me, unread=True)
             if written != between:
                 yield Step("writes its record", between=written)
-        if between.writer == 1 - me and between.unread and reads:
+        if between.writer == 1 - me and between.unread and self._majority(~between.lost[me]):
             read = between._replace(unread=False)
             yield from self._hears(node, 1, between.record, read, "reads the record")
 
@@ -216,15 +243,17 @@ class BoundedWorld(Truth):
 
     def _hears(self, node: Node, channel: int, beat: int, between: Between, name: str) -> Iterator[Step]:
         """Once, and then a second time: a doubled beat must change nothing."""
-
-        def feed(state: State, counter: int) -> State:
-            return step(state, Heard(channel, replace(self.beats.values[beat], counter=counter)), 0)
-
-        once = self._fed(node, ("hear", channel, beat), lambda s: feed(s, 1))
+        once = self._hear(node, channel, beat, 1)
         yield Step(name, once, between=between)
-        twice = self._fed(once, ("again", channel, beat), lambda s: feed(s, 0))
+        twice = self._hear(once, channel, beat, 0)
         if twice != once:
             yield Step(f"{name} twice", twice, between=between)
+
+    def _hear(self, node: Node, channel: int, beat: int, counter: int) -> Node:
+        def feed(state: State) -> State:
+            return step(state, Heard(channel, replace(self.beats.values[beat], counter=counter)), 0)
+
+        return self._fed(node, ("hear", channel, beat, counter), feed)
 
     def _claim(self, me: int, node: Node, shelf: int, between: Between) -> Step:
         """The next command of the claim (or, unless the scene is fine, all commands to one disk), or its end."""
@@ -287,6 +316,10 @@ class BoundedWorld(Truth):
     def _surroundings(self, between: Between) -> Iterator[tuple[str, Between, bool]]:
         """Disks and groups: a fault when they go, none when they come back."""
         faults = self.scene.faults
+        for side in (0, 1) if faults.cuts and not faults.delay else ():
+            gone = between.cuts >> side & 1
+            name = f"{SIDES[side]} hears {'the peer again' if gone else 'nothing more'}"
+            yield name, between._replace(cuts=between.cuts ^ 1 << side), not gone
         for side, mask in faults.reach:
             gone = between.lost[side] & mask
             lost = (between.lost[0] ^ mask, between.lost[1]) if side == 0 else (between.lost[0], between.lost[1] ^ mask)

@@ -12,7 +12,7 @@ from typing import Any
 
 from reconciler.core.failover.claim import Claim
 from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.hold import DiskView, Hold
+from reconciler.core.failover.hold import DiskView, Fence, Hold
 from reconciler.core.failover.key import Key
 from reconciler.core.failover.orders import Timers
 from reconciler.core.failover.phase import GUARANTEES, Phase
@@ -113,19 +113,22 @@ def plain_state(state: State, timers: Timers) -> State:
     state = shifted(state, -state.now_ms, -longest_ms)
     required = GUARANTEES[state.phase].required or state.phase in (Phase.CLAIMING, Phase.BOOTING)
     looks = state.looks
+    idle = state.phase in (Phase.STANDBY, Phase.CLAIMING)
+    old = looks.shelf_ms is None or looks.shelf_ms <= -timers.stale_ms
     looks = replace(
         looks,
         owner=None,
         hold=looks.hold if required else Hold.UNKNOWN,
         proved_ms=_since(looks.proved_ms, timers.proof_ms) if required else None,
-        shelf_ms=_since(looks.shelf_ms, timers.stale_ms),
-        unseen_ms=_since(looks.unseen_ms, timers.settle_ms),
-        hung_ms=_since(looks.hung_ms, timers.settle_ms),
+        shelf_ms=None if old else looks.shelf_ms,
+        unseen_ms=None if idle else _since(looks.unseen_ms, timers.settle_ms),
+        hung_ms=None if idle else _since(looks.hung_ms, timers.settle_ms),
         down_ms=_since(looks.down_ms, timers.settle_ms + timers.network_ms),
+        woke=looks.woke and not idle,
     )
     return replace(
         state,
-        since_ms=max(state.since_ms, -_phase_ms(state.phase, timers, longest_ms)),
+        since_ms=max(state.since_ms, -_phase_ms(state, timers)),
         peer=_plain_peer(state.peer, timers),
         looks=looks,
         fenced_ms=state.fenced_ms if state.phase is Phase.CLAIMING else None,
@@ -144,19 +147,21 @@ def _since(moment_ms: int | None, bound_ms: int) -> int | None:
     return None if moment_ms is None else max(moment_ms, -bound_ms)
 
 
-def _phase_ms(phase: Phase, timers: Timers, longest_ms: int) -> int:
+def _phase_ms(state: State, timers: Timers) -> int:
     """The longest bound that counts from the beginning of a phase."""
-    match phase:
+    match state.phase:
         case Phase.BOOTING:
             return timers.proof_ms
         case Phase.IMPORTING:
             return timers.import_ms
         case Phase.RELEASING:
             return timers.release_ms
-        case Phase.ACTIVE:
-            return 0
+        case Phase.STANDBY:
+            return timers.boot_ms + timers.yield_ms
+        case Phase.CLAIMING:
+            return timers.claim_ms + (timers.proof_ms + timers.deadman_ms if state.fence is Fence.WAIT else 0)
         case _:
-            return longest_ms
+            return 0
 
 
 def _plain_peer(peer: Peer, timers: Timers) -> Peer:
@@ -165,7 +170,7 @@ def _plain_peer(peer: Peer, timers: Timers) -> Peer:
     heard = tuple(max(moment, -bound) for moment, bound in zip(peer.heard_ms, bounds, strict=True))
     beat = peer.beat
     if beat is not None:
-        silent = all(moment <= -bound for moment, bound in zip(heard, bounds, strict=True))
+        silent = peer.dead or all(moment <= -bound for moment, bound in zip(heard, bounds, strict=True))
         useful = beat.able and beat.sees and not silent
         phase = Phase.IMPORTING if beat.phase in (Phase.CLAIMING, Phase.RELEASING) else beat.phase
         beat = replace(
@@ -176,9 +181,11 @@ def _plain_peer(peer: Peer, timers: Timers) -> Peer:
             able=useful,
             sees=useful,
             handed=beat.handed and not silent,
+            dying=False,
             groups_down=frozenset() if silent else beat.groups_down,
         )
-    last = tuple(None if stamp is None else (0, 0) for stamp in peer.last)
+    # Whether a network channel was ever heard makes no difference; for the disk record the first reading is special.
+    last = (*((0, 0) for _ in bounds[1:]), None if peer.last[-1] is None else (0, 0))
     return replace(peer, heard_ms=heard, last=last, beat=beat, incarnation=0)
 
 

@@ -42,7 +42,9 @@ class Between(NamedTuple):
 
     `flights`: beats under way from a and from b, `record` the disk record, `writer` whose it is, `unread` whether the
     other has not read it yet; all -1 and False in scenes without delay. `lost`: disks out of reach of a and of b.
-    `down`: a bit for each controller whose failover group is down. `fresh`: disks that hold every acknowledged write.
+    `down`: a bit for each controller whose failover group is down. `fresh`: disks that hold every acknowledged
+    write. `left`: how many faults may still happen, -1 without limit. `cuts`: a bit for each
+    controller that hears nothing (scenes without delay).
     """
 
     flights: tuple[int, int]
@@ -52,6 +54,8 @@ class Between(NamedTuple):
     lost: tuple[int, int]
     down: int
     fresh: int
+    left: int
+    cuts: int
 
 
 class Step(NamedTuple):
@@ -84,6 +88,7 @@ class Numbering:
         self._outputs: dict[int, Outputs] = {}
         self._beats: dict[int, int] = {}
         self._moves: dict[tuple[Any, ...], list[Step]] = {}
+        self._heard: dict[tuple[int, ...], int] = {}
         self._identity: dict[int, bool] = {}
         self._broken: dict[tuple[Any, ...], str] = {}
 

@@ -31,6 +31,9 @@ class Fault(NamedTuple):
     late: bool = True
     delay: bool = False
     fine: bool = False
+    irregular: bool = False
+    cuts: bool = True
+    most: int = -1
     reach: tuple[tuple[int, int], ...] = ()
     links: tuple[int, ...] = ()
     hang: bool = False

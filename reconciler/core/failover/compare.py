@@ -40,7 +40,14 @@ def all_groups_down(state: State) -> bool:
 def peer_can_take(state: State, now_ms: int) -> bool:
     """The peer is heard on a network, is standby, and says that it could take the pools."""
     beat = state.peer.beat
-    return network_alive(state, now_ms) and beat is not None and beat.phase is Phase.STANDBY and beat.able and beat.sees
+    return (
+        network_alive(state, now_ms)
+        and not state.peer.dead
+        and beat is not None
+        and beat.phase is Phase.STANDBY
+        and beat.able
+        and beat.sees
+    )
 
 
 def ready(state: State, now_ms: int) -> bool:
