@@ -309,3 +309,13 @@ def foreign_keys(world: World, _: Words) -> None:
     shelf = world.shelf
     shelf.disks = [Disk((None, FOREIGN), Side.B, generation=disk.generation + 2) for disk in shelf.disks]
     shelf.changed()
+
+
+def import_by_hand(world: World, words: Words) -> None:
+    """A person imports the pools without asking anybody."""
+    of(world, words[0]).kernel.imported_by_hand()
+
+
+def export_by_hand(world: World, words: Words) -> None:
+    """A person exports the pools without asking anybody."""
+    of(world, words[0]).kernel.exported_by_hand()

@@ -185,6 +185,9 @@ _TABLE: Final = (
     Fault("pools-unknown", ("side",), "nobody can say whether pools are imported (a hung zpool)",
           deeds.blind(blind=True),
           deeds.blind(blind=False)),
+    Fault("export-by-hand", ("side",), "a person exports the pools behind the daemon's back", deeds.export_by_hand),
+    Fault("import-by-hand", ("side",), "a person imports the pools behind the daemon's back", deeds.import_by_hand,
+          assumed=False),
     Fault("claim-hangs", ("side",), "the running claim's child hangs", deeds.claim_hangs),
     Fault("claim-killed", ("side",), "the running claim's child is killed", deeds.claim_killed),
     # People and orders.

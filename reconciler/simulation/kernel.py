@@ -156,6 +156,17 @@ class Kernel:
         if act is not None:
             self.world.later(0, act, "", self.owner)
 
+    def imported_by_hand(self) -> None:
+        """Pools appear that no daemon asked for."""
+        if self.owner.on and not self.busy and self.pools is Pools.NONE:
+            self.pools = Pools.ALL
+            self.world.checkers.disks_changed()
+
+    def exported_by_hand(self) -> None:
+        """Pools vanish that a daemon wants."""
+        if not self.busy and self.pools is Pools.ALL and not self.suspended:
+            self._begin("export", self.world.physics.export_ms, "")
+
     # Disks and writes ------------------------------------------------------------------------------------------------
 
     def _enough(self, good: frozenset[int] | set[int]) -> bool:

@@ -46,11 +46,12 @@ def outputs(state: State) -> Outputs:
     if guarantee.required and looks.woke:
         # Nobody has looked since a late wake: begin nothing, end nothing, and answer nobody.
         wanted, kept = frozenset(), EVERYTHING - {Thing.ADDRESSES}
-    if state.answer_ms is not None and state.now_ms < state.answer_ms:
+    quiet = state.answer_ms is not None and state.now_ms < state.answer_ms
+    if quiet:
         wanted -= {Thing.ADDRESSES}
     key = Key(state.orders.side, state.epoch)
     halted = state.phase is Phase.HALTED
-    remember = Memory(state.phase, state.epoch) if guarantee.required else None
+    remember = Memory(state.phase, state.epoch, quiet) if guarantee.required else None
     return Outputs(
         wanted=wanted,
         kept=kept,

@@ -10,6 +10,7 @@ from reconciler.core.failover.detector import network_silent
 from reconciler.core.failover.events import Pools, Request
 from reconciler.core.failover.forbidden import forbidden
 from reconciler.core.failover.hold import Hold
+from reconciler.core.failover.key import Key
 from reconciler.core.failover.move import Move
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import State
@@ -22,7 +23,10 @@ def unproven(state: State, now_ms: int) -> Move | None:
     """Without its reservation, or without proof of it for too long, an owner halts. First rule of all three phases."""
     looks = state.looks
     if looks.hold is Hold.LOST:
-        return Move(Phase.HALTED, Code.FENCED, f"owner {looks.owner}, ours was epoch {state.epoch}")
+        # A refused write tells before the next look does who owns the disks.
+        known = looks.owner != Key(state.orders.side, state.epoch)
+        evidence = f"owner {looks.owner}" if known else "a write was refused"
+        return Move(Phase.HALTED, Code.FENCED, f"{evidence}, ours was epoch {state.epoch}")
     since_ms = state.since_ms if looks.proved_ms is None else looks.proved_ms
     if now_ms - since_ms >= state.orders.timers.proof_ms:
         return Move(Phase.HALTED, Code.UNPROVEN, f"{now_ms - since_ms} ms")

@@ -61,10 +61,14 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What outlives the daemon but not a reset (a file in /run, written before the phase is acted upon)."""
+    """What outlives the daemon but not a reset (a file in /run, written before the phase is acted upon).
+
+    `quiet`: clients were not to be answered yet (strict orders).
+    """
 
     phase: Phase
     epoch: int
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)

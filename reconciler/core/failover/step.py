@@ -64,7 +64,7 @@ def decide(state: State, now_ms: int, asked: Request | None) -> Move | None:
 def enter(state: State, move: Move, now_ms: int) -> State:
     """Take one edge, and keep what only the edge knows."""
     assert (state.phase, move.to) in LEGAL, f"{state.phase.name} -> {move.to.name} is not legal"
-    old, timers, fenced_ms = state.phase, state.orders.timers, state.fenced_ms
+    old, timers, fenced_ms, memory = state.phase, state.orders.timers, state.fenced_ms, state.memory
     state = replace(
         state,
         phase=move.to,
@@ -85,6 +85,9 @@ def enter(state: State, move: Move, now_ms: int) -> State:
         case Phase.STANDBY:
             retry_ms = now_ms + timers.retry_ms if old is not Phase.BOOTING else None
             return replace(state, epoch=0, retry_ms=retry_ms, looks=replace(state.looks, hold=Hold.UNKNOWN))
+        case Phase.IMPORTING | Phase.ACTIVE if memory is not None and memory.quiet:
+            # Nobody knows how much of the wait was left when the daemon died.
+            return replace(state, answer_ms=now_ms + wait_ms(state))
         case Phase.IMPORTING if old is Phase.CLAIMING and state.answer_ms is not None and fenced_ms is not None:
             # The old owner could prove its reservation until the fence, however long the claim took.
             return replace(state, answer_ms=fenced_ms + wait_ms(state))
