@@ -1,0 +1,120 @@
+"""Every invariant of the timed world breaks when the world is bent behind the core's back: the checkers see."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from reconciler.core.failover.events import Pools
+from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.orders import Limits
+from reconciler.core.failover.phase import Phase, Thing
+from reconciler.core.failover.why import Code, Decision
+from reconciler.simulation.checkers import INVARIANTS, overlap_bound_ms
+from reconciler.simulation.disk import Disk
+from reconciler.simulation.script import PAIR
+from reconciler.simulation.timed import Steady, World
+
+A1, B9 = Key(Side.A, 1), Key(Side.B, 9)
+
+
+def reserve(world: World, disk: Disk) -> None:
+    world.shelf.disks = [disk] * len(world.shelf.disks)
+    world.shelf.changed()
+
+
+def two_writers(world: World) -> None:
+    world.controller(Side.B).kernel.pools = Pools.ALL
+    reserve(world, Disk((A1, B9), Side.A))
+
+
+def stale_import(world: World) -> None:
+    reserve(world, Disk((None, B9), Side.B))
+    reserve(world, Disk((A1, None), Side.A))
+
+
+def free(world: World) -> None:
+    reserve(world, Disk((A1, None), None))
+
+
+def lost_write(world: World) -> None:
+    world.shelf.content = [0] * len(world.shelf.disks)
+    world.controller(Side.A).kernel.exported_by_hand()
+    world.physics = replace(world.physics, write_ms=60_000)
+    world.run(world.now_ms + 5_000)
+
+
+def unfenced(world: World) -> None:
+    world.controller(Side.B).kernel.obey(frozenset(PHASE_THINGS), frozenset())
+
+
+def two_answers(world: World) -> None:
+    one = world.controller(Side.B)
+    one.kernel.addresses = True
+    one.pause()
+    one.fed_ms = None
+    world.checkers.answers_changed()
+    world.run(world.now_ms + overlap_bound_ms(world.orders) - 1_000)
+    assert not world.broken, "an overlap within the bound is allowed"
+    world.run(world.now_ms + 2_000)
+
+
+def stale_read(world: World) -> None:
+    world.controller(Side.A).kernel.newest -= 1
+    world.run(world.now_ms + 1_000)
+
+
+def moved(world: World, code: Code, **orders: object) -> None:
+    """The standby begins a claim for a reason that it may not have."""
+    one = world.controller(Side.B)
+    assert one.core is not None
+    changed = replace(one.core.orders, **orders)  # type: ignore[arg-type]
+    after = replace(one.core, orders=changed, phase=Phase.CLAIMING, why=Decision(code))
+    world.checkers.phase_changed(one, one.core, after)
+
+
+def disabled(world: World) -> None:
+    moved(world, Code.FORCED, enabled=False)
+    assert not world.broken, "a person may"
+    moved(world, Code.PEER_DEAD, enabled=False)
+
+
+def budget(world: World) -> None:
+    world.controller(Side.B).moves_local_ms = [world.now_ms - 10, world.now_ms - 5]
+    moved(world, Code.PEER_DEAD, limits=Limits(moves=2))
+    assert not world.broken, "within the budget"
+    moved(world, Code.PEER_DEAD, limits=Limits(moves=1))
+
+
+def needless(world: World) -> None:
+    moved(world, Code.PEER_SILENT)
+
+
+PHASE_THINGS = (Thing.POOLS,)
+BENT: dict[str, Callable[[World], None]] = {
+    "two-writers": two_writers,
+    "unfenced": unfenced,
+    "stale-import": stale_import,
+    "lost-write": lost_write,
+    "free": free,
+    "two-answers": two_answers,
+    "stale-read": stale_read,
+    "disabled": disabled,
+    "budget": budget,
+    "needless": needless,
+}
+
+
+@pytest.mark.parametrize("name", BENT)
+def test_a_bent_world_breaks_the_invariant(name: str) -> None:
+    world = World(replace(PAIR, strict=name == "stale-read"), Steady())
+    world.run(20_000)
+    assert not world.broken
+    assert world.client.acknowledged > 10
+    BENT[name](world)
+    assert world.checkers.name == name, world.broken or "nothing broke"
+
+
+def test_every_invariant_is_bent() -> None:
+    """Service and recovery are asked for after faults have healed; their tests are the swarm's."""
+    assert set(BENT) == set(INVARIANTS) - {"service", "recovery"}
