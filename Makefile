@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 HOST_TOOLS := $(VENV)/.host-tools
 
-.PHONY: help test fuzz lab-shell demo bench lint format schema clean
+.PHONY: help test swarm fuzz lab-shell demo bench lint format schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ demo: $(STAMP) ## a pair in namespaces: commit, plan, apply, break, heal, err, r
 
 bench: $(HOST_TOOLS) ## measure what people wait for, in less than five minutes; RUNS=100 for more
 	$(PY) -m tests.bench $(if $(findstring command line,$(origin RUNS)),--runs $(RUNS))
+
+swarm: $(STAMP) ## play SEEDS (1000000) random histories of the simulated pair from FIRST (0) on; minutes to hours
+	$(PY) -m tests.simulation.swarming --first $(or $(FIRST),0) --seeds $(or $(SEEDS),1000000) --processes 2
 
 lab-shell: $(HOST_TOOLS) ## a shell in the emulated machine of the tests, with bonds and VLANs
 	$(PY) -m tests.lab.shell
