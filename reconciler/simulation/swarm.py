@@ -270,6 +270,6 @@ def report(scenario: Scenario, outcome: Outcome) -> str:
         *(f"  {injection}" for injection in smallest.injections[:-1]),
         "timeline:",
         *(f"  {note.at_ms / 1000:8.3f}  {note.who:6}  {note.text}" for note in shown.notes),
-        f"again: python -m pytest tests/simulation/test_swarm.py -k one_seed  (HAGIT_SWARM_SEED={scenario.seed})",
+        f"again: HAGIT_SWARM_SEED={scenario.seed} python -m pytest tests/simulation/test_swarm.py -k one_seed",
     ]
     return "\n".join(lines)
