@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from reconciler.simulation.faults import FAULTS
-from reconciler.simulation.swarm import Injection, draw, liveness_bound, report, run, shrink
+from reconciler.simulation.script import PAIR
+from reconciler.simulation.swarm import MACHINES, Injection, draw, liveness_bound, report, run, shrink
 from tests.simulation.swarming import explained, swarm
 
 SEEDS = int(os.environ.get("HAGIT_SWARM_SEEDS", "10000"))
@@ -46,12 +47,13 @@ def test_every_fault_within_the_assumptions_is_drawn() -> None:
 
 def test_a_failing_run_shrinks_to_what_breaks_it_and_says_how_to_see_it_again() -> None:
     """Disks that forget their reservations are outside of what is assumed, so they break what depends on it."""
-    scenario = draw(11)
-    forgets = Injection(9_000, "shelf-forgets", (), 300)
-    broken = replace(scenario, injections=tuple(sorted((*scenario.injections, forgets), key=lambda one: one.at_ms)))
+    harmless = [Injection(4_000 + 500 * at, "wall-clock", ("a",), 0) for at in range(12)]
+    forgets = Injection(8_700, "shelf-forgets", (), 300)
+    injections = tuple(sorted((*harmless, forgets), key=lambda one: one.at_ms))
+    broken = replace(draw(11), orders=PAIR, physics=MACHINES, injections=injections)
     outcome = run(broken)
     assert outcome.broken.startswith("the reservation is never free while a pool is imported")
     assert [one.name for one in shrink(broken).injections[:-1]] == ["shelf-forgets"]
     text = report(broken, outcome)
-    assert "the fewest faults that break it (1 of" in text
+    assert "the fewest faults that break it (1 of 13)" in text
     assert "HAGIT_SWARM_SEED=11" in text
