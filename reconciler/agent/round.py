@@ -88,14 +88,16 @@ class Round:
         revision, content = self._wanted(selection, matters, now_s)
         if revision is None or content is None:
             return None
-        source = content.settings.source
-        waits = applied is not None and applied.revision.commit != revision.commit
-        if applied is not None and waits and source is not None and source.apply is Applying.MANUAL:
-            matters.append(self.speaker.waits(revision, now_s))
-            # What waits for a person is only what is new: what was applied before a reboot is made again.
-            revision, content = applied.revision, self._content(applied.revision, matters, now_s)
-            if content is None:
-                return None
+        if applied is not None and applied.revision.commit != revision.commit:
+            # The revision in force says whether a newer one waits: a commit may not let itself in.
+            in_force = self._content(applied.revision, matters, now_s)
+            source = (in_force or content).settings.source
+            if source is not None and source.apply is Applying.MANUAL:
+                matters.append(self.speaker.waits(revision, now_s))
+                # What waits for a person is only what is new: what was applied before a reboot is made again.
+                if in_force is None:
+                    return None
+                revision, content = applied.revision, in_force
         due_s: float | None = None
         if applied is None or applied.revision.commit != revision.commit or not applied.holds_now():
             if self._may_try(revision):
