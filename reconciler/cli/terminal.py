@@ -39,18 +39,22 @@ def confirmed(question: str) -> bool:
     """Ask; only the whole word `yes` counts. Without a terminal nobody can answer, so the answer is no."""
     if not sys.stdin.isatty():
         return False
-    try:
-        return input(f"{question} Only 'yes' is taken: ").strip() == "yes"
-    except EOFError:
-        return False
+    return _answer(f"{question} Only 'yes' is taken: ") == "yes"
 
 
 def ask(question: str, default: str) -> str:
     """Ask for a text, offering a default."""
-    try:
-        return input(f"{question} [{default}]: ").strip() or default
-    except EOFError:
-        return default
+    return _answer(f"{question} [{default}]: ") or default
+
+
+def _answer(prompt: str) -> str:
+    """One line without the spaces around it; empty at the end of the input.
+
+    Not `input`: it forgets a Ctrl-C that comes between its prompt and its first read.
+    """
+    sys.stdout.write(prompt)
+    sys.stdout.flush()
+    return sys.stdin.readline().strip()
 
 
 class Progress:
