@@ -102,7 +102,7 @@ class Publisher:
             "notes": list(selection.notes),
             "remotes": [{"remote": remote, "why": why} for remote, why in selection.remotes],
             "drift": [_drift(drift) for drift in drifting],
-            "holds": [{"what": str(hold.key), "gate": hold.gate.value, "why": hold.why} for hold in holds],
+            "holds": [{"key": list(hold.key), "gate": hold.gate.value, "why": hold.why} for hold in holds],
             "foreign": [{"fact": str(item.fact), "note": item.note} for item in foreign],
             "matters": [alert.document() for alert in memory.conditions.standing],
             "waiting": self._outbox.waiting(),
@@ -118,6 +118,7 @@ def _error(error: HagitError | None) -> dict[str, str] | None:
 
 def _drift(drift: Drift) -> dict[str, Any]:
     return {
+        "key": list(drift.key),
         "text": str(drift),
         "resource": drift.resource,
         "mode": drift.mode.value,

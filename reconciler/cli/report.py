@@ -95,14 +95,21 @@ def _verdict(document: dict[str, Any]) -> tuple[str, bool]:
         return f"{controller}: applying fails; {name} is in force.", False
     if document.get("refusal") and document["agent"]:
         return f"{controller}: {name} is in force; a newer commit or the source is refused.", False
-    if document.get("drift") and document["agent"]:
-        count = len(document["drift"])
+    drifted = _drifted(document)
+    if drifted and document["agent"]:
+        count = len(drifted)
         return f"{controller}: {count} difference{'s' if count > 1 else ''} drifted from {name}.", False
     if not document["agent"]:
         return f"{controller}: {name} was applied; the agent does not run, so nobody watches.", False
     if document.get("holds"):
         return f"{controller}: {name} is in force, with {len(document['holds'])} held.", False
     return f"{controller}: {name} is in force; live state matches.", True
+
+
+def _drifted(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """What drifted, without what is told as held already: a NIC that is missing is one matter, not two."""
+    reasons = [hold["why"] for hold in document.get("holds", ())]
+    return [item for item in document.get("drift", ()) if not any(why in item["text"] for why in reasons)]
 
 
 def _status_lines(document: dict[str, Any]) -> list[str]:
@@ -126,8 +133,9 @@ def _status_lines(document: dict[str, Any]) -> list[str]:
             lines += [f"  {label:<10} {line}" for label, line in zip(labels, error["what"].splitlines(), strict=False)]
     if document.get("blocked"):
         lines.append(f"  blocked    {document['blocked']['commit'][:7]}: {document['blocked']['why']}")
-    lines += [f"  drift      {item['text']}  ({item['mode']}, since {_when(item['since_s'])})" for item in
-              document.get("drift", ())]  # fmt: skip
+    lines += [
+        f"  drift      {item['text']}  ({item['mode']}, since {_when(item['since_s'])})" for item in _drifted(document)
+    ]
     lines += [f"  held       {item['why']}  ({item['gate']})" for item in document.get("holds", ())]
     lines += [f"  remote     {item['remote']}: {item['why']}" for item in document.get("remotes", ())]
     lines += [f"  note       {note}" for note in document.get("notes", ())]
