@@ -27,6 +27,7 @@ def group_without_members(draft: Draft) -> Iterator[Finding]:
             group = interface.spec.failover_group
             if group is None or group in alive or draft.incomplete:
                 continue
+            alive.add(group)  # one complaint for each group, at its first member
             what = f"failover group {group} has no critical member on controller {controller}"
             yield interface, ("failoverGroup",), what, "Add critical: true to an interface of the group."
 
