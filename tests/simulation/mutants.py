@@ -1,8 +1,28 @@
 """Seeded bugs in the failover core: each one plausible, each one caught.
 
-A mutant is one fragment of one source file and what a careless programmer
-would have written instead. It is applied without touching the tree: a child
-interpreter compiles the changed source under the same name. Every mutant must
-be caught by a story, by the explorer or by the swarm; a mutant nobody catches
-shows a hole in the checkers.
+A mutant is one fragment of one source file and what a careless programmer would have written instead. It is applied
+without touching the tree: a child interpreter (`mutants_child`) compiles the changed source under the module's own
+name. Every mutant must be caught by a story, by the explorer, by the swarm or by a test of one step; a mutant nobody
+catches shows a hole in the checkers. `MUTANTS.md` says what caught each; `test_mutants` keeps it true.
 """
+
+from pathlib import Path
+
+from tests.simulation.mutants_claim import CLAIM
+from tests.simulation.mutants_decide import DECIDE
+from tests.simulation.mutants_know import KNOW
+from tests.simulation.mutants_model import Mutant
+
+MUTANTS = (*CLAIM, *KNOW, *DECIDE)
+BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
+SOURCES = Path(__file__).parents[2] / "reconciler" / "core" / "failover"
+
+
+def mutated(mutant: Mutant) -> str:
+    """The changed source. Fails loudly if the fragment is not there exactly once: the core has moved on."""
+    source = (SOURCES / f"{mutant.module}.py").read_text()
+    found = source.count(mutant.fragment)
+    assert found == 1, f"mutant {mutant.name}: its fragment occurs {found} times in {mutant.module}.py, not once"
+    changed = source.replace(mutant.fragment, mutant.replacement)
+    assert changed != source, f"mutant {mutant.name} changes nothing"
+    return changed

@@ -1,0 +1,189 @@
+"""A child interpreter with one mutant in its core: `python -m tests.simulation.mutants_child MUTANT TASK …`.
+
+MUTANT may be `-`, the core as it is. A TASK is a catcher, `story:NAME`, `scene:NAME:STATES`, `seed:NUMBER` or
+`test:FILE::NAME`, or a search: `stories`, `scenes`, `swarm`. Prints one line of JSON for each catcher that was tried:
+its name, what broke ("" for nothing) and the length of the trace. A search prints only what broke.
+"""
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import FrameType, ModuleType
+
+from tests.simulation.mutants import BY_NAME, SOURCES, mutated
+from tests.simulation.mutants_model import Mutant
+
+ROOT = Path(__file__).parents[2]
+STORIES = ROOT / "tests" / "stories"
+#: A catcher that runs longer has not caught anything: the mutant may just be slow.
+CATCH_S_MAX = 40
+SCENE_STATES = (2_000, 30_000)
+SEEDS = 400
+
+Caught = tuple[str, str, int]
+
+
+class Slow(Exception):
+    """A catcher took too long."""
+
+
+class Seeded(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Gives one module of the core another source; every other module is found as usual."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        self.name = f"reconciler.core.failover.{mutant.module}"
+        self.path = str(SOURCES / f"{mutant.module}.py")
+        self.source = mutated(mutant)
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != self.name:
+            return None
+        return importlib.util.spec_from_loader(fullname, self, origin=self.path)
+
+    def exec_module(self, module: ModuleType) -> None:
+        exec(compile(self.source, self.path, "exec"), module.__dict__)
+
+
+def install(name: str) -> None:
+    """Seed the bug. The core must not have been imported yet, or the mutant would not be in it."""
+    early = [module for module in sys.modules if module.startswith("reconciler.core")]
+    assert not early, f"imported too early: {early}"
+    if name != "-":
+        sys.meta_path.insert(0, Seeded(BY_NAME[name]))
+
+
+def crashed(error: BaseException) -> str:
+    """An assertion of the core that broke is a catch like any other."""
+    return f"crash: {type(error).__name__}: {error}".replace("\n", " ")[:160]
+
+
+def story(name: str) -> Caught:
+    """Play a story; what counts is an invariant or an expectation, never the golden timeline."""
+    from reconciler.simulation.script import play, read
+
+    text = (STORIES / f"{name}.txt").read_text()
+    try:
+        telling = play(read(text))
+    except Slow:
+        raise
+    except Exception as error:
+        return f"story:{name}", crashed(error), len(text.partition("---")[0].splitlines())
+    broke = telling.failures[-1] if telling.failures else ""
+    return f"story:{name}", broke, len(telling.lines)
+
+
+def scene(name: str, states: int) -> Caught:
+    """Explore a scene, shortest traces first, as far as it takes."""
+    from reconciler.simulation.bounded import BoundedWorld
+    from reconciler.simulation.explore import explore
+    from reconciler.simulation.scene import SCENES
+
+    found = next(one for one in SCENES if one.name == name)
+    try:
+        explored = explore(BoundedWorld(found), states, recover=False)
+    except Slow:
+        raise
+    except Exception as error:
+        return f"scene:{name}:{states}", crashed(error), 0
+    return f"scene:{name}:{states}", explored.broken, explored.depth
+
+
+def seed(number: int) -> Caught:
+    """Play a seed of the swarm; the length is what is left of its faults when it is shrunk (`shrunk`)."""
+    from reconciler.simulation.swarm import draw, run
+
+    try:
+        outcome = run(draw(number))
+    except Slow:
+        raise
+    except Exception as error:
+        return f"seed:{number}", crashed(error), len(draw(number).injections)
+    return f"seed:{number}", outcome.broken, outcome.faults
+
+
+def shrunk(number: int) -> int:
+    """How many faults it takes to break what the seed breaks."""
+    from reconciler.simulation.swarm import draw, shrink
+
+    return len(shrink(draw(number), 400).injections) - 1
+
+
+def unit(place: str) -> Caught:
+    """One test of one step, in this very interpreter."""
+    import pytest
+
+    failed = pytest.main(["-q", "-p", "no:cacheprovider", "--no-header", "--tb=no", str(ROOT / place)])
+    assert failed in (0, 1), f"{place} could not be run: {failed}"
+    return f"test:{place}", "the test fails" if failed else "", 1
+
+
+def limited(catch: Callable[[], Caught]) -> Caught | None:
+    """What it catches, or None when it takes too long."""
+
+    def expired(_: int, __: FrameType | None) -> None:
+        raise Slow
+
+    signal.signal(signal.SIGALRM, expired)
+    signal.alarm(CATCH_S_MAX)
+    try:
+        return catch()
+    except Slow:
+        return None
+    finally:
+        signal.alarm(0)
+
+
+def one(task: str) -> Caught | None:
+    """A catcher by its name."""
+    kind, _, rest = task.partition(":")
+    match kind:
+        case "story":
+            return limited(lambda: story(rest))
+        case "scene":
+            name, _, states = rest.partition(":")
+            return limited(lambda: scene(name, int(states)))
+        case "seed":
+            return limited(lambda: seed(int(rest)))
+        case "test":
+            return limited(lambda: unit(rest))
+        case _:
+            raise ValueError(f"no catcher is called {task}")
+
+
+def search(task: str) -> Iterator[Caught]:
+    """Every story that catches it; or the first scene, within the fewest states; or the first seed."""
+    if task == "stories":
+        names = sorted(path.stem for path in STORIES.glob("*.txt"))
+        yield from (found for name in names if (found := one(f"story:{name}")) and found[1])
+    elif task == "scenes":
+        from reconciler.simulation.scene import SCENES
+
+        tries = (f"scene:{about.name}:{states}" for states in SCENE_STATES for about in SCENES)
+        if found := next((found for name in tries if (found := one(name)) and found[1]), None):
+            yield found
+    else:
+        tries = (f"seed:{number}" for number in range(SEEDS))
+        if found := next((found for name in tries if (found := one(name)) and found[1]), None):
+            name, broke, faults = found
+            yield name, broke, faults if broke.startswith("crash") else shrunk(int(name.partition(":")[2]))
+
+
+def main(name: str, tasks: Sequence[str]) -> None:
+    install(name)
+    for task in tasks:
+        if ":" in task:
+            print(json.dumps(one(task) or (task, "", 0)), flush=True)
+        else:
+            for found in search(task):
+                print(json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

@@ -1,0 +1,221 @@
+"""Seeded bugs in the claim program, in the judgement of the disks, and in what a finished claim allows."""
+
+from tests.simulation.mutants_model import Mutant
+
+CLAIM = (
+    Mutant(
+        "claim-skips-the-verify", "claim",
+        "        return replace(claim, stage=Stage.VERIFY)\n    return replace(claim, at",
+        "        sure = DiskView(True, claim.key, frozenset({claim.key}))\n"
+        "        return replace(claim, stage=Stage.DONE, views=(sure,) * len(claim.order))\n    return replace(claim, at",
+        "trusts the answers to its commands and does not look again: imports over disks that it never fenced",
+    ),
+    Mutant(
+        "claim-verifies-silence", "claim",
+        "view = reply.view if reply.answer is Answer.GOOD else UNANSWERED",
+        "view = reply.view if reply.answer is Answer.GOOD else DiskView(True, claim.key, frozenset({claim.key}))",
+        "takes a disk that does not answer the last look for fenced: the old owner still writes to it",
+    ),
+    Mutant(
+        "claim-takes-other-disks-first", "claim",
+        "(*orders.arbitration, *rest))",
+        "(*rest, *orders.arbitration))",
+        "takes data disks before the race is decided: the loser has cut the winner off from them",
+    ),
+    Mutant(
+        "claim-goes-each-its-own-way", "claim",
+        "Claim(orders, key, (*orders.arbitration, *rest))",
+        'Claim(orders, key, (*orders.arbitration[:: -1 if key.side == "b" else 1], *rest))',
+        "lets b go through the arbitration disks backwards: two that race meet in the middle and take from one another",
+    ),
+    Mutant(
+        "claim-goes-on-without-majority", "claim",
+        "    if len(claim.lost) > len(claim.orders.arbitration) - claim.orders.majority:\n        return _withdraw(claim)\n",
+        "",
+        "the loser of the race goes on: it fences the winner on every other disk",
+    ),
+    Mutant(
+        "majority-is-half", "orders",
+        "return len(self.arbitration) // 2 + 1",
+        "return len(self.arbitration) // 2",
+        "forgets the one: a single disk of three makes an owner, and two disks make two",
+    ),
+    Mutant(
+        "claim-leaves-its-keys-behind", "claim",
+        "    if claim.returnable:\n        return replace(claim, stage=Stage.WITHDRAW)\n",
+        "",
+        "a loser leaves its registrations behind: it could write to disks that the winner believes to be its own",
+    ),
+    Mutant(
+        "claim-releases-to-nobody", "claim",
+        "    return replace(claim, stage=Stage.SEIZE)\n\n\ndef _seized",
+        "    return replace(claim, stage=Stage.SEIZE, returnable=(*claim.returnable, claim.disk))\n\n\ndef _seized",
+        "a loser gives back disks that it took from a holder, to nobody: the reservation is free under imported pools",
+    ),
+    Mutant(
+        "claim-takes-conflict-for-success", "claim",
+        "def _seized(claim: Claim, reply: Reply) -> Claim:\n    if reply.answer is not Answer.GOOD:",
+        "def _seized(claim: Claim, reply: Reply) -> Claim:\n    if reply.answer is Answer.SILENT:",
+        "does not look at the status of PREEMPT: believes to hold a disk that a rival took first",
+    ),
+    Mutant(
+        "claim-swaps-without-comparing", "claim",
+        "    if reply.answer is not Answer.GOOD:\n        # Registered, but overtaken",
+        "    if reply.answer is Answer.CONFLICT and claim.disk in claim.orders.arbitration:\n"
+        "        return replace(claim, stage=Stage.LOOK)\n"
+        "    if reply.answer is not Answer.GOOD:\n        # Registered, but overtaken",
+        "when the exact key that it named is gone, reads the new one and names that: whoever is last wins, and a "
+        "winner is fenced by a loser",
+    ),
+    Mutant(
+        "claim-does-not-evict", "claim",
+        "return replace(claim, stage=Stage.EVICT) if strangers(claim) else _next(claim, won=True)",
+        "return _next(claim, won=True)",
+        "leaves other keys registered: their holders may go on writing, or no claim ever holds again",
+    ),
+    Mutant(
+        "claim-over-a-later-epoch", "claim",
+        "    if newest > claim.key.epoch or (newest == claim.key.epoch and not claim.decided):\n"
+        "        return _next(claim, won=False)\n",
+        "",
+        "accepts an older epoch, its own: a claim that slept fences whoever claimed after it",
+    ),
+    Mutant(
+        "claim-over-an-equal-epoch", "claim",
+        "if newest > claim.key.epoch or (newest == claim.key.epoch and not claim.decided):",
+        "if newest > claim.key.epoch:",
+        "takes a disk from a rival that was there first with the same number: both may win a race",
+    ),
+    Mutant(
+        "claim-never-over-an-equal-epoch", "claim",
+        "if newest > claim.key.epoch or (newest == claim.key.epoch and not claim.decided):",
+        "if newest >= claim.key.epoch:",
+        "the winner of the race will not take the last disk from the loser: nobody can import",
+    ),
+    Mutant(
+        "claim-thinks-any-holder-is-itself", "claim",
+        "    if holder.side is claim.key.side:\n",
+        "    if holder.side is not None:\n",
+        "takes the peer's reservation for one that its own registration has renamed: never fences a living peer",
+    ),
+    Mutant(
+        "fence-forgets-a-vdev", "hold",
+        "    for vdev in orders.vdevs:\n        ours",
+        "    for vdev in orders.vdevs[:-1]:\n        ours",
+        "forgets the last vdev, the log device: the old owner goes on acknowledging synchronous writes there",
+    ),
+    Mutant(
+        "fence-counts-other-keys", "hold",
+        "and view.registered == {key}",
+        "and key in view.registered",
+        "is content with being registered: whoever else is registered may write, too (type 5)",
+    ),
+    Mutant(
+        "fence-of-any-type", "hold",
+        " and view.kind == 5",
+        "",
+        "does not look at the type of the reservation: Exclusive Access or Write Exclusive fence somebody else",
+    ),
+    Mutant(
+        "fence-by-half-a-mirror", "hold",
+        "if len(ours) < vdev.needed or len(left) - len(excused) >= vdev.needed:",
+        "if len(ours) < vdev.needed:",
+        "calls a vdev fenced when it can be imported: the old owner writes on to the other half of the mirror",
+    ),
+    Mutant(
+        "fence-without-enough-of-our-own", "hold",
+        "if len(ours) < vdev.needed or len(left) - len(excused) >= vdev.needed:",
+        "if len(left) - len(excused) >= vdev.needed:",
+        "only asks what is left to the peer: imports a raidz of which it holds too few disks",
+    ),
+    Mutant(
+        "fence-excuses-every-silent-disk", "hold",
+        "if index in out and not views[index].answered]",
+        "if not views[index].answered]",
+        "excuses silent disks that the old owner never gave up: it may still write to them, and they come back",
+    ),
+    Mutant(
+        "fence-does-not-wait", "hold",
+        "        elif len(left) >= vdev.needed:\n            wait = True\n",
+        "",
+        "does not wait for the peer's deadman where a disk could not be reached: two writers for some seconds",
+    ),
+    Mutant(
+        "fence-without-arbitration", "hold",
+        '    if judge(orders, epoch, views).hold is not Hold.OURS:\n        return Fence.BROKEN, ("arbitration",)\n',
+        "",
+        "counts vdevs only: two controllers on either half of every mirror may both be sure",
+    ),
+    Mutant(
+        "judge-trusts-an-old-key", "hold",
+        "view.answered and view.holder == mine for view",
+        "view.answered and view.holder is not None and view.holder.side is mine.side for view",
+        "trusts a key of an earlier life of its own: resumes over what somebody else may have written since",
+    ),
+    Mutant(
+        "judge-ignores-a-single-loss", "hold",
+        "if overtaken or ours + silent < orders.majority:",
+        "if ours + silent < orders.majority:",
+        "as long as it has the majority, a disk lost to a later claim does not matter: serves on half a pool",
+    ),
+    Mutant(
+        "judge-takes-silence-for-ours", "hold",
+        "elif ours >= orders.majority:",
+        "elif ours + silent >= orders.majority:",
+        "a disk that does not answer is still ours: goes on serving while it is fenced behind its back",
+    ),
+    Mutant(
+        "judge-lets-one-vote-own", "hold",
+        "votes.count(key) >= orders.majority), None)",
+        "votes.count(key) >= 1), None)",
+        "believes the first arbitration disk: a leftover there names the wrong owner",
+    ),
+    Mutant(
+        "judge-sees-without-vdevs", "hold",
+        "sees = len(votes) >= orders.majority and all(_reached(vdev, answers) for vdev in orders.vdevs)",
+        "sees = len(votes) >= orders.majority",
+        "sees enough when it sees the arbitration disks: takes over pools that it cannot read",
+    ),
+    Mutant(
+        "hangs-with-its-claim", "claiming",
+        "    if now_ms - state.since_ms >= limit_ms:\n        return Move(Phase.HALTED, Code.CLAIM_HUNG)\n",
+        "",
+        "waits for ever for a claim that hangs: nobody serves",
+    ),
+    Mutant(
+        "imports-after-a-broken-fence", "claiming",
+        "if state.fence is Fence.BROKEN or looks.hold is Hold.LOST:",
+        "if looks.hold is Hold.LOST:",
+        "waits the peer's deadman out after any failed fence: a living peer feeds it, and both write",
+    ),
+    Mutant(
+        "imports-before-the-wait-is-over", "claiming",
+        "return Move(Phase.IMPORTING, Code.CLAIM_WAITED) if now_ms - state.fenced_ms >= wait_ms(state) else None",
+        "return Move(Phase.IMPORTING, Code.CLAIM_WAITED)",
+        "a fence that has to be waited out counts at once: the peer still writes to the disks out of reach",
+    ),
+    Mutant(
+        "waits-without-the-proof-time", "claiming",
+        "return timers.proof_ms + timers.deadman_ms",
+        "return timers.deadman_ms",
+        "forgets that a cut-off peer feeds its deadman until it misses the proof: reads stale, or two writers",
+    ),
+    Mutant(
+        "waits-out-a-lost-reservation", "claiming",
+        "if state.fence is Fence.BROKEN or looks.hold is Hold.LOST:",
+        "if state.fence is Fence.BROKEN:",
+        "a claim that was overtaken while it waited goes on waiting, and runs into its deadline in place of standing by",
+    ),
+    Mutant(
+        "claims-with-a-used-epoch", "step",
+        "epoch = state.highest + 1",
+        "epoch = state.epoch + 1",
+        "counts its own claims only: its key is as old as one that others have used, or older",
+    ),
+    Mutant(
+        "forgets-the-epochs-on-the-disks", "absorb",
+        "        highest=max(state.highest, verdict.highest),\n",
+        "",
+        "learns epochs from beats only: after both were off, every claim is older than what stands on the disks",
+    ),
+)  # fmt: skip

@@ -1,0 +1,223 @@
+"""Seeded bugs in what is known: heartbeats, looks, late wakes, orders, and what a daemon finds when it starts."""
+
+from tests.simulation.mutants_model import Mutant
+
+KNOW = (
+    Mutant(
+        "echo-ignored", "detector",
+        "(beat.echo != state.incarnation)",
+        "False",
+        "takes beats that answer an earlier life of this daemon: recorded datagrams keep a dead peer alive",
+    ),
+    Mutant(
+        "replay-accepted", "detector",
+        "    if last is not None and stamp <= last:\n        return state\n",
+        "",
+        "takes old beats for new ones: a dead peer goes on living, a living one tells of yesterday",
+    ),
+    Mutant(
+        "record-alive-at-first-sight", "detector",
+        "if (last is None) if disk else",
+        "if False if disk else",
+        "takes a record that lies on the disk for a sign of life before it has moved: what a dead peer wrote last lives",
+    ),
+    Mutant(
+        "record-not-sealed-by-its-counter", "detector",
+        "    if last is not None and stamp <= last:",
+        "    if last is not None and stamp <= last and channel < len(peer.last) - 1:",
+        "takes a record for alive each time it is read, moved or not: nobody ever takes over from a dead owner",
+    ),
+    Mutant(
+        "compares-wall-clocks", "detector",
+        "heard_ms=_put(peer.heard_ms, channel, now_ms),",
+        "heard_ms=_put(peer.heard_ms, channel, beat.counter * state.orders.timers.beat_ms),",
+        "takes the age of a beat from the sender's clock: takes over from a living peer whose clock is behind",
+    ),
+    Mutant(
+        "one-silent-channel-is-silence", "detector",
+        "return bool(heard) and all(now_ms",
+        "return bool(heard) and any(now_ms",
+        "one pulled cable counts as a dead network: alarms of isolation that is none",
+    ),
+    Mutant(
+        "one-silent-channel-is-death", "detector",
+        "return state.peer.lately and any(now_ms",
+        "return state.peer.lately and all(now_ms",
+        "hears the peer only when every channel carries: a pulled cable forbids every hand-over",
+    ),
+    Mutant(
+        "network-timeout-ignored", "detector",
+        "    bound_ms = timers.silence_ms + timers.network_ms\n",
+        "    bound_ms = timers.silence_ms\n",
+        "does not wait out the network timeout of the orders: a switch that reboots moves the pools",
+    ),
+    Mutant(
+        "dead-for-ever", "detector",
+        "dead=(beat.dying or beat.phase is Phase.HALTED) if newest else peer.dead,",
+        "dead=peer.dead or beat.dying or beat.phase is Phase.HALTED,",
+        "a peer that once died stays dead although it beats: its pools are taken as soon as it serves again",
+    ),
+    Mutant(
+        "last-word-not-heard", "detector",
+        "dead=(beat.dying or beat.phase is Phase.HALTED) if newest else peer.dead,",
+        "dead=False if newest else peer.dead,",
+        "does not read the last word of a peer that panics: clients wait for a silence that was announced",
+    ),
+    Mutant(
+        "old-beats-overwrite-new-ones", "detector",
+        "beat=beat if newest else peer.beat,",
+        "beat=beat,",
+        "keeps the beat that came last, not the newest: a late datagram says that the peer is standby when it is active",
+    ),
+    Mutant(
+        "stale-without-looking", "detector",
+        "        looks.sees\n        and looks.shelf_ms is not None\n        and now_ms - looks.shelf_ms < state.orders.timers."
+        "stale_ms\n        and now_ms",
+        "        now_ms",
+        "a record that it could not read is stale: whoever lost its disks takes over",
+    ),
+    Mutant(
+        "staleness-counts-from-before-the-disks-came-back", "absorb",
+        "peer = watch_disks(state.peer, now_ms) if verdict.sees and not looks.sees else state.peer",
+        "peer = state.peer",
+        "counts the time when it could not read the record as silence: takes over from a peer that wrote all the while",
+    ),
+    Mutant(
+        "claims-are-no-sign-of-life", "absorb",
+        "        peer = claimed(peer, now_ms)\n",
+        "        pass\n",
+        "does not see that the peer has just claimed: fences it before its first record",
+    ),
+    Mutant(
+        "late-wake-acts-without-looking", "absorb",
+        "    if now_ms - state.now_ms <= timers.beat_ms + timers.pause_ms:\n        return state\n",
+        "    if now_ms >= state.now_ms:\n        return state\n",
+        "goes on after a pause as if no time had passed: answers clients from pools that the peer has taken",
+    ),
+    Mutant(
+        "late-wake-counts-the-silence-it-slept-through", "absorb",
+        "        peer=forget(state.peer, now_ms),\n        looks=replace(\n            looks,\n            hold=looks.hold if",
+        "        looks=replace(\n            looks,\n            hold=looks.hold if",
+        "takes its own sleep for the peer's silence: takes over at once from a living peer",
+    ),
+    Mutant(
+        "late-wake-trusts-the-old-look", "absorb",
+        "            woke=True,\n            unseen_ms=None,",
+        "            woke=False,\n            unseen_ms=None,",
+        "knows that it slept and answers clients nevertheless: stale reads until the next look",
+    ),
+    Mutant(
+        "late-wake-renews-the-proof", "absorb",
+        "            proved_ms=None if looks.proved_ms is None else max(looks.proved_ms, latest_ms),\n",
+        "            proved_ms=now_ms,\n",
+        "a wake counts as proof of the reservation: an owner that keeps sleeping is never proven wrong in time",
+    ),
+    Mutant(
+        "lost-reservation-forgiven", "absorb",
+        "hold = Hold.LOST if lost else verdict.hold",
+        "hold = verdict.hold",
+        "a later look that is better undoes a loss: an import that somebody wrote behind goes on writing",
+    ),
+    Mutant(
+        "refused-write-ignored", "absorb",
+        "return replace(state, looks=replace(state.looks, hold=Hold.LOST)) if lost else state",
+        "return state",
+        "a reservation conflict on a write of its own is just an error: serves stale reads until the next look",
+    ),
+    Mutant(
+        "slow-look-overrides-the-claim", "absorb",
+        "return state if _outdated(state, begun_ms) else _shelf(",
+        "return _shelf(",
+        "a look that began before the claim ended says that nothing is ours: halts after every other takeover",
+    ),
+    Mutant(
+        "slow-look-proves-the-present", "absorb",
+        "    proved_ms = now_ms if begun_ms is None else min(begun_ms, now_ms)\n",
+        "    proved_ms = now_ms\n",
+        "a look counts from when it ended: a disk that answers late proves what was true seconds ago",
+    ),
+    Mutant(
+        "any-claim-is-the-running-one", "absorb",
+        "or epoch != state.epoch or state.fence",
+        "or state.fence",
+        "takes the end of an earlier claim for that of this one: imports under a key that was never verified",
+    ),
+    Mutant(
+        "every-link-must-be-up", "absorb",
+        "if not any(name in up for name in group.interfaces)",
+        "if not all(name in up for name in group.interfaces)",
+        "calls a group down when one member is: moves the pools for a redundant cable",
+    ),
+    Mutant(
+        "flapping-link-is-down-for-long", "absorb",
+        "None if not down else now_ms if down != looks.groups_down else looks.down_ms",
+        "looks.down_ms if not down else now_ms if looks.down_ms is None else looks.down_ms",
+        "does not start the debounce again: a loose contact moves the pools",
+    ),
+    Mutant(
+        "older-orders-accepted", "absorb",
+        "    if orders.generation <= mine.generation:\n",
+        "    if orders.generation == mine.generation:\n",
+        "takes orders of an older generation: what a person disabled comes back to life",
+    ),
+    Mutant(
+        "contradicting-orders-accepted", "absorb",
+        "    if orders.generation <= mine.generation:\n",
+        "    if orders.generation < mine.generation:\n",
+        "takes other orders of the same generation: the two controllers follow whichever came last",
+    ),
+    Mutant(
+        "unsafe-orders-accepted", "absorb",
+        "    defects = unsafe(orders)\n",
+        "    defects = unsafe(mine)\n",
+        "checks the orders in force in place of the new ones: no arbitration disks, two owners",
+    ),
+    Mutant(
+        "foreign-orders-accepted", "absorb",
+        "    if (orders.pair, orders.side) != (mine.pair, mine.side):\n",
+        "    if orders.pair != mine.pair:\n",
+        "takes the peer's orders for its own: both claim with one key",
+    ),
+    Mutant(
+        "new-disks-taken-for-proven", "absorb",
+        "looks = replace(looks, shelf_ms=None, sees=False)",
+        "looks = replace(looks, shelf_ms=looks.shelf_ms)",
+        "what was seen of other disks counts for the new ones: claims pools that it has never looked at",
+    ),
+    Mutant(
+        "resumes-without-reservation", "booting",
+        "    if looks.hold is Hold.OURS and looks.pools",
+        "    if looks.hold is not Hold.LOST and looks.pools",
+        "goes on over imported pools without proof of its reservation: serves what the peer has taken",
+    ),
+    Mutant(
+        "resumes-a-lost-reservation", "booting",
+        "    if looks.hold is Hold.LOST:\n        return Move(Phase.HALTED, Code.FENCED)\n    if looks.hold is Hold.OURS and",
+        "    if looks.hold is not Hold.UNKNOWN and",
+        "goes on over imported pools whatever the disks say: a stale import serves",
+    ),
+    Mutant(
+        "unknown-pools-are-none", "booting",
+        "if looks.pools in (Pools.NONE, Pools.REFUSED):",
+        "if looks.pools in (Pools.NONE, Pools.REFUSED, Pools.UNKNOWN):",
+        "takes a hung zpool for no pools: stands by, with the deadman fed, over pools that are imported",
+    ),
+    Mutant(
+        "foreign-import-adopted", "booting",
+        "    if memory is None or not GUARANTEES[memory.phase].required:\n        return Move(Phase.HALTED, Code.FOREIGN_IMPORT)",
+        "    if memory is None or not GUARANTEES[memory.phase].required:\n        return Move(Phase.STANDBY, Code.NOTHING_HERE)",
+        "stands by over pools that it finds imported and knows nothing of: exports what is not its own, and never resets",
+    ),
+    Mutant(
+        "boots-without-end", "booting",
+        "    if now_ms - state.since_ms >= state.orders.timers.proof_ms:\n        return Move(Phase.HALTED, Code.UNPROVEN)\n",
+        "",
+        "looks for a proof for ever: pools stay imported, addresses answered, without a reservation",
+    ),
+    Mutant(
+        "memory-lost-while-booting", "outputs",
+        "remember=state.memory if state.phase is Phase.BOOTING else remember,",
+        "remember=remember,",
+        "a daemon that dies twice has forgotten what it owned: a healthy owner resets",
+    ),
+)  # fmt: skip
