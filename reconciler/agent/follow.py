@@ -7,7 +7,7 @@ Decides in this order, and each refusal keeps the last good revision in force:
 3. signatures: every commit of the new range, by the stricter of node file and Source resource in force. Of the first
    range only the tip (`Advance.to_verify` says why);
 4. content: load, lint, compile. A defective commit is accepted as history, so it never blocks the one that mends it;
-5. a commit that was rolled back is blocked until another one comes.
+5. a commit that was rolled back is blocked until another one comes that can be used.
 """
 
 from __future__ import annotations
@@ -89,13 +89,14 @@ def follow(node: Node, store: Store, mirror: Mirror) -> Selection:
         except SourceError as refusal:
             store.accept(accepted)
             return _keep(node, store, mirror, accepted, refusal, remotes)
-        if accepted.blocked is not None and accepted.blocked.commit != head:
-            accepted = replace(accepted, blocked=None, pinned=None)
         try:
             content, accepted = _load(node, store, mirror, policy, accepted, head)
         except HagitError as refusal:
             store.accept(accepted)
             return replace(_keep(node, store, mirror, accepted, refusal, remotes), head=head)
+        if accepted.blocked is not None and accepted.blocked.commit != head:
+            # Only a commit that can be used lifts the block: a defective one must not bring back what was rolled back.
+            accepted = replace(accepted, blocked=None, pinned=None)
         store.accept(accepted)
         if accepted.blocked is not None:
             kept = _keep(node, store, mirror, accepted, None, remotes)
@@ -196,7 +197,10 @@ def accept_history(node: Node, store: Store, mirror: Mirror, commit: str) -> Rev
                 f"{commit} is not the tip of {policy.branch}, which is {tip}",
                 remedy=f"look at what the tip holds; then: hagit accept-history {tip}",
             )
-        store.accept(replace(accepted, head=info.id, trust=BY_A_PERSON, blocked=None, pinned=None))
+        accepted = replace(accepted, head=info.id, trust=BY_A_PERSON)
+        if accepted.blocked is not None and accepted.blocked.commit == info.id:
+            accepted = replace(accepted, blocked=None, pinned=None)
+        store.accept(accepted)
     revision = revision_of(mirror, policy.branch, info.id, BY_A_PERSON)
     store.record_history("accepted", revision, why=BY_A_PERSON)
     return revision

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from reconciler.agent.content import Content
@@ -331,7 +331,10 @@ def _block(session: Session, head: str, target: Revision) -> None:
     with session.store.source_lock(wait_s=10.0):
         accepted = session.store.accepted()
         blocked = None if target.commit == head else Blocked(head, f"rolled back to {target.name}", wall_s())
-        session.store.accept(replace(accepted, blocked=blocked, pinned=target if blocked else None))
+        # The Source resource of what is in force again judges what comes next.
+        source = session.content_for(target).settings.source
+        policy = asdict(source) if source else None
+        session.store.accept(replace(accepted, blocked=blocked, pinned=target if blocked else None, policy=policy))
 
 
 def _refused(what: str) -> None:

@@ -340,6 +340,11 @@ def test_a_rollback_blocks_the_commit_until_another_comes(controller: Controller
     controller.ip("address del 10.0.0.1/24 dev e0")
     controller.until_alert("drift")
     assert controller.in_force() == first
+    # A defective commit does not bring back what was rolled back.
+    defective = controller.work.commit("A mistake", net__yaml=STORAGE.replace("/24", ""))
+    until(lambda: (controller.status().get("head") == defective) and controller.status().get("refusal"))
+    assert controller.in_force() == first
+    assert controller.status()["blocked"]["commit"] == second
     third = controller.work.commit("A better idea", net__yaml=STORAGE.replace("10.0.0.1/", "10.0.0.3/"))
     controller.until_applied(third)
     assert controller.addresses("e0") == {"10.0.0.3/24"}
