@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from reconciler.core.facts.fact import (
@@ -67,7 +67,13 @@ class LinkRecord:
     make: str
     alias: str
     data: Mapping[int, bytes]
-    nic: Nic
+    found: Mapping[int, bytes] = field(repr=False)
+    info: Mapping[int, bytes] = field(repr=False)
+
+    @property
+    def nic(self) -> Nic:
+        """By what a person may call this link. Read on demand: a look after a change does not need it."""
+        return _nic(self.name, self.found, self.info, self.make, self.up)
 
     @property
     def kind(self) -> LinkKind:
@@ -97,7 +103,8 @@ def read_link(payload: bytes) -> LinkRecord:
         make=make,
         alias=wire.text_of(found.get(wire.IFLA_IFALIAS)),
         data=data,
-        nic=_nic(name, found, info, make, up),
+        found=found,
+        info=info,
     )
 
 
@@ -152,13 +159,18 @@ def link_fact(record: LinkRecord, names: Mapping[int, str]) -> Link | Unknown:
             return Link(record.name, LinkKind.PHYSICAL)
 
 
-def link_facts(record: LinkRecord, names: Mapping[int, str]) -> Iterable[Fact | Unknown]:
-    """Everything one link message says, its make first. `names` holds every link by index."""
-    yield link_fact(record, names)
+def plain_facts(record: LinkRecord) -> Iterable[Power | Mtu | Mark]:
+    """What a link message says in one field each."""
     yield Power(record.name, record.up)
     yield Mtu(record.name, record.mtu)
     if record.alias:
         yield Mark(record.name, record.alias)
+
+
+def link_facts(record: LinkRecord, names: Mapping[int, str]) -> Iterable[Fact | Unknown]:
+    """Everything one link message says, its make first. `names` holds every link by index."""
+    yield link_fact(record, names)
+    yield from plain_facts(record)
     if record.master:
         master = names.get(record.master)
         if master is None:

@@ -32,6 +32,7 @@ from reconciler.system.netlink.links import (
     link_facts,
     link_owners,
     one_link,
+    plain_facts,
     read_link,
 )
 from reconciler.system.netlink.routes import (
@@ -43,6 +44,7 @@ from reconciler.system.netlink.routes import (
 )
 
 _LINK_PARTS = ("link", "port", "power", "mtu", "mark")
+_PLAIN_PARTS = ("power", "mtu", "mark")
 _PROBLEMS = (Refused, Unreadable, wire.MalformedMessage)
 
 
@@ -158,8 +160,10 @@ class NarrowLook:
         answers: dict[Key, Fact | None] = {}
         try:
             for name in {key[1] for key in keys if key[0] in _LINK_PARTS}:
-                facts = self._link_facts(name)
-                answers |= {key: facts.get(key) for key in keys if key[0] in _LINK_PARTS and key[1] == name}
+                wanted = [key for key in keys if key[0] in _LINK_PARTS and key[1] == name]
+                plain = all(key[0] in _PLAIN_PARTS for key in wanted)
+                facts = self._plain_facts(name) if plain else self._link_facts(name)
+                answers |= {key: facts.get(key) for key in wanted}
             wanted = [key for key in keys if key[0] == "address"]
             for name, family in {(key[1], family_of(key[2])) for key in wanted}:
                 held = {record.address for record in self.addresses(name, (family,))}
@@ -186,6 +190,13 @@ class NarrowLook:
             raise
         # The kernel also finds a link by an alternative name; that is another name's answer.
         return record if record.name == name else None
+
+    def _plain_facts(self, name: str) -> dict[Key, Fact]:
+        """What a link message says in one field: no other link need be asked."""
+        record = self.link(name)
+        if record is None or record.loopback:
+            return {}
+        return {fact.key: fact for fact in plain_facts(record)}
 
     def _link_facts(self, name: str) -> dict[Key, Fact]:
         record = self.link(name)
