@@ -1,0 +1,94 @@
+"""New orders in every phase: which are taken, which are refused and why, and what is no longer known then."""
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.core.failover.events import Asked, NewOrders, Request
+from reconciler.core.failover.key import Side
+from reconciler.core.failover.orders import Channel, ChannelKind, Orders, Timers
+from reconciler.core.failover.phase import Phase
+from reconciler.core.failover.state import State
+from reconciler.core.failover.step import step
+from reconciler.core.failover.why import Code
+from reconciler.simulation.script import PAIR
+from tests.core.failover.test_step_outputs import standing
+
+#: HALTED hears nothing any more.
+PHASES = tuple(phase for phase in Phase if phase is not Phase.HALTED)
+IN_FORCE = replace(PAIR, generation=5)
+NEWER = replace(IN_FORCE, generation=6, enabled=False)
+
+
+def given(phase: Phase, orders: Orders) -> State:
+    """The state after one step with new orders."""
+    return step(replace(standing(phase), orders=IN_FORCE), NewOrders(orders), 1)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_newer_orders_are_taken(phase: Phase) -> None:
+    after = given(phase, NEWER)
+    assert after.orders == NEWER
+    assert after.refused is None
+
+
+@pytest.mark.parametrize(
+    ("orders", "code"),
+    [
+        (replace(NEWER, generation=4), Code.ORDERS_OLD),
+        (replace(NEWER, generation=5), Code.ORDERS_OLD),
+        (replace(NEWER, side=Side.B), Code.ORDERS_FOREIGN),
+        (replace(NEWER, pair="another"), Code.ORDERS_FOREIGN),
+        (replace(NEWER, arbitration=()), Code.ORDERS_UNSAFE),
+        (replace(NEWER, arbitration=(0, 2)), Code.ORDERS_UNSAFE),
+        (replace(NEWER, channels=NEWER.channels[:1]), Code.ORDERS_UNSAFE),
+        (replace(NEWER, timers=Timers(silence_ms=100)), Code.ORDERS_UNSAFE),
+    ],
+    ids=[
+        "older",
+        "contradicting",
+        "the peer's",
+        "another pair's",
+        "no arbitration",
+        "even",
+        "one channel",
+        "impatient",
+    ],
+)
+@pytest.mark.parametrize("phase", PHASES)
+def test_other_orders_are_refused(phase: Phase, orders: Orders, code: Code) -> None:
+    after = given(phase, orders)
+    assert after.orders == IN_FORCE
+    assert after.refused is not None
+    assert after.refused.code is code
+
+
+def test_the_same_orders_again_are_no_news() -> None:
+    assert given(Phase.ACTIVE, IN_FORCE).refused is None
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_what_was_seen_of_other_disks_does_not_count_for_new_ones(phase: Phase) -> None:
+    looks = given(phase, replace(NEWER, disks=("other0", *IN_FORCE.disks[1:]))).looks
+    assert looks.shelf_ms is None
+    assert not looks.sees
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_orders_with_the_same_disks_forget_nothing(phase: Phase) -> None:
+    assert given(phase, NEWER).looks.sees
+
+
+def test_new_channels_have_been_silent_for_no_time_yet() -> None:
+    channels = (*IN_FORCE.channels, Channel("net1", ChannelKind.CARP))
+    after = given(Phase.STANDBY, replace(NEWER, channels=channels))
+    assert after.peer.heard_ms == (1,) * 4
+    assert after.peer.last == (None,) * 4
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_maintenance_lasts_as_long_as_the_orders_allow_at_the_most(phase: Phase) -> None:
+    longest_ms = IN_FORCE.timers.maintenance_ms
+    for asked_ms, granted_ms in ((1_000, 1_000), (longest_ms + 1, longest_ms), (10**12, longest_ms), (-5, 0)):
+        after = step(standing(phase), Asked(Request.MAINTENANCE, asked_ms), 1)
+        assert after.maintenance_ms == 1 + granted_ms
