@@ -188,15 +188,19 @@ class BoundedWorld(Truth):
             yield Step("resets", Node(OFF))
 
     def _time(self, me: int, node: Node, other: Node, shelf: int, between: Between) -> Iterator[Step]:
-        """A tick, with a look just before it unless looks are irregular; a look alone; a late wake."""
+        """A look; a tick, with a look just before it; a late wake, without."""
         state = self.state_of(node)
         seen = self._look(me, node, shelf, between)
-        regular = not self.scene.faults.irregular
         yield Step("looks", seen)
         # The one place where the deadman of the peer is trusted: see the module's text.
         if state.phase is Phase.CLAIMING and state.fence is Fence.WAIT and other.pools != NONE:
             return
-        yield Step("time passes", self._fed(seen if regular else node, ("tick",), lambda s: step(s, Tick(), 1)))
+        # What runs longer than its bound is a fault; every other timer may fire at any moment.
+        slow = node.claim >= 0 or (state.phase, node.pools != NONE) == (Phase.RELEASING, True)
+        slow = slow or (state.phase, node.pools != ALL) == (Phase.IMPORTING, True)
+        after = self._fed(seen, ("tick",), lambda s: step(s, Tick(), 1))
+        if self.scene.faults.slow or not slow:
+            yield Step("a bound runs out" if slow else "time passes", after, fault=slow)
         if self.scene.faults.late:
             yield Step("wakes late", self._fed(node, ("late",), lambda s: step(s, Tick(), LATE_MS)), fault=True)
 
