@@ -1,5 +1,6 @@
 """IMPORTING, ACTIVE, RELEASING: the phases that require the reservation, and what ends each.
 
+A deadline that ran out during a late wake counts only once disks and pools have been looked at again.
 Does not know how pools are imported or exported.
 """
 
@@ -37,6 +38,8 @@ def importing(state: State, now_ms: int) -> Move | None:
     """Serve when all pools are there; give up in time."""
     if halt := unproven(state, now_ms):
         return halt
+    if state.looks.woke:
+        return None
     pools = state.looks.pools
     if pools is Pools.ALL:
         return Move(Phase.ACTIVE, Code.IMPORTED)
@@ -100,10 +103,14 @@ def releasing(state: State, now_ms: int, asked: Request | None) -> Move | None:
     if looks.pools not in GONE:
         if halt := unproven(state, now_ms):
             return halt
+        if looks.woke:
+            return None
         late = now_ms - state.since_ms >= timers.release_ms
         return Move(Phase.HALTED, Code.RELEASE_HUNG) if late else None
     if looks.hold is Hold.LOST:
         return Move(Phase.STANDBY, Code.TAKEN, f"owner {looks.owner}")
+    if looks.woke:
+        return None
     waited = state.handed_ms is not None and now_ms - state.handed_ms >= timers.handover_ms
     if not (waited or asked is Request.FORCE):
         return None

@@ -1,0 +1,174 @@
+"""Why HA is not available: every reason that holds now, each with its evidence and what to do about it.
+
+No reason hides another one. Names are the field's where it has them. Does not decide anything, and knows only what one
+controller knows; reasons from outside the core (versions, licences, sync) are added by whoever publishes status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from reconciler.core.failover.detector import disk_alive, disk_stale, network_alive, network_silent
+from reconciler.core.failover.events import Pools
+from reconciler.core.failover.forbidden import forbidden, held_back, in_maintenance, same_role, spent
+from reconciler.core.failover.heartbeat import Beat
+from reconciler.core.failover.hold import Hold
+from reconciler.core.failover.orders import ChannelKind
+from reconciler.core.failover.phase import GUARANTEES, OWNING, Phase
+from reconciler.core.failover.state import State
+from reconciler.core.failover.unsafe import unsafe
+from reconciler.core.failover.why import Code
+
+MOVING = (Phase.CLAIMING, Phase.IMPORTING, Phase.RELEASING)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason: a name that stays the same, a sentence, what was seen, and what a person can do."""
+
+    name: str
+    text: str
+    evidence: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.text} ({self.evidence}). {self.remedy}."
+
+
+def reasons(state: State, now_ms: int) -> tuple[Reason, ...]:
+    """Every reason that holds at `now_ms`, in a fixed order; empty when HA is available."""
+    return (*_policy(state, now_ms), *_here(state, now_ms), *_between(state, now_ms), *_there(state, now_ms))
+
+
+def _policy(state: State, now_ms: int) -> Iterator[Reason]:
+    """What the orders and people keep from happening."""
+    orders, limits = state.orders, state.orders.limits
+    for decision in forbidden(state, now_ms):
+        if decision.code is Code.DISABLED:
+            yield Reason("NO_FAILOVER", decision.code.value, decision.evidence, "enable failover in the configuration")
+        elif decision.code is Code.CONTRADICTION:
+            yield Reason(
+                "ORDERS_CONTRADICT", decision.code.value, decision.evidence, "apply one revision on both controllers"
+            )
+        elif decision.code is Code.SHELF_DIFFERS:
+            yield Reason("MISMATCH_DISKS", decision.code.value, decision.evidence, "apply the newer revision here, too")
+    if in_maintenance(state, now_ms):
+        left_s = ((state.maintenance_ms or now_ms) - now_ms) // 1000
+        yield Reason("MAINTENANCE", Code.MAINTENANCE.value, f"{left_s} s left", "wait, or end it with relent")
+    if held_back(state, now_ms):
+        evidence = f"{limits.resets} or more resets in {limits.resets_window_ms // 60_000} min"
+        yield Reason("HELD_BACK", Code.HELD_BACK.value, evidence, "find out why it reset itself, then relent")
+    if spent(state, now_ms):
+        evidence = f"{limits.moves} moves in {limits.moves_window_ms // 60_000} min"
+        yield Reason("FLAPPING", Code.BUDGET.value, evidence, "find what makes the pair flap; force-activate if needed")
+    for defect in unsafe(orders):
+        yield Reason("ORDERS_UNSAFE", f"the orders in force are not safe: {defect.what}", defect.where, defect.remedy)
+    if not orders.groups:
+        evidence = "no failover group in the orders"
+        yield Reason("NO_CRITICAL_INTERFACES", "no interface is critical", evidence, "mark one interface as critical")
+    if not orders.addresses:
+        evidence = "no virtual address in the orders"
+        yield Reason("NO_VIP", "no virtual address follows the active controller", evidence, "give an interface one")
+
+
+def _here(state: State, now_ms: int) -> Iterator[Reason]:
+    """What is wrong with this controller."""
+    looks, phase = state.looks, state.phase
+    if phase is Phase.BOOTING:
+        yield Reason("LOC_NOT_READY", "this controller is still starting", str(state.why), "wait for its first looks")
+    if phase is Phase.HALTED:
+        yield Reason("LOC_HALTED", "this controller has halted and will be reset", str(state.why), "wait for the reset")
+        return
+    if phase in MOVING:
+        evidence = f"{phase.value} for {now_ms - state.since_ms} ms: {state.why}"
+        yield Reason("LOC_FAILOVER_ONGOING", "this controller is on its way", evidence, "wait for it to end")
+    if GUARANTEES[phase].required and looks.hold is not Hold.OURS:
+        since_ms = now_ms - (state.since_ms if looks.proved_ms is None else looks.proved_ms)
+        evidence = f"last proven {since_ms} ms ago"
+        yield Reason("NO_FENCED", "our reservation is not proven at the moment", evidence, "look at the disks")
+    if phase is Phase.ACTIVE and looks.pools is not Pools.ALL:
+        yield Reason(
+            "NO_VOLUME", "the pools are not all imported", f"pools: {looks.pools.value}", "look at zpool status"
+        )
+    if looks.shelf_ms is not None and not looks.sees:
+        evidence = f"{(now_ms - looks.unseen_ms) if looks.unseen_ms is not None else 0} ms"
+        yield Reason("NO_DISKS", Code.NO_DISKS.value, evidence, "check cables, HBA and shelf")
+    if phase is Phase.STANDBY and looks.pools in (Pools.UNKNOWN, Pools.HUNG):
+        evidence = f"pools: {looks.pools.value}"
+        yield Reason("POOLS_UNKNOWN", "the state of the pools cannot be read here", evidence, "look for a hung zpool")
+    for number in sorted(looks.groups_down):
+        evidence = "no member has carrier"
+        yield Reason("GROUP_DOWN", f"failover group {number} is down here", evidence, "check cables and switch ports")
+    if looks.out:
+        names = ", ".join(state.orders.disks[at] for at in sorted(looks.out) if at < len(state.orders.disks))
+        yield Reason(
+            "DISKS_OUT", "the pools have given up disks", names, "replace them: a takeover has to wait for them"
+        )
+    if looks.woke:
+        yield Reason("WOKE_LATE", "this process was paused and looks before it acts", "", "find what paused it")
+
+
+def _between(state: State, now_ms: int) -> Iterator[Reason]:
+    """What is wrong with the ways in which the controllers hear one another."""
+    peer, timers = state.peer, state.orders.timers
+    for channel, heard_ms in zip(state.orders.channels, peer.heard_ms, strict=False):
+        # A standby does not advertise, so only the standby may expect to hear CARP.
+        expected = channel.kind is ChannelKind.INTERLINK or (peer.beat is not None and peer.beat.phase is Phase.ACTIVE)
+        if expected and now_ms - heard_ms >= timers.silence_ms:
+            evidence = f"{now_ms - heard_ms} ms, at most {timers.silence_ms} ms"
+            yield Reason("NO_HEARTBEAT", f"the peer is not heard on {channel.name}", evidence, "check that network")
+    silent = network_silent(state, now_ms)
+    if silent and disk_alive(state, now_ms):
+        evidence = f"its record moved {now_ms - peer.heard_ms[-1]} ms ago"
+        yield Reason(
+            "ISOLATED",
+            "every network to the peer is silent, but it lives: nobody takes over",
+            evidence,
+            "mend a network",
+        )
+    owns = peer.beat is not None and peer.beat.phase in OWNING
+    if owns and not silent and disk_stale(state, now_ms):
+        evidence = f"{now_ms - peer.heard_ms[-1]} ms, at most {timers.stale_ms} ms"
+        yield Reason("STALE_RECORD", "the peer's disk record does not move", evidence, "check the disks of the peer")
+    if same_role(state, now_ms):
+        evidence = "two heartbeats of an active controller"
+        yield Reason("DISAGREE_VIP", Code.SAME_ROLE.value, evidence, "wait: the disks fence one of them")
+
+
+def _there(state: State, now_ms: int) -> Iterator[Reason]:
+    """What is wrong with the peer."""
+    peer = state.peer
+    if not peer.ever:
+        evidence = f"{now_ms - state.since_ms} ms in this phase"
+        yield Reason("NO_PONG", "the peer has not been heard since this controller started", evidence, "start the peer")
+        return
+    if peer.dead:
+        yield Reason("REM_DEAD", Code.PEER_DEAD.value, "proof, or its own last words", "start the peer")
+    if network_silent(state, now_ms):
+        evidence = "no network channel"
+        yield Reason("NO_PONG", "the peer is silent", evidence, "start the peer, or mend the networks")
+    if peer.beat is not None and network_alive(state, now_ms):
+        yield from _said(state, peer.beat)
+
+
+def _said(state: State, beat: Beat) -> Iterator[Reason]:
+    """What the peer says of itself."""
+    orders = state.orders
+    if beat.phase is Phase.BOOTING:
+        yield Reason("NO_SYSTEM_READY", "the peer is still starting", "its heartbeat says so", "wait")
+    if beat.phase in MOVING:
+        yield Reason("REM_FAILOVER_ONGOING", "the peer is on its way", beat.phase.value, "wait for it to end")
+    if beat.phase is Phase.STANDBY and state.phase is Phase.STANDBY:
+        yield Reason("NO_OWNER", "both controllers are standby", "two heartbeats of a standby", "force-activate one")
+    if beat.phase is Phase.STANDBY and not beat.able:
+        evidence = "its heartbeat says so"
+        yield Reason("REM_NOT_ABLE", "the peer could not take the pools now", evidence, "see the reasons on the peer")
+    if not beat.sees and beat.phase is not Phase.BOOTING:
+        yield Reason("REM_NO_DISKS", "the peer does not see enough of the disks", "its heartbeat", "check its cables")
+    for number in sorted(beat.groups_down):
+        evidence = "its heartbeat says so"
+        yield Reason("REM_GROUP_DOWN", f"failover group {number} is down at the peer", evidence, "check its cables")
+    if beat.generation != orders.generation:
+        evidence = f"generation {orders.generation} here, {beat.generation} there"
+        yield Reason("ORDERS_DIFFER", "the controllers follow different orders", evidence, "let both agents apply")

@@ -1,0 +1,96 @@
+"""Every reason that holds is told, none hides another, and a healthy pair has none."""
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.core.failover.events import Asked, Pools, PoolsSeen, Request
+from reconciler.core.failover.hold import Hold
+from reconciler.core.failover.orders import Limits, VirtualAddress, digest
+from reconciler.core.failover.phase import Phase
+from reconciler.core.failover.reasons import reasons
+from reconciler.core.failover.state import State
+from reconciler.core.failover.step import step
+from tests.core.failover.test_step import beat, standing
+
+HEALTHY = replace(
+    standing(Phase.ACTIVE),
+    orders=replace(standing(Phase.ACTIVE).orders, addresses=(VirtualAddress("net0", "10.0.0.10/24", 20),)),
+)
+
+
+def healthy(**changes: object) -> State:
+    """An active controller without any reason, and then something changed."""
+    peer = replace(HEALTHY.peer, beat=beat(digest=digest(HEALTHY.orders)))
+    return replace(replace(HEALTHY, peer=peer), **changes)  # type: ignore[arg-type]
+
+
+def names(state: State, now_ms: int = 1) -> set[str]:
+    return {reason.name for reason in reasons(state, now_ms)}
+
+
+def said(state: State, **changes: object) -> State:
+    """The same, with the peer saying something else."""
+    assert state.peer.beat is not None
+    return replace(state, peer=replace(state.peer, beat=replace(state.peer.beat, **changes)))  # type: ignore[arg-type]
+
+
+def looked(state: State, **changes: object) -> State:
+    return replace(state, looks=replace(state.looks, **changes))  # type: ignore[arg-type]
+
+
+def test_a_healthy_pair_has_no_reason() -> None:
+    assert reasons(healthy(), 1) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "now_ms"),
+    [
+        ("NO_FAILOVER", healthy(orders=replace(HEALTHY.orders, enabled=False)), 1),
+        ("NO_FAILOVER", said(healthy(), generation=2, enabled=False), 1),
+        ("ORDERS_CONTRADICT", said(healthy(), digest=1), 1),
+        ("MISMATCH_DISKS", said(healthy(), generation=2, shelf=1), 1),
+        ("ORDERS_DIFFER", said(healthy(), generation=0), 1),
+        ("MAINTENANCE", step(healthy(), Asked(Request.MAINTENANCE, 60_000), 1), 2),
+        ("HELD_BACK", healthy(held_back_ms=0), 1),
+        ("FLAPPING", healthy(orders=replace(HEALTHY.orders, limits=Limits(moves=1)), moves_ms=(0,)), 1),
+        ("ORDERS_UNSAFE", healthy(orders=replace(HEALTHY.orders, arbitration=(0, 2))), 1),
+        ("NO_CRITICAL_INTERFACES", healthy(orders=replace(HEALTHY.orders, groups=())), 1),
+        ("NO_VIP", healthy(orders=replace(HEALTHY.orders, addresses=())), 1),
+        ("LOC_NOT_READY", healthy(phase=Phase.BOOTING), 1),
+        ("LOC_HALTED", healthy(phase=Phase.HALTED), 1),
+        ("LOC_FAILOVER_ONGOING", healthy(phase=Phase.IMPORTING), 1),
+        ("NO_FENCED", looked(healthy(), hold=Hold.UNKNOWN), 1),
+        ("NO_VOLUME", looked(healthy(), pools=Pools.HUNG), 1),
+        ("NO_DISKS", looked(healthy(), sees=False), 1),
+        ("POOLS_UNKNOWN", step(standing(Phase.STANDBY), PoolsSeen(Pools.HUNG), 1), 1),
+        ("GROUP_DOWN", looked(healthy(), groups_down=frozenset({1})), 1),
+        ("DISKS_OUT", looked(healthy(), out=frozenset({0})), 1),
+        ("WOKE_LATE", looked(healthy(), woke=True), 1),
+        ("NO_HEARTBEAT", healthy(), 1_000),
+        ("NO_PONG", healthy(), 1_000),
+        ("NO_PONG", healthy(peer=replace(HEALTHY.peer, ever=False)), 1),
+        ("ISOLATED", healthy(), 1_000),
+        ("STALE_RECORD", replace(said(healthy(), phase=Phase.ACTIVE),
+                                 peer=replace(HEALTHY.peer, beat=beat(Phase.ACTIVE), heard_ms=(1_600, 1_600, 0)),
+                                 looks=replace(HEALTHY.looks, shelf_ms=1_600)), 1_600),
+        ("DISAGREE_VIP", said(healthy(), phase=Phase.ACTIVE), 1),
+        ("REM_DEAD", healthy(peer=replace(HEALTHY.peer, dead=True)), 1),
+        ("NO_SYSTEM_READY", said(healthy(), phase=Phase.BOOTING), 1),
+        ("REM_FAILOVER_ONGOING", said(healthy(), phase=Phase.IMPORTING), 1),
+        ("NO_OWNER", standing(Phase.STANDBY), 1),
+        ("REM_NOT_ABLE", said(healthy(), able=False), 1),
+        ("REM_NO_DISKS", said(healthy(), sees=False), 1),
+        ("REM_GROUP_DOWN", said(healthy(), groups_down=frozenset({1})), 1),
+    ],
+)  # fmt: skip
+def test_reason(name: str, state: State, now_ms: int) -> None:
+    assert name in names(state, now_ms)
+    reason = next(one for one in reasons(state, now_ms) if one.name == name)
+    assert reason.text
+    assert reason.remedy
+
+
+def test_no_reason_hides_another() -> None:
+    state = said(looked(healthy(held_back_ms=0), groups_down=frozenset({1}), out=frozenset({2})), sees=False, digest=1)
+    assert names(state) >= {"HELD_BACK", "GROUP_DOWN", "DISKS_OUT", "REM_NO_DISKS", "ORDERS_CONTRADICT"}
