@@ -1,8 +1,8 @@
 """A child interpreter with one mutant in its core: `python -m tests.simulation.mutants_child MUTANT TASK …`.
 
 MUTANT may be `-`, the core as it is. A TASK is a catcher, `story:NAME`, `scene:NAME:STATES`, `seed:NUMBER` or
-`test:FILE::NAME`, or a search: `stories`, `scenes`, `swarm`. Prints one line of JSON for each catcher that was tried:
-its name, what broke ("" for nothing) and the length of the trace. A search prints only what broke.
+`test:FILE::NAME`, or a search: `stories`, `scenes`, `swarm`, `tests`. Prints one line of JSON for each catcher that was
+tried: its name, what broke ("" for nothing) and the length of the trace. A search prints only what broke.
 """
 
 import importlib.abc
@@ -12,18 +12,23 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from types import FrameType, ModuleType
+from typing import Any
 
 from tests.simulation.mutants import BY_NAME, SOURCES, mutated
 from tests.simulation.mutants_model import Mutant
 
 ROOT = Path(__file__).parents[2]
 STORIES = ROOT / "tests" / "stories"
+UNITS = ROOT / "tests" / "core" / "failover"
 #: A catcher that runs longer has not caught anything: the mutant may just be slow.
 CATCH_S_MAX = 40
-SCENE_STATES = (2_000, 30_000)
-SEEDS = 400
+SCENE_STATES = (1_000, 10_000)
+SEEDS = 200
+#: So many stories that catch a mutant are enough to choose the shortest from.
+STORIES_MAX = 4
 
 Caught = tuple[str, str, int]
 
@@ -115,13 +120,26 @@ def shrunk(number: int) -> int:
     return len(shrink(draw(number), 400).injections) - 1
 
 
+class FirstFailure:
+    """Hears from pytest which test failed first."""
+
+    def __init__(self) -> None:
+        self.name = ""
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.failed and not self.name:
+            self.name = report.nodeid
+
+
 def unit(place: str) -> Caught:
-    """One test of one step, in this very interpreter."""
+    """The tests of one step in a file, or one of them, in this very interpreter."""
     import pytest
 
-    failed = pytest.main(["-q", "-p", "no:cacheprovider", "--no-header", "--tb=no", str(ROOT / place)])
-    assert failed in (0, 1), f"{place} could not be run: {failed}"
-    return f"test:{place}", "the test fails" if failed else "", 1
+    first = FirstFailure()
+    options = ["-q", "-x", "-p", "no:cacheprovider", "--no-header", "--tb=no", "--show-capture=no"]
+    ended = pytest.main([*options, str(ROOT / place)], plugins=[first])
+    assert ended in (0, 1), f"{place} could not be run: {ended}"
+    return f"test:{first.name or place}", first.name.rpartition("::")[2].partition("[")[0].replace("_", " "), 1
 
 
 def limited(catch: Callable[[], Caught]) -> Caught | None:
@@ -158,10 +176,15 @@ def one(task: str) -> Caught | None:
 
 
 def search(task: str) -> Iterator[Caught]:
-    """Every story that catches it; or the first scene, within the fewest states; or the first seed."""
+    """Some stories that catch it; or the first scene, within the fewest states; or the first seed."""
     if task == "stories":
         names = sorted(path.stem for path in STORIES.glob("*.txt"))
-        yield from (found for name in names if (found := one(f"story:{name}")) and found[1])
+        caught = (found for name in names if (found := one(f"story:{name}")) and found[1])
+        yield from islice(caught, STORIES_MAX)
+    elif task == "tests":
+        tries = (f"test:{path.relative_to(ROOT)}" for path in sorted(UNITS.glob("test_step_*.py"), reverse=True))
+        if found := next((found for name in tries if (found := one(name)) and found[1]), None):
+            yield found
     elif task == "scenes":
         from reconciler.simulation.scene import SCENES
 

@@ -2,12 +2,22 @@
 
 from tests.simulation.mutants_model import Mutant
 
+# Fragments are whole lines of the core, quoted and indented once more.
+# ruff: noqa: E501
+
 DECIDE = (
     Mutant(
         "takes-over-on-network-silence-alone", "standby",
+        "    if disk_alive(state, now_ms):\n        return Code.HANDED if beat is not None and beat.handed else None\n"
+        "    if all_groups_down(state) or not network_silent(state, now_ms) or not disk_stale(state, now_ms):\n",
+        "    if all_groups_down(state) or not network_silent(state, now_ms):\n",
+        "pulled cables are a dead peer: fences a healthy active controller in the middle of its writes",
+    ),
+    Mutant(
+        "stale-disks-not-asked-for", "standby",
         "or not network_silent(state, now_ms) or not disk_stale(state, now_ms):",
         "or not network_silent(state, now_ms):",
-        "pulled cables are a dead peer: fences a healthy active controller in the middle of its writes",
+        "takes over as soon as the record is not known to be alive: before it could have been read twice",
     ),
     Mutant(
         "takes-over-on-the-disks-alone", "standby",
