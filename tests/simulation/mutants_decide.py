@@ -14,18 +14,6 @@ DECIDE = (
         "pulled cables are a dead peer: fences a healthy active controller in the middle of its writes",
     ),
     Mutant(
-        "stale-disks-not-asked-for", "standby",
-        "or not network_silent(state, now_ms) or not disk_stale(state, now_ms):",
-        "or not network_silent(state, now_ms):",
-        "takes over as soon as the record is not known to be alive: before it could have been read twice",
-    ),
-    Mutant(
-        "takes-over-on-the-disks-alone", "standby",
-        "    if network_alive(state, now_ms):\n        assert",
-        "    if network_alive(state, now_ms) and not disk_stale(state, now_ms):\n        assert",
-        "a peer that is heard and writes no record is dead: the standby is fenced by the standby",
-    ),
-    Mutant(
         "takes-over-from-an-owner-that-is-heard", "standby",
         "return None if beat.phase in OWNING else _election(state, now_ms)",
         "return _election(state, now_ms)",
@@ -90,12 +78,6 @@ DECIDE = (
         "    if not ready(state, now_ms):\n        return None\n",
         "",
         "claims before it has looked at disks and pools: fences the peer for pools that it cannot see",
-    ),
-    Mutant(
-        "claims-on-an-old-look", "compare",
-        "        and now_ms - looks.shelf_ms < state.orders.timers.stale_ms\n        and looks.sees\n        and looks.pools",
-        "        and looks.sees\n        and looks.pools",
-        "a look of any age will do: claims disks that stopped answering long ago",
     ),
     Mutant(
         "no-rest-after-a-failed-claim", "step",

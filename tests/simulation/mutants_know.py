@@ -2,6 +2,9 @@
 
 from tests.simulation.mutants_model import Mutant
 
+# Fragments are whole lines of the core, quoted and indented once more.
+# ruff: noqa: E501
+
 KNOW = (
     Mutant(
         "echo-ignored", "detector",

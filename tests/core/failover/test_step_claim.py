@@ -152,10 +152,17 @@ def test_a_claim_without_a_rival_fences_every_disk(shelf: Shelf, side: int) -> N
 
 @shelves
 @pytest.mark.parametrize("disk", range(len(PAIR.disks)))
-def test_a_disk_that_falls_silent_at_any_moment_is_not_taken_for_fenced(shelf: Shelf, disk: int) -> None:
+def test_a_disk_that_is_silent_at_the_last_look_is_not_taken_for_fenced(shelf: Shelf, disk: int) -> None:
     """Whatever was done to it before: the last look is what counts."""
-    for after_commands in range(30):
-        race, done = Race(shelf, (begin(PAIR, Key(Side.A, 2)),) * 2), 0
-        while (moved := race.moved(0, silent=frozenset({disk} if done >= after_commands else ()))) is not None:
-            race, done = moved, done + 1
-        assert race.verdict(0) is Fence.BROKEN or done <= after_commands or race.claims[0].views[disk].answered
+    race = Race(shelf, (begin(PAIR, Key(Side.A, 2)),) * 2)
+    while (
+        moved := race.moved(0, silent=frozenset({disk} if race.claims[0].stage is Stage.VERIFY else ()))
+    ) is not None:
+        race = moved
+    assert race.verdict(0) is Fence.BROKEN
+
+
+def test_at_most_one_of_two_equal_claims_gets_beyond_the_arbitration_disks() -> None:
+    """What it believes to have won does not count here: both would have to be there."""
+    for race in reached(BLANK, (2, 2)):
+        assert not all(claim.at >= len(PAIR.arbitration) for claim in race.claims)

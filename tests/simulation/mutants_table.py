@@ -1,0 +1,120 @@
+"""The table of mutants: what caught each, and how long the trace is. Reads and writes `MUTANTS.md`.
+
+A replay runs the one catcher that the table names, a search tries everything and takes the shortest trace of the
+cheapest kind: stories, then the explorer, then the swarm.
+"""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from tests.simulation.mutants import BY_NAME, MUTANTS
+
+ROOT = Path(__file__).parents[2]
+PAGE = Path(__file__).with_name("MUTANTS.md")
+#: Nothing found by a search runs nearly as long; beyond it the child is taken to hang.
+CHILD_S_MAX = 3_600
+WORKERS = 2
+#: What the length of a trace counts, by the kind of catcher.
+UNITS = {"story": "lines", "scene": "moves", "seed": "faults", "test": "step"}
+KINDS = {"story": "stories", "scene": "the explorer", "seed": "the swarm", "test": "tests of one step"}
+HEAD = """# Mutants
+
+Seeded bugs in `reconciler/core/failover`, each with what caught it. Written by
+`HAGIT_MUTANTS=all python -m pytest tests/simulation/test_mutants.py --rewrite-goldens`; without the variable the test
+plays each recorded catcher again. The bugs themselves are in `mutants_*.py`.
+
+A catcher is a story (`tests/stories`), a scene of the explorer with a limit of states, a seed of the swarm, or a test
+of one step. A trace is as long as the timeline up to what broke (lines), the shortest path there (moves), or the
+faults that are left when the seed is shrunk.
+
+"""
+
+
+@dataclass(frozen=True)
+class Catch:
+    """What one catcher found. `broke` is empty when it found nothing."""
+
+    catcher: str
+    broke: str
+    length: int
+
+    @property
+    def kind(self) -> str:
+        return self.catcher.partition(":")[0]
+
+
+def child(name: str, tasks: Iterable[str]) -> list[Catch]:
+    """Run catchers or searches over one mutant, `-` for the core as it is, in an interpreter of their own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.simulation.mutants_child", name, *tasks],
+        cwd=ROOT, capture_output=True, text=True, timeout=CHILD_S_MAX, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"mutant {name} did not run: {done.stderr[-2_000:]}"
+    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+    return [Catch(catcher, words(broke), length) for catcher, broke, length in answers]
+
+
+def words(broke: str) -> str:
+    """The invariant or the expectation that broke, without the figures of this run."""
+    told = broke.removeprefix("an invariant broke: ")
+    if told.startswith("crash: "):
+        return told.replace("|", "/")
+    return told.partition(":")[0].replace("|", "/")
+
+
+def search(name: str) -> Catch | None:
+    """The best catch of the cheapest kind; a crash only if nothing else catches."""
+    for task in ("stories", "scenes", "swarm"):
+        found = sorted(child(name, [task]), key=lambda catch: (catch.broke.startswith("crash"), catch.length))
+        if found:
+            return found[0]
+    return None
+
+
+def replay(name: str, recorded: Catch) -> Catch:
+    """What the recorded catcher finds now."""
+    (found,) = child(name, [recorded.catcher])
+    # The length of a shrunk trace takes many runs to find; only a search does that.
+    return Catch(found.catcher, found.broke, recorded.length) if found.kind == "seed" else found
+
+
+def everywhere(work: Callable[[str], Catch | None]) -> dict[str, Catch | None]:
+    """Something done to every mutant, on both cores."""
+    names = [mutant.name for mutant in MUTANTS]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return dict(zip(names, pool.map(work, names), strict=True))
+
+
+def rendered(catches: Mapping[str, Catch]) -> str:
+    """The page."""
+    kinds = Counter(catch.kind for catch in catches.values())
+    lines = [f"{len(catches)} mutants, all caught: "
+             + ", ".join(f"{kinds[kind]} by {told}" for kind, told in KINDS.items() if kinds[kind]) + "."]  # fmt: skip
+    for kind, told in KINDS.items():
+        lengths = [catch.length for catch in catches.values() if catch.kind == kind]
+        if lengths and kind != "test":
+            lines.append(f"Traces of {told}: median {median(lengths):g} {UNITS[kind]}, longest {max(lengths)}.")
+    titles = ("mutant", "module", "what a careless programmer does, and what follows", "caught by", "broke", "trace")
+    lines += ["", f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
+    for name, catch in catches.items():
+        mutant = BY_NAME[name]
+        lines.append(f"| {name} | {mutant.module} | {mutant.careless} | `{catch.catcher}` | {catch.broke} "
+                     f"| {catch.length} {UNITS[catch.kind]} |")  # fmt: skip
+    return HEAD + "\n".join(lines) + "\n"
+
+
+def recorded() -> dict[str, Catch]:
+    """What the page says, by mutant."""
+    rows = {}
+    for line in PAGE.read_text().splitlines() if PAGE.exists() else ():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if len(cells) == 6 and cells[3].startswith("`"):
+            rows[cells[0]] = Catch(cells[3].strip("`"), cells[4], int(cells[5].split()[0]))
+    return rows

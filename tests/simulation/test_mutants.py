@@ -1,0 +1,78 @@
+"""Every seeded bug is caught, by what `MUTANTS.md` says. HAGIT_MUTANTS=all searches anew; --rewrite-goldens writes."""
+
+import os
+
+import pytest
+
+from tests.simulation.mutants import MUTANTS, mutated
+from tests.simulation.mutants_child import main
+from tests.simulation.mutants_model import Mutant
+from tests.simulation.mutants_table import PAGE, Catch, child, everywhere, recorded, rendered, replay, search
+
+EVERYTHING = os.environ.get("HAGIT_MUTANTS") == "all"
+
+pytestmark = pytest.mark.timeout(6 * 3_600 if EVERYTHING else 900)
+
+
+@pytest.fixture(scope="module")
+def catches(request: pytest.FixtureRequest) -> dict[str, Catch | None]:
+    """What catches each mutant now: the recorded catcher, or whatever a search finds."""
+    rows, rewrite = recorded(), request.config.getoption("--rewrite-goldens")
+
+    def look(name: str) -> Catch | None:
+        again = replay(name, rows[name]) if name in rows and not EVERYTHING else None
+        if again is None or (rewrite and not again.broke):
+            return search(name) if rewrite or EVERYTHING else None
+        return again
+
+    return everywhere(look)
+
+
+@pytest.fixture(scope="module")
+def page(request: pytest.FixtureRequest, catches: dict[str, Catch | None]) -> str:
+    """The page as it should be; written if that was asked for and every mutant is caught."""
+    caught = {name: catch for name, catch in catches.items() if catch is not None and catch.broke}
+    text = rendered(caught)
+    if request.config.getoption("--rewrite-goldens") and len(caught) == len(catches):
+        PAGE.write_text(text)
+    return text
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_is_caught(mutant: Mutant, catches: dict[str, Catch | None], page: str) -> None:
+    catch = catches[mutant.name]
+    assert catch is not None, f"the table does not say what catches {mutant.name}: --rewrite-goldens searches"
+    assert catch.broke, f"{catch.catcher} no longer catches {mutant.name}: {mutant.careless}"
+    assert recorded().get(mutant.name) == catch
+
+
+def test_the_page_is_what_was_found(page: str) -> None:
+    assert PAGE.read_text() == page
+
+
+def test_there_are_enough_and_each_has_a_name_of_its_own() -> None:
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 40
+    assert len({mutated(mutant) for mutant in MUTANTS}) == len(MUTANTS)
+
+
+def test_the_core_as_it_is_passes_every_recorded_catcher() -> None:
+    tasks = sorted({catch.catcher for catch in recorded().values()})
+    alarms = [catch for catch in child("-", tasks) if catch.broke]
+    assert tasks
+    assert not alarms, f"caught without a mutant: {alarms}"
+
+
+def test_a_fragment_that_is_gone_fails_loudly() -> None:
+    gone = Mutant("gone", "hold", "no such words in it", "", "nothing")
+    with pytest.raises(AssertionError, match=r"occurs 0 times in hold\.py"):
+        mutated(gone)
+    with pytest.raises(AssertionError, match=r"occurs \d+ times"):
+        mutated(Mutant("many", "hold", "orders", "", "nothing"))
+
+
+def test_a_mutant_is_not_seeded_into_a_core_that_is_loaded_already() -> None:
+    import reconciler.core.failover.step
+
+    assert reconciler.core.failover.step
+    with pytest.raises(AssertionError, match="imported too early"):
+        main(MUTANTS[0].name, [])
