@@ -5,6 +5,7 @@ Does not know how the world moves; `bounded` does.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +20,8 @@ DEAD: Final = -2
 SIDES: Final = (Side.A, Side.B)
 POOLS: Final = (Pools.NONE, Pools.SOME, Pools.ALL, Pools.HUNG)
 NONE, SOME, ALL, HUNG = range(4)
+#: What a core is fed with, by the name under which its step is remembered.
+FED: Final = frozenset({"look", "tick", "late", "conflict", "died", "asked", "hear", "ended"})
 
 
 class Node(NamedTuple):
@@ -117,6 +120,12 @@ class Numbering:
                 mask |= self.beats.masks[beat]
             self._between_masks.append(mask)
         return number
+
+    def core_steps(self) -> Iterator[tuple[int, int]]:
+        """Every step that was taken, as numbers of the cores before and after."""
+        for key, after in self._steps.items():
+            if len(key) > 1 and key[1] in FED:
+                yield key[0], after
 
     def pack(self, a: int, b: int, shelf: int, between: int) -> int:
         """A state of the world as one number, its epochs made small."""
