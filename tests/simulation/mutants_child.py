@@ -25,7 +25,7 @@ STORIES = ROOT / "tests" / "stories"
 UNITS = ROOT / "tests" / "core" / "failover"
 #: A catcher that runs longer has not caught anything: the mutant may just be slow.
 CATCH_S_MAX = 40
-SCENE_STATES = (1_000, 10_000)
+SCENE_STATES = (1_000, 30_000)
 SEEDS = 200
 #: So many stories that catch a mutant are enough to choose the shortest from.
 STORIES_MAX = 4
