@@ -71,7 +71,7 @@ def words(broke: str) -> str:
 
 def search(name: str) -> Catch | None:
     """The best catch of the cheapest kind; a crash only if nothing else catches."""
-    for task in ("stories", "scenes", "swarm"):
+    for task in ("stories", "scenes", "swarm", "tests"):
         found = sorted(child(name, [task]), key=lambda catch: (catch.broke.startswith("crash"), catch.length))
         if found:
             return found[0]
