@@ -72,7 +72,10 @@ class Round:
         try:
             # What was applied is read first: a look that is younger than it can only show more.
             applied = self.store.applied()
-            due_s = self._act(selection, applied, self.network.observe(), matters, now_s)
+            observed = self.network.observe()
+            # What this look shows was not seen before it ended.
+            now_s = wall_s()
+            due_s = self._act(selection, applied, observed, matters, now_s)
         except ObservationError as error:
             matters.append(self.speaker.matter(AlertKind.OBSERVATION_FAILED, "live state", error, now_s))
             due_s = RETRY_S_MIN
