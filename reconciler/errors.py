@@ -11,7 +11,6 @@
     │   ├── SignatureRefused   a commit is unsigned, or signed by nobody who is trusted
     │   └── UnsupportedSource  empty, SHA-256, symlinks, submodules, too large
     ├── ObservationError       the live state cannot be read at all
-    ├── BindingError           the desired interfaces do not fit the NICs of this controller
     ├── StalePlanError         what a saved plan was made from has moved
     ├── SurpriseError          the world did not become what the plan predicted
     ├── PerformError           the kernel or the system refused an action
@@ -103,10 +102,6 @@ class UnsupportedSource(SourceError):
 
 class ObservationError(HagitError):
     """The live state cannot be read at all."""
-
-
-class BindingError(HagitError):
-    """The desired interfaces do not fit the NICs of this controller."""
 
 
 class StalePlanError(HagitError):

@@ -82,18 +82,20 @@ def follow(node: Node, store: Store, mirror: Mirror) -> Selection:
         accepted = store.accepted()
         policy = policy_of(node, accepted)
         remotes: tuple[tuple[str, str], ...] = ()
+        asked = tuple((str(remote), False) for remote in policy.remotes)
         try:
             fetched = mirror.fetch(policy.remotes, policy.branch, FETCH_S)
             remotes = tuple((str(refused.remote), refused.why.what) for refused in fetched.refused)
+            asked = (*((remote, False) for remote, _ in remotes), (str(fetched.remote), True))
             head, notes, accepted = _accept(store, mirror, policy, accepted, fetched)
         except SourceError as refusal:
             store.accept(accepted)
-            return _keep(node, store, mirror, accepted, refusal, remotes)
+            return replace(_keep(node, store, mirror, accepted, refusal, remotes), asked=asked)
         try:
             content, accepted = _load(node, store, mirror, policy, accepted, head)
         except HagitError as refusal:
             store.accept(accepted)
-            return replace(_keep(node, store, mirror, accepted, refusal, remotes), head=head)
+            return replace(_keep(node, store, mirror, accepted, refusal, remotes), head=head, asked=asked)
         if accepted.blocked is not None and accepted.blocked.commit != head:
             # Only a commit that can be used lifts the block: a defective one must not bring back what was rolled back.
             accepted = replace(accepted, blocked=None, pinned=None)
@@ -101,8 +103,8 @@ def follow(node: Node, store: Store, mirror: Mirror) -> Selection:
         if accepted.blocked is not None:
             kept = _keep(node, store, mirror, accepted, None, remotes)
             why = f"{policy.branch}@{head[:7]} is blocked: {accepted.blocked.why}; it waits for another commit"
-            return replace(kept, head=head, notes=(*notes, why))
-        return Selection(accepted.good, content, head, None, remotes, notes)
+            return replace(kept, head=head, notes=(*notes, why), asked=asked)
+        return Selection(accepted.good, content, head, None, remotes, notes, asked=asked)
 
 
 def _accept(

@@ -29,7 +29,6 @@ class Metrics:
     def __init__(self, pair: str = "", controller: str = "") -> None:
         self._registry = CollectorRegistry(auto_describe=False)
         # Process figures come from whatever watches the machine; the default collectors are left out.
-        self._gauges: dict[str, Gauge] = {}
         self._build = self._gauge("build_info", "Which hagit this is.", "version", "pair", "controller")
         self._build.labels(__version__, pair, controller).set(1)
         self._reconcile = Histogram(

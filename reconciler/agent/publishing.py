@@ -48,7 +48,7 @@ class Publisher:
         self._metrics.reconciled(took_s, success=success, now_s=wall_s())
         drifting = memory.ledger.firing()
         self._metrics.drift(Counter((drift.resource, drift.mode.value) for drift in drifting))
-        self._metrics.source({**dict.fromkeys(dict(selection.remotes), False)})
+        self._metrics.source(dict(selection.asked))
         self._count_alerts()
         self._health = "" if success else str(memory.failure or "the last round failed")
         try:

@@ -15,7 +15,8 @@ class Selection:
 
     `head` is the tip the source gave (None when none did), `refusal` why the revision is not that tip, `remotes` the
     remotes that failed with their reasons, `notes` sentences for people. Not `answered`: the source has not been heard
-    since this process began, so nothing is known about it.
+    since this process began, so nothing is known about it. `asked`: every remote that was tried, and whether it gave
+    the branch.
     """
 
     revision: Revision | None = None
@@ -25,3 +26,4 @@ class Selection:
     remotes: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     answered: bool = True
+    asked: tuple[tuple[str, bool], ...] = ()

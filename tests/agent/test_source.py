@@ -291,6 +291,8 @@ def test_the_hook_means_look_now(controller: Controller, unwatched: str) -> None
     assert controller.inside(lambda: ask("/healthz")) == (200, b"ok\n")
     # The figures are set at the end of the round that applied it.
     until(lambda: f'commit="{second}"'.encode() in controller.inside(lambda: ask("/metrics"))[1])
+    assert b'hagit_source_reachable{remote="https://' in (figures := controller.inside(lambda: ask("/metrics"))[1])
+    assert any(line.startswith(b"hagit_source_reachable{") and line.endswith(b" 1.0") for line in figures.splitlines())
 
 
 def test_sighup_means_look_now(controller: Controller, unwatched: str) -> None:
