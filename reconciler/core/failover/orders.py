@@ -51,11 +51,48 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class VirtualAddress:
-    """An address that follows the active controller, with its CARP virtual host id on that interface."""
+    """An address that follows the active controller, with its CARP virtual host id on that interface.
+
+    `address` carries the prefix of its network: "10.0.0.10/24", "2001:db8::10/64".
+    """
 
     interface: str
     address: str
     vhid: int
+
+
+class DeviceKey(StrEnum):
+    """By what a NIC is known: its permanent MAC address, udev's ID_PATH (a `*` at the end: the rest), its name."""
+
+    MAC = "mac"
+    PATH = "path"
+    NAME = "name"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """How this controller finds the kernel's interface behind a name that channels, groups or addresses use."""
+
+    name: str
+    by: DeviceKey
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Carp:
+    """How the active controller advertises itself: every `advbase` + `advskew` / 256 seconds (ip_carp.c).
+
+    `virtual_mac`: whether the addresses answer with CARP's own MAC address, 00:00:5e:00:01:VHID.
+    """
+
+    advbase: int = 1
+    advskew: int = 0
+    virtual_mac: bool = False
+
+    @property
+    def interval_ms(self) -> int:
+        """Between two advertisements, rounded up."""
+        return self.advbase * 1_000 + -(-self.advskew * 1_000 // 256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +148,8 @@ class Orders:
     """Everything the watchdog of one controller needs to know, in one value with a rising generation.
 
     `disks` are all devices of the pools in one global order that is the same on both controllers; `arbitration` are
-    indices into it. `strict`: the new active answers clients only when the old one is surely silent.
+    indices into it. `strict`: the new active answers clients only when the old one is surely silent. `devices` are this
+    controller's own: its NICs have other MAC addresses than the peer's.
     """
 
     pair: str
@@ -129,6 +167,8 @@ class Orders:
     strict: bool = False
     timers: Timers = field(default_factory=Timers)
     limits: Limits = field(default_factory=Limits)
+    carp: Carp = field(default_factory=Carp)
+    devices: tuple[Device, ...] = ()
 
     @property
     def majority(self) -> int:
@@ -140,10 +180,14 @@ class Orders:
         return self.controllers[0 if side is Side.A else 1]
 
 
+#: What differs between the two controllers, and does not make their orders different.
+OWN = frozenset({"side", "devices"})
+
+
 @lru_cache(maxsize=256)
 def digest(orders: Orders) -> int:
     """64 bits that are equal on both controllers exactly when both have the same orders, whichever side they are."""
-    same = [getattr(orders, name) for name in Orders.__slots__ if name != "side"]
+    same = [getattr(orders, name) for name in Orders.__slots__ if name not in OWN]
     return int.from_bytes(sha256(repr(same).encode()).digest()[:8])
 
 

@@ -14,6 +14,9 @@ DISKS_MAX = 2_048
 GROUPS_MAX = 64
 #: CARP carries the virtual host id in one byte, and 0 is no id (ip_carp.c).
 VHID_MAX = 255
+#: So are its advbase and advskew; FreeBSD keeps 255 for an interface that must not become master (ip_carp.c).
+ADVBASE_MAX = 255
+ADVSKEW_MAX = 254
 #: Longer than a week is a mistake of units.
 TIMER_MS_MAX = 7 * 24 * 3_600_000
 
@@ -38,6 +41,7 @@ def unsafe(orders: Orders) -> tuple[Unsafe, ...]:
         *_disks(orders),
         *_groups(orders),
         *_limits(orders),
+        *_carp(orders),
     )
 
 
@@ -182,3 +186,22 @@ def _limits(orders: Orders) -> Iterator[Unsafe]:
     limits = orders.limits
     if min(limits.moves, limits.moves_window_ms, limits.resets, limits.resets_window_ms) < 1:
         yield Unsafe("limits", "a budget of zero is no budget", "1 or more moves, resets and milliseconds")
+
+
+def _carp(orders: Orders) -> Iterator[Unsafe]:
+    carp = orders.carp
+    if not (0 <= carp.advbase <= ADVBASE_MAX and 0 <= carp.advskew <= ADVSKEW_MAX):
+        yield Unsafe(
+            "carp",
+            f"advbase {carp.advbase} and advskew {carp.advskew} do not fit an advertisement",
+            f"advbase 0 to {ADVBASE_MAX}, advskew 0 to {ADVSKEW_MAX}",
+        )
+    elif carp.interval_ms == 0:
+        yield Unsafe(
+            "carp",
+            "advbase 0 + advskew 0 / 256 = 0 s between two advertisements",
+            "set advskew to 1 or more",
+        )
+    names = [device.name for device in orders.devices]
+    if len(set(names)) != len(names):
+        yield Unsafe("devices", "two NICs are to be found under one name", "name each interface once")

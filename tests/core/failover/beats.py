@@ -7,8 +7,11 @@ from hypothesis import strategies as st
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.key import EPOCH_MAX, Side
 from reconciler.core.failover.orders import (
+    Carp,
     Channel,
     ChannelKind,
+    Device,
+    DeviceKey,
     Group,
     Limits,
     Orders,
@@ -46,6 +49,8 @@ ORDERS = Orders(
     groups=(Group(1, ("eth1", "eth2")),),
     addresses=(VirtualAddress("eth1", "192.0.2.10/24", 20),),
     strict=True,
+    carp=Carp(1, 100, virtual_mac=True),
+    devices=(Device("eth1", DeviceKey.MAC, "02:00:00:00:00:01"), Device("eth2", DeviceKey.NAME, "enp3s0")),
 )
 
 texts = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S")), min_size=1, max_size=20)
@@ -68,6 +73,8 @@ all_orders = st.builds(
     strict=st.booleans(),
     timers=st.builds(Timers, *[integers] * len(Timers.__slots__)),
     limits=st.builds(Limits, *[integers] * len(Limits.__slots__)),
+    carp=st.builds(Carp, integers, integers, st.booleans()),
+    devices=st.lists(st.builds(Device, texts, st.sampled_from(DeviceKey), texts), max_size=3).map(tuple),
 )
 
 
