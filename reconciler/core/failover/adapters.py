@@ -1,0 +1,93 @@
+"""What the watchdog needs of a shelf and of pools: protocols that a simulated shelf and real disks obey alike.
+
+Every call may block, up to its deadline and not noticeably longer; so they are made in the watchdog's arms only, never
+in its loop. A disk that hangs delays nobody else's answer. No call raises for what a disk, a path or a pool does:
+silence is an answer. The conformance suite holds every implementation to what is written here. Decides nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from reconciler.core.failover.claim import Command, Reply
+from reconciler.core.failover.events import Pools
+from reconciler.core.failover.hold import DiskView
+
+
+class Written(StrEnum):
+    """What became of a disk heartbeat.
+
+    CONFLICT: a disk answered with status RESERVATION CONFLICT (SPC-4, 5.13.1), whatever the others said: somebody took
+    it. GOOD: the majority of the arbitration disks took the sector. SILENT: neither.
+    """
+
+    GOOD = "good"
+    CONFLICT = "conflict"
+    SILENT = "silent"
+
+
+@dataclass(frozen=True, slots=True)
+class PoolsView:
+    """One look at the pools of the orders.
+
+    `out`: disks (indices into the orders) that the imported pools gave up. `conflict`: since the look before, a write
+    of these pools was answered with RESERVATION CONFLICT.
+    """
+
+    pools: Pools
+    out: frozenset[int] = frozenset()
+    conflict: bool = False
+
+
+class Shelf(Protocol):
+    """The disks of the orders, as one controller reaches them."""
+
+    def look(self, deadline_s: float) -> tuple[DiskView, ...]:
+        """READ KEYS and READ RESERVATION (SPC-4, 6.15.2 and 6.15.3) of all disks at once, in the orders' order.
+
+        UNANSWERED stands for each disk that did not answer in time.
+        """
+        ...
+
+    def perform(self, command: Command, deadline_s: float) -> Reply:
+        """One command to one disk.
+
+        REGISTER goes over every path, with APTPL (SPC-4, 5.13.5). A unit attention (SPC-4, 5.14) is consumed and the
+        command repeated. While a command to a disk is unanswered, further ones are SILENT at once: what is late is
+        never overtaken by what was asked after it.
+        """
+        ...
+
+    def read_records(self, deadline_s: float) -> tuple[bytes | None, ...]:
+        """The peer's 512-byte sector on each arbitration disk, in their order; None: unreadable."""
+        ...
+
+    def write_record(self, data: tuple[bytes, ...], deadline_s: float) -> Written:
+        """Write our own sector on each arbitration disk; `data` in their order, 512 bytes each."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything. What a disk has not answered yet may still be done."""
+        ...
+
+
+class PoolHouse(Protocol):
+    """The pools of the orders, as one controller's kernel has them. `look` may run beside an import or export."""
+
+    def look(self, deadline_s: float) -> PoolsView:
+        """What is imported here; an import or export in progress is SOME, no answer is UNKNOWN."""
+        ...
+
+    def import_(self, deadline_s: float) -> bool:
+        """Import all pools without scanning; True when all are imported. After False one may still be in progress."""
+        ...
+
+    def export(self, deadline_s: float) -> bool:
+        """Export all pools; True when none is imported any more. After False one may still be in progress."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything; an import or export in progress goes on in the kernel."""
+        ...
