@@ -114,6 +114,9 @@ def releasing(state: State, now_ms: int, asked: Request | None) -> Move | None:
     waited = state.handed_ms is not None and now_ms - state.handed_ms >= timers.handover_ms
     if not (waited or asked is Request.FORCE):
         return None
+    if state.unimportable:
+        # Trying the same again would find the same: a new claim also fences the disks that the last one had to skip.
+        return Move(Phase.STANDBY, Code.REFUSED_HERE)
     proved = looks.hold is Hold.OURS and looks.proved_ms is not None and now_ms - looks.proved_ms < timers.proof_ms
     if proved and looks.sees:
         return Move(Phase.IMPORTING, Code.RESUMED_SERVICE)

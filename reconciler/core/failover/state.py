@@ -73,7 +73,10 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One controller. `why` explains the phase, `refused` the last request that was not followed."""
+    """One controller. `why` explains the phase, `refused` the last request that was not followed.
+
+    `unimportable`: this release follows imports that were refused.
+    """
 
     orders: Orders
     incarnation: int
@@ -93,6 +96,7 @@ class State:
     held_back_ms: int | None = None
     maintenance_ms: int | None = None
     moves_ms: tuple[int, ...] = ()
+    unimportable: bool = False
     why: Decision = field(default=Decision(Code.STARTED), compare=False)
     refused: Decision | None = field(default=None, compare=False)
 

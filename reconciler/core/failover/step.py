@@ -73,6 +73,7 @@ def enter(state: State, move: Move, now_ms: int) -> State:
         fence=None,
         fenced_ms=None,
         handed_ms=None,
+        unimportable=move.code is Code.IMPORT_REFUSED,
         why=Decision(move.code, move.evidence),
     )
     if move.automatic and state.orders.limits.moves:

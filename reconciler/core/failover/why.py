@@ -46,6 +46,7 @@ class Code(Enum):
     # How a release ends.
     TAKEN = "the pools are exported and the peer has taken the reservation"
     RESUMED_SERVICE = "the pools are exported and nobody took them; serving again"
+    REFUSED_HERE = "the import was refused here and nobody took the pools; only a new claim can reach more disks"
     LEFT = "the pools are exported, nobody took them, and the disks are not to be seen from here"
     RELEASE_HUNG = "the export outlived its deadline"
     # What keeps a controller still.
