@@ -16,8 +16,8 @@ from typing import Final
 from urllib.parse import unquote
 
 from reconciler.agent.chat import DEADLINE_S, EXIT_REFUSED, EXIT_TAKEN
-from reconciler.agent.secret import read_secret
 from reconciler.errors import HagitError
+from reconciler.system.secret import read_secret
 
 _MESSAGE_BYTES_MAX: Final = 64 * 1024
 

@@ -22,11 +22,11 @@ from typing import Final
 
 from reconciler.agent.alertmanager import timestamp
 from reconciler.agent.post import Poster
-from reconciler.agent.secret import read_secret
 from reconciler.agent.sender import NotNow, Sent, sent
 from reconciler.agent.target import WebhookTarget
 from reconciler.core.status.alert import Alert
 from reconciler.errors import HagitError
+from reconciler.system.secret import read_secret
 
 SIGNATURE_HEADER: Final = "X-Hagit-Signature"
 SIGNATURE_AGE_S_MAX: Final = 300.0

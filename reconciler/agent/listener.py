@@ -24,9 +24,9 @@ from http.server import BaseHTTPRequestHandler
 from typing import Final
 
 from reconciler.agent.hook import is_authentic, is_signed
-from reconciler.agent.secret import read_secret
 from reconciler.agent.stream import BoundedReader
 from reconciler.errors import HagitError, NodeFileError
+from reconciler.system.secret import read_secret
 
 CONNECTION_COUNT_MAX: Final = 16
 REQUEST_S_MAX: Final = 10.0

@@ -140,4 +140,12 @@ another. Relative paths are relative to the file. Nothing in the repository can 
   address = "127.0.0.1"
   port = 9723                       0 takes any free one; `hagit status -o json` says which
   hook_secret = "hook.secret"       signs the hook's requests; without it there is no hook
+
+  [watchdog]                        this controller fails over; without the table nothing does
+  secret = "pair.secret"            a file with 32 bytes or more, the same on both controllers: openssl rand -hex 32
+  shelf = "simulated:/run/shelf"    how the disks are reached
+  carp_password = "carp"            a file; when not given, the password follows from the secret
+  run = "/run/hagit"                socket and status; has to be empty after a reset, so never on a disk
+  deadman = "/dev/watchdog"         the hardware watchdog; the default where there is one; false: do without
+  group = "hagit"                   who may ask the watchdog for something; root's without a group of that name
 """

@@ -6,6 +6,7 @@ so that several can run on one machine. See `hagit explain node`.
 
 from __future__ import annotations
 
+import grp
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -18,6 +19,9 @@ from reconciler.errors import NodeFileError
 DEFAULT_PATH: Final = Path("/etc/hagit/node.toml")
 ENVIRONMENT: Final = "HAGIT_NODE"
 FILE_BYTES_MAX: Final = 256 << 10
+#: The hardware watchdog of a machine that has one (Linux, Documentation/watchdog).
+DEADMAN: Final = Path("/dev/watchdog")
+GROUP: Final = "hagit"
 UNSIGNED: Final = ("refuse", "warn", "accept")
 
 
@@ -56,6 +60,22 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchdogNode:
+    """What the watchdog needs to know of this machine. A node without it has none, and nothing fails over.
+
+    `secret` names a file, the same on both controllers; `carp_password` another, or none: then it follows from the
+    secret. `deadman` is the device of the hardware watchdog, None to do without. `group` may use the control socket.
+    """
+
+    secret: Path
+    shelf: str
+    carp_password: Path | None = None
+    run: Path = Path("/run/hagit")
+    deadman: Path | None = None
+    group: str = "root"
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One controller as its own machine knows it. Paths are absolute."""
 
@@ -65,6 +85,7 @@ class Node:
     source: FirstSource = field(default_factory=FirstSource)
     trust: Trust = field(default_factory=Trust)
     listen: Listen | None = field(default_factory=Listen)
+    watchdog: WatchdogNode | None = None
     hostname_file: Path = Path("/etc/hostname")
     resolver_file: Path = Path("/etc/resolv.conf")
     serial_file: Path = Path("/sys/class/dmi/id/product_serial")
@@ -114,6 +135,7 @@ class _Reader:
             source=self._source(source),
             trust=self._trust(trust),
             listen=self._listen(),
+            watchdog=self._watchdog(),
             hostname_file=self._file(files, "hostname") or Path("/etc/hostname"),
             resolver_file=self._file(files, "resolver") or Path("/etc/resolv.conf"),
             serial_file=self._file(files, "serial") or Path("/sys/class/dmi/id/product_serial"),
@@ -156,6 +178,33 @@ class _Reader:
             raise self._error(f"listen.{key}", "is not known here; see `hagit explain node`")
         return listen
 
+    def _watchdog(self) -> WatchdogNode | None:
+        if "watchdog" not in self._document:
+            return None
+        table = self._table("watchdog")
+        secret, shelf = self._file(table, "secret"), self._take(table, "shelf", str, None, _shelf_url)
+        if secret is None:
+            raise self._error("watchdog.secret", "is missing; name a file that is the same on both controllers")
+        if shelf is None:
+            raise self._error("watchdog.shelf", 'is missing; write shelf = "simulated:/run/shelf.sock"')
+        watchdog = WatchdogNode(
+            secret=secret,
+            shelf=shelf,
+            carp_password=self._file(table, "carp_password"),
+            run=self._file(table, "run") or Path("/run/hagit"),
+            deadman=self._deadman(table),
+            group=self._take(table, "group", str, None, bool) or _default_group(),
+        )
+        for key in table:
+            raise self._error(f"watchdog.{key}", "is not known here; see `hagit explain node`")
+        return watchdog
+
+    def _deadman(self, table: dict[str, Any]) -> Path | None:
+        if table.get("deadman") is False:
+            del table["deadman"]
+            return None
+        return self._file(table, "deadman") or (DEADMAN if DEADMAN.exists() else None)
+
     def _table(self, name: str) -> dict[str, Any]:
         table = self._document.pop(name, {})
         if not isinstance(table, dict):
@@ -179,6 +228,16 @@ class _Reader:
 
     def _error(self, key: str, what: str) -> NodeFileError:
         return NodeFileError(f"`{key}` {what}", where=str(self._path))
+
+
+def _shelf_url(value: str) -> bool:
+    scheme, colon, rest = value.partition(":")
+    return bool(scheme and colon and rest)
+
+
+def _default_group() -> str:
+    """The group that packaging makes, when it is there."""
+    return GROUP if any(group.gr_name == GROUP for group in grp.getgrall()) else "root"
 
 
 def _one_of(words: tuple[str, ...]) -> Callable[[Any], bool]:

@@ -1,11 +1,13 @@
 """The node file: read whole, every wrong key named."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reconciler.errors import NodeFileError
-from reconciler.system.node import Listen, find_node_file, load_node, render_node
+from reconciler.system.node import DEADMAN, Listen, WatchdogNode, find_node_file, load_node, render_node
+from reconciler.system.secret import carp_password, pair_secret
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -46,6 +48,46 @@ hostname = "etc/hostname"
     assert node.listen is None
 
 
+def test_without_its_table_there_is_no_watchdog(tmp_path: Path) -> None:
+    assert load_node(write(tmp_path, 'controller = "a"\n')).watchdog is None
+
+
+def test_the_watchdogs_table(tmp_path: Path) -> None:
+    table = 'controller = "a"\n[watchdog]\nsecret = "pair.secret"\nshelf = "simulated:/run/shelf.sock"\n'
+    least = load_node(write(tmp_path, table)).watchdog
+    assert least is not None
+    assert (least.secret, least.shelf, least.carp_password, least.run) == (
+        tmp_path / "pair.secret", "simulated:/run/shelf.sock", None, Path("/run/hagit"),
+    )  # fmt: skip
+    assert least.deadman in (None, DEADMAN) and least.group in ("hagit", "root")
+    more = 'carp_password = "carp"\nrun = "run"\ndeadman = "/dev/watchdog1"\ngroup = "storage"\n'
+    assert load_node(write(tmp_path, table + more)).watchdog == WatchdogNode(
+        tmp_path / "pair.secret", "simulated:/run/shelf.sock", tmp_path / "carp", tmp_path / "run",
+        Path("/dev/watchdog1"), "storage",
+    )  # fmt: skip
+    without = load_node(write(tmp_path, table + "deadman = false\n")).watchdog
+    assert without is not None and without.deadman is None
+
+
+def test_the_password_of_carp_follows_from_the_secret_unless_given(tmp_path: Path) -> None:
+    for name, content in (("pair.secret", "0123456789abcdef" * 4 + "\n"), ("carp", "walnut\n")):
+        (tmp_path / name).write_text(content)
+        (tmp_path / name).chmod(0o600)
+    watchdog = WatchdogNode(tmp_path / "pair.secret", "simulated:/x")
+    assert pair_secret(watchdog) == b"0123456789abcdef" * 4
+    derived = carp_password(watchdog)
+    assert len(derived) == 20 and derived.isalnum() and derived == carp_password(watchdog)
+    assert carp_password(replace(watchdog, carp_password=tmp_path / "carp")) == b"walnut"
+    (tmp_path / "pair.secret").write_text("0123456789abcdef" * 4 + "!")
+    assert carp_password(watchdog) != derived
+    (tmp_path / "pair.secret").write_text("x" * 31)
+    with pytest.raises(NodeFileError, match="a secret shorter than 32 bytes"):
+        carp_password(watchdog)
+
+
+WATCHDOG = 'controller = "a"\n[watchdog]\n'
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -57,6 +99,13 @@ hostname = "etc/hostname"
         ('controller = "a"\n[trust]\nunsigned = "refuse"', "no allowed_signers and no keyring"),
         ('controller = "a"\n[listen]\nport = 70000', "`port` has a value that does not fit: 70000"),
         ('controller = "a"\nsource = 1', "`source` must be a table"),
+        (WATCHDOG + 'shelf = "simulated:/x"', "`watchdog.secret` is missing"),
+        (WATCHDOG + 'secret = "x"', "`watchdog.shelf` is missing"),
+        (WATCHDOG + 'secret = "x"\nshelf = "/dev"', "`shelf` has a value that does not fit: '/dev'"),
+        (WATCHDOG + 'secret = "x"\nshelf = "a:b"\ndeadman = true', "`deadman` has a value that does not fit: True"),
+        (WATCHDOG + 'secret = "x"\nshelf = "a:b"\ngroup = ""', "`group` has a value that does not fit: ''"),
+        (WATCHDOG + 'secret = "x"\nshelf = "a:b"\ncarp = 1', "`watchdog.carp` is not known here"),
+        ('controller = "a"\nwatchdog = false', "`watchdog` must be a table"),
         ("controller = ", "not TOML"),
         ("\xff", "not TOML"),
     ],

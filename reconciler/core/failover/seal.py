@@ -28,6 +28,7 @@ class Purpose(StrEnum):
     DATAGRAM = "datagram"
     RECORD = "record"
     ORDERS = "orders"
+    CARP = "carp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def derive(secret: bytes, purpose: Purpose, *context: str) -> SealKey:
     if not SECRET_BYTES_MIN <= len(secret) <= SECRET_BYTES_MAX:
         raise NodeFileError(
             f"the pair's secret has {len(secret)} bytes, outside {SECRET_BYTES_MIN}..{SECRET_BYTES_MAX}",
-            remedy="make one with `head -c 32 /dev/urandom` and put the same on both controllers",
+            remedy="make one with `openssl rand -hex 32` and put the same on both controllers",
         )
     info = b"".join(len(part).to_bytes(2) + part for part in (text.encode() for text in (purpose.value, *context)))
     return SealKey(expand(extract(SALT, secret), info, SEAL_BYTES))

@@ -9,11 +9,11 @@ import pytest
 from reconciler.agent.cloudevents import WebhookSender, cloud_event, signature, verified
 from reconciler.agent.delivery import Delivery
 from reconciler.agent.outbox import Outbox
-from reconciler.agent.secret import read_secret
 from reconciler.agent.sender import Taken
 from reconciler.agent.target import WebhookTarget
 from reconciler.core.status.alert import AlertStatus, alert_from_document
 from reconciler.errors import NodeFileError
+from reconciler.system.secret import read_secret
 
 SECRET = b"correct-horse-battery-staple"
 

@@ -7,7 +7,10 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from reconciler.core.failover.seal import SECRET_BYTES_MIN as PAIR_SECRET_BYTES_MIN
+from reconciler.core.failover.seal import Purpose, derive
 from reconciler.errors import NodeFileError
+from reconciler.system.node import WatchdogNode
 
 SECRET_BYTES_MIN: Final = 16
 SECRET_BYTES_MAX: Final = 4096
@@ -45,3 +48,21 @@ def read_secret(path: str | Path, *, bytes_min: int = SECRET_BYTES_MIN) -> bytes
             remedy=f"run: openssl rand -hex 32 > {where}",
         )
     return secret
+
+
+def pair_secret(watchdog: WatchdogNode) -> bytes:
+    """The secret that both controllers share, from which every seal between them is derived.
+
+    Raises NodeFileError as `read_secret` does; 32 bytes at the least.
+    """
+    return read_secret(watchdog.secret, bytes_min=PAIR_SECRET_BYTES_MIN)
+
+
+def carp_password(watchdog: WatchdogNode) -> bytes:
+    """The password of CARP: what the node's own file says, else 20 characters that follow from the pair's secret.
+
+    Text, so that a person can give it to another implementation. Raises NodeFileError as `read_secret` does.
+    """
+    if watchdog.carp_password is not None:
+        return read_secret(watchdog.carp_password, bytes_min=1)
+    return derive(pair_secret(watchdog), Purpose.CARP).material[:10].hex().encode()
