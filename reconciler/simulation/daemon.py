@@ -46,13 +46,14 @@ class Controller:
     `life` rises with every reset, `daemon` with every start of the daemon; whatever belongs to an earlier one is
     forgotten. `paused`: the daemon does not run, the kernel does. `frozen`: nothing runs but the hardware deadman.
     `rate`: local milliseconds for each true one. `fuse`: the daemon dies after so many effects, None for never.
-    `files`: moments of resets and of automatic moves, which outlive everything.
+    `published`: the newest orders in the agent's file. `files`: moments of resets and of automatic moves. Both outlive
+    everything.
     """
 
     def __init__(self, world: World, orders: Orders) -> None:
         self.world = world
         self.side: Side = orders.side
-        self.orders = orders
+        self.orders = self.published = orders
         self.on = False
         self.life = 0
         self.daemon = 0
@@ -149,6 +150,9 @@ class Controller:
         self.daemon += 1
         self.incarnation += 1
         self.counter = 0
+        if self.published.generation > self.orders.generation:
+            # The file outlives whoever died before reading it.
+            self.orders = self.published
         limits, now_ms = self.orders.limits, self.world.now_ms
         resets = sum(now_ms - moment < limits.resets_window_ms for moment in self.resets_ms)
         moves = sum(now_ms - moment < limits.moves_window_ms for moment in self.moves_ms)
@@ -302,10 +306,9 @@ class Controller:
 
     def publish(self, orders: Orders) -> None:
         """The agent's file with orders; the daemon takes what it accepts."""
-        if self.core is None:
-            self.orders = orders if orders.generation > self.orders.generation else self.orders
-        else:
-            self.told(NewOrders(orders))
+        if orders.generation > self.published.generation:
+            self.published = orders
+        self.told(NewOrders(orders))
 
     def power_report(self, _: Any = None) -> None:
         """The power controller says that the peer is off; it only says so while that is true."""
