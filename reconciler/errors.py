@@ -14,7 +14,8 @@
     ├── StalePlanError         what a saved plan was made from has moved
     ├── SurpriseError          the world did not become what the plan predicted
     ├── PerformError           the kernel or the system refused an action
-    └── StateError             hagit's own state directory: disk full, no permission, locked
+    ├── StateError             hagit's own state directory: disk full, no permission, locked
+    └── ControlError           the watchdog does not answer, or its socket cannot be served
 
 Expected outcomes are values, never exceptions.
 """
@@ -118,3 +119,7 @@ class PerformError(HagitError):
 
 class StateError(HagitError):
     """hagit's own state: disk full, no permission, locked by another."""
+
+
+class ControlError(HagitError):
+    """The watchdog does not answer, or its control socket cannot be served."""

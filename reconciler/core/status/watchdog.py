@@ -1,0 +1,240 @@
+"""What a watchdog publishes about itself, its peer and what lies between: the document `watchdog.json`.
+
+Decides the shape, how old a document may be, and the verdict on the pair in one of four words. Every field is a plain
+text, number or truth value. Does not know the core: whoever publishes fills it from a state (`watchdog/standing`).
+
+Moments that end in `_ms` without more are of the writer's monotonic clock, comparable while `boot` is the reader's own;
+ages, bounds and what is left of a time are milliseconds, too. Wall-clock times are ISO 8601 in UTC, for people only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from reconciler.core.status.shape import Damage, document_of, read_document
+from reconciler.core.status.timeline import FailoverSummary
+
+FORMAT: Final = "hagit.watchdog/1"
+#: The whole file; a larger one is not ours.
+DOCUMENT_BYTES_MAX: Final = 1 << 20
+#: The document is written at least once a second; one older than this was left by a watchdog that hangs or is gone.
+STALE_MS: Final = 3_000
+
+
+class Verdict(StrEnum):
+    """One line for the pair. The values are the field's words."""
+
+    ACTIVE = "HA active"
+    DISABLED = "HA administratively disabled"
+    UNAVAILABLE = "HA unavailable"
+    MOVING = "failing over now"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelStatus:
+    """One way in which the peer is heard. `kind`: `interlink`, `carp` (a critical interface) or `disk` (the record).
+
+    `age_ms`: since it was last heard, or since listening began. `limit_ms`: silent from there on. `expected`: silence
+    is a fault now.
+    """
+
+    name: str
+    kind: str
+    age_ms: int
+    limit_ms: int
+    expected: bool = True
+
+    @property
+    def silent(self) -> bool:
+        """Not heard for as long as counts."""
+        return self.age_ms >= self.limit_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarpStatus:
+    """CARP on one interface: the role that the advertisements show, and what was counted.
+
+    `role`: `MASTER`, `BACKUP` or empty. `heard_age_ms`: since the last good advertisement of the peer. `bad`: with a
+    wrong password. `strangers`: with our VHID, not from the peer.
+    """
+
+    interface: str
+    vhid: int
+    role: str = ""
+    sent: int = 0
+    heard: int = 0
+    heard_age_ms: int | None = None
+    bad: int = 0
+    strangers: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasonStatus:
+    """One reason why HA is not available or weaker than it could be."""
+
+    code: str
+    text: str
+    evidence: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrdersStatus:
+    """The orders in force on both sides. `there` is None while the peer is not heard.
+
+    `equal`: the same orders, digest for digest. `refused`: why the newest orders of the agent are not followed.
+    """
+
+    here: int
+    there: int | None = None
+    equal: bool = False
+    enabled: bool = True
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerStatus:
+    """What the peer says of itself. `age_ms`: since it was heard on any channel, None if never."""
+
+    controller: str
+    role: str = ""
+    phase: str = ""
+    age_ms: int | None = None
+    able: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressStatus:
+    """One virtual address. `duplicate`: the MAC address of somebody else who answers for it."""
+
+    address: str
+    interface: str
+    wanted: bool
+    present: bool
+    duplicate: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolStatus:
+    """The pools as the core sees them (`all`, `none`, `some`, ...), and disks that they have given up."""
+
+    state: str = "unknown"
+    out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadinessStatus:
+    """Whether a switchover that is asked for now would be followed, and what clients would see.
+
+    `obstacles`: every reason why not, in words. The bounds are the worst that the orders allow.
+    """
+
+    ready: bool = False
+    obstacles: tuple[str, ...] = ()
+    switchover_ms: int = 0
+    takeover_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadmanStatus:
+    """The hardware watchdog. `state`: `fed`, `unfed` (it will reset this controller), or `absent` (nothing will)."""
+
+    state: str
+    device: str = ""
+    timeout_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverrideStatus:
+    """A person's time-boxed word over the orders: failover enabled or disabled, and how long still."""
+
+    enabled: bool
+    left_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchdogStatus:
+    """Everything that one watchdog knows, at `at` (wall) and `at_ms` (monotonic) of boot `boot`.
+
+    `role` is the field's word for `phase`; `guarantee` says what is certain in it, `since` and `since_ms` when it
+    began, `why` how it came to it. `failovers` counts takeovers begun here since the daemon started.
+    """
+
+    controller: str
+    side: str
+    pair: str
+    role: str
+    phase: str
+    guarantee: str
+    since: str
+    since_ms: int
+    why: str
+    verdict: str
+    at: str
+    at_ms: int
+    boot: str
+    pid: int
+    started: str
+    started_ms: int
+    orders: OrdersStatus
+    peer: PeerStatus
+    deadman: DeadmanStatus
+    record: ChannelStatus | None = None
+    channels: tuple[ChannelStatus, ...] = ()
+    carp: tuple[CarpStatus, ...] = ()
+    reasons: tuple[ReasonStatus, ...] = ()
+    addresses: tuple[AddressStatus, ...] = ()
+    pools: PoolStatus = PoolStatus()
+    readiness: ReadinessStatus = ReadinessStatus()
+    maintenance_left_ms: int | None = None
+    held_back_left_ms: int | None = None
+    override: OverrideStatus | None = None
+    failover: FailoverSummary | None = None
+    failovers: int = 0
+    lateness_ms_max: int = 0
+    version: str = ""
+
+
+def watchdog_document(status: WatchdogStatus) -> dict[str, Any]:
+    """The JSON form, with its format first."""
+    document: dict[str, Any] = {"format": FORMAT}
+    document |= document_of(status)
+    return document
+
+
+def watchdog_from_document(document: object) -> WatchdogStatus | Damage:
+    """The status in a document, or why there is none. Never raises."""
+    if isinstance(document, dict) and document.get("format") != FORMAT:
+        return Damage("document.format", f"is not {FORMAT}")
+    return read_document(WatchdogStatus, document)
+
+
+def is_stale(status: WatchdogStatus, boot: str, now_ms: int) -> bool:
+    """Whether the document no longer says what is: of another boot, or not written again when it should have been."""
+    return status.boot != boot or now_ms - status.at_ms > STALE_MS
+
+
+#: Reasons that only say that a person wants it so.
+_WANTED: Final = frozenset({"NO_FAILOVER", "MAINTENANCE", "OVERRIDE"})
+_MOVING: Final = frozenset({"LOC_FAILOVER_ONGOING", "REM_FAILOVER_ONGOING"})
+#: Reasons with which a failover still happens when it is needed: less is left to lose, but HA is there.
+WEAKENING: Final = frozenset(
+    {
+        "NO_HEARTBEAT", "DISKS_OUT", "ORDERS_DIFFER", "ORDERS_REFUSED", "NO_DEADMAN", "GROUP_DOWN", "REM_GROUP_DOWN",
+        "CARP_PASSWORD", "CARP_STRANGER", "DUPLICATE_ADDRESS", "ADDRESS_MISSING",
+    }
+)  # fmt: skip
+
+
+def judge(codes: frozenset[str]) -> Verdict:
+    """The verdict that follows from the codes of all reasons that hold.
+
+    A person's will is named before what follows from it, a movement before what it makes unavailable for a while.
+    """
+    if codes & _MOVING:
+        return Verdict.MOVING
+    if codes & _WANTED:
+        return Verdict.DISABLED
+    return Verdict.UNAVAILABLE if codes - WEAKENING else Verdict.ACTIVE
