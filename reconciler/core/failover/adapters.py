@@ -19,8 +19,9 @@ from reconciler.core.failover.hold import DiskView
 class Written(StrEnum):
     """What became of a disk heartbeat.
 
-    CONFLICT: a disk answered with status RESERVATION CONFLICT (SPC-4, 5.13.1), whatever the others said: somebody took
-    it. GOOD: the majority of the arbitration disks took the sector. SILENT: neither.
+    GOOD: the majority of the arbitration disks took the sector. CONFLICT: so many answered with status RESERVATION
+    CONFLICT (SPC-4, 5.13.1) that no majority can be ours; fewer may be disks that came back after the claim, still held
+    by a peer that is gone. SILENT: neither.
     """
 
     GOOD = "good"
@@ -77,7 +78,10 @@ class PoolHouse(Protocol):
     """The pools of the orders, as one controller's kernel has them. `look` may run beside an import or export."""
 
     def look(self, deadline_s: float) -> PoolsView:
-        """What is imported here; an import or export in progress is SOME, no answer is UNKNOWN."""
+        """What is imported here: NONE, SOME (an import or export in progress, too), ALL, HUNG; no answer is UNKNOWN.
+
+        REFUSED is never said here: no kernel remembers a refused import, only who asked for it.
+        """
         ...
 
     def import_(self, deadline_s: float) -> bool:

@@ -1,0 +1,201 @@
+"""A shelf, and what two kernels do with its pools, by the simulator's model but in real time.
+
+Disks, pools, the client's writes and the invariants are those of `simulation`; what that package knows of daemons is
+left out, for the daemons here are real ones. Does not know how anybody reaches it; `shelf` does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from heapq import heappop
+from typing import Any, Final
+
+from reconciler.core.failover.adapters import PoolsView
+from reconciler.core.failover.events import Pools
+from reconciler.core.failover.hold import epochs
+from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.record import RECORD_BYTES
+from reconciler.simulation.checkers import Checkers, fenced_for
+from reconciler.simulation.client import Client
+from reconciler.simulation.daemon import Controller
+from reconciler.simulation.kernel import Kernel
+from reconciler.simulation.shelf import SIDES
+from reconciler.simulation.timed import Chance, Note, Physics, World
+
+#: The newest lines of history that are kept.
+NOTES_MAX: Final = 20_000
+Done = Callable[[bool], None]
+
+
+class RealKernel(Kernel):
+    """Pools that an adapter asks to be imported and exported. `waiting`: who is told how the command in progress ends.
+
+    `conflicted`: since the last look a write was answered with a reservation conflict.
+    """
+
+    def __init__(self, world: World, owner: Controller) -> None:
+        self.waiting: list[Done] = []
+        self.conflicted = False
+        super().__init__(world, owner)
+
+    def vanish(self) -> None:
+        """The machine lost its memory; nobody is left who could be told."""
+        super().vanish()
+        self.waiting.clear()
+        self.conflicted = False
+
+    def view(self) -> PoolsView:
+        """One look."""
+        self.mend()
+        conflicted, self.conflicted = self.conflicted, False
+        pools = self.look()
+        return PoolsView(Pools.NONE if pools is Pools.REFUSED else pools, frozenset(self.out), conflicted)
+
+    def ask_import(self, done: Done) -> None:
+        """Begin an import, or wait for the one in progress."""
+        if self.pools is Pools.ALL and not self.busy:
+            done(not self.suspended)
+        elif self.busy == "export":
+            done(False)
+        else:
+            self.waiting.append(done)
+            if not self.busy:
+                self.conflicted = False
+                self._begin_import()
+
+    def ask_export(self, done: Done) -> None:
+        """Begin an export, or wait for the one in progress. Suspended pools cannot be exported."""
+        if not self.imported:
+            done(True)
+        elif self.busy == "import" or (self.suspended and not self.busy):
+            done(False)
+        else:
+            self.waiting.append(done)
+            if not self.busy:
+                self._begin("export", self.world.physics.export_ms, self.mood_export)
+
+    def _end_import(self, mood: str) -> None:
+        super()._end_import(mood)
+        self._tell(self.pools is Pools.ALL)
+
+    def _end_export(self, mood: str) -> None:
+        super()._end_export(mood)
+        self._tell(self.pools is Pools.NONE)
+
+    def _tell(self, ok: bool) -> None:
+        if self.busy:
+            return
+        waiting, self.waiting = self.waiting, []
+        for done in waiting:
+            done(ok)
+
+
+class Head(Controller):
+    """One controller as its shelf knows it: on or off. Its daemon is a process somewhere else."""
+
+    def __init__(self, world: World, orders: Orders) -> None:
+        super().__init__(world, orders)
+        self.real = RealKernel(world, self)
+        self.kernel = self.real
+
+    def power_on(self, boot_ms: int | None = None) -> None:
+        """It runs."""
+        self.on = True
+
+    def conflict(self, _: Any = None) -> None:
+        """A write was refused by a disk; the next look at the pools says so."""
+        self.real.conflicted = True
+
+
+class Writer(Client):
+    """The workload: again and again one write through every controller that has pools imported, whoever that is."""
+
+    def _write(self, _: Any) -> None:
+        self.world.later(self.world.physics.write_ms, self._write)
+        for one in self.world.controllers:
+            one.kernel.mend()
+            if one.kernel.pools is Pools.ALL:
+                self.through(one)
+
+    def through(self, one: Controller) -> bool:
+        """One write through one controller; True when it was acknowledged."""
+        self.number += 1
+        if not one.kernel.write(self.number):
+            return False
+        self._served(one.side)
+        return True
+
+
+class ShelfCheckers(Checkers):
+    """The invariants that can be told from the shelf's side alone."""
+
+    def import_began(self, one: Controller) -> None:
+        """An import begins: on every vdev its side must have fenced the other."""
+        one.kernel.stale = not self._reaches(one.side)
+        views = [disk.view() for disk in self.world.shelf.disks]
+        mine = max((key.epoch for view in views for key in view.registered if key.side is one.side), default=0)
+        overtaken = max(epochs(views), default=0) > mine
+        peer = self.world.controller(one.side.other).kernel
+        for vdev in self.world.orders.vdevs:
+            ours = sum(fenced_for(views[at], Key(one.side, mine)) for at in vdev.disks)
+            left = len(vdev.disks) - ours
+            if not overtaken and (ours < vdev.needed or (left >= vdev.needed and peer.imported)):
+                self.fails("unfenced", f"{one.side} imports vdev {vdev.name}, {left} of its disks are not fenced")
+        self.disks_changed()
+
+
+class Model(World):
+    """The simulator's world with a real clock. `sectors`: the disk heartbeats, by disk and writer."""
+
+    def __init__(self, orders: Orders, chance: Chance, physics: Physics) -> None:
+        super().__init__(orders, chance, physics, power=False)
+        self._queue.clear()
+        self.history: deque[Note] = deque(maxlen=NOTES_MAX)
+        self.sectors: dict[tuple[int, Side], bytes] = {}
+        self.checkers = ShelfCheckers(self)
+        self.heads = (Head(self, orders), Head(self, orders))
+        for head, side in zip(self.heads, SIDES, strict=True):
+            head.side = side
+        self.controllers = self.heads
+        self.writer = Writer(self)
+        self.client = self.writer
+
+    def head(self, side: Side) -> Head:
+        """One of the two."""
+        return self.heads[side is Side.B]
+
+    def note(self, who: str, text: str) -> None:
+        """One line of history."""
+        if hasattr(self, "history"):
+            self.history.append(Note(self.now_ms, who, text))
+
+    def run(self, until_ms: int) -> None:
+        """Do what is due; unlike the simulator's, this world goes on when an invariant broke."""
+        self.now_ms = max(self.now_ms, until_ms)
+        while self._queue and self._queue[0][0] <= self.now_ms:
+            _, _, owner, life, act, argument = heappop(self._queue)
+            if owner is None or owner.life == life:
+                act(argument)
+
+    def due_ms(self) -> int | None:
+        """When something happens next."""
+        return self._queue[0][0] if self._queue else None
+
+    # Sectors ---------------------------------------------------------------------------------------------------------
+
+    def read_sector(self, reader: Side, of: Side, disk: int) -> bytes | None:
+        """What `of` wrote there last; None: the disk is out of reach. Reads are let through whatever is reserved."""
+        if not self.shelf.answers(reader, disk):
+            return None
+        return self.sectors.get((disk, of), bytes(RECORD_BYTES))
+
+    def write_sector(self, side: Side, disk: int, data: bytes) -> str:
+        """good, conflict or silent."""
+        if not self.shelf.answers(side, disk):
+            return "silent"
+        if not self.shelf.disks[disk].lets_write(side):
+            return "conflict"
+        self.sectors[disk, side] = data
+        return "good"

@@ -1,0 +1,29 @@
+"""The shelf and the pools of the orders, through the adapter that an address names.
+
+    simulated:/path/to.sock     the model of a shelf, in a process of its own
+
+Decides which adapter; each keeps the protocols of `core/failover/adapters`.
+"""
+
+from __future__ import annotations
+
+from reconciler.core.failover.adapters import PoolHouse, Shelf
+from reconciler.core.failover.key import Side
+from reconciler.core.failover.orders import Orders
+from reconciler.errors import NodeFileError
+from reconciler.system.shelf.simulated import SimulatedHouse, SimulatedShelf
+
+
+def open_shelf(url: str, side: Side, orders: Orders) -> tuple[Shelf, PoolHouse]:
+    """Both adapters for one controller. Opens nothing that could block: what is not there is silent.
+
+    Raises NodeFileError for an address that names no adapter.
+    """
+    scheme, _, rest = url.partition(":")
+    if scheme == "simulated" and rest.startswith("/"):
+        return SimulatedShelf(rest, side, orders), SimulatedHouse(rest, side)
+    raise NodeFileError(
+        f"{url!r} is no address of a shelf",
+        where="[watchdog] shelf",
+        remedy="write simulated:/path/to.sock",
+    )

@@ -1,0 +1,77 @@
+"""Commands, replies and views as plain JSON values, for sockets between processes of one package on one machine.
+
+Decides nothing; raises ValueError, KeyError or TypeError for values that it did not write.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.core.failover.adapters import PoolsView
+from reconciler.core.failover.claim import Answer, Command, Reply, Verb
+from reconciler.core.failover.events import Pools
+from reconciler.core.failover.hold import UNANSWERED, DiskView
+from reconciler.core.failover.key import Key, decode_key, encode_key
+
+
+def plain_key(key: Key | None) -> int | None:
+    """A key as the number that a disk holds."""
+    return None if key is None else encode_key(key)
+
+
+def read_key(number: int | None) -> Key | None:
+    """The reverse."""
+    return None if number is None else decode_key(number)
+
+
+def plain_view(view: DiskView) -> list[Any] | None:
+    """None: unanswered; else the holder, the registered keys and the reservation's type."""
+    if not view.answered:
+        return None
+    return [plain_key(view.holder), sorted(encode_key(key) for key in view.registered), view.kind]
+
+
+def read_view(value: list[Any] | None) -> DiskView:
+    """The reverse."""
+    if value is None:
+        return UNANSWERED
+    holder, registered, kind = value
+    return DiskView(True, read_key(holder), frozenset(decode_key(number) for number in registered), int(kind))
+
+
+def plain_command(command: Command) -> dict[str, Any]:
+    """One command."""
+    return {
+        "verb": command.verb.value,
+        "disk": command.disk,
+        "key": plain_key(command.key),
+        "victim": plain_key(command.victim),
+    }
+
+
+def read_command(value: dict[str, Any]) -> Command:
+    """The reverse."""
+    key = read_key(value["key"])
+    if key is None:
+        raise ValueError("a command without a key")
+    return Command(Verb(value["verb"]), int(value["disk"]), key, read_key(value["victim"]))
+
+
+def plain_reply(reply: Reply) -> dict[str, Any]:
+    """One reply."""
+    return {"answer": reply.answer.value, "view": plain_view(reply.view)}
+
+
+def read_reply(value: dict[str, Any]) -> Reply:
+    """The reverse."""
+    return Reply(Answer(value["answer"]), read_view(value["view"]))
+
+
+def plain_pools(view: PoolsView) -> dict[str, Any]:
+    """A look at the pools."""
+    return {"pools": view.pools.value, "out": sorted(view.out), "conflict": view.conflict}
+
+
+def read_pools(value: dict[str, Any]) -> PoolsView:
+    """The reverse."""
+    return PoolsView(Pools(value["pools"]), frozenset(int(at) for at in value["out"]), bool(value["conflict"]))
