@@ -55,13 +55,19 @@ def _policy(state: State, now_ms: int) -> Iterator[Reason]:
             yield Reason("MISMATCH_DISKS", decision.code.value, decision.evidence, "apply the newer revision here, too")
     if in_maintenance(state, now_ms):
         left_s = ((state.maintenance_ms or now_ms) - now_ms) // 1000
-        yield Reason("MAINTENANCE", Code.MAINTENANCE.value, f"{left_s} s left", "wait, or end it with relent")
+        yield Reason(
+            "MAINTENANCE", Code.MAINTENANCE.value, f"{left_s} s left", "wait, or end it: `hagit maintenance --end`"
+        )
     if held_back(state, now_ms):
         evidence = f"{limits.resets} or more resets in {limits.resets_window_ms // 60_000} min"
-        yield Reason("HELD_BACK", Code.HELD_BACK.value, evidence, "find out why it reset itself, then relent")
+        yield Reason(
+            "HELD_BACK", Code.HELD_BACK.value, evidence, "find out why it reset itself, then `hagit maintenance --end`"
+        )
     if spent(state, now_ms):
         evidence = f"{limits.moves} moves in {limits.moves_window_ms // 60_000} min"
-        yield Reason("FLAPPING", Code.BUDGET.value, evidence, "find what makes the pair flap; force-activate if needed")
+        yield Reason(
+            "FLAPPING", Code.BUDGET.value, evidence, "find what makes the pair flap; `hagit force-activate` if needed"
+        )
     for defect in unsafe(orders):
         yield Reason("ORDERS_UNSAFE", f"the orders in force are not safe: {defect.what}", defect.where, defect.remedy)
     if not orders.groups:
@@ -160,7 +166,9 @@ def _said(state: State, beat: Beat) -> Iterator[Reason]:
     if beat.phase in MOVING:
         yield Reason("REM_FAILOVER_ONGOING", "the peer is on its way", beat.phase.value, "wait for it to end")
     if beat.phase is Phase.STANDBY and state.phase is Phase.STANDBY:
-        yield Reason("NO_OWNER", "both controllers are standby", "two heartbeats of a standby", "force-activate one")
+        yield Reason(
+            "NO_OWNER", "both controllers are standby", "two heartbeats of a standby", "`hagit force-activate` on one"
+        )
     if beat.phase is Phase.STANDBY and not beat.able:
         evidence = "its heartbeat says so"
         yield Reason("REM_NOT_ABLE", "the peer could not take the pools now", evidence, "see the reasons on the peer")

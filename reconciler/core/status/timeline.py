@@ -134,6 +134,18 @@ def summaries(events: Iterable[TimelineEvent]) -> tuple[FailoverSummary, ...]:
     return (*done, going.summary) if going is not None else tuple(done)
 
 
+#: Codes of moves that a person asked for: what they take says what the next switchover will take.
+PLANNED: Final = frozenset({"ASKED", "HANDED"})
+#: So many of the newest are looked at.
+MEASURED_MAX: Final = 5
+
+
+def measured(done: Iterable[FailoverSummary]) -> tuple[int, ...]:
+    """How long clients waited in the newest switchovers, in milliseconds, oldest first."""
+    totals = [summary.total_ms for summary in done if summary.code in PLANNED and summary.total_ms is not None]
+    return tuple(totals[-MEASURED_MAX:])
+
+
 def _is_over(summary: FailoverSummary) -> bool:
     if summary.kind == Kind.TAKEOVER:
         return summary.served or summary.ended in ("standby", "halted")

@@ -34,7 +34,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelStatus:
-    """One way in which the peer is heard. `kind`: `interlink`, `carp` (a critical interface) or `disk` (the record).
+    """One way in which the peer is heard. `kind`: `interlink`, `critical` (an interface) or `disk` (the record).
 
     `age_ms`: since it was last heard, or since listening began. `limit_ms`: silent from there on. `expected`: silence
     is a fault now.
@@ -56,8 +56,8 @@ class ChannelStatus:
 class CarpStatus:
     """CARP on one interface: the role that the advertisements show, and what was counted.
 
-    `role`: `MASTER`, `BACKUP` or empty. `heard_age_ms`: since the last good advertisement of the peer. `bad`: with a
-    wrong password. `strangers`: with our VHID, not from the peer.
+    `role`: `MASTER`, `BACKUP` or empty. `heard`: good ones of the peer. `bad`: with a wrong password. `strangers`: with
+    our VHID, not from the peer. The ages are since the last of each, None when there was none.
     """
 
     interface: str
@@ -67,7 +67,9 @@ class CarpStatus:
     heard: int = 0
     heard_age_ms: int | None = None
     bad: int = 0
+    bad_age_ms: int | None = None
     strangers: int = 0
+    stranger_age_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,13 +130,15 @@ class PoolStatus:
 class ReadinessStatus:
     """Whether a switchover that is asked for now would be followed, and what clients would see.
 
-    `obstacles`: every reason why not, in words. The bounds are the worst that the orders allow.
+    `obstacles`: every reason why not, in words. `switchover_ms` and `takeover_ms` are the worst that the orders allow,
+    `measured_ms` what the newest switchovers really took, oldest first.
     """
 
     ready: bool = False
     obstacles: tuple[str, ...] = ()
     switchover_ms: int = 0
     takeover_ms: int = 0
+    measured_ms: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,308 @@
+"""Where a controller stands, for people and programs: a core's state and its surroundings as the published status.
+
+Pure: decides words and which reasons come from outside the core. Does not know files, clocks or sockets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from reconciler.core.failover.bound import switchover_bound, takeover_bound
+from reconciler.core.failover.compare import peer_worse
+from reconciler.core.failover.detector import network_alive
+from reconciler.core.failover.forbidden import held_back
+from reconciler.core.failover.orders import ChannelKind, digest
+from reconciler.core.failover.owner import switchover_refused
+from reconciler.core.failover.phase import GUARANTEES, OWNING, Phase
+from reconciler.core.failover.reasons import reasons
+from reconciler.core.failover.state import State
+from reconciler.core.failover.why import Code
+from reconciler.core.status.timeline import FailoverSummary, measured
+from reconciler.core.status.watchdog import (
+    AddressStatus,
+    CarpStatus,
+    ChannelStatus,
+    DeadmanStatus,
+    OrdersStatus,
+    OverrideStatus,
+    PeerStatus,
+    PoolStatus,
+    ReadinessStatus,
+    ReasonStatus,
+    WatchdogStatus,
+    judge,
+)
+
+#: A bad or foreign advertisement is a reason for as long after it was heard.
+ADVERTISED_MS = 60_000
+#: Two masters that are heard for longer are no hand-over.
+HANDOVER_MS = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the daemon knows and the core does not. Wall-clock times are ISO 8601 in UTC.
+
+    `since`: when the phase began. `refused`: why the newest orders of the agent are not followed. `done`: the newest
+    failovers, oldest first. `more`: further reasons.
+    """
+
+    at: str
+    boot: str
+    pid: int
+    started: str
+    started_ms: int
+    since: str
+    deadman: DeadmanStatus
+    carp: tuple[CarpStatus, ...] = ()
+    addresses: tuple[AddressStatus, ...] = ()
+    override: OverrideStatus | None = None
+    refused: str = ""
+    done: tuple[FailoverSummary, ...] = ()
+    failovers: int = 0
+    lateness_ms_max: int = 0
+    version: str = ""
+    more: tuple[ReasonStatus, ...] = ()
+
+
+def standing(state: State, now_ms: int, around: Surroundings) -> WatchdogStatus:
+    """The status of a controller that follows orders."""
+    orders, guarantee = state.orders, GUARANTEES[state.phase]
+    found = (*_of_the_core(state, now_ms), *_around(state, now_ms, around), *around.more)
+    left_ms = None if state.maintenance_ms is None else max(0, state.maintenance_ms - now_ms)
+    held_ms = None
+    if state.held_back_ms is not None and held_back(state, now_ms):
+        held_ms = state.held_back_ms + orders.limits.resets_window_ms - now_ms
+    return WatchdogStatus(
+        controller=orders.controller(orders.side),
+        side=orders.side.value,
+        pair=orders.pair,
+        role=guarantee.role.value,
+        phase=state.phase.value,
+        guarantee=guarantee.text,
+        since=around.since,
+        since_ms=state.since_ms,
+        why=str(state.why),
+        verdict=judge(frozenset(reason.code for reason in found)).value,
+        at=around.at,
+        at_ms=now_ms,
+        boot=around.boot,
+        pid=around.pid,
+        started=around.started,
+        started_ms=around.started_ms,
+        orders=_orders(state, now_ms, around.refused),
+        peer=_peer(state, now_ms),
+        deadman=around.deadman,
+        record=_record(state, now_ms),
+        channels=_channels(state, now_ms),
+        carp=around.carp,
+        reasons=found,
+        addresses=around.addresses,
+        pools=PoolStatus(
+            state=state.looks.pools.value,
+            out=tuple(orders.disks[at] for at in sorted(state.looks.out) if at < len(orders.disks)),
+        ),
+        readiness=ReadinessStatus(
+            ready=switchover_refused(state, now_ms) is None,
+            obstacles=tuple(obstacles(state, now_ms)),
+            switchover_ms=switchover_bound(orders).total_ms,
+            takeover_ms=takeover_bound(orders).total_ms,
+            measured_ms=measured(around.done),
+        ),
+        maintenance_left_ms=left_ms or None,
+        held_back_left_ms=held_ms,
+        override=around.override,
+        failover=around.done[-1] if around.done else None,
+        failovers=around.failovers,
+        lateness_ms_max=around.lateness_ms_max,
+        version=around.version,
+    )
+
+
+def without_orders(controller: str, side: str, now_ms: int, around: Surroundings) -> WatchdogStatus:
+    """The status of a daemon that has no orders to follow: it touches nothing and hears nobody."""
+    guarantee = GUARANTEES[Phase.BOOTING]
+    missing = ReasonStatus(
+        code="NO_ORDERS",
+        text="the watchdog has no orders to follow",
+        evidence=around.refused or "the agent has not published any",
+        remedy="look at `hagit plan` on this controller, and whether the agent runs",
+    )
+    found = (missing, *around.more)
+    return WatchdogStatus(
+        controller=controller,
+        side=side,
+        pair="",
+        role=guarantee.role.value,
+        phase=Phase.BOOTING.value,
+        guarantee=guarantee.text,
+        since=around.since,
+        since_ms=around.started_ms,
+        why=missing.text,
+        verdict=judge(frozenset(reason.code for reason in found)).value,
+        at=around.at,
+        at_ms=now_ms,
+        boot=around.boot,
+        pid=around.pid,
+        started=around.started,
+        started_ms=around.started_ms,
+        orders=OrdersStatus(here=0, refused=around.refused),
+        peer=PeerStatus(controller=""),
+        deadman=around.deadman,
+        reasons=found,
+        readiness=ReadinessStatus(obstacles=(missing.text,)),
+        failover=around.done[-1] if around.done else None,
+        lateness_ms_max=around.lateness_ms_max,
+        version=around.version,
+    )
+
+
+def obstacles(state: State, now_ms: int) -> Iterator[str]:
+    """Every reason why a switchover that is asked for now would not be followed here."""
+    beat = state.peer.beat
+    if state.phase is not Phase.ACTIVE:
+        yield Code.NOT_ACTIVE.value
+        return
+    if not state.orders.enabled:
+        yield Code.DISABLED.value
+    if peer_worse(state):
+        yield "a failover group is down at the peer that is up here"
+    if not network_alive(state, now_ms):
+        yield "the peer is not heard on any network"
+    elif beat is None or state.peer.dead:
+        yield "the peer is dead"
+    elif beat.phase is not Phase.STANDBY:
+        yield f"the peer is {beat.phase.value}, not standby"
+    else:
+        if not beat.sees:
+            yield "the peer does not see enough of the disks"
+        if not beat.able:
+            yield "the peer says that it could not take the pools now; see `hagit status` there"
+
+
+def _of_the_core(state: State, now_ms: int) -> Iterator[ReasonStatus]:
+    for reason in reasons(state, now_ms):
+        yield ReasonStatus(code=reason.name, text=reason.text, evidence=reason.evidence, remedy=reason.remedy)
+
+
+def _around(state: State, now_ms: int, around: Surroundings) -> Iterator[ReasonStatus]:
+    """Reasons that the core cannot know."""
+    if around.override is not None:
+        word = "enabled" if around.override.enabled else "disabled"
+        yield ReasonStatus(
+            code="OVERRIDE",
+            text=f"a person has {word} failover for a while, whatever the configuration says",
+            evidence=f"{around.override.left_ms // 1000} s left",
+            remedy="wait, or end it with `hagit failover --end`",
+        )
+    if around.refused:
+        yield ReasonStatus(
+            code="ORDERS_REFUSED",
+            text="the newest orders are not followed; the older ones stay in force",
+            evidence=around.refused,
+            remedy="mend the configuration and commit; `hagit validate` says how",
+        )
+    if around.deadman.state == "absent":
+        yield ReasonStatus(
+            code="NO_DEADMAN",
+            text="no hardware watchdog would reset this controller if its daemon hung",
+            evidence=around.deadman.device or "none is named in the node file",
+            remedy="load the driver of the machine's watchdog (or `softdog`) and restart the daemon",
+        )
+    for carp in around.carp:
+        yield from _advertised(state, now_ms, carp)
+    for address in around.addresses:
+        yield from _addressed(address)
+
+
+def _advertised(state: State, now_ms: int, carp: CarpStatus) -> Iterator[ReasonStatus]:
+    where = f"{carp.interface}, VHID {carp.vhid}"
+    if carp.bad_age_ms is not None and carp.bad_age_ms < ADVERTISED_MS:
+        yield ReasonStatus(
+            code="CARP_PASSWORD",
+            text=f"somebody advertises with another CARP password on {carp.interface}",
+            evidence=f"{where}: {carp.bad} so far, the last {carp.bad_age_ms // 1000} s ago",
+            remedy="give both controllers the same secret, or find who else uses this VHID",
+        )
+    if carp.stranger_age_ms is not None and carp.stranger_age_ms < ADVERTISED_MS:
+        yield ReasonStatus(
+            code="CARP_STRANGER",
+            text=f"somebody else uses our VHID on {carp.interface}",
+            evidence=f"{where}: {carp.strangers} so far, the last {carp.stranger_age_ms // 1000} s ago",
+            remedy="choose another vhid in the configuration, or stop the stranger",
+        )
+    heard = carp.heard_age_ms is not None and carp.heard_age_ms < state.orders.timers.silence_ms
+    if heard and state.phase is Phase.ACTIVE and now_ms - state.since_ms >= HANDOVER_MS:
+        yield ReasonStatus(
+            code="DISAGREE_VIP",
+            text=f"both controllers advertise as MASTER on {carp.interface}",
+            evidence=f"{where}: the peer was heard {carp.heard_age_ms} ms ago",
+            remedy="wait: the disks fence one of them; then see `hagit status` on the peer",
+        )
+
+
+def _addressed(address: AddressStatus) -> Iterator[ReasonStatus]:
+    if address.duplicate:
+        yield ReasonStatus(
+            code="DUPLICATE_ADDRESS",
+            text=f"somebody else answers for the virtual address {address.address}",
+            evidence=f"{address.duplicate} on {address.interface}",
+            remedy="find the machine with this MAC address and take the address away from it",
+        )
+    if address.wanted and not address.present:
+        yield ReasonStatus(
+            code="ADDRESS_MISSING",
+            text=f"the virtual address {address.address} is not on {address.interface}",
+            evidence="it is wanted here and not there yet",
+            remedy="look whether the interface exists and is up",
+        )
+
+
+def _orders(state: State, now_ms: int, refused: str) -> OrdersStatus:
+    beat = state.peer.beat if network_alive(state, now_ms) else None
+    return OrdersStatus(
+        here=state.orders.generation,
+        there=None if beat is None else beat.generation,
+        equal=beat is not None and beat.digest == digest(state.orders),
+        enabled=state.orders.enabled,
+        refused=refused,
+    )
+
+
+def _peer(state: State, now_ms: int) -> PeerStatus:
+    beat, peer = state.peer.beat, state.peer
+    name = state.orders.controller(state.orders.side.other)
+    if beat is None:
+        return PeerStatus(controller=name)
+    return PeerStatus(
+        controller=name,
+        role=GUARANTEES[beat.phase].role.value,
+        phase=beat.phase.value,
+        age_ms=now_ms - max(peer.heard_ms),
+        able=beat.able,
+    )
+
+
+def _channels(state: State, now_ms: int) -> tuple[ChannelStatus, ...]:
+    return tuple(
+        ChannelStatus(
+            name=channel.name,
+            kind="interlink" if channel.kind is ChannelKind.INTERLINK else "critical",
+            age_ms=now_ms - heard_ms,
+            limit_ms=state.orders.timers.silence_ms,
+        )
+        for channel, heard_ms in zip(state.orders.channels, state.peer.heard_ms, strict=False)
+    )
+
+
+def _record(state: State, now_ms: int) -> ChannelStatus:
+    """The disk heartbeat of the peer, which only an owner writes."""
+    beat = state.peer.beat
+    return ChannelStatus(
+        name="disk record",
+        kind="disk",
+        age_ms=now_ms - state.peer.heard_ms[-1],
+        limit_ms=state.orders.timers.stale_ms,
+        expected=beat is not None and beat.phase in OWNING,
+    )
