@@ -10,6 +10,13 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+from reconciler.core.failover.carp import (
+    Advertisement,
+    carp_key,
+    checksum,
+    decode_advertisement,
+    encode_advertisement,
+)
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders, digest, shelf_digest
 from reconciler.core.failover.orders_document import decode_orders, orders_document, orders_key, seal_orders
@@ -35,6 +42,7 @@ from tests.core.failover.beats import BEAT, ORDERS, PAIR, SECRET
 DATAGRAM = datagram_way(SECRET, PAIR, "interlink", Side.A)
 RECORD = record_way(SECRET, PAIR, "wwn-1", Side.A)
 ORDERS_KEY = orders_key(SECRET)
+CARP_KEY = carp_key(b"geheim", 7, ["10.9.0.100/24", "fd00::100/64"])
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,23 @@ def record_sealed(data: bytes) -> bool:
     data = data[:RECORD_BYTES].ljust(RECORD_BYTES, b"\0")
     content, tail = data[:SEAL_AT], data[32:40]
     return record(content + seal(RECORD.key, content + tail) + tail)
+
+
+def carp(data: bytes) -> bool:
+    decoded = decode_advertisement(data, CARP_KEY)
+    if isinstance(decoded, Advertisement):
+        assert encode_advertisement(decoded, CARP_KEY) == data
+        return True
+    refused(decoded)
+    return False
+
+
+def carp_sealed(data: bytes) -> bool:
+    """The bytes before the HMAC as they are, but for the checksum; the HMAC is the right one of their counter."""
+    head = data[:16].ljust(16, b"\0")
+    whole = encode_advertisement(Advertisement(CARP_KEY.vhid, 1, 0, int.from_bytes(head[8:])), CARP_KEY)
+    blank = head[:6] + bytes(2) + head[8:] + whole[16:]
+    return carp(blank[:6] + checksum(blank).to_bytes(2) + blank[8:])
 
 
 def orders(data: bytes) -> bool:
@@ -159,6 +184,9 @@ ORDERS_WORDS = (
 )  # fmt: skip
 BEAT_WORDS = (b"hgHB\x01\x01\x01\x05", b"hgHB\x01\x02\x01\x05", b"\xff" * 8, b"\0" * 8, b"\0\0\x01\0\0\0\0\0")
 
+CARP_WORDS = (b"\x21\x07\0\x07\0\x01", b"\x31\x07", b"\xff" * 8, b"\0" * 8)
+CARP_SEED = encode_advertisement(Advertisement(7, 1, 100, 4_711), CARP_KEY)
+
 TARGETS = {
     "datagram": Target(datagram, (encode_datagram(BEAT, DATAGRAM),), BEAT_WORDS),
     "datagram-sealed": Target(
@@ -166,6 +194,8 @@ TARGETS = {
     ),
     "record": Target(record, (encode_record(BEAT, RECORD), bytes(RECORD_BYTES)), BEAT_WORDS),
     "record-sealed": Target(record_sealed, (encode_record(BEAT, RECORD)[:SEAL_AT],), BEAT_WORDS, SEAL_AT, 3),
+    "carp": Target(carp, (CARP_SEED,), CARP_WORDS, 64),
+    "carp-sealed": Target(carp_sealed, (CARP_SEED[:16],), CARP_WORDS, 16),
     "orders": Target(orders, (ORDERS_FILE,), ORDERS_WORDS, 4_096),
     "orders-sealed": Target(orders_sealed, (ORDERS_BODY, ORDERS_DEEP), ORDERS_WORDS, 4_096, 3),
     "orders-edited": Target(orders_edited, (b"", b"\1\4\1", b"\2\5\2\3\6\3"), (), 24, 2),

@@ -6,10 +6,12 @@ from tests.fuzz.mutator import mutated
 from tests.fuzz.targets import TARGETS
 
 COUNTS = {
-    "datagram": 40_000,
+    "datagram": 30_000,
     "datagram-sealed": 40_000,
-    "record": 40_000,
+    "record": 30_000,
     "record-sealed": 30_000,
+    "carp": 10_000,
+    "carp-sealed": 10_000,
     "orders": 20_000,
     "orders-sealed": 26_000,
     "orders-edited": 4_000,

@@ -1,0 +1,176 @@
+"""What was overheard of CARP on one interface: who advertises our virtual host, and what is wrong with it.
+
+Decides what each packet is: the peer's, a stranger's, with a wrong password, played again, our own come back. Nothing
+here keeps a peer alive: an advertisement carries no echo, so a recorded one could. It tells people, and
+`carp_election`.
+
+Replays: from one source the counter must rise as long as this daemon lives; a source that was never heard is taken at
+its word. hagit's own counters rise over restarts (`first_counter`). Another implementation starts at a random one:
+restarted with a smaller one it counts as played again, until it hears any other member, from whose counter it goes on,
+by CARP's custom; so a member that took over for that reason and advertises is understood to be there at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, Final
+
+from reconciler.core.failover.carp import Advertisement
+from reconciler.core.failover.carp_election import CarpRole, master_down_ms
+from reconciler.core.failover.key import Side
+from reconciler.core.failover.refusal import Refusal, Refused
+
+Address = IPv4Address | IPv6Address
+
+#: As many senders who know the password are told apart; of more the one that was silent longest is forgotten.
+SOURCES_MAX: Final = 16
+#: At 256 advertisements a second enough for a century of one life of the daemon.
+LIFE_BITS: Final = 40
+
+
+class Heard(StrEnum):
+    """What a packet was. The value is the name of its count in `Overheard`."""
+
+    GOOD = "good"
+    PASSWORD = "password"
+    STRANGER = "stranger"
+    REPLAYED = "replayed"
+    REFLECTED = "reflected"
+    FOREIGN = "foreign"
+
+
+class CarpFact(StrEnum):
+    """What is wrong on an interface. The value is the name of its count in `Overheard`."""
+
+    PASSWORD = "password"
+    STRANGER = "stranger"
+    REPLAYED = "replayed"
+    BOTH_MASTER = "both_master"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How often, when last and from whom. `knows_password`: the last one was sealed with ours."""
+
+    count: int = 0
+    last_ms: int = 0
+    source: Address | None = None
+    knows_password: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Overheard:
+    """Everything heard on one interface of one virtual host since the daemon started.
+
+    good         of the peer, new                       replayed    authentic, but not new
+    password     of the peer, with another password     reflected   our own, come back
+    stranger     neither ours nor the peer's: somebody else uses our VHID, with our password or without
+    foreign      no advertisement of ours at all: VRRP, another version or VHID, damaged
+    both_master  those of `good` that came while this controller advertised too
+    master       the last good one and its sender
+    """
+
+    good: Tally = field(default_factory=Tally)
+    password: Tally = field(default_factory=Tally)
+    stranger: Tally = field(default_factory=Tally)
+    replayed: Tally = field(default_factory=Tally)
+    reflected: Tally = field(default_factory=Tally)
+    foreign: Tally = field(default_factory=Tally)
+    both_master: Tally = field(default_factory=Tally)
+    master: Advertisement | None = None
+    counters: tuple[tuple[Address, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Parties:
+    """Who is who on the interface.
+
+    own    this controller's addresses
+    peer   the peer's addresses; None: not known, then whoever is not this controller is taken for the peer
+    sent   the counters that this daemon has sent: what comes back is known by them where no address tells
+    """
+
+    own: Set[Address]
+    peer: Set[Address] | None = None
+    sent: range = range(0)
+
+
+def first_counter(incarnation: int, side: Side) -> int:
+    """Where a daemon's counters begin: above all of its earlier lives, and never among the peer's."""
+    return ((incarnation << 1 | (side is Side.B)) << LIFE_BITS) & ((1 << 64) - 1)
+
+
+def overhear(
+    overheard: Overheard,
+    packet: Advertisement | Refused,
+    source: Address,
+    parties: Parties,
+    now_ms: int,
+    *,
+    advertising: bool = False,
+) -> tuple[Overheard, Heard]:
+    """The accounts after one packet, and what it was. `advertising`: this controller is master itself."""
+    if isinstance(packet, Refused):
+        what = _unsealed(packet, source, parties)
+        return _counted(overheard, what, source, now_ms), what
+    what = _sealed(overheard, packet, source, parties)
+    overheard = _counted(overheard, what, source, now_ms, knows_password=True)
+    if what is not Heard.GOOD:
+        return overheard, what
+    others = tuple(known for known in overheard.counters if known[0] != source)
+    counters = (*others[-(SOURCES_MAX - 1) :], (source, packet.counter))
+    if advertising:
+        overheard = replace(overheard, both_master=_tally(overheard.both_master, source, now_ms, True))
+    return replace(overheard, master=packet, counters=counters), what
+
+
+def role_seen(overheard: Overheard, now_ms: int, *, advertising: bool) -> CarpRole | None:
+    """What CARP shows of this controller: MASTER, BACKUP of a master that is heard, or None: there is no master."""
+    if advertising:
+        return CarpRole.MASTER
+    master = overheard.master
+    if master is None or now_ms - overheard.good.last_ms >= master_down_ms(*master.pace) or master.pace == (255, 255):
+        return None
+    return CarpRole.BACKUP
+
+
+def facts(overheard: Overheard, now_ms: int, fresh_ms: int) -> tuple[tuple[CarpFact, Tally], ...]:
+    """What was wrong within the last `fresh_ms`, with the evidence."""
+    tallies = tuple((fact, getattr(overheard, fact.value)) for fact in CarpFact)
+    return tuple((fact, tally) for fact, tally in tallies if tally.count and now_ms - tally.last_ms < fresh_ms)
+
+
+def _unsealed(refused: Refused, source: Address, parties: Parties) -> Heard:
+    if source in parties.own and not source.is_unspecified:
+        return Heard.REFLECTED
+    if refused.why is not Refusal.SEAL:
+        return Heard.FOREIGN
+    return Heard.PASSWORD if _peers(source, parties) else Heard.STRANGER
+
+
+def _sealed(overheard: Overheard, advertisement: Advertisement, source: Address, parties: Parties) -> Heard:
+    if (source in parties.own and not source.is_unspecified) or advertisement.counter in parties.sent:
+        return Heard.REFLECTED
+    if not _peers(source, parties):
+        return Heard.STRANGER
+    highest = dict(overheard.counters).get(source, -1)
+    return Heard.GOOD if advertisement.counter > highest else Heard.REPLAYED
+
+
+def _peers(source: Address, parties: Parties) -> bool:
+    # Without an address of its own a controller sends from 0.0.0.0, as FreeBSD does: that tells nobody apart.
+    return parties.peer is None or source in parties.peer or source.is_unspecified
+
+
+def _counted(
+    overheard: Overheard, what: Heard, source: Address, now_ms: int, *, knows_password: bool = False
+) -> Overheard:
+    changed: dict[str, Any] = {what.value: _tally(getattr(overheard, what.value), source, now_ms, knows_password)}
+    return replace(overheard, **changed)
+
+
+def _tally(tally: Tally, source: Address, now_ms: int, knows_password: bool) -> Tally:
+    return Tally(tally.count + 1, now_ms, source, knows_password)

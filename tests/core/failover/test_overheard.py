@@ -1,0 +1,136 @@
+"""What each packet was, what is counted, and what a restarted sender is taken for."""
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+from reconciler.core.failover.carp import Advertisement
+from reconciler.core.failover.carp_election import CarpRole
+from reconciler.core.failover.key import Side
+from reconciler.core.failover.overheard import (
+    SOURCES_MAX,
+    CarpFact,
+    Heard,
+    Overheard,
+    Parties,
+    facts,
+    first_counter,
+    overhear,
+    role_seen,
+)
+from reconciler.core.failover.refusal import Refusal, Refused
+
+US, PEER, STRANGER, NOBODY = (ip_address(text) for text in ("10.0.0.1", "10.0.0.2", "10.0.0.66", "0.0.0.0"))
+PARTIES = Parties(own=frozenset({US}), peer=frozenset({PEER}))
+UNKNOWN_PEER = Parties(own=frozenset({US}))
+FORGED = Refused(Refusal.SEAL)
+
+
+def new(counter: int) -> Advertisement:
+    return Advertisement(7, 1, 0, counter)
+
+
+@pytest.mark.parametrize(
+    ("packet", "source", "parties", "what"),
+    [
+        (new(5), PEER, PARTIES, Heard.GOOD),
+        (new(5), STRANGER, PARTIES, Heard.STRANGER),
+        (new(5), STRANGER, UNKNOWN_PEER, Heard.GOOD),
+        (new(5), US, PARTIES, Heard.REFLECTED),
+        (new(5), PEER, replace(PARTIES, sent=range(4, 6)), Heard.REFLECTED),
+        (new(5), NOBODY, PARTIES, Heard.GOOD),
+        (new(5), NOBODY, replace(PARTIES, own=frozenset({NOBODY})), Heard.GOOD),
+        (new(5), NOBODY, replace(PARTIES, sent=range(4, 6)), Heard.REFLECTED),
+        (FORGED, PEER, PARTIES, Heard.PASSWORD),
+        (FORGED, STRANGER, PARTIES, Heard.STRANGER),
+        (FORGED, STRANGER, UNKNOWN_PEER, Heard.PASSWORD),
+        (FORGED, US, PARTIES, Heard.REFLECTED),
+        (Refused(Refusal.WAY), PEER, PARTIES, Heard.FOREIGN),
+        (Refused(Refusal.LENGTH), STRANGER, PARTIES, Heard.FOREIGN),
+        (Refused(Refusal.CHECKSUM), PEER, PARTIES, Heard.FOREIGN),
+    ],
+)
+def test_what_a_packet_is(packet: Advertisement | Refused, source, parties: Parties, what: Heard) -> None:
+    overheard, found = overhear(Overheard(), packet, source, parties, 77)
+    assert found is what
+    tally = getattr(overheard, what.value)
+    assert (tally.count, tally.last_ms, tally.source) == (1, 77, source)
+    assert tally.knows_password == isinstance(packet, Advertisement)
+    others = [getattr(overheard, other.value).count for other in Heard if other is not what]
+    assert not any(others)
+
+
+def sequence(counters: list[int], source=PEER) -> list[Heard]:
+    overheard, found = Overheard(), []
+    for counter in counters:
+        overheard, what = overhear(overheard, new(counter), source, UNKNOWN_PEER, 0)
+        found.append(what)
+    return found
+
+
+def test_the_counter_of_one_source_must_rise() -> None:
+    good, old = Heard.GOOD, Heard.REPLAYED
+    assert sequence([0, 1, 1, 5, 4, 6, 2**64 - 1, 0]) == [good, good, old, good, old, good, good, old]
+
+
+def test_sources_count_apart_and_are_bounded() -> None:
+    overheard = Overheard()
+    for number in range(SOURCES_MAX + 1):
+        overheard, what = overhear(overheard, new(100 - number), ip_address(number + 1), UNKNOWN_PEER, number)
+        assert what is Heard.GOOD
+    assert len(overheard.counters) == SOURCES_MAX
+    assert overhear(overheard, new(1), ip_address(SOURCES_MAX + 1), UNKNOWN_PEER, 99)[1] is Heard.REPLAYED
+    assert overhear(overheard, new(1), ip_address(1), UNKNOWN_PEER, 99)[1] is Heard.GOOD
+
+
+def test_a_restarted_hagit_is_always_new_and_never_counts_as_the_other_side() -> None:
+    lives = [first_counter(incarnation, Side.A) for incarnation in (1, 2, 3, 4_000_000)]
+    assert lives == sorted(set(lives))
+    assert sequence([lives[0] + 4_711, lives[1], lives[2]]) == [Heard.GOOD] * 3
+    others = {first_counter(incarnation, Side.B) for incarnation in range(1, 100)}
+    assert not others & {first_counter(incarnation, Side.A) for incarnation in range(1, 100)}
+    assert first_counter(2**23 - 1, Side.B) + 2**40 == 2**64
+
+
+def test_a_replay_does_not_renew_a_master() -> None:
+    overheard, _ = overhear(Overheard(), new(5), PEER, PARTIES, 1_000)
+    overheard, what = overhear(overheard, new(5), PEER, PARTIES, 3_500)
+    assert what is Heard.REPLAYED
+    assert role_seen(overheard, 3_999, advertising=False) is CarpRole.BACKUP
+    assert role_seen(overheard, 4_000, advertising=False) is None
+
+
+def test_the_role_that_carp_shows() -> None:
+    nothing = Overheard()
+    assert role_seen(nothing, 0, advertising=True) is CarpRole.MASTER
+    assert role_seen(nothing, 0, advertising=False) is None
+    left, _ = overhear(nothing, Advertisement(7, 255, 255, 9), PEER, PARTIES, 10)
+    assert role_seen(left, 11, advertising=False) is None
+
+
+def test_both_sides_master_is_counted() -> None:
+    overheard, what = overhear(Overheard(), new(5), PEER, PARTIES, 10, advertising=True)
+    assert what is Heard.GOOD
+    assert (overheard.both_master.count, overheard.both_master.source) == (1, PEER)
+    overheard, _ = overhear(overheard, new(6), STRANGER, PARTIES, 10, advertising=True)
+    assert overheard.both_master.count == 1
+
+
+def test_facts_are_what_was_wrong_lately() -> None:
+    overheard = Overheard()
+    for packet, source, at_ms in (
+        (FORGED, PEER, 100),
+        (new(5), STRANGER, 200),
+        (new(6), PEER, 300),
+        (new(6), PEER, 400),
+    ):
+        overheard, _ = overhear(overheard, packet, source, PARTIES, at_ms)
+    assert [fact for fact, _ in facts(overheard, 450, 1_000)] == [
+        CarpFact.PASSWORD,
+        CarpFact.STRANGER,
+        CarpFact.REPLAYED,
+    ]
+    assert [fact for fact, _ in facts(overheard, 1_150, 1_000)] == [CarpFact.STRANGER, CarpFact.REPLAYED]
+    ((fact, tally),) = facts(overheard, 1_250, 1_000)
+    assert (fact, tally.count, tally.source, tally.knows_password) == (CarpFact.REPLAYED, 1, PEER, True)
