@@ -46,6 +46,22 @@ spec:
   role: interlink
   a: {match: {mac: "02:00:00:00:0a:02"}, address: 169.254.10.1/30}
   b: {match: {mac: "02:00:00:00:0b:02"}, address: 169.254.10.2/30}
+---
+# Which disks make the pool: a takeover fences them. Write the names of your own (`ls /dev/disk/by-id`).
+apiVersion: hagit/v1
+kind: Pool
+metadata: {name: tank}
+spec:
+  vdevs:
+    - {type: mirror, disks: [wwn-0x5000c500a1b2c301, wwn-0x5000c500a1b2c302]}
+    - {type: mirror, disks: [wwn-0x5000c500a1b2c303, wwn-0x5000c500a1b2c304]}
+---
+# When the active controller changes by itself. Three of the disks decide who wins when both reach for them.
+apiVersion: hagit/v1
+kind: Failover
+metadata: {name: failover}
+spec:
+  arbitration: [wwn-0x5000c500a1b2c301, wwn-0x5000c500a1b2c302, wwn-0x5000c500a1b2c303]
 """
 
 

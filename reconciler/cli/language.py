@@ -15,9 +15,6 @@ from reconciler.errors import ConfigurationError, UsageError
 if TYPE_CHECKING:
     from reconciler.core.spec import Configuration
 
-if TYPE_CHECKING:
-    from reconciler.core.spec.configuration import Configuration
-
 
 def run_validate(directory: Path, *, as_json: bool) -> int:
     """`hagit validate`."""
@@ -29,7 +26,6 @@ def run_validate(directory: Path, *, as_json: bool) -> int:
         configuration = load(tree)
         for controller in configuration.controllers:
             compile_desired(configuration, controller)
-        _check_orders(configuration)
     except ConfigurationError as error:
         if as_json:
             complaints = [asdict(complaint) for complaint in error.complaints]
@@ -42,8 +38,9 @@ def run_validate(directory: Path, *, as_json: bool) -> int:
         return 0
     for warning in configuration.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    count = 1 + len(configuration.interfaces) + len(configuration.routes)
-    count += sum(1 for one in (configuration.source, configuration.alerting) if one is not None)
+    count = 1 + len(configuration.interfaces) + len(configuration.routes) + len(configuration.pools)
+    lone = (configuration.source, configuration.alerting, configuration.failover)
+    count += sum(1 for one in lone if one is not None)
     print(f"{paint('Valid', 32, 1)}: {count} resource{'s' if count > 1 else ''} for {_names(configuration)}.")
     return 0
 
@@ -51,22 +48,6 @@ def run_validate(directory: Path, *, as_json: bool) -> int:
 def _names(configuration: Configuration) -> str:
     names = configuration.controllers
     return f"controller{'s' if len(names) > 1 else ''} {' and '.join(names)}"
-
-
-def _check_orders(configuration: Configuration) -> None:
-    """Refuses orders that cannot be safe, with the arithmetic, as far as the language can say them."""
-    from reconciler.core.failover.unsafe import unsafe
-    from reconciler.core.spec.orders import TOLD, fails_over, orders_of
-
-    if not fails_over(configuration):
-        return
-    reasons = [reason for reason in unsafe(orders_of(configuration)) if reason.where in TOLD]
-    if reasons:
-        pair = configuration.pair
-        raise ConfigurationError(
-            [pair.complaint((), f"failover cannot be safe: {reason.what}", reason.remedy, f"unsafe-{reason.where}")
-             for reason in reasons]
-        )  # fmt: skip
 
 
 def run_explain(field: str) -> int:

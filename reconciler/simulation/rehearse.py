@@ -66,7 +66,7 @@ def with_shelf(orders: Orders) -> tuple[Orders, tuple[str, ...]]:
     if not orders.disks:
         disks, vdevs, arbitration = SHELF
         orders = replace(orders, disks=disks, vdevs=vdevs, arbitration=arbitration)
-        assumed.append("the disks: no resource describes them yet; two mirrors and a log device stand in")
+        assumed.append("the disks: no Pool describes them; two mirrors and a log device stand in")
     if len(orders.channels) < 2:
         names = {channel.name for channel in orders.channels}
         spare = (Channel("interlink"), Channel("net0", ChannelKind.CARP))

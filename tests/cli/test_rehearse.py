@@ -27,6 +27,21 @@ spec:
   critical: true
   failoverGroup: 1
 """
+FAILOVER = """\
+---
+apiVersion: hagit/v1
+kind: Failover
+metadata: {name: failover}
+spec:
+  arbitration: [wwn-0x1001, wwn-0x1002, wwn-0x1003]
+---
+apiVersion: hagit/v1
+kind: Pool
+metadata: {name: tank}
+spec:
+  vdevs:
+    - {type: raidz1, disks: [wwn-0x1001, wwn-0x1002, wwn-0x1003]}
+"""
 Captured = pytest.CaptureFixture[str]
 
 
@@ -36,7 +51,7 @@ def test_a_timeline_for_this_pair(capsys: Captured) -> None:
     assert out.startswith("What if: power-loss a\nBefore: a serves.\n")
     assert "storage0 1" in out, "the channels are this pair's"
     assert "After: b serves." in out
-    assert "Assumed: the disks: no resource describes them yet" in out
+    assert "Assumed" not in out, "the disks are this pair's, too"
 
 
 def test_a_document(capsys: Captured) -> None:
@@ -98,13 +113,20 @@ def test_exploring_says_how_much_was_tried(capsys: Captured) -> None:
 
 
 def test_validate_refuses_a_single_channel_with_the_arithmetic(tmp_path: Path, capsys: Captured) -> None:
-    (tmp_path / "pair.yaml").write_text(ONE_WAY)
+    (tmp_path / "pair.yaml").write_text(ONE_WAY + FAILOVER)
     assert run(["validate", str(tmp_path)]) == 1
     err = capsys.readouterr().err
-    assert "pair.yaml:3:" in err
-    assert "1 heartbeat channel(s) on the network: one pulled cable is silence" in err
+    assert "pair.yaml:10:18: failover cannot be safe: 1 heartbeat channel(s) on the network: one pulled cable" in err
+
+
+def test_without_a_failover_nothing_moves_and_what_is_missing_is_assumed(tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "pair.yaml").write_text(ONE_WAY)
+    assert run(["validate", str(tmp_path)]) == 0
+    assert "warning: pair.yaml:14:12: there are virtual addresses and no Failover" in capsys.readouterr().err
     assert run(["rehearse", "power-loss", "a", "-C", str(tmp_path)]) == 0
-    assert "Assumed: heartbeat channels: storage0, interlink" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "Assumed: the disks: no Pool describes them; two mirrors and a log device stand in" in out
+    assert "Assumed: heartbeat channels: storage0, interlink" in out
 
 
 @pytest.mark.parametrize("name", ["minimal-pair", "everything", "bonds-vlans-jumbo"])

@@ -132,7 +132,11 @@ def _channels(orders: Orders) -> Iterator[Unsafe]:
 
 def _disks(orders: Orders) -> Iterator[Unsafe]:
     count = len(orders.disks)
-    if not 0 < count <= DISKS_MAX or len(set(orders.disks)) != count:
+    if count == 0:
+        yield Unsafe(
+            "disks", "no disks: there is nothing to fence a controller with", "describe the disks of every pool"
+        )
+    elif count > DISKS_MAX or len(set(orders.disks)) != count:
         yield Unsafe(
             "disks", f"{count} disks, of which {len(set(orders.disks))} differ", f"1 to {DISKS_MAX}, each once"
         )
@@ -163,8 +167,11 @@ def _groups(orders: Orders) -> Iterator[Unsafe]:
     if len(orders.groups) > GROUPS_MAX:
         yield Unsafe("groups", f"{len(orders.groups)} failover groups", f"at most {GROUPS_MAX}")
     for group in orders.groups:
-        if not group.interfaces or not 0 <= group.number < GROUPS_MAX:
-            yield Unsafe("groups", f"group {group.number} has no interface or no valid number", "correct the group")
+        if not 0 <= group.number < GROUPS_MAX:
+            what = f"failover group {group.number} is outside 0..{GROUPS_MAX - 1}"
+            yield Unsafe("groups", what, "number the groups from 1 on")
+        elif not group.interfaces:
+            yield Unsafe("groups", f"failover group {group.number} has no interface", "add one, or remove the group")
     numbers = [group.number for group in orders.groups]
     if len(set(numbers)) != len(numbers):
         yield Unsafe("groups", "two failover groups have one number", "number each group once")

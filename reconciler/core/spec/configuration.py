@@ -11,9 +11,11 @@ from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from reconciler.core.facts.state import Origin
+from reconciler.core.spec.failover import FailoverSpec
 from reconciler.core.spec.interface import InterfaceSpec
 from reconciler.core.spec.kinds import AlertingSpec, PairSpec, RouteSpec, SourceSpec
 from reconciler.core.spec.model import Model
+from reconciler.core.spec.pool import PoolSpec
 from reconciler.core.spec.tree import Document, Path, Place
 from reconciler.errors import Complaint
 
@@ -53,7 +55,7 @@ class Resource(Generic[S]):
 class Configuration:
     """Everything one revision asks for, free of defects when it comes from `load`.
 
-    `interfaces` and `routes` are in the order of their files.
+    `interfaces`, `routes` and `pools` are in the order of their files.
     """
 
     pair: Resource[PairSpec]
@@ -61,6 +63,8 @@ class Configuration:
     routes: Mapping[str, Resource[RouteSpec]] = field(default_factory=lambda: MappingProxyType({}))
     source: Resource[SourceSpec] | None = None
     alerting: Resource[AlertingSpec] | None = None
+    failover: Resource[FailoverSpec] | None = None
+    pools: Mapping[str, Resource[PoolSpec]] = field(default_factory=lambda: MappingProxyType({}))
     warnings: tuple[Complaint, ...] = ()
 
     @property

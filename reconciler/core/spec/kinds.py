@@ -1,4 +1,4 @@
-"""The kinds besides Interface: Pair, Route, Source and Alerting, and the register of all of them.
+"""The kinds Pair, Route, Source and Alerting, and the register of all kinds.
 
 Decides the shape of one resource by itself. What resources mean to one another is `lint`'s.
 """
@@ -11,9 +11,11 @@ from pydantic import AfterValidator, Field, model_validator
 
 from reconciler.core.facts.settings import Applying, Signing
 from reconciler.core.facts.state import DriftMode
+from reconciler.core.spec.failover import Failover
 from reconciler.core.spec.interface import Interface, Loose
 from reconciler.core.spec.limits import LIST_MAX, NAMESERVERS_MAX, SEARCH_DOMAINS_MAX
 from reconciler.core.spec.model import Document, Model, example
+from reconciler.core.spec.pool import Pool
 from reconciler.core.spec.values import (
     Branch,
     Duration,
@@ -195,7 +197,9 @@ class Drift(Model):
         default_factory=dict,
         description="By kind: `Interface: heal`.",
         examples=[{"Interface": "heal"}],
-        json_schema_extra={"propertyNames": {"enum": ["Pair", "Interface", "Route", "Source", "Alerting"]}},
+        json_schema_extra={
+            "propertyNames": {"enum": ["Pair", "Interface", "Route", "Source", "Alerting", "Failover", "Pool"]}
+        },
     )
     resources: dict[ResourceName, Annotated[DriftMode, Loose]] = Field(
         default_factory=dict,
@@ -281,4 +285,6 @@ KINDS: Final[dict[str, type[Document]]] = {
     "Route": Route,
     "Source": Source,
     "Alerting": Alerting,
+    "Failover": Failover,
+    "Pool": Pool,
 }

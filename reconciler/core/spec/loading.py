@@ -61,6 +61,8 @@ def load(tree: Mapping[str, bytes]) -> Configuration:
         MappingProxyType(dict(draft.routes)),
         draft.source,
         draft.alerting,
+        draft.failover,
+        MappingProxyType(dict(draft.pools)),
         tuple(sorted(warnings)),
     )
 

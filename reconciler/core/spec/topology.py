@@ -13,8 +13,10 @@ from typing import Any, TypeAlias
 
 from reconciler.core.facts.fact import LinkKind
 from reconciler.core.spec.configuration import CONTROLLERS, Resource
+from reconciler.core.spec.failover import FailoverSpec
 from reconciler.core.spec.interface import InterfaceSpec
 from reconciler.core.spec.kinds import METRIC_DEFAULT, AlertingSpec, PairSpec, RouteSpec, SourceSpec
+from reconciler.core.spec.pool import PoolSpec
 from reconciler.core.spec.tree import Path
 from reconciler.core.spec.values import IPAddress, IPInterface
 
@@ -143,6 +145,16 @@ class Draft:
     def alerting(self) -> Resource[AlertingSpec] | None:
         """The first Alerting."""
         return next(iter(self._kind("Alerting").values()), None)
+
+    @property
+    def failover(self) -> Resource[FailoverSpec] | None:
+        """The first Failover."""
+        return next(iter(self._kind("Failover").values()), None)
+
+    @property
+    def pools(self) -> Mapping[str, Resource[PoolSpec]]:
+        """By name; of two with one name the first."""
+        return self._kind("Pool")
 
     @cached_property
     def sides(self) -> Mapping[str, Side]:

@@ -26,6 +26,14 @@ HOSTNAME: Final = (
     r"(?=.{1,64}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
 )
 _DURATION = re.compile(r"([1-9][0-9]{0,5})(ms|s|m|h)")
+#: A name in /dev/disk/by-id, as udev makes them (60-persistent-storage.rules).
+DISK: Final = r"[A-Za-z0-9][A-Za-z0-9._:+@=-]{2,127}"
+_DISK = re.compile(DISK)
+_PARTITION = re.compile(r"-part[0-9]+$")
+#: Names the kernel gives in the order in which it finds disks.
+_KERNEL_DISK = re.compile(
+    r"(?:/dev/)?(?:[svh]d[a-z]+|xvd[a-z]+|nvme[0-9]+(?:c[0-9]+)?n[0-9]+|dm-[0-9]+|loop[0-9]+)p?[0-9]*"
+)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://(?:([^/@\s]*)@)?([^/@\s?#]*)([^\s]*)")
 _SCP = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^\s]+")
@@ -154,6 +162,23 @@ def _duration(value: Any) -> float:
     return int(match[1]) * _SECONDS[match[2]]
 
 
+def _wait(value: Any) -> float:
+    return 0.0 if isinstance(value, str) and re.fullmatch("0(ms|s|m|h)", value) else _duration(value)
+
+
+def _disk(value: Any) -> str:
+    text = _text(value, "a disk").removeprefix("/dev/disk/by-id/")
+    if _KERNEL_DISK.fullmatch(text) or text.startswith("/dev/"):
+        what = f"`{text}` names another disk after the next boot, or on the other controller"
+        raise refuse("disk-unstable", what, "Write its name in /dev/disk/by-id: wwn-0x5000c500a1b2c3d4.")
+    if _PARTITION.search(text):
+        what = f"`{text}` is a partition, and reservations hold for whole disks"
+        raise refuse("disk-partition", what, f"Write the disk: {_PARTITION.sub('', text)}.")
+    if not _DISK.fullmatch(text):
+        raise refuse("disk", f"{shown(value)} is no name of a disk", "`ls /dev/disk/by-id` shows the names.")
+    return text
+
+
 def _url(value: Any) -> str:
     return _checked_url(_text(value, "a URL"), ("http", "https"))
 
@@ -240,6 +265,8 @@ InterfaceAddress = Annotated[IPInterface, PlainValidator(_interface_address), Wi
 HostAddress = Annotated[IPAddress, PlainValidator(_ip), WithJsonSchema(_IP_SCHEMA)]
 Network = Annotated[IPNetwork, PlainValidator(_network), _schema("^[0-9A-Fa-f.:]+/[0-9]{1,3}$", "10.1.0.0/16", "::/0")]
 Duration = Annotated[float, PlainValidator(_duration), _schema("^[1-9][0-9]{0,5}(ms|s|m|h)$", "60s", "5m")]
+Wait = Annotated[float, PlainValidator(_wait), _schema("^(0|[1-9][0-9]{0,5})(ms|s|m|h)$", "0s", "2s")]
+DiskName = Annotated[str, PlainValidator(_disk), _schema(f"^(/dev/disk/by-id/)?{DISK}$", "wwn-0x5000c500a1b2c3d4")]
 Url = Annotated[str, PlainValidator(_url), _schema("^https?://[^@]*$", "http://alertmanager.example:9093")]
 Remote = Annotated[
     str,

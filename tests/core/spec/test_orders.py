@@ -1,19 +1,41 @@
-"""Orders from a configuration: what the language can say of them already."""
+"""Orders from a configuration: disks, channels, timers and limits, the same on both controllers."""
 
 from pathlib import Path
 
+import pytest
+
 from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Channel, ChannelKind, Group, Orders, digest
+from reconciler.core.failover.orders import (
+    Carp,
+    Channel,
+    ChannelKind,
+    Device,
+    DeviceKey,
+    Group,
+    Limits,
+    Orders,
+    Timers,
+    Vdev,
+    VirtualAddress,
+    digest,
+    shelf_digest,
+)
+from reconciler.core.failover.orders_document import decode_orders, orders_document, orders_key
 from reconciler.core.failover.unsafe import unsafe
-from reconciler.core.spec import load
-from reconciler.core.spec.orders import TOLD, fails_over, orders_of
+from reconciler.core.spec import Configuration, load
+from reconciler.core.spec.orders import fails_over, orders_of
 
 EXAMPLES = Path(__file__).parent.parent.parent.parent / "examples"
+NAMES = ("minimal-pair", "everything", "bonds-vlans-jumbo")
+
+
+def configuration(name: str, *, without: str = "") -> Configuration:
+    tree = {path.name: path.read_bytes() for path in (EXAMPLES / name).glob("*.yaml") if path.stem != without}
+    return load(tree)
 
 
 def orders(name: str, controller: str = "a") -> Orders:
-    tree = {path.name: path.read_bytes() for path in (EXAMPLES / name).glob("*.yaml")}
-    return orders_of(load(tree), controller)
+    return orders_of(configuration(name), controller)
 
 
 def test_channels_groups_and_addresses() -> None:
@@ -24,22 +46,90 @@ def test_channels_groups_and_addresses() -> None:
         Channel("interlink"),
     )
     assert told.groups == (Group(1, ("clients",)), Group(2, ("storage.20",)))
-    assert [(one.interface, one.vhid) for one in told.addresses] == [
-        ("clients", 20), ("clients", 20), ("storage.20", 21),
+    assert told.addresses == (
+        VirtualAddress("clients", "10.0.0.10/24", 20),
+        VirtualAddress("clients", "fd00:10::10/64", 20),
+        VirtualAddress("storage.20", "10.20.0.10/24", 21),
+    )
+
+
+def test_how_each_controller_finds_its_own_nics() -> None:
+    assert orders("everything", "b").devices == (
+        Device("clients", DeviceKey.MAC, "02:00:00:00:0b:01"),
+        Device("storage.20", DeviceKey.NAME, "storage.20"),
+        Device("interlink", DeviceKey.NAME, "eth9"),
+    )
+    assert Device("interlink", DeviceKey.PATH, "pci-0000:5e:00.0") in orders("bonds-vlans-jumbo").devices
+
+
+def test_disks_stand_in_one_order_and_every_top_level_vdev_is_known() -> None:
+    told = orders("everything")
+    assert told.disks[:2] == ("ata-ST4000NM0035_ZC1A0001", "ata-ST4000NM0035_ZC1A0002"), "pools by name"
+    assert len(told.disks) == 2 + 12 + 4 + 2, "cache and spares are fenced, too"
+    assert told.vdevs == (
+        Vdev("scratch/disk-0", (0,), 1),
+        Vdev("scratch/disk-1", (1,), 1),
+        Vdev("tank/raidz2-0", (2, 3, 4, 5, 6, 7), 4),
+        Vdev("tank/raidz2-1", (8, 9, 10, 11, 12, 13), 4),
+        Vdev("tank/special-2", (14, 15), 1),
+        Vdev("tank/log-3", (16, 17), 1),
+    )
+    assert [told.disks[index] for index in told.arbitration] == [
+        "wwn-0x5000c500a1b2c301", "wwn-0x5000c500a1b2c30a", "nvme-eui.0025385b71b06d01",
     ]  # fmt: skip
 
 
-def test_both_controllers_have_the_same_orders() -> None:
-    a, b = orders("minimal-pair"), orders("minimal-pair", "b")
+def test_the_names_of_files_change_nothing() -> None:
+    text = (EXAMPLES / "everything" / "failover.yaml").read_bytes()
+    first, second, third = text.split(b"---\n")
+    rest = {path.name: path.read_bytes() for path in (EXAMPLES / "everything").glob("*.yaml")}
+    del rest["failover.yaml"]
+    shuffled = orders_of(load(rest | {"1.yaml": third, "2.yaml": first, "9.yaml": second}))
+    assert shuffled == orders("everything")
+
+
+def test_timers_limits_and_the_rest() -> None:
+    told = orders("everything")
+    assert told.timers == Timers(network_ms=2_000, maintenance_ms=4 * 3_600_000)
+    assert told.limits == Limits(3, 3_600_000, 3, 3_600_000)
+    assert told.carp == Carp(0, 25, virtual_mac=True)
+    assert (told.default, told.enabled, told.strict) == (Side.A, True, True)
+    assert orders("bonds-vlans-jumbo").default is Side.B
+
+
+def test_what_no_key_says_grows_with_what_is_written() -> None:
+    tree = {"pair.yaml": (EXAMPLES / "minimal-pair" / "pair.yaml").read_bytes()}
+    beat = b"  heartbeat: {diskInterval: 1s, diskStale: 8s, pause: 900ms, silence: 2s}\n"
+    tree["pair.yaml"] += beat
+    timers = orders_of(load(tree)).timers
+    assert (timers.record_ms, timers.look_ms, timers.stale_ms) == (1_000, 1_000, 8_000)
+    assert timers.proof_ms == 2 * 1_000 + 900
+    assert timers.yield_ms == timers.claim_ms + 8_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_controllers_have_the_same_orders(name: str) -> None:
+    a, b = orders(name), orders(name, "b")
     assert (a.side, b.side) == (Side.A, Side.B)
     assert digest(a) == digest(b)
+    assert shelf_digest(a) == shelf_digest(b)
 
 
-def test_only_disks_are_missing() -> None:
-    for name in ("minimal-pair", "everything", "bonds-vlans-jumbo"):
-        reasons = {reason.where for reason in unsafe(orders(name))}
-        assert reasons == {"disks", "arbitration"}
-        assert not reasons & TOLD
+@pytest.mark.parametrize("name", NAMES)
+def test_the_orders_of_the_examples_are_safe_and_can_be_written(name: str) -> None:
+    key = orders_key(bytes(32))
+    for controller in ("a", "b"):
+        told = orders(name, controller)
+        assert unsafe(told) == ()
+        assert decode_orders(orders_document(told, key), key) == told
+
+
+def test_without_a_failover_nothing_moves() -> None:
+    assert fails_over(configuration("everything"))
+    bare = configuration("everything", without="failover")
+    assert not fails_over(bare)
+    assert [warning.code for warning in bare.warnings] == ["failover-missing"]
+    assert {reason.where for reason in unsafe(orders_of(bare))} == {"disks", "arbitration"}
 
 
 def test_a_lone_controller_does_not_fail_over() -> None:

@@ -62,7 +62,18 @@ def test_the_examples_of_all_kinds_make_one_configuration() -> None:
         for example in SCHEMA["definitions"][kind]["examples"]
     }
     assert len(tree) == len(KINDS)
+    # Failover asks for a second way in which the controllers hear each other.
+    tree["interlink.yaml"] = b"""\
+apiVersion: hagit/v1
+kind: Interface
+metadata: {name: interlink}
+spec:
+  role: interlink
+  a: {match: {name: eth1}, address: 169.254.10.1/24}
+  b: {match: {name: eth1}, address: 169.254.10.2/24}
+"""
     configuration = load(tree)
+    assert configuration.failover is not None
     assert configuration.source is not None
     assert configuration.alerting is not None
 

@@ -11,6 +11,9 @@ from reconciler.core.spec.lint.defect import Finding, defect
 from reconciler.core.spec.nearest import suggestion
 from reconciler.core.spec.topology import Draft
 
+#: The kinds of which a repository has one at most.
+ONE_ONLY = ("Pair", "Source", "Alerting", "Failover")
+
 
 @defect("pair-missing")
 def pair_missing(draft: Draft) -> Iterator[Finding]:
@@ -21,12 +24,10 @@ def pair_missing(draft: Draft) -> Iterator[Finding]:
 
 @defect("one-only")
 def one_only(draft: Draft) -> Iterator[Finding]:
-    """A second Pair, Source or Alerting."""
+    """A second Pair, Source, Alerting or Failover."""
     seen: dict[str, str] = {}
     for resource in draft.resources:
-        if resource.kind in ("Pair", "Source", "Alerting") and seen.setdefault(resource.kind, resource.name) != (
-            resource.name
-        ):
+        if resource.kind in ONE_ONLY and seen.setdefault(resource.kind, resource.name) != (resource.name):
             what = f"a second {resource.kind}; the first is `{seen[resource.kind]}`"
             yield resource, (), what, "A repository has one: merge the two."
 

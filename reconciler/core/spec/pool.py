@@ -1,0 +1,116 @@
+"""The kind Pool: which disks make which top-level vdevs, so that a takeover knows what it has to fence.
+
+Decides the shape of one pool by itself; that no disk stands in two of them is `lint`'s. Says nothing about properties
+or datasets, and makes no pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, model_validator
+
+from reconciler.core.spec.interface import Loose
+from reconciler.core.spec.limits import LIST_MAX
+from reconciler.core.spec.model import Document, Model, example
+from reconciler.core.spec.tree import Path
+from reconciler.core.spec.values import DiskName, refuse
+
+
+class VdevType(StrEnum):
+    """How the disks of a vdev share the data (zpoolconcepts(7))."""
+
+    DISK = "disk"
+    MIRROR = "mirror"
+    RAIDZ1 = "raidz1"
+    RAIDZ2 = "raidz2"
+    RAIDZ3 = "raidz3"
+
+
+#: Disks that a raidz vdev can lose.
+PARITY: Final = {VdevType.RAIDZ1: 1, VdevType.RAIDZ2: 2, VdevType.RAIDZ3: 3}
+#: zpoolconcepts(7): the least number of disks of each type is one more than what may fail.
+LEAST: Final = {VdevType.DISK: 1, VdevType.MIRROR: 2} | {kind: parity + 1 for kind, parity in PARITY.items()}
+
+
+class PoolVdev(Model):
+    """Disks that make one top-level vdev; of type `disk`, each disk is one by itself."""
+
+    type: Annotated[VdevType, Loose] = Field(description="How the disks share the data.")
+    disks: list[DiskName] = Field(
+        min_length=1, max_length=LIST_MAX, description="The disks, by their names in /dev/disk/by-id."
+    )
+
+    @model_validator(mode="after")
+    def _enough(self) -> PoolVdev:
+        if len(self.disks) < LEAST[self.type]:
+            what = f"a {self.type} of {len(self.disks)} disk{'s' if len(self.disks) > 1 else ''}"
+            raise refuse("vdev-small", what, f"It needs {LEAST[self.type]} or more.")
+        return self
+
+    @property
+    def needed(self) -> int:
+        """The least number of its disks with which it can be written."""
+        return len(self.disks) - PARITY[self.type] if self.type in PARITY else 1
+
+
+class LogVdev(PoolVdev):
+    """A log device: a disk or a mirror."""
+
+    @model_validator(mode="after")
+    def _no_raidz(self) -> LogVdev:
+        if self.type in PARITY:
+            raise refuse("log-raidz", f"a log device cannot be {self.type}", "Make it a mirror, or a disk.")
+        return self
+
+
+class PoolSpec(Model):
+    """The layout of one pool: every disk of it has to be here, because what is not here is not fenced."""
+
+    vdevs: list[PoolVdev] = Field(
+        min_length=1, max_length=LIST_MAX, description="The top-level vdevs that hold the data, in their order."
+    )
+    log: list[LogVdev] = Field(
+        default_factory=list, max_length=LIST_MAX, description="Log devices (SLOG), each a disk or a mirror."
+    )
+    special: list[PoolVdev] = Field(
+        default_factory=list, max_length=LIST_MAX, description="Special and dedup vdevs: metadata and small blocks."
+    )
+    cache: list[DiskName] = Field(
+        default_factory=list, max_length=LIST_MAX, description="Cache devices (L2ARC). They hold nothing of their own."
+    )
+    spares: list[DiskName] = Field(
+        default_factory=list, max_length=LIST_MAX, description="Disks that take the place of one that fails."
+    )
+
+    def top_level(self) -> Iterator[tuple[Path, str, PoolVdev]]:
+        """Every vdev that is written, with its path inside the spec and its word in names."""
+        for key, word in (("vdevs", ""), ("special", "special"), ("log", "log")):
+            for index, vdev in enumerate(getattr(self, key)):
+                yield (key, index), word or str(vdev.type), vdev
+
+    def disks(self) -> Iterator[tuple[Path, str]]:
+        """Every disk with its path inside the spec, in a fixed order."""
+        for path, _, vdev in self.top_level():
+            yield from (((*path, "disks", at), disk) for at, disk in enumerate(vdev.disks))
+        for key in ("cache", "spares"):
+            yield from (((key, at), disk) for at, disk in enumerate(getattr(self, key)))
+
+
+class Pool(Document):
+    """A pool of disks that both controllers reach, as far as failover has to know it."""
+
+    model_config = example(
+        "Pool",
+        "tank",
+        vdevs=[
+            {"type": "mirror", "disks": ["wwn-0x5000c500a1b2c301", "wwn-0x5000c500a1b2c302"]},
+            {"type": "mirror", "disks": ["wwn-0x5000c500a1b2c303", "wwn-0x5000c500a1b2c304"]},
+        ],
+        spares=["wwn-0x5000c500a1b2c305"],
+    )
+
+    kind: Literal["Pool"] = Field(description="Always `Pool`.")
+    spec: PoolSpec = Field(description="Which disks make the pool.")
