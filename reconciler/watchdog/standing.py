@@ -26,6 +26,7 @@ from reconciler.core.status.watchdog import (
     DeadmanStatus,
     OrdersStatus,
     OverrideStatus,
+    PartStatus,
     PeerStatus,
     PoolStatus,
     ReadinessStatus,
@@ -109,6 +110,7 @@ def standing(state: State, now_ms: int, around: Surroundings) -> WatchdogStatus:
             switchover_ms=switchover_bound(orders).total_ms,
             takeover_ms=takeover_bound(orders).total_ms,
             measured_ms=measured(around.done),
+            parts=tuple(PartStatus(what=what, most_ms=ms) for what, ms in switchover_bound(orders).parts),
         ),
         maintenance_left_ms=left_ms or None,
         held_back_left_ms=held_ms,
@@ -194,7 +196,7 @@ def _around(state: State, now_ms: int, around: Surroundings) -> Iterator[ReasonS
             code="OVERRIDE",
             text=f"a person has {word} failover for a while, whatever the configuration says",
             evidence=f"{around.override.left_ms // 1000} s left",
-            remedy="wait, or end it with `hagit failover --end`",
+            remedy="wait, or end it with `hagit failover enable`",
         )
     if around.refused:
         yield ReasonStatus(

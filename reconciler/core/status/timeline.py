@@ -68,6 +68,7 @@ class FailoverSummary:
     answered. A release: `release_ms` from the phase RELEASING to the last address gone and the pools taken by the
     peer. `total_ms`: from the trigger to clients answered (takeover), or from the release to the peer's first word
     that it is active (release). `ended`: the phase in which it ended, or `running` or `cut off` (the daemon ended).
+    `predicted`: of a drill, what was said before.
     """
 
     kind: str
@@ -82,6 +83,7 @@ class FailoverSummary:
     release_ms: int | None = None
     total_ms: int | None = None
     drill: bool = False
+    predicted: str = ""
 
     @property
     def served(self) -> bool:
@@ -114,18 +116,18 @@ def summaries(events: Iterable[TimelineEvent]) -> tuple[FailoverSummary, ...]:
     """Every failover in these events, oldest first. Events must be in the order in which they were written."""
     done: list[FailoverSummary] = []
     going: _Open | None = None
-    drill = False
+    drill: str | None = None
     for event in events:
         if going is not None and (event.boot != going.boot or event.mark == Mark.STARTED):
             done.append(replace(going.summary, ended="cut off"))
             going = None
         if event.mark == Mark.DRILL:
-            drill = True
+            drill = event.evidence
         kind = _begins(event)
         if kind is not None:
             if going is not None:
                 done.append(going.summary)
-            going, drill = _begin(event, kind, drill), False
+            going, drill = _begin(event, kind, drill), None
         elif going is not None:
             _go_on(going, event)
             if _is_over(going.summary):
@@ -158,11 +160,17 @@ def _begins(event: TimelineEvent) -> Kind | None:
     return {"claiming": Kind.TAKEOVER, "releasing": Kind.RELEASE}.get(event.new)
 
 
-def _begin(event: TimelineEvent, kind: Kind, drill: bool) -> _Open:
+def _begin(event: TimelineEvent, kind: Kind, drill: str | None) -> _Open:
     trigger_ms = event.mono_ms - (event.since_ms or 0)
     detection_ms = event.mono_ms - trigger_ms if kind is Kind.TAKEOVER else None
     summary = FailoverSummary(
-        kind=kind.value, at=event.at, code=event.code, why=event.text, detection_ms=detection_ms, drill=drill
+        kind=kind.value,
+        at=event.at,
+        code=event.code,
+        why=event.text,
+        detection_ms=detection_ms,
+        drill=drill is not None,
+        predicted=drill or "",
     )
     return _Open(summary, event.boot, trigger_ms if kind is Kind.TAKEOVER else event.mono_ms, event.mono_ms)
 

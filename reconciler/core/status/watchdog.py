@@ -127,11 +127,19 @@ class PoolStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartStatus:
+    """One part of a bound, in words, and its longest time."""
+
+    what: str
+    most_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadinessStatus:
     """Whether a switchover that is asked for now would be followed, and what clients would see.
 
     `obstacles`: every reason why not, in words. `switchover_ms` and `takeover_ms` are the worst that the orders allow,
-    `measured_ms` what the newest switchovers really took, oldest first.
+    `parts` what the first consists of, `measured_ms` what the newest switchovers really took, oldest first.
     """
 
     ready: bool = False
@@ -139,6 +147,7 @@ class ReadinessStatus:
     switchover_ms: int = 0
     takeover_ms: int = 0
     measured_ms: tuple[int, ...] = ()
+    parts: tuple[PartStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,8 +235,9 @@ _MOVING: Final = frozenset({"LOC_FAILOVER_ONGOING", "REM_FAILOVER_ONGOING"})
 #: Reasons with which a failover still happens when it is needed: less is left to lose, but HA is there.
 WEAKENING: Final = frozenset(
     {
-        "NO_HEARTBEAT", "DISKS_OUT", "ORDERS_DIFFER", "ORDERS_REFUSED", "NO_DEADMAN", "GROUP_DOWN", "REM_GROUP_DOWN",
+        "NO_HEARTBEAT", "HEARTBEAT_REFUSED", "CHANNEL_DOWN", "DISKS_OUT", "ORDERS_DIFFER", "ORDERS_REFUSED", "NO_DEADMAN", "GROUP_DOWN", "REM_GROUP_DOWN",
         "CARP_PASSWORD", "CARP_STRANGER", "DUPLICATE_ADDRESS", "ADDRESS_MISSING",
+        "ADDRESS_PROBLEM", "CARP_PROBLEM", "CHANNEL_DOWN", "HEARTBEAT_REFUSED", "LEDGER_DAMAGED", "LIFELINE",
     }
 )  # fmt: skip
 

@@ -63,7 +63,7 @@ def test_a_release_part_by_part() -> None:
     assert (found.kind, found.code, found.release_ms, found.total_ms, found.ended) == (
         "release", "ASKED", 250, 1_000, "standby",
     )  # fmt: skip
-    assert found.drill
+    assert (found.drill, found.predicted) == (True, "predicted 1000 ms")
     assert found.served
 
 
