@@ -51,7 +51,11 @@ class RealKernel(Kernel):
         self.mend()
         conflicted, self.conflicted = self.conflicted, False
         pools = self.look()
-        return PoolsView(Pools.NONE if pools is Pools.REFUSED else pools, frozenset(self.out), conflicted)
+        if pools is Pools.REFUSED:
+            pools = Pools.NONE
+        elif pools is Pools.ALL and self.busy:
+            pools = Pools.SOME
+        return PoolsView(pools, frozenset(self.out), conflicted)
 
     def ask_import(self, done: Done) -> None:
         """Begin an import, or wait for the one in progress."""

@@ -271,6 +271,8 @@ class Server:
             answer = control(self.model, message)
         except HagitError as error:
             answer = {"error": str(error)}
+        if message.get("do") == "state":
+            answer["held"] = [self.model.orders.disks[at] for other in self._lines for at, _ in other.held]
         self.send(line, {"id": message.get("id"), **answer})
         for side in Side:
             if not self.model.head(side).on:

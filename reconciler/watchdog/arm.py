@@ -1,0 +1,176 @@
+"""`python -m reconciler.watchdog.arm KIND FD`: an arm of the watchdog, a child that does what may block.
+
+Reads requests from the socket FD, does one after the other through the adapters and answers each. Ends with the
+watchdog: the kernel kills it when its parent dies (prctl(2), PR_SET_PDEATHSIG), and a socket without anybody at the
+other end stops it between two commands of a claim. Decides nothing; a claim is the core's program.
+
+What may outlive it: a command that a disk or the kernel has taken and not answered. A process that waits for one in the
+kernel cannot be killed before it is answered or aborted. So an exclusive arm holds a lock (flock(2)) that the kernel
+lets go only when the process has ended; its successor, of whichever watchdog, begins when it has the lock. By then
+nothing that the earlier one asked for can be done any more.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Final, NoReturn
+
+from reconciler.core.failover.adapters import PoolHouse, Shelf
+from reconciler.core.failover.claim import Answer, advance, begin, command
+from reconciler.core.failover.document import build
+from reconciler.core.failover.orders import Orders
+from reconciler.errors import StateError
+from reconciler.system.framing import Frames, Message, frame
+from reconciler.system.shelf import open_shelf
+from reconciler.watchdog.requests import (
+    ClaimRun,
+    Export,
+    Import,
+    Look,
+    Looked,
+    LookPools,
+    Moved,
+    PoolsLooked,
+    RecordWritten,
+    Reply,
+    Request,
+    RunClaim,
+    WriteRecord,
+    plain_reply,
+    read_request,
+)
+
+CHUNK_BYTES: Final = 1 << 16
+#: How often a lock that another process holds is tried again.
+AGAIN_S: Final = 0.02
+PR_SET_PDEATHSIG: Final = 1
+
+
+class Child:
+    """The end of the socket that is here, and the adapters."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._frames = Frames()
+        self._orders: Orders | None = None
+        self._adapters: tuple[Shelf, PoolHouse] | None = None
+        #: A second connection to the disks, for the eyes.
+        self._reader: Shelf | None = None
+        self._lock: int | None = None
+
+    def serve(self) -> NoReturn:
+        """Until the watchdog is gone."""
+        while True:
+            data = self._socket.recv(CHUNK_BYTES)
+            if not data:
+                sys.exit(0)
+            for message in self._frames.take(data):
+                self._handle(message)
+
+    def _handle(self, message: Message) -> None:
+        if message["do"] == "obey":
+            self._obey(message)
+            self._send({"ready": True})
+            return
+        reply = self._perform(read_request(message), int(message["within_ms"]) / 1000)
+        self._send({"id": message["id"], **plain_reply(reply)})
+
+    def _send(self, message: Message) -> None:
+        try:
+            self._socket.sendall(frame(message))
+        except (BrokenPipeError, ConnectionResetError):
+            sys.exit(0)
+
+    def _obey(self, message: Message) -> None:
+        """New orders: other disks, perhaps."""
+        if message["lock"] and self._lock is None:
+            self._lock = self._locked(Path(message["lock"]))
+        for adapter in (*(self._adapters or ()), self._reader):
+            if adapter is not None:
+                adapter.close()
+        self._orders = build(Orders, message["orders"], "orders")
+        self._adapters = open_shelf(message["url"], self._orders.side, self._orders)
+        self._reader, unused = open_shelf(message["url"], self._orders.side, self._orders)
+        unused.close()
+
+    def _locked(self, path: Path) -> int:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return descriptor
+            except BlockingIOError:
+                self._still_wanted()
+                time.sleep(AGAIN_S)
+
+    def _still_wanted(self) -> None:
+        """Ends this process when nobody is at the other end of the socket any more."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLRDHUP)
+        if poll.poll(0):
+            sys.exit(0)
+
+    def _perform(self, request: Request, within_s: float) -> Reply:
+        assert self._adapters is not None
+        shelf, house = self._adapters
+        match request:
+            case Look():
+                return self._look(shelf, within_s)
+            case WriteRecord(sectors):
+                return RecordWritten(shelf.write_record(sectors, within_s))
+            case RunClaim():
+                return self._claim(shelf, request)
+            case LookPools():
+                return PoolsLooked(house.look(within_s))
+            case Import():
+                return Moved(house.import_(within_s))
+            case Export():
+                return Moved(house.export(within_s))
+
+    def _look(self, shelf: Shelf, within_s: float) -> Looked:
+        """Both at once: a disk that hangs uses up the time of its question, and must not take that of the other."""
+        assert self._reader is not None
+        reader, records = self._reader, list[tuple[bytes | None, ...]]()
+        reading = threading.Thread(target=lambda: records.append(reader.read_records(within_s)))
+        reading.start()
+        views = shelf.look(within_s)
+        reading.join()
+        return Looked(views, records[0])
+
+    def _claim(self, shelf: Shelf, request: RunClaim) -> ClaimRun:
+        assert self._orders is not None
+        running = begin(self._orders, request.key)
+        commands = silent = 0
+        while (order := command(running)) is not None:
+            self._still_wanted()
+            reply = shelf.perform(order, request.command_ms / 1000)
+            commands += 1
+            silent += reply.answer is Answer.SILENT
+            running = advance(running, reply)
+        return ClaimRun(request.key.epoch, running.views, commands, silent)
+
+
+def die_with_the_parent() -> None:
+    """Be killed when the thread that started this process ends (prctl(2)). Raises StateError when that cannot be."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
+        raise StateError(f"prctl: {os.strerror(ctypes.get_errno())}")
+
+
+def main() -> NoReturn:
+    """Serve one watchdog."""
+    die_with_the_parent()
+    Child(socket.socket(fileno=int(sys.argv[2]))).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""The watchdog's arms, from the watchdog's side: children are asked, never waited for.
+
+Decides when an arm is given up: at its deadline it is killed, and another takes its place, later and later when that
+goes on. An arm that does not die (it waits in the kernel for a disk) is left behind and counted; of the exclusive kinds
+none follows it before it has ended. Answers of a killed arm are never heard. Does not know what answers mean.
+
+Give `fileno` to a selector; whenever it is readable, and at `next_ms`, call `turn`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import subprocess
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from reconciler.core.failover.events import Pools
+from reconciler.core.failover.orders import Orders, shelf_digest
+from reconciler.watchdog.limb import Condition, Limb
+from reconciler.watchdog.requests import (
+    ArmKind,
+    Export,
+    Failed,
+    Import,
+    LookPools,
+    Moved,
+    PoolsLooked,
+    Reply,
+    Request,
+    arm_of,
+)
+
+#: After the deadline that the arm itself keeps, so long until it is killed: it has to answer, and machines are busy.
+GRACE_MS: Final = 250
+#: How long `close` waits for killed children to end.
+LAST_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A request and its reply. `asked_ms`, `answered_ms`: on the watchdog's clock; a look began when it was asked."""
+
+    request: Request
+    asked_ms: int
+    answered_ms: int
+    reply: Reply
+
+
+class Arms:
+    """All five. `run`: the directory of the locks, which must not outlive a reset (/run)."""
+
+    def __init__(self, url: str, orders: Orders, run: Path, now_ms: int, *, grace_ms: int = GRACE_MS) -> None:
+        self._url = url
+        self._orders = orders
+        self._grace_ms = grace_ms
+        self._selector = selectors.EpollSelector()
+        self._refused = False
+        self._limbs = {kind: Limb(kind, self._selector, run / f"{kind}.lock") for kind in ArmKind}
+        self._asked: dict[ArmKind, tuple[Request, int, int]] = {}
+        for limb in self._limbs.values():
+            limb.obey(url, orders)
+            limb.tend(now_ms)
+
+    def fileno(self) -> int:
+        """Readable when there is something for `turn` to do."""
+        return self._selector.fileno()
+
+    def obey(self, orders: Orders) -> None:
+        """Work by these orders from the next request on; what is still answered by other disks' orders has failed."""
+        if shelf_digest(orders) != shelf_digest(self._orders):
+            for limb in self._limbs.values():
+                limb.obey(self._url, orders)
+        self._orders = orders
+
+    def free(self, kind: ArmKind) -> bool:
+        """Whether this arm would take a request now."""
+        return self._limbs[kind].ready and kind not in self._asked
+
+    def asked(self, kind: ArmKind) -> Request | None:
+        """What this arm is doing."""
+        return self._asked[kind][0] if kind in self._asked else None
+
+    def ask(self, request: Request, now_ms: int, within_ms: int) -> bool:
+        """Begin a request; False when its arm is busy or not there. One `Answered` follows, unless it is abandoned."""
+        kind = arm_of(request)
+        if not self.free(kind):
+            return False
+        if isinstance(request, Import | Export):
+            self._refused = False
+        self._asked[kind] = (request, now_ms, shelf_digest(self._orders))
+        self._limbs[kind].ask(request, within_ms, now_ms + within_ms + self._grace_ms)
+        return True
+
+    def abandon(self, kind: ArmKind, now_ms: int) -> None:
+        """What this arm does is not wanted any more: it is killed, and nothing will be heard of it."""
+        if self._asked.pop(kind, None) is not None:
+            self._limbs[kind].kill(now_ms, failed=False)
+
+    def turn(self, now_ms: int) -> tuple[Answered, ...]:
+        """Hear answers, give up the overdue, start what is missing. Never waits."""
+        for key, _ in self._selector.select(0):
+            limb: Limb = key.data
+            limb.stir(key.fd, now_ms)
+        found = []
+        for kind, limb in self._limbs.items():
+            reply = limb.tend(now_ms)
+            if reply is not None and kind in self._asked:
+                found.append(self._answered(kind, reply, now_ms))
+        return tuple(found)
+
+    def next_ms(self) -> int | None:
+        """The moment at which `turn` must be called though nothing is readable."""
+        return min((moment for limb in self._limbs.values() if (moment := limb.next_ms) is not None), default=None)
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """How each arm is."""
+        return tuple(limb.condition() for limb in self._limbs.values())
+
+    def close(self) -> None:
+        """Kill all."""
+        children = [child for limb in self._limbs.values() for child in limb.end()]
+        end_s = time.monotonic() + LAST_S
+        for child in children:
+            # One that waits in the kernel ends when its disk lets it.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(max(0.0, end_s - time.monotonic()))
+        self._selector.close()
+
+    def _answered(self, kind: ArmKind, reply: Reply, now_ms: int) -> Answered:
+        request, asked_ms, shelf = self._asked.pop(kind)
+        if shelf != shelf_digest(self._orders) and not isinstance(request, Import | Export):
+            reply = Failed("it was asked about the disks of other orders")
+        if isinstance(request, Import) and reply == Moved(ok=False):
+            self._refused = True
+        if isinstance(request, LookPools):
+            self._refused = self._refused and request.wanted
+            if self._refused and isinstance(reply, PoolsLooked) and reply.view.pools is Pools.NONE:
+                reply = PoolsLooked(replace(reply.view, pools=Pools.REFUSED))
+        return Answered(request, asked_ms, now_ms, reply)

@@ -1,0 +1,227 @@
+"""What the watchdog asks of its arms, and what they answer, as values and as messages.
+
+Decides which arm does what: each blocking thing has a child process of its own, so that none waits for another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias, assert_never
+
+from reconciler.core.failover.adapters import PoolsView, Written
+from reconciler.core.failover.hold import DiskView
+from reconciler.core.failover.key import Key
+from reconciler.system.framing import Message
+from reconciler.system.shelf.codec import plain_key, plain_pools, plain_view, read_key, read_pools, read_view
+
+
+class ArmKind(StrEnum):
+    """One child process each.
+
+    EYES look at the disks. PULSE writes disk heartbeats. HAND runs claims. HOUSE looks at the pools. MOVER imports and
+    exports them. `exclusive` arms change what belongs to both controllers: while one of them lives there is no second.
+    """
+
+    EYES = "eyes"
+    PULSE = "pulse"
+    HAND = "hand"
+    HOUSE = "house"
+    MOVER = "mover"
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether a new one waits until the one before has ended beyond doubt."""
+        return self in (ArmKind.HAND, ArmKind.MOVER)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Look at every disk and read the peer's disk heartbeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRecord:
+    """Write our disk heartbeat: one sector for each arbitration disk."""
+
+    sectors: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunClaim:
+    """Run a claim to its end; each command waits `command_ms` for its answer."""
+
+    key: Key
+    command_ms: int = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class LookPools:
+    """Look at the pools. `wanted`: the pools should be here; only then a refused import is worth telling."""
+
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """Import the pools."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """Export the pools."""
+
+
+Request: TypeAlias = Look | WriteRecord | RunClaim | LookPools | Import | Export
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A look at the disks, and the peer's sector on each arbitration disk (None: unreadable)."""
+
+    views: tuple[DiskView, ...]
+    records: tuple[bytes | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordWritten:
+    """What became of a disk heartbeat."""
+
+    written: Written
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRun:
+    """A claim at its end; `commands` is how many it took, `silent` how many of them were not answered."""
+
+    epoch: int
+    views: tuple[DiskView, ...]
+    commands: int
+    silent: int
+
+
+@dataclass(frozen=True, slots=True)
+class PoolsLooked:
+    """A look at the pools."""
+
+    view: PoolsView
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """An import or export ended; not `ok`: refused, or still going on in the kernel."""
+
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """No answer, and none will come."""
+
+    why: str
+
+
+Reply: TypeAlias = Looked | RecordWritten | ClaimRun | PoolsLooked | Moved | Failed
+
+
+def arm_of(request: Request) -> ArmKind:
+    """Which arm does this."""
+    match request:
+        case Look():
+            return ArmKind.EYES
+        case WriteRecord():
+            return ArmKind.PULSE
+        case RunClaim():
+            return ArmKind.HAND
+        case LookPools():
+            return ArmKind.HOUSE
+        case Import() | Export():
+            return ArmKind.MOVER
+        case _:
+            assert_never(request)
+
+
+def plain_request(request: Request) -> Message:
+    """A request as a message."""
+    match request:
+        case Look():
+            return {"do": "look"}
+        case WriteRecord(sectors):
+            return {"do": "write", "sectors": [sector.hex() for sector in sectors]}
+        case RunClaim(key, command_ms):
+            return {"do": "claim", "key": plain_key(key), "command_ms": command_ms}
+        case LookPools(wanted):
+            return {"do": "pools", "wanted": wanted}
+        case Import():
+            return {"do": "import"}
+        case Export():
+            return {"do": "export"}
+        case _:
+            assert_never(request)
+
+
+def read_request(message: Message) -> Request:
+    """The reverse. Raises ValueError, KeyError or TypeError for a message that is no request."""
+    match message["do"]:
+        case "look":
+            return Look()
+        case "write":
+            return WriteRecord(tuple(bytes.fromhex(sector) for sector in message["sectors"]))
+        case "claim":
+            key = read_key(message["key"])
+            if key is None:
+                raise ValueError("a claim without a key")
+            return RunClaim(key, int(message["command_ms"]))
+        case "pools":
+            return LookPools(bool(message["wanted"]))
+        case "import":
+            return Import()
+        case "export":
+            return Export()
+        case other:
+            raise ValueError(f"{other!r} is no request")
+
+
+def plain_reply(reply: Reply) -> Message:
+    """A reply as a message."""
+    match reply:
+        case Looked(views, records):
+            sectors = [None if record is None else record.hex() for record in records]
+            return {"looked": [plain_view(view) for view in views], "records": sectors}
+        case RecordWritten(written):
+            return {"written": written.value}
+        case ClaimRun(epoch, views, commands, silent):
+            return {
+                "claimed": epoch,
+                "views": [plain_view(view) for view in views],
+                "commands": commands,
+                "silent": silent,
+            }
+        case PoolsLooked(view):
+            return {"pools": plain_pools(view)}
+        case Moved(ok):
+            return {"moved": ok}
+        case Failed(why):
+            return {"failed": why}
+        case _:
+            assert_never(reply)
+
+
+def read_reply(message: Message) -> Reply:
+    """The reverse. Raises ValueError, KeyError or TypeError for a message that is no reply."""
+    match message:
+        case {"looked": views, "records": records}:
+            sectors = tuple(None if record is None else bytes.fromhex(record) for record in records)
+            return Looked(tuple(read_view(view) for view in views), sectors)
+        case {"written": written}:
+            return RecordWritten(Written(written))
+        case {"claimed": epoch, "views": views, "commands": commands, "silent": silent}:
+            return ClaimRun(int(epoch), tuple(read_view(view) for view in views), int(commands), int(silent))
+        case {"pools": pools}:
+            return PoolsLooked(read_pools(pools))
+        case {"moved": ok}:
+            return Moved(bool(ok))
+        case {"failed": why}:
+            return Failed(str(why))
+        case _:
+            raise ValueError("no reply")

@@ -1,0 +1,312 @@
+"""The arms with real children at a simulated shelf: what hangs is given up, and what was given up is not heard."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.core.failover.adapters import PoolsView, Written
+from reconciler.core.failover.events import Pools
+from reconciler.core.failover.hold import Fence, fence
+from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.orders import Orders, Vdev
+from reconciler.watchdog.arms import Answered, Arms
+from reconciler.watchdog.limb import Condition
+from reconciler.watchdog.requests import (
+    ArmKind,
+    ClaimRun,
+    Export,
+    Failed,
+    Import,
+    Look,
+    Looked,
+    LookPools,
+    Moved,
+    PoolsLooked,
+    RecordWritten,
+    Reply,
+    Request,
+    RunClaim,
+    WriteRecord,
+)
+from tests.system.shelf.rig import DISKS, LONG_S, SimulatedRig, orders
+
+LONG_MS = int(LONG_S * 1000)
+KEY = Key(Side.A, 1)
+
+
+def now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+class Driver:
+    """A loop around arms, as small as it can be."""
+
+    def __init__(self, url: str, run: Path, side: Side = Side.A) -> None:
+        self.arms = Arms(url, orders(side), run, now_ms(), grace_ms=100)
+        self.heard: list[Answered] = []
+
+    def until(self, true: Callable[[], object]) -> None:
+        end_ms = now_ms() + LONG_MS
+        while not true():
+            assert now_ms() < end_ms, "it never came true"
+            due_ms = self.arms.next_ms()
+            wait_s = 1.0 if due_ms is None else max(0, min(1000, due_ms - now_ms())) / 1000
+            select.select([self.arms], [], [], wait_s)
+            self.heard += self.arms.turn(now_ms())
+
+    def ready(self, *kinds: ArmKind) -> None:
+        self.until(lambda: all(self.arms.free(kind) for kind in kinds or ArmKind))
+
+    def begin(self, request: Request, within_ms: int = LONG_MS) -> None:
+        self.until(lambda: self.arms.ask(request, now_ms(), within_ms))
+
+    def ask(self, request: Request, within_ms: int = LONG_MS) -> Reply:
+        self.begin(request, within_ms)
+        self.until(lambda: any(answered.request is request for answered in self.heard))
+        return next(answered.reply for answered in self.heard if answered.request is request)
+
+    def condition(self, kind: ArmKind) -> Condition:
+        return next(condition for condition in self.arms.conditions() if condition.kind is kind)
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[SimulatedRig]:
+    one = SimulatedRig(tmp_path)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def make_driver(rig: SimulatedRig, tmp_path: Path) -> Iterator[Callable[..., Driver]]:
+    made: list[Driver] = []
+
+    def make(side: Side = Side.A, url: str = "") -> Driver:
+        made.append(Driver(url or rig.url, tmp_path, side))
+        return made[-1]
+
+    yield make
+    for driver in made:
+        driver.arms.close()
+
+
+@pytest.fixture
+def driver(make_driver: Callable[..., Driver]) -> Driver:
+    return make_driver()
+
+
+def test_each_arm_does_its_own(driver: Driver) -> None:
+    looked = driver.ask(Look())
+    assert isinstance(looked, Looked)
+    assert [view.holder for view in looked.views] == [None] * len(DISKS)
+    assert looked.records == (bytes(512),) * 3
+    claimed = driver.ask(RunClaim(KEY))
+    assert isinstance(claimed, ClaimRun)
+    assert (claimed.epoch, claimed.silent) == (1, 0)
+    assert fence(orders(Side.A), 1, claimed.views, frozenset()) == (Fence.HOLDS, ())
+    assert driver.ask(WriteRecord((bytes(512),) * 3)) == RecordWritten(Written.GOOD)
+    assert driver.ask(Import()) == Moved(ok=True)
+    pools = driver.ask(LookPools(wanted=True))
+    assert isinstance(pools, PoolsLooked)
+    assert pools.view.pools is Pools.ALL
+    assert driver.ask(Export()) == Moved(ok=True)
+    assert [condition.starts for condition in driver.arms.conditions()] == [1] * 5
+
+
+def test_an_answer_says_when_it_was_asked(driver: Driver) -> None:
+    before_ms = now_ms()
+    driver.ask(Look())
+    (answered,) = driver.heard
+    assert before_ms <= answered.asked_ms <= answered.answered_ms <= now_ms()
+
+
+def test_a_busy_arm_takes_nothing_more_and_the_others_go_on(rig: SimulatedRig, driver: Driver) -> None:
+    driver.ready()
+    rig.hang(0)
+    begun = Look()
+    driver.begin(begun, 60_000)
+    assert not driver.arms.ask(Look(), now_ms(), 100)
+    assert driver.arms.asked(ArmKind.EYES) is begun
+    assert driver.ask(WriteRecord((bytes(512),) * 3)) == RecordWritten(Written.GOOD)
+    assert driver.ask(LookPools(wanted=False)) == PoolsLooked(PoolsView(Pools.NONE))
+
+
+def test_a_hanging_disk_costs_a_look_its_time_and_nothing_else(rig: SimulatedRig, driver: Driver) -> None:
+    driver.ready()
+    rig.hang(0)
+    looked = driver.ask(Look(), 300)
+    assert isinstance(looked, Looked)
+    assert [view.answered for view in looked.views] == [False, True, True, True]
+    assert looked.records == (None, bytes(512), bytes(512))
+    assert driver.condition(ArmKind.EYES).kills == 0
+
+
+def children(kind: ArmKind) -> list[int]:
+    """The processes of this kind that we started and that have not ended."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if b"reconciler.watchdog.arm" in words and kind.value.encode() in words and parent == os.getpid():
+                found.append(int(entry.name))
+    return found
+
+
+def test_an_arm_that_stops_is_killed_at_its_deadline_and_replaced(driver: Driver) -> None:
+    driver.ready()
+    (pid,) = children(ArmKind.EYES)
+    os.kill(pid, signal.SIGSTOP)
+    assert driver.ask(Look(), 200) == Failed("no answer in time")
+    assert isinstance(driver.ask(Look()), Looked), "by the next one"
+    assert pid not in children(ArmKind.EYES)
+    condition = driver.condition(ArmKind.EYES)
+    assert (condition.starts, condition.kills, condition.undead) == (2, 1, 0)
+
+
+def test_an_arm_that_dies_is_replaced_and_its_request_has_failed(driver: Driver) -> None:
+    driver.ready()
+    (pid,) = children(ArmKind.EYES)
+    os.kill(pid, signal.SIGSTOP)
+    request = Look()
+    driver.begin(request)
+    os.kill(pid, signal.SIGKILL)
+    driver.until(lambda: driver.heard)
+    assert driver.heard[0].reply == Failed("ended by itself")
+    assert isinstance(driver.ask(Look()), Looked)
+
+
+def test_of_an_abandoned_claim_nothing_is_heard_and_nothing_is_done(rig: SimulatedRig, driver: Driver) -> None:
+    driver.ready()
+    rig.hang(0)
+    driver.begin(RunClaim(KEY, command_ms=60_000))
+    driver.until(lambda: any("disk0" in line for line in held(rig)))
+    driver.arms.abandon(ArmKind.HAND, now_ms())
+    assert not driver.arms.free(ArmKind.HAND)
+    driver.ready(ArmKind.HAND)
+    rig.unhang(0)
+    assert [view.registered for view in look(driver).views] == [frozenset()] * len(DISKS)
+    assert not any(isinstance(answered.request, RunClaim) for answered in driver.heard)
+    assert isinstance(driver.ask(RunClaim(Key(Side.A, 2))), ClaimRun)
+
+
+def look(driver: Driver) -> Looked:
+    looked = driver.ask(Look())
+    assert isinstance(looked, Looked)
+    return looked
+
+
+def held(rig: SimulatedRig) -> list[str]:
+    """What hanging disks have been asked."""
+    return [str(name) for name in rig.control.state()["held"]]
+
+
+def test_no_second_hand_while_one_lives(driver: Driver, make_driver: Callable[..., Driver]) -> None:
+    driver.ready()
+    second = make_driver()
+    second.ready(ArmKind.EYES, ArmKind.PULSE, ArmKind.HOUSE)
+    assert not second.arms.free(ArmKind.HAND)
+    assert not second.arms.free(ArmKind.MOVER)
+    driver.arms.abandon(ArmKind.HAND, now_ms())
+    assert not second.arms.ask(RunClaim(KEY), now_ms(), 100), "abandoned is not ended: nothing ran"
+    for pid in children(ArmKind.HAND):
+        if pid_holds_the_lock(pid):
+            os.kill(pid, signal.SIGKILL)
+    driver.until(lambda: driver.condition(ArmKind.HAND).starts == 2)
+    second.ready(ArmKind.HAND)
+
+
+def pid_holds_the_lock(pid: int) -> bool:
+    locks = Path("/proc/locks").read_text()
+    return any(
+        line.split()[1] == "FLOCK" and line.split()[4] == str(pid) and "->" not in line for line in locks.splitlines()
+    )
+
+
+def test_arms_die_with_the_watchdog(rig: SimulatedRig, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", WATCHDOG, rig.url, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as watchdog:
+        assert watchdog.stdout is not None
+        pids = [int(word) for word in watchdog.stdout.readline().split()]
+        assert len(pids) == 5
+        descriptors = [os.pidfd_open(pid) for pid in pids]
+        watchdog.kill()
+    for descriptor in descriptors:
+        assert select.select([descriptor], [], [], LONG_S)[0], "it has ended"
+        os.close(descriptor)
+
+
+WATCHDOG = """
+import os, pathlib, select, sys, time
+from reconciler.core.failover.key import Side
+from reconciler.watchdog.arms import Arms
+from reconciler.watchdog.requests import ArmKind
+from tests.system.shelf.rig import orders
+arms = Arms(sys.argv[1], orders(Side.A), pathlib.Path(sys.argv[2]), 0)
+while not all(arms.free(kind) for kind in ArmKind):
+    select.select([arms], [], [])
+    arms.turn(0)
+print(pathlib.Path(f"/proc/self/task/{os.getpid()}/children").read_text(), flush=True)
+select.select([], [], [])
+"""
+
+
+def test_a_refused_import_is_told_as_long_as_pools_are_wanted(rig: SimulatedRig, driver: Driver) -> None:
+    driver.ask(RunClaim(KEY))
+    rig.control.inject("import-refused", "a")
+    assert driver.ask(Import()) == Moved(ok=False)
+    assert driver.ask(LookPools(wanted=True)) == PoolsLooked(PoolsView(Pools.REFUSED))
+    assert driver.ask(LookPools(wanted=False)) == PoolsLooked(PoolsView(Pools.NONE))
+    assert driver.ask(LookPools(wanted=True)) == PoolsLooked(PoolsView(Pools.NONE)), "it is over"
+
+
+def test_an_import_outlives_its_arm(rig: SimulatedRig, driver: Driver) -> None:
+    driver.ask(RunClaim(KEY))
+    rig.control.inject("import-hangs", "a")
+    assert driver.ask(Import(), 100) == Moved(ok=False)
+    driver.begin(Import())
+    driver.arms.abandon(ArmKind.MOVER, now_ms())
+    assert driver.ask(LookPools(wanted=True)) == PoolsLooked(PoolsView(Pools.SOME))
+    rig.control.heal("import-hangs", "a")
+    assert driver.ask(Import()) == Moved(ok=True)
+
+
+def test_what_was_asked_of_other_disks_has_failed(rig: SimulatedRig, driver: Driver) -> None:
+    driver.ready()
+    rig.hang(3)
+    request = Look()
+    driver.begin(request, 500)
+    fewer = Orders("pair", Side.A, 2, ("one", "two"), DISKS[:3], (Vdev("v", (0, 1, 2), 2),), (0, 1, 2), channels=())
+    driver.arms.obey(fewer)
+    driver.until(lambda: driver.heard)
+    assert driver.heard[0].reply == Failed("it was asked about the disks of other orders")
+    assert len(look(driver).views) == 3
+
+
+def test_without_a_shelf_every_arm_says_so(make_driver: Callable[..., Driver]) -> None:
+    driver = make_driver(url="simulated:/nowhere/shelf.sock")
+    assert [view.answered for view in look(driver).views] == [False] * len(DISKS)
+    assert driver.ask(WriteRecord((bytes(512),) * 3)) == RecordWritten(Written.SILENT)
+    assert driver.ask(LookPools(wanted=True)) == PoolsLooked(PoolsView(Pools.UNKNOWN))
+    claimed = driver.ask(RunClaim(KEY))
+    assert isinstance(claimed, ClaimRun)
+    assert claimed.silent == claimed.commands > 0
+
+
+def test_arms_that_cannot_live_are_started_later_and_later(make_driver: Callable[..., Driver]) -> None:
+    driver = make_driver(url="nonsense:")
+    driver.until(lambda: driver.condition(ArmKind.EYES).starts >= 3)
+    due_ms = driver.arms.next_ms()
+    assert due_ms is not None
+    assert not driver.arms.free(ArmKind.EYES)
+    assert driver.condition(ArmKind.EYES).why == "ended by itself"
