@@ -17,7 +17,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
-from reconciler.core.failover.claim import Answer, Claim, Reply, Stage, advance, begin, command
+from reconciler.core.failover.claim import Answer, Claim, Reply, advance, begin, command
 from reconciler.core.failover.events import (
     Asked,
     ClaimEnded,
@@ -53,7 +53,7 @@ from reconciler.simulation.numbering import (
     Step,
 )
 from reconciler.simulation.scene import LATE_MS
-from reconciler.simulation.truth import Truth
+from reconciler.simulation.truth import Truth, visit
 
 #: Beats to and fro until nothing is new; a handful, or the core does not settle.
 PROMPT_MAX: Final = 16
@@ -269,7 +269,7 @@ class BoundedWorld(Truth):
             unfenced = self.state_of(after).phase is Phase.IMPORTING and not self._proves(claim)
             return Step("the claim ends", after, broken="import without a verified fence" if unfenced else "")
         disks: Disks = self.shelves.values[shelf]
-        place, names = (claim.at, claim.stage in (Stage.VERIFY, Stage.WITHDRAW)), []
+        place, names = visit(claim), []
         while (order := command(claim)) is not None:
             if between.lost[me] >> order.disk & 1:
                 reply = Reply(Answer.SILENT)
@@ -279,7 +279,7 @@ class BoundedWorld(Truth):
             claim = advance(claim, reply)
             victim = f" of {order.victim}" if order.victim else ""
             names.append(f"{order.verb} disk{order.disk}{victim}: {reply.answer}")
-            if self.scene.faults.fine or (claim.at, claim.stage in (Stage.VERIFY, Stage.WITHDRAW)) != place:
+            if self.scene.faults.fine or visit(claim) != place:
                 break
         return Step(", ".join(names), node._replace(claim=self.claims.number(claim)), disks=self.shelves.number(disks))
 

@@ -8,9 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from reconciler.core.failover.claim import Claim
+from reconciler.core.failover.claim import Claim, Stage
 from reconciler.simulation.canonical import Disks
 from reconciler.simulation.numbering import NONE, SIDES, Node, Numbering
+
+
+def visit(claim: Claim) -> tuple[int, Stage | None]:
+    """The visit to one disk, the last look or the withdrawal that a claim is at."""
+    return claim.at, claim.stage if claim.stage in (Stage.VERIFY, Stage.WITHDRAW) else None
 
 
 class Truth(Numbering):

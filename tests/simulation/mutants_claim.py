@@ -10,13 +10,13 @@ CLAIM = (
         "claim-skips-the-verify", "claim",
         "        return replace(claim, stage=Stage.VERIFY)\n    return replace(claim, at",
         "        sure = DiskView(True, claim.key, frozenset({claim.key}))\n"
-        "        return replace(claim, stage=Stage.DONE, views=(sure,) * len(claim.order))\n    return replace(claim, at",
+        "        return replace(claim, stage=Stage.DONE, views=(sure,) * len(claim.orders.disks))\n    return replace(claim, at",
         "trusts the answers to its commands and does not look again: imports over disks that it never fenced",
     ),
     Mutant(
         "claim-verifies-silence", "claim",
-        "view = reply.view if reply.answer is Answer.GOOD else UNANSWERED",
-        "view = reply.view if reply.answer is Answer.GOOD else DiskView(True, claim.key, frozenset({claim.key}))",
+        "reply.view if reply.answer is Answer.GOOD else UNANSWERED)",
+        "reply.view if reply.answer is Answer.GOOD else DiskView(True, claim.key, frozenset({claim.key})))",
         "takes a disk that does not answer the last look for fenced: the old owner still writes to it",
     ),
     Mutant(
@@ -51,14 +51,14 @@ CLAIM = (
     ),
     Mutant(
         "claim-releases-to-nobody", "claim",
-        "    return replace(claim, stage=Stage.SEIZE)\n\n\ndef _seized",
-        "    return replace(claim, stage=Stage.SEIZE, returnable=(*claim.returnable, claim.disk))\n\n\ndef _seized",
+        "return replace(_leaving(claim) if claim.view.holder is None else claim, stage=Stage.SEIZE)",
+        "return replace(_leaving(claim), stage=Stage.SEIZE)",
         "a loser gives back disks that it took from a holder, to nobody: the reservation is free under imported pools",
     ),
     Mutant(
         "claim-takes-conflict-for-success", "claim",
-        "def _seized(claim: Claim, reply: Reply) -> Claim:\n    if reply.answer is not Answer.GOOD:",
-        "def _seized(claim: Claim, reply: Reply) -> Claim:\n    if reply.answer is Answer.SILENT:",
+        "def _seized(claim: Claim, reply: Reply) -> Claim:\n    if reply.answer is Answer.GOOD:",
+        "def _seized(claim: Claim, reply: Reply) -> Claim:\n    if reply.answer is not Answer.SILENT:",
         "does not look at the status of PREEMPT: believes to hold a disk that a rival took first",
     ),
     Mutant(
@@ -76,22 +76,78 @@ CLAIM = (
     ),
     Mutant(
         "claim-over-a-later-epoch", "claim",
-        "    if newest > claim.key.epoch or (newest == claim.key.epoch and not claim.decided):\n"
-        "        return _next(claim, won=False)\n",
-        "",
+        "return newest > claim.key.epoch or (newest == claim.key.epoch and not claim.decided)",
+        "return False",
         "accepts an older epoch, its own: a claim that slept fences whoever claimed after it",
     ),
     Mutant(
         "claim-over-an-equal-epoch", "claim",
-        "if newest > claim.key.epoch or (newest == claim.key.epoch and not claim.decided):",
-        "if newest > claim.key.epoch:",
+        "return newest > claim.key.epoch or (newest == claim.key.epoch and not claim.decided)",
+        "return newest > claim.key.epoch",
         "takes a disk from a rival that was there first with the same number: both may win a race",
     ),
     Mutant(
         "claim-thinks-any-holder-is-itself", "claim",
-        "    if holder.side is claim.key.side:\n",
-        "    if holder.side is not None:\n",
+        "    if claim.view.holder == claim.key:\n",
+        "    if claim.view.holder is not None and claim.view.holder.side is not None:\n",
         "takes the peer's reservation for one that its own registration has renamed: never fences a living peer",
+    ),
+    Mutant(
+        "claim-takes-its-registration-for-the-reservation", "claim",
+        "        return replace(claim, stage=Stage.CONFIRM)\n",
+        "        kept = frozenset(key for key in claim.view.registered if key.side is not claim.key.side)\n"
+        "        return _evict(replace(claim, view=DiskView(True, claim.key, kept | {claim.key})))\n",
+        "does not look again after REGISTER where it was the holder: preempted in between, it stays registered under "
+        "the new one",
+    ),
+    Mutant(
+        "claim-confirms-without-judging", "claim",
+        "    if _overtaken(claim, reply.view):\n"
+        "        return _lost(claim if reply.view.holder == claim.key else _leaving(claim), reply)\n",
+        "",
+        "looks again, but not at how new the peer's key is: takes the disk back from whoever claimed after it",
+    ),
+    Mutant(
+        "claim-stays-registered-where-it-lost", "claim",
+        "return _lost(claim if reply.view.holder == claim.key else _leaving(claim), reply)",
+        "return _lost(claim, reply)",
+        "sees that the disk was taken before it registered and leaves the registration there: it breaks the new fence",
+    ),
+    Mutant(
+        "claim-gives-up-what-it-holds", "claim",
+        "return _lost(claim if reply.view.holder == claim.key else _leaving(claim), reply)",
+        "return _lost(_leaving(claim), reply)",
+        "withdraws from a disk that it holds from before because a later claim has registered: nobody holds it then",
+    ),
+    Mutant(
+        "claim-undoes-what-was-not-answered", "claim",
+        "_leaving(claim) if reply.answer is Answer.CONFLICT else claim, reply)",
+        "_leaving(claim), reply)",
+        "takes a PREEMPT that timed out for one that failed and leaves: what was the other holder's is nobody's",
+    ),
+    Mutant(
+        "claim-never-returns", "claim",
+        "order=claim.order + claim.missed)",
+        "order=claim.order)",
+        "wins the race and never returns to the disk where its rival was first: the fence is broken, and nobody serves",
+    ),
+    Mutant(
+        "claim-returns-to-silent-disks", "claim",
+        "answered = reply.answer is not Answer.SILENT",
+        "answered = True",
+        "visits dead disks twice: their time-outs add up until the claim outlives its deadline",
+    ),
+    Mutant(
+        "overtaken-winner-stays-registered", "claim",
+        "    if judge(claim.orders, claim.key.epoch, views).hold is Hold.OURS:\n        return replace(claim, stage=Stage.DONE)\n",
+        "    if len(views) == len(claim.orders.disks):\n        return replace(claim, stage=Stage.DONE)\n",
+        "sees in its last look that it was overtaken and leaves its registrations: the later claim's fence does not hold",
+    ),
+    Mutant(
+        "overtaken-winner-gives-up-what-it-holds", "claim",
+        "if view.holder not in (None, claim.key))",
+        "if view.holder is not None)",
+        "overtaken, it leaves the disks that it still holds as well: what it took from a holder is nobody's",
     ),
     Mutant(
         "fence-forgets-a-vdev", "hold",

@@ -1,8 +1,9 @@
 """The claim: which reservation commands fence the peer, one after the other, as a pure program.
 
 The arbitration disks come first, in their fixed order; whoever gets the majority goes on, the loser withdraws and
-touches nothing else. Every PREEMPT AND ABORT names the exact key that was read, so it is a compare-and-swap. The last
-look, over all disks, is what `step` judges. Follows SPC-4 5.13.11; does not know how a command reaches a disk.
+touches nothing else. Every PREEMPT AND ABORT names the exact key that was read, so it is a compare-and-swap. Disks that
+answered and were not won are visited once more, after the race is decided. The last look, over all disks, is what
+`step` judges. Follows SPC-4 5.13.11; does not know how a command reaches a disk.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from reconciler.core.failover.hold import UNANSWERED, DiskView
+from reconciler.core.failover.hold import UNANSWERED, DiskView, Hold, judge
 from reconciler.core.failover.key import Key
 from reconciler.core.failover.orders import Orders
 
@@ -56,10 +57,14 @@ class Reply:
 
 
 class Stage(StrEnum):
-    """Where a claim is on its disk, or what it does after the last."""
+    """Where a claim is on its disk, or what it does after the last.
+
+    CONFIRM: a second look, on disks where a key of our own stood before we registered.
+    """
 
     LOOK = "look"
     REGISTER = "register"
+    CONFIRM = "confirm"
     SEIZE = "seize"
     EVICT = "evict"
     VERIFY = "verify"
@@ -71,8 +76,10 @@ class Stage(StrEnum):
 class Claim:
     """A claim in progress. `order` is the way through the disks, `at` the place on it.
 
-    `won` and `lost` are arbitration disks; `returnable` are disks where leaving again takes nothing from anybody: they
-    had no holder. A disk taken from a holder is never given back to nobody.
+    `won` and `lost` are arbitration disks. `missed` are disks that answered and were not won: the end of `order` leads
+    there once more, but never to a disk that was silent, which would only cost its time-out again. `returnable` are
+    disks where leaving again takes nothing from anybody: they had no holder, or somebody else holds them. A disk taken
+    from a holder is never given back to nobody.
     """
 
     orders: Orders
@@ -83,6 +90,7 @@ class Claim:
     view: DiskView = UNANSWERED
     won: frozenset[int] = frozenset()
     lost: frozenset[int] = frozenset()
+    missed: tuple[int, ...] = ()
     returnable: tuple[int, ...] = ()
     views: tuple[DiskView, ...] = ()
 
@@ -106,7 +114,7 @@ def begin(orders: Orders, key: Key) -> Claim:
 def command(claim: Claim) -> Command | None:
     """What to ask next; None when the claim is at its end and `claim.views` is the result."""
     match claim.stage:
-        case Stage.LOOK:
+        case Stage.LOOK | Stage.CONFIRM:
             return Command(Verb.LOOK, claim.disk, claim.key)
         case Stage.REGISTER:
             return Command(Verb.REGISTER, claim.disk, claim.key)
@@ -137,14 +145,14 @@ def advance(claim: Claim, reply: Reply) -> Claim:
             return _looked(claim, reply)
         case Stage.REGISTER:
             return _registered(claim, reply)
+        case Stage.CONFIRM:
+            return _confirmed(claim, reply)
         case Stage.SEIZE:
             return _seized(claim, reply)
         case Stage.EVICT:
             return _evicted(claim, reply)
         case Stage.VERIFY:
-            view = reply.view if reply.answer is Answer.GOOD else UNANSWERED
-            views = (*claim.views, view)
-            return replace(claim, views=views, stage=Stage.DONE if len(views) == len(claim.order) else Stage.VERIFY)
+            return _verified(claim, reply)
         case Stage.WITHDRAW:
             return _withdraw(replace(claim, returnable=claim.returnable[1:]))
         case Stage.DONE:
@@ -152,43 +160,57 @@ def advance(claim: Claim, reply: Reply) -> Claim:
 
 
 def _looked(claim: Claim, reply: Reply) -> Claim:
-    if reply.answer is not Answer.GOOD:
-        return _next(claim, won=False)
-    view = reply.view
+    if reply.answer is not Answer.GOOD or _overtaken(claim, reply.view):
+        return _lost(claim, reply)
+    return replace(claim, view=reply.view, stage=Stage.REGISTER)
+
+
+def _overtaken(claim: Claim, view: DiskView) -> bool:
+    """The peer's claim is the newer one: until the majority is ours an equal epoch is a rival that came first."""
     keys = [key for key in (view.holder, *view.registered) if key is not None and key.side is not claim.key.side]
     newest = max((key.epoch for key in keys if key.side is not None), default=0)
-    # Until the majority is ours an equal epoch is a rival that came first; afterwards it is the loser of the race.
-    if newest > claim.key.epoch or (newest == claim.key.epoch and not claim.decided):
-        return _next(claim, won=False)
-    return replace(claim, view=view, stage=Stage.REGISTER)
+    # Afterwards an equal epoch is the loser of the race.
+    return newest > claim.key.epoch or (newest == claim.key.epoch and not claim.decided)
 
 
 def _registered(claim: Claim, reply: Reply) -> Claim:
     if reply.answer is not Answer.GOOD:
-        return _next(claim, won=False)
-    holder = claim.view.holder
-    if holder is None:
-        return replace(claim, stage=Stage.SEIZE, returnable=(*claim.returnable, claim.disk))
-    if holder.side is claim.key.side:
-        # The reservation follows the registration of its holder: renaming our key renamed the reservation.
-        return _evict(replace(claim, view=_after(claim)))
-    return replace(claim, stage=Stage.SEIZE)
+        return _lost(claim, reply)
+    if any(key is not None and key.side is claim.key.side for key in (claim.view.holder, *claim.view.registered)):
+        # REGISTER renames our registration and with it a reservation, but makes a new one where we have been preempted
+        # since the look, or where the old key is another session's. Only a look tells which: it takes the first one's
+        # place.
+        return replace(claim, stage=Stage.CONFIRM)
+    return _take(claim)
+
+
+def _confirmed(claim: Claim, reply: Reply) -> Claim:
+    if reply.answer is not Answer.GOOD:
+        return _lost(claim, reply)
+    if _overtaken(claim, reply.view):
+        return _lost(claim if reply.view.holder == claim.key else _leaving(claim), reply)
+    return _take(replace(claim, view=reply.view))
+
+
+def _take(claim: Claim) -> Claim:
+    """Registered: seize the disk, unless it is ours already."""
+    if claim.view.holder == claim.key:
+        return _evict(claim)
+    return replace(_leaving(claim) if claim.view.holder is None else claim, stage=Stage.SEIZE)
 
 
 def _seized(claim: Claim, reply: Reply) -> Claim:
-    if reply.answer is not Answer.GOOD:
-        # Registered, but overtaken: leave the registration, so that the new holder's fence can hold.
-        left = claim.returnable if claim.disk in claim.returnable else (*claim.returnable, claim.disk)
-        return _next(replace(claim, returnable=left), won=False)
-    return _evict(replace(claim, view=_after(claim)))
+    if reply.answer is Answer.GOOD:
+        registered = claim.view.registered - {claim.view.holder} | {claim.key}
+        return _evict(replace(claim, view=replace(claim.view, holder=claim.key, registered=registered)))
+    # Registered, but overtaken: leave the registration, so that the new holder's fence can hold. What was not answered
+    # may have been done all the same: to leave then could leave the disk to nobody.
+    return _lost(_leaving(claim) if reply.answer is Answer.CONFLICT else claim, reply)
 
 
-def _after(claim: Claim) -> DiskView:
-    """What the disk should look like now that we hold it: nobody of the old holder's key is left."""
-    left = frozenset(
-        key for key in claim.view.registered if key != claim.view.holder and key.side is not claim.key.side
-    )
-    return replace(claim.view, holder=claim.key, registered=left | {claim.key})
+def _leaving(claim: Claim) -> Claim:
+    """The disk it is at may be left again."""
+    return claim if claim.disk in claim.returnable else replace(claim, returnable=(*claim.returnable, claim.disk))
 
 
 def _evict(claim: Claim) -> Claim:
@@ -197,23 +219,48 @@ def _evict(claim: Claim) -> Claim:
 
 def _evicted(claim: Claim, reply: Reply) -> Claim:
     if reply.answer is not Answer.GOOD:
-        return _next(claim, won=False)
+        return _lost(claim, reply)
     gone = strangers(claim)[0]
     return _evict(replace(claim, view=replace(claim.view, registered=claim.view.registered - {gone})))
+
+
+def _lost(claim: Claim, reply: Reply) -> Claim:
+    """On to the next disk without this one; where a rival was faster, it may have withdrawn by the second visit."""
+    answered = reply.answer is not Answer.SILENT
+    return _next(replace(claim, missed=(*claim.missed, claim.disk)) if answered else claim, won=False)
 
 
 def _next(claim: Claim, *, won: bool) -> Claim:
     """On to the next disk; or withdraw, when the majority is out of reach; or verify, after the last."""
     if claim.disk in claim.orders.arbitration:
-        claim = replace(claim, won=claim.won | {claim.disk}) if won else replace(claim, lost=claim.lost | {claim.disk})
+        claim = (
+            replace(claim, won=claim.won | {claim.disk}, lost=claim.lost - {claim.disk})
+            if won
+            else replace(claim, lost=claim.lost | {claim.disk})
+        )
     if len(claim.lost) > len(claim.orders.arbitration) - claim.orders.majority:
         return _withdraw(claim)
+    if claim.at + 1 == len(claim.orders.disks):
+        claim = replace(claim, order=claim.order + claim.missed)
     if claim.at + 1 == len(claim.order):
         return replace(claim, stage=Stage.VERIFY)
     return replace(claim, at=claim.at + 1, stage=Stage.LOOK, view=UNANSWERED)
 
 
+def _verified(claim: Claim, reply: Reply) -> Claim:
+    views = (*claim.views, reply.view if reply.answer is Answer.GOOD else UNANSWERED)
+    claim = replace(claim, views=views)
+    if len(views) < len(claim.orders.disks):
+        return claim
+    if judge(claim.orders, claim.key.epoch, views).hold is Hold.OURS:
+        return replace(claim, stage=Stage.DONE)
+    # Overtaken: where somebody else holds a disk, our registration could still write. Nobody but ourselves can make us
+    # the holder, so what another held a moment ago is not given to nobody by leaving it.
+    held = (at for at, view in enumerate(views) if view.holder not in (None, claim.key))
+    return _withdraw(replace(claim, returnable=tuple(at for at in held if claim.key in views[at].registered)))
+
+
 def _withdraw(claim: Claim) -> Claim:
     if claim.returnable:
         return replace(claim, stage=Stage.WITHDRAW)
-    return replace(claim, stage=Stage.DONE, views=(UNANSWERED,) * len(claim.order))
+    return replace(claim, stage=Stage.DONE, views=claim.views or (UNANSWERED,) * len(claim.orders.disks))

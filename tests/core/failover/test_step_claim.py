@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from reconciler.core.failover.claim import Answer, Claim, Reply, Stage, Verb, advance, begin, command
-from reconciler.core.failover.hold import Fence, fence
+from reconciler.core.failover.hold import DiskView, Fence, fence
 from reconciler.core.failover.key import Key, Side
 from reconciler.core.failover.orders import Vdev
 from reconciler.simulation.disk import Disk, answer
@@ -27,8 +27,13 @@ class Race:
     shelf: Shelf
     claims: tuple[Claim, Claim]
 
-    def moved(self, side: int, *, silent: frozenset[int] = frozenset()) -> "Race | None":
-        """After the next command of one side; None when it is at its end. Unit attentions and counts do not matter."""
+    def moved(
+        self, side: int, *, silent: frozenset[int] = frozenset(), unheard: frozenset[Verb] = frozenset()
+    ) -> "Race | None":
+        """After the next command of one side; None when it is at its end. Unit attentions and counts do not matter.
+
+        `silent` disks do not execute; what is `unheard` is executed, and its answer is lost.
+        """
         order = command(self.claims[side])
         if order is None:
             return None
@@ -36,10 +41,19 @@ class Race:
             disk, reply = self.shelf[order.disk], Reply(Answer.SILENT)
         else:
             disk, reply = answer(self.shelf[order.disk], SIDES[side], order)
+        if order.verb in unheard:
+            reply = Reply(Answer.SILENT)
         disk = replace(disk, generation=0, attention=frozenset())
         shelf = (*self.shelf[: order.disk], disk, *self.shelf[order.disk + 1 :])
         after = advance(self.claims[side], reply)
         return Race(shelf, (after, self.claims[1]) if side == 0 else (self.claims[0], after))
+
+    def ended(self, side: int) -> "Race":
+        """After all the commands that one side still has."""
+        race = self
+        while (after := race.moved(side)) is not None:
+            race = after
+        return race
 
     def verdict(self, side: int) -> Fence | None:
         """How a claim ended; None while it runs."""
@@ -52,10 +66,7 @@ class Race:
 def owned(side: Side, epoch: int) -> Shelf:
     """A shelf that one controller has claimed, alone."""
     claim, shelf = begin(replace(PAIR, side=side), Key(side, epoch)), BLANK
-    race = Race(shelf, (claim, claim))
-    while (after := race.moved(SIDES.index(side))) is not None:
-        race = after
-    return race.shelf
+    return Race(shelf, (claim, claim)).ended(SIDES.index(side)).shelf
 
 
 def reached(shelf: Shelf, epochs: tuple[int, int]) -> Iterator[Race]:
@@ -121,8 +132,8 @@ def test_a_loser_touches_the_arbitration_disks_only(shelf: Shelf, epochs: tuple[
 @races
 def test_both_go_through_the_arbitration_disks_in_one_order(shelf: Shelf, epochs: tuple[int, int]) -> None:
     for race in reached(shelf, epochs):
-        assert race.claims[0].order == race.claims[1].order
-        assert race.claims[0].order[: len(PAIR.arbitration)] == PAIR.arbitration
+        for claim in race.claims:
+            assert claim.order[: len(PAIR.arbitration)] == PAIR.arbitration
 
 
 @shelves
@@ -132,9 +143,7 @@ def test_who_loses_the_majority_leaves_no_registration_behind(shelf: Shelf, epoc
     for race in reached(shelf, epochs):
         for side in (0, 1):
             loser = race.claims[1 - side]
-            # On disks that it held before, it may have renamed what was taken from it meanwhile.
-            newcomer = all(disk.key(SIDES[1 - side]) is None for disk in shelf)
-            withdrew = newcomer and loser.stage is Stage.DONE and len(loser.lost) >= PAIR.majority
+            withdrew = loser.stage is Stage.DONE and len(loser.lost) >= PAIR.majority
             if withdrew and race.verdict(side) is Fence.HOLDS:
                 assert all(len(disk.view().registered) == 1 for disk in race.shelf)
 
@@ -145,9 +154,7 @@ def test_a_claim_without_a_rival_fences_every_disk(shelf: Shelf, side: int) -> N
     stray = replace(shelf[3], keys=(Key(Side.A, 1), Key(Side.B, 1)))
     for start in (shelf, (*shelf[:3], stray, *shelf[4:])):
         race = Race(start, (begin(PAIR, Key(Side.A, 2)), begin(replace(PAIR, side=Side.B), Key(Side.B, 2))))
-        while (after := race.moved(side)) is not None:
-            race = after
-        assert race.verdict(side) is Fence.HOLDS
+        assert race.ended(side).verdict(side) is Fence.HOLDS
 
 
 @shelves
@@ -162,7 +169,131 @@ def test_a_disk_that_is_silent_at_the_last_look_is_not_taken_for_fenced(shelf: S
     assert race.verdict(0) is Fence.BROKEN
 
 
-def test_at_most_one_of_two_equal_claims_gets_beyond_the_arbitration_disks() -> None:
+@shelves
+def test_at_most_one_of_two_equal_claims_gets_beyond_the_arbitration_disks(shelf: Shelf) -> None:
     """What it believes to have won does not count here: both would have to be there."""
-    for race in reached(BLANK, (2, 2)):
+    for race in reached(shelf, (2, 2)):
         assert not all(claim.at >= len(PAIR.arbitration) for claim in race.claims)
+
+
+@shelves
+@races
+def test_a_claim_that_ended_without_its_fence_leaves_no_registration_under_another_holder(
+    shelf: Shelf, epochs: tuple[int, int]
+) -> None:
+    """Also the winner that a later claim overtook before its last look."""
+    for race in reached(shelf, epochs):
+        if any(claim.stage is not Stage.DONE for claim in race.claims):
+            continue
+        for side in (0, 1):
+            if race.verdict(side) is Fence.BROKEN:
+                left = [disk for disk in race.shelf if disk.holder is SIDES[1 - side]]
+                assert all(disk.key(SIDES[side]) != race.claims[side].key for disk in left)
+
+
+@shelves
+def test_the_winner_returns_to_the_disks_where_its_rival_was_first(shelf: Shelf) -> None:
+    """A rival that has withdrawn by the second visit leaves nothing in the way of the fence."""
+    tried = 0
+    for race in reached(shelf, (2, 2)):
+        for side in (0, 1):
+            winner, rival = race.claims[side], race.claims[1 - side]
+            if winner.at == len(PAIR.disks) and winner.stage is Stage.LOOK and rival.stage is Stage.DONE:
+                tried += 1
+                assert race.ended(side).verdict(side) is Fence.HOLDS
+    assert tried
+
+
+def test_the_second_visit_is_the_last_and_never_to_a_silent_disk() -> None:
+    for race in reached(BLANK, (2, 2)):
+        for claim in race.claims:
+            assert len(claim.order) <= 2 * len(PAIR.disks)
+            assert all(claim.order.count(at) <= 2 for at in claim.order)
+    race = Race(BLANK, (begin(PAIR, Key(Side.A, 2)),) * 2)
+    while (after := race.moved(0, silent=frozenset({1}))) is not None:
+        race = after
+    assert len(race.claims[0].order) == len(PAIR.disks)
+
+
+def at_register(shelf: Shelf, epochs: tuple[int, int]) -> Race:
+    """The claim of a has looked at its first disk, where an old key of its own is the holder."""
+    claims = (begin(PAIR, Key(Side.A, epochs[0])), begin(replace(PAIR, side=Side.B), Key(Side.B, epochs[1])))
+    race = Race(shelf, claims).moved(0)
+    assert race is not None
+    assert race.claims[0].stage is Stage.REGISTER
+    return race
+
+
+def test_whoever_is_preempted_before_it_registers_does_not_take_its_new_registration_for_the_reservation() -> None:
+    race = at_register(SHELVES["a's"], (2, 2)).ended(1)
+    assert race.verdict(1) is Fence.HOLDS
+    race = race.ended(0)
+    assert race.verdict(0) is Fence.BROKEN
+    assert all(disk.view().registered == {Key(Side.B, 2)} for disk in race.shelf)
+
+
+def test_a_second_look_that_finds_an_older_claim_of_the_peer_goes_on_as_if_it_were_the_first() -> None:
+    race = at_register(SHELVES["a's"], (3, 2)).ended(1).ended(0)
+    assert race.verdict(0) is Fence.HOLDS
+
+
+def told(claim: Claim, *replies: Reply) -> tuple[Claim, list[str]]:
+    """A claim that was answered so, and what it asked for."""
+    asked = []
+    for reply in replies:
+        order = command(claim)
+        assert order is not None
+        asked.append(f"{order.verb} {order.victim or ''}".strip())
+        claim = advance(claim, reply)
+    return claim, asked
+
+
+GOOD, OLD, NEW = Reply(Answer.GOOD), Key(Side.A, 1), Key(Side.A, 2)
+
+
+def seen(holder: Key | None, *registered: Key) -> Reply:
+    return Reply(Answer.GOOD, DiskView(True, holder, frozenset(registered)))
+
+
+@pytest.mark.parametrize(
+    ("second", "then"),
+    [
+        (seen(NEW, NEW), "look"),
+        (seen(NEW, NEW, Key(Side.B, 1)), "preempt b/1"),
+        (seen(NEW, NEW, OLD), "preempt a/1"),
+        (seen(OLD, OLD, NEW), "preempt a/1"),
+        (seen(None, NEW), "reserve"),
+        (seen(Key(Side.B, 1), Key(Side.B, 1), NEW), "preempt b/1"),
+    ],
+    ids=["renamed", "and another's", "and a lost session's", "another session's", "gone", "an older one of the peer"],
+)
+def test_on_a_disk_of_our_own_the_look_after_register_says_what_to_do(second: Reply, then: str) -> None:
+    _, asked = told(begin(PAIR, NEW), seen(OLD, OLD), GOOD, second, GOOD)
+    assert asked == ["look", "register", "look", then]
+
+
+@pytest.mark.parametrize("rival", [Key(Side.B, 2), Key(Side.B, 3)], ids=str)
+def test_a_disk_that_the_peer_took_before_we_registered_is_left_again(rival: Key) -> None:
+    claim, _ = told(begin(PAIR, NEW), seen(OLD, OLD), GOOD, seen(rival, rival, NEW))
+    assert (claim.at, claim.returnable, claim.lost) == (1, (0,), {0})
+    claim, _ = told(begin(PAIR, NEW), seen(OLD, OLD), GOOD, seen(NEW, rival, NEW))
+    assert claim.returnable == (), "it would leave its own reservation to nobody"
+
+
+def test_without_a_key_of_our_own_nothing_is_looked_at_twice() -> None:
+    for shelf in (BLANK, SHELVES["b's"]):
+        race, looks = Race(shelf, (begin(PAIR, NEW),) * 2), 0
+        while (after := race.moved(0)) is not None:
+            order = command(race.claims[0])
+            looks += order is not None and order.verb is Verb.LOOK
+            race = after
+        assert looks == 2 * len(PAIR.disks), "once before, once at the end"
+
+
+def test_a_preemption_that_was_done_but_not_answered_is_not_undone() -> None:
+    """Whoever leaves then gives what the other holder had to nobody."""
+    race = Race(SHELVES["b's"], (begin(PAIR, NEW),) * 2)
+    while (after := race.moved(0, unheard=frozenset({Verb.PREEMPT}))) is not None:
+        race = after
+    assert race.verdict(0) is Fence.BROKEN
+    assert all(disk.holder is not None for disk in race.shelf)
