@@ -79,6 +79,7 @@ class Controller:
         self.claim_hangs = False
         self.fuse: int | None = None
         self.blind = False
+        self.reset_fails = False
         self._told: tuple[Pools | None, frozenset[str] | None] = (None, None)
 
     # Power and the deadman -------------------------------------------------------------------------------------------
@@ -354,7 +355,7 @@ class Controller:
             self.memory = outs.remember
         if outs.feed:
             self._feed_deadman()
-        if outs.reset:
+        if outs.reset and not self.reset_fails:
             if self._burns():
                 return
             self._send(outs.beat)

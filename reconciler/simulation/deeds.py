@@ -158,6 +158,15 @@ def unfuse(world: World, words: Words) -> None:
     of(world, words[0]).fuse = None
 
 
+def resettable(*, works: bool) -> Deed:
+    """Whether a controller resets when its daemon asks for that."""
+
+    def deed(world: World, words: Words) -> None:
+        of(world, words[0]).reset_fails = not works
+
+    return deed
+
+
 def rate(local_ms: float) -> Deed:
     """Local milliseconds for each true one."""
 

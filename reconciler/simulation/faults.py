@@ -28,7 +28,7 @@ class Fault:
     """One row. `takes`: what each word after the name is: channel, interface, side, disk, or ms.
 
     `assumed` False: it breaks an assumption about the hardware, so the invariants need not hold; the swarm leaves it
-    out, stories show what happens.
+    out, stories show what happens. `drawn` False: the swarm leaves it out, too, and stories alone tell of it.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Fault:
     inject: Deed
     heal: Deed | None = None
     assumed: bool = True
+    drawn: bool = True
 
 
 def choices(world: World, kind: str) -> Words:
@@ -99,7 +100,7 @@ def heal_everything(world: World, *, without: Side | None = None) -> None:
     for one in world.controllers:
         one.kernel.unstick()
         one.set_rate(1.0)
-        one.blind = one.claim_hangs = False
+        one.blind = one.claim_hangs = one.reset_fails = False
         one.fuse = None
         if one.side is without:
             one.power_off()
@@ -163,6 +164,8 @@ _TABLE: Final = (
     Fault("freeze", ("side",), "the whole machine stops (a stuck bus); only the hardware deadman counts",
           lambda world, words: deeds.of(world, words[0]).freeze(),
           lambda world, words: deeds.of(world, words[0]).thaw()),
+    Fault("reset-fails", ("side",), "a reset that a daemon asks for does not happen; the hardware deadman is left",
+          deeds.resettable(works=False), deeds.resettable(works=True), drawn=False),
     Fault("clock-stands", ("side",), "the machine stops and its monotonic clock with it (a paused virtual machine)",
           lambda world, words: deeds.of(world, words[0]).freeze(),
           lambda world, words: deeds.of(world, words[0]).thaw(clock_stood=True)),

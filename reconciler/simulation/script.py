@@ -2,8 +2,9 @@
 
 A story is lines of text. `# …` says what it tells. `orders NAME VALUE` and `machine NAME MS` change the pair it is told
 of; `boot a 5s` or `boot a never` when a controller has power. `at 20s FAULT WORDS` lets a fault of the table happen,
-`at 30s heal FAULT WORDS` or `at 30s heal everything` ends it. `until 60s` ends the story. `expect …` is what must be
-true then. After a line `---` comes the timeline, which is compared word for word. No luck is in it.
+`at 30s heal FAULT WORDS` or `at 30s heal everything` ends it; `at 20s orders b NAME VALUE, NAME VALUE` brings orders to
+one controller. `until 60s` ends the story. `expect …` is what must be true then. After a line `---` comes the timeline,
+which is compared word for word. No luck is in it.
 """
 
 from __future__ import annotations
@@ -98,6 +99,9 @@ def _sentence(story: Story, words: list[str]) -> Story:
             return replace(story, events=(*story.events, Event(milliseconds(moment), (), True)))
         case ["at", moment, "heal", *rest] if rest:
             return replace(story, events=(*story.events, Event(milliseconds(moment), tuple(rest), True)))
+        case ["at", moment, "orders", side, *rest] if rest:
+            _brought(replace(story.orders, side=Side(side)), rest)
+            return replace(story, events=(*story.events, Event(milliseconds(moment), ("orders", side, *rest))))
         case ["at", moment, *rest] if rest:
             return replace(story, events=(*story.events, Event(milliseconds(moment), tuple(rest))))
         case ["boot", side, moment]:
@@ -148,9 +152,46 @@ def _ordered(orders: Orders, name: str, values: Sequence[str]) -> Orders:
     elif name == "channels":
         kinds = {True: ChannelKind.INTERLINK, False: ChannelKind.CARP}
         changes = {name: tuple(Channel(word, kinds[word == "interlink"]) for word in values)}
+    elif name == "shelf":
+        changes = _shelf(values)
+    elif name == "arbitration":
+        changes = {name: tuple(orders.disks.index(word) for word in values)}
     else:
         raise ValueError(f"there is no {name}")
     return replace(orders, **changes)
+
+
+def _shelf(values: Sequence[str]) -> dict[str, Any]:
+    """Disks and top-level vdevs, as `zpool create` is told: `mirror d0 d1 raidz d2 d3 d4 alone d5`.
+
+    The first disk of each of the first three vdevs arbitrates unless `arbitration` says otherwise.
+    """
+    disks: list[str] = []
+    found: list[tuple[str, list[int]]] = []
+    for word in values:
+        if word in ("mirror", "raidz", "alone"):
+            found.append((word, []))
+        else:
+            found[-1][1].append(len(disks))
+            disks.append(word)
+    vdevs = tuple(
+        Vdev(f"{kind}{at}", tuple(held), len(held) - 1 if kind == "raidz" else 1)
+        for at, (kind, held) in enumerate(found)
+    )
+    return {"disks": tuple(disks), "vdevs": vdevs, "arbitration": tuple(vdev.disks[0] for vdev in vdevs[:3])}
+
+
+def _brought(orders: Orders, words: Sequence[str]) -> Orders:
+    """Orders with some things changed, said as `generation 2, enabled no`."""
+    for clause in " ".join(words).split(","):
+        name, *values = clause.split()
+        if name == "generation":
+            orders = replace(orders, generation=int(values[0]))
+        elif name == "side":
+            orders = replace(orders, side=Side(values[0]))
+        else:
+            orders = _ordered(orders, name, values)
+    return orders
 
 
 def _physics(physics: Physics, name: str, value_ms: int) -> Physics:
@@ -179,6 +220,12 @@ def happen(world: World, event: Event) -> None:
     """One event of a script, now."""
     if not event.words:
         heal_everything(world)
+    elif event.words[0] == "orders":
+        world.note("event", " ".join(event.words))
+        one = world.controller(Side(event.words[1]))
+        one.publish(_brought(one.orders, event.words[2:]))
+        if one.core is not None and one.core.refused is not None:
+            world.note(one.side, f"refuses orders: {one.core.refused}")
     elif event.heals:
         heal(world, event.words[0], event.words[1:])
     else:
@@ -220,9 +267,27 @@ def _expected(world: World, words: tuple[str, ...]) -> str:
         case (side, "never", phase) if side in ("a", "b"):
             found = [note for note in notes if note.who == side and f"-> {phase.upper()}:" in note.text]
             return f"{told}: at {found[0].at_ms} ms it did" if found else ""
-        case ("someone", "says", *rest):
-            return "" if any(" ".join(rest) in note.text for note in notes) else f"{told}: nobody does"
+        case ("by", moment, who, "says", *rest):
+            first = min(_said(notes, who, rest), default=None)
+            return "" if first is not None and first <= milliseconds(moment) else f"{told}: first at {first} ms"
+        case ("not", "before", moment, who, "says", *rest):
+            early = [at_ms for at_ms in _said(notes, who, rest) if at_ms < milliseconds(moment)]
+            return f"{told}: at {early[0]} ms" if early else ""
+        case ("at", "most", number, "times", who, "says", *rest):
+            count = len(_said(notes, who, rest))
+            return "" if count <= int(number) else f"{told}: {count} times"
+        case ("nobody", "says", *rest):
+            found_ms = _said(notes, "someone", rest)
+            return f"{told}: at {found_ms[0]} ms" if found_ms else ""
+        case (who, "says", *rest):
+            return "" if _said(notes, who, rest) else f"{told}: never"
         case ("broken", name):
             return "" if world.checkers.name == name and name in INVARIANTS else f"{told}: {world.broken or 'nothing'}"
         case _:
             return f"{told}: no such expectation"
+
+
+def _said(notes: Sequence[Note], who: str, words: Sequence[str]) -> list[int]:
+    """The moments at which a line of the timeline has these words, said by one or by `someone`."""
+    told = " ".join(words)
+    return [note.at_ms for note in notes if who in ("someone", note.who) and told in note.text]

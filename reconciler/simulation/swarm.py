@@ -34,7 +34,7 @@ STREAK: Final = 6
 #: What real machines and clients add to the bound of the orders.
 PATIENCE_MS: Final = 2_000
 
-_DRAWN: Final = tuple(sorted(name for name, fault in FAULTS.items() if fault.assumed))
+_DRAWN: Final = tuple(sorted(name for name, fault in FAULTS.items() if fault.assumed and fault.drawn))
 
 
 @dataclass(frozen=True, slots=True)
