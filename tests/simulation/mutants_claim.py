@@ -258,6 +258,18 @@ CLAIM = (
         "a claim that was overtaken while it waited goes on waiting, and runs into its deadline in place of standing by",
     ),
     Mutant(
+        "claims-beyond-the-last-epoch", "standby",
+        " or exhausted(state)",
+        "",
+        "counts on when no epoch is left: the number does not fit a key, and the daemon dies of it again and again",
+    ),
+    Mutant(
+        "peer-relies-on-who-has-no-epoch", "forbidden",
+        "    if exhausted(state):\n",
+        "    if False:\n",
+        "says that it could take the pools and cannot: the active releases them to nobody",
+    ),
+    Mutant(
         "claims-with-a-used-epoch", "step",
         "epoch = state.highest + 1",
         "epoch = state.epoch + 1",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
+from reconciler.core.failover.acceptance import unacceptable
 from reconciler.core.failover.detector import claimed, forget, hear, watch_disks
 from reconciler.core.failover.events import (
     Asked,
@@ -27,8 +28,6 @@ from reconciler.core.failover.hold import DiskView, Hold, fence, judge, owned_by
 from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.phase import GUARANTEES, Phase
 from reconciler.core.failover.state import Looks, State
-from reconciler.core.failover.unsafe import unsafe
-from reconciler.core.failover.why import Code, Decision
 
 
 def absorb(state: State, event: Event, now_ms: int) -> State:
@@ -125,13 +124,9 @@ def _orders(state: State, orders: Orders, now_ms: int) -> State:
     mine = state.orders
     if orders == mine:
         return state
-    if (orders.pair, orders.side) != (mine.pair, mine.side):
-        return replace(state, refused=Decision(Code.ORDERS_FOREIGN, f"{orders.pair} {orders.side}"))
-    if orders.generation <= mine.generation:
-        return replace(state, refused=Decision(Code.ORDERS_OLD, f"{orders.generation}, in force {mine.generation}"))
-    defects = unsafe(orders)
-    if defects:
-        return replace(state, refused=Decision(Code.ORDERS_UNSAFE, defects[0].what))
+    refused = unacceptable(orders, mine.pair, mine.side, mine.generation + 1)
+    if refused is not None:
+        return replace(state, refused=refused)
     same_channels = orders.channels == mine.channels
     count = len(orders.channels) + 1
     peer = state.peer

@@ -6,6 +6,7 @@ Does not know what a person may do all the same, nor which move it forbids.
 from __future__ import annotations
 
 from reconciler.core.failover.detector import network_alive
+from reconciler.core.failover.key import EPOCH_MAX
 from reconciler.core.failover.orders import digest, shelf_digest
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import State
@@ -31,9 +32,17 @@ def forbidden(state: State, now_ms: int) -> tuple[Decision, ...]:
             found.append(Decision(Code.CONTRADICTION, f"generation {orders.generation}"))
         if beat.generation > orders.generation and beat.shelf != shelf_digest(orders):
             found.append(Decision(Code.SHELF_DIFFERS, f"generation {beat.generation} there, {orders.generation} here"))
+    if exhausted(state):
+        # Not even a release: neither controller could claim what it lets go.
+        found.append(Decision(Code.EPOCHS_EXHAUSTED, f"epoch {state.highest}"))
     if same_role(state, now_ms):
         found.append(Decision(Code.SAME_ROLE))
     return tuple(found)
+
+
+def exhausted(state: State) -> bool:
+    """No epoch is left for a claim: a key has no room for a higher one, and a lower or equal one must never win."""
+    return state.highest >= EPOCH_MAX
 
 
 def in_maintenance(state: State, now_ms: int) -> bool:

@@ -46,11 +46,16 @@ def _policy(state: State, now_ms: int) -> Iterator[Reason]:
     orders, limits = state.orders, state.orders.limits
     for decision in forbidden(state, now_ms):
         if decision.code is Code.DISABLED:
-            yield Reason("NO_FAILOVER", decision.code.value, decision.evidence, "enable failover in the configuration")
+            yield Reason(
+                "NO_FAILOVER", decision.code.value, decision.evidence, "`hagit failover enable` says how to enable it"
+            )
         elif decision.code is Code.CONTRADICTION:
             yield Reason(
                 "ORDERS_CONTRADICT", decision.code.value, decision.evidence, "apply one revision on both controllers"
             )
+        elif decision.code is Code.EPOCHS_EXHAUSTED:
+            remedy = "export the pools, stop both watchdogs, clear the reservations of all disks, start both"
+            yield Reason("EPOCHS_EXHAUSTED", decision.code.value, decision.evidence, remedy)
         elif decision.code is Code.SHELF_DIFFERS:
             yield Reason("MISMATCH_DISKS", decision.code.value, decision.evidence, "apply the newer revision here, too")
     if in_maintenance(state, now_ms):

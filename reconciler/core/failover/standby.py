@@ -8,7 +8,7 @@ from __future__ import annotations
 from reconciler.core.failover.compare import all_groups_down, preferred, ready, resting
 from reconciler.core.failover.detector import ages, disk_alive, disk_stale, network_alive, network_silent
 from reconciler.core.failover.events import Pools, Request
-from reconciler.core.failover.forbidden import forbidden
+from reconciler.core.failover.forbidden import exhausted, forbidden
 from reconciler.core.failover.move import Move
 from reconciler.core.failover.phase import OWNING, Phase
 from reconciler.core.failover.state import State
@@ -19,7 +19,7 @@ def standby(state: State, now_ms: int, asked: Request | None) -> Move | None:
     """Begin a claim, halt, or (None) stay."""
     if state.looks.pools in (Pools.SOME, Pools.ALL):
         return Move(Phase.HALTED, Code.FOREIGN_IMPORT)
-    if not ready(state, now_ms):
+    if not ready(state, now_ms) or exhausted(state):
         return None
     if asked is Request.FORCE:
         return Move(Phase.CLAIMING, Code.FORCED)

@@ -14,7 +14,7 @@ from reconciler.core.failover.booting import booting
 from reconciler.core.failover.claiming import claiming, wait_ms
 from reconciler.core.failover.compare import ready
 from reconciler.core.failover.events import Asked, Event, Pools, Request
-from reconciler.core.failover.forbidden import recent
+from reconciler.core.failover.forbidden import exhausted, recent
 from reconciler.core.failover.hold import Hold
 from reconciler.core.failover.move import Move
 from reconciler.core.failover.owner import GONE, active, importing, releasing, switchover_refused
@@ -127,6 +127,8 @@ def _force_refused(state: State, now_ms: int) -> Code | None:
         return None
     if state.phase is not Phase.STANDBY:
         return Code.NOT_STANDBY
+    if exhausted(state):
+        return Code.EPOCHS_EXHAUSTED
     if ready(state, now_ms):
         return None
     seen = state.looks.shelf_ms is not None and state.looks.pools is not Pools.UNKNOWN

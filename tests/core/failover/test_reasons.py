@@ -6,6 +6,7 @@ import pytest
 
 from reconciler.core.failover.events import Asked, Pools, PoolsSeen, Request
 from reconciler.core.failover.hold import Hold
+from reconciler.core.failover.key import EPOCH_MAX
 from reconciler.core.failover.orders import Limits, VirtualAddress, digest
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.reasons import reasons
@@ -51,6 +52,7 @@ def test_a_healthy_pair_has_no_reason() -> None:
         ("ORDERS_CONTRADICT", said(healthy(), digest=1), 1),
         ("MISMATCH_DISKS", said(healthy(), generation=2, shelf=1), 1),
         ("ORDERS_DIFFER", said(healthy(), generation=0), 1),
+        ("EPOCHS_EXHAUSTED", healthy(highest=EPOCH_MAX), 1),
         ("MAINTENANCE", step(healthy(), Asked(Request.MAINTENANCE, 60_000), 1), 2),
         ("HELD_BACK", healthy(held_back_ms=0), 1),
         ("FLAPPING", healthy(orders=replace(HEALTHY.orders, limits=Limits(moves=1)), moves_ms=(0,)), 1),

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from reconciler.core.failover.acceptance import unacceptable
 from reconciler.core.failover.events import Asked, NewOrders, Request
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Channel, ChannelKind, Orders, Timers
@@ -92,3 +93,19 @@ def test_maintenance_lasts_as_long_as_the_orders_allow_at_the_most(phase: Phase)
     for asked_ms, granted_ms in ((1_000, 1_000), (longest_ms + 1, longest_ms), (10**12, longest_ms), (-5, 0)):
         after = step(standing(phase), Asked(Request.MAINTENANCE, asked_ms), 1)
         assert after.maintenance_ms == 1 + granted_ms
+
+
+@pytest.mark.parametrize(
+    ("orders", "code"),
+    [
+        (IN_FORCE, None),
+        (replace(IN_FORCE, generation=4), Code.ORDERS_OLD),
+        (replace(IN_FORCE, side=Side.B), Code.ORDERS_FOREIGN),
+        (replace(IN_FORCE, pair="another"), Code.ORDERS_FOREIGN),
+        (replace(IN_FORCE, arbitration=(0, 2)), Code.ORDERS_UNSAFE),
+    ],
+    ids=["as they were", "older", "the peer's", "another pair's", "unsafe"],
+)
+def test_a_daemon_begins_with_no_orders_that_it_would_not_take_later(orders: Orders, code: Code | None) -> None:
+    refused = unacceptable(orders, IN_FORCE.pair, IN_FORCE.side, IN_FORCE.generation)
+    assert (refused.code if refused else None) is code
