@@ -48,6 +48,7 @@ RINGS: list[tuple[str, list[str] | None, list[str] | None]] = [
             "reconciler.system.framing",
             "reconciler.system.node",
             "reconciler.system.request",
+            "reconciler.system.secret",
             "reconciler.system.shelf",
         ],
         [],

@@ -1,4 +1,4 @@
-"""The command that stays: the agent."""
+"""The commands that stay: the agent, and the watchdog's place in the list (`entry` starts it without this module)."""
 
 from __future__ import annotations
 
@@ -22,3 +22,19 @@ def agent(
     from reconciler.agent.run import run_agent
 
     return run_agent(node, once=once)
+
+
+def watchdog(node: NodeOption = None) -> int:
+    """Keep this controller's part of the pair: heartbeats, claim, pools, virtual addresses. Runs until it is ended.
+
+    \b
+    Example:  hagit watchdog
+              hagit --node /etc/hagit/node.toml watchdog
+    """
+    import os
+
+    from reconciler.watchdog.run import main
+
+    if node is not None:
+        os.environ["HAGIT_NODE"] = str(node)
+    return main([])

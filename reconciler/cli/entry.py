@@ -1,4 +1,5 @@
-"""The `hagit` command: answers the two cheapest questions by itself, and hands everything else to the application.
+"""The `hagit` command: answers the two cheapest questions by itself, starts the watchdog by itself, and hands
+everything else to the application.
 
 `--version` and shell completion run at every prompt and every TAB, so they must not pay for anything else's imports.
 """
@@ -24,6 +25,11 @@ def main() -> None:
         print("\n".join(answer(arguments[1:])))
         return
     _take_node(arguments)
+    if arguments[:1] == ["watchdog"]:
+        # The daemon stays small: neither the application nor anything it imports comes into its process.
+        from reconciler.watchdog.run import main as watchdog
+
+        sys.exit(watchdog(arguments[1:]))
     # A command ends before there is any rubbish worth collecting; looking for it costs each start 15 ms.
     # The agent, which stays, turns it on again.
     gc.disable()

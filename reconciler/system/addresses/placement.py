@@ -18,7 +18,7 @@ from reconciler.system.addresses.announcing import Announcer, Target
 from reconciler.system.addresses.duplicates import Duplicate, DuplicateWatch
 from reconciler.system.addresses.links import Links
 from reconciler.system.addresses.placing import VirtualAddresses
-from reconciler.system.addresses.plan import Place, Problem, is_own_link, virtual_mac
+from reconciler.system.addresses.plan import Place, Problem, is_own_link, plan, virtual_mac
 from reconciler.system.addresses.resolve import resolve
 from reconciler.system.addresses.settings import Settings
 from reconciler.system.addresses.sight import Blind, Sight
@@ -64,7 +64,7 @@ class Placement:
         self._orders: tuple[VirtualAddress, ...] = ()
         self._devices: tuple[Device, ...] = ()
         self._on_virtual_mac = False
-        self._wanted = False
+        self._wanted: bool | None = False
         self._look_ms: int | None = None
         self._looked_ms = 0
         self._looks = 0
@@ -90,8 +90,8 @@ class Placement:
         self._on_virtual_mac = on_virtual_mac
         self._look_ms = None
 
-    def want(self, wanted: bool) -> None:
-        """Whether the addresses belong on this controller; the next step acts on it."""
+    def want(self, wanted: bool | None) -> None:
+        """Whether the addresses belong on this controller; the next step acts on it. None: they stay as they are."""
         if wanted != self._wanted:
             self._wanted = wanted
             self._look_ms = None
@@ -119,6 +119,12 @@ class Placement:
         self._interfaces = resolve(self._devices, sight)
         places, problems = self._places()
         problems += self._settings.manage({place.index for place in places}, sight)
+        if self._wanted is None:
+            self._present = plan(sight, places, on_virtual_mac=self._on_virtual_mac).present
+            self.sight, self._problems = sight, tuple(dict.fromkeys(problems))
+            self._looks += 1
+            self._look_ms = now_ms + (RETRY_MS if problems else LOOK_EVERY_MS)
+            return
         wanted = places if self._wanted else []
         outcome = self._addresses.reconcile(wanted, on_virtual_mac=self._on_virtual_mac, look=sight)
         problems += outcome.problems

@@ -1,0 +1,218 @@
+"""The deadman: hardware that resets this controller when nobody feeds it, and the reset that comes at once.
+
+`open_deadman` chooses by name: a device of the kernel's watchdog API (Documentation/watchdog/watchdog-api.rst), a
+simulated one (`demo/deadman`, for controllers that are namespaces), or none. Opening a device starts it, so it is
+opened with the first feeding and not before. Knows nothing of when to feed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import struct
+from pathlib import Path
+from typing import Final, Protocol
+
+SIMULATED: Final = ".sock"
+SYSRQ: Final = Path("/proc/sysrq-trigger")
+DEVICE: Final = Path("/dev/watchdog")
+_OWN_NETWORK, _FIRST_NETWORK = Path("/proc/self/ns/net"), Path("/proc/1/ns/net")
+
+# linux/watchdog.h: _IOWR('W', 6, int), a bit of the flags, and the letter of a close in good order.
+WDIOC_SETTIMEOUT: Final = 0xC0045706
+WDIOF_CARDRESET: Final = 0x0020
+WDIOF_MAGICCLOSE: Final = b"V"
+
+
+class Deadman(Protocol):
+    """What resets this controller. `problem` says what is wrong with it, "" when nothing is.
+
+    `fired` before the first feeding: it ended the last life of this controller. None of these raises.
+    """
+
+    name: str
+    problem: str
+    armed: bool
+
+    def feed(self, timeout_ms: int) -> None:
+        """Not to be reset for so long. The first feeding arms it."""
+
+    def fired(self, new_boot: bool) -> bool:
+        """Whether it was the deadman that reset this controller last; `new_boot`: nobody has asked in this boot."""
+        ...
+
+    def disarm(self) -> None:
+        """It does not reset this controller any more: nothing is imported here."""
+
+    def reset(self) -> None:
+        """Reset this controller now. Returns only when that did not work; the deadman is armed still."""
+
+    def close(self) -> None:
+        """Let go of it without disarming: the next daemon feeds it in time, or nobody does."""
+
+
+def open_deadman(path: Path | None) -> Deadman:
+    """The deadman of the node file: a device, the socket of a simulated one (its name ends in .sock), or none."""
+    if path is None:
+        return NoDeadman()
+    return SimulatedDeadman(path) if path.suffix == SIMULATED else DeviceDeadman(path)
+
+
+def _sysrq(trigger: Path) -> str:
+    """Reset the machine this kernel runs on (Documentation/admin-guide/sysrq.rst, `b`); says why it did not.
+
+    Never from a network namespace of its own: such a daemon stands for a controller and is none.
+    """
+    try:
+        if trigger == SYSRQ and _OWN_NETWORK.readlink() != _FIRST_NETWORK.readlink():
+            return "this daemon runs in a network namespace of its own and must not reset the machine"
+        with trigger.open("wb", buffering=0) as file:
+            file.write(b"b")
+    except OSError as error:
+        return f"{trigger}: {error.strerror}"
+    return ""
+
+
+class DeviceDeadman:
+    """A watchdog timer of the kernel. Its unit is the second, so a bound is rounded down, and never below one."""
+
+    def __init__(self, device: Path, trigger: Path = SYSRQ) -> None:
+        self.name = str(device)
+        self.problem = "" if device.exists() else f"{device} is not there"
+        self.armed = False
+        self._device, self._trigger = device, trigger
+        self._handle = -1
+        self._timeout_s = 0
+
+    def feed(self, timeout_ms: int) -> None:
+        """Opens the device if need be, sets its time, and feeds it."""
+        try:
+            if self._handle < 0:
+                self._handle = os.open(self._device, os.O_WRONLY | os.O_CLOEXEC)
+                self.armed = True
+            self._set(max(1, timeout_ms // 1_000), timeout_ms)
+            os.write(self._handle, b"\0")
+        except OSError as error:
+            self.problem = f"{self._device}: {error.strerror}"
+
+    def _set(self, timeout_s: int, timeout_ms: int) -> None:
+        if timeout_s == self._timeout_s:
+            return
+        self._timeout_s = timeout_s
+        given = struct.unpack("i", fcntl.ioctl(self._handle, WDIOC_SETTIMEOUT, struct.pack("i", timeout_s)))[0]
+        late = given * 1_000 > timeout_ms
+        self.problem = f"{self._device} resets after {given} s, the orders say {timeout_ms} ms" if late else ""
+
+    def fired(self, new_boot: bool) -> bool:
+        """Asking the device would arm it, so sysfs is asked (Documentation/ABI/testing/sysfs-class-watchdog)."""
+        # The device without a number is the first one's older name.
+        name = "watchdog0" if self._device == DEVICE else self._device.name
+        place = Path("/sys/class/watchdog") / name
+        with contextlib.suppress(OSError, ValueError):
+            return new_boot and bool(int((place / "bootstatus").read_text()) & WDIOF_CARDRESET)
+        return False
+
+    def disarm(self) -> None:
+        """Magic close. A driver without it, or with nowayout, resets all the same."""
+        if self._handle >= 0:
+            with contextlib.suppress(OSError):
+                os.write(self._handle, WDIOF_MAGICCLOSE)
+            self.armed = False
+        self.close()
+
+    def reset(self) -> None:
+        """By the kernel at once; the timer, which is not fed any more, comes after."""
+        self.problem = _sysrq(self._trigger)
+
+    def close(self) -> None:
+        """Without the magic letter the timer runs on."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+            self._timeout_s = 0
+
+
+class SimulatedDeadman:
+    """A process that kills everything of one simulated controller. One line for each deed; it never answers."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self.problem = ""
+        self.armed = False
+        self._path = path
+        self._socket: socket.socket | None = None
+        # Known to it from the start: what an earlier daemon armed has to reset this one, too.
+        self._tell("hello")
+
+    def feed(self, timeout_ms: int) -> None:
+        """Tell it."""
+        self.armed = self._tell(f"feed {timeout_ms}") or self.armed
+
+    def fired(self, new_boot: bool) -> bool:
+        """It leaves a note for the next life, which is read once."""
+        note = self._path.with_name(self._path.name + ".fired")
+        found = note.exists()
+        with contextlib.suppress(OSError):
+            note.unlink(missing_ok=True)
+        return found
+
+    def disarm(self) -> None:
+        """Tell it."""
+        self._tell("disarm")
+        self.armed = False
+        self.close()
+
+    def reset(self) -> None:
+        """Tell it; it kills this process."""
+        self._tell("reset")
+
+    def close(self) -> None:
+        """It goes on counting."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _tell(self, line: str) -> bool:
+        for _ in range(2):
+            try:
+                if self._socket is None:
+                    made = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+                    self._socket = made
+                    made.connect(str(self._path))
+                self._socket.send(line.encode())
+            except OSError as error:
+                self.problem = f"{self._path}: {error.strerror}"
+                self.close()
+            else:
+                self.problem = ""
+                return True
+        return False
+
+
+class NoDeadman:
+    """A controller whose owner does without: what hangs here is not reset, only what still runs can reset itself."""
+
+    def __init__(self, trigger: Path = SYSRQ) -> None:
+        self.name = "none"
+        self.problem = "there is no deadman: a controller that hangs is not reset"
+        self.armed = False
+        self._trigger = trigger
+
+    def feed(self, timeout_ms: int) -> None:
+        """Nobody is fed."""
+
+    def fired(self, new_boot: bool) -> bool:
+        """Nobody could."""
+        return False
+
+    def disarm(self) -> None:
+        """Nothing is armed."""
+
+    def reset(self) -> None:
+        """By the kernel at once."""
+        self.problem = _sysrq(self._trigger) or self.problem
+
+    def close(self) -> None:
+        """Nothing is open."""

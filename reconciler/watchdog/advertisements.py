@@ -1,0 +1,183 @@
+"""CARP on the interfaces with virtual addresses: advertised by the active controller, overheard by both.
+
+Decides nothing about roles: the disks do. Advertisements tell the field's tools who is master; what is overheard tells
+people of wrong passwords, strangers with our VHID and two masters, and keeps no peer alive. Does not know the core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
+
+from reconciler.core.facts.ownership import Owner
+from reconciler.core.failover.carp import (
+    Advertisement,
+    CarpKey,
+    carp_key,
+    decode_advertisement,
+    encode_advertisement,
+)
+from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.overheard import Overheard, Parties, first_counter, overhear, role_seen
+from reconciler.core.status.watchdog import CarpStatus
+from reconciler.system.addresses.sight import Sight
+from reconciler.system.carp import CarpSocket, Family
+from reconciler.watchdog.loop import Loop, Timer, monotonic_ms
+
+#: The pace of a last advertisement: nobody needs to wait for the next one (ip_carp.c).
+FAREWELL = 255
+
+
+@dataclass(slots=True)
+class Host:
+    """One virtual host id on one interface. `own` are this controller's own addresses there."""
+
+    interface: str
+    key: CarpKey
+    families: frozenset[Family]
+    counter: int
+    overheard: Overheard = field(default_factory=Overheard)
+    sockets: dict[Family, CarpSocket] = field(default_factory=dict)
+    own: frozenset[IPv4Address | IPv6Address] = frozenset()
+    first: int = 0
+    sent: int = 0
+    problem: str = ""
+
+
+class Advertisements:
+    """All virtual hosts of the orders."""
+
+    def __init__(self, loop: Loop, password: bytes, incarnation: int) -> None:
+        self._loop, self._password, self._incarnation = loop, password, incarnation
+        self._hosts: list[Host] = []
+        self._orders: Orders | None = None
+        self._timer: Timer | None = None
+        self.advertising = False
+
+    def follow(self, orders: Orders) -> None:
+        """The virtual hosts of new orders. One whose addresses stay keeps its accounts."""
+        before = {(host.interface, host.key.vhid): host for host in self._hosts}
+        self._orders, self._hosts = orders, []
+        wanted: dict[tuple[str, int], list[str]] = {}
+        for address in orders.addresses:
+            wanted.setdefault((address.interface, address.vhid), []).append(address.address)
+        for (interface, vhid), addresses in wanted.items():
+            key = carp_key(self._password, vhid, addresses)
+            old = before.get((interface, vhid))
+            if old is not None and old.key == key:
+                del before[interface, vhid]
+                self._hosts.append(old)
+                continue
+            families = {Family.IPV6 if ip_interface(text).version == 6 else Family.IPV4 for text in addresses}
+            first = old.counter + 1 if old is not None else first_counter(self._incarnation, orders.side)
+            self._hosts.append(Host(interface, key, frozenset(families), counter=first, first=first))
+        for gone in before.values():
+            self._close(gone)
+
+    def place(self, indices: Mapping[str, int | None], sight: Sight) -> None:
+        """Which interface each name stands for now, and what addresses of our own are there."""
+        for host in self._hosts:
+            index = indices.get(host.interface)
+            for family in host.families:
+                self._open(host, family, index)
+            if index is not None:
+                seen = (address for address in sight.on(index) if address.owner is not Owner.WATCHDOG)
+                host.own = frozenset(ip_address(address.address) for address in seen)
+
+    def _open(self, host: Host, family: Family, index: int | None) -> None:
+        opened = host.sockets.get(family)
+        if opened is not None and opened.ifindex == index:
+            return
+        if opened is not None:
+            self._loop.forget(opened.fileno())
+            opened.close()
+            del host.sockets[family]
+        if index is None:
+            host.problem = "its interface is not here"
+            return
+        try:
+            made = host.sockets[family] = CarpSocket(family, index)
+        except OSError as error:
+            host.problem = error.strerror or str(error)
+            return
+        host.problem = ""
+        self._loop.watch(made.fileno(), lambda: self._hear(host, made))
+
+    def advertise(self, wanted: bool) -> None:
+        """Whether this controller is master. The end of it is said, so that nobody has to wait for silence."""
+        if wanted == self.advertising:
+            return
+        self.advertising = wanted
+        if self._timer is not None:
+            self._timer.cancel()
+        if wanted:
+            self._beat()
+        else:
+            for host in self._hosts:
+                self._send(host, FAREWELL, FAREWELL)
+
+    def rows(self, now_ms: int) -> tuple[CarpStatus, ...]:
+        """For the status."""
+        found = []
+        for host in self._hosts:
+            heard = host.overheard
+            role = role_seen(heard, now_ms, advertising=self.advertising)
+            found.append(
+                CarpStatus(
+                    interface=host.interface,
+                    vhid=host.key.vhid,
+                    role="" if role is None else role.value,
+                    sent=host.sent,
+                    heard=heard.good.count,
+                    heard_age_ms=now_ms - heard.good.last_ms if heard.good.count else None,
+                    bad=heard.password.count,
+                    bad_age_ms=now_ms - heard.password.last_ms if heard.password.count else None,
+                    strangers=heard.stranger.count,
+                    stranger_age_ms=now_ms - heard.stranger.last_ms if heard.stranger.count else None,
+                )
+            )
+        return tuple(found)
+
+    def problems(self) -> tuple[tuple[str, str], ...]:
+        """Interface and what keeps advertisements from it."""
+        return tuple((host.interface, host.problem) for host in self._hosts if host.problem)
+
+    def close(self) -> None:
+        """Gives the sockets back, without a word: the next daemon may go on at once."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for host in self._hosts:
+            self._close(host)
+
+    def _close(self, host: Host) -> None:
+        for opened in host.sockets.values():
+            self._loop.forget(opened.fileno())
+            opened.close()
+        host.sockets.clear()
+
+    def _beat(self) -> None:
+        if not self.advertising or self._orders is None:
+            return
+        carp = self._orders.carp
+        self._timer = self._loop.after(carp.interval_ms, self._beat)
+        for host in self._hosts:
+            self._send(host, carp.advbase, carp.advskew)
+
+    def _send(self, host: Host, advbase: int, advskew: int) -> None:
+        host.counter += 1
+        data = encode_advertisement(Advertisement(host.key.vhid, advbase, advskew, host.counter), host.key)
+        source = min((address for address in host.own if isinstance(address, IPv4Address)), default=None)
+        problem = ""
+        for family, opened in host.sockets.items():
+            problem = opened.send(data, source if family is Family.IPV4 else None) or problem
+        host.problem = problem or ("" if host.sockets else host.problem)
+        host.sent += not problem
+
+    def _hear(self, host: Host, opened: CarpSocket) -> None:
+        parties = Parties(host.own, sent=range(host.first, host.counter + 1))
+        for packet in opened.receive():
+            decoded = decode_advertisement(packet.data, host.key)
+            host.overheard, _ = overhear(
+                host.overheard, decoded, packet.source, parties, monotonic_ms(), advertising=self.advertising
+            )

@@ -1,0 +1,115 @@
+"""What a person asks for at once, made into events of the core, and the answer.
+
+Decides what an override is: disabling keeps this controller from moving by itself for a while, exactly as maintenance
+does, and is shown as what it is. Enabling against orders that disable is refused: both controllers must agree that they
+may move, and only a commit tells both. Everything asked for is noted with who asked.
+"""
+
+from __future__ import annotations
+
+from typing import Final, assert_never
+
+from reconciler.core.failover.events import Request as Wish
+from reconciler.core.failover.phase import Phase
+from reconciler.core.status.timeline import Mark, event_document
+from reconciler.core.status.watchdog import watchdog_document
+from reconciler.system.clock import wall_s
+from reconciler.system.request import Answer, Request, RequestKind
+from reconciler.watchdog.chronicle import Chronicle
+from reconciler.watchdog.daemon import Daemon
+from reconciler.watchdog.publish import Publisher
+
+#: Answered when the caller does not say how many events it wants.
+EVENTS_COUNT: Final = 100
+
+
+class Asking:
+    """Answers one request after the other; never waits."""
+
+    def __init__(self, daemon: Daemon, chronicle: Chronicle, publisher: Publisher) -> None:
+        self._daemon, self._chronicle, self._publisher = daemon, chronicle, publisher
+
+    def answer(self, request: Request) -> Answer:
+        """Follow a request, or say why not."""
+        kind = request.kind
+        if kind is RequestKind.STATUS:
+            return Answer(True, document={"status": watchdog_document(self._publisher.status())})
+        if kind is RequestKind.TIMELINE:
+            events = list(self._chronicle.events)[-(request.count or EVENTS_COUNT) :]
+            return Answer(True, document={"events": [event_document(event) for event in events]})
+        if self._daemon.core is None:
+            return Answer(False, "NO_ORDERS", f"the watchdog follows no orders: {self._daemon.refused}")
+        answer = self._acted(request)
+        if not answer.accepted:
+            self._chronicle.note(Mark.NOTE, kind.name, f"refused: {answer.text}", str(request.caller))
+        self._publisher.write()
+        return answer
+
+    def _acted(self, request: Request) -> Answer:
+        match request.kind:
+            case RequestKind.SWITCHOVER:
+                return self._wish(request, Wish.SWITCHOVER, "the pools are being released; the peer takes over")
+            case RequestKind.FORCE_ACTIVATE:
+                return self._force(request)
+            case RequestKind.MAINTENANCE:
+                return self._maintain(request, 0 if request.end else request.duration_ms, override=False)
+            case RequestKind.OVERRIDE:
+                return self._override(request)
+            case RequestKind.RELENT:
+                self._publisher.override = False
+                self._daemon.ledger.maintain(None)
+                return self._wish(request, Wish.RELENT, "maintenance and the stay after resets are over")
+            case RequestKind.DRILL:
+                self._chronicle.note(Mark.DRILL, evidence=request.note)
+                return self._wish(request, Wish.SWITCHOVER, "the drill begins: the pools are being released")
+            case RequestKind.STATUS | RequestKind.TIMELINE:
+                raise AssertionError("answered before")
+            case _:
+                assert_never(request.kind)
+
+    def _wish(self, request: Request, wish: Wish, text: str, duration_ms: int = 0) -> Answer:
+        self._chronicle.asked(request.kind.name, str(request.caller))
+        self._daemon.asked(wish, duration_ms)
+        core = self._daemon.core
+        assert core is not None
+        refused = core.refused
+        return Answer(True, "ACCEPTED", text) if refused is None else Answer(False, refused.code.name, str(refused))
+
+    def _force(self, request: Request) -> Answer:
+        """The word is the name of the controller that shall serve: whoever types it knows where they are."""
+        core = self._daemon.core
+        assert core is not None
+        name = core.orders.controller(core.orders.side)
+        if request.word != name:
+            return Answer(False, "WORD", f"the word is the name of this controller, {name}")
+        if core.phase is Phase.ACTIVE:
+            return Answer(False, "NOT_STANDBY", "this controller is active already")
+        return self._wish(request, Wish.FORCE, "the claim begins, whatever the peer does")
+
+    def _override(self, request: Request) -> Answer:
+        core = self._daemon.core
+        assert core is not None
+        if request.enabled and not request.end and not core.orders.enabled:
+            text = "the orders disable failover on both controllers; only a commit enables it on both"
+            return Answer(False, "DISABLED", text)
+        ends = request.end or request.enabled
+        return self._maintain(request, 0 if ends else request.duration_ms, override=not ends)
+
+    def _maintain(self, request: Request, duration_ms: int, *, override: bool) -> Answer:
+        core = self._daemon.core
+        assert core is not None
+        duration_ms = min(duration_ms, core.orders.timers.maintenance_ms)
+        self._publisher.override = override and duration_ms > 0
+        until_s = wall_s() + duration_ms / 1_000 if duration_ms else None
+        self._daemon.ledger.maintain(until_s, self._publisher.override)
+        text = f"this controller begins nothing by itself for {duration_ms // 1_000} s" if duration_ms else "it is over"
+        return self._wish(request, Wish.MAINTENANCE, text, duration_ms)
+
+
+def resume(daemon: Daemon, publisher: Publisher) -> None:
+    """Maintenance that an earlier daemon was asked for goes on."""
+    until_s, override = daemon.ledger.maintenance_s, daemon.ledger.override
+    left_ms = int((until_s - wall_s()) * 1_000) if until_s is not None else 0
+    if left_ms > 0:
+        publisher.override = override
+        daemon.asked(Wish.MAINTENANCE, left_ms)

@@ -1,0 +1,156 @@
+"""Heartbeats on every network channel: sealed, numbered, sent to and heard from the interfaces the channels stand for.
+
+Decides which frames reach the core: the peer's, sealed for just this channel, and new. Counts the others by what was
+wrong with them, so that a wrong secret or a stranger can be told to a person. Does not know what a beat leads to.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from reconciler.core.failover.heartbeat import Beat
+from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.refusal import Refused
+from reconciler.core.failover.window import Admitted, Replayed, TooOld, Window
+from reconciler.core.failover.wire import Way, datagram_way, decode_datagram, encode_datagram
+from reconciler.errors import ObservationError
+from reconciler.system.frames import FrameSocket
+from reconciler.watchdog.loop import Loop, monotonic_ms
+
+#: Unfit frames of one kind on one channel are spoken of for so long after the last.
+REFUSED_MS: Final = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """What was wrong with frames on one channel, how many there were, and when the last came."""
+
+    channel: str
+    what: str
+    count: int
+    last_ms: int
+
+
+@dataclass(slots=True)
+class Line:
+    """One channel: its ways out and in, and its socket while its interface is there."""
+
+    name: str
+    out: Way
+    into: Way
+    window: Window = field(default_factory=Window)
+    socket: FrameSocket | None = None
+    problem: str = "its interface has not been looked for yet"
+    sent: int = 0
+    heard: int = 0
+
+
+class Beats:
+    """All channels of the orders. `heard` is called with the channel's index and the beat, in the order of arrival."""
+
+    def __init__(self, loop: Loop, secret: bytes, heard: Callable[[int, Beat], None]) -> None:
+        self._loop, self._secret, self._heard = loop, secret, heard
+        self.lines: list[Line] = []
+        self.counter = 0
+        self._unfit: Counter[tuple[str, str]] = Counter()
+        self._unfit_ms: dict[tuple[str, str], int] = {}
+
+    def follow(self, orders: Orders) -> None:
+        """The channels of new orders. A channel that stays keeps its window."""
+        before = {line.name: line for line in self.lines}
+        self.lines = []
+        for channel in orders.channels:
+            line = Line(
+                channel.name,
+                out=datagram_way(self._secret, orders.pair, channel.name, orders.side),
+                into=datagram_way(self._secret, orders.pair, channel.name, orders.side.other),
+            )
+            old = before.pop(channel.name, None)
+            if old is not None and (old.out, old.into) == (line.out, line.into):
+                line = old
+            elif old is not None:
+                self._close(old)
+            self.lines.append(line)
+        for gone in before.values():
+            self._close(gone)
+
+    def place(self, indices: Mapping[str, int]) -> None:
+        """Which interface each channel's name stands for now; a channel whose name is missing has none."""
+        for line in self.lines:
+            index = indices.get(line.name)
+            if line.socket is not None and line.socket.index != index:
+                self._close(line)
+            if line.socket is not None:
+                continue
+            if index is None:
+                line.problem = "its interface is not here"
+                continue
+            try:
+                line.socket = FrameSocket(index)
+            except ObservationError as error:
+                line.problem = error.what
+            else:
+                line.problem = ""
+                self._loop.watch(line.socket.fileno(), lambda line=line: self._read(line))  # type: ignore[misc]
+
+    def send(self, beat: Beat) -> None:
+        """One beat on every channel, with the next number."""
+        self.counter += 1
+        beat = replace(beat, counter=self.counter)
+        for line in self.lines:
+            if line.socket is not None and line.socket.send(encode_datagram(beat, line.out)):
+                line.sent += 1
+
+    def number(self) -> int:
+        """The next number, for a beat that goes another way."""
+        self.counter += 1
+        return self.counter
+
+    def unfit(self, now_ms: int) -> tuple[Unfit, ...]:
+        """What was refused lately."""
+        return tuple(
+            Unfit(*key, count, self._unfit_ms[key])
+            for key, count in self._unfit.items()
+            if now_ms - self._unfit_ms[key] < REFUSED_MS
+        )
+
+    def close(self) -> None:
+        """Gives the sockets back."""
+        for line in self.lines:
+            self._close(line)
+
+    def _close(self, line: Line) -> None:
+        if line.socket is not None:
+            self._loop.forget(line.socket.fileno())
+            line.socket.close()
+            line.socket = None
+
+    def _read(self, line: Line) -> None:
+        opened = line.socket
+        if opened is None:
+            return
+        for data in opened.frames():
+            decoded = decode_datagram(data, line.into)
+            if isinstance(decoded, Refused):
+                self._refused(line, decoded.why.value)
+                continue
+            beat = decoded.beat
+            match line.window.admit(beat.incarnation, beat.counter):
+                case Admitted(window):
+                    line.window = window
+                    line.heard += 1
+                    self._heard(self.lines.index(line), beat)
+                    if line.socket is not opened:
+                        # What was heard led to other orders, and this channel is gone with the old ones.
+                        return
+                case Replayed():
+                    self._refused(line, "heard before: doubled, or somebody repeats what we say")
+                case TooOld():
+                    self._refused(line, "from an earlier life of the peer")
+
+    def _refused(self, line: Line, what: str) -> None:
+        self._unfit[line.name, what] += 1
+        self._unfit_ms[line.name, what] = monotonic_ms()

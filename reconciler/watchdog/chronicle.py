@@ -1,0 +1,148 @@
+"""The chronicle: every change of phase, every request and every coming and going of addresses, with its milliseconds.
+
+Decides what triggered the failover in progress, so that each line says how long it has lasted. Keeps the newest events
+in memory and hands each to the clerk for `timeline.jsonl`. Does not judge them; `core/status/timeline` sums them up.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from pathlib import Path
+from typing import Final
+
+from reconciler.core.failover.phase import Phase
+from reconciler.core.failover.state import State
+from reconciler.core.failover.why import Code
+from reconciler.core.status.shape import Damage
+from reconciler.core.status.timeline import (
+    EVENTS_MAX,
+    FailoverSummary,
+    Mark,
+    TimelineEvent,
+    event_document,
+    event_from_document,
+    summaries,
+)
+from reconciler.errors import HagitError
+from reconciler.system.clock import wall_s
+from reconciler.system.files import read_lines
+from reconciler.watchdog.clerk import Clerk
+from reconciler.watchdog.loop import monotonic_ms
+
+#: In memory; the file keeps more.
+REMEMBERED_MAX: Final = 500
+DONE_MAX: Final = 20
+
+
+def iso(moment_s: float) -> str:
+    """A moment of the wall clock as ISO 8601, UTC, with milliseconds."""
+    whole = int(moment_s)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{int((moment_s - whole) * 1_000):03d}Z"
+
+
+class Chronicle:
+    """The timeline of one controller. `done` are the newest failovers, `failovers` counts takeovers begun here."""
+
+    def __init__(self, directory: Path, boot: str, clerk: Clerk) -> None:
+        self._path, self._boot, self._clerk = directory / "timeline.jsonl", boot, clerk
+        self.events: deque[TimelineEvent] = deque(maxlen=REMEMBERED_MAX)
+        try:
+            lines = read_lines(self._path)[-REMEMBERED_MAX:]
+        except HagitError:
+            lines = []
+        for line in lines:
+            event = event_from_document(line)
+            if not isinstance(event, Damage):
+                self.events.append(event)
+        self.failovers = 0
+        self._trigger_ms: int | None = None
+        self._peer = ""
+        self._peer_left_ms: int | None = None
+        self.done: tuple[FailoverSummary, ...] = ()
+        self._sum_up()
+
+    def note(self, mark: Mark, code: str = "", text: str = "", evidence: str = "") -> None:
+        """Anything but a phase."""
+        self._add(mark, code=code, text=text, evidence=evidence)
+
+    def asked(self, code: str, evidence: str) -> None:
+        """A person asked; what follows at once follows from that."""
+        self._trigger_ms = monotonic_ms()
+        self.note(Mark.ASKED, code, evidence=evidence)
+
+    def changed(self, before: State | None, after: State) -> None:
+        """The phase changed, or (without `before`) the core began."""
+        if before is None:
+            self._add(Mark.STARTED, new=after.phase.value, text=str(after.why))
+            return
+        if after.phase is Phase.CLAIMING:
+            self.failovers += 1
+            self._trigger_ms = self._trigger(after)
+        elif after.phase is Phase.RELEASING:
+            self._trigger_ms = after.now_ms
+        decision = after.why
+        self._add(
+            Mark.PHASE,
+            old=before.phase.value,
+            new=after.phase.value,
+            code=decision.code.name,
+            text=decision.code.value,
+            evidence=decision.evidence,
+        )
+        if after.phase in (Phase.STANDBY, Phase.HALTED) and before.phase is not Phase.RELEASING:
+            self._trigger_ms = None
+
+    def addresses(self, *, up: bool) -> None:
+        """Every virtual address is here and announced, or none is any more."""
+        self.note(Mark.ADDRESSES_UP if up else Mark.ADDRESSES_DOWN)
+        if up:
+            self._trigger_ms = None
+
+    def heard(self, phase: Phase) -> None:
+        """What the peer says of itself."""
+        if phase.value == self._peer:
+            return
+        if self._peer == Phase.ACTIVE:
+            self._peer_left_ms = monotonic_ms()
+        self._peer = phase.value
+        if phase is Phase.ACTIVE:
+            self.note(Mark.PEER_ACTIVE)
+            self._trigger_ms = None
+
+    def _trigger(self, after: State) -> int:
+        """The last sign of life of the peer, the moment it let go, or (when a person asked, or at a start) now."""
+        match after.why.code:
+            case Code.PEER_SILENT:
+                return max(after.peer.heard_ms)
+            case Code.HANDED | Code.PEER_DEAD:
+                return self._peer_left_ms or after.now_ms
+            case Code.FORCED:
+                return self._trigger_ms or after.now_ms
+            case _:
+                return after.now_ms
+
+    def _add(
+        self, mark: Mark, *, old: str = "", new: str = "", code: str = "", text: str = "", evidence: str = ""
+    ) -> None:
+        now_ms = monotonic_ms()
+        event = TimelineEvent(
+            at=iso(wall_s()),
+            mono_ms=now_ms,
+            boot=self._boot,
+            mark=mark.value,
+            old=old,
+            new=new,
+            code=code,
+            text=text,
+            evidence=evidence,
+            since_ms=None if self._trigger_ms is None else now_ms - self._trigger_ms,
+        )
+        self.events.append(event)
+        line = json.dumps(event_document(event), separators=(",", ":")).encode() + b"\n"
+        self._clerk.append(self._path, line, EVENTS_MAX)
+        self._sum_up()
+
+    def _sum_up(self) -> None:
+        self.done = summaries(self.events)[-DONE_MAX:]

@@ -1,0 +1,164 @@
+"""The clerk: a thread for files on disks that may be slow, so that the loop never waits for one.
+
+Writes and appends in the order they were asked for, each synced; looks once a second whether a watched file changed
+and hands its content over. Bounded: when the disk hangs, the oldest appended line is given up, never a moment of the
+loop. Decides nothing about what is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reconciler.errors import HagitError
+from reconciler.system.clock import monotonic_s
+from reconciler.system.files import read_bytes
+from reconciler.watchdog.durable import replace_file
+
+JOBS_MAX: Final = 1_000
+STACK_BYTES: Final = 256 << 10
+POLL_S: Final = 1.0
+#: A file of so many bytes for each line it may keep is worth counting its lines.
+LINE_BYTES: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a watched file was: None when it was not there; `problem` when it could not be read."""
+
+    content: bytes | None
+    problem: str = ""
+
+
+class Clerk:
+    """`fileno()` is readable when a watched file changed or a write failed; then `news()` says what happened."""
+
+    def __init__(self, watched: Path, bytes_max: int) -> None:
+        self._watched, self._bytes_max = watched, bytes_max
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._sights: deque[Sight] = deque(maxlen=1)
+        self._condition = threading.Condition()
+        self._pending = 0
+        self._stopped = self._glance = False
+        self._stamp: tuple[int, ...] | None = ()
+        self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.problem = ""
+        self.lost = 0
+        threading.stack_size(STACK_BYTES)
+        self._thread = threading.Thread(target=self._run, name="clerk", daemon=True)
+        self._thread.start()
+
+    def fileno(self) -> int:
+        """For the loop."""
+        return self._event
+
+    def news(self) -> Sight | None:
+        """The newest content of the watched file that was not handed over yet."""
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._event)
+        with self._condition:
+            return self._sights.pop() if self._sights else None
+
+    def look(self) -> None:
+        """Look at the watched file now."""
+        with self._condition:
+            self._glance = True
+            self._condition.notify()
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Replace a file, synced, soon."""
+        self._ask(lambda: replace_file(path, content))
+
+    def append(self, path: Path, line: bytes, lines_max: int) -> None:
+        """Add a line to a file that keeps about the last `lines_max`, synced, soon."""
+        self._ask(lambda: _append(path, line, lines_max))
+
+    def flush(self, wait_s: float) -> bool:
+        """Wait until everything asked for is on the disk, but no longer than that."""
+        with self._condition:
+            return self._condition.wait_for(lambda: self._pending == 0, wait_s)
+
+    def close(self, wait_s: float) -> None:
+        """Write what waits, if the disk lets it, and end."""
+        self.flush(wait_s)
+        with self._condition:
+            self._stopped = True
+            self._condition.notify()
+        self._thread.join(wait_s)
+        if not self._thread.is_alive():
+            os.close(self._event)
+
+    def _ask(self, job: Callable[[], None]) -> None:
+        with self._condition:
+            if len(self._jobs) >= JOBS_MAX:
+                self._jobs.popleft()
+                self._pending -= 1
+                self.lost += 1
+            self._jobs.append(job)
+            self._pending += 1
+            self._condition.notify()
+
+    def _run(self) -> None:
+        due_s = monotonic_s()
+        while True:
+            with self._condition:
+                self._condition.wait_for(
+                    lambda: self._jobs or self._stopped or self._glance, max(0.0, due_s - monotonic_s())
+                )
+                if self._stopped and not self._jobs:
+                    return
+                job = self._jobs.popleft() if self._jobs else None
+                glance, self._glance = self._glance or monotonic_s() >= due_s, False
+            if job is not None:
+                self._perform(job)
+            if glance:
+                self._see()
+                due_s = monotonic_s() + POLL_S
+
+    def _perform(self, job: Callable[[], None]) -> None:
+        problem = ""
+        try:
+            job()
+        except (HagitError, OSError) as error:
+            problem = str(error)
+        with self._condition:
+            self._pending -= 1
+            self.problem = problem
+            self._condition.notify_all()
+
+    def _see(self) -> None:
+        try:
+            facts = self._watched.stat()
+            stamp: tuple[int, ...] | None = (facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+        except OSError:
+            stamp = None
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            sight = Sight(read_bytes(self._watched, self._bytes_max))
+        except HagitError as error:
+            sight = Sight(None, error.what)
+        with self._condition:
+            self._sights.append(sight)
+        os.eventfd_write(self._event, 1)
+
+
+def _append(path: Path, line: bytes, lines_max: int) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        os.write(handle, line)
+        os.fsync(handle)
+        size = os.fstat(handle).st_size
+    finally:
+        os.close(handle)
+    if size > lines_max * LINE_BYTES:
+        lines = path.read_bytes().splitlines(keepends=True)
+        if len(lines) > lines_max:
+            replace_file(path, b"".join(lines[-lines_max * 3 // 4 :]), mode=0o640)

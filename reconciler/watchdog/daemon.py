@@ -1,0 +1,345 @@
+"""The daemon: feeds the core what happens and performs what it puts out, in one fixed order of effects.
+
+The order is that of the model which was searched (`simulation/daemon`): what must be remembered is written first, then
+the deadman is fed, then a reset, then the claim, then addresses and pools. Decides nothing itself. Knows its parts by
+the protocols below, and no file, socket or disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, Protocol
+
+from reconciler.core.failover.events import (
+    Asked,
+    ClaimEnded,
+    Conflict,
+    Event,
+    Heard,
+    LinksSeen,
+    NewOrders,
+    Pools,
+    PoolsSeen,
+    Request,
+    ShelfSeen,
+    Tick,
+)
+from reconciler.core.failover.heartbeat import Beat
+from reconciler.core.failover.hold import DiskView
+from reconciler.core.failover.key import Key
+from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.outputs import Outputs, outputs
+from reconciler.core.failover.phase import Phase, Thing
+from reconciler.core.failover.state import State, initial
+from reconciler.core.failover.step import step
+from reconciler.system.deadman import Deadman
+from reconciler.watchdog.ledger import Ledger
+from reconciler.watchdog.loop import Loop, Timer, monotonic_ms
+
+#: How long a reset waits until the disk has its reason; then it comes all the same.
+SENTINEL_S: Final = 0.5
+#: How long after a refused import the next one is tried.
+AGAIN_MS: Final = 500
+
+
+class Voice(Protocol):
+    """Heartbeats on the network (`beats`)."""
+
+    def follow(self, orders: Orders) -> None:
+        """New channels."""
+
+    def send(self, beat: Beat) -> None:
+        """Number it and send it on every channel."""
+
+    def number(self) -> int:
+        """The next number."""
+        ...
+
+
+class Work(Protocol):
+    """Disks and pools, by children (`work`). Nothing here waits; what comes of it is told to the daemon."""
+
+    claiming: Key | None
+    moving: str
+
+    def follow(self, orders: Orders) -> None:
+        """New disks, vdevs or timers."""
+
+    def look(self) -> None:
+        """Look at all disks and the peer's records."""
+
+    def look_at_pools(self) -> None:
+        """Look at the pools."""
+
+    def write_record(self, beat: Beat) -> None:
+        """Write the disk heartbeat."""
+
+    def claim(self, key: Key | None) -> None:
+        """Run the claim with this key, and no other; None: run none."""
+
+    def import_(self) -> None:
+        """Begin to import the pools."""
+
+    def export(self) -> None:
+        """Begin to export the pools."""
+
+
+class Place(Protocol):
+    """Virtual addresses and links (`placement`)."""
+
+    def follow(self, orders: Orders) -> None:
+        """New addresses, groups or devices."""
+
+    def settle(self, *, wanted: bool, kept: bool) -> None:
+        """The addresses are here, are left as they are, or are not here."""
+
+
+class Daemon:
+    """One controller. `core` and `outs` are None until there are orders to follow.
+
+    `changed` is called after every change of phase with the states before and after; `refused` says why the newest
+    orders are not followed.
+    """
+
+    def __init__(
+        self, loop: Loop, ledger: Ledger, deadman: Deadman, changed: Callable[[State | None, State], None]
+    ) -> None:
+        self.loop, self.ledger, self.deadman = loop, ledger, deadman
+        self._changed = changed
+        self.core: State | None = None
+        self.outs: Outputs | None = None
+        self.refused = ""
+        self.pools = Pools.UNKNOWN
+        self.out: frozenset[int] = frozenset()
+        self.up: frozenset[str] | None = None
+        self.ticked: Callable[[], None] = lambda: None
+        self._refused_ms: int | None = None
+        self._ended_ms = self._pools_ms = 0
+        self._acting = self._act_again = self._doomed = False
+        self._timers: dict[str, Timer] = {}
+
+    def join(self, voice: Voice, work: Work, place: Place) -> None:
+        """The parts, which need the daemon themselves."""
+        self.voice, self.work, self.place = voice, work, place
+
+    # Life ------------------------------------------------------------------------------------------------------------
+
+    def begin(self, orders: Orders) -> None:
+        """The first orders of this daemon's life."""
+        assert self.core is None
+        resets, moves = self.ledger.recent(orders.limits)
+        now_ms = monotonic_ms()
+        memory = self.ledger.remembered
+        self.core = initial(orders, self.ledger.incarnation, now_ms, memory, resets, moves)
+        self.outs = outputs(self.core)
+        self._follow(orders)
+        self._changed(None, self.core)
+        self._tick()
+        self._look()
+        self._record()
+
+    def publish(self, orders: Orders) -> None:
+        """Orders that the agent published; the first ones must have been looked at before."""
+        if self.core is None:
+            self.begin(orders)
+        elif orders != self.core.orders:
+            self.told(NewOrders(orders))
+            refused = self.core.refused
+            self.refused = str(refused) if self.core.orders != orders and refused is not None else ""
+        else:
+            self.refused = ""
+
+    def _follow(self, orders: Orders) -> None:
+        self.ledger.accepted(orders.pair, orders.generation)
+        self.voice.follow(orders)
+        self.work.follow(orders)
+        self.place.follow(orders)
+
+    def _again(self, name: str, interval_ms: int, act: Callable[[], None]) -> None:
+        """Call `act` in so long; whatever was to be called under this name before is not."""
+        if name in self._timers:
+            self._timers[name].cancel()
+        self._timers[name] = self.loop.after(max(1, interval_ms), act)
+
+    # Loops -----------------------------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        if self.core is None:
+            return
+        # Counted from here, so that work does not stretch the interval.
+        self._again("tick", self.core.orders.timers.beat_ms, self._tick)
+        self.feed(Tick(), act=True)
+        if self.outs is not None:
+            self.voice.send(self.outs.beat)
+        self.work.look_at_pools()
+        self._keep_vigil()
+        self.ticked()
+
+    def _keep_vigil(self) -> None:
+        """Silence that becomes long enough before the next tick is judged then, and not at the tick."""
+        core = self.core
+        if core is None or core.phase is not Phase.STANDBY:
+            return
+        timers, heard_ms = core.orders.timers, core.peer.heard_ms
+        due_ms = max(
+            max(heard_ms[:-1], default=0) + timers.silence_ms + timers.network_ms, heard_ms[-1] + timers.stale_ms
+        )
+        if 0 < due_ms - monotonic_ms() < timers.beat_ms:
+            self._again("vigil", due_ms - monotonic_ms(), lambda: self.feed(Tick(), act=True))
+
+    def _look(self) -> None:
+        if self.core is not None:
+            self._again("look", self.core.orders.timers.look_ms, self._look)
+            self.work.look()
+
+    def _record(self) -> None:
+        if self.core is None or self.outs is None:
+            return
+        self._again("record", self.core.orders.timers.record_ms, self._record)
+        if self.outs.record:
+            self.work.write_record(replace(outputs(self.core).beat, counter=self.voice.number()))
+
+    # What is told to it ----------------------------------------------------------------------------------------------
+
+    def heard(self, channel: int, beat: Beat) -> None:
+        """A beat of the peer; the channel after the last is the disk record."""
+        self.feed(Heard(channel, beat))
+
+    def looked(self, begun_ms: int, views: tuple[DiskView, ...], record: Beat | None) -> None:
+        """A look at the disks that began at `begun_ms`, and the peer's newest record."""
+        if self.core is None:
+            return
+        self.feed(ShelfSeen(views, self.out, begun_ms))
+        if record is not None:
+            self.heard(len(self.core.orders.channels), record)
+
+    def saw_pools(self, begun_ms: int, pools: Pools, out: frozenset[int], *, conflict: bool = False) -> None:
+        """A look at the pools that began at `begun_ms`. A refused import shows as such until the next one begins."""
+        if conflict:
+            self.told(Conflict())
+        if begun_ms < self._ended_ms:
+            # It may have seen what was before an import or export ended.
+            self.work.look_at_pools()
+            return
+        self._pools_ms, self.out = begun_ms, out
+        if self.work.moving == "import" and pools in (Pools.NONE, Pools.ALL):
+            pools = Pools.SOME
+        elif pools is Pools.NONE and self._refused_ms is not None:
+            pools = Pools.REFUSED
+        if pools is not self.pools:
+            self.pools = pools
+            self.feed(PoolsSeen(pools), act=True)
+
+    def import_ended(self, *, good: bool) -> None:
+        """The import's child has ended; the next look says what it came to."""
+        self._ended_ms = monotonic_ms()
+        self._refused_ms = None if good else self._ended_ms
+        self.work.look_at_pools()
+
+    def export_ended(self) -> None:
+        """The export's child has ended; the next look says what it came to."""
+        self._ended_ms = monotonic_ms()
+        self.work.look_at_pools()
+
+    def conflict(self) -> None:
+        """A disk refused a write of ours because of its reservation."""
+        self.told(Conflict())
+
+    def claim_ended(self, key: Key, views: tuple[DiskView, ...]) -> None:
+        """The claim ran to its end."""
+        self.told(ClaimEnded(key.epoch, views))
+
+    def links(self, up: frozenset[str]) -> None:
+        """Which interfaces of the orders have carrier and are up."""
+        if up != self.up:
+            self.up = up
+            self.feed(LinksSeen(up), act=True)
+
+    def asked(self, request: Request, duration_ms: int = 0) -> None:
+        """A person asks; the core's `refused` says what came of it."""
+        self.told(Asked(request, duration_ms))
+
+    def told(self, event: Event) -> None:
+        """Anything that is acted upon at once."""
+        self.feed(event, act=True)
+
+    # The core and what it asks for -----------------------------------------------------------------------------------
+
+    def feed(self, event: Event, *, act: bool = False) -> None:
+        """One step of the core."""
+        before = self.core
+        if before is None:
+            return
+        core = self.core = step(before, event, monotonic_ms())
+        moved = core.phase is not before.phase
+        if moved and core.moves_ms is not before.moves_ms and core.moves_ms:
+            self.ledger.moved()
+        if core.orders is not before.orders:
+            self._follow(core.orders)
+        if not (act or moved):
+            return
+        self.outs = outputs(core)
+        if self._acting:
+            # An effect told us something: the round of effects that is in progress is followed by another one.
+            self._act_again = True
+        else:
+            self._act()
+        if moved:
+            self._changed(before, core)
+            if not self.outs.reset:
+                self.voice.send(self.outs.beat)
+
+    def _act(self) -> None:
+        """Make things as they should be, one effect after the other."""
+        self._acting = True
+        try:
+            for _ in range(10):
+                self._act_again = False
+                assert self.outs is not None
+                self._perform(self.outs)
+                if not self._act_again:
+                    return
+            raise AssertionError("effects that cause effects do not come to rest")
+        finally:
+            self._acting = False
+
+    def _perform(self, outs: Outputs) -> None:
+        assert self.core is not None
+        if outs.remember != self.ledger.remembered:
+            self.ledger.remember(outs.remember)
+        if outs.feed:
+            self.deadman.feed(self.core.orders.timers.deadman_ms)
+            self.ledger.note_fed(self.deadman.armed)
+        if outs.reset:
+            self._reset(outs)
+            return
+        if outs.claim != self.work.claiming:
+            self.work.claim(outs.claim)
+        self._place(outs)
+
+    def _reset(self, outs: Outputs) -> None:
+        """The last word, the reason on disk, and the end. If that end does not come, the unfed deadman does."""
+        assert self.core is not None
+        self.voice.send(outs.beat)
+        if not self._doomed:
+            self._doomed = True
+            self.ledger.resets_itself(str(self.core.why), SENTINEL_S)
+        self.deadman.reset()
+
+    def _place(self, outs: Outputs) -> None:
+        """Addresses go before pools and come after them."""
+        here = self.pools is Pools.ALL
+        self.place.settle(wanted=Thing.ADDRESSES in outs.wanted and here, kept=Thing.ADDRESSES in outs.kept)
+        if self.work.moving or self._pools_ms < self._ended_ms:
+            return
+        if Thing.POOLS in outs.wanted:
+            rested = self._refused_ms is None or monotonic_ms() - self._refused_ms >= AGAIN_MS
+            if self.pools in (Pools.NONE, Pools.REFUSED, Pools.SOME) and rested:
+                self._refused_ms = None
+                self.work.import_()
+        elif Thing.POOLS not in outs.kept:
+            if self.pools in (Pools.SOME, Pools.ALL):
+                self.work.export()
+            elif self.pools in (Pools.NONE, Pools.REFUSED):
+                self._refused_ms = None

@@ -1,0 +1,135 @@
+"""The loop: file descriptors and moments, one after the other, in one thread.
+
+Decides the order: whatever can be read is read before any moment that has come is acted upon, so that a process that
+was paused hears what arrived meanwhile before it judges silence. Measures how late it is. Knows nothing of failover.
+"""
+
+from __future__ import annotations
+
+import heapq
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+#: Waits end by themselves after this, so that a daemon without anything to do still answers systemd.
+IDLE_MS_MAX: Final = 1_000
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def monotonic_ms() -> int:
+    """Milliseconds since an arbitrary point (clock_gettime(2), CLOCK_MONOTONIC): stands still while suspended."""
+    return time.monotonic_ns() // 1_000_000
+
+
+@dataclass(order=True, slots=True)
+class Timer:
+    """A moment at which `act` is called, once. `cancel` is for ever."""
+
+    due_ms: int
+    number: int
+    act: Callable[[], None] | None = field(compare=False)
+
+    def cancel(self) -> None:
+        """Not called any more."""
+        self.act = None
+
+
+class Loop:
+    """Calls back when a descriptor can be read or written and when moments come; `stop` ends it.
+
+    `lateness_ms_max`: the latest that any moment was acted upon since the last `forget_lateness`.
+    """
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._timers: list[Timer] = []
+        self._numbers = 0
+        self._running = False
+        self.lateness_ms_max = 0
+        self.now_ms = monotonic_ms()
+
+    def watch(self, descriptor: int, ready: Callable[[], None], *, write: bool = False) -> None:
+        """Call `ready` whenever the descriptor can be read (or, with `write`, read or written)."""
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if write else 0)
+        if descriptor in self._selector.get_map():
+            self._selector.modify(descriptor, events, ready)
+        else:
+            self._selector.register(descriptor, events, ready)
+
+    def forget(self, descriptor: int) -> None:
+        """Not watched any more; to be called before the descriptor is closed."""
+        if descriptor in self._selector.get_map():
+            self._selector.unregister(descriptor)
+
+    def at(self, due_ms: int, act: Callable[[], None]) -> Timer:
+        """Call `act` once when the moment has come."""
+        self._numbers += 1
+        timer = Timer(due_ms, self._numbers, act)
+        heapq.heappush(self._timers, timer)
+        return timer
+
+    def after(self, delay_ms: int, act: Callable[[], None]) -> Timer:
+        """Call `act` once in so many milliseconds."""
+        return self.at(monotonic_ms() + delay_ms, act)
+
+    def stop(self) -> None:
+        """`run` returns after the present round."""
+        self._running = False
+
+    def run(self) -> None:
+        """Until `stop`. Whatever a callback raises ends it."""
+        self._running = True
+        while self._running:
+            self.turn()
+
+    def turn(self, wait_ms_max: int = IDLE_MS_MAX) -> None:
+        """One round: wait, read what can be read, then act on the moments that had come when the wait was over."""
+        while self._timers and self._timers[0].act is None:
+            heapq.heappop(self._timers)
+        wait_ms = wait_ms_max
+        if self._timers:
+            wait_ms = max(0, min(wait_ms_max, self._timers[0].due_ms - monotonic_ms()))
+        ready = self._selector.select(wait_ms / 1_000)
+        woke_ms = self.now_ms = monotonic_ms()
+        for key, _ in ready:
+            # One callback may have made the loop forget the descriptor of another that is ready, too.
+            if self._selector.get_map().get(key.fd) is key:
+                key.data()
+        while self._timers and self._timers[0].due_ms <= woke_ms:
+            timer = heapq.heappop(self._timers)
+            if timer.act is not None:
+                self.lateness_ms_max = max(self.lateness_ms_max, monotonic_ms() - timer.due_ms)
+                timer.act()
+
+    def close(self) -> None:
+        """Gives the selector back."""
+        self._selector.close()
+
+    @contextmanager
+    def signals(self, heard: Callable[[int], None]) -> Iterator[None]:
+        """Signals become events of the loop (signal.set_wakeup_fd); only in the main thread."""
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        far.setblocking(False)
+        before = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
+        earlier = signal.set_wakeup_fd(far.fileno(), warn_on_full_buffer=False)
+
+        def read() -> None:
+            for number in near.recv(64):
+                heard(number)
+
+        self.watch(near.fileno(), read)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(earlier)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self.forget(near.fileno())
+            near.close()
+            far.close()

@@ -1,0 +1,156 @@
+"""Virtual addresses and links on this controller, as the daemon wants them and as the core has to know them.
+
+Decides what a name of the orders stands for where no device tells: the kernel's interface of that name. Tells the
+beats and the advertisements whenever names, indices or links changed; nothing here remembers a name of the kernel.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reconciler.core.failover.orders import Device, DeviceKey, Orders
+from reconciler.core.status.watchdog import AddressStatus, CarpStatus, ReasonStatus
+from reconciler.system.addresses.placement import Placement
+from reconciler.watchdog.advertisements import Advertisements
+from reconciler.watchdog.beats import Beats
+from reconciler.watchdog.chronicle import Chronicle
+from reconciler.watchdog.daemon import Daemon
+from reconciler.watchdog.loop import Loop, Timer, monotonic_ms
+
+
+class Places:
+    """The network side of one daemon besides its beats."""
+
+    def __init__(
+        self, loop: Loop, daemon: Daemon, beats: Beats, chronicle: Chronicle, run: Path, carp_password: bytes
+    ) -> None:
+        self._loop, self._daemon, self._beats, self._chronicle = loop, daemon, beats, chronicle
+        self._placement = Placement(run)
+        self._placement.want(None)
+        self._advertisements = Advertisements(loop, carp_password, daemon.ledger.incarnation)
+        self._orders: Orders | None = None
+        self._wanted: bool | None = None
+        self._looks = -1
+        self._here: bool | None = None
+        self._timer: Timer | None = None
+        self._turning = False
+        for descriptor in self._placement.sockets():
+            loop.watch(descriptor, self._turn)
+
+    def follow(self, orders: Orders) -> None:
+        """New addresses, groups or devices."""
+        self._orders = orders
+        known = {device.name for device in orders.devices}
+        named = [channel.name for channel in orders.channels]
+        named += [name for group in orders.groups for name in group.interfaces]
+        more = tuple(Device(name, DeviceKey.NAME, name) for name in dict.fromkeys(named) if name not in known)
+        self._placement.follow(orders.addresses, (*orders.devices, *more), on_virtual_mac=orders.carp.virtual_mac)
+        self._advertisements.follow(orders)
+        # Look at once: a channel without its interface is deaf.
+        self._looks = -1
+        self._turn()
+
+    def settle(self, *, wanted: bool, kept: bool) -> None:
+        """The addresses are here, stay as they are, or are not here: when this returns, as far as the kernel lets."""
+        here = True if wanted else None if kept else False
+        if here == self._wanted:
+            return
+        self._wanted = here
+        self._placement.want(here)
+        if here is False:
+            self._advertisements.advertise(False)
+        self._turn()
+        if here:
+            self._advertisements.advertise(True)
+
+    def addresses(self) -> tuple[AddressStatus, ...]:
+        """For the status."""
+        placed = self._placement.placed(monotonic_ms())
+        if self._orders is None:
+            return ()
+        others = {duplicate.address: duplicate.mac for duplicate in placed.duplicates}
+        found = []
+        for address in self._orders.addresses:
+            host = address.address.partition("/")[0]
+            found.append(
+                AddressStatus(
+                    address=host,
+                    interface=address.interface,
+                    wanted=bool(self._wanted),
+                    present=host in placed.present,
+                    duplicate=others.get(host, ""),
+                )
+            )
+        return tuple(found)
+
+    def carp(self) -> tuple[CarpStatus, ...]:
+        """For the status."""
+        return self._advertisements.rows(monotonic_ms())
+
+    def reasons(self) -> tuple[ReasonStatus, ...]:
+        """What is not as it should be."""
+        placed = self._placement.placed(monotonic_ms())
+        found = [
+            ReasonStatus(
+                code="ADDRESS_PROBLEM",
+                text=f"{problem.where}: {problem.what}",
+                remedy="look at `ip address` and `ip link` on this controller",
+            )
+            for problem in placed.problems
+        ]
+        found += [
+            ReasonStatus(
+                code="CARP_PROBLEM",
+                text=f"no advertisements on {interface}",
+                evidence=problem,
+                remedy=f"look whether {interface} is here, up, and has an address",
+            )
+            for interface, problem in self._advertisements.problems()
+        ]
+        return tuple(found)
+
+    def close(self) -> None:
+        """Gives the sockets back; addresses and settings stay for the next daemon."""
+        for descriptor in self._placement.sockets():
+            self._loop.forget(descriptor)
+        self._placement.close(restore=False)
+        self._advertisements.close()
+
+    def _turn(self) -> None:
+        if self._orders is None:
+            self._placement.links.drain()
+            return
+        if self._turning:
+            return
+        self._turning = True
+        try:
+            due_ms = self._placement.step(monotonic_ms())
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.at(due_ms, self._turn)
+            self._tell()
+        finally:
+            self._turning = False
+
+    def _tell(self) -> None:
+        """What a new look means to the other parts."""
+        placed, sight, orders = self._placement.placed(monotonic_ms()), self._placement.sight, self._orders
+        if placed.looks == self._looks or sight is None or orders is None:
+            return
+        self._looks = placed.looks
+        indices = placed.interfaces
+        self._beats.place({name: index for name, index in indices.items() if index is not None})
+        self._advertisements.place(indices, sight)
+        up = set()
+        for name in (name for group in orders.groups for name in group.interfaces):
+            link = sight.links.get(indices.get(name) or 0)
+            if link is not None and link.up and link.carrier:
+                up.add(name)
+        self._note(len(placed.present) == len(orders.addresses) > 0)
+        self._daemon.links(frozenset(up))
+
+    def _note(self, all_here: bool) -> None:
+        if self._wanted is not None and all_here is not self._here:
+            if self._here is not None or all_here:
+                self._chronicle.addresses(up=all_here)
+            self._here = all_here

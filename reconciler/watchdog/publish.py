@@ -1,0 +1,144 @@
+"""The status document: gathered from the daemon's parts and put into the run directory, at least once a second.
+
+Decides when it is written. A file that cannot be written is said to systemd and to nobody else: no status must ever
+keep the daemon from its work.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from reconciler import __version__
+from reconciler.core.failover.outputs import outputs
+from reconciler.core.failover.state import State
+from reconciler.core.status.watchdog import (
+    AddressStatus,
+    CarpStatus,
+    DeadmanStatus,
+    OverrideStatus,
+    ReasonStatus,
+    WatchdogStatus,
+    watchdog_document,
+)
+from reconciler.system.clock import wall_s
+from reconciler.system.deadman import Deadman
+from reconciler.watchdog.beats import Beats
+from reconciler.watchdog.chronicle import Chronicle, iso
+from reconciler.watchdog.daemon import Daemon
+from reconciler.watchdog.durable import replace_file
+from reconciler.watchdog.lifeline import Systemd
+from reconciler.watchdog.loop import Loop, monotonic_ms
+from reconciler.watchdog.standing import Surroundings, standing, without_orders
+
+INTERVAL_MS: Final = 500
+
+
+class Publisher:
+    """Writes `watchdog.json`. `more` gives reasons that other parts know, `carp` and `addresses` their rows."""
+
+    def __init__(
+        self, loop: Loop, run: Path, side: str, systemd: Systemd, complaints: tuple[ReasonStatus, ...]
+    ) -> None:
+        self._loop, self._path, self._side, self._systemd = loop, run / "watchdog.json", side, systemd
+        self._complaints = complaints
+        self._pid = os.getpid()
+        self._started, self._started_ms = iso(wall_s()), monotonic_ms()
+        self._since = self._started
+        self.override = False
+        self.problem = ""
+        self.more: Callable[[], tuple[ReasonStatus, ...]] = lambda: ()
+        self.carp: Callable[[], tuple[CarpStatus, ...]] = lambda: ()
+        self.addresses: Callable[[], tuple[AddressStatus, ...]] = lambda: ()
+
+    def join(self, daemon: Daemon, beats: Beats, chronicle: Chronicle) -> None:
+        """What is published."""
+        self._daemon, self._beats, self._chronicle = daemon, beats, chronicle
+        self._turn()
+
+    def changed(self, before: State | None, after: State) -> None:
+        """The phase changed: say so at once."""
+        self._since = iso(wall_s())
+        self.write()
+
+    def status(self) -> WatchdogStatus:
+        """The status now."""
+        daemon, now_ms = self._daemon, monotonic_ms()
+        core, deadman = daemon.core, daemon.deadman
+        around = Surroundings(
+            at=iso(wall_s()),
+            boot=daemon.ledger.boot,
+            pid=self._pid,
+            started=self._started,
+            started_ms=self._started_ms,
+            since=self._since,
+            deadman=_deadman(core, deadman),
+            carp=self.carp(),
+            addresses=self.addresses(),
+            override=self._override(core, now_ms),
+            refused=daemon.refused,
+            done=self._chronicle.done,
+            failovers=self._chronicle.failovers,
+            lateness_ms_max=self._loop.lateness_ms_max,
+            version=__version__,
+            more=(*self.more(), *self._frames(now_ms), *self._complaints),
+        )
+        if core is None:
+            return without_orders(socket.gethostname(), self._side, now_ms, around)
+        return standing(core, now_ms, around)
+
+    def _override(self, core: State | None, now_ms: int) -> OverrideStatus | None:
+        until_ms = core.maintenance_ms if core is not None else None
+        if not self.override or until_ms is None or until_ms <= now_ms:
+            return None
+        return OverrideStatus(enabled=False, left_ms=until_ms - now_ms)
+
+    def write(self) -> None:
+        """Put the document there."""
+        status = self.status()
+        content = json.dumps(watchdog_document(status), separators=(",", ":")).encode() + b"\n"
+        try:
+            replace_file(self._path, content, mode=0o644, sync=False)
+            self.problem = ""
+        except OSError as error:
+            self.problem = f"{self._path}: {error.strerror}"
+        self._systemd.status(self.problem or f"{status.role} ({status.phase}): {status.why}")
+
+    def _turn(self) -> None:
+        self._loop.after(INTERVAL_MS, self._turn)
+        self.write()
+        self._systemd.alive(monotonic_ms())
+
+    def _frames(self, now_ms: int) -> tuple[ReasonStatus, ...]:
+        found = [
+            ReasonStatus(
+                code="HEARTBEAT_REFUSED",
+                text=f"heartbeats on {unfit.channel} are refused: {unfit.what}",
+                evidence=f"{unfit.count} frames, the last {now_ms - unfit.last_ms} ms ago",
+                remedy="put the same secret on both controllers, or find who else sends such frames",
+            )
+            for unfit in self._beats.unfit(now_ms)
+        ]
+        found += [
+            ReasonStatus(
+                code="CHANNEL_DOWN",
+                text=f"no heartbeats can be sent on {line.name}",
+                evidence=line.problem,
+                remedy="look whether its interface is there, and what `match` says of it",
+            )
+            for line in self._beats.lines
+            if line.problem
+        ]
+        return tuple(found)
+
+
+def _deadman(core: State | None, deadman: Deadman) -> DeadmanStatus:
+    if deadman.problem:
+        return DeadmanStatus(state="absent", device=deadman.problem)
+    fed = core is not None and deadman.armed and outputs(core).feed
+    timeout_ms = core.orders.timers.deadman_ms if core is not None else 0
+    return DeadmanStatus(state="fed" if fed else "unfed", device=deadman.name, timeout_ms=timeout_ms)

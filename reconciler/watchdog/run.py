@@ -1,0 +1,231 @@
+"""`hagit watchdog`: what a start does, in its order, and how the daemon ends.
+
+Starts from the node file, the secret and the orders file alone: no agent, no git, no network needs to be there. A start
+that fails before the loop ends with one message. In the loop, whatever is raised ends the daemon at once, with what it
+knew, and without a word to the deadman: a controller whose daemon is wrong about itself is restarted, or reset.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reconciler.core.failover.heartbeat import Beat
+from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, orders_key
+from reconciler.core.failover.phase import Phase
+from reconciler.core.failover.state import State
+from reconciler.core.status.watchdog import ReasonStatus
+from reconciler.errors import HagitError, NodeFileError, UsageError
+from reconciler.system.control import ControlServer
+from reconciler.system.deadman import open_deadman
+from reconciler.system.files import Lock, make_directory
+from reconciler.system.node import Node, WatchdogNode, find_node_file, load_node
+from reconciler.system.secret import carp_password, pair_secret
+from reconciler.watchdog.asking import Asking, resume
+from reconciler.watchdog.beats import Beats
+from reconciler.watchdog.chronicle import Chronicle
+from reconciler.watchdog.clerk import Clerk
+from reconciler.watchdog.daemon import Daemon
+from reconciler.watchdog.ledger import Ledger
+from reconciler.watchdog.lifeline import Systemd, brace
+from reconciler.watchdog.loop import Loop
+from reconciler.watchdog.orders import first_refused, read_orders
+from reconciler.watchdog.placement import Places
+from reconciler.watchdog.publish import Publisher
+from reconciler.watchdog.work import Labour
+
+USAGE: Final = """\
+Usage: hagit watchdog
+
+  Keep this controller's part of the pair: heartbeats, claim, pools, virtual addresses. Runs until it is ended.
+  Follows the orders that the agent wrote; needs neither agent nor network to start.
+
+  Example:  hagit --node /etc/hagit/node.toml watchdog
+"""
+#: How long the end waits for slow files.
+FAREWELL_S: Final = 2.0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the daemon; the exit status."""
+    try:
+        match list(arguments):
+            case ["--help"] | ["-h"]:
+                print(USAGE, end="")
+                return 0
+            case []:
+                named = None
+            case ["--node", name]:
+                named = Path(name)
+            case [first, *_]:
+                raise UsageError(f"the watchdog takes --node FILE, not {first!r}", remedy="see `hagit watchdog -h`")
+        node = load_node(find_node_file(named))
+        if node.watchdog is None:
+            raise NodeFileError(
+                "this controller has no watchdog: the table [watchdog] is missing",
+                where=str(node.path),
+                remedy="add it, with `secret` and `shelf`; see `hagit explain node`",
+            )
+        return run(node, node.watchdog)
+    except UsageError as error:
+        print(f"hagit: {error}", file=sys.stderr)
+        return 2
+    except HagitError as error:
+        print(f"hagit: {error}", file=sys.stderr)
+        return 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Everything that runs in the loop."""
+
+    loop: Loop
+    clerk: Clerk
+    daemon: Daemon
+    beats: Beats
+    work: Labour
+    places: Places
+    publisher: Publisher
+    chronicle: Chronicle
+
+
+def run(node: Node, watchdog: WatchdogNode) -> int:
+    """Assemble the daemon and run it until a signal ends it."""
+    secret, password = pair_secret(watchdog), carp_password(watchdog)
+    key = orders_key(secret)
+    systemd = Systemd()
+    make_directory(watchdog.run)
+    with ExitStack() as stack:
+        stack.enter_context(Lock(watchdog.run / "watchdog.lock", "hagit watchdog"))
+        clerk = Clerk(node.state / "orders.json", ORDERS_BYTES_MAX)
+        stack.callback(clerk.close, FAREWELL_S)
+        parts = _assemble(node, watchdog, (secret, password), clerk, systemd)
+        stack.callback(_let_go, parts)
+        daemon, loop = parts.daemon, parts.loop
+
+        def orders_seen() -> None:
+            sight = clerk.news()
+            if sight is None:
+                return
+            orders = read_orders(sight, key)
+            if isinstance(orders, str):
+                daemon.refused = orders
+                return
+            if daemon.core is None:
+                ledger = daemon.ledger
+                daemon.refused = first_refused(orders, node.controller, ledger.pair, ledger.generation_max)
+                if daemon.refused:
+                    return
+            first = daemon.core is None
+            daemon.publish(orders)
+            if first:
+                resume(daemon, parts.publisher)
+
+        asking = Asking(daemon, parts.chronicle, parts.publisher)
+        control = ControlServer(watchdog.run / "watchdog.sock", watchdog.group, asking.answer)
+        stack.callback(control.close)
+        loop.watch(control.fileno(), control.serve)
+        loop.watch(clerk.fileno(), orders_seen)
+        _repeat(loop, 1_000, control.serve)
+
+        def signalled(number: int) -> None:
+            if number == signal.SIGHUP:
+                clerk.look()
+            else:
+                loop.stop()
+
+        with loop.signals(signalled):
+            systemd.ready()
+            _turn(parts)
+        systemd.stopping()
+        _farewell(parts)
+    return 0
+
+
+def _turn(parts: _Parts) -> None:
+    """The loop; what ends it by force is told with the state that it happened in."""
+    try:
+        parts.loop.run()
+    except BaseException:
+        print(f"hagit: the watchdog ends in this state: {parts.daemon.core!r}", file=sys.stderr, flush=True)
+        raise
+
+
+def _assemble(
+    node: Node, watchdog: WatchdogNode, secrets: tuple[bytes, bytes], clerk: Clerk, systemd: Systemd
+) -> _Parts:
+    secret, password = secrets
+    loop = Loop()
+    ledger = Ledger(node.state, watchdog.run, clerk)
+    deadman = open_deadman(watchdog.deadman)
+    if deadman.fired(ledger.died_with_machine):
+        ledger.was_reset("the deadman was not fed")
+    chronicle = Chronicle(node.state / "watchdog", ledger.boot, clerk)
+    complaints = [
+        ReasonStatus(code="LEDGER_DAMAGED", text="a file of the watchdog was damaged and is made anew", evidence=what)
+        for what in ledger.complaints
+    ]
+    problems = brace()
+    complaints += [
+        ReasonStatus(
+            code="LIFELINE",
+            text=f"the watchdog runs less protected than it could: {problem}",
+            remedy="start it as a service: packaging/hagit-watchdog.service gives it what it needs",
+        )
+        for problem in problems
+    ]
+    publisher = Publisher(loop, watchdog.run, node.controller, systemd, tuple(complaints))
+
+    def changed(before: State | None, after: State) -> None:
+        chronicle.changed(before, after)
+        print(f"hagit: {before.phase.name if before else 'start'} -> {after.phase.name}: {after.why}", flush=True)
+        publisher.changed(before, after)
+
+    daemon = Daemon(loop, ledger, deadman, changed)
+
+    def heard(channel: int, beat: Beat) -> None:
+        daemon.heard(channel, beat)
+        if daemon.core is not None and daemon.core.peer.beat is not None:
+            chronicle.heard(daemon.core.peer.beat.phase)
+
+    beats = Beats(loop, secret, heard)
+    work = Labour(loop, daemon, secret, watchdog.shelf, watchdog.run)
+    places = Places(loop, daemon, beats, chronicle, watchdog.run, password)
+    publisher.addresses, publisher.carp = places.addresses, places.carp
+    publisher.more = lambda: (*places.reasons(), *work.reasons())
+    daemon.join(beats, work, places)
+    publisher.join(daemon, beats, chronicle)
+    return _Parts(loop, clerk, daemon, beats, work, places, publisher, chronicle)
+
+
+def _repeat(loop: Loop, interval_ms: int, act: object) -> None:
+    assert callable(act)
+
+    def again() -> None:
+        loop.after(interval_ms, again)
+        act()
+
+    loop.after(interval_ms, again)
+
+
+def _farewell(parts: _Parts) -> None:
+    """An orderly end. Where nothing is imported nothing needs a deadman; elsewhere it goes on counting for the next."""
+    daemon = parts.daemon
+    idle = daemon.core is None or daemon.core.phase in (Phase.STANDBY, Phase.BOOTING)
+    if idle and daemon.ledger.remembered is None:
+        daemon.deadman.disarm()
+        daemon.ledger.note_fed(False)
+    parts.publisher.write()
+
+
+def _let_go(parts: _Parts) -> None:
+    parts.daemon.deadman.close()
+    parts.beats.close()
+    parts.work.close()
+    parts.places.close()
+    parts.loop.close()

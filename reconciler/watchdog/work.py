@@ -1,0 +1,242 @@
+"""Disks and pools through the arms: what the core wants as requests, answers as what the daemon is told.
+
+Decides how long each request may take, by the orders' timers, and what an arm's failure means: a look that was not
+answered saw nothing, a claim that was not answered won nothing. Does not know how a child is kept (`arms` does).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Final, assert_never
+
+from reconciler.core.failover.adapters import Written
+from reconciler.core.failover.events import Pools
+from reconciler.core.failover.heartbeat import Beat
+from reconciler.core.failover.hold import UNANSWERED
+from reconciler.core.failover.key import Key
+from reconciler.core.failover.orders import Orders, Timers
+from reconciler.core.failover.phase import Thing
+from reconciler.core.failover.record import decode_record, encode_record, record_way
+from reconciler.core.failover.refusal import Refusal, Refused
+from reconciler.core.failover.wire import Way
+from reconciler.core.status.watchdog import ReasonStatus
+from reconciler.watchdog.arms import Answered, Arms
+from reconciler.watchdog.daemon import Daemon
+from reconciler.watchdog.loop import Loop, Timer, monotonic_ms
+from reconciler.watchdog.requests import (
+    ArmKind,
+    ClaimRun,
+    Export,
+    Failed,
+    Import,
+    Look,
+    Looked,
+    LookPools,
+    Moved,
+    PoolsLooked,
+    RecordWritten,
+    RunClaim,
+    WriteRecord,
+)
+
+#: One command of a claim; a claim has time for several that are not answered.
+COMMAND_MS_MAX: Final = 2_000
+#: A look at the pools is unanswered after this, or after four times the interval of looks if that is longer.
+POOLS_MS: Final = 500
+#: What is no sign of an intruder: sectors that nobody wrote yet, or that were being written.
+HARMLESS: Final = (Refusal.BLANK, Refusal.TORN)
+
+
+class Labour:
+    """The arms of one daemon. `claiming` is the key of the claim that runs, `moving` "import", "export" or ""."""
+
+    def __init__(self, loop: Loop, daemon: Daemon, secret: bytes, url: str, run: Path) -> None:
+        self._loop, self._daemon, self._secret, self._url, self._run = loop, daemon, secret, url, run
+        self._arms: Arms | None = None
+        self._timer: Timer | None = None
+        self._orders: Orders | None = None
+        self._out: tuple[Way, ...] = ()
+        self._into: tuple[Way, ...] = ()
+        self._unbegun: Key | None = None
+        self._pools_due = False
+        self._refused: Counter[str] = Counter()
+        self.claiming: Key | None = None
+        self.moving = ""
+
+    def follow(self, orders: Orders) -> None:
+        """New disks, vdevs or timers."""
+        self._orders = orders
+        disks = [orders.disks[at] for at in orders.arbitration]
+        self._out = tuple(record_way(self._secret, orders.pair, disk, orders.side) for disk in disks)
+        self._into = tuple(record_way(self._secret, orders.pair, disk, orders.side.other) for disk in disks)
+        if self._arms is None:
+            self._arms = Arms(self._url, orders, self._run, monotonic_ms())
+            self._loop.watch(self._arms.fileno(), self._turn)
+        else:
+            self._arms.obey(orders)
+        self._wait()
+
+    # What the daemon asks for ----------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Look at all disks and the peer's records, unless the look before is still going on."""
+        self._ask(Look(), self._timers.look_ms)
+
+    def look_at_pools(self) -> None:
+        """Look at the pools, now or as soon as the look before has ended."""
+        outs = self._daemon.outs
+        wanted = outs is not None and Thing.POOLS in outs.wanted
+        self._pools_due = not self._ask(LookPools(wanted), max(POOLS_MS, 4 * self._timers.look_ms))
+
+    def write_record(self, beat: Beat) -> None:
+        """Write the disk heartbeat, unless the one before is still being written."""
+        sectors = tuple(encode_record(beat, way) for way in self._out)
+        self._ask(WriteRecord(sectors), max(1, self._timers.stale_ms // 2))
+
+    def claim(self, key: Key | None) -> None:
+        """Run the claim with this key, and no other."""
+        assert self._arms is not None
+        if self.claiming is not None:
+            self._arms.abandon(ArmKind.HAND, monotonic_ms())
+        self.claiming = self._unbegun = key
+        self._begin_claim()
+
+    def _begin_claim(self) -> None:
+        if self._unbegun is not None:
+            claim_ms = self._timers.claim_ms
+            if self._ask(RunClaim(self._unbegun, min(COMMAND_MS_MAX, max(1, claim_ms // 4))), claim_ms):
+                self._unbegun = None
+
+    def import_(self) -> None:
+        """Begin to import the pools, if the arm is free."""
+        if self._ask(Import(), self._timers.import_ms):
+            self.moving = "import"
+
+    def export(self) -> None:
+        """Begin to export the pools, if the arm is free."""
+        if self._ask(Export(), self._timers.release_ms):
+            self.moving = "export"
+
+    def reasons(self) -> tuple[ReasonStatus, ...]:
+        """What is wrong with the arms, and with the peer's records."""
+        found = []
+        for arm in self._arms.conditions() if self._arms is not None else ():
+            if arm.undead or arm.why:
+                found.append(
+                    ReasonStatus(
+                        code="ARM_STUCK",
+                        text=f"the child that {DEEDS[arm.kind]} had to be killed",
+                        evidence=f"{arm.why}; {arm.kills} killed, {arm.undead} of them still there",
+                        remedy="look at disks, HBA and kernel log: a child that does not end waits for one of them",
+                    )
+                )
+        for what, count in self._refused.items():
+            found.append(
+                ReasonStatus(
+                    code="RECORD_REFUSED",
+                    text=f"disk heartbeats of the peer are refused: {what}",
+                    evidence=f"{count} in the last look that found any",
+                    remedy="put the same secret on both controllers",
+                )
+            )
+        return tuple(found)
+
+    def close(self) -> None:
+        """Kill the arms; what the kernel was told goes on."""
+        if self._arms is not None:
+            self._loop.forget(self._arms.fileno())
+            self._arms.close()
+
+    # What comes of it ------------------------------------------------------------------------------------------------
+
+    @property
+    def _timers(self) -> Timers:
+        assert self._orders is not None
+        return self._orders.timers
+
+    def _ask(self, request: Look | LookPools | WriteRecord | RunClaim | Import | Export, within_ms: int) -> bool:
+        assert self._arms is not None
+        asked = self._arms.ask(request, monotonic_ms(), within_ms)
+        if asked:
+            self._wait()
+        return asked
+
+    def _wait(self) -> None:
+        """Be called at the arms' own next moment."""
+        assert self._arms is not None
+        due_ms = self._arms.next_ms()
+        if self._timer is not None and self._timer.act is not None:
+            if self._timer.due_ms == due_ms:
+                return
+            self._timer.cancel()
+        self._timer = None if due_ms is None else self._loop.at(due_ms, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._turn()
+
+    def _turn(self) -> None:
+        assert self._arms is not None
+        for answered in self._arms.turn(monotonic_ms()):
+            self._heard(answered)
+        self._begin_claim()
+        if self._pools_due:
+            self.look_at_pools()
+        self._wait()
+
+    def _heard(self, answered: Answered) -> None:
+        match answered.request:
+            case Look():
+                self._looked(answered)
+            case LookPools():
+                view = answered.reply.view if isinstance(answered.reply, PoolsLooked) else None
+                pools, out = (Pools.UNKNOWN, self._daemon.out) if view is None else (view.pools, view.out)
+                self._daemon.saw_pools(answered.asked_ms, pools, out, conflict=view is not None and view.conflict)
+            case WriteRecord():
+                reply = answered.reply
+                if isinstance(reply, RecordWritten) and reply.written is Written.CONFLICT:
+                    self._daemon.conflict()
+            case RunClaim(key):
+                assert self._orders is not None
+                self.claiming = None
+                reply = answered.reply
+                views = reply.views if isinstance(reply, ClaimRun) else (UNANSWERED,) * len(self._orders.disks)
+                self._daemon.claim_ended(key, views)
+            case Import():
+                self.moving = ""
+                self._daemon.import_ended(good=isinstance(answered.reply, Moved) and answered.reply.ok)
+            case Export():
+                self.moving = ""
+                self._daemon.export_ended()
+            case _:
+                assert_never(answered.request)
+
+    def _looked(self, answered: Answered) -> None:
+        assert self._orders is not None
+        reply = answered.reply
+        if isinstance(reply, Looked):
+            self._daemon.looked(answered.asked_ms, reply.views, self._newest(reply.records))
+        elif isinstance(reply, Failed):
+            self._daemon.looked(answered.asked_ms, (UNANSWERED,) * len(self._orders.disks), None)
+
+    def _newest(self, records: tuple[bytes | None, ...]) -> Beat | None:
+        """The newest of the peer's records; where disks disagree, the older ones are behind."""
+        beats, refused = [], Counter[str]()
+        for data, way in zip(records, self._into, strict=True):
+            decoded = decode_record(data, way) if data is not None else Refused(Refusal.BLANK)
+            if not isinstance(decoded, Refused):
+                beats.append(decoded.beat)
+            elif decoded.why not in HARMLESS:
+                refused[decoded.why.value] += 1
+        self._refused = refused
+        return max(beats, key=lambda beat: (beat.incarnation, beat.counter), default=None)
+
+
+DEEDS: Final = {
+    ArmKind.EYES: "looks at the disks",
+    ArmKind.PULSE: "writes the disk heartbeat",
+    ArmKind.HAND: "runs the claim",
+    ArmKind.HOUSE: "looks at the pools",
+    ArmKind.MOVER: "imports and exports the pools",
+}
