@@ -86,8 +86,8 @@ class Room:
         return results[0]
 
     def pings(self, address: str) -> bool:
-        """Whether an address answers within a second."""
-        line = ["nsenter", "-t", str(self.pid), "-n", "ping", "-n", "-c", "1", "-W", "1", address]
+        """Whether an address answers within seconds."""
+        line = ["nsenter", "-t", str(self.pid), "-n", "ping", "-n", "-c", "1", "-W", "3", address]
         return subprocess.run(line, capture_output=True, timeout=60).returncode == 0
 
     def neighbour(self, address: str) -> str:
@@ -125,7 +125,7 @@ class Segment:
         self.client.ip("address add 10.0.0.9/24 dev e0", "address add fd00::9/64 dev e0 nodad")
         # The switch begins to forward when it notices the carrier of a port, which can take it a second.
         deadline_ms = now_ms() + WAIT_S * 1000
-        while not all(self.client.pings(near) for near in ("10.0.0.1", "10.0.0.2", "fd00::1")):
+        while not all(self.client.pings(near) for near in ("10.0.0.1", "10.0.0.2", "fd00::1", "fd00::2")):
             assert now_ms() < deadline_ms
 
     def plug_in(self, name: str, port: str) -> None:
