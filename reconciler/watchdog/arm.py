@@ -1,8 +1,10 @@
-"""`python -m reconciler.watchdog.arm KIND FD`: an arm of the watchdog, a child that does what may block.
+"""`python -m reconciler.watchdog.arm FD`: the trunk, which forks the arms of the watchdog; and what an arm does.
 
-Reads requests from the socket FD, does one after the other through the adapters and answers each. Ends with the
-watchdog: the kernel kills it when its parent dies (prctl(2), PR_SET_PDEATHSIG), and a socket without anybody at the
-other end stops it between two commands of a claim. Decides nothing; a claim is the core's program.
+The trunk is sent the name and the socket of each arm to be started, and answers with a descriptor of its process. An
+arm reads requests from its socket, does one after the other through the adapters and answers each; it may block. All
+end with the watchdog: the kernel kills the trunk when its parent dies (prctl(2), PR_SET_PDEATHSIG) and the arms when
+the trunk does, and a socket without anybody at the other end stops an arm between two commands of a claim. Decides
+nothing; a claim is the core's program.
 
 What may outlive it: a command that a disk or the kernel has taken and not answered. A process that waits for one in the
 kernel cannot be killed before it is answered or aborted. So an exclusive arm holds a lock (flock(2)) that the kernel
@@ -12,8 +14,10 @@ nothing that the earlier one asked for can be done any more.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
+import gc
 import os
 import select
 import signal
@@ -21,6 +25,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -53,6 +58,9 @@ CHUNK_BYTES: Final = 1 << 16
 #: How often a lock that another process holds is tried again.
 AGAIN_S: Final = 0.02
 PR_SET_PDEATHSIG: Final = 1
+PR_SET_NAME: Final = 15
+COMM_BYTES_MAX: Final = 15
+TEXT_BYTES_MAX: Final = 64
 
 
 class Child:
@@ -159,17 +167,60 @@ class Child:
         return ClaimRun(request.key.epoch, running.views, commands, silent)
 
 
-def die_with_the_parent() -> None:
-    """Be killed when the thread that started this process ends (prctl(2)). Raises StateError when that cannot be."""
+def die_with_the_parent(name: str) -> None:
+    """Be killed when the thread that started this process ends, and be called `name` in lists of processes (prctl(2)).
+
+    Raises StateError when that cannot be.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_NAME, name.encode()[:COMM_BYTES_MAX], 0, 0, 0)
     if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
         raise StateError(f"prctl: {os.strerror(ctypes.get_errno())}")
 
 
+def grow(control: socket.socket) -> NoReturn:
+    """The trunk: fork an arm for each message, until the watchdog is gone."""
+    trunk = os.getpid()
+    gc.collect()
+    # What is there now is shared with every arm, as long as nobody writes to it.
+    gc.freeze()
+    while True:
+        text, descriptors, _, _ = socket.recv_fds(control, TEXT_BYTES_MAX, 1)
+        if not text:
+            sys.exit(0)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        (descriptor,) = descriptors
+        child = os.fork()
+        if child == 0:
+            control.close()
+            _live(text.decode(), descriptor, trunk)
+        os.close(descriptor)
+        # Not reaped before the next message: the number still means this child.
+        process = os.pidfd_open(child)
+        socket.send_fds(control, [text], [process])
+        os.close(process)
+
+
+def _live(name: str, descriptor: int, trunk: int) -> NoReturn:
+    """An arm from its beginning to its end; never returns into the trunk."""
+    try:
+        die_with_the_parent(f"hagit-{name}")
+        if os.getppid() == trunk:
+            Child(socket.socket(fileno=descriptor)).serve()
+    except SystemExit:
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+    os._exit(1)
+
+
 def main() -> NoReturn:
     """Serve one watchdog."""
-    die_with_the_parent()
-    Child(socket.socket(fileno=int(sys.argv[2]))).serve()
+    die_with_the_parent("hagit-arms")
+    grow(socket.socket(fileno=int(sys.argv[1])))
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ Give `fileno` to a selector; whenever it is readable, and at `next_ms`, call `tu
 
 from __future__ import annotations
 
-import contextlib
+import os
+import select
 import selectors
-import subprocess
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from reconciler.watchdog.requests import (
     Request,
     arm_of,
 )
+from reconciler.watchdog.trunk import Trunk
 
 #: After the deadline that the arm itself keeps, so long until it is killed: it has to answer, and machines are busy.
 GRACE_MS: Final = 250
@@ -58,7 +59,8 @@ class Arms:
         self._grace_ms = grace_ms
         self._selector = selectors.EpollSelector()
         self._refused = False
-        self._limbs = {kind: Limb(kind, self._selector, run / f"{kind}.lock") for kind in ArmKind}
+        self._trunk = Trunk(self._selector)
+        self._limbs = {kind: Limb(kind, self._trunk, self._selector, run / f"{kind}.lock") for kind in ArmKind}
         self._asked: dict[ArmKind, tuple[Request, int, int]] = {}
         for limb in self._limbs.values():
             limb.obey(url, orders)
@@ -102,8 +104,11 @@ class Arms:
     def turn(self, now_ms: int) -> tuple[Answered, ...]:
         """Hear answers, give up the overdue, start what is missing. Never waits."""
         for key, _ in self._selector.select(0):
-            limb: Limb = key.data
-            limb.stir(key.fd, now_ms)
+            stirred: Limb | Trunk = key.data
+            if isinstance(stirred, Limb):
+                stirred.stir(key.fd, now_ms)
+            else:
+                self._adopt(now_ms)
         found = []
         for kind, limb in self._limbs.items():
             reply = limb.tend(now_ms)
@@ -120,14 +125,27 @@ class Arms:
         return tuple(limb.condition() for limb in self._limbs.values())
 
     def close(self) -> None:
-        """Kill all."""
-        children = [child for limb in self._limbs.values() for child in limb.end()]
+        """Kill all, and wait for a moment until they have ended: one that waits in the kernel does so later."""
+        self._adopt(0)
+        ending = {descriptor for limb in self._limbs.values() for descriptor in limb.end()}
+        self._trunk.end(0, "")
         end_s = time.monotonic() + LAST_S
-        for child in children:
-            # One that waits in the kernel ends when its disk lets it.
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(max(0.0, end_s - time.monotonic()))
+        left = set(ending)
+        while left and (ended := select.select(left, [], [], max(0.0, end_s - time.monotonic()))[0]):
+            left.difference_update(ended)
+        for descriptor in ending:
+            os.close(descriptor)
+        self._trunk.reap(LAST_S)
         self._selector.close()
+
+    def _adopt(self, now_ms: int) -> None:
+        for name, process in self._trunk.hear(now_ms):
+            limb = next((limb for limb in self._limbs.values() if limb.name == name and limb.started), None)
+            if limb is not None:
+                limb.adopt(process)
+            else:
+                # Given up before it was there; it finds its socket closed.
+                os.close(process)
 
     def _answered(self, kind: ArmKind, reply: Reply, now_ms: int) -> Answered:
         request, asked_ms, shelf = self._asked.pop(kind)

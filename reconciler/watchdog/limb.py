@@ -10,8 +10,6 @@ import os
 import selectors
 import signal
 import socket
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,11 +19,9 @@ from reconciler.core.failover.orders import Orders
 from reconciler.errors import StateError
 from reconciler.system.framing import Frames, Message, frame
 from reconciler.watchdog.requests import ArmKind, Failed, Reply, Request, plain_request, read_reply
+from reconciler.watchdog.trunk import Trunk, pause_ms
 
 CHUNK_BYTES: Final = 1 << 16
-#: The first replacement comes at once, the next after this, then twice as late each time.
-PAUSE_MS: Final = 100
-PAUSE_MS_MAX: Final = 5_000
 #: An arm that does not say by then that it is ready is started anew.
 START_MS: Final = 30_000
 #: So many killed arms of one kind that do not end; then no further one is started.
@@ -47,18 +43,18 @@ class Condition:
 class Limb:
     """One kind of arm, through all its lives. `lock` is used by exclusive kinds only."""
 
-    def __init__(self, kind: ArmKind, selector: selectors.EpollSelector, lock: Path) -> None:
+    def __init__(self, kind: ArmKind, trunk: Trunk, selector: selectors.EpollSelector, lock: Path) -> None:
         self.kind = kind
-        self.ready = False
+        self._trunk = trunk
         self._selector = selector
+        self._obeys = False
         self._lock = str(lock) if kind.exclusive else ""
         self._orders: Message = {}
-        self._child: subprocess.Popen[bytes] | None = None
-        self._pidfd = -1
+        self._pidfd: int | None = None
         self._socket: socket.socket | None = None
         self._frames = Frames()
         self._unsent = bytearray()
-        self._undead: dict[int, subprocess.Popen[bytes]] = {}
+        self._undead: set[int] = set()
         self._number = 0
         self._limit_ms: int | None = None
         self._start_ms = 0
@@ -66,6 +62,21 @@ class Limb:
         self._reply: Reply | None = None
         self._busy = False
         self._why = ""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has its orders and can be killed, so that it may be asked."""
+        return self._obeys and self._pidfd is not None
+
+    @property
+    def started(self) -> bool:
+        """Whether it has a present life."""
+        return self._socket is not None
+
+    @property
+    def name(self) -> str:
+        """The name of its present life."""
+        return f"{self.kind}-{self._starts}"
 
     def obey(self, url: str, orders: Orders) -> None:
         """Work by these orders from the next request on."""
@@ -82,15 +93,17 @@ class Limb:
     @property
     def next_ms(self) -> int | None:
         """When `tend` has something to do by itself."""
-        if self._child is not None:
+        if self._socket is not None:
             return self._limit_ms
-        return self._start_ms if self._may_start() else None
+        return max(self._start_ms, self._trunk.start_ms) if self._may_start() else None
 
     def tend(self, now_ms: int) -> Reply | None:
         """Kill what is overdue, start what is missing; the reply to what was asked, once."""
-        if self._child is not None and self._limit_ms is not None and now_ms >= self._limit_ms:
+        if self._socket is not None and self._limit_ms is not None and now_ms >= self._limit_ms:
+            if self._pidfd is None:
+                self._trunk.end(now_ms, "starts no arms")
             self.kill(now_ms, why="no answer in time" if self.ready else "not ready in time")
-        if self._child is None and now_ms >= self._start_ms and self._may_start():
+        if self._socket is None and now_ms >= self._start_ms and self._may_start():
             self._start(now_ms)
         reply, self._reply = self._reply, None
         return reply
@@ -103,13 +116,18 @@ class Limb:
             self._flush()
             self._read(now_ms)
 
+    def adopt(self, process: int) -> None:
+        """The process of its present life, as a descriptor."""
+        self._pidfd = process
+        self._settle()
+
     def kill(self, now_ms: int, *, why: str = "abandoned", failed: bool = True) -> None:
         """End this life of the arm. Nothing of it is heard any more; whether it has ended, the kernel will say."""
-        if self._child is None or self._socket is None:
+        if self._socket is None:
             return
-        # Not by its number: a child that has ended was reaped, perhaps, and the number may be somebody else's.
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        if self._pidfd is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         self._kills += 1
         self._let_go(now_ms, why, failed=failed)
 
@@ -117,15 +135,13 @@ class Limb:
         """How it is."""
         return Condition(self.kind, self.ready, self._starts, self._kills, len(self._undead), self._why)
 
-    def end(self) -> list[subprocess.Popen[bytes]]:
-        """Kill it for good; returns the children that may not have ended yet."""
+    def end(self) -> set[int]:
+        """Kill it for good; returns descriptors of the processes that may not have ended yet, to be closed."""
         self.kill(0, failed=False)
-        children = list(self._undead.values())
-        for descriptor in list(self._undead):
+        for descriptor in self._undead:
             self._selector.unregister(descriptor)
-            os.close(descriptor)
-        self._undead.clear()
-        return children
+        undead, self._undead = self._undead, set()
+        return undead
 
     # Inside ----------------------------------------------------------------------------------------------------------
 
@@ -133,26 +149,11 @@ class Limb:
         return len(self._undead) < (1 if self.kind.exclusive else UNDEAD_MAX)
 
     def _start(self, now_ms: int) -> None:
-        near, far = socket.socketpair()
-        near.setblocking(False)
-        argv = [sys.executable, "-m", "reconciler.watchdog.arm", self.kind.value, str(far.fileno())]
-        try:
-            # In a group of its own: what is typed at a terminal is for the watchdog.
-            self._child = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=(far.fileno(),),
-                process_group=0,
-            )
-        except OSError as error:
-            near.close()
-            self._pause(now_ms, f"cannot be started: {error.strerror}")
-            return
-        finally:
-            far.close()
         self._starts += 1
-        self._pidfd = os.pidfd_open(self._child.pid)
+        near = self._trunk.start(self.name, now_ms)
+        if near is None:
+            self._starts -= 1
+            return
         self._socket, self._frames, self._unsent = near, Frames(), bytearray()
         self._selector.register(near, selectors.EVENT_READ, self)
         self._limit_ms = now_ms + START_MS
@@ -188,41 +189,38 @@ class Limb:
         except (OSError, StateError, ValueError, KeyError, TypeError) as error:
             self.kill(now_ms, why=f"speaks nonsense: {error}")
             return
-        if not data and self._child is not None:
+        if not data:
             self.kill(now_ms, why="ended by itself")
 
     def _hear(self, message: Message) -> None:
         if "ready" in message:
-            if not self.ready:
-                self.ready, self._limit_ms = True, None
+            self._obeys = True
+            self._settle()
         elif self._busy and message["id"] == self._number:
             self._reply = read_reply(message)
             self._busy, self._limit_ms, self._failures, self._why = False, None, 0, ""
 
+    def _settle(self) -> None:
+        if self.ready and not self._busy:
+            self._limit_ms = None
+
     def _let_go(self, now_ms: int, why: str, *, failed: bool) -> None:
-        assert self._child is not None and self._socket is not None
+        assert self._socket is not None
         self._selector.unregister(self._socket)
         self._socket.close()
-        self._undead[self._pidfd] = self._child
-        self._selector.register(self._pidfd, selectors.EVENT_READ, self)
+        if self._pidfd is not None:
+            self._undead.add(self._pidfd)
+            self._selector.register(self._pidfd, selectors.EVENT_READ, self)
+        # Without a descriptor of its process it was asked nothing yet, and ends when it finds its socket closed.
         if self._busy and failed:
             self._reply = Failed(why)
-        self._child = self._socket = self._limit_ms = None
-        self.ready = self._busy = False
-        if failed:
-            self._pause(now_ms, why)
-        else:
-            self._start_ms, self._why = now_ms, why
-
-    def _pause(self, now_ms: int, why: str) -> None:
-        self._failures += 1
-        doubled = PAUSE_MS << min(self._failures - 2, 8) if self._failures > 1 else 0
-        self._start_ms, self._why = now_ms + min(doubled, PAUSE_MS_MAX), why
+        self._socket = self._pidfd = self._limit_ms = None
+        self._obeys = self._busy = False
+        self._failures = self._failures + 1 if failed else 0
+        self._start_ms, self._why = now_ms + pause_ms(self._failures), why if failed else ""
 
     def _bury(self, descriptor: int) -> None:
-        child = self._undead[descriptor]
-        if child.poll() is None:
-            return
-        del self._undead[descriptor]
+        """A descriptor of a process can be read when the process has ended (pidfd_open(2))."""
+        self._undead.discard(descriptor)
         self._selector.unregister(descriptor)
         os.close(descriptor)
