@@ -154,9 +154,10 @@ class Model(World):
     """The simulator's world with a real clock. `sectors`: the disk heartbeats, by disk and writer."""
 
     def __init__(self, orders: Orders, chance: Chance, physics: Physics) -> None:
-        super().__init__(orders, chance, physics, power=False)
-        self._queue.clear()
         self.history: deque[Note] = deque(maxlen=NOTES_MAX)
+        super().__init__(orders, chance, physics, power=False)
+        # The client of the simulator writes to whoever answers an address; here `Writer` writes.
+        self._queue.clear()
         self.sectors: dict[tuple[int, Side], bytes] = {}
         self.checkers = ShelfCheckers(self)
         self.heads = (Head(self, orders), Head(self, orders))
@@ -172,8 +173,7 @@ class Model(World):
 
     def note(self, who: str, text: str) -> None:
         """One line of history."""
-        if hasattr(self, "history"):
-            self.history.append(Note(self.now_ms, who, text))
+        self.history.append(Note(self.now_ms, who, text))
 
     def run(self, until_ms: int) -> None:
         """Do what is due; unlike the simulator's, this world goes on when an invariant broke."""
@@ -186,6 +186,10 @@ class Model(World):
     def due_ms(self) -> int | None:
         """When something happens next."""
         return self._queue[0][0] if self._queue else None
+
+    def find(self, name: str) -> int | None:
+        """The disk of this name; None when there is none."""
+        return self.orders.disks.index(name) if name in self.orders.disks else None
 
     # Sectors ---------------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.core.failover.claim import Verb
+from reconciler.core.failover.claim import Answer, Reply, Verb
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders, Vdev
 from reconciler.demo.faulting import control
@@ -166,7 +166,7 @@ class Server:
                 self._house(line, message)
             elif line.role == "shelf":
                 self._shelf(line, message)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             print(f"a message that makes no sense: {error!r}", file=sys.stderr, flush=True)
             self._close(line)
 
@@ -228,7 +228,10 @@ class Server:
 
     def _perform(self, line: Line, message: Message) -> None:
         model, number = self.model, message["id"]
-        at = model.orders.disks.index(message["name"])
+        at = model.find(message["name"])
+        if at is None:
+            self.send(line, {"id": number, **plain_reply(Reply(Answer.SILENT))})
+            return
         command = read_command({**message, "disk": at})
 
         def act() -> None:
@@ -243,7 +246,10 @@ class Server:
             act()
 
     def _each(self, line: Line, message: Message, what: Callable[[int, int], Any], *, keep: bool) -> None:
-        """Ask many disks at once; each answers in its own time. `keep`: a disk that hangs does it when it goes on."""
+        """Ask many disks at once; each answers in its own time. `keep`: a disk that hangs does it when it goes on.
+
+        A disk that is not in this shelf is as one that is gone.
+        """
         model, number = self.model, message["id"]
         answers: dict[int, list[list[Any]]] = {}
 
@@ -251,8 +257,10 @@ class Server:
             return lambda: self.send(line, {"id": number, "each": [[place, what(place, at)]]})
 
         for place, name in enumerate(message["disks"]):
-            at = model.orders.disks.index(name)
-            if not self._hangs(line.side, at):
+            at = model.find(name)
+            if at is None:
+                answers.setdefault(0, []).append([place, None])
+            elif not self._hangs(line.side, at):
                 took_ms = model.draw(model.physics.command_ms) + model.shelf.slow_ms.get(at, 0)
                 answers.setdefault(took_ms, []).append([place, what(place, at)])
             elif keep:

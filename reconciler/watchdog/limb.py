@@ -133,7 +133,8 @@ class Limb:
 
     def condition(self) -> Condition:
         """How it is."""
-        return Condition(self.kind, self.ready, self._starts, self._kills, len(self._undead), self._why)
+        why = self._why or ("" if self.started else self._trunk.why)
+        return Condition(self.kind, self.ready, self._starts, self._kills, len(self._undead), why)
 
     def end(self) -> set[int]:
         """Kill it for good; returns descriptors of the processes that may not have ended yet, to be closed."""

@@ -212,6 +212,19 @@ def test_of_an_abandoned_claim_nothing_is_heard_and_nothing_is_done(rig: Simulat
     assert isinstance(driver.ask(RunClaim(Key(Side.A, 2))), ClaimRun)
 
 
+def test_arms_that_come_and_go_leave_nothing_open(rig: SimulatedRig, driver: Driver) -> None:
+    driver.ready()
+    rig.hang(0)
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(1, 6):
+        driver.begin(RunClaim(Key(Side.A, number), command_ms=60_000))
+        driver.arms.abandon(ArmKind.HAND, now_ms())
+        driver.ready(ArmKind.HAND)
+    driver.until(lambda: driver.condition(ArmKind.HAND).undead == 0)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert driver.condition(ArmKind.HAND).kills == 5
+
+
 def look(driver: Driver) -> Looked:
     looked = driver.ask(Look())
     assert isinstance(looked, Looked)

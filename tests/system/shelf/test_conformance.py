@@ -2,12 +2,14 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from reconciler.core.failover.adapters import Shelf, Written
 from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.hold import UNANSWERED, DiskView, Fence, Hold, fence, judge
 from reconciler.core.failover.key import Key, Side
+from reconciler.system.shelf import open_shelf
 from tests.system.shelf.rig import DISKS, LONG_S, SimulatedRig, claim, orders
 
 A, B = Key(Side.A, 7), Key(Side.B, 8)
@@ -169,6 +171,16 @@ def test_a_lost_path_is_silence_for_one_side_only(rig: SimulatedRig) -> None:
     assert theirs.look(LONG_S) == (EMPTY,) * 4
     rig.restore(Side.A, 1)
     assert ours.look(LONG_S) == (EMPTY,) * 4
+
+
+def test_a_disk_that_is_not_there_is_silence(rig: SimulatedRig) -> None:
+    shelf, _ = open_shelf(rig.url, Side.A, replace(orders(Side.A), disks=("elsewhere", *DISKS[1:])))
+    assert shelf.look(LONG_S) == (UNANSWERED, EMPTY, EMPTY, EMPTY)
+    assert ask(shelf, Verb.REGISTER, A) is Answer.SILENT
+    assert ask(shelf, Verb.REGISTER, A, disk=1) is Answer.GOOD
+    assert shelf.read_records(LONG_S) == (None, bytes(512), bytes(512))
+    assert shelf.write_record(sectors(b"a"), LONG_S) is Written.GOOD
+    shelf.close()
 
 
 def test_a_hanging_disk_takes_no_answer_from_the_others(rig: SimulatedRig) -> None:

@@ -1,5 +1,6 @@
 """The simulated shelf: its faults, its history, and that it notices what must never happen."""
 
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from reconciler.core.failover.hold import UNANSWERED
 from reconciler.core.failover.key import Key, Side
 from reconciler.demo.controller import Life
 from reconciler.errors import NodeFileError, StateError
+from reconciler.system.framing import frame
 from reconciler.system.shelf import open_shelf
 from tests.system.shelf.rig import LONG_S, SimulatedRig, claim, orders
 
@@ -185,6 +187,28 @@ try:
 except StateError as error:
     print(error)
 """
+
+
+NONSENSE = (
+    b"\xff\xff\xff\xff",
+    b"\x00\x00\x00\x02[]",
+    b"\x00\x00\x00\x02{]",
+    frame({"hello": "stranger"}),
+    frame({"hello": "shelf", "side": "c"}),
+    frame({"hello": "shelf", "side": "a"}) + frame({"do": "perform"}),
+    frame({"hello": "shelf", "side": "a"}) + frame({"do": "write", "id": 1, "disks": ["disk0"], "sectors": []}),
+    frame({"hello": "shelf", "side": "a"}) + frame({"do": "look", "id": 1, "disks": 7}),
+)
+
+
+@pytest.mark.parametrize("data", NONSENSE, ids=range(len(NONSENSE)))
+def test_whoever_speaks_nonsense_is_hung_up_on(simulated: SimulatedRig, data: bytes) -> None:
+    with socket.socket(socket.AF_UNIX) as stranger:
+        stranger.settimeout(LONG_S)
+        stranger.connect(str(simulated.path))
+        stranger.sendall(data)
+        assert stranger.recv(1) == b""
+    assert simulated.control.state()["broken"] == ""
 
 
 def test_a_fault_of_no_shelf_is_refused(simulated: SimulatedRig) -> None:
