@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from reconciler.core.failover.acceptance import unacceptable
+from reconciler.core.failover.claiming import wait_ms
 from reconciler.core.failover.detector import claimed, forget, hear, watch_disks
 from reconciler.core.failover.events import (
     Asked,
@@ -24,7 +25,7 @@ from reconciler.core.failover.events import (
     ShelfSeen,
     Tick,
 )
-from reconciler.core.failover.hold import DiskView, Hold, fence, judge, owned_by
+from reconciler.core.failover.hold import DiskView, Fence, Hold, fence, judge, owned_by
 from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.phase import GUARANTEES, Phase
 from reconciler.core.failover.state import Looks, State
@@ -149,15 +150,20 @@ def wake(state: State, now_ms: int) -> State:
     A healthy daemon steps at least once in `beat_ms`, late by `pause_ms` at the most.
 
     An owner is given two looks' time to prove its reservation; it neither answers nor feeds the deadman until it has.
+    A wait for the peer's deadman begins anew: a clock that leapt looks like a process that slept, and only in the second
+    case has the time really passed.
     """
     timers = state.orders.timers
     if now_ms - state.now_ms <= timers.beat_ms + timers.pause_ms:
         return state
     looks, required = state.looks, GUARANTEES[state.phase].required
+    quiet = state.answer_ms is not None and state.now_ms < state.answer_ms
     latest_ms = min(now_ms, now_ms - timers.proof_ms + 2 * timers.look_ms + timers.pause_ms)
     return replace(
         state,
         peer=forget(state.peer, now_ms),
+        answer_ms=now_ms + wait_ms(state) if quiet else state.answer_ms,
+        fenced_ms=now_ms if state.fence is Fence.WAIT else state.fenced_ms,
         looks=replace(
             looks,
             hold=looks.hold if looks.hold is Hold.LOST and required else Hold.UNKNOWN,

@@ -18,7 +18,7 @@ from reconciler.core.failover.events import (
     Tick,
 )
 from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.hold import UNANSWERED, DiskView, Hold
+from reconciler.core.failover.hold import UNANSWERED, DiskView, Fence, Hold
 from reconciler.core.failover.key import Key, Side
 from reconciler.core.failover.orders import Group, digest, shelf_digest
 from reconciler.core.failover.phase import Phase
@@ -175,6 +175,17 @@ def test_whoever_slept_for_long_has_two_looks_time_to_prove_its_reservation(phas
     timers = PAIR.timers
     woken = step(standing(phase, Pools.HUNG), Tick(), 60_000)
     assert woken.looks.proved_ms == 60_000 - timers.proof_ms + 2 * timers.look_ms + timers.pause_ms
+
+
+def test_a_wait_for_the_deadman_of_the_peer_is_not_cut_short_by_a_clock_that_leaps() -> None:
+    timers = PAIR.timers
+    wait_ms = timers.proof_ms + timers.deadman_ms
+    quiet = replace(standing(Phase.ACTIVE), answer_ms=5_000)
+    assert step(quiet, Tick(), 3_000).answer_ms == 3_000 + wait_ms
+    assert step(quiet, Tick(), 100).answer_ms == 5_000
+    waiting = replace(standing(Phase.CLAIMING), fence=Fence.WAIT, fenced_ms=0)
+    assert step(waiting, Tick(), 3_000).fenced_ms == 3_000
+    assert step(waiting, Tick(), 100).fenced_ms == 0
 
 
 def test_a_group_is_down_when_all_its_members_are_and_flapping_is_not_lasting() -> None:
