@@ -150,8 +150,8 @@ def wake(state: State, now_ms: int) -> State:
     A healthy daemon steps at least once in `beat_ms`, late by `pause_ms` at the most.
 
     An owner is given two looks' time to prove its reservation; it neither answers nor feeds the deadman until it has.
-    A wait for the peer's deadman begins anew: a clock that leapt looks like a process that slept, and only in the second
-    case has the time really passed.
+    A wait for the peer's deadman begins anew: a clock that leapt looks like a process that slept, and only for the
+    second has the time really passed.
     """
     timers = state.orders.timers
     if now_ms - state.now_ms <= timers.beat_ms + timers.pause_ms:
