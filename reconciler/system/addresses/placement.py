@@ -26,6 +26,7 @@ from reconciler.system.addresses.sight import Blind, Sight
 #: Somebody may change what no event tells.
 LOOK_EVERY_MS: Final = 5_000
 RETRY_MS: Final = 1_000
+BLIND_MS: Final = 100
 #: A storm of events costs one look in this time.
 LOOKS_APART_MS: Final = 20
 JOURNAL: Final = "addresses.json"
@@ -114,7 +115,10 @@ class Placement:
         sight = self.links.snapshot()
         if isinstance(sight, Blind):
             self._problems = (Problem("netlink", sight.why),)
-            self._look_ms = now_ms + RETRY_MS
+            self._look_ms = now_ms + BLIND_MS
+            if not self._wanted:
+                # They may still be here, but nobody is called to them any more.
+                self.announcer.follow((), now_ms)
             return
         self._interfaces = resolve(self._devices, sight)
         places, problems = self._places()

@@ -78,7 +78,7 @@ class Settings:
         return self.manage((), sight)
 
     def _remember(self, entries: dict[int, tuple[str, dict[int, int]]], problems: list[Problem]) -> None:
-        if entries == self._before:
+        if entries == self._before and self.problem is None:
             return
         self._before = dict(entries)
         self.problem = None

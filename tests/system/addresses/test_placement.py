@@ -160,6 +160,25 @@ def test_the_virtual_mac_answers_and_stays_the_same(segment: Segment, tmp_path: 
         assert client.neighbour(host) == "00:00:5e:00:01:14"
 
 
+def test_the_virtual_mac_answers_where_return_paths_are_checked(segment: Segment, tmp_path: Path) -> None:
+    """With rp_filter 1 a packet that came in over the macvlan and would be answered over the interface is dropped."""
+    for name in ("all", "default", "e0"):
+        Path(f"/proc/sys/net/ipv4/conf/{name}/rp_filter").write_text("1")
+    with placing(tmp_path, V4, on_virtual_mac=True) as placement:
+        run_until(placement, is_placed(placement))
+        assert segment.client.pings("10.0.0.10")
+
+
+def test_many_come_and_go_at_once(segment: Segment, tmp_path: Path) -> None:
+    many = [f"10.0.0.{at}/24" for at in range(10, 110)]
+    with placing(tmp_path, *many) as placement:
+        run_until(placement, is_placed(placement))
+        assert segment.client.pings("10.0.0.109")
+        placement.want(False)
+        run_until(placement, lambda: not placed(placement).present)
+        assert addresses_of("e0") & {f"10.0.0.{at}/32" for at in range(10, 110)} == set()
+
+
 def macvlans() -> list[str]:
     said = subprocess.run(["ip", "-o", "link", "show", "type", "macvlan"], capture_output=True, text=True).stdout
     return [line.split(": ")[1].partition("@")[0] for line in said.splitlines()]

@@ -118,9 +118,16 @@ def test_a_damaged_journal_is_no_obstacle(cards: None, tmp_path: Path, content: 
 
 def test_a_journal_that_cannot_be_written_is_a_problem_and_the_settings_are_made(cards: None, tmp_path: Path) -> None:
     with keeping(tmp_path / "nowhere" / "addresses.json") as (settings, links):
-        (problem,) = settings.manage([index_of(links, "e0")], look(links))
+        (problem,) = set(settings.manage([index_of(links, "e0")], look(links)))
         assert "nowhere" in problem.where
         assert values("e0") == OURS
+        # It is tried again with the next look.
+        (tmp_path / "nowhere").mkdir()
+        assert settings.manage([index_of(links, "e0")], look(links)) == ()
+        assert settings.problem is None
+    with keeping(tmp_path / "nowhere" / "addresses.json") as (settings, links):
+        settings.restore(look(links))
+    assert values("e0") == (4, 0, 0)
 
 
 def test_a_standby_has_the_settings_without_the_addresses(cards: None, tmp_path: Path) -> None:
