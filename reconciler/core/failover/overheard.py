@@ -5,9 +5,9 @@ here keeps a peer alive: an advertisement carries no echo, so a recorded one cou
 `carp_election`.
 
 Replays: from one source the counter must rise as long as this daemon lives; a source that was never heard is taken at
-its word. hagit's own counters rise over restarts (`first_counter`). Another implementation starts at a random one:
-restarted with a smaller one it counts as played again, until it hears any other member, from whose counter it goes on,
-by CARP's custom; so a member that took over for that reason and advertises is understood to be there at once.
+its word. hagit's own counters rise over restarts too (`first_counter`). Others' do not: ucarp and FreeBSD draw a random
+counter for each advertisement until they have heard another member, from whose counter they then go on. Where such a
+one may be the peer (`Parties.rising`), only what was heard lately counts as played again.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ Address = IPv4Address | IPv6Address
 
 #: As many senders who know the password are told apart; of more the one that was silent longest is forgotten.
 SOURCES_MAX: Final = 16
+#: So many counters of one sender are remembered where they need not rise.
+RECENT_MAX: Final = 256
 #: At 256 advertisements a second enough for a century of one life of the daemon.
 LIFE_BITS: Final = 40
 
@@ -62,6 +64,15 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What one sender who knows the password has sent: its highest counter and its latest ones."""
+
+    source: Address
+    highest: int
+    recent: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Overheard:
     """Everything heard on one interface of one virtual host since the daemon started.
 
@@ -81,21 +92,23 @@ class Overheard:
     foreign: Tally = field(default_factory=Tally)
     both_master: Tally = field(default_factory=Tally)
     master: Advertisement | None = None
-    counters: tuple[tuple[Address, int], ...] = ()
+    known: tuple[Known, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Parties:
     """Who is who on the interface.
 
-    own    this controller's addresses
-    peer   the peer's addresses; None: not known, then whoever is not this controller is taken for the peer
-    sent   the counters that this daemon has sent: what comes back is known by them where no address tells
+    own     this controller's addresses
+    peer    the peer's addresses; None: not known, then whoever is not this controller is taken for the peer
+    sent    the counters that this daemon has sent: what comes back is known by them where no address tells
+    rising  the peer is hagit, so its counters rise
     """
 
     own: Set[Address]
     peer: Set[Address] | None = None
     sent: range = range(0)
+    rising: bool = True
 
 
 def first_counter(incarnation: int, side: Side) -> int:
@@ -120,11 +133,10 @@ def overhear(
     overheard = _counted(overheard, what, source, now_ms, knows_password=True)
     if what is not Heard.GOOD:
         return overheard, what
-    others = tuple(known for known in overheard.counters if known[0] != source)
-    counters = (*others[-(SOURCES_MAX - 1) :], (source, packet.counter))
+    known = _remembered(overheard.known, source, packet.counter, parties)
     if advertising:
         overheard = replace(overheard, both_master=_tally(overheard.both_master, source, now_ms, True))
-    return replace(overheard, master=packet, counters=counters), what
+    return replace(overheard, master=packet, known=known), what
 
 
 def role_seen(overheard: Overheard, now_ms: int, *, advertising: bool) -> CarpRole | None:
@@ -156,8 +168,20 @@ def _sealed(overheard: Overheard, advertisement: Advertisement, source: Address,
         return Heard.REFLECTED
     if not _peers(source, parties):
         return Heard.STRANGER
-    highest = dict(overheard.counters).get(source, -1)
-    return Heard.GOOD if advertisement.counter > highest else Heard.REPLAYED
+    past = _of(overheard.known, source)
+    old = advertisement.counter <= past.highest if parties.rising else advertisement.counter in past.recent
+    return Heard.REPLAYED if old else Heard.GOOD
+
+
+def _of(known: tuple[Known, ...], source: Address) -> Known:
+    return next((past for past in known if past.source == source), Known(source, -1))
+
+
+def _remembered(known: tuple[Known, ...], source: Address, counter: int, parties: Parties) -> tuple[Known, ...]:
+    past = _of(known, source)
+    recent = () if parties.rising else (*past.recent[-(RECENT_MAX - 1) :], counter)
+    others = [other for other in known if other is not past]
+    return (*others[-(SOURCES_MAX - 1) :], Known(source, max(past.highest, counter), recent))
 
 
 def _peers(source: Address, parties: Parties) -> bool:

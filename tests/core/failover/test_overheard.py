@@ -9,6 +9,7 @@ from reconciler.core.failover.carp import Advertisement
 from reconciler.core.failover.carp_election import CarpRole
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.overheard import (
+    RECENT_MAX,
     SOURCES_MAX,
     CarpFact,
     Heard,
@@ -74,12 +75,24 @@ def test_the_counter_of_one_source_must_rise() -> None:
     assert sequence([0, 1, 1, 5, 4, 6, 2**64 - 1, 0]) == [good, good, old, good, old, good, good, old]
 
 
+def test_a_peer_that_is_not_hagit_repeats_itself_only_in_replays() -> None:
+    """As ucarp and FreeBSD, which have not heard anybody yet."""
+    parties, overheard = replace(UNKNOWN_PEER, rising=False), Overheard()
+    drawn = [7 * number % 2_003 + 1 for number in range(2_000)]
+    for counter in drawn:
+        overheard, what = overhear(overheard, new(counter), PEER, parties, 0)
+        assert what is Heard.GOOD
+    assert len(overheard.known[0].recent) == RECENT_MAX
+    for counter in drawn[-RECENT_MAX:]:
+        assert overhear(overheard, new(counter), PEER, parties, 0)[1] is Heard.REPLAYED
+
+
 def test_sources_count_apart_and_are_bounded() -> None:
     overheard = Overheard()
     for number in range(SOURCES_MAX + 1):
         overheard, what = overhear(overheard, new(100 - number), ip_address(number + 1), UNKNOWN_PEER, number)
         assert what is Heard.GOOD
-    assert len(overheard.counters) == SOURCES_MAX
+    assert len(overheard.known) == SOURCES_MAX
     assert overhear(overheard, new(1), ip_address(SOURCES_MAX + 1), UNKNOWN_PEER, 99)[1] is Heard.REPLAYED
     assert overhear(overheard, new(1), ip_address(1), UNKNOWN_PEER, 99)[1] is Heard.GOOD
 
