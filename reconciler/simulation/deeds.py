@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from reconciler.core.failover.events import Asked, Request
 from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.orders import Orders
 from reconciler.simulation.daemon import Controller
 from reconciler.simulation.disk import Disk
 from reconciler.simulation.timed import World
@@ -280,7 +281,14 @@ def lag(world: World, words: Words) -> None:
 def old_orders(world: World, words: Words) -> None:
     """Orders of an older generation, which say otherwise."""
     one = of(world, words[0])
-    one.publish(replace(one.orders, generation=max(0, one.orders.generation - 1), enabled=not one.orders.enabled))
+    bring(world, one, replace(one.orders, generation=max(0, one.orders.generation - 1), enabled=not one.orders.enabled))
+
+
+def bring(world: World, one: Controller, orders: Orders) -> None:
+    """The agent's file with orders is there; the daemon says what it refuses."""
+    one.publish(orders)
+    if one.core is not None and one.core.refused is not None:
+        world.note(one.side, f"refuses orders: {one.core.refused}")
 
 
 def ask_relent(world: World, words: Words) -> None:

@@ -17,6 +17,7 @@ from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Channel, ChannelKind, Group, Limits, Orders, Timers, Vdev
 from reconciler.errors import UsageError
 from reconciler.simulation.checkers import INVARIANTS
+from reconciler.simulation.deeds import bring
 from reconciler.simulation.faults import heal, heal_everything, inject
 from reconciler.simulation.timed import Note, Physics, Steady, World
 
@@ -223,9 +224,7 @@ def happen(world: World, event: Event) -> None:
     elif event.words[0] == "orders":
         world.note("event", " ".join(event.words))
         one = world.controller(Side(event.words[1]))
-        one.publish(_brought(one.orders, event.words[2:]))
-        if one.core is not None and one.core.refused is not None:
-            world.note(one.side, f"refuses orders: {one.core.refused}")
+        bring(world, one, _brought(one.orders, event.words[2:]))
     elif event.heals:
         heal(world, event.words[0], event.words[1:])
     else:
