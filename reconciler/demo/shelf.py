@@ -11,6 +11,8 @@ Prints "ready" when it can be reached.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import selectors
 import socket
 import sys
@@ -33,6 +35,8 @@ from reconciler.system.shelf.codec import plain_pools, plain_reply, plain_view, 
 CHUNK_BYTES: Final = 1 << 16
 #: Whoever does not read its answers is hung up on.
 UNREAD_BYTES_MAX: Final = 16 << 20
+#: Above the watchdogs and their arms.
+PRIORITY: Final = 60
 ROLES: Final = ("shelf", "house", "life", "control")
 
 
@@ -300,6 +304,9 @@ def main(arguments: list[str] | None = None) -> int:
         export_ms=options.export_ms,
         write_ms=options.write_ms,
     )
+    # It stands for hardware, which does not wait for a processor; best effort.
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(PRIORITY))
     server = Server(options.socket, Model(_orders(options), Steady(), physics))
     print("ready", flush=True)
     server.serve()

@@ -212,6 +212,18 @@ def test_of_an_abandoned_claim_nothing_is_heard_and_nothing_is_done(rig: Simulat
     assert isinstance(driver.ask(RunClaim(Key(Side.A, 2))), ClaimRun)
 
 
+def test_what_a_proof_waits_for_goes_before_others(driver: Driver) -> None:
+    driver.ready()
+    policies = {kind: os.sched_getscheduler(children(kind)[0]) & ~os.SCHED_RESET_ON_FORK for kind in ArmKind}
+    assert [kind for kind in ArmKind if policies[kind] == os.SCHED_RR] == [ArmKind.EYES, ArmKind.PULSE, ArmKind.HAND]
+    locked = {kind: "VmLck:\t       0 kB" not in status(children(kind)[0]) for kind in ArmKind}
+    assert [kind for kind in ArmKind if locked[kind]] == [ArmKind.EYES, ArmKind.PULSE, ArmKind.HAND]
+
+
+def status(pid: int) -> str:
+    return Path(f"/proc/{pid}/status").read_text()
+
+
 def test_arms_that_come_and_go_leave_nothing_open(rig: SimulatedRig, driver: Driver) -> None:
     driver.ready()
     rig.hang(0)
