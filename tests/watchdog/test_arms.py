@@ -1,6 +1,7 @@
 """The arms with real children at a simulated shelf: what hangs is given up, and what was given up is not heard."""
 
 import os
+import random
 import select
 import signal
 import subprocess
@@ -88,7 +89,9 @@ def make_driver(rig: SimulatedRig, tmp_path: Path) -> Iterator[Callable[..., Dri
     made: list[Driver] = []
 
     def make(side: Side = Side.A, url: str = "") -> Driver:
-        made.append(Driver(url or rig.url, tmp_path, side))
+        run = tmp_path / side
+        run.mkdir(exist_ok=True)
+        made.append(Driver(url or rig.url, run, side))
         return made[-1]
 
     yield make
@@ -246,6 +249,37 @@ def look(driver: Driver) -> Looked:
 def held(rig: SimulatedRig) -> list[str]:
     """What hanging disks have been asked."""
     return [str(name) for name in rig.control.state()["held"]]
+
+
+def test_claims_abandoned_anywhere_leave_nothing_unsafe(rig: SimulatedRig, make_driver: Callable[..., Driver]) -> None:
+    drivers = {side: make_driver(side) for side in Side}
+    for driver in drivers.values():
+        driver.ready()
+    for disk in DISKS:
+        rig.control.inject("disk-slow", disk, "2")
+    chance, epoch = random.Random(4), 0
+    for _ in range(40):
+        epoch += 1
+        side = chance.choice(list(Side))
+        driver = drivers[side]
+        # Fewer milliseconds than a claim of some 20 commands takes, or so many that it ends.
+        patience_ms = chance.choice((*range(0, 60, 4), LONG_MS, LONG_MS))
+        request = RunClaim(Key(side, epoch))
+        driver.begin(request)
+        end_ms = now_ms() + patience_ms
+        driver.until(lambda driver=driver, end_ms=end_ms: now_ms() >= end_ms or driver.arms.free(ArmKind.HAND))
+        driver.arms.abandon(ArmKind.HAND, now_ms())
+    claimed = drivers[Side.A].ask(RunClaim(Key(Side.A, epoch + 1)))
+    assert isinstance(claimed, ClaimRun)
+    assert fence(orders(Side.A), epoch + 1, claimed.views, frozenset()) == (Fence.HOLDS, ())
+    assert drivers[Side.A].ask(Import()) == Moved(ok=True)
+    drivers[Side.B].begin(RunClaim(Key(Side.B, epoch + 2)))
+    drivers[Side.B].arms.abandon(ArmKind.HAND, now_ms())
+    claimed = drivers[Side.B].ask(RunClaim(Key(Side.B, epoch + 3)))
+    assert isinstance(claimed, ClaimRun)
+    assert fence(orders(Side.B), epoch + 3, claimed.views, frozenset()) == (Fence.HOLDS, ())
+    assert drivers[Side.B].ask(Import()) == Moved(ok=True)
+    assert rig.control.state()["broken"] == ""
 
 
 def test_no_second_hand_while_one_lives(driver: Driver, make_driver: Callable[..., Driver]) -> None:

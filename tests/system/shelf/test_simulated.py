@@ -189,6 +189,25 @@ except StateError as error:
 """
 
 
+def at_shelf(simulated: SimulatedRig, *words: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "reconciler.demo.at_shelf", str(simulated.path), *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LONG_S, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_person_at_a_terminal_lets_things_fail(simulated: SimulatedRig) -> None:
+    shelf, _ = simulated.open(Side.A)
+    assert at_shelf(simulated, "inject", "path-lost", "a", "disk0")[0] == 0
+    assert not shelf.look(LONG_S)[0].answered
+    assert at_shelf(simulated, "heal", "path-lost", "a", "disk0")[0] == 0
+    assert shelf.look(LONG_S)[0].answered
+    assert "heal path-lost a disk0" in at_shelf(simulated, "history")[1]
+    assert '"broken": ""' in at_shelf(simulated, "state")[1]
+    assert "disk-slow <disk> <ms>: " in at_shelf(simulated, "faults")[1]
+    assert at_shelf(simulated, "inject", "path-lost", "a") == (1, "path-lost takes <side> <disk>, not 1 word(s)\n")
+    assert at_shelf(simulated, "dance")[0] == 1
+
+
 NONSENSE = (
     b"\xff\xff\xff\xff",
     b"\x00\x00\x00\x02[]",
