@@ -1,7 +1,9 @@
 """The commands of `hagit`: their options, help and examples. What they do is imported when they are called.
 
 Exit status: 0 done, 1 an error, 2 a command line that makes no sense. `plan --detailed-exitcode` gives 0 nothing to
-do, 1 error, 2 changes; `diff` and `drift` give 0 no difference, 1 differences, 2 error, as diff(1) does.
+do, 1 error, 2 changes; `status --detailed-exitcode` 0 well, 1 error, 2 not well; `diff` and `drift` give 0 no
+difference, 1 differences, 2 error, as diff(1) does. What asks the watchdog for something (`controlling`) gives 3 when
+it was accepted and not done in time.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from typing import Any
 
 import typer
 
-from reconciler.cli import authoring, changing, daemon, rehearse, watching
+from reconciler.cli import authoring, changing, controlling, daemon, rehearse, watching
 from reconciler.errors import HagitError
 
 #: Commands whose error status is 2, because 1 means "there are differences".
@@ -44,12 +46,19 @@ COMMANDS: Sequence[tuple[str, Callable[..., Any], str]] = (
     ("diff", changing.diff, "Change"),
     ("rollback", changing.rollback, "Change"),
     ("accept-history", changing.accept_history, "Change"),
+    ("switchover", controlling.switchover, "Failover"),
+    ("failover", controlling.failover, "Failover"),
+    ("force-activate", controlling.force_activate, "Failover"),
+    ("maintenance", controlling.maintenance, "Failover"),
+    ("drill", controlling.drill, "Failover"),
     ("status", watching.status, "Watch"),
+    ("timeline", controlling.timeline, "Watch"),
     ("drift", changing.drift, "Watch"),
     ("history", watching.history, "Watch"),
     ("decisions", watching.decisions, "Watch"),
     ("rehearse", rehearse.rehearse, "Watch"),
     ("agent", daemon.agent, "Run"),
+    ("watchdog", daemon.watchdog, "Run"),
     ("completion", authoring.completion, "Run"),
 )
 for _name, _function, _panel in COMMANDS:

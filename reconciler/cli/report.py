@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 from reconciler.agent.session import Session
+from reconciler.cli.sight import Sight, see
+from reconciler.cli.standing import paint_verdict, sight_document, standing_lines
 from reconciler.cli.terminal import paint
 from reconciler.core.facts.difference import Difference, DifferenceKind
 from reconciler.core.planning.wording import fact_name, fact_value
@@ -16,6 +20,8 @@ from reconciler.system.files import holder_of, read_lines
 
 #: Lines of one error in a status; the rest is in `hagit plan`.
 TEXT_LINES_MAX = 12
+#: Between two looks of `hagit status --watch`.
+WATCH_S = 1.0
 SYMBOLS = {
     DifferenceKind.ADD: ("+", 32),
     DifferenceKind.CHANGE: ("~", 33),
@@ -47,17 +53,49 @@ def difference_document(item: Difference) -> dict[str, Any]:
     }
 
 
-def print_status(node_file: Path | None, *, as_json: bool) -> int:
+def print_status(node_file: Path | None, *, as_json: bool, detailed: bool = False) -> int:
     """`hagit status`."""
     with Session(node_file) as session:
-        document = status_document(session)
+        document, sight = status_document(session), see(session.node)
+    well = bool(document["well"])
+    if sight is not None:
+        document["ha"] = sight_document(sight)
+        well = well and document["ha"]["well"]
     if as_json:
         print(json.dumps(document, indent=1))
-        return 0
-    print(paint(document["verdict"], 1, 32 if document["well"] else 31))
-    for line in _status_lines(document):
-        print(line)
-    return 0
+    else:
+        print("\n".join(_page(document, sight)))
+    return 2 if detailed and not well else 0
+
+
+def watch_status(node_file: Path | None, *, as_json: bool) -> int:
+    """`hagit status --watch`: until it is interrupted. On a terminal the page is drawn anew, in a pipe appended."""
+    shown, pause = "", threading.Event()
+    with Session(node_file) as session:
+        while True:
+            document, sight = status_document(session), see(session.node)
+            if as_json:
+                if sight is not None:
+                    document["ha"] = sight_document(sight)
+                print(json.dumps(document, separators=(",", ":")), flush=True)
+            elif sys.stdout.isatty():
+                # Home, each line with the rest of it cleared, then the rest of the screen (ECMA-48 8.3.57, 8.3.39).
+                drawn = "".join(f"{line}\x1b[K\n" for line in _page(document, sight))
+                print(f"\x1b[H{drawn}\x1b[J", end="", flush=True)
+            else:
+                page = _page(document, sight)
+                if page[0] != shown:
+                    print("\n".join(page), end="\n\n", flush=True)
+                shown = page[0]
+            pause.wait(WATCH_S)
+
+
+def _page(document: dict[str, Any], sight: Sight | None) -> list[str]:
+    """Everything for people: the pair first, where there is a watchdog, then what is in force on this controller."""
+    applied = paint(document["verdict"], 1, 32 if document["well"] else 31)
+    if sight is None:
+        return [applied, *_status_lines(document)]
+    return [paint_verdict(sight), *standing_lines(sight), applied, *_status_lines(document)]
 
 
 def status_document(session: Session) -> dict[str, Any]:
@@ -101,6 +139,8 @@ def _verdict(document: dict[str, Any]) -> tuple[str, bool]:
         return f"{controller}: {count} difference{'s' if count > 1 else ''} drifted from {name}.", False
     if not document["agent"]:
         return f"{controller}: {name} was applied; the agent does not run, so nobody watches.", False
+    if _unpublished(document):
+        return f"{controller}: {name} is in force; the watchdog's orders could not be published.", False
     if document.get("holds"):
         return f"{controller}: {name} is in force, with {len(document['holds'])} held.", False
     return f"{controller}: {name} is in force; live state matches.", True
@@ -131,6 +171,9 @@ def _status_lines(document: dict[str, Any]) -> list[str]:
         if error:
             labels = (name, *[""] * TEXT_LINES_MAX)
             lines += [f"  {label:<10} {line}" for label, line in zip(labels, error["what"].splitlines(), strict=False)]
+    if document.get("orders") is not None:
+        lines.append(f"  orders     generation {document['orders']}")
+    lines += [f"  orders     not published: {matter['summary']}" for matter in _unpublished(document)]
     if document.get("blocked"):
         lines.append(f"  blocked    {document['blocked']['commit'][:7]}: {document['blocked']['why']}")
     lines += [
@@ -143,6 +186,11 @@ def _status_lines(document: dict[str, Any]) -> list[str]:
         f"  alerts     {count} wait for {target}" for target, count in document.get("waiting", {}).items() if count
     ]
     return lines
+
+
+def _unpublished(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Why the watchdog has not been told what the revision says."""
+    return [matter for matter in document.get("matters", ()) if matter["kind"] == "orders-unpublished"]
 
 
 def _agent_runs(session: Session) -> bool:

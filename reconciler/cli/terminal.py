@@ -47,6 +47,11 @@ def ask(question: str, default: str) -> str:
     return _answer(f"{question} [{default}]: ") or default
 
 
+def ask_word(question: str) -> str:
+    """Ask for a word that stands for itself; empty at the end of the input."""
+    return _answer(question)
+
+
 def _answer(prompt: str) -> str:
     """One line without the spaces around it; empty at the end of the input.
 

@@ -9,16 +9,30 @@ import typer
 from reconciler.cli.options import NodeOption, Output, OutputOption
 
 
-def status(node: NodeOption = None, output: OutputOption = Output.TEXT) -> int:
-    """What is in force on this controller, whether it still holds, and what the agent is doing.
+def status(
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again whenever it changes.")] = False,
+    detailed: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 0: all is well, 1: an error, 2: something is not.")
+    ] = False,
+    node: NodeOption = None,
+    output: OutputOption = Output.TEXT,
+) -> int:
+    """Whether the pair is highly available, and if not, why and what to do.
+
+    The first line is the verdict: HA active, administratively disabled,
+    unavailable, or failing over now. Then roles, heartbeats, orders and readiness,
+    and what is in force on this controller. Works on either one, whatever runs.
 
     \b
     Example:  hagit status
-              hagit status -o json | jq .verdict
+              hagit status --watch
+              hagit status -o json | jq .ha.verdict
     """
-    from reconciler.cli.report import print_status
+    from reconciler.cli.report import print_status, watch_status
 
-    return print_status(node, as_json=output is Output.JSON)
+    if watch:
+        return watch_status(node, as_json=output is Output.JSON)
+    return print_status(node, as_json=output is Output.JSON, detailed=detailed)
 
 
 def history(

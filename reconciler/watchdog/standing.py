@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reconciler.core.failover.bound import switchover_bound, takeover_bound
-from reconciler.core.failover.compare import peer_worse
+from reconciler.core.failover.compare import able, peer_worse, resting
 from reconciler.core.failover.detector import network_alive
 from reconciler.core.failover.forbidden import held_back
 from reconciler.core.failover.orders import ChannelKind, digest
@@ -95,6 +95,7 @@ def standing(state: State, now_ms: int, around: Surroundings) -> WatchdogStatus:
         orders=_orders(state, now_ms, around.refused),
         peer=_peer(state, now_ms),
         deadman=around.deadman,
+        able=able(state, now_ms),
         record=_record(state, now_ms),
         channels=_channels(state, now_ms),
         carp=around.carp,
@@ -189,7 +190,14 @@ def _of_the_core(state: State, now_ms: int) -> Iterator[ReasonStatus]:
 
 
 def _around(state: State, now_ms: int, around: Surroundings) -> Iterator[ReasonStatus]:
-    """Reasons that the core cannot know."""
+    """Reasons that the core cannot know, or does not name."""
+    if state.phase is Phase.STANDBY and resting(state, now_ms):
+        yield ReasonStatus(
+            code="LOC_RESTING",
+            text="this controller has just let go of the pools, or failed to take them, and rests",
+            evidence=f"{(state.retry_ms or now_ms) - now_ms} ms left",
+            remedy="wait",
+        )
     if around.override is not None:
         word = "enabled" if around.override.enabled else "disabled"
         yield ReasonStatus(

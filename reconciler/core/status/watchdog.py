@@ -172,7 +172,8 @@ class WatchdogStatus:
     """Everything that one watchdog knows, at `at` (wall) and `at_ms` (monotonic) of boot `boot`.
 
     `role` is the field's word for `phase`; `guarantee` says what is certain in it, `since` and `since_ms` when it
-    began, `why` how it came to it. `failovers` counts takeovers begun here since the daemon started.
+    began, `why` how it came to it. `able`: standby, and could take the pools now. `failovers` counts takeovers begun
+    here since the daemon started.
     """
 
     controller: str
@@ -194,6 +195,7 @@ class WatchdogStatus:
     orders: OrdersStatus
     peer: PeerStatus
     deadman: DeadmanStatus
+    able: bool = False
     record: ChannelStatus | None = None
     channels: tuple[ChannelStatus, ...] = ()
     carp: tuple[CarpStatus, ...] = ()

@@ -1,0 +1,152 @@
+"""A drill: over to the other controller and back, each time only when everything is well, measured against the bound.
+
+This controller cannot ask its peer for anything; the way back is asked for there, by a command or by a person.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+import threading
+from typing import Final
+
+from reconciler.cli.duration import spoken
+from reconciler.cli.moving import DONE, REFUSED, TIMED_OUT, await_status, is_active_there
+from reconciler.cli.sight import ask
+from reconciler.cli.standing import predicted, reason_lines, summary
+from reconciler.core.status.timeline import FailoverSummary
+from reconciler.core.status.watchdog import Verdict, WatchdogStatus, watchdog_document
+from reconciler.system.node import Node
+from reconciler.system.request import Request, RequestKind
+
+#: How long both controllers have to be well again before the way back.
+SETTLE_MS: Final = 60_000
+#: How long a person has for asking on the other controller.
+PERSON_MS: Final = 600_000
+NOTE_LENGTH_MAX: Final = 200
+#: What a command on the other controller may take beside the switchover (a login, a start).
+COMMAND_S: Final = 60.0
+SAID_LENGTH_MAX: Final = 1_000
+TRIES: Final = 3
+TRY_S: Final = 1.0
+
+
+class Drill:
+    """One drill from the active controller `before`. `peer`: a command that runs hagit on the other controller."""
+
+    def __init__(self, node: Node, before: WatchdogStatus, peer: str | None, timeout_ms: int, as_json: bool) -> None:
+        self._node, self._before, self._timeout_ms, self._as_json = node, before, timeout_ms, as_json
+        self._peer = shlex.split(peer) if peer else []
+        self._said = f"predicted: {predicted(before)}"[:NOTE_LENGTH_MAX]
+        self._over: FailoverSummary | None = None
+        self._back: FailoverSummary | None = None
+
+    def run(self) -> int:
+        """There and back; the exit status."""
+        other = self._before.peer.controller
+        answer = ask(self._node, Request(RequestKind.DRILL, note=self._said))
+        if not answer.accepted:
+            return self._end(REFUSED, f"refused: {answer.text}", self._before)
+        there, well = await_status(self._node, self._before, self._timeout_ms, is_active_there)
+        if not well:
+            return self._end(self._failed(well), f"{other} has not become active", there)
+        self._over = there.failover
+        self._say(f"There: {other} is MASTER. {_took(self._over, self._before)}")
+        ready, well = await_status(self._node, there, SETTLE_MS, _is_well)
+        if not well:
+            return self._end(self._failed(well), f"not going back: {self._before.controller} is not ready", ready)
+        if self._peer:
+            problem = self._ask_there()
+            if problem:
+                return self._end(REFUSED, problem, ready)
+        else:
+            self._say(f"Back: ask on {other}: hagit switchover   (waiting {spoken(PERSON_MS)}; Ctrl-C leaves it so)")
+        wait_ms = self._timeout_ms if self._peer else PERSON_MS
+        here, well = await_status(self._node, ready, wait_ms, _is_back)
+        if not well:
+            return self._end(self._failed(well), f"{self._before.controller} is not active again", here)
+        self._back = here.failover
+        self._say(f"Back: {self._before.controller} is MASTER. {_took(self._back, self._before)}")
+        return self._end(DONE, "", here)
+
+    def _ask_there(self) -> str:
+        """Ask for the way back on the other controller; empty when it was done, else what went wrong.
+
+        The other side may learn a heartbeat later than this one that it can go back, so a refusal is not the last word.
+        """
+        pause = threading.Event()
+        for _ in range(TRIES):
+            problem = self._ask_once()
+            if not problem:
+                break
+            pause.wait(TRY_S)
+        return problem
+
+    def _ask_once(self) -> str:
+        command = [*self._peer, "switchover"]
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=self._timeout_ms / 1_000 + COMMAND_S,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"`{shlex.join(command)}` failed: {error}"
+        said = (done.stderr or done.stdout).decode(errors="replace").strip()[-SAID_LENGTH_MAX:]
+        return f"`{shlex.join(command)}` failed: {said}" if done.returncode else ""
+
+    def _failed(self, well: bool | None) -> int:
+        return TIMED_OUT if well is None else REFUSED
+
+    def _say(self, text: str) -> None:
+        if not self._as_json:
+            print(text, flush=True)
+
+    def _end(self, code: int, problem: str, status: WatchdogStatus) -> int:
+        """Tell how it went; what it took stands in the timeline, beside what was predicted."""
+        if self._as_json:
+            totals = {"over": self._over, "back": self._back}
+            document = {
+                "format": "hagit.drill/1",
+                "outcome": "done" if code == DONE else "failed",
+                "problem": problem,
+                "predicted": self._said,
+                "bound_ms": self._before.readiness.switchover_ms,
+                "outage_ms": {name: None if one is None else one.total_ms for name, one in totals.items()},
+                "status": watchdog_document(status),
+            }
+            print(json.dumps(document, indent=1))
+        elif problem:
+            print(f"hagit: the drill stopped: {problem}", file=sys.stderr)
+            for line in reason_lines(status.reasons):
+                print(line, file=sys.stderr)
+        else:
+            print("The drill went well; `hagit timeline` keeps it.")
+        return code
+
+
+def _took(one: FailoverSummary | None, before: WatchdogStatus) -> str:
+    if one is None:
+        return ""
+    late = one.total_ms is not None and one.total_ms > before.readiness.switchover_ms
+    bound = f"{'LONGER than' if late else 'within'} the bound of {spoken(before.readiness.switchover_ms)}"
+    return f"{summary(one)}; {bound}."
+
+
+def _is_well(before: WatchdogStatus, now: WatchdogStatus) -> bool | None:
+    """Standby here, active there, and nothing stands in the way of coming back."""
+    if now.phase == "halted":
+        return False
+    here = now.phase == "standby" and now.peer.phase == "active" and now.pools.state == "none"
+    return True if here and now.able and now.verdict == Verdict.ACTIVE else None
+
+
+def _is_back(before: WatchdogStatus, now: WatchdogStatus) -> bool | None:
+    if now.phase == "halted":
+        return False
+    served = now.failover is not None and now.failover.served and now.failover != before.failover
+    return True if now.phase == "active" and served else None

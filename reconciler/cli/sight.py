@@ -1,0 +1,113 @@
+"""What can be known of the watchdog from here: its published document, how old it is, and why there is no newer one.
+
+Reads the file first, because everybody may; asks on the socket only to find out why the file is old or missing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reconciler.core.status.shape import Damage
+from reconciler.core.status.watchdog import DOCUMENT_BYTES_MAX, WatchdogStatus, is_stale, watchdog_from_document
+from reconciler.errors import ControlError, HagitError
+from reconciler.system.clock import monotonic_s
+from reconciler.system.control import client
+from reconciler.system.files import read_bytes
+from reconciler.system.node import Node
+from reconciler.system.request import Answer, Request, RequestKind
+
+DOCUMENT: Final = "watchdog.json"
+SOCKET: Final = "watchdog.sock"
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+#: How long a question waits for its answer; the watchdog answers at once or not at all.
+ASK_S_MAX: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """The newest status of this boot, if there is any.
+
+    `problem` is empty while it is fresh; otherwise it says, with `remedy`, why nobody vouches for it any more.
+    """
+
+    status: WatchdogStatus | None
+    age_ms: int = 0
+    problem: str = ""
+    remedy: str = ""
+
+    @property
+    def fresh(self) -> bool:
+        """The status says what is."""
+        return self.status is not None and not self.problem
+
+
+def boot_id() -> str:
+    """Which boot this is (random(4))."""
+    return (read_bytes(BOOT_ID, 64) or b"").decode().strip()
+
+
+def see(node: Node) -> Sight | None:
+    """What the watchdog of this controller says; None when the node file names none."""
+    if node.watchdog is None:
+        return None
+    status, damage = _published(node.watchdog.run / DOCUMENT)
+    now_ms, boot = int(monotonic_s() * 1_000), boot_id()
+    if status is not None and status.boot != boot:
+        status = None
+    if status is not None:
+        age_ms = max(0, now_ms - status.at_ms)
+        if not is_stale(status, boot, now_ms):
+            return Sight(status, age_ms)
+        problem, remedy = _silence(node)
+        return Sight(status, age_ms, problem or "the watchdog answers, but has not published for too long", remedy)
+    problem, remedy = _silence(node)
+    return Sight(None, 0, problem or damage or "the watchdog runs, but has not published yet", remedy)
+
+
+def _published(path: Path) -> tuple[WatchdogStatus | None, str]:
+    """The status in the file, or what is wrong with it."""
+    try:
+        content = read_bytes(path, DOCUMENT_BYTES_MAX)
+        if content is None:
+            return None, ""
+        found = watchdog_from_document(json.loads(content))
+    except HagitError as error:
+        return None, f"its status cannot be read: {error.what}"
+    except (ValueError, RecursionError) as error:
+        return None, f"its status is damaged: {error}"
+    return (None, f"its status is damaged: {found}") if isinstance(found, Damage) else (found, "")
+
+
+def _silence(node: Node) -> tuple[str, str]:
+    """Why nothing new is published, in words, and what to do; empty when the watchdog answers."""
+    try:
+        ask(node, Request(RequestKind.STATUS))
+    except ControlError as error:
+        return error.what, error.remedy
+    return "", ""
+
+
+def ask(node: Node, request: Request) -> Answer:
+    """Ask the watchdog of this controller. Raises ControlError when it does not answer, or when there is none."""
+    if node.watchdog is None:
+        raise ControlError(
+            "this controller has no watchdog",
+            where=str(node.path),
+            remedy="give the node file a [watchdog] table; `hagit explain node` says what belongs into it",
+        )
+    return client(node.watchdog.run / SOCKET, request, ASK_S_MAX)
+
+
+def must_see(node: Node) -> WatchdogStatus:
+    """The fresh status. Raises ControlError when there is none."""
+    sight = see(node)
+    if sight is None:
+        ask(node, Request(RequestKind.STATUS))
+        raise AssertionError("a node without a watchdog cannot be asked")
+    if sight.status is None or not sight.fresh:
+        assert node.watchdog is not None
+        raise ControlError(sight.problem, where=str(node.watchdog.run / SOCKET), remedy=sight.remedy)
+    return sight.status

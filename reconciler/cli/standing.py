@@ -1,0 +1,248 @@
+"""How the watchdog's status looks: the verdict in a line, then both sides, heartbeats, orders, readiness, reasons.
+
+Written for whoever is woken at night: what is wrong and what to do stand first. Every line fits 80 columns unless a
+name or a reason is longer; those are folded under their label.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import Any, Final
+
+from reconciler.cli.duration import spoken
+from reconciler.cli.sight import Sight
+from reconciler.cli.terminal import paint, width
+from reconciler.core.status.timeline import FailoverSummary
+from reconciler.core.status.watchdog import (
+    WEAKENING,
+    ChannelStatus,
+    ReasonStatus,
+    Verdict,
+    WatchdogStatus,
+    watchdog_document,
+)
+
+LABEL: Final = 12
+GREEN, RED, YELLOW, DIM, BOLD = 32, 31, 33, 2, 1
+COLORS: Final = {
+    Verdict.ACTIVE.value: GREEN,
+    Verdict.DISABLED.value: YELLOW,
+    Verdict.MOVING.value: YELLOW,
+    Verdict.UNAVAILABLE.value: RED,
+}
+
+
+def sight_document(sight: Sight) -> dict[str, Any]:
+    """The JSON form: the verdict in a line, whether it is well, and the whole status."""
+    return {
+        "verdict": verdict_word(sight),
+        "line": verdict_line(sight),
+        "well": sight.fresh and sight.status is not None and sight.status.verdict == Verdict.ACTIVE,
+        "fresh": sight.fresh,
+        "age_ms": sight.age_ms,
+        "problem": sight.problem,
+        "remedy": sight.remedy,
+        "status": None if sight.status is None else watchdog_document(sight.status),
+    }
+
+
+def verdict_word(sight: Sight) -> str:
+    """One of the four verdicts; nobody vouches for HA without a watchdog that runs."""
+    return sight.status.verdict if sight.fresh and sight.status is not None else Verdict.UNAVAILABLE.value
+
+
+def verdict_line(sight: Sight) -> str:
+    """The verdict in one line, with what makes it so."""
+    status = sight.status
+    if status is None or not sight.fresh:
+        return f"{Verdict.UNAVAILABLE}: {sight.problem}."
+    count = len(status.reasons)
+    match status.verdict:
+        case Verdict.ACTIVE:
+            who = _sides(status)
+            return f"HA active: {who}." if not count else f"HA active, with {_counted(count, 'warning')}: {who}."
+        case Verdict.MOVING:
+            peer = f"{status.peer.controller or 'the peer'} is {status.peer.role or 'not heard'}"
+            return f"Failing over now: {status.controller} is {status.role}, {peer}."
+        case _:
+            first = _gravest(status)
+            more = f", and {_counted(count - 1, 'more reason')}" if count > 1 else ""
+            return f"{status.verdict}: {first.text if first else status.why}{more}."
+
+
+def paint_verdict(sight: Sight) -> str:
+    """The line in the colour of its verdict."""
+    return paint(verdict_line(sight), BOLD, COLORS.get(verdict_word(sight), RED))
+
+
+def standing_lines(sight: Sight) -> Iterator[str]:
+    """Everything below the verdict."""
+    status = sight.status
+    if sight.problem:
+        yield from _field("watchdog", f"not to be relied on: {sight.problem}", RED)
+        if sight.remedy:
+            yield from _field("", f"→ {sight.remedy}")
+    if status is None:
+        return
+    if not sight.fresh:
+        yield from _field("", f"what follows was so {spoken(sight.age_ms)} ago", YELLOW)
+    yield from reason_lines(status.reasons)
+    yield from _controllers(status)
+    yield from _field("heartbeats", ", ".join(_channel(one, status) for one in _channels(status)) or "no channel")
+    yield from _field("orders", _orders(status))
+    yield from _placement(status)
+    yield from _readiness(status)
+    if status.failover is not None:
+        yield from _field("last move", f"{moment(status.failover.at)}  {summary(status.failover)}")
+    if sight.fresh:
+        late = f", woke {status.lateness_ms_max} ms late at most" if status.lateness_ms_max else ""
+        yield from _field("watchdog", f"running (pid {status.pid}) since {moment(status.started)}{late}")
+
+
+def reason_lines(reasons: tuple[ReasonStatus, ...]) -> Iterator[str]:
+    """Each reason with its evidence and what to do; what makes HA unavailable stands before what weakens it."""
+    for reason in sorted(reasons, key=lambda one: one.code in WEAKENING):
+        color, mark = (YELLOW, "!") if reason.code in WEAKENING else (RED, "✗")
+        evidence = f" ({reason.evidence})" if reason.evidence else ""
+        first, *rest = textwrap.wrap(f"{reason.text}{evidence}", _room() - 4) or [""]
+        yield f"  {paint(mark, BOLD, color)} {paint(reason.code, BOLD)}"
+        yield from (f"      {line}" for line in (first, *rest))
+        if reason.remedy:
+            lines = textwrap.wrap(reason.remedy, _room() - 4)
+            yield from (f"    {' ' if at else '→'} {line}" for at, line in enumerate(lines))
+
+
+def summary(one: FailoverSummary) -> str:
+    """A failover in a sentence, with the milliseconds of its parts."""
+    word = "drill" if one.drill else "switchover" if one.code in ("ASKED", "HANDED") else "failover"
+    what = f"{word}, {'taken over' if one.kind == 'takeover' else 'released'} here"
+    names = (("detection", one.detection_ms), ("claim", one.claim_ms), ("release", one.release_ms),
+             ("import", one.import_ms), ("addresses", one.addresses_ms))  # fmt: skip
+    parts = ", ".join(f"{name} {spoken(ms)}" for name, ms in names if ms is not None)
+    if one.total_ms is not None:
+        ended = f"served again after {spoken(one.total_ms)}"
+    elif one.ended == "running":
+        ended = "still running"
+    else:
+        ended = f"ended {one.ended}"
+    predicted = f"; {one.predicted}" if one.predicted else ""
+    return f"{what}: {ended}" + (f" ({parts})" if parts else "") + predicted
+
+
+def moment(at: str) -> str:
+    """`2026-11-22T03:14:15.926Z` for people: the same without the T, in UTC."""
+    return at[:19].replace("T", " ") + (" UTC" if at.endswith("Z") else "")
+
+
+def predicted(status: WatchdogStatus) -> str:
+    """What clients would see of a switchover now."""
+    ready = status.readiness
+    most = f"at most {spoken(ready.switchover_ms)} by the orders"
+    if not ready.measured_ms:
+        return f"{most}; none was measured here yet"
+    low, high = min(ready.measured_ms), max(ready.measured_ms)
+    count = len(ready.measured_ms)
+    took = spoken(high) if low == high else f"{spoken(low)} to {spoken(high)}"
+    return f"about {took}, as the last {'one' if count == 1 else count} took; {most}"
+
+
+def _sides(status: WatchdogStatus) -> str:
+    peer = status.peer
+    return f"{status.controller} is {status.role}, {peer.controller} is {peer.role or 'not heard'}"
+
+
+def _gravest(status: WatchdogStatus) -> ReasonStatus | None:
+    """What the verdict follows from; a person's word goes before what follows from it."""
+    wanted = {"NO_FAILOVER", "OVERRIDE", "MAINTENANCE"} if status.verdict == Verdict.DISABLED else set()
+    ranked = sorted(status.reasons, key=lambda one: (one.code not in wanted, one.code in WEAKENING))
+    return ranked[0] if ranked else None
+
+
+def _controllers(status: WatchdogStatus) -> Iterator[str]:
+    since_ms = max(0, status.at_ms - status.since_ms)
+    yield from _field("this side", f"{status.controller}  {_role(status.role)}  {status.phase} for {spoken(since_ms)}")
+    yield from _field("", status.guarantee)
+    yield from _field("", f"because {status.why}")
+    peer = status.peer
+    if peer.age_ms is None:
+        yield from _field("the peer", f"{peer.controller or '?'}  never heard since this watchdog started", RED)
+        return
+    able = ", able to take the pools" if peer.able else ""
+    yield from _field(
+        "the peer", f"{peer.controller}  {_role(peer.role)}  {peer.phase}, heard {spoken(peer.age_ms)} ago{able}"
+    )
+
+
+def _role(role: str) -> str:
+    return paint(role, BOLD, RED if role == "ERROR" else GREEN if role in ("MASTER", "BACKUP") else YELLOW)
+
+
+def _channels(status: WatchdogStatus) -> tuple[ChannelStatus, ...]:
+    return status.channels if status.record is None else (*status.channels, status.record)
+
+
+def _channel(one: ChannelStatus, status: WatchdogStatus) -> str:
+    if not one.expected and one.silent:
+        # Only an owner writes the record.
+        return f"{one.name} not expected"
+    text = f"{one.name} {spoken(one.age_ms)}"
+    return paint(f"{text} SILENT", BOLD, RED) if one.silent and one.expected else text
+
+
+def _orders(status: WatchdogStatus) -> str:
+    orders = status.orders
+    there = "unknown there" if orders.there is None else f"{orders.there} there"
+    same = "" if orders.there is None else ", the same" if orders.equal else ", different"
+    return f"generation {orders.here} here, {there}{same}; failover {'enabled' if orders.enabled else 'disabled'}"
+
+
+def _placement(status: WatchdogStatus) -> Iterator[str]:
+    for one in status.addresses:
+        state = "here" if one.present else "missing here" if one.wanted else "not here"
+        yield from _field("address", f"{one.address} on {one.interface}: {state}")
+    given_up = f"; given up: {', '.join(status.pools.out)}" if status.pools.out else ""
+    yield from _field("pools", f"{status.pools.state} here{given_up}")
+    for carp in status.carp:
+        heard = "none heard" if carp.heard_age_ms is None else f"heard {spoken(carp.heard_age_ms)} ago"
+        role = carp.role or "no role yet"
+        yield from _field("carp", f"{carp.interface} VHID {carp.vhid}: {role}, {carp.sent} sent, {heard}")
+    deadman = status.deadman
+    where = f" ({deadman.device}, {spoken(deadman.timeout_ms)})" if deadman.device else ""
+    yield from _field("deadman", f"{deadman.state}{where}")
+    for name, left_ms in (("maintenance", status.maintenance_left_ms), ("held back", status.held_back_left_ms)):
+        if left_ms is not None:
+            yield from _field(name, f"{spoken(left_ms)} left; `hagit maintenance --end` ends it")
+    if status.override is not None:
+        word = "enabled" if status.override.enabled else "disabled"
+        yield from _field("override", f"failover {word} by a person, {spoken(status.override.left_ms)} left")
+
+
+def _readiness(status: WatchdogStatus) -> Iterator[str]:
+    ready = status.readiness
+    if ready.ready:
+        yield from _field("switchover", f"ready; clients wait {predicted(status)}")
+    elif status.phase != "active":
+        other = status.peer.controller or "the other controller"
+        yield from _field(
+            "switchover", f"not from here: ask on {other}" if status.peer.phase == "active" else "not now"
+        )
+    else:
+        for at, obstacle in enumerate(ready.obstacles):
+            yield from _field("" if at else "switchover", f"not now: {obstacle}" if not at else obstacle, YELLOW)
+
+
+def _field(label: str, text: str, *codes: int) -> Iterator[str]:
+    """One labelled line, folded where the screen ends."""
+    # Colour has no width, but would be counted: a text that is coloured inside is short enough as it is.
+    lines = [text] if "\x1b" in text else textwrap.wrap(text, _room() - LABEL + 2) or [""]
+    for at, line in enumerate(lines):
+        yield f"  {label if not at else '':<{LABEL}}{paint(line, *codes) if codes else line}"
+
+
+def _room() -> int:
+    return width() - 4
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -1,0 +1,101 @@
+"""What `hagit timeline` shows: every failover with the milliseconds of its parts, and the events one by one.
+
+Reads the file of the state directory, so it works when the watchdog does not run.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from reconciler.cli.duration import spoken
+from reconciler.cli.standing import moment, summary
+from reconciler.cli.terminal import paint, width
+from reconciler.core.status.shape import Damage, document_of
+from reconciler.core.status.timeline import (
+    FailoverSummary,
+    Mark,
+    TimelineEvent,
+    event_document,
+    event_from_document,
+    summaries,
+)
+from reconciler.system.files import read_lines
+from reconciler.system.node import Node, find_node_file, load_node
+
+FILE: Final = Path("watchdog/timeline.jsonl")
+WORDS: Final = {
+    Mark.ADDRESSES_UP.value: "virtual addresses are here: clients are answered",
+    Mark.ADDRESSES_DOWN.value: "virtual addresses are gone",
+    Mark.PEER_ACTIVE.value: "the peer says that it is active",
+    Mark.ASKED.value: "a person asks",
+    Mark.DRILL.value: "a drill begins",
+    Mark.STARTED.value: "the watchdog starts",
+}
+
+
+def events_of(node: Node) -> tuple[TimelineEvent, ...]:
+    """Every event that is kept; lines that are damaged are passed over."""
+    found = (event_from_document(line) for line in read_lines(node.state / FILE))
+    return tuple(event for event in found if not isinstance(event, Damage))
+
+
+def run_timeline(node_file: Path | None, count: int, as_json: bool, *, failovers: bool) -> int:
+    """`hagit timeline`."""
+    events = events_of(load_node(find_node_file(node_file)))
+    moves = summaries(events)
+    shown = () if failovers else events[-count:]
+    if as_json:
+        document = {
+            "format": "hagit.timeline/1",
+            "failovers": [document_of(one) for one in moves[-count:]],
+            "events": [event_document(event) for event in shown],
+        }
+        print(json.dumps(document, indent=1))
+        return 0
+    if not events:
+        print("Nothing has happened yet: the watchdog has not run on this controller.")
+        return 0
+    for line in (*_failovers(moves[-count:], failovers), *_events(shown)):
+        print(line)
+    return 0
+
+
+def _failovers(moves: Sequence[FailoverSummary], alone: bool) -> Iterator[str]:
+    if not moves:
+        if alone:
+            yield "No failover yet."
+        return
+    yield paint(f"Failovers ({len(moves)}), newest last", 1)
+    for one in moves:
+        yield from _folded(
+            f"{moment(one.at)}  ", f"{summary(one)}. {one.why[:1].upper()}{one.why[1:]}".rstrip(". ") + "."
+        )
+    if not alone:
+        yield ""
+
+
+def _events(events: Sequence[TimelineEvent]) -> Iterator[str]:
+    if events:
+        yield paint(f"Events ({len(events)}), newest last", 1)
+    for event in events:
+        since = "" if event.since_ms is None else f"+{spoken(event.since_ms)}"
+        yield from _folded(f"{moment(event.at)}  {since:<8}  ", _words(event))
+
+
+def _words(event: TimelineEvent) -> str:
+    evidence = f" ({event.evidence})" if event.evidence else ""
+    if event.mark == Mark.PHASE:
+        return f"{event.old} → {event.new}: {event.text}{evidence}"
+    what = WORDS.get(event.mark, event.mark)
+    more = event.text or event.code.lower().replace("_", "-")
+    return f"{what}{f': {more}' if more else ''}{evidence}"
+
+
+def _folded(head: str, text: str) -> Iterator[str]:
+    lines = textwrap.wrap(text, max(30, width() - len(head) - 1)) or [""]
+    for at, line in enumerate(lines):
+        yield f"{head if not at else ' ' * len(head)}{line}"

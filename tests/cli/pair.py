@@ -1,0 +1,200 @@
+"""A simulated pair behind real control sockets: real core states, published as a daemon does, faster than real time.
+
+Two controllers of one simulated world; a thread lets its time pass, publishes what each knows and answers requests by
+asking the core. What a command sees is therefore what the core decides.
+"""
+
+from __future__ import annotations
+
+import json
+import selectors
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler.core.failover.events import Asked
+from reconciler.core.failover.events import Request as Wish
+from reconciler.core.failover.key import Side
+from reconciler.core.status.timeline import Mark, TimelineEvent, event_document, summaries
+from reconciler.core.status.watchdog import WatchdogStatus, watchdog_document
+from reconciler.simulation.timed import World
+from reconciler.system.clock import monotonic_s
+from reconciler.system.control import ControlServer
+from reconciler.system.files import append_line, write_json
+from reconciler.system.request import Answer, Request, RequestKind
+from tests.standings import BOOT, standing_of, told
+
+#: Simulated milliseconds that pass in one turn, and the real pause after it.
+STEP_MS: Final = 50
+TURN_S: Final = 0.005
+WISHES: Final = {
+    RequestKind.SWITCHOVER: Wish.SWITCHOVER,
+    RequestKind.DRILL: Wish.SWITCHOVER,
+    RequestKind.FORCE_ACTIVATE: Wish.FORCE,
+    RequestKind.MAINTENANCE: Wish.MAINTENANCE,
+    RequestKind.OVERRIDE: Wish.MAINTENANCE,
+    RequestKind.RELENT: Wish.RELENT,
+}
+
+
+class Half:
+    """One controller: its directories, its socket, what it has told so far."""
+
+    def __init__(self, world: World, side: str, root: Path) -> None:
+        self.world, self.side, self.run, self.state = world, side, root / "run", root / "state"
+        self.run.mkdir(parents=True)
+        (self.state / "watchdog").mkdir(parents=True)
+        self.events: list[TimelineEvent] = []
+        self.asked: list[Request] = []
+        self.phase = ""
+        self.since_ms = 0
+        self.peer = ""
+        self.changes: dict[str, Any] = {}
+        self.silent = False
+        self.server = ControlServer(self.run / "watchdog.sock", None, self.answer)
+
+    def status(self) -> WatchdogStatus:
+        """What a daemon would publish now."""
+        status = standing_of(self.world, self.side, **({"done": summaries(self.events)} | self.changes))
+        return replace(status, since_ms=self.since_ms)
+
+    def answer(self, request: Request) -> Answer:
+        """What the core says."""
+        self.asked.append(request)
+        if request.kind is RequestKind.STATUS:
+            return Answer(True, document={"status": watchdog_document(self.status())})
+        controller = self.world.controller(Side(self.side))
+        core = controller.core
+        assert core is not None
+        if request.kind is RequestKind.FORCE_ACTIVATE and request.word != core.orders.controller(core.orders.side):
+            return Answer(False, "WORD", "the word is the name of this controller")
+        if request.kind is RequestKind.DRILL:
+            self.note(Mark.DRILL, evidence=request.note)
+        controller.told(Asked(WISHES[request.kind], 0 if request.end else request.duration_ms))
+        refused = controller.core.refused if controller.core is not None else None
+        self.watch()
+        self.publish()
+        if refused is not None:
+            return Answer(False, refused.code.name, str(refused))
+        return Answer(True, "ACCEPTED", "so be it")
+
+    def note(self, mark: Mark, *, evidence: str = "", **more: str) -> None:
+        """A line of the timeline, in simulated milliseconds."""
+        event = TimelineEvent(
+            at="2026-11-22T03:14:15.926Z", mono_ms=self.world.now_ms, boot=BOOT, mark=mark.value, evidence=evidence,
+            **more,
+        )  # type: ignore[arg-type]  # fmt: skip
+        self.events.append(event)
+        append_line(self.state / "watchdog" / "timeline.jsonl", event_document(event))
+
+    def watch(self) -> None:
+        """Note what has changed."""
+        core = self.world.controller(Side(self.side)).core
+        if core is None:
+            return
+        if core.phase.value != self.phase:
+            why = core.why
+            self.since_ms = int(monotonic_s() * 1_000)
+            if self.phase:
+                self.note(
+                    Mark.PHASE,
+                    old=self.phase,
+                    new=core.phase.value,
+                    code=why.code.name,
+                    text=why.code.value,
+                    evidence=why.evidence,
+                )
+            self.phase = core.phase.value
+            if self.phase == "active":
+                self.note(Mark.ADDRESSES_UP)
+        peer = core.peer.beat.phase.value if core.peer.beat else ""
+        if peer != self.peer and peer == "active":
+            self.note(Mark.PEER_ACTIVE)
+        self.peer = peer
+
+    def publish(self) -> None:
+        """Write the document, unless this daemon is to look dead."""
+        if not self.silent and self.world.controller(Side(self.side)).core is not None:
+            write_json(self.run / "watchdog.json", watchdog_document(self.status()), sync=False)
+
+
+class Pair:
+    """Both, and the thread in which their time passes. `root/a` and `root/b` hold their directories."""
+
+    def __init__(self, root: Path, *lines: str, until: str = "20s") -> None:
+        self.world = told(*lines, until=until)
+        self.halves = {side: Half(self.world, side, root / side) for side in "ab"}
+        self._near, self._far = socket.socketpair()
+        self._orders: list[Callable[[World], None]] = []
+        self._ended: list[tuple[str, threading.Event]] = []
+        self._turn()
+        self._thread = threading.Thread(target=self._loop, daemon=True)
+        self._thread.start()
+
+    def happen(self, what: Callable[[World], None]) -> None:
+        """Let something happen to the world, in its own thread."""
+        self._orders.append(what)
+
+    def stop(self, side: str) -> None:
+        """The daemon of one controller ends: its socket is gone, its last status stays."""
+        gone = threading.Event()
+        self._ended.append((side, gone))
+        assert gone.wait(10)
+
+    def _loop(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._near, selectors.EVENT_READ)
+            for half in self.halves.values():
+                selector.register(half.server, selectors.EVENT_READ)
+            while True:
+                ready = {key.fileobj for key, _ in selector.select(TURN_S)}
+                if self._near in ready:
+                    return
+                while self._orders:
+                    self._orders.pop(0)(self.world)
+                while self._ended:
+                    side, gone = self._ended.pop()
+                    selector.unregister(self.halves[side].server)
+                    self.halves[side].server.close()
+                    self.halves[side].silent = True
+                    gone.set()
+                for half in self.halves.values():
+                    if half.server in ready and not half.silent:
+                        half.server.serve()
+                self._turn()
+
+    def _turn(self) -> None:
+        for _ in range(STEP_MS // 10):
+            self.world.run(self.world.now_ms + 10)
+            for half in self.halves.values():
+                half.watch()
+        for half in self.halves.values():
+            half.publish()
+
+    def close(self) -> None:
+        """End the thread and the servers."""
+        self._far.send(b"!")
+        self._thread.join(10)
+        for half in self.halves.values():
+            if not half.silent:
+                half.server.close()
+        self._near.close()
+        self._far.close()
+
+
+def node_file(root: Path, side: str) -> Path:
+    """The node file of one controller of the pair at `root`."""
+    path = root / side / "node.toml"
+    path.write_text(
+        f'controller = "{side}"\nstate = "state"\nlisten = false\n'
+        '[watchdog]\nsecret = "secret"\nshelf = "simulated:/nowhere"\nrun = "run"\ndeadman = false\n'
+    )
+    return path
+
+
+def document(path: Path) -> Any:
+    """What a file holds."""
+    return json.loads(path.read_bytes())
