@@ -59,10 +59,11 @@ def pair_secret(watchdog: WatchdogNode) -> bytes:
 
 
 def carp_password(watchdog: WatchdogNode) -> bytes:
-    """The password of CARP: what the node's own file says, else 20 characters that follow from the pair's secret.
+    """The password of CARP: what the node's own file says, else 19 characters that follow from the pair's secret.
 
-    Text, so that a person can give it to another implementation. Raises NodeFileError as `read_secret` does.
+    Text, and no longer than ucarp takes, so that a person can give it to another implementation. Raises
+    NodeFileError as `read_secret` does.
     """
     if watchdog.carp_password is not None:
         return read_secret(watchdog.carp_password, bytes_min=1)
-    return derive(pair_secret(watchdog), Purpose.CARP).material[:10].hex().encode()
+    return derive(pair_secret(watchdog), Purpose.CARP).material[:10].hex()[:19].encode()

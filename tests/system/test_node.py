@@ -76,7 +76,7 @@ def test_the_password_of_carp_follows_from_the_secret_unless_given(tmp_path: Pat
     watchdog = WatchdogNode(tmp_path / "pair.secret", "simulated:/x")
     assert pair_secret(watchdog) == b"0123456789abcdef" * 4
     derived = carp_password(watchdog)
-    assert len(derived) == 20 and derived.isalnum() and derived == carp_password(watchdog)
+    assert len(derived) == 19 and derived.isalnum() and derived == carp_password(watchdog)
     assert carp_password(replace(watchdog, carp_password=tmp_path / "carp")) == b"walnut"
     (tmp_path / "pair.secret").write_text("0123456789abcdef" * 4 + "!")
     assert carp_password(watchdog) != derived

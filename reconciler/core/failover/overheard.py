@@ -29,6 +29,8 @@ Address = IPv4Address | IPv6Address
 SOURCES_MAX: Final = 16
 #: So many counters of one sender are remembered where they need not rise.
 RECENT_MAX: Final = 256
+#: An incarnation is a number of seconds at the least, and nobody advertises 2**32 times a second.
+INCARNATION_BITS: Final = 32
 #: At 256 advertisements a second enough for a century of one life of the daemon.
 LIFE_BITS: Final = 40
 
@@ -100,20 +102,33 @@ class Parties:
     """Who is who on the interface.
 
     own     this controller's addresses
-    peer    the peer's addresses; None: not known, then whoever is not this controller is taken for the peer
-    sent    the counters that this daemon has sent: what comes back is known by them where no address tells
+    peer    the peer's addresses; None: not known, then `life` tells, and without it all others are taken for the peer
+    life    the counters of the peer's present life (`counters_of`), which its beats tell: who has the password but
+            other counters is a stranger, and so is who has another password, once the peer was heard from elsewhere
+    sent    the counters that this daemon has sent: where no address tells, what comes back is known by them
     rising  the peer is hagit, so its counters rise
     """
 
     own: Set[Address]
     peer: Set[Address] | None = None
+    life: range | None = None
     sent: range = range(0)
     rising: bool = True
 
 
 def first_counter(incarnation: int, side: Side) -> int:
-    """Where a daemon's counters begin: above all of its earlier lives, and never among the peer's."""
-    return ((incarnation << 1 | (side is Side.B)) << LIFE_BITS) & ((1 << 64) - 1)
+    """Where a daemon's counters begin: above all that its earlier lives sent, as long as incarnations rise with time.
+
+    Both sides may have the same incarnation, so one of them begins in the middle.
+    """
+    incarnation &= (1 << INCARNATION_BITS) - 1
+    return incarnation << INCARNATION_BITS | (side is Side.B) << INCARNATION_BITS - 1
+
+
+def counters_of(incarnation: int, side: Side) -> range:
+    """All counters that a daemon may send in one life."""
+    first = first_counter(incarnation, side)
+    return range(first, min(first + (1 << LIFE_BITS), 1 << 64))
 
 
 def overhear(
@@ -127,7 +142,7 @@ def overhear(
 ) -> tuple[Overheard, Heard]:
     """The accounts after one packet, and what it was. `advertising`: this controller is master itself."""
     if isinstance(packet, Refused):
-        what = _unsealed(packet, source, parties)
+        what = _unsealed(overheard, packet, source, parties)
         return _counted(overheard, what, source, now_ms), what
     what = _sealed(overheard, packet, source, parties)
     overheard = _counted(overheard, what, source, now_ms, knows_password=True)
@@ -155,18 +170,24 @@ def facts(overheard: Overheard, now_ms: int, fresh_ms: int) -> tuple[tuple[CarpF
     return tuple((fact, tally) for fact, tally in tallies if tally.count and now_ms - tally.last_ms < fresh_ms)
 
 
-def _unsealed(refused: Refused, source: Address, parties: Parties) -> Heard:
+def _unsealed(overheard: Overheard, refused: Refused, source: Address, parties: Parties) -> Heard:
     if source in parties.own and not source.is_unspecified:
         return Heard.REFLECTED
     if refused.why is not Refusal.SEAL:
         return Heard.FOREIGN
-    return Heard.PASSWORD if _peers(source, parties) else Heard.STRANGER
+    elsewhere = (
+        parties.life is not None and bool(overheard.known) and all(past.source != source for past in overheard.known)
+    )
+    if not _peers(source, parties) or (parties.peer is None and elsewhere and not source.is_unspecified):
+        return Heard.STRANGER
+    return Heard.PASSWORD
 
 
 def _sealed(overheard: Overheard, advertisement: Advertisement, source: Address, parties: Parties) -> Heard:
-    if (source in parties.own and not source.is_unspecified) or advertisement.counter in parties.sent:
+    if advertisement.counter in parties.sent if source.is_unspecified else source in parties.own:
         return Heard.REFLECTED
-    if not _peers(source, parties):
+    other_life = parties.peer is None and parties.life is not None and advertisement.counter not in parties.life
+    if other_life or not _peers(source, parties):
         return Heard.STRANGER
     past = _of(overheard.known, source)
     old = advertisement.counter <= past.highest if parties.rising else advertisement.counter in past.recent

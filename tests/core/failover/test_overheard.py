@@ -15,6 +15,7 @@ from reconciler.core.failover.overheard import (
     Heard,
     Overheard,
     Parties,
+    counters_of,
     facts,
     first_counter,
     overhear,
@@ -39,7 +40,7 @@ def new(counter: int) -> Advertisement:
         (new(5), STRANGER, PARTIES, Heard.STRANGER),
         (new(5), STRANGER, UNKNOWN_PEER, Heard.GOOD),
         (new(5), US, PARTIES, Heard.REFLECTED),
-        (new(5), PEER, replace(PARTIES, sent=range(4, 6)), Heard.REFLECTED),
+        (new(5), PEER, replace(PARTIES, sent=range(4, 6)), Heard.GOOD),
         (new(5), NOBODY, PARTIES, Heard.GOOD),
         (new(5), NOBODY, replace(PARTIES, own=frozenset({NOBODY})), Heard.GOOD),
         (new(5), NOBODY, replace(PARTIES, sent=range(4, 6)), Heard.REFLECTED),
@@ -87,6 +88,23 @@ def test_a_peer_that_is_not_hagit_repeats_itself_only_in_replays() -> None:
         assert overhear(overheard, new(counter), PEER, parties, 0)[1] is Heard.REPLAYED
 
 
+def test_a_peer_whose_addresses_are_not_known_is_known_by_its_life() -> None:
+    life = counters_of(3, Side.B)
+    parties = replace(UNKNOWN_PEER, life=life)
+    overheard, what = overhear(Overheard(), FORGED, STRANGER, parties, 1)
+    assert what is Heard.PASSWORD  # Nobody was heard yet: this may be the peer.
+    overheard, what = overhear(overheard, new(life[7]), PEER, parties, 2)
+    assert what is Heard.GOOD
+    for packet in (FORGED, new(life[0] - 1), new(life[-1] + 1), new(counters_of(3, Side.A)[7]), new(2**64 - 1)):
+        assert overhear(overheard, packet, STRANGER, parties, 3)[1] is Heard.STRANGER
+    assert overhear(overheard, FORGED, PEER, parties, 3)[1] is Heard.PASSWORD
+    assert overhear(overheard, FORGED, NOBODY, parties, 3)[1] is Heard.PASSWORD
+    # It starts again, perhaps with another address.
+    parties = replace(parties, life=counters_of(4, Side.B))
+    assert overhear(overheard, new(counters_of(4, Side.B)[0]), STRANGER, parties, 4)[1] is Heard.GOOD
+    assert overhear(overheard, new(life[8]), PEER, parties, 4)[1] is Heard.STRANGER
+
+
 def test_sources_count_apart_and_are_bounded() -> None:
     overheard = Overheard()
     for number in range(SOURCES_MAX + 1):
@@ -98,12 +116,18 @@ def test_sources_count_apart_and_are_bounded() -> None:
 
 
 def test_a_restarted_hagit_is_always_new_and_never_counts_as_the_other_side() -> None:
-    lives = [first_counter(incarnation, Side.A) for incarnation in (1, 2, 3, 4_000_000)]
-    assert lives == sorted(set(lives))
-    assert sequence([lives[0] + 4_711, lives[1], lives[2]]) == [Heard.GOOD] * 3
+    lives = [first_counter(incarnation, Side.A) for incarnation in (1, 2, 3, 1_800_000_000, 2**32 - 1)]
+    assert lives == sorted(set(lives)) and lives[-1] < 2**64
+    assert sequence([lives[0] + 4_711, lives[1], lives[2], lives[3], lives[4]]) == [Heard.GOOD] * 5
     others = {first_counter(incarnation, Side.B) for incarnation in range(1, 100)}
     assert not others & {first_counter(incarnation, Side.A) for incarnation in range(1, 100)}
-    assert first_counter(2**23 - 1, Side.B) + 2**40 == 2**64
+
+
+def test_a_life_has_room_for_a_century_and_the_next_one_is_above_it() -> None:
+    century_s = 100 * 366 * 86_400
+    assert len(counters_of(1_800_000_000, Side.B)) > 256 * century_s
+    for lived_s in (1, 3_600, century_s):
+        assert first_counter(1_000 + lived_s, Side.A) > first_counter(1_000, Side.A) + 256 * lived_s
 
 
 def test_a_replay_does_not_renew_a_master() -> None:
