@@ -126,7 +126,9 @@ class Controller:
         """The state directory."""
         return self.root / "state"
 
-    def write_node(self, *, listen: str = "", trust: str = "", source: str = "", state: Path | None = None) -> None:
+    def write_node(
+        self, *, listen: str = "", trust: str = "", source: str = "", state: Path | None = None, watchdog: str = ""
+    ) -> None:
         """Write the node file; texts are lines of the tables of these names."""
         source = source or f"remotes = ['{self.work.path}']"
         lines = [f'controller = "{self.letter}"', f"state = '{state or self.state}'"]
@@ -135,6 +137,7 @@ class Controller:
         lines += [f"hostname = '{self.root / 'hostname'}'", f"resolver = '{self.root / 'resolv.conf'}'"]
         lines += ["[trust]", trust] if trust else []
         lines += ["[listen]", listen] if listen else []
+        lines += ["[watchdog]", watchdog] if watchdog else []
         self.node.write_text("\n".join(lines) + "\n")
 
     @property

@@ -20,30 +20,40 @@ from reconciler.core.facts.codec import (
 )
 from reconciler.core.facts.settings import Settings, settings_from_document
 from reconciler.core.facts.state import Desired, DriftMode, DriftPolicy, NicMatch
+from reconciler.core.failover.document import build, plain
+from reconciler.core.failover.orders import Orders
 from reconciler.errors import Complaint
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a revision asks of this controller, and of the agent itself; `warnings` of the linter."""
+    """What a revision asks of this controller, and of the agent itself; `warnings` of the linter.
+
+    `orders` are the watchdog's, of generation 0, None without a Failover. `position`: how many commits the history
+    has up to this one, 0 for what is in none.
+    """
 
     desired: Desired
     settings: Settings
     warnings: tuple[Complaint, ...] = ()
+    orders: Orders | None = None
+    position: int = 0
 
 
 def compile_content(tree: Mapping[str, bytes], controller: str) -> Content:
     """Load, lint and compile. Raises ConfigurationError with every complaint."""
     from reconciler.core.spec import compile_desired, load, settings
+    from reconciler.core.spec.orders import fails_over, orders_of
 
     configuration = load(tree)
-    return Content(compile_desired(configuration, controller), settings(configuration), configuration.warnings)
+    orders = orders_of(configuration, controller, 0) if fails_over(configuration) else None
+    return Content(compile_desired(configuration, controller), settings(configuration), configuration.warnings, orders)
 
 
 def kept_content(store: Store, commit: str, controller: str) -> Content | None:
     """The content that was kept for a commit, None when there is none."""
     document = store.compiled(f"{commit}-{controller}", __version__)
-    return None if document is None else _content_from_document(document)
+    return None if document is None or "orders" not in document else _content_from_document(document)
 
 
 def keep_content(store: Store, commit: str, content: Content) -> None:
@@ -63,6 +73,8 @@ def _content_document(content: Content) -> dict[str, Any]:
         "drift": asdict(desired.drift),
         "settings": asdict(content.settings),
         "warnings": [asdict(warning) for warning in content.warnings],
+        "orders": None if content.orders is None else plain(content.orders),
+        "position": content.position,
     }
 
 
@@ -77,7 +89,8 @@ def _content_from_document(document: Mapping[str, Any]) -> Content:
         drift=_drift_from_document(document["drift"]),
     )
     warnings = tuple(Complaint(**warning) for warning in document["warnings"])
-    return Content(desired, settings_from_document(document["settings"]), warnings)
+    orders = None if document["orders"] is None else build(Orders, document["orders"], "orders")
+    return Content(desired, settings_from_document(document["settings"]), warnings, orders, document["position"])
 
 
 def _drift_from_document(document: Mapping[str, Any]) -> DriftPolicy:

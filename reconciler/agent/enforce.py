@@ -20,7 +20,7 @@ from reconciler.core.facts.fact import Key
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.state import Observed, Origin
 from reconciler.core.planning.bind import rename
-from reconciler.core.planning.plan import Action, Blame, Plan, Verb
+from reconciler.core.planning.plan import Action, Blame, OrdersChange, Plan, Verb
 from reconciler.core.planning.planner import blamed, make_plan, stale
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HagitError, StalePlanError
@@ -38,10 +38,17 @@ class Look:
 
 
 def propose(
-    content: Content, revision: str, observed: Observed, blame_of: Callable[[Origin], Blame | None] | None = None
+    content: Content,
+    revision: str,
+    observed: Observed,
+    blame_of: Callable[[Origin], Blame | None] | None = None,
+    orders: tuple[OrdersChange, ...] = (),
 ) -> Plan:
-    """The plan that makes this controller what the content asks for; `revision` in full (`main@<40 digits>`)."""
-    plan = make_plan(content.desired, observed, revision)
+    """The plan that makes this controller what the content asks for; `revision` in full (`main@<40 digits>`).
+
+    `orders` say what else will be published when every action is done.
+    """
+    plan = replace(make_plan(content.desired, observed, revision), orders=orders)
     return blamed(plan, blame_of) if blame_of is not None else plan
 
 

@@ -24,7 +24,7 @@ from reconciler.core.facts.settings import Signing, SourcePolicy, source_from_do
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HagitError, SourceError
 from reconciler.system.files import read_json, write_json
-from reconciler.system.git.history import advance, describe, signed_part
+from reconciler.system.git.history import advance, describe, position, replaces, signed_part
 from reconciler.system.git.mirror import Fetched, Mirror
 from reconciler.system.git.remote import Access, Remote
 from reconciler.system.git.tree import read_tree
@@ -162,6 +162,7 @@ def content_of(node: Node, store: Store, mirror: Mirror, commit: str) -> Content
     content = kept_content(store, commit, node.controller)
     if content is None:
         content = compile_content(read_tree(mirror, commit), node.controller)
+        content = replace(content, position=position(mirror, commit))
         keep_content(store, commit, content)
     return content
 
@@ -199,13 +200,23 @@ def accept_history(node: Node, store: Store, mirror: Mirror, commit: str) -> Rev
                 f"{commit} is not the tip of {policy.branch}, which is {tip}",
                 remedy=f"look at what the tip holds; then: hagit accept-history {tip}",
             )
-        accepted = replace(accepted, head=info.id, trust=BY_A_PERSON)
+        base = accepted.base + _given_up(mirror, accepted.head, info.id)
+        accepted = replace(accepted, head=info.id, trust=BY_A_PERSON, base=base)
         if accepted.blocked is not None and accepted.blocked.commit == info.id:
             accepted = replace(accepted, blocked=None, pinned=None)
         store.accept(accepted)
     revision = revision_of(mirror, policy.branch, info.id, BY_A_PERSON)
     store.record_history("accepted", revision, why=BY_A_PERSON)
     return revision
+
+
+def _given_up(mirror: Mirror, last: str, head: str) -> int:
+    """How many commits of a history that is replaced count for those that come; 0 when it just goes on."""
+    try:
+        return position(mirror, last) if last and replaces(mirror, last, head) else 0
+    except SourceError:
+        # What was followed is no longer in the mirror: the highest generation seen keeps the orders rising.
+        return 0
 
 
 def interval_s(selection: Selection) -> float:

@@ -32,6 +32,8 @@ SECOND_LOOK_S: Final = 0.1
 #: After a failed apply the next try waits, twice as long each time.
 RETRY_S_MIN: Final = 1.0
 RETRY_S_MAX: Final = 300.0
+#: Orders that could not be published are tried again after this.
+ORDERS_RETRY_S: Final = 5.0
 #: Matters that only the source can settle.
 ABOUT_THE_SOURCE: Final = frozenset({AlertKind.REVISION_REFUSED, AlertKind.SOURCE_UNREACHABLE})
 
@@ -61,6 +63,7 @@ class Round:
     content_for: Callable[[Revision], Content]
     counted: Callable[[Plan, int], None] = field(default=lambda plan, performed: None)
     follow_again: Callable[[], None] = field(default=lambda: None)
+    publish_orders: Callable[[Content, str], object] = field(default=lambda content, commit: None)
 
     def run(self, selection: Selection) -> float | None:
         """One round. Returns the seconds after which another is due even if nothing happens, None for no hurry."""
@@ -114,8 +117,21 @@ class Round:
             content = self._content(applied.revision, matters, now_s)
             if content is None:
                 return due_s
+        due_s = self._publish_orders(applied.revision, content, matters, now_s, due_s)
         looked_s = self._judge(applied.revision, content, observed, unapplied, matters, now_s)
         return min((due for due in (due_s, looked_s) if due is not None), default=None)
+
+    def _publish_orders(
+        self, revision: Revision, content: Content, matters: list[Alert], now_s: float, due_s: float | None
+    ) -> float | None:
+        """The orders of the revision in force. When they cannot be published, those from before stay in force."""
+        try:
+            self.publish_orders(content, revision.commit)
+        except HagitError as error:
+            subject = "orders for the watchdog"
+            matters.append(self.speaker.matter(AlertKind.ORDERS_UNPUBLISHED, subject, error, now_s, revision))
+            return ORDERS_RETRY_S if due_s is None else min(due_s, ORDERS_RETRY_S)
+        return due_s
 
     def _wanted(
         self, selection: Selection, matters: list[Alert], now_s: float

@@ -186,6 +186,7 @@ class Agent:
             self._session.content_for,
             self._count,
             self._follower.nudge,
+            self._session.orders.publish,
         )
 
     def _tell(self, alert: Alert) -> None:

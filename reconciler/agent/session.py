@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from reconciler.agent.content import Content, kept_content
+from reconciler.agent.orders import OrdersFile
 from reconciler.agent.store import Store
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HagitError, SourceError
@@ -37,6 +38,7 @@ class Session:
         self.store = Store(self.node.state)
         self._mirror: Mirror | None = None
         self._network: LiveNetwork | None = None
+        self.orders = OrdersFile(self.node, self.store)
         self._blamer: tuple[str, Blamer] | None = None
 
     def __enter__(self) -> Session:

@@ -47,11 +47,15 @@ NET_NAMESPACE: Final = Path("/proc/thread-self/ns/net")
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """A commit that was rolled back: it is not applied again until another one comes."""
+    """A commit that was rolled back: it is not applied again until another one comes.
+
+    `position`: how many commits the history has up to it.
+    """
 
     commit: str
     why: str
     since_s: float
+    position: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ class Accepted:
 
     `head` is the newest verified commit, `good` the newest one whose YAML could be used, `pinned` what a rollback
     went back to. `policy` is the JSON form of the Source resource of the good revision: it judges the next range.
+    `base`: how many commits were followed before the history was replaced, so that generations of orders go on rising.
     """
 
     head: str = ""
@@ -68,6 +73,7 @@ class Accepted:
     blocked: Blocked | None = None
     policy: Mapping[str, Any] | None = None
     trust: str = ""
+    base: int = 0
 
     @property
     def wanted(self) -> Revision | None:
@@ -227,6 +233,7 @@ def _accepted(document: Mapping[str, Any]) -> Accepted:
         blocked=Blocked(**document["blocked"]) if document.get("blocked") else None,
         policy=document.get("policy"),
         trust=document.get("trust", ""),
+        base=document.get("base", 0),
     )
 
 

@@ -13,9 +13,9 @@ from reconciler.agent.selection import Selection
 from reconciler.agent.session import Session
 from reconciler.cli.terminal import Progress, confirmed, paint, wants_color, width
 from reconciler.core.facts.network import Network
-from reconciler.core.planning.plan import Action, Plan
+from reconciler.core.planning.plan import Action, OrdersChange, Plan
 from reconciler.core.status.revision import Revision
-from reconciler.errors import SourceError, StalePlanError, StateError, UsageError
+from reconciler.errors import HagitError, SourceError, StalePlanError, StateError, UsageError
 
 UNCOMMITTED = "uncommitted"
 
@@ -38,7 +38,7 @@ def run_plan(
     _show(plan, as_json)
     if out is not None and not as_json:
         print(f"\nSaved. Apply exactly this with: hagit apply {out}")
-    return 2 if detailed and plan.actions else 0
+    return 2 if detailed and (plan.actions or plan.orders) else 0
 
 
 def run_apply(
@@ -57,18 +57,20 @@ def run_apply(
 
     with Session(node_file) as session:
         resume(session.store, session.network)
+        content: Content | None
         if file is not None:
             plan = _saved(file, session.node.controller)
             chosen = _revision_of_plan(session, plan)
+            content = _content_of_plan(session, plan, chosen)
         else:
             chosen, content = _choose(session, revision, directory)
             plan = _plan(session, chosen, content)
         if not as_json:
             _show(plan, as_json=False)
-        if plan.actions and not yes and not confirmed(f"\nApply {_actions(len(plan.actions))}?"):
+        if (plan.actions or plan.orders) and not yes and not confirmed(f"\nApply {_everything(plan)}?"):
             _refused("Nothing was applied")
             return 1
-        return _apply(session, plan, chosen, "applied", as_json)
+        return _apply(session, plan, chosen, content, "applied", as_json)
 
 
 def run_diff(node_file: Path | None, as_json: bool, *, revision: str | None, directory: Path | None) -> int:
@@ -99,14 +101,17 @@ def run_rollback(node_file: Path | None, *, to: str | None, yes: bool) -> int:
         if applied is None:
             raise SourceError("no revision was ever applied here", remedy="there is nothing to go back to")
         target = session.find_revision(to) if to else _previous(session, applied.revision)
-        plan = _plan(session, target, _as_it_was(session, target))
+        content = _as_it_was(session, target)
+        plan = _plan(session, target, content)
         _show(plan, as_json=False)
         head = session.store.accepted().head
         print(f"\nRolling back to {target.name} ({target.summary}); {head[:7]} is blocked until another commit comes.")
         if not yes and not confirmed("Go on?"):
             _refused("Nothing was rolled back")
             return 1
-        return _apply(session, plan, target, "rolled back", as_json=False, begin=lambda: _block(session, head, target))
+        return _apply(
+            session, plan, target, content, "rolled back", as_json=False, begin=lambda: _block(session, head, target)
+        )
 
 
 def run_accept_history(node_file: Path | None, commit: str, *, yes: bool) -> int:
@@ -165,7 +170,16 @@ def _plan(session: Session, revision: Revision, content: Content) -> Plan:
     from reconciler.agent.enforce import propose
 
     blame = session.blamer(revision.commit) if revision.commit != UNCOMMITTED else None
-    return propose(content, revision.full_name, session.network.observe(), blame)
+    return propose(content, revision.full_name, session.network.observe(), blame, _orders_changes(session, content))
+
+
+def _orders_changes(session: Session, content: Content) -> tuple[OrdersChange, ...]:
+    """What the watchdog will be told otherwise. What stands in its way holds up nothing else."""
+    try:
+        return session.orders.changes(content)
+    except HagitError as error:
+        print(f"note: the orders for the watchdog cannot be published: {error}", file=sys.stderr)
+        return ()
 
 
 def _differences(session: Session, revision: Revision, content: Content, as_json: bool) -> int:
@@ -254,10 +268,25 @@ def _revision_of_plan(session: Session, plan: Plan) -> Revision:
     return now
 
 
+def _content_of_plan(session: Session, plan: Plan, revision: Revision) -> Content | None:
+    """The content of a saved plan, whose orders must still change as it says; None where nothing keeps it."""
+    if revision.commit == UNCOMMITTED:
+        if plan.orders:
+            print("note: the orders for the watchdog are published from a commit or a directory", file=sys.stderr)
+        return None
+    content = session.content_for(revision)
+    if _orders_changes(session, content) != plan.orders:
+        raise StalePlanError(
+            "the plan is stale: the orders for the watchdog have changed", remedy="make a new plan with `hagit plan`"
+        )
+    return content
+
+
 def _apply(
     session: Session,
     plan: Plan,
     revision: Revision,
+    content: Content | None,
     what: str,
     as_json: bool,
     begin: Callable[[], None] | None = None,
@@ -281,6 +310,9 @@ def _apply(
             begin=begin,
             progress=show,
         )
+    orders = None
+    if outcome.failure is None and content is not None:
+        orders = session.orders.publish(content, revision.commit if revision.commit != UNCOMMITTED else "")
     if as_json:
         failure = outcome.failure
         document = {
@@ -289,6 +321,7 @@ def _apply(
             "performed": outcome.performed,
             "total": outcome.total,
             "complete": outcome.complete,
+            "orders": orders.generation if orders is not None else None,
             "failure": {"what": failure.what, "where": failure.where, "remedy": failure.remedy} if failure else None,
         }
         print(json.dumps(document))
@@ -298,7 +331,9 @@ def _apply(
     session.poke()
     if not as_json:
         held = f"; {len(plan.holds)} held" if plan.holds else ""
-        done = f"{_actions(outcome.performed)} done{held}." if outcome.total else f"Nothing to do{held}."
+        told = f"orders {orders.generation} published" if orders is not None and plan.orders else ""
+        done = f"{_actions(outcome.performed)} done" if outcome.total else "" if told else "Nothing to do"
+        done = f"{done}{'; ' if done and told else ''}{told}{held}."
         print(f"\n{paint('Applied', 32, 1)} {revision.name}: {done}")
     return 0
 
@@ -327,10 +362,12 @@ def _as_it_was(session: Session, target: Revision) -> Content:
 def _block(session: Session, head: str, target: Revision) -> None:
     from reconciler.agent.store import Blocked
     from reconciler.system.clock import wall_s
+    from reconciler.system.git.history import position
 
     with session.store.source_lock(wait_s=10.0):
         accepted = session.store.accepted()
-        blocked = None if target.commit == head else Blocked(head, f"rolled back to {target.name}", wall_s())
+        why = f"rolled back to {target.name}"
+        blocked = None if target.commit == head else Blocked(head, why, wall_s(), position(session.mirror, head))
         # The Source resource of what is in force again judges what comes next.
         source = session.content_for(target).settings.source
         policy = asdict(source) if source else None
@@ -339,6 +376,12 @@ def _block(session: Session, head: str, target: Revision) -> None:
 
 def _refused(what: str) -> None:
     print(f"{what}." if sys.stdin.isatty() else f"{what}: nobody can be asked here; add --yes.", file=sys.stderr)
+
+
+def _everything(plan: Plan) -> str:
+    """What a person is asked about."""
+    orders = "new orders for the watchdog" if plan.orders else ""
+    return " and ".join(part for part in (_actions(len(plan.actions)) if plan.actions else "", orders) if part)
 
 
 def _actions(count: int) -> str:

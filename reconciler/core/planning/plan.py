@@ -128,11 +128,21 @@ class Base:
 
 
 @dataclass(frozen=True, slots=True)
+class OrdersChange:
+    """One part of the watchdog's orders that will change, in words. `before` is empty when there are no orders yet."""
+
+    what: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What will be done on one controller, in this order.
 
     `before` and `after` hold the facts of every key that the desired state manages or an action touches, as observed
-    and as predicted. `warnings` are sentences about other network managers and the like.
+    and as predicted. `warnings` are sentences about other network managers and the like. `orders` are published last,
+    after every action.
     """
 
     base: Base
@@ -143,6 +153,7 @@ class Plan:
     before: Facts = field(default_factory=lambda: NO_FACTS)
     after: Facts = field(default_factory=lambda: NO_FACTS)
     names: Mapping[str, str] = field(default_factory=dict)
+    orders: tuple[OrdersChange, ...] = ()
 
     @property
     def impact(self) -> Impact:

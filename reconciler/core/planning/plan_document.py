@@ -19,7 +19,19 @@ from reconciler.core.facts.codec import (
 )
 from reconciler.core.facts.fact import Fact
 from reconciler.core.facts.state import Origin
-from reconciler.core.planning.plan import Action, Base, Blame, Foreign, Gate, Hold, Impact, Plan, Stage, Verb
+from reconciler.core.planning.plan import (
+    Action,
+    Base,
+    Blame,
+    Foreign,
+    Gate,
+    Hold,
+    Impact,
+    OrdersChange,
+    Plan,
+    Stage,
+    Verb,
+)
 from reconciler.errors import UsageError
 
 FORMAT: Final = "hagit.plan/1"
@@ -42,6 +54,7 @@ def plan_document(plan: Plan) -> Document:
         "before": facts_document(plan.before),
         "after": facts_document(plan.after),
         "names": dict(sorted(plan.names.items())),
+        "orders": [{"what": item.what, "before": item.before, "after": item.after} for item in plan.orders],
     }
 
 
@@ -60,6 +73,7 @@ def plan_from_document(document: Document) -> Plan:
             before=facts_from_document(document["before"]),
             after=facts_from_document(document["after"]),
             names=MappingProxyType(dict(document["names"])),
+            orders=tuple(OrdersChange(**item) for item in document.get("orders", ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
         raise UsageError(f"the saved plan is damaged: {error!r}", remedy="plan again") from error

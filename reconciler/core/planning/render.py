@@ -66,6 +66,7 @@ def render_plan(plan: Plan, *, color: bool, width: int) -> str:
     for title, members in groups:
         lines.append([])
         lines += _group_lines(plan, sides, title, members, value_width, width)
+    lines += _orders_lines(plan, width)
     lines += _hold_lines(plan.holds, width)
     lines += _foreign_lines(plan.foreign, width)
     for warning in plan.warnings:
@@ -84,6 +85,9 @@ def verdict(plan: Plan) -> str:
     """The plan in one sentence."""
     revision = short_revision(plan.base.revision)
     held = f"{len(plan.holds)} held" if plan.holds else ""
+    if not plan.actions and plan.orders:
+        tail = f"; {held}." if held else "."
+        return f"Plan for controller {plan.base.controller} at {revision}: {_orders_counted(plan)}{tail}"
     if not plan.actions:
         if not held:
             return f"No changes. Live state matches {revision}."
@@ -92,11 +96,29 @@ def verdict(plan: Plan) -> str:
     for row in _rows(plan.actions):
         counts["replace" if row.symbol == "-/+" else row.action.verb.value] += 1
     told = ", ".join(f"{count} to {verb}" for verb, count in counts.items() if count)
-    tail = f"; {held}." if held else "."
+    tail = f"; {_orders_counted(plan)}" if plan.orders else ""
+    tail += f"; {held}." if held else "."
     return (
         f"Plan for controller {plan.base.controller} at {revision}: {told}; "
         f"worst impact {plan.impact.name.lower()}{tail}"
     )
+
+
+def _orders_counted(plan: Plan) -> str:
+    return f"{len(plan.orders)} change{'s' if len(plan.orders) > 1 else ''} of the watchdog's orders"
+
+
+def _orders_lines(plan: Plan, width: int) -> Iterator[list[Piece]]:
+    if not plan.orders:
+        return
+    yield []
+    yield [Piece("Orders for the watchdog", Style.STRONG), Piece(" (published last)", Style.FAINT)]
+    column = max(len(item.what) for item in plan.orders)
+    for item in plan.orders:
+        symbol, style = ("~", Style.CHANGE) if item.before else ("+", Style.GOOD)
+        text = f"{item.before} → {item.after or 'none'}" if item.before else item.after
+        first = f"  {symbol} {item.what:<{column}}"
+        yield from wrapped(text, first=first, indent=len(first) + 2, width=width, style=style)
 
 
 def _verdict(plan: Plan) -> list[Piece]:

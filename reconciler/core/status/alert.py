@@ -31,6 +31,7 @@ class AlertKind(StrEnum):
     APPLY_FAILED = "apply-failed"
     OBSERVATION_FAILED = "observation-failed"
     STATE_DAMAGED = "state-damaged"
+    ORDERS_UNPUBLISHED = "orders-unpublished"
     ALERTS_COLLAPSED = "alerts-collapsed"
 
 

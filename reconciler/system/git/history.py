@@ -97,6 +97,20 @@ def advance(mirror: Mirror, last: str | None, head: str, *, fallback: bool = Fal
     return Advance(head, tuple(commits), first=last is None)
 
 
+def position(mirror: Mirror, commit_id: str) -> int:
+    """How many commits are reachable from this one, itself included: rises with every fast-forward, merges too."""
+    newest = mirror.commit(commit_id)
+    with speaking(str(mirror.path)):
+        return sum(1 for _ in mirror.repository.walk(newest.id, SortMode.NONE))
+
+
+def replaces(mirror: Mirror, last: str, head: str) -> bool:
+    """Whether `head` is no descendant of `last`: the history was rewound or replaced."""
+    accepted, newest = mirror.commit(last), mirror.commit(head)
+    with speaking(str(mirror.path)):
+        return accepted.id != newest.id and not mirror.repository.descendant_of(newest.id, accepted.id)
+
+
 def signed_part(mirror: Mirror, commit_id: str) -> SignedPart:
     """What a verifier needs of one commit. Raises SourceError when it cannot be read."""
     commit = mirror.commit(commit_id)
