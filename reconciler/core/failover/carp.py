@@ -40,6 +40,8 @@ ADVERTISEMENT_BYTES: Final = LAYOUT.size
 AUTHENTICATION_WORDS: Final = 7
 COUNTER_MAX: Final = (1 << 64) - 1
 BYTE_MAX: Final = 255
+#: The pace of a master that takes its leave (ip_carp.c, carp_send_ad of an interface that goes down).
+LEAVING: Final = (255, 255)
 #: FreeBSD takes 20 bytes (CARP_KEY_LEN); ucarp keeps room for a zero at the end and so takes 19.
 PASSWORD_BYTES_MAX: Final = 20
 #: As many virtual addresses as one interface may have under one VHID.

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from reconciler.core.failover.carp import BYTE_MAX, COUNTER_MAX, Advertisement
+from reconciler.core.failover.carp import BYTE_MAX, COUNTER_MAX, LEAVING, Advertisement
 
 #: How many of the master's advertisements a backup lets pass, with its own advbase (ip_carp.c, ucarp's dead ratio).
 MISSED: Final = 3
@@ -104,9 +104,9 @@ def heard(election: Election, advertisement: Advertisement, source: bytes, now_m
 
 
 def farewell(election: Election, now_ms: int) -> Elected:
-    """A master's last advertisement, after which the others need not wait: 255 and 255 (ip_carp.c, carp_send_ad)."""
+    """A master's last advertisement, after which the others need not wait: `LEAVING`."""
     counter = _next(election.counter)
-    last = Advertisement(election.vhid, BYTE_MAX, BYTE_MAX, counter)
+    last = Advertisement(election.vhid, *LEAVING, counter)
     return Elected(_waiting(replace(election, counter=counter), now_ms), last)
 
 

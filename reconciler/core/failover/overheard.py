@@ -18,7 +18,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 
-from reconciler.core.failover.carp import Advertisement
+from reconciler.core.failover.carp import LEAVING, Advertisement
 from reconciler.core.failover.carp_election import CarpRole, master_down_ms
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.refusal import Refusal, Refused
@@ -82,7 +82,7 @@ class Overheard:
     password     of the peer, with another password     reflected   our own, come back
     stranger     neither ours nor the peer's: somebody else uses our VHID, with our password or without
     foreign      no advertisement of ours at all: VRRP, another version or VHID, damaged
-    both_master  those of `good` that came while this controller advertised too
+    both_master  those of `good` that came while this controller advertised too, but a leave
     master       the last good one and its sender
     """
 
@@ -149,7 +149,7 @@ def overhear(
     if what is not Heard.GOOD:
         return overheard, what
     known = _remembered(overheard.known, source, packet.counter, parties)
-    if advertising:
+    if advertising and packet.pace != LEAVING:
         overheard = replace(overheard, both_master=_tally(overheard.both_master, source, now_ms, True))
     return replace(overheard, master=packet, known=known), what
 
@@ -159,7 +159,7 @@ def role_seen(overheard: Overheard, now_ms: int, *, advertising: bool) -> CarpRo
     if advertising:
         return CarpRole.MASTER
     master = overheard.master
-    if master is None or now_ms - overheard.good.last_ms >= master_down_ms(*master.pace) or master.pace == (255, 255):
+    if master is None or now_ms - overheard.good.last_ms >= master_down_ms(*master.pace) or master.pace == LEAVING:
         return None
     return CarpRole.BACKUP
 

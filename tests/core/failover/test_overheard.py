@@ -151,7 +151,8 @@ def test_both_sides_master_is_counted() -> None:
     assert what is Heard.GOOD
     assert (overheard.both_master.count, overheard.both_master.source) == (1, PEER)
     overheard, _ = overhear(overheard, new(6), STRANGER, PARTIES, 10, advertising=True)
-    assert overheard.both_master.count == 1
+    overheard, _ = overhear(overheard, Advertisement(7, 255, 255, 7), PEER, PARTIES, 10, advertising=True)
+    assert overheard.both_master.count == 1 and overheard.good.count == 2
 
 
 def test_facts_are_what_was_wrong_lately() -> None:
