@@ -43,7 +43,7 @@ def iso(moment_s: float) -> str:
 
 
 class Chronicle:
-    """The timeline of one controller. `done` are the newest failovers, `failovers` counts takeovers begun here."""
+    """The timeline of one controller. `failovers` counts takeovers begun here."""
 
     def __init__(self, directory: Path, boot: str, clerk: Clerk) -> None:
         self._path, self._boot, self._clerk = directory / "timeline.jsonl", boot, clerk
@@ -60,8 +60,7 @@ class Chronicle:
         self._trigger_ms: int | None = None
         self._peer = ""
         self._peer_left_ms: int | None = None
-        self.done: tuple[FailoverSummary, ...] = ()
-        self._sum_up()
+        self._done: tuple[FailoverSummary, ...] | None = None
 
     def note(self, mark: Mark, code: str = "", text: str = "", evidence: str = "") -> None:
         """Anything but a phase."""
@@ -142,7 +141,11 @@ class Chronicle:
         self.events.append(event)
         line = json.dumps(event_document(event), separators=(",", ":")).encode() + b"\n"
         self._clerk.append(self._path, line, EVENTS_MAX)
-        self._sum_up()
+        self._done = None
 
-    def _sum_up(self) -> None:
-        self.done = summaries(self.events)[-DONE_MAX:]
+    @property
+    def done(self) -> tuple[FailoverSummary, ...]:
+        """The newest failovers, oldest first."""
+        if self._done is None:
+            self._done = summaries(self.events)[-DONE_MAX:]
+        return self._done

@@ -98,8 +98,8 @@ class Place(Protocol):
 class Daemon:
     """One controller. `core` and `outs` are None until there are orders to follow.
 
-    `changed` is called after every change of phase with the states before and after; `refused` says why the newest
-    orders are not followed.
+    `changed` is called with the states before and after at every change of phase, before anything is acted upon: what
+    ends this process must not end the account of it. `refused` says why the newest orders are not followed.
     """
 
     def __init__(
@@ -280,15 +280,15 @@ class Daemon:
         if not (act or moved):
             return
         self.outs = outputs(core)
+        if moved:
+            self._changed(before, core)
         if self._acting:
             # An effect told us something: the round of effects that is in progress is followed by another one.
             self._act_again = True
         else:
             self._act()
-        if moved:
-            self._changed(before, core)
-            if not self.outs.reset:
-                self.voice.send(self.outs.beat)
+        if moved and not self.outs.reset:
+            self.voice.send(self.outs.beat)
 
     def _act(self) -> None:
         """Make things as they should be, one effect after the other."""

@@ -15,6 +15,7 @@ from typing import Final
 
 from reconciler import __version__
 from reconciler.core.failover.outputs import outputs
+from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import State
 from reconciler.core.status.watchdog import (
     AddressStatus,
@@ -35,7 +36,7 @@ from reconciler.watchdog.lifeline import Systemd
 from reconciler.watchdog.loop import Loop, monotonic_ms
 from reconciler.watchdog.standing import Surroundings, standing, without_orders
 
-INTERVAL_MS: Final = 500
+INTERVAL_MS: Final = 900
 
 
 class Publisher:
@@ -60,10 +61,13 @@ class Publisher:
         self._daemon, self._beats, self._chronicle = daemon, beats, chronicle
         self._turn()
 
-    def changed(self, before: State | None, after: State) -> None:
-        """The phase changed: say so at once."""
+    def changed(self, after: State) -> None:
+        """The phase changed: say so as soon as what follows from it is done; a last phase is said at once."""
         self._since = iso(wall_s())
-        self.write()
+        if after.phase is Phase.HALTED:
+            self.write()
+        else:
+            self._loop.after(0, self.write)
 
     def status(self) -> WatchdogStatus:
         """The status now."""

@@ -7,6 +7,8 @@ knew, and without a word to the deadman: a controller whose daemon is wrong abou
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -49,6 +51,7 @@ Usage: hagit watchdog
 """
 #: How long the end waits for slow files.
 FAREWELL_S: Final = 2.0
+STDOUT: Final = 1
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -183,8 +186,8 @@ def _assemble(
 
     def changed(before: State | None, after: State) -> None:
         chronicle.changed(before, after)
-        print(f"hagit: {before.phase.name if before else 'start'} -> {after.phase.name}: {after.why}", flush=True)
-        publisher.changed(before, after)
+        _say(f"hagit: {before.phase.name if before else 'start'} -> {after.phase.name}: {after.why}")
+        publisher.changed(after)
 
     daemon = Daemon(loop, ledger, deadman, changed)
 
@@ -201,6 +204,13 @@ def _assemble(
     daemon.join(beats, work, places)
     publisher.join(daemon, beats, chronicle)
     return _Parts(loop, clerk, daemon, beats, work, places, publisher, chronicle)
+
+
+def _say(line: str) -> None:
+    """One line for the journal, if it takes it now."""
+    os.set_blocking(STDOUT, False)
+    with contextlib.suppress(OSError):
+        os.write(STDOUT, line.encode() + b"\n")
 
 
 def _repeat(loop: Loop, interval_ms: int, act: object) -> None:
