@@ -17,6 +17,7 @@ from reconciler.system.addresses import frame, schedule
 
 #: An address is defended no more often than this (RFC 5227 section 2.4), or two holders would fight for ever.
 DEFEND_MS: Final = 10_000
+PROBED_AGAIN_MS: Final = 1_000
 TARGETS_MAX: Final = 256
 
 
@@ -58,12 +59,16 @@ class Announcer:
         }
 
     def send_due(self, now_ms: int) -> None:
-        """Sends what the schedule asks for by now. With the first of a burst, and then regularly, goes a probe."""
+        """Sends what the schedule asks for by now.
+
+        With the first goes a probe, and with each one from a second on: another holder that came at the same moment
+        may not have answered yet.
+        """
         for target, sent in self._targets.items():
             count = schedule.due(sent.since_ms, now_ms)
             if count <= sent.count:
                 continue
-            if sent.count == 0 or count > len(schedule.BURST_MS):
+            if sent.count == 0 or now_ms - sent.since_ms >= PROBED_AGAIN_MS:
                 self.probe(target)
             self._announce(target)
             sent.count = count

@@ -101,9 +101,11 @@ class Placement:
         """Everything that is to be done now; the moment of the next step if no socket is readable before."""
         if self.links.drain() and self._look_ms is not None:
             self._look_ms = min(self._look_ms, self._looked_ms + LOOKS_APART_MS)
+        # Before the look: what was said while we did not have an address is nothing against us.
+        duplicates = self.watch.drain(now_ms)
         if self._look_ms is None or now_ms >= self._look_ms:
             self._look(now_ms)
-        for seen in self.watch.drain(now_ms):
+        for seen in duplicates:
             self.announcer.defend(seen.address, now_ms)
         self.announcer.send_due(now_ms)
         assert self._look_ms is not None
