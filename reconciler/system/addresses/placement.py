@@ -129,6 +129,8 @@ class Placement:
             self._present = plan(sight, places, on_virtual_mac=self._on_virtual_mac).present
             self.sight, self._problems = sight, tuple(dict.fromkeys(problems))
             self._looks += 1
+            # What may not be touched is not answered for either; a burst follows when it is wanted again.
+            self.announcer.follow((), now_ms)
             self._look_ms = now_ms + (RETRY_MS if problems else LOOK_EVERY_MS)
             return
         wanted = places if self._wanted else []
@@ -142,7 +144,7 @@ class Placement:
         if self._settings.problem is not None and self._settings.problem not in problems:
             problems.append(self._settings.problem)
         self._problems = tuple(dict.fromkeys(problems))
-        self._look_ms = now_ms + (RETRY_MS if problems else LOOK_EVERY_MS)
+        self._look_ms = now_ms + (LOOKS_APART_MS if outcome.later else RETRY_MS if problems else LOOK_EVERY_MS)
 
     def _places(self) -> tuple[list[Place], list[Problem]]:
         places: list[Place] = []

@@ -47,18 +47,24 @@ from reconciler.system.netlink.channel import Refused, Unreadable
 MACVLAN_SETTINGS: Final = {ARP_IGNORE: 1, ARP_ANNOUNCE: 2, PROMOTE_SECONDARIES: 1, RP_FILTER: 2}
 #: A macvlan has to be there before its addresses can be planned, and the last pass only looks.
 PASSES: Final = 3
+#: Taking a link away makes the caller wait some 20 ms for every processor; its addresses are gone by then.
+LINKS_AT_ONCE: Final = 1
 _GONE: Final = (errno.ENODEV, errno.EADDRNOTAVAIL, errno.ESRCH, errno.ENXIO)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one pass did. `present`: the places filled when it ended. `sight`: the look it ended with."""
+    """What was done. `present`: the places filled when it ended. `sight`: the look it ended with.
+
+    `later`: links without addresses are left that another reconcile takes away.
+    """
 
     present: tuple[Place, ...]
     added: tuple[str, ...]
     removed: tuple[str, ...]
     problems: tuple[Problem, ...]
     sight: Sight | None
+    later: bool = False
 
 
 class VirtualAddresses:
@@ -75,6 +81,7 @@ class VirtualAddresses:
         added: list[str] = []
         removed: list[str] = []
         refused: list[Problem] = []
+        unlinked = 0
         for _ in range(PASSES):
             sight: Sight | Blind = look if look is not None else self._links.snapshot()
             look = None
@@ -84,6 +91,10 @@ class VirtualAddresses:
             if not planned.actions or refused:
                 break
             for action in planned.actions:
+                if isinstance(action, RemoveLink):
+                    unlinked += 1
+                    if unlinked > LINKS_AT_ONCE:
+                        continue
                 problem = self.perform(action)
                 if problem is not None:
                     refused.append(problem)
@@ -92,7 +103,8 @@ class VirtualAddresses:
                 elif isinstance(action, RemoveAddress):
                     removed.append(action.seen.address)
         assert isinstance(sight, Sight)
-        return Outcome(planned.present, tuple(added), tuple(removed), (*planned.problems, *refused), sight)
+        later = any(isinstance(action, RemoveLink) for action in planned.actions)
+        return Outcome(planned.present, tuple(added), tuple(removed), (*planned.problems, *refused), sight, later)
 
     def perform(self, action: Action) -> Problem | None:
         """One action; None when it is done, or was done already."""

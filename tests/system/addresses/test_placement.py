@@ -137,10 +137,10 @@ def test_what_a_daemon_left_that_died_is_taken_away_by_the_next(segment: Segment
         run_until(placement, is_placed(placement))
     assert "00:00:5e:00:01:14" in subprocess.run(["ip", "-o", "link"], capture_output=True, text=True).stdout
     with placing(tmp_path, want=False) as placement:
-        placement.step(0)
-        said = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True).stdout
-        assert "macvlan" not in said
-        assert "00:00:5e" not in said
+        run_until(placement, lambda: not macvlans())
+        said = subprocess.run(["ip", "-o", "address"], capture_output=True, text=True).stdout
+        assert "10.0.0.10" not in said
+        assert "fd00::10" not in said
         assert placed(placement).problems == ()
 
 
@@ -179,9 +179,37 @@ def test_many_come_and_go_at_once(segment: Segment, tmp_path: Path) -> None:
         assert addresses_of("e0") & {f"10.0.0.{at}/32" for at in range(10, 110)} == set()
 
 
+def test_what_may_not_be_touched_stays_and_is_not_announced(segment: Segment, tmp_path: Path) -> None:
+    with placing(tmp_path, V4, V6) as placement:
+        run_until(placement, is_placed(placement))
+        ip("address del 10.0.0.10 dev e0")
+        placement.want(None)
+        placement.step(0)
+        assert placed(placement).present == ("fd00::10",)
+        assert {"fd00::10/128"} == addresses_of("e0") & {"10.0.0.10/32", "fd00::10/128"}
+        assert placement.announcer.next_ms() is None
+        placement.want(True)
+        run_until(placement, is_placed(placement))
+        assert placement.announcer.next_ms() is not None
+
+
 def macvlans() -> list[str]:
     said = subprocess.run(["ip", "-o", "link", "show", "type", "macvlan"], capture_output=True, text=True).stdout
     return [line.split(": ")[1].partition("@")[0] for line in said.splitlines()]
+
+
+def test_the_addresses_go_at_once_and_their_macvlans_one_by_one(segment: Segment, tmp_path: Path) -> None:
+    """Each of them would keep the loop waiting, and nobody waits for them."""
+    with placing(tmp_path, *(f"10.0.0.{at}/24" for at in range(10, 14)), on_virtual_mac=True) as placement:
+        run_until(placement, is_placed(placement))
+        assert len(macvlans()) == 4
+        placement.want(False)
+        placement.step(0)
+        said = subprocess.run(["ip", "-o", "address"], capture_output=True, text=True).stdout
+        assert "10.0.0.1/24" in said
+        assert "/32" not in said
+        assert len(macvlans()) == 3
+        run_until(placement, lambda: not macvlans())
 
 
 def test_a_macvlan_deleted_by_hand_comes_back(segment: Segment, tmp_path: Path) -> None:
