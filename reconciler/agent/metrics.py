@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from reconciler import __version__
+from reconciler.agent.pair_metrics import PairMetrics
 
 #: Drifting resources shown by name; the others are summed up under `(others)`.
 RESOURCE_COUNT_MAX: Final = 1_000
@@ -111,6 +112,10 @@ class Metrics:
     def look(self, trigger: str) -> None:
         """The live state was observed, and what gave rise to it (`event`, `interval`, `apply`)."""
         self._looks.labels(trigger).inc()
+
+    def pair(self) -> PairMetrics:
+        """What is known of the pair, for an agent beside a watchdog."""
+        return PairMetrics(self._registry)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"hagit_{name}", text, labels, registry=self._registry)

@@ -25,6 +25,7 @@ from reconciler.agent.listener import Listener, Pages
 from reconciler.agent.metrics import Metrics
 from reconciler.agent.news import Speaker
 from reconciler.agent.outbox import Outbox
+from reconciler.agent.pairwatch import pair_watch
 from reconciler.agent.publishing import Publisher
 from reconciler.agent.round import Memory, Round
 from reconciler.agent.selection import Selection
@@ -66,6 +67,7 @@ class Agent:
         self._memory = _recall(session)
         self._publisher = Publisher(session, self._metrics, self._outbox)
         self._follower = Follower(node, self._take)
+        self._pair = pair_watch(node, store.root / "pair.json", self._metrics.pair, self._tell_of_the_pair)
         self._listener: Listener | None = None
         if node.listen is not None:
             pages = Pages(
@@ -93,7 +95,10 @@ class Agent:
             while not self._stopping:
                 timeout_s = LOOK_INTERVAL_S if due_s is None else min(due_s, LOOK_INTERVAL_S)
                 began_s = monotonic_s()
-                ready = {key.fileobj for key, _ in selector.select(timeout_s)}
+                sleep_s = timeout_s if self._pair is None else min(timeout_s, self._pair.interval_s)
+                ready = {key.fileobj for key, _ in selector.select(sleep_s)}
+                if self._pair is not None:
+                    self._pair.look()
                 reasons = self._wake.take() if self._wake in ready else frozenset()
                 changed = self._monitor in ready and self._monitor.drain()
                 fresh = self._take_selections()
@@ -101,7 +106,7 @@ class Agent:
                 if changed or fresh or waited_s >= timeout_s:
                     due_s = self._round("event" if changed else "source" if fresh else "interval")
                 else:
-                    due_s = None if due_s is None else max(0.0, due_s - waited_s)
+                    due_s = max(0.0, timeout_s - waited_s)
                     if "delivery" in reasons:
                         self._publisher.delivered()
                 if once and fresh:
@@ -191,6 +196,10 @@ class Agent:
 
     def _tell(self, alert: Alert) -> None:
         self._outbox.put(alert)
+
+    def _tell_of_the_pair(self, alert: Alert) -> None:
+        self._session.store.decide("alert", alert=alert.document())
+        self._tell(alert)
 
     def _reported(self, outcome: Outcome) -> None:
         """A target has answered; called from its thread."""

@@ -9,6 +9,7 @@
     decisions.jsonl    the structured journal of everything the agent decided
     ledger.json        drift that is suspected or firing
     outbox/            alerts that are not delivered yet
+    pair.json          what the agent last told about the pair, and the role of this controller then
     status.json        the published status document
     lock               held by whoever applies
 

@@ -12,9 +12,9 @@ import sys
 import threading
 from typing import Final
 
+from reconciler.agent.sight import ask
 from reconciler.cli.duration import spoken
 from reconciler.cli.moving import DONE, REFUSED, TIMED_OUT, await_status, is_active_there
-from reconciler.cli.sight import ask
 from reconciler.cli.standing import predicted, reason_lines, summary
 from reconciler.core.status.timeline import FailoverSummary
 from reconciler.core.status.watchdog import Verdict, WatchdogStatus, watchdog_document

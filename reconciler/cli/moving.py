@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.agent.sight import ask, must_see, see
 from reconciler.cli.duration import parsed_ms, spoken
-from reconciler.cli.sight import ask, must_see, see
 from reconciler.cli.standing import predicted, reason_lines, summary
 from reconciler.cli.terminal import Progress, ask_word, paint
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_document

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.agent.session import Session
-from reconciler.cli.sight import Sight, see
+from reconciler.agent.sight import Sight, see
 from reconciler.cli.standing import paint_verdict, sight_document, standing_lines
 from reconciler.cli.terminal import paint
 from reconciler.core.facts.difference import Difference, DifferenceKind

@@ -10,8 +10,8 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any, Final
 
+from reconciler.agent.sight import Sight
 from reconciler.cli.duration import spoken
-from reconciler.cli.sight import Sight
 from reconciler.cli.terminal import paint, width
 from reconciler.core.status.timeline import FailoverSummary
 from reconciler.core.status.watchdog import (

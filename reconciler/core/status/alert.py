@@ -33,6 +33,9 @@ class AlertKind(StrEnum):
     STATE_DAMAGED = "state-damaged"
     ORDERS_UNPUBLISHED = "orders-unpublished"
     ALERTS_COLLAPSED = "alerts-collapsed"
+    ROLE_CHANGED = "role-changed"
+    HA_REASON = "ha-reason"
+    WATCHDOG_DOWN = "watchdog-down"
 
 
 class AlertStatus(StrEnum):

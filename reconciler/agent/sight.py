@@ -1,12 +1,13 @@
 """What can be known of the watchdog from here: its published document, how old it is, and why there is no newer one.
 
-Reads the file first, because everybody may; asks on the socket only to find out why the file is old or missing.
+Reads the file first, because everybody may; a person who looks also learns from the socket why the file is old or
+missing. Shared by the agent and the commands.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -50,7 +51,16 @@ def boot_id() -> str:
 
 
 def see(node: Node) -> Sight | None:
-    """What the watchdog of this controller says; None when the node file names none."""
+    """What the watchdog of this controller says; None when the node file names none. May wait for its answer."""
+    sight = glimpse(node)
+    if sight is None or sight.fresh:
+        return sight
+    problem, remedy = _silence(node)
+    return replace(sight, problem=problem or sight.problem, remedy=remedy)
+
+
+def glimpse(node: Node) -> Sight | None:
+    """The same from the file alone, without waiting for anybody."""
     if node.watchdog is None:
         return None
     status, damage = _published(node.watchdog.run / DOCUMENT)
@@ -59,12 +69,9 @@ def see(node: Node) -> Sight | None:
         status = None
     if status is not None:
         age_ms = max(0, now_ms - status.at_ms)
-        if not is_stale(status, boot, now_ms):
-            return Sight(status, age_ms)
-        problem, remedy = _silence(node)
-        return Sight(status, age_ms, problem or "the watchdog answers, but has not published for too long", remedy)
-    problem, remedy = _silence(node)
-    return Sight(None, 0, problem or damage or "the watchdog runs, but has not published yet", remedy)
+        late = "the watchdog has not published for too long" if is_stale(status, boot, now_ms) else ""
+        return Sight(status, age_ms, late)
+    return Sight(None, 0, damage or "the watchdog has not published since this controller started")
 
 
 def _published(path: Path) -> tuple[WatchdogStatus | None, str]:
