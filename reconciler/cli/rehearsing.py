@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from reconciler.cli.terminal import paint
@@ -125,19 +124,23 @@ def _orders(node_file: Path | None, revision: str | None, directory: Path | None
 
 
 def _explore(orders: Orders, states_max: int, as_json: bool) -> int:
-    """Every scene of the exhaustive world with what these orders say of it."""
+    """Every scene of the exhaustive world with this pair's own policy, timers and shelf, made small enough for it."""
     from reconciler.core.failover.unsafe import unsafe
     from reconciler.simulation.bounded import BoundedWorld
     from reconciler.simulation.explore import explore
-    from reconciler.simulation.scene import SCENES
+    from reconciler.simulation.reduced import reduced, scenes_of
 
-    complete, _ = with_shelf(orders)
+    complete, assumed = with_shelf(orders)
     for reason in unsafe(complete):
         raise UsageError(f"these orders are refused: {reason.what}", where=reason.where, remedy=reason.remedy)
+    small = reduced(complete)
+    if not as_json:
+        for note in assumed:
+            print(f"Assumed: {note}")
+        print("To be searched whole, the pair is made small:", *(f"  {note}" for note in small.notes), sep="\n")
     broken, rows = 0, []
-    for scene in SCENES:
-        same = replace(scene.orders, enabled=orders.enabled and scene.orders.enabled, strict=orders.strict)
-        found = explore(BoundedWorld(replace(scene, orders=same)), states_max)
+    for scene in scenes_of(small.orders):
+        found = explore(BoundedWorld(scene), states_max)
         broken += bool(found.broken or found.stuck)
         rows.append({"scene": scene.name, "about": scene.about, "states": found.states, "moves": found.moves,
                      "depth": found.depth, "complete": found.complete, "broken": found.broken or None,
@@ -149,7 +152,6 @@ def _explore(orders: Orders, states_max: int, as_json: bool) -> int:
             for line in found.trace or found.stuck_trace:
                 print(f"    {line}")
     if as_json:
-        print(json.dumps({"format": "hagit.exploration/1", "scenes": rows}, indent=1))
-    else:
-        print("Timers fire at any moment in these scenes, so those of these orders are among what was tried.")
+        document = {"format": "hagit.exploration/1", "reduced": small.notes, "assumed": assumed, "scenes": rows}
+        print(json.dumps(document, indent=1))
     return 1 if broken else 0

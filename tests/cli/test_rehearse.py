@@ -107,9 +107,28 @@ def test_every_fault_is_listed(capsys: Captured) -> None:
 
 def test_exploring_says_how_much_was_tried(capsys: Captured) -> None:
     assert run(["rehearse", "--explore", "--states", "300", "-o", "json", *MINIMAL]) == 0
-    scenes = json.loads(capsys.readouterr().out)["scenes"]
-    assert len(scenes) >= 5
-    assert all(scene["states"] > 250 and scene["broken"] is None for scene in scenes)
+    told = json.loads(capsys.readouterr().out)
+    assert len(told["scenes"]) >= 5
+    assert all(scene["states"] > 250 and scene["broken"] is None for scene in told["scenes"])
+    assert told["assumed"] == []
+    assert told["reduced"][0].startswith("2 top-level vdevs of 5 disks are 2 of 4: a mirror and a mirror")
+
+
+def test_exploring_says_what_was_made_small_for_it(capsys: Captured) -> None:
+    assert run(["rehearse", "--explore", "--states", "300", "-C", str(EXAMPLES / "everything")]) == 0
+    out = capsys.readouterr().out
+    assert "6 top-level vdevs of 20 disks are 2 of 3: a disk alone and a mirror; 3 of 3 arbitration disks\n" in out
+    assert "one tick is 750 ms: network silence 3000 ms in 4, disk heartbeat stale after 1500 ms in 2" in out
+    assert "stopped at 300" in out
+
+
+def test_orders_that_are_unsafe_are_refused_and_not_explored(tmp_path: Path, capsys: Captured) -> None:
+    text = (EXAMPLES / "minimal-pair" / "pair.yaml").read_text()
+    (tmp_path / "pair.yaml").write_text(text + "  heartbeat: {diskStale: 900ms}\n")
+    assert run(["rehearse", "--explore", "-C", str(tmp_path)]) == 1
+    shown = capsys.readouterr()
+    assert "pair.yaml:45:26: failover cannot be safe: a healthy disk record may look old for" in shown.err
+    assert not shown.out
 
 
 def test_validate_refuses_a_single_channel_with_the_arithmetic(tmp_path: Path, capsys: Captured) -> None:
