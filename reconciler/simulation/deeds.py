@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from reconciler.core.failover.events import Asked, Request
-from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.key import EPOCH_MAX, Key, Side
 from reconciler.core.failover.orders import Orders
 from reconciler.simulation.daemon import Controller
 from reconciler.simulation.disk import Disk
@@ -325,6 +325,25 @@ def foreign_keys(world: World, _: Words) -> None:
     """Every disk is reserved with a key that hagit did not make, as other software left it."""
     shelf = world.shelf
     shelf.disks = [Disk((None, FOREIGN), Side.B, generation=disk.generation + 2) for disk in shelf.disks]
+    shelf.changed()
+
+
+def left_by_hand(world: World, words: Words) -> None:
+    """Every disk is reserved with a key of this controller, of type 1 (Write Exclusive), as `sg_persist` can do."""
+    side, shelf = Side(words[0]), world.shelf
+    key = Key(side, 1)
+    keys = (key, None) if side is Side.A else (None, key)
+    shelf.disks = [Disk(keys, side, generation=disk.generation + 2, kind=1) for disk in shelf.disks]
+    shelf.changed()
+
+
+def last_epoch(world: World, words: Words) -> None:
+    """Every disk has a registration of this controller with the highest epoch that a key can hold."""
+    side, shelf = Side(words[0]), world.shelf
+    key = Key(side, EPOCH_MAX)
+    shelf.disks = [
+        replace(disk, keys=(key, disk.keys[1]) if side is Side.A else (disk.keys[0], key)) for disk in shelf.disks
+    ]
     shelf.changed()
 
 

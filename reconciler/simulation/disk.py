@@ -20,13 +20,15 @@ class Disk:
     """`keys` are the registrations of the two controllers, `holder` the one that holds the type 5 reservation.
 
     `attention`: which controllers have a unit attention waiting. `generation` is PRGENERATION: it rises with every
-    REGISTER and PREEMPT, not with RESERVE (SPC-4, 6.15.2).
+    REGISTER and PREEMPT, not with RESERVE (SPC-4, 6.15.2). `kind` is the type of the reservation: ours are of type 5,
+    whatever a person left behind; any type keeps those out who are not registered.
     """
 
     keys: tuple[Key | None, Key | None] = NOBODY
     holder: Side | None = None
     attention: frozenset[Side] = frozenset()
     generation: int = 0
+    kind: int = 5
 
     def key(self, side: Side) -> Key | None:
         """The key this controller is registered with."""
@@ -35,7 +37,7 @@ class Disk:
     def view(self) -> DiskView:
         """What READ KEYS and READ RESERVATION answer."""
         holder = None if self.holder is None else self.key(self.holder)
-        return DiskView(True, holder, frozenset(key for key in self.keys if key is not None))
+        return DiskView(True, holder, frozenset(key for key in self.keys if key is not None), self.kind)
 
     def lets_write(self, side: Side) -> bool:
         """Whether a WRITE of this controller is executed: no reservation, or the writer is registered (table 60)."""
@@ -61,7 +63,7 @@ def reserve(disk: Disk, side: Side) -> tuple[Disk, Reply]:
     """RESERVE, type 5: for registered initiators only, and only if nobody else holds it."""
     if disk.key(side) is None or disk.holder not in (None, side):
         return disk, Reply(Answer.CONFLICT)
-    return replace(disk, holder=side), Reply(Answer.GOOD)
+    return replace(disk, holder=side, kind=5), Reply(Answer.GOOD)
 
 
 def preempt(disk: Disk, side: Side, victim: Key | None) -> tuple[Disk, Reply]:
@@ -69,13 +71,13 @@ def preempt(disk: Disk, side: Side, victim: Key | None) -> tuple[Disk, Reply]:
     if disk.key(side) is None or victim is None or victim not in disk.keys:
         return disk, Reply(Answer.CONFLICT)
     victims = [other for other in Side if disk.key(other) == victim and other is not side]
-    keys, holder = disk.keys, disk.holder
+    keys, holder, kind = disk.keys, disk.holder, disk.kind
     for other in victims:
         keys = _with(keys, other, None)
     if disk.holder is not None and disk.key(disk.holder) == victim:
-        holder = side
+        holder, kind = side, 5
     warned = disk.attention.union(victims)
-    return replace(_changed(disk, keys, holder), attention=warned), Reply(Answer.GOOD)
+    return replace(_changed(disk, keys, holder), attention=warned, kind=kind), Reply(Answer.GOOD)
 
 
 def unregister(disk: Disk, side: Side) -> tuple[Disk, Reply]:

@@ -92,7 +92,7 @@ def heal_everything(world: World, *, without: Side | None = None) -> None:
     for at in range(len(world.wires.channels)):
         world.wires.heal(at)
     shelf = world.shelf
-    for kept in (*world.wires.down, shelf.gone, *shelf.lost, shelf.hanging, shelf.refusing):
+    for kept in (*world.wires.down, shelf.gone, *shelf.lost, shelf.hanging, shelf.refusing, shelf.mute):
         kept.clear()
     shelf.slow_ms.clear()
     world.wires.changed()
@@ -152,10 +152,16 @@ _TABLE: Final = (
           lambda world, words: world.shelf.slow_ms.clear()),
     Fault("disk-refuses", ("disk",), "a disk answers reads and refuses reservation commands (firmware)",
           deeds.add_to("refusing"), deeds.take_from("refusing")),
+    Fault("answer-lost", ("disk",), "a disk does what reservation commands ask for, and its answers are lost",
+          deeds.add_to("mute"), deeds.take_from("mute"), drawn=False),
     Fault("attention", (), "every disk has a unit attention for everybody (a bus reset)",
           lambda world, _: world.shelf.cycle(persists=True)),
     Fault("foreign-keys", (), "every disk is reserved by other software, as on a shelf from another system",
           deeds.foreign_keys, assumed=False),
+    Fault("left-by-hand", ("side",), "every disk is reserved with a key of this side by hand, of another type",
+          deeds.left_by_hand, assumed=False),
+    Fault("last-epoch", ("side",), "a key of this side with the highest epoch there is stands on every disk",
+          deeds.last_epoch, assumed=False),
     # Controllers.
     Fault("power-loss", ("side",), "a controller loses power", deeds.power_loss, deeds.power_on),
     Fault("power-loss-both", (), "both controllers lose power at once", deeds.power_loss, deeds.power_on),

@@ -25,9 +25,10 @@ class Shelf:
     """All disks of the pair. Sets of numbers are indices into the orders' disks.
 
     `gone`: for both. `lost`: out of reach of one controller. `hanging`: accepts commands, answers none. `refusing`:
-    answers reads and refuses every reservation command. `slow_ms`: extra time of a disk. `content`: the newest write
-    that each disk holds. `records`: for each disk the disk heartbeats of both sides. `wrote_ms`: when a majority of the
-    arbitration disks took one last; `since_ms`: since when without a gap.
+    answers reads and refuses every reservation command. `mute`: executes these, and the answer is lost. `slow_ms`:
+    extra time of a disk. `content`: the newest write that each disk holds. `records`: for each disk the disk heartbeats
+    of both sides. `wrote_ms`: when a majority of the arbitration disks took one last; `since_ms`: since when without a
+    gap.
     """
 
     def __init__(self, world: World, count: int) -> None:
@@ -41,6 +42,7 @@ class Shelf:
         self.lost: tuple[set[int], set[int]] = (set(), set())
         self.hanging: set[int] = set()
         self.refusing: set[int] = set()
+        self.mute: set[int] = set()
         self.slow_ms: dict[int, int] = {}
         self._views: list[tuple[DiskView, ...] | None] = [None, None]
         self._good: list[frozenset[int] | None] = [None, None]
@@ -89,11 +91,13 @@ class Shelf:
         if side in disk.attention:
             # The first command after a power cycle or a preemption is answered CHECK CONDITION; the adapter retries.
             took_ms *= 2
-            disk = Disk(disk.keys, disk.holder, disk.attention - {side}, disk.generation)
+            disk = Disk(disk.keys, disk.holder, disk.attention - {side}, disk.generation, disk.kind)
         changed, reply = answer(disk, side, order)
         if changed is not self.disks[at]:
             self.disks[at] = changed
             self.changed()
+        if at in self.mute and order.verb is not Verb.LOOK:
+            return Reply(Answer.SILENT), took_ms
         return reply, took_ms
 
     def changed(self) -> None:
