@@ -16,7 +16,7 @@ from typing import Any, Final
 from reconciler.agent.sight import ask, must_see, see
 from reconciler.cli.duration import parsed_ms, spoken
 from reconciler.cli.standing import predicted, reason_lines, summary
-from reconciler.cli.terminal import Progress, ask_word, paint
+from reconciler.cli.terminal import Progress, ask_word, fold, paint, width
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_document
 from reconciler.errors import UsageError
 from reconciler.system.clock import monotonic_s
@@ -74,7 +74,7 @@ def run_drill(node_file: Path | None, as_json: bool, *, yes: bool, peer: str | N
     if not as_json or not status.readiness.ready:
         show_plan(status, as_json)
     if not status.readiness.ready or status.reasons:
-        if status.reasons:
+        if status.readiness.ready:
             print(f"No drill while something is wrong on {status.controller}:", file=sys.stderr)
             for line in reason_lines(status.reasons):
                 print(line, file=sys.stderr)
@@ -115,8 +115,9 @@ def show_plan(status: WatchdogStatus, as_json: bool) -> None:
     print(f"  clients    wait {predicted(status)}")
     for part in ready.parts:
         print(f"             at most {spoken(part.most_ms):<9} {part.what}")
-    print(f"  order      virtual addresses go, pools are exported, {other} claims the disks,")
-    print("             imports, takes the addresses; nothing reboots")
+    order = f"virtual addresses go, pools are exported, {other} claims the disks, imports, and takes the addresses"
+    for at, line in enumerate(fold(f"{order}; nothing reboots", width() - 14)):
+        print(f"  {'' if at else 'order':<9}  {line}")
 
 
 def _overridden(status: WatchdogStatus) -> str:
@@ -127,13 +128,14 @@ def _overridden(status: WatchdogStatus) -> str:
     if not status.reasons:
         lines.append("  nothing: HA is active, and `hagit switchover` on the other side is the gentle way")
     lives = f"heard {spoken(status.peer.age_ms)} ago" if status.peer.age_ms is not None else "never heard"
-    lines += [
+    for text in (
         "",
-        f"What happens: {status.controller} claims the disks and cuts {other} off ({lives}).",
-        f"If {other} serves clients now, it loses the pools at once and resets itself.",
-        "Not overridden: the disks. Without enough of them, or with pools imported here,",
-        "nothing is claimed. No acknowledged write is lost.",
-    ]
+        f"What happens: {status.controller} claims the disks and cuts {other} off ({lives}). If {other} serves clients "
+        "now, it loses the pools at once and resets itself.",
+        "Not overridden: the disks. Without enough of them, or with pools imported here, nothing is claimed. No "
+        "acknowledged write is lost.",
+    ):
+        lines += fold(text, width() - 1)
     return "\n".join(lines)
 
 
@@ -164,7 +166,7 @@ def _carry_out(
     if as_json:
         print(json.dumps(_outcome(outcome, answer, after, took_ms), indent=1))
     elif well:
-        print(words(after))
+        print("\n".join(fold(words(after), width() - 1)))
     elif well is None:
         print(f"hagit: not done within {spoken(timeout_ms)}; it may still go on", file=sys.stderr)
         print("  `hagit status --watch` shows it", file=sys.stderr)

@@ -6,13 +6,12 @@ name or a reason is longer; those are folded under their label.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from typing import Any, Final
 
 from reconciler.agent.sight import Sight
 from reconciler.cli.duration import spoken
-from reconciler.cli.terminal import paint, width
+from reconciler.cli.terminal import fold, paint, width
 from reconciler.core.status.timeline import FailoverSummary
 from reconciler.core.status.watchdog import (
     WEAKENING,
@@ -105,11 +104,11 @@ def reason_lines(reasons: tuple[ReasonStatus, ...]) -> Iterator[str]:
     for reason in sorted(reasons, key=lambda one: one.code in WEAKENING):
         color, mark = (YELLOW, "!") if reason.code in WEAKENING else (RED, "✗")
         evidence = f" ({reason.evidence})" if reason.evidence else ""
-        first, *rest = textwrap.wrap(f"{reason.text}{evidence}", _room() - 4) or [""]
+        first, *rest = fold(f"{reason.text}{evidence}", _room() - 4)
         yield f"  {paint(mark, BOLD, color)} {paint(reason.code, BOLD)}"
         yield from (f"      {line}" for line in (first, *rest))
         if reason.remedy:
-            lines = textwrap.wrap(reason.remedy, _room() - 4)
+            lines = fold(reason.remedy, _room() - 4)
             yield from (f"    {' ' if at else '→'} {line}" for at, line in enumerate(lines))
 
 
@@ -235,7 +234,7 @@ def _readiness(status: WatchdogStatus) -> Iterator[str]:
 def _field(label: str, text: str, *codes: int) -> Iterator[str]:
     """One labelled line, folded where the screen ends."""
     # Colour has no width, but would be counted: a text that is coloured inside is short enough as it is.
-    lines = [text] if "\x1b" in text else textwrap.wrap(text, _room() - LABEL + 2) or [""]
+    lines = [text] if "\x1b" in text else fold(text, _room() - LABEL + 2)
     for at, line in enumerate(lines):
         yield f"  {label if not at else '':<{LABEL}}{paint(line, *codes) if codes else line}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 from types import TracebackType
 from typing import Final
 
@@ -26,6 +27,12 @@ def width() -> int:
     if not sys.stdout.isatty():
         return 100
     return max(WIDTH_MIN, min(WIDTH_MAX, shutil.get_terminal_size().columns))
+
+
+def fold(text: str, columns: int) -> list[str]:
+    """Lines of at most so many columns; no word is cut, and no command is cut at its hyphens. At least one line."""
+    lines = textwrap.wrap(text, max(20, columns), break_on_hyphens=False, break_long_words=False)
+    return lines or [""]
 
 
 def paint(text: str, *codes: int) -> str:

@@ -6,14 +6,13 @@ Reads the file of the state directory, so it works when the watchdog does not ru
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from reconciler.cli.duration import spoken
 from reconciler.cli.standing import moment, summary
-from reconciler.cli.terminal import paint, width
+from reconciler.cli.terminal import fold, paint, width
 from reconciler.core.status.shape import Damage, document_of
 from reconciler.core.status.timeline import (
     FailoverSummary,
@@ -80,10 +79,10 @@ def _failovers(moves: Sequence[FailoverSummary], alone: bool) -> Iterator[str]:
 
 def _events(events: Sequence[TimelineEvent]) -> Iterator[str]:
     if events:
-        yield paint(f"Events ({len(events)}), newest last", 1)
+        yield paint(f"Events ({len(events)}), newest last, UTC", 1)
     for event in events:
         since = "" if event.since_ms is None else f"+{spoken(event.since_ms)}"
-        yield from _folded(f"{moment(event.at)}  {since:<8}  ", _words(event))
+        yield from _folded(f"{event.at[:23].replace('T', ' ')}  {since:<8}  ", _words(event))
 
 
 def _words(event: TimelineEvent) -> str:
@@ -96,6 +95,6 @@ def _words(event: TimelineEvent) -> str:
 
 
 def _folded(head: str, text: str) -> Iterator[str]:
-    lines = textwrap.wrap(text, max(30, width() - len(head) - 1)) or [""]
+    lines = fold(text, width() - len(head) - 1)
     for at, line in enumerate(lines):
         yield f"{head if not at else ' ' * len(head)}{line}"

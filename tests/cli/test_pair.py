@@ -460,7 +460,7 @@ def test_a_person_types_the_word(controller: Controller, tmp_path: Path) -> None
         assert screen.end() == 0
         assert "Done: storage-a is MASTER" in screen.shown
         again = Screen(controller, "drill")
-        again.until("No drill while something is wrong on storage-a")
+        again.until("No switchover from storage-a now:")
         assert again.end() == 1
     finally:
         pair.close()
