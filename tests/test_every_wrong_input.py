@@ -110,6 +110,33 @@ COVERED: dict[str, tuple[str, ...]] = {
         "agent/test_drift.py::test_events_that_the_kernel_dropped_are_made_up_for",
         "system/network/test_monitor.py::test_events_that_were_lost_count_as_a_change",
     ),
+    "a heartbeat timeout shorter than the worst pause": (
+        "core/spec/bad/orders-unsafe.yaml",
+        "core/spec/bad/orders-unsafe+silence-by-pause.yaml",
+        "core/spec/bad/orders-unsafe+disk-stale.yaml",
+    ),
+    "a deadman longer than the takeover may wait": ("core/spec/bad/orders-unsafe+deadman-long.yaml",),
+    "one heartbeat channel only": (
+        "core/spec/bad/orders-unsafe+one-channel.yaml",
+        "cli/test_rehearse.py::test_validate_refuses_a_single_channel_with_the_arithmetic",
+    ),
+    "no arbitration disks": ("core/spec/bad/orders-unsafe+no-arbitration.yaml",),
+    "an even number of arbitration disks": ("core/spec/bad/orders-unsafe+even.yaml",),
+    "an arbitration disk that no pool has": ("core/spec/bad/arbitration-unknown.yaml",),
+    "one VHID on two interfaces": ("core/spec/bad/vhid-twice.yaml",),
+    "a disk in two pools": ("core/spec/bad/disk-twice.yaml",),
+    "a disk by a name that changes, or a partition": (
+        "core/spec/bad/disk-unstable.yaml",
+        "core/spec/bad/disk-partition.yaml",
+    ),
+    "a pair's secret that is too short": (
+        "agent/test_orders.py::test_orders_that_cannot_be_published_are_said_and_then_are",
+        "system/test_node.py::test_the_password_of_carp_follows_from_the_secret_unless_given",
+    ),
+    "an orders file that is damaged, old, or changed by hand": (
+        "agent/test_orders.py::test_orders_that_were_changed_by_hand_are_put_right_with_a_new_generation",
+        "agent/test_orders.py::test_a_reinstalled_agent_goes_on_where_the_watchdog_is",
+    ),
     "a host key that is not known": (
         "system/git/test_network.py::test_an_unknown_host_key_is_refused_with_the_way_to_add_it",
     ),
