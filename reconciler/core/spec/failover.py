@@ -7,7 +7,7 @@ brings to the line that is responsible; how it becomes orders is in `orders`.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,12 @@ from reconciler.core.spec.interface import Loose
 from reconciler.core.spec.limits import LIST_MAX
 from reconciler.core.spec.model import Document, Model, example
 from reconciler.core.spec.values import DiskName, Duration, Wait
+
+
+def _time(text: str, seconds: float, description: str) -> Any:
+    """A field for a duration with its default, as people write it and in seconds."""
+    shown: dict[str, Any] = {"default": text, "examples": [text]}
+    return Field(seconds, validate_default=False, json_schema_extra=shown, description=description)
 
 
 class ControllerName(StrEnum):
@@ -27,53 +33,34 @@ class ControllerName(StrEnum):
 class FailoverHeartbeat(Model):
     """How often the controllers speak, and after which silence one counts as silent."""
 
-    interval: Duration = Field(
-        0.2,
-        validate_default=False,
-        json_schema_extra={"default": "200ms"},
-        description="Between two heartbeats on each network.",
+    interval: Duration = _time("200ms", 0.2, "Between two heartbeats on each network.")
+    silence: Duration = _time("1s", 1.0, "A network is silent after this. At least two intervals and the worst pause.")
+    disk_interval: Duration = _time(
+        "250ms", 0.25, "Between two heartbeats on the arbitration disks, and between two looks at the disks."
     )
-    silence: Duration = Field(
-        1.0,
-        validate_default=False,
-        json_schema_extra={"default": "1s"},
-        description="A network is silent after this. At least two intervals and the worst pause.",
+    disk_stale: Duration = _time(
+        "1500ms", 1.5, "The heartbeat on the disks is stale after this. At least three disk intervals plus the pause."
     )
-    disk_interval: Duration = Field(
-        0.25,
-        validate_default=False,
-        json_schema_extra={"default": "250ms"},
-        description="Between two heartbeats on the arbitration disks, and between two looks at the disks.",
+    pause: Duration = _time(
+        "400ms",
+        0.4,
+        "The longest time that the watchdog of a healthy controller may be kept from running. Both limits above have "
+        "to allow for it.",
     )
-    disk_stale: Duration = Field(
-        1.5,
-        validate_default=False,
-        json_schema_extra={"default": "1500ms"},
-        description="The heartbeat on the disks is stale after this. At least three disk intervals plus the pause.",
-    )
-    pause: Duration = Field(
-        0.4, validate_default=False, json_schema_extra={"default": "400ms"},
-        description="The longest time that the watchdog of a healthy controller may be kept from running. Both limits "
-        "above have to allow for it.",
-    )  # fmt: skip
 
 
 class MovesBudget(Model):
     """Failovers by themselves within a time."""
 
     moves: int = Field(3, ge=1, le=1000, description="How many failovers are allowed.")
-    per: Duration = Field(
-        3600.0, validate_default=False, json_schema_extra={"default": "1h"}, description="In which time they count."
-    )
+    per: Duration = _time("1h", 3600.0, "In which time they count.")
 
 
 class ResetsBudget(Model):
     """Resets of a controller by itself within a time."""
 
     count: int = Field(3, ge=1, le=1000, description="How many resets are allowed.")
-    per: Duration = Field(
-        3600.0, validate_default=False, json_schema_extra={"default": "1h"}, description="In which time they count."
-    )
+    per: Duration = _time("1h", 3600.0, "In which time they count.")
 
 
 class FailoverCarp(Model):
@@ -100,12 +87,7 @@ class FailoverSpec(Model):
     default_controller: Annotated[ControllerName, Loose] = Field(
         ControllerName.A, description="Who takes the pools when both start and nobody has them."
     )
-    timeout: Wait = Field(
-        0.0,
-        validate_default=False,
-        json_schema_extra={"default": "0s"},
-        description="How much longer a network interruption is borne before the standby takes over.",
-    )
+    timeout: Wait = _time("0s", 0.0, "How much longer a network interruption is borne before the standby takes over.")
     heartbeat: FailoverHeartbeat = Field(
         default_factory=lambda: FailoverHeartbeat.model_validate({}),
         description="How often the controllers speak, and which silence counts.",
@@ -124,18 +106,8 @@ class FailoverSpec(Model):
         default_factory=lambda: ResetsBudget.model_validate({}),
         description="How often a controller may reset itself before it stays standby and alerts.",
     )
-    maintenance: Duration = Field(
-        28_800.0,
-        validate_default=False,
-        json_schema_extra={"default": "8h"},
-        description="The longest maintenance a person may ask for at once.",
-    )
-    deadman: Duration = Field(
-        5.0,
-        validate_default=False,
-        json_schema_extra={"default": "5s"},
-        description="The hardware watchdog resets a controller that has not fed it for this long.",
-    )
+    maintenance: Duration = _time("8h", 28_800.0, "The longest maintenance a person may ask for at once.")
+    deadman: Duration = _time("5s", 5.0, "The hardware watchdog resets a controller that has not fed it for this long.")
     strict: bool = Field(
         False,
         description="Whether the new active controller answers clients only when the old one has surely been reset. "
@@ -144,7 +116,7 @@ class FailoverSpec(Model):
     carp: FailoverCarp = Field(
         default_factory=lambda: FailoverCarp.model_validate({}),
         description="How the virtual addresses are advertised.",
-    )  # fmt: skip
+    )
 
 
 class Failover(Document):
