@@ -18,7 +18,8 @@ from typing import Final, Protocol
 SIMULATED: Final = ".sock"
 SYSRQ: Final = Path("/proc/sysrq-trigger")
 DEVICE: Final = Path("/dev/watchdog")
-_OWN_NETWORK, _FIRST_NETWORK = Path("/proc/self/ns/net"), Path("/proc/1/ns/net")
+#: The network namespace of this daemon, and that of the machine it would reset.
+_OWN_NETWORK, MACHINES_NETWORK = Path("/proc/thread-self/ns/net"), Path("/proc/1/ns/net")
 
 # linux/watchdog.h: _IOWR('W', 6, int), a bit of the flags, and the letter of a close in good order.
 WDIOC_SETTIMEOUT: Final = 0xC0045706
@@ -60,29 +61,29 @@ def open_deadman(path: Path | None) -> Deadman:
     return SimulatedDeadman(path) if path.suffix == SIMULATED else DeviceDeadman(path)
 
 
-def _sysrq(trigger: Path) -> str:
+def _sysrq(trigger: Path, network: Path) -> str:
     """Reset the machine this kernel runs on (Documentation/admin-guide/sysrq.rst, `b`); says why it did not.
 
     Never from a network namespace of its own: such a daemon stands for a controller and is none.
     """
     try:
-        if trigger == SYSRQ and _OWN_NETWORK.readlink() != _FIRST_NETWORK.readlink():
+        if _OWN_NETWORK.readlink() != network.readlink():
             return "this daemon runs in a network namespace of its own and must not reset the machine"
         with trigger.open("wb", buffering=0) as file:
             file.write(b"b")
     except OSError as error:
-        return f"{trigger}: {error.strerror}"
+        return f"{error.filename}: {error.strerror}"
     return ""
 
 
 class DeviceDeadman:
     """A watchdog timer of the kernel. Its unit is the second, so a bound is rounded down, and never below one."""
 
-    def __init__(self, device: Path, trigger: Path = SYSRQ) -> None:
+    def __init__(self, device: Path, trigger: Path = SYSRQ, network: Path = MACHINES_NETWORK) -> None:
         self.name = str(device)
         self.problem = "" if device.exists() else f"{device} is not there"
         self.armed = False
-        self._device, self._trigger = device, trigger
+        self._device, self._trigger, self._network = device, trigger, network
         self._handle = -1
         self._timeout_s = 0
 
@@ -124,7 +125,7 @@ class DeviceDeadman:
 
     def reset(self) -> None:
         """By the kernel at once; the timer, which is not fed any more, comes after."""
-        self.problem = _sysrq(self._trigger)
+        self.problem = _sysrq(self._trigger, self._network)
 
     def close(self) -> None:
         """Without the magic letter the timer runs on."""
@@ -194,11 +195,11 @@ class SimulatedDeadman:
 class NoDeadman:
     """A controller whose owner does without: what hangs here is not reset, only what still runs can reset itself."""
 
-    def __init__(self, trigger: Path = SYSRQ) -> None:
+    def __init__(self, trigger: Path = SYSRQ, network: Path = MACHINES_NETWORK) -> None:
         self.name = "none"
         self.problem = "there is no deadman: a controller that hangs is not reset"
         self.armed = False
-        self._trigger = trigger
+        self._trigger, self._network = trigger, network
 
     def feed(self, timeout_ms: int) -> None:
         """Nobody is fed."""
@@ -212,7 +213,7 @@ class NoDeadman:
 
     def reset(self) -> None:
         """By the kernel at once."""
-        self.problem = _sysrq(self._trigger) or self.problem
+        self.problem = _sysrq(self._trigger, self._network) or self.problem
 
     def close(self) -> None:
         """Nothing is open."""

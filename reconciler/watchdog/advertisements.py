@@ -104,8 +104,8 @@ class Advertisements:
         host.problem = ""
         self._loop.watch(made.fileno(), lambda: self._hear(host, made))
 
-    def advertise(self, wanted: bool) -> None:
-        """Whether this controller is master. The end of it is said, so that nobody has to wait for silence."""
+    def advertise(self, wanted: bool, *, farewell: bool = False) -> None:
+        """Whether this controller is master. `farewell`: the end of it is said, so that nobody waits for silence."""
         if wanted == self.advertising:
             return
         self.advertising = wanted
@@ -113,7 +113,7 @@ class Advertisements:
             self._timer.cancel()
         if wanted:
             self._beat()
-        else:
+        elif farewell:
             for host in self._hosts:
                 self._send(host, FAREWELL, FAREWELL)
 

@@ -312,8 +312,8 @@ class Daemon:
             self.deadman.feed(self.core.orders.timers.deadman_ms)
             self.ledger.note_fed(self.deadman.armed)
         if outs.reset:
+            # If it comes back, everything else is as if it had not been tried.
             self._reset(outs)
-            return
         if outs.claim != self.work.claiming:
             self.work.claim(outs.claim)
         self._place(outs)

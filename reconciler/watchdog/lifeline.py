@@ -1,6 +1,6 @@
 """Staying alive: memory locked, scheduled before others, spared by the OOM killer, and known to systemd.
 
-Everything here is best effort: what could not be had is said in `problems`, and the daemon runs all the same. Does not
+Everything here is best effort: what could not be had is said, and the daemon runs all the same. Does not
 decide whether the daemon is healthy; whoever calls `alive` does.
 """
 
@@ -22,24 +22,24 @@ OOM_SCORE: Final = Path("/proc/self/oom_score_adj")
 STATUS_CHARACTERS_MAX: Final = 200
 
 
-def brace() -> tuple[str, ...]:
-    """Lock, prioritise, spare. Says in sentences what could not be had."""
-    problems = []
+def brace() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Lock, prioritise, spare. Says what is missing so that beats may come late, and what else could not be had."""
+    missing, problems = [], []
     # What was imported is never rubbish; later collections look only at what came after.
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 100)
     if problem := _lock():
-        problems.append(f"memory is not locked: {problem}")
+        missing.append(f"its memory is not locked: {problem}")
     try:
         os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(PRIORITY))
     except OSError as error:
-        problems.append(f"no real-time priority: {error.strerror}")
+        missing.append(f"it has no real-time priority: {error.strerror}")
     try:
         OOM_SCORE.write_text("-1000")
     except OSError as error:
-        problems.append(f"not spared by the OOM killer: {error.strerror}")
-    return tuple(problems)
+        problems.append(f"the OOM killer does not spare this process: {error.strerror}")
+    return tuple(missing), tuple(problems)
 
 
 def _lock() -> str:

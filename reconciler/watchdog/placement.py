@@ -57,8 +57,9 @@ class Places:
             return
         self._wanted = here
         self._placement.want(here)
-        if here is False:
-            self._advertisements.advertise(False)
+        if not here:
+            # Where nothing is known or may be touched, nothing is said either.
+            self._advertisements.advertise(False, farewell=here is False)
         self._turn()
         if here:
             self._advertisements.advertise(True)

@@ -1,6 +1,6 @@
 """The status document: gathered from the daemon's parts and put into the run directory, at least once a second.
 
-Decides when it is written. A file that cannot be written is said to systemd and to nobody else: no status must ever
+Decides when it is written. A status that cannot be made or written is said to systemd and to nobody else: it must never
 keep the daemon from its work.
 """
 
@@ -51,7 +51,6 @@ class Publisher:
         self._started, self._started_ms = iso(wall_s()), monotonic_ms()
         self._since = self._started
         self.override = False
-        self.problem = ""
         self.more: Callable[[], tuple[ReasonStatus, ...]] = lambda: ()
         self.carp: Callable[[], tuple[CarpStatus, ...]] = lambda: ()
         self.addresses: Callable[[], tuple[AddressStatus, ...]] = lambda: ()
@@ -103,14 +102,16 @@ class Publisher:
 
     def write(self) -> None:
         """Put the document there."""
-        status = self.status()
-        content = json.dumps(watchdog_document(status), separators=(",", ":")).encode() + b"\n"
+        line = ""
         try:
+            status = self.status()
+            content = json.dumps(watchdog_document(status), separators=(",", ":")).encode() + b"\n"
             replace_file(self._path, content, mode=0o644, sync=False)
-            self.problem = ""
-        except OSError as error:
-            self.problem = f"{self._path}: {error.strerror}"
-        self._systemd.status(self.problem or f"{status.role} ({status.phase}): {status.why}")
+            line = f"{status.role} ({status.phase}): {status.why}"
+        except Exception as error:
+            # A defect in what is told must not end what is done.
+            line = f"no status: {error!r}"
+        self._systemd.status(line)
 
     def _turn(self) -> None:
         self._loop.after(INTERVAL_MS, self._turn)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.core.failover.heartbeat import Beat
+from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, orders_key
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import State
@@ -52,6 +53,8 @@ Usage: hagit watchdog
 #: How long the end waits for slow files.
 FAREWELL_S: Final = 2.0
 STDOUT: Final = 1
+#: sysexits.h, EX_CONFIG: starting again changes nothing before a person has changed a file.
+MISCONFIGURED: Final = 78
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -75,9 +78,9 @@ def main(arguments: Sequence[str]) -> int:
                 remedy="add it, with `secret` and `shelf`; see `hagit explain node`",
             )
         return run(node, node.watchdog)
-    except UsageError as error:
+    except (UsageError, NodeFileError) as error:
         print(f"hagit: {error}", file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, UsageError) else MISCONFIGURED
     except HagitError as error:
         print(f"hagit: {error}", file=sys.stderr)
         return 1
@@ -121,7 +124,7 @@ def run(node: Node, watchdog: WatchdogNode) -> int:
                 return
             if daemon.core is None:
                 ledger = daemon.ledger
-                daemon.refused = first_refused(orders, node.controller, ledger.pair, ledger.generation_max)
+                daemon.refused = first_refused(orders, Side(node.controller), ledger.pair, ledger.generation_max)
                 if daemon.refused:
                     return
             first = daemon.core is None
@@ -173,14 +176,16 @@ def _assemble(
         ReasonStatus(code="LEDGER_DAMAGED", text="a file of the watchdog was damaged and is made anew", evidence=what)
         for what in ledger.complaints
     ]
-    problems = brace()
+    missing, problems = brace()
+    for what in problems:
+        _say(f"hagit: {what}")
     complaints += [
         ReasonStatus(
             code="LIFELINE",
             text=f"the watchdog runs less protected than it could: {problem}",
             remedy="start it as a service: packaging/hagit-watchdog.service gives it what it needs",
         )
-        for problem in problems
+        for problem in missing
     ]
     publisher = Publisher(loop, watchdog.run, node.controller, systemd, tuple(complaints))
 

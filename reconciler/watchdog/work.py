@@ -122,7 +122,7 @@ class Labour:
         """What is wrong with the arms, and with the peer's records."""
         found = []
         for arm in self._arms.conditions() if self._arms is not None else ():
-            if arm.undead or arm.why:
+            if arm.undead or (arm.why and not arm.ready):
                 found.append(
                     ReasonStatus(
                         code="ARM_STUCK",

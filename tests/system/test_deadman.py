@@ -1,0 +1,74 @@
+"""Deadmen: what is told to a simulated one, what a reset writes, and that no rehearsal ever resets the machine."""
+
+import socket
+from pathlib import Path
+
+from reconciler.system.deadman import DeviceDeadman, NoDeadman, SimulatedDeadman, open_deadman
+from tests.system.network.namespaces import in_namespace
+
+
+def test_the_kind_follows_from_the_path(tmp_path: Path) -> None:
+    assert isinstance(open_deadman(None), NoDeadman)
+    assert isinstance(open_deadman(tmp_path / "watchdog9"), DeviceDeadman)
+    assert isinstance(open_deadman(tmp_path / "deadman.sock"), SimulatedDeadman)
+
+
+def test_a_simulated_one_hears_every_word(tmp_path: Path) -> None:
+    path = tmp_path / "deadman.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
+        server.bind(str(path))
+        server.listen()
+        server.settimeout(10)
+        deadman = SimulatedDeadman(path)
+        daemon, _ = server.accept()
+        daemon.settimeout(10)
+        with daemon:
+            deadman.feed(3_000)
+            assert deadman.armed and not deadman.problem
+            deadman.reset()
+            deadman.disarm()
+            assert not deadman.armed
+            heard = [daemon.recv(100).decode() for _ in range(4)]
+        assert heard == ["hello", "feed 3000", "reset", "disarm"]
+        # It connects again when the process on the other end was replaced.
+        deadman.feed(1_000)
+        again, _ = server.accept()
+        with again:
+            assert again.recv(100) == b"feed 1000"
+        deadman.close()
+
+
+def test_one_that_is_not_there_is_a_problem_and_no_error(tmp_path: Path) -> None:
+    for deadman in (SimulatedDeadman(tmp_path / "deadman.sock"), DeviceDeadman(tmp_path / "watchdog")):
+        deadman.feed(1_000)
+        assert not deadman.armed and "No such file" in deadman.problem
+        deadman.disarm()
+        deadman.close()
+
+
+def test_firing_is_told_once_to_the_next_life(tmp_path: Path) -> None:
+    (tmp_path / "deadman.sock.fired").touch()
+    deadman = SimulatedDeadman(tmp_path / "deadman.sock")
+    assert deadman.fired(False)
+    assert not deadman.fired(False)
+    assert not NoDeadman().fired(True)
+
+
+def test_a_reset_is_asked_of_the_kernel(tmp_path: Path) -> None:
+    trigger = tmp_path / "sysrq-trigger"
+    trigger.write_bytes(b"")
+    NoDeadman(trigger, Path("/proc/self/ns/net")).reset()
+    assert trigger.read_bytes() == b"b"
+
+
+def test_a_daemon_in_a_network_of_its_own_never_resets_the_machine(tmp_path: Path) -> None:
+    trigger = tmp_path / "sysrq-trigger"
+    trigger.write_bytes(b"")
+
+    def reset() -> str:
+        deadman = DeviceDeadman(tmp_path / "watchdog", trigger, Path("/proc/self/ns/net"))
+        deadman.reset()
+        return deadman.problem
+
+    assert "must not reset the machine" in in_namespace(reset)
+    assert trigger.read_bytes() == b""
