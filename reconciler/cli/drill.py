@@ -16,6 +16,7 @@ from reconciler.agent.sight import ask
 from reconciler.cli.duration import spoken
 from reconciler.cli.moving import DONE, REFUSED, TIMED_OUT, await_status, is_active_there
 from reconciler.cli.standing import predicted, reason_lines, summary
+from reconciler.cli.terminal import fold, width
 from reconciler.core.status.timeline import FailoverSummary
 from reconciler.core.status.watchdog import Verdict, WatchdogStatus, watchdog_document
 from reconciler.system.node import Node
@@ -104,7 +105,7 @@ class Drill:
 
     def _say(self, text: str) -> None:
         if not self._as_json:
-            print(text, flush=True)
+            print("\n".join(fold(text, width() - 1)), flush=True)
 
     def _end(self, code: int, problem: str, status: WatchdogStatus) -> int:
         """Tell how it went; what it took stands in the timeline, beside what was predicted."""

@@ -23,6 +23,17 @@ from reconciler.core.status.watchdog import (
 )
 
 LABEL: Final = 12
+#: What a move is called, by the code of its cause; any other is a failover.
+MOVES: Final = {
+    "ASKED": "switchover",
+    "HANDED": "switchover",
+    "FORCED": "force-activate",
+    "NO_OWNER": "start",
+    "PEER_ABSENT": "start",
+    "PEER_UNABLE": "start",
+}
+#: A person's will, in the order in which it is named.
+WILLS: Final = ("NO_FAILOVER", "OVERRIDE", "MAINTENANCE")
 GREEN, RED, YELLOW, DIM, BOLD = 32, 31, 33, 2, 1
 COLORS: Final = {
     Verdict.ACTIVE.value: GREEN,
@@ -114,7 +125,7 @@ def reason_lines(reasons: tuple[ReasonStatus, ...]) -> Iterator[str]:
 
 def summary(one: FailoverSummary) -> str:
     """A failover in a sentence, with the milliseconds of its parts."""
-    word = "drill" if one.drill else "switchover" if one.code in ("ASKED", "HANDED") else "failover"
+    word = "drill" if one.drill else MOVES.get(one.code, "failover")
     what = f"{word}, {'taken over' if one.kind == 'takeover' else 'released'} here"
     names = (("detection", one.detection_ms), ("claim", one.claim_ms), ("release", one.release_ms),
              ("import", one.import_ms), ("addresses", one.addresses_ms))  # fmt: skip
@@ -153,9 +164,12 @@ def _sides(status: WatchdogStatus) -> str:
 
 def _gravest(status: WatchdogStatus) -> ReasonStatus | None:
     """What the verdict follows from; a person's word goes before what follows from it."""
-    wanted = {"NO_FAILOVER", "OVERRIDE", "MAINTENANCE"} if status.verdict == Verdict.DISABLED else set()
-    ranked = sorted(status.reasons, key=lambda one: (one.code not in wanted, one.code in WEAKENING))
-    return ranked[0] if ranked else None
+    if status.verdict == Verdict.DISABLED:
+        for will in WILLS:
+            for reason in status.reasons:
+                if reason.code == will:
+                    return reason
+    return min(status.reasons, key=lambda one: one.code in WEAKENING, default=None)
 
 
 def _controllers(status: WatchdogStatus) -> Iterator[str]:
@@ -209,12 +223,15 @@ def _placement(status: WatchdogStatus) -> Iterator[str]:
     deadman = status.deadman
     where = f" ({deadman.device}, {spoken(deadman.timeout_ms)})" if deadman.device else ""
     yield from _field("deadman", f"{deadman.state}{where}")
-    for name, left_ms in (("maintenance", status.maintenance_left_ms), ("held back", status.held_back_left_ms)):
+    # An override is kept as maintenance; it is shown once.
+    quiet_ms = status.maintenance_left_ms if status.override is None else None
+    for name, left_ms in (("maintenance", quiet_ms), ("held back", status.held_back_left_ms)):
         if left_ms is not None:
             yield from _field(name, f"{spoken(left_ms)} left; `hagit maintenance --end` ends it")
     if status.override is not None:
         word = "enabled" if status.override.enabled else "disabled"
-        yield from _field("override", f"failover {word} by a person, {spoken(status.override.left_ms)} left")
+        left = f"{spoken(status.override.left_ms)} left"
+        yield from _field("override", f"failover {word} by a person, {left}; `hagit failover enable` ends it")
 
 
 def _readiness(status: WatchdogStatus) -> Iterator[str]:

@@ -257,6 +257,10 @@ def client(path: Path, request: Request, timeout_s: float = 5.0) -> Answer:
             line = _read_line(caller, deadline_s)
         except OSError as error:
             raise _no_answer(path, error, timeout_s) from error
+    if not line:
+        raise ControlError(
+            "the watchdog ended before it answered", where=str(path), remedy="look at `hagit status` and ask again"
+        )
     answer = answer_from_line(line)
     if answer is None:
         raise ControlError(

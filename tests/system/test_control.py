@@ -204,8 +204,16 @@ def test_a_watchdog_that_hangs(directory: Path) -> None:
             client(path, Request(RequestKind.STATUS), 0.2)
 
 
-@pytest.mark.parametrize("line", [b"", b"pong\n", b"[]\n", b'{"accepted":1,"code":"","text":"","document":{}}\n'])
-def test_an_answer_of_another_version(directory: Path, line: bytes) -> None:
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b"", "ended before it answered"),
+        (b"pong\n", "does not understand"),
+        (b"[]\n", "does not understand"),
+        (b'{"accepted":1,"code":"","text":"","document":{}}\n', "does not understand"),
+    ],
+)
+def test_an_answer_of_another_version(directory: Path, line: bytes, says: str) -> None:
     path = directory / "watchdog.sock"
     with socket.socket(socket.AF_UNIX) as strange:
         strange.bind(str(path))
@@ -219,7 +227,7 @@ def test_an_answer_of_another_version(directory: Path, line: bytes) -> None:
 
         thread = threading.Thread(target=answer)
         thread.start()
-        with pytest.raises(ControlError, match="does not understand"):
+        with pytest.raises(ControlError, match=says):
             client(path, Request(RequestKind.STATUS))
         thread.join(10)
 
