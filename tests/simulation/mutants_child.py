@@ -88,9 +88,9 @@ def scene(name: str, states: int) -> Caught:
     """Explore a scene, shortest traces first, as far as it takes."""
     from reconciler.simulation.bounded import BoundedWorld
     from reconciler.simulation.explore import explore
-    from reconciler.simulation.scene import SCENES
+    from reconciler.simulation.scene import DEEP, SCENES
 
-    found = next(one for one in SCENES if one.name == name)
+    found = next(one for one in (*SCENES, *DEEP) if one.name == name)
     try:
         explored = explore(BoundedWorld(found), states, recover=False)
     except Slow:

@@ -202,6 +202,7 @@ CLAIM = (
         "view.answered and view.holder == mine for view",
         "view.answered and view.holder is not None and view.holder.side is mine.side for view",
         "trusts a key of an earlier life of its own: resumes over what somebody else may have written since",
+        covered="no disk names an older epoch of ours while we own: a claim that wins has renamed our key wherever it holds, and `fence` asks for the exact key",
     ),
     Mutant(
         "judge-ignores-a-single-loss", "hold",

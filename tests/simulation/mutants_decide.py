@@ -75,8 +75,8 @@ DECIDE = (
     ),
     Mutant(
         "claims-unready", "standby",
-        "    if not ready(state, now_ms):\n        return None\n",
-        "",
+        "    if not ready(state, now_ms) or exhausted(state):\n",
+        "    if exhausted(state):\n",
         "claims before it has looked at disks and pools: fences the peer for pools that it cannot see",
     ),
     Mutant(
@@ -264,6 +264,7 @@ DECIDE = (
         "    if same_role(state, now_ms):\n",
         "    if same_role(state, now_ms) and orders.generation < 0:\n",
         "moves while both say that they are active: one of them is wrong, and nobody knows which",
+        covered="only an active is held back by it, and an active moves to a peer that says it is standby (`peer_can_take`) or when it hears none: never while both say active",
     ),
     Mutant(
         "answers-before-the-peer-is-silent", "step",

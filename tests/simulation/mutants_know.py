@@ -78,6 +78,7 @@ KNOW = (
         "stale_ms\n        and now_ms",
         "        now_ms",
         "a record that it could not read is stale: whoever lost its disks takes over",
+        covered="`ready` (compare) asks the very same of the disks before any claim, and nothing else takes over for a stale record",
     ),
     Mutant(
         "staleness-counts-from-before-the-disks-came-back", "absorb",
@@ -99,8 +100,8 @@ KNOW = (
     ),
     Mutant(
         "late-wake-counts-the-silence-it-slept-through", "absorb",
-        "        peer=forget(state.peer, now_ms),\n        looks=replace(\n            looks,\n            hold=looks.hold if",
-        "        looks=replace(\n            looks,\n            hold=looks.hold if",
+        "        peer=forget(state.peer, now_ms),\n",
+        "",
         "takes its own sleep for the peer's silence: takes over at once from a living peer",
     ),
     Mutant(
@@ -116,10 +117,23 @@ KNOW = (
         "a wake counts as proof of the reservation: an owner that keeps sleeping is never proven wrong in time",
     ),
     Mutant(
+        "late-wake-shortens-the-wait-for-the-deadman", "absorb",
+        "        fenced_ms=now_ms if state.fence is Fence.WAIT else state.fenced_ms,\n",
+        "",
+        "takes a clock that leapt for time that passed: imports while the peer may still write to what was out of reach",
+    ),
+    Mutant(
+        "late-wake-shortens-the-wait-of-strict-orders", "absorb",
+        "        answer_ms=now_ms + wait_ms(state) if quiet else state.answer_ms,\n",
+        "",
+        "takes a clock that leapt for time that passed: with strict orders clients read from two controllers",
+    ),
+    Mutant(
         "lost-reservation-forgiven", "absorb",
         "hold = Hold.LOST if lost else verdict.hold",
         "hold = verdict.hold",
         "a later look that is better undoes a loss: an import that somebody wrote behind goes on writing",
+        covered="every phase that needs the reservation ends in the very step that learns of its loss (`unproven` and `releasing`, in owner): no later look is judged in that phase",
     ),
     Mutant(
         "refused-write-ignored", "absorb",
@@ -144,6 +158,7 @@ KNOW = (
         "or epoch != state.epoch or state.fence",
         "or state.fence",
         "takes the end of an earlier claim for that of this one: imports under a key that was never verified",
+        covered="a daemon runs one claim, forgets it when another begins, and hands over the end of no other",
     ),
     Mutant(
         "every-link-must-be-up", "absorb",

@@ -30,9 +30,16 @@ Seeded bugs in `reconciler/core/failover`, each with what caught it. Written by
 `HAGIT_MUTANTS=all python -m pytest tests/simulation/test_mutants.py --rewrite-goldens`; without the variable the test
 plays each recorded catcher again. The bugs themselves are in `mutants_*.py`.
 
-A catcher is a story (`tests/stories`), a scene of the explorer with a limit of states, a seed of the swarm, or a test
-of one step. A trace is as long as the timeline up to what broke (lines), the shortest path there (moves), or the
-faults that are left when the seed is shrunk.
+A catcher is a story (`tests/stories`), a scene of the explorer with a limit of states, or a seed of the swarm. A trace
+is as long as the timeline up to what broke (lines), the shortest path there (moves), or the faults that are left when
+the seed is shrunk.
+
+"""
+DEPTH = """
+## Defence in depth
+
+These change nothing that anybody could see, for another layer does the same work. Only a test of one step looks at the
+layer alone; it is kept, so that two careless changes are needed before anything breaks.
 
 """
 
@@ -66,12 +73,14 @@ def words(broke: str) -> str:
     told = broke.removeprefix("an invariant broke: ")
     if told.startswith("crash: "):
         return told.replace("|", "/")
-    return told.partition(":")[0].replace("|", "/")
+    # What was said may have a colon in it; what an invariant or a test found has not.
+    cut = told.rpartition(": ")[0] if told == broke and not told.startswith("broken ") else told.partition(":")[0]
+    return (cut or told).replace("|", "/")
 
 
 def search(name: str) -> Catch | None:
-    """The best catch of the cheapest kind; a crash only if nothing else catches."""
-    for task in ("stories", "scenes", "swarm", "tests"):
+    """The best catch of the cheapest kind; a crash only if nothing else catches. A test only for what is covered."""
+    for task in ("stories", "scenes", "swarm", *(("tests",) if BY_NAME[name].covered else ())):
         found = sorted(child(name, [task]), key=lambda catch: (catch.broke.startswith("crash"), catch.length))
         if found:
             return found[0]
@@ -101,13 +110,24 @@ def rendered(catches: Mapping[str, Catch]) -> str:
         lengths = [catch.length for catch in catches.values() if catch.kind == kind]
         if lengths and kind != "test":
             lines.append(f"Traces of {told}: median {median(lengths):g} {UNITS[kind]}, longest {max(lengths)}.")
-    titles = ("mutant", "module", "what a careless programmer does, and what follows", "caught by", "broke", "trace")
-    lines += ["", f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
+    seen = {name: catch for name, catch in catches.items() if catch.kind != "test"}
+    lines += ["", *_rows(seen, ("caught by", "broke", "trace"))]
+    covered = {name: catch for name, catch in catches.items() if catch.kind == "test"}
+    if covered:
+        lines += [*DEPTH.rstrip().splitlines(), "", *_rows(covered, ("seen by", "broke", "trace", "what covers it"))]
+    return HEAD + "\n".join(lines) + "\n"
+
+
+def _rows(catches: Mapping[str, Catch], titles: tuple[str, ...]) -> list[str]:
+    """A Markdown table; the last column only where there is a title for it."""
+    titles = ("mutant", "module", "what a careless programmer does, and what follows", *titles)
+    lines = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
     for name, catch in catches.items():
         mutant = BY_NAME[name]
-        lines.append(f"| {name} | {mutant.module} | {mutant.careless} | `{catch.catcher}` | {catch.broke} "
-                     f"| {catch.length} {UNITS[catch.kind]} |")  # fmt: skip
-    return HEAD + "\n".join(lines) + "\n"
+        cells = (name, mutant.module, mutant.careless, f"`{catch.catcher}`", catch.broke,
+                 f"{catch.length} {UNITS[catch.kind]}", mutant.covered)  # fmt: skip
+        lines.append(f"| {' | '.join(cells[: len(titles)])} |")
+    return lines
 
 
 def recorded() -> dict[str, Catch]:
@@ -115,6 +135,6 @@ def recorded() -> dict[str, Catch]:
     rows = {}
     for line in PAGE.read_text().splitlines() if PAGE.exists() else ():
         cells = [cell.strip() for cell in line.strip("|").split(" | ")]
-        if len(cells) == 6 and cells[3].startswith("`"):
+        if len(cells) in (6, 7) and cells[3].startswith("`"):
             rows[cells[0]] = Catch(cells[3].strip("`"), cells[4], int(cells[5].split()[0]))
     return rows

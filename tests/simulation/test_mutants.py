@@ -50,6 +50,13 @@ def test_the_page_is_what_was_found(page: str) -> None:
     assert PAGE.read_text() == page
 
 
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_only_what_another_layer_covers_is_left_to_a_test_of_one_step(mutant: Mutant) -> None:
+    kind = recorded()[mutant.name].kind
+    assert kind != "test" or mutant.covered, "no story, scene or seed catches it, and no other layer covers it"
+    assert kind == "test" or not mutant.covered, f"it is said to be covered, but a {kind} sees it"
+
+
 def test_there_are_enough_and_each_has_a_name_of_its_own() -> None:
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 40
     assert len({mutated(mutant) for mutant in MUTANTS}) == len(MUTANTS)
