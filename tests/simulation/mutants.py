@@ -2,8 +2,9 @@
 
 A mutant is one fragment of one source file and what a careless programmer would have written instead. It is applied
 without touching the tree: a child interpreter (`mutants_child`) compiles the changed source under the module's own
-name. Every mutant must be caught by a story, by the explorer or by the swarm; only where another layer does the same work, and
-the mutant says which, a test of one step will do. A mutant nobody catches shows a hole in the checkers. `MUTANTS.md` says what caught each; `test_mutants` keeps it true.
+name. Every mutant must be caught by a story, by the explorer or by the swarm; only where another layer does the same
+work, and the mutant says which, a test of one step will do. A mutant nobody catches shows a hole in the checkers.
+`MUTANTS.md` says what caught each; `test_mutants` keeps it true.
 """
 
 from pathlib import Path
