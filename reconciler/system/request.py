@@ -103,7 +103,8 @@ def request_from_line(line: bytes, caller: Caller = Caller()) -> Request | str:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= WORD_LENGTH_MAX
+    # What is noted is printed on somebody's terminal later: no control characters.
+    return isinstance(value, str) and len(value) <= WORD_LENGTH_MAX and (value.isprintable() or not value)
 
 
 def _is_count(most: int) -> Callable[[object], bool]:

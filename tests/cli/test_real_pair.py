@@ -85,6 +85,24 @@ def test_a_death_in_the_timeline_of_the_other(pair: Pair) -> None:
     assert "✗ NO_PONG" in shown
 
 
+def test_watching_in_a_pipe(pair: Pair) -> None:
+    """Something new is printed when the verdict changes, and nothing else."""
+    until_well(pair, pair.a)
+    watching = subprocess.Popen(
+        [*HAGIT, "status", "--watch", "--node", str(pair.b.node)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert watching.stdout is not None
+    try:
+        assert watching.stdout.readline() == "HA active: right is BACKUP, left is MASTER.\n"
+        pair.a.pull_the_plug()
+        told = iter(watching.stdout.readline, "")
+        assert next(line for line in told if line.startswith("HA unavailable")).startswith("HA unavailable: the peer")
+    finally:
+        watching.terminate()
+        watching.wait(30)
+        watching.stdout.close()
+
+
 def test_a_paused_daemon_is_told_from_a_dead_one(tmp_path: Path) -> None:
     """A standby, so that nothing depends on it, with a deadman that is patient enough to be watched."""
     with serving(tmp_path, PATIENT) as pair:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconciler.errors import ControlError
 from reconciler.system.control import CONNECTION_COUNT_MAX, CONNECTION_S_MAX, REQUEST_BYTES_MAX, ControlServer, client
@@ -42,6 +44,18 @@ os.setgid(65534)
 os.setuid(int(uid))
 print(client(Path(path), Request(RequestKind.STATUS)).text)
 """
+
+
+names = st.sampled_from(["request", "status", "drill", "word", "note", "end", "enabled", "count", "duration_ms"])
+values = names | st.integers() | st.booleans() | st.floats() | st.none() | st.text(max_size=5)
+
+
+def containers(inner: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    return st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=5)
+
+
+def dumped(document: object) -> bytes:
+    return json.dumps(document).encode()
 
 
 class Served:
@@ -248,12 +262,21 @@ def test_an_answer_of_another_version(directory: Path, line: bytes, says: str) -
         (b'{"request":"maintenance","duration_ms":99999999999999}', "'duration_ms'"),
         (b'{"request":"override","enabled":1}', "'enabled'"),
         (b'{"request":"force-activate","word":"' + b"x" * 201 + b'"}', "'word'"),
+        (rb'{"request":"drill","note":"\u001b[2J"}', "'note'"),
+        (rb'{"request":"drill","note":"\ud800"}', "'note'"),
+        (b'{"request":"timeline","count":' + b"9" * 5_000 + b"}", "not a line of JSON"),
     ],
 )
 def test_requests_that_are_none(line: bytes, says: str) -> None:
     refusal = request_from_line(line)
     assert isinstance(refusal, str)
     assert says in refusal
+
+
+@given(st.binary(max_size=200) | st.recursive(values, lambda inner: containers(inner)).map(dumped))
+def test_no_line_raises(line: bytes) -> None:
+    assert isinstance(request_from_line(line), Request | str)
+    assert answer_from_line(line) is None or isinstance(answer_from_line(line), Answer)
 
 
 @pytest.mark.parametrize("kind", RequestKind)

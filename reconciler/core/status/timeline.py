@@ -143,8 +143,10 @@ MEASURED_MAX: Final = 5
 
 
 def measured(done: Iterable[FailoverSummary]) -> tuple[int, ...]:
-    """How long clients waited in the newest switchovers, in milliseconds, oldest first."""
-    totals = [summary.total_ms for summary in done if summary.code in PLANNED and summary.total_ms is not None]
+    """How long clients waited in the newest switchovers that went through, in milliseconds, oldest first."""
+    through = {(Kind.RELEASE.value, "standby"), (Kind.TAKEOVER.value, "active")}
+    planned = (one for one in done if one.code in PLANNED and (one.kind, one.ended) in through)
+    totals = [one.total_ms for one in planned if one.total_ms is not None]
     return tuple(totals[-MEASURED_MAX:])
 
 

@@ -111,10 +111,12 @@ def test_no_failover() -> None:
 
 
 def test_what_the_newest_switchovers_took() -> None:
-    def one(code: str, total_ms: int | None) -> FailoverSummary:
-        return FailoverSummary(kind="release", at=AT, code=code, why="", total_ms=total_ms)
+    def one(code: str, total_ms: int | None, kind: str = "release", ended: str = "standby") -> FailoverSummary:
+        return FailoverSummary(kind=kind, at=AT, code=code, why="", total_ms=total_ms, ended=ended)
 
-    assert measured([one("PEER_SILENT", 9), one("ASKED", 100), one("HANDED", 200), one("ASKED", None)]) == (100, 200)
+    over = one("HANDED", 200, "takeover", "active")
+    back = one("ASKED", 9_000, ended="active")
+    assert measured([one("PEER_SILENT", 9), one("ASKED", 100), over, one("ASKED", None), back]) == (100, 200)
     assert measured([one("ASKED", ms) for ms in range(9)]) == (4, 5, 6, 7, 8)
 
 
