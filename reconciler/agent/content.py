@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reconciler import __version__
 from reconciler.agent.store import Store
@@ -20,9 +20,10 @@ from reconciler.core.facts.codec import (
 )
 from reconciler.core.facts.settings import Settings, settings_from_document
 from reconciler.core.facts.state import Desired, DriftMode, DriftPolicy, NicMatch
-from reconciler.core.failover.document import build, plain
-from reconciler.core.failover.orders import Orders
 from reconciler.errors import Complaint
+
+if TYPE_CHECKING:
+    from reconciler.core.failover.orders import Orders
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def _content_document(content: Content) -> dict[str, Any]:
         "drift": asdict(desired.drift),
         "settings": asdict(content.settings),
         "warnings": [asdict(warning) for warning in content.warnings],
-        "orders": None if content.orders is None else plain(content.orders),
+        "orders": None if content.orders is None else _orders_document(content.orders),
         "position": content.position,
     }
 
@@ -89,8 +90,22 @@ def _content_from_document(document: Mapping[str, Any]) -> Content:
         drift=_drift_from_document(document["drift"]),
     )
     warnings = tuple(Complaint(**warning) for warning in document["warnings"])
-    orders = None if document["orders"] is None else build(Orders, document["orders"], "orders")
+    orders = None if document["orders"] is None else _orders_from_document(document["orders"])
     return Content(desired, settings_from_document(document["settings"]), warnings, orders, document["position"])
+
+
+def _orders_document(orders: Orders) -> Any:
+    # Most commands have nothing to do with orders, and are spared what these import.
+    from reconciler.core.failover.document import plain
+
+    return plain(orders)
+
+
+def _orders_from_document(document: Any) -> Orders:
+    from reconciler.core.failover.document import build
+    from reconciler.core.failover.orders import Orders
+
+    return build(Orders, document, "orders")
 
 
 def _drift_from_document(document: Mapping[str, Any]) -> DriftPolicy:

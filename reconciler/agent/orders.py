@@ -1,8 +1,8 @@
 """The watchdog's orders as a file: compiled from a revision, sealed, and published last when it is applied.
 
 Decides whether the file in the state directory has to be written anew, and as which generation
-(`core/failover/generation`). Level-triggered: a lost, damaged or old file is replaced like a changed one. A node
-without a watchdog has no orders. Does not know whether the watchdog runs; it takes the file when it sees it.
+(`core/failover/generation`). Level-triggered: a lost, damaged or old file is replaced like a changed one. Does not know
+whether the watchdog runs; it takes the file when it sees it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_or
 from reconciler.core.planning.plan import OrdersChange
 from reconciler.errors import HagitError, StateError
 from reconciler.system.files import read_bytes, read_json, write_atomic
-from reconciler.system.node import Node
+from reconciler.system.node import WatchdogNode
 from reconciler.system.secret import pair_secret
 
 FILE: Final = "orders.json"
@@ -32,8 +32,8 @@ LOCK_WAIT_S: Final = 5.0
 class OrdersFile:
     """The published orders of one controller; belongs to one thread."""
 
-    def __init__(self, node: Node, store: Store) -> None:
-        self._watchdog = node.watchdog
+    def __init__(self, watchdog: WatchdogNode, store: Store) -> None:
+        self._watchdog = watchdog
         self._store = store
         self.path = store.root / FILE
         self._settled: tuple[object, ...] | None = None
@@ -41,8 +41,6 @@ class OrdersFile:
 
     def changes(self, content: Content) -> tuple[OrdersChange, ...]:
         """What publishing this content would change, in words. Raises NodeFileError for an unfit secret."""
-        if self._watchdog is None:
-            return ()
         current = self._current()
         wanted = self._wanted(content, "", current)
         told = changes(current, wanted) if wanted is not None else ()
@@ -54,8 +52,6 @@ class OrdersFile:
         `commit` is empty for a directory that nobody has committed. Raises NodeFileError for an unfit secret,
         StateError when the file cannot be written; what was published before is still in force then.
         """
-        if self._watchdog is None:
-            return None
         glance = (content.orders, content.position, commit, self._stamp(), self._accepted_generation(content))
         if glance == self._settled:
             return None
@@ -72,8 +68,6 @@ class OrdersFile:
 
     def generation(self) -> int | None:
         """The generation that is published, None when there is none that can be read."""
-        if self._watchdog is None:
-            return None
         try:
             current = self._current()
         except HagitError:
@@ -98,7 +92,6 @@ class OrdersFile:
 
     def _current(self) -> Orders | None:
         """The published orders; None for a file that is not there, damaged, or sealed with another secret."""
-        assert self._watchdog is not None
         stamp = self._stamp()
         if self._read is not None and self._read[0] == stamp:
             return self._read[1]
@@ -125,7 +118,6 @@ class OrdersFile:
 
     def _stamp(self) -> tuple[tuple[int, ...], ...]:
         """Changes whenever the file or the secret does."""
-        assert self._watchdog is not None
         return _stamp_of(self.path), _stamp_of(self._watchdog.secret)
 
 

@@ -101,7 +101,7 @@ class Publisher:
             "blocked": {"commit": accepted.blocked.commit, "why": accepted.blocked.why} if accepted.blocked else None,
             "notes": list(selection.notes),
             "remotes": [{"remote": remote, "why": why} for remote, why in selection.remotes],
-            "orders": self._session.orders.generation(),
+            "orders": self._session.orders.generation() if self._session.orders is not None else None,
             "drift": [_drift(drift) for drift in drifting],
             "holds": [{"key": list(hold.key), "gate": hold.gate.value, "why": hold.why} for hold in holds],
             "foreign": [{"fact": str(item.fact), "note": item.note} for item in foreign],

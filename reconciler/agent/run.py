@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, assert_never
 
+from reconciler.agent.content import Content
 from reconciler.agent.delivery import Delayed, Delivered, Delivery, GaveUp, Outcome
 from reconciler.agent.follower import Follower
 from reconciler.agent.listener import Listener, Pages
@@ -191,8 +192,12 @@ class Agent:
             self._session.content_for,
             self._count,
             self._follower.nudge,
-            self._session.orders.publish,
+            self._publish_orders,
         )
+
+    def _publish_orders(self, content: Content, commit: str) -> None:
+        if self._session.orders is not None:
+            self._session.orders.publish(content, commit)
 
     def _tell(self, alert: Alert) -> None:
         self._outbox.put(alert)

@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from reconciler.agent.content import Content, kept_content
-from reconciler.agent.orders import OrdersFile
 from reconciler.agent.store import Store
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HagitError, SourceError
@@ -23,6 +22,7 @@ from reconciler.system.node import Node, find_node_file, load_node
 
 if TYPE_CHECKING:
     from reconciler.agent.blame import Blamer
+    from reconciler.agent.orders import OrdersFile
     from reconciler.agent.selection import Selection
     from reconciler.core.facts.state import Origin
     from reconciler.core.planning.plan import Blame
@@ -38,7 +38,7 @@ class Session:
         self.store = Store(self.node.state)
         self._mirror: Mirror | None = None
         self._network: LiveNetwork | None = None
-        self.orders = OrdersFile(self.node, self.store)
+        self._orders: OrdersFile | None = None
         self._blamer: tuple[str, Blamer] | None = None
 
     def __enter__(self) -> Session:
@@ -58,6 +58,15 @@ class Session:
 
             self._network = LiveNetwork(self.node.hostname_file, self.node.resolver_file)
         return self._network
+
+    @property
+    def orders(self) -> OrdersFile | None:
+        """The orders of this controller's watchdog; None on a node that has none."""
+        if self._orders is None and self.node.watchdog is not None:
+            from reconciler.agent.orders import OrdersFile
+
+            self._orders = OrdersFile(self.node.watchdog, self.store)
+        return self._orders
 
     @property
     def mirror(self) -> Mirror:

@@ -175,6 +175,8 @@ def _plan(session: Session, revision: Revision, content: Content) -> Plan:
 
 def _orders_changes(session: Session, content: Content) -> tuple[OrdersChange, ...]:
     """What the watchdog will be told otherwise. What stands in its way holds up nothing else."""
+    if session.orders is None:
+        return ()
     try:
         return session.orders.changes(content)
     except HagitError as error:
@@ -311,7 +313,7 @@ def _apply(
             progress=show,
         )
     orders = None
-    if outcome.failure is None and content is not None:
+    if outcome.failure is None and content is not None and session.orders is not None:
         orders = session.orders.publish(content, revision.commit if revision.commit != UNCOMMITTED else "")
     if as_json:
         failure = outcome.failure
