@@ -28,7 +28,7 @@ _ECHO_REPLY: Final = {4: 0, 6: 129}
 def checksum(data: bytes) -> int:
     """The Internet checksum (RFC 1071)."""
     padded = data + b"\0" * (len(data) % 2)
-    total = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
+    total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -72,7 +72,7 @@ class Prober:
 
     def receive(self) -> list[tuple[int, float, float]]:
         """Every answer that is there: (sequence, sent, answered)."""
-        found = []
+        found: list[tuple[int, float, float]] = []
         while True:
             try:
                 data = self._socket.recv(2048)

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from tests.bench import commands, memory, reaction, scale
+from tests.bench import commands, failover, memory, reaction, scale
 from tests.bench.figure import Group, table
 from tests.bench.stopwatch import ROOT
 
@@ -26,6 +26,7 @@ GROUPS: Final = {
     "scale": scale.measure,
     "reaction": reaction.measure,
     "memory": memory.measure,
+    "failover": failover.measure,
 }
 RUNS_MAX: Final = 1000
 OUTPUT: Final = ROOT / "build" / "bench.json"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,10 +90,9 @@ class Probing:
 
 
 @contextmanager
-def probing(client: Machine, address: str = ADDRESS, interval_ms: float = PROBE_MS) -> Iterator[Probing]:
-    """A prober on a machine."""
-    command = run_in(client, "reconciler.demo.prober", address, str(interval_ms))
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+def probing(command: Sequence[str], cwd: Path | None = None) -> Iterator[Probing]:
+    """A prober; the command says where it runs, and what it asks (`reconciler.demo.prober`)."""
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=cwd)
     assert process.stdout is not None and process.stdin is not None
     try:
         with Ear({"prober": process.stdout}) as ear:
@@ -144,7 +143,8 @@ def silence_ms(contestant: Contestant, directory: Path) -> float:
         for name, own in OWN.items():
             stage[name].run("ip", "address", "add", f"{own}/24", "dev", "data0")
             stage[name].run("ip", "link", "set", "data0", "up")
-        with probing(stage["client"]) as client:
+        prober = run_in(stage["client"], "reconciler.demo.prober", ADDRESS, str(PROBE_MS))
+        with probing(prober) as client:
             first = contestant.start(stage["a"], directory)
             client.steady(SETTLE_S)
             contestant.start(stage["b"], directory)
