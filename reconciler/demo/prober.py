@@ -107,7 +107,7 @@ def main() -> int:
                 # A prober that was itself held up goes on from now: a burst would be no steady pace.
                 next_s = max(next_s + interval_s, now_s)
             for key, _ in selector.select(max(0.0, next_s - time.monotonic())):
-                if key.fileobj is sys.stdin:
+                if key.fileobj is not prober:
                     if not sys.stdin.buffer.read1(4096):
                         return 0
                     continue
