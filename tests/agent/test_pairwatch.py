@@ -53,9 +53,7 @@ class Beside:
     def publish(self, status: WatchdogStatus) -> None:
         write_json(self.root / "a" / "run" / "watchdog.json", watchdog_document(status), sync=False)
 
-    def after(
-        self, *statuses: WatchdogStatus | None, looks: int = 1
-    ) -> list[tuple[str, str, str]]:
+    def after(self, *statuses: WatchdogStatus | None, looks: int = 1) -> list[tuple[str, str, str]]:
         """What is told while these are published one after the other; None: nothing new is."""
         before = len(self.told)
         for status in statuses:
