@@ -58,6 +58,7 @@ def _state(model: Model) -> Message:
         "pools": [head.kernel.look().value for head in model.heads],
         "busy": [head.kernel.busy for head in model.heads],
         "stale": [head.kernel.stale for head in model.heads],
+        "claims": [[claim.at_ms, claim.side.value, claim.epoch, claim.age_ms, claim.kept_ms] for claim in model.claims],
         "disks": {
             name: plain_view(disk.view()) for name, disk in zip(model.orders.disks, model.shelf.disks, strict=True)
         },

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from heapq import heappop
 from typing import Any, Final
 
 from reconciler.core.failover.adapters import PoolsView
+from reconciler.core.failover.claim import Command, Verb
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.hold import epochs
 from reconciler.core.failover.key import Key, Side
@@ -26,7 +28,25 @@ from reconciler.simulation.timed import Chance, Note, Physics, World
 
 #: The newest lines of history that are kept.
 NOTES_MAX: Final = 20_000
+CLAIMS_MAX: Final = 1_000
+#: A disk heartbeat that paused for longer was not kept up.
+GAP_MS: Final = 150
 Done = Callable[[bool], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimSeen:
+    """A claim as the disks see it: its first command, and what the claimer could read of the peer's disk heartbeat.
+
+    `age_ms`: since a majority of the arbitration disks took one last; `kept_ms`: for how long it had been kept up
+    without a gap. Both None when there never was one, or no majority answers the claimer.
+    """
+
+    at_ms: int
+    side: Side
+    epoch: int
+    age_ms: int | None
+    kept_ms: int | None
 
 
 class RealKernel(Kernel):
@@ -151,7 +171,7 @@ class ShelfCheckers(Checkers):
 
 
 class Model(World):
-    """The simulator's world with a real clock. `sectors`: the disk heartbeats, by disk and writer."""
+    """The simulator's world with a real clock. `sectors`: disk heartbeats by disk and writer. `claims`: the newest."""
 
     def __init__(self, orders: Orders, chance: Chance, physics: Physics) -> None:
         self.history: deque[Note] = deque(maxlen=NOTES_MAX)
@@ -159,6 +179,8 @@ class Model(World):
         # The client of the simulator writes to whoever answers an address; here `Writer` writes.
         self._queue.clear()
         self.sectors: dict[tuple[int, Side], bytes] = {}
+        self.claims: deque[ClaimSeen] = deque(maxlen=CLAIMS_MAX)
+        self._kept_ms: dict[tuple[int, Side], tuple[int, int]] = {}
         self.checkers = ShelfCheckers(self)
         self.heads = (Head(self, orders), Head(self, orders))
         for head, side in zip(self.heads, SIDES, strict=True):
@@ -191,6 +213,21 @@ class Model(World):
         """The disk of this name; None when there is none."""
         return self.orders.disks.index(name) if name in self.orders.disks else None
 
+    def commanded(self, side: Side, command: Command) -> None:
+        """A controller sends a command; the first one with a new epoch begins a claim."""
+        last = max((claim.epoch for claim in self.claims if claim.side is side), default=0)
+        if command.verb is Verb.REGISTER and command.key.side is side and command.key.epoch > last:
+            kept = sorted(
+                self._kept_ms[at, side.other]
+                for at in self.orders.arbitration
+                if (at, side.other) in self._kept_ms and self.shelf.answers(side, at)
+            )
+            age_ms = kept_ms = None
+            if len(kept) >= self.orders.majority:
+                age_ms = self.now_ms - kept[-self.orders.majority][0]
+                kept_ms = self.now_ms - max(since_ms for _, since_ms in kept[-self.orders.majority :])
+            self.claims.append(ClaimSeen(self.now_ms, side, command.key.epoch, age_ms, kept_ms))
+
     # Sectors ---------------------------------------------------------------------------------------------------------
 
     def read_sector(self, reader: Side, of: Side, disk: int) -> bytes | None:
@@ -206,4 +243,6 @@ class Model(World):
         if not self.shelf.disks[disk].lets_write(side):
             return "conflict"
         self.sectors[disk, side] = data
+        last_ms, since_ms = self._kept_ms.get((disk, side), (0, 0))
+        self._kept_ms[disk, side] = (self.now_ms, since_ms if self.now_ms - last_ms <= GAP_MS else self.now_ms)
         return "good"

@@ -237,6 +237,7 @@ class Server:
             self.send(line, {"id": number, **plain_reply(Reply(Answer.SILENT))})
             return
         command = read_command({**message, "disk": at})
+        model.commanded(line.side, command)
 
         def act() -> None:
             reply, took_ms = model.shelf.perform(line.side, command)
