@@ -41,6 +41,8 @@ from reconciler.watchdog.loop import Loop, Timer, monotonic_ms
 SENTINEL_S: Final = 0.5
 #: How long after a refused import the next one is tried.
 AGAIN_MS: Final = 500
+#: Where pools do not change by what this daemon does, they are looked at as often as the disks.
+STEADY: Final = frozenset({Phase.STANDBY, Phase.ACTIVE})
 
 
 class Voice(Protocol):
@@ -172,7 +174,8 @@ class Daemon:
         self.feed(Tick(), act=True)
         if self.outs is not None:
             self.voice.send(self.outs.beat)
-        self.work.look_at_pools()
+        if self.core.phase not in STEADY:
+            self.work.look_at_pools()
         self._keep_vigil()
         self.ticked()
 
@@ -192,6 +195,7 @@ class Daemon:
         if self.core is not None:
             self._again("look", self.core.orders.timers.look_ms, self._look)
             self.work.look()
+            self.work.look_at_pools()
 
     def _record(self) -> None:
         if self.core is None or self.outs is None:
@@ -279,6 +283,7 @@ class Daemon:
             self._follow(core.orders)
         if not (act or moved):
             return
+        known = self.outs
         self.outs = outputs(core)
         if moved:
             self._changed(before, core)
@@ -287,7 +292,8 @@ class Daemon:
             self._act_again = True
         else:
             self._act()
-        if moved and not self.outs.reset:
+        # The peer may wait for just this (pools handed over, a phase): it hears it now and not with the next beat.
+        if known is not None and self.outs.beat != known.beat and not self.outs.reset and not self._acting:
             self.voice.send(self.outs.beat)
 
     def _act(self) -> None:

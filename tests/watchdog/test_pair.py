@@ -52,7 +52,7 @@ def test_a_standby_takes_over_from_a_controller_without_power(pair: Pair) -> Non
     status = pair.b.status()
     assert status is not None and status.failover is not None
     pair.until(lambda: pair.b.serves)
-    assert status.failover.code == "PEER_SILENT" and (status.failover.detection_ms or 0) >= ORDERS.timers.stale_ms
+    assert status.failover.code == "PEER_SILENT" and (status.failover.detection_ms or 0) >= ORDERS.timers.silence_ms
     pair.fault("boot", "a")
     pair.until_phases(a="standby", b="active")
     pair.until_ready()
