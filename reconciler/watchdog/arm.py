@@ -63,8 +63,8 @@ PR_SET_NAME: Final = 15
 COMM_BYTES_MAX: Final = 15
 #: sys/mman.h, mlockall(2).
 MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT = 1, 2, 4
-#: Arms that a proof or a claim waits for.
-PROMPT: Final = (ArmKind.EYES, ArmKind.PULSE, ArmKind.HAND)
+#: Arms that a proof waits for, or the clients while one controller takes over: all of them.
+PROMPT: Final = tuple(ArmKind)
 PRIORITY: Final = 40
 TEXT_BYTES_MAX: Final = 64
 
@@ -84,7 +84,11 @@ class Child:
     def serve(self) -> NoReturn:
         """Until the watchdog is gone."""
         while True:
-            data = self._socket.recv(CHUNK_BYTES)
+            try:
+                data = self._socket.recv(CHUNK_BYTES)
+            except ConnectionResetError:
+                # Killed before it read our last answer.
+                data = b""
             if not data:
                 sys.exit(0)
             for message in self._frames.take(data):
@@ -216,7 +220,11 @@ def grow(control: socket.socket) -> NoReturn:
         os.close(descriptor)
         # Not reaped before the next message: the number still means this child.
         process = os.pidfd_open(child)
-        socket.send_fds(control, [text], [process])
+        try:
+            socket.send_fds(control, [text], [process])
+        except (BrokenPipeError, ConnectionResetError):
+            # The watchdog is gone, and its arms go with it.
+            sys.exit(0)
         os.close(process)
 
 
