@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 HOST_TOOLS := $(VENV)/.host-tools
 
-.PHONY: help test swarm fuzz lab-shell demo bench lint format schema clean
+.PHONY: help test swarm fuzz lab-shell demo bench load lint format schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -34,8 +34,13 @@ demo: $(STAMP) ## a pair in namespaces: commit, plan, apply, break, heal, err, r
 	packaging/prerequisites demo
 	@$(PY) -m reconciler.demo
 
-bench: $(HOST_TOOLS) ## measure what people wait for, in less than five minutes; RUNS=100 for more
-	$(PY) -m tests.bench $(if $(findstring command line,$(origin RUNS)),--runs $(RUNS))
+bench: $(HOST_TOOLS) ## measure what people wait for, in a quarter of an hour; GROUP=failover for one, RUNS=100 for more
+	packaging/prerequisites bench
+	$(PY) -m tests.bench $(if $(findstring command line,$(origin RUNS)),--runs $(RUNS)) $(GROUP)
+
+load: $(HOST_TOOLS) ## false failovers while both processors are busy: two pairs for MINUTES (20)
+	packaging/prerequisites bench
+	$(PY) -m tests.bench.load --minutes $(or $(MINUTES),20)
 
 swarm: $(STAMP) ## play SEEDS (1000000) random histories of the simulated pair from FIRST (0) on; minutes to hours
 	$(PY) -m tests.simulation.swarming --first $(or $(FIRST),0) --seeds $(or $(SEEDS),1000000) --processes 2

@@ -37,7 +37,6 @@ from reconciler.errors import StateError
 from reconciler.system.framing import Frames, Message, frame
 from reconciler.system.shelf import open_shelf
 from reconciler.watchdog.requests import (
-    ArmKind,
     ClaimRun,
     Export,
     Import,
@@ -63,8 +62,6 @@ PR_SET_NAME: Final = 15
 COMM_BYTES_MAX: Final = 15
 #: sys/mman.h, mlockall(2).
 MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT = 1, 2, 4
-#: Arms that a proof waits for, or the clients while one controller takes over: all of them.
-PROMPT: Final = tuple(ArmKind)
 PRIORITY: Final = 40
 TEXT_BYTES_MAX: Final = 64
 
@@ -189,7 +186,7 @@ def die_with_the_parent(name: str) -> None:
 
 
 def hurry() -> None:
-    """Before others, and never swapped out, where that is allowed: whether we own the disks is proven in time or not.
+    """Before others, and never swapped out, where that is allowed: a proof waits for an arm, and so do clients.
 
     Below the watchdog, which is to notice when this goes wrong.
     """
@@ -232,8 +229,7 @@ def _live(name: str, descriptor: int, trunk: int) -> NoReturn:
     """An arm from its beginning to its end; never returns into the trunk."""
     try:
         die_with_the_parent(f"hagit-{name}")
-        if name.partition("-")[0] in PROMPT:
-            hurry()
+        hurry()
         if os.getppid() == trunk:
             Child(socket.socket(fileno=descriptor)).serve()
     except SystemExit:

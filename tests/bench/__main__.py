@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from tests.bench import commands, failover, memory, reaction, scale
+from tests.bench import commands, failover, memory, reaction, scale, watchdog
 from tests.bench.figure import Group, table
 from tests.bench.stopwatch import ROOT
 
@@ -27,6 +27,7 @@ GROUPS: Final = {
     "reaction": reaction.measure,
     "memory": memory.measure,
     "failover": failover.measure,
+    "watchdog": watchdog.measure,
 }
 RUNS_MAX: Final = 1000
 OUTPUT: Final = ROOT / "build" / "bench.json"

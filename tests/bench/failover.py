@@ -32,6 +32,10 @@ from tests.watchdog.pair import ORDERS, TIMERS, VIRTUAL4, Head, Pair
 EXPORT_MS, IMPORT_MS = 100, 200
 #: Beyond it.
 SWITCHOVER_AIM_MS: Final = 50.0
+#: Up to this interval the moment within it decides much of the silence: so many times the runs.
+OFTEN_MS: Final = 10
+OFTENER: Final = 2
+UCARP_MS: Final = 1_000
 #: Slow timers that no takeover after a death waits for; they only have to be safe with the rest.
 SLOW: Final = replace(TIMERS, yield_ms=8_000)
 #: By the interval of heartbeats. As with VRRP a peer is silent after three intervals (RFC 5798 adds a skew of up to
@@ -39,21 +43,23 @@ SLOW: Final = replace(TIMERS, yield_ms=8_000)
 COUNTERPARTS: Final = {
     1_000: replace(SLOW, beat_ms=1_000, silence_ms=3_000, pause_ms=900, record_ms=250, look_ms=250, stale_ms=2_000),
     100: replace(SLOW, beat_ms=100, silence_ms=300, pause_ms=90, record_ms=40, look_ms=30, stale_ms=240),
-    10: replace(SLOW, beat_ms=10, silence_ms=30, pause_ms=9, record_ms=6, look_ms=5, stale_ms=26),
+    10: replace(SLOW, beat_ms=10, silence_ms=30, pause_ms=9, record_ms=5, look_ms=4, stale_ms=23),
 }
 
 
 def measure(directory: Path, runs: int) -> Group:
     """A sixth of the runs for each contestant, and a third for switchovers: each of them takes seconds."""
     deaths, switchovers = max(1, runs // 6), max(1, runs // 3)
-    others = [silence.keepalived(interval_ms / 1_000) for interval_ms in COUNTERPARTS] + [silence.ucarp()]
     silences: dict[str, list[float]] = {}
     parts: dict[int, list[FailoverSummary]] = {}
-    for run in range(deaths):
-        for contestant in others:
-            taken_ms = silence.silence_ms(contestant, directory / f"{len(silences)}-{run}")
-            silences.setdefault(contestant.name, []).append(taken_ms)
+    for run in range(deaths * OFTENER):
         for interval_ms, timers in COUNTERPARTS.items():
+            if run % OFTENER and interval_ms > OFTEN_MS:
+                continue
+            other = silence.keepalived(interval_ms / 1_000)
+            for rival in (other, silence.ucarp()) if interval_ms == UCARP_MS else (other,):
+                taken_ms = silence.silence_ms(rival, directory / f"{rival.name}-{run}")
+                silences.setdefault(rival.name, []).append(taken_ms)
             taken_ms, part = death_ms(directory / f"hagit-{interval_ms}-{run}", timers)
             silences.setdefault(_name(interval_ms), []).append(taken_ms)
             parts.setdefault(interval_ms, []).append(part)
