@@ -203,7 +203,10 @@ def grow(control: socket.socket) -> NoReturn:
     # What is there now is shared with every arm, as long as nobody writes to it.
     gc.freeze()
     while True:
-        text, descriptors, _, _ = socket.recv_fds(control, TEXT_BYTES_MAX, 1)
+        try:
+            text, descriptors, _, _ = socket.recv_fds(control, TEXT_BYTES_MAX, 1)
+        except ConnectionResetError:
+            text, descriptors = b"", []
         if not text:
             sys.exit(0)
         with contextlib.suppress(ChildProcessError):
