@@ -108,7 +108,7 @@ def main() -> int:
                 next_s = max(next_s + interval_s, now_s)
             for key, _ in selector.select(max(0.0, next_s - time.monotonic())):
                 if key.fileobj is not prober:
-                    if not sys.stdin.buffer.read1(4096):
+                    if not os.read(key.fd, 4_096):
                         return 0
                     continue
                 for sequence, sent_s, answered_s in prober.receive():
