@@ -265,7 +265,7 @@ class Controller:
             return
         shelf = self.world.shelf
         self.kernel.mend()
-        views, record = shelf.views(self.side), shelf.newest_record(self.side)
+        views, record = shelf.views(self.side)[: len(self.orders.disks)], shelf.newest_record(self.side)
         took_ms = shelf.look_ms(self.side, self.orders.timers.look_ms)
         argument = (daemon, self.clock(), took_ms, views, record)
         self.world.later(took_ms, self._looked, argument, self)
@@ -296,8 +296,8 @@ class Controller:
         """Anything else from outside: a person, the agent, the power controller, the kernel."""
         if self.core is None:
             return
-        if self.paused:
-            self.held.append((self.told, event))
+        if self.frozen or self.paused:
+            (self.deferred if self.frozen else self.held).append((self.told, event))
             return
         self.feed(event, act=True)
 

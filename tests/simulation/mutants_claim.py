@@ -230,7 +230,7 @@ CLAIM = (
     ),
     Mutant(
         "hangs-with-its-claim", "claiming",
-        "    if now_ms - state.since_ms >= limit_ms:\n        return Move(Phase.HALTED, Code.CLAIM_HUNG)\n",
+        "    if now_ms - begun_ms >= limit_ms:\n        return Move(Phase.HALTED, Code.CLAIM_HUNG)\n",
         "",
         "waits for ever for a claim that hangs: nobody serves",
     ),

@@ -50,6 +50,12 @@ DECIDE = (
         "claims as soon as it has started: the default controller never gets its turn",
     ),
     Mutant(
+        "a-restart-counts-as-inability", "standby",
+        "now_ms - max(since_ms, state.since_ms) >= timers.yield_ms",
+        "now_ms - state.since_ms >= timers.yield_ms",
+        "counts its own time in standby: a daemon that restarts over its pools is fenced for booting",
+    ),
+    Mutant(
         "both-are-preferred", "compare",
         "return peer_worse(state) or state.orders.default is state.orders.side",
         "return True",

@@ -116,8 +116,8 @@ def _claim(state: State, epoch: int, views: tuple[DiskView, ...], now_ms: int) -
     if state.phase is not Phase.CLAIMING or epoch != state.epoch or state.fence is not None:
         return state
     out = state.peer.beat.out if state.peer.beat is not None else frozenset()
-    verdict, _ = fence(state.orders, epoch, views, out)
-    return replace(_shelf(state, views, state.looks.out, now_ms), fence=verdict, fenced_ms=now_ms)
+    verdict, unfenced = fence(state.orders, epoch, views, out)
+    return replace(_shelf(state, views, state.looks.out, now_ms), fence=verdict, fenced_ms=now_ms, unfenced=unfenced)
 
 
 def _orders(state: State, orders: Orders, now_ms: int) -> State:

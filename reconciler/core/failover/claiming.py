@@ -20,12 +20,14 @@ def claiming(state: State, now_ms: int) -> Move | None:
         return Move(Phase.HALTED, Code.FOREIGN_IMPORT)
     waiting = state.fence is Fence.WAIT and looks.hold is not Hold.LOST
     limit_ms = timers.claim_ms + (wait_ms(state) if waiting else 0)
-    if now_ms - state.since_ms >= limit_ms:
+    # A wait that had to begin anew is given its time.
+    begun_ms = state.fenced_ms if waiting and state.fenced_ms is not None else state.since_ms
+    if now_ms - begun_ms >= limit_ms:
         return Move(Phase.HALTED, Code.CLAIM_HUNG)
     if state.fence is None:
         return None
     if state.fence is Fence.BROKEN or looks.hold is Hold.LOST:
-        return Move(Phase.STANDBY, Code.CLAIM_LOST)
+        return Move(Phase.STANDBY, Code.CLAIM_LOST, ", ".join(state.unfenced))
     if looks.hold is not Hold.OURS:
         return None
     if state.fence is Fence.HOLDS:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.phase import Phase
+from reconciler.core.failover.phase import OWNING, Phase
 from reconciler.core.failover.state import Peer, State
 
 T = TypeVar("T")
@@ -42,8 +42,16 @@ def hear(state: State, channel: int, beat: Beat, now_ms: int) -> State:
         ever=True,
         lately=True,
         dead=(beat.dying or beat.phase is Phase.HALTED) if newest else peer.dead,
+        unable_ms=_unable_ms(peer.unable_ms, beat, now_ms) if newest else peer.unable_ms,
     )
     return replace(state, peer=peer)
+
+
+def _unable_ms(since_ms: int | None, beat: Beat, now_ms: int) -> int | None:
+    """Since when the peer neither owns the pools nor could take them, as this beat and those before it say."""
+    if beat.able or beat.phase in OWNING:
+        return None
+    return now_ms if since_ms is None else since_ms
 
 
 def _put(values: tuple[T, ...], index: int, value: T) -> tuple[T, ...]:
@@ -58,6 +66,7 @@ def forget(peer: Peer, now_ms: int) -> Peer:
         last=(*peer.last[:-1], None),
         lately=False,
         dead=False,
+        unable_ms=None,
     )
 
 

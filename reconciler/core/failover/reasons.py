@@ -116,6 +116,9 @@ def _here(state: State, now_ms: int) -> Iterator[Reason]:
         yield Reason(
             "DISKS_OUT", "the pools have given up disks", names, "replace them: a takeover has to wait for them"
         )
+    if phase is Phase.STANDBY and state.why.code is Code.CLAIM_LOST:
+        remedy = "mend the disks; one that is dead for good, take out of its Pool in the configuration"
+        yield Reason("UNFENCED", Code.CLAIM_LOST.value, state.why.evidence or "the peer was faster", remedy)
     if looks.woke:
         yield Reason("WOKE_LATE", "this process was paused and looks before it acts", "", "find what paused it")
 

@@ -56,7 +56,11 @@ def _quiet_ms(state: State) -> int:
 
 
 def _election(state: State, now_ms: int) -> Code | None:
-    """Both are up and nobody owns the pools. A peer that boots without end is one that is not able."""
+    """Both are up and nobody owns the pools. A peer that boots without end is one that is not able.
+
+    How long it has not been able counts, and not how long this controller waits: a daemon that starts again over
+    imported pools says for a moment that it boots.
+    """
     beat, timers, owner = state.peer.beat, state.orders.timers, state.looks.owner
     assert beat is not None
     if owner is not None and owner.side is state.orders.side.other and owner.epoch > beat.epoch:
@@ -64,5 +68,6 @@ def _election(state: State, now_ms: int) -> Code | None:
         return None
     if beat.phase is Phase.STANDBY and preferred(state):
         return Code.NO_OWNER
-    waited = now_ms - state.since_ms >= timers.yield_ms
-    return Code.PEER_UNABLE if waited and not beat.able else None
+    since_ms = state.peer.unable_ms
+    unable = since_ms is not None and now_ms - max(since_ms, state.since_ms) >= timers.yield_ms
+    return Code.PEER_UNABLE if unable else None

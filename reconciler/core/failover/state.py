@@ -47,7 +47,8 @@ class Peer:
     `heard_ms` has a moment for each network channel and one, the last, for the disk record: when it was last heard, or
     when listening began. `last` is the newest (incarnation, counter) of each, None before the first. `beat` is the
     newest accepted beat. `ever`: heard alive since the daemon started; `lately`: since listening began,
-    which is also when this controller last woke late. `dead`: proven, or said by itself.
+    which is also when this controller last woke late. `dead`: proven, or said by itself. `unable_ms`: since when its
+    beats say that it neither owns the pools nor could take them; None while they do not.
     """
 
     heard_ms: tuple[int, ...]
@@ -57,6 +58,7 @@ class Peer:
     ever: bool = False
     lately: bool = False
     dead: bool = False
+    unable_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ class Memory:
 class State:
     """One controller. `why` explains the phase, `refused` the last request that was not followed.
 
-    `unimportable`: this release follows imports that were refused.
+    `unimportable`: this release follows imports that were refused. `unfenced`: vdevs that the last claim could not
+    fence.
     """
 
     orders: Orders
@@ -97,6 +100,7 @@ class State:
     maintenance_ms: int | None = None
     moves_ms: tuple[int, ...] = ()
     unimportable: bool = False
+    unfenced: tuple[str, ...] = field(default=(), compare=False)
     why: Decision = field(default=Decision(Code.STARTED), compare=False)
     refused: Decision | None = field(default=None, compare=False)
 
@@ -155,7 +159,11 @@ def shifted(state: State, by_ms: int, floor_ms: int) -> State:
             hung_ms=move(looks.hung_ms),
             down_ms=move(looks.down_ms),
         ),
-        peer=replace(peer, heard_ms=tuple(max(floor_ms, moment + by_ms) for moment in peer.heard_ms)),
+        peer=replace(
+            peer,
+            heard_ms=tuple(max(floor_ms, moment + by_ms) for moment in peer.heard_ms),
+            unable_ms=move(peer.unable_ms),
+        ),
         fenced_ms=move(state.fenced_ms),
         handed_ms=move(state.handed_ms),
         retry_ms=until(state.retry_ms),

@@ -39,6 +39,11 @@ def seen(state: State, **looks: Any) -> State:
     return replace(state, looks=replace(state.looks, **looks))
 
 
+def unable(state: State, for_ms: int) -> State:
+    """The same, and the peer has said for so long that it could not take the pools."""
+    return replace(state, peer=replace(state.peer, unable_ms=NOW_MS - for_ms))
+
+
 def heard(state: State, network_ms: int, disk_ms: int) -> State:
     """The same, with a peer that was last heard so long ago."""
     return replace(state, peer=replace(state.peer, heard_ms=(NOW_MS - network_ms,) * 2 + (NOW_MS - disk_ms,)))
@@ -65,7 +70,8 @@ SILENT = 50_000
         (now(Phase.STANDBY, handed=True, phase=Phase.RELEASING), CLAIMS[Code.HANDED]),
         (now(Phase.STANDBY, phase=Phase.RELEASING), STAYS),
         (now(Phase.STANDBY), CLAIMS[Code.NO_OWNER]),
-        (now(Phase.STANDBY, phase=Phase.BOOTING, able=False), CLAIMS[Code.PEER_UNABLE]),
+        (unable(now(Phase.STANDBY, phase=Phase.BOOTING, able=False), T.yield_ms), CLAIMS[Code.PEER_UNABLE]),
+        (unable(now(Phase.STANDBY, phase=Phase.BOOTING, able=False), T.yield_ms - 1), STAYS),
         (now(Phase.STANDBY, phase=Phase.ACTIVE, able=False), STAYS),
         (seen(now(Phase.STANDBY), owner=Key(Side.B, 9)), STAYS),
         (seen(heard(now(Phase.STANDBY), SILENT, SILENT), groups_down=ALL_DOWN, down_ms=0), STAYS),
