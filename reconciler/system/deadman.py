@@ -99,10 +99,16 @@ class DeviceDeadman:
             self.problem = f"{self._device}: {error.strerror}"
 
     def _set(self, timeout_s: int, timeout_ms: int) -> None:
+        """A driver that takes no time keeps its own; it is fed all the same, for it counts already."""
         if timeout_s == self._timeout_s:
             return
         self._timeout_s = timeout_s
-        given = struct.unpack("i", fcntl.ioctl(self._handle, WDIOC_SETTIMEOUT, struct.pack("i", timeout_s)))[0]
+        try:
+            answer = fcntl.ioctl(self._handle, WDIOC_SETTIMEOUT, struct.pack("i", timeout_s))
+        except OSError as error:
+            self.problem = f"{self._device} does not let its time be set: {error.strerror}"
+            return
+        given = struct.unpack("i", answer)[0]
         late = given * 1_000 > timeout_ms
         self.problem = f"{self._device} resets after {given} s, the orders say {timeout_ms} ms" if late else ""
 

@@ -46,6 +46,22 @@ def test_one_that_is_not_there_is_a_problem_and_no_error(tmp_path: Path) -> None
         deadman.close()
 
 
+def test_a_device_is_opened_with_the_first_feeding_and_closed_with_the_magic_letter(tmp_path: Path) -> None:
+    # A file in place of a device: it takes no ioctl, as some drivers take no time, and shows what was written.
+    device = tmp_path / "watchdog"
+    device.write_bytes(b"")
+    deadman = DeviceDeadman(device)
+    assert not deadman.armed
+    deadman.feed(5_000)
+    deadman.feed(5_000)
+    assert deadman.armed and "does not let its time be set" in deadman.problem
+    deadman.close()
+    assert device.read_bytes() == b"\0\0"
+    deadman.feed(5_000)
+    deadman.disarm()
+    assert not deadman.armed and device.read_bytes() == b"\0V"
+
+
 def test_firing_is_told_once_to_the_next_life(tmp_path: Path) -> None:
     (tmp_path / "deadman.sock.fired").touch()
     deadman = SimulatedDeadman(tmp_path / "deadman.sock")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.system.request import RequestKind
-from tests.watchdog.pair import ORDERS, PATIENT, VIRTUAL4, VIRTUAL6, Pair
+from tests.watchdog.pair import DEADLINE_S, ORDERS, PATIENT, VIRTUAL4, VIRTUAL6, Pair
 
 
 def test_both_boot_to_one_active_controller(pair: Pair) -> None:
@@ -193,3 +193,14 @@ def test_an_orderly_stop_of_a_standby_disarms_its_deadman(pair: Pair) -> None:
     with pytest.raises(AssertionError, match="in vain"):
         pair.b.until_reset(ORDERS.timers.deadman_ms / 1_000 + 1)
     assert pair.a.phase == "active"
+
+
+def test_a_daemon_that_cannot_remember_ends_before_it_acts(pair: Pair) -> None:
+    # A directory where its memory belongs: nothing can be written there.
+    (pair.a.run / "memory").mkdir()
+    pair.a.boot()
+    assert pair.a.daemon is not None
+    assert pair.a.daemon.wait(DEADLINE_S) == 1
+    assert "the watchdog ends in this state: State(" in pair.a.logs()
+    assert pair.shelf.state()["pools"] == ["none", "none"]
+    assert pair.a.until_reset() == "the deadman was not fed"
