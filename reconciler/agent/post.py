@@ -124,7 +124,8 @@ class Poster:
         connection.request("POST", self._path, body=body, headers={**agent, **headers})
         with connection.getresponse() as response:
             content = response.read(BODY_BYTES_MAX)
-            if not response.isclosed():
+            # A server that ends the connection with its answer has had it closed by http.client already.
+            if not response.isclosed() or connection.sock is None:
                 self.close()
         text = " ".join(content[: 4 * REASON_LENGTH_MAX].decode(errors="replace").split())[:REASON_LENGTH_MAX]
         return Answered(response.status, "".join(c if c.isprintable() else "?" for c in text))

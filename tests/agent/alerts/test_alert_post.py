@@ -95,6 +95,13 @@ def test_a_connection_that_the_server_closed_meanwhile_is_opened_again(poster, s
     assert sender.post(b"{}", {}) == Answered(200, "ok")
 
 
+@pytest.mark.parametrize("answer", [b"HTTP/1.0 204 OK\r\n\r\n", b"HTTP/1.1 204 OK\r\nConnection: close\r\n\r\n"])
+def test_after_a_server_that_ends_the_connection_with_its_answer_another_is_opened(poster, script, answer):
+    sender = poster(script(answer, answer), timeout_s=5)
+    assert sender.post(b"{}", {}) == Answered(204, "")
+    assert sender.post(b"{}", {}) == Answered(204, "")
+
+
 def test_control_characters_of_an_answer_do_not_reach_the_journal(poster, script):
     sender = poster(script(b"HTTP/1.1 500 X\r\nContent-Length: 6\r\n\r\n\x1b[31m\x00"), timeout_s=5)
     assert sender.post(b"{}", {}) == Answered(500, "?[31m?")
