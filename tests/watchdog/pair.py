@@ -462,8 +462,17 @@ class Pair:
         self.until_ready()
 
     def until_ready(self) -> None:
-        """Until the standby controller says that it could take over."""
-        self.until(lambda: any((status := head.status()) is not None and status.peer.able for head in self.both()))
+        """Until the active controller hears from the standby one that it could take over."""
+
+        def ready(head: Head) -> bool:
+            status = head.status()
+            return status is not None and (status.phase, status.peer.phase, status.peer.able) == (
+                "active",
+                "standby",
+                True,
+            )
+
+        self.until(lambda: any(map(ready, self.both())))
 
     def both(self) -> tuple[Head, Head]:
         return self.a, self.b
