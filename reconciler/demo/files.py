@@ -56,6 +56,30 @@ spec:
     kinds: {Interface: heal}
 """
 
+#: The second half: what may be taken over, and when.
+FAILOVER: Final = """\
+---
+apiVersion: hagit/v1
+kind: Pool
+metadata: {name: tank}
+spec:
+  vdevs:
+    - {type: mirror, disks: [disk0, disk1]}
+    - {type: mirror, disks: [disk2, disk3]}
+---
+apiVersion: hagit/v1
+kind: Failover
+metadata: {name: failover}
+spec:
+  enabled: true
+  arbitration: [disk0, disk1, disk2]
+  # Three failovers an hour are enough for real pairs; this one has a hard life.
+  budget: {moves: 100, per: 1h}
+  resets: {count: 100, per: 1h}
+"""
+DISKS: Final = ("disk0", "disk1", "disk2", "disk3")
+SECRET_BYTES: Final = 32
+
 
 class Repository:
     """The git repository of the pair, and everything beside it, in one directory."""
@@ -67,6 +91,7 @@ class Repository:
         self.key = root / "operator"
         self.signers = root / "allowed_signers"
         self.file = self.path / "pair.yaml"
+        self.shelf = root / "shelf.sock"
 
     def make(self) -> None:
         """Write everything and make the first commit."""
@@ -99,6 +124,21 @@ class Repository:
         text = self.file.read_text()
         assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {self.file}"
         self.file.write_text(text.replace(old, new))
+
+    def add(self, text: str) -> None:
+        """Append documents to the desired state."""
+        self.file.write_text(self.file.read_text() + text)
+
+    def arm(self) -> None:
+        """Give both controllers a watchdog: one shared secret, and where shelf, deadman and /run are."""
+        secret = self.root / "pair.secret"
+        secret.write_bytes(secrets.token_bytes(SECRET_BYTES))
+        secret.chmod(0o600)
+        values = {"secret": str(secret), "shelf": f"simulated:{self.shelf}", "run": "run", "deadman": "deadman.sock"}
+        table = render_node({"watchdog": {**values, "group": "root"}}).partition("\n")[2]
+        for controller in ("a", "b"):
+            with self.node(controller).open("a") as file:
+                file.write(table)
 
     def _make_node(self, controller: str) -> None:
         home = self.root / controller

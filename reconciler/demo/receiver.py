@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from reconciler.agent.cloudevents import SIGNATURE_HEADER, verified
@@ -21,6 +21,9 @@ def main() -> None:
     output = Path(output_file)
 
     class Handler(BaseHTTPRequestHandler):
+        # Senders lose power in the middle of a request; the next one must not wait for them.
+        timeout = 5
+
         def do_POST(self) -> None:
             body = self.rfile.read(min(int(self.headers.get("Content-Length", 0)), 1 << 20))
             good = verified(self.headers.get(SIGNATURE_HEADER, ""), body, secret, time.time())
@@ -33,7 +36,7 @@ def main() -> None:
         def log_message(self, format: str, *arguments: object) -> None:
             """The demonstration has its own words."""
 
-    HTTPServer((address, int(port)), Handler).serve_forever()
+    ThreadingHTTPServer((address, int(port)), Handler).serve_forever()
 
 
 if __name__ == "__main__":

@@ -1,49 +1,59 @@
 """The stage of the demonstration: three machines that are namespaces of this one, and the cables between them.
 
-    controller a ── mgmt0 ──┐                  ┌── mgmt0 ── controller b
-                 ── data0 ──┤ client (bridges) ├── data0 ──
-                 ── link0 ──────────────────────── link0 ──
+    controller a ── mgmt0 ──┐                          ┌── mgmt0 ── controller b
+                 ── data0 ──┤ client: bridges lan, san ├── data0 ──
+                 ── link0 ──┴──── bridge patch ────────┴── link0 ──
 
-Each machine has its own network, host name and mounts (namespaces(7)), held open by a process that sleeps. Ending
-those processes removes everything; nothing is named in the file system.
+Each machine has its own network, host name and mounts (namespaces(7)), held open by a process that sleeps. Ending its
+processes removes it; nothing is named in the file system. The client has the switches as well: there cables are pulled.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
 MACHINES: Final = ("a", "b", "client")
+CONTROLLERS: Final = ("a", "b")
+#: NIC of a controller, the bridge that its cable leads to, and the bridge's own address.
+NETWORKS: Final = (("mgmt0", "lan", "10.77.0.1/24"), ("data0", "san", "10.77.1.1/24"), ("link0", "patch", ""))
 COMMAND_S: Final = 30.0
+#: Where the process is named that must be entered to reach the machines, when they are in a user namespace.
+OUTSIDE: Final = "HAGIT_DEMO_OUTSIDE"
 
 #: Says that it is ready, then holds the namespaces open until its standard input is closed: so it cannot outlive
 #: the demonstration, however that ends.
 _HOLDER: Final = "mount -t sysfs sysfs /sys; ip link set lo up; echo ready; exec cat >/dev/null"
+#: The kernel ends what was started when the demonstration dies without a chance to do so (prctl(2)).
+_MORTAL: Final = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
 @dataclass(slots=True)
 class Machine:
-    """One machine: the process that holds its namespaces open."""
+    """One machine: the process that holds its namespaces open, and the name of its network namespace (`network`)."""
 
     name: str
     holder: subprocess.Popen[bytes]
+    network: str = ""
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def enter(self, command: Sequence[str]) -> list[str]:
         """The command line that runs `command` on this machine (nsenter(1))."""
         return ["nsenter", f"--target={self.holder.pid}", "--net", "--uts", "--mount", "--", *command]
 
-    def run(self, *command: str, check: bool = True, env: dict[str, str] | None = None) -> str:
+    def run(self, *command: str, check: bool = True, env: dict[str, str] | None = None, said: str = "") -> str:
         """Run a command on this machine to its end; returns what it printed on both outputs."""
         done = subprocess.run(
             self.enter(command),
-            stdin=subprocess.DEVNULL,
+            input=said.encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=COMMAND_S,
@@ -55,14 +65,64 @@ class Machine:
             raise RuntimeError(f"{' '.join(command)} on {self.name} ended with {done.returncode}:\n{text}")
         return text
 
+    def ip(self, *commands: str) -> None:
+        """Commands of ip(8), all in one process."""
+        self.run("ip", "-batch", "-", said="\n".join(commands) + "\n")
+
     def start(self, command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-        """Start a command on this machine that goes on until the stage is left; its output goes to `log`."""
+        """Start a command on this machine that goes on until the machine ends; its output goes to `log`."""
         with log.open("ab") as output:
             process = subprocess.Popen(
-                self.enter(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                self.enter([*_MORTAL, *command]),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
         self.started.append(process)
         return process
+
+    def ask(self, command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+        """Start a command whose output is read, and which ends when its input is closed."""
+        with log.open("ab") as errors:
+            process = subprocess.Popen(
+                self.enter([*_MORTAL, *command]),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,
+            )
+        self.started.append(process)
+        return process
+
+    def end(self) -> None:
+        """End every process of this machine at once, whoever started it, as when its power goes."""
+        while handles := list(self._processes()):
+            for handle in handles:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+                os.close(handle)
+        for process in (*self.started, self.holder):
+            process.wait(COMMAND_S)
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    with contextlib.suppress(OSError):
+                        stream.close()
+
+    def _processes(self) -> Iterator[int]:
+        """Handles (pidfd_open(2)) of all that live in this machine's network; the dead are in none any more."""
+        if not self.network:
+            return
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or _network(int(entry.name)) != self.network:
+                continue
+            with contextlib.suppress(OSError):
+                handle = os.pidfd_open(int(entry.name))
+                # The number may have gone to another process in between.
+                if _network(int(entry.name)) == self.network:
+                    yield handle
+                else:
+                    os.close(handle)
 
 
 class Stage:
@@ -73,9 +133,13 @@ class Stage:
 
     def __enter__(self) -> Stage:
         try:
-            for name in MACHINES:
-                self.machines[name] = _machine(name)
-            self._connect()
+            client = self.machines["client"] = _machine("client")
+            for _, bridge, address in NETWORKS:
+                client.ip(f"link add {bridge} type bridge", f"link set {bridge} up")
+                if address:
+                    client.ip(f"address add {address} dev {bridge}")
+            for name in CONTROLLERS:
+                self.build(name)
         except BaseException:
             self.close()
             raise
@@ -89,35 +153,38 @@ class Stage:
     ) -> None:
         self.close()
 
+    def build(self, name: str) -> None:
+        """A controller and its cables; the MAC addresses are what the configuration matches."""
+        machine, client = _machine(name), self["client"]
+        self.machines[name] = machine
+        letter = {"a": "aa", "b": "bb"}[name]
+        machine.ip(
+            *(
+                f"link add {nic} address 02:00:00:00:{letter}:{number:02x} type veth "
+                f"peer name {name}-{nic} netns {client.holder.pid}"
+                for number, (nic, _, _) in enumerate(NETWORKS)
+            )
+        )
+        client.ip(*(f"link set {name}-{nic} master {bridge} up" for nic, bridge, _ in NETWORKS))
+
+    def crash(self, name: str) -> None:
+        """The power of a controller goes: its cables are dead, and every process of it is."""
+        self["client"].ip(*(f"link del {name}-{nic}" for nic, _, _ in NETWORKS))
+        self.machines.pop(name).end()
+
     def close(self) -> None:
-        """End every process of the stage, each by its own id; the namespaces go with them."""
-        for machine in self.machines.values():
-            for process in machine.started:
-                process.terminate()
-        for machine in self.machines.values():
-            for process in machine.started:
-                _end(process)
-            _end(machine.holder)
+        """End every process of the stage; the namespaces go with them."""
+        while self.machines:
+            _, machine = self.machines.popitem()
+            machine.end()
 
-    def _connect(self) -> None:
-        client = self["client"]
-        for bridge, address in (("lan", "10.77.0.1/24"), ("san", "10.77.1.1/24")):
-            client.run("ip", "link", "add", bridge, "type", "bridge")
-            client.run("ip", "address", "add", address, "dev", bridge)
-            client.run("ip", "link", "set", bridge, "up")
-        for letter, name in enumerate(("a", "b"), start=10):
-            for number, (nic, bridge) in enumerate((("mgmt0", "lan"), ("data0", "san"))):
-                port = f"{name}-{nic}"
-                self._cable(name, nic, f"02:00:00:00:{letter:x}{letter:x}:{number:02x}", "client", port)
-                client.run("ip", "link", "set", port, "master", bridge, "up")
-        self._cable("a", "link0", "02:00:00:00:aa:02", "b", "link0", far_mac="02:00:00:00:bb:02")
 
-    def _cable(self, near: str, nic: str, mac: str, far: str, port: str, far_mac: str = "") -> None:
-        """One veth pair from machine to machine; the MAC is what the configuration matches."""
-        peer = ["address", far_mac] if far_mac else []
-        far_end = ["netns", str(self[far].holder.pid)]
-        command = ["ip", "link", "add", nic, "address", mac, "type", "veth", "peer", "name", port, *peer, *far_end]
-        self[near].run(*command)
+def _network(pid: int) -> str:
+    """Which network a process lives in; empty when it is gone or not ours to know (namespaces(7))."""
+    try:
+        return str(Path(f"/proc/{pid}/ns/net").readlink())
+    except OSError:
+        return ""
 
 
 def _machine(name: str) -> Machine:
@@ -126,19 +193,7 @@ def _machine(name: str) -> Machine:
     assert holder.stdout is not None
     if holder.stdout.readline() != b"ready\n":
         raise RuntimeError(f"this kernel gives no namespaces for machine {name} (unshare ended)")
-    return Machine(name, holder)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.stdin is not None:
-        process.stdin.close()
-    try:
-        process.wait(timeout=3)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
+    return Machine(name, holder, _network(holder.pid))
 
 
 def become_root_of_a_namespace() -> None:
@@ -148,5 +203,6 @@ def become_root_of_a_namespace() -> None:
     probe = subprocess.run(["unshare", "--user", "--map-root-user", "true"], check=False, capture_output=True)
     if probe.returncode:
         sys.exit("demo: this needs root, because the kernel gives no user namespaces to others: run `sudo make demo`")
+    os.environ[OUTSIDE] = str(os.getpid())
     wrapped = ["unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--mount-proc"]
     os.execvp("unshare", [*wrapped, sys.executable, "-m", "reconciler.demo", *sys.argv[1:]])
