@@ -27,6 +27,7 @@ import threading
 import time
 import traceback
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Final, NoReturn
 
 from reconciler.core.failover.adapters import PoolHouse, Shelf
@@ -66,6 +67,36 @@ PRIORITY: Final = 40
 TEXT_BYTES_MAX: Final = 64
 
 
+class Aside:
+    """Reads records beside the looks, in a thread that stays: a new one would begin behind all other programs."""
+
+    def __init__(self) -> None:
+        self._asked: SimpleQueue[tuple[Shelf, float]] = SimpleQueue()
+        self._read: SimpleQueue[tuple[bytes | None, ...] | BaseException] = SimpleQueue()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def begin(self, shelf: Shelf, within_s: float) -> None:
+        """Begin to read."""
+        self._asked.put((shelf, within_s))
+
+    def end(self) -> tuple[bytes | None, ...]:
+        """What was read; raises what reading raised."""
+        found = self._read.get()
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    def _serve(self) -> NoReturn:
+        # Priority is a thread's own, and not passed on (sched(7), SCHED_RESET_ON_FORK).
+        hurry()
+        while True:
+            shelf, within_s = self._asked.get()
+            try:
+                self._read.put(shelf.read_records(within_s))
+            except BaseException as error:
+                self._read.put(error)
+
+
 class Child:
     """The end of the socket that is here, and the adapters."""
 
@@ -74,8 +105,9 @@ class Child:
         self._frames = Frames()
         self._orders: Orders | None = None
         self._adapters: tuple[Shelf, PoolHouse] | None = None
-        #: A second connection to the disks, for the eyes.
+        #: A second connection to the disks, for the eyes, and who reads there.
         self._reader: Shelf | None = None
+        self._aside: Aside | None = None
         self._lock: int | None = None
 
     def serve(self) -> NoReturn:
@@ -154,12 +186,11 @@ class Child:
     def _look(self, shelf: Shelf, within_s: float) -> Looked:
         """Both at once: a disk that hangs uses up the time of its question, and must not take that of the other."""
         assert self._reader is not None
-        reader, records = self._reader, list[tuple[bytes | None, ...]]()
-        reading = threading.Thread(target=lambda: records.append(reader.read_records(within_s)))
-        reading.start()
+        if self._aside is None:
+            self._aside = Aside()
+        self._aside.begin(self._reader, within_s)
         views = shelf.look(within_s)
-        reading.join()
-        return Looked(views, records[0])
+        return Looked(views, self._aside.end())
 
     def _claim(self, shelf: Shelf, request: RunClaim) -> ClaimRun:
         assert self._orders is not None
@@ -199,6 +230,9 @@ def hurry() -> None:
 def grow(control: socket.socket) -> NoReturn:
     """The trunk: fork an arm for each message, until the watchdog is gone."""
     trunk = os.getpid()
+    with contextlib.suppress(OSError):
+        # Whoever replaces an arm must not wait for a processor either, nor its child until it says so itself.
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(PRIORITY))
     gc.collect()
     # What is there now is shared with every arm, as long as nobody writes to it.
     gc.freeze()

@@ -215,10 +215,14 @@ def test_of_an_abandoned_claim_nothing_is_heard_and_nothing_is_done(rig: Simulat
     assert isinstance(driver.ask(RunClaim(Key(Side.A, 2))), ClaimRun)
 
 
-def test_arms_go_before_others(driver: Driver) -> None:
+def test_arms_go_before_others_with_every_thread(driver: Driver) -> None:
     driver.ready()
-    policies = {kind: os.sched_getscheduler(children(kind)[0]) & ~os.SCHED_RESET_ON_FORK for kind in ArmKind}
-    assert [kind for kind in ArmKind if policies[kind] == os.SCHED_RR] == list(ArmKind)
+    driver.ask(Look())
+    for kind in ArmKind:
+        threads = [int(task.name) for task in Path(f"/proc/{children(kind)[0]}/task").iterdir()]
+        assert len(threads) == (2 if kind is ArmKind.EYES else 1)
+        policies = {os.sched_getscheduler(thread) & ~os.SCHED_RESET_ON_FORK for thread in threads}
+        assert policies == {os.SCHED_RR}, kind
     locked = {kind: "VmLck:\t       0 kB" not in status(children(kind)[0]) for kind in ArmKind}
     assert [kind for kind in ArmKind if locked[kind]] == list(ArmKind)
 
