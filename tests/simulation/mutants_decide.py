@@ -18,6 +18,7 @@ DECIDE = (
         "return None if beat.phase in OWNING else _election(state, now_ms)",
         "return _election(state, now_ms)",
         "an active peer cannot take the pools, so it is unable: takes them away from it",
+        covered="a peer that owns the pools is never noted as unable (`Peer.unable_ms`), nor as standby",
     ),
     Mutant(
         "deaf-to-the-record", "standby",

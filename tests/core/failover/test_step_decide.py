@@ -72,6 +72,7 @@ SILENT = 50_000
         (now(Phase.STANDBY), CLAIMS[Code.NO_OWNER]),
         (unable(now(Phase.STANDBY, phase=Phase.BOOTING, able=False), T.yield_ms), CLAIMS[Code.PEER_UNABLE]),
         (unable(now(Phase.STANDBY, phase=Phase.BOOTING, able=False), T.yield_ms - 1), STAYS),
+        (unable(now(Phase.STANDBY, phase=Phase.ACTIVE, able=False), T.yield_ms), STAYS),
         (now(Phase.STANDBY, phase=Phase.ACTIVE, able=False), STAYS),
         (seen(now(Phase.STANDBY), owner=Key(Side.B, 9)), STAYS),
         (seen(heard(now(Phase.STANDBY), SILENT, SILENT), groups_down=ALL_DOWN, down_ms=0), STAYS),
