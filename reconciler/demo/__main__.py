@@ -26,7 +26,7 @@ from reconciler.errors import HagitError
 #: Exit status of a command that Ctrl-C ended (128 + SIGINT).
 INTERRUPTED: Final = 130
 #: Waits until whoever made it is gone, in whatever way, and takes the directory away.
-_SWEEPER: Final = 'cat >/dev/null; rm -rf -- "$0"'
+_SWEEPER: Final = 'cat >/dev/null; until rm -rf -- "$0" 2>/dev/null; do sleep 0.1; done'
 
 
 def main() -> int:
@@ -58,7 +58,8 @@ def _tell() -> int:
         pair.say("That was it", f"Everything above ran on this machine's own kernel within {took_s:.0f} s, {where}.")
         if os.environ.get("KEEP"):
             print(hint(pair), flush=True)
-            keep(pair)
+            with contextlib.suppress(KeyboardInterrupt):
+                keep(pair)
     return 0
 
 

@@ -5,13 +5,14 @@ Each step prints what `hagit rehearse` says beforehand, does it, and prints what
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Final
 
 from reconciler.core.failover.orders import Timers
-from reconciler.demo.files import FAILOVER
+from reconciler.demo.files import FAILOVER, VIRTUAL
 from reconciler.demo.power import PHYSICS, WRITE_MS, start_shelf
-from reconciler.demo.stage import CONTROLLERS
+from reconciler.demo.stage import CONTROLLERS, OUTSIDE
 from reconciler.demo.watching import Watching
 from reconciler.errors import StateError
 
@@ -50,8 +51,9 @@ class Failures(Watching):
             f"From now on the client pings the virtual address every 10 ms, and writes through whoever has the pools "
             f"every {WRITE_MS} ms; what was acknowledged must never be lost.",
         )
+        self.repository.replace("  mtu: 1400\n", f"  mtu: 9000\n{VIRTUAL}")
         self.repository.add(FAILOVER)
-        self.show(FAILOVER.removeprefix("---\n"))
+        self.show(f"# added to the Interface data\n{VIRTUAL}{FAILOVER}")
         self.repository.arm()
         self.repository.commit("Failover, and the pool it is for")
         start_shelf(self.stage, self.repository)
@@ -62,6 +64,8 @@ class Failures(Watching):
         self.until_well()
         print()
         self.note(f"both booted; HA was active {time.monotonic() - began_s:.1f} s later")
+        if os.environ.get(OUTSIDE):
+            self.note("Without root a watchdog gets no real-time priority and no locked memory, and warns of it.")
         self.command("a", "status")
         self.show(self.hagit("a", "status"))
 

@@ -34,9 +34,6 @@ metadata: {name: data}
 spec:
   a: {match: {mac: "02:00:00:00:aa:01"}, address: 10.77.1.11/24}
   b: {match: {mac: "02:00:00:00:bb:01"}, address: 10.77.1.12/24}
-  virtual: {address: 10.77.1.10/24, vhid: 20}
-  critical: true
-  failoverGroup: 1
 ---
 apiVersion: hagit/v1
 kind: Interface
@@ -56,7 +53,12 @@ spec:
     kinds: {Interface: heal}
 """
 
-#: The second half: what may be taken over, and when.
+#: The second half: what clients ask for, what may be taken over, and when.
+VIRTUAL: Final = """\
+  critical: true
+  failoverGroup: 1
+  virtual: {address: 10.77.1.10/24, vhid: 20}
+"""
 FAILOVER: Final = """\
 ---
 apiVersion: hagit/v1

@@ -63,7 +63,7 @@ class Story(Telling):
 
     def _change(self) -> None:
         self.say("A commit", "Jumbo frames on the data network: edit, commit, and both controllers follow.")
-        self.repository.replace("  failoverGroup: 1\n", "  failoverGroup: 1\n  mtu: 9000\n")
+        self.repository.replace("10.77.1.12/24}\n", "10.77.1.12/24}\n  mtu: 9000\n")
         head = self.repository.commit("Jumbo frames on the data network")
         began_s = time.monotonic()
         for controller in CONTROLLERS:
@@ -89,13 +89,13 @@ class Story(Telling):
 
     def _err(self) -> None:
         self.say("A mistake", "A commit with two defects. It is refused; what was good stays in force.")
-        self.repository.replace("vhid: 20", "vhid: 2000")
+        self.repository.replace("mtu: 9000", "mtu: 90000")
         self.repository.replace("address: 10.77.1.12/24", "address: 10.77.1.12")
         head = self.repository.commit("Renumber the data network")
         self.show(self.hagit("a", "validate", str(self.repository.path), check=False))
         self.until("the refusal", lambda: self.agent("a").get("refusal") is not None)
         self.show(self.hagit("a", "status"))
-        self.repository.replace("vhid: 2000", "vhid: 20")
+        self.repository.replace("mtu: 90000", "mtu: 9000")
         self.repository.replace("address: 10.77.1.12}", "address: 10.77.1.12/24}")
         mended = self.repository.commit("Mend the addresses")
         for controller in CONTROLLERS:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import sys
 import textwrap
@@ -26,6 +27,12 @@ INDENT: Final = "    "
 PATIENCE_S: Final = 60.0
 TICK_S: Final = 0.005
 Result = TypeVar("Result")
+_COLOR: Final = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def plain(text: str) -> str:
+    """Without colours."""
+    return _COLOR.sub("", text)
 
 
 class Telling:
@@ -46,7 +53,9 @@ class Telling:
 
     def show(self, text: str) -> None:
         """What a command printed, as it is."""
-        print(textwrap.indent(text.rstrip(), INDENT), flush=True)
+        for line in text.rstrip().splitlines():
+            for part in _folded(line, COLUMNS - len(INDENT)):
+                print((INDENT + part).rstrip(), flush=True)
 
     def note(self, text: str, label: str = "") -> None:
         """A line of the story; what is longer than the screen goes on below."""
@@ -56,7 +65,8 @@ class Telling:
 
     def hagit(self, controller: str, *arguments: str, check: bool = True) -> str:
         """Run the command on a controller; what it printed."""
-        environment = {**os.environ, "HAGIT_NODE": str(self.repository.node(controller))}
+        columns = str(COLUMNS - 2 * len(INDENT))
+        environment = {**os.environ, "HAGIT_NODE": str(self.repository.node(controller)), "COLUMNS": columns}
         if wants_color():
             # Its output is a pipe here, yet it ends on this screen.
             environment["FORCE_COLOR"] = "1"
@@ -103,3 +113,16 @@ class Telling:
             if heard["at_s"] >= since_s and text in data["summary"] and data["status"] == "firing":
                 return heard
         return None
+
+
+def _folded(line: str, columns: int) -> list[str]:
+    """A line that may be coloured, cut at spaces where it is too long; what goes on stands deeper than it began."""
+    indent = " " * (len(plain(line)) - len(plain(line).lstrip()) + len(INDENT))
+    parts, now = [], ""
+    for word in re.findall(r" *[^ ]+", line):
+        if now.strip() and len(plain(now + word)) > columns:
+            parts.append(now)
+            now = indent + word.lstrip()
+        else:
+            now += word
+    return [*parts, now]

@@ -6,7 +6,6 @@ is done to the pair.
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from typing import Final
@@ -18,9 +17,10 @@ from reconciler.demo.files import Repository
 from reconciler.demo.onlooker import ADDRESS, INTERVAL_MS, Onlooker
 from reconciler.demo.power import Power
 from reconciler.demo.stage import CONTROLLERS, Stage
-from reconciler.demo.telling import COLUMNS, INDENT, Telling
+from reconciler.demo.telling import COLUMNS, INDENT, Telling, plain
 
-_COLOR: Final = re.compile(r"\x1b\[[0-9;]*m")
+#: Where the text of a line of `hagit rehearse` begins, after its moment and whom it is about.
+MOMENT: Final = 19
 #: What `hagit rehearse` says at its end begins with one of these; the rest is how it came to that.
 _CONCLUSIONS: Final = ("After:", "Clients ", "BROKEN", "Every invariant")
 
@@ -108,23 +108,22 @@ class Watching(Telling):
             path.write_text(script)
             words = ("--script", str(path))
             self.command(controller, "rehearse", "--script", path.name)
-            self.note("; ".join(script.splitlines()), f"  {path.name}:")
+            self.show(f"  {path.name}: {'; '.join(script.splitlines())}")
         else:
             self.command(controller, "rehearse", *words)
         # It begins with a as the active one; where that is not so and nobody moves, it would name the wrong one.
         wrong = not script and self.active() != "a"
         told = False
         for line in self.hagit(controller, "rehearse", *words).splitlines():
-            plain = _COLOR.sub("", line)
-            told = told or (bool(since) and f"event   {since}" in plain)
-            if plain.startswith(_CONCLUSIONS):
+            text = plain(line)
+            told = told or (bool(since) and f"event   {since}" in text)
+            if text.startswith(_CONCLUSIONS):
                 told = False
-                if not (wrong and plain.startswith("After:")):
+                if not (wrong and text.startswith("After:")):
                     self.show(f"  {line}")
-            elif told and plain:
-                head, text = plain[:18], plain[18:]
-                for at, part in enumerate(fold(text, COLUMNS - 18 - len(INDENT))):
-                    self.show((head if not at else " " * 18) + part)
+            elif told and text:
+                first, *rest = fold(text[MOMENT:], COLUMNS - MOMENT - len(INDENT))
+                self.show("\n".join((text[:MOMENT] + first, *(" " * MOMENT + more for more in rest))))
 
     def saw(self, since_s: float, more: str = "") -> int:
         """What the client saw since then; the silence in milliseconds."""
