@@ -189,7 +189,12 @@ class Daemon:
             max(heard_ms[:-1], default=0) + timers.silence_ms + timers.network_ms, heard_ms[-1] + timers.stale_ms
         )
         if 0 < due_ms - monotonic_ms() < timers.beat_ms:
-            self._again("vigil", due_ms - monotonic_ms(), lambda: self.feed(Tick(), act=True))
+            self._again("vigil", due_ms - monotonic_ms(), self._judge_silence)
+
+    def _judge_silence(self) -> None:
+        self.feed(Tick(), act=True)
+        # A record that was read meanwhile has moved the moment on.
+        self._keep_vigil()
 
     def _look(self) -> None:
         if self.core is not None:
