@@ -30,7 +30,7 @@ fuzz: $(STAMP) ## coverage-guided fuzzing of the decoders of heartbeats and orde
 	$(VENV)/bin/pip install -q --disable-pip-version-check -e '.[fuzz]'
 	$(PY) -m tests.fuzz $(RUNS)
 
-demo: $(STAMP) ## a pair in namespaces: commit, plan, apply, break, heal, err, roll back (KEEP=1 leaves it running)
+demo: $(STAMP) ## a pair in namespaces: commit, apply, heal, roll back, fail over in every way (KEEP=1 leaves it running)
 	packaging/prerequisites demo
 	@$(PY) -m reconciler.demo
 
