@@ -134,7 +134,7 @@ class Repository:
     def arm(self) -> None:
         """Give both controllers a watchdog: one shared secret, and where shelf, deadman and /run are."""
         secret = self.root / "pair.secret"
-        secret.write_bytes(secrets.token_bytes(SECRET_BYTES))
+        secret.write_text(secrets.token_hex(SECRET_BYTES) + "\n")
         secret.chmod(0o600)
         values = {"secret": str(secret), "shelf": f"simulated:{self.shelf}", "run": "run", "deadman": "deadman.sock"}
         table = render_node({"watchdog": {**values, "group": "root"}}).partition("\n")[2]
