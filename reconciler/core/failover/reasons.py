@@ -14,7 +14,6 @@ from reconciler.core.failover.events import Pools
 from reconciler.core.failover.forbidden import forbidden, held_back, in_maintenance, same_role, spent
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.hold import Hold
-from reconciler.core.failover.orders import ChannelKind
 from reconciler.core.failover.phase import GUARANTEES, OWNING, Phase
 from reconciler.core.failover.state import State
 from reconciler.core.failover.unsafe import unsafe
@@ -127,9 +126,8 @@ def _between(state: State, now_ms: int) -> Iterator[Reason]:
     """What is wrong with the ways in which the controllers hear one another."""
     peer, timers = state.peer, state.orders.timers
     for channel, heard_ms in zip(state.orders.channels, peer.heard_ms, strict=False):
-        # A standby does not advertise, so only the standby may expect to hear CARP.
-        expected = channel.kind is ChannelKind.INTERLINK or (peer.beat is not None and peer.beat.phase is Phase.ACTIVE)
-        if expected and now_ms - heard_ms >= timers.silence_ms:
+        # Both beat on every channel, whatever their phase: an active controller learns here that a network is deaf.
+        if now_ms - heard_ms >= timers.silence_ms:
             evidence = f"{now_ms - heard_ms} ms, at most {timers.silence_ms} ms"
             yield Reason("NO_HEARTBEAT", f"the peer is not heard on {channel.name}", evidence, "check that network")
     silent = network_silent(state, now_ms)

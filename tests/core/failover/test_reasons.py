@@ -93,6 +93,12 @@ def test_reason(name: str, state: State, now_ms: int) -> None:
     assert reason.remedy
 
 
+def test_an_active_controller_misses_a_standby_on_every_channel() -> None:
+    """A standby advertises nothing by CARP, and beats there all the same."""
+    deaf = healthy(peer=replace(HEALTHY.peer, beat=beat(digest=digest(HEALTHY.orders)), heard_ms=(1_000, 0, 1_000)))
+    assert [reason.text for reason in reasons(deaf, 1_000)] == ["the peer is not heard on net0"]
+
+
 def test_no_reason_hides_another() -> None:
     state = said(looked(healthy(held_back_ms=0), groups_down=frozenset({1}), out=frozenset({2})), sees=False, digest=1)
     assert names(state) >= {"HELD_BACK", "GROUP_DOWN", "DISKS_OUT", "REM_NO_DISKS", "ORDERS_CONTRADICT"}
