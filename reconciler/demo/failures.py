@@ -96,7 +96,7 @@ class Failures(Watching):
         else:
             self.note(f"it was not back within {TIMERS.stale_ms} ms on this machine, so {self.active()} took over",
                       "done")  # fmt: skip
-        self._mend()
+        self.until_well()
         self.saw(began_s)
         self.verdict(one)
 
@@ -281,14 +281,6 @@ class Failures(Watching):
         self.failover(other)
         self.until_well()
         self.verdict(other)
-
-    def _mend(self) -> None:
-        """Boot whoever was reset, and wait until the pair is well."""
-        self.until("nothing to be half dead", lambda: all(p.phase or not p.on for p in self.power.values()))
-        for name, power in self.power.items():
-            if not power.on:
-                self.boot(name)
-        self.until_well()
 
     def _account(self) -> None:
         control = self.control()

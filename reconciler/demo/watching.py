@@ -51,9 +51,15 @@ class Watching(Telling):
         )
 
     def until_well(self) -> None:
-        """Wait for it, and for the client to be answered."""
-        self.until("a pair that is well", self.well)
+        """Wait for it, and for the client to be answered. Who has reset itself meanwhile is switched on again."""
+        self.until("a pair that is well", self._mended)
         self.until_answered()
+
+    def _mended(self) -> bool:
+        for name, power in self.power.items():
+            if not power.on:
+                self.boot(name)
+        return self.well()
 
     def until_answered(self) -> None:
         """Wait until a ping from now on is answered."""
