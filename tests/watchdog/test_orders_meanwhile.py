@@ -1,0 +1,66 @@
+"""Orders that are replaced while a failover is in progress: it ends, and what follows is by the new ones."""
+
+from dataclasses import replace
+
+from reconciler.system.request import RequestKind
+from tests.watchdog.pair import Head, Pair
+from tests.watchdog.test_decisions import codes, until_silent_for
+
+
+def follows(head: Head, generation: int) -> bool:
+    """Whether this controller follows orders of this generation."""
+    status = head.status()
+    return status is not None and status.orders.here == generation
+
+
+def test_new_addresses_while_the_old_active_lets_go(pair: Pair) -> None:
+    pair.settle()
+    pair.fault("export-hangs", "a")
+    assert pair.a.ask(RequestKind.SWITCHOVER).accepted
+    pair.until_phases(a="releasing")
+    pair.publish(addresses=(replace(pair.orders.addresses[0], address="10.79.0.150/24"), pair.orders.addresses[1]))
+    for head in pair.both():
+        pair.until(lambda head=head: follows(head, pair.orders.generation))
+    assert pair.a.phase == "releasing"
+    pair.shelf.heal("export-hangs", "a")
+    pair.until_phases(a="standby", b="active")
+    with pair.client("10.79.0.150") as client:
+        client.until_answered()
+    assert not {"10.79.0.100", "10.79.0.150"} & pair.a.addresses()
+    assert "10.79.0.100" not in pair.b.addresses()
+
+
+def test_disabled_while_a_claim_runs(pair: Pair) -> None:
+    pair.settle()
+    # Its commands wait for this disk, one after the other.
+    pair.fault("disk-slow", "disk3", "500")
+    pair.fault("power-off", "a")
+    pair.until_phases(b="claiming")
+    pair.publish(enabled=False)
+    # What has begun is brought to its end: half a claim helps nobody.
+    pair.until_phases(b="active")
+    pair.until(lambda: "NO_FAILOVER" in pair.b.reasons())
+    pair.fault("boot", "a")
+    pair.until_phases(a="standby", b="active")
+    pair.fault("power-off", "b")
+    until_silent_for(pair, pair.a, 4 * pair.orders.timers.stale_ms)
+    assert pair.a.phase == "standby"
+
+
+def test_new_orders_reach_only_the_one_that_imports(pair: Pair) -> None:
+    pair.settle()
+    pair.fault("import-hangs", "b")
+    pair.fault("power-off", "a")
+    pair.until_phases(b="importing")
+    pair.orders = replace(pair.orders, generation=2, default=pair.orders.side.other)
+    pair.b.publish(pair.orders)
+    pair.until(lambda: follows(pair.b, 2))
+    pair.shelf.heal("import-hangs", "b")
+    pair.until_phases(b="active")
+    pair.fault("boot", "a")
+    pair.until_phases(a="standby", b="active")
+    pair.until(lambda: "ORDERS_DIFFER" in pair.a.reasons())
+    pair.a.publish(pair.orders)
+    pair.until(lambda: "ORDERS_DIFFER" not in pair.a.reasons())
+    pair.until_ready()
+    assert codes(pair.b, "claiming") == ["PEER_SILENT"]
