@@ -108,7 +108,12 @@ class Failures(Watching):
             f"Every process of {one} is killed and its namespaces are gone, network, cables and all. Nobody says good-"
             f"bye: {other} has to notice, to make sure by the disks, and to take over.",
         )
-        self.predict(other, "power-loss", one)
+        if one == "a":
+            self.predict(other, "power-loss", one)
+        else:
+            # A rehearsal begins with a as the active one.
+            script = f"{BOOT}\nat 0s switchover\nat 20s power-loss {one}\nuntil 40s"
+            self.predict(other, script=script, since="power-loss")
         began_s = time.monotonic()
         self.power[one].cut()
         self.until_active(other)
