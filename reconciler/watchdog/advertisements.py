@@ -6,7 +6,7 @@ people of wrong passwords, strangers with our VHID and two masters, and keeps no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
 
@@ -19,7 +19,14 @@ from reconciler.core.failover.carp import (
     encode_advertisement,
 )
 from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.overheard import Overheard, Parties, first_counter, overhear, role_seen
+from reconciler.core.failover.overheard import (
+    Overheard,
+    Parties,
+    counters_of,
+    first_counter,
+    overhear,
+    role_seen,
+)
 from reconciler.core.status.watchdog import CarpStatus
 from reconciler.system.addresses.sight import Sight
 from reconciler.system.carp import CarpSocket, Family
@@ -46,10 +53,10 @@ class Host:
 
 
 class Advertisements:
-    """All virtual hosts of the orders."""
+    """All virtual hosts of the orders. `peer`: the number of the peer's present life, as its beats tell; 0: unheard."""
 
-    def __init__(self, loop: Loop, password: bytes, incarnation: int) -> None:
-        self._loop, self._password, self._incarnation = loop, password, incarnation
+    def __init__(self, loop: Loop, password: bytes, incarnation: int, peer: Callable[[], int]) -> None:
+        self._loop, self._password, self._incarnation, self._peer = loop, password, incarnation, peer
         self._hosts: list[Host] = []
         self._orders: Orders | None = None
         self._timer: Timer | None = None
@@ -175,7 +182,10 @@ class Advertisements:
         host.sent += not problem
 
     def _hear(self, host: Host, opened: CarpSocket) -> None:
-        parties = Parties(host.own, sent=range(host.first, host.counter + 1))
+        peer, life = self._peer(), None
+        if peer and self._orders is not None:
+            life = counters_of(peer, self._orders.side.other)
+        parties = Parties(host.own, life=life, sent=range(host.first, host.counter + 1))
         for packet in opened.receive():
             decoded = decode_advertisement(packet.data, host.key)
             host.overheard, _ = overhear(

@@ -27,7 +27,9 @@ class Places:
         self._loop, self._daemon, self._beats, self._chronicle = loop, daemon, beats, chronicle
         self._placement = Placement(run)
         self._placement.want(None)
-        self._advertisements = Advertisements(loop, carp_password, daemon.ledger.incarnation)
+        self._advertisements = Advertisements(
+            loop, carp_password, daemon.ledger.incarnation, lambda: daemon.core.peer.incarnation if daemon.core else 0
+        )
         self._orders: Orders | None = None
         self._wanted: bool | None = None
         self._looks = -1

@@ -3,13 +3,17 @@
 None of it moves anybody: the disks decide. All of it is told.
 """
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from reconciler.core.failover.carp import Advertisement, carp_key, encode_advertisement
+from reconciler.core.failover.key import Side
+from reconciler.core.failover.overheard import first_counter
 from reconciler.core.failover.seal import Purpose, derive
 from reconciler.core.status.watchdog import CarpStatus
 from tests.watchdog.pair import DEADLINE_S, ROOT, SECRET, VIRTUAL4, VIRTUAL6, Head, Pair
@@ -106,18 +110,30 @@ def test_a_stranger_with_our_vhid_is_told_and_takes_nothing(pair: Pair, tmp_path
         stranger.wait(DEADLINE_S)
 
 
-def test_a_second_master_with_our_password_is_told_and_the_disks_decide(pair: Pair) -> None:
+def until_told(pair: Pair, process: subprocess.Popen[str], first: int, code: str) -> None:
+    """Advertise with rising counters until a says so."""
+    counters = count(first)
+
+    def told() -> bool:
+        say(process, next(counters))
+        return code in pair.a.reasons()
+
+    pair.until(told)
+
+
+def test_a_stranger_with_our_password_is_told_from_the_peer_by_its_counters(pair: Pair) -> None:
     pair.settle()
-    counter = 1 << 62
     with speaker(pair, "10.79.0.12") as process:
+        until_told(pair, process, 1 << 62, "CARP_STRANGER")
+        assert "DISAGREE_VIP" not in pair.a.reasons()
+        nobody_moved(pair)
 
-        def told() -> bool:
-            nonlocal counter
-            counter += 1
-            say(process, counter)
-            return bool({"DISAGREE_VIP", "CARP_STRANGER"} & pair.a.reasons())
 
-        pair.until(told)
+def test_a_second_master_is_told_and_the_disks_decide(pair: Pair) -> None:
+    pair.settle()
+    incarnation = json.loads((pair.b.state / "watchdog" / "incarnation").read_text())["incarnation"]
+    with speaker(pair, "10.79.0.12") as process:
+        until_told(pair, process, first_counter(incarnation, Side.B) + 1, "DISAGREE_VIP")
         nobody_moved(pair)
 
 
