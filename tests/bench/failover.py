@@ -56,11 +56,13 @@ def measure(directory: Path, runs: int) -> Group:
         for interval_ms, timers in COUNTERPARTS.items():
             if run % OFTENER and interval_ms > OFTEN_MS:
                 continue
+            # Spread over an interval: the moment of death within it decides up to one interval of silence.
+            later_s = interval_ms / 1_000 * (run + 0.5) / (deaths * OFTENER)
             other = silence.keepalived(interval_ms / 1_000)
             for rival in (other, silence.ucarp()) if interval_ms == UCARP_MS else (other,):
-                taken_ms = silence.silence_ms(rival, directory / f"{rival.name}-{run}")
+                taken_ms = silence.silence_ms(rival, directory / f"{rival.name}-{run}", later_s)
                 silences.setdefault(rival.name, []).append(taken_ms)
-            taken_ms, part = death_ms(directory / f"hagit-{interval_ms}-{run}", timers)
+            taken_ms, part = death_ms(directory / f"hagit-{interval_ms}-{run}", timers, later_s)
             silences.setdefault(_name(interval_ms), []).append(taken_ms)
             parts.setdefault(interval_ms, []).append(part)
     figures = [
@@ -72,7 +74,8 @@ def measure(directory: Path, runs: int) -> Group:
         "hagit switchover, beyond what the shelf takes", switched, aim=SWITCHOVER_AIM_MS, note="default timers"
     )
     notes = (
-        f"a client pings every {PROBE_MS} ms; power off and port cut at once; longest time between two answers",
+        f"a client pings every {PROBE_MS} ms; power off and port cut at once, at moments spread over an interval; "
+        "longest time between two answers",
         "hagit: claim, import and looks at a simulated shelf of 4 disks included; daemons run with real-time priority, "
         "as they always do; the others as they come",
         *(_told(interval_ms, timers) for interval_ms, timers in COUNTERPARTS.items()),
@@ -110,12 +113,12 @@ def _beside(
     return floor, Figure(name, tuple(silences[name]), floor=floor.median, floor_name=other, aim=1.0, note=note)
 
 
-def death_ms(directory: Path, timers: Timers) -> tuple[float, FailoverSummary]:
+def death_ms(directory: Path, timers: Timers, later_s: float) -> tuple[float, FailoverSummary]:
     """One run: the silence when the active controller loses its power, and what the other one says of it."""
     with _pair(directory, timers) as pair, _client(pair) as client, _cutter(pair) as cutter:
         pair.settle()
         client.steady(SETTLE_S)
-        client.listen(time.monotonic() + 1.0)
+        client.listen(time.monotonic() + 1.0 + later_s)
         client.steady(SETTLE_S)
         assert pair.a.serves and pair.a.daemon is not None and pair.a.box is not None and cutter.stdin is not None
         with at_once():

@@ -157,8 +157,11 @@ def ucarp() -> Contestant:
     return Contestant("ucarp, 1 s", start)
 
 
-def silence_ms(contestant: Contestant, directory: Path) -> float:
-    """One run: both machines start, the preferred one is killed and its port cut."""
+def silence_ms(contestant: Contestant, directory: Path, later_s: float = 0.0) -> float:
+    """One run: both machines start, the preferred one is killed and its port cut.
+
+    `later_s` is waited before: programs that start alike would die at the same moment between two advertisements.
+    """
     directory.mkdir(parents=True)
     with Stage() as stage:
         for name, own in OWN.items():
@@ -169,7 +172,7 @@ def silence_ms(contestant: Contestant, directory: Path) -> float:
             first = contestant.start(stage["a"], directory)
             client.steady(SETTLE_S)
             contestant.start(stage["b"], directory)
-            client.listen(time.monotonic() + 3.0)
+            client.listen(time.monotonic() + 3.0 + later_s)
             client.steady(SETTLE_S)
             assert ADDRESS in stage["a"].run("ip", "address", "show", "dev", "data0")
             killed_s = time.monotonic()
