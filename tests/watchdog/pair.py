@@ -373,10 +373,14 @@ class Client:
 
     @property
     def silence_ms(self) -> float:
-        """The longest time between two answered probes."""
+        """The longest time between two answers.
+
+        Not between two probes that were answered: those that wait for the neighbour's address are all sent and answered
+        when it announces itself.
+        """
         with self.lock:
-            sent = [self.started_s, *(one for one, _ in self.answers)]
-        return max((later - earlier) * 1_000 for earlier, later in itertools.pairwise(sent))
+            heard = [self.started_s, *(answered for _, answered in self.answers)]
+        return max((later - earlier) * 1_000 for earlier, later in itertools.pairwise(heard))
 
 
 class Pair:
