@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.core.failover.events import Pools
-from reconciler.core.failover.hold import DiskView
+from reconciler.core.failover.hold import DiskView, epochs
 from reconciler.core.failover.key import Key, Side
 from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.phase import Phase
@@ -183,8 +183,7 @@ class Checkers:
         for vdev in self.world.orders.vdevs:
             views = [self.world.shelf.disks[at].view() for at in vdev.disks]
             ours = sum(fenced_for(view, key) for view in views)
-            later = any(view.holder is not None and view.holder.epoch > key.epoch for view in views)
-            if later:
+            if any(epoch > key.epoch for epoch in epochs(views)):
                 # Overtaken between the claim's last look and now; the next look halts it and the disks refuse it.
                 continue
             if ours < vdev.needed or (len(views) - ours >= vdev.needed and peer.kernel.imported):
