@@ -23,8 +23,8 @@ def wants_color() -> bool:
 
 
 def width() -> int:
-    """Columns to fill; 100 in a pipe, so that saved output looks the same everywhere."""
-    if not sys.stdout.isatty():
+    """Columns to fill; in a pipe 100 unless COLUMNS is set, so that saved output looks the same everywhere."""
+    if not sys.stdout.isatty() and not os.environ.get("COLUMNS"):
         return 100
     return max(WIDTH_MIN, min(WIDTH_MAX, shutil.get_terminal_size().columns))
 
