@@ -49,6 +49,11 @@ def hagit(head: Head, *words: str) -> Done:
 
 def until_well(pair: Pair, active: Head) -> None:
     until(lambda: hagit(active, "switchover", "--plan").code == 0, lambda: hagit(active, "status").out)
+    both = (pair.a, pair.b)
+    until(
+        lambda: all(hagit(head, "status").out.startswith("HA active: ") for head in both),
+        lambda: [hagit(head, "status").out for head in both],
+    )
 
 
 def test_over_back_and_a_drill(pair: Pair) -> None:
