@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from reconciler.core.failover.claim import Claim
 from reconciler.core.failover.heartbeat import Beat
@@ -105,6 +105,10 @@ def rename(value: Any, names: dict[int, int]) -> Any:
             return value
 
 
+#: Phases in which it matters what the pools did without.
+REIMPORTING: Final = (Phase.CLAIMING, Phase.IMPORTING, Phase.RELEASING)
+
+
 def plain_state(state: State, timers: Timers) -> State:
     """A state at moment 0, without counters, evidence, and what its phase never asks for again."""
     if state.phase is Phase.HALTED:
@@ -133,6 +137,7 @@ def plain_state(state: State, timers: Timers) -> State:
         looks=looks,
         fenced_ms=state.fenced_ms if state.phase is Phase.CLAIMING else None,
         handed_ms=_since(state.handed_ms, timers.handover_ms),
+        excused=state.excused if state.phase in REIMPORTING else frozenset(),
     )
 
 

@@ -25,8 +25,8 @@ class Kernel:
     """Pools, addresses and the newest write of one controller.
 
     `pools` as in `Pools`, REFUSED and UNKNOWN aside. `out`: disks that the imported pools gave up. `newest`: the last
-    write that the imported pools hold. `stale`: this import lost its reservation once. `mood`: how the next command
-    ends: "", "hangs" or "refused".
+    write that the imported pools hold; `opened`: the newest that an import found when it began. `stale`: this import
+    lost its reservation once. `mood`: how the next command ends: "", "hangs" or "refused".
     """
 
     def __init__(self, world: World, owner: Controller) -> None:
@@ -42,6 +42,7 @@ class Kernel:
         self.addresses = False
         self.out: set[int] = set()
         self.newest = 0
+        self.opened = 0
         self.stale = False
         self.refused_ms: int | None = None
         self.suspended = False
@@ -113,6 +114,8 @@ class Kernel:
         self.pools = Pools.SOME
         self.stale = False
         self.refused_ms = None
+        shelf = self.world.shelf
+        self.opened = max((shelf.content[at] for at in shelf.good(self.owner.side)), default=0)
         self.world.checkers.import_began(self.owner)
         self._begin("import", self.world.physics.import_ms, self.mood_import)
 
@@ -121,9 +124,9 @@ class Kernel:
             return
         self.busy = ""
         good = self.world.shelf.good(self.owner.side)
-        # ZFS opens the newest transaction group that any disk tells of, and refuses if a vdev cannot read it.
+        # ZFS opens the newest transaction group that any disk tells of, and refuses if a vdev cannot read it any more.
         content = self.world.shelf.content
-        newest = max((content[at] for at in good), default=0)
+        newest = max(self.opened, *(content[at] for at in good), 0)
         if mood == "refused" or not self._enough({at for at in good if content[at] >= newest}):
             self.pools = Pools.NONE
             self.refused_ms = self.world.now_ms

@@ -57,6 +57,12 @@ DECIDE = (
         "counts its own time in standby: a daemon that restarts over its pools is fenced for booting",
     ),
     Mutant(
+        "imports-from-what-is-there", "outputs",
+        "if state.phase is Phase.IMPORTING and not looks.covered:",
+        "if False:",
+        "tries an import again without looking at the disks: from the older halves of mirrors, and what was acknowledged is lost",
+    ),
+    Mutant(
         "both-are-preferred", "compare",
         "return peer_worse(state) or state.orders.default is state.orders.side",
         "return True",

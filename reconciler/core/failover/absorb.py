@@ -93,9 +93,17 @@ def _shelf(
             proved_ms=proved_ms if hold is Hold.OURS else looks.proved_ms,
             unseen_ms=None if verdict.sees else looks.unseen_ms if looks.unseen_ms is not None else now_ms,
             out=out,
+            covered=_covered(state, views),
             woke=looks.woke and hold is not Hold.OURS and GUARANTEES[state.phase].required,
         ),
     )
+
+
+def _covered(state: State, views: tuple[DiskView, ...]) -> bool:
+    """Whether an import may begin by this look: a half of a mirror that is silent may hold the only newest writes."""
+    if state.phase is not Phase.IMPORTING and (state.phase is not Phase.CLAIMING or state.fence is None):
+        return False
+    return fence(state.orders, state.epoch, views, state.excused)[0] is not Fence.BROKEN
 
 
 def _pools(looks: Looks, pools: Pools, now_ms: int) -> Looks:
@@ -117,7 +125,8 @@ def _claim(state: State, epoch: int, views: tuple[DiskView, ...], now_ms: int) -
         return state
     out = state.peer.beat.out if state.peer.beat is not None else frozenset()
     verdict, unfenced = fence(state.orders, epoch, views, out)
-    return replace(_shelf(state, views, state.looks.out, now_ms), fence=verdict, fenced_ms=now_ms, unfenced=unfenced)
+    state = _shelf(replace(state, fence=verdict, excused=out), views, state.looks.out, now_ms)
+    return replace(state, fenced_ms=now_ms, unfenced=unfenced)
 
 
 def _orders(state: State, orders: Orders, now_ms: int) -> State:

@@ -46,6 +46,9 @@ def outputs(state: State) -> Outputs:
     if guarantee.required and looks.woke:
         # Nobody has looked since a late wake: begin nothing, end nothing, and answer nobody.
         wanted, kept = frozenset(), EVERYTHING - {Thing.ADDRESSES}
+    if state.phase is Phase.IMPORTING and not looks.covered:
+        # A pool that is imported from the older halves of its mirrors has lost what was acknowledged since.
+        wanted, kept = wanted - {Thing.POOLS}, kept | {Thing.POOLS}
     quiet = state.answer_ms is not None and state.now_ms < state.answer_ms
     if quiet:
         wanted -= {Thing.ADDRESSES}

@@ -22,8 +22,9 @@ class Looks:
     """What the latest looks at disks, pools and links said.
 
     `shelf_ms` is None until the disks were looked at since the start (or since a late wake); `unseen_ms`, `hung_ms` and
-    `down_ms` say since when the disks are out of sight, the pools hang, a group is down. `woke`: nothing that was known
-    before a late wake has been looked at again.
+    `down_ms` say since when the disks are out of sight, the pools hang, a group is down. `covered`: the fence of our
+    claim still holds on every top-level vdev, with no disk silent that could hold newer writes than the rest; known
+    while pools are to be imported. `woke`: nothing that was known before a late wake has been looked at again.
     """
 
     hold: Hold = Hold.UNKNOWN
@@ -37,6 +38,7 @@ class Looks:
     groups_down: frozenset[int] = frozenset()
     down_ms: int | None = None
     out: frozenset[int] = frozenset()
+    covered: bool = False
     woke: bool = False
 
 
@@ -78,7 +80,7 @@ class State:
     """One controller. `why` explains the phase, `refused` the last request that was not followed.
 
     `unimportable`: this release follows imports that were refused. `unfenced`: vdevs that the last claim could not
-    fence.
+    fence. `excused`: disks that the pools did without when they were last imported, so nothing newer is on them.
     """
 
     orders: Orders
@@ -100,6 +102,7 @@ class State:
     maintenance_ms: int | None = None
     moves_ms: tuple[int, ...] = ()
     unimportable: bool = False
+    excused: frozenset[int] = frozenset()
     unfenced: tuple[str, ...] = field(default=(), compare=False)
     why: Decision = field(default=Decision(Code.STARTED), compare=False)
     refused: Decision | None = field(default=None, compare=False)

@@ -74,11 +74,14 @@ def enter(state: State, move: Move, now_ms: int) -> State:
         fenced_ms=None,
         handed_ms=None,
         unimportable=move.code is Code.IMPORT_REFUSED,
+        excused=state.looks.out if old is Phase.ACTIVE else state.excused,
         why=Decision(move.code, move.evidence),
     )
     if move.automatic and state.orders.limits.moves:
         window_ms = state.orders.limits.moves_window_ms
         state = replace(state, moves_ms=(*recent(state.moves_ms, window_ms, now_ms), now_ms))
+    if move.to is Phase.IMPORTING and old is not Phase.CLAIMING:
+        state = replace(state, looks=replace(state.looks, covered=False))
     match move.to:
         case Phase.CLAIMING:
             epoch = state.highest + 1

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.events import Pools
-from reconciler.core.failover.hold import Fence, Hold
+from reconciler.core.failover.events import Pools, ShelfSeen
+from reconciler.core.failover.hold import UNANSWERED, DiskView, Fence, Hold
 from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.outputs import outputs
+from reconciler.core.failover.outputs import Outputs, outputs
 from reconciler.core.failover.phase import GUARANTEES, Phase, Thing
 from reconciler.core.failover.state import Looks, Memory, State, initial
+from reconciler.core.failover.step import step
 from reconciler.simulation.script import PAIR
 
 OWNERS = (Phase.IMPORTING, Phase.ACTIVE, Phase.RELEASING)
@@ -51,10 +52,26 @@ def test_clients_are_answered_by_the_active_alone(phase: Phase, pools: Pools) ->
 
 @pytest.mark.parametrize("phase", Phase)
 def test_pools_are_wanted_under_a_reservation_only(phase: Phase) -> None:
-    outs = outputs(standing(phase))
+    state = standing(phase)
+    outs = outputs(replace(state, looks=replace(state.looks, covered=True)))
     assert (Thing.POOLS in outs.wanted) is (phase in (Phase.IMPORTING, Phase.ACTIVE))
     assert (outs.required == Key(Side.A, 1)) is (phase in OWNERS)
     assert Thing.POOLS not in outs.wanted or outs.required is not None
+
+
+def test_no_import_begins_before_enough_of_every_vdev_is_seen_to_be_ours() -> None:
+    """Acknowledged writes may be on a half of a mirror that hangs: what can be imported without it is old."""
+    mine = Key(Side.A, 1)
+    views = (DiskView(True, mine, frozenset({mine})),) * len(PAIR.disks)
+    importing = standing(Phase.IMPORTING)
+
+    def after(views: tuple[DiskView, ...], excused: frozenset[int] = frozenset()) -> Outputs:
+        return outputs(step(replace(importing, excused=excused), ShelfSeen(views), 1))
+
+    half = (*views[:1], UNANSWERED, *views[2:])
+    for outs, begins in ((after(views), True), (after(half), False), (after(half, frozenset({1})), True)):
+        assert (Thing.POOLS in outs.wanted) is begins
+        assert (Thing.POOLS in outs.kept) is not begins
 
 
 @pytest.mark.parametrize("phase", Phase)
