@@ -18,20 +18,13 @@ import sys
 import time
 from typing import Final
 
+from reconciler.core.failover.checksum import checksum
+
 #: So many probes are remembered; an answer to an older one counts as none.
 PENDING_MAX: Final = 4_096
 _ECHO: Final = struct.Struct("!BBHHH")
 _ECHO_REQUEST: Final = {4: 8, 6: 128}
 _ECHO_REPLY: Final = {4: 0, 6: 129}
-
-
-def checksum(data: bytes) -> int:
-    """The Internet checksum (RFC 1071)."""
-    padded = data + b"\0" * (len(data) % 2)
-    total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
 
 
 class Prober:

@@ -27,7 +27,8 @@ from fcntl import ioctl
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
-from reconciler.core.failover.carp import ADVERTISEMENT_BYTES, checksum
+from reconciler.core.failover.carp import ADVERTISEMENT_BYTES
+from reconciler.core.failover.checksum import checksum
 
 PROTOCOL: Final = 112
 TTL: Final = 255

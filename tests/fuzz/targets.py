@@ -13,10 +13,10 @@ from typing import Any
 from reconciler.core.failover.carp import (
     Advertisement,
     carp_key,
-    checksum,
     decode_advertisement,
     encode_advertisement,
 )
+from reconciler.core.failover.checksum import checksum
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders, digest, shelf_digest
 from reconciler.core.failover.orders_document import decode_orders, orders_document, orders_key, seal_orders

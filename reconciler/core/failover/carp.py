@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_interface
 from typing import Final
 
+from reconciler.core.failover.checksum import checksum
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.errors import NodeFileError
 
@@ -132,15 +133,6 @@ def decode_advertisement(data: bytes, key: CarpKey) -> Advertisement | Refused:
     if advbase == advskew == 0:
         return Refused(Refusal.AUTHENTIC_DEFECT, "0 s between two advertisements")
     return Advertisement(vhid, advbase, advskew, counter, demotion)
-
-
-def checksum(data: bytes) -> int:
-    """RFC 1071, of an even number of bytes; 0 for bytes that hold their own right checksum."""
-    total: int = sum(struct.unpack(f">{len(data) // 2}H", data))
-    # Twice: what is carried can carry once more.
-    total = (total & 0xFFFF) + (total >> 16)
-    total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
 
 
 def _seal(key: CarpKey, counter: int) -> bytes:

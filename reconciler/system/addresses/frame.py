@@ -11,6 +11,8 @@ import socket
 import struct
 from typing import Final
 
+from reconciler.core.failover.checksum import checksum
+
 ETHERTYPE_ARP, ETHERTYPE_IPV6 = 0x0806, 0x86DD
 ARP_REQUEST, ARP_REPLY = 1, 2
 NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = 135, 136
@@ -78,16 +80,9 @@ def _advertisement(raw: bytes, source: bytes) -> bytes:
 def _icmp(source: bytes, destination: bytes, sender: bytes, receiver: bytes, body: bytes) -> bytes:
     """Hop limit 255, as every receiver demands (RFC 4861 section 7.1)."""
     pseudo = sender + receiver + struct.pack("!II", len(body), socket.IPPROTO_ICMPV6)
-    body = body[:2] + struct.pack("!H", _checksum(pseudo + body)) + body[4:]
+    body = body[:2] + struct.pack("!H", checksum(pseudo + body)) + body[4:]
     fixed = struct.pack("!IHBB", 6 << 28, len(body), socket.IPPROTO_ICMPV6, 255)
     return destination + source + struct.pack("!H", ETHERTYPE_IPV6) + fixed + sender + receiver + body
-
-
-def _checksum(data: bytes) -> int:
-    """RFC 1071, over an even number of bytes."""
-    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    total = (total >> 16) + (total & 0xFFFF)
-    return ~(total + (total >> 16)) & 0xFFFF
 
 
 def read_arp(packet: bytes) -> tuple[str, str] | None:

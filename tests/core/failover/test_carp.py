@@ -11,10 +11,10 @@ from reconciler.core.failover.carp import (
     Advertisement,
     CarpKey,
     carp_key,
-    checksum,
     decode_advertisement,
     encode_advertisement,
 )
+from reconciler.core.failover.checksum import checksum
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.errors import NodeFileError
 
