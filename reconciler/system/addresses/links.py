@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import socket
-import struct
 from typing import Final
 
 from reconciler.core.facts.ownership import WATCHDOG_PROTOCOL
@@ -18,13 +16,13 @@ from reconciler.system.addresses.sight import Blind, Sight, address_seen, link_s
 from reconciler.system.netlink import wire
 from reconciler.system.netlink.addresses import FAMILIES, addresses_request
 from reconciler.system.netlink.channel import Channel, Refused, Unreadable
+from reconciler.system.netlink.events import Events
 from reconciler.system.netlink.links import ALL_LINKS
 
 #: RTNLGRP_LINK, _IPV4_IFADDR, _IPV6_IFADDR (linux/rtnetlink.h). A route that is lost comes with one of these.
 _GROUPS: Final = (1, 5, 9)
 #: Enough for some thousand events. An overflow costs a look and nothing else.
 _RECEIVE_BUFFER_BYTES: Final = 1 << 20
-_SO_RCVBUFFORCE: Final = 33
 #: Reads in one `drain`; a storm that goes on is met again by the next.
 READS_MAX: Final = 4_096
 
@@ -36,19 +34,10 @@ class Links:
     """
 
     def __init__(self, receive_buffer_bytes: int = _RECEIVE_BUFFER_BYTES) -> None:
-        mask = 0
-        for group in _GROUPS:
-            mask |= 1 << (group - 1)
         with contextlib.ExitStack() as opened:
             try:
-                flags = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-                self._socket = socket.socket(socket.AF_NETLINK, flags, socket.NETLINK_ROUTE)
-                opened.callback(self._socket.close)
-                for option in (_SO_RCVBUFFORCE, socket.SO_RCVBUF):
-                    with contextlib.suppress(PermissionError):
-                        self._socket.setsockopt(socket.SOL_SOCKET, option, struct.pack("i", receive_buffer_bytes))
-                        break
-                self._socket.bind((0, mask))
+                self._events = Events(_GROUPS, receive_buffer_bytes, READS_MAX)
+                opened.callback(self._events.close)
                 self.channel = Channel()
             except OSError as problem:
                 raise ObservationError(
@@ -58,22 +47,15 @@ class Links:
 
     def fileno(self) -> int:
         """For select(2) and its kin."""
-        return self._socket.fileno()
+        return self._events.fileno()
 
     def drain(self) -> bool:
         """Takes what waits, at most READS_MAX events. True when something changed, or may have."""
-        changed = False
-        for _ in range(READS_MAX):
-            try:
-                self._socket.recv(1)  # the rest of the event is thrown away with it
-            except BlockingIOError:
-                break
-            except OSError as problem:
-                # Events were lost, or the socket says nothing any more: both mean that somebody has to look.
-                if problem.errno != errno.ENOBUFS:
-                    return True
-            changed = True
-        return changed
+        try:
+            return self._events.drain()
+        except OSError:
+            # The socket says nothing any more: somebody has to look.
+            return True
 
     def snapshot(self) -> Sight | Blind:
         """One look at everything; bounded by the channel's limits, in practice by milliseconds."""
@@ -106,7 +88,7 @@ class Links:
 
     def close(self) -> None:
         """Gives the sockets back."""
-        self._socket.close()
+        self._events.close()
         self.channel.close()
 
 

@@ -7,6 +7,7 @@
     creation     the messages that make bonds, VLANs and bridges
     changes      one change of one fact as requests     refusal              the kernel's no, as a sentence
     live         LiveNetwork                            monitor              Monitor
+    events       a socket that hears that something happened
 
 The hot paths (dumps, addresses, MTUs, routes) are packed and read here with `struct`: pyroute2's own coding costs
 tens of times more, and importing it a tenth of a second, so it is imported only when a link has to be made.
