@@ -8,7 +8,7 @@ from tests.simulation.mutants_model import Mutant
 DECIDE = (
     Mutant(
         "takes-over-on-network-silence-alone", "standby",
-        "    if disk_alive(state, now_ms):\n        return Code.HANDED if beat is not None and beat.handed else None\n"
+        "    if disk_alive(state, now_ms):\n        return Code.HANDED if beat is not None and beat.handed and not all_groups_down(state) else None\n"
         "    if all_groups_down(state) or not network_silent(state, now_ms) or not disk_stale(state, now_ms):\n",
         "    if all_groups_down(state) or not network_silent(state, now_ms):\n",
         "pulled cables are a dead peer: fences a healthy active controller in the middle of its writes",
@@ -22,9 +22,15 @@ DECIDE = (
     ),
     Mutant(
         "deaf-to-the-record", "standby",
-        "        return Code.HANDED if beat is not None and beat.handed else None\n    if all_groups",
-        "        return None\n    if all_groups",
+        "return Code.HANDED if beat is not None and beat.handed and not all_groups_down(state) else None",
+        "return None",
         "does not read in the record that the isolated peer has let go: nobody serves",
+    ),
+    Mutant(
+        "isolated-takes-from-the-isolated", "standby",
+        "beat is not None and beat.handed and not all_groups_down(state) else None",
+        "beat is not None and beat.handed else None",
+        "takes the pools from a peer that no client reaches to where no client is: to and fro until the budget is spent",
     ),
     Mutant(
         "takes-over-with-all-groups-down", "standby",

@@ -40,7 +40,8 @@ def occasion(state: State, now_ms: int) -> Code | None:
             return Code.HANDED
         return None if beat.phase in OWNING else _election(state, now_ms)
     if disk_alive(state, now_ms):
-        return Code.HANDED if beat is not None and beat.handed else None
+        # Whoever hands over because no client reaches it gains nothing from a peer that no client reaches either.
+        return Code.HANDED if beat is not None and beat.handed and not all_groups_down(state) else None
     if all_groups_down(state) or not network_silent(state, now_ms) or not disk_stale(state, now_ms):
         return None
     if peer.ever:
