@@ -6,9 +6,10 @@ Decides on words. A generation is no content and no change.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import starmap
 from typing import Final, NamedTuple
 
-from reconciler.core.failover.orders import Channel, Device, Group, Orders, Timers, Vdev, VirtualAddress
+from reconciler.core.failover.orders import Channel, Device, Group, Orders, Timers, VirtualAddress
 
 #: Names that are told; of longer lists the rest is counted.
 NAMED_MAX: Final = 6
@@ -38,8 +39,9 @@ class Change(NamedTuple):
 
 def changes(before: Orders | None, after: Orders) -> tuple[Change, ...]:
     """Every part that differs, in a fixed order; with nothing before, every part that is not empty."""
-    old = dict(_parts(before)) if before is not None else {}
-    return tuple(_change(what, old.get(what, ()), new) for what, new in _parts(after) if old.get(what, ()) != new)
+    old = {part.what: part for part in _parts(before)} if before is not None else {}
+    pairs = ((old.get(part.what, part._replace(value=(), words=())), part) for part in _parts(after))
+    return tuple(_change(new.what, was.words, new.words) for was, new in pairs if was.value != new.value)
 
 
 def _change(what: str, old: tuple[str, ...], new: tuple[str, ...]) -> Change:
@@ -52,30 +54,52 @@ def _change(what: str, old: tuple[str, ...], new: tuple[str, ...]) -> Change:
     return Change(what, str(len(old)) if old else "", f"{len(new)} {words}" if told else words)
 
 
-def _named(items: Sequence[str]) -> str:
+def _named(items: Sequence[str], joint: str = ", ") -> str:
     more = f" and {len(items) - NAMED_MAX} more" if len(items) > NAMED_MAX else ""
-    return ", ".join(items[:NAMED_MAX]) + more
+    return joint.join(items[:NAMED_MAX]) + more
 
 
-def _parts(orders: Orders) -> Iterator[tuple[str, tuple[str, ...]]]:
-    yield "failover", ("enabled" if orders.enabled else "disabled",)
-    yield "pair", (orders.pair,)
-    yield "default controller", (orders.default.value,)
-    yield "strict", ("yes" if orders.strict else "no",)
-    yield "disks", orders.disks
-    yield "vdevs", tuple(map(_vdev, orders.vdevs))
-    yield "arbitration", tuple(orders.disks[index] for index in orders.arbitration if index < len(orders.disks))
-    yield "channels", tuple(map(_channel, orders.channels))
-    yield "failover groups", tuple(map(_group, orders.groups))
-    yield "virtual addresses", tuple(map(_address, orders.addresses))
-    yield "NICs", tuple(map(_device, orders.devices))
+class _Part(NamedTuple):
+    """A part of the orders. Two are the same when their values are: words leave things out."""
+
+    what: str
+    value: object
+    words: tuple[str, ...]
+
+
+def _parts(orders: Orders) -> Iterator[_Part]:
+    yield _said("failover", "enabled" if orders.enabled else "disabled")
+    yield _said("pair", orders.pair)
+    yield _said("default controller", orders.default.value)
+    yield _said("strict", "yes" if orders.strict else "no")
+    disks = orders.disks
+    yield _Part("disks", disks, disks)
+    vdevs = tuple((vdev.name, _disks(disks, vdev.disks), vdev.needed) for vdev in orders.vdevs)
+    yield _Part("vdevs", vdevs, tuple(starmap(_vdev, vdevs)))
+    arbitration = _disks(disks, orders.arbitration)
+    yield _Part("arbitration", arbitration, arbitration)
+    yield _Part("channels", orders.channels, tuple(map(_channel, orders.channels)))
+    yield _Part("failover groups", orders.groups, tuple(map(_group, orders.groups)))
+    yield _Part("virtual addresses", orders.addresses, tuple(map(_address, orders.addresses)))
+    yield _Part("NICs", orders.devices, tuple(map(_device, orders.devices)))
     for name in Timers.__slots__:
-        yield TIMERS.get(name, name.removesuffix("_ms").strip("_")), (duration(getattr(orders.timers, name)),)
+        word = TIMERS.get(name, name.removesuffix("_ms").strip("_"))
+        yield _said(word, duration(getattr(orders.timers, name)))
     limits, carp = orders.limits, orders.carp
-    yield "budget", (f"{limits.moves} moves in {duration(limits.moves_window_ms)}",)
-    yield "resets", (f"{limits.resets} in {duration(limits.resets_window_ms)}",)
+    yield _said("budget", f"{limits.moves} moves in {duration(limits.moves_window_ms)}")
+    yield _said("resets", f"{limits.resets} in {duration(limits.resets_window_ms)}")
     mac = ", virtual MAC" if carp.virtual_mac else ""
-    yield "CARP", (f"advbase {carp.advbase}, advskew {carp.advskew}{mac}",)
+    yield _said("CARP", f"advbase {carp.advbase}, advskew {carp.advskew}{mac}")
+
+
+def _said(what: str, words: str) -> _Part:
+    """A part that its words say whole."""
+    return _Part(what, (words,), (words,))
+
+
+def _disks(names: tuple[str, ...], indices: tuple[int, ...]) -> tuple[str, ...]:
+    """By name; an index that no disk has, which validation refuses, as its number."""
+    return tuple(names[index] if index < len(names) else f"no disk {index}" for index in indices)
 
 
 def duration(value_ms: int) -> str:
@@ -86,8 +110,8 @@ def duration(value_ms: int) -> str:
     return f"{value_ms}ms"
 
 
-def _vdev(vdev: Vdev) -> str:
-    return f"{vdev.name} ({vdev.needed} of {len(vdev.disks)})"
+def _vdev(name: str, disks: tuple[str, ...], needed: int) -> str:
+    return f"{name} ({needed} of {_named(disks, '+')})"
 
 
 def _channel(channel: Channel) -> str:

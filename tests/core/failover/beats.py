@@ -62,7 +62,7 @@ all_orders = st.builds(
     side=st.sampled_from(Side),
     generation=integers,
     controllers=st.tuples(texts, texts),
-    disks=st.lists(texts, max_size=6).map(tuple),
+    disks=st.lists(texts, max_size=6, unique=True).map(tuple),
     vdevs=st.lists(st.builds(Vdev, texts, indices, integers), max_size=3).map(tuple),
     arbitration=indices,
     channels=st.lists(st.builds(Channel, texts, st.sampled_from(ChannelKind)), max_size=3).map(tuple),
