@@ -1,0 +1,154 @@
+"""The argument vectors of zpool(8) and zfs(8), made from values. Pure; decides nothing and runs nothing.
+
+Names have been looked at before (`names`): none begins like an option.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from reconciler.system.zfs.values import DatasetKind, Layout, Role, Vdev, VdevKind
+
+Argv = tuple[str, ...]
+
+
+def pool_properties() -> Argv:
+    """All properties of all imported pools."""
+    return ("zpool", "get", "-Hp", "-o", "name,property,value,source", "all")
+
+
+def pool_status(*pools: str) -> Argv:
+    """The devices of imported pools, with whole paths and exact numbers."""
+    return ("zpool", "status", "-P", "-p", *pools)
+
+
+def dataset_properties(pool: str) -> Argv:
+    """All properties of all filesystems and volumes of one pool, user properties included."""
+    return ("zfs", "get", "-Hp", "-r", "-t", "filesystem,volume", "-o", "name,property,value,source", "all", pool)
+
+
+def vdev_words(role: Role, vdev: Vdev, directory: str) -> Argv:
+    """One vdev as zpool-create(8) wants it."""
+    kind = () if vdev.kind is VdevKind.DISK else (vdev.kind.value,)
+    return (*((role.value,) if role.value else ()), *kind, *(f"{directory}/{disk}" for disk in vdev.disks))
+
+
+def layout_words(layout: Layout, directory: str) -> Argv:
+    """A whole layout. Several log, special or dedup vdevs each carry their word."""
+    words: list[str] = []
+    for role, vdevs in (
+        (Role.DATA, layout.vdevs),
+        (Role.SPECIAL, layout.special),
+        (Role.DEDUP, layout.dedup),
+        (Role.LOG, layout.log),
+    ):
+        for vdev in vdevs:
+            words += vdev_words(role, vdev, directory)
+    for role, disks in ((Role.CACHE, layout.cache), (Role.SPARE, layout.spares)):
+        if disks:
+            words += vdev_words(role, Vdev(VdevKind.DISK, disks), directory)
+    return tuple(words)
+
+
+def options(flag: str, settings: Mapping[str, str]) -> Argv:
+    """`-o name=value` for each setting, by name."""
+    return tuple(word for name in sorted(settings) for word in (flag, f"{name}={settings[name]}"))
+
+
+def create_pool(
+    name: str,
+    layout: Layout,
+    directory: str,
+    settings: Mapping[str, str],
+    root_settings: Mapping[str, str],
+    *,
+    force: bool,
+) -> Argv:
+    """`zpool create`, in no cachefile, so that nothing imports it at boot. `force`: over what is found on the disks."""
+    own = {"cachefile": "none", "failmode": "panic", **settings}
+    return (
+        *("zpool", "create"),
+        *(("-f",) if force else ()),
+        *options("-o", own),
+        *options("-O", root_settings),
+        name,
+        *layout_words(layout, directory),
+    )
+
+
+def destroy_pool(name: str) -> Argv:
+    """`zpool destroy`."""
+    return ("zpool", "destroy", name)
+
+
+def add_vdev(pool: str, role: Role, vdev: Vdev, directory: str, *, force: bool) -> Argv:
+    """`zpool add`."""
+    return ("zpool", "add", *(("-f",) if force else ()), pool, *vdev_words(role, vdev, directory))
+
+
+def set_pool_property(pool: str, name: str, value: str) -> Argv:
+    """`zpool set`."""
+    return ("zpool", "set", f"{name}={value}", pool)
+
+
+def create_dataset(
+    name: str, kind: DatasetKind, settings: Mapping[str, str], size_bytes: int | None, *, sparse: bool, parents: bool
+) -> Argv:
+    """`zfs create`, for a volume with its size."""
+    volume = ("-s",) * sparse + ("-V", str(size_bytes)) if kind is DatasetKind.VOLUME else ()
+    return ("zfs", "create", *(("-p",) if parents else ()), *volume, *options("-o", settings), name)
+
+
+def set_properties(dataset: str, settings: Mapping[str, str]) -> Argv:
+    """`zfs set`, all at once."""
+    return ("zfs", "set", *(f"{name}={settings[name]}" for name in sorted(settings)), dataset)
+
+
+def inherit(dataset: str, name: str) -> Argv:
+    """`zfs inherit`: as the parent has it, or the default."""
+    return ("zfs", "inherit", name, dataset)
+
+
+def destroy_snapshots(name: str) -> Argv:
+    """All snapshots of one dataset, none of its children's (zfs-destroy(8): a range without ends)."""
+    return ("zfs", "destroy", f"{name}@%")
+
+
+def destroy_dataset(name: str) -> Argv:
+    """`zfs destroy` of what has neither snapshots nor children; never with -r, which takes the children along."""
+    return ("zfs", "destroy", name)
+
+
+# The takeover -------------------------------------------------------------------------------------------------------
+
+
+def import_pool(guid: int, devices: Iterable[str]) -> Argv:
+    """Import one pool from exactly these devices, mounting nothing; see `house` for why each option."""
+    where = tuple(word for device in devices for word in ("-d", device))
+    return ("zpool", "import", *where, "-o", "cachefile=none", "-o", "failmode=panic", "-N", "-f", str(guid))
+
+
+def export_pool(name: str) -> Argv:
+    """`zpool export`: unmounts, and ends what is cached."""
+    return ("zpool", "export", name)
+
+
+def mountable(pool: str) -> Argv:
+    """What has to be known to mount the filesystems of a pool."""
+    columns = "name,type,canmount,mountpoint,mounted,keystatus,keylocation,encryptionroot"
+    return ("zfs", "list", "-Hp", "-r", "-t", "filesystem,volume", "-o", columns, pool)
+
+
+def mount(dataset: str) -> Argv:
+    """`zfs mount` of one filesystem."""
+    return ("zfs", "mount", dataset)
+
+
+def load_key(root: str) -> Argv:
+    """`zfs load-key` from where the property keylocation says."""
+    return ("zfs", "load-key", root)
+
+
+def events() -> Argv:
+    """Everything that the kernel reports about pools, from now on and with all values."""
+    return ("zpool", "events", "-f", "-v", "-H")

@@ -1,0 +1,142 @@
+"""What is imported here: pools with layout and properties, datasets with properties, as plain frozen values.
+
+Each look is one program or a few, all within one deadline; what could not be seen is `Unseen`, never absent. Decides
+nothing. Must not run where nobody may wait: a pool that hangs makes `zpool` and `zfs` wait until the deadline.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from reconciler.system.zfs import arguments, tools
+from reconciler.system.zfs.devices import BY_ID, Names
+from reconciler.system.zfs.status import PoolStatus, Row, parse_status
+from reconciler.system.zfs.tables import settings_of
+from reconciler.system.zfs.values import (
+    DatasetKind,
+    DatasetSeen,
+    Health,
+    Layout,
+    Member,
+    PoolSeen,
+    Role,
+    Setting,
+    Unseen,
+    Vdev,
+    VdevKind,
+    health_of,
+)
+
+DEADLINE_S: Final = 30.0
+#: A resilver to another disk, or to a spare: zpoolconcepts(7).
+REPLACING, SPARED = "replacing-", "spare-"
+
+
+def pools(
+    known: Iterable[str] = (), *, directory: Path = BY_ID, deadline_s: float = DEADLINE_S
+) -> tuple[PoolSeen, ...] | Unseen:
+    """Every imported pool, by name. `known`: names of disks that are preferred to others which the same disks have."""
+    end_s = time.monotonic() + deadline_s
+    outcomes = tools.run_all(
+        [arguments.pool_properties(), arguments.pool_status()], width=2, deadline_s=end_s - time.monotonic()
+    )
+    texts = [_text(outcome) for outcome in outcomes]
+    failed = next((text for text in texts if isinstance(text, Unseen)), None)
+    if failed is not None:
+        return failed
+    properties, status = (str(text) for text in texts)
+    names = Names(directory, known)
+    settings = settings_of(properties)
+    return tuple(
+        pool_seen(one, settings[one.name], names)
+        for one in sorted(parse_status(status), key=lambda one: one.name)
+        if one.name in settings
+    )
+
+
+def datasets(pool: str, *, deadline_s: float = DEADLINE_S) -> tuple[DatasetSeen, ...] | Unseen:
+    """Every filesystem and volume of one imported pool, in the order of `zfs list`, with all its properties."""
+    text = _text(tools.run(arguments.dataset_properties(pool), deadline_s=deadline_s))
+    return text if isinstance(text, Unseen) else datasets_seen(text)
+
+
+# Pure ---------------------------------------------------------------------------------------------------------------
+
+
+def datasets_seen(text: str) -> tuple[DatasetSeen, ...]:
+    """`zfs get -Hp -o name,property,value,source all`, as datasets."""
+    found = []
+    for name, settings in settings_of(text).items():
+        word = settings["type"].value if "type" in settings else ""
+        for kind in DatasetKind:
+            if kind.value == word:
+                found.append(DatasetSeen(name, kind, _sorted(settings)))
+    return tuple(found)
+
+
+def pool_seen(status: PoolStatus, settings: dict[str, Setting], names: Names) -> PoolSeen:
+    """One pool from what two programs say of it."""
+    guid = settings.get("guid")
+    return PoolSeen(
+        name=status.name,
+        guid=int(guid.value) if guid is not None and guid.value.isdecimal() else 0,
+        health=status.health if status.health is not Health.UNKNOWN else _listed(settings),
+        layout=layout_of(status, names),
+        members=tuple(_member(row, names) for row in status.leaves()),
+        settings=_sorted(settings),
+    )
+
+
+def layout_of(status: PoolStatus, names: Names) -> Layout:
+    """The devices of a pool. Of a replacement that is going on the new disk counts, of a spare in use the old one."""
+    of: dict[Role, list[Vdev]] = {role: [] for role in Role}
+    for row in status.rows:
+        disks = tuple(names.disk(leaf.path, leaf.guid) for leaf in _standing(row))
+        kind = VdevKind.DISK if len(disks) == 1 and row.kind is VdevKind.OTHER else row.kind
+        of[row.role].append(Vdev(kind, disks))
+    return Layout(
+        vdevs=tuple(of[Role.DATA]),
+        special=tuple(of[Role.SPECIAL]),
+        dedup=tuple(of[Role.DEDUP]),
+        log=tuple(of[Role.LOG]),
+        cache=tuple(disk for vdev in of[Role.CACHE] for disk in vdev.disks),
+        spares=tuple(disk for vdev in of[Role.SPARE] for disk in vdev.disks),
+    )
+
+
+def _standing(row: Row) -> Iterable[Row]:
+    """The devices that a vdev is made of once every replacement has ended."""
+    if not row.below:
+        return (row,)
+    if row.name.startswith(REPLACING):
+        return _standing(row.below[-1])
+    if row.name.startswith(SPARED):
+        return _standing(row.below[0])
+    return tuple(leaf for below in row.below for leaf in _standing(below))
+
+
+def _member(row: Row, names: Names) -> Member:
+    return Member(names.disk(row.path, row.guid), row.path, row.health, row.role, *row.errors, row.note)
+
+
+def _listed(settings: dict[str, Setting]) -> Health:
+    return health_of(settings["health"].value) if "health" in settings else Health.UNKNOWN
+
+
+def _sorted(settings: dict[str, Setting]) -> tuple[tuple[str, Setting], ...]:
+    return tuple(sorted(settings.items()))
+
+
+def _text(outcome: tools.Outcome) -> str | Unseen:
+    match outcome:
+        case tools.Ended(0, stdout, _):
+            return stdout
+        case tools.Ended(code, _, stderr):
+            return Unseen(stderr.strip() or f"ended with {code}")
+        case tools.Overdue(deadline_s):
+            return Unseen(f"no answer within {deadline_s:.3g} s")
+        case tools.Absent(program, why):
+            return Unseen(f"{program}: {why}")

@@ -1,0 +1,158 @@
+"""Pools and datasets as plain frozen values. Decides nothing; does not know how they are read or made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class VdevKind(StrEnum):
+    """How the disks of a top-level vdev share the data (zpoolconcepts(7)). OTHER is only seen: draid and such."""
+
+    DISK = "disk"
+    MIRROR = "mirror"
+    RAIDZ1 = "raidz1"
+    RAIDZ2 = "raidz2"
+    RAIDZ3 = "raidz3"
+    OTHER = "other"
+
+
+class Role(StrEnum):
+    """What a top-level vdev is for, by the words of zpool-create(8)."""
+
+    DATA = ""
+    SPECIAL = "special"
+    DEDUP = "dedup"
+    LOG = "log"
+    CACHE = "cache"
+    SPARE = "spare"
+
+
+class Health(StrEnum):
+    """The state of a pool or vdev (zpoolconcepts(7)); AVAIL and INUSE are spares', UNKNOWN is a word of no release."""
+
+    ONLINE = "ONLINE"
+    DEGRADED = "DEGRADED"
+    FAULTED = "FAULTED"
+    OFFLINE = "OFFLINE"
+    REMOVED = "REMOVED"
+    UNAVAIL = "UNAVAIL"
+    SUSPENDED = "SUSPENDED"
+    SPLIT = "SPLIT"
+    AVAIL = "AVAIL"
+    INUSE = "INUSE"
+    TRANSITIONING = "TRANSITIONING"
+    UNKNOWN = "UNKNOWN"
+
+
+def health_of(word: str) -> Health:
+    """A word of ZFS as a state."""
+    return next((health for health in Health if health.value == word), Health.UNKNOWN)
+
+
+class DatasetKind(StrEnum):
+    """What a dataset is. Snapshots and bookmarks are not looked at."""
+
+    FILESYSTEM = "filesystem"
+    VOLUME = "volume"
+
+
+class Origin(StrEnum):
+    """Where a value comes from (zfs-get(8)). NONE: it cannot be set."""
+
+    LOCAL = "local"
+    DEFAULT = "default"
+    INHERITED = "inherited"
+    RECEIVED = "received"
+    TEMPORARY = "temporary"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The value of a property, numbers exact (-p). `of`: the dataset that an INHERITED value comes from."""
+
+    value: str
+    origin: Origin
+    of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Vdev:
+    """One top-level vdev, or one cache device or spare: `disks` by their names in /dev/disk/by-id, without partition.
+
+    A disk that is known there by no name stands with its path, one that is gone with the path or GUID ZFS has for it.
+    """
+
+    kind: VdevKind
+    disks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Every device of a pool, in the order in which ZFS has them. A DISK is a vdev for each disk."""
+
+    vdevs: tuple[Vdev, ...]
+    special: tuple[Vdev, ...] = ()
+    dedup: tuple[Vdev, ...] = ()
+    log: tuple[Vdev, ...] = ()
+    cache: tuple[str, ...] = ()
+    spares: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One device: `path` as ZFS names it, `disk` as `Vdev` does; errors counted since the last `zpool clear`."""
+
+    disk: str
+    path: str
+    health: Health
+    role: Role
+    read_errors: int = 0
+    write_errors: int = 0
+    checksum_errors: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSeen:
+    """An imported pool. `settings`: its own properties, features included (zpoolprops(7)), by name, sorted."""
+
+    name: str
+    guid: int
+    health: Health
+    layout: Layout
+    members: tuple[Member, ...]
+    settings: tuple[tuple[str, Setting], ...]
+
+    def setting(self, name: str) -> Setting | None:
+        """One property; None: this release does not have it."""
+        return next((setting for found, setting in self.settings if found == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSeen:
+    """A filesystem or volume of an imported pool. `settings`: all its properties (zfsprops(7)), by name, sorted.
+
+    Quotas and reservations are among them (quota, refquota, reservation, refreservation: bytes, "0" for none), and user
+    properties, whose names contain a colon.
+    """
+
+    name: str
+    kind: DatasetKind
+    settings: tuple[tuple[str, Setting], ...]
+
+    def setting(self, name: str) -> Setting | None:
+        """One property; None: it does not have it."""
+        return next((setting for found, setting in self.settings if found == name), None)
+
+    def user_settings(self) -> tuple[tuple[str, Setting], ...]:
+        """User properties only."""
+        return tuple((name, setting) for name, setting in self.settings if ":" in name)
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """An observation that failed: nothing is known, neither presence nor absence."""
+
+    why: str
