@@ -133,15 +133,15 @@ def export_pool(name: str) -> Argv:
     return ("zpool", "export", name)
 
 
-def mountable(pool: str) -> Argv:
-    """What has to be known to mount the filesystems of a pool."""
+def mountable(pools: Iterable[str]) -> Argv:
+    """What has to be known to mount the filesystems of pools."""
     columns = "name,type,canmount,mountpoint,mounted,keystatus,keylocation,encryptionroot"
-    return ("zfs", "list", "-Hp", "-r", "-t", "filesystem,volume", "-o", columns, pool)
+    return ("zfs", "list", "-Hp", "-r", "-t", "filesystem,volume", "-o", columns, *pools)
 
 
-def mount(dataset: str) -> Argv:
-    """`zfs mount` of one filesystem."""
-    return ("zfs", "mount", dataset)
+def mount_all() -> Argv:
+    """`zfs mount -a`: everything that is to be mounted and can be, many at a time, parents before children."""
+    return ("zfs", "mount", "-a")
 
 
 def load_key(root: str) -> Argv:

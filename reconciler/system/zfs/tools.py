@@ -54,6 +54,11 @@ class Absent:
 Outcome: TypeAlias = Ended | Overdue | Absent
 
 
+def environment() -> dict[str, str]:
+    """Ours, with the places of the programs, and with their words as they are parsed."""
+    return {**os.environ, "PATH": PATH, "LC_ALL": "C"}
+
+
 class Running:
     """One program from its start; `fileno` is readable when it has ended (pidfd_open(2))."""
 
@@ -70,7 +75,7 @@ class Running:
                 stdin=given,
                 stdout=self._said[0],
                 stderr=self._said[1],
-                env={**os.environ, "PATH": PATH, "LC_ALL": "C"},
+                env=environment(),
                 pass_fds=tuple(keep),
                 process_group=0,
             )

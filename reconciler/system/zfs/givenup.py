@@ -1,0 +1,87 @@
+"""Which disks of the orders the imported pools have given up: `zpool status`, run as a child that nobody waits for.
+
+It is asked only while the kernel says of a pool that it is not whole: a pool whose every device is there is ONLINE.
+Decides nothing.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from reconciler.system.zfs import arguments, tools
+from reconciler.system.zfs.devices import Names
+from reconciler.system.zfs.status import parse_status
+from reconciler.system.zfs.values import Health, Role
+
+WHOLE: Final = "ONLINE"
+#: A device in one of these is written no more.
+OUT: Final = (Health.FAULTED, Health.OFFLINE, Health.REMOVED, Health.UNAVAIL)
+#: Between two questions.
+AGAIN_S: Final = 0.5
+#: A child that has not ended by then is left behind.
+PATIENCE_S: Final = 10.0
+
+
+class GivenUp:
+    """What was last known of the disks, and the child that may know more."""
+
+    def __init__(self, directory: Path, disks: Sequence[str], pools: Sequence[str]) -> None:
+        self._directory, self._disks, self._pools = directory, tuple(disks), tuple(pools)
+        self._running: tools.Running | None = None
+        self._begun_s = -AGAIN_S
+        self._out: frozenset[int] = frozenset()
+
+    def known(self) -> frozenset[int]:
+        """What was known last."""
+        return self._out
+
+    def forget(self) -> None:
+        """No pool is here."""
+        if self._running is not None:
+            self._running.abandon()
+        self._running, self._out = None, frozenset()
+
+    def look(self, states: Mapping[str, str], end_s: float) -> frozenset[int]:
+        """The disks that are given up, by pools in these states; waits for half the time that is left at the most."""
+        if all(state == WHOLE for state in states.values()):
+            self.forget()
+            return self._out
+        now_s = time.monotonic()
+        if self._running is None and now_s - self._begun_s >= AGAIN_S:
+            self._begin(now_s, [pool for pool in self._pools if pool in states])
+        if self._running is not None:
+            wait_s = max(0.0, (end_s - now_s) / 2)
+            if select.select([self._running], [], [], wait_s)[0]:
+                self._end(self._running.outcome())
+            elif time.monotonic() - self._begun_s > PATIENCE_S:
+                self._running.abandon()
+                self._running = None
+        return self._out
+
+    def _begin(self, now_s: float, pools: Sequence[str]) -> None:
+        self._begun_s = now_s
+        try:
+            self._running = tools.Running(arguments.pool_status(*pools))
+        except OSError:
+            self._running = None
+
+    def _end(self, outcome: tools.Ended | tools.Absent) -> None:
+        self._running = None
+        if isinstance(outcome, tools.Ended) and outcome.code == 0:
+            self._out = out_of(outcome.stdout, Names(self._directory, self._disks), self._disks)
+
+
+def out_of(text: str, names: Names, disks: Sequence[str]) -> frozenset[int]:
+    """The numbers of the disks that `zpool status -P` says are written no more."""
+    number = {disk: at for at, disk in enumerate(disks)}
+    found = set()
+    for pool in parse_status(text):
+        for leaf in pool.leaves():
+            at = number.get(names.disk(leaf.path, leaf.guid))
+            if at is not None and leaf.health in OUT and leaf.role not in (Role.SPARE, Role.CACHE):
+                found.add(at)
+    return frozenset(found)

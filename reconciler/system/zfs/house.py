@@ -1,0 +1,192 @@
+"""The pools of the orders on real OpenZFS: the protocol `PoolHouse` of `core/failover/adapters`.
+
+Decides how pools are imported and exported:
+
+- by GUID, from exactly the disks of the orders that answer and carry it: nothing is scanned, no other pool is found;
+- `cachefile=none`: nothing imports it at boot; `failmode=panic`: a controller whose writes fail, because it was
+  fenced, ends instead of answering from memory; `-N`: keys are loaded before anything is mounted;
+- `-f`: ZFS refuses pools that another host used last, and that is every takeover. Whoever calls `import_` has the
+  claim's right: its reservation was seen on every top-level vdev after the peer's was gone, so the peer writes no more.
+  Without that right nobody may call it: `-f` is what the fence is for.
+
+It looks by /proc/spl alone, which waits for nothing; `zpool status` and `zpool events` are children that are asked and
+not waited for. Several pools move at once. What a program did not end by the deadline may go on in the kernel; then
+`look` says SOME, and no further import or export begins before it has ended (`moving`).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from reconciler.core.failover.adapters import PoolsView
+from reconciler.core.failover.events import Pools
+from reconciler.core.failover.key import Side
+from reconciler.core.failover.orders import Orders
+from reconciler.system.zfs import arguments, tools
+from reconciler.system.zfs.belonging import Belonging, belonging
+from reconciler.system.zfs.devices import data_path
+from reconciler.system.zfs.follower import Follower
+from reconciler.system.zfs.givenup import GivenUp
+from reconciler.system.zfs.kstat import pool_state, syncing
+from reconciler.system.zfs.mounting import Mounter
+from reconciler.system.zfs.moving import RUN, Moving
+from reconciler.system.zfs.reading import read_labels
+from reconciler.system.zfs.standing import SAMPLE_MS, Belief, Progress, Standing, all_pools, standing
+
+#: A disk that has not shown its label by then is left out of an import.
+LABELS_S: Final = 2.0
+#: An export of a pool that is busy is tried again after this.
+BUSY_S: Final = 0.2
+
+
+def note(text: str) -> None:
+    """For the journal: a refused import has no other voice."""
+    print(f"pools: {text}", file=sys.stderr, flush=True)
+
+
+class ZfsHouse:
+    """The pools that the orders name, each from the disks of the orders in one directory."""
+
+    def __init__(
+        self, directory: Path, side: Side, orders: Orders, *, run: Path = RUN, say: Callable[[str], None] = note
+    ) -> None:
+        self._directory = directory
+        self._orders = orders
+        self._pools = pools_of(orders)
+        self._moving = Moving(run)
+        self._say = say
+        self._belief = Belief()
+        self._progress = {pool: Progress() for pool in self._pools}
+        self._follower = Follower()
+        self._given_up = GivenUp(directory, orders.disks, self._pools)
+        self._mounter = Mounter(say)
+
+    # The protocol ----------------------------------------------------------------------------------------------------
+
+    def look(self, deadline_s: float) -> PoolsView:
+        """See `PoolHouse.look`."""
+        end_s = time.monotonic() + deadline_s
+        while True:
+            states, sample = self._sample()
+            self._belief = self._belief.with_sample(sample, _now_ms())
+            if self._belief.settled or time.monotonic() + SAMPLE_MS / 1000 >= end_s:
+                break
+            time.sleep(SAMPLE_MS / 1000)
+        told = self._belief.told
+        if told is Pools.NONE:
+            self._follower.stop()
+            self._given_up.forget()
+            return PoolsView(told)
+        conflict = self._follower.refused(frozenset(self._pools))
+        moving = told is Pools.SOME and self._moving.going_on()
+        out = self._given_up.known() if moving else self._given_up.look(states, end_s)
+        return PoolsView(told, out, conflict)
+
+    def import_(self, deadline_s: float) -> bool:
+        """See `PoolHouse.import_`."""
+        end_s = time.monotonic() + deadline_s
+        with self._moving.held(deadline_s) as lock:
+            if lock is None:
+                self._say("an import or export that was begun before has not ended")
+                return False
+            absent = [pool for pool in self._pools if pool_state(pool) is None]
+            good = not absent or self._import(absent, end_s, lock)
+            here = [pool for pool in self._pools if pool_state(pool) is not None and not self._moving.ready(pool)]
+            for pool in self._mounter.mount(here, end_s, lock):
+                self._moving.set_ready(pool, ready=True)
+            return good and all(self._moving.ready(pool) for pool in self._pools)
+
+    def export(self, deadline_s: float) -> bool:
+        """See `PoolHouse.export`."""
+        end_s = time.monotonic() + deadline_s
+        with self._moving.held(deadline_s) as lock:
+            if lock is None:
+                self._say("an import or export that was begun before has not ended")
+                return False
+            said: dict[str, str] = {}
+            while here := [pool for pool in self._pools if pool_state(pool) is not None]:
+                left_s = end_s - time.monotonic()
+                if left_s <= 0:
+                    return False
+                for pool in here:
+                    self._moving.set_ready(pool, ready=False)
+                argvs = [arguments.export_pool(pool) for pool in here]
+                outcomes = tools.run_all(argvs, width=len(here), deadline_s=left_s, keep=(lock,))
+                for pool, outcome in zip(here, outcomes, strict=True):
+                    fault = _fault(outcome)
+                    if fault and said.get(pool) != fault:
+                        said[pool] = fault
+                        self._say(f"export of {pool}: {fault}")
+                if any(_fault(outcome) for outcome in outcomes):
+                    # Somebody may still close what is open.
+                    time.sleep(max(0.0, min(BUSY_S, end_s - time.monotonic())))
+            return True
+
+    def close(self) -> None:
+        """See `PoolHouse.close`."""
+        self._follower.stop()
+        self._given_up.forget()
+
+    # Inside ----------------------------------------------------------------------------------------------------------
+
+    def _sample(self) -> tuple[dict[str, str], Pools]:
+        """What the kernel says now: the state of every pool that it knows, and what that makes together."""
+        moving = self._moving.going_on()
+        now_ms = _now_ms()
+        states: dict[str, str] = {}
+        standings: list[Standing] = []
+        for pool in self._pools:
+            state = pool_state(pool)
+            if state is not None:
+                states[pool] = state
+            progress = self._progress[pool].with_sample(syncing(pool) if state is not None else None, now_ms)
+            self._progress[pool] = progress
+            standings.append(standing(state, ready=self._moving.ready(pool), stuck=progress.stuck(now_ms)))
+        return states, all_pools(standings, moving=moving)
+
+    def _import(self, pools: Sequence[str], end_s: float, lock: int) -> bool:
+        paths = {at: data_path(self._directory, name) for at, name in enumerate(self._orders.disks)}
+        labels = read_labels(paths, min(LABELS_S, max(0.0, end_s - time.monotonic())))
+        wanted: list[Belonging] = []
+        good = True
+        for pool in pools:
+            self._moving.set_ready(pool, ready=False)
+            found = belonging(pool, labels, len(self._orders.disks))
+            if found.refusal:
+                self._say(found.refusal)
+                good = False
+            else:
+                wanted.append(found)
+        argvs = [arguments.import_pool(one.guid, [str(paths[at]) for at in one.disks]) for one in wanted]
+        left_s = max(0.0, end_s - time.monotonic())
+        outcomes = tools.run_all(argvs, width=max(1, len(argvs)), deadline_s=left_s, keep=(lock,))
+        for one, outcome in zip(wanted, outcomes, strict=True):
+            if fault := _fault(outcome):
+                self._say(f"import of {one.pool}: {fault}")
+                good = False
+        return good
+
+
+def pools_of(orders: Orders) -> tuple[str, ...]:
+    """The pools of the orders: what stands before the slash in the names of their vdevs."""
+    return tuple(dict.fromkeys(vdev.name.partition("/")[0] for vdev in orders.vdevs))
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+def _fault(outcome: tools.Outcome) -> str:
+    match outcome:
+        case tools.Ended(0, _, _):
+            return ""
+        case tools.Ended(code, _, stderr):
+            return " ".join(stderr.split()) or f"ended with {code}"
+        case tools.Overdue(deadline_s):
+            return f"no end within {deadline_s:.1f} s"
+        case tools.Absent(program, why):
+            return f"{program}: {why}"

@@ -1,0 +1,82 @@
+"""One import or export at a time on this controller, known to everybody, and until the kernel itself is done with it.
+
+A lock (flock(2)) is held by whoever moves pools and by every program that it starts. A program that is killed while it
+waits in the kernel for an import holds it until that has ended, so no second import or export overtakes the first,
+whoever asked for either. And everybody can see without waiting whether pools are being moved. Decides nothing.
+
+Beside the lock lies a mark for each pool whose filesystems have been mounted. Both are in /run: they vanish with the
+kernel whose pools they speak of.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+RUN: Final = Path("/run/hagit/zfs")
+AGAIN_S: Final = 0.02
+
+
+class Moving:
+    """The lock and the marks in one directory."""
+
+    def __init__(self, directory: Path = RUN) -> None:
+        self._directory = directory
+
+    @contextlib.contextmanager
+    def held(self, deadline_s: float) -> Iterator[int | None]:
+        """The descriptor of the lock, to be inherited by what moves pools; None: another move has not ended in time."""
+        descriptor = self._open()
+        end_s = time.monotonic() + deadline_s
+        try:
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= end_s:
+                        yield None
+                        return
+                    time.sleep(AGAIN_S)
+            yield descriptor
+        finally:
+            # Never unlocked: a program that still has it goes on holding the lock.
+            os.close(descriptor)
+
+    def going_on(self) -> bool:
+        """Whether anybody moves pools now."""
+        try:
+            descriptor = self._open()
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def ready(self, pool: str) -> bool:
+        """Whether the filesystems of this pool were mounted since it was imported."""
+        return self._mark(pool).exists()
+
+    def set_ready(self, pool: str, *, ready: bool) -> None:
+        """Say so."""
+        if ready:
+            self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+            self._mark(pool).touch()
+        else:
+            self._mark(pool).unlink(missing_ok=True)
+
+    def _mark(self, pool: str) -> Path:
+        return self._directory / f"{pool}.ready"
+
+    def _open(self) -> int:
+        self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        return os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

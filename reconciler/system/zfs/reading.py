@@ -1,0 +1,123 @@
+"""Reading the labels of many disks at once, in a child that may be left behind with a disk that hangs.
+
+A read that a disk does not answer cannot be taken back, nor can the process die that waits for it. So a forked child
+reads, with a thread for each disk, and lets go of every descriptor of its parent first: of its locks, above all. What
+it has read by the deadline counts. Reads are direct: the page cache of a standby controller is older than its disks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import select
+import signal
+import struct
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, NoReturn
+
+from reconciler.system.zfs.labels import LIST_BYTES, LIST_OFFSET, Label, parse_label
+
+#: Above every descriptor; closing a whole range is one call (close_range(2)).
+DESCRIPTOR_MAX: Final = (1 << 31) - 1
+_HEAD: Final = struct.Struct("<iI")
+#: Children that were killed and have not ended, because a disk has not answered them.
+_left: set[int] = set()
+
+
+def read_labels(paths: Mapping[int, Path], deadline_s: float) -> dict[int, Label | None]:
+    """The label of each device that answered in time, by the same numbers; None: it has none, or none that is whole."""
+    end_s = time.monotonic() + deadline_s
+    _reap()
+    near, far = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _read_all(dict(paths), far)
+    os.close(far)
+    try:
+        return {at: parse_label(data) for at, data in _receive(near, len(paths), end_s).items()}
+    finally:
+        os.close(near)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        _left.add(child)
+        _reap()
+
+
+def unanswered() -> int:
+    """How many children still wait for a disk."""
+    _reap()
+    return len(_left)
+
+
+def _reap() -> None:
+    for child in list(_left):
+        with contextlib.suppress(ChildProcessError):
+            if os.waitpid(child, os.WNOHANG) == (0, 0):
+                continue
+        _left.discard(child)
+
+
+def _receive(near: int, count: int, end_s: float) -> dict[int, bytes]:
+    """Numbers and bytes as they come; a length of zero is a device that could not be read."""
+    os.set_blocking(near, False)
+    found: dict[int, bytes] = {}
+    buffer = bytearray()
+    while len(found) < count and (left_s := end_s - time.monotonic()) > 0:
+        if not select.select([near], [], [], left_s)[0]:
+            break
+        data = os.read(near, 1 << 20)
+        if not data:
+            break
+        buffer += data
+        while len(buffer) >= _HEAD.size:
+            at, length = _HEAD.unpack_from(buffer)
+            if len(buffer) < _HEAD.size + length:
+                break
+            found[at] = bytes(buffer[_HEAD.size : _HEAD.size + length])
+            del buffer[: _HEAD.size + length]
+    return found
+
+
+def _read_all(paths: dict[int, Path], far: int) -> NoReturn:
+    """The child: nothing of the parent's stays open but the pipe and the three standard ones."""
+    try:
+        os.closerange(3, far)
+        os.closerange(far + 1, DESCRIPTOR_MAX)
+        lock = threading.Lock()
+        threads = [threading.Thread(target=_read, args=(at, path, far, lock)) for at, path in paths.items()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        os._exit(0)
+
+
+def _read(at: int, path: Path, far: int, lock: threading.Lock) -> None:
+    data = _direct(path)
+    message = _HEAD.pack(at, len(data)) + data
+    with lock:
+        while message:
+            message = message[os.write(far, message) :]
+
+
+def _direct(path: Path) -> bytes:
+    """The list of the first label; nothing when the device cannot be read."""
+    try:
+        try:
+            device = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT)
+        except OSError:
+            device = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            # Aligned to pages, as direct reads want it.
+            with mmap.mmap(-1, LIST_BYTES) as buffer:
+                length = os.preadv(device, [buffer], LIST_OFFSET)
+                return buffer[:length]
+        finally:
+            os.close(device)
+    except OSError:
+        return b""

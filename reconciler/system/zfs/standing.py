@@ -1,0 +1,95 @@
+"""From what the kernel says of each pool to what the watchdog is told. Pure: words in, `Pools` out.
+
+    nothing known of any pool, nobody moves them           NONE
+    suspended, or a write that does not end                HUNG
+    all there, mounted, nobody moves them                  ALL
+    whatever else                                          SOME
+
+Decides also when a change is believed: `/proc/spl/kstat/zfs/POOL/state` has been seen to say something else for up to
+78 ms, so what has changed must be seen to last. Only that an import has ended is believed at once: it was waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from reconciler.core.failover.events import Pools
+
+#: A change is believed when every sample says it for so long.
+STEADY_MS: Final = 120
+#: Between two samples.
+SAMPLE_MS: Final = 20
+#: A transaction group that is being written for so long, without an end: the pool does not answer.
+HUNG_MS: Final = 30_000
+#: States in which a pool serves (module/zfs/spa_misc.c, spa_state_to_name).
+SERVING: Final = ("ONLINE", "DEGRADED")
+#: Devices in one of these have been given up.
+SUSPENDED: Final = "SUSPENDED"
+
+
+class Standing(StrEnum):
+    """How one pool stands: ABSENT, COMING (or going, or neither mounted nor serving), HERE, HUNG."""
+
+    ABSENT = "absent"
+    COMING = "coming"
+    HERE = "here"
+    HUNG = "hung"
+
+
+def standing(state: str | None, *, ready: bool, stuck: bool) -> Standing:
+    """One pool. `ready`: its mounts were made; `stuck`: what it writes has not ended for HUNG_MS."""
+    if state is None:
+        return Standing.ABSENT
+    if state == SUSPENDED or stuck:
+        return Standing.HUNG
+    return Standing.HERE if ready and state in SERVING else Standing.COMING
+
+
+def all_pools(standings: Sequence[Standing], *, moving: bool) -> Pools:
+    """All pools of the orders together. `moving`: an import or export is running."""
+    kinds = set(standings)
+    if Standing.HUNG in kinds:
+        return Pools.HUNG
+    if moving or len(kinds) > 1 or Standing.COMING in kinds:
+        return Pools.SOME
+    return Pools.ALL if kinds == {Standing.HERE} else Pools.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """What was told last, what is seen now, and since when."""
+
+    told: Pools = Pools.UNKNOWN
+    seen: Pools = Pools.UNKNOWN
+    since_ms: int = 0
+
+    def with_sample(self, sample: Pools, now_ms: int) -> Belief:
+        """The belief after one more sample."""
+        since_ms = self.since_ms if sample is self.seen else now_ms
+        at_once = sample is self.told or (self.told is Pools.SOME and sample is Pools.ALL)
+        told = sample if at_once or now_ms - since_ms >= STEADY_MS else self.told
+        return Belief(told, sample, since_ms)
+
+    @property
+    def settled(self) -> bool:
+        """Whether what is seen is what is told."""
+        return self.seen is self.told
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Whether a pool's writes end: the transaction group that is being written, and since when that one."""
+
+    txg: int | None = None
+    since_ms: int = 0
+
+    def with_sample(self, txg: int | None, now_ms: int) -> Progress:
+        """The progress after one more look."""
+        return self if txg == self.txg else Progress(txg, now_ms)
+
+    def stuck(self, now_ms: int) -> bool:
+        """Whether the same one has been written for HUNG_MS."""
+        return self.txg is not None and now_ms - self.since_ms >= HUNG_MS

@@ -1,0 +1,126 @@
+"""Labels: what a device says of itself, and that nothing which stands where a label should be does any harm."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from reconciler.system.zfs.belonging import belonging
+from reconciler.system.zfs.labels import LIST_OFFSET, Label, parse_label
+from reconciler.system.zfs.reading import read_labels, unanswered
+from tests.system.zfs.xdr import label, packed
+
+#: Nobody waits so long unless something is broken.
+LONG_S = 30.0
+
+
+def test_a_label_says_which_device_of_which_pool() -> None:
+    found = parse_label(label())
+    assert found == Label(
+        state=0,
+        guid=12,
+        pool="tank",
+        pool_guid=(1 << 64) - 7,
+        txg=4,
+        top=1,
+        tops=2,
+        leaves=(11, 12),
+        hostid=0xDEADBEEF,
+        hostname="alpha",
+    )
+    assert found.in_pool
+
+
+def test_spares_caches_and_destroyed_pools_cannot_be_imported() -> None:
+    for state in (2, 3, 4):
+        found = parse_label(label(state=state))
+        assert found is not None and not found.in_pool
+    spare = parse_label(packed({"version": 5000, "state": 3, "guid": 9}))
+    assert spare == Label(state=3, guid=9)
+
+
+def test_places_without_a_vdev_are_known() -> None:
+    found = parse_label(label(hole_array=[0, 2]))
+    assert found is not None and found.holes == (0, 2)
+
+
+@pytest.mark.parametrize("data", [b"", bytes(112 << 10), b"\x01" * 4096, label()[:200], packed({"state": 0})])
+def test_what_is_no_label_is_none(data: bytes) -> None:
+    assert parse_label(data) is None
+
+
+def test_damaged_labels_raise_nothing() -> None:
+    generator = random.Random(5)
+    whole = label()[:1200]
+    survived = 0
+    for _ in range(3000):
+        data = bytearray(whole)
+        for _ in range(generator.randrange(1, 6)):
+            data[generator.randrange(len(data))] = generator.randrange(256)
+        survived += parse_label(bytes(data)) is not None
+    assert 0 < survived < 3000
+
+
+def test_labels_are_read_from_many_devices_at_once(tmp_path: Path) -> None:
+    paths = {}
+    for at in range(20):
+        paths[at] = tmp_path / f"disk{at}"
+        paths[at].write_bytes(bytes(LIST_OFFSET) + label(guid=1000 + at))
+    paths[20] = tmp_path / "blank"
+    paths[20].write_bytes(bytes(1 << 18))
+    paths[21] = tmp_path / "missing"
+    found = read_labels(paths, LONG_S)
+    assert [one.guid for at in range(20) if (one := found[at]) is not None] == list(range(1000, 1020))
+    assert found[20] is None and found[21] is None
+
+
+def test_a_device_that_does_not_answer_takes_nothing_from_the_others(tmp_path: Path) -> None:
+    import os
+
+    # A pipe that nobody writes to: whoever opens it to read waits.
+    os.mkfifo(tmp_path / "hangs")
+    (tmp_path / "good").write_bytes(bytes(LIST_OFFSET) + label())
+    found = read_labels({0: tmp_path / "hangs", 1: tmp_path / "good"}, 1.0)
+    assert set(found) == {1} and found[1] is not None
+    read_labels({}, 0.0)
+    assert unanswered() <= 2, "what was killed ends"
+
+
+# Which devices belong to a pool ---------------------------------------------------------------------------------------
+
+
+def device(guid: int, *, top: int = 0, leaves: tuple[int, ...] = (), tops: int = 1, **more: object) -> Label:
+    return Label(0, guid, "tank", 77, 4, top, tops, (), leaves or (guid,), **more)  # type: ignore[arg-type]
+
+
+def test_a_pool_is_found_on_the_disks_that_carry_it() -> None:
+    labels = {0: device(1, leaves=(1, 2)), 1: device(2, leaves=(1, 2)), 2: None, 4: Label(0, 9, "zoo", 5, leaves=(9,))}
+    found = belonging("tank", labels, 5)
+    assert (found.guid, found.disks, found.refusal) == (77, (0, 1), "")
+
+
+def test_a_pool_on_no_disk_is_refused() -> None:
+    assert "none of the 2 disks" in belonging("tank", {0: None, 3: Label(3, 8)}, 4).refusal
+
+
+def test_of_two_pools_with_one_name_the_one_written_last_is_meant() -> None:
+    old, new = Label(0, 1, "tank", 66, 400, leaves=(1,), tops=1), Label(0, 2, "tank", 77, 900, leaves=(2,), tops=1)
+    found = belonging("tank", {0: old, 1: new}, 2)
+    assert (found.guid, found.disks) == (77, (1,))
+
+
+def test_a_missing_disk_of_the_orders_is_no_stranger() -> None:
+    assert not belonging("tank", {0: device(1, leaves=(1, 2))}, 2).refusal
+
+
+def test_a_device_outside_the_orders_is_refused() -> None:
+    labels = {0: device(1, leaves=(1, 2, 3)), 1: device(2, leaves=(1, 2, 3))}
+    assert "only 2 of them are on the 2 disks" in belonging("tank", labels, 2).refusal
+
+
+def test_a_whole_vdev_outside_the_orders_is_refused() -> None:
+    labels = {0: device(1, tops=2)}
+    assert "write down every disk" in belonging("tank", labels, 1).refusal
+    assert not belonging("tank", labels, 2).refusal, "the other disk of the orders may be it"
+    hole = {0: Label(0, 1, "tank", 77, 4, 0, 2, (1,), (1,))}
+    assert not belonging("tank", hole, 1).refusal, "a log that was removed leaves a hole"

@@ -1,0 +1,108 @@
+"""How the pools stand, what is believed of it, and when a pool that writes without an end counts as hung."""
+
+import pytest
+
+from reconciler.core.failover.events import Pools
+from reconciler.system.zfs.kstat import syncing_txg
+from reconciler.system.zfs.standing import (
+    HUNG_MS,
+    SAMPLE_MS,
+    STEADY_MS,
+    Belief,
+    Progress,
+    Standing,
+    all_pools,
+    standing,
+)
+
+ABSENT, COMING, HERE, HUNG = Standing.ABSENT, Standing.COMING, Standing.HERE, Standing.HUNG
+
+
+@pytest.mark.parametrize(
+    ("state", "ready", "expected"),
+    [
+        (None, False, ABSENT),
+        (None, True, ABSENT),
+        ("ONLINE", True, HERE),
+        ("DEGRADED", True, HERE),
+        ("ONLINE", False, COMING),
+        ("TRANSITIONING", True, COMING),
+        ("UNAVAIL", True, COMING),
+        ("SUSPENDED", True, HUNG),
+        ("SUSPENDED", False, HUNG),
+    ],
+)
+def test_one_pool(state: str | None, ready: bool, expected: Standing) -> None:
+    assert standing(state, ready=ready, stuck=False) is expected
+
+
+@pytest.mark.parametrize(
+    ("standings", "moving", "expected"),
+    [
+        ((), False, Pools.NONE),
+        ((ABSENT, ABSENT), False, Pools.NONE),
+        ((ABSENT, ABSENT), True, Pools.SOME),
+        ((ABSENT, HERE), False, Pools.SOME),
+        ((COMING,), False, Pools.SOME),
+        ((HERE, HERE), False, Pools.ALL),
+        ((HERE, HERE), True, Pools.SOME),
+        ((HERE, HUNG), False, Pools.HUNG),
+        ((ABSENT, HUNG), True, Pools.HUNG),
+    ],
+)
+def test_all_pools(standings: tuple[Standing, ...], moving: bool, expected: Pools) -> None:
+    assert all_pools(standings, moving=moving) is expected
+
+
+def believed(samples: list[Pools], told: Pools) -> list[Pools]:
+    belief, found = Belief(told, told), []
+    for number, sample in enumerate(samples):
+        belief = belief.with_sample(sample, number * SAMPLE_MS)
+        found.append(belief.told)
+    return found
+
+
+def test_what_flaps_for_78_ms_is_not_believed() -> None:
+    flap = [Pools.ALL, *[Pools.SOME] * (78 // SAMPLE_MS + 1), Pools.ALL, Pools.HUNG, Pools.ALL]
+    assert set(believed(flap, Pools.ALL)) == {Pools.ALL}
+
+
+def test_what_lasts_is_believed_and_not_before() -> None:
+    samples = [Pools.HUNG] * (STEADY_MS // SAMPLE_MS + 1)
+    assert believed(samples, Pools.ALL) == [Pools.ALL] * (len(samples) - 1) + [Pools.HUNG]
+
+
+def test_words_that_change_among_themselves_are_not_steady() -> None:
+    samples = [Pools.SOME, Pools.HUNG] * 20
+    assert set(believed(samples, Pools.ALL)) == {Pools.ALL}
+
+
+def test_an_import_that_has_ended_is_believed_at_once() -> None:
+    assert believed([Pools.SOME, Pools.ALL], Pools.SOME) == [Pools.SOME, Pools.ALL]
+
+
+def test_nothing_is_told_before_it_was_steady() -> None:
+    assert believed([Pools.NONE], Pools.UNKNOWN) == [Pools.UNKNOWN]
+
+
+def test_a_pool_is_stuck_when_one_group_is_written_for_ever() -> None:
+    progress = Progress().with_sample(7, 1000)
+    assert not progress.with_sample(7, 1000 + HUNG_MS - 1).stuck(1000 + HUNG_MS - 1)
+    assert progress.with_sample(7, 1000 + HUNG_MS).stuck(1000 + HUNG_MS)
+    assert not progress.with_sample(8, 1000 + HUNG_MS).stuck(1000 + HUNG_MS)
+    assert not progress.with_sample(None, 1000 + HUNG_MS).stuck(1000 + HUNG_MS)
+
+
+TXGS = """\
+17 0 0x01 100 9600 5033164800 1212121212
+txg birth state ndirty nread nwritten reads writes otime qtime wtime stime
+31 98342342323 C 12288 0 98304 0 24 5119919000 3100 21000 4212000
+32 98347462323 S 0 0 0 0 0 5119919000 3100 21000 0
+33 98352582323 O 0 0 0 0 0 0 0 0 0
+"""
+
+
+def test_the_group_that_is_being_written() -> None:
+    assert syncing_txg(TXGS) == 32
+    assert syncing_txg(TXGS.replace(" S ", " C ")) is None
+    assert syncing_txg("") is None
