@@ -1,7 +1,8 @@
 """Which devices to import a pool from, and whether all of them are disks of the orders. Pure: labels in, words out.
 
 A pool with a device that the orders do not name is refused: that one is not fenced, and perhaps only one controller has
-it. Decides that; reads nothing.
+it. So is one with a disk that answers nothing and may hold the only newest writes: ZFS takes the newest that it finds
+for the newest there is. Decides that; reads nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from reconciler.core.failover.orders import Orders, Vdev
 from reconciler.system.zfs.labels import Label
 
 
@@ -54,6 +56,29 @@ def _strangers(pool: str, found: Mapping[int, Label], disks: int) -> str:
             f" {disks} disks of the orders: write down every disk of the pool"
         )
     return ""
+
+
+def silence(orders: Orders, labels: Mapping[int, Label | None]) -> tuple[str, ...]:
+    """Why an import cannot begin while disks without an entry in `labels` are silent: one line for each vdev.
+
+    As with a fence (`core/failover/hold`): what was written last was written to so many disks that those which answer
+    include one of them, unless as many are silent. Disks that the pool had given up, as the newest label of their vdev
+    says, are not waited for.
+    """
+    return tuple(line for vdev in orders.vdevs if (line := _silence(orders, vdev, labels)))
+
+
+def _silence(orders: Orders, vdev: Vdev, labels: Mapping[int, Label | None]) -> str:
+    silent = [at for at in vdev.disks if at not in labels]
+    known = [label for at in vdev.disks if (label := labels.get(at)) is not None and label.in_pool]
+    excused: set[int] = set()
+    if known:
+        newest = max(known, key=lambda label: label.txg)
+        excused = set(newest.given_up) - {label.guid for label in known}
+    if len(silent) - len(excused) < vdev.needed:
+        return ""
+    names = ", ".join(orders.disks[at] for at in silent)
+    return f"vdev {vdev.name}: {names} gives no answer and may hold the only newest writes"
 
 
 def _newest_of(found: Mapping[int, Label], top: int) -> int:

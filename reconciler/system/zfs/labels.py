@@ -18,6 +18,8 @@ LIST_OFFSET: Final = 16 << 10
 LIST_BYTES: Final = 112 << 10
 #: Of a tree that nobody damaged: a vdev in a replacement in a spare in a raidz, with room.
 DEPTH_MAX: Final = 8
+#: What stands at a device that is written no more (module/zfs/vdev_label.c, vdev_config_generate).
+GIVEN_UP: Final = ("offline", "faulted", "removed")
 _XDR: Final = b"\x01"
 #: sys/nvpair.h: how many bytes an element takes in XDR, of the types that labels have.
 _UINT64, _STRING, _LIST, _LISTS, _UINT64S = 8, 9, 19, 20, 16
@@ -39,7 +41,8 @@ class Label:
 
     `guid`: its own. `leaves`: the GUIDs of all devices of its top-level vdev. `top`: the place of that vdev in the
     pool, of `tops` places; `holes` are the empty ones. `hostid` and `hostname`: whoever wrote the label last.
-    `txg`: when; labels are written when the layout changes, not with every write.
+    `txg`: when; labels are written when the layout or the state of a device changes, not with every write. `given_up`:
+    those of the leaves that the pool had given up by then (offline, faulted, removed).
     """
 
     state: int
@@ -51,6 +54,7 @@ class Label:
     tops: int = 0
     holes: tuple[int, ...] = ()
     leaves: tuple[int, ...] = ()
+    given_up: tuple[int, ...] = ()
     hostid: int = 0
     hostname: str = ""
 
@@ -74,7 +78,8 @@ def parse_label(data: bytes) -> Label | None:
             top=int(tree.get("id", 0)),
             tops=int(values.get("vdev_children", 0)),
             holes=tuple(values.get("hole_array", ())),
-            leaves=tuple(_leaves(tree, 0)),
+            leaves=tuple(int(leaf["guid"]) for leaf in _leaves(tree, 0)),
+            given_up=tuple(int(leaf["guid"]) for leaf in _leaves(tree, 0) if any(leaf.get(word) for word in GIVEN_UP)),
             hostid=int(values.get("hostid", 0)),
             hostname=str(values.get("hostname", "")),
         )
@@ -82,12 +87,12 @@ def parse_label(data: bytes) -> Label | None:
         return None
 
 
-def _leaves(tree: dict[str, Any], depth: int) -> Iterator[int]:
+def _leaves(tree: dict[str, Any], depth: int) -> Iterator[dict[str, Any]]:
     children = tree.get("children", ())
     if depth > DEPTH_MAX:
         raise ValueError("too deep")
     if not children and "guid" in tree:
-        yield int(tree["guid"])
+        yield tree
     for child in children:
         yield from _leaves(child, depth + 1)
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.system.zfs.belonging import belonging
+from reconciler.core.failover.key import Side
+from reconciler.core.failover.orders import Orders, Vdev
+from reconciler.system.zfs.belonging import belonging, silence
 from reconciler.system.zfs.labels import LIST_OFFSET, Label, parse_label
 from reconciler.system.zfs.reading import read_labels, unanswered
 from tests.system.zfs.xdr import label, packed
@@ -124,3 +126,50 @@ def test_a_whole_vdev_outside_the_orders_is_refused() -> None:
     assert not belonging("tank", labels, 2).refusal, "the other disk of the orders may be it"
     hole = {0: Label(0, 1, "tank", 77, 4, 0, 2, (1,), (1,))}
     assert not belonging("tank", hole, 1).refusal, "a log that was removed leaves a hole"
+
+
+# Disks that give no answer --------------------------------------------------------------------------------------------
+
+ORDERS = Orders(
+    "pair",
+    Side.A,
+    1,
+    ("one", "two"),
+    ("d0", "d1", "d2", "d3", "d4"),
+    (Vdev("tank/mirror-0", (0, 1), 1), Vdev("tank/raidz1-1", (2, 3, 4), 2)),
+    (0, 1, 2),
+    channels=(),
+)
+RAIDZ = {at: device(at, top=1, leaves=(2, 3, 4), tops=2) for at in (2, 3, 4)}
+MIRROR = {at: device(at, leaves=(10, 11), tops=2) for at in (10, 11)}
+
+
+def test_nobody_is_waited_for_when_all_answer() -> None:
+    assert silence(ORDERS, {0: MIRROR[10], 1: MIRROR[11], **RAIDZ}) == ()
+    assert silence(ORDERS, {0: MIRROR[10], 1: None, **RAIDZ}) == (), "gone is an answer: the claim judges that"
+
+
+def test_half_of_a_mirror_that_hangs_may_hold_the_only_newest_writes() -> None:
+    (line,) = silence(ORDERS, {0: MIRROR[10], **RAIDZ})
+    assert line == "vdev tank/mirror-0: d1 gives no answer and may hold the only newest writes"
+
+
+def test_of_a_raidz_some_of_those_that_answer_have_the_newest() -> None:
+    both = {0: MIRROR[10], 1: MIRROR[11]}
+    assert silence(ORDERS, {**both, 2: RAIDZ[2], 3: RAIDZ[3]}) == ()
+    assert "d3, d4" in silence(ORDERS, {**both, 2: RAIDZ[2]})[0]
+
+
+def test_a_disk_that_the_pool_had_given_up_is_not_waited_for() -> None:
+    survivor = device(10, leaves=(10, 11), tops=2, given_up=(11,))
+    assert silence(ORDERS, {0: survivor, **RAIDZ}) == ()
+    stale = device(11, leaves=(10, 11), tops=2, given_up=(11,))
+    assert silence(ORDERS, {1: stale, **RAIDZ}) != (), "that it was given up itself excuses nobody"
+
+
+def test_a_label_tells_which_of_its_vdev_were_given_up() -> None:
+    leaves = [
+        {"type": "disk", "id": at, "guid": guid, **more} for at, guid, more in ((0, 11, {"faulted": 1}), (1, 12, {}))
+    ]
+    found = parse_label(label(vdev_tree={"type": "mirror", "id": 1, "guid": 100, "children": leaves}))
+    assert found is not None and found.given_up == (11,)

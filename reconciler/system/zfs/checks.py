@@ -1,0 +1,203 @@
+"""What makes a takeover of the pools unsafe, slow or impossible, told in words before it happens.
+
+`findings` is pure and decides what is worth telling; `gather` reads what it needs: files, labels, and properties of the
+pools that are imported here. Nothing is changed.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reconciler.core.failover.orders import Orders
+from reconciler.system.zfs import observe
+from reconciler.system.zfs.belonging import belonging
+from reconciler.system.zfs.devices import data_path
+from reconciler.system.zfs.house import pools_of
+from reconciler.system.zfs.kstat import loaded
+from reconciler.system.zfs.labels import Label
+from reconciler.system.zfs.reading import read_labels
+from reconciler.system.zfs.values import PoolSeen, Unseen
+
+#: Units of Debian's zfsutils-linux that import pools at boot (zfs-import-scan.service and its kin).
+IMPORT_UNITS: Final = ("zfs-import-cache.service", "zfs-import-scan.service")
+UNIT_PLACES: Final = ("lib/systemd/system", "usr/lib/systemd/system", "etc/systemd/system")
+MASK_PLACES: Final = ("etc/systemd/system", "run/systemd/system")
+SPL_HOSTID: Final = "sys/module/spl/parameters/spl_hostid"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong: a stable code, what it means, what shows it, what to do."""
+
+    code: str
+    text: str
+    evidence: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What the findings follow from. `labels`: of the disks that answered, by their numbers in the orders.
+
+    `pools`: what is imported here, None when ZFS did not say. `unmasked`: units that would import pools at boot.
+    """
+
+    hostid: int
+    hostname: str
+    zfs: bool
+    labels: Mapping[int, Label | None]
+    pools: tuple[PoolSeen, ...] | None
+    unmasked: tuple[str, ...]
+
+
+def findings(orders: Orders, found: Gathered) -> tuple[Finding, ...]:
+    """Everything that is wrong, the worst first. Pure."""
+    if not found.zfs:
+        return (
+            Finding(
+                "ZFS_MISSING",
+                "this controller cannot import a pool",
+                "/proc/spl/kstat/zfs is not there",
+                "install zfs-dkms and zfsutils-linux for the running kernel, and load the module zfs at boot",
+            ),
+        )
+    return (
+        *_hostids(found),
+        *_strangers(orders, found),
+        *(
+            Finding(
+                "ZFS_IMPORT_UNIT",
+                "pools may be imported at boot, by a controller that did not claim them",
+                f"{unit} is not masked",
+                f"systemctl mask {unit}",
+            )
+            for unit in found.unmasked
+        ),
+        *_properties(orders, found),
+    )
+
+
+def _hostids(found: Gathered) -> tuple[Finding, ...]:
+    if found.hostid == 0:
+        return (
+            Finding(
+                "ZFS_NO_HOSTID",
+                "ZFS cannot tell the controllers apart",
+                "neither /etc/hostid nor the module spl gives a hostid",
+                "run zgenhostid on each controller, and restart it",
+            ),
+        )
+    twins = sorted(
+        {
+            label.hostname
+            for label in found.labels.values()
+            if label is not None and label.hostid == found.hostid and label.hostname not in ("", found.hostname)
+        }
+    )
+    return tuple(
+        Finding(
+            "ZFS_SAME_HOSTID",
+            "both controllers have one hostid: ZFS takes the pools of the peer for its own",
+            f"{name} wrote the labels with hostid {found.hostid:08x}, which is ours",
+            "run zgenhostid -f on one controller, and restart it while it is standby",
+        )
+        for name in twins
+    )
+
+
+def _strangers(orders: Orders, found: Gathered) -> tuple[Finding, ...]:
+    """Devices that the orders do not name: on labels, and cache devices and spares, which no label of a pool has."""
+    told = []
+    for pool in pools_of(orders):
+        one = belonging(pool, found.labels, len(orders.disks))
+        if one.guid and one.refusal:
+            told.append(one.refusal)
+    for seen in found.pools or ():
+        if seen.name in pools_of(orders):
+            others = sorted(member.path for member in seen.members if member.disk not in orders.disks)
+            if others:
+                told.append(f"pool {seen.name} has {', '.join(others)}, which the configuration does not name")
+    return tuple(
+        Finding(
+            "ZFS_STRANGE_DEVICE",
+            "a pool has a device that is not fenced, and that perhaps only one controller reaches",
+            evidence,
+            "write every disk of the pool into its Pool, or remove the device from the pool",
+        )
+        for evidence in told
+    )
+
+
+def _properties(orders: Orders, found: Gathered) -> tuple[Finding, ...]:
+    told = []
+    for pool in found.pools or ():
+        if pool.name not in pools_of(orders):
+            continue
+        for name, wanted, text in (
+            ("multihost", "off", "every takeover waits 20 s and longer for what the reservations have settled"),
+            ("failmode", "panic", "a controller that was fenced goes on answering from memory"),
+            ("cachefile", "none", "the pool may be imported at boot, by a controller that did not claim it"),
+        ):
+            setting = pool.setting(name)
+            if setting is not None and setting.value != wanted:
+                remedy = f"zpool set {name}={wanted} {pool.name}"
+                told.append(Finding(f"ZFS_{name.upper()}", text, f"{name} of {pool.name} is {setting.value}", remedy))
+    return tuple(told)
+
+
+# Reading ------------------------------------------------------------------------------------------------------------
+
+
+def gather(orders: Orders, directory: Path, deadline_s: float, root: Path = Path("/")) -> Gathered:
+    """Read everything that `findings` wants, within the deadline. `root`: where the files of this machine are."""
+    end_s = time.monotonic() + deadline_s
+    paths = {at: data_path(directory, name) for at, name in enumerate(orders.disks)}
+    labels = read_labels(paths, deadline_s / 2)
+    here = loaded()
+    pools = (
+        observe.pools(orders.disks, directory=directory, deadline_s=max(0.0, end_s - time.monotonic())) if here else ()
+    )
+    return Gathered(
+        hostid=hostid(root),
+        hostname=socket.gethostname(),
+        zfs=here,
+        labels=labels,
+        pools=None if isinstance(pools, Unseen) else pools,
+        unmasked=unmasked(root),
+    )
+
+
+def hostid(root: Path = Path("/")) -> int:
+    """What ZFS takes for the id of this machine: the module's parameter, else /etc/hostid; 0: none (spl(4))."""
+    try:
+        given = int((root / SPL_HOSTID).read_text(), 0)
+    except (OSError, ValueError):
+        given = 0
+    if given:
+        return given & 0xFFFFFFFF
+    try:
+        return int.from_bytes((root / "etc/hostid").read_bytes()[:4], "little")
+    except OSError:
+        return 0
+
+
+def unmasked(root: Path = Path("/")) -> tuple[str, ...]:
+    """The units of IMPORT_UNITS that are installed and not masked (systemctl(1))."""
+    return tuple(
+        unit
+        for unit in IMPORT_UNITS
+        if any((root / place / unit).is_file() for place in UNIT_PLACES)
+        and not any(_masks(root / place / unit) for place in MASK_PLACES)
+    )
+
+
+def _masks(path: Path) -> bool:
+    try:
+        return path.readlink() == Path("/dev/null")
+    except OSError:
+        return False
