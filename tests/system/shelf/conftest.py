@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.shelf.rig import SimulatedRig
+from tests.system.shelf.rig import Rig, SimulatedRig
+from tests.system.shelf.rig_disks import DisksRig
 
 
 @pytest.fixture
@@ -26,6 +27,27 @@ def simulated(make_simulated: Callable[..., SimulatedRig]) -> SimulatedRig:
     return make_simulated()
 
 
+@pytest.fixture
+def disks(tmp_path: Path) -> Iterator[DisksRig]:
+    made = DisksRig(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def poor_disks(tmp_path: Path) -> Iterator[DisksRig]:
+    """Disks that lack what they may lack."""
+    made = DisksRig(tmp_path, aborts=False, descriptor=True)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["simulated", "disks", "poor_disks"])
+def rig(request: pytest.FixtureRequest) -> Rig:
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture(params=["simulated"])
-def rig(request: pytest.FixtureRequest) -> SimulatedRig:
+def pooled(request: pytest.FixtureRequest) -> SimulatedRig:
+    """Those that have pools as well."""
     return request.getfixturevalue(request.param)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Protocol
 
 from reconciler.core.failover.adapters import PoolHouse, Shelf
 from reconciler.core.failover.claim import Claim, advance, begin, command
@@ -31,6 +32,24 @@ def orders(side: Side) -> Orders:
     return Orders("pair", side, 1, ("one", "two"), DISKS, VDEVS, (0, 1, 2), channels=())
 
 
+class Rig(Protocol):
+    """A shelf that the suite is run against. The house is None where there are disks only."""
+
+    def open(self, side: Side) -> tuple[Shelf, PoolHouse | None]: ...
+
+    def open_shelf(self, side: Side, obeyed: Orders) -> Shelf: ...
+
+    def hang(self, disk: int) -> None: ...
+
+    def unhang(self, disk: int) -> None: ...
+
+    def lose(self, side: Side, disk: int) -> None: ...
+
+    def restore(self, side: Side, disk: int) -> None: ...
+
+    def power_cycle(self) -> None: ...
+
+
 class SimulatedRig:
     """The simulated shelf in a process of its own, both controllers switched on."""
 
@@ -54,6 +73,11 @@ class SimulatedRig:
         pair = open_shelf(self.url, side, orders(side))
         self._opened += pair
         return pair
+
+    def open_shelf(self, side: Side, obeyed: Orders) -> Shelf:
+        shelf, house = open_shelf(self.url, side, obeyed)
+        self._opened += shelf, house
+        return shelf
 
     def hang(self, disk: int) -> None:
         self.control.inject("disk-hangs", DISKS[disk])

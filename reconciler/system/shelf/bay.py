@@ -1,0 +1,196 @@
+"""One disk of the orders as one controller has it: its paths, its reservation, and its place for records.
+
+Decides what a failure is: silence, with one message for people each time that the reason changes. Belongs to one
+thread; does not know deadlines but the moment after which nothing new is begun, nor other disks.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from reconciler.core.failover.claim import Answer, Command, Reply
+from reconciler.core.failover.hold import UNANSWERED, DiskView
+from reconciler.core.failover.key import Side
+from reconciler.core.failover.record import RECORD_BYTES
+from reconciler.system.reservation.blockdevice import Finder, Kind, Unusable
+from reconciler.system.reservation.disk import SILENT, Disk
+from reconciler.system.reservation.nvmeio import NvmeDevice
+from reconciler.system.reservation.nvmeport import NvmePort
+from reconciler.system.reservation.scsiport import Learnt, ScsiPort
+from reconciler.system.reservation.sgio import SgTransport
+from reconciler.system.reservation.standing import Features, Port, Registration, Result, Standing
+from reconciler.system.shelf.area import SLOTS, Area, Choice, Unfit, check_area, find_area
+from reconciler.system.shelf.rawdisk import BLOCK_BYTES, CONFLICT, DirectDisk, RawDisk
+
+#: Called with what a person should know of a disk.
+Told = Callable[[str], None]
+
+
+class Cabinet(Protocol):
+    """Where the disks are. Both raise Unusable for a name that leads to none."""
+
+    def ports(self, name: str, learnt: Learnt, told: Told) -> tuple[Port, ...]:
+        """Every path to one disk."""
+        ...
+
+    def raw(self, name: str, *, write: bool) -> RawDisk:
+        """The disk for reading and writing. Raises OSError as well."""
+        ...
+
+
+class Directory:
+    """The disks of this machine, by their names in one directory."""
+
+    def __init__(self, place: Path) -> None:
+        self._finder = Finder(place)
+
+    def ports(self, name: str, learnt: Learnt, told: Told) -> tuple[Port, ...]:
+        """See `Cabinet.ports`."""
+        found = self._finder.find(name)
+        if found.kind is Kind.NVME:
+            return tuple(NvmePort(path.name, NvmeDevice(path)) for path in found.paths)
+        return tuple(ScsiPort(path.name, SgTransport(path), learnt, told) for path in found.paths)
+
+    def raw(self, name: str, *, write: bool) -> RawDisk:
+        """See `Cabinet.raw`."""
+        return DirectDisk(self._finder.find(name).node, write=write)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Everything that can be told of one disk. `standing` None: it did not answer, and `trouble` may say why.
+
+    `registrations` None: the disk does not tell who they are. `records`: why it has no place for them; empty when it
+    has, or needs none.
+    """
+
+    name: str
+    standing: Standing | None = None
+    registrations: tuple[Registration, ...] | None = None
+    features: Features = field(default_factory=Features)
+    paths: tuple[str, ...] = ()
+    trouble: str = ""
+    records: str = ""
+
+
+class Bay:
+    """Opens nothing before it is asked something."""
+
+    def __init__(self, name: str, side: Side, cabinet: Cabinet, choice: Choice, told: Told) -> None:
+        self.name = name
+        self._side = side
+        self._cabinet = cabinet
+        self._choice = choice
+        self._tell = told
+        self._learnt = Learnt()
+        self._disk = Disk(lambda: cabinet.ports(name, self._learnt, told))
+        self._raw: RawDisk | None = None
+        self._writes = False
+        self._area = Area(0, 0)
+        self._troubles: dict[str, str] = {}
+
+    def look(self, end_s: float) -> DiskView:
+        """READ KEYS and READ RESERVATION."""
+        try:
+            found = self._disk.standing(end_s)
+        except Unusable as error:
+            self._trouble("disk", str(error))
+            return UNANSWERED
+        self._trouble("disk", "")
+        return found.view() if isinstance(found, Standing) else UNANSWERED
+
+    def perform(self, command: Command, end_s: float) -> Reply:
+        """One command."""
+        try:
+            reply = self._disk.perform(command, end_s)
+        except Unusable as error:
+            self._trouble("disk", str(error))
+            return SILENT
+        self._trouble("disk", "")
+        return reply
+
+    def read(self, end_s: float) -> bytes | None:
+        """The peer's record."""
+        try:
+            data = self._opened(write=False).read(self._area.start + SLOTS[self._side.other], BLOCK_BYTES)
+        except (Unusable, Unfit, OSError) as error:
+            self._gone(error)
+            return None
+        self._trouble("records", "")
+        return data[:RECORD_BYTES] if len(data) == BLOCK_BYTES else None
+
+    def write(self, record: bytes, end_s: float) -> Answer:
+        """Our own record, and zeros for the rest of its block."""
+        try:
+            raw = self._opened(write=True)
+            raw.write(self._area.start + SLOTS[self._side], record + bytes(BLOCK_BYTES - RECORD_BYTES))
+        except (Unusable, Unfit, OSError) as error:
+            if isinstance(error, OSError) and error.errno == CONFLICT:
+                return Answer.CONFLICT
+            self._gone(error)
+            return Answer.SILENT
+        self._trouble("records", "")
+        return Answer.GOOD
+
+    def survey(self, end_s: float, *, records: bool) -> Survey:
+        """Everything at once, for people. `records`: this disk should have a place for them."""
+        place = ""
+        if records:
+            try:
+                check_area(self._opened(write=False), self._area)
+            except (Unusable, Unfit, OSError) as error:
+                place = _words(error)
+        try:
+            standing = self._disk.standing(end_s)
+            if not isinstance(standing, Standing):
+                return Survey(self.name, trouble="it does not answer", records=place)
+            told = self._disk.registrations(end_s)
+            features = self._disk.features(end_s)
+        except Unusable as error:
+            return Survey(self.name, trouble=str(error))
+        registrations = None if isinstance(told, Result) else told
+        return Survey(self.name, standing, registrations, features, self._disk.paths, records=place)
+
+    def close(self) -> None:
+        """Close every device."""
+        self._disk.close()
+        self._close_raw()
+
+    def _opened(self, *, write: bool) -> RawDisk:
+        """The disk, open, with a place for records that was checked before the first write."""
+        if self._raw is not None and write and not self._writes:
+            self._close_raw()
+        if self._raw is None:
+            raw = self._cabinet.raw(self.name, write=write)
+            try:
+                self._area = find_area(raw, self._choice)
+                if write:
+                    check_area(raw, self._area)
+            except (Unfit, OSError):
+                raw.close()
+                raise
+            self._raw, self._writes = raw, write
+        return self._raw
+
+    def _close_raw(self) -> None:
+        if self._raw is not None:
+            self._raw.close()
+        self._raw = None
+
+    def _gone(self, error: Exception) -> None:
+        self._close_raw()
+        self._trouble("records", f"no heartbeat record: {_words(error)}")
+
+    def _trouble(self, about: str, what: str) -> None:
+        """Tell it, unless it was told last."""
+        if self._troubles.get(about, "") != what:
+            self._troubles[about] = what
+            self._tell(what or f"{about}: well again")
+
+
+def _words(error: Exception) -> str:
+    return os.strerror(error.errno or 0) if isinstance(error, OSError) else str(error)

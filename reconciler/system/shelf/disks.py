@@ -1,0 +1,150 @@
+"""The disks of a real shelf: all asked at once, each by a thread of its own.
+
+Decides when silence has lasted long enough, and what the answers of several disks come to. Does not know how a disk is
+spoken to; `bay` does.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from reconciler.core.failover.adapters import Written
+from reconciler.core.failover.claim import Answer, Command, Reply
+from reconciler.core.failover.hold import UNANSWERED, DiskView
+from reconciler.core.failover.key import Side
+from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.record import RECORD_BYTES
+from reconciler.system.reservation.disk import SILENT
+from reconciler.system.shelf.area import Choice
+from reconciler.system.shelf.bay import Bay, Cabinet, Survey
+from reconciler.system.shelf.rawdisk import BLOCK_BYTES
+from reconciler.system.shelf.worker import Answers, Kind, Task, Worker, next_answer
+
+PARTITIONS_MAX: Final = 128
+#: Records lie in the partition that ZFS reserves.
+BY_ZFS: Final = Choice()
+
+
+def parse_address(rest: str) -> tuple[Path, Choice] | None:
+    """`/dev/disk/by-id`, `/dev/disk/by-id?partition=9` or `?area=OFFSET`; None for anything else.
+
+    The part after `?` says where the arbitration disks have room for records, when ZFS did not make it.
+    """
+    place, _, query = rest.partition("?")
+    if not place.startswith("/"):
+        return None
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    match list(options.items()):
+        case []:
+            return (Path(place), Choice()) if not query else None
+        case [("partition", number)] if number.isdecimal() and 0 < int(number) <= PARTITIONS_MAX:
+            return Path(place), Choice(partition=int(number))
+        case [("area", offset)] if offset.isdecimal() and int(offset) % BLOCK_BYTES == 0:
+            return Path(place), Choice(offset=int(offset))
+    return None
+
+
+def say(name: str, what: str) -> None:
+    """To the journal, by way of standard error."""
+    print(f"hagit: disk {name}: {what}", file=sys.stderr, flush=True)
+
+
+class DiskShelf:
+    """See `Shelf`. Belongs to one thread."""
+
+    def __init__(
+        self,
+        orders: Orders,
+        side: Side,
+        cabinet: Cabinet,
+        choice: Choice = BY_ZFS,
+        told: Callable[[str, str], None] = say,
+    ) -> None:
+        """`told` is called, by any thread, with the name of a disk and what a person should know of it."""
+        self._orders = orders
+        self._bays = tuple(Bay(name, side, cabinet, choice, partial(told, name)) for name in orders.disks)
+        self._workers = tuple(Worker(f"disk {name}") for name in orders.disks)
+        #: The command of each disk that was not answered in time.
+        self._late: dict[int, Task] = {}
+
+    def look(self, deadline_s: float) -> tuple[DiskView, ...]:
+        """See `Shelf.look`."""
+        views = [UNANSWERED] * len(self._bays)
+        for at, view in self._each(Kind.LOOK, {at: bay.look for at, bay in enumerate(self._bays)}, deadline_s):
+            views[at] = view
+        return tuple(views)
+
+    def perform(self, command: Command, deadline_s: float) -> Reply:
+        """See `Shelf.perform`."""
+        end_s = time.monotonic() + deadline_s
+        at = command.disk
+        late = self._late.pop(at, None)
+        if late is not None and not late.done:
+            self._late[at] = late
+            return SILENT
+        answers: Answers = SimpleQueue()
+        task = Task(Kind.PERFORM, at, partial(self._bays[at].perform, command), end_s, answers)
+        self._workers[at].ask(task)
+        answer = next_answer(answers, end_s)
+        if answer is None:
+            if not self._workers[at].withdraw(task):
+                self._late[at] = task
+            return SILENT
+        reply = answer[1]
+        assert isinstance(reply, Reply)
+        return reply
+
+    def read_records(self, deadline_s: float) -> tuple[bytes | None, ...]:
+        """See `Shelf.read_records`."""
+        questions = {at: self._bays[at].read for at in self._orders.arbitration}
+        found = dict(self._each(Kind.READ, questions, deadline_s))
+        return tuple(found.get(at) for at in self._orders.arbitration)
+
+    def write_record(self, data: tuple[bytes, ...], deadline_s: float) -> Written:
+        """See `Shelf.write_record`."""
+        arbitration = self._orders.arbitration
+        assert len(data) == len(arbitration) and all(len(sector) == RECORD_BYTES for sector in data)
+        questions = {at: partial(self._bays[at].write, sector) for at, sector in zip(arbitration, data, strict=True)}
+        majority, good, refused = self._orders.majority, 0, 0
+        for _, answer in self._each(Kind.WRITE, questions, deadline_s):
+            good += answer is Answer.GOOD
+            refused += answer is Answer.CONFLICT
+            if good >= majority:
+                return Written.GOOD
+            if len(data) - refused < majority:
+                return Written.CONFLICT
+        return Written.SILENT
+
+    def survey(self, deadline_s: float) -> tuple[Survey, ...]:
+        """Everything that can be told of each disk, for people."""
+        arbitration = self._orders.arbitration
+        questions = {at: partial(bay.survey, records=at in arbitration) for at, bay in enumerate(self._bays)}
+        found = {at: Survey(bay.name, trouble="it does not answer") for at, bay in enumerate(self._bays)}
+        found |= dict(self._each(Kind.SURVEY, questions, deadline_s))
+        return tuple(found[at] for at in range(len(self._bays)))
+
+    def close(self) -> None:
+        """See `Shelf.close`."""
+        for bay, worker in zip(self._bays, self._workers, strict=True):
+            worker.close(bay.close)
+
+    def _each(
+        self, kind: Kind, questions: Mapping[int, Callable[[float], Any]], deadline_s: float
+    ) -> Iterator[tuple[int, Any]]:
+        """What each disk answers, as it comes; nothing more after the deadline."""
+        end_s = time.monotonic() + deadline_s
+        answers: Answers = SimpleQueue()
+        for at, do in questions.items():
+            self._workers[at].ask(Task(kind, at, do, end_s, answers))
+        for _ in questions:
+            answer = next_answer(answers, end_s)
+            if answer is None:
+                return
+            yield answer

@@ -1,0 +1,52 @@
+"""The adapter for real disks, on disks that stand in for them."""
+
+from pathlib import Path
+
+from reconciler.core.failover.adapters import PoolHouse, Shelf
+from reconciler.core.failover.key import Side
+from reconciler.core.failover.orders import Orders
+from reconciler.system.shelf.disks import DiskShelf
+from tests.system.reservation.standin import StandInCabinet, StandInDisk, image
+from tests.system.shelf.rig import DISKS, orders
+
+
+class DisksRig:
+    """Two paths from each controller to each disk."""
+
+    def __init__(self, directory: Path, *, aborts: bool = True, aptpl: bool = True, descriptor: bool = False) -> None:
+        options = {"aborts": aborts, "aptpl": aptpl, "descriptor": descriptor}
+        self.disks = {name: StandInDisk(image(directory / name), **options) for name in DISKS}
+        self.told: list[tuple[str, str]] = []
+        self._opened: list[DiskShelf] = []
+
+    def open(self, side: Side) -> tuple[Shelf, PoolHouse | None]:
+        return self.open_shelf(side, orders(side)), None
+
+    def open_shelf(self, side: Side, obeyed: Orders) -> DiskShelf:
+        def told(name: str, what: str) -> None:
+            self.told.append((name, what))
+
+        self._opened.append(DiskShelf(obeyed, side, StandInCabinet(self.disks, side), told=told))
+        return self._opened[-1]
+
+    def hang(self, disk: int) -> None:
+        self.disks[DISKS[disk]].going.clear()
+
+    def unhang(self, disk: int) -> None:
+        self.disks[DISKS[disk]].going.set()
+
+    def lose(self, side: Side, disk: int) -> None:
+        self.disks[DISKS[disk]].lost |= {f"{side}{path}" for path in range(2)}
+
+    def restore(self, side: Side, disk: int) -> None:
+        self.disks[DISKS[disk]].lost -= {f"{side}{path}" for path in range(2)}
+
+    def power_cycle(self) -> None:
+        for disk in self.disks.values():
+            disk.power_cycle()
+
+    def close(self) -> None:
+        for disk in self.disks.values():
+            disk.going.set()
+        for shelf in self._opened:
+            shelf.close()

@@ -1,0 +1,104 @@
+"""What is special to real disks: where records lie, what a person is told, and everything about a disk at once."""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from reconciler.core.failover.adapters import Written
+from reconciler.core.failover.claim import Answer, Command, Verb
+from reconciler.core.failover.key import Key, Side, encode_key
+from reconciler.system.reservation.standing import Features
+from tests.system.reservation.standin import RESERVED_START, SOLARIS_RESERVED, image
+from tests.system.shelf.rig import DISKS, LONG_S, claim, orders
+from tests.system.shelf.rig_disks import DisksRig
+from tests.system.shelf.test_conformance import comes, sectors
+
+A = Key(Side.A, 7)
+
+
+def test_records_lie_in_the_reserved_partition_a_block_for_each_side(disks: DisksRig) -> None:
+    for side, text in ((Side.A, b"a"), (Side.B, b"b")):
+        shelf = disks.open(side)[0]
+        assert shelf.write_record(sectors(text), LONG_S) is Written.GOOD
+        assert comes(disks.open(side.other)[0], *sectors(text))
+    content = disks.disks[DISKS[0]].file.read_bytes()
+    assert content[RESERVED_START : RESERVED_START + 512] == sectors(b"a")[0]
+    assert content[RESERVED_START + 4096 : RESERVED_START + 4608] == sectors(b"b")[0]
+    assert not any(content[RESERVED_START + 512 : RESERVED_START + 4096])
+    assert not any(content[RESERVED_START + 4608 : RESERVED_START + (8 << 20)])
+
+
+def test_nothing_is_written_where_something_lies_and_it_is_told_once(disks: DisksRig) -> None:
+    with disks.disks[DISKS[0]].file.open("rb+") as file:
+        os.pwrite(file.fileno(), b"precious", RESERVED_START)
+    image(disks.disks[DISKS[1]].file, {9: (SOLARIS_RESERVED, RESERVED_START, 4 << 20)})
+    before = [disk.file.read_bytes() for disk in disks.disks.values()]
+    shelf = disks.open(Side.A)[0]
+    for _ in range(3):
+        assert shelf.write_record(sectors(b"a"), LONG_S) is Written.SILENT
+    assert [disk.file.read_bytes() for disk in disks.disks.values()][:2] == before[:2]
+    assert sorted(name for name, _ in disks.told) == [DISKS[0], DISKS[1]]
+    assert all(text.startswith("no heartbeat record: ") for _, text in disks.told)
+
+
+def test_an_absent_disk_is_told_once_and_its_return_as_well(disks: DisksRig) -> None:
+    shelf = disks.open_shelf(Side.A, orders(Side.A))
+    gone = disks.disks.pop(DISKS[3])
+    for _ in range(3):
+        assert not shelf.look(LONG_S)[3].answered
+    disks.disks[DISKS[3]] = gone
+    assert shelf.look(LONG_S)[3].answered
+    assert disks.told == [(DISKS[3], f"{DISKS[3]} does not exist"), (DISKS[3], "disk: well again")]
+
+
+def test_a_survey_says_everything(disks: DisksRig) -> None:
+    shelf = disks.open_shelf(Side.A, replace(orders(Side.A), disks=(*DISKS[:3], "elsewhere")))
+    claim(disks.open(Side.B)[0], Side.B, 5)
+    found = shelf.survey(LONG_S)
+    assert [one.name for one in found] == [*DISKS[:3], "elsewhere"]
+    first = found[0]
+    assert first.standing is not None
+    assert first.standing.holder == encode_key(Key(Side.B, 5))
+    assert first.registrations is not None
+    assert [(one.holds, one.who) for one in first.registrations] == [(True, "iqn.b0"), (False, "iqn.b1")]
+    assert first.features == Features(True, True, None)
+    assert (first.paths, first.trouble, first.records) == (("a0", "a1"), "", "")
+    assert (found[3].standing, found[3].trouble) == (None, "elsewhere does not exist")
+
+
+def test_a_survey_names_a_disk_without_room_for_records(disks: DisksRig) -> None:
+    image(disks.disks[DISKS[1]].file, {})
+    image(disks.disks[DISKS[3]].file, {})
+    found = disks.open_shelf(Side.A, orders(Side.A)).survey(LONG_S)
+    assert "no partition 9" in found[1].records
+    assert found[3].records == "", "no arbitration disk needs none"
+
+
+def test_a_command_that_was_not_begun_is_never_done(disks: DisksRig) -> None:
+    shelf = disks.open_shelf(Side.A, orders(Side.A))
+    disks.hang(0)
+    while not disks.disks[DISKS[0]].hanging:
+        assert not shelf.look(0.1)[0].answered
+    assert shelf.perform(Command(Verb.REGISTER, 0, A), 0.1).answer is Answer.SILENT, "its thread waits for the look"
+    disks.unhang(0)
+    end_s = time.monotonic() + LONG_S
+    while not shelf.look(LONG_S)[0].answered and time.monotonic() < end_s:
+        pass
+    assert shelf.look(LONG_S)[0].registered == frozenset()
+
+
+def test_all_disks_are_asked_at_once(disks: DisksRig) -> None:
+    shelf = disks.open_shelf(Side.A, orders(Side.A))
+    for disk in range(len(DISKS)):
+        disks.hang(disk)
+    with ThreadPoolExecutor(1) as thread:
+        looking = thread.submit(shelf.look, LONG_S)
+        end_s = time.monotonic() + LONG_S
+        while not all(disk.hanging for disk in disks.disks.values()):
+            assert time.monotonic() < end_s, "none is waited for before the others are asked"
+        for disk in range(len(DISKS)):
+            disks.unhang(disk)
+        assert all(view.answered for view in looking.result())
