@@ -30,6 +30,7 @@ from reconciler.core.facts.fact import (
 from reconciler.core.facts.ownership import MARK_LENGTH_MAX
 from reconciler.core.facts.predict import IPV6_MTU_MIN, Prediction, is_ipv6
 from reconciler.core.facts.state import Nic, Observed, Unknown, facts_by_key
+from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
 from reconciler.errors import ObservationError, PerformError
 
 #: Longest name of a link (IFNAMSIZ less its terminating zero).
@@ -181,6 +182,8 @@ class FakeNetwork:
                 return self._refuse_power(after)
             case Hostname() | Resolver():
                 return ""
+            case Pool() | PoolProperty() | Dataset() | Property():
+                raise AssertionError("pools are no part of a network")
             case other:
                 assert_never(other)
 

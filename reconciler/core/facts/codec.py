@@ -31,7 +31,8 @@ from reconciler.core.facts.fact import (
     Route,
 )
 from reconciler.core.facts.ownership import Owner
-from reconciler.core.facts.state import Facts, Nic, Observed, Origin, Unknown, facts_by_key
+from reconciler.core.facts.state import Facts, Nic, Observed, Origin, Placement, Unknown, facts_by_key
+from reconciler.core.facts.storage import Dataset, DatasetKind, Pool, PoolProperty, Property
 
 Document: TypeAlias = dict[str, Any]
 
@@ -46,6 +47,10 @@ FACT_TYPES: Final[Mapping[str, type[Fact]]] = {
     "route": Route,
     "hostname": Hostname,
     "resolver": Resolver,
+    "pool": Pool,
+    "pool-property": PoolProperty,
+    "dataset": Dataset,
+    "property": Property,
 }
 
 
@@ -76,7 +81,20 @@ def fact_from_document(document: Document) -> Fact:
         fields = {name: tuple(value) for name, value in fields.items()}
     elif kind is Route:
         fields = {"gateway": None, "link": None, **fields}
+    elif kind is Pool or kind is Dataset:
+        _unfold(fields)
     return kind(**fields)
+
+
+def _unfold(fields: Document) -> None:
+    """Lists back to tuples, and words to what they stand for, in the fields of a pool or dataset."""
+    for name in ("options", "root"):
+        if name in fields:
+            fields[name] = tuple((word, value) for word, value in fields[name])
+    if "layout" in fields:
+        fields["layout"] = tuple(tuple(vdev) for vdev in fields["layout"])
+    if "kind" in fields:
+        fields["kind"] = DatasetKind(fields["kind"])
 
 
 def _bond_from_document(document: Document) -> BondOptions:
@@ -111,23 +129,29 @@ def origin_from_document(document: Document) -> Origin:
 
 def observed_document(observed: Observed) -> Document:
     """One look, lossless. Owners stand beside their facts as `[key, owner]`."""
-    return {
+    document = {
         "facts": facts_document(observed.facts),
         "owners": [[list(key), observed.owners[key].value] for key in sorted(observed.owners)],
         "nics": [{name: getattr(observed.nics[nic], name) for name in Nic.__slots__} for nic in sorted(observed.nics)],
         "unknown": [{"scope": list(part.scope), "why": part.why} for part in observed.unknown],
         "managers": {link: list(observed.managers[link]) for link in sorted(observed.managers)},
     }
+    if observed.placement is not Placement.UNWATCHED:
+        document["placement"] = {"is": observed.placement.value, "why": observed.placement_why}
+    return document
 
 
 def observed_from_document(document: Document) -> Observed:
     """The look of a document; parts that are left out are empty."""
+    placement = document.get("placement", {})
     return Observed(
         facts=facts_from_document(document.get("facts", ())),
         owners=MappingProxyType({tuple(key): Owner(owner) for key, owner in document.get("owners", ())}),
         nics=MappingProxyType({nic["name"]: Nic(**nic) for nic in document.get("nics", ())}),
         unknown=tuple(Unknown(tuple(part["scope"]), part["why"]) for part in document.get("unknown", ())),
         managers=MappingProxyType({link: tuple(names) for link, names in document.get("managers", {}).items()}),
+        placement=Placement(placement.get("is", Placement.UNWATCHED)),
+        placement_why=placement.get("why", ""),
     )
 
 

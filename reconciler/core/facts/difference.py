@@ -15,21 +15,27 @@ from typing import Final
 from reconciler.core.facts.fact import Address, Fact, Key, Link, LinkKind, Mark, Mtu, Port, Power, Route
 from reconciler.core.facts.ownership import Owner, mark_owner
 from reconciler.core.facts.state import Desired, Facts, Observed, Origin
+from reconciler.core.facts.storage import FIXED, STAMP, Dataset, Pool, PoolProperty, Property, property_key
 
 #: Reasons, as sentences without subject; `render` and alerts print them as they are.
 MISSING: Final = "missing"
 NOT_DESIRED: Final = "made by hagit, no longer desired"
 NOT_OURS: Final = "not made by hagit"
+NOT_ASKED: Final = "nothing asks for it any more"
 
 
 class DifferenceKind(StrEnum):
-    """ADD: desired, absent. CHANGE: two values. REMOVE: ours, not desired. FOREIGN: not ours. UNKNOWN: cannot tell."""
+    """ADD: desired, absent. CHANGE: two values. REMOVE: ours, not desired. FOREIGN: not ours. UNKNOWN: cannot tell.
+
+    LEFT: a dataset of ours that nothing asks for any more; it holds data, so that is no reason to remove it.
+    """
 
     ADD = "add"
     CHANGE = "change"
     REMOVE = "remove"
     FOREIGN = "foreign"
     UNKNOWN = "unknown"
+    LEFT = "left"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,12 @@ def need(fact: Fact, live: Facts | Mapping[Key, Fact], desired: Facts) -> str | 
         return None
     if isinstance(fact, Route) and isinstance(seen, Route) and fact.link is None and seen.gateway == fact.gateway:
         return None  # the kernel names the link that we left to it
+    if isinstance(fact, Property) and isinstance(seen, Property):
+        if not fact.local and not seen.local:
+            return None  # the value is that of what is above
+        if seen.value == fact.value:
+            why = "inherited, not set here" if fact.local else "set here, inherited before"
+            return None if fact.name in FIXED else why
     return f"differs: {contrast(seen, fact)}"
 
 
@@ -106,6 +118,10 @@ def _from_observed(desired: Desired, observed: Observed, spared: frozenset[Key])
         if key in desired.facts or key in spared or (blind and observed.why_unknown(key) is not None):
             continue
         fact = observed.facts[key]
+        if isinstance(fact, Pool | PoolProperty | Dataset | Property):
+            if isinstance(fact, Dataset) and key not in desired.destroy and (stamp := stamp_of(fact, observed)):
+                yield Difference(key, DifferenceKind.LEFT, None, fact, NOT_ASKED, None, f"Dataset/{stamp}")
+            continue
         if isinstance(fact, Power | Mtu) or (isinstance(fact, Address) and host(fact.address) in virtual):
             continue
         owner = owner_of(fact, observed, desired)
@@ -136,6 +152,12 @@ def owner_of(fact: Fact, observed: Observed, desired: Desired) -> Owner:
         known_master = ("link", fact.master) in desired.facts or is_marked(fact.master, observed)
         return Owner.AGENT if known_master and is_marked(fact.link, observed) else Owner.FOREIGN
     return observed.owner(fact.key)
+
+
+def stamp_of(dataset: Dataset, observed: Observed) -> str:
+    """The name of the resource that a dataset says it belongs to, empty when it says none."""
+    stamp = observed.facts.get(property_key(dataset.name, STAMP))
+    return stamp.value if isinstance(stamp, Property) and stamp.local else ""
 
 
 def is_marked(link: str, observed: Observed) -> bool:
@@ -193,6 +215,8 @@ def contrast(seen: Fact, fact: Fact) -> str:
         return f"mtu {seen.size}, {fact.size} desired"
     if isinstance(seen, Power) and isinstance(fact, Power):
         return f"{'up' if seen.up else 'down'}, {'up' if fact.up else 'down'} desired"
+    if isinstance(seen, Dataset) and isinstance(fact, Dataset):
+        return f"kind {seen.kind}, {fact.kind} desired"  # how it is made is no part of what it is
     parts = []
     for name in seen.__slots__:
         old, new = getattr(seen, name), getattr(fact, name, None)

@@ -1,4 +1,4 @@
-"""The facts of a controller's network.
+"""The facts of a controller: those of its network, and by name those of its pools (`storage`).
 
 A fact has a *key* (what it is about) and a value (the rest of its fields). Two facts with one key are two answers
 to one question; a set of facts therefore never holds both. In desired facts `link` fields name resources; binding
@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
+
+from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
 
 Key: TypeAlias = tuple[str, ...]
 
@@ -190,4 +192,6 @@ class Resolver:
         return ("resolver",)
 
 
-Fact: TypeAlias = Link | Port | Power | Mtu | Mark | Address | Route | Hostname | Resolver
+Fact: TypeAlias = (
+    Link | Port | Power | Mtu | Mark | Address | Route | Hostname | Resolver | Pool | PoolProperty | Dataset | Property
+)

@@ -31,6 +31,8 @@ from reconciler.core.facts.fact import (
 )
 from reconciler.core.facts.ownership import Owner, mark_owner, mark_text
 from reconciler.core.facts.state import Nic, Observed
+from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
+from reconciler.core.facts.storing import Stored
 
 #: What the kernel gives a new link that has no parent, in bytes (ETH_DATA_LEN).
 MTU_DEFAULT: Final = 1500
@@ -61,13 +63,14 @@ class Prediction:
     The cost of one change grows with what hangs on its link, not with the whole.
     """
 
-    __slots__ = ("_auto_mtu", "_networks", "_on", "_ports", "_vlans", "base", "facts", "nics", "owners")
+    __slots__ = ("_auto_mtu", "_networks", "_on", "_ports", "_stored", "_vlans", "base", "facts", "nics", "owners")
 
     def __init__(self, observed: Observed) -> None:
         self.base = observed
         self.facts: dict[Key, Fact] = dict(observed.facts)
         self.owners: dict[Key, Owner] = dict(observed.owners)
         self.nics: dict[str, Nic] = dict(observed.nics)
+        self._stored = Stored(self.facts)
         # Per link, in a stable order: addresses and routes over it, VLANs upon it, ports in it.
         self._on: dict[str, dict[Key, None]] = {}
         self._vlans: dict[str, dict[str, None]] = {}
@@ -246,6 +249,8 @@ class Prediction:
             self.owners[fact.key] = Owner.AGENT
         elif isinstance(fact, Hostname | Resolver):
             self._put(fact)
+        elif isinstance(fact, Pool | PoolProperty | Dataset | Property):
+            self._stored.set(fact)
         else:
             assert_never(fact)
 
@@ -261,6 +266,8 @@ class Prediction:
         elif isinstance(fact, Mark | Route | Hostname | Resolver):
             self.owners.pop(fact.key, None)
             self._drop(fact.key)
+        elif isinstance(fact, Pool | PoolProperty | Dataset | Property):
+            self._stored.remove(fact)
         elif isinstance(fact, Power | Mtu):
             raise AssertionError(f"{fact.key} cannot be taken away from a link, only changed")
         else:

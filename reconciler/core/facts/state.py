@@ -85,6 +85,17 @@ class Origin:
     resource: str
 
 
+class Placement(StrEnum):
+    """Whether the pools belong here. ACTIVE: the watchdog says so. STANDBY: they do not, or nobody can tell.
+
+    UNWATCHED: no watchdog places them; whichever controller has a pool imported is the one to see to it.
+    """
+
+    ACTIVE = "active"
+    STANDBY = "standby"
+    UNWATCHED = "unwatched"
+
+
 class DriftMode(StrEnum):
     """What happens when reality leaves the desired state by itself."""
 
@@ -113,7 +124,8 @@ class Desired:
 
     `facts` name links by resource; `matches` says how each physical resource finds its NIC. `origins` has an entry
     for every desired fact. `virtual` lists the addresses (with prefix) that the watchdog places: whatever carries
-    one of them is none of the agent's business.
+    one of them is none of the agent's business. `destroy` lists datasets that shall not be: their keys, and whether
+    they are protected against it. `alone`: there is no other controller that could have a pool that is not here.
     """
 
     controller: str
@@ -123,6 +135,8 @@ class Desired:
     origins: Mapping[Key, Origin] = field(default_factory=dict)
     virtual: frozenset[str] = frozenset()
     drift: DriftPolicy = field(default_factory=DriftPolicy)
+    destroy: Mapping[Key, bool] = field(default_factory=dict)
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +144,8 @@ class Observed:
     """What one controller is: one look.
 
     `owners` has an entry for every fact that is not FOREIGN. `managers` names other network managers that claim a
-    link (`systemd-networkd`, `NetworkManager`, `ifupdown`, `netplan`).
+    link (`systemd-networkd`, `NetworkManager`, `ifupdown`, `netplan`). Of pools and datasets only those are looked at
+    that are asked for, and what carries hagit's stamp; `placement_why` says in words why the placement is what it is.
     """
 
     facts: Facts = field(default_factory=lambda: NO_FACTS)
@@ -138,6 +153,8 @@ class Observed:
     nics: Mapping[str, Nic] = field(default_factory=dict)
     unknown: tuple[Unknown, ...] = ()
     managers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    placement: Placement = Placement.UNWATCHED
+    placement_why: str = ""
 
     def owner(self, key: Key) -> Owner:
         """Who made the fact with this key."""

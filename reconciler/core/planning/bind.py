@@ -14,7 +14,9 @@ from types import MappingProxyType
 from reconciler.core.facts.fact import Address, Fact, Hostname, Key, Link, LinkKind, Mark, Port, Resolver, Route
 from reconciler.core.facts.ownership import MARK_WORD
 from reconciler.core.facts.state import Desired, Nic, NicMatch, Observed, Origin, facts_by_key
+from reconciler.core.facts.storage import STORAGE_WORDS, Dataset, Pool, PoolProperty, Property
 from reconciler.core.planning.plan import Gate, Hold
+from reconciler.core.planning.pools import left_to_others
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,23 +24,27 @@ class Bound:
     """What is desired, in kernel names, without what is held.
 
     `names` leads from resource to kernel name. `spared` are observed keys that may belong to a held resource: they are
-    neither pruned nor shown as foreign.
+    neither pruned nor shown as foreign. `notes` say which pools are left to the other controller, and why.
     """
 
     desired: Desired
     names: Mapping[str, str] = field(default_factory=dict)
     holds: tuple[Hold, ...] = ()
     spared: frozenset[Key] = frozenset()
+    notes: tuple[str, ...] = ()
 
 
 def bind(desired: Desired, observed: Observed) -> Bound:
     """Bind the desired facts to the links of this controller. Every problem becomes a hold; nothing is raised."""
+    elsewhere, notes = left_to_others(desired, observed)
     names, problems = _match(desired, observed)
     held = _resting_on(desired, set(problems))
     facts: list[Fact] = []
     origins: dict[Key, Origin] = {}
     left_out: list[Fact] = []
     for key, fact in desired.facts.items():
+        if elsewhere and len(key) > 1 and key[1] in elsewhere and key[0] in STORAGE_WORDS:
+            continue
         if held and any(link in held for link in links_of(fact)):
             left_out.append(fact)
             continue
@@ -49,9 +55,13 @@ def bind(desired: Desired, observed: Observed) -> Bound:
     for fact in desired.facts.values():
         if isinstance(fact, Link) and fact.name not in held:
             names.setdefault(fact.name, fact.name)
+    origins.update((key, desired.origins[key]) for key in desired.destroy if key in desired.origins)
     bound_desired = replace(desired, facts=facts_by_key(facts), origins=MappingProxyType(origins))
+    if elsewhere:
+        destroy = {key: protected for key, protected in desired.destroy.items() if key[1] not in elsewhere}
+        bound_desired = replace(bound_desired, destroy=destroy)
     holds = (*problems.values(), *_waiting(desired, left_out, set(problems)))
-    return Bound(bound_desired, MappingProxyType(names), holds, _spared(observed, held, left_out))
+    return Bound(bound_desired, MappingProxyType(names), holds, _spared(observed, held, left_out), notes)
 
 
 def links_of(fact: Fact) -> tuple[str, ...]:
@@ -72,7 +82,9 @@ def rename(fact: Fact, names: Mapping[str, str]) -> Fact:
         return fact if (name, parent) == (fact.name, fact.parent) else replace(fact, name=name, parent=parent)
     if isinstance(fact, Port):
         return Port(names.get(fact.link, fact.link), names.get(fact.master, fact.master))
-    if isinstance(fact, Hostname | Resolver) or fact.link is None or names.get(fact.link, fact.link) == fact.link:
+    if isinstance(fact, Hostname | Resolver | Pool | PoolProperty | Dataset | Property):
+        return fact
+    if fact.link is None or names.get(fact.link, fact.link) == fact.link:
         return fact
     return replace(fact, link=names[fact.link])
 

@@ -13,7 +13,9 @@ from reconciler.core.facts.difference import Difference, host, need
 from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Mtu, Power, Route
 from reconciler.core.planning.draft import STAGES, Draft, depths
 from reconciler.core.planning.gates import refusal
+from reconciler.core.planning.keeping import is_told_elsewhere
 from reconciler.core.planning.plan import Gate, Stage
+from reconciler.core.planning.pools import storage_order
 
 
 def plan_creations(draft: Draft, waiting: Iterable[Difference]) -> None:
@@ -28,6 +30,9 @@ def plan_creations(draft: Draft, waiting: Iterable[Difference]) -> None:
             facts.sort(key=lambda fact: height.get(fact.key[1], 0))
         if stage is Stage.MTU:
             _plan_mtus(draft, facts, height)
+        elif stage in (Stage.POOL, Stage.DATASET):
+            facts.sort(key=lambda fact: storage_order(fact, draft.live.facts))
+            _plan_facts(draft, facts)
         elif stage is Stage.POWER:
             facts.sort(key=_power_order(height))
             _plan_facts(draft, facts)
@@ -85,7 +90,7 @@ def _plan_facts(draft: Draft, facts: Iterable[Fact]) -> None:
             draft.hold_unknown(key, why_unknown, resource, origin)
             continue
         reason = need(fact, live.facts, desired.facts)
-        if reason is None or (key[0] == "link" and key[1] in draft.held_links):
+        if reason is None or (key[0] == "link" and key[1] in draft.held_links) or is_told_elsewhere(draft, fact):
             continue
         if draft.is_ignored(resource):
             draft.hold_ignored(key, reason, resource, origin)

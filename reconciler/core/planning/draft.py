@@ -26,8 +26,10 @@ from reconciler.core.facts.fact import (
 from reconciler.core.facts.ownership import Owner
 from reconciler.core.facts.predict import Prediction
 from reconciler.core.facts.state import Desired, DriftMode, Observed, Origin
+from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
 from reconciler.core.planning.bind import Bound
 from reconciler.core.planning.plan import Action, Gate, Hold, Impact, Stage, Verb
+from reconciler.core.planning.pools import storage_impact
 
 STAGES: Final[Mapping[type[Fact], Stage]] = {
     Hostname: Stage.HOSTNAME,
@@ -39,6 +41,10 @@ STAGES: Final[Mapping[type[Fact], Stage]] = {
     Power: Stage.POWER,
     Address: Stage.ADDRESS,
     Route: Stage.ROUTE,
+    Pool: Stage.POOL,
+    PoolProperty: Stage.POOL,
+    Dataset: Stage.DATASET,
+    Property: Stage.DATASET,
 }
 
 
@@ -114,6 +120,8 @@ def impact_of(verb: Verb, fact: Fact) -> Impact:
     """What clients notice of one change by itself."""
     if isinstance(fact, Mark | Hostname | Resolver):
         return Impact.NONE
+    if isinstance(fact, Pool | PoolProperty | Dataset | Property):
+        return storage_impact(verb, fact)
     if verb is Verb.REMOVE:
         return Impact.BLIP if isinstance(fact, Port) else Impact.TRAFFIC
     if isinstance(fact, Power):

@@ -14,6 +14,7 @@ from typing import Final
 from reconciler.core.facts.difference import Difference, DifferenceKind, differences
 from reconciler.core.facts.fact import Key, Link, Route
 from reconciler.core.facts.state import Desired, DriftMode, DriftPolicy, Observed, Unknown
+from reconciler.core.facts.storage import STORAGE_WORDS, Dataset, PoolProperty, Property, rests_on
 from reconciler.core.planning.bind import bind, links_of
 from reconciler.core.planning.ledger import Drift, DriftState, Ledger, Storm, Transition, TransitionKind
 from reconciler.core.planning.plan import Gate
@@ -63,8 +64,15 @@ def see(desired: Desired, observed: Observed) -> Sight:
     covered: set[Key] = set()
     all_found = differences(bound.desired, observed, bound.spared)
     missing = {item.key[1] for item in all_found if item.kind is DifferenceKind.ADD and isinstance(item.desired, Link)}
+    absent = {item.key for item in all_found if item.kind is DifferenceKind.ADD and item.key[0] in STORAGE_WORDS}
     for item in all_found:
-        if item.kind is DifferenceKind.UNKNOWN or (missing and item.desired is not None and _rests_on(item, missing)):
+        if item.kind is DifferenceKind.LEFT:
+            continue
+        if (
+            item.kind is DifferenceKind.UNKNOWN
+            or _is_inside(item, absent)
+            or (missing and item.desired is not None and _rests_on(item, missing))
+        ):
             covered.add(item.key)
         else:
             found.append(item)
@@ -79,6 +87,12 @@ def see(desired: Desired, observed: Observed) -> Sight:
         elif hold.gate is Gate.UNKNOWN:
             covered.add(("nic", hold.key[1]))
     return Sight(tuple(found), observed.unknown, frozenset(covered), frozenset(unclear))
+
+
+def _is_inside(item: Difference, absent: set[Key]) -> bool:
+    """Whether something is missing with the pool or dataset that it belongs to."""
+    fact = item.desired
+    return isinstance(fact, PoolProperty | Dataset | Property) and rests_on(fact) in absent
 
 
 def _rests_on(item: Difference, missing: set[str]) -> bool:

@@ -11,8 +11,10 @@ from reconciler.core.facts.difference import host, is_marked
 from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Mark, Mtu, Power, Route
 from reconciler.core.facts.ownership import Owner, mark_owner
 from reconciler.core.facts.predict import IPV6_MTU_MIN, is_ipv6
+from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
 from reconciler.core.planning.bind import links_of
 from reconciler.core.planning.draft import Draft
+from reconciler.core.planning.keeping import obstacle
 from reconciler.core.planning.plan import Gate
 
 
@@ -26,6 +28,9 @@ class Refusal(NamedTuple):
 
 def refusal(draft: Draft, fact: Fact) -> Refusal | None:
     """Why a desired fact cannot be made true now, or None when nothing stands against it."""
+    if isinstance(fact, Pool | PoolProperty | Dataset | Property):
+        found = obstacle(draft, fact)
+        return None if found is None else Refusal(*found)
     waits = _rests_on_held(draft, fact)
     if waits is not None:
         return waits
@@ -162,4 +167,6 @@ def removal_command(fact: Fact) -> str:
         return f"ip {'-6 ' if is_ipv6(fact.destination) else ''}route delete {fact.destination}{over}"
     if isinstance(fact, Link):
         return f"ip link delete dev {fact.name}"
+    if isinstance(fact, Dataset):
+        return "no longer asked for, and never destroyed for that"
     return f"ip link set dev {fact.key[1]} nomaster"

@@ -29,6 +29,8 @@ class Stage(IntEnum):
     POWER = 6
     ADDRESS = 7
     ROUTE = 8
+    POOL = 9
+    DATASET = 10
 
 
 class Verb(StrEnum):
@@ -96,6 +98,10 @@ class Gate(StrEnum):
     NIC = "nic"
     UNREACHABLE = "unreachable"
     WAITS = "waits"
+    ABSENT = "absent"
+    FIXED = "fixed"
+    PROTECTED = "protected"
+    DATA_LOSS = "data-loss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """Something on a managed link that hagit did not make: shown, left alone."""
+    """Something on a managed link that hagit did not make, or a dataset that nothing asks for any more: left alone."""
 
     fact: Fact
     note: str
@@ -142,7 +148,7 @@ class Plan:
 
     `before` and `after` hold the facts of every key that the desired state manages or an action touches, as observed
     and as predicted. `warnings` are sentences about other network managers and the like. `orders` are published last,
-    after every action.
+    after every action. `notes` are sentences about what is none of this controller's business now.
     """
 
     base: Base
@@ -154,6 +160,7 @@ class Plan:
     after: Facts = field(default_factory=lambda: NO_FACTS)
     names: Mapping[str, str] = field(default_factory=dict)
     orders: tuple[OrdersChange, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def impact(self) -> Impact:

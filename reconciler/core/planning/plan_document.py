@@ -54,6 +54,7 @@ def plan_document(plan: Plan) -> Document:
         "before": facts_document(plan.before),
         "after": facts_document(plan.after),
         "names": dict(sorted(plan.names.items())),
+        "notes": list(plan.notes),
         "orders": [{"what": item.what, "before": item.before, "after": item.after} for item in plan.orders],
     }
 
@@ -73,6 +74,7 @@ def plan_from_document(document: Document) -> Plan:
             before=facts_from_document(document["before"]),
             after=facts_from_document(document["after"]),
             names=MappingProxyType(dict(document["names"])),
+            notes=tuple(document.get("notes", ())),
             orders=tuple(OrdersChange(**item) for item in document.get("orders", ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:

@@ -18,6 +18,7 @@ from reconciler.core.planning.bind import bind
 from reconciler.core.planning.creation import plan_creations
 from reconciler.core.planning.draft import Draft
 from reconciler.core.planning.gates import removal_command
+from reconciler.core.planning.keeping import plan_destructions
 from reconciler.core.planning.plan import Base, Blame, Foreign, Plan
 from reconciler.core.planning.removal import plan_removals
 from reconciler.core.planning.wording import fact_name
@@ -30,6 +31,7 @@ def make_plan(desired: Desired, observed: Observed, revision: str) -> Plan:
     draft = Draft(bound, observed)
     waiting = plan_removals(draft, found)
     plan_creations(draft, waiting)
+    plan_destructions(draft)
     actions = draft.actions
     holds = tuple(draft.holds.values())
     keys: dict[Key, None] = dict.fromkeys(bound.desired.facts)
@@ -46,6 +48,7 @@ def make_plan(desired: Desired, observed: Observed, revision: str) -> Plan:
         before=_facts_of(keys, observed.facts),
         after=_facts_of(keys, draft.live.facts),
         names=bound.names,
+        notes=bound.notes,
     )
 
 
@@ -55,7 +58,9 @@ def _facts_of(keys: Iterable[Key], facts: Facts | dict[Key, Fact]) -> Facts:
 
 def _foreign(found: Iterable[Difference], draft: Draft) -> Iterator[Foreign]:
     for item in found:
-        if item.kind is DifferenceKind.FOREIGN and item.observed == draft.live.facts.get(item.key):
+        if item.kind in (DifferenceKind.FOREIGN, DifferenceKind.LEFT) and item.observed == draft.live.facts.get(
+            item.key
+        ):
             assert item.observed is not None
             yield Foreign(item.observed, removal_command(item.observed))
 
@@ -67,6 +72,8 @@ def _warnings(draft: Draft) -> Iterator[str]:
             names = " and ".join(draft.observed.managers[link])
             yield f"{link} ({resources[link]}) is managed by {names} too: let only one of them have it"
     for part in draft.observed.unknown:
+        if part.scope[:1] in (("pool-property",), ("dataset",), ("property",)):
+            continue  # what is in a pool is unknown with it
         yield f"{' '.join(part.scope) or 'the live state'} could not be read: {part.why}"
 
 

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Mark, Mtu, Port, Power
 from reconciler.core.facts.state import Facts, Origin
+from reconciler.core.facts.storage import STORAGE_WORDS
 from reconciler.core.planning.paint import Piece, Style, paint, unbroken, wrapped
 from reconciler.core.planning.plan import Action, Blame, Foreign, Gate, Hold, Impact, Plan, Verb
 from reconciler.core.planning.wording import change_value, fact_name, fact_value, fact_word
@@ -69,6 +70,9 @@ def render_plan(plan: Plan, *, color: bool, width: int) -> str:
     lines += _orders_lines(plan, width)
     lines += _hold_lines(plan.holds, width)
     lines += _foreign_lines(plan.foreign, width)
+    for note in plan.notes:
+        lines.append([])
+        lines += wrapped(note, first="Note:", indent=9, width=width, style=Style.FAINT)
     for warning in plan.warnings:
         lines.append([])
         lines += wrapped(warning, first="Warning:", indent=9, width=width, style=Style.CHANGE)
@@ -350,14 +354,20 @@ def _key_name(hold: Hold) -> str:
         return f"address {rest[-1]}"
     if word == "route":
         return f"route to {rest[0]}"
+    if word in STORAGE_WORDS:
+        return rest[-1] if word.endswith("property") else f"{word} {rest[-1]}"
     return "alias" if word == "mark" else word
+
+
+def _left_heading(foreign: tuple[Foreign, ...]) -> str:
+    return ": not made by hagit, on links it manages" if any(item.fact.key[0] != "dataset" for item in foreign) else ""
 
 
 def _foreign_lines(foreign: tuple[Foreign, ...], width: int) -> Iterator[list[Piece]]:
     if not foreign:
         return
     yield []
-    yield [Piece("Left alone", Style.STRONG), Piece(": not made by hagit, on links it manages", Style.FAINT)]
+    yield [Piece("Left alone", Style.STRONG), Piece(_left_heading(foreign), Style.FAINT)]
     names = [fact_name(item.fact) for item in foreign]
     column = min(max(len(name) for name in names), 48)
     for item, name in zip(foreign, names, strict=True):

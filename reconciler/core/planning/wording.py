@@ -5,7 +5,7 @@ Decides words only.
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Final, assert_never
 
 from reconciler.core.facts.fact import (
     Address,
@@ -21,10 +21,19 @@ from reconciler.core.facts.fact import (
     Resolver,
     Route,
 )
+from reconciler.core.facts.storage import Dataset, Options, Pool, PoolProperty, Property
+
+#: Properties that are sizes in bytes, 0 for none.
+SIZES: Final = frozenset(
+    {"quota", "refquota", "reservation", "refreservation", "volsize", "volblocksize", "recordsize"}
+)
+_UNITS: Final = "KMGTPE"
 
 
 def fact_word(fact: Fact) -> str:
     """The one word for what a fact is about: `mtu`."""
+    if isinstance(fact, PoolProperty):
+        return "property"
     return "alias" if isinstance(fact, Mark) else fact.key[0]
 
 
@@ -51,7 +60,34 @@ def fact_value(fact: Fact) -> str:
     if isinstance(fact, Resolver):
         search = f", search {' '.join(fact.search)}" if fact.search else ""
         return f"{' '.join(fact.nameservers) or 'no name servers'}{search}"
+    if isinstance(fact, PoolProperty):
+        return f"{fact.name} {property_value(fact.name, fact.value)}"
+    if isinstance(fact, Property):
+        source = "" if fact.local or not fact.value else " (inherited)"
+        return f"{fact.name} {property_value(fact.name, fact.value)}{source}"
+    if isinstance(fact, Pool):
+        vdevs = "; ".join(" ".join(word for word in vdev if word) for vdev in fact.layout)
+        return f"pool {fact.name}{f' of {vdevs}' if vdevs else ''}{_with(fact.options + fact.root)}"
+    if isinstance(fact, Dataset):
+        return f"{fact.kind} {fact.name}{_with(fact.options)}"
     assert_never(fact)
+
+
+def property_value(name: str, value: str) -> str:
+    """The value of a property as a person writes it: `10G`, `none`; the exact number where it is no round one."""
+    if name not in SIZES or not value.isdecimal():
+        return value or "none"
+    size, unit = int(value), ""
+    for letter in _UNITS:
+        if size == 0 or size % 1024:
+            break
+        size, unit = size // 1024, letter
+    return f"{size}{unit}" if size else "none"
+
+
+def _with(options: Options) -> str:
+    told = ", ".join(f"{name}={property_value(name, value)}" for name, value in options if ":" not in name)
+    return f" with {told}" if told else ""
 
 
 def change_value(before: Fact, after: Fact) -> str:
@@ -61,6 +97,8 @@ def change_value(before: Fact, after: Fact) -> str:
         new = new.removeprefix(f"{after.destination} ")
     elif isinstance(after, Port):
         new = new.removeprefix(f"{after.link} ")
+    elif isinstance(after, PoolProperty | Property):
+        new = new.removeprefix(f"{after.name} ")
     return f"{fact_value(before)} → {new}"
 
 
@@ -89,4 +127,8 @@ def fact_name(fact: Fact) -> str:
         return f"route to {fact.destination}"
     if isinstance(fact, Hostname | Resolver):
         return fact_word(fact)
+    if isinstance(fact, Pool | Dataset):
+        return f"{'pool' if isinstance(fact, Pool) else fact.kind} {fact.name}"
+    if isinstance(fact, PoolProperty | Property):
+        return f"{fact.name} of {fact.pool if isinstance(fact, PoolProperty) else fact.dataset}"
     return f"{fact_word(fact)} of {fact.link}"

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from reconciler.core.facts.fact import Fact, Hostname, Key, Mtu, Resolver
 from reconciler.core.facts.ownership import Owner
 from reconciler.core.facts.state import Nic, Observed, Unknown
+from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
 from reconciler.errors import ObservationError, PerformError
 from reconciler.system import hostname, managers, resolver
 from reconciler.system.netlink.changes import Changes
@@ -87,8 +88,8 @@ class LiveNetwork:
             elif isinstance(fact, Resolver):
                 resolver.write(self._resolver_file, after if isinstance(after, Resolver) else None)
             else:
-                assert not isinstance(before, Hostname | Resolver)
-                assert not isinstance(after, Hostname | Resolver)
+                assert not isinstance(before, Hostname | Resolver | Pool | PoolProperty | Dataset | Property)
+                assert not isinstance(after, Hostname | Resolver | Pool | PoolProperty | Dataset | Property)
                 self._changes.make(before, after)
         except Refused as problem:
             raise refusal(problem, before, after, self._limits(after)) from problem

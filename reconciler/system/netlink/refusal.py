@@ -12,6 +12,7 @@ from typing import Final
 
 from reconciler.core.facts.fact import Address, Fact, Hostname, Link, Mark, Mtu, Port, Power, Resolver, Route
 from reconciler.core.facts.state import Nic
+from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
 from reconciler.errors import PerformError
 from reconciler.system.netlink.channel import Refused
 
@@ -52,10 +53,10 @@ def place(fact: Fact) -> str:
             return name
         case Route(destination=destination):
             return f"route {destination}"
-        case Hostname() | Resolver():
-            return fact.key[0]
-        case _:
+        case Port() | Power() | Mtu() | Mark() | Address():
             return fact.link
+        case _:
+            return fact.key[0]
 
 
 def deed(before: Fact | None, after: Fact | None) -> str:
@@ -83,5 +84,7 @@ def deed(before: Fact | None, after: Fact | None) -> str:
             return f"set the hostname {name}"
         case Resolver():
             return "write the resolver"
+        case Pool() | PoolProperty() | Dataset() | Property():
+            return " ".join(fact.key)
         case None:
             raise AssertionError("a change of nothing")

@@ -39,6 +39,12 @@ def desired_in(folder) -> Desired:
         fact = fact_from_document(item)
         facts.append(fact)
         origins[fact.key] = origin_of(at)
+    destroy = {}
+    for *key, protected in document.get("destroy", ()):
+        destroy[tuple(key)] = protected
+        at = document.get("destroy_origins", {}).get(key[-1])
+        if at is not None:
+            origins[tuple(key)] = origin_of(at)
     modes = document.get("drift", {}).get("resources", {})
     return Desired(
         controller=document["controller"],
@@ -48,6 +54,7 @@ def desired_in(folder) -> Desired:
         origins=MappingProxyType(origins),
         virtual=frozenset(document.get("virtual", ())),
         drift=DriftPolicy(resources={name: DriftMode(mode) for name, mode in modes.items()}),
+        destroy=MappingProxyType(destroy),
     )
 
 

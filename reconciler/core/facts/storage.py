@@ -1,0 +1,145 @@
+"""The facts of a controller's pools and datasets, in the words of zpool(8) and zfs(8).
+
+Every key names the pool second, so that a pool that hangs makes everything in it unknown and nothing else. How a pool
+or a dataset is made stands in its fact and is no part of its value: two facts that differ only there are equal.
+
+Values of properties are as `zfs get -p` prints them: sizes in bytes, `0` where there is no quota.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, TypeAlias
+
+#: The user property by which a dataset says which resource it belongs to (zfsprops(7), User Properties).
+STAMP: Final = "hagit:resource"
+
+#: What can be given when a dataset or a pool is made and never changed (zfsprops(7), zpoolprops(7)).
+FIXED: Final = frozenset(
+    {"ashift", "volblocksize", "encryption", "keyformat", "casesensitivity", "normalization", "utf8only"}
+)
+
+#: What a dataset has from the one above unless it is set (zfsprops(7)); a mount point grows on the way down.
+INHERITED: Final = frozenset(
+    {
+        "aclinherit", "aclmode", "acltype", "atime", "checksum", "compression", "copies", "dedup", "devices", "exec",
+        "logbias", "mountpoint", "primarycache", "readonly", "recordsize", "relatime", "secondarycache", "setuid",
+        "snapdir", "sync", "volmode", "xattr",
+    }
+)  # fmt: skip
+
+Options: TypeAlias = tuple[tuple[str, str], ...]
+
+
+class DatasetKind(StrEnum):
+    """What a dataset is: files, or one block device."""
+
+    FILESYSTEM = "filesystem"
+    VOLUME = "volume"
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A pool is imported here.
+
+    Where it is to be made: `create`, from `layout` (for each vdev what it is for, its kind, and its disks by their
+    names in /dev/disk/by-id), with pool properties `options` and those of its root dataset, `root`.
+    """
+
+    name: str
+    create: bool = field(default=False, compare=False)
+    layout: tuple[tuple[str, ...], ...] = field(default=(), compare=False)
+    options: Options = field(default=(), compare=False)
+    root: Options = field(default=(), compare=False)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The question this fact answers."""
+        return ("pool", self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolProperty:
+    """One property of a pool (zpoolprops(7))."""
+
+    pool: str
+    name: str
+    value: str
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The question this fact answers."""
+        return ("pool-property", self.pool, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A dataset is there and of this kind. `create`: to be made where it is not, with the properties `options`."""
+
+    name: str
+    kind: DatasetKind = DatasetKind.FILESYSTEM
+    create: bool = field(default=True, compare=False)
+    options: Options = field(default=(), compare=False)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The question this fact answers."""
+        return dataset_key(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """One property of a dataset. `local`: set on this dataset, else inherited or the default (then `value` follows)."""
+
+    dataset: str
+    name: str
+    value: str
+    local: bool = True
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The question this fact answers."""
+        return property_key(self.dataset, self.name)
+
+
+StorageFact: TypeAlias = Pool | PoolProperty | Dataset | Property
+
+#: The first words of the keys of these facts.
+STORAGE_WORDS: Final = frozenset({"pool", "pool-property", "dataset", "property"})
+
+
+def pool_of(dataset: str) -> str:
+    """The pool of a dataset: `tank` of `tank/home/a`."""
+    return dataset.partition("/")[0]
+
+
+def dataset_key(name: str) -> tuple[str, ...]:
+    """The key of a dataset."""
+    return ("dataset", pool_of(name), name)
+
+
+def property_key(dataset: str, name: str) -> tuple[str, ...]:
+    """The key of a property of a dataset."""
+    return ("property", pool_of(dataset), dataset, name)
+
+
+def above(dataset: str) -> str:
+    """The dataset above: `tank/home` of `tank/home/a`; empty for a pool's root."""
+    return dataset.rpartition("/")[0]
+
+
+def is_inside(dataset: str, other: str) -> bool:
+    """Whether a dataset lies below another."""
+    return dataset.startswith(f"{other}/")
+
+
+def rests_on(fact: StorageFact) -> tuple[str, ...] | None:
+    """The key of what has to be there first; None for a pool."""
+    if isinstance(fact, Pool):
+        return None
+    if isinstance(fact, PoolProperty):
+        return ("pool", fact.pool)
+    if isinstance(fact, Property):
+        return dataset_key(fact.dataset)
+    return dataset_key(above(fact.name)) if above(fact.name) else ("pool", fact.name)
