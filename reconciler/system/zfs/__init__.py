@@ -5,5 +5,5 @@
     checks    what makes a takeover unsafe or slow, in words
 
 ZFS is asked through its own programs and through /proc/spl; their output is read by pure parsers (`status`, `tables`,
-`listing`, `events`), their arguments are made by pure functions (`arguments`). OpenZFS 2.1 to 2.4.
+`events`), their arguments are made by pure functions (`arguments`). OpenZFS 2.1 to 2.4.
 """

@@ -128,6 +128,11 @@ def import_pool(guid: int, devices: Iterable[str]) -> Argv:
     return ("zpool", "import", *where, "-o", "cachefile=none", "-o", "failmode=panic", "-N", "-f", str(guid))
 
 
+def importable(devices: Iterable[str]) -> Argv:
+    """What could be imported from these devices."""
+    return ("zpool", "import", *(word for device in devices for word in ("-d", device)))
+
+
 def export_pool(name: str) -> Argv:
     """`zpool export`: unmounts, and ends what is cached."""
     return ("zpool", "export", name)

@@ -63,6 +63,15 @@ def datasets(pool: str, *, deadline_s: float = DEADLINE_S) -> tuple[DatasetSeen,
     return text if isinstance(text, Unseen) else datasets_seen(text)
 
 
+def importable(devices: Iterable[Path], *, deadline_s: float = DEADLINE_S) -> tuple[PoolStatus, ...] | Unseen:
+    """Every pool on these devices that is not imported here; its `guid` names it beyond doubt. Nothing is imported."""
+    outcome = tools.run(arguments.importable([str(device) for device in devices]), deadline_s=deadline_s)
+    if isinstance(outcome, tools.Ended) and outcome.code and "no pools available" in outcome.stderr:
+        return ()
+    text = _text(outcome)
+    return text if isinstance(text, Unseen) else parse_status(text)
+
+
 # Pure ---------------------------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""What `zpool status -P -p` says, as a tree of devices for each pool. Pure: text in, values out.
+"""What `zpool status -P -p` and `zpool import` say, as a tree of devices for each pool. Pure: text in, values out.
 
 The words are those of cmd/zpool/zpool_main.c, which 2.1 to 2.4 print alike in the columns that are read here; further
 columns and sections are passed over. Decides nothing; does not know what a path leads to.
@@ -71,12 +71,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class PoolStatus:
-    """One pool: its state, its `scan:` line, and its top-level vdevs, cache devices and spares."""
+    """One pool: its state, its `scan:` line, and its top-level vdevs, cache devices and spares.
+
+    `guid`: of a pool that could be imported, 0 of one that is. `told`: what is wrong, the first line.
+    """
 
     name: str
     health: Health
     scan: str
     rows: tuple[Row, ...]
+    guid: int = 0
+    told: str = ""
 
     def leaves(self) -> Iterator[Row]:
         """Every device."""
@@ -98,17 +103,30 @@ class _Open:
 
 
 def parse_status(text: str) -> tuple[PoolStatus, ...]:
-    """Every pool in the output of `zpool status -P -p`; lines that are not understood are passed over."""
+    """Every pool in the output of `zpool status -P -p`, or of `zpool import` without a pool.
+
+    Lines that are not understood are passed over.
+    """
     found = []
     for block in re.split(r"(?m)^ *pool: ", text)[1:]:
-        name, _, rest = block.partition("\n")
-        head, _, config = rest.partition("config:")
+        first, _, rest = block.partition("\n")
+        name = first.strip()
+        head, _, config = re.sub(r"(?m)^ *config:", "config:", rest).partition("\nconfig:")
         fields = _fields(head)
         rows = _rows(config)
         # The first row is the pool itself.
-        top = rows[0].below if rows and rows[0].name == name.strip() else ()
-        state = fields.get("state", "")
-        found.append(PoolStatus(name.strip(), health_of(state), fields.get("scan", ""), (*top, *rows[1:])))
+        top = rows[0].below if rows and rows[0].name == name else ()
+        number = fields.get("id", "")
+        found.append(
+            PoolStatus(
+                name=name,
+                health=health_of(fields.get("state", "")),
+                scan=fields.get("scan", ""),
+                rows=(*top, *rows[1:]),
+                guid=int(number) if number.isdecimal() else 0,
+                told=fields.get("status", ""),
+            )
+        )
     return tuple(found)
 
 

@@ -63,6 +63,44 @@ def test_columns_of_later_releases_are_passed_over() -> None:
     ]
 
 
+IMPORTABLE = """\
+   pool: tank
+     id: 15451357997522795478
+  state: DEGRADED
+ status: One or more devices contains corrupted data.
+ action: The pool can be imported despite missing or damaged devices.  The
+\tfault tolerance of the pool may be compromised if imported.
+   see: https://openzfs.github.io/openzfs-docs/msg/ZFS-8000-4J
+ config:
+
+\ttank                               DEGRADED
+\t  mirror-0                         DEGRADED
+\t    /dev/disk/by-id/wwn-0x1-part1  ONLINE
+\t    8765432109876543210            UNAVAIL  cannot open
+\tlogs
+\t  /dev/sdb1                        ONLINE
+
+   pool: zoo
+     id: 77
+  state: UNAVAIL
+ status: The pool was last accessed by another system.
+ config:
+
+\tzoo  UNAVAIL  missing device
+"""
+
+
+def test_pools_that_could_be_imported() -> None:
+    tank, zoo = parse_status(IMPORTABLE)
+    assert (tank.name, tank.guid, tank.health) == ("tank", 15451357997522795478, Health.DEGRADED)
+    assert tank.told == "One or more devices contains corrupted data."
+    assert [(row.name, row.kind, row.role) for row in tank.rows] == [
+        ("mirror-0", VdevKind.MIRROR, Role.DATA),
+        ("/dev/sdb1", VdevKind.DISK, Role.LOG),
+    ]
+    assert (zoo.guid, zoo.rows) == (77, ())
+
+
 def test_nothing_and_nonsense_are_no_pools() -> None:
     assert parse_status("no pools available\n") == ()
     assert parse_status("") == ()
