@@ -77,9 +77,12 @@ class Backlog:
     def accept(self, alert: Alert) -> Entry | None:
         """Take a piece of news; None when it is known already.
 
-        The same news with other words (a storm that grew) replaces what STATE targets hear and is no event.
+        The same news with other words (a storm that grew) replaces what STATE targets hear and is no event. What stands
+        began once: an agent that found it anew, because it was killed before it could remember it, tells nothing new.
         """
         known = self._standing.get(alert.identity)
+        if known is not None and known.alert.status is AlertStatus.FIRING:
+            alert = replace(alert, since_s=known.alert.since_s)
         if known is not None and known.alert.since_s == alert.since_s:
             # Alertmanager identifies an alert by its severity as well: it stays as it was until the matter is over.
             alert = replace(alert, severity=known.alert.severity)

@@ -6,13 +6,13 @@ Decides kinds, severities and words. Does not know who is told.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.agent.selection import Selection
 from reconciler.core.facts.difference import DifferenceKind
 from reconciler.core.facts.state import DriftMode, Origin
 from reconciler.core.planning.gates import removal_command
-from reconciler.core.planning.ledger import Drift, Transition, TransitionKind
+from reconciler.core.planning.ledger import Drift, Ledger, Transition, TransitionKind
 from reconciler.core.planning.plan import Blame, Hold
 from reconciler.core.planning.wording import fact_name, fact_value
 from reconciler.core.status.alert import Alert, AlertKind, AlertStatus, Severity
@@ -52,6 +52,17 @@ class Speaker:
             origin=f"{first.origin.file}:{first.origin.line}" if first.origin else "",
             remedy=_way_out(first, hold) if single else "hagit plan, then hagit apply",
         )
+
+    def standing(self, ledger: Ledger) -> Iterator[Alert]:
+        """The alerts of all drift that fires, as they were told but for whose lines they are about."""
+        nobody = replace(self, blame_of=lambda origin: None)
+        for drift in ledger.firing():
+            if drift.alert not in ledger.storms:
+                yield nobody.drift(Transition(TransitionKind.FIRING, drift.alert, drift.since_s, 1, (drift,)))
+        for name, storm in ledger.storms.items():
+            yield nobody.drift(
+                Transition(TransitionKind.FIRING, name, storm.first[0].since_s, storm.count, storm.first)
+            )
 
     def matters(self, selection: Selection, now_s: float) -> Iterator[Alert]:
         """What stands between the newest commit and this controller, seen from the source."""

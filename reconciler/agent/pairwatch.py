@@ -41,7 +41,8 @@ ROLES: Final = frozenset({"MASTER", "BACKUP", "ERROR"})
 class PairWatch:
     """Looks at the watchdog's document. Belongs to the agent's loop; `tell` takes alerts.
 
-    `path` keeps what stands over a restart, so that what is over by then is told, too.
+    `path` keeps what stands over a restart, so that what is over by then is told, too. `firing` is what was told and is
+    not over: an agent that was killed may not have come to keep it.
     """
 
     def __init__(
@@ -52,13 +53,15 @@ class PairWatch:
         tell: Callable[[Alert], None],
         clock: Callable[[], float] = monotonic_s,
         wall: Callable[[], float] = wall_s,
+        firing: tuple[Alert, ...] = (),
     ) -> None:
         self._node, self._path, self._metrics, self._tell = node, path, metrics, tell
         self._clock, self._wall = clock, wall
         self._since: dict[str, float] = {}
         self._silent_s: float | None = None
         self._looked_s = float("-inf")
-        self._conditions, self._role, self._pair = _recall(path)
+        kept, self._role, self._pair = _recall(path)
+        self._conditions = kept.joined(firing)
         self.problem = ""
 
     @property
@@ -183,7 +186,11 @@ def _recall(path: Path) -> tuple[Conditions, str, str]:
 
 
 def pair_watch(
-    node: Node, path: Path, metrics: Callable[[], PairMetrics], tell: Callable[[Alert], None]
+    node: Node,
+    path: Path,
+    metrics: Callable[[], PairMetrics],
+    tell: Callable[[Alert], None],
+    firing: tuple[Alert, ...] = (),
 ) -> PairWatch | None:
     """The look at the pair of an agent that has a watchdog beside it, else None."""
-    return None if node.watchdog is None else PairWatch(node, path, metrics(), tell)
+    return None if node.watchdog is None else PairWatch(node, path, metrics(), tell, firing=firing)

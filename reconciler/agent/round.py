@@ -7,7 +7,7 @@ woke it, so a lost or doubled event costs at most one look.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from reconciler.agent.content import Content
@@ -18,10 +18,10 @@ from reconciler.agent.store import Applied, Store
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.settings import Applying
 from reconciler.core.facts.state import DriftMode, Observed
-from reconciler.core.planning.drift import drift_step, see
+from reconciler.core.planning.drift import Sight, drift_step, see
 from reconciler.core.planning.ledger import DriftState, Ledger, Transition
 from reconciler.core.planning.plan import Hold, Plan
-from reconciler.core.status.alert import Alert, AlertKind
+from reconciler.core.status.alert import Alert, AlertKind, AlertStatus
 from reconciler.core.status.conditions import Conditions
 from reconciler.core.status.revision import Revision
 from reconciler.errors import ConfigurationError, HagitError, ObservationError, SourceError, StalePlanError
@@ -40,10 +40,14 @@ ABOUT_THE_SOURCE: Final = frozenset({AlertKind.REVISION_REFUSED, AlertKind.SOURC
 
 @dataclass(slots=True)
 class Memory:
-    """What one round leaves for the next. Everything in it can be lost without harm but the ledger and conditions."""
+    """What one round leaves for the next. Everything in it can be lost without harm but the ledger and conditions.
+
+    `unsettled`: drift that an earlier agent told of, by identity; until a look has shown what it is now.
+    """
 
     ledger: Ledger
     conditions: Conditions
+    unsettled: dict[str, Alert] = field(default_factory=dict)
     plan: Plan | None = None
     failed: str = ""
     failure: HagitError | None = None
@@ -82,10 +86,11 @@ class Round:
         except ObservationError as error:
             matters.append(self.speaker.matter(AlertKind.OBSERVATION_FAILED, "live state", error, now_s))
             due_s = RETRY_S_MIN
-        self.memory.conditions, news = self.memory.conditions.settle(matters, now_s)
+        conditions, news = self.memory.conditions.settle(matters, now_s)
         for alert in news:
-            self.store.decide("alert", alert=alert.document())
-            self.tell(alert)
+            self._tell("alert", alert)
+        # Not before: what could not be told to the end is told again, and what was taken is no news then.
+        self.memory.conditions = conditions
         return due_s
 
     def _act(
@@ -109,6 +114,8 @@ class Round:
             if self._may_try(revision):
                 applied = self._apply(revision, content, observed, applied)
                 observed = self.network.observe()
+                # Nor was what this one shows: somebody may have been quick since the first.
+                now_s = wall_s()
             due_s = self._failure(revision, matters, now_s)
         if applied is None or not applied.holds_now():
             return due_s
@@ -222,11 +229,13 @@ class Round:
             policy=content.desired.drift,
             explained=halfway,
         )
-        self.memory.ledger = ledger
         for transition in transitions:
             alert = self.speaker.drift(transition, self._hold_of(transition))
-            self.store.decide("drift", alert=alert.document())
-            self.tell(alert)
+            self.memory.unsettled.pop(alert.identity, None)
+            self._tell("drift", alert)
+        self.memory.ledger = ledger
+        if self.memory.unsettled and not halfway:
+            self._settle(sight, now_s)
         healed = not waits and self._heal(revision, content, observed)
         if not healed:
             due_s = self._failure(revision, matters, now_s)
@@ -234,6 +243,24 @@ class Round:
                 return due_s
         suspected = any(drift.state is DriftState.SUSPECTED for drift in ledger.drifts.values())
         return 0.0 if healed else SECOND_LOOK_S if suspected else None
+
+    def _tell(self, decision: str, alert: Alert) -> None:
+        # First to whoever is told: on a full disk the journal takes nothing, and alerts are delivered from memory.
+        self.tell(alert)
+        self.store.decide(decision, alert=alert.document())
+
+    def _settle(self, sight: Sight, now_s: float) -> None:
+        """What an earlier agent told of, was killed, and this one has not found: it is over."""
+        drifts = self.memory.ledger.drifts.values()
+        if sight.unknown or any(drift.state is DriftState.SUSPECTED for drift in drifts):
+            return
+        found = {alert.identity for alert in self.speaker.standing(self.memory.ledger)}
+        for identity, alert in list(self.memory.unsettled.items()):
+            if alert.resource in sight.unclear:
+                continue
+            if identity not in found:
+                self._tell("drift", replace(alert, status=AlertStatus.RESOLVED, ended_s=now_s))
+            del self.memory.unsettled[identity]
 
     def _hold_of(self, transition: Transition) -> Hold | None:
         holds = self.memory.plan.holds if self.memory.plan is not None else ()

@@ -28,16 +28,16 @@ from reconciler.agent.news import Speaker
 from reconciler.agent.outbox import Outbox
 from reconciler.agent.pairwatch import pair_watch
 from reconciler.agent.publishing import Publisher
-from reconciler.agent.round import Memory, Round
+from reconciler.agent.recall import OF_THE_PAIR, recall
+from reconciler.agent.round import Round
 from reconciler.agent.selection import Selection
 from reconciler.agent.session import Session
 from reconciler.agent.target import targets_of
 from reconciler.agent.wake import Wake
 from reconciler.core.facts.state import Origin
-from reconciler.core.planning.drift import NO_DRIFT
-from reconciler.core.planning.ledger import Ledger, ledger_document, ledger_from_document
+from reconciler.core.planning.ledger import Ledger, ledger_document
 from reconciler.core.planning.plan import Blame, Plan
-from reconciler.core.status.alert import Alert, alert_from_document
+from reconciler.core.status.alert import Alert
 from reconciler.core.status.conditions import Conditions
 from reconciler.errors import HagitError, StateError
 from reconciler.system.clock import monotonic_s
@@ -65,10 +65,12 @@ class Agent:
         self._monitor = Monitor()
         self._outbox = Outbox(store.outbox)
         self._delivery = Delivery(self._outbox, self._reported)
-        self._memory = _recall(session)
+        firing = self._outbox.firing()
+        self._memory = recall(session, firing)
         self._publisher = Publisher(session, self._metrics, self._outbox)
         self._follower = Follower(node, self._take)
-        self._pair = pair_watch(node, store.root / "pair.json", self._metrics.pair, self._tell_of_the_pair)
+        of_the_pair = tuple(alert for alert in firing if alert.kind in OF_THE_PAIR)
+        self._pair = pair_watch(node, store.root / "pair.json", self._metrics.pair, self._tell_of_the_pair, of_the_pair)
         self._listener: Listener | None = None
         if node.listen is not None:
             pages = Pages(
@@ -203,8 +205,8 @@ class Agent:
         self._outbox.put(alert)
 
     def _tell_of_the_pair(self, alert: Alert) -> None:
-        self._session.store.decide("alert", alert=alert.document())
         self._tell(alert)
+        self._session.store.decide("alert", alert=alert.document())
 
     def _reported(self, outcome: Outcome) -> None:
         """A target has answered; called from its thread."""
@@ -230,18 +232,6 @@ class Agent:
         if (ledger, conditions) != (self._memory.ledger, self._memory.conditions):
             standing = [alert.document() for alert in self._memory.conditions.standing]
             self._session.store.keep_ledger({"drift": ledger_document(self._memory.ledger), "standing": standing})
-
-
-def _recall(session: Session) -> Memory:
-    """What the agent remembered when it ended. A damaged memory is put aside: drift is found anew."""
-    try:
-        document = session.store.ledger() or {}
-        ledger = ledger_from_document(document["drift"]) if "drift" in document else NO_DRIFT
-        standing = tuple(alert_from_document(alert) for alert in document.get("standing", ()))
-    except (HagitError, ValueError, TypeError, AttributeError) as error:
-        session.store.decide("memory-damaged", why=str(error))
-        return Memory(NO_DRIFT, Conditions())
-    return Memory(ledger, Conditions(standing))
 
 
 def _bracketed(address: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import urllib.request
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from tests.agent.alerts.conftest import Receiver
 from tests.controller import Controller, until
+from tests.ports import kept_port
 
 PORT = 9093
 
@@ -79,6 +81,7 @@ class Hook:
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
         self._receiver = controller.inside(Receiver)
+        self._kept: socket.socket | None = None
         self.url = self._receiver.url
 
     @property
@@ -100,9 +103,16 @@ class Hook:
         data = [body["data"] for body in self.bodies]
         return [(alert["status"], alert["subject"]) for alert in data if kind in ("", alert["kind"])]
 
+    def news(self) -> list[tuple[str, str]]:
+        """Status and subject of each CloudEvent once, by its id: one that was sent to an agent that is killed before it
+        wrote down that it was taken comes again."""
+        events = {body["id"]: body["data"] for body in self.bodies}
+        return [(alert["status"], alert["subject"]) for alert in events.values()]
+
     def pause(self) -> None:
-        """Nobody listens there for a while."""
+        """Nobody listens there for a while; nobody else may take the port."""
         self._receiver.close()
+        self._kept = self._controller.inside(lambda: kept_port(self._receiver.port))
 
     def go_on(self) -> None:
         """Listen at the same address again."""
@@ -112,6 +122,8 @@ class Hook:
     def close(self) -> None:
         """End it."""
         self._receiver.close()
+        if self._kept is not None:
+            self._kept.close()
 
 
 def secret(path: Path) -> Path:

@@ -96,7 +96,7 @@ def test_a_warning_is_told_once_and_stays_until_somebody_mends_it(
     shown = controller.hagit("status").out
     assert "1 difference drifted from main@" in shown
     assert "10.0.0.1/24" in shown
-    assert manager.names() == ["HagitDrift"]
+    until(lambda: manager.names() == ["HagitDrift"], manager.names)
     assert controller.hagit("drift").code == 1
     # Looked at again and again, by events that change nothing, and yet it is one piece of news.
     controller.ip("link set e1 alias looked-at", "link set e1 alias again")

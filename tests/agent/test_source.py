@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.agent.follow import FETCH_S
 from tests.agent.receivers import secret
 from tests.controller import Controller, Done, interface, resource, until
 from tests.system.repositories import Work
@@ -244,7 +245,7 @@ def test_a_remote_that_hangs_holds_up_no_look_at_the_kernel(controller: Controll
             until(lambda: controller.status().get("at_s"), controller.logs)
             controller.ip("address del 10.0.0.1/24 dev e0")
             # Before the source has answered or been given up nobody knows what is to be in force.
-            until(lambda: controller.addresses("e0") == {"10.0.0.1/24"}, controller.logs, timeout_s=10)
+            until(lambda: controller.addresses("e0") == {"10.0.0.1/24"}, controller.logs, timeout_s=FETCH_S - 5)
     assert controller.in_force() == commit
 
 

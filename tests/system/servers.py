@@ -12,16 +12,12 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tests.ports import kept_port
+
 
 def make_key(path: Path, kind: str = "ed25519", comment: str = "") -> Path:
     subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", comment, "-f", str(path)], check=True)
     return path
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -45,7 +41,8 @@ class SecureShell:
 @contextmanager
 def ssh_server(directory: Path) -> Iterator[SecureShell]:
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    server = SecureShell(free_port(), make_key(directory / "host"), make_key(directory / "client"))
+    held = kept_port()
+    server = SecureShell(held.getsockname()[1], make_key(directory / "host"), make_key(directory / "client"))
     config = directory / "sshd_config"
     config.write_text(
         f"Port {server.port}\nListenAddress 127.0.0.1\nHostKey {server.host_key}\nPidFile none\nStrictModes no\n"
@@ -72,6 +69,7 @@ def ssh_server(directory: Path) -> Iterator[SecureShell]:
         daemon.wait(10)
         drain.join(10)
         daemon.stderr.close()
+        held.close()
 
 
 @contextmanager

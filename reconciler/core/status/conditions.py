@@ -18,6 +18,11 @@ class Conditions:
 
     standing: tuple[Alert, ...] = ()
 
+    def joined(self, others: Iterable[Alert]) -> Conditions:
+        """These, and those of the others (each FIRING) that are about a matter which is not among them."""
+        known = {alert.identity for alert in self.standing}
+        return Conditions((*self.standing, *(alert for alert in others if alert.identity not in known)))
+
     def settle(self, current: Iterable[Alert], now_s: float) -> tuple[Conditions, tuple[Alert, ...]]:
         """The conditions from now on, and the news: a FIRING for each new matter, a RESOLVED for each that is over.
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.status.alert import Alert, AlertKind, AlertStatus
+from tests.ports import kept_port
 
 DEADLINE_S = 20.0
 
@@ -155,10 +156,10 @@ def mute() -> Iterator[int]:
 
 
 @pytest.fixture
-def dead_port() -> int:
-    """A port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+def dead_port() -> Iterator[int]:
+    """A port on which nobody listens, until the test does."""
+    with kept_port() as held:
+        yield int(held.getsockname()[1])
 
 
 @pytest.fixture
@@ -215,8 +216,8 @@ class Alertmanager:
     def __init__(self, directory: Path) -> None:
         program = shutil.which("prometheus-alertmanager")
         assert program, "install the Debian package prometheus-alertmanager"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = int(free.getsockname()[1])
+        self._held = kept_port()
+        self.port = int(self._held.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
         configuration = directory / "alertmanager.yml"
         configuration.write_text("route: {receiver: none}\nreceivers: [{name: none}]\n")
@@ -239,6 +240,10 @@ class Alertmanager:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def close(self) -> None:
+        self.stop()
+        self._held.close()
 
     def alerts(self) -> list[dict[str, dict[str, str]]]:
         """Those that fire now."""
@@ -266,4 +271,4 @@ def alertmanager(tmp_path: Path) -> Iterator[Alertmanager]:
     manager = Alertmanager(directory)
     manager.start()
     yield manager
-    manager.stop()
+    manager.close()

@@ -2,6 +2,7 @@ import contextlib
 import hashlib
 import hmac
 import http.client
+import itertools
 import socket
 import time
 
@@ -96,13 +97,15 @@ def test_others_may_not(listener, waiting, case):
 
 
 def test_many_nudges_become_two(listener, waiting):
+    """The first at once, one for all that came meanwhile; more only if asking took longer than that."""
     begin_s = time.monotonic()
     for _ in range(20):
+        asked_s = time.monotonic()
         assert ask(listener, "POST", "/hooks/source", BODY, SIGNED["gitlab"])[0] == 202
-    assert time.monotonic() - begin_s < NUDGE_INTERVAL_S, "the machine is too slow for this test"
-    first, last = waiting.until(lambda got: len(got) == 2)
-    assert first - begin_s < 0.5
-    assert NUDGE_INTERVAL_S <= last - first < NUDGE_INTERVAL_S + 2.0
+    took_s = time.monotonic() - begin_s
+    nudges = waiting.until(lambda got: len(got) >= 2 and got[-1] >= asked_s)
+    assert len(nudges) <= 2 + took_s / NUDGE_INTERVAL_S
+    assert all(later - earlier >= NUDGE_INTERVAL_S for earlier, later in itertools.pairwise(nudges))
 
 
 def test_the_pages(listener, health):
@@ -158,7 +161,7 @@ def test_silent_clients_cannot_take_all_places_for_long(listener):
     with socket.create_connection(("127.0.0.1", listener.port), timeout=5) as one_more:
         assert one_more.recv(1) == b"", "closed at once"
     silent.pop().close()
-    deadline_s = time.monotonic() + 5
+    deadline_s = time.monotonic() + 20
     status = 0
     while status != 200 and time.monotonic() < deadline_s:
         try:
@@ -177,7 +180,7 @@ def test_a_client_that_trickles_is_cut_off(secret_file):
     with socket.create_connection(("127.0.0.1", listening.port), timeout=0.05) as client:
         ended = False
         while not ended:
-            assert time.monotonic() - begin_s < 5
+            assert time.monotonic() - begin_s < 20
             try:
                 client.sendall(b"G")
                 ended = client.recv(1) == b""

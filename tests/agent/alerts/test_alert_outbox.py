@@ -72,6 +72,18 @@ def test_a_clock_that_was_set_back_hides_nothing(box, drift):
     assert box.put(drift(since_s=1.0))
 
 
+def test_what_stands_began_once(box, tmp_path, drift):
+    """An agent that was killed before it could remember what it told finds it anew, later."""
+    box.put(drift(since_s=1.0))
+    assert not box.put(drift(since_s=2.0))
+    box = again(box, tmp_path)
+    assert not box.put(drift(since_s=3.0))
+    assert box.put(drift(status=RESOLVED, since_s=3.0))
+    assert [(entry.alert.status, entry.alert.since_s) for entry in box.standing("am")] == [(RESOLVED, 1.0)]
+    assert heard(box) == [(drift().subject, AlertStatus.FIRING), (drift().subject, RESOLVED)]
+    box.close()
+
+
 def test_alertmanager_needs_the_last_state_only_and_webhooks_hear_both(box, drift):
     box.put(drift())
     box.put(drift(status=RESOLVED))
@@ -159,9 +171,10 @@ def test_the_log_does_not_grow_for_ever(box, tmp_path, drift):
     sizes = []
     loops = APPENDED_COUNT_MAX // 2 + 50
     for number in range(loops):
+        box.put(drift(1, RESOLVED, since_s=float(number - 1)))
         box.put(drift(1, since_s=float(number)))
         box.done("am", box.standing("am"))
-        box.done("hook", [box.head("hook")])
+        heard(box)
         sizes.append((tmp_path / "outbox" / "outbox.log").stat().st_size)
     assert max(sizes) > 2 * sizes[-1], "it was rewritten"
     assert box.firing() == (drift(1, since_s=float(loops - 1)),)
@@ -203,7 +216,7 @@ from reconciler.agent.backlog import TargetMode
 
 def child(code: str, *arguments: str, prefix: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
     argv = [*prefix, sys.executable, "-c", PUTS + code, str(Path(__file__).parent), *arguments]
-    return subprocess.Popen(argv, stdout=subprocess.PIPE)
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3])
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 40])

@@ -62,7 +62,7 @@ def test_an_answer_that_trickles_ends_at_the_deadline(poster, script):
     sender = poster(script(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 1000, pause_s=0.05), timeout_s=0.5)
     begin_s = time.monotonic()
     assert sender.post(b"{}", {}) == NoAnswer("no answer within 0.5 s")
-    assert 0.4 < time.monotonic() - begin_s < 2.0
+    assert 0.4 < time.monotonic() - begin_s < 20, "all of it would take 50 s"
 
 
 def test_an_endless_body_is_cut(poster, script):
