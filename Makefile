@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 HOST_TOOLS := $(VENV)/.host-tools
 
-.PHONY: help test swarm fuzz lab-shell demo bench load lint format schema clean
+.PHONY: help test swarm fuzz properties lab-shell demo bench load lab lab-test lint format schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ fuzz: $(STAMP) ## coverage-guided fuzzing of the decoders of heartbeats and orde
 	$(VENV)/bin/pip install -q --disable-pip-version-check -e '.[fuzz]'
 	$(PY) -m tests.fuzz $(RUNS)
 
+properties: $(HOST_TOOLS) ## property tests with other examples than last time, twenty times as many: half an hour and more
+	HYPOTHESIS_PROFILE=random $(PY) -m pytest -m hypothesis -o timeout=0
+
 demo: $(STAMP) ## a pair in namespaces: commit, apply, heal, roll back, fail over in every way (KEEP=1 leaves it running)
 	packaging/prerequisites demo
 	@$(PY) -m reconciler.demo
@@ -45,6 +48,12 @@ load: $(HOST_TOOLS) ## false failovers while both processors are busy: two pairs
 swarm: $(STAMP) ## play SEEDS (1000000) random histories of the simulated pair from FIRST (0) on; minutes to hours
 	$(PY) -m tests.simulation.swarming --first $(or $(FIRST),0) --seeds $(or $(SEEDS),1000000) --processes 2
 
+lab: $(HOST_TOOLS) ## build what the emulated machines boot, with OpenZFS (minutes, once), or say where it is
+	$(PY) -m tests.lab.image storage
+
+lab-test: lab ## the emulated pair with real disks: every scenario, an hour or less
+	$(PY) -m pytest tests/lab/pair
+
 lab-shell: $(HOST_TOOLS) ## a shell in the emulated machine of the tests, with bonds and VLANs
 	$(PY) -m tests.lab.shell
 
@@ -58,7 +67,7 @@ format: $(STAMP) ## rewrite the code in the project's format
 	$(VENV)/bin/ruff format .
 
 clean: ## remove what the targets built
-	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
+	rm -rf $(VENV) .cache .hypothesis .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
 
 schema: $(STAMP) ## rewrite the JSON Schema and the completion tree from the models
 	$(PY) -m reconciler.cli.tree > build-tree.json && mv build-tree.json reconciler/cli/completion.json

@@ -1,9 +1,20 @@
-"""What all tests share: expected texts that are kept in files and rewritten only when asked."""
+"""What all tests share: how examples are drawn, and expected texts in files, which are rewritten only when asked."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The examples of property tests are the same in every run: one that fails shows what a change did, not what the dice
+# did. HYPOTHESIS_PROFILE=random draws others than last time, twenty times as many, and keeps those that fail. Neither
+# asks how long an example takes: that says how busy the machine is.
+settings.register_profile("same", derandomize=True, database=None, deadline=None, print_blob=True,
+                          suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
+settings.register_profile("random", derandomize=False, deadline=None, print_blob=True, max_examples=2_000,
+                          suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -7,7 +7,7 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.agent.content import compile_content
@@ -42,7 +42,7 @@ BEGIN = ("link add br0 type bridge", "link add br1 type bridge stp_state 1", *(f
 
 
 @given(st.lists(COMMAND, min_size=5, max_size=30))
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=settings.default.max_examples * 2 // 5)
 def test_planning_what_was_captured_from_the_kernel_changes_nothing(commands: list[str]) -> None:
     def run() -> tuple[str, str]:
         plug_in(*NICS)

@@ -113,7 +113,7 @@ def test_a_master_that_leaves_says_so() -> None:
 paces = st.tuples(st.integers(0, 2), st.integers(20, 254))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=settings.default.max_examples // 2)
 @given(st.lists(paces, min_size=2, max_size=4), st.booleans(), st.integers(0, 2_000))
 def test_members_that_hear_each_other_have_one_master(
     chosen: list[tuple[int, int]], preempt: bool, apart_ms: int

@@ -166,7 +166,7 @@ def test_a_damaged_ledger_says_so():
 looks = st.lists(st.tuples(st.frozensets(st.integers(1, 6)), st.booleans(), st.integers(0, 90)), max_size=30)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(looks)
 def test_alerts_begin_and_end_by_turns_and_nothing_is_lost_over_a_restart(history):
     ledger, open_alerts, now_s = NO_DRIFT, {}, 0.0

@@ -1,6 +1,6 @@
 """What holds of every plan: it converges, leaves alone what it does not manage, survives a cut, and rolls back."""
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from reconciler.core.facts.difference import DifferenceKind, differences
@@ -38,7 +38,7 @@ def observations(draw):
     return observed
 
 
-many = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=settings.default.max_examples * 3 // 2)
 
 
 @many

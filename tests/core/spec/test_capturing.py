@@ -28,7 +28,7 @@ def differing(observed: Observed, text: str, controller: str) -> list[str]:
     return [f"{item.key}: {item.why}" for item in found_in(observed, text, controller) if item.kind in changing]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(observations())
 @example(Observed(unknown=(Unknown((), "nothing can be read"),)))
 def test_planning_what_was_captured_changes_nothing(observed: Observed) -> None:
@@ -36,7 +36,7 @@ def test_planning_what_was_captured_changes_nothing(observed: Observed) -> None:
     assert differing(observed, text, "a") == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(observations())
 def test_what_would_be_pruned_is_named(observed: Observed) -> None:
     text = capture(observed, "a", "storage-a", "A1")
