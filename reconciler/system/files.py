@@ -113,15 +113,23 @@ def write_json(path: Path, document: Any, *, sync: bool = True) -> None:
 
 
 def append_line(path: Path, document: Any, *, sync: bool = False) -> None:
-    """Add one JSON line. One write(2) to an O_APPEND file, so that lines of two writers never mix."""
-    line = json.dumps(document, separators=(",", ":")).encode() + b"\n"
+    """Add one JSON line; see `append_bytes`. Raises StateError."""
+    append_bytes(path, json.dumps(document, separators=(",", ":")).encode() + b"\n", sync=sync)
+
+
+def append_bytes(path: Path, line: bytes, *, mode: int = 0o644, sync: bool = False) -> int:
+    """Add a whole line with its end; the size of the file then, in bytes. Raises StateError.
+
+    One write(2) to an O_APPEND file, so that lines of two writers never mix. `mode` is that of a file that is made now.
+    """
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
         try:
             if os.write(handle, line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if sync:
                 os.fsync(handle)
+            return os.fstat(handle).st_size
         finally:
             os.close(handle)
     except OSError as error:

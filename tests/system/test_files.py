@@ -9,6 +9,7 @@ import pytest
 from reconciler.errors import StateError
 from reconciler.system.files import (
     Lock,
+    append_bytes,
     append_line,
     keep_last_lines,
     read_bytes,
@@ -44,6 +45,14 @@ def test_a_full_disk_is_told_when_appending(small_disk: Path) -> None:
         for _ in range(100_000):
             append_line(path, {"filler": "x" * 1000})
     assert all(line == {"filler": "x" * 1000} for line in read_lines(path))
+
+
+def test_a_line_is_appended_to_a_file_of_the_mode_that_was_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    assert append_bytes(path, b"one\n", mode=0o600, sync=True) == 4
+    assert append_bytes(path, b"three\n", mode=0o640) == 10
+    assert path.read_bytes() == b"one\nthree\n"
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_missing_directory_is_told(tmp_path: Path) -> None:
