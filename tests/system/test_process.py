@@ -49,13 +49,13 @@ def test_the_deadline_kills_the_whole_group(tmp_path: Path) -> None:
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     began = time.monotonic()
-    outcome = shell(f"exec 3>{fifo}; echo begun; sleep 600 & sleep 600", timeout_s=0.3)
-    assert outcome == TimedOut(0.3, b"begun\n", b"")
-    assert time.monotonic() - began < 3
+    outcome = shell(f"exec 3>{fifo}; echo begun; sleep 600 & sleep 600", timeout_s=2)
+    assert outcome == TimedOut(2, b"begun\n", b"")
+    assert time.monotonic() - began < 60
     # The pipe reports its end only when the last process that held it is dead.
     ready = select.poll()
     ready.register(reader, select.POLLHUP)
-    assert ready.poll(3000), "a child outlived the deadline"
+    assert ready.poll(30_000), "a child outlived the deadline"
     os.close(reader)
 
 
@@ -63,10 +63,10 @@ def test_a_grandchild_that_keeps_the_pipe_does_not_hold_us_up_and_is_killed() ->
     began = time.monotonic()
     outcome = shell("sleep 600 & echo $!")
     assert isinstance(outcome, Finished) and outcome.code == 0
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 60
     grandchild = int(outcome.stdout)
     gone = subprocess.run(
-        ["/bin/sh", "-c", f"for i in $(seq 100); do kill -0 {grandchild} || exit 0; sleep 0.02; done; exit 1"]
+        ["/bin/sh", "-c", f"for i in $(seq 1000); do kill -0 {grandchild} || exit 0; sleep 0.02; done; exit 1"]
     )
     assert gone.returncode == 0
 

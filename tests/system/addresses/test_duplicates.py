@@ -140,23 +140,32 @@ def received(hearing: socket.socket, address: str) -> list[bytes]:
             found.append(frame)
 
 
+def arrived(hearing: socket.socket, address: str, count: int) -> int:
+    """How many ARP frames about an address have come when so many should: a busy kernel hands them over when it likes.
+
+    Frames come in their order, so that one too many would be one too many of the next."""
+    found = len(received(hearing, address))
+    while found < count and select.select([hearing], [], [], WAIT_S)[0]:
+        found += len(received(hearing, address))
+    return found
+
+
 def test_announcements_go_out_as_scheduled_and_a_late_one_once(segment: Segment) -> None:
     target = Target(socket.if_nametoindex("e0"), "10.0.0.10", "02:00:00:00:00:07")
     hearing = ear(segment.client)
     with closing(hearing), closing(Announcer()) as announcer:
         announcer.follow([target], 1_000)
-        counts = []
-        for moment_ms in (1_000, 1_001, 1_050, 1_200, 5_900, 6_000, 65_999, 66_000, 999_000):
-            announcer.send_due(moment_ms)
-            counts.append(len(received(hearing, "10.0.0.10")))
+        moments_ms = (1_000, 1_001, 1_050, 1_200, 5_900, 6_000, 65_999, 66_000, 999_000)
         # Two forms each; a probe with the first, and with all from a second on.
-        assert counts == [3, 0, 2, 2, 3, 3, 0, 3, 3]
+        for moment_ms, count in zip(moments_ms, (3, 0, 2, 2, 3, 3, 0, 3, 3), strict=True):
+            announcer.send_due(moment_ms)
+            assert arrived(hearing, "10.0.0.10", count) == count, moment_ms
         assert announcer.next_ms() == 1_000 + 5_000 + 17 * 60_000
         announcer.defend("10.0.0.10", 999_000)
         announcer.defend("10.0.0.10", 999_000 + DEFEND_MS - 1)
-        assert len(received(hearing, "10.0.0.10")) == 2
+        assert arrived(hearing, "10.0.0.10", 2) == 2
         announcer.defend("10.0.0.10", 999_000 + DEFEND_MS)
-        assert len(received(hearing, "10.0.0.10")) == 2
+        assert arrived(hearing, "10.0.0.10", 2) == 2
         assert announcer.lost == 0
 
 

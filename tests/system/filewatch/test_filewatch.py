@@ -1,6 +1,7 @@
 """A branch that moves is noticed soon, whoever moves it and whatever becomes of the directory."""
 
 import shutil
+import statistics
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ from reconciler.system.git.tree import read_tree
 from tests.system.repositories import Work
 
 ROOT = Path(__file__).parents[3]
-SOON_S = 2.0
+SOON_S = 10.0
 
 
 class Ear:
@@ -57,9 +58,14 @@ def test_a_commit_is_heard_soon(watch: RepositoryWatch, work: Work, ear: Ear) ->
 
 
 def test_it_takes_a_fraction_of_a_second(watch: RepositoryWatch, work: Work, ear: Ear) -> None:
-    began = time.monotonic()
-    work.commit(a__yaml="1")
-    assert ear.hears(0) and time.monotonic() - began < RECHECK_S / 2
+    """Most times: now and then a busy machine does something else first. Who only looked again would be late mostly."""
+    took_s = []
+    for number in range(5):
+        before, began = ear.count, time.monotonic()
+        work.commit(a__yaml=f"{number} more")
+        assert ear.hears(before)
+        took_s.append(time.monotonic() - began)
+    assert statistics.median(took_s) < RECHECK_S / 4, took_s
 
 
 def test_a_push_into_a_bare_repository(work: Work, ear: Ear, tmp_path: Path) -> None:
@@ -169,7 +175,7 @@ with RepositoryWatch(Path({str(work.path)!r}), "main", heard.set, print) as watc
     print("polling", watch.polling)
     subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=b", "commit", "-q", "--allow-empty", "-m", "2"],
                    cwd={str(work.path)!r}, check=True)
-    print("heard", heard.wait(5))
+    print("heard", heard.wait(30))
 """
     argv = ["unshare", "--user", "--map-root-user", sys.executable, "-c", script]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)

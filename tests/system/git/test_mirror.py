@@ -187,13 +187,13 @@ def test_waiting_for_another_fetch_ends(mirror: Mirror, work: Work) -> None:
     holder = subprocess.Popen(["flock", str(mirror.path / "hagit.lock"), "cat"], stdin=subprocess.PIPE)
     try:
         subprocess.run(
-            ["sh", "-c", f"while flock -n {mirror.path}/hagit.lock true; do :; done"], check=True, timeout=10
+            ["sh", "-c", f"while flock -n {mirror.path}/hagit.lock true; do :; done"], check=True, timeout=30
         )
         with pytest.raises(StateError, match="another process"):
             mirror.fetch([work.remote()], "main", 0.2)
     finally:
         holder.communicate()
-    assert mirror.fetch([work.remote()], "main", 5)
+    assert mirror.fetch([work.remote()], "main", 20)
 
 
 def test_a_full_disk_is_our_own_state_and_harms_nothing(tmp_path: Path, work: Work) -> None:
