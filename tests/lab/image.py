@@ -3,9 +3,11 @@
 Decides which kernel (the newest `linux-image-FLAVOUR` that apt offers), which modules go in, and where the result is
 kept: `$HAGIT_CACHE`, else `$XDG_CACHE_HOME/hagit`, else `~/.cache/hagit`, shared by all checkouts of one user. The
 kernel package is unpacked, never installed. Nothing is left half-made: everything is built beside its place and
-renamed into it. Does not know QEMU, nor what runs in the guest beyond `guest/`.
+renamed into it. There are two images of one kernel: the plain one, and the one for storage, with drivers of disks, a
+hardware watchdog and OpenZFS (`zfs`). Does not know QEMU, nor what runs in the guest beyond `guest/`.
 
-    python -m tests.lab.image      builds the image, or says at once where it is
+    python -m tests.lab.image             builds the plain image, or says at once where it is
+    python -m tests.lab.image storage     both
 """
 
 from __future__ import annotations
@@ -16,13 +18,17 @@ import lzma
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.lab.step import LISTS, ImageError, Progress, run
+from tests.lab.zfs import Zfs, zfs
+
+__all__ = ["Image", "ImageError", "cache_directory", "image"]
 
 GUEST = Path(__file__).parent / "guest"
 #: Busybox without libraries, from busybox-static.
@@ -34,26 +40,22 @@ MODULES = (
     "virtio_net", "bonding", "8021q", "bridge", "veth", "dummy", "macvlan", "vrf",
 )  # fmt: skip
 
-#: What is unpacked of the kernel package, some 45 of its 400 MB: other modules have no use without their hardware.
+#: Further ones for storage, before those of ZFS.
+STORAGE = ("sd_mod", "sg", "virtio_scsi", "overlay", "i6300esb")
+
+#: What is unpacked of the kernel package, some 60 of its 400 MB: other modules have no use without their hardware.
 MEMBERS = (
     "./boot/vmlinuz-*", "./lib/modules/*/modules.*", "./lib/modules/*/kernel/net/*", "./lib/modules/*/kernel/lib/*",
     "./lib/modules/*/kernel/fs/9p/*", "./lib/modules/*/kernel/fs/netfs/*", "./lib/modules/*/kernel/fs/fscache/*",
     "./lib/modules/*/kernel/drivers/virtio/*", "./lib/modules/*/kernel/drivers/char/*",
     "./lib/modules/*/kernel/drivers/net/*.ko*", "./lib/modules/*/kernel/crypto/*",
+    "./lib/modules/*/kernel/block/*", "./lib/modules/*/kernel/fs/overlayfs/*", "./lib/modules/*/kernel/fs/configfs/*",
+    "./lib/modules/*/kernel/drivers/scsi/*.ko*", "./lib/modules/*/kernel/drivers/nvme/*",
+    "./lib/modules/*/kernel/drivers/target/*", "./lib/modules/*/kernel/drivers/watchdog/*",
 )  # fmt: skip
 
-#: Longest wait for one step (download, unpack), and for another process that builds the same.
-STEP_S = 180
-#: What helps where apt does not know or find the kernel.
-LISTS = "; run `apt-get update` as root"
 #: Unpacked kernels that are kept; the oldest go.
 KERNELS_MAX = 2
-
-Progress = Callable[[str], None]
-
-
-class ImageError(Exception):
-    """The image cannot be built here; the message says which step failed and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,8 @@ def cache_directory() -> Path:
     return Path(base) / "hagit" / "lab"
 
 
-def image(flavour: str = "amd64", progress: Progress = lambda text: None) -> Image:
-    """The image of the kernel that apt would install now; built where the cache has none.
+def image(flavour: str = "amd64", progress: Progress = lambda text: None, *, storage: bool = False) -> Image:
+    """The image of the kernel that apt would install now, plain or for storage; built where the cache has none.
 
     Without a network a kernel that the cache has serves as well. Raises ImageError.
     """
@@ -84,7 +86,7 @@ def image(flavour: str = "amd64", progress: Progress = lambda text: None) -> Ima
     with _alone(cache / "lock"):
         kernel = _kernel(cache, flavour, progress)
         release = (kernel / "release").read_text().strip()
-        initrd = _initrd(kernel, release, progress)
+        initrd = _initrd(kernel, release, zfs(kernel, release, progress) if storage else None, progress)
         os.utime(kernel)
         for old in sorted(cache.glob("kernel-*"), key=lambda path: path.stat().st_mtime)[:-KERNELS_MAX]:
             shutil.rmtree(old)
@@ -97,21 +99,6 @@ def _alone(lock: Path) -> Iterator[None]:
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield
-
-
-def _run(arguments: list[str], directory: Path, advice: str = "") -> str:
-    """Runs a program and returns what it printed. Raises ImageError with its complaint and the advice."""
-    try:
-        done = subprocess.run(
-            arguments, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=STEP_S
-        )
-    except FileNotFoundError:
-        raise ImageError(f"{arguments[0]} is missing: run packaging/prerequisites lab") from None
-    except subprocess.TimeoutExpired:
-        raise ImageError(f"`{' '.join(arguments)}` was still running after {STEP_S} s") from None
-    if done.returncode != 0:
-        raise ImageError(f"`{' '.join(arguments)}` failed: {(done.stderr or done.stdout).strip()}{advice}")
-    return done.stdout
 
 
 def _kernel(cache: Path, flavour: str, progress: Progress) -> Path:
@@ -127,14 +114,15 @@ def _kernel(cache: Path, flavour: str, progress: Progress) -> Path:
             raise
         # Apt's lists may be empty, or name a kernel that the archive has replaced since.
         progress(f"lab: {error}; refreshing the lists")
-        _run(["apt-get", "-q", "update"], cache)
+        run(["apt-get", "-q", "update"], cache)
         return _newest(cache, flavour, progress)
 
 
 def _newest(cache: Path, flavour: str, progress: Progress) -> Path:
     """The kernel that apt would install now, unpacked where the cache has it not."""
     package, version = _candidate(cache, flavour)
-    made = cache / f"kernel-{package}_{version}"
+    # Another choice of members is another kernel.
+    made = cache / f"kernel-{package}_{version}_{hashlib.sha256(repr(MEMBERS).encode()).hexdigest()[:8]}"
     if not made.is_dir():
         _unpack(package, version, made, progress)
     return made
@@ -142,7 +130,7 @@ def _newest(cache: Path, flavour: str, progress: Progress) -> Path:
 
 def _candidate(cache: Path, flavour: str) -> tuple[str, str]:
     """Name and version of the package that holds the flavour's newest kernel."""
-    shown = _run(["apt-cache", "show", "--no-all-versions", f"linux-image-{flavour}"], cache, LISTS)
+    shown = run(["apt-cache", "show", "--no-all-versions", f"linux-image-{flavour}"], cache, LISTS)
     found = re.search(rf"^Depends: (linux-image-\d\S*-{re.escape(flavour)}) \(= (\S+)\)", shown, re.MULTILINE)
     if found is None:
         raise ImageError(f"apt knows no kernel of linux-image-{flavour}{LISTS}")
@@ -154,14 +142,14 @@ def _unpack(package: str, version: str, made: Path, progress: Progress) -> None:
     with tempfile.TemporaryDirectory(prefix="building-", dir=made.parent) as name:
         work = Path(name)
         progress(f"lab: downloading {package} {version} (about 70 MB)")
-        _run(["apt-get", "-q", "download", f"{package}={version}"], work, LISTS)
+        run(["apt-get", "-q", "download", f"{package}={version}"], work, LISTS)
         (archive,) = work.glob("*.deb")
         progress("lab: unpacking the kernel")
         (work / "tree").mkdir()
         members = " ".join(f"'{member}'" for member in MEMBERS)
-        _run(["sh", "-c", f"dpkg-deb --fsys-tarfile {archive.name} | tar -x -C tree --wildcards {members}"], work)
+        run(["sh", "-c", f"dpkg-deb --fsys-tarfile {archive.name} | tar -x -C tree --wildcards {members}"], work)
         (modules,) = (work / "tree/lib/modules").iterdir()
-        _run([str(BUSYBOX), "depmod", "-b", str(work / "tree"), modules.name], work)
+        run([str(BUSYBOX), "depmod", "-b", str(work / "tree"), modules.name], work)
         result = work / "result"
         result.mkdir()
         (result / "release").write_text(modules.name + "\n")
@@ -180,8 +168,8 @@ def _bare_kernel(packed: bytes, place: Path) -> None:
     place.write_bytes(bare if bare.startswith(b"\x7fELF") else packed)
 
 
-def _module_files(modules: Path) -> list[str]:
-    """The files of `MODULES` and all they depend on, dependencies first, relative to `modules`."""
+def _module_files(modules: Path, names: tuple[str, ...]) -> list[str]:
+    """The files of these modules and all they depend on, dependencies first, relative to `modules`."""
     needs: dict[str, list[str]] = {}
     by_name: dict[str, str] = {}
     for line in (modules / "modules.dep").read_text().splitlines():
@@ -197,7 +185,7 @@ def _module_files(modules: Path) -> list[str]:
         if path not in ordered:
             ordered.append(path)
 
-    for name in MODULES:
+    for name in names:
         if (known := name.replace("-", "_")) in by_name:
             add(by_name[known])
         elif name not in builtin:
@@ -205,13 +193,17 @@ def _module_files(modules: Path) -> list[str]:
     return ordered
 
 
-def _initrd(kernel: Path, release: str, progress: Progress) -> Path:
+def _initrd(kernel: Path, release: str, pools: Zfs | None, progress: Progress) -> Path:
     """The initial file system for this kernel and the present `guest/`, named by the digest of what went in."""
-    files = _module_files(kernel / "modules")
-    digest = hashlib.sha256("\n".join([release, *files]).encode())
-    for source in (BUSYBOX, GUEST / "init", GUEST / "agent.py"):
+    names = (*MODULES, *STORAGE) if pools else MODULES
+    files = [kernel / "modules" / path for path in _module_files(kernel / "modules", names)]
+    files += pools.modules if pools else ()
+    digest = hashlib.sha256("\n".join([release, *(str(path.relative_to(kernel)) for path in files)]).encode())
+    sources = (GUEST / "init", GUEST / "agent.py", *((GUEST / "links",) if pools else ()))
+    for source in (BUSYBOX, *sources):
         digest.update(source.read_bytes())
-    made = kernel / f"initrd-{digest.hexdigest()[:16]}.cpio"
+    kind = "storage" if pools else "initrd"
+    made = kernel / f"{kind}-{digest.hexdigest()[:16]}.cpio"
     if made.is_file():
         return made
     progress("lab: making the initial file system")
@@ -220,13 +212,16 @@ def _initrd(kernel: Path, release: str, progress: Progress) -> Path:
         for directory in ("bin", "dev", "proc", "sys", "tmp", "run", "lab/modules"):
             (root / directory).mkdir(parents=True)
         shutil.copy(BUSYBOX, root / "bin/busybox")
-        shutil.copy(GUEST / "init", root / "init")
-        shutil.copy(GUEST / "agent.py", root / "lab/agent.py")
+        for source in sources:
+            shutil.copy(source, root / "lab" / source.name)
+        (root / "lab/init").rename(root / "init")
         (root / "init").chmod(0o755)
         for number, path in enumerate(files):
-            shutil.copy(kernel / "modules" / path, root / "lab/modules" / f"{number:03}-{Path(path).name}")
-        _run(["sh", "-c", "cd root && find . | sort | cpio -o -H newc --quiet > ../initrd"], work)
-        for old in kernel.glob("initrd-*.cpio"):
+            shutil.copy(path, root / "lab/modules" / f"{number:03}-{path.name}")
+        if pools:
+            shutil.copytree(pools.tree, root / "lab/zfs", symlinks=True)
+        run(["sh", "-c", "cd root && find . | sort | cpio -o -H newc --quiet > ../initrd"], work)
+        for old in kernel.glob(f"{kind}-*.cpio"):
             old.unlink()
         (work / "initrd").rename(made)
     return made
@@ -234,12 +229,18 @@ def _initrd(kernel: Path, release: str, progress: Progress) -> Path:
 
 def main() -> int:
     """Builds the image, telling each step; exit status 1 and one line where it cannot."""
+    storage = sys.argv[1:] == ["storage"]
     try:
         built = image(progress=lambda text: print(text, file=sys.stderr, flush=True))
+        if storage:
+            built = image(progress=lambda text: print(text, file=sys.stderr, flush=True), storage=True)
     except ImageError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
-    print(f"lab: Linux {built.release} in {built.kernel.parent}")
+    pools = "".join(
+        f" with ZFS {path.name.removeprefix('zfs-')}" for path in built.kernel.parent.glob("zfs-*") if storage
+    )
+    print(f"lab: Linux {built.release}{pools} in {built.kernel.parent}")
     return 0
 
 

@@ -47,12 +47,14 @@ class CommandFailed(MachineError):
 class Nic:
     """A virtio NIC, `eth0`, `eth1`... in the order given. All NICs of one machine on one hub share a cable.
 
-    `slot` is its PCI address, `3b:00.1`, on a bus of its own that the machine then has; those NICs come last.
+    `slot` is its PCI address, `3b:00.1`, on a bus of its own that the machine then has; those NICs come last. `tap` is
+    a TAP device of the host in the place of the hub: the other end of this NIC's own cable.
     """
 
     hub: int
     mac: str
     slot: str = ""
+    tap: str = ""
 
 
 #: Four NICs on two cables: eth0 and eth1 face eth2 and eth3, so that a bond of two finds a partner of two.
@@ -99,17 +101,21 @@ class Machine:
         memory_mib: int = 512,
         serial: str = "",
         devices: Sequence[str] = (),
+        within: Sequence[str] = (),
+        name: str = "lab",
         shell: bool = False,
     ) -> None:
         """`directory` takes the console's log. `serial` is what the firmware tells as the machine's serial number.
 
-        `devices` are further QEMU arguments, for disks and the like.
+        `devices` are further QEMU arguments, for disks and the like; `within` is the start of a command line that runs
+        QEMU elsewhere, such as in a network namespace; `name` is the host's name, letters and digits.
 
         `shell` puts a shell of the guest on this terminal; the log is then empty.
         """
         self.log = directory / "console.log"
         self._image, self._nics, self._shares, self._shell = image, tuple(nics), tuple(shares), shell
         self._memory_mib, self._serial, self._devices = memory_mib, serial, tuple(devices)
+        self._within, self.name = tuple(within), name
         self._process: subprocess.Popen[bytes] | None = None
         self._results: dict[int, list[dict[str, Any]]] = {}
         self._numbers = 0
@@ -142,7 +148,7 @@ class Machine:
             arguments = self._arguments(far_monitor.fileno(), far_agent.fileno())
             # setpriv(1): the kernel ends QEMU when this process ends, however it ends.
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "--", *arguments],
+                ["setpriv", "--pdeathsig", "KILL", "--", *self._within, *arguments],
                 pass_fds=(far_monitor.fileno(), far_agent.fileno()),
                 stdin=None if self._shell else subprocess.DEVNULL,
                 stdout=None if self._shell else log,
@@ -160,6 +166,11 @@ class Machine:
             place = shlex.quote(str(share.path))
             options = "ro,trans=virtio,version=9p2000.L,msize=262144,cache=loose"
             self.check(f"mkdir -p {place} && mount -t 9p -o {options} share{number} {place}")
+
+    @property
+    def on(self) -> bool:
+        """Whether it runs: a machine that resets itself goes off (`-no-reboot`)."""
+        return self._process is not None and self._process.poll() is None
 
     def close(self) -> None:
         """Cuts the power. Doing it twice is no error."""
@@ -233,7 +244,7 @@ class Machine:
         return "" if self._shell else "\n".join(self.log.read_text(errors="replace").splitlines()[-CONSOLE_LINES:])
 
     def _arguments(self, monitor: int, agent: int) -> list[str]:
-        words = KERNEL_ARGUMENTS + (" lab.shell" if self._shell else "")
+        words = f"{KERNEL_ARGUMENTS} lab.name={self.name}" + (" lab.shell" if self._shell else "")
         arguments = [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-M", "q35", "-cpu", "max",
             "-accel", "tcg,thread=multi", "-smp", "1", "-m", str(self._memory_mib), "-no-reboot",
@@ -252,7 +263,8 @@ class Machine:
             how = "security_model=none,readonly=on,multidevs=remap"
             arguments += ["-virtfs", f"local,path={place},mount_tag={tag},{how}"]
         for number, nic in enumerate(self._nics):
-            arguments += ["-netdev", f"hubport,id=net{number},hubid={nic.hub}"]
+            cable = f"tap,ifname={nic.tap},script=no,downscript=no,vhost=off" if nic.tap else f"hubport,hubid={nic.hub}"
+            arguments += ["-netdev", f"{cable},id=net{number}"]
             device = f"virtio-net-pci,netdev=net{number},id=nic{number},mac={nic.mac},romfile=,{SPEED}"
             if nic.slot:
                 bus, _, address = nic.slot.partition(":")

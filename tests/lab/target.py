@@ -1,0 +1,178 @@
+"""Shared disks with real persistent reservations: a SCSI target of the host in a network namespace of its own.
+
+Decides what the disks are (files in memory, each with a partition for a pool and the reserved ninth one) and that the
+target always ends: with `close`, or with the program that started it. Machines on these disks run in the same
+namespace (`within`). The target is Debian's tgt: it knows PREEMPT but not PREEMPT AND ABORT, and no APTPL. Does not
+know what is on the disks.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+#: Longest wait for the target to answer, and for one order to it.
+TARGET_S: Final = 20
+NAME: Final = "iqn.2026-01.lab:shelf"
+PORTAL: Final = "127.0.0.1:3260"
+#: As `zpool create` divides a whole disk: the pool's part, then 8 MiB that it never writes.
+RESERVED_MIB: Final = 8
+POOLS_TYPE: Final = "6A898CC3-1DD2-11B2-99A6-080020736631"
+RESERVED_TYPE: Final = "6A945A3B-1DD2-11B2-99A6-080020736631"
+#: setpriv(1): the kernel ends a program when this one ends, however it ends.
+ENDS_WITH_US: Final = ("setpriv", "--pdeathsig", "KILL", "--")
+
+
+class TargetError(Exception):
+    """The target does not start or refuses an order; the message says what it said."""
+
+
+class Target:
+    """Disks `disk0`, `disk1`... that any number of machines share; also a context manager."""
+
+    def __init__(self, count: int, size_mib: int = 256) -> None:
+        self.names = tuple(f"disk{number}" for number in range(count))
+        self.place = Path(tempfile.mkdtemp(prefix="hagit-lab-", dir="/dev/shm"))
+        self._size_mib = size_mib
+        self._room: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def within(self) -> tuple[str, ...]:
+        """The start of a command line that runs where the disks can be reached."""
+        assert self._room is not None
+        return ("nsenter", f"--target={self._room.pid}", "--net", "--")
+
+    @property
+    def log(self) -> str:
+        """What the target said."""
+        return (self.place / "log").read_text(errors="replace")
+
+    def devices(self, machine: str) -> tuple[str, ...]:
+        """Arguments of QEMU that give a machine all disks. Each machine has a name of its own: an initiator."""
+        arguments = ["-device", "virtio-scsi-pci,id=disks,num_queues=1"]
+        for number, name in enumerate(self.names):
+            where = f"transport=tcp,portal={PORTAL},target={NAME},lun={number + 1}"
+            who = f"initiator-name=iqn.2026-01.lab:{machine}"
+            cache = "cache.direct=on,cache.no-flush=off"
+            arguments += ["-blockdev", f"driver=iscsi,node-name=at-{name},{where},{who},timeout=0,{cache}"]
+            arguments += ["-device", disk_device(name, number)]
+        return tuple(arguments)
+
+    def file(self, name: str) -> Path:
+        """What a disk holds, as the host sees it."""
+        return self.place / name
+
+    def add(self, name: str) -> int:
+        """One more disk. Returns its logical unit's number; machines get it with QEMU's device_add."""
+        self.names = (*self.names, name)
+        self._unit(len(self.names))
+        return len(self.names)
+
+    def close(self) -> None:
+        """Ends the target and forgets the disks. Doing it twice is no error."""
+        for process in (self._process, self._room):
+            if process is not None:
+                # tgtd ignores SIGTERM while it has targets.
+                process.kill()
+                process.wait()
+                for stream in (process.stdin, process.stdout):
+                    if stream is not None:
+                        stream.close()
+        self._process = self._room = None
+        shutil.rmtree(self.place, ignore_errors=True)
+
+    def _start(self) -> None:
+        self._room = subprocess.Popen(
+            [
+                "setpriv",
+                "--pdeathsig",
+                "KILL",
+                "--",
+                "unshare",
+                "--net",
+                "sh",
+                "-c",
+                "ip link set lo up; echo; exec cat",
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self._room.stdout is not None
+        if self._room.stdout.readline() != b"\n":
+            raise TargetError("no network namespace: the lab's shared disks need root")
+        with (self.place / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [*ENDS_WITH_US, *self.within, "tgtd", "-f", "-C", "0", "--iscsi", f"portal={PORTAL}"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=self._environment(),
+            )
+        deadline_s = time.monotonic() + TARGET_S
+        while self._admin("--op", "show", "--mode", "sys").returncode != 0:
+            if time.monotonic() > deadline_s or self._process.poll() is not None:
+                raise TargetError(f"tgtd does not answer: {self.log}")
+        self._order("--op", "new", "--mode", "target", "--tid", "1", "-T", NAME)
+        for number in range(1, len(self.names) + 1):
+            self._unit(number)
+        self._order("--op", "bind", "--mode", "target", "--tid", "1", "-I", "ALL")
+
+    def _unit(self, number: int) -> None:
+        """One disk, partitioned here: a machine need not see a table that another has written."""
+        name = self.names[number - 1]
+        path = self.file(name)
+        with path.open("wb") as file:
+            file.truncate(self._size_mib << 20)
+        # 1 MiB of GPT at both ends.
+        sectors = (self._size_mib - 2 - RESERVED_MIB) << 11
+        table = (
+            f"label: gpt\nunit: sectors\n1: start=2048, size={sectors}, type={POOLS_TYPE}\n"
+            f"9: start={2048 + sectors}, size={RESERVED_MIB << 11}, type={RESERVED_TYPE}\n"
+        )
+        done = subprocess.run(["/sbin/sfdisk", "-q", str(path)], input=table.encode(), capture_output=True, timeout=60)
+        if done.returncode != 0:
+            raise TargetError(f"sfdisk: {done.stderr.decode().strip()}")
+        unit = ("--mode", "logicalunit", "--tid", "1", "--lun", str(number))
+        self._order("--op", "new", *unit, "-b", str(path))
+        identity = f"vendor_id=LAB,product_id=DISK,scsi_sn={name},scsi_id=lab-{name},thin_provisioning=0"
+        self._order("--op", "update", *unit, "--params", identity)
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "TGT_IPC_SOCKET": str(self.place / "socket")}
+
+    def _admin(self, *words: str) -> subprocess.CompletedProcess[bytes]:
+        argv = ["tgtadm", "-C", "0", "--lld", "iscsi", *words]
+        return subprocess.run(argv, env=self._environment(), capture_output=True, timeout=TARGET_S)
+
+    def _order(self, *words: str) -> None:
+        done = self._admin(*words)
+        if done.returncode != 0:
+            raise TargetError(f"tgtadm {' '.join(words)}: {done.stderr.decode().strip()}")
+
+
+def disk_device(name: str, number: int) -> str:
+    """QEMU's device for one of the disks, whose blockdev is `at-NAME`; its own id is the disk's name."""
+    place = f"bus=disks.0,channel=0,scsi-id={number % 128},lun={number // 128}"
+    return f"scsi-block,drive=at-{name},{place},share-rw=on,rerror=report,werror=report,id={name}"
