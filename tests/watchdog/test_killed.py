@@ -16,17 +16,13 @@ from pathlib import Path
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Timers
 from reconciler.system.request import RequestKind
-from tests.watchdog.pair import ORDERS, TIMERS, Pair
+from tests.watchdog.pair import ORDERS, PATIENT, TIMERS, Pair
 from tests.watchdog.sequences import Stage, bury
 from tests.watchdog.test_decisions import codes
 from tests.watchdog.wires import Wires
 
 #: Resets and starts alone are what these tests wait for.
 BRISK = replace(TIMERS, proof_ms=800, deadman_ms=1_000, claim_ms=2_000, boot_ms=600, yield_ms=2_700)
-#: Nobody takes a daemon that starts again for dead, however busy the machine is.
-UNHURRIED = replace(
-    TIMERS, silence_ms=4_000, stale_ms=4_000, proof_ms=4_000, deadman_ms=5_000, patience_ms=12_000, yield_ms=8_000
-)
 AT_ONCE = 3
 OWNERS = ("importing", "active", "releasing")
 PHASES = ("booting", "standby", "claiming", *OWNERS)
@@ -166,7 +162,7 @@ def test_killed_before_it_owns_anything(tmp_path: Path) -> None:
 
 
 def test_killed_as_the_owner(tmp_path: Path) -> None:
-    play(tmp_path, OWNERS, UNHURRIED, kill)
+    play(tmp_path, OWNERS, PATIENT, kill)
 
 
 def test_stopped_in_each_phase_beyond_every_bound(tmp_path: Path) -> None:
@@ -174,4 +170,4 @@ def test_stopped_in_each_phase_beyond_every_bound(tmp_path: Path) -> None:
 
 
 def test_stopped_in_each_phase_and_woken_before_the_deadman(tmp_path: Path) -> None:
-    play(tmp_path, PHASES, replace(BRISK, deadman_ms=4_000, patience_ms=8_000), doze)
+    play(tmp_path, PHASES, replace(BRISK, deadman_ms=8_000, patience_ms=12_000), doze)

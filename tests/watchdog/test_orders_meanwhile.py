@@ -1,10 +1,14 @@
 """Orders that are replaced while a failover is in progress: it ends, and what follows is by the new ones."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from reconciler.system.request import RequestKind
-from tests.watchdog.pair import Head, Pair
+from tests.watchdog.pair import ORDERS, TIMERS, Head, Pair
 from tests.watchdog.test_decisions import codes, until_silent_for
+
+#: A claim that a slow disk holds, or an export that hangs, is given up by nobody while a busy machine plays the test.
+UNHURRIED = replace(TIMERS, claim_ms=12_000, release_ms=15_000, yield_ms=13_000, patience_ms=14_000)
 
 
 def follows(head: Head, generation: int) -> bool:
@@ -13,7 +17,8 @@ def follows(head: Head, generation: int) -> bool:
     return status is not None and status.orders.here == generation
 
 
-def test_new_addresses_while_the_old_active_lets_go(pair: Pair) -> None:
+def test_new_addresses_while_the_old_active_lets_go(make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(replace(ORDERS, timers=UNHURRIED))
     pair.settle()
     pair.fault("export-hangs", "a")
     assert pair.a.ask(RequestKind.SWITCHOVER).accepted
@@ -30,7 +35,8 @@ def test_new_addresses_while_the_old_active_lets_go(pair: Pair) -> None:
     assert "10.79.0.100" not in pair.b.addresses()
 
 
-def test_disabled_while_a_claim_runs(pair: Pair) -> None:
+def test_disabled_while_a_claim_runs(make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(replace(ORDERS, timers=UNHURRIED))
     pair.settle()
     # Its commands wait for this disk, one after the other.
     pair.fault("disk-slow", "disk3", "500")
