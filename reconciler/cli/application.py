@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from reconciler.cli import authoring, changing, controlling, daemon, rehearse, watching
+from reconciler.cli import authoring, changing, controlling, daemon, rehearse, reserving, watching
 from reconciler.errors import HagitError
 
 #: Commands whose error status is 2, because 1 means "there are differences".
@@ -51,6 +51,7 @@ COMMANDS: Sequence[tuple[str, Callable[..., Any], str]] = (
     ("force-activate", controlling.force_activate, "Failover"),
     ("maintenance", controlling.maintenance, "Failover"),
     ("drill", controlling.drill, "Failover"),
+    ("reservations", reserving.reservations, "Failover"),
     ("status", watching.status, "Watch"),
     ("timeline", controlling.timeline, "Watch"),
     ("drift", changing.drift, "Watch"),

@@ -186,7 +186,7 @@ class _Reader:
         if secret is None:
             raise self._error("watchdog.secret", "is missing; name a file that is the same on both controllers")
         if shelf is None:
-            raise self._error("watchdog.shelf", 'is missing; write shelf = "simulated:/run/shelf.sock"')
+            raise self._error("watchdog.shelf", 'is missing; write shelf = "disks:/dev/disk/by-id"')
         watchdog = WatchdogNode(
             secret=secret,
             shelf=shelf,

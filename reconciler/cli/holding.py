@@ -1,0 +1,228 @@
+"""What `hagit reservations show` says: who holds what on each disk, in words, and what is not as it should be.
+
+Looks at the disks themselves, so it works on either controller, whatever runs; changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler.cli.mending import words
+from reconciler.cli.terminal import fold, paint, width
+from reconciler.core.failover.adapters import PoolHouse, Shelf
+from reconciler.core.failover.hold import DiskView, judge
+from reconciler.core.failover.key import Key, Side, decode_key, encode_key
+from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_orders, orders_key
+from reconciler.core.failover.refusal import Refused
+from reconciler.errors import StateError, UsageError
+from reconciler.system.files import read_bytes
+from reconciler.system.node import Node, find_node_file, load_node
+from reconciler.system.reservation.standing import TYPE, TYPE_WORDS, Features
+from reconciler.system.secret import pair_secret
+from reconciler.system.shelf import open_shelf
+from reconciler.system.shelf.bay import Survey
+from reconciler.system.shelf.disks import DiskShelf
+
+#: What all disks together may take.
+LOOK_S: Final = 8.0
+WELL, NOT_WELL = 0, 2
+
+
+class Desk:
+    """The orders of this controller, and its adapters to disks and pools."""
+
+    def __init__(self, node_file: Path | None) -> None:
+        self.node: Node = load_node(find_node_file(node_file))
+        if self.node.watchdog is None:
+            raise UsageError(
+                "this controller has no watchdog, and so no shelf",
+                remedy="give the node file a [watchdog] table; `hagit explain node` says what belongs into it",
+            )
+        path = self.node.state / "orders.json"
+        content = read_bytes(path, ORDERS_BYTES_MAX)
+        if content is None:
+            raise StateError(
+                "there are no orders yet, which name the disks", where=str(path), remedy="run `hagit apply` first"
+            )
+        orders = decode_orders(content, orders_key(pair_secret(self.node.watchdog)))
+        if isinstance(orders, Refused):
+            raise StateError(f"the orders cannot be used: {orders}", where=str(path), remedy="run `hagit apply` again")
+        self.orders: Orders = orders
+        self.shelf: Shelf
+        self.house: PoolHouse
+        self.shelf, self.house = open_shelf(self.node.watchdog.shelf, Side(self.node.controller), orders)
+
+    def survey(self) -> tuple[Survey | DiskView, ...]:
+        """Everything that the shelf can tell of each disk."""
+        return self.shelf.survey(LOOK_S) if isinstance(self.shelf, DiskShelf) else self.shelf.look(LOOK_S)
+
+    def close(self) -> None:
+        """Let go of both."""
+        self.shelf.close()
+        self.house.close()
+
+
+def run_show(node_file: Path | None, as_json: bool, *, detailed: bool) -> int:
+    """`hagit reservations show`."""
+    desk = Desk(node_file)
+    try:
+        found = desk.survey()
+    finally:
+        desk.close()
+    orders = desk.orders
+    lines = [Line(orders, at, one) for at, one in enumerate(found)]
+    owner = judge(orders, 0, tuple(line.view for line in lines)).owner
+    for line in lines:
+        line.judge(owner)
+    if as_json:
+        print(json.dumps(document(orders, owner, lines), indent=1))
+    else:
+        for text in told(orders, owner, lines):
+            print(text)
+    return NOT_WELL if detailed and any(line.problems for line in lines) else WELL
+
+
+class Line:
+    """One disk: what was seen, and what is wrong with it."""
+
+    def __init__(self, orders: Orders, at: int, found: Survey | DiskView) -> None:
+        self.name, self.at, self._orders = orders.disks[at], at, orders
+        self.survey = found if isinstance(found, Survey) else Survey(self.name)
+        standing = self.survey.standing
+        if isinstance(found, DiskView):
+            self.view = found
+        else:
+            self.view = standing.view() if standing is not None else DiskView(False)
+        #: How many paths are registered with each key.
+        self.counts = Counter(decode_key(key) for key in (standing.registered if standing is not None else ()))
+        self.problems: list[str] = []
+        self.notes: list[str] = []
+
+    def judge(self, owner: Key | None) -> None:
+        """Fill in what is wrong. `owner` holds the majority of the arbitration disks."""
+        view, say = self.view, self.problems.append
+        if not view.answered:
+            say(self.survey.trouble or "it does not answer")
+            return
+        if owner is not None and view.holder is None:
+            say("nobody holds it: the other controller could write to it")
+        elif owner is not None and view.holder != owner:
+            assert view.holder is not None
+            say(f"{words(self._orders, view.holder)} holds it, not the owner of the pair")
+        if view.holder is not None and view.kind != TYPE:
+            say(f"the reservation is of type {view.kind} ({TYPE_WORDS.get(view.kind, 'unknown')}), not {TYPE}")
+        for key in sorted(view.registered - {view.holder, owner}, key=encode_key):
+            say(f"{words(self._orders, key)} is registered as well and may write to it")
+        count, paths = self.counts[owner] if owner is not None else 0, len(self.survey.paths)
+        if owner is not None and owner.side is self._orders.side and view.holder == owner and 0 < count < paths:
+            say(f"only {count} of {paths} paths are registered: writes over the others are refused")
+        if self.survey.records:
+            say(f"no place for heartbeat records: {self.survey.records}")
+        self.notes += _weak(self.survey.features)
+
+    def text(self) -> str:
+        """Who holds it, in a sentence."""
+        view = self.view
+        if not view.answered:
+            return "not known"
+        if view.holder is None:
+            return "nobody holds it" + ("" if view.registered else ", nobody is registered")
+        count = self.counts[view.holder]
+        paths = f" (on {count} paths)" if count > 1 else ""
+        return f"{words(self._orders, view.holder)}{paths}"
+
+    def document(self) -> dict[str, Any]:
+        """The same for programs."""
+        standing, features = self.survey.standing, self.survey.features
+        told = self.survey.registrations
+        return {
+            "disk": self.name,
+            "arbitration": self.at in self._orders.arbitration,
+            "answered": self.view.answered,
+            "holder": None if self.view.holder is None else _key(self._orders, self.view.holder),
+            "type": self.view.kind if self.view.holder is not None else None,
+            "registered": [
+                _key(self._orders, key) | {"paths": self.counts[key] or None}
+                for key in sorted(self.view.registered, key=encode_key)
+            ],
+            "initiators": None
+            if told is None
+            else [{"key": f"{one.key:#x}", "holds": one.holds, "who": one.who} for one in told],
+            "generation": standing.generation if standing is not None else None,
+            "paths": list(self.survey.paths),
+            "persists": features.persists,
+            "persisting": features.persisting,
+            "aborts": features.aborts,
+            "problems": self.problems,
+            "notes": self.notes,
+        }
+
+
+def _weak(features: Features) -> Iterator[str]:
+    if features.aborts is False:
+        yield "knows no PREEMPT AND ABORT: commands that it has begun for the other finish"
+    if features.persists is False:
+        yield "forgets its reservation when it loses power"
+    elif features.persisting is False:
+        yield "was not told to keep its reservation when it loses power"
+
+
+def _key(orders: Orders, key: Key) -> dict[str, Any]:
+    controller = None if key.side is None else orders.controller(key.side)
+    epoch = None if key.side is None else key.epoch
+    return {"key": f"{encode_key(key):#x}", "controller": controller, "claim": epoch}
+
+
+def document(orders: Orders, owner: Key | None, lines: list[Line]) -> dict[str, Any]:
+    """The JSON form."""
+    return {
+        "format": "hagit.reservations/1",
+        "controller": orders.controller(orders.side),
+        "pair": orders.pair,
+        "owner": None if owner is None else _key(orders, owner),
+        "line": verdict(orders, owner, lines),
+        "well": not any(line.problems for line in lines),
+        "disks": [line.document() for line in lines],
+    }
+
+
+def verdict(orders: Orders, owner: Key | None, lines: list[Line]) -> str:
+    """Everything in a sentence."""
+    count = len(lines)
+    answered = sum(line.view.answered for line in lines)
+    if owner is None:
+        held = sum(line.view.holder is not None for line in lines)
+        if not held:
+            return f"Nobody holds the disks; {answered} of {count} answer."
+        return f"Nobody holds the majority of the arbitration disks; {held} of {count} disks are held."
+    holds = sum(line.view.holder == owner for line in lines)
+    wrong = sum(bool(line.problems) for line in lines)
+    text = f"{words(orders, owner)} holds {'all' if holds == count else holds} of {count} disks"
+    return text + (f"; {wrong} of them {'is' if wrong == 1 else 'are'} not as they should be." if wrong else ", alone.")
+
+
+def told(orders: Orders, owner: Key | None, lines: list[Line]) -> Iterator[str]:
+    """The text form."""
+    well = not any(line.problems for line in lines)
+    yield paint(verdict(orders, owner, lines), 1, 32 if well and owner else 33)
+    column = max(len(line.name) for line in lines) + 2
+    for line in lines:
+        mark = "*" if line.at in orders.arbitration else " "
+        first, *rest = fold(line.text(), width() - column - 3)
+        yield f" {mark}{line.name:<{column}}{first}"
+        for text in rest:
+            yield " " * (column + 2) + text
+        for sign, color, texts in (("✗", 31, line.problems), ("!", 33, line.notes)):
+            for text in texts:
+                head, *more = fold(text, width() - 8)
+                yield f"    {paint(sign, 1, color)} {head}"
+                yield from (f"      {one}" for one in more)
+    if orders.arbitration:
+        yield " * arbitration disk: their majority says who is active"
+    if not well:
+        yield " `hagit reservations repair` mends what can be mended from here"

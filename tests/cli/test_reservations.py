@@ -1,0 +1,191 @@
+"""`hagit reservations` on a simulated shelf: what it shows, what it mends, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.application import run
+from reconciler.core.failover.claim import Answer, Command, Verb
+from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.orders_document import orders_document, orders_key
+from reconciler.core.status.watchdog import PoolStatus, watchdog_document
+from reconciler.system.files import write_json
+from tests.controller import Done
+from tests.standings import standing_of, told
+from tests.system.shelf.rig import LONG_S, SimulatedRig, claim, orders
+
+Captured = pytest.CaptureFixture[str]
+SECRET = "pair-secret-of-more-than-thirty-two-bytes"
+
+
+class Desk:
+    """A person at both controllers, whose disks are simulated."""
+
+    def __init__(self, root: Path, capsys: Captured) -> None:
+        self.root, self._capsys = root, capsys
+        self.rig = SimulatedRig(root)
+        for side in Side:
+            place = root / side
+            (place / "run").mkdir(parents=True)
+            (place / "state").mkdir()
+            (place / "secret").write_text(SECRET)
+            (place / "secret").chmod(0o600)
+            (place / "node.toml").write_text(
+                f'controller = "{side}"\nstate = "state"\nlisten = false\n[watchdog]\nsecret = "secret"\n'
+                f'shelf = "{self.rig.url}"\nrun = "run"\ndeadman = false\n'
+            )
+            sealed = orders_document(orders(side), orders_key(SECRET.encode()))
+            (place / "state" / "orders.json").write_bytes(sealed)
+
+    def hagit(self, side: Side, *words: str) -> Done:
+        code = run(["reservations", *words, "--node", str(self.root / side / "node.toml")])
+        shown = self._capsys.readouterr()
+        return Done(code, shown.out, shown.err)
+
+    def watchdog(self, side: Side, phase: str, pools: str) -> None:
+        """The watchdog of this side says where it stands."""
+        status = standing_of(told(), side)
+        status = replace(status, phase=phase, pools=PoolStatus(state=pools))
+        write_json(self.root / side / "run" / "watchdog.json", watchdog_document(status), sync=False)
+
+    def do(self, side: Side, verb: Verb, key: Key, disk: int = 3, victim: Key | None = None) -> Answer:
+        return self.rig.open(side)[0].perform(Command(verb, disk, key, victim), LONG_S).answer
+
+
+@pytest.fixture
+def desk(tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    monkeypatch.setenv("NO_COLOR", "1")
+    made = Desk(tmp_path, capsys)
+    yield made
+    made.rig.close()
+
+
+def test_disks_that_nobody_holds(desk: Desk) -> None:
+    shown = desk.hagit(Side.A)
+    assert (shown.code, shown.err) == (0, "")
+    assert shown.out.startswith("Nobody holds the disks; 4 of 4 answer.\n")
+    assert " *disk0  nobody holds it, nobody is registered" in shown.out
+    assert desk.hagit(Side.A, "show", "--detailed-exitcode").code == 0
+
+
+def test_a_pair_that_is_well(desk: Desk) -> None:
+    claim(desk.rig.open(Side.A)[0], Side.A, 7)
+    for side in Side:
+        shown = desk.hagit(side, "show", "--detailed-exitcode")
+        assert shown.code == 0
+        assert shown.out.splitlines()[:2] == ["one's claim 7 holds all of 4 disks, alone.", " *disk0  one's claim 7"]
+        assert "  disk3  one's claim 7" in shown.out, "no star: it does not arbitrate"
+
+
+def test_what_is_wrong_is_named_disk_by_disk(desk: Desk) -> None:
+    claim(desk.rig.open(Side.A)[0], Side.A, 7)
+    desk.do(Side.B, Verb.REGISTER, Key(Side.B, 3))
+    desk.rig.lose(Side.B, 0)
+    shown = desk.hagit(Side.B, "show", "--detailed-exitcode")
+    assert shown.code == 2
+    assert shown.out.startswith("one's claim 7 holds 3 of 4 disks; 2 of them are not as they should be.\n")
+    assert "✗ it does not answer" in shown.out
+    assert "✗ two's claim 3 is registered as well and may write to it" in shown.out
+    assert "`hagit reservations repair` mends" in shown.out
+
+
+def test_the_document(desk: Desk) -> None:
+    claim(desk.rig.open(Side.A)[0], Side.A, 7)
+    desk.do(Side.B, Verb.REGISTER, Key(None, 0xABC))
+    document = desk.hagit(Side.A, "show", "-o", "json").json()
+    assert (document["format"], document["well"]) == ("hagit.reservations/1", False)
+    assert document["owner"] == {"key": "0x6867010000000007", "controller": "one", "claim": 7}
+    last = document["disks"][3]
+    assert (last["disk"], last["arbitration"], last["answered"], last["type"]) == ("disk3", False, True, 5)
+    assert last["holder"]["claim"] == 7
+    assert [entry["key"] for entry in last["registered"]] == ["0xabc", "0x6867010000000007"]
+    assert last["problems"] == ["a foreign key 0xabc is registered as well and may write to it"]
+
+
+def test_repair_on_the_active_controller(desk: Desk) -> None:
+    ours = desk.rig.open(Side.A)[0]
+    claim(ours, Side.A, 7)
+    desk.do(Side.B, Verb.REGISTER, Key(Side.B, 3))
+    desk.do(Side.A, Verb.UNREGISTER, Key(Side.A, 7), disk=2)
+    desk.watchdog(Side.A, "active", "all")
+    asked = desk.hagit(Side.A, "repair")
+    assert (asked.code, asked.err) == (1, "Nothing was done.\n"), "nobody is there to say yes"
+    assert "  ~ disk2: take it: nobody holds it\n" in asked.out
+    assert "  ~ disk3: remove two's claim 3, which may write to it\n" in asked.out
+    done = desk.hagit(Side.A, "repair", "--yes")
+    assert (done.code, done.err) == (0, "")
+    assert "disk2: done\ndisk3: done\n" in done.out
+    assert all(view.registered == {Key(Side.A, 7)} and view.holder == Key(Side.A, 7) for view in ours.look(LONG_S))
+    assert desk.hagit(Side.A, "repair").out == "Nothing to mend: every disk is as it should be, seen from here.\n"
+
+
+def test_a_foreign_key_needs_its_name(desk: Desk) -> None:
+    claim(desk.rig.open(Side.A)[0], Side.A, 7)
+    desk.do(Side.B, Verb.REGISTER, Key(None, 0xABC))
+    desk.watchdog(Side.A, "active", "all")
+    left = desk.hagit(Side.A, "repair", "--yes", "-o", "json").json()
+    assert left["left"] == [{"disk": "disk3", "why": "a foreign key 0xabc is registered: --foreign 0xabc removes it"}]
+    done = desk.hagit(Side.A, "repair", "--yes", "--foreign", "0xabc", "-o", "json").json()
+    assert [entry["disk"] for entry in done["done"]] == ["disk3"]
+    for wrong in ("0", "key", "0x10000000000000000", "-1"):
+        assert "not a key" in desk.hagit(Side.A, "repair", f"--foreign={wrong}").err
+
+
+def test_repair_on_the_standby_gives_up_its_own(desk: Desk) -> None:
+    claim(desk.rig.open(Side.A)[0], Side.A, 7)
+    desk.do(Side.B, Verb.REGISTER, Key(Side.B, 3))
+    desk.watchdog(Side.B, "standby", "none")
+    done = desk.hagit(Side.B, "repair", "--yes")
+    assert (done.code, done.err) == (0, "")
+    assert "give up two's claim 3, which may write to it" in done.out
+    assert desk.rig.open(Side.A)[0].look(LONG_S)[3].registered == {Key(Side.A, 7)}
+
+
+def test_without_a_watchdog_only_where_no_pool_is_imported(desk: Desk) -> None:
+    shelf, house = desk.rig.open(Side.A)
+    claim(shelf, Side.A, 7)
+    assert house.import_(LONG_S)
+    refused = desk.hagit(Side.A, "repair", "--yes")
+    assert refused.code == 1
+    assert refused.err.startswith("hagit: nothing is mended: pools are imported here, or nobody knows (all)")
+    assert all(view.holder == Key(Side.A, 7) for view in shelf.look(LONG_S))
+
+
+def test_nothing_while_the_watchdog_is_at_work(desk: Desk) -> None:
+    desk.watchdog(Side.A, "claiming", "none")
+    refused = desk.hagit(Side.A, "repair", "--yes")
+    assert (refused.code, refused.out) == (1, "")
+    assert "the watchdog is claiming the disks" in refused.err
+
+
+def test_without_orders_or_with_damaged_ones(desk: Desk) -> None:
+    path = desk.root / "a" / "state" / "orders.json"
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"disk0", b"disk9"))
+    assert "the orders cannot be used" in desk.hagit(Side.A).err
+    path.unlink()
+    shown = desk.hagit(Side.A)
+    assert (shown.code, "there are no orders yet" in shown.err) == (1, True)
+
+
+def test_without_a_watchdog_in_the_node_file(desk: Desk) -> None:
+    (desk.root / "a" / "node.toml").write_text('controller = "a"\n')
+    shown = desk.hagit(Side.A)
+    assert (shown.code, "this controller has no watchdog" in shown.err) == (1, True)
+
+
+def test_real_disks_that_are_not_there(desk: Desk, tmp_path: Path) -> None:
+    path = desk.root / "a" / "node.toml"
+    path.write_text(path.read_text().replace(desk.rig.url, f"disks:{tmp_path}/by-id"))
+    shown = desk.hagit(Side.A, "show", "--detailed-exitcode")
+    assert (shown.code, shown.err) == (2, "")
+    assert "Nobody holds the disks; 0 of 4 answer." in shown.out
+    flat = " ".join(shown.out.split())
+    assert "by-id/disk0 does not exist: the disk is absent, or its name is wrong" in flat
+    document = desk.hagit(Side.A, "-o", "json")
+    assert json.loads(document.out)["disks"][0]["answered"] is False
