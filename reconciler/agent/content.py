@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from reconciler import __version__
 from reconciler.agent.store import Store
@@ -24,6 +24,10 @@ from reconciler.errors import Complaint
 
 if TYPE_CHECKING:
     from reconciler.core.failover.orders import Orders
+
+
+#: What a kept form has to have; one without is of an older hagit, and is made anew.
+KEPT: Final = frozenset({"orders", "alone"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ def compile_content(tree: Mapping[str, bytes], controller: str) -> Content:
 def kept_content(store: Store, commit: str, controller: str) -> Content | None:
     """The content that was kept for a commit, None when there is none."""
     document = store.compiled(f"{commit}-{controller}", __version__)
-    return None if document is None or "orders" not in document else _content_from_document(document)
+    return None if document is None or not document.keys() >= KEPT else _content_from_document(document)
 
 
 def keep_content(store: Store, commit: str, content: Content) -> None:
@@ -72,6 +76,8 @@ def _content_document(content: Content) -> dict[str, Any]:
         "origins": [[list(key), origin_document(origin)] for key, origin in desired.origins.items()],
         "virtual": sorted(desired.virtual),
         "drift": asdict(desired.drift),
+        "destroy": [[list(key), protected] for key, protected in desired.destroy.items()],
+        "alone": desired.alone,
         "settings": asdict(content.settings),
         "warnings": [asdict(warning) for warning in content.warnings],
         "orders": None if content.orders is None else _orders_document(content.orders),
@@ -88,6 +94,8 @@ def _content_from_document(document: Mapping[str, Any]) -> Content:
         origins={tuple(key): origin_from_document(origin) for key, origin in document["origins"]},
         virtual=frozenset(document["virtual"]),
         drift=_drift_from_document(document["drift"]),
+        destroy={tuple(key): protected for key, protected in document["destroy"]},
+        alone=document["alone"],
     )
     warnings = tuple(Complaint(**warning) for warning in document["warnings"])
     orders = None if document["orders"] is None else _orders_from_document(document["orders"])

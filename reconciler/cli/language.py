@@ -39,6 +39,7 @@ def run_validate(directory: Path, *, as_json: bool) -> int:
     for warning in configuration.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     count = 1 + len(configuration.interfaces) + len(configuration.routes) + len(configuration.pools)
+    count += len(configuration.datasets)
     lone = (configuration.source, configuration.alerting, configuration.failover)
     count += sum(1 for one in lone if one is not None)
     print(f"{paint('Valid', 32, 1)}: {count} resource{'s' if count > 1 else ''} for {_names(configuration)}.")

@@ -8,13 +8,14 @@ Decides which facts a resource stands for:
   that was there before hagit, a plain one counts as satisfied without being written (`facts/difference`);
 - a route always names the interface it leaves by, found from the gateway's network when it is not written.
 
-Virtual addresses are no facts here: the watchdog places them. Does not know which NIC a match finds.
+Pools and datasets are `storage`'s. Virtual addresses are no facts here: the watchdog places them. Does not know which
+NIC a match finds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from reconciler.core.facts.fact import (
     Address,
@@ -39,11 +40,12 @@ from reconciler.core.spec.configuration import Configuration, Resource
 from reconciler.core.spec.interface import Bond, InterfaceSpec, Role
 from reconciler.core.spec.kinds import PairSpec
 from reconciler.core.spec.policies import drift_policy
+from reconciler.core.spec.storage import destructions, storage_facts
 from reconciler.core.spec.topology import Face, Side, side
 from reconciler.core.spec.tree import Path
 from reconciler.errors import ConfigurationError
 
-Asked: TypeAlias = tuple[Fact, Resource[InterfaceSpec] | Resource[PairSpec], Path]
+Asked: TypeAlias = tuple[Fact, Resource[Any], Path]
 
 
 def compile_desired(configuration: Configuration, controller: str) -> Desired:
@@ -58,9 +60,14 @@ def compile_desired(configuration: Configuration, controller: str) -> Desired:
     origins: dict[Key, Origin] = {}
     matches: dict[str, NicMatch] = {}
     match_origins: dict[str, Origin] = {}
-    for fact, resource, path in (*_pair_facts(pair, controller), *_interfaces(here), *_routes(here)):
+    asked = (*_pair_facts(pair, controller), *_interfaces(here), *_routes(here), *storage_facts(configuration))
+    for fact, resource, path in asked:
         facts.append(fact)
         origins[fact.key] = resource.origin(*path)
+    destroy: dict[Key, bool] = {}
+    for key, protected, dataset in destructions(configuration):
+        destroy[key] = protected
+        origins[key] = dataset.origin("destroy")
     for face in here.faces.values():
         half = face.spec.half(controller)
         if half is not None and half.match is not None:
@@ -74,6 +81,8 @@ def compile_desired(configuration: Configuration, controller: str) -> Desired:
         origins=origins,
         virtual=frozenset(str(address) for face in here.faces.values() for _, address in face.virtual),
         drift=drift_policy(configuration.alerting),
+        destroy=destroy,
+        alone=len(configuration.controllers) == 1,
     )
 
 

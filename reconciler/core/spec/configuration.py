@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from reconciler.core.facts.state import Origin
+from reconciler.core.spec.dataset import DatasetSpec
 from reconciler.core.spec.failover import FailoverSpec
 from reconciler.core.spec.interface import InterfaceSpec
 from reconciler.core.spec.kinds import AlertingSpec, PairSpec, RouteSpec, SourceSpec
@@ -55,7 +56,7 @@ class Resource(Generic[S]):
 class Configuration:
     """Everything one revision asks for, free of defects when it comes from `load`.
 
-    `interfaces`, `routes` and `pools` are in the order of their files.
+    `interfaces`, `routes`, `pools` and `datasets` are in the order of their files.
     """
 
     pair: Resource[PairSpec]
@@ -66,6 +67,7 @@ class Configuration:
     failover: Resource[FailoverSpec] | None = None
     pools: Mapping[str, Resource[PoolSpec]] = field(default_factory=lambda: MappingProxyType({}))
     warnings: tuple[Complaint, ...] = ()
+    datasets: Mapping[str, Resource[DatasetSpec]] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def controllers(self) -> tuple[str, ...]:

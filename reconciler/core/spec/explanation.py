@@ -90,7 +90,8 @@ def _type(node: dict[str, Any], definitions: dict[str, Any]) -> str:
         return f"`{node['const']}`"
     if "enum" in node:
         return " | ".join(str(value) for value in node["enum"])
-    kind = _TYPES.get(node.get("type", ""), "value")
+    written = node.get("type", "")
+    kind = " or ".join(_TYPES[one] for one in written) if isinstance(written, list) else _TYPES.get(written, "value")
     if "items" in node:
         inner = _type(_resolved(node["items"], definitions), definitions)
         return f"list of: {inner}"

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from reconciler.core.facts.settings import Applying, Signing
 from reconciler.core.facts.state import DriftMode
+from reconciler.core.spec.dataset import Dataset
 from reconciler.core.spec.failover import Failover
 from reconciler.core.spec.interface import Interface, Loose
 from reconciler.core.spec.limits import LIST_MAX, NAMESERVERS_MAX, SEARCH_DOMAINS_MAX
@@ -198,7 +199,9 @@ class Drift(Model):
         description="By kind: `Interface: heal`.",
         examples=[{"Interface": "heal"}],
         json_schema_extra={
-            "propertyNames": {"enum": ["Pair", "Interface", "Route", "Source", "Alerting", "Failover", "Pool"]}
+            "propertyNames": {
+                "enum": ["Pair", "Interface", "Route", "Source", "Alerting", "Failover", "Pool", "Dataset"]
+            }
         },
     )
     resources: dict[ResourceName, Annotated[DriftMode, Loose]] = Field(
@@ -287,4 +290,5 @@ KINDS: Final[dict[str, type[Document]]] = {
     "Alerting": Alerting,
     "Failover": Failover,
     "Pool": Pool,
+    "Dataset": Dataset,
 }

@@ -64,6 +64,7 @@ def load(tree: Mapping[str, bytes]) -> Configuration:
         draft.failover,
         MappingProxyType(dict(draft.pools)),
         tuple(sorted(warnings)),
+        MappingProxyType(dict(draft.datasets)),
     )
 
 

@@ -1,20 +1,21 @@
-"""The kind Pool: which disks make which top-level vdevs, so that a takeover knows what it has to fence.
+"""The kind Pool: which disks make which top-level vdevs, so that a takeover knows what it has to fence; and properties.
 
-Decides the shape of one pool by itself; that no disk stands in two of them is `lint`'s. Says nothing about properties
-or datasets, and makes no pool.
+Decides the shape of one pool by itself; that no disk stands in two of them is `lint`'s. What is written besides the
+disks is the agent's on the active controller; a pool of which only the disks are written is left as it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
 from reconciler.core.spec.interface import Loose
 from reconciler.core.spec.limits import LIST_MAX
 from reconciler.core.spec.model import Document, Model, example
+from reconciler.core.spec.sizes import Comment
 from reconciler.core.spec.tree import Path
 from reconciler.core.spec.values import DiskName, refuse
 
@@ -66,6 +67,35 @@ class LogVdev(PoolVdev):
         return self
 
 
+Switch: TypeAlias = Literal["on", "off"]
+
+
+class PoolProperties(Model):
+    """Properties of a pool by their names in zpoolprops(7). What is not written is not managed."""
+
+    ashift: int | None = Field(
+        None,
+        ge=9,
+        le=16,
+        description="The sector size of its disks as a power of two: 12 is 4 KiB. Chosen when the pool is made.",
+        examples=[12],
+    )
+    autoexpand: Switch | None = Field(None, description="Whether the pool grows when all disks of a vdev have grown.")
+    autoreplace: Switch | None = Field(
+        None, description="Whether a new disk in the place of an old one is used without being asked for."
+    )
+    autotrim: Switch | None = Field(None, description="Whether disks are told at once what is no longer used.")
+    comment: Comment | None = Field(None, description="A text that can be read even while the pool cannot be imported.")
+    delegation: Switch | None = Field(None, description="Whether `zfs allow` counts.")
+
+    def written(self) -> Iterator[tuple[str, str]]:
+        """Every property that is written, with its value as `zpool get -p` prints it."""
+        for name in sorted(self.model_fields_set):
+            value = getattr(self, name)
+            if value is not None:
+                yield name, str(value)
+
+
 class PoolSpec(Model):
     """The layout of one pool: every disk of it has to be here, because what is not here is not fenced."""
 
@@ -84,6 +114,17 @@ class PoolSpec(Model):
     spares: list[DiskName] = Field(
         default_factory=list, max_length=LIST_MAX, description="Disks that take the place of one that fails."
     )
+    create: bool = Field(
+        False,
+        description="Whether the active controller makes the pool when it is not there. Never over what looks like "
+        "another pool or file system.",
+    )
+    protected: bool = Field(
+        False, description="Whether `destroy` of its datasets is only shown, and held. No pool is ever destroyed."
+    )
+    properties: PoolProperties = Field(
+        default_factory=lambda: PoolProperties.model_validate({}), description="Properties by their names in ZFS."
+    )
 
     def top_level(self) -> Iterator[tuple[Path, str, PoolVdev]]:
         """Every vdev that is written, with its path inside the spec and its word in names."""
@@ -100,7 +141,7 @@ class PoolSpec(Model):
 
 
 class Pool(Document):
-    """A pool of disks that both controllers reach, as far as failover has to know it."""
+    """A pool of disks that both controllers reach. Its datasets are described by kind Dataset."""
 
     model_config = example(
         "Pool",
@@ -110,7 +151,8 @@ class Pool(Document):
             {"type": "mirror", "disks": ["wwn-0x5000c500a1b2c303", "wwn-0x5000c500a1b2c304"]},
         ],
         spares=["wwn-0x5000c500a1b2c305"],
+        properties={"autotrim": "on"},
     )
 
     kind: Literal["Pool"] = Field(description="Always `Pool`.")
-    spec: PoolSpec = Field(description="Which disks make the pool.")
+    spec: PoolSpec = Field(description="Which disks make the pool, and its properties.")

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from reconciler.core.facts.fact import LinkKind
 from reconciler.core.spec.configuration import CONTROLLERS, Resource
+from reconciler.core.spec.dataset import DatasetSpec
 from reconciler.core.spec.failover import FailoverSpec
 from reconciler.core.spec.interface import InterfaceSpec
 from reconciler.core.spec.kinds import METRIC_DEFAULT, AlertingSpec, PairSpec, RouteSpec, SourceSpec
@@ -155,6 +156,11 @@ class Draft:
     def pools(self) -> Mapping[str, Resource[PoolSpec]]:
         """By name; of two with one name the first."""
         return self._kind("Pool")
+
+    @property
+    def datasets(self) -> Mapping[str, Resource[DatasetSpec]]:
+        """By the name of the resource; of two with one name the first."""
+        return self._kind("Dataset")
 
     @cached_property
     def sides(self) -> Mapping[str, Side]:

@@ -29,8 +29,8 @@ EXAMPLES = Path(__file__).parent.parent.parent.parent / "examples"
 NAMES = ("minimal-pair", "everything", "bonds-vlans-jumbo")
 
 
-def configuration(name: str, *, without: str = "") -> Configuration:
-    tree = {path.name: path.read_bytes() for path in (EXAMPLES / name).glob("*.yaml") if path.stem != without}
+def configuration(name: str, *, without: tuple[str, ...] = ()) -> Configuration:
+    tree = {path.name: path.read_bytes() for path in (EXAMPLES / name).glob("*.yaml") if path.stem not in without}
     return load(tree)
 
 
@@ -65,7 +65,7 @@ def test_how_each_controller_finds_its_own_nics() -> None:
 def test_disks_stand_in_one_order_and_every_top_level_vdev_is_known() -> None:
     told = orders("everything")
     assert told.disks[:2] == ("ata-ST4000NM0035_ZC1A0001", "ata-ST4000NM0035_ZC1A0002"), "pools by name"
-    assert len(told.disks) == 2 + 12 + 4 + 2, "cache and spares are fenced, too"
+    assert len(told.disks) == 2 + 12 + 4 + 2 + 2, "cache and spares are fenced, too"
     assert told.vdevs == (
         Vdev("scratch/disk-0", (0,), 1),
         Vdev("scratch/disk-1", (1,), 1),
@@ -73,6 +73,7 @@ def test_disks_stand_in_one_order_and_every_top_level_vdev_is_known() -> None:
         Vdev("tank/raidz2-1", (8, 9, 10, 11, 12, 13), 4),
         Vdev("tank/special-2", (14, 15), 1),
         Vdev("tank/log-3", (16, 17), 1),
+        Vdev("ultra/mirror-0", (20, 21), 1),
     )
     assert [told.disks[index] for index in told.arbitration] == [
         "wwn-0x5000c500a1b2c301", "wwn-0x5000c500a1b2c30a", "nvme-eui.0025385b71b06d01",
@@ -126,7 +127,7 @@ def test_the_orders_of_the_examples_are_safe_and_can_be_written(name: str) -> No
 
 def test_without_a_failover_nothing_moves() -> None:
     assert fails_over(configuration("everything"))
-    bare = configuration("everything", without="failover")
+    bare = configuration("everything", without=("failover", "storage"))
     assert not fails_over(bare)
     assert [warning.code for warning in bare.warnings] == ["failover-missing"]
     assert {reason.where for reason in unsafe(orders_of(bare))} == {"disks", "arbitration"}
