@@ -1,7 +1,7 @@
 """Which devices to import a pool from, and whether all of them are disks of the orders. Pure: labels in, words out.
 
 A pool with a device that the orders do not name is refused: that one is not fenced, and perhaps only one controller has
-it. So is one with a disk that answers nothing and may hold the only newest writes: ZFS takes the newest that it finds
+it. So is one with a disk that gives no answer and may hold the only newest writes: ZFS takes the newest that it finds
 for the newest there is. Decides that; reads nothing.
 """
 
@@ -58,24 +58,28 @@ def _strangers(pool: str, found: Mapping[int, Label], disks: int) -> str:
     return ""
 
 
-def silence(orders: Orders, labels: Mapping[int, Label | None]) -> tuple[str, ...]:
-    """Why an import cannot begin while disks without an entry in `labels` are silent: one line for each vdev.
+def incomplete(orders: Orders, labels: Mapping[int, Label | None]) -> tuple[str, ...]:
+    """Why an import must not begin with the disks that answered: a line for each vdev that may lack its newest writes.
 
-    As with a fence (`core/failover/hold`): what was written last was written to so many disks that those which answer
-    include one of them, unless as many are silent. Disks that the pool had given up, as the newest label of their vdev
-    says, are not waited for.
+    ZFS itself takes whatever is newest on the disks that it sees: without the one half of a mirror that was written
+    last, it imports what the other half had before, and what was acknowledged since is lost. So as with a fence
+    (`core/failover/hold`) there must not be silent as many devices of a vdev as it can be written with, not counting
+    those which the pool had given up, as the newest label of that vdev says. A disk that answers without a label of the
+    pool (None), or says at once that it cannot be read, is gone: whoever claimed the disks knew that, and that the last
+    owner had done without it, which no label need tell.
     """
-    return tuple(line for vdev in orders.vdevs if (line := _silence(orders, vdev, labels)))
+    return tuple(line for vdev in orders.vdevs if (line := _incomplete(orders, vdev, labels)))
 
 
-def _silence(orders: Orders, vdev: Vdev, labels: Mapping[int, Label | None]) -> str:
+def _incomplete(orders: Orders, vdev: Vdev, labels: Mapping[int, Label | None]) -> str:
+    known = {at: label for at in vdev.disks if (label := labels.get(at)) is not None and label.in_pool}
+    if not known:
+        # Nothing of it is seen: ZFS refuses that by itself, or it has been removed from the pool.
+        return ""
+    newest = max(known.values(), key=lambda label: label.txg)
+    missing = set(newest.leaves) - {label.guid for label in labels.values() if label is not None}
     silent = [at for at in vdev.disks if at not in labels]
-    known = [label for at in vdev.disks if (label := labels.get(at)) is not None and label.in_pool]
-    excused: set[int] = set()
-    if known:
-        newest = max(known, key=lambda label: label.txg)
-        excused = set(newest.given_up) - {label.guid for label in known}
-    if len(silent) - len(excused) < vdev.needed:
+    if min(len(missing - set(newest.given_up)), len(silent)) < vdev.needed:
         return ""
     names = ", ".join(orders.disks[at] for at in silent)
     return f"vdev {vdev.name}: {names} gives no answer and may hold the only newest writes"

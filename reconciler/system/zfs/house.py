@@ -27,7 +27,7 @@ from reconciler.core.failover.events import Pools
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders
 from reconciler.system.zfs import arguments, tools
-from reconciler.system.zfs.belonging import Belonging, belonging, silence
+from reconciler.system.zfs.belonging import Belonging, belonging, incomplete
 from reconciler.system.zfs.devices import data_path
 from reconciler.system.zfs.follower import Follower
 from reconciler.system.zfs.givenup import GivenUp
@@ -151,8 +151,8 @@ class ZfsHouse:
     def _import(self, pools: Sequence[str], end_s: float, lock: int) -> bool:
         paths = {at: data_path(self._directory, name) for at, name in enumerate(self._orders.disks)}
         labels = read_labels(paths, min(LABELS_S, max(0.0, end_s - time.monotonic())))
-        if silent := silence(self._orders, labels):
-            for line in silent:
+        if lines := incomplete(self._orders, labels):
+            for line in lines:
                 self._say(line)
             return False
         wanted: list[Belonging] = []

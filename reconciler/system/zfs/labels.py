@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
 
-#: Where the list is in the first label of a device, and how long it may be.
-LIST_OFFSET: Final = 16 << 10
+#: Where the list is in the first two labels of a device, and how long it may be. One of the two is always whole: they
+#: are written one after the other.
+LIST_OFFSETS: Final = (16 << 10, (256 + 16) << 10)
 LIST_BYTES: Final = 112 << 10
 #: Of a tree that nobody damaged: a vdev in a replacement in a spare in a raidz, with room.
 DEPTH_MAX: Final = 8
 #: What stands at a device that is written no more (module/zfs/vdev_label.c, vdev_config_generate).
-GIVEN_UP: Final = ("offline", "faulted", "removed")
+GIVEN_UP: Final = ("offline", "faulted", "removed", "not_present")
 _XDR: Final = b"\x01"
 #: sys/nvpair.h: how many bytes an element takes in XDR, of the types that labels have.
 _UINT64, _STRING, _LIST, _LISTS, _UINT64S = 8, 9, 19, 20, 16
@@ -42,7 +43,7 @@ class Label:
     `guid`: its own. `leaves`: the GUIDs of all devices of its top-level vdev. `top`: the place of that vdev in the
     pool, of `tops` places; `holes` are the empty ones. `hostid` and `hostname`: whoever wrote the label last.
     `txg`: when; labels are written when the layout or the state of a device changes, not with every write. `given_up`:
-    those of the leaves that the pool had given up by then (offline, faulted, removed).
+    those of the leaves that the pool had given up by then (offline, faulted, removed, not there when it was imported).
     """
 
     state: int
@@ -65,7 +66,7 @@ class Label:
 
 
 def parse_label(data: bytes) -> Label | None:
-    """The list of a label, as it is read from LIST_OFFSET; None: there is none, or it is damaged."""
+    """The list of a label, as it is read from one of LIST_OFFSETS; None: there is none, or it is damaged."""
     try:
         values = _unpack(data)
         tree = values.get("vdev_tree", {})

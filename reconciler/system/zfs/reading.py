@@ -19,11 +19,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NoReturn
 
-from reconciler.system.zfs.labels import LIST_BYTES, LIST_OFFSET, Label, parse_label
+from reconciler.system.zfs.labels import LIST_BYTES, LIST_OFFSETS, Label, parse_label
 
 #: Above every descriptor; closing a whole range is one call (close_range(2)).
 DESCRIPTOR_MAX: Final = (1 << 31) - 1
-_HEAD: Final = struct.Struct("<iI")
+#: The number of a disk, and how many bytes each of its lists has.
+_HEAD: Final = struct.Struct("<iII")
+#: What ends a list, those inside it and its last number, and is cut off with the zeros behind it.
+_END: Final = bytes(1024)
 #: Children that were killed and have not ended, because a disk has not answered them.
 _left: set[int] = set()
 
@@ -38,7 +41,7 @@ def read_labels(paths: Mapping[int, Path], deadline_s: float) -> dict[int, Label
         _read_all(dict(paths), far)
     os.close(far)
     try:
-        return {at: parse_label(data) for at, data in _receive(near, len(paths), end_s).items()}
+        return {at: _newest(lists) for at, lists in _receive(near, len(paths), end_s).items()}
     finally:
         os.close(near)
         with contextlib.suppress(ProcessLookupError):
@@ -61,10 +64,15 @@ def _reap() -> None:
         _left.discard(child)
 
 
-def _receive(near: int, count: int, end_s: float) -> dict[int, bytes]:
-    """Numbers and bytes as they come; a length of zero is a device that could not be read."""
+def _newest(lists: tuple[bytes, ...]) -> Label | None:
+    labels = [label for data in lists if (label := parse_label(data + _END)) is not None]
+    return max(labels, key=lambda label: label.txg, default=None)
+
+
+def _receive(near: int, count: int, end_s: float) -> dict[int, tuple[bytes, ...]]:
+    """Numbers and lists as they come; two empty ones are a device that could not be read."""
     os.set_blocking(near, False)
-    found: dict[int, bytes] = {}
+    found: dict[int, tuple[bytes, ...]] = {}
     buffer = bytearray()
     while len(found) < count and (left_s := end_s - time.monotonic()) > 0:
         if not select.select([near], [], [], left_s)[0]:
@@ -74,11 +82,12 @@ def _receive(near: int, count: int, end_s: float) -> dict[int, bytes]:
             break
         buffer += data
         while len(buffer) >= _HEAD.size:
-            at, length = _HEAD.unpack_from(buffer)
-            if len(buffer) < _HEAD.size + length:
+            at, first, second = _HEAD.unpack_from(buffer)
+            middle, end = _HEAD.size + first, _HEAD.size + first + second
+            if len(buffer) < end:
                 break
-            found[at] = bytes(buffer[_HEAD.size : _HEAD.size + length])
-            del buffer[: _HEAD.size + length]
+            found[at] = bytes(buffer[_HEAD.size : middle]), bytes(buffer[middle:end])
+            del buffer[:end]
     return found
 
 
@@ -98,15 +107,15 @@ def _read_all(paths: dict[int, Path], far: int) -> NoReturn:
 
 
 def _read(at: int, path: Path, far: int, lock: threading.Lock) -> None:
-    data = _direct(path)
-    message = _HEAD.pack(at, len(data)) + data
+    first, second = _direct(path)
+    message = _HEAD.pack(at, len(first), len(second)) + first + second
     with lock:
         while message:
             message = message[os.write(far, message) :]
 
 
-def _direct(path: Path) -> bytes:
-    """The list of the first label; nothing when the device cannot be read."""
+def _direct(path: Path) -> tuple[bytes, bytes]:
+    """The lists of the first two labels; nothing when the device cannot be read."""
     try:
         try:
             device = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT)
@@ -115,9 +124,9 @@ def _direct(path: Path) -> bytes:
         try:
             # Aligned to pages, as direct reads want it.
             with mmap.mmap(-1, LIST_BYTES) as buffer:
-                length = os.preadv(device, [buffer], LIST_OFFSET)
-                return buffer[:length]
+                first, second = (buffer[: os.preadv(device, [buffer], offset)].rstrip(b"\0") for offset in LIST_OFFSETS)
+                return first, second
         finally:
             os.close(device)
     except OSError:
-        return b""
+        return b"", b""

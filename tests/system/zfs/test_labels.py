@@ -7,8 +7,8 @@ import pytest
 
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders, Vdev
-from reconciler.system.zfs.belonging import belonging, silence
-from reconciler.system.zfs.labels import LIST_OFFSET, Label, parse_label
+from reconciler.system.zfs.belonging import belonging, incomplete
+from reconciler.system.zfs.labels import LIST_OFFSETS, Label, parse_label
 from reconciler.system.zfs.reading import read_labels, unanswered
 from tests.system.zfs.xdr import label, packed
 
@@ -67,7 +67,7 @@ def test_labels_are_read_from_many_devices_at_once(tmp_path: Path) -> None:
     paths = {}
     for at in range(20):
         paths[at] = tmp_path / f"disk{at}"
-        paths[at].write_bytes(bytes(LIST_OFFSET) + label(guid=1000 + at))
+        paths[at].write_bytes(bytes(LIST_OFFSETS[0]) + label(guid=1000 + at))
     paths[20] = tmp_path / "blank"
     paths[20].write_bytes(bytes(1 << 18))
     paths[21] = tmp_path / "missing"
@@ -76,12 +76,24 @@ def test_labels_are_read_from_many_devices_at_once(tmp_path: Path) -> None:
     assert found[20] is None and found[21] is None
 
 
+def test_of_two_labels_the_newest_whole_one_counts(tmp_path: Path) -> None:
+    path, gap = tmp_path / "disk", bytes(LIST_OFFSETS[1] - LIST_OFFSETS[0] - (112 << 10))
+    for first, second, txg in (
+        (label(txg=9), label(txg=4), 9),
+        (label(txg=4), label(txg=9), 9),
+        (label(txg=9)[:300] + bytes((112 << 10) - 300), label(txg=4), 4),
+    ):
+        path.write_bytes(bytes(LIST_OFFSETS[0]) + first + gap + second)
+        found = read_labels({0: path}, LONG_S)[0]
+        assert found is not None and found.txg == txg
+
+
 def test_a_device_that_does_not_answer_takes_nothing_from_the_others(tmp_path: Path) -> None:
     import os
 
     # A pipe that nobody writes to: whoever opens it to read waits.
     os.mkfifo(tmp_path / "hangs")
-    (tmp_path / "good").write_bytes(bytes(LIST_OFFSET) + label())
+    (tmp_path / "good").write_bytes(bytes(LIST_OFFSETS[0]) + label())
     found = read_labels({0: tmp_path / "hangs", 1: tmp_path / "good"}, 1.0)
     assert set(found) == {1} and found[1] is not None
     read_labels({}, 0.0)
@@ -128,7 +140,7 @@ def test_a_whole_vdev_outside_the_orders_is_refused() -> None:
     assert not belonging("tank", hole, 1).refusal, "a log that was removed leaves a hole"
 
 
-# Disks that give no answer --------------------------------------------------------------------------------------------
+# Disks that are missing -----------------------------------------------------------------------------------------------
 
 ORDERS = Orders(
     "pair",
@@ -142,29 +154,45 @@ ORDERS = Orders(
 )
 RAIDZ = {at: device(at, top=1, leaves=(2, 3, 4), tops=2) for at in (2, 3, 4)}
 MIRROR = {at: device(at, leaves=(10, 11), tops=2) for at in (10, 11)}
+LINE = "vdev tank/mirror-0: d1 gives no answer and may hold the only newest writes"
 
 
-def test_nobody_is_waited_for_when_all_answer() -> None:
-    assert silence(ORDERS, {0: MIRROR[10], 1: MIRROR[11], **RAIDZ}) == ()
-    assert silence(ORDERS, {0: MIRROR[10], 1: None, **RAIDZ}) == (), "gone is an answer: the claim judges that"
+def test_nothing_is_missing_when_all_answer() -> None:
+    assert incomplete(ORDERS, {0: MIRROR[10], 1: MIRROR[11], **RAIDZ}) == ()
 
 
-def test_half_of_a_mirror_that_hangs_may_hold_the_only_newest_writes() -> None:
-    (line,) = silence(ORDERS, {0: MIRROR[10], **RAIDZ})
-    assert line == "vdev tank/mirror-0: d1 gives no answer and may hold the only newest writes"
+def test_half_of_a_mirror_alone_may_be_the_older_one() -> None:
+    assert incomplete(ORDERS, {0: MIRROR[10], **RAIDZ}) == (LINE,)
+
+
+@pytest.mark.parametrize("answer", [None, Label(3, 99)], ids=["unreadable", "a spare now"])
+def test_a_disk_that_is_gone_was_judged_by_the_claim(answer: Label | None) -> None:
+    assert incomplete(ORDERS, {0: MIRROR[10], 1: answer, **RAIDZ}) == ()
 
 
 def test_of_a_raidz_some_of_those_that_answer_have_the_newest() -> None:
     both = {0: MIRROR[10], 1: MIRROR[11]}
-    assert silence(ORDERS, {**both, 2: RAIDZ[2], 3: RAIDZ[3]}) == ()
-    assert "d3, d4" in silence(ORDERS, {**both, 2: RAIDZ[2]})[0]
+    assert incomplete(ORDERS, {**both, 2: RAIDZ[2], 3: RAIDZ[3]}) == ()
+    assert "d3, d4" in incomplete(ORDERS, {**both, 2: RAIDZ[2]})[0]
 
 
-def test_a_disk_that_the_pool_had_given_up_is_not_waited_for() -> None:
+def test_a_disk_that_the_pool_had_given_up_is_not_missed() -> None:
     survivor = device(10, leaves=(10, 11), tops=2, given_up=(11,))
-    assert silence(ORDERS, {0: survivor, **RAIDZ}) == ()
+    assert incomplete(ORDERS, {0: survivor, **RAIDZ}) == ()
     stale = device(11, leaves=(10, 11), tops=2, given_up=(11,))
-    assert silence(ORDERS, {1: stale, **RAIDZ}) != (), "that it was given up itself excuses nobody"
+    assert incomplete(ORDERS, {1: stale, **RAIDZ}) != (), "that it was given up itself excuses nobody"
+
+
+def test_the_newest_label_of_a_vdev_says_what_was_given_up() -> None:
+    before = {at: Label(0, at, "tank", 77, 4, 0, 1, (), (10, 11, 12)) for at in (10, 11)}
+    after = Label(0, 11, "tank", 77, 9, 0, 1, (), (10, 11, 12), (12,))
+    three = Orders("p", Side.A, 1, ("one", "two"), ("d0", "d1", "d2"), (Vdev("tank/mirror-0", (0, 1, 2), 1),), (0,), ())
+    assert incomplete(three, {0: before[10], 1: before[11]}) != ()
+    assert incomplete(three, {0: before[10], 1: after}) == ()
+
+
+def test_a_vdev_of_which_nothing_is_seen_is_left_to_zfs() -> None:
+    assert incomplete(ORDERS, {0: MIRROR[10], 1: MIRROR[11]}) == ()
 
 
 def test_a_label_tells_which_of_its_vdev_were_given_up() -> None:
@@ -173,3 +201,13 @@ def test_a_label_tells_which_of_its_vdev_were_given_up() -> None:
     ]
     found = parse_label(label(vdev_tree={"type": "mirror", "id": 1, "guid": 100, "children": leaves}))
     assert found is not None and found.given_up == (11,)
+
+
+def test_a_real_label() -> None:
+    """As OpenZFS 2.1.11 wrote it: half of the first of two mirrors."""
+    found = parse_label((Path(__file__).parent / "label.bin").read_bytes())
+    assert found is not None
+    assert (found.pool, found.pool_guid, found.guid) == ("tank", 9922001518810721774, 3831698349737593995)
+    assert found.leaves == (3831698349737593995, 13599283852941157305)
+    assert (found.state, found.txg, found.top, found.tops, found.given_up) == (0, 4, 0, 2, ())
+    assert found.hostname == "alpha"
