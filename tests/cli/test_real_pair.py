@@ -26,8 +26,7 @@ HAGIT = [sys.executable, "-m", "reconciler.cli.entry"]
 def serving(root: Path, timers: Timers) -> Iterator[Pair]:
     made = Pair(root, replace(ORDERS, timers=timers))
     try:
-        made.boot()
-        made.until_phases(a="active", b="standby")
+        made.settle()
         yield made
     finally:
         made.close()

@@ -74,7 +74,7 @@ TIMERS: Final = Timers(
     release_ms=4_000,
     handover_ms=2_000,
     boot_ms=2_000,
-    yield_ms=5_000,
+    yield_ms=10_000,
     retry_ms=300,
     again_ms=3_000,
     deadman_ms=3_000,
@@ -462,8 +462,16 @@ class Pair:
             head.start()
 
     def settle(self) -> None:
-        """Boot both and wait until a serves and b could take over."""
-        self.boot()
+        """Boot both and wait until a serves and b could take over.
+
+        The daemon of b comes when a has seen its disks: a busy machine may start them seconds apart, and who says that
+        it is not able yet is not waited for.
+        """
+        for head in self.both():
+            head.power_on()
+        self.a.start()
+        self.until(lambda: self.a.phase not in ("", "booting"))
+        self.b.start()
         self.until_phases(a="active", b="standby")
         self.until(lambda: self.a.serves)
         self.until_ready()

@@ -1,11 +1,12 @@
 """Which orders a daemon follows: absent, damaged, foreign, older, unsafe and newer ones, at the start and later."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders_document import orders_document, orders_key
 from reconciler.system.request import RequestKind
-from tests.watchdog.pair import ORDERS, SECRET, TIMERS, Head, Pair
+from tests.watchdog.pair import LENIENT, ORDERS, SECRET, TIMERS, Head, Pair
 
 KEY = orders_key(SECRET)
 
@@ -38,7 +39,8 @@ def test_a_daemon_without_good_orders_waits_for_them_and_says_so(pair: Pair) -> 
     pair.until_phases(a="active")
 
 
-def test_older_orders_are_refused_also_by_a_daemon_that_started_anew(pair: Pair) -> None:
+def test_older_orders_are_refused_also_by_a_daemon_that_started_anew(make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(replace(ORDERS, timers=LENIENT))
     pair.publish(generation=7)
     pair.settle()
     pair.b.publish(replace(pair.orders, generation=6))
