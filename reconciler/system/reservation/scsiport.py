@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from reconciler.core.failover.key import EPOCH_BITS, KEY_MARK
 from reconciler.system.reservation.scsi import (
     ALLOCATION_MAX,
     HEADER_BYTES,
@@ -43,6 +44,8 @@ BUSY_S: Final = 0.01
 #: Room for 64 registered paths; more are asked for when there are more.
 KEYS_BYTES: Final = HEADER_BYTES + 64 * 8
 STANDING_TRIES: Final = 4
+#: A key of ours for the claim 0, which no claim ever has.
+NOBODY: Final = KEY_MARK << 48 | 1 << EPOCH_BITS
 
 
 @dataclass(slots=True)
@@ -111,8 +114,7 @@ class ScsiPort:
             except Malformed:
                 pass
         if aborts is None:
-            supported = self._execute(report_supported(RESERVE_OUT, Out.PREEMPT_AND_ABORT, 32), b"", 32, end_s)
-            aborts = is_supported(supported) if isinstance(supported, bytes) else None
+            aborts = self._aborts(end_s)
         return Features(persists, persisting, aborts)
 
     def register(self, key: int, end_s: float) -> Result:
@@ -155,6 +157,17 @@ class ScsiPort:
     def close(self) -> None:
         """See `Port.close`."""
         self._transport.close()
+
+    def _aborts(self, end_s: float) -> bool | None:
+        """Whether PREEMPT AND ABORT is known; some say so and refuse it, so it is tried with a key that nobody has.
+
+        A wrong key ends with RESERVATION CONFLICT before anything is done (SPC-4, 5.13.11.2).
+        """
+        tried = self._do(Out.PREEMPT_AND_ABORT, parameters(NOBODY, NOBODY), end_s)
+        if tried is not Result.CONFLICT:
+            return False if tried is Result.UNSUPPORTED else None
+        supported = self._execute(report_supported(RESERVE_OUT, Out.PREEMPT_AND_ABORT, 32), b"", 32, end_s)
+        return is_supported(supported) if isinstance(supported, bytes) else None
 
     def _keys(self, end_s: float) -> Keys | Result:
         wanted = KEYS_BYTES

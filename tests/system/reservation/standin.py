@@ -246,7 +246,7 @@ class StandInCabinet:
 def partition_table(
     entries: dict[int, tuple[str, int, int]], size: int = DISK_BYTES, sector: int = SECTOR
 ) -> dict[int, bytes]:
-    """Bytes by their offset: both copies of a GPT with these partitions: type, first byte, length."""
+    """Bytes by their offset: a protective MBR and both copies of a GPT; each entry is a type, first byte and length."""
     table = bytearray(128 * 128)
     for number, (kind, start, length) in entries.items():
         last = (start + length) // sector - 1
@@ -254,7 +254,13 @@ def partition_table(
                          start // sector, last)  # fmt: skip
     table_sectors = len(table) // sector
     total = size // sector
-    found = {2 * sector: bytes(table), (total - 1 - table_sectors) * sector: bytes(table)}
+    protective = struct.pack("<B3sB3sII", 0, b"\0\2\0", 0xEE, b"\xff\xff\xff", 1, total - 1)
+    found = {
+        446: protective,
+        510: b"\x55\xaa",
+        2 * sector: bytes(table),
+        (total - 1 - table_sectors) * sector: bytes(table),
+    }
     for here, there, first in ((1, total - 1, 2), (total - 1, 1, total - 1 - table_sectors)):
         fields = (b"EFI PART", 0x10000, 92, 0, 0, here, there, 34, total - 34, bytes(15) + b"\2", first, 128, 128,
                   crc32(table))  # fmt: skip

@@ -256,7 +256,9 @@ def test_answers_that_are_no_answers_are_silence(data: bytes) -> None:
 def test_features_are_what_the_disk_says_or_what_it_refused() -> None:
     pair = Pair(aborts=False)
     pair.hold(Side.A)
-    assert pair.sides[Side.A].features(soon()) == Features(True, True, None)
+    before = pair.standin.keys.copy(), pair.standin.holder, pair.standin.generation
+    assert pair.sides[Side.A].features(soon()) == Features(True, True, None), "it does not look at what it refuses"
+    assert (pair.standin.keys, pair.standin.holder, pair.standin.generation) == before, "nothing is changed by asking"
     pair.do(Verb.PREEMPT, Side.A, B)
     assert pair.sides[Side.A].features(soon()) == Features(True, True, False)
     assert Pair(aptpl=False).sides[Side.A].features(soon()) == Features(False, False, None)

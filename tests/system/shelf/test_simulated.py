@@ -238,7 +238,9 @@ def test_a_fault_of_no_shelf_is_refused(simulated: SimulatedRig) -> None:
         simulated.control.inject("disk-gone", "disk9")
 
 
-@pytest.mark.parametrize("url", ["", "scsi:", "simulated:", "simulated:relative", "/path", "disks:", "disks:by-id", "disks:/dev?area=7"])
+@pytest.mark.parametrize(
+    "url", ["", "scsi:", "simulated:", "simulated:relative", "/path", "disks:", "disks:by-id", "disks:/dev?area=7"]
+)
 def test_an_address_of_no_shelf_is_refused(url: str) -> None:
     with pytest.raises(NodeFileError, match="is no address of a shelf"):
         open_shelf(url, Side.A, orders(Side.A))

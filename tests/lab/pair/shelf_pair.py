@@ -1,0 +1,207 @@
+"""Two machines on shared SCSI disks, and the adapter of disks inside them, as one process in each that is asked.
+
+Each disk has a target of its own (tgt), so that one can hang while others answer. Decides how a disk hangs (its target
+is stopped), is lost to one machine (the kernel there deletes it) and comes back. Does not know what is asked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler.core.failover.adapters import Written
+from reconciler.core.failover.claim import Command, Reply
+from reconciler.core.failover.document import plain
+from reconciler.core.failover.hold import DiskView
+from reconciler.core.failover.key import Key, Side, encode_key
+from reconciler.core.failover.orders import Orders
+from reconciler.system.shelf.codec import plain_command, read_reply, read_view
+from tests.lab.image import Image
+from tests.lab.machine import Machine, project_shares
+from tests.lab.target import ENDS_WITH_US, Target, disk_device
+from tests.system.reservation.standin import RESERVED_START, image
+
+ROOT: Final = Path(__file__).parents[3]
+BY_ID: Final = Path("/dev/disk/by-id")
+PORT: Final = 3300
+#: Nobody waits so long unless something is broken.
+LONG_S: Final = 120.0
+MEMORY_MIB: Final = 512
+
+
+class Portal:
+    """One disk behind a target of its own, in the network namespace of another."""
+
+    def __init__(self, room: Target, name: str, number: int) -> None:
+        self.name, self.file = name, image(room.place / name)
+        self._room, self._number = room, number
+        self._portal = f"127.0.0.1:{PORT + number}"
+        self._environment = {**os.environ, "TGT_IPC_SOCKET": str(room.place / f"socket-{name}")}
+        with (room.place / f"log-{name}").open("wb") as log:
+            self._process = subprocess.Popen(
+                [*ENDS_WITH_US, *room.within, "tgtd", "-f", "-C", str(number), "--iscsi", f"portal={self._portal}"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=self._environment,
+            )  # fmt: skip
+        end_s = time.monotonic() + LONG_S
+        while self._admin("--op", "show", "--mode", "sys") != 0:
+            assert time.monotonic() < end_s, "tgtd does not answer"
+        unit = ("--mode", "logicalunit", "--tid", "1", "--lun", "1")
+        identity = f"vendor_id=LAB,product_id=DISK,scsi_sn={name},scsi_id=lab-{name},thin_provisioning=0"
+        for words in (
+            ("--op", "new", "--mode", "target", "--tid", "1", "-T", f"iqn.2026-01.lab:{name}"),
+            ("--op", "new", *unit, "-b", str(self.file)),
+            ("--op", "update", *unit, "--params", identity),
+            ("--op", "bind", "--mode", "target", "--tid", "1", "-I", "ALL"),
+        ):
+            assert self._admin(*words) == 0, words
+
+    def device(self, machine: str) -> tuple[str, ...]:
+        where = f"transport=tcp,portal={self._portal},target=iqn.2026-01.lab:{self.name},lun=1"
+        who = f"initiator-name=iqn.2026-01.lab:{machine}"
+        cache = "cache.direct=on,cache.no-flush=off"
+        drive = f"driver=iscsi,node-name=at-{self.name},{where},{who},timeout=0,{cache}"
+        return ("-blockdev", drive, "-device", disk_device(self.name, self._number))
+
+    def hang(self, *, hangs: bool) -> None:
+        self._process.send_signal(signal.SIGSTOP if hangs else signal.SIGCONT)
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _admin(self, *words: str) -> int:
+        argv = ["tgtadm", "-C", str(self._number), "--lld", "iscsi", *words]
+        return subprocess.run(argv, env=self._environment, capture_output=True, timeout=LONG_S, check=False).returncode
+
+
+class Head:
+    """One machine, and the servant in it."""
+
+    def __init__(self, built: Image, directory: Path, name: str, devices: Sequence[str], within: Sequence[str],
+                 disks: Sequence[str]) -> None:  # fmt: skip
+        directory.mkdir(parents=True, exist_ok=True)
+        self._disks = tuple(disks)
+        self.machine = Machine(
+            built, directory, shares=project_shares(), memory_mib=MEMORY_MIB, name=name,
+            devices=("-device", "virtio-scsi-pci,id=disks,num_queues=1", *devices), within=within,
+        )  # fmt: skip
+        self.start()
+
+    def start(self) -> None:
+        """Power on."""
+        self.machine.start()
+        names = " ".join(self._disks)
+        there = f"for name in {names}; do until test -e {BY_ID}/$name-part9; do sleep 0.1; done; done"
+        self.machine.check(there, LONG_S)
+        words = [sys.executable, "-B", "-m", "tests.lab.pair.shelf_servant", "/run/servant", str(BY_ID)]
+        self.machine.check("mkfifo /run/servant.in /run/servant.out")
+        self.machine.check(f"cd {ROOT}; ({shlex.join(words)} </dev/null >/run/servant.log 2>&1 &)")
+
+    def ask(self, do: str, deadline_s: float = 30, **more: Any) -> dict[str, Any]:
+        """One request, to its end."""
+        text = shlex.quote(json.dumps({"do": do, "deadline_s": deadline_s, **more}))
+        done = self.machine.run(f"echo {text} >/run/servant.in; cat /run/servant.out", deadline_s + LONG_S)
+        if done.status != 0 or done.late or not done.out:
+            raise AssertionError(done.err + self.machine.run("cat /run/servant.log").out)
+        found: dict[str, Any] = json.loads(done.out)
+        return found
+
+    def shelf(self, orders: Orders) -> FarShelf:
+        """A shelf in this machine."""
+        return FarShelf(self, orders)
+
+    def device(self, disk: str) -> str:
+        """The kernel's name of a disk."""
+        return self.machine.check(f"basename $(readlink {BY_ID}/{disk})").strip()
+
+    def lose(self, disk: str) -> None:
+        """The kernel of this machine has the disk no more."""
+        self.machine.check(f"echo 1 >/sys/block/{self.device(disk)}/device/delete")
+        self.machine.until(f"! test -e {BY_ID}/{disk}", LONG_S)
+
+    def restore(self, disk: str) -> None:
+        """It looks for disks again."""
+        self.machine.check("for host in /sys/class/scsi_host/*; do echo '- - -' >$host/scan; done")
+        self.machine.until(f"test -e {BY_ID}/{disk}-part9", LONG_S)
+
+
+class FarShelf:
+    """See `Shelf`: one that is in a machine."""
+
+    def __init__(self, head: Head, orders: Orders) -> None:
+        self._head = head
+        self._number = head.ask("open", orders=plain(orders))["number"]
+
+    def look(self, deadline_s: float) -> tuple[DiskView, ...]:
+        return tuple(read_view(view) for view in self._ask("look", deadline_s)["views"])
+
+    def perform(self, command: Command, deadline_s: float) -> Reply:
+        return read_reply(self._ask("perform", deadline_s, command=plain_command(command))["reply"])
+
+    def read_records(self, deadline_s: float) -> tuple[bytes | None, ...]:
+        found = self._ask("read", deadline_s)["records"]
+        return tuple(None if text is None else bytes.fromhex(text) for text in found)
+
+    def write_record(self, data: tuple[bytes, ...], deadline_s: float) -> Written:
+        return Written(self._ask("write", deadline_s, records=[sector.hex() for sector in data])["written"])
+
+    def claim(self, key: Key, deadline_s: float = 30) -> tuple[tuple[DiskView, ...], dict[str, Any]]:
+        """A whole claim in the machine: the views, and how long it took."""
+        found = self._ask("claim", deadline_s, key=encode_key(key))
+        return tuple(read_view(view) for view in found["views"]), found
+
+    def survey(self) -> list[str]:
+        found: list[str] = self._ask("survey", 30)["survey"]
+        return found
+
+    def close(self) -> None:
+        self._ask("close", 30)
+
+    def _ask(self, do: str, deadline_s: float, **more: Any) -> dict[str, Any]:
+        return self._head.ask(do, deadline_s, number=self._number, **more)
+
+
+class ShelfPair:
+    """Both machines and their disks."""
+
+    def __init__(self, built: Image, directory: Path, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self.room = Target(0)
+        self.portals: list[Portal] = []
+        self.heads: dict[Side, Head] = {}
+        try:
+            self.portals = [Portal(self.room, name, number) for number, name in enumerate(names, 1)]
+            for side in Side:
+                devices = [word for portal in self.portals for word in portal.device(f"side-{side}")]
+                place = directory / side
+                self.heads[side] = Head(built, place, f"side{side}", devices, self.room.within, names)
+        except BaseException:
+            self.close()
+            raise
+
+    def clear(self) -> None:
+        """No reservation, no registration, no record."""
+        head = self.heads[Side.A]
+        out = "sg_persist --no-inquiry --out"
+        for name, portal in zip(self.names, self.portals, strict=True):
+            place = f"{BY_ID}/{name}"
+            # The first may meet a unit attention, and so may the second.
+            again = f"for n in 1 2 3 4; do {out} %s {place} >/dev/null 2>&1 && break; done"
+            head.machine.check(again % "--register-ignore --param-sark=1" + "; " + again % "--clear --param-rk=1")
+            with portal.file.open("rb+") as file:
+                os.pwrite(file.fileno(), bytes(8192), RESERVED_START)
+
+    def close(self) -> None:
+        for head in self.heads.values():
+            head.machine.close()
+        for portal in self.portals:
+            portal.close()
+        self.room.close()

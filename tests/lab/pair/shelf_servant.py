@@ -1,0 +1,89 @@
+"""Run in a guest: shelves of real disks through the real adapter, asked over two pipes with names.
+
+    python -m tests.lab.pair.shelf_servant PLACE DIRECTORY
+
+PLACE.in takes a line of JSON, PLACE.out gives one back, with `seconds` it took. `open` makes a shelf for some orders
+and says its number; everything else names one. `claim` runs a whole claim here, as the watchdog's arm does.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from reconciler.core.failover.claim import Answer, advance, begin, command
+from reconciler.core.failover.document import build
+from reconciler.core.failover.key import decode_key
+from reconciler.core.failover.orders import Orders
+from reconciler.system.shelf.bay import Directory
+from reconciler.system.shelf.codec import plain_reply, plain_view, read_command
+from reconciler.system.shelf.disks import DiskShelf
+
+
+class Servant:
+    """Every shelf that was opened, with its orders."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._shelves: list[tuple[DiskShelf, Orders]] = []
+        self.said: list[str] = []
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """One request done."""
+        if request["do"] == "open":
+            orders = build(Orders, request["orders"], "orders")
+            cabinet = Directory(self._directory)
+            shelf = DiskShelf(orders, orders.side, cabinet, told=lambda name, what: self.said.append(f"{name}: {what}"))
+            self._shelves.append((shelf, orders))
+            return {"number": len(self._shelves) - 1}
+        shelf, orders = self._shelves[request["number"]]
+        deadline_s = float(request.get("deadline_s", 30))
+        match request["do"]:
+            case "look":
+                return {"views": [plain_view(view) for view in shelf.look(deadline_s)]}
+            case "perform":
+                return {"reply": plain_reply(shelf.perform(read_command(request["command"]), deadline_s))}
+            case "read":
+                return {"records": [data and data.hex() for data in shelf.read_records(deadline_s)]}
+            case "write":
+                data = tuple(bytes.fromhex(text) for text in request["records"])
+                return {"written": shelf.write_record(data, deadline_s).value}
+            case "claim":
+                return self.claim(shelf, orders, request["key"], deadline_s)
+            case "survey":
+                return {"survey": [repr(one) for one in shelf.survey(deadline_s)]}
+            case "close":
+                shelf.close()
+                return {}
+            case other:
+                raise ValueError(other)
+
+    def claim(self, shelf: DiskShelf, orders: Orders, key: int, deadline_s: float) -> dict[str, Any]:
+        """A whole claim."""
+        running = begin(orders, decode_key(key))
+        commands = silent = 0
+        while (order := command(running)) is not None:
+            reply = shelf.perform(order, deadline_s)
+            commands += 1
+            silent += reply.answer is Answer.SILENT
+            running = advance(running, reply)
+        return {"views": [plain_view(view) for view in running.views], "commands": commands, "silent": silent}
+
+
+def main() -> None:
+    """Serve for as long as the machine runs."""
+    place, servant = Path(sys.argv[1]), Servant(Path(sys.argv[2]))
+    while True:
+        for line in place.with_suffix(".in").read_text().splitlines():
+            begun_s = time.monotonic()
+            found = servant.answer(json.loads(line))
+            found |= {"seconds": time.monotonic() - begun_s, "said": servant.said.copy()}
+            servant.said.clear()
+            place.with_suffix(".out").write_text(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()
