@@ -81,7 +81,8 @@ class ZfsHouse:
             self._follower.stop()
             self._given_up.forget()
             return PoolsView(told)
-        conflict = self._follower.refused(frozenset(self._pools))
+        # A takeover has better use for the processor than another program.
+        conflict = told is not Pools.SOME and self._follower.refused(frozenset(self._pools))
         moving = told is Pools.SOME and self._moving.going_on()
         out = self._given_up.known() if moving else self._given_up.look(states, end_s)
         return PoolsView(told, out, conflict)
