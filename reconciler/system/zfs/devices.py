@@ -68,7 +68,10 @@ class Names:
         self._linked: dict[str, str] | None = None
 
     def disk(self, path: str, guid: int | None = None) -> str:
-        """The name of the disk that ZFS knows by this path or GUID; the path itself when it has none."""
+        """The name of the disk that ZFS knows by this path or GUID; the path itself when it has none.
+
+        With a GUID the path is where the device was: what it leads to now may be another disk.
+        """
         if guid is not None and guid in self._guids:
             return self._guids[guid]
         base = Path(path).name
@@ -81,7 +84,7 @@ class Names:
                 return name
         if path.startswith(f"{self._directory}/"):
             return without_part(base)
-        return self._linked_name(whole_disk(kernel)) or path
+        return (self._linked_name(whole_disk(kernel)) if guid is None else "") or path
 
     def _linked_name(self, kernel: str) -> str:
         """The best of the names that the directory has for a disk."""
