@@ -28,10 +28,10 @@ class Disk:
         self._ports: tuple[Port, ...] = ()
 
     def standing(self, end_s: float) -> Standing | Result:
-        """What the first path that answers says."""
+        """What the first path that answers says; UNSUPPORTED when it knows no reservations at all."""
         for port in self._known():
             found = port.standing(end_s)
-            if isinstance(found, Standing):
+            if isinstance(found, Standing) or found is Result.UNSUPPORTED:
                 return found
         self.close()
         return Result.SILENT

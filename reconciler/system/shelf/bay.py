@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from reconciler.core.failover.claim import Answer, Command, Reply
 from reconciler.core.failover.hold import UNANSWERED, DiskView
@@ -26,12 +26,21 @@ from reconciler.system.reservation.standing import Features, Port, Registration,
 from reconciler.system.shelf.area import SLOTS, Area, Choice, Unfit, check_area, find_area
 from reconciler.system.shelf.rawdisk import BLOCK_BYTES, CONFLICT, DirectDisk, RawDisk
 
+KNOWS_NONE: Final = "it knows no persistent reservations, so nobody can be fenced from it"
 #: Called with what a person should know of a disk.
 Told = Callable[[str], None]
 
 
 class Cabinet(Protocol):
-    """Where the disks are. Both raise Unusable for a name that leads to none."""
+    """Where the disks are. Both raise Unusable for a name that leads to none.
+
+    `place` is the same for cabinets with the same disks, reached alike.
+    """
+
+    @property
+    def place(self) -> str:
+        """What tells this cabinet from others of this process."""
+        ...
 
     def ports(self, name: str, learnt: Learnt, told: Told) -> tuple[Port, ...]:
         """Every path to one disk."""
@@ -46,7 +55,13 @@ class Directory:
     """The disks of this machine, by their names in one directory."""
 
     def __init__(self, place: Path) -> None:
+        self._place = place
         self._finder = Finder(place)
+
+    @property
+    def place(self) -> str:
+        """See `Cabinet.place`."""
+        return str(self._place)
 
     def ports(self, name: str, learnt: Learnt, told: Told) -> tuple[Port, ...]:
         """See `Cabinet.ports`."""
@@ -100,7 +115,7 @@ class Bay:
         except Unusable as error:
             self._trouble("disk", str(error))
             return UNANSWERED
-        self._trouble("disk", "")
+        self._trouble("disk", KNOWS_NONE if found is Result.UNSUPPORTED else "")
         return found.view() if isinstance(found, Standing) else UNANSWERED
 
     def perform(self, command: Command, end_s: float) -> Reply:
@@ -147,7 +162,8 @@ class Bay:
         try:
             standing = self._disk.standing(end_s)
             if not isinstance(standing, Standing):
-                return Survey(self.name, trouble="it does not answer", records=place)
+                words = KNOWS_NONE if standing is Result.UNSUPPORTED else "it does not answer"
+                return Survey(self.name, trouble=words, records=place)
             told = self._disk.registrations(end_s)
             features = self._disk.features(end_s)
         except Unusable as error:

@@ -28,6 +28,9 @@ from reconciler.system.shelf.rawdisk import BLOCK_BYTES
 from reconciler.system.shelf.worker import Answers, Kind, Task, Worker, next_answer
 
 PARTITIONS_MAX: Final = 128
+#: The command of each disk that was not answered in time, by its place, side and name: it may outlive the shelf that it
+#: came from, and what the next shelf asks must not overtake it either.
+LATE: Final[dict[tuple[str, Side, str], Task]] = {}
 #: Records lie in the partition that ZFS reserves.
 BY_ZFS: Final = Choice()
 
@@ -71,8 +74,7 @@ class DiskShelf:
         self._orders = orders
         self._bays = tuple(Bay(name, side, cabinet, choice, partial(told, name)) for name in orders.disks)
         self._workers = tuple(Worker(f"disk {name}") for name in orders.disks)
-        #: The command of each disk that was not answered in time.
-        self._late: dict[int, Task] = {}
+        self._names = tuple((cabinet.place, side, name) for name in orders.disks)
 
     def look(self, deadline_s: float) -> tuple[DiskView, ...]:
         """See `Shelf.look`."""
@@ -85,17 +87,18 @@ class DiskShelf:
         """See `Shelf.perform`."""
         end_s = time.monotonic() + deadline_s
         at = command.disk
-        late = self._late.pop(at, None)
+        name = self._names[at]
+        late = LATE.get(name)
         if late is not None and not late.done:
-            self._late[at] = late
             return SILENT
         answers: Answers = SimpleQueue()
         task = Task(Kind.PERFORM, at, partial(self._bays[at].perform, command), end_s, answers)
         self._workers[at].ask(task)
         answer = next_answer(answers, end_s)
+        LATE.pop(name, None)
         if answer is None:
             if not self._workers[at].withdraw(task):
-                self._late[at] = task
+                LATE[name] = task
             return SILENT
         reply = answer[1]
         assert isinstance(reply, Reply)

@@ -45,6 +45,7 @@ class StandInDisk:
     attentions: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     busy: int = 0
     lost: set[str] = field(default_factory=set)
+    knows: bool = True
     log: list[tuple[str, int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -85,7 +86,7 @@ class StandInDisk:
                 return Completion(0x28 if self.busy % 2 else 0x08)
             if waiting := self.attentions.get(nexus):
                 return self.refuse(0x6, *waiting.pop(0))
-            if cdb[0] == 0x5E:
+            if cdb[0] == 0x5E and self.knows:
                 return self.tell(cdb, receive)
             if cdb[0] == 0x5F:
                 return self.change(nexus, cdb, send)
@@ -228,6 +229,10 @@ class StandInCabinet:
 
     def __init__(self, disks: dict[str, StandInDisk], side: Side, paths: int = 2) -> None:
         self.disks, self.side, self.paths = disks, side, paths
+
+    @property
+    def place(self) -> str:
+        return str(id(self.disks))
 
     def ports(self, name: str, learnt: Learnt, told: object) -> tuple[Port, ...]:
         disk = self.found(name)

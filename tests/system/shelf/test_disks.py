@@ -102,3 +102,30 @@ def test_all_disks_are_asked_at_once(disks: DisksRig) -> None:
         for disk in range(len(DISKS)):
             disks.unhang(disk)
         assert all(view.answered for view in looking.result())
+
+
+def test_what_is_late_is_not_overtaken_by_another_shelf_either(disks: DisksRig) -> None:
+    first, key = disks.open_shelf(Side.A, orders(Side.A)), Key(Side.A, 3)
+    disks.hang(0)
+    while not disks.disks[DISKS[0]].hanging:
+        assert first.perform(Command(Verb.REGISTER, 0, key), 0.1).answer is Answer.SILENT
+    first.close()
+    second = disks.open_shelf(Side.A, orders(Side.A))
+    assert second.perform(Command(Verb.REGISTER, 0, A), LONG_S).answer is Answer.SILENT, "at once"
+    theirs = disks.open_shelf(Side.B, orders(Side.B))
+    disks.unhang(0)
+    assert theirs.perform(Command(Verb.LOOK, 0, A), LONG_S).answer is Answer.GOOD, "another side is not concerned"
+    end_s = time.monotonic() + LONG_S
+    while second.perform(Command(Verb.REGISTER, 0, A), LONG_S).answer is Answer.SILENT and time.monotonic() < end_s:
+        pass
+    assert second.look(LONG_S)[0].registered == {A}
+
+
+def test_a_disk_without_reservations_is_told(disks: DisksRig) -> None:
+    disks.disks[DISKS[0]].knows = False
+    shelf = disks.open_shelf(Side.A, orders(Side.A))
+    for _ in range(2):
+        assert not shelf.look(LONG_S)[0].answered
+    words = "it knows no persistent reservations, so nobody can be fenced from it"
+    assert disks.told == [(DISKS[0], words)]
+    assert shelf.survey(LONG_S)[0].trouble == words
