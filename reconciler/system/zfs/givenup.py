@@ -24,6 +24,8 @@ OUT: Final = (Health.FAULTED, Health.OFFLINE, Health.REMOVED, Health.UNAVAIL)
 AGAIN_S: Final = 0.5
 #: A child that has not ended by then is left behind.
 PATIENCE_S: Final = 10.0
+#: Where so many wait in the kernel for a pool, a further one would do so, too.
+STUCK_MAX: Final = 3
 
 
 class GivenUp:
@@ -51,7 +53,7 @@ class GivenUp:
             self.forget()
             return self._out
         now_s = time.monotonic()
-        if self._running is None and now_s - self._begun_s >= AGAIN_S:
+        if self._running is None and now_s - self._begun_s >= AGAIN_S and tools.abandoned() < STUCK_MAX:
             self._begin(now_s, [pool for pool in self._pools if pool in states])
         if self._running is not None:
             wait_s = max(0.0, (end_s - now_s) / 2)
