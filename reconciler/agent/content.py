@@ -24,10 +24,11 @@ from reconciler.errors import Complaint
 
 if TYPE_CHECKING:
     from reconciler.core.failover.orders import Orders
+    from reconciler.core.power.plan import PowerPlan
 
 
 #: What a kept form has to have; one without is of an older hagit, and is made anew.
-KEPT: Final = frozenset({"orders", "alone"})
+KEPT: Final = frozenset({"orders", "power", "alone"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Content:
     """What a revision asks of this controller, and of the agent itself; `warnings` of the linter.
 
     `orders` are the watchdog's, of generation 0, None without a Failover. `position`: how many commits the history
-    has up to this one, 0 for what is in none.
+    has up to this one, 0 for what is in none. `power`: how controllers' power is switched.
     """
 
     desired: Desired
@@ -43,16 +44,22 @@ class Content:
     warnings: tuple[Complaint, ...] = ()
     orders: Orders | None = None
     position: int = 0
+    power: PowerPlan | None = None
 
 
 def compile_content(tree: Mapping[str, bytes], controller: str) -> Content:
     """Load, lint and compile. Raises ConfigurationError with every complaint."""
     from reconciler.core.spec import compile_desired, load, settings
     from reconciler.core.spec.orders import fails_over, orders_of
+    from reconciler.core.spec.power import power_plan
 
     configuration = load(tree)
-    orders = orders_of(configuration, controller, 0) if fails_over(configuration) else None
-    return Content(compile_desired(configuration, controller), settings(configuration), configuration.warnings, orders)
+    desired, warnings = compile_desired(configuration, controller), configuration.warnings
+    if configuration.failover is None or not fails_over(configuration):
+        return Content(desired, settings(configuration), warnings)
+    orders = orders_of(configuration, controller, 0)
+    power = power_plan(configuration.pair.name, configuration.failover.spec.power)
+    return Content(desired, settings(configuration), warnings, orders, power=power)
 
 
 def kept_content(store: Store, commit: str, controller: str) -> Content | None:
@@ -80,7 +87,8 @@ def _content_document(content: Content) -> dict[str, Any]:
         "alone": desired.alone,
         "settings": asdict(content.settings),
         "warnings": [asdict(warning) for warning in content.warnings],
-        "orders": None if content.orders is None else _orders_document(content.orders),
+        "orders": None if content.orders is None else _plain(content.orders),
+        "power": None if content.power is None else _plain(content.power),
         "position": content.position,
     }
 
@@ -99,14 +107,15 @@ def _content_from_document(document: Mapping[str, Any]) -> Content:
     )
     warnings = tuple(Complaint(**warning) for warning in document["warnings"])
     orders = None if document["orders"] is None else _orders_from_document(document["orders"])
-    return Content(desired, settings_from_document(document["settings"]), warnings, orders, document["position"])
+    power = None if document["power"] is None else _power_from_document(document["power"])
+    return Content(desired, settings_from_document(document["settings"]), warnings, orders, document["position"], power)
 
 
-def _orders_document(orders: Orders) -> Any:
+def _plain(value: Orders | PowerPlan) -> Any:
     # Most commands have nothing to do with orders, and are spared what these import.
     from reconciler.core.failover.document import plain
 
-    return plain(orders)
+    return plain(value)
 
 
 def _orders_from_document(document: Any) -> Orders:
@@ -114,6 +123,13 @@ def _orders_from_document(document: Any) -> Orders:
     from reconciler.core.failover.orders import Orders
 
     return build(Orders, document, "orders")
+
+
+def _power_from_document(document: Any) -> PowerPlan:
+    from reconciler.core.failover.document import build
+    from reconciler.core.power.plan import PowerPlan
+
+    return build(PowerPlan, document, "power")
 
 
 def _drift_from_document(document: Mapping[str, Any]) -> DriftPolicy:

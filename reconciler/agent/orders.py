@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.agent.content import Content
+from reconciler.agent.power import PowerFile
 from reconciler.agent.store import Store
 from reconciler.core.failover.change import changes
 from reconciler.core.failover.generation import place, published
@@ -35,6 +36,7 @@ class OrdersFile:
     def __init__(self, watchdog: WatchdogNode, store: Store) -> None:
         self._watchdog = watchdog
         self._store = store
+        self._power = PowerFile(watchdog, store)
         self.path = store.root / FILE
         self._settled: tuple[object, ...] | None = None
         self._read: tuple[object, Orders | None] | None = None
@@ -44,14 +46,19 @@ class OrdersFile:
         current = self._current()
         wanted = self._wanted(content, "", current)
         told = changes(current, wanted) if wanted is not None else ()
-        return tuple(OrdersChange(*change) for change in told)
+        return (*(OrdersChange(*change) for change in told), *self._power.changes(content))
 
     def publish(self, content: Content, commit: str) -> Orders | None:
-        """Make the file say what a revision asks for; the orders that were written, None when it said so already.
+        """Make the files say what a revision asks for; the orders that were written, None when they said so already.
 
         `commit` is empty for a directory that nobody has committed. Raises NodeFileError for an unfit secret,
         StateError when the file cannot be written; what was published before is still in force then.
         """
+        fresh = self._publish(content, commit)
+        self._power.publish(content)
+        return fresh
+
+    def _publish(self, content: Content, commit: str) -> Orders | None:
         glance = (content.orders, content.position, commit, self._stamp(), self._accepted_generation(content))
         if glance == self._settled:
             return None

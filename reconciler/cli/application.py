@@ -50,6 +50,7 @@ COMMANDS: Sequence[tuple[str, Callable[..., Any], str]] = (
     ("failover", controlling.failover, "Failover"),
     ("force-activate", controlling.force_activate, "Failover"),
     ("maintenance", controlling.maintenance, "Failover"),
+    ("power", controlling.power, "Failover"),
     ("drill", controlling.drill, "Failover"),
     ("reservations", reserving.reservations, "Failover"),
     ("status", watching.status, "Watch"),

@@ -1,4 +1,4 @@
-"""Commands that talk to the watchdog: switchover, failover, force-activate, maintenance, drill, timeline.
+"""Commands that talk to the watchdog: switchover, failover, force-activate, maintenance, power, drill, timeline.
 
 Exit status of all that ask for something: 0 done, 1 refused or failed, 2 a command line that makes no sense, 3 accepted
 but not done within the time.
@@ -19,6 +19,14 @@ class Word(StrEnum):
 
     DISABLE = "disable"
     ENABLE = "enable"
+
+
+class PowerWord(StrEnum):
+    """What the power switch of the other controller is asked."""
+
+    STATUS = "status"
+    OFF = "off"
+    ON = "on"
 
 
 TimeoutOption = Annotated[
@@ -131,6 +139,30 @@ def timeline(
     from reconciler.cli.timelines import run_timeline
 
     return run_timeline(node, count, output is Output.JSON, failovers=failovers)
+
+
+def power(
+    what: Annotated[PowerWord, typer.Argument(help="What the power switch of the other controller is asked.")],
+    word: Annotated[
+        str | None, typer.Option("--word", help="The name of the other controller, for scripts.", metavar="NAME")
+    ] = None,
+    node: NodeOption = None,
+    output: OutputOption = Output.TEXT,
+) -> int:
+    """Ask or switch the power of the other controller, where that is configured.
+
+    `status` changes nothing and shows that it would work. `off` asks for the name
+    of the other controller; once it is proven to be off, this one takes over what
+    the other one served. Exit status 0: done, 1: refused or failed, 3: not done in
+    time.
+
+    \b
+    Example:  hagit power status
+              hagit power off --word storage-b
+    """
+    from reconciler.cli.powering import run_power
+
+    return run_power(node, output is Output.JSON, deed=what.value, word=word)
 
 
 def drill(

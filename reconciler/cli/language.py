@@ -131,4 +131,8 @@ another. Relative paths are relative to the file. Nothing in the repository can 
   run = "/run/hagit"                socket and status; has to be empty after a reset, so never on a disk
   deadman = "/dev/watchdog"         the hardware watchdog; the default where there is one; false: do without
   group = "hagit"                   who may ask the watchdog for something; root's without a group of that name
+
+  [power]                           what the fence agent of the peer (Failover, spec.power) is told besides its options
+  password = "bmc.password"         an option's name, and a file that root alone may read; its content is given to the
+                                    agent on its standard input, and appears nowhere else
 """

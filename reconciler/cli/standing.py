@@ -16,6 +16,7 @@ from reconciler.core.status.timeline import FailoverSummary
 from reconciler.core.status.watchdog import (
     WEAKENING,
     ChannelStatus,
+    PowerStatus,
     ReasonStatus,
     Verdict,
     WatchdogStatus,
@@ -157,6 +158,16 @@ def predicted(status: WatchdogStatus) -> str:
     return f"about {took}, as the last {'one' if count == 1 else count} took; {most}"
 
 
+def power_line(power: PowerStatus) -> str:
+    """What is known of the peer's power switch."""
+    doing = f", being asked: {power.doing}" if power.doing else ""
+    if power.checked_age_ms is None:
+        return f"{power.agent} for {power.controller}, not asked yet{doing}"
+    said = f"{power.controller} is {'proven to be ' if power.proven else ''}{power.power}"
+    works = "" if power.working else "; it does not work"
+    return f"{power.agent} said {spoken(power.checked_age_ms)} ago: {said}{works}{doing}"
+
+
 def _sides(status: WatchdogStatus) -> str:
     peer = status.peer
     return f"{status.controller} is {status.role}, {peer.controller} is {peer.role or 'not heard'}"
@@ -223,6 +234,8 @@ def _placement(status: WatchdogStatus) -> Iterator[str]:
     deadman = status.deadman
     where = f" ({deadman.device}, {spoken(deadman.timeout_ms)})" if deadman.device else ""
     yield from _field("deadman", f"{deadman.state}{where}")
+    if status.power is not None:
+        yield from _field("power", power_line(status.power))
     # An override is kept as maintenance; it is shown once.
     quiet_ms = status.maintenance_left_ms if status.override is None else None
     for name, left_ms in (("maintenance", quiet_ms), ("held back", status.held_back_left_ms)):

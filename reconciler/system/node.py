@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import grp
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ FILE_BYTES_MAX: Final = 256 << 10
 #: The hardware watchdog of a machine that has one (Linux, Documentation/watchdog).
 DEADMAN: Final = Path("/dev/watchdog")
 GROUP: Final = "hagit"
+#: An option of a fence agent.
+OPTION: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 UNSIGNED: Final = ("refuse", "warn", "accept")
 
 
@@ -77,7 +80,10 @@ class WatchdogNode:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One controller as its own machine knows it. Paths are absolute."""
+    """One controller as its own machine knows it. Paths are absolute.
+
+    `power`: what the fence agent of the peer must know and nobody else may: names of options, each with a file.
+    """
 
     path: Path
     controller: str
@@ -86,6 +92,7 @@ class Node:
     trust: Trust = field(default_factory=Trust)
     listen: Listen | None = field(default_factory=Listen)
     watchdog: WatchdogNode | None = None
+    power: tuple[tuple[str, Path], ...] = ()
     hostname_file: Path = Path("/etc/hostname")
     resolver_file: Path = Path("/etc/resolv.conf")
     serial_file: Path = Path("/sys/class/dmi/id/product_serial")
@@ -136,6 +143,7 @@ class _Reader:
             trust=self._trust(trust),
             listen=self._listen(),
             watchdog=self._watchdog(),
+            power=self._power(),
             hostname_file=self._file(files, "hostname") or Path("/etc/hostname"),
             resolver_file=self._file(files, "resolver") or Path("/etc/resolv.conf"),
             serial_file=self._file(files, "serial") or Path("/sys/class/dmi/id/product_serial"),
@@ -198,6 +206,14 @@ class _Reader:
         for key in table:
             raise self._error(f"watchdog.{key}", "is not known here; see `hagit explain node`")
         return watchdog
+
+    def _power(self) -> tuple[tuple[str, Path], ...]:
+        table = self._table("power")
+        for name in table:
+            if not OPTION.fullmatch(name):
+                raise self._error(f"power.{name}", "is no name of an option of a fence agent, like `password`")
+        files = [(name, self._file(table, name)) for name in sorted(table)]
+        return tuple((name, path) for name, path in files if path is not None)
 
     def _deadman(self, table: dict[str, Any]) -> Path | None:
         if table.get("deadman") is False:

@@ -28,6 +28,7 @@ class RequestKind(StrEnum):
     RELENT = "relent"
     TIMELINE = "timeline"
     DRILL = "drill"
+    POWER = "power"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,10 @@ class Caller:
 class Request:
     """One request. `caller` is filled in by the server and never taken from what was sent.
 
-    `word`: typed back for FORCE_ACTIVATE. `duration_ms`: of MAINTENANCE and OVERRIDE. `end`: ends MAINTENANCE or an
-    OVERRIDE before its time. `enabled`: what an OVERRIDE sets failover to. `count`: of TIMELINE, the newest events.
-    `note`: what was predicted for a DRILL.
+    `word`: typed back for FORCE_ACTIVATE, and for POWER when the peer shall be off. `duration_ms`: of MAINTENANCE and
+    OVERRIDE. `end`: ends MAINTENANCE or an OVERRIDE before its time. `enabled`: what an OVERRIDE sets failover to.
+    `count`: of TIMELINE, the newest events. `note`: what was predicted for a DRILL. `deed`: of POWER, what the peer's
+    switch is asked.
     """
 
     kind: RequestKind
@@ -59,6 +61,7 @@ class Request:
     enabled: bool = False
     count: int = 0
     note: str = ""
+    deed: str = ""
     caller: Caller = field(default=Caller(), compare=False)
 
 
@@ -66,7 +69,8 @@ class Request:
 class Answer:
     """`accepted`: the request is followed. `code` stays the same for programs, `text` is one sentence for people.
 
-    `document`: what was asked for (`{"status": ...}` for STATUS, `{"events": [...]}` for TIMELINE).
+    `document`: what was asked for (`{"status": ...}` for STATUS, `{"events": [...]}` for TIMELINE);
+    `{"turn": n}` for POWER, which is over when the status counts so many turns.
     """
 
     accepted: bool
@@ -78,7 +82,7 @@ class Answer:
 def request_document(request: Request) -> dict[str, Any]:
     """What travels. Fields at their default are left out."""
     blank = Request(request.kind)
-    names = ("word", "duration_ms", "end", "enabled", "count", "note")
+    names = ("word", "duration_ms", "end", "enabled", "count", "note", "deed")
     document: dict[str, Any] = {"request": request.kind.value}
     return document | {name: getattr(request, name) for name in names if getattr(request, name) != getattr(blank, name)}
 
@@ -119,6 +123,7 @@ _FITS: Final[Mapping[str, Callable[[object], bool]]] = MappingProxyType(
     {
         "word": _is_text,
         "note": _is_text,
+        "deed": lambda value: value in ("off", "on", "status"),
         "duration_ms": _is_count(DURATION_MS_MAX),
         "count": _is_count(COUNT_MAX),
         "end": _is_flag,

@@ -14,13 +14,17 @@ from reconciler.system.node import WatchdogNode
 
 SECRET_BYTES_MIN: Final = 16
 SECRET_BYTES_MAX: Final = 4096
+#: A group may read a secret: that of the agent, for instance.
+SHARED: Final = 0o027
+#: Its owner alone.
+OWN: Final = 0o077
 
 
-def read_secret(path: str | Path, *, bytes_min: int = SECRET_BYTES_MIN) -> bytes:
+def read_secret(path: str | Path, *, bytes_min: int = SECRET_BYTES_MIN, forbidden: int = SHARED) -> bytes:
     """The secret in a file, without the white space around it.
 
-    Raises NodeFileError when there is none, when everybody may read or the group may change it, when it belongs to a
-    stranger, or when it is too short to be a secret.
+    Raises NodeFileError when there is none, when it has permissions that are `forbidden` (when not given: everybody may
+    read it, or the group change it), when it belongs to a stranger, or when it is too short to be a secret.
     """
     where = str(path)
     try:
@@ -32,7 +36,7 @@ def read_secret(path: str | Path, *, bytes_min: int = SECRET_BYTES_MIN) -> bytes
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise NodeFileError("a secret has to be a regular file", where=where)
-        if status.st_mode & 0o027 or status.st_uid not in (0, os.geteuid()):
+        if status.st_mode & forbidden or status.st_uid not in (0, os.geteuid()):
             raise NodeFileError(
                 f"others may read or change this secret (mode {stat.S_IMODE(status.st_mode):04o})",
                 where=where,

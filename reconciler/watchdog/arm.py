@@ -36,6 +36,7 @@ from reconciler.core.failover.document import build
 from reconciler.core.failover.orders import Orders
 from reconciler.errors import StateError
 from reconciler.system.framing import Frames, Message, frame
+from reconciler.system.power.agent import Agent, perform
 from reconciler.system.shelf import open_shelf
 from reconciler.watchdog.requests import (
     ClaimRun,
@@ -46,10 +47,12 @@ from reconciler.watchdog.requests import (
     LookPools,
     Moved,
     PoolsLooked,
+    Powered,
     RecordWritten,
     Reply,
     Request,
     RunClaim,
+    SwitchPower,
     WriteRecord,
     plain_reply,
     read_request,
@@ -61,6 +64,8 @@ AGAIN_S: Final = 0.02
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_NAME: Final = 15
 COMM_BYTES_MAX: Final = 15
+#: What an answer needs to be there in time after the last agent was given up.
+LAST_WORDS_S: Final = 0.5
 #: sys/mman.h, mlockall(2).
 MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT = 1, 2, 4
 PRIORITY: Final = 40
@@ -145,6 +150,8 @@ class Child:
             if adapter is not None:
                 adapter.close()
         self._orders = build(Orders, message["orders"], "orders")
+        if not message["url"]:
+            return
         self._adapters = open_shelf(message["url"], self._orders.side, self._orders)
         self._reader, unused = open_shelf(message["url"], self._orders.side, self._orders)
         unused.close()
@@ -167,6 +174,8 @@ class Child:
             sys.exit(0)
 
     def _perform(self, request: Request, within_s: float) -> Reply:
+        if isinstance(request, SwitchPower):
+            return _switch(request, within_s)
         assert self._adapters is not None
         shelf, house = self._adapters
         match request:
@@ -203,6 +212,13 @@ class Child:
             silent += reply.answer is Answer.SILENT
             running = advance(running, reply)
         return ClaimRun(request.key.epoch, running.views, commands, silent)
+
+
+def _switch(request: SwitchPower, within_s: float) -> Powered:
+    """Files are read here and not in the watchdog: nothing secret is ever in its memory."""
+    secrets = tuple((name, Path(path)) for name, path in request.secrets)
+    told = perform(Agent(request.agent, request.options, secrets), request.deed, max(0.0, within_s - LAST_WORDS_S))
+    return Powered(told.ok, told.power, told.why)
 
 
 def die_with_the_parent(name: str) -> None:

@@ -51,7 +51,7 @@ class Answered:
 
 
 class Arms:
-    """All five. `run`: the directory of the locks, which must not outlive a reset (/run)."""
+    """All of them. `run`: the directory of the locks, which must not outlive a reset (/run)."""
 
     def __init__(self, url: str, orders: Orders, run: Path, now_ms: int, *, grace_ms: int = GRACE_MS) -> None:
         self._url = url
@@ -76,6 +76,14 @@ class Arms:
             for limb in self._limbs.values():
                 limb.obey(self._url, orders)
         self._orders = orders
+
+    def want(self, kind: ArmKind, now_ms: int, *, wanted: bool) -> None:
+        """Whether there should be an arm of this kind; one that is there stays."""
+        limb = self._limbs[kind]
+        if wanted and not limb.wanted:
+            limb.wanted = True
+            limb.tend(now_ms)
+        limb.wanted = wanted
 
     def free(self, kind: ArmKind) -> bool:
         """Whether this arm would take a request now."""
@@ -121,8 +129,8 @@ class Arms:
         return min((moment for limb in self._limbs.values() if (moment := limb.next_ms) is not None), default=None)
 
     def conditions(self) -> tuple[Condition, ...]:
-        """How each arm is."""
-        return tuple(limb.condition() for limb in self._limbs.values())
+        """How each arm is that there should be."""
+        return tuple(limb.condition() for limb in self._limbs.values() if limb.wanted)
 
     def close(self) -> None:
         """Kill all, and wait for a moment until they have ended: one that waits in the kernel does so later."""

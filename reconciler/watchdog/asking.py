@@ -11,12 +11,14 @@ from typing import Final, assert_never
 
 from reconciler.core.failover.events import Request as Wish
 from reconciler.core.failover.phase import Phase
+from reconciler.core.power.plan import Deed
 from reconciler.core.status.timeline import Mark, event_document
 from reconciler.core.status.watchdog import watchdog_document
 from reconciler.system.clock import wall_s
 from reconciler.system.request import Answer, Request, RequestKind
 from reconciler.watchdog.chronicle import Chronicle
 from reconciler.watchdog.daemon import Daemon
+from reconciler.watchdog.power import Fencing
 from reconciler.watchdog.publish import Publisher
 
 #: Answered when the caller does not say how many events it wants.
@@ -26,8 +28,8 @@ EVENTS_COUNT: Final = 100
 class Asking:
     """Answers one request after the other; never waits."""
 
-    def __init__(self, daemon: Daemon, chronicle: Chronicle, publisher: Publisher) -> None:
-        self._daemon, self._chronicle, self._publisher = daemon, chronicle, publisher
+    def __init__(self, daemon: Daemon, chronicle: Chronicle, publisher: Publisher, power: Fencing) -> None:
+        self._daemon, self._chronicle, self._publisher, self._power = daemon, chronicle, publisher, power
 
     def answer(self, request: Request) -> Answer:
         """Follow a request, or say why not."""
@@ -62,6 +64,8 @@ class Asking:
             case RequestKind.DRILL:
                 self._chronicle.note(Mark.DRILL, evidence=request.note)
                 return self._wish(request, Wish.SWITCHOVER, "the drill begins: the pools are being released")
+            case RequestKind.POWER:
+                return self._switch(request)
             case RequestKind.STATUS | RequestKind.TIMELINE:
                 raise AssertionError("answered before")
             case _:
@@ -85,6 +89,15 @@ class Asking:
         if core.phase is Phase.ACTIVE:
             return Answer(False, "NOT_STANDBY", "this controller is active already")
         return self._wish(request, Wish.FORCE, "the claim begins, whatever the peer does")
+
+    def _switch(self, request: Request) -> Answer:
+        deed = Deed(request.deed or Deed.STATUS)
+        accepted, code, text = self._power.asked(deed, request.word)
+        if accepted and deed is not Deed.STATUS:
+            self._chronicle.note(Mark.NOTE, request.kind.name, f"asked for: {deed}", str(request.caller))
+        turn = self._power.turns + 1
+        self._power.consider()
+        return Answer(accepted, code, text, {"turn": turn} if accepted else {})
 
     def _override(self, request: Request) -> Answer:
         core = self._daemon.core

@@ -49,6 +49,8 @@ class Limb:
         self._selector = selector
         self._obeys = False
         self._lock = str(lock) if kind.exclusive else ""
+        #: Whether there should be one at all.
+        self.wanted = kind is not ArmKind.POWER
         self._orders: Message = {}
         self._pidfd: int | None = None
         self._socket: socket.socket | None = None
@@ -80,6 +82,8 @@ class Limb:
 
     def obey(self, url: str, orders: Orders) -> None:
         """Work by these orders from the next request on."""
+        # Whoever asks the power switch has no business at the disks.
+        url = "" if self.kind is ArmKind.POWER else url
         self._orders = {"do": "obey", "url": url, "lock": self._lock, "orders": plain(orders)}
         if self._socket is not None:
             self._send(self._orders)
@@ -147,7 +151,7 @@ class Limb:
     # Inside ----------------------------------------------------------------------------------------------------------
 
     def _may_start(self) -> bool:
-        return len(self._undead) < (1 if self.kind.exclusive else UNDEAD_MAX)
+        return self.wanted and len(self._undead) < (1 if self.kind.exclusive else UNDEAD_MAX)
 
     def _start(self, now_ms: int) -> None:
         self._starts += 1

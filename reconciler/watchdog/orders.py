@@ -9,9 +9,11 @@ from reconciler.core.failover.acceptance import unacceptable
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.orders_document import decode_orders
-from reconciler.core.failover.refusal import Refused
+from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.seal import SealKey
 from reconciler.core.failover.why import Code
+from reconciler.core.power.document import decode_power
+from reconciler.core.power.plan import PowerPlan
 from reconciler.watchdog.clerk import Sight
 
 
@@ -23,6 +25,13 @@ def read_orders(sight: Sight, key: SealKey) -> Orders | str:
         return "the agent has not published orders yet"
     read = decode_orders(sight.content, key)
     return f"the orders are {read}" if isinstance(read, Refused) else read
+
+
+def read_power(sight: Sight, key: SealKey) -> PowerPlan | Refused | None:
+    """The power plan in what a clerk saw, why there is none, or None where none was published."""
+    if sight.problem:
+        return Refused(Refusal.AUTHENTIC_DEFECT, f"it cannot be read: {sight.problem}")
+    return None if sight.content is None else decode_power(sight.content, key)
 
 
 def first_refused(orders: Orders, side: Side, pair: str, generation_max: int) -> str:

@@ -22,6 +22,7 @@ from reconciler.core.status.watchdog import (
     CarpStatus,
     DeadmanStatus,
     OverrideStatus,
+    PowerStatus,
     ReasonStatus,
     WatchdogStatus,
     watchdog_document,
@@ -53,6 +54,7 @@ class Publisher:
         self.override = False
         self.more: Callable[[], tuple[ReasonStatus, ...]] = lambda: ()
         self.carp: Callable[[], tuple[CarpStatus, ...]] = lambda: ()
+        self.power: Callable[[], PowerStatus | None] = lambda: None
         self.addresses: Callable[[], tuple[AddressStatus, ...]] = lambda: ()
 
     def join(self, daemon: Daemon, beats: Beats, chronicle: Chronicle) -> None:
@@ -83,6 +85,7 @@ class Publisher:
             carp=self.carp(),
             addresses=self.addresses(),
             override=self._override(core, now_ms),
+            power=self.power(),
             refused=daemon.refused,
             done=self._chronicle.done,
             failovers=self._chronicle.failovers,

@@ -12,6 +12,7 @@ from typing import TypeAlias, assert_never
 from reconciler.core.failover.adapters import PoolsView, Written
 from reconciler.core.failover.hold import DiskView
 from reconciler.core.failover.key import Key
+from reconciler.core.power.plan import Deed, Power
 from reconciler.system.framing import Message
 from reconciler.system.shelf.codec import plain_key, plain_pools, plain_view, read_key, read_pools, read_view
 
@@ -20,7 +21,8 @@ class ArmKind(StrEnum):
     """One child process each.
 
     EYES look at the disks. PULSE writes disk heartbeats. HAND runs claims. HOUSE looks at the pools. MOVER imports and
-    exports them. `exclusive` arms change what belongs to both controllers: while one of them lives there is no second.
+    exports them. POWER asks the fence agent of the peer, and is there only where one is configured. `exclusive` arms
+    change what belongs to both controllers: while one of them lives there is no second.
     """
 
     EYES = "eyes"
@@ -28,6 +30,7 @@ class ArmKind(StrEnum):
     HAND = "hand"
     HOUSE = "house"
     MOVER = "mover"
+    POWER = "power"
 
     @property
     def exclusive(self) -> bool:
@@ -72,7 +75,17 @@ class Export:
     """Export the pools."""
 
 
-Request: TypeAlias = Look | WriteRecord | RunClaim | LookPools | Import | Export
+@dataclass(frozen=True, slots=True)
+class SwitchPower:
+    """Ask a fence agent. `secrets` are names of options and of the files that hold their values, never the values."""
+
+    deed: Deed
+    agent: str
+    options: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[tuple[str, str], ...] = ()
+
+
+Request: TypeAlias = Look | WriteRecord | RunClaim | LookPools | Import | Export | SwitchPower
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +128,22 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
+class Powered:
+    """What an agent came to: `ok`, the deed is done; `power`, what is certain now; `why`, in words."""
+
+    ok: bool
+    power: Power
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """No answer, and none will come."""
 
     why: str
 
 
-Reply: TypeAlias = Looked | RecordWritten | ClaimRun | PoolsLooked | Moved | Failed
+Reply: TypeAlias = Looked | RecordWritten | ClaimRun | PoolsLooked | Moved | Powered | Failed
 
 
 def arm_of(request: Request) -> ArmKind:
@@ -137,6 +159,8 @@ def arm_of(request: Request) -> ArmKind:
             return ArmKind.HOUSE
         case Import() | Export():
             return ArmKind.MOVER
+        case SwitchPower():
+            return ArmKind.POWER
         case _:
             assert_never(request)
 
@@ -156,6 +180,8 @@ def plain_request(request: Request) -> Message:
             return {"do": "import"}
         case Export():
             return {"do": "export"}
+        case SwitchPower(deed, agent, options, secrets):
+            return {"do": "power", "deed": deed.value, "agent": agent, "options": options, "secrets": secrets}
         case _:
             assert_never(request)
 
@@ -178,6 +204,11 @@ def read_request(message: Message) -> Request:
             return Import()
         case "export":
             return Export()
+        case "power":
+            options, secrets = (
+                tuple((str(name), str(value)) for name, value in message[part]) for part in ("options", "secrets")
+            )
+            return SwitchPower(Deed(message["deed"]), str(message["agent"]), options, secrets)
         case other:
             raise ValueError(f"{other!r} is no request")
 
@@ -201,6 +232,8 @@ def plain_reply(reply: Reply) -> Message:
             return {"pools": plain_pools(view)}
         case Moved(ok):
             return {"moved": ok}
+        case Powered(ok, power, why):
+            return {"powered": ok, "power": power.value, "why": why}
         case Failed(why):
             return {"failed": why}
         case _:
@@ -221,6 +254,8 @@ def read_reply(message: Message) -> Reply:
             return PoolsLooked(read_pools(pools))
         case {"moved": ok}:
             return Moved(bool(ok))
+        case {"powered": ok, "power": power, "why": why}:
+            return Powered(bool(ok), Power(power), str(why))
         case {"failed": why}:
             return Failed(str(why))
         case _:

@@ -22,6 +22,7 @@ from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, orders_key
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import State
+from reconciler.core.power.document import POWER_BYTES_MAX
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.errors import HagitError, NodeFileError, UsageError
 from reconciler.system.control import ControlServer
@@ -37,8 +38,9 @@ from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.ledger import Ledger
 from reconciler.watchdog.lifeline import Systemd, brace
 from reconciler.watchdog.loop import Loop
-from reconciler.watchdog.orders import first_refused, read_orders
+from reconciler.watchdog.orders import first_refused, read_orders, read_power
 from reconciler.watchdog.placement import Places
+from reconciler.watchdog.power import Fencing
 from reconciler.watchdog.publish import Publisher
 from reconciler.watchdog.work import Labour
 
@@ -98,6 +100,7 @@ class _Parts:
     places: Places
     publisher: Publisher
     chronicle: Chronicle
+    power: Fencing
 
 
 def run(node: Node, watchdog: WatchdogNode) -> int:
@@ -132,11 +135,20 @@ def run(node: Node, watchdog: WatchdogNode) -> int:
             if first:
                 resume(daemon, parts.publisher)
 
-        asking = Asking(daemon, parts.chronicle, parts.publisher)
+        plans = Clerk(node.state / "power.json", POWER_BYTES_MAX)
+        stack.callback(plans.close, FAREWELL_S)
+
+        def plan_seen() -> None:
+            sight = plans.news()
+            if sight is not None:
+                parts.power.follow(read_power(sight, key))
+
+        asking = Asking(daemon, parts.chronicle, parts.publisher, parts.power)
         control = ControlServer(watchdog.run / "watchdog.sock", watchdog.group, asking.answer)
         stack.callback(control.close)
         loop.watch(control.fileno(), control.serve)
         loop.watch(clerk.fileno(), orders_seen)
+        loop.watch(plans.fileno(), plan_seen)
         _repeat(loop, 1_000, control.serve)
 
         def signalled(number: int) -> None:
@@ -193,6 +205,7 @@ def _assemble(
         chronicle.changed(before, after)
         _say(f"hagit: {before.phase.name if before else 'start'} -> {after.phase.name}: {after.why}")
         publisher.changed(after)
+        power.changed(after)
 
     daemon = Daemon(loop, ledger, deadman, changed)
 
@@ -203,12 +216,15 @@ def _assemble(
 
     beats = Beats(loop, secret, heard)
     work = Labour(loop, daemon, secret, watchdog.shelf, watchdog.run)
+    power = Fencing(daemon, work, node.power, chronicle.note)
+    daemon.ticked = power.consider
     places = Places(loop, daemon, beats, chronicle, watchdog.run, password)
     publisher.addresses, publisher.carp = places.addresses, places.carp
-    publisher.more = lambda: (*places.reasons(), *work.reasons())
+    publisher.more = lambda: (*places.reasons(), *work.reasons(), *power.reasons())
+    publisher.power = power.status
     daemon.join(beats, work, places)
     publisher.join(daemon, beats, chronicle)
-    return _Parts(loop, clerk, daemon, beats, work, places, publisher, chronicle)
+    return _Parts(loop, clerk, daemon, beats, work, places, publisher, chronicle, power)
 
 
 def _say(line: str) -> None:

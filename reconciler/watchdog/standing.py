@@ -29,6 +29,7 @@ from reconciler.core.status.watchdog import (
     PartStatus,
     PeerStatus,
     PoolStatus,
+    PowerStatus,
     ReadinessStatus,
     ReasonStatus,
     WatchdogStatus,
@@ -59,6 +60,7 @@ class Surroundings:
     carp: tuple[CarpStatus, ...] = ()
     addresses: tuple[AddressStatus, ...] = ()
     override: OverrideStatus | None = None
+    power: PowerStatus | None = None
     refused: str = ""
     done: tuple[FailoverSummary, ...] = ()
     failovers: int = 0
@@ -116,6 +118,7 @@ def standing(state: State, now_ms: int, around: Surroundings) -> WatchdogStatus:
         maintenance_left_ms=left_ms or None,
         held_back_left_ms=held_ms,
         override=around.override,
+        power=around.power,
         failover=around.done[-1] if around.done else None,
         failovers=around.failovers,
         lateness_ms_max=around.lateness_ms_max,

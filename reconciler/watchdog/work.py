@@ -7,6 +7,7 @@ answered saw nothing, a claim that was not answered won nothing. Does not know h
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -36,7 +37,9 @@ from reconciler.watchdog.requests import (
     Moved,
     PoolsLooked,
     RecordWritten,
+    Request,
     RunClaim,
+    SwitchPower,
     WriteRecord,
 )
 
@@ -63,6 +66,7 @@ class Labour:
         self._refused: Counter[str] = Counter()
         self.claiming: Key | None = None
         self.moving = ""
+        self.powered: Callable[[Answered], None] = lambda answered: None
 
     def follow(self, orders: Orders) -> None:
         """New disks, vdevs or timers."""
@@ -118,10 +122,29 @@ class Labour:
         if self._ask(Export(), self._timers.release_ms):
             self.moving = "export"
 
+    def want_power(self, *, wanted: bool) -> None:
+        """Whether there is a fence agent to be asked."""
+        if self._arms is not None:
+            self._arms.want(ArmKind.POWER, monotonic_ms(), wanted=wanted)
+            self._wait()
+
+    def ask_power(self, request: SwitchPower, within_ms: int) -> bool:
+        """Ask a fence agent; False: not now. The answer goes to `powered`."""
+        return self._arms is not None and self._ask(request, within_ms)
+
+    def abandon_power(self) -> None:
+        """Whatever the fence agent is doing, something else is more urgent."""
+        if self._arms is not None:
+            self._arms.abandon(ArmKind.POWER, monotonic_ms())
+            self._wait()
+
     def reasons(self) -> tuple[ReasonStatus, ...]:
         """What is wrong with the arms, and with the peer's records."""
         found = []
         for arm in self._arms.conditions() if self._arms is not None else ():
+            if arm.kind is ArmKind.POWER:
+                # Agents that hang are no sign of disks that do; `power` tells of them.
+                continue
             if arm.undead or (arm.why and not arm.ready):
                 found.append(
                     ReasonStatus(
@@ -155,7 +178,7 @@ class Labour:
         assert self._orders is not None
         return self._orders.timers
 
-    def _ask(self, request: Look | LookPools | WriteRecord | RunClaim | Import | Export, within_ms: int) -> bool:
+    def _ask(self, request: Request, within_ms: int) -> bool:
         assert self._arms is not None
         asked = self._arms.ask(request, monotonic_ms(), within_ms)
         if asked:
@@ -209,6 +232,8 @@ class Labour:
             case Export():
                 self.moving = ""
                 self._daemon.export_ended()
+            case SwitchPower():
+                self.powered(answered)
             case _:
                 assert_never(answered.request)
 
@@ -239,4 +264,5 @@ DEEDS: Final = {
     ArmKind.HAND: "runs the claim",
     ArmKind.HOUSE: "looks at the pools",
     ArmKind.MOVER: "imports and exports the pools",
+    ArmKind.POWER: "asks the power switch",
 }

@@ -14,6 +14,7 @@ from pydantic import Field
 from reconciler.core.spec.interface import Loose
 from reconciler.core.spec.limits import LIST_MAX
 from reconciler.core.spec.model import Document, Model, example
+from reconciler.core.spec.power import FailoverPower
 from reconciler.core.spec.values import DiskName, Duration, Wait
 
 
@@ -116,6 +117,9 @@ class FailoverSpec(Model):
     carp: FailoverCarp = Field(
         default_factory=lambda: FailoverCarp.model_validate({}),
         description="How the virtual addresses are advertised.",
+    )
+    power: FailoverPower | None = Field(
+        None, description="How the power of each controller is switched, to be sure that one is off. Not needed."
     )
 
 

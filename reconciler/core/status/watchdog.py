@@ -160,6 +160,28 @@ class DeadmanStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PowerStatus:
+    """How the peer's power can be switched from here, and what its switch says.
+
+    `power`: `on`, `off` or `unknown`, as of `checked_age_ms` ago (None: never asked). `working`: the switch answered
+    when it was asked last. `doing`: what it is being asked, or empty. `proven`: it is off, and nothing was heard of the
+    peer since. `turns` counts what people asked for and what has ended, `well` and `last` say how the last one did.
+    """
+
+    controller: str
+    agent: str
+    power: str = "unknown"
+    working: bool = False
+    checked_age_ms: int | None = None
+    doing: str = ""
+    proven: bool = False
+    turns: int = 0
+    well: bool = False
+    last: str = ""
+    timeout_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OverrideStatus:
     """A person's time-boxed word over the orders: failover enabled or disabled, and how long still."""
 
@@ -206,6 +228,7 @@ class WatchdogStatus:
     maintenance_left_ms: int | None = None
     held_back_left_ms: int | None = None
     override: OverrideStatus | None = None
+    power: PowerStatus | None = None
     failover: FailoverSummary | None = None
     failovers: int = 0
     lateness_ms_max: int = 0
@@ -240,6 +263,7 @@ WEAKENING: Final = frozenset(
         "NO_HEARTBEAT", "DISKS_OUT", "ORDERS_DIFFER", "ORDERS_REFUSED", "NO_DEADMAN", "GROUP_DOWN", "REM_GROUP_DOWN",
         "CARP_PASSWORD", "CARP_STRANGER", "DUPLICATE_ADDRESS", "ADDRESS_MISSING",
         "ADDRESS_PROBLEM", "CARP_PROBLEM", "CHANNEL_DOWN", "HEARTBEAT_REFUSED", "LEDGER_DAMAGED", "LIFELINE",
+        "POWER_FAILED", "POWER_WRONG", "POWER_CUT",
     }
 )  # fmt: skip
 

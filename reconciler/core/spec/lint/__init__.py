@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import islice
 
 from reconciler.core.spec.limits import COMPLAINTS_MAX
-from reconciler.core.spec.lint import addresses, datasets, failover, links, members, policy, routing, whole
+from reconciler.core.spec.lint import addresses, datasets, failover, links, members, policy, power, routing, whole
 from reconciler.core.spec.lint.defect import Defect
 from reconciler.core.spec.topology import Draft
 from reconciler.errors import Complaint
@@ -19,7 +19,7 @@ from reconciler.errors import Complaint
 #: Every defect by its code.
 DEFECTS = {
     defect.code: defect
-    for module in (whole, links, members, addresses, failover, policy, routing, datasets)
+    for module in (whole, links, members, addresses, failover, policy, power, routing, datasets)
     for defect in vars(module).values()
     if isinstance(defect, Defect)
 }

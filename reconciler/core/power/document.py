@@ -1,0 +1,46 @@
+"""The power plan as a file beside the orders: one line of canonical JSON, one line with its seal, like them.
+
+Decides which bytes are a plan. It is a file of its own and no part of the orders: what it says changes no decision of
+the failover core, and both controllers need not have the same at the same moment.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Final
+
+from reconciler.core.failover.document import Defect, build, canonical, parse
+from reconciler.core.failover.orders_document import SEAL_LINE_BYTES, seal_line, seal_orders
+from reconciler.core.failover.refusal import Refusal, Refused
+from reconciler.core.failover.seal import SealKey
+from reconciler.core.power.plan import PowerPlan
+
+FORMAT: Final = "hagit.power/1"
+#: Not that of orders: neither file passes for the other, although one key seals both.
+OPENING: Final = b'{"format":"hagit.power/'
+POWER_BYTES_MAX: Final = 1 << 16
+
+
+def power_document(plan: PowerPlan, key: SealKey) -> bytes:
+    """The file of this plan."""
+    return seal_orders(canonical({"format": FORMAT, "power": plan}) + b"\n", key)
+
+
+def decode_power(data: bytes, key: SealKey) -> PowerPlan | Refused:
+    """The plan in a file. Never raises, whatever the bytes."""
+    if not SEAL_LINE_BYTES < len(data) <= POWER_BYTES_MAX:
+        return Refused(Refusal.LENGTH, f"{len(data)} bytes, {POWER_BYTES_MAX} are allowed")
+    if not data.startswith(OPENING):
+        return Refused(Refusal.FOREIGN)
+    body = data[:-SEAL_LINE_BYTES]
+    if not hmac.compare_digest(seal_line(body, key), data[-SEAL_LINE_BYTES:]):
+        return Refused(Refusal.SEAL)
+    try:
+        document = parse(body)
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
+            return Refused(Refusal.VERSION, f"this is {FORMAT}")
+        if document.keys() != {"format", "power"}:
+            return Refused(Refusal.AUTHENTIC_DEFECT, "document: format and power, nothing else")
+        return build(PowerPlan, document["power"], "power")
+    except Defect as defect:
+        return Refused(Refusal.AUTHENTIC_DEFECT, str(defect))

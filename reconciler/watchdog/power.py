@@ -1,0 +1,342 @@
+"""Power fencing: the second means. Asks the peer's power switch, and tells the core when it is proven to be off.
+
+Decides what the switch is asked and when: a check now and then, a cut that follows a claim (`core/power/cut`), what a
+person wants, and power again after a cut by itself. Does not know agents, nor anything secret (`system/power`), and
+nothing waits for it: the claim, the import and the addresses go on beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+from typing import Final, Protocol
+
+from reconciler.core.failover.events import PeerDied
+from reconciler.core.failover.hold import Hold
+from reconciler.core.failover.phase import Phase
+from reconciler.core.failover.refusal import Refused
+from reconciler.core.failover.state import State
+from reconciler.core.failover.why import Code
+from reconciler.core.power.cut import CUTTING, cause, cuts, heard_since, proves
+from reconciler.core.power.plan import Deed, Power, PowerPlan, PowerSwitch
+from reconciler.core.status.timeline import Mark
+from reconciler.core.status.watchdog import PowerStatus, ReasonStatus
+from reconciler.watchdog.arms import Answered
+from reconciler.watchdog.daemon import Daemon
+from reconciler.watchdog.loop import monotonic_ms
+from reconciler.watchdog.requests import Powered, SwitchPower
+
+#: A cut, or power again, that failed is tried so often, with so long between.
+TRIES_MAX: Final = 3
+RETRY_MS: Final = 3_000
+#: So many answers in a row that cannot be true make a switch the wrong one.
+LIES_MAX: Final = 2
+#: After a cut, so many times the silence that counts until the peer has to be silent.
+QUIET_FACTOR: Final = 3
+LIES: Final = "it says off, and the peer is heard"
+
+
+class Purpose(Enum):
+    """Why the switch is asked."""
+
+    CHECK = auto()
+    FENCE = auto()
+    RESTART = auto()
+    PERSON = auto()
+
+
+class Switchboard(Protocol):
+    """Whoever runs agents (`work`)."""
+
+    powered: Callable[[Answered], None]
+
+    def want_power(self, *, wanted: bool) -> None:
+        """Whether there is an agent to be asked."""
+
+    def ask_power(self, request: SwitchPower, within_ms: int) -> bool:
+        """Begin; False: not now."""
+        ...
+
+    def abandon_power(self) -> None:
+        """Give up what is being asked."""
+
+
+@dataclass(slots=True)
+class _Task:
+    """What the switch is asked."""
+
+    deed: Deed
+    purpose: Purpose
+    begun: bool = False
+
+
+class Fencing:
+    """One controller's hand on the power of the other."""
+
+    def __init__(
+        self,
+        daemon: Daemon,
+        board: Switchboard,
+        secrets: tuple[tuple[str, Path], ...],
+        note: Callable[[Mark, str, str, str], None],
+    ) -> None:
+        self._daemon, self._board, self._note = daemon, board, note
+        self._secrets = tuple((name, str(path)) for name, path in secrets)
+        board.powered = self._heard
+        self._plan: PowerPlan | None = None
+        self._refused = ""
+        self._task: _Task | None = None
+        #: A cut that the switch has confirmed, and until when the peer has to be silent.
+        self._cut: tuple[_Task, int] | None = None
+        self._cause: Code | None = None
+        #: Since when a cut is due; None when none is.
+        self._fencing_ms: int | None = None
+        self._proven_ms: int | None = None
+        self._restart = False
+        self._tries = self._lies = 0
+        #: What people asked for and what has ended.
+        self.turns = 0
+        self._again_ms = self._check_ms = 0
+        self._power, self._checked_ms = Power.UNKNOWN, 0
+        self._asked_ever = self._working = self._well = False
+        self._failure = self._last = ""
+
+    # What is told to it ----------------------------------------------------------------------------------------------
+
+    def follow(self, plan: PowerPlan | Refused | None) -> None:
+        """The plan that the agent published; None when there is none."""
+        before = self._switch
+        self._refused = f"the power plan is {plan}" if isinstance(plan, Refused) else ""
+        self._plan = plan if isinstance(plan, PowerPlan) else None
+        if self._switch != before:
+            self._check_ms = self._lies = 0
+            self._asked_ever, self._failure, self._power = False, "", Power.UNKNOWN
+        self.consider()
+
+    def changed(self, after: State) -> None:
+        """The phase changed; what follows from it is begun at once."""
+        self._cause = cause(after, self._cause)
+        if after.phase is Phase.CLAIMING:
+            self._tries = 0
+        self._look(after)
+
+    def consider(self) -> None:
+        """Whether something is due; to be called with every beat."""
+        core = self._daemon.core
+        if core is not None:
+            self._look(core)
+
+    def asked(self, deed: Deed, word: str) -> tuple[bool, str, str]:
+        """A person asks: whether it is followed, a code, and a sentence."""
+        core, switch = self._daemon.core, self._switch
+        if core is None or switch is None:
+            return False, "NO_POWER", self._refused or "no power fencing is configured for the peer"
+        name = core.orders.controller(core.orders.side.other)
+        if deed is Deed.OFF and word != name:
+            return False, "WORD", f"the word is the name of the controller that shall be off, {name}"
+        busy = self._cut[0] if self._cut is not None else self._task
+        if busy is not None and busy.purpose is not Purpose.CHECK:
+            return False, "BUSY", f"the power switch is being asked already: {busy.deed}"
+        self._begin(_Task(deed, Purpose.PERSON))
+        return True, "ACCEPTED", f"{switch.agent} is asked: {deed}"
+
+    # What is due -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _switch(self) -> PowerSwitch | None:
+        core = self._daemon.core
+        if core is None or self._plan is None or self._plan.pair != core.orders.pair:
+            return None
+        return self._plan.of(core.orders.side.other)
+
+    def _look(self, core: State) -> None:
+        now_ms, switch, plan = monotonic_ms(), self._switch, self._plan
+        self._board.want_power(wanted=switch is not None)
+        if switch is None or plan is None:
+            self._task = self._cut = self._fencing_ms = None
+            return
+        if self._cut is not None:
+            self._await_silence(core, *self._cut, now_ms)
+            return
+        if self._proven_ms is not None and heard_since(core, self._proven_ms):
+            self._proven_ms, self._restart = None, False
+        self._judge(core, now_ms)
+        if self._fencing_ms is not None:
+            off = self._task is not None and self._task.deed is Deed.OFF
+            fencing = self._task is not None and self._task.purpose is Purpose.FENCE
+            if not (off or fencing) and now_ms >= self._again_ms:
+                self._begin(_Task(Deed.OFF, Purpose.FENCE))
+        elif self._task is None and self._restart and core.phase is Phase.ACTIVE and now_ms >= self._again_ms:
+            self._begin(_Task(Deed.ON, Purpose.RESTART))
+        elif self._task is None and now_ms >= self._check_ms:
+            self._begin(_Task(Deed.STATUS, Purpose.CHECK))
+        self._send(switch, core)
+
+    def _judge(self, core: State, now_ms: int) -> None:
+        """Whether a cut is due by itself, or no longer."""
+        if self._fencing_ms is None:
+            able = self._tries < TRIES_MAX and self._lies < LIES_MAX
+            if able and cuts(core, self._cause, proven=self._proven_ms is not None):
+                self._fencing_ms, self._again_ms = now_ms, 0
+        elif core.phase not in (*CUTTING, Phase.ACTIVE) or not core.orders.enabled:
+            self._stop(f"this controller is {core.phase.value}")
+        elif heard_since(core, self._fencing_ms):
+            self._stop("the peer is heard again")
+
+    def _stop(self, why: str) -> None:
+        self._fencing_ms = None
+        if self._task is not None and self._task.purpose is Purpose.FENCE and not self._task.begun:
+            self._task = None
+        self._note(Mark.NOTE, "POWER", "the peer's power is not cut any more", why)
+
+    def _begin(self, task: _Task) -> None:
+        if self._task is not None and self._task.begun:
+            self._board.abandon_power()
+        if self._task is not None and self._task.purpose is Purpose.PERSON:
+            self.turns += 1
+            self._well, self._last = False, "given up: the peer has to be cut"
+        self._task = task
+
+    def _send(self, switch: PowerSwitch, core: State) -> None:
+        task = self._task
+        if task is None or task.begun:
+            return
+        if task.purpose is Purpose.FENCE and task.deed is Deed.OFF:
+            # Proven now, and not only when it became due.
+            if core.looks.hold is not Hold.OURS:
+                return
+            assert self._cause in (Code.PEER_SILENT, Code.PEER_DEAD), self._cause
+            assert core.phase in (*CUTTING, Phase.ACTIVE) and core.orders.enabled, core.phase
+        request = SwitchPower(
+            task.deed,
+            switch.agent,
+            tuple((option.name, option.value) for option in switch.options),
+            self._secrets,
+        )
+        task.begun = self._board.ask_power(request, switch.timeout_ms)
+        if task.begun and task.deed is not Deed.STATUS:
+            self._note(Mark.NOTE, "POWER", f"the peer's power switch is asked: {task.deed}", switch.agent)
+
+    # What comes of it ------------------------------------------------------------------------------------------------
+
+    def _heard(self, answered: Answered) -> None:
+        task, core, now_ms = self._task, self._daemon.core, answered.answered_ms
+        if task is None or core is None or not task.begun:
+            return
+        self._task = None
+        reply = answered.reply
+        told = reply if isinstance(reply, Powered) else Powered(False, Power.UNKNOWN, getattr(reply, "why", ""))
+        self._asked_ever, self._working, self._checked_ms = True, told.ok or told.power is not Power.UNKNOWN, now_ms
+        self._power = Power.ON if told.ok and task.deed is Deed.ON else told.power
+        self._failure = "" if told.ok else told.why
+        assert self._plan is not None
+        self._check_ms = now_ms + self._plan.check_ms
+        if told.power is Power.OFF:
+            self._off(core, task, now_ms)
+        else:
+            self._lies = 0 if told.ok else self._lies
+            self._ended(task, told, now_ms)
+        self.consider()
+
+    def _off(self, core: State, task: _Task, now_ms: int) -> None:
+        """The switch says off. Of a peer that is heard that proves nothing yet, and nothing ever if it goes on."""
+        if task.deed is Deed.OFF:
+            limit_ms = now_ms + QUIET_FACTOR * max(core.orders.timers.silence_ms, core.orders.timers.stale_ms)
+            self._cut = (task, limit_ms)
+        elif proves(core, now_ms):
+            # That a wrong switch may say as well: only "on", of a peer that is on, clears it.
+            self._ended(task, Powered(True, Power.OFF), now_ms)
+        else:
+            self._lies += 1
+            self._check_ms = now_ms + max(core.orders.timers.silence_ms, core.orders.timers.stale_ms)
+            self._ended(task, Powered(False, Power.OFF, LIES), now_ms)
+
+    def _await_silence(self, core: State, task: _Task, limit_ms: int, now_ms: int) -> None:
+        """What follows a cut: the proof, or the end of the belief in this switch."""
+        if proves(core, now_ms):
+            self._cut, self._lies = None, 0
+            self._prove(core, task, now_ms)
+        elif now_ms >= limit_ms:
+            self._cut, self._lies = None, LIES_MAX
+            self._ended(task, Powered(False, Power.OFF, LIES), now_ms)
+
+    def _prove(self, core: State, task: _Task, now_ms: int) -> None:
+        name, agent = core.orders.controller(core.orders.side.other), self._switch.agent if self._switch else ""
+        self._restart = task.purpose is Purpose.FENCE and self._plan is not None and self._plan.restart
+        self._proven_ms = now_ms
+        self._fencing_ms, self._tries, self._again_ms = None, 0, 0
+        self._note(Mark.NOTE, "POWER", "the peer is proven to be off", f"{agent} says that {name} is off")
+        self._ended(task, Powered(True, Power.OFF), now_ms)
+        self._daemon.told(PeerDied(agent))
+
+    def _ended(self, task: _Task, told: Powered, now_ms: int) -> None:
+        if task.purpose is Purpose.PERSON:
+            self.turns += 1
+            self._well, self._last = told.ok, told.why
+        if task.deed is Deed.ON and told.ok:
+            self._restart, self._tries, self._proven_ms = False, 0, None
+        elif task.purpose in (Purpose.FENCE, Purpose.RESTART) and not told.ok:
+            self._failed(now_ms, told.why)
+
+    def _failed(self, now_ms: int, why: str) -> None:
+        self._tries += 1
+        self._failure, self._again_ms = why, now_ms + RETRY_MS
+        self._note(Mark.NOTE, "POWER", "the peer's power switch failed", why)
+        if self._tries >= TRIES_MAX or self._lies >= LIES_MAX:
+            self._fencing_ms, self._restart = None, False
+
+    # What is told of it ----------------------------------------------------------------------------------------------
+
+    def status(self) -> PowerStatus | None:
+        """What there is to tell; None where no switch is configured."""
+        core, switch = self._daemon.core, self._switch
+        if core is None or switch is None:
+            return None
+        doing = self._cut[0] if self._cut is not None else self._task
+        return PowerStatus(
+            controller=core.orders.controller(core.orders.side.other),
+            agent=switch.agent,
+            power=self._power.value,
+            working=self._working and self._lies < LIES_MAX,
+            checked_age_ms=monotonic_ms() - self._checked_ms if self._asked_ever else None,
+            doing=doing.deed.value if doing is not None else "",
+            proven=self._proven_ms is not None,
+            turns=self.turns,
+            well=self._well,
+            last=self._last,
+            timeout_ms=switch.timeout_ms,
+        )
+
+    def reasons(self) -> tuple[ReasonStatus, ...]:
+        """What is wrong with power fencing, where it is configured."""
+        found = []
+        if self._lies >= LIES_MAX:
+            found.append(
+                ReasonStatus(
+                    code="POWER_WRONG",
+                    text="the peer's power switch says off while the peer is heard: it is that of another machine",
+                    evidence=self._switch.agent if self._switch else "",
+                    remedy="correct `power` of the Failover; until then nothing is cut by itself",
+                )
+            )
+        elif self._refused or self._failure:
+            found.append(
+                ReasonStatus(
+                    code="POWER_FAILED",
+                    text="power fencing is configured and does not work",
+                    evidence=self._refused or self._failure,
+                    remedy="look at the switch, the way to it and [power] of the node file; try `hagit power status`",
+                )
+            )
+        if self._proven_ms is not None:
+            found.append(
+                ReasonStatus(
+                    code="POWER_CUT",
+                    text="the peer's power was cut from here",
+                    evidence=f"{monotonic_ms() - self._proven_ms} ms ago",
+                    remedy="`hagit power on` when it may come back",
+                )
+            )
+        return tuple(found)

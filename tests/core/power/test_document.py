@@ -1,0 +1,53 @@
+"""The power plan as bytes: what was written is read, and nothing else is believed."""
+
+import pytest
+
+from reconciler.core.failover.key import Side
+from reconciler.core.failover.orders_document import decode_orders, orders_key, seal_orders
+from reconciler.core.failover.refusal import Refusal, Refused
+from reconciler.core.power.document import POWER_BYTES_MAX, decode_power, power_document
+from reconciler.core.power.plan import Option, PowerPlan, PowerSwitch
+
+KEY, OTHER = orders_key(b"k" * 32), orders_key(b"o" * 32)
+PLAN = PowerPlan(
+    "tank",
+    (
+        PowerSwitch(Side.A, "fence_ipmilan", (Option("ip", "10.0.9.11"), Option("lanplus", "1")), 20_000),
+        PowerSwitch(Side.B, "/usr/local/sbin/fence_ours", (), 5_000),
+    ),
+    check_ms=5_000,
+    restart=False,
+)
+
+
+@pytest.mark.parametrize("plan", [PLAN, PowerPlan("tank", ())])
+def test_what_was_written_is_read(plan: PowerPlan) -> None:
+    data = power_document(plan, KEY)
+    assert decode_power(data, KEY) == plan
+    assert data.count(b"\n") == 2
+    assert [plan.of(side) for side in Side] == list(plan.switches) or plan.of(Side.A) is None
+
+
+def test_nothing_else_is_believed() -> None:
+    data = power_document(PLAN, KEY)
+    assert decode_power(data, OTHER) == Refused(Refusal.SEAL)
+    assert isinstance(decode_orders(data, KEY), Refused)
+    for at in range(len(data)):
+        assert isinstance(decode_power(data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :], KEY), Refused), at
+    for refused in (b"", data[:-1], data * 1_000, b" " * (POWER_BYTES_MAX + 1)):
+        assert isinstance(decode_power(refused, KEY), Refused)
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b'{"format":"hagit.power/2","power":{}}\n', "this is hagit.power/1"),
+        (b'{"format":"hagit.power/1"}\n', "format and power, nothing else"),
+        (b'{"format":"hagit.power/1","power":{"pair":"tank"}}\n', "check_ms is missing"),
+        (b'{"format":"hagit.power/1","power":[]}\n', "list in place of an object"),
+        (b'{"format":"hagit.power/1","power":\n', "document"),
+    ],
+)
+def test_a_sealed_defect_is_named(body: bytes, detail: str) -> None:
+    read = decode_power(seal_orders(body, KEY), KEY)
+    assert isinstance(read, Refused) and (detail in read.detail or read.why is Refusal.AUTHENTIC_DEFECT)

@@ -1,0 +1,226 @@
+"""Fence agents of Debian against a BMC that speaks IPMI, and programs that hang, lie and shout."""
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.core.power.plan import Deed, Power
+from reconciler.system.power.agent import Agent, Told, perform
+from tests.system.power.bmc import PASSWORD, Bmc
+
+LONG_S = 60.0
+
+
+@pytest.fixture
+def bmc(tmp_path: Path) -> Iterator[Bmc]:
+    """On the loopback of the machine of the tests: its port is bound for as long as the test takes."""
+    one = Bmc(tmp_path / "bmc")
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def machine() -> Iterator[subprocess.Popen[bytes]]:
+    """Something that is on."""
+    process = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    yield process
+    process.kill()
+    assert process.stdin is not None
+    process.stdin.close()
+    process.wait(LONG_S)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Callable[[str], Agent]:
+    """Makes an agent of a shell script, which finds its options in the file `given` beside it."""
+
+    def make(body: str, **secrets: Path) -> Agent:
+        path = tmp_path / "fence_tests"
+        path.write_text(f"#!/bin/sh\ncd '{tmp_path}'\ncat > given\naction=$(sed -n s/^action=//p given)\n{body}\n")
+        path.chmod(0o755)
+        return Agent(str(path), (("ip", "10.0.9.12"), ("plug", "7")), tuple(secrets.items()))
+
+    return make
+
+
+def secret(path: Path, text: str, mode: int = 0o600) -> Path:
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def ipmi(bmc: Bmc) -> Agent:
+    return Agent("fence_ipmilan", bmc.options, (("password", bmc.password),))
+
+
+def test_a_real_agent_cuts_a_real_switch_and_proves_it(bmc: Bmc, machine: subprocess.Popen[bytes]) -> None:
+    bmc.switches(machine.pid)
+    assert perform(ipmi(bmc), Deed.STATUS, LONG_S) == Told(True, Power.ON)
+    assert perform(ipmi(bmc), Deed.OFF, LONG_S) == Told(True, Power.OFF)
+    assert machine.wait(LONG_S) and bmc.asked == ["0"]
+    assert perform(ipmi(bmc), Deed.STATUS, LONG_S) == Told(True, Power.OFF)
+    assert perform(ipmi(bmc), Deed.OFF, LONG_S).ok, "what is off already is off"
+    assert bmc.asked == ["0"]
+
+
+def test_a_wrong_password_is_told_without_the_password(bmc: Bmc, machine: subprocess.Popen[bytes]) -> None:
+    bmc.switches(machine.pid)
+    wrong = secret(bmc.root / "wrong", "Wrong-4711")
+    told = perform(Agent("fence_ipmilan", bmc.options, (("password", wrong),)), Deed.OFF, LONG_S)
+    assert not told.ok and told.power is Power.UNKNOWN
+    assert "`off` ended with 1" in told.why and "Wrong-4711" not in told.why
+    assert machine.poll() is None and bmc.asked == []
+
+
+def cmdlines() -> dict[int, bytes]:
+    """The arguments of everything that runs, as every user can read them (proc(5))."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                found[int(entry.name)] = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+    return found
+
+
+def test_the_password_is_in_nobodys_arguments(bmc: Bmc) -> None:
+    """The BMC is stopped, so that ipmitool, which fence_ipmilan gives the password as an argument, waits to be seen."""
+    bmc.close()
+    done: list[Told] = []
+    asking = threading.Thread(target=lambda: done.append(perform(ipmi(bmc), Deed.STATUS, 4.0)))
+    asking.start()
+    seen: set[bytes] = set()
+    while asking.is_alive():
+        for line in cmdlines().values():
+            if str(bmc.port).encode() in line and b"ipmitool" in line:
+                seen.add(line)
+            assert PASSWORD.encode() not in line
+        asking.join(0.02)
+    assert any(line.startswith(b"/usr/bin/ipmitool\0-f\0") for line in seen), seen
+    assert not done[0].ok and PASSWORD not in done[0].why
+
+
+def test_secrets_go_through_standard_input_alone(program: Callable[..., Agent], tmp_path: Path) -> None:
+    agent = program(
+        'tr "\\0" " " < /proc/$$/cmdline > arguments; tr "\\0" "\\n" < /proc/$$/environ > environment; '
+        'echo "Status: ON"; exit 0',
+        password=secret(tmp_path / "password", "  hush hush\n"),
+        token=secret(tmp_path / "token", "ssssh"),
+    )
+    assert perform(agent, Deed.STATUS, LONG_S) == Told(True, Power.ON)
+    given = (tmp_path / "given").read_text().splitlines()
+    assert sorted(given) == ["action=status", "ip=10.0.9.12", "password=hush hush", "plug=7", "token=ssssh"]
+    for name in ("arguments", "environment"):
+        text = (tmp_path / name).read_text()
+        assert "hush" not in text and "ssssh" not in text
+    assert sorted(line.partition("=")[0] for line in (tmp_path / "environment").read_text().splitlines()) == [
+        "HOME", "LANG", "PATH", "PYTHONWARNINGS",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ('[ "$action" = off ] && exit 0; echo "Status: ON"; exit 0', "`status` says that the power is on"),
+        ("exit 0", "`status` does not confirm it: `status` ended with 0 and said nothing"),
+        ('[ "$action" = off ] && exit 0; exit 2', "`status` ended with 2 and said nothing"),
+        ('[ "$action" = off ] && exit 0; echo "Status: OFF"; exit 0', "`status` ended with 0"),
+        ('[ "$action" = off ] && exit 0; echo "Status: ON"; exit 2', "`status` ended with 2"),
+        ('[ "$action" = off ] && exit 0; echo "Status: ON"; echo "Status: OFF"; exit 2', "`status` ended with 2"),
+        ('echo "no way" >&2; exit 1', "`off` ended with 1: no way"),
+        ("kill -9 $$", "`off` ended with -9"),
+        ("yes password=hush | head -c 300000 >&2; exit 1", "`off` ended with 1: "),
+    ],
+)
+def test_whoever_lies_or_fails_proves_nothing(
+    program: Callable[..., Agent], tmp_path: Path, body: str, why: str
+) -> None:
+    told = perform(program(body, password=secret(tmp_path / "password", "hush")), Deed.OFF, LONG_S)
+    assert not told.ok and told.power is not Power.OFF
+    assert why in told.why and "hush" not in told.why and len(told.why) < 500
+
+
+def test_a_cut_that_failed_late_is_a_cut(program: Callable[..., Agent]) -> None:
+    told = perform(program('[ "$action" = off ] && exit 1; echo "Status: OFF"; exit 2'), Deed.OFF, LONG_S)
+    assert told.ok and told.power is Power.OFF and "and yet it is off" in told.why
+
+
+def ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_an_agent_that_hangs_is_killed_with_everything_that_it_started(
+    program: Callable[..., Agent], tmp_path: Path
+) -> None:
+    agent = program("sleep 1000 & echo $! > child; wait")
+    told = perform(agent, Deed.OFF, 4.0)
+    assert not told.ok and "took longer than" in told.why
+    child = int((tmp_path / "child").read_text())
+    # A signal is sent before it has its effect.
+    end_s, pause = time.monotonic() + LONG_S, threading.Event()
+    while not ended(child):
+        assert time.monotonic() < end_s
+        pause.wait(0.01)
+
+
+def test_debians_dummy_speaks_the_same_language(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.write_text("on")
+    agent = Agent("fence_dummy", (("status_file", str(state)), ("type", "file")))
+    assert perform(agent, Deed.STATUS, LONG_S) == Told(True, Power.ON)
+    assert perform(agent, Deed.OFF, LONG_S) == Told(True, Power.OFF)
+    assert state.read_text() == "off"
+    assert perform(agent, Deed.ON, LONG_S).ok and state.read_text() == "on"
+    failing = Agent("fence_dummy", (("plug", "1"), ("power_timeout", "1"), ("type", "fail")))
+    told = perform(failing, Deed.OFF, 8.0)
+    assert not told.ok and told.power is not Power.OFF
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("fence_nobody_made", "fence_nobody_made is not installed: apt install fence-agents"),
+        ("/bin/sh", "/bin/sh is no fence agent"),
+        ("/nowhere/fence_x", "/nowhere/fence_x: No such file or directory"),
+    ],
+)
+def test_what_is_not_there_or_no_agent_is_not_run(name: str, why: str) -> None:
+    assert perform(Agent(name), Deed.OFF, 5.0) == Told(False, Power.UNKNOWN, why)
+
+
+def test_what_others_may_change_is_not_run(program: Callable[..., Agent], tmp_path: Path) -> None:
+    agent = program("exit 0")
+    Path(agent.name).chmod(0o777)
+    assert perform(agent, Deed.OFF, 5.0).why.endswith("is run as root, and others than root may change it")
+    os.chown(agent.name, 12345, 12345)
+    Path(agent.name).chmod(0o755)
+    assert perform(agent, Deed.OFF, 5.0).why.endswith("is run as root, and others than root may change it")
+    assert not (tmp_path / "given").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "why"),
+    [
+        ("hush", 0o640, "others may read or change this secret (mode 0640)"),
+        ("hush", 0o604, "others may read or change this secret (mode 0604)"),
+        ("", 0o600, "a secret shorter than 1 bytes"),
+        ("two\naction=on", 0o600, "a secret for a fence agent has to be one line of text"),
+        ("bell\a", 0o600, "a secret for a fence agent has to be one line of text"),
+    ],
+)
+def test_a_secret_that_is_none_is_not_used(
+    program: Callable[..., Agent], tmp_path: Path, text: str, mode: int, why: str
+) -> None:
+    path = secret(tmp_path / "password", text, mode)
+    told = perform(program("exit 0", password=path), Deed.OFF, 5.0)
+    assert told == Told(False, Power.UNKNOWN, f"{path}: {why}")
+    assert not (tmp_path / "given").exists()
