@@ -10,7 +10,6 @@ import errno
 import os
 import stat
 import threading
-import time
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -22,8 +21,6 @@ DEV: Final = Path("/dev")
 UNIQUE: Final = ("naa.", "eui.", "uuid.")
 #: Of a SCSI disk, of an NVMe disk, and of one that has no state.
 RUNNING: Final = ("running", "live", "")
-#: How long a list of the paths is good for: a claim asks for that of every disk within a moment.
-LIST_S: Final = 1.0
 
 
 class Kind(Enum):
@@ -48,24 +45,28 @@ class Unusable(Exception):
 
 
 class Paths:
-    """Every SCSI disk of this machine by its world-wide name; read anew when it is older than `LIST_S`."""
+    """Every SCSI disk of this machine by its world-wide name.
+
+    Each disk's name is read once for as long as the kernel has the disk: a claim asks for the paths of every disk, and
+    to read them all each time would make it longer with the square of their number.
+    """
 
     def __init__(self, sysfs: Path = SYSFS) -> None:
-        self._sysfs = sysfs
+        self._block = sysfs / "block"
         self._lock = threading.Lock()
-        self._read_s = float("-inf")
-        self._names: dict[str, tuple[str, ...]] = {}
+        #: World-wide name, by the kernel's name and what tells this disk from the next one of that name.
+        self._known: dict[tuple[str, int], str] = {}
 
     def of(self, wwid: str) -> tuple[str, ...]:
         """Kernel names of the paths, in the kernel's order of their names."""
         with self._lock:
-            if time.monotonic() - self._read_s > LIST_S:
-                found: dict[str, list[str]] = {}
-                for device in self._sysfs.glob("block/sd*"):
-                    found.setdefault(_text(device / "device/wwid"), []).append(device.name)
-                self._names = {key: tuple(sorted(names, key=_order)) for key, names in found.items()}
-                self._read_s = time.monotonic()
-            return self._names.get(wwid, ())
+            with os.scandir(self._block) as entries:
+                there = [(entry.name, entry.inode()) for entry in entries if entry.name.startswith("sd")]
+            self._known = {one: self._known.get(one) or self._read(one[0]) for one in there}
+            return tuple(sorted((name for (name, _), its in self._known.items() if its == wwid), key=_order))
+
+    def _read(self, name: str) -> str:
+        return _text(self._block / name / "device/wwid")
 
 
 class Finder:

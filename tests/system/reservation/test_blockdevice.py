@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.system.reservation.blockdevice import BlockDevice, Finder, Kind, Unusable
+from reconciler.system.reservation.blockdevice import BlockDevice, Finder, Kind, Paths, Unusable
 
 
 class Tree:
@@ -62,6 +62,23 @@ def test_disks_with_one_world_wide_name_are_one_disk(tree: Tree) -> None:
         tree.device(name, wwid=wwid)
     tree.name("one", "sdc")
     assert [path.name for path in tree.find("one").paths] == ["sdc", "sda", "sdaa"]
+
+
+def test_a_disk_that_took_the_name_of_another_is_that_other_no_more(tree: Tree) -> None:
+    for name, wwid in (("sda", "naa.1"), ("sdb", "naa.1")):
+        tree.device(name, wwid=wwid)
+    paths = Paths(tree.sysfs)
+    assert paths.of("naa.1") == ("sda", "sdb")
+    place = tree.device("sdc", wwid="naa.1")
+    assert paths.of("naa.1") == ("sda", "sdb", "sdc")
+    (place / "device/wwid").write_text("naa.2\n")
+    link = tree.sysfs / "block/sdc"
+    # A new entry for the same name: the old one still exists, so that its number is not given again.
+    link.rename(tree.root / "old")
+    link.symlink_to(place)
+    assert paths.of("naa.1") == ("sda", "sdb")
+    assert paths.of("naa.2") == ("sdc",)
+    assert paths.of("naa.3") == ()
 
 
 def test_a_name_that_many_disks_may_share_groups_nothing(tree: Tree) -> None:
