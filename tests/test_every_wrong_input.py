@@ -137,6 +137,20 @@ COVERED: dict[str, tuple[str, ...]] = {
         "agent/test_orders.py::test_orders_that_were_changed_by_hand_are_put_right_with_a_new_generation",
         "agent/test_orders.py::test_a_reinstalled_agent_goes_on_where_the_watchdog_is",
     ),
+    "an unknown property of a pool or dataset": ("core/spec/bad/unknown-key+property.yaml",),
+    "a quota that is no size": ("core/spec/bad/size.yaml",),
+    "a dataset outside any Pool": ("core/spec/bad/dataset-outside.yaml",),
+    "a dataset below a volume": ("core/spec/bad/dataset-below-volume.yaml",),
+    "two datasets mounted at one place": ("core/spec/bad/mountpoint-twice.yaml",),
+    "a property that cannot be changed any more": ("core/planning/cases/dataset_fixed/plan.txt",),
+    "a protected dataset that is to be destroyed": (
+        "cli/test_storage.py::test_what_is_protected_is_held_and_what_is_not_is_destroyed_last",
+        "core/planning/cases/dataset_destroyed/plan.txt",
+    ),
+    "a pool that does not answer": (
+        "cli/test_storage.py::test_what_cannot_be_read_is_neither_there_nor_missing",
+        "core/planning/cases/pool_hangs/plan.txt",
+    ),
     "a host key that is not known": (
         "system/git/test_network.py::test_an_unknown_host_key_is_refused_with_the_way_to_add_it",
     ),

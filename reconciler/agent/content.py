@@ -6,7 +6,7 @@ the YAML parser nor the models.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +18,7 @@ from reconciler.core.facts.codec import (
     origin_document,
     origin_from_document,
 )
+from reconciler.core.facts.fact import Key
 from reconciler.core.facts.settings import Settings, settings_from_document
 from reconciler.core.facts.state import Desired, DriftMode, DriftPolicy, NicMatch
 from reconciler.errors import Complaint
@@ -45,6 +46,11 @@ class Content:
     orders: Orders | None = None
     position: int = 0
     power: PowerPlan | None = None
+
+    def keys(self) -> Iterator[Key]:
+        """Everything that it says something of: what is to be there, and what is not."""
+        yield from self.desired.facts
+        yield from self.desired.destroy
 
 
 def compile_content(tree: Mapping[str, bytes], controller: str) -> Content:

@@ -17,7 +17,8 @@ from reconciler.agent.selection import Selection
 from reconciler.agent.store import Applied, Store
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.settings import Applying
-from reconciler.core.facts.state import DriftMode, Observed
+from reconciler.core.facts.state import DriftMode, Observed, Placement
+from reconciler.core.facts.storage import STORAGE_WORDS
 from reconciler.core.planning.drift import Sight, drift_step, see
 from reconciler.core.planning.ledger import DriftState, Ledger, Transition
 from reconciler.core.planning.plan import Hold, Plan
@@ -53,6 +54,7 @@ class Memory:
     failure: HagitError | None = None
     retry_s: float = RETRY_S_MIN
     retry_at_s: float = 0.0
+    placement: Placement = Placement.UNWATCHED
 
 
 @dataclass(slots=True)
@@ -68,6 +70,7 @@ class Round:
     counted: Callable[[Plan, int], None] = field(default=lambda plan, performed: None)
     follow_again: Callable[[], None] = field(default=lambda: None)
     publish_orders: Callable[[Content, str], object] = field(default=lambda content, commit: None)
+    look_for: Callable[[Content], bool] = field(default=lambda content: False)
 
     def run(self, selection: Selection) -> float | None:
         """One round. Returns the seconds after which another is due even if nothing happens, None for no hurry."""
@@ -109,6 +112,7 @@ class Round:
                 if in_force is None:
                     return None
                 revision, content = applied.revision, in_force
+        observed = self._complete(content, observed)
         due_s: float | None = None
         if applied is None or applied.revision.commit != revision.commit or not applied.holds_now():
             if self._may_try(revision):
@@ -124,9 +128,34 @@ class Round:
             content = self._content(applied.revision, matters, now_s)
             if content is None:
                 return due_s
+            observed = self._complete(content, observed)
+        elif self._takes_over(observed) and self._apply_to_pools(revision, content, observed):
+            observed = self.network.observe()
+            now_s = wall_s()
         due_s = self._publish_orders(applied.revision, content, matters, now_s, due_s)
         looked_s = self._judge(applied.revision, content, observed, unapplied, matters, now_s)
         return min((due for due in (due_s, looked_s) if due is not None), default=None)
+
+    def _complete(self, content: Content, observed: Observed) -> Observed:
+        """The look, or another one when a revision asks for what the first was not about."""
+        return self.network.observe() if self.look_for(content) else observed
+
+    def _takes_over(self, observed: Observed) -> bool:
+        """Whether the pools have come here: what was applied while they were elsewhere left them out."""
+        if observed.placement is not Placement.ACTIVE or self.memory.placement is not Placement.STANDBY:
+            self.memory.placement = observed.placement
+            return False
+        return True
+
+    def _apply_to_pools(self, revision: Revision, content: Content, observed: Observed) -> bool:
+        plan = propose(content, revision.full_name, observed)
+        plan = restrict(plan, {action.key for action in plan.actions if action.key[0] in STORAGE_WORDS})
+        if plan.actions and not (
+            self._may_try(revision) and self._perform(plan, revision, "takeover", Look(self.store.applied()))
+        ):
+            return False
+        self.memory.placement = observed.placement
+        return bool(plan.actions)
 
     def _publish_orders(
         self, revision: Revision, content: Content, matters: list[Alert], now_s: float, due_s: float | None
@@ -166,6 +195,7 @@ class Round:
         self, revision: Revision, content: Content, observed: Observed, applied: Applied | None
     ) -> Applied | None:
         plan = propose(content, revision.full_name, observed)
+        self.memory.placement = observed.placement
         what = "applied" if applied is None or applied.revision.commit != revision.commit else "restored"
         if not self._perform(plan, revision, "apply", Look(applied), what):
             return applied

@@ -195,7 +195,11 @@ class Agent:
             self._count,
             self._follower.nudge,
             self._publish_orders,
+            self._look_for,
         )
+
+    def _look_for(self, content: Content) -> bool:
+        return self._session.network.focus(content.keys())
 
     def _publish_orders(self, content: Content, commit: str) -> None:
         if self._session.orders is not None:

@@ -22,6 +22,7 @@ from reconciler.system.node import Node, find_node_file, load_node
 
 if TYPE_CHECKING:
     from reconciler.agent.blame import Blamer
+    from reconciler.agent.live import Live
     from reconciler.agent.orders import OrdersFile
     from reconciler.agent.selection import Selection
     from reconciler.core.facts.state import Origin
@@ -38,6 +39,7 @@ class Session:
         self.store = Store(self.node.state)
         self._mirror: Mirror | None = None
         self._network: LiveNetwork | None = None
+        self._live: Live | None = None
         self._orders: OrdersFile | None = None
         self._blamer: tuple[str, Blamer] | None = None
 
@@ -51,13 +53,15 @@ class Session:
             self._network.close()
 
     @property
-    def network(self) -> LiveNetwork:
-        """The live network."""
-        if self._network is None:
+    def network(self) -> Live:
+        """The live network, and the pools that are asked for."""
+        if self._live is None:
+            from reconciler.agent.live import Live
             from reconciler.system.netlink.live import LiveNetwork
 
             self._network = LiveNetwork(self.node.hostname_file, self.node.resolver_file)
-        return self._network
+            self._live = Live(self._network, self.node)
+        return self._live
 
     @property
     def orders(self) -> OrdersFile | None:

@@ -124,13 +124,14 @@ def _make_repository(directory: Path, controller: str, capture: bool) -> None:
 
 
 def _captured(controller: str) -> str:
+    from reconciler.cli.presence import look_around
     from reconciler.core.spec.capturing import capture
     from reconciler.system.netlink.live import LiveNetwork
 
     node = Node(Path(), controller)
     network = LiveNetwork(node.hostname_file, node.resolver_file)
     try:
-        return capture(network.observe(), controller, socket.gethostname(), "")
+        return capture(look_around(network), controller, socket.gethostname(), "")
     finally:
         network.close()
 

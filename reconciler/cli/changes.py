@@ -54,12 +54,14 @@ def run_apply(
     if file is not None and (revision or directory):
         raise UsageError("a saved plan already says which revision it is for", remedy="leave the option out")
     from reconciler.agent.enforce import resume
+    from reconciler.core.planning.planner import base_keys
 
     with Session(node_file) as session:
         resume(session.store, session.network)
         content: Content | None
         if file is not None:
             plan = _saved(file, session.node.controller)
+            session.network.focus(base_keys(plan))
             chosen = _revision_of_plan(session, plan)
             content = _content_of_plan(session, plan, chosen)
         else:
@@ -170,6 +172,7 @@ def _plan(session: Session, revision: Revision, content: Content) -> Plan:
     from reconciler.agent.enforce import propose
 
     blame = session.blamer(revision.commit) if revision.commit != UNCOMMITTED else None
+    session.network.focus(content.keys())
     return propose(content, revision.full_name, session.network.observe(), blame, _orders_changes(session, content))
 
 
@@ -191,6 +194,7 @@ def _differences(session: Session, revision: Revision, content: Content, as_json
 
     ignored = DriftMode.IGNORE
     policy = content.desired.drift
+    session.network.focus(content.keys())
     found = [
         item
         for item in see(content.desired, session.network.observe()).differences

@@ -72,6 +72,7 @@ def run_schema() -> int:
 
 def run_capture(node_file: Path | None, controller: str | None) -> int:
     """`hagit capture`."""
+    from reconciler.cli.presence import look_around
     from reconciler.core.spec.capturing import capture
     from reconciler.system.files import read_bytes
     from reconciler.system.netlink.live import LiveNetwork
@@ -85,7 +86,7 @@ def run_capture(node_file: Path | None, controller: str | None) -> int:
     network = LiveNetwork(node.hostname_file, node.resolver_file)
     try:
         serial = (read_bytes(node.serial_file, 256) or b"").decode(errors="replace").strip()
-        print(capture(network.observe(), controller or node.controller, socket.gethostname(), serial), end="")
+        print(capture(look_around(network), controller or node.controller, socket.gethostname(), serial), end="")
     finally:
         network.close()
     return 0

@@ -89,8 +89,8 @@ def need(fact: Fact, live: Facts | Mapping[Key, Fact], desired: Facts) -> str | 
     if isinstance(fact, Route) and isinstance(seen, Route) and fact.link is None and seen.gateway == fact.gateway:
         return None  # the kernel names the link that we left to it
     if isinstance(fact, Property) and isinstance(seen, Property):
-        if not fact.local and not seen.local:
-            return None  # the value is that of what is above
+        if not seen.local and (fact.name == STAMP or not fact.local):
+            return None  # what was there before hagit stays unstamped; a value that is not set is that of what is above
         if seen.value == fact.value:
             why = "inherited, not set here" if fact.local else "set here, inherited before"
             return None if fact.name in FIXED else why

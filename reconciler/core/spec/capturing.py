@@ -14,6 +14,7 @@ from typing import Any
 from reconciler.core.facts.fact import Address, Fact, Hostname, Link, LinkKind, Mark, Mtu, Port, Power, Resolver, Route
 from reconciler.core.facts.ownership import MARK_WORD, Owner
 from reconciler.core.facts.state import Observed
+from reconciler.core.spec.capturing_pools import captured_pools
 from reconciler.core.spec.compiling import compile_desired
 from reconciler.core.spec.configuration import Configuration
 from reconciler.core.spec.loading import load
@@ -63,6 +64,11 @@ class _Capture:
         for fact in self._facts(Route):
             assert isinstance(fact, Route)
             self._route(fact, names)
+        for kind, wish, spec in captured_pools(self._observed):
+            self._add(kind, _unused(wish, {name.partition("/")[2] for name in self._of(kind)}), spec)
+
+    def _of(self, kind: str) -> list[str]:
+        return [name for name in self._resources if name.startswith(f"{kind}/")]
 
     def take_out_what_is_refused(self) -> None:
         """Load the resources, take out what the language refuses, and again, until nothing is refused.
@@ -260,7 +266,7 @@ class _Capture:
         self._left_out.append(f"{name}: {complaint.what}")
         if name.startswith("Pair/"):
             self._take_out_of_pair(resource["spec"], path)
-        elif path[1:] == ("mtu",) or path[2:3] == ("addresses",) or path[2:3] == ("members",):
+        elif path[1:] == ("mtu",) or path[1:2] == ("properties",) or path[2:3] in (("addresses",), ("members",)):
             _delete(resource, path)
         else:
             del self._resources[name]

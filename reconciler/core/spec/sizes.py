@@ -15,8 +15,8 @@ from reconciler.core.spec.values import refuse, shown
 
 #: zfs(8) takes the same letters, each 1,024 times the one before.
 UNITS: Final = "KMGTPE"
-SIZE: Final = r"[0-9]{1,15}(\.[0-9]{1,6})?([KMGTPE](iB|B)?)?"
-_SIZE = re.compile(rf"([0-9]{{1,15}}(?:\.[0-9]{{1,6}})?)([{UNITS}]?)(?:iB|B)?")
+SIZE: Final = r"[0-9]{1,19}(\.[0-9]{1,6})?([KMGTPE](iB|B)?)?"
+_SIZE = re.compile(rf"([0-9]{{1,19}}(?:\.[0-9]{{1,6}})?)([{UNITS}]?)(?:iB|B)?")
 SIZE_BYTES_MAX: Final = (1 << 63) - 1
 
 #: module/zcommon/zfs_namecheck.c allows spaces, too; a pool begins with a letter.
