@@ -1,0 +1,56 @@
+"""The agent publishes the power plan beside the orders: what a revision says, and again when it is damaged."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from reconciler.agent.content import Content, compile_content, keep_content, kept_content
+from reconciler.agent.power import PowerFile
+from reconciler.agent.store import Store
+from reconciler.core.failover.key import Side
+from reconciler.core.failover.orders_document import orders_key
+from reconciler.core.power.document import decode_power
+from reconciler.core.power.plan import PowerPlan
+from reconciler.system.node import WatchdogNode
+
+SECRET = b"a secret of the tests, long enough for every seal"
+EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "everything"
+
+
+def content() -> Content:
+    return compile_content({path.name: path.read_bytes() for path in EXAMPLE.glob("*.yaml")}, "a")
+
+
+def published(file: PowerFile) -> PowerPlan:
+    assert file.path.stat().st_mode & 0o777 == 0o600
+    read = decode_power(file.path.read_bytes(), orders_key(SECRET))
+    assert isinstance(read, PowerPlan), read
+    return read
+
+
+def test_what_a_revision_says_is_published_once_and_again_when_it_is_damaged(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(SECRET)
+    secret.chmod(0o600)
+    store = Store(tmp_path / "state")
+    file = PowerFile(WatchdogNode(secret, "simulated:/nowhere"), store)
+    wanted = content()
+    none = replace(wanted, power=None)
+    assert file.publish(none) is None and not file.path.exists(), "where there never was one, there is none"
+    assert [change.what for change in file.changes(wanted)] == ["power of controller a", "power of controller b"]
+    assert file.publish(wanted) == wanted.power == published(file)
+    switch = published(file).of(Side.B)
+    assert switch is not None and (switch.agent, switch.timeout_ms) == ("fence_ipmilan", 20_000)
+    assert {"ip=10.0.9.12", "lanplus=1", "power_wait=0"} < {f"{one.name}={one.value}" for one in switch.options}
+    assert file.publish(wanted) is None and file.changes(wanted) == ()
+    file.path.write_bytes(b"rubbish")
+    assert file.publish(wanted) == published(file)
+    assert file.publish(none) == published(file) and published(file).switches == ()
+
+
+def test_the_plan_is_kept_with_the_content_of_a_commit(tmp_path: Path) -> None:
+    store, wanted = Store(tmp_path / "state"), content()
+    assert wanted.power is not None
+    for one in (wanted, replace(wanted, power=None)):
+        keep_content(store, "c0ffee", one)
+        kept = kept_content(store, "c0ffee", "a")
+        assert kept is not None and kept.power == one.power
