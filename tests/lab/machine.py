@@ -31,6 +31,8 @@ KERNEL_ARGUMENTS = (
     "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check nokaslr random.trust_cpu=on"
     " cryptomgr.notests rcupdate.rcu_expedited=1 audit=0 selinux=0 apparmor=0 net.ifnames=0"
 )
+#: The guest's clock by its instructions; QEMU allows that with one thread only.
+STEADY = ("-accel", "tcg,thread=single", "-icount", "shift=1,sleep=on")
 #: What a virtio NIC says of itself: without a speed and full duplex the kernel keeps it out of an LACP aggregate.
 SPEED = "speed=10000,duplex=full"
 
@@ -63,9 +65,13 @@ CROSSED_NICS = tuple(Nic(hub=number % 2, mac=f"02:00:00:00:1a:0{number}") for nu
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A directory of the host that the guest has at the same place, read-only."""
+    """A directory of the host that the guest has at the same place, read-only.
+
+    One with a place in the guest, `at`, can be written: what must outlive the machine.
+    """
 
     path: Path
+    at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,7 @@ class Machine:
         devices: Sequence[str] = (),
         within: Sequence[str] = (),
         name: str = "lab",
+        steady: bool = False,
         shell: bool = False,
     ) -> None:
         """`directory` takes the console's log. `serial` is what the firmware tells as the machine's serial number.
@@ -110,12 +117,15 @@ class Machine:
         `devices` are further QEMU arguments, for disks and the like; `within` is the start of a command line that runs
         QEMU elsewhere, such as in a network namespace; `name` is the host's name, letters and digits.
 
+        `steady`: the guest's clock counts its instructions, two nanoseconds each, and real time only while it is idle.
+        A host that is too busy makes such a guest slow, but never lets it find that time has been lost.
+
         `shell` puts a shell of the guest on this terminal; the log is then empty.
         """
         self.log = directory / "console.log"
         self._image, self._nics, self._shares, self._shell = image, tuple(nics), tuple(shares), shell
         self._memory_mib, self._serial, self._devices = memory_mib, serial, tuple(devices)
-        self._within, self.name = tuple(within), name
+        self._within, self.name, self._steady = tuple(within), name, steady
         self._process: subprocess.Popen[bytes] | None = None
         self._results: dict[int, list[dict[str, Any]]] = {}
         self._numbers = 0
@@ -141,6 +151,11 @@ class Machine:
 
     def start(self) -> None:
         """Boots and mounts the shares; returns when commands can run. Raises MachineError."""
+        self.launch()
+        self.ready()
+
+    def launch(self) -> None:
+        """Switches it on. `ready` must follow. The thread that does this must live as long as the machine."""
         monitor, far_monitor = socket.socketpair()
         agent, far_agent = socket.socketpair()
         self._monitor, self._agent = Channel(monitor), Channel(agent)
@@ -155,6 +170,9 @@ class Machine:
                 stderr=None if self._shell else log,
                 start_new_session=not self._shell,
             )
+
+    def ready(self) -> None:
+        """Waits until commands can run, and mounts the shares. Raises MachineError."""
         try:
             self._monitor.receive(MONITOR_S)
             self.monitor("qmp_capabilities")
@@ -163,8 +181,9 @@ class Machine:
             raise MachineError(f"the machine did not start: {error}\n{self._console()}") from None
         assert "hello" in hello, hello
         for number, share in enumerate(self._shares):
-            place = shlex.quote(str(share.path))
-            options = "ro,trans=virtio,version=9p2000.L,msize=262144,cache=loose"
+            place = shlex.quote(share.at or str(share.path))
+            how = "rw,cache=none" if share.at else "ro,cache=loose"
+            options = f"{how},trans=virtio,version=9p2000.L,msize=262144"
             self.check(f"mkdir -p {place} && mount -t 9p -o {options} share{number} {place}")
 
     @property
@@ -247,7 +266,8 @@ class Machine:
         words = f"{KERNEL_ARGUMENTS} lab.name={self.name}" + (" lab.shell" if self._shell else "")
         arguments = [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-M", "q35", "-cpu", "max",
-            "-accel", "tcg,thread=multi", "-smp", "1", "-m", str(self._memory_mib), "-no-reboot",
+            *(STEADY if self._steady else ("-accel", "tcg,thread=multi")),
+            "-smp", "1", "-m", str(self._memory_mib), "-no-reboot",
             "-kernel", str(self._image.kernel), "-initrd", str(self._image.initrd), "-append", words,
             "-chardev", f"socket,id=monitor,fd={monitor}", "-mon", "chardev=monitor,mode=control",
             "-chardev", f"socket,id=agent,fd={agent}",
@@ -256,11 +276,11 @@ class Machine:
             "-serial", "chardev:console",
             "-device", "virtio-rng-pci", "-smbios", f"type=1,serial={self._serial}",
         ]  # fmt: skip
-        tags = [("usr", Path("/usr")), *((f"share{n}", share.path) for n, share in enumerate(self._shares))]
-        for tag, path in tags:
+        tags = [("usr", Share(Path("/usr"))), *((f"share{n}", share) for n, share in enumerate(self._shares))]
+        for tag, share in tags:
             # A comma ends an option of QEMU; doubled it stands for itself.
-            place = str(path).replace(",", ",,")
-            how = "security_model=none,readonly=on,multidevs=remap"
+            place = str(share.path).replace(",", ",,")
+            how = f"security_model=none,readonly={'off' if share.at else 'on'},multidevs=remap"
             arguments += ["-virtfs", f"local,path={place},mount_tag={tag},{how}"]
         for number, nic in enumerate(self._nics):
             cable = f"tap,ifname={nic.tap},script=no,downscript=no,vhost=off" if nic.tap else f"hubport,hubid={nic.hub}"
