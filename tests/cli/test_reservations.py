@@ -50,7 +50,8 @@ class Desk:
     def watchdog(self, side: Side, phase: str, pools: str) -> None:
         """The watchdog of this side says where it stands."""
         status = standing_of(told(), side)
-        status = replace(status, phase=phase, pools=PoolStatus(state=pools))
+        # Of a moment that is still to come, so that it is fresh however busy this machine is.
+        status = replace(status, phase=phase, pools=PoolStatus(state=pools), at_ms=status.at_ms + 60_000)
         write_json(self.root / side / "run" / "watchdog.json", watchdog_document(status), sync=False)
 
     def do(self, side: Side, verb: Verb, key: Key, disk: int = 3, victim: Key | None = None) -> Answer:
