@@ -37,7 +37,7 @@ from reconciler.system.zfs.moving import RUN, Moving
 from reconciler.system.zfs.reading import read_labels
 from reconciler.system.zfs.standing import SAMPLE_MS, Belief, Progress, Standing, all_pools, standing
 
-#: A disk that has not shown its label by then is left out of an import.
+#: A disk that has not shown its label by then, or much later than others, is silent.
 LABELS_S: Final = 2.0
 #: An export of a pool that is busy is tried again after this.
 BUSY_S: Final = 0.2
@@ -151,7 +151,7 @@ class ZfsHouse:
 
     def _import(self, pools: Sequence[str], end_s: float, lock: int) -> bool:
         paths = {at: data_path(self._directory, name) for at, name in enumerate(self._orders.disks)}
-        labels = read_labels(paths, min(LABELS_S, max(0.0, end_s - time.monotonic())))
+        labels = read_labels(paths, max(0.0, end_s - time.monotonic()) / 2, LABELS_S)
         if lines := incomplete(self._orders, labels):
             for line in lines:
                 self._say(line)

@@ -21,6 +21,8 @@ from typing import Final, NoReturn
 
 from reconciler.system.zfs.labels import LIST_BYTES, LIST_OFFSETS, Label, parse_label
 
+#: How many times slower than the fastest disk the slowest may be.
+SLOW: Final = 4
 #: Above every descriptor; closing a whole range is one call (close_range(2)).
 DESCRIPTOR_MAX: Final = (1 << 31) - 1
 #: The number of a disk, and how many bytes each of its lists has.
@@ -31,9 +33,13 @@ _END: Final = bytes(1024)
 _left: set[int] = set()
 
 
-def read_labels(paths: Mapping[int, Path], deadline_s: float) -> dict[int, Label | None]:
-    """The label of each device that answered in time, by the same numbers; None: it has none, or none that is whole."""
-    end_s = time.monotonic() + deadline_s
+def read_labels(paths: Mapping[int, Path], deadline_s: float, settle_s: float | None = None) -> dict[int, Label | None]:
+    """The label of each device that answered in time, by the same numbers; None: it has none, or none that is whole.
+
+    `settle_s`: the slowest may take so long when the fastest is quick, and four times as long as that one when it is
+    not: on a machine with too much to do nothing is quick, and that says nothing about a disk.
+    """
+    begun_s = time.monotonic()
     _reap()
     near, far = os.pipe()
     child = os.fork()
@@ -41,7 +47,7 @@ def read_labels(paths: Mapping[int, Path], deadline_s: float) -> dict[int, Label
         _read_all(dict(paths), far)
     os.close(far)
     try:
-        return {at: _newest(lists) for at, lists in _receive(near, len(paths), end_s).items()}
+        return {at: _newest(lists) for at, lists in _receive(near, len(paths), begun_s, deadline_s, settle_s).items()}
     finally:
         os.close(near)
         with contextlib.suppress(ProcessLookupError):
@@ -69,9 +75,12 @@ def _newest(lists: tuple[bytes, ...]) -> Label | None:
     return max(labels, key=lambda label: label.txg, default=None)
 
 
-def _receive(near: int, count: int, end_s: float) -> dict[int, tuple[bytes, ...]]:
+def _receive(
+    near: int, count: int, begun_s: float, deadline_s: float, settle_s: float | None
+) -> dict[int, tuple[bytes, ...]]:
     """Numbers and lists as they come; two empty ones are a device that could not be read."""
     os.set_blocking(near, False)
+    end_s = begun_s + deadline_s
     found: dict[int, tuple[bytes, ...]] = {}
     buffer = bytearray()
     while len(found) < count and (left_s := end_s - time.monotonic()) > 0:
@@ -88,6 +97,8 @@ def _receive(near: int, count: int, end_s: float) -> dict[int, tuple[bytes, ...]
                 break
             found[at] = bytes(buffer[_HEAD.size : middle]), bytes(buffer[middle:end])
             del buffer[:end]
+            if settle_s is not None and len(found) == 1:
+                end_s = min(end_s, begun_s + max(settle_s, SLOW * (time.monotonic() - begun_s)))
     return found
 
 
