@@ -51,7 +51,7 @@ swarm: $(STAMP) ## play SEEDS (1000000) random histories of the simulated pair f
 lab: $(HOST_TOOLS) ## build what the emulated machines boot, with OpenZFS (minutes, once), or say where it is
 	$(PY) -m tests.lab.image storage
 
-lab-test: lab ## the emulated pair with real disks: every scenario, an hour or less
+lab-test: lab ## the emulated pair with real disks: every scenario; minutes each
 	$(PY) -m pytest tests/lab/pair
 
 lab-shell: $(HOST_TOOLS) ## a shell in the emulated machine of the tests, with bonds and VLANs
