@@ -70,7 +70,8 @@ class OrdersFile:
             if fresh is not None:
                 write_atomic(self.path, orders_document(fresh, orders_key(pair_secret(self._watchdog))), mode=0o600)
                 self._store.decide("orders", generation=fresh.generation, commit=commit, enabled=fresh.enabled)
-            self._settled = (*glance[:3], self._stamp(), glance[4])
+            # What was written may have been changed since: it counts when the next look has read it.
+            self._settled = glance if fresh is None else None
         return fresh
 
     def generation(self) -> int | None:
