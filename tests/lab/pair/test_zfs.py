@@ -1,0 +1,234 @@
+"""Real pools on shared disks, moved between two machines by the adapter that the watchdog uses.
+
+The reservations are others' concern (`test_reservations`): here nobody fences but the power that is cut, except where
+a test says so. Every test makes its pools anew.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from reconciler.core.failover.key import Side
+from reconciler.core.failover.orders import Vdev
+from tests.lab.image import Image
+from tests.lab.pair.zfs_pair import BY_ID, LONG_S, ROOT, Head, Servant, parts
+from tests.lab.target import Target
+
+#: Booting both machines is part of the first test, and a busy machine is slow.
+pytestmark = pytest.mark.timeout(1_800)
+DISKS = 6
+MIRRORS = (Vdev("tank/mirror-0", (0, 1), 1), Vdev("tank/mirror-1", (2, 3), 1))
+TANK = f"tank mirror {parts(0, 1)} mirror {parts(2, 3)}"
+SINGLE = (Vdev("tank/mirror-0", (0, 1), 1),)
+CREATE = "zpool create -f -o cachefile=none"
+#: As a person would import, from every disk that is there.
+IMPORT = f"zpool import -d {BY_ID} -o cachefile=none -N -f"
+
+
+@dataclass
+class Heads:
+    """Both machines, on."""
+
+    a: Head
+    b: Head
+    target: Target
+
+    def wipe(self) -> None:
+        """No pool anywhere, no label on any disk, every disk in both machines."""
+        for head in (self.a, self.b):
+            head.empty()
+        for name in self.target.names:
+            with self.target.file(name).open("r+b") as file:
+                # The labels of ZFS lie at both ends of the partition.
+                for mib in (1, 2, 149, 150):
+                    file.seek(mib << 20)
+                    file.write(bytes(1 << 20))
+        for head in (self.a, self.b):
+            if not head.machine.on:
+                head.start()
+
+
+@pytest.fixture(scope="module")
+def machines(storage_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Heads]:
+    place = tmp_path_factory.mktemp("zfs")
+    with Target(DISKS, size_mib=160) as target:
+        # Disk 1 can be made to hang, for b only.
+        both = Heads(
+            Head(storage_image, place, Side.A, target),
+            Head(storage_image, place, Side.B, target, hanging=1),
+            target,
+        )
+        try:
+            yield both
+        finally:
+            both.a.cut()
+            both.b.cut()
+
+
+@pytest.fixture
+def heads(machines: Heads) -> Heads:
+    machines.wipe()
+    return machines
+
+
+def imported(servant: Servant) -> None:
+    """The pools are imported, in time and without a word."""
+    answer = servant.ask("import", LONG_S)
+    assert answer["good"] and not answer["said"], answer
+
+
+def until(true: Callable[[], bool], what: str) -> None:
+    end_s = time.monotonic() + LONG_S
+    while not true():
+        assert time.monotonic() < end_s, what
+
+
+def test_pools_come_and_go(heads: Heads) -> None:
+    """The conformance suite's pools, on both machines, with two pools of which one has a log device."""
+    two = (*SINGLE, Vdev("zoo/disk-0", (2,), 1), Vdev("zoo/log-1", (3,), 1))
+    heads.a.sh(f"{CREATE} tank mirror {parts(0, 1)} && {CREATE} zoo {parts(2)} log {parts(3)}")
+    heads.a.sh("for n in 1 2 3; do zfs create tank/d$n; done; zfs create -o mountpoint=/srv/deep zoo/d")
+    heads.a.sh("zfs create -o canmount=noauto zoo/never; zpool export tank zoo")
+    (house, mover), elsewhere = (heads.a.servant(two), heads.a.servant(two)), heads.b.servant(two)
+    assert house.look() == "none"
+    imported(mover)
+    assert house.look() == "all"
+    imported(mover)  # there already
+    mounted = heads.a.sh("grep -E ' zfs ' /proc/mounts | cut -d' ' -f2 | sort").split()
+    assert mounted == ["/srv/deep", "/tank", "/tank/d1", "/tank/d2", "/tank/d3", "/zoo"]
+    assert heads.a.sh("zpool get -H -o value failmode,cachefile tank zoo").split() == ["panic", "none"] * 2
+    assert elsewhere.look() == "none"
+    mover.kill()
+    assert heads.a.servant(two).look() == "all", "pools outlive whoever imported them"
+    assert house.ask("export")["good"]
+    assert house.look() == "none"
+    assert house.ask("export")["good"], "gone already"
+
+
+def test_one_of_two_pools_is_some(heads: Heads) -> None:
+    two = (*SINGLE, Vdev("zoo/disk-0", (2,), 1))
+    heads.a.sh(f"{CREATE} tank mirror {parts(0, 1)} && {CREATE} zoo {parts(2)}; zpool export zoo")
+    house = heads.a.servant(two)
+    assert house.look() == "some"
+    imported(house)  # the one that is missing, and the mounts of both
+    assert house.look() == "all"
+
+
+def test_keys_in_files_are_loaded_and_a_locked_dataset_keeps_no_other(heads: Heads) -> None:
+    key = "-o encryption=on -o keyformat=raw -o keylocation=file:///run"
+    heads.a.sh("head -c 32 /dev/zero >/run/key; head -c 32 /dev/zero >/run/lost")
+    heads.a.sh(f"{CREATE} tank mirror {parts(0, 1)}; zfs create {key}/key tank/k; zfs create tank/k/below")
+    heads.a.sh(f"zfs create {key}/lost tank/l; zfs create tank/d; rm /run/lost; zpool export tank")
+    house = heads.a.servant(SINGLE)
+    answer = house.ask("import")
+    assert answer["good"] and "tank/l" in " ".join(answer["said"])
+    mounted = heads.a.sh("grep -E ' zfs ' /proc/mounts | cut -d' ' -f2 | sort").split()
+    assert mounted == ["/tank", "/tank/d", "/tank/k", "/tank/k/below"]
+    assert house.look() == "all"
+
+
+def test_after_a_power_cut_nothing_acknowledged_is_missing(heads: Heads) -> None:
+    heads.a.sh(f"{CREATE} {TANK}; zfs create tank/d; zpool export tank")
+    mover = heads.a.servant(MIRRORS)
+    imported(mover)
+    writing = "while :; do n=$((n + 1)); echo $n >>/tank/d/f; sync /tank/d/f; echo $n >>/run/acknowledged; done"
+    heads.a.machine.send(writing, 1000)
+    heads.a.machine.until("[ $(tail -1 /run/acknowledged || echo 0) -ge 10 ]", LONG_S)
+    acknowledged = int(heads.a.sh("tail -1 /run/acknowledged"))
+    heads.a.cut()
+    house = heads.b.servant(MIRRORS)
+    imported(house)
+    assert house.look() == "all"
+    assert int(heads.b.sh("tail -1 /tank/d/f")) >= acknowledged
+    assert heads.b.sh("zpool scrub -w tank; zpool status tank | grep errors:") == "errors: No known data errors\n"
+
+
+def test_zfs_itself_takes_the_older_half_for_the_pool(heads: Heads) -> None:
+    """What the rules of `belonging` and of the claim are for: no refusal, no warning, and what was new is gone."""
+    heads.a.sh(f"{CREATE} {TANK}; echo old >/tank/f; zpool export tank")
+    for number in (0, 2):
+        heads.a.pull(number)
+    heads.a.sh(f"{IMPORT} tank; zfs mount -a; echo new >/tank/f; sync; zpool sync tank")
+    heads.a.cut()
+    for number in (1, 3):
+        heads.b.pull(number)
+    heads.b.sh(f"{IMPORT} tank; zfs mount -a")
+    assert heads.b.sh("cat /tank/f") == "old\n"
+
+
+def test_the_older_half_alone_is_not_imported_while_the_newer_hangs(heads: Heads) -> None:
+    heads.a.sh(f"{CREATE} tank mirror {parts(0, 1)}; echo old >/tank/f; zpool export tank")
+    heads.a.pull(0)
+    heads.a.sh(f"{IMPORT} tank; zfs mount -a; echo new >/tank/f; sync; zpool sync tank")
+    heads.a.cut()
+    house = heads.b.servant(SINGLE)
+    heads.b.hang(hangs=True)
+    refused = house.ask("import")
+    assert not refused["good"]
+    assert refused["said"] == ["vdev tank/mirror-0: disk1 gives no answer and may hold the only newest writes"]
+    assert refused["seconds"] < 30, "nobody waits for the disk"
+    assert house.look() == "none"
+    heads.b.hang(hangs=False)
+    until(lambda: bool(house.ask("import")["good"]), "the disk answers again")
+    assert heads.b.sh("cat /tank/f") == "new\n"
+
+
+def test_a_device_outside_the_orders_is_refused(heads: Heads) -> None:
+    heads.a.sh(f"{CREATE} {TANK}; zpool export tank")
+    house = heads.a.servant(SINGLE, ["disk0", "disk1"])
+    refused = house.ask("import")
+    assert not refused["good"] and "write down every disk of the pool" in refused["said"][0]
+    assert house.look() == "none"
+
+
+def test_a_busy_pool_is_not_exported_and_the_deadline_is_kept(heads: Heads) -> None:
+    heads.a.sh(f"{CREATE} tank mirror {parts(0, 1)}; zpool export tank")
+    house, mover = heads.a.servant(SINGLE), heads.a.servant(SINGLE)
+    imported(mover)
+    heads.a.sh("cd /tank; (exec sleep 100000 >/dev/null 2>&1 & echo $! >/run/sleeper)")
+    busy = mover.ask("export", 4)
+    assert not busy["good"] and "busy" in busy["said"][0]
+    assert 3.9 < busy["seconds"] < 30
+    assert house.look() == "some", "it may be half unmounted"
+    imported(mover)  # whoever is kept by it makes it whole again
+    assert house.look() == "all"
+    heads.a.sh("kill $(cat /run/sleeper)")
+    assert mover.ask("export")["good"]
+    assert house.look() == "none"
+
+
+def test_a_pulled_disk_is_given_up_and_comes_back(heads: Heads) -> None:
+    heads.a.sh(f"{CREATE} {TANK}; zpool export tank")
+    house = heads.a.servant(MIRRORS)
+    imported(house)
+    heads.a.pull(2)
+    heads.a.sh("echo x >/tank/f; sync; zpool sync tank")
+    until(lambda: house.ask("look")["out"] == [2], "the pool gave disk 2 up")
+    assert house.look() == "all"
+    heads.a.push(2)
+    # Where no zed runs somebody has to say that it is back.
+    heads.a.sh("zpool online tank disk2-part1")
+    until(lambda: house.ask("look")["out"] == [], "it is back")
+
+
+def test_properties_are_seen_and_set(heads: Heads) -> None:
+    names = "disk3-part1 disk4-part1 disk5-part1"
+    text = heads.a.sh(f"cd {ROOT}; PYTHONPYCACHEPREFIX=/run/pyc {sys.executable} -m tests.lab.pair.zfs_story {names}")
+    told = json.loads(text)
+    good = ["Done()"] * 14
+    denied = {1: "is part of active pool", 8: "recordsize", 10: "has children"}
+    for at, words in denied.items():
+        assert words in told["steps"][at], told["steps"]
+    assert [step for at, step in enumerate(told["steps"]) if at not in denied] == good[: len(told["steps"]) - 3]
+    assert told["health"] == "ONLINE" and told["comment"] == "two words" and told["failmode"] == "panic"
+    assert "MIRROR" in told["layout"] and [member[1] for member in told["members"]] == ["", "", "log"]
+    assert told["local"]["story/a"]["quota"] == "33554432"
+    assert told["local"]["story/a"]["org.example:owner"] == "me" and "recordsize" not in told["local"]["story/a"]
+    assert told["kinds"]["story/v"] == "volume"
+    assert told["inherited"] == ["lz4", "inherited", "story"]
