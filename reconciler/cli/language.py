@@ -126,8 +126,9 @@ another. Relative paths are relative to the file. Nothing in the repository can 
 
   [watchdog]                        this controller fails over; without the table nothing does
   secret = "pair.secret"            a file with 32 bytes or more, the same on both controllers: openssl rand -hex 32
-  shelf = "disks:/dev/disk/by-id"   where the disks of the orders are found by their names; `?partition=N` or `?area=BYTE`
-                                    behind it when ZFS made no partition 9 for records. simulated:/run/shelf: a model
+  shelf = "disks:/dev/disk/by-id"   where the disks of the orders are found by their names; `?partition=N` or
+                                    `?area=BYTE` behind it when ZFS made no partition 9 for records.
+                                    simulated:/run/shelf: a model
   carp_password = "carp"            a file; when not given, the password follows from the secret
   run = "/run/hagit"                socket and status; has to be empty after a reset, so never on a disk
   deadman = "/dev/watchdog"         the hardware watchdog; the default where there is one; false: do without
