@@ -10,19 +10,18 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from reconciler.demo.stage import Machine
 from reconciler.system.files import read_lines
 from tests.system.repositories import Work
+from tests.waiting import DEADLINE_S, Result, until
 
-DEADLINE_S = 30.0
 ROOT = Path(__file__).parent.parent
 HOLDER = "mount -t sysfs sysfs /sys; mount -t tmpfs tmpfs /run; ip link set lo up; echo ready; exec cat >/dev/null"
 PAIR = """\
@@ -33,7 +32,6 @@ spec:
   a: {hostname: shelf-a}
   b: {hostname: shelf-b}
 """
-Result = TypeVar("Result")
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -62,18 +60,6 @@ def interface(
 def resource(kind: str, name: str, spec: str) -> str:
     """YAML of any other resource; `spec` in flow style."""
     return f"---\napiVersion: hagit/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {spec}\n"
-
-
-def until(
-    condition: Callable[[], Result], why: Callable[[], object] = lambda: "", timeout_s: float = DEADLINE_S
-) -> Result:
-    """Wait until the condition holds; what it returned then."""
-    end_s = time.monotonic() + timeout_s
-    pause = threading.Event()
-    while not (result := condition()):
-        assert time.monotonic() < end_s, f"in vain for {timeout_s} s: {why()}"
-        pause.wait(0.02)
-    return result
 
 
 @dataclass(frozen=True, slots=True)

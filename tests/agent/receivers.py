@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.agent.alerts.conftest import Receiver
-from tests.controller import Controller, until
+from tests.controller import Controller
 from tests.ports import kept_port
+from tests.waiting import until
 
 PORT = 9093
 

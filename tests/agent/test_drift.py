@@ -11,7 +11,8 @@ from datetime import datetime
 from reconciler.agent.alertmanager import HEARD_S
 from reconciler.agent.cloudevents import verified
 from tests.agent.receivers import Alertmanager, Hook, secret
-from tests.controller import Controller, interface, resource, until
+from tests.controller import Controller, interface, resource
+from tests.waiting import until
 
 STORAGE = interface("storage0", "10.0.0.1/24", nic="e0", virtual="10.0.0.100/24")
 

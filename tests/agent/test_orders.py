@@ -11,7 +11,8 @@ import pytest
 
 from reconciler.core.failover.orders import Orders, digest
 from reconciler.core.failover.orders_document import decode_orders, orders_document, orders_key
-from tests.controller import Controller, Done, controller_at, resource, until
+from tests.controller import Controller, Done, controller_at, resource
+from tests.waiting import until
 
 SECRET = b"5e" * 32
 KEY = orders_key(SECRET)

@@ -21,8 +21,9 @@ from reconciler.errors import StateError
 from reconciler.system.files import write_json
 from reconciler.system.node import load_node
 from tests.cli.pair import node_file
-from tests.controller import Controller, until
+from tests.controller import Controller
 from tests.standings import SWITCHOVER, standing_of, told
+from tests.waiting import until
 
 
 class Beside:

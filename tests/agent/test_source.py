@@ -17,9 +17,10 @@ import pytest
 
 from reconciler.agent.follow import FETCH_S
 from tests.agent.receivers import secret
-from tests.controller import Controller, Done, interface, resource, until
+from tests.controller import Controller, Done, interface, resource
 from tests.system.repositories import Work
 from tests.system.servers import https_server, make_key
+from tests.waiting import until
 
 STORAGE = interface("storage0", "10.0.0.1/24", nic="e0")
 HEAL = resource("Alerting", "alerts", "{drift: {default: heal}}")

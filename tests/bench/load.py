@@ -28,7 +28,8 @@ from typing import Final
 from reconciler.core.failover.orders import Timers
 from tests.bench.failover import COUNTERPARTS
 from tests.bench.stopwatch import PYTHON, ROOT
-from tests.watchdog.pair import ORDERS, TIMERS, Client, Head, Pair
+from tests.watchdog.client import Client
+from tests.watchdog.pair import ORDERS, TIMERS, Head, Pair
 
 STRESS: Final = "--cpu 2 --io 1 --vm 1 --vm-bytes 64M"
 OUTPUT: Final = ROOT / "build" / "load.json"

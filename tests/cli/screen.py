@@ -9,7 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.controller import DEADLINE_S, ROOT, Controller
+from tests.controller import ROOT, Controller
+from tests.waiting import DEADLINE_S
 
 
 class Screen:

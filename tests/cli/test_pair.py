@@ -18,8 +18,9 @@ from reconciler.simulation.faults import inject
 from reconciler.system.request import Request, RequestKind
 from tests.cli.pair import Pair, node_file
 from tests.cli.screen import Screen
-from tests.controller import Controller, Done, until
+from tests.controller import Controller, Done
 from tests.standings import SWITCHOVER, no_orders
+from tests.waiting import until
 
 Captured = pytest.CaptureFixture[str]
 

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from reconciler.core.failover.orders import Timers
-from tests.controller import ROOT, Done, until
+from tests.controller import ROOT, Done
+from tests.waiting import until
 from tests.watchdog.pair import ORDERS, PATIENT, TIMERS, Head, Pair
 
 HAGIT = [sys.executable, "-m", "reconciler.cli.entry"]

@@ -29,7 +29,7 @@ from reconciler.system.request import (
     request_document,
     request_from_line,
 )
-from tests.controller import until
+from tests.waiting import until
 
 #: Debian's `nobody` and `daemon`, and the group `daemon`: on every machine.
 NOBODY, DAEMON, GROUP = 65534, 1, "daemon"

@@ -21,7 +21,6 @@ deadline and says in what state it waited in vain.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import shutil
@@ -29,12 +28,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import (
@@ -53,9 +50,10 @@ from reconciler.demo.controller import Control
 from reconciler.system.control import client
 from reconciler.system.files import read_lines
 from reconciler.system.request import Answer, Request, RequestKind
+from tests.waiting import DEADLINE_S, Result, until
+from tests.watchdog.client import Client, pinging, prober
 
 ROOT: Final = Path(__file__).parent.parent.parent
-DEADLINE_S: Final = 30.0
 VIRTUAL4, VIRTUAL6 = "10.79.0.100", "fd79::100"
 SECRET: Final = b"a secret of the tests, long enough for every seal"
 DISKS: Final = ("disk0", "disk1", "disk2", "disk3")
@@ -100,19 +98,6 @@ ORDERS: Final = Orders(
     timers=TIMERS,
 )
 HOLDER: Final = "ip link set lo up; echo ready; exec cat >/dev/null"
-Result = TypeVar("Result")
-
-
-def until(
-    condition: Callable[[], Result], why: Callable[[], object] = lambda: "", timeout_s: float = DEADLINE_S
-) -> Result:
-    """Wait until the condition holds; what it returned then."""
-    end_s = time.monotonic() + timeout_s
-    pause = threading.Event()
-    while not (result := condition()):
-        assert time.monotonic() < end_s, f"in vain for {timeout_s} s: {why()}"
-        pause.wait(0.01)
-    return result
 
 
 class Room:
@@ -343,49 +328,6 @@ class Head:
         shutil.rmtree(self.run)
 
 
-@dataclass(slots=True)
-class Client:
-    """Pings the virtual address; every answer has the moment of the monotonic clock at which its probe was sent."""
-
-    process: subprocess.Popen[str]
-    interval_ms: int
-    started_s: float
-    answers: list[tuple[float, float]] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            _, sent, answered = line.split()
-            with self.lock:
-                self.answers.append((float(sent), float(answered)))
-
-    def mark(self) -> float:
-        """Now, on the clock of the answers."""
-        return time.monotonic()
-
-    def answered_since(self, moment_s: float) -> bool:
-        """Whether a probe that was sent after that moment was answered."""
-        with self.lock:
-            return bool(self.answers) and self.answers[-1][0] > moment_s
-
-    def until_answered(self, timeout_s: float = DEADLINE_S) -> None:
-        """Wait for the answer to a probe that is sent from now on."""
-        now_s = self.mark()
-        until(lambda: self.answered_since(now_s), lambda: "the client hears nothing", timeout_s)
-
-    @property
-    def silence_ms(self) -> float:
-        """The longest time between two answers.
-
-        Not between two probes that were answered: those that wait for the neighbour's address are all sent and answered
-        when it announces itself.
-        """
-        with self.lock:
-            heard = [self.started_s, *(answered for _, answered in self.answers)]
-        return max((later - earlier) * 1_000 for earlier, later in itertools.pairwise(heard))
-
-
 class Pair:
     """Both controllers, the client and the shelf. `shelf` lets disks and pools fail and says what is true."""
 
@@ -523,23 +465,8 @@ class Pair:
     @contextlib.contextmanager
     def client(self, address: str = VIRTUAL4, interval_ms: int = 10) -> Iterator[Client]:
         """A client that pings."""
-        argv = [sys.executable, "-m", "reconciler.demo.prober", address, str(interval_ms)]
-        process = subprocess.Popen(
-            self.lan.enter(*argv), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdin is not None and process.stdout is not None
-        word, moment = process.stdout.readline().split()
-        assert word == "START"
-        made = Client(process, interval_ms, float(moment))
-        reader = threading.Thread(target=made.read, daemon=True)
-        reader.start()
-        try:
-            yield made
-        finally:
-            process.stdin.close()
-            process.wait(DEADLINE_S)
-            reader.join(DEADLINE_S)
-            process.stdout.close()
+        with pinging(self.lan.enter(*prober(address, interval_ms)), interval_ms) as client:
+            yield client
 
     # Faults ----------------------------------------------------------------------------------------------------------
 

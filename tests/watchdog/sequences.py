@@ -31,9 +31,11 @@ from reconciler.simulation.faults import FAULTS as SIMULATED
 from reconciler.simulation.swarm import Injection
 from reconciler.system.control import client
 from reconciler.system.request import Request, RequestKind
+from tests.waiting import DEADLINE_S
 from tests.watchdog import history
+from tests.watchdog.client import Client
 from tests.watchdog.history import Claimed, Moved
-from tests.watchdog.pair import DEADLINE_S, ORDERS, ROOT, Client, Head, Pair
+from tests.watchdog.pair import ORDERS, ROOT, Head, Pair
 from tests.watchdog.wires import Wires
 
 #: As fast as a busy machine with two cores bears.

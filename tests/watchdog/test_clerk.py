@@ -4,7 +4,7 @@ from pathlib import Path
 
 from reconciler.watchdog.clerk import Clerk
 from tests.system.conftest import small_disk
-from tests.watchdog.pair import until
+from tests.waiting import until
 
 __all__ = ["small_disk"]
 

@@ -10,7 +10,8 @@ import pytest
 
 from reconciler.core.failover.key import Side
 from reconciler.system.request import RequestKind
-from tests.watchdog.pair import ORDERS, PATIENT, TIMERS, Head, Pair, until
+from tests.waiting import until
+from tests.watchdog.pair import ORDERS, PATIENT, TIMERS, Head, Pair
 from tests.watchdog.sequences import bury
 from tests.watchdog.wires import Wires
 

@@ -12,7 +12,7 @@ from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import Memory
 from reconciler.watchdog.clerk import Clerk
 from reconciler.watchdog.ledger import Ledger
-from tests.watchdog.pair import until
+from tests.waiting import until
 
 MEMORY = Memory(Phase.ACTIVE, 7, quiet=True)
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from reconciler.system.request import RequestKind
-from tests.watchdog.pair import DEADLINE_S, LENIENT, ORDERS, PATIENT, VIRTUAL4, VIRTUAL6, Pair
+from tests.waiting import DEADLINE_S
+from tests.watchdog.pair import LENIENT, ORDERS, PATIENT, VIRTUAL4, VIRTUAL6, Pair
 
 
 def test_both_boot_to_one_active_controller(pair: Pair) -> None:

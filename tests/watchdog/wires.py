@@ -14,7 +14,8 @@ from typing import Final
 
 from reconciler.core.failover.key import Side
 from reconciler.system.frames import ETHER_TYPE
-from tests.watchdog.pair import DEADLINE_S, ROOT, Pair, Room
+from tests.waiting import DEADLINE_S
+from tests.watchdog.pair import ROOT, Pair, Room
 
 #: The sender of everything that a player sends.
 PLAYER: Final = "02:00:00:00:00:99"

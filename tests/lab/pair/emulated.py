@@ -49,7 +49,8 @@ from tests.lab.image import Image
 from tests.lab.machine import Machine, MachineError, Nic, Share, project_shares
 from tests.lab.pair.records import Acknowledged
 from tests.lab.target import Target
-from tests.watchdog.pair import Client, until
+from tests.waiting import until
+from tests.watchdog.client import Client, pinging, prober
 
 ROOT: Final = Path(__file__).parents[3]
 VIRTUAL: Final = "10.79.0.100"
@@ -406,22 +407,8 @@ class EmulatedPair:
     @contextlib.contextmanager
     def client(self, interval_ms: int = 20) -> Iterator[Client]:
         """A client that pings the virtual address."""
-        argv = [sys.executable, "-m", "reconciler.demo.prober", VIRTUAL, str(interval_ms)]
-        process = subprocess.Popen(
-            self.within(*argv), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdin is not None and process.stdout is not None
-        _, moment = process.stdout.readline().split()
-        made = Client(process, interval_ms, float(moment))
-        reader = threading.Thread(target=made.read, daemon=True)
-        reader.start()
-        try:
-            yield made
-        finally:
-            process.stdin.close()
-            process.wait(WAIT_S)
-            reader.join(WAIT_S)
-            process.stdout.close()
+        with pinging(self.within(*prober(VIRTUAL, interval_ms)), interval_ms) as client:
+            yield client
 
     def tell(self, head: Head, since: int) -> None:
         """Prints what a controller's timeline says from a mark on, in its own time since the failover's trigger."""
