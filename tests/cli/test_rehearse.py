@@ -117,7 +117,7 @@ def test_exploring_says_how_much_was_tried(capsys: Captured) -> None:
 def test_exploring_says_what_was_made_small_for_it(capsys: Captured) -> None:
     assert run(["rehearse", "--explore", "--states", "300", "-C", str(EXAMPLES / "everything")]) == 0
     out = capsys.readouterr().out
-    assert "6 top-level vdevs of 20 disks are 2 of 3: a disk alone and a mirror; 3 of 3 arbitration disks\n" in out
+    assert "7 top-level vdevs of 22 disks are 2 of 3: a disk alone and a mirror; 3 of 3 arbitration disks\n" in out
     assert "one tick is 750 ms: network silence 3000 ms in 4, disk heartbeat stale after 1500 ms in 2" in out
     assert "stopped at 300" in out
 

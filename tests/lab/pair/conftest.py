@@ -35,13 +35,7 @@ def one_pair(
 ) -> Iterator[EmulatedPair]:
     made = EmulatedPair(storage_image, tmp_path_factory.mktemp("pair"), progress)
     try:
-        made.say("booting")
-        made.a.power_on()
-        made.make_pool()
-        made.say("the pool is made")
-        made.a.start()
-        made.boot(made.b)
-        made.say(f"{made.well().side} is active, the other ready")
+        made.begin()
         yield made
     finally:
         made.close()

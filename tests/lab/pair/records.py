@@ -1,10 +1,10 @@
 """Records that a writer on the active controller had acknowledged, remembered outside of both machines.
 
 A record is named by the writer's life (the host numbers them) and its number in it; its bytes follow from the name. The
-writer (`writer.py`) appends record N to the file `log-LIFE` at N × 4096 and overwrites one of 64 slots of the file
-`slots` with it, calls fsync(2) on both, and only then says `LIFE N` over a virtio-serial port. `Acknowledged` hears it,
-with the host's time. What was said must be found on whichever controller has the pool, whatever happened: a slot may
-hold a later record than the one that was said last, never an earlier one.
+writer (`writer.py`) appends record N to the file `log-LIFE` at N × 4096, then overwrites one of 64 slots of the file
+`slots` with it, each made stable by fsync(2), and only then says `LIFE N` over a virtio-serial port. `Acknowledged`
+hears it, with the host's time. What was said must be found on whichever controller has the pool, whatever happened: a
+slot may hold a later record than the one that was said last, never an earlier one.
 
 Knows neither machines nor pools.
 """

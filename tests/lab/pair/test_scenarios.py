@@ -6,11 +6,17 @@ Each prints what happened when. How long it took depends on this host and its ot
 
 from __future__ import annotations
 
+import os
+import time
+
 import pytest
 
-from tests.lab.pair.emulated import LINK0, EmulatedPair, Head
+from tests.lab.pair.emulated import EmulatedPair
+from tests.lab.pair.head import LINK0, NET0, Head
 
 pytestmark = pytest.mark.timeout(1_800)
+#: In a row, in the longest test.
+FAILOVERS = int(os.environ.get("FAILOVERS", "10"))
 
 
 def taken_over(pair: EmulatedPair, new: Head, since: int) -> None:
@@ -38,6 +44,65 @@ def test_power_cut(pair: EmulatedPair) -> None:
     assert pair.verify() is new
 
 
+def test_switchover_under_load(pair: EmulatedPair) -> None:
+    old, new, mark = both(pair)
+    olds = old.mark()
+    with pair.client() as client:
+        client.until_answered()
+        said = old.machine.check(old.python("reconciler.cli.entry", "switchover", "--node", "/root/node.toml"), 240)
+        taken_over(pair, new, mark)
+        client.until_answered(60)
+    pair.tell(old, olds)
+    pair.say(f"silence of the client {client.silence_ms:.0f} ms; {said.strip().splitlines()[-1]}")
+    assert pair.verify() is new
+    assert old.on, "nothing reboots in a switchover"
+
+
+def test_a_frozen_controller_that_wakes_has_its_writes_refused_and_resets_itself(pair: EmulatedPair) -> None:
+    old, new, mark = both(pair)
+    old.freeze()
+    taken_over(pair, new, mark)
+    before = sum(old.records.said().values())
+    pair.write(new)
+    old.wake()
+    woken_s = time.monotonic()
+    old.until_off()
+    pair.say(f"{old.side} reset itself {time.monotonic() - woken_s:.2f} s after it woke")
+    late = sum(old.records.said().values()) - before
+    # What was on the disks before it froze may be told after it woke; `verify` looks for that, too.
+    assert late <= 1, f"{late} records were acknowledged by the controller that was fenced"
+    assert pair.verify() is new
+
+
+def test_a_daemon_that_is_killed_starts_again_in_time_or_is_replaced(pair: EmulatedPair) -> None:
+    """Which of both depends on how long the emulated processor takes for the start of a program."""
+    active = pair.active()
+    new = pair.other(active)
+    status = active.status()
+    assert status is not None
+    active.daemon("KILL")
+
+    def again() -> bool:
+        now = active.status()
+        return now is not None and now.pid != status.pid and now.phase == "active"
+
+    pair.until(lambda: new.phase == "active" or again(), "the daemon is active again, or the other controller")
+    if new.phase != "standby":
+        pair.say(f"{new.side} takes over")
+        active.until_off()
+    assert pair.verify() is (active if active.on else new)
+
+
+def test_a_daemon_that_stands_still_has_its_controller_reset(pair: EmulatedPair) -> None:
+    old, new, mark = both(pair)
+    stopped_s = time.monotonic()
+    old.daemon("STOP")
+    old.until_off()
+    pair.say(f"{old.side} was reset {time.monotonic() - stopped_s:.2f} s after its daemon was stopped")
+    taken_over(pair, new, mark)
+    assert pair.verify() is new
+
+
 def test_a_cut_interlink_moves_nobody(pair: EmulatedPair) -> None:
     active = pair.active()
     with pair.client() as client:
@@ -53,3 +118,71 @@ def test_a_cut_interlink_moves_nobody(pair: EmulatedPair) -> None:
     pair.say(f"silence of the client {client.silence_ms:.0f} ms")
     assert pair.well() is active
     assert pair.verify() is active
+
+
+def test_without_any_network_the_disks_say_that_both_live_and_nobody_moves(pair: EmulatedPair) -> None:
+    active = pair.active()
+    for head in pair.heads:
+        for hub in (NET0, LINK0):
+            head.machine.cable(hub, plugged=False)
+    pair.until(lambda: all({"link0", "net0"} <= head.silent() for head in pair.heads), "both hear nothing")
+    heard_nothing_s = time.monotonic()
+    pair.until(lambda: time.monotonic() - heard_nothing_s > 2 * pair.orders.timers.stale_ms / 1_000, "time passes")
+    assert (active.phase, pair.other(active).phase) == ("active", "standby"), pair.describe()
+    for head in pair.heads:
+        for hub in (NET0, LINK0):
+            head.machine.cable(hub, plugged=True)
+    assert pair.well() is active
+    assert pair.verify() is active
+
+
+def test_kernel_panic(pair: EmulatedPair) -> None:
+    old, new, mark = both(pair)
+    old.machine.send("echo c > /proc/sysrq-trigger")
+    old.until_off()
+    taken_over(pair, new, mark)
+    assert pair.verify() is new
+
+
+def test_both_boot_at_once_and_one_becomes_active(pair: EmulatedPair) -> None:
+    for head in pair.heads:
+        head.pull_the_plug()
+    pair.boot()
+    pair.say(f"{pair.well().side} is active, the other ready")
+    pair.verify()
+
+
+def test_the_standby_dies_and_returns(pair: EmulatedPair) -> None:
+    active = pair.active()
+    standby = pair.other(active)
+    with pair.client() as client:
+        client.until_answered()
+        standby.pull_the_plug()
+        pair.until(lambda: {"link0", "net0"} <= active.silent(), "the active one misses it")
+        assert active.phase == "active"
+        pair.boot(standby)
+        assert pair.well() is active
+        client.until_answered()
+    pair.say(f"silence of the client {client.silence_ms:.0f} ms")
+    assert pair.verify() is active
+
+
+def test_an_active_controller_that_loses_its_disks_is_replaced(pair: EmulatedPair) -> None:
+    old, new, mark = both(pair)
+    for disk in pair.orders.disks:
+        old.unplug(disk)
+    taken_over(pair, new, mark)
+    old.until_off()
+    assert pair.verify() is new
+
+
+def test_failovers_in_a_row(pair: EmulatedPair) -> None:
+    for number in range(1, FAILOVERS + 1):
+        pair.well()
+        old, new, mark = both(pair)
+        old.pull_the_plug()
+        taken_over(pair, new, mark)
+        pair.say(f"failover {number} of {FAILOVERS}")
+        assert pair.verify() is new
+        pair.write(new)
+        pair.boot(old)

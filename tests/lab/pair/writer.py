@@ -4,7 +4,8 @@
     python -m tests.lab.pair.writer DIRECTORY check LIFE:COUNT...
 
 A failed write is tried again: the writer of a controller that was fenced must never be acknowledged, however often it
-tries.
+tries. Files are open only while a record is written, as with clients that come and go: a pool can be exported between
+two records, and then the writer ends.
 """
 
 from __future__ import annotations
@@ -28,20 +29,32 @@ def port() -> int:
     raise SystemExit(f"there is no port {PORT_NAME}")
 
 
+def put(path: Path, data: bytes, offset: int) -> None:
+    """Into a file that is there: what lies under a filesystem that is mounted no more has none."""
+    file = os.open(path, os.O_WRONLY)
+    try:
+        os.pwrite(file, data, offset)
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
 def write(directory: Path, life: int) -> None:
-    """Writes until this machine ends."""
+    """Writes until this machine ends or the filesystem is gone."""
+    if not directory.is_mount():
+        raise SystemExit(f"{directory} is not mounted")
     out = port()
-    directory.mkdir(exist_ok=True)
-    log = os.open(directory / f"log-{life}", os.O_WRONLY | os.O_CREAT)
-    slots = os.open(directory / "slots", os.O_WRONLY | os.O_CREAT)
+    log, slots = directory / f"log-{life}", directory / "slots"
+    for path in (log, slots):
+        path.touch()
     number, pace = 0, threading.Event()
     while True:
         data = record(life, number)
         try:
-            os.pwrite(log, data, number * RECORD_BYTES)
-            os.pwrite(slots, data, number % SLOTS * RECORD_BYTES)
-            os.fsync(log)
-            os.fsync(slots)
+            put(log, data, number * RECORD_BYTES)
+            put(slots, data, number % SLOTS * RECORD_BYTES)
+        except FileNotFoundError:
+            return
         except OSError as error:
             print(f"record {number}: {error.strerror}", flush=True)
         else:
