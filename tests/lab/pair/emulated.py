@@ -48,6 +48,8 @@ from tests.watchdog.client import Client, pinging, prober
 VIRTUAL: Final = "10.79.0.100"
 #: Guests that count their time by their instructions, and timers to go with them: for a host with other work.
 STEADY: Final = os.environ.get("STEADY") == "1"
+#: So many records have been acknowledged before anything fails.
+RECORDS_MIN: Final = 20
 #: What a daemon, its arms, a writer and a switchover load, compiled on the host: the guest would take long for it.
 COMPILED: Final = (
     "import reconciler.cli.entry, reconciler.watchdog.run, reconciler.watchdog.limb, reconciler.watchdog.arm,"
@@ -224,13 +226,13 @@ class EmulatedPair:
     # Load and check --------------------------------------------------------------------------------------------------
 
     def write(self, head: Head) -> None:
-        """Starts a writer there in the place of any other, and waits for its first acknowledged record."""
+        """Starts a writer there in the place of any other, and waits until it is well under way."""
         life = next(self._lives)
         head.machine.check("pkill -f tests.lab.pair.write[r]; while pgrep -f tests.lab.pair.write[r]; do :; done")
         head.machine.send(
             head.python("tests.lab.pair.writer", "/tank/records", str(life)) + " > /root/writer 2>&1", 1e6
         )
-        self.until(lambda: head.records.said().get(life), "an acknowledged record")
+        self.until(lambda: head.records.said().get(life, 0) > RECORDS_MIN, "acknowledged records")
 
     def said(self) -> dict[int, int]:
         """All that was acknowledged, by whichever controller."""

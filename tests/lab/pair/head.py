@@ -1,0 +1,196 @@
+"""One controller of the emulated pair: switched on and off, listened to, and hurt.
+
+Decides how a controller is set up from nothing at each power-on and which faults one machine can suffer. What a real
+controller keeps on its system disk, /var/lib/hagit, is a directory of the host that both the machine and the test see;
+everything else of a machine is gone when its power is. Does not know the other controller.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from reconciler.core.failover.key import Side
+from reconciler.core.failover.orders import Device, DeviceKey
+from reconciler.core.status.timeline import FailoverSummary, TimelineEvent, event_from_document, summaries
+from reconciler.core.status.watchdog import WatchdogStatus, watchdog_from_document
+from tests.lab.image import Image
+from tests.lab.machine import Machine, MachineError, Nic, Share
+from tests.lab.pair.records import Acknowledged
+from tests.lab.target import Target
+from tests.waiting import until
+
+ROOT: Final = Path(__file__).parents[3]
+SECRET: Final = b"a secret of the tests, long enough for every seal"
+NET0, LINK0 = 0, 1
+#: Whatever is waited for may take this long on two slow and busy processors.
+WAIT_S: Final = 300.0
+#: As the service manager does: a daemon that ends without being asked to starts again at once.
+SERVICE: Final = (
+    "cd {root} && while :; do {python} -m reconciler.cli.entry watchdog --node /root/node.toml; status=$?;"
+    " [ $status = 0 ] && break; [ $status = 78 ] && break; done >> /var/lib/hagit/journal 2>&1"
+)
+
+
+class Head:
+    """One controller: a machine that is on or off, and what outlives it."""
+
+    def __init__(
+        self,
+        side: Side,
+        number: int,
+        image: Image,
+        target: Target,
+        place: Path,
+        shares: tuple[Share, ...],
+        steady: bool,
+    ) -> None:
+        self.side, self.address = side, f"10.79.0.{11 + number}"
+        self.state = place / side.value
+        self.state.mkdir()
+        self.records = Acknowledged(place / f"{side.value}.records")
+        macs = [f"02:00:00:00:79:{number}{nic}" for nic in (NET0, LINK0)]
+        names = ("net0", "link0")
+        self.devices = tuple(Device(name, DeviceKey.MAC, mac) for name, mac in zip(names, macs, strict=True))
+        nics = [Nic(hub=hub, mac=mac, tap=f"{side.value}-{names[hub]}") for hub, mac in enumerate(macs)]
+        devices = (*target.devices(side.value), "-device", "i6300esb,id=deadman", *self.records.devices())
+        self.machine = Machine(
+            image, place / f"{side.value}-console", nics=nics, memory_mib=1024, name="left" if number == 0 else "right",
+            shares=(*shares, Share(self.state, "/var/lib/hagit")), devices=devices, within=target.within,
+            steady=steady,
+        )  # fmt: skip
+        self.machine.log.parent.mkdir()
+        self._disks = target.names
+        self._environment = f"PYTHONDONTWRITEBYTECODE=1 PYTHONPYCACHEPREFIX={place}/compiled"
+        #: Lines of its timeline that are of earlier lives.
+        self._told = 0
+
+    # Power -----------------------------------------------------------------------------------------------------------
+
+    def power_on(self) -> None:
+        """On, with disks and links, and no daemon yet."""
+        self.launch()
+        self.ready()
+
+    def launch(self) -> None:
+        """Switched on; `ready` must follow."""
+        self.machine.close()
+        self._told = self.mark()
+        self.machine.launch()
+
+    def ready(self) -> None:
+        """Waits until it has booted."""
+        self.machine.ready()
+        secret = SECRET.decode()
+        node = (
+            f'controller = "{self.side.value}"\nstate = "/var/lib/hagit"\nlisten = false\n[watchdog]\n'
+            'secret = "secret"\nshelf = "disks:/dev/disk/by-id"\ndeadman = "/dev/watchdog"\ngroup = "root"\n'
+        )
+        self.machine.check(
+            f"ip address add {self.address}/24 dev eth0 && ip link set eth0 up && ip link set eth1 up && "
+            f"printf %s {shlex.quote(secret)} > /root/secret && chmod 600 /root/secret && "
+            f"printf %s {shlex.quote(node)} > /root/node.toml && echo 1 > /proc/sys/kernel/sysrq"
+        )
+        for name in self._disks:
+            self.machine.until(f"[ -e /dev/disk/by-id/{name}-part9 ]")
+
+    def start(self) -> None:
+        """Starts the daemon, as the service manager would."""
+        text = SERVICE.format(root=ROOT, python=f"{self._environment} {sys.executable}")
+        self.machine.send(text, timeout_s=1e6)
+
+    def python(self, module: str, *words: str) -> str:
+        """The command that runs a module of the checkout in the guest."""
+        argv = shlex.join([sys.executable, "-m", module, *words])
+        return f"cd {ROOT} && {self._environment} {argv}"
+
+    def pull_the_plug(self) -> float:
+        """Off at once. The moment, on the host's monotonic clock."""
+        moment = time.monotonic()
+        self.machine.close()
+        return moment
+
+    def until_off(self, timeout_s: float = WAIT_S) -> None:
+        """Waits until it has reset itself."""
+        until(lambda: not self.machine.on, lambda: f"{self.side} is still on\n{self.journal()}", timeout_s)
+
+    @property
+    def on(self) -> bool:
+        return self.machine.on
+
+    # What it says ----------------------------------------------------------------------------------------------------
+
+    def status(self) -> WatchdogStatus | None:
+        """What its daemon published last; None while there is none."""
+        if not self.on:
+            return None
+        with contextlib.suppress(MachineError, ValueError):
+            told = watchdog_from_document(json.loads(self.machine.check("cat /run/hagit/watchdog.json", 10)))
+            return told if isinstance(told, WatchdogStatus) else None
+        return None
+
+    @property
+    def phase(self) -> str:
+        """The last phase in the timeline of its present life: looking costs the guest nothing. Empty when it is off."""
+        told = [event.new for event in self.events(self._told) if event.mark in ("phase", "started")]
+        return told[-1] if told and self.on else ""
+
+    def events(self, since: int = 0) -> list[TimelineEvent]:
+        """Its timeline, over all its lives or from a mark on."""
+        found = []
+        with contextlib.suppress(FileNotFoundError):
+            for line in (self.state / "watchdog/timeline.jsonl").read_bytes().splitlines():
+                with contextlib.suppress(ValueError):
+                    event = event_from_document(json.loads(line))
+                    found += [event] if isinstance(event, TimelineEvent) else []
+        return found[since:]
+
+    def mark(self) -> int:
+        """Where its timeline ends now: `events(since)` goes on there."""
+        return len(self.events())
+
+    def silent(self) -> set[str]:
+        """The networks on which it does not hear the peer."""
+        status = self.status()
+        return {channel.name for channel in status.channels if channel.silent} if status is not None else set()
+
+    def failovers(self) -> tuple[FailoverSummary, ...]:
+        """Its timeline, summed up."""
+        return summaries(self.events())
+
+    def journal(self) -> str:
+        """The end of what its daemons and its console said."""
+        texts = []
+        for path in (self.state / "journal", self.machine.log):
+            with contextlib.suppress(FileNotFoundError):
+                texts.append(f"{path.name}:\n{path.read_text(errors='replace')[-3_000:]}")
+        return "\n".join(texts)
+
+    def pools(self) -> list[str]:
+        """The pools that its kernel has."""
+        return self.machine.check("cd /proc/spl/kstat/zfs && ls -d */ 2>/dev/null | tr -d / || true").split()
+
+    # Faults ----------------------------------------------------------------------------------------------------------
+
+    def freeze(self) -> None:
+        """No processor runs, no clock counts, no watchdog either."""
+        self.machine.monitor("stop")
+
+    def wake(self) -> None:
+        """It goes on where it was."""
+        self.machine.monitor("cont")
+
+    def daemon(self, signal: str) -> None:
+        """A signal to the daemon."""
+        status = self.status()
+        assert status is not None
+        self.machine.check(f"kill -{signal} {status.pid}")
+
+    def unplug(self, disk: str) -> None:
+        """One disk is gone from this controller only."""
+        self.machine.monitor("device_del", id=disk)
