@@ -1,0 +1,121 @@
+"""How long clients wait after a power cut, beside the bare commands: on the same machines, in one run.
+
+    python -m tests.lab.pair.cutting [RUNS]
+
+Each of RUNS (5) times the power of the active controller is cut under a writer. `clients`: from the cut to the first
+answer of the virtual address, by the host's clock; the parts are those of the new active one's timeline, in the guest's
+time. Afterwards, as often and without any daemon: the survivor of a cut fences with sg_persist(8), imports with
+`zpool import -f` from the disks by name, and mounts, in one shell; `commands` is the sum of these. Nothing else may
+run on the host: emulated machines are slow, and what counts is the ratio.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+
+from reconciler.core.failover.key import Key, encode_key
+from tests.lab.image import image
+from tests.lab.pair.emulated import EmulatedPair
+from tests.lab.pair.head import WAIT_S, Head
+from tests.lab.pair.reserved import asking, parse
+
+RUNS = 5
+PARTS = ("detection", "claim", "import", "addresses", "total")
+BARE = ("fence", "import", "mount")
+PROBE_MS = 10
+
+
+def cut(pair: EmulatedPair) -> dict[str, float]:
+    """One power cut of the active controller: milliseconds of each part. The data are verified."""
+    old = pair.well()
+    new = pair.other(old)
+    pair.write(old)
+    with pair.client(PROBE_MS) as client:
+        client.until_answered()
+        moment_s = old.pull_the_plug()
+        off_s = time.monotonic()
+        pair.until(lambda: client.answered_since(off_s), "the address answers")
+        with client.lock:
+            clients_s = next(answered for sent, answered in client.answers if sent > off_s) - moment_s
+    pair.until(lambda: new.failovers() and new.failovers()[-1].served, "a failover that is told to its end")
+    told = asdict(new.failovers()[-1])
+    found = {"clients": clients_s * 1_000, **{part: float(told[f"{part}_ms"]) for part in PARTS}}
+    assert pair.verify() is new
+    pair.boot(old)
+    return found
+
+
+def by_hand(pair: EmulatedPair, head: Head, mine: Key) -> dict[str, float]:
+    """The bare commands, in one shell of this machine: milliseconds of each."""
+    names = pair.orders.disks
+    (holder,) = {one.holder for one in parse(head.machine.check(asking(names)))}
+    assert holder is not None
+    own, victim = encode_key(mine), encode_key(holder)
+    places = " ".join(f"-d /dev/disk/by-id/{name}-part1" for name in names)
+    text = head.machine.check(
+        "set -e; date +%s%N; "
+        f"for disk in {' '.join(names)}; do place=/dev/disk/by-id/$disk; "
+        f"sg_persist -n -o --register-ignore --param-sark={own:x} $place >&2; "
+        f"sg_persist -n -o --preempt --param-rk={own:x} --param-sark={victim:x} --prout-type=5 $place >&2; done; "
+        f"date +%s%N; zpool import -f -N -o cachefile=none {places} tank; date +%s%N; zfs mount -a; date +%s%N",
+        WAIT_S,
+    )
+    moments = [int(word) / 1e6 for word in text.split()]
+    taken = [later - earlier for earlier, later in pairwise(moments)]
+    return {**dict(zip(BARE, taken, strict=True)), "commands": sum(taken)}
+
+
+def bare(pair: EmulatedPair, runs: int) -> list[dict[str, float]]:
+    """Power cuts without a daemon, answered by hand."""
+    old, new = pair.heads
+    for head in pair.heads:
+        head.pull_the_plug()
+    old.power_on()
+    by_hand(pair, old, Key(old.side, 1_000_000))
+    pair.write(old)
+    found = []
+    for number in range(runs):
+        new.power_on()
+        old.pull_the_plug()
+        found.append(by_hand(pair, new, Key(new.side, 1_000_001 + number)))
+        pair.say("  ".join(f"{name} {value:.0f} ms" for name, value in found[-1].items()))
+        pair.write(new)
+        old, new = new, old
+    return found
+
+
+def show(pair: EmulatedPair, found: Sequence[Mapping[str, float]]) -> None:
+    """Medians, least and most."""
+    for name in found[0]:
+        values = [one[name] for one in found]
+        least, most = min(values), max(values)
+        pair.say(f"{name:>10} {statistics.median(values):7.0f} ms, median of {len(values)} ({least:.0f} to {most:.0f})")
+
+
+def main() -> None:
+    """Measure and print."""
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else RUNS
+    built = image(storage=True)
+    with tempfile.TemporaryDirectory() as place:
+        pair = EmulatedPair(built, Path(place), lambda text: print(text, flush=True))
+        try:
+            pair.begin()
+            cuts = []
+            for _ in range(runs):
+                cuts.append(cut(pair))
+                pair.say("  ".join(f"{name} {value:.0f} ms" for name, value in cuts[-1].items()))
+            show(pair, cuts)
+            show(pair, bare(pair, runs))
+        finally:
+            pair.close()
+
+
+if __name__ == "__main__":
+    main()
