@@ -144,6 +144,11 @@ class EmulatedPair:
         for line in lines:
             subprocess.run(self.within("ip", *line.split()), check=True, capture_output=True, timeout=WAIT_S)
 
+    def networks(self, *, up: bool) -> None:
+        """Whether the bridges carry anything. The controllers' links stay up: only silence tells that they do not."""
+        for bridge in ("lan", "wire"):
+            subprocess.run(self.within("ip", "link", "set", bridge, "up" if up else "down"), check=True, timeout=WAIT_S)
+
     # Life ------------------------------------------------------------------------------------------------------------
 
     def make_pool(self) -> None:
@@ -273,5 +278,3 @@ class EmulatedPair:
                 what = f"{event.old} → {event.new}" if event.mark == "phase" else event.mark
                 after = "" if event.since_ms is None else f"{event.since_ms / 1_000:6.2f} s "
                 self.say(f"  {head.side} {after}{what}: {event.text}")
-        for part in head.failovers()[-1:]:
-            self.say(f"  {head.side} {part}")
