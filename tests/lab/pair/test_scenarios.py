@@ -1,7 +1,8 @@
 """What must hold when a controller, a link or a disk fails, on two emulated machines with real disks and pools.
 
-Each test ends with `verify`: one active, the pool imported once, nothing acknowledged missing, a scrub without errors.
-Each prints what happened when. How long it took depends on this host and its other work, and is not judged.
+Each test ends with `verify`: one active, the pool imported once, every disk under its reservation alone, nothing
+acknowledged missing, a scrub without errors. Each prints what happened when. How long it took depends on this host and
+its other work, and is not judged.
 """
 
 from __future__ import annotations
