@@ -6,15 +6,19 @@ Names have been looked at before (`names`): none begins like an option.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
-from reconciler.system.zfs.values import DatasetKind, Layout, Role, Vdev, VdevKind
+from reconciler.core.facts.storage import DatasetKind
+from reconciler.system.zfs.values import Layout, Role, Vdev, VdevKind
 
 Argv = tuple[str, ...]
+#: What `tables.settings_of` reads.
+_SETTINGS: Final = "name,property,value,source"
 
 
-def pool_properties() -> Argv:
-    """All properties of all imported pools."""
-    return ("zpool", "get", "-Hp", "-o", "name,property,value,source", "all")
+def pool_properties(*pools: str) -> Argv:
+    """All properties of imported pools, of all when none is named."""
+    return ("zpool", "get", "-Hp", "-o", _SETTINGS, "all", *pools)
 
 
 def pool_status(*pools: str) -> Argv:
@@ -22,9 +26,10 @@ def pool_status(*pools: str) -> Argv:
     return ("zpool", "status", "-P", "-p", *pools)
 
 
-def dataset_properties(pool: str) -> Argv:
-    """All properties of all filesystems and volumes of one pool, user properties included."""
-    return ("zfs", "get", "-Hp", "-r", "-t", "filesystem,volume", "-o", "name,property,value,source", "all", pool)
+def dataset_properties(dataset: str, wanted: Iterable[str] = ("all",), *, below: bool = True) -> Argv:
+    """Properties of a filesystem or volume and of everything `below` it; all, with user properties, if not `wanted`."""
+    depth = ("-r",) if below else ()
+    return ("zfs", "get", "-Hp", *depth, "-t", "filesystem,volume", "-o", _SETTINGS, ",".join(wanted), dataset)
 
 
 def vdev_words(role: Role, vdev: Vdev, directory: str) -> Argv:
@@ -36,14 +41,8 @@ def vdev_words(role: Role, vdev: Vdev, directory: str) -> Argv:
 def layout_words(layout: Layout, directory: str) -> Argv:
     """A whole layout. Several log, special or dedup vdevs each carry their word."""
     words: list[str] = []
-    for role, vdevs in (
-        (Role.DATA, layout.vdevs),
-        (Role.SPECIAL, layout.special),
-        (Role.DEDUP, layout.dedup),
-        (Role.LOG, layout.log),
-    ):
-        for vdev in vdevs:
-            words += vdev_words(role, vdev, directory)
+    for role, vdev in layout.top_level():
+        words += vdev_words(role, vdev, directory)
     for role, disks in ((Role.CACHE, layout.cache), (Role.SPARE, layout.spares)):
         if disks:
             words += vdev_words(role, Vdev(VdevKind.DISK, disks), directory)

@@ -23,7 +23,7 @@ class Follower:
     """Reads what has been said, and waits for nothing."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: tools.Program | None = None
         self._reader = EventReader()
         self._since_s = int(time.time())
         self._start_s = 0.0
@@ -63,13 +63,7 @@ class Follower:
             return
         self._start_s = time.monotonic() + AGAIN_S
         with contextlib.suppress(OSError):
-            self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "--", *arguments.events()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=tools.environment(),
-                process_group=0,
-            )
+            nothing = subprocess.DEVNULL
+            self._process = tools.start(arguments.events(), stdin=nothing, stdout=subprocess.PIPE, stderr=nothing)
             assert self._process.stdout is not None
             os.set_blocking(self._process.stdout.fileno(), False)

@@ -186,12 +186,5 @@ def _now_ms() -> int:
 
 
 def _fault(outcome: tools.Outcome) -> str:
-    match outcome:
-        case tools.Ended(0, _, _):
-            return ""
-        case tools.Ended(code, _, stderr):
-            return " ".join(stderr.split()) or f"ended with {code}"
-        case tools.Overdue(deadline_s):
-            return f"no end within {deadline_s:.1f} s"
-        case tools.Absent(program, why):
-            return f"{program}: {why}"
+    """In one line, for the journal."""
+    return " ".join(tools.fault_of(outcome).split())

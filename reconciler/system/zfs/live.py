@@ -16,17 +16,15 @@ from reconciler.core.facts.pools import PoolsLook
 from reconciler.core.facts.state import Unknown
 from reconciler.core.facts.storage import STAMP, Dataset, DatasetKind, Pool, PoolProperty, Property
 from reconciler.errors import ObservationError, PerformError
+from reconciler.system.zfs import arguments, tools
 from reconciler.system.zfs import perform as performing
-from reconciler.system.zfs import tools
 from reconciler.system.zfs.devices import BY_ID
 from reconciler.system.zfs.layouts import layout_in, layout_of
 from reconciler.system.zfs.tables import settings_of
-from reconciler.system.zfs.values import DatasetKind as Kind
 from reconciler.system.zfs.values import Origin, Setting
 
 #: A look, whatever it is at; a healthy pool answers in a tenth of a second.
 LOOK_S: Final = 10.0
-_COLUMNS: Final = "name,property,value,source"
 _GONE: Final = ("no such pool", "does not exist")
 _STUCK: Final = "zpool or zfs was asked before and has not answered yet"
 
@@ -41,7 +39,7 @@ class LivePools:
     def observe(self, keys: Collection[Key] | None) -> PoolsLook:
         """One look; never raises."""
         asked = None if keys is None else {key[1] for key in keys}
-        settings = _ask(("zpool", "get", "-Hp", "-o", _COLUMNS, "all"))
+        settings = _ask(arguments.pool_properties())
         if isinstance(settings, str):
             scopes = [("pool",)] if asked is None else [("pool", pool) for pool in sorted(asked)]
             return PoolsLook(unknown=tuple(part for scope in scopes for part in _unknown(scope, settings)))
@@ -54,7 +52,7 @@ class LivePools:
             facts.append(Pool(pool, layout=layout_of(pool, self._directory) if keys is None else ()))
             facts += _pool_properties(pool, values, names)
             wanted = _names_of(keys, pool) if keys is not None else self._properties
-            found = _ask(_recursive(pool, wanted))
+            found = _ask(arguments.dataset_properties(pool, _with_stamp(wanted)))
             if isinstance(found, str):
                 unknown += (Unknown((word, pool), found) for word in ("dataset", "property"))
             else:
@@ -66,14 +64,14 @@ class LivePools:
         """A narrow look. Raises ObservationError."""
         found: dict[Key, Fact | None] = dict.fromkeys(keys)
         for pool in sorted({key[1] for key in keys if key[0] in ("pool", "pool-property")}):
-            settings = _ask(("zpool", "get", "-Hp", "-o", _COLUMNS, "all", pool))
+            settings = _ask(arguments.pool_properties(pool))
             if isinstance(settings, str):
                 raise ObservationError(settings, where=pool)
             for name, values in settings.items():
                 facts: tuple[Fact, ...] = (Pool(name), *_pool_properties(name, values, None))
                 found.update((fact.key, fact) for fact in facts if fact.key in found)
         for dataset in sorted({key[2] for key in keys if key[0] in ("dataset", "property")}):
-            settings = _ask(("zfs", "get", "-Hp", "-t", "filesystem,volume", "-o", _COLUMNS, "all", dataset))
+            settings = _ask(arguments.dataset_properties(dataset, below=False))
             if isinstance(settings, str):
                 raise ObservationError(settings, where=dataset)
             wanted = frozenset(key for key in keys if key[2:3] == (dataset,))
@@ -109,7 +107,7 @@ class LivePools:
         own = _settings(fact.options)
         size = own.pop("volsize", None)
         return performing.create_dataset(
-            fact.name, Kind(fact.kind.value), settings=own, size_bytes=None if size is None else int(size)
+            fact.name, fact.kind, settings=own, size_bytes=None if size is None else int(size)
         )
 
 
@@ -119,9 +117,9 @@ def _settings(options: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {name: "none" if name in none and value == "0" else value for name, value in options}
 
 
-def _recursive(pool: str, names: Iterable[str]) -> tuple[str, ...]:
-    wanted = ",".join(("type", STAMP, *(name for name in names if name != STAMP)))
-    return ("zfs", "get", "-Hp", "-r", "-t", "filesystem,volume", "-o", _COLUMNS, wanted, pool)
+def _with_stamp(names: Iterable[str]) -> tuple[str, ...]:
+    """What is asked of every dataset."""
+    return ("type", STAMP, *(name for name in names if name != STAMP))
 
 
 def _names_of(keys: Collection[Key], pool: str) -> list[str]:
@@ -163,7 +161,7 @@ def _dataset_facts(found: Mapping[str, Mapping[str, Setting]], keys: frozenset[K
     """Datasets with their stamps, and of the other properties those in `keys`; None: all."""
     for name, values in found.items():
         kind = values.get("type")
-        if kind is None or kind.value not in ("filesystem", "volume"):
+        if kind is None or kind.value not in tuple(DatasetKind):
             continue
         yield Dataset(name, DatasetKind(kind.value))
         stamp = values.get(STAMP)

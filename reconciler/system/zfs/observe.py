@@ -11,18 +11,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from reconciler.core.facts.storage import DatasetKind
 from reconciler.system.zfs import arguments, tools
 from reconciler.system.zfs.devices import BY_ID, Names
 from reconciler.system.zfs.status import PoolStatus, Row, parse_status
 from reconciler.system.zfs.tables import settings_of
 from reconciler.system.zfs.values import (
-    DatasetKind,
     DatasetSeen,
     Health,
     Layout,
     Member,
     PoolSeen,
-    Role,
     Setting,
     Unseen,
     Vdev,
@@ -101,19 +100,13 @@ def pool_seen(status: PoolStatus, settings: dict[str, Setting], names: Names) ->
 
 def layout_of(status: PoolStatus, names: Names) -> Layout:
     """The devices of a pool. Of a replacement that is going on the new disk counts, of a spare in use the old one."""
-    of: dict[Role, list[Vdev]] = {role: [] for role in Role}
-    for row in status.rows:
-        disks = tuple(names.disk(leaf.path, leaf.guid) for leaf in _standing(row))
-        kind = VdevKind.DISK if len(disks) == 1 and row.kind is VdevKind.OTHER else row.kind
-        of[row.role].append(Vdev(kind, disks))
-    return Layout(
-        vdevs=tuple(of[Role.DATA]),
-        special=tuple(of[Role.SPECIAL]),
-        dedup=tuple(of[Role.DEDUP]),
-        log=tuple(of[Role.LOG]),
-        cache=tuple(disk for vdev in of[Role.CACHE] for disk in vdev.disks),
-        spares=tuple(disk for vdev in of[Role.SPARE] for disk in vdev.disks),
-    )
+    return Layout.of((row.role, _vdev(row, names)) for row in status.rows)
+
+
+def _vdev(row: Row, names: Names) -> Vdev:
+    disks = tuple(names.disk(leaf.path, leaf.guid) for leaf in _standing(row))
+    kind = VdevKind.DISK if len(disks) == 1 and row.kind is VdevKind.OTHER else row.kind
+    return Vdev(kind, disks)
 
 
 def _standing(row: Row) -> Iterable[Row]:
@@ -140,12 +133,4 @@ def _sorted(settings: dict[str, Setting]) -> tuple[tuple[str, Setting], ...]:
 
 
 def _text(outcome: tools.Outcome) -> str | Unseen:
-    match outcome:
-        case tools.Ended(0, stdout, _):
-            return stdout
-        case tools.Ended(code, _, stderr):
-            return Unseen(stderr.strip() or f"ended with {code}")
-        case tools.Overdue(deadline_s):
-            return Unseen(f"no answer within {deadline_s:.3g} s")
-        case tools.Absent(program, why):
-            return Unseen(f"{program}: {why}")
+    return outcome.stdout if isinstance(outcome, tools.Ended) and not outcome.code else Unseen(tools.fault_of(outcome))

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from reconciler.core.facts.storage import DatasetKind
 from reconciler.system.zfs import arguments, names, tools
 from reconciler.system.zfs.devices import BY_ID
-from reconciler.system.zfs.values import DatasetKind, Layout, Role, Vdev
+from reconciler.system.zfs.values import Layout, Role, Vdev
 
 #: Making a pool writes labels to every disk; destroying a dataset may free much.
 DEADLINE_S: Final = 120.0
@@ -55,10 +56,7 @@ def create_pool(
     """Make a pool. `settings`: of the pool (cachefile is none and failmode panic unless they say otherwise);
     `root_settings`: of its root dataset. `force`: also over what looks like another pool or file system."""
     own, root = dict(settings or {}), dict(root_settings or {})
-    disks = [
-        disk for vdevs in (layout.vdevs, layout.special, layout.dedup, layout.log) for v in vdevs for disk in v.disks
-    ]
-    fault = names.fault_of_pool(name) or _fault_of((*disks, *layout.cache, *layout.spares), own, root)
+    fault = names.fault_of_pool(name) or _fault_of(layout.disks(), own, root)
     if not fault and not layout.vdevs:
         fault = "a pool needs a vdev that holds data"
     argv = arguments.create_pool(name, layout, str(directory), own, root, force=force)

@@ -26,7 +26,7 @@ SAMPLE_MS: Final = 20
 HUNG_MS: Final = 30_000
 #: States in which a pool serves (module/zfs/spa_misc.c, spa_state_to_name).
 SERVING: Final = ("ONLINE", "DEGRADED")
-#: Devices in one of these have been given up.
+#: Its writes fail or do not end, and it waits for a person (zpoolprops(7), failmode=wait).
 SUSPENDED: Final = "SUSPENDED"
 
 

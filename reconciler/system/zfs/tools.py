@@ -52,11 +52,34 @@ class Absent:
 
 
 Outcome: TypeAlias = Ended | Overdue | Absent
+Program: TypeAlias = "subprocess.Popen[bytes]"
 
 
-def environment() -> dict[str, str]:
-    """Ours, with the places of the programs, and with their words as they are parsed."""
-    return {**os.environ, "PATH": PATH, "LC_ALL": "C"}
+def fault_of(outcome: Outcome) -> str:
+    """Why a program did not do what it was run for, in its own words where it has any; empty when it did."""
+    match outcome:
+        case Ended(0, _, _):
+            return ""
+        case Ended(code, _, stderr):
+            return stderr.strip() or f"ended with {code}"
+        case Overdue(deadline_s):
+            return f"no answer within {deadline_s:.3g} s"
+        case Absent(program, why):
+            return f"{program}: {why}"
+
+
+def start(argv: Sequence[str], *, stdin: int, stdout: int, stderr: int, keep: Iterable[int] = ()) -> Program:
+    """Start a program that dies with the thread that starts it. Raises OSError when setpriv(1) cannot be started."""
+    return subprocess.Popen(
+        ["setpriv", "--pdeathsig", "KILL", "--", *argv],
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        # Ours, with the places of the programs, and with their words as they are parsed.
+        env={**os.environ, "PATH": PATH, "LC_ALL": "C"},
+        pass_fds=tuple(keep),
+        process_group=0,
+    )
 
 
 class Running:
@@ -70,15 +93,7 @@ class Running:
         try:
             os.write(given, stdin)
             os.lseek(given, 0, os.SEEK_SET)
-            self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "--", *argv],
-                stdin=given,
-                stdout=self._said[0],
-                stderr=self._said[1],
-                env=environment(),
-                pass_fds=tuple(keep),
-                process_group=0,
-            )
+            self._process = start(argv, stdin=given, stdout=self._said[0], stderr=self._said[1], keep=keep)
         except OSError:
             self._close()
             raise
@@ -117,7 +132,7 @@ class Running:
 
 
 #: Killed and perhaps not ended; looked after whenever a program is run.
-_abandoned: list[subprocess.Popen[bytes]] = []
+_abandoned: list[Program] = []
 
 
 def abandoned() -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+
+from reconciler.core.facts.storage import DatasetKind
 
 
 class VdevKind(StrEnum):
@@ -50,13 +53,6 @@ def health_of(word: str) -> Health:
     return next((health for health in Health if health.value == word), Health.UNKNOWN)
 
 
-class DatasetKind(StrEnum):
-    """What a dataset is. Snapshots and bookmarks are not looked at."""
-
-    FILESYSTEM = "filesystem"
-    VOLUME = "volume"
-
-
 class Origin(StrEnum):
     """Where a value comes from (zfs-get(8)). NONE: it cannot be set."""
 
@@ -98,6 +94,37 @@ class Layout:
     log: tuple[Vdev, ...] = ()
     cache: tuple[str, ...] = ()
     spares: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, vdevs: Iterable[tuple[Role, Vdev]]) -> Layout:
+        """The layout of these vdevs, each with what it is for."""
+        by_role: dict[Role, list[Vdev]] = {role: [] for role in Role}
+        for role, vdev in vdevs:
+            by_role[role].append(vdev)
+        return cls(
+            vdevs=tuple(by_role[Role.DATA]),
+            special=tuple(by_role[Role.SPECIAL]),
+            dedup=tuple(by_role[Role.DEDUP]),
+            log=tuple(by_role[Role.LOG]),
+            cache=tuple(disk for vdev in by_role[Role.CACHE] for disk in vdev.disks),
+            spares=tuple(disk for vdev in by_role[Role.SPARE] for disk in vdev.disks),
+        )
+
+    def top_level(self) -> Iterator[tuple[Role, Vdev]]:
+        """Every vdev that is written, with what it is for, in the order of zpool-create(8)."""
+        for role, vdevs in (
+            (Role.DATA, self.vdevs),
+            (Role.SPECIAL, self.special),
+            (Role.DEDUP, self.dedup),
+            (Role.LOG, self.log),
+        ):
+            yield from ((role, vdev) for vdev in vdevs)
+
+    def disks(self) -> Iterator[str]:
+        """Every disk."""
+        for _, vdev in self.top_level():
+            yield from vdev.disks
+        yield from (*self.cache, *self.spares)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from reconciler.core.facts.storage import DatasetKind
 from reconciler.system.zfs import observe, perform
-from reconciler.system.zfs.values import DatasetKind, Layout, Origin, Role, Unseen, Vdev, VdevKind
+from reconciler.system.zfs.values import Layout, Origin, Role, Unseen, Vdev, VdevKind
 
 BY_ID = Path("/dev/disk/by-id")
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from reconciler.core.facts.storage import DatasetKind
 from reconciler.system.zfs import arguments
 from reconciler.system.zfs.perform import (
     Denied,
@@ -17,7 +18,7 @@ from reconciler.system.zfs.perform import (
     set_pool_property,
     set_property,
 )
-from reconciler.system.zfs.values import DatasetKind, Layout, Role, Vdev, VdevKind
+from reconciler.system.zfs.values import Layout, Role, Vdev, VdevKind
 
 MIRROR = Vdev(VdevKind.MIRROR, ("d1", "d2"))
 LAYOUT = Layout(

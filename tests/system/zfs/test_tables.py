@@ -1,9 +1,10 @@
 """Lines of `-Hp` as settings, datasets and what is to be mounted."""
 
+from reconciler.core.facts.storage import DatasetKind
 from reconciler.system.zfs.mounting import parse_mountable, roots_to_load
 from reconciler.system.zfs.observe import datasets_seen
 from reconciler.system.zfs.tables import setting, settings_of
-from reconciler.system.zfs.values import DatasetKind, Origin, Setting
+from reconciler.system.zfs.values import Origin, Setting
 
 GET = (
     "tank\ttype\tfilesystem\t-\n"
