@@ -6,7 +6,7 @@ has, and lets a test make pools hang. The conformance suite keeps it equal to th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -25,6 +25,7 @@ from reconciler.core.facts.storage import (
     above,
     is_inside,
     pool_of,
+    ways_up,
 )
 from reconciler.core.facts.storing import Stored, inherited
 from reconciler.errors import ObservationError, PerformError
@@ -57,7 +58,7 @@ class FakePools:
         facts = {
             key: fact
             for key, fact in self.facts.items()
-            if (pools is None or key[1] in pools) and (key[0] != "pool" or pools is None or key[1] in pools)
+            if pools is None or key[1] in pools
             if keys is None or key in keys or key[0] in ("pool", "dataset") or key[-1] == STAMP
             if key[1] not in self.hung or key[0] in ("pool", "pool-property")
         }
@@ -146,13 +147,8 @@ class FakePools:
 
     def _unset(self, dataset: str, name: str) -> str:
         """The value of a property that is not set on a dataset."""
-        for upper in _ways_up(dataset) if name in INHERITED else ():
+        for upper in ways_up(dataset) if name in INHERITED else ():
             there = self.facts.get(("property", pool_of(dataset), upper, name))
             if isinstance(there, Property) and there.local:
                 return inherited(there, dataset)
         return f"/{dataset}" if name == "mountpoint" else {**VOLUME_DEFAULTS, **DEFAULTS}[name]
-
-
-def _ways_up(dataset: str) -> Iterator[str]:
-    while dataset := above(dataset):
-        yield dataset

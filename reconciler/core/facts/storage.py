@@ -8,6 +8,7 @@ Values of properties are as `zfs get -p` prints them: sizes in bytes, `0` where 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeAlias
@@ -28,6 +29,9 @@ INHERITED: Final = frozenset(
         "snapdir", "sync", "volmode", "xattr",
     }
 )  # fmt: skip
+
+#: zfs(8) takes these letters behind a number.
+UNITS: Final = "KMGTPE"
 
 Options: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -127,6 +131,22 @@ def property_key(dataset: str, name: str) -> tuple[str, ...]:
 def above(dataset: str) -> str:
     """The dataset above: `tank/home` of `tank/home/a`; empty for a pool's root."""
     return dataset.rpartition("/")[0]
+
+
+def ways_up(dataset: str) -> Iterator[str]:
+    """The datasets above, the nearest first."""
+    while dataset := above(dataset):
+        yield dataset
+
+
+def rounded(size_bytes: int) -> str:
+    """A size as a person writes it: `10G`, each letter 1,024 times the one before; the bare number if it is not round."""
+    unit = ""
+    for letter in UNITS:
+        if size_bytes == 0 or size_bytes % 1024:
+            break
+        size_bytes, unit = size_bytes // 1024, letter
+    return f"{size_bytes}{unit}"
 
 
 def is_inside(dataset: str, other: str) -> bool:

@@ -20,9 +20,9 @@ from reconciler.core.facts.storage import (
     PoolProperty,
     Property,
     StorageFact,
-    above,
     is_inside,
     property_key,
+    ways_up,
 )
 
 if TYPE_CHECKING:
@@ -91,10 +91,8 @@ class Stored:
 
     def _nearest(self, dataset: str, name: str) -> Fact:
         """The property of the nearest dataset above of which it is known."""
-        upper = above(dataset)
-        while upper not in self._known(name):
-            upper = above(upper)
-        return self._facts[property_key(upper, name)]
+        known = self._known(name)
+        return self._facts[property_key(next(upper for upper in ways_up(dataset) if upper in known), name)]
 
     def _put(self, fact: Property) -> None:
         self._facts[fact.key] = fact

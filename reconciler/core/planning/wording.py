@@ -21,13 +21,12 @@ from reconciler.core.facts.fact import (
     Resolver,
     Route,
 )
-from reconciler.core.facts.storage import Dataset, Options, Pool, PoolProperty, Property
+from reconciler.core.facts.storage import Dataset, Options, Pool, PoolProperty, Property, rounded
 
 #: Properties that are sizes in bytes, 0 for none.
 SIZES: Final = frozenset(
     {"quota", "refquota", "reservation", "refreservation", "volsize", "volblocksize", "recordsize"}
 )
-_UNITS: Final = "KMGTPE"
 
 
 def fact_word(fact: Fact) -> str:
@@ -77,12 +76,7 @@ def property_value(name: str, value: str) -> str:
     """The value of a property as a person writes it: `10G`, `none`; the exact number where it is no round one."""
     if name not in SIZES or not value.isdecimal():
         return value or "none"
-    size, unit = int(value), ""
-    for letter in _UNITS:
-        if size == 0 or size % 1024:
-            break
-        size, unit = size // 1024, letter
-    return f"{size}{unit}" if size else "none"
+    return rounded(int(value)) if int(value) else "none"
 
 
 def _with(options: Options) -> str:

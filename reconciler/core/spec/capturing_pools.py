@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from reconciler.core.facts.state import Observed
-from reconciler.core.facts.storage import FIXED, STAMP, Dataset, DatasetKind, Pool, PoolProperty, Property
+from reconciler.core.facts.storage import FIXED, STAMP, Dataset, DatasetKind, Pool, PoolProperty, Property, rounded
 from reconciler.core.spec.dataset import SIZES, DatasetProperties
 from reconciler.core.spec.pool import PoolProperties
-from reconciler.core.spec.sizes import UNITS
 from reconciler.core.spec.values import RESOURCE_NAME
 
 #: What a pool has of which nothing is said (zpoolprops(7)).
@@ -92,9 +91,5 @@ def _size(value: str) -> str | int:
     """`10G` for what is round, else the number of bytes."""
     if not value.isdecimal():
         return value
-    size, unit = int(value), ""
-    for letter in UNITS:
-        if size == 0 or size % 1024:
-            break
-        size, unit = size // 1024, letter
-    return f"{size}{unit}" if unit else size or "none"
+    words = rounded(int(value))
+    return words if not words.isdecimal() else int(value) or "none"

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field
 
-from reconciler.core.facts.storage import DatasetKind
+from reconciler.core.facts.storage import DatasetKind, pool_of
 from reconciler.core.spec.interface import Loose
 from reconciler.core.spec.model import Document, Model, example
 from reconciler.core.spec.sizes import (
@@ -157,7 +157,7 @@ class DatasetSpec(Model):
     @property
     def pool(self) -> str:
         """The name of its pool."""
-        return self.dataset.partition("/")[0]
+        return pool_of(self.dataset)
 
 
 class Dataset(Document):

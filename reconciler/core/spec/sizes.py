@@ -11,10 +11,9 @@ from typing import Annotated, Any, Final
 
 from pydantic import PlainValidator, WithJsonSchema
 
+from reconciler.core.facts.storage import UNITS
 from reconciler.core.spec.values import refuse, shown
 
-#: zfs(8) takes the same letters, each 1,024 times the one before.
-UNITS: Final = "KMGTPE"
 SIZE: Final = r"[0-9]{1,19}(\.[0-9]{1,6})?([KMGTPE](iB|B)?)?"
 _SIZE = re.compile(rf"([0-9]{{1,19}}(?:\.[0-9]{{1,6}})?)([{UNITS}]?)(?:iB|B)?")
 SIZE_BYTES_MAX: Final = (1 << 63) - 1

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from reconciler.core.facts.storage import DatasetKind, above
+from reconciler.core.facts.storage import DatasetKind, ways_up
 from reconciler.core.spec.configuration import Resource
 from reconciler.core.spec.dataset import OF_FILESYSTEMS, OF_VOLUMES, DatasetSpec
 from reconciler.core.spec.lint.defect import Finding, defect
@@ -45,7 +45,7 @@ def dataset_below_volume(draft: Draft) -> Iterator[Finding]:
     """A dataset lies below a volume."""
     described = _described(draft)
     for dataset in draft.datasets.values():
-        for name in _ways_up(dataset.spec.dataset):
+        for name in ways_up(dataset.spec.dataset):
             upper = described.get(name)
             if upper is not None and upper.spec.type is DatasetKind.VOLUME:
                 what = f"`{name}` is a volume, and nothing can be below one"
@@ -129,7 +129,7 @@ def mountpoint_twice(draft: Draft) -> Iterator[Finding]:
 def _place(name: str, described: dict[str, Resource[DatasetSpec]]) -> str:
     """Where a dataset is mounted as far as it is written; above what is written, below the name of the pool."""
     below = ""
-    for upper in (name, *_ways_up(name)):
+    for upper in (name, *ways_up(name)):
         resource = described.get(upper)
         if resource is not None and resource.spec.mountpoint is not None:
             point = resource.spec.mountpoint
@@ -145,7 +145,7 @@ def destroy_above(draft: Draft) -> Iterator[Finding]:
     for dataset in draft.datasets.values():
         if dataset.spec.destroy:
             continue
-        for name in _ways_up(dataset.spec.dataset):
+        for name in ways_up(dataset.spec.dataset):
             upper = described.get(name)
             if upper is not None and upper.spec.destroy:
                 what = f"`{dataset.spec.dataset}` lies below it and is to stay"
@@ -196,9 +196,3 @@ def _described(draft: Draft) -> dict[str, Resource[DatasetSpec]]:
     for dataset in draft.datasets.values():
         found.setdefault(dataset.spec.dataset, dataset)
     return found
-
-
-def _ways_up(name: str) -> Iterator[str]:
-    """The datasets above, the nearest first."""
-    while name := above(name):
-        yield name
