@@ -56,6 +56,9 @@ MEMBERS = (
 
 #: Unpacked kernels that are kept; the oldest go.
 KERNELS_MAX = 2
+#: Initial file systems of each kind that are kept beside a kernel: checkouts that differ take turns, and a machine that
+#: runs boots again from the one it was given.
+INITRDS_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +208,7 @@ def _initrd(kernel: Path, release: str, pools: Zfs | None, progress: Progress) -
     kind = "storage" if pools else "initrd"
     made = kernel / f"{kind}-{digest.hexdigest()[:16]}.cpio"
     if made.is_file():
+        os.utime(made)
         return made
     progress("lab: making the initial file system")
     with tempfile.TemporaryDirectory(prefix="building-", dir=kernel) as name:
@@ -221,7 +225,7 @@ def _initrd(kernel: Path, release: str, pools: Zfs | None, progress: Progress) -
         if pools:
             shutil.copytree(pools.tree, root / "lab/zfs", symlinks=True)
         run(["sh", "-c", "cd root && find . | sort | cpio -o -H newc --quiet > ../initrd"], work)
-        for old in kernel.glob(f"{kind}-*.cpio"):
+        for old in sorted(kernel.glob(f"{kind}-*.cpio"), key=lambda path: path.stat().st_mtime)[: 1 - INITRDS_MAX]:
             old.unlink()
         (work / "initrd").rename(made)
     return made
