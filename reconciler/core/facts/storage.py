@@ -140,7 +140,7 @@ def ways_up(dataset: str) -> Iterator[str]:
 
 
 def rounded(size_bytes: int) -> str:
-    """A size as a person writes it: `10G`, each letter 1,024 times the one before; the bare number if it is not round."""
+    """As a person writes a size: `10G`, each letter 1,024 times the one before; the bare number if it is not round."""
     unit = ""
     for letter in UNITS:
         if size_bytes == 0 or size_bytes % 1024:
