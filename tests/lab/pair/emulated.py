@@ -20,7 +20,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -92,7 +92,15 @@ ORDERS: Final = Orders(
 class EmulatedPair:
     """Both controllers and the client's network; ends everything in `close`."""
 
-    def __init__(self, image: Image, place: Path, progress: Callable[[str], None], orders: Orders = ORDERS) -> None:
+    def __init__(
+        self,
+        image: Image,
+        place: Path,
+        progress: Callable[[str], None],
+        orders: Orders = ORDERS,
+        further: Sequence[Share] = (),
+    ) -> None:
+        """`further`: directories of the host that both machines have besides."""
         assert unsafe(orders) == (), unsafe(orders)
         self.orders, self._say, self._lives = orders, progress, itertools.count(1)
         self._began = time.monotonic()
@@ -102,7 +110,7 @@ class EmulatedPair:
             compiled = place / "compiled"
             environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(compiled), "PYTHONDONTWRITEBYTECODE": ""}
             subprocess.run([sys.executable, "-c", COMPILED], cwd=ROOT, env=environment, check=True, timeout=WAIT_S)
-            shares = (*project_shares(), Share(compiled))
+            shares = (*project_shares(), Share(compiled), *further)
             self.a, self.b = (
                 Head(side, number, image, self.target, place, shares, steady=STEADY) for number, side in enumerate(Side)
             )
