@@ -8,7 +8,6 @@ import pytest
 
 from tests.lab.image import Image, image
 from tests.lab.pair.emulated import EmulatedPair
-from tests.lab.pair.head import LINK0, NET0
 
 
 @pytest.fixture(scope="session")
@@ -46,11 +45,6 @@ def one_pair(
 def pair(one_pair: EmulatedPair, request: pytest.FixtureRequest) -> EmulatedPair:
     """Well: both on, every cable plugged, one active, the other ready, a writer on the active one."""
     one_pair.say(f"--- {request.node.name}")
-    one_pair.networks(up=True)
-    for head in one_pair.heads:
-        if not head.on:
-            one_pair.boot(head)
-        for hub in (NET0, LINK0):
-            head.machine.cable(hub, plugged=True)
+    one_pair.make_well()
     one_pair.write(one_pair.well())
     return one_pair

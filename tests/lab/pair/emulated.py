@@ -3,10 +3,12 @@
     controller a ── eth0 (net0) ──┐                             ┌── eth0 (net0) ── controller b
      10.79.0.11                   ┤ bridge lan, 10.79.0.1: client├                  10.79.0.12
                  ── eth1 (link0) ──────── bridge wire ──────────────── eth1 (link0) ──
+                 ── eth2 (net1), eth3 (net2) ── bridges lan1, lan2 ── eth2, eth3 ──────
                  ── disk0 … disk3 ─────── target (tgt) ─────────────── disk0 … disk3 ──
 
-The virtual address is 10.79.0.100 on net0. Target, client and QEMU live in one network namespace. A machine
-that resets itself goes off: `boot` switches it on.
+The virtual address is 10.79.0.100 on net0. Heartbeats go over link0 and net0. net0 and net1 are failover group 1, net2
+alone is group 2; net1 and net2 carry nothing, which spares emulated processors. Target, client and QEMU live in one
+network namespace. A machine that resets itself goes off: `boot` switches it on.
 
 Decides what the pair is and what must hold of it at any time. Says what it waited for in vain, with both journals.
 """
@@ -36,18 +38,21 @@ from reconciler.core.failover.orders import (
     Vdev,
     VirtualAddress,
 )
-from reconciler.core.failover.orders_document import orders_document, orders_key
 from reconciler.core.failover.unsafe import unsafe
 from tests.lab.image import Image
 from tests.lab.machine import Share, project_shares
-from tests.lab.pair.head import ROOT, SECRET, WAIT_S, Head
+from tests.lab.pair.head import NETWORKS, ROOT, WAIT_S, Head
 from tests.lab.pair.reserved import asking, complaints, parse
 from tests.lab.target import Target
 from tests.watchdog.client import Client, pinging, prober
 
 VIRTUAL: Final = "10.79.0.100"
-#: Guests that count their time by their instructions, and timers to go with them: for a host with other work.
+#: Guests that count their time by their instructions: for a host that is very busy.
 STEADY: Final = os.environ.get("STEADY") == "1"
+#: With the timers `PATIENT`, and clocks that run with the host's: for a host with other work.
+PATIENTLY: Final = STEADY or os.environ.get("PATIENT") == "1"
+#: The bridge that joins each network of both controllers.
+BRIDGES: Final = {"net0": "lan", "link0": "wire", "net1": "lan1", "net2": "lan2"}
 #: So many records have been acknowledged before anything fails.
 RECORDS_MIN: Final = 20
 #: What a daemon, its arms, a writer and a switchover load, compiled on the host: the guest would take long for it.
@@ -82,9 +87,9 @@ ORDERS: Final = Orders(
     vdevs=(Vdev("tank/mirror-0", (0, 1), 1), Vdev("tank/mirror-1", (2, 3), 1)),
     arbitration=(0, 1, 2),
     channels=(Channel("link0"), Channel("net0", ChannelKind.CARP)),
-    groups=(Group(1, ("net0",)),),
+    groups=(Group(1, ("net0", "net1")), Group(2, ("net2",))),
     addresses=(VirtualAddress("net0", f"{VIRTUAL}/24", 79),),
-    timers=PATIENT if STEADY else Timers(),
+    timers=PATIENT if PATIENTLY else Timers(),
     limits=Limits(moves=1_000, resets=1_000),
 )
 
@@ -102,7 +107,8 @@ class EmulatedPair:
     ) -> None:
         """`further`: directories of the host that both machines have besides."""
         assert unsafe(orders) == (), unsafe(orders)
-        self.orders, self._say, self._lives = orders, progress, itertools.count(1)
+        self.orders = self._first = orders
+        self._say, self._lives = progress, itertools.count(1)
         self._began = time.monotonic()
         with contextlib.ExitStack() as stack:
             self.target = stack.enter_context(Target(len(orders.disks)))
@@ -117,8 +123,7 @@ class EmulatedPair:
             for head in self.heads:
                 stack.callback(head.records.close)
                 stack.callback(head.machine.close)
-                mine = replace(orders, side=head.side, devices=head.devices)
-                (head.state / "orders.json").write_bytes(orders_document(mine, orders_key(SECRET)))
+                head.publish(orders)
             self._stack = stack.pop_all()
 
     @property
@@ -138,24 +143,43 @@ class EmulatedPair:
         return [*self.target.within, *command]
 
     def _network(self) -> None:
-        lines = [
-            "link add lan type bridge mcast_snooping 0",
-            "link add wire type bridge mcast_snooping 0",
-            "address add 10.79.0.1/24 dev lan",
-            "link set lan up",
-            "link set wire up",
-        ]
-        for side in Side:
-            for name, bridge in (("net0", "lan"), ("link0", "wire")):
-                tap = f"{side.value}-{name}"
+        lines = []
+        for name, bridge in BRIDGES.items():
+            lines += [f"link add {bridge} type bridge mcast_snooping 0", f"link set {bridge} up"]
+            for tap in (f"{side.value}-{name}" for side in Side):
                 lines += [f"tuntap add dev {tap} mode tap", f"link set {tap} master {bridge}", f"link set {tap} up"]
+        lines.append("address add 10.79.0.1/24 dev lan")
         for line in lines:
             subprocess.run(self.within("ip", *line.split()), check=True, capture_output=True, timeout=WAIT_S)
 
     def networks(self, *, up: bool) -> None:
-        """Whether the bridges carry anything. The controllers' links stay up: only silence tells that they do not."""
+        """Whether they hear anything of one another. Their links stay up: only silence tells that they do not."""
         for bridge in ("lan", "wire"):
             subprocess.run(self.within("ip", "link", "set", bridge, "up" if up else "down"), check=True, timeout=WAIT_S)
+
+    # Orders ----------------------------------------------------------------------------------------------------------
+
+    def publish(self, **changes: Any) -> None:
+        """Other orders for both, of the next generation; `changes` as for `Orders`, against the present ones."""
+        self.orders = replace(self.orders, generation=self.orders.generation + 1, **changes)
+        assert unsafe(self.orders) == (), unsafe(self.orders)
+        for head in self.heads:
+            head.publish(self.orders)
+
+    def first_orders(self) -> None:
+        """The orders that the pair began with, again."""
+        if replace(self.orders, generation=self._first.generation) != self._first:
+            self.orders = replace(self._first, generation=self.orders.generation)
+            self.publish()
+
+    def until_followed(self, *heads: Head) -> None:
+        """Waits until these daemons follow the present orders."""
+
+        def followed() -> bool:
+            found = [head.status() for head in heads or self.heads]
+            return all(status is not None and status.orders.here == self.orders.generation for status in found)
+
+        self.until(followed, f"orders of generation {self.orders.generation} are followed")
 
     # Life ------------------------------------------------------------------------------------------------------------
 
@@ -187,6 +211,16 @@ class EmulatedPair:
             head.ready()
         for head in heads or self.heads:
             head.start()
+
+    def make_well(self) -> None:
+        """Every cable plugged, the first orders, both on."""
+        self.networks(up=True)
+        self.first_orders()
+        if off := [head for head in self.heads if not head.on]:
+            self.boot(*off)
+        for head in self.heads:
+            for nic in range(len(NETWORKS)):
+                head.cable(nic, plugged=True)
 
     def until(self, condition: Callable[[], Any], what: str, timeout_s: float = WAIT_S) -> Any:
         """Waits, and says in vain in what state both are."""

@@ -12,11 +12,13 @@ import json
 import shlex
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Device, DeviceKey
+from reconciler.core.failover.orders import Device, DeviceKey, Orders
+from reconciler.core.failover.orders_document import orders_document, orders_key
 from reconciler.core.status.timeline import FailoverSummary, TimelineEvent, event_from_document, summaries
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_from_document
 from tests.lab.image import Image
@@ -27,7 +29,9 @@ from tests.waiting import until
 
 ROOT: Final = Path(__file__).parents[3]
 SECRET: Final = b"a secret of the tests, long enough for every seal"
-NET0, LINK0 = 0, 1
+#: Its NICs: eth0 to eth3, under the names that the orders use.
+NETWORKS: Final = ("net0", "link0", "net1", "net2")
+NET0, LINK0, NET1, NET2 = range(len(NETWORKS))
 #: Whatever is waited for may take this long on two slow and busy processors.
 WAIT_S: Final = 300.0
 #: As the service manager does: a daemon that ends without being asked to starts again at once.
@@ -54,10 +58,9 @@ class Head:
         self.state = place / side.value
         self.state.mkdir()
         self.records = Acknowledged(place / f"{side.value}.records")
-        macs = [f"02:00:00:00:79:{number}{nic}" for nic in (NET0, LINK0)]
-        names = ("net0", "link0")
-        self.devices = tuple(Device(name, DeviceKey.MAC, mac) for name, mac in zip(names, macs, strict=True))
-        nics = [Nic(hub=hub, mac=mac, tap=f"{side.value}-{names[hub]}") for hub, mac in enumerate(macs)]
+        macs = [f"02:00:00:00:79:{number}{nic}" for nic in range(len(NETWORKS))]
+        self.devices = tuple(Device(name, DeviceKey.MAC, mac) for name, mac in zip(NETWORKS, macs, strict=True))
+        nics = [Nic(hub=hub, mac=mac, tap=f"{side.value}-{NETWORKS[hub]}") for hub, mac in enumerate(macs)]
         devices = (*target.devices(side.value), "-device", "i6300esb,id=deadman", *self.records.devices())
         self.machine = Machine(
             image, place / f"{side.value}-console", nics=nics, memory_mib=1024, name="left" if number == 0 else "right",
@@ -86,13 +89,13 @@ class Head:
     def ready(self) -> None:
         """Waits until it has booted."""
         self.machine.ready()
-        secret = SECRET.decode()
+        secret, nics = SECRET.decode(), " ".join(map(str, range(len(NETWORKS))))
         node = (
             f'controller = "{self.side.value}"\nstate = "/var/lib/hagit"\nlisten = false\n[watchdog]\n'
             'secret = "secret"\nshelf = "disks:/dev/disk/by-id"\ndeadman = "/dev/watchdog"\ngroup = "root"\n'
         )
         self.machine.check(
-            f"ip address add {self.address}/24 dev eth0 && ip link set eth0 up && ip link set eth1 up && "
+            f"ip address add {self.address}/24 dev eth0 && for nic in {nics}; do ip link set eth$nic up; done && "
             f"printf %s {shlex.quote(secret)} > /root/secret && chmod 600 /root/secret && "
             f"printf %s {shlex.quote(node)} > /root/node.toml && echo 1 > /proc/sys/kernel/sysrq"
         )
@@ -171,9 +174,22 @@ class Head:
                 texts.append(f"{path.name}:\n{path.read_text(errors='replace')[-3_000:]}")
         return "\n".join(texts)
 
+    def said_why(self, since: int, phase: str) -> list[str]:
+        """The codes with which it came to a phase, from a mark on."""
+        return [event.code for event in self.events(since) if event.mark == "phase" and event.new == phase]
+
     def pools(self) -> list[str]:
         """The pools that its kernel has."""
         return self.machine.check("cd /proc/spl/kstat/zfs && ls -d */ 2>/dev/null | tr -d / || true").split()
+
+    # Orders ----------------------------------------------------------------------------------------------------------
+
+    def publish(self, orders: Orders) -> None:
+        """Orders for this controller, as its agent writes them: its daemon finds them whole, within a second or two."""
+        mine = replace(orders, side=self.side, devices=self.devices)
+        written = self.state / "orders.new"
+        written.write_bytes(orders_document(mine, orders_key(SECRET)))
+        written.rename(self.state / "orders.json")
 
     # Faults ----------------------------------------------------------------------------------------------------------
 
@@ -190,6 +206,10 @@ class Head:
         status = self.status()
         assert status is not None
         self.machine.check(f"kill -{signal} {status.pid}")
+
+    def cable(self, nic: int, *, plugged: bool) -> None:
+        """Pulls one cable of this controller, or puts it back."""
+        self.machine.cable(nic, plugged=plugged)
 
     def unplug(self, disk: str) -> None:
         """One disk is gone from this controller only."""
