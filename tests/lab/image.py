@@ -28,7 +28,7 @@ from pathlib import Path
 from tests.lab.step import LISTS, ImageError, Progress, run
 from tests.lab.zfs import Zfs, zfs
 
-__all__ = ["Image", "ImageError", "cache_directory", "image"]
+__all__ = ["Image", "ImageError", "cache_directory", "image", "module_files"]
 
 GUEST = Path(__file__).parent / "guest"
 #: Busybox without libraries, from busybox-static.
@@ -169,6 +169,15 @@ def _bare_kernel(packed: bytes, place: Path) -> None:
     start = packed.find(b"\xfd7zXZ\x00")
     bare = lzma.LZMADecompressor(lzma.FORMAT_XZ).decompress(packed[start:]) if start >= 0 else packed
     place.write_bytes(bare if bare.startswith(b"\x7fELF") else packed)
+
+
+def module_files(image: Image, *names: str) -> tuple[Path, ...]:
+    """The files of these modules of the image's kernel and of all they depend on, in the order in which they load.
+
+    For what only a few machines need; they get it as a share. Raises ImageError where the kernel has no such module.
+    """
+    modules = image.kernel.parent / "modules"
+    return tuple(modules / path for path in _module_files(modules, names))
 
 
 def _module_files(modules: Path, names: tuple[str, ...]) -> list[str]:

@@ -15,32 +15,65 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
+
+from tests.lab.room import ENDS_WITH_US, Room
 
 #: Longest wait for the target to answer, and for one order to it.
 TARGET_S: Final = 20
 NAME: Final = "iqn.2026-01.lab:shelf"
+INITIATORS: Final = "iqn.2026-01.lab"
 PORTAL: Final = "127.0.0.1:3260"
 #: As `zpool create` divides a whole disk: the pool's part, then 8 MiB that it never writes.
 RESERVED_MIB: Final = 8
 POOLS_TYPE: Final = "6A898CC3-1DD2-11B2-99A6-080020736631"
 RESERVED_TYPE: Final = "6A945A3B-1DD2-11B2-99A6-080020736631"
-#: setpriv(1): the kernel ends a program when this one ends, however it ends.
-ENDS_WITH_US: Final = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
 class TargetError(Exception):
     """The target does not start or refuses an order; the message says what it said."""
 
 
+class Disks(Protocol):
+    """Disks that machines share, whatever serves them; also a context manager."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """As a machine finds them in /dev/disk/by-id."""
+        ...
+
+    @property
+    def within(self) -> tuple[str, ...]:
+        """The start of a command line that runs where the disks can be reached."""
+        ...
+
+    def devices(self, machine: str) -> tuple[str, ...]:
+        """Arguments of QEMU that give a machine all disks. Each machine has a name of its own: an initiator."""
+        ...
+
+    def file(self, name: str) -> Path:
+        """What a disk holds, as the host sees it."""
+        ...
+
+    def close(self) -> None:
+        """End whatever serves them and forget them."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
 class Target:
     """Disks `disk0`, `disk1`... that any number of machines share; also a context manager."""
 
     def __init__(self, count: int, size_mib: int = 256) -> None:
-        self.names = tuple(f"disk{number}" for number in range(count))
+        self.names: tuple[str, ...] = tuple(f"disk{number}" for number in range(count))
         self.place = Path(tempfile.mkdtemp(prefix="hagit-lab-", dir="/dev/shm"))
         self._size_mib = size_mib
-        self._room: subprocess.Popen[bytes] | None = None
+        self._room: Room | None = None
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._start()
@@ -60,7 +93,7 @@ class Target:
     def within(self) -> tuple[str, ...]:
         """The start of a command line that runs where the disks can be reached."""
         assert self._room is not None
-        return ("nsenter", f"--target={self._room.pid}", "--net", "--")
+        return self._room.within
 
     @property
     def log(self) -> str:
@@ -69,14 +102,7 @@ class Target:
 
     def devices(self, machine: str) -> tuple[str, ...]:
         """Arguments of QEMU that give a machine all disks. Each machine has a name of its own: an initiator."""
-        arguments = ["-device", "virtio-scsi-pci,id=disks,num_queues=1"]
-        for number, name in enumerate(self.names):
-            where = f"transport=tcp,portal={PORTAL},target={NAME},lun={number + 1}"
-            who = f"initiator-name=iqn.2026-01.lab:{machine}"
-            cache = "cache.direct=on,cache.no-flush=off"
-            arguments += ["-blockdev", f"driver=iscsi,node-name=at-{name},{where},{who},timeout=0,{cache}"]
-            arguments += ["-device", disk_device(name, number)]
-        return tuple(arguments)
+        return initiator(self.names, PORTAL, NAME, machine)
 
     def file(self, name: str) -> Path:
         """What a disk holds, as the host sees it."""
@@ -90,37 +116,17 @@ class Target:
 
     def close(self) -> None:
         """Ends the target and forgets the disks. Doing it twice is no error."""
-        for process in (self._process, self._room):
-            if process is not None:
-                # tgtd ignores SIGTERM while it has targets.
-                process.kill()
-                process.wait()
-                for stream in (process.stdin, process.stdout):
-                    if stream is not None:
-                        stream.close()
+        if self._process is not None:
+            # tgtd ignores SIGTERM while it has targets.
+            self._process.kill()
+            self._process.wait()
+        if self._room is not None:
+            self._room.close()
         self._process = self._room = None
         shutil.rmtree(self.place, ignore_errors=True)
 
     def _start(self) -> None:
-        self._room = subprocess.Popen(
-            [
-                "setpriv",
-                "--pdeathsig",
-                "KILL",
-                "--",
-                "unshare",
-                "--net",
-                "sh",
-                "-c",
-                "ip link set lo up; echo; exec cat",
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-        assert self._room.stdout is not None
-        if self._room.stdout.readline() != b"\n":
-            raise TargetError("no network namespace: the lab's shared disks need root")
+        self._room = Room()
         with (self.place / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 [*ENDS_WITH_US, *self.within, "tgtd", "-f", "-C", "0", "--iscsi", f"portal={PORTAL}"],
@@ -140,20 +146,10 @@ class Target:
         self._order("--op", "bind", "--mode", "target", "--tid", "1", "-I", "ALL")
 
     def _unit(self, number: int) -> None:
-        """One disk, partitioned here: a machine need not see a table that another has written."""
+        """One disk."""
         name = self.names[number - 1]
         path = self.file(name)
-        with path.open("wb") as file:
-            file.truncate(self._size_mib << 20)
-        # 1 MiB of GPT at both ends.
-        sectors = (self._size_mib - 2 - RESERVED_MIB) << 11
-        table = (
-            f"label: gpt\nunit: sectors\n1: start=2048, size={sectors}, type={POOLS_TYPE}\n"
-            f"9: start={2048 + sectors}, size={RESERVED_MIB << 11}, type={RESERVED_TYPE}\n"
-        )
-        done = subprocess.run(["/sbin/sfdisk", "-q", str(path)], input=table.encode(), capture_output=True, timeout=60)
-        if done.returncode != 0:
-            raise TargetError(f"sfdisk: {done.stderr.decode().strip()}")
+        partition(path, self._size_mib)
         unit = ("--mode", "logicalunit", "--tid", "1", "--lun", str(number))
         self._order("--op", "new", *unit, "-b", str(path))
         identity = f"vendor_id=LAB,product_id=DISK,scsi_sn={name},scsi_id=lab-{name},thin_provisioning=0"
@@ -170,6 +166,33 @@ class Target:
         done = self._admin(*words)
         if done.returncode != 0:
             raise TargetError(f"tgtadm {' '.join(words)}: {done.stderr.decode().strip()}")
+
+
+def partition(path: Path, size_mib: int) -> None:
+    """Makes the file of a disk, partitioned here: a machine need not see a table that another has written."""
+    with path.open("wb") as file:
+        file.truncate(size_mib << 20)
+    # 1 MiB of GPT at both ends.
+    sectors = (size_mib - 2 - RESERVED_MIB) << 11
+    table = (
+        f"label: gpt\nunit: sectors\n1: start=2048, size={sectors}, type={POOLS_TYPE}\n"
+        f"9: start={2048 + sectors}, size={RESERVED_MIB << 11}, type={RESERVED_TYPE}\n"
+    )
+    done = subprocess.run(["/sbin/sfdisk", "-q", str(path)], input=table.encode(), capture_output=True, timeout=60)
+    if done.returncode != 0:
+        raise TargetError(f"sfdisk: {done.stderr.decode().strip()}")
+
+
+def initiator(names: tuple[str, ...], portal: str, target: str, machine: str) -> tuple[str, ...]:
+    """Arguments of QEMU for disks that are the logical units 1, 2... of a target; `machine` names the initiator."""
+    arguments = ["-device", "virtio-scsi-pci,id=disks,num_queues=1"]
+    for number, name in enumerate(names):
+        where = f"transport=tcp,portal={portal},target={target},lun={number + 1}"
+        who = f"initiator-name={INITIATORS}:{machine}"
+        cache = "cache.direct=on,cache.no-flush=off"
+        arguments += ["-blockdev", f"driver=iscsi,node-name=at-{name},{where},{who},timeout=0,{cache}"]
+        arguments += ["-device", disk_device(name, number)]
+    return tuple(arguments)
 
 
 def disk_device(name: str, number: int) -> str:

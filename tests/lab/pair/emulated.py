@@ -43,7 +43,7 @@ from tests.lab.image import Image
 from tests.lab.machine import Share, project_shares
 from tests.lab.pair.head import NETWORKS, ROOT, WAIT_S, Head
 from tests.lab.pair.reserved import asking, complaints, parse
-from tests.lab.target import Target
+from tests.lab.target import Disks, Target
 from tests.watchdog.client import Client, pinging, prober
 
 VIRTUAL: Final = "10.79.0.100"
@@ -104,14 +104,15 @@ class EmulatedPair:
         progress: Callable[[str], None],
         orders: Orders = ORDERS,
         further: Sequence[Share] = (),
+        shelf: Callable[[int], Disks] = Target,
     ) -> None:
-        """`further`: directories of the host that both machines have besides."""
+        """`further`: directories of the host that both machines have besides. `shelf`: what serves so many disks."""
         assert unsafe(orders) == (), unsafe(orders)
         self.orders = self._first = orders
         self._say, self._lives = progress, itertools.count(1)
         self._began = time.monotonic()
         with contextlib.ExitStack() as stack:
-            self.target = stack.enter_context(Target(len(orders.disks)))
+            self.target = stack.enter_context(shelf(len(orders.disks)))
             self._network()
             compiled = place / "compiled"
             environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(compiled), "PYTHONDONTWRITEBYTECODE": ""}

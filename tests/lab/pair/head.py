@@ -24,7 +24,7 @@ from reconciler.core.status.watchdog import WatchdogStatus, watchdog_from_docume
 from tests.lab.image import Image
 from tests.lab.machine import Machine, MachineError, Nic, Share
 from tests.lab.pair.records import Acknowledged
-from tests.lab.target import Target
+from tests.lab.target import Disks
 from tests.waiting import until
 
 ROOT: Final = Path(__file__).parents[3]
@@ -49,7 +49,7 @@ class Head:
         side: Side,
         number: int,
         image: Image,
-        target: Target,
+        target: Disks,
         place: Path,
         shares: tuple[Share, ...],
         steady: bool,

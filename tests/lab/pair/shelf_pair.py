@@ -26,7 +26,8 @@ from reconciler.core.failover.orders import Orders
 from reconciler.system.shelf.codec import plain_command, read_reply, read_view
 from tests.lab.image import Image
 from tests.lab.machine import Machine, project_shares
-from tests.lab.target import ENDS_WITH_US, Target, disk_device
+from tests.lab.room import ENDS_WITH_US
+from tests.lab.target import Target, disk_device
 from tests.system.reservation.standin import RESERVED_START, image
 
 ROOT: Final = Path(__file__).parents[3]

@@ -1,0 +1,166 @@
+"""Shared disks served by the kernel's own target (LIO) in a machine of its own: a shelf that can lose its power.
+
+Decides how the shelf is wired (a TAP device in the namespace where its users live), what is a disk (a file of the host
+that the shelf has as a SCSI disk) and what outlives a loss of power: the disks always, registrations if they were asked
+to (APTPL) and the shelf keeps them. This target knows PREEMPT AND ABORT, READ FULL STATUS and APTPL. Does not know what
+is on the disks.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from tests.lab.image import Image, image, module_files
+from tests.lab.machine import Machine, Nic, Share
+from tests.lab.room import Room
+from tests.lab.target import INITIATORS, NAME, initiator, partition
+
+#: The wire between the namespace and the shelf.
+TAP: Final = "shelf"
+NEAR, FAR = "10.79.3.1", "10.79.3.2"
+PORTAL: Final = f"{FAR}:3260"
+GUEST: Final = Path(__file__).parent / "guest"
+#: The target asks the kernel for the sum of RFC 7143, 13.1, at each login, whether it is used or not.
+MODULES: Final = ("sd_mod", "virtio_scsi", "target_core_iblock", "crc32c_generic", "iscsi_target_mod")
+#: Where the kernel keeps registrations with APTPL.
+KEPT: Final = "/var/target/pr"
+MEMORY_MIB: Final = 384
+TARGET_S: Final = 120
+
+
+class KernelTarget:
+    """Disks `disk0`, `disk1`... that any number of machines share; also a context manager. See `Disks`."""
+
+    def __init__(
+        self,
+        count: int,
+        size_mib: int = 256,
+        *,
+        built: Image | None = None,
+        fixed_ports: bool = False,
+        progress: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """`fixed_ports`: registrations that were kept belong to an initiator whatever its session, as to a SAS port.
+
+        QEMU's initiator makes a new session identifier for each session: without `fixed_ports` a machine that logs in
+        again is another initiator port for what it has registered before.
+        """
+        self.names: tuple[str, ...] = tuple(f"disk{number}" for number in range(count))
+        self.place = Path(tempfile.mkdtemp(prefix="hagit-lab-", dir="/dev/shm"))
+        self.kept = self.place / "kept"
+        self.kept.mkdir()
+        self._ports = "fixed" if fixed_ports else "sessions"
+        self._admitted: list[str] = []
+        self._room: Room | None = None
+        self._machine: Machine | None = None
+        try:
+            for name in self.names:
+                partition(self.file(name), size_mib)
+            self._room = Room()
+            for line in (f"tuntap add dev {TAP} mode tap", f"address add {NEAR}/24 dev {TAP}", f"link set {TAP} up"):
+                subprocess.run([*self.within, "ip", *line.split()], check=True, capture_output=True, timeout=TARGET_S)
+            self._machine = self._made(built or image(progress=progress))
+            self.power_on()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def within(self) -> tuple[str, ...]:
+        """The start of a command line that runs where the disks can be reached."""
+        assert self._room is not None
+        return self._room.within
+
+    @property
+    def machine(self) -> Machine:
+        """The shelf."""
+        assert self._machine is not None
+        return self._machine
+
+    def devices(self, machine: str) -> tuple[str, ...]:
+        """Arguments of QEMU that give a machine all disks. Each machine has a name of its own: an initiator.
+
+        The shelf has to be on when they are used.
+        """
+        if machine not in self._admitted:
+            self._shelf("admit", f"{INITIATORS}:{machine}")
+            self._admitted.append(machine)
+        return initiator(self.names, PORTAL, NAME, machine)
+
+    def file(self, name: str) -> Path:
+        """What a disk holds, as the host sees it."""
+        return self.place / name
+
+    def power_off(self) -> None:
+        """The shelf loses its power: what it has not answered for may be lost, and every registration is."""
+        self.machine.close()
+
+    def power_on(self) -> None:
+        """It boots, finds its disks and the registrations that it kept, and can be reached again."""
+        self.machine.start()
+        load = " && ".join(f"/lab/bin/busybox insmod {shlex.quote(str(path))}" for path in self._modules())
+        there = " && ".join(f"[ -e /dev/disk/by-id/{name} ]" for name in self.names)
+        self.machine.check(
+            f"{load or 'true'} && ip address add {FAR}/24 dev eth0 && ip link set eth0 up && "
+            f"until sh {GUEST}/links && {there or 'true'}; do sleep 0.1; done",
+            TARGET_S,
+        )
+        self._shelf("disks", *self.names)
+        for machine in self._admitted:
+            self._shelf("admit", f"{INITIATORS}:{machine}")
+        self._shelf("open")
+
+    def forget(self) -> None:
+        """What it kept of registrations is gone: as of a shelf without APTPL. Only while it is off."""
+        assert not self.machine.on, "it would write them again"
+        for path in self.kept.iterdir():
+            path.unlink()
+
+    def close(self) -> None:
+        """Ends the shelf and forgets the disks. Doing it twice is no error."""
+        if self._machine is not None:
+            self._machine.close()
+        if self._room is not None:
+            self._room.close()
+        self._room = self._machine = None
+        shutil.rmtree(self.place, ignore_errors=True)
+
+    def _made(self, built: Image) -> Machine:
+        self._image = built
+        devices = ["-device", "virtio-scsi-pci,id=disks,num_queues=1"]
+        for number, name in enumerate(self.names):
+            devices += ["-blockdev", f"driver=file,node-name=at-{name},filename={self.file(name)}"]
+            where = f"bus=disks.0,channel=0,scsi-id={number % 128},lun={number // 128}"
+            devices += ["-device", f"scsi-hd,drive=at-{name},{where},serial={name}"]
+        console = self.place / "console"
+        console.mkdir()
+        shares = (Share(GUEST), Share(built.kernel.parent / "modules"), Share(self.kept, KEPT))
+        nic = Nic(hub=0, mac="02:00:00:00:79:f0", tap=TAP)
+        return Machine(
+            built, console, nics=[nic], shares=shares, memory_mib=MEMORY_MIB, devices=devices, within=self.within,
+            name="shelf",
+        )  # fmt: skip
+
+    def _modules(self) -> list[Path]:
+        """Those that the machine has not loaded at its boot."""
+        loaded = {line.split()[0] for line in self.machine.check("cat /proc/modules").splitlines()}
+        files = module_files(self._image, *MODULES)
+        return [path for path in files if path.name.split(".")[0].replace("-", "_") not in loaded]
+
+    def _shelf(self, *words: str) -> None:
+        self.machine.check(f"PORTS={self._ports} sh {GUEST}/shelf {shlex.join(words)}", TARGET_S)
