@@ -38,8 +38,12 @@ from reconciler.errors import StateError
 from reconciler.system.framing import Frames, Message, frame
 from reconciler.system.power.agent import Agent, perform
 from reconciler.system.shelf import open_shelf
+from reconciler.system.shelf.disks import DiskShelf
+from reconciler.watchdog.completing import complete
 from reconciler.watchdog.requests import (
     ClaimRun,
+    Complete,
+    Completed,
     Export,
     Import,
     Look,
@@ -185,6 +189,8 @@ class Child:
                 return RecordWritten(shelf.write_record(sectors, within_s))
             case RunClaim():
                 return self._claim(shelf, request)
+            case Complete():
+                return self._complete(shelf, request)
             case LookPools():
                 return PoolsLooked(house.look(within_s))
             case Import():
@@ -212,6 +218,18 @@ class Child:
             silent += reply.answer is Answer.SILENT
             running = advance(running, reply)
         return ClaimRun(request.key.epoch, running.views, commands, silent)
+
+    def _complete(self, shelf: Shelf, request: Complete) -> Completed:
+        done: list[int] = []
+        if not isinstance(shelf, DiskShelf):
+            # A simulated controller has no kernel that could say what its pools write to.
+            return Completed(())
+        for disk in request.disks:
+            self._still_wanted()
+            command_s, out = request.command_ms / 1000, disk in request.out
+            if complete(shelf, disk, request.key, command_s, given_up=out):
+                done.append(disk)
+        return Completed(tuple(done))
 
 
 def _switch(request: SwitchPower, within_s: float) -> Powered:

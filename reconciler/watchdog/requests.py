@@ -59,6 +59,16 @@ class RunClaim:
 
 
 @dataclass(frozen=True, slots=True)
+class Complete:
+    """Complete the claim `key` on these disks, as far as that may be done; `out` are those that our pools gave up."""
+
+    key: Key
+    disks: tuple[int, ...]
+    out: frozenset[int] = frozenset()
+    command_ms: int = 2_000
+
+
+@dataclass(frozen=True, slots=True)
 class LookPools:
     """Look at the pools. `wanted`: the pools should be here; only then a refused import is worth telling."""
 
@@ -85,7 +95,7 @@ class SwitchPower:
     secrets: tuple[tuple[str, str], ...] = ()
 
 
-Request: TypeAlias = Look | WriteRecord | RunClaim | LookPools | Import | Export | SwitchPower
+Request: TypeAlias = Look | WriteRecord | RunClaim | Complete | LookPools | Import | Export | SwitchPower
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +121,13 @@ class ClaimRun:
     views: tuple[DiskView, ...]
     commands: int
     silent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The disks on which a claim is complete now, of those that were named."""
+
+    disks: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +160,7 @@ class Failed:
     why: str
 
 
-Reply: TypeAlias = Looked | RecordWritten | ClaimRun | PoolsLooked | Moved | Powered | Failed
+Reply: TypeAlias = Looked | RecordWritten | ClaimRun | Completed | PoolsLooked | Moved | Powered | Failed
 
 
 def arm_of(request: Request) -> ArmKind:
@@ -153,7 +170,7 @@ def arm_of(request: Request) -> ArmKind:
             return ArmKind.EYES
         case WriteRecord():
             return ArmKind.PULSE
-        case RunClaim():
+        case RunClaim() | Complete():
             return ArmKind.HAND
         case LookPools():
             return ArmKind.HOUSE
@@ -174,6 +191,14 @@ def plain_request(request: Request) -> Message:
             return {"do": "write", "sectors": [sector.hex() for sector in sectors]}
         case RunClaim(key, command_ms):
             return {"do": "claim", "key": plain_key(key), "command_ms": command_ms}
+        case Complete(key, disks, out, command_ms):
+            return {
+                "do": "complete",
+                "key": plain_key(key),
+                "disks": disks,
+                "out": sorted(out),
+                "command_ms": command_ms,
+            }
         case LookPools(wanted):
             return {"do": "pools", "wanted": wanted}
         case Import():
@@ -198,6 +223,12 @@ def read_request(message: Message) -> Request:
             if key is None:
                 raise ValueError("a claim without a key")
             return RunClaim(key, int(message["command_ms"]))
+        case "complete":
+            key = read_key(message["key"])
+            if key is None:
+                raise ValueError("a claim without a key")
+            disks, out = (tuple(int(at) for at in message[part]) for part in ("disks", "out"))
+            return Complete(key, disks, frozenset(out), int(message["command_ms"]))
         case "pools":
             return LookPools(bool(message["wanted"]))
         case "import":
@@ -228,6 +259,8 @@ def plain_reply(reply: Reply) -> Message:
                 "commands": commands,
                 "silent": silent,
             }
+        case Completed(disks):
+            return {"completed": disks}
         case PoolsLooked(view):
             return {"pools": plain_pools(view)}
         case Moved(ok):
@@ -250,6 +283,8 @@ def read_reply(message: Message) -> Reply:
             return RecordWritten(Written(written))
         case {"claimed": epoch, "views": views, "commands": commands, "silent": silent}:
             return ClaimRun(int(epoch), tuple(read_view(view) for view in views), int(commands), int(silent))
+        case {"completed": disks}:
+            return Completed(tuple(int(at) for at in disks))
         case {"pools": pools}:
             return PoolsLooked(read_pools(pools))
         case {"moved": ok}:

@@ -14,20 +14,23 @@ from typing import Final, assert_never
 from reconciler.core.failover.adapters import Written
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.hold import UNANSWERED
+from reconciler.core.failover.hold import UNANSWERED, DiskView, Hold
 from reconciler.core.failover.key import Key
 from reconciler.core.failover.orders import Orders, Timers
-from reconciler.core.failover.phase import Thing
+from reconciler.core.failover.phase import Phase, Thing
 from reconciler.core.failover.record import decode_record, encode_record, record_way
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.wire import Way
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.watchdog.arms import Answered, Arms
+from reconciler.watchdog.completing import completable, unfenced
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.loop import Loop, Timer, monotonic_ms
 from reconciler.watchdog.requests import (
     ArmKind,
     ClaimRun,
+    Complete,
+    Completed,
     Export,
     Failed,
     Import,
@@ -45,6 +48,9 @@ from reconciler.watchdog.requests import (
 
 #: One command of a claim; a claim has time for several that are not answered.
 COMMAND_MS_MAX: Final = 2_000
+#: All disks on which a claim is completed at once; and until the next try, where one did not become ours.
+COMPLETE_MS: Final = 10_000
+COMPLETE_AGAIN_MS: Final = 1_000
 #: A look at the pools is unanswered after this, or after four times the interval of looks if that is longer.
 POOLS_MS: Final = 500
 #: What is no sign of an intruder: sectors that nobody wrote yet, or that were being written.
@@ -64,6 +70,9 @@ class Labour:
         self._unbegun: Key | None = None
         self._pools_due = False
         self._refused: Counter[str] = Counter()
+        #: Disks that the newest look of the active controller did not find under its reservation alone.
+        self._unfenced: tuple[int, ...] = ()
+        self._complete_ms = 0
         self.claiming: Key | None = None
         self.moving = ""
         self.powered: Callable[[Answered], None] = lambda answered: None
@@ -103,6 +112,7 @@ class Labour:
         assert self._arms is not None
         if self.claiming is not None:
             self._arms.abandon(ArmKind.HAND, monotonic_ms())
+        self._stop_completing()
         self.claiming = self._unbegun = key
         self._begin_claim()
 
@@ -119,6 +129,7 @@ class Labour:
 
     def export(self) -> None:
         """Begin to export the pools, if the arm is free."""
+        self._stop_completing()
         if self._ask(Export(), self._timers.release_ms):
             self.moving = "export"
 
@@ -154,6 +165,15 @@ class Labour:
                         remedy="look at disks, HBA and kernel log: a child that does not end waits for one of them",
                     )
                 )
+        if self._unfenced and self._orders is not None:
+            found.append(
+                ReasonStatus(
+                    code="DISKS_UNFENCED",
+                    text="disks are not under the reservation of this controller alone",
+                    evidence=", ".join(self._orders.disks[at] for at in self._unfenced),
+                    remedy="`hagit reservations` says who holds them, `hagit reservations repair` mends it",
+                )
+            )
         for what, count in self._refused.items():
             found.append(
                 ReasonStatus(
@@ -226,6 +246,9 @@ class Labour:
                 reply = answered.reply
                 views = reply.views if isinstance(reply, ClaimRun) else (UNANSWERED,) * len(self._orders.disks)
                 self._daemon.claim_ended(key, views)
+            case Complete(_, disks):
+                done = answered.reply.disks if isinstance(answered.reply, Completed) else ()
+                self._complete_ms = monotonic_ms() + (0 if set(done) == set(disks) else COMPLETE_AGAIN_MS)
             case Import():
                 self.moving = ""
                 self._daemon.import_ended(good=isinstance(answered.reply, Moved) and answered.reply.ok)
@@ -242,8 +265,27 @@ class Labour:
         reply = answered.reply
         if isinstance(reply, Looked):
             self._daemon.looked(answered.asked_ms, reply.views, self._newest(reply.records))
+            self._complete(reply.views)
         elif isinstance(reply, Failed):
             self._daemon.looked(answered.asked_ms, (UNANSWERED,) * len(self._orders.disks), None)
+
+    def _complete(self, views: tuple[DiskView, ...]) -> None:
+        """What an active controller does not hold alone, it takes where it may: see `completing`."""
+        core, self._unfenced = self._daemon.core, ()
+        if core is None or core.phase is not Phase.ACTIVE or core.looks.hold is not Hold.OURS or core.looks.woke:
+            return
+        mine = Key(core.orders.side, core.epoch)
+        if len(views) != len(core.orders.disks) or core.orders is not self._orders:
+            return
+        self._unfenced = unfenced(views, mine)
+        disks = completable(views, mine)
+        if disks and monotonic_ms() >= self._complete_ms:
+            self._ask(Complete(mine, disks, self._daemon.out, COMMAND_MS_MAX), COMPLETE_MS)
+
+    def _stop_completing(self) -> None:
+        assert self._arms is not None
+        if isinstance(self._arms.asked(ArmKind.HAND), Complete):
+            self._arms.abandon(ArmKind.HAND, monotonic_ms())
 
     def _newest(self, records: tuple[bytes | None, ...]) -> Beat | None:
         """The newest of the peer's records; where disks disagree, the older ones are behind."""

@@ -24,6 +24,7 @@ from reconciler.system.reservation.scsiport import Learnt, ScsiPort
 from reconciler.system.reservation.sgio import SgTransport
 from reconciler.system.reservation.standing import Features, Port, Registration, Result, Standing
 from reconciler.system.shelf.area import SLOTS, Area, Choice, Unfit, check_area, find_area
+from reconciler.system.shelf.idle import idle
 from reconciler.system.shelf.rawdisk import BLOCK_BYTES, CONFLICT, DirectDisk, RawDisk
 
 KNOWS_NONE: Final = "it knows no persistent reservations, so nobody can be fenced from it"
@@ -50,6 +51,10 @@ class Cabinet(Protocol):
         """The disk for reading and writing. Raises OSError as well."""
         ...
 
+    def idle(self, name: str) -> bool:
+        """Whether nobody on this controller has the disk or a part of it for himself."""
+        ...
+
 
 class Directory:
     """The disks of this machine, by their names in one directory."""
@@ -73,6 +78,10 @@ class Directory:
     def raw(self, name: str, *, write: bool) -> RawDisk:
         """See `Cabinet.raw`."""
         return DirectDisk(self._finder.find(name).node, write=write)
+
+    def idle(self, name: str) -> bool:
+        """See `Cabinet.idle`."""
+        return idle(self._finder.find(name).node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +159,13 @@ class Bay:
             return Answer.SILENT
         self._trouble("records", "")
         return Answer.GOOD
+
+    def idle(self, end_s: float) -> bool:
+        """Whether our own pools surely do not write to it."""
+        try:
+            return self._cabinet.idle(self.name)
+        except Unusable:
+            return False
 
     def survey(self, end_s: float, *, records: bool) -> Survey:
         """Everything at once, for people. `records`: this disk should have a place for them."""

@@ -133,6 +133,10 @@ class DiskShelf:
         found |= dict(self._each(Kind.SURVEY, questions, deadline_s))
         return tuple(found[at] for at in range(len(self._bays)))
 
+    def idle(self, disk: int, deadline_s: float) -> bool:
+        """Whether our own pools surely do not write to this disk: it may be claimed while they are imported."""
+        return bool(dict(self._each(Kind.SURVEY, {disk: self._bays[disk].idle}, deadline_s)).get(disk))
+
     def close(self) -> None:
         """See `Shelf.close`."""
         for bay, worker in zip(self._bays, self._workers, strict=True):

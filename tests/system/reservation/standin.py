@@ -46,6 +46,7 @@ class StandInDisk:
     busy: int = 0
     lost: set[str] = field(default_factory=set)
     knows: bool = True
+    used: bool = False
     log: list[tuple[str, int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -241,6 +242,9 @@ class StandInCabinet:
 
     def raw(self, name: str, *, write: bool) -> StandInRaw:
         return StandInRaw(self.found(name), f"{self.side}0")
+
+    def idle(self, name: str) -> bool:
+        return not self.found(name).used
 
     def found(self, name: str) -> StandInDisk:
         if name not in self.disks:
