@@ -187,9 +187,12 @@ class EmulatedPair:
     def make_pool(self) -> None:
         """Makes the pool on a, with filesystems, and exports it."""
         places = [f"/dev/disk/by-id/{name}-part1" for name in self.orders.disks]
-        vdevs = [word for vdev in self.orders.vdevs for word in ("mirror", *(places[disk] for disk in vdev.disks))]
+        kinds = [vdev.name.partition("/")[2].rpartition("-")[0] for vdev in self.orders.vdevs]
+        layout = zip(kinds, self.orders.vdevs, strict=True)
+        vdevs = [word for kind, vdev in layout for word in (kind, *(places[disk] for disk in vdev.disks))]
+        settings = "-o ashift=12 -o cachefile=none -O mountpoint=/tank -O atime=off"
         self.a.machine.check(
-            f"zpool create -o ashift=12 -o cachefile=none -O mountpoint=/tank -O atime=off tank {' '.join(vdevs)} && "
+            f"zpool create -f {settings} tank {' '.join(vdevs)} && "
             "zfs create tank/home && zfs create tank/records && zpool export tank",
             WAIT_S,
         )

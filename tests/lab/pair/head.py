@@ -14,7 +14,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Device, DeviceKey, Orders
@@ -24,7 +24,7 @@ from reconciler.core.status.watchdog import WatchdogStatus, watchdog_from_docume
 from tests.lab.image import Image
 from tests.lab.machine import Machine, MachineError, Nic, Share
 from tests.lab.pair.records import Acknowledged
-from tests.lab.target import Disks
+from tests.lab.target import Disks, disk_device
 from tests.waiting import until
 
 ROOT: Final = Path(__file__).parents[3]
@@ -214,3 +214,11 @@ class Head:
     def unplug(self, disk: str) -> None:
         """One disk is gone from this controller only."""
         self.machine.monitor("device_del", id=disk)
+
+    def plug_in(self, disk: str) -> None:
+        """It is back."""
+        driver, *words = disk_device(disk, self._disks.index(disk)).split(",")
+        options: dict[str, Any] = dict(word.split("=", 1) for word in words)
+        options |= {key: int(options[key]) for key in ("channel", "scsi-id", "lun")} | {"share-rw": True}
+        self.machine.monitor("device_add", driver=driver, **options)
+        self.machine.until(f"[ -e /dev/disk/by-id/{disk}-part9 ]", WAIT_S)

@@ -9,10 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -26,61 +23,15 @@ from reconciler.core.failover.orders import Orders
 from reconciler.system.shelf.codec import plain_command, read_reply, read_view
 from tests.lab.image import Image
 from tests.lab.machine import Machine, project_shares
-from tests.lab.room import ENDS_WITH_US
-from tests.lab.target import Target, disk_device
+from tests.lab.pair.portal import Portal
+from tests.lab.target import Target
 from tests.system.reservation.standin import RESERVED_START, image
 
 ROOT: Final = Path(__file__).parents[3]
 BY_ID: Final = Path("/dev/disk/by-id")
-PORT: Final = 3300
 #: Nobody waits so long unless something is broken.
 LONG_S: Final = 120.0
 MEMORY_MIB: Final = 512
-
-
-class Portal:
-    """One disk behind a target of its own, in the network namespace of another."""
-
-    def __init__(self, room: Target, name: str, number: int) -> None:
-        self.name, self.file = name, image(room.place / name)
-        self._room, self._number = room, number
-        self._portal = f"127.0.0.1:{PORT + number}"
-        self._environment = {**os.environ, "TGT_IPC_SOCKET": str(room.place / f"socket-{name}")}
-        with (room.place / f"log-{name}").open("wb") as log:
-            self._process = subprocess.Popen(
-                [*ENDS_WITH_US, *room.within, "tgtd", "-f", "-C", str(number), "--iscsi", f"portal={self._portal}"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=self._environment,
-            )  # fmt: skip
-        end_s = time.monotonic() + LONG_S
-        while self._admin("--op", "show", "--mode", "sys") != 0:
-            assert time.monotonic() < end_s, "tgtd does not answer"
-        unit = ("--mode", "logicalunit", "--tid", "1", "--lun", "1")
-        identity = f"vendor_id=LAB,product_id=DISK,scsi_sn={name},scsi_id=lab-{name},thin_provisioning=0"
-        for words in (
-            ("--op", "new", "--mode", "target", "--tid", "1", "-T", f"iqn.2026-01.lab:{name}"),
-            ("--op", "new", *unit, "-b", str(self.file)),
-            ("--op", "update", *unit, "--params", identity),
-            ("--op", "bind", "--mode", "target", "--tid", "1", "-I", "ALL"),
-        ):
-            assert self._admin(*words) == 0, words
-
-    def device(self, machine: str) -> tuple[str, ...]:
-        where = f"transport=tcp,portal={self._portal},target=iqn.2026-01.lab:{self.name},lun=1"
-        who = f"initiator-name=iqn.2026-01.lab:{machine}"
-        cache = "cache.direct=on,cache.no-flush=off"
-        drive = f"driver=iscsi,node-name=at-{self.name},{where},{who},timeout=0,{cache}"
-        return ("-blockdev", drive, "-device", disk_device(self.name, self._number))
-
-    def hang(self, *, hangs: bool) -> None:
-        self._process.send_signal(signal.SIGSTOP if hangs else signal.SIGCONT)
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def _admin(self, *words: str) -> int:
-        argv = ["tgtadm", "-C", str(self._number), "--lld", "iscsi", *words]
-        return subprocess.run(argv, env=self._environment, capture_output=True, timeout=LONG_S, check=False).returncode
 
 
 class Head:
@@ -179,7 +130,9 @@ class ShelfPair:
         self.portals: list[Portal] = []
         self.heads: dict[Side, Head] = {}
         try:
-            self.portals = [Portal(self.room, name, number) for number, name in enumerate(names, 1)]
+            self.portals = [
+                Portal(self.room, image(self.room.place / name), number) for number, name in enumerate(names, 1)
+            ]
             for side in Side:
                 devices = [word for portal in self.portals for word in portal.device(f"side-{side}")]
                 place = directory / side

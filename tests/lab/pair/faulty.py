@@ -1,0 +1,81 @@
+"""A shelf whose disks fail one by one: each has a target of its own, all in one network namespace.
+
+Decides how disks hang for both controllers and how the whole shelf loses its power. What fails for one controller only
+is the controller's (`head`). Does not know pools.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.lab.pair.emulated import EmulatedPair
+from tests.lab.pair.portal import Portal
+from tests.lab.target import Target, partition
+
+SIZE_MIB: Final = 256
+
+
+class FaultyShelf(Target):
+    """See `Target`; `disk0`, `disk1`... have their places on the machines' buses by their numbers."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(0)
+        self.names = tuple(f"disk{number}" for number in range(count))
+        self.portals: dict[str, Portal] = {}
+        try:
+            for number, name in enumerate(self.names):
+                partition(self.file(name), SIZE_MIB)
+                self.portals[name] = Portal(self, self.file(name), number + 1)
+        except BaseException:
+            self.close()
+            raise
+
+    def devices(self, machine: str) -> tuple[str, ...]:
+        """See `Target.devices`."""
+        words = ["-device", "virtio-scsi-pci,id=disks,num_queues=1"]
+        for number, portal in enumerate(self.portals.values()):
+            words += portal.device(machine, number)
+        return tuple(words)
+
+    def hang(self, *names: str) -> None:
+        """These disks answer nobody."""
+        for name in names:
+            self.portals[name].hang(hangs=True)
+
+    def unhang(self, *names: str) -> None:
+        """They go on where they were."""
+        for name in names or self.names:
+            self.portals[name].hang(hangs=False)
+
+    def power_off(self) -> None:
+        """No disk is there any more; what was registered and reserved is forgotten."""
+        for portal in self.portals.values():
+            portal.close()
+
+    def power_on(self) -> None:
+        """They are there again, with what was written."""
+        for portal in self.portals.values():
+            portal.begin()
+        for portal in self.portals.values():
+            portal.settle()
+
+    def close(self) -> None:
+        """See `Target.close`."""
+        for portal in getattr(self, "portals", {}).values():
+            portal.close()
+        super().close()
+
+
+class FaultyPair(EmulatedPair):
+    """Both controllers on such a shelf."""
+
+    @property
+    def shelf(self) -> FaultyShelf:
+        """The shelf."""
+        assert isinstance(self.target, FaultyShelf)
+        return self.target
+
+    def make_well(self) -> None:
+        """See `EmulatedPair.make_well`; and every disk answers."""
+        self.shelf.unhang()
+        super().make_well()

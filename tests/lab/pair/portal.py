@@ -1,0 +1,78 @@
+"""One disk behind a SCSI target of its own, so that it can hang or lose its power while others answer.
+
+Decides how a disk hangs (its target is stopped) and how it loses its power (its target ends and begins anew: what it
+remembered of registrations and reservations is gone, what was written is not). Does not know who uses it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Final
+
+from tests.lab.room import ENDS_WITH_US
+from tests.lab.target import INITIATORS, Target, disk_device
+
+PORT: Final = 3300
+#: Nobody waits so long unless something is broken.
+LONG_S: Final = 120.0
+
+
+class Portal:
+    """Runs in the network namespace of `room`, whose directory has its log; `number` tells it from others there."""
+
+    def __init__(self, room: Target, file: Path, number: int) -> None:
+        self.name, self.file = file.name, file
+        self._room, self._number = room, number
+        self._portal = f"127.0.0.1:{PORT + number}"
+        self._environment = {**os.environ, "TGT_IPC_SOCKET": str(room.place / f"socket-{self.name}")}
+        self.begin()
+        self.settle()
+
+    def begin(self) -> None:
+        """Starts the target; `settle` must follow."""
+        with (self._room.place / f"log-{self.name}").open("ab") as log:
+            words = ["tgtd", "-f", "-C", str(self._number), "--iscsi", f"portal={self._portal}"]
+            self._process = subprocess.Popen(
+                [*ENDS_WITH_US, *self._room.within, *words],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=self._environment,
+            )  # fmt: skip
+
+    def settle(self) -> None:
+        """Waits for the target and gives it the disk."""
+        end_s = time.monotonic() + LONG_S
+        while self._admin("--op", "show", "--mode", "sys") != 0:
+            assert time.monotonic() < end_s, "tgtd does not answer"
+        unit = ("--mode", "logicalunit", "--tid", "1", "--lun", "1")
+        identity = f"vendor_id=LAB,product_id=DISK,scsi_sn={self.name},scsi_id=lab-{self.name},thin_provisioning=0"
+        for words in (
+            ("--op", "new", "--mode", "target", "--tid", "1", "-T", f"iqn.2026-01.lab:{self.name}"),
+            ("--op", "new", *unit, "-b", str(self.file)),
+            ("--op", "update", *unit, "--params", identity),
+            ("--op", "bind", "--mode", "target", "--tid", "1", "-I", "ALL"),
+        ):
+            assert self._admin(*words) == 0, words
+
+    def device(self, machine: str, place: int | None = None) -> tuple[str, ...]:
+        """Arguments of QEMU that give it to a machine; `place`: on the machine's bus, else its number."""
+        where = f"transport=tcp,portal={self._portal},target=iqn.2026-01.lab:{self.name},lun=1"
+        who = f"initiator-name={INITIATORS}:{machine}"
+        cache = "cache.direct=on,cache.no-flush=off"
+        drive = f"driver=iscsi,node-name=at-{self.name},{where},{who},timeout=0,{cache}"
+        return ("-blockdev", drive, "-device", disk_device(self.name, self._number if place is None else place))
+
+    def hang(self, *, hangs: bool) -> None:
+        """It answers nobody, or goes on where it was."""
+        self._process.send_signal(signal.SIGSTOP if hangs else signal.SIGCONT)
+
+    def close(self) -> None:
+        """Without power."""
+        self._process.kill()
+        self._process.wait()
+
+    def _admin(self, *words: str) -> int:
+        argv = ["tgtadm", "-C", str(self._number), "--lld", "iscsi", *words]
+        return subprocess.run(argv, env=self._environment, capture_output=True, timeout=LONG_S, check=False).returncode
