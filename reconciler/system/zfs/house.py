@@ -3,6 +3,7 @@
 Decides how pools are imported and exported:
 
 - by GUID, from exactly the disks of the orders that answer and carry it: nothing is scanned, no other pool is found;
+  those that do not answer refuse meanwhile (`refusing`), because the kernel would open them, too, and wait;
 - `cachefile=none`: nothing imports it at boot; `failmode=panic`: a controller whose writes fail, because it was
   fenced, ends instead of answering from memory; `-N`: keys are loaded before anything is mounted;
 - `-f`: ZFS refuses pools that another host used last, and that is every takeover. Whoever calls `import_` has the
@@ -35,6 +36,7 @@ from reconciler.system.zfs.kstat import pool_state, syncing
 from reconciler.system.zfs.mounting import Mounter
 from reconciler.system.zfs.moving import RUN, Moving
 from reconciler.system.zfs.reading import read_labels
+from reconciler.system.zfs.refusing import refusing, states
 from reconciler.system.zfs.standing import SAMPLE_MS, Belief, Progress, Standing, all_pools, standing
 
 #: A disk that has not shown its label by then, or much later than others, is silent.
@@ -167,8 +169,10 @@ class ZfsHouse:
             else:
                 wanted.append(found)
         argvs = [arguments.import_pool(one.guid, [str(paths[at]) for at in one.disks]) for one in wanted]
-        left_s = max(0.0, end_s - time.monotonic())
-        outcomes = tools.run_all(argvs, width=max(1, len(argvs)), deadline_s=left_s, keep=(lock,))
+        silent = [name for at, name in enumerate(self._orders.disks) if at not in labels]
+        with refusing(states(self._directory, silent)):
+            left_s = max(0.0, end_s - time.monotonic())
+            outcomes = tools.run_all(argvs, width=max(1, len(argvs)), deadline_s=left_s, keep=(lock,))
         for one, outcome in zip(wanted, outcomes, strict=True):
             if fault := _fault(outcome):
                 self._say(f"import of {one.pool}: {fault}")

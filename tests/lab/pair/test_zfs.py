@@ -179,6 +179,21 @@ def test_the_older_half_alone_is_not_imported_while_the_newer_hangs(heads: Heads
     assert heads.b.sh("cat /tank/f") == "new\n"
 
 
+def test_a_pool_is_imported_without_a_disk_that_hangs(heads: Heads) -> None:
+    """One of three of a raidz1: nothing can be newer on it alone. ZFS would open it all the same, and wait."""
+    raidz = (Vdev("tank/raidz1-0", (0, 1, 2), 2),)
+    heads.a.sh(f"{CREATE} tank raidz1 {parts(0, 1, 2)}; echo here >/tank/f; zpool export tank")
+    house, state = heads.b.servant(raidz), f"/sys/block/$(basename $(readlink {BY_ID}/disk1))/device/state"
+    heads.b.hang(hangs=True)
+    imported(house)
+    assert heads.b.sh("cat /tank/f") == "here\n"
+    until(lambda: house.ask("look")["out"] == [1], "the pool does without it")
+    heads.b.hang(hangs=False)
+    until(lambda: heads.b.sh(f"cat {state}") == "running\n", "the disk may be used again")
+    heads.b.sh("zpool online tank disk1-part1; zpool wait -t resilver tank")
+    until(lambda: house.ask("look")["out"] == [], "it is back")
+
+
 def test_a_device_outside_the_orders_is_refused(heads: Heads) -> None:
     heads.a.sh(f"{CREATE} {TANK}; zpool export tank")
     house = heads.a.servant(SINGLE, ["disk0", "disk1"])

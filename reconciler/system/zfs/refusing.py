@@ -1,0 +1,97 @@
+"""Disks that give no answer, made to refuse at once while pools are imported.
+
+The kernel opens every device of a pool itself, by the path in the labels of the others, whichever devices it was given;
+one that does not answer would keep the whole import waiting. A SCSI disk in state "offline" refuses instead
+(drivers/scsi/scsi_sysfs.c, store_state_field; sd_open), and the pool is imported without it. A child sees to it that
+the disk is "running" again afterwards, however the import ends and whoever is killed; it may wait there for the disk,
+and nobody waits for it. Decides nothing. Other kinds of disk are left as they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, NoReturn
+
+from reconciler.system.reservation.blockdevice import SYSFS, Finder, Kind, Unusable
+
+#: To write a word into a file of /sys.
+READY_S: Final = 2.0
+#: Above every descriptor; closing a whole range is one call (close_range(2)).
+DESCRIPTOR_MAX: Final = (1 << 31) - 1
+REFUSES: Final = "offline"
+RUNS: Final = "running"
+#: Children that may wait for a disk.
+_left: set[int] = set()
+
+
+def states(directory: Path, names: Iterable[str], sysfs: Path = SYSFS) -> tuple[Path, ...]:
+    """The files of /sys with the state of each path to these disks."""
+    finder, found = Finder(directory, sysfs), []
+    for name in names:
+        with contextlib.suppress(Unusable):
+            disk = finder.find(name)
+            if disk.kind is Kind.SCSI:
+                found += [sysfs / "block" / path.name / "device/state" for path in disk.paths]
+    return tuple(found)
+
+
+@contextlib.contextmanager
+def refusing(files: Sequence[Path]) -> Iterator[None]:
+    """Within, the disks with these states refuse everything at once."""
+    if not files:
+        yield
+        return
+    _reap()
+    ready, told = os.pipe()
+    ending, kept = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _keep(files, told, ending)
+    _left.add(child)
+    os.close(told)
+    os.close(ending)
+    try:
+        select.select([ready], [], [], READY_S)
+        yield
+    finally:
+        os.close(ready)
+        os.close(kept)
+        _reap()
+
+
+def _keep(files: Sequence[Path], told: int, ending: int) -> NoReturn:
+    """The child: nothing of its parent stays open but these two, above all no lock. Its parent's end ends the wait."""
+    try:
+        low, high = sorted((told, ending))
+        for first, last in ((3, low), (low + 1, high), (high + 1, DESCRIPTOR_MAX)):
+            os.closerange(first, last)
+        for file in files:
+            _write(file, REFUSES)
+        os.write(told, b"\n")
+        os.read(ending, 1)
+        # The kernel asks the disk anew, and waits for its answer.
+        threads = [threading.Thread(target=_write, args=(file, RUNS)) for file in files]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        os._exit(0)
+
+
+def _write(file: Path, word: str) -> None:
+    with contextlib.suppress(OSError):
+        file.write_text(word)
+
+
+def _reap() -> None:
+    for child in list(_left):
+        with contextlib.suppress(ChildProcessError):
+            if os.waitpid(child, os.WNOHANG) == (0, 0):
+                continue
+        _left.discard(child)

@@ -1,0 +1,43 @@
+"""Disks refuse while pools are imported, and answer again whoever ends. Files stand for the states in /sys."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from reconciler.system.zfs.refusing import refusing, states
+from tests.waiting import until
+
+
+def test_disks_refuse_within_and_run_afterwards(tmp_path: Path) -> None:
+    files = [tmp_path / "one", tmp_path / "two", tmp_path / "absent" / "three"]
+    with refusing(files):
+        assert [file.read_text() for file in files[:2]] == ["offline", "offline"]
+    until(lambda: [file.read_text() for file in files[:2]] == ["running", "running"], lambda: "they refuse for ever")
+
+
+def test_they_run_again_when_whoever_imports_is_killed(tmp_path: Path) -> None:
+    file = tmp_path / "state"
+    code = (
+        "import sys; from pathlib import Path; from reconciler.system.zfs.refusing import refusing\n"
+        "with refusing([Path(sys.argv[1])]):\n    print('within', flush=True); sys.stdin.read()"
+    )
+    argv = [sys.executable, "-c", code, str(file)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as importer:
+        assert importer.stdout is not None and importer.stdout.readline() == b"within\n"
+        assert file.read_text() == "offline"
+        os.kill(importer.pid, signal.SIGKILL)
+    until(lambda: file.read_text() == "running", lambda: "it refuses for ever")
+
+
+def test_a_lock_of_the_importer_is_not_kept_by_the_child(tmp_path: Path) -> None:
+    near, far = os.pipe()
+    with refusing([tmp_path / "state"]):
+        os.close(far)
+        assert os.read(near, 1) == b"", "its copy is closed, too"
+    os.close(near)
+
+
+def test_names_that_lead_nowhere_have_no_state(tmp_path: Path) -> None:
+    assert states(tmp_path, ["absent"]) == ()
