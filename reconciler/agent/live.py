@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from reconciler.core.facts.fact import Fact, Key
 from reconciler.core.facts.network import Network
@@ -21,9 +20,6 @@ from reconciler.system.node import Node
 
 if TYPE_CHECKING:
     from reconciler.core.facts.pools import Pools
-
-#: Where the disks of a controller are, in the shelf address of its node file.
-DISKS: Final = "disks:"
 
 
 class Live:
@@ -79,12 +75,12 @@ class Live:
     def pools(self) -> Pools:
         """The pools of this controller, whoever they belong to."""
         if self._pools is None:
+            from reconciler.system.shelf import directory_of
             from reconciler.system.zfs.live import LivePools
 
             watchdog = self._node.watchdog
-            shelf = watchdog.shelf if watchdog is not None else ""
-            place = shelf.removeprefix(DISKS).partition("?")[0] if shelf.startswith(DISKS) else ""
-            self._pools = LivePools(Path(place)) if place else LivePools()
+            place = directory_of(watchdog.shelf) if watchdog is not None else None
+            self._pools = LivePools(place) if place is not None else LivePools()
         return self._pools
 
 

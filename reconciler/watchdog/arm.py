@@ -37,10 +37,14 @@ from reconciler.core.failover.orders import Orders
 from reconciler.errors import StateError
 from reconciler.system.framing import Frames, Message, frame
 from reconciler.system.power.agent import Agent, perform
-from reconciler.system.shelf import open_shelf
+from reconciler.system.shelf import open_audit, open_shelf
+from reconciler.system.shelf.audit import Audit as Auditor
 from reconciler.system.shelf.disks import DiskShelf
 from reconciler.watchdog.completing import complete
 from reconciler.watchdog.requests import (
+    ArmKind,
+    Audit,
+    Audited,
     ClaimRun,
     Complete,
     Completed,
@@ -109,11 +113,13 @@ class Aside:
 class Child:
     """The end of the socket that is here, and the adapters."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, kind: ArmKind) -> None:
         self._socket = connection
+        self._kind = kind
         self._frames = Frames()
         self._orders: Orders | None = None
         self._adapters: tuple[Shelf, PoolHouse] | None = None
+        self._auditor: Auditor | None = None
         #: A second connection to the disks, for the eyes, and who reads there.
         self._reader: Shelf | None = None
         self._aside: Aside | None = None
@@ -150,11 +156,14 @@ class Child:
         """New orders: other disks, perhaps."""
         if message["lock"] and self._lock is None:
             self._lock = self._locked(Path(message["lock"]))
-        for adapter in (*(self._adapters or ()), self._reader):
+        for adapter in (*(self._adapters or ()), self._reader, self._auditor):
             if adapter is not None:
                 adapter.close()
         self._orders = build(Orders, message["orders"], "orders")
         if not message["url"]:
+            return
+        if self._kind is ArmKind.AUDITOR:
+            self._auditor = open_audit(message["url"], self._orders.side, self._orders)
             return
         self._adapters = open_shelf(message["url"], self._orders.side, self._orders)
         self._reader, unused = open_shelf(message["url"], self._orders.side, self._orders)
@@ -180,6 +189,9 @@ class Child:
     def _perform(self, request: Request, within_s: float) -> Reply:
         if isinstance(request, SwitchPower):
             return _switch(request, within_s)
+        if isinstance(request, Audit):
+            assert self._auditor is not None
+            return Audited(self._auditor.look(within_s, theirs=request.theirs))
         assert self._adapters is not None
         shelf, house = self._adapters
         match request:
@@ -261,6 +273,12 @@ def hurry() -> None:
     ctypes.CDLL(None).mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)
 
 
+def linger() -> None:
+    """Among all other programs: not before them, as the trunk is."""
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 def grow(control: socket.socket) -> NoReturn:
     """The trunk: fork an arm for each message, until the watchdog is gone."""
     trunk = os.getpid()
@@ -300,9 +318,13 @@ def _live(name: str, descriptor: int, trunk: int) -> NoReturn:
     """An arm from its beginning to its end; never returns into the trunk."""
     try:
         die_with_the_parent(f"hagit-{name}")
-        hurry()
+        kind = ArmKind(name.rpartition("-")[0])
+        if kind.urgent:
+            hurry()
+        else:
+            linger()
         if os.getppid() == trunk:
-            Child(socket.socket(fileno=descriptor)).serve()
+            Child(socket.socket(fileno=descriptor), kind).serve()
     except SystemExit:
         os._exit(0)
     except BaseException:

@@ -13,6 +13,7 @@ from reconciler.core.failover.adapters import PoolsView, Written
 from reconciler.core.failover.hold import DiskView
 from reconciler.core.failover.key import Key
 from reconciler.core.power.plan import Deed, Power
+from reconciler.system.finding import Finding
 from reconciler.system.framing import Message
 from reconciler.system.shelf.codec import plain_key, plain_pools, plain_view, read_key, read_pools, read_view
 
@@ -21,8 +22,9 @@ class ArmKind(StrEnum):
     """One child process each.
 
     EYES look at the disks. PULSE writes disk heartbeats. HAND runs claims. HOUSE looks at the pools. MOVER imports and
-    exports them. POWER asks the fence agent of the peer, and is there only where one is configured. `exclusive` arms
-    change what belongs to both controllers: while one of them lives there is no second.
+    exports them. POWER asks the fence agent of the peer, and is there only where one is configured. AUDITOR looks for
+    what could make a takeover fail. `exclusive` arms change what belongs to both controllers: while one of them lives
+    there is no second.
     """
 
     EYES = "eyes"
@@ -31,11 +33,17 @@ class ArmKind(StrEnum):
     HOUSE = "house"
     MOVER = "mover"
     POWER = "power"
+    AUDITOR = "auditor"
 
     @property
     def exclusive(self) -> bool:
         """Whether a new one waits until the one before has ended beyond doubt."""
         return self in (ArmKind.HAND, ArmKind.MOVER)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether it goes before other programs: a proof or a client waits for what it does."""
+        return self is not ArmKind.AUDITOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +103,14 @@ class SwitchPower:
     secrets: tuple[tuple[str, str], ...] = ()
 
 
-Request: TypeAlias = Look | WriteRecord | RunClaim | Complete | LookPools | Import | Export | SwitchPower
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Look for what could make a takeover slow, unsafe or impossible. `theirs`: the peer says that it has the pools."""
+
+    theirs: bool
+
+
+Request: TypeAlias = Look | WriteRecord | RunClaim | Complete | LookPools | Import | Export | SwitchPower | Audit
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +169,20 @@ class Powered:
 
 
 @dataclass(frozen=True, slots=True)
+class Audited:
+    """Everything that was found to be wrong."""
+
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """No answer, and none will come."""
 
     why: str
 
 
-Reply: TypeAlias = Looked | RecordWritten | ClaimRun | Completed | PoolsLooked | Moved | Powered | Failed
+Reply: TypeAlias = Looked | RecordWritten | ClaimRun | Completed | PoolsLooked | Moved | Powered | Audited | Failed
 
 
 def arm_of(request: Request) -> ArmKind:
@@ -178,6 +200,8 @@ def arm_of(request: Request) -> ArmKind:
             return ArmKind.MOVER
         case SwitchPower():
             return ArmKind.POWER
+        case Audit():
+            return ArmKind.AUDITOR
         case _:
             assert_never(request)
 
@@ -207,6 +231,8 @@ def plain_request(request: Request) -> Message:
             return {"do": "export"}
         case SwitchPower(deed, agent, options, secrets):
             return {"do": "power", "deed": deed.value, "agent": agent, "options": options, "secrets": secrets}
+        case Audit(theirs):
+            return {"do": "audit", "theirs": theirs}
         case _:
             assert_never(request)
 
@@ -240,6 +266,8 @@ def read_request(message: Message) -> Request:
                 tuple((str(name), str(value)) for name, value in message[part]) for part in ("options", "secrets")
             )
             return SwitchPower(Deed(message["deed"]), str(message["agent"]), options, secrets)
+        case "audit":
+            return Audit(bool(message["theirs"]))
         case other:
             raise ValueError(f"{other!r} is no request")
 
@@ -267,6 +295,8 @@ def plain_reply(reply: Reply) -> Message:
             return {"moved": ok}
         case Powered(ok, power, why):
             return {"powered": ok, "power": power.value, "why": why}
+        case Audited(findings):
+            return {"found": [[one.code, one.text, one.evidence, one.remedy] for one in findings]}
         case Failed(why):
             return {"failed": why}
         case _:
@@ -291,6 +321,8 @@ def read_reply(message: Message) -> Reply:
             return Moved(bool(ok))
         case {"powered": ok, "power": power, "why": why}:
             return Powered(bool(ok), Power(power), str(why))
+        case {"found": findings}:
+            return Audited(tuple(Finding(*(str(word) for word in words)) for words in findings))
         case {"failed": why}:
             return Failed(str(why))
         case _:

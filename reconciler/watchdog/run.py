@@ -31,6 +31,7 @@ from reconciler.system.files import Lock, make_directory
 from reconciler.system.node import Node, WatchdogNode, find_node_file, load_node
 from reconciler.system.secret import carp_password, pair_secret
 from reconciler.watchdog.asking import Asking, resume
+from reconciler.watchdog.audits import Audits
 from reconciler.watchdog.beats import Beats
 from reconciler.watchdog.chronicle import Chronicle
 from reconciler.watchdog.clerk import Clerk
@@ -206,6 +207,7 @@ def _assemble(
         _say(f"hagit: {before.phase.name if before else 'start'} -> {after.phase.name}: {after.why}")
         publisher.changed(after)
         power.changed(after)
+        audits.changed(after)
 
     daemon = Daemon(loop, ledger, deadman, changed)
 
@@ -217,10 +219,16 @@ def _assemble(
     beats = Beats(loop, secret, heard)
     work = Labour(loop, daemon, secret, watchdog.shelf, watchdog.run)
     power = Fencing(daemon, work, node.power, chronicle.note)
-    daemon.ticked = power.consider
+    audits = Audits(daemon, work)
+
+    def ticked() -> None:
+        power.consider()
+        audits.consider()
+
+    daemon.ticked = ticked
     places = Places(loop, daemon, beats, chronicle, watchdog.run, password)
     publisher.addresses, publisher.carp = places.addresses, places.carp
-    publisher.more = lambda: (*places.reasons(), *work.reasons(), *power.reasons())
+    publisher.more = lambda: (*places.reasons(), *work.reasons(), *power.reasons(), *audits.reasons())
     publisher.power = power.status
     daemon.join(beats, work, places)
     publisher.join(daemon, beats, chronicle)

@@ -28,6 +28,7 @@ from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.loop import Loop, Timer, monotonic_ms
 from reconciler.watchdog.requests import (
     ArmKind,
+    Audit,
     ClaimRun,
     Complete,
     Completed,
@@ -76,6 +77,7 @@ class Labour:
         self.claiming: Key | None = None
         self.moving = ""
         self.powered: Callable[[Answered], None] = lambda answered: None
+        self.audited: Callable[[Answered], None] = lambda answered: None
 
     def follow(self, orders: Orders) -> None:
         """New disks, vdevs or timers."""
@@ -149,12 +151,22 @@ class Labour:
             self._arms.abandon(ArmKind.POWER, monotonic_ms())
             self._wait()
 
+    def ask_audit(self, request: Audit, within_ms: int) -> bool:
+        """Begin an audit; False: not now. The answer goes to `audited`."""
+        return self._arms is not None and self._ask(request, within_ms)
+
+    def abandon_audit(self) -> None:
+        """What is being audited has to give way."""
+        if self._arms is not None:
+            self._arms.abandon(ArmKind.AUDITOR, monotonic_ms())
+            self._wait()
+
     def reasons(self) -> tuple[ReasonStatus, ...]:
         """What is wrong with the arms, and with the peer's records."""
         found = []
         for arm in self._arms.conditions() if self._arms is not None else ():
-            if arm.kind is ArmKind.POWER:
-                # Agents that hang are no sign of disks that do; `power` tells of them.
+            if arm.kind in (ArmKind.POWER, ArmKind.AUDITOR):
+                # Agents that hang are no sign of disks that do; `power` and `audits` tell of them.
                 continue
             if arm.undead or (arm.why and not arm.ready):
                 found.append(
@@ -257,6 +269,8 @@ class Labour:
                 self._daemon.export_ended()
             case SwitchPower():
                 self.powered(answered)
+            case Audit():
+                self.audited(answered)
             case _:
                 assert_never(answered.request)
 
@@ -307,4 +321,5 @@ DEEDS: Final = {
     ArmKind.HOUSE: "looks at the pools",
     ArmKind.MOVER: "imports and exports the pools",
     ArmKind.POWER: "asks the power switch",
+    ArmKind.AUDITOR: "looks for what could make a takeover fail",
 }

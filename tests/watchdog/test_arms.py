@@ -21,6 +21,8 @@ from reconciler.watchdog.arms import Answered, Arms
 from reconciler.watchdog.limb import Condition
 from reconciler.watchdog.requests import (
     ArmKind,
+    Audit,
+    Audited,
     ClaimRun,
     Export,
     Failed,
@@ -121,7 +123,8 @@ def test_each_arm_does_its_own(driver: Driver) -> None:
     assert isinstance(pools, PoolsLooked)
     assert pools.view.pools is Pools.ALL
     assert driver.ask(Export()) == Moved(ok=True)
-    assert [condition.starts for condition in driver.arms.conditions()] == [1] * 5
+    assert driver.ask(Audit(theirs=False)) == Audited(())
+    assert [condition.starts for condition in driver.arms.conditions()] == [1] * len(ALWAYS)
 
 
 def test_an_answer_says_when_it_was_asked(driver: Driver) -> None:
@@ -222,13 +225,15 @@ def test_of_an_abandoned_claim_nothing_is_heard_and_nothing_is_done(rig: Simulat
 def test_arms_go_before_others_with_every_thread(driver: Driver) -> None:
     driver.ready()
     driver.ask(Look())
-    for kind in ALWAYS:
+    urgent = [kind for kind in ALWAYS if kind is not ArmKind.AUDITOR]
+    assert os.sched_getscheduler(children(ArmKind.AUDITOR)[0]) == os.SCHED_OTHER, "nothing waits for an audit"
+    for kind in urgent:
         threads = [int(task.name) for task in Path(f"/proc/{children(kind)[0]}/task").iterdir()]
         assert len(threads) == (2 if kind is ArmKind.EYES else 1)
         policies = {os.sched_getscheduler(thread) & ~os.SCHED_RESET_ON_FORK for thread in threads}
         assert policies == {os.SCHED_RR}, kind
-    locked = {kind: "VmLck:\t       0 kB" not in status(children(kind)[0]) for kind in ALWAYS}
-    assert [kind for kind in ALWAYS if locked[kind]] == list(ALWAYS)
+    locked = [kind for kind in ALWAYS if "VmLck:\t       0 kB" not in status(children(kind)[0])]
+    assert locked == urgent
 
 
 def status(pid: int) -> str:

@@ -50,10 +50,15 @@ NOBODY: Final = KEY_MARK << 48 | 1 << EPOCH_BITS
 
 @dataclass(slots=True)
 class Learnt:
-    """What a disk has refused, for all its paths and for as long as the process lives. None: not asked yet."""
+    """What a disk has refused, for all its paths and for as long as the process lives. None: not asked yet.
+
+    `tried`: how a PREEMPT AND ABORT of nobody ended. It is tried once: the kernel writes a line into its log for each
+    command that ends in a conflict.
+    """
 
     persisting: bool | None = None
     aborts: bool | None = None
+    tried: Result | None = None
 
 
 class ScsiPort:
@@ -163,9 +168,12 @@ class ScsiPort:
 
         A wrong key ends with RESERVATION CONFLICT before anything is done (SPC-4, 5.13.11.2).
         """
-        tried = self._do(Out.PREEMPT_AND_ABORT, parameters(NOBODY, NOBODY), end_s)
-        if tried is not Result.CONFLICT:
-            return False if tried is Result.UNSUPPORTED else None
+        tried = self._learnt.tried or self._do(Out.PREEMPT_AND_ABORT, parameters(NOBODY, NOBODY), end_s)
+        if tried not in (Result.CONFLICT, Result.UNSUPPORTED):
+            return None
+        self._learnt.tried = tried
+        if tried is Result.UNSUPPORTED:
+            return False
         supported = self._execute(report_supported(RESERVE_OUT, Out.PREEMPT_AND_ABORT, 32), b"", 32, end_s)
         return is_supported(supported) if isinstance(supported, bytes) else None
 

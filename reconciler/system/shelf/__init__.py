@@ -9,10 +9,14 @@ Decides which adapter; each keeps the protocols of `core/failover/adapters`.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from reconciler.core.failover.adapters import PoolHouse, Shelf
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders
 from reconciler.errors import NodeFileError
+from reconciler.system.shelf.area import Choice
+from reconciler.system.shelf.audit import Audit, DiskAudit, SimulatedAudit
 from reconciler.system.shelf.bay import Directory
 from reconciler.system.shelf.disks import DiskShelf, parse_address
 from reconciler.system.shelf.simulated import SimulatedHouse, SimulatedShelf
@@ -24,13 +28,39 @@ def open_shelf(url: str, side: Side, orders: Orders) -> tuple[Shelf, PoolHouse]:
 
     Raises NodeFileError for an address that names no adapter.
     """
+    place = _place(url)
+    if isinstance(place, str):
+        return SimulatedShelf(place, side, orders), SimulatedHouse(place, side)
+    directory, choice = place
+    return DiskShelf(orders, side, Directory(directory), choice), ZfsHouse(directory, side, orders)
+
+
+def open_audit(url: str, side: Side, orders: Orders) -> Audit:
+    """Who looks at what is around the same disks and pools. Opens nothing yet. Raises NodeFileError as `open_shelf`."""
+    place = _place(url)
+    if isinstance(place, str):
+        return SimulatedAudit()
+    directory, choice = place
+    # What its disks have to tell, the eyes tell already.
+    shelf = DiskShelf(orders, side, Directory(directory), choice, told=lambda name, what: None)
+    return DiskAudit(shelf, directory, orders)
+
+
+def directory_of(url: str) -> Path | None:
+    """Where the disks of a real shelf are; None for any other address."""
+    scheme, _, rest = url.partition(":")
+    address = parse_address(rest) if scheme == "disks" else None
+    return None if address is None else address[0]
+
+
+def _place(url: str) -> str | tuple[Path, Choice]:
+    """The socket of a simulated shelf, or where the disks and their records are."""
     scheme, _, rest = url.partition(":")
     if scheme == "simulated" and rest.startswith("/"):
-        return SimulatedShelf(rest, side, orders), SimulatedHouse(rest, side)
+        return rest
     address = parse_address(rest) if scheme == "disks" else None
     if address is not None:
-        place, choice = address
-        return DiskShelf(orders, side, Directory(place), choice), ZfsHouse(place, side, orders)
+        return address
     raise NodeFileError(
         f"{url!r} is no address of a shelf",
         where="[watchdog] shelf",

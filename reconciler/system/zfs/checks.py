@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.core.failover.orders import Orders
+from reconciler.system.finding import Finding
 from reconciler.system.zfs import observe
 from reconciler.system.zfs.belonging import belonging
 from reconciler.system.zfs.devices import data_path
 from reconciler.system.zfs.house import pools_of
-from reconciler.system.zfs.kstat import loaded
-from reconciler.system.zfs.labels import Label
+from reconciler.system.zfs.kstat import loaded, pool_state
+from reconciler.system.zfs.labels import Label, LabelState
 from reconciler.system.zfs.reading import read_labels
 from reconciler.system.zfs.values import PoolSeen, Unseen
 
@@ -31,20 +32,11 @@ SPL_HOSTID: Final = "sys/module/spl/parameters/spl_hostid"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong: a stable code, what it means, what shows it, what to do."""
-
-    code: str
-    text: str
-    evidence: str
-    remedy: str
-
-
-@dataclass(frozen=True, slots=True)
 class Gathered:
     """What the findings follow from. `labels`: of the disks that answered, by their numbers in the orders.
 
     `pools`: what is imported here, None when ZFS did not say. `unmasked`: units that would import pools at boot.
+    `theirs`: the peer has the pools imported, so it wrote their labels.
     """
 
     hostid: int
@@ -53,6 +45,7 @@ class Gathered:
     labels: Mapping[int, Label | None]
     pools: tuple[PoolSeen, ...] | None
     unmasked: tuple[str, ...]
+    theirs: bool = False
 
 
 def findings(orders: Orders, found: Gathered) -> tuple[Finding, ...]:
@@ -94,9 +87,9 @@ def _hostids(found: Gathered) -> tuple[Finding, ...]:
         )
     twins = sorted(
         {
-            label.hostname
+            label.hostname or "the peer"
             for label in found.labels.values()
-            if label is not None and label.hostid == found.hostid and label.hostname not in ("", found.hostname)
+            if label is not None and label.hostid == found.hostid and _is_of_the_peer(label, found)
         }
     )
     return tuple(
@@ -108,6 +101,13 @@ def _hostids(found: Gathered) -> tuple[Finding, ...]:
         )
         for name in twins
     )
+
+
+def _is_of_the_peer(label: Label, found: Gathered) -> bool:
+    """Whether the peer wrote this label. Copies of one disk image have one hostname, too: then its word decides."""
+    if label.hostname and label.hostname != found.hostname:
+        return True
+    return found.theirs and label.state == LabelState.ACTIVE
 
 
 def _strangers(orders: Orders, found: Gathered) -> tuple[Finding, ...]:
@@ -153,22 +153,27 @@ def _properties(orders: Orders, found: Gathered) -> tuple[Finding, ...]:
 # Reading ------------------------------------------------------------------------------------------------------------
 
 
-def gather(orders: Orders, directory: Path, deadline_s: float, root: Path = Path("/")) -> Gathered:
-    """Read everything that `findings` wants, within the deadline. `root`: where the files of this machine are."""
+def gather(
+    orders: Orders, directory: Path, deadline_s: float, *, theirs: bool = False, root: Path = Path("/")
+) -> Gathered:
+    """Read everything that `findings` wants, within the deadline. `root`: where the files of this machine are.
+
+    Programs are run only where a pool of the orders is imported.
+    """
     end_s = time.monotonic() + deadline_s
     paths = {at: data_path(directory, name) for at, name in enumerate(orders.disks)}
     labels = read_labels(paths, deadline_s / 2)
-    here = loaded()
-    pools = (
-        observe.pools(orders.disks, directory=directory, deadline_s=max(0.0, end_s - time.monotonic())) if here else ()
-    )
+    imported = any(pool_state(pool) is not None for pool in pools_of(orders))
+    left_s = max(0.0, end_s - time.monotonic())
+    pools = observe.pools(orders.disks, directory=directory, deadline_s=left_s) if imported else ()
     return Gathered(
         hostid=hostid(root),
         hostname=socket.gethostname(),
-        zfs=here,
+        zfs=loaded(),
         labels=labels,
         pools=None if isinstance(pools, Unseen) else pools,
         unmasked=unmasked(root),
+        theirs=theirs,
     )
 
 

@@ -259,6 +259,9 @@ def test_features_are_what_the_disk_says_or_what_it_refused() -> None:
     before = pair.standin.keys.copy(), pair.standin.holder, pair.standin.generation
     assert pair.sides[Side.A].features(soon()) == Features(True, True, None), "it does not look at what it refuses"
     assert (pair.standin.keys, pair.standin.holder, pair.standin.generation) == before, "nothing is changed by asking"
+    asked = sum(opcode == 0x5F for _, opcode, _ in pair.standin.log)
+    pair.sides[Side.A].features(soon())
+    assert sum(opcode == 0x5F for _, opcode, _ in pair.standin.log) == asked, "a conflict is provoked once"
     pair.do(Verb.PREEMPT, Side.A, B)
     assert pair.sides[Side.A].features(soon()) == Features(True, True, False)
     assert Pair(aptpl=False).sides[Side.A].features(soon()) == Features(False, False, None)

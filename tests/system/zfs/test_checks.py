@@ -6,7 +6,7 @@ from pathlib import Path
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders, Vdev
 from reconciler.system.zfs.checks import Gathered, findings, hostid, unmasked
-from reconciler.system.zfs.labels import Label
+from reconciler.system.zfs.labels import Label, LabelState
 from reconciler.system.zfs.values import Health, Layout, Member, Origin, PoolSeen, Role, Setting
 
 ORDERS = Orders(
@@ -40,6 +40,15 @@ def test_hostids() -> None:
     assert same.code == "ZFS_SAME_HOSTID" and "beta wrote the labels with hostid 00000005" in same.evidence
     assert codes(replace(GOOD, hostid=5, hostname="beta")) == [], "we wrote them ourselves"
     assert codes(replace(GOOD, hostid=0)) == ["ZFS_NO_HOSTID"]
+
+
+def test_copies_of_one_disk_image_have_one_hostname_too() -> None:
+    copy = replace(GOOD, hostid=5, hostname="beta")
+    (same,) = findings(ORDERS, replace(copy, theirs=True))
+    assert same.code == "ZFS_SAME_HOSTID", "the peer has the pools and says so: we cannot have written the labels"
+    exported = {at: replace(LABEL, guid=10 + at, state=LabelState.EXPORTED) for at in (0, 1)}
+    assert codes(replace(copy, theirs=True, labels=exported)) == [], "written by us, before we gave the pools away"
+    assert codes(replace(GOOD, theirs=True)) == []
 
 
 def test_properties_of_imported_pools() -> None:
