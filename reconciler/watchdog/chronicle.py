@@ -107,6 +107,8 @@ class Chronicle:
             self._peer_left_ms = monotonic_ms()
         self._peer = phase.value
         if phase is Phase.ACTIVE:
+            # What it let go before is another story. That it does so again may be told by the disks alone, not to us.
+            self._peer_left_ms = None
             self.note(Mark.PEER_ACTIVE)
             self._trigger_ms = None
 

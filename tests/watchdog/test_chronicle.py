@@ -1,0 +1,60 @@
+"""Since when a failover lasts, as the timeline of the controller that takes over tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reconciler.core.failover.phase import Phase
+from reconciler.core.failover.state import initial
+from reconciler.core.failover.why import Code, Decision
+from reconciler.watchdog.chronicle import Chronicle
+from reconciler.watchdog.clerk import Clerk
+from reconciler.watchdog.loop import monotonic_ms
+from tests.waiting import until
+from tests.watchdog.pair import ORDERS
+
+#: Any time ago that no test takes.
+LONG_MS = 50
+
+
+@pytest.fixture
+def chronicle(tmp_path: Path) -> Iterator[Chronicle]:
+    clerk = Clerk(tmp_path / "watched", 1_000)
+    yield Chronicle(tmp_path, "a boot", clerk)
+    clerk.close(10)
+
+
+def claims(chronicle: Chronicle, code: Code) -> int | None:
+    """It begins a claim now: for how long the failover has lasted, by its timeline."""
+    before = replace(initial(ORDERS, 1, monotonic_ms()), phase=Phase.STANDBY)
+    chronicle.changed(before, replace(before, phase=Phase.CLAIMING, why=Decision(code), now_ms=monotonic_ms()))
+    return chronicle.events[-1].since_ms
+
+
+def passes(duration_ms: int) -> None:
+    end_ms = monotonic_ms() + duration_ms
+    until(lambda: monotonic_ms() >= end_ms)
+
+
+def test_a_handover_lasts_since_the_peer_let_go(chronicle: Chronicle) -> None:
+    chronicle.heard(Phase.ACTIVE)
+    chronicle.heard(Phase.RELEASING)
+    passes(LONG_MS)
+    lasted_ms = claims(chronicle, Code.HANDED)
+    assert lasted_ms is not None and lasted_ms >= LONG_MS
+
+
+def test_a_handover_that_only_the_disks_told_lasts_since_then_and_not_since_an_earlier_one(
+    chronicle: Chronicle,
+) -> None:
+    for phase in (Phase.ACTIVE, Phase.RELEASING, Phase.STANDBY):
+        chronicle.heard(phase)
+    passes(LONG_MS)
+    again_ms = monotonic_ms()
+    chronicle.heard(Phase.ACTIVE)
+    lasted_ms = claims(chronicle, Code.HANDED)
+    assert lasted_ms is not None and lasted_ms <= monotonic_ms() - again_ms
