@@ -1,28 +1,35 @@
-"""One emulated machine for all tests of this directory, booted when the first of them runs."""
+"""One emulated machine for all tests of this directory, and one pair; each is booted when the first test needs it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.lab.image import Image, image
 from tests.lab.machine import CROSSED_NICS, Machine, project_shares
+from tests.lab.pair.emulated import EmulatedPair
 
 #: Run in the guest: the far end of the cables.
 PARTNER = Path(__file__).parent / "guest" / "partner"
 
 
 @pytest.fixture(scope="session")
-def lab_image(request: pytest.FixtureRequest) -> Image:
+def progress(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Prints a line at once, past pytest's capture."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
     terminal = request.config.pluginmanager.getplugin("terminalreporter")
 
-    def progress(text: str) -> None:
+    def say(text: str) -> None:
         with capture.global_and_fixture_disabled():
             terminal.write_line(text)
 
+    return say
+
+
+@pytest.fixture(scope="session")
+def lab_image(progress: Callable[[str], None]) -> Image:
     return image(progress=progress)
 
 
@@ -38,6 +45,30 @@ def crossed(machine: Machine) -> Iterator[Machine]:
     """The machine for one test that uses its NICs."""
     yield machine
     restore(machine)
+
+
+@pytest.fixture(scope="session")
+def storage_image(progress: Callable[[str], None]) -> Image:
+    """What a machine with disks boots."""
+    return image(progress=progress, storage=True)
+
+
+@pytest.fixture(scope="session")
+def one_pair(
+    storage_image: Image, progress: Callable[[str], None], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EmulatedPair]:
+    """Booted when the first test needs it."""
+    with EmulatedPair(storage_image, tmp_path_factory.mktemp("pair"), progress) as made:
+        yield made
+
+
+@pytest.fixture
+def pair(one_pair: EmulatedPair, request: pytest.FixtureRequest) -> EmulatedPair:
+    """Well: both on, every cable plugged, one active, the other ready, a writer on the active one."""
+    one_pair.say(f"--- {request.node.name}")
+    one_pair.make_well()
+    one_pair.write(one_pair.well())
+    return one_pair
 
 
 def restore(machine: Machine) -> None:

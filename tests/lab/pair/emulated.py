@@ -25,7 +25,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import (
@@ -95,7 +96,7 @@ ORDERS: Final = Orders(
 
 
 class EmulatedPair:
-    """Both controllers and the client's network; ends everything in `close`."""
+    """Both controllers and the client's network; ends everything in `close`. As a context manager it begins, too."""
 
     def __init__(
         self,
@@ -126,6 +127,19 @@ class EmulatedPair:
                 stack.callback(head.machine.close)
                 head.publish(orders)
             self._stack = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        try:
+            self.begin()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     @property
     def heads(self) -> tuple[Head, Head]:
@@ -246,6 +260,32 @@ class EmulatedPair:
         self.until(one, "one active controller")
         return found[0]
 
+    def roles(self) -> tuple[Head, Head, int]:
+        """The active one, the other, and a mark in the timeline of the latter."""
+        old = self.active()
+        new = self.other(old)
+        return old, new, new.mark()
+
+    def taken_over(self, new: Head, since: int) -> None:
+        """Waits until this one has become active and answers clients, since a mark; tells its timeline."""
+        self.until(lambda: new.phase == "active", f"{new.side} takes over")
+        self.until(lambda: any(event.mark == "addresses-up" for event in new.events(since)), "addresses")
+        self.tell(new, since)
+
+    @contextlib.contextmanager
+    def nobody_moves(self) -> Iterator[None]:
+        """Neither controller changes its phase meanwhile, nor ends."""
+        marks = [head.mark() for head in self.heads]
+        yield
+        events = [event for head, mark in zip(self.heads, marks, strict=True) for event in head.events(mark)]
+        assert [event for event in events if event.mark in ("phase", "started")] == [], self.describe()
+        assert all(head.on for head in self.heads), self.describe()
+
+    def pass_time(self, duration_s: float) -> None:
+        """So long: for what must not happen."""
+        end_s = time.monotonic() + duration_s
+        self.until(lambda: time.monotonic() >= end_s, "time passes", duration_s + WAIT_S)
+
     def other(self, head: Head) -> Head:
         return self.b if head is self.a else self.a
 
@@ -279,11 +319,15 @@ class EmulatedPair:
     def write(self, head: Head) -> None:
         """Starts a writer there in the place of any other, and waits until it is well under way."""
         life = next(self._lives)
-        head.machine.check("pkill -f tests.lab.pair.write[r]; while pgrep -f tests.lab.pair.write[r]; do :; done")
+        self.stop_writing(head)
         head.machine.send(
             head.python("tests.lab.pair.writer", "/tank/records", str(life)) + " > /root/writer 2>&1", 1e6
         )
         self.until(lambda: head.records.said().get(life, 0) > RECORDS_MIN, "acknowledged records")
+
+    def stop_writing(self, head: Head) -> None:
+        """Ends the writer there, if there is one."""
+        head.machine.check("pkill -f tests.lab.pair.write[r]; while pgrep -f tests.lab.pair.write[r]; do :; done")
 
     def said(self) -> dict[int, int]:
         """All that was acknowledged, by whichever controller."""

@@ -166,6 +166,11 @@ class Head:
         """Its timeline, summed up."""
         return summaries(self.events())
 
+    @property
+    def acknowledged(self) -> int:
+        """How many records all its writers had acknowledged so far."""
+        return sum(self.records.said().values())
+
     def journal(self) -> str:
         """The end of what its daemons and its console said."""
         texts = []
@@ -174,8 +179,8 @@ class Head:
                 texts.append(f"{path.name}:\n{path.read_text(errors='replace')[-3_000:]}")
         return "\n".join(texts)
 
-    def said_why(self, since: int, phase: str) -> list[str]:
-        """The codes with which it came to a phase, from a mark on."""
+    def codes(self, since: int, phase: str) -> list[str]:
+        """Why it came to a phase, each time from a mark on: the names of the core's decisions."""
         return [event.code for event in self.events(since) if event.mark == "phase" and event.new == phase]
 
     def pools(self) -> list[str]:

@@ -1,0 +1,105 @@
+"""What must hold when a watchdog is killed, or stands still and goes on late, on a controller that is well otherwise.
+
+The kernel of that controller goes on all the while, and with it whoever writes to the pool. Each test ends with
+`verify`.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from tests.lab.pair.emulated import EmulatedPair
+
+pytestmark = pytest.mark.timeout(1_800)
+
+
+def test_a_daemon_that_is_killed_starts_again_in_time_or_is_replaced(pair: EmulatedPair) -> None:
+    """Which of both depends on how long the emulated processor takes for the start of a program."""
+    active = pair.active()
+    new = pair.other(active)
+    status = active.status()
+    assert status is not None
+    active.daemon("KILL")
+
+    def again() -> bool:
+        now = active.status()
+        return now is not None and now.pid != status.pid and now.phase == "active"
+
+    pair.until(lambda: new.phase == "active" or again(), "the daemon is active again, or the other controller")
+    if new.phase != "standby":
+        pair.say(f"{new.side} takes over")
+        active.until_off()
+    assert pair.verify() is (active if active.on else new)
+
+
+def test_a_daemon_that_stands_still_has_its_controller_reset(pair: EmulatedPair) -> None:
+    old, new, mark = pair.roles()
+    stopped_s = time.monotonic()
+    old.daemon("STOP")
+    old.until_off()
+    pair.say(f"{old.side} was reset {time.monotonic() - stopped_s:.2f} s after its daemon was stopped")
+    pair.taken_over(new, mark)
+    assert pair.verify() is new
+
+
+def lenient_deadman(pair: EmulatedPair) -> None:
+    """So that a daemon that stands still can go on before its controller is reset for it."""
+    timers = pair.orders.timers
+    pair.publish(timers=replace(timers, deadman_ms=120_000, patience_ms=timers.proof_ms + 120_000))
+    pair.until_followed()
+    pair.well()
+
+
+def test_a_daemon_that_goes_on_late_finds_itself_replaced_and_resets_its_controller(pair: EmulatedPair) -> None:
+    """Nothing is written there when it is replaced, so that its kernel does not notice: only the daemon can."""
+    lenient_deadman(pair)
+    old, new, mark = pair.roles()
+    olds = old.mark()
+    pair.stop_writing(old)
+    old.machine.check("zpool sync tank")
+    old.daemon("STOP")
+    pair.taken_over(new, mark)
+    assert old.on, "nothing has told its kernel that it was fenced"
+    pair.write(new)
+    went_on_s = time.monotonic()
+    old.daemon("CONT")
+    old.until_off()
+    pair.say(f"{old.side} reset itself {time.monotonic() - went_on_s:.2f} s after its daemon went on")
+    pair.tell(old, olds)
+    assert old.codes(olds, "halted") == ["FENCED"]
+    assert pair.verify() is new
+
+
+def test_the_writes_of_a_controller_whose_daemon_stands_still_are_refused_once_it_is_replaced(
+    pair: EmulatedPair,
+) -> None:
+    """Its daemon is never asked: the disks refuse, and its kernel stops for it (failmode=panic)."""
+    lenient_deadman(pair)
+    old, new, mark = pair.roles()
+    old.daemon("STOP")
+    pair.taken_over(new, mark)
+    before = old.acknowledged
+    pair.write(new)
+    old.until_off()
+    pair.say(f"{old.side} ended, whose writes were refused")
+    assert old.acknowledged - before <= 1, "at most what was on its way to us"
+    assert pair.verify() is new
+
+
+def test_a_standby_that_stood_still_takes_nothing_when_it_goes_on(pair: EmulatedPair) -> None:
+    lenient_deadman(pair)
+    active, standby, _ = pair.roles()
+    with pair.client() as client:
+        client.until_answered()
+        with pair.nobody_moves():
+            standby.daemon("STOP")
+            pair.until(lambda: {"link0", "net0"} <= active.silent(), "the active one misses it")
+            pair.pass_time(2 * pair.orders.timers.stale_ms / 1_000)
+            standby.daemon("CONT")
+            assert pair.well() is active
+        client.until_answered()
+    pair.say(f"silence of the client {client.silence_ms:.0f} ms")
+    assert pair.verify() is active
