@@ -47,26 +47,17 @@ def _silent(surveys: Sequence[Survey]) -> Iterator[Finding]:
 
 
 def _held(orders: Orders, surveys: Sequence[Survey]) -> Iterator[Finding]:
-    """Disks that are not the owner's, once there is one: its claim did without them, or they are no such disks."""
+    """Disks that are not the peer's, once it owns the pair. Of those that are not ours the watchdog knows by itself."""
     views = tuple(one.standing.view() if one.standing is not None else UNANSWERED for one in surveys)
     owner = judge(orders, 0, views).owner
-    if owner is None or owner.side is None:
+    if owner is None or owner.side is not orders.side.other:
         return
     odd = [
         f"{one.name}: {_holder(orders, view)}"
         for one, view in zip(surveys, views, strict=True)
         if view.answered and view.holder != owner
     ]
-    if not odd:
-        return
-    if owner.side is orders.side:
-        yield Finding(
-            "DISK_SKIPPED",
-            "our claim did without a disk: the other controller could write to it",
-            listed(odd),
-            "`hagit reservations repair`, here",
-        )
-    else:
+    if odd:
         yield Finding(
             "DISKS_DIFFER",
             "a disk is not held by the active controller: it did without it, or has another disk by this name",
