@@ -1,8 +1,8 @@
 """The watchdog's orders as a file: compiled from a revision, sealed, and published last when it is applied.
 
 Decides whether the file in the state directory has to be written anew, and as which generation
-(`core/failover/generation`). Level-triggered: a lost, damaged or old file is replaced like a changed one. Does not know
-whether the watchdog runs; it takes the file when it sees it.
+(`core/failover/generation`); the power plan lies beside it and is written with it. Level-triggered: a lost, damaged or
+old file is replaced like a changed one. Does not know whether the watchdog runs; it takes the file when it sees it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.agent.content import Content
-from reconciler.agent.power import PowerFile
+from reconciler.agent.enrolment import refuse_other_unit
+from reconciler.agent.power import PowerFile, stamp_of
 from reconciler.agent.store import Store
 from reconciler.core.failover.change import changes
 from reconciler.core.failover.generation import place, published
@@ -21,7 +22,7 @@ from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_or
 from reconciler.core.planning.plan import OrdersChange
 from reconciler.errors import HagitError, StateError
 from reconciler.system.files import read_bytes, read_json, write_atomic
-from reconciler.system.node import WatchdogNode
+from reconciler.system.node import Node, WatchdogNode
 from reconciler.system.secret import pair_secret
 
 FILE: Final = "orders.json"
@@ -33,7 +34,8 @@ LOCK_WAIT_S: Final = 5.0
 class OrdersFile:
     """The published orders of one controller; belongs to one thread."""
 
-    def __init__(self, watchdog: WatchdogNode, store: Store) -> None:
+    def __init__(self, node: Node, watchdog: WatchdogNode, store: Store) -> None:
+        self._node = node
         self._watchdog = watchdog
         self._store = store
         self._power = PowerFile(watchdog, store)
@@ -42,7 +44,8 @@ class OrdersFile:
         self._read: tuple[object, Orders | None] | None = None
 
     def changes(self, content: Content) -> tuple[OrdersChange, ...]:
-        """What publishing this content would change, in words. Raises NodeFileError for an unfit secret."""
+        """What publishing this content would change, in words. Raises NodeFileError for an unfit secret or unit."""
+        refuse_other_unit(content, self._node)
         current = self._current()
         wanted = self._wanted(content, "", current)
         told = changes(current, wanted) if wanted is not None else ()
@@ -51,17 +54,14 @@ class OrdersFile:
     def publish(self, content: Content, commit: str) -> Orders | None:
         """Make the files say what a revision asks for; the orders that were written, None when they said so already.
 
-        `commit` is empty for a directory that nobody has committed. Raises NodeFileError for an unfit secret,
+        `commit` is empty for a directory that nobody has committed. Raises NodeFileError for an unfit secret or unit,
         StateError when the file cannot be written; what was published before is still in force then.
         """
-        fresh = self._publish(content, commit)
-        self._power.publish(content)
-        return fresh
-
-    def _publish(self, content: Content, commit: str) -> Orders | None:
-        glance = (content.orders, content.position, commit, self._stamp(), self._accepted_generation(content))
+        stamps = self._stamp(), self._power.stamp()
+        glance = (content.orders, content.power, content.position, commit, stamps, self._accepted_generation(content))
         if glance == self._settled:
             return None
+        refuse_other_unit(content, self._node)
         with self._store.lock("orders", wait_s=LOCK_WAIT_S):
             current = self._current()
             wanted = self._wanted(content, commit, current)
@@ -70,8 +70,9 @@ class OrdersFile:
             if fresh is not None:
                 write_atomic(self.path, orders_document(fresh, orders_key(pair_secret(self._watchdog))), mode=0o600)
                 self._store.decide("orders", generation=fresh.generation, commit=commit, enabled=fresh.enabled)
+            plan = self._power.publish(content)
             # What was written may have been changed since: it counts when the next look has read it.
-            self._settled = glance if fresh is None else None
+            self._settled = glance if fresh is None and plan is None else None
         return fresh
 
     def generation(self) -> int | None:
@@ -126,12 +127,4 @@ class OrdersFile:
 
     def _stamp(self) -> tuple[tuple[int, ...], ...]:
         """Changes whenever the file or the secret does."""
-        return _stamp_of(self.path), _stamp_of(self._watchdog.secret)
-
-
-def _stamp_of(path: Path) -> tuple[int, ...]:
-    try:
-        status = path.stat()
-    except OSError:
-        return ()
-    return status.st_ino, status.st_mtime_ns, status.st_size
+        return stamp_of(self.path), stamp_of(self._watchdog.secret)

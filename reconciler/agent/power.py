@@ -7,6 +7,7 @@ one. A revision without power fencing publishes a plan without switches, and non
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from reconciler.agent.content import Content
@@ -38,13 +39,18 @@ class PowerFile:
     def publish(self, content: Content) -> PowerPlan | None:
         """Make the file say what a revision asks for; the plan that was written, None when it said so already.
 
-        Raises NodeFileError for an unfit secret, StateError when the file cannot be written.
+        Called under the lock of the orders. Raises NodeFileError for an unfit secret, StateError when the file cannot
+        be written.
         """
         current, wanted = self._current(), _wanted(content)
         if current == wanted or (current is None and not wanted.switches and not self.path.exists()):
             return None
         write_atomic(self.path, power_document(wanted, orders_key(pair_secret(self._watchdog))), mode=0o600)
         return wanted
+
+    def stamp(self) -> tuple[int, ...]:
+        """Changes whenever the file does."""
+        return stamp_of(self.path)
 
     def _current(self) -> PowerPlan | None:
         """The published plan; None for a file that is not there, damaged, or sealed with another secret."""
@@ -56,6 +62,15 @@ class PowerFile:
             return None
         read = decode_power(data, orders_key(pair_secret(self._watchdog)))
         return read if isinstance(read, PowerPlan) else None
+
+
+def stamp_of(path: Path) -> tuple[int, ...]:
+    """Changes whenever a file is replaced or written; empty where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _wanted(content: Content) -> PowerPlan:

@@ -69,7 +69,7 @@ class Session:
         if self._orders is None and self.node.watchdog is not None:
             from reconciler.agent.orders import OrdersFile
 
-            self._orders = OrdersFile(self.node.watchdog, self.store)
+            self._orders = OrdersFile(self.node, self.node.watchdog, self.store)
         return self._orders
 
     @property

@@ -72,9 +72,9 @@ def run_schema() -> int:
 
 def run_capture(node_file: Path | None, controller: str | None) -> int:
     """`hagit capture`."""
+    from reconciler.agent.enrolment import machine_serial
     from reconciler.cli.presence import look_around
     from reconciler.core.spec.capturing import capture
-    from reconciler.system.files import read_bytes
     from reconciler.system.netlink.live import LiveNetwork
     from reconciler.system.node import Node, find_node_file, load_node
 
@@ -85,8 +85,8 @@ def run_capture(node_file: Path | None, controller: str | None) -> int:
     node = node or Node(path, controller or "a")
     network = LiveNetwork(node.hostname_file, node.resolver_file)
     try:
-        serial = (read_bytes(node.serial_file, 256) or b"").decode(errors="replace").strip()
-        print(capture(look_around(network), controller or node.controller, socket.gethostname(), serial), end="")
+        live = look_around(network)
+        print(capture(live, controller or node.controller, socket.gethostname(), machine_serial(node)), end="")
     finally:
         network.close()
     return 0
@@ -117,7 +117,7 @@ another. Relative paths are relative to the file. Nothing in the repository can 
   [files]
   hostname = "/etc/hostname"
   resolver = "/etc/resolv.conf"
-  serial = "/sys/class/dmi/id/product_serial"
+  serial = "/sys/class/dmi/id/product_serial"   must say what the Pair says, if it says a serial number
 
   [listen]                          /metrics, /healthz and the hook that means "look now"
   address = "127.0.0.1"

@@ -282,6 +282,28 @@ def test_orders_that_cannot_be_published_are_said_and_then_are(guarded: Controll
     assert orders(guarded).generation == 2_000
 
 
+def test_failover_is_switched_on_on_the_units_that_the_pair_names_only(guarded: Controller) -> None:
+    serial = guarded.root / "serial"
+    guarded.node.write_text(guarded.node.read_text().replace("[files]", f"[files]\nserial = '{serial}'"))
+    pair = guarded.work.path / "pair.yaml"
+    text = pair.read_text()
+    assert "hostname: shelf-a" in text
+    guarded.work.commit(
+        "Bind it to two units", pair__yaml=text.replace("hostname: shelf-a", "hostname: shelf-a, serial: S-1")
+    )
+    assert "and this machine says none" in guarded.hagit("plan").err
+    serial.write_text("S-2\n")
+    done = guarded.hagit("apply", "--yes")
+    assert done.code == 1 and "has the serial number 'S-1', and this machine says 'S-2'" in done.err
+    assert not (guarded.state / "orders.json").exists()
+    assert "10.0.0.2/24" in guarded.addresses("e0"), "the network is applied all the same"
+    guarded.start_agent()
+    assert "not the unit that the Pair names" in guarded.until_alert("orders-unpublished")["summary"]
+    serial.write_text("S-1\n")
+    guarded.until_alert("orders-unpublished", "resolved")
+    assert orders(guarded).enabled
+
+
 def test_the_agent_publishes_by_itself(guarded: Controller) -> None:
     guarded.start_agent()
     until_published(guarded, lambda told: told.generation == 2_000)

@@ -4,13 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from reconciler.agent.content import Content, compile_content, keep_content, kept_content
+from reconciler.agent.orders import OrdersFile
 from reconciler.agent.power import PowerFile
 from reconciler.agent.store import Store
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders_document import orders_key
 from reconciler.core.power.document import decode_power
 from reconciler.core.power.plan import PowerPlan
-from reconciler.system.node import WatchdogNode
+from reconciler.system.node import Node, WatchdogNode
 
 SECRET = b"a secret of the tests, long enough for every seal"
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "everything"
@@ -45,6 +46,25 @@ def test_what_a_revision_says_is_published_once_and_again_when_it_is_damaged(tmp
     file.path.write_bytes(b"rubbish")
     assert file.publish(wanted) == published(file)
     assert file.publish(none) == published(file) and published(file).switches == ()
+
+
+def test_it_is_published_with_the_orders_and_put_right_though_they_are_settled(tmp_path: Path) -> None:
+    secret, serial = tmp_path / "secret", tmp_path / "serial"
+    secret.write_bytes(SECRET)
+    secret.chmod(0o600)
+    serial.write_text("SN-3001\n")
+    node = Node(tmp_path / "node.toml", "a", serial_file=serial)
+    file = OrdersFile(node, WatchdogNode(secret, "simulated:/nowhere"), Store(tmp_path / "state"))
+    wanted, power = content(), tmp_path / "state" / "power.json"
+    assert file.publish(wanted, "c0ffee") is not None
+    assert file.publish(wanted, "c0ffee") is None and file.publish(wanted, "c0ffee") is None
+    written = power.stat().st_ino
+    power.unlink()
+    assert file.publish(wanted, "c0ffee") is None and power.exists(), "only the plan was lost"
+    assert file.publish(wanted, "c0ffee") is None
+    power.write_bytes(b"rubbish")
+    assert file.publish(wanted, "c0ffee") is None
+    assert power.stat().st_ino != written and decode_power(power.read_bytes(), orders_key(SECRET)) == wanted.power
 
 
 def test_the_plan_is_kept_with_the_content_of_a_commit(tmp_path: Path) -> None:

@@ -44,7 +44,8 @@ class PairHalf(Model):
 
     hostname: HostName = Field(description="The name of this controller, in the kernel and in /etc/hostname.")
     serial: Serial | None = Field(
-        None, description="The serial number of this controller, to tell the two apart in alerts and on the shelf."
+        None,
+        description="The serial number of this controller's hardware: failover is switched on on no other machine.",
     )
 
 
