@@ -28,7 +28,7 @@ from pathlib import Path
 from tests.lab.step import LISTS, ImageError, Progress, run
 from tests.lab.zfs import Zfs, zfs
 
-__all__ = ["Image", "ImageError", "cache_directory", "image", "module_files"]
+__all__ = ["Image", "ImageError", "alone", "cache_directory", "image", "module_files"]
 
 GUEST = Path(__file__).parent / "guest"
 #: Busybox without libraries, from busybox-static.
@@ -86,7 +86,7 @@ def image(flavour: str = "amd64", progress: Progress = lambda text: None, *, sto
     """
     cache = cache_directory()
     cache.mkdir(parents=True, exist_ok=True)
-    with _alone(cache / "lock"):
+    with alone(cache / "lock"):
         kernel = _kernel(cache, flavour, progress)
         release = (kernel / "release").read_text().strip()
         initrd = _initrd(kernel, release, zfs(kernel, release, progress) if storage else None, progress)
@@ -97,7 +97,7 @@ def image(flavour: str = "amd64", progress: Progress = lambda text: None, *, sto
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def alone(lock: Path) -> Iterator[None]:
     """One process builds, the others wait for it: flock(2) ends with its holder, so no lock is ever stale."""
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

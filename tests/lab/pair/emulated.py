@@ -342,6 +342,11 @@ class EmulatedPair:
         names = self.orders.disks
         unfenced = complaints(parse(head.machine.check(asking(names))), names, head.side)
         assert unfenced == [], "\n".join([*unfenced, self.describe()])
+        self.intact(head)
+        return head
+
+    def intact(self, head: Head) -> None:
+        """Everything acknowledged is in the pool that this one has; no error in a scrub."""
         said = self.said()
         words = [f"{life}:{count}" for life, count in said.items()]
         checked = head.machine.run(head.python("tests.lab.pair.writer", "/tank/records", "check", *words), WAIT_S)
@@ -353,7 +358,6 @@ class EmulatedPair:
             f"{head.side} has the pool and every disk alone; {sum(said.values())} acknowledged records are there; "
             "scrub without errors"
         )
-        return head
 
     @contextlib.contextmanager
     def client(self, interval_ms: int = 20) -> Iterator[Client]:
