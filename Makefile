@@ -5,10 +5,10 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 HOST_TOOLS := $(VENV)/.host-tools
 
-.PHONY: help test swarm fuzz properties lab-shell demo bench load lab lab-test lint format schema clean
+.PHONY: help test swarm fuzz properties lab-shell demo bench load lab lab-test lab-compare lint format schema clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-11s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml
 	packaging/prerequisites python
@@ -53,6 +53,9 @@ lab: $(HOST_TOOLS) ## build what the emulated machines boot, with OpenZFS (minut
 
 lab-test: lab ## the emulated pair with real disks: every scenario; minutes each
 	$(PY) -m pytest tests/lab/pair
+
+lab-compare: lab ## power cut to pool and address: hagit, the bare commands, Pacemaker; RUNS=3, TOKEN=1000 (ms)
+	$(PY) -m tests.lab.pair.comparing $(if $(findstring command line,$(origin RUNS)),$(RUNS),3) $(or $(TOKEN),1000)
 
 lab-shell: $(HOST_TOOLS) ## a shell in the emulated machine of the tests, with bonds and VLANs
 	$(PY) -m tests.lab.shell

@@ -32,18 +32,23 @@ BARE = ("fence", "import", "mount")
 PROBE_MS = 10
 
 
-def cut(pair: EmulatedPair) -> dict[str, float]:
-    """One power cut of the active controller: milliseconds of each part. The data are verified."""
-    old = pair.well()
-    new = pair.other(old)
-    pair.write(old)
+def silence_s(pair: EmulatedPair, old: Head) -> tuple[float, float]:
+    """Cuts this one's power: the moment, by the host's monotonic clock, and how long the virtual address is silent."""
     with pair.client(PROBE_MS) as client:
         client.until_answered()
         moment_s = old.pull_the_plug()
         off_s = time.monotonic()
         pair.until(lambda: client.answered_since(off_s), "the address answers")
         with client.lock:
-            clients_s = next(answered for sent, answered in client.answers if sent > off_s) - moment_s
+            return moment_s, next(answered for sent, answered in client.answers if sent > off_s) - moment_s
+
+
+def cut(pair: EmulatedPair) -> dict[str, float]:
+    """One power cut of the active controller: milliseconds of each part. The data are verified."""
+    old = pair.well()
+    new = pair.other(old)
+    pair.write(old)
+    clients_s = silence_s(pair, old)[1]
     pair.until(lambda: new.failovers() and new.failovers()[-1].served, "a failover that is told to its end")
     told = asdict(new.failovers()[-1])
     found = {"clients": clients_s * 1_000, **{part: float(told[f"{part}_ms"]) for part in PARTS}}

@@ -13,6 +13,7 @@ Shelves that know no PREEMPT AND ABORT get a program in the place of sg_persist(
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -44,6 +45,7 @@ for name in blackbox cib cores pengine; do mkdir -p /var/lib/pacemaker/$name; do
 chown -R hacluster:haclient /var/lib/pacemaker /var/log/pacemaker
 chmod -R 750 /var/lib/pacemaker /var/log/pacemaker
 """
+CLOCK_TRIES: Final = 5
 #: For a target that knows PREEMPT only.
 WITHOUT_ABORT: Final = "/run/sg_persist"
 WRAPPER: Final = (
@@ -107,7 +109,7 @@ class Cluster:
     # Life ------------------------------------------------------------------------------------------------------------
 
     def begin(self) -> Head:
-        """From machines in any state to a cluster that is well, with no key on the disks but its own; the active one."""
+        """From machines in any state to a cluster that is well, with no keys on the disks but its own."""
         for head in self._pair.heads:
             head.pull_the_plug()
         for head in self._pair.heads:
@@ -140,6 +142,17 @@ class Cluster:
         check(f"printf %s {quote(corosync_conf(self._nodes, self._token_ms))} > /etc/corosync/corosync.conf")
         check("corosync")
         check("setsid pacemakerd < /dev/null > /dev/null 2>&1 &")
+
+    def clock_s(self, head: Head) -> float:
+        """What its clock says, in seconds since 1970, when this host's monotonic clock says 0."""
+        tries = []
+        for _ in range(CLOCK_TRIES):
+            before = time.monotonic()
+            told = float(head.machine.check("date +%s.%N"))
+            tries.append((time.monotonic() - before, told - before))
+        # The quickest answer is least late; half of it may be the way back.
+        took_s, difference_s = min(tries)
+        return difference_s - took_s / 2
 
     # What it says ----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,99 @@
+"""Power cut to pool mounted and address answering: hagit, the bare commands, and Pacemaker; in one run.
+
+    python -m tests.lab.pair.comparing [RUNS] [TOKEN_MS]
+
+All three have the same two machines, disks, pool, writer and client, one after the other, and each failover is
+verified: everything acknowledged is there, the other is fenced, a scrub finds no error. RUNS (3) power cuts each;
+corosync's token is TOKEN_MS (1000; its default is 3000), everything else as in `pacemaker_files`. Prints medians, and
+two ratios: hagit's time beside detection + 1.3 × the commands, and beside Pacemaker's.
+
+Pacemaker's agents are shell and Python programs that start many others, and an emulated processor takes long for that
+(some 40 ms for a shell): on real machines its fencing, pool and address take less. What corosync and Pacemaker wait
+for, token and consensus, is the same everywhere. That is why the parts are printed.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+from itertools import pairwise
+from pathlib import Path
+
+from tests.lab.image import image
+from tests.lab.machine import Share
+from tests.lab.pair.cutting import bare, cut, show, silence_s
+from tests.lab.pair.emulated import EmulatedPair
+from tests.lab.pair.pacemaker import MARKS, Cluster
+from tests.lab.peers import peers
+
+RUNS = 3
+TOKEN_MS = 1_000
+#: How far hagit may be above the commands, and what part of Pacemaker's time it may take.
+COMMANDS_RATIO, PACEMAKER_RATIO = 1.3, 1 / 3
+
+
+def cut_cluster(pair: EmulatedPair, cluster: Cluster) -> dict[str, float]:
+    """One power cut of the node that has the pool: milliseconds of each part. The data are verified."""
+    old = cluster.well()
+    new = pair.other(old)
+    pair.write(old)
+    zero_s = cluster.clock_s(new)
+    moment_s, silent_s = silence_s(pair, old)
+    cluster.verify(new)
+    ends = cluster.parts(new, zero_s + moment_s)
+    lasted = dict(zip(MARKS, (later - earlier for earlier, later in pairwise((0.0, *ends.values()))), strict=True))
+    cluster.boot(old)
+    return {"clients": silent_s * 1_000, **lasted}
+
+
+def told(pair: EmulatedPair, found: dict[str, float]) -> dict[str, float]:
+    """Says what was found, and returns it."""
+    pair.say("  ".join(f"{name} {value:.0f} ms" for name, value in found.items()))
+    return found
+
+
+def compare(pair: EmulatedPair, tree: Path, runs: int, token_ms: int) -> None:
+    """Measures all three, and shows them together."""
+    pair.begin()
+    hagit = [told(pair, cut(pair)) for _ in range(runs)]
+    commands = bare(pair, runs)
+    cluster = Cluster(pair, tree, token_ms, aborts=False)
+    cluster.begin()
+    pacemaker = [told(pair, cut_cluster(pair, cluster)) for _ in range(runs)]
+    for name, found in (
+        ("hagit", hagit),
+        ("fence, import, mount by hand", commands),
+        (f"Pacemaker, token {token_ms} ms", pacemaker),
+    ):
+        pair.say(name)
+        show(pair, found)
+    ours, detection = (statistics.median(one[name] for one in hagit) for name in ("clients", "detection"))
+    theirs = statistics.median(one["clients"] for one in pacemaker)
+    floor = statistics.median(one["commands"] for one in commands)
+    aim = detection + COMMANDS_RATIO * floor
+    pair.say(f"hagit {ours:.0f} ms; aim: detection + {COMMANDS_RATIO} x commands = {aim:.0f} ms")
+    pair.say(f"hagit / Pacemaker = {ours / theirs:.2f}; aim: {PACEMAKER_RATIO:.2f}")
+    pair.say(f"load {os.getloadavg()[0]:.1f} at the end")
+
+
+def main() -> None:
+    """Measure and print."""
+    words = [int(word) for word in sys.argv[1:]]
+    runs, token_ms = (*words, RUNS)[0], (*words[1:], TOKEN_MS)[0]
+
+    def progress(text: str) -> None:
+        print(text, flush=True)
+
+    built, tree = image(progress=progress, storage=True), peers(progress)
+    with tempfile.TemporaryDirectory() as place:
+        pair = EmulatedPair(built, Path(place), progress, further=(Share(tree),))
+        try:
+            compare(pair, tree, runs, token_ms)
+        finally:
+            pair.close()
+
+
+if __name__ == "__main__":
+    main()
