@@ -46,6 +46,8 @@ chown -R hacluster:haclient /var/lib/pacemaker /var/log/pacemaker
 chmod -R 750 /var/lib/pacemaker /var/log/pacemaker
 """
 CLOCK_TRIES: Final = 5
+#: What the agents ask for the programs they need, and what they read their output with: links of the host outside /usr.
+ALTERNATIVES: Final = (Path("/etc/alternatives/which"), Path("/etc/alternatives/awk"))
 #: For a target that knows PREEMPT only.
 WITHOUT_ABORT: Final = "/run/sg_persist"
 WRAPPER: Final = (
@@ -137,6 +139,8 @@ class Cluster:
         check = head.machine.check
         check(laid_over(self._tree))
         check(SYSTEM)
+        for program in ALTERNATIVES:
+            check(f"mkdir -p {program.parent} && ln -sfn {program.readlink()} {program}")
         check(f"ip address add {self._nodes[number].addresses[0]}/24 dev eth1")
         check(f"printf %s {quote(WRAPPER)} > {WITHOUT_ABORT} && chmod 755 {WITHOUT_ABORT}")
         check(f"printf %s {quote(corosync_conf(self._nodes, self._token_ms))} > /etc/corosync/corosync.conf")
