@@ -54,8 +54,8 @@ lab: $(HOST_TOOLS) ## build what the emulated machines boot, with OpenZFS (minut
 lab-test: lab ## the emulated pair with real disks: every scenario; minutes each
 	$(PY) -m pytest tests/lab/pair
 
-lab-compare: lab ## power cut to pool and address: hagit, the bare commands, Pacemaker; RUNS=3, TOKEN=1000 (ms)
-	$(PY) -m tests.lab.pair.comparing $(if $(findstring command line,$(origin RUNS)),$(RUNS),3) $(or $(TOKEN),1000)
+lab-compare: lab ## power cut to pool and address: hagit, the bare commands, Pacemaker; RUNS=3, TOKEN=1000 (ms), SHELF=kernel
+	$(PY) -m tests.lab.pair.comparing $(if $(findstring command line,$(origin RUNS)),$(RUNS),3) $(or $(TOKEN),1000) $(or $(SHELF),kernel)
 
 lab-shell: $(HOST_TOOLS) ## a shell in the emulated machine of the tests, with bonds and VLANs
 	$(PY) -m tests.lab.shell

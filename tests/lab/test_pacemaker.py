@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from xml.etree import ElementTree
 
 import pytest
 
-from tests.lab.pair.pacemaker import moments, seen
+from tests.lab.pair.pacemaker import seen
 from tests.lab.pair.pacemaker_files import ADDRESS, FENCING, POOL, Node, configuration, corosync_conf, scsi_key
 
 NODES = [Node("left", ("10.79.1.11", "10.79.0.11")), Node("right", ("10.79.1.12", "10.79.0.12"))]

@@ -1,11 +1,12 @@
 """Power cut to pool mounted and address answering: hagit, the bare commands, and Pacemaker; in one run.
 
-    python -m tests.lab.pair.comparing [RUNS] [TOKEN_MS]
+    python -m tests.lab.pair.comparing [RUNS] [TOKEN_MS] [SHELF]
 
 All three have the same two machines, disks, pool, writer and client, one after the other, and each failover is
 verified: everything acknowledged is there, the other is fenced, a scrub finds no error. RUNS (3) power cuts each;
-corosync's token is TOKEN_MS (1000; its default is 3000), everything else as in `pacemaker_files`. Prints medians, and
-two ratios: hagit's time beside detection + 1.3 × the commands, and beside Pacemaker's.
+corosync's token is TOKEN_MS (1000; its default is 3000), everything else as in `pacemaker_files`. SHELF is `kernel`: a
+machine with the kernel's own target, which knows PREEMPT AND ABORT as fence_scsi(8) demands; or `tgt`: PREEMPT in its
+place. Prints medians, and two ratios: hagit's time beside detection + 1.3 × the commands, and beside Pacemaker's.
 
 Pacemaker's agents are shell and Python programs that start many others, and an emulated processor takes long for that
 (some 40 ms for a shell): on real machines its fencing, pool and address take less. What corosync and Pacemaker wait
@@ -22,11 +23,13 @@ from itertools import pairwise
 from pathlib import Path
 
 from tests.lab.image import image
+from tests.lab.kernel_target import KernelTarget
 from tests.lab.machine import Share
 from tests.lab.pair.cutting import bare, cut, show, silence_s
 from tests.lab.pair.emulated import EmulatedPair
 from tests.lab.pair.pacemaker import MARKS, Cluster
 from tests.lab.peers import peers
+from tests.lab.target import Target
 
 RUNS = 3
 TOKEN_MS = 1_000
@@ -54,18 +57,17 @@ def told(pair: EmulatedPair, found: dict[str, float]) -> dict[str, float]:
     return found
 
 
-def compare(pair: EmulatedPair, tree: Path, runs: int, token_ms: int) -> None:
+def compare(pair: EmulatedPair, cluster: Cluster, runs: int) -> None:
     """Measures all three, and shows them together."""
     pair.begin()
     hagit = [told(pair, cut(pair)) for _ in range(runs)]
     commands = bare(pair, runs)
-    cluster = Cluster(pair, tree, token_ms, aborts=False)
     cluster.begin()
     pacemaker = [told(pair, cut_cluster(pair, cluster)) for _ in range(runs)]
     for name, found in (
         ("hagit", hagit),
         ("fence, import, mount by hand", commands),
-        (f"Pacemaker, token {token_ms} ms", pacemaker),
+        (f"Pacemaker, token {cluster.token_ms} ms", pacemaker),
     ):
         pair.say(name)
         show(pair, found)
@@ -80,17 +82,17 @@ def compare(pair: EmulatedPair, tree: Path, runs: int, token_ms: int) -> None:
 
 def main() -> None:
     """Measure and print."""
-    words = [int(word) for word in sys.argv[1:]]
-    runs, token_ms = (*words, RUNS)[0], (*words[1:], TOKEN_MS)[0]
+    runs, token_ms, shelf = (*sys.argv[1:], *(str(RUNS), str(TOKEN_MS), "kernel")[len(sys.argv) - 1 :])
 
     def progress(text: str) -> None:
         print(text, flush=True)
 
     built, tree = image(progress=progress, storage=True), peers(progress)
     with tempfile.TemporaryDirectory() as place:
-        pair = EmulatedPair(built, Path(place), progress, further=(Share(tree),))
+        shelves = {"kernel": KernelTarget, "tgt": Target}
+        pair = EmulatedPair(built, Path(place), progress, further=(Share(tree),), shelf=shelves[shelf])
         try:
-            compare(pair, tree, runs, token_ms)
+            compare(pair, Cluster(pair, tree, int(token_ms), aborts=shelf == "kernel"), int(runs))
         finally:
             pair.close()
 

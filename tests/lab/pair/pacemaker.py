@@ -102,7 +102,8 @@ class Cluster:
 
     def __init__(self, pair: EmulatedPair, tree: Path, token_ms: int, *, aborts: bool) -> None:
         """`aborts`: whether the shelf knows PREEMPT AND ABORT."""
-        self._pair, self._tree, self._token_ms, self._aborts = pair, tree, token_ms, aborts
+        self.token_ms = token_ms
+        self._pair, self._tree, self._aborts = pair, tree, aborts
         self._nodes = [
             Node(head.machine.name, (f"10.79.1.{11 + number}", head.address)) for number, head in enumerate(pair.heads)
         ]
@@ -143,7 +144,7 @@ class Cluster:
             check(f"mkdir -p {program.parent} && ln -sfn {program.readlink()} {program}")
         check(f"ip address add {self._nodes[number].addresses[0]}/24 dev eth1")
         check(f"printf %s {quote(WRAPPER)} > {WITHOUT_ABORT} && chmod 755 {WITHOUT_ABORT}")
-        check(f"printf %s {quote(corosync_conf(self._nodes, self._token_ms))} > /etc/corosync/corosync.conf")
+        check(f"printf %s {quote(corosync_conf(self._nodes, self.token_ms))} > /etc/corosync/corosync.conf")
         check("corosync")
         check("setsid pacemakerd < /dev/null > /dev/null 2>&1 &")
 
