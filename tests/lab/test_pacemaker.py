@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from xml.etree import ElementTree
 
 import pytest
 
-from tests.lab.pair.pacemaker import seen
+from tests.lab.pair.pacemaker import MARKS, moments, seen
 from tests.lab.pair.pacemaker_files import ADDRESS, FENCING, POOL, Node, configuration, corosync_conf, scsi_key
 
 NODES = [Node("left", ("10.79.1.11", "10.79.0.11")), Node("right", ("10.79.1.12", "10.79.0.12"))]
@@ -29,6 +30,33 @@ SAID = """<pacemaker-result api-version="2.25" request="crm_mon --output-as=xml"
   </resources>
   <status code="0" message="OK"/>
 </pacemaker-result>"""
+
+
+#: Two failovers, as the survivor of the second logs them; lines of other kinds between.
+LOG = """\
+Nov 22 07:00:00.100 [310] right corosync notice  [TOTEM ] A new membership (1.5) was formed. Members joined: 1
+Nov 22 07:00:09.900 right pacemaker-controld  [9] (log_executor_event) notice: Result of start operation for pool on right: ok | CIB
+Nov 22 07:11:00.500 [310] right corosync notice  [TOTEM ] A processor failed, forming new configuration: token timed out (1000ms)
+Nov 22 07:11:01.750 [310] right corosync notice  [TOTEM ] A new membership (2.9) was formed. Members left: 1
+Nov 22 07:11:02.000 right pacemaker-fenced    [325] (initiate_remote_stonith_op) notice: Requesting peer fencing (reboot) targeting left
+Nov 22 07:11:04.250 right pacemaker-fenced    [325] (finalize_op) notice: Operation 'reboot' targeting left by right for pacemaker-controld.329@right: OK (complete)
+Nov 22 07:11:07.000 right pacemaker-controld  [329] (log_executor_event) notice: Result of start operation for pool on right: ok | CIB
+Nov 22 07:11:07.500 right pacemaker-controld  [329] (log_executor_event) notice: Result of monitor operation for pool on right: ok
+Nov 22 07:11:08.125 right pacemaker-controld  [329] (log_executor_event) notice: Result of start operation for address on right: ok
+Nov 22 07:11:09  IPaddr2(address)[809]: INFO: something else
+"""  # noqa: E501
+
+
+def test_the_parts_of_the_last_failover_in_the_logs() -> None:
+    zero_s = datetime(2026, 11, 22, 7, 11, tzinfo=UTC).timestamp()
+    found = moments(LOG, 2026)
+    assert {name: round(found[name] - zero_s, 3) for name in MARKS} == {
+        "token": 0.5, "membership": 1.75, "asked": 2.0, "fenced": 4.25, "pool": 7.0, "address": 8.125,
+    }  # fmt: skip
+
+
+def test_a_failover_that_is_not_over_lacks_its_last_parts() -> None:
+    assert "address" not in moments(LOG.replace("start operation for address", "start of address"), 2026)
 
 
 def test_members_and_what_runs_where() -> None:
