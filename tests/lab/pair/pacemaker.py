@@ -173,12 +173,14 @@ class Cluster:
         def ready() -> bool:
             found[0] = now = self.see(self._pair.a)
             both = now.online == {node.name for node in self._nodes}
-            return both and set(now.running) >= {FENCING, POOL, ADDRESS} and now.failures == ()
+            if not both or not set(now.running) >= {FENCING, POOL, ADDRESS} or now.failures:
+                return False
+            # Who joins registers its keys only then.
+            return self._unfenced(self._pair.a, {node.name for node in self._nodes}) == []
 
-        self._until(ready, "both nodes are online, fencing, pool and address started")
+        self._until(ready, "both nodes are online and registered; fencing, pool and address started")
         (active,) = (head for head in self._pair.heads if head.machine.name == found[0].running[POOL])
         self._pair.say(f"{found[0].running}, DC {found[0].dc}")
-        self._fenced(active, [node.name for node in self._nodes])
         return active
 
     def parts(self, new: Head, cut_s: float) -> dict[str, float]:
@@ -193,7 +195,7 @@ class Cluster:
     def logs(self) -> str:
         """The end of what the nodes said."""
         heads = [head for head in self._pair.heads if head.on]
-        command = f"crm_mon -1 2>&1; for log in {LOGS}; do echo $log; tail -n 60 $log; done"
+        command = f"crm_mon -1 2>&1; for log in {LOGS}; do echo $log; tail -n 40 $log | cut -c1-200; done"
         return "\n".join(f"== {head.machine.name}\n{head.machine.run(command).out}" for head in heads)
 
     # Check -----------------------------------------------------------------------------------------------------------
@@ -204,20 +206,24 @@ class Cluster:
         self._until(lambda: self.see(new).running.items() >= here.items(), "pool and address are started")
         assert self.see(new).failures == (), self.logs()
         assert new.pools() == ["tank"], self.logs()
-        self._fenced(new, [new.machine.name])
+        unfenced = self._unfenced(new, {new.machine.name})
+        assert unfenced == [], "\n".join([*unfenced, self.logs()])
         self._pair.intact(new)
 
-    def _fenced(self, head: Head, names: list[str]) -> None:
-        """Every disk has the keys of these nodes and of no other, and a reservation of one of them."""
+    def _unfenced(self, head: Head, names: set[str]) -> list[str]:
+        """The disks that have other keys than those of these nodes, or no reservation of one of them, and what is."""
         wanted = {scsi_key(name) for name in names}
+        found = []
         for disk in self._disks:
             told = head.machine.check(
                 f"sg_persist -n -i --read-keys {disk}; sg_persist -n -i --read-reservation {disk}"
             )
             keys = {int(key, 16) for key in re.findall(r"^\s+0x([0-9a-f]+)$", told, re.MULTILINE)}
             holder = re.search(r"Key=0x([0-9a-f]+)$", told, re.MULTILINE)
-            good = keys == wanted and holder and int(holder[1], 16) in wanted
-            assert good and "Write Exclusive, registrants only" in told, f"{disk}: {told}\n{self.logs()}"
+            held = holder is not None and int(holder[1], 16) in wanted
+            if keys != wanted or not held or "Write Exclusive, registrants only" not in told:
+                found.append(f"{disk}, which should be of {', '.join(sorted(names))}: {told}")
+        return found
 
     def _until(self, condition: Callable[[], bool], what: str) -> None:
         try:
