@@ -27,16 +27,22 @@ TREES_MAX = 2
 
 
 def peers(progress: Progress = lambda text: None) -> Path:
-    """The tree whose `usr` goes over a guest's; made where the cache has none. Raises ImageError."""
+    """The tree whose `usr` goes over a guest's; made where the cache has none. Raises ImageError.
+
+    Without apt or a network a tree that the cache has serves as well.
+    """
     cache = cache_directory()
     cache.mkdir(parents=True, exist_ok=True)
     with alone(cache / "lock"):
-        archives = _archives(cache)
-        made = cache / _name(archives)
-        if not made.is_dir():
-            _unpack(archives, made, progress)
+        try:
+            made = _newest(cache, progress)
+        except ImageError as error:
+            if not (cached := _trees(cache)):
+                raise
+            made = cached[-1]
+            progress(f"lab: {error}; going on with {made.name}")
         os.utime(made)
-        for old in sorted(cache.glob("peers-*"), key=lambda path: path.stat().st_mtime)[:-TREES_MAX]:
+        for old in _trees(cache)[:-TREES_MAX]:
             shutil.rmtree(old)
     return made
 
@@ -45,6 +51,20 @@ def laid_over(tree: Path) -> str:
     """The shell command that lays the tree over the `/usr` of a machine that shares it, unless that is done."""
     usr = tree / "usr"
     return f"[ -e /usr/sbin/pacemakerd ] || mount -t overlay -o ro,lowerdir={usr}:/usr overlay /usr"
+
+
+def _trees(cache: Path) -> list[Path]:
+    """Those in the cache, the one that was used last at the end."""
+    return sorted(cache.glob("peers-*"), key=lambda path: path.stat().st_mtime)
+
+
+def _newest(cache: Path, progress: Progress) -> Path:
+    """The tree of what apt would install now."""
+    archives = _archives(cache)
+    made = cache / _name(archives)
+    if not made.is_dir():
+        _unpack(archives, made, progress)
+    return made
 
 
 def _archives(cache: Path) -> list[str]:

@@ -22,7 +22,7 @@ import tempfile
 from itertools import pairwise
 from pathlib import Path
 
-from tests.lab.image import image
+from tests.lab.image import ImageError, image
 from tests.lab.kernel_target import KernelTarget
 from tests.lab.machine import Share
 from tests.lab.pair.cutting import bare, cut, show, silence_s
@@ -87,7 +87,10 @@ def main() -> None:
     def progress(text: str) -> None:
         print(text, flush=True)
 
-    built, tree = image(progress=progress, storage=True), peers(progress)
+    try:
+        built, tree = image(progress=progress, storage=True), peers(progress)
+    except ImageError as error:
+        sys.exit(f"lab: {error}")
     with tempfile.TemporaryDirectory() as place:
         shelves = {"kernel": KernelTarget, "tgt": Target}
         pair = EmulatedPair(built, Path(place), progress, further=(Share(tree),), shelf=shelves[shelf])
