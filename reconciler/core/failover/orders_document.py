@@ -47,14 +47,20 @@ def orders_document(orders: Orders, key: SealKey) -> bytes:
 
 def decode_orders(data: bytes, key: SealKey) -> Orders | Refused:
     """The orders in a file. Never raises, whatever the bytes."""
-    if not SEAL_LINE_BYTES < len(data) <= ORDERS_BYTES_MAX:
-        return Refused(Refusal.LENGTH, f"{len(data)} bytes, {ORDERS_BYTES_MAX} are allowed")
-    if not data.startswith(OPENING):
+    body = unsealed(data, OPENING, ORDERS_BYTES_MAX, key)
+    return body if isinstance(body, Refused) else _read(body)
+
+
+def unsealed(data: bytes, opening: bytes, bytes_max: int, key: SealKey) -> bytes | Refused:
+    """The first line of a sealed file that begins with `opening`. Never raises, whatever the bytes."""
+    if not SEAL_LINE_BYTES < len(data) <= bytes_max:
+        return Refused(Refusal.LENGTH, f"{len(data)} bytes, {bytes_max} are allowed")
+    if not data.startswith(opening):
         return Refused(Refusal.FOREIGN)
     body = data[:-SEAL_LINE_BYTES]
     if not hmac.compare_digest(seal_line(body, key), data[-SEAL_LINE_BYTES:]):
         return Refused(Refusal.SEAL)
-    return _read(body)
+    return body
 
 
 def seal_orders(body: bytes, key: SealKey) -> bytes:

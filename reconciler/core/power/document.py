@@ -6,11 +6,10 @@ the failover core, and both controllers need not have the same at the same momen
 
 from __future__ import annotations
 
-import hmac
 from typing import Final
 
 from reconciler.core.failover.document import Defect, build, canonical, parse
-from reconciler.core.failover.orders_document import SEAL_LINE_BYTES, seal_line, seal_orders
+from reconciler.core.failover.orders_document import seal_orders, unsealed
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.seal import SealKey
 from reconciler.core.power.plan import PowerPlan
@@ -28,13 +27,9 @@ def power_document(plan: PowerPlan, key: SealKey) -> bytes:
 
 def decode_power(data: bytes, key: SealKey) -> PowerPlan | Refused:
     """The plan in a file. Never raises, whatever the bytes."""
-    if not SEAL_LINE_BYTES < len(data) <= POWER_BYTES_MAX:
-        return Refused(Refusal.LENGTH, f"{len(data)} bytes, {POWER_BYTES_MAX} are allowed")
-    if not data.startswith(OPENING):
-        return Refused(Refusal.FOREIGN)
-    body = data[:-SEAL_LINE_BYTES]
-    if not hmac.compare_digest(seal_line(body, key), data[-SEAL_LINE_BYTES:]):
-        return Refused(Refusal.SEAL)
+    body = unsealed(data, OPENING, POWER_BYTES_MAX, key)
+    if isinstance(body, Refused):
+        return body
     try:
         document = parse(body)
         if not isinstance(document, dict) or document.get("format") != FORMAT:
