@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import grp
 import os
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.core.power.plan import OPTION
 from reconciler.errors import NodeFileError
 
 DEFAULT_PATH: Final = Path("/etc/hagit/node.toml")
@@ -23,8 +23,6 @@ FILE_BYTES_MAX: Final = 256 << 10
 #: The hardware watchdog of a machine that has one (Linux, Documentation/watchdog).
 DEADMAN: Final = Path("/dev/watchdog")
 GROUP: Final = "hagit"
-#: An option of a fence agent.
-OPTION: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 UNSIGNED: Final = ("refuse", "warn", "accept")
 
 

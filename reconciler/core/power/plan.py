@@ -5,10 +5,15 @@ Decides nothing. Holds nothing secret: what an agent must know and nobody else i
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from reconciler.core.failover.key import Side
+
+#: A name of an option of a fence agent.
+OPTION: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 
 
 class Deed(StrEnum):

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from reconciler.core.power.plan import OPTION
 from reconciler.core.spec.configuration import Resource
 from reconciler.core.spec.failover import FailoverSpec
 from reconciler.core.spec.fence_agents import AGENTS, NO_POWER, SECRET, options_of
@@ -19,7 +20,6 @@ from reconciler.core.spec.topology import Draft
 from reconciler.core.spec.tree import Path
 
 PATH: Final = re.compile(r"/(?:[A-Za-z0-9_][A-Za-z0-9_.-]*/)*fence_[A-Za-z0-9_.-]+")
-OPTION: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 #: What hagit gives by itself.
 OURS: Final = frozenset({"action", "option", "nodename"})
 #: With these an agent says what it was told, or ends before its work.
