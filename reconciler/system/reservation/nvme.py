@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from reconciler.system.reservation.standing import TYPE, Registration, Standing
+from reconciler.system.reservation.standing import TYPE, Malformed, Registration, Standing
 
 REGISTER: Final = 0x0D
 REPORT: Final = 0x0E
 ACQUIRE: Final = 0x11
-RELEASE: Final = 0x15
 
 HEADER_BYTES: Final = 24
 EXTENDED_HEADER_BYTES: Final = 64
@@ -74,10 +73,6 @@ class NvmeCommand:
     receive: int = 0
 
 
-class Malformed(Exception):
-    """A report that is too short for what it says of itself."""
-
-
 def register(action: Registering, key: int, new: int, *, ignore: bool = False, persist: bool = False) -> NvmeCommand:
     """Reservation Register: `key` is the current one, which `ignore` makes irrelevant."""
     cdw10 = action | (IGNORE_KEY if ignore else 0) | (PERSIST if persist else 0)
@@ -87,11 +82,6 @@ def register(action: Registering, key: int, new: int, *, ignore: bool = False, p
 def acquire(action: Acquiring, key: int, victim: int = 0) -> NvmeCommand:
     """Reservation Acquire, of the type that is 5 in SCSI."""
     return NvmeCommand(ACQUIRE, action | NVME_TYPES[TYPE] << 8, send=struct.pack("<QQ", key, victim))
-
-
-def release(key: int) -> NvmeCommand:
-    """Reservation Release of what `key` holds."""
-    return NvmeCommand(RELEASE, NVME_TYPES[TYPE] << 8, send=struct.pack("<Q", key))
 
 
 def report(count: int, *, extended: bool = True) -> NvmeCommand:

@@ -12,7 +12,6 @@ from typing import Final
 from reconciler.system.reservation.nvme import (
     REPORT_BYTES_MAX,
     Acquiring,
-    Malformed,
     NvmeCommand,
     Registering,
     Report,
@@ -23,7 +22,7 @@ from reconciler.system.reservation.nvme import (
     report,
 )
 from reconciler.system.reservation.nvmeio import NvmeTransport
-from reconciler.system.reservation.standing import Features, Registration, Result, Standing, result_of
+from reconciler.system.reservation.standing import Features, Malformed, Registration, Result, Standing, result_of
 
 COMMAND_S: Final = 5.0
 REPORT_BYTES: Final = 4096

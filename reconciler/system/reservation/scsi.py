@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from reconciler.system.reservation.standing import TYPE, Registration
+from reconciler.system.reservation.standing import TYPE, Malformed, Registration
 
 RESERVE_IN: Final = 0x5E
 RESERVE_OUT: Final = 0x5F
@@ -50,10 +50,6 @@ class Out(IntEnum):
     PREEMPT = 4
     PREEMPT_AND_ABORT = 5
     REGISTER_AND_IGNORE_EXISTING_KEY = 6
-
-
-class Malformed(Exception):
-    """An answer that is too short for what it says of itself."""
 
 
 def reserve_in(action: In, allocation: int) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from reconciler.core.failover.key import EPOCH_BITS, KEY_MARK
 from reconciler.system.reservation.scsi import (
@@ -18,7 +18,6 @@ from reconciler.system.reservation.scsi import (
     RESERVE_OUT,
     In,
     Keys,
-    Malformed,
     Out,
     Status,
     decode_capabilities,
@@ -31,9 +30,9 @@ from reconciler.system.reservation.scsi import (
     reserve_in,
     reserve_out,
 )
-from reconciler.system.reservation.sense import SenseKey, decode_sense
+from reconciler.system.reservation.sense import Sense, SenseKey, decode_sense
 from reconciler.system.reservation.sgio import Transport
-from reconciler.system.reservation.standing import Features, Registration, Result, Standing, result_of
+from reconciler.system.reservation.standing import Features, Malformed, Registration, Result, Standing, result_of
 
 #: After this the kernel aborts a command. Deadlines are kept by whoever waits: a shorter one here would make the kernel
 #: abort, and then reset, a disk that is only slow.
@@ -47,18 +46,21 @@ STANDING_TRIES: Final = 4
 #: A key of ours for the claim 0, which no claim ever has.
 NOBODY: Final = KEY_MARK << 48 | 1 << EPOCH_BITS
 
+Listed = TypeVar("Listed")
+
 
 @dataclass(slots=True)
 class Learnt:
     """What a disk has refused, for all its paths and for as long as the process lives. None: not asked yet.
 
-    `tried`: how a PREEMPT AND ABORT of nobody ended. It is tried once: the kernel writes a line into its log for each
-    command that ends in a conflict.
+    `refusal`: what was said last by a disk that does not do what it is asked. `tried`: how a PREEMPT AND ABORT of
+    nobody ended. It is tried once: the kernel writes a line into its log for each command that ends in a conflict.
     """
 
     persisting: bool | None = None
     aborts: bool | None = None
     tried: Result | None = None
+    refusal: Sense | None = None
 
 
 class ScsiPort:
@@ -95,18 +97,8 @@ class ScsiPort:
 
     def registrations(self, end_s: float) -> tuple[Registration, ...] | Result:
         """See `Port.registrations`."""
-        wanted = KEYS_BYTES
-        while True:
-            answer = self._ask(In.READ_FULL_STATUS, wanted, end_s)
-            if isinstance(answer, Result):
-                return answer
-            try:
-                _, found, more = decode_full_status(answer)
-            except Malformed:
-                return Result.SILENT
-            if not more or wanted == ALLOCATION_MAX:
-                return found
-            wanted = min(ALLOCATION_MAX, wanted + more)
+        found = self._whole(In.READ_FULL_STATUS, lambda data: decode_full_status(data)[1:], end_s)
+        return found if isinstance(found, Result) else found[0]
 
     def features(self, end_s: float) -> Features:
         """See `Port.features`."""
@@ -178,20 +170,27 @@ class ScsiPort:
         return is_supported(supported) if isinstance(supported, bytes) else None
 
     def _keys(self, end_s: float) -> Keys | Result:
+        found = self._whole(In.READ_KEYS, lambda data: ((keys := decode_keys(data)), keys.more), end_s)
+        if isinstance(found, Result):
+            return found
+        return Result.SILENT if found[1] else found[0]
+
+    def _whole(
+        self, action: In, decode: Callable[[bytes], tuple[Listed, int]], end_s: float
+    ) -> tuple[Listed, int] | Result:
+        """A list, asked for with more room until all of it fits; and how many bytes never did. `decode`: the same."""
         wanted = KEYS_BYTES
         while True:
-            answer = self._ask(In.READ_KEYS, wanted, end_s)
+            answer = self._ask(action, wanted, end_s)
             if isinstance(answer, Result):
                 return answer
             try:
-                keys = decode_keys(answer)
+                found, more = decode(answer)
             except Malformed:
                 return Result.SILENT
-            if not keys.more:
-                return keys
-            if wanted == ALLOCATION_MAX:
-                return Result.SILENT
-            wanted = min(ALLOCATION_MAX, wanted + keys.more)
+            if not more or wanted == ALLOCATION_MAX:
+                return found, more
+            wanted = min(ALLOCATION_MAX, wanted + more)
 
     def _ask(self, action: In, allocation: int, end_s: float) -> bytes | Result:
         return self._execute(reserve_in(action, allocation), b"", allocation, end_s)
@@ -224,6 +223,16 @@ class ScsiPort:
             if sense.key in (SenseKey.NO_SENSE, SenseKey.RECOVERED):
                 return done.data
             if not sense.attention:
-                return Result.UNSUPPORTED if sense.unsupported else Result.SILENT
+                return self._refused(sense)
+            if sense.preempted:
+                self._told(f"{self._name}: {sense}")
             attentions += 1
+        return Result.SILENT
+
+    def _refused(self, sense: Sense) -> Result:
+        if sense.unsupported:
+            return Result.UNSUPPORTED
+        if self._learnt.refusal != sense:
+            self._learnt.refusal = sense
+            self._told(f"{self._name}: {sense}")
         return Result.SILENT

@@ -27,6 +27,10 @@ TYPE_WORDS: Final = {
 }
 
 
+class Malformed(Exception):
+    """An answer that is too short for what it says of itself."""
+
+
 #: What the kernel answers when there is no device or none of this kind: nothing was sent.
 NOT_BEGUN: Final = frozenset(
     {errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.ENOTTY, errno.EACCES, errno.EPERM, errno.ENOMEDIUM, errno.EINVAL}

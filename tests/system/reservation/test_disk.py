@@ -78,6 +78,28 @@ def test_every_path_is_registered_and_every_path_loses_it() -> None:
     assert pair.view() == DiskView(True, B, frozenset({B}))
 
 
+def test_who_was_fenced_is_told_so_by_the_disk() -> None:
+    pair = Pair()
+    pair.hold(Side.A)
+    pair.do(Verb.REGISTER, Side.B)
+    pair.do(Verb.PREEMPT, Side.B, A)
+    pair.told.clear()
+    pair.view(Side.A)
+    pair.view(Side.A)
+    assert pair.told == ["a0: unit attention 2a/05, the registration was preempted"]
+
+
+def test_a_disk_that_does_nothing_says_why_and_is_quoted_once() -> None:
+    told: list[str] = []
+    stopped = Saying(Completion(0x02, sense=bytes([0x72, 2, 4, 2])))
+    port = ScsiPort("sda", stopped, Learnt(), told.append)
+    for _ in range(3):
+        assert port.standing(soon()) is Result.SILENT
+    stopped.completions = [Completion(0x02, sense=bytes([0x72, 4, 0x44, 0]))]
+    assert port.standing(soon()) is Result.SILENT
+    assert told == ["sda: not ready 04/02, the disk is not started", "sda: hardware error 44/00"]
+
+
 def test_unregister_gives_up_every_path() -> None:
     pair = Pair()
     pair.hold(Side.A)

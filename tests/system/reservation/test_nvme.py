@@ -17,18 +17,16 @@ from reconciler.simulation import disk as model
 from reconciler.system.reservation.disk import Disk
 from reconciler.system.reservation.nvme import (
     Acquiring,
-    Malformed,
     NvmeCommand,
     Registering,
     acquire,
     decode_report,
     register,
-    release,
     report,
 )
 from reconciler.system.reservation.nvmeio import pack_command
 from reconciler.system.reservation.nvmeport import NvmePort
-from reconciler.system.reservation.standing import Features, Result, Standing
+from reconciler.system.reservation.standing import Features, Malformed, Result, Standing
 
 
 @pytest.mark.parametrize(
@@ -42,7 +40,6 @@ from reconciler.system.reservation.standing import Features, Result, Standing
         (acquire(Acquiring.ACQUIRE, 5), 0x11, 0x0300, 0, "0500000000000000 0000000000000000"),
         (acquire(Acquiring.PREEMPT, 5, 6), 0x11, 0x0301, 0, "0500000000000000 0600000000000000"),
         (acquire(Acquiring.PREEMPT_AND_ABORT, 5, 6), 0x11, 0x0302, 0, "0500000000000000 0600000000000000"),
-        (release(5), 0x15, 0x0300, 0, "0500000000000000"),
         (report(4096), 0x0E, 1023, 1, ""),
         (report(64, extended=False), 0x0E, 15, 0, ""),
     ],

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from reconciler.system.reservation.scsi import (
     In,
     Keys,
-    Malformed,
     Out,
     Reservation,
     decode_capabilities,
@@ -24,6 +23,7 @@ from reconciler.system.reservation.scsi import (
     reserve_out,
     transport_id,
 )
+from reconciler.system.reservation.standing import Malformed
 
 KEYS = st.lists(st.integers(0, 2**64 - 1), max_size=40)
 #: As `sg_persist -n --in` shows them for a disk of the kernel's own target, with -H.
