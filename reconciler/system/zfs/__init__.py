@@ -1,6 +1,6 @@
 """OpenZFS as this package sees it: the pools that the watchdog moves, and what the agent reads and changes of them.
 
-    house     the protocol `PoolHouse`: look, import, export        observe   pools and datasets as plain values
+    house     the protocol `PoolHouse`: look, import, export        observe   imported pools as plain values
     labels    whose disk is whose, read from the disks themselves   perform   one change, bounded in time
     checks    what makes a takeover unsafe or slow, in words
 

@@ -75,16 +75,6 @@ def create_pool(
     )
 
 
-def destroy_pool(name: str) -> Argv:
-    """`zpool destroy`."""
-    return ("zpool", "destroy", name)
-
-
-def add_vdev(pool: str, role: Role, vdev: Vdev, directory: str, *, force: bool) -> Argv:
-    """`zpool add`."""
-    return ("zpool", "add", *(("-f",) if force else ()), pool, *vdev_words(role, vdev, directory))
-
-
 def set_pool_property(pool: str, name: str, value: str) -> Argv:
     """`zpool set`."""
     return ("zpool", "set", f"{name}={value}", pool)
@@ -125,11 +115,6 @@ def import_pool(guid: int, devices: Iterable[str]) -> Argv:
     """Import one pool from exactly these devices, mounting nothing; see `house` for why each option."""
     where = tuple(word for device in devices for word in ("-d", device))
     return ("zpool", "import", *where, "-o", "cachefile=none", "-o", "failmode=panic", "-N", "-f", str(guid))
-
-
-def importable(devices: Iterable[str]) -> Argv:
-    """What could be imported from these devices."""
-    return ("zpool", "import", *(word for device in devices for word in ("-d", device)))
 
 
 def export_pool(name: str) -> Argv:

@@ -1,4 +1,4 @@
-"""What is imported here: pools with layout and properties, datasets with properties, as plain frozen values.
+"""What is imported here: pools with layout and properties, as plain frozen values.
 
 Each look is one program or a few, all within one deadline; what could not be seen is `Unseen`, never absent. Decides
 nothing. Must not run where nobody may wait: a pool that hangs makes `zpool` and `zfs` wait until the deadline.
@@ -11,13 +11,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.facts.storage import DatasetKind
 from reconciler.system.zfs import arguments, tools
 from reconciler.system.zfs.devices import BY_ID, Names
 from reconciler.system.zfs.status import PoolStatus, Row, parse_status
 from reconciler.system.zfs.tables import settings_of
 from reconciler.system.zfs.values import (
-    DatasetSeen,
     Health,
     Layout,
     Member,
@@ -56,33 +54,7 @@ def pools(
     )
 
 
-def datasets(pool: str, *, deadline_s: float = DEADLINE_S) -> tuple[DatasetSeen, ...] | Unseen:
-    """Every filesystem and volume of one imported pool, in the order of `zfs list`, with all its properties."""
-    text = _text(tools.run(arguments.dataset_properties(pool), deadline_s=deadline_s))
-    return text if isinstance(text, Unseen) else datasets_seen(text)
-
-
-def importable(devices: Iterable[Path], *, deadline_s: float = DEADLINE_S) -> tuple[PoolStatus, ...] | Unseen:
-    """Every pool on these devices that is not imported here; its `guid` names it beyond doubt. Nothing is imported."""
-    outcome = tools.run(arguments.importable([str(device) for device in devices]), deadline_s=deadline_s)
-    if isinstance(outcome, tools.Ended) and outcome.code and "no pools available" in outcome.stderr:
-        return ()
-    text = _text(outcome)
-    return text if isinstance(text, Unseen) else parse_status(text)
-
-
 # Pure ---------------------------------------------------------------------------------------------------------------
-
-
-def datasets_seen(text: str) -> tuple[DatasetSeen, ...]:
-    """`zfs get -Hp -o name,property,value,source all`, as datasets."""
-    found = []
-    for name, settings in settings_of(text).items():
-        word = settings["type"].value if "type" in settings else ""
-        for kind in DatasetKind:
-            if kind.value == word:
-                found.append(DatasetSeen(name, kind, _sorted(settings)))
-    return tuple(found)
 
 
 def pool_seen(status: PoolStatus, settings: dict[str, Setting], names: Names) -> PoolSeen:

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 from reconciler.core.facts.storage import DatasetKind
 from reconciler.system.zfs import arguments, names, tools
 from reconciler.system.zfs.devices import BY_ID
-from reconciler.system.zfs.values import Layout, Role, Vdev
+from reconciler.system.zfs.values import Layout
 
 #: Making a pool writes labels to every disk; destroying a dataset may free much.
 DEADLINE_S: Final = 120.0
@@ -61,25 +61,6 @@ def create_pool(
         fault = "a pool needs a vdev that holds data"
     argv = arguments.create_pool(name, layout, str(directory), own, root, force=force)
     return _run(fault, argv, deadline_s)
-
-
-def destroy_pool(name: str, *, deadline_s: float = DEADLINE_S) -> Result:
-    """Destroy an imported pool, and all its data."""
-    return _run(names.fault_of_pool(name), arguments.destroy_pool(name), deadline_s)
-
-
-def add_vdev(
-    pool: str,
-    role: Role,
-    vdev: Vdev,
-    *,
-    directory: Path = BY_ID,
-    force: bool = False,
-    deadline_s: float = DEADLINE_S,
-) -> Result:
-    """Add a top-level vdev, cache device or spare. `force`: also where the redundancy differs from the other vdevs'."""
-    fault = names.fault_of_pool(pool) or _fault_of(vdev.disks)
-    return _run(fault, arguments.add_vdev(pool, role, vdev, str(directory), force=force), deadline_s)
 
 
 def set_pool_property(pool: str, name: str, value: str, *, deadline_s: float = DEADLINE_S) -> Result:

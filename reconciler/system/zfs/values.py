@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.core.facts.storage import DatasetKind
-
 
 class VdevKind(StrEnum):
     """How the disks of a top-level vdev share the data (zpoolconcepts(7)). OTHER is only seen: draid and such."""
@@ -155,27 +153,6 @@ class PoolSeen:
     def setting(self, name: str) -> Setting | None:
         """One property; None: this release does not have it."""
         return next((setting for found, setting in self.settings if found == name), None)
-
-
-@dataclass(frozen=True, slots=True)
-class DatasetSeen:
-    """A filesystem or volume of an imported pool. `settings`: all its properties (zfsprops(7)), by name, sorted.
-
-    Quotas and reservations are among them (quota, refquota, reservation, refreservation: bytes, "0" for none), and user
-    properties, whose names contain a colon.
-    """
-
-    name: str
-    kind: DatasetKind
-    settings: tuple[tuple[str, Setting], ...]
-
-    def setting(self, name: str) -> Setting | None:
-        """One property; None: it does not have it."""
-        return next((setting for found, setting in self.settings if found == name), None)
-
-    def user_settings(self) -> tuple[tuple[str, Setting], ...]:
-        """User properties only."""
-        return tuple((name, setting) for name, setting in self.settings if ":" in name)
 
 
 @dataclass(frozen=True, slots=True)

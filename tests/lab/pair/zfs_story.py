@@ -2,34 +2,33 @@
 
     python -m tests.lab.pair.zfs_story DISK DISK DISK
 
-Makes a pool `story` of the first two disks and adds the third. Nothing is left of it.
+Makes a pool `story` of the first two disks and a log of the third. Nothing is left of it.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 from reconciler.core.facts.storage import DatasetKind
-from reconciler.system.zfs import observe, perform
-from reconciler.system.zfs.values import Layout, Origin, Role, Unseen, Vdev, VdevKind
+from reconciler.system.zfs import arguments, observe, perform, tools
+from reconciler.system.zfs.tables import settings_of
+from reconciler.system.zfs.values import Layout, Origin, Unseen, Vdev, VdevKind
 
-BY_ID = Path("/dev/disk/by-id")
+DEADLINE_S = 60.0
 
 
 def story(first: str, second: str, third: str) -> dict[str, Any]:
     """What each step came to, and what was seen after it."""
-    mirror = Vdev(VdevKind.MIRROR, (first, second))
+    layout = Layout((Vdev(VdevKind.MIRROR, (first, second)),), log=(Vdev(VdevKind.DISK, (third,)),))
     steps: list[str] = []
 
     def done(result: perform.Result) -> None:
         steps.append(str(result))
 
-    done(perform.create_pool("story", Layout((mirror,)), root_settings={"compression": "lz4"}, force=True))
-    done(perform.create_pool("story", Layout((mirror,)), force=True))
-    done(perform.add_vdev("story", Role.LOG, Vdev(VdevKind.DISK, (third,)), force=True))
+    done(perform.create_pool("story", layout, root_settings={"compression": "lz4"}, force=True))
+    done(perform.create_pool("story", layout, force=True))
     done(perform.set_pool_property("story", "comment", "two words"))
     done(perform.create_dataset("story/a", settings={"quota": "33554432", "org.example:owner": "me"}))
     done(perform.create_dataset("story/a/b"))
@@ -39,19 +38,18 @@ def story(first: str, second: str, third: str) -> dict[str, Any]:
     done(perform.inherit("story/a", "recordsize"))
     done(perform.destroy_dataset("story/a"))
     pools = observe.pools((first + "-part1", second + "-part1", third + "-part1"))
-    datasets = observe.datasets("story")
-    assert not isinstance(pools, Unseen) and not isinstance(datasets, Unseen), (pools, datasets)
+    text = tools.run(arguments.dataset_properties("story"), deadline_s=DEADLINE_S)
+    assert not isinstance(pools, Unseen) and isinstance(text, tools.Ended), (pools, text)
+    datasets = settings_of(text.stdout)
     (pool,) = (one for one in pools if one.name == "story")
     local = {
-        one.name: {name: setting.value for name, setting in one.settings if setting.origin is Origin.LOCAL}
-        for one in datasets
+        dataset: {name: setting.value for name, setting in settings.items() if setting.origin is Origin.LOCAL}
+        for dataset, settings in datasets.items()
     }
-    (below,) = (one for one in datasets if one.name == "story/a/b")
-    inherited = below.setting("compression")
-    assert inherited is not None
+    inherited = datasets["story/a/b"]["compression"]
     done(perform.destroy_dataset("story/a/b"))
     done(perform.destroy_dataset("story/a", snapshots=True))
-    done(perform.destroy_pool("story"))
+    tools.run(("zpool", "destroy", "story"), deadline_s=DEADLINE_S)
     comment, failmode = pool.setting("comment"), pool.setting("failmode")
     assert comment is not None and failmode is not None
     return {
@@ -62,7 +60,7 @@ def story(first: str, second: str, third: str) -> dict[str, Any]:
         "comment": comment.value,
         "failmode": failmode.value,
         "local": local,
-        "kinds": {one.name: one.kind.value for one in datasets},
+        "kinds": {dataset: settings["type"].value for dataset, settings in datasets.items()},
         "inherited": [inherited.value, inherited.origin.value, inherited.of],
     }
 

@@ -1,8 +1,6 @@
 """Lines of `-Hp` as settings, datasets and what is to be mounted."""
 
-from reconciler.core.facts.storage import DatasetKind
 from reconciler.system.zfs.mounting import parse_mountable, roots_to_load
-from reconciler.system.zfs.observe import datasets_seen
 from reconciler.system.zfs.tables import setting, settings_of
 from reconciler.system.zfs.values import Origin, Setting
 
@@ -31,15 +29,6 @@ def test_values_and_where_they_come_from() -> None:
     assert found["tank/a b"]["readonly"] == Setting("on", Origin.TEMPORARY)
     assert found["tank"]["type"] == Setting("filesystem", Origin.NONE)
     assert setting("x", "of a later release") == Setting("x", Origin.NONE)
-
-
-def test_datasets_with_quotas_and_user_properties() -> None:
-    root, child, volume = datasets_seen(GET)
-    assert (root.name, root.kind, volume.kind) == ("tank", DatasetKind.FILESYSTEM, DatasetKind.VOLUME)
-    assert root.user_settings() == (("org.example:note", Setting("two words", Origin.LOCAL)),)
-    assert child.setting("quota") == Setting("1073741824", Origin.LOCAL)
-    assert child.setting("volsize") is None
-    assert datasets_seen("") == ()
 
 
 LIST = """\
