@@ -6,13 +6,17 @@ is the controller's (`head`). Does not know pools.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
+from tests.lab.machine import MachineError
 from tests.lab.pair.emulated import EmulatedPair
 from tests.lab.pair.portal import Portal
 from tests.lab.target import Target, partition
 
 SIZE_MIB: Final = 256
+#: Longer than a machine that is on takes to answer.
+ANSWER_S: Final = 20
 
 
 class FaultyShelf(Target):
@@ -78,4 +82,10 @@ class FaultyPair(EmulatedPair):
     def make_well(self) -> None:
         """See `EmulatedPair.make_well`; and every disk answers."""
         self.shelf.unhang()
+        for head in self.heads:
+            # What resets itself does not go off before a disk that hung has answered.
+            with contextlib.suppress(MachineError):
+                if not head.on or head.machine.check("cat /run/hagit/watchdog.json", ANSWER_S):
+                    continue
+            head.pull_the_plug()
         super().make_well()
