@@ -203,7 +203,8 @@ def verdict(orders: Orders, owner: Key | None, lines: list[Line]) -> str:
     holds = sum(line.view.holder == owner for line in lines)
     wrong = sum(bool(line.problems) for line in lines)
     text = f"{words(orders, owner)} holds {'all' if holds == count else holds} of {count} disks"
-    return text + (f"; {wrong} of them {'is' if wrong == 1 else 'are'} not as they should be." if wrong else ", alone.")
+    they = "is not as it" if wrong == 1 else "are not as they"
+    return text + (f"; {wrong} of them {they} should be." if wrong else ", alone.")
 
 
 def told(orders: Orders, owner: Key | None, lines: list[Line]) -> Iterator[str]:
