@@ -23,8 +23,9 @@ from reconciler.system.reservation.blockdevice import SYSFS, Finder, Kind, Unusa
 READY_S: Final = 2.0
 #: Above every descriptor; closing a whole range is one call (close_range(2)).
 DESCRIPTOR_MAX: Final = (1 << 31) - 1
-REFUSES: Final = "offline"
-RUNS: Final = "running"
+#: The kernel knows a state by its whole line.
+REFUSES: Final = "offline\n"
+RUNS: Final = "running\n"
 #: Children that may wait for a disk.
 _left: set[int] = set()
 

@@ -26,6 +26,7 @@ class FaultyShelf(Target):
         super().__init__(0)
         self.names = tuple(f"disk{number}" for number in range(count))
         self.portals: dict[str, Portal] = {}
+        self._machines: set[str] = set()
         try:
             for number, name in enumerate(self.names):
                 partition(self.file(name), SIZE_MIB)
@@ -36,6 +37,7 @@ class FaultyShelf(Target):
 
     def devices(self, machine: str) -> tuple[str, ...]:
         """See `Target.devices`."""
+        self._machines.add(machine)
         words = ["-device", "virtio-scsi-pci,id=disks,num_queues=1"]
         for number, portal in enumerate(self.portals.values()):
             words += portal.device(machine, number)
@@ -46,10 +48,17 @@ class FaultyShelf(Target):
         for name in names:
             self.portals[name].hang(hangs=True)
 
+    def hang_for(self, machine: str, *names: str) -> None:
+        """These disks answer this machine no more."""
+        for name in names:
+            self.portals[name].reach(machine, reaches=False)
+
     def unhang(self, *names: str) -> None:
         """They go on where they were."""
         for name in names or self.names:
             self.portals[name].hang(hangs=False)
+            for machine in self._machines:
+                self.portals[name].reach(machine, reaches=True)
 
     def power_off(self) -> None:
         """No disk is there any more; what was registered and reserved is forgotten."""

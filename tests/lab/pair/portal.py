@@ -1,7 +1,8 @@
 """One disk behind a SCSI target of its own, so that it can hang or lose its power while others answer.
 
-Decides how a disk hangs (its target is stopped) and how it loses its power (its target ends and begins anew: what it
-remembered of registrations and reservations is gone, what was written is not). Does not know who uses it.
+Decides how a disk hangs, for everybody (its target is stopped) or for one machine (what it sends there is dropped), and
+how it loses its power (its target ends and begins anew: what it remembered of registrations and reservations is gone,
+what was written is not). Does not know who uses it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ class Portal:
     def __init__(self, room: Target, file: Path, number: int) -> None:
         self.name, self.file = file.name, file
         self._room, self._number = room, number
-        self._portal = f"127.0.0.1:{PORT + number}"
         self._environment = {**os.environ, "TGT_IPC_SOCKET": str(room.place / f"socket-{self.name}")}
         self.begin()
         self.settle()
@@ -35,7 +35,7 @@ class Portal:
     def begin(self) -> None:
         """Starts the target; `settle` must follow."""
         with (self._room.place / f"log-{self.name}").open("ab") as log:
-            words = ["tgtd", "-f", "-C", str(self._number), "--iscsi", f"portal={self._portal}"]
+            words = ["tgtd", "-f", "-C", str(self._number), "--iscsi", f"portal=0.0.0.0:{PORT + self._number}"]
             self._process = subprocess.Popen(
                 [*ENDS_WITH_US, *self._room.within, *words],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=self._environment,
@@ -58,7 +58,8 @@ class Portal:
 
     def device(self, machine: str, place: int | None = None) -> tuple[str, ...]:
         """Arguments of QEMU that give it to a machine; `place`: on the machine's bus, else its number."""
-        where = f"transport=tcp,portal={self._portal},target=iqn.2026-01.lab:{self.name},lun=1"
+        portal = f"{self._address(machine)}:{PORT + self._number}"
+        where = f"transport=tcp,portal={portal},target=iqn.2026-01.lab:{self.name},lun=1"
         who = f"initiator-name={INITIATORS}:{machine}"
         cache = "cache.direct=on,cache.no-flush=off"
         drive = f"driver=iscsi,node-name=at-{self.name},{where},{who},timeout=0,{cache}"
@@ -67,6 +68,20 @@ class Portal:
     def hang(self, *, hangs: bool) -> None:
         """It answers nobody, or goes on where it was."""
         self._process.send_signal(signal.SIGSTOP if hangs else signal.SIGCONT)
+
+    def reach(self, machine: str, *, reaches: bool) -> None:
+        """Whether this machine reaches it; if not, it hangs there, and what is on the way comes later."""
+        table = f"{self.name}-{machine}"
+        ruleset = f"table inet {table} {{}}\ndelete table inet {table}\n"
+        if not reaches:
+            rule = f"ip daddr {self._address(machine)} drop"
+            chain = f"chain arrives {{\ntype filter hook input priority 0\n{rule}\n}}"
+            ruleset += f"table inet {table} {{\n{chain}\n}}\n"
+        subprocess.run([*self._room.within, "nft", "-f", "-"], input=ruleset.encode(), check=True, timeout=LONG_S)
+
+    def _address(self, machine: str) -> str:
+        """By which a machine reaches this disk and no other."""
+        return f"127.78.{self._number}.{1 + sum(machine.encode()) % 250}"
 
     def close(self) -> None:
         """Without power."""

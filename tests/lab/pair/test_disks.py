@@ -27,6 +27,8 @@ NEW: Final = "disk5"
 RAIDZ: Final = Vdev("tank/raidz1-1", (2, 3, 4), 2)
 LAYOUT: Final = replace(ORDERS, disks=DISKS, vdevs=(Vdev("tank/mirror-0", (0, 1), 1), RAIDZ))
 FOREIGN: Final = 0xABC
+#: Shorter than an import may take: a failure is told while it lasts.
+TAKEOVER_S: Final = 110.0
 #: How long an export may take in the test where it never ends.
 RELEASE_MS: Final = 3_000
 
@@ -61,7 +63,7 @@ def both(pair: FaultyPair) -> tuple[Head, Head, int]:
 
 def taken_over(pair: FaultyPair, new: Head, since: int) -> None:
     """Waits until this one has become active and answers clients, since a mark; tells its timeline."""
-    pair.until(lambda: new.phase == "active", "the other takes over")
+    pair.until(lambda: new.phase == "active", "the other takes over", TAKEOVER_S)
     pair.until(lambda: any(event.mark == "addresses-up" for event in new.events(since)), "addresses")
     pair.tell(new, since)
 
@@ -172,6 +174,22 @@ def test_an_export_that_does_not_end_is_ended_by_a_reset(pair: FaultyPair) -> No
     pair.tell(old, olds)
     assert old.said_why(olds, "halted") == ["RELEASE_HUNG"]
     taken_over(pair, new, mark)
+    assert pair.verify() is new
+
+
+def test_a_disk_that_hangs_for_the_active_controller_moves_the_pools_by_a_reset(pair: FaultyPair) -> None:
+    """Nothing is written any more, and nothing can be exported: the other takes over from a controller that halts."""
+    old, new, mark = both(pair)
+    olds = old.mark()
+    pair.publish(timers=replace(pair.orders.timers, release_ms=RELEASE_MS))
+    pair.until_followed()
+    pair.shelf.hang_for(old.side.value, "disk1")
+    taken_over(pair, new, mark)
+    # A machine that resets itself goes off when its disks let it.
+    pair.shelf.unhang()
+    old.until_off()
+    pair.tell(old, olds)
+    assert (old.said_why(olds, "releasing"), old.said_why(olds, "halted")) == (["POOLS_HUNG"], ["RELEASE_HUNG"])
     assert pair.verify() is new
 
 

@@ -13,8 +13,10 @@ from tests.waiting import until
 def test_disks_refuse_within_and_run_afterwards(tmp_path: Path) -> None:
     files = [tmp_path / "one", tmp_path / "two", tmp_path / "absent" / "three"]
     with refusing(files):
-        assert [file.read_text() for file in files[:2]] == ["offline", "offline"]
-    until(lambda: [file.read_text() for file in files[:2]] == ["running", "running"], lambda: "they refuse for ever")
+        assert [file.read_text() for file in files[:2]] == ["offline\n", "offline\n"]
+    until(
+        lambda: [file.read_text() for file in files[:2]] == ["running\n", "running\n"], lambda: "they refuse for ever"
+    )
 
 
 def test_they_run_again_when_whoever_imports_is_killed(tmp_path: Path) -> None:
@@ -26,9 +28,9 @@ def test_they_run_again_when_whoever_imports_is_killed(tmp_path: Path) -> None:
     argv = [sys.executable, "-c", code, str(file)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as importer:
         assert importer.stdout is not None and importer.stdout.readline() == b"within\n"
-        assert file.read_text() == "offline"
+        assert file.read_text() == "offline\n"
         os.kill(importer.pid, signal.SIGKILL)
-    until(lambda: file.read_text() == "running", lambda: "it refuses for ever")
+    until(lambda: file.read_text() == "running\n", lambda: "it refuses for ever")
 
 
 def test_a_lock_of_the_importer_is_not_kept_by_the_child(tmp_path: Path) -> None:
