@@ -212,17 +212,24 @@ def told(orders: Orders, owner: Key | None, lines: list[Line]) -> Iterator[str]:
     well = not any(line.problems for line in lines)
     yield paint(verdict(orders, owner, lines), 1, 32 if well and owner else 33)
     column = max(len(line.name) for line in lines) + 2
+    noted = [set(line.notes) for line in lines if line.view.answered]
+    common = set.intersection(*noted) if len(noted) > 1 else set()
     for line in lines:
         mark = "*" if line.at in orders.arbitration else " "
         first, *rest = fold(line.text(), width() - column - 3)
         yield f" {mark}{line.name:<{column}}{first}"
         for text in rest:
             yield " " * (column + 2) + text
-        for sign, color, texts in (("✗", 31, line.problems), ("!", 33, line.notes)):
+        notes = [note for note in line.notes if note not in common]
+        for sign, color, texts in (("✗", 31, line.problems), ("!", 33, notes)):
             for text in texts:
                 head, *more = fold(text, width() - 8)
                 yield f"    {paint(sign, 1, color)} {head}"
                 yield from (f"      {one}" for one in more)
+    for note in sorted(common):
+        head, *more = fold(f"every {'disk' if len(noted) == len(lines) else 'other disk'} {note}", width() - 4)
+        yield f" {paint('!', 1, 33)} {head}"
+        yield from (f"   {one}" for one in more)
     if orders.arbitration:
         yield " * arbitration disk: their majority says who is active"
     if not well:

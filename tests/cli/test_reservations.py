@@ -10,14 +10,18 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli.application import run
+from reconciler.cli.holding import Line
+from reconciler.cli.holding import told as screen
 from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.key import Key, Side
 from reconciler.core.failover.orders_document import orders_document, orders_key
 from reconciler.core.status.watchdog import PoolStatus, watchdog_document
 from reconciler.system.files import write_json
+from reconciler.system.reservation.standing import Features, Standing
+from reconciler.system.shelf.bay import Survey
 from tests.controller import Done
 from tests.standings import standing_of, told
-from tests.system.shelf.rig import LONG_S, SimulatedRig, claim, orders
+from tests.system.shelf.rig import DISKS, LONG_S, SimulatedRig, claim, orders
 
 Captured = pytest.CaptureFixture[str]
 SECRET = "pair-secret-of-more-than-thirty-two-bytes"
@@ -93,6 +97,27 @@ def test_what_is_wrong_is_named_disk_by_disk(desk: Desk) -> None:
     assert "✗ it does not answer" in shown.out
     assert "✗ two's claim 3 is registered as well and may write to it" in shown.out
     assert "`hagit reservations repair` mends" in shown.out
+
+
+def test_what_all_disks_lack_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    note, obeyed = "forgets its reservation when it loses power", orders(Side.A)
+
+    def shown(*persists: bool | None) -> str:
+        """A screen for disks that remember or forget; None: one does not answer."""
+        found = [
+            Survey(name, None if it is None else Standing(1), features=Features(it, True, True))
+            for name, it in zip(DISKS, persists, strict=True)
+        ]
+        lines = [Line(obeyed, at, one) for at, one in enumerate(found)]
+        for line in lines:
+            line.judge(None)
+        return "\n".join(screen(obeyed, None, lines))
+
+    assert shown(True, False, True, True).count(f"    ! {note}") == 1
+    assert shown(False, False, False, False).count(note) == 1
+    assert f"\n ! every disk {note}\n" in shown(False, False, False, False)
+    assert f"\n ! every other disk {note}\n" in shown(False, None, False, False)
 
 
 def test_the_document(desk: Desk) -> None:
