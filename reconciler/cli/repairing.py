@@ -15,6 +15,7 @@ from reconciler.agent.sight import see
 from reconciler.cli.holding import Desk
 from reconciler.cli.mending import Deed, Left, Mending, Refusal, plan_mending
 from reconciler.cli.terminal import confirmed, fold, width
+from reconciler.core.failover.adapters import answered
 from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.hold import DiskView
@@ -64,19 +65,19 @@ def _do(desk: Desk, deed: Deed) -> str:
         return "left alone: it has changed since it was looked at"
     problem = ""
     for command in deed.commands:
-        answer = desk.shelf.perform(command, COMMAND_S).answer
+        answer = answered(desk.shelf, command, COMMAND_S).answer
         if answer is not Answer.GOOD:
             problem = _refused(command, answer)
             break
     after = _look(desk, deed)
     if deed.undo is not None and after.holder is not None and after.holder != deed.undo.key:
-        desk.shelf.perform(deed.undo, COMMAND_S)
+        answered(desk.shelf, deed.undo, COMMAND_S)
         return problem or "left again: another controller has taken it meanwhile"
     return problem
 
 
 def _look(desk: Desk, deed: Deed) -> DiskView:
-    return desk.shelf.perform(Command(Verb.LOOK, deed.disk, deed.commands[0].key), COMMAND_S).view
+    return answered(desk.shelf, Command(Verb.LOOK, deed.disk, deed.commands[0].key), COMMAND_S).view
 
 
 def _refused(command: Command, answer: Answer) -> str:

@@ -17,7 +17,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
-from reconciler.core.failover.claim import Answer, Claim, Reply, advance, begin, command
+from reconciler.core.failover.claim import Claim, Command, begin, commands
 from reconciler.core.failover.events import (
     Asked,
     ClaimEnded,
@@ -37,8 +37,8 @@ from reconciler.core.failover.outputs import Outputs, outputs
 from reconciler.core.failover.phase import Phase, Thing
 from reconciler.core.failover.state import State, initial
 from reconciler.core.failover.step import step
-from reconciler.simulation.canonical import Disks, plain_disk, plain_state
-from reconciler.simulation.disk import Disk, answer
+from reconciler.simulation.canonical import Disks, plain_state
+from reconciler.simulation.disk import Disk
 from reconciler.simulation.numbering import (
     ALL,
     DEAD,
@@ -53,7 +53,8 @@ from reconciler.simulation.numbering import (
     Step,
 )
 from reconciler.simulation.scene import LATE_MS
-from reconciler.simulation.truth import Truth, visit
+from reconciler.simulation.truth import Truth
+from reconciler.simulation.visiting import visited
 
 #: Beats to and fro until nothing is new; a handful, or the core does not settle.
 PROMPT_MAX: Final = 16
@@ -154,7 +155,7 @@ class BoundedWorld(Truth):
         if self.scene.faults.delay:
             yield from self._messages(me, node, shelf, between)
         if node.claim >= 0:
-            yield self._claim(me, node, shelf, between)
+            yield from self._claim(me, node, shelf, between)
         if node.pools in (SOME, ALL) and not self._writes(me, shelf):
             yield Step("a write is refused", self._fed(node, ("conflict",), lambda s: step(s, Conflict(), 0)))
         if self.scene.faults.proof and other.core == OFF and not self.state_of(node).peer.dead:
@@ -259,29 +260,26 @@ class BoundedWorld(Truth):
 
         return self._fed(node, ("hear", channel, beat, counter), feed)
 
-    def _claim(self, me: int, node: Node, shelf: int, between: Between) -> Step:
-        """The next command of the claim (or, unless the scene is fine, all commands to one disk), or its end."""
+    def _claim(self, me: int, node: Node, shelf: int, between: Between) -> Iterator[Step]:
+        """The end of a claim; or the next command to a disk (unless the scene is fine, the whole visit)."""
         claim: Claim = self.claims.values[node.claim]
-        if command(claim) is None:
+        asked = commands(claim)
+        if not asked:
             bare = node._replace(claim=-1)
-            event = ClaimEnded(claim.key.epoch, claim.views)
+            event = ClaimEnded(claim.key.epoch, claim.result)
             after = self._fed(bare, ("ended", node.claim), lambda s: step(s, event, 0))
             unfenced = self.state_of(after).phase is Phase.IMPORTING and not self._proves(claim)
-            return Step("the claim ends", after, broken="import without a verified fence" if unfenced else "")
-        disks: Disks = self.shelves.values[shelf]
-        place, names = visit(claim), []
-        while (order := command(claim)) is not None:
-            if between.lost[me] >> order.disk & 1:
-                reply = Reply(Answer.SILENT)
-            else:
-                disk, reply = answer(disks[order.disk], SIDES[me], order)
-                disks = (*disks[: order.disk], plain_disk(disk), *disks[order.disk + 1 :])
-            claim = advance(claim, reply)
-            victim = f" of {order.victim}" if order.victim else ""
-            names.append(f"{order.verb} disk{order.disk}{victim}: {reply.answer}")
-            if self.scene.faults.fine or visit(claim) != place:
-                break
-        return Step(", ".join(names), node._replace(claim=self.claims.number(claim)), disks=self.shelves.number(disks))
+            yield Step("the claim ends", after, broken="import without a verified fence" if unfenced else "")
+        for order in asked if self.scene.faults.wide else asked[:1]:
+            yield self._visit(me, node, order, shelf, between)
+
+    def _visit(self, me: int, node: Node, order: Command, shelf: int, between: Between) -> Step:
+        lost = bool(between.lost[me] >> order.disk & 1)
+        claim, disks, name = visited(
+            self.claims.values[node.claim], order, SIDES[me], self.shelves.values[shelf],
+            lost=lost, fine=self.scene.faults.fine,
+        )  # fmt: skip
+        return Step(name, node._replace(claim=self.claims.number(claim)), disks=self.shelves.number(disks))
 
     # The kernel's part -----------------------------------------------------------------------------------------------
 

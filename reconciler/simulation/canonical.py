@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any, Final
 
-from reconciler.core.failover.claim import Claim
+from reconciler.core.failover.claim import Claim, Visit
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.hold import DiskView, Fence, Hold
 from reconciler.core.failover.key import Key
@@ -74,7 +74,9 @@ def epochs_of(value: Any) -> list[int]:
         case DiskView():
             return [key.epoch for key in (value.holder, *value.registered) if key is not None]
         case Claim():
-            return [value.key.epoch, *epochs_of(value.view), *(e for view in value.views for e in epochs_of(view))]
+            return [value.key.epoch, *epochs_of(value.visits), *epochs_of(value.views)]
+        case Visit():
+            return epochs_of(value.view)
         case tuple():
             return [epoch for part in value for epoch in epochs_of(part)]
         case _:
@@ -97,8 +99,10 @@ def rename(value: Any, names: dict[int, int]) -> Any:
             registered = frozenset(rename(key, names) for key in value.registered)
             return replace(value, holder=rename(value.holder, names), registered=registered)
         case Claim():
-            views = tuple(rename(view, names) for view in value.views)
-            return replace(value, key=rename(value.key, names), view=rename(value.view, names), views=views)
+            key, visits, views = (rename(part, names) for part in (value.key, value.visits, value.views))
+            return replace(value, key=key, visits=visits, views=views)
+        case Visit():
+            return replace(value, view=rename(value.view, names))
         case tuple():
             return tuple(rename(part, names) for part in value)
         case _:

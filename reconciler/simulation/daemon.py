@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from reconciler.core.failover.claim import Claim, advance, begin, command
+from reconciler.core.failover.claim import Claim
 from reconciler.core.failover.events import (
     ClaimEnded,
     Conflict,
@@ -26,11 +26,12 @@ from reconciler.core.failover.events import (
 )
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.hold import DiskView
-from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.outputs import Outputs, outputs
 from reconciler.core.failover.state import Memory, State, initial
 from reconciler.core.failover.step import step
+from reconciler.simulation.hand import Hand
 from reconciler.simulation.kernel import Kernel
 
 if TYPE_CHECKING:
@@ -75,8 +76,7 @@ class Controller:
         self.moves_local_ms: list[int] = []
         self.fed_ms: int | None = None
         self.kernel = Kernel(world, self)
-        self.claim: Claim | None = None
-        self.claim_hangs = False
+        self.hand = Hand(world, self, self._claim_ended)
         self.fuse: int | None = None
         self.blind = False
         self.reset_fails = False
@@ -99,8 +99,9 @@ class Controller:
         self.on = False
         self.life += 1
         self.daemon += 1
-        self.core = self.outs = self.claim = self.memory = self.fed_ms = self.fuse = None
-        self.paused = self.frozen = self.claim_hangs = False
+        self.core = self.outs = self.memory = self.fed_ms = self.fuse = None
+        self.paused = self.frozen = False
+        self.hand.drop()
         self.deferred.clear()
         self.held.clear()
         self.kernel.vanish()
@@ -170,8 +171,8 @@ class Controller:
         if self.core is None:
             return
         self.daemon += 1
-        self.core = self.outs = self.claim = self.fuse = None
-        self.claim_hangs = False
+        self.core = self.outs = self.fuse = None
+        self.hand.drop()
         self.paused = False
         self.held.clear()
         self.world.note(self.side, "daemon dies")
@@ -362,39 +363,19 @@ class Controller:
             why = str(self.core.why) if self.core is not None else ""
             self.reset(why)
             return
-        running = self.claim.key if self.claim is not None else None
-        if outs.claim != running:
+        if outs.claim != self.hand.key:
             if self._burns():
                 return
-            self.claim, self.claim_hangs = None, False
+            self.hand.drop()
             if outs.claim is not None:
-                self._begin_claim(outs.claim)
+                self.hand.begin(self.orders, outs.claim)
         if self.kernel.wants(outs.wanted, outs.kept) and not self._burns():
             self.kernel.obey(outs.wanted, outs.kept)
-
-    # The claim's child -----------------------------------------------------------------------------------------------
-
-    def _begin_claim(self, key: Key) -> None:
-        self.claim = begin(self.orders, key)
-        self.world.note(self.side, f"claims with key {key}")
-        self.world.later(0, self._claim_step, self.claim, self)
-
-    def _claim_step(self, claim: Claim) -> None:
-        """One command to one disk, or the end."""
-        if claim is not self.claim or self.claim_hangs:
-            return
-        order = command(claim)
-        if order is None:
-            self._claim_ended(claim)
-            return
-        reply, took_ms = self.world.shelf.perform(self.side, order)
-        self.claim = advance(claim, reply)
-        self.world.later(took_ms, self._claim_step, self.claim, self)
 
     def _claim_ended(self, claim: Claim) -> None:
         if self.paused:
             self.held.append((self._claim_ended, claim))
             return
-        if claim is self.claim:
-            self.claim = None
-            self.feed(ClaimEnded(claim.key.epoch, claim.views), act=True)
+        if claim is self.hand.claim:
+            self.hand.drop()
+            self.feed(ClaimEnded(claim.key.epoch, claim.result), act=True)

@@ -100,7 +100,7 @@ def heal_everything(world: World, *, without: Side | None = None) -> None:
     for one in world.controllers:
         one.kernel.unstick()
         one.set_rate(1.0)
-        one.blind = one.claim_hangs = one.reset_fails = False
+        one.blind = one.hand.hangs = one.reset_fails = False
         one.fuse = None
         if one.side is without:
             one.power_off()

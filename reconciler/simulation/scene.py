@@ -28,8 +28,9 @@ class Fault(NamedTuple):
 
     `cuts`: a controller hears nothing on any network. `slow`: a claim, import or release outlives its bound. `reach`:
     (controller, disks) that are lost together. `links`: whose group goes down. Not counted, for they are no faults:
-    `delay` (beats under way are late, doubled, lost) and `fine` (one move for each reservation command, not for each
-    disk). Everything heals at any moment, uncounted.
+    `delay` (beats under way are late, doubled, lost), `fine` (one move for each reservation command, not for each
+    disk) and `wide` (what is asked of several disks at once is answered in any order, not in theirs). Everything heals
+    at any moment, uncounted.
     """
 
     crash: bool = False
@@ -39,6 +40,7 @@ class Fault(NamedTuple):
     slow: bool = False
     delay: bool = False
     fine: bool = False
+    wide: bool = False
     most: int = -1
     reach: tuple[tuple[int, int], ...] = ()
     links: tuple[int, ...] = ()
@@ -71,6 +73,8 @@ SHELF: Final = Orders(
     timers=TICKS,
     limits=Limits(moves=0),
 )
+#: One disk decides, and two are swept.
+SWEPT: Final = replace(SHELF, arbitration=(0,))
 GROUPED: Final = replace(SHELF, groups=(Group(1, ("net",)),))
 
 SCENES: Final = (
@@ -78,6 +82,8 @@ SCENES: Final = (
           SHELF, Fault(hang=True, refuse=True)),
     Scene("requests", "people ask for switchovers and force either controller, twice",
           SHELF, Fault(most=2), (Request.SWITCHOVER, Request.FORCE)),
+    Scene("sweep", "a person forces either controller, once, and disks answer in any order",
+          SWEPT, Fault(wide=True, most=1), (Request.FORCE,)),
     Scene("disabled", "failover is disabled; a person may force either controller at any moment",
           replace(SHELF, enabled=False), Fault(most=0), (Request.FORCE,)),
     Scene("disks", "all disks are lost to one controller, or half a mirror to the other, once",
@@ -102,6 +108,8 @@ SCENES: Final = (
 DEEP: Final = (
     Scene("late-beats", "beats and disk records arrive late, doubled or never",
           SHELF, Fault(delay=True, most=0)),
+    Scene("swept-power", "controllers lose power, once, and disks answer in any order",
+          SWEPT, Fault(power=True, wide=True, most=1)),
     Scene("fine-claims", "every single reservation command may be the last before a crash or power loss",
           SHELF, Fault(crash=True, power=True, fine=True, most=1)),
     Scene("two-faults", "two faults of any kind",

@@ -8,14 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from reconciler.core.failover.claim import Claim, Stage
+from reconciler.core.failover.claim import Claim
 from reconciler.simulation.canonical import Disks
 from reconciler.simulation.numbering import NONE, SIDES, Node, Numbering
-
-
-def visit(claim: Claim) -> tuple[int, Stage | None]:
-    """The visit to one disk, the last look or the withdrawal that a claim is at."""
-    return claim.at, claim.stage if claim.stage in (Stage.VERIFY, Stage.WITHDRAW) else None
 
 
 class Truth(Numbering):
@@ -52,7 +47,7 @@ class Truth(Numbering):
     def _proves(self, claim: Claim) -> bool:
         """An independent reading of a claim's last look: on every vdev the peer is left with too few disks."""
         for vdev in claim.orders.vdevs:
-            views = [claim.views[at] for at in vdev.disks]
+            views = [claim.result[at] for at in vdev.disks]
             ours = sum(view.answered and view.holder == claim.key and len(view.registered) == 1 for view in views)
             if ours < vdev.needed or len(views) - ours >= vdev.needed:
                 return False

@@ -31,7 +31,7 @@ from queue import SimpleQueue
 from typing import Final, NoReturn
 
 from reconciler.core.failover.adapters import PoolHouse, Shelf
-from reconciler.core.failover.claim import Answer, advance, begin, command
+from reconciler.core.failover.claim import Answer, advance, begin, commands
 from reconciler.core.failover.document import build
 from reconciler.core.failover.orders import Orders
 from reconciler.errors import StateError
@@ -205,8 +205,8 @@ class Child:
                 return self._complete(shelf, request)
             case LookPools():
                 return PoolsLooked(house.look(within_s))
-            case Import():
-                return Moved(house.import_(within_s))
+            case Import(excused):
+                return Moved(house.import_(within_s, excused))
             case Export():
                 return Moved(house.export(within_s))
 
@@ -222,14 +222,15 @@ class Child:
     def _claim(self, shelf: Shelf, request: RunClaim) -> ClaimRun:
         assert self._orders is not None
         running = begin(self._orders, request.key)
-        commands = silent = 0
-        while (order := command(running)) is not None:
+        asked = silent = 0
+        while orders := commands(running):
             self._still_wanted()
-            reply = shelf.perform(order, request.command_ms / 1000)
-            commands += 1
-            silent += reply.answer is Answer.SILENT
-            running = advance(running, reply)
-        return ClaimRun(request.key.epoch, running.views, commands, silent)
+            replies = shelf.perform(orders, request.command_ms / 1000)
+            for order, reply in zip(orders, replies, strict=True):
+                asked += 1
+                silent += reply.answer is Answer.SILENT
+                running = advance(running, order.disk, reply)
+        return ClaimRun(request.key.epoch, running.result, asked, silent)
 
     def _complete(self, shelf: Shelf, request: Complete) -> Completed:
         done: list[int] = []

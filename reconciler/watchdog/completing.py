@@ -17,17 +17,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-from reconciler.core.failover.claim import Answer, Command, Reply, Verb
+from reconciler.core.failover.adapters import Performing, answered
+from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.hold import DiskView, fenced
 from reconciler.core.failover.key import Key, encode_key
 
 
-class Completable(Protocol):
-    """What is needed of a shelf. See `Shelf` and `DiskShelf`."""
-
-    def perform(self, command: Command, deadline_s: float) -> Reply:
-        """One command to one disk."""
-        ...
+class Completable(Performing, Protocol):
+    """What is needed of a shelf. See `DiskShelf`."""
 
     def idle(self, disk: int, deadline_s: float) -> bool:
         """Whether our own pools surely do not write to it."""
@@ -58,7 +55,7 @@ def complete(shelf: Completable, disk: int, mine: Key, command_s: float, *, give
     if view.answered and view.holder != mine and _takeable(view, mine):
         view = _take(shelf, disk, mine, view, command_s, given_up=given_up)
     for stranger in _over(view, mine) if view.holder == mine else ():
-        if shelf.perform(Command(Verb.PREEMPT, disk, mine, stranger), command_s).answer is not Answer.GOOD:
+        if answered(shelf, Command(Verb.PREEMPT, disk, mine, stranger), command_s).answer is not Answer.GOOD:
             return False
         view = _look(shelf, disk, mine, command_s)
     return fenced(view, mine)
@@ -69,23 +66,23 @@ def _take(shelf: Completable, disk: int, mine: Key, view: DiskView, command_s: f
     if mine not in view.registered:
         if not given_up and not shelf.idle(disk, command_s):
             return view
-        if shelf.perform(Command(Verb.REGISTER, disk, mine), command_s).answer is not Answer.GOOD:
+        if answered(shelf, Command(Verb.REGISTER, disk, mine), command_s).answer is not Answer.GOOD:
             return view
         # Where an older key of ours stood, registering has renamed it, and with it the reservation.
         view = _look(shelf, disk, mine, command_s)
     if view.answered and view.holder != mine and _takeable(view, mine):
         verb = Verb.RESERVE if view.holder is None else Verb.PREEMPT
-        shelf.perform(Command(verb, disk, mine, view.holder), command_s)
+        answered(shelf, Command(verb, disk, mine, view.holder), command_s)
         view = _look(shelf, disk, mine, command_s)
     if view.answered and view.holder not in (None, mine):
         # Another was faster: it must not find us registered.
-        shelf.perform(Command(Verb.UNREGISTER, disk, mine), command_s)
+        answered(shelf, Command(Verb.UNREGISTER, disk, mine), command_s)
         view = _look(shelf, disk, mine, command_s)
     return view
 
 
 def _look(shelf: Completable, disk: int, mine: Key, command_s: float) -> DiskView:
-    return shelf.perform(Command(Verb.LOOK, disk, mine), command_s).view
+    return answered(shelf, Command(Verb.LOOK, disk, mine), command_s).view
 
 
 def _takeable(view: DiskView, mine: Key) -> bool:

@@ -80,8 +80,8 @@ class Work(Protocol):
     def claim(self, key: Key | None) -> None:
         """Run the claim with this key, and no other; None: run none."""
 
-    def import_(self) -> None:
-        """Begin to import the pools."""
+    def import_(self, excused: frozenset[int]) -> None:
+        """Begin to import the pools; these disks (indices into the orders) may be silent."""
 
     def export(self) -> None:
         """Begin to export the pools."""
@@ -348,7 +348,7 @@ class Daemon:
             rested = self._refused_ms is None or monotonic_ms() - self._refused_ms >= AGAIN_MS
             if self.pools in (Pools.NONE, Pools.REFUSED, Pools.SOME) and rested:
                 self._refused_ms = None
-                self.work.import_()
+                self.work.import_(outs.excused)
         elif Thing.POOLS not in outs.kept:
             if self.pools in (Pools.SOME, Pools.ALL):
                 self.work.export()

@@ -85,7 +85,9 @@ class LookPools:
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """Import the pools."""
+    """Import the pools. `excused`: disks (indices into the orders) whose silence stops no import."""
+
+    excused: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +227,8 @@ def plain_request(request: Request) -> Message:
             }
         case LookPools(wanted):
             return {"do": "pools", "wanted": wanted}
-        case Import():
-            return {"do": "import"}
+        case Import(excused):
+            return {"do": "import", "excused": sorted(excused)}
         case Export():
             return {"do": "export"}
         case SwitchPower(deed, agent, options, secrets):
@@ -258,7 +260,7 @@ def read_request(message: Message) -> Request:
         case "pools":
             return LookPools(bool(message["wanted"]))
         case "import":
-            return Import()
+            return Import(frozenset(int(at) for at in message["excused"]))
         case "export":
             return Export()
         case "power":

@@ -124,9 +124,9 @@ class Labour:
             if self._ask(RunClaim(self._unbegun, min(COMMAND_MS_MAX, max(1, claim_ms // 4))), claim_ms):
                 self._unbegun = None
 
-    def import_(self) -> None:
-        """Begin to import the pools, if the arm is free."""
-        if self._ask(Import(), self._timers.import_ms):
+    def import_(self, excused: frozenset[int]) -> None:
+        """Begin to import the pools, if the arm is free; these disks may be silent."""
+        if self._ask(Import(excused), self._timers.import_ms):
             self.moving = "import"
 
     def export(self) -> None:

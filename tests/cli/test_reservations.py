@@ -12,6 +12,7 @@ import pytest
 from reconciler.cli.application import run
 from reconciler.cli.holding import Line
 from reconciler.cli.holding import told as screen
+from reconciler.core.failover.adapters import answered
 from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.key import Key, Side
 from reconciler.core.failover.orders_document import orders_document, orders_key
@@ -59,7 +60,7 @@ class Desk:
         write_json(self.root / side / "run" / "watchdog.json", watchdog_document(status), sync=False)
 
     def do(self, side: Side, verb: Verb, key: Key, disk: int = 3, victim: Key | None = None) -> Answer:
-        return self.rig.open(side)[0].perform(Command(verb, disk, key, victim), LONG_S).answer
+        return answered(self.rig.open(side)[0], Command(verb, disk, key, victim), LONG_S).answer
 
 
 @pytest.fixture

@@ -8,32 +8,32 @@ from tests.simulation.mutants_model import Mutant
 CLAIM = (
     Mutant(
         "claim-skips-the-verify", "claim",
-        "        return replace(claim, stage=Stage.VERIFY)\n    return replace(claim, at",
-        "        sure = DiskView(True, claim.key, frozenset({claim.key}))\n"
-        "        return replace(claim, stage=Stage.DONE, views=(sure,) * len(claim.orders.disks))\n    return replace(claim, at",
+        "    return replace(claim, part=Part.VERIFY, views=(None,) * len(claim.orders.disks))\n",
+        "    sure = DiskView(True, claim.key, frozenset({claim.key}))\n"
+        "    return replace(claim, part=Part.DONE, views=(sure,) * len(claim.orders.disks))\n",
         "trusts the answers to its commands and does not look again: imports over disks that it never fenced",
     ),
     Mutant(
         "claim-verifies-silence", "claim",
-        "reply.view if reply.answer is Answer.GOOD else UNANSWERED)",
-        "reply.view if reply.answer is Answer.GOOD else DiskView(True, claim.key, frozenset({claim.key})))",
+        "view = reply.view if reply.answer is Answer.GOOD else UNANSWERED",
+        "view = reply.view if reply.answer is Answer.GOOD else DiskView(True, claim.key, frozenset({claim.key}))",
         "takes a disk that does not answer the last look for fenced: the old owner still writes to it",
     ),
     Mutant(
         "claim-takes-other-disks-first", "claim",
-        "(*orders.arbitration, *rest))",
-        "(*rest, *orders.arbitration))",
-        "takes data disks before the race is decided: the loser has cut the winner off from them",
+        "    if claim.part is Part.RACE and not claim.decided and raced < len(votes):\n        return",
+        "    if claim.part is Part.RACE and not claim.won and raced < len(votes):\n        return",
+        "sweeps once it has won a disk, before the race is decided: the loser has cut the winner off from others",
     ),
     Mutant(
         "claim-goes-each-its-own-way", "claim",
-        "Claim(orders, key, (*orders.arbitration, *rest))",
-        'Claim(orders, key, (*orders.arbitration[:: -1 if key.side == "b" else 1], *rest))',
+        "    votes = claim.orders.arbitration\n",
+        '    votes = claim.orders.arbitration[:: -1 if claim.key.side == "b" else 1]\n',
         "lets b go through the arbitration disks backwards: two that race meet in the middle and take from one another",
     ),
     Mutant(
         "claim-goes-on-without-majority", "claim",
-        "    if len(claim.lost) > len(claim.orders.arbitration) - claim.orders.majority:\n        return _withdraw(claim)\n",
+        "    if len(claim.lost) > len(votes) - claim.orders.majority:\n        return _withdraw(claim)\n",
         "",
         "the loser of the race goes on: it fences the winner on every other disk",
     ),
@@ -45,33 +45,33 @@ CLAIM = (
     ),
     Mutant(
         "claim-leaves-its-keys-behind", "claim",
-        "    if claim.returnable:\n        return replace(claim, stage=Stage.WITHDRAW)\n",
+        "    if claim.returnable:\n        return replace(claim, part=Part.WITHDRAW, visits=())\n",
         "",
         "a loser leaves its registrations behind: it could write to disks that the winner believes to be its own",
     ),
     Mutant(
         "claim-releases-to-nobody", "claim",
-        "return replace(_leaving(claim) if claim.view.holder is None else claim, stage=Stage.SEIZE)",
-        "return replace(_leaving(claim), stage=Stage.SEIZE)",
+        "return _goes_on(_leaving(claim, visit) if free else claim, replace(visit, stage=Stage.SEIZE))",
+        "return _goes_on(_leaving(claim, visit), replace(visit, stage=Stage.SEIZE))",
         "a loser gives back disks that it took from a holder, to nobody: the reservation is free under imported pools",
     ),
     Mutant(
         "claim-takes-conflict-for-success", "claim",
-        "def _seized(claim: Claim, reply: Reply) -> Claim:\n    if reply.answer is Answer.GOOD:",
-        "def _seized(claim: Claim, reply: Reply) -> Claim:\n    if reply.answer is not Answer.SILENT:",
+        "def _seized(claim: Claim, visit: Visit, reply: Reply) -> Claim:\n    if reply.answer is Answer.GOOD:",
+        "def _seized(claim: Claim, visit: Visit, reply: Reply) -> Claim:\n    if reply.answer is not Answer.SILENT:",
         "does not look at the status of PREEMPT: believes to hold a disk that a rival took first",
     ),
     Mutant(
         "claim-swaps-without-the-exact-key", "claim",
-        "return Command(Verb.PREEMPT, claim.disk, claim.key, claim.view.holder)",
-        "return Command(Verb.PREEMPT, claim.disk, claim.key, Key(claim.key.side.other, claim.key.epoch - 1))",
+        "return Command(Verb.PREEMPT, visit.disk, key, visit.view.holder)",
+        "return Command(Verb.PREEMPT, visit.disk, key, Key(key.side.other, key.epoch - 1))",
         "preempts the key that it expects in place of the one that it read: no compare-and-swap, and after any failed "
         "claim the disks refuse it",
     ),
     Mutant(
         "claim-does-not-evict", "claim",
-        "return replace(claim, stage=Stage.EVICT) if strangers(claim) else _next(claim, won=True)",
-        "return _next(claim, won=True)",
+        "    if strangers(claim.key, visit.view):\n        return _goes_on(claim, replace(visit, stage=Stage.EVICT))\n",
+        "",
         "leaves other keys registered: their holders may go on writing, or no claim ever holds again",
     ),
     Mutant(
@@ -88,47 +88,47 @@ CLAIM = (
     ),
     Mutant(
         "claim-thinks-any-holder-is-itself", "claim",
-        "    if claim.view.holder == claim.key:\n",
-        "    if claim.view.holder is not None and claim.view.holder.side is not None:\n",
+        "    if visit.view.holder == claim.key:\n",
+        "    if visit.view.holder is not None and visit.view.holder.side is not None:\n",
         "takes the peer's reservation for one that its own registration has renamed: never fences a living peer",
     ),
     Mutant(
         "claim-takes-its-registration-for-the-reservation", "claim",
-        "        return replace(claim, stage=Stage.CONFIRM)\n",
-        "        kept = frozenset(key for key in claim.view.registered if key.side is not claim.key.side)\n"
-        "        return _evict(replace(claim, view=DiskView(True, claim.key, kept | {claim.key})))\n",
+        "        return _goes_on(claim, replace(visit, stage=Stage.CONFIRM))\n",
+        "        kept = frozenset(key for key in visit.view.registered if key.side is not claim.key.side)\n"
+        "        return _evict(claim, replace(visit, view=DiskView(True, claim.key, kept | {claim.key})))\n",
         "does not look again after REGISTER where it was the holder: preempted in between, it stays registered under "
         "the new one",
     ),
     Mutant(
         "claim-confirms-without-judging", "claim",
         "    if _overtaken(claim, reply.view):\n"
-        "        return _lost(claim if reply.view.holder == claim.key else _leaving(claim), reply)\n",
+        "        return _lost(claim if reply.view.holder == claim.key else _leaving(claim, visit), visit, reply)\n",
         "",
         "looks again, but not at how new the peer's key is: takes the disk back from whoever claimed after it",
     ),
     Mutant(
         "claim-stays-registered-where-it-lost", "claim",
-        "return _lost(claim if reply.view.holder == claim.key else _leaving(claim), reply)",
-        "return _lost(claim, reply)",
+        "return _lost(claim if reply.view.holder == claim.key else _leaving(claim, visit), visit, reply)",
+        "return _lost(claim, visit, reply)",
         "sees that the disk was taken before it registered and leaves the registration there: it breaks the new fence",
     ),
     Mutant(
         "claim-gives-up-what-it-holds", "claim",
-        "return _lost(claim if reply.view.holder == claim.key else _leaving(claim), reply)",
-        "return _lost(_leaving(claim), reply)",
+        "return _lost(claim if reply.view.holder == claim.key else _leaving(claim, visit), visit, reply)",
+        "return _lost(_leaving(claim, visit), visit, reply)",
         "withdraws from a disk that it holds from before because a later claim has registered: nobody holds it then",
     ),
     Mutant(
         "claim-undoes-what-was-not-answered", "claim",
-        "_leaving(claim) if reply.answer is Answer.CONFLICT else claim, reply)",
-        "_leaving(claim), reply)",
+        "_leaving(claim, visit) if reply.answer is Answer.CONFLICT else claim, visit, reply)",
+        "_leaving(claim, visit), visit, reply)",
         "takes a PREEMPT that timed out for one that failed and leaves: what was the other holder's is nobody's",
     ),
     Mutant(
         "claim-never-returns", "claim",
-        "order=claim.order + claim.missed)",
-        "order=claim.order)",
+        "    if claim.part is Part.SWEEP and claim.missed:\n",
+        "    if False:\n",
         "wins the race and never returns to the disk where its rival was first: the fence is broken, and nobody serves",
     ),
     Mutant(
@@ -139,14 +139,14 @@ CLAIM = (
     ),
     Mutant(
         "overtaken-winner-stays-registered", "claim",
-        "    if judge(claim.orders, claim.key.epoch, views).hold is Hold.OURS:\n        return replace(claim, stage=Stage.DONE)\n",
-        "    if len(views) == len(claim.orders.disks):\n        return replace(claim, stage=Stage.DONE)\n",
+        "    if judge(claim.orders, claim.key.epoch, ended.result).hold is Hold.OURS:\n        return ended\n",
+        "    if ended.result:\n        return ended\n",
         "sees in its last look that it was overtaken and leaves its registrations: the later claim's fence does not hold",
     ),
     Mutant(
         "overtaken-winner-gives-up-what-it-holds", "claim",
-        "if view.holder not in (None, claim.key))",
-        "if view.holder is not None)",
+        "if seen.holder not in (None, claim.key)]",
+        "if seen.holder is not None]",
         "overtaken, it leaves the disks that it still holds as well: what it took from a holder is nobody's",
     ),
     Mutant(
@@ -245,6 +245,18 @@ CLAIM = (
         "return Move(Phase.IMPORTING, Code.CLAIM_WAITED) if now_ms - state.fenced_ms >= wait_ms(state) else None",
         "return Move(Phase.IMPORTING, Code.CLAIM_WAITED)",
         "a fence that has to be waited out counts at once: the peer still writes to the disks out of reach",
+    ),
+    Mutant(
+        "takes-its-word-for-a-proof", "claiming",
+        "    if state.peer.proven:\n",
+        "    if state.peer.dead:\n",
+        "imports over a disk out of reach because the peer says that it ends: until it does, it writes there",
+    ),
+    Mutant(
+        "waits-in-spite-of-a-proof", "claiming",
+        "    if state.peer.proven:\n",
+        "    if False:\n",
+        "waits out the deadman of a controller that has no power: clients wait for nothing",
     ),
     Mutant(
         "waits-without-the-proof-time", "claiming",

@@ -84,9 +84,15 @@ DECIDE = (
     ),
     Mutant(
         "hands-over-whatever-the-groups-there", "owner",
-        " and peer_better(state):\n            return Code.GROUPS_DOWN",
+        " and peer_better(state) and _told_since(state):\n            return Code.GROUPS_DOWN",
         ":\n            return Code.GROUPS_DOWN",
         "a group is down here, so anywhere is better: the pools move to and fro while a switch reboots",
+    ),
+    Mutant(
+        "trusts-what-was-said-before", "owner",
+        " and _told_since(state):\n",
+        ":\n",
+        "believes what the peer said of its groups before all was lost on both sides: lets go where nobody can take",
     ),
     Mutant(
         "hands-over-to-a-peer-that-cannot", "compare",
@@ -307,7 +313,7 @@ DECIDE = (
     ),
     Mutant(
         "a-last-word-is-proof-of-silence", "step",
-        "(code is Code.PEER_DEAD and not (beat is not None and beat.dying))",
+        "(code is Code.PEER_DEAD and not said)",
         "code is Code.PEER_DEAD",
         "a peer that says it dies may still answer clients: with strict orders they read from both",
     ),

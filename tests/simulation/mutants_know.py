@@ -61,6 +61,12 @@ KNOW = (
         "a peer that once died stays dead although it beats: its pools are taken as soon as it serves again",
     ),
     Mutant(
+        "proof-for-ever", "detector",
+        "proven=peer.proven and not newest,",
+        "proven=peer.proven,",
+        "a peer that once was proven dead stays so although it serves again: when it stops, its writes are not waited for",
+    ),
+    Mutant(
         "last-word-not-heard", "detector",
         "dead=(beat.dying or beat.phase is Phase.HALTED) if newest else peer.dead,",
         "dead=False if newest else peer.dead,",
@@ -91,6 +97,12 @@ KNOW = (
         "        peer = claimed(peer, now_ms)\n",
         "        pass\n",
         "does not see that the peer has just claimed: fences it before its first record",
+    ),
+    Mutant(
+        "strict-in-spite-of-a-proof", "absorb",
+        "proven=True), answer_ms=None)",
+        "proven=True))",
+        "clients wait for the deadman of a controller that has no power: they give up for nothing",
     ),
     Mutant(
         "late-wake-acts-without-looking", "absorb",

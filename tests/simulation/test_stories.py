@@ -12,7 +12,8 @@ from reconciler.simulation.script import play, read, written
 #: Every reason that takes an edge between phases.
 MOVES = (
     Code.NOTHING_HERE, Code.RESUMED, Code.FOREIGN_IMPORT, Code.FORCED, Code.PEER_DEAD, Code.HANDED, Code.PEER_SILENT,
-    Code.NO_OWNER, Code.PEER_ABSENT, Code.PEER_UNABLE, Code.CLAIM_VERIFIED, Code.CLAIM_WAITED, Code.CLAIM_LOST,
+    Code.NO_OWNER, Code.PEER_ABSENT, Code.PEER_UNABLE, Code.CLAIM_VERIFIED, Code.CLAIM_WAITED, Code.CLAIM_PROVEN,
+    Code.CLAIM_LOST,
     Code.CLAIM_HUNG, Code.IMPORTED, Code.IMPORT_REFUSED, Code.IMPORT_HUNG, Code.FENCED, Code.UNPROVEN, Code.POOLS_GONE,
     Code.ASKED, Code.DISKS_LOST, Code.POOLS_HUNG, Code.GROUPS_DOWN, Code.ISOLATED, Code.TAKEN, Code.RESUMED_SERVICE,
     Code.LEFT, Code.RELEASE_HUNG,

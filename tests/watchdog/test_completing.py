@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.failover.adapters import answered
 from reconciler.core.failover.claim import Answer, Command, Reply, Verb
 from reconciler.core.failover.hold import DiskView
 from reconciler.core.failover.key import Key, Side
@@ -29,7 +30,7 @@ def rig(tmp_path: Path) -> Iterator[DisksRig]:
 
 def ask(shelf: DiskShelf, *commands: tuple[Verb, Key, Key | None]) -> None:
     for verb, key, victim in commands:
-        assert shelf.perform(Command(verb, DISK, key, victim), LONG_S).answer is Answer.GOOD
+        assert answered(shelf, Command(verb, DISK, key, victim), LONG_S).answer is Answer.GOOD
 
 
 def held(shelf: DiskShelf, key: Key) -> None:
@@ -50,11 +51,11 @@ class Hasty:
         self._shelf, self._verb, self._meanwhile = shelf, verb, meanwhile
         self.asked: list[Verb] = []
 
-    def perform(self, command: Command, deadline_s: float) -> Reply:
-        self.asked.append(command.verb)
-        if command.verb is self._verb and self.asked.count(self._verb) == 1:
+    def perform(self, commands: tuple[Command, ...], deadline_s: float) -> tuple[Reply, ...]:
+        self.asked += (command.verb for command in commands)
+        if self.asked[-1] is self._verb and self.asked.count(self._verb) == 1:
             self._meanwhile()
-        return self._shelf.perform(command, deadline_s)
+        return self._shelf.perform(commands, deadline_s)
 
     def idle(self, disk: int, deadline_s: float) -> bool:
         return self._shelf.idle(disk, deadline_s)

@@ -50,7 +50,8 @@ def absorb(state: State, event: Event, now_ms: int) -> State:
             lost = GUARANTEES[state.phase].required
             return replace(state, looks=replace(state.looks, hold=Hold.LOST)) if lost else state
         case PeerDied():
-            return replace(state, peer=replace(state.peer, dead=True))
+            # Whoever has no power writes to no disk and answers no client: there is nothing to be waited out.
+            return replace(state, peer=replace(state.peer, dead=True, proven=True), answer_ms=None)
         case NewOrders(orders):
             return _orders(state, orders, now_ms)
         case _:

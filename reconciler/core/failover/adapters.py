@@ -52,8 +52,8 @@ class Shelf(Protocol):
         """
         ...
 
-    def perform(self, command: Command, deadline_s: float) -> Reply:
-        """One command to one disk.
+    def perform(self, commands: tuple[Command, ...], deadline_s: float) -> tuple[Reply, ...]:
+        """Commands to different disks, all at once: what each disk answered, in the order of the commands.
 
         REGISTER goes over every path, with APTPL (SPC-4, 5.13.5). A unit attention (SPC-4, 5.14) is consumed and the
         command repeated. While a command to a disk is unanswered, further ones are SILENT at once: what is late is
@@ -74,6 +74,20 @@ class Shelf(Protocol):
         ...
 
 
+class Performing(Protocol):
+    """Whatever performs commands; see `Shelf`."""
+
+    def perform(self, commands: tuple[Command, ...], deadline_s: float) -> tuple[Reply, ...]:
+        """See `Shelf.perform`."""
+        ...
+
+
+def answered(shelf: Performing, command: Command, deadline_s: float) -> Reply:
+    """What one disk answers to one command."""
+    (reply,) = shelf.perform((command,), deadline_s)
+    return reply
+
+
 class PoolHouse(Protocol):
     """The pools of the orders, as one controller's kernel has them. `look` may run beside an import or export."""
 
@@ -84,8 +98,12 @@ class PoolHouse(Protocol):
         """
         ...
 
-    def import_(self, deadline_s: float) -> bool:
-        """Import all pools without scanning; True when all are imported. After False one may still be in progress."""
+    def import_(self, deadline_s: float, excused: frozenset[int] = frozenset()) -> bool:
+        """Import all pools without scanning; True when all are imported. After False one may still be in progress.
+
+        `excused`: disks (indices into the orders) that the last owner of the pools had given up: none of them holds
+        anything newer than the others, so their silence stops no import.
+        """
         ...
 
     def export(self, deadline_s: float) -> bool:

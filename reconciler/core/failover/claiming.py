@@ -33,6 +33,8 @@ def claiming(state: State, now_ms: int) -> Move | None:
     if state.fence is Fence.HOLDS:
         return Move(Phase.IMPORTING, Code.CLAIM_VERIFIED)
     assert state.fenced_ms is not None
+    if state.peer.proven:
+        return Move(Phase.IMPORTING, Code.CLAIM_PROVEN)
     return Move(Phase.IMPORTING, Code.CLAIM_WAITED) if now_ms - state.fenced_ms >= wait_ms(state) else None
 
 

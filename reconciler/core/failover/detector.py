@@ -42,6 +42,7 @@ def hear(state: State, channel: int, beat: Beat, now_ms: int) -> State:
         ever=True,
         lately=True,
         dead=(beat.dying or beat.phase is Phase.HALTED) if newest else peer.dead,
+        proven=peer.proven and not newest,
         unable_ms=_unable_ms(peer.unable_ms, beat, now_ms) if newest else peer.unable_ms,
     )
     return replace(state, peer=peer)
@@ -66,6 +67,7 @@ def forget(peer: Peer, now_ms: int) -> Peer:
         last=(*peer.last[:-1], None),
         lately=False,
         dead=False,
+        proven=False,
         unable_ms=None,
     )
 
@@ -84,6 +86,11 @@ def network_alive(state: State, now_ms: int) -> bool:
     """The peer has been heard on a network channel recently enough."""
     bound_ms = state.orders.timers.silence_ms
     return state.peer.lately and any(now_ms - heard < bound_ms for heard in state.peer.heard_ms[:-1])
+
+
+def heard_since(state: State, moment_ms: int) -> bool:
+    """The peer has been heard on a network channel at that moment or later."""
+    return state.peer.lately and any(heard >= moment_ms for heard in state.peer.heard_ms[:-1])
 
 
 def network_silent(state: State, now_ms: int) -> bool:

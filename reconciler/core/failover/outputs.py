@@ -25,7 +25,8 @@ class Outputs:
     `wanted` should be there, `kept` is left as it is found, whatever is in neither is taken away. `claim`: the key to
     claim with, None when no claim may run. `remember`: to be written before the rest is acted upon. `feed`: the
     deadman. `reset`: reset this controller at once. `record`: write `beat` to the disk record, too. `beat.counter` is
-    0: the sender numbers its beats.
+    0: the sender numbers its beats. `excused`: disks that an import may do without, for the last owner of the pools had
+    given them up.
     """
 
     wanted: frozenset[Thing]
@@ -37,6 +38,7 @@ class Outputs:
     reset: bool
     record: bool
     beat: Beat
+    excused: frozenset[int] = frozenset()
 
 
 def outputs(state: State) -> Outputs:
@@ -66,6 +68,7 @@ def outputs(state: State) -> Outputs:
         reset=halted,
         record=guarantee.required or state.fence is Fence.WAIT,
         beat=_beat(state),
+        excused=state.excused if Thing.POOLS in wanted else frozenset(),
     )
 
 

@@ -7,7 +7,7 @@ Does not know how pools are imported or exported.
 from __future__ import annotations
 
 from reconciler.core.failover.compare import all_groups_down, peer_better, peer_can_take, resting
-from reconciler.core.failover.detector import network_silent
+from reconciler.core.failover.detector import heard_since, network_silent
 from reconciler.core.failover.events import Pools, Request
 from reconciler.core.failover.forbidden import forbidden
 from reconciler.core.failover.hold import Hold
@@ -78,11 +78,17 @@ def ailment(state: State, now_ms: int) -> Code | None:
             return Code.DISKS_LOST
         if lasts(looks.hung_ms):
             return Code.POOLS_HUNG
-        if lasts(looks.down_ms, timers.network_ms) and peer_better(state):
+        if lasts(looks.down_ms, timers.network_ms) and peer_better(state) and _told_since(state):
             return Code.GROUPS_DOWN
     elif all_groups_down(state) and lasts(looks.down_ms, timers.network_ms) and network_silent(state, now_ms):
         return Code.ISOLATED
     return None
+
+
+def _told_since(state: State) -> bool:
+    """What the peer says of its groups was sent after ours went down: whatever failed may have failed for both."""
+    down_ms = state.looks.down_ms
+    return down_ms is not None and heard_since(state, down_ms + state.orders.timers.beat_ms)
 
 
 def switchover_refused(state: State, now_ms: int) -> Code | None:

@@ -49,8 +49,9 @@ class Peer:
     `heard_ms` has a moment for each network channel and one, the last, for the disk record: when it was last heard, or
     when listening began. `last` is the newest (incarnation, counter) of each, None before the first. `beat` is the
     newest accepted beat. `ever`: heard alive since the daemon started; `lately`: since listening began,
-    which is also when this controller last woke late. `dead`: proven, or said by itself. `unable_ms`: since when its
-    beats say that it neither owns the pools nor could take them; None while they do not.
+    which is also when this controller last woke late. `dead`: proven, or said by itself; `proven`: from outside, and
+    nothing newer heard since. `unable_ms`: since when its beats say that it neither owns the pools nor could take them;
+    None while they do not.
     """
 
     heard_ms: tuple[int, ...]
@@ -60,6 +61,7 @@ class Peer:
     ever: bool = False
     lately: bool = False
     dead: bool = False
+    proven: bool = False
     unable_ms: int | None = None
 
 

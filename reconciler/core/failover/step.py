@@ -104,7 +104,8 @@ def enter(state: State, move: Move, now_ms: int) -> State:
 def _answer_ms(state: State, code: Code, now_ms: int) -> int | None:
     """From when clients may be answered: at once, or (strict orders, peer not surely gone) after its deadman."""
     beat = state.peer.beat
-    sure = code is Code.HANDED or (code is Code.PEER_DEAD and not (beat is not None and beat.dying))
+    said = state.peer.dead and not state.peer.proven and beat is not None and beat.dying
+    sure = code is Code.HANDED or (code is Code.PEER_DEAD and not said)
     return now_ms + wait_ms(state) if state.orders.strict and not sure else None
 
 

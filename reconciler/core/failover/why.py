@@ -28,6 +28,7 @@ class Code(Enum):
     # How a claim ends.
     CLAIM_VERIFIED = "the fence is verified on every top-level vdev"
     CLAIM_WAITED = "the fence holds, and the disks it could not reach were waited out until the peer's deadman"
+    CLAIM_PROVEN = "the fence holds where it reached, and the peer is proven dead"
     CLAIM_LOST = "the claim was lost or could not fence every top-level vdev"
     CLAIM_HUNG = "the claim outlived its deadline"
     # As the owner.

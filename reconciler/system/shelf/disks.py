@@ -83,26 +83,29 @@ class DiskShelf:
             views[at] = view
         return tuple(views)
 
-    def perform(self, command: Command, deadline_s: float) -> Reply:
+    def perform(self, commands: tuple[Command, ...], deadline_s: float) -> tuple[Reply, ...]:
         """See `Shelf.perform`."""
         end_s = time.monotonic() + deadline_s
-        at = command.disk
-        name = self._names[at]
-        late = LATE.get(name)
-        if late is not None and not late.done:
-            return SILENT
         answers: Answers = SimpleQueue()
-        task = Task(Kind.PERFORM, at, partial(self._bays[at].perform, command), end_s, answers)
-        self._workers[at].ask(task)
-        answer = next_answer(answers, end_s)
-        LATE.pop(name, None)
-        if answer is None:
-            if not self._workers[at].withdraw(task):
-                LATE[name] = task
-            return SILENT
-        reply = answer[1]
-        assert isinstance(reply, Reply)
-        return reply
+        tasks: dict[int, Task] = {}
+        for command in commands:
+            at = command.disk
+            late = LATE.pop(self._names[at], None)
+            if late is not None and not late.done:
+                LATE[self._names[at]] = late
+                continue
+            assert at not in tasks, "one command to a disk at a time"
+            tasks[at] = Task(Kind.PERFORM, at, partial(self._bays[at].perform, command), end_s, answers)
+            self._workers[at].ask(tasks[at])
+        replies: dict[int, Reply] = {}
+        while len(replies) < len(tasks) and (answer := next_answer(answers, end_s)) is not None:
+            at, reply = answer
+            assert isinstance(reply, Reply)
+            replies[at] = reply
+        for at, task in tasks.items():
+            if at not in replies and not self._workers[at].withdraw(task):
+                LATE[self._names[at]] = task
+        return tuple(replies.get(command.disk, SILENT) for command in commands)
 
     def read_records(self, deadline_s: float) -> tuple[bytes | None, ...]:
         """See `Shelf.read_records`."""

@@ -42,24 +42,26 @@ class SimulatedShelf:
             views[at] = read_view(value)
         return tuple(views)
 
-    def perform(self, command: Command, deadline_s: float) -> Reply:
+    def perform(self, commands: tuple[Command, ...], deadline_s: float) -> tuple[Reply, ...]:
         """See `Shelf.perform`."""
         end_s = time.monotonic() + deadline_s
+        replies: dict[int, Reply] = {}
+        asked: dict[int, int] = {}
         try:
             self._settle(time.monotonic())
-            if command.disk in self._late:
-                return SILENT
-            name = self._orders.disks[command.disk]
-            number = self._connection.ask({"do": "perform", "name": name, **plain_command(command)}, end_s)
-            self._late[command.disk] = number
-            while messages := self._connection.receive(end_s):
+            for command in commands:
+                if command.disk in self._late:
+                    continue
+                name = self._orders.disks[command.disk]
+                number = self._connection.ask({"do": "perform", "name": name, **plain_command(command)}, end_s)
+                self._late[command.disk] = number
+                asked[number] = command.disk
+            while len(replies) < len(asked) and (messages := self._connection.receive(end_s)):
                 self._forget(messages)
-                for message in messages:
-                    if message.get("id") == number:
-                        return read_reply(message)
+                replies |= {asked[one["id"]]: read_reply(one) for one in messages if one.get("id") in asked}
         except Silence:
             self._late.clear()
-        return SILENT
+        return tuple(replies.get(command.disk, SILENT) for command in commands)
 
     def read_records(self, deadline_s: float) -> tuple[bytes | None, ...]:
         """See `Shelf.read_records`."""
@@ -129,8 +131,8 @@ class SimulatedHouse:
         answer = self._one({"do": "pools"}, deadline_s)
         return PoolsView(Pools.UNKNOWN) if answer is None else read_pools(answer)
 
-    def import_(self, deadline_s: float) -> bool:
-        """See `PoolHouse.import_`."""
+    def import_(self, deadline_s: float, excused: frozenset[int] = frozenset()) -> bool:
+        """See `PoolHouse.import_`. The simulated pools know by themselves what is newest."""
         answer = self._one({"do": "import"}, deadline_s)
         return answer is not None and answer["ok"] is True
 

@@ -58,7 +58,9 @@ def _strangers(pool: str, found: Mapping[int, Label], disks: int) -> str:
     return ""
 
 
-def incomplete(orders: Orders, labels: Mapping[int, Label | None]) -> tuple[str, ...]:
+def incomplete(
+    orders: Orders, labels: Mapping[int, Label | None], excused: frozenset[int] = frozenset()
+) -> tuple[str, ...]:
     """Why an import must not begin with the disks that answered: a line for each vdev that may lack its newest writes.
 
     ZFS itself takes whatever is newest on the disks that it sees: without the one half of a mirror that was written
@@ -66,19 +68,20 @@ def incomplete(orders: Orders, labels: Mapping[int, Label | None]) -> tuple[str,
     (`core/failover/hold`) there must not be silent as many devices of a vdev as it can be written with, not counting
     those which the pool had given up, as the newest label of that vdev says. A disk that answers without a label of the
     pool (None), or says at once that it cannot be read, is gone: whoever claimed the disks knew that, and that the last
-    owner had done without it, which no label need tell.
+    owner had done without it, which no label need tell. So it is with `excused` disks: the last owner itself said that
+    its pools did without them.
     """
-    return tuple(line for vdev in orders.vdevs if (line := _incomplete(orders, vdev, labels)))
+    return tuple(line for vdev in orders.vdevs if (line := _incomplete(orders, vdev, labels, excused)))
 
 
-def _incomplete(orders: Orders, vdev: Vdev, labels: Mapping[int, Label | None]) -> str:
+def _incomplete(orders: Orders, vdev: Vdev, labels: Mapping[int, Label | None], excused: frozenset[int]) -> str:
     known = {at: label for at in vdev.disks if (label := labels.get(at)) is not None and label.in_pool}
     if not known:
         # Nothing of it is seen: ZFS refuses that by itself, or it has been removed from the pool.
         return ""
     newest = max(known.values(), key=lambda label: label.txg)
     missing = set(newest.leaves) - {label.guid for label in labels.values() if label is not None}
-    silent = [at for at in vdev.disks if at not in labels]
+    silent = [at for at in vdev.disks if at not in labels and at not in excused]
     if min(len(missing - set(newest.given_up)), len(silent)) < vdev.needed:
         return ""
     names = ", ".join(orders.disks[at] for at in silent)

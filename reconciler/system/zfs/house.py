@@ -89,7 +89,7 @@ class ZfsHouse:
         out = self._given_up.known() if moving else self._given_up.look(states, end_s)
         return PoolsView(told, out, conflict)
 
-    def import_(self, deadline_s: float) -> bool:
+    def import_(self, deadline_s: float, excused: frozenset[int] = frozenset()) -> bool:
         """See `PoolHouse.import_`."""
         end_s = time.monotonic() + deadline_s
         with self._moving.held(deadline_s) as lock:
@@ -97,7 +97,7 @@ class ZfsHouse:
                 self._say("an import or export that was begun before has not ended")
                 return False
             absent = [pool for pool in self._pools if pool_state(pool) is None]
-            good = not absent or self._import(absent, end_s, lock)
+            good = not absent or self._import(absent, excused, end_s, lock)
             here = [pool for pool in self._pools if pool_state(pool) is not None and not self._moving.ready(pool)]
             for pool in self._mounter.mount(here, end_s, lock):
                 self._moving.set_ready(pool, ready=True)
@@ -151,10 +151,10 @@ class ZfsHouse:
             standings.append(standing(state, ready=self._moving.ready(pool), stuck=progress.stuck(now_ms)))
         return states, all_pools(standings, moving=moving)
 
-    def _import(self, pools: Sequence[str], end_s: float, lock: int) -> bool:
+    def _import(self, pools: Sequence[str], excused: frozenset[int], end_s: float, lock: int) -> bool:
         paths = {at: data_path(self._directory, name) for at, name in enumerate(self._orders.disks)}
         labels = read_labels(paths, max(0.0, end_s - time.monotonic()) / 2, LABELS_S)
-        if lines := incomplete(self._orders, labels):
+        if lines := incomplete(self._orders, labels, excused):
             for line in lines:
                 self._say(line)
             return False

@@ -5,7 +5,19 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from reconciler.core.failover.claim import Answer, Claim, Reply, Stage, Verb, advance, begin, command
+from reconciler.core.failover.claim import (
+    Answer,
+    Claim,
+    Command,
+    Part,
+    Reply,
+    Stage,
+    Verb,
+    Visit,
+    advance,
+    begin,
+    commands,
+)
 from reconciler.core.failover.hold import DiskView, Fence, fence
 from reconciler.core.failover.key import Key, Side
 from reconciler.core.failover.orders import Vdev
@@ -30,13 +42,17 @@ class Race:
     def moved(
         self, side: int, *, silent: frozenset[int] = frozenset(), unheard: frozenset[Verb] = frozenset()
     ) -> "Race | None":
-        """After the next command of one side; None when it is at its end. Unit attentions and counts do not matter.
+        """After the next command of one side, to its first disk; None when it is at its end."""
+        orders = commands(self.claims[side])
+        return self.asked(side, orders[0], silent=silent, unheard=unheard) if orders else None
+
+    def asked(
+        self, side: int, order: Command, *, silent: frozenset[int] = frozenset(), unheard: frozenset[Verb] = frozenset()
+    ) -> "Race":
+        """After one command of one side. Unit attentions and counts do not matter.
 
         `silent` disks do not execute; what is `unheard` is executed, and its answer is lost.
         """
-        order = command(self.claims[side])
-        if order is None:
-            return None
         if order.disk in silent:
             disk, reply = self.shelf[order.disk], Reply(Answer.SILENT)
         else:
@@ -45,7 +61,7 @@ class Race:
             reply = Reply(Answer.SILENT)
         disk = replace(disk, generation=0, attention=frozenset())
         shelf = (*self.shelf[: order.disk], disk, *self.shelf[order.disk + 1 :])
-        after = advance(self.claims[side], reply)
+        after = advance(self.claims[side], order.disk, reply)
         return Race(shelf, (after, self.claims[1]) if side == 0 else (self.claims[0], after))
 
     def ended(self, side: int) -> "Race":
@@ -58,15 +74,23 @@ class Race:
     def verdict(self, side: int) -> Fence | None:
         """How a claim ended; None while it runs."""
         claim = self.claims[side]
-        if claim.stage is not Stage.DONE:
+        if claim.part is not Part.DONE:
             return None
-        return fence(replace(PAIR, side=SIDES[side]), claim.key.epoch, claim.views, frozenset())[0]
+        return fence(replace(PAIR, side=SIDES[side]), claim.key.epoch, claim.result, frozenset())[0]
 
 
 def owned(side: Side, epoch: int) -> Shelf:
     """A shelf that one controller has claimed, alone."""
     claim, shelf = begin(replace(PAIR, side=side), Key(side, epoch)), BLANK
     return Race(shelf, (claim, claim)).ended(SIDES.index(side)).shelf
+
+
+def choices(claim: Claim) -> tuple[Command, ...]:
+    """Disks are swept in any order, but one visit after the other, and looked at in theirs: else there are too many."""
+    orders, going = commands(claim), [visit.disk for visit in claim.visits if visit.stage is not Stage.LOOK]
+    if claim.part is not Part.SWEEP:
+        return orders[:1]
+    return tuple(order for order in orders if order.disk in going) or orders
 
 
 def reached(shelf: Shelf, epochs: tuple[int, int]) -> Iterator[Race]:
@@ -79,10 +103,11 @@ def reached(shelf: Shelf, epochs: tuple[int, int]) -> Iterator[Race]:
         yield race
         assert len(known) < 200_000, "two claims that never end"
         for side in (0, 1):
-            after = race.moved(side)
-            if after is not None and after not in known:
-                known.add(after)
-                queue.append(after)
+            for order in choices(race.claims[side]):
+                after = race.asked(side, order)
+                if after not in known:
+                    known.add(after)
+                    queue.append(after)
 
 
 SHELVES = {"blank": BLANK, "a's": owned(Side.A, 1), "b's": owned(Side.B, 1)}
@@ -123,17 +148,26 @@ def test_what_has_a_holder_is_never_released_to_nobody(shelf: Shelf, epochs: tup
 def test_a_loser_touches_the_arbitration_disks_only(shelf: Shelf, epochs: tuple[int, int]) -> None:
     for race in reached(shelf, epochs):
         for claim in race.claims:
-            order = command(claim)
-            if order is not None and order.verb is not Verb.LOOK and order.disk not in PAIR.arbitration:
-                assert claim.decided
+            for order in commands(claim):
+                if order.verb is not Verb.LOOK and order.disk not in PAIR.arbitration:
+                    assert claim.decided
 
 
 @shelves
 @races
 def test_both_go_through_the_arbitration_disks_in_one_order(shelf: Shelf, epochs: tuple[int, int]) -> None:
+    """One after the other, until the race is decided; then all others at once."""
+    swept = set()
     for race in reached(shelf, epochs):
         for claim in race.claims:
-            assert claim.order[: len(PAIR.arbitration)] == PAIR.arbitration
+            known = claim.won | claim.lost
+            if claim.part is Part.RACE:
+                assert not claim.decided
+                assert [visit.disk for visit in claim.visits] == [PAIR.arbitration[len(known)]]
+            elif claim.part is Part.SWEEP:
+                assert claim.decided
+                swept.add(len(claim.visits))
+    assert max(swept) == len(PAIR.disks) - PAIR.majority
 
 
 @shelves
@@ -143,7 +177,7 @@ def test_who_loses_the_majority_leaves_no_registration_behind(shelf: Shelf, epoc
     for race in reached(shelf, epochs):
         for side in (0, 1):
             loser = race.claims[1 - side]
-            withdrew = loser.stage is Stage.DONE and len(loser.lost) >= PAIR.majority
+            withdrew = loser.part is Part.DONE and len(loser.lost) >= PAIR.majority
             if withdrew and race.verdict(side) is Fence.HOLDS:
                 assert all(len(disk.view().registered) == 1 for disk in race.shelf)
 
@@ -162,9 +196,7 @@ def test_a_claim_without_a_rival_fences_every_disk(shelf: Shelf, side: int) -> N
 def test_a_disk_that_is_silent_at_the_last_look_is_not_taken_for_fenced(shelf: Shelf, disk: int) -> None:
     """Whatever was done to it before: the last look is what counts."""
     race = Race(shelf, (begin(PAIR, Key(Side.A, 2)),) * 2)
-    while (
-        moved := race.moved(0, silent=frozenset({disk} if race.claims[0].stage is Stage.VERIFY else ()))
-    ) is not None:
+    while (moved := race.moved(0, silent=frozenset({disk} if race.claims[0].part is Part.VERIFY else ()))) is not None:
         race = moved
     assert race.verdict(0) is Fence.BROKEN
 
@@ -173,7 +205,7 @@ def test_a_disk_that_is_silent_at_the_last_look_is_not_taken_for_fenced(shelf: S
 def test_at_most_one_of_two_equal_claims_gets_beyond_the_arbitration_disks(shelf: Shelf) -> None:
     """What it believes to have won does not count here: both would have to be there."""
     for race in reached(shelf, (2, 2)):
-        assert not all(claim.at >= len(PAIR.arbitration) for claim in race.claims)
+        assert not all(claim.part in (Part.SWEEP, Part.RETURN, Part.VERIFY) for claim in race.claims)
 
 
 @shelves
@@ -183,7 +215,7 @@ def test_a_claim_that_ended_without_its_fence_leaves_no_registration_under_anoth
 ) -> None:
     """Also the winner that a later claim overtook before its last look."""
     for race in reached(shelf, epochs):
-        if any(claim.stage is not Stage.DONE for claim in race.claims):
+        if any(claim.part is not Part.DONE for claim in race.claims):
             continue
         for side in (0, 1):
             if race.verdict(side) is Fence.BROKEN:
@@ -198,21 +230,26 @@ def test_the_winner_returns_to_the_disks_where_its_rival_was_first(shelf: Shelf)
     for race in reached(shelf, (2, 2)):
         for side in (0, 1):
             winner, rival = race.claims[side], race.claims[1 - side]
-            if winner.at == len(PAIR.disks) and winner.stage is Stage.LOOK and rival.stage is Stage.DONE:
+            begun = all(visit.stage is Stage.LOOK for visit in winner.visits)
+            if winner.part is Part.RETURN and begun and rival.part is Part.DONE:
                 tried += 1
                 assert race.ended(side).verdict(side) is Fence.HOLDS
     assert tried
 
 
 def test_the_second_visit_is_the_last_and_never_to_a_silent_disk() -> None:
-    for race in reached(BLANK, (2, 2)):
-        for claim in race.claims:
-            assert len(claim.order) <= 2 * len(PAIR.disks)
-            assert all(claim.order.count(at) <= 2 for at in claim.order)
-    race = Race(BLANK, (begin(PAIR, Key(Side.A, 2)),) * 2)
-    while (after := race.moved(0, silent=frozenset({1}))) is not None:
-        race = after
-    assert len(race.claims[0].order) == len(PAIR.disks)
+    looks: dict[int, int] = {}
+    race: Race | None = Race(BLANK, (begin(PAIR, Key(Side.A, 2)),) * 2)
+    while race is not None:
+        for visit in race.claims[0].visits:
+            looks[visit.disk] = looks.get(visit.disk, 0) + (visit.stage is Stage.LOOK)
+        assert race.claims[0].part is not Part.RETURN
+        race = race.moved(0, silent=frozenset({1}))
+    assert looks[1] == 1
+    for missed in ((3,), ()):
+        claim = Claim(PAIR, NEW, Part.RETURN, (Visit(2),), won=frozenset({0, 1}), lost=frozenset({2}), missed=missed)
+        rival = Key(Side.B, 3)
+        assert advance(claim, 2, seen(rival, rival)).part is Part.VERIFY
 
 
 def at_register(shelf: Shelf, epochs: tuple[int, int]) -> Race:
@@ -220,7 +257,7 @@ def at_register(shelf: Shelf, epochs: tuple[int, int]) -> Race:
     claims = (begin(PAIR, Key(Side.A, epochs[0])), begin(replace(PAIR, side=Side.B), Key(Side.B, epochs[1])))
     race = Race(shelf, claims).moved(0)
     assert race is not None
-    assert race.claims[0].stage is Stage.REGISTER
+    assert [visit.stage for visit in race.claims[0].visits] == [Stage.REGISTER]
     return race
 
 
@@ -241,10 +278,9 @@ def told(claim: Claim, *replies: Reply) -> tuple[Claim, list[str]]:
     """A claim that was answered so, and what it asked for."""
     asked = []
     for reply in replies:
-        order = command(claim)
-        assert order is not None
+        order = commands(claim)[0]
         asked.append(f"{order.verb} {order.victim or ''}".strip())
-        claim = advance(claim, reply)
+        claim = advance(claim, order.disk, reply)
     return claim, asked
 
 
@@ -275,7 +311,7 @@ def test_on_a_disk_of_our_own_the_look_after_register_says_what_to_do(second: Re
 @pytest.mark.parametrize("rival", [Key(Side.B, 2), Key(Side.B, 3)], ids=str)
 def test_a_disk_that_the_peer_took_before_we_registered_is_left_again(rival: Key) -> None:
     claim, _ = told(begin(PAIR, NEW), seen(OLD, OLD), GOOD, seen(rival, rival, NEW))
-    assert (claim.at, claim.returnable, claim.lost) == (1, (0,), {0})
+    assert (claim.visits, claim.returnable, claim.lost) == ((Visit(1),), (0,), {0})
     claim, _ = told(begin(PAIR, NEW), seen(OLD, OLD), GOOD, seen(NEW, rival, NEW))
     assert claim.returnable == (), "it would leave its own reservation to nobody"
 
@@ -284,8 +320,7 @@ def test_without_a_key_of_our_own_nothing_is_looked_at_twice() -> None:
     for shelf in (BLANK, SHELVES["b's"]):
         race, looks = Race(shelf, (begin(PAIR, NEW),) * 2), 0
         while (after := race.moved(0)) is not None:
-            order = command(race.claims[0])
-            looks += order is not None and order.verb is Verb.LOOK
+            looks += sum(order.verb is Verb.LOOK for order in commands(race.claims[0])[:1])
             race = after
         assert looks == 2 * len(PAIR.disks), "once before, once at the end"
 

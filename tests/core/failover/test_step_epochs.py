@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.claim import begin, command
+from reconciler.core.failover.claim import begin, commands
 from reconciler.core.failover.events import Asked, Heard, Request, ShelfSeen, Tick
 from reconciler.core.failover.hold import DiskView
 from reconciler.core.failover.key import EPOCH_MAX, Key, Side, decode_key, encode_key
@@ -40,8 +40,7 @@ tellings = pytest.mark.parametrize("told", [told_by_the_disks, told_by_the_peer]
 def test_the_last_epoch_may_still_be_claimed(told: Telling) -> None:
     state = step(told(EPOCH_MAX - 1), Asked(Request.FORCE), 2)
     assert (state.phase, state.epoch) == (Phase.CLAIMING, EPOCH_MAX)
-    order = command(begin(PAIR, Key(Side.A, state.epoch)))
-    assert order is not None
+    (order,) = commands(begin(PAIR, Key(Side.A, state.epoch)))
     assert decode_key(encode_key(order.key)) == order.key
 
 

@@ -12,6 +12,7 @@ from reconciler.core.failover.events import (
     Event,
     Heard,
     LinksSeen,
+    PeerDied,
     Pools,
     PoolsSeen,
     ShelfSeen,
@@ -229,3 +230,16 @@ def test_a_daemon_that_starts_over_pools_does_not_look_for_a_proof_for_ever() ->
     late_ms = PAIR.timers.proof_ms
     assert step(begun, Tick(), late_ms - 1).phase is Phase.BOOTING
     assert step(begun, Tick(), late_ms).why.code is Code.UNPROVEN
+
+
+def test_a_proof_of_death_ends_every_wait_until_something_newer_is_heard() -> None:
+    state = standing(Phase.CLAIMING)
+    waiting = replace(
+        state, fence=Fence.WAIT, fenced_ms=0, answer_ms=9_000, looks=replace(state.looks, hold=Hold.OURS, proved_ms=0)
+    )
+    assert step(waiting, Tick(), 100).phase is Phase.CLAIMING
+    proven = step(waiting, PeerDied("power controller"), 100)
+    assert (proven.phase, proven.why.code, proven.answer_ms) == (Phase.IMPORTING, Code.CLAIM_PROVEN, None)
+    assert (proven.peer.dead, proven.peer.proven) == (True, True)
+    again = absorb(proven, Heard(0, BEAT), 200)
+    assert (again.peer.dead, again.peer.proven) == (False, False)

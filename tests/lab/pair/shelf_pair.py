@@ -95,8 +95,9 @@ class FarShelf:
     def look(self, deadline_s: float) -> tuple[DiskView, ...]:
         return tuple(read_view(view) for view in self._ask("look", deadline_s)["views"])
 
-    def perform(self, command: Command, deadline_s: float) -> Reply:
-        return read_reply(self._ask("perform", deadline_s, command=plain_command(command))["reply"])
+    def perform(self, commands: tuple[Command, ...], deadline_s: float) -> tuple[Reply, ...]:
+        found = self._ask("perform", deadline_s, commands=[plain_command(command) for command in commands])
+        return tuple(read_reply(reply) for reply in found["replies"])
 
     def read_records(self, deadline_s: float) -> tuple[bytes | None, ...]:
         found = self._ask("read", deadline_s)["records"]

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from reconciler.core.failover.claim import Answer, advance, begin, command
+from reconciler.core.failover.claim import Answer, advance, begin, commands
 from reconciler.core.failover.document import build
 from reconciler.core.failover.key import decode_key
 from reconciler.core.failover.orders import Orders
@@ -45,7 +45,8 @@ class Servant:
             case "look":
                 return {"views": [plain_view(view) for view in shelf.look(deadline_s)]}
             case "perform":
-                return {"reply": plain_reply(shelf.perform(read_command(request["command"]), deadline_s))}
+                asked = tuple(read_command(command) for command in request["commands"])
+                return {"replies": [plain_reply(reply) for reply in shelf.perform(asked, deadline_s)]}
             case "read":
                 return {"records": [data and data.hex() for data in shelf.read_records(deadline_s)]}
             case "write":
@@ -64,13 +65,14 @@ class Servant:
     def claim(self, shelf: DiskShelf, orders: Orders, key: int, deadline_s: float) -> dict[str, Any]:
         """A whole claim."""
         running = begin(orders, decode_key(key))
-        commands = silent = 0
-        while (order := command(running)) is not None:
-            reply = shelf.perform(order, deadline_s)
-            commands += 1
-            silent += reply.answer is Answer.SILENT
-            running = advance(running, reply)
-        return {"views": [plain_view(view) for view in running.views], "commands": commands, "silent": silent}
+        asked = silent = 0
+        while orders := commands(running):
+            replies = shelf.perform(orders, deadline_s)
+            for order, reply in zip(orders, replies, strict=True):
+                asked += 1
+                silent += reply.answer is Answer.SILENT
+                running = advance(running, order.disk, reply)
+        return {"views": [plain_view(view) for view in running.result], "commands": asked, "silent": silent}
 
 
 def main() -> None:

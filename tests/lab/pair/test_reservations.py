@@ -8,7 +8,7 @@ from inspect import signature
 
 import pytest
 
-from reconciler.core.failover.adapters import Written
+from reconciler.core.failover.adapters import Written, answered
 from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.hold import DiskView, Fence, Hold, fence, judge
 from reconciler.core.failover.key import Key, Side
@@ -170,4 +170,4 @@ def test_foreign_programs_and_ours_see_the_same(rig: LabRig) -> None:
     assert "0x6867010000000007" in shown
     assert "Write Exclusive, registrants only" in shown
     rig.pair.heads[Side.B].machine.check(again % "--out --register-ignore --param-sark=0xabc")
-    assert ours.perform(Command(Verb.LOOK, 0, A), LONG_S).view == DiskView(True, A, frozenset({A, Key(None, 0xABC)}))
+    assert answered(ours, Command(Verb.LOOK, 0, A), LONG_S).view == DiskView(True, A, frozenset({A, Key(None, 0xABC)}))

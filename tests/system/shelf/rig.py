@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from reconciler.core.failover.adapters import PoolHouse, Shelf
-from reconciler.core.failover.claim import Claim, advance, begin, command
+from reconciler.core.failover.claim import Claim, advance, begin, commands
 from reconciler.core.failover.key import Key, Side
 from reconciler.core.failover.orders import Orders, Vdev
 from reconciler.demo.controller import Control, Life
@@ -110,6 +110,7 @@ class SimulatedRig:
 def claim(shelf: Shelf, side: Side, epoch: int, deadline_s: float = LONG_S) -> Claim:
     """Run a whole claim, as the watchdog's hand does."""
     running = begin(orders(side), Key(side, epoch))
-    while (order := command(running)) is not None:
-        running = advance(running, shelf.perform(order, deadline_s))
+    while asked := commands(running):
+        for order, reply in zip(asked, shelf.perform(asked, deadline_s), strict=True):
+            running = advance(running, order.disk, reply)
     return running

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from reconciler.core.failover.adapters import answered
 from reconciler.core.failover.claim import Command, Verb
 from reconciler.core.failover.key import Key, Side
 from reconciler.core.failover.orders import Vdev
@@ -57,13 +58,13 @@ def test_an_arbitration_disk_without_room_for_records(disks: DisksRig) -> None:
 def test_a_disk_that_the_peer_does_not_hold_though_it_owns_the_pair(disks: DisksRig) -> None:
     shelf = disks.open(Side.A)[0]
     claim(shelf, Side.A, 3)
-    shelf.perform(Command(Verb.UNREGISTER, 3, Key(Side.A, 3)), LONG_S)
+    answered(shelf, Command(Verb.UNREGISTER, 3, Key(Side.A, 3)), LONG_S)
     assert found(disks) == {}, "the watchdog of the owner knows by itself"
     theirs = found(disks, Side.B)
     assert (list(theirs), theirs["DISKS_DIFFER"].evidence) == (["DISKS_DIFFER"], "disk3: held by nobody")
     other = disks.open(Side.B)[0]
     for verb in (Verb.REGISTER, Verb.RESERVE):
-        other.perform(Command(verb, 3, Key(Side.B, 9)), LONG_S)
+        answered(other, Command(verb, 3, Key(Side.B, 9)), LONG_S)
     assert found(disks, Side.B)["DISKS_DIFFER"].evidence == "disk3: held by two, claim 9"
 
 

@@ -4,7 +4,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from reconciler.core.failover.adapters import Shelf, Written
+from reconciler.core.failover.adapters import Shelf, Written, answered
 from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.hold import UNANSWERED, DiskView, Fence, Hold, fence, judge
@@ -23,7 +23,7 @@ SHORT_S = 2.0
 def ask(
     shelf: Shelf, verb: Verb, key: Key, victim: Key | None = None, disk: int = 0, deadline_s: float = LONG_S
 ) -> Answer:
-    return shelf.perform(Command(verb, disk, key, victim), deadline_s).answer
+    return answered(shelf, Command(verb, disk, key, victim), deadline_s).answer
 
 
 def hold(shelf: Shelf, key: Key, disk: int = 0) -> None:
@@ -40,7 +40,7 @@ def test_a_look_command_and_a_look_at_all_say_the_same(rig: Rig) -> None:
     shelf, _ = rig.open(Side.A)
     hold(shelf, A, disk=1)
     expected = DiskView(True, A, frozenset({A}))
-    assert shelf.perform(Command(Verb.LOOK, 1, A), LONG_S).view == expected
+    assert answered(shelf, Command(Verb.LOOK, 1, A), LONG_S).view == expected
     assert shelf.look(LONG_S) == (EMPTY, expected, EMPTY, EMPTY)
 
 
@@ -104,9 +104,9 @@ def test_of_two_who_reserve_at_once_one_has_it(rig: Rig) -> None:
 def test_a_claim_fences_the_owner_before(rig: Rig) -> None:
     (ours, _), (theirs, _) = rig.open(Side.A), rig.open(Side.B)
     first = claim(ours, Side.A, 1)
-    assert fence(orders(Side.A), 1, first.views, frozenset()) == (Fence.HOLDS, ())
+    assert fence(orders(Side.A), 1, first.result, frozenset()) == (Fence.HOLDS, ())
     second = claim(theirs, Side.B, 2)
-    assert fence(orders(Side.B), 2, second.views, frozenset()) == (Fence.HOLDS, ())
+    assert fence(orders(Side.B), 2, second.result, frozenset()) == (Fence.HOLDS, ())
     assert judge(orders(Side.A), 1, ours.look(LONG_S)).hold is Hold.LOST
 
 
@@ -115,7 +115,7 @@ def test_of_two_claims_at_once_at_most_one_holds(rig: Rig) -> None:
     with ThreadPoolExecutor(2) as threads:
         for epoch in range(1, 6):
             running = {side: threads.submit(claim, shelf, side, epoch) for side, shelf in shelves.items()}
-            views = {side: future.result().views for side, future in running.items()}
+            views = {side: future.result().result for side, future in running.items()}
             held = [side for side in Side if fence(orders(side), epoch, views[side], frozenset())[0] is Fence.HOLDS]
             assert len(held) <= 1
 
@@ -209,10 +209,24 @@ def test_a_hanging_disk_takes_no_answer_from_the_others(rig: Rig) -> None:
     assert time.monotonic() - begun_s < LONG_S / 2, "a majority is enough, and disk 1 answers"
 
 
+def test_what_is_asked_of_several_disks_at_once_is_answered_by_each(rig: Rig) -> None:
+    shelf, _ = rig.open(Side.A)
+    hold(shelf, A, disk=3)
+    rig.hang(1)
+    commands = (Command(Verb.RESERVE, 2, A), *(Command(Verb.REGISTER, at, A) for at in (1, 0)))
+    found = shelf.perform((*commands, Command(Verb.LOOK, 3, A)), SHORT_S)
+    assert [reply.answer for reply in found] == [Answer.CONFLICT, Answer.SILENT, Answer.GOOD, Answer.GOOD]
+    assert found[3].view == DiskView(True, A, frozenset({A}))
+    begun_s = time.monotonic()
+    again = shelf.perform(tuple(Command(Verb.LOOK, at, A) for at in range(len(DISKS))), LONG_S)
+    assert [reply.answer is Answer.GOOD for reply in again] == [True, False, True, True]
+    assert time.monotonic() - begun_s < LONG_S / 2, "the late one is silent at once"
+
+
 def test_a_claim_goes_past_a_hanging_disk(rig: Rig) -> None:
     shelf, _ = rig.open(Side.A)
     rig.hang(2)
-    views = claim(shelf, Side.A, 1, deadline_s=SHORT_S).views
+    views = claim(shelf, Side.A, 1, deadline_s=SHORT_S).result
     assert [view.holder for view in views] == [Key(Side.A, 1), Key(Side.A, 1), None, Key(Side.A, 1)]
     assert judge(orders(Side.A), 1, views).hold is Hold.OURS
 
@@ -240,7 +254,7 @@ def test_what_is_late_is_never_overtaken(rig: Rig) -> None:
 
 def test_reservations_outlive_a_power_cycle_and_attention_is_no_answer(rig: Rig) -> None:
     shelf, _ = rig.open(Side.A)
-    before = claim(shelf, Side.A, 1).views
+    before = claim(shelf, Side.A, 1).result
     rig.power_cycle()
     assert shelf.look(LONG_S) == before
     assert ask(shelf, Verb.REGISTER, Key(Side.A, 1)) is Answer.GOOD

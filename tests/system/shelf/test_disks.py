@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from reconciler.core.failover.adapters import Written
+from reconciler.core.failover.adapters import Written, answered
 from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.key import Key, Side, encode_key
 from reconciler.system.reservation.standing import Features
@@ -82,7 +82,7 @@ def test_a_command_that_was_not_begun_is_never_done(disks: DisksRig) -> None:
     disks.hang(0)
     while not disks.disks[DISKS[0]].hanging:
         assert not shelf.look(0.1)[0].answered
-    assert shelf.perform(Command(Verb.REGISTER, 0, A), 0.1).answer is Answer.SILENT, "its thread waits for the look"
+    assert answered(shelf, Command(Verb.REGISTER, 0, A), 0.1).answer is Answer.SILENT, "its thread waits for the look"
     disks.unhang(0)
     end_s = time.monotonic() + LONG_S
     while not shelf.look(LONG_S)[0].answered and time.monotonic() < end_s:
@@ -108,15 +108,15 @@ def test_what_is_late_is_not_overtaken_by_another_shelf_either(disks: DisksRig) 
     first, key = disks.open_shelf(Side.A, orders(Side.A)), Key(Side.A, 3)
     disks.hang(0)
     while not disks.disks[DISKS[0]].hanging:
-        assert first.perform(Command(Verb.REGISTER, 0, key), 0.1).answer is Answer.SILENT
+        assert answered(first, Command(Verb.REGISTER, 0, key), 0.1).answer is Answer.SILENT
     first.close()
     second = disks.open_shelf(Side.A, orders(Side.A))
-    assert second.perform(Command(Verb.REGISTER, 0, A), LONG_S).answer is Answer.SILENT, "at once"
+    assert answered(second, Command(Verb.REGISTER, 0, A), LONG_S).answer is Answer.SILENT, "at once"
     theirs = disks.open_shelf(Side.B, orders(Side.B))
     disks.unhang(0)
-    assert theirs.perform(Command(Verb.LOOK, 0, A), LONG_S).answer is Answer.GOOD, "another side is not concerned"
+    assert answered(theirs, Command(Verb.LOOK, 0, A), LONG_S).answer is Answer.GOOD, "another side is not concerned"
     end_s = time.monotonic() + LONG_S
-    while second.perform(Command(Verb.REGISTER, 0, A), LONG_S).answer is Answer.SILENT and time.monotonic() < end_s:
+    while answered(second, Command(Verb.REGISTER, 0, A), LONG_S).answer is Answer.SILENT and time.monotonic() < end_s:
         pass
     assert second.look(LONG_S)[0].registered == {A}
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from reconciler.core.failover.adapters import Written
+from reconciler.core.failover.adapters import Written, answered
 from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.hold import UNANSWERED
@@ -141,7 +141,7 @@ def test_a_disk_that_refuses_answers_looks_only(simulated: SimulatedRig) -> None
     shelf, _ = simulated.open(Side.A)
     simulated.control.inject("disk-refuses", "disk0")
     assert shelf.look(LONG_S)[0].answered
-    assert shelf.perform(Command(Verb.REGISTER, 0, Key(Side.A, 1)), LONG_S).answer is Answer.SILENT
+    assert answered(shelf, Command(Verb.REGISTER, 0, Key(Side.A, 1)), LONG_S).answer is Answer.SILENT
 
 
 def test_latency_is_a_matter_of_options(make_simulated: Callable[..., SimulatedRig]) -> None:
@@ -149,7 +149,7 @@ def test_latency_is_a_matter_of_options(make_simulated: Callable[..., SimulatedR
     shelf, house = rig.open(Side.A)
     assert shelf.look(0.05) == (UNANSWERED,) * 4
     assert shelf.look(LONG_S)[0].answered
-    assert shelf.perform(Command(Verb.REGISTER, 0, Key(Side.A, 1)), 0.05).answer is Answer.SILENT
+    assert answered(shelf, Command(Verb.REGISTER, 0, Key(Side.A, 1)), 0.05).answer is Answer.SILENT
     assert not house.import_(0.05)
     assert house.look(LONG_S).pools is Pools.SOME
 

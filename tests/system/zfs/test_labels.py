@@ -166,6 +166,13 @@ def test_half_of_a_mirror_alone_may_be_the_older_one() -> None:
     assert incomplete(ORDERS, {0: MIRROR[10], **RAIDZ}) == (LINE,)
 
 
+def test_a_disk_that_the_last_owner_had_given_up_is_not_waited_for() -> None:
+    assert incomplete(ORDERS, {0: MIRROR[10], **RAIDZ}, frozenset({1})) == ()
+    assert incomplete(ORDERS, {0: MIRROR[10], **RAIDZ}, frozenset({0})) == (LINE,)
+    assert incomplete(ORDERS, {0: MIRROR[10], 1: MIRROR[11], 2: RAIDZ[2]}, frozenset({3})) == ()
+    assert incomplete(ORDERS, {0: MIRROR[10], 1: MIRROR[11], 2: RAIDZ[2]}, frozenset({0})) != ()
+
+
 @pytest.mark.parametrize("answer", [None, Label(3, 99)], ids=["unreadable", "a spare now"])
 def test_a_disk_that_is_gone_was_judged_by_the_claim(answer: Label | None) -> None:
     assert incomplete(ORDERS, {0: MIRROR[10], 1: answer, **RAIDZ}) == ()
