@@ -26,7 +26,7 @@ class FaultyShelf(Target):
         super().__init__(0)
         self.names = tuple(f"disk{number}" for number in range(count))
         self.portals: dict[str, Portal] = {}
-        self._machines: set[str] = set()
+        self._cut: dict[str, set[str]] = {}
         try:
             for number, name in enumerate(self.names):
                 partition(self.file(name), SIZE_MIB)
@@ -37,7 +37,6 @@ class FaultyShelf(Target):
 
     def devices(self, machine: str) -> tuple[str, ...]:
         """See `Target.devices`."""
-        self._machines.add(machine)
         words = ["-device", "virtio-scsi-pci,id=disks,num_queues=1"]
         for number, portal in enumerate(self.portals.values()):
             words += portal.device(machine, number)
@@ -52,12 +51,13 @@ class FaultyShelf(Target):
         """These disks answer this machine no more."""
         for name in names:
             self.portals[name].reach(machine, reaches=False)
+            self._cut.setdefault(name, set()).add(machine)
 
     def unhang(self, *names: str) -> None:
         """They go on where they were."""
         for name in names or self.names:
             self.portals[name].hang(hangs=False)
-            for machine in self._machines:
+            for machine in self._cut.pop(name, ()):
                 self.portals[name].reach(machine, reaches=True)
 
     def power_off(self) -> None:
