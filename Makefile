@@ -22,7 +22,7 @@ $(HOST_TOOLS): packaging/prerequisites $(STAMP)
 	touch $@
 
 test: $(HOST_TOOLS) ## run every test this machine can run
-	$(PY) -m tests.lab.image
+	$(PY) -m tests.lab.image storage
 	$(PY) -m pytest
 
 RUNS ?= 1000000
