@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.failover.orders import Orders
 from tests.lab.image import Image, image
 from tests.lab.machine import CROSSED_NICS, Machine, project_shares
-from tests.lab.pair.emulated import EmulatedPair
+from tests.lab.pair.emulated import ORDERS, EmulatedPair
 
 #: Run in the guest: the far end of the cables.
 PARTNER = Path(__file__).parent / "guest" / "partner"
@@ -53,12 +54,21 @@ def storage_image(progress: Callable[[str], None]) -> Image:
     return image(progress=progress, storage=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def pair_orders() -> Orders:
+    """What the watchdogs of the pair follow; a module may have others."""
+    return ORDERS
+
+
+@pytest.fixture(scope="module")
 def one_pair(
-    storage_image: Image, progress: Callable[[str], None], tmp_path_factory: pytest.TempPathFactory
+    storage_image: Image,
+    progress: Callable[[str], None],
+    tmp_path_factory: pytest.TempPathFactory,
+    pair_orders: Orders,
 ) -> Iterator[EmulatedPair]:
-    """Booted when the first test needs it."""
-    with EmulatedPair(storage_image, tmp_path_factory.mktemp("pair"), progress) as made:
+    """One for each module: two machines, even idle, would slow down those of the next one."""
+    with EmulatedPair(storage_image, tmp_path_factory.mktemp("pair"), progress, pair_orders) as made:
         yield made
 
 
