@@ -11,7 +11,6 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +19,7 @@ from typing import Final, Self
 from tests.lab.image import Image, image, module_files
 from tests.lab.machine import Machine, Nic, Share
 from tests.lab.room import Room
-from tests.lab.target import INITIATORS, NAME, initiator, partition
+from tests.lab.target import INITIATORS, NAME, disks_place, initiator, partition
 
 #: The wire between the namespace and the shelf.
 TAP: Final = "shelf"
@@ -53,7 +52,7 @@ class KernelTarget:
         again is another initiator port for what it has registered before.
         """
         self.names: tuple[str, ...] = tuple(f"disk{number}" for number in range(count))
-        self.place = Path(tempfile.mkdtemp(prefix="hagit-lab-", dir="/dev/shm"))
+        self.place = disks_place(count * size_mib)
         self.kept = self.place / "kept"
         self.kept.mkdir()
         self._ports = "fixed" if fixed_ports else "sessions"

@@ -20,10 +20,11 @@ from typing import Final, Protocol, Self
 from tests.lab.room import ENDS_WITH_US, Room
 
 #: Longest wait for the target to answer, and for one order to it.
-TARGET_S: Final = 20
+TARGET_S: Final = 60
 NAME: Final = "iqn.2026-01.lab:shelf"
 INITIATORS: Final = "iqn.2026-01.lab"
 PORTAL: Final = "127.0.0.1:3260"
+MEMORY: Final = Path("/dev/shm")
 #: As `zpool create` divides a whole disk: the pool's part, then 8 MiB that it never writes.
 RESERVED_MIB: Final = 8
 POOLS_TYPE: Final = "6A898CC3-1DD2-11B2-99A6-080020736631"
@@ -32,6 +33,12 @@ RESERVED_TYPE: Final = "6A945A3B-1DD2-11B2-99A6-080020736631"
 
 class TargetError(Exception):
     """The target does not start or refuses an order; the message says what it said."""
+
+
+def disks_place(size_mib: int) -> Path:
+    """A new directory for files of so much in all: in memory, or where temporary files go if memory is short."""
+    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >> 20 > size_mib
+    return Path(tempfile.mkdtemp(prefix="hagit-lab-", dir=MEMORY if roomy else None))
 
 
 class Disks(Protocol):
@@ -71,7 +78,7 @@ class Target:
 
     def __init__(self, count: int, size_mib: int = 256) -> None:
         self.names: tuple[str, ...] = tuple(f"disk{number}" for number in range(count))
-        self.place = Path(tempfile.mkdtemp(prefix="hagit-lab-", dir="/dev/shm"))
+        self.place = disks_place(count * size_mib)
         self._size_mib = size_mib
         self._room: Room | None = None
         self._process: subprocess.Popen[bytes] | None = None

@@ -165,7 +165,8 @@ class EmulatedPair:
                 lines += [f"tuntap add dev {tap} mode tap", f"link set {tap} master {bridge}", f"link set {tap} up"]
         lines.append("address add 10.79.0.1/24 dev lan")
         for line in lines:
-            subprocess.run(self.within("ip", *line.split()), check=True, capture_output=True, timeout=WAIT_S)
+            done = subprocess.run(self.within("ip", *line.split()), capture_output=True, timeout=WAIT_S)
+            assert done.returncode == 0, f"ip {line}: {done.stderr.decode().strip()}"
 
     def networks(self, *, up: bool) -> None:
         """Whether they hear anything of one another. Their links stay up: only silence tells that they do not."""
