@@ -32,6 +32,7 @@ __all__ = [
     "test_where_failover_is_disabled_both_stay_standby_until_a_person_forces_one",
 ]
 
+#: Only `silence_ms` and `stale_ms` are waited for where all goes well.
 TIMERS = replace(
     PATIENT,
     beat_ms=500,
@@ -39,10 +40,14 @@ TIMERS = replace(
     record_ms=1_000,
     stale_ms=15_000,
     look_ms=1_000,
-    proof_ms=20_000,
+    proof_ms=30_000,
     pause_ms=5_000,
-    yield_ms=60_000,
-    deadman_ms=30_000,
+    claim_ms=60_000,
+    release_ms=60_000,
+    handover_ms=60_000,
+    yield_ms=80_000,
+    deadman_ms=60_000,
+    patience_ms=90_000,
 )
 
 

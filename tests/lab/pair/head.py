@@ -137,6 +137,10 @@ class Head:
             return told if isinstance(told, WatchdogStatus) else None
         return None
 
+    def known(self) -> WatchdogStatus:
+        """What its daemon published last, waited for."""
+        return until(self.status, lambda: f"{self.side} says nothing of itself\n{self.journal()}", WAIT_S)
+
     @property
     def phase(self) -> str:
         """The last phase in the timeline of its present life: looking costs the guest nothing. Empty when it is off."""
@@ -208,9 +212,7 @@ class Head:
 
     def daemon(self, signal: str) -> None:
         """A signal to the daemon."""
-        status = self.status()
-        assert status is not None
-        self.machine.check(f"kill -{signal} {status.pid}")
+        self.machine.check(f"kill -{signal} {self.known().pid}")
 
     def cable(self, nic: int, *, plugged: bool) -> None:
         """Pulls one cable of this controller, or puts it back."""

@@ -20,8 +20,7 @@ def test_a_daemon_that_is_killed_starts_again_in_time_or_is_replaced(pair: Emula
     """Which of both depends on how long the emulated processor takes for the start of a program."""
     active = pair.active()
     new = pair.other(active)
-    status = active.status()
-    assert status is not None
+    status = active.known()
     active.daemon("KILL")
 
     def again() -> bool:

@@ -15,9 +15,7 @@ pytestmark = pytest.mark.timeout(1_800)
 
 def groups_down(head: Head) -> str:
     """What it says of its groups that are down."""
-    status = head.status()
-    assert status is not None
-    return ", ".join(reason.text for reason in status.reasons if reason.code == "GROUP_DOWN")
+    return ", ".join(reason.text for reason in head.known().reasons if reason.code == "GROUP_DOWN")
 
 
 def for_several_beats(pair: EmulatedPair) -> None:
