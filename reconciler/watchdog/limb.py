@@ -50,7 +50,7 @@ class Limb:
         self._obeys = False
         self._lock = str(lock) if kind.exclusive else ""
         #: Whether there should be one at all.
-        self.wanted = kind is not ArmKind.POWER
+        self.wanted = kind.at_once
         self._orders: Message = {}
         self._pidfd: int | None = None
         self._socket: socket.socket | None = None

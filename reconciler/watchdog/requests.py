@@ -41,6 +41,11 @@ class ArmKind(StrEnum):
         return self in (ArmKind.HAND, ArmKind.MOVER)
 
     @property
+    def at_once(self) -> bool:
+        """Whether there is one from the start on. The others cost a start nothing, and come when they are wanted."""
+        return self not in (ArmKind.POWER, ArmKind.AUDITOR)
+
+    @property
     def urgent(self) -> bool:
         """Whether it goes before other programs: a proof or a client waits for what it does."""
         return self is not ArmKind.AUDITOR

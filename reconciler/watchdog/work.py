@@ -153,11 +153,17 @@ class Labour:
 
     def ask_audit(self, request: Audit, within_ms: int) -> bool:
         """Begin an audit; False: not now. The answer goes to `audited`."""
-        return self._arms is not None and self._ask(request, within_ms)
+        if self._arms is None:
+            return False
+        self._arms.want(ArmKind.AUDITOR, monotonic_ms(), wanted=True)
+        self._wait()
+        return self._ask(request, within_ms)
 
     def abandon_audit(self) -> None:
         """What is being audited has to give way."""
         if self._arms is not None:
+            # Another one would be begun at once.
+            self._arms.want(ArmKind.AUDITOR, monotonic_ms(), wanted=False)
             self._arms.abandon(ArmKind.AUDITOR, monotonic_ms())
             self._wait()
 

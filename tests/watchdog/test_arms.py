@@ -43,7 +43,7 @@ from tests.system.shelf.rig import DISKS, LONG_S, SimulatedRig, orders
 LONG_MS = int(LONG_S * 1000)
 KEY = Key(Side.A, 1)
 #: The arms that every watchdog has.
-ALWAYS = tuple(kind for kind in ArmKind if kind is not ArmKind.POWER)
+ALWAYS = tuple(kind for kind in ArmKind if kind.at_once)
 
 
 def now_ms() -> int:
@@ -123,7 +123,6 @@ def test_each_arm_does_its_own(driver: Driver) -> None:
     assert isinstance(pools, PoolsLooked)
     assert pools.view.pools is Pools.ALL
     assert driver.ask(Export()) == Moved(ok=True)
-    assert driver.ask(Audit(theirs=False)) == Audited(())
     assert [condition.starts for condition in driver.arms.conditions()] == [1] * len(ALWAYS)
 
 
@@ -225,19 +224,27 @@ def test_of_an_abandoned_claim_nothing_is_heard_and_nothing_is_done(rig: Simulat
 def test_arms_go_before_others_with_every_thread(driver: Driver) -> None:
     driver.ready()
     driver.ask(Look())
-    urgent = [kind for kind in ALWAYS if kind is not ArmKind.AUDITOR]
-    assert os.sched_getscheduler(children(ArmKind.AUDITOR)[0]) == os.SCHED_OTHER, "nothing waits for an audit"
-    for kind in urgent:
+    for kind in ALWAYS:
         threads = [int(task.name) for task in Path(f"/proc/{children(kind)[0]}/task").iterdir()]
         assert len(threads) == (2 if kind is ArmKind.EYES else 1)
         policies = {os.sched_getscheduler(thread) & ~os.SCHED_RESET_ON_FORK for thread in threads}
         assert policies == {os.SCHED_RR}, kind
-    locked = [kind for kind in ALWAYS if "VmLck:\t       0 kB" not in status(children(kind)[0])]
-    assert locked == urgent
+    assert [kind for kind in ALWAYS if is_locked(children(kind)[0])] == list(ALWAYS)
 
 
-def status(pid: int) -> str:
-    return Path(f"/proc/{pid}/status").read_text()
+def test_an_auditor_comes_when_it_is_wanted_and_is_a_program_like_any_other(driver: Driver) -> None:
+    driver.ready()
+    assert not children(ArmKind.AUDITOR)
+    assert not driver.arms.ask(Audit(theirs=False), now_ms(), LONG_MS)
+    driver.arms.want(ArmKind.AUDITOR, now_ms(), wanted=True)
+    assert driver.ask(Audit(theirs=False)) == Audited(())
+    (pid,) = children(ArmKind.AUDITOR)
+    assert os.sched_getscheduler(pid) == os.SCHED_OTHER, "nothing waits for an audit"
+    assert not is_locked(pid)
+
+
+def is_locked(pid: int) -> bool:
+    return "VmLck:\t       0 kB" not in Path(f"/proc/{pid}/status").read_text()
 
 
 def test_arms_that_come_and_go_leave_nothing_open(rig: SimulatedRig, driver: Driver) -> None:
@@ -337,7 +344,7 @@ from reconciler.watchdog.arms import Arms
 from reconciler.watchdog.requests import ArmKind
 from tests.system.shelf.rig import orders
 arms = Arms(sys.argv[1], orders(Side.A), pathlib.Path(sys.argv[2]), 0)
-while not all(arms.free(kind) for kind in ArmKind if kind is not ArmKind.POWER):
+while not all(arms.free(kind) for kind in ArmKind if kind.at_once):
     select.select([arms], [], [])
     arms.turn(0)
 children = lambda pid: pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

@@ -8,10 +8,10 @@ from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.system.finding import Finding
-from reconciler.watchdog.requests import Audit, Audited, plain_reply, plain_request, read_reply, read_request
+from reconciler.watchdog.requests import ArmKind, Audit, Audited, plain_reply, plain_request, read_reply, read_request
 from tests.waiting import until
 from tests.watchdog.pair import DISKS, ORDERS, Head, Pair
-from tests.watchdog.test_arms import Driver, make_driver, rig
+from tests.watchdog.test_arms import Driver, make_driver, now_ms, rig
 
 __all__ = ["make_driver", "rig"]
 
@@ -29,7 +29,9 @@ def test_requests_and_replies_as_messages() -> None:
 
 
 def test_an_arm_audits_real_disks(make_driver: Callable[..., Driver], tmp_path: Path) -> None:
-    reply = make_driver(Side.A, f"disks:{tmp_path}").ask(Audit(theirs=False))
+    driver = make_driver(Side.A, f"disks:{tmp_path}")
+    driver.arms.want(ArmKind.AUDITOR, now_ms(), wanted=True)
+    reply = driver.ask(Audit(theirs=False))
     assert isinstance(reply, Audited)
     first = reply.findings[0]
     assert (first.code, first.evidence.count("does not exist: the disk is absent")) == ("DISK_UNREACHED", len(DISKS))
