@@ -71,6 +71,8 @@ def _keep(files: Sequence[Path], told: int, ending: int) -> NoReturn:
         low, high = sorted((told, ending))
         for first, last in ((3, low), (low + 1, high), (high + 1, DESCRIPTOR_MAX)):
             os.closerange(first, last)
+        # What the kernel has given up by itself stays as it is.
+        files = [file for file in files if _read(file) == RUNS]
         for file in files:
             _write(file, REFUSES)
         os.write(told, b"\n")
@@ -83,6 +85,13 @@ def _keep(files: Sequence[Path], told: int, ending: int) -> NoReturn:
             thread.join()
     finally:
         os._exit(0)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
 
 
 def _write(file: Path, word: str) -> None:

@@ -11,16 +11,19 @@ from tests.waiting import until
 
 
 def test_disks_refuse_within_and_run_afterwards(tmp_path: Path) -> None:
-    files = [tmp_path / "one", tmp_path / "two", tmp_path / "absent" / "three"]
+    files = [tmp_path / name for name in ("one", "two", "blocked", "absent")]
+    for file, state in zip(files, ("running", "running", "blocked"), strict=False):
+        file.write_text(f"{state}\n")
     with refusing(files):
-        assert [file.read_text() for file in files[:2]] == ["offline\n", "offline\n"]
-    until(
-        lambda: [file.read_text() for file in files[:2]] == ["running\n", "running\n"], lambda: "they refuse for ever"
-    )
+        assert [file.read_text() for file in files[:3]] == ["offline\n", "offline\n", "blocked\n"]
+    until(lambda: [file.read_text() for file in files[:2]] == ["running\n"] * 2, lambda: "they refuse for ever")
+    assert files[2].read_text() == "blocked\n", "what the kernel has given up by itself"
+    assert not files[3].exists()
 
 
 def test_they_run_again_when_whoever_imports_is_killed(tmp_path: Path) -> None:
     file = tmp_path / "state"
+    file.write_text("running\n")
     code = (
         "import sys; from pathlib import Path; from reconciler.system.zfs.refusing import refusing\n"
         "with refusing([Path(sys.argv[1])]):\n    print('within', flush=True); sys.stdin.read()"
