@@ -111,10 +111,11 @@ def destroy_dataset(name: str) -> Argv:
 # The takeover -------------------------------------------------------------------------------------------------------
 
 
-def import_pool(guid: int, devices: Iterable[str]) -> Argv:
-    """Import one pool from exactly these devices, mounting nothing; see `house` for why each option."""
+def import_pool(guid: int, devices: Iterable[str], *, mount: bool = False) -> Argv:
+    """Import one pool from exactly these devices; see `house` for the options. `mount`: load keys and mount, too."""
     where = tuple(word for device in devices for word in ("-d", device))
-    return ("zpool", "import", *where, "-o", "cachefile=none", "-o", "failmode=panic", "-N", "-f", str(guid))
+    how = "-l" if mount else "-N"
+    return ("zpool", "import", *where, "-o", "cachefile=none", "-o", "failmode=panic", how, "-f", str(guid))
 
 
 def export_pool(name: str) -> Argv:

@@ -5,7 +5,10 @@ Decides how pools are imported and exported:
 - by GUID, from exactly the disks of the orders that answer and carry it: nothing is scanned, no other pool is found;
   those that do not answer refuse meanwhile (`refusing`), because the kernel would open them, too, and wait;
 - `cachefile=none`: nothing imports it at boot; `failmode=panic`: a controller whose writes fail, because it was
-  fenced, ends instead of answering from memory; `-N`: keys are loaded before anything is mounted;
+  fenced, ends instead of answering from memory;
+- `-l`, where the orders name one pool: the same program loads the keys and then mounts, many filesystems at a time, as
+  starting another one takes its time. What it could not do is done and told by `mounting`. Several pools are imported
+  with `-N`: one may have a filesystem below a mountpoint of another, so they are mounted together;
 - `-f`: ZFS refuses pools that another host used last, and that is every takeover. Whoever calls `import_` has the
   claim's right: its reservation was seen on every top-level vdev after the peer's was gone, so the peer writes no more.
   Without that right nobody may call it: `-f` is what the fence is for.
@@ -168,13 +171,20 @@ class ZfsHouse:
                 good = False
             else:
                 wanted.append(found)
-        argvs = [arguments.import_pool(one.guid, [str(paths[at]) for at in one.disks]) for one in wanted]
+        together = len(self._pools) == 1
+        argvs = [
+            arguments.import_pool(one.guid, [str(paths[at]) for at in one.disks], mount=together) for one in wanted
+        ]
         silent = [name for at, name in enumerate(self._orders.disks) if at not in labels]
         with refusing(states(self._directory, silent)):
             left_s = max(0.0, end_s - time.monotonic())
             outcomes = tools.run_all(argvs, width=max(1, len(argvs)), deadline_s=left_s, keep=(lock,))
         for one, outcome in zip(wanted, outcomes, strict=True):
-            if fault := _fault(outcome):
+            fault = _fault(outcome)
+            if together and isinstance(outcome, tools.Ended) and pool_state(one.pool) is not None:
+                # It is here. What was said is of keys and mounts, and does not always show in the code.
+                self._moving.set_ready(one.pool, ready=not fault and not outcome.stderr)
+            elif fault:
                 self._say(f"import of {one.pool}: {fault}")
                 good = False
         return good

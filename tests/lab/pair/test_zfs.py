@@ -133,6 +133,26 @@ def test_keys_in_files_are_loaded_and_a_locked_dataset_keeps_no_other(heads: Hea
     assert house.look() == "all"
 
 
+def test_one_pool_is_mounted_as_zfs_would(heads: Heads) -> None:
+    """By the program that imports it; a key that lies in the pool itself is found by another one."""
+    key = "-o encryption=on -o keyformat=raw -o keylocation=file://"
+    heads.a.sh(f"head -c 32 /dev/zero >/run/key; {CREATE} tank mirror {parts(0, 1)}")
+    heads.a.sh(f"zfs create {key}/run/key tank/k; zfs create {key}/run/key -V 8M tank/volume")
+    heads.a.sh("zfs create -o canmount=noauto tank/never; zfs create -o canmount=off tank/off; zfs create tank/off/d")
+    heads.a.sh("zfs create -o mountpoint=legacy tank/legacy; zfs create -o mountpoint=none tank/none")
+    house = heads.a.servant(SINGLE)
+    expected = ["/tank", "/tank/k", "/tank/off/d"]
+    for more in ([], ["/tank/in", "/tank/keys"]):
+        heads.a.sh("zpool export tank")
+        imported(house)
+        mounted = heads.a.sh("grep -E ' zfs ' /proc/mounts | cut -d' ' -f2 | sort").split()
+        assert mounted == sorted([*expected, *more])
+        assert heads.a.sh("zfs get -H -o value keystatus tank/volume").strip() == "available"
+        assert house.look() == "all"
+        if not more:
+            heads.a.sh(f"zfs create tank/keys; cp /run/key /tank/keys/k; zfs create {key}/tank/keys/k tank/in")
+
+
 def test_after_a_power_cut_nothing_acknowledged_is_missing(heads: Heads) -> None:
     heads.a.sh(f"{CREATE} {TANK}; zfs create tank/d; zpool export tank")
     mover = heads.a.servant(MIRRORS)

@@ -37,10 +37,11 @@ def test_a_pool_is_created_in_no_cachefile_and_panics() -> None:
     )
 
 
-def test_an_import_names_its_devices_and_mounts_nothing() -> None:
-    assert " ".join(arguments.import_pool(77, ["/dev/a1", "/dev/b1"])) == (
-        "zpool import -d /dev/a1 -d /dev/b1 -o cachefile=none -o failmode=panic -N -f 77"
-    )
+def test_an_import_names_its_devices_and_mounts_nothing_or_everything() -> None:
+    devices = ["/dev/a1", "/dev/b1"]
+    options = "zpool import -d /dev/a1 -d /dev/b1 -o cachefile=none -o failmode=panic"
+    assert " ".join(arguments.import_pool(77, devices)) == f"{options} -N -f 77"
+    assert " ".join(arguments.import_pool(77, devices, mount=True)) == f"{options} -l -f 77"
 
 
 def test_changes() -> None:

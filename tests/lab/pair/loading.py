@@ -1,0 +1,132 @@
+"""False failovers under load: nothing fails, while both machines have more to do than they can. Counts what they do.
+
+    python -m tests.lab.pair.loading [MINUTES]
+
+For MINUTES (60) and with the timers of ORDERS, on both machines: two programs that only count, at normal priority;
+the records of the scenarios and a writer of megabytes on the pool of the active one, a reader of all disks, past the
+cache, on the standby. Told are: changes of phase, machines that went off, daemons that started again, the longest time
+between two heartbeats on the wire and between two answers of the virtual address, the oldest disk heartbeat that was
+seen (asked every few seconds), and how late a daemon's loop was at the worst. Ends with 1 if anything moved.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+
+from tests.lab.image import image
+from tests.lab.pair import figures
+from tests.lab.pair.emulated import EmulatedPair
+from tests.lab.pair.head import ROOT, Head
+
+MINUTES = 60.0
+#: Between two looks: each costs an emulated processor a tenth of a second.
+LOOK_S = 5.0
+COUNTING = "for n in 1 2; do (while :; do :; done) & done"
+WRITING = "while :; do dd if=/dev/zero of=/tank/records/load bs=1M count=48 conv=fsync; done"
+READING = "while :; do for disk in {disks}; do dd if=/dev/disk/by-id/$disk of=/dev/null bs=1M iflag=direct; done; done"
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was seen of one machine."""
+
+    head: Head
+    mark: int
+    gaps: subprocess.Popen[bytes]
+    looks: int = 0
+    lateness_ms: int = 0
+    oldest_ms: dict[str, int] = field(default_factory=dict)
+
+    def look(self) -> None:
+        """How late it is, and how old what it heard."""
+        status = self.head.status()
+        if status is None:
+            return
+        self.looks += 1
+        self.lateness_ms = max(self.lateness_ms, status.lateness_ms_max)
+        for channel in status.channels:
+            self.oldest_ms[channel.name] = max(self.oldest_ms.get(channel.name, 0), channel.age_ms)
+
+    def changes(self) -> list[str]:
+        """What it did."""
+        events = self.head.events(self.mark)
+        found = [f"{event.mark} {event.old} -> {event.new}: {event.text}" for event in events if event.mark != "note"]
+        return [*found, *([] if self.head.on else ["it went off"])]
+
+    def ask_gap_ms(self, word: bytes) -> float:
+        """The longest time between two heartbeats on its interlink, since the last `again`."""
+        assert self.gaps.stdin is not None and self.gaps.stdout is not None
+        self.gaps.stdin.write(word)
+        self.gaps.stdin.flush()
+        found: dict[str, float] = json.loads(self.gaps.stdout.readline())
+        return max(found.values(), default=0.0)
+
+
+def load(pair: EmulatedPair, active: Head) -> None:
+    """Give both machines more to do than they can."""
+    for head in pair.heads:
+        disks = READING.format(disks=" ".join(pair.orders.disks))
+        work = WRITING if head is active else disks
+        head.machine.send(f"({COUNTING}; {work}) > /dev/null 2>&1", 1e6)
+
+
+def main() -> int:
+    """Load, look on, and print."""
+    minutes = float(sys.argv[1]) if len(sys.argv) > 1 else MINUTES
+    built = image(storage=True)
+    with ExitStack() as stack:
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        pair = EmulatedPair(built, place, lambda text: print(text, flush=True))
+        stack.callback(pair.close)
+        pair.begin()
+        active = pair.well()
+        pair.write(active)
+        seen = []
+        for head in pair.heads:
+            argv = pair.within(sys.executable, "-m", "tests.bench.gaps", f"{head.side}-link0")
+            gaps = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            seen.append(Seen(head, head.mark(), stack.enter_context(gaps)))
+            assert gaps.stdin is not None
+            stack.callback(gaps.stdin.close)
+        client = stack.enter_context(pair.client())
+        client.until_answered()
+        load(pair, active)
+        pair.say(f"under load for {minutes:g} minutes; {active.side} is active")
+        for one in seen:
+            one.ask_gap_ms(b"again\n")
+        end_s, pause = time.monotonic() + minutes * 60, Event()
+        while time.monotonic() < end_s and all(head.on for head in pair.heads):
+            pause.wait(min(LOOK_S, max(0.0, end_s - time.monotonic())))
+            for one in seen:
+                one.look()
+        told = [line for one in seen for line in tell(one)]
+        moved = [f"{one.head.side}: {line}" for one in seen for line in one.changes()]
+        silence_ms = client.silence_ms
+        records = sum(pair.said().values())
+    print(f"{minutes:g} minutes, {figures.host()}, {records} records acknowledged")
+    print("\n".join(told))
+    print(f"clients heard nothing for {silence_ms:.0f} ms at the most")
+    print("\n".join([f"{len(moved)} false failovers, resets and restarts", *moved]), flush=True)
+    return 1 if moved else 0
+
+
+def tell(one: Seen) -> list[str]:
+    """Its figures in words."""
+    gap_ms = one.ask_gap_ms(b"look\n")
+    oldest = ", ".join(f"{name} {age} ms" for name, age in one.oldest_ms.items())
+    return [
+        f"{one.head.side}: heartbeats on the interlink {gap_ms:.0f} ms apart at the most; "
+        f"its loop late by {one.lateness_ms} ms at the worst; oldest that it knew in {one.looks} looks: {oldest}"
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""How long clients wait in a switchover under load, beside the bare commands: on the same machines, in one run.
+
+    python -m tests.lab.pair.switching [RUNS]
+
+Each of RUNS (5) times `hagit switchover` is asked for on the active controller, under a writer. `clients`: the longest
+time between two answers of the virtual address, by the host's clock; the parts are those of the timelines, in the time
+of the guest that took them. Afterwards, as often and without any daemon, also under a writer: the one machine exports
+with `zpool export`, again and again until nothing is busy, the other fences, imports and mounts (`cutting`).
+`commands` is the sum of the bare ones, `moved` that without the fence. What counts is the ratio: the machines are
+emulated, and nothing else may run on the host.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from reconciler.core.failover.key import Key
+from tests.lab.image import image
+from tests.lab.pair import figures
+from tests.lab.pair.cutting import by_hand
+from tests.lab.pair.emulated import EmulatedPair
+from tests.lab.pair.head import WAIT_S
+
+RUNS = 5
+RELEASE, TAKEOVER = ("release",), ("claim", "import", "addresses")
+PROBE_MS = 10
+AIM = 1.3
+EXPORT = "date +%s%N; until zpool export tank 2> /dev/null; do :; done; date +%s%N"
+
+
+def switch(pair: EmulatedPair) -> dict[str, float]:
+    """One switchover: milliseconds of each part. The data are verified."""
+    old = pair.well()
+    new = pair.other(old)
+    pair.write(old)
+    with pair.client(PROBE_MS) as client:
+        client.until_answered()
+        old.machine.check(old.python("reconciler.cli.entry", "switchover", "--node", "/root/node.toml"), WAIT_S)
+        client.until_answered(WAIT_S)
+        clients_ms = client.silence_ms
+    pair.until(lambda: new.failovers() and new.failovers()[-1].served, "a failover that is told to its end")
+    found = {"clients": clients_ms}
+    for head, kind, parts in ((old, "release", RELEASE), (new, "takeover", TAKEOVER)):
+        told = asdict(head.failovers()[-1])
+        assert told["kind"] == kind, told
+        found |= {part: float(told[f"{part}_ms"]) for part in parts if told[f"{part}_ms"] is not None}
+    assert pair.verify() is new
+    return found
+
+
+def bare(pair: EmulatedPair, runs: int) -> list[dict[str, float]]:
+    """The same without a daemon."""
+    for head in pair.heads:
+        head.pull_the_plug()
+    old, new = pair.heads
+    for head in pair.heads:
+        head.power_on()
+    by_hand(pair, old, Key(old.side, 1_000_000))
+    found = []
+    for number in range(runs):
+        pair.write(old)
+        begun, ended = (int(word) / 1e6 for word in old.machine.check(EXPORT, WAIT_S).split())
+        taken = by_hand(pair, new, Key(new.side, 1_000_001 + number))
+        moved = ended - begun + taken["import"] + taken["mount"]
+        found.append({"export": ended - begun, **taken, "commands": moved + taken["fence"], "moved": moved})
+        pair.say(figures.run(found[-1]))
+        old, new = new, old
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else RUNS
+    built = image(storage=True)
+    with tempfile.TemporaryDirectory() as place:
+        pair = EmulatedPair(built, Path(place), lambda text: print(text, flush=True))
+        try:
+            pair.begin()
+            switched = []
+            for _ in range(runs):
+                switched.append(switch(pair))
+                pair.say(figures.run(switched[-1]))
+            ours, theirs = figures.columns(switched), figures.columns(bare(pair, runs))
+        finally:
+            pair.close()
+    print(f"`hagit switchover` under a writer, {figures.host()}")
+    for name in ours:
+        print(figures.told(name, ours[name]))
+    print("bare commands under a writer")
+    for name in theirs:
+        print(figures.told(name, theirs[name]))
+    print(figures.ratio("clients to commands", ours["clients"], theirs["commands"]))
+    print(figures.ratio("clients to moved", ours["clients"], theirs["moved"], AIM), flush=True)
+
+
+if __name__ == "__main__":
+    main()
