@@ -143,7 +143,7 @@ def _direct(path: Path) -> tuple[bytes, bytes]:
             # Aligned to pages, as direct reads want it.
             with mmap.mmap(-1, LIST_BYTES) as buffer:
                 first, second = (
-                    buffer[: min(os.preadv(device, [buffer], offset), LIST_BYTES - CHECK_BYTES)].rstrip(b"\0")
+                    _without_zeros(buffer[: min(os.preadv(device, [buffer], offset), LIST_BYTES - CHECK_BYTES)])
                     for offset in LIST_OFFSETS
                 )
                 return first, second
@@ -151,3 +151,11 @@ def _direct(path: Path) -> tuple[bytes, bytes]:
             os.close(device)
     except OSError:
         return b"", b""
+
+
+def _without_zeros(data: bytes) -> bytes:
+    """Without those at its end. Most of them whole blocks at a time: `rstrip` alone takes them byte by byte."""
+    end = len(data)
+    while end >= len(_END) and data[end - len(_END) : end] == _END:
+        end -= len(_END)
+    return data[:end].rstrip(b"\0")

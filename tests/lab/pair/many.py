@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from ctypes.util import find_library
 
 #: include/libzfs_core.h, enum lzc_dataset_type.
 FILESYSTEM = 2
@@ -23,8 +22,7 @@ WIDTH = 64
 def main() -> None:
     """Make them."""
     parent, count = sys.argv[1], int(sys.argv[2])
-    core = ctypes.CDLL(find_library("zfs_core") or "libzfs_core.so.3")
-    pairs = ctypes.CDLL(find_library("nvpair") or "libnvpair.so.3")
+    core, pairs = ctypes.CDLL("libzfs_core.so.3"), ctypes.CDLL("libnvpair.so.3")
     assert core.libzfs_core_init() == 0
     properties = ctypes.c_void_p()
     assert pairs.nvlist_alloc(ctypes.byref(properties), 1, 0) == 0
