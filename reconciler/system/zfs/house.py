@@ -121,7 +121,7 @@ class ZfsHouse:
                 for pool in here:
                     self._moving.set_ready(pool, ready=False)
                 argvs = [arguments.export_pool(pool) for pool in here]
-                outcomes = tools.run_all(argvs, width=len(here), deadline_s=left_s, keep=(lock,))
+                outcomes = tools.run_all(argvs, width=len(here), deadline_s=left_s, keep=(lock,), nice=tools.URGENT)
                 for pool, outcome in zip(here, outcomes, strict=True):
                     fault = _fault(outcome)
                     if fault and said.get(pool) != fault:
@@ -178,7 +178,8 @@ class ZfsHouse:
         silent = [name for at, name in enumerate(self._orders.disks) if at not in labels]
         with refusing(states(self._directory, silent)):
             left_s = max(0.0, end_s - time.monotonic())
-            outcomes = tools.run_all(argvs, width=max(1, len(argvs)), deadline_s=left_s, keep=(lock,))
+            width = max(1, len(argvs))
+            outcomes = tools.run_all(argvs, width=width, deadline_s=left_s, keep=(lock,), nice=tools.URGENT)
         for one, outcome in zip(wanted, outcomes, strict=True):
             fault = _fault(outcome)
             if together and isinstance(outcome, tools.Ended) and pool_state(one.pool) is not None:

@@ -73,7 +73,7 @@ class Mounter:
 
         def run(argvs: Sequence[arguments.Argv]) -> list[tools.Outcome]:
             left_s = max(0.0, end_s - time.monotonic())
-            return tools.run_all(argvs, width=WIDTH, deadline_s=left_s, keep=(lock,))
+            return tools.run_all(argvs, width=WIDTH, deadline_s=left_s, keep=(lock,), nice=tools.URGENT)
 
         listed, mounted = run([arguments.mountable(pools), arguments.mount_all()])
         if not (isinstance(listed, tools.Ended) and isinstance(mounted, tools.Ended)):

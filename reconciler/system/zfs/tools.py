@@ -23,6 +23,8 @@ PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: What is read of a program's words.
 OUTPUT_BYTES_MAX: Final = 64 << 20
 ERROR_BYTES_MAX: Final = 64 << 10
+#: getpriority(2), for what clients wait for: before everything that has no real-time priority.
+URGENT: Final = -15
 #: env(1), setpriv(1): the program could not be started.
 NOT_STARTED: Final = (126, 127)
 
@@ -85,7 +87,7 @@ def start(argv: Sequence[str], *, stdin: int, stdout: int, stderr: int, keep: It
 class Running:
     """One program from its start; `fileno` is readable when it has ended (pidfd_open(2))."""
 
-    def __init__(self, argv: Sequence[str], *, stdin: bytes = b"", keep: Iterable[int] = ()) -> None:
+    def __init__(self, argv: Sequence[str], *, stdin: bytes = b"", keep: Iterable[int] = (), nice: int = 0) -> None:
         """Raises OSError when setpriv(1) cannot be started."""
         self.argv = tuple(argv)
         self._said = [os.memfd_create("stdout"), os.memfd_create("stderr")]
@@ -100,6 +102,9 @@ class Running:
         finally:
             os.close(given)
         self._pidfd = os.pidfd_open(self._process.pid)
+        if nice:
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, nice)
 
     def fileno(self) -> int:
         """For selectors."""
@@ -153,10 +158,11 @@ def run_all(
     deadline_s: float,
     stdin: bytes = b"",
     keep: Iterable[int] = (),
+    nice: int = 0,
 ) -> list[Outcome]:
     """Run programs, at most `width` at a time, all within one deadline; outcomes in the order of `argvs`.
 
-    What was not started by the deadline is Overdue, too.
+    What was not started by the deadline is Overdue, too. `nice`: see setpriority(2); where it may not be, it is not.
     """
     end_s = time.monotonic() + deadline_s
     kept = tuple(keep)
@@ -169,7 +175,7 @@ def run_all(
         while waiting and len(running) < width:
             at, argv = waiting.pop()
             try:
-                one = Running(argv, stdin=stdin, keep=kept)
+                one = Running(argv, stdin=stdin, keep=kept, nice=nice)
             except OSError as error:
                 outcomes[at] = Absent("setpriv", error.strerror or str(error))
                 continue

@@ -33,6 +33,14 @@ def test_at_the_deadline_it_is_left() -> None:
     assert tools.abandoned() == 0, "it was killed"
 
 
+def test_what_clients_wait_for_runs_before_others() -> None:
+    # It is so soon after the start.
+    script = f'until [ "$(nice)" = {tools.URGENT} ]; do :; done'
+    assert tools.run_all([["sh", "-c", script]], width=1, deadline_s=LONG_S, nice=tools.URGENT) == [
+        tools.Ended(0, "", "")
+    ]
+
+
 def test_several_at_once_and_no_more_than_the_width(tmp_path: Path) -> None:
     script = f'echo + >>{tmp_path}/log; until test -e {tmp_path}/go; do sleep 0.02; done; echo "$0"'
     outcomes = tools.run_all(
