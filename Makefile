@@ -5,7 +5,8 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 HOST_TOOLS := $(VENV)/.host-tools
 
-.PHONY: help test swarm fuzz properties lab-shell demo bench load lab lab-test lab-compare lint format schema clean
+.PHONY: help test swarm fuzz properties lab-shell demo bench load lab lab-test lab-compare lab-bench lab-load \
+  lint format schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-11s %s\n", $$1, $$2}'
@@ -56,6 +57,15 @@ lab-test: lab ## the emulated pair with real disks: every scenario; minutes each
 
 lab-compare: lab ## power cut to pool and address: hagit, the bare commands, Pacemaker; RUNS=3, TOKEN=1000 (ms), SHELF=kernel
 	$(PY) -m tests.lab.pair.comparing $(if $(findstring command line,$(origin RUNS)),$(RUNS),3) $(or $(TOKEN),1000) $(or $(SHELF),kernel)
+
+lab-bench: lab ## what people wait for, beside the bare commands, on emulated machines: an hour; RUNS=3 for less
+	$(PY) -m tests.lab.pair.cutting $(if $(findstring command line,$(origin RUNS)),$(RUNS))
+	$(PY) -m tests.lab.pair.switching $(if $(findstring command line,$(origin RUNS)),$(RUNS))
+	$(PY) -m tests.lab.pair.mounting $(if $(findstring command line,$(origin RUNS)),$(RUNS))
+	$(PY) -m tests.lab.pair.fencing $(if $(findstring command line,$(origin RUNS)),$(RUNS))
+
+lab-load: lab ## false failovers of emulated machines that have more to do than they can: MINUTES (60)
+	$(PY) -m tests.lab.pair.loading $(or $(MINUTES),60)
 
 lab-shell: $(HOST_TOOLS) ## a shell in the emulated machine of the tests, with bonds and VLANs
 	$(PY) -m tests.lab.shell

@@ -4,9 +4,9 @@
 
 Each of RUNS (5) times the power of the active controller is cut under a writer. `clients`: from the cut to the first
 answer of the virtual address, by the host's clock; the parts are those of the new active one's timeline, in the guest's
-time. Afterwards, as often and without any daemon: the survivor of a cut fences with sg_persist(8), imports with
-`zpool import -f` from the disks by name, and mounts, in one shell; `commands` is the sum of these. Nothing else may
-run on the host: emulated machines are slow, and what counts is the ratio.
+time, and `import` mounts, too. Afterwards, as often and without any daemon: the survivor of a cut fences with
+sg_persist(8), imports with `zpool import -f` from the disks by name, and mounts, in one shell; `commands` is the sum of
+these. Nothing else may run on the host: emulated machines are slow, and what counts is the ratio.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 
 from reconciler.core.failover.key import Key, encode_key
 from tests.lab.image import image
+from tests.lab.pair import figures
 from tests.lab.pair.emulated import EmulatedPair
 from tests.lab.pair.head import WAIT_S, Head
 from tests.lab.pair.reserved import asking, parse
@@ -30,6 +31,8 @@ RUNS = 5
 PARTS = ("detection", "claim", "import", "addresses", "total")
 BARE = ("fence", "import", "mount")
 PROBE_MS = 10
+#: Times the bare commands.
+AIM = 1.3
 
 
 def silence_s(pair: EmulatedPair, old: Head) -> tuple[float, float]:
@@ -90,7 +93,7 @@ def bare(pair: EmulatedPair, runs: int) -> list[dict[str, float]]:
         new.power_on()
         old.pull_the_plug()
         found.append(by_hand(pair, new, Key(new.side, 1_000_001 + number)))
-        pair.say("  ".join(f"{name} {value:.0f} ms" for name, value in found[-1].items()))
+        pair.say(figures.run(found[-1]))
         pair.write(new)
         old, new = new, old
     return found
@@ -98,10 +101,16 @@ def bare(pair: EmulatedPair, runs: int) -> list[dict[str, float]]:
 
 def show(pair: EmulatedPair, found: Sequence[Mapping[str, float]]) -> None:
     """Medians, least and most."""
-    for name in found[0]:
-        values = [one[name] for one in found]
-        least, most = min(values), max(values)
-        pair.say(f"{name:>10} {statistics.median(values):7.0f} ms, median of {len(values)} ({least:.0f} to {most:.0f})")
+    for name, values in figures.columns(found).items():
+        pair.say(figures.told(name, values))
+
+
+def judge(pair: EmulatedPair, cuts: Sequence[Mapping[str, float]], floor: Sequence[Mapping[str, float]]) -> None:
+    """Both beside each other."""
+    ours, theirs = figures.columns(cuts), figures.columns(floor)
+    pair.say(figures.ratio("import and mount", ours["import"], [one["import"] + one["mount"] for one in floor], AIM))
+    aim_ms = statistics.median(ours["detection"]) + AIM * statistics.median(theirs["commands"])
+    pair.say(figures.told("clients", ours["clients"]) + f"; aim {aim_ms:.0f} ms, detection and {AIM:g} x commands")
 
 
 def main() -> None:
@@ -115,9 +124,12 @@ def main() -> None:
             cuts = []
             for _ in range(runs):
                 cuts.append(cut(pair))
-                pair.say("  ".join(f"{name} {value:.0f} ms" for name, value in cuts[-1].items()))
+                pair.say(figures.run(cuts[-1]))
+            floor = bare(pair, runs)
             show(pair, cuts)
-            show(pair, bare(pair, runs))
+            show(pair, floor)
+            judge(pair, cuts, floor)
+            pair.say(figures.host())
         finally:
             pair.close()
 

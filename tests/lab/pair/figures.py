@@ -6,7 +6,7 @@ import os
 import statistics
 from collections.abc import Mapping, Sequence
 
-#: The step of figures at which a `median` is told in milliseconds.
+#: Of the names, in characters.
 WIDTH = 24
 
 
