@@ -198,9 +198,12 @@ class Daemon:
 
     def _look(self) -> None:
         if self.core is not None:
-            self._again("look", self.core.orders.timers.look_ms, self._look)
+            timers = self.core.orders.timers
+            self._again("look", timers.look_ms, self._look)
             self.work.look()
-            self.work.look_at_pools()
+            # While they move every tick looks at them, and they have better use for the processor.
+            if self.core.phase in STEADY or timers.look_ms < timers.beat_ms:
+                self.work.look_at_pools()
 
     def _record(self) -> None:
         if self.core is None or self.outs is None:

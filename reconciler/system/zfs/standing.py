@@ -6,7 +6,8 @@
     whatever else                                          SOME
 
 Decides also when a change is believed: `/proc/spl/kstat/zfs/POOL/state` has been seen to say something else for up to
-78 ms, so what has changed must be seen to last. Only that an import has ended is believed at once: it was waited for.
+78 ms, so what has changed must be seen to last. Only that an import or export has ended is believed at once: whoever
+moves the pools holds a lock until then, and a pool that is there has a state, whichever it says.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Belief:
     def with_sample(self, sample: Pools, now_ms: int) -> Belief:
         """The belief after one more sample."""
         since_ms = self.since_ms if sample is self.seen else now_ms
-        at_once = sample is self.told or (self.told is Pools.SOME and sample is Pools.ALL)
+        at_once = sample is self.told or (self.told is Pools.SOME and sample in (Pools.ALL, Pools.NONE))
         told = sample if at_once or now_ms - since_ms >= STEADY_MS else self.told
         return Belief(told, sample, since_ms)
 

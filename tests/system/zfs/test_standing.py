@@ -77,8 +77,10 @@ def test_words_that_change_among_themselves_are_not_steady() -> None:
     assert set(believed(samples, Pools.ALL)) == {Pools.ALL}
 
 
-def test_an_import_that_has_ended_is_believed_at_once() -> None:
+def test_an_import_or_export_that_has_ended_is_believed_at_once() -> None:
     assert believed([Pools.SOME, Pools.ALL], Pools.SOME) == [Pools.SOME, Pools.ALL]
+    assert believed([Pools.SOME, Pools.NONE], Pools.SOME) == [Pools.SOME, Pools.NONE]
+    assert believed([Pools.NONE], Pools.ALL) == [Pools.ALL]
 
 
 def test_nothing_is_told_before_it_was_steady() -> None:
