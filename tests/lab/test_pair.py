@@ -1,7 +1,7 @@
 """Two controllers on shared disks: of the scenarios in `pair` those that any host can play, beside whatever it does.
 
-The timers are so long that a daemon which stands still for ten seconds, because the host has other work, is neither
-replaced nor reset for it. With the default timers, and all the others: `make lab-test`.
+The timers are so long that a daemon or a disk which stands still for fifteen seconds, because the host has other work,
+is neither replaced nor given up for it. With the default timers, and all the others: `make lab-test`.
 """
 
 from __future__ import annotations
@@ -32,22 +32,23 @@ __all__ = [
     "test_where_failover_is_disabled_both_stay_standby_until_a_person_forces_one",
 ]
 
-#: Only `silence_ms` and `stale_ms` are waited for where all goes well.
+#: Where all goes well only `silence_ms` and `stale_ms` are waited for. A look must be answered within its interval.
 TIMERS = replace(
     PATIENT,
     beat_ms=500,
-    silence_ms=15_000,
+    silence_ms=20_000,
     record_ms=1_000,
-    stale_ms=15_000,
-    look_ms=1_000,
-    proof_ms=30_000,
+    stale_ms=20_000,
+    look_ms=3_000,
+    proof_ms=90_000,
     pause_ms=5_000,
+    settle_ms=3_000,
     claim_ms=60_000,
     release_ms=60_000,
     handover_ms=60_000,
     yield_ms=80_000,
-    deadman_ms=60_000,
-    patience_ms=90_000,
+    deadman_ms=90_000,
+    patience_ms=180_000,
 )
 
 

@@ -67,8 +67,8 @@ PATIENT: Final = Timers(
     silence_ms=6_000,
     record_ms=500,
     stale_ms=8_000,
-    look_ms=500,
-    proof_ms=10_000,
+    look_ms=1_000,
+    proof_ms=15_000,
     pause_ms=3_000,
     claim_ms=30_000,
     import_ms=120_000,
@@ -294,6 +294,7 @@ class EmulatedPair:
         """Waits until one is active and the other is ready to take over; the active one."""
 
         def ready() -> Head | None:
+            assert all(head.on for head in self.heads), f"one went off\n{self.describe()}"
             for head in self.heads:
                 if (head.phase, self.other(head).phase) != ("active", "standby"):
                     continue

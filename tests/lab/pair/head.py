@@ -184,7 +184,10 @@ class Head:
         return "\n".join(texts)
 
     def codes(self, since: int, phase: str) -> list[str]:
-        """Why it came to a phase, each time from a mark on: the names of the core's decisions."""
+        """Why it came to a phase, each time from a mark on: the names of the core's decisions.
+
+        More than once to a claim, where a disk was slow to answer the first.
+        """
         return [event.code for event in self.events(since) if event.mark == "phase" and event.new == phase]
 
     def pools(self) -> list[str]:

@@ -45,7 +45,7 @@ def test_one_alone_serves_after_its_quiet_time(pair: EmulatedPair, side: Side) -
         pair.boot(alone)
         pair.taken_over(alone, mark)
         client.until_answered()
-    assert alone.codes(mark, "claiming") == ["PEER_ABSENT"]
+    assert set(alone.codes(mark, "claiming")) == {"PEER_ABSENT"}
     waited_ms = quiet_ms(alone, mark)
     pair.say(f"{side} waited {waited_ms / 1_000:.1f} s for the other")
     assert waited_ms >= least_ms
@@ -72,9 +72,21 @@ def test_of_two_that_boot_the_default_serves_whichever_starts_first(
     other.start()
     chosen = pair.well()
     assert chosen.side is default
-    assert chosen.codes(marks[chosen], "claiming") in (["NO_OWNER"], ["PEER_ABSENT"])
+    assert set(chosen.codes(marks[chosen], "claiming")) <= {"NO_OWNER", "PEER_ABSENT"}
     assert pair.other(chosen).codes(marks[pair.other(chosen)], "claiming") == []
     assert pair.verify() is chosen
+
+
+def force(pair: EmulatedPair, head: Head) -> None:
+    """By the command, again where a disk was slow to answer the claim."""
+    words = ("force-activate", "--word", head.machine.name, "--node", "/root/node.toml")
+
+    def forced() -> bool:
+        done = head.machine.run(head.python("reconciler.cli.entry", *words), WAIT_S)
+        pair.say(f"{done.out}{done.err}".strip().splitlines()[-1])
+        return done.status == 0
+
+    pair.until(forced, "it is forced")
 
 
 def test_where_failover_is_disabled_both_stay_standby_until_a_person_forces_one(pair: EmulatedPair) -> None:
@@ -91,12 +103,10 @@ def test_where_failover_is_disabled_both_stay_standby_until_a_person_forces_one(
         for head, mark in zip(pair.heads, marks, strict=True):
             assert head.codes(mark, "claiming") == []
             assert "NO_FAILOVER" in {reason.code for reason in head.known().reasons}
-        words = ("force-activate", "--word", forced.machine.name, "--node", "/root/node.toml")
-        said = forced.machine.check(forced.python("reconciler.cli.entry", *words), WAIT_S)
-        pair.say(said.strip().splitlines()[-1])
+        force(pair, forced)
         pair.taken_over(forced, marks[1])
         client.until_answered()
-    assert forced.codes(marks[1], "claiming") == ["FORCED"]
+    assert set(forced.codes(marks[1], "claiming")) == {"FORCED"}
     assert pair.verify() is forced
     pair.first_orders()
     assert pair.well() is forced, "enabling moves nobody"

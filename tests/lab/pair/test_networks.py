@@ -21,7 +21,7 @@ def groups_down(head: Head) -> str:
 def for_several_beats(pair: EmulatedPair) -> None:
     """Long enough for a failover that should not be to begin."""
     timers = pair.orders.timers
-    pair.pass_time(5 * (timers.settle_ms + timers.beat_ms) / 1_000)
+    pair.pass_time((2 * timers.settle_ms + 5 * timers.beat_ms) / 1_000)
 
 
 def test_a_group_moves_the_pair_when_all_of_it_is_down_and_not_before(pair: EmulatedPair) -> None:
@@ -42,7 +42,7 @@ def test_a_group_moves_the_pair_when_all_of_it_is_down_and_not_before(pair: Emul
     pair.tell(old, olds)
     pair.say(f"silence of the client {client.silence_ms:.0f} ms")
     assert old.codes(olds, "releasing") == ["GROUPS_DOWN"]
-    assert new.codes(mark, "claiming") == ["HANDED"]
+    assert set(new.codes(mark, "claiming")) == {"HANDED"}
     assert old.on, "nothing is reset where both hear one another"
     assert pair.well() is new
     with pair.nobody_moves():
@@ -96,6 +96,6 @@ def test_an_active_controller_without_any_network_lets_go_by_the_disks(pair: Emu
     pair.tell(old, olds)
     pair.say(f"silence of the client {client.silence_ms:.0f} ms")
     assert old.codes(olds, "releasing") == ["ISOLATED"]
-    assert new.codes(mark, "claiming") == ["HANDED"]
+    assert set(new.codes(mark, "claiming")) == {"HANDED"}
     assert old.on, "it let go of everything in time"
     assert pair.verify() is new
