@@ -1,0 +1,189 @@
+"""Builds hagit as a Debian package: this checkout with every library it needs, compiled, and its units.
+
+    python packaging/deb.py DIRECTORY      prints the package's path; `make package` puts it into dist/
+
+/usr/lib/hagit is a virtual environment of Debian's Python: nothing that is installed beside it changes what hagit runs,
+and no library is ever fetched by a controller. The libraries are those of the environment that runs this script, in the
+very versions that the tests ran with; so the package is for the same Python (3.11 on Debian 12) and the same
+architecture, and says so. Everything is compiled here: an interpreter that has to compile the daemon takes seconds
+longer for its start. Needs dpkg-deb and no network.
+"""
+
+from __future__ import annotations
+
+import compileall
+import os
+import py_compile
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import Distribution, distribution
+from pathlib import Path, PurePosixPath
+
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[1]
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+HOME = PurePosixPath("/usr/lib/hagit")
+#: What goes in beside the plain dependencies: mail and chat.
+EXTRAS = ("chat",)
+#: Where the project is taken from: nothing that an earlier build left behind.
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "reconciler")
+UNITS = ("hagit-watchdog.service", "hagit-agent.service", "hagit-handover.service")
+SCRIPTS = ("postinst", "prerm", "postrm")
+#: Longest time for one step, on a slow and busy processor.
+STEP_S = 600
+
+CONTROL = """\
+Package: hagit
+Version: {version}
+Architecture: {architecture}
+Maintainer: the authors of hagit <root@localhost>
+Installed-Size: {size_kib}
+Depends: python3 (>= {python}~), python3 (<< {python_next}~), systemd, init-system-helpers
+Recommends: zfsutils-linux, openssh-client, gpg
+Suggests: fence-agents, ipmitool, sg3-utils
+Section: admin
+Priority: optional
+Description: high availability for Linux storage pairs, configured from git
+ Two controllers share dual-ported disks with SCSI-3 or NVMe reservations: one is active, the other takes its pools and
+ virtual addresses over. An agent turns each commit of a git repository into the state of the kernel.
+"""
+
+
+def run(*words: str, cwd: Path = ROOT) -> str:
+    """What a program printed. Ends the build with what it said where it fails."""
+    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=STEP_S)
+    if done.returncode != 0:
+        sys.exit(f"package: {words[0]} failed\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def version() -> tuple[str, int]:
+    """The project's version with the moment of its last commit, and that moment in seconds since 1970."""
+    text = (ROOT / "reconciler/__init__.py").read_text()
+    found = re.search(r'__version__ = "([^"]+)"', text)
+    assert found is not None, "reconciler/__init__.py says no version"
+    told = subprocess.run(
+        ["git", "log", "-1", "--format=%ct %h"], cwd=ROOT, capture_output=True, text=True, timeout=STEP_S
+    )
+    if told.returncode != 0:
+        return found[1], int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
+    seconds, commit = told.stdout.split()
+    return f"{found[1]}+git{seconds}.{commit}", int(seconds)
+
+
+def libraries() -> dict[str, Distribution]:
+    """Every library that the project needs at run time, from this environment, by name."""
+    found: dict[str, Distribution] = {}
+    waiting = [("hagit", extra) for extra in ("", *EXTRAS)]
+    asked = set(waiting)
+    while waiting:
+        name, extra = waiting.pop()
+        here = distribution(name)
+        found[name] = here
+        for requirement in map(Requirement, here.requires or ()):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+                for wanted in ("", *requirement.extras):
+                    need = (re.sub(r"[-_.]+", "-", requirement.name).lower(), wanted)
+                    if need not in asked:
+                        asked.add(need)
+                        waiting.append(need)
+    del found["hagit"]
+    return found
+
+
+def copy(library: Distribution, site: Path) -> None:
+    """The files of a library, without its commands and whatever is compiled."""
+    for file in library.files or ():
+        if ".." in file.parts or "__pycache__" in file.parts or file.name in ("INSTALLER", "direct_url.json"):
+            continue
+        place = site / file
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(str(library.locate_file(file)), place)
+        if file.suffix == ".so" or ".so." in file.name:
+            place.chmod(0o755)
+
+
+def project(site: Path, work: Path) -> None:
+    """This checkout as a wheel, unpacked."""
+    source = work / "source"
+    source.mkdir()
+    for name in SOURCES:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(ROOT / name, source / name)
+    wheel = ("wheel", "-q", "--no-deps", "--no-build-isolation", "--wheel-dir", str(work / "wheel"), str(source))
+    run(sys.executable, "-m", "pip", "--disable-pip-version-check", *wheel)
+    (built,) = (work / "wheel").glob("*.whl")
+    run(sys.executable, "-m", "zipfile", "-e", str(built), str(site))
+
+
+def environment(tree: Path) -> Path:
+    """A virtual environment of Debian's Python, empty; where its libraries go."""
+    home = tree / HOME.relative_to("/")
+    site = home / "lib" / f"python{PYTHON}" / "site-packages"
+    site.mkdir(parents=True)
+    (home / "bin").mkdir()
+    (home / "pyvenv.cfg").write_text(f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {PYTHON}\n")
+    (home / "bin/python3").symlink_to(f"/usr/bin/python{PYTHON}")
+    # -P: what lies about in the working directory is no library.
+    start = "import sys\nfrom reconciler.cli.entry import main\n\nsys.exit(main())\n"
+    (home / "bin/hagit").write_text(f"#!{HOME}/bin/python3 -P\n{start}")
+    (home / "bin/hagit").chmod(0o755)
+    (tree / "usr/bin").mkdir()
+    (tree / "usr/bin/hagit").symlink_to("../lib/hagit/bin/hagit")
+    return site
+
+
+def compiled(site: Path, tree: Path) -> None:
+    """Compiles everything. No file's time is asked later: dpkg sets them, and overlays change them."""
+    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    if not compileall.compile_dir(
+        site, quiet=1, workers=0, stripdir=str(tree), prependdir="/", invalidation_mode=mode, maxlevels=50
+    ):
+        sys.exit("package: a library does not compile")
+
+
+def build(target: Path) -> Path:
+    """The package, whole in its place or not there."""
+    number, moment_s = version()
+    architecture = run("dpkg", "--print-architecture").strip()
+    major, minor = map(int, PYTHON.split("."))
+    with tempfile.TemporaryDirectory(prefix="hagit-package-") as name:
+        work, tree = Path(name), Path(name) / "tree"
+        site = environment(tree)
+        for library in libraries().values():
+            copy(library, site)
+        project(site, work)
+        compiled(site, tree)
+        for place, files in (("usr/lib/systemd/system", UNITS), ("usr/lib/sysusers.d", ("hagit.conf",))):
+            (tree / place).mkdir(parents=True)
+            for file in files:
+                shutil.copyfile(ROOT / "packaging" / file, tree / place / file)
+        documents = tree / "usr/share/doc/hagit"
+        documents.mkdir(parents=True)
+        shutil.copyfile(ROOT / "README.md", documents / "README.md")
+        shutil.copyfile(ROOT / "LICENSE", documents / "copyright")
+        size = sum(path.lstat().st_size for path in tree.rglob("*") if not path.is_dir())
+        (tree / "DEBIAN").mkdir()
+        told = {"version": number, "architecture": architecture, "size_kib": size >> 10, "python": PYTHON}
+        (tree / "DEBIAN/control").write_text(CONTROL.format(python_next=f"{major}.{minor + 1}", **told))
+        for script in SCRIPTS:
+            shutil.copyfile(ROOT / "packaging/debian" / script, tree / "DEBIAN" / script)
+            (tree / "DEBIAN" / script).chmod(0o755)
+        target.mkdir(parents=True, exist_ok=True)
+        made = work / f"hagit_{number}_{architecture}.deb"
+        os.environ["SOURCE_DATE_EPOCH"] = str(moment_s)
+        run("dpkg-deb", "--root-owner-group", "-Zxz", "-z1", "--build", str(tree), str(made))
+        shutil.move(made, target / made.name)
+    return target / made.name
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    print(build(Path(sys.argv[1])))
