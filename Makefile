@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 HOST_TOOLS := $(VENV)/.host-tools
 
-.PHONY: help test swarm fuzz properties lab-shell demo bench load lab lab-test lab-compare lab-bench lab-load \
+.PHONY: help test swarm fuzz properties lab-shell package demo bench load lab lab-test lab-compare lab-bench lab-load \
   lint format schema clean
 
 help: ## list the targets
@@ -67,8 +67,11 @@ lab-bench: lab ## what people wait for, beside the bare commands, on emulated ma
 lab-load: lab ## false failovers of emulated machines that have more to do than they can: MINUTES (60)
 	$(PY) -m tests.lab.pair.loading $(or $(MINUTES),60)
 
-lab-shell: $(HOST_TOOLS) ## a shell in the emulated machine of the tests, with bonds and VLANs
-	$(PY) -m tests.lab.shell
+lab-shell: $(if $(MACHINE),$(HOST_TOOLS),lab) ## a prompt on the emulated pair (INSTALLED=1: under systemd); MACHINE=1 for one with bonds and VLANs
+	@$(PY) -m $(if $(MACHINE),tests.lab.shell,tests.lab.pair.shell $(if $(INSTALLED),installed))
+
+package: $(STAMP) ## build hagit as a Debian package into dist/
+	@$(PY) packaging/deb.py dist
 
 lint: $(STAMP) ## style, formatting and types
 	$(VENV)/bin/ruff check .

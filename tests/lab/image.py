@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.step import LISTS, ImageError, Progress, run
-from tests.lab.zfs import Zfs, zfs
+from tests.lab.zfs import PARTS, UNITS, Zfs, zfs
 
 __all__ = ["Image", "ImageError", "alone", "cache_directory", "image", "module_files"]
 
@@ -211,6 +211,7 @@ def _initrd(kernel: Path, release: str, pools: Zfs | None, progress: Progress) -
     files = [kernel / "modules" / path for path in _module_files(kernel / "modules", names)]
     files += pools.modules if pools else ()
     digest = hashlib.sha256("\n".join([release, *(str(path.relative_to(kernel)) for path in files)]).encode())
+    digest.update(repr((PARTS, UNITS)).encode() if pools else b"")
     sources = (GUEST / "init", GUEST / "agent.py", *((GUEST / "links",) if pools else ()))
     for source in (BUSYBOX, *sources):
         digest.update(source.read_bytes())

@@ -111,6 +111,7 @@ class Machine:
         name: str = "lab",
         steady: bool = False,
         shell: bool = False,
+        trees: Sequence[Path] = (),
     ) -> None:
         """`directory` takes the console's log. `serial` is what the firmware tells as the machine's serial number.
 
@@ -121,11 +122,15 @@ class Machine:
         A host that is too busy makes such a guest slow, but never lets it find that time has been lost.
 
         `shell` puts a shell of the guest on this terminal; the log is then empty.
+
+        `trees` are directories of the host with what is installed there: their `usr` is laid over the guest's, later
+        ones over earlier ones, their `etc` copied into it. systemd is then the first process, and a service
+        among them has to run `/lab/agent.py`.
         """
         self.log = directory / "console.log"
         self._image, self._nics, self._shares, self._shell = image, tuple(nics), tuple(shares), shell
         self._memory_mib, self._serial, self._devices = memory_mib, serial, tuple(devices)
-        self._within, self.name, self._steady = tuple(within), name, steady
+        self._within, self.name, self._steady, self._trees = tuple(within), name, steady, tuple(trees)
         self._process: subprocess.Popen[bytes] | None = None
         self._results: dict[int, list[dict[str, Any]]] = {}
         self._numbers = 0
@@ -184,7 +189,9 @@ class Machine:
             place = shlex.quote(share.at or str(share.path))
             how = "rw,cache=none" if share.at else "ro,cache=loose"
             options = f"{how},trans=virtio,version=9p2000.L,msize=262144"
-            self.check(f"mkdir -p {place} && mount -t 9p -o {options} share{number} {place}")
+            mount = f"mkdir -p {place} && mount -t 9p -o {options} share{number} {place}"
+            # A service manager has mounted some already.
+            self.check(f"mountpoint -q {place} || {{ {mount}; }}" if self._trees else mount)
 
     @property
     def on(self) -> bool:
@@ -264,6 +271,8 @@ class Machine:
 
     def _arguments(self, monitor: int, agent: int) -> list[str]:
         words = f"{KERNEL_ARGUMENTS} lab.name={self.name}" + (" lab.shell" if self._shell else "")
+        names = [f"tree{number}" for number in range(len(self._trees))]
+        words += f" lab.trees={','.join(names)}" if names else ""
         arguments = [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-M", "q35", "-cpu", "max",
             *(STEADY if self._steady else ("-accel", "tcg,thread=multi")),
@@ -277,6 +286,7 @@ class Machine:
             "-device", "virtio-rng-pci", "-smbios", f"type=1,serial={self._serial}",
         ]  # fmt: skip
         tags = [("usr", Share(Path("/usr"))), *((f"share{n}", share) for n, share in enumerate(self._shares))]
+        tags += [(name, Share(tree)) for name, tree in zip(names, self._trees, strict=True)]
         for tag, share in tags:
             # A comma ends an option of QEMU; doubled it stands for itself.
             place = str(share.path).replace(",", ",,")

@@ -22,6 +22,8 @@ KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 BUILD_S = 3_600
 #: What the guest needs of the packages of programs and libraries.
 PARTS = ("sbin", "lib/x86_64-linux-gnu", "usr/share/zfs")
+#: And of the first of them where it runs under systemd.
+UNITS = "lib/systemd/system"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Zfs:
 def zfs(kernel: Path, release: str, progress: Progress) -> Zfs:
     """ZFS for the kernel in this directory of the cache, which the caller has locked. Raises ImageError."""
     for made in sorted(kernel.glob("zfs-*")):
+        if not (made / "tree/usr" / UNITS).is_dir():
+            _units(made, progress)
         names = (made / "order").read_text().split()
         return Zfs(made.name.removeprefix("zfs-"), tuple(made / "modules" / name for name in names), made / "tree")
     with tempfile.TemporaryDirectory(prefix="building-", dir=kernel) as name:
@@ -66,6 +70,19 @@ def _build(kernel: Path, release: str, work: Path, progress: Progress) -> None:
         place = result / "tree/usr" / part.removeprefix("usr/")
         shutil.copytree(work / "zfs/tree" / part, place, symlinks=True)
     result.rename(kernel / source.name)
+
+
+def _units(made: Path, progress: Progress) -> None:
+    """ZFS's own units, beside its programs."""
+    progress("lab: asking the archive for the units of ZFS")
+    with tempfile.TemporaryDirectory(prefix="building-", dir=made) as name:
+        work = Path(name)
+        run(["apt-get", "-q", *_apt(work), "download", "zfsutils-linux"], work)
+        (archive,) = work.glob("*.deb")
+        run(["dpkg-deb", "-x", archive.name, "tree"], work)
+        place = made / "tree/usr" / UNITS
+        place.parent.mkdir(parents=True, exist_ok=True)
+        (work / "tree" / UNITS).rename(place)
 
 
 def _apt(work: Path) -> list[str]:

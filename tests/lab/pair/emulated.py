@@ -106,8 +106,12 @@ class EmulatedPair:
         orders: Orders = ORDERS,
         further: Sequence[Share] = (),
         shelf: Callable[[int], Disks] = Target,
+        kind: type[Head] = Head,
     ) -> None:
-        """`further`: directories of the host that both machines have besides. `shelf`: what serves so many disks."""
+        """`further`: directories of the host that both machines have besides. `shelf`: what serves so many disks.
+
+        `kind`: what a controller is.
+        """
         assert unsafe(orders) == (), unsafe(orders)
         self.orders = self._first = orders
         self._say, self._lives = progress, itertools.count(1)
@@ -120,7 +124,7 @@ class EmulatedPair:
             subprocess.run([sys.executable, "-c", COMPILED], cwd=ROOT, env=environment, check=True, timeout=WAIT_S)
             shares = (*project_shares(), Share(compiled), *further)
             self.a, self.b = (
-                Head(side, number, image, self.target, place, shares, steady=STEADY) for number, side in enumerate(Side)
+                kind(side, number, image, self.target, place, shares, steady=STEADY) for number, side in enumerate(Side)
             )
             for head in self.heads:
                 stack.callback(head.records.close)

@@ -61,17 +61,26 @@ class Head:
         macs = [f"02:00:00:00:79:{number}{nic}" for nic in range(len(NETWORKS))]
         self.devices = tuple(Device(name, DeviceKey.MAC, mac) for name, mac in zip(NETWORKS, macs, strict=True))
         nics = [Nic(hub=hub, mac=mac, tap=f"{side.value}-{NETWORKS[hub]}") for hub, mac in enumerate(macs)]
-        devices = (*target.devices(side.value), "-device", "i6300esb,id=deadman", *self.records.devices())
+        deadman = ("-device", "i6300esb,id=deadman")
+        devices = (*target.devices(side.value), *deadman, *self.records.devices(), *self.besides(place))
         self.machine = Machine(
             image, place / f"{side.value}-console", nics=nics, memory_mib=1024, name="left" if number == 0 else "right",
             shares=(*shares, Share(self.state, "/var/lib/hagit")), devices=devices, within=target.within,
-            steady=steady,
+            steady=steady, trees=self.trees(place, len(shares)),
         )  # fmt: skip
         self.machine.log.parent.mkdir()
         self._disks = target.names
         self._environment = f"PYTHONDONTWRITEBYTECODE=1 PYTHONPYCACHEPREFIX={place}/compiled"
         #: Lines of its timeline that are of earlier lives.
         self._told = 0
+
+    def besides(self, place: Path) -> tuple[str, ...]:
+        """Further arguments of QEMU."""
+        return ()
+
+    def trees(self, place: Path, states: int) -> tuple[Path, ...]:
+        """What is installed on it (`Machine`). `states`: the number of the share that is /var/lib/hagit."""
+        return ()
 
     # Power -----------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,198 @@
+"""The package that this checkout builds, under systemd on two emulated machines: boot, end and restart of the daemon.
+
+Each test ends with `verify`, as those of `test_scenarios` do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.lab.image import Image
+from tests.lab.pair.emulated import PATIENT, EmulatedPair
+from tests.lab.pair.head import Head
+from tests.lab.pair.installed import IMPORTERS, InstalledHead, InstalledPair
+
+pytestmark = pytest.mark.timeout(1_800)
+UNIT = "hagit-watchdog.service"
+
+
+@pytest.fixture(scope="module")
+def one_pair(
+    storage_image: Image,
+    progress: Callable[[str], None],
+    tmp_path_factory: pytest.TempPathFactory,
+    pairs: list[EmulatedPair],
+) -> Iterator[InstalledPair]:
+    for other in pairs:
+        for head in other.heads:
+            head.pull_the_plug()
+    made = InstalledPair(storage_image, tmp_path_factory.mktemp("installed"), progress)
+    try:
+        made.begin()
+        yield made
+    finally:
+        made.close()
+
+
+def of(head: Head) -> InstalledHead:
+    assert isinstance(head, InstalledHead)
+    return head
+
+
+def both(pair: EmulatedPair) -> tuple[InstalledHead, InstalledHead]:
+    """The active one and the other."""
+    active = pair.active()
+    return of(active), of(pair.other(active))
+
+
+def taken_over(pair: EmulatedPair, new: Head, since: int) -> None:
+    """Waits until this one has become active and answers clients, since a mark; tells its timeline."""
+    pair.until(lambda: new.phase == "active", "the other takes over")
+    pair.until(lambda: any(event.mark == "addresses-up" for event in new.events(since)), "addresses")
+    pair.tell(new, since)
+
+
+def imported(head: Head) -> str:
+    """Other after each import."""
+    return head.machine.check("zpool get -H -o value load_guid tank").strip()
+
+
+def test_both_boot_and_nothing_but_the_daemon_imports_the_pool(pair: EmulatedPair) -> None:
+    for head in pair.heads:
+        head.pull_the_plug()
+    pair.boot()
+    active = pair.well()
+    pair.say(f"{active.side} is active, the other ready")
+    for head in map(of, pair.heads):
+        unit = head.unit(UNIT)
+        assert (unit["ActiveState"], unit["NRestarts"]) == ("active", "0"), unit
+        for name in IMPORTERS:
+            seen = head.unit(name)
+            assert (seen["LoadState"], seen["ActiveState"]) == ("masked", "inactive"), seen
+        assert head.systemctl("list-units --failed --no-legend --plain").strip() == ""
+        status = head.status()
+        assert status is not None and [reason.code for reason in status.reasons] == []
+        command = head.machine.check(f"tr '\\0' ' ' < /proc/{status.pid}/cmdline")
+        assert command.startswith("/usr/lib/hagit/bin/python3"), command
+    assert pair.other(active).pools() == []
+    assert pair.verify() is active
+
+
+def test_a_killed_daemon_is_started_again_by_its_unit_or_replaced(pair: EmulatedPair) -> None:
+    """Which of both depends on how long the emulated processor takes for the start of a program."""
+    active, new = both(pair)
+    status = active.status()
+    assert status is not None
+    before, mark = imported(active), active.mark()
+    active.daemon("KILL")
+
+    def again() -> bool:
+        now = active.status()
+        return now is not None and now.pid != status.pid and now.phase == "active"
+
+    pair.until(lambda: new.phase == "active" or again(), "the daemon is active again, or the other controller")
+    if new.phase != "standby":
+        pair.say(f"{new.side} takes over")
+        active.until_off()
+        assert pair.verify() is new
+        return
+    pair.tell(active, mark)
+    assert active.unit(UNIT)["NRestarts"] == "1"
+    assert imported(active) == before, "the pool was imported again"
+    assert pair.verify() is active
+
+
+def test_a_daemon_that_stands_still_has_its_controller_reset_by_the_deadman(pair: EmulatedPair) -> None:
+    old, new = both(pair)
+    mark, stopped_s = new.mark(), time.monotonic()
+    old.daemon("STOP")
+    old.until_off()
+    pair.say(f"{old.side} was reset {time.monotonic() - stopped_s:.2f} s after its daemon was stopped")
+    taken_over(pair, new, mark)
+    assert pair.verify() is new
+
+
+def test_a_restart_of_the_active_daemon_disturbs_nobody(pair: EmulatedPair) -> None:
+    # A restart takes an emulated processor longer than the deadman of the default timers waits.
+    pair.publish(timers=PATIENT)
+    pair.until_followed()
+    active, _ = both(pair)
+    status, before, writer = active.status(), imported(active), active.machine.check("pgrep -f tests.lab.pair.write[r]")
+    assert status is not None
+    count = sum(active.records.said().values())
+    with pair.client() as client:
+        client.until_answered()
+        began_s = time.monotonic()
+        active.systemctl(f"restart {UNIT}")
+        pair.say(f"restarted within {time.monotonic() - began_s:.2f} s")
+        assert pair.well() is active
+        client.until_answered()
+    now = active.status()
+    assert now is not None and now.pid != status.pid
+    assert imported(active) == before, "the pool was imported again"
+    assert active.machine.check("pgrep -f tests.lab.pair.write[r]") == writer
+    assert active.machine.check("cat /root/writer") == "", "a write has failed"
+    pair.until(lambda: sum(active.records.said().values()) > count, "the writer goes on")
+    pair.say(f"silence of the client {client.silence_ms:.0f} ms")
+    assert pair.verify() is active
+
+
+def test_a_standby_whose_daemon_is_stopped_stays_on(pair: EmulatedPair) -> None:
+    active, standby = both(pair)
+    standby.systemctl(f"stop {UNIT}")
+    stopped_s = time.monotonic()
+    assert standby.unit(UNIT)["Result"] == "success"
+    long_s = 2 * pair.orders.timers.deadman_ms / 1_000
+    pair.until(lambda: time.monotonic() - stopped_s > long_s, "the deadman would have come twice")
+    assert standby.on, "an orderly end of a daemon that owns nothing disarms the deadman"
+    assert active.phase == "active"
+    standby.systemctl(f"start {UNIT}")
+    assert pair.well() is active
+    assert pair.verify() is active
+
+
+def test_an_active_controller_whose_daemon_is_stopped_for_good_is_reset_and_replaced(pair: EmulatedPair) -> None:
+    """Nobody would answer for its pools: the deadman goes on counting over an orderly end."""
+    old, new = both(pair)
+    mark, stopped_s = new.mark(), time.monotonic()
+    old.machine.send(f"systemctl stop {UNIT}")
+    old.until_off()
+    pair.say(f"{old.side} was reset {time.monotonic() - stopped_s:.2f} s after its daemon was to stop")
+    taken_over(pair, new, mark)
+    assert pair.verify() is new
+
+
+def test_an_active_controller_that_is_rebooted_hands_its_pools_over(pair: EmulatedPair) -> None:
+    old, new = both(pair)
+    mark, olds, asked_s = new.mark(), old.mark(), time.monotonic()
+    with pair.client() as client:
+        client.until_answered()
+        old.machine.send("systemctl reboot")
+        taken_over(pair, new, mark)
+        client.until_answered(60)
+    old.until_off()
+    pair.say(
+        f"silence of the client {client.silence_ms:.0f} ms; off {time.monotonic() - asked_s:.1f} s after it was asked"
+    )
+    pair.tell(old, olds)
+    phases = [event.new for event in old.events(olds) if event.mark == "phase"]
+    assert phases[-1:] == ["standby"], f"it went down without a hand-over: {phases}\n{pair.describe()}"
+    assert pair.verify() is new
+
+
+def test_a_standby_that_is_rebooted_disturbs_nobody(pair: EmulatedPair) -> None:
+    active, standby = both(pair)
+    mark = active.mark()
+    with pair.client() as client:
+        client.until_answered()
+        standby.machine.send("systemctl reboot")
+        standby.until_off()
+        pair.boot(standby)
+        assert pair.well() is active
+        client.until_answered()
+    assert [event for event in active.events(mark) if event.mark == "phase"] == []
+    pair.say(f"silence of the client {client.silence_ms:.0f} ms")
+    assert pair.verify() is active
