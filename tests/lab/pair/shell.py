@@ -35,7 +35,7 @@ LEAVE: Final = b"\x1d"
 #: Longest time for one command in a machine.
 COMMAND_S: Final = 600
 #: A shell on the machine's second console; it starts again after `exit`.
-SHELL: Final = "while :; do {environment} setsid -c sh -l < /dev/hvc0 > /dev/hvc0 2>&1; done"
+SHELL: Final = "while :; do {environment} setsid -c bash --norc < /dev/hvc0 > /dev/hvc0 2>&1; done"
 INTRODUCTION: Final = f"""
 Two controllers, `a` and `b`, and a client of {VIRTUAL}. `help` lists what there is; for a start:
 
@@ -58,10 +58,15 @@ class Consoled(Head):
         )  # fmt: skip
 
     @property
+    def terminal(self) -> str:
+        """What a shell there has to know."""
+        return f"HOME=/root TERM=linux PS1='{self.side.value}:\\w# '"
+
+    @property
     def environment(self) -> str:
         """What makes `hagit` this checkout's, for this controller."""
         path = f"{sys.prefix}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
-        return f"env {self._environment} PATH={path} HAGIT_NODE=/root/node.toml TERM=linux HOME=/root"
+        return f"env {self._environment} PATH={path} HAGIT_NODE=/root/node.toml {self.terminal}"
 
     def ready(self) -> None:
         """Also waits for the shell on the console."""
@@ -74,7 +79,7 @@ class ConsoledInstalled(Consoled, InstalledHead):
 
     @property
     def environment(self) -> str:
-        return "env TERM=linux HOME=/root"
+        return f"env {self.terminal}"
 
 
 @contextlib.contextmanager
@@ -116,6 +121,16 @@ class Prompt(cmd.Cmd):
     def __init__(self, pair: EmulatedPair) -> None:
         super().__init__()
         self._pair = pair
+
+    def run(self) -> None:
+        """Until `exit`. Ctrl-C forgets a line that is half typed."""
+        introduction = INTRODUCTION
+        while True:
+            try:
+                return self.cmdloop(introduction)
+            except KeyboardInterrupt:
+                print()
+                introduction = ""
 
     def onecmd(self, line: str) -> bool:
         """One command; what goes wrong is said, and ends nothing."""
@@ -274,7 +289,7 @@ def main() -> int:
             )
             with contextlib.closing(pair):
                 pair.begin()
-                Prompt(pair).cmdloop(INTRODUCTION)
+                Prompt(pair).run()
     except (ImageError, MachineError, TargetError, AssertionError) as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
