@@ -287,8 +287,7 @@ def main() -> int:
                 if installed
                 else EmulatedPair(built, place, say, kind=Consoled)
             )
-            with contextlib.closing(pair):
-                pair.begin()
+            with pair:
                 Prompt(pair).run()
     except (ImageError, MachineError, TargetError, AssertionError) as error:
         print(f"lab: {error}", file=sys.stderr)

@@ -29,12 +29,8 @@ def one_pair(
     for other in pairs:
         for head in other.heads:
             head.pull_the_plug()
-    made = InstalledPair(storage_image, tmp_path_factory.mktemp("installed"), progress)
-    try:
-        made.begin()
+    with InstalledPair(storage_image, tmp_path_factory.mktemp("installed"), progress) as made:
         yield made
-    finally:
-        made.close()
 
 
 def of(head: Head) -> InstalledHead:
