@@ -42,7 +42,7 @@ Version: {version}
 Architecture: {architecture}
 Maintainer: the authors of hagit <root@localhost>
 Installed-Size: {size_kib}
-Depends: python3 (>= {python}~), python3 (<< {python_next}~), systemd, init-system-helpers
+Depends: python3 (>= {python}~), python3 (<< {python_next}~), systemd, ca-certificates
 Recommends: zfsutils-linux, openssh-client, gpg
 Suggests: fence-agents, ipmitool, sg3-utils
 Section: admin
