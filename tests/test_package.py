@@ -9,33 +9,22 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-STEP_S = 240
-IMPORTERS = ("zfs-import-cache.service", "zfs-import-scan.service")
+from tests import debian
+from tests.debian import IMPORTERS, dpkg
+from tests.debian import ran as run
+
 UNITS = ("hagit-agent.service", "hagit-handover.service", "hagit-watchdog.service")
-
-
-def run(*words: str | Path) -> str:
-    done = subprocess.run(words, cwd="/", capture_output=True, text=True, timeout=STEP_S)
-    assert done.returncode == 0, f"{words}\n{done.stdout}{done.stderr}"
-    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Path(run(sys.executable, ROOT / "packaging/deb.py", tmp_path_factory.mktemp("package")).strip())
-
-
-def dpkg(root: Path, *words: str | Path) -> str:
-    return run("dpkg", f"--root={root}", "--force-script-chrootless", "--force-depends", *words)
+    return debian.package(tmp_path_factory.mktemp("package"))
 
 
 @pytest.fixture(scope="module")
 def installed(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("root")
-    for place in ("etc", "var/lib/dpkg/info", "var/lib/dpkg/updates"):
-        (root / place).mkdir(parents=True)
-    (root / "var/lib/dpkg/status").touch()
+    debian.bare(root)
     dpkg(root, "-i", package)
     return root
 
@@ -88,8 +77,10 @@ def test_systemd_understands_the_units(installed: Path) -> None:
         text = (installed / "usr/lib/systemd/system" / unit).read_text()
         place = installed / unit
         place.write_text(text.replace("/usr/bin/hagit", str(installed / "usr/bin/hagit")))
-        told = run("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", place)
-        assert told == "", told
+        done = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", place], capture_output=True, text=True
+        )
+        assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def test_an_upgrade_leaves_what_a_person_has_changed_and_removal_leaves_nothing(installed: Path, package: Path) -> None:

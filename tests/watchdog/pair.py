@@ -184,6 +184,14 @@ class Head:
 
     # Power -----------------------------------------------------------------------------------------------------------
 
+    @property
+    def off(self) -> str:
+        """What a reset takes away: carrier, every address, and what lies in /run."""
+        return (
+            "ip link set net0 down; ip link set link0 down; ip address flush dev net0; "
+            f"rm -f '{self.run}/memory' '{self.run}/addresses.json'"
+        )
+
     def power_on(self) -> None:
         """Power, carrier and static addresses; no daemon yet."""
         assert not self.on, "it is on"
@@ -195,15 +203,10 @@ class Head:
             f"address replace 10.79.0.{self.address}/24 dev net0",
             f"address replace fd79::{self.address}/64 dev net0 nodad",
         )
-        # What a reset takes away: carrier, every address, and what lies in /run.
-        off = (
-            "ip link set net0 down; ip link set link0 down; ip address flush dev net0; "
-            f"rm -f '{self.run}/memory' '{self.run}/addresses.json'"
-        )
         argv = [sys.executable, "-m", "reconciler.demo.deadman", str(self.root / "deadman.sock"), str(self.shelf)]
         with (self.root / "box.log").open("ab") as log:
             self.box = subprocess.Popen(
-                self.room.enter(*argv, self.side.value, "sh", "-c", off),
+                self.room.enter(*argv, self.side.value, "sh", "-c", self.off),
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -331,6 +334,9 @@ class Head:
 class Pair:
     """Both controllers, the client and the shelf. `shelf` lets disks and pools fail and says what is true."""
 
+    #: What a controller is.
+    kind: type[Head] = Head
+
     def __init__(self, root: Path, orders: Orders = ORDERS, *shelf_options: str) -> None:
         assert unsafe(orders) == (), unsafe(orders)
         self.root, self.orders = root, orders
@@ -376,7 +382,8 @@ class Pair:
             self.lan.ip(f"link set {side}-net0 master lan up")
         rooms[Side.A].ip(f"link add link0 type veth peer name link0 netns {rooms[Side.B].holder.pid}")
         self.heads = {
-            side: Head(side, self.root / side.value, rooms[side], path, 11 + number) for number, side in enumerate(Side)
+            side: self.kind(side, self.root / side.value, rooms[side], path, 11 + number)
+            for number, side in enumerate(Side)
         }
         for head in self.heads.values():
             self._stack.callback(head.close)

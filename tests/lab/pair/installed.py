@@ -1,47 +1,20 @@
 """Controllers as a user has them: systemd is the first process, hagit is the package that this checkout builds.
 
-Decides what else is in such a machine: the units of ZFS, enabled as Debian enables them and more (what would import
-pools at boot is on, so only the package's masks keep it from that), a node file, its links, and the agent through which
-the host runs commands. Neither udevd nor dbus nor logins are there. The daemon is started by its unit, at boot.
+Decides what else is in such a machine: what `tests.debian` installs, a node file, its links, and the agent through
+which the host runs commands. Neither udevd nor dbus nor logins are there. The daemon is started by its unit, at boot.
 """
 
 from __future__ import annotations
 
-import shlex
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from tests.debian import UNITS, enable, installed, quiet
 from tests.lab.image import Image
 from tests.lab.pair.emulated import PATIENTLY, EmulatedPair
-from tests.lab.pair.head import NETWORKS, ROOT, SECRET, WAIT_S, Head
+from tests.lab.pair.head import NETWORKS, SECRET, WAIT_S, Head
 
-#: Where the package is installed, in the directory of the pair.
-INSTALLED: Final = "installed"
-UNITS: Final = "etc/systemd/system"
-#: Services of Debian that such a machine has no use for; each costs an emulated processor a tenth of a second and more.
-MASKED: Final = (
-    "dbus.service", "dbus.socket", "getty.target", "systemd-binfmt.service", "systemd-firstboot.service",
-    "systemd-logind.service", "systemd-machine-id-commit.service", "systemd-random-seed.service",
-    "systemd-sysusers.service", "systemd-update-utmp-runlevel.service", "systemd-update-utmp.service",
-    "systemd-user-sessions.service", "proc-sys-fs-binfmt_misc.automount", "systemd-pcrphase.service",
-    "systemd-pcrphase-sysinit.service", "systemd-modules-load.service", "kmod-static-nodes.service",
-    # Its node follows no repository; the tests publish the orders.
-    "hagit-agent.service",
-    "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "dev-hugepages.mount", "dev-mqueue.mount",
-)  # fmt: skip
-#: Units of ZFS that Debian enables, and the one besides that imports whatever it finds.
-OF_ZFS: Final = {
-    "zfs.target": ("multi-user.target",),
-    "zfs-import.target": ("zfs.target",),
-    "zfs-mount.service": ("zfs.target",),
-    "zfs-import-cache.service": ("zfs-import.target",),
-    "zfs-import-scan.service": ("zfs-import.target",),
-}
-#: The units that nobody but hagit may need.
-IMPORTERS: Final = ("zfs-import-cache.service", "zfs-import-scan.service")
 AGENT: Final = """\
 [Unit]
 Description=The agent through which the host of the lab runs commands
@@ -88,37 +61,6 @@ PATIENT_UNIT: Final = "[Service]\nWatchdogSec=60\nTimeoutStopSec=60\n"
 JOURNAL: Final = "[Journal]\nStorage=volatile\nForwardToConsole=yes\nTTYPath=/dev/ttyS0\nMaxLevelConsole=info\n"
 
 
-def install(place: Path) -> Path:
-    """Builds the package and installs it into a root of its own, with dpkg and its maintainer scripts."""
-    root = place / INSTALLED
-    for directory in ("etc", "var/lib/dpkg/info", "var/lib/dpkg/updates", UNITS):
-        (root / directory).mkdir(parents=True)
-    (root / "var/lib/dpkg/status").touch()
-    (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")
-    (root / "etc/group").write_text("root:x:0:\nnogroup:x:65534:\n")
-    for unit, wanting in OF_ZFS.items():
-        for target in wanting:
-            enable(root, unit, target)
-    package = ran(sys.executable, "packaging/deb.py", str(place / "package")).strip()
-    # Debian's python3 and systemd are the guest's; this root's dpkg knows of neither.
-    ran("dpkg", f"--root={root}", "--force-script-chrootless", "--force-depends", "-i", package)
-    return root
-
-
-def ran(*words: str) -> str:
-    """What a program of the host printed."""
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=WAIT_S)
-    assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def enable(root: Path, unit: str, target: str, place_of_units: str = "/lib/systemd/system") -> None:
-    """As `systemctl enable` does."""
-    wants = root / UNITS / f"{target}.wants"
-    wants.mkdir(parents=True, exist_ok=True)
-    (wants / unit).symlink_to(f"{place_of_units}/{unit}")
-
-
 class InstalledHead(Head):
     """One controller under systemd, with the package installed."""
 
@@ -134,14 +76,7 @@ class InstalledHead(Head):
             enable(own, f"lab-{name}.service", "sysinit.target", "..")
         for unit, what in (("systemd-udev-settle", "Devices"), ("zfs-load-module", "ZFS")):
             (units / f"{unit}.service").write_text(THERE.format(what=what))
-        for unit in MASKED:
-            (units / unit).symlink_to("/dev/null")
-        (units / "default.target").symlink_to("/lib/systemd/system/multi-user.target")
-        generators = own / "etc/systemd/system-generators"
-        generators.mkdir()
-        for path in Path("/lib/systemd/system-generators").iterdir():
-            if path.name != "systemd-fstab-generator":
-                (generators / path.name).symlink_to("/dev/null")
+        quiet(own)
         state = "9p rw,trans=virtio,version=9p2000.L,msize=262144,cache=none 0 0"
         node = f'controller = "{self.side.value}"\nlisten = false\n[watchdog]\nsecret = "secret"\n'
         node += 'shelf = "disks:/dev/disk/by-id"\ndeadman = "/dev/watchdog"\n'
@@ -157,7 +92,7 @@ class InstalledHead(Head):
             (own / name).parent.mkdir(parents=True, exist_ok=True)
             (own / name).write_text(text)
         (own / "etc/hagit/secret").chmod(0o600)
-        return place / INSTALLED, own
+        return place / "installed", own
 
     def ready(self) -> None:
         """Waits until it has booted: its service manager starts the daemon meanwhile."""
@@ -184,7 +119,7 @@ class InstalledPair(EmulatedPair):
     def __init__(
         self, image: Image, place: Path, progress: Callable[[str], None], kind: type[InstalledHead] = InstalledHead
     ) -> None:
-        install(place)
+        installed(place)
         super().__init__(image, place, progress, kind=kind)
 
     def begin(self) -> None:

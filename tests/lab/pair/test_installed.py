@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.debian import IMPORTERS
+from tests.debian import WATCHDOG as UNIT
 from tests.lab.image import Image
 from tests.lab.pair.emulated import PATIENT, EmulatedPair
 from tests.lab.pair.head import Head
-from tests.lab.pair.installed import IMPORTERS, InstalledHead, InstalledPair
+from tests.lab.pair.installed import InstalledHead, InstalledPair
 
 pytestmark = pytest.mark.timeout(1_800)
-UNIT = "hagit-watchdog.service"
 
 
 @pytest.fixture(scope="module")
