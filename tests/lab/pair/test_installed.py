@@ -22,14 +22,8 @@ pytestmark = pytest.mark.timeout(1_800)
 
 @pytest.fixture(scope="module")
 def one_pair(
-    storage_image: Image,
-    progress: Callable[[str], None],
-    tmp_path_factory: pytest.TempPathFactory,
-    pairs: list[EmulatedPair],
+    storage_image: Image, progress: Callable[[str], None], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[InstalledPair]:
-    for other in pairs:
-        for head in other.heads:
-            head.pull_the_plug()
     with InstalledPair(storage_image, tmp_path_factory.mktemp("installed"), progress) as made:
         yield made
 
