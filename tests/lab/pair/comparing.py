@@ -15,8 +15,6 @@ for, token and consensus, is the same everywhere. That is why the parts are prin
 
 from __future__ import annotations
 
-import os
-import statistics
 import sys
 import tempfile
 from itertools import pairwise
@@ -25,7 +23,8 @@ from pathlib import Path
 from tests.lab.image import ImageError, image
 from tests.lab.kernel_target import KernelTarget
 from tests.lab.machine import Share
-from tests.lab.pair.cutting import bare, cut, show, silence_s
+from tests.lab.pair import figures
+from tests.lab.pair.cutting import bare, cut, judge, show, silence_s
 from tests.lab.pair.emulated import EmulatedPair
 from tests.lab.pair.pacemaker import MARKS, Cluster
 from tests.lab.peers import peers
@@ -33,8 +32,8 @@ from tests.lab.target import Target
 
 RUNS = 3
 TOKEN_MS = 1_000
-#: How far hagit may be above the commands, and what part of Pacemaker's time it may take.
-COMMANDS_RATIO, PACEMAKER_RATIO = 1.3, 1 / 3
+#: What part of Pacemaker's time hagit may take.
+PACEMAKER_RATIO = 1 / 3
 
 
 def cut_cluster(pair: EmulatedPair, cluster: Cluster) -> dict[str, float]:
@@ -53,7 +52,7 @@ def cut_cluster(pair: EmulatedPair, cluster: Cluster) -> dict[str, float]:
 
 def told(pair: EmulatedPair, found: dict[str, float]) -> dict[str, float]:
     """Says what was found, and returns it."""
-    pair.say("  ".join(f"{name} {value:.0f} ms" for name, value in found.items()))
+    pair.say(figures.run(found))
     return found
 
 
@@ -62,6 +61,7 @@ def compare(pair: EmulatedPair, cluster: Cluster, runs: int) -> None:
     pair.begin()
     hagit = [told(pair, cut(pair)) for _ in range(runs)]
     commands = bare(pair, runs)
+    judge(pair, hagit, commands)
     cluster.begin()
     pacemaker = [told(pair, cut_cluster(pair, cluster)) for _ in range(runs)]
     for name, found in (
@@ -71,13 +71,10 @@ def compare(pair: EmulatedPair, cluster: Cluster, runs: int) -> None:
     ):
         pair.say(name)
         show(pair, found)
-    ours, detection = (statistics.median(one[name] for one in hagit) for name in ("clients", "detection"))
-    theirs = statistics.median(one["clients"] for one in pacemaker)
-    floor = statistics.median(one["commands"] for one in commands)
-    aim = detection + COMMANDS_RATIO * floor
-    pair.say(f"hagit {ours:.0f} ms; aim: detection + {COMMANDS_RATIO} x commands = {aim:.0f} ms")
-    pair.say(f"hagit / Pacemaker = {ours / theirs:.2f}; aim: {PACEMAKER_RATIO:.2f}")
-    pair.say(f"load {os.getloadavg()[0]:.1f} at the end")
+    judge(pair, hagit, commands)
+    ours, theirs = ([one["clients"] for one in found] for found in (hagit, pacemaker))
+    pair.say(figures.ratio("hagit / Pacemaker", ours, theirs, round(PACEMAKER_RATIO, 2)))
+    pair.say(figures.host())
 
 
 def main() -> None:
