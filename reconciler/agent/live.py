@@ -69,6 +69,11 @@ class Live:
         placement, why = placement_of(self._node)
         if placement is Placement.STANDBY:
             raise PerformError(f"the pools are not this controller's: {why}", where=fact.key[1])
+        if isinstance(after, Pool) and self._node.watchdog is not None:
+            from reconciler.agent.reserving import reserve
+            from reconciler.system.zfs.layouts import layout_in
+
+            reserve(self._node, self._node.watchdog, after.name, tuple(layout_in(after.layout).disks()))
         self.pools.perform(before, after)
 
     @property

@@ -11,19 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.agent.reserving import orders_in_force
 from reconciler.cli.mending import words
 from reconciler.cli.terminal import fold, paint, width
 from reconciler.core.failover.adapters import PoolHouse, Shelf
 from reconciler.core.failover.hold import DiskView, judge
 from reconciler.core.failover.key import Key, Side, decode_key, encode_key
 from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_orders, orders_key
-from reconciler.core.failover.refusal import Refused
-from reconciler.errors import StateError, UsageError
-from reconciler.system.files import read_bytes
+from reconciler.errors import UsageError
 from reconciler.system.node import Node, find_node_file, load_node
 from reconciler.system.reservation.standing import TYPE, TYPE_WORDS, Features
-from reconciler.system.secret import pair_secret
 from reconciler.system.shelf import open_shelf
 from reconciler.system.shelf.bay import Survey
 from reconciler.system.shelf.disks import DiskShelf
@@ -43,15 +40,7 @@ class Desk:
                 "this controller has no watchdog, and so no shelf",
                 remedy="give the node file a [watchdog] table; `hagit explain node` says what belongs into it",
             )
-        path = self.node.state / "orders.json"
-        content = read_bytes(path, ORDERS_BYTES_MAX)
-        if content is None:
-            raise StateError(
-                "there are no orders yet, which name the disks", where=str(path), remedy="run `hagit apply` first"
-            )
-        orders = decode_orders(content, orders_key(pair_secret(self.node.watchdog)))
-        if isinstance(orders, Refused):
-            raise StateError(f"the orders cannot be used: {orders}", where=str(path), remedy="run `hagit apply` again")
+        orders = orders_in_force(self.node, self.node.watchdog)
         self.orders: Orders = orders
         self.shelf: Shelf
         self.house: PoolHouse

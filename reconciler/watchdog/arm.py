@@ -39,8 +39,8 @@ from reconciler.system.framing import Frames, Message, frame
 from reconciler.system.power.agent import Agent, perform
 from reconciler.system.shelf import open_audit, open_shelf
 from reconciler.system.shelf.audit import Audit as Auditor
+from reconciler.system.shelf.completing import complete
 from reconciler.system.shelf.disks import DiskShelf
-from reconciler.watchdog.completing import complete
 from reconciler.watchdog.requests import (
     ArmKind,
     Audit,

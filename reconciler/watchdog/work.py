@@ -22,8 +22,8 @@ from reconciler.core.failover.record import decode_record, encode_record, record
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.wire import Way
 from reconciler.core.status.watchdog import ReasonStatus
+from reconciler.system.shelf.completing import completable, unfenced
 from reconciler.watchdog.arms import Answered, Arms
-from reconciler.watchdog.completing import completable, unfenced
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.loop import Loop, Timer, monotonic_ms
 from reconciler.watchdog.requests import (

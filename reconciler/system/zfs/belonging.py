@@ -8,7 +8,7 @@ for the newest there is. Decides that; reads nothing.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from reconciler.core.failover.orders import Orders, Vdev
@@ -56,6 +56,15 @@ def _strangers(pool: str, found: Mapping[int, Label], disks: int) -> str:
             f" {disks} disks of the orders: write down every disk of the pool"
         )
     return ""
+
+
+def is_unmade(pool: str, orders: Orders, bare: Collection[int]) -> bool:
+    """Whether a pool of the orders has not been made yet: nothing is on any disk of its vdevs.
+
+    `bare`: disks (indices into the orders) that were read and have neither a label nor partitions. One that gives no
+    answer, or has partitions of whatever kind, may hold the pool.
+    """
+    return all(at in bare for vdev in orders.vdevs if vdev.name.partition("/")[0] == pool for at in vdev.disks)
 
 
 def incomplete(

@@ -46,11 +46,16 @@ def data_path(directory: Path, name: str) -> Path:
     if part.exists():
         return part
     whole = directory / name
+    return first_partition(whole) or whole
+
+
+def first_partition(whole: Path) -> Path | None:
+    """Partition 1 of a disk, by the kernel's name; None while the kernel knows of none."""
     kernel = kernel_name(whole)
     for candidate in (f"{kernel}1", f"{kernel}p1"):
         if kernel and (SYS_BLOCK / candidate / "partition").exists() and whole_disk(candidate) == kernel:
             return Path("/dev") / candidate
-    return whole
+    return None
 
 
 class Names:

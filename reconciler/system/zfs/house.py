@@ -13,6 +13,9 @@ Decides how pools are imported and exported:
   claim's right: its reservation was seen on every top-level vdev after the peer's was gone, so the peer writes no more.
   Without that right nobody may call it: `-f` is what the fence is for.
 
+A pool of the orders that nobody has made yet is taken like the others and is as good as imported, so that the agent can
+make it here, under our reservation; `belonging.is_unmade` says which.
+
 It looks by /proc/spl alone, which waits for nothing; `zpool status` and `zpool events` are children that are asked and
 not waited for. Several pools move at once. What a program did not end by the deadline may go on in the kernel; then
 `look` says SOME, and no further import or export begins before it has ended (`moving`).
@@ -22,7 +25,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -31,14 +34,14 @@ from reconciler.core.failover.events import Pools
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders
 from reconciler.system.zfs import arguments, tools
-from reconciler.system.zfs.belonging import Belonging, belonging, incomplete
+from reconciler.system.zfs.belonging import Belonging, belonging, incomplete, is_unmade
 from reconciler.system.zfs.devices import data_path
 from reconciler.system.zfs.follower import Follower
 from reconciler.system.zfs.givenup import GivenUp
 from reconciler.system.zfs.kstat import pool_state, syncing
 from reconciler.system.zfs.mounting import Mounter
 from reconciler.system.zfs.moving import RUN, Moving
-from reconciler.system.zfs.reading import read_labels
+from reconciler.system.zfs.reading import Seen, read_devices
 from reconciler.system.zfs.refusing import refusing, states
 from reconciler.system.zfs.standing import SAMPLE_MS, Belief, Progress, Standing, all_pools, standing
 
@@ -68,6 +71,7 @@ class ZfsHouse:
         self._progress = {pool: Progress() for pool in self._pools}
         self._follower = Follower()
         self._given_up = GivenUp(directory, orders.disks, self._pools)
+        self._judged: set[str] = set()
         self._mounter = Mounter(say)
 
     # The protocol ----------------------------------------------------------------------------------------------------
@@ -75,6 +79,7 @@ class ZfsHouse:
     def look(self, deadline_s: float) -> PoolsView:
         """See `PoolHouse.look`."""
         end_s = time.monotonic() + deadline_s
+        self._judge(end_s)
         while True:
             states, sample = self._sample()
             self._belief = self._belief.with_sample(sample, _now_ms())
@@ -104,7 +109,7 @@ class ZfsHouse:
             here = [pool for pool in self._pools if pool_state(pool) is not None and not self._moving.ready(pool)]
             for pool in self._mounter.mount(here, end_s, lock):
                 self._moving.set_ready(pool, ready=True)
-            return good and all(self._moving.ready(pool) for pool in self._pools)
+            return good and all(self._moving.ready(pool) or self._moving.unmade(pool) for pool in self._pools)
 
     def export(self, deadline_s: float) -> bool:
         """See `PoolHouse.export`."""
@@ -113,6 +118,8 @@ class ZfsHouse:
             if lock is None:
                 self._say("an import or export that was begun before has not ended")
                 return False
+            for pool in self._pools:
+                self._moving.set_unmade(pool, unmade=False)
             said: dict[str, str] = {}
             while here := [pool for pool in self._pools if pool_state(pool) is not None]:
                 left_s = end_s - time.monotonic()
@@ -149,14 +156,37 @@ class ZfsHouse:
             state = pool_state(pool)
             if state is not None:
                 states[pool] = state
+                self._moving.set_unmade(pool, unmade=False)
             progress = self._progress[pool].with_sample(syncing(pool) if state is not None else None, now_ms)
             self._progress[pool] = progress
-            standings.append(standing(state, ready=self._moving.ready(pool), stuck=progress.stuck(now_ms)))
+            ready, unmade = self._moving.ready(pool), self._moving.unmade(pool)
+            standings.append(standing(state, ready=ready, stuck=progress.stuck(now_ms), unmade=unmade))
         return states, all_pools(standings, moving=moving)
 
+    def _judge(self, end_s: float) -> None:
+        """Once for each pool that is not here while others are: newer orders may name one that is still to be made."""
+        missing = {pool for pool in self._pools if pool_state(pool) is None and not self._moving.unmade(pool)}
+        if missing <= self._judged or len(missing) == len(self._pools) or self._moving.going_on():
+            return
+        seen = self._seen(max(0.0, end_s - time.monotonic()))
+        self._judged |= missing
+        with self._moving.held(0.0) as lock:
+            # An export that has begun meanwhile would not take the mark away again.
+            here = any(pool_state(pool) is not None or self._moving.unmade(pool) for pool in self._pools)
+            for pool in sorted(missing) if lock is not None and here else ():
+                self._moving.set_unmade(pool, unmade=is_unmade(pool, self._orders, _bare(seen)))
+
+    def _seen(self, deadline_s: float) -> dict[int, Seen]:
+        return read_devices(self._paths(), deadline_s, LABELS_S)
+
+    def _paths(self) -> dict[int, Path]:
+        return {at: data_path(self._directory, name) for at, name in enumerate(self._orders.disks)}
+
     def _import(self, pools: Sequence[str], excused: frozenset[int], end_s: float, lock: int) -> bool:
-        paths = {at: data_path(self._directory, name) for at, name in enumerate(self._orders.disks)}
-        labels = read_labels(paths, max(0.0, end_s - time.monotonic()) / 2, LABELS_S)
+        seen = self._seen(max(0.0, end_s - time.monotonic()) / 2)
+        labels = {at: one.label for at, one in seen.items()}
+        # Of some disks this kernel may know the partitions only since they were read.
+        paths = self._paths()
         if lines := incomplete(self._orders, labels, excused):
             for line in lines:
                 self._say(line)
@@ -165,6 +195,10 @@ class ZfsHouse:
         good = True
         for pool in pools:
             self._moving.set_ready(pool, ready=False)
+            unmade = is_unmade(pool, self._orders, _bare(seen))
+            self._moving.set_unmade(pool, unmade=unmade)
+            if unmade:
+                continue
             found = belonging(pool, labels, len(self._orders.disks))
             if found.refusal:
                 self._say(found.refusal)
@@ -194,6 +228,10 @@ class ZfsHouse:
 def pools_of(orders: Orders) -> tuple[str, ...]:
     """The pools of the orders: what stands before the slash in the names of their vdevs."""
     return tuple(dict.fromkeys(vdev.name.partition("/")[0] for vdev in orders.vdevs))
+
+
+def _bare(seen: Mapping[int, Seen]) -> frozenset[int]:
+    return frozenset(at for at, one in seen.items() if one.bare)
 
 
 def _now_ms() -> int:

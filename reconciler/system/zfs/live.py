@@ -20,6 +20,7 @@ from reconciler.system.zfs import arguments, tools
 from reconciler.system.zfs import perform as performing
 from reconciler.system.zfs.devices import BY_ID
 from reconciler.system.zfs.layouts import layout_in, layout_of
+from reconciler.system.zfs.moving import Moving
 from reconciler.system.zfs.tables import settings_of
 from reconciler.system.zfs.values import Origin, Setting
 
@@ -32,9 +33,12 @@ _STUCK: Final = "zpool or zfs was asked before and has not answered yet"
 class LivePools:
     """Implements `core.facts.pools.Pools`. `directory` has the disks by the names that the configuration has."""
 
-    def __init__(self, directory: Path = BY_ID, *, properties: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, directory: Path = BY_ID, *, properties: tuple[str, ...] = (), moving: Moving | None = None
+    ) -> None:
         self._directory = directory
         self._properties = properties
+        self._moving = moving or Moving()
 
     def observe(self, keys: Collection[Key] | None) -> PoolsLook:
         """One look; never raises."""
@@ -94,9 +98,14 @@ class LivePools:
         if isinstance(fact, Pool):
             layout = layout_in(fact.layout)
             settings, root = dict(fact.options), _settings(fact.root)
-            return performing.create_pool(
+            # It is mounted as it is made: to whoever looks meanwhile it is here at once.
+            self._moving.set_ready(fact.name, ready=True)
+            made = performing.create_pool(
                 fact.name, layout, settings=settings, root_settings=root, directory=self._directory
             )
+            if isinstance(made, performing.Denied):
+                self._moving.set_ready(fact.name, ready=False)
+            return made
         if isinstance(fact, PoolProperty):
             return performing.set_pool_property(fact.pool, fact.name, fact.value)
         if isinstance(fact, Property):

@@ -4,8 +4,8 @@ A lock (flock(2)) is held by whoever moves pools and by every program that it st
 waits in the kernel for an import holds it until that has ended, so no second import or export overtakes the first,
 whoever asked for either. And everybody can see without waiting whether pools are being moved. Decides nothing.
 
-Beside the lock lies a mark for each pool whose filesystems have been mounted. Both are in /run: they vanish with the
-kernel whose pools they speak of.
+Beside the lock lie marks: for each pool whose filesystems have been mounted, and for each that was taken without being
+there, because nobody has made it yet. All are in /run: they vanish with the kernel whose pools they speak of.
 """
 
 from __future__ import annotations
@@ -64,18 +64,29 @@ class Moving:
 
     def ready(self, pool: str) -> bool:
         """Whether the filesystems of this pool were mounted since it was imported."""
-        return self._mark(pool).exists()
+        return self._mark(pool, "ready").exists()
 
     def set_ready(self, pool: str, *, ready: bool) -> None:
         """Say so."""
-        if ready:
-            self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-            self._mark(pool).touch()
-        else:
-            self._mark(pool).unlink(missing_ok=True)
+        self._set(self._mark(pool, "ready"), there=ready)
 
-    def _mark(self, pool: str) -> Path:
-        return self._directory / f"{pool}.ready"
+    def unmade(self, pool: str) -> bool:
+        """Whether the pools were taken here while this one had not been made."""
+        return self._mark(pool, "unmade").exists()
+
+    def set_unmade(self, pool: str, *, unmade: bool) -> None:
+        """Say so."""
+        self._set(self._mark(pool, "unmade"), there=unmade)
+
+    def _set(self, mark: Path, *, there: bool) -> None:
+        if there:
+            self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+            mark.touch()
+        else:
+            mark.unlink(missing_ok=True)
+
+    def _mark(self, pool: str, what: str) -> Path:
+        return self._directory / f"{pool}.{what}"
 
     def _open(self) -> int:
         self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)

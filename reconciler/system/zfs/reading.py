@@ -3,6 +3,7 @@
 A read that a disk does not answer cannot be taken back, nor can the process die that waits for it. So a forked child
 reads, with a thread for each disk, and lets go of every descriptor of its parent first: of its locks, above all. What
 it has read by the deadline counts. Reads are direct: the page cache of a standby controller is older than its disks.
+Where it finds partitions that this kernel does not know of, because the other controller made them, it has them read.
 """
 
 from __future__ import annotations
@@ -15,18 +16,21 @@ import signal
 import struct
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
+from reconciler.system.zfs.devices import first_partition
 from reconciler.system.zfs.labels import LIST_BYTES, LIST_OFFSETS, Label, parse_label
+from reconciler.system.zfs.partitions import HEAD_BYTES, is_bare, read_again
 
 #: How many times slower than the fastest disk the slowest may be.
 SLOW: Final = 4
 #: Above every descriptor; closing a whole range is one call (close_range(2)).
 DESCRIPTOR_MAX: Final = (1 << 31) - 1
-#: The number of a disk, and how many bytes each of its lists has.
-_HEAD: Final = struct.Struct("<iII")
+#: The number of a disk, how many bytes each of its lists has, and whether there is nothing on it.
+_HEAD: Final = struct.Struct("<iII?")
 #: The end of a label's list is not of the list: a checksum (include/sys/zio_checksum.h, zio_eck_t). The zeros before it
 #: are most of a label and not sent.
 CHECK_BYTES: Final = 40
@@ -36,8 +40,24 @@ _END: Final = bytes(1024)
 _left: set[int] = set()
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a device answered. `label` None: it has none, or none that is whole, or it cannot be read.
+
+    `bare`: it was read, and there is neither a label nor a table of partitions on it.
+    """
+
+    label: Label | None
+    bare: bool = False
+
+
 def read_labels(paths: Mapping[int, Path], deadline_s: float, settle_s: float | None = None) -> dict[int, Label | None]:
-    """The label of each device that answered in time, by the same numbers; None: it has none, or none that is whole.
+    """The label of each device that answered in time, by the same numbers. See `read_devices`."""
+    return {at: seen.label for at, seen in read_devices(paths, deadline_s, settle_s).items()}
+
+
+def read_devices(paths: Mapping[int, Path], deadline_s: float, settle_s: float | None = None) -> dict[int, Seen]:
+    """What is on each device that answered in time, by the same numbers.
 
     `settle_s`: the slowest may take so long when the fastest is quick, and four times as long as that one when it is
     not: on a machine with too much to do nothing is quick, and that says nothing about a disk.
@@ -54,7 +74,8 @@ def read_labels(paths: Mapping[int, Path], deadline_s: float, settle_s: float | 
         _read_all(dict(paths), far)
     os.close(far)
     try:
-        return {at: _newest(lists) for at, lists in _receive(near, len(paths), begun_s, deadline_s, settle_s).items()}
+        found = _receive(near, len(paths), begun_s, deadline_s, settle_s)
+        return {at: Seen(_newest(lists), bare) for at, (lists, bare) in found.items()}
     finally:
         os.close(near)
         with contextlib.suppress(ProcessLookupError):
@@ -84,11 +105,11 @@ def _newest(lists: tuple[bytes, ...]) -> Label | None:
 
 def _receive(
     near: int, count: int, begun_s: float, deadline_s: float, settle_s: float | None
-) -> dict[int, tuple[bytes, ...]]:
-    """Numbers and lists as they come; two empty ones are a device that could not be read."""
+) -> dict[int, tuple[tuple[bytes, ...], bool]]:
+    """Numbers, lists and whether the device is bare, as they come; two empty lists of one that is not: unreadable."""
     os.set_blocking(near, False)
     end_s = begun_s + deadline_s
-    found: dict[int, tuple[bytes, ...]] = {}
+    found: dict[int, tuple[tuple[bytes, ...], bool]] = {}
     buffer = bytearray()
     while len(found) < count and (left_s := end_s - time.monotonic()) > 0:
         if not select.select([near], [], [], left_s)[0]:
@@ -98,11 +119,11 @@ def _receive(
             break
         buffer += data
         while len(buffer) >= _HEAD.size:
-            at, first, second = _HEAD.unpack_from(buffer)
+            at, first, second, bare = _HEAD.unpack_from(buffer)
             middle, end = _HEAD.size + first, _HEAD.size + first + second
             if len(buffer) < end:
                 break
-            found[at] = bytes(buffer[_HEAD.size : middle]), bytes(buffer[middle:end])
+            found[at] = (bytes(buffer[_HEAD.size : middle]), bytes(buffer[middle:end])), bare
             del buffer[:end]
             if settle_s is not None and len(found) == 1:
                 end_s = min(end_s, begun_s + max(settle_s, SLOW * (time.monotonic() - begun_s)))
@@ -125,32 +146,47 @@ def _read_all(paths: dict[int, Path], far: int) -> NoReturn:
 
 
 def _read(at: int, path: Path, far: int, lock: threading.Lock) -> None:
-    first, second = _direct(path)
-    message = _HEAD.pack(at, len(first), len(second)) + first + second
+    (first, second), bare = _direct(path)
+    message = _HEAD.pack(at, len(first), len(second), bare) + first + second
     with lock:
         while message:
             message = message[os.write(far, message) :]
 
 
-def _direct(path: Path) -> tuple[bytes, bytes]:
-    """The lists of the first two labels; nothing when the device cannot be read."""
+def _direct(path: Path) -> tuple[tuple[bytes, bytes], bool]:
+    """The lists of the first two labels, nothing when the device cannot be read; and whether it is bare."""
     try:
-        try:
-            device = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT)
-        except OSError:
-            device = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            # Aligned to pages, as direct reads want it.
-            with mmap.mmap(-1, LIST_BYTES) as buffer:
-                first, second = (
-                    _without_zeros(buffer[: min(os.preadv(device, [buffer], offset), LIST_BYTES - CHECK_BYTES)])
-                    for offset in LIST_OFFSETS
-                )
-                return first, second
-        finally:
-            os.close(device)
+        with _opened(path) as device:
+            lists = _lists(device)
+            if any(lists) or is_bare(_bytes(device, 0, HEAD_BYTES)):
+                return lists, not any(lists)
+            read_again(device)
+        part = first_partition(path)
+        if part is not None:
+            with _opened(part) as device:
+                lists = _lists(device)
     except OSError:
-        return b"", b""
+        return (b"", b""), False
+    return lists, False
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    try:
+        device = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT)
+    except OSError:
+        device = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield device
+    finally:
+        os.close(device)
+
+
+def _lists(device: int) -> tuple[bytes, bytes]:
+    first, second = (
+        _without_zeros(_bytes(device, offset, LIST_BYTES)[: LIST_BYTES - CHECK_BYTES]) for offset in LIST_OFFSETS
+    )
+    return first, second
 
 
 def _without_zeros(data: bytes) -> bytes:
@@ -159,3 +195,9 @@ def _without_zeros(data: bytes) -> bytes:
     while end >= len(_END) and data[end - len(_END) : end] == _END:
         end -= len(_END)
     return data[:end].rstrip(b"\0")
+
+
+def _bytes(device: int, offset: int, length: int) -> bytes:
+    # Aligned to pages, as direct reads want it.
+    with mmap.mmap(-1, length) as buffer:
+        return buffer[: os.preadv(device, [buffer], offset)]

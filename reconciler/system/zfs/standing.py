@@ -40,10 +40,13 @@ class Standing(StrEnum):
     HUNG = "hung"
 
 
-def standing(state: str | None, *, ready: bool, stuck: bool) -> Standing:
-    """One pool. `ready`: its mounts were made; `stuck`: what it writes has not ended for HUNG_MS."""
+def standing(state: str | None, *, ready: bool, stuck: bool, unmade: bool = False) -> Standing:
+    """One pool. `ready`: its mounts were made; `stuck`: what it writes has not ended for HUNG_MS.
+
+    `unmade`: the pools were taken here, and this one has not been made yet: as here as it can be.
+    """
     if state is None:
-        return Standing.ABSENT
+        return Standing.HERE if unmade else Standing.ABSENT
     if state == SUSPENDED or stuck:
         return Standing.HUNG
     return Standing.HERE if ready and state in SERVING else Standing.COMING

@@ -9,9 +9,9 @@ from reconciler.core.failover.adapters import answered
 from reconciler.core.failover.claim import Answer, Command, Reply, Verb
 from reconciler.core.failover.hold import DiskView
 from reconciler.core.failover.key import Key, Side
+from reconciler.system.shelf.completing import completable, complete, unfenced
 from reconciler.system.shelf.disks import DiskShelf
 from reconciler.system.shelf.idle import idle
-from reconciler.watchdog.completing import completable, complete, unfenced
 from reconciler.watchdog.requests import Complete, Completed, plain_reply, plain_request, read_reply, read_request
 from tests.system.shelf.rig import DISKS, LONG_S, orders
 from tests.system.shelf.rig_disks import DisksRig

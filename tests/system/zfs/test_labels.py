@@ -1,15 +1,16 @@
 """Labels: what a device says of itself, and that nothing which stands where a label should be does any harm."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders, Vdev
-from reconciler.system.zfs.belonging import belonging, incomplete
+from reconciler.system.zfs.belonging import belonging, incomplete, is_unmade
 from reconciler.system.zfs.labels import LIST_OFFSETS, Label, parse_label
-from reconciler.system.zfs.reading import read_labels, unanswered
+from reconciler.system.zfs.reading import read_devices, read_labels, unanswered
 from tests.system.zfs.xdr import label, packed
 
 #: Nobody waits so long unless something is broken.
@@ -219,3 +220,26 @@ def test_a_real_label() -> None:
     assert found.leaves == (3831698349737593995, 13599283852941157305)
     assert (found.state, found.txg, found.top, found.tops, found.given_up) == (0, 4, 0, 2, ())
     assert found.hostname == "alpha"
+
+
+def test_a_disk_is_bare_when_there_is_neither_a_label_nor_a_table_of_partitions(tmp_path: Path) -> None:
+    places = {at: tmp_path / f"disk{at}" for at in range(6)}
+    for path in places.values():
+        path.write_bytes(bytes(1 << 20))
+    (tmp_path / "disk1").write_bytes(bytes(512) + b"EFI PART" + bytes(1 << 20))
+    (tmp_path / "disk2").write_bytes(bytes(4096) + b"EFI PART" + bytes(1 << 20))
+    (tmp_path / "disk3").write_bytes(bytes(510) + b"\x55\xaa" + bytes(1 << 20))
+    (tmp_path / "disk4").write_bytes(bytes(LIST_OFFSETS[1]) + b"what is this" + bytes(1 << 20))
+    (tmp_path / "disk5").write_bytes(bytes(4000))
+    found = read_devices({**places, 6: tmp_path / "nowhere"}, LONG_S)
+    assert {at for at, seen in found.items() if seen.bare} == {0}
+    assert len(found) == 7
+    assert all(seen.label is None for seen in found.values())
+
+
+def test_a_pool_is_unmade_while_nothing_is_on_any_disk_of_its_vdevs() -> None:
+    orders = replace(ORDERS, vdevs=(Vdev("tank/mirror-0", (0, 1), 1), Vdev("new/mirror-0", (2, 3), 1)))
+    assert is_unmade("new", orders, {2, 3})
+    assert is_unmade("new", orders, {0, 1, 2, 3})
+    assert not is_unmade("new", orders, {2}), "one that does not answer may hold it"
+    assert not is_unmade("tank", orders, {2, 3})

@@ -36,6 +36,11 @@ def test_one_pool(state: str | None, ready: bool, expected: Standing) -> None:
     assert standing(state, ready=ready, stuck=False) is expected
 
 
+def test_a_pool_that_was_taken_before_it_was_made_is_here_until_it_is() -> None:
+    assert standing(None, ready=False, stuck=False, unmade=True) is HERE
+    assert standing("ONLINE", ready=False, stuck=False, unmade=True) is COMING
+
+
 @pytest.mark.parametrize(
     ("standings", "moving", "expected"),
     [

@@ -1,0 +1,87 @@
+"""Disks of a pool that is to be made: under the reservation of the active controller before ZFS writes to them.
+
+A controller that was fenced must not be able to write to them either, and the orders name them only once the pool is
+there. Decides that a pool is not made over a disk that another may hold. Does not know how a disk is taken;
+`system/shelf/completing` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from reconciler.core.failover.hold import judge
+from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_orders, orders_key
+from reconciler.core.failover.refusal import Refused
+from reconciler.errors import PerformError, StateError
+from reconciler.system.files import read_bytes
+from reconciler.system.node import Node, WatchdogNode
+from reconciler.system.secret import pair_secret
+from reconciler.system.shelf import open_shelf
+from reconciler.system.shelf.completing import complete
+from reconciler.system.shelf.disks import DiskShelf
+
+LOOK_S: Final = 5.0
+COMMAND_S: Final = 2.0
+
+
+def orders_in_force(node: Node, watchdog: WatchdogNode) -> Orders:
+    """The orders that were published here. Raises StateError."""
+    path = node.state / "orders.json"
+    content = read_bytes(path, ORDERS_BYTES_MAX)
+    if content is None:
+        remedy = "run `hagit apply` first"
+        raise StateError("there are no orders yet, which name the disks", where=str(path), remedy=remedy)
+    orders = decode_orders(content, orders_key(pair_secret(watchdog)))
+    if isinstance(orders, Refused):
+        raise StateError(f"the orders cannot be used: {orders}", where=str(path), remedy="run `hagit apply` again")
+    return orders
+
+
+def reserve(node: Node, watchdog: WatchdogNode, pool: str, disks: Sequence[str]) -> None:
+    """Take the disks with the key by which this controller holds those of the orders.
+
+    Raises PerformError, StateError.
+    """
+    orders = orders_in_force(node, watchdog)
+    new = tuple(disk for disk in disks if disk not in orders.disks)
+    side = Side(node.controller)
+    mine = _key(orders, watchdog, side)
+    if mine is None or not new:
+        return
+    shelf, house = open_shelf(watchdog.shelf, side, replace(orders, disks=new, vdevs=(), arbitration=()))
+    try:
+        # A simulated shelf has the disks of the orders and no others.
+        refused = [
+            disk
+            for at, disk in enumerate(new)
+            if isinstance(shelf, DiskShelf) and not complete(shelf, at, mine, COMMAND_S, given_up=False)
+        ]
+    finally:
+        shelf.close()
+        house.close()
+    if refused:
+        what = f"{', '.join(refused)} cannot be taken under the reservation of this controller"
+        remedy = "somebody else holds it, or it is in use or does not answer: `sg_persist` and `lsblk` say which"
+        raise PerformError(what, where=pool, remedy=remedy)
+
+
+def _key(orders: Orders, watchdog: WatchdogNode, side: Side) -> Key | None:
+    """Our key, as it stands on the disks of the orders; None where no disk is named yet. Raises PerformError."""
+    if not orders.disks:
+        return None
+    shelf, house = open_shelf(watchdog.shelf, side, orders)
+    try:
+        owner = judge(orders, 0, shelf.look(LOOK_S)).owner
+    finally:
+        shelf.close()
+        house.close()
+    if owner is None or owner.side is not side:
+        raise PerformError(
+            f"the disks of the pair are held by {owner or 'nobody'}, not by this controller", where=orders.pair,
+            remedy="look with `hagit reservations`, then make a new plan",
+        )  # fmt: skip
+    return owner
