@@ -6,7 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from reconciler.core.failover.claim import Answer, Command, Verb
+from reconciler.core.failover.key import Key, Side
+from reconciler.core.status.watchdog import Verdict
 from reconciler.system.request import RequestKind
+from reconciler.system.shelf.simulated import SimulatedShelf
 from tests.waiting import DEADLINE_S
 from tests.watchdog.pair import LENIENT, ORDERS, PATIENT, VIRTUAL4, VIRTUAL6, Pair
 
@@ -208,3 +212,17 @@ def test_a_daemon_that_cannot_remember_ends_before_it_acts(pair: Pair) -> None:
     assert "the watchdog ends in this state: State(" in pair.a.logs()
     assert pair.shelf.state()["pools"] == ["none", "none"]
     assert pair.a.until_reset() == "the deadman was not fed"
+
+
+def test_who_else_is_registered_on_the_disks_of_the_active_controller_is_told(pair: Pair) -> None:
+    pair.settle()
+    shelf, stranger = SimulatedShelf(str(pair.a.shelf), Side.B, pair.orders), Key(Side.B, 1)
+    try:
+        assert shelf.perform((Command(Verb.REGISTER, 3, stranger),), DEADLINE_S)[0].answer is Answer.GOOD
+        pair.until(lambda: "DISKS_UNFENCED" in pair.a.reasons())
+        status = pair.a.status()
+        assert status is not None and status.verdict == Verdict.ACTIVE, "a failover still works"
+        assert shelf.perform((Command(Verb.UNREGISTER, 3, stranger),), DEADLINE_S)[0].answer is Answer.GOOD
+        pair.until(lambda: "DISKS_UNFENCED" not in pair.a.reasons())
+    finally:
+        shelf.close()
