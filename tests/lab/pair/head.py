@@ -109,7 +109,7 @@ class Head:
             f"printf %s {shlex.quote(node)} > /root/node.toml && echo 1 > /proc/sys/kernel/sysrq"
         )
         for name in self._disks:
-            self.machine.until(f"[ -e /dev/disk/by-id/{name}-part9 ]")
+            self.machine.until(f"[ -e /dev/disk/by-id/{name}-part9 ]", WAIT_S)
 
     def start(self) -> None:
         """Starts the daemon, as the service manager would."""
