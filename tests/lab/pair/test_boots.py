@@ -29,8 +29,9 @@ def off(pair: EmulatedPair) -> None:
 
 
 def quiet_ms(head: Head, since: int) -> int:
-    """How long it was standby before it began a claim, by its own clock."""
-    moments = {event.new: event.mono_ms for event in head.events(since) if event.mark == "phase"}
+    """How long it was standby before its first claim, by its own clock."""
+    # Of several with one key the last one stays.
+    moments = {event.new: event.mono_ms for event in reversed(head.events(since)) if event.mark == "phase"}
     return moments["claiming"] - moments["standby"]
 
 
