@@ -19,6 +19,8 @@ AGENT: Final = """\
 [Unit]
 Description=The agent through which the host of the lab runs commands
 DefaultDependencies=no
+# What is mounted by the time that it answers, the host need not mount.
+After=local-fs.target
 [Service]
 ExecStart=/usr/bin/python3 -S -E -s /lab/agent.py
 KillMode=process
