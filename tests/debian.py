@@ -25,6 +25,10 @@ MASKED: Final = (
     "systemd-user-sessions.service", "proc-sys-fs-binfmt_misc.automount", "systemd-pcrphase.service",
     "systemd-pcrphase-sysinit.service", "systemd-modules-load.service", "kmod-static-nodes.service",
     "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "dev-hugepages.mount", "dev-mqueue.mount",
+    "systemd-tmpfiles-setup.service", "systemd-tmpfiles-setup-dev.service", "systemd-tmpfiles-clean.timer",
+    "systemd-ask-password-console.path", "systemd-ask-password-wall.path", "systemd-journal-flush.service",
+    "systemd-repart.service", "sys-fs-fuse-connections.mount", "sys-kernel-config.mount", "cryptsetup.target",
+    "integritysetup.target", "veritysetup.target",
     # The nodes of the tests follow no repository; the tests publish the orders.
     "hagit-agent.service",
 )  # fmt: skip
