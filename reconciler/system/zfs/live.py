@@ -99,11 +99,12 @@ class LivePools:
             layout = layout_in(fact.layout)
             settings, root = dict(fact.options), _settings(fact.root)
             # It is mounted as it is made: to whoever looks meanwhile it is here at once.
+            was_here = self._moving.ready(fact.name)
             self._moving.set_ready(fact.name, ready=True)
             made = performing.create_pool(
                 fact.name, layout, settings=settings, root_settings=root, directory=self._directory
             )
-            if isinstance(made, performing.Denied):
+            if isinstance(made, performing.Denied) and not was_here:
                 self._moving.set_ready(fact.name, ready=False)
             return made
         if isinstance(fact, PoolProperty):
