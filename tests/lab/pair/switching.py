@@ -41,12 +41,13 @@ def switch(pair: EmulatedPair) -> dict[str, float]:
         old.machine.check(old.python("reconciler.cli.entry", "switchover", "--node", "/root/node.toml"), WAIT_S)
         client.until_answered(WAIT_S)
         clients_ms = client.silence_ms
-    pair.until(lambda: new.failovers() and new.failovers()[-1].served, "a failover that is told to its end")
+    for head in pair.heads:
+        pair.until(lambda head=head: head.failovers()[-1].served, f"a switchover that {head.side} tells to its end")
     found = {"clients": clients_ms}
     for head, kind, parts in ((old, "release", RELEASE), (new, "takeover", TAKEOVER)):
         told = asdict(head.failovers()[-1])
         assert told["kind"] == kind, told
-        found |= {part: float(told[f"{part}_ms"]) for part in parts if told[f"{part}_ms"] is not None}
+        found |= {part: float(told[f"{part}_ms"]) for part in parts}
     assert pair.verify() is new
     return found
 
