@@ -4,10 +4,10 @@
 
 Each of RUNS (5) times `hagit switchover` is asked for on the active controller, under a writer. `clients`: the longest
 time between two answers of the virtual address, by the host's clock; the parts are those of the timelines, in the time
-of the guest that took them. Afterwards, as often and without any daemon, also under a writer: the one machine exports
-with `zpool export`, again and again until nothing is busy, the other fences, imports and mounts (`cutting`).
-`commands` is the sum of the bare ones, `moved` that without the fence. What counts is the ratio: the machines are
-emulated, and nothing else may run on the host.
+of the guest that took them (`release` ends when the other has claimed the disks). Afterwards, as often and without any
+daemon, also under a writer: the one machine exports with `zpool export`, again and again until nothing is busy, the
+other fences, imports and mounts (`cutting`). `commands` is the sum of the bare ones, `moved` that without the fence.
+What counts is the ratio: the machines are emulated, and nothing else may run on the host.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from reconciler.core.failover.key import Key
+from reconciler.core.status.timeline import FailoverSummary, summaries
 from tests.lab.image import image
 from tests.lab.pair import figures
 from tests.lab.pair.cutting import by_hand
 from tests.lab.pair.emulated import EmulatedPair
-from tests.lab.pair.head import WAIT_S
+from tests.lab.pair.head import WAIT_S, Head
 
 RUNS = 5
 RELEASE, TAKEOVER = ("release",), ("claim", "import", "addresses")
@@ -36,18 +37,20 @@ def switch(pair: EmulatedPair) -> dict[str, float]:
     old = pair.well()
     new = pair.other(old)
     pair.write(old)
+    marks = {old: old.mark(), new: new.mark()}
     with pair.client(PROBE_MS) as client:
         client.until_answered()
         old.machine.check(old.python("reconciler.cli.entry", "switchover", "--node", "/root/node.toml"), WAIT_S)
         client.until_answered(WAIT_S)
-        clients_ms = client.silence_ms
-    for head in pair.heads:
-        pair.until(lambda head=head: head.failovers()[-1].served, f"a switchover that {head.side} tells to its end")
-    found = {"clients": clients_ms}
+        found = {"clients": client.silence_ms}
+
+    def told(head: Head) -> FailoverSummary | None:
+        return next((one for one in summaries(head.events(marks[head])) if one.served), None)
+
     for head, kind, parts in ((old, "release", RELEASE), (new, "takeover", TAKEOVER)):
-        told = asdict(head.failovers()[-1])
-        assert told["kind"] == kind, told
-        found |= {part: float(told[f"{part}_ms"]) for part in parts}
+        summary = pair.until(lambda head=head: told(head), f"a switchover that {head.side} tells to its end")
+        assert summary.kind == kind, summary
+        found |= {part: float(asdict(summary)[f"{part}_ms"]) for part in parts}
     assert pair.verify() is new
     return found
 
