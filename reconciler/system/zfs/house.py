@@ -4,6 +4,8 @@ Decides how pools are imported and exported:
 
 - by GUID, from exactly the disks of the orders that answer and carry it: nothing is scanned, no other pool is found;
   those that do not answer refuse meanwhile (`refusing`), because the kernel would open them, too, and wait;
+- from labels that are read after the claim, when nobody else writes any more: to read them earlier would save a moment,
+  and they could lack what the last owner changed meanwhile (a disk that it gave up, for one);
 - `cachefile=none`: nothing imports it at boot; `failmode=panic`: a controller whose writes fail, because it was
   fenced, ends instead of answering from memory;
 - `-l`, where the orders name one pool: the same program loads the keys and then mounts, many filesystems at a time, as
