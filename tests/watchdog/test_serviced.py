@@ -106,6 +106,19 @@ def test_a_reboot_of_the_active_controller_hands_over_first(pair: ServicedPair) 
     assert "the deadman was not fed" not in pair.a.logs()
 
 
+def test_a_reboot_without_a_peer_is_not_held_up(pair: ServicedPair) -> None:
+    pair.b.pull_the_plug()
+
+    def alone() -> bool:
+        status = pair.a.status()
+        return status is not None and not status.readiness.ready
+
+    pair.until(alone)
+    pair.serviced("a").systemctl("reboot")
+    pair.serviced("a").until_down()
+    assert pair.a.went()[-1] == "active"
+
+
 def test_a_reboot_of_a_standby_disturbs_nobody(pair: ServicedPair) -> None:
     mark = pair.a.went()
     pair.serviced("b").systemctl("reboot")

@@ -243,10 +243,11 @@ class Prompt(cmd.Cmd):
 
     def do_cable(self, arg: str) -> None:
         """cable a link0 out|in: pulls one cable, or puts it back (net0, link0, net1, net2)"""
-        which, name, way = shlex.split(arg)
-        if name not in NETWORKS or way not in ("out", "in"):
-            raise ValueError("say: cable a link0 out")
-        self._head(which).cable(NETWORKS.index(name), plugged=way == "in")
+        match arg.split():
+            case [which, name, "out" | "in" as way] if name in NETWORKS:
+                self._head(which).cable(NETWORKS.index(name), plugged=way == "in")
+            case _:
+                raise ValueError("say: cable a link0 out")
 
     def do_networks(self, arg: str) -> None:
         """networks off|on: whether the controllers hear anything of one another"""
