@@ -111,6 +111,9 @@ class ZfsHouse:
             here = [pool for pool in self._pools if pool_state(pool) is not None and not self._moving.ready(pool)]
             for pool in self._mounter.mount(here, end_s, lock):
                 self._moving.set_ready(pool, ready=True)
+            if not good and all(pool_state(pool) is None for pool in self._pools):
+                # Nothing was taken: neither was what has not been made.
+                self._forget_unmade()
             return good and all(self._moving.ready(pool) or self._moving.unmade(pool) for pool in self._pools)
 
     def export(self, deadline_s: float) -> bool:
@@ -120,8 +123,7 @@ class ZfsHouse:
             if lock is None:
                 self._say("an import or export that was begun before has not ended")
                 return False
-            for pool in self._pools:
-                self._moving.set_unmade(pool, unmade=False)
+            self._forget_unmade()
             said: dict[str, str] = {}
             while here := [pool for pool in self._pools if pool_state(pool) is not None]:
                 left_s = end_s - time.monotonic()
@@ -177,6 +179,10 @@ class ZfsHouse:
             here = any(pool_state(pool) is not None or self._moving.unmade(pool) for pool in self._pools)
             for pool in sorted(missing) if lock is not None and here else ():
                 self._moving.set_unmade(pool, unmade=is_unmade(pool, self._orders, _bare(seen)))
+
+    def _forget_unmade(self) -> None:
+        for pool in self._pools:
+            self._moving.set_unmade(pool, unmade=False)
 
     def _seen(self, deadline_s: float) -> dict[int, Seen]:
         return read_devices(self._paths(), deadline_s, LABELS_S)
