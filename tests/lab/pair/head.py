@@ -148,7 +148,9 @@ class Head:
 
     def known(self) -> WatchdogStatus:
         """What its daemon published last, waited for."""
-        return until(self.status, lambda: f"{self.side} says nothing of itself\n{self.journal()}", WAIT_S)
+        told = until(self.status, lambda: f"{self.side} says nothing of itself\n{self.journal()}", WAIT_S)
+        assert told is not None
+        return told
 
     @property
     def phase(self) -> str:

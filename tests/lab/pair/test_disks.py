@@ -154,7 +154,7 @@ def test_the_half_of_a_mirror_that_was_given_up_hangs_and_the_other_takes_over(p
     pair.shelf.hang("disk1")
     old.pull_the_plug()
     taken_over(pair, new, mark)
-    assert "CLAIM_WAITED" in new.said_why(mark, "importing")
+    assert "CLAIM_WAITED" in new.codes(mark, "importing")
     pair.write(new)
     pair.shelf.unhang("disk1")
     fenced(pair, new, "disk1")
@@ -172,7 +172,7 @@ def test_an_export_that_does_not_end_is_ended_by_a_reset(pair: FaultyPair) -> No
     old.machine.send(old.python("reconciler.cli.entry", "switchover", "--node", "/root/node.toml"), 240)
     old.until_off()
     pair.tell(old, olds)
-    assert old.said_why(olds, "halted") == ["RELEASE_HUNG"]
+    assert old.codes(olds, "halted") == ["RELEASE_HUNG"]
     taken_over(pair, new, mark)
     assert pair.verify() is new
 
@@ -189,7 +189,7 @@ def test_a_disk_that_hangs_for_the_active_controller_moves_the_pools_by_a_reset(
     pair.shelf.unhang()
     old.until_off()
     pair.tell(old, olds)
-    assert (old.said_why(olds, "releasing"), old.said_why(olds, "halted")) == (["POOLS_HUNG"], ["RELEASE_HUNG"])
+    assert (old.codes(olds, "releasing"), old.said_why(olds, "halted")) == (["POOLS_HUNG"], ["RELEASE_HUNG"])
     assert pair.verify() is new
 
 
@@ -201,7 +201,7 @@ def test_the_shelf_loses_its_power_and_every_reservation(pair: FaultyPair) -> No
     pair.shelf.power_on()
     old.until_off()
     pair.tell(old, olds)
-    assert old.said_why(olds, "halted")[0] in ("FENCED", "UNPROVEN")
+    assert old.codes(olds, "halted")[0] in ("FENCED", "UNPROVEN")
     pair.until(lambda: pair.other(old).phase == "active", "the other takes over")
     assert pair.verify() is pair.other(old)
 
