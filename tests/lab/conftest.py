@@ -16,6 +16,11 @@ from tests.lab.pair.emulated import ORDERS, EmulatedPair
 PARTNER = Path(__file__).parent / "guest" / "partner"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The pair that several modules share comes last: no other machines take its processors."""
+    items.sort(key=lambda item: "one_pair" in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def progress(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Prints a line at once, past pytest's capture."""

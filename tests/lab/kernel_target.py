@@ -1,16 +1,18 @@
 """Shared disks served by the kernel's own target (LIO) in a machine of its own: a shelf that can lose its power.
 
-Decides how the shelf is wired (a TAP device in the namespace where its users live), what is a disk (a file of the host
-that the shelf has as a SCSI disk) and what outlives a loss of power: the disks always, registrations if they were asked
-to (APTPL) and the shelf keeps them. This target knows PREEMPT AND ABORT, READ FULL STATUS and APTPL. Does not know what
-is on the disks.
+Decides how the shelf is wired (a TAP device in the namespace where its users live, a relay for each disk), what is a
+disk (a file of the host that the shelf has as a SCSI disk) and what outlives a loss of power: the disks always,
+registrations if they were asked to (APTPL) and the shelf keeps them. This target knows PREEMPT AND ABORT, READ FULL
+STATUS and APTPL. Does not know what is on the disks.
 """
 
 from __future__ import annotations
 
 import shlex
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -18,13 +20,15 @@ from typing import Final, Self
 
 from tests.lab.image import Image, image, module_files
 from tests.lab.machine import Machine, Nic, Share
-from tests.lab.room import Room
-from tests.lab.target import INITIATORS, NAME, disks_place, initiator, partition
+from tests.lab.room import ENDS_WITH_US, Room
+from tests.lab.target import INITIATORS, blockdev, disk_device, disks_place, partition
 
 #: The wire between the namespace and the shelf.
 TAP: Final = "shelf"
 NEAR, FAR = "10.79.3.1", "10.79.3.2"
 PORTAL: Final = f"{FAR}:3260"
+#: The relay to logical unit 1 listens on the next one.
+PORT: Final = 3300
 GUEST: Final = Path(__file__).parent / "guest"
 #: The target asks the kernel for the sum of RFC 7143, 13.1, at each login, whether it is used or not.
 MODULES: Final = ("sd_mod", "virtio_scsi", "target_core_iblock", "crc32c_generic", "iscsi_target_mod")
@@ -43,19 +47,14 @@ class KernelTarget:
         size_mib: int = 256,
         *,
         built: Image | None = None,
-        fixed_ports: bool = False,
         progress: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """`fixed_ports`: registrations that were kept belong to an initiator whatever its session, as to a SAS port.
-
-        QEMU's initiator makes a new session identifier for each session: without `fixed_ports` a machine that logs in
-        again is another initiator port for what it has registered before.
-        """
         self.names: tuple[str, ...] = tuple(f"disk{number}" for number in range(count))
         self.place = disks_place(count * size_mib)
         self.kept = self.place / "kept"
         self.kept.mkdir()
-        self._ports = "fixed" if fixed_ports else "sessions"
+        #: The way to each disk.
+        self.ways: dict[str, Way] = {}
         self._admitted: list[str] = []
         self._room: Room | None = None
         self._machine: Machine | None = None
@@ -67,6 +66,8 @@ class KernelTarget:
                 subprocess.run([*self.within, "ip", *line.split()], check=True, capture_output=True, timeout=TARGET_S)
             self._machine = self._made(built or image(progress=progress))
             self.power_on()
+            for number, name in enumerate(self.names, 1):
+                self.ways[name] = Way(self, name, number)
         except BaseException:
             self.close()
             raise
@@ -99,7 +100,11 @@ class KernelTarget:
         if machine not in self._admitted:
             self._shelf("admit", f"{INITIATORS}:{machine}")
             self._admitted.append(machine)
-        return initiator(self.names, PORTAL, NAME, machine)
+        words = ["-device", "virtio-scsi-pci,id=disks,num_queues=1"]
+        for number, name in enumerate(self.names):
+            portal = f"127.0.0.1:{PORT + number + 1}"
+            words += ["-blockdev", blockdev(name, portal, number + 1, machine), "-device", disk_device(name, number)]
+        return tuple(words)
 
     def file(self, name: str) -> Path:
         """What a disk holds, as the host sees it."""
@@ -132,6 +137,8 @@ class KernelTarget:
 
     def close(self) -> None:
         """Ends the shelf and forgets the disks. Doing it twice is no error."""
+        for way in self.ways.values():
+            way.close()
         if self._machine is not None:
             self._machine.close()
         if self._room is not None:
@@ -162,4 +169,32 @@ class KernelTarget:
         return [path for path in files if path.name.split(".")[0].replace("-", "_") not in loaded]
 
     def _shelf(self, *words: str) -> None:
-        self.machine.check(f"PORTS={self._ports} sh {GUEST}/shelf {shlex.join(words)}", TARGET_S)
+        self.machine.check(f"sh {GUEST}/shelf {shlex.join(words)}", TARGET_S)
+
+
+class Way:
+    """A relay to one disk of a shelf; by it every initiator is the same port whenever it logs in."""
+
+    def __init__(self, target: KernelTarget, name: str, number: int) -> None:
+        self.name, self.file = name, target.file(name)
+        words = [sys.executable, "-m", "tests.lab.relay", str(PORT + number), PORTAL, str(number)]
+        self._process: subprocess.Popen[bytes] | None = subprocess.Popen(
+            [*ENDS_WITH_US, *target.within, *words], cwd=GUEST.parents[2], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == b"ready\n"
+
+    def hang(self, *, hangs: bool) -> None:
+        """Nothing comes through for anybody, or everything does again."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP if hangs else signal.SIGCONT)
+
+    def close(self) -> None:
+        """Cut it. Doing it twice is no error."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+        self._process = None

@@ -109,7 +109,7 @@ class Target:
 
     def devices(self, machine: str) -> tuple[str, ...]:
         """Arguments of QEMU that give a machine all disks. Each machine has a name of its own: an initiator."""
-        return initiator(self.names, PORTAL, NAME, machine)
+        return initiator(self.names, PORTAL, machine)
 
     def file(self, name: str) -> Path:
         """What a disk holds, as the host sees it."""
@@ -190,16 +190,19 @@ def partition(path: Path, size_mib: int) -> None:
         raise TargetError(f"sfdisk: {done.stderr.decode().strip()}")
 
 
-def initiator(names: tuple[str, ...], portal: str, target: str, machine: str) -> tuple[str, ...]:
-    """Arguments of QEMU for disks that are the logical units 1, 2... of a target; `machine` names the initiator."""
+def initiator(names: tuple[str, ...], portal: str, machine: str) -> tuple[str, ...]:
+    """Arguments of QEMU for disks that are the logical units 1, 2... at a portal; `machine` names the initiator."""
     arguments = ["-device", "virtio-scsi-pci,id=disks,num_queues=1"]
     for number, name in enumerate(names):
-        where = f"transport=tcp,portal={portal},target={target},lun={number + 1}"
-        who = f"initiator-name={INITIATORS}:{machine}"
-        cache = "cache.direct=on,cache.no-flush=off"
-        arguments += ["-blockdev", f"driver=iscsi,node-name=at-{name},{where},{who},timeout=0,{cache}"]
-        arguments += ["-device", disk_device(name, number)]
+        arguments += ["-blockdev", blockdev(name, portal, number + 1, machine), "-device", disk_device(name, number)]
     return tuple(arguments)
+
+
+def blockdev(name: str, portal: str, unit: int, machine: str, target: str = NAME) -> str:
+    """QEMU's backend of a disk, `at-NAME`: a session of its own to one logical unit of the target at a portal."""
+    where = f"transport=tcp,portal={portal},target={target},lun={unit}"
+    who = f"initiator-name={INITIATORS}:{machine}"
+    return f"driver=iscsi,node-name=at-{name},{where},{who},timeout=0,cache.direct=on,cache.no-flush=off"
 
 
 def disk_device(name: str, number: int) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.lab.room import ENDS_WITH_US
-from tests.lab.target import INITIATORS, Target, disk_device
+from tests.lab.target import INITIATORS, Target, blockdev, disk_device
 
 PORT: Final = 3300
 #: Nobody waits so long unless something is broken.
@@ -49,7 +49,7 @@ class Portal:
         unit = ("--mode", "logicalunit", "--tid", "1", "--lun", "1")
         identity = f"vendor_id=LAB,product_id=DISK,scsi_sn={self.name},scsi_id=lab-{self.name},thin_provisioning=0"
         for words in (
-            ("--op", "new", "--mode", "target", "--tid", "1", "-T", f"iqn.2026-01.lab:{self.name}"),
+            ("--op", "new", "--mode", "target", "--tid", "1", "-T", f"{INITIATORS}:{self.name}"),
             ("--op", "new", *unit, "-b", str(self.file)),
             ("--op", "update", *unit, "--params", identity),
             ("--op", "bind", "--mode", "target", "--tid", "1", "-I", "ALL"),
@@ -59,10 +59,7 @@ class Portal:
     def device(self, machine: str, place: int | None = None) -> tuple[str, ...]:
         """Arguments of QEMU that give it to a machine; `place`: on the machine's bus, else its number."""
         portal = f"{self._address(machine)}:{PORT + self._number}"
-        where = f"transport=tcp,portal={portal},target=iqn.2026-01.lab:{self.name},lun=1"
-        who = f"initiator-name={INITIATORS}:{machine}"
-        cache = "cache.direct=on,cache.no-flush=off"
-        drive = f"driver=iscsi,node-name=at-{self.name},{where},{who},timeout=0,{cache}"
+        drive = blockdev(self.name, portal, 1, machine, f"{INITIATORS}:{self.name}")
         return ("-blockdev", drive, "-device", disk_device(self.name, self._number if place is None else place))
 
     def hang(self, *, hangs: bool) -> None:

@@ -12,7 +12,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from reconciler.core.failover.adapters import Written
 from reconciler.core.failover.claim import Command, Reply
@@ -24,7 +24,7 @@ from reconciler.system.shelf.codec import plain_command, read_reply, read_view
 from tests.lab.image import Image
 from tests.lab.machine import Machine, project_shares
 from tests.lab.pair.portal import Portal
-from tests.lab.target import Target
+from tests.lab.target import Disks, Target
 from tests.system.reservation.standin import RESERVED_START, image
 
 ROOT: Final = Path(__file__).parents[3]
@@ -122,25 +122,47 @@ class FarShelf:
         return self._head.ask(do, deadline_s, number=self._number, **more)
 
 
+class Reached(Protocol):
+    """A disk as both machines have it."""
+
+    file: Path
+
+    def hang(self, *, hangs: bool) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class ShelfPair:
     """Both machines and their disks."""
 
+    #: Where records lie on a disk, in bytes.
+    reserved_start = RESERVED_START
+
     def __init__(self, built: Image, directory: Path, names: Sequence[str]) -> None:
         self.names = tuple(names)
-        self.room = Target(0)
-        self.portals: list[Portal] = []
+        self.room: Disks | None = None
+        self.portals: list[Reached] = []
         self.heads: dict[Side, Head] = {}
         try:
-            self.portals = [
-                Portal(self.room, image(self.room.place / name), number) for number, name in enumerate(names, 1)
-            ]
+            self.serve(names)
+            assert self.room is not None
             for side in Side:
-                devices = [word for portal in self.portals for word in portal.device(f"side-{side}")]
                 place = directory / side
-                self.heads[side] = Head(built, place, f"side{side}", devices, self.room.within, names)
+                self.heads[side] = Head(built, place, f"side{side}", self.devices(side), self.room.within, names)
         except BaseException:
             self.close()
             raise
+
+    def serve(self, names: Sequence[str]) -> None:
+        """Makes the disks, and the ways to them."""
+        self.room = room = Target(0)
+        for number, name in enumerate(names, 1):
+            self.portals.append(Portal(room, image(room.place / name), number))
+
+    def devices(self, side: Side) -> tuple[str, ...]:
+        """Arguments of QEMU that give one machine every disk on the bus `disks`."""
+        portals = [portal for portal in self.portals if isinstance(portal, Portal)]
+        return tuple(word for portal in portals for word in portal.device(f"side-{side}"))
 
     def clear(self) -> None:
         """No reservation, no registration, no record."""
@@ -152,11 +174,16 @@ class ShelfPair:
             again = f"for n in 1 2 3 4; do {out} %s {place} >/dev/null 2>&1 && break; done"
             head.machine.check(again % "--register-ignore --param-sark=1" + "; " + again % "--clear --param-rk=1")
             with portal.file.open("rb+") as file:
-                os.pwrite(file.fileno(), bytes(8192), RESERVED_START)
+                os.pwrite(file.fileno(), bytes(8192), self.reserved_start)
+
+    def power_cycle(self) -> None:
+        """The shelf loses its power and has it again."""
+        raise AssertionError("tgt would forget the disks as well")
 
     def close(self) -> None:
         for head in self.heads.values():
             head.machine.close()
         for portal in self.portals:
             portal.close()
-        self.room.close()
+        if self.room is not None:
+            self.room.close()

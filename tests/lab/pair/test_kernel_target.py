@@ -5,6 +5,8 @@ It knows PREEMPT AND ABORT, READ FULL STATUS and APTPL.
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -12,6 +14,8 @@ import pytest
 from tests.lab.image import Image
 from tests.lab.kernel_target import KernelTarget
 from tests.lab.pair.emulated import EmulatedPair
+from tests.lab.pair.head import WAIT_S, Head
+from tests.lab.pair.reserved import Reserved, asking, parse
 from tests.lab.pair.test_scenarios import (
     test_a_frozen_controller_that_wakes_has_its_writes_refused_and_resets_itself,
     test_power_cut,
@@ -28,13 +32,106 @@ __all__ = [
 
 
 @pytest.fixture(scope="module")
-def one_pair(
+def whole(
     storage_image: Image, progress: Callable[[str], None], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[EmulatedPair]:
-    """In the place of the pair on the light target."""
-    made = EmulatedPair(storage_image, tmp_path_factory.mktemp("pair"), progress, shelf=KernelTarget)
-    try:
-        made.begin()
+    with EmulatedPair(storage_image, tmp_path_factory.mktemp("pair"), progress, shelf=KernelTarget) as made:
         yield made
-    finally:
-        made.close()
+
+
+@pytest.fixture
+def pair(whole: EmulatedPair, request: pytest.FixtureRequest) -> EmulatedPair:
+    whole.say(f"--- {request.node.name}")
+    whole.make_well()
+    whole.write(whole.well())
+    return whole
+
+
+def shelf(pair: EmulatedPair) -> KernelTarget:
+    assert isinstance(pair.target, KernelTarget)
+    return pair.target
+
+
+def reserved(pair: EmulatedPair, head: Head) -> tuple[Reserved, ...]:
+    return parse(head.machine.check(asking(pair.orders.disks)))
+
+
+def power_cycle(pair: EmulatedPair, *, keeps: bool) -> None:
+    """The shelf loses its power under load and has it again."""
+    target = shelf(pair)
+    cut_s = time.monotonic()
+    target.power_off()
+    if not keeps:
+        target.forget()
+    target.power_on()
+    pair.say(f"the shelf had no power and booted for {time.monotonic() - cut_s:.1f} s")
+
+
+def recovered(pair: EmulatedPair) -> Head:
+    """Waits until the pair is well again; whoever has reset itself is switched on."""
+
+    def well() -> Head | None:
+        for head in pair.heads:
+            if not head.on:
+                pair.say(f"{head.side} has reset itself, and is switched on")
+                pair.boot(head)
+        for head in pair.heads:
+            other = pair.other(head)
+            if (head.phase, other.phase) == ("active", "standby"):
+                status = head.status()
+                if status is not None and status.peer.phase == "standby" and status.peer.able:
+                    return head
+        return None
+
+    found: Head = pair.until(well, "one is active again, the other ready", 2 * WAIT_S)
+    return found
+
+
+def told(pair: EmulatedPair, marks: list[int]) -> None:
+    for head, mark in zip(pair.heads, marks, strict=True):
+        pair.tell(head, mark)
+
+
+def test_what_the_shelf_knows_is_used_and_said(pair: EmulatedPair) -> None:
+    """Nobody is told of plain PREEMPT; registrations were asked to outlive a loss of power; initiators have names."""
+    active = pair.active()
+    for head in pair.heads:
+        command = head.python("reconciler.cli.entry", "reservations", "show", "-o", "json", "--node", "/root/node.toml")
+        shown = json.loads(head.machine.check(command, WAIT_S))
+        assert shown["well"], shown
+        for disk in shown["disks"]:
+            assert (disk["persists"], disk["persisting"], disk["notes"]) == (True, True, []), disk
+            # This kernel does not say that it knows PREEMPT AND ABORT; nobody says that it does not.
+            assert disk["aborts"] is not False, disk
+            (initiator,) = disk["initiators"]
+            assert initiator["who"].startswith(f"iqn.2026-01.lab:{active.side}"), disk
+            assert initiator["holds"], disk
+        text = head.machine.check(head.python("reconciler.cli.entry", "reservations", "--node", "/root/node.toml"))
+        assert "PREEMPT" not in text and "loses power" not in text, text
+        assert "PREEMPT" not in head.journal(), head.journal()
+    assert pair.verify() is active
+
+
+def test_a_power_cycle_of_the_shelf_that_keeps_reservations(pair: EmulatedPair) -> None:
+    before = reserved(pair, pair.active())
+    marks = [head.mark() for head in pair.heads]
+    active = pair.active()
+    power_cycle(pair, keeps=True)
+    found = recovered(pair)
+    told(pair, marks)
+    if found is active and not [
+        event for event in active.events(marks[pair.heads.index(active)]) if event.mark == "phase"
+    ]:
+        pair.say(f"{active.side} went on")
+        assert reserved(pair, active) == before
+    pair.write(found)
+    assert pair.verify() is found
+
+
+def test_a_power_cycle_of_the_shelf_that_forgets_reservations(pair: EmulatedPair) -> None:
+    marks = [head.mark() for head in pair.heads]
+    power_cycle(pair, keeps=False)
+    found = recovered(pair)
+    told(pair, marks)
+    pair.write(found)
+    assert pair.verify() is found

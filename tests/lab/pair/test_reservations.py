@@ -12,9 +12,9 @@ from reconciler.core.failover.adapters import Written, answered
 from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.hold import DiskView, Fence, Hold, fence, judge
 from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.orders import Orders
 from tests.lab.image import image
-from tests.lab.pair.shelf_pair import BY_ID, FarShelf, ShelfPair
+from tests.lab.pair.lab_rig import LabRig
+from tests.lab.pair.shelf_pair import BY_ID, ShelfPair
 from tests.system.shelf import test_conformance as suite
 from tests.system.shelf.rig import DISKS, orders
 from tests.system.shelf.test_conformance import ask, comes, hold, sectors
@@ -26,47 +26,6 @@ for _name, _test in vars(suite).items():
         globals()[_name] = _test
 A = Key(Side.A, 7)
 LONG_S = 30.0
-
-
-class LabRig:
-    """See `Rig`: one test's use of the two machines."""
-
-    def __init__(self, pair: ShelfPair) -> None:
-        self.pair = pair
-        self._shelves: list[FarShelf] = []
-        self._undone: list[tuple[str, Side, int]] = []
-
-    def open(self, side: Side) -> tuple[FarShelf, None]:
-        return self.open_shelf(side, orders(side)), None
-
-    def open_shelf(self, side: Side, obeyed: Orders) -> FarShelf:
-        self._shelves.append(self.pair.heads[side].shelf(obeyed))
-        return self._shelves[-1]
-
-    def hang(self, disk: int) -> None:
-        self.pair.portals[disk].hang(hangs=True)
-
-    def unhang(self, disk: int) -> None:
-        self.pair.portals[disk].hang(hangs=False)
-
-    def lose(self, side: Side, disk: int) -> None:
-        self.pair.heads[side].lose(DISKS[disk])
-        self._undone.append(("restore", side, disk))
-
-    def restore(self, side: Side, disk: int) -> None:
-        self.pair.heads[side].restore(DISKS[disk])
-        self._undone.remove(("restore", side, disk))
-
-    def power_cycle(self) -> None:
-        raise AssertionError("this target has no power to lose")
-
-    def close(self) -> None:
-        for disk in range(len(DISKS)):
-            self.unhang(disk)
-        for _, side, disk in tuple(self._undone):
-            self.restore(side, disk)
-        for shelf in self._shelves:
-            shelf.close()
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +95,7 @@ def test_what_a_target_lacks_is_known(rig: LabRig) -> None:
 def test_a_machine_that_restarts_is_a_stranger_to_its_own_key(rig: LabRig) -> None:
     head = rig.pair.heads[Side.A]
     rig.open(Side.A)[0].claim(Key(Side.A, 1))
-    rig._shelves.clear()
+    rig.shelves.clear()
     head.machine.close()
     head.start()
     shelf = rig.open(Side.A)[0]

@@ -1,0 +1,50 @@
+"""One test's use of two machines on shared disks, as the conformance suite of shelves wants it."""
+
+from __future__ import annotations
+
+from reconciler.core.failover.key import Side
+from reconciler.core.failover.orders import Orders
+from tests.lab.pair.shelf_pair import FarShelf, ShelfPair
+from tests.system.shelf.rig import DISKS, orders
+
+
+class LabRig:
+    """See `Rig`: one test's use of the two machines."""
+
+    def __init__(self, pair: ShelfPair) -> None:
+        self.pair = pair
+        #: Those that are closed when the test ends.
+        self.shelves: list[FarShelf] = []
+        self._undone: list[tuple[str, Side, int]] = []
+
+    def open(self, side: Side) -> tuple[FarShelf, None]:
+        return self.open_shelf(side, orders(side)), None
+
+    def open_shelf(self, side: Side, obeyed: Orders) -> FarShelf:
+        self.shelves.append(self.pair.heads[side].shelf(obeyed))
+        return self.shelves[-1]
+
+    def hang(self, disk: int) -> None:
+        self.pair.portals[disk].hang(hangs=True)
+
+    def unhang(self, disk: int) -> None:
+        self.pair.portals[disk].hang(hangs=False)
+
+    def lose(self, side: Side, disk: int) -> None:
+        self.pair.heads[side].lose(DISKS[disk])
+        self._undone.append(("restore", side, disk))
+
+    def restore(self, side: Side, disk: int) -> None:
+        self.pair.heads[side].restore(DISKS[disk])
+        self._undone.remove(("restore", side, disk))
+
+    def power_cycle(self) -> None:
+        self.pair.power_cycle()
+
+    def close(self) -> None:
+        for disk in range(len(DISKS)):
+            self.unhang(disk)
+        for _, side, disk in tuple(self._undone):
+            self.restore(side, disk)
+        for shelf in self.shelves:
+            shelf.close()
