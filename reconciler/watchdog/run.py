@@ -196,7 +196,7 @@ def _assemble(
         ReasonStatus(
             code="LIFELINE",
             text=f"the watchdog runs less protected than it could: {problem}",
-            remedy="start it as a service: packaging/hagit-watchdog.service gives it what it needs",
+            remedy="let systemd start it, whose unit gives it what it needs: systemctl start hagit-watchdog",
         )
         for problem in missing
     ]
