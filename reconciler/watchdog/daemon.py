@@ -43,6 +43,8 @@ SENTINEL_S: Final = 0.5
 AGAIN_MS: Final = 500
 #: Where pools do not change by what this daemon does, they are looked at as often as the disks.
 STEADY: Final = frozenset({Phase.STANDBY, Phase.ACTIVE})
+#: Between two looks at pools that are being imported or exported here.
+SELDOM_MS: Final = 1_000
 
 
 class Voice(Protocol):
@@ -175,7 +177,7 @@ class Daemon:
         if self.outs is not None:
             self.voice.send(self.outs.beat)
         if self.core.phase not in STEADY:
-            self.work.look_at_pools()
+            self._look_at_pools()
         self._keep_vigil()
         self.ticked()
 
@@ -201,9 +203,14 @@ class Daemon:
             timers = self.core.orders.timers
             self._again("look", timers.look_ms, self._look)
             self.work.look()
-            # While they move every tick looks at them, and they have better use for the processor.
+            # At other times every tick looks at them.
             if self.core.phase in STEADY or timers.look_ms < timers.beat_ms:
-                self.work.look_at_pools()
+                self._look_at_pools()
+
+    def _look_at_pools(self) -> None:
+        """Seldom while a child moves them: it says when it is done, and has better use for the processor."""
+        if not self.work.moving or self.pools is not Pools.SOME or monotonic_ms() - self._pools_ms >= SELDOM_MS:
+            self.work.look_at_pools()
 
     def _record(self) -> None:
         if self.core is None or self.outs is None:
