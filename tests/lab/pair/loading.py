@@ -40,7 +40,6 @@ class Seen:
 
     head: Head
     mark: int
-    gaps: subprocess.Popen[bytes]
     looks: int = 0
     lateness_ms: int = 0
     oldest_ms: dict[str, int] = field(default_factory=dict)
@@ -61,13 +60,14 @@ class Seen:
         found = [f"{event.mark} {event.old} -> {event.new}: {event.text}" for event in events if event.mark != "note"]
         return [*found, *([] if self.head.on else ["it went off"])]
 
-    def ask_gap_ms(self, word: bytes) -> float:
-        """The longest time between two heartbeats on its interlink, since the last `again`."""
-        assert self.gaps.stdin is not None and self.gaps.stdout is not None
-        self.gaps.stdin.write(word)
-        self.gaps.stdin.flush()
-        found: dict[str, float] = json.loads(self.gaps.stdout.readline())
-        return max(found.values(), default=0.0)
+
+def ask_gaps(gaps: subprocess.Popen[bytes], word: bytes) -> dict[str, float]:
+    """The longest times between two heartbeats on the interlink since the last `again`, by the sender's address."""
+    assert gaps.stdin is not None and gaps.stdout is not None
+    gaps.stdin.write(word)
+    gaps.stdin.flush()
+    found: dict[str, float] = json.loads(gaps.stdout.readline())
+    return found
 
 
 def load(pair: EmulatedPair, active: Head) -> None:
@@ -89,25 +89,24 @@ def main() -> int:
         pair.begin()
         active = pair.well()
         pair.write(active)
-        seen = []
-        for head in pair.heads:
-            argv = pair.within(sys.executable, "-m", "tests.bench.gaps", f"{head.side}-link0")
-            gaps = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            seen.append(Seen(head, head.mark(), stack.enter_context(gaps)))
-            assert gaps.stdin is not None
-            stack.callback(gaps.stdin.close)
+        seen = [Seen(head, head.mark()) for head in pair.heads]
+        # A bridge passes on to its host what is for all.
+        argv = pair.within(sys.executable, "-m", "tests.bench.gaps", "wire")
+        gaps = stack.enter_context(subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        assert gaps.stdin is not None
+        stack.callback(gaps.stdin.close)
         client = stack.enter_context(pair.client())
         client.until_answered()
         load(pair, active)
         pair.say(f"under load for {minutes:g} minutes; {active.side} is active")
-        for one in seen:
-            one.ask_gap_ms(b"again\n")
+        ask_gaps(gaps, b"again\n")
         end_s, pause = time.monotonic() + minutes * 60, Event()
         while time.monotonic() < end_s and all(head.on for head in pair.heads):
             pause.wait(min(LOOK_S, max(0.0, end_s - time.monotonic())))
             for one in seen:
                 one.look()
-        told = [line for one in seen for line in tell(one)]
+        apart = ", ".join(f"{sender} {gap_ms:.0f} ms" for sender, gap_ms in ask_gaps(gaps, b"look\n").items())
+        told = [*(tell(one) for one in seen), f"heartbeats on the interlink, apart at the most, by sender: {apart}"]
         moved = [f"{one.head.side}: {line}" for one in seen for line in one.changes()]
         silence_ms = client.silence_ms
         records = sum(pair.said().values())
@@ -118,14 +117,11 @@ def main() -> int:
     return 1 if moved else 0
 
 
-def tell(one: Seen) -> list[str]:
+def tell(one: Seen) -> str:
     """Its figures in words."""
-    gap_ms = one.ask_gap_ms(b"look\n")
     oldest = ", ".join(f"{name} {age} ms" for name, age in one.oldest_ms.items())
-    return [
-        f"{one.head.side}: heartbeats on the interlink {gap_ms:.0f} ms apart at the most; "
-        f"its loop late by {one.lateness_ms} ms at the worst; oldest that it knew in {one.looks} looks: {oldest}"
-    ]
+    late = f"its loop late by {one.lateness_ms} ms at the worst"
+    return f"{one.head.side}: {late}; oldest heartbeats that it knew in {one.looks} looks: {oldest}"
 
 
 if __name__ == "__main__":
