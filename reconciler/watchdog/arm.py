@@ -168,6 +168,10 @@ class Child:
         self._adapters = open_shelf(message["url"], self._orders.side, self._orders)
         self._reader, unused = open_shelf(message["url"], self._orders.side, self._orders)
         unused.close()
+        shelf = self._adapters[0]
+        if self._kind is ArmKind.PULSE and isinstance(shelf, DiskShelf):
+            # A takeover has better use for the time.
+            shelf.prepare()
 
     def _locked(self, path: Path) -> int:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

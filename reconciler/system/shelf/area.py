@@ -101,15 +101,27 @@ def check_area(disk: RawDisk, area: Area) -> None:
         if len(chunk) != min(CHUNK_BYTES, area.length - at):
             raise Unfit(f"it ends at byte {area.start + at + len(chunk)}, within the area for records")
         if at == 0:
-            for side, slot in SLOTS.items():
-                block = chunk[slot : slot + BLOCK_BYTES]
-                if any(block) and not (block.startswith(MAGIC) and not any(block[RECORD_BYTES:])):
-                    raise Unfit(f"what lies at byte {area.start + slot}, the place of side {side}, is no record")
+            _check_slots(chunk, area)
             chunk = chunk[SLOTS_BYTES:]
         # Compared as a whole: a byte at a time would take seconds on a slow processor.
         if chunk != bytes(len(chunk)):
             where = area.start + at + (SLOTS_BYTES if at == 0 else 0) + len(chunk) - len(chunk.lstrip(b"\0"))
             raise Unfit(f"something that is not hagit's lies in the area for records, at byte {where}")
+
+
+def check_slots(disk: RawDisk, area: Area) -> None:
+    """As `check_area`, of the two blocks for records alone: for an area that was checked as a whole before."""
+    chunk = disk.read(area.start, SLOTS_BYTES)
+    if len(chunk) != SLOTS_BYTES:
+        raise Unfit(f"it ends at byte {area.start + len(chunk)}, within the area for records")
+    _check_slots(chunk, area)
+
+
+def _check_slots(chunk: bytes, area: Area) -> None:
+    for side, slot in SLOTS.items():
+        block = chunk[slot : slot + BLOCK_BYTES]
+        if any(block) and not (block.startswith(MAGIC) and not any(block[RECORD_BYTES:])):
+            raise Unfit(f"what lies at byte {area.start + slot}, the place of side {side}, is no record")
 
 
 def read_partitions(disk: RawDisk) -> tuple[Partition, ...]:

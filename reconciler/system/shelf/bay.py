@@ -6,6 +6,7 @@ thread; does not know deadlines but the moment after which nothing new is begun,
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from reconciler.system.reservation.nvmeport import NvmePort
 from reconciler.system.reservation.scsiport import Learnt, ScsiPort
 from reconciler.system.reservation.sgio import SgTransport
 from reconciler.system.reservation.standing import Features, Port, Registration, Result, Standing
-from reconciler.system.shelf.area import SLOTS, Area, Choice, Unfit, check_area, find_area
+from reconciler.system.shelf.area import SLOTS, Area, Choice, Unfit, check_area, check_slots, find_area
 from reconciler.system.shelf.idle import idle
 from reconciler.system.shelf.rawdisk import BLOCK_BYTES, CONFLICT, DirectDisk, RawDisk
 
@@ -115,6 +116,8 @@ class Bay:
         self._raw: RawDisk | None = None
         self._writes = False
         self._area = Area(0, 0)
+        #: The area that was checked as a whole, by `prepare`.
+        self._checked: Area | None = None
         self._troubles: dict[str, str] = {}
 
     def look(self, end_s: float) -> DiskView:
@@ -160,6 +163,17 @@ class Bay:
         self._trouble("records", "")
         return Answer.GOOD
 
+    def prepare(self, end_s: float) -> None:
+        """Check the place for our own records; what is wrong with it is told when the first is to be written."""
+        with contextlib.suppress(Unusable, Unfit, OSError):
+            raw = self._cabinet.raw(self.name, write=False)
+            try:
+                area = find_area(raw, self._choice)
+                check_area(raw, area)
+                self._checked = area
+            finally:
+                raw.close()
+
     def idle(self, end_s: float) -> bool:
         """Whether our own pools surely do not write to it."""
         try:
@@ -200,7 +214,9 @@ class Bay:
             raw = self._cabinet.raw(self.name, write=write)
             try:
                 self._area = find_area(raw, self._choice)
-                if write:
+                if write and self._area == self._checked:
+                    check_slots(raw, self._area)
+                elif write:
                     check_area(raw, self._area)
             except (Unfit, OSError):
                 raw.close()

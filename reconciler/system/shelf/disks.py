@@ -28,6 +28,8 @@ from reconciler.system.shelf.rawdisk import BLOCK_BYTES
 from reconciler.system.shelf.worker import Answers, Kind, Task, Worker, next_answer
 
 PARTITIONS_MAX: Final = 128
+#: What has not begun to be checked by then is checked when the first record is written.
+PREPARE_S: Final = 10.0
 #: The command of each disk that was not answered in time, by its place, side and name: it may outlive the shelf that it
 #: came from, and what the next shelf asks must not overtake it either.
 LATE: Final[dict[tuple[str, Side, str], Task]] = {}
@@ -127,6 +129,13 @@ class DiskShelf:
             if len(data) - refused < majority:
                 return Written.CONFLICT
         return Written.SILENT
+
+    def prepare(self) -> None:
+        """Begin to check the places for our own records: the first one need not wait for that. Waits for nothing."""
+        end_s = time.monotonic() + PREPARE_S
+        answers: Answers = SimpleQueue()
+        for at in self._orders.arbitration:
+            self._workers[at].ask(Task(Kind.PREPARE, at, self._bays[at].prepare, end_s, answers))
 
     def survey(self, deadline_s: float) -> tuple[Survey, ...]:
         """Everything that can be told of each disk, for people."""

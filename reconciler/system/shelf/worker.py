@@ -25,6 +25,7 @@ class Kind(Enum):
     READ = "read"
     WRITE = "write"
     SURVEY = "survey"
+    PREPARE = "prepare"
 
 
 #: The place of a disk, and what it answered, or what was raised.

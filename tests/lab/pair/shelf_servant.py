@@ -66,9 +66,9 @@ class Servant:
         """A whole claim."""
         running = begin(orders, decode_key(key))
         asked = silent = 0
-        while orders := commands(running):
-            replies = shelf.perform(orders, deadline_s)
-            for order, reply in zip(orders, replies, strict=True):
+        while wanted := commands(running):
+            replies = shelf.perform(wanted, deadline_s)
+            for order, reply in zip(wanted, replies, strict=True):
                 asked += 1
                 silent += reply.answer is Answer.SILENT
                 running = advance(running, order.disk, reply)

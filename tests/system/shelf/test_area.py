@@ -18,6 +18,7 @@ from reconciler.system.shelf.area import (
     Choice,
     Unfit,
     check_area,
+    check_slots,
     find_area,
     read_partitions,
 )
@@ -205,3 +206,18 @@ def test_past_every_cache_in_whole_blocks(tmp_path: Path) -> None:
 )
 def test_addresses_of_shelves(rest: str, expected: object) -> None:
     assert parse_address(rest) == expected
+
+
+def test_of_an_area_that_was_checked_only_the_places_of_records_are_checked_again(tmp_path: Path) -> None:
+    path = image(tmp_path / "disk")
+    put(path, AREA.start + 3_000_000, b"x")
+    check_slots(raw(path), AREA)
+    for side in Side:
+        put(path, AREA.start + SLOTS[side], MAGIC + os.urandom(508))
+    check_slots(raw(path), AREA)
+    put(path, AREA.start + SLOTS[Side.B], b"x")
+    with pytest.raises(Unfit, match="the place of side b, is no record"):
+        check_slots(raw(path), AREA)
+    os.truncate(path, AREA.start + 100)
+    with pytest.raises(Unfit, match="it ends at byte"):
+        check_slots(raw(path), AREA)

@@ -129,3 +129,31 @@ def test_a_disk_without_reservations_is_told(disks: DisksRig) -> None:
     words = "it knows no persistent reservations, so nobody can be fenced from it"
     assert disks.told == [(DISKS[0], words)]
     assert shelf.survey(LONG_S)[0].trouble == words
+
+
+def spoil(disks: DisksRig) -> None:
+    """Something else lies in every place for records, far from the records."""
+    for disk in disks.disks.values():
+        with disk.file.open("r+b") as content:
+            content.seek(RESERVED_START + 100_000)
+            content.write(b"not ours")
+
+
+def test_the_place_for_records_is_checked_beforehand_or_when_the_first_is_written(disks: DisksRig) -> None:
+    early, late = (disks.open_shelf(side, orders(side)) for side in Side)
+    early.prepare()
+    assert early.look(LONG_S), "which comes after it"
+    spoil(disks)
+    assert early.write_record(sectors(b"a"), LONG_S) is Written.GOOD, "a takeover has better use for the time"
+    assert late.write_record(sectors(b"b"), LONG_S) is Written.SILENT
+    assert any("something that is not hagit's" in what for _, what in disks.told)
+
+
+def test_what_was_found_beforehand_is_told_when_the_first_record_is_to_be_written(disks: DisksRig) -> None:
+    spoil(disks)
+    shelf = disks.open_shelf(Side.A, orders(Side.A))
+    shelf.prepare()
+    assert shelf.look(LONG_S)
+    assert disks.told == []
+    assert shelf.write_record(sectors(b"a"), LONG_S) is Written.SILENT
+    assert any("something that is not hagit's" in what for _, what in disks.told)
