@@ -159,7 +159,7 @@ class KernelTarget:
         nic = Nic(hub=0, mac="02:00:00:00:79:f0", tap=TAP)
         return Machine(
             built, console, nics=[nic], shares=shares, memory_mib=MEMORY_MIB, devices=devices, within=self.within,
-            name="shelf",
+            name="shelf", ordered=True,
         )  # fmt: skip
 
     def _modules(self) -> list[Path]:

@@ -110,6 +110,7 @@ class Machine:
         within: Sequence[str] = (),
         name: str = "lab",
         steady: bool = False,
+        ordered: bool = False,
         shell: bool = False,
         trees: Sequence[Path] = (),
     ) -> None:
@@ -121,6 +122,10 @@ class Machine:
         `steady`: the guest's clock counts its instructions, two nanoseconds each, and real time only while it is idle.
         A host that is too busy makes such a guest slow, but never lets it find that time has been lost.
 
+        `ordered`: the guest's memory barriers and locked instructions are real ones, as QEMU makes them only where a
+        second processor could be. Without it a virtio device that works hard may miss that it was told of something,
+        and stand still for ever.
+
         `shell` puts a shell of the guest on this terminal; the log is then empty.
 
         `trees` are directories of the host with what is installed there: their `usr` is laid over the guest's, later
@@ -131,6 +136,7 @@ class Machine:
         self._image, self._nics, self._shares, self._shell = image, tuple(nics), tuple(shares), shell
         self._memory_mib, self._serial, self._devices = memory_mib, serial, tuple(devices)
         self._within, self.name, self._steady, self._trees = tuple(within), name, steady, tuple(trees)
+        self._ordered = ordered
         self._process: subprocess.Popen[bytes] | None = None
         self._results: dict[int, list[dict[str, Any]]] = {}
         self._numbers = 0
@@ -276,7 +282,7 @@ class Machine:
         arguments = [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-M", "q35", "-cpu", "max",
             *(STEADY if self._steady else ("-accel", "tcg,thread=multi")),
-            "-smp", "1", "-m", str(self._memory_mib), "-no-reboot",
+            "-smp", "1,maxcpus=2" if self._ordered else "1", "-m", str(self._memory_mib), "-no-reboot",
             "-kernel", str(self._image.kernel), "-initrd", str(self._image.initrd), "-append", words,
             "-chardev", f"socket,id=monitor,fd={monitor}", "-mon", "chardev=monitor,mode=control",
             "-chardev", f"socket,id=agent,fd={agent}",
