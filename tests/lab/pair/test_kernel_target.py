@@ -5,6 +5,7 @@ It knows PREEMPT AND ABORT, READ FULL STATUS and APTPL.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -13,9 +14,10 @@ import pytest
 
 from tests.lab.image import Image
 from tests.lab.kernel_target import KernelTarget
+from tests.lab.machine import MachineError
 from tests.lab.pair.emulated import EmulatedPair
 from tests.lab.pair.head import WAIT_S, Head
-from tests.lab.pair.reserved import Reserved, asking, parse
+from tests.lab.pair.reserved import Reserved, asking, complaints, parse
 from tests.lab.pair.test_scenarios import (
     test_a_frozen_controller_that_wakes_has_its_writes_refused_and_resets_itself,
     test_power_cut,
@@ -68,7 +70,7 @@ def power_cycle(pair: EmulatedPair, *, keeps: bool) -> None:
 
 
 def recovered(pair: EmulatedPair) -> Head:
-    """Waits until the pair is well again; whoever has reset itself is switched on."""
+    """Waits until one is active with every disk under its reservation, the other ready; who has reset itself boots."""
 
     def well() -> Head | None:
         for head in pair.heads:
@@ -76,10 +78,13 @@ def recovered(pair: EmulatedPair) -> Head:
                 pair.say(f"{head.side} has reset itself, and is switched on")
                 pair.boot(head)
         for head in pair.heads:
-            other = pair.other(head)
-            if (head.phase, other.phase) == ("active", "standby"):
+            if (head.phase, pair.other(head).phase) != ("active", "standby"):
+                continue
+            # It may reset itself while it is asked.
+            with contextlib.suppress(MachineError):
                 status = head.status()
-                if status is not None and status.peer.phase == "standby" and status.peer.able:
+                ready = status is not None and status.peer.phase == "standby" and status.peer.able
+                if ready and complaints(reserved(pair, head), pair.orders.disks, head.side) == []:
                     return head
         return None
 
