@@ -2,9 +2,12 @@
 
 The kernel opens every device of a pool itself, by the path in the labels of the others, whichever devices it was given;
 one that does not answer would keep the whole import waiting. A SCSI disk in state "offline" refuses instead
-(drivers/scsi/scsi_sysfs.c, store_state_field; sd_open), and the pool is imported without it. A child sees to it that
-the disk is "running" again afterwards, however the import ends and whoever is killed; it may wait there for the disk,
-and nobody waits for it. Decides nothing. Other kinds of disk are left as they are.
+(drivers/scsi/scsi_sysfs.c, store_state_field; sd_open), and the pool is imported without it. Its scheduler must pass
+on what it is to refuse: what our arms have asked it before, with real-time priority, is unanswered, and mq-deadline
+lets everything else wait for that, 10 s each time (block/mq-deadline.c, dd_dispatch_request).
+
+A child sees to it that all is as before afterwards, however the import ends and whoever is killed; it may wait there
+for the disk, and nobody waits for it. Decides nothing. Other kinds of disk are left as they are.
 """
 
 from __future__ import annotations
@@ -26,6 +29,9 @@ DESCRIPTOR_MAX: Final = (1 << 31) - 1
 #: The kernel knows a state by its whole line.
 REFUSES: Final = "offline\n"
 RUNS: Final = "running\n"
+#: Of the disk of a state: for how long, in ms, other requests wait for those with real-time priority.
+AGING: Final = "queue/iosched/prio_aging_expire"
+AT_ONCE: Final = "0\n"
 #: Children that may wait for a disk.
 _left: set[int] = set()
 
@@ -73,10 +79,15 @@ def _keep(files: Sequence[Path], told: int, ending: int) -> NoReturn:
             os.closerange(first, last)
         # What the kernel has given up by itself stays as it is.
         files = [file for file in files if _read(file) == RUNS]
+        before = {aging: _read(aging) for aging in (file.parents[1] / AGING for file in files)}
+        for aging in before:
+            _write(aging, AT_ONCE)
         for file in files:
             _write(file, REFUSES)
         os.write(told, b"\n")
         os.read(ending, 1)
+        for aging, text in before.items():
+            _write(aging, text)
         # The kernel asks the disk anew, and waits for its answer.
         threads = [threading.Thread(target=_write, args=(file, RUNS)) for file in files]
         for thread in threads:
@@ -96,7 +107,11 @@ def _read(file: Path) -> str:
 
 def _write(file: Path, word: str) -> None:
     with contextlib.suppress(OSError):
-        file.write_text(word)
+        descriptor = os.open(file, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, word.encode())
+        finally:
+            os.close(descriptor)
 
 
 def _reap() -> None:

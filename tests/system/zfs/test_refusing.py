@@ -21,6 +21,17 @@ def test_disks_refuse_within_and_run_afterwards(tmp_path: Path) -> None:
     assert not files[3].exists()
 
 
+def test_what_is_refused_is_passed_on_at_once(tmp_path: Path) -> None:
+    """Behind a request with real-time priority that is unanswered, too: the scheduler lets none wait meanwhile."""
+    state, aging = tmp_path / "device/state", tmp_path / "queue/iosched/prio_aging_expire"
+    for file, text in ((state, "running\n"), (aging, "10000\n")):
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+    with refusing([state]):
+        assert (state.read_text(), aging.read_text()) == ("offline\n", "0\n")
+    until(lambda: aging.read_text() == "10000\n", lambda: "others wait no more")
+
+
 def test_they_run_again_when_whoever_imports_is_killed(tmp_path: Path) -> None:
     file = tmp_path / "state"
     file.write_text("running\n")
