@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.agent.reserving import orders_in_force
+from reconciler.cli.aside import Aside
 from reconciler.cli.mending import words
 from reconciler.cli.terminal import fold, paint, width
-from reconciler.core.failover.adapters import PoolHouse, Shelf
 from reconciler.core.failover.hold import DiskView, judge
 from reconciler.core.failover.key import Key, Side, decode_key, encode_key
 from reconciler.core.failover.orders import Orders
@@ -23,7 +23,6 @@ from reconciler.system.node import Node, find_node_file, load_node
 from reconciler.system.reservation.standing import TYPE, TYPE_WORDS, Features
 from reconciler.system.shelf import open_shelf
 from reconciler.system.shelf.bay import Survey
-from reconciler.system.shelf.disks import DiskShelf
 
 #: What all disks together may take.
 LOOK_S: Final = 8.0
@@ -42,25 +41,19 @@ class Desk:
             )
         orders = orders_in_force(self.node, self.node.watchdog)
         self.orders: Orders = orders
-        self.shelf: Shelf
-        self.house: PoolHouse
-        self.shelf, self.house = open_shelf(self.node.watchdog.shelf, Side(self.node.controller), orders)
-
-    def survey(self) -> tuple[Survey | DiskView, ...]:
-        """Everything that the shelf can tell of each disk."""
-        return self.shelf.survey(LOOK_S) if isinstance(self.shelf, DiskShelf) else self.shelf.look(LOOK_S)
+        url, side = self.node.watchdog.shelf, Side(self.node.controller)
+        self.disks = Aside(lambda: open_shelf(url, side, orders))
 
     def close(self) -> None:
         """Let go of both."""
-        self.shelf.close()
-        self.house.close()
+        self.disks.close()
 
 
 def run_show(node_file: Path | None, as_json: bool, *, detailed: bool) -> int:
     """`hagit reservations show`."""
     desk = Desk(node_file)
     try:
-        found = desk.survey()
+        found = desk.disks.survey(LOOK_S)
     finally:
         desk.close()
     orders = desk.orders

@@ -54,9 +54,9 @@ def _planned(desk: Desk, named: frozenset[int]) -> tuple[Mending, ...] | Refusal
     sight = see(desk.node)
     status = sight.status if sight is not None and sight.fresh else None
     # A watchdog that hangs may still hold everything: only what the kernel says counts then.
-    pools = Pools(status.pools.state) if status is not None else desk.house.look(COMMAND_S).pools
+    pools = Pools(status.pools.state) if status is not None else desk.disks.pools(COMMAND_S).pools
     phase = status.phase if status is not None else ""
-    return plan_mending(desk.orders, phase, pools, desk.shelf.look(COMMAND_S), named)
+    return plan_mending(desk.orders, phase, pools, desk.disks.look(COMMAND_S), named)
 
 
 def _do(desk: Desk, deed: Deed) -> str:
@@ -65,19 +65,19 @@ def _do(desk: Desk, deed: Deed) -> str:
         return "left alone: it has changed since it was looked at"
     problem = ""
     for command in deed.commands:
-        answer = answered(desk.shelf, command, COMMAND_S).answer
+        answer = answered(desk.disks, command, COMMAND_S).answer
         if answer is not Answer.GOOD:
             problem = _refused(command, answer)
             break
     after = _look(desk, deed)
     if deed.undo is not None and after.holder is not None and after.holder != deed.undo.key:
-        answered(desk.shelf, deed.undo, COMMAND_S)
+        answered(desk.disks, deed.undo, COMMAND_S)
         return problem or "left again: another controller has taken it meanwhile"
     return problem
 
 
 def _look(desk: Desk, deed: Deed) -> DiskView:
-    return answered(desk.shelf, Command(Verb.LOOK, deed.disk, deed.commands[0].key), COMMAND_S).view
+    return answered(desk.disks, Command(Verb.LOOK, deed.disk, deed.commands[0].key), COMMAND_S).view
 
 
 def _refused(command: Command, answer: Answer) -> str:

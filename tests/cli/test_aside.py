@@ -1,0 +1,56 @@
+"""A child asks the disks, on disks that stand in for real ones: what it says, and that nobody waits for it."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.aside import Aside
+from reconciler.core.failover.adapters import PoolHouse, Shelf, answered
+from reconciler.core.failover.claim import Answer, Command, Verb
+from reconciler.core.failover.key import Key, Side
+from reconciler.errors import NodeFileError, StateError
+from reconciler.system.shelf import open_shelf
+from tests.system.shelf.rig import DISKS, LONG_S, SimulatedRig, orders
+
+KEY = Key(Side.A, 7)
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[SimulatedRig]:
+    made = SimulatedRig(tmp_path)
+    yield made
+    made.close()
+
+
+def adapters(rig: SimulatedRig) -> tuple[Shelf, PoolHouse]:
+    return open_shelf(f"simulated:{rig.path}", Side.A, orders(Side.A))
+
+
+def test_it_answers_as_the_adapters_do(rig: SimulatedRig) -> None:
+    aside = Aside(lambda: adapters(rig))
+    assert answered(aside, Command(Verb.REGISTER, 1, KEY), LONG_S).answer is Answer.GOOD
+    assert [view.registered for view in aside.look(LONG_S)] == [set(), {KEY}, set(), set()]
+    assert aside.survey(LONG_S) == aside.look(LONG_S), "a simulated shelf tells no more"
+    assert aside.pools(LONG_S).pools.value == "none"
+    aside.close()
+
+
+def test_one_that_waits_for_ever_keeps_nobody(rig: SimulatedRig) -> None:
+    aside = Aside(lambda: adapters(rig))
+    os.kill(aside.child, signal.SIGSTOP)
+    aside.close()
+    assert len(DISKS) == len(Aside(lambda: adapters(rig)).look(LONG_S))
+
+
+def test_what_goes_wrong_in_it_is_told(rig: SimulatedRig) -> None:
+    with pytest.raises(NodeFileError) as refused:
+        Aside(lambda: open_shelf("nowhere:", Side.A, orders(Side.A)))
+    assert "write disks:" in refused.value.remedy
+    aside = Aside(lambda: adapters(rig))
+    os.kill(aside.child, signal.SIGKILL)
+    with pytest.raises(StateError, match="ended by itself"):
+        aside.look(LONG_S)
+    aside.close()
