@@ -50,7 +50,12 @@ def whole(
 def pair(whole: FaultyPair, request: pytest.FixtureRequest) -> FaultyPair:
     whole.say(f"--- {request.node.name}")
     whole.make_well()
-    whole.write(whole.well())
+    active = whole.well()
+    status = active.status()
+    if status is not None and status.pools.out:
+        # What the test before has left, because it failed.
+        made_whole(whole, active, *status.pools.out)
+    whole.write(active)
     return whole
 
 
