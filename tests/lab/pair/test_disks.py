@@ -194,7 +194,7 @@ def test_a_disk_that_hangs_for_the_active_controller_moves_the_pools_by_a_reset(
     pair.shelf.unhang()
     old.until_off()
     pair.tell(old, olds)
-    assert (old.codes(olds, "releasing"), old.said_why(olds, "halted")) == (["POOLS_HUNG"], ["RELEASE_HUNG"])
+    assert (old.codes(olds, "releasing"), old.codes(olds, "halted")) == (["POOLS_HUNG"], ["RELEASE_HUNG"])
     assert pair.verify() is new
 
 
