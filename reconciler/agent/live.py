@@ -15,6 +15,7 @@ from reconciler.core.facts.fact import Fact, Key
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.state import Observed, Placement
 from reconciler.core.facts.storage import STORAGE_WORDS, Dataset, Pool, PoolProperty, Property
+from reconciler.core.failover.phase import Phase
 from reconciler.errors import PerformError
 from reconciler.system.node import Node
 
@@ -99,6 +100,6 @@ def placement_of(node: Node) -> tuple[Placement, str]:
     assert sight is not None
     if sight.status is None or not sight.fresh:
         return Placement.STANDBY, sight.problem
-    if sight.status.phase != "ACTIVE":
+    if sight.status.phase != Phase.ACTIVE:
         return Placement.STANDBY, f"this controller is {sight.status.role}"
     return Placement.ACTIVE, ""

@@ -14,6 +14,7 @@ from reconciler.agent.live import Live, placement_of
 from reconciler.core.facts.fact import Mtu
 from reconciler.core.facts.state import Placement
 from reconciler.core.facts.storage import Dataset, Pool, Property
+from reconciler.core.failover.phase import GUARANTEES, Phase
 from reconciler.core.status.watchdog import watchdog_document
 from reconciler.errors import PerformError
 from reconciler.simulation.network import FakeNetwork, plugged_in
@@ -25,11 +26,13 @@ ROOT = Path(__file__).parents[2]
 HOME = Dataset("tank/home")
 
 
-def node(run: Path, phase: str = "", *, age_ms: int = 0) -> Node:
-    """The node of a controller whose watchdog said so long ago that it is in a phase; "" for one that says nothing."""
-    if phase:
+def node(run: Path, phase: Phase | None = None, *, age_ms: int = 0) -> Node:
+    """The node of a controller whose watchdog said so long ago that it is in a phase; None: it says nothing."""
+    if phase is not None:
         now_ms = int(monotonic_s() * 1_000)
-        status = replace(no_orders(now_ms), phase=phase, role=phase, at_ms=now_ms + 600_000 - age_ms)
+        status = replace(
+            no_orders(now_ms), phase=phase.value, role=GUARANTEES[phase].role.value, at_ms=now_ms + 600_000 - age_ms
+        )
         (run / "watchdog.json").write_text(json.dumps(watchdog_document(status)))
     return Node(run / "node.toml", "a", watchdog=WatchdogNode(run / "secret", "simulated:/nowhere", run=run))
 
@@ -55,27 +58,27 @@ def test_the_watchdog_says_whose_the_pools_are(tmp_path: Path) -> None:
     assert placement_of(Node(tmp_path / "node.toml", "a")) == (Placement.UNWATCHED, "")
     silent, why = placement_of(node(tmp_path))
     assert silent is Placement.STANDBY and "not published" in why
-    assert placement_of(node(tmp_path, "ACTIVE")) == (Placement.ACTIVE, "")
-    assert placement_of(node(tmp_path, "RELEASING")) == (Placement.STANDBY, "this controller is RELEASING")
-    stale, why = placement_of(node(tmp_path, "ACTIVE", age_ms=700_000))
+    assert placement_of(node(tmp_path, Phase.ACTIVE)) == (Placement.ACTIVE, "")
+    assert placement_of(node(tmp_path, Phase.RELEASING)) == (Placement.STANDBY, "this controller is BACKUP")
+    stale, why = placement_of(node(tmp_path, Phase.ACTIVE, age_ms=700_000))
     assert stale is Placement.STANDBY and why
 
 
 def test_what_is_not_this_controllers_is_neither_looked_at_nor_touched(tmp_path: Path) -> None:
-    live = Live(FakeNetwork(plugged_in("e0")), node(tmp_path, "STANDBY"))
+    live = Live(FakeNetwork(plugged_in("e0")), node(tmp_path, Phase.STANDBY))
     assert live.focus([HOME.key, ("mtu", "e0")])
     look = live.observe()
-    assert (look.placement, look.placement_why) == (Placement.STANDBY, "this controller is STANDBY")
+    assert (look.placement, look.placement_why) == (Placement.STANDBY, "this controller is BACKUP")
     assert not any(key[0] in ("pool", "dataset", "property") for key in look.facts)
     for fact in (Pool("tank"), HOME, Property("tank/home", "quota", "0")):
-        with pytest.raises(PerformError, match="not this controller's: this controller is STANDBY"):
+        with pytest.raises(PerformError, match="not this controller's: this controller is BACKUP"):
             live.perform(None, fact)
     live.perform(None, Mtu("e0", 1400))
     assert live.observe().facts["mtu", "e0"] == Mtu("e0", 1400)
 
 
 def test_a_look_is_repeated_only_for_what_it_left_out(tmp_path: Path) -> None:
-    live = Live(FakeNetwork(plugged_in("e0")), node(tmp_path, "STANDBY"))
+    live = Live(FakeNetwork(plugged_in("e0")), node(tmp_path, Phase.STANDBY))
     assert not live.focus([("mtu", "e0")])
     assert live.focus([HOME.key])
     assert not live.focus([HOME.key])

@@ -10,6 +10,7 @@ import pytest
 
 from reconciler.core.facts.fact import Fact
 from reconciler.core.facts.storage import STAMP, Dataset, Pool, PoolProperty, Property
+from reconciler.core.failover.phase import GUARANTEES, Phase
 from reconciler.core.status.watchdog import watchdog_document
 from reconciler.system.clock import monotonic_s
 from tests.controller import PAIR, Controller, resource
@@ -147,7 +148,7 @@ def test_a_lone_controller_makes_its_pool(controller: Controller) -> None:
     assert "No changes." in controller.hagit("plan").out
 
 
-def watched(controller: Controller, phase: str) -> None:
+def watched(controller: Controller, phase: Phase) -> None:
     """Controller a with a watchdog that is in this phase, for ten minutes at least."""
     secret = controller.root / "secret"
     secret.write_text("x" * 64)
@@ -157,30 +158,30 @@ def watched(controller: Controller, phase: str) -> None:
     lines = (f"secret = '{secret}'", f"run = '{run}'", "shelf = 'simulated:/nowhere'", "group = 'root'")
     controller.write_node(watchdog="\n".join(lines))
     now_ms = int(monotonic_s() * 1_000)
-    status = replace(no_orders(now_ms), phase=phase, role=phase, at_ms=now_ms + 600_000)
+    status = replace(no_orders(now_ms), phase=phase.value, role=GUARANTEES[phase].role.value, at_ms=now_ms + 600_000)
     (run / "watchdog.json").write_text(json.dumps(watchdog_document(status)))
 
 
 def test_the_standby_leaves_pools_alone_and_does_them_when_it_is_active(
     controller: Controller, storage: Storage
 ) -> None:
-    watched(controller, "STANDBY")
+    watched(controller, Phase.STANDBY)
     controller.work.commit("Home directories", storage__yaml=POOL + HOME)
     plan = controller.hagit("plan")
-    assert "left to the active controller: tank (this controller is STANDBY)" in plan.out
+    assert "left to the active controller: tank (this controller is BACKUP)" in plan.out
     assert "held" not in plan.out and "No changes." in plan.out
     controller.apply()
     assert Dataset("tank/home") not in storage.facts.values()
     assert controller.hagit("drift").code == 0
     (controller.root / "run" / "watchdog.json").unlink()
     (controller.root / "run").rmdir()
-    watched(controller, "ACTIVE")
+    watched(controller, Phase.ACTIVE)
     controller.apply()
     assert Dataset("tank/home") in storage.facts.values()
 
 
 def test_a_watchdog_that_says_nothing_says_nothing_of_pools(controller: Controller, storage: Storage) -> None:
-    watched(controller, "ACTIVE")
+    watched(controller, Phase.ACTIVE)
     (controller.root / "run" / "watchdog.json").unlink()
     controller.work.commit("Home directories", storage__yaml=POOL + HOME)
     plan = controller.hagit("plan")
@@ -191,14 +192,14 @@ def test_a_watchdog_that_says_nothing_says_nothing_of_pools(controller: Controll
 def test_an_agent_does_what_it_left_out_when_its_controller_becomes_active(
     controller: Controller, storage: Storage
 ) -> None:
-    watched(controller, "STANDBY")
+    watched(controller, Phase.STANDBY)
     commit = controller.work.commit("Home directories", storage__yaml=POOL + HOME)
     controller.start_agent()
     controller.until_applied(commit)
     assert Dataset("tank/home") not in storage.facts.values()
     status = json.loads((controller.root / "run" / "watchdog.json").read_bytes())
     fresh = controller.root / "run" / "fresh"
-    fresh.write_text(json.dumps(status | {"phase": "ACTIVE"}))
+    fresh.write_text(json.dumps(status | {"phase": Phase.ACTIVE.value}))
     fresh.rename(controller.root / "run" / "watchdog.json")
     controller.agents[0].process.send_signal(signal.SIGHUP)
     until(lambda: Dataset("tank/home") in storage.facts.values(), lambda: (controller.logs(), controller.alerts()))
