@@ -46,7 +46,8 @@ def demo(directory: Path) -> Iterator[subprocess.Popen[str]]:
     for name in ("KEEP", "FORCE_COLOR", "COLUMNS"):
         environment.pop(name, None)
     process = subprocess.Popen(
-        [sys.executable, "-m", "reconciler.demo"],
+        # Whoever runs the tests in the background may have Ctrl-C ignored, and that is inherited.
+        ["env", "--default-signal=INT", sys.executable, "-m", "reconciler.demo"],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,

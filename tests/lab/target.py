@@ -175,17 +175,22 @@ class Target:
             raise TargetError(f"tgtadm {' '.join(words)}: {done.stderr.decode().strip()}")
 
 
+def layout(size_mib: int) -> str:
+    """What sfdisk(8) is told, to divide a disk as `zpool create` would."""
+    # 1 MiB of GPT at both ends.
+    sectors = (size_mib - 2 - RESERVED_MIB) << 11
+    return (
+        f"label: gpt\nunit: sectors\nfirst-lba: 2048\n1: start=2048, size={sectors}, type={POOLS_TYPE}\n"
+        f"9: start={2048 + sectors}, size={RESERVED_MIB << 11}, type={RESERVED_TYPE}\n"
+    )
+
+
 def partition(path: Path, size_mib: int) -> None:
     """Makes the file of a disk, partitioned here: a machine need not see a table that another has written."""
     with path.open("wb") as file:
         file.truncate(size_mib << 20)
-    # 1 MiB of GPT at both ends.
-    sectors = (size_mib - 2 - RESERVED_MIB) << 11
-    table = (
-        f"label: gpt\nunit: sectors\n1: start=2048, size={sectors}, type={POOLS_TYPE}\n"
-        f"9: start={2048 + sectors}, size={RESERVED_MIB << 11}, type={RESERVED_TYPE}\n"
-    )
-    done = subprocess.run(["/sbin/sfdisk", "-q", str(path)], input=table.encode(), capture_output=True, timeout=60)
+    table = layout(size_mib).encode()
+    done = subprocess.run(["/sbin/sfdisk", "-q", str(path)], input=table, capture_output=True, timeout=60)
     if done.returncode != 0:
         raise TargetError(f"sfdisk: {done.stderr.decode().strip()}")
 

@@ -1,6 +1,8 @@
 """Heartbeat frames over a real cable: type and address on the wire, no own echo, and interfaces that go and come."""
 
+import json
 import socket
+import subprocess
 from collections.abc import Callable
 from select import select
 
@@ -9,6 +11,7 @@ import pytest
 from reconciler.errors import ObservationError
 from reconciler.system.frames import ETHER_TYPE, GROUP, FrameSocket
 from tests.system.network.namespaces import in_namespace, ip
+from tests.waiting import until
 
 ETH_P_ALL = 3
 
@@ -18,6 +21,8 @@ def plugged(function: Callable[[FrameSocket, FrameSocket], None]) -> None:
 
     def run() -> None:
         ip("link add left type veth peer name right", "link set left up", "link set right up")
+        # Until then what is sent is lost.
+        until(lambda: all(state_of(name) == "UP" for name in ("left", "right")))
         ends = [FrameSocket(socket.if_nametoindex(name)) for name in ("left", "right")]
         try:
             function(*ends)
@@ -28,10 +33,19 @@ def plugged(function: Callable[[FrameSocket, FrameSocket], None]) -> None:
     in_namespace(run)
 
 
+def state_of(name: str) -> str:
+    """The operational state of a link (RFC 2863)."""
+    shown = subprocess.run(["ip", "-json", "link", "show", name], check=True, capture_output=True)
+    return str(json.loads(shown.stdout)[0]["operstate"])
+
+
 def heard(end: FrameSocket) -> list[bytes]:
-    readable, _, _ = select([end], [], [], 10)
-    assert readable
-    return list(end.frames())
+    """The next frames. A socket is readable for other reasons, too: its link came up."""
+    while True:
+        readable, _, _ = select([end], [], [], 10)
+        assert readable
+        if frames := list(end.frames()):
+            return frames
 
 
 def test_frames_go_both_ways_and_never_back_to_the_sender() -> None:

@@ -69,6 +69,7 @@ PATIENT: Final = Timers(
     stale_ms=8_000,
     look_ms=1_000,
     proof_ms=15_000,
+    settle_ms=3_000,
     pause_ms=3_000,
     claim_ms=30_000,
     import_ms=120_000,

@@ -19,7 +19,7 @@ from tests.lab.image import Image
 from tests.lab.pair.emulated import ORDERS, EmulatedPair
 from tests.lab.pair.head import ROOT, WAIT_S, Head
 from tests.lab.pair.reserved import asking, complaints, parse
-from tests.lab.target import Target
+from tests.lab.target import Target, layout
 
 pytestmark = pytest.mark.timeout(1_800)
 MORE: Final = ("disk4", "disk5")
@@ -31,16 +31,23 @@ WITH_MORE: Final = replace(
 WITH_LATER: Final = replace(
     WITH_MORE, disks=(*WITH_MORE.disks, *LATER), vdevs=(*WITH_MORE.vdevs, Vdev("later/mirror-0", (6, 7), 1))
 )
-#: In the machine: a pool as the agent makes it from a fact. It has no use for the network.
+#: In the machine: what the agent does before it runs zpool, and what it tells whoever looks meanwhile. Without udev
+#: `zpool create` waits in vain for links of partitions; so the disks are divided and named one by one.
 MAKING: Final = """
+import sys
 from pathlib import Path
-from reconciler.agent.live import Live
-from reconciler.core.facts.storage import Pool
+from reconciler.agent.live import placement_of
+from reconciler.agent.reserving import reserve
+from reconciler.core.facts.state import Placement
 from reconciler.system.node import load_node
-pool = Pool({name!r}, create=True, layout=(("", "mirror", *{disks!r}),), root=(("mountpoint", "/" + {name!r}),))
-Live(None, load_node(Path("/root/node.toml"))).perform(None, pool)
+from reconciler.system.zfs.moving import Moving
+node, (name, *disks) = load_node(Path("/root/node.toml")), sys.argv[1:]
+assert placement_of(node) == (Placement.ACTIVE, ""), placement_of(node)
+reserve(node, node.watchdog, name, disks)
+Moving().set_ready(name, ready=True)
 """
 MIB: Final = 1 << 20
+SIZE_MIB: Final = 256
 
 
 class Undivided(Head):
@@ -51,19 +58,11 @@ class Undivided(Head):
         self._disks = tuple(name for name in self._disks if name not in BARE)
 
 
-class AllUndivided(Head):
-    """A controller of a pair that has no pool yet."""
-
-    def __init__(self, *words: Any, **named: Any) -> None:
-        super().__init__(*words, **named)
-        self._disks = ()
-
-
 def shelf(bare: tuple[str, ...]) -> Callable[[int], Target]:
     """Disks, some of them with nothing on them at all."""
 
     def made(count: int) -> Target:
-        target = Target(count + len(BARE))
+        target = Target(count + len(BARE), SIZE_MIB)
         for name in bare:
             with target.file(name).open("r+b") as content:
                 content.write(bytes(MIB))
@@ -75,9 +74,18 @@ def shelf(bare: tuple[str, ...]) -> Callable[[int], Target]:
 
 
 def make(head: Head, name: str, disks: tuple[str, ...]) -> None:
-    """The agent's part on this controller."""
-    text = shlex.quote(MAKING.format(name=name, disks=disks))
-    head.machine.check(f"cd {ROOT} && {sys.executable} -c {text} && echo there > /{name}/word && zpool sync", WAIT_S)
+    """A pool of bare disks, on this controller."""
+    divide = " && ".join(
+        f"printf %s {shlex.quote(layout(SIZE_MIB))} | sfdisk -q /dev/disk/by-id/{disk}" for disk in disks
+    )
+    parts = " ".join(f"/dev/disk/by-id/{disk}-part1" for disk in disks)
+    there = " && ".join(f"until [ -e /dev/disk/by-id/{disk}-part1 ]; do sleep 0.1; done" for disk in disks)
+    head.machine.check(
+        f"(cd {ROOT} && {sys.executable} -c {shlex.quote(MAKING)} {name} {' '.join(disks)}) && {divide} && {there} && "
+        f"zpool create -f -o cachefile=none -o failmode=panic -m /{name} {name} mirror {parts} && "
+        f"echo there > /{name}/word && zpool sync",
+        WAIT_S,
+    )
 
 
 def reserved(head: Head, disks: tuple[str, ...]) -> bool:
@@ -109,27 +117,3 @@ def test_pools_are_made_beside_another_and_taken_over(
         pair.taken_over(new, mark)
         assert pair.verify() is new
         assert new.machine.check("cat /more/word /later/word").split() == ["there", "there"]
-
-
-def test_the_first_pool_of_a_pair_is_made_and_taken_over(
-    storage_image: Image, progress: Callable[[str], None], tmp_path: Path
-) -> None:
-    first = replace(ORDERS, vdevs=(Vdev("first/mirror-0", (0, 1, 2, 3), 1),))
-    every = shelf((*ORDERS.disks, *BARE))
-    pair = EmulatedPair(storage_image, tmp_path, progress, first, shelf=every, kind=AllUndivided)
-    try:
-        pair.boot()
-        old = pair.well()
-        new = pair.other(old)
-        mark = new.mark()
-        assert reserved(old, first.disks)
-        with pair.nobody_moves():
-            make(old, "first", first.disks)
-            pair.pass_time(5)
-        assert pair.well() is old
-        old.pull_the_plug()
-        pair.taken_over(new, mark)
-        assert reserved(new, first.disks)
-        assert new.machine.check("cat /first/word").strip() == "there"
-    finally:
-        pair.close()
