@@ -23,12 +23,11 @@ from typing import Final, NoReturn
 
 from reconciler.system.zfs.devices import first_partition
 from reconciler.system.zfs.labels import LIST_BYTES, LIST_OFFSETS, Label, parse_label
+from reconciler.system.zfs.leftbehind import LeftBehind, close_all_but
 from reconciler.system.zfs.partitions import HEAD_BYTES, is_bare, read_again
 
 #: How many times slower than the fastest disk the slowest may be.
 SLOW: Final = 4
-#: Above every descriptor; closing a whole range is one call (close_range(2)).
-DESCRIPTOR_MAX: Final = (1 << 31) - 1
 #: The number of a disk, how many bytes each of its lists has, and whether there is nothing on it.
 _HEAD: Final = struct.Struct("<iII?")
 #: The end of a label's list is not of the list: a checksum (include/sys/zio_checksum.h, zio_eck_t). The zeros before it
@@ -37,7 +36,7 @@ CHECK_BYTES: Final = 40
 #: What ends a list, those inside it and its last number, and is cut off with the zeros behind it.
 _END: Final = bytes(1024)
 #: Children that were killed and have not ended, because a disk has not answered them.
-_left: set[int] = set()
+_left: Final = LeftBehind()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def read_devices(paths: Mapping[int, Path], deadline_s: float, settle_s: float |
     not: on a machine with too much to do nothing is quick, and that says nothing about a disk.
     """
     begun_s = time.monotonic()
-    _reap()
+    _left.reap()
     near, far = os.pipe()
     policy, priority = os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK, os.sched_getparam(0)
     child = os.fork()
@@ -81,21 +80,12 @@ def read_devices(paths: Mapping[int, Path], deadline_s: float, settle_s: float |
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
         _left.add(child)
-        _reap()
+        _left.reap()
 
 
 def unanswered() -> int:
     """How many children still wait for a disk."""
-    _reap()
-    return len(_left)
-
-
-def _reap() -> None:
-    for child in list(_left):
-        with contextlib.suppress(ChildProcessError):
-            if os.waitpid(child, os.WNOHANG) == (0, 0):
-                continue
-        _left.discard(child)
+    return _left.reap()
 
 
 def _newest(lists: tuple[bytes, ...]) -> Label | None:
@@ -133,8 +123,7 @@ def _receive(
 def _read_all(paths: dict[int, Path], far: int) -> NoReturn:
     """The child: nothing of the parent's stays open but the pipe and the three standard ones."""
     try:
-        os.closerange(3, far)
-        os.closerange(far + 1, DESCRIPTOR_MAX)
+        close_all_but(far)
         lock = threading.Lock()
         threads = [threading.Thread(target=_read, args=(at, path, far, lock)) for at, path in paths.items()]
         for thread in threads:

@@ -21,11 +21,10 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from reconciler.system.reservation.blockdevice import SYSFS, Finder, Kind, Unusable
+from reconciler.system.zfs.leftbehind import LeftBehind, close_all_but
 
 #: To write a word into a file of /sys.
 READY_S: Final = 2.0
-#: Above every descriptor; closing a whole range is one call (close_range(2)).
-DESCRIPTOR_MAX: Final = (1 << 31) - 1
 #: The kernel knows a state by its whole line.
 REFUSES: Final = "offline\n"
 RUNS: Final = "running\n"
@@ -33,7 +32,7 @@ RUNS: Final = "running\n"
 AGING: Final = "queue/iosched/prio_aging_expire"
 AT_ONCE: Final = "0\n"
 #: Children that may wait for a disk.
-_left: set[int] = set()
+_left: Final = LeftBehind()
 
 
 def states(directory: Path, names: Iterable[str], sysfs: Path = SYSFS) -> tuple[Path, ...]:
@@ -53,7 +52,7 @@ def refusing(files: Sequence[Path]) -> Iterator[None]:
     if not files:
         yield
         return
-    _reap()
+    _left.reap()
     ready, told = os.pipe()
     ending, kept = os.pipe()
     child = os.fork()
@@ -68,15 +67,13 @@ def refusing(files: Sequence[Path]) -> Iterator[None]:
     finally:
         os.close(ready)
         os.close(kept)
-        _reap()
+        _left.reap()
 
 
 def _keep(files: Sequence[Path], told: int, ending: int) -> NoReturn:
     """The child: nothing of its parent stays open but these two, above all no lock. Its parent's end ends the wait."""
     try:
-        low, high = sorted((told, ending))
-        for first, last in ((3, low), (low + 1, high), (high + 1, DESCRIPTOR_MAX)):
-            os.closerange(first, last)
+        close_all_but(told, ending)
         # What the kernel has given up by itself stays as it is.
         files = [file for file in files if _read(file) == RUNS]
         before = {aging: _read(aging) for aging in (file.parents[1] / AGING for file in files)}
@@ -112,11 +109,3 @@ def _write(file: Path, word: str) -> None:
             os.write(descriptor, word.encode())
         finally:
             os.close(descriptor)
-
-
-def _reap() -> None:
-    for child in list(_left):
-        with contextlib.suppress(ChildProcessError):
-            if os.waitpid(child, os.WNOHANG) == (0, 0):
-                continue
-        _left.discard(child)
