@@ -42,15 +42,8 @@ class PoolsView:
     conflict: bool = False
 
 
-class Shelf(Protocol):
-    """The disks of the orders, as one controller reaches them."""
-
-    def look(self, deadline_s: float) -> tuple[DiskView, ...]:
-        """READ KEYS and READ RESERVATION (SPC-4, 6.15.2 and 6.15.3) of all disks at once, in the orders' order.
-
-        UNANSWERED stands for each disk that did not answer in time.
-        """
-        ...
+class Performing(Protocol):
+    """Disks that take reservation commands."""
 
     def perform(self, commands: tuple[Command, ...], deadline_s: float) -> tuple[Reply, ...]:
         """Commands to different disks, all at once: what each disk answered, in the order of the commands.
@@ -58,6 +51,17 @@ class Shelf(Protocol):
         REGISTER goes over every path, with APTPL (SPC-4, 5.13.5). A unit attention (SPC-4, 5.14) is consumed and the
         command repeated. While a command to a disk is unanswered, further ones are SILENT at once: what is late is
         never overtaken by what was asked after it.
+        """
+        ...
+
+
+class Shelf(Performing, Protocol):
+    """The disks of the orders, as one controller reaches them."""
+
+    def look(self, deadline_s: float) -> tuple[DiskView, ...]:
+        """READ KEYS and READ RESERVATION (SPC-4, 6.15.2 and 6.15.3) of all disks at once, in the orders' order.
+
+        UNANSWERED stands for each disk that did not answer in time.
         """
         ...
 
@@ -71,14 +75,6 @@ class Shelf(Protocol):
 
     def close(self) -> None:
         """Let go of everything. What a disk has not answered yet may still be done."""
-        ...
-
-
-class Performing(Protocol):
-    """Whatever performs commands; see `Shelf`."""
-
-    def perform(self, commands: tuple[Command, ...], deadline_s: float) -> tuple[Reply, ...]:
-        """See `Shelf.perform`."""
         ...
 
 
