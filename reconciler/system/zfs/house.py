@@ -81,9 +81,10 @@ class ZfsHouse:
     def look(self, deadline_s: float) -> PoolsView:
         """See `PoolHouse.look`."""
         end_s = time.monotonic() + deadline_s
-        self._judge(end_s)
         while True:
             states, sample = self._sample()
+            if sample is Pools.SOME and self._judge(states, end_s):
+                states, sample = self._sample()
             self._belief = self._belief.with_sample(sample, _now_ms())
             if self._belief.settled or time.monotonic() + SAMPLE_MS / 1000 >= end_s:
                 break
@@ -158,27 +159,34 @@ class ZfsHouse:
         standings: list[Standing] = []
         for pool in self._pools:
             state = pool_state(pool)
+            unmade = self._moving.unmade(pool)
             if state is not None:
                 states[pool] = state
-                self._moving.set_unmade(pool, unmade=False)
+                if unmade:
+                    self._moving.set_unmade(pool, unmade=False)
             progress = self._progress[pool].with_sample(syncing(pool) if state is not None else None, now_ms)
             self._progress[pool] = progress
-            ready, unmade = self._moving.ready(pool), self._moving.unmade(pool)
-            standings.append(standing(state, ready=ready, stuck=progress.stuck(now_ms), unmade=unmade))
+            ready, stuck = self._moving.ready(pool), progress.stuck(now_ms)
+            standings.append(standing(state, ready=ready, stuck=stuck, unmade=unmade))
         return states, all_pools(standings, moving=moving)
 
-    def _judge(self, end_s: float) -> None:
-        """Once for each pool that is not here while others are: newer orders may name one that is still to be made."""
-        missing = {pool for pool in self._pools if pool_state(pool) is None and not self._moving.unmade(pool)}
+    def _judge(self, states: Mapping[str, str], end_s: float) -> bool:
+        """Once for each pool that is not here while others are: newer orders may name one that is still to be made.
+
+        Whether any is.
+        """
+        missing = {pool for pool in self._pools if pool not in states and not self._moving.unmade(pool)}
         if missing <= self._judged or len(missing) == len(self._pools) or self._moving.going_on():
-            return
+            return False
         seen = self._seen(max(0.0, end_s - time.monotonic()))
         self._judged |= missing
         with self._moving.held(0.0) as lock:
             # An export that has begun meanwhile would not take the mark away again.
             here = any(pool_state(pool) is not None or self._moving.unmade(pool) for pool in self._pools)
-            for pool in sorted(missing) if lock is not None and here else ():
-                self._moving.set_unmade(pool, unmade=is_unmade(pool, self._orders, _bare(seen)))
+            unmade = [pool for pool in sorted(missing) if is_unmade(pool, self._orders, _bare(seen))]
+            for pool in unmade if lock is not None and here else ():
+                self._moving.set_unmade(pool, unmade=True)
+            return lock is not None and here and bool(unmade)
 
     def _forget_unmade(self) -> None:
         for pool in self._pools:
