@@ -11,6 +11,8 @@ from reconciler.core.failover.orders import Orders
 from tests.lab.image import Image, image
 from tests.lab.machine import CROSSED_NICS, Machine, project_shares
 from tests.lab.pair.emulated import ORDERS, EmulatedPair
+from tests.lab.pair.lab_rig import LabRig
+from tests.lab.pair.shelf_pair import ShelfPair
 
 #: Run in the guest: the far end of the cables.
 PARTNER = Path(__file__).parent / "guest" / "partner"
@@ -80,10 +82,29 @@ def one_pair(
 @pytest.fixture
 def pair(one_pair: EmulatedPair, request: pytest.FixtureRequest) -> EmulatedPair:
     """Well: both on, every cable plugged, one active, the other ready, a writer on the active one."""
-    one_pair.say(f"--- {request.node.name}")
-    one_pair.make_well()
-    one_pair.write(one_pair.well())
+    one_pair.scenario(request.node.name)
     return one_pair
+
+
+@pytest.fixture
+def rig(pair: ShelfPair) -> Iterator[LabRig]:
+    """One test's use of a module's pair of machines that have disks and no pools."""
+    pair.clear()
+    made = LabRig(pair)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def empty_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An apt that knows no package, and an empty cache of ours."""
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "apt.conf").write_text(
+        'Dir::Etc::sourcelist "/dev/null"; Dir::Etc::sourceparts "/dev/null"; Dir::State::status "/dev/null";'
+        f'Dir::State::lists "{tmp_path}/lists"; Dir::Cache "{tmp_path}";'
+    )
+    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
+    monkeypatch.setenv("HAGIT_CACHE", str(tmp_path))
 
 
 def restore(machine: Machine) -> None:

@@ -9,19 +9,17 @@ STATUS and APTPL. Does not know what is on the disks.
 from __future__ import annotations
 
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from tests.lab.image import Image, image, module_files
 from tests.lab.machine import Machine, Nic, Share
 from tests.lab.room import ENDS_WITH_US, Room
-from tests.lab.target import INITIATORS, blockdev, disk_device, disks_place, partition
+from tests.lab.target import INITIATORS, Disks, blockdev, disk_device, partition
 
 #: The wire between the namespace and the shelf.
 TAP: Final = "shelf"
@@ -38,8 +36,8 @@ MEMORY_MIB: Final = 384
 TARGET_S: Final = 120
 
 
-class KernelTarget:
-    """Disks `disk0`, `disk1`... that any number of machines share; also a context manager. See `Disks`."""
+class KernelTarget(Disks):
+    """Disks of the kernel's own target."""
 
     def __init__(
         self,
@@ -49,14 +47,12 @@ class KernelTarget:
         built: Image | None = None,
         progress: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self.names: tuple[str, ...] = tuple(f"disk{number}" for number in range(count))
-        self.place = disks_place(count * size_mib)
+        super().__init__(count, size_mib)
         self.kept = self.place / "kept"
         self.kept.mkdir()
         #: The way to each disk.
         self.ways: dict[str, Way] = {}
         self._admitted: list[str] = []
-        self._room: Room | None = None
         self._machine: Machine | None = None
         try:
             for name in self.names:
@@ -72,20 +68,6 @@ class KernelTarget:
             self.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @property
-    def within(self) -> tuple[str, ...]:
-        """The start of a command line that runs where the disks can be reached."""
-        assert self._room is not None
-        return self._room.within
-
     @property
     def machine(self) -> Machine:
         """The shelf."""
@@ -93,10 +75,7 @@ class KernelTarget:
         return self._machine
 
     def devices(self, machine: str) -> tuple[str, ...]:
-        """Arguments of QEMU that give a machine all disks. Each machine has a name of its own: an initiator.
-
-        The shelf has to be on when they are used.
-        """
+        """See `Disks.devices`. The shelf has to be on when they are used."""
         if machine not in self._admitted:
             self._shelf("admit", f"{INITIATORS}:{machine}")
             self._admitted.append(machine)
@@ -105,10 +84,6 @@ class KernelTarget:
             portal = f"127.0.0.1:{PORT + number + 1}"
             words += ["-blockdev", blockdev(name, portal, number + 1, machine), "-device", disk_device(name, number)]
         return tuple(words)
-
-    def file(self, name: str) -> Path:
-        """What a disk holds, as the host sees it."""
-        return self.place / name
 
     def power_off(self) -> None:
         """The shelf loses its power: what it has not answered for may be lost, and every registration is."""
@@ -136,15 +111,13 @@ class KernelTarget:
             path.unlink()
 
     def close(self) -> None:
-        """Ends the shelf and forgets the disks. Doing it twice is no error."""
+        """See `Disks.close`."""
         for way in self.ways.values():
             way.close()
         if self._machine is not None:
             self._machine.close()
-        if self._room is not None:
-            self._room.close()
-        self._room = self._machine = None
-        shutil.rmtree(self.place, ignore_errors=True)
+        self._machine = None
+        super().close()
 
     def _made(self, built: Image) -> Machine:
         self._image = built

@@ -15,10 +15,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tests.lab.channel import Channel, ChannelError
+from tests.lab.closing import Closing
 from tests.lab.image import Image
 
 #: From QEMU's start to the agent's first word; a machine that shares its processors may need much of it.
@@ -94,7 +94,7 @@ def project_shares() -> tuple[Share, ...]:
     return tuple(Share(path) for path in chosen[1:])
 
 
-class Machine:
+class Machine(Closing):
     """A machine that runs from `start()` to `close()`; also a context manager that does both."""
 
     def __init__(
@@ -141,18 +141,9 @@ class Machine:
         self._results: dict[int, list[dict[str, Any]]] = {}
         self._numbers = 0
 
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def enter(self) -> None:
+        """See `start`."""
+        self.start()
 
     @property
     def pid(self) -> int:

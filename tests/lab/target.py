@@ -14,9 +14,9 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final
 
+from tests.lab.closing import Closing
 from tests.lab.room import ENDS_WITH_US, Room
 
 #: Longest wait for the target to answer, and for one order to it.
@@ -41,60 +41,14 @@ def disks_place(size_mib: int) -> Path:
     return Path(tempfile.mkdtemp(prefix="hagit-lab-", dir=MEMORY if roomy else None))
 
 
-class Disks(Protocol):
-    """Disks that machines share, whatever serves them; also a context manager."""
+class Disks(Closing):
+    """Disks `disk0`, `disk1`... that any number of machines share, whatever serves them. As files below `place`."""
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """As a machine finds them in /dev/disk/by-id."""
-        ...
-
-    @property
-    def within(self) -> tuple[str, ...]:
-        """The start of a command line that runs where the disks can be reached."""
-        ...
-
-    def devices(self, machine: str) -> tuple[str, ...]:
-        """Arguments of QEMU that give a machine all disks. Each machine has a name of its own: an initiator."""
-        ...
-
-    def file(self, name: str) -> Path:
-        """What a disk holds, as the host sees it."""
-        ...
-
-    def close(self) -> None:
-        """End whatever serves them and forget them."""
-        ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-
-class Target:
-    """Disks `disk0`, `disk1`... that any number of machines share; also a context manager."""
-
-    def __init__(self, count: int, size_mib: int = 256) -> None:
+    def __init__(self, count: int, size_mib: int) -> None:
+        #: As a machine finds them in /dev/disk/by-id.
         self.names: tuple[str, ...] = tuple(f"disk{number}" for number in range(count))
         self.place = disks_place(count * size_mib)
-        self._size_mib = size_mib
         self._room: Room | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        try:
-            self._start()
-        except BaseException:
-            self.close()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def within(self) -> tuple[str, ...]:
@@ -102,18 +56,43 @@ class Target:
         assert self._room is not None
         return self._room.within
 
+    def devices(self, machine: str) -> tuple[str, ...]:
+        """Arguments of QEMU that give a machine all disks. Each machine has a name of its own: an initiator."""
+        raise NotImplementedError
+
+    def file(self, name: str) -> Path:
+        """What a disk holds, as the host sees it."""
+        return self.place / name
+
+    def close(self) -> None:
+        """Ends whatever serves them and forgets them. Doing it twice is no error."""
+        if self._room is not None:
+            self._room.close()
+        self._room = None
+        shutil.rmtree(self.place, ignore_errors=True)
+
+
+class Target(Disks):
+    """Disks of Debian's tgt."""
+
+    def __init__(self, count: int, size_mib: int = 256) -> None:
+        super().__init__(count, size_mib)
+        self._size_mib = size_mib
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
     @property
     def log(self) -> str:
         """What the target said."""
         return (self.place / "log").read_text(errors="replace")
 
     def devices(self, machine: str) -> tuple[str, ...]:
-        """Arguments of QEMU that give a machine all disks. Each machine has a name of its own: an initiator."""
+        """See `Disks.devices`."""
         return initiator(self.names, PORTAL, machine)
-
-    def file(self, name: str) -> Path:
-        """What a disk holds, as the host sees it."""
-        return self.place / name
 
     def add(self, name: str) -> int:
         """One more disk. Returns its logical unit's number; machines get it with QEMU's device_add."""
@@ -122,15 +101,13 @@ class Target:
         return len(self.names)
 
     def close(self) -> None:
-        """Ends the target and forgets the disks. Doing it twice is no error."""
+        """See `Disks.close`."""
         if self._process is not None:
             # tgtd ignores SIGTERM while it has targets.
             self._process.kill()
             self._process.wait()
-        if self._room is not None:
-            self._room.close()
-        self._process = self._room = None
-        shutil.rmtree(self.place, ignore_errors=True)
+        self._process = None
+        super().close()
 
     def _start(self) -> None:
         self._room = Room()

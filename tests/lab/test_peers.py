@@ -34,13 +34,6 @@ def test_without_apt_and_without_a_tree_there_is_one_clear_message(
     assert [path.name for path in (tmp_path / "lab").iterdir()] == ["lock"], "something half-made was left"
 
 
-def test_lists_without_pacemaker_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "lists").mkdir()
-    (tmp_path / "apt.conf").write_text(
-        'Dir::Etc::sourcelist "/dev/null"; Dir::Etc::sourceparts "/dev/null"; Dir::State::status "/dev/null";'
-        f'Dir::State::lists "{tmp_path}/lists"; Dir::Cache "{tmp_path}";'
-    )
-    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
-    monkeypatch.setenv("HAGIT_CACHE", str(tmp_path))
+def test_lists_without_pacemaker_are_told(empty_lists: None) -> None:
     with pytest.raises(ImageError, match="run `apt-get update` as root"):
         peers()

@@ -81,16 +81,13 @@ def main() -> None:
     """Measure and print."""
     runs, token_ms, shelf = (*sys.argv[1:], *(str(RUNS), str(TOKEN_MS), "kernel")[len(sys.argv) - 1 :])
 
-    def progress(text: str) -> None:
-        print(text, flush=True)
-
     try:
-        built, tree = image(progress=progress, storage=True), peers(progress)
+        built, tree = image(progress=figures.say, storage=True), peers(figures.say)
     except ImageError as error:
         sys.exit(f"lab: {error}")
     with tempfile.TemporaryDirectory() as place:
         shelves = {"kernel": KernelTarget, "tgt": Target}
-        pair = EmulatedPair(built, Path(place), progress, further=(Share(tree),), shelf=shelves[shelf])
+        pair = EmulatedPair(built, Path(place), figures.say, further=(Share(tree),), shelf=shelves[shelf])
         try:
             compare(pair, Cluster(pair, tree, int(token_ms), aborts=shelf == "kernel"), int(runs))
         finally:

@@ -117,21 +117,16 @@ def main() -> None:
     """Measure and print."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else RUNS
     built = image(storage=True)
-    with tempfile.TemporaryDirectory() as place:
-        pair = EmulatedPair(built, Path(place), lambda text: print(text, flush=True))
-        try:
-            pair.begin()
-            cuts = []
-            for _ in range(runs):
-                cuts.append(cut(pair))
-                pair.say(figures.run(cuts[-1]))
-            floor = bare(pair, runs)
-            show(pair, cuts)
-            show(pair, floor)
-            judge(pair, cuts, floor)
-            pair.say(figures.host())
-        finally:
-            pair.close()
+    with tempfile.TemporaryDirectory() as place, EmulatedPair(built, Path(place), figures.say) as pair:
+        cuts = []
+        for _ in range(runs):
+            cuts.append(cut(pair))
+            pair.say(figures.run(cuts[-1]))
+        floor = bare(pair, runs)
+        show(pair, cuts)
+        show(pair, floor)
+        judge(pair, cuts, floor)
+        pair.say(figures.host())
 
 
 if __name__ == "__main__":

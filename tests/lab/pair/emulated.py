@@ -25,8 +25,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import (
@@ -40,6 +39,7 @@ from reconciler.core.failover.orders import (
     VirtualAddress,
 )
 from reconciler.core.failover.unsafe import unsafe
+from tests.lab.closing import Closing
 from tests.lab.image import Image
 from tests.lab.machine import Share, project_shares
 from tests.lab.pair.head import NETWORKS, ROOT, WAIT_S, Head
@@ -96,7 +96,7 @@ ORDERS: Final = Orders(
 )
 
 
-class EmulatedPair:
+class EmulatedPair(Closing):
     """Both controllers and the client's network; ends everything in `close`. As a context manager it begins, too."""
 
     def __init__(
@@ -133,18 +133,9 @@ class EmulatedPair:
                 head.publish(orders)
             self._stack = stack.pop_all()
 
-    def __enter__(self) -> Self:
-        try:
-            self.begin()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def enter(self) -> None:
+        """See `begin`."""
+        self.begin()
 
     @property
     def heads(self) -> tuple[Head, Head]:
@@ -246,6 +237,12 @@ class EmulatedPair:
             for nic in range(len(NETWORKS)):
                 head.cable(nic, plugged=True)
 
+    def scenario(self, name: str) -> None:
+        """A new one begins: everything well, a writer on the active one."""
+        self.say(f"--- {name}")
+        self.make_well()
+        self.write(self.well())
+
     def until(self, condition: Callable[[], Any], what: str, timeout_s: float = WAIT_S) -> Any:
         """Waits, and says in vain in what state both are."""
         end_s = time.monotonic() + timeout_s
@@ -277,6 +274,25 @@ class EmulatedPair:
         self.until(lambda: new.phase == "active", f"{new.side} takes over")
         self.until(lambda: any(event.mark == "addresses-up" for event in new.events(since)), "addresses")
         self.tell(new, since)
+
+    def kill_daemon(self, active: Head) -> bool:
+        """Kills the daemon of the active one. Whether that is active again; if not, the other took over, and it is off.
+
+        Which of both depends on how long the emulated processor takes for the start of a program.
+        """
+        new, pid = self.other(active), active.known().pid
+        active.daemon("KILL")
+
+        def again() -> bool:
+            now = active.status()
+            return now is not None and now.pid != pid and now.phase == "active"
+
+        self.until(lambda: new.phase == "active" or again(), "the daemon is active again, or the other controller")
+        if new.phase == "standby":
+            return True
+        self.say(f"{new.side} takes over")
+        active.until_off()
+        return False
 
     @contextlib.contextmanager
     def nobody_moves(self) -> Iterator[None]:

@@ -10,6 +10,11 @@ from collections.abc import Mapping, Sequence
 WIDTH = 24
 
 
+def say(text: str) -> None:
+    """A line that is there at once, in a pipe, too."""
+    print(text, flush=True)
+
+
 def told(name: str, values: Sequence[float]) -> str:
     """Milliseconds, in one line."""
     return (

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+from inspect import signature
+from types import ModuleType
+from typing import Any
+
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders
 from tests.lab.pair.shelf_pair import FarShelf, ShelfPair
@@ -48,3 +53,13 @@ class LabRig:
             self.restore(side, disk)
         for shelf in self.shelves:
             shelf.close()
+
+
+def told_to_a_rig(*modules: ModuleType, without: Collection[str] = ()) -> dict[str, Callable[..., Any]]:
+    """The tests of these modules that a rig is enough for, but some: to be told to another rig."""
+    return {
+        name: test
+        for module in modules
+        for name, test in vars(module).items()
+        if name.startswith("test_") and "rig" in signature(test).parameters and name not in without
+    }

@@ -84,9 +84,7 @@ def main() -> int:
     built = image(storage=True)
     with ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        pair = EmulatedPair(built, place, lambda text: print(text, flush=True))
-        stack.callback(pair.close)
-        pair.begin()
+        pair = stack.enter_context(EmulatedPair(built, place, figures.say))
         active = pair.well()
         pair.write(active)
         seen = [Seen(head, head.mark()) for head in pair.heads]

@@ -79,17 +79,12 @@ def main() -> None:
     """Measure and print."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else RUNS
     built = image(storage=True)
-    with tempfile.TemporaryDirectory() as place:
-        pair = EmulatedPair(built, Path(place), lambda text: print(text, flush=True))
-        try:
-            pair.begin()
-            switched = []
-            for _ in range(runs):
-                switched.append(switch(pair))
-                pair.say(figures.run(switched[-1]))
-            ours, theirs = figures.columns(switched), figures.columns(bare(pair, runs))
-        finally:
-            pair.close()
+    with tempfile.TemporaryDirectory() as place, EmulatedPair(built, Path(place), figures.say) as pair:
+        switched = []
+        for _ in range(runs):
+            switched.append(switch(pair))
+            pair.say(figures.run(switched[-1]))
+        ours, theirs = figures.columns(switched), figures.columns(bare(pair, runs))
     print(f"`hagit switchover` under a writer, {figures.host()}")
     for name in ours:
         print(figures.told(name, ours[name]))

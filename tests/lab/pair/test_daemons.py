@@ -17,21 +17,9 @@ pytestmark = pytest.mark.timeout(1_800)
 
 
 def test_a_daemon_that_is_killed_starts_again_in_time_or_is_replaced(pair: EmulatedPair) -> None:
-    """Which of both depends on how long the emulated processor takes for the start of a program."""
     active = pair.active()
-    new = pair.other(active)
-    status = active.known()
-    active.daemon("KILL")
-
-    def again() -> bool:
-        now = active.status()
-        return now is not None and now.pid != status.pid and now.phase == "active"
-
-    pair.until(lambda: new.phase == "active" or again(), "the daemon is active again, or the other controller")
-    if new.phase != "standby":
-        pair.say(f"{new.side} takes over")
-        active.until_off()
-    assert pair.verify() is (active if active.on else new)
+    pair.kill_daemon(active)
+    assert pair.verify() is (active if active.on else pair.other(active))
 
 
 def test_a_daemon_that_stands_still_has_its_controller_reset(pair: EmulatedPair) -> None:

@@ -38,12 +38,8 @@ def whole(
     storage_image: Image, progress: Callable[[str], None], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[FaultyPair]:
     place = tmp_path_factory.mktemp("disks")
-    made = FaultyPair(storage_image, place, progress, LAYOUT, shelf=lambda count: FaultyShelf(count + 1))
-    try:
-        made.begin()
+    with FaultyPair(storage_image, place, progress, LAYOUT, shelf=lambda count: FaultyShelf(count + 1)) as made:
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture

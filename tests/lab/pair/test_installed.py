@@ -76,21 +76,9 @@ def test_both_boot_and_nothing_but_the_daemon_imports_the_pool(pair: EmulatedPai
 
 
 def test_a_killed_daemon_is_started_again_by_its_unit_or_replaced(pair: EmulatedPair) -> None:
-    """Which of both depends on how long the emulated processor takes for the start of a program."""
     active, new = both(pair)
-    status = active.status()
-    assert status is not None
     before, mark = imported(active), active.mark()
-    active.daemon("KILL")
-
-    def again() -> bool:
-        now = active.status()
-        return now is not None and now.pid != status.pid and now.phase == "active"
-
-    pair.until(lambda: new.phase == "active" or again(), "the daemon is active again, or the other controller")
-    if new.phase != "standby":
-        pair.say(f"{new.side} takes over")
-        active.until_off()
+    if not pair.kill_daemon(active):
         assert pair.verify() is new
         return
     pair.tell(active, mark)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from inspect import signature
 
 import pytest
 
@@ -14,7 +13,7 @@ from reconciler.core.failover.key import Key, Side
 from tests.lab.image import image
 from tests.lab.pair import test_reservations as on_the_light_target
 from tests.lab.pair.kernel_pair import KernelPair
-from tests.lab.pair.lab_rig import LabRig
+from tests.lab.pair.lab_rig import LabRig, told_to_a_rig
 from tests.lab.pair.shelf_pair import BY_ID
 from tests.system.shelf import test_conformance as suite
 from tests.system.shelf.rig import DISKS, orders
@@ -26,23 +25,13 @@ OTHERWISE = {
     "test_a_machine_that_restarts_is_a_stranger_to_its_own_key",
     "test_only_the_registered_reserve_and_only_what_nobody_holds",
 }
-for _name, _test in (vars(suite) | vars(on_the_light_target)).items():
-    if _name.startswith("test_") and "rig" in signature(_test).parameters and _name not in OTHERWISE:
-        globals()[_name] = _test
+globals().update(told_to_a_rig(suite, on_the_light_target, without=OTHERWISE))
 LONG_S = 30.0
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelPair]:
     made = KernelPair(image(storage=True), tmp_path_factory.mktemp("shelf"), DISKS)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def rig(pair: KernelPair) -> Iterator[LabRig]:
-    pair.clear()
-    made = LabRig(pair)
     yield made
     made.close()
 

@@ -43,9 +43,7 @@ def whole(
 
 @pytest.fixture
 def pair(whole: EmulatedPair, request: pytest.FixtureRequest) -> EmulatedPair:
-    whole.say(f"--- {request.node.name}")
-    whole.make_well()
-    whole.write(whole.well())
+    whole.scenario(request.node.name)
     return whole
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from inspect import signature
 
 import pytest
 
@@ -13,7 +12,7 @@ from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.hold import DiskView, Fence, Hold, fence, judge
 from reconciler.core.failover.key import Key, Side
 from tests.lab.image import image
-from tests.lab.pair.lab_rig import LabRig
+from tests.lab.pair.lab_rig import LabRig, told_to_a_rig
 from tests.lab.pair.shelf_pair import BY_ID, ShelfPair
 from tests.system.shelf import test_conformance as suite
 from tests.system.shelf.rig import DISKS, orders
@@ -21,9 +20,7 @@ from tests.system.shelf.test_conformance import ask, comes, hold, sectors
 
 #: They need APTPL, which this target lacks.
 LACKING = {"test_reservations_outlive_a_power_cycle_and_attention_is_no_answer"}
-for _name, _test in vars(suite).items():
-    if _name.startswith("test_") and "rig" in signature(_test).parameters and _name not in LACKING:
-        globals()[_name] = _test
+globals().update(told_to_a_rig(suite, without=LACKING))
 A = Key(Side.A, 7)
 LONG_S = 30.0
 
@@ -31,14 +28,6 @@ LONG_S = 30.0
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShelfPair]:
     made = ShelfPair(image(storage=True), tmp_path_factory.mktemp("shelf"), DISKS)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def rig(pair: ShelfPair) -> Iterator[LabRig]:
-    pair.clear()
-    made = LabRig(pair)
     yield made
     made.close()
 
