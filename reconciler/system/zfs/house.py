@@ -40,7 +40,7 @@ from reconciler.system.zfs.belonging import Belonging, belonging, incomplete, is
 from reconciler.system.zfs.devices import data_path
 from reconciler.system.zfs.follower import Follower
 from reconciler.system.zfs.givenup import GivenUp
-from reconciler.system.zfs.kstat import pool_state, syncing
+from reconciler.system.zfs.kstat import pending, pool_state
 from reconciler.system.zfs.mounting import Mounter
 from reconciler.system.zfs.moving import RUN, Moving
 from reconciler.system.zfs.reading import Seen, read_devices
@@ -164,7 +164,7 @@ class ZfsHouse:
                 states[pool] = state
                 if unmade:
                     self._moving.set_unmade(pool, unmade=False)
-            progress = self._progress[pool].with_sample(syncing(pool) if state is not None else None, now_ms)
+            progress = self._progress[pool].with_sample(pending(pool) if state is not None else None, now_ms)
             self._progress[pool] = progress
             ready, stuck = self._moving.ready(pool), progress.stuck(now_ms)
             standings.append(standing(state, ready=ready, stuck=stuck, unmade=unmade))

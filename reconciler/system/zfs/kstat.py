@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Final
 
 KSTAT: Final = Path("/proc/spl/kstat/zfs")
-#: State of a transaction group that is being written (module/zfs/spa_stats.c).
-SYNCING: Final = "S"
+#: Where a transaction group is that is closed and not on the disks yet: what began in it has not ended, it waits to be
+#: written, it is being written (module/zfs/spa_stats.c).
+PENDING: Final = ("Q", "W", "S")
 
 
 def loaded(kstat: Path = KSTAT) -> bool:
@@ -28,18 +29,21 @@ def pool_state(pool: str, kstat: Path = KSTAT) -> str | None:
         return None
 
 
-def syncing(pool: str, kstat: Path = KSTAT) -> int | None:
-    """The transaction group that is being written now, of the last hundred; None: none is, or nobody says."""
+def pending(pool: str, kstat: Path = KSTAT) -> int | None:
+    """The oldest transaction group, of the last hundred, that is closed and not on the disks; None: none, or not told.
+
+    A write of the intent log that does not end keeps its group from ending, and nothing of the group is written yet.
+    """
     try:
-        return syncing_txg((kstat / pool / "txgs").read_text())
+        return pending_txg((kstat / pool / "txgs").read_text())
     except OSError:
         return None
 
 
-def syncing_txg(text: str) -> int | None:
+def pending_txg(text: str) -> int | None:
     """The same, from the text of the file: `txg birth state …` in lines. Pure."""
     for line in text.splitlines():
         words = line.split()
-        if len(words) > 3 and words[0].isdecimal() and words[2] == SYNCING:
+        if len(words) > 3 and words[0].isdecimal() and words[2] in PENDING:
             return int(words[0])
     return None

@@ -23,7 +23,7 @@ from reconciler.core.failover.events import Pools
 STEADY_MS: Final = 120
 #: Between two samples.
 SAMPLE_MS: Final = 20
-#: A transaction group that is being written for so long, without an end: the pool does not answer.
+#: A transaction group that is closed for so long and not on the disks: the pool does not answer.
 HUNG_MS: Final = 30_000
 #: States in which a pool serves (module/zfs/spa_misc.c, spa_state_to_name).
 SERVING: Final = ("ONLINE", "DEGRADED")
@@ -85,7 +85,7 @@ class Belief:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Whether a pool's writes end: the transaction group that is being written, and since when that one."""
+    """Whether a pool's writes end: the oldest transaction group that is to be written, and since when that one."""
 
     txg: int | None = None
     since_ms: int = 0
@@ -95,5 +95,5 @@ class Progress:
         return self if txg == self.txg else Progress(txg, now_ms)
 
     def stuck(self, now_ms: int) -> bool:
-        """Whether the same one has been written for HUNG_MS."""
+        """Whether the same one has not ended for HUNG_MS."""
         return self.txg is not None and now_ms - self.since_ms >= HUNG_MS
