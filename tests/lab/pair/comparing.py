@@ -20,7 +20,7 @@ import tempfile
 from itertools import pairwise
 from pathlib import Path
 
-from tests.lab.image import ImageError, image
+from tests.lab.image import ImageError
 from tests.lab.kernel_target import KernelTarget
 from tests.lab.machine import Share
 from tests.lab.pair import figures
@@ -79,17 +79,21 @@ def compare(pair: EmulatedPair, cluster: Cluster, runs: int) -> None:
 
 def main() -> None:
     """Measure and print."""
-    runs, token_ms, shelf = (*sys.argv[1:], *(str(RUNS), str(TOKEN_MS), "kernel")[len(sys.argv) - 1 :])
-
+    shelves = {"kernel": KernelTarget, "tgt": Target}
+    parser = figures.parser(__doc__)
+    parser.add_argument("runs", type=figures.count, nargs="?", default=RUNS)
+    parser.add_argument("token_ms", type=figures.count, nargs="?", default=TOKEN_MS)
+    parser.add_argument("shelf", choices=shelves, nargs="?", default="kernel")
+    asked = parser.parse_args()
+    built = figures.built()
     try:
-        built, tree = image(progress=figures.say, storage=True), peers(figures.say)
+        tree = peers(figures.say)
     except ImageError as error:
         sys.exit(f"lab: {error}")
     with tempfile.TemporaryDirectory() as place:
-        shelves = {"kernel": KernelTarget, "tgt": Target}
-        pair = EmulatedPair(built, Path(place), figures.say, further=(Share(tree),), shelf=shelves[shelf])
+        pair = EmulatedPair(built, Path(place), figures.say, further=(Share(tree),), shelf=shelves[asked.shelf])
         try:
-            compare(pair, Cluster(pair, tree, int(token_ms), aborts=shelf == "kernel"), int(runs))
+            compare(pair, Cluster(pair, tree, asked.token_ms, aborts=asked.shelf == "kernel"), asked.runs)
         finally:
             pair.close()
 

@@ -12,7 +12,6 @@ these. Nothing else may run on the host: emulated machines are slow, and what co
 from __future__ import annotations
 
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,6 @@ from itertools import pairwise
 from pathlib import Path
 
 from reconciler.core.failover.key import Key, encode_key
-from tests.lab.image import image
 from tests.lab.pair import figures
 from tests.lab.pair.emulated import EmulatedPair
 from tests.lab.pair.head import WAIT_S, Head
@@ -115,9 +113,10 @@ def judge(pair: EmulatedPair, cuts: Sequence[Mapping[str, float]], floor: Sequen
 
 def main() -> None:
     """Measure and print."""
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else RUNS
-    built = image(storage=True)
-    with tempfile.TemporaryDirectory() as place, EmulatedPair(built, Path(place), figures.say) as pair:
+    parser = figures.parser(__doc__)
+    parser.add_argument("runs", type=figures.count, nargs="?", default=RUNS)
+    runs: int = parser.parse_args().runs
+    with tempfile.TemporaryDirectory() as place, EmulatedPair(figures.built(), Path(place), figures.say) as pair:
         cuts = []
         for _ in range(runs):
             cuts.append(cut(pair))

@@ -9,14 +9,13 @@ are emulated: what counts is the ratio, not the time of one disk.
 from __future__ import annotations
 
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 
 from reconciler.core.failover.hold import Fence, fence
 from reconciler.core.failover.key import Key, Side
 from reconciler.core.failover.orders import Orders, Vdev
-from tests.lab.image import image
+from tests.lab.pair import figures
 from tests.lab.pair.shelf_pair import Head
 from tests.lab.target import Target
 
@@ -52,10 +51,12 @@ def measure(heads: dict[Side, Head], names: tuple[str, ...], runs: int, first: i
 
 def main() -> None:
     """Measure and print."""
-    words = [int(word) for word in sys.argv[1:]]
-    runs, counts = (words[:1] or [RUNS])[0], tuple(words[1:]) or COUNTS
-    with Target(max(counts), DISK_MIB) as target, tempfile.TemporaryDirectory() as place:
-        built, heads = image(storage=True), {}
+    parser = figures.parser(__doc__)
+    parser.add_argument("runs", type=figures.count, nargs="?", default=RUNS)
+    parser.add_argument("counts", type=figures.count, nargs="*", default=COUNTS)
+    asked = parser.parse_args()
+    with Target(max(asked.counts), DISK_MIB) as target, tempfile.TemporaryDirectory() as place:
+        built, heads = figures.built(), {}
         try:
             for side in Side:
                 name = f"side{side}"
@@ -63,8 +64,8 @@ def main() -> None:
                     built, Path(place) / side, name, target.devices(name)[2:], target.within, target.names
                 )
             epoch, one = 1, 0.0
-            for count in counts:
-                taken, commands, epoch = measure(heads, target.names[:count], runs, epoch)
+            for count in asked.counts:
+                taken, commands, epoch = measure(heads, target.names[:count], asked.runs, epoch)
                 median = statistics.median(taken)
                 one = one or median
                 print(

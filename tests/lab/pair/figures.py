@@ -1,10 +1,14 @@
-"""Figures of a run, as they are told: medians, how many, least and most; and how busy the host was meanwhile."""
+"""Figures of a run, as they are asked for and told: medians, how many, least and most; and how busy the host was."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
+
+from tests.lab.image import Image, ImageError, image
 
 #: Of the names, in characters.
 WIDTH = 24
@@ -13,6 +17,35 @@ WIDTH = 24
 def say(text: str) -> None:
     """A line that is there at once, in a pipe, too."""
     print(text, flush=True)
+
+
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    """Of a module's command line; `--help` is its docstring."""
+    return argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def positive(text: str) -> float:
+    """What can be asked for: more than nothing. For argparse."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError(text)
+    return value
+
+
+def count(text: str) -> int:
+    """The same of what is counted."""
+    value = int(text)
+    if value < 1:
+        raise ValueError(text)
+    return value
+
+
+def built() -> Image:
+    """What the machines boot; ends the program with a line where it cannot be built."""
+    try:
+        return image(progress=say, storage=True)
+    except ImageError as error:
+        sys.exit(f"lab: {error}")
 
 
 def told(name: str, values: Sequence[float]) -> str:

@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
-from tests.lab.image import image
 from tests.lab.pair import figures
 from tests.lab.pair.emulated import EmulatedPair
 from tests.lab.pair.head import ROOT, Head
@@ -80,8 +79,10 @@ def load(pair: EmulatedPair, active: Head) -> None:
 
 def main() -> int:
     """Load, look on, and print."""
-    minutes = float(sys.argv[1]) if len(sys.argv) > 1 else MINUTES
-    built = image(storage=True)
+    parser = figures.parser(__doc__)
+    parser.add_argument("minutes", type=figures.positive, nargs="?", default=MINUTES)
+    minutes: float = parser.parse_args().minutes
+    built = figures.built()
     with ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         pair = stack.enter_context(EmulatedPair(built, place, figures.say))

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Vdev
-from tests.lab.image import image
 from tests.lab.pair import figures
 from tests.lab.pair.zfs_pair import ROOT, Head, Servant, parts
 from tests.lab.target import Target
@@ -81,9 +80,11 @@ def measure(head: Head, servant: Servant, count: int, runs: int) -> None:
 
 def main() -> None:
     """Measure and print."""
-    words = [int(word) for word in sys.argv[1:]]
-    runs, counts = (words[:1] or [RUNS])[0], tuple(words[1:]) or COUNTS
-    built = image(storage=True)
+    parser = figures.parser(__doc__)
+    parser.add_argument("runs", type=figures.count, nargs="?", default=RUNS)
+    parser.add_argument("counts", type=figures.count, nargs="*", default=COUNTS)
+    asked = parser.parse_args()
+    built = figures.built()
     with Target(DISKS) as target, tempfile.TemporaryDirectory() as place:
         head = Head(built, Path(place), Side.A, target)
         try:
@@ -93,8 +94,8 @@ def main() -> None:
                 f"mirror {parts(0, 1)} mirror {parts(2, 3)} && zpool export tank"
             )
             servant = head.servant(VDEVS)
-            for count in counts:
-                measure(head, servant, count, runs)
+            for count in asked.counts:
+                measure(head, servant, count, asked.runs)
         finally:
             head.cut()
 

@@ -12,14 +12,12 @@ What counts is the ratio: the machines are emulated, and nothing else may run on
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
 from reconciler.core.failover.key import Key
 from reconciler.core.status.timeline import FailoverSummary, summaries
-from tests.lab.image import image
 from tests.lab.pair import figures
 from tests.lab.pair.cutting import by_hand
 from tests.lab.pair.emulated import EmulatedPair
@@ -77,9 +75,10 @@ def bare(pair: EmulatedPair, runs: int) -> list[dict[str, float]]:
 
 def main() -> None:
     """Measure and print."""
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else RUNS
-    built = image(storage=True)
-    with tempfile.TemporaryDirectory() as place, EmulatedPair(built, Path(place), figures.say) as pair:
+    parser = figures.parser(__doc__)
+    parser.add_argument("runs", type=figures.count, nargs="?", default=RUNS)
+    runs: int = parser.parse_args().runs
+    with tempfile.TemporaryDirectory() as place, EmulatedPair(figures.built(), Path(place), figures.say) as pair:
         switched = []
         for _ in range(runs):
             switched.append(switch(pair))
