@@ -37,7 +37,7 @@ from reconciler.core.failover.orders import Orders
 from reconciler.errors import StateError
 from reconciler.system.framing import Frames, Message, frame
 from reconciler.system.power.agent import Agent, perform
-from reconciler.system.shelf import open_audit, open_shelf
+from reconciler.system.shelf import open_audit, open_disks, open_pools
 from reconciler.system.shelf.audit import Audit as Auditor
 from reconciler.system.shelf.completing import complete
 from reconciler.system.shelf.disks import DiskShelf
@@ -118,7 +118,8 @@ class Child:
         self._kind = kind
         self._frames = Frames()
         self._orders: Orders | None = None
-        self._adapters: tuple[Shelf, PoolHouse] | None = None
+        self._shelf: Shelf | None = None
+        self._house: PoolHouse | None = None
         self._auditor: Auditor | None = None
         #: A second connection to the disks, for the eyes, and who reads there.
         self._reader: Shelf | None = None
@@ -156,22 +157,27 @@ class Child:
         """New orders: other disks, perhaps."""
         if message["lock"] and self._lock is None:
             self._lock = self._locked(Path(message["lock"]))
-        for adapter in (*(self._adapters or ()), self._reader, self._auditor):
-            if adapter is not None:
-                adapter.close()
-        self._orders = build(Orders, message["orders"], "orders")
-        if not message["url"]:
+        orders, url = build(Orders, message["orders"], "orders"), message["url"]
+        self._orders = orders
+        if not url:
             return
+        if self._auditor is not None:
+            self._auditor.close()
         if self._kind is ArmKind.AUDITOR:
-            self._auditor = open_audit(message["url"], self._orders.side, self._orders)
+            self._auditor = open_audit(url, orders.side, orders)
             return
-        self._adapters = open_shelf(message["url"], self._orders.side, self._orders)
-        self._reader, unused = open_shelf(message["url"], self._orders.side, self._orders)
-        unused.close()
-        shelf = self._adapters[0]
-        if self._kind is ArmKind.PULSE and isinstance(shelf, DiskShelf):
+        if self._house is not None:
+            self._house.close()
+        self._house = open_pools(url, orders.side, orders)
+        if self._shelf is None or self._reader is None:
+            self._shelf, self._reader = (open_disks(url, orders.side, orders) for _ in range(2))
+        else:
+            # To open a disk takes longer than to ask one that is open, and who is not answered in time has lost it.
+            self._shelf.obey(orders)
+            self._reader.obey(orders)
+        if self._kind is ArmKind.PULSE and isinstance(self._shelf, DiskShelf):
             # A takeover has better use for the time.
-            shelf.prepare()
+            self._shelf.prepare()
 
     def _locked(self, path: Path) -> int:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -196,8 +202,8 @@ class Child:
         if isinstance(request, Audit):
             assert self._auditor is not None
             return Audited(self._auditor.look(within_s, theirs=request.theirs))
-        assert self._adapters is not None
-        shelf, house = self._adapters
+        shelf, house = self._shelf, self._house
+        assert shelf is not None and house is not None
         match request:
             case Look():
                 return self._look(shelf, within_s)

@@ -158,7 +158,7 @@ class Arms:
     def _answered(self, kind: ArmKind, reply: Reply, now_ms: int) -> Answered:
         request, asked_ms, shelf = self._asked.pop(kind)
         if shelf != shelf_digest(self._orders) and not isinstance(request, Import | Export):
-            reply = Failed("it was asked about the disks of other orders")
+            reply = Failed("it was asked about the disks of other orders", outdated=True)
         if isinstance(request, Import) and reply == Moved(ok=False):
             self._refused = True
         if isinstance(request, LookPools):

@@ -184,9 +184,10 @@ class Audited:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """No answer, and none will come."""
+    """No answer, and none will come. `outdated`: it was about the disks of other orders, and says nothing of these."""
 
     why: str
+    outdated: bool = False
 
 
 Reply: TypeAlias = Looked | RecordWritten | ClaimRun | Completed | PoolsLooked | Moved | Powered | Audited | Failed

@@ -1,7 +1,8 @@
 """Disks and pools through the arms: what the core wants as requests, answers as what the daemon is told.
 
 Decides how long each request may take, by the orders' timers, and what an arm's failure means: a look that was not
-answered saw nothing, a claim that was not answered won nothing. Does not know how a child is kept (`arms` does).
+answered saw nothing, a claim that was not answered won nothing, a look by older orders never was. Does not know how a
+child is kept (`arms` does).
 """
 
 from __future__ import annotations
@@ -247,9 +248,12 @@ class Labour:
         self._wait()
 
     def _heard(self, answered: Answered) -> None:
+        outdated = isinstance(answered.reply, Failed) and answered.reply.outdated
         match answered.request:
             case Look():
                 self._looked(answered)
+            case LookPools() if outdated:
+                self.look_at_pools()
             case LookPools():
                 view = answered.reply.view if isinstance(answered.reply, PoolsLooked) else None
                 pools, out = (Pools.UNKNOWN, self._daemon.out) if view is None else (view.pools, view.out)
@@ -286,7 +290,7 @@ class Labour:
         if isinstance(reply, Looked):
             self._daemon.looked(answered.asked_ms, reply.views, self._newest(reply.records))
             self._complete(reply.views)
-        elif isinstance(reply, Failed):
+        elif isinstance(reply, Failed) and not reply.outdated:
             self._daemon.looked(answered.asked_ms, (UNANSWERED,) * len(self._orders.disks), None)
 
     def _complete(self, views: tuple[DiskView, ...]) -> None:

@@ -382,7 +382,7 @@ def test_what_was_asked_of_other_disks_has_failed(rig: SimulatedRig, driver: Dri
     fewer = Orders("pair", Side.A, 2, ("one", "two"), DISKS[:3], (Vdev("v", (0, 1, 2), 2),), (0, 1, 2), channels=())
     driver.arms.obey(fewer)
     driver.until(lambda: driver.heard)
-    assert driver.heard[0].reply == Failed("it was asked about the disks of other orders")
+    assert driver.heard[0].reply == Failed("it was asked about the disks of other orders", outdated=True)
     assert len(look(driver).views) == 3
 
 

@@ -17,6 +17,11 @@ def follows(head: Head, generation: int) -> bool:
     return status is not None and status.orders.here == generation
 
 
+def phases(head: Head) -> list[str]:
+    """Every phase that this controller came to."""
+    return [line["new"] for line in head.timeline() if line["mark"] == "phase"]
+
+
 def test_new_addresses_while_the_old_active_lets_go(make_pair: Callable[..., Pair]) -> None:
     pair = make_pair(replace(ORDERS, timers=UNHURRIED))
     pair.settle()
@@ -70,3 +75,18 @@ def test_new_orders_reach_only_the_one_that_imports(pair: Pair) -> None:
     pair.until(lambda: "ORDERS_DIFFER" not in pair.a.reasons())
     pair.until_ready()
     assert codes(pair.b, "claiming") == ["PEER_SILENT"]
+
+
+def test_orders_with_other_disks_while_a_look_goes_on_move_nothing(make_pair: Callable[..., Pair]) -> None:
+    """What was asked about the disks of older orders says nothing of the present ones: nobody has lost them."""
+    pair = make_pair(replace(ORDERS, timers=replace(TIMERS, settle_ms=0)))
+    pair.settle()
+    # So that a look is always going on.
+    pair.fault("disk-slow", "disk3", "10000")
+    moved = len(phases(pair.a))
+    for count in (1, 2, 0, 1):
+        pair.publish(disks=(*ORDERS.disks, *("elsewhere", "further")[:count]))
+        for head in pair.both():
+            pair.until(lambda head=head: follows(head, pair.orders.generation))
+    assert (pair.a.phase, pair.b.phase) == ("active", "standby")
+    assert phases(pair.a)[moved:] == []

@@ -14,6 +14,7 @@ from typing import Protocol
 from reconciler.core.failover.claim import Command, Reply
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.hold import DiskView
+from reconciler.core.failover.orders import Orders
 
 
 class Written(StrEnum):
@@ -57,6 +58,13 @@ class Performing(Protocol):
 
 class Shelf(Performing, Protocol):
     """The disks of the orders, as one controller reaches them."""
+
+    def obey(self, orders: Orders) -> None:
+        """Newer orders of the same controller. Disks that they name as the older ones did are reached as before.
+
+        What such a disk has not answered yet is not overtaken by what is asked from now on.
+        """
+        ...
 
     def look(self, deadline_s: float) -> tuple[DiskView, ...]:
         """READ KEYS and READ RESERVATION (SPC-4, 6.15.2 and 6.15.3) of all disks at once, in the orders' order.

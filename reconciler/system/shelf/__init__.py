@@ -28,11 +28,22 @@ def open_shelf(url: str, side: Side, orders: Orders) -> tuple[Shelf, PoolHouse]:
 
     Raises NodeFileError for an address that names no adapter.
     """
+    return open_disks(url, side, orders), open_pools(url, side, orders)
+
+
+def open_disks(url: str, side: Side, orders: Orders) -> Shelf:
+    """The first of them."""
     place = _place(url)
     if isinstance(place, str):
-        return SimulatedShelf(place, side, orders), SimulatedHouse(place, side)
+        return SimulatedShelf(place, side, orders)
     directory, choice = place
-    return DiskShelf(orders, side, Directory(directory), choice), ZfsHouse(directory, side, orders)
+    return DiskShelf(orders, side, Directory(directory), choice)
+
+
+def open_pools(url: str, side: Side, orders: Orders) -> PoolHouse:
+    """The second."""
+    place = _place(url)
+    return SimulatedHouse(place, side) if isinstance(place, str) else ZfsHouse(place[0], side, orders)
 
 
 def open_audit(url: str, side: Side, orders: Orders) -> Audit:

@@ -73,10 +73,24 @@ class DiskShelf:
         told: Callable[[str, str], None] = say,
     ) -> None:
         """`told` is called, by any thread, with the name of a disk and what a person should know of it."""
+        self._side = side
+        self._cabinet = cabinet
+        self._choice = choice
+        self._told = told
+        self._bays: tuple[Bay, ...] = ()
+        self._workers: tuple[Worker, ...] = ()
+        self.obey(orders)
+
+    def obey(self, orders: Orders) -> None:
+        """See `Shelf.obey`."""
+        there = {bay.name: (bay, worker) for bay, worker in zip(self._bays, self._workers, strict=True)}
+        found = [there.pop(name) if name in there else self._opened(name) for name in orders.disks]
+        for bay, worker in there.values():
+            worker.close(bay.close)
         self._orders = orders
-        self._bays = tuple(Bay(name, side, cabinet, choice, partial(told, name)) for name in orders.disks)
-        self._workers = tuple(Worker(f"disk {name}") for name in orders.disks)
-        self._names = tuple((cabinet.place, side, name) for name in orders.disks)
+        self._bays = tuple(bay for bay, _ in found)
+        self._workers = tuple(worker for _, worker in found)
+        self._names = tuple((self._cabinet.place, self._side, name) for name in orders.disks)
 
     def look(self, deadline_s: float) -> tuple[DiskView, ...]:
         """See `Shelf.look`."""
@@ -148,6 +162,9 @@ class DiskShelf:
     def idle(self, disk: int, deadline_s: float) -> bool:
         """Whether our own pools surely do not write to this disk: it may be claimed while they are imported."""
         return bool(dict(self._each(Kind.SURVEY, {disk: self._bays[disk].idle}, deadline_s)).get(disk))
+
+    def _opened(self, name: str) -> tuple[Bay, Worker]:
+        return Bay(name, self._side, self._cabinet, self._choice, partial(self._told, name)), Worker(f"disk {name}")
 
     def close(self) -> None:
         """See `Shelf.close`."""

@@ -31,7 +31,11 @@ class SimulatedShelf:
         self._side = side
         self._connection = Connection(path, side, "shelf")
         #: The unanswered command of each disk: its number.
-        self._late: dict[int, int] = {}
+        self._late: dict[str, int] = {}
+
+    def obey(self, orders: Orders) -> None:
+        """See `Shelf.obey`."""
+        self._orders = orders
 
     def look(self, deadline_s: float) -> tuple[DiskView, ...]:
         """See `Shelf.look`."""
@@ -50,11 +54,11 @@ class SimulatedShelf:
         try:
             self._settle(time.monotonic())
             for command in commands:
-                if command.disk in self._late:
-                    continue
                 name = self._orders.disks[command.disk]
+                if name in self._late:
+                    continue
                 number = self._connection.ask({"do": "perform", "name": name, **plain_command(command)}, end_s)
-                self._late[command.disk] = number
+                self._late[name] = number
                 asked[number] = command.disk
             while len(replies) < len(asked) and (messages := self._connection.receive(end_s)):
                 self._forget(messages)

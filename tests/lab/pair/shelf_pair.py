@@ -111,6 +111,9 @@ class FarShelf:
         found = self._ask("claim", deadline_s, key=encode_key(key))
         return tuple(read_view(view) for view in found["views"]), found
 
+    def obey(self, orders: Orders) -> None:
+        self._ask("obey", 30, orders=plain(orders))
+
     def survey(self) -> list[str]:
         found: list[str] = self._ask("survey", 30)["survey"]
         return found

@@ -54,6 +54,11 @@ class Servant:
                 return {"written": shelf.write_record(data, deadline_s).value}
             case "claim":
                 return self.claim(shelf, orders, request["key"], deadline_s)
+            case "obey":
+                orders = build(Orders, request["orders"], "orders")
+                shelf.obey(orders)
+                self._shelves[request["number"]] = shelf, orders
+                return {}
             case "survey":
                 return {"survey": [repr(one) for one in shelf.survey(deadline_s)]}
             case "close":

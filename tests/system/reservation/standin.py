@@ -230,6 +230,8 @@ class StandInCabinet:
 
     def __init__(self, disks: dict[str, StandInDisk], side: Side, paths: int = 2) -> None:
         self.disks, self.side, self.paths = disks, side, paths
+        #: Every disk whose paths were asked for, in turn.
+        self.opened: list[str] = []
 
     @property
     def place(self) -> str:
@@ -237,6 +239,7 @@ class StandInCabinet:
 
     def ports(self, name: str, learnt: Learnt, told: object) -> tuple[Port, ...]:
         disk = self.found(name)
+        self.opened.append(name)
         names = [f"{self.side}{path}" for path in range(self.paths)]
         return tuple(ScsiPort(nexus, StandInTransport(disk, nexus), learnt, told) for nexus in names)  # type: ignore[arg-type]
 

@@ -198,6 +198,36 @@ def test_a_disk_that_is_not_there_is_silence(rig: Rig) -> None:
     assert shelf.write_record(sectors(b"a"), LONG_S) is Written.GOOD
 
 
+def test_newer_orders_name_other_disks(rig: Rig) -> None:
+    fewer = replace(orders(Side.A), disks=("elsewhere", DISKS[3], DISKS[0]), vdevs=(), arbitration=(1,))
+    shelf = rig.open_shelf(Side.A, fewer)
+    hold(shelf, A, disk=2)
+    assert shelf.write_record(sectors(b"a")[:1], LONG_S) is Written.GOOD
+    ours = DiskView(True, A, frozenset({A}))
+    assert shelf.look(LONG_S) == (UNANSWERED, EMPTY, ours)
+    shelf.obey(orders(Side.A))
+    assert shelf.look(LONG_S) == (ours, EMPTY, EMPTY, EMPTY)
+    hold(shelf, A, disk=1)
+    assert shelf.write_record(sectors(b"b"), LONG_S) is Written.GOOD
+    theirs, _ = rig.open(Side.B)
+    assert theirs.read_records(LONG_S) == sectors(b"b")
+    shelf.obey(fewer)
+    assert shelf.look(LONG_S) == (UNANSWERED, EMPTY, ours)
+    shelf.obey(orders(Side.A))
+    assert shelf.look(LONG_S) == (ours, ours, EMPTY, EMPTY)
+
+
+def test_what_is_late_is_not_overtaken_by_newer_orders_either(rig: Rig) -> None:
+    shelf, _ = rig.open(Side.A)
+    rig.hang(1)
+    assert ask(shelf, Verb.REGISTER, A, disk=1, deadline_s=SHORT_S) is Answer.SILENT
+    shelf.obey(replace(orders(Side.A), disks=tuple(reversed(DISKS))))
+    begun_s = time.monotonic()
+    assert ask(shelf, Verb.REGISTER, Key(Side.A, 9), disk=2) is Answer.SILENT
+    assert time.monotonic() - begun_s < LONG_S / 2, "the late one is silent at once"
+    assert ask(shelf, Verb.REGISTER, A, disk=1) is Answer.GOOD
+
+
 def test_a_hanging_disk_takes_no_answer_from_the_others(rig: Rig) -> None:
     shelf, _ = rig.open(Side.A)
     rig.hang(0)

@@ -9,9 +9,11 @@ from dataclasses import replace
 
 from reconciler.core.failover.adapters import Written, answered
 from reconciler.core.failover.claim import Answer, Command, Verb
+from reconciler.core.failover.hold import DiskView
 from reconciler.core.failover.key import Key, Side, encode_key
 from reconciler.system.reservation.standing import Features
-from tests.system.reservation.standin import RESERVED_START, SOLARIS_RESERVED, image
+from reconciler.system.shelf.disks import DiskShelf
+from tests.system.reservation.standin import RESERVED_START, SOLARIS_RESERVED, StandInCabinet, image
 from tests.system.shelf.rig import DISKS, LONG_S, claim, orders
 from tests.system.shelf.rig_disks import DisksRig
 from tests.system.shelf.test_conformance import comes, sectors
@@ -29,6 +31,20 @@ def test_records_lie_in_the_reserved_partition_a_block_for_each_side(disks: Disk
     assert content[RESERVED_START + 4096 : RESERVED_START + 4608] == sectors(b"b")[0]
     assert not any(content[RESERVED_START + 512 : RESERVED_START + 4096])
     assert not any(content[RESERVED_START + 4608 : RESERVED_START + (8 << 20)])
+
+
+def test_newer_orders_open_what_is_new(disks: DisksRig) -> None:
+    """To open a disk takes longer than to ask one that is open."""
+    cabinet = StandInCabinet(disks.disks, Side.A)
+    shelf = DiskShelf(replace(orders(Side.A), disks=DISKS[:3], vdevs=()), Side.A, cabinet)
+    shelf.look(LONG_S)
+    before = sorted(cabinet.opened)
+    shelf.obey(orders(Side.A))
+    assert shelf.look(LONG_S) == (DiskView(True),) * len(DISKS)
+    shelf.obey(replace(orders(Side.A), disks=tuple(reversed(DISKS))))
+    shelf.look(LONG_S)
+    shelf.close()
+    assert (before, sorted(cabinet.opened)) == (list(DISKS[:3]), list(DISKS))
 
 
 def test_nothing_is_written_where_something_lies_and_it_is_told_once(disks: DisksRig) -> None:
