@@ -18,6 +18,7 @@ import contextlib
 import ctypes
 import fcntl
 import gc
+import math
 import os
 import select
 import signal
@@ -226,8 +227,9 @@ class Child:
         if self._aside is None:
             self._aside = Aside()
         self._aside.begin(self._reader, within_s)
-        views = shelf.look(within_s)
-        return Looked(views, self._aside.end())
+        watched = shelf.watch(within_s)
+        # Rounded up: a proof is never younger than it is said to be.
+        return Looked(watched.views, self._aside.end(), math.ceil(watched.age_s * 1_000))
 
     def _claim(self, shelf: Shelf, request: RunClaim) -> ClaimRun:
         assert self._orders is not None

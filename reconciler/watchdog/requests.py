@@ -122,10 +122,14 @@ Request: TypeAlias = Look | WriteRecord | RunClaim | Complete | LookPools | Impo
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """A look at the disks, and the peer's sector on each arbitration disk (None: unreadable)."""
+    """A look at the disks, and the peer's sector on each arbitration disk (None: unreadable).
+
+    `age_ms`: so long before the look the oldest question was asked of those whose answers the views are.
+    """
 
     views: tuple[DiskView, ...]
     records: tuple[bytes | None, ...]
+    age_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,9 +287,9 @@ def read_request(message: Message) -> Request:
 def plain_reply(reply: Reply) -> Message:
     """A reply as a message."""
     match reply:
-        case Looked(views, records):
+        case Looked(views, records, age_ms):
             sectors = [None if record is None else record.hex() for record in records]
-            return {"looked": [plain_view(view) for view in views], "records": sectors}
+            return {"looked": [plain_view(view) for view in views], "records": sectors, "age_ms": age_ms}
         case RecordWritten(written):
             return {"written": written.value}
         case ClaimRun(epoch, views, commands, silent):
@@ -314,9 +318,9 @@ def plain_reply(reply: Reply) -> Message:
 def read_reply(message: Message) -> Reply:
     """The reverse. Raises ValueError, KeyError or TypeError for a message that is no reply."""
     match message:
-        case {"looked": views, "records": records}:
+        case {"looked": views, "records": records, "age_ms": age_ms}:
             sectors = tuple(None if record is None else bytes.fromhex(record) for record in records)
-            return Looked(tuple(read_view(view) for view in views), sectors)
+            return Looked(tuple(read_view(view) for view in views), sectors, int(age_ms))
         case {"written": written}:
             return RecordWritten(Written(written))
         case {"claimed": epoch, "views": views, "commands": commands, "silent": silent}:

@@ -288,7 +288,7 @@ class Labour:
         assert self._orders is not None
         reply = answered.reply
         if isinstance(reply, Looked):
-            self._daemon.looked(answered.asked_ms, reply.views, self._newest(reply.records))
+            self._daemon.looked(answered.asked_ms - reply.age_ms, reply.views, self._newest(reply.records))
             self._complete(reply.views)
         elif isinstance(reply, Failed) and not reply.outdated:
             self._daemon.looked(answered.asked_ms, (UNANSWERED,) * len(self._orders.disks), None)

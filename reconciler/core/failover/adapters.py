@@ -43,6 +43,14 @@ class PoolsView:
     conflict: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One of many looks at all disks. `age_s`: so long before it the oldest of the questions was asked that count."""
+
+    views: tuple[DiskView, ...]
+    age_s: float = 0.0
+
+
 class Performing(Protocol):
     """Disks that take reservation commands."""
 
@@ -73,8 +81,19 @@ class Shelf(Performing, Protocol):
         """
         ...
 
+    def watch(self, deadline_s: float) -> Watched:
+        """`look`, again and again: where too few answered in time, what others answered late to an earlier one counts.
+
+        Disks that always answer late are busy, not lost. Of an answer that took half as long as the controller may be
+        without proof (`Timers.proof_ms`) nothing is told.
+        """
+        ...
+
     def read_records(self, deadline_s: float) -> tuple[bytes | None, ...]:
-        """The peer's 512-byte sector on each arbitration disk, in their order; None: unreadable."""
+        """The peer's 512-byte sector on each arbitration disk, in their order; None: unreadable.
+
+        As for `watch`, an answer may be a late one to an earlier question.
+        """
         ...
 
     def write_record(self, data: tuple[bytes, ...], deadline_s: float) -> Written:

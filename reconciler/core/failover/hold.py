@@ -70,6 +70,13 @@ def fenced(view: DiskView, key: Key) -> bool:
     return view.answered and view.holder == key and view.kind == 5 and view.registered == {key}
 
 
+def sees(orders: Orders, views: tuple[DiskView, ...]) -> bool:
+    """Whether the majority of the arbitration disks answered, and enough of every vdev to import it."""
+    answers = [index for index, view in enumerate(views) if view.answered]
+    votes = sum(index in answers for index in orders.arbitration)
+    return votes >= orders.majority and all(_reached(vdev, answers) for vdev in orders.vdevs)
+
+
 def judge(orders: Orders, epoch: int, views: tuple[DiskView, ...]) -> Verdict:
     """What a look means to the controller whose claim was `epoch`.
 
@@ -80,8 +87,6 @@ def judge(orders: Orders, epoch: int, views: tuple[DiskView, ...]) -> Verdict:
     mine = Key(orders.side, epoch)
     votes = [views[index].holder for index in orders.arbitration if views[index].answered]
     owner = next((key for key in votes if key is not None and votes.count(key) >= orders.majority), None)
-    answers = [index for index, view in enumerate(views) if view.answered]
-    sees = len(votes) >= orders.majority and all(_reached(vdev, answers) for vdev in orders.vdevs)
     highest = max(epochs(views), default=0)
     silent = len(orders.arbitration) - len(votes)
     ours = sum(view.answered and view.holder == mine for view in (views[index] for index in orders.arbitration))
@@ -92,7 +97,7 @@ def judge(orders: Orders, epoch: int, views: tuple[DiskView, ...]) -> Verdict:
         hold = Hold.OURS
     else:
         hold = Hold.UNKNOWN
-    return Verdict(hold, owner, sees, highest)
+    return Verdict(hold, owner, sees(orders, views), highest)
 
 
 def _later(other: Key, mine: Key) -> bool:

@@ -15,9 +15,9 @@ from queue import SimpleQueue
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from reconciler.core.failover.adapters import Written
+from reconciler.core.failover.adapters import Watched, Written
 from reconciler.core.failover.claim import Answer, Command, Reply
-from reconciler.core.failover.hold import UNANSWERED, DiskView
+from reconciler.core.failover.hold import UNANSWERED, DiskView, sees
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.record import RECORD_BYTES
@@ -25,6 +25,7 @@ from reconciler.system.reservation.disk import SILENT
 from reconciler.system.shelf.area import Choice
 from reconciler.system.shelf.bay import Bay, Cabinet, Survey
 from reconciler.system.shelf.rawdisk import BLOCK_BYTES
+from reconciler.system.shelf.series import Series
 from reconciler.system.shelf.worker import Answers, Kind, Task, Worker, next_answer
 
 PARTITIONS_MAX: Final = 128
@@ -91,6 +92,8 @@ class DiskShelf:
         self._bays = tuple(bay for bay, _ in found)
         self._workers = tuple(worker for _, worker in found)
         self._names = tuple((self._cabinet.place, self._side, name) for name in orders.disks)
+        self._looks = Series(Kind.LOOK, self._workers)
+        self._reads = Series(Kind.READ, self._workers)
 
     def look(self, deadline_s: float) -> tuple[DiskView, ...]:
         """See `Shelf.look`."""
@@ -98,6 +101,17 @@ class DiskShelf:
         for at, view in self._each(Kind.LOOK, {at: bay.look for at, bay in enumerate(self._bays)}, deadline_s):
             views[at] = view
         return tuple(views)
+
+    def watch(self, deadline_s: float) -> Watched:
+        """See `Shelf.watch`."""
+        questions = {at: bay.look for at, bay in enumerate(self._bays)}
+        found = self._looks.ask(questions, deadline_s, self._patience_s)
+        views, age_s = [found.fresh.get(at, UNANSWERED) for at in questions], 0.0
+        if not sees(self._orders, tuple(views)):
+            for at, (view, earlier_s) in found.late.items():
+                if at not in found.fresh:
+                    views[at], age_s = view, max(age_s, earlier_s)
+        return Watched(tuple(views), age_s)
 
     def perform(self, commands: tuple[Command, ...], deadline_s: float) -> tuple[Reply, ...]:
         """See `Shelf.perform`."""
@@ -126,8 +140,9 @@ class DiskShelf:
     def read_records(self, deadline_s: float) -> tuple[bytes | None, ...]:
         """See `Shelf.read_records`."""
         questions = {at: self._bays[at].read for at in self._orders.arbitration}
-        found = dict(self._each(Kind.READ, questions, deadline_s))
-        return tuple(found.get(at) for at in self._orders.arbitration)
+        found = self._reads.ask(questions, deadline_s, self._patience_s)
+        said = {at: data for at, (data, _) in found.late.items()} | found.fresh
+        return tuple(said.get(at) for at in self._orders.arbitration)
 
     def write_record(self, data: tuple[bytes, ...], deadline_s: float) -> Written:
         """See `Shelf.write_record`."""
@@ -162,6 +177,11 @@ class DiskShelf:
     def idle(self, disk: int, deadline_s: float) -> bool:
         """Whether our own pools surely do not write to this disk: it may be claimed while they are imported."""
         return bool(dict(self._each(Kind.SURVEY, {disk: self._bays[disk].idle}, deadline_s)).get(disk))
+
+    @property
+    def _patience_s(self) -> float:
+        """What took longer to be answered proves too little."""
+        return self._orders.timers.proof_ms / 2_000
 
     def _opened(self, name: str) -> tuple[Bay, Worker]:
         return Bay(name, self._side, self._cabinet, self._choice, partial(self._told, name)), Worker(f"disk {name}")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from reconciler.core.failover.adapters import PoolsView, Written
+from reconciler.core.failover.adapters import PoolsView, Watched, Written
 from reconciler.core.failover.claim import Answer, Command, Reply
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.hold import UNANSWERED, DiskView
@@ -45,6 +45,10 @@ class SimulatedShelf:
         for at, value in self._each(question, wanted, deadline_s):
             views[at] = read_view(value)
         return tuple(views)
+
+    def watch(self, deadline_s: float) -> Watched:
+        """See `Shelf.watch`. Nothing that is late is waited for: a simulated disk keeps its answers."""
+        return Watched(self.look(deadline_s))
 
     def perform(self, commands: tuple[Command, ...], deadline_s: float) -> tuple[Reply, ...]:
         """See `Shelf.perform`."""

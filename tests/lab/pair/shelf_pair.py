@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from reconciler.core.failover.adapters import Written
+from reconciler.core.failover.adapters import Watched, Written
 from reconciler.core.failover.claim import Command, Reply
 from reconciler.core.failover.document import plain
 from reconciler.core.failover.hold import DiskView
@@ -94,6 +94,10 @@ class FarShelf:
 
     def look(self, deadline_s: float) -> tuple[DiskView, ...]:
         return tuple(read_view(view) for view in self._ask("look", deadline_s)["views"])
+
+    def watch(self, deadline_s: float) -> Watched:
+        found = self._ask("watch", deadline_s)
+        return Watched(tuple(read_view(view) for view in found["views"]), found["age_s"])
 
     def perform(self, commands: tuple[Command, ...], deadline_s: float) -> tuple[Reply, ...]:
         found = self._ask("perform", deadline_s, commands=[plain_command(command) for command in commands])

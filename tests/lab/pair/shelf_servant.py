@@ -44,6 +44,9 @@ class Servant:
         match request["do"]:
             case "look":
                 return {"views": [plain_view(view) for view in shelf.look(deadline_s)]}
+            case "watch":
+                watched = shelf.watch(deadline_s)
+                return {"views": [plain_view(view) for view in watched.views], "age_s": watched.age_s}
             case "perform":
                 asked = tuple(read_command(command) for command in request["commands"])
                 return {"replies": [plain_reply(reply) for reply in shelf.perform(asked, deadline_s)]}

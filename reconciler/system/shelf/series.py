@@ -1,0 +1,70 @@
+"""The same question to many disks, again and again: who answers late is waited for, and not asked twice meanwhile.
+
+A disk that takes longer to answer than it is waited for each time would otherwise never be heard, though nothing is
+wrong with it but what others have queued before. Decides nothing about what was answered.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any
+
+from reconciler.system.shelf.worker import Answers, Kind, Task, Worker, next_answer
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was answered, by the places of the disks: `fresh` to this question, `late` to one before.
+
+    A late answer comes with the seconds by which its question was asked before this one.
+    """
+
+    fresh: dict[int, Any] = field(default_factory=dict)
+    late: dict[int, tuple[Any, float]] = field(default_factory=dict)
+
+
+class Series:
+    """Belongs to one thread. The workers are those of the disks, in their order."""
+
+    def __init__(self, kind: Kind, workers: Sequence[Worker]) -> None:
+        self._kind = kind
+        self._workers = workers
+        self._answers: Answers = SimpleQueue()
+        #: What each disk was asked and has not answered, and when.
+        self._asked: dict[int, tuple[Task, float]] = {}
+
+    def ask(self, questions: Mapping[int, Callable[[float], Any]], deadline_s: float, patience_s: float) -> Found:
+        """Ask every disk that is not being asked, and wait for all of them until the deadline.
+
+        An answer that takes longer than `patience_s` is told to nobody. Raises what a question raised.
+        """
+        begun_s = time.monotonic()
+        found = Found()
+        # What has come since the last time.
+        while self._take(found, begun_s, begun_s, patience_s):
+            pass
+        for at, do in questions.items():
+            task = self._asked[at][0] if at in self._asked else None
+            if task is None or self._workers[at].withdraw(task):
+                task = Task(self._kind, at, do, begun_s + max(deadline_s, patience_s), self._answers)
+                self._asked[at] = task, begun_s
+                self._workers[at].ask(task)
+        while self._asked and self._take(found, begun_s, begun_s + deadline_s, patience_s):
+            pass
+        return found
+
+    def _take(self, found: Found, begun_s: float, end_s: float, patience_s: float) -> bool:
+        """One more answer, or False when none came."""
+        answer = next_answer(self._answers, end_s)
+        if answer is None:
+            return False
+        at, said = answer
+        _, asked_s = self._asked.pop(at)
+        if asked_s >= begun_s:
+            found.fresh[at] = said
+        elif time.monotonic() - asked_s <= patience_s:
+            found.late[at] = said, begun_s - asked_s
+        return True
