@@ -100,6 +100,13 @@ class Target(Disks):
         self._unit(len(self.names))
         return len(self.names)
 
+    def erase(self, *names: str) -> None:
+        """These disks are bare: there is nothing on them at all. No machine may have seen them yet."""
+        for name in names:
+            with self.file(name).open("r+b") as file:
+                file.truncate(0)
+                file.truncate(self._size_mib << 20)
+
     def close(self) -> None:
         """See `Disks.close`."""
         if self._process is not None:

@@ -22,8 +22,8 @@ KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 BUILD_S = 3_600
 #: What the guest needs of the packages of programs and libraries.
 PARTS = ("sbin", "lib/x86_64-linux-gnu", "usr/share/zfs")
-#: And of the first of them where it runs under systemd.
-UNITS = "lib/systemd/system"
+#: And of the first of them where it runs under systemd: its units, its rules for udev.
+UNITS = ("lib/systemd/system", "lib/udev")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class Zfs:
 def zfs(kernel: Path, release: str, progress: Progress) -> Zfs:
     """ZFS for the kernel in this directory of the cache, which the caller has locked. Raises ImageError."""
     for made in sorted(kernel.glob("zfs-*")):
-        if not (made / "tree/usr" / UNITS).is_dir():
-            _units(made, progress)
+        if missing := [part for part in UNITS if not (made / "tree/usr" / part).is_dir()]:
+            _units(made, missing, progress)
         names = (made / "order").read_text().split()
         return Zfs(made.name.removeprefix("zfs-"), tuple(made / "modules" / name for name in names), made / "tree")
     with tempfile.TemporaryDirectory(prefix="building-", dir=kernel) as name:
@@ -72,17 +72,18 @@ def _build(kernel: Path, release: str, work: Path, progress: Progress) -> None:
     result.rename(kernel / source.name)
 
 
-def _units(made: Path, progress: Progress) -> None:
-    """ZFS's own units, beside its programs."""
-    progress("lab: asking the archive for the units of ZFS")
+def _units(made: Path, parts: list[str], progress: Progress) -> None:
+    """ZFS's own units and rules, beside its programs."""
+    progress("lab: asking the archive for the units and rules of ZFS")
     with tempfile.TemporaryDirectory(prefix="building-", dir=made) as name:
         work = Path(name)
         run(["apt-get", "-q", *_apt(work), "download", "zfsutils-linux"], work)
         (archive,) = work.glob("*.deb")
         run(["dpkg-deb", "-x", archive.name, "tree"], work)
-        place = made / "tree/usr" / UNITS
-        place.parent.mkdir(parents=True, exist_ok=True)
-        (work / "tree" / UNITS).rename(place)
+        for part in parts:
+            place = made / "tree/usr" / part
+            place.parent.mkdir(parents=True, exist_ok=True)
+            (work / "tree" / part).rename(place)
 
 
 def _apt(work: Path) -> list[str]:

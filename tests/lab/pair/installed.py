@@ -1,19 +1,22 @@
 """Controllers as a user has them: systemd is the first process, hagit is the package that this checkout builds.
 
 Decides what else is in such a machine: what `tests.debian` installs, a node file, its links, and the agent through
-which the host runs commands. Neither udevd nor dbus nor logins are there. The daemon is started by its unit, at boot.
+the host runs commands. Neither dbus nor logins are there, nor udevd (`first` has it). The daemon is started by
+its unit, at boot.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from tests.debian import UNITS, enable, installed, quiet
 from tests.lab.image import Image
+from tests.lab.machine import Share
 from tests.lab.pair.emulated import PATIENTLY, EmulatedPair
 from tests.lab.pair.head import NETWORKS, SECRET, WAIT_S, Head
+from tests.lab.target import Disks, Target
 
 AGENT: Final = """\
 [Unit]
@@ -73,28 +76,40 @@ class InstalledHead(Head):
         units.mkdir(parents=True)
         links = [f"ip address add {self.address}/24 dev eth0"]
         links += [f"ip link set eth{number} up" for number in range(len(NETWORKS))]
-        for name, text in (("agent", AGENT), ("disks", DISKS), ("links", LINKS.format(commands=" && ".join(links)))):
+        for name, text in (("agent", AGENT), ("links", LINKS.format(commands=" && ".join(links)))):
             (units / f"lab-{name}.service").write_text(text)
             enable(own, f"lab-{name}.service", "sysinit.target", "..")
-        for unit, what in (("systemd-udev-settle", "Devices"), ("zfs-load-module", "ZFS")):
-            (units / f"{unit}.service").write_text(THERE.format(what=what))
+        (units / "zfs-load-module.service").write_text(THERE.format(what="ZFS"))
         quiet(own)
-        state = "9p rw,trans=virtio,version=9p2000.L,msize=262144,cache=none 0 0"
-        node = f'controller = "{self.side.value}"\nlisten = false\n[watchdog]\nsecret = "secret"\n'
-        node += 'shelf = "disks:/dev/disk/by-id"\ndeadman = "/dev/watchdog"\n'
+        # git writes into memory that is mapped to files.
+        state = "9p rw,trans=virtio,version=9p2000.L,msize=262144,cache=mmap 0 0"
         for name, text in (
             ("etc/fstab", f"share{states} /var/lib/hagit {state}\n"),
             ("etc/machine-id", f"{self.side.value}" * 32 + "\n"),
-            ("etc/systemd/system.conf.d/lab.conf", MANAGER),
             ("etc/systemd/journald.conf.d/lab.conf", JOURNAL),
-            ("etc/hagit/node.toml", node),
+            ("etc/hagit/node.toml", self.node(place)),
             (f"{UNITS}/hagit-watchdog.service.d/lab.conf", PATIENT_UNIT if PATIENTLY else ""),
             ("etc/hagit/secret", SECRET.decode()),
         ):
             (own / name).parent.mkdir(parents=True, exist_ok=True)
             (own / name).write_text(text)
         (own / "etc/hagit/secret").chmod(0o600)
+        self.name_disks(own)
         return place / "installed", own
+
+    def node(self, place: Path) -> str:
+        """Its node file. `place`: as for `trees`."""
+        text = f'controller = "{self.side.value}"\nlisten = false\n[watchdog]\nsecret = "secret"\n'
+        return text + 'shelf = "disks:/dev/disk/by-id"\ndeadman = "/dev/watchdog"\n'
+
+    def name_disks(self, own: Path) -> None:
+        """Disks by their serial numbers, in the place of udev: into this controller's tree."""
+        units, manager = own / UNITS, own / "etc/systemd/system.conf.d/lab.conf"
+        (units / "lab-disks.service").write_text(DISKS)
+        enable(own, "lab-disks.service", "sysinit.target", "..")
+        (units / "systemd-udev-settle.service").write_text(THERE.format(what="Devices"))
+        manager.parent.mkdir(parents=True)
+        manager.write_text(MANAGER)
 
     def ready(self) -> None:
         """Waits until it has booted: its service manager starts the daemon meanwhile."""
@@ -119,10 +134,16 @@ class InstalledPair(EmulatedPair):
     """The pair of such controllers."""
 
     def __init__(
-        self, image: Image, place: Path, progress: Callable[[str], None], kind: type[InstalledHead] = InstalledHead
+        self,
+        image: Image,
+        place: Path,
+        progress: Callable[[str], None],
+        further: Sequence[Share] = (),
+        shelf: Callable[[int], Disks] = Target,
+        kind: type[InstalledHead] = InstalledHead,
     ) -> None:
         installed(place)
-        super().__init__(image, place, progress, kind=kind)
+        super().__init__(image, place, progress, further=further, shelf=shelf, kind=kind)
 
     def begin(self) -> None:
         """From nothing to one that is active, the other ready. No orders, no deeds: so the pool is made first."""

@@ -1,0 +1,179 @@
+"""The pair as it comes from the box: the package, udev, bare disks, and a repository with the first configuration.
+
+Decides what stands in the repository, what udev calls the disks of the lab, and how both controllers come to follow it:
+by `hagit apply` on each, as a person types it. The disks have nothing on them, so `zpool create` is given whole disks
+and divides them itself, and it waits for the links that udevd makes for the partitions.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from reconciler.core.failover.key import Side
+from tests.lab.image import Image
+from tests.lab.machine import Finished, Share
+from tests.lab.pair.emulated import ORDERS, PATIENTLY, VIRTUAL
+from tests.lab.pair.head import NETWORKS, WAIT_S
+from tests.lab.pair.installed import InstalledHead, InstalledPair
+from tests.lab.target import Target
+from tests.lab.udev import udev
+
+#: In the place of the names that udev's own rules give them besides, which nobody can remember.
+RULES: Final = """\
+SUBSYSTEM!="block", GOTO="lab_end"
+ENV{DEVTYPE}=="disk", ENV{ID_SCSI_SERIAL}=="?*", SYMLINK+="disk/by-id/$env{ID_SCSI_SERIAL}"
+ENV{DEVTYPE}=="partition", ENV{ID_SCSI_SERIAL}=="?*", SYMLINK+="disk/by-id/$env{ID_SCSI_SERIAL}-part%n"
+LABEL="lab_end"
+"""
+#: To which udev's rules give devices.
+GROUPS: Final = (
+    "audio", "cdrom", "dialout", "disk", "floppy", "input", "kmem", "kvm", "lp", "netdev", "plugdev", "render", "sgx",
+    "tape", "tty", "video",
+)  # fmt: skip
+PAIR: Final = """\
+apiVersion: hagit/v1
+kind: Pair
+metadata: {name: first}
+spec:
+  a: {hostname: left}
+  b: {hostname: right}
+"""
+INTERFACE: Final = """\
+---
+apiVersion: hagit/v1
+kind: Interface
+metadata: {{name: {name}}}
+spec:
+  a: {{match: {{mac: "{macs[0]}"}}{addresses[0]}}}
+  b: {{match: {{mac: "{macs[1]}"}}{addresses[1]}}}
+{role}
+"""
+ROLES: Final = {
+    "net0": f"  critical: true\n  failoverGroup: 1\n  virtual: {{address: {VIRTUAL}/24, vhid: 79}}",
+    "link0": "  role: interlink",
+    "net1": "  critical: true\n  failoverGroup: 1",
+    "net2": "  critical: true\n  failoverGroup: 2",
+}
+#: The networks in which the controllers have addresses of their own.
+NETS: Final = {"net0": "10.79.0", "link0": "169.254.79"}
+POOL: Final = """\
+---
+apiVersion: hagit/v1
+kind: Pool
+metadata: {name: tank}
+spec:
+  vdevs:
+    - {type: mirror, disks: [disk0, disk1]}
+    - {type: mirror, disks: [disk2, disk3]}
+  create: true
+---
+apiVersion: hagit/v1
+kind: Dataset
+metadata: {name: records}
+spec: {dataset: tank/records, properties: {atime: off}}
+---
+apiVersion: hagit/v1
+kind: Failover
+metadata: {name: failover}
+spec:
+  arbitration: [disk0, disk1, disk2]
+  budget: {moves: 1000, per: 1h}
+  resets: {count: 1000, per: 1h}
+"""
+#: As `PATIENT`, as far as the language has it.
+PATIENTLY_SPEC: Final = """\
+  heartbeat: {silence: 6s, diskInterval: 1s, diskStale: 8s, pause: 3s}
+  deadman: 10s
+"""
+
+
+class UdevHead(InstalledHead):
+    """One controller with a real udevd, on bare disks."""
+
+    def trees(self, place: Path, states: int) -> tuple[Path, ...]:
+        """See `InstalledHead.trees`."""
+        return (udev(), *super().trees(place, states))
+
+    def name_disks(self, own: Path) -> None:
+        """By a rule of udev."""
+        rules = own / "etc/udev/rules.d/61-lab.rules"
+        rules.parent.mkdir(parents=True)
+        rules.write_text(RULES)
+        known = (own.parent / "installed/etc/group").read_text()
+        (own / "etc/group").write_text(known + "".join(f"{name}:x:{100 + at}:\n" for at, name in enumerate(GROUPS)))
+
+    def node(self, place: Path) -> str:
+        """It follows the repository."""
+        return super().node(place) + f'[source]\nremotes = ["{place / "repository"}"]\n'
+
+    def ready(self) -> None:
+        """Waits until it has booted and has all disks."""
+        self.machine.ready()
+        for name in self._disks:
+            self.machine.until(f"[ -e /dev/disk/by-id/{name} ]", WAIT_S)
+
+    def hagit(self, words: str) -> Finished:
+        """A command of hagit, as root types it."""
+        return self.machine.run(f"NO_COLOR=1 hagit {words}", WAIT_S)
+
+
+class FirstPair(InstalledPair):
+    """The pair of such controllers."""
+
+    def __init__(self, image: Image, place: Path, progress: Callable[[str], None]) -> None:
+        repository = place / "repository"
+        commit(repository, configuration())
+        super().__init__(image, place, progress, further=(Share(repository),), shelf=bare, kind=UdevHead)
+
+    def begin(self) -> None:
+        """From nothing to one that is active, the other ready; no pool has been made."""
+        for head in self.heads:
+            (head.state / "orders.json").unlink()
+        self.say("booting")
+        self.boot()
+        self.say("both have booted; hagit apply on each")
+        began_s = time.monotonic()
+        asked = [(head, head.machine.send("NO_COLOR=1 hagit apply --yes", WAIT_S)) for head in self.heads]
+        for head, number in asked:
+            done = head.machine.result(number, WAIT_S)
+            assert done.status == 0, f"{head.side}\n{done.out}{done.err}\n{self.describe()}"
+        self.say(f"applied within {time.monotonic() - began_s:.1f} s")
+        status = self.until(self.a.status, "a says something of itself")
+        self.orders = replace(ORDERS, generation=status.orders.here)
+        self.say(f"{self.well().side} is active, the other ready")
+
+
+def bare(count: int) -> Target:
+    """Disks as from the factory."""
+    target = Target(count)
+    target.erase(*target.names)
+    return target
+
+
+def configuration() -> str:
+    """The first one of this pair."""
+    documents = [PAIR]
+    for nic, name in enumerate(NETWORKS):
+        macs = [f"02:00:00:00:79:{number}{nic}" for number, _ in enumerate(Side)]
+        addresses = [f", address: {NETS[name]}.{11 + number}/24" if name in NETS else "" for number in range(len(macs))]
+        documents.append(INTERFACE.format(name=name, macs=macs, addresses=addresses, role=ROLES[name]))
+    return "".join((*documents, POOL, PATIENTLY_SPEC if PATIENTLY else ""))
+
+
+def commit(repository: Path, text: str) -> None:
+    """The repository of the pair, with one commit more."""
+    if not repository.exists():
+        git(repository.parent, "init", "-q", "-b", "main", str(repository))
+    (repository / "pair.yaml").write_text(text)
+    git(repository, "add", ".")
+    git(repository, "-c", "user.name=Operator", "-c", "user.email=operator@pair.example", "commit", "-qm", "The pair")
+
+
+def git(directory: Path, *words: str) -> None:
+    done = subprocess.run(["git", "-C", directory, *words], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
