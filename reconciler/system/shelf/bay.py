@@ -116,7 +116,7 @@ class Bay:
         self._raw: RawDisk | None = None
         self._writes = False
         self._area = Area(0, 0)
-        #: The area that was checked as a whole, by `prepare`.
+        #: The area that was checked as a whole.
         self._checked: Area | None = None
         self._troubles: dict[str, str] = {}
 
@@ -166,13 +166,7 @@ class Bay:
     def prepare(self, end_s: float) -> None:
         """Check the place for our own records; what is wrong with it is told when the first is to be written."""
         with contextlib.suppress(Unusable, Unfit, OSError):
-            raw = self._cabinet.raw(self.name, write=False)
-            try:
-                area = find_area(raw, self._choice)
-                check_area(raw, area)
-                self._checked = area
-            finally:
-                raw.close()
+            self._check()
 
     def idle(self, end_s: float) -> bool:
         """Whether our own pools surely do not write to it."""
@@ -211,6 +205,8 @@ class Bay:
         if self._raw is not None and write and not self._writes:
             self._close_raw()
         if self._raw is None:
+            if write and self._checked is None:
+                self._check()
             raw = self._cabinet.raw(self.name, write=write)
             try:
                 self._area = find_area(raw, self._choice)
@@ -224,6 +220,20 @@ class Bay:
             self._raw, self._writes = raw, write
         return self._raw
 
+    def _check(self) -> None:
+        """Look for the place for our own records, as a reader. Raises as `_opened` does.
+
+        To udev the end of a writer is a change of the disk: it has the partitions read again, and looks at each. On a
+        disk without a place for records that would be with every record, and `zpool create` would find it in its way.
+        """
+        raw = self._cabinet.raw(self.name, write=False)
+        try:
+            area = find_area(raw, self._choice)
+            check_area(raw, area)
+            self._checked = area
+        finally:
+            raw.close()
+
     def _close_raw(self) -> None:
         if self._raw is not None:
             self._raw.close()
@@ -231,6 +241,9 @@ class Bay:
 
     def _gone(self, error: Exception) -> None:
         self._close_raw()
+        if not isinstance(error, OSError):
+            # Perhaps it is another disk by now.
+            self._checked = None
         self._trouble("records", f"no heartbeat record: {_words(error)}")
 
     def _trouble(self, about: str, what: str) -> None:

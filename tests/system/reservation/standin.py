@@ -232,6 +232,8 @@ class StandInCabinet:
         self.disks, self.side, self.paths = disks, side, paths
         #: Every disk whose paths were asked for, in turn.
         self.opened: list[str] = []
+        #: The disks that were opened for writing, each time.
+        self.writers: list[str] = []
 
     @property
     def place(self) -> str:
@@ -244,6 +246,7 @@ class StandInCabinet:
         return tuple(ScsiPort(nexus, StandInTransport(disk, nexus), learnt, told) for nexus in names)  # type: ignore[arg-type]
 
     def raw(self, name: str, *, write: bool) -> StandInRaw:
+        self.writers += [name] if write else []
         return StandInRaw(self.found(name), f"{self.side}0")
 
     def idle(self, name: str) -> bool:

@@ -17,6 +17,8 @@ class DisksRig:
         options = {"aborts": aborts, "aptpl": aptpl, "descriptor": descriptor}
         self.disks = {name: StandInDisk(image(directory / name), **options) for name in DISKS}
         self.told: list[tuple[str, str]] = []
+        #: Of the controllers that were opened, in turn.
+        self.cabinets: list[StandInCabinet] = []
         self._opened: list[DiskShelf] = []
 
     def open(self, side: Side) -> tuple[Shelf, PoolHouse | None]:
@@ -26,7 +28,8 @@ class DisksRig:
         def told(name: str, what: str) -> None:
             self.told.append((name, what))
 
-        self._opened.append(DiskShelf(obeyed, side, StandInCabinet(self.disks, side), told=told))
+        self.cabinets.append(StandInCabinet(self.disks, side))
+        self._opened.append(DiskShelf(obeyed, side, self.cabinets[-1], told=told))
         return self._opened[-1]
 
     def hang(self, disk: int) -> None:

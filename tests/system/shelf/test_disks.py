@@ -147,6 +147,22 @@ def test_a_disk_without_reservations_is_told(disks: DisksRig) -> None:
     assert shelf.survey(LONG_S)[0].trouble == words
 
 
+def test_a_disk_without_a_place_for_records_is_never_opened_for_writing(disks: DisksRig) -> None:
+    """The end of each writer would have udev read its partitions again."""
+    bare = disks.disks[DISKS[0]].file
+    bare.write_bytes(bytes(bare.stat().st_size))
+    shelf = disks.open_shelf(Side.A, orders(Side.A))
+    (cabinet,) = disks.cabinets
+    for _ in range(3):
+        shelf.write_record(sectors(b"a"), LONG_S)
+        assert shelf.survey(LONG_S)[0].records, "asked after the record"
+    assert set(cabinet.writers) == set(DISKS[1:3])
+    image(bare)
+    assert shelf.write_record(sectors(b"a"), LONG_S) is Written.GOOD
+    assert shelf.survey(LONG_S)[0].records == "", "asked after the record"
+    assert cabinet.writers[-1] == DISKS[0]
+
+
 def spoil(disks: DisksRig) -> None:
     """Something else lies in every place for records, far from the records."""
     for disk in disks.disks.values():
