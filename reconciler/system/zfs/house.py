@@ -45,7 +45,7 @@ from reconciler.system.zfs.mounting import Mounter
 from reconciler.system.zfs.moving import RUN, Moving
 from reconciler.system.zfs.reading import Seen, read_devices
 from reconciler.system.zfs.refusing import refusing, states
-from reconciler.system.zfs.standing import SAMPLE_MS, Belief, Progress, Standing, all_pools, standing
+from reconciler.system.zfs.standing import SAMPLE_MS, SERVING, Belief, Progress, Standing, all_pools, standing
 
 #: A disk that has not shown its label by then, or much later than others, is silent.
 LABELS_S: Final = 2.0
@@ -162,7 +162,8 @@ class ZfsHouse:
             unmade = self._moving.unmade(pool)
             if state is not None:
                 states[pool] = state
-                if unmade:
+                # Not before it serves: the kernel opens and labels all its disks first, and may give it up again.
+                if unmade and state in SERVING:
                     self._moving.set_unmade(pool, unmade=False)
             progress = self._progress[pool].with_sample(pending(pool) if state is not None else None, now_ms)
             self._progress[pool] = progress

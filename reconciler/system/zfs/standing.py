@@ -43,12 +43,14 @@ class Standing(StrEnum):
 def standing(state: str | None, *, ready: bool, stuck: bool, unmade: bool = False) -> Standing:
     """One pool. `ready`: its mounts were made; `stuck`: what it writes has not ended for HUNG_MS.
 
-    `unmade`: the pools were taken here, and this one has not been made yet: as here as it can be.
+    `unmade`: the pools were taken here, and this one has not been made yet, or is being made: as here as it can be.
     """
     if state is None:
         return Standing.HERE if unmade else Standing.ABSENT
     if state == SUSPENDED or stuck:
         return Standing.HUNG
+    if unmade and state not in SERVING:
+        return Standing.HERE
     return Standing.HERE if ready and state in SERVING else Standing.COMING
 
 

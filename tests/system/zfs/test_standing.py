@@ -38,7 +38,11 @@ def test_one_pool(state: str | None, ready: bool, expected: Standing) -> None:
 
 def test_a_pool_that_was_taken_before_it_was_made_is_here_until_it_is() -> None:
     assert standing(None, ready=False, stuck=False, unmade=True) is HERE
+    assert standing("TRANSITIONING", ready=True, stuck=False, unmade=True) is HERE, "it is being made"
+    assert standing("OFFLINE", ready=False, stuck=False, unmade=True) is HERE
+    assert standing("ONLINE", ready=True, stuck=False, unmade=True) is HERE
     assert standing("ONLINE", ready=False, stuck=False, unmade=True) is COMING
+    assert standing("SUSPENDED", ready=True, stuck=False, unmade=True) is HUNG
 
 
 @pytest.mark.parametrize(
