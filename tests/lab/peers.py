@@ -8,54 +8,29 @@ tree runs `laid_over` once: then its `/usr` has them. Does not know how a cluste
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import shutil
 import tempfile
 from pathlib import Path
 from urllib.parse import unquote
 
-from tests.lab.image import alone, cache_directory
 from tests.lab.step import LISTS, ImageError, Progress, run
+from tests.lab.unpacked import tree
 
 __all__ = ["ImageError", "laid_over", "peers"]
 
 #: No crmsh and no pcs: cibadmin(8) takes the whole configuration. `fence-agents` has fence_scsi(8).
 PACKAGES = ("pacemaker", "pacemaker-cli-utils", "corosync", "resource-agents", "fence-agents", "sg3-utils")
-#: Trees that are kept; the oldest go.
-TREES_MAX = 2
 
 
 def peers(progress: Progress = lambda text: None) -> Path:
-    """The tree whose `usr` goes over a guest's; made where the cache has none. Raises ImageError.
-
-    Without apt or a network a tree that the cache has serves as well.
-    """
-    cache = cache_directory()
-    cache.mkdir(parents=True, exist_ok=True)
-    with alone(cache / "lock"):
-        try:
-            made = _newest(cache, progress)
-        except ImageError as error:
-            if not (cached := _trees(cache)):
-                raise
-            made = cached[-1]
-            progress(f"lab: {error}; going on with {made.name}")
-        os.utime(made)
-        for old in _trees(cache)[:-TREES_MAX]:
-            shutil.rmtree(old)
-    return made
+    """The tree whose `usr` goes over a guest's; made where the cache has none. Raises ImageError."""
+    return tree("peers", _newest, progress)
 
 
 def laid_over(tree: Path) -> str:
     """The shell command that lays the tree over the `/usr` of a machine that shares it, unless that is done."""
     usr = tree / "usr"
     return f"[ -e /usr/sbin/pacemakerd ] || mount -t overlay -o ro,lowerdir={usr}:/usr overlay /usr"
-
-
-def _trees(cache: Path) -> list[Path]:
-    """Those in the cache, the one that was used last at the end."""
-    return sorted(cache.glob("peers-*"), key=lambda path: path.stat().st_mtime)
 
 
 def _newest(cache: Path, progress: Progress) -> Path:

@@ -7,45 +7,21 @@ udevd at boot, as Debian does. Does not know what the disks of a machine are cal
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
 from pathlib import Path
 
-from tests.lab.image import alone, cache_directory
 from tests.lab.step import LISTS, ImageError, Progress, run
+from tests.lab.unpacked import tree
 
 #: What of the package goes into the guest's /usr: Debian's merged one, which packages of its older layout do not know.
 PARTS = ("bin", "lib/systemd", "lib/udev")
-#: Trees that are kept; the oldest go.
-TREES_MAX = 2
 
 
 def udev(progress: Progress = lambda text: None) -> Path:
-    """The tree whose `usr` goes over a guest's; made where the cache has none. Raises ImageError.
-
-    Without apt or a network a tree that the cache has serves as well.
-    """
-    cache = cache_directory()
-    cache.mkdir(parents=True, exist_ok=True)
-    with alone(cache / "lock"):
-        try:
-            made = _newest(cache, progress)
-        except ImageError as error:
-            if not (cached := _trees(cache)):
-                raise
-            made = cached[-1]
-            progress(f"lab: {error}; going on with {made.name}")
-        os.utime(made)
-        for old in _trees(cache)[:-TREES_MAX]:
-            shutil.rmtree(old)
-    return made
-
-
-def _trees(cache: Path) -> list[Path]:
-    """Those in the cache, the one that was used last at the end."""
-    return sorted(cache.glob("udev-*"), key=lambda path: path.stat().st_mtime)
+    """The tree whose `usr` goes over a guest's; made where the cache has none. Raises ImageError."""
+    return tree("udev", _newest, progress)
 
 
 def _newest(cache: Path, progress: Progress) -> Path:

@@ -35,7 +35,10 @@ def belonging(pool: str, labels: Mapping[int, Label | None], disks: int) -> Belo
         if label is not None and label.in_pool and label.pool == pool:
             of[label.pool_guid][at] = label
     if not of:
-        return Belonging(pool, refusal=f"none of the {len(labels)} disks that answered carries pool {pool}")
+        # A pool that is still to be made is told by bare disks alone (`is_unmade`).
+        what = f"none of the {len(labels)} disks that answered carries pool {pool}"
+        remedy = "only if it was never made to the end, clear its disks: wipefs --all"
+        return Belonging(pool, refusal=f"{what}; {remedy}")
     guid = max(of, key=lambda one: max(label.txg for label in of[one].values()))
     found = of[guid]
     refusal = _strangers(pool, found, disks)

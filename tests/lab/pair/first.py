@@ -1,8 +1,8 @@
 """The pair as it comes from the box: the package, udev, bare disks, and a repository with the first configuration.
 
 Decides what stands in the repository, what udev calls the disks of the lab, and how both controllers come to follow it:
-by `hagit apply` on each, as a person types it. The disks have nothing on them, so `zpool create` is given whole disks
-and divides them itself, and it waits for the links that udevd makes for the partitions.
+by `hagit apply` on each, as a person types it, or by their agents. The disks have nothing on them, so `zpool create` is
+given whole disks and divides them itself, and it waits for the links that udevd makes for the partitions.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.core.failover.key import Side
+from tests.debian import UNITS
 from tests.lab.image import Image
 from tests.lab.machine import Finished, Share
 from tests.lab.pair.emulated import ORDERS, PATIENTLY, VIRTUAL
@@ -122,30 +123,46 @@ class UdevHead(InstalledHead):
         return self.machine.run(f"NO_COLOR=1 hagit {words}", WAIT_S)
 
 
+class FollowingHead(UdevHead):
+    """Its agent follows the repository, and applies by itself what is new."""
+
+    def trees(self, place: Path, states: int) -> tuple[Path, ...]:
+        """See `InstalledHead.trees`."""
+        found = super().trees(place, states)
+        (found[-1] / UNITS / "hagit-agent.service").unlink()
+        return found
+
+
 class FirstPair(InstalledPair):
     """The pair of such controllers."""
 
-    def __init__(self, image: Image, place: Path, progress: Callable[[str], None]) -> None:
+    def __init__(
+        self, image: Image, place: Path, progress: Callable[[str], None], kind: type[UdevHead] = UdevHead
+    ) -> None:
         repository = place / "repository"
         commit(repository, configuration())
-        super().__init__(image, place, progress, further=(Share(repository),), shelf=bare, kind=UdevHead)
+        super().__init__(image, place, progress, further=(Share(repository),), shelf=bare, kind=kind)
 
     def begin(self) -> None:
-        """From nothing to one that is active, the other ready; no pool has been made."""
+        """From nothing to one that is active, the other ready; by `hagit apply` no pool has been made then."""
         for head in self.heads:
             (head.state / "orders.json").unlink()
         self.say("booting")
         self.boot()
-        self.say("both have booted; hagit apply on each")
+        self.say("both have booted")
+        if not isinstance(self.a, FollowingHead):
+            self.apply()
+        self.say(f"{self.well().side} is active, the other ready")
+        self.orders = replace(ORDERS, generation=self.a.known().orders.here)
+
+    def apply(self) -> None:
+        """`hagit apply` on both at once."""
         began_s = time.monotonic()
         asked = [(head, head.machine.send("NO_COLOR=1 hagit apply --yes", WAIT_S)) for head in self.heads]
         for head, number in asked:
             done = head.machine.result(number, WAIT_S)
             assert done.status == 0, f"{head.side}\n{done.out}{done.err}\n{self.describe()}"
-        self.say(f"applied within {time.monotonic() - began_s:.1f} s")
-        status = self.until(self.a.status, "a says something of itself")
-        self.orders = replace(ORDERS, generation=status.orders.here)
-        self.say(f"{self.well().side} is active, the other ready")
+        self.say(f"hagit apply on both took {time.monotonic() - began_s:.1f} s")
 
 
 def bare(count: int) -> Target:

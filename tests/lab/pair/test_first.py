@@ -1,4 +1,4 @@
-"""What must hold when the first pool of a pair is made by `hagit apply`, on whole disks that were bare."""
+"""What must hold when the first pool of a pair is made, on whole disks that were bare: by a person or by the agents."""
 
 from __future__ import annotations
 
@@ -9,27 +9,70 @@ from pathlib import Path
 import pytest
 
 from tests.lab.image import Image
-from tests.lab.pair.first import FirstPair, UdevHead
+from tests.lab.pair.first import FirstPair, FollowingHead, UdevHead
+from tests.lab.pair.head import Head
 
 pytestmark = pytest.mark.timeout(1_800)
+#: The kernel counts what it tells udev.
+EVENTS = "cat /sys/kernel/uevent_seqnum"
+
+
+def codes(head: Head) -> set[str]:
+    """Every reason that stands."""
+    status = head.status()
+    return {reason.code for reason in status.reasons} if status is not None else {"SILENT"}
+
+
+def well_with_records(pair: FirstPair) -> Head:
+    """The active one, when an audit of both found nothing wrong: nor room for records missing, as on bare disks."""
+    # The shelf of tgt knows neither of these.
+    pair.until(lambda: all(codes(head) <= {"NO_ABORT", "NO_APTPL"} for head in pair.heads), "nothing is wrong")
+    return pair.well()
+
+
+def taken_over(pair: FirstPair, old: Head) -> None:
+    """The other takes over what was made, when the power of the active one is cut; and is well with it again."""
+    new = pair.other(old)
+    pair.write(old)
+    mark = new.mark()
+    old.pull_the_plug()
+    pair.taken_over(new, mark)
+    assert pair.verify() is new
+    pair.boot(old)
+    assert well_with_records(pair) is new
 
 
 def test_the_first_pool_of_a_pair_is_made_and_taken_over(
     storage_image: Image, progress: Callable[[str], None], tmp_path: Path
 ) -> None:
     with FirstPair(storage_image, tmp_path, progress) as pair:
-        old, new, mark = pair.roles()
+        old = pair.active()
         assert isinstance(old, UdevHead)
         assert old.pools() == []
+        pair.until(lambda: "NO_RECORDS" in codes(old), "it is told that the disks have no room for records yet")
         with pair.nobody_moves():
+            before = [head.machine.check(EVENTS) for head in pair.heads]
+            pair.pass_time(5)
+            assert [head.machine.check(EVENTS) for head in pair.heads] == before, "udev is kept busy with bare disks"
             began_s = time.monotonic()
             done = old.hagit("apply --yes")
             assert done.status == 0, f"{done.out}{done.err}\n{pair.describe()}"
             pair.say(f"hagit apply took {time.monotonic() - began_s:.1f} s")
             assert old.pools() == ["tank"]
-            pair.pass_time(5)
-        assert pair.well() is old
-        pair.write(old)
-        old.pull_the_plug()
-        pair.taken_over(new, mark)
-        assert pair.verify() is new
+            assert pair.well() is old
+        known = pair.other(old).machine.run("ls /dev/disk/by-id/disk0-part1").status == 0
+        pair.say(f"the other's kernel has {'' if known else 'not '}been told of the partitions")
+        taken_over(pair, old)
+
+
+def test_the_agents_make_the_first_pool_by_themselves(
+    storage_image: Image, progress: Callable[[str], None], tmp_path: Path
+) -> None:
+    with FirstPair(storage_image, tmp_path, progress, kind=FollowingHead) as pair:
+        old = pair.active()
+        pair.until(lambda: old.machine.run("zfs list tank/records").status == 0, "the agent makes the pool")
+        pair.say("the agent has made the pool")
+        assert well_with_records(pair) is old
+        phases = [event.new for event in old.events() if event.mark == "phase"]
+        assert phases == ["standby", "claiming", "importing", "active"], pair.describe()
+        taken_over(pair, old)

@@ -222,6 +222,14 @@ def test_a_device_outside_the_orders_is_refused(heads: Heads) -> None:
     assert house.look() == "none"
 
 
+def test_disks_that_were_divided_are_no_pool_that_is_to_be_made(heads: Heads) -> None:
+    """What lay in their partitions may have been damaged."""
+    house = heads.a.servant(MIRRORS)
+    refused = house.ask("import")
+    assert not refused["good"] and "carries pool tank" in refused["said"][0]
+    assert house.look() == "none"
+
+
 def test_a_busy_pool_is_not_exported_and_the_deadline_is_kept(heads: Heads) -> None:
     heads.a.sh(f"{CREATE} tank mirror {parts(0, 1)}; zpool export tank")
     house, mover = heads.a.servant(SINGLE), heads.a.servant(SINGLE)
