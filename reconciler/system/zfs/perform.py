@@ -17,8 +17,11 @@ from reconciler.system.zfs import arguments, names, tools
 from reconciler.system.zfs.devices import BY_ID
 from reconciler.system.zfs.values import Layout
 
-#: Making a pool writes labels to every disk; destroying a dataset may free much.
+#: Destroying a dataset may free much.
 DEADLINE_S: Final = 120.0
+#: In which zpool divides one disk and waits for udev's links to the partitions, one disk after the other: one that is
+#: given up half-way has divided disks without a pool. Without any links it gives up by itself (DISK_LABEL_WAIT).
+LABEL_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +54,18 @@ def create_pool(
     root_settings: Mapping[str, str] | None = None,
     directory: Path = BY_ID,
     force: bool = False,
-    deadline_s: float = DEADLINE_S,
+    deadline_s: float | None = None,
 ) -> Result:
     """Make a pool. `settings`: of the pool (cachefile is none and failmode panic unless they say otherwise);
-    `root_settings`: of its root dataset. `force`: also over what looks like another pool or file system."""
+    `root_settings`: of its root dataset. `force`: also over what looks like another pool or file system.
+    `deadline_s`: as long as its disks may need, unless it is given."""
     own, root = dict(settings or {}), dict(root_settings or {})
     fault = names.fault_of_pool(name) or _fault_of(layout.disks(), own, root)
     if not fault and not layout.vdevs:
         fault = "a pool needs a vdev that holds data"
     argv = arguments.create_pool(name, layout, str(directory), own, root, force=force)
-    return _run(fault, argv, deadline_s)
+    enough_s = DEADLINE_S + LABEL_S * len(tuple(layout.disks()))
+    return _run(fault, argv, enough_s if deadline_s is None else deadline_s)
 
 
 def set_pool_property(pool: str, name: str, value: str, *, deadline_s: float = DEADLINE_S) -> Result:
