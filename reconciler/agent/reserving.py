@@ -26,6 +26,8 @@ from reconciler.system.shelf.disks import DiskShelf
 
 LOOK_S: Final = 5.0
 COMMAND_S: Final = 2.0
+#: For one disk.
+PATIENCE_S: Final = 15.0
 
 
 def orders_in_force(node: Node, watchdog: WatchdogNode) -> Orders:
@@ -58,7 +60,7 @@ def reserve(node: Node, watchdog: WatchdogNode, pool: str, disks: Sequence[str])
         refused = [
             disk
             for at, disk in enumerate(new)
-            if isinstance(shelf, DiskShelf) and not complete(shelf, at, mine, COMMAND_S, given_up=False)
+            if isinstance(shelf, DiskShelf) and not complete(shelf, at, mine, COMMAND_S, PATIENCE_S)
         ]
     finally:
         shelf.close()

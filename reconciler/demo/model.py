@@ -157,7 +157,7 @@ class ShelfCheckers(Checkers):
 
     def import_began(self, one: Controller) -> None:
         """An import begins: on every vdev its side must have fenced the other."""
-        one.kernel.stale = not self._reaches(one.side)
+        one.kernel.stale = not self.reaches(one.side)
         views = [disk.view() for disk in self.world.shelf.disks]
         mine = max((key.epoch for view in views for key in view.registered if key.side is one.side), default=0)
         overtaken = max(epochs(views), default=0) > mine

@@ -3,7 +3,8 @@
 The same `step`, `outputs` and claim as the watchdog runs. What is abstract is said here: all network channels are one
 (the core only asks whether all are silent); a look reads all disks, pools and links at one moment; each message
 channel and the disk record hold one beat that may be late, lost or doubled; one tick is one bound of the core, and the
-two clocks are independent, so every timer may fire at any moment. Faults may happen any number of times.
+two clocks are independent, so every timer may fire at any moment. Faults may happen any number of times. What kernels
+do, and the child that completes a claim, is in `housing`.
 
 Assumed: ZFS refuses an import when some disk in reach holds newer writes than the others can complete; a deadman that
 is not fed resets its controller before the peer's `wait_ms` is over (it guards a claim that waits out a disk it could
@@ -33,16 +34,16 @@ from reconciler.core.failover.events import (
 )
 from reconciler.core.failover.hold import UNANSWERED, Fence
 from reconciler.core.failover.key import Side
-from reconciler.core.failover.outputs import Outputs, outputs
-from reconciler.core.failover.phase import Phase, Thing
+from reconciler.core.failover.outputs import Outputs
+from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import State, initial
 from reconciler.core.failover.step import step
 from reconciler.simulation.canonical import Disks, plain_state
 from reconciler.simulation.disk import Disk
+from reconciler.simulation.housing import Housing
 from reconciler.simulation.numbering import (
     ALL,
     DEAD,
-    HUNG,
     NONE,
     OFF,
     POOLS,
@@ -52,8 +53,7 @@ from reconciler.simulation.numbering import (
     Node,
     Step,
 )
-from reconciler.simulation.scene import LATE_MS
-from reconciler.simulation.truth import Truth
+from reconciler.simulation.scene import BOTH, LATE_MS
 from reconciler.simulation.visiting import visited
 
 #: Beats to and fro until nothing is new; a handful, or the core does not settle.
@@ -62,15 +62,22 @@ PROMPT_MAX: Final = 16
 Feed = Callable[[State], State]
 
 
-class BoundedWorld(Truth):
+class BoundedWorld(Housing):
     """A scene that can be explored (see `explore.World`)."""
 
     def start(self) -> int:
-        """Both controllers off, disks blank."""
+        """Both controllers off, disks blank; or where the moves lead by which the scene begins."""
         off = self.node_number(Node(OFF))
         shelf = self.shelves.number((Disk(),) * len(self.scene.orders.disks))
-        between = Between((-1, -1), -1, -1, False, (0, 0), 0, self.every, self.scene.faults.most, 0)
-        return self.pack(off, off, shelf, self.between_number(between))
+        most, begins = self.scene.faults.most, self.scene.begins
+        between = Between((-1, -1), -1, -1, False, (0, 0), 0, self.every, -1 if begins else most, 0)
+        state = self.pack(off, off, shelf, self.between_number(between))
+        for wanted in begins:
+            found = [after for name, after, *_ in self.moves(state) if name.startswith(wanted)]
+            assert len(found) == 1, f"scene {self.scene.name}: {len(found)} moves are {wanted}; {self.show(state)}"
+            state = found[0]
+        a, b, shelf, there = self.unpack(state)
+        return self.pack(a, b, shelf, self.between_number(self.betweens[there]._replace(left=most)))
 
     def moves(self, state: int) -> Iterator[tuple[str, int, bool, str]]:
         """Every move of both controllers and of the world between them."""
@@ -105,11 +112,14 @@ class BoundedWorld(Truth):
             between = move.between or self.betweens[old[3]]
             parts[3] = self.between_number(between._replace(left=between.left - (move.fault and between.left > 0)))
         broken = move.broken
+        if self.scene.faults.sticky and move.node is not None and move.node.pools == SOME:
+            other = self.nodes[parts[1 - me]]
+            parts[1 - me] = self.node_number(other._replace(replaced=other.stale and other.pools != NONE))
         if move.disks is not None:
             parts[2] = move.disks
             for side in (0, 1):
                 node = self.nodes[parts[side]]
-                if node.pools != NONE and not node.stale and not self._writes(side, parts[2]):
+                if node.pools != NONE and not node.stale and not self._writes(side, parts[2], node.gained):
                     parts[side] = self.node_number(node._replace(stale=True))
         broken = broken or self._violation(parts[0], parts[1], parts[2])
         return move.name, self._prompt(parts), move.fault, broken
@@ -156,7 +166,9 @@ class BoundedWorld(Truth):
             yield from self._messages(me, node, shelf, between)
         if node.claim >= 0:
             yield from self._claim(me, node, shelf, between)
-        if node.pools in (SOME, ALL) and not self._writes(me, shelf):
+        if self.scene.faults.sticky:
+            yield from self._completes(me, node, shelf, between)
+        if node.pools in (SOME, ALL) and not self._writes(me, shelf, node.gained):
             yield Step("a write is refused", self._fed(node, ("conflict",), lambda s: step(s, Conflict(), 0)))
         if self.scene.faults.proof and other.core == OFF and not self.state_of(node).peer.dead:
             event = PeerDied("power controller")
@@ -184,7 +196,7 @@ class BoundedWorld(Truth):
         outs = self.outputs_of(node.core)
         if faults.crash:
             memory_no = -1 if outs.remember is None else self.memories.number(outs.remember)
-            yield Step("daemon dies", node._replace(core=DEAD, claim=-1, memory=memory_no), fault=True)
+            yield Step("daemon dies", node._replace(core=DEAD, claim=-1, completion=-1, memory=memory_no), fault=True)
         if not outs.feed:
             yield Step("resets", Node(OFF))
 
@@ -281,39 +293,7 @@ class BoundedWorld(Truth):
         )  # fmt: skip
         return Step(name, node._replace(claim=self.claims.number(claim)), disks=self.shelves.number(disks))
 
-    # The kernel's part -----------------------------------------------------------------------------------------------
-
-    def _kernel(self, me: int, node: Node, shelf: int, between: Between) -> Iterator[Step]:
-        faults = self.scene.faults
-        if node.core == OFF:
-            return
-        outs = self.outputs_of(node.core) if node.core >= 0 else None
-        wanted = None if outs is None or Thing.POOLS in outs.kept else outs.wanted
-        works = self._quorum(self._writable(me, shelf) & ~between.lost[me])
-        if wanted is not None and Thing.POOLS in wanted and node.pools == NONE:
-            begun = node._replace(pools=SOME, refused=False, stale=not self._writes(me, shelf))
-            yield Step("import begins", begun)
-            if faults.refuse and not node.refused:
-                yield Step("import is refused", node._replace(refused=True), fault=True)
-        if wanted is not None and Thing.POOLS not in wanted and node.pools in (SOME, ALL) and works:
-            yield Step("export ends", node._replace(pools=NONE, stale=False, out=0))
-        if node.pools == SOME and works:
-            seen = between.fresh & ~between.lost[me]
-            if self._quorum(seen):
-                yield Step("import ends", node._replace(pools=ALL))
-            elif seen:
-                yield Step("import is refused: newer writes are missing", node._replace(pools=NONE, refused=True))
-            else:
-                yield Step("import ends", node._replace(pools=ALL), broken="an acknowledged write is lost")
-        if faults.reach and node.pools == ALL and works:
-            fresh = self._writable(me, shelf) & ~between.lost[me]
-            if fresh != between.fresh or node.out != self.every & ~fresh:
-                after = node._replace(out=self.every & ~fresh)
-                yield Step("a client's write is acknowledged", after, between=between._replace(fresh=fresh))
-        if faults.hang and node.pools == ALL:
-            yield Step("pools hang", node._replace(pools=HUNG), fault=True)
-        if node.pools == HUNG:
-            yield Step("pools answer again", node._replace(pools=ALL))
+    # Between ---------------------------------------------------------------------------------------------------------
 
     def _surroundings(self, between: Between) -> Iterator[tuple[str, Between, bool]]:
         """Disks and groups: a fault when they go, none when they come back."""
@@ -323,28 +303,17 @@ class BoundedWorld(Truth):
             name = f"{SIDES[side]} hears {'the peer again' if gone else 'nothing more'}"
             yield name, between._replace(cuts=between.cuts ^ 1 << side), not gone
         for side, mask in faults.reach:
-            gone = between.lost[side] & mask
-            lost = (between.lost[0] ^ mask, between.lost[1]) if side == 0 else (between.lost[0], between.lost[1] ^ mask)
-            word = "back" if gone else "out of reach"
-            yield f"disks {mask:#05b} {word} for {SIDES[side]}", between._replace(lost=lost), not gone
+            gone = any(between.lost[at] & mask for at in (0, 1) if side in (at, BOTH))
+            lost = tuple(held ^ mask if side in (at, BOTH) else held for at, held in enumerate(between.lost))
+            name = f"disks {mask:#05b} {'back' if gone else 'out of reach'} for {'ab'[side] if side < BOTH else 'both'}"
+            if gone or not faults.stays or between.left < 0:
+                yield name, between._replace(lost=(lost[0], lost[1])), not gone
         for side in faults.links:
             gone = between.down >> side & 1
             word = "up" if gone else "down"
             yield f"group of {SIDES[side]} {word}", between._replace(down=between.down ^ 1 << side), not gone
 
     # Cores -----------------------------------------------------------------------------------------------------------
-
-    def state_of(self, node: Node) -> State:
-        """The core's state of a living daemon."""
-        state: State = self.cores.values[node.core]
-        return state
-
-    def outputs_of(self, core: int) -> Outputs:
-        """The outputs of a core by its number."""
-        known = self._outputs.get(core)
-        if known is None:
-            known = self._outputs[core] = outputs(self.cores.values[core])
-        return known
 
     def _core(self, state: State) -> int:
         return self.cores.number(plain_state(state, state.orders.timers))
@@ -361,7 +330,7 @@ class BoundedWorld(Truth):
             return node
         side = self.state_of(node).orders.side
         claim = self._memo(("begin", node.core), lambda: self.claims.number(begin(self.orders[side is Side.B], key)))
-        return node._replace(claim=claim)
+        return node._replace(claim=claim, completion=-1)
 
     def _beat(self, core: int, outs: Outputs) -> int:
         return self._memo(("beat", core), lambda: self.beats.number(outs.beat))

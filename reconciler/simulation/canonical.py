@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from reconciler.core.failover.claim import Claim, Visit
+from reconciler.core.failover.completion import Completion
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.hold import DiskView, Fence, Hold
 from reconciler.core.failover.key import Key
@@ -77,6 +78,8 @@ def epochs_of(value: Any) -> list[int]:
             return [value.key.epoch, *epochs_of(value.visits), *epochs_of(value.views)]
         case Visit():
             return epochs_of(value.view)
+        case Completion():
+            return [value.key.epoch, *epochs_of(value.view), *epochs_of(value.over)]
         case tuple():
             return [epoch for part in value for epoch in epochs_of(part)]
         case _:
@@ -103,6 +106,9 @@ def rename(value: Any, names: dict[int, int]) -> Any:
             return replace(value, key=key, visits=visits, views=views)
         case Visit():
             return replace(value, view=rename(value.view, names))
+        case Completion():
+            key, view, over = (rename(part, names) for part in (value.key, value.view, value.over))
+            return replace(value, key=key, view=view, over=over)
         case tuple():
             return tuple(rename(part, names) for part in value)
         case _:

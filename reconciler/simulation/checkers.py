@@ -31,6 +31,7 @@ INVARIANTS = {
     "stale-read": "with strict orders no client reads less than what was acknowledged",
     "disabled": "while failover is disabled nobody moves without a person",
     "budget": "no controller begins more automatic moves than its orders allow",
+    "left-behind": "whoever completes its claim leaves no key on a disk that another holds",
     "needless": "nobody takes over for silence from a peer whose disk heartbeat is alive",
     "service": "with one healthy controller and enough disks, service within the bound",
     "recovery": "no state from which a person cannot recover",
@@ -68,7 +69,7 @@ class Checkers:
         """Reservations, or ways to disks, changed: who can write, and is that allowed?"""
         importers = [one for one in self.world.controllers if one.kernel.imported]
         for one in importers:
-            reaches = self._reaches(one.side)
+            reaches = self.reaches(one.side)
             if not reaches:
                 one.kernel.stale = True
             elif one.kernel.stale:
@@ -77,13 +78,14 @@ class Checkers:
         if len(importers) == 2:
             self._check_two()
 
-    def _reaches(self, side: Side) -> bool:
+    def reaches(self, side: Side) -> bool:
         """Whether reservations let this side write every vdev. Lost ways do not count: they may come back."""
         return all(self._vdev_reached(side, at) for at in range(len(self.world.orders.vdevs)))
 
     def _vdev_reached(self, side: Side, at: int) -> bool:
-        vdev = self.world.orders.vdevs[at]
-        return sum(self.world.shelf.disks[disk].lets_write(side) for disk in vdev.disks) >= vdev.needed
+        vdev, gained = self.world.orders.vdevs[at], self.world.controller(side).kernel.gained
+        disks = self.world.shelf.disks
+        return sum(disks[disk].lets_write(side) for disk in vdev.disks if disk not in gained) >= vdev.needed
 
     def _check_free(self, side: Side) -> None:
         orders = self.world.orders
@@ -96,11 +98,21 @@ class Checkers:
             if self._vdev_reached(Side.A, at) and self._vdev_reached(Side.B, at):
                 self.fails("two-writers", f"both have pools imported and can write vdev {vdev.name}")
 
+    def completed(self, side: Side, disk: int) -> None:
+        """A completion that had the disk for itself alone is at its end."""
+        found = self.world.shelf.disks[disk]
+        if found.key(side) is not None and found.holder is side.other:
+            self.fails(
+                "left-behind", f"{side} is registered on {self.world.orders.disks[disk]} of {found.view().holder}"
+            )
+
     # Pools and writes ------------------------------------------------------------------------------------------------
 
     def import_began(self, one: Controller) -> None:
         """An import begins."""
-        one.kernel.stale = not self._reaches(one.side)
+        one.kernel.stale = not self.reaches(one.side)
+        other = self.world.controller(one.side.other).kernel
+        other.replaced = other.stale
         core = one.core
         if core is None or core.phase not in (Phase.IMPORTING, Phase.ACTIVE):
             self.fails("unfenced", f"{one.side} imports in phase {core.phase if core else 'none'}")
@@ -186,7 +198,12 @@ class Checkers:
             if any(epoch > key.epoch for epoch in epochs(views)):
                 # Overtaken between the claim's last look and now; the next look halts it and the disks refuse it.
                 continue
-            if ours < vdev.needed or (len(views) - ours >= vdev.needed and peer.kernel.imported):
+            # What a completion of the peer has gained, no pool of the peer can write.
+            left = sum(
+                not fenced_for(view, key) and disk not in peer.kernel.gained
+                for disk, view in zip(vdev.disks, views, strict=True)
+            )
+            if ours < vdev.needed or (left >= vdev.needed and peer.kernel.imported):
                 self.fails("unfenced", f"{one.side} imports vdev {vdev.name} with {ours} of {len(views)} disks fenced")
 
 

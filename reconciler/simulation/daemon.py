@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.core.failover.claim import Claim
+from reconciler.core.failover.completion import completable, completing
 from reconciler.core.failover.events import (
     ClaimEnded,
     Conflict,
@@ -31,6 +32,7 @@ from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.outputs import Outputs, outputs
 from reconciler.core.failover.state import Memory, State, initial
 from reconciler.core.failover.step import step
+from reconciler.simulation.completer import Completer
 from reconciler.simulation.hand import Hand
 from reconciler.simulation.kernel import Kernel
 
@@ -75,6 +77,7 @@ class Controller:
         self.moves_ms: list[int] = []
         self.moves_local_ms: list[int] = []
         self.fed_ms: int | None = None
+        self.completer = Completer(world, self)
         self.kernel = Kernel(world, self)
         self.hand = Hand(world, self, self._claim_ended)
         self.fuse: int | None = None
@@ -102,6 +105,7 @@ class Controller:
         self.core = self.outs = self.memory = self.fed_ms = self.fuse = None
         self.paused = self.frozen = False
         self.hand.drop()
+        self.completer.drop()
         self.deferred.clear()
         self.held.clear()
         self.kernel.vanish()
@@ -173,6 +177,7 @@ class Controller:
         self.daemon += 1
         self.core = self.outs = self.fuse = None
         self.hand.drop()
+        self.completer.drop()
         self.paused = False
         self.held.clear()
         self.world.note(self.side, "daemon dies")
@@ -281,7 +286,14 @@ class Controller:
         self.feed(ShelfSeen(views, frozenset(self.kernel.out), begun_ms))
         if record is not None:
             self.feed(Heard(len(self.orders.channels), record))
+        self._complete(views)
         self._again(self.orders.timers.look_ms - took_ms, self._look, daemon)
+
+    def _complete(self, views: tuple[DiskView, ...]) -> None:
+        """What an active controller does not hold alone, it takes where it may."""
+        mine = completing(self.core) if self.core is not None else None
+        if mine is not None and len(views) == len(self.orders.disks):
+            self.completer.begin(mine, completable(views, mine))
 
     def arrives(self, message: tuple[int, Beat]) -> None:
         """A datagram."""
@@ -367,6 +379,7 @@ class Controller:
             if self._burns():
                 return
             self.hand.drop()
+            self.completer.drop()
             if outs.claim is not None:
                 self.hand.begin(self.orders, outs.claim)
         if self.kernel.wants(outs.wanted, outs.kept) and not self._burns():

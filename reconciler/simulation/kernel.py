@@ -26,7 +26,9 @@ class Kernel:
 
     `pools` as in `Pools`, REFUSED and UNKNOWN aside. `out`: disks that the imported pools gave up. `newest`: the last
     write that the imported pools hold; `opened`: the newest that an import found when it began. `stale`: this import
-    lost its reservation once. `mood`: how the next command ends: "", "hangs" or "refused".
+    lost its reservation once; `replaced`: and another has begun since. `kept`: disks that a completion has for itself
+    alone. `gained`: disks where one may have registered us; no pool can write there before it has opened them again.
+    `mood`: how the next command ends: "", "hangs" or "refused".
     """
 
     def __init__(self, world: World, owner: Controller) -> None:
@@ -41,9 +43,11 @@ class Kernel:
         self.pools = Pools.NONE
         self.addresses = False
         self.out: set[int] = set()
+        self.kept: set[int] = set()
+        self.gained: set[int] = set()
         self.newest = 0
         self.opened = 0
-        self.stale = False
+        self.stale = self.replaced = False
         self.refused_ms: int | None = None
         self.suspended = False
         self.busy = ""
@@ -104,6 +108,7 @@ class Kernel:
 
     def _begin(self, what: str, span_ms: tuple[int, int], mood: str) -> None:
         self.busy = what
+        self.owner.completer.drop()
         self.world.note(self.owner.side, f"{what} begins")
         if mood == "hangs":
             return
@@ -112,7 +117,8 @@ class Kernel:
 
     def _begin_import(self) -> None:
         self.pools = Pools.SOME
-        self.stale = False
+        self.gained.clear()
+        self.stale = self.replaced = False
         self.refused_ms = None
         shelf = self.world.shelf
         self.opened = max((shelf.content[at] for at in shelf.good(self.owner.side)), default=0)
@@ -149,7 +155,7 @@ class Kernel:
         self.busy = ""
         self.pools = Pools.NONE
         self.out = set()
-        self.stale = False
+        self.stale = self.replaced = False
         self.world.note(self.owner.side, "export ends")
 
     def unstick(self) -> None:
@@ -190,9 +196,29 @@ class Kernel:
             if self._enough(good - self.out):
                 self.suspended = False
             return
-        for at in tuple(self.out & good):
+        back = (self.out & good) - self.kept
+        for at in back:
             shelf.content[at] = self.newest
-            self.out.discard(at)
+        self.out -= back
+        if back & self.gained:
+            self.gained -= back
+            if not self.replaced and self.world.checkers.reaches(self.owner.side):
+                self.stale = False
+            self.world.checkers.disks_changed()
+
+    def keep(self, disk: int) -> bool:
+        """An exclusive open: refused while a pool has the disk."""
+        alone = self.pools is Pools.NONE or (self.pools is Pools.ALL and disk in self.out)
+        if alone:
+            self.kept.add(disk)
+            self.gained.add(disk)
+        return alone
+
+    def let_go(self, disk: int) -> None:
+        """Pools may open it again. What it gained counts when they do, unless the registration was given up."""
+        self.kept.discard(disk)
+        if self.world.shelf.disks[disk].key(self.owner.side) is None:
+            self.gained.discard(disk)
 
     def write(self, number: int) -> bool:
         """A client's synchronous write; True when it is on disks and acknowledged."""

@@ -28,7 +28,9 @@ class Node(NamedTuple):
     """One controller: numbers of its core (or OFF, DEAD) and of its claim (-1 none), and what its kernel holds.
 
     `pools` indexes POOLS. `stale`: this import lost its reservation. `out`: disks its pools gave up, a bit each.
-    `memory`: number of what a dead daemon left in /run, -1 none. `refused`: the last import was.
+    `memory`: number of what a dead daemon left in /run, -1 none. `refused`: the last import was. In sticky scenes only:
+    `completion`: number of the one that runs, -1 none. `gained`: disks where one may have registered us, which pools
+    have not opened since. `replaced`: this import lost its reservation, and another has begun since.
     """
 
     core: int
@@ -38,6 +40,9 @@ class Node(NamedTuple):
     out: int = 0
     memory: int = -1
     refused: bool = False
+    completion: int = -1
+    gained: int = 0
+    replaced: bool = False
 
 
 class Between(NamedTuple):
@@ -80,7 +85,7 @@ class Numbering:
         self.orders = (scene.orders, replace(scene.orders, side=Side.B))
         self.every = (1 << len(scene.orders.disks)) - 1
         self.cores, self.claims, self.beats = Numbers(), Numbers(), Numbers()
-        self.memories, self.shelves = Numbers(), Numbers()
+        self.memories, self.shelves, self.completions = Numbers(), Numbers(), Numbers()
         self.nodes: list[Node] = []
         self.betweens: list[Between] = []
         self._node_numbers: dict[Node, int] = {}
@@ -105,6 +110,7 @@ class Numbering:
             self.nodes.append(node)
             mask = self.cores.masks[node.core] if node.core >= 0 else 0
             mask |= self.claims.masks[node.claim] if node.claim >= 0 else 0
+            mask |= self.completions.masks[node.completion] if node.completion >= 0 else 0
             self._node_masks.append(mask | (self.memories.masks[node.memory] if node.memory >= 0 else 0))
         return number
 
@@ -151,6 +157,7 @@ class Numbering:
             node._replace(
                 core=self.cores.renamed(node.core, mask) if node.core >= 0 else node.core,
                 claim=self.claims.renamed(node.claim, mask) if node.claim >= 0 else -1,
+                completion=self.completions.renamed(node.completion, mask) if node.completion >= 0 else -1,
                 memory=self.memories.renamed(node.memory, mask) if node.memory >= 0 else -1,
             )
         )

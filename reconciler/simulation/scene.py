@@ -15,6 +15,9 @@ from reconciler.core.failover.orders import Channel, Group, Limits, Orders, Time
 #: A pause longer than every bound; the ages of moments stop there.
 LATE_MS: Final = 5
 
+#: Of `Fault.reach`: out of reach of either controller, and back, at once.
+BOTH: Final = 2
+
 #: One tick for everything: any timer may fire at any moment.
 TICKS: Final = Timers(
     beat_ms=1, silence_ms=2, record_ms=1, stale_ms=2, look_ms=0, proof_ms=2, pause_ms=LATE_MS - 2, settle_ms=1,
@@ -27,7 +30,9 @@ class Fault(NamedTuple):
     """What may go wrong in a scene, `most` times in all (-1: without limit).
 
     `cuts`: a controller hears nothing on any network. `slow`: a claim, import or release outlives its bound. `reach`:
-    (controller, disks) that are lost together. `links`: whose group goes down. Not counted, for they are no faults:
+    (controller, disks) that are lost together, 0 and 1 or BOTH. `links`: whose group goes down. Not counted, for they
+    are no faults: `sticky` (what pools gave up they do without until they open it again; claims are completed),
+    `stays` (disks are lost before the start only),
     `delay` (beats under way are late, doubled, lost), `fine` (one move for each reservation command, not for each
     disk) and `wide` (what is asked of several disks at once is answered in any order, not in theirs). Everything heals
     at any moment, uncounted.
@@ -47,17 +52,20 @@ class Fault(NamedTuple):
     hang: bool = False
     refuse: bool = False
     proof: bool = False
+    sticky: bool = False
+    stays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A bounded world: its orders and what may happen in it."""
+    """A bounded world: its orders and what may happen in it. `begins`: how the moves begin that lead to its start."""
 
     name: str
     about: str
     orders: Orders
     faults: Fault
     asked: tuple[Request, ...] = ()
+    begins: tuple[str, ...] = ()
 
 
 #: Two top-level vdevs: one disk alone, and a mirror; all three arbitrate.
@@ -75,7 +83,19 @@ SHELF: Final = Orders(
 )
 #: One disk decides, and two are swept.
 SWEPT: Final = replace(SHELF, arbitration=(0,))
+#: One mirror: a single disk is enough to write to it, and to lose what was written to the other.
+MIRROR: Final = replace(SHELF, disks=("disk0", "disk1"), vdevs=(Vdev("mirror", (0, 1), 1),), arbitration=(0,))
 GROUPED: Final = replace(SHELF, groups=(Group(1, ("net",)),))
+#: Half a mirror is gone, the pools give it up, and the other controller takes over; the first one is up again.
+WITHOUT_HALF: Final = (
+    "a: boots", "a: looks", "b: boots", "b: looks",
+    "a: look disk0", "a: look disk1", "a: look disk0", "a: look disk1", "a: the claim ends",
+    "a: import begins", "a: import ends", "a: looks",
+    "disks 0b010 out of reach for both", "a: a client's write is acknowledged", "a: looks", "b: looks",
+    "b: a person asks: force-activate", "b: look disk0", "b: look disk1", "b: look disk0", "b: look disk1",
+    "b: the claim ends", "a: looks", "a: resets", "a: boots", "a: looks",
+    "b: time passes", "b: time passes", "b: time passes", "b: import begins", "b: import ends", "b: looks",
+)  # fmt: skip
 
 SCENES: Final = (
     Scene("hanging", "imports are refused and pools hang, any number of times",
@@ -84,6 +104,10 @@ SCENES: Final = (
           SHELF, Fault(most=2), (Request.SWITCHOVER, Request.FORCE)),
     Scene("sweep", "a person forces either controller, once, and disks answer in any order",
           SWEPT, Fault(wide=True, most=1), (Request.FORCE,)),
+    Scene("comes-back", "half a mirror comes back after a takeover; a person forces either controller, twice",
+          MIRROR, Fault(reach=((BOTH, 0b10),), sticky=True, stays=True, most=2), (Request.FORCE,), WITHOUT_HALF),
+    Scene("comes-and-goes", "half a mirror comes back after a takeover; then it is lost, or a person forces one, once",
+          MIRROR, Fault(reach=((BOTH, 0b10),), sticky=True, most=1), (Request.FORCE,), WITHOUT_HALF),
     Scene("disabled", "failover is disabled; a person may force either controller at any moment",
           replace(SHELF, enabled=False), Fault(most=0), (Request.FORCE,)),
     Scene("disks", "all disks are lost to one controller, or half a mirror to the other, once",

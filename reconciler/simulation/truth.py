@@ -38,8 +38,8 @@ class Truth(Numbering):
         layout = self.scene.orders.vdevs[vdev]
         return sum(disks >> at & 1 for at in layout.disks) >= layout.needed
 
-    def _writes(self, side: int, shelf: int) -> bool:
-        return self._quorum(self._writable(side, shelf))
+    def _writes(self, side: int, shelf: int, gained: int = 0) -> bool:
+        return self._quorum(self._writable(side, shelf) & ~gained)
 
     def _majority(self, disks: int) -> bool:
         return sum(disks >> at & 1 for at in self.scene.orders.arbitration) >= self.scene.orders.majority
@@ -55,15 +55,17 @@ class Truth(Numbering):
 
     def _violation(self, a: int, b: int, shelf: int) -> str:
         """The invariant that this state breaks, or nothing."""
-        key = (self.nodes[a].pools, self.nodes[a].stale, self.nodes[b].pools, self.nodes[b].stale, shelf)
+        one, two = self.nodes[a], self.nodes[b]
+        key = (one[2:5], one.gained, one.replaced, two[2:5], two.gained, two.replaced, shelf)
         known = self._broken.get(key)
         if known is None:
-            known = self._broken[key] = self._look_for_violation((self.nodes[a], self.nodes[b]), shelf)
+            known = self._broken[key] = self._look_for_violation((one, two), shelf)
         return known
 
     def _look_for_violation(self, nodes: tuple[Node, Node], shelf: int) -> str:
         disks: Disks = self.shelves.values[shelf]
-        masks = [self._writable(side, shelf) for side in (0, 1)]
+        # Where a completion has registered it, no pool of a controller can write before it opens the disk again.
+        masks = [self._writable(side, shelf) & ~nodes[side].gained for side in (0, 1)]
         if nodes[0].pools != NONE and nodes[1].pools != NONE:
             for at, vdev in enumerate(self.scene.orders.vdevs):
                 if self._enough(at, masks[0]) and self._enough(at, masks[1]):
@@ -71,7 +73,9 @@ class Truth(Numbering):
         for side, node in enumerate(nodes):
             if node.pools == NONE:
                 continue
-            if node.stale and self._quorum(masks[side]):
+            # Where disks come back, an import may have one more of them as long as no other has begun.
+            over = node.replaced if self.scene.faults.sticky else node.stale
+            if over and self._quorum(masks[side]):
                 return f"an import of {SIDES[side]} that lost its reservation can write again"
             free = sum(disks[at].holder is None for at in self.scene.orders.arbitration)
             if free >= self.scene.orders.majority:

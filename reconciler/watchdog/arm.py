@@ -213,7 +213,7 @@ class Child:
             case RunClaim():
                 return self._claim(shelf, request)
             case Complete():
-                return self._complete(shelf, request)
+                return self._complete(shelf, request, within_s)
             case LookPools():
                 return PoolsLooked(house.look(within_s))
             case Import(excused):
@@ -244,15 +244,14 @@ class Child:
                 running = advance(running, order.disk, reply)
         return ClaimRun(request.key.epoch, running.result, asked, silent)
 
-    def _complete(self, shelf: Shelf, request: Complete) -> Completed:
+    def _complete(self, shelf: Shelf, request: Complete, within_s: float) -> Completed:
         done: list[int] = []
         if not isinstance(shelf, DiskShelf):
             # A simulated controller has no kernel that could say what its pools write to.
             return Completed(())
         for disk in request.disks:
             self._still_wanted()
-            command_s, out = request.command_ms / 1000, disk in request.out
-            if complete(shelf, disk, request.key, command_s, given_up=out):
+            if complete(shelf, disk, request.key, request.command_ms / 1000, within_s):
                 done.append(disk)
         return Completed(tuple(done))
 

@@ -73,11 +73,10 @@ class RunClaim:
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """Complete the claim `key` on these disks, as far as that may be done; `out` are those that our pools gave up."""
+    """Complete the claim `key` on these disks, as far as that may be done."""
 
     key: Key
     disks: tuple[int, ...]
-    out: frozenset[int] = frozenset()
     command_ms: int = 2_000
 
 
@@ -227,12 +226,11 @@ def plain_request(request: Request) -> Message:
             return {"do": "write", "sectors": [sector.hex() for sector in sectors]}
         case RunClaim(key, command_ms):
             return {"do": "claim", "key": plain_key(key), "command_ms": command_ms}
-        case Complete(key, disks, out, command_ms):
+        case Complete(key, disks, command_ms):
             return {
                 "do": "complete",
                 "key": plain_key(key),
                 "disks": disks,
-                "out": sorted(out),
                 "command_ms": command_ms,
             }
         case LookPools(wanted):
@@ -265,8 +263,7 @@ def read_request(message: Message) -> Request:
             key = read_key(message["key"])
             if key is None:
                 raise ValueError("a claim without a key")
-            disks, out = (tuple(int(at) for at in message[part]) for part in ("disks", "out"))
-            return Complete(key, disks, frozenset(out), int(message["command_ms"]))
+            return Complete(key, tuple(int(at) for at in message["disks"]), int(message["command_ms"]))
         case "pools":
             return LookPools(bool(message["wanted"]))
         case "import":

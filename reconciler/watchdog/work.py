@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Final, assert_never
 
 from reconciler.core.failover.adapters import Written
+from reconciler.core.failover.completion import completable, completing, unfenced
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.hold import UNANSWERED, DiskView, Hold
+from reconciler.core.failover.hold import UNANSWERED, DiskView
 from reconciler.core.failover.key import Key
 from reconciler.core.failover.orders import Orders, Timers
-from reconciler.core.failover.phase import Phase, Thing
+from reconciler.core.failover.phase import Thing
 from reconciler.core.failover.record import decode_record, encode_record, record_way
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.wire import Way
 from reconciler.core.status.watchdog import ReasonStatus
-from reconciler.system.shelf.completing import completable, unfenced
 from reconciler.watchdog.arms import Answered, Arms
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.loop import Loop, Timer, monotonic_ms
@@ -50,8 +50,8 @@ from reconciler.watchdog.requests import (
 
 #: One command of a claim; a claim has time for several that are not answered.
 COMMAND_MS_MAX: Final = 2_000
-#: All disks on which a claim is completed at once; and until the next try, where one did not become ours.
-COMPLETE_MS: Final = 10_000
+#: All disks on which a claim is completed at once, at least; and until the next try, where one did not become ours.
+COMPLETE_MS_MIN: Final = 10_000
 COMPLETE_AGAIN_MS: Final = 1_000
 #: A look at the pools is unanswered after this, or after four times the interval of looks if that is longer.
 POOLS_MS: Final = 500
@@ -127,6 +127,8 @@ class Labour:
 
     def import_(self, excused: frozenset[int]) -> None:
         """Begin to import the pools, if the arm is free; these disks may be silent."""
+        # What is kept for ourselves alone, an import could not open.
+        self._stop_completing()
         if self._ask(Import(excused), self._timers.import_ms):
             self.moving = "import"
 
@@ -294,17 +296,17 @@ class Labour:
             self._daemon.looked(answered.asked_ms, (UNANSWERED,) * len(self._orders.disks), None)
 
     def _complete(self, views: tuple[DiskView, ...]) -> None:
-        """What an active controller does not hold alone, it takes where it may: see `completing`."""
+        """What an active controller does not hold alone, it takes where it may: see `completion`."""
         core, self._unfenced = self._daemon.core, ()
-        if core is None or core.phase is not Phase.ACTIVE or core.looks.hold is not Hold.OURS or core.looks.woke:
-            return
-        mine = Key(core.orders.side, core.epoch)
-        if len(views) != len(core.orders.disks) or core.orders is not self._orders:
+        mine = completing(core) if core is not None else None
+        if core is None or mine is None or len(views) != len(core.orders.disks) or core.orders is not self._orders:
             return
         self._unfenced = unfenced(views, mine)
         disks = completable(views, mine)
         if disks and monotonic_ms() >= self._complete_ms:
-            self._ask(Complete(mine, disks, self._daemon.out, COMMAND_MS_MAX), COMPLETE_MS)
+            # See `Keep`: by then a controller that was replaced is dead, for all that was begun by its end.
+            within_ms = self._timers.proof_ms + self._timers.deadman_ms + 2 * COMMAND_MS_MAX
+            self._ask(Complete(mine, disks, COMMAND_MS_MAX), max(COMPLETE_MS_MIN, within_ms))
 
     def _stop_completing(self) -> None:
         assert self._arms is not None

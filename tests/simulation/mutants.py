@@ -10,11 +10,12 @@ work, and the mutant says which, a test of one step will do. A mutant nobody cat
 from pathlib import Path
 
 from tests.simulation.mutants_claim import CLAIM
+from tests.simulation.mutants_complete import COMPLETE
 from tests.simulation.mutants_decide import DECIDE
 from tests.simulation.mutants_know import KNOW
 from tests.simulation.mutants_model import Mutant
 
-MUTANTS = (*CLAIM, *KNOW, *DECIDE)
+MUTANTS = (*CLAIM, *COMPLETE, *KNOW, *DECIDE)
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
 SOURCES = Path(__file__).parents[2] / "reconciler" / "core" / "failover"
 

@@ -87,6 +87,14 @@ def budget(world: World) -> None:
     moved(world, Code.PEER_DEAD, limits=Limits(moves=1))
 
 
+def left_behind(world: World) -> None:
+    reserve(world, Disk((None, B9), Side.B))
+    world.checkers.completed(Side.A, 0)
+    assert not world.broken, "the key of nobody else is there"
+    world.shelf.disks[0] = Disk((A1, B9), Side.B)
+    world.checkers.completed(Side.A, 0)
+
+
 def needless(world: World) -> None:
     moved(world, Code.PEER_SILENT)
 
@@ -102,6 +110,7 @@ BENT: dict[str, Callable[[World], None]] = {
     "stale-read": stale_read,
     "disabled": disabled,
     "budget": budget,
+    "left-behind": left_behind,
     "needless": needless,
 }
 

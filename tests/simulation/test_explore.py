@@ -16,7 +16,7 @@ from reconciler.simulation.scene import DEEP, SCENES, Scene
 #: More than the largest scene has; whoever needs more has grown it.
 STATES_MAX = 2_500_000
 #: Scenes of a default run: over a million states together, in the seconds that a test run can spare.
-USUAL = ("hanging", "requests", "sweep", "disabled", "disks", "lone-disk", "power")
+USUAL = ("hanging", "requests", "sweep", "comes-and-goes", "disabled", "disks", "lone-disk", "power")
 CHOSEN = os.environ.get("HAGIT_EXPLORE", " ".join(USUAL))
 RUN = [scene for scene in SCENES if CHOSEN == "all" or scene.name in CHOSEN.split()]
 DEEP_STATES = int(os.environ.get("HAGIT_EXPLORE_DEEP", "20000"))

@@ -68,7 +68,7 @@ def test_everything_left_out_is_said() -> None:
 def test_every_scene_is_played_with_these_orders() -> None:
     small = reduced(RAIDZ).orders
     scenes = list(scenes_of(small))
-    assert [scene.name for scene in scenes] == [scene.name for scene in SCENES]
+    assert [scene.name for scene in scenes] == [scene.name for scene in SCENES if not scene.begins]
     assert all(scene.orders.disks == small.disks for scene in scenes)
     losses = {scene.name: scene.faults.reach for scene in scenes if scene.faults.reach}
     assert losses == {"disks": ((0, 0b1111), (1, 0b1000)), "lone-disk": ((0, 0b11), (1, 0b11))}

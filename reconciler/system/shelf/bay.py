@@ -25,7 +25,7 @@ from reconciler.system.reservation.scsiport import Learnt, ScsiPort
 from reconciler.system.reservation.sgio import SgTransport
 from reconciler.system.reservation.standing import Features, Port, Registration, Result, Standing
 from reconciler.system.shelf.area import SLOTS, Area, Choice, Unfit, check_area, check_slots, find_area
-from reconciler.system.shelf.idle import idle
+from reconciler.system.shelf.keeping import Kept, keep
 from reconciler.system.shelf.rawdisk import BLOCK_BYTES, CONFLICT, DirectDisk, RawDisk
 
 KNOWS_NONE: Final = "it knows no persistent reservations, so nobody can be fenced from it"
@@ -52,8 +52,8 @@ class Cabinet(Protocol):
         """The disk for reading and writing. Raises OSError as well."""
         ...
 
-    def idle(self, name: str) -> bool:
-        """Whether nobody on this controller has the disk or a part of it for himself."""
+    def keep(self, name: str) -> tuple[int, ...] | None:
+        """Descriptors that keep the disk for ourselves alone; None while somebody here has it. See `keeping`."""
         ...
 
 
@@ -80,9 +80,9 @@ class Directory:
         """See `Cabinet.raw`."""
         return DirectDisk(self._finder.find(name).node, write=write)
 
-    def idle(self, name: str) -> bool:
-        """See `Cabinet.idle`."""
-        return idle(self._finder.find(name).node)
+    def keep(self, name: str) -> tuple[int, ...] | None:
+        """See `Cabinet.keep`."""
+        return keep(self._finder.find(name).node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +168,10 @@ class Bay:
         with contextlib.suppress(Unusable, Unfit, OSError):
             self._check()
 
-    def idle(self, end_s: float) -> bool:
-        """Whether our own pools surely do not write to it."""
+    def keep(self, kept: Kept, end_s: float) -> bool:
+        """Whether it is ours alone on this controller from now on, until `kept` lets it go."""
         try:
-            return self._cabinet.idle(self.name)
+            return kept.take(self._cabinet.keep(self.name))
         except Unusable:
             return False
 

@@ -24,6 +24,7 @@ from reconciler.core.failover.record import RECORD_BYTES
 from reconciler.system.reservation.disk import SILENT
 from reconciler.system.shelf.area import Choice
 from reconciler.system.shelf.bay import Bay, Cabinet, Survey
+from reconciler.system.shelf.keeping import Kept
 from reconciler.system.shelf.rawdisk import BLOCK_BYTES
 from reconciler.system.shelf.series import Series
 from reconciler.system.shelf.worker import Answers, Kind, Task, Worker, next_answer
@@ -80,10 +81,12 @@ class DiskShelf:
         self._told = told
         self._bays: tuple[Bay, ...] = ()
         self._workers: tuple[Worker, ...] = ()
+        self._kept: dict[int, Kept] = {}
         self.obey(orders)
 
     def obey(self, orders: Orders) -> None:
         """See `Shelf.obey`."""
+        assert not self._kept, "a completion by older orders goes on"
         there = {bay.name: (bay, worker) for bay, worker in zip(self._bays, self._workers, strict=True)}
         found = [there.pop(name) if name in there else self._opened(name) for name in orders.disks]
         for bay, worker in there.values():
@@ -174,9 +177,16 @@ class DiskShelf:
         found |= dict(self._each(Kind.SURVEY, questions, deadline_s))
         return tuple(found[at] for at in range(len(self._bays)))
 
-    def idle(self, disk: int, deadline_s: float) -> bool:
-        """Whether our own pools surely do not write to this disk: it may be claimed while they are imported."""
-        return bool(dict(self._each(Kind.SURVEY, {disk: self._bays[disk].idle}, deadline_s)).get(disk))
+    def keep(self, disk: int, deadline_s: float) -> bool:
+        """Have it for ourselves alone until `let_go`: no pool of ours writes to it, and none can begin to."""
+        kept = self._kept[disk] = Kept()
+        return bool(dict(self._each(Kind.KEEP, {disk: partial(self._bays[disk].keep, kept)}, deadline_s)).get(disk))
+
+    def let_go(self, disk: int) -> None:
+        """Keep it no longer; what was asked and is not answered yet will keep nothing."""
+        kept = self._kept.pop(disk, None)
+        if kept is not None:
+            kept.let_go()
 
     @property
     def _patience_s(self) -> float:
@@ -188,6 +198,8 @@ class DiskShelf:
 
     def close(self) -> None:
         """See `Shelf.close`."""
+        for disk in tuple(self._kept):
+            self.let_go(disk)
         for bay, worker in zip(self._bays, self._workers, strict=True):
             worker.close(bay.close)
 

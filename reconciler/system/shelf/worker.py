@@ -26,6 +26,7 @@ class Kind(Enum):
     WRITE = "write"
     SURVEY = "survey"
     PREPARE = "prepare"
+    KEEP = "keep"
 
 
 #: The place of a disk, and what it answered, or what was raised.

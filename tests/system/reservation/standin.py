@@ -7,6 +7,7 @@ from each controller, unit attentions, disks without APTPL or PREEMPT AND ABORT,
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import struct
 import threading
@@ -249,8 +250,14 @@ class StandInCabinet:
         self.writers += [name] if write else []
         return StandInRaw(self.found(name), f"{self.side}0")
 
-    def idle(self, name: str) -> bool:
-        return not self.found(name).used
+    def keep(self, name: str) -> tuple[int, ...] | None:
+        """A lock on the image stands for the exclusive open of a device."""
+        disk = self.found(name)
+        if disk.used:
+            return None
+        descriptor = os.open(disk.file, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return (descriptor,)
 
     def found(self, name: str) -> StandInDisk:
         if name not in self.disks:

@@ -1,5 +1,7 @@
 """An active controller completes its claim, on disks that stand in for real ones."""
 
+import fcntl
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,11 +9,12 @@ import pytest
 
 from reconciler.core.failover.adapters import answered
 from reconciler.core.failover.claim import Answer, Command, Reply, Verb
+from reconciler.core.failover.completion import completable, unfenced
 from reconciler.core.failover.hold import DiskView
 from reconciler.core.failover.key import Key, Side
-from reconciler.system.shelf.completing import completable, complete, unfenced
+from reconciler.system.shelf.completing import complete
 from reconciler.system.shelf.disks import DiskShelf
-from reconciler.system.shelf.idle import idle
+from reconciler.system.shelf.keeping import Kept, close, keep
 from reconciler.watchdog.requests import Complete, Completed, plain_reply, plain_request, read_reply, read_request
 from tests.system.shelf.rig import DISKS, LONG_S, orders
 from tests.system.shelf.rig_disks import DisksRig
@@ -57,8 +60,11 @@ class Hasty:
             self._meanwhile()
         return self._shelf.perform(commands, deadline_s)
 
-    def idle(self, disk: int, deadline_s: float) -> bool:
-        return self._shelf.idle(disk, deadline_s)
+    def keep(self, disk: int, deadline_s: float) -> bool:
+        return self._shelf.keep(disk, deadline_s)
+
+    def let_go(self, disk: int) -> None:
+        self._shelf.let_go(disk)
 
 
 @pytest.mark.parametrize("before", [None, OLD, THEIRS])
@@ -66,17 +72,45 @@ def test_a_disk_without_a_holder_or_with_an_older_one_is_taken(rig: DisksRig, be
     ours, theirs = (rig.open_shelf(side, orders(side)) for side in Side)
     if before is not None:
         held(ours if before.side is Side.A else theirs, before)
-    assert complete(ours, DISK, MINE, LONG_S, given_up=False)
+    assert complete(ours, DISK, MINE, LONG_S, LONG_S)
     assert there(theirs) == (MINE, {MINE})
 
 
-def test_what_our_pools_write_to_is_left_alone_unless_they_gave_it_up(rig: DisksRig) -> None:
+def test_what_our_pools_have_is_left_alone(rig: DisksRig) -> None:
     ours, theirs = (rig.open_shelf(side, orders(side)) for side in Side)
     held(theirs, THEIRS)
     rig.disks[DISKS[DISK]].used = True
-    assert not complete(ours, DISK, MINE, LONG_S, given_up=False)
+    assert not complete(ours, DISK, MINE, LONG_S, LONG_S)
     assert there(theirs) == (THEIRS, {THEIRS}), "not even registered"
-    assert complete(ours, DISK, MINE, LONG_S, given_up=True)
+
+
+@pytest.mark.parametrize("verb", [Verb.REGISTER, Verb.RESERVE])
+def test_no_pool_can_open_it_until_it_is_ours_or_given_up(rig: DisksRig, verb: Verb) -> None:
+    ours, seen = rig.open_shelf(Side.A, orders(Side.A)), []
+    late = Hasty(ours, verb, lambda: seen.append(free(rig)))
+    assert complete(late, DISK, MINE, LONG_S, LONG_S)
+    assert (seen, free(rig)) == ([False], True)
+
+
+def free(rig: DisksRig) -> bool:
+    """Whether the disk could be opened for somebody alone."""
+    with rig.disks[DISKS[DISK]].file.open("rb") as image:
+        try:
+            fcntl.flock(image, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def test_what_is_opened_when_nobody_waits_for_it_any_more_is_closed(tmp_path: Path) -> None:
+    image = tmp_path / "disk"
+    image.touch()
+    kept, descriptors = Kept(), keep(image, tmp_path)
+    assert descriptors is not None
+    kept.let_go()
+    assert not kept.take(descriptors)
+    with pytest.raises(OSError):
+        os.fstat(descriptors[0])
 
 
 def test_a_reservation_that_vanished_is_put_back_where_we_are_registered(rig: DisksRig) -> None:
@@ -84,7 +118,7 @@ def test_a_reservation_that_vanished_is_put_back_where_we_are_registered(rig: Di
     ours = rig.open_shelf(Side.A, orders(Side.A))
     ask(ours, (Verb.REGISTER, MINE, None))
     rig.disks[DISKS[DISK]].used = True
-    assert complete(ours, DISK, MINE, LONG_S, given_up=False)
+    assert complete(ours, DISK, MINE, LONG_S, LONG_S)
     assert there(ours) == (MINE, {MINE})
 
 
@@ -93,10 +127,10 @@ def test_older_registrations_on_our_disk_are_removed_and_no_others(rig: DisksRig
     rig.disks[DISKS[DISK]].used = True
     held(ours, MINE)
     ask(theirs, (Verb.REGISTER, THEIRS, None))
-    assert complete(ours, DISK, MINE, LONG_S, given_up=False)
+    assert complete(ours, DISK, MINE, LONG_S, LONG_S)
     for stays in (NEWER, FOREIGN):
         ask(theirs, (Verb.REGISTER, stays, None))
-        assert not complete(ours, DISK, MINE, LONG_S, given_up=False)
+        assert not complete(ours, DISK, MINE, LONG_S, LONG_S)
         assert there(theirs) == (MINE, {MINE, stays})
 
 
@@ -104,7 +138,7 @@ def test_older_registrations_on_our_disk_are_removed_and_no_others(rig: DisksRig
 def test_a_newer_claim_and_a_foreign_key_are_left_alone(rig: DisksRig, holder: Key) -> None:
     ours, theirs = (rig.open_shelf(side, orders(side)) for side in Side)
     held(theirs, holder)
-    assert not complete(ours, DISK, MINE, LONG_S, given_up=True)
+    assert not complete(ours, DISK, MINE, LONG_S, LONG_S)
     assert there(theirs) == (holder, {holder})
 
 
@@ -112,16 +146,40 @@ def test_a_newer_claim_and_a_foreign_key_are_left_alone(rig: DisksRig, holder: K
 def test_who_is_overtaken_in_between_leaves_no_registration_behind(rig: DisksRig, verb: Verb) -> None:
     ours, theirs = (rig.open_shelf(side, orders(side)) for side in Side)
     late = Hasty(ours, verb, lambda: held(theirs, NEWER))
-    assert not complete(late, DISK, MINE, LONG_S, given_up=False)
+    assert not complete(late, DISK, MINE, LONG_S, LONG_S)
     assert late.asked[-2:] == [Verb.UNREGISTER, Verb.LOOK]
     assert there(theirs) == (NEWER, {NEWER})
+
+
+def test_who_may_be_registered_keeps_the_disk_until_it_answers(rig: DisksRig) -> None:
+    ours, theirs = (rig.open_shelf(side, orders(side)) for side in Side)
+
+    def lost() -> None:
+        rig.lose(Side.A, DISK)
+        held(theirs, NEWER)
+
+    class Patient(Hasty):
+        """The disk is back after a few vain looks."""
+
+        def perform(self, commands: tuple[Command, ...], deadline_s: float) -> tuple[Reply, ...]:
+            replies = super().perform(commands, deadline_s)
+            if self.asked[-3:] == [Verb.LOOK] * 3:
+                seen.append(free(rig))
+                rig.restore(Side.A, DISK)
+            return replies
+
+    seen: list[bool] = []
+    late = Patient(ours, Verb.RESERVE, lost)
+    assert not complete(late, DISK, MINE, LONG_S, LONG_S)
+    assert seen[0] is False
+    assert (there(theirs), free(rig)) == ((NEWER, {NEWER}), True)
 
 
 def test_a_disk_that_does_not_answer_is_no_disk_of_ours(rig: DisksRig) -> None:
     ours = rig.open_shelf(Side.A, orders(Side.A))
     for side in Side:
         rig.lose(side, DISK)
-    assert not complete(ours, DISK, MINE, LONG_S, given_up=True)
+    assert not complete(ours, DISK, MINE, LONG_S, LONG_S)
 
 
 def test_which_disks_come_into_question() -> None:
@@ -140,12 +198,12 @@ def test_which_disks_come_into_question() -> None:
 
 
 def test_requests_and_replies_survive_the_way_to_the_arm() -> None:
-    request = Complete(MINE, (1, 3), frozenset({3}), 700)
+    request = Complete(MINE, (1, 3), 700)
     assert read_request(plain_request(request)) == request
     assert read_reply(plain_reply(Completed((3,)))) == Completed((3,))
 
 
-def test_a_disk_with_several_paths_is_idle_when_its_partitions_are(tmp_path: Path) -> None:
+def test_a_disk_with_several_paths_is_kept_by_its_partitions(tmp_path: Path) -> None:
     sysfs, dev = tmp_path / "sys", tmp_path / "dev"
     dev.mkdir()
     for name, uuid, holders in (("sda", "", ["dm-0"]), ("dm-0", "mpath-1", ["dm-1"]), ("dm-1", "part1-mpath-1", [])):
@@ -155,7 +213,10 @@ def test_a_disk_with_several_paths_is_idle_when_its_partitions_are(tmp_path: Pat
         if uuid:
             (sysfs / "class/block" / name / "dm").mkdir(parents=True, exist_ok=True)
             (sysfs / "class/block" / name / "dm/uuid").write_text(uuid)
-    assert idle(dev / "sda", sysfs)
+    descriptors = keep(dev / "sda", sysfs)
+    assert descriptors is not None
+    assert [Path(f"/proc/self/fd/{one}").readlink() for one in descriptors] == [dev / "dm-1"]
+    close(descriptors)
     (sysfs / "class/block/dm-1/holders/dm-2").mkdir(parents=True)
-    assert not idle(dev / "sda", sysfs), "something else is mapped onto the partition"
-    assert not idle(dev / "sdb", sysfs), "nobody knows of a disk that is not there"
+    assert keep(dev / "sda", sysfs) is None, "something else is mapped onto the partition"
+    assert keep(dev / "sdb", sysfs) is None, "nobody knows of a disk that is not there"

@@ -1,0 +1,198 @@
+"""An active controller completes its claim: what it asks of one more disk while its pools are imported, a pure program.
+
+A disk that newer orders name, and one that comes back after a takeover, is taken as the claim would have taken it,
+before ZFS writes to it. The invariant: *a completion gives no pool a way to write that it did not have*. A registration
+lets a controller write whoever holds the disk by then, and a controller that slept between its look and its
+registration may have been replaced. Three rules keep that as safe as a claim, which runs where no pool is imported:
+
+- what others have registered with older keys on a disk of ours is removed; that needs no registration;
+- a disk that nobody holds, or an older key does, is registered only while it is kept: opened for us alone, from before
+  the registration to the end, so that no pool of this controller has it or can open it meanwhile;
+- newer keys and foreign ones are left alone, and whoever finds that another was faster gives the registration up before
+  it keeps the disk no longer, however long the disk is silent. No disk is ever left to nobody.
+
+Does not know how a command reaches a disk, nor how it is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from reconciler.core.failover.claim import Answer, Command, Reply, Verb
+from reconciler.core.failover.hold import UNANSWERED, DiskView, Hold, fenced
+from reconciler.core.failover.key import Key, encode_key
+from reconciler.core.failover.owner import GONE
+from reconciler.core.failover.phase import Phase
+from reconciler.core.failover.state import State
+
+
+class Stage(StrEnum):
+    """Where a completion is: what is asked next. CONFIRM, SETTLE, LEFT and EVICTED are looks."""
+
+    LOOK = "look"
+    KEEP = "keep"
+    REGISTER = "register"
+    CONFIRM = "confirm"
+    SEIZE = "seize"
+    SETTLE = "settle"
+    LEAVE = "leave"
+    LEFT = "left"
+    EVICT = "evict"
+    EVICTED = "evicted"
+    DONE = "done"
+
+
+#: Looks after a registration.
+REGISTERED = (Stage.CONFIRM, Stage.SETTLE, Stage.LEFT)
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Open the disk for ourselves alone, until the completion is at its end; refused while a pool here has it.
+
+    A completion may be given up before its end only when a controller that was replaced would be dead: after the
+    longest time without proof, and its deadman.
+    """
+
+    disk: int
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A completion of one disk in progress.
+
+    `view`: how the disk looked last. `over`: whose registrations are still to be removed. `kept`: the disk is opened
+    for us alone.
+    """
+
+    disk: int
+    key: Key
+    stage: Stage = Stage.LOOK
+    view: DiskView = UNANSWERED
+    over: tuple[Key, ...] = ()
+    kept: bool = False
+
+    @property
+    def ours(self) -> bool:
+        """At the end: the last look saw the disk under our reservation alone."""
+        assert self.stage is Stage.DONE
+        return fenced(self.view, self.key)
+
+
+def asks(completion: Completion) -> Command | Keep | None:
+    """What to ask now; None at the end."""
+    disk, key = completion.disk, completion.key
+    match completion.stage:
+        case Stage.LOOK | Stage.CONFIRM | Stage.SETTLE | Stage.LEFT | Stage.EVICTED:
+            return Command(Verb.LOOK, disk, key)
+        case Stage.KEEP:
+            return Keep(disk)
+        case Stage.REGISTER:
+            assert completion.kept, "a registration on a disk that a pool of ours could open"
+            return Command(Verb.REGISTER, disk, key)
+        case Stage.SEIZE:
+            holder = completion.view.holder
+            return Command(Verb.RESERVE if holder is None else Verb.PREEMPT, disk, key, holder)
+        case Stage.LEAVE:
+            assert completion.view.holder != key, "a disk would be left to nobody"
+            return Command(Verb.UNREGISTER, disk, key)
+        case Stage.EVICT:
+            return Command(Verb.PREEMPT, disk, key, completion.over[0])
+        case Stage.DONE:
+            return None
+
+
+def kept(completion: Completion, *, alone: bool) -> Completion:
+    """The completion after `Keep` was answered; `alone`: the disk is ours alone on this controller until the end."""
+    assert completion.stage is Stage.KEEP
+    return replace(completion, kept=alone, stage=Stage.REGISTER if alone else Stage.DONE)
+
+
+def heard(completion: Completion, reply: Reply) -> Completion:
+    """The completion after the disk's answer to its command."""
+    good = reply.answer is Answer.GOOD
+    match completion.stage:
+        # What was not answered may have been done: the look tells.
+        case Stage.REGISTER:
+            return replace(completion, stage=Stage.CONFIRM)
+        case Stage.SEIZE:
+            return replace(completion, stage=Stage.SETTLE)
+        case Stage.LEAVE:
+            return replace(completion, stage=Stage.LEFT)
+        case Stage.EVICT:
+            return replace(completion, stage=Stage.EVICTED if good else Stage.DONE)
+        case Stage.KEEP | Stage.DONE:
+            raise AssertionError("no command was asked")
+        case _:
+            return _looked(replace(completion, view=reply.view if good else UNANSWERED))
+
+
+def _looked(completion: Completion) -> Completion:
+    stage, view, key = completion.stage, completion.view, completion.key
+    if not view.answered:
+        # Nobody keeps a disk no longer where it may be registered and not the holder: it looks again.
+        return replace(completion, stage=stage if stage in REGISTERED else Stage.DONE)
+    if stage is Stage.EVICTED:
+        return _evict(completion, completion.over[1:])
+    if view.holder == key:
+        return _evict(completion, _over(view, key))
+    takeable, registered = _takeable(view, key), key in view.registered
+    if stage is Stage.LOOK and takeable:
+        # Where we are registered, nothing is gained by registering.
+        return replace(completion, stage=Stage.SEIZE if registered else Stage.KEEP)
+    if stage is Stage.CONFIRM and takeable and registered:
+        return replace(completion, stage=Stage.SEIZE)
+    if stage in REGISTERED and registered and (view.holder is not None or not takeable):
+        # Another was faster: it must not find us registered.
+        return replace(completion, stage=Stage.LEAVE)
+    return replace(completion, stage=Stage.DONE)
+
+
+def _evict(completion: Completion, over: tuple[Key, ...]) -> Completion:
+    return replace(completion, over=over, stage=Stage.EVICT if over else Stage.DONE)
+
+
+def completing(state: State) -> Key | None:
+    """The key of the claim that this controller may complete now: its last look proves that it owns the shelf.
+
+    While it is active; or before the import, when that cannot begin because a disk that was waited out is back, and so
+    is excused no more.
+    """
+    looks = state.looks
+    waits = state.phase is Phase.IMPORTING and not looks.covered and looks.pools in GONE
+    if (state.phase is not Phase.ACTIVE and not waits) or looks.hold is not Hold.OURS or looks.woke:
+        return None
+    return Key(state.orders.side, state.epoch)
+
+
+def unfenced(views: Collection[DiskView], mine: Key) -> tuple[int, ...]:
+    """Disks that answered and are not under our reservation alone."""
+    return tuple(at for at, view in enumerate(views) if view.answered and not fenced(view, mine))
+
+
+def completable(views: Collection[DiskView], mine: Key) -> tuple[int, ...]:
+    """Those of them about which something may be done."""
+    found = []
+    for at, view in enumerate(views):
+        ours = view.holder == mine
+        if view.answered and (_over(view, mine) if ours else _takeable(view, mine)):
+            found.append(at)
+    return tuple(found)
+
+
+def _takeable(view: DiskView, mine: Key) -> bool:
+    """Nobody is there, or only what is over."""
+    others = {key for key in (view.holder, *view.registered) if key is not None and key != mine}
+    return all(_is_over(key, mine) for key in others)
+
+
+def _over(view: DiskView, mine: Key) -> tuple[Key, ...]:
+    """Others that are registered with keys that are over."""
+    return tuple(sorted((key for key in view.registered - {mine} if _is_over(key, mine)), key=encode_key))
+
+
+def _is_over(key: Key, mine: Key) -> bool:
+    """From before our claim. A newer one belongs to a claim that is under way."""
+    return key.side is not None and key.epoch <= mine.epoch

@@ -1,0 +1,57 @@
+"""Seeded bugs in how an active controller completes its claim."""
+
+from tests.simulation.mutants_model import Mutant
+
+# Fragments are whole lines of the core, quoted and indented once more.
+
+COMPLETE = (
+    Mutant(
+        "complete-what-the-pools-have",
+        "completion",
+        "return replace(completion, kept=alone, stage=Stage.REGISTER if alone else Stage.DONE)",
+        "return replace(completion, kept=True, stage=Stage.REGISTER)",
+        "registers whether or not it could keep the disk: replaced meanwhile, its pools write to the disk again",
+    ),
+    Mutant(
+        "complete-over-newer-keys",
+        "completion",
+        "return key.side is not None and key.epoch <= mine.epoch",
+        "return key.side is not None",
+        "takes the key of a newer claim for one that is over: who was replaced takes a disk back from its successor",
+    ),
+    Mutant(
+        "complete-and-leave-the-key",
+        "completion",
+        "        return replace(completion, stage=Stage.LEAVE)\n",
+        "        return replace(completion, stage=Stage.DONE)\n",
+        "stays registered where another was faster: keeps the disk no longer, and its pools can open it and write",
+    ),
+    Mutant(
+        "complete-without-removing",
+        "completion",
+        "        return _evict(completion, _over(view, key))\n",
+        "        return _evict(completion, ())\n",
+        "holds the disk and leaves the keys of others registered there: they can go on writing",
+    ),
+    Mutant(
+        "complete-what-is-registered-only",
+        "completion",
+        "stage=Stage.SEIZE if registered else Stage.KEEP)",
+        "stage=Stage.DONE if registered else Stage.KEEP)",
+        "is content with being registered: the disk stays another's, or nobody's, and the fence never holds there",
+    ),
+    Mutant(
+        "complete-until-it-is-silent",
+        "completion",
+        "stage=stage if stage in REGISTERED else Stage.DONE)",
+        "stage=Stage.DONE)",
+        "takes silence for the end: keeps the disk no longer, and may be registered there under another's reservation",
+    ),
+    Mutant(
+        "complete-while-active-only",
+        "completion",
+        "    waits = state.phase is Phase.IMPORTING and not looks.covered and looks.pools in GONE\n",
+        "    waits = False\n",
+        "never takes the disk that was waited out and is back: the import does not begin until its time is over",
+    ),
+)
