@@ -224,8 +224,8 @@ CLAIM = (
     ),
     Mutant(
         "judge-sees-without-vdevs", "hold",
-        "sees = len(votes) >= orders.majority and all(_reached(vdev, answers) for vdev in orders.vdevs)",
-        "sees = len(votes) >= orders.majority",
+        "    return votes >= orders.majority and all(_reached(vdev, answers) for vdev in orders.vdevs)\n",
+        "    return votes >= orders.majority\n",
         "sees enough when it sees the arbitration disks: takes over pools that it cannot read",
     ),
     Mutant(
