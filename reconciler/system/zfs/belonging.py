@@ -64,8 +64,8 @@ def _strangers(pool: str, found: Mapping[int, Label], disks: int) -> str:
 def is_unmade(pool: str, orders: Orders, bare: Collection[int]) -> bool:
     """Whether a pool of the orders has not been made yet: nothing is on any disk of its vdevs.
 
-    `bare`: disks (indices into the orders) that were read and have neither a label nor partitions. One that gives no
-    answer, or has partitions of whatever kind, may hold the pool.
+    `bare`: disks (indices into the orders) that were read and have nothing on them (`reading.Seen`). One that gives no
+    answer, or has anything in its partitions, may hold the pool.
     """
     return all(at in bare for vdev in orders.vdevs if vdev.name.partition("/")[0] == pool for at in vdev.disks)
 

@@ -37,6 +37,12 @@ def whole_disk(kernel: str) -> str:
     return place.resolve().parent.name
 
 
+def is_partition(path: Path) -> bool:
+    """Whether a path leads to a partition of a disk."""
+    kernel = kernel_name(path)
+    return bool(kernel) and (SYS_BLOCK / kernel / "partition").exists()
+
+
 def data_path(directory: Path, name: str) -> Path:
     """Where the ZFS label of a disk is: its first partition if it has one, else itself.
 

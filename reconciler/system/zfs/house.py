@@ -184,7 +184,7 @@ class ZfsHouse:
         with self._moving.held(0.0) as lock:
             # An export that has begun meanwhile would not take the mark away again.
             here = any(pool_state(pool) is not None or self._moving.unmade(pool) for pool in self._pools)
-            unmade = [pool for pool in sorted(missing) if is_unmade(pool, self._orders, self._bare(seen))]
+            unmade = [pool for pool in sorted(missing) if is_unmade(pool, self._orders, _bare(seen))]
             for pool in unmade if lock is not None and here else ():
                 self._moving.set_unmade(pool, unmade=True)
             return lock is not None and here and bool(unmade)
@@ -196,18 +196,12 @@ class ZfsHouse:
     def _seen(self, deadline_s: float) -> dict[int, Seen]:
         return read_devices(self._paths(), deadline_s, LABELS_S)
 
-    def _bare(self, seen: Mapping[int, Seen]) -> frozenset[int]:
-        """The disks with nothing on them. One of which a partition was read, with nothing in it, is none of them."""
-        disks = self._orders.disks
-        whole = {at for at, path in self._paths().items() if path == self._directory / disks[at]}
-        return frozenset(at for at, one in seen.items() if one.bare and at in whole)
-
     def _paths(self) -> dict[int, Path]:
         return {at: data_path(self._directory, name) for at, name in enumerate(self._orders.disks)}
 
     def _import(self, pools: Sequence[str], excused: frozenset[int], end_s: float, lock: int) -> bool:
         seen = self._seen(max(0.0, end_s - time.monotonic()) / 2)
-        labels, bare = {at: one.label for at, one in seen.items()}, self._bare(seen)
+        labels, bare = {at: one.label for at, one in seen.items()}, _bare(seen)
         # Of some disks this kernel may know the partitions only since they were read.
         paths = self._paths()
         if lines := incomplete(self._orders, labels, excused):
@@ -251,6 +245,10 @@ class ZfsHouse:
 def pools_of(orders: Orders) -> tuple[str, ...]:
     """The pools of the orders: what stands before the slash in the names of their vdevs."""
     return tuple(dict.fromkeys(vdev.name.partition("/")[0] for vdev in orders.vdevs))
+
+
+def _bare(seen: Mapping[int, Seen]) -> frozenset[int]:
+    return frozenset(at for at, one in seen.items() if one.bare)
 
 
 def _now_ms() -> int:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
-from reconciler.system.zfs.devices import first_partition
+from reconciler.system.zfs.devices import first_partition, is_partition
 from reconciler.system.zfs.labels import LIST_BYTES, LIST_OFFSETS, Label, parse_label
 from reconciler.system.zfs.leftbehind import LeftBehind, close_all_but
 from reconciler.system.zfs.partitions import HEAD_BYTES, is_bare, read_again
@@ -33,6 +33,8 @@ _HEAD: Final = struct.Struct("<iII?")
 #: The end of a label's list is not of the list: a checksum (include/sys/zio_checksum.h, zio_eck_t). The zeros before it
 #: are most of a label and not sent.
 CHECK_BYTES: Final = 40
+#: The two labels at the start of a device (include/sys/vdev_impl.h, vdev_label_t).
+FRONT_BYTES: Final = 2 * (256 << 10)
 #: What ends a list, those inside it and its last number, and is cut off with the zeros behind it.
 _END: Final = bytes(1024)
 #: Children that were killed and have not ended, because a disk has not answered them.
@@ -43,7 +45,8 @@ _left: Final = LeftBehind()
 class Seen:
     """What a device answered. `label` None: it has none, or none that is whole, or it cannot be read.
 
-    `bare`: it was read, and there is neither a label nor a table of partitions on it.
+    `bare`: it was read, and there is neither a label nor a table of partitions on it; or there is a first partition
+    with nothing but zeros where labels would be, which is what a `zpool create` that was not ended has left.
     """
 
     label: Label | None
@@ -145,18 +148,21 @@ def _read(at: int, path: Path, far: int, lock: threading.Lock) -> None:
 def _direct(path: Path) -> tuple[tuple[bytes, bytes], bool]:
     """The lists of the first two labels, nothing when the device cannot be read; and whether it is bare."""
     try:
+        if not is_partition(path):
+            with _opened(path) as device:
+                lists = _lists(device)
+                if any(lists) or is_bare(_bytes(device, 0, HEAD_BYTES)):
+                    return lists, not any(lists)
+                read_again(device)
+            part = first_partition(path)
+            if part is None:
+                return lists, False
+            path = part
         with _opened(path) as device:
             lists = _lists(device)
-            if any(lists) or is_bare(_bytes(device, 0, HEAD_BYTES)):
-                return lists, not any(lists)
-            read_again(device)
-        part = first_partition(path)
-        if part is not None:
-            with _opened(part) as device:
-                lists = _lists(device)
+            return lists, not any(lists) and _bytes(device, 0, FRONT_BYTES) == bytes(FRONT_BYTES)
     except OSError:
         return (b"", b""), False
-    return lists, False
 
 
 @contextlib.contextmanager

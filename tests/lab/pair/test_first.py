@@ -76,3 +76,26 @@ def test_the_agents_make_the_first_pool_by_themselves(
         phases = [event.new for event in old.events() if event.mark == "phase"]
         assert phases == ["standby", "claiming", "importing", "active"], pair.describe()
         taken_over(pair, old)
+
+
+def test_a_pool_whose_making_was_cut_off_is_made_by_the_other(
+    storage_image: Image, progress: Callable[[str], None], tmp_path: Path
+) -> None:
+    with FirstPair(storage_image, tmp_path, progress) as pair:
+        old, new, mark = pair.roles()
+        assert isinstance(old, UdevHead) and isinstance(new, UdevHead)
+        old.systemctl("stop systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udevd.service")
+        with pair.nobody_moves():
+            began_s = time.monotonic()
+            done = old.hagit("apply --yes")
+            pair.say(f"hagit apply gave up after {time.monotonic() - began_s:.1f} s")
+            assert done.status == 1 and "failed to detect device partitions" in done.err, done.out + done.err
+        old.pull_the_plug()
+        pair.taken_over(new, mark)
+        assert new.pools() == []
+        done = new.hagit("apply --yes")
+        assert done.status == 0, f"{done.out}{done.err}\n{pair.describe()}"
+        pair.write(new)
+        pair.boot(old)
+        assert pair.well() is new
+        assert pair.verify() is new

@@ -222,12 +222,17 @@ def test_a_device_outside_the_orders_is_refused(heads: Heads) -> None:
     assert house.look() == "none"
 
 
-def test_disks_that_were_divided_are_no_pool_that_is_to_be_made(heads: Heads) -> None:
-    """What lay in their partitions may have been damaged."""
+def test_divided_disks_are_a_pool_that_is_to_be_made_only_while_nothing_is_in_their_partitions(heads: Heads) -> None:
+    """A `zpool create` that was cut off holds up no takeover, but a pool with damaged labels is none to be made."""
     house = heads.a.servant(MIRRORS)
+    write = f"dd of={BY_ID}/disk2-part1 bs=512 seek=700 count=1 conv=fsync"
+    heads.a.sh(f"{write} if=/dev/urandom")
     refused = house.ask("import")
     assert not refused["good"] and "carries pool tank" in refused["said"][0]
     assert house.look() == "none"
+    heads.a.sh(f"{write} if=/dev/zero")
+    imported(house)
+    assert house.look() == "all"
 
 
 def test_a_busy_pool_is_not_exported_and_the_deadline_is_kept(heads: Heads) -> None:
