@@ -243,7 +243,8 @@ def test_what_is_asked_of_several_disks_at_once_is_answered_by_each(rig: Rig) ->
     shelf, _ = rig.open(Side.A)
     hold(shelf, A, disk=3)
     rig.hang(1)
-    commands = (Command(Verb.RESERVE, 2, A), *(Command(Verb.REGISTER, at, A) for at in (1, 0)))
+    # Who is not registered takes nothing from anybody.
+    commands = (Command(Verb.PREEMPT, 2, A, B), *(Command(Verb.REGISTER, at, A) for at in (1, 0)))
     found = shelf.perform((*commands, Command(Verb.LOOK, 3, A)), SHORT_S)
     assert [reply.answer for reply in found] == [Answer.CONFLICT, Answer.SILENT, Answer.GOOD, Answer.GOOD]
     assert found[3].view == DiskView(True, A, frozenset({A}))
