@@ -50,7 +50,7 @@ from reconciler.system.zfs.standing import SAMPLE_MS, SERVING, Belief, Progress,
 #: A disk that has not shown its label by then, or much later than others, is silent.
 LABELS_S: Final = 2.0
 #: An export of a pool that is busy is tried again after this.
-BUSY_S: Final = 0.05
+BUSY_S: Final = 0.01
 
 
 def note(text: str) -> None:
