@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from reconciler.core.failover.completion import patience_ms
 from reconciler.core.failover.hold import judge
 from reconciler.core.failover.key import Key, Side
 from reconciler.core.failover.orders import Orders
@@ -20,14 +21,12 @@ from reconciler.errors import PerformError, StateError
 from reconciler.system.files import read_bytes
 from reconciler.system.node import Node, WatchdogNode
 from reconciler.system.secret import pair_secret
-from reconciler.system.shelf import open_shelf
+from reconciler.system.shelf import open_disks
 from reconciler.system.shelf.completing import complete
 from reconciler.system.shelf.disks import DiskShelf
 
 LOOK_S: Final = 5.0
 COMMAND_S: Final = 2.0
-#: For one disk.
-PATIENCE_S: Final = 15.0
 
 
 def orders_in_force(node: Node, watchdog: WatchdogNode) -> Orders:
@@ -54,17 +53,17 @@ def reserve(node: Node, watchdog: WatchdogNode, pool: str, disks: Sequence[str])
     mine = _key(orders, watchdog, side)
     if mine is None or not new:
         return
-    shelf, house = open_shelf(watchdog.shelf, side, replace(orders, disks=new, vdevs=(), arbitration=()))
+    shelf = open_disks(watchdog.shelf, side, replace(orders, disks=new, vdevs=(), arbitration=()))
+    patience_s = patience_ms(orders.timers, round(COMMAND_S * 1_000)) / 1_000
     try:
         # A simulated shelf has the disks of the orders and no others.
         refused = [
             disk
             for at, disk in enumerate(new)
-            if isinstance(shelf, DiskShelf) and not complete(shelf, at, mine, COMMAND_S, PATIENCE_S)
+            if isinstance(shelf, DiskShelf) and not complete(shelf, at, mine, COMMAND_S, patience_s)
         ]
     finally:
         shelf.close()
-        house.close()
     if refused:
         what = f"{', '.join(refused)} cannot be taken under the reservation of this controller"
         remedy = "somebody else holds it, or it is in use or does not answer: `sg_persist` and `lsblk` say which"
@@ -75,12 +74,11 @@ def _key(orders: Orders, watchdog: WatchdogNode, side: Side) -> Key | None:
     """Our key, as it stands on the disks of the orders; None where no disk is named yet. Raises PerformError."""
     if not orders.disks:
         return None
-    shelf, house = open_shelf(watchdog.shelf, side, orders)
+    shelf = open_disks(watchdog.shelf, side, orders)
     try:
         owner = judge(orders, 0, shelf.look(LOOK_S)).owner
     finally:
         shelf.close()
-        house.close()
     if owner is None or owner.side is not side:
         raise PerformError(
             f"the disks of the pair are held by {owner or 'nobody'}, not by this controller", where=orders.pair,

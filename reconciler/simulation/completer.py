@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reconciler.simulation.timed import World
 
 #: Until the next try, where a disk did not become ours; until a silent disk is asked again; all of it. As the watchdog
-#: and its arm have it.
+#: and its arm have it, who give each disk more time: what is cut off sooner is harder.
 AGAIN_MS: Final = 1_000
 SILENT_MS: Final = 100
 COMPLETE_MS: Final = 10_000

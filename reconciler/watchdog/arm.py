@@ -33,6 +33,7 @@ from typing import Final, NoReturn
 
 from reconciler.core.failover.adapters import PoolHouse, Shelf
 from reconciler.core.failover.claim import Answer, advance, begin, commands
+from reconciler.core.failover.completion import patience_ms
 from reconciler.core.failover.document import build
 from reconciler.core.failover.orders import Orders
 from reconciler.errors import StateError
@@ -249,9 +250,15 @@ class Child:
         if not isinstance(shelf, DiskShelf):
             # A simulated controller has no kernel that could say what its pools write to.
             return Completed(())
+        assert self._orders is not None
+        end_s = time.monotonic() + within_s
+        patience_s = patience_ms(self._orders.timers, request.command_ms) / 1000
         for disk in request.disks:
             self._still_wanted()
-            if complete(shelf, disk, request.key, request.command_ms / 1000, within_s):
+            if end_s - time.monotonic() < patience_s:
+                # It would be cut off before it may be given up. What is left is asked for again.
+                break
+            if complete(shelf, disk, request.key, request.command_ms / 1000, patience_s):
                 done.append(disk)
         return Completed(tuple(done))
 

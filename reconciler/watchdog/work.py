@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, assert_never
 
 from reconciler.core.failover.adapters import Written
-from reconciler.core.failover.completion import completable, completing, unfenced
+from reconciler.core.failover.completion import completable, completing, patience_ms, unfenced
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.hold import UNANSWERED, DiskView
@@ -50,8 +50,8 @@ from reconciler.watchdog.requests import (
 
 #: One command of a claim; a claim has time for several that are not answered.
 COMMAND_MS_MAX: Final = 2_000
-#: All disks on which a claim is completed at once, at least; and until the next try, where one did not become ours.
-COMPLETE_MS_MIN: Final = 10_000
+#: In which completions of one disk after the other are begun; and until the next try, where one did not become ours.
+COMPLETE_MS: Final = 10_000
 COMPLETE_AGAIN_MS: Final = 1_000
 #: A look at the pools is unanswered after this, or after four times the interval of looks if that is longer.
 POOLS_MS: Final = 500
@@ -304,9 +304,7 @@ class Labour:
         self._unfenced = unfenced(views, mine)
         disks = completable(views, mine)
         if disks and monotonic_ms() >= self._complete_ms:
-            # See `Keep`: by then a controller that was replaced is dead, for all that was begun by its end.
-            within_ms = self._timers.proof_ms + self._timers.deadman_ms + 2 * COMMAND_MS_MAX
-            self._ask(Complete(mine, disks, COMMAND_MS_MAX), max(COMPLETE_MS_MIN, within_ms))
+            self._ask(Complete(mine, disks, COMMAND_MS_MAX), COMPLETE_MS + patience_ms(self._timers, COMMAND_MS_MAX))
 
     def _stop_completing(self) -> None:
         assert self._arms is not None

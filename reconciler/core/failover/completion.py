@@ -23,9 +23,19 @@ from enum import StrEnum
 from reconciler.core.failover.claim import Answer, Command, Reply, Verb
 from reconciler.core.failover.hold import UNANSWERED, DiskView, Hold, fenced
 from reconciler.core.failover.key import Key, encode_key
+from reconciler.core.failover.orders import Timers
 from reconciler.core.failover.owner import GONE
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import State
+
+
+def patience_ms(timers: Timers, command_ms: int) -> int:
+    """How long a completion of one disk must be able to go on, when a command takes `command_ms` at the longest.
+
+    It may be given up before its end only when a controller that was replaced would be dead: after the longest time
+    without proof, and its deadman. Two commands may lie around that.
+    """
+    return timers.proof_ms + timers.deadman_ms + 2 * command_ms
 
 
 class Stage(StrEnum):
@@ -50,11 +60,7 @@ REGISTERED = (Stage.CONFIRM, Stage.SETTLE, Stage.LEFT)
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Open the disk for ourselves alone, until the completion is at its end; refused while a pool here has it.
-
-    A completion may be given up before its end only when a controller that was replaced would be dead: after the
-    longest time without proof, and its deadman.
-    """
+    """Open the disk for ourselves alone, until the completion is at its end; refused while a pool here has it."""
 
     disk: int
 

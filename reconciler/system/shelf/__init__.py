@@ -32,7 +32,7 @@ def open_shelf(url: str, side: Side, orders: Orders) -> tuple[Shelf, PoolHouse]:
 
 
 def open_disks(url: str, side: Side, orders: Orders) -> Shelf:
-    """The first of them."""
+    """The disks of the orders. Otherwise as `open_shelf`."""
     place = _place(url)
     if isinstance(place, str):
         return SimulatedShelf(place, side, orders)
@@ -41,7 +41,7 @@ def open_disks(url: str, side: Side, orders: Orders) -> Shelf:
 
 
 def open_pools(url: str, side: Side, orders: Orders) -> PoolHouse:
-    """The second."""
+    """The pools of the orders. Otherwise as `open_shelf`."""
     place = _place(url)
     return SimulatedHouse(place, side) if isinstance(place, str) else ZfsHouse(place[0], side, orders)
 

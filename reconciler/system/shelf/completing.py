@@ -32,7 +32,7 @@ class Completable(Performing, Protocol):
 def complete(shelf: Completable, disk: int, mine: Key, command_s: float, patience_s: float) -> bool:
     """Take one disk, if that may be done now; whether it is ours alone at the end.
 
-    Each command may take `command_s`. After `patience_s` nothing more is asked: see `Keep`.
+    Each command may take `command_s`. After `patience_s` nothing more is asked: see `patience_ms`.
     """
     completion, end_s = Completion(disk, mine), time.monotonic() + patience_s
     try:
