@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
 
-class Closing:
+class Closing(ABC):
     """A context manager that closes itself, also when its block cannot begin."""
 
     def __enter__(self) -> Self:
@@ -22,9 +23,9 @@ class Closing:
     ) -> None:
         self.close()
 
-    def enter(self) -> None:
+    def enter(self) -> None:  # noqa: B027 (most need no more than to be there)
         """What the block begins with."""
 
+    @abstractmethod
     def close(self) -> None:
         """End it. Doing it twice is no error."""
-        raise NotImplementedError

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from abc import abstractmethod
 from pathlib import Path
 from typing import Final
 
@@ -56,9 +57,9 @@ class Disks(Closing):
         assert self._room is not None
         return self._room.within
 
+    @abstractmethod
     def devices(self, machine: str) -> tuple[str, ...]:
         """Arguments of QEMU that give a machine all disks. Each machine has a name of its own: an initiator."""
-        raise NotImplementedError
 
     def file(self, name: str) -> Path:
         """What a disk holds, as the host sees it."""

@@ -50,20 +50,14 @@ def cut_cluster(pair: EmulatedPair, cluster: Cluster) -> dict[str, float]:
     return {"clients": silent_s * 1_000, **lasted}
 
 
-def told(pair: EmulatedPair, found: dict[str, float]) -> dict[str, float]:
-    """Says what was found, and returns it."""
-    pair.say(figures.run(found))
-    return found
-
-
 def compare(pair: EmulatedPair, cluster: Cluster, runs: int) -> None:
     """Measures all three, and shows them together."""
     pair.begin()
-    hagit = [told(pair, cut(pair)) for _ in range(runs)]
+    hagit = [figures.noted(cut(pair), pair.say) for _ in range(runs)]
     commands = bare(pair, runs)
     judge(pair, hagit, commands)
     cluster.begin()
-    pacemaker = [told(pair, cut_cluster(pair, cluster)) for _ in range(runs)]
+    pacemaker = [figures.noted(cut_cluster(pair, cluster), pair.say) for _ in range(runs)]
     for name, found in (
         ("hagit", hagit),
         ("fence, import, mount by hand", commands),
@@ -80,8 +74,7 @@ def compare(pair: EmulatedPair, cluster: Cluster, runs: int) -> None:
 def main() -> None:
     """Measure and print."""
     shelves = {"kernel": KernelTarget, "tgt": Target}
-    parser = figures.parser(__doc__)
-    parser.add_argument("runs", type=figures.count, nargs="?", default=RUNS)
+    parser = figures.parser(__doc__, RUNS)
     parser.add_argument("token_ms", type=figures.count, nargs="?", default=TOKEN_MS)
     parser.add_argument("shelf", choices=shelves, nargs="?", default="kernel")
     asked = parser.parse_args()

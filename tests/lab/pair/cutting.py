@@ -90,8 +90,7 @@ def bare(pair: EmulatedPair, runs: int) -> list[dict[str, float]]:
     for number in range(runs):
         new.power_on()
         old.pull_the_plug()
-        found.append(by_hand(pair, new, Key(new.side, 1_000_001 + number)))
-        pair.say(figures.run(found[-1]))
+        found.append(figures.noted(by_hand(pair, new, Key(new.side, 1_000_001 + number)), pair.say))
         pair.write(new)
         old, new = new, old
     return found
@@ -113,14 +112,9 @@ def judge(pair: EmulatedPair, cuts: Sequence[Mapping[str, float]], floor: Sequen
 
 def main() -> None:
     """Measure and print."""
-    parser = figures.parser(__doc__)
-    parser.add_argument("runs", type=figures.count, nargs="?", default=RUNS)
-    runs: int = parser.parse_args().runs
+    runs: int = figures.parser(__doc__, RUNS).parse_args().runs
     with tempfile.TemporaryDirectory() as place, EmulatedPair(figures.built(), Path(place), figures.say) as pair:
-        cuts = []
-        for _ in range(runs):
-            cuts.append(cut(pair))
-            pair.say(figures.run(cuts[-1]))
+        cuts = [figures.noted(cut(pair), pair.say) for _ in range(runs)]
         floor = bare(pair, runs)
         show(pair, cuts)
         show(pair, floor)

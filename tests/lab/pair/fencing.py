@@ -51,8 +51,7 @@ def measure(heads: dict[Side, Head], names: tuple[str, ...], runs: int, first: i
 
 def main() -> None:
     """Measure and print."""
-    parser = figures.parser(__doc__)
-    parser.add_argument("runs", type=figures.count, nargs="?", default=RUNS)
+    parser = figures.parser(__doc__, RUNS)
     parser.add_argument("counts", type=figures.count, nargs="*", default=COUNTS)
     asked = parser.parse_args()
     with Target(max(asked.counts), DISK_MIB) as target, tempfile.TemporaryDirectory() as place:

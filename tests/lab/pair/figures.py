@@ -6,7 +6,7 @@ import argparse
 import os
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tests.lab.image import Image, ImageError, image
 
@@ -19,9 +19,12 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def parser(doc: str | None) -> argparse.ArgumentParser:
-    """Of a module's command line; `--help` is its docstring."""
-    return argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parser(doc: str | None, runs: int | None = None) -> argparse.ArgumentParser:
+    """Of a module's command line; `--help` is its docstring. `runs`: how many there are unless it is said."""
+    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if runs is not None:
+        made.add_argument("runs", type=count, nargs="?", default=runs)
+    return made
 
 
 def positive(text: str) -> float:
@@ -70,6 +73,12 @@ def columns(found: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
 def run(values: Mapping[str, float]) -> str:
     """One run, in one line."""
     return "  ".join(f"{name} {value:.0f} ms" for name, value in values.items())
+
+
+def noted(values: dict[str, float], tell: Callable[[str], None]) -> dict[str, float]:
+    """The same run again, once it is told."""
+    tell(run(values))
+    return values
 
 
 def host() -> str:

@@ -7,7 +7,6 @@ given whole disks and divides them itself, and it waits for the links that udevd
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,6 +22,7 @@ from tests.lab.pair.head import NETWORKS, WAIT_S
 from tests.lab.pair.installed import InstalledHead, InstalledPair
 from tests.lab.target import Target
 from tests.lab.udev import udev
+from tests.system.repositories import Work
 
 #: In the place of the names that udev's own rules give them besides, which nobody can remember.
 RULES: Final = """\
@@ -183,14 +183,8 @@ def configuration() -> str:
 
 
 def commit(repository: Path, text: str) -> None:
-    """The repository of the pair, with one commit more."""
-    if not repository.exists():
-        git(repository.parent, "init", "-q", "-b", "main", str(repository))
-    (repository / "pair.yaml").write_text(text)
-    git(repository, "add", ".")
-    git(repository, "-c", "user.name=Operator", "-c", "user.email=operator@pair.example", "commit", "-qm", "The pair")
-
-
-def git(directory: Path, *words: str) -> None:
-    done = subprocess.run(["git", "-C", directory, *words], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+    """The repository of the pair, with its only commit."""
+    work = Work(repository)
+    work.write("pair.yaml", text.encode())
+    work.git("init", "-q", "-b", "main")
+    work.commit("The pair")

@@ -1,7 +1,7 @@
 """Controllers as a user has them: systemd is the first process, hagit is the package that this checkout builds.
 
 Decides what else is in such a machine: what `tests.debian` installs, a node file, its links, and the agent through
-the host runs commands. Neither dbus nor logins are there, nor udevd (`first` has it). The daemon is started by
+which the host runs commands. Neither dbus nor logins are there, nor udevd (`first` has it). The daemon is started by
 its unit, at boot.
 """
 

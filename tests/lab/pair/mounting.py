@@ -80,8 +80,7 @@ def measure(head: Head, servant: Servant, count: int, runs: int) -> None:
 
 def main() -> None:
     """Measure and print."""
-    parser = figures.parser(__doc__)
-    parser.add_argument("runs", type=figures.count, nargs="?", default=RUNS)
+    parser = figures.parser(__doc__, RUNS)
     parser.add_argument("counts", type=figures.count, nargs="*", default=COUNTS)
     asked = parser.parse_args()
     built = figures.built()

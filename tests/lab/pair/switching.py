@@ -67,22 +67,17 @@ def bare(pair: EmulatedPair, runs: int) -> list[dict[str, float]]:
         begun, ended = (int(word) / 1e6 for word in old.machine.check(EXPORT, WAIT_S).split())
         taken = by_hand(pair, new, Key(new.side, 1_000_001 + number))
         moved = ended - begun + taken["import"] + taken["mount"]
-        found.append({"export": ended - begun, **taken, "commands": moved + taken["fence"], "moved": moved})
-        pair.say(figures.run(found[-1]))
+        parts = {"export": ended - begun, **taken, "commands": moved + taken["fence"], "moved": moved}
+        found.append(figures.noted(parts, pair.say))
         old, new = new, old
     return found
 
 
 def main() -> None:
     """Measure and print."""
-    parser = figures.parser(__doc__)
-    parser.add_argument("runs", type=figures.count, nargs="?", default=RUNS)
-    runs: int = parser.parse_args().runs
+    runs: int = figures.parser(__doc__, RUNS).parse_args().runs
     with tempfile.TemporaryDirectory() as place, EmulatedPair(figures.built(), Path(place), figures.say) as pair:
-        switched = []
-        for _ in range(runs):
-            switched.append(switch(pair))
-            pair.say(figures.run(switched[-1]))
+        switched = [figures.noted(switch(pair), pair.say) for _ in range(runs)]
         ours, theirs = figures.columns(switched), figures.columns(bare(pair, runs))
     print(f"`hagit switchover` under a writer, {figures.host()}")
     for name in ours:
