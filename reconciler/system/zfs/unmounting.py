@@ -1,0 +1,157 @@
+"""Filesystems of pools unmounted before these are exported, by umount2(2) itself and as soon as nobody uses them.
+
+`zpool export` unmounts, too, and ends at the first filesystem that is in use. Files that are open for moments only keep
+it out for long: it takes a tenth of a second and more to try again. Here one that is in use is tried again within a
+millisecond, until none of them was free for CATCH_S; what is left then, the program may name.
+
+What `zpool export` does before it unmounts must have been done: it withdraws what ZFS itself shares, but only of
+filesystems that are mounted (lib/libzfs/libzfs_mount.c, zpool_disable_datasets). `shared` says whether there is any.
+
+A child does it, because nothing ends a call that a pool keeps in the kernel. It holds the lock of whoever moves the
+pools as long as it lives, and ends with its parent at the latest, unless the kernel keeps it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import re
+import select
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+from reconciler.system.zfs.leftbehind import LeftBehind, close_all_but
+from reconciler.system.zfs.tools import URGENT
+
+#: Nothing was free for so long: it may stay in use.
+CATCH_S: Final = 0.25
+#: Unmounted at the same time.
+WIDTH: Final = 8
+#: Between two tries; who writes and waits for the disk lets go for moments only.
+AGAIN_S: Final = 0.001
+MOUNTS: Final = Path("/proc/self/mountinfo")
+#: What ZFS shares by NFS and, with others, by SMB (lib/libshare/os/linux: nfs.c, smb.h).
+EXPORTS: Final = Path("/etc/exports.d/zfs.exports")
+USERSHARES: Final = Path("/var/lib/samba/usershares")
+#: linux/fs.h: the mountpoint is no symbolic link.
+UMOUNT_NOFOLLOW: Final = 8
+ESCAPED: Final = re.compile(r"\\([0-7]{3})")
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+_left: Final = LeftBehind()
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One filesystem, or one snapshot, where it is mounted."""
+
+    dataset: str
+    place: str
+
+    @property
+    def by_name(self) -> bool:
+        """Whether it is mounted below its own name, as it is unless somebody has said where; never a snapshot.
+
+        To remove the place of a snapshot would be to destroy the snapshot.
+        """
+        return "@" not in self.dataset and Path(self.place).name == self.dataset.rpartition("/")[2]
+
+
+def parse_mounts(text: str, pools: Iterable[str]) -> tuple[Mount, ...]:
+    """What of these pools is mounted, the latest first, from mountinfo (proc_pid_mountinfo(5)). Pure."""
+    wanted, found = frozenset(pools), []
+    for line in text.splitlines():
+        before, _, after = line.partition(" - ")
+        words, kind = before.split(" "), after.split(" ")
+        if len(words) > 4 and len(kind) > 1 and kind[0] == "zfs":
+            dataset, place = (ESCAPED.sub(lambda found: chr(int(found[1], 8)), word) for word in (kind[1], words[4]))
+            if re.split("[/@]", dataset, maxsplit=1)[0] in wanted:
+                found.append(Mount(dataset, place))
+    return tuple(reversed(found))
+
+
+def shared(exports: Path = EXPORTS, usershares: Path = USERSHARES) -> bool:
+    """Whether ZFS itself may share anything by NFS or SMB."""
+    with contextlib.suppress(OSError):
+        if any(line.strip() and not line.startswith("#") for line in exports.read_text().splitlines()):
+            return True
+    with contextlib.suppress(OSError):
+        return any(usershares.iterdir())
+    return False
+
+
+def leave(mount: Mount) -> bool:
+    """Unmount it, unless it is in use. Where `zpool export` would, its directory goes, too.
+
+    Whoever opens a file there later must not find a directory of another filesystem.
+    """
+    if _libc.umount2(mount.place.encode(), UMOUNT_NOFOLLOW):
+        return False
+    if mount.by_name:
+        with contextlib.suppress(OSError):
+            Path(mount.place).rmdir()
+    return True
+
+
+def leave_all(mounts: Sequence[Mount]) -> int:
+    """Unmount what is not in use, many at a time: each waits until what was written to it is on the disks; how many.
+
+    What has others below it is in use until they have gone.
+    """
+    waiting, gone = list(reversed(mounts)), []
+
+    def work() -> None:
+        while True:
+            try:
+                mount = waiting.pop()
+            except IndexError:
+                return
+            if leave(mount):
+                gone.append(mount)
+
+    threads = [threading.Thread(target=work) for _ in range(min(WIDTH, len(mounts)) - 1)]
+    for thread in threads:
+        thread.start()
+    work()
+    for thread in threads:
+        thread.join()
+    return len(gone)
+
+
+def unmount(pools: Sequence[str], deadline_s: float, lock: int) -> None:
+    """Unmount what is not in use, or is not for a moment; nothing is said of the rest, and none is forced."""
+    _left.reap()
+    parent = os.getpid()
+    child = os.fork()
+    if child == 0:
+        _work(pools, time.monotonic() + deadline_s, lock, parent)
+    _left.add(child)
+    process = os.pidfd_open(child)
+    try:
+        select.select([process], [], [], deadline_s)
+    finally:
+        os.close(process)
+        _left.reap()
+
+
+def _work(pools: Sequence[str], end_s: float, lock: int, parent: int) -> NoReturn:
+    try:
+        close_all_but(lock)
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, URGENT)
+        now_s = time.monotonic()
+        give_up_s = now_s + CATCH_S
+        while now_s < end_s and os.getppid() == parent and (mounts := parse_mounts(MOUNTS.read_text(), pools)):
+            gone = leave_all(mounts)
+            now_s = time.monotonic()
+            if gone:
+                give_up_s = now_s + CATCH_S
+            elif now_s >= give_up_s:
+                break
+            time.sleep(AGAIN_S)
+    finally:
+        os._exit(0)
