@@ -24,8 +24,8 @@ from reconciler.system.node import Node, find_node_file, load_node
 from reconciler.system.request import Answer, Request, RequestKind
 
 DONE, REFUSED, TIMED_OUT = 0, 1, 3
-#: Between two looks at the status while something is under way.
-LOOK_S: Final = 0.05
+#: Between two looks at the status while something is under way, which has better use for the processor.
+LOOK_S: Final = 0.2
 #: Added to the bound of the orders before a wait is given up.
 GRACE_MS: Final = 5_000
 
