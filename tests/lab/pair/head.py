@@ -21,6 +21,7 @@ from reconciler.core.failover.orders import Device, DeviceKey, Orders
 from reconciler.core.failover.orders_document import orders_document, orders_key
 from reconciler.core.status.timeline import FailoverSummary, TimelineEvent, event_from_document, summaries
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_from_document
+from reconciler.system.zfs.checks import IMPORT_UNITS
 from tests.lab.image import Image
 from tests.lab.machine import Machine, MachineError, Nic, Share
 from tests.lab.pair.records import Acknowledged
@@ -32,6 +33,8 @@ SECRET: Final = b"a secret of the tests, long enough for every seal"
 #: Its NICs: eth0 to eth3, under the names that the orders use.
 NETWORKS: Final = ("net0", "link0", "net1", "net2")
 NET0, LINK0, NET1, NET2 = range(len(NETWORKS))
+#: Where units are masked, as the package does it.
+MASKS: Final = "/etc/systemd/system"
 #: Whatever is waited for may take this long on two slow and busy processors.
 WAIT_S: Final = 300.0
 #: As the service manager does: a daemon that ends without being asked to starts again at once.
@@ -106,7 +109,8 @@ class Head:
         self.machine.check(
             f"ip address add {self.address}/24 dev eth0 && for nic in {nics}; do ip link set eth$nic up; done && "
             f"printf %s {shlex.quote(secret)} > /root/secret && chmod 600 /root/secret && "
-            f"printf %s {shlex.quote(node)} > /root/node.toml && echo 1 > /proc/sys/kernel/sysrq"
+            f"printf %s {shlex.quote(node)} > /root/node.toml && echo 1 > /proc/sys/kernel/sysrq && "
+            f"mkdir -p {MASKS} && for unit in {' '.join(IMPORT_UNITS)}; do ln -sf /dev/null {MASKS}/$unit; done"
         )
         for name in self._disks:
             self.machine.until(f"[ -e /dev/disk/by-id/{name}-part9 ]", WAIT_S)

@@ -6,11 +6,11 @@ import pytest
 
 from reconciler.core.status.watchdog import ReasonStatus
 from tests.lab.pair.emulated import EmulatedPair
-from tests.lab.pair.head import Head
+from tests.lab.pair.head import MASKS, Head
 
 pytestmark = pytest.mark.timeout(1_800)
 HOSTID = "/sys/module/spl/parameters/spl_hostid"
-UNIT = "/etc/systemd/system/zfs-import-scan.service"
+UNIT = f"{MASKS}/zfs-import-scan.service"
 
 
 def told(head: Head) -> dict[str, ReasonStatus]:
@@ -41,7 +41,7 @@ def test_reasons_are_told_and_go_away_when_mended(pair: EmulatedPair) -> None:
     own = standby.machine.check(f"cat {HOSTID}").strip()
     theirs = active.machine.check("od -An -tu4 /etc/hostid").strip()
     standby.machine.check(f"echo {theirs} > {HOSTID}")
-    standby.machine.check(f"mkdir -p {UNIT.rpartition('/')[0]} && touch {UNIT}")
+    standby.machine.check(f"rm {UNIT}")
     active.machine.check("zpool set multihost=on tank && zpool set failmode=wait tank")
     wanted = {"ZFS_SAME_HOSTID", "ZFS_IMPORT_UNIT"}
     pair.until(lambda: wanted <= told(standby).keys(), "the standby tells of hostid and unit")
