@@ -11,6 +11,7 @@ Decides how pools are imported and exported:
 - `-l`, where the orders name one pool: the same program loads the keys and then mounts, many filesystems at a time, as
   starting another one takes its time. What it could not do is done and told by `mounting`. Several pools are imported
   with `-N`: one may have a filesystem below a mountpoint of another, so they are mounted together;
+- an export unmounts first, as soon as nobody uses what is mounted (`unmounting`);
 - `-f`: ZFS refuses pools that another host used last, and that is every takeover. Whoever calls `import_` has the
   claim's right: its reservation was seen on every top-level vdev after the peer's was gone, so the peer writes no more.
   Without that right nobody may call it: `-f` is what the fence is for.
