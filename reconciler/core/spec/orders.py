@@ -114,6 +114,8 @@ def _timers(policy: FailoverSpec) -> Timers:
         look_ms=look_ms,
         proof_ms=max(default.proof_ms, 2 * look_ms + pause_ms),
         pause_ms=pause_ms,
+        # One look that a disk does not answer must not move the pools: the next one is waited for.
+        settle_ms=max(default.settle_ms, 2 * look_ms),
         yield_ms=max(default.yield_ms, default.claim_ms + stale_ms),
         deadman_ms=_ms(policy.deadman),
         network_ms=_ms(policy.timeout),

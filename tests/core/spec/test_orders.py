@@ -105,6 +105,7 @@ def test_what_no_key_says_grows_with_what_is_written() -> None:
     timers = orders_of(load(tree)).timers
     assert (timers.record_ms, timers.look_ms, timers.stale_ms) == (1_000, 1_000, 8_000)
     assert timers.proof_ms == 2 * 1_000 + 900
+    assert timers.settle_ms == 2 * 1_000, "one look without an answer moves nothing"
     assert timers.yield_ms == timers.claim_ms + 8_000
 
 
