@@ -20,7 +20,7 @@ import re
 import select
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
@@ -47,18 +47,11 @@ _left: Final = LeftBehind()
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One filesystem, or one snapshot, where it is mounted."""
+    """One filesystem, or one snapshot, where it is mounted. `named`: ZFS made that place, from the name."""
 
     dataset: str
     place: str
-
-    @property
-    def by_name(self) -> bool:
-        """Whether it is mounted below its own name, as it is unless somebody has said where; never a snapshot.
-
-        To remove the place of a snapshot would be to destroy the snapshot.
-        """
-        return "@" not in self.dataset and Path(self.place).name == self.dataset.rpartition("/")[2]
+    named: bool = False
 
 
 def parse_mounts(text: str, pools: Iterable[str]) -> tuple[Mount, ...]:
@@ -70,8 +63,19 @@ def parse_mounts(text: str, pools: Iterable[str]) -> tuple[Mount, ...]:
         if len(words) > 4 and len(kind) > 1 and kind[0] == "zfs":
             dataset, place = (ESCAPED.sub(lambda found: chr(int(found[1], 8)), word) for word in (kind[1], words[4]))
             if re.split("[/@]", dataset, maxsplit=1)[0] in wanted:
-                found.append(Mount(dataset, place))
-    return tuple(reversed(found))
+                found.append((dataset, place))
+    there = frozenset(found)
+    return tuple(Mount(*one, named=_named(*one, there)) for one in reversed(found))
+
+
+def _named(dataset: str, place: str, there: Container[tuple[str, str]]) -> bool:
+    """Below its parent, under its own name (zfsprops(7), mountpoint).
+
+    Never a snapshot: to remove its place would be to destroy it. Never where somebody has bound a filesystem to.
+    """
+    parent, _, name = dataset.rpartition("/")
+    above, _, last = place.rpartition("/")
+    return "@" not in dataset and (place == f"/{dataset}" or (last == name and (parent, above) in there))
 
 
 def shared(exports: Path = EXPORTS, usershares: Path = USERSHARES) -> bool:
@@ -91,7 +95,7 @@ def leave(mount: Mount) -> bool:
     """
     if _libc.umount2(mount.place.encode(), UMOUNT_NOFOLLOW):
         return False
-    if mount.by_name:
+    if mount.named:
         with contextlib.suppress(OSError):
             Path(mount.place).rmdir()
     return True

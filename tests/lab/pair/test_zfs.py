@@ -253,14 +253,14 @@ def test_a_busy_pool_is_not_exported_and_the_deadline_is_kept(heads: Heads) -> N
 
 def test_what_is_in_use_for_moments_is_exported_between_two(heads: Heads) -> None:
     heads.a.sh(f"{CREATE} tank mirror {parts(0, 1)}; zfs create tank/d; echo here >/tank/d/f; zfs snapshot tank/d@then")
-    heads.a.sh("zfs create -o mountpoint=/srv/mine tank/own; zpool export tank")
+    heads.a.sh("zfs create -o mountpoint=/srv/own tank/own; zpool export tank")
     mover = heads.a.servant(SINGLE)
     imported(mover)
     assert heads.a.sh("cat /tank/d/.zfs/snapshot/then/f").strip() == "here", "which mounts the snapshot"
     heads.a.sh("(while [ -e /tank/d/f ]; do sleep 0.05 </tank/d/f; sleep 0.01; done >/dev/null 2>&1 &)")
     gone = mover.ask("export")
     assert gone["good"] and not gone["said"], gone
-    assert heads.a.sh("ls -d /tank /srv/mine 2>/dev/null || true").split() == ["/srv/mine"], "as zpool leaves it"
+    assert heads.a.sh("ls -d /tank /srv/own 2>/dev/null || true").split() == ["/srv/own"], "as zpool leaves it"
     imported(mover)
     assert heads.a.sh("cat /tank/d/.zfs/snapshot/then/f").strip() == "here"
     assert mover.ask("export")["good"]

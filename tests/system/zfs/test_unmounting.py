@@ -5,35 +5,41 @@ import subprocess
 import sys
 from pathlib import Path
 
-from reconciler.system.zfs.unmounting import Mount, parse_mounts, shared
+from reconciler.system.zfs.unmounting import parse_mounts, shared
 
 MOUNTS = """\
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 40 22 0:50 / /tank rw,noatime shared:7 - zfs tank rw,xattr,noacl
 41 40 0:51 / /tank/two\\040words rw shared:8 - zfs tank/two\\040words rw,xattr,noacl
 42 22 0:52 / /srv/data rw - zfs tank/d rw,xattr,noacl
-43 42 0:53 / /srv/data/.zfs/snapshot/then ro shared:9 master:3 - zfs tank/d@then ro
-44 22 0:54 / /tank2 rw - zfs tank2 rw
-45 22 0:55 / /zoo/animals rw - zfs zoo/animals rw
-46 22 0:56 / /tank-in-memory rw - tmpfs tank rw
+43 42 0:57 / /srv/data/below rw - zfs tank/d/below rw,xattr,noacl
+44 42 0:53 / /srv/data/.zfs/snapshot/then ro shared:9 master:3 - zfs tank/d@then ro
+45 22 0:54 / /tank2 rw - zfs tank2 rw
+46 22 0:55 / /zoo/animals rw - zfs zoo/animals rw
+47 22 0:57 / /bound/below rw - zfs tank/d/below rw,xattr,noacl
+48 22 0:56 / /tank-in-memory rw - tmpfs tank rw
 """
 
 
 def test_what_was_mounted_last_goes_first() -> None:
-    assert parse_mounts(MOUNTS, ["tank"]) == (
-        Mount("tank/d@then", "/srv/data/.zfs/snapshot/then"),
-        Mount("tank/d", "/srv/data"),
-        Mount("tank/two words", "/tank/two words"),
-        Mount("tank", "/tank"),
-    )
+    assert [(one.dataset, one.place) for one in parse_mounts(MOUNTS, ["tank"])] == [
+        ("tank/d/below", "/bound/below"),
+        ("tank/d@then", "/srv/data/.zfs/snapshot/then"),
+        ("tank/d/below", "/srv/data/below"),
+        ("tank/d", "/srv/data"),
+        ("tank/two words", "/tank/two words"),
+        ("tank", "/tank"),
+    ]
     assert [one.dataset for one in parse_mounts(MOUNTS, ["zoo", "tank2"])] == ["zoo/animals", "tank2"]
     assert parse_mounts("nonsense\n\n1 2 3 - zfs\n", ["zfs"]) == ()
 
 
-def test_only_places_that_zfs_chose_are_removed() -> None:
-    by_name = {one.place for one in parse_mounts(MOUNTS, ["tank", "zoo"]) if one.by_name}
-    assert by_name == {"/tank", "/tank/two words", "/zoo/animals"}
-    assert not Mount("tank/then@then", "/tank/then/.zfs/snapshot/then@then").by_name, "it would destroy the snapshot"
+def test_only_places_that_zfs_made_are_removed() -> None:
+    """Not one that a person has chosen, nor the place of a snapshot: that would destroy the snapshot."""
+    named = {one.place for one in parse_mounts(MOUNTS, ["tank", "zoo"]) if one.named}
+    assert named == {"/tank", "/tank/two words", "/srv/data/below", "/zoo/animals"}
+    odd = "1 0 0:1 / /tank/d@d rw - zfs tank/d@d ro\n"
+    assert [one.named for one in parse_mounts(odd, ["tank"])] == [False]
 
 
 def test_what_zfs_shares_is_found(tmp_path: Path) -> None:
@@ -60,7 +66,7 @@ for name in ("used", "idle", "elsewhere"):
     subprocess.run(["mount", "-t", "tmpfs", "tank", place / name], check=True)
 with (place / "used/file").open("w"):
     print(leave(Mount("tank/used", str(place / "used"))), (place / "used").is_mount())
-print(leave(Mount("tank/idle", str(place / "idle"))), (place / "idle").exists())
+print(leave(Mount("tank/idle", str(place / "idle"), named=True)), (place / "idle").exists())
 print(leave(Mount("tank/d", str(place / "elsewhere"))), (place / "elsewhere").exists())
 print(leave(Mount("tank/idle", str(place / "idle"))))
 """
