@@ -27,6 +27,8 @@ import sys
 import threading
 import time
 import traceback
+from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final, NoReturn
@@ -74,6 +76,9 @@ AGAIN_S: Final = 0.02
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_NAME: Final = 15
 COMM_BYTES_MAX: Final = 15
+#: What is told of a move that did not come to its end.
+SAID_MAX: Final = 20
+WHY_CHARS_MAX: Final = 1_000
 #: What an answer needs to be there in time after the last agent was given up.
 LAST_WORDS_S: Final = 0.5
 #: sys/mman.h, mlockall(2).
@@ -127,6 +132,8 @@ class Child:
         self._reader: Shelf | None = None
         self._aside: Aside | None = None
         self._lock: int | None = None
+        #: What the move that goes on, or the last one, has said.
+        self._said: deque[str] = deque(maxlen=SAID_MAX)
 
     def serve(self) -> NoReturn:
         """Until the watchdog is gone."""
@@ -170,7 +177,7 @@ class Child:
             return
         if self._house is not None:
             self._house.close()
-        self._house = open_pools(url, orders.side, orders)
+        self._house = open_pools(url, orders.side, orders, self._said.append)
         if self._shelf is None or self._reader is None:
             self._shelf, self._reader = (open_disks(url, orders.side, orders) for _ in range(2))
         else:
@@ -218,9 +225,14 @@ class Child:
             case LookPools():
                 return PoolsLooked(house.look(within_s))
             case Import(excused):
-                return Moved(house.import_(within_s, excused))
+                return self._moved(lambda: house.import_(within_s, excused))
             case Export():
-                return Moved(house.export(within_s))
+                return self._moved(lambda: house.export(within_s))
+
+    def _moved(self, move: Callable[[], bool]) -> Moved:
+        self._said.clear()
+        ok = move()
+        return Moved(ok, "" if ok else "; ".join(dict.fromkeys(self._said))[:WHY_CHARS_MAX])
 
     def _look(self, shelf: Shelf, within_s: float) -> Looked:
         """Both at once: a disk that hangs uses up the time of its question, and must not take that of the other."""

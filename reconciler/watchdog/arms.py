@@ -159,7 +159,7 @@ class Arms:
         request, asked_ms, shelf = self._asked.pop(kind)
         if shelf != shelf_digest(self._orders) and not isinstance(request, Import | Export):
             reply = Failed("it was asked about the disks of other orders", outdated=True)
-        if isinstance(request, Import) and reply == Moved(ok=False):
+        if isinstance(request, Import) and isinstance(reply, Moved) and not reply.ok:
             self._refused = True
         if isinstance(request, LookPools):
             self._refused = self._refused and request.wanted

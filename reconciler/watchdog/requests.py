@@ -164,9 +164,10 @@ class PoolsLooked:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """An import or export ended; not `ok`: refused, or still going on in the kernel."""
+    """An import or export ended; not `ok`: refused, or still going on in the kernel; `why`, in words."""
 
     ok: bool
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,8 +301,8 @@ def plain_reply(reply: Reply) -> Message:
             return {"completed": disks}
         case PoolsLooked(view):
             return {"pools": plain_pools(view)}
-        case Moved(ok):
-            return {"moved": ok}
+        case Moved(ok, why):
+            return {"moved": ok, "why": why}
         case Powered(ok, power, why):
             return {"powered": ok, "power": power.value, "why": why}
         case Audited(findings):
@@ -326,8 +327,8 @@ def read_reply(message: Message) -> Reply:
             return Completed(tuple(int(at) for at in disks))
         case {"pools": pools}:
             return PoolsLooked(read_pools(pools))
-        case {"moved": ok}:
-            return Moved(bool(ok))
+        case {"moved": ok, "why": why}:
+            return Moved(bool(ok), str(why))
         case {"powered": ok, "power": power, "why": why}:
             return Powered(bool(ok), Power(power), str(why))
         case {"found": findings}:

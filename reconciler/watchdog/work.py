@@ -14,12 +14,13 @@ from typing import Final, assert_never
 
 from reconciler.core.failover.adapters import Written
 from reconciler.core.failover.completion import completable, completing, patience_ms, unfenced
+from reconciler.core.failover.detector import heard_since
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.hold import UNANSWERED, DiskView
 from reconciler.core.failover.key import Key
 from reconciler.core.failover.orders import Orders, Timers
-from reconciler.core.failover.phase import Thing
+from reconciler.core.failover.phase import Phase, Thing
 from reconciler.core.failover.record import decode_record, encode_record, record_way
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.wire import Way
@@ -42,6 +43,7 @@ from reconciler.watchdog.requests import (
     Moved,
     PoolsLooked,
     RecordWritten,
+    Reply,
     Request,
     RunClaim,
     SwitchPower,
@@ -75,6 +77,8 @@ class Labour:
         #: Disks that the newest look of the active controller did not find under its reservation alone.
         self._unfenced: tuple[int, ...] = ()
         self._complete_ms = 0
+        #: Why the last import came to nothing, and when.
+        self._unimported, self._unimported_ms = "", 0
         self.claiming: Key | None = None
         self.moving = ""
         self.powered: Callable[[Answered], None] = lambda answered: None
@@ -195,6 +199,15 @@ class Labour:
                     remedy="`hagit reservations` says who holds them, `hagit reservations repair` mends it",
                 )
             )
+        if refusal := self._refusal():
+            found.append(
+                ReasonStatus(
+                    code="POOLS_REFUSED",
+                    text="the pools could not be imported here",
+                    evidence=refusal,
+                    remedy="mend what is named; it is tried again, and the journal of the watchdog has every try",
+                )
+            )
         for what, count in self._refused.items():
             found.append(
                 ReasonStatus(
@@ -275,7 +288,7 @@ class Labour:
                 self._complete_ms = monotonic_ms() + (0 if set(done) == set(disks) else COMPLETE_AGAIN_MS)
             case Import():
                 self.moving = ""
-                self._daemon.import_ended(good=isinstance(answered.reply, Moved) and answered.reply.ok)
+                self._imported(answered.reply)
             case Export():
                 self.moving = ""
                 self._daemon.export_ended()
@@ -294,6 +307,25 @@ class Labour:
             self._complete(reply.views)
         elif isinstance(reply, Failed) and not reply.outdated:
             self._daemon.looked(answered.asked_ms, (UNANSWERED,) * len(self._orders.disks), None)
+
+    def _imported(self, reply: Reply) -> None:
+        good = isinstance(reply, Moved) and reply.ok
+        why = reply.why if isinstance(reply, Moved | Failed) else ""
+        self._unimported, self._unimported_ms = "" if good else why or "no reason was given", monotonic_ms()
+        self._daemon.import_ended(good=good)
+
+    def _refusal(self) -> str:
+        """Why the pools could not be imported here, as long as the peer has not told since that it has them."""
+        core = self._daemon.core
+        beat = core.peer.beat if core is not None else None
+        if (
+            core is not None
+            and beat is not None
+            and beat.phase is Phase.ACTIVE
+            and heard_since(core, self._unimported_ms)
+        ):
+            self._unimported = ""
+        return self._unimported
 
     def _complete(self, views: tuple[DiskView, ...]) -> None:
         """What an active controller does not hold alone, it takes where it may: see `completion`."""

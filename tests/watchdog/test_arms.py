@@ -357,7 +357,7 @@ select.select([], [], [])
 def test_a_refused_import_is_told_as_long_as_pools_are_wanted(rig: SimulatedRig, driver: Driver) -> None:
     driver.ask(RunClaim(KEY))
     rig.control.inject("import-refused", "a")
-    assert driver.ask(Import()) == Moved(ok=False)
+    assert driver.ask(Import()) == Moved(ok=False, why="the simulated pools refuse")
     assert driver.ask(LookPools(wanted=True)) == PoolsLooked(PoolsView(Pools.REFUSED))
     assert driver.ask(LookPools(wanted=False)) == PoolsLooked(PoolsView(Pools.NONE))
     assert driver.ask(LookPools(wanted=True)) == PoolsLooked(PoolsView(Pools.NONE)), "it is over"
@@ -366,7 +366,7 @@ def test_a_refused_import_is_told_as_long_as_pools_are_wanted(rig: SimulatedRig,
 def test_an_import_outlives_its_arm(rig: SimulatedRig, driver: Driver) -> None:
     driver.ask(RunClaim(KEY))
     rig.control.inject("import-hangs", "a")
-    assert driver.ask(Import(), 100) == Moved(ok=False)
+    assert driver.ask(Import(), 100) == Moved(ok=False, why="the simulated pools did not come in time")
     driver.begin(Import())
     driver.arms.abandon(ArmKind.MOVER, now_ms())
     assert driver.ask(LookPools(wanted=True)) == PoolsLooked(PoolsView(Pools.SOME))

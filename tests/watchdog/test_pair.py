@@ -226,3 +226,16 @@ def test_who_else_is_registered_on_the_disks_of_the_active_controller_is_told(pa
         pair.until(lambda: "DISKS_UNFENCED" not in pair.a.reasons())
     finally:
         shelf.close()
+
+
+def test_why_pools_could_not_be_imported_is_told_until_somebody_has_them(pair: Pair) -> None:
+    pair.settle()
+    pair.shelf.inject("import-refused", "b")
+    pair.a.pull_the_plug()
+    pair.until(lambda: "POOLS_REFUSED" in pair.b.reasons())
+    status = pair.b.status()
+    assert status is not None
+    assert next(one.evidence for one in status.reasons if one.code == "POOLS_REFUSED") == "the simulated pools refuse"
+    pair.a.power_on()
+    pair.a.start()
+    pair.until(lambda: pair.a.phase == "active" and "POOLS_REFUSED" not in pair.b.reasons())

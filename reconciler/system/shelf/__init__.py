@@ -9,6 +9,7 @@ Decides which adapter; each keeps the protocols of `core/failover/adapters`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from reconciler.core.failover.adapters import PoolHouse, Shelf
@@ -20,7 +21,7 @@ from reconciler.system.shelf.audit import Audit, DiskAudit, SimulatedAudit
 from reconciler.system.shelf.bay import Directory
 from reconciler.system.shelf.disks import DiskShelf, parse_address
 from reconciler.system.shelf.simulated import SimulatedHouse, SimulatedShelf
-from reconciler.system.zfs.house import ZfsHouse
+from reconciler.system.zfs.house import ZfsHouse, note
 
 
 def open_shelf(url: str, side: Side, orders: Orders) -> tuple[Shelf, PoolHouse]:
@@ -40,10 +41,16 @@ def open_disks(url: str, side: Side, orders: Orders) -> Shelf:
     return DiskShelf(orders, side, Directory(directory), choice)
 
 
-def open_pools(url: str, side: Side, orders: Orders) -> PoolHouse:
-    """The pools of the orders. Otherwise as `open_shelf`."""
+def open_pools(url: str, side: Side, orders: Orders, told: Callable[[str], None] | None = None) -> PoolHouse:
+    """The pools of the orders; the journal and `told` hear why one does not come or go. Otherwise as `open_shelf`."""
     place = _place(url)
-    return SimulatedHouse(place, side) if isinstance(place, str) else ZfsHouse(place[0], side, orders)
+
+    def say(text: str) -> None:
+        note(text)
+        if told is not None:
+            told(text)
+
+    return SimulatedHouse(place, side, say) if isinstance(place, str) else ZfsHouse(place[0], side, orders, say=say)
 
 
 def open_audit(url: str, side: Side, orders: Orders) -> Audit:

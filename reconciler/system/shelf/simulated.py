@@ -6,7 +6,7 @@ Decides when silence has lasted long enough. Does not know how a disk answers; t
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from reconciler.core.failover.adapters import PoolsView, Watched, Written
@@ -131,8 +131,9 @@ class SimulatedShelf:
 class SimulatedHouse:
     """The pools that the simulated kernel of one controller has imported."""
 
-    def __init__(self, path: str, side: Side) -> None:
+    def __init__(self, path: str, side: Side, say: Callable[[str], None]) -> None:
         self._connection = Connection(path, side, "house")
+        self._say = say
 
     def look(self, deadline_s: float) -> PoolsView:
         """See `PoolHouse.look`."""
@@ -142,7 +143,12 @@ class SimulatedHouse:
     def import_(self, deadline_s: float, excused: frozenset[int] = frozenset()) -> bool:
         """See `PoolHouse.import_`. The simulated pools know by themselves what is newest."""
         answer = self._one({"do": "import"}, deadline_s)
-        return answer is not None and answer["ok"] is True
+        good = answer is not None and answer["ok"] is True
+        if not good:
+            self._say(
+                "the simulated pools refuse" if answer is not None else "the simulated pools did not come in time"
+            )
+        return good
 
     def export(self, deadline_s: float) -> bool:
         """See `PoolHouse.export`."""

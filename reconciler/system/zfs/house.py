@@ -56,7 +56,7 @@ BUSY_S: Final = 0.01
 
 
 def note(text: str) -> None:
-    """For the journal: a refused import has no other voice."""
+    """For the journal."""
     print(f"pools: {text}", file=sys.stderr, flush=True)
 
 
