@@ -15,12 +15,13 @@ from typing import Final
 
 from reconciler.core.failover.orders import Orders
 from reconciler.system.finding import Finding
-from reconciler.system.zfs import observe
+from reconciler.system.zfs import arguments, observe, tools
 from reconciler.system.zfs.belonging import belonging
 from reconciler.system.zfs.devices import data_path
 from reconciler.system.zfs.house import pools_of
 from reconciler.system.zfs.kstat import loaded, pool_state
 from reconciler.system.zfs.labels import Label, LabelState
+from reconciler.system.zfs.mounting import parse_mountable, unmounted
 from reconciler.system.zfs.reading import read_labels
 from reconciler.system.zfs.values import PoolSeen, Unseen
 
@@ -28,6 +29,8 @@ from reconciler.system.zfs.values import PoolSeen, Unseen
 IMPORT_UNITS: Final = ("zfs-import-cache.service", "zfs-import-scan.service")
 UNIT_PLACES: Final = ("lib/systemd/system", "usr/lib/systemd/system", "etc/systemd/system")
 MASK_PLACES: Final = ("etc/systemd/system", "run/systemd/system")
+#: Filesystems that are named in one finding.
+NAMES_MAX: Final = 5
 SPL_HOSTID: Final = "sys/module/spl/parameters/spl_hostid"
 
 
@@ -36,7 +39,8 @@ class Gathered:
     """What the findings follow from. `labels`: of the disks that answered, by their numbers in the orders.
 
     `pools`: what is imported here, None when ZFS did not say. `unmasked`: units that would import pools at boot.
-    `theirs`: the peer has the pools imported, so it wrote their labels.
+    `theirs`: the peer has the pools imported, so it wrote their labels. `unmounted`: of the pools that are
+    here, what should be mounted and is not (`mounting`).
     """
 
     hostid: int
@@ -46,6 +50,7 @@ class Gathered:
     pools: tuple[PoolSeen, ...] | None
     unmasked: tuple[str, ...]
     theirs: bool = False
+    unmounted: tuple[str, ...] = ()
 
 
 def findings(orders: Orders, found: Gathered) -> tuple[Finding, ...]:
@@ -60,6 +65,7 @@ def findings(orders: Orders, found: Gathered) -> tuple[Finding, ...]:
             ),
         )
     return (
+        *_unmounted(found),
         *_hostids(found),
         *_strangers(orders, found),
         *(
@@ -72,6 +78,20 @@ def findings(orders: Orders, found: Gathered) -> tuple[Finding, ...]:
             for unit in found.unmasked
         ),
         *_properties(orders, found),
+    )
+
+
+def _unmounted(found: Gathered) -> tuple[Finding, ...]:
+    if not found.unmounted:
+        return ()
+    more = len(found.unmounted) - NAMES_MAX
+    return (
+        Finding(
+            "ZFS_UNMOUNTED",
+            "filesystems are not mounted: their clients find nothing",
+            ", ".join(found.unmounted[:NAMES_MAX]) + (f" and {more} more" if more > 0 else ""),
+            "zfs load-key for what is locked, then zfs mount -a; the journal of the watchdog has what was refused",
+        ),
     )
 
 
@@ -163,7 +183,7 @@ def gather(
     end_s = time.monotonic() + deadline_s
     paths = {at: data_path(directory, name) for at, name in enumerate(orders.disks)}
     labels = read_labels(paths, deadline_s / 2)
-    imported = any(pool_state(pool) is not None for pool in pools_of(orders))
+    imported = tuple(pool for pool in pools_of(orders) if pool_state(pool) is not None)
     left_s = max(0.0, end_s - time.monotonic())
     pools = observe.pools(orders.disks, directory=directory, deadline_s=left_s) if imported else ()
     return Gathered(
@@ -174,7 +194,17 @@ def gather(
         pools=None if isinstance(pools, Unseen) else pools,
         unmasked=unmasked(root),
         theirs=theirs,
+        unmounted=_seen_unmounted(imported, max(0.0, end_s - time.monotonic())),
     )
+
+
+def _seen_unmounted(pools: tuple[str, ...], deadline_s: float) -> tuple[str, ...]:
+    """Nothing where ZFS did not say."""
+    match tools.run(arguments.mountable(pools), deadline_s=deadline_s) if pools else None:
+        case tools.Ended(0, stdout, _):
+            return unmounted(parse_mountable(stdout))
+        case _:
+            return ()
 
 
 def hostid(root: Path = Path("/")) -> int:

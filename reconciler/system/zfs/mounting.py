@@ -60,6 +60,13 @@ def roots_to_load(datasets: Iterable[Mountable]) -> tuple[str, ...]:
     )
 
 
+def unmounted(datasets: Iterable[Mountable]) -> tuple[str, ...]:
+    """What should be mounted and is not, each with the key that is missing. Pure."""
+    return tuple(
+        f"{one.name} (locked)" if one.locked else one.name for one in datasets if one.mounts and not one.mounted
+    )
+
+
 class Mounter:
     """Mounts, and says what could not be."""
 

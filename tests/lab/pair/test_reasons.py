@@ -42,13 +42,17 @@ def test_reasons_are_told_and_go_away_when_mended(pair: EmulatedPair) -> None:
     theirs = active.machine.check("od -An -tu4 /etc/hostid").strip()
     standby.machine.check(f"echo {theirs} > {HOSTID}")
     standby.machine.check(f"rm {UNIT}")
-    active.machine.check("zpool set multihost=on tank && zpool set failmode=wait tank")
+    active.machine.check("zpool set multihost=on tank && zpool set failmode=wait tank && zfs unmount tank/home")
     wanted = {"ZFS_SAME_HOSTID", "ZFS_IMPORT_UNIT"}
     pair.until(lambda: wanted <= told(standby).keys(), "the standby tells of hostid and unit")
-    pair.until(lambda: {"ZFS_MULTIHOST", "ZFS_FAILMODE"} <= told(active).keys(), "the active one tells of the pool")
+    pair.until(
+        lambda: {"ZFS_MULTIHOST", "ZFS_FAILMODE", "ZFS_UNMOUNTED"} <= told(active).keys(),
+        "the active one tells of the pool",
+    )
     reasons = told(active) | told(standby)
     pair.say("; ".join(f"{code}: {reasons[code].evidence}" for code in sorted(reasons)))
     assert reasons["ZFS_MULTIHOST"].remedy == "zpool set multihost=off tank"
+    assert reasons["ZFS_UNMOUNTED"].evidence == "tank/home"
     page = shown(standby)
     assert [code for code in wanted if code not in page] == [], page
     pair.until(
@@ -57,7 +61,7 @@ def test_reasons_are_told_and_go_away_when_mended(pair: EmulatedPair) -> None:
     )
 
     standby.machine.check(f"echo {own} > {HOSTID}; ln -sf /dev/null {UNIT}")
-    active.machine.check(f"{reasons['ZFS_MULTIHOST'].remedy} && {reasons['ZFS_FAILMODE'].remedy}")
+    active.machine.check(f"{reasons['ZFS_MULTIHOST'].remedy} && {reasons['ZFS_FAILMODE'].remedy} && zfs mount -a")
     pair.until(lambda: not about_storage(pair), "what was mended is told no more")
     assert pair.well() is active
     assert pair.verify() is active

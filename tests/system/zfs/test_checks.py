@@ -58,6 +58,13 @@ def test_properties_of_imported_pools() -> None:
     assert codes(replace(GOOD, pools=(pool(), other))) == [], "pools of nobody's orders are left alone"
 
 
+def test_filesystems_that_are_not_mounted() -> None:
+    seven = tuple(f"tank/d{number}" for number in range(7))
+    (told,) = findings(ORDERS, replace(GOOD, unmounted=("tank/k (locked)", *seven)))
+    assert told.code == "ZFS_UNMOUNTED"
+    assert told.evidence == "tank/k (locked), tank/d0, tank/d1, tank/d2, tank/d3 and 3 more"
+
+
 def test_devices_that_are_not_in_the_orders() -> None:
     cache = Member("/dev/nvme0n1p3", "/dev/nvme0n1p3", Health.ONLINE, Role.CACHE)
     (told,) = findings(ORDERS, replace(GOOD, pools=(replace(pool(), members=(*pool().members, cache)),)))

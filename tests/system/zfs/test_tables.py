@@ -1,6 +1,6 @@
 """Lines of `-Hp` as settings, datasets and what is to be mounted."""
 
-from reconciler.system.zfs.mounting import parse_mountable, roots_to_load
+from reconciler.system.zfs.mounting import parse_mountable, roots_to_load, unmounted
 from reconciler.system.zfs.tables import setting, settings_of
 from reconciler.system.zfs.values import Origin, Setting
 
@@ -53,3 +53,8 @@ def test_only_keys_that_a_program_can_read_are_loaded() -> None:
         "tank/asked",
         "tank/open",
     ]
+
+
+def test_what_should_be_mounted_and_is_not() -> None:
+    told = ("tank", "tank/secret (locked)", "tank/secret/below (locked)", "tank/asked (locked)")
+    assert unmounted(parse_mountable(LIST)) == told
