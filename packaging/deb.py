@@ -44,7 +44,7 @@ Maintainer: the authors of hagit <root@localhost>
 Installed-Size: {size_kib}
 Depends: python3 (>= {python}~), python3 (<< {python_next}~), systemd, ca-certificates
 Recommends: zfsutils-linux, openssh-client, gpg
-Suggests: fence-agents, ipmitool, sg3-utils
+Suggests: fence-agents, ipmitool, sg3-utils, snmp
 Section: admin
 Priority: optional
 Description: high availability for Linux storage pairs, configured from git

@@ -22,11 +22,16 @@ from typing import Final
 
 from reconciler.core.power.plan import Deed, Power
 from reconciler.errors import NodeFileError
+from reconciler.system.power.confided import confided
 from reconciler.system.power.credentials import read_credential
 from reconciler.system.process import Finished, Missing, TimedOut, run
 
 #: Where Debian puts agents, and what they start.
 SEARCHED: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
+#: What an agent says of itself on standard error are its own complaints, and not those of its language.
+ENVIRONMENT: Final[Mapping[str, str]] = {
+    "PATH": SEARCHED, "LANG": "C.UTF-8", "HOME": "/nonexistent", "PYTHONWARNINGS": "ignore",
+}  # fmt: skip
 OUTPUT_BYTES_MAX: Final = 1 << 16
 WORDS_LENGTH_MAX: Final = 300
 #: Given to `status` after a cut at the least, however long the cut took.
@@ -36,14 +41,6 @@ STATUS_PART: Final = 0.25
 #: Exit statuses of `status`.
 STATUS_CODES: Final[Mapping[int, Power]] = {0: Power.ON, 2: Power.OFF}
 STATUS_WORDS: Final = re.compile(r"^\s*status\s*:\s*(on|off)\s*$", re.IGNORECASE | re.MULTILINE)
-#: fence_ipmilan and its other names give the password to ipmitool as an argument. They are given none, and a program
-#: in place of ipmitool which gives it the name of the file.
-IPMI: Final = frozenset(
-    {"fence_idrac", "fence_ilo3", "fence_ilo4", "fence_ilo5", "fence_imm", "fence_ipmilan", "fence_ipmilanplus"}
-)
-IPMITOOL: Final = Path(__file__).with_name("ipmitool")
-IPMI_FILE: Final = "HAGIT_IPMI_PASSWORD_FILE"
-PASSWORDS: Final = ("password", "passwd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +97,17 @@ def _run(agent: Agent, deed: Deed, timeout_s: float) -> Told:
     if unfit:
         return Told(False, Power.UNKNOWN, unfit)
     try:
-        given, hidden, environment = _input(agent, deed)
+        secrets = {name: (path, read_credential(path)) for name, path in agent.secrets}
     except NodeFileError as error:
         return Told(False, Power.UNKNOWN, f"{error.where}: {error.what}")
-    # The agent ends with whoever runs it, even if that is killed.
-    argv = ["setpriv", "--pdeathsig", "KILL", "--", agent.name]
-    outcome = run(argv, stdin=given.encode(), timeout_s=timeout_s, env=environment, output_bytes_max=OUTPUT_BYTES_MAX)
+    hidden = [secret for _, secret in secrets.values()]
+    with confided(Path(agent.name).name, secrets) as (told, environment):
+        options = {**dict(agent.options), **told, "action": deed.value}
+        given = "".join(f"{name}={value}\n" for name, value in options.items())
+        # The agent ends with whoever runs it, even if that is killed.
+        argv = ["setpriv", "--pdeathsig", "KILL", "--", agent.name]
+        settings = {**ENVIRONMENT, **environment}
+        outcome = run(argv, stdin=given.encode(), timeout_s=timeout_s, env=settings, output_bytes_max=OUTPUT_BYTES_MAX)
     match outcome:
         case Missing(program, why):
             return Told(False, Power.UNKNOWN, f"{program} cannot be started: {why}")
@@ -128,24 +130,6 @@ def _read_status(code: int, stdout: bytes, said: str) -> Told:
         return Told(True, power)
     why = f"`status` ended with {code}" + (f": {said}" if said else " and said nothing")
     return Told(False, Power.UNKNOWN, why)
-
-
-def _input(agent: Agent, deed: Deed) -> tuple[str, tuple[str, ...], dict[str, str]]:
-    """Standard input, what must never be shown of it, and the environment. Raises NodeFileError for unfit secrets."""
-    # What an agent says of itself on standard error are its own complaints, and not those of its language.
-    environment = {"PATH": SEARCHED, "LANG": "C.UTF-8", "HOME": "/nonexistent", "PYTHONWARNINGS": "ignore"}
-    options, hidden = dict(agent.options), []
-    for name, path in agent.secrets:
-        secret = read_credential(path)
-        hidden.append(secret)
-        if Path(agent.name).name in IPMI and name in PASSWORDS:
-            environment[IPMI_FILE] = str(path)
-            options["ipmitool_path"] = str(IPMITOOL)
-        else:
-            options[name] = secret
-    options["action"] = deed.value
-    text = "".join(f"{name}={value}\n" for name, value in options.items())
-    return text, tuple(hidden), environment
 
 
 def _words(said: bytes, hidden: Sequence[str]) -> str:

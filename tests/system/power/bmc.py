@@ -1,6 +1,7 @@
 """A BMC: OpenIPMI's ipmi_sim, real IPMI over UDP on the loopback of a namespace, for the real fence_ipmilan.
 
-What it switches is a process: the machine is on while that runs. `asked` is every change that was asked for.
+What it switches is a process: the machine is on while that runs. `asked` is every change that was asked for: "1" on,
+"0" off.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from typing import Final
 USER: Final = "hagit"
 PASSWORD: Final = "Vixen-4711"
 DEADLINE_S: Final = 30.0
-#: ipmi_lan(5), chassis_control: called with `get power`, or `set power 0`; a machine whose process is a zombie is off.
+#: In a shell: whether the machine is on; one whose process is a zombie is off.
+ON: Final = """on() { grep -qs '^State:[[:space:]]*[RSDT]' "/proc/$(cat machine)/status"; }"""
+#: ipmi_lan(5), chassis_control: called with `get power`, or `set power 0`.
 CHASSIS: Final = """\
 #!/bin/sh
 cd '{root}'
-on() {{ grep -qs '^State:[[:space:]]*[RSDT]' "/proc/$(cat machine)/status"; }}
+{on}
 case "$1 $2" in
     "get power") if on; then echo power:1; else echo power:0; fi ;;
     "set power") echo "$3" >> asked
@@ -51,33 +54,22 @@ mc_enable 0x20
 """
 
 
-class Bmc:
-    """One running BMC. `enter`: a command line in front of its own, to run it in a namespace."""
+def free_port() -> int:
+    """A port of UDP that nobody has now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
-    def __init__(self, root: Path, enter: tuple[str, ...] = ()) -> None:
+
+class Switch:
+    """What it switches, and what was asked of it: files in one directory."""
+
+    def __init__(self, root: Path) -> None:
         self.root = root
         root.mkdir()
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
-        (root / "bmc.conf").write_text(
-            CONFIGURATION.format(port=self.port, root=root, user=USER, password=PASSWORD), encoding="ascii"
-        )
-        (root / "bmc.emu").write_text(MACHINE, encoding="ascii")
-        (root / "chassis").write_text(CHASSIS.format(root=root), encoding="ascii")
-        (root / "chassis").chmod(0o755)
         (root / "asked").touch()
-        self.password = root / "password"
-        self.password.write_text(PASSWORD + "\n")
-        self.password.chmod(0o600)
         self.switches(0)
-        self._enter = enter
-        argv = ["ipmi_sim", "-c", "bmc.conf", "-f", "bmc.emu", "-s", "state", "-n"]
-        with (root / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [*enter, *argv], cwd=root, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        self._wait_until_it_answers()
 
     def switches(self, pid: int) -> None:
         """The process that is the machine."""
@@ -87,8 +79,37 @@ class Bmc:
 
     @property
     def asked(self) -> list[str]:
-        """ "0" for off, "1" for on, one after the other."""
+        """Every change, one after the other."""
         return (self.root / "asked").read_text().split()
+
+    def confide(self, name: str, word: str) -> Path:
+        """A file with a secret."""
+        path = self.root / name
+        path.write_text(word + "\n")
+        path.chmod(0o600)
+        return path
+
+
+class Bmc(Switch):
+    """One running BMC. `enter`: a command line in front of its own, to run it in a namespace."""
+
+    def __init__(self, root: Path, enter: tuple[str, ...] = ()) -> None:
+        super().__init__(root)
+        self.port = free_port()
+        (root / "bmc.conf").write_text(
+            CONFIGURATION.format(port=self.port, root=root, user=USER, password=PASSWORD), encoding="ascii"
+        )
+        (root / "bmc.emu").write_text(MACHINE, encoding="ascii")
+        (root / "chassis").write_text(CHASSIS.format(root=root, on=ON), encoding="ascii")
+        (root / "chassis").chmod(0o755)
+        self.password = self.confide("password", PASSWORD)
+        self._enter = enter
+        argv = ["ipmi_sim", "-c", "bmc.conf", "-f", "bmc.emu", "-s", "state", "-n"]
+        with (root / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [*enter, *argv], cwd=root, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        self._wait_until_it_answers()
 
     @property
     def options(self) -> tuple[tuple[str, str], ...]:

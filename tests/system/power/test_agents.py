@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import pytest
 from reconciler.core.power.plan import Deed, Power
 from reconciler.system.power.agent import Agent, Told, perform
 from tests.system.power.bmc import PASSWORD, Bmc
+from tests.system.power.pdu import AUTHENTICATION, COMMUNITY, PRIVACY, Pdu
 
 LONG_S = 60.0
 
@@ -20,6 +22,14 @@ LONG_S = 60.0
 def bmc(tmp_path: Path) -> Iterator[Bmc]:
     """On the loopback of the machine of the tests: its port is bound for as long as the test takes."""
     one = Bmc(tmp_path / "bmc")
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def pdu(tmp_path: Path) -> Iterator[Pdu]:
+    """As the BMC."""
+    one = Pdu(tmp_path / "pdu")
     yield one
     one.close()
 
@@ -104,6 +114,32 @@ def test_the_password_is_in_nobodys_arguments(bmc: Bmc) -> None:
         asking.join(0.02)
     assert any(line.startswith(b"/usr/bin/ipmitool\0-f\0") for line in seen), seen
     assert not done[0].ok and PASSWORD not in done[0].why
+
+
+@pytest.mark.parametrize("version", ["2c", "3"])
+def test_a_power_strip_is_told_what_is_in_nobodys_arguments(
+    pdu: Pdu, machine: subprocess.Popen[bytes], version: str
+) -> None:
+    pdu.switches(machine.pid)
+    secrets: tuple[tuple[str, Path], ...] = (("community", pdu.community),)
+    options = (*pdu.options, ("snmp_version", "2c"))
+    if version == "3":
+        secrets, options = (("password", pdu.authentication), ("snmp_priv_passwd", pdu.privacy)), pdu.options_v3
+    agent, done, seen = Agent("fence_apc_snmp", options, secrets), list[Told](), set[bytes]()
+    assert perform(agent, Deed.STATUS, LONG_S) == Told(True, Power.ON)
+    asking = threading.Thread(target=lambda: done.append(perform(agent, Deed.OFF, LONG_S)))
+    asking.start()
+    while asking.is_alive():
+        for line in cmdlines().values():
+            if b"snmp" in line and str(pdu.port).encode() in line:
+                seen.add(line)
+            assert not any(word.encode() in line for word in (COMMUNITY, AUTHENTICATION, PRIVACY))
+    assert done == [Told(True, Power.OFF)] and pdu.asked == ["2"]
+    assert machine.wait(LONG_S) and seen
+    wrong = tuple((name, secret(pdu.root / f"wrong-{name}", "Wrong-4714")) for name, _ in secrets)
+    told = perform(Agent("fence_apc_snmp", options, wrong), Deed.STATUS, LONG_S)
+    assert not told.ok and told.power is Power.UNKNOWN, told
+    assert list(Path(tempfile.gettempdir()).glob("hagit-snmp-*")) == []
 
 
 def test_secrets_go_through_standard_input_alone(program: Callable[..., Agent], tmp_path: Path) -> None:
