@@ -36,7 +36,15 @@ def parts(*numbers: int) -> str:
 class Head:
     """One machine on the shared disks. `hanging`: the number of a disk that can be made to hang, for this machine."""
 
-    def __init__(self, image: Image, directory: Path, side: Side, target: Target, hanging: int | None = None) -> None:
+    def __init__(
+        self,
+        image: Image,
+        directory: Path,
+        side: Side,
+        target: Target,
+        hanging: int | None = None,
+        memory_mib: int = MEMORY_MIB,
+    ) -> None:
         self.side, self._target, self._hanging, self._servants = side, target, hanging, 0
         #: Whether something was done that only a new boot undoes.
         self._touched = False
@@ -46,7 +54,7 @@ class Head:
         self.machine = Machine(
             *(image, place),
             shares=project_shares(),
-            memory_mib=MEMORY_MIB,
+            memory_mib=memory_mib,
             name=name,
             devices=_devices(target, name, hanging),
             within=target.within,
