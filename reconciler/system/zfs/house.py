@@ -47,7 +47,7 @@ from reconciler.system.zfs.moving import RUN, Moving
 from reconciler.system.zfs.reading import Seen, read_devices
 from reconciler.system.zfs.refusing import refusing, states
 from reconciler.system.zfs.standing import SAMPLE_MS, SERVING, Belief, Progress, Standing, all_pools, standing
-from reconciler.system.zfs.unmounting import shared, unmount
+from reconciler.system.zfs.unmounting import few, shared, unmount
 
 #: A disk that has not shown its label by then, or much later than others, is silent.
 LABELS_S: Final = 2.0
@@ -135,7 +135,7 @@ class ZfsHouse:
                 for pool in here:
                     self._moving.set_ready(pool, ready=False)
                 # Whatever zpool said, it had withdrawn by then what is shared.
-                if said or not shared():
+                if said or (few(here) and not shared()):
                     unmount(here, left_s, lock)
                 left_s = max(0.0, end_s - time.monotonic())
                 argvs = [arguments.export_pool(pool) for pool in here]

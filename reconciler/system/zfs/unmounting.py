@@ -30,6 +30,8 @@ from reconciler.system.zfs.tools import URGENT
 
 #: Nothing was free for so long: it may stay in use.
 CATCH_S: Final = 0.25
+#: So many that zpool has unmounted them sooner: there it is asked first.
+MANY: Final = 64
 #: Unmounted at the same time.
 WIDTH: Final = 8
 #: Between two tries; who writes and waits for the disk lets go for moments only.
@@ -86,6 +88,11 @@ def shared(exports: Path = EXPORTS, usershares: Path = USERSHARES) -> bool:
     with contextlib.suppress(OSError):
         return any(usershares.iterdir())
     return False
+
+
+def few(pools: Iterable[str], mounts: Path = MOUNTS) -> bool:
+    """Whether so little of these pools is mounted that to unmount it here first saves time."""
+    return len(parse_mounts(mounts.read_text(), pools)) < MANY
 
 
 def leave(mount: Mount) -> bool:

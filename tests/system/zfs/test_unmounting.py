@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from reconciler.system.zfs.unmounting import parse_mounts, shared
+from reconciler.system.zfs.unmounting import few, parse_mounts, shared
 
 MOUNTS = """\
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
@@ -40,6 +40,16 @@ def test_only_places_that_zfs_made_are_removed() -> None:
     assert named == {"/tank", "/tank/two words", "/srv/data/below", "/zoo/animals"}
     odd = "1 0 0:1 / /tank/d@d rw - zfs tank/d@d ro\n"
     assert [one.named for one in parse_mounts(odd, ["tank"])] == [False]
+
+
+def test_many_are_left_to_zpool_at_first(tmp_path: Path) -> None:
+    mounts = tmp_path / "mountinfo"
+    lines = [f"{number} 1 0:{number} / /tank/{number} rw - zfs tank/{number} rw" for number in range(64)]
+    mounts.write_text("\n".join(lines))
+    assert not few(["tank"], mounts)
+    assert few(["zoo"], mounts)
+    mounts.write_text("\n".join(lines[1:]))
+    assert few(["tank"], mounts)
 
 
 def test_what_zfs_shares_is_found(tmp_path: Path) -> None:
