@@ -317,14 +317,8 @@ class Labour:
     def _refusal(self) -> str:
         """Why the pools could not be imported here, as long as the peer has not told since that it has them."""
         core = self._daemon.core
-        beat = core.peer.beat if core is not None else None
-        if (
-            core is not None
-            and beat is not None
-            and beat.phase is Phase.ACTIVE
-            and heard_since(core, self._unimported_ms)
-        ):
-            self._unimported = ""
+        if core is not None and core.peer.beat is not None and heard_since(core, self._unimported_ms):
+            self._unimported = "" if core.peer.beat.phase is Phase.ACTIVE else self._unimported
         return self._unimported
 
     def _complete(self, views: tuple[DiskView, ...]) -> None:

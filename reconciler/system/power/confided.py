@@ -51,11 +51,8 @@ def confided(agent: str, secrets: Mapping[str, tuple[Path, str]]) -> Iterator[tu
     """
     options = {name: secret for name, (_, secret) in secrets.items()}
     if agent in IPMI and (names := [name for name in PASSWORDS if name in secrets]):
-        environment = {IPMI_FILE: str(secrets[names[0]][0])}
-        yield (
-            {name: options[name] for name in options if name not in names} | {"ipmitool_path": str(IPMITOOL)},
-            environment,
-        )
+        others = {name: secret for name, secret in options.items() if name not in names}
+        yield others | {"ipmitool_path": str(IPMITOOL)}, {IPMI_FILE: str(secrets[names[0]][0])}
     elif agent in SNMP and (names := [name for name in TOKENS if name in secrets]):
         paths = {f"{tool}_path": f"{SNMP_TOOL} {tool}" for tool in SNMP_TOOLS}
         with _snmp_conf({TOKENS[name]: options[name] for name in names}) as directory:

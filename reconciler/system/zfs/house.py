@@ -137,7 +137,10 @@ class ZfsHouse:
                 # Whatever zpool said, it had withdrawn by then what is shared.
                 if said or (few(here) and not shared()):
                     unmount(here, left_s, lock)
-                left_s = max(0.0, end_s - time.monotonic())
+                    left_s = end_s - time.monotonic()
+                    if left_s <= 0:
+                        self._say(f"export of {', '.join(here)}: what is mounted could not be unmounted in time")
+                        return False
                 argvs = [arguments.export_pool(pool) for pool in here]
                 outcomes = tools.run_all(argvs, width=len(here), deadline_s=left_s, keep=(lock,), nice=tools.URGENT)
                 for pool, outcome in zip(here, outcomes, strict=True):

@@ -16,20 +16,22 @@ from typing import Final
 USER: Final = "hagit"
 PASSWORD: Final = "Vixen-4711"
 DEADLINE_S: Final = 30.0
-#: In a shell: whether the machine is on; one whose process is a zombie is off.
-ON: Final = """on() { grep -qs '^State:[[:space:]]*[RSDT]' "/proc/$(cat machine)/status"; }"""
+#: In a shell: whether the machine is on, where one whose process is a zombie is off; and how its power is cut.
+POWER: Final = """\
+on() { grep -qs '^State:[[:space:]]*[RSDT]' "/proc/$(cat machine)/status"; }
+cut() {
+    if on; then kill "$(cat machine)"; fi
+    while on; do sleep 0.02; done
+}"""
 #: ipmi_lan(5), chassis_control: called with `get power`, or `set power 0`.
 CHASSIS: Final = """\
 #!/bin/sh
 cd '{root}'
-{on}
+{power}
 case "$1 $2" in
     "get power") if on; then echo power:1; else echo power:0; fi ;;
     "set power") echo "$3" >> asked
-        if [ "$3" = 0 ] && on; then
-            kill "$(cat machine)"
-            while on; do sleep 0.02; done
-        fi ;;
+        if [ "$3" = 0 ]; then cut; fi ;;
 esac
 """
 CONFIGURATION: Final = """\
@@ -100,7 +102,7 @@ class Bmc(Switch):
             CONFIGURATION.format(port=self.port, root=root, user=USER, password=PASSWORD), encoding="ascii"
         )
         (root / "bmc.emu").write_text(MACHINE, encoding="ascii")
-        (root / "chassis").write_text(CHASSIS.format(root=root, on=ON), encoding="ascii")
+        (root / "chassis").write_text(CHASSIS.format(root=root, power=POWER), encoding="ascii")
         (root / "chassis").chmod(0o755)
         self.password = self.confide("password", PASSWORD)
         self._enter = enter

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from tests.system.power.bmc import DEADLINE_S, ON, Switch, free_port
+from tests.system.power.bmc import DEADLINE_S, POWER, Switch, free_port
 
 OUTLET: Final = "7"
 COMMUNITY: Final = 'com"mu nity-4711'
@@ -26,14 +26,11 @@ STATE: Final = ".1.3.6.1.4.1.318.1.1.12.3.5.1.1.4." + OUTLET
 OUTLETS: Final = """\
 #!/bin/sh
 cd '{root}'
-{on}
+{power}
 case "$1 $2" in
     "-g {state}") printf '%s\\ninteger\\n' "$2"; if on; then echo 1; else echo 2; fi ;;
     "-s {command}") echo "$4" >> asked
-        if [ "$4" = 2 ] && on; then
-            kill "$(cat machine)"
-            while on; do sleep 0.02; done
-        fi ;;
+        if [ "$4" = 2 ]; then cut; fi ;;
 esac
 """
 CONFIGURATION: Final = """\
@@ -56,7 +53,8 @@ class Pdu(Switch):
             port=self.port, root=root, community=COMMUNITY, user=USER, authentication=AUTHENTICATION, privacy=PRIVACY
         )
         (root / "snmpd.conf").write_text(text, encoding="ascii")
-        (root / "outlets").write_text(OUTLETS.format(root=root, on=ON, state=STATE, command=COMMAND), encoding="ascii")
+        script = OUTLETS.format(root=root, power=POWER, state=STATE, command=COMMAND)
+        (root / "outlets").write_text(script, encoding="ascii")
         (root / "outlets").chmod(0o755)
         self.community = self.confide("community", COMMUNITY)
         self.authentication = self.confide("authentication", AUTHENTICATION)

@@ -120,6 +120,10 @@ def test_the_password_is_in_nobodys_arguments(bmc: Bmc) -> None:
 def test_a_power_strip_is_told_what_is_in_nobodys_arguments(
     pdu: Pdu, machine: subprocess.Popen[bytes], version: str
 ) -> None:
+    def left() -> set[Path]:
+        return set(Path(tempfile.gettempdir()).glob("hagit-snmp-*"))
+
+    before = left()
     pdu.switches(machine.pid)
     secrets: tuple[tuple[str, Path], ...] = (("community", pdu.community),)
     options = (*pdu.options, ("snmp_version", "2c"))
@@ -139,7 +143,7 @@ def test_a_power_strip_is_told_what_is_in_nobodys_arguments(
     wrong = tuple((name, secret(pdu.root / f"wrong-{name}", "Wrong-4714")) for name, _ in secrets)
     told = perform(Agent("fence_apc_snmp", options, wrong), Deed.STATUS, LONG_S)
     assert not told.ok and told.power is Power.UNKNOWN, told
-    assert list(Path(tempfile.gettempdir()).glob("hagit-snmp-*")) == []
+    assert left() == before
 
 
 def test_secrets_go_through_standard_input_alone(program: Callable[..., Agent], tmp_path: Path) -> None:
