@@ -21,6 +21,8 @@ DEV: Final = Path("/dev")
 UNIQUE: Final = ("naa.", "eui.", "uuid.")
 #: Of a SCSI disk, of an NVMe disk, and of one that has no state.
 RUNNING: Final = ("running", "live", "")
+#: A file of /sys has a page at the most.
+TEXT_BYTES: Final = 4096
 
 
 class Kind(Enum):
@@ -44,6 +46,21 @@ class Unusable(Exception):
     """A name that leads to no disk that could be reserved; the message says what is there, and what to do."""
 
 
+class Events:
+    """How many events the kernel has told of: devices that came, went or changed (kobject_uevent).
+
+    While there is no new one, what was read of devices before holds. A new disk may be seen before its event and is
+    read again after it; one that goes may be seen after its event, and can only not be reached.
+    """
+
+    def __init__(self, sysfs: Path = SYSFS) -> None:
+        self._file = sysfs / "kernel/uevent_seqnum"
+
+    def count(self) -> str:
+        """Empty where the kernel does not say it: then nothing that was read before holds."""
+        return _text(self._file)
+
+
 class Paths:
     """Every SCSI disk of this machine by its world-wide name.
 
@@ -53,72 +70,106 @@ class Paths:
 
     def __init__(self, sysfs: Path = SYSFS) -> None:
         self._block = sysfs / "block"
-        self._lock = threading.Lock()
         #: World-wide name, by the kernel's name and what tells this disk from the next one of that name.
         self._known: dict[tuple[str, int], str] = {}
+        self._found: dict[str, list[str]] = {}
 
     def of(self, wwid: str) -> tuple[str, ...]:
-        """Kernel names of the paths, in the kernel's order of their names."""
-        with self._lock:
-            with os.scandir(self._block) as entries:
-                there = [(entry.name, entry.inode()) for entry in entries if entry.name.startswith("sd")]
-            self._known = {one: self._known.get(one) or self._read(one[0]) for one in there}
-            return tuple(sorted((name for (name, _), its in self._known.items() if its == wwid), key=_order))
+        """Kernel names of the paths as of the last `read`, in the kernel's order of their names."""
+        return tuple(sorted(self._found.get(wwid, ()), key=_order))
+
+    def read(self) -> None:
+        """Look which disks there are."""
+        with os.scandir(self._block) as entries:
+            there = [(entry.name, entry.inode()) for entry in entries if entry.name.startswith("sd")]
+        self._known = {one: self._known.get(one) or self._read(one[0]) for one in there}
+        self._found = {}
+        for (name, _), wwid in self._known.items():
+            self._found.setdefault(wwid, []).append(name)
 
     def _read(self, name: str) -> str:
         return _text(self._block / name / "device/wwid")
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A disk by the kernel's names. `holds`: nothing but an event changes what was found."""
+
+    kind: Kind
+    name: str
+    members: tuple[str, ...]
+    wwid: str = ""
+    holds: bool = True
+
+
 class Finder:
-    """Names in one directory, `/dev/disk/by-id` for one."""
+    """Names in one directory, `/dev/disk/by-id` for one. Any thread may ask."""
 
     def __init__(self, directory: Path, sysfs: Path = SYSFS, dev: Path = DEV) -> None:
         self._directory = directory
         self._sysfs = sysfs
+        self._block = sysfs / "block"
         self._dev = dev
+        self._events = Events(sysfs)
         self._paths = Paths(sysfs)
+        self._lock = threading.Lock()
+        #: What was found, by the number of the device, since the event that was the last one then.
+        self._known: dict[int, Found] = {}
+        self._event = ""
 
     def find(self, name: str) -> BlockDevice:
         """The disk of this name. Raises Unusable."""
-        place = self._directory / name
-        if not name or Path(name).is_absolute() or ".." in Path(name).parts:
+        if not name or name.startswith("/") or ".." in name.split("/"):
             raise Unusable(f"{name!r} leads out of {self._directory}: write a name in that directory")
+        place = self._directory / name
         try:
             status = place.stat()
         except OSError as error:
             raise Unusable(f"{place} {_missing(place, error)}") from None
         if not stat.S_ISBLK(status.st_mode):
             raise Unusable(f"{place} is {_what(status.st_mode)}, not a disk")
-        number = f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
+        with self._lock:
+            event = self._events.count()
+            if not event or event != self._event:
+                self._known.clear()
+                self._paths.read()
+                self._event = event
+            found = self._known.get(status.st_rdev)
+            if found is None:
+                found = self._look(place, status.st_rdev)
+                if found.holds:
+                    self._known[status.st_rdev] = found
+        return BlockDevice(found.kind, self._node(found.name), self._nodes(found.members), found.wwid)
+
+    def _look(self, place: Path, device: int) -> Found:
+        number = f"{os.major(device)}:{os.minor(device)}"
         entry = self._sysfs / "dev/block" / number
         if not entry.exists():
             raise Unusable(f"{place} is a device {number} that the kernel does not know: the disk is gone")
-        return self._disk(place, entry.resolve())
-
-    def _disk(self, place: Path, entry: Path) -> BlockDevice:
+        entry = entry.resolve()
         if (entry / "partition").exists():
             entry = entry.parent
         name = entry.name
         if name.startswith("sd"):
             wwid = _text(entry / "device/wwid")
             names = self._paths.of(wwid) if wwid.startswith(UNIQUE) else ()
-            return BlockDevice(Kind.SCSI, self._node(name), self._nodes(name, names), wwid)
+            # The path that was named stands first.
+            return Found(Kind.SCSI, name, (name, *(other for other in names if other != name)), wwid)
         if name.startswith("nvme"):
-            return BlockDevice(Kind.NVME, self._node(name), (self._node(name),), _text(entry / "wwid"))
+            return Found(Kind.NVME, name, (name,), _text(entry / "wwid"))
         if _text(entry / "dm/uuid").startswith("mpath-"):
-            members = sorted((link.name for link in (entry / "slaves").iterdir()), key=_order)
+            members = tuple(sorted((link.name for link in (entry / "slaves").iterdir()), key=_order))
             if not members:
                 raise Unusable(f"{place} is a multipath device without a path")
             kind = Kind.NVME if members[0].startswith("nvme") else Kind.SCSI
-            paths = self._nodes(members[0], tuple(members))
-            return BlockDevice(kind, self._node(name), paths, _text(entry / "dm/uuid").removeprefix("mpath-"))
+            # A path leaves its table after the event of that.
+            return Found(kind, name, members, _text(entry / "dm/uuid").removeprefix("mpath-"), holds=False)
         raise Unusable(f"{place} ({name}) is neither a SCSI nor an NVMe disk: it knows no reservations")
 
-    def _nodes(self, first: str, names: tuple[str, ...]) -> tuple[Path, ...]:
-        """The path that was named stands first. One that the kernel has given up or holds back would only hang."""
-        ordered = (first, *(name for name in names if name != first))
-        running = [name for name in ordered if _text(self._sysfs / "block" / name / "device/state") in RUNNING]
-        return tuple(self._node(name) for name in running or ordered)
+    def _nodes(self, names: tuple[str, ...]) -> tuple[Path, ...]:
+        """One that the kernel has given up or holds back would only hang; of that there is no event."""
+        running = [name for name in names if _text(self._block / name / "device/state") in RUNNING]
+        return tuple(self._node(name) for name in running or names)
 
     def _node(self, name: str) -> Path:
         # A "!" in the kernel's name is a "/" in that of the node.
@@ -127,10 +178,16 @@ class Finder:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text().strip()
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return os.read(descriptor, TEXT_BYTES).decode().strip()
     except (OSError, UnicodeDecodeError):
         # The kernel refuses to read what a disk does not say of itself.
         return ""
+    finally:
+        os.close(descriptor)
 
 
 def _order(name: str) -> tuple[int, str]:

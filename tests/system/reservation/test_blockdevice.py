@@ -68,17 +68,63 @@ def test_a_disk_that_took_the_name_of_another_is_that_other_no_more(tree: Tree) 
     for name, wwid in (("sda", "naa.1"), ("sdb", "naa.1")):
         tree.device(name, wwid=wwid)
     paths = Paths(tree.sysfs)
+    paths.read()
     assert paths.of("naa.1") == ("sda", "sdb")
     place = tree.device("sdc", wwid="naa.1")
+    paths.read()
     assert paths.of("naa.1") == ("sda", "sdb", "sdc")
     (place / "device/wwid").write_text("naa.2\n")
     link = tree.sysfs / "block/sdc"
     # A new entry for the same name: the old one still exists, so that its number is not given again.
     link.rename(tree.root / "old")
     link.symlink_to(place)
+    paths.read()
     assert paths.of("naa.1") == ("sda", "sdb")
     assert paths.of("naa.2") == ("sdc",)
     assert paths.of("naa.3") == ()
+
+
+def test_what_was_found_holds_until_the_kernel_tells_of_an_event(tree: Tree) -> None:
+    (tree.sysfs / "kernel").mkdir()
+    events = tree.sysfs / "kernel/uevent_seqnum"
+    events.write_text("7\n")
+    finder = Finder(tree.names, tree.sysfs, tree.root)
+
+    def paths(name: str) -> list[str]:
+        return [path.name for path in finder.find(name).paths]
+
+    first = tree.device("sda", wwid="naa.1")
+    tree.name("one", "sda")
+    assert paths("one") == ["sda"]
+    tree.device("sdb", wwid="naa.1")
+    assert paths("one") == ["sda"]
+    events.write_text("8\n")
+    assert paths("one") == ["sda", "sdb"]
+    # Another name for the same device, and one that leads to another now: no event comes between.
+    tree.name("alias", "sdb")
+    assert paths("alias") == ["sdb", "sda"]
+    (tree.names / "one").unlink()
+    tree.name("one", "sdb")
+    assert paths("one") == ["sdb", "sda"]
+    # Of states there are no events.
+    (first / "device/state").write_text("offline\n")
+    assert paths("one") == ["sdb"]
+
+
+def test_members_of_a_multipath_device_are_read_each_time(tree: Tree) -> None:
+    (tree.sysfs / "kernel").mkdir()
+    (tree.sysfs / "kernel/uevent_seqnum").write_text("7\n")
+    finder = Finder(tree.names, tree.sysfs, tree.root)
+    for name in ("sda", "sdb"):
+        tree.device(name, wwid="naa.1")
+    place = tree.device("dm-0")
+    (place / "dm").mkdir()
+    (place / "dm/uuid").write_text("mpath-35000c500\n")
+    (place / "slaves/sda").mkdir(parents=True)
+    tree.name("one", "dm-0")
+    assert [path.name for path in finder.find("one").paths] == ["sda"]
+    (place / "slaves/sdb").mkdir()
+    assert [path.name for path in finder.find("one").paths] == ["sda", "sdb"]
 
 
 def test_a_name_that_many_disks_may_share_groups_nothing(tree: Tree) -> None:
