@@ -115,6 +115,11 @@ class FarShelf:
         found = self._ask("claim", deadline_s, key=encode_key(key))
         return tuple(read_view(view) for view in found["views"]), found
 
+    def bare(self, count: int) -> float:
+        """Seconds that the disks take for `count` commands each when nothing else is done."""
+        found: float = self._ask("bare", LONG_S, count=count)["bare_s"]
+        return found
+
     def obey(self, orders: Orders) -> None:
         self._ask("obey", 30, orders=plain(orders))
 

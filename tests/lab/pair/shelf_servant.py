@@ -3,13 +3,15 @@
     python -m tests.lab.pair.shelf_servant PLACE DIRECTORY
 
 PLACE.in takes a line of JSON, PLACE.out gives one back, with `seconds` it took. `open` makes a shelf for some orders
-and says its number; everything else names one. `claim` runs a whole claim here, as the watchdog's arm does.
+and says its number; everything else names one. `claim` runs a whole claim here, as the watchdog's arm does; `bare` says
+how long the disks take for `count` commands each, when nothing else is done.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,10 @@ from reconciler.core.failover.claim import Answer, advance, begin, commands
 from reconciler.core.failover.document import build
 from reconciler.core.failover.key import decode_key
 from reconciler.core.failover.orders import Orders
+from reconciler.system.reservation.blockdevice import Finder
+from reconciler.system.reservation.scsi import In, reserve_in
+from reconciler.system.reservation.scsiport import COMMAND_S, KEYS_BYTES
+from reconciler.system.reservation.sgio import SgTransport
 from reconciler.system.shelf.bay import Directory
 from reconciler.system.shelf.codec import plain_reply, plain_view, read_command
 from reconciler.system.shelf.disks import DiskShelf
@@ -57,6 +63,8 @@ class Servant:
                 return {"written": shelf.write_record(data, deadline_s).value}
             case "claim":
                 return self.claim(shelf, orders, request["key"], deadline_s)
+            case "bare":
+                return {"bare_s": bare(self._directory, orders.disks, request["count"])}
             case "obey":
                 orders = build(Orders, request["orders"], "orders")
                 shelf.obey(orders)
@@ -81,6 +89,31 @@ class Servant:
                 silent += reply.answer is Answer.SILENT
                 running = advance(running, order.disk, reply)
         return {"views": [plain_view(view) for view in running.result], "commands": asked, "silent": silent}
+
+
+def bare(directory: Path, names: tuple[str, ...], count: int) -> float:
+    """Seconds of so many READ KEYS to each disk, by a thread for each that is ready."""
+    finder, ready = Finder(directory), threading.Barrier(len(names) + 1)
+    cdb = reserve_in(In.READ_KEYS, KEYS_BYTES)
+
+    def ask(transport: SgTransport) -> None:
+        ready.wait()
+        for _ in range(count):
+            transport.execute(cdb, receive=KEYS_BYTES, timeout_s=COMMAND_S)
+
+    transports = [SgTransport(finder.find(name).paths[0]) for name in names]
+    threads = [threading.Thread(target=ask, args=(transport,)) for transport in transports]
+    for transport, thread in zip(transports, threads, strict=True):
+        transport.execute(cdb, receive=KEYS_BYTES, timeout_s=COMMAND_S)
+        thread.start()
+    ready.wait()
+    begun_s = time.monotonic()
+    for thread in threads:
+        thread.join()
+    taken_s = time.monotonic() - begun_s
+    for transport in transports:
+        transport.close()
+    return taken_s
 
 
 def main() -> None:
