@@ -11,6 +11,7 @@ import pytest
 
 from reconciler.core.failover.orders import Orders, digest
 from reconciler.core.failover.orders_document import decode_orders, orders_document, orders_key
+from reconciler.system.files import write_atomic
 from tests.controller import Controller, Done, controller_at, resource
 from tests.waiting import until
 
@@ -134,7 +135,8 @@ def test_a_saved_plan_publishes_what_it_showed(guarded: Controller) -> None:
 
 
 def write(controller: Controller, told: Orders) -> None:
-    (controller.state / "orders.json").write_bytes(orders_document(told, KEY))
+    # Whole at once: an agent that runs would put right what is there in between, and the rest would be lost.
+    write_atomic(controller.state / "orders.json", orders_document(told, KEY))
 
 
 def test_both_controllers_agree_without_talking(guarded: Controller, other: Controller) -> None:
