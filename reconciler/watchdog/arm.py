@@ -43,7 +43,7 @@ from reconciler.system.framing import Frames, Message, frame
 from reconciler.system.power.agent import Agent, perform
 from reconciler.system.shelf import open_audit, open_disks, open_pools
 from reconciler.system.shelf.audit import Audit as Auditor
-from reconciler.system.shelf.completing import complete
+from reconciler.system.shelf.completing import complete_each
 from reconciler.system.shelf.disks import DiskShelf
 from reconciler.watchdog.requests import (
     ArmKind,
@@ -258,20 +258,17 @@ class Child:
         return ClaimRun(request.key.epoch, running.result, asked, silent)
 
     def _complete(self, shelf: Shelf, request: Complete, within_s: float) -> Completed:
-        done: list[int] = []
         if not isinstance(shelf, DiskShelf):
             # A simulated controller has no kernel that could say what its pools write to.
             return Completed(())
         assert self._orders is not None
-        end_s = time.monotonic() + within_s
-        patience_s = patience_ms(self._orders.timers, request.command_ms) / 1000
-        for disk in request.disks:
-            self._still_wanted()
-            if end_s - time.monotonic() < patience_s:
-                # It would be cut off before it may be given up. What is left is asked for again.
-                break
-            if complete(shelf, disk, request.key, request.command_ms / 1000, patience_s):
+        done: list[int] = []
+        patience_s, command_s = patience_ms(self._orders.timers, request.command_ms) / 1000, request.command_ms / 1000
+        # What is left is asked for again.
+        for disk, ours in complete_each(shelf, request.disks, request.key, command_s, patience_s, within_s):
+            if ours:
                 done.append(disk)
+            self._still_wanted()
         return Completed(tuple(done))
 
 

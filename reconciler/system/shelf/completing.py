@@ -6,6 +6,7 @@ Does not decide which, nor when it is asked (`work` does).
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from reconciler.core.failover.adapters import Performing, answered
@@ -49,3 +50,17 @@ def complete(shelf: Completable, disk: int, mine: Key, command_s: float, patienc
     finally:
         shelf.let_go(disk)
     return completion.ours
+
+
+def complete_each(
+    shelf: Completable, disks: Sequence[int], mine: Key, command_s: float, patience_s: float, within_s: float
+) -> Iterator[tuple[int, bool]]:
+    """Each disk after the other, and whether it is ours alone, until `within_s` has passed.
+
+    None is begun that would be cut off before it may be given up.
+    """
+    end_s = time.monotonic() + within_s
+    for disk in disks:
+        if end_s - time.monotonic() < patience_s:
+            return
+        yield disk, complete(shelf, disk, mine, command_s, patience_s)

@@ -12,7 +12,7 @@ from reconciler.core.failover.claim import Answer, Command, Reply, Verb
 from reconciler.core.failover.completion import completable, unfenced
 from reconciler.core.failover.hold import DiskView
 from reconciler.core.failover.key import Key, Side
-from reconciler.system.shelf.completing import complete
+from reconciler.system.shelf.completing import complete, complete_each
 from reconciler.system.shelf.disks import DiskShelf
 from reconciler.system.shelf.keeping import Kept, close, keep
 from reconciler.watchdog.requests import Complete, Completed, plain_reply, plain_request, read_reply, read_request
@@ -173,6 +173,18 @@ def test_who_may_be_registered_keeps_the_disk_until_it_answers(rig: DisksRig) ->
     assert not complete(late, DISK, MINE, LONG_S, LONG_S)
     assert seen[0] is False
     assert (there(theirs), free(rig)) == ((NEWER, {NEWER}), True)
+
+
+@pytest.mark.parametrize(("within_s", "begun"), [(0.4, [DISK]), (LONG_S, [DISK, 1])])
+def test_none_is_begun_that_would_be_cut_off_before_it_may_be_given_up(
+    rig: DisksRig, within_s: float, begun: list[int]
+) -> None:
+    """The first is registered when it falls silent, and takes all its patience."""
+    ours, theirs = (rig.open_shelf(side, orders(side)) for side in Side)
+    late = Hasty(ours, Verb.RESERVE, lambda: rig.lose(Side.A, DISK))
+    found = list(complete_each(late, (DISK, 1), MINE, LONG_S, 0.3, within_s))
+    assert found == [(disk, disk != DISK) for disk in begun]
+    assert theirs.look(LONG_S)[1].holder == (MINE if len(begun) > 1 else None)
 
 
 def test_a_disk_that_does_not_answer_is_no_disk_of_ours(rig: DisksRig) -> None:
