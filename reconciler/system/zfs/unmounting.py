@@ -96,20 +96,12 @@ def few(pools: Iterable[str], mounts: Path = MOUNTS) -> bool:
 
 
 def leave(mount: Mount) -> bool:
-    """Unmount it, unless it is in use. Where `zpool export` would, its directory goes, too.
-
-    Whoever opens a file there later must not find a directory of another filesystem.
-    """
-    if _libc.umount2(mount.place.encode(), UMOUNT_NOFOLLOW):
-        return False
-    if mount.named:
-        with contextlib.suppress(OSError):
-            Path(mount.place).rmdir()
-    return True
+    """Unmount it, unless it is in use."""
+    return not _libc.umount2(mount.place.encode(), UMOUNT_NOFOLLOW)
 
 
-def leave_all(mounts: Sequence[Mount]) -> int:
-    """Unmount what is not in use, many at a time: each waits until what was written to it is on the disks; how many.
+def leave_all(mounts: Sequence[Mount]) -> list[Mount]:
+    """Unmount what is not in use, many at a time: each waits until what was written to it is on the disks; which.
 
     What has others below it is in use until they have gone.
     """
@@ -130,7 +122,19 @@ def leave_all(mounts: Sequence[Mount]) -> int:
     work()
     for thread in threads:
         thread.join()
-    return len(gone)
+    return gone
+
+
+def clear(gone: Iterable[Mount]) -> None:
+    """Remove the directories of what was unmounted, where `zpool export` would and as late as it does.
+
+    Whoever opens a file there later must not find a directory of another filesystem. Those inside a filesystem that
+    went, too, have gone with it: to remove them before would only give it something to write.
+    """
+    for mount in gone:
+        if mount.named:
+            with contextlib.suppress(OSError):
+                Path(mount.place).rmdir()
 
 
 def unmount(pools: Sequence[str], deadline_s: float, lock: int) -> None:
@@ -154,15 +158,18 @@ def _work(pools: Sequence[str], end_s: float, lock: int, parent: int) -> NoRetur
         close_all_but(lock)
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, 0, URGENT)
+        mounts, gone = parse_mounts(MOUNTS.read_text(), pools), []
         now_s = time.monotonic()
         give_up_s = now_s + CATCH_S
-        while now_s < end_s and os.getppid() == parent and (mounts := parse_mounts(MOUNTS.read_text(), pools)):
-            gone = leave_all(mounts)
+        while mounts and now_s < min(end_s, give_up_s) and os.getppid() == parent:
+            # To read them anew for each try would take the processor from whoever is to let go of a file.
+            if left := leave_all(mounts):
+                gone += left
+                mounts = parse_mounts(MOUNTS.read_text(), pools)
+                give_up_s = time.monotonic() + CATCH_S
+            if mounts:
+                time.sleep(AGAIN_S)
             now_s = time.monotonic()
-            if gone:
-                give_up_s = now_s + CATCH_S
-            elif now_s >= give_up_s:
-                break
-            time.sleep(AGAIN_S)
+        clear(gone)
     finally:
         os._exit(0)

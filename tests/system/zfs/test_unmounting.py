@@ -65,21 +65,29 @@ def test_what_zfs_shares_is_found(tmp_path: Path) -> None:
     assert shared(exports, shares)
 
 
-def test_one_in_use_stays_and_an_idle_one_goes_with_its_directory(tmp_path: Path) -> None:
+def test_one_in_use_stays_and_the_places_that_zfs_made_are_removed_afterwards(tmp_path: Path) -> None:
     code = """
 import subprocess, sys
 from pathlib import Path
-from reconciler.system.zfs.unmounting import Mount, leave
+from reconciler.system.zfs.unmounting import Mount, clear, leave_all
 place = Path(sys.argv[1])
-for name in ("used", "idle", "elsewhere"):
+def mounted(dataset, name, named=False):
     (place / name).mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "tank", place / name], check=True)
+    return Mount(dataset, str(place / name), named)
+used, idle = mounted("tank/used", "used", True), mounted("tank/idle", "idle", True)
+below, chosen = mounted("tank/used/below", "used/below", True), mounted("tank/d", "elsewhere")
 with (place / "used/file").open("w"):
-    print(leave(Mount("tank/used", str(place / "used"))), (place / "used").is_mount())
-print(leave(Mount("tank/idle", str(place / "idle"), named=True)), (place / "idle").exists())
-print(leave(Mount("tank/d", str(place / "elsewhere"))), (place / "elsewhere").exists())
-print(leave(Mount("tank/idle", str(place / "idle"))))
+    gone = leave_all([chosen, below, idle, used])
+    print(*sorted(one.dataset for one in gone), (place / "used").is_mount(), (place / "idle").exists())
+    clear(gone)
+print(*sorted(str(one.relative_to(place)) for one in place.rglob("*")))
+print(leave_all([idle]))
 """
     argv = ["unshare", "--mount", sys.executable, "-c", code, str(tmp_path)]
     found = subprocess.run(argv, check=True, capture_output=True, text=True, env=os.environ)
-    assert found.stdout.split() == ["False", "True", "True", "False", "True", "True", "False"]
+    assert found.stdout.splitlines() == [
+        "tank/d tank/idle tank/used/below True True",
+        "elsewhere used used/file",
+        "[]",
+    ]
