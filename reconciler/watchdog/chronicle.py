@@ -89,6 +89,7 @@ class Chronicle:
             code=decision.code.name,
             text=decision.code.value,
             evidence=decision.evidence,
+            now_ms=after.now_ms,
         )
         if after.phase in (Phase.STANDBY, Phase.HALTED) and before.phase is not Phase.RELEASING:
             self._trigger_ms = None
@@ -125,9 +126,11 @@ class Chronicle:
                 return after.now_ms
 
     def _add(
-        self, mark: Mark, *, old: str = "", new: str = "", code: str = "", text: str = "", evidence: str = ""
-    ) -> None:
-        now_ms = monotonic_ms()
+        self, mark: Mark, *, old: str = "", new: str = "", code: str = "", text: str = "", evidence: str = "",
+        now_ms: int | None = None,
+    ) -> None:  # fmt: skip
+        """`now_ms`: when it was, by the clock of the core; without it, now."""
+        now_ms = monotonic_ms() if now_ms is None else now_ms
         event = TimelineEvent(
             at=iso(wall_s()),
             mono_ms=now_ms,

@@ -58,3 +58,10 @@ def test_a_handover_that_only_the_disks_told_lasts_since_then_and_not_since_an_e
     chronicle.heard(Phase.ACTIVE)
     lasted_ms = claims(chronicle, Code.HANDED)
     assert lasted_ms is not None and lasted_ms <= monotonic_ms() - again_ms
+
+
+def test_a_phase_is_told_with_the_moment_at_which_it_began(chronicle: Chronicle) -> None:
+    now_ms = monotonic_ms() - LONG_MS
+    before = replace(initial(ORDERS, 1, now_ms), phase=Phase.STANDBY)
+    chronicle.changed(before, replace(before, phase=Phase.CLAIMING, why=Decision(Code.PEER_ABSENT), now_ms=now_ms))
+    assert (chronicle.events[-1].mono_ms, chronicle.events[-1].since_ms) == (now_ms, 0)
