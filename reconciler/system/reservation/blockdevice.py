@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Final
@@ -72,34 +72,27 @@ class Paths:
         self._block = sysfs / "block"
         #: World-wide name, by the kernel's name and what tells this disk from the next one of that name.
         self._known: dict[tuple[str, int], str] = {}
-        self._found: dict[str, list[str]] = {}
+        #: The paths of each; None: it is to be looked which disks there are.
+        self._found: dict[str, list[str]] | None = None
 
     def of(self, wwid: str) -> tuple[str, ...]:
-        """Kernel names of the paths as of the last `read`, in the kernel's order of their names."""
+        """Kernel names of the paths, in the kernel's order of their names; as they were before, until `forget`."""
+        if self._found is None:
+            self._found = self._read()
         return tuple(sorted(self._found.get(wwid, ()), key=_order))
 
-    def read(self) -> None:
-        """Look which disks there are."""
+    def forget(self) -> None:
+        """Disks may have come or gone."""
+        self._found = None
+
+    def _read(self) -> dict[str, list[str]]:
         with os.scandir(self._block) as entries:
             there = [(entry.name, entry.inode()) for entry in entries if entry.name.startswith("sd")]
-        self._known = {one: self._known.get(one) or self._read(one[0]) for one in there}
-        self._found = {}
+        self._known = {one: self._known.get(one) or _text(self._block / one[0] / "device/wwid") for one in there}
+        found: dict[str, list[str]] = {}
         for (name, _), wwid in self._known.items():
-            self._found.setdefault(wwid, []).append(name)
-
-    def _read(self, name: str) -> str:
-        return _text(self._block / name / "device/wwid")
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A disk by the kernel's names. `holds`: nothing but an event changes what was found."""
-
-    kind: Kind
-    name: str
-    members: tuple[str, ...]
-    wwid: str = ""
-    holds: bool = True
+            found.setdefault(wwid, []).append(name)
+        return found
 
 
 class Finder:
@@ -113,8 +106,8 @@ class Finder:
         self._events = Events(sysfs)
         self._paths = Paths(sysfs)
         self._lock = threading.Lock()
-        #: What was found, by the number of the device, since the event that was the last one then.
-        self._known: dict[int, Found] = {}
+        #: What was found since the last event, by the number of the device, with every path.
+        self._known: dict[int, BlockDevice] = {}
         self._event = ""
 
     def find(self, name: str) -> BlockDevice:
@@ -132,16 +125,12 @@ class Finder:
             event = self._events.count()
             if not event or event != self._event:
                 self._known.clear()
-                self._paths.read()
+                self._paths.forget()
                 self._event = event
-            found = self._known.get(status.st_rdev)
-            if found is None:
-                found = self._look(place, status.st_rdev)
-                if found.holds:
-                    self._known[status.st_rdev] = found
-        return BlockDevice(found.kind, self._node(found.name), self._nodes(found.members), found.wwid)
+            found = self._known.get(status.st_rdev) or self._look(place, status.st_rdev)
+        return replace(found, paths=self._running(found.paths))
 
-    def _look(self, place: Path, device: int) -> Found:
+    def _look(self, place: Path, device: int) -> BlockDevice:
         number = f"{os.major(device)}:{os.minor(device)}"
         entry = self._sysfs / "dev/block" / number
         if not entry.exists():
@@ -154,22 +143,25 @@ class Finder:
             wwid = _text(entry / "device/wwid")
             names = self._paths.of(wwid) if wwid.startswith(UNIQUE) else ()
             # The path that was named stands first.
-            return Found(Kind.SCSI, name, (name, *(other for other in names if other != name)), wwid)
+            found = self._device(Kind.SCSI, name, (name, *(other for other in names if other != name)), wwid)
+            return self._known.setdefault(device, found)
         if name.startswith("nvme"):
-            return Found(Kind.NVME, name, (name,), _text(entry / "wwid"))
+            return self._known.setdefault(device, self._device(Kind.NVME, name, (name,), _text(entry / "wwid")))
         if _text(entry / "dm/uuid").startswith("mpath-"):
             members = tuple(sorted((link.name for link in (entry / "slaves").iterdir()), key=_order))
             if not members:
                 raise Unusable(f"{place} is a multipath device without a path")
             kind = Kind.NVME if members[0].startswith("nvme") else Kind.SCSI
-            # A path leaves its table after the event of that.
-            return Found(kind, name, members, _text(entry / "dm/uuid").removeprefix("mpath-"), holds=False)
+            # Not kept: a path leaves its table after the event of that.
+            return self._device(kind, name, members, _text(entry / "dm/uuid").removeprefix("mpath-"))
         raise Unusable(f"{place} ({name}) is neither a SCSI nor an NVMe disk: it knows no reservations")
 
-    def _nodes(self, names: tuple[str, ...]) -> tuple[Path, ...]:
+    def _running(self, paths: tuple[Path, ...]) -> tuple[Path, ...]:
         """One that the kernel has given up or holds back would only hang; of that there is no event."""
-        running = [name for name in names if _text(self._block / name / "device/state") in RUNNING]
-        return tuple(self._node(name) for name in running or names)
+        return tuple(one for one in paths if _text(self._block / one.name / "device/state") in RUNNING) or paths
+
+    def _device(self, kind: Kind, name: str, members: tuple[str, ...], wwid: str) -> BlockDevice:
+        return BlockDevice(kind, self._node(name), tuple(self._node(member) for member in members), wwid)
 
     def _node(self, name: str) -> Path:
         # A "!" in the kernel's name is a "/" in that of the node.
