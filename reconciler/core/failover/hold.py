@@ -20,12 +20,16 @@ class DiskView:
     """What one disk said. `answered` False: nothing is known. `holder` None: no reservation.
 
     `kind` is the type code of the reservation (SPC-4, table 63); anything but 5 does not fence as we need it.
+    `surplus`: how many registrations bear our own key and belong to none of our own paths. `unregistered`: how many of
+    our paths that run have no registration; what is written over them is refused.
     """
 
     answered: bool
     holder: Key | None = None
     registered: frozenset[Key] = frozenset()
     kind: int = 5
+    surplus: int = 0
+    unregistered: int = 0
 
 
 UNANSWERED = DiskView(False)
