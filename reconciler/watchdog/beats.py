@@ -19,6 +19,7 @@ from reconciler.core.failover.wire import Way, datagram_way, decode_datagram, en
 from reconciler.errors import ObservationError
 from reconciler.system.frames import FrameSocket
 from reconciler.watchdog.loop import Loop, monotonic_ms
+from reconciler.watchdog.negotiator import Negotiator
 
 #: Unfit frames of one kind on one channel are spoken of for so long after the last.
 REFUSED_MS: Final = 60_000
@@ -51,8 +52,8 @@ class Line:
 class Beats:
     """All channels of the orders. `heard` is called with the channel's index and the beat, in the order of arrival."""
 
-    def __init__(self, loop: Loop, secret: bytes, heard: Callable[[int, Beat], None]) -> None:
-        self._loop, self._secret, self._heard = loop, secret, heard
+    def __init__(self, loop: Loop, secret: bytes, negotiator: Negotiator, heard: Callable[[int, Beat], None]) -> None:
+        self._loop, self._secret, self._negotiator, self._heard = loop, secret, negotiator, heard
         self.lines: list[Line] = []
         self.counter = 0
         self._unfit: Counter[tuple[str, str]] = Counter()
@@ -99,9 +100,9 @@ class Beats:
     def send(self, beat: Beat) -> None:
         """One beat on every channel, with the next number."""
         self.counter += 1
-        beat = replace(beat, counter=self.counter)
+        beat, version = replace(beat, counter=self.counter), self._negotiator.version
         for line in self.lines:
-            if line.socket is not None and line.socket.send(encode_datagram(beat, line.out)):
+            if line.socket is not None and line.socket.send(encode_datagram(beat, line.out, version)):
                 line.sent += 1
 
     def number(self) -> int:
@@ -141,6 +142,7 @@ class Beats:
             match line.window.admit(beat.incarnation, beat.counter):
                 case Admitted(window):
                     line.window = window
+                    self._negotiator.heard(decoded)
                     line.heard += 1
                     self._heard(self.lines.index(line), beat)
                     if line.socket is not opened:

@@ -71,6 +71,9 @@ class Ledger:
         known = accepted if isinstance(accepted, dict) else {}
         self.generation_max = known["generation"] if isinstance(known.get("generation"), int) else 0
         self.pair = known["pair"] if isinstance(known.get("pair"), str) else ""
+        peer = self._read("peer.json")
+        reads = peer.get("reads") if isinstance(peer, dict) else None
+        self.peer_reads = reads if type(reads) is int and reads >= 1 else 1
         self._life()
 
     def _rise(self) -> int:
@@ -157,6 +160,11 @@ class Ledger:
             self._clerk.write(
                 self._directory / "accepted.json", _json({"pair": pair, "generation": self.generation_max})
             )
+
+    def note_peer_reads(self, version: int) -> None:
+        """The highest layout version of heartbeats that the peer reads; a daemon that restarts begins with it."""
+        self.peer_reads = version
+        self._clerk.write(self._directory / "peer.json", _json({"reads": version}))
 
     def maintain(self, until_s: float | None, override: bool = False) -> None:
         """Maintenance lasts until this moment of the wall clock, or is over; a daemon that restarts goes on with it."""

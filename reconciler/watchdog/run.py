@@ -39,6 +39,7 @@ from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.ledger import Ledger
 from reconciler.watchdog.lifeline import Systemd, brace
 from reconciler.watchdog.loop import Loop
+from reconciler.watchdog.negotiator import Negotiator
 from reconciler.watchdog.orders import first_refused, read_orders, read_power
 from reconciler.watchdog.placement import Places
 from reconciler.watchdog.power import Fencing
@@ -216,8 +217,9 @@ def _assemble(
         if daemon.core is not None and daemon.core.peer.beat is not None:
             chronicle.heard(daemon.core.peer.beat.phase)
 
-    beats = Beats(loop, secret, heard)
-    work = Labour(loop, daemon, secret, watchdog.shelf, watchdog.run)
+    negotiator = Negotiator(ledger)
+    beats = Beats(loop, secret, negotiator, heard)
+    work = Labour(loop, daemon, secret, watchdog.shelf, watchdog.run, negotiator)
     power = Fencing(daemon, work, node.power, chronicle.note)
     audits = Audits(daemon, work)
 

@@ -28,6 +28,7 @@ from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.watchdog.arms import Answered, Arms
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.loop import Loop, Timer, monotonic_ms
+from reconciler.watchdog.negotiator import Negotiator
 from reconciler.watchdog.requests import (
     ArmKind,
     Audit,
@@ -64,8 +65,9 @@ HARMLESS: Final = (Refusal.BLANK, Refusal.TORN)
 class Labour:
     """The arms of one daemon. `claiming` is the key of the claim that runs, `moving` "import", "export" or ""."""
 
-    def __init__(self, loop: Loop, daemon: Daemon, secret: bytes, url: str, run: Path) -> None:
+    def __init__(self, loop: Loop, daemon: Daemon, secret: bytes, url: str, run: Path, negotiator: Negotiator) -> None:
         self._loop, self._daemon, self._secret, self._url, self._run = loop, daemon, secret, url, run
+        self._negotiator = negotiator
         self._arms: Arms | None = None
         self._timer: Timer | None = None
         self._orders: Orders | None = None
@@ -111,7 +113,7 @@ class Labour:
 
     def write_record(self, beat: Beat) -> None:
         """Write the disk heartbeat, unless the one before is still being written."""
-        sectors = tuple(encode_record(beat, way) for way in self._out)
+        sectors = tuple(encode_record(beat, way, self._negotiator.version) for way in self._out)
         self._ask(WriteRecord(sectors), max(1, self._timers.stale_ms // 2))
 
     def claim(self, key: Key | None) -> None:
@@ -339,15 +341,19 @@ class Labour:
 
     def _newest(self, records: tuple[bytes | None, ...]) -> Beat | None:
         """The newest of the peer's records; where disks disagree, the older ones are behind."""
-        beats, refused = [], Counter[str]()
+        read, refused = [], Counter[str]()
         for data, way in zip(records, self._into, strict=True):
             decoded = decode_record(data, way) if data is not None else Refused(Refusal.BLANK)
             if not isinstance(decoded, Refused):
-                beats.append(decoded.beat)
+                read.append(decoded)
             elif decoded.why not in HARMLESS:
                 refused[decoded.why.value] += 1
         self._refused = refused
-        return max(beats, key=lambda beat: (beat.incarnation, beat.counter), default=None)
+        newest = max(read, key=lambda one: (one.beat.incarnation, one.beat.counter), default=None)
+        if newest is None:
+            return None
+        self._negotiator.heard(newest)
+        return newest.beat
 
 
 DEEDS: Final = {

@@ -31,7 +31,8 @@ from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.seal import seal
 from reconciler.core.failover.unsafe import unsafe
 from reconciler.core.failover.wire import (
-    LAYOUT,
+    CONTENT_BYTES,
+    VERSION,
     Decoded,
     datagram_way,
     decode_datagram,
@@ -66,24 +67,27 @@ def refused(decoded: object) -> None:
 
 
 def datagram(data: bytes) -> bool:
-    """Accepted only if it is, byte for byte, what the encoder writes. Tells whether it was, like all targets."""
+    """Accepted only if it is what the encoder writes, or says more. Tells whether it was, like all targets."""
     decoded = decode_datagram(data, DATAGRAM)
     if isinstance(decoded, Decoded):
-        assert encode_datagram(decoded.beat, DATAGRAM) == data
+        written = encode_datagram(decoded.beat, DATAGRAM, decoded.version, decoded.reads)
+        assert written == data or (decoded.version == VERSION and (decoded.newer or len(data) > len(written)))
         return True
     refused(decoded)
     return False
 
 
 def datagram_sealed(data: bytes) -> bool:
-    content = data[: LAYOUT.size].ljust(LAYOUT.size, b"\0")
+    least = CONTENT_BYTES[VERSION if data[4:5] == b"\x02" else 1]
+    content = (data if least > CONTENT_BYTES[1] else data[:least]).ljust(least, b"\0")
     return datagram(content + seal(DATAGRAM.key, content))
 
 
 def record(data: bytes) -> bool:
     decoded = decode_record(data, RECORD)
     if isinstance(decoded, Decoded):
-        assert encode_record(decoded.beat, RECORD) == data
+        written = encode_record(decoded.beat, RECORD, decoded.version, decoded.reads)
+        assert written == data or (decoded.version == VERSION and decoded.newer)
         return True
     refused(decoded)
     return False
@@ -188,12 +192,24 @@ CARP_WORDS = (b"\x21\x07\0\x07\0\x01", b"\x31\x07", b"\xff" * 8, b"\0" * 8)
 CARP_SEED = encode_advertisement(Advertisement(7, 1, 100, 4_711), CARP_KEY)
 
 TARGETS = {
-    "datagram": Target(datagram, (encode_datagram(BEAT, DATAGRAM),), BEAT_WORDS),
+    "datagram": Target(datagram, tuple(encode_datagram(BEAT, DATAGRAM, version) for version in (1, 2)), BEAT_WORDS),
     "datagram-sealed": Target(
-        datagram_sealed, (encode_datagram(BEAT, DATAGRAM)[: LAYOUT.size],), BEAT_WORDS, LAYOUT.size, 3
+        datagram_sealed,
+        tuple(encode_datagram(BEAT, DATAGRAM, version)[:-32] for version in (1, 2)),
+        BEAT_WORDS,
+        CONTENT_BYTES[VERSION] + 8,
+        3,
     ),
-    "record": Target(record, (encode_record(BEAT, RECORD), bytes(RECORD_BYTES)), BEAT_WORDS),
-    "record-sealed": Target(record_sealed, (encode_record(BEAT, RECORD)[:SEAL_AT],), BEAT_WORDS, SEAL_AT, 3),
+    "record": Target(
+        record, (*(encode_record(BEAT, RECORD, version) for version in (1, 2)), bytes(RECORD_BYTES)), BEAT_WORDS
+    ),
+    "record-sealed": Target(
+        record_sealed,
+        tuple(encode_record(BEAT, RECORD, version)[:SEAL_AT] for version in (1, 2)),
+        BEAT_WORDS,
+        SEAL_AT,
+        3,
+    ),
     "carp": Target(carp, (CARP_SEED,), CARP_WORDS, 64),
     "carp-sealed": Target(carp_sealed, (CARP_SEED[:16],), CARP_WORDS, 16),
     "orders": Target(orders, (ORDERS_FILE,), ORDERS_WORDS, 4_096),

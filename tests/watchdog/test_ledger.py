@@ -118,3 +118,13 @@ def test_a_log_keeps_its_newest_lines(tmp_path: Path, clerk: Clerk) -> None:
     assert clerk.flush(10)
     lines = path.read_bytes().splitlines()
     assert 10 <= len(lines) <= 20 and lines[-1].startswith(b"0039")
+
+
+def test_what_the_peer_reads_outlives_the_daemon(tmp_path: Path, clerk: Clerk) -> None:
+    first = ledger(tmp_path, clerk)
+    assert first.peer_reads == 1
+    first.note_peer_reads(2)
+    assert ledger(tmp_path, clerk).peer_reads == 2
+    for damage in ("damaged", "{}", '{"reads": 0}', '{"reads": true}', '{"reads": "2"}', "[2]"):
+        (tmp_path / "state" / "watchdog" / "peer.json").write_text(damage)
+        assert ledger(tmp_path, clerk).peer_reads == 1, damage

@@ -6,9 +6,13 @@ Decides nothing; `detector` says which beats count. Does not know how a beat tra
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.phase import Phase
+
+#: A beat carries the newest transaction group of at most this many pools.
+TXGS_MAX: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,11 @@ class Beat:
     highest seen by the sender. `groups_down` are the failover groups that are down there; `out` are disks (indices)
     that the pools there have given up. `able`: could take the pools now. `handed`: released and exported, take them.
     `dying`: a last word, sent by a panic or before a reset.
+
+    `machine` is a 64-bit number of the sending machine, different on any two machines and after each boot; 0: not said.
+    `txgs`: the newest transaction group of each pool, in the order in which the vdevs of the orders first name pools;
+    0 for a pool that is not imported there; empty: not said. `armed`: a hardware watchdog resets that machine if its
+    daemon stops. A beat in layout version 1 says nothing of these three: they have their defaults.
     """
 
     side: Side
@@ -38,3 +47,6 @@ class Beat:
     generation: int = 0
     digest: int = 0
     shelf: int = 0
+    machine: int = 0
+    txgs: tuple[int, ...] = ()
+    armed: bool = True

@@ -1,9 +1,9 @@
 """The disk heartbeat: a beat in one 512-byte sector, told apart from a blank, torn, foreign or copied one.
 
 Each controller writes a sector of its own on every arbitration disk and reads the other's. Layout: as in `wire`, then
-zeros, the seal at 472 and, in the last 8 bytes, the counter again: a write that stopped within the sector leaves the
-two counters different, which says more than a broken seal. Does not know where on a disk the sectors lie; on a drive
-with larger sectors the record is the first 512 bytes of one, and the rest is zeros.
+zeros, the seal at 472 and, in the last 8 bytes, the bytes of the counter again: a write that stopped within the sector
+leaves them different, which says more than a broken seal. Version 2 may grow up to the seal. Does not know where on a
+disk the sectors lie; on a drive with larger sectors the record is the first 512 bytes of one, and the rest is zeros.
 """
 
 from __future__ import annotations
@@ -14,13 +14,24 @@ from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.seal import SEAL_BYTES, Purpose, derive, seal, sealed
-from reconciler.core.failover.wire import LAYOUT, Decoded, Kind, Way, beat_content, beat_of, misdirected, short_digest
+from reconciler.core.failover.wire import (
+    CONTENT_BYTES,
+    COUNTER_AT,
+    VERSION,
+    Decoded,
+    Kind,
+    Way,
+    beat_content,
+    beat_of,
+    misdirected,
+    short_digest,
+)
 
 RECORD_BYTES: Final = 512
 TAIL_AT: Final = RECORD_BYTES - 8
 SEAL_AT: Final = TAIL_AT - SEAL_BYTES
-COUNTER_AT: Final = 32
-ZEROS: Final = bytes(SEAL_AT - LAYOUT.size)
+
+assert max(CONTENT_BYTES) <= SEAL_AT
 
 
 def record_way(secret: bytes, pair: str, disk: str, sender: Side) -> Way:
@@ -32,9 +43,9 @@ def record_way(secret: bytes, pair: str, disk: str, sender: Side) -> Way:
     return Way(Kind.RECORD, sender, short_digest(pair, 8), short_digest(disk, 4), key)
 
 
-def encode_record(beat: Beat, way: Way) -> bytes:
-    """512 bytes."""
-    content = beat_content(beat, way) + ZEROS
+def encode_record(beat: Beat, way: Way, version: int = VERSION, reads: int = VERSION) -> bytes:
+    """512 bytes in either version. `reads`: what the sender says that it reads."""
+    content = beat_content(beat, way, version, reads).ljust(SEAL_AT, b"\0")
     tail = content[COUNTER_AT : COUNTER_AT + 8]
     return content + seal(way.key, content + tail) + tail
 
@@ -53,6 +64,6 @@ def decode_record(data: bytes, way: Way) -> Decoded | Refused:
         return Refused(Refusal.TORN)
     if not sealed(way.key, content + tail, data[SEAL_AT:TAIL_AT]):
         return Refused(Refusal.SEAL)
-    if content[LAYOUT.size :] != ZEROS:
+    if content[4] == 1 and any(content[CONTENT_BYTES[1] :]):
         return Refused(Refusal.AUTHENTIC_DEFECT, "something where zeros belong")
-    return beat_of(content[: LAYOUT.size], way)
+    return beat_of(content, way)

@@ -1,18 +1,34 @@
-"""Beats as bytes: the one layout that the datagram and the disk record share, and the datagram around it.
+"""Beats as bytes: the layout that the datagram and the disk record share, and the datagram around it.
 
-Decides which datagrams are beats of the peer: right length, pair, channel and sender, sealed for just this way, in the
-only form allowed. Whether a beat is new is said by `window` and `detector`. Does not know sockets.
+Decides which datagrams are beats of the peer: right length, pair, channel and sender, sealed for just this way, in a
+form that its version allows. Whether a beat is new is said by `window` and `detector`; which version is written, by
+`negotiation`. Does not know sockets.
 
     offset  bytes  all integers big-endian                offset  bytes
          0      4  "hgHB"                                     40      8  echo
-         4      1  version, 1                                 48      8  epoch
+         4      1  version, 1 or 2                            48      8  epoch
          5      1  kind: 1 datagram, 2 record                 56      8  failover groups down, bit n is group n
          6      1  sender: 1 is a, 2 is b                     64      8  generation of the orders
          7      1  phase                                      72      8  digest of the orders
          8      8  pair, SHA-256 of its name, cut             80      8  digest of the shelf
         16      4  way, SHA-256 of channel or disk, cut       88    256  disks given up, bit n is disk n
-        20      4  flags                                     344     32  seal over all that is before (datagram)
-        24     16  incarnation, counter
+        20      4  flags                                          version 2 only:
+        24      8  incarnation                               344      8  number of the sending machine
+        32      1  highest version that the sender reads     352      1  pools whose transaction groups follow
+        33      7  counter                                   353      7  zeros
+                                                             360     64  transaction groups of up to 8 pools
+    at the end: seal, 32 bytes over all that is before (datagram)
+
+Version 1 has exactly these 344 bytes; its readers refuse every other flag. Its first release counted with all 8 bytes
+from 32 on and therefore wrote 0 where a later release says what it reads; to that release the byte is part of a
+counter, which rises all the same. So either release understands the other before the two have heard each other.
+
+Version 2 may grow. A writer of a later release may set more flags and append bytes behind the last that is listed, as
+long as zero there means "not said" and a reader that ignores them decides nothing unsafe. A reader takes what it knows
+and reports the rest as `newer`; it never refuses a beat for that. A later release says a higher number at 32, so a
+sender knows what its peer takes into account. A change that an older reader must not misunderstand, such as another
+phase, needs another version in byte 4: readers refuse versions that they do not know, and `negotiation` writes a
+version only to a peer that reads it. So version 3 is written to a reader of version 3, and version 2 to others.
 """
 
 from __future__ import annotations
@@ -24,7 +40,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
-from reconciler.core.failover.heartbeat import Beat
+from reconciler.core.failover.heartbeat import TXGS_MAX, Beat
 from reconciler.core.failover.key import EPOCH_MAX, Side
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.refusal import Refusal, Refused
@@ -32,18 +48,30 @@ from reconciler.core.failover.seal import SEAL_BYTES, Purpose, SealKey, derive, 
 from reconciler.core.failover.unsafe import DISKS_MAX, GROUPS_MAX
 
 MAGIC: Final = b"hgHB"
-VERSION: Final = 1
+#: The highest version that this release reads, and writes to a peer that reads it.
+VERSION: Final = 2
 LAYOUT: Final = struct.Struct(f">4sBBBBQII8Q{DISKS_MAX // 8}s")
-DATAGRAM_BYTES: Final = LAYOUT.size + SEAL_BYTES
-COUNTER_MAX: Final = (1 << 64) - 1
+#: What version 2 appends: machine, number of transaction groups, transaction groups.
+EXTENSION: Final = struct.Struct(f">QB7x{TXGS_MAX}Q")
+#: By version, 0 for none: the bytes that a writer of this release fills.
+CONTENT_BYTES: Final = (0, LAYOUT.size, LAYOUT.size + EXTENSION.size)
+#: By version: the longest datagram; version 2 may grow as far as a frame carries it.
+DATAGRAM_BYTES_MAX: Final = (0, LAYOUT.size + SEAL_BYTES, 1_400)
+#: The byte at COUNTER_AT says which version the sender reads; the counter has the other seven.
+COUNTER_AT: Final = 32
+COUNTER_BITS: Final = 56
+COUNTER_MAX: Final = (1 << COUNTER_BITS) - 1
 
 SIDE_CODES: Final = {Side.A: 1, Side.B: 2}
 #: By the phase's code; 0 is none. A phase is never given another's code.
 PHASES: Final = (
     None, Phase.BOOTING, Phase.STANDBY, Phase.CLAIMING, Phase.IMPORTING, Phase.ACTIVE, Phase.RELEASING, Phase.HALTED,
 )  # fmt: skip
-#: By bit. A flag is never given another's bit.
+#: By bit, of both versions. A flag is never given another's bit.
 FLAGS: Final = ("sees", "able", "handed", "dying", "enabled")
+#: From version 2 on: this bit is set where the flag is false, so that zero means "not said".
+UNARMED: Final = 1 << len(FLAGS)
+FLAGS_KNOWN: Final = (0, UNARMED - 1, 2 * UNARMED - 1)
 
 assert GROUPS_MAX <= 64
 
@@ -68,9 +96,15 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A beat that the peer wrote for this way."""
+    """A beat that the peer wrote for this way, in layout `version`.
+
+    `reads` is the highest version that the sender reads. `newer`: the layout says more than this release knows.
+    """
 
     beat: Beat
+    version: int = VERSION
+    reads: int = VERSION
+    newer: bool = False
 
 
 @lru_cache(maxsize=4_096)
@@ -85,43 +119,52 @@ def datagram_way(secret: bytes, pair: str, channel: str, sender: Side) -> Way:
     return Way(Kind.DATAGRAM, sender, short_digest(pair, 8), short_digest(channel, 4), key)
 
 
-def encode_datagram(beat: Beat, way: Way) -> bytes:
-    """376 bytes."""
-    content = beat_content(beat, way)
+def encode_datagram(beat: Beat, way: Way, version: int = VERSION, reads: int = VERSION) -> bytes:
+    """376 bytes in version 1, 456 in version 2. `reads`: what the sender says that it reads."""
+    content = beat_content(beat, way, version, reads)
     return content + seal(way.key, content)
 
 
 def decode_datagram(data: bytes, way: Way) -> Decoded | Refused:
     """The beat in a datagram that arrived on `way`, whose sender is the peer. Never raises, whatever the bytes."""
-    if len(data) != DATAGRAM_BYTES:
-        return Refused(Refusal.LENGTH, f"{len(data)} bytes, a datagram has {DATAGRAM_BYTES}")
-    content = data[: LAYOUT.size]
+    if not CONTENT_BYTES[1] + SEAL_BYTES <= len(data) <= DATAGRAM_BYTES_MAX[VERSION]:
+        return Refused(Refusal.LENGTH, f"{len(data)} bytes, {CONTENT_BYTES[1] + SEAL_BYTES} are the least")
+    content = data[:-SEAL_BYTES]
     refused = misdirected(content, way)
     if refused is not None:
         return refused
-    if not sealed(way.key, content, data[LAYOUT.size :]):
+    version = content[4]
+    if not CONTENT_BYTES[version] + SEAL_BYTES <= len(data) <= DATAGRAM_BYTES_MAX[version]:
+        return Refused(Refusal.LENGTH, f"{len(data)} bytes in version {version}")
+    if not sealed(way.key, content, data[-SEAL_BYTES:]):
         return Refused(Refusal.SEAL)
     return beat_of(content, way)
 
 
-def beat_content(beat: Beat, way: Way) -> bytes:
-    """The layout filled in, 344 bytes, not sealed. The beat must be the sender's own and within the layout's limits."""
+def beat_content(beat: Beat, way: Way, version: int, reads: int) -> bytes:
+    """The layout filled in, not sealed. The beat must be the sender's own and within the layout's limits."""
     assert beat.side is way.sender, f"a beat of {beat.side} on the way of {way.sender}"
+    assert version in (1, VERSION) and 0 <= reads <= 255
     assert 0 <= beat.epoch <= EPOCH_MAX, f"epoch {beat.epoch}"
+    assert 0 <= beat.counter <= COUNTER_MAX, f"counter {beat.counter}"
+    assert len(beat.txgs) <= TXGS_MAX, f"{len(beat.txgs)} pools"
     assert all(0 <= disk < DISKS_MAX for disk in beat.out) and all(
         0 <= group < GROUPS_MAX for group in beat.groups_down
     )
-    return LAYOUT.pack(
+    flags = sum(getattr(beat, name) << bit for bit, name in enumerate(FLAGS))
+    if version > 1 and not beat.armed:
+        flags |= UNARMED
+    content = LAYOUT.pack(
         MAGIC,
-        VERSION,
+        version,
         way.kind.value,
         SIDE_CODES[beat.side],
         PHASES.index(beat.phase),
         way.pair,
         way.name,
-        sum(getattr(beat, name) << bit for bit, name in enumerate(FLAGS)),
+        flags,
         beat.incarnation,
-        beat.counter,
+        reads << COUNTER_BITS | beat.counter,
         beat.echo,
         beat.epoch,
         _bits(beat.groups_down),
@@ -130,6 +173,9 @@ def beat_content(beat: Beat, way: Way) -> bytes:
         beat.shelf,
         _bits(beat.out).to_bytes(DISKS_MAX // 8),
     )
+    if version == 1:
+        return content
+    return content + EXTENSION.pack(beat.machine, len(beat.txgs), *beat.txgs, *(0,) * (TXGS_MAX - len(beat.txgs)))
 
 
 def misdirected(content: bytes, way: Way) -> Refused | None:
@@ -137,8 +183,8 @@ def misdirected(content: bytes, way: Way) -> Refused | None:
     magic, version, kind, sender, _, pair, name = struct.unpack_from(">4sBBBBQI", content)
     if magic != MAGIC:
         return Refused(Refusal.FOREIGN)
-    if version != VERSION:
-        return Refused(Refusal.VERSION, f"version {version}, this is {VERSION}")
+    if not 1 <= version <= VERSION:
+        return Refused(Refusal.VERSION, f"version {version}, this release reads 1 to {VERSION}")
     if kind != way.kind.value:
         return Refused(Refusal.KIND, f"kind {kind}")
     if pair != way.pair:
@@ -153,32 +199,49 @@ def misdirected(content: bytes, way: Way) -> Refused | None:
 
 
 def beat_of(content: bytes, way: Way) -> Decoded | Refused:
-    """The beat in a layout that the seal vouches for. A peer with a bug is refused like a stranger."""
-    (_, _, _, _, phase_code, _, _, flags, *numbers, out) = LAYOUT.unpack(content)
-    incarnation, counter, echo, epoch, groups, generation, digest, shelf = numbers
+    """The beat in a layout that the seal vouches for. A peer with a bug is refused like a stranger.
+
+    `content` has at least the bytes of its version; what stands behind those of version 2 is not looked at.
+    """
+    (_, version, _, _, phase_code, _, _, flags, *numbers, out) = LAYOUT.unpack_from(content)
+    incarnation, counted, echo, epoch, groups, generation, digest, shelf = numbers
     phase = PHASES[phase_code] if phase_code < len(PHASES) else None
     if phase is None:
         return Refused(Refusal.AUTHENTIC_DEFECT, f"phase {phase_code}")
-    if flags >> len(FLAGS):
+    unknown = bool(flags & ~FLAGS_KNOWN[version])
+    if unknown and version == 1:
         return Refused(Refusal.AUTHENTIC_DEFECT, f"flags {flags:#x}")
     if epoch > EPOCH_MAX:
         return Refused(Refusal.AUTHENTIC_DEFECT, f"epoch {epoch}")
-    return Decoded(
-        Beat(
-            side=way.sender,
-            incarnation=incarnation,
-            counter=counter,
-            echo=echo,
-            phase=phase,
-            epoch=epoch,
-            groups_down=_members(groups),
-            out=_members(int.from_bytes(out)),
-            generation=generation,
-            digest=digest,
-            shelf=shelf,
-            **{name: bool(flags >> bit & 1) for bit, name in enumerate(FLAGS)},
-        )
+    machine, txgs, more = (0, (), False) if version == 1 else _extension(content)
+    beat = Beat(
+        side=way.sender,
+        incarnation=incarnation,
+        counter=counted & COUNTER_MAX,
+        echo=echo,
+        phase=phase,
+        epoch=epoch,
+        groups_down=_members(groups),
+        out=_members(int.from_bytes(out)),
+        generation=generation,
+        digest=digest,
+        shelf=shelf,
+        machine=machine,
+        txgs=txgs,
+        armed=version == 1 or not flags & UNARMED,
+        **{name: bool(flags >> bit & 1) for bit, name in enumerate(FLAGS)},
     )
+    return Decoded(beat, version, counted >> COUNTER_BITS, newer=unknown or more)
+
+
+def _extension(content: bytes) -> tuple[int, tuple[int, ...], bool]:
+    """Machine, transaction groups, and whether there is more than this release knows."""
+    machine, count, *txgs = EXTENSION.unpack_from(content, LAYOUT.size)
+    padding = content[LAYOUT.size + 9 : LAYOUT.size + 16] + content[CONTENT_BYTES[2] :]
+    if count > TXGS_MAX:
+        # Some of the pools are not told here: as good as not said.
+        return machine, (), True
+    return machine, tuple(txgs[:count]), any(txgs[count:]) or any(padding)
 
 
 def _bits(members: frozenset[int]) -> int:

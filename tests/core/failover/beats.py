@@ -27,15 +27,23 @@ PAIR = "tank-pair"
 BEAT = Beat(
     Side.A, incarnation=7, counter=4_711, echo=3, phase=Phase.ACTIVE, epoch=12, groups_down=frozenset({0, 63}),
     out=frozenset({5, 2_047}), sees=True, able=False, handed=False, dying=False, enabled=True, generation=41,
-    digest=0xFEED, shelf=0xBEEF,
+    digest=0xFEED, shelf=0xBEEF, machine=0xACE, txgs=(4_812, 0), armed=False,
 )  # fmt: skip
 
 words = st.integers(0, 2**64 - 1)
+counters = st.integers(0, 2**56 - 1)
 beats = st.builds(
-    Beat, st.just(Side.A), words, words, words, st.sampled_from(Phase), st.integers(0, EPOCH_MAX),
+    Beat, st.just(Side.A), words, counters, words, st.sampled_from(Phase), st.integers(0, EPOCH_MAX),
     st.frozensets(st.integers(0, 63)), st.frozensets(st.integers(0, 2_047), max_size=40), st.booleans(), st.booleans(),
-    st.booleans(), st.booleans(), st.booleans(), words, words, words,
+    st.booleans(), st.booleans(), st.booleans(), words, words, words, words,
+    st.lists(words, max_size=8).map(tuple), st.booleans(),
 )  # fmt: skip
+
+
+def of_version(beat: Beat, version: int) -> Beat:
+    """What is left of a beat in this layout version."""
+    return beat if version > 1 else replace(beat, machine=0, txgs=(), armed=True)
+
 
 ORDERS = Orders(
     pair=PAIR,

@@ -22,22 +22,27 @@ from reconciler.core.failover.record import (
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.seal import seal
 from reconciler.core.failover.wire import (
-    DATAGRAM_BYTES,
+    CONTENT_BYTES,
     LAYOUT,
     PHASES,
+    VERSION,
     Decoded,
     Way,
     datagram_way,
     decode_datagram,
     encode_datagram,
 )
-from tests.core.failover.beats import BEAT, OTHER_SECRET, PAIR, SECRET, beats, flipped
+from tests.core.failover.beats import BEAT, OTHER_SECRET, PAIR, SECRET, beats, flipped, of_version
 
 MakeWay = Callable[[bytes, str, str, Side], Way]
 CODECS = {
     "datagram": (datagram_way, encode_datagram, decode_datagram),
     "record": (record_way, encode_record, decode_record),
 }
+VERSIONS = (1, 2)
+#: The bytes from the beginning of a datagram to its seal.
+CONTENT = CONTENT_BYTES[VERSION]
+DATAGRAM_BYTES = CONTENT + 32
 codecs = pytest.mark.parametrize(("make", "encode", "decode"), CODECS.values(), ids=CODECS.keys())
 
 
@@ -57,13 +62,14 @@ def refusal(decoded: Decoded | Refused) -> Refusal:
     return decoded.why
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @codecs
-def test_beats_come_back_as_they_went(make, encode, decode) -> None:
+def test_beats_come_back_as_they_went(make, encode, decode, version: int) -> None:
     way = make(SECRET, PAIR, "interlink", Side.A)
 
-    @given(beats)
-    def round_trip(beat: Beat) -> None:
-        assert decode(encode(beat, way), way) == Decoded(beat)
+    @given(beats, st.integers(0, 255))
+    def round_trip(beat: Beat, reads: int) -> None:
+        assert decode(encode(beat, way, version, reads), way) == Decoded(of_version(beat, version), version, reads)
 
     round_trip()
 
@@ -76,17 +82,24 @@ def test_every_phase_has_a_code_and_every_field_travels() -> None:
         if name == "side":
             continue
         value = getattr(plain, name)
-        other = {bool: not value, int: 1, frozenset: frozenset({3}), Phase: Phase.HALTED}[type(value)]
+        kinds = {bool: not value, int: 1, frozenset: frozenset({3}), tuple: (0, 7), Phase: Phase.HALTED}
+        other = kinds[type(value)]
         changed = replace(plain, **{name: other})
         assert decode_datagram(encode_datagram(changed, way), way) == Decoded(changed), name
 
 
 def test_sizes_and_layout_are_fixed() -> None:
-    assert (DATAGRAM_BYTES, RECORD_BYTES, LAYOUT.size) == (376, 512, 344)
-    data = encode_datagram(BEAT, datagram_way(SECRET, PAIR, "interlink", Side.A))
-    assert data[:24].hex() == "6867484201010105dcde5e56bc379ed736bcee4f00000011"
+    assert (RECORD_BYTES, CONTENT_BYTES) == (512, (0, 344, 424))
+    way = datagram_way(SECRET, PAIR, "interlink", Side.A)
+    old, data = (encode_datagram(BEAT, way, version) for version in VERSIONS)
+    assert (len(old), len(data)) == (376, 456)
+    assert old[:24].hex() == "6867484201010105dcde5e56bc379ed736bcee4f00000011"
+    assert data[:24].hex() == "6867484202010105dcde5e56bc379ed736bcee4f00000031"
+    assert old[24:344] == data[24:344]
     assert int.from_bytes(data[24:32]) == BEAT.incarnation
-    assert int.from_bytes(data[32:40]) == BEAT.counter
+    assert (data[32], int.from_bytes(data[33:40])) == (2, BEAT.counter)
+    assert int.from_bytes(data[344:352]) == BEAT.machine
+    assert (data[352], data[360:376].hex()) == (2, "00000000000012cc0000000000000000")
 
 
 @codecs
@@ -111,15 +124,17 @@ def test_flipped_bits_of_any_beat_are_refused(make, encode, decode) -> None:
     flip()
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @codecs
-def test_every_truncation_and_extension_is_refused(make, encode, decode) -> None:
+def test_every_truncation_and_extension_is_refused(make, encode, decode, version: int) -> None:
     way = make(SECRET, PAIR, "interlink", Side.A)
-    data = encode(BEAT, way)
+    data = encode(BEAT, way, version)
+    unsealed = {Refusal.LENGTH, Refusal.SEAL, Refusal.FOREIGN}
     for length in range(len(data)):
         assert refusal(decode(data[:length], way)) is Refusal.LENGTH
-        assert refusal(decode(data[length + 1 :], way)) is Refusal.LENGTH
+        assert refusal(decode(data[length + 1 :], way)) in unsealed
     for more in (b"\0", b"\xff", b"\0" * 65_536, data):
-        assert refusal(decode(data + more, way)) is Refusal.LENGTH
+        assert refusal(decode(data + more, way)) in unsealed
 
 
 @codecs
@@ -127,9 +142,7 @@ def test_any_bytes_are_refused(make, encode, decode) -> None:
     way = make(SECRET, PAIR, "interlink", Side.A)
     head = encode(BEAT, way)[:24]
 
-    @given(
-        st.one_of(st.binary(max_size=600), st.binary(min_size=376, max_size=376), st.binary(min_size=512, max_size=512))
-    )
+    @given(st.one_of(st.binary(max_size=600), *(st.binary(min_size=size, max_size=size) for size in (376, 456, 512))))
     def anything(data: bytes) -> None:
         refusal(decode(data, way))
         refusal(decode((head + data)[: len(encode(BEAT, way))], way))
@@ -166,7 +179,7 @@ def test_the_hints_in_the_clear_are_not_what_protects(make, encode, decode) -> N
 def test_datagrams_and_records_are_not_one_another() -> None:
     datagram, record = (make(SECRET, PAIR, "interlink", Side.A) for make in (datagram_way, record_way))
     assert datagram.key.material != record.key.material
-    content = encode_datagram(BEAT, datagram)[: LAYOUT.size]
+    content = encode_datagram(BEAT, datagram)[:CONTENT]
     assert refusal(decode_record(sealed_record(content, record), record)) is Refusal.KIND
 
 
@@ -174,31 +187,80 @@ DEFECTS = {
     "phase 0": (7, b"\0"),
     "phase 8": (7, b"\x08"),
     "phase 255": (7, b"\xff"),
-    "flags 0x31": (20, b"\0\0\0\x31"),
-    "flags 0x80000011": (20, b"\x80\0\0\x11"),
     f"epoch {EPOCH_MAX + 1}": (48, (EPOCH_MAX + 1).to_bytes(8)),
 }
 
 
-@pytest.mark.parametrize(("detail", "patch"), DEFECTS.items())
-@pytest.mark.parametrize("kind", CODECS)
-def test_a_peer_with_a_bug_is_refused_though_its_seal_is_right(
-    detail: str, patch: tuple[int, bytes], kind: str
-) -> None:
+#: What only version 2 leaves room for.
+NEWER = {"flags 0x31": (20, b"\0\0\0\x31"), "flags 0x80000011": (20, b"\x80\0\0\x11")}
+
+
+def patched(kind: str, version: int, patch: tuple[int, bytes]) -> tuple[Decoded | Refused, Way]:
+    """A beat with some bytes replaced before it was sealed, as it is read; and its way."""
     make, encode, decode = CODECS[kind]
     way = make(SECRET, PAIR, "interlink", Side.A)
     at, piece = patch
-    content = encode(BEAT, way)[: LAYOUT.size]
+    content = encode(BEAT, way, version)[: CONTENT_BYTES[version]].ljust(at, b"\0")
     content = content[:at] + piece + content[at + len(piece) :]
-    data = (sealed_datagram if kind == "datagram" else sealed_record)(content, way)
-    assert decode(data, way) == Refused(Refusal.AUTHENTIC_DEFECT, detail)
+    return decode((sealed_datagram if kind == "datagram" else sealed_record)(content, way), way), way
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(("detail", "patch"), DEFECTS.items())
+@pytest.mark.parametrize("kind", CODECS)
+def test_a_peer_with_a_bug_is_refused_though_its_seal_is_right(
+    detail: str, patch: tuple[int, bytes], kind: str, version: int
+) -> None:
+    assert patched(kind, version, patch)[0] == Refused(Refusal.AUTHENTIC_DEFECT, detail)
+
+
+@pytest.mark.parametrize(("detail", "patch"), NEWER.items())
+@pytest.mark.parametrize("kind", CODECS)
+def test_version_1_has_no_other_flags(detail: str, patch: tuple[int, bytes], kind: str) -> None:
+    assert patched(kind, 1, patch)[0] == Refused(Refusal.AUTHENTIC_DEFECT, detail)
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        (20, b"\0\0\0\x71"),  # a flag
+        (20, b"\x80\0\0\x31"),
+        (353, b"\x01"),  # between what is listed
+        (359, b"\xff"),
+        (376, b"\1" * 8),  # a third transaction group, of which the number says nothing
+        (424, b"\1"),  # behind it
+        (471, b"\1"),
+    ],
+)
+@pytest.mark.parametrize("kind", CODECS)
+def test_what_a_later_release_adds_to_version_2_is_kept_apart(kind: str, patch: tuple[int, bytes]) -> None:
+    assert patched(kind, 2, patch)[0] == Decoded(BEAT, newer=True)
+
+
+@pytest.mark.parametrize("kind", CODECS)
+def test_more_pools_than_are_known_say_nothing_of_any(kind: str) -> None:
+    assert patched(kind, 2, (352, b"\x09"))[0] == Decoded(replace(BEAT, txgs=()), newer=True)
+
+
+def test_version_2_may_be_longer_up_to_what_a_frame_carries() -> None:
+    way = datagram_way(SECRET, PAIR, "interlink", Side.A)
+    content = encode_datagram(BEAT, way)[:CONTENT]
+    for more in (0, 1, 100, 1_400 - DATAGRAM_BYTES):
+        assert decode_datagram(sealed_datagram(content + bytes(more), way), way) == Decoded(BEAT)
+    longest = sealed_datagram(content + bytes(1_401 - DATAGRAM_BYTES), way)
+    assert refusal(decode_datagram(longest, way)) is Refusal.LENGTH
+    assert refusal(decode_datagram(sealed_datagram(content[:-1], way), way)) is Refusal.LENGTH
+    first = encode_datagram(BEAT, way, 1)[: CONTENT_BYTES[1]]
+    assert refusal(decode_datagram(sealed_datagram(first + b"\0", way), way)) is Refusal.LENGTH
 
 
 @pytest.mark.parametrize(
     ("at", "piece", "why"),
     [
         (0, b"hgHC", Refusal.FOREIGN),
-        (4, b"\x02", Refusal.VERSION),
+        (4, b"\x00", Refusal.VERSION),
+        (4, b"\x03", Refusal.VERSION),
+        (4, b"\xff", Refusal.VERSION),
         (5, b"\x03", Refusal.KIND),
         (6, b"\x03", Refusal.SENDER),
         (6, b"\x00", Refusal.SENDER),
@@ -221,6 +283,8 @@ def test_what_does_not_fit_the_layout_is_never_written() -> None:
         replace(BEAT, epoch=EPOCH_MAX + 1),
         replace(BEAT, out=frozenset({2_048})),
         replace(BEAT, groups_down=frozenset({64})),
+        replace(BEAT, counter=1 << 56),
+        replace(BEAT, txgs=(1,) * 9),
     ):
         with pytest.raises(AssertionError):
             encode_datagram(beat, way)
@@ -247,9 +311,9 @@ def test_a_torn_record_is_refused_wherever_it_is_torn() -> None:
                 assert why is Refusal.TORN
 
 
-def test_what_stands_where_zeros_belong_is_refused_though_sealed() -> None:
+def test_what_stands_where_version_1_has_zeros_is_refused_though_sealed() -> None:
     way = record_way(SECRET, PAIR, "wwn-1", Side.A)
-    content = encode_record(BEAT, way)[:SEAL_AT]
+    content = encode_record(BEAT, way, 1)[:SEAL_AT]
     assert isinstance(decode_record(sealed_record(content, way), way), Decoded)
     for at in (LAYOUT.size, SEAL_AT - 1):
         defect = content[:at] + b"\x01" + content[at + 1 :]
