@@ -29,6 +29,7 @@ from reconciler.core.failover.events import (
     PeerDied,
     Pools,
     PoolsSeen,
+    RecordChanged,
     ShelfSeen,
     Tick,
 )
@@ -147,10 +148,12 @@ class BoundedWorld(Housing):
         if node.core < 0 or other.core < 0:
             return node
         beat = self._beat(other.core, self.outputs_of(other.core))
-        if not between.cuts >> me & 1:
+        if not between.cuts >> me & 1 and not between.differ:
             node = self._hear(node, 0, beat, 1)
         reads = self._majority(~between.lost[me])
         if reads and self.outputs_of(other.core).record and self._may_record(1 - me, shelf, between):
+            if between.differ:
+                return self._fed(node, ("changed",), partial(_stepped, event=RecordChanged()))
             node = self._hear(node, 1, beat, 1)
         return node
 
@@ -302,6 +305,9 @@ class BoundedWorld(Housing):
             gone = between.cuts >> side & 1
             name = f"{SIDES[side]} hears {'the peer again' if gone else 'nothing more'}"
             yield name, between._replace(cuts=between.cuts ^ 1 << side), not gone
+        if faults.secrets:
+            name = "the secrets agree again" if between.differ else "the secrets differ"
+            yield name, between._replace(differ=not between.differ), not between.differ
         for side, mask in faults.reach:
             gone = any(between.lost[at] & mask for at in (0, 1) if side in (at, BOTH))
             lost = tuple(held ^ mask if side in (at, BOTH) else held for at, held in enumerate(between.lost))

@@ -202,7 +202,11 @@ def _plain_peer(peer: Peer, timers: Timers) -> Peer:
     # Whether a network channel was ever heard makes no difference; for the disk record the first reading is special.
     last = (*((0, 0) for _ in bounds[1:]), None if peer.last[-1] is None else (0, 0))
     unable_ms = None if beat is None or silent else _since(peer.unable_ms, timers.yield_ms)
-    return replace(peer, heard_ms=heard, last=last, beat=beat, incarnation=0, unable_ms=unable_ms)
+    # Since when matters to people only, and whether while the record is alive.
+    undecoded_ms = None if peer.undecoded_ms is None or heard[-1] <= -timers.stale_ms else 0
+    return replace(
+        peer, heard_ms=heard, last=last, beat=beat, incarnation=0, unable_ms=unable_ms, undecoded_ms=undecoded_ms
+    )
 
 
 def plain_disk(disk: Disk) -> Disk:

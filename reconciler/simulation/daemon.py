@@ -35,8 +35,10 @@ from reconciler.core.failover.step import step
 from reconciler.simulation.completer import Completer
 from reconciler.simulation.hand import Hand
 from reconciler.simulation.kernel import Kernel
+from reconciler.simulation.records import Records
 
 if TYPE_CHECKING:
+    from reconciler.simulation.shelf import Sealed
     from reconciler.simulation.timed import World
 
 #: What a paused daemon's sockets hold before datagrams are lost.
@@ -83,6 +85,7 @@ class Controller:
         self.fuse: int | None = None
         self.blind = False
         self.reset_fails = False
+        self.records = Records(world, self.side)
         self._told: tuple[Pools | None, frozenset[str] | None] = (None, None)
 
     # Power and the deadman -------------------------------------------------------------------------------------------
@@ -165,6 +168,7 @@ class Controller:
         self.core = initial(self.orders, self.incarnation, self.clock(), self.memory, resets, moves)
         self.outs = outputs(self.core)
         self._told = (None, None)
+        self.records.start()
         self.paused = False
         self.world.note(self.side, f"daemon starts{' again' if self.memory else ''}")
         for loop in (self._tick, self._look, self._record):
@@ -246,7 +250,7 @@ class Controller:
         self.counter += 1
         beat = replace(beat, counter=self.counter)
         for channel in range(len(self.world.wires.channels)):
-            self.world.wires.send(self.side, channel, beat)
+            self.world.wires.send(self.side, channel, beat, self.records.seal)
 
     def last_word(self, beat: Beat) -> None:
         """What a panic handler sends: the daemon's last beat, marked as dying."""
@@ -260,7 +264,7 @@ class Controller:
             return
         if self.outs.record:
             self.counter += 1
-            self.world.shelf.write_record(self.side, replace(outputs(self.core).beat, counter=self.counter))
+            self.records.write(replace(outputs(self.core).beat, counter=self.counter))
         self._again(self.orders.timers.record_ms, self._record, daemon)
 
     def _look(self, daemon: int) -> None:
@@ -271,21 +275,21 @@ class Controller:
             return
         shelf = self.world.shelf
         self.kernel.mend()
-        views, record = shelf.views(self.side)[: len(self.orders.disks)], shelf.newest_record(self.side)
+        views, records = shelf.views(self.side)[: len(self.orders.disks)], shelf.read_records(self.side)
         took_ms = shelf.look_ms(self.side, self.orders.timers.look_ms)
-        argument = (daemon, self.clock(), took_ms, views, record)
+        argument = (daemon, self.clock(), took_ms, views, records)
         self.world.later(took_ms, self._looked, argument, self)
 
-    def _looked(self, look: tuple[int, int, int, tuple[DiskView, ...], Beat | None]) -> None:
-        daemon, begun_ms, took_ms, views, record = look
+    def _looked(self, look: tuple[int, int, int, tuple[DiskView, ...], tuple[Sealed | None, ...]]) -> None:
+        daemon, begun_ms, took_ms, views, records = look
         if daemon != self.daemon or self.core is None:
             return
         if self.paused:
             self.held.append((self._looked, look))
             return
-        self.feed(ShelfSeen(views, frozenset(self.kernel.out), begun_ms))
-        if record is not None:
-            self.feed(Heard(len(self.orders.channels), record))
+        found = self.records.events(records, self.core.peer.incarnation, len(self.orders.channels))
+        for event in (ShelfSeen(views, frozenset(self.kernel.out), begun_ms), *found):
+            self.feed(event)
         self._complete(views)
         self._again(self.orders.timers.look_ms - took_ms, self._look, daemon)
 
@@ -295,15 +299,17 @@ class Controller:
         if mine is not None and len(views) == len(self.orders.disks):
             self.completer.begin(mine, completable(views, mine))
 
-    def arrives(self, message: tuple[int, Beat]) -> None:
-        """A datagram."""
+    def arrives(self, message: tuple[int, Beat, int]) -> None:
+        """A datagram; one that is sealed with another secret is dropped."""
         if self.core is None:
             return
         if self.paused:
             if len(self.held) < HELD_MAX:
                 self.held.append((self.arrives, message))
             return
-        self.feed(Heard(*message))
+        channel, beat, seal = message
+        if seal == self.records.seal:
+            self.feed(Heard(channel, beat))
 
     def told(self, event: Event) -> None:
         """Anything else from outside: a person, the agent, the power controller, the kernel."""

@@ -106,6 +106,26 @@ def slow(world: World, words: Words) -> None:
     world.shelf.slow_ms[disk_of(world, words[0])] = int(words[1])
 
 
+def secret(*, mistyped: bool) -> Deed:
+    """The secret in the file of one controller is another one, or that of the pair again; the daemon starts again."""
+
+    def deed(world: World, words: Words) -> None:
+        one = of(world, words[0])
+        one.records.secret = (1 if one.side is Side.A else 2) if mistyped else 0
+        one.die()
+
+    return deed
+
+
+def garbles(*, garbled: bool) -> Deed:
+    """One controller writes records that its peer cannot decode."""
+
+    def deed(world: World, words: Words) -> None:
+        of(world, words[0]).records.garbled = garbled
+
+    return deed
+
+
 def panic(*, last_word: bool) -> Deed:
     """The kernel stops; the panic handler may send one last beat, and reboots."""
 

@@ -102,6 +102,7 @@ def heal_everything(world: World, *, without: Side | None = None) -> None:
         one.set_rate(1.0)
         one.blind = one.hand.hangs = one.reset_fails = False
         one.fuse = None
+        one.records.heal()
         if one.side is without:
             one.power_off()
             continue
@@ -181,6 +182,10 @@ _TABLE: Final = (
     Fault("daemon-amnesia", ("side",), "the daemon is killed and its file in /run is lost", deeds.amnesia),
     Fault("daemon-paused", ("side",), "the daemon does not run (SIGSTOP, swapping); the kernel goes on", deeds.pause,
           lambda world, words: deeds.of(world, words[0]).resume()),
+    Fault("other-secret", ("side",), "the daemon starts again with a mistyped secret: neither controller can decode "
+          "what the other sends and writes", deeds.secret(mistyped=True), deeds.secret(mistyped=False)),
+    Fault("garbled-records", ("side",), "the peer can decode no disk heartbeat of this side (another version)",
+          deeds.garbles(garbled=True), deeds.garbles(garbled=False)),
     Fault("clock-fast", ("side",), "a monotonic clock runs 500 ppm fast", deeds.rate(1.0005), deeds.rate(1.0)),
     Fault("clock-slow", ("side",), "a monotonic clock runs 500 ppm slow", deeds.rate(0.9995), deeds.rate(1.0)),
     Fault("clock-jump", ("side", "ms"), "the monotonic clock leaps ahead", deeds.jump),

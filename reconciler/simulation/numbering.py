@@ -21,7 +21,7 @@ SIDES: Final = (Side.A, Side.B)
 POOLS: Final = (Pools.NONE, Pools.SOME, Pools.ALL, Pools.HUNG)
 NONE, SOME, ALL, HUNG = range(4)
 #: What a core is fed with, by the name under which its step is remembered.
-FED: Final = frozenset({"look", "tick", "late", "conflict", "died", "asked", "hear", "ended"})
+FED: Final = frozenset({"look", "tick", "late", "conflict", "died", "asked", "hear", "changed", "ended"})
 
 
 class Node(NamedTuple):
@@ -52,7 +52,7 @@ class Between(NamedTuple):
     other has not read it yet; all -1 and False in scenes without delay. `lost`: disks out of reach of a and of b.
     `down`: a bit for each controller whose failover group is down. `fresh`: disks that hold every acknowledged
     write. `left`: how many faults may still happen, -1 without limit. `cuts`: a bit for each
-    controller that hears nothing (scenes without delay).
+    controller that hears nothing (scenes without delay). `differ`: neither can decode what the other seals.
     """
 
     flights: tuple[int, int]
@@ -64,6 +64,7 @@ class Between(NamedTuple):
     fresh: int
     left: int
     cuts: int
+    differ: bool = False
 
 
 class Step(NamedTuple):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from reconciler.simulation.timed import World
 
 SIDES: Final = (Side.A, Side.B)
+#: A disk heartbeat with the number of the secret that seals it.
+Sealed = tuple[int, Beat]
 #: Longest wait for one disk's answer, as the adapter has it; a look waits no longer than its own interval.
 DEADLINE_MS: Final = 2_000
 
@@ -27,15 +29,15 @@ class Shelf:
     `gone`: for both. `lost`: out of reach of one controller. `hanging`: accepts commands, answers none. `refusing`:
     answers reads and refuses every reservation command. `mute`: executes these, and the answer is lost. `slow_ms`:
     extra time of a disk. `content`: the newest write that each disk holds. `records`: for each disk the disk heartbeats
-    of both sides. `wrote_ms`: when a majority of the arbitration disks took one last; `since_ms`: since when without a
-    gap.
+    of both sides, each with the number of the secret that seals it. `wrote_ms`: when a majority of the arbitration
+    disks took one last; `since_ms`: since when without a gap.
     """
 
     def __init__(self, world: World, count: int) -> None:
         self.world = world
         self.disks: list[Disk] = [Disk()] * count
         self.content = [0] * count
-        self.records: list[list[Beat | None]] = [[None, None] for _ in range(count)]
+        self.records: list[list[Sealed | None]] = [[None, None] for _ in range(count)]
         self.wrote_ms: list[int | None] = [None, None]
         self.since_ms = [0, 0]
         self.gone: set[int] = set()
@@ -111,23 +113,22 @@ class Shelf:
         self.disks = [power_cycle(disk, persists=persists) for disk in self.disks]
         self.changed()
 
-    def write_record(self, side: Side, beat: Beat) -> None:
+    def write_record(self, side: Side, beat: Beat, seal: int = 0) -> None:
         """A disk heartbeat, on the arbitration disks that execute this controller's writes."""
         good = self.good(side)
         written = [at for at in self.world.orders.arbitration if at in good]
         for at in written:
-            self.records[at][side is Side.B] = beat
+            self.records[at][side is Side.B] = (seal, beat)
         if len(written) >= self.world.orders.majority:
             now_ms, wrote_ms = self.world.now_ms, self.wrote_ms[side is Side.B]
             if wrote_ms is None or now_ms - wrote_ms > 2 * self.world.orders.timers.record_ms:
                 self.since_ms[side is Side.B] = now_ms
             self.wrote_ms[side is Side.B] = now_ms
 
-    def newest_record(self, side: Side) -> Beat | None:
-        """The peer's newest disk heartbeat on the arbitration disks that answer `side`; None without a majority."""
+    def read_records(self, side: Side) -> tuple[Sealed | None, ...]:
+        """The peer's disk heartbeat on each arbitration disk; None: blank or unreadable, and all without a majority."""
         orders = self.world.orders
         reached = [at for at in orders.arbitration if self.answers(side, at)]
         if len(reached) < orders.majority:
-            return None
-        found = [beat for at in reached if (beat := self.records[at][side is Side.A]) is not None]
-        return max(found, key=lambda beat: (beat.incarnation, beat.counter), default=None)
+            return (None,) * len(orders.arbitration)
+        return tuple(self.records[at][side is Side.A] if at in reached else None for at in orders.arbitration)

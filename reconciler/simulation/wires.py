@@ -46,7 +46,7 @@ class Wires:
         carp = {channel.name for channel in orders.channels if channel.kind is ChannelKind.CARP}
         self.interfaces = frozenset(interfaces | carp)
         self.flapping: dict[int, int] = {}
-        self.heard: deque[tuple[Side, int, Beat]] = deque(maxlen=HEARD_MAX)
+        self.heard: deque[tuple[Side, int, Beat, int]] = deque(maxlen=HEARD_MAX)
         self._up: list[frozenset[str] | None] = [None, None]
 
     def up(self, side: Side) -> frozenset[str]:
@@ -60,8 +60,8 @@ class Wires:
         """An interface came or went."""
         self._up = [None, None]
 
-    def send(self, side: Side, channel: int, beat: Beat) -> None:
-        """One datagram to the other side."""
+    def send(self, side: Side, channel: int, beat: Beat, seal: int = 0) -> None:
+        """One datagram to the other side, sealed with the secret of this number."""
         way = self.ways[channel][side is Side.B]
         if way.cut:
             return
@@ -72,20 +72,20 @@ class Wires:
         chance = world.chance
         if way.loss and chance.random() < way.loss:
             return
-        self.heard.append((side, channel, beat))
+        self.heard.append((side, channel, beat, seal))
         late_ms = way.late_ms + world.draw(world.physics.wire_ms)
         if way.shuffle and chance.random() < way.shuffle:
             late_ms += 3 * world.orders.timers.beat_ms
         peer = world.controller(side.other)
-        world.later(late_ms, peer.arrives, (channel, beat), peer)
+        world.later(late_ms, peer.arrives, (channel, beat, seal), peer)
         if way.twice and chance.random() < way.twice:
-            world.later(late_ms + world.draw((1, 2_000)), peer.arrives, (channel, beat), peer)
+            world.later(late_ms + world.draw((1, 2_000)), peer.arrives, (channel, beat, seal), peer)
 
     def replay(self) -> None:
         """Somebody sends again everything that was heard lately."""
-        for side, channel, beat in tuple(self.heard):
+        for side, channel, beat, seal in tuple(self.heard):
             peer = self.world.controller(side.other)
-            self.world.later(1, peer.arrives, (channel, beat), peer)
+            self.world.later(1, peer.arrives, (channel, beat, seal), peer)
 
     def flap(self, channel: int, period_ms: int) -> None:
         """Cut and join a channel again and again until it is healed."""

@@ -31,6 +31,7 @@ from reconciler.core.failover.key import Key
 from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.outputs import Outputs, outputs
 from reconciler.core.failover.phase import Phase, Thing
+from reconciler.core.failover.slots import Reading
 from reconciler.core.failover.state import State, initial
 from reconciler.core.failover.step import step
 from reconciler.system.deadman import Deadman
@@ -225,13 +226,13 @@ class Daemon:
         """A beat of the peer; the channel after the last is the disk record."""
         self.feed(Heard(channel, beat))
 
-    def looked(self, begun_ms: int, views: tuple[DiskView, ...], record: Beat | None) -> None:
-        """A look at the disks that began at `begun_ms`, and the peer's newest record."""
+    def looked(self, begun_ms: int, views: tuple[DiskView, ...], records: Reading) -> None:
+        """A look at the disks that began at `begun_ms`, and what the peer's records say."""
         if self.core is None:
             return
         self.feed(ShelfSeen(views, self.out, begun_ms))
-        if record is not None:
-            self.heard(len(self.core.orders.channels), record)
+        for event in records.events(len(self.core.orders.channels)):
+            self.feed(event)
 
     def saw_pools(self, begun_ms: int, pools: Pools, out: frozenset[int], *, conflict: bool = False) -> None:
         """A look at the pools that began at `begun_ms`. A refused import shows as such until the next one begins."""

@@ -23,7 +23,8 @@ from reconciler.core.failover.orders import Orders, Timers
 from reconciler.core.failover.phase import Phase, Thing
 from reconciler.core.failover.record import decode_record, encode_record, record_way
 from reconciler.core.failover.refusal import Refusal, Refused
-from reconciler.core.failover.wire import Way
+from reconciler.core.failover.slots import Reading, compare, held
+from reconciler.core.failover.wire import Decoded, Way
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.watchdog.arms import Answered, Arms
 from reconciler.watchdog.daemon import Daemon
@@ -73,6 +74,9 @@ class Labour:
         self._orders: Orders | None = None
         self._out: tuple[Way, ...] = ()
         self._into: tuple[Way, ...] = ()
+        #: What the peer's slots on the arbitration disks held when they were read last.
+        self._disks: tuple[str, ...] = ()
+        self._slots: tuple[bytes | None, ...] = ()
         self._unbegun: Key | None = None
         self._pools_due = False
         self._refused: Counter[str] = Counter()
@@ -89,7 +93,9 @@ class Labour:
     def follow(self, orders: Orders) -> None:
         """New disks, vdevs or timers."""
         self._orders = orders
-        disks = [orders.disks[at] for at in orders.arbitration]
+        disks = tuple(orders.disks[at] for at in orders.arbitration)
+        if disks != self._disks:
+            self._disks, self._slots = disks, (None,) * len(disks)
         self._out = tuple(record_way(self._secret, orders.pair, disk, orders.side) for disk in disks)
         self._into = tuple(record_way(self._secret, orders.pair, disk, orders.side.other) for disk in disks)
         if self._arms is None:
@@ -305,10 +311,10 @@ class Labour:
         assert self._orders is not None
         reply = answered.reply
         if isinstance(reply, Looked):
-            self._daemon.looked(answered.asked_ms - reply.age_ms, reply.views, self._newest(reply.records))
+            self._daemon.looked(answered.asked_ms - reply.age_ms, reply.views, self._read(reply.records))
             self._complete(reply.views)
         elif isinstance(reply, Failed) and not reply.outdated:
-            self._daemon.looked(answered.asked_ms, (UNANSWERED,) * len(self._orders.disks), None)
+            self._daemon.looked(answered.asked_ms, (UNANSWERED,) * len(self._orders.disks), Reading(None, False))
 
     def _imported(self, reply: Reply) -> None:
         good = isinstance(reply, Moved) and reply.ok
@@ -339,21 +345,22 @@ class Labour:
         if isinstance(self._arms.asked(ArmKind.HAND), Complete):
             self._arms.abandon(ArmKind.HAND, monotonic_ms())
 
-    def _newest(self, records: tuple[bytes | None, ...]) -> Beat | None:
-        """The newest of the peer's records; where disks disagree, the older ones are behind."""
-        read, refused = [], Counter[str]()
+    def _read(self, records: tuple[bytes | None, ...]) -> Reading:
+        """What the peer's slots say: its newest beat, and whether it writes what cannot be followed."""
+        read: list[Decoded | None] = []
+        refused = Counter[str]()
         for data, way in zip(records, self._into, strict=True):
             decoded = decode_record(data, way) if data is not None else Refused(Refusal.BLANK)
-            if not isinstance(decoded, Refused):
-                read.append(decoded)
-            elif decoded.why not in HARMLESS:
-                refused[decoded.why.value] += 1
-        self._refused = refused
-        newest = max(read, key=lambda one: (one.beat.incarnation, one.beat.counter), default=None)
-        if newest is None:
-            return None
-        self._negotiator.heard(newest)
-        return newest.beat
+            read.append(None if isinstance(decoded, Refused) else decoded)
+            if isinstance(decoded, Refused) and decoded.why not in HARMLESS:
+                refused[str(decoded)] += 1
+        core, beats = self._daemon.core, [one.beat if one is not None else None for one in read]
+        reading = compare(self._slots, records, beats, core.peer.incarnation if core is not None else 0)
+        self._refused, self._slots = refused, held(self._slots, records)
+        for one in read:
+            if one is not None and one.beat is reading.beat:
+                self._negotiator.heard(one)
+        return reading
 
 
 DEEDS: Final = {

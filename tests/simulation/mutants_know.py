@@ -13,6 +13,32 @@ KNOW = (
         "takes beats that answer an earlier life of this daemon: recorded datagrams keep a dead peer alive",
     ),
     Mutant(
+        "life-must-be-decoded", "absorb",
+        "return replace(state, peer=changed(state.peer, now_ms))",
+        "return state",
+        "a record that changes under another seal is no sign of life: a mistyped secret has a healthy controller fenced",
+    ),
+    Mutant(
+        "life-must-be-new", "slots",
+        "        old is not None and new is not None and new != old and",
+        "        new is not None and",
+        "takes what lies undecodable on the disks for a sign of life: what a dead peer left there keeps it alive",
+    ),
+    Mutant(
+        "undecoded-peer-stays-dead", "detector",
+        "        ever=True,\n        dead=False,\n        proven=False,\n        unable_ms=None,\n        undecoded_ms=now",
+        "        ever=True,\n        unable_ms=None,\n        undecoded_ms=now",
+        "a peer that died and came back with another secret stays dead: its pools are taken as soon as it serves again",
+    ),
+    Mutant(
+        "old-word-of-an-undecoded-peer", "standby",
+        "    if undecoded(state, now_ms):\n"
+        "        # The peer lives. What it said before its record could no longer be decoded is no hand-over now.\n"
+        "        return None\n",
+        "",
+        "believes what the peer said before its record could no longer be decoded: takes a hand-over that is long over",
+    ),
+    Mutant(
         "replay-accepted", "detector",
         "    if last is not None and stamp <= last:\n        return state\n",
         "",

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from reconciler.core.failover.acceptance import unacceptable
 from reconciler.core.failover.claiming import wait_ms
-from reconciler.core.failover.detector import claimed, forget, hear, watch_disks
+from reconciler.core.failover.detector import changed, claimed, forget, hear, watch_disks
 from reconciler.core.failover.events import (
     Asked,
     ClaimEnded,
@@ -22,6 +22,7 @@ from reconciler.core.failover.events import (
     PeerDied,
     Pools,
     PoolsSeen,
+    RecordChanged,
     ShelfSeen,
     Tick,
 )
@@ -38,6 +39,8 @@ def absorb(state: State, event: Event, now_ms: int) -> State:
             return state
         case Heard(channel, beat):
             return hear(state, channel, beat, now_ms)
+        case RecordChanged():
+            return replace(state, peer=changed(state.peer, now_ms))
         case ShelfSeen(views, out, begun_ms):
             return state if _outdated(state, begun_ms) else _shelf(state, views, out, now_ms, begun_ms)
         case PoolsSeen(pools):

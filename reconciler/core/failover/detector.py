@@ -1,8 +1,10 @@
 """Which channels the peer is heard on, and which beats count as a sign of life.
 
 A beat on a network counts when it is newer than every earlier one of its channel and echoes this life of the receiver;
-the disk record counts when it has moved on since it was last read. Ages are differences of the monotonic clock of the
-receiver; nothing in a beat is ever compared with a clock. Does not know what silence leads to.
+the disk record counts when it has moved on since it was last read. A record that changes into something that cannot be
+decoded counts too: *whoever writes the peer's slot is alive, in whatever version and under whatever seal*. Ages are
+differences of the monotonic clock of the receiver; nothing in a beat is ever compared with a clock. Does not know what
+silence leads to.
 """
 
 from __future__ import annotations
@@ -44,8 +46,22 @@ def hear(state: State, channel: int, beat: Beat, now_ms: int) -> State:
         dead=(beat.dying or beat.phase is Phase.HALTED) if newest else peer.dead,
         proven=peer.proven and not newest,
         unable_ms=_unable_ms(peer.unable_ms, beat, now_ms) if newest else peer.unable_ms,
+        undecoded_ms=None if newest else peer.undecoded_ms,
     )
     return replace(state, peer=peer)
+
+
+def changed(peer: Peer, now_ms: int) -> Peer:
+    """The peer's slot changed and brought no beat: the peer lives, and what it said before may no longer be true."""
+    return replace(
+        peer,
+        heard_ms=(*peer.heard_ms[:-1], now_ms),
+        ever=True,
+        dead=False,
+        proven=False,
+        unable_ms=None,
+        undecoded_ms=now_ms if peer.undecoded_ms is None else peer.undecoded_ms,
+    )
 
 
 def _unable_ms(since_ms: int | None, beat: Beat, now_ms: int) -> int | None:
@@ -69,6 +85,7 @@ def forget(peer: Peer, now_ms: int) -> Peer:
         dead=False,
         proven=False,
         unable_ms=None,
+        undecoded_ms=None,
     )
 
 
@@ -103,7 +120,13 @@ def network_silent(state: State, now_ms: int) -> bool:
 
 def disk_alive(state: State, now_ms: int) -> bool:
     """The disk record has moved on recently enough."""
-    return state.peer.lately and now_ms - state.peer.heard_ms[-1] < state.orders.timers.stale_ms
+    listened = state.peer.lately or state.peer.undecoded_ms is not None
+    return listened and now_ms - state.peer.heard_ms[-1] < state.orders.timers.stale_ms
+
+
+def undecoded(state: State, now_ms: int) -> bool:
+    """The peer is alive and only its disk record shows it, which this controller cannot decode."""
+    return state.peer.undecoded_ms is not None and disk_alive(state, now_ms) and not network_alive(state, now_ms)
 
 
 def disk_stale(state: State, now_ms: int) -> bool:

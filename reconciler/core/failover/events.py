@@ -48,6 +48,14 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordChanged:
+    """The peer's slot on an arbitration disk changed between two reads to something that this controller cannot follow.
+
+    Another seal, another version, a torn sector: the peer writes to the shelf, so it lives, and nothing else is known.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class ShelfSeen:
     """One look at the reservation of every disk, in the order of the orders; `out` are disks our pools gave up.
 
@@ -109,5 +117,15 @@ class NewOrders:
 
 
 Event: TypeAlias = (
-    Tick | Heard | ShelfSeen | PoolsSeen | LinksSeen | ClaimEnded | Conflict | PeerDied | Asked | NewOrders
+    Tick
+    | Heard
+    | RecordChanged
+    | ShelfSeen
+    | PoolsSeen
+    | LinksSeen
+    | ClaimEnded
+    | Conflict
+    | PeerDied
+    | Asked
+    | NewOrders
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reconciler.core.failover.detector import disk_alive, disk_stale, network_alive, network_silent
+from reconciler.core.failover.detector import disk_alive, disk_stale, network_alive, network_silent, undecoded
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.forbidden import forbidden, held_back, in_maintenance, same_role, spent
 from reconciler.core.failover.heartbeat import Beat
@@ -19,6 +19,9 @@ from reconciler.core.failover.state import State
 from reconciler.core.failover.unsafe import unsafe
 from reconciler.core.failover.why import Code
 
+NOT_UNDERSTOOD = "PEER_NOT_UNDERSTOOD"
+#: What mends it.
+UNDERSTAND = "compare `hagit secret status` and `hagit --version` on both: they need one secret and version in common"
 MOVING = (Phase.CLAIMING, Phase.IMPORTING, Phase.RELEASING)
 
 
@@ -131,7 +134,11 @@ def _between(state: State, now_ms: int) -> Iterator[Reason]:
             evidence = f"{now_ms - heard_ms} ms, at most {timers.silence_ms} ms"
             yield Reason("NO_HEARTBEAT", f"the peer is not heard on {channel.name}", evidence, "check that network")
     silent = network_silent(state, now_ms)
-    if silent and disk_alive(state, now_ms):
+    if undecoded(state, now_ms):
+        since_ms = now_ms - (peer.undecoded_ms if peer.undecoded_ms is not None else now_ms)
+        evidence = f"its disk record changes, last {now_ms - peer.heard_ms[-1]} ms ago, undecoded for {since_ms} ms"
+        yield Reason(NOT_UNDERSTOOD, "the peer lives but cannot be understood: no takeover", evidence, UNDERSTAND)
+    elif silent and disk_alive(state, now_ms):
         evidence = f"its record moved {now_ms - peer.heard_ms[-1]} ms ago"
         yield Reason(
             "ISOLATED",

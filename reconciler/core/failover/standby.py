@@ -6,7 +6,7 @@ Does not know how a claim is done, only that it is the one irreversible act.
 from __future__ import annotations
 
 from reconciler.core.failover.compare import all_groups_down, preferred, ready, resting
-from reconciler.core.failover.detector import ages, disk_alive, disk_stale, network_alive, network_silent
+from reconciler.core.failover.detector import ages, disk_alive, disk_stale, network_alive, network_silent, undecoded
 from reconciler.core.failover.events import Pools, Request
 from reconciler.core.failover.forbidden import exhausted, forbidden
 from reconciler.core.failover.move import Move
@@ -39,6 +39,9 @@ def occasion(state: State, now_ms: int) -> Code | None:
         if beat.handed:
             return Code.HANDED
         return None if beat.phase in OWNING else _election(state, now_ms)
+    if undecoded(state, now_ms):
+        # The peer lives. What it said before its record could no longer be decoded is no hand-over now.
+        return None
     if disk_alive(state, now_ms):
         # Whoever hands over because no client reaches it gains nothing from a peer that no client reaches either.
         return Code.HANDED if beat is not None and beat.handed and not all_groups_down(state) else None

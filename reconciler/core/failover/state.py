@@ -51,7 +51,8 @@ class Peer:
     newest accepted beat. `ever`: heard alive since the daemon started; `lately`: since listening began,
     which is also when this controller last woke late. `dead`: proven, or said by itself; `proven`: from outside, and
     nothing newer heard since. `unable_ms`: since when its beats say that it neither owns the pools nor could take them;
-    None while they do not.
+    None while they do not. `undecoded_ms`: since when its record has changed without a beat that could be followed;
+    None when its newest sign of life is `beat`.
     """
 
     heard_ms: tuple[int, ...]
@@ -63,6 +64,7 @@ class Peer:
     dead: bool = False
     proven: bool = False
     unable_ms: int | None = None
+    undecoded_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,7 @@ def shifted(state: State, by_ms: int, floor_ms: int) -> State:
             peer,
             heard_ms=tuple(max(floor_ms, moment + by_ms) for moment in peer.heard_ms),
             unable_ms=move(peer.unable_ms),
+            undecoded_ms=move(peer.undecoded_ms),
         ),
         fenced_ms=move(state.fenced_ms),
         handed_ms=move(state.handed_ms),

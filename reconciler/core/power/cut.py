@@ -6,13 +6,14 @@ nobody; and of two controllers that claim at once only the one that got the majo
 
 The invariant, asserted by whoever cuts: *power is cut only by a controller that holds the majority of the arbitration
 disks by a claim which began because the peer was silent everywhere, its disk record included, or had said itself that
-it was dying under orders that wait for its end.*
+it was dying under orders that wait for its end.* And never while its record changes, whether or not it can be decoded.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from reconciler.core.failover.detector import disk_alive
 from reconciler.core.failover.hold import Hold
 from reconciler.core.failover.orders import Timers
 from reconciler.core.failover.phase import Phase
@@ -38,7 +39,8 @@ def cuts(state: State, began: Code | None, *, proven: bool) -> bool:
     PEER_DEAD is the peer's own last word, unless proven: it resets itself then, and only strict orders do not take
     its word for that. A person who forces a claim, a hand-over and an election cut nobody.
     """
-    due = began is Code.PEER_SILENT or (began is Code.PEER_DEAD and state.orders.strict)
+    silent = began is Code.PEER_SILENT and not disk_alive(state, state.now_ms)
+    due = silent or (began is Code.PEER_DEAD and state.orders.strict)
     return due and not proven and state.phase in CUTTING and state.looks.hold is Hold.OURS and state.orders.enabled
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.core.failover.absorb import absorb
-from reconciler.core.failover.detector import disk_alive, disk_stale, network_alive, network_silent
+from reconciler.core.failover.detector import disk_alive, disk_stale, network_alive, network_silent, undecoded
 from reconciler.core.failover.events import (
     ClaimEnded,
     Conflict,
@@ -15,6 +15,7 @@ from reconciler.core.failover.events import (
     PeerDied,
     Pools,
     PoolsSeen,
+    RecordChanged,
     ShelfSeen,
     Tick,
 )
@@ -243,3 +244,31 @@ def test_a_proof_of_death_ends_every_wait_until_something_newer_is_heard() -> No
     assert (proven.peer.dead, proven.peer.proven) == (True, True)
     again = absorb(proven, Heard(0, BEAT), 200)
     assert (again.peer.dead, again.peer.proven) == (False, False)
+
+
+def test_a_record_that_changes_undecodably_is_life_and_says_nothing() -> None:
+    state = after(standing(Phase.STANDBY), (RecordChanged(), 300))
+    assert state.peer.heard_ms == (0, 0, 300)
+    assert disk_alive(state, 300) and undecoded(state, 300) and not network_alive(state, 300)
+    assert state.peer.beat is None and state.peer.ever
+    stale_ms = PAIR.timers.stale_ms
+    assert not undecoded(state, 300 + stale_ms), "it has stopped"
+
+
+def test_a_beat_ends_what_could_not_be_decoded() -> None:
+    state = after(standing(Phase.STANDBY), (RecordChanged(), 300), (Heard(0, BEAT), 400))
+    assert state.peer.undecoded_ms is None
+    assert not undecoded(state, 400)
+
+
+def test_an_undecodable_change_ends_a_death_and_its_proof() -> None:
+    dying = after(standing(Phase.STANDBY), (PeerDied("power controller"), 100))
+    assert dying.peer.dead and dying.peer.proven
+    alive = absorb(dying, RecordChanged(), 200)
+    assert not alive.peer.dead and not alive.peer.proven
+
+
+def test_while_the_network_carries_beats_a_record_of_another_kind_is_no_riddle() -> None:
+    state = after(standing(Phase.STANDBY), (Heard(0, BEAT), 300), (RecordChanged(), 350))
+    assert not undecoded(state, 350)
+    assert state.peer.undecoded_ms == 350

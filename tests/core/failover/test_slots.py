@@ -1,0 +1,61 @@
+"""What the peer's slots on the arbitration disks say from one read to the next."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.core.failover.events import Heard, RecordChanged
+from reconciler.core.failover.slots import Reading, compare, held
+from tests.core.failover.beats import BEAT
+
+NEWER = replace(BEAT, counter=BEAT.counter + 1)
+OLD = replace(BEAT, incarnation=BEAT.incarnation - 1, counter=BEAT.counter + 100)
+LIFE = BEAT.incarnation
+
+
+def test_what_is_read_first_is_no_sign_of_life() -> None:
+    assert compare((None, None), (b"x", b"y"), (None, None), 0) == Reading(None, False)
+
+
+def test_one_slot_that_changes_undecodably_is_life() -> None:
+    assert compare((b"x", b"y", b"z"), (b"x", b"Y", b"z"), (None, None, None), 0).changed
+    assert not compare((b"x", b"y"), (b"x", b"y"), (None, None), 0).changed
+
+
+def test_a_slot_that_could_not_be_read_is_compared_with_what_it_held() -> None:
+    assert held((b"x", b"y"), (None, b"z")) == (b"x", b"z")
+    assert not compare((b"x",), (None,), (None,), 0).changed
+    assert not compare(held((b"x",), (None,)), (b"x",), (None,), 0).changed
+
+
+def test_a_newer_beat_speaks_for_itself() -> None:
+    found = compare((b"x", b"x"), (b"y", b"x"), (NEWER, BEAT), LIFE)
+    assert found == Reading(NEWER, False)
+
+
+def test_a_slot_that_lags_behind_is_no_life_of_its_own() -> None:
+    assert not compare((b"v", b"x"), (b"w", b"x"), (BEAT, NEWER), LIFE).changed
+
+
+def test_a_peer_whose_numbers_went_back_lives() -> None:
+    found = compare((b"x",), (b"y",), (OLD,), LIFE)
+    assert found == Reading(OLD, True)
+
+
+def test_a_change_is_told_before_a_beat() -> None:
+    assert Reading(BEAT, True).events(2) == (RecordChanged(), Heard(2, BEAT))
+    assert Reading(None, True).events(2) == (RecordChanged(),)
+    assert Reading(None, False).events(2) == ()
+
+
+slots = st.lists(st.none() | st.binary(max_size=2), min_size=3, max_size=3)
+
+
+@given(slots, slots)
+def test_any_bytes_are_life_exactly_when_they_are_others(before: list[bytes | None], now: list[bytes | None]) -> None:
+    found = compare(before, now, (None,) * 3, 0)
+    pairs = [(old, new) for old, new in zip(before, now, strict=True) if old is not None and new is not None]
+    assert found.changed == any(old != new for old, new in pairs)
+    assert found.beat is None
+    assert all(new == old for old, new in zip(held(before, now), now, strict=True) if new is not None)
