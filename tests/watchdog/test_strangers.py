@@ -15,7 +15,7 @@ tap.bind(("lan", 3))
 kept = []
 while len(kept) < 20:
     data = tap.recv(2000)
-    if data[:6] == {GROUP!r} and len(data) == 14 + 376:
+    if data[:6] == {GROUP!r} and len(data) >= 14 + 376:
         kept.append(data)
 print("recorded", flush=True)
 sys.stdin.readline()
