@@ -20,8 +20,8 @@ class DiskView:
     """What one disk said. `answered` False: nothing is known. `holder` None: no reservation.
 
     `kind` is the type code of the reservation (SPC-4, table 63); anything but 5 does not fence as we need it.
-    `surplus`: how many registrations bear our own key and belong to none of our own paths. `unregistered`: how many of
-    our paths that run have no registration; what is written over them is refused.
+    `surplus`: how many registrations bear our own newest key and belong to none of our own paths. `unregistered`: how
+    many of our paths that run have no registration, where others have one; what is written over them is refused.
     """
 
     answered: bool

@@ -34,12 +34,13 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class BlockDevice:
-    """One disk. `node`: what reads and writes go through; `paths`: the nodes that are registered."""
+    """One disk. `node`: what reads and writes go through; `paths`: nodes that run; `down`: its other paths."""
 
     kind: Kind
     node: Path
     paths: tuple[Path, ...]
     wwid: str = ""
+    down: tuple[Path, ...] = ()
 
 
 class Unusable(Exception):
@@ -128,7 +129,8 @@ class Finder:
                 self._paths.forget()
                 self._event = event
             found = self._known.get(status.st_rdev) or self._look(place, status.st_rdev)
-        return replace(found, paths=self._running(found.paths))
+        running = self._running(found.paths)
+        return replace(found, paths=running, down=tuple(path for path in found.paths if path not in running))
 
     def _look(self, place: Path, device: int) -> BlockDevice:
         number = f"{os.major(device)}:{os.minor(device)}"

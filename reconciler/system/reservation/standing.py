@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Final, Protocol
 
 from reconciler.core.failover.hold import DiskView
-from reconciler.core.failover.key import decode_key
+from reconciler.core.failover.key import Side, decode_key
 
 #: Write Exclusive - Registrants Only.
 TYPE: Final = 5
@@ -65,10 +65,20 @@ class Standing:
     holder: int | None = None
     kind: int = TYPE
 
-    def view(self) -> DiskView:
-        """The same for the core."""
+    def view(self, side: Side | None = None, running: int = 0, known: int = 0) -> DiskView:
+        """The same for the core.
+
+        `side`: whose paths are counted; `running`: how many of them run; `known`: how many may be registered, paths
+        that are down or gone included. Disks have one entry for each registered path, so the entries that bear the
+        newest key of this side are compared with these numbers.
+        """
         holder = None if self.holder is None else decode_key(self.holder)
-        return DiskView(True, holder, frozenset(decode_key(key) for key in self.registered), self.kind)
+        keys = [decode_key(key) for key in self.registered]
+        ours = max((key for key in keys if side is not None and key.side is side), key=lambda k: k.epoch, default=None)
+        count = keys.count(ours) if ours is not None else 0
+        surplus = max(0, count - known) if count else 0
+        unregistered = max(0, running - count) if count else 0
+        return DiskView(True, holder, frozenset(keys), self.kind, surplus, unregistered)
 
 
 @dataclass(frozen=True, slots=True)

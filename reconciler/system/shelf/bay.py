@@ -45,7 +45,11 @@ class Cabinet(Protocol):
         ...
 
     def ports(self, name: str, learnt: Learnt, told: Told) -> tuple[Port, ...]:
-        """Every path to one disk."""
+        """Every path to one disk that runs."""
+        ...
+
+    def known(self, name: str) -> tuple[str, ...]:
+        """The names of all its paths that the kernel knows, those that are down included."""
         ...
 
     def raw(self, name: str, *, write: bool) -> RawDisk:
@@ -75,6 +79,11 @@ class Directory:
         if found.kind is Kind.NVME:
             return tuple(NvmePort(path.name, NvmeDevice(path)) for path in found.paths)
         return tuple(ScsiPort(path.name, SgTransport(path), learnt, told) for path in found.paths)
+
+    def known(self, name: str) -> tuple[str, ...]:
+        """See `Cabinet.known`."""
+        found = self._finder.find(name)
+        return tuple(path.name for path in (*found.paths, *found.down))
 
     def raw(self, name: str, *, write: bool) -> RawDisk:
         """See `Cabinet.raw`."""
@@ -112,7 +121,8 @@ class Bay:
         self._choice = choice
         self._tell = told
         self._learnt = Learnt()
-        self._disk = Disk(lambda: cabinet.ports(name, self._learnt, told))
+        place = cabinet.place, side.value, name
+        self._disk = Disk(lambda: cabinet.ports(name, self._learnt, told), lambda: cabinet.known(name), place)
         self._raw: RawDisk | None = None
         self._writes = False
         self._area = Area(0, 0)
@@ -128,7 +138,7 @@ class Bay:
             self._trouble("disk", str(error))
             return UNANSWERED
         self._trouble("disk", KNOWS_NONE if found is Result.UNSUPPORTED else "")
-        return found.view() if isinstance(found, Standing) else UNANSWERED
+        return self._disk.view(found, self._side) if isinstance(found, Standing) else UNANSWERED
 
     def perform(self, command: Command, end_s: float) -> Reply:
         """One command."""

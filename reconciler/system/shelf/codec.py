@@ -25,18 +25,20 @@ def read_key(number: int | None) -> Key | None:
 
 
 def plain_view(view: DiskView) -> list[Any] | None:
-    """None: unanswered; else the holder, the registered keys and the reservation's type."""
+    """None: unanswered; else the holder, the registered keys, the reservation's type, and the counts of paths."""
     if not view.answered:
         return None
-    return [plain_key(view.holder), sorted(encode_key(key) for key in view.registered), view.kind]
+    registered = sorted(encode_key(key) for key in view.registered)
+    return [plain_key(view.holder), registered, view.kind, view.surplus, view.unregistered]
 
 
 def read_view(value: list[Any] | None) -> DiskView:
     """The reverse."""
     if value is None:
         return UNANSWERED
-    holder, registered, kind = value
-    return DiskView(True, read_key(holder), frozenset(decode_key(number) for number in registered), int(kind))
+    holder, registered, kind, surplus, unregistered = value
+    keys = frozenset(decode_key(number) for number in registered)
+    return DiskView(True, read_key(holder), keys, int(kind), int(surplus), int(unregistered))
 
 
 def plain_command(command: Command) -> dict[str, Any]:

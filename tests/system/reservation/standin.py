@@ -49,6 +49,12 @@ class StandInDisk:
     knows: bool = True
     used: bool = False
     log: list[tuple[str, int, int]] = field(default_factory=list)
+    #: Paths that answer every command with CHECK CONDITION and this sense.
+    failing: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    #: Paths that hang: what was sent is executed when they go on.
+    stopped: dict[str, threading.Event] = field(default_factory=dict)
+    #: How many commands wait in such a path.
+    held: int = 0
 
     def __post_init__(self) -> None:
         self.lock = threading.Lock()
@@ -60,6 +66,12 @@ class StandInDisk:
     def wait(self) -> None:
         self.hanging += not self.going.is_set()
         assert self.going.wait(HANG_S), "a disk was left hanging"
+
+    def stop(self, nexus: str) -> None:
+        self.stopped[nexus] = threading.Event()
+
+    def go(self, nexus: str) -> None:
+        self.stopped.pop(nexus).set()
 
     def warn(self, others: set[str], code: int, qualifier: int) -> None:
         for nexus in others:
@@ -79,9 +91,15 @@ class StandInDisk:
 
     def execute(self, nexus: str, cdb: bytes, send: bytes, receive: int) -> Completion:
         self.wait()
+        if (stopped := self.stopped.get(nexus)) is not None:
+            self.held += 1
+            assert stopped.wait(HANG_S), "a path was left hanging"
+            self.held -= 1
         with self.lock:
             if nexus in self.lost:
                 raise OSError(errno.ENODEV, "gone")
+            if nexus in self.failing:
+                return self.refuse(*self.failing[nexus])
             self.log.append((nexus, cdb[0], cdb[1]))
             if self.busy:
                 self.busy -= 1
@@ -245,6 +263,9 @@ class StandInCabinet:
         self.opened.append(name)
         names = [f"{self.side}{path}" for path in range(self.paths)]
         return tuple(ScsiPort(nexus, StandInTransport(disk, nexus), learnt, told) for nexus in names)  # type: ignore[arg-type]
+
+    def known(self, name: str) -> tuple[str, ...]:
+        return tuple(f"{self.side}{path}" for path in range(self.paths))
 
     def raw(self, name: str, *, write: bool) -> StandInRaw:
         self.writers += [name] if write else []
