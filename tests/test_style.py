@@ -55,6 +55,7 @@ RINGS: list[tuple[str, list[str] | None, list[str] | None]] = [
             "reconciler.system.control",
             "reconciler.system.deadman",
             "reconciler.system.files",
+            "reconciler.system.machine",
             "reconciler.system.finding",
             "reconciler.system.frames",
             "reconciler.system.framing",

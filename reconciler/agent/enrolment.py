@@ -7,19 +7,9 @@ Pair gives this controller. A Pair that gives none has not bound itself to two u
 from __future__ import annotations
 
 from reconciler.agent.content import Content
-from reconciler.errors import NodeFileError, StateError
-from reconciler.system.files import read_bytes
+from reconciler.errors import NodeFileError
+from reconciler.system.machine import machine_serial
 from reconciler.system.node import Node
-
-SERIAL_BYTES_MAX = 256
-
-
-def machine_serial(node: Node) -> str:
-    """What this machine says of itself; empty where it says nothing."""
-    try:
-        return (read_bytes(node.serial_file, SERIAL_BYTES_MAX) or b"").decode(errors="replace").strip()
-    except StateError:
-        return ""
 
 
 def refuse_other_unit(content: Content, node: Node) -> None:
@@ -27,7 +17,7 @@ def refuse_other_unit(content: Content, node: Node) -> None:
     named = content.settings.pair.serials.get(node.controller, "")
     if content.orders is None or not content.orders.enabled or not named:
         return
-    found = machine_serial(node)
+    found = machine_serial(node.serial_file)
     if found == named:
         return
     raise NodeFileError(

@@ -15,8 +15,8 @@ from reconciler.agent.reserving import orders_in_force
 from reconciler.cli.aside import Aside
 from reconciler.cli.mending import words
 from reconciler.cli.terminal import fold, paint, width
-from reconciler.core.failover.hold import DiskView, judge
-from reconciler.core.failover.key import Key, Side, decode_key, encode_key
+from reconciler.core.failover.hold import DiskView, for_pair, judge
+from reconciler.core.failover.key import Key, Side, encode_key
 from reconciler.core.failover.orders import Orders
 from reconciler.errors import UsageError
 from reconciler.system.node import Node, find_node_file, load_node
@@ -80,8 +80,9 @@ class Line:
             self.view = found
         else:
             self.view = standing.view() if standing is not None else DiskView(False)
+        self.view = for_pair(self.view, orders.pair)
         #: How many paths are registered with each key.
-        self.counts = Counter(decode_key(key) for key in (standing.registered if standing is not None else ()))
+        self.counts = Counter(standing.registered if standing is not None else ())
         self.problems: list[str] = []
         self.notes: list[str] = []
 
@@ -100,7 +101,7 @@ class Line:
             say(f"the reservation is of type {view.kind} ({TYPE_WORDS.get(view.kind, 'unknown')}), not {TYPE}")
         for key in sorted(view.registered - {view.holder, owner}, key=encode_key):
             say(f"{words(self._orders, key)} is registered as well and may write to it")
-        count, paths = self.counts[owner] if owner is not None else 0, len(self.survey.paths)
+        count, paths = self.counts[encode_key(owner)] if owner is not None else 0, len(self.survey.paths)
         if owner is not None and owner.side is self._orders.side and view.holder == owner and 0 < count < paths:
             say(f"only {count} of {paths} paths are registered: writes over the others are refused")
         if self.survey.records:
@@ -114,7 +115,7 @@ class Line:
             return "not known"
         if view.holder is None:
             return "nobody holds it" + ("" if view.registered else ", nobody is registered")
-        count = self.counts[view.holder]
+        count = self.counts[encode_key(view.holder)]
         paths = f" (on {count} paths)" if count > 1 else ""
         return f"{words(self._orders, view.holder)}{paths}"
 
@@ -129,7 +130,7 @@ class Line:
             "holder": None if self.view.holder is None else _key(self._orders, self.view.holder),
             "type": self.view.kind if self.view.holder is not None else None,
             "registered": [
-                _key(self._orders, key) | {"paths": self.counts[key] or None}
+                _key(self._orders, key) | {"paths": self.counts[encode_key(key)] or None}
                 for key in sorted(self.view.registered, key=encode_key)
             ],
             "initiators": None
@@ -156,8 +157,9 @@ def _weak(features: Features) -> Iterator[str]:
 
 def _key(orders: Orders, key: Key) -> dict[str, Any]:
     controller = None if key.side is None else orders.controller(key.side)
-    epoch = None if key.side is None else key.epoch
-    return {"key": f"{encode_key(key):#x}", "controller": controller, "claim": epoch}
+    claim = None if key.side is None else key.claim
+    machine = f"{key.machine:03x}" if key.machine else None
+    return {"key": f"{encode_key(key):#x}", "controller": controller, "claim": claim, "machine": machine}
 
 
 def document(orders: Orders, owner: Key | None, lines: list[Line]) -> dict[str, Any]:

@@ -72,9 +72,9 @@ def run_schema() -> int:
 
 def run_capture(node_file: Path | None, controller: str | None) -> int:
     """`hagit capture`."""
-    from reconciler.agent.enrolment import machine_serial
     from reconciler.cli.presence import look_around
     from reconciler.core.spec.capturing import capture
+    from reconciler.system.machine import machine_serial
     from reconciler.system.netlink.live import LiveNetwork
     from reconciler.system.node import Node, find_node_file, load_node
 
@@ -86,7 +86,9 @@ def run_capture(node_file: Path | None, controller: str | None) -> int:
     network = LiveNetwork(node.hostname_file, node.resolver_file)
     try:
         live = look_around(network)
-        print(capture(live, controller or node.controller, socket.gethostname(), machine_serial(node)), end="")
+        print(
+            capture(live, controller or node.controller, socket.gethostname(), machine_serial(node.serial_file)), end=""
+        )
     finally:
         network.close()
     return 0

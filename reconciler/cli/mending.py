@@ -13,8 +13,8 @@ from typing import Final
 
 from reconciler.core.failover.claim import Command, Verb
 from reconciler.core.failover.events import Pools
-from reconciler.core.failover.hold import DiskView, Hold, judge
-from reconciler.core.failover.key import Key, encode_key
+from reconciler.core.failover.hold import DiskView, Hold, for_pair, judge
+from reconciler.core.failover.key import Key, decode_key, encode_key, is_over
 from reconciler.core.failover.orders import Orders
 
 
@@ -61,6 +61,7 @@ def plan_mending(
     orders: Orders, phase: str, pools: Pools, views: tuple[DiskView, ...], named: frozenset[int]
 ) -> tuple[Mending, ...] | Refusal:
     """What can be mended from here. `phase` is empty while no watchdog runs; `named`: foreign keys that may go."""
+    views = tuple(for_pair(view, orders.pair) for view in views)
     if phase in BUSY:
         return Refusal(BUSY[phase], "ask again when `hagit status` shows that it is over")
     if phase == "active":
@@ -94,7 +95,7 @@ def _active(orders: Orders, me: Key, at: int, view: DiskView, named: frozenset[i
         if view.kind != 5:
             yield Left(at, f"held with a reservation of type {view.kind}: a switchover makes it a new one")
         strangers = sorted(view.registered - {me}, key=encode_key)
-        removed = [key for key in strangers if _is_over(key, me) or (key.side is None and encode_key(key) in named)]
+        removed = [key for key in strangers if is_over(key, me) or (key.side is None and encode_key(key) in named)]
         if removed:
             what = " and ".join(words(orders, key) for key in removed)
             commands = tuple(Command(Verb.PREEMPT, at, me, key) for key in removed)
@@ -112,11 +113,6 @@ def _active(orders: Orders, me: Key, at: int, view: DiskView, named: frozenset[i
     else:
         commands = (register, Command(Verb.PREEMPT, at, me, holder))
         yield Deed(at, f"take it from {words(orders, holder)}, which is over", view, commands, undo)
-
-
-def _is_over(key: Key, me: Key) -> bool:
-    """A registration from before our claim. A newer one belongs to a claim that is under way."""
-    return key.side is not None and key.epoch <= me.epoch
 
 
 def _standby(orders: Orders, at: int, view: DiskView) -> Iterator[Mending]:
@@ -137,6 +133,10 @@ def _standby(orders: Orders, at: int, view: DiskView) -> Iterator[Mending]:
 
 def words(orders: Orders, key: Key) -> str:
     """A key as people know it."""
-    if key.side is None:
-        return f"a foreign key {key.epoch:#x}"
-    return f"{orders.controller(key.side)}'s claim {key.epoch}"
+    if key.side is not None:
+        machine = f" from machine {key.machine:03x}" if key.machine else ""
+        return f"{orders.controller(key.side)}'s claim {key.claim}{machine}"
+    other = decode_key(key.epoch)
+    if other.side is not None:
+        return f"claim {other.claim} of {other.side} of another hagit pair, key {key.epoch:#x}"
+    return f"a foreign key {key.epoch:#x}"

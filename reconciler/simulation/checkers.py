@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.hold import DiskView, epochs
-from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.key import Key, Side, rank
 from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import State
@@ -195,7 +195,7 @@ class Checkers:
         for vdev in self.world.orders.vdevs:
             views = [self.world.shelf.disks[at].view() for at in vdev.disks]
             ours = sum(fenced_for(view, key) for view in views)
-            if any(epoch > key.epoch for epoch in epochs(views)):
+            if any(rank(epoch) > rank(key.epoch) for epoch in epochs(views)):
                 # Overtaken between the claim's last look and now; the next look halts it and the disks refuse it.
                 continue
             # What a completion of the peer has gained, no pool of the peer can write.

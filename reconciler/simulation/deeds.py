@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from reconciler.core.failover.events import Asked, Request
-from reconciler.core.failover.key import EPOCH_MAX, Key, Side
+from reconciler.core.failover.key import COUNTER_MAX, Key, Side, epoch_of
 from reconciler.core.failover.orders import Orders
 from reconciler.simulation.daemon import Controller
 from reconciler.simulation.disk import Disk
@@ -360,7 +360,7 @@ def left_by_hand(world: World, words: Words) -> None:
 def last_epoch(world: World, words: Words) -> None:
     """Every disk has a registration of this controller with the highest epoch that a key can hold."""
     side, shelf = Side(words[0]), world.shelf
-    key = Key(side, EPOCH_MAX)
+    key = Key(side, epoch_of(COUNTER_MAX, world.orders.pair, machine=1))
     shelf.disks = [
         replace(disk, keys=(key, disk.keys[1]) if side is Side.A else (disk.keys[0], key)) for disk in shelf.disks
     ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.core.failover.claim import Answer, Command, Reply, Verb
 from reconciler.core.failover.hold import DiskView
-from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.key import Key, Side, decode_key, encode_key
 
 NOBODY: tuple[Key | None, Key | None] = (None, None)
 
@@ -68,6 +68,8 @@ def reserve(disk: Disk, side: Side) -> tuple[Disk, Reply]:
 
 def preempt(disk: Disk, side: Side, victim: Key | None) -> tuple[Disk, Reply]:
     """PREEMPT AND ABORT naming `victim`: all its registrations go; if it held the reservation, it is ours now."""
+    # A disk knows numbers: what a pair names as a foreign key may be that of another pair.
+    victim = None if victim is None else decode_key(encode_key(victim))
     if disk.key(side) is None or victim is None or victim not in disk.keys:
         return disk, Reply(Answer.CONFLICT)
     victims = [other for other in Side if disk.key(other) == victim and other is not side]

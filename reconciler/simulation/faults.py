@@ -14,7 +14,7 @@ from typing import Final
 from reconciler.core.failover.events import Request
 from reconciler.core.failover.key import Side
 from reconciler.errors import UsageError
-from reconciler.simulation import deeds
+from reconciler.simulation import deeds, other_machines
 from reconciler.simulation.deeds import Deed, Words
 from reconciler.simulation.timed import World
 
@@ -159,6 +159,10 @@ _TABLE: Final = (
           lambda world, _: world.shelf.cycle(persists=True)),
     Fault("foreign-keys", (), "every disk is reserved by other software, as on a shelf from another system",
           deeds.foreign_keys, assumed=False),
+    Fault("another-pair", (), "every disk is reserved by another pair of this software",
+          other_machines.another_pair, assumed=False),
+    Fault("another-registers", ("disk",), "another pair of this software registers on a disk",
+          other_machines.another_registers, assumed=False),
     Fault("left-by-hand", ("side",), "every disk is reserved with a key of this side by hand, of another type",
           deeds.left_by_hand, assumed=False),
     Fault("last-epoch", ("side",), "a key of this side with the highest epoch there is stands on every disk",

@@ -59,6 +59,7 @@ class Story:
     events: tuple[Event, ...]
     until_ms: int
     expects: tuple[tuple[str, ...], ...]
+    machines: bool = False
     timeline: tuple[str, ...] = ()
 
 
@@ -88,7 +89,7 @@ def read(text: str) -> Story:
         try:
             story = _sentence(story, words)
         except (KeyError, ValueError, IndexError) as error:
-            known = "at, boot, expect, machine, orders, until"
+            known = "at, boot, expect, machine, machines, orders, until"
             raise UsageError(f"`{line.strip()}` makes no sense ({error})", where=str(number),
                              remedy=f"lines begin with {known}") from error  # fmt: skip
     return replace(story, timeline=tuple(line for line in lines[cut + 1 :] if line.strip()))
@@ -115,6 +116,8 @@ def _sentence(story: Story, words: list[str]) -> Story:
             return replace(story, orders=_ordered(story.orders, name, values))
         case ["machine", name, value]:
             return replace(story, physics=_physics(story.physics, name, milliseconds(value)))
+        case ["machines", "numbered"]:
+            return replace(story, machines=True)
         case ["expect", *rest] if rest:
             return replace(story, expects=(*story.expects, tuple(rest)))
         case _:
@@ -204,7 +207,7 @@ def _physics(physics: Physics, name: str, value_ms: int) -> Physics:
 
 def play(story: Story) -> Telling:
     """Tell a story. Raises UsageError when an event names no fault of its pair."""
-    world = World(story.orders, Steady(), story.physics, notes=True, power=False)
+    world = World(story.orders, Steady(), story.physics, notes=True, power=False, machines=story.machines)
     for side, when_ms in story.boots:
         if when_ms is not None:
             world.later(when_ms, world.controller(side).power_on, 0)

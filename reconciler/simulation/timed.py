@@ -76,8 +76,17 @@ class World:
     """Everything there is. `broken` is the first invariant that did not hold; the run stops there."""
 
     def __init__(
-        self, orders: Orders, chance: Chance, physics: Physics | None = None, *, notes: bool = False, power: bool = True
+        self,
+        orders: Orders,
+        chance: Chance,
+        physics: Physics | None = None,
+        *,
+        notes: bool = False,
+        power: bool = True,
+        machines: bool = False,
     ) -> None:
+        """`machines`: controllers have machine numbers, another one after each boot; else their keys count plainly."""
+        self.machines = machines
         self.now_ms = 0
         self.chance = chance
         self.physics = physics or Physics()

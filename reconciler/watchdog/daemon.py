@@ -104,14 +104,21 @@ class Daemon:
     """One controller. `core` and `outs` are None until there are orders to follow.
 
     `changed` is called with the states before and after at every change of phase, before anything is acted upon: what
-    ends this process must not end the account of it. `refused` says why the newest orders are not followed.
+    ends this process must not end the account of it. `refused` says why the newest orders are not followed. `machine`
+    is the number of this machine (`system/machine`).
     """
 
     def __init__(
-        self, loop: Loop, ledger: Ledger, deadman: Deadman, changed: Callable[[State | None, State], None]
+        self,
+        loop: Loop,
+        ledger: Ledger,
+        deadman: Deadman,
+        changed: Callable[[State | None, State], None],
+        machine: int = 0,
     ) -> None:
         self.loop, self.ledger, self.deadman = loop, ledger, deadman
         self._changed = changed
+        self._machine = machine
         self.core: State | None = None
         self.outs: Outputs | None = None
         self.refused = ""
@@ -136,7 +143,7 @@ class Daemon:
         resets, moves = self.ledger.recent(orders.limits)
         now_ms = monotonic_ms()
         memory = self.ledger.remembered
-        self.core = initial(orders, self.ledger.incarnation, now_ms, memory, resets, moves)
+        self.core = initial(orders, self.ledger.incarnation, now_ms, memory, resets, moves, self._machine)
         self.outs = outputs(self.core)
         self._follow(orders)
         self._changed(None, self.core)

@@ -20,17 +20,12 @@ from reconciler.core.failover.state import Memory
 from reconciler.errors import HagitError
 from reconciler.system.clock import wall_s
 from reconciler.system.files import make_directory, read_json, state_error
+from reconciler.system.machine import boot_id
 from reconciler.watchdog.clerk import Clerk
 from reconciler.watchdog.durable import replace_file
 
 #: More than any budget of the orders can need; older moments are dropped.
 MOMENTS_MAX: Final = 1_000
-BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-
-
-def boot_id() -> str:
-    """Names this boot of the kernel."""
-    return BOOT_ID.read_text().strip()
 
 
 @dataclass(frozen=True, slots=True)

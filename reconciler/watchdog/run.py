@@ -28,6 +28,7 @@ from reconciler.errors import HagitError, NodeFileError, UsageError
 from reconciler.system.control import ControlServer
 from reconciler.system.deadman import open_deadman
 from reconciler.system.files import Lock, make_directory
+from reconciler.system.machine import machine_number, machine_serial
 from reconciler.system.node import Node, WatchdogNode, find_node_file, load_node
 from reconciler.system.secret import carp_password, pair_secret
 from reconciler.watchdog.asking import Asking, resume
@@ -210,7 +211,7 @@ def _assemble(
         power.changed(after)
         audits.changed(after)
 
-    daemon = Daemon(loop, ledger, deadman, changed)
+    daemon = Daemon(loop, ledger, deadman, changed, machine_number(ledger.boot, machine_serial(node.serial_file)))
 
     def heard(channel: int, beat: Beat) -> None:
         daemon.heard(channel, beat)

@@ -126,7 +126,7 @@ def test_the_document(desk: Desk) -> None:
     desk.do(Side.B, Verb.REGISTER, Key(None, 0xABC))
     document = desk.hagit(Side.A, "show", "-o", "json").json()
     assert (document["format"], document["well"]) == ("hagit.reservations/1", False)
-    assert document["owner"] == {"key": "0x6867010000000007", "controller": "one", "claim": 7}
+    assert document["owner"] == {"key": "0x6867010000000007", "controller": "one", "claim": 7, "machine": None}
     last = document["disks"][3]
     assert (last["disk"], last["arbitration"], last["answered"], last["type"]) == ("disk3", False, True, 5)
     assert last["holder"]["claim"] == 7

@@ -2,8 +2,9 @@
 
 A mutant is one fragment of one source file and what a careless programmer would have written instead. It is applied
 without touching the tree: a child interpreter (`mutants_child`) compiles the changed source under the module's own
-name. Every mutant must be caught by a story, by the explorer or by the swarm; only where another layer does the same
-work, and the mutant says which, a test of one step will do. A mutant nobody catches shows a hole in the checkers.
+name. Every mutant must be caught by a story, by the explorer, by the search of twins or by the swarm; only where
+another layer does the same work, and the mutant says which, a test of one step will do. A mutant nobody catches shows
+a hole in the checkers.
 `MUTANTS.md` says what caught each; `test_mutants` keeps it true.
 """
 
@@ -14,8 +15,9 @@ from tests.simulation.mutants_complete import COMPLETE
 from tests.simulation.mutants_decide import DECIDE
 from tests.simulation.mutants_know import KNOW
 from tests.simulation.mutants_model import Mutant
+from tests.simulation.mutants_twins import TWINS
 
-MUTANTS = (*CLAIM, *COMPLETE, *KNOW, *DECIDE)
+MUTANTS = (*CLAIM, *COMPLETE, *KNOW, *DECIDE, *TWINS)
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
 SOURCES = Path(__file__).parents[2] / "reconciler" / "core" / "failover"
 

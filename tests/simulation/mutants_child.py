@@ -1,8 +1,9 @@
 """A child interpreter with one mutant in its core: `python -m tests.simulation.mutants_child MUTANT TASK …`.
 
-MUTANT may be `-`, the core as it is. A TASK is a catcher, `story:NAME`, `scene:NAME:STATES`, `seed:NUMBER` or
-`test:FILE::NAME`, or a search: `stories`, `scenes`, `swarm`, `tests`. Prints one line of JSON for each catcher that was
-tried: its name, what broke ("" for nothing) and the length of the trace. A search prints only what broke.
+MUTANT may be `-`, the core as it is. A TASK is a catcher, `story:NAME`, `scene:NAME:STATES`, `twins:NAME`,
+`seed:NUMBER` or `test:FILE::NAME`, or a search: `stories`, `scenes`, `twins`, `swarm`, `tests`. Prints one line of
+JSON for each catcher that was tried: its name, what broke ("" for nothing) and the length of the trace. A search
+prints only what broke.
 """
 
 import importlib.abc
@@ -100,6 +101,15 @@ def scene(name: str, states: int) -> Caught:
     return f"scene:{name}:{states}", explored.broken, explored.depth
 
 
+def twins(name: str) -> Caught:
+    """Search every order of the claims of twins."""
+    from reconciler.simulation.scene import SHELF
+    from reconciler.simulation.twins import TWINS, search, together
+
+    found, states, _ = search(together(SHELF, next(one for one in TWINS if one.name == name)))
+    return f"twins:{name}", "" if found is None else "two machines of one side import at once", states
+
+
 def seed(number: int) -> Caught:
     """Play a seed of the swarm; the length is what is left of its faults when it is shrunk (`shrunk`)."""
     from reconciler.simulation.swarm import draw, run
@@ -167,6 +177,8 @@ def one(task: str) -> Caught | None:
         case "scene":
             name, _, states = rest.partition(":")
             return limited(lambda: scene(name, int(states)))
+        case "twins":
+            return limited(lambda: twins(rest))
         case "seed":
             return limited(lambda: seed(int(rest)))
         case "test":
@@ -183,6 +195,12 @@ def search(task: str) -> Iterator[Caught]:
         yield from islice(caught, STORIES_MAX)
     elif task == "tests":
         tries = (f"test:{path.relative_to(ROOT)}" for path in sorted(UNITS.glob("test_step_*.py"), reverse=True))
+        if found := next((found for name in tries if (found := one(name)) and found[1]), None):
+            yield found
+    elif task == "twins":
+        from reconciler.simulation.twins import TWINS
+
+        tries = (f"twins:{about.name}" for about in TWINS)
         if found := next((found for name in tries if (found := one(name)) and found[1]), None):
             yield found
     elif task == "scenes":

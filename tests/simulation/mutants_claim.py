@@ -76,14 +76,14 @@ CLAIM = (
     ),
     Mutant(
         "claim-over-a-later-epoch", "claim",
-        "return newest > claim.key.epoch or (newest == claim.key.epoch and not claim.decided)",
+        "return view.surplus > 0 or newest > mine or (newest == mine and not claim.decided)",
         "return False",
         "accepts an older epoch, its own: a claim that slept fences whoever claimed after it",
     ),
     Mutant(
         "claim-over-an-equal-epoch", "claim",
-        "return newest > claim.key.epoch or (newest == claim.key.epoch and not claim.decided)",
-        "return newest > claim.key.epoch",
+        "return view.surplus > 0 or newest > mine or (newest == mine and not claim.decided)",
+        "return view.surplus > 0 or newest > mine",
         "takes a disk from a rival that was there first with the same number: both may win a race",
     ),
     Mutant(
@@ -284,7 +284,7 @@ CLAIM = (
     ),
     Mutant(
         "claims-with-a-used-epoch", "step",
-        "epoch = state.highest + 1",
+        "epoch = next_epoch(state.highest, state.orders.pair, state.machine)",
         "epoch = state.epoch + 1",
         "counts its own claims only: its key is as old as one that others have used, or older",
     ),

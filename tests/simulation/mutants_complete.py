@@ -14,9 +14,9 @@ COMPLETE = (
     ),
     Mutant(
         "complete-over-newer-keys",
-        "completion",
-        "return key.side is not None and key.epoch <= mine.epoch",
-        "return key.side is not None",
+        "key",
+        "    if key.side is None or rank(key.epoch) > rank(mine.epoch):\n",
+        "    if key.side is None:\n",
         "takes the key of a newer claim for one that is over: who was replaced takes a disk back from its successor",
     ),
     Mutant(

@@ -22,17 +22,20 @@ PAGE = Path(__file__).with_name("MUTANTS.md")
 CHILD_S_MAX = 3_600
 WORKERS = 2
 #: What the length of a trace counts, by the kind of catcher.
-UNITS = {"story": "lines", "scene": "moves", "seed": "faults", "test": "step"}
-KINDS = {"story": "stories", "scene": "the explorer", "seed": "the swarm", "test": "tests of one step"}
+UNITS = {"story": "lines", "scene": "moves", "twins": "states", "seed": "faults", "test": "step"}
+KINDS = {
+    "story": "stories", "scene": "the explorer", "twins": "the search of twins",
+    "seed": "the swarm", "test": "tests of one step",
+}  # fmt: skip
 HEAD = """# Mutants
 
 Seeded bugs in `reconciler/core/failover`, each with what caught it. Written by
 `HAGIT_MUTANTS=all python -m pytest tests/simulation/test_mutants.py --rewrite-goldens`; without the variable the test
 plays each recorded catcher again. The bugs themselves are in `mutants_*.py`.
 
-A catcher is a story (`tests/stories`), a scene of the explorer with a limit of states, or a seed of the swarm. A trace
-is as long as the timeline up to what broke (lines), the shortest path there (moves), or the faults that are left when
-the seed is shrunk.
+A catcher is a story (`tests/stories`), a scene of the explorer with a limit of states, a scene of the search of twins
+(`simulation/twins`), or a seed of the swarm. A trace is as long as the timeline up to what broke (lines), the shortest
+path there (moves), the states that were searched (states), or the faults that are left when the seed is shrunk.
 
 """
 DEPTH = """
@@ -80,7 +83,7 @@ def words(broke: str) -> str:
 
 def search(name: str) -> Catch | None:
     """The best catch of the cheapest kind; a crash only if nothing else catches. A test only for what is covered."""
-    for task in ("stories", "scenes", "swarm", *(("tests",) if BY_NAME[name].covered else ())):
+    for task in ("stories", "scenes", "twins", "swarm", *(("tests",) if BY_NAME[name].covered else ())):
         found = sorted(child(name, [task]), key=lambda catch: (catch.broke.startswith("crash"), catch.length))
         if found:
             return found[0]

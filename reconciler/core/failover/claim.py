@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from reconciler.core.failover.hold import UNANSWERED, DiskView, Hold, judge
-from reconciler.core.failover.key import Key
+from reconciler.core.failover.hold import UNANSWERED, DiskView, Hold, for_pair, judge
+from reconciler.core.failover.key import Key, rank
 from reconciler.core.failover.orders import Orders
 
 
@@ -166,6 +166,7 @@ def strangers(key: Key, view: DiskView) -> tuple[Key, ...]:
 
 def advance(claim: Claim, disk: int, reply: Reply) -> Claim:
     """The claim after a disk's answer to its command of `commands(claim)`."""
+    reply = replace(reply, view=for_pair(reply.view, claim.orders.pair))
     match claim.part:
         case Part.RACE | Part.SWEEP | Part.RETURN:
             (visit,) = (one for one in claim.visits if one.disk == disk)
@@ -199,11 +200,15 @@ def _looked(claim: Claim, visit: Visit, reply: Reply) -> Claim:
 
 
 def _overtaken(claim: Claim, view: DiskView) -> bool:
-    """The peer's claim is the newer one: until the majority is ours an equal epoch is a rival that came first."""
-    keys = [key for key in (view.holder, *view.registered) if key is not None and key.side is not claim.key.side]
-    newest = max((key.epoch for key in keys if key.side is not None), default=0)
-    # Afterwards an equal epoch is the loser of the race.
-    return newest > claim.key.epoch or (newest == claim.key.epoch and not claim.decided)
+    """Another claim is the newer one: until the majority is ours an equal rank is a rival that came first.
+
+    The rival may be of our own side: a machine that believes to be this controller, too. With a surplus it bears our
+    very key.
+    """
+    rivals = [key for key in (view.holder, *view.registered) if key is not None and key != claim.key]
+    newest, mine = max((rank(key.epoch) for key in rivals if key.side is not None), default=0), rank(claim.key.epoch)
+    # Afterwards an equal rank is the loser of the race.
+    return view.surplus > 0 or newest > mine or (newest == mine and not claim.decided)
 
 
 def _registered(claim: Claim, visit: Visit, reply: Reply) -> Claim:

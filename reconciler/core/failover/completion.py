@@ -22,7 +22,7 @@ from enum import StrEnum
 
 from reconciler.core.failover.claim import Answer, Command, Reply, Verb
 from reconciler.core.failover.hold import UNANSWERED, DiskView, Hold, fenced
-from reconciler.core.failover.key import Key, encode_key
+from reconciler.core.failover.key import Key, encode_key, is_over
 from reconciler.core.failover.orders import Timers
 from reconciler.core.failover.owner import GONE
 from reconciler.core.failover.phase import Phase
@@ -97,6 +97,7 @@ def asks(completion: Completion) -> Command | Keep | None:
             return Keep(disk)
         case Stage.REGISTER:
             assert completion.kept, "a registration on a disk that a pool of ours could open"
+            assert not completion.view.surplus, "a registration beside another machine with our key"
             return Command(Verb.REGISTER, disk, key)
         case Stage.SEIZE:
             holder = completion.view.holder
@@ -189,16 +190,11 @@ def completable(views: Collection[DiskView], mine: Key) -> tuple[int, ...]:
 
 
 def _takeable(view: DiskView, mine: Key) -> bool:
-    """Nobody is there, or only what is over."""
+    """Nobody is there, or only what is over; and no other machine with our key."""
     others = {key for key in (view.holder, *view.registered) if key is not None and key != mine}
-    return all(_is_over(key, mine) for key in others)
+    return not view.surplus and all(is_over(key, mine) for key in others)
 
 
 def _over(view: DiskView, mine: Key) -> tuple[Key, ...]:
     """Others that are registered with keys that are over."""
-    return tuple(sorted((key for key in view.registered - {mine} if _is_over(key, mine)), key=encode_key))
-
-
-def _is_over(key: Key, mine: Key) -> bool:
-    """From before our claim. A newer one belongs to a claim that is under way."""
-    return key.side is not None and key.epoch <= mine.epoch
+    return tuple(sorted((key for key in view.registered - {mine} if is_over(key, mine)), key=encode_key))

@@ -6,7 +6,7 @@ Does not know what a person may do all the same, nor which move it forbids.
 from __future__ import annotations
 
 from reconciler.core.failover.detector import network_alive
-from reconciler.core.failover.key import EPOCH_MAX
+from reconciler.core.failover.key import COUNTER_MAX, TAG_BITS, Key
 from reconciler.core.failover.orders import digest, shelf_digest
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import State
@@ -34,7 +34,7 @@ def forbidden(state: State, now_ms: int) -> tuple[Decision, ...]:
             found.append(Decision(Code.SHELF_DIFFERS, f"generation {beat.generation} there, {orders.generation} here"))
     if exhausted(state):
         # Not even a release: neither controller could claim what it lets go.
-        found.append(Decision(Code.EPOCHS_EXHAUSTED, f"epoch {state.highest}"))
+        found.append(Decision(Code.EPOCHS_EXHAUSTED, f"claim {Key(orders.side, state.highest).claim}"))
     if same_role(state, now_ms):
         found.append(Decision(Code.SAME_ROLE))
     return tuple(found)
@@ -42,7 +42,7 @@ def forbidden(state: State, now_ms: int) -> tuple[Decision, ...]:
 
 def exhausted(state: State) -> bool:
     """No epoch is left for a claim: a key has no room for a higher one, and a lower or equal one must never win."""
-    return state.highest >= EPOCH_MAX
+    return state.highest >> TAG_BITS >= COUNTER_MAX
 
 
 def in_maintenance(state: State, now_ms: int) -> bool:

@@ -8,10 +8,10 @@ not know how a disk is asked.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.key import Key, Side, encode_key, of_another_pair, rank
 from reconciler.core.failover.orders import Orders, Vdev
 
 
@@ -61,6 +61,19 @@ class Verdict:
     highest: int
 
 
+def for_pair(view: DiskView, pair: str) -> DiskView:
+    """The view with the keys of other pairs as foreign keys: they are never newer or older than ours.
+
+    Every judgement of a view begins with this.
+    """
+    others = [key for key in (view.holder, *view.registered) if key is not None and of_another_pair(key, pair)]
+    if not others:
+        return view
+    names = {key: Key(None, encode_key(key)) for key in others}
+    holder = None if view.holder is None else names.get(view.holder, view.holder)
+    return replace(view, holder=holder, registered=frozenset(names.get(key, key) for key in view.registered))
+
+
 def epochs(views: Iterable[DiskView]) -> Iterable[int]:
     """Every epoch that stands on the disks, of either side."""
     for view in views:
@@ -70,8 +83,11 @@ def epochs(views: Iterable[DiskView]) -> Iterable[int]:
 
 
 def fenced(view: DiskView, key: Key) -> bool:
-    """Nobody but `key` can write to this disk."""
-    return view.answered and view.holder == key and view.kind == 5 and view.registered == {key}
+    """Only the paths of the machine that made `key` can write to this disk.
+
+    With a surplus another machine is registered with this very key, and can write, too.
+    """
+    return view.answered and view.holder == key and view.kind == 5 and view.registered == {key} and not view.surplus
 
 
 def sees(orders: Orders, views: tuple[DiskView, ...]) -> bool:
@@ -85,9 +101,11 @@ def judge(orders: Orders, epoch: int, views: tuple[DiskView, ...]) -> Verdict:
     """What a look means to the controller whose claim was `epoch`.
 
     LOST as soon as any disk is held by a later claim, or when too few arbitration disks could still be ours. UNKNOWN
-    when too few answered to say either.
+    when too few answered to say either. A surplus takes nothing from an owner: whoever registered our key after our
+    claim was verified finds our registration in its own last look, and verifies nothing (`fenced`).
     """
     assert len(views) == len(orders.disks)
+    views = tuple(for_pair(view, orders.pair) for view in views)
     mine = Key(orders.side, epoch)
     votes = [views[index].holder for index in orders.arbitration if views[index].answered]
     owner = next((key for key in votes if key is not None and votes.count(key) >= orders.majority), None)
@@ -105,8 +123,8 @@ def judge(orders: Orders, epoch: int, views: tuple[DiskView, ...]) -> Verdict:
 
 
 def _later(other: Key, mine: Key) -> bool:
-    """A key that is not a leftover from before our claim. A foreign key always counts: nobody knows its age."""
-    return other.side is None or other.epoch >= mine.epoch
+    """A key that is not a leftover from before our claim. A foreign key always counts: its age is unknown."""
+    return other.side is None or rank(other.epoch) >= rank(mine.epoch)
 
 
 def _reached(vdev: Vdev, answers: list[int]) -> bool:
@@ -120,7 +138,7 @@ def fence(
 
     A vdev is fenced when the disks left to the peer are too few to write it, and enough are ours to import it. A disk
     that did not answer and that the last owner had given up (`out`) is not left to the peer for ever, only until the
-    peer's deadman has run out: WAIT.
+    peer's deadman has run out: WAIT. A disk where another machine bears our key is not fenced.
     """
     mine = Key(orders.side, epoch)
     if judge(orders, epoch, views).hold is not Hold.OURS:

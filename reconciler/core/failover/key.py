@@ -1,13 +1,18 @@
 """The two sides of a pair, and the reservation keys they write into the disks.
 
-A key names its controller and the epoch of the claim that made it, so that a controller never mistakes its own past
-life for itself. Does not know how a key reaches a disk.
+A key carries a mark, the side, and a 40-bit number that rises with every claim: 18 bits count the claims, 10 bits are a
+tag of the pair, 12 bits a tag of the machine. So two machines that both believe to be controller `a` never choose one
+key, and the keys of another pair on the same shelf are told apart. The earlier release writes plain numbers that begin
+at 1 and adds 1 to the highest number that it reads: a number without a counter is such a key, of our pair by
+assumption, and it is lower than every number with one. Does not know how a key reaches a disk.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
+from hashlib import sha256
 from typing import Final
 
 #: The upper 16 bits of every key of ours ("hg"), so that foreign keys are told apart.
@@ -15,6 +20,14 @@ KEY_MARK: Final = 0x6867
 
 EPOCH_BITS: Final = 40
 EPOCH_MAX: Final = (1 << EPOCH_BITS) - 1
+
+MACHINE_BITS: Final = 12
+PAIR_BITS: Final = 10
+TAG_BITS: Final = MACHINE_BITS + PAIR_BITS
+COUNTER_MAX: Final = EPOCH_MAX >> TAG_BITS
+#: Tags of machines begin at 1 and end here: a peer of the earlier release adds 1 for each of its claims, and this must
+#: not carry into the tag of the pair.
+MACHINE_TAGS: Final = 3_071
 
 
 class Side(StrEnum):
@@ -31,13 +44,72 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A reservation key. `side` is None for a key that hagit did not make; then `epoch` is the raw 64-bit number."""
+    """A reservation key. `side` is None for a key that is not of our pair; then `epoch` is the raw 64-bit number."""
 
     side: Side | None
     epoch: int
 
+    @property
+    def claim(self) -> int:
+        """The number of the claim, as people read it: the counter, or the whole number of the earlier release."""
+        return self.epoch >> TAG_BITS or self.epoch
+
+    @property
+    def machine(self) -> int:
+        """The tag of the machine; 0 where the key has none."""
+        structured = self.side is not None and self.epoch >> TAG_BITS
+        return self.epoch & ((1 << MACHINE_BITS) - 1) if structured else 0
+
     def __str__(self) -> str:
-        return f"{self.side}/{self.epoch}" if self.side else f"foreign/{self.epoch:#x}"
+        if self.side is None:
+            return f"foreign/{self.epoch:#x}"
+        return f"{self.side}/{self.claim}-{self.machine:03x}" if self.machine else f"{self.side}/{self.epoch}"
+
+
+@lru_cache(maxsize=64)
+def pair_tag(pair: str) -> int:
+    """10 bits of a hash of the pair's name."""
+    return int.from_bytes(sha256(pair.encode()).digest()[:2]) & ((1 << PAIR_BITS) - 1)
+
+
+def machine_tag(machine: int) -> int:
+    """The tag of a machine number; 0 for 0, which is no machine."""
+    return 1 + machine % MACHINE_TAGS if machine else 0
+
+
+def epoch_of(counter: int, pair: str, machine: int) -> int:
+    """The number of a claim by its parts."""
+    return counter << TAG_BITS | pair_tag(pair) << MACHINE_BITS | machine_tag(machine)
+
+
+def next_epoch(highest: int, pair: str, machine: int) -> int:
+    """The number of a new claim: its counter is above that of every number seen. Machine 0 counts plainly."""
+    return epoch_of((highest >> TAG_BITS) + 1, pair, machine) if machine else highest + 1
+
+
+def rank(epoch: int) -> int:
+    """What says which of two claims is the newer one: the counter. Two claims of one rank began at the same time.
+
+    Plain numbers of the earlier release rank by themselves, below all others.
+    """
+    return epoch >> TAG_BITS << TAG_BITS or epoch
+
+
+def of_another_pair(key: Key, pair: str) -> bool:
+    """Whether hagit made this key for another pair than `pair`."""
+    return key.side is not None and key.epoch >> TAG_BITS > 0 and _pair_bits(key) != pair_tag(pair)
+
+
+def is_over(key: Key, mine: Key) -> bool:
+    """Whether `key` is of our pair and from before our claim `mine`, or lost the race against it."""
+    if key.side is None or rank(key.epoch) > rank(mine.epoch):
+        return False
+    # A key without a counter belongs to our pair by assumption; where it has one, `mine` has one, too.
+    return not key.epoch >> TAG_BITS or _pair_bits(key) == _pair_bits(mine)
+
+
+def _pair_bits(key: Key) -> int:
+    return (key.epoch >> MACHINE_BITS) & ((1 << PAIR_BITS) - 1)
 
 
 def encode_key(key: Key) -> int:
@@ -49,7 +121,7 @@ def encode_key(key: Key) -> int:
 
 
 def decode_key(number: int) -> Key:
-    """What a 64-bit number read from a disk means; never raises."""
+    """What a 64-bit number read from a disk means, whichever pair it belongs to; never raises."""
     side = {1: Side.A, 2: Side.B}.get(number >> EPOCH_BITS & 0xFF)
     if number >> 48 != KEY_MARK or side is None or number & EPOCH_MAX == 0:
         return Key(None, number)

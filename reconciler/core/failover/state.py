@@ -85,6 +85,7 @@ class State:
 
     `unimportable`: this release follows imports that were refused. `unfenced`: vdevs that the last claim could not
     fence. `excused`: disks that the pools did without when they were last imported, so nothing newer is on them.
+    `machine`: the number of this machine, another one after each boot; 0 where none is given.
     """
 
     orders: Orders
@@ -93,6 +94,7 @@ class State:
     phase: Phase
     since_ms: int
     peer: Peer
+    machine: int = 0
     looks: Looks = field(default_factory=Looks)
     memory: Memory | None = None
     epoch: int = 0
@@ -119,6 +121,7 @@ def initial(
     memory: Memory | None = None,
     resets_recent: int = 0,
     moves_recent: int = 0,
+    machine: int = 0,
 ) -> State:
     """The state of a daemon that has just started.
 
@@ -132,6 +135,7 @@ def initial(
         phase=Phase.BOOTING,
         since_ms=now_ms,
         peer=Peer(heard_ms=(now_ms,) * channels, last=(None,) * channels),
+        machine=machine,
         memory=memory,
         epoch=memory.epoch if memory else 0,
         highest=memory.epoch if memory else 0,

@@ -16,6 +16,7 @@ from reconciler.core.failover.compare import ready
 from reconciler.core.failover.events import Asked, Event, Pools, Request
 from reconciler.core.failover.forbidden import exhausted, recent
 from reconciler.core.failover.hold import Hold
+from reconciler.core.failover.key import next_epoch
 from reconciler.core.failover.move import Move
 from reconciler.core.failover.owner import GONE, active, importing, releasing, switchover_refused
 from reconciler.core.failover.phase import GUARANTEES, LEGAL, Phase
@@ -84,7 +85,7 @@ def enter(state: State, move: Move, now_ms: int) -> State:
         state = replace(state, looks=replace(state.looks, covered=False))
     match move.to:
         case Phase.CLAIMING:
-            epoch = state.highest + 1
+            epoch = next_epoch(state.highest, state.orders.pair, state.machine)
             return replace(state, epoch=epoch, highest=epoch, answer_ms=_answer_ms(state, move.code, now_ms))
         case Phase.STANDBY:
             retry_ms = now_ms + timers.retry_ms if old is not Phase.BOOTING else None

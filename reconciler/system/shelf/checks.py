@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from reconciler.core.failover.hold import UNANSWERED, DiskView, judge
-from reconciler.core.failover.key import Key
+from reconciler.core.failover.key import Key, of_another_pair
 from reconciler.core.failover.orders import Orders
 from reconciler.system.finding import Finding, listed
 from reconciler.system.shelf.bay import KNOWS_NONE, Survey
@@ -70,7 +70,9 @@ def _holder(orders: Orders, view: DiskView) -> str:
     key: Key | None = view.holder
     if key is None:
         return "held by nobody"
-    return f"held by {'a stranger' if key.side is None else f'{orders.controller(key.side)}, claim {key.epoch}'}"
+    if of_another_pair(key, orders.pair):
+        return f"held by {key.side} of another hagit pair, claim {key.claim}"
+    return f"held by {'a foreign key' if key.side is None else f'{orders.controller(key.side)}, claim {key.claim}'}"
 
 
 def _weak(surveys: Sequence[Survey]) -> Iterator[Finding]:
