@@ -139,11 +139,6 @@ class Controller:
         """The local monotonic clock."""
         return int(self.world.now_ms * self.rate) + self.offset_ms
 
-    @property
-    def machine(self) -> int:
-        """The number of this machine in this boot; 0 in worlds that give none."""
-        return 2 * self.life + (self.side is Side.B) + 1 if self.world.machines else 0
-
     def set_rate(self, rate: float) -> None:
         """The clock drifts from now on; it does not jump."""
         before_ms = self.clock()
@@ -167,10 +162,10 @@ class Controller:
         if self.published.generation > self.orders.generation:
             # The file outlives whoever died before reading it.
             self.orders = self.published
-        limits, now_ms = self.orders.limits, self.world.now_ms
+        limits, now_ms, machine = self.orders.limits, self.world.now_ms, self.world.machine(self)
         resets = sum(now_ms - moment < limits.resets_window_ms for moment in self.resets_ms)
         moves = sum(now_ms - moment < limits.moves_window_ms for moment in self.moves_ms)
-        self.core = initial(self.orders, self.incarnation, self.clock(), self.memory, resets, moves, self.machine)
+        self.core = initial(self.orders, self.incarnation, self.clock(), self.memory, resets, moves, machine)
         self.outs = outputs(self.core)
         self._told = (None, None)
         self.records.start()

@@ -114,6 +114,10 @@ class World:
         """One of the two."""
         return self.controllers[side is Side.B]
 
+    def machine(self, one: Controller) -> int:
+        """The number of a controller's machine in this boot; 0 in worlds that give none."""
+        return 2 * one.life + (one.side is Side.B) + 1 if self.machines else 0
+
     def later(self, delay_ms: int, act: Act, argument: Any = None, owner: Controller | None = None) -> None:
         """Let something happen; not if its owner is reset before, and only after its owner thaws."""
         self._number += 1
