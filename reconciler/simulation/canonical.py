@@ -148,6 +148,8 @@ def plain_state(state: State, timers: Timers) -> State:
         fenced_ms=state.fenced_ms if state.phase is Phase.CLAIMING else None,
         handed_ms=_since(state.handed_ms, timers.handover_ms),
         excused=state.excused if state.phase in REIMPORTING else frozenset(),
+        # There are only two machines: no third one is ever heard or listened for.
+        alone_ms=0,
     )
 
 

@@ -168,6 +168,10 @@ _TABLE: Final = (
     Fault("last-epoch", ("side",), "a key of this side with the highest epoch there is stands on every disk",
           deeds.last_epoch, assumed=False),
     # Controllers.
+    Fault("twin", ("side",), "a standby machine that was cloned from this controller, with fewer starts, is on the air",
+          other_machines.twin(other_machines.OLDER), other_machines.twin_off),
+    Fault("younger-twin", ("side",), "the same, with more starts of its daemon than the controller has had",
+          other_machines.twin(other_machines.NEWER), other_machines.twin_off),
     Fault("power-loss", ("side",), "a controller loses power", deeds.power_loss, deeds.power_on),
     Fault("power-loss-both", (), "both controllers lose power at once", deeds.power_loss, deeds.power_on),
     Fault("panic", ("side",), "the kernel panics silently and reboots", deeds.panic(last_word=False)),

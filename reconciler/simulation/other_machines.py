@@ -1,15 +1,19 @@
-"""What machines do that are neither of the two controllers: another pair on the same shelf.
+"""What machines do that are neither of the two controllers: another pair on the same shelf, and a cloned controller.
 
-Faults of the timed world (`faults`). Such a machine has no daemon here; only what it leaves on disks is there.
+Faults of the timed world (`faults`). Such a machine has no daemon here; only what it says and leaves on disks is there.
+How twins claim is searched in `twins`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.key import Key, Side, epoch_of
+from reconciler.core.failover.orders import digest, shelf_digest
+from reconciler.core.failover.phase import Phase
 from reconciler.simulation.disk import Disk
 
 if TYPE_CHECKING:
@@ -34,3 +38,42 @@ def another_registers(world: World, words: Sequence[str]) -> None:
     keys = (disk.keys[0], YOUNGER) if disk.holder is not Side.B else (YOUNGER, disk.keys[1])
     shelf.disks[at] = replace(disk, keys=keys, generation=disk.generation + 1)
     shelf.changed()
+
+
+#: The number of a twin, and the starts of its daemon: fewer than any controller has had, or more.
+TWIN_MACHINE: Final = 0xC10ED
+OLDER, NEWER = 0, 1_000_000
+
+
+def twin(incarnation: int) -> Callable[[World, Sequence[str]], None]:
+    """A standby machine that believes to be this controller beats on every channel until it is powered off."""
+
+    def deed(world: World, words: Sequence[str]) -> None:
+        side = Side(words[0])
+        if side not in world.twins:
+            world.twins[side] = incarnation
+            _beats(world, side)
+
+    return deed
+
+
+def twin_off(world: World, words: Sequence[str]) -> None:
+    """It is powered off."""
+    world.twins.pop(Side(words[0]), None)
+
+
+def _beats(world: World, side: Side) -> None:
+    incarnation = world.twins.get(side)
+    if incarnation is None:
+        return
+    orders, peer = world.orders, world.controller(side.other)
+    highest = max((one.core.highest for one in world.controllers if one.core is not None), default=0)
+    beat = Beat(
+        side, incarnation, world.now_ms, peer.incarnation, Phase.STANDBY, epoch=highest, sees=True, able=True,
+        generation=orders.generation, digest=digest(orders), shelf=shelf_digest(orders), machine=TWIN_MACHINE,
+    )  # fmt: skip
+    for channel in range(len(world.wires.channels)):
+        for one in world.controllers:
+            if not world.wires.ways[channel][side is Side.B].cut:
+                world.later(1, one.arrives, (channel, beat, world.controller(side).records.seal), one)
+    world.later(orders.timers.beat_ms, lambda _: _beats(world, side))

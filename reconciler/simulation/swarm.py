@@ -149,8 +149,8 @@ def _draw_orders(chance: Random) -> Orders:
 
 def run(scenario: Scenario, *, notes: bool = False) -> Outcome:
     """Play a run: faults, then healing, then service within the bound."""
-    chance, machines = Random(scenario.seed ^ 0x5EED), scenario.seed % 2 == 1
-    world = World(scenario.orders, chance, scenario.physics, notes=notes, machines=machines)
+    chance = Random(scenario.seed ^ 0x5EED)
+    world = World(scenario.orders, chance, scenario.physics, notes=notes, machines=True)
     for injection in scenario.injections:
         world.later(injection.at_ms, lambda one: _inject(world, one), injection)
     world.run(scenario.end_ms)

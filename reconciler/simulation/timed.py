@@ -87,6 +87,8 @@ class World:
     ) -> None:
         """`machines`: controllers have machine numbers, another one after each boot; else their keys count plainly."""
         self.machines = machines
+        #: Sides that another machine speaks for, too, with the number of its daemon's starts.
+        self.twins: dict[Side, int] = {}
         self.now_ms = 0
         self.chance = chance
         self.physics = physics or Physics()

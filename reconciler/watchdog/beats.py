@@ -1,6 +1,7 @@
 """Heartbeats on every network channel: sealed, numbered, sent to and heard from the interfaces the channels stand for.
 
-Decides which frames reach the core: the peer's, sealed for just this channel, and new. Counts the others by what was
+Decides which frames reach the core: those of the pair, sealed for just this channel, and new; of our own side only
+what another machine sent. Counts the others by what was
 wrong with them, so that a wrong secret or a stranger can be told to a person. Does not know what a beat leads to.
 """
 
@@ -13,7 +14,7 @@ from typing import Final
 
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.refusal import Refused
+from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.window import Admitted, Replayed, TooOld, Window
 from reconciler.core.failover.wire import Way, datagram_way, decode_datagram, encode_datagram
 from reconciler.errors import ObservationError
@@ -45,14 +46,21 @@ class Line:
     window: Window = field(default_factory=Window)
     socket: FrameSocket | None = None
     problem: str = "its interface has not been looked for yet"
+    machine: int = 0
     sent: int = 0
     heard: int = 0
 
 
 class Beats:
-    """All channels of the orders. `heard` is called with the channel's index and the beat, in the order of arrival."""
+    """All channels of the orders. `heard` is called with the channel's index and the beat, in the order of arrival.
 
-    def __init__(self, loop: Loop, secret: bytes, negotiator: Negotiator, heard: Callable[[int, Beat], None]) -> None:
+    `machine` is the number of this machine.
+    """
+
+    def __init__(
+        self, loop: Loop, secret: bytes, negotiator: Negotiator, heard: Callable[[int, Beat], None], machine: int = 0
+    ) -> None:
+        self.machine = machine
         self._loop, self._secret, self._negotiator, self._heard = loop, secret, negotiator, heard
         self.lines: list[Line] = []
         self.counter = 0
@@ -134,24 +142,38 @@ class Beats:
         if opened is None:
             return
         for data in opened.frames():
+            if line.socket is not opened:
+                # What was heard led to other orders, and this channel is gone with the old ones.
+                return
             decoded = decode_datagram(data, line.into)
             if isinstance(decoded, Refused):
-                self._refused(line, decoded.why.value)
+                self._own(line, data, decoded)
                 continue
             beat = decoded.beat
             match line.window.admit(beat.incarnation, beat.counter):
                 case Admitted(window):
-                    line.window = window
+                    line.window, line.machine = window, beat.machine
                     self._negotiator.heard(decoded)
                     line.heard += 1
                     self._heard(self.lines.index(line), beat)
-                    if line.socket is not opened:
-                        # What was heard led to other orders, and this channel is gone with the old ones.
-                        return
                 case Replayed():
                     self._refused(line, "heard before: doubled, or somebody repeats what we say")
+                case TooOld() if beat.machine not in (0, line.machine):
+                    # Not the earlier life of one machine: the core compares what two of them say.
+                    self._heard(self.lines.index(line), beat)
                 case TooOld():
                     self._refused(line, "from an earlier life of the peer")
+
+    def _own(self, line: Line, data: bytes, refused: Refused) -> None:
+        """A frame of our own side: the core knows whether this machine sent it, and a switch sent it back."""
+        own = decode_datagram(data, line.out) if refused.why is Refusal.REFLECTED else refused
+        if isinstance(own, Refused):
+            self._refused(line, refused.why.value)
+            return
+        if own.beat.machine != self.machine:
+            self._heard(self.lines.index(line), own.beat)
+        else:
+            self._refused(line, refused.why.value)
 
     def _refused(self, line: Line, what: str) -> None:
         self._unfit[line.name, what] += 1

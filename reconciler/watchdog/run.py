@@ -211,7 +211,8 @@ def _assemble(
         power.changed(after)
         audits.changed(after)
 
-    daemon = Daemon(loop, ledger, deadman, changed, machine_number(ledger.boot, machine_serial(node.serial_file)))
+    machine = machine_number(ledger.boot, machine_serial(node.serial_file))
+    daemon = Daemon(loop, ledger, deadman, changed, machine)
 
     def heard(channel: int, beat: Beat) -> None:
         daemon.heard(channel, beat)
@@ -219,7 +220,7 @@ def _assemble(
             chronicle.heard(daemon.core.peer.beat.phase)
 
     negotiator = Negotiator(ledger)
-    beats = Beats(loop, secret, negotiator, heard)
+    beats = Beats(loop, secret, negotiator, heard, machine)
     work = Labour(loop, daemon, secret, watchdog.shelf, watchdog.run, negotiator)
     power = Fencing(daemon, work, node.power, chronicle.note)
     audits = Audits(daemon, work)

@@ -32,4 +32,33 @@ TWINS = (
         "    return True\n",
         "removes the registration of another pair that counts fewer claims: fences it on a disk that it uses",
     ),
+    Mutant(
+        "claims-beside-a-twin",
+        "twin",
+        "    return twin is not None and twin.alive and now_ms - twin.heard_ms < quiet_ms(timers)\n",
+        "    return False\n",
+        "hears another machine that says it is this controller, and claims all the same, for a person even",
+    ),
+    Mutant(
+        "gives-the-holder-no-time",
+        "twin",
+        "    return now_ms - state.alone_ms < quiet_ms(state.orders.timers)\n",
+        "    return False\n",
+        "takes every reservation of its side for one of its own earlier life: a clone that boots fences the controller "
+        "that serves",
+    ),
+    Mutant(
+        "elects-on-the-word-of-a-clone",
+        "standby",
+        "    if owner_unheard(state, now_ms):\n        return None\n",
+        "",
+        "believes the clone of the active controller that nobody serves, and takes the pools from it",
+    ),
+    Mutant(
+        "a-clone-silences-the-peer",
+        "twin",
+        "    return moved and all(now_ms - heard_ms >= silence_ms for heard_ms in peer.heard_ms[:-1])\n",
+        "    return False\n",
+        "never hears the peer again once a clone of it with newer numbers has spoken: no switchover, false silence",
+    ),
 )

@@ -177,6 +177,7 @@ def wake(state: State, now_ms: int) -> State:
         peer=forget(state.peer, now_ms),
         answer_ms=now_ms + wait_ms(state) if quiet else state.answer_ms,
         fenced_ms=now_ms if state.fence is Fence.WAIT else state.fenced_ms,
+        alone_ms=now_ms,
         looks=replace(
             looks,
             hold=looks.hold if looks.hold is Hold.LOST and required else Hold.UNKNOWN,

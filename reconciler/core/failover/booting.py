@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.hold import Hold
+from reconciler.core.failover.key import Key
 from reconciler.core.failover.move import Move
 from reconciler.core.failover.phase import GUARANTEES, Phase
 from reconciler.core.failover.state import State
@@ -26,7 +27,7 @@ def booting(state: State, now_ms: int) -> Move | None:
     if looks.hold is Hold.LOST:
         return Move(Phase.HALTED, Code.FENCED)
     if looks.hold is Hold.OURS and looks.pools is not Pools.UNKNOWN:
-        return Move(memory.phase, Code.RESUMED, f"{memory.phase} of epoch {memory.epoch}")
+        return Move(memory.phase, Code.RESUMED, f"{memory.phase} of epoch {Key(state.orders.side, memory.epoch).claim}")
     if now_ms - state.since_ms >= state.orders.timers.proof_ms:
         return Move(Phase.HALTED, Code.UNPROVEN)
     return None

@@ -10,6 +10,7 @@ from reconciler.core.failover.events import Pools
 from reconciler.core.failover.forbidden import forbidden
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import State
+from reconciler.core.failover.twin import listening
 
 
 def peer_better(state: State) -> bool:
@@ -51,7 +52,10 @@ def peer_can_take(state: State, now_ms: int) -> bool:
 
 
 def ready(state: State, now_ms: int) -> bool:
-    """The disks and pools have been looked at lately, the disks are in sight and no pool is imported here."""
+    """The disks and pools have been looked at lately, the disks are in sight and no pool is imported here.
+
+    Where our own side holds the disks, but not by this machine in this boot, its holder must have had time to be heard.
+    """
     looks = state.looks
     return (
         looks.shelf_ms is not None
@@ -59,6 +63,7 @@ def ready(state: State, now_ms: int) -> bool:
         and looks.sees
         and looks.pools in (Pools.NONE, Pools.REFUSED)
         and not looks.woke
+        and not listening(state, now_ms)
     )
 
 

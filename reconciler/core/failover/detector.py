@@ -15,15 +15,21 @@ from typing import TypeVar
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.phase import OWNING, Phase
 from reconciler.core.failover.state import Peer, State
+from reconciler.core.failover.twin import hear_own, hear_peer, is_back
 
 T = TypeVar("T")
 
 
 def hear(state: State, channel: int, beat: Beat, now_ms: int) -> State:
     """What is known after a beat arrived."""
-    peer = state.peer
-    if beat.side is state.orders.side or not 0 <= channel < len(peer.last):
+    if not 0 <= channel < len(state.peer.last):
         return state
+    if beat.side is state.orders.side:
+        return hear_own(state, channel, beat, now_ms)
+    state = replace(state, peer=hear_peer(state, channel, beat, now_ms))
+    back, peer = is_back(state, channel, beat, now_ms), state.peer
+    if back:
+        peer = replace(peer, last=(None,) * len(peer.last), beat=None, incarnation=0, twin=None)
     last, stamp = peer.last[channel], (beat.incarnation, beat.counter)
     if last is not None and stamp <= last:
         return state

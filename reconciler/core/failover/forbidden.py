@@ -9,7 +9,8 @@ from reconciler.core.failover.detector import network_alive
 from reconciler.core.failover.key import COUNTER_MAX, TAG_BITS, Key
 from reconciler.core.failover.orders import digest, shelf_digest
 from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.state import State
+from reconciler.core.failover.state import State, Twin
+from reconciler.core.failover.twin import here
 from reconciler.core.failover.why import Code, Decision
 
 
@@ -35,9 +36,26 @@ def forbidden(state: State, now_ms: int) -> tuple[Decision, ...]:
     if exhausted(state):
         # Not even a release: neither controller could claim what it lets go.
         found.append(Decision(Code.EPOCHS_EXHAUSTED, f"claim {Key(orders.side, state.highest).claim}"))
+    if twin_here(state, now_ms):
+        found.append(Decision(Code.TWIN, heard(state, state.twin, now_ms)))
+    if here(state.peer.twin, orders.timers, now_ms):
+        found.append(Decision(Code.PEER_TWIN, heard(state, state.peer.twin, now_ms)))
     if same_role(state, now_ms):
         found.append(Decision(Code.SAME_ROLE))
     return tuple(found)
+
+
+def twin_here(state: State, now_ms: int) -> bool:
+    """Another machine says that it is this controller: neither by itself nor by request does this one claim."""
+    return here(state.twin, state.orders.timers, now_ms)
+
+
+def heard(state: State, twin: Twin | None, now_ms: int) -> str:
+    """Which machine was heard where, in words."""
+    assert twin is not None
+    names = [*(channel.name for channel in state.orders.channels), "the disk record"]
+    where = names[twin.channel] if twin.channel < len(names) else "another channel"
+    return f"machine {twin.machine:016x} heard on {where} {now_ms - twin.heard_ms} ms ago"
 
 
 def exhausted(state: State) -> bool:

@@ -92,4 +92,5 @@ def _beat(state: State) -> Beat:
         generation=orders.generation,
         digest=digest(orders),
         shelf=shelf_digest(orders),
+        machine=state.machine,
     )

@@ -27,7 +27,9 @@ def unproven(state: State, now_ms: int) -> Move | None:
         # A refused write tells before the next look does who owns the disks.
         known = looks.owner != Key(state.orders.side, state.epoch)
         evidence = f"owner {looks.owner}" if known else "a write was refused"
-        return Move(Phase.HALTED, Code.FENCED, f"{evidence}, ours was epoch {state.epoch}")
+        return Move(
+            Phase.HALTED, Code.FENCED, f"{evidence}, ours was epoch {Key(state.orders.side, state.epoch).claim}"
+        )
     since_ms = state.since_ms if looks.proved_ms is None else looks.proved_ms
     if now_ms - since_ms >= state.orders.timers.proof_ms:
         return Move(Phase.HALTED, Code.UNPROVEN, f"{now_ms - since_ms} ms")

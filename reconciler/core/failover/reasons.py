@@ -16,6 +16,7 @@ from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.hold import Hold
 from reconciler.core.failover.phase import GUARANTEES, OWNING, Phase
 from reconciler.core.failover.state import State
+from reconciler.core.failover.twin import listening, quiet_ms
 from reconciler.core.failover.unsafe import unsafe
 from reconciler.core.failover.why import Code
 
@@ -58,6 +59,13 @@ def _policy(state: State, now_ms: int) -> Iterator[Reason]:
         elif decision.code is Code.EPOCHS_EXHAUSTED:
             remedy = "export the pools, stop both watchdogs, clear the reservations of all disks, start both"
             yield Reason("EPOCHS_EXHAUSTED", decision.code.value, decision.evidence, remedy)
+        elif decision.code is Code.TWIN:
+            evidence = f"{decision.evidence}; this machine is {state.machine:016x}"
+            remedy = "power off the machine that must not be this controller; it was cloned, or has a wrong node file"
+            yield Reason("TWIN", f"{Code.TWIN.value}: this one claims nothing", evidence, remedy)
+        elif decision.code is Code.PEER_TWIN:
+            remedy = "power off the machine that must not be the peer; until then only people move the pools"
+            yield Reason("PEER_TWIN", decision.code.value, decision.evidence, remedy)
         elif decision.code is Code.SHELF_DIFFERS:
             yield Reason("MISMATCH_DISKS", decision.code.value, decision.evidence, "apply the newer revision here, too")
     if in_maintenance(state, now_ms):
@@ -121,6 +129,10 @@ def _here(state: State, now_ms: int) -> Iterator[Reason]:
     if phase is Phase.STANDBY and state.why.code is Code.CLAIM_LOST:
         remedy = "mend the disks; one that is dead for good, take out of its Pool in the configuration"
         yield Reason("UNFENCED", Code.CLAIM_LOST.value, state.why.evidence or "the peer was faster", remedy)
+    if phase is Phase.STANDBY and listening(state, now_ms):
+        evidence = f"owner {looks.owner}, listening for {now_ms - state.alone_ms} ms"
+        text = "our own side holds the disks from another boot or machine, which is listened for before any claim"
+        yield Reason("LOC_NOT_READY", text, evidence, f"wait {quiet_ms(state.orders.timers)} ms")
     if looks.woke:
         yield Reason("WOKE_LATE", "this process was paused and looks before it acts", "", "find what paused it")
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from reconciler.core.failover.compare import all_groups_down, preferred, ready, resting
 from reconciler.core.failover.detector import ages, disk_alive, disk_stale, network_alive, network_silent, undecoded
 from reconciler.core.failover.events import Pools, Request
-from reconciler.core.failover.forbidden import exhausted, forbidden
+from reconciler.core.failover.forbidden import exhausted, forbidden, twin_here
 from reconciler.core.failover.move import Move
 from reconciler.core.failover.phase import OWNING, Phase
 from reconciler.core.failover.state import State
+from reconciler.core.failover.twin import owner_unheard
 from reconciler.core.failover.why import Code
 
 
@@ -19,7 +20,7 @@ def standby(state: State, now_ms: int, asked: Request | None) -> Move | None:
     """Begin a claim, halt, or (None) stay."""
     if state.looks.pools in (Pools.SOME, Pools.ALL):
         return Move(Phase.HALTED, Code.FOREIGN_IMPORT)
-    if not ready(state, now_ms) or exhausted(state):
+    if not ready(state, now_ms) or exhausted(state) or twin_here(state, now_ms):
         return None
     if asked is Request.FORCE:
         return Move(Phase.CLAIMING, Code.FORCED)
@@ -69,6 +70,8 @@ def _election(state: State, now_ms: int) -> Code | None:
     assert beat is not None
     if owner is not None and owner.side is state.orders.side.other and owner.epoch > beat.epoch:
         # The disks say that the peer has claimed since its last beat; the next one will say so, too.
+        return None
+    if owner_unheard(state, now_ms):
         return None
     if beat.phase is Phase.STANDBY and preferred(state):
         return Code.NO_OWNER

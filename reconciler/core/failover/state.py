@@ -43,16 +43,31 @@ class Looks:
 
 
 @dataclass(frozen=True, slots=True)
+class Twin:
+    """Another machine of one side: its number, its newest (incarnation, counter) and the channel it was heard on last.
+
+    `alive`: it has moved on since it was heard first, so it is no recording.
+    """
+
+    machine: int
+    stamp: tuple[int, int]
+    channel: int
+    since_ms: int
+    heard_ms: int
+    alive: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Peer:
     """What is known of the peer.
 
     `heard_ms` has a moment for each network channel and one, the last, for the disk record: when it was last heard, or
     when listening began. `last` is the newest (incarnation, counter) of each, None before the first. `beat` is the
-    newest accepted beat. `ever`: heard alive since the daemon started; `lately`: since listening began,
-    which is also when this controller last woke late. `dead`: proven, or said by itself; `proven`: from outside, and
-    nothing newer heard since. `unable_ms`: since when its beats say that it neither owns the pools nor could take them;
-    None while they do not. `undecoded_ms`: since when its record has changed without a beat that could be followed;
-    None when its newest sign of life is `beat`.
+    newest accepted beat. `ever`: heard alive since the daemon started; `lately`: since listening began, which is also
+    when this controller last woke late. `twin`: a second machine that says it is the peer. `dead`: proven, or said by
+    itself; `proven`: from outside, and nothing newer heard since. `unable_ms`: since when its beats say that it neither
+    owns the pools nor could take them; None while they do not. `undecoded_ms`: since when its record has
+    changed without a beat that could be followed; None when its newest sign of life is `beat`.
     """
 
     heard_ms: tuple[int, ...]
@@ -65,6 +80,7 @@ class Peer:
     proven: bool = False
     unable_ms: int | None = None
     undecoded_ms: int | None = None
+    twin: Twin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +102,7 @@ class State:
     `unimportable`: this release follows imports that were refused. `unfenced`: vdevs that the last claim could not
     fence. `excused`: disks that the pools did without when they were last imported, so nothing newer is on them.
     `machine`: the number of this machine, another one after each boot; 0 where none is given.
+    `twin`: another machine that says it is this controller. `alone_ms`: since when none was heard, or listening began.
     """
 
     orders: Orders
@@ -95,6 +112,8 @@ class State:
     since_ms: int
     peer: Peer
     machine: int = 0
+    twin: Twin | None = None
+    alone_ms: int = 0
     looks: Looks = field(default_factory=Looks)
     memory: Memory | None = None
     epoch: int = 0
@@ -136,6 +155,7 @@ def initial(
         since_ms=now_ms,
         peer=Peer(heard_ms=(now_ms,) * channels, last=(None,) * channels),
         machine=machine,
+        alone_ms=now_ms,
         memory=memory,
         epoch=memory.epoch if memory else 0,
         highest=memory.epoch if memory else 0,
@@ -157,11 +177,19 @@ def shifted(state: State, by_ms: int, floor_ms: int) -> State:
     def until(moment_ms: int | None) -> int | None:
         return None if moment_ms is None or moment_ms <= state.now_ms else moment_ms + by_ms
 
+    def twin(one: Twin | None) -> Twin | None:
+        if one is None:
+            return None
+        since_ms, heard_ms = max(floor_ms, one.since_ms + by_ms), max(floor_ms, one.heard_ms + by_ms)
+        return replace(one, since_ms=since_ms, heard_ms=heard_ms)
+
     looks, peer = state.looks, state.peer
     return replace(
         state,
         now_ms=state.now_ms + by_ms,
         since_ms=max(floor_ms, state.since_ms + by_ms),
+        twin=twin(state.twin),
+        alone_ms=max(floor_ms, state.alone_ms + by_ms),
         looks=replace(
             looks,
             shelf_ms=move(looks.shelf_ms),
@@ -175,6 +203,7 @@ def shifted(state: State, by_ms: int, floor_ms: int) -> State:
             heard_ms=tuple(max(floor_ms, moment + by_ms) for moment in peer.heard_ms),
             unable_ms=move(peer.unable_ms),
             undecoded_ms=move(peer.undecoded_ms),
+            twin=twin(peer.twin),
         ),
         fenced_ms=move(state.fenced_ms),
         handed_ms=move(state.handed_ms),

@@ -14,7 +14,7 @@ from reconciler.core.failover.booting import booting
 from reconciler.core.failover.claiming import claiming, wait_ms
 from reconciler.core.failover.compare import ready
 from reconciler.core.failover.events import Asked, Event, Pools, Request
-from reconciler.core.failover.forbidden import exhausted, recent
+from reconciler.core.failover.forbidden import exhausted, recent, twin_here
 from reconciler.core.failover.hold import Hold
 from reconciler.core.failover.key import next_epoch
 from reconciler.core.failover.move import Move
@@ -22,6 +22,7 @@ from reconciler.core.failover.owner import GONE, active, importing, releasing, s
 from reconciler.core.failover.phase import GUARANTEES, LEGAL, Phase
 from reconciler.core.failover.standby import standby
 from reconciler.core.failover.state import State
+from reconciler.core.failover.twin import listening
 from reconciler.core.failover.why import Code, Decision
 
 
@@ -85,6 +86,7 @@ def enter(state: State, move: Move, now_ms: int) -> State:
         state = replace(state, looks=replace(state.looks, covered=False))
     match move.to:
         case Phase.CLAIMING:
+            assert not twin_here(state, now_ms) and not listening(state, now_ms), "a claim beside another machine"
             epoch = next_epoch(state.highest, state.orders.pair, state.machine)
             return replace(state, epoch=epoch, highest=epoch, answer_ms=_answer_ms(state, move.code, now_ms))
         case Phase.STANDBY:
@@ -134,6 +136,8 @@ def _force_refused(state: State, now_ms: int) -> Code | None:
         return Code.NOT_STANDBY
     if exhausted(state):
         return Code.EPOCHS_EXHAUSTED
+    if twin_here(state, now_ms):
+        return Code.TWIN
     if ready(state, now_ms):
         return None
     seen = state.looks.shelf_ms is not None and state.looks.pools is not Pools.UNKNOWN

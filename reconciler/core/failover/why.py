@@ -58,6 +58,8 @@ class Code(Enum):
     CONTRADICTION = "both controllers have orders of one generation that differ"
     SHELF_DIFFERS = "the peer has newer orders with other disks"
     EPOCHS_EXHAUSTED = "the highest epoch is in use: no claim can have a higher one"
+    TWIN = "another machine runs as this controller"
+    PEER_TWIN = "two machines run as the peer"
     SAME_ROLE = "both controllers claim to be active; the disks decide"
     NO_DISKS = "this controller does not see enough of the disks"
     NOT_READY = "this controller has not looked at disks and pools yet"
