@@ -16,6 +16,10 @@ from reconciler.system.reservation.standing import TYPE, Malformed, Registration
 REGISTER: Final = 0x0D
 REPORT: Final = 0x0E
 ACQUIRE: Final = 0x11
+#: Admin commands, and the feature that is the host identifier (5.27.1.25).
+SET_FEATURES: Final = 0x09
+GET_FEATURES: Final = 0x0A
+HOST_IDENTIFIER_FEATURE: Final = 0x81
 
 HEADER_BYTES: Final = 24
 EXTENDED_HEADER_BYTES: Final = 64
@@ -64,13 +68,25 @@ STATUS_MASK: Final = 0x7FF
 
 @dataclass(frozen=True, slots=True)
 class NvmeCommand:
-    """One I/O command: what is sent, or how many bytes are wanted."""
+    """One command: what is sent, or how many bytes are wanted. `admin`: to the controller, not to a namespace."""
 
     opcode: int
     cdw10: int = 0
     cdw11: int = 0
     send: bytes = b""
     receive: int = 0
+    admin: bool = False
+
+
+def get_host(length: int) -> NvmeCommand:
+    """Get Features, Host Identifier, of 8 or 16 bytes."""
+    return NvmeCommand(GET_FEATURES, HOST_IDENTIFIER_FEATURE, int(length == 16), receive=length, admin=True)
+
+
+def set_host(identifier: bytes) -> NvmeCommand:
+    """Set Features, Host Identifier, of 8 or 16 bytes."""
+    extended = int(len(identifier) == 16)
+    return NvmeCommand(SET_FEATURES, HOST_IDENTIFIER_FEATURE, extended, send=identifier, admin=True)
 
 
 def register(action: Registering, key: int, new: int, *, ignore: bool = False, persist: bool = False) -> NvmeCommand:
@@ -92,12 +108,17 @@ def report(count: int, *, extended: bool = True) -> NvmeCommand:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A decoded report. `wanted`: how many bytes it has in all; more than were asked for, when some are missing."""
+    """A decoded report. `wanted`: how many bytes it has in all; more than were asked for, when some are missing.
+
+    There is an entry for each controller of a registered host. `hosts`: each host identifier with its key, once; they
+    are what `standing` counts.
+    """
 
     standing: Standing
     registrations: tuple[Registration, ...]
     persisting: bool
     wanted: int
+    hosts: tuple[tuple[bytes, int], ...] = ()
 
 
 def decode_report(data: bytes, *, extended: bool = True) -> Report:
@@ -108,14 +129,16 @@ def decode_report(data: bytes, *, extended: bool = True) -> Report:
     generation, kind, count = struct.unpack_from("<IBH", data)
     persisting = bool(data[9] & 1)
     size = struct.calcsize(entry)
-    found = []
+    found, hosts = [], []
     for at in range(min(count, (len(data) - header) // size)):
         _, status, first, second = struct.unpack_from(entry, data, header + at * size)
         key, host = (first, second) if extended else (second, first)
         found.append(Registration(key, bool(status & 1), f"host {host.hex()}" if any(host) else ""))
+        if not any(host) or (host, key) not in hosts:
+            hosts.append((host, key))
     holder = next((one.key for one in found if one.holds), None) if kind else None
     scsi = SCSI_TYPES.get(kind, 0)
     if scsi in (7, 8):
         holder = 0
-    standing = Standing(generation, tuple(one.key for one in found), holder, scsi if kind else TYPE)
-    return Report(standing, tuple(found), persisting, header + count * size)
+    standing = Standing(generation, tuple(key for _, key in hosts), holder, scsi if kind else TYPE)
+    return Report(standing, tuple(found), persisting, header + count * size, tuple(hosts))

@@ -1,4 +1,4 @@
-"""NVMe I/O commands to a namespace through NVME_IOCTL_IO_CMD (linux/nvme_ioctl.h), each with a time limit.
+"""NVMe commands to a namespace and its controller through ioctls (linux/nvme_ioctl.h), each with a time limit.
 
 As with `sgio` the call waits until the disk has answered or the kernel has given up. Decides nothing.
 """
@@ -17,6 +17,8 @@ from reconciler.system.reservation.nvme import STATUS_MASK, NvmeCommand
 NVME_IOCTL_ID: Final = 0x4E40
 #: _IOWR('N', 0x43, struct nvme_passthru_cmd)
 NVME_IOCTL_IO_CMD: Final = 0xC0484E43
+#: _IOWR('N', 0x41, struct nvme_admin_cmd), which the kernel takes on a namespace's device, too.
+NVME_IOCTL_ADMIN_CMD: Final = 0xC0484E41
 #: struct nvme_passthru_cmd.
 COMMAND: Final = struct.Struct("=BBHIIIQQIIIIIIIIII")
 
@@ -48,8 +50,11 @@ class NvmeDevice:
             self._namespace = fcntl.ioctl(self._descriptor, NVME_IOCTL_ID)
         data = ctypes.create_string_buffer(command.send or bytes(max(command.receive, 1)))
         length = len(command.send) or command.receive
-        packed = pack_command(command, self._namespace, ctypes.addressof(data), length, timeout_s)
-        status = fcntl.ioctl(self._descriptor, NVME_IOCTL_IO_CMD, packed, True)
+        # A host identifier belongs to the controller: no namespace is named.
+        namespace = 0 if command.admin else self._namespace
+        packed = pack_command(command, namespace, ctypes.addressof(data), length, timeout_s)
+        request = NVME_IOCTL_ADMIN_CMD if command.admin else NVME_IOCTL_IO_CMD
+        status = fcntl.ioctl(self._descriptor, request, packed, True)
         return status & STATUS_MASK, data.raw[: command.receive]
 
     def close(self) -> None:

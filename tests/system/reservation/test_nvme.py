@@ -6,13 +6,15 @@ import errno
 import struct
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.failover.claim import Answer, Command, Verb
-from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.key import Key, Side, encode_key
 from reconciler.simulation import disk as model
 from reconciler.system.reservation.disk import Disk
 from reconciler.system.reservation.nvme import (
@@ -24,6 +26,7 @@ from reconciler.system.reservation.nvme import (
     register,
     report,
 )
+from reconciler.system.reservation.nvmehost import machine_identifier
 from reconciler.system.reservation.nvmeio import pack_command
 from reconciler.system.reservation.nvmeport import NvmePort
 from reconciler.system.reservation.standing import Features, Malformed, Result, Standing
@@ -74,7 +77,12 @@ def test_a_report_is_read_as_it_was_written(
     found = decode_report(data)
     assert found.wanted == len(data)
     assert (found.standing.generation, found.standing.kind) == (generation, kinds[1])
-    assert found.standing.registered == tuple(key for key, _, _ in hosts)
+    once = [
+        one
+        for at, one in enumerate(hosts)
+        if not any(one[2]) or (one[0], one[2]) not in [(key, who) for key, _, who in hosts[:at]]
+    ]
+    assert found.standing.registered == tuple(key for key, _, _ in once)
     holder = next((key for key, holds, _ in hosts if holds), None)
     expected = None if not kinds[0] else 0 if kinds[1] in (7, 8) else holder
     assert found.standing.holder == expected
@@ -107,13 +115,21 @@ class Namespace:
     error: int = 0
 
     def answer(self, host: int, command: NvmeCommand) -> tuple[int, bytes]:
+        """`host`: what its controller has for an identifier; 0 is none, and every command that needs one is refused."""
         if self.error:
             raise OSError(self.error, "refused")
         if self.status:
             return self.status, b""
+        if command.opcode != 0x0E and not host:
+            return 0x18, b""
         if command.opcode == 0x0E:
             hosts = [(key, one == self.holder, bytes([one]).rjust(16, b"\0")) for one, key in self.keys.items()]
-            data = status_bytes(self.generation, 3 if self.holder is not None else 0, hosts, True)
+            kind = 3 if self.holder is not None else 0
+            if not command.cdw11 & 1:
+                data = struct.pack("<IBHHB14x", self.generation, kind, len(hosts), 0, True)
+                data += b"".join(struct.pack("<HB5x8sQ", 1, holds, who[-8:], key) for key, holds, who in hosts)
+                return 0, data.ljust(command.receive, b"\0")[: command.receive]
+            data = status_bytes(self.generation, kind, hosts, True)
             return 0, data.ljust(command.receive, b"\0")[: command.receive]
         key, other = struct.unpack("<QQ", command.send)
         action, mine = command.cdw10 & 7, self.keys.get(host)
@@ -146,11 +162,32 @@ class Namespace:
 
 
 class OneHost:
-    def __init__(self, namespace: Namespace, host: int) -> None:
-        self.namespace, self.host = namespace, host
+    """A controller with a host identifier of 128 or 64 bits. `sets`: whether that can be set; a reset loses it."""
+
+    def __init__(
+        self, namespace: Namespace, host: int, length: int = 16, sets: bool = True, keeps: bool = True
+    ) -> None:
+        self.namespace, self.host, self.length, self.sets, self.keeps = namespace, host, length, sets, keeps
+        self.log: list[int] = []
 
     def execute(self, command: NvmeCommand, *, timeout_s: float) -> tuple[int, bytes]:
-        return self.namespace.answer(self.host, command)
+        self.log.append(command.opcode)
+        if not command.admin:
+            return self.namespace.answer(self.host, command)
+        assert command.cdw10 == 0x81
+        if self.namespace.error:
+            raise OSError(self.namespace.error, "refused")
+        if (command.cdw11 & 1) != (self.length == 16):
+            return 0x02, b""
+        if command.opcode == 0x0A:
+            return 0, self.host.to_bytes(self.length, "big")
+        if not self.sets:
+            return 0x0C, b""
+        self.host = int.from_bytes(command.send, "big") % 256 if self.keeps else 0
+        return 0, b""
+
+    def reset(self) -> None:
+        self.host = 0
 
     def close(self) -> None:
         pass
@@ -171,7 +208,8 @@ STEPS = st.lists(
 def test_a_namespace_answers_as_the_model_of_a_disk_does(steps: list[tuple[Side, Verb]]) -> None:
     namespace, like = Namespace(), model.Disk()
     disks = {
-        side: Disk(lambda host=host: (NvmePort("nvme0n1", OneHost(namespace, host)),)) for host, side in enumerate(Side)
+        side: Disk(lambda host=host: (NvmePort("nvme0n1", OneHost(namespace, host)),))
+        for host, side in enumerate(Side, 1)
     }
     for side, verb in steps:
         command = Command(verb, 0, KEYS[side], KEYS[side.other] if verb is Verb.PREEMPT else None)
@@ -193,7 +231,7 @@ def test_who_is_registered_with_another_key_changes_it() -> None:
 
 
 def test_a_report_of_many_hosts_is_asked_for_again() -> None:
-    namespace = Namespace(keys={host: host + 1 for host in range(200)})
+    namespace = Namespace(keys={host: host + 1 for host in range(1, 201)})
     found = NvmePort("nvme0n1", OneHost(namespace, 1)).registrations(soon())
     assert not isinstance(found, Result)
     assert len(found) == 200
@@ -215,3 +253,109 @@ def test_a_disk_that_cannot_be_asked() -> None:
     assert late.preempt(5, 6, soon()) is Result.SILENT
     assert NvmePort("nvme0n1", OneHost(Namespace(), 1)).reserve(5, time.monotonic()) is Result.UNREACHED
     assert Disk(lambda: (gone,)).perform(Command(Verb.RESERVE, 0, KEYS[Side.A]), soon()).answer is Answer.SILENT
+
+
+OURS = bytes([7]).rjust(16, b"\0")
+
+
+def port_of(controller: OneHost, told: list[str] | None = None, ours: bytes = OURS) -> NvmePort:
+    return NvmePort("nvme0n1", controller, lambda: ours, (told if told is not None else []).append)
+
+
+def test_a_host_without_an_identifier_gets_that_of_its_machine_before_it_registers() -> None:
+    namespace, controller = Namespace(), OneHost(Namespace(), 0)
+    controller.namespace = namespace
+    assert port_of(controller).register(5, soon()) is Result.GOOD
+    assert controller.host == 7
+    assert namespace.keys == {7: 5}
+    assert controller.log.index(0x0A) < controller.log.index(0x09) < controller.log.index(0x0D)
+
+
+def test_an_identifier_that_is_there_is_left_alone() -> None:
+    controller = OneHost(Namespace(), 3)
+    assert port_of(controller).register(5, soon()) is Result.GOOD
+    assert 0x09 not in controller.log
+
+
+@pytest.mark.parametrize("ours", [b"", OURS])
+def test_without_an_identifier_nothing_is_registered_and_it_is_told_once(ours: bytes) -> None:
+    told: list[str] = []
+    controller = OneHost(Namespace(), 0, sets=False)
+    port = port_of(controller, told, ours)
+    for _ in range(2):
+        assert port.register(5, soon()) is Result.SILENT
+    assert 0x0D not in controller.log
+    assert len(told) == 1
+    assert "host identifier" in told[0]
+
+
+def test_an_identifier_that_is_not_kept_is_none() -> None:
+    told: list[str] = []
+    assert port_of(OneHost(Namespace(), 0, keeps=False), told).register(5, soon()) is Result.SILENT
+    assert told == ["the controller does not keep the host identifier that it was given"]
+
+
+def test_after_a_reset_of_its_controller_a_host_has_its_identifier_again() -> None:
+    controller = OneHost(Namespace(), 0)
+    port = port_of(controller)
+    assert port.register(5, soon()) is Result.GOOD
+    assert port.reserve(5, soon()) is Result.GOOD
+    controller.reset()
+    assert port.register(6, soon()) is Result.GOOD
+    assert controller.namespace.keys == {7: 6}
+    controller.reset()
+    # The look of another process, as that of the arm that proves the reservation.
+    assert port_of(controller).standing(soon()) == Standing(2, (6,), 6, 5)
+    assert controller.host == 7
+
+
+def test_two_controllers_with_one_identifier_are_refused() -> None:
+    namespace, told = Namespace(), []
+    ours, theirs = (port_of(OneHost(namespace, 9), told) for _ in Side)
+    assert ours.register(encode_key(KEYS[Side.A]), soon()) is Result.GOOD
+    for _ in range(2):
+        assert theirs.register(encode_key(KEYS[Side.B]), soon()) is Result.SILENT
+    assert namespace.keys == {9: encode_key(KEYS[Side.A])}
+    assert len(told) == 1
+    assert told[0].startswith("both controllers have the NVMe host identifier 0000")
+    assert ours.register(encode_key(Key(Side.A, 9)), soon()) is Result.GOOD, "its own older key is no other controller"
+    disk = Disk(lambda: (theirs,))
+    assert disk.perform(Command(Verb.REGISTER, 0, KEYS[Side.B]), soon()).answer is Answer.SILENT
+
+
+def test_a_controller_with_short_identifiers() -> None:
+    controller = OneHost(Namespace(), 0, length=8)
+    port = port_of(controller, ours=bytes(7) + b"\7" + bytes(8))
+    assert port.register(5, soon()) is Result.GOOD
+    assert controller.host == 7
+    assert port.standing(soon()) == Standing(1, (5,), None, 5)
+    assert port_of(OneHost(controller.namespace, 7, length=8)).register(encode_key(KEYS[Side.A]), soon()) is Result.GOOD
+
+
+def test_a_host_with_several_controllers_is_counted_once() -> None:
+    who, other = bytes([1]).rjust(16, b"\0"), bytes([2]).rjust(16, b"\0")
+    found = decode_report(status_bytes(4, 3, [(5, True, who), (5, False, who), (5, False, other), (6, False, other)]))
+    assert found.standing == Standing(4, (5, 5, 6), 5, 5)
+    assert len(found.registrations) == 4
+
+
+def test_the_identifier_of_a_machine_is_that_of_no_other(tmp_path: Path) -> None:
+    def machine(name: str, **files: str) -> bytes:
+        for path, text in files.items():
+            place = tmp_path / name / path.replace("__", "/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text)
+        return machine_identifier(tmp_path / name)
+
+    board, system = "sys__class__dmi__id__product_uuid", "etc__machine-id"
+    one, two = "d1f1b9e0-0000-4000-8000-000000000001", "d1f1b9e0-0000-4000-8000-000000000002"
+    found = [
+        machine("a", **{board: f"{one}\n", system: one.replace("-", "")}),
+        machine("b", **{board: f"{two}\n", system: one.replace("-", "")}),
+        machine("c", **{board: "00000000-0000-0000-0000-000000000000\n", system: two.replace("-", "") + "\n"}),
+        machine("d", **{board: "To be filled by O.E.M.\n", system: "cafe" * 8}),
+    ]
+    assert len(set(found)) == 4, "a copied system disk does not make one machine of two"
+    assert all(len(identifier) == 16 and any(identifier) for identifier in found)
+    assert machine("a", etc__nvme__hostid=f"{two}\n") == UUID(two).bytes
+    assert machine("nothing") == b""
