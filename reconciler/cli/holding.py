@@ -103,7 +103,12 @@ class Line:
             say(f"{words(self._orders, key)} is registered as well and may write to it")
         count, paths = self.counts[encode_key(owner)] if owner is not None else 0, len(self.survey.paths)
         if owner is not None and owner.side is self._orders.side and view.holder == owner and 0 < count < paths:
-            say(f"only {count} of {paths} paths are registered: writes over the others are refused")
+            say(
+                f"only {count} of {paths} paths ({', '.join(self.survey.paths)}) are registered: writes over the others"
+                " are refused; the active controller registers a path that nothing has opened"
+            )
+        if self.survey.down:
+            self.notes.append(f"path {', '.join(self.survey.down)} is down")
         if self.survey.records:
             say(f"no place for heartbeat records: {self.survey.records}")
         self.notes += _weak(self.survey.features)
@@ -138,6 +143,8 @@ class Line:
             else [{"key": f"{one.key:#x}", "holds": one.holds, "who": one.who} for one in told],
             "generation": standing.generation if standing is not None else None,
             "paths": list(self.survey.paths),
+            "paths_down": list(self.survey.down),
+            "paths_registered": self.counts[encode_key(view.holder)] if (view := self.view).holder is not None else 0,
             "persists": features.persists,
             "persisting": features.persisting,
             "aborts": features.aborts,

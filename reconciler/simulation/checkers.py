@@ -6,6 +6,7 @@ is asked for after faults have healed (`swarm`).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.core.failover.events import Pools
@@ -84,8 +85,8 @@ class Checkers:
 
     def _vdev_reached(self, side: Side, at: int) -> bool:
         vdev, gained = self.world.orders.vdevs[at], self.world.controller(side).kernel.gained
-        disks = self.world.shelf.disks
-        return sum(disks[disk].lets_write(side) for disk in vdev.disks if disk not in gained) >= vdev.needed
+        kernel = self.world.controller(side).kernel
+        return sum(kernel.writes_over(disk) for disk in vdev.disks if disk not in gained) >= vdev.needed
 
     def _check_free(self, side: Side) -> None:
         orders = self.world.orders
@@ -101,7 +102,8 @@ class Checkers:
     def completed(self, side: Side, disk: int) -> None:
         """A completion that had the disk for itself alone is at its end."""
         found = self.world.shelf.disks[disk]
-        if found.key(side) is not None and found.holder is side.other:
+        registered = found.key(side) is not None or found.second(side) is not None
+        if registered and found.holder is side.other:
             self.fails(
                 "left-behind", f"{side} is registered on {self.world.orders.disks[disk]} of {found.view().holder}"
             )
@@ -193,7 +195,7 @@ class Checkers:
         key = Key(one.side, after.epoch)
         peer = self.world.controller(one.side.other)
         for vdev in self.world.orders.vdevs:
-            views = [self.world.shelf.disks[at].view() for at in vdev.disks]
+            views = [self._view(at, one.side.other) for at in vdev.disks]
             ours = sum(fenced_for(view, key) for view in views)
             if any(rank(epoch) > rank(key.epoch) for epoch in epochs(views)):
                 # Overtaken between the claim's last look and now; the next look halts it and the disks refuse it.
@@ -205,6 +207,14 @@ class Checkers:
             )
             if ours < vdev.needed or (left >= vdev.needed and peer.kernel.imported):
                 self.fails("unfenced", f"{one.side} imports vdev {vdev.name} with {ours} of {len(views)} disks fenced")
+
+    def _view(self, disk: int, peer: Side) -> DiskView:
+        """The disk without the registration of a second path that no pool of the peer writes over."""
+        found = self.world.shelf.disks[disk]
+        if disk in self.world.controller(peer).kernel.paths_kept:
+            kept = found.second(peer.other)
+            found = replace(found, seconds=(kept, None) if peer is Side.B else (None, kept))
+        return found.view()
 
 
 def fenced_for(view: DiskView, key: Key) -> bool:

@@ -64,7 +64,8 @@ class Completer:
             return
         question = asks(completion)
         if isinstance(question, Keep):
-            self.completion = kept(completion, alone=self._owner.kernel.keep(question.disk))
+            keep = self._owner.kernel.keep if question.paths is None else self._owner.kernel.keep_paths
+            self.completion = kept(completion, alone=keep(question.disk))
             self._world.later(0, self._next, number, self._owner)
         elif isinstance(question, Command):
             self._flying = True
@@ -98,7 +99,9 @@ class Completer:
         self.completion = None
         if completion.kept:
             self._world.checkers.completed(owner.side, disk)
-        if completion.ours:
+        if completion.ours and disk in owner.kernel.paths_kept:
+            self._world.note(owner.side, f"registers a path that came back to {owner.orders.disks[disk]}")
+        elif completion.ours:
             self._world.note(owner.side, f"completes its claim on {owner.orders.disks[disk]}")
         else:
             self.again_ms = owner.clock() + AGAIN_MS

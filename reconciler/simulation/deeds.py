@@ -341,6 +341,16 @@ def paths(*, lost: bool, every: bool = False) -> Deed:
     return on_shelf(deed)
 
 
+def second_paths(*, lost: bool) -> Deed:
+    """One of the two ways of one controller to a disk."""
+
+    def deed(world: World, words: Words) -> None:
+        kept, disk = world.shelf.half_lost[words[0] == "b"], disk_of(world, words[1])
+        kept.add(disk) if lost else kept.discard(disk)
+
+    return on_shelf(deed)
+
+
 def foreign_keys(world: World, _: Words) -> None:
     """Every disk is reserved with a key that hagit did not make, as other software left it."""
     shelf = world.shelf

@@ -1,7 +1,8 @@
-"""A disk with persistent reservations, as SPC-4 (5.13, 6.16) describes them, seen by one path from each controller.
+"""A disk with persistent reservations, as SPC-4 (5.13, 6.16) describes them, seen by two paths from each controller.
 
 Decides how a disk answers; the exhaustive world, the timed world and the fakes of the adapters all use it. Does not
-know why a command is sent. Several paths of one controller are one path here: the adapter registers them all alike.
+know why a command is sent. Commands go over the first path; the second one is registered and unregistered with it while
+it runs. The exhaustive world has first paths only.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ class Disk:
 
     `attention`: which controllers have a unit attention waiting. `generation` is PRGENERATION: it rises with every
     REGISTER and PREEMPT, not with RESERVE (SPC-4, 6.15.2). `kind` is the type of the reservation: ours are of type 5,
-    whatever a person left behind; any type keeps those out who are not registered.
+    whatever a person left behind; any type keeps those out who are not registered. `seconds` are the registrations of
+    the second paths, which never hold the reservation.
     """
 
     keys: tuple[Key | None, Key | None] = NOBODY
@@ -29,34 +31,50 @@ class Disk:
     attention: frozenset[Side] = frozenset()
     generation: int = 0
     kind: int = 5
+    seconds: tuple[Key | None, Key | None] = NOBODY
 
     def key(self, side: Side) -> Key | None:
         """The key this controller is registered with."""
         return self.keys[0] if side is Side.A else self.keys[1]
 
-    def view(self) -> DiskView:
-        """What READ KEYS and READ RESERVATION answer."""
+    def second(self, side: Side) -> Key | None:
+        """The key that this controller's second path is registered with."""
+        return self.seconds[0] if side is Side.A else self.seconds[1]
+
+    def view(self, two: Side | None = None) -> DiskView:
+        """What READ KEYS and READ RESERVATION answer. `two`: asked by this side, whose second path runs."""
         holder = None if self.holder is None else self.key(self.holder)
-        return DiskView(True, holder, frozenset(key for key in self.keys if key is not None), self.kind)
+        registered = frozenset(key for key in (*self.keys, *self.seconds) if key is not None)
+        missing = two is not None and self.key(two) is not None and self.second(two) != self.key(two)
+        return DiskView(True, holder, registered, self.kind, unregistered=int(missing))
 
     def lets_write(self, side: Side) -> bool:
         """Whether a WRITE of this controller is executed: no reservation, or the writer is registered (table 60)."""
         return self.holder is None or self.key(side) is not None
 
 
-def answer(disk: Disk, side: Side, command: Command) -> tuple[Disk, Reply]:
-    """The disk and its reply after one command from one controller."""
+def answer(disk: Disk, side: Side, command: Command, *, two: bool = False) -> tuple[Disk, Reply]:
+    """The disk and its reply after one command from one controller. `two`: its second path runs, too."""
     match command.verb:
         case Verb.LOOK:
-            return disk, Reply(Answer.GOOD, disk.view())
+            return disk, Reply(Answer.GOOD, disk.view(side if two else None))
         case Verb.REGISTER:
-            return _changed(disk, _with(disk.keys, side, command.key), disk.holder), Reply(Answer.GOOD)
+            seconds = _with(disk.seconds, side, command.key) if two else disk.seconds
+            changed = _changed(disk, _with(disk.keys, side, command.key), disk.holder)
+            return replace(changed, seconds=seconds), Reply(Answer.GOOD)
+        case Verb.EXTEND:
+            if not two:
+                return disk, Reply(Answer.SILENT)
+            seconds = _with(disk.seconds, side, command.key)
+            return replace(_changed(disk, disk.keys, disk.holder), seconds=seconds), Reply(Answer.GOOD)
         case Verb.RESERVE:
             return reserve(disk, side)
         case Verb.PREEMPT:
             return preempt(disk, side, command.victim)
         case Verb.UNREGISTER:
-            return unregister(disk, side)
+            changed, reply = unregister(disk, side)
+            gone = two and disk.second(side) == command.key
+            return replace(changed, seconds=_with(disk.seconds, side, None)) if gone else changed, reply
 
 
 def reserve(disk: Disk, side: Side) -> tuple[Disk, Reply]:
@@ -70,16 +88,21 @@ def preempt(disk: Disk, side: Side, victim: Key | None) -> tuple[Disk, Reply]:
     """PREEMPT AND ABORT naming `victim`: all its registrations go; if it held the reservation, it is ours now."""
     # A disk knows numbers: what a pair names as a foreign key may be that of another pair.
     victim = None if victim is None else decode_key(encode_key(victim))
-    if disk.key(side) is None or victim is None or victim not in disk.keys:
+    if disk.key(side) is None or victim is None or victim not in (*disk.keys, *disk.seconds):
         return disk, Reply(Answer.CONFLICT)
     victims = [other for other in Side if disk.key(other) == victim and other is not side]
     keys, holder, kind = disk.keys, disk.holder, disk.kind
     for other in victims:
         keys = _with(keys, other, None)
+    seconds = disk.seconds
+    for other in Side:
+        if disk.second(other) == victim:
+            seconds = _with(seconds, other, None)
     if disk.holder is not None and disk.key(disk.holder) == victim:
         holder, kind = side, 5
     warned = disk.attention.union(victims)
-    return replace(_changed(disk, keys, holder), attention=warned, kind=kind), Reply(Answer.GOOD)
+    changed = replace(_changed(disk, keys, holder), attention=warned, kind=kind, seconds=seconds)
+    return changed, Reply(Answer.GOOD)
 
 
 def unregister(disk: Disk, side: Side) -> tuple[Disk, Reply]:

@@ -140,6 +140,8 @@ _TABLE: Final = (
     Fault("disk-gone", ("disk",), "a disk fails, or is pulled", deeds.add_to("gone"), deeds.take_from("gone")),
     Fault("path-lost", ("side", "disk"), "one controller's path to one disk breaks", deeds.paths(lost=True),
           deeds.paths(lost=False)),
+    Fault("second-path-lost", ("side", "disk"), "one of two paths of a controller to a disk breaks",
+          deeds.second_paths(lost=True), deeds.second_paths(lost=False)),
     Fault("disks-lost", ("side",), "one controller's HBA or cables to the shelf fail",
           deeds.paths(lost=True, every=True),
           deeds.paths(lost=False, every=True)),

@@ -27,8 +27,9 @@ class Kernel:
     `pools` as in `Pools`, REFUSED and UNKNOWN aside. `out`: disks that the imported pools gave up. `newest`: the last
     write that the imported pools hold; `opened`: the newest that an import found when it began. `stale`: this import
     lost its reservation once; `replaced`: and another has begun since. `kept`: disks that a completion has for itself
-    alone. `gained`: disks where one may have registered us; no pool can write there before it has opened them again.
-    `mood`: how the next command ends: "", "hangs" or "refused".
+    alone. `paths_kept`: disks whose second path it has for itself alone, so that no pool writes over it. `gained`:
+    disks where one may have registered us; no pool can write there before it has opened them again. `mood`: how the
+    next command ends: "", "hangs" or "refused".
     """
 
     def __init__(self, world: World, owner: Controller) -> None:
@@ -44,6 +45,7 @@ class Kernel:
         self.addresses = False
         self.out: set[int] = set()
         self.kept: set[int] = set()
+        self.paths_kept: set[int] = set()
         self.gained: set[int] = set()
         self.newest = 0
         self.opened = 0
@@ -214,9 +216,23 @@ class Kernel:
             self.gained.add(disk)
         return alone
 
+    def keep_paths(self, disk: int) -> bool:
+        """An exclusive open of a second path that is not registered: pools write over the first one only."""
+        self.paths_kept.add(disk)
+        return True
+
+    def writes_over(self, disk: int) -> bool:
+        """Whether the disk takes what the pools write, over the first path or over the second."""
+        found, side = self.world.shelf.disks[disk], self.owner.side
+        second = found.second(side) is not None and disk not in self.paths_kept
+        return found.lets_write(side) or second
+
     def let_go(self, disk: int) -> None:
         """Pools may open it again. What it gained counts when they do, unless the registration was given up."""
         self.kept.discard(disk)
+        if disk in self.paths_kept:
+            self.paths_kept.discard(disk)
+            self.world.checkers.disks_changed()
         if self.world.shelf.disks[disk].key(self.owner.side) is None:
             self.gained.discard(disk)
 

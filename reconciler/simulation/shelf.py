@@ -5,6 +5,7 @@ How a disk treats reservations is `disk`. Does not know who asks, or why.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from reconciler.core.failover.claim import Answer, Command, Reply, Verb
@@ -28,9 +29,9 @@ class Shelf:
 
     `gone`: for both. `lost`: out of reach of one controller. `hanging`: accepts commands, answers none. `refusing`:
     answers reads and refuses every reservation command. `mute`: executes these, and the answer is lost. `slow_ms`:
-    extra time of a disk. `content`: the newest write that each disk holds. `records`: for each disk the disk heartbeats
-    of both sides, each with the number of the secret that seals it. `wrote_ms`: when a majority of the arbitration
-    disks took one last; `since_ms`: since when without a gap.
+    extra time of a disk. `half_lost`: where the second path of one controller is down. `content`: the newest write that
+    each disk holds. `records`: for each disk the disk heartbeats of both sides, each with the number of the secret that
+    seals it. `wrote_ms`: when a majority of the arbitration disks took one last; `since_ms`: since when without a gap.
     """
 
     def __init__(self, world: World, count: int) -> None:
@@ -42,6 +43,7 @@ class Shelf:
         self.since_ms = [0, 0]
         self.gone: set[int] = set()
         self.lost: tuple[set[int], set[int]] = (set(), set())
+        self.half_lost: tuple[set[int], set[int]] = (set(), set())
         self.hanging: set[int] = set()
         self.refusing: set[int] = set()
         self.mute: set[int] = set()
@@ -52,6 +54,10 @@ class Shelf:
     def answers(self, side: Side, disk: int) -> bool:
         """Whether a command of this controller comes back in time."""
         return disk not in self.gone and disk not in self.lost[side is Side.B] and disk not in self.hanging
+
+    def has_two(self, side: Side, disk: int) -> bool:
+        """Whether the second path of this controller runs."""
+        return disk not in self.half_lost[side is Side.B]
 
     def good(self, side: Side) -> frozenset[int]:
         """The disks that execute a write of this controller now."""
@@ -67,7 +73,10 @@ class Shelf:
         known = self._views[side is Side.B]
         if known is None:
             disks = enumerate(self.disks)
-            known = tuple(disk.view() if self.answers(side, at) else UNANSWERED for at, disk in disks)
+            known = tuple(
+                disk.view(side if self.has_two(side, at) else None) if self.answers(side, at) else UNANSWERED
+                for at, disk in disks
+            )
             self._views[side is Side.B] = known
         return known
 
@@ -93,8 +102,8 @@ class Shelf:
         if side in disk.attention:
             # The first command after a power cycle or a preemption is answered CHECK CONDITION; the adapter retries.
             took_ms *= 2
-            disk = Disk(disk.keys, disk.holder, disk.attention - {side}, disk.generation, disk.kind)
-        changed, reply = answer(disk, side, order)
+            disk = replace(disk, attention=disk.attention - {side})
+        changed, reply = answer(disk, side, order, two=self.has_two(side, at))
         if changed is not self.disks[at]:
             self.disks[at] = changed
             self.changed()

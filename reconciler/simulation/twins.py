@@ -53,6 +53,8 @@ def answer(disk: SharedDisk, initiator: int, command: Command) -> tuple[SharedDi
             return replace(disk, keys=_put(disk.keys, initiator, None), holder=holder), good
         case Verb.PREEMPT:
             return _preempt(disk, initiator, command.victim)
+        case Verb.EXTEND:
+            raise AssertionError("no claim registers paths that came back")
 
 
 def _preempt(disk: SharedDisk, initiator: int, victim: Key | None) -> tuple[SharedDisk, Reply]:

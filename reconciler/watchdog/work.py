@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, assert_never
 
 from reconciler.core.failover.adapters import Written
-from reconciler.core.failover.completion import completable, completing, patience_ms, unfenced
+from reconciler.core.failover.completion import completable, completing, patience_ms, unfenced, unregistered
 from reconciler.core.failover.detector import heard_since
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.heartbeat import Beat
@@ -82,6 +82,8 @@ class Labour:
         self._refused: Counter[str] = Counter()
         #: Disks that the newest look of the active controller did not find under its reservation alone.
         self._unfenced: tuple[int, ...] = ()
+        #: Disks of the active controller with a path that is not registered.
+        self._unregistered: tuple[int, ...] = ()
         self._complete_ms = 0
         #: Why the last import came to nothing, and when.
         self._unimported, self._unimported_ms = "", 0
@@ -205,6 +207,16 @@ class Labour:
                     text="disks are not under the reservation of this controller alone",
                     evidence=", ".join(self._orders.disks[at] for at in self._unfenced),
                     remedy="`hagit reservations` says who holds them, `hagit reservations repair` mends it",
+                )
+            )
+        if self._unregistered and self._orders is not None:
+            found.append(
+                ReasonStatus(
+                    code="PATH_UNREGISTERED",
+                    text="a path to a disk is not registered: the disk refuses what is written over it",
+                    evidence=", ".join(self._orders.disks[at] for at in self._unregistered),
+                    remedy="a path in a multipath device cannot be registered in use: `multipathd del path sdX`, wait"
+                    " until this is over, `multipathd add path sdX`; `hagit reservations` says which disks",
                 )
             )
         if refusal := self._refusal():
@@ -331,11 +343,11 @@ class Labour:
 
     def _complete(self, views: tuple[DiskView, ...]) -> None:
         """What an active controller does not hold alone, it takes where it may: see `completion`."""
-        core, self._unfenced = self._daemon.core, ()
+        core, self._unfenced, self._unregistered = self._daemon.core, (), ()
         mine = completing(core) if core is not None else None
         if core is None or mine is None or len(views) != len(core.orders.disks) or core.orders is not self._orders:
             return
-        self._unfenced = unfenced(views, mine)
+        self._unfenced, self._unregistered = unfenced(views, mine), unregistered(views, mine)
         disks = completable(views, mine)
         if disks and monotonic_ms() >= self._complete_ms:
             self._ask(Complete(mine, disks, COMMAND_MS_MAX), COMPLETE_MS + patience_ms(self._timers, COMMAND_MS_MAX))

@@ -8,8 +8,8 @@ COMPLETE = (
     Mutant(
         "complete-what-the-pools-have",
         "completion",
-        "return replace(completion, kept=alone, stage=Stage.REGISTER if alone else Stage.DONE)",
-        "return replace(completion, kept=True, stage=Stage.REGISTER)",
+        "return replace(completion, kept=alone, stage=following if alone else Stage.DONE)",
+        "return replace(completion, kept=True, stage=following)",
         "registers whether or not it could keep the disk: replaced meanwhile, its pools write to the disk again",
     ),
     Mutant(
@@ -46,6 +46,27 @@ COMPLETE = (
         "stage=stage if stage in REGISTERED else Stage.DONE)",
         "stage=Stage.DONE)",
         "takes silence for the end: keeps the disk no longer, and may be registered there under another's reservation",
+    ),
+    Mutant(
+        "complete-path-without-looking",
+        "completion",
+        "    if view.holder == key and stage is Stage.EXTENDED:\n",
+        "    if stage is Stage.EXTENDED:\n",
+        "registers a path and does not look who holds the disk by then: replaced meanwhile, its pools write over it",
+    ),
+    Mutant(
+        "complete-path-in-use",
+        "completion",
+        "    return replace(completion, over=(), stage=Stage.KEEP_PATHS)\n",
+        "    return replace(completion, over=(), kept=True, stage=Stage.EXTEND)\n",
+        "registers a path that pools may write over: replaced meanwhile, they write before it is given up",
+    ),
+    Mutant(
+        "complete-no-path",
+        "completion",
+        "        if view.answered and (_over(view, mine) or view.unregistered if ours else _takeable(view, mine)):\n",
+        "        if view.answered and (_over(view, mine) if ours else _takeable(view, mine)):\n",
+        "never registers a path that came back: the disk refuses what the pools write over it",
     ),
     Mutant(
         "complete-while-active-only",

@@ -21,7 +21,8 @@ class Verb(StrEnum):
     """What is asked of a disk.
 
     LOOK: READ KEYS and READ RESERVATION. REGISTER: REGISTER AND IGNORE EXISTING KEY with APTPL, on every path. RESERVE:
-    type 5. PREEMPT: PREEMPT AND ABORT, type 5. UNREGISTER: REGISTER with service action key 0.
+    type 5. PREEMPT: PREEMPT AND ABORT, type 5. UNREGISTER: REGISTER with service action key 0. EXTEND: REGISTER on only
+    those paths that a completion keeps (`completion`); no claim asks for it.
     """
 
     LOOK = "look"
@@ -29,6 +30,7 @@ class Verb(StrEnum):
     RESERVE = "reserve"
     PREEMPT = "preempt"
     UNREGISTER = "unregister"
+    EXTEND = "extend"
 
 
 class Answer(StrEnum):

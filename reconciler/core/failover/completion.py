@@ -9,9 +9,12 @@ registration may have been replaced. Three rules keep that as safe as a claim, w
 - a disk that nobody holds, or an older key does, is registered only while it is kept: opened for us alone, from before
   the registration to the end, so that no pool of this controller has it or can open it meanwhile;
 - newer keys and foreign ones are left alone, and whoever finds that another was faster gives the registration up before
-  it keeps the disk no longer, however long the disk is silent. No disk is ever left to nobody.
+  it keeps the disk no longer, however long the disk is silent. No disk is ever left to nobody;
+- a path of ours that came back to a disk of ours is registered only while that path is kept: opened for us alone, so
+  that no pool writes over it. The look after the registration must see our reservation, or the registration is given up
+  before the path is kept no longer.
 
-Does not know how a command reaches a disk, nor how it is kept.
+Does not know how a command reaches a disk, nor how a disk or a path is kept.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ def patience_ms(timers: Timers, command_ms: int) -> int:
 
 
 class Stage(StrEnum):
-    """Where a completion is: what is asked next. CONFIRM, SETTLE, LEFT and EVICTED are looks."""
+    """Where a completion is: what is asked next. CONFIRM, SETTLE, LEFT, EVICTED and EXTENDED are looks."""
 
     LOOK = "look"
     KEEP = "keep"
@@ -51,26 +54,34 @@ class Stage(StrEnum):
     LEFT = "left"
     EVICT = "evict"
     EVICTED = "evicted"
+    KEEP_PATHS = "keep_paths"
+    EXTEND = "extend"
+    EXTENDED = "extended"
     DONE = "done"
 
 
 #: Looks after a registration.
-REGISTERED = (Stage.CONFIRM, Stage.SETTLE, Stage.LEFT)
+REGISTERED = (Stage.CONFIRM, Stage.SETTLE, Stage.LEFT, Stage.EXTENDED)
 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Open the disk for ourselves alone, until the completion is at its end; refused while a pool here has it."""
+    """Open the disk for ourselves alone, until the completion is at its end; refused while a pool here has it.
+
+    `paths`: not the disk, but those of its running paths that are not registered with this key; refused when nothing
+    here lets go of any of them.
+    """
 
     disk: int
+    paths: Key | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
     """A completion of one disk in progress.
 
-    `view`: how the disk looked last. `over`: whose registrations are still to be removed. `kept`: the disk is opened
-    for us alone.
+    `view`: how the disk looked last. `over`: whose registrations are still to be removed. `kept`: the disk, or the
+    paths that are registered, are opened for us alone.
     """
 
     disk: int
@@ -86,15 +97,26 @@ class Completion:
         assert self.stage is Stage.DONE
         return fenced(self.view, self.key)
 
+    @property
+    def whole(self) -> bool:
+        """At the end: ours, and every path of ours that runs is registered."""
+        return self.ours and not self.view.unregistered
+
 
 def asks(completion: Completion) -> Command | Keep | None:
     """What to ask now; None at the end."""
     disk, key = completion.disk, completion.key
     match completion.stage:
-        case Stage.LOOK | Stage.CONFIRM | Stage.SETTLE | Stage.LEFT | Stage.EVICTED:
+        case Stage.LOOK | Stage.CONFIRM | Stage.SETTLE | Stage.LEFT | Stage.EVICTED | Stage.EXTENDED:
             return Command(Verb.LOOK, disk, key)
         case Stage.KEEP:
             return Keep(disk)
+        case Stage.KEEP_PATHS:
+            return Keep(disk, key)
+        case Stage.EXTEND:
+            assert completion.kept, "a registration of a path that a pool of ours could use"
+            assert not completion.view.surplus, "a registration beside another machine with our key"
+            return Command(Verb.EXTEND, disk, key)
         case Stage.REGISTER:
             assert completion.kept, "a registration on a disk that a pool of ours could open"
             assert not completion.view.surplus, "a registration beside another machine with our key"
@@ -112,9 +134,10 @@ def asks(completion: Completion) -> Command | Keep | None:
 
 
 def kept(completion: Completion, *, alone: bool) -> Completion:
-    """The completion after `Keep` was answered; `alone`: the disk is ours alone on this controller until the end."""
-    assert completion.stage is Stage.KEEP
-    return replace(completion, kept=alone, stage=Stage.REGISTER if alone else Stage.DONE)
+    """The completion after `Keep` was answered; `alone`: what was to be kept is ours alone here until the end."""
+    assert completion.stage in (Stage.KEEP, Stage.KEEP_PATHS)
+    following = Stage.REGISTER if completion.stage is Stage.KEEP else Stage.EXTEND
+    return replace(completion, kept=alone, stage=following if alone else Stage.DONE)
 
 
 def heard(completion: Completion, reply: Reply) -> Completion:
@@ -130,7 +153,9 @@ def heard(completion: Completion, reply: Reply) -> Completion:
             return replace(completion, stage=Stage.LEFT)
         case Stage.EVICT:
             return replace(completion, stage=Stage.EVICTED if good else Stage.DONE)
-        case Stage.KEEP | Stage.DONE:
+        case Stage.EXTEND:
+            return replace(completion, stage=Stage.EXTENDED)
+        case Stage.KEEP | Stage.KEEP_PATHS | Stage.DONE:
             raise AssertionError("no command was asked")
         case _:
             return _looked(replace(completion, view=reply.view if good else UNANSWERED))
@@ -143,13 +168,15 @@ def _looked(completion: Completion) -> Completion:
         return replace(completion, stage=stage if stage in REGISTERED else Stage.DONE)
     if stage is Stage.EVICTED:
         return _evict(completion, completion.over[1:])
+    if view.holder == key and stage is Stage.EXTENDED:
+        return replace(completion, stage=Stage.DONE)
     if view.holder == key:
         return _evict(completion, _over(view, key))
     takeable, registered = _takeable(view, key), key in view.registered
     if stage is Stage.LOOK and takeable:
         # Where we are registered, nothing is gained by registering.
         return replace(completion, stage=Stage.SEIZE if registered else Stage.KEEP)
-    if stage is Stage.CONFIRM and takeable and registered:
+    if stage in (Stage.CONFIRM, Stage.EXTENDED) and takeable and registered:
         return replace(completion, stage=Stage.SEIZE)
     if stage in REGISTERED and registered and (view.holder is not None or not takeable):
         # Another was faster: it must not find us registered.
@@ -158,7 +185,11 @@ def _looked(completion: Completion) -> Completion:
 
 
 def _evict(completion: Completion, over: tuple[Key, ...]) -> Completion:
-    return replace(completion, over=over, stage=Stage.EVICT if over else Stage.DONE)
+    view = completion.view
+    # With a surplus another machine has our key, and the reservation may be that machine's.
+    if over or completion.kept or view.holder != completion.key or view.surplus or not view.unregistered:
+        return replace(completion, over=over, stage=Stage.EVICT if over else Stage.DONE)
+    return replace(completion, over=(), stage=Stage.KEEP_PATHS)
 
 
 def completing(state: State) -> Key | None:
@@ -179,12 +210,17 @@ def unfenced(views: Collection[DiskView], mine: Key) -> tuple[int, ...]:
     return tuple(at for at, view in enumerate(views) if view.answered and not fenced(view, mine))
 
 
+def unregistered(views: Collection[DiskView], mine: Key) -> tuple[int, ...]:
+    """Disks of ours with a path that runs and is not registered."""
+    return tuple(at for at, view in enumerate(views) if view.holder == mine and view.unregistered)
+
+
 def completable(views: Collection[DiskView], mine: Key) -> tuple[int, ...]:
     """Those of them about which something may be done."""
     found = []
     for at, view in enumerate(views):
         ours = view.holder == mine
-        if view.answered and (_over(view, mine) if ours else _takeable(view, mine)):
+        if view.answered and (_over(view, mine) or view.unregistered if ours else _takeable(view, mine)):
             found.append(at)
     return tuple(found)
 

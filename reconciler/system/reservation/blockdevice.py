@@ -153,6 +153,10 @@ class Finder:
             members = tuple(sorted((link.name for link in (entry / "slaves").iterdir()), key=_order))
             if not members:
                 raise Unusable(f"{place} is a multipath device without a path")
+            # A path that is not in the table, or not yet, is registered as well, before anything is written over it.
+            wwid = _text(self._block / members[0] / "device/wwid")
+            others = self._paths.of(wwid) if wwid.startswith(UNIQUE) else ()
+            members = (*members, *(other for other in others if other not in members))
             kind = Kind.NVME if members[0].startswith("nvme") else Kind.SCSI
             # Not kept: a path leaves its table after the event of that.
             return self._device(kind, name, members, _text(entry / "dm/uuid").removeprefix("mpath-"))

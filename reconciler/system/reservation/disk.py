@@ -33,8 +33,8 @@ from typing import Any, Final
 
 from reconciler.core.failover.claim import Answer, Command, Reply, Verb
 from reconciler.core.failover.hold import DiskView
-from reconciler.core.failover.key import Side, encode_key
-from reconciler.system.reservation.nexus import Ended, Job, Nexus, next_ended
+from reconciler.core.failover.key import Key, Side, encode_key
+from reconciler.system.reservation.nexus import Ended, Job, Nexus, next_ended, when_settled
 from reconciler.system.reservation.standing import Features, Port, Registration, Result, Standing
 
 SILENT: Final = Reply(Answer.SILENT)
@@ -70,6 +70,8 @@ class Disk:
         self._found_s = 0.0
         #: Every path that this disk was ever known by: it may be registered though it is gone.
         self._ever: set[str] = set()
+        #: The paths that are opened for us alone, which EXTEND registers.
+        self.kept: frozenset[str] = frozenset()
 
     def standing(self, end_s: float) -> Standing | Result:
         """What the first path that answers says; UNSUPPORTED when the disk knows no reservations at all."""
@@ -112,12 +114,41 @@ class Disk:
                 return self._register(key, end_s)
             case Verb.UNREGISTER:
                 return self._unregister(key, end_s)
+            case Verb.EXTEND:
+                return self._register(key, end_s, only=self.kept)
             case Verb.RESERVE:
                 return self._once(lambda port, until_s: port.reserve(key, until_s), end_s)
             case Verb.PREEMPT:
                 assert command.victim is not None
                 victim = encode_key(command.victim)
                 return self._once(lambda port, until_s: port.preempt(key, victim, until_s), end_s)
+
+    @property
+    def down(self) -> tuple[str, ...]:
+        """The names of paths that it was known by and that do not run."""
+        return tuple(sorted(self._ever - set(self.paths)))
+
+    def unregistered(self, command_key: Key, end_s: float) -> tuple[str, ...]:
+        """The paths that say they are not registered with this key; one that says nothing is not among them."""
+        key = encode_key(command_key)
+        nexuses = [nexus for nexus in self._known() if not nexus.late]
+        ended: Ended = SimpleQueue()
+        jobs = [nexus.ask(lambda port: port.renew(key, end_s), ended) for nexus in nexuses]
+        found = []
+        try:
+            for _ in jobs:
+                job = next_ended(ended, end_s)
+                if job is None:
+                    break
+                found += [job.nexus.name] if job.result is Result.CONFLICT else []
+        finally:
+            for job in jobs:
+                job.nexus.leave(job, remember=True)
+        return tuple(found)
+
+    def when_settled(self, do: Callable[[], None]) -> None:
+        """Do it once no command that changes something is under way on a path after its time."""
+        when_settled(self._place, do)
 
     def close(self) -> None:
         """Close every path; the next question finds them anew. What has begun ends by itself."""
@@ -155,7 +186,7 @@ class Disk:
     def _first(self, do: Callable[[Port], Any], end_s: float, whole: Callable[[Any], bool]) -> Any:
         """The first answer that is `whole`; otherwise UNSUPPORTED if a path said so, else SILENT."""
         nexuses = self._known()
-        if len(nexuses) == 1 and _is_free(nexuses[0]):
+        if len(self._nexuses) == 1 and _is_free(nexuses[0]):
             found = do(nexuses[0].port)
             return found if whole(found) or found is Result.UNSUPPORTED else Result.SILENT
         ended: Ended = SimpleQueue()
@@ -176,9 +207,10 @@ class Disk:
             for job in jobs:
                 job.nexus.leave(job, remember=False)
 
-    def _register(self, key: int, end_s: float) -> Reply:
+    def _register(self, key: int, end_s: float, only: frozenset[str] | None = None) -> Reply:
+        nexuses = self._known(anew=True) if only is None else [one for one in self._known() if one.name in only]
         results, _ = self._everywhere(
-            self._known(anew=True),
+            nexuses,
             lambda port: port.register(key, end_s),
             end_s,
             lambda port, result: _settle(port, key, result),
@@ -208,7 +240,7 @@ class Disk:
         late: Callable[[Port, Any], None] | None = None,
     ) -> tuple[set[Result], bool]:
         """On every path at once: how it ended on each, and whether it has ended on each."""
-        if len(nexuses) == 1 and _is_free(nexuses[0]):
+        if len(self._nexuses) == 1 and _is_free(nexuses[0]):
             return {do(nexuses[0].port)}, True
         ended: Ended = SimpleQueue()
         jobs = [nexus.ask(do, ended, late) for nexus in nexuses if not nexus.late]

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeAlias
 
@@ -39,6 +39,8 @@ class Job:
     begun: bool = False
     done: bool = False
     abandoned: bool = False
+    #: What to do once it has ended, `late` included.
+    afterwards: list[Callable[[], None]] = field(default_factory=list)
     result: Any = Result.UNREACHED
 
 
@@ -113,6 +115,13 @@ class Nexus:
                 LATE[self.identity] = job
             return Result.SILENT
 
+    def then(self, job: Job, do: Callable[[], None]) -> bool:
+        """Do it when the job has ended, in the thread of this path; False when it has ended already."""
+        with self._changed:
+            if not job.done:
+                job.afterwards.append(do)
+            return not job.done
+
     def reopen(self) -> None:
         """Close the port before the next command, which opens it again."""
         with self._changed:
@@ -166,6 +175,8 @@ class Nexus:
                 job.late(self.port, result)
         with self._changed:
             self._finish(job)
+        for do in job.afterwards:
+            do()
 
     def _finish(self, job: Job) -> None:
         if LATE.get(self.identity) is job:
@@ -174,6 +185,14 @@ class Nexus:
         if not job.abandoned:
             self.trusted = job.result not in (Result.SILENT, Result.UNREACHED)
             job.ended.put(job)
+
+
+def when_settled(place: PathId, do: Callable[[], None]) -> None:
+    """Do it once nothing late is under way on a path of this disk: now, or in the thread of the last such path."""
+    for identity, job in tuple(LATE.items()):
+        if identity[:-1] == place and job.nexus.then(job, lambda: when_settled(place, do)):
+            return
+    do()
 
 
 def next_ended(ended: Ended, end_s: float) -> Job | None:

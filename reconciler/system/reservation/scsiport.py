@@ -116,14 +116,20 @@ class ScsiPort:
 
     def register(self, key: int, end_s: float) -> Result:
         """See `Port.register`."""
-        action = Out.REGISTER_AND_IGNORE_EXISTING_KEY
+        return self._register(Out.REGISTER_AND_IGNORE_EXISTING_KEY, 0, key, end_s)
+
+    def renew(self, key: int, end_s: float) -> Result:
+        """See `Port.renew`. A wrong key meets RESERVATION CONFLICT (SPC-4, table 44)."""
+        return self._register(Out.REGISTER, key, key, end_s)
+
+    def _register(self, action: Out, old: int, key: int, end_s: float) -> Result:
         if self._learnt.persisting is not False:
-            result = self._do(action, parameters(0, key, aptpl=True), end_s)
+            result = self._do(action, parameters(old, key, aptpl=True), end_s)
             if result is Result.GOOD:
                 self._learnt.persisting = True
             if result is not Result.UNSUPPORTED:
                 return result
-        result = self._do(action, parameters(0, key), end_s)
+        result = self._do(action, parameters(old, key), end_s)
         if result is Result.GOOD and self._learnt.persisting is None:
             self._learnt.persisting = False
             self._told("forgets its reservation when it loses power: it knows no APTPL")

@@ -130,6 +130,13 @@ class Port(Protocol):
         """Register this path, whatever key it had; the registration outlives a loss of power where it can."""
         ...
 
+    def renew(self, key: int, end_s: float) -> Result:
+        """Register `key` in the place of `key`: CONFLICT where this path is not registered with it.
+
+        That changes nothing, and registers no path that was not registered, whoever holds the disk by then.
+        """
+        ...
+
     def reserve(self, key: int, end_s: float) -> Result:
         """Take the reservation that nobody holds, as type 5."""
         ...

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from reconciler.core.failover.claim import Answer, Command, Reply
 from reconciler.core.failover.hold import UNANSWERED, DiskView
-from reconciler.core.failover.key import Side
+from reconciler.core.failover.key import Key, Side
 from reconciler.core.failover.record import RECORD_BYTES
 from reconciler.system.reservation.blockdevice import Finder, Kind, Unusable
 from reconciler.system.reservation.disk import SILENT, Disk
@@ -60,6 +60,10 @@ class Cabinet(Protocol):
         """Descriptors that keep the disk for ourselves alone; None while somebody here has it. See `keeping`."""
         ...
 
+    def keep_path(self, name: str, path: str) -> tuple[int, ...] | None:
+        """The same for one path of a disk that is in use by other paths."""
+        ...
+
 
 class Directory:
     """The disks of this machine, by their names in one directory."""
@@ -77,7 +81,7 @@ class Directory:
         """See `Cabinet.ports`."""
         found = self._finder.find(name)
         if found.kind is Kind.NVME:
-            return tuple(NvmePort(path.name, NvmeDevice(path)) for path in found.paths)
+            return tuple(NvmePort(path.name, NvmeDevice(path), told=told) for path in found.paths)
         return tuple(ScsiPort(path.name, SgTransport(path), learnt, told) for path in found.paths)
 
     def known(self, name: str) -> tuple[str, ...]:
@@ -93,13 +97,19 @@ class Directory:
         """See `Cabinet.keep`."""
         return keep(self._finder.find(name).node)
 
+    def keep_path(self, name: str, path: str) -> tuple[int, ...] | None:
+        """See `Cabinet.keep_path`."""
+        found = self._finder.find(name)
+        node = next((one for one in found.paths if one.name == path), None)
+        return None if node is None else keep(node)
+
 
 @dataclass(frozen=True, slots=True)
 class Survey:
     """Everything that can be told of one disk. `standing` None: it did not answer, and `trouble` may say why.
 
     `registrations` None: the disk does not tell who they are. `records`: why it has no place for them; empty when it
-    has, or needs none.
+    has, or needs none. `down`: paths that do not run.
     """
 
     name: str
@@ -107,6 +117,7 @@ class Survey:
     registrations: tuple[Registration, ...] | None = None
     features: Features = field(default_factory=Features)
     paths: tuple[str, ...] = ()
+    down: tuple[str, ...] = ()
     trouble: str = ""
     records: str = ""
 
@@ -185,6 +196,24 @@ class Bay:
         except Unusable:
             return False
 
+    def keep_paths(self, kept: Kept, key: Key, end_s: float) -> bool:
+        """Whether a path that is not registered with this key is ours alone, as for `keep`."""
+        self._disk.kept = frozenset()
+        found: dict[str, tuple[int, ...]] = {}
+        with contextlib.suppress(Unusable):
+            for path in self._disk.unregistered(key, end_s):
+                descriptors = self._cabinet.keep_path(self.name, path)
+                if descriptors is not None:
+                    found[path] = descriptors
+        if not found or not kept.take(tuple(one for descriptors in found.values() for one in descriptors)):
+            return False
+        self._disk.kept = frozenset(found)
+        return True
+
+    def when_settled(self, do: Callable[[], None]) -> None:
+        """Do it once no command is under way on a path after its time."""
+        self._disk.when_settled(do)
+
     def survey(self, end_s: float, *, records: bool) -> Survey:
         """Everything at once, for people. `records`: this disk should have a place for them."""
         place = ""
@@ -203,7 +232,8 @@ class Bay:
         except Unusable as error:
             return Survey(self.name, trouble=str(error))
         registrations = None if isinstance(told, Result) else told
-        return Survey(self.name, standing, registrations, features, self._disk.paths, records=place)
+        disk = self._disk
+        return Survey(self.name, standing, registrations, features, disk.paths, disk.down, records=place)
 
     def close(self) -> None:
         """Close every device."""

@@ -21,8 +21,11 @@ AGAIN_S: Final = 0.1
 class Completable(Performing, Protocol):
     """What is needed of a shelf. See `DiskShelf`."""
 
-    def keep(self, disk: int, deadline_s: float) -> bool:
-        """Have the disk for ourselves alone until `let_go`; False: our own pools have it, or nobody knows."""
+    def keep(self, disk: int, deadline_s: float, paths: Key | None = None) -> bool:
+        """Have the disk for ourselves alone until `let_go`; False: our own pools have it, or nobody knows.
+
+        `paths`: only the paths that are not registered with this key.
+        """
         ...
 
     def let_go(self, disk: int) -> None:
@@ -31,7 +34,13 @@ class Completable(Performing, Protocol):
 
 
 def complete(shelf: Completable, disk: int, mine: Key, command_s: float, patience_s: float) -> bool:
-    """Take one disk, if that may be done now; whether it is ours alone at the end.
+    """Take one disk, if that may be done now; whether it is ours alone at the end. See `run`."""
+    completion = run(shelf, disk, mine, command_s, patience_s)
+    return completion is not None and completion.ours
+
+
+def run(shelf: Completable, disk: int, mine: Key, command_s: float, patience_s: float) -> Completion | None:
+    """A completion to its end, None if that did not come.
 
     Each command may take `command_s`. After `patience_s` nothing more is asked: see `patience_ms`.
     """
@@ -39,9 +48,9 @@ def complete(shelf: Completable, disk: int, mine: Key, command_s: float, patienc
     try:
         while (question := asks(completion)) is not None:
             if time.monotonic() >= end_s:
-                return False
+                return None
             if isinstance(question, Keep):
-                completion = kept(completion, alone=shelf.keep(disk, command_s))
+                completion = kept(completion, alone=shelf.keep(disk, command_s, question.paths))
                 continue
             reply = answered(shelf, question, command_s)
             completion = heard(completion, reply)
@@ -49,13 +58,13 @@ def complete(shelf: Completable, disk: int, mine: Key, command_s: float, patienc
                 time.sleep(AGAIN_S)
     finally:
         shelf.let_go(disk)
-    return completion.ours
+    return completion
 
 
 def complete_each(
     shelf: Completable, disks: Sequence[int], mine: Key, command_s: float, patience_s: float, within_s: float
 ) -> Iterator[tuple[int, bool]]:
-    """Each disk after the other, and whether it is ours alone, until `within_s` has passed.
+    """Each disk after the other, and whether it is ours alone by all paths, until `within_s` has passed.
 
     None is begun that would be cut off before it may be given up.
     """
@@ -63,4 +72,5 @@ def complete_each(
     for disk in disks:
         if end_s - time.monotonic() < patience_s:
             return
-        yield disk, complete(shelf, disk, mine, command_s, patience_s)
+        completion = run(shelf, disk, mine, command_s, patience_s)
+        yield disk, completion is not None and completion.whole

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 from reconciler.core.failover.adapters import Watched, Written
 from reconciler.core.failover.claim import Answer, Command, Reply
 from reconciler.core.failover.hold import UNANSWERED, DiskView, sees
-from reconciler.core.failover.key import Side
+from reconciler.core.failover.key import Key, Side
 from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.record import RECORD_BYTES
 from reconciler.system.reservation.disk import SILENT
@@ -177,16 +177,24 @@ class DiskShelf:
         found |= dict(self._each(Kind.SURVEY, questions, deadline_s))
         return tuple(found[at] for at in range(len(self._bays)))
 
-    def keep(self, disk: int, deadline_s: float) -> bool:
-        """Have it for ourselves alone until `let_go`: no pool of ours writes to it, and none can begin to."""
-        kept = self._kept[disk] = Kept()
-        return bool(dict(self._each(Kind.KEEP, {disk: partial(self._bays[disk].keep, kept)}, deadline_s)).get(disk))
+    def keep(self, disk: int, deadline_s: float, paths: Key | None = None) -> bool:
+        """Have it for ourselves alone until `let_go`: no pool of ours writes to it, and none can begin to.
+
+        `paths`: only the paths that are not registered with this key.
+        """
+        kept, bay = Kept(), self._bays[disk]
+        self._kept[disk] = kept
+        do = partial(bay.keep, kept) if paths is None else partial(bay.keep_paths, kept, paths)
+        return bool(dict(self._each(Kind.KEEP, {disk: do}, deadline_s)).get(disk))
 
     def let_go(self, disk: int) -> None:
-        """Keep it no longer; what was asked and is not answered yet will keep nothing."""
+        """Keep it no longer; what was asked and is not answered yet will keep nothing.
+
+        While a registration is under way on a path after its time, it is kept on.
+        """
         kept = self._kept.pop(disk, None)
         if kept is not None:
-            kept.let_go()
+            self._bays[disk].when_settled(kept.let_go)
 
     @property
     def _patience_s(self) -> float:

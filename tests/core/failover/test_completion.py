@@ -95,3 +95,44 @@ def test_no_disk_is_left_to_nobody() -> None:
     view = DiskView(True, MINE, frozenset({MINE}))
     with pytest.raises(AssertionError, match="left to nobody"):
         asks(Completion(1, MINE, Stage.LEAVE, view))
+
+
+def extending(view: DiskView) -> Completion:
+    """A path is registered, and this is what the look after it saw."""
+    halfway = DiskView(True, MINE, frozenset({MINE}), unregistered=1)
+    completion = heard(Completion(1, MINE), Reply(Answer.GOOD, halfway))
+    assert asks(completion) == Keep(1, MINE)
+    completion = kept(completion, alone=True)
+    assert asks(completion) == Command(Verb.EXTEND, 1, MINE)
+    return heard(heard(completion, Reply(Answer.SILENT)), Reply(Answer.GOOD, view))
+
+
+def test_a_path_is_registered_only_while_it_is_kept_and_the_disk_is_looked_at_after() -> None:
+    done = extending(DiskView(True, MINE, frozenset({MINE})))
+    assert (done.stage, done.ours, done.whole) == (Stage.DONE, True, True)
+    vain = extending(DiskView(True, MINE, frozenset({MINE}), unregistered=1))
+    assert (vain.stage, vain.ours, vain.whole) == (Stage.DONE, True, False)
+    with pytest.raises(AssertionError, match="a pool of ours could use"):
+        asks(Completion(1, MINE, Stage.EXTEND))
+
+
+def test_a_path_that_cannot_be_kept_is_not_registered() -> None:
+    halfway = heard(Completion(1, MINE), Reply(Answer.GOOD, DiskView(True, MINE, frozenset({MINE}), unregistered=1)))
+    left = kept(halfway, alone=False)
+    assert (left.stage, left.ours, left.whole) == (Stage.DONE, True, False)
+
+
+def test_a_path_is_given_up_where_another_was_faster_however_long_that_takes_to_see() -> None:
+    taken = DiskView(True, NEWER, frozenset({NEWER, MINE}))
+    assert asks(extending(taken)) == Command(Verb.UNREGISTER, 1, MINE)
+    unseen = extending(DiskView(False))
+    assert asks(unseen) == Command(Verb.LOOK, 1, MINE)
+    assert asks(heard(unseen, Reply(Answer.GOOD, taken))) == Command(Verb.UNREGISTER, 1, MINE)
+
+
+def test_registrations_of_others_are_removed_before_a_path_is_registered() -> None:
+    view = DiskView(True, MINE, frozenset({MINE, THEIRS}), unregistered=1)
+    evicting = heard(Completion(1, MINE), Reply(Answer.GOOD, view))
+    assert asks(evicting) == Command(Verb.PREEMPT, 1, MINE, THEIRS)
+    after = heard(heard(evicting, GOOD), Reply(Answer.GOOD, replace(view, registered=frozenset({MINE}))))
+    assert asks(after) == Keep(1, MINE)

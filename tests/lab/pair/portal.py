@@ -18,6 +18,8 @@ from tests.lab.room import ENDS_WITH_US
 from tests.lab.target import INITIATORS, Target, blockdev, disk_device
 
 PORT: Final = 3300
+#: Places of second paths on a machine's bus.
+SECONDS: Final = 64
 #: Nobody waits so long unless something is broken.
 LONG_S: Final = 120.0
 
@@ -61,6 +63,13 @@ class Portal:
         portal = f"{self._address(machine)}:{PORT + self._number}"
         drive = blockdev(self.name, portal, 1, machine, f"{INITIATORS}:{self.name}")
         return ("-blockdev", drive, "-device", disk_device(self.name, self._number if place is None else place))
+
+    def second_device(self, machine: str) -> tuple[str, ...]:
+        """The same by a second session, of an initiator of its own: another path to the same disk."""
+        name = f"{self.name}-second"
+        portal = f"{self._address(machine)}:{PORT + self._number}"
+        drive = blockdev(name, portal, 1, machine, f"{INITIATORS}:{self.name}")
+        return ("-blockdev", drive, "-device", disk_device(name, SECONDS + self._number))
 
     def hang(self, *, hangs: bool) -> None:
         """It answers nobody, or goes on where it was."""

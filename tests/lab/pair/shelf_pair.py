@@ -115,6 +115,11 @@ class FarShelf:
         found = self._ask("claim", deadline_s, key=encode_key(key))
         return tuple(read_view(view) for view in found["views"]), found
 
+    def complete(self, disks: tuple[int, ...], key: Key) -> list[list[Any]]:
+        """Complete a claim on these disks: each with whether it is ours by all paths."""
+        found: list[list[Any]] = self._ask("complete", 30, disks=list(disks), key=encode_key(key))["done"]
+        return found
+
     def bare(self, count: int) -> float:
         """Seconds that the disks take for `count` commands each when nothing else is done."""
         found: float = self._ask("bare", LONG_S, count=count)["bare_s"]

@@ -26,6 +26,7 @@ from reconciler.system.reservation.scsiport import COMMAND_S, KEYS_BYTES
 from reconciler.system.reservation.sgio import SgTransport
 from reconciler.system.shelf.bay import Directory
 from reconciler.system.shelf.codec import plain_reply, plain_view, read_command
+from reconciler.system.shelf.completing import complete_each
 from reconciler.system.shelf.disks import DiskShelf
 
 
@@ -63,6 +64,9 @@ class Servant:
                 return {"written": shelf.write_record(data, deadline_s).value}
             case "claim":
                 return self.claim(shelf, orders, request["key"], deadline_s)
+            case "complete":
+                key, disks = decode_key(request["key"]), request["disks"]
+                return {"done": list(complete_each(shelf, disks, key, 2.0, 10.0, deadline_s))}
             case "bare":
                 return {"bare_s": bare(self._directory, orders.disks, request["count"])}
             case "obey":

@@ -51,6 +51,8 @@ class StandInDisk:
     log: list[tuple[str, int, int]] = field(default_factory=list)
     #: Paths that answer every command with CHECK CONDITION and this sense.
     failing: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    #: Paths that a mapping has for itself.
+    in_use: set[str] = field(default_factory=set)
     #: Paths that hang: what was sent is executed when they go on.
     stopped: dict[str, threading.Event] = field(default_factory=dict)
     #: How many commands wait in such a path.
@@ -277,6 +279,15 @@ class StandInCabinet:
         if disk.used:
             return None
         descriptor = os.open(disk.file, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return (descriptor,)
+
+    def keep_path(self, name: str, path: str) -> tuple[int, ...] | None:
+        """A lock on a file beside the image."""
+        disk = self.found(name)
+        if path in disk.in_use:
+            return None
+        descriptor = os.open(f"{disk.file}-{path}", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return (descriptor,)
 

@@ -115,7 +115,7 @@ def test_members_of_a_multipath_device_are_read_each_time(tree: Tree) -> None:
     (tree.sysfs / "kernel/uevent_seqnum").write_text("7\n")
     finder = Finder(tree.names, tree.sysfs, tree.root)
     for name in ("sda", "sdb"):
-        tree.device(name, wwid="naa.1")
+        tree.device(name, wwid="t10.ATA     MODEL")
     place = tree.device("dm-0")
     (place / "dm").mkdir()
     (place / "dm/uuid").write_text("mpath-35000c500\n")
@@ -124,6 +124,20 @@ def test_members_of_a_multipath_device_are_read_each_time(tree: Tree) -> None:
     assert [path.name for path in finder.find("one").paths] == ["sda"]
     (place / "slaves/sdb").mkdir()
     assert [path.name for path in finder.find("one").paths] == ["sda", "sdb"]
+
+
+def test_a_path_that_is_not_in_the_table_of_its_multipath_device_is_a_path_as_well(tree: Tree) -> None:
+    for name, wwid in (("sda", "naa.1"), ("sdb", "naa.2"), ("sdc", "naa.1"), ("sdd", "naa.1")):
+        tree.device(name, wwid=wwid, state="offline" if name == "sdd" else "running")
+    place = tree.device("dm-0")
+    (place / "dm").mkdir()
+    (place / "dm/uuid").write_text("mpath-35000c500\n")
+    (place / "slaves/sdc").mkdir(parents=True)
+    tree.name("one", "dm-0")
+    found = tree.find("one")
+    assert found.node == tree.root / "dm-0"
+    assert [path.name for path in found.paths] == ["sdc", "sda"]
+    assert [path.name for path in found.down] == ["sdd"]
 
 
 def test_a_name_that_many_disks_may_share_groups_nothing(tree: Tree) -> None:

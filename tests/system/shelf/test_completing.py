@@ -60,8 +60,8 @@ class Hasty:
             self._meanwhile()
         return self._shelf.perform(commands, deadline_s)
 
-    def keep(self, disk: int, deadline_s: float) -> bool:
-        return self._shelf.keep(disk, deadline_s)
+    def keep(self, disk: int, deadline_s: float, paths: Key | None = None) -> bool:
+        return self._shelf.keep(disk, deadline_s, paths)
 
     def let_go(self, disk: int) -> None:
         self._shelf.let_go(disk)
