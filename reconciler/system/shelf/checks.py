@@ -88,6 +88,14 @@ def _weak(surveys: Sequence[Survey]) -> Iterator[Finding]:
             names,
             "newer firmware of the disk may know it; plain PREEMPT is used as long",
         )
+    down = [f"{one.name}: {', '.join(one.down)}" for one in surveys if one.down]
+    if down:
+        yield Finding(
+            "PATH_DOWN",
+            "a path to a disk is down: if the last one goes, so does the disk",
+            listed(down),
+            "check the cable, the HBA and the expander of this path; a path that comes back is registered by itself",
+        )
     if names := those(lambda one: one.features.persists is False):
         yield Finding(
             "NO_APTPL",

@@ -253,6 +253,8 @@ class StandInCabinet:
         self.disks, self.side, self.paths = disks, side, paths
         #: Every disk whose paths were asked for, in turn.
         self.opened: list[str] = []
+        #: Paths that the kernel has no more.
+        self.gone: set[str] = set()
         #: The disks that were opened for writing, each time.
         self.writers: list[str] = []
 
@@ -263,7 +265,7 @@ class StandInCabinet:
     def ports(self, name: str, learnt: Learnt, told: object) -> tuple[Port, ...]:
         disk = self.found(name)
         self.opened.append(name)
-        names = [f"{self.side}{path}" for path in range(self.paths)]
+        names = [name for path in range(self.paths) if (name := f"{self.side}{path}") not in self.gone]
         return tuple(ScsiPort(nexus, StandInTransport(disk, nexus), learnt, told) for nexus in names)  # type: ignore[arg-type]
 
     def known(self, name: str) -> tuple[str, ...]:

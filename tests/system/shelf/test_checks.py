@@ -14,6 +14,7 @@ from reconciler.system.shelf.checks import findings
 from tests.system.reservation.standin import image
 from tests.system.shelf.rig import DISKS, LONG_S, SimulatedRig, claim, orders
 from tests.system.shelf.rig_disks import DisksRig
+from tests.waiting import until
 
 
 def found(disks: DisksRig, side: Side = Side.A) -> dict[str, Finding]:
@@ -78,6 +79,20 @@ def test_what_poor_disks_lack(disks: DisksRig) -> None:
     claim(shelf, Side.A, 3)
     told = {one.code: one.evidence for one in findings(orders(Side.A), shelf.survey(LONG_S))}
     assert told == {"NO_ABORT": "; ".join(DISKS), "NO_APTPL": "; ".join(DISKS)}
+
+
+def test_a_path_that_went_is_told_until_it_is_back(disks: DisksRig) -> None:
+    shelf = disks.open_shelf(Side.A, orders(Side.A))
+    claim(shelf, Side.A, 3)
+    assert findings(orders(Side.A), shelf.survey(LONG_S)) == ()
+    disks.cabinets[-1].gone.add("a1")
+
+    def told() -> dict[str, str]:
+        return {one.code: one.evidence for one in findings(orders(Side.A), shelf.survey(LONG_S))}
+
+    until(lambda: told() == {"PATH_DOWN": "; ".join(f"{name}: a1" for name in DISKS)}, told)
+    disks.cabinets[-1].gone.clear()
+    until(lambda: told() == {}, told)
 
 
 def test_a_hanging_disk_costs_an_audit_its_share_of_the_time_and_the_files_are_looked_at(
