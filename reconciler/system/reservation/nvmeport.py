@@ -1,10 +1,9 @@
 """One NVMe namespace: the commands of `nvme` in the words of `standing`.
 
 A host is registered, not a path: the kernel's multipath device is one port. Each controller of the pair needs a host
-identifier of its own (`nvmehost`). *Nothing is registered, reserved or preempted before the identifier of this host was
-read, and while the peer is registered with the same one*: two controllers with one identifier are one registrant, and
-neither can be fenced. It is read again every second, because a reset of the drive's controller may lose it. Does not
-know other disks.
+identifier of its own (`nvmehost`). *Nothing is registered before the identifier of this host was read, nor while the
+peer is registered with the same one*: two controllers with one identifier are one registrant, and neither can be
+fenced. It is read again every second, because a reset of the drive's controller may lose it. Does not know other disks.
 """
 
 from __future__ import annotations
@@ -80,6 +79,7 @@ class NvmePort:
         refused = self._alone(key, end_s)
         if refused is not None:
             return refused
+        assert any(self._host.identifier), "a registration of a host without an identifier"
         result = self._do(register(Registering.REGISTER, 0, key, persist=True), end_s)
         if result is Result.CONFLICT:
             result = self._do(register(Registering.REPLACE, 0, key, ignore=True, persist=True), end_s)
