@@ -17,13 +17,14 @@ from reconciler.agent.power import PowerFile, stamp_of
 from reconciler.agent.store import Store
 from reconciler.core.failover.change import changes
 from reconciler.core.failover.generation import place, published
+from reconciler.core.failover.keyring import decode_any
 from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_orders, orders_document, orders_key
+from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_orders, orders_document
 from reconciler.core.planning.plan import OrdersChange
 from reconciler.errors import HagitError, StateError
 from reconciler.system.files import read_bytes, read_json, write_atomic
 from reconciler.system.node import Node, WatchdogNode
-from reconciler.system.secret import pair_secret
+from reconciler.system.secret import document_keys, next_path, previous_path
 
 FILE: Final = "orders.json"
 #: Written by the watchdog: the highest generation it ever followed.
@@ -41,7 +42,7 @@ class OrdersFile:
         self._power = PowerFile(watchdog, store)
         self.path = store.root / FILE
         self._settled: tuple[object, ...] | None = None
-        self._read: tuple[object, Orders | None] | None = None
+        self._read: tuple[object, Orders | None, bool] | None = None
 
     def changes(self, content: Content) -> tuple[OrdersChange, ...]:
         """What publishing this content would change, in words. Raises NodeFileError for an unfit secret or unit."""
@@ -68,8 +69,11 @@ class OrdersFile:
             seen = self._accepted_generation(content)
             fresh = published(wanted, current, seen) if wanted is not None else None
             if fresh is not None:
-                write_atomic(self.path, orders_document(fresh, orders_key(pair_secret(self._watchdog))), mode=0o600)
+                self._write(fresh)
                 self._store.decide("orders", generation=fresh.generation, commit=commit, enabled=fresh.enabled)
+            elif current is not None and not self._sealed:
+                # Secrets are being changed: the older one must not be needed any more when it goes.
+                self._write(current)
             plan = self._power.publish(content)
             # What was written may have been changed since: it counts when the next look has read it.
             self._settled = glance if fresh is None and plan is None else None
@@ -99,19 +103,27 @@ class OrdersFile:
             return place(accepted.base + blocked.position, blocked.position - content.position)
         return place(accepted.base + content.position)
 
+    def _write(self, orders: Orders) -> None:
+        write_atomic(self.path, orders_document(orders, document_keys(self._watchdog)[0]), mode=0o600)
+
+    @property
+    def _sealed(self) -> bool:
+        """Whether the published orders are sealed with the secret that is used now."""
+        return self._read is not None and self._read[2]
+
     def _current(self) -> Orders | None:
         """The published orders; None for a file that is not there, damaged, or sealed with another secret."""
         stamp = self._stamp()
         if self._read is not None and self._read[0] == stamp:
             return self._read[1]
-        key = orders_key(pair_secret(self._watchdog))
+        keys = document_keys(self._watchdog)
         try:
             data = read_bytes(self.path, ORDERS_BYTES_MAX)
         except StateError:
             data = None
-        read = decode_orders(data, key) if data is not None else None
+        read, at = decode_any(data, keys, decode_orders) if data is not None else (None, -1)
         current = read if isinstance(read, Orders) else None
-        self._read = stamp, current
+        self._read = stamp, current, at == 0
         return current
 
     def _accepted_generation(self, content: Content) -> int:
@@ -127,4 +139,5 @@ class OrdersFile:
 
     def _stamp(self) -> tuple[tuple[int, ...], ...]:
         """Changes whenever the file or the secret does."""
-        return stamp_of(self.path), stamp_of(self._watchdog.secret)
+        secret = self._watchdog.secret
+        return tuple(stamp_of(path) for path in (self.path, secret, next_path(secret), previous_path(secret)))

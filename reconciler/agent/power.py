@@ -12,14 +12,14 @@ from typing import Final
 
 from reconciler.agent.content import Content
 from reconciler.agent.store import Store
-from reconciler.core.failover.orders_document import orders_key
+from reconciler.core.failover.keyring import decode_any
 from reconciler.core.planning.plan import OrdersChange
 from reconciler.core.power.document import POWER_BYTES_MAX, decode_power, power_document
 from reconciler.core.power.plan import PowerPlan, PowerSwitch
 from reconciler.errors import StateError
 from reconciler.system.files import read_bytes, write_atomic
 from reconciler.system.node import WatchdogNode
-from reconciler.system.secret import pair_secret
+from reconciler.system.secret import document_keys
 
 FILE: Final = "power.json"
 
@@ -30,6 +30,7 @@ class PowerFile:
     def __init__(self, watchdog: WatchdogNode, store: Store) -> None:
         self._watchdog = watchdog
         self.path = store.root / FILE
+        self._sealed = False
 
     def changes(self, content: Content) -> tuple[OrdersChange, ...]:
         """What publishing this content would change, in words. Raises NodeFileError for an unfit secret."""
@@ -43,10 +44,11 @@ class PowerFile:
         be written.
         """
         current, wanted = self._current(), _wanted(content)
-        if current == wanted or (current is None and not wanted.switches and not self.path.exists()):
+        if current is None and not wanted.switches and not self.path.exists():
             return None
-        write_atomic(self.path, power_document(wanted, orders_key(pair_secret(self._watchdog))), mode=0o600)
-        return wanted
+        if current != wanted or not self._sealed:
+            write_atomic(self.path, power_document(wanted, document_keys(self._watchdog)[0]), mode=0o600)
+        return wanted if current != wanted else None
 
     def stamp(self) -> tuple[int, ...]:
         """Changes whenever the file does."""
@@ -60,7 +62,9 @@ class PowerFile:
             return None
         if data is None:
             return None
-        read = decode_power(data, orders_key(pair_secret(self._watchdog)))
+        read, at = decode_any(data, document_keys(self._watchdog), decode_power)
+        #: Whether it is sealed with the secret that is used now.
+        self._sealed = at == 0
         return read if isinstance(read, PowerPlan) else None
 
 

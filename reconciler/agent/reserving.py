@@ -14,13 +14,14 @@ from typing import Final
 from reconciler.core.failover.completion import patience_ms
 from reconciler.core.failover.hold import judge
 from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.keyring import decode_any
 from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_orders, orders_key
+from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_orders
 from reconciler.core.failover.refusal import Refused
 from reconciler.errors import PerformError, StateError
 from reconciler.system.files import read_bytes
 from reconciler.system.node import Node, WatchdogNode
-from reconciler.system.secret import pair_secret
+from reconciler.system.secret import document_keys
 from reconciler.system.shelf import open_disks
 from reconciler.system.shelf.completing import complete
 from reconciler.system.shelf.disks import DiskShelf
@@ -36,7 +37,7 @@ def orders_in_force(node: Node, watchdog: WatchdogNode) -> Orders:
     if content is None:
         remedy = "run `hagit apply` first"
         raise StateError("there are no orders yet, which name the disks", where=str(path), remedy=remedy)
-    orders = decode_orders(content, orders_key(pair_secret(watchdog)))
+    orders = decode_any(content, document_keys(watchdog), decode_orders)[0]
     if isinstance(orders, Refused):
         raise StateError(f"the orders cannot be used: {orders}", where=str(path), remedy="run `hagit apply` again")
     return orders

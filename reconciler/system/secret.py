@@ -7,8 +7,10 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from reconciler.core.failover.keyring import Keyring
+from reconciler.core.failover.orders_document import orders_key
 from reconciler.core.failover.seal import SECRET_BYTES_MIN as PAIR_SECRET_BYTES_MIN
-from reconciler.core.failover.seal import Purpose, derive
+from reconciler.core.failover.seal import Purpose, SealKey, derive
 from reconciler.errors import NodeFileError
 from reconciler.system.node import WatchdogNode
 
@@ -62,12 +64,48 @@ def pair_secret(watchdog: WatchdogNode) -> bytes:
     return read_secret(watchdog.secret, bytes_min=PAIR_SECRET_BYTES_MIN)
 
 
-def carp_password(watchdog: WatchdogNode) -> bytes:
-    """The password of CARP: what the node's own file says, else 19 characters that follow from the pair's secret.
+def next_path(secret: Path) -> Path:
+    """Where the secret lies that is accepted and not yet used."""
+    return secret.with_name(f"{secret.name}.next")
 
-    Text, and no longer than ucarp takes, so that a person can give it to another implementation. Raises
-    NodeFileError as `read_secret` does.
+
+def previous_path(secret: Path) -> Path:
+    """Where the secret lies that is accepted and no longer used."""
+    return secret.with_name(f"{secret.name}.previous")
+
+
+def pair_keyring(watchdog: WatchdogNode) -> tuple[Keyring, tuple[str, ...]]:
+    """The secrets of the pair, and in words what is wrong with those that are accepted besides the current one.
+
+    Those are left out then. Raises NodeFileError, as `read_secret` does, when the current one is unfit.
+    """
+    others, problems = [], []
+    for path in (next_path(watchdog.secret), previous_path(watchdog.secret)):
+        if not path.exists():
+            continue
+        try:
+            others.append(read_secret(path, bytes_min=PAIR_SECRET_BYTES_MIN))
+        except NodeFileError as error:
+            problems.append(f"{error.where}: {error.what}")
+    return Keyring(pair_secret(watchdog), tuple(others)), tuple(problems)
+
+
+def document_keys(watchdog: WatchdogNode) -> tuple[SealKey, ...]:
+    """The keys of orders and power plan, one for each accepted secret; the first one seals. Raises NodeFileError."""
+    ring, _ = pair_keyring(watchdog)
+    return tuple(orders_key(secret) for secret in ring.accepted)
+
+
+def carp_passwords(watchdog: WatchdogNode, ring: Keyring) -> tuple[bytes, ...]:
+    """The passwords of CARP: what the node's own file says, else one for each secret, the current one's first.
+
+    Raises NodeFileError as `read_secret` does.
     """
     if watchdog.carp_password is not None:
-        return read_secret(watchdog.carp_password, bytes_min=1)
-    return derive(pair_secret(watchdog), Purpose.CARP).material[:10].hex()[:19].encode()
+        return (read_secret(watchdog.carp_password, bytes_min=1),)
+    return tuple(_password(secret) for secret in ring.accepted)
+
+
+def _password(secret: bytes) -> bytes:
+    """19 characters of text, no more than ucarp takes, so that a person can give it to another implementation."""
+    return derive(secret, Purpose.CARP).material[:10].hex()[:19].encode()

@@ -7,7 +7,7 @@ people of wrong passwords, strangers with our VHID and two masters, and keeps no
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
 
 from reconciler.core.facts.ownership import Owner
@@ -18,6 +18,7 @@ from reconciler.core.failover.carp import (
     decode_advertisement,
     encode_advertisement,
 )
+from reconciler.core.failover.keyring import decode_any
 from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.overheard import (
     Overheard,
@@ -38,12 +39,16 @@ FAREWELL = 255
 
 @dataclass(slots=True)
 class Host:
-    """One virtual host id on one interface. `own` are this controller's own addresses there."""
+    """One virtual host id on one interface.
+
+    `others` are keys that are accepted besides `key`; `own` are this controller's own addresses there.
+    """
 
     interface: str
     key: CarpKey
     families: frozenset[Family]
     counter: int
+    others: tuple[CarpKey, ...] = ()
     overheard: Overheard = field(default_factory=Overheard)
     sockets: dict[Family, CarpSocket] = field(default_factory=dict)
     own: frozenset[IPv4Address | IPv6Address] = frozenset()
@@ -55,8 +60,8 @@ class Host:
 class Advertisements:
     """All virtual hosts of the orders. `peer`: the number of the peer's present life, as its beats tell; 0: unheard."""
 
-    def __init__(self, loop: Loop, password: bytes, incarnation: int, peer: Callable[[], int]) -> None:
-        self._loop, self._password, self._incarnation, self._peer = loop, password, incarnation, peer
+    def __init__(self, loop: Loop, passwords: tuple[bytes, ...], incarnation: int, peer: Callable[[], int]) -> None:
+        self._loop, self._passwords, self._incarnation, self._peer = loop, passwords, incarnation, peer
         self._hosts: list[Host] = []
         self._orders: Orders | None = None
         self._timer: Timer | None = None
@@ -70,17 +75,25 @@ class Advertisements:
         for address in orders.addresses:
             wanted.setdefault((address.interface, address.vhid), []).append(address.address)
         for (interface, vhid), addresses in wanted.items():
-            key = carp_key(self._password, vhid, addresses)
+            key, *others = (carp_key(password, vhid, addresses) for password in self._passwords)
             old = before.get((interface, vhid))
             if old is not None and old.key == key:
                 del before[interface, vhid]
+                old.others = tuple(others)
                 self._hosts.append(old)
                 continue
             families = {Family.IPV6 if ip_interface(text).version == 6 else Family.IPV4 for text in addresses}
             first = old.counter + 1 if old is not None else first_counter(self._incarnation, orders.side)
-            self._hosts.append(Host(interface, key, frozenset(families), counter=first, first=first))
+            self._hosts.append(Host(interface, key, frozenset(families), first, tuple(others), first=first))
         for gone in before.values():
             self._close(gone)
+
+    def rekey(self, passwords: tuple[bytes, ...]) -> None:
+        """Other passwords; counters and accounts go on."""
+        self._passwords = passwords
+        for host in self._hosts:
+            host.key, *others = (replace(host.key, password=password) for password in passwords)
+            host.others = tuple(others)
 
     def place(self, indices: Mapping[str, int | None], sight: Sight) -> None:
         """Which interface each name stands for now, and what addresses of our own are there."""
@@ -187,7 +200,7 @@ class Advertisements:
             life = counters_of(peer, self._orders.side.other)
         parties = Parties(host.own, life=life, sent=range(host.first, host.counter + 1))
         for packet in opened.receive():
-            decoded = decode_advertisement(packet.data, host.key)
+            decoded, _ = decode_any(packet.data, (host.key, *host.others), decode_advertisement)
             host.overheard, _ = overhear(
                 host.overheard, decoded, packet.source, parties, monotonic_ms(), advertising=self.advertising
             )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from reconciler.core.failover.heartbeat import Beat
+from reconciler.core.failover.keyring import decode_any
 from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.window import Admitted, Replayed, TooOld, Window
@@ -21,6 +22,7 @@ from reconciler.errors import ObservationError
 from reconciler.system.frames import FrameSocket
 from reconciler.watchdog.loop import Loop, monotonic_ms
 from reconciler.watchdog.negotiator import Negotiator
+from reconciler.watchdog.pair_keys import PairKeys
 
 #: Unfit frames of one kind on one channel are spoken of for so long after the last.
 REFUSED_MS: Final = 60_000
@@ -38,11 +40,11 @@ class Unfit:
 
 @dataclass(slots=True)
 class Line:
-    """One channel: its ways out and in, and its socket while its interface is there."""
+    """One channel: its way out, a way in for each accepted secret, and its socket while its interface is there."""
 
     name: str
     out: Way
-    into: Way
+    into: tuple[Way, ...]
     window: Window = field(default_factory=Window)
     socket: FrameSocket | None = None
     problem: str = "its interface has not been looked for yet"
@@ -58,10 +60,12 @@ class Beats:
     """
 
     def __init__(
-        self, loop: Loop, secret: bytes, negotiator: Negotiator, heard: Callable[[int, Beat], None], machine: int = 0
+        self, loop: Loop, keys: PairKeys, negotiator: Negotiator, heard: Callable[[int, Beat], None], machine: int = 0
     ) -> None:
         self.machine = machine
-        self._loop, self._secret, self._negotiator, self._heard = loop, secret, negotiator, heard
+        self._loop, self._keys, self._negotiator, self._heard = loop, keys, negotiator, heard
+        self._orders: Orders | None = None
+        keys.changed.append(self._rekey)
         self.lines: list[Line] = []
         self.counter = 0
         self._unfit: Counter[tuple[str, str]] = Counter()
@@ -70,13 +74,9 @@ class Beats:
     def follow(self, orders: Orders) -> None:
         """The channels of new orders. A channel that stays keeps its window."""
         before = {line.name: line for line in self.lines}
-        self.lines = []
+        self.lines, self._orders = [], orders
         for channel in orders.channels:
-            line = Line(
-                channel.name,
-                out=datagram_way(self._secret, orders.pair, channel.name, orders.side),
-                into=datagram_way(self._secret, orders.pair, channel.name, orders.side.other),
-            )
+            line = Line(channel.name, *self._ways(orders, channel.name))
             old = before.pop(channel.name, None)
             if old is not None and (old.out, old.into) == (line.out, line.into):
                 line = old
@@ -85,6 +85,18 @@ class Beats:
             self.lines.append(line)
         for gone in before.values():
             self._close(gone)
+
+    def _ways(self, orders: Orders, channel: str) -> tuple[Way, tuple[Way, ...]]:
+        """The way out and the ways in."""
+        ring = self._keys.ring
+        into = (datagram_way(secret, orders.pair, channel, orders.side.other) for secret in ring.accepted)
+        return datagram_way(ring.current, orders.pair, channel, orders.side), tuple(into)
+
+    def _rekey(self) -> None:
+        """Other secrets are in force; windows and sockets stay, so no beat is missed or taken twice."""
+        for line in self.lines if self._orders is not None else ():
+            assert self._orders is not None
+            line.out, line.into = self._ways(self._orders, line.name)
 
     def place(self, indices: Mapping[str, int]) -> None:
         """Which interface each channel's name stands for now; a channel whose name is missing has none."""
@@ -108,7 +120,8 @@ class Beats:
     def send(self, beat: Beat) -> None:
         """One beat on every channel, with the next number."""
         self.counter += 1
-        beat, version = replace(beat, counter=self.counter), self._negotiator.version
+        version = self._negotiator.version
+        beat = replace(beat, counter=self.counter, accepts=self._keys.ring.announced)
         for line in self.lines:
             if line.socket is not None and line.socket.send(encode_datagram(beat, line.out, version)):
                 line.sent += 1
@@ -145,7 +158,7 @@ class Beats:
             if line.socket is not opened:
                 # What was heard led to other orders, and this channel is gone with the old ones.
                 return
-            decoded = decode_datagram(data, line.into)
+            decoded, at = decode_any(data, line.into, decode_datagram)
             if isinstance(decoded, Refused):
                 self._own(line, data, decoded)
                 continue
@@ -154,6 +167,7 @@ class Beats:
                 case Admitted(window):
                     line.window, line.machine = window, beat.machine
                     self._negotiator.heard(decoded)
+                    self._keys.verified(at, beat.accepts)
                     line.heard += 1
                     self._heard(self.lines.index(line), beat)
                 case Replayed():

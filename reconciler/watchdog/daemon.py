@@ -164,6 +164,7 @@ class Daemon:
 
     def _follow(self, orders: Orders) -> None:
         self.ledger.accepted(orders.pair, orders.generation)
+        self.ledger.keep(orders)
         self.voice.follow(orders)
         self.work.follow(orders)
         self.place.follow(orders)

@@ -1,9 +1,10 @@
 """What outlives the daemon: its memory, its number, and when this controller moved and reset itself.
 
 `run/memory` is written by the loop before a phase is acted upon; it must vanish with a reset, so it lies in /run, and
-names the boot it belongs to. Everything else lies in the state directory, which may be slow: it is read at the start
-and written by the clerk. Moments that outlive a boot are seconds of the wall clock; one in the future counts as now.
-Does not decide what is remembered.
+names the boot it belongs to. So does `run/orders`: a daemon that starts over imported pools and cannot read the
+published orders goes on with those that its predecessor followed. Everything else lies in the state directory, which
+may be slow: it is read at the start and written by the clerk. Moments that outlive a boot are seconds of the wall
+clock; one in the future counts as now. Does not decide what is remembered.
 """
 
 from __future__ import annotations
@@ -14,18 +15,30 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.core.failover.key import EPOCH_MAX
-from reconciler.core.failover.orders import Limits
-from reconciler.core.failover.phase import Phase
+from reconciler.core.failover.orders import Limits, Orders
+from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_orders, orders_document
+from reconciler.core.failover.phase import GUARANTEES, Phase
+from reconciler.core.failover.seal import Purpose, derive
 from reconciler.core.failover.state import Memory
 from reconciler.errors import HagitError
 from reconciler.system.clock import wall_s
-from reconciler.system.files import make_directory, read_json, state_error
+from reconciler.system.files import make_directory, read_bytes, read_json, state_error
 from reconciler.system.machine import boot_id
 from reconciler.watchdog.clerk import Clerk
 from reconciler.watchdog.durable import replace_file
 
 #: More than any budget of the orders can need; older moments are dropped.
 MOMENTS_MAX: Final = 1_000
+
+
+def inherits(run: Path) -> bool:
+    """Whether a daemon of this boot owned the pools when it ended: the next one must not fail to start."""
+    try:
+        document = read_json(run / "memory")
+    except HagitError:
+        return False
+    owned = {phase.value for phase in Phase if GUARANTEES[phase].required}
+    return isinstance(document, dict) and document.get("boot") == boot_id() and document.get("phase") in owned
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +59,7 @@ class Ledger:
         self.complaints: list[str] = []
         self._clerk = clerk
         self._directory = state / "watchdog"
-        self._memory = run / "memory"
+        self._memory, self._kept = run / "memory", run / "orders"
         make_directory(self._directory, 0o700)
         make_directory(run)
         self.boot = boot_id()
@@ -57,6 +70,7 @@ class Ledger:
             for entry in self._list("resets.json")
             if isinstance(entry, dict) and isinstance(entry.get("at"), int | float) and "why" in entry
         ]
+        self._key = derive(self.boot.encode(), Purpose.ORDERS, "run")
         self.remembered = self._remembered()
         maintenance = self._read("maintenance.json")
         until = maintenance.get("until") if isinstance(maintenance, dict) else None
@@ -117,6 +131,19 @@ class Ledger:
             self.complaints.append(f"{self._memory} is damaged")
             return None
         return Memory(Phase(phase), epoch, quiet)
+
+    def keep(self, orders: Orders) -> None:
+        """These orders are in force; they are kept for a daemon that starts in this boot."""
+        replace_file(self._kept, orders_document(orders, self._key), sync=False)
+
+    def kept(self) -> Orders | None:
+        """The orders that were in force last in this boot; None without any, or when the file is damaged."""
+        try:
+            data = read_bytes(self._kept, ORDERS_BYTES_MAX)
+        except HagitError:
+            return None
+        read = decode_orders(data, self._key) if data is not None else None
+        return read if isinstance(read, Orders) else None
 
     # Moves and resets ------------------------------------------------------------------------------------------------
 

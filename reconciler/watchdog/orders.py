@@ -1,37 +1,44 @@
-"""Which orders this daemon starts to follow, and why it does not follow those that lie there.
+"""The files that the agent publishes, orders and power plan, as the daemon takes them, and why it does not.
 
-Decides only about the first orders of a daemon's life; once it follows some, the core says which may replace them.
+Decides only about the first orders of a daemon's life; once it follows some, the core says which may replace them. A
+daemon over imported pools that cannot read the published orders goes on with those of its predecessor.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from reconciler.core.failover.acceptance import unacceptable
 from reconciler.core.failover.key import Side
+from reconciler.core.failover.keyring import decode_any
 from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.orders_document import decode_orders
+from reconciler.core.failover.orders_document import decode_orders, orders_key
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.seal import SealKey
 from reconciler.core.failover.why import Code
 from reconciler.core.power.document import decode_power
 from reconciler.core.power.plan import PowerPlan
-from reconciler.watchdog.clerk import Sight
+from reconciler.watchdog.clerk import Clerk, Sight
+from reconciler.watchdog.daemon import Daemon
+from reconciler.watchdog.pair_keys import PairKeys
+from reconciler.watchdog.power import Fencing
 
 
-def read_orders(sight: Sight, key: SealKey) -> Orders | str:
+def read_orders(sight: Sight, keys: Sequence[SealKey]) -> Orders | str:
     """The orders in what the clerk saw, or in words why there are none."""
     if sight.problem:
         return f"the orders cannot be read: {sight.problem}"
     if sight.content is None:
         return "the agent has not published orders yet"
-    read = decode_orders(sight.content, key)
+    read = decode_any(sight.content, keys, decode_orders)[0]
     return f"the orders are {read}" if isinstance(read, Refused) else read
 
 
-def read_power(sight: Sight, key: SealKey) -> PowerPlan | Refused | None:
+def read_power(sight: Sight, keys: Sequence[SealKey]) -> PowerPlan | Refused | None:
     """The power plan in what a clerk saw, why there is none, or None where none was published."""
     if sight.problem:
         return Refused(Refusal.AUTHENTIC_DEFECT, f"it cannot be read: {sight.problem}")
-    return None if sight.content is None else decode_power(sight.content, key)
+    return None if sight.content is None else decode_any(sight.content, keys, decode_power)[0]
 
 
 def first_refused(orders: Orders, side: Side, pair: str, generation_max: int) -> str:
@@ -45,3 +52,60 @@ def first_refused(orders: Orders, side: Side, pair: str, generation_max: int) ->
         return ""
     joining = "; to join another pair, remove watchdog/accepted.json" if refused.code is Code.ORDERS_FOREIGN else ""
     return f"{refused}{joining}"
+
+
+class Published:
+    """Both files of one daemon. `begun` is called when the daemon has its first orders.
+
+    What could not be opened is tried again with other secrets.
+    """
+
+    def __init__(self, side: Side, daemon: Daemon, power: Fencing, keys: PairKeys, orders: Clerk, plans: Clerk) -> None:
+        self._side, self._daemon, self._power, self._pair_keys = side, daemon, power, keys
+        self._clerks = (orders, plans)
+        self._orders: Sight | None = None
+        self._plan: Sight | None = None
+        self.begun: Callable[[], None] = lambda: None
+
+    def orders_seen(self) -> None:
+        """The orders changed."""
+        sight = self._clerks[0].news()
+        if sight is not None:
+            self._orders = sight
+            self._follow(sight)
+
+    def plan_seen(self) -> None:
+        """The power plan changed."""
+        sight = self._clerks[1].news()
+        if sight is not None:
+            self._plan = sight
+            self._power.follow(read_power(sight, self._keys))
+
+    def again(self) -> None:
+        """Other secrets are in force."""
+        if self._orders is not None:
+            self._follow(self._orders)
+        if self._plan is not None:
+            self._power.follow(read_power(self._plan, self._keys))
+
+    @property
+    def _keys(self) -> tuple[SealKey, ...]:
+        return tuple(orders_key(secret) for secret in self._pair_keys.ring.accepted)
+
+    def _follow(self, sight: Sight) -> None:
+        daemon, ledger = self._daemon, self._daemon.ledger
+        first, orders = daemon.core is None, read_orders(sight, self._keys)
+        if isinstance(orders, str):
+            kept = ledger.kept() if first and ledger.remembered is not None else None
+            if kept is not None and kept.side is self._side:
+                daemon.publish(kept)
+                self.begun()
+            daemon.refused = orders
+            return
+        if first:
+            daemon.refused = first_refused(orders, self._side, ledger.pair, ledger.generation_max)
+            if daemon.refused:
+                return
+        daemon.publish(orders)
+        if first:
+            self.begun()

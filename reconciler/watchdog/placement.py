@@ -22,13 +22,13 @@ class Places:
     """The network side of one daemon besides its beats."""
 
     def __init__(
-        self, loop: Loop, daemon: Daemon, beats: Beats, chronicle: Chronicle, run: Path, carp_password: bytes
+        self, loop: Loop, daemon: Daemon, beats: Beats, chronicle: Chronicle, run: Path, passwords: tuple[bytes, ...]
     ) -> None:
         self._loop, self._daemon, self._beats, self._chronicle = loop, daemon, beats, chronicle
         self._placement = Placement(run)
         self._placement.want(None)
         self._advertisements = Advertisements(
-            loop, carp_password, daemon.ledger.incarnation, lambda: daemon.core.peer.incarnation if daemon.core else 0
+            loop, passwords, daemon.ledger.incarnation, lambda: daemon.core.peer.incarnation if daemon.core else 0
         )
         self._orders: Orders | None = None
         self._wanted: bool | None = None
@@ -51,6 +51,10 @@ class Places:
         # Look at once: a channel without its interface is deaf.
         self._looks = -1
         self._turn()
+
+    def rekey(self, passwords: tuple[bytes, ...]) -> None:
+        """Other passwords of CARP; the first one seals."""
+        self._advertisements.rekey(passwords)
 
     def settle(self, *, wanted: bool, kept: bool) -> None:
         """The addresses are here, stay as they are, or are not here: when this returns, as far as the kernel lets."""

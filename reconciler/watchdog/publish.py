@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from reconciler import __version__
+from reconciler.core.failover.detector import network_alive, undecoded
 from reconciler.core.failover.outputs import outputs
 from reconciler.core.failover.phase import Phase
+from reconciler.core.failover.reasons import NOT_UNDERSTOOD, UNDERSTAND
+from reconciler.core.failover.refusal import Refusal
 from reconciler.core.failover.state import State
 from reconciler.core.status.watchdog import (
     AddressStatus,
@@ -24,6 +27,7 @@ from reconciler.core.status.watchdog import (
     OverrideStatus,
     PowerStatus,
     ReasonStatus,
+    SecretStatus,
     WatchdogStatus,
     watchdog_document,
 )
@@ -38,6 +42,8 @@ from reconciler.watchdog.loop import Loop, monotonic_ms
 from reconciler.watchdog.standing import Surroundings, standing, without_orders
 
 INTERVAL_MS: Final = 900
+#: What frames of a peer look like that has another secret or is of another release.
+UNDECODABLE: Final = frozenset({Refusal.SEAL.value, Refusal.VERSION.value})
 
 
 class Publisher:
@@ -55,6 +61,7 @@ class Publisher:
         self.more: Callable[[], tuple[ReasonStatus, ...]] = lambda: ()
         self.carp: Callable[[], tuple[CarpStatus, ...]] = lambda: ()
         self.power: Callable[[], PowerStatus | None] = lambda: None
+        self.secret: Callable[[], SecretStatus | None] = lambda: None
         self.addresses: Callable[[], tuple[AddressStatus, ...]] = lambda: ()
 
     def join(self, daemon: Daemon, beats: Beats, chronicle: Chronicle) -> None:
@@ -86,12 +93,13 @@ class Publisher:
             addresses=self.addresses(),
             override=self._override(core, now_ms),
             power=self.power(),
+            secret=self.secret(),
             refused=daemon.refused,
             done=self._chronicle.done,
             failovers=self._chronicle.failovers,
             lateness_ms_max=self._loop.lateness_ms_max,
             version=__version__,
-            more=(*self.more(), *self._frames(now_ms), *self._complaints),
+            more=(*self.more(), *self._frames(now_ms), *self._not_understood(core, now_ms), *self._complaints),
         )
         if core is None:
             return without_orders(socket.gethostname(), self._side, now_ms, around)
@@ -120,6 +128,18 @@ class Publisher:
         self._loop.after(INTERVAL_MS, self._turn)
         self.write()
         self._systemd.alive(monotonic_ms())
+
+    def _not_understood(self, core: State | None, now_ms: int) -> tuple[ReasonStatus, ...]:
+        """The peer is heard by nobody's frames but such as cannot be decoded. They are no proof that it lives."""
+        if core is None or network_alive(core, now_ms) or undecoded(core, now_ms):
+            return ()
+        unfit = [one for one in self._beats.unfit(now_ms) if now_ms - one.last_ms < core.orders.timers.silence_ms]
+        found = [one for one in unfit if one.what in UNDECODABLE]
+        if not found:
+            return ()
+        evidence = ", ".join(f"{one.channel}: {one.what}" for one in found)
+        text = "heartbeats arrive and cannot be understood: probably the peer's"
+        return (ReasonStatus(code=NOT_UNDERSTOOD, text=text, evidence=evidence, remedy=UNDERSTAND),)
 
     def _frames(self, now_ms: int) -> tuple[ReasonStatus, ...]:
         found = [

@@ -13,13 +13,15 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from reconciler.core.failover.detector import network_alive
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, orders_key
+from reconciler.core.failover.keyring import Keyring
+from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import State
 from reconciler.core.power.document import POWER_BYTES_MAX
@@ -30,21 +32,23 @@ from reconciler.system.deadman import open_deadman
 from reconciler.system.files import Lock, make_directory
 from reconciler.system.machine import machine_number, machine_serial
 from reconciler.system.node import Node, WatchdogNode, find_node_file, load_node
-from reconciler.system.secret import carp_password, pair_secret
+from reconciler.system.secret import carp_passwords, pair_secret
 from reconciler.watchdog.asking import Asking, resume
 from reconciler.watchdog.audits import Audits
 from reconciler.watchdog.beats import Beats
 from reconciler.watchdog.chronicle import Chronicle
 from reconciler.watchdog.clerk import Clerk
 from reconciler.watchdog.daemon import Daemon
-from reconciler.watchdog.ledger import Ledger
+from reconciler.watchdog.ledger import Ledger, inherits
 from reconciler.watchdog.lifeline import Systemd, brace
-from reconciler.watchdog.loop import Loop
+from reconciler.watchdog.loop import Loop, monotonic_ms
 from reconciler.watchdog.negotiator import Negotiator
-from reconciler.watchdog.orders import first_refused, read_orders, read_power
+from reconciler.watchdog.orders import Published
+from reconciler.watchdog.pair_keys import PairKeys
 from reconciler.watchdog.placement import Places
 from reconciler.watchdog.power import Fencing
 from reconciler.watchdog.publish import Publisher
+from reconciler.watchdog.secret_watch import SecretWatch, look
 from reconciler.watchdog.work import Labour
 
 USAGE: Final = """\
@@ -58,6 +62,8 @@ Usage: hagit watchdog
 #: How long the end waits for slow files.
 FAREWELL_S: Final = 2.0
 STDOUT: Final = 1
+#: Of a secret that stands in for one that cannot be read.
+STOPGAP_BYTES: Final = 32
 #: sysexits.h, EX_CONFIG: starting again changes nothing before a person has changed a file.
 MISCONFIGURED: Final = 78
 
@@ -108,55 +114,50 @@ class _Parts:
 
 def run(node: Node, watchdog: WatchdogNode) -> int:
     """Assemble the daemon and run it until a signal ends it."""
-    secret, password = pair_secret(watchdog), carp_password(watchdog)
-    key = orders_key(secret)
+    keys = start_keys(watchdog)
+    passwords = start_passwords(watchdog, keys)
     systemd = Systemd()
     make_directory(watchdog.run)
     with ExitStack() as stack:
         stack.enter_context(Lock(watchdog.run / "watchdog.lock", "hagit watchdog"))
         clerk = Clerk(node.state / "orders.json", ORDERS_BYTES_MAX)
         stack.callback(clerk.close, FAREWELL_S)
-        parts = _assemble(node, watchdog, (secret, password), clerk, systemd)
+        parts = _assemble(node, watchdog, (keys, passwords), clerk, systemd)
         stack.callback(_let_go, parts)
         daemon, loop = parts.daemon, parts.loop
-
-        def orders_seen() -> None:
-            sight = clerk.news()
-            if sight is None:
-                return
-            orders = read_orders(sight, key)
-            if isinstance(orders, str):
-                daemon.refused = orders
-                return
-            if daemon.core is None:
-                ledger = daemon.ledger
-                daemon.refused = first_refused(orders, Side(node.controller), ledger.pair, ledger.generation_max)
-                if daemon.refused:
-                    return
-            first = daemon.core is None
-            daemon.publish(orders)
-            if first:
-                resume(daemon, parts.publisher)
-
         plans = Clerk(node.state / "power.json", POWER_BYTES_MAX)
         stack.callback(plans.close, FAREWELL_S)
+        files = Published(Side(node.controller), parts.daemon, parts.power, keys, clerk, plans)
+        files.begun = lambda: resume(daemon, parts.publisher)
+        secrets = SecretWatch(watchdog)
+        stack.callback(secrets.close, FAREWELL_S)
 
-        def plan_seen() -> None:
-            sight = plans.news()
+        def secrets_seen() -> None:
+            sight = secrets.news()
             if sight is not None:
-                parts.power.follow(read_power(sight, key))
+                keys.offer(sight)
 
+        def rekeyed() -> None:
+            if watchdog.carp_password is None:
+                parts.places.rekey(carp_passwords(watchdog, keys.ring))
+            files.again()
+            _say(f"hagit: heartbeats are sealed with secret {keys.status().current} from now on")
+
+        keys.changed.append(rekeyed)
         asking = Asking(daemon, parts.chronicle, parts.publisher, parts.power)
         control = ControlServer(watchdog.run / "watchdog.sock", watchdog.group, asking.answer)
         stack.callback(control.close)
         loop.watch(control.fileno(), control.serve)
-        loop.watch(clerk.fileno(), orders_seen)
-        loop.watch(plans.fileno(), plan_seen)
+        loop.watch(clerk.fileno(), files.orders_seen)
+        loop.watch(plans.fileno(), files.plan_seen)
+        loop.watch(secrets.fileno(), secrets_seen)
         _repeat(loop, 1_000, control.serve)
+        _repeat(loop, 1_000, keys.consider)
 
         def signalled(number: int) -> None:
             if number == signal.SIGHUP:
                 clerk.look()
+                secrets.look()
             else:
                 loop.stop()
 
@@ -166,6 +167,31 @@ def run(node: Node, watchdog: WatchdogNode) -> int:
         systemd.stopping()
         _farewell(parts)
     return 0
+
+
+def start_keys(watchdog: WatchdogNode) -> PairKeys:
+    """The secrets to start with. Raises NodeFileError for unfit ones, but not over pools that a predecessor imported.
+
+    There a daemon that ends would have the machine reset. One that seals with a random secret is not understood, but
+    its record changes, so the peer knows that it lives.
+    """
+    sight = look(watchdog)
+    if sight.ring is not None:
+        return PairKeys(sight.ring, sight.problems)
+    if not inherits(watchdog.run):
+        pair_secret(watchdog)
+    return PairKeys(Keyring(os.urandom(STOPGAP_BYTES)), sight.problems, stopgap=True)
+
+
+def start_passwords(watchdog: WatchdogNode, keys: PairKeys) -> tuple[bytes, ...]:
+    """The passwords of CARP to start with, by the rule of `start_keys`: they tell people and decide nothing."""
+    try:
+        return carp_passwords(watchdog, keys.ring)
+    except NodeFileError as error:
+        if not inherits(watchdog.run):
+            raise
+        keys.problems = (*keys.problems, f"{error.where}: {error.what}")
+        return carp_passwords(replace(watchdog, carp_password=None), keys.ring)
 
 
 def _turn(parts: _Parts) -> None:
@@ -178,9 +204,9 @@ def _turn(parts: _Parts) -> None:
 
 
 def _assemble(
-    node: Node, watchdog: WatchdogNode, secrets: tuple[bytes, bytes], clerk: Clerk, systemd: Systemd
+    node: Node, watchdog: WatchdogNode, secrets: tuple[PairKeys, tuple[bytes, ...]], clerk: Clerk, systemd: Systemd
 ) -> _Parts:
-    secret, password = secrets
+    keys, passwords = secrets
     loop = Loop()
     ledger = Ledger(node.state, watchdog.run, clerk)
     deadman = open_deadman(watchdog.deadman)
@@ -220,8 +246,9 @@ def _assemble(
             chronicle.heard(daemon.core.peer.beat.phase)
 
     negotiator = Negotiator(ledger)
-    beats = Beats(loop, secret, negotiator, heard, machine)
-    work = Labour(loop, daemon, secret, watchdog.shelf, watchdog.run, negotiator)
+    beats = Beats(loop, keys, negotiator, heard, machine)
+    work = Labour(loop, daemon, keys, watchdog.shelf, watchdog.run, negotiator)
+    keys.heard = lambda: daemon.core is not None and network_alive(daemon.core, monotonic_ms())
     power = Fencing(daemon, work, node.power, chronicle.note)
     audits = Audits(daemon, work)
 
@@ -230,10 +257,10 @@ def _assemble(
         audits.consider()
 
     daemon.ticked = ticked
-    places = Places(loop, daemon, beats, chronicle, watchdog.run, password)
+    places = Places(loop, daemon, beats, chronicle, watchdog.run, passwords)
     publisher.addresses, publisher.carp = places.addresses, places.carp
-    publisher.more = lambda: (*places.reasons(), *work.reasons(), *power.reasons(), *audits.reasons())
-    publisher.power = power.status
+    publisher.more = lambda: (*places.reasons(), *work.reasons(), *power.reasons(), *audits.reasons(), *keys.reasons())
+    publisher.power, publisher.secret = power.status, keys.status
     daemon.join(beats, work, places)
     publisher.join(daemon, beats, chronicle)
     return _Parts(loop, clerk, daemon, beats, work, places, publisher, chronicle, power)

@@ -32,6 +32,7 @@ from reconciler.core.status.watchdog import (
     PowerStatus,
     ReadinessStatus,
     ReasonStatus,
+    SecretStatus,
     WatchdogStatus,
     judge,
 )
@@ -61,6 +62,7 @@ class Surroundings:
     addresses: tuple[AddressStatus, ...] = ()
     override: OverrideStatus | None = None
     power: PowerStatus | None = None
+    secret: SecretStatus | None = None
     refused: str = ""
     done: tuple[FailoverSummary, ...] = ()
     failovers: int = 0
@@ -119,6 +121,7 @@ def standing(state: State, now_ms: int, around: Surroundings) -> WatchdogStatus:
         held_back_left_ms=held_ms,
         override=around.override,
         power=around.power,
+        secret=around.secret,
         failover=around.done[-1] if around.done else None,
         failovers=around.failovers,
         lateness_ms_max=around.lateness_ms_max,
@@ -157,6 +160,7 @@ def without_orders(controller: str, side: str, now_ms: int, around: Surroundings
         peer=PeerStatus(controller=""),
         deadman=around.deadman,
         reasons=found,
+        secret=around.secret,
         readiness=ReadinessStatus(obstacles=(missing.text,)),
         failover=around.done[-1] if around.done else None,
         lateness_ms_max=around.lateness_ms_max,
@@ -287,7 +291,7 @@ def _peer(state: State, now_ms: int) -> PeerStatus:
     beat, peer = state.peer.beat, state.peer
     name = state.orders.controller(state.orders.side.other)
     if beat is None:
-        return PeerStatus(controller=name)
+        return PeerStatus(controller=name, age_ms=now_ms - max(peer.heard_ms) if peer.ever else None)
     return PeerStatus(
         controller=name,
         role=GUARANTEES[beat.phase].role.value,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -19,6 +20,7 @@ from reconciler.core.failover.events import Pools
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.hold import UNANSWERED, DiskView
 from reconciler.core.failover.key import Key
+from reconciler.core.failover.keyring import decode_any
 from reconciler.core.failover.orders import Orders, Timers
 from reconciler.core.failover.phase import Phase, Thing
 from reconciler.core.failover.record import decode_record, encode_record, record_way
@@ -30,6 +32,7 @@ from reconciler.watchdog.arms import Answered, Arms
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.loop import Loop, Timer, monotonic_ms
 from reconciler.watchdog.negotiator import Negotiator
+from reconciler.watchdog.pair_keys import PairKeys
 from reconciler.watchdog.requests import (
     ArmKind,
     Audit,
@@ -66,14 +69,15 @@ HARMLESS: Final = (Refusal.BLANK, Refusal.TORN)
 class Labour:
     """The arms of one daemon. `claiming` is the key of the claim that runs, `moving` "import", "export" or ""."""
 
-    def __init__(self, loop: Loop, daemon: Daemon, secret: bytes, url: str, run: Path, negotiator: Negotiator) -> None:
-        self._loop, self._daemon, self._secret, self._url, self._run = loop, daemon, secret, url, run
+    def __init__(self, loop: Loop, daemon: Daemon, keys: PairKeys, url: str, run: Path, negotiator: Negotiator) -> None:
+        self._loop, self._daemon, self._keys, self._url, self._run = loop, daemon, keys, url, run
         self._negotiator = negotiator
+        keys.changed.append(self._rekey)
         self._arms: Arms | None = None
         self._timer: Timer | None = None
         self._orders: Orders | None = None
         self._out: tuple[Way, ...] = ()
-        self._into: tuple[Way, ...] = ()
+        self._into: tuple[tuple[Way, ...], ...] = ()
         #: What the peer's slots on the arbitration disks held when they were read last.
         self._disks: tuple[str, ...] = ()
         self._slots: tuple[bytes | None, ...] = ()
@@ -98,14 +102,23 @@ class Labour:
         disks = tuple(orders.disks[at] for at in orders.arbitration)
         if disks != self._disks:
             self._disks, self._slots = disks, (None,) * len(disks)
-        self._out = tuple(record_way(self._secret, orders.pair, disk, orders.side) for disk in disks)
-        self._into = tuple(record_way(self._secret, orders.pair, disk, orders.side.other) for disk in disks)
+        self._rekey()
         if self._arms is None:
             self._arms = Arms(self._url, orders, self._run, monotonic_ms())
             self._loop.watch(self._arms.fileno(), self._turn)
         else:
             self._arms.obey(orders)
         self._wait()
+
+    def _rekey(self) -> None:
+        """Seal with the secret that is in force now, and accept what others seal."""
+        orders, ring = self._orders, self._keys.ring
+        if orders is not None:
+            self._out = tuple(record_way(ring.current, orders.pair, disk, orders.side) for disk in self._disks)
+            peer = orders.side.other
+            self._into = tuple(
+                tuple(record_way(secret, orders.pair, disk, peer) for secret in ring.accepted) for disk in self._disks
+            )
 
     # What the daemon asks for ----------------------------------------------------------------------------------------
 
@@ -121,6 +134,7 @@ class Labour:
 
     def write_record(self, beat: Beat) -> None:
         """Write the disk heartbeat, unless the one before is still being written."""
+        beat = replace(beat, accepts=self._keys.ring.announced)
         sectors = tuple(encode_record(beat, way, self._negotiator.version) for way in self._out)
         self._ask(WriteRecord(sectors), max(1, self._timers.stale_ms // 2))
 
@@ -361,8 +375,8 @@ class Labour:
         """What the peer's slots say: its newest beat, and whether it writes what cannot be followed."""
         read: list[Decoded | None] = []
         refused = Counter[str]()
-        for data, way in zip(records, self._into, strict=True):
-            decoded = decode_record(data, way) if data is not None else Refused(Refusal.BLANK)
+        for data, ways in zip(records, self._into, strict=True):
+            decoded, _ = decode_any(data, ways, decode_record) if data is not None else (Refused(Refusal.BLANK), -1)
             read.append(None if isinstance(decoded, Refused) else decoded)
             if isinstance(decoded, Refused) and decoded.why not in HARMLESS:
                 refused[str(decoded)] += 1

@@ -12,6 +12,7 @@ import pytest
 from reconciler.core.failover.orders import Orders, digest
 from reconciler.core.failover.orders_document import decode_orders, orders_document, orders_key
 from reconciler.system.files import write_atomic
+from reconciler.system.secret import next_path, previous_path
 from tests.controller import Controller, Done, controller_at, resource
 from tests.waiting import until
 
@@ -312,3 +313,19 @@ def test_the_agent_publishes_by_itself(guarded: Controller) -> None:
     change(guarded, ", strict: true")
     assert until_published(guarded, lambda told: told.generation == 3_000).strict
     assert until(lambda: guarded.status().get("orders") == 3_000, guarded.logs)
+
+
+def test_orders_are_sealed_anew_while_the_secret_is_changed_and_stay_the_same(guarded: Controller) -> None:
+    assert guarded.hagit("apply", "--yes").code == 0
+    before, file = orders(guarded), guarded.root / "pair.secret"
+    new = b"6f" * 32
+    for path, secret in ((next_path(file), new), (previous_path(file), SECRET), (file, new)):
+        path.write_bytes(secret)
+        path.chmod(0o600)
+    next_path(file).unlink()
+    assert guarded.hagit("apply", "--yes").code == 0
+    read = decode_orders((guarded.state / "orders.json").read_bytes(), orders_key(new))
+    assert read == before, "the same generation: nothing of it changed"
+    previous_path(file).unlink()
+    assert guarded.hagit("apply", "--yes").code == 0
+    assert decode_orders((guarded.state / "orders.json").read_bytes(), orders_key(new)) == before

@@ -189,7 +189,7 @@ class Head:
         """What a reset takes away: carrier, every address, and what lies in /run."""
         return (
             "ip link set net0 down; ip link set link0 down; ip address flush dev net0; "
-            f"rm -f '{self.run}/memory' '{self.run}/addresses.json'"
+            f"rm -f '{self.run}/memory' '{self.run}/orders' '{self.run}/addresses.json'"
         )
 
     def power_on(self) -> None:

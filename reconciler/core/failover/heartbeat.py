@@ -28,7 +28,8 @@ class Beat:
     `machine` is a 64-bit number of the sending machine, different on any two machines and after each boot; 0: not said.
     `txgs`: the newest transaction group of each pool, in the order in which the vdevs of the orders first name pools;
     0 for a pool that is not imported there; empty: not said. `armed`: a hardware watchdog resets that machine if its
-    daemon stops. A beat in layout version 1 says nothing of these three: they have their defaults.
+    daemon stops. `accepts`: fingerprint of a secret that the sender accepts besides the one that seals the beat; 0 for
+    none. A beat in layout version 1 says nothing of these four: they have their defaults.
     """
 
     side: Side
@@ -50,3 +51,4 @@ class Beat:
     machine: int = 0
     txgs: tuple[int, ...] = ()
     armed: bool = True
+    accepts: int = 0

@@ -29,6 +29,7 @@ class Purpose(StrEnum):
     RECORD = "record"
     ORDERS = "orders"
     CARP = "carp"
+    FINGERPRINT = "fingerprint"
 
 
 @dataclass(frozen=True, slots=True)

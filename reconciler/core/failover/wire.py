@@ -15,7 +15,8 @@ form that its version allows. Whether a beat is new is said by `window` and `det
         20      4  flags                                          version 2 only:
         24      8  incarnation                               344      8  number of the sending machine
         32      1  highest version that the sender reads     352      1  pools whose transaction groups follow
-        33      7  counter                                   353      7  zeros
+        33      7  counter                                   353      4  another secret that the sender accepts
+                                                             357      3  zeros
                                                              360     64  transaction groups of up to 8 pools
     at the end: seal, 32 bytes over all that is before (datagram)
 
@@ -51,8 +52,8 @@ MAGIC: Final = b"hgHB"
 #: The highest version that this release reads, and writes to a peer that reads it.
 VERSION: Final = 2
 LAYOUT: Final = struct.Struct(f">4sBBBBQII8Q{DISKS_MAX // 8}s")
-#: What version 2 appends: machine, number of transaction groups, transaction groups.
-EXTENSION: Final = struct.Struct(f">QB7x{TXGS_MAX}Q")
+#: What version 2 appends: machine, number of transaction groups, fingerprint of a secret, transaction groups.
+EXTENSION: Final = struct.Struct(f">QBI3x{TXGS_MAX}Q")
 #: By version, 0 for none: the bytes that a writer of this release fills.
 CONTENT_BYTES: Final = (0, LAYOUT.size, LAYOUT.size + EXTENSION.size)
 #: By version: the longest datagram; version 2 may grow as far as a frame carries it.
@@ -175,7 +176,9 @@ def beat_content(beat: Beat, way: Way, version: int, reads: int) -> bytes:
     )
     if version == 1:
         return content
-    return content + EXTENSION.pack(beat.machine, len(beat.txgs), *beat.txgs, *(0,) * (TXGS_MAX - len(beat.txgs)))
+    return content + EXTENSION.pack(
+        beat.machine, len(beat.txgs), beat.accepts, *beat.txgs, *(0,) * (TXGS_MAX - len(beat.txgs))
+    )
 
 
 def misdirected(content: bytes, way: Way) -> Refused | None:
@@ -213,7 +216,7 @@ def beat_of(content: bytes, way: Way) -> Decoded | Refused:
         return Refused(Refusal.AUTHENTIC_DEFECT, f"flags {flags:#x}")
     if epoch > EPOCH_MAX:
         return Refused(Refusal.AUTHENTIC_DEFECT, f"epoch {epoch}")
-    machine, txgs, more = (0, (), False) if version == 1 else _extension(content)
+    machine, accepts, txgs, more = (0, 0, (), False) if version == 1 else _extension(content)
     beat = Beat(
         side=way.sender,
         incarnation=incarnation,
@@ -227,6 +230,7 @@ def beat_of(content: bytes, way: Way) -> Decoded | Refused:
         digest=digest,
         shelf=shelf,
         machine=machine,
+        accepts=accepts,
         txgs=txgs,
         armed=version == 1 or not flags & UNARMED,
         **{name: bool(flags >> bit & 1) for bit, name in enumerate(FLAGS)},
@@ -234,14 +238,14 @@ def beat_of(content: bytes, way: Way) -> Decoded | Refused:
     return Decoded(beat, version, counted >> COUNTER_BITS, newer=unknown or more)
 
 
-def _extension(content: bytes) -> tuple[int, tuple[int, ...], bool]:
-    """Machine, transaction groups, and whether there is more than this release knows."""
-    machine, count, *txgs = EXTENSION.unpack_from(content, LAYOUT.size)
-    padding = content[LAYOUT.size + 9 : LAYOUT.size + 16] + content[CONTENT_BYTES[2] :]
+def _extension(content: bytes) -> tuple[int, int, tuple[int, ...], bool]:
+    """Machine, accepted secret, transaction groups, and whether there is more than this release knows."""
+    machine, count, accepts, *txgs = EXTENSION.unpack_from(content, LAYOUT.size)
+    padding = content[LAYOUT.size + 13 : LAYOUT.size + 16] + content[CONTENT_BYTES[2] :]
     if count > TXGS_MAX:
         # Some of the pools are not told here: as good as not said.
-        return machine, (), True
-    return machine, tuple(txgs[:count]), any(txgs[count:]) or any(padding)
+        return machine, accepts, (), True
+    return machine, accepts, tuple(txgs[:count]), any(txgs[count:]) or any(padding)
 
 
 def _bits(members: frozenset[int]) -> int:

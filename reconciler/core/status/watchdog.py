@@ -108,6 +108,20 @@ class PeerStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecretStatus:
+    """The secrets of the pair by their fingerprints. `current` seals what is sent, empty while the file's is unfit.
+
+    `accepted`: what is received may be sealed with these, too. `peer`: what the peer seals with, and `peer_accepts`
+    what it accepts besides; empty while that is not known.
+    """
+
+    current: str = ""
+    accepted: tuple[str, ...] = ()
+    peer: str = ""
+    peer_accepts: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AddressStatus:
     """One virtual address. `duplicate`: the MAC address of somebody else who answers for it."""
 
@@ -229,6 +243,7 @@ class WatchdogStatus:
     held_back_left_ms: int | None = None
     override: OverrideStatus | None = None
     power: PowerStatus | None = None
+    secret: SecretStatus | None = None
     failover: FailoverSummary | None = None
     failovers: int = 0
     lateness_ms_max: int = 0
@@ -260,6 +275,7 @@ _MOVING: Final = frozenset({"LOC_FAILOVER_ONGOING", "REM_FAILOVER_ONGOING"})
 #: Reasons with which a failover still happens when it is needed: less is left to lose, but HA is there.
 WEAKENING: Final = frozenset(
     {
+        "SECRET_UNFIT", "SECRET_NOT_FOLLOWED",
         "NO_HEARTBEAT", "DISKS_OUT", "DISKS_UNFENCED", "PATH_UNREGISTERED", "ORDERS_DIFFER", "ORDERS_REFUSED",
         "NO_DEADMAN", "GROUP_DOWN",
         "REM_GROUP_DOWN", "CARP_PASSWORD", "CARP_STRANGER", "DUPLICATE_ADDRESS", "ADDRESS_MISSING",

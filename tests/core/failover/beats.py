@@ -27,7 +27,7 @@ PAIR = "tank-pair"
 BEAT = Beat(
     Side.A, incarnation=7, counter=4_711, echo=3, phase=Phase.ACTIVE, epoch=12, groups_down=frozenset({0, 63}),
     out=frozenset({5, 2_047}), sees=True, able=False, handed=False, dying=False, enabled=True, generation=41,
-    digest=0xFEED, shelf=0xBEEF, machine=0xACE, txgs=(4_812, 0), armed=False,
+    digest=0xFEED, shelf=0xBEEF, machine=0xACE, txgs=(4_812, 0), armed=False, accepts=0x5EC2E7,
 )  # fmt: skip
 
 words = st.integers(0, 2**64 - 1)
@@ -36,13 +36,13 @@ beats = st.builds(
     Beat, st.just(Side.A), words, counters, words, st.sampled_from(Phase), st.integers(0, EPOCH_MAX),
     st.frozensets(st.integers(0, 63)), st.frozensets(st.integers(0, 2_047), max_size=40), st.booleans(), st.booleans(),
     st.booleans(), st.booleans(), st.booleans(), words, words, words, words,
-    st.lists(words, max_size=8).map(tuple), st.booleans(),
+    st.lists(words, max_size=8).map(tuple), st.booleans(), st.integers(0, 2**32 - 1),
 )  # fmt: skip
 
 
 def of_version(beat: Beat, version: int) -> Beat:
     """What is left of a beat in this layout version."""
-    return beat if version > 1 else replace(beat, machine=0, txgs=(), armed=True)
+    return beat if version > 1 else replace(beat, machine=0, txgs=(), armed=True, accepts=0)
 
 
 ORDERS = Orders(

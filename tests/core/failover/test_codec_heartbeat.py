@@ -99,7 +99,8 @@ def test_sizes_and_layout_are_fixed() -> None:
     assert int.from_bytes(data[24:32]) == BEAT.incarnation
     assert (data[32], int.from_bytes(data[33:40])) == (2, BEAT.counter)
     assert int.from_bytes(data[344:352]) == BEAT.machine
-    assert (data[352], data[360:376].hex()) == (2, "00000000000012cc0000000000000000")
+    assert (data[352], int.from_bytes(data[353:357]), data[357:360]) == (2, BEAT.accepts, bytes(3))
+    assert data[360:376].hex() == "00000000000012cc0000000000000000"
 
 
 @codecs
@@ -225,7 +226,7 @@ def test_version_1_has_no_other_flags(detail: str, patch: tuple[int, bytes], kin
     [
         (20, b"\0\0\0\x71"),  # a flag
         (20, b"\x80\0\0\x31"),
-        (353, b"\x01"),  # between what is listed
+        (357, b"\x01"),  # between what is listed
         (359, b"\xff"),
         (376, b"\1" * 8),  # a third transaction group, of which the number says nothing
         (424, b"\1"),  # behind it
