@@ -52,6 +52,7 @@ COMMANDS: Sequence[tuple[str, Callable[..., Any], str]] = (
     ("maintenance", controlling.maintenance, "Failover"),
     ("power", controlling.power, "Failover"),
     ("drill", controlling.drill, "Failover"),
+    ("secret", controlling.secret, "Failover"),
     ("reservations", reserving.reservations, "Failover"),
     ("status", watching.status, "Watch"),
     ("timeline", controlling.timeline, "Watch"),

@@ -29,6 +29,16 @@ class PowerWord(StrEnum):
     ON = "on"
 
 
+class SecretWord(StrEnum):
+    """A step in changing the secret of the pair."""
+
+    STATUS = "status"
+    NEW = "new"
+    IMPORT = "import"
+    USE = "use"
+    DROP = "drop"
+
+
 TimeoutOption = Annotated[
     str | None,
     typer.Option("--timeout", help="How long to wait until it is done: 30s, 2m. Else the bound.", metavar="TIME"),
@@ -122,6 +132,33 @@ def maintenance(
     from reconciler.cli.quieting import run_maintenance
 
     return run_maintenance(node, output is Output.JSON, last=last, end=end)
+
+
+def secret(
+    what: Annotated[SecretWord, typer.Argument(help="Which step.")] = SecretWord.STATUS,
+    file: Annotated[str | None, typer.Argument(help="With import: a file, or - for standard input.")] = None,
+    without_peer: Annotated[
+        bool, typer.Option("--without-peer", help="The other controller is off, and cannot say what it accepts.")
+    ] = False,
+    node: NodeOption = None,
+    output: OutputOption = Output.TEXT,
+) -> int:
+    """Change the secret that both controllers share, without a gap.
+
+    new: make one here, accepted and not used yet. import: accept what the other
+    controller made. use: seal with it; the old one is still accepted. drop: accept
+    the old one no more, or give up a new one. Each step is refused while one
+    controller would not understand the other. No secret is ever shown.
+
+    \b
+    Example:  hagit secret new
+              ssh root@other hagit secret import - < /etc/hagit/pair.secret.next
+              hagit secret use        (on both, one after the other)
+              hagit secret drop       (on both)
+    """
+    from reconciler.cli.secrets import run_secret
+
+    return run_secret(node, output is Output.JSON, step=what.value, file=file, without_peer=without_peer)
 
 
 def timeline(

@@ -127,7 +127,8 @@ another. Relative paths are relative to the file. Nothing in the repository can 
   hook_secret = "hook.secret"       signs the hook's requests; without it there is no hook
 
   [watchdog]                        this controller fails over; without the table nothing does
-  secret = "pair.secret"            a file with 32 bytes or more, the same on both controllers: openssl rand -hex 32
+  secret = "pair.secret"            a file with 32 bytes or more, the same on both controllers: openssl rand -hex 32;
+                                    `hagit secret` changes it, with pair.secret.next and pair.secret.previous beside it
   shelf = "disks:/dev/disk/by-id"   where the disks of the orders are found by their names; `?partition=N` or
                                     `?area=BYTE` behind it when ZFS made no partition 9 for records.
                                     simulated:/run/shelf: a model

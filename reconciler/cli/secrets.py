@@ -1,0 +1,326 @@
+"""`hagit secret`: change the secret that both controllers share, step by step, while they understand each other.
+
+Each step changes files of this controller alone, beside the file that the node file names; the watchdog follows them
+within a second. A step is refused while it would leave one controller unable to understand the other. Shows
+fingerprints and never a secret.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler.agent.sight import see
+from reconciler.cli.terminal import fold, paint, width
+from reconciler.core.failover.keyring import fingerprint, spelled
+from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_orders, orders_key
+from reconciler.core.failover.refusal import Refusal, Refused
+from reconciler.core.failover.seal import SECRET_BYTES_MIN
+from reconciler.core.power.document import POWER_BYTES_MAX, decode_power
+from reconciler.core.status.watchdog import SecretStatus, WatchdogStatus
+from reconciler.errors import NodeFileError, StateError, UsageError
+from reconciler.system.clock import monotonic_s
+from reconciler.system.files import Lock, read_bytes, write_atomic
+from reconciler.system.node import Node, WatchdogNode, find_node_file, load_node
+from reconciler.system.secret import SECRET_BYTES_MAX, next_path, previous_path, read_secret
+
+DONE, REFUSED, TIMED_OUT = 0, 1, 3
+#: Bytes of a secret that is made here; written as hexadecimal digits.
+NEW_BYTES: Final = 32
+#: The watchdog looks at the files once a second.
+FOLLOW_S: Final = 10.0
+LOOK_S: Final = 0.2
+UNHEARD: Final = "--without-peer goes on when that controller is off: it has to have this secret before it starts"
+
+
+class Refuse(Exception):
+    """A step that is not done; `remedy` says what to do first."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what)
+        self.what, self.remedy = what, remedy
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The files of this controller and what its watchdog says; `used`, `next` and `previous` are fingerprints."""
+
+    node: Node
+    watchdog: WatchdogNode
+    status: WatchdogStatus | None
+    used: str
+    next: str
+    previous: str
+
+    @property
+    def file(self) -> Path:
+        """The secret that is used."""
+        return self.watchdog.secret
+
+    @property
+    def said(self) -> SecretStatus:
+        """What the watchdog says; nothing when it does not run."""
+        return (self.status.secret if self.status is not None else None) or SecretStatus()
+
+    @property
+    def peer(self) -> str:
+        """How the other controller is called."""
+        return (self.status.peer.controller if self.status is not None else "") or "the other controller"
+
+
+def run_secret(node_file: Path | None, as_json: bool, *, step: str, file: str | None, without_peer: bool) -> int:
+    """`hagit secret`."""
+    node = load_node(find_node_file(node_file))
+    if node.watchdog is None:
+        raise NodeFileError("this controller has no watchdog, so no secret of a pair", where=str(node.path))
+    if (file is not None) != (step == "import"):
+        raise UsageError("a file, or - for standard input, goes with `import` and nothing else")
+    if step == "status":
+        return _show(_look(node, node.watchdog), as_json)
+    try:
+        with Lock(node.state / "secret.lock", f"hagit secret {step}"):
+            text = _step(_look(node, node.watchdog), step, file, without_peer)
+    except Refuse as refused:
+        if as_json:
+            print(json.dumps({"format": "hagit.secret/1", "outcome": "refused", "text": refused.what}, indent=1))
+        else:
+            print(f"hagit: refused: {refused.what}\n  {refused.remedy}", file=sys.stderr)
+        return REFUSED
+    followed = _followed(node, node.watchdog)
+    if as_json:
+        _show(_look(node, node.watchdog), as_json)
+    else:
+        print("\n".join(fold(text, width() - 1)))
+    if not followed:
+        print("hagit: the watchdog has not followed the files yet; see `hagit status`", file=sys.stderr)
+    return DONE if followed else TIMED_OUT
+
+
+def _look(node: Node, watchdog: WatchdogNode) -> Desk:
+    sight = see(node)
+    status = sight.status if sight is not None and sight.fresh else None
+    paths = (watchdog.secret, next_path(watchdog.secret), previous_path(watchdog.secret))
+    return Desk(node, watchdog, status, *(_print(path) for path in paths))
+
+
+def _print(path: Path) -> str:
+    """The fingerprint of the secret in a file; empty where there is none. Raises NodeFileError for an unfit one."""
+    return spelled(fingerprint(_read(path))) if path.exists() else ""
+
+
+def _read(path: Path) -> bytes:
+    return read_secret(path, bytes_min=SECRET_BYTES_MIN)
+
+
+def _followed(node: Node, watchdog: WatchdogNode) -> bool:
+    """Wait until the watchdog has the secrets of the files in force; at once where none runs."""
+    end_s = monotonic_s() + FOLLOW_S
+    while True:
+        desk = _look(node, watchdog)
+        if desk.status is None or _in_force(desk):
+            return True
+        if monotonic_s() > end_s:
+            return False
+        _pause(LOOK_S)
+
+
+def _pause(seconds: float) -> None:
+    import threading
+
+    threading.Event().wait(seconds)
+
+
+def _in_force(desk: Desk) -> bool:
+    others = {one for one in (desk.next, desk.previous) if one and one != desk.used}
+    return desk.said.current == desk.used and set(desk.said.accepted) == others
+
+
+# Steps ---------------------------------------------------------------------------------------------------------------
+
+
+def _step(desk: Desk, step: str, file: str | None, without_peer: bool) -> str:
+    match step:
+        case "new":
+            return _new(desk)
+        case "import":
+            return _import(desk, file or "-")
+        case "use":
+            return _use(desk, without_peer)
+        case _:
+            return _drop(desk, without_peer)
+
+
+def _new(desk: Desk) -> str:
+    _none_under_way(desk, "")
+    secret = secrets.token_hex(NEW_BYTES).encode()
+    path = _keep_next(desk, secret)
+    return (
+        f"Made secret {spelled(fingerprint(secret))}: this controller accepts it and does not use it yet. Take it to "
+        f"{desk.peer} by a safe way: ssh root@{desk.peer} hagit secret import - < {path}\n"
+        "Then run `hagit secret use` on both controllers, one after the other."
+    )
+
+
+def _import(desk: Desk, file: str) -> str:
+    if file == "-":
+        if sys.stdin.isatty():
+            raise UsageError("a secret is not typed", remedy="hagit secret import - < FILE")
+        data = sys.stdin.buffer.read(SECRET_BYTES_MAX + 1)
+    else:
+        data = read_bytes(Path(file), SECRET_BYTES_MAX) or b""
+    secret = data.strip()
+    if not SECRET_BYTES_MIN <= len(secret) <= SECRET_BYTES_MAX:
+        raise Refuse(
+            f"this has {len(secret)} bytes, and a secret has {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX}",
+            "make one with `hagit secret new` on one controller",
+        )
+    number = spelled(fingerprint(secret))
+    if number == desk.used:
+        raise Refuse(f"{number} is the secret in use here", "nothing is to be done")
+    _none_under_way(desk, number)
+    _keep_next(desk, secret)
+    return f"This controller accepts {number} and does not use it yet. Next: `hagit secret use` on both controllers."
+
+
+def _use(desk: Desk, without_peer: bool) -> str:
+    if not desk.next:
+        raise Refuse("there is no next secret here", "`hagit secret new`, or `hagit secret import` what the peer made")
+    if desk.status is not None and desk.next not in desk.said.accepted:
+        raise Refuse("the watchdog has not read the next secret yet", "see `hagit status`, and try again")
+    if not without_peer and desk.next not in (desk.said.peer, desk.said.peer_accepts):
+        raise Refuse(*_deaf(desk, f"is not known to accept {desk.next}", "run `hagit secret import` there first"))
+    # In this order: between the two, and after a crash there, both secrets are accepted.
+    _put(desk, previous_path(desk.file), _read(desk.file))
+    next_path(desk.file).replace(desk.file)
+    return (
+        f"This controller seals with {desk.next} and still accepts {desk.used}. Next: `hagit secret use` on "
+        f"{desk.peer} if that is not done yet; then `hagit secret drop` on both."
+    )
+
+
+def _drop(desk: Desk, without_peer: bool) -> str:
+    if not desk.previous and not desk.next:
+        raise Refuse("only one secret is accepted here", "nothing is to be dropped")
+    if not desk.previous:
+        if desk.next == desk.said.peer:
+            raise Refuse(f"{desk.peer} uses {desk.next} already", "go on: `hagit secret use`")
+        next_path(desk.file).unlink()
+        return f"Dropped {desk.next}, which was never used here. Drop it on {desk.peer}, too."
+    if not without_peer and desk.said.peer != desk.used:
+        raise Refuse(*_deaf(desk, f"is not known to use {desk.used}", "run `hagit secret use` there first"))
+    for name, decode, most in (
+        ("orders.json", decode_orders, ORDERS_BYTES_MAX),
+        ("power.json", decode_power, POWER_BYTES_MAX),
+    ):
+        _resealed(desk, desk.node.state / name, decode, most)
+    previous_path(desk.file).unlink()
+    return f"Dropped {desk.previous}. This controller accepts {desk.used} alone."
+
+
+def _none_under_way(desk: Desk, number: str) -> None:
+    """No change of the secret is in the middle, or one to this very secret."""
+    if desk.next and desk.next != number:
+        raise Refuse(
+            f"{desk.next} is the next secret already", "`hagit secret use`, or `hagit secret drop` to give it up"
+        )
+    if desk.previous:
+        raise Refuse(f"{desk.previous} has not been dropped yet", "end the last change: `hagit secret drop`")
+
+
+def _keep_next(desk: Desk, secret: bytes) -> Path:
+    path = next_path(desk.file)
+    _put(desk, path, secret)
+    return path
+
+
+def _put(desk: Desk, path: Path, secret: bytes) -> None:
+    """Write a secret for those who may read the one in use, and nobody else."""
+    facts = desk.file.stat()
+    write_atomic(path, secret + b"\n", mode=0o600)
+    os.chown(path, facts.st_uid, facts.st_gid)
+    path.chmod(facts.st_mode & 0o640)
+
+
+def _deaf(desk: Desk, lacks: str, remedy: str) -> tuple[str, str]:
+    """Why the peer might not understand, and what to do first."""
+    if desk.status is None:
+        return f"no watchdog runs here, so whether {desk.peer} could follow is unknown", f"start it; {UNHEARD}"
+    if not desk.said.peer:
+        return f"{desk.peer} is not heard, so whether it could follow is unknown", f"see `hagit status`; {UNHEARD}"
+    return f"{desk.peer} {lacks}: it could not understand this controller", remedy
+
+
+def _resealed(desk: Desk, path: Path, decode: Callable[[bytes, Any], object | Refused], bytes_max: int) -> None:
+    """The agent has sealed a file of the watchdog with the secret in use."""
+    try:
+        data = read_bytes(path, bytes_max)
+    except StateError:
+        return
+    found = decode(data, orders_key(_read(desk.file))) if data is not None else None
+    if isinstance(found, Refused) and found.why is Refusal.SEAL:
+        raise Refuse(f"{path} is not sealed with {desk.used} yet", "the agent does it: start it, or run `hagit apply`")
+
+
+# For people ----------------------------------------------------------------------------------------------------------
+
+
+def _next_step(desk: Desk) -> str:
+    """What to do now, in a sentence; empty when nothing is under way."""
+    if desk.next:
+        if desk.next in (desk.said.peer, desk.said.peer_accepts):
+            return f"`hagit secret use`: {desk.peer} accepts {desk.next}"
+        return f"on {desk.peer}: ssh root@{desk.peer} hagit secret import - < {next_path(desk.file)}"
+    if desk.previous:
+        if desk.said.peer == desk.used:
+            return f"`hagit secret drop`: {desk.peer} uses {desk.used}, too"
+        return f"on {desk.peer}: `hagit secret use`"
+    return ""
+
+
+def _show(desk: Desk, as_json: bool) -> int:
+    said = desk.said
+    if as_json:
+        document = {
+            "format": "hagit.secret/1",
+            "file": {"path": str(desk.file), "used": desk.used, "next": desk.next, "previous": desk.previous},
+            "watchdog": {
+                "runs": desk.status is not None,
+                "seals": said.current,
+                "accepts": list(said.accepted),
+                "peer": said.peer,
+                "peer_accepts": said.peer_accepts,
+            },
+            "next_step": _next_step(desk),
+        }
+        print(json.dumps(document, indent=1))
+        return DONE
+    print(paint("Secret of the pair, by fingerprints", 1))
+    print(f"  file       {desk.used or 'missing'}  {desk.file}")
+    for word, number, path in (
+        ("next", desk.next, next_path(desk.file)),
+        ("previous", desk.previous, previous_path(desk.file)),
+    ):
+        if number:
+            print(f"  {word:<9}  {number}  {path}")
+    if desk.status is None:
+        print("  watchdog   does not run: neither it nor the peer can be asked")
+    else:
+        print(f"  watchdog   {_spoken(said.current, said.accepted)}")
+        other = (said.peer_accepts,) if said.peer_accepts else ()
+        print(
+            f"  peer       {_spoken(said.peer, other) if said.peer else f'{desk.peer} is not heard or not understood'}"
+        )
+    if step := _next_step(desk):
+        print("\n".join(fold(f"Next: {step}", width() - 1)))
+    return DONE
+
+
+def _spoken(seals: str, accepts: tuple[str, ...]) -> str:
+    more = f", accepts also {', '.join(accepts)}" if accepts else ""
+    return f"seals with {seals}{more}" if seals else "seals with a random secret: the file's is unfit"
