@@ -71,7 +71,8 @@ class BoundedWorld(Housing):
         off = self.node_number(Node(OFF))
         shelf = self.shelves.number((Disk(),) * len(self.scene.orders.disks))
         most, begins = self.scene.faults.most, self.scene.begins
-        between = Between((-1, -1), -1, -1, False, (0, 0), 0, self.every, -1 if begins else most, 0)
+        left = -1 if begins else most
+        between = Between((-1, -1), -1, -1, False, (0, 0), 0, self.every, left, 0, self.scene.faults.secrets)
         state = self.pack(off, off, shelf, self.between_number(between))
         for wanted in begins:
             found = [after for name, after, *_ in self.moves(state) if name.startswith(wanted)]
@@ -305,9 +306,8 @@ class BoundedWorld(Housing):
             gone = between.cuts >> side & 1
             name = f"{SIDES[side]} hears {'the peer again' if gone else 'nothing more'}"
             yield name, between._replace(cuts=between.cuts ^ 1 << side), not gone
-        if faults.secrets:
-            name = "the secrets agree again" if between.differ else "the secrets differ"
-            yield name, between._replace(differ=not between.differ), not between.differ
+        if between.differ:
+            yield "the secrets agree", between._replace(differ=False), False
         for side, mask in faults.reach:
             gone = any(between.lost[at] & mask for at in (0, 1) if side in (at, BOTH))
             lost = tuple(held ^ mask if side in (at, BOTH) else held for at, held in enumerate(between.lost))
