@@ -15,6 +15,7 @@ from reconciler.agent.content import Content
 from reconciler.agent.enrolment import refuse_other_unit
 from reconciler.agent.power import PowerFile, stamp_of
 from reconciler.agent.store import Store
+from reconciler.agent.unit import UnitFile
 from reconciler.core.failover.change import changes
 from reconciler.core.failover.generation import place, published
 from reconciler.core.failover.keyring import decode_any
@@ -40,6 +41,7 @@ class OrdersFile:
         self._watchdog = watchdog
         self._store = store
         self._power = PowerFile(watchdog, store)
+        self._unit = UnitFile(node, watchdog, store)
         self.path = store.root / FILE
         self._settled: tuple[object, ...] | None = None
         self._read: tuple[object, Orders | None, bool] | None = None
@@ -58,7 +60,7 @@ class OrdersFile:
         `commit` is empty for a directory that nobody has committed. Raises NodeFileError for an unfit secret or unit,
         StateError when the file cannot be written; what was published before is still in force then.
         """
-        stamps = self._stamp(), self._power.stamp()
+        stamps = self._stamp(), self._power.stamp(), self._unit.stamp()
         glance = (content.orders, content.power, content.position, commit, stamps, self._accepted_generation(content))
         if glance == self._settled:
             return None
@@ -74,9 +76,9 @@ class OrdersFile:
             elif current is not None and not self._sealed:
                 # Secrets are being changed: the older one must not be needed any more when it goes.
                 self._write(current)
-            plan = self._power.publish(content)
+            plan, unit = self._power.publish(content), self._unit.publish(content)
             # What was written may have been changed since: it counts when the next look has read it.
-            self._settled = glance if fresh is None and plan is None else None
+            self._settled = glance if fresh is None and plan is None and unit is None else None
         return fresh
 
     def generation(self) -> int | None:

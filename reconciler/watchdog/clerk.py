@@ -36,6 +36,14 @@ class Sight:
     problem: str = ""
 
 
+def sight_of(path: Path, bytes_max: int) -> Sight:
+    """What a file is now."""
+    try:
+        return Sight(read_bytes(path, bytes_max))
+    except HagitError as error:
+        return Sight(None, error.what)
+
+
 class Clerk:
     """`fileno()` is readable when a watched file changed or a write failed; then `news()` says what happened."""
 
@@ -141,10 +149,7 @@ class Clerk:
         if stamp == self._stamp:
             return
         self._stamp = stamp
-        try:
-            sight = Sight(read_bytes(self._watched, self._bytes_max))
-        except HagitError as error:
-            sight = Sight(None, error.what)
+        sight = sight_of(self._watched, self._bytes_max)
         with self._condition:
             self._sights.append(sight)
         os.eventfd_write(self._event, 1)

@@ -24,6 +24,7 @@ from reconciler.core.failover.events import (
     Request,
     ShelfSeen,
     Tick,
+    UnitSeen,
 )
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.hold import DiskView
@@ -34,6 +35,7 @@ from reconciler.core.failover.phase import Phase, Thing
 from reconciler.core.failover.slots import Reading
 from reconciler.core.failover.state import State, initial
 from reconciler.core.failover.step import step
+from reconciler.core.failover.why import Decision
 from reconciler.system.deadman import Deadman
 from reconciler.watchdog.ledger import Ledger
 from reconciler.watchdog.loop import Loop, Timer, monotonic_ms
@@ -119,6 +121,7 @@ class Daemon:
         self.loop, self.ledger, self.deadman = loop, ledger, deadman
         self._changed = changed
         self._machine = machine
+        self._unit: Decision | None = None
         self.core: State | None = None
         self.outs: Outputs | None = None
         self.refused = ""
@@ -144,6 +147,7 @@ class Daemon:
         now_ms = monotonic_ms()
         memory = self.ledger.remembered
         self.core = initial(orders, self.ledger.incarnation, now_ms, memory, resets, moves, self._machine)
+        self.core = replace(self.core, unit=self._unit)
         self.outs = outputs(self.core)
         self._follow(orders)
         self._changed(None, self.core)
@@ -283,6 +287,12 @@ class Daemon:
         if up != self.up:
             self.up = up
             self.feed(LinksSeen(up), act=True)
+
+    def unit_seen(self, unfit: Decision | None) -> None:
+        """Why this machine may not claim by its serial number; None when it may."""
+        if unfit != self._unit:
+            self._unit = unfit
+            self.told(UnitSeen(unfit))
 
     def asked(self, request: Request, duration_ms: int = 0) -> None:
         """A person asks; the core's `refused` says what came of it."""

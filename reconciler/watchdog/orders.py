@@ -12,9 +12,10 @@ from reconciler.core.failover.acceptance import unacceptable
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.keyring import decode_any
 from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.orders_document import decode_orders, orders_key
+from reconciler.core.failover.orders_document import decode_orders
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.seal import SealKey
+from reconciler.core.failover.unit import Unit, decode_unit
 from reconciler.core.failover.why import Code
 from reconciler.core.power.document import decode_power
 from reconciler.core.power.plan import PowerPlan
@@ -39,6 +40,13 @@ def read_power(sight: Sight, keys: Sequence[SealKey]) -> PowerPlan | Refused | N
     if sight.problem:
         return Refused(Refusal.AUTHENTIC_DEFECT, f"it cannot be read: {sight.problem}")
     return None if sight.content is None else decode_any(sight.content, keys, decode_power)[0]
+
+
+def read_unit(sight: Sight, keys: Sequence[SealKey]) -> Unit | Refused | None:
+    """The unit in what a clerk saw, why there is none, or None where none was published."""
+    if sight.problem:
+        return Refused(Refusal.AUTHENTIC_DEFECT, f"it cannot be read: {sight.problem}")
+    return None if sight.content is None else decode_any(sight.content, keys, decode_unit)[0]
 
 
 def first_refused(orders: Orders, side: Side, pair: str, generation_max: int) -> str:
@@ -79,22 +87,18 @@ class Published:
         sight = self._clerks[1].news()
         if sight is not None:
             self._plan = sight
-            self._power.follow(read_power(sight, self._keys))
+            self._power.follow(read_power(sight, self._pair_keys.documents))
 
     def again(self) -> None:
         """Other secrets are in force."""
         if self._orders is not None:
             self._follow(self._orders)
         if self._plan is not None:
-            self._power.follow(read_power(self._plan, self._keys))
-
-    @property
-    def _keys(self) -> tuple[SealKey, ...]:
-        return tuple(orders_key(secret) for secret in self._pair_keys.ring.accepted)
+            self._power.follow(read_power(self._plan, self._pair_keys.documents))
 
     def _follow(self, sight: Sight) -> None:
         daemon, ledger = self._daemon, self._daemon.ledger
-        first, orders = daemon.core is None, read_orders(sight, self._keys)
+        first, orders = daemon.core is None, read_orders(sight, self._pair_keys.documents)
         if isinstance(orders, str):
             kept = ledger.kept() if first and ledger.remembered is not None else None
             if kept is not None and kept.side is self._side:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Final
 
 from reconciler.core.failover.keyring import Keyring, spelled
+from reconciler.core.failover.orders_document import orders_key
+from reconciler.core.failover.seal import SealKey
 from reconciler.core.status.watchdog import ReasonStatus, SecretStatus
 from reconciler.watchdog.loop import monotonic_ms
 from reconciler.watchdog.secret_watch import SecretSight
@@ -33,6 +35,11 @@ class PairKeys:
         self._stopgap = stopgap
         self._waiting: Keyring | None = None
         self._peer, self._peer_accepts, self._peer_ms = 0, 0, -PEER_MS
+
+    @property
+    def documents(self) -> tuple[SealKey, ...]:
+        """The keys of sealed files, one for each accepted secret."""
+        return tuple(orders_key(secret) for secret in self.ring.accepted)
 
     def offer(self, sight: SecretSight) -> None:
         """The files changed."""

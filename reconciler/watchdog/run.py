@@ -24,6 +24,7 @@ from reconciler.core.failover.keyring import Keyring
 from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import State
+from reconciler.core.failover.unit import UNIT_BYTES_MAX, unfit
 from reconciler.core.power.document import POWER_BYTES_MAX
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.errors import HagitError, NodeFileError, UsageError
@@ -37,13 +38,13 @@ from reconciler.watchdog.asking import Asking, resume
 from reconciler.watchdog.audits import Audits
 from reconciler.watchdog.beats import Beats
 from reconciler.watchdog.chronicle import Chronicle
-from reconciler.watchdog.clerk import Clerk
+from reconciler.watchdog.clerk import Clerk, sight_of
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.ledger import Ledger, inherits
 from reconciler.watchdog.lifeline import Systemd, brace
 from reconciler.watchdog.loop import Loop, monotonic_ms
 from reconciler.watchdog.negotiator import Negotiator
-from reconciler.watchdog.orders import Published
+from reconciler.watchdog.orders import Published, read_unit
 from reconciler.watchdog.pair_keys import PairKeys
 from reconciler.watchdog.placement import Places
 from reconciler.watchdog.power import Fencing
@@ -144,6 +145,7 @@ def run(node: Node, watchdog: WatchdogNode) -> int:
             _say(f"hagit: heartbeats are sealed with secret {keys.status().current} from now on")
 
         keys.changed.append(rekeyed)
+        _follow_unit(node, keys, parts, stack)
         asking = Asking(daemon, parts.chronicle, parts.publisher, parts.power)
         control = ControlServer(watchdog.run / "watchdog.sock", watchdog.group, asking.answer)
         stack.callback(control.close)
@@ -192,6 +194,29 @@ def start_passwords(watchdog: WatchdogNode, keys: PairKeys) -> tuple[bytes, ...]
             raise
         keys.problems = (*keys.problems, f"{error.where}: {error.what}")
         return carp_passwords(replace(watchdog, carp_password=None), keys.ring)
+
+
+def _follow_unit(node: Node, keys: PairKeys, parts: _Parts, stack: ExitStack) -> None:
+    """Compare the serial number of this machine with the Pair's, before any orders are read, and at every change.
+
+    In between, a machine that is not the unit could claim.
+    """
+    path, serial, side = node.state / "unit.json", machine_serial(node.serial_file), Side(node.controller)
+    units = Clerk(path, UNIT_BYTES_MAX)
+    stack.callback(units.close, FAREWELL_S)
+    last = sight_of(path, UNIT_BYTES_MAX)
+
+    def judge() -> None:
+        parts.daemon.unit_seen(unfit(read_unit(last, keys.documents), side, serial))
+
+    def seen() -> None:
+        nonlocal last
+        last = units.news() or last
+        judge()
+
+    judge()
+    keys.changed.append(judge)
+    parts.loop.watch(units.fileno(), seen)
 
 
 def _turn(parts: _Parts) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders, digest
 from reconciler.core.failover.orders_document import decode_orders, orders_document, orders_key
+from reconciler.core.failover.unit import Unit, decode_unit
 from reconciler.system.files import write_atomic
 from reconciler.system.secret import next_path, previous_path
 from tests.controller import Controller, Done, controller_at, resource
@@ -305,6 +307,10 @@ def test_failover_is_switched_on_on_the_units_that_the_pair_names_only(guarded: 
     serial.write_text("S-1\n")
     guarded.until_alert("orders-unpublished", "resolved")
     assert orders(guarded).enabled
+    published = guarded.state / "unit.json"
+    assert decode_unit(until(lambda: published.exists() and published.read_bytes(), guarded.logs), KEY) == Unit(
+        "shelf", Side.A, ("S-1",)
+    ), "the watchdog compares it, too"
 
 
 def test_the_agent_publishes_by_itself(guarded: Controller) -> None:

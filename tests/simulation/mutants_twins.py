@@ -16,6 +16,15 @@ TWINS = (
         "view.registered == {key} and not view.surplus\n",
         "view.registered == {key}\n",
         "compares registrations as a set: another machine that bears our very key can write, and both import",
+        covered="a claim gives a disk up as soon as a look shows its own key on another machine",
+    ),
+    Mutant(
+        "claim-beside-its-own-key",
+        "claim",
+        "return view.surplus > 0 or newest > mine",
+        "return newest > mine",
+        "registers where another machine bears the key of this claim already: two that neither can remove",
+        covered="no fence is verified over a disk where another machine bears our key",
     ),
     Mutant(
         "another-pair-is-read-as-ours",
@@ -31,6 +40,14 @@ TWINS = (
         "    return not key.epoch >> TAG_BITS or _pair_bits(key) == _pair_bits(mine)\n",
         "    return True\n",
         "removes the registration of another pair that counts fewer claims: fences it on a disk that it uses",
+    ),
+    Mutant(
+        "claims-on-another-unit",
+        "forbidden",
+        "    return state.unit is not None and state.unit.code is Code.OTHER_UNIT\n",
+        "    return False\n",
+        "lets a person force a machine whose serial number is not that of the controller",
+        covered="the agent publishes no orders on another unit",
     ),
     Mutant(
         "claims-beside-a-twin",

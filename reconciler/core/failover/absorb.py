@@ -25,6 +25,7 @@ from reconciler.core.failover.events import (
     RecordChanged,
     ShelfSeen,
     Tick,
+    UnitSeen,
 )
 from reconciler.core.failover.hold import DiskView, Fence, Hold, fence, judge, owned_by
 from reconciler.core.failover.orders import Orders
@@ -52,6 +53,8 @@ def absorb(state: State, event: Event, now_ms: int) -> State:
         case Conflict():
             lost = GUARANTEES[state.phase].required
             return replace(state, looks=replace(state.looks, hold=Hold.LOST)) if lost else state
+        case UnitSeen(unfit):
+            return replace(state, unit=unfit)
         case PeerDied():
             # Whoever has no power writes to no disk and answers no client: there is nothing to be waited out.
             return replace(state, peer=replace(state.peer, dead=True, proven=True), answer_ms=None)

@@ -79,4 +79,5 @@ def able(state: State, now_ms: int) -> bool:
         and ready(state, now_ms)
         and not resting(state, now_ms)
         and not forbidden(state, now_ms)
+        and state.unit is None
     )

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.hold import DiskView
 from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.why import Decision
 
 
 class Pools(StrEnum):
@@ -116,9 +117,17 @@ class NewOrders:
     orders: Orders
 
 
+@dataclass(frozen=True, slots=True)
+class UnitSeen:
+    """The serial numbers of the Pair and of this machine were compared: why it may not claim, None when it may."""
+
+    unfit: Decision | None
+
+
 Event: TypeAlias = (
     Tick
     | Heard
+    | UnitSeen
     | RecordChanged
     | ShelfSeen
     | PoolsSeen

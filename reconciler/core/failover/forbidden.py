@@ -50,6 +50,11 @@ def twin_here(state: State, now_ms: int) -> bool:
     return here(state.twin, state.orders.timers, now_ms)
 
 
+def other_unit(state: State) -> bool:
+    """The hardware is not that of this controller: neither by itself nor by request does it claim."""
+    return state.unit is not None and state.unit.code is Code.OTHER_UNIT
+
+
 def heard(state: State, twin: Twin | None, now_ms: int) -> str:
     """Which machine was heard where, in words."""
     assert twin is not None

@@ -129,6 +129,9 @@ def _here(state: State, now_ms: int) -> Iterator[Reason]:
     if phase is Phase.STANDBY and state.why.code is Code.CLAIM_LOST:
         remedy = "mend the disks; one that is dead for good, take out of its Pool in the configuration"
         yield Reason("UNFENCED", Code.CLAIM_LOST.value, state.why.evidence or "the peer was faster", remedy)
+    if state.unit is not None:
+        remedy = "write the serial number of this machine into the Pair, or boot the unit that it names"
+        yield Reason(state.unit.code.name, f"{state.unit.code.value}: no claim", state.unit.evidence, remedy)
     if phase is Phase.STANDBY and listening(state, now_ms):
         evidence = f"owner {looks.owner}, listening for {now_ms - state.alone_ms} ms"
         text = "our own side holds the disks from another boot or machine, which is listened for before any claim"

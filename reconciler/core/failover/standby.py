@@ -8,7 +8,7 @@ from __future__ import annotations
 from reconciler.core.failover.compare import all_groups_down, preferred, ready, resting
 from reconciler.core.failover.detector import ages, disk_alive, disk_stale, network_alive, network_silent, undecoded
 from reconciler.core.failover.events import Pools, Request
-from reconciler.core.failover.forbidden import exhausted, forbidden, twin_here
+from reconciler.core.failover.forbidden import exhausted, forbidden, other_unit, twin_here
 from reconciler.core.failover.move import Move
 from reconciler.core.failover.phase import OWNING, Phase
 from reconciler.core.failover.state import State
@@ -20,11 +20,11 @@ def standby(state: State, now_ms: int, asked: Request | None) -> Move | None:
     """Begin a claim, halt, or (None) stay."""
     if state.looks.pools in (Pools.SOME, Pools.ALL):
         return Move(Phase.HALTED, Code.FOREIGN_IMPORT)
-    if not ready(state, now_ms) or exhausted(state) or twin_here(state, now_ms):
+    if not ready(state, now_ms) or exhausted(state) or twin_here(state, now_ms) or other_unit(state):
         return None
     if asked is Request.FORCE:
         return Move(Phase.CLAIMING, Code.FORCED)
-    if resting(state, now_ms) or forbidden(state, now_ms):
+    if resting(state, now_ms) or forbidden(state, now_ms) or state.unit is not None:
         return None
     code = occasion(state, now_ms)
     return Move(Phase.CLAIMING, code, ages(state, now_ms), automatic=code is not Code.HANDED) if code else None

@@ -103,6 +103,7 @@ class State:
     fence. `excused`: disks that the pools did without when they were last imported, so nothing newer is on them.
     `machine`: the number of this machine, another one after each boot; 0 where none is given.
     `twin`: another machine that says it is this controller. `alone_ms`: since when none was heard, or listening began.
+    `unit`: why this machine may not claim by its serial number.
     """
 
     orders: Orders
@@ -114,6 +115,7 @@ class State:
     machine: int = 0
     twin: Twin | None = None
     alone_ms: int = 0
+    unit: Decision | None = None
     looks: Looks = field(default_factory=Looks)
     memory: Memory | None = None
     epoch: int = 0

@@ -14,7 +14,7 @@ from reconciler.core.failover.booting import booting
 from reconciler.core.failover.claiming import claiming, wait_ms
 from reconciler.core.failover.compare import ready
 from reconciler.core.failover.events import Asked, Event, Pools, Request
-from reconciler.core.failover.forbidden import exhausted, recent, twin_here
+from reconciler.core.failover.forbidden import exhausted, other_unit, recent, twin_here
 from reconciler.core.failover.hold import Hold
 from reconciler.core.failover.key import next_epoch
 from reconciler.core.failover.move import Move
@@ -86,6 +86,7 @@ def enter(state: State, move: Move, now_ms: int) -> State:
         state = replace(state, looks=replace(state.looks, covered=False))
     match move.to:
         case Phase.CLAIMING:
+            assert not other_unit(state), "a claim by another unit"
             assert not twin_here(state, now_ms) and not listening(state, now_ms), "a claim beside another machine"
             epoch = next_epoch(state.highest, state.orders.pair, state.machine)
             return replace(state, epoch=epoch, highest=epoch, answer_ms=_answer_ms(state, move.code, now_ms))
@@ -138,6 +139,8 @@ def _force_refused(state: State, now_ms: int) -> Code | None:
         return Code.EPOCHS_EXHAUSTED
     if twin_here(state, now_ms):
         return Code.TWIN
+    if other_unit(state):
+        return Code.OTHER_UNIT
     if ready(state, now_ms):
         return None
     seen = state.looks.shelf_ms is not None and state.looks.pools is not Pools.UNKNOWN

@@ -59,6 +59,8 @@ class Code(Enum):
     SHELF_DIFFERS = "the peer has newer orders with other disks"
     EPOCHS_EXHAUSTED = "the highest epoch is in use: no claim can have a higher one"
     TWIN = "another machine runs as this controller"
+    OTHER_UNIT = "this machine is not the unit that the Pair names for this controller"
+    UNIT_UNKNOWN = "whether this machine is the unit that the Pair names for this controller is not known"
     PEER_TWIN = "two machines run as the peer"
     SAME_ROLE = "both controllers claim to be active; the disks decide"
     NO_DISKS = "this controller does not see enough of the disks"

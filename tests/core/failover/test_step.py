@@ -23,6 +23,7 @@ from reconciler.core.failover.events import (
     Request,
     ShelfSeen,
     Tick,
+    UnitSeen,
 )
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.hold import UNANSWERED, DiskView, Hold
@@ -32,7 +33,7 @@ from reconciler.core.failover.outputs import outputs
 from reconciler.core.failover.phase import GUARANTEES, LEGAL, Phase
 from reconciler.core.failover.state import Looks, Memory, Peer, State, initial
 from reconciler.core.failover.step import step
-from reconciler.core.failover.why import Code
+from reconciler.core.failover.why import Code, Decision
 from reconciler.simulation.script import PAIR
 
 MINE, PEERS = Key(Side.A, 3), Key(Side.B, 2)
@@ -100,6 +101,7 @@ EVENTS: dict[str, tuple[Event, int]] = {
     "claim of another epoch": (ClaimEnded(2, views(Key(Side.A, 2))), 1),
     "a write is refused": (Conflict(), 1),
     "peer proven dead": (PeerDied("power controller"), 1),
+    "another unit": (UnitSeen(Decision(Code.OTHER_UNIT)), 1),
     "switchover asked": (Asked(Request.SWITCHOVER), 1),
     "force asked": (Asked(Request.FORCE), 1),
     "maintenance asked": (Asked(Request.MAINTENANCE, 60_000), 1),

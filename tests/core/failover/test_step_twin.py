@@ -4,16 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.events import Asked, Heard, Request, ShelfSeen, Tick
+from reconciler.core.failover.claim import Answer, Reply, Verb, advance, begin, commands
+from reconciler.core.failover.completion import completable
+from reconciler.core.failover.events import Asked, Heard, Request, ShelfSeen, Tick, UnitSeen
 from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.hold import DiskView
+from reconciler.core.failover.hold import DiskView, Fence, Hold, fence, fenced, judge
 from reconciler.core.failover.key import Key, Side, epoch_of
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.reasons import reasons
 from reconciler.core.failover.state import State
 from reconciler.core.failover.step import step
 from reconciler.core.failover.twin import here, listening, quiet_ms
-from reconciler.core.failover.why import Code
+from reconciler.core.failover.why import Code, Decision
 from reconciler.simulation.script import PAIR
 from tests.core.failover.test_step import beat, standing
 
@@ -97,3 +99,47 @@ def test_our_own_reservation_of_this_boot_is_not_listened_for() -> None:
     key = Key(Side.A, epoch_of(4, PAIR.pair, MINE))
     state = step(controller(), ShelfSeen((DiskView(True, key, frozenset({key})),) * len(PAIR.disks)), 1)
     assert not listening(state, 1)
+
+
+def test_a_disk_where_another_machine_bears_our_key_is_not_fenced() -> None:
+    key = Key(Side.A, epoch_of(4, PAIR.pair, MINE))
+    view = DiskView(True, key, frozenset({key}))
+    assert fenced(view, key)
+    assert not fenced(replace(view, surplus=1), key)
+    twice = (replace(view, surplus=1),) * len(PAIR.disks)
+    assert fence(PAIR, key.epoch, twice, frozenset())[0] is Fence.BROKEN
+
+
+def test_an_owner_keeps_its_reservation_when_another_machine_registers_its_key() -> None:
+    key = Key(Side.A, epoch_of(4, PAIR.pair, MINE))
+    views = (DiskView(True, key, frozenset({key}), surplus=1),) * len(PAIR.disks)
+    assert judge(PAIR, key.epoch, views).hold is Hold.OURS
+    assert completable([DiskView(True, None, frozenset({key}), surplus=1)], key) == ()
+
+
+def test_a_claim_registers_nothing_beside_another_machine_with_its_key() -> None:
+    key = Key(Side.A, epoch_of(4, PAIR.pair, MINE))
+    claim = begin(PAIR, key)
+    (look,) = commands(claim)
+    seen = DiskView(True, key, frozenset({key}), surplus=1)
+    after = advance(claim, look.disk, Reply(Answer.GOOD, seen))
+    assert look.disk in after.lost
+    assert all(command.verb is Verb.LOOK for command in commands(after))
+
+
+@pytest.mark.parametrize("code", [Code.OTHER_UNIT, Code.UNIT_UNKNOWN])
+def test_a_machine_that_is_not_the_unit_does_not_claim_by_itself(code: Code) -> None:
+    state = standing(Phase.STANDBY)
+    assert step(state, Heard(0, beat(Phase.STANDBY)), 1).phase is Phase.CLAIMING, "it would"
+    state = step(step(state, UnitSeen(Decision(code)), 1), Heard(0, beat(Phase.STANDBY)), 1)
+    assert state.phase is Phase.STANDBY
+    assert code.name in names(state, 1)
+    forced = step(state, Asked(Request.FORCE), 2)
+    assert (forced.phase is Phase.STANDBY) is (code is Code.OTHER_UNIT)
+    if code is Code.OTHER_UNIT:
+        assert forced.refused == Decision(code)
+
+
+def test_an_owner_whose_serial_number_cannot_be_read_goes_on() -> None:
+    state = standing(Phase.ACTIVE)
+    assert step(state, UnitSeen(Decision(Code.UNIT_UNKNOWN)), 1).phase is Phase.ACTIVE

@@ -1,0 +1,51 @@
+"""The file that says which unit of hardware a controller is, and who may claim by it."""
+
+import pytest
+
+from reconciler.core.failover.key import Side
+from reconciler.core.failover.orders_document import orders_key
+from reconciler.core.failover.refusal import Refusal, Refused
+from reconciler.core.failover.unit import UNIT_BYTES_MAX, Unit, decode_unit, unfit, unit_document
+from reconciler.core.failover.why import Code
+
+KEY, OTHER = orders_key(b"1" * 32), orders_key(b"2" * 32)
+UNIT = Unit("tank", Side.A, ("SN-1",))
+
+
+@pytest.mark.parametrize("unit", [UNIT, Unit("tank", Side.B, ())], ids=["serial", "none"])
+def test_a_unit_is_read_as_it_was_written(unit: Unit) -> None:
+    assert decode_unit(unit_document(unit, KEY), KEY) == unit
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", Refusal.LENGTH),
+        (b"x" * (UNIT_BYTES_MAX + 1), Refusal.LENGTH),
+        (b"x" * 500, Refusal.FOREIGN),
+        (unit_document(UNIT, OTHER), Refusal.SEAL),
+        (unit_document(UNIT, KEY).replace(b"SN-1", b"SN-2"), Refusal.SEAL),
+    ],
+    ids=["empty", "long", "foreign", "another secret", "changed"],
+)
+def test_what_is_no_unit_is_refused(data: bytes, why: Refusal) -> None:
+    read = decode_unit(data, KEY)
+    assert isinstance(read, Refused)
+    assert read.why is why
+
+
+@pytest.mark.parametrize(
+    ("unit", "serial", "code"),
+    [
+        (None, "", None),
+        (UNIT, "SN-1", None),
+        (Unit("tank", Side.A, ()), "SN-9", None),
+        (UNIT, "SN-2", Code.OTHER_UNIT),
+        (UNIT, "", Code.UNIT_UNKNOWN),
+        (Unit("tank", Side.B, ("SN-1",)), "SN-1", Code.OTHER_UNIT),
+        (Refused(Refusal.SEAL), "SN-1", Code.UNIT_UNKNOWN),
+    ],
+)
+def test_who_may_claim(unit: Unit | Refused | None, serial: str, code: Code | None) -> None:
+    found = unfit(unit, Side.A, serial)
+    assert (None if found is None else found.code) is code
