@@ -120,6 +120,7 @@ class Kernel:
     def _begin_import(self) -> None:
         self.pools = Pools.SOME
         self.gained.clear()
+        self.paths_kept.clear()
         self.stale = self.replaced = False
         self.refused_ms = None
         shelf = self.world.shelf
@@ -230,7 +231,11 @@ class Kernel:
     def let_go(self, disk: int) -> None:
         """Pools may open it again. What it gained counts when they do, unless the registration was given up."""
         self.kept.discard(disk)
-        if disk in self.paths_kept:
+        found, side = self.world.shelf.disks[disk], self.owner.side
+        # A child that was killed in between leaves its path registered, but no pool opens a path by itself. What a
+        # completion leaves at its end is checked there.
+        left = found.second(side) is not None and found.holder is side.other
+        if disk in self.paths_kept and not left:
             self.paths_kept.discard(disk)
             self.world.checkers.disks_changed()
         if self.world.shelf.disks[disk].key(self.owner.side) is None:
