@@ -55,26 +55,43 @@ class ControlServer:
 
     Put `fileno()` into a selector for reading, and when it is ready, or at least once a second, call `serve()`.
     `answer` is called for each good request and must return at once. `group` may use the socket, besides root; None:
-    only root. Raises ControlError when the socket cannot be made, for one because another watchdog serves it.
+    only root. `listener`: the listening socket of the process before, which then is not made anew. Raises ControlError
+    when the socket cannot be made, for one because another watchdog serves it.
     """
 
-    def __init__(self, path: Path, group: str | None, answer: Callable[[Request], Answer]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        group: str | None,
+        answer: Callable[[Request], Answer],
+        listener: socket.socket | None = None,
+    ) -> None:
         self._path = path
         self._answer = answer
         self._gid = _gid_of(group)
         self._poll = select.epoll()
         self._connections: dict[int, _Connection] = {}
         try:
-            self._listener = self._listen()
+            self._listener = self._listen() if listener is None else listener
         except BaseException:
             self._poll.close()
             raise
         self._inode = path.stat().st_ino
+        self._handed_over = False
         self._poll.register(self._listener.fileno(), select.EPOLLIN)
 
     def fileno(self) -> int:
         """Readable while there is something to do."""
         return self._poll.fileno()
+
+    @property
+    def listener(self) -> int:
+        """The listening socket, to be sent to the process that goes on serving the path."""
+        return self._listener.fileno()
+
+    def hand_over(self) -> None:
+        """Another process has the listening socket: `close` leaves the file where it is."""
+        self._handed_over = True
 
     def serve(self) -> None:
         """Do what can be done without waiting. Errors of a caller end its connection and nothing else."""
@@ -86,13 +103,13 @@ class ControlServer:
         self._expire()
 
     def close(self) -> None:
-        """End all connections and take the file away, unless it is somebody else's by now."""
+        """End all connections and remove the file, unless another process made it or goes on with it."""
         for connection in tuple(self._connections.values()):
             self._end(connection)
         self._listener.close()
         self._poll.close()
         with contextlib.suppress(OSError):
-            if self._path.stat().st_ino == self._inode:
+            if not self._handed_over and self._path.stat().st_ino == self._inode:
                 self._path.unlink()
 
     def _listen(self) -> socket.socket:

@@ -53,6 +53,13 @@ class Deadman(Protocol):
     def close(self) -> None:
         """Let go of it without disarming: the next daemon feeds it in time, or nobody does."""
 
+    def handles(self) -> tuple[int, ...]:
+        """Open files that a successor has to get, because it cannot open them while this process has them."""
+        ...
+
+    def adopt(self, handles: tuple[int, ...]) -> None:
+        """Go on with the open files of the predecessor: the timer never saw its device closed."""
+
 
 def open_deadman(path: Path | None) -> Deadman:
     """The deadman of the node file: a device, the socket of a simulated one (its name ends in .sock), or none."""
@@ -140,6 +147,15 @@ class DeviceDeadman:
             self._handle = -1
             self._timeout_s = 0
 
+    def handles(self) -> tuple[int, ...]:
+        """The device: it can be opened once only (EBUSY)."""
+        return (self._handle,) if self._handle >= 0 else ()
+
+    def adopt(self, handles: tuple[int, ...]) -> None:
+        """The time is set again with the next feeding: it may be another one by newer orders."""
+        for handle in handles:
+            self._handle, self._timeout_s, self.armed = handle, 0, True
+
 
 class SimulatedDeadman:
     """A process that kills everything of one simulated controller. One line for each deed; it never answers."""
@@ -180,6 +196,13 @@ class SimulatedDeadman:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+    def handles(self) -> tuple[int, ...]:
+        """None: it talks with any number of daemons, and knows each of them."""
+        return ()
+
+    def adopt(self, handles: tuple[int, ...]) -> None:
+        """Nothing was sent."""
 
     def _tell(self, line: str) -> bool:
         for _ in range(2):
@@ -223,3 +246,10 @@ class NoDeadman:
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def handles(self) -> tuple[int, ...]:
+        """Nothing is open."""
+        return ()
+
+    def adopt(self, handles: tuple[int, ...]) -> None:
+        """Nothing was sent."""

@@ -191,11 +191,28 @@ class Lock:
             else:
                 return True
 
+    @property
+    def handle(self) -> int:
+        """The open file, to be sent to the process that goes on with the lock. Negative while it is not held."""
+        return self._handle
+
+    def adopt(self, handle: int) -> None:
+        """Go on with a lock that another process held. It belongs to the open file, so it was never free (flock(2))."""
+        assert self._handle < 0, "this lock is held already"
+        self._handle = handle
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{self._purpose} (pid {os.getpid()})\n".encode(), 0)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self._handle)
-        self._handle = -1
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. The lock ends when no process has it open any more."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
 
 
 def holder_of(path: Path) -> int | None:

@@ -18,7 +18,7 @@ COUNT_MAX: Final = 5_000
 
 
 class RequestKind(StrEnum):
-    """What can be asked for."""
+    """What can be asked for. REPLACE: a new daemon takes over from the one that runs. ADOPT: see `watchdog/service`."""
 
     STATUS = "status"
     SWITCHOVER = "switchover"
@@ -29,6 +29,8 @@ class RequestKind(StrEnum):
     TIMELINE = "timeline"
     DRILL = "drill"
     POWER = "power"
+    REPLACE = "replace"
+    ADOPT = "adopt"
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,6 +137,20 @@ class Advertisements:
             for host in self._hosts:
                 self._send(host, FAREWELL, FAREWELL)
 
+    def counters(self) -> tuple[tuple[str, int, int], ...]:
+        """The newest counter of each virtual host: receivers refuse one that is not higher (ip_carp.c)."""
+        return tuple((host.interface, host.key.vhid, host.counter) for host in self._hosts)
+
+    def go_on(self, counters: tuple[tuple[str, int, int], ...], incarnation: int) -> None:
+        """Count on from those of the daemon before; a virtual host that it did not have begins with this number."""
+        self._incarnation = incarnation
+        known = {(interface, vhid): counter for interface, vhid, counter in counters}
+        for host in self._hosts:
+            first = first_counter(incarnation, self._orders.side) if self._orders is not None else host.first
+            # What was overheard meanwhile was the daemon before.
+            host.overheard = Overheard()
+            host.first, host.counter = first, max(first, known.get((host.interface, host.key.vhid), first))
+
     def rows(self, now_ms: int) -> tuple[CarpStatus, ...]:
         """For the status."""
         found = []

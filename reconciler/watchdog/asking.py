@@ -7,6 +7,7 @@ may move, and only a commit tells both. Everything asked for is noted with who a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, assert_never
 
 from reconciler.core.failover.events import Request as Wish
@@ -28,8 +29,17 @@ EVENTS_COUNT: Final = 100
 class Asking:
     """Answers one request after the other; never waits."""
 
-    def __init__(self, daemon: Daemon, chronicle: Chronicle, publisher: Publisher, power: Fencing) -> None:
+    def __init__(
+        self,
+        daemon: Daemon,
+        chronicle: Chronicle,
+        publisher: Publisher,
+        power: Fencing,
+        replace: Callable[[], str],
+        adopted: Callable[[], int],
+    ) -> None:
         self._daemon, self._chronicle, self._publisher, self._power = daemon, chronicle, publisher, power
+        self._replace, self._adopted = replace, adopted
 
     def answer(self, request: Request) -> Answer:
         """Follow a request, or say why not."""
@@ -39,6 +49,10 @@ class Asking:
         if kind is RequestKind.TIMELINE:
             events = list(self._chronicle.events)[-(request.count or EVENTS_COUNT) :]
             return Answer(True, document={"events": [event_document(event) for event in events]})
+        if kind in (RequestKind.REPLACE, RequestKind.ADOPT) and request.caller.uid != 0:
+            return Answer(False, "PERMISSION", "only root may ask for that")
+        if kind is RequestKind.ADOPT:
+            return Answer(True, "ACCEPTED", "this process is the daemon", {"pid": self._adopted()})
         if self._daemon.core is None:
             return Answer(False, "NO_ORDERS", f"the watchdog follows no orders: {self._daemon.refused}")
         answer = self._acted(request)
@@ -66,7 +80,10 @@ class Asking:
                 return self._wish(request, Wish.SWITCHOVER, "the drill begins: the pools are being released")
             case RequestKind.POWER:
                 return self._switch(request)
-            case RequestKind.STATUS | RequestKind.TIMELINE:
+            case RequestKind.REPLACE:
+                refused = self._replace()
+                return Answer(not refused, "REFUSED" if refused else "ACCEPTED", refused or "a new daemon is started")
+            case RequestKind.STATUS | RequestKind.TIMELINE | RequestKind.ADOPT:
                 raise AssertionError("answered before")
             case _:
                 assert_never(request.kind)

@@ -6,6 +6,7 @@ in memory and hands each to the clerk for `timeline.jsonl`. Does not judge them;
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections import deque
@@ -48,6 +49,24 @@ class Chronicle:
     def __init__(self, directory: Path, boot: str, clerk: Clerk) -> None:
         self._path, self._boot, self._clerk = directory / "timeline.jsonl", boot, clerk
         self.events: deque[TimelineEvent] = deque(maxlen=REMEMBERED_MAX)
+        self._done: tuple[FailoverSummary, ...] | None = None
+        self._stamp: tuple[int, ...] = ()
+        self.read()
+        self.failovers = 0
+        self._trigger_ms: int | None = None
+        self._peer = ""
+        self._peer_left_ms: int | None = None
+
+    def read(self) -> None:
+        """Read the file, unless it is as it was when it was read last."""
+        stamp: tuple[int, ...] = ()
+        with contextlib.suppress(OSError):
+            facts = self._path.stat()
+            stamp = (facts.st_ino, facts.st_size, facts.st_mtime_ns)
+        if stamp and stamp == self._stamp:
+            return
+        self._stamp, self._done = stamp, None
+        self.events.clear()
         try:
             lines = read_lines(self._path)[-REMEMBERED_MAX:]
         except HagitError:
@@ -56,11 +75,15 @@ class Chronicle:
             event = event_from_document(line)
             if not isinstance(event, Damage):
                 self.events.append(event)
-        self.failovers = 0
-        self._trigger_ms: int | None = None
-        self._peer = ""
-        self._peer_left_ms: int | None = None
-        self._done: tuple[FailoverSummary, ...] | None = None
+
+    def memory(self) -> tuple[int, str]:
+        """What is not in the file: how many takeovers began here, and what the peer said of itself last."""
+        return self.failovers, self._peer
+
+    def go_on(self, memory: tuple[int, str]) -> None:
+        """Go on after another daemon of this controller, from what it has written and remembered."""
+        self.read()
+        self.failovers, self._peer = memory
 
     def note(self, mark: Mark, code: str = "", text: str = "", evidence: str = "") -> None:
         """Anything but a phase."""

@@ -87,6 +87,12 @@ class Clerk:
         """Add a line to a file that keeps about the last `lines_max`, synced, soon."""
         self._ask(lambda: _append(path, line, lines_max))
 
+    @property
+    def idle(self) -> bool:
+        """Whether everything asked for is on the disk."""
+        with self._condition:
+            return self._pending == 0
+
     def flush(self, wait_s: float) -> bool:
         """Wait until everything asked for is on the disk, but no longer than that."""
         with self._condition:

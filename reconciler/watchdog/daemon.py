@@ -2,14 +2,14 @@
 
 The order is that of the model which was searched (`simulation/daemon`): what must be remembered is written first, then
 the deadman is fed, then a reset, then the claim, then addresses and pools. Decides nothing itself. Knows its parts by
-the protocols below, and no file, socket or disk.
+the protocols of `interfaces`, and no file, socket or disk.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
 from reconciler.core.failover.events import (
     Asked,
@@ -37,6 +37,7 @@ from reconciler.core.failover.state import State, initial
 from reconciler.core.failover.step import step
 from reconciler.core.failover.why import Decision
 from reconciler.system.deadman import Deadman
+from reconciler.watchdog.interfaces import Place, Voice, Work
 from reconciler.watchdog.ledger import Ledger
 from reconciler.watchdog.loop import Loop, Timer, monotonic_ms
 
@@ -48,58 +49,6 @@ AGAIN_MS: Final = 500
 STEADY: Final = frozenset({Phase.STANDBY, Phase.ACTIVE})
 #: Between two looks at pools that are being imported or exported here.
 SELDOM_MS: Final = 1_000
-
-
-class Voice(Protocol):
-    """Heartbeats on the network (`beats`)."""
-
-    def follow(self, orders: Orders) -> None:
-        """New channels."""
-
-    def send(self, beat: Beat) -> None:
-        """Number it and send it on every channel."""
-
-    def number(self) -> int:
-        """The next number."""
-        ...
-
-
-class Work(Protocol):
-    """Disks and pools, by children (`work`). Nothing here waits; what comes of it is told to the daemon."""
-
-    claiming: Key | None
-    moving: str
-
-    def follow(self, orders: Orders) -> None:
-        """New disks, vdevs or timers."""
-
-    def look(self) -> None:
-        """Look at all disks and the peer's records."""
-
-    def look_at_pools(self) -> None:
-        """Look at the pools."""
-
-    def write_record(self, beat: Beat) -> None:
-        """Write the disk heartbeat."""
-
-    def claim(self, key: Key | None) -> None:
-        """Run the claim with this key, and no other; None: run none."""
-
-    def import_(self, excused: frozenset[int]) -> None:
-        """Begin to import the pools; these disks (indices into the orders) may be silent."""
-
-    def export(self) -> None:
-        """Begin to export the pools."""
-
-
-class Place(Protocol):
-    """Virtual addresses and links (`placement`)."""
-
-    def follow(self, orders: Orders) -> None:
-        """New addresses, groups or devices."""
-
-    def settle(self, *, wanted: bool, kept: bool) -> None:
-        """The addresses are here, are left as they are, or are not here."""
 
 
 class Daemon:
@@ -132,6 +81,9 @@ class Daemon:
         self._refused_ms: int | None = None
         self._ended_ms = self._pools_ms = 0
         self._acting = self._act_again = self._doomed = False
+        #: For a daemon that is to take over from one that runs: the orders it has got ready for, and what it has seen.
+        self._prepared: Orders | None = None
+        self._seen: set[str] = set()
         self._timers: dict[str, Timer] = {}
 
     def join(self, voice: Voice, work: Work, place: Place) -> None:
@@ -155,6 +107,45 @@ class Daemon:
         self._look()
         self._record()
 
+    def prepare(self, orders: Orders) -> None:
+        """Get ready to follow these orders while another daemon acts: nothing is decided, changed or sent here."""
+        assert self.core is None
+        self._prepared = orders
+        self._open(orders)
+
+    def look_ahead(self) -> str:
+        """Look at what has not been seen yet, and say what that is; "" when everything has been."""
+        if "disks" not in self._seen:
+            self.work.look()
+        if "pools" not in self._seen:
+            self.work.look_at_pools()
+        links = set() if self.up is None else {"links"}
+        return ", ".join(thing for thing in ("disks", "pools", "links") if thing not in self._seen | links)
+
+    def go_on(self, state: State) -> None:
+        """Go on from the state of the daemon before, which decides nothing any more. For the core this is a pause."""
+        assert self.core is None
+        self.core, self.outs = state, outputs(state)
+        # A look that began before may have seen what was before the last import or export ended.
+        self.pools, self.out, self._ended_ms = state.looks.pools, state.looks.out, monotonic_ms()
+        if state.orders != self._prepared:
+            self._follow(state.orders)
+        self._tick()
+        if self._unit != state.unit:
+            self.told(UnitSeen(self._unit))
+        if self.up is not None:
+            self.feed(LinksSeen(self.up), act=True)
+        self._look()
+        self._record()
+
+    def at_rest(self) -> str:
+        """What must not be torn apart by a hand-over to another daemon; "" when nothing is in progress."""
+        if self.core is None:
+            return "there are no orders yet"
+        if self.core.phase not in STEADY:
+            return f"this controller is {self.core.phase.value}"
+        return self.work.at_work() or ("effects are in progress" if self._acting else "")
+
     def publish(self, orders: Orders) -> None:
         """Orders that the agent published; the first ones must have been looked at before."""
         if self.core is None:
@@ -169,6 +160,9 @@ class Daemon:
     def _follow(self, orders: Orders) -> None:
         self.ledger.accepted(orders.pair, orders.generation)
         self.ledger.keep(orders)
+        self._open(orders)
+
+    def _open(self, orders: Orders) -> None:
         self.voice.follow(orders)
         self.work.follow(orders)
         self.place.follow(orders)
@@ -241,6 +235,7 @@ class Daemon:
     def looked(self, begun_ms: int, views: tuple[DiskView, ...], records: Reading) -> None:
         """A look at the disks that began at `begun_ms`, and what the peer's records say."""
         if self.core is None:
+            self._seen |= {"disks"} if any(view.answered for view in views) else set()
             return
         self.feed(ShelfSeen(views, self.out, begun_ms))
         for event in records.events(len(self.core.orders.channels)):
@@ -253,6 +248,9 @@ class Daemon:
         if begun_ms < self._ended_ms:
             # It may have seen what was before an import or export ended.
             self.work.look_at_pools()
+            return
+        if self.core is None:
+            self._seen |= {"pools"} if pools is not Pools.UNKNOWN else set()
             return
         self._pools_ms, self.out = begun_ms, out
         if self.work.moving == "import" and pools in (Pools.NONE, Pools.ALL):

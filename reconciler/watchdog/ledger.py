@@ -52,10 +52,11 @@ class Reset:
 class Ledger:
     """The files of one controller. `complaints` says what could not be read, which keeps no daemon from starting.
 
+    `begins` is False for a daemon that waits to take over from one that runs: it writes nothing until `take_over`.
     Raises StateError when the directories cannot be made or the daemon's number cannot be written.
     """
 
-    def __init__(self, state: Path, run: Path, clerk: Clerk) -> None:
+    def __init__(self, state: Path, run: Path, clerk: Clerk, *, begins: bool = True) -> None:
         self.complaints: list[str] = []
         self._clerk = clerk
         self._directory = state / "watchdog"
@@ -63,7 +64,20 @@ class Ledger:
         make_directory(self._directory, 0o700)
         make_directory(run)
         self.boot = boot_id()
-        self.incarnation = self._rise()
+        self._begun = begins
+        self.incarnation = self._rise() if begins else 0
+        self._read_all()
+        self._life(write=begins)
+
+    def take_over(self, incarnation: int | None) -> None:
+        """Go on with what the daemon before left in the files. None: as a new daemon, with a number of its own."""
+        self.complaints.clear()
+        self._begun = True
+        self.incarnation = self._rise() if incarnation is None else incarnation
+        self._read_all()
+        self._life(write=False)
+
+    def _read_all(self) -> None:
         self.moves_s = [float(moment) for moment in self._list("moves.json") if isinstance(moment, int | float)]
         self.resets = [
             Reset(float(entry["at"]), str(entry["why"]))
@@ -83,7 +97,6 @@ class Ledger:
         peer = self._read("peer.json")
         reads = peer.get("reads") if isinstance(peer, dict) else None
         self.peer_reads = reads if type(reads) is int and reads >= 1 else 1
-        self._life()
 
     def _rise(self) -> int:
         """The number of this start: higher than every earlier one, even if the file that kept it was lost.
@@ -96,14 +109,15 @@ class Ledger:
         self._write_now("incarnation", {"incarnation": number})
         return number
 
-    def _life(self) -> None:
+    def _life(self, *, write: bool) -> None:
         """Whether the daemon before this one died with the machine: it fed the deadman in an earlier boot."""
         life = self._read("life.json")
         earlier = life if isinstance(life, dict) else {}
         same = earlier.get("boot") == self.boot
         self.died_with_machine = bool(earlier.get("fed")) and not same
         self.fed = bool(earlier.get("fed")) and same
-        self._write_now("life.json", {"boot": self.boot, "fed": self.fed})
+        if write:
+            self._write_now("life.json", {"boot": self.boot, "fed": self.fed})
 
     def note_fed(self, fed: bool) -> None:
         """The deadman is armed, or was disarmed in good order."""
@@ -186,7 +200,8 @@ class Ledger:
     def note_peer_reads(self, version: int) -> None:
         """The highest layout version of heartbeats that the peer reads; a daemon that restarts begins with it."""
         self.peer_reads = version
-        self._clerk.write(self._directory / "peer.json", _json({"reads": version}))
+        if self._begun:
+            self._clerk.write(self._directory / "peer.json", _json({"reads": version}))
 
     def maintain(self, until_s: float | None, override: bool = False) -> None:
         """Maintenance lasts until this moment of the wall clock, or is over; a daemon that restarts goes on with it."""

@@ -55,6 +55,8 @@ class Systemd:
     def __init__(self) -> None:
         address = os.environ.pop("NOTIFY_SOCKET", "")
         usec = os.environ.pop("WATCHDOG_USEC", "")
+        #: What a daemon that takes over from this one needs in its environment.
+        self.environment = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": usec} if address else {}
         self.interval_ms = int(usec) // 4_000 if usec.isdigit() and int(usec) >= 4_000 else 0
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) if address else None
@@ -77,6 +79,14 @@ class Systemd:
         if self.interval_ms and now_ms >= self._due_ms:
             self._due_ms = now_ms + self.interval_ms
             self._send("WATCHDOG=1")
+
+    def main_process(self, pid: int, *, ready: bool = False) -> None:
+        """Another process of this unit is its main process from now on. Counts only when the present one says so."""
+        self._send(f"MAINPID={pid}" + ("\nREADY=1" if ready else ""))
+
+    def extend(self, for_s: float) -> None:
+        """The end takes so much longer (EXTEND_TIMEOUT_USEC, sd_notify(3))."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(for_s * 1_000_000)}")
 
     def stopping(self) -> None:
         """The daemon ends in good order."""

@@ -74,6 +74,8 @@ class Published:
         self._orders: Sight | None = None
         self._plan: Sight | None = None
         self.begun: Callable[[], None] = lambda: None
+        #: In a process that waits to take over from another daemon: what is told the orders in place of the daemon.
+        self.prepares: Callable[[Orders | str], None] | None = None
 
     def orders_seen(self) -> None:
         """The orders changed."""
@@ -97,6 +99,9 @@ class Published:
             self._power.follow(read_power(self._plan, self._pair_keys.documents))
 
     def _follow(self, sight: Sight) -> None:
+        if self.prepares is not None:
+            self.prepares(read_orders(sight, self._pair_keys.documents))
+            return
         daemon, ledger = self._daemon, self._daemon.ledger
         first, orders = daemon.core is None, read_orders(sight, self._pair_keys.documents)
         if isinstance(orders, str):

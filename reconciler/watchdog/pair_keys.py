@@ -57,6 +57,11 @@ class PairKeys:
             for tell in self.changed:
                 tell()
 
+    @property
+    def unlike(self) -> bool:
+        """Whether the files hold secrets that are not followed: a daemon that started now would part the pair."""
+        return self._waiting is not None or self._stopgap
+
     def verified(self, at: int, accepts: int) -> None:
         """A frame or record of the peer was sealed with `ring.accepted[at]`; it accepts the secret `accepts`, too."""
         self._peer, self._peer_accepts, self._peer_ms = self.ring.prints[at], accepts, monotonic_ms()

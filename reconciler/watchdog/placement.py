@@ -90,6 +90,20 @@ class Places:
             )
         return tuple(found)
 
+    def counters(self) -> tuple[tuple[str, int, int], ...]:
+        """What the next daemon has to count on from, where it goes on in the same life."""
+        return self._advertisements.counters()
+
+    @property
+    def here(self) -> bool:
+        """Whether all addresses have been told of as here."""
+        return self._here is True
+
+    def go_on(self, counters: tuple[tuple[str, int, int], ...], *, here: bool) -> None:
+        """Another daemon's life goes on here, under its number; what it told of the addresses is not told again."""
+        self._here = here
+        self._advertisements.go_on(counters, self._daemon.ledger.incarnation)
+
     def carp(self) -> tuple[CarpStatus, ...]:
         """For the status."""
         return self._advertisements.rows(monotonic_ms())

@@ -142,6 +142,12 @@ class Fencing:
         self._begin(_Task(deed, Purpose.PERSON))
         return True, "ACCEPTED", f"{switch.agent} is asked: {deed}"
 
+    def at_work(self) -> str:
+        """What would be forgotten if another daemon went on now; "" when nothing would."""
+        check = self._task is None or self._task.purpose is Purpose.CHECK
+        due = self._cut is not None or self._fencing_ms is not None or self._restart
+        return "" if check and not due else "the peer's power is being switched"
+
     # What is due -----------------------------------------------------------------------------------------------------
 
     @property

@@ -54,6 +54,7 @@ class Publisher:
     ) -> None:
         self._loop, self._path, self._side, self._systemd = loop, run / "watchdog.json", side, systemd
         self._complaints = complaints
+        self._begun = False
         self._pid = os.getpid()
         self._started, self._started_ms = iso(wall_s()), monotonic_ms()
         self._since = self._started
@@ -67,7 +68,16 @@ class Publisher:
     def join(self, daemon: Daemon, beats: Beats, chronicle: Chronicle) -> None:
         """What is published."""
         self._daemon, self._beats, self._chronicle = daemon, beats, chronicle
+
+    def begin(self, since: str = "") -> None:
+        """Publish from now on. `since`: when the phase began, where another daemon's goes on here."""
+        self._since, self._begun = since or self._since, True
         self._turn()
+
+    @property
+    def since(self) -> str:
+        """When the present phase began, for people."""
+        return self._since
 
     def changed(self, after: State) -> None:
         """The phase changed: say so as soon as what follows from it is done; a last phase is said at once."""
@@ -112,7 +122,9 @@ class Publisher:
         return OverrideStatus(enabled=False, left_ms=until_ms - now_ms)
 
     def write(self) -> None:
-        """Put the document there."""
+        """Put the document there, unless another daemon still does."""
+        if not self._begun:
+            return
         line = ""
         try:
             status = self.status()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never
 
 from reconciler.core.failover.adapters import PoolsView, Written
 from reconciler.core.failover.hold import DiskView
@@ -49,6 +49,18 @@ class ArmKind(StrEnum):
     def urgent(self) -> bool:
         """Whether it goes before other programs: a proof or a client waits for what it does."""
         return self is not ArmKind.AUDITOR
+
+
+#: What each does, in words.
+DEEDS: Final = {
+    ArmKind.EYES: "looks at the disks",
+    ArmKind.PULSE: "writes the disk heartbeat",
+    ArmKind.HAND: "runs the claim",
+    ArmKind.HOUSE: "looks at the pools",
+    ArmKind.MOVER: "imports and exports the pools",
+    ArmKind.POWER: "asks the power switch",
+    ArmKind.AUDITOR: "looks for what could make a takeover fail",
+}
 
 
 @dataclass(frozen=True, slots=True)

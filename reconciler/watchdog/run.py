@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -27,14 +27,12 @@ from reconciler.core.failover.state import State
 from reconciler.core.failover.unit import UNIT_BYTES_MAX, unfit
 from reconciler.core.power.document import POWER_BYTES_MAX
 from reconciler.core.status.watchdog import ReasonStatus
-from reconciler.errors import HagitError, NodeFileError, UsageError
-from reconciler.system.control import ControlServer
+from reconciler.errors import HagitError, NodeFileError, StateError, UsageError
 from reconciler.system.deadman import open_deadman
 from reconciler.system.files import Lock, make_directory
 from reconciler.system.machine import machine_number, machine_serial
 from reconciler.system.node import Node, WatchdogNode, find_node_file, load_node
 from reconciler.system.secret import carp_passwords, pair_secret
-from reconciler.watchdog.asking import Asking, resume
 from reconciler.watchdog.audits import Audits
 from reconciler.watchdog.beats import Beats
 from reconciler.watchdog.chronicle import Chronicle
@@ -49,14 +47,22 @@ from reconciler.watchdog.pair_keys import PairKeys
 from reconciler.watchdog.placement import Places
 from reconciler.watchdog.power import Fencing
 from reconciler.watchdog.publish import Publisher
+from reconciler.watchdog.replacement import replace as replace_daemon
+from reconciler.watchdog.role import Parts, Role, complaints_of, repeat
 from reconciler.watchdog.secret_watch import SecretWatch, look
+from reconciler.watchdog.service import adopt
+from reconciler.watchdog.succession import OPTION, HandedOver
+from reconciler.watchdog.successor import Predecessor
 from reconciler.watchdog.work import Labour
 
 USAGE: Final = """\
-Usage: hagit watchdog
+Usage: hagit watchdog [--replace]
 
   Keep this controller's part of the pair: heartbeats, claim, pools, virtual addresses. Runs until it is ended.
   Follows the orders that the agent wrote; needs neither agent nor network to start.
+
+  --replace    have the daemon that runs replaced by a new one, started from what is installed now. The old one goes
+               on until the new one is ready; when that fails, it stays, and this command says why.
 
   Example:  hagit --node /etc/hagit/node.toml watchdog
 """
@@ -72,10 +78,18 @@ MISCONFIGURED: Final = 78
 def main(arguments: Sequence[str]) -> int:
     """Run the daemon; the exit status."""
     try:
-        match list(arguments):
-            case ["--help"] | ["-h"]:
-                print(USAGE, end="")
-                return 0
+        words = list(arguments)
+        if words in (["--help"], ["-h"]):
+            print(USAGE, end="")
+            return 0
+        predecessor = None
+        if words[-2:-1] == [OPTION] and words[-1].isdigit():
+            predecessor = _parted(int(words[-1]))
+            words = words[:-2]
+        replaces = "--replace" in words
+        if replaces:
+            words.remove("--replace")
+        match words:
             case []:
                 named = None
             case ["--node", name]:
@@ -89,7 +103,7 @@ def main(arguments: Sequence[str]) -> int:
                 where=str(node.path),
                 remedy="add it, with `secret` and `shelf`; see `hagit explain node`",
             )
-        return run(node, node.watchdog)
+        return replace_daemon(node.watchdog.run) if replaces else run(node, node.watchdog, predecessor)
     except (UsageError, NodeFileError) as error:
         print(f"hagit: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else MISCONFIGURED
@@ -98,40 +112,40 @@ def main(arguments: Sequence[str]) -> int:
         return 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """Everything that runs in the loop."""
-
-    loop: Loop
-    clerk: Clerk
-    daemon: Daemon
-    beats: Beats
-    work: Labour
-    places: Places
-    publisher: Publisher
-    chronicle: Chronicle
-    power: Fencing
+def _parted(handle: int) -> Predecessor:
+    """The predecessor, and a process that is not its child: systemd is to be told of the end of its main process."""
+    if os.fork():
+        os._exit(0)
+    predecessor = Predecessor(handle)
+    predecessor.hello()
+    return predecessor
 
 
-def run(node: Node, watchdog: WatchdogNode) -> int:
-    """Assemble the daemon and run it until a signal ends it."""
-    keys = start_keys(watchdog)
-    passwords = start_passwords(watchdog, keys)
+def run(node: Node, watchdog: WatchdogNode, predecessor: Predecessor | None = None) -> int:
+    """Assemble the daemon and run it until a signal ends it, or another daemon has taken over from it."""
     systemd = Systemd()
     make_directory(watchdog.run)
     with ExitStack() as stack:
-        stack.enter_context(Lock(watchdog.run / "watchdog.lock", "hagit watchdog"))
+        lock = Lock(watchdog.run / "watchdog.lock", "hagit watchdog")
+        stack.callback(lock.close)
+        if predecessor is None and not _locked(lock, watchdog.run, systemd):
+            return 0
+        keys = start_keys(watchdog, starts=predecessor is None)
+        passwords = start_passwords(watchdog, keys, starts=predecessor is None)
         clerk = Clerk(node.state / "orders.json", ORDERS_BYTES_MAX)
         stack.callback(clerk.close, FAREWELL_S)
-        parts = _assemble(node, watchdog, (keys, passwords), clerk, systemd)
-        stack.callback(_let_go, parts)
-        daemon, loop = parts.daemon, parts.loop
         plans = Clerk(node.state / "power.json", POWER_BYTES_MAX)
         stack.callback(plans.close, FAREWELL_S)
+        parts = _assemble(node, watchdog, (keys, passwords), (clerk, lock), systemd, begins=predecessor is None)
+        stack.callback(_let_go, parts)
         files = Published(Side(node.controller), parts.daemon, parts.power, keys, clerk, plans)
-        files.begun = lambda: resume(daemon, parts.publisher)
         secrets = SecretWatch(watchdog)
         stack.callback(secrets.close, FAREWELL_S)
+        role = Role(parts, watchdog.run, watchdog.group, Side(node.controller), files, predecessor)
+        stack.callback(role.close)
+        loop = parts.loop
+        loop.watch(clerk.fileno(), files.orders_seen)
+        loop.watch(plans.fileno(), files.plan_seen)
 
         def secrets_seen() -> None:
             sight = secrets.news()
@@ -146,57 +160,56 @@ def run(node: Node, watchdog: WatchdogNode) -> int:
 
         keys.changed.append(rekeyed)
         _follow_unit(node, keys, parts, stack)
-        asking = Asking(daemon, parts.chronicle, parts.publisher, parts.power)
-        control = ControlServer(watchdog.run / "watchdog.sock", watchdog.group, asking.answer)
-        stack.callback(control.close)
-        loop.watch(control.fileno(), control.serve)
-        loop.watch(clerk.fileno(), files.orders_seen)
-        loop.watch(plans.fileno(), files.plan_seen)
         loop.watch(secrets.fileno(), secrets_seen)
-        _repeat(loop, 1_000, control.serve)
-        _repeat(loop, 1_000, keys.consider)
+        repeat(loop, 1_000, keys.consider)
 
         def signalled(number: int) -> None:
             if number == signal.SIGHUP:
                 clerk.look()
                 secrets.look()
+            elif number == signal.SIGTERM and role.begun:
+                role.service.asked_to_end()
             else:
                 loop.stop()
 
         with loop.signals(signalled):
-            systemd.ready()
-            _turn(parts)
-        systemd.stopping()
-        _farewell(parts)
+            if predecessor is None:
+                role.begin()
+                systemd.ready()
+            if _turn(parts) and role.begun:
+                systemd.stopping()
+                _farewell(parts)
     return 0
 
 
-def start_keys(watchdog: WatchdogNode) -> PairKeys:
+def start_keys(watchdog: WatchdogNode, *, starts: bool) -> PairKeys:
     """The secrets to start with. Raises NodeFileError for unfit ones, but not over pools that a predecessor imported.
 
     There a daemon that ends would have the machine reset. One that seals with a random secret is not understood, but
-    its record changes, so the peer knows that it lives.
+    its record changes, so the peer knows that it lives. A successor of a daemon that runs (not `starts`) fails instead.
     """
     sight = look(watchdog)
     if sight.ring is not None:
         return PairKeys(sight.ring, sight.problems)
-    if not inherits(watchdog.run):
+    if not (starts and inherits(watchdog.run)):
         pair_secret(watchdog)
+    if not starts:
+        raise StateError("the pair's secret could not be read, and is there now: try again")
     return PairKeys(Keyring(os.urandom(STOPGAP_BYTES)), sight.problems, stopgap=True)
 
 
-def start_passwords(watchdog: WatchdogNode, keys: PairKeys) -> tuple[bytes, ...]:
+def start_passwords(watchdog: WatchdogNode, keys: PairKeys, *, starts: bool) -> tuple[bytes, ...]:
     """The passwords of CARP to start with, by the rule of `start_keys`: they tell people and decide nothing."""
     try:
         return carp_passwords(watchdog, keys.ring)
     except NodeFileError as error:
-        if not inherits(watchdog.run):
+        if not (starts and inherits(watchdog.run)):
             raise
         keys.problems = (*keys.problems, f"{error.where}: {error.what}")
         return carp_passwords(replace(watchdog, carp_password=None), keys.ring)
 
 
-def _follow_unit(node: Node, keys: PairKeys, parts: _Parts, stack: ExitStack) -> None:
+def _follow_unit(node: Node, keys: PairKeys, parts: Parts, stack: ExitStack) -> None:
     """Compare the serial number of this machine with the Pair's, before any orders are read, and at every change.
 
     In between, a machine that is not the unit could claim.
@@ -219,41 +232,52 @@ def _follow_unit(node: Node, keys: PairKeys, parts: _Parts, stack: ExitStack) ->
     parts.loop.watch(units.fileno(), seen)
 
 
-def _turn(parts: _Parts) -> None:
-    """The loop; what ends it by force is told with the state that it happened in."""
+def _locked(lock: Lock, run: Path, systemd: Systemd) -> bool:
+    """Whether this is the one daemon here. False: one that runs already is the unit's main process now."""
+    try:
+        lock.__enter__()
+    except StateError:
+        if adopt(run, systemd):
+            _say("hagit: the daemon that runs goes on as the main process of its unit")
+            return False
+        # Another one may have ended meanwhile; if not, this says who has the lock.
+        lock.__enter__()
+    return True
+
+
+def _turn(parts: Parts) -> bool:
+    """The loop; False when another daemon goes on. What ends it by force is told with the state it happened in."""
     try:
         parts.loop.run()
+    except HandedOver:
+        return False
     except BaseException:
         print(f"hagit: the watchdog ends in this state: {parts.daemon.core!r}", file=sys.stderr, flush=True)
         raise
+    return True
 
 
 def _assemble(
-    node: Node, watchdog: WatchdogNode, secrets: tuple[PairKeys, tuple[bytes, ...]], clerk: Clerk, systemd: Systemd
-) -> _Parts:
-    keys, passwords = secrets
+    node: Node,
+    watchdog: WatchdogNode,
+    secrets: tuple[PairKeys, tuple[bytes, ...]],
+    files: tuple[Clerk, Lock],
+    systemd: Systemd,
+    *,
+    begins: bool,
+) -> Parts:
+    (keys, passwords), (clerk, lock) = secrets, files
     loop = Loop()
-    ledger = Ledger(node.state, watchdog.run, clerk)
+    ledger = Ledger(node.state, watchdog.run, clerk, begins=begins)
     deadman = open_deadman(watchdog.deadman)
-    if deadman.fired(ledger.died_with_machine):
+    if begins and deadman.fired(ledger.died_with_machine):
         ledger.was_reset("the deadman was not fed")
     chronicle = Chronicle(node.state / "watchdog", ledger.boot, clerk)
-    complaints = [
-        ReasonStatus(code="LEDGER_DAMAGED", text="a file of the watchdog was damaged and is made anew", evidence=what)
-        for what in ledger.complaints
-    ]
     missing, problems = brace()
     for what in problems:
         _say(f"hagit: {what}")
-    complaints += [
-        ReasonStatus(
-            code="LIFELINE",
-            text=f"the watchdog runs less protected than it could: {problem}",
-            remedy="let systemd start it, whose unit gives it what it needs: systemctl start hagit-watchdog",
-        )
-        for problem in missing
-    ]
-    publisher = Publisher(loop, watchdog.run, node.controller, systemd, tuple(complaints))
+    complaints = complaints_of(missing)
+    publisher = Publisher(loop, watchdog.run, node.controller, systemd, complaints)
 
     def changed(before: State | None, after: State) -> None:
         chronicle.changed(before, after)
@@ -284,11 +308,21 @@ def _assemble(
     daemon.ticked = ticked
     places = Places(loop, daemon, beats, chronicle, watchdog.run, passwords)
     publisher.addresses, publisher.carp = places.addresses, places.carp
-    publisher.more = lambda: (*places.reasons(), *work.reasons(), *power.reasons(), *audits.reasons(), *keys.reasons())
+    publisher.more = lambda: (
+        *places.reasons(), *work.reasons(), *power.reasons(), *audits.reasons(), *keys.reasons(),
+        *_damage(ledger),
+    )  # fmt: skip
     publisher.power, publisher.secret = power.status, keys.status
     daemon.join(beats, work, places)
     publisher.join(daemon, beats, chronicle)
-    return _Parts(loop, clerk, daemon, beats, work, places, publisher, chronicle, power)
+    return Parts(loop, clerk, daemon, beats, work, places, publisher, chronicle, power, keys, systemd, lock)
+
+
+def _damage(ledger: Ledger) -> tuple[ReasonStatus, ...]:
+    return tuple(
+        ReasonStatus(code="LEDGER_DAMAGED", text="a file of the watchdog was damaged and is made anew", evidence=what)
+        for what in ledger.complaints
+    )
 
 
 def _say(line: str) -> None:
@@ -298,17 +332,7 @@ def _say(line: str) -> None:
         os.write(STDOUT, line.encode() + b"\n")
 
 
-def _repeat(loop: Loop, interval_ms: int, act: object) -> None:
-    assert callable(act)
-
-    def again() -> None:
-        loop.after(interval_ms, again)
-        act()
-
-    loop.after(interval_ms, again)
-
-
-def _farewell(parts: _Parts) -> None:
+def _farewell(parts: Parts) -> None:
     """An orderly end. Where nothing is imported nothing needs a deadman; elsewhere it goes on counting for the next."""
     daemon = parts.daemon
     idle = daemon.core is None or daemon.core.phase in (Phase.STANDBY, Phase.BOOTING)
@@ -318,7 +342,7 @@ def _farewell(parts: _Parts) -> None:
     parts.publisher.write()
 
 
-def _let_go(parts: _Parts) -> None:
+def _let_go(parts: Parts) -> None:
     parts.daemon.deadman.close()
     parts.beats.close()
     parts.work.close()

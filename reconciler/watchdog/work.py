@@ -34,6 +34,7 @@ from reconciler.watchdog.loop import Loop, Timer, monotonic_ms
 from reconciler.watchdog.negotiator import Negotiator
 from reconciler.watchdog.pair_keys import PairKeys
 from reconciler.watchdog.requests import (
+    DEEDS,
     ArmKind,
     Audit,
     ClaimRun,
@@ -165,6 +166,13 @@ class Labour:
         self._stop_completing()
         if self._ask(Export(), self._timers.release_ms):
             self.moving = "export"
+
+    def at_work(self) -> str:
+        """What changes disks, pools or the peer's power at this moment; "" when nothing does."""
+        if self.claiming is not None or self.moving or self._arms is None:
+            return self.moving or "claim"
+        busy = (kind for kind in (ArmKind.HAND, ArmKind.MOVER) if self._arms.asked(kind) is not None)
+        return next((DEEDS[kind] for kind in busy), "")
 
     def want_power(self, *, wanted: bool) -> None:
         """Whether there is a fence agent to be asked."""
@@ -387,14 +395,3 @@ class Labour:
             if one is not None and one.beat is reading.beat:
                 self._negotiator.heard(one)
         return reading
-
-
-DEEDS: Final = {
-    ArmKind.EYES: "looks at the disks",
-    ArmKind.PULSE: "writes the disk heartbeat",
-    ArmKind.HAND: "runs the claim",
-    ArmKind.HOUSE: "looks at the pools",
-    ArmKind.MOVER: "imports and exports the pools",
-    ArmKind.POWER: "asks the power switch",
-    ArmKind.AUDITOR: "looks for what could make a takeover fail",
-}

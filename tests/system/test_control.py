@@ -371,3 +371,24 @@ def test_a_server_at_rest_does_nothing(serve: Callable[..., Served], directory: 
         assert time.monotonic() < began_s + 10
     # One turn for each timeout of the loop: nothing stays readable when nobody asks.
     assert served.turns - turns <= 2
+
+
+def test_another_server_goes_on_with_the_socket(directory: Path) -> None:
+    """Who connected before the old one ended is answered by the new one, and the file stays."""
+    path = directory / "watchdog.sock"
+    old = ControlServer(path, None, lambda request: Answer(False, "OLD"))
+    listener = socket.socket(fileno=os.dup(old.listener))
+    waiting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    waiting.connect(str(path))
+    waiting.sendall(b'{"request":"status"}\n')
+    old.hand_over()
+    old.close()
+    assert path.exists()
+    new = ControlServer(path, None, lambda request: Answer(True, "NEW"), listener)
+    waiting.settimeout(10)
+    for _ in range(3):
+        new.serve()
+    assert b"NEW" in waiting.recv(1_000)
+    waiting.close()
+    new.close()
+    assert not path.exists()

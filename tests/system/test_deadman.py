@@ -1,5 +1,6 @@
 """Deadmen: what is told to a simulated one, what a reset writes, and that no rehearsal ever resets the machine."""
 
+import os
 import socket
 from pathlib import Path
 
@@ -88,3 +89,24 @@ def test_a_daemon_in_a_network_of_its_own_never_resets_the_machine(tmp_path: Pat
 
     assert "must not reset the machine" in in_namespace(reset)
     assert trigger.read_bytes() == b""
+
+
+def test_a_device_that_is_handed_over_is_not_closed_in_between(tmp_path: Path) -> None:
+    """Only the last descriptor's end is an end to the driver, and only the new one writes the magic letter."""
+    device = tmp_path / "watchdog9"
+    device.touch()
+    old, new = DeviceDeadman(device), DeviceDeadman(device)
+    assert old.handles() == ()
+    old.feed(3_000)
+    (handle,) = old.handles()
+    new.adopt((os.dup(handle),))
+    assert new.armed
+    old.close()
+    new.feed(3_000)
+    assert device.read_bytes() == b"\0\0"
+    new.disarm()
+    assert device.read_bytes() == b"\0\0V"
+    assert new.handles() == ()
+    # One that was never fed has nothing to give.
+    new.adopt(())
+    assert not new.armed

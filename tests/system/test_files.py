@@ -11,6 +11,7 @@ from reconciler.system.files import (
     Lock,
     append_bytes,
     append_line,
+    holder_of,
     keep_last_lines,
     read_bytes,
     read_json,
@@ -110,4 +111,21 @@ def test_the_second_to_lock_learns_who_holds_it(tmp_path: Path) -> None:
         free.set()
         holder.join()
     with Lock(tmp_path / "lock", "drift"):
+        pass
+
+
+def test_a_lock_that_is_handed_over_was_never_free(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    old, new = Lock(path, "old"), Lock(path, "new")
+    with old:
+        handle = os.dup(old.handle)
+        old.close()
+        with pytest.raises(StateError, match="old"), Lock(path, "third"):
+            pass
+        new.adopt(handle)
+        with pytest.raises(StateError, match="new"), Lock(path, "third"):
+            pass
+        assert holder_of(path) == os.getpid()
+        new.close()
+    with Lock(path, "third"):
         pass

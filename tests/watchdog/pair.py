@@ -146,6 +146,8 @@ class Head:
     address: int
     box: subprocess.Popen[bytes] | None = None
     daemon: subprocess.Popen[bytes] | None = None
+    #: The daemon that has taken over from the one that was started; 0 when none has.
+    successor: int = 0
     starts: int = 0
     secret: bytes = SECRET
     environment: dict[str, str] = field(default_factory=dict)
@@ -246,6 +248,7 @@ class Head:
         """Start the daemon; the one before has ended or is about to."""
         if self.daemon is not None:
             self.daemon.wait(DEADLINE_S)
+        self.successor = 0
         with self.log.open("ab") as log:
             self.daemon = subprocess.Popen(
                 self.room.enter(sys.executable, "-m", "reconciler.cli.entry", "watchdog", "--node", str(self.node)),
@@ -260,7 +263,10 @@ class Head:
     def signal(self, number: int) -> None:
         """A signal to the daemon."""
         assert self.daemon is not None
-        self.daemon.send_signal(number)
+        if self.successor:
+            os.kill(self.successor, number)
+        else:
+            self.daemon.send_signal(number)
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
@@ -279,9 +285,27 @@ class Head:
         with contextlib.suppress(FileNotFoundError):
             status = watchdog_from_document(json.loads((self.run / "watchdog.json").read_bytes()))
             assert isinstance(status, WatchdogStatus), status
-            if self.daemon is not None and status.pid == self.daemon.pid:
+            if self.daemon is not None and status.pid == (self.successor or self.daemon.pid):
                 return status
         return None
+
+    def published(self) -> dict[str, Any]:
+        """What any daemon published last."""
+        document = json.loads((self.run / "watchdog.json").read_bytes())
+        assert isinstance(document, dict)
+        return document
+
+    def until_replaced(self, timeout_s: float = DEADLINE_S) -> None:
+        """Waits until another daemon has taken over from the one that runs; the tests go on with that one."""
+        before = self.pid
+        until(lambda: self.published()["pid"] != before, self.logs, timeout_s)
+        self.successor = self.published()["pid"]
+
+    @property
+    def pid(self) -> int:
+        """The process of the running daemon."""
+        assert self.daemon is not None
+        return self.successor or self.daemon.pid
 
     @property
     def phase(self) -> str:
@@ -322,6 +346,9 @@ class Head:
         return "\n".join(texts)[-6_000:]
 
     def close(self) -> None:
+        if self.successor:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.successor, signal.SIGKILL)
         for process in (self.daemon, self.box):
             if process is not None and process.poll() is None:
                 process.kill()

@@ -65,16 +65,87 @@ def test_a_daemon_that_ends_unasked_is_started_again_and_stays_active(pair: Serv
     assert (pair.a.went()[-1], pair.a.serves, pair.b.went()[-1]) == ("active", True, "standby")
 
 
-def test_a_restart_of_the_active_daemon_disturbs_nobody(pair: ServicedPair) -> None:
-    status = pair.a.status()
-    assert status is not None
+@pytest.mark.parametrize("words", ["restart", "reload", "restart restart reload"])
+def test_a_new_daemon_goes_on_where_the_old_one_was(pair: ServicedPair, words: str) -> None:
+    """Not even a start is told of: the same life goes on, in another process that is the unit's main one."""
     with pair.client() as client:
         client.until_answered()
-        pair.serviced("a").systemctl("restart", WATCHDOG)
-        restarted(pair, pair.serviced("a"), status.pid)
+        for head in (pair.serviced("a"), pair.serviced("b")):
+            went, number = head.went(), (head.state / "watchdog/incarnation").read_bytes()
+            for word in words.split():
+                before = head.property("MainPID")
+                head.systemctl(word, WATCHDOG)
+                after = head.property("MainPID")
+                assert after not in (before, "0")
+                assert str(main(head)) == after
+                # What is no child of systemd it could not watch.
+                assert head.inside("sed", "-n", "s/^PPid:[^0-9]*//p", f"/proc/{after}/status").stdout == "1\n"
+                assert (head.property("ActiveState"), head.property("Result")) == ("active", "success")
+                assert head.property("NRestarts") == "0"
+                # The start that found it ends at once.
+                until_alone(head)
+                pair.until_ready()
+            assert (head.went(), (head.state / "watchdog/incarnation").read_bytes()) == (went, number)
         client.until_answered()
         assert client.silence_ms < PATIENT.silence_ms
-    assert pair.b.phase == "standby"
+    # It is watched as the one before was.
+    head, mark = pair.serviced("a"), main(pair.serviced("a"))
+    pair.a.signal(signal.SIGKILL)
+    pair.until(lambda: main(head) not in (mark, 0))
+    pair.until_ready()
+    assert head.property("NRestarts") == "1"
+
+
+def test_a_daemon_that_cannot_be_replaced_goes_on_over_a_restart(pair: ServicedPair) -> None:
+    """Neither the new daemon nor the start that follows can read its node file, and pools and clients stay."""
+    head = pair.serviced("a")
+    place = f"/run/systemd/system/{WATCHDOG}.d"
+    head.inside("sh", "-c", f"mkdir -p {place}; printf '[Service]\\nTimeoutStopSec=1\\n' >{place}/zz.conf")
+    head.systemctl("daemon-reload")
+    text, before = head.node.read_text(), main(head)
+    with pair.client() as client:
+        client.until_answered()
+        head.node.write_text(text + "what = is this\n")
+        assert head.inside("systemctl", "reload", WATCHDOG).returncode != 0
+        assert main(head) == before
+        assert head.inside("systemctl", "restart", WATCHDOG).returncode != 0
+        assert (head.property("ActiveState"), head.property("ExecMainStatus")) == ("failed", "78")
+        pair.until(lambda: {"SUCCESSOR_FAILED", "UNSUPERVISED"} <= head.reasons())
+        assert (main(head), head.phase) == (before, "active")
+        head.node.write_text(text)
+        head.systemctl("start", WATCHDOG)
+        assert head.property("MainPID") == str(before)
+        pair.until(lambda: "UNSUPERVISED" not in head.reasons())
+        head.systemctl("restart", WATCHDOG)
+        assert main(head) != before
+        pair.until(lambda: not {"SUCCESSOR_FAILED", "UNSUPERVISED"} & head.reasons())
+        client.until_answered()
+        assert client.silence_ms < PATIENT.silence_ms
+    assert pair.b.went()[-1] == "standby"
+
+
+def test_a_daemon_that_hangs_is_ended_by_the_start_that_follows(pair: ServicedPair) -> None:
+    head = pair.serviced("b")
+    place = f"/run/systemd/system/{WATCHDOG}.d"
+    head.inside("sh", "-c", f"mkdir -p {place}; printf '[Service]\\nTimeoutStopSec=1\\n' >{place}/zz.conf")
+    head.systemctl("daemon-reload")
+    before = main(head)
+    pair.b.signal(signal.SIGSTOP)
+    head.systemctl("restart", WATCHDOG)
+    pair.until(lambda: main(head) != before)
+    pair.until_ready()
+    assert pair.a.went()[-1] == "active"
+
+
+def main(head: ServicedHead) -> int:
+    """The process that published last, as its own system counts; 0 when none has."""
+    status = head.status()
+    return status.pid if status is not None else 0
+
+
+def until_alone(head: ServicedHead) -> None:
+    """Waits until the main process of the unit is the only daemon."""
+    until(lambda: head.inside("pgrep", "-f", "hagit watchdog").stdout.split() == [head.property("MainPID")], head.logs)
 
 
 def test_a_standby_is_stopped_without_a_reset(pair: ServicedPair) -> None:

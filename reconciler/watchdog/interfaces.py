@@ -1,0 +1,68 @@
+"""What the daemon asks of its parts: heartbeats, disks and pools, addresses. Nothing here waits.
+
+Each protocol has one implementation that acts (`beats`, `work`, `placement`). Decides nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from reconciler.core.failover.heartbeat import Beat
+from reconciler.core.failover.key import Key
+from reconciler.core.failover.orders import Orders
+
+
+class Voice(Protocol):
+    """Heartbeats on the network (`beats`)."""
+
+    def follow(self, orders: Orders) -> None:
+        """New channels."""
+
+    def send(self, beat: Beat) -> None:
+        """Number it and send it on every channel."""
+
+    def number(self) -> int:
+        """The next number."""
+        ...
+
+
+class Work(Protocol):
+    """Disks and pools, by children (`work`). Nothing here waits; what comes of it is told to the daemon."""
+
+    claiming: Key | None
+    moving: str
+
+    def follow(self, orders: Orders) -> None:
+        """New disks, vdevs or timers."""
+
+    def look(self) -> None:
+        """Look at all disks and the peer's records."""
+
+    def look_at_pools(self) -> None:
+        """Look at the pools."""
+
+    def write_record(self, beat: Beat) -> None:
+        """Write the disk heartbeat."""
+
+    def claim(self, key: Key | None) -> None:
+        """Run the claim with this key, and no other; None: run none."""
+
+    def import_(self, excused: frozenset[int]) -> None:
+        """Begin to import the pools; these disks (indices into the orders) may be silent."""
+
+    def export(self) -> None:
+        """Begin to export the pools."""
+
+    def at_work(self) -> str:
+        """What changes disks, pools or the peer's power at this moment; "" when nothing does."""
+        ...
+
+
+class Place(Protocol):
+    """Virtual addresses and links (`placement`)."""
+
+    def follow(self, orders: Orders) -> None:
+        """New addresses, groups or devices."""
+
+    def settle(self, *, wanted: bool, kept: bool) -> None:
+        """The addresses are here, are left as they are, or are not here."""

@@ -1,0 +1,218 @@
+"""Replacing the running daemon, from the side of the one that runs: start a successor, hear it, hand over in one step.
+
+The successor is started from what lies on the disk now, by the command line that started this process. It opens and
+looks at everything while this daemon goes on, and says when it is ready. Then, at the end of a beat at which nothing is
+in progress, one message gives it the state and the open files that only one process can have (lock, control socket,
+deadman). *That message is the hand-over: before it only this daemon decides, after it only the successor.* A successor
+that fails, hangs or takes too long is killed, and this daemon goes on as if it had not been asked. A hand-over that the
+successor does not live to act upon is the crash of a daemon: the deadman is not fed, and runs down.
+
+Does not know what is handed over (`inheritance`), nor what the successor does (`successor`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from reconciler.core.status.watchdog import ReasonStatus
+from reconciler.watchdog.loop import Loop, Timer
+
+#: The option with which a successor is started; the number of its descriptor follows.
+OPTION: Final = "--succeed"
+#: A successor that is not ready after this is killed, however slow the machine.
+READY_MS: Final = 120_000
+#: How long a successor that is ready waits while pools are being moved here.
+RESTING_MS: Final = 600_000
+MESSAGE_BYTES_MAX: Final = 1_000
+WORDS_BYTES_MAX: Final = 4_000
+SAID_CHARACTERS_MAX: Final = 400
+COMMIT: Final = b"commit"
+
+
+class HandedOver(Exception):
+    """The successor decides from now on. Ends the loop of this daemon on the spot."""
+
+
+def words_of(data: bytes) -> str:
+    """The end of what a program printed, on one line, without what does not print."""
+    text = " ".join(data.decode(errors="replace").split())
+    return "".join(character if character.isprintable() else "?" for character in text)[-SAID_CHARACTERS_MAX:]
+
+
+class Succession:
+    """At most one successor at a time.
+
+    `busy` says what is in progress here and must not be torn apart ("" when nothing is). `inheritance` gives what is
+    sent: a descriptor of the document, and the open files. `failed` is called with why, when nothing was handed over.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        busy: Callable[[], str],
+        inheritance: Callable[[], tuple[int, ...]],
+        *,
+        ready_ms: int = READY_MS,
+        resting_ms: int = RESTING_MS,
+    ) -> None:
+        self._ready_ms, self._resting_ms = ready_ms, resting_ms
+        self._loop, self._command, self._environment = loop, tuple(command), dict(environment)
+        self._busy, self._inheritance = busy, inheritance
+        self.failed: Callable[[str], None] = lambda why: None
+        self.failure = ""
+        self.pid = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self._words: int | None = None
+        self._said = b""
+        self._waits = "it has not said anything yet"
+        self._pidfd: int | None = None
+        self._timer: Timer | None = None
+        self._ready = False
+
+    @property
+    def running(self) -> bool:
+        """Whether a successor is being waited for."""
+        return self._socket is not None
+
+    def begin(self) -> str:
+        """Start a successor, unless one is on its way; "" or why not."""
+        if self.running:
+            return ""
+        near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        near.setblocking(False)
+        words, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        os.set_blocking(theirs, True)
+        self.failure, self._said, self._ready, self.pid = "", b"", False, 0
+        self._waits = "it has not said anything yet"
+        try:
+            self._process = subprocess.Popen(
+                [*self._command, OPTION, str(far.fileno())],
+                stdin=subprocess.DEVNULL,
+                stderr=theirs,
+                pass_fds=(far.fileno(),),
+                env=os.environ | self._environment,
+            )
+        except OSError as error:
+            near.close()
+            os.close(words)
+            self.failure = f"it cannot be started: {error.strerror}"
+            return self.failure
+        finally:
+            far.close()
+            os.close(theirs)
+        self._socket, self._words = near, words
+        self._loop.watch(near.fileno(), self._hear)
+        self._loop.watch(words, self._read_words)
+        late = f"not ready after {self._ready_ms // 1_000} s"
+        self._timer = self._loop.after(self._ready_ms, lambda: self._fail(late))
+        return ""
+
+    def consider(self) -> None:
+        """Hand over if the successor is ready and nothing is in progress. Raises HandedOver when that is done."""
+        if self._process is not None:
+            # It leaves the name of its child and ends at once.
+            self._process.poll()
+        if not self._ready or self._busy():
+            return
+        assert self._socket is not None
+        handles = self._inheritance()
+        try:
+            # One message, whole or not at all (unix(7), SOCK_SEQPACKET): nothing half is ever handed over.
+            socket.send_fds(self._socket, [COMMIT], list(handles))
+        except OSError as error:
+            self._fail(f"it does not take what it is given: {error.strerror}")
+            return
+        finally:
+            os.close(handles[0])
+        raise HandedOver
+
+    def reasons(self) -> tuple[ReasonStatus, ...]:
+        """What the last attempt came to, until the next."""
+        if not self.failure:
+            return ()
+        return (
+            ReasonStatus(
+                code="SUCCESSOR_FAILED",
+                text="a new daemon could not take over; the one that ran before goes on",
+                evidence=self.failure,
+                remedy="correct what is named, then: systemctl reload hagit-watchdog",
+            ),
+        )
+
+    def close(self) -> None:
+        """End a successor that is not to come any more. One that took over is left alone: its socket is closed."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for descriptor in (self._words, self._socket.fileno() if self._socket is not None else None):
+            if descriptor is not None:
+                self._loop.forget(descriptor)
+        if self._socket is not None:
+            self._socket.close()
+        for handle in (self._words, self._pidfd):
+            if handle is not None:
+                os.close(handle)
+        self._socket = self._words = self._pidfd = self._timer = None
+        self._ready = False
+
+    def _hear(self) -> None:
+        assert self._socket is not None
+        try:
+            data, handles, _, _ = socket.recv_fds(self._socket, MESSAGE_BYTES_MAX, 1)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, handles = b"", []
+        kind, _, text = data.partition(b" ")
+        match kind:
+            case b"hello" if len(handles) == 1 and text.isdigit() and self._pidfd is None:
+                self.pid, self._pidfd = int(text), handles[0]
+                return
+            case b"waits":
+                self._waits = words_of(text)
+            case b"ready" if self._pidfd is not None and not self._ready:
+                self._ready, self._waits = True, "it is ready"
+                self._limit(self._resting_ms)
+            case _:
+                self._read_words()
+                self._fail("it ended" if not data else "it speaks another language")
+        for handle in handles:
+            os.close(handle)
+
+    def _limit(self, within_ms: int) -> None:
+        assert self._timer is not None
+        self._timer.cancel()
+        self._timer = self._loop.after(within_ms, lambda: self._fail(f"this controller is not at rest: {self._busy()}"))
+
+    def _read_words(self) -> None:
+        """What it prints on its standard error until it has taken over."""
+        if self._words is None:
+            return
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self._words, WORDS_BYTES_MAX):
+                self._said = (self._said + data)[-WORDS_BYTES_MAX:]
+            self._loop.forget(self._words)
+
+    def _fail(self, why: str) -> None:
+        """Nothing was handed over: this daemon goes on."""
+        self._read_words()
+        said = words_of(self._said)
+        self.failure = f"{why}; {said}" if said else f"{why}; {self._waits}"
+        # By its descriptor: numbers are given to other processes when one has ended.
+        if self._pidfd is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.1)
+        self.close()
+        self.failed(self.failure)
