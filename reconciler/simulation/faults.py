@@ -16,6 +16,7 @@ from reconciler.core.failover.key import Side
 from reconciler.errors import UsageError
 from reconciler.simulation import deeds, other_machines
 from reconciler.simulation.deeds import Deed, Words
+from reconciler.simulation.successor import replaced
 from reconciler.simulation.timed import World
 
 
@@ -189,6 +190,10 @@ _TABLE: Final = (
     Fault("daemon-killed", ("side",), "the daemon is killed and started again",
           lambda world, words: deeds.of(world, words[0]).die()),
     Fault("daemon-fuse", ("side",), "the daemon dies between two effects of one decision", deeds.fuse, deeds.unfuse),
+    Fault("daemon-replaced", ("side",), "another daemon takes over from the one that runs, with its state",
+          replaced(same=True)),
+    Fault("daemon-upgraded", ("side",), "a daemon that does not know the state takes over from the one that runs",
+          replaced(same=False)),
     Fault("daemon-amnesia", ("side",), "the daemon is killed and its file in /run is lost", deeds.amnesia),
     Fault("daemon-paused", ("side",), "the daemon does not run (SIGSTOP, swapping); the kernel goes on", deeds.pause,
           lambda world, words: deeds.of(world, words[0]).resume()),

@@ -25,7 +25,9 @@ QUICK: Final = Timers(
     retry_ms=1_000, again_ms=6_000, deadman_ms=2_000, patience_ms=15_000,
 )  # fmt: skip
 #: Machines of the runs: they boot fast, so that two resets fit into one run.
-MACHINES: Final = Physics(boot_ms=(1_500, 4_000), import_ms=(300, 1_500), restart_ms=(100, 1_000), write_ms=300)
+MACHINES: Final = Physics(
+    boot_ms=(1_500, 4_000), import_ms=(300, 1_500), restart_ms=(100, 1_000), handover_ms=(1, 900), write_ms=300
+)
 #: No budget and no stay after resets: service must come back without a person.
 UNLIMITED: Final = Limits(moves=100_000, resets=100_000)
 FAULTS_MIN, FAULTS_MAX = 20, 80

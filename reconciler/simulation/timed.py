@@ -59,6 +59,7 @@ class Physics:
     import_ms: Range = (400, 1_600)
     export_ms: Range = (80, 320)
     restart_ms: Range = (200, 800)
+    handover_ms: Range = (5, 60)
     boot_ms: Range = (20_000, 40_000)
     report_ms: Range | None = None
     write_ms: int = 250
