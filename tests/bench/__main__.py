@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from tests.bench import commands, failover, memory, reaction, scale, watchdog
+from tests.bench import commands, failover, memory, reaction, replacement, scale, watchdog
 from tests.bench.figure import Group, table
 from tests.bench.stopwatch import ROOT
 
@@ -28,6 +28,7 @@ GROUPS: Final = {
     "memory": memory.measure,
     "failover": failover.measure,
     "watchdog": watchdog.measure,
+    "replacement": replacement.measure,
 }
 RUNS_MAX: Final = 1000
 OUTPUT: Final = ROOT / "build" / "bench.json"

@@ -49,6 +49,8 @@ def failure(pair: Pair) -> str:
 def test_both_daemons_are_replaced_and_nobody_notices(make_pair: Make) -> None:
     pair = make_pair(replace(ORDERS, timers=PATIENT))
     pair.settle()
+    # The timeline is written by a thread of its own.
+    pair.until(lambda: pair.a.went()[-1:] == ["active"])
     went = pair.a.went(), pair.b.went()
     with pair.client() as client:
         client.until_answered()

@@ -5,19 +5,29 @@ Each test ends with `verify`, as those of `test_scenarios` do.
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Final
 
 import pytest
 
 from tests.debian import IMPORTERS
 from tests.debian import WATCHDOG as UNIT
 from tests.lab.image import Image
-from tests.lab.pair.emulated import PATIENT, EmulatedPair
-from tests.lab.pair.head import Head
+from tests.lab.pair.emulated import EmulatedPair
+from tests.lab.pair.head import ROOT, Head
 from tests.lab.pair.installed import InstalledHead, InstalledPair
+from tests.lab.pair.loading import ask_gaps
 
 pytestmark = pytest.mark.timeout(1_800)
+#: Programs that only count, two for each processor, at normal priority; over at the latest after this many seconds.
+LOAD: Final = "timeout 300 sh -c 'for n in 1 2 3 4; do (while :; do :; done) & done; wait; : hagit-lab-load'"
+#: How long heartbeats are looked at while nothing happens, and what a renewal may take at the most.
+USUAL_S, RENEW_S = 10.0, 240.0
 
 
 @pytest.fixture(scope="module")
@@ -97,29 +107,65 @@ def test_a_daemon_that_stands_still_has_its_controller_reset_by_the_deadman(pair
     assert pair.verify() is new
 
 
-def test_a_restart_of_the_active_daemon_disturbs_nobody(pair: EmulatedPair) -> None:
-    # A restart takes an emulated processor longer than the deadman of the default timers waits.
-    pair.publish(timers=PATIENT)
-    pair.until_followed()
-    active, _ = both(pair)
-    status, before, writer = active.status(), imported(active), active.machine.check("pgrep -f tests.lab.pair.write[r]")
-    assert status is not None
+@pytest.mark.parametrize("how", ["restart", "reload", "upgrade"])
+def test_a_new_daemon_takes_over_under_load_and_nobody_notices(pair: EmulatedPair, how: str) -> None:
+    """On the active controller and on the other, whose processors have more to do than they can all the while."""
+    active, standby = both(pair)
+    before, writer = imported(active), active.machine.check("pgrep -f tests.lab.pair.write[r]")
+    marks = [(head, head.mark()) for head in (active, standby)]
     count = sum(active.records.said().values())
-    with pair.client() as client:
+    with pair.client() as client, heartbeats(pair) as gaps:
         client.until_answered()
-        began_s = time.monotonic()
-        active.systemctl(f"restart {UNIT}")
-        pair.say(f"restarted within {time.monotonic() - began_s:.2f} s")
+        for head in (active, standby):
+            head.machine.send(f"{LOAD} > /dev/null 2>&1", 1e6)
+            ask_gaps(gaps, b"again\n")
+            threading.Event().wait(USUAL_S)
+            usual = ask_gaps(gaps, b"again\n")
+            status, number = head.status(), head.machine.check("cat /var/lib/hagit/watchdog/incarnation")
+            assert status is not None
+            began_s = time.monotonic()
+            renew(head, how)
+            took_s = time.monotonic() - began_s
+            pair.until(lambda: (head.status() or status).pid != status.pid, "another daemon")  # noqa: B023
+            replaced = ask_gaps(gaps, b"again\n")
+            assert head.machine.check("cat /var/lib/hagit/watchdog/incarnation") == number, "a life began"
+            unit = head.unit(UNIT)
+            assert (unit["ActiveState"], unit["NRestarts"]) == ("active", "0"), unit
+            pair.say(
+                f"{how} of the {head.phase} under load took {took_s:.1f} s; heartbeats at most "
+                f"{max(usual.values()):.0f} ms apart before and {max(replaced.values()):.0f} ms meanwhile"
+            )
+            head.machine.check("pkill -f 'hagit-lab-loa[d]'; true")
         assert pair.well() is active
         client.until_answered()
-    now = active.status()
-    assert now is not None and now.pid != status.pid
     assert imported(active) == before, "the pool was imported again"
     assert active.machine.check("pgrep -f tests.lab.pair.write[r]") == writer
     assert active.machine.check("cat /root/writer") == "", "a write has failed"
     pair.until(lambda: sum(active.records.said().values()) > count, "the writer goes on")
+    for head, mark in marks:
+        assert [event for event in head.events(mark) if event.mark == "phase"] == [], pair.describe()
     pair.say(f"silence of the client {client.silence_ms:.0f} ms")
     assert pair.verify() is active
+
+
+def renew(head: InstalledHead, how: str) -> None:
+    """By systemd, or as dpkg does when the package is there already."""
+    if how != "upgrade":
+        head.systemctl(f"{how} {UNIT}", RENEW_S)
+        return
+    script = (ROOT / "packaging/debian/postinst").read_text()
+    head.machine.check(f"cat > /run/postinst <<'END'\n{script}\nEND")
+    head.machine.check("sh /run/postinst configure 0.1", RENEW_S)
+
+
+@contextlib.contextmanager
+def heartbeats(pair: EmulatedPair) -> Iterator[subprocess.Popen[bytes]]:
+    """Who listens on the interlink; see `ask_gaps`."""
+    argv = pair.within(sys.executable, "-m", "tests.bench.gaps", "wire")
+    with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as gaps:
+        yield gaps
+        assert gaps.stdin is not None
+        gaps.stdin.close()
 
 
 def test_a_standby_whose_daemon_is_stopped_stays_on(pair: EmulatedPair) -> None:
