@@ -54,6 +54,7 @@ COMMANDS: Sequence[tuple[str, Callable[..., Any], str]] = (
     ("drill", controlling.drill, "Failover"),
     ("secret", controlling.secret, "Failover"),
     ("reservations", reserving.reservations, "Failover"),
+    ("adopt", reserving.adopt, "Failover"),
     ("status", watching.status, "Watch"),
     ("timeline", controlling.timeline, "Watch"),
     ("drift", changing.drift, "Watch"),

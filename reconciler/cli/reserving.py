@@ -1,4 +1,4 @@
-"""The command about the disks themselves: reservations.
+"""The commands about the disks themselves: reservations, adopt.
 
 Exit status: 0 shown, or nothing is left to do; 1 an error, or something was refused; 2 with --detailed-exitcode when a
 disk is not as it should be.
@@ -53,3 +53,20 @@ def reservations(
     from reconciler.cli.holding import run_show
 
     return run_show(node, output is Output.JSON, detailed=detailed)
+
+
+def adopt(yes: YesOption = False, node: NodeOption = None) -> int:
+    """Take pools that are imported here already, before the first start of the watchdog.
+
+    A watchdog resets a controller that has pools imported without a reservation: the
+    other one may have them as well. This command reserves every disk of the orders
+    for this controller, where nobody holds any of them, and leaves the pools imported
+    and mounted. Run it on the controller that has the pools, after `hagit apply` has
+    written the orders and before the watchdog is started.
+
+    \b
+    Example:  hagit apply && hagit adopt && systemctl start hagit-watchdog
+    """
+    from reconciler.cli.adoption import run_adopt
+
+    return run_adopt(node, yes=yes)

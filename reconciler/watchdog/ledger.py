@@ -132,8 +132,7 @@ class Ledger:
         if memory is None:
             self._memory.unlink(missing_ok=True)
         else:
-            document = {"boot": self.boot, "phase": memory.phase, "epoch": memory.epoch, "quiet": memory.quiet}
-            replace_file(self._memory, _json(document))
+            write_memory(self._memory.parent, self.boot, memory)
         self.remembered = memory
 
     def _remembered(self) -> Memory | None:
@@ -231,6 +230,12 @@ class Ledger:
         except HagitError as error:
             self.complaints.append(str(error))
             return None
+
+
+def write_memory(run: Path, boot: str, memory: Memory) -> None:
+    """The file in which a daemon of this boot finds what it, or `hagit adopt`, has taken. Raises OSError."""
+    document = {"boot": boot, "phase": memory.phase, "epoch": memory.epoch, "quiet": memory.quiet}
+    replace_file(run / "memory", _json(document))
 
 
 def _json(document: Any) -> bytes:

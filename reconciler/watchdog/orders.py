@@ -6,7 +6,7 @@ daemon over imported pools that cannot read the published orders goes on with th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from reconciler.core.failover.acceptance import unacceptable
 from reconciler.core.failover.key import Side
@@ -15,6 +15,7 @@ from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.orders_document import decode_orders
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.seal import SealKey
+from reconciler.core.failover.state import Memory
 from reconciler.core.failover.unit import Unit, decode_unit
 from reconciler.core.failover.why import Code
 from reconciler.core.power.document import decode_power
@@ -49,6 +50,17 @@ def read_unit(sight: Sight, keys: Sequence[SealKey]) -> Unit | Refused | None:
     return None if sight.content is None else decode_any(sight.content, keys, decode_unit)[0]
 
 
+def unadopted(imported: Collection[str], generation_max: int, memory: Memory | None) -> str:
+    """Why a daemon must not begin: no orders were ever in force here, and pools are in use. "" when it may.
+
+    The core would have to reset the machine: nobody claimed these pools. Before the first start a person can.
+    """
+    if not imported or generation_max or memory is not None:
+        return ""
+    pools = ", ".join(sorted(imported))
+    return f"{pools}: imported here before the watchdog ever ran; stop it, run `hagit adopt`, and start it again"
+
+
 def first_refused(orders: Orders, side: Side, pair: str, generation_max: int) -> str:
     """Why a daemon that follows none does not begin with these; "" when it does.
 
@@ -65,6 +77,8 @@ def first_refused(orders: Orders, side: Side, pair: str, generation_max: int) ->
 class Published:
     """Both files of one daemon. `begun` is called when the daemon has its first orders.
 
+    `imported`: the pools of some orders that are imported here now.
+
     What could not be opened is tried again with other secrets.
     """
 
@@ -76,6 +90,7 @@ class Published:
         self.begun: Callable[[], None] = lambda: None
         #: In a process that waits to take over from another daemon: what is told the orders in place of the daemon.
         self.prepares: Callable[[Orders | str], None] | None = None
+        self.imported: Callable[[Orders], Collection[str]] = lambda orders: ()
 
     def orders_seen(self) -> None:
         """The orders changed."""
@@ -112,7 +127,9 @@ class Published:
             daemon.refused = orders
             return
         if first:
-            daemon.refused = first_refused(orders, self._side, ledger.pair, ledger.generation_max)
+            daemon.refused = first_refused(orders, self._side, ledger.pair, ledger.generation_max) or unadopted(
+                self.imported(orders), ledger.generation_max, ledger.remembered
+            )
             if daemon.refused:
                 return
         daemon.publish(orders)

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,7 @@ from reconciler.system.files import Lock, make_directory
 from reconciler.system.machine import machine_number, machine_serial
 from reconciler.system.node import Node, WatchdogNode, find_node_file, load_node
 from reconciler.system.secret import carp_passwords, pair_secret
+from reconciler.system.shelf import imported
 from reconciler.watchdog.audits import Audits
 from reconciler.watchdog.beats import Beats
 from reconciler.watchdog.chronicle import Chronicle
@@ -139,6 +141,7 @@ def run(node: Node, watchdog: WatchdogNode, predecessor: Predecessor | None = No
         parts = _assemble(node, watchdog, (keys, passwords), (clerk, lock), systemd, begins=predecessor is None)
         stack.callback(_let_go, parts)
         files = Published(Side(node.controller), parts.daemon, parts.power, keys, clerk, plans)
+        files.imported = partial(imported, watchdog.shelf)
         secrets = SecretWatch(watchdog)
         stack.callback(secrets.close, FAREWELL_S)
         role = Role(parts, watchdog.run, watchdog.group, Side(node.controller), files, predecessor)

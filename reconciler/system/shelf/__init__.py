@@ -21,7 +21,8 @@ from reconciler.system.shelf.audit import Audit, DiskAudit, SimulatedAudit
 from reconciler.system.shelf.bay import Directory
 from reconciler.system.shelf.disks import DiskShelf, parse_address
 from reconciler.system.shelf.simulated import SimulatedHouse, SimulatedShelf
-from reconciler.system.zfs.house import ZfsHouse, note
+from reconciler.system.zfs.house import ZfsHouse, note, pools_of
+from reconciler.system.zfs.kstat import pool_state
 
 
 def open_shelf(url: str, side: Side, orders: Orders) -> tuple[Shelf, PoolHouse]:
@@ -69,6 +70,13 @@ def directory_of(url: str) -> Path | None:
     scheme, _, rest = url.partition(":")
     address = parse_address(rest) if scheme == "disks" else None
     return None if address is None else address[0]
+
+
+def imported(url: str, orders: Orders) -> tuple[str, ...]:
+    """Pools of the orders that this kernel has; none for a simulated shelf, whose pools are in another process."""
+    if directory_of(url) is None:
+        return ()
+    return tuple(pool for pool in pools_of(orders) if pool_state(pool) is not None)
 
 
 def _place(url: str) -> str | tuple[Path, Choice]:

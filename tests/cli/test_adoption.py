@@ -1,0 +1,103 @@
+"""`hagit adopt` on a simulated shelf: what it takes, what it leaves for the watchdog, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.application import run
+from reconciler.core.failover.claim import Verb
+from reconciler.core.failover.events import Pools
+from reconciler.core.failover.hold import DiskView
+from reconciler.core.failover.key import Key, Side
+from reconciler.system.files import Lock
+from tests.cli.test_reservations import Captured, Desk
+from tests.controller import Done
+from tests.system.shelf.rig import DISKS, LONG_S
+
+
+class Adopter(Desk):
+    """A person at both controllers; on one of them the pools are imported, and nobody claimed them."""
+
+    def pools(self, side: Side) -> Pools:
+        house = self.rig.open(side)[1]
+        return house.look(LONG_S).pools
+
+    def imports(self, side: Side) -> None:
+        assert self.rig.open(side)[1].import_(LONG_S)
+
+    def adopt(self, side: Side, *words: str) -> Done:
+        code = run(["adopt", *words, "--node", str(self.root / side / "node.toml")])
+        shown = self._capsys.readouterr()
+        return Done(code, shown.out, shown.err)
+
+    def views(self) -> tuple[DiskView, ...]:
+        return self.rig.open(Side.B)[0].look(LONG_S)
+
+    def memory(self, side: Side) -> Path:
+        return self.root / side / "run" / "memory"
+
+
+@pytest.fixture
+def desk(tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> Iterator[Adopter]:
+    monkeypatch.setenv("NO_COLOR", "1")
+    made = Adopter(tmp_path, capsys)
+    yield made
+    made.rig.close()
+
+
+def test_imported_pools_come_under_a_reservation_and_the_watchdog_finds_it(desk: Adopter) -> None:
+    desk.imports(Side.A)
+    shown = desk.adopt(Side.A, "--yes")
+    assert (shown.code, shown.err) == (0, "")
+    assert shown.out.endswith("Adopted. Start the watchdog: systemctl start hagit-watchdog\n")
+    memory = json.loads(desk.memory(Side.A).read_bytes())
+    key = Key(Side.A, memory["epoch"])
+    assert desk.views() == (DiskView(True, key, frozenset({key})),) * len(DISKS)
+    assert (memory["phase"], memory["quiet"], key.claim, key.machine > 0) == ("importing", False, 1, True)
+    assert desk.pools(Side.A) is Pools.ALL
+
+
+def test_without_imported_pools_nothing_is_taken(desk: Adopter) -> None:
+    shown = desk.adopt(Side.A, "--yes")
+    assert shown.code == 1
+    assert "nothing to adopt" in shown.err
+    assert desk.views() == (DiskView(True),) * len(DISKS)
+    assert not desk.memory(Side.A).exists()
+
+
+@pytest.mark.parametrize("holder", [Key(Side.B, 9), Key(None, 0xABC)])
+def test_a_disk_that_another_holds_refuses_all(desk: Adopter, holder: Key) -> None:
+    desk.imports(Side.A)
+    desk.do(Side.B, Verb.REGISTER, holder)
+    desk.do(Side.B, Verb.RESERVE, holder)
+    before = desk.views()
+    shown = desk.adopt(Side.A, "--yes")
+    assert shown.code == 1
+    assert f"disk3 is held by {holder}" in shown.err
+    assert desk.views() == before
+    assert not desk.memory(Side.A).exists()
+
+
+def test_a_silent_disk_refuses_all(desk: Adopter) -> None:
+    desk.imports(Side.A)
+    desk.rig.lose(Side.A, 2)
+    shown = desk.adopt(Side.A, "--yes")
+    assert (shown.code, "disk2 does not answer" in shown.err) == (1, True)
+    assert desk.views() == (DiskView(True),) * len(DISKS)
+
+
+def test_it_refuses_beside_a_watchdog(desk: Adopter) -> None:
+    desk.imports(Side.A)
+    with Lock(desk.root / "a" / "run" / "watchdog.lock", "hagit watchdog"):
+        shown = desk.adopt(Side.A, "--yes")
+    assert (shown.code, "locked by hagit watchdog" in shown.err) == (1, True)
+
+
+def test_without_a_yes_nothing_is_done(desk: Adopter) -> None:
+    desk.imports(Side.A)
+    assert desk.adopt(Side.A).code == 1
+    assert desk.views() == (DiskView(True),) * len(DISKS)
