@@ -102,8 +102,8 @@ DECIDE = (
     ),
     Mutant(
         "claims-unready", "standby",
-        "    if not ready(state, now_ms) or exhausted(state):\n",
-        "    if exhausted(state):\n",
+        "    if not ready(state, now_ms) or exhausted(state) or twin_here(state, now_ms) or other_unit(state):\n",
+        "    if exhausted(state) or twin_here(state, now_ms) or other_unit(state):\n",
         "claims before it has looked at disks and pools: fences the peer for pools that it cannot see",
     ),
     Mutant(
