@@ -2,7 +2,10 @@
 
 ZFS makes two partitions on a whole disk: 1 for itself, 9 of exactly 8 MiB that nobody uses ("Solaris reserved"). There
 records go, one block for each side, unless another place is configured. Decides what is refused: everything that is not
-surely unused. Reads GUID partition tables (UEFI 2.10, 5.3); does not know what is in a record.
+surely unused. The place can move: when a disk has grown, `zpool online -e` and the pool property `autoexpand` move
+partition 9 to its new end, and ZFS fills the old place. So the invariant is: *a record is written only where the table,
+read since its last change, says that records go, and over nothing but a record or zeros*; `stamp` tells such a change.
+Reads GUID partition tables (UEFI 2.10, 5.3); does not know what is in a record.
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ RESERVED_NUMBER: Final = 9
 RESERVED_BYTES: Final = 8 << 20
 SLOTS: Final = {Side.A: 0, Side.B: BLOCK_BYTES}
 SLOTS_BYTES: Final = 2 * BLOCK_BYTES
+#: The header of a partition table is in the second sector, and no sector is larger than a block.
+STAMP_BYTES: Final = 2 * BLOCK_BYTES
 #: Read at a time while an area is checked.
 CHUNK_BYTES: Final = 1 << 20
 
@@ -59,6 +64,17 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Stamp:
+    """What differs when a disk has another size or another partition table.
+
+    `head`: the first bytes of the disk. In them lies the header of the table, with a checksum of all entries.
+    """
+
+    size: int
+    head: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Partition:
     """One entry of the table; `start` and `length` in bytes."""
 
@@ -66,6 +82,11 @@ class Partition:
     kind: UUID
     start: int
     length: int
+
+
+def stamp(disk: RawDisk) -> Stamp:
+    """The stamp of a disk as it is now. Raises OSError when the disk cannot be read."""
+    return Stamp(disk.size(), disk.read(0, STAMP_BYTES))
 
 
 def find_area(disk: RawDisk, choice: Choice) -> Area:
@@ -89,7 +110,8 @@ def find_area(disk: RawDisk, choice: Choice) -> Area:
     if area.start % BLOCK_BYTES or area.length < SLOTS_BYTES or area.start + area.length > size:
         raise Unfit(
             f"the area from byte {area.start} on, {area.length} bytes, does not fit: it has to begin at a multiple of "
-            f"{BLOCK_BYTES}, hold {SLOTS_BYTES} bytes and end before byte {size}"
+            f"{BLOCK_BYTES}, hold {SLOTS_BYTES} bytes and end before byte {size}; if the disk has grown, let the "
+            "kernel read its size again (write 1 to device/rescan below the disk's directory in /sys/class/block)"
         )
     return area
 
@@ -110,7 +132,7 @@ def check_area(disk: RawDisk, area: Area) -> None:
 
 
 def check_slots(disk: RawDisk, area: Area) -> None:
-    """As `check_area`, of the two blocks for records alone: for an area that was checked as a whole before."""
+    """As `check_area`, but of the two blocks for records alone: before each write to an area that was checked whole."""
     chunk = disk.read(area.start, SLOTS_BYTES)
     if len(chunk) != SLOTS_BYTES:
         raise Unfit(f"it ends at byte {area.start + len(chunk)}, within the area for records")

@@ -24,7 +24,7 @@ from reconciler.system.reservation.nvmeport import NvmePort
 from reconciler.system.reservation.scsiport import Learnt, ScsiPort
 from reconciler.system.reservation.sgio import SgTransport
 from reconciler.system.reservation.standing import Features, Port, Registration, Result, Standing
-from reconciler.system.shelf.area import SLOTS, Area, Choice, Unfit, check_area, check_slots, find_area
+from reconciler.system.shelf.area import SLOTS, Area, Choice, Stamp, Unfit, check_area, check_slots, find_area, stamp
 from reconciler.system.shelf.keeping import Kept, keep
 from reconciler.system.shelf.rawdisk import BLOCK_BYTES, CONFLICT, DirectDisk, RawDisk
 
@@ -137,6 +137,8 @@ class Bay:
         self._raw: RawDisk | None = None
         self._writes = False
         self._area = Area(0, 0)
+        #: The disk as it was when `_area` was found; None: find it again.
+        self._stamp: Stamp | None = None
         #: The area that was checked as a whole.
         self._checked: Area | None = None
         self._troubles: dict[str, str] = {}
@@ -164,7 +166,8 @@ class Bay:
     def read(self, end_s: float) -> bytes | None:
         """The peer's record."""
         try:
-            data = self._opened(write=False).read(self._area.start + SLOTS[self._side.other], BLOCK_BYTES)
+            raw = self._opened(write=False)
+            data = raw.read(self._place(raw).start + SLOTS[self._side.other], BLOCK_BYTES)
         except (Unusable, Unfit, OSError) as error:
             self._gone(error)
             return None
@@ -172,10 +175,12 @@ class Bay:
         return data[:RECORD_BYTES] if len(data) == BLOCK_BYTES else None
 
     def write(self, record: bytes, end_s: float) -> Answer:
-        """Our own record, and zeros for the rest of its block."""
+        """Our own record, and zeros for the rest of its block; only over a record or zeros."""
         try:
             raw = self._opened(write=True)
-            raw.write(self._area.start + SLOTS[self._side], record + bytes(BLOCK_BYTES - RECORD_BYTES))
+            area = self._place(raw)
+            check_slots(raw, area)
+            raw.write(area.start + SLOTS[self._side], record + bytes(BLOCK_BYTES - RECORD_BYTES))
         except (Unusable, Unfit, OSError) as error:
             if isinstance(error, OSError) and error.errno == CONFLICT:
                 return Answer.CONFLICT
@@ -219,7 +224,8 @@ class Bay:
         place = ""
         if records:
             try:
-                check_area(self._opened(write=False), self._area)
+                raw = self._opened(write=False)
+                check_area(raw, self._place(raw))
             except (Unusable, Unfit, OSError) as error:
                 place = _words(error)
         try:
@@ -241,24 +247,28 @@ class Bay:
         self._close_raw()
 
     def _opened(self, *, write: bool) -> RawDisk:
-        """The disk, open, with a place for records that was checked before the first write."""
+        """The disk, open. Before it is opened for writing, its place for records was checked."""
         if self._raw is not None and write and not self._writes:
             self._close_raw()
         if self._raw is None:
             if write and self._checked is None:
                 self._check()
-            raw = self._cabinet.raw(self.name, write=write)
-            try:
-                self._area = find_area(raw, self._choice)
-                if write and self._area == self._checked:
-                    check_slots(raw, self._area)
-                elif write:
-                    check_area(raw, self._area)
-            except (Unfit, OSError):
-                raw.close()
-                raise
-            self._raw, self._writes = raw, write
+            self._raw, self._writes = self._cabinet.raw(self.name, write=write), write
         return self._raw
+
+    def _place(self, raw: RawDisk) -> Area:
+        """Where records lie on the disk as it is now. Raises Unfit and OSError.
+
+        An area that was found anew is checked as a whole before anything is written there.
+        """
+        now = stamp(raw)
+        if now != self._stamp:
+            self._area = find_area(raw, self._choice)
+            self._stamp = now
+        if self._writes and self._area != self._checked:
+            check_area(raw, self._area)
+            self._checked = self._area
+        return self._area
 
     def _check(self) -> None:
         """Look for the place for our own records, as a reader. Raises as `_opened` does.
@@ -277,7 +287,7 @@ class Bay:
     def _close_raw(self) -> None:
         if self._raw is not None:
             self._raw.close()
-        self._raw = None
+        self._raw = self._stamp = None
 
     def _gone(self, error: Exception) -> None:
         self._close_raw()
