@@ -50,32 +50,26 @@ class ClaimSeen:
 
 
 class RealKernel(Kernel):
-    """Pools that an adapter asks to be imported and exported. `waiting`: who is told how the command in progress ends.
-
-    `conflicted`: since the last look a write was answered with a reservation conflict.
-    """
+    """Pools that an adapter asks to be imported and exported. `waiting`: who is told how the command ends."""
 
     def __init__(self, world: World, owner: Controller) -> None:
         self.waiting: list[Done] = []
-        self.conflicted = False
         super().__init__(world, owner)
 
     def vanish(self) -> None:
         """The machine lost its memory; nobody is left who could be told."""
         super().vanish()
         self.waiting.clear()
-        self.conflicted = False
 
     def view(self) -> PoolsView:
         """One look."""
         self.mend()
-        conflicted, self.conflicted = self.conflicted, False
         pools = self.look()
         if pools is Pools.REFUSED:
             pools = Pools.NONE
         elif pools is Pools.ALL and self.busy:
             pools = Pools.SOME
-        return PoolsView(pools, frozenset(self.out), conflicted)
+        return PoolsView(pools, frozenset(self.out))
 
     def ask_import(self, done: Done) -> None:
         """Begin an import, or wait for the one in progress."""
@@ -86,7 +80,6 @@ class RealKernel(Kernel):
         else:
             self.waiting.append(done)
             if not self.busy:
-                self.conflicted = False
                 self._begin_import()
 
     def ask_export(self, done: Done) -> None:
@@ -127,10 +120,6 @@ class Head(Controller):
     def power_on(self, boot_ms: int | None = None) -> None:
         """It runs."""
         self.on = True
-
-    def conflict(self, _: Any = None) -> None:
-        """A write was refused by a disk; the next look at the pools says so."""
-        self.real.conflicted = True
 
 
 class Writer(Client):

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 #: What a paused daemon's sockets hold before datagrams are lost.
 HELD_MAX: Final = 200
+#: Until a disk has refused a record.
+REFUSAL_MS: Final = 5
 
 
 class Controller:
@@ -264,7 +266,8 @@ class Controller:
             return
         if self.outs.record:
             self.counter += 1
-            self.records.write(replace(outputs(self.core).beat, counter=self.counter))
+            if not self.records.write(replace(outputs(self.core).beat, counter=self.counter)):
+                self.world.later(REFUSAL_MS, self.conflict, None, self)
         self._again(self.orders.timers.record_ms, self._record, daemon)
 
     def _look(self, daemon: int) -> None:
@@ -321,7 +324,7 @@ class Controller:
         self.feed(event, act=True)
 
     def conflict(self, _: Any = None) -> None:
-        """A write was refused by a disk."""
+        """The arbitration disks refused our record because of their reservation."""
         self.told(Conflict())
 
     def publish(self, orders: Orders) -> None:

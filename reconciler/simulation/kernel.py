@@ -247,9 +247,6 @@ class Kernel:
             return False
         shelf = self.world.shelf
         good = shelf.good(self.owner.side)
-        tried = set(range(len(shelf.disks))) - self.out
-        if any(shelf.answers(self.owner.side, at) for at in tried - good):
-            self.world.later(5, self.owner.conflict, None, self.owner)
         used = good - self.out
         if not self._enough(used):
             self.suspended = True

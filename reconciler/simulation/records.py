@@ -40,9 +40,9 @@ class Records:
         self.secret = self.seal = 0
         self.garbled = False
 
-    def write(self, beat: Beat) -> None:
-        """A disk heartbeat."""
-        self.world.shelf.write_record(self.side, beat, GARBLED if self.garbled else self.seal)
+    def write(self, beat: Beat) -> bool:
+        """A disk heartbeat; False when the disks refuse it because of their reservation."""
+        return self.world.shelf.write_record(self.side, beat, GARBLED if self.garbled else self.seal)
 
     def events(
         self, records: tuple[Sealed | None, ...], incarnation: int, channel: int

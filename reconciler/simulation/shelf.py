@@ -122,8 +122,11 @@ class Shelf:
         self.disks = [power_cycle(disk, persists=persists) for disk in self.disks]
         self.changed()
 
-    def write_record(self, side: Side, beat: Beat, seal: int = 0) -> None:
-        """A disk heartbeat, on the arbitration disks that execute this controller's writes."""
+    def write_record(self, side: Side, beat: Beat, seal: int = 0) -> bool:
+        """A disk heartbeat, on the arbitration disks that execute this controller's writes.
+
+        False when so many refuse it because of their reservation that no majority can be ours.
+        """
         good = self.good(side)
         written = [at for at in self.world.orders.arbitration if at in good]
         for at in written:
@@ -133,6 +136,9 @@ class Shelf:
             if wrote_ms is None or now_ms - wrote_ms > 2 * self.world.orders.timers.record_ms:
                 self.since_ms[side is Side.B] = now_ms
             self.wrote_ms[side is Side.B] = now_ms
+        votes = self.world.orders.arbitration
+        refused = sum(at not in good and self.answers(side, at) for at in votes)
+        return len(votes) - refused >= self.world.orders.majority
 
     def read_records(self, side: Side) -> tuple[Sealed | None, ...]:
         """The peer's disk heartbeat on each arbitration disk; None: blank or unreadable, and all without a majority."""

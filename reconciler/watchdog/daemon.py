@@ -241,10 +241,8 @@ class Daemon:
         for event in records.events(len(self.core.orders.channels)):
             self.feed(event)
 
-    def saw_pools(self, begun_ms: int, pools: Pools, out: frozenset[int], *, conflict: bool = False) -> None:
+    def saw_pools(self, begun_ms: int, pools: Pools, out: frozenset[int]) -> None:
         """A look at the pools that began at `begun_ms`. A refused import shows as such until the next one begins."""
-        if conflict:
-            self.told(Conflict())
         if begun_ms < self._ended_ms:
             # It may have seen what was before an import or export ended.
             self.work.look_at_pools()
@@ -273,7 +271,7 @@ class Daemon:
         self.work.look_at_pools()
 
     def conflict(self) -> None:
-        """A disk refused a write of ours because of its reservation."""
+        """The arbitration disks refused our record because of their reservation."""
         self.told(Conflict())
 
     def claim_ended(self, key: Key, views: tuple[DiskView, ...]) -> None:

@@ -314,7 +314,7 @@ class Labour:
             case LookPools():
                 view = answered.reply.view if isinstance(answered.reply, PoolsLooked) else None
                 pools, out = (Pools.UNKNOWN, self._daemon.out) if view is None else (view.pools, view.out)
-                self._daemon.saw_pools(answered.asked_ms, pools, out, conflict=view is not None and view.conflict)
+                self._daemon.saw_pools(answered.asked_ms, pools, out)
             case WriteRecord():
                 reply = answered.reply
                 if isinstance(reply, RecordWritten) and reply.written is Written.CONFLICT:

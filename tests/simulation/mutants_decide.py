@@ -132,8 +132,8 @@ DECIDE = (
     ),
     Mutant(
         "lost-reservation-ignored", "owner",
-        "    if looks.hold is Hold.LOST:\n        # A refused",
-        "    if looks.hold is Hold.LOST and looks.pools in GONE:\n        # A refused",
+        "    if looks.hold is Hold.LOST:\n        mine = Key",
+        "    if looks.hold is Hold.LOST and looks.pools in GONE:\n        mine = Key",
         "a lost reservation does not end its service: clients read what the peer has long since changed",
     ),
     Mutant(

@@ -34,13 +34,11 @@ class Written(StrEnum):
 class PoolsView:
     """One look at the pools of the orders.
 
-    `out`: disks (indices into the orders) that the imported pools gave up. `conflict`: since the look before, a write
-    of these pools was answered with RESERVATION CONFLICT.
+    `out`: disks (indices into the orders) that the imported pools gave up.
     """
 
     pools: Pools
     out: frozenset[int] = frozenset()
-    conflict: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,10 @@ class ClaimEnded:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A write of ours was refused with a reservation conflict, or a disk reported 2A/05 on our own path."""
+    """So many arbitration disks refused our record with a reservation conflict that no majority can be ours.
+
+    What ZFS writes tells nothing: no event of OpenZFS on Linux names a reservation conflict.
+    """
 
 
 @dataclass(frozen=True, slots=True)

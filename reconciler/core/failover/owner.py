@@ -24,16 +24,20 @@ def unproven(state: State, now_ms: int) -> Move | None:
     """Without its reservation, or without proof of it for too long, an owner halts. First rule of all three phases."""
     looks = state.looks
     if looks.hold is Hold.LOST:
-        # A refused write tells before the next look does who owns the disks.
-        known = looks.owner != Key(state.orders.side, state.epoch)
-        evidence = f"owner {looks.owner}" if known else "a write was refused"
-        return Move(
-            Phase.HALTED, Code.FENCED, f"{evidence}, ours was epoch {Key(state.orders.side, state.epoch).claim}"
-        )
+        mine = Key(state.orders.side, state.epoch)
+        return Move(Phase.HALTED, Code.FENCED, f"{_taker(state)}, ours was epoch {mine.claim}")
     since_ms = state.since_ms if looks.proved_ms is None else looks.proved_ms
     if now_ms - since_ms >= state.orders.timers.proof_ms:
         return Move(Phase.HALTED, Code.UNPROVEN, f"{now_ms - since_ms} ms")
     return None
+
+
+def _taker(state: State) -> str:
+    """What tells that the disks are lost. One disk that was taken, or a refused record, comes before a new owner."""
+    owner = state.looks.owner
+    return (
+        "a disk was taken, or our record refused" if owner == Key(state.orders.side, state.epoch) else f"owner {owner}"
+    )
 
 
 def importing(state: State, now_ms: int) -> Move | None:
@@ -116,7 +120,7 @@ def releasing(state: State, now_ms: int, asked: Request | None) -> Move | None:
         late = now_ms - state.since_ms >= timers.release_ms
         return Move(Phase.HALTED, Code.RELEASE_HUNG) if late else None
     if looks.hold is Hold.LOST:
-        return Move(Phase.STANDBY, Code.TAKEN, f"owner {looks.owner}")
+        return Move(Phase.STANDBY, Code.TAKEN, _taker(state))
     if looks.woke:
         return None
     waited = state.handed_ms is not None and now_ms - state.handed_ms >= timers.handover_ms

@@ -71,9 +71,9 @@ def read_reply(value: dict[str, Any]) -> Reply:
 
 def plain_pools(view: PoolsView) -> dict[str, Any]:
     """A look at the pools."""
-    return {"pools": view.pools.value, "out": sorted(view.out), "conflict": view.conflict}
+    return {"pools": view.pools.value, "out": sorted(view.out)}
 
 
 def read_pools(value: dict[str, Any]) -> PoolsView:
     """The reverse."""
-    return PoolsView(Pools(value["pools"]), frozenset(int(at) for at in value["out"]), bool(value["conflict"]))
+    return PoolsView(Pools(value["pools"]), frozenset(int(at) for at in value["out"]))

@@ -4,6 +4,6 @@
     labels    whose disk is whose, read from the disks themselves   perform   one change, bounded in time
     checks    what makes a takeover unsafe or slow, in words
 
-ZFS is asked through its own programs and through /proc/spl; their output is read by pure parsers (`status`, `tables`,
-`events`), their arguments are made by pure functions (`arguments`). OpenZFS 2.1 to 2.4.
+ZFS is asked through its own programs and through /proc/spl; their output is read by pure parsers (`status`, `tables`),
+their arguments are made by pure functions (`arguments`). OpenZFS 2.1 to 2.4.
 """

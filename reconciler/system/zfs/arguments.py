@@ -137,8 +137,3 @@ def mount_all() -> Argv:
 def load_key(root: str) -> Argv:
     """`zfs load-key` from where the property keylocation says."""
     return ("zfs", "load-key", root)
-
-
-def events() -> Argv:
-    """Everything that the kernel reports about pools, from now on and with all values."""
-    return ("zpool", "events", "-f", "-v", "-H")

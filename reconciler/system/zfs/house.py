@@ -19,9 +19,11 @@ Decides how pools are imported and exported:
 A pool of the orders that nobody has made yet is taken like the others and is as good as imported, so that the agent can
 make it here, under our reservation; `belonging.is_unmade` says which.
 
-It looks by /proc/spl alone, which waits for nothing; `zpool status` and `zpool events` are children that are asked and
-not waited for. Several pools move at once. What a program did not end by the deadline may go on in the kernel; then
-`look` says SOME, and no further import or export begins before it has ended (`moving`).
+It looks by /proc/spl alone, which waits for nothing; `zpool status` is a child that is asked and not waited for. ZFS
+does not tell which writes a disk refuses with a reservation conflict: on Linux that error has the number of ZFS' own
+checksum errors (EBADE), for which `zpool events` shows no error of the device. The looks at the reservations and our
+own records tell it. Several pools move at once. What a program did not end by the deadline may go on in the kernel;
+then `look` says SOME, and no further import or export begins before it has ended (`moving`).
 """
 
 from __future__ import annotations
@@ -39,7 +41,6 @@ from reconciler.core.failover.orders import Orders
 from reconciler.system.zfs import arguments, tools
 from reconciler.system.zfs.belonging import Belonging, belonging, incomplete, is_unmade
 from reconciler.system.zfs.devices import data_path
-from reconciler.system.zfs.follower import Follower
 from reconciler.system.zfs.givenup import GivenUp
 from reconciler.system.zfs.kstat import pending, pool_state
 from reconciler.system.zfs.mounting import Mounter
@@ -73,7 +74,6 @@ class ZfsHouse:
         self._say = say
         self._belief = Belief()
         self._progress = {pool: Progress() for pool in self._pools}
-        self._follower = Follower()
         self._given_up = GivenUp(directory, orders.disks, self._pools)
         self._judged: set[str] = set()
         self._mounter = Mounter(say)
@@ -93,14 +93,11 @@ class ZfsHouse:
             time.sleep(SAMPLE_MS / 1000)
         told = self._belief.told
         if told is Pools.NONE:
-            self._follower.stop()
             self._given_up.forget()
             return PoolsView(told)
-        # A takeover has better use for the processor than another program.
-        conflict = told is not Pools.SOME and self._follower.refused(frozenset(self._pools))
         moving = told is Pools.SOME and self._moving.going_on()
         out = self._given_up.known() if moving else self._given_up.look(states, end_s)
-        return PoolsView(told, out, conflict)
+        return PoolsView(told, out)
 
     def import_(self, deadline_s: float, excused: frozenset[int] = frozenset()) -> bool:
         """See `PoolHouse.import_`."""
@@ -155,7 +152,6 @@ class ZfsHouse:
 
     def close(self) -> None:
         """See `PoolHouse.close`."""
-        self._follower.stop()
         self._given_up.forget()
 
     # Inside ----------------------------------------------------------------------------------------------------------

@@ -266,6 +266,22 @@ def test_what_is_in_use_for_moments_is_exported_between_two(heads: Heads) -> Non
     assert mover.ask("export")["good"]
 
 
+def test_zfs_names_no_reservation_conflict(heads: Heads) -> None:
+    """EBADE is ZFS' own checksum error on Linux: what the kernel's log and `zpool status` show, no event does."""
+    heads.a.sh(f"{CREATE} -o failmode=wait tank mirror {parts(2, 3)} && zpool events -c")
+    disk = f"{BY_ID}/disk3"
+    heads.b.sh(f"sg_persist --out --register --param-sark=0xbeef {disk}")
+    try:
+        heads.b.sh(f"sg_persist --out --reserve --param-rk=0xbeef --prout-type=5 {disk}")
+        heads.a.sh("dd if=/dev/urandom of=/tank/file bs=64k count=4 conv=fsync 2>/dev/null")
+        heads.a.machine.until("zpool status tank | grep -q 'disk3-part1.*FAULTED'", LONG_S)
+        assert "reservation conflict" in heads.a.sh("dmesg")
+        events = heads.a.sh("zpool events -v -H")
+        assert "vdev_path" in events and "zio_err" not in events, "an event names the error: let hagit listen to it"
+    finally:
+        heads.b.sh(f"sg_persist --out --clear --param-rk=0xbeef {disk}")
+
+
 def test_a_pulled_disk_is_given_up_and_comes_back(heads: Heads) -> None:
     heads.a.sh(f"{CREATE} {TANK}; zpool export tank")
     house = heads.a.servant(MIRRORS)
