@@ -69,7 +69,7 @@ class RealKernel(Kernel):
             pools = Pools.NONE
         elif pools is Pools.ALL and self.busy:
             pools = Pools.SOME
-        return PoolsView(pools, frozenset(self.out))
+        return PoolsView(pools, frozenset(self.out), self.txgs())
 
     def ask_import(self, done: Done) -> None:
         """Begin an import, or wait for the one in progress."""

@@ -84,9 +84,13 @@ class Checkers:
         return all(self._vdev_reached(side, at) for at in range(len(self.world.orders.vdevs)))
 
     def _vdev_reached(self, side: Side, at: int) -> bool:
-        vdev, gained = self.world.orders.vdevs[at], self.world.controller(side).kernel.gained
-        kernel = self.world.controller(side).kernel
-        return sum(kernel.writes_over(disk) for disk in vdev.disks if disk not in gained) >= vdev.needed
+        vdev, kernel = self.world.orders.vdevs[at], self.world.controller(side).kernel
+        lets = {
+            disk
+            for disk in range(len(self.world.shelf.disks))
+            if disk not in kernel.gained and kernel.writes_over(disk)
+        }
+        return sum(disk in lets or kernel.in_use.get(disk) in lets for disk in vdev.disks) >= vdev.needed
 
     def _check_free(self, side: Side) -> None:
         orders = self.world.orders

@@ -291,7 +291,7 @@ class Controller:
             self.held.append((self._looked, look))
             return
         found = self.records.events(records, self.core.peer.incarnation, len(self.orders.channels))
-        for event in (ShelfSeen(views, frozenset(self.kernel.out), begun_ms), *found):
+        for event in (ShelfSeen(views, frozenset(self.kernel.out), begun_ms), *found, *self.kernel.said(self._told[0])):
             self.feed(event)
         self._complete(views)
         self._again(self.orders.timers.look_ms - took_ms, self._look, daemon)

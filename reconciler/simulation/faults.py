@@ -93,7 +93,8 @@ def heal_everything(world: World, *, without: Side | None = None) -> None:
     for at in range(len(world.wires.channels)):
         world.wires.heal(at)
     shelf = world.shelf
-    for kept in (*world.wires.down, shelf.gone, *shelf.lost, shelf.hanging, shelf.refusing, shelf.mute):
+    disks = (shelf.gone, *shelf.lost, shelf.hanging, shelf.refusing, shelf.mute, shelf.unreadable)
+    for kept in (*world.wires.down, *disks):
         kept.clear()
     shelf.slow_ms.clear()
     world.wires.changed()
@@ -158,6 +159,8 @@ _TABLE: Final = (
           deeds.add_to("refusing"), deeds.take_from("refusing")),
     Fault("answer-lost", ("disk",), "a disk does what reservation commands ask for, and its answers are lost",
           deeds.add_to("mute"), deeds.take_from("mute"), drawn=False),
+    Fault("disk-unreadable", ("disk",), "a disk answers reservation commands, and every read and write fails",
+          deeds.add_to("unreadable"), deeds.take_from("unreadable"), drawn=False),
     Fault("attention", (), "every disk has a unit attention for everybody (a bus reset)",
           lambda world, _: world.shelf.cycle(persists=True)),
     Fault("foreign-keys", (), "every disk is reserved by other software, as on a shelf from another system",

@@ -77,9 +77,14 @@ class Housing(Truth):
         return sum(1 << at for at in self.state_of(node).excused) if node.core >= 0 else 0
 
     def _readable(self, node: Node, lost: int) -> bool:
-        """Whether the adapter begins an import: no silent disk may hold the only newest writes."""
-        missing = lost & ~self._excused(node)
-        return not any(self._enough(vdev, missing) for vdev in range(len(self.scene.orders.vdevs)))
+        """Whether the adapter begins an import.
+
+        No silent disk may hold the only newest writes, and enough have to be read that no owner had given up.
+        """
+        excused = self._excused(node)
+        missing = lost & ~excused
+        carried_on = any(self._enough(vdev, missing) for vdev in range(len(self.scene.orders.vdevs)))
+        return self._quorum(self.every & ~lost & ~excused) and not carried_on
 
     def _imported(self, me: int, node: Node, shelf: int, between: Between) -> Step:
         seen = between.fresh & ~between.lost[me]

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.core.failover.events import Pools
+from reconciler.core.failover.coverage import outdated, pools_of, uncovered
+from reconciler.core.failover.events import Pools, PoolsSeen
+from reconciler.core.failover.hold import spares
 from reconciler.core.failover.phase import Thing
+from reconciler.core.failover.progress import NOTHING, mark
+from reconciler.simulation.shelf import Tree, committed
 
 if TYPE_CHECKING:
     from reconciler.simulation.daemon import Controller
@@ -27,9 +31,10 @@ class Kernel:
     `pools` as in `Pools`, REFUSED and UNKNOWN aside. `out`: disks that the imported pools gave up. `newest`: the last
     write that the imported pools hold; `opened`: the newest that an import found when it began. `stale`: this import
     lost its reservation once; `replaced`: and another has begun since. `kept`: disks that a completion has for itself
-    alone. `paths_kept`: disks whose second path it has for itself alone, so that no pool writes over it. `gained`:
-    disks where one may have registered us; no pool can write there before it has opened them again. `mood`: how the
-    next command ends: "", "hangs" or "refused".
+    alone. `paths_kept`: disks whose second path it has for itself alone, so that no pool writes over it. `in_use`: the
+    spare that stands in for a disk. `gained`: disks where a completion may have registered us; no pool can write there
+    before it has opened them again. `mood`: how the next command ends: "", "hangs" or "refused". `refusal`: why labels
+    made the last import impossible.
     """
 
     def __init__(self, world: World, owner: Controller) -> None:
@@ -44,6 +49,7 @@ class Kernel:
         self.pools = Pools.NONE
         self.addresses = False
         self.out: set[int] = set()
+        self.in_use: dict[int, int] = {}
         self.kept: set[int] = set()
         self.paths_kept: set[int] = set()
         self.gained: set[int] = set()
@@ -51,6 +57,7 @@ class Kernel:
         self.opened = 0
         self.stale = self.replaced = False
         self.refused_ms: int | None = None
+        self.refusal: tuple[str, ...] = ()
         self.suspended = False
         self.busy = ""
         self.world.checkers.answers_changed()
@@ -123,10 +130,41 @@ class Kernel:
         self.paths_kept.clear()
         self.stale = self.replaced = False
         self.refused_ms = None
-        shelf = self.world.shelf
-        self.opened = max((shelf.content[at] for at in shelf.good(self.owner.side)), default=0)
+        shelf, side = self.world.shelf, self.owner.side
+        readable = [at for at in range(len(shelf.disks)) if shelf.reads(side, at)]
+        self.opened = max((shelf.content[at] for at in readable), default=0)
+        newest = max(readable, key=lambda at: shelf.content[at], default=None)
+        self.in_use = {} if newest is None else dict(shelf.trees[newest].in_use)
         self.world.checkers.import_began(self.owner)
-        self._begin("import", self.world.physics.import_ms, self.mood_import)
+        lines = self._uncovered()
+        for line in lines if lines != self.refusal else ():
+            self.world.note(side, line)
+        self.refusal = lines
+        self._begin("import", self.world.physics.import_ms, "refused" if lines else self.mood_import)
+
+    def _uncovered(self) -> tuple[str, ...]:
+        """What the adapter says to the labels that it reads: see `coverage`."""
+        orders, outs = self.owner.orders, self.owner.outs
+        out = outs.excused if outs is not None else frozenset()
+        shelf, side = self.world.shelf, self.owner.side
+        words = dict(zip(pools_of(orders), outs.word if outs is not None else (), strict=False))
+        lines: list[str] = []
+        for at, pool in enumerate(pools_of(orders)):
+            copies = shelf.copies(side, orders, pool)
+            lines += uncovered(orders, pool, copies, out)
+            late = outdated(orders, pool, at + 1, copies, out, words.get(pool, NOTHING))
+            lines += [late] if late else []
+        return tuple(lines)
+
+    def said(self, pools: Pools | None) -> tuple[PoolsSeen, ...]:
+        """How far the pools have come, to a daemon that has seen them like this."""
+        return (PoolsSeen(pools, self.txgs()),) if pools is not None and self.txgs() else ()
+
+    def txgs(self) -> tuple[int, ...]:
+        """How far the pools have come: here every write is a commit, and all pools take every write."""
+        if self.pools is not Pools.ALL:
+            return ()
+        return tuple(mark(at + 1, committed(self.newest)) for at in range(len(pools_of(self.owner.orders))))
 
     def _end_import(self, mood: str) -> None:
         if self.busy != "import":
@@ -146,6 +184,7 @@ class Kernel:
         for at in good:
             content[at] = newest
         self.out = set(range(len(self.world.shelf.disks))) - good
+        self._label()
         self.pools = Pools.ALL
         self.world.note(self.owner.side, "import ends")
 
@@ -158,6 +197,7 @@ class Kernel:
         self.busy = ""
         self.pools = Pools.NONE
         self.out = set()
+        self.in_use = {}
         self.stale = self.replaced = False
         self.world.note(self.owner.side, "export ends")
 
@@ -182,7 +222,24 @@ class Kernel:
     # Disks and writes ------------------------------------------------------------------------------------------------
 
     def _enough(self, good: frozenset[int] | set[int]) -> bool:
-        return all(sum(at in good for at in vdev.disks) >= vdev.needed for vdev in self.world.orders.vdevs)
+        return all(
+            sum(at in good or self.in_use.get(at) in good for at in vdev.disks) >= vdev.needed
+            for vdev in self.world.orders.vdevs
+        )
+
+    def _label(self) -> None:
+        """Spares take the places of disks that are given up, and every disk in use is told which those are."""
+        shelf, orders = self.world.shelf, self.world.orders
+        members = [at for vdev in orders.vdevs for at in vdev.disks]
+        self.in_use = {at: spare for at, spare in self.in_use.items() if at in self.out}
+        free = [at for at in spares(orders) if at not in self.out and at not in self.in_use.values()]
+        for at in members:
+            if at in self.out and self.in_use.get(at, at) in self.out and free:
+                self.in_use[at] = free.pop(0)
+        tree = Tree(frozenset(self.out), frozenset(self.in_use.items()))
+        for at in range(len(shelf.disks)):
+            if at not in self.out:
+                shelf.trees[at] = tree
 
     def suspend(self) -> None:
         """The pools stop answering."""
@@ -203,6 +260,7 @@ class Kernel:
         for at in back:
             shelf.content[at] = self.newest
         self.out -= back
+        self._label()
         if back & self.gained:
             self.gained -= back
             if not self.replaced and self.world.checkers.reaches(self.owner.side):
@@ -252,7 +310,10 @@ class Kernel:
             self.suspended = True
             self.world.note(self.owner.side, "pools suspend: too few disks take writes")
             return False
-        self.out = set(range(len(shelf.disks))) - used
+        out = set(range(len(shelf.disks))) - used
+        if out != self.out:
+            self.out = out
+            self._label()
         for at in used:
             shelf.content[at] = number
         self.newest = number

@@ -166,14 +166,14 @@ def _ordered(orders: Orders, name: str, values: Sequence[str]) -> Orders:
 
 
 def _shelf(values: Sequence[str]) -> dict[str, Any]:
-    """Disks and top-level vdevs, as `zpool create` is told: `mirror d0 d1 raidz d2 d3 d4 alone d5`.
+    """Disks and top-level vdevs, as `zpool create` is told: `mirror d0 d1 raidz d2 d3 d4 alone d5 spare d6`.
 
     The first disk of each of the first three vdevs arbitrates unless `arbitration` says otherwise.
     """
     disks: list[str] = []
     found: list[tuple[str, list[int]]] = []
     for word in values:
-        if word in ("mirror", "raidz", "alone"):
+        if word in ("mirror", "raidz", "alone", "spare"):
             found.append((word, []))
         else:
             found[-1][1].append(len(disks))
@@ -181,6 +181,7 @@ def _shelf(values: Sequence[str]) -> dict[str, Any]:
     vdevs = tuple(
         Vdev(f"{kind}{at}", tuple(held), len(held) - 1 if kind == "raidz" else 1)
         for at, (kind, held) in enumerate(found)
+        if kind != "spare"
     )
     return {"disks": tuple(disks), "vdevs": vdevs, "arbitration": tuple(vdev.disks[0] for vdev in vdevs[:3])}
 

@@ -5,13 +5,15 @@ How a disk treats reservations is `disk`. Does not know who asks, or why.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from reconciler.core.failover.claim import Answer, Command, Reply, Verb
+from reconciler.core.failover.coverage import Copy, pool_name
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.hold import UNANSWERED, DiskView
 from reconciler.core.failover.key import Side
+from reconciler.core.failover.orders import Orders, Vdev
 from reconciler.simulation.disk import Disk, answer, power_cycle
 
 if TYPE_CHECKING:
@@ -24,20 +26,36 @@ Sealed = tuple[int, Beat]
 DEADLINE_MS: Final = 2_000
 
 
+def committed(write: int) -> int:
+    """The transaction group of a write: every other one, for two that follow one another may count as equal."""
+    return 2 * write + 2
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """What the label of a disk says of the others: those that were given up, and the spare in use for each of them."""
+
+    given_up: frozenset[int] = frozenset()
+    in_use: frozenset[tuple[int, int]] = frozenset()
+
+
 class Shelf:
     """All disks of the pair. Sets of numbers are indices into the orders' disks.
 
     `gone`: for both. `lost`: out of reach of one controller. `hanging`: accepts commands, answers none. `refusing`:
-    answers reads and refuses every reservation command. `mute`: executes these, and the answer is lost. `slow_ms`:
-    extra time of a disk. `half_lost`: where the second path of one controller is down. `content`: the newest write that
-    each disk holds. `records`: for each disk the disk heartbeats of both sides, each with the number of the secret that
-    seals it. `wrote_ms`: when a majority of the arbitration disks took one last; `since_ms`: since when without a gap.
+    answers reads and refuses every reservation command. `mute`: executes these, and the answer is lost. `unreadable`:
+    answers every reservation command and fails every read and write. `slow_ms`: extra time of a disk. `half_lost`:
+    where the second path of one controller is down. `content`: the newest write that each disk holds; `trees`: what its
+    label says of the others. `records`: for each disk the disk heartbeats of both sides, each with the number of the
+    secret that seals it. `wrote_ms`: when a majority of the arbitration disks took one last; `since_ms`: since when
+    without a gap.
     """
 
     def __init__(self, world: World, count: int) -> None:
         self.world = world
         self.disks: list[Disk] = [Disk()] * count
         self.content = [0] * count
+        self.trees: list[Tree] = [Tree()] * count
         self.records: list[list[Sealed | None]] = [[None, None] for _ in range(count)]
         self.wrote_ms: list[int | None] = [None, None]
         self.since_ms = [0, 0]
@@ -47,6 +65,7 @@ class Shelf:
         self.hanging: set[int] = set()
         self.refusing: set[int] = set()
         self.mute: set[int] = set()
+        self.unreadable: set[int] = set()
         self.slow_ms: dict[int, int] = {}
         self._views: list[tuple[DiskView, ...] | None] = [None, None]
         self._good: list[frozenset[int] | None] = [None, None]
@@ -59,12 +78,30 @@ class Shelf:
         """Whether the second path of this controller runs."""
         return disk not in self.half_lost[side is Side.B]
 
+    def reads(self, side: Side, disk: int) -> bool:
+        """Whether what is on the disk can be read by this controller."""
+        return disk not in self.unreadable and self.answers(side, disk)
+
+    def copies(self, side: Side, orders: Orders, pool: str) -> dict[int, Copy | None]:
+        """What the labels say that this controller can read: see `coverage`."""
+        vdevs = [(top, vdev) for top, vdev in enumerate(orders.vdevs) if pool_name(vdev) == pool]
+        return {at: self._copy(vdevs, at) for at in range(len(orders.disks)) if self.reads(side, at)}
+
+    def _copy(self, vdevs: list[tuple[int, Vdev]], at: int) -> Copy | None:
+        tree = self.trees[at]
+        for top, vdev in vdevs:
+            in_use = {lost: spare for lost, spare in tree.in_use if lost in vdev.disks}
+            if at in vdev.disks or at in in_use.values():
+                places = tuple((one, in_use[one]) if one in in_use else (one,) for one in vdev.disks)
+                return Copy(at, top, committed(self.content[at]), 1, places, tuple(tree.given_up))
+        return None
+
     def good(self, side: Side) -> frozenset[int]:
         """The disks that execute a write of this controller now."""
         known = self._good[side is Side.B]
         if known is None:
             disks = enumerate(self.disks)
-            known = frozenset(at for at, disk in disks if self.answers(side, at) and disk.lets_write(side))
+            known = frozenset(at for at, disk in disks if self.reads(side, at) and disk.lets_write(side))
             self._good[side is Side.B] = known
         return known
 
@@ -143,7 +180,7 @@ class Shelf:
     def read_records(self, side: Side) -> tuple[Sealed | None, ...]:
         """The peer's disk heartbeat on each arbitration disk; None: blank or unreadable, and all without a majority."""
         orders = self.world.orders
-        reached = [at for at in orders.arbitration if self.answers(side, at)]
+        reached = [at for at in orders.arbitration if self.reads(side, at)]
         if len(reached) < orders.majority:
             return (None,) * len(orders.arbitration)
         return tuple(self.records[at][side is Side.A] if at in reached else None for at in orders.arbitration)

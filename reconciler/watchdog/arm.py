@@ -224,8 +224,8 @@ class Child:
                 return self._complete(shelf, request, within_s)
             case LookPools():
                 return PoolsLooked(house.look(within_s))
-            case Import(excused):
-                return self._moved(lambda: house.import_(within_s, excused))
+            case Import(excused, txgs):
+                return self._moved(lambda: house.import_(within_s, excused, txgs))
             case Export():
                 return self._moved(lambda: house.export(within_s))
 

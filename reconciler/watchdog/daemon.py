@@ -76,6 +76,7 @@ class Daemon:
         self.refused = ""
         self.pools = Pools.UNKNOWN
         self.out: frozenset[int] = frozenset()
+        self.txgs: tuple[int, ...] = ()
         self.up: frozenset[str] | None = None
         self.ticked: Callable[[], None] = lambda: None
         self._refused_ms: int | None = None
@@ -241,7 +242,7 @@ class Daemon:
         for event in records.events(len(self.core.orders.channels)):
             self.feed(event)
 
-    def saw_pools(self, begun_ms: int, pools: Pools, out: frozenset[int]) -> None:
+    def saw_pools(self, begun_ms: int, pools: Pools, out: frozenset[int], *, txgs: tuple[int, ...] = ()) -> None:
         """A look at the pools that began at `begun_ms`. A refused import shows as such until the next one begins."""
         if begun_ms < self._ended_ms:
             # It may have seen what was before an import or export ended.
@@ -256,8 +257,11 @@ class Daemon:
         elif pools is Pools.NONE and self._refused_ms is not None:
             pools = Pools.REFUSED
         if pools is not self.pools:
-            self.pools = pools
-            self.feed(PoolsSeen(pools), act=True)
+            self.pools, self.txgs = pools, txgs
+            self.feed(PoolsSeen(pools, txgs), act=True)
+        elif txgs != self.txgs:
+            self.txgs = txgs
+            self.feed(PoolsSeen(pools, txgs))
 
     def import_ended(self, *, good: bool) -> None:
         """The import's child has ended; the next look says what it came to."""
@@ -373,7 +377,7 @@ class Daemon:
             rested = self._refused_ms is None or monotonic_ms() - self._refused_ms >= AGAIN_MS
             if self.pools in (Pools.NONE, Pools.REFUSED, Pools.SOME) and rested:
                 self._refused_ms = None
-                self.work.import_(outs.excused)
+                self.work.import_(outs.excused, outs.word)
         elif Thing.POOLS not in outs.kept:
             if self.pools in (Pools.SOME, Pools.ALL):
                 self.work.export()

@@ -47,8 +47,8 @@ class Work(Protocol):
     def claim(self, key: Key | None) -> None:
         """Run the claim with this key, and no other; None: run none."""
 
-    def import_(self, excused: frozenset[int]) -> None:
-        """Begin to import the pools; these disks (indices into the orders) may be silent."""
+    def import_(self, excused: frozenset[int], txgs: tuple[int, ...]) -> None:
+        """Begin to import the pools; these disks (indices into the orders) may be silent, no pool may be older."""
 
     def export(self) -> None:
         """Begin to export the pools."""

@@ -101,9 +101,13 @@ class LookPools:
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """Import the pools. `excused`: disks (indices into the orders) whose silence stops no import."""
+    """Import the pools. `excused`: disks (indices into the orders) whose silence stops no import.
+
+    `txgs`: marks that the pools had reached by the word of their last owner.
+    """
 
     excused: frozenset[int] = frozenset()
+    txgs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,8 +252,8 @@ def plain_request(request: Request) -> Message:
             }
         case LookPools(wanted):
             return {"do": "pools", "wanted": wanted}
-        case Import(excused):
-            return {"do": "import", "excused": sorted(excused)}
+        case Import(excused, txgs):
+            return {"do": "import", "excused": sorted(excused), "txgs": txgs}
         case Export():
             return {"do": "export"}
         case SwitchPower(deed, agent, options, secrets):
@@ -280,7 +284,8 @@ def read_request(message: Message) -> Request:
         case "pools":
             return LookPools(bool(message["wanted"]))
         case "import":
-            return Import(frozenset(int(at) for at in message["excused"]))
+            excused, txgs = message["excused"], message["txgs"]
+            return Import(frozenset(int(at) for at in excused), tuple(int(txg) for txg in txgs))
         case "export":
             return Export()
         case "power":

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, assert_never
 
-from reconciler.core.failover.adapters import Written
+from reconciler.core.failover.adapters import PoolsView, Written
 from reconciler.core.failover.completion import completable, completing, patience_ms, unfenced, unregistered
 from reconciler.core.failover.detector import heard_since
 from reconciler.core.failover.events import Pools
@@ -154,11 +154,11 @@ class Labour:
             if self._ask(RunClaim(self._unbegun, min(COMMAND_MS_MAX, max(1, claim_ms // 4))), claim_ms):
                 self._unbegun = None
 
-    def import_(self, excused: frozenset[int]) -> None:
-        """Begin to import the pools, if the arm is free; these disks may be silent."""
+    def import_(self, excused: frozenset[int], txgs: tuple[int, ...]) -> None:
+        """Begin to import the pools, if the arm is free; these disks may be silent, no pool may be older."""
         # What is kept for ourselves alone, an import could not open.
         self._stop_completing()
-        if self._ask(Import(excused), self._timers.import_ms):
+        if self._ask(Import(excused, txgs), self._timers.import_ms):
             self.moving = "import"
 
     def export(self) -> None:
@@ -313,8 +313,8 @@ class Labour:
                 self.look_at_pools()
             case LookPools():
                 view = answered.reply.view if isinstance(answered.reply, PoolsLooked) else None
-                pools, out = (Pools.UNKNOWN, self._daemon.out) if view is None else (view.pools, view.out)
-                self._daemon.saw_pools(answered.asked_ms, pools, out)
+                view = view or PoolsView(Pools.UNKNOWN, self._daemon.out, txgs=self._daemon.txgs)
+                self._daemon.saw_pools(answered.asked_ms, view.pools, view.out, txgs=view.txgs)
             case WriteRecord():
                 reply = answered.reply
                 if isinstance(reply, RecordWritten) and reply.written is Written.CONFLICT:

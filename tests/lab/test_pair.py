@@ -18,6 +18,7 @@ from tests.lab.pair.test_boots import (
 from tests.lab.pair.test_networks import test_a_group_moves_the_pair_when_all_of_it_is_down_and_not_before
 from tests.lab.pair.test_scenarios import (
     test_a_frozen_controller_that_wakes_has_its_writes_refused_and_resets_itself,
+    test_no_older_half_of_a_mirror_is_served,
     test_power_cut,
     test_switchover_under_load,
 )
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.timeout(1_800)
 __all__ = [
     "test_a_frozen_controller_that_wakes_has_its_writes_refused_and_resets_itself",
     "test_a_group_moves_the_pair_when_all_of_it_is_down_and_not_before",
+    "test_no_older_half_of_a_mirror_is_served",
     "test_power_cut",
     "test_switchover_under_load",
     "test_where_failover_is_disabled_both_stay_standby_until_a_person_forces_one",

@@ -6,10 +6,12 @@ Does not change the phase. Requests of people are not kept: `step` hands them to
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import zip_longest
 from typing import assert_never
 
 from reconciler.core.failover.acceptance import unacceptable
 from reconciler.core.failover.claiming import wait_ms
+from reconciler.core.failover.coverage import pools_of
 from reconciler.core.failover.detector import changed, claimed, forget, hear, watch_disks
 from reconciler.core.failover.events import (
     Asked,
@@ -28,8 +30,10 @@ from reconciler.core.failover.events import (
     UnitSeen,
 )
 from reconciler.core.failover.hold import DiskView, Fence, Hold, fence, judge, owned_by
+from reconciler.core.failover.key import rank
 from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.phase import GUARANTEES, Phase
+from reconciler.core.failover.progress import NOTHING, joined
 from reconciler.core.failover.state import Looks, State
 
 
@@ -44,8 +48,9 @@ def absorb(state: State, event: Event, now_ms: int) -> State:
             return replace(state, peer=changed(state.peer, now_ms))
         case ShelfSeen(views, out, begun_ms):
             return state if _outdated(state, begun_ms) else _shelf(state, views, out, now_ms, begun_ms)
-        case PoolsSeen(pools):
-            return replace(state, looks=_pools(state.looks, pools, now_ms))
+        case PoolsSeen(pools, txgs):
+            state = replace(state, looks=_pools(state.looks, pools, now_ms))
+            return _reached(state, txgs) if any(txgs) else state
         case LinksSeen(up):
             return replace(state, looks=_links(state.looks, state.orders, up, now_ms))
         case ClaimEnded(epoch, views):
@@ -118,6 +123,18 @@ def _pools(looks: Looks, pools: Pools, now_ms: int) -> Looks:
     return replace(looks, pools=pools, hung_ms=(now_ms if looks.hung_ms is None else looks.hung_ms) if hung else None)
 
 
+def _reached(state: State, txgs: tuple[int, ...]) -> State:
+    """How far pools have come that are imported here. The active controller's own look replaces every other word.
+
+    Only an active controller knows that its pools are the newest; before, what others said of them stands.
+    """
+    if state.phase is Phase.ACTIVE:
+        word = tuple(mine or said for mine, said in zip_longest(txgs, state.word, fillvalue=NOTHING))
+    else:
+        word = joined(state.word, txgs, newer=False)
+    return replace(state, word=word, word_epoch=max(state.word_epoch, state.epoch, key=rank))
+
+
 def _links(looks: Looks, orders: Orders, up: frozenset[str], now_ms: int) -> Looks:
     """A group is down when all its members are; interfaces outside every group never matter."""
     down = frozenset(group.number for group in orders.groups if not any(name in up for name in group.interfaces))
@@ -150,6 +167,10 @@ def _orders(state: State, orders: Orders, now_ms: int) -> State:
     if not same_channels:
         peer = replace(peer, heard_ms=(now_ms,) * count, last=(None,) * count)
     looks = state.looks
+    if pools_of(orders) != pools_of(mine):
+        # Marks stand in the order of the pools.
+        said = dict(zip(pools_of(mine), state.word, strict=False))
+        state = replace(state, word=tuple(said.get(pool, NOTHING) for pool in pools_of(orders)))
     if (orders.disks, orders.vdevs, orders.arbitration) != (mine.disks, mine.vdevs, mine.arbitration):
         # What was proven, was proven of other disks; two looks' time to prove it again.
         looks = replace(looks, shelf_ms=None, sees=False)

@@ -34,11 +34,13 @@ class Written(StrEnum):
 class PoolsView:
     """One look at the pools of the orders.
 
-    `out`: disks (indices into the orders) that the imported pools gave up.
+    `out`: disks (indices into the orders) that the imported pools gave up. `txgs`: how far each pool has come, as marks
+    (`progress`), in the order in which the vdevs of the orders first name pools; 0: not imported here, or not known.
     """
 
     pools: Pools
     out: frozenset[int] = frozenset()
+    txgs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +121,12 @@ class PoolHouse(Protocol):
         """
         ...
 
-    def import_(self, deadline_s: float, excused: frozenset[int] = frozenset()) -> bool:
+    def import_(self, deadline_s: float, excused: frozenset[int] = frozenset(), txgs: tuple[int, ...] = ()) -> bool:
         """Import all pools without scanning; True when all are imported. After False one may still be in progress.
 
         `excused`: disks (indices into the orders) that the last owner of the pools had given up: none of them holds
-        anything newer than the others, so their silence stops no import.
+        anything newer than the others, so their silence stops no import, and what they say allows none.
+        `txgs`: marks that the pools had reached by the word of their last owner. One that is behind is not imported.
         """
         ...
 

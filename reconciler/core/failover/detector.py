@@ -13,7 +13,10 @@ from dataclasses import replace
 from typing import TypeVar
 
 from reconciler.core.failover.heartbeat import Beat
+from reconciler.core.failover.key import rank
+from reconciler.core.failover.orders import shelf_digest
 from reconciler.core.failover.phase import OWNING, Phase
+from reconciler.core.failover.progress import joined
 from reconciler.core.failover.state import Peer, State
 from reconciler.core.failover.twin import hear_own, hear_peer, is_back
 
@@ -39,7 +42,8 @@ def hear(state: State, channel: int, beat: Beat, now_ms: int) -> State:
         last=_put(peer.last, channel, stamp),
         incarnation=max(peer.incarnation, beat.incarnation),
     )
-    state = replace(state, highest=max(state.highest, beat.epoch))
+    # A record whose writer is dead is no sign of life, and yet the last word of an owner.
+    state = _said(replace(state, highest=max(state.highest, beat.epoch)), beat)
     if (last is None) if disk else (beat.echo != state.incarnation):
         return replace(state, peer=peer)
     newest = peer.beat is None or stamp >= (peer.beat.incarnation, peer.beat.counter)
@@ -68,6 +72,14 @@ def changed(peer: Peer, now_ms: int) -> Peer:
         unable_ms=None,
         undecoded_ms=now_ms if peer.undecoded_ms is None else peer.undecoded_ms,
     )
+
+
+def _said(state: State, beat: Beat) -> State:
+    """How far the pools have come, as an owner says. Orders of another shelf may name them in another order."""
+    if beat.phase not in OWNING or not any(beat.txgs) or beat.shelf != shelf_digest(state.orders):
+        return state
+    word = joined(state.word, beat.txgs, newer=rank(beat.epoch) >= rank(state.word_epoch))
+    return replace(state, word=word, word_epoch=max(state.word_epoch, beat.epoch, key=rank))
 
 
 def _unable_ms(since_ms: int | None, beat: Beat, now_ms: int) -> int | None:

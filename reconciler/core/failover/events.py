@@ -70,9 +70,13 @@ class ShelfSeen:
 
 @dataclass(frozen=True, slots=True)
 class PoolsSeen:
-    """One look at the pools. An import or export in progress is SOME; REFUSED is NONE after a refused import."""
+    """One look at the pools. An import or export in progress is SOME; REFUSED is NONE after a refused import.
+
+    `txgs`: how far each pool has come that is imported here, as marks (`progress`).
+    """
 
     pools: Pools
+    txgs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 
 from reconciler.core.failover.key import Key, Side, encode_key, of_another_pair, rank
 from reconciler.core.failover.orders import Orders, Vdev
@@ -131,26 +132,52 @@ def _reached(vdev: Vdev, answers: list[int]) -> bool:
     return sum(index in answers for index in vdev.disks) >= vdev.needed
 
 
+@lru_cache(maxsize=16)
+def spares(orders: Orders) -> tuple[int, ...]:
+    """The disks in no top-level vdev: spares and cache devices. ZFS may use a spare in any vdev of its pool."""
+    used = {index for vdev in orders.vdevs for index in vdev.disks}
+    return tuple(index for index in range(len(orders.disks)) if index not in used)
+
+
+def given_up(vdev: Vdev, out: frozenset[int], stand_ins: int) -> frozenset[int]:
+    """The disks of a vdev that its last owner had given up and gone on without: they may lack newer writes.
+
+    With fewer disks than the vdev needs (`stand_ins`: spares that may be in use) no pool can write. An owner that says
+    so lost the last of them together with its pool, and wrote nothing since: its word tells no disk from the others.
+    """
+    given = out.intersection(vdev.disks)
+    left = len(vdev.disks) - len(given) + min(len(given), stand_ins)
+    return given if left >= vdev.needed else frozenset()
+
+
 def fence(
     orders: Orders, epoch: int, views: tuple[DiskView, ...], out: frozenset[int]
 ) -> tuple[Fence, tuple[str, ...]]:
     """Whether a claim fenced the peer, and the vdevs where it did not.
 
     A vdev is fenced when the disks left to the peer are too few to write it, and enough are ours to import it. A disk
-    that did not answer and that the last owner had given up (`out`) is not left to the peer for ever, only until the
-    peer's deadman has run out: WAIT. A disk where another machine bears our key is not fenced.
+    that the last owner had given up (`out`) lacks what was written since, so it is never one of those enough; where it
+    does not answer, it is not left to the peer for ever, only until the peer's deadman has run out: WAIT. For each
+    such disk a spare may be in use: one that is not ours is left to the peer, one that is ours may be enough.
+    A disk where another machine bears our key is not fenced.
     """
     mine = Key(orders.side, epoch)
     if judge(orders, epoch, views).hold is not Hold.OURS:
         return Fence.BROKEN, ("arbitration",)
+    held = frozenset(index for index, view in enumerate(views) if fenced(view, mine))
+    extra = spares(orders)
+    ready = sum(index in held and index not in out for index in extra)
+    loose = sum(index not in held and (index not in out or views[index].answered) for index in extra)
+    stand_ins = len(set(extra) - out)
     broken, wait = [], False
     for vdev in orders.vdevs:
-        ours = [index for index in vdev.disks if fenced(views[index], mine)]
-        left = [index for index in vdev.disks if index not in ours]
-        excused = [index for index in left if index in out and not views[index].answered]
-        if len(ours) < vdev.needed or len(left) - len(excused) >= vdev.needed:
+        given = given_up(vdev, out, stand_ins)
+        ours = len(held.intersection(vdev.disks) - given) + min(len(given), ready)
+        left = [index for index in vdev.disks if index not in held]
+        excused = [index for index in left if index in given and not views[index].answered]
+        if ours < vdev.needed or len(left) - len(excused) + min(len(given), loose) >= vdev.needed:
             broken.append(vdev.name)
-        elif len(left) >= vdev.needed:
+        elif len(left) + min(len(given), len(extra) - ready) >= vdev.needed:
             wait = True
     if broken:
         return Fence.BROKEN, tuple(broken)

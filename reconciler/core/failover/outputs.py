@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconciler.core.failover.compare import able
-from reconciler.core.failover.heartbeat import Beat
+from reconciler.core.failover.heartbeat import TXGS_MAX, Beat
 from reconciler.core.failover.hold import Fence
 from reconciler.core.failover.key import Key
 from reconciler.core.failover.orders import digest, shelf_digest
@@ -25,8 +25,9 @@ class Outputs:
     `wanted` should be there, `kept` is left as it is found, whatever is in neither is taken away. `claim`: the key to
     claim with, None when no claim may run. `remember`: to be written before the rest is acted upon. `feed`: the
     deadman. `reset`: reset this controller at once. `record`: write `beat` to the disk record, too. `beat.counter` is
-    0: the sender numbers its beats. `excused`: disks that an import may do without, for the last owner of the pools had
-    given them up.
+    0: the sender numbers its beats. `excused`: disks that the last owner of the pools had given up: an import may do
+    without them, and is never begun for the sake of what is on them. `word`: marks that the pools had reached by the
+    word of their last owner (`progress`): nothing older is imported.
     """
 
     wanted: frozenset[Thing]
@@ -39,6 +40,7 @@ class Outputs:
     record: bool
     beat: Beat
     excused: frozenset[int] = frozenset()
+    word: tuple[int, ...] = ()
 
 
 def outputs(state: State) -> Outputs:
@@ -69,6 +71,7 @@ def outputs(state: State) -> Outputs:
         record=guarantee.required or state.fence is Fence.WAIT,
         beat=_beat(state),
         excused=state.excused if Thing.POOLS in wanted else frozenset(),
+        word=state.word if Thing.POOLS in wanted else (),
     )
 
 
@@ -93,4 +96,6 @@ def _beat(state: State) -> Beat:
         digest=digest(orders),
         shelf=shelf_digest(orders),
         machine=state.machine,
+        # What is said before an import is the last owner's word: whoever dies meanwhile must not take it along.
+        txgs=state.word[:TXGS_MAX] if GUARANTEES[state.phase].required else (),
     )

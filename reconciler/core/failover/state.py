@@ -100,7 +100,9 @@ class State:
     """One controller. `why` explains the phase, `refused` the last request that was not followed.
 
     `unimportable`: this release follows imports that were refused. `unfenced`: vdevs that the last claim could not
-    fence. `excused`: disks that the pools did without when they were last imported, so nothing newer is on them.
+    fence. `word`: marks (`progress`) that the pools have reached, by what their owners said, this controller included;
+    `word_epoch`: the epoch of whoever said it last. `excused`: disks that the pools did without when they were last
+    imported: nothing newer is on them than on the others, and much may be missing.
     `machine`: the number of this machine, another one after each boot; 0 where none is given.
     `twin`: another machine that says it is this controller. `alone_ms`: since when none was heard, or listening began.
     `unit`: why this machine may not claim by its serial number.
@@ -130,6 +132,8 @@ class State:
     moves_ms: tuple[int, ...] = ()
     unimportable: bool = False
     excused: frozenset[int] = frozenset()
+    word: tuple[int, ...] = ()
+    word_epoch: int = 0
     unfenced: tuple[str, ...] = field(default=(), compare=False)
     why: Decision = field(default=Decision(Code.STARTED), compare=False)
     refused: Decision | None = field(default=None, compare=False)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
+from reconciler.core.failover.coverage import pools_of
+from reconciler.core.failover.heartbeat import TXGS_MAX
 from reconciler.core.failover.orders import Orders, Timers
 
 DISKS_MAX = 2_048
@@ -152,6 +154,14 @@ def _disks(orders: Orders) -> Iterator[Unsafe]:
         )
     if len(set(orders.arbitration)) != votes or any(not 0 <= index < count for index in orders.arbitration):
         yield Unsafe("arbitration", "an arbitration disk is named twice, or is none of the disks", "name each once")
+    pools = pools_of(orders)
+    if len(pools) > TXGS_MAX:
+        yield Unsafe(
+            "vdevs",
+            f"{len(pools)} pools, and a heartbeat says of {TXGS_MAX} at most how far they have come: an older copy of "
+            "the others would not be known as such",
+            f"make {TXGS_MAX} pools or fewer of these disks",
+        )
     used: dict[int, str] = {}
     for vdev in orders.vdevs:
         if not 1 <= vdev.needed <= len(vdev.disks):

@@ -71,9 +71,10 @@ def read_reply(value: dict[str, Any]) -> Reply:
 
 def plain_pools(view: PoolsView) -> dict[str, Any]:
     """A look at the pools."""
-    return {"pools": view.pools.value, "out": sorted(view.out)}
+    return {"pools": view.pools.value, "out": sorted(view.out), "txgs": view.txgs}
 
 
 def read_pools(value: dict[str, Any]) -> PoolsView:
     """The reverse."""
-    return PoolsView(Pools(value["pools"]), frozenset(int(at) for at in value["out"]))
+    out, txgs = frozenset(int(at) for at in value["out"]), tuple(int(txg) for txg in value["txgs"])
+    return PoolsView(Pools(value["pools"]), out, txgs)

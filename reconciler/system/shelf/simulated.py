@@ -140,7 +140,7 @@ class SimulatedHouse:
         answer = self._one({"do": "pools"}, deadline_s)
         return PoolsView(Pools.UNKNOWN) if answer is None else read_pools(answer)
 
-    def import_(self, deadline_s: float, excused: frozenset[int] = frozenset()) -> bool:
+    def import_(self, deadline_s: float, excused: frozenset[int] = frozenset(), txgs: tuple[int, ...] = ()) -> bool:
         """See `PoolHouse.import_`. The simulated pools know by themselves what is newest."""
         answer = self._one({"do": "import"}, deadline_s)
         good = answer is not None and answer["ok"] is True

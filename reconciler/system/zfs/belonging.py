@@ -1,8 +1,8 @@
 """Which devices to import a pool from, and whether all of them are disks of the orders. Pure: labels in, words out.
 
 A pool with a device that the orders do not name is refused: that one is not fenced, and perhaps only one controller has
-it. So is one with a disk that gives no answer and may hold the only newest writes: ZFS takes the newest that it finds
-for the newest there is. Decides that; reads nothing.
+it. So is one whose readable disks may be an older half: ZFS takes the newest that it finds for the newest there is.
+Decides the first, turns labels into what `core/failover/coverage` decides the second by, and reads nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from reconciler.core.failover.orders import Orders, Vdev
+from reconciler.core.failover.coverage import Copy, outdated, pools_of, uncovered
+from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.progress import NOTHING, speaks_of_another
 from reconciler.system.zfs.labels import Label
 
 
@@ -25,10 +27,11 @@ class Belonging:
     refusal: str = ""
 
 
-def belonging(pool: str, labels: Mapping[int, Label | None], disks: int) -> Belonging:
+def belonging(pool: str, labels: Mapping[int, Label | None], disks: int, word: int = NOTHING) -> Belonging:
     """What the labels of the disks that answered say of a pool; `disks`: how many the orders name.
 
-    Several pools of one name (an old one was not wiped) are told apart by who was written last.
+    Several pools of one name (an old one was not wiped) are told apart by the last owner's `word` (`progress`), and
+    where it knows none of them, by who was written last.
     """
     of: dict[int, dict[int, Label]] = defaultdict(dict)
     for at, label in labels.items():
@@ -39,7 +42,7 @@ def belonging(pool: str, labels: Mapping[int, Label | None], disks: int) -> Belo
         what = f"none of the {len(labels)} disks that answered carries pool {pool}"
         remedy = "only if it was never made to the end, clear its disks: wipefs --all"
         return Belonging(pool, refusal=f"{what}; {remedy}")
-    guid = max(of, key=lambda one: max(label.txg for label in of[one].values()))
+    guid = _guid_of(pool, labels, word)
     found = of[guid]
     refusal = _strangers(pool, found, disks)
     return Belonging(pool, guid, tuple(sorted(found)), refusal)
@@ -71,33 +74,57 @@ def is_unmade(pool: str, orders: Orders, bare: Collection[int]) -> bool:
 
 
 def incomplete(
-    orders: Orders, labels: Mapping[int, Label | None], excused: frozenset[int] = frozenset()
+    orders: Orders,
+    labels: Mapping[int, Label | None],
+    out: frozenset[int] = frozenset(),
+    bare: Collection[int] = (),
+    words: tuple[int, ...] = (),
 ) -> tuple[str, ...]:
-    """Why an import must not begin with the disks that answered: a line for each vdev that may lack its newest writes.
+    """Why an import must not begin with the disks that answered: a line for each pool or vdev that may be an older one.
 
-    ZFS itself takes whatever is newest on the disks that it sees: without the one half of a mirror that was written
-    last, it imports what the other half had before, and what was acknowledged since is lost. So as with a fence
-    (`core/failover/hold`) there must not be silent as many devices of a vdev as it can be written with, not counting
-    those which the pool had given up, as the newest label of that vdev says. A disk that answers without a label of the
-    pool (None), or says at once that it cannot be read, is gone: whoever claimed the disks knew that, and that the last
-    owner had done without it, which no label need tell. So it is with `excused` disks: the last owner itself said that
-    its pools did without them.
+    `core/failover/coverage` decides. A disk counts as read only where what it says is whole: a label, or nothing at all
+    (`bare`). One that gives no answer, cannot be read, or has anything else in the place of its labels may hold newer
+    writes than the others. `out`: disks that the last owner had given up. `words`: how far it had come with each pool
+    (`progress`), in the order of the pools.
     """
-    return tuple(line for vdev in orders.vdevs if (line := _incomplete(orders, vdev, labels, excused)))
+    lines: list[str] = []
+    for at, pool in enumerate(pools_of(orders)):
+        word = words[at] if at < len(words) else NOTHING
+        guid = _guid_of(pool, labels, word)
+        if guid:
+            copies = _copies(guid, labels, bare)
+            lines += uncovered(orders, pool, copies, out)
+            lines += [line] if (line := outdated(orders, pool, guid, copies, out, word)) else []
+    return tuple(lines)
 
 
-def _incomplete(orders: Orders, vdev: Vdev, labels: Mapping[int, Label | None], excused: frozenset[int]) -> str:
-    known = {at: label for at in vdev.disks if (label := labels.get(at)) is not None and label.in_pool}
-    if not known:
-        # Nothing of it is seen: ZFS refuses that by itself, or it has been removed from the pool.
-        return ""
-    newest = max(known.values(), key=lambda label: label.txg)
-    missing = set(newest.leaves) - {label.guid for label in labels.values() if label is not None}
-    silent = [at for at in vdev.disks if at not in labels and at not in excused]
-    if min(len(missing - set(newest.given_up)), len(silent)) < vdev.needed:
-        return ""
-    names = ", ".join(orders.disks[at] for at in silent)
-    return f"vdev {vdev.name}: {names} gives no answer and may hold the only newest writes"
+def of_another(orders: Orders, labels: Mapping[int, Label | None], words: tuple[int, ...]) -> tuple[str, ...]:
+    """The pools of which the last owner's word is not about what the disks carry: it had another pool of that name."""
+    return tuple(
+        pool
+        for pool, word in zip(pools_of(orders), words, strict=False)
+        if (guid := _guid_of(pool, labels, word)) and speaks_of_another(word, guid)
+    )
+
+
+def _copies(guid: int, labels: Mapping[int, Label | None], bare: Collection[int]) -> dict[int, Copy | None]:
+    return {
+        at: _copy(label) if label is not None and label.in_pool and label.pool_guid == guid else None
+        for at, label in labels.items()
+        if label is not None or at in bare
+    }
+
+
+def _copy(label: Label) -> Copy:
+    places = label.places or tuple((leaf,) for leaf in label.leaves)
+    return Copy(label.guid, label.top, label.written, label.txg, places, label.given_up, label.behind)
+
+
+def _guid_of(pool: str, labels: Mapping[int, Label | None], word: int = NOTHING) -> int:
+    """The pool of that name that the word speaks of, else the one written last; 0: none of the disks carries one."""
+    found = [label for label in labels.values() if label is not None and label.in_pool and label.pool == pool]
+    found = [label for label in found if word and not speaks_of_another(word, label.pool_guid)] or found
+    return max(found, key=lambda label: (label.written or label.txg, label.txg)).pool_guid if found else 0
 
 
 def _newest_of(found: Mapping[int, Label], top: int) -> int:

@@ -1,7 +1,9 @@
 """Which disks of the orders the imported pools have given up: `zpool status`, run as a child that nobody waits for.
 
 It is asked only while the kernel says of a pool that it is not whole: a pool whose every device is there is ONLINE.
-Decides nothing.
+What a pool says that cannot write is not believed: a controller that loses its way to the shelf sees all its disks
+vanish, and the peer must not take them for disks that others went on without. The last word of a pool that could write
+stands. Decides nothing.
 """
 
 from __future__ import annotations
@@ -15,9 +17,11 @@ from typing import Final
 from reconciler.system.zfs import arguments, tools
 from reconciler.system.zfs.devices import Names
 from reconciler.system.zfs.status import parse_status
-from reconciler.system.zfs.values import Health, Role
+from reconciler.system.zfs.values import Health
 
 WHOLE: Final = "ONLINE"
+#: Pools in one of these write, if not to all of their disks.
+WRITING: Final = (Health.ONLINE, Health.DEGRADED)
 #: A device in one of these is written no more.
 OUT: Final = (Health.FAULTED, Health.OFFLINE, Health.REMOVED, Health.UNAVAIL)
 #: Between two questions.
@@ -74,16 +78,19 @@ class GivenUp:
     def _end(self, outcome: tools.Ended | tools.Absent) -> None:
         self._running = None
         if isinstance(outcome, tools.Ended) and outcome.code == 0:
-            self._out = out_of(outcome.stdout, Names(self._directory, self._disks), self._disks)
+            self._out = out_of(outcome.stdout, Names(self._directory, self._disks), self._disks, self._out)
 
 
-def out_of(text: str, names: Names, disks: Sequence[str]) -> frozenset[int]:
-    """The numbers of the disks that `zpool status -P` says are written no more."""
+def out_of(text: str, names: Names, disks: Sequence[str], before: frozenset[int] = frozenset()) -> frozenset[int]:
+    """The numbers of the disks that `zpool status -P` says are written no more; `before`: what it said before.
+
+    Spares and cache devices that failed are among them: none of them is in use in the place of another disk.
+    """
     number = {disk: at for at, disk in enumerate(disks)}
     found = set()
     for pool in parse_status(text):
         for leaf in pool.leaves():
             at = number.get(names.disk(leaf.path, leaf.guid))
-            if at is not None and leaf.health in OUT and leaf.role not in (Role.SPARE, Role.CACHE):
+            if at is not None and (leaf.health in OUT if pool.health in WRITING else at in before):
                 found.add(at)
     return frozenset(found)

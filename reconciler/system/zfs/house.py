@@ -38,11 +38,12 @@ from reconciler.core.failover.adapters import PoolsView
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.progress import NOTHING, txg_of
 from reconciler.system.zfs import arguments, tools
-from reconciler.system.zfs.belonging import Belonging, belonging, incomplete, is_unmade
+from reconciler.system.zfs.belonging import Belonging, belonging, incomplete, is_unmade, of_another
 from reconciler.system.zfs.devices import data_path
 from reconciler.system.zfs.givenup import GivenUp
-from reconciler.system.zfs.kstat import pending, pool_state
+from reconciler.system.zfs.kstat import Groups, groups, pool_state
 from reconciler.system.zfs.mounting import Mounter
 from reconciler.system.zfs.moving import RUN, Moving
 from reconciler.system.zfs.reading import Seen, read_devices
@@ -52,6 +53,8 @@ from reconciler.system.zfs.unmounting import few, shared, unmount
 
 #: A disk that has not shown its label by then, or much later than others, is silent.
 LABELS_S: Final = 2.0
+#: An older pool that was imported is exported at once, and no later than this.
+OLDER_S: Final = 5.0
 #: An export of a pool that is busy is tried again after this.
 BUSY_S: Final = 0.01
 
@@ -76,6 +79,9 @@ class ZfsHouse:
         self._progress = {pool: Progress() for pool in self._pools}
         self._given_up = GivenUp(directory, orders.disks, self._pools)
         self._judged: set[str] = set()
+        self._groups: dict[str, Groups] = {}
+        #: Pools that came out older than their last owner's word, and are not exported again yet.
+        self._older: set[str] = set()
         self._mounter = Mounter(say)
 
     # The protocol ----------------------------------------------------------------------------------------------------
@@ -97,9 +103,10 @@ class ZfsHouse:
             return PoolsView(told)
         moving = told is Pools.SOME and self._moving.going_on()
         out = self._given_up.known() if moving else self._given_up.look(states, end_s)
+        # Says nothing of `txgs`: the kernel counts on while a pool is idle, and writes no uberblock for such a group.
         return PoolsView(told, out)
 
-    def import_(self, deadline_s: float, excused: frozenset[int] = frozenset()) -> bool:
+    def import_(self, deadline_s: float, excused: frozenset[int] = frozenset(), txgs: tuple[int, ...] = ()) -> bool:
         """See `PoolHouse.import_`."""
         end_s = time.monotonic() + deadline_s
         with self._moving.held(deadline_s) as lock:
@@ -107,8 +114,10 @@ class ZfsHouse:
                 self._say("an import or export that was begun before has not ended")
                 return False
             absent = [pool for pool in self._pools if pool_state(pool) is None]
-            good = not absent or self._import(absent, excused, end_s, lock)
-            here = [pool for pool in self._pools if pool_state(pool) is not None and not self._moving.ready(pool)]
+            good = not absent or self._import(absent, excused, txgs, end_s, lock)
+            there = [pool for pool in self._pools if pool_state(pool) is not None]
+            self._older.intersection_update(there)
+            here = [pool for pool in there if not self._moving.ready(pool) and pool not in self._older]
             for pool in self._mounter.mount(here, end_s, lock):
                 self._moving.set_ready(pool, ready=True)
             if not good and all(pool_state(pool) is None for pool in self._pools):
@@ -170,7 +179,8 @@ class ZfsHouse:
                 # Not before it serves: the kernel opens and labels all its disks first, and may give it up again.
                 if unmade and state in SERVING:
                     self._moving.set_unmade(pool, unmade=False)
-            progress = self._progress[pool].with_sample(pending(pool) if state is not None else None, now_ms)
+            self._groups[pool] = groups(pool) if state is not None else Groups()
+            progress = self._progress[pool].with_sample(self._groups[pool].pending, now_ms)
             self._progress[pool] = progress
             ready, stuck = self._moving.ready(pool), progress.stuck(now_ms)
             standings.append(standing(state, ready=ready, stuck=stuck, unmade=unmade))
@@ -204,15 +214,22 @@ class ZfsHouse:
     def _paths(self) -> dict[int, Path]:
         return {at: data_path(self._directory, name) for at, name in enumerate(self._orders.disks)}
 
-    def _import(self, pools: Sequence[str], excused: frozenset[int], end_s: float, lock: int) -> bool:
+    def _import(
+        self, pools: Sequence[str], excused: frozenset[int], txgs: tuple[int, ...], end_s: float, lock: int
+    ) -> bool:
         seen = self._seen(max(0.0, end_s - time.monotonic()) / 2)
         labels, bare = {at: one.label for at, one in seen.items()}, _bare(seen)
         # Of some disks this kernel may know the partitions only since they were read.
         paths = self._paths()
-        if lines := incomplete(self._orders, labels, excused):
+        if lines := incomplete(self._orders, labels, excused, bare, txgs):
             for line in lines:
                 self._say(line)
             return False
+        for pool in of_another(self._orders, labels, txgs):
+            self._say(
+                f"pool {pool} is not the one that the last owner had, so its word of how far that one came is void"
+            )
+        words = dict(zip(self._pools, txgs, strict=False))
         wanted: list[Belonging] = []
         good = True
         for pool in pools:
@@ -221,11 +238,12 @@ class ZfsHouse:
             self._moving.set_unmade(pool, unmade=unmade)
             if unmade:
                 continue
-            found = belonging(pool, labels, len(self._orders.disks))
+            found = belonging(pool, labels, len(self._orders.disks), words.get(pool, NOTHING))
             if found.refusal:
                 self._say(found.refusal)
                 good = False
             else:
+                self._moving.set_guid(pool, found.guid)
                 wanted.append(found)
         together = len(self._pools) == 1
         argvs = [
@@ -244,7 +262,19 @@ class ZfsHouse:
             elif fault:
                 self._say(f"import of {one.pool}: {fault}")
                 good = False
+            good = self._reached(one, words.get(one.pool, NOTHING), lock) and good
         return good
+
+    def _reached(self, one: Belonging, word: int, lock: int) -> bool:
+        """Whether an imported pool is as new as its last owner's word: nothing may be served from an older one."""
+        newest, said = groups(one.pool).newest, txg_of(word, one.guid)
+        if not newest or newest > said:
+            return True
+        self._say(f"pool {one.pool} was imported at transaction group {newest}, its last owner had committed {said}")
+        self._moving.set_ready(one.pool, ready=False)
+        self._older.add(one.pool)
+        tools.run_all([arguments.export_pool(one.pool)], width=1, deadline_s=OLDER_S, keep=(lock,), nice=tools.URGENT)
+        return False
 
 
 def pools_of(orders: Orders) -> tuple[str, ...]:

@@ -21,6 +21,12 @@ LIST_BYTES: Final = 112 << 10
 DEPTH_MAX: Final = 8
 #: What stands at a device that is written no more (module/zfs/vdev_label.c, vdev_config_generate).
 GIVEN_UP: Final = ("offline", "faulted", "removed", "not_present")
+#: What stands at a device that lacks what is being copied to it.
+BEHIND: Final = ("resilver_txg", "rebuild_txg")
+#: Vdevs whose children stand in for one another, below the vdev that has them (module/zfs/vdev_mirror.c).
+STAND_INS: Final = ("spare", "replacing")
+#: A distributed spare of a draid: a device of the tree, and no disk.
+DISTRIBUTED: Final = "dspare"
 _XDR: Final = b"\x01"
 #: sys/nvpair.h: how many bytes an element takes in XDR, of the types that labels have.
 _UINT64, _STRING, _LIST, _LISTS, _UINT64S = 8, 9, 19, 20, 16
@@ -44,6 +50,8 @@ class Label:
     pool, of `tops` places; `holes` are the empty ones. `hostid` and `hostname`: whoever wrote the label last.
     `txg`: when; labels are written when the layout or the state of a device changes, not with every write. `given_up`:
     those of the leaves that the pool had given up by then (offline, faulted, removed, not there when it was imported).
+    `behind`: those that were being resilvered. `places`: the leaves, together where one stands in for another (a spare
+    in use, a replacement). `written`: the newest transaction group in the uberblocks of the device, 0 when not known.
     """
 
     state: int
@@ -58,6 +66,9 @@ class Label:
     given_up: tuple[int, ...] = ()
     hostid: int = 0
     hostname: str = ""
+    behind: tuple[int, ...] = ()
+    places: tuple[tuple[int, ...], ...] = ()
+    written: int = 0
 
     @property
     def in_pool(self) -> bool:
@@ -79,20 +90,34 @@ def parse_label(data: bytes) -> Label | None:
             top=int(tree.get("id", 0)),
             tops=int(values.get("vdev_children", 0)),
             holes=tuple(values.get("hole_array", ())),
-            leaves=tuple(int(leaf["guid"]) for leaf in _leaves(tree, 0)),
-            given_up=tuple(int(leaf["guid"]) for leaf in _leaves(tree, 0) if any(leaf.get(word) for word in GIVEN_UP)),
+            leaves=_guids(tree),
+            given_up=_guids(tree, GIVEN_UP),
             hostid=int(values.get("hostid", 0)),
             hostname=str(values.get("hostname", "")),
+            behind=_guids(tree, BEHIND),
+            places=tuple(guids for place in _places(tree) if (guids := _guids(place))),
         )
     except (struct.error, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _guids(tree: dict[str, Any], words: tuple[str, ...] = ()) -> tuple[int, ...]:
+    """The GUIDs of the devices of a vdev; with `words`, of those where any of these stands."""
+    leaves = _leaves(tree, 0)
+    return tuple(int(leaf["guid"]) for leaf in leaves if not words or any(leaf.get(word) for word in words))
+
+
+def _places(tree: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """The children of a top-level vdev that hold different parts or copies of it."""
+    children = tuple(tree.get("children", ()))
+    return (tree,) if not children or tree.get("type") in STAND_INS else children
 
 
 def _leaves(tree: dict[str, Any], depth: int) -> Iterator[dict[str, Any]]:
     children = tree.get("children", ())
     if depth > DEPTH_MAX:
         raise ValueError("too deep")
-    if not children and "guid" in tree:
+    if not children and "guid" in tree and tree.get("type") != DISTRIBUTED:
         yield tree
     for child in children:
         yield from _leaves(child, depth + 1)

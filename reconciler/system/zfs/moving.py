@@ -5,7 +5,8 @@ waits in the kernel for an import holds it until that has ended, so no second im
 whoever asked for either. And everybody can see without waiting whether pools are being moved. Decides nothing.
 
 Beside the lock lie marks: for each pool whose filesystems have been mounted, and for each that was taken without being
-there, because nobody has made it yet. All are in /run: they vanish with the kernel whose pools they speak of.
+there, because nobody has made it yet; and the GUID of each pool that was imported. All are in /run: they vanish with
+the kernel whose pools they speak of.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from typing import Final
 
 RUN: Final = Path("/run/hagit/zfs")
 AGAIN_S: Final = 0.02
+#: Of a number of 64 bits.
+GUID_DIGITS: Final = 20
 
 
 class Moving:
@@ -77,6 +80,21 @@ class Moving:
     def set_unmade(self, pool: str, *, unmade: bool) -> None:
         """Say so."""
         self._set(self._mark(pool, "unmade"), there=unmade)
+
+    def guid(self, pool: str) -> int:
+        """The GUID by which this pool was imported last; 0: not known."""
+        try:
+            text = self._mark(pool, "guid").read_text()
+        except OSError:
+            return 0
+        return int(text) if text.isascii() and text.isdecimal() and len(text) <= GUID_DIGITS else 0
+
+    def set_guid(self, pool: str, guid: int) -> None:
+        """Say so."""
+        self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        fresh = self._mark(pool, "guid.new")
+        fresh.write_text(str(guid))
+        fresh.rename(self._mark(pool, "guid"))
 
     def _set(self, mark: Path, *, there: bool) -> None:
         if there:

@@ -17,7 +17,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -25,11 +25,13 @@ from reconciler.system.zfs.devices import first_partition, is_partition
 from reconciler.system.zfs.labels import LIST_BYTES, LIST_OFFSETS, Label, parse_label
 from reconciler.system.zfs.leftbehind import LeftBehind, close_all_but
 from reconciler.system.zfs.partitions import HEAD_BYTES, is_bare, read_again
+from reconciler.system.zfs.uberblocks import RING_BYTES, RING_OFFSETS, newest_txg
 
 #: How many times slower than the fastest disk the slowest may be.
 SLOW: Final = 4
-#: The number of a disk, how many bytes each of its lists has, and whether there is nothing on it.
-_HEAD: Final = struct.Struct("<iII?")
+#: The number of a disk, how many bytes each of its lists has, whether there is nothing on it, and the newest
+#: transaction group in its uberblocks.
+_HEAD: Final = struct.Struct("<iII?Q")
 #: The end of a label's list is not of the list: a checksum (include/sys/zio_checksum.h, zio_eck_t). The zeros before it
 #: are most of a label and not sent.
 CHECK_BYTES: Final = 40
@@ -44,6 +46,8 @@ _left: Final = LeftBehind()
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What a device answered. `label` None: it has none, or none that is whole, or it cannot be read.
+
+    Of the last three no one but `bare` tells which: a device that is not bare and has no label may hold a pool.
 
     `bare`: it was read, and there is neither a label nor a table of partitions on it; or there is a first partition
     with nothing but zeros where labels would be, which is what a `zpool create` that was not ended has left.
@@ -77,7 +81,7 @@ def read_devices(paths: Mapping[int, Path], deadline_s: float, settle_s: float |
     os.close(far)
     try:
         found = _receive(near, len(paths), begun_s, deadline_s, settle_s)
-        return {at: Seen(_newest(lists), bare) for at, (lists, bare) in found.items()}
+        return {at: Seen(_newest(lists, written), bare) for at, (lists, bare, written) in found.items()}
     finally:
         os.close(near)
         with contextlib.suppress(ProcessLookupError):
@@ -91,18 +95,22 @@ def unanswered() -> int:
     return _left.reap()
 
 
-def _newest(lists: tuple[bytes, ...]) -> Label | None:
+def _newest(lists: tuple[bytes, ...], written: int) -> Label | None:
     labels = [label for data in lists if (label := parse_label(data + _END)) is not None]
-    return max(labels, key=lambda label: label.txg, default=None)
+    newest = max(labels, key=lambda label: label.txg, default=None)
+    return None if newest is None else replace(newest, written=written)
 
 
 def _receive(
     near: int, count: int, begun_s: float, deadline_s: float, settle_s: float | None
-) -> dict[int, tuple[tuple[bytes, ...], bool]]:
-    """Numbers, lists and whether the device is bare, as they come; two empty lists of one that is not: unreadable."""
+) -> dict[int, tuple[tuple[bytes, ...], bool, int]]:
+    """By number, as they come: lists, whether the device is bare, and its newest transaction group.
+
+    Two empty lists of a device that is not bare: it cannot be read, or carries no label.
+    """
     os.set_blocking(near, False)
     end_s = begun_s + deadline_s
-    found: dict[int, tuple[tuple[bytes, ...], bool]] = {}
+    found: dict[int, tuple[tuple[bytes, ...], bool, int]] = {}
     buffer = bytearray()
     while len(found) < count and (left_s := end_s - time.monotonic()) > 0:
         if not select.select([near], [], [], left_s)[0]:
@@ -112,11 +120,11 @@ def _receive(
             break
         buffer += data
         while len(buffer) >= _HEAD.size:
-            at, first, second, bare = _HEAD.unpack_from(buffer)
+            at, first, second, bare, written = _HEAD.unpack_from(buffer)
             middle, end = _HEAD.size + first, _HEAD.size + first + second
             if len(buffer) < end:
                 break
-            found[at] = (bytes(buffer[_HEAD.size : middle]), bytes(buffer[middle:end])), bare
+            found[at] = (bytes(buffer[_HEAD.size : middle]), bytes(buffer[middle:end])), bare, written
             del buffer[:end]
             if settle_s is not None and len(found) == 1:
                 end_s = min(end_s, begun_s + max(settle_s, SLOW * (time.monotonic() - begun_s)))
@@ -138,31 +146,31 @@ def _read_all(paths: dict[int, Path], far: int) -> NoReturn:
 
 
 def _read(at: int, path: Path, far: int, lock: threading.Lock) -> None:
-    (first, second), bare = _direct(path)
-    message = _HEAD.pack(at, len(first), len(second), bare) + first + second
+    (first, second), bare, written = _direct(path)
+    message = _HEAD.pack(at, len(first), len(second), bare, written) + first + second
     with lock:
         while message:
             message = message[os.write(far, message) :]
 
 
-def _direct(path: Path) -> tuple[tuple[bytes, bytes], bool]:
-    """The lists of the first two labels, nothing when the device cannot be read; and whether it is bare."""
+def _direct(path: Path) -> tuple[tuple[bytes, bytes], bool, int]:
+    """The lists of the first two labels, nothing when the device cannot be read; whether it is bare; how far it is."""
     try:
         if not is_partition(path):
             with _opened(path) as device:
-                lists = _lists(device)
+                lists, written = _labels(device)
                 if any(lists) or is_bare(_bytes(device, 0, HEAD_BYTES)):
-                    return lists, not any(lists)
+                    return lists, not any(lists), written
                 read_again(device)
             part = first_partition(path)
             if part is None:
-                return lists, False
+                return lists, False, 0
             path = part
         with _opened(path) as device:
-            lists = _lists(device)
-            return lists, not any(lists) and _bytes(device, 0, FRONT_BYTES) == bytes(FRONT_BYTES)
+            lists, written = _labels(device)
+            return lists, not any(lists) and _bytes(device, 0, FRONT_BYTES) == bytes(FRONT_BYTES), written
     except OSError:
-        return (b"", b""), False
+        return (b"", b""), False, 0
 
 
 @contextlib.contextmanager
@@ -177,11 +185,15 @@ def _opened(path: Path) -> Iterator[int]:
         os.close(device)
 
 
-def _lists(device: int) -> tuple[bytes, bytes]:
-    first, second = (
-        _without_zeros(_bytes(device, offset, LIST_BYTES)[: LIST_BYTES - CHECK_BYTES]) for offset in LIST_OFFSETS
-    )
-    return first, second
+def _labels(device: int) -> tuple[tuple[bytes, bytes], int]:
+    """Both lists, and the newest transaction group of both rings."""
+    lists, written = [], 0
+    for at, ring_at in zip(LIST_OFFSETS, RING_OFFSETS, strict=True):
+        # The ring follows the list, so both are one read.
+        data = _bytes(device, at, ring_at + RING_BYTES - at)
+        lists.append(_without_zeros(data[: LIST_BYTES - CHECK_BYTES]))
+        written = max(written, newest_txg(data[ring_at - at :], ring_at))
+    return (lists[0], lists[1]), written
 
 
 def _without_zeros(data: bytes) -> bytes:

@@ -101,3 +101,45 @@ def test_the_disks_are_seen_when_every_vdev_could_be_imported() -> None:
 def test_the_highest_epoch_is_of_any_key_of_either_side() -> None:
     assert judge(PAIR, 5, seen({3: DiskView(True, MINE, frozenset({MINE, LATER}))})).highest == 6
     assert judge(PAIR, 5, seen({3: DiskView(True, Key(None, 77), frozenset())})).highest == 5
+
+
+# Disks that the last owner had given up ------------------------------------------------------------------------------
+
+SPARED = replace(
+    PAIR,
+    disks=("d0", "d1", "s0", "q0", "q1", "q2"),
+    vdevs=(Vdev("tank/mirror-0", (0, 1), 1), Vdev("tank/raidz1-1", (3, 4, 5), 2)),
+    arbitration=(3, 4, 5),
+)
+
+
+def spared(changes: dict[int, DiskView], out: set[int]) -> tuple[Fence, tuple[str, ...]]:
+    """The fence of the shelf with a spare."""
+    return fence(SPARED, 5, tuple(changes.get(at, FENCED) for at in range(6)), frozenset(out))
+
+
+def test_a_disk_that_was_given_up_is_never_the_one_to_import_from() -> None:
+    """It has what its pool held when it was given up; the other half, silent now, has been written alone since."""
+    assert fence(PAIR, 5, seen({1: UNANSWERED}), frozenset({0}))[1] == ("mirror0",)
+    assert fence(RAIDZ, 5, seen({2: UNANSWERED}), frozenset({0}))[1] == ("raidz",)
+    assert fence(RAIDZ, 5, ALL, frozenset({0}))[0] is Fence.HOLDS
+
+
+def test_a_spare_may_be_in_use_for_each_disk_that_was_given_up() -> None:
+    assert spared({}, {0}) == (Fence.HOLDS, ())
+    # The spare could be written by the peer, alone.
+    assert spared({0: UNANSWERED, 2: UNANSWERED}, {0})[1] == ("tank/mirror-0",)
+    assert spared({2: BAD["the peer's"]}, {0})[1] == ("tank/mirror-0",)
+    # Both disks of the mirror were given up, one after the other: the spare has what is new, or nothing has.
+    assert spared({0: UNANSWERED, 1: UNANSWERED}, {0, 1})[0] is Fence.WAIT
+    assert spared({0: UNANSWERED, 2: UNANSWERED}, {0, 1})[1] == ("tank/mirror-0",)
+    assert spared({2: UNANSWERED}, {0, 1})[1] == ("tank/mirror-0",)
+    # A spare that failed in its turn, or that no disk needs.
+    assert spared({0: UNANSWERED, 2: UNANSWERED}, {0, 2})[0] is Fence.WAIT
+    assert spared({2: UNANSWERED}, set()) == (Fence.HOLDS, ())
+
+
+def test_an_owner_that_gave_up_more_than_it_could_do_without_says_nothing() -> None:
+    """It lost its cable to the shelf: nothing was written since, so every disk has the same, and none is excused."""
+    assert fence(PAIR, 5, ALL, frozenset(range(5)))[0] is Fence.HOLDS
+    assert fence(PAIR, 5, seen({1: UNANSWERED}), frozenset(range(5)))[1] == ("mirror0",)

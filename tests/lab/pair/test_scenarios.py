@@ -13,6 +13,7 @@ import pytest
 
 from tests.lab.pair.emulated import EmulatedPair
 from tests.lab.pair.head import LINK0, WAIT_S, Head
+from tests.lab.pair.unreadable import damage, restore
 
 pytestmark = pytest.mark.timeout(1_800)
 
@@ -65,6 +66,35 @@ def test_a_frozen_controller_that_wakes_has_its_writes_refused_and_resets_itself
     late = old.acknowledged - before
     # What was on the disks before it froze may be told after it woke; `verify` looks for that, too.
     assert late <= 1, f"{late} records were acknowledged by the controller that was fenced"
+    assert pair.verify() is new
+
+
+def refusal(head: Head) -> str:
+    """Why the pools could not be imported there, as status says."""
+    status = head.status()
+    found = [reason.evidence for reason in status.reasons if reason.code == "POOLS_REFUSED"] if status else []
+    return " ".join(found)
+
+
+def test_no_older_half_of_a_mirror_is_served(pair: EmulatedPair) -> None:
+    """The active one goes on without a disk and dies; then the other half answers reservations and cannot be read."""
+    old, new, mark = pair.roles()
+    old.unplug("disk0")
+
+    def given_up() -> bool:
+        status = old.status()
+        return status is not None and status.pools.out == ("disk0",)
+
+    pair.until(given_up, "disk0 is given up")
+    pair.write(old)
+    old.pull_the_plug()
+    kept = damage(pair.target.file("disk1"))
+    pair.until(lambda: "disk1" in refusal(new), "the import is refused, and status names the disk")
+    pair.say(refusal(new))
+    assert new.phase != "active" and new.pools() == []
+    restore(pair.target.file("disk1"), kept)
+    pair.taken_over(new, mark)
+    new.machine.check("zpool online tank disk0-part1; zpool wait -t resilver tank", WAIT_S)
     assert pair.verify() is new
 
 

@@ -191,7 +191,7 @@ def test_the_older_half_alone_is_not_imported_while_the_newer_hangs(heads: Heads
     heads.b.hang(hangs=True)
     refused = house.ask("import")
     assert not refused["good"]
-    assert refused["said"] == ["vdev tank/mirror-0: disk1 gives no answer and may hold the only newest writes"]
+    assert refused["said"] == ["vdev tank/mirror-0: the newest writes may be missing: disk1 cannot be read"]
     assert refused["seconds"] < 30, "nobody waits for the disk"
     assert house.look() == "none"
     heads.b.hang(hangs=False)

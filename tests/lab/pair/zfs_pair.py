@@ -134,13 +134,13 @@ class Servant:
         settings = "PYTHONPYCACHEPREFIX=/run/pyc"
         machine.check(f"cd {ROOT}; ({settings} {text} </dev/null >{self._place}.log 2>&1 & echo $! >{self._place}.pid)")
 
-    def ask(self, do: str, deadline_s: float = 60) -> dict[str, Any]:
+    def ask(self, do: str, deadline_s: float = 60, **more: Any) -> dict[str, Any]:
         """One request, to its end."""
-        return self.heard(self.begin(do, deadline_s), deadline_s)
+        return self.heard(self.begin(do, deadline_s, **more), deadline_s)
 
-    def begin(self, do: str, deadline_s: float = 60) -> int:
+    def begin(self, do: str, deadline_s: float = 60, **more: Any) -> int:
         """Begin a request; `heard` waits for its end."""
-        text = shlex.quote(json.dumps({"do": do, "deadline_s": deadline_s}))
+        text = shlex.quote(json.dumps({"do": do, "deadline_s": deadline_s, **more}))
         return self._machine.send(f"echo {text} >{self._place}.in; cat {self._place}.out", deadline_s + LONG_S)
 
     def heard(self, number: int, deadline_s: float = 60) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
     python -m tests.lab.pair.zfs_servant PLACE DIRECTORY ORDERS
 
-PLACE.in takes a line of JSON, `{"do": "look" | "import" | "export" | "labels" | "end", "deadline_s": seconds}`, and
+PLACE.in takes a line of JSON, `{"do": "look" | "import" | "export" | "labels" | "end", "deadline_s": seconds}`, with
+`out` for an import: the disks that the last owner had given up, and
 PLACE.out gives one back: what came of it, `seconds` it took, and `said`, what the adapter had to say meanwhile. It is a
 process of its own, as an arm of the watchdog is: two of them look and move at the same time.
 """
@@ -30,7 +31,7 @@ def answer(house: ZfsHouse, directory: Path, orders: Orders, request: dict[str, 
             view = house.look(deadline_s)
             return {"pools": view.pools.value, "out": sorted(view.out), "conflict": view.conflict}
         case "import":
-            return {"good": house.import_(deadline_s)}
+            return {"good": house.import_(deadline_s, frozenset(request.get("out", ())))}
         case "export":
             return {"good": house.export(deadline_s)}
         case "labels":

@@ -76,5 +76,15 @@ def test_small_words(place: Path) -> None:
 def test_disks_that_are_written_no_more(place: Path) -> None:
     disks = [f"wwn-0x{number}" for number in range(7)]
     text = STATUS.format(*(place / f"{disk}-part1" for disk in disks))
-    assert out_of(text, Names(place, disks), disks) == {0, 2, 3, 4}, "nothing is written for a cache's or spare's sake"
+    assert out_of(text, Names(place, disks), disks) == {0, 2, 3, 4, 5, 6}, "spares and caches, too"
     assert out_of("no pools available", Names(place, disks), disks) == frozenset()
+
+
+def test_a_pool_that_cannot_write_gives_no_further_disk_up(place: Path) -> None:
+    """What it had given up while it wrote stands: the others are lost to this controller, and no writes went on."""
+    disks = [f"wwn-0x{number}" for number in range(7)]
+    text = STATUS.format(*(place / f"{disk}-part1" for disk in disks))
+    state = next(line for line in text.splitlines() if line.strip().startswith("state:"))
+    for word in ("SUSPENDED", "UNAVAIL"):
+        lost = text.replace(state, f" state: {word}", 1)
+        assert out_of(lost, Names(place, disks), disks, frozenset({3})) == {3}

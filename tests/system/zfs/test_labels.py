@@ -30,6 +30,7 @@ def test_a_label_says_which_device_of_which_pool() -> None:
         leaves=(11, 12),
         hostid=0xDEADBEEF,
         hostname="alpha",
+        places=((11,), (12,)),
     )
     assert found.in_pool
 
@@ -156,7 +157,7 @@ ORDERS = Orders(
 )
 RAIDZ = {at: device(at, top=1, leaves=(2, 3, 4), tops=2) for at in (2, 3, 4)}
 MIRROR = {at: device(at, leaves=(10, 11), tops=2) for at in (10, 11)}
-LINE = "vdev tank/mirror-0: d1 gives no answer and may hold the only newest writes"
+LINE = "vdev tank/mirror-0: the newest writes may be missing: d1 cannot be read"
 
 
 def test_nothing_is_missing_when_all_answer() -> None:
@@ -167,22 +168,65 @@ def test_half_of_a_mirror_alone_may_be_the_older_one() -> None:
     assert incomplete(ORDERS, {0: MIRROR[10], **RAIDZ}) == (LINE,)
 
 
-def test_a_disk_that_the_last_owner_had_given_up_is_not_waited_for() -> None:
+def test_a_disk_that_the_last_owner_had_given_up_is_not_waited_for_and_never_counts() -> None:
     assert incomplete(ORDERS, {0: MIRROR[10], **RAIDZ}, frozenset({1})) == ()
-    assert incomplete(ORDERS, {0: MIRROR[10], **RAIDZ}, frozenset({0})) == (LINE,)
-    assert incomplete(ORDERS, {0: MIRROR[10], 1: MIRROR[11], 2: RAIDZ[2]}, frozenset({3})) == ()
-    assert incomplete(ORDERS, {0: MIRROR[10], 1: MIRROR[11], 2: RAIDZ[2]}, frozenset({0})) != ()
+    (line,) = incomplete(ORDERS, {0: MIRROR[10], **RAIDZ}, frozenset({0}))
+    assert line == f"{LINE}; d0 given up by the last owner"
+    both = {0: MIRROR[10], 1: MIRROR[11]}
+    assert incomplete(ORDERS, {**both, 2: RAIDZ[2], 3: RAIDZ[3]}, frozenset({4})) == ()
+    assert "d3 given up" in incomplete(ORDERS, {**both, 2: RAIDZ[2], 3: RAIDZ[3]}, frozenset({3}))[0]
 
 
-@pytest.mark.parametrize("answer", [None, Label(3, 99)], ids=["unreadable", "a spare now"])
-def test_a_disk_that_is_gone_was_judged_by_the_claim(answer: Label | None) -> None:
-    assert incomplete(ORDERS, {0: MIRROR[10], 1: answer, **RAIDZ}) == ()
+def test_what_stands_where_a_label_should_be_proves_nothing() -> None:
+    """A disk that was wiped, cannot be read, or has another pool: the other half may be the older one."""
+    for answer in (None, Label(3, 99), Label(0, 9, "other", 5, leaves=(9,))):
+        assert incomplete(ORDERS, {0: MIRROR[10], 1: answer, **RAIDZ}) != ()
+    (line,) = incomplete(ORDERS, {0: MIRROR[10], 1: None, **RAIDZ}, bare={1})
+    assert line == "vdev tank/mirror-0: the newest writes may be missing: d1 carries nothing of the pool"
+    known = device(10, leaves=(10, 11), tops=2, given_up=(11,))
+    assert incomplete(ORDERS, {0: known, 1: None, **RAIDZ}, bare={1}) == (), "a new disk in the place of a dead one"
 
 
-def test_of_a_raidz_some_of_those_that_answer_have_the_newest() -> None:
+def test_of_a_raidz_enough_have_to_be_current() -> None:
     both = {0: MIRROR[10], 1: MIRROR[11]}
     assert incomplete(ORDERS, {**both, 2: RAIDZ[2], 3: RAIDZ[3]}) == ()
-    assert "d3, d4" in incomplete(ORDERS, {**both, 2: RAIDZ[2]})[0]
+    assert "d3, d4 cannot be read" in incomplete(ORDERS, {**both, 2: RAIDZ[2]})[0]
+    now, then = replace(RAIDZ[2], written=900), replace(RAIDZ[3], written=850)
+    (line,) = incomplete(ORDERS, {**both, 2: now, 3: then})
+    assert line == "vdev tank/raidz1-1: the newest writes may be missing: d4 cannot be read; d3 behind the others"
+    assert incomplete(ORDERS, {**both, 2: now, 3: replace(then, written=899)}) == (), "a crash within a commit"
+    known = replace(now, given_up=(3,))
+    assert incomplete(ORDERS, {**both, 2: known, 3: replace(then, written=899)}) != ()
+    resilvering = replace(now, behind=(3,))
+    assert incomplete(ORDERS, {**both, 2: resilvering, 3: replace(then, written=900)}) != ()
+
+
+def test_a_spare_in_use_counts_for_the_disk_that_it_replaces() -> None:
+    """Disk 1 failed, the spare took its place, then disk 0 failed: the spare alone has what is new."""
+    orders = replace(ORDERS, disks=("d0", "d1", "s0"), vdevs=(Vdev("tank/mirror-0", (0, 1), 1),), arbitration=(0,))
+    tree = {"leaves": (10, 11, 12), "places": ((10,), (11, 12)), "given_up": (11,)}
+    half, spare = device(10, **tree, written=50), device(12, **tree, written=50)  # type: ignore[arg-type]
+    assert incomplete(orders, {0: half, 2: spare}) == ()
+    assert "d1, s0 cannot be read" in incomplete(orders, {0: half})[0]
+    assert "d1, s0 cannot be read; d0 given up" in incomplete(orders, {0: half}, frozenset({0, 1}))[0]
+    alone = replace(spare, given_up=(10, 11), written=90)
+    assert incomplete(orders, {0: half, 2: alone}, frozenset({0, 1})) == ()
+    assert incomplete(orders, {2: alone}, frozenset({0, 1})) == ()
+    stale = device(11, leaves=(10, 11), written=20)
+    assert incomplete(orders, {1: stale}, frozenset({0, 1})) != (), "of the spare it knows nothing"
+    assert incomplete(orders, {1: stale}, frozenset({1})) != ()
+    assert incomplete(orders, {1: stale, 2: alone}, frozenset({0, 1})) == ()
+    lost = replace(half, given_up=(11, 12), written=90)
+    assert incomplete(orders, {0: lost}, frozenset({1, 2})) == (), "a spare that failed in its turn"
+
+
+def test_an_owner_that_lost_every_disk_tells_none_from_the_others() -> None:
+    """Its cable was pulled: no pool went on without these disks, so all of them have what was written last."""
+    every = {0: MIRROR[10], 1: MIRROR[11], **RAIDZ}
+    assert incomplete(ORDERS, every, frozenset(range(5))) == ()
+    assert incomplete(ORDERS, {**every, 0: replace(MIRROR[10], written=8), 1: replace(MIRROR[11], written=9)}) == ()
+    del every[1]
+    assert incomplete(ORDERS, every, frozenset(range(5))) == (LINE,)
 
 
 def test_a_disk_that_the_pool_had_given_up_is_not_missed() -> None:
@@ -202,6 +246,22 @@ def test_the_newest_label_of_a_vdev_says_what_was_given_up() -> None:
 
 def test_a_vdev_of_which_nothing_is_seen_is_left_to_zfs() -> None:
     assert incomplete(ORDERS, {0: MIRROR[10], 1: MIRROR[11]}) == ()
+
+
+def test_a_label_tells_which_device_stands_in_for_which() -> None:
+    def disk(guid: int, **more: int) -> dict[str, object]:
+        return {"type": "disk", "id": 0, "guid": guid, **more}
+
+    pair = {"type": "spare", "id": 1, "guid": 55, "children": [disk(12, removed=1), disk(13, resilver_txg=7)]}
+    found = parse_label(label(vdev_tree={"type": "raidz", "id": 1, "guid": 100, "children": [disk(11), pair]}))
+    assert found is not None and found.places == ((11,), (12, 13))
+    assert (found.leaves, found.given_up, found.behind) == ((11, 12, 13), (12,), (13,))
+    found = parse_label(label(vdev_tree=pair))
+    assert found is not None and found.places == ((12, 13),), "of a disk that is alone in its vdev"
+    virtual = {"type": "dspare", "id": 1, "guid": 66}
+    draid = {"type": "spare", "id": 1, "guid": 55, "children": [disk(12, faulted=1), virtual]}
+    found = parse_label(label(vdev_tree={"type": "draid", "id": 1, "guid": 100, "children": [disk(11), draid]}))
+    assert found is not None and found.places == ((11,), (12,)), "a distributed spare is no disk"
 
 
 def test_a_label_tells_which_of_its_vdev_were_given_up() -> None:

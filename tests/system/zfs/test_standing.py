@@ -3,7 +3,7 @@
 import pytest
 
 from reconciler.core.failover.events import Pools
-from reconciler.system.zfs.kstat import pending_txg
+from reconciler.system.zfs.kstat import parse_groups
 from reconciler.system.zfs.standing import (
     HUNG_MS,
     SAMPLE_MS,
@@ -122,9 +122,17 @@ HELD = """\
 
 
 def test_the_group_that_is_to_be_written() -> None:
-    assert pending_txg(TXGS) == 32
-    assert pending_txg(TXGS.replace(" S ", " W ")) == 32
-    assert pending_txg(TXGS.replace(" S ", " C ")) is None
-    assert pending_txg("") is None
-    assert pending_txg(HELD) == 31
-    assert pending_txg(TXGS.replace("33", "34").replace(" O ", " Q ")) == 32
+    assert parse_groups(TXGS).pending == 32
+    assert parse_groups(TXGS.replace(" S ", " W ")).pending == 32
+    assert parse_groups(TXGS.replace(" S ", " C ")).pending is None
+    assert parse_groups("").pending is None
+    assert parse_groups(HELD).pending == 31
+    assert parse_groups(TXGS.replace("33", "34").replace(" O ", " Q ")).pending == 32
+
+
+def test_the_newest_group_that_is_on_the_disks() -> None:
+    assert (parse_groups(TXGS).committed, parse_groups(TXGS).newest) == (31, 33)
+    assert (parse_groups(HELD).committed, parse_groups("").committed, parse_groups("").newest) == (30, 0, 0)
+    fresh = "17 0 0x01 100 9600 5033164800 1212121212\n5 98342342323 O 12288 0 98304 0 24 5119919000 3100 21000 0\n"
+    assert (parse_groups(fresh).committed, parse_groups(fresh).newest) == (0, 5)
+    assert parse_groups(f"{'9' * 5000} 1 C 0 0\n\u0663 1 C 0 0").committed == 0
