@@ -276,4 +276,16 @@ KNOW = (
         "remember=remember,",
         "a daemon that dies twice has forgotten what it owned: a healthy owner resets",
     ),
+    Mutant(
+        "successor-of-no-claim", "state_document",
+        'state: State = _build(State, whole["state"], "state")',
+        'state: State = _build(State, whole["state"] | {"epoch": 0}, "state")',
+        "the daemon that takes over has claimed nothing itself: it takes its own reservation for a stranger's, and resets",
+    ),
+    Mutant(
+        "successor-answers-at-once", "state_document",
+        'state: State = _build(State, whole["state"], "state")',
+        'state: State = _build(State, whole["state"] | {"answer_ms": None}, "state")',
+        "the daemon that takes over knows of no wait: clients are answered by two while the old owner may still be there",
+    ),
 )  # fmt: skip
