@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 #: What a paused daemon's sockets hold before datagrams are lost.
 HELD_MAX: Final = 200
-#: Until a disk has refused a record.
-REFUSAL_MS: Final = 5
 
 
 class Controller:
@@ -266,8 +264,7 @@ class Controller:
             return
         if self.outs.record:
             self.counter += 1
-            if not self.records.write(replace(outputs(self.core).beat, counter=self.counter)):
-                self.world.later(REFUSAL_MS, self.conflict, None, self)
+            self.records.write(replace(outputs(self.core).beat, counter=self.counter), self)
         self._again(self.orders.timers.record_ms, self._record, daemon)
 
     def _look(self, daemon: int) -> None:

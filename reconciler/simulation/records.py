@@ -14,10 +14,13 @@ from reconciler.core.failover.slots import compare, held
 from reconciler.simulation.shelf import Sealed
 
 if TYPE_CHECKING:
+    from reconciler.simulation.daemon import Controller
     from reconciler.simulation.timed import World
 
 #: The seal of a record that nobody can decode.
 GARBLED: Final = -1
+#: Until a disk has refused a record.
+REFUSAL_MS: Final = 5
 
 
 class Records:
@@ -40,9 +43,10 @@ class Records:
         self.secret = self.seal = 0
         self.garbled = False
 
-    def write(self, beat: Beat) -> bool:
-        """A disk heartbeat; False when the disks refuse it because of their reservation."""
-        return self.world.shelf.write_record(self.side, beat, GARBLED if self.garbled else self.seal)
+    def write(self, beat: Beat, owner: Controller) -> None:
+        """A disk heartbeat. Its owner is told when the disks refuse it because of their reservation."""
+        if not self.world.shelf.write_record(self.side, beat, GARBLED if self.garbled else self.seal):
+            self.world.later(REFUSAL_MS, owner.conflict, None, owner)
 
     def events(
         self, records: tuple[Sealed | None, ...], incarnation: int, channel: int
