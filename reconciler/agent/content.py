@@ -128,14 +128,14 @@ def _orders_from_document(document: Any) -> Orders:
     from reconciler.core.failover.document import build
     from reconciler.core.failover.orders import Orders
 
-    return build(Orders, document, "orders")
+    return build(Orders, document, "orders", [])
 
 
 def _power_from_document(document: Any) -> PowerPlan:
     from reconciler.core.failover.document import build
     from reconciler.core.power.plan import PowerPlan
 
-    return build(PowerPlan, document, "power")
+    return build(PowerPlan, document, "power", [])
 
 
 def _drift_from_document(document: Mapping[str, Any]) -> DriftPolicy:

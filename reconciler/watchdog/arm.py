@@ -166,7 +166,7 @@ class Child:
         """New orders: other disks, perhaps."""
         if message["lock"] and self._lock is None:
             self._lock = self._locked(Path(message["lock"]))
-        orders, url = build(Orders, message["orders"], "orders"), message["url"]
+        orders, url = build(Orders, message["orders"], "orders", []), message["url"]
         self._orders = orders
         if not url:
             return

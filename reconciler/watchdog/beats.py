@@ -63,7 +63,7 @@ class Beats:
         self, loop: Loop, keys: PairKeys, negotiator: Negotiator, heard: Callable[[int, Beat], None], machine: int = 0
     ) -> None:
         self.machine = machine
-        self._loop, self._keys, self._negotiator, self._heard = loop, keys, negotiator, heard
+        self._loop, self._keys, self.negotiator, self._heard = loop, keys, negotiator, heard
         self._orders: Orders | None = None
         keys.changed.append(self._rekey)
         self.lines: list[Line] = []
@@ -120,7 +120,7 @@ class Beats:
     def send(self, beat: Beat) -> None:
         """One beat on every channel, with the next number."""
         self.counter += 1
-        version = self._negotiator.version
+        version = self.negotiator.version
         beat = replace(beat, counter=self.counter, accepts=self._keys.ring.announced)
         for line in self.lines:
             if line.socket is not None and line.socket.send(encode_datagram(beat, line.out, version)):
@@ -166,7 +166,7 @@ class Beats:
             match line.window.admit(beat.incarnation, beat.counter):
                 case Admitted(window):
                     line.window, line.machine = window, beat.machine
-                    self._negotiator.heard(decoded)
+                    self.negotiator.heard(decoded)
                     self._keys.verified(at, beat.accepts)
                     line.heard += 1
                     self._heard(self.lines.index(line), beat)

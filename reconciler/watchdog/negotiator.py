@@ -1,12 +1,14 @@
-"""Which layout version the peer's heartbeats ask for, for both senders of beats, and over restarts of the daemon.
+"""What the releases on both controllers have in common: the layout version of heartbeats, and what people are told.
 
-Keeps what `core/failover/negotiation` decides, and has the ledger write it down when it changes. Does not know bytes.
+Keeps what `core/failover/negotiation` decides, over restarts of the daemon, too, by the ledger. Does not know bytes.
 """
 
 from __future__ import annotations
 
 from reconciler.core.failover.negotiation import PeerReads, learn, version_to_write
-from reconciler.core.failover.wire import Decoded
+from reconciler.core.failover.orders_document import OrdersRead
+from reconciler.core.failover.wire import VERSION, Decoded
+from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.watchdog.ledger import Ledger
 
 
@@ -18,11 +20,43 @@ class Negotiator:
         self._known = PeerReads(ledger.peer_reads)
         self.version = version_to_write(self._known)
         self.newer = False
+        self._unfollowed: tuple[str, ...] = ()
 
-    @property
-    def peer_reads(self) -> int:
-        """The highest version that the peer reads, as far as is known."""
-        return self._known.version
+    def following(self, read: OrdersRead) -> None:
+        """These orders are in force."""
+        self._unfollowed = read.newer
+
+    def reasons(self) -> tuple[ReasonStatus, ...]:
+        """What two releases do not have in common."""
+        found = []
+        if self._unfollowed:
+            found.append(
+                ReasonStatus(
+                    code="ORDERS_NEWER",
+                    text="a newer hagit wrote the orders: parts of them are not followed",
+                    evidence=", ".join(self._unfollowed),
+                    remedy="start the watchdog of the release that is installed: systemctl restart hagit-watchdog",
+                )
+            )
+        if self._known.stamp >= (0, 0) and self._known.version < VERSION:
+            found.append(
+                ReasonStatus(
+                    code="PEER_OLDER",
+                    text="the peer runs an older hagit, which says and reads less than this one",
+                    evidence=f"it reads heartbeats of version {self._known.version}, this release of {VERSION}",
+                    remedy="install this release on the peer, too",
+                )
+            )
+        if self.newer:
+            found.append(
+                ReasonStatus(
+                    code="PEER_NEWER",
+                    text="the peer runs a newer hagit, which says more than this one knows",
+                    evidence=f"it reads heartbeats of version {self._known.version}, this release of {VERSION}",
+                    remedy="install that release here, too",
+                )
+            )
+        return tuple(found)
 
     def heard(self, decoded: Decoded) -> None:
         """An authentic beat of the peer, on any channel or disk."""

@@ -12,7 +12,7 @@ from reconciler.core.failover.acceptance import unacceptable
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.keyring import decode_any
 from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.orders_document import decode_orders
+from reconciler.core.failover.orders_document import OrdersRead, read_orders_document
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.seal import SealKey
 from reconciler.core.failover.state import Memory
@@ -26,13 +26,13 @@ from reconciler.watchdog.pair_keys import PairKeys
 from reconciler.watchdog.power import Fencing
 
 
-def read_orders(sight: Sight, keys: Sequence[SealKey]) -> Orders | str:
+def read_orders(sight: Sight, keys: Sequence[SealKey]) -> OrdersRead | str:
     """The orders in what the clerk saw, or in words why there are none."""
     if sight.problem:
         return f"the orders cannot be read: {sight.problem}"
     if sight.content is None:
         return "the agent has not published orders yet"
-    read = decode_any(sight.content, keys, decode_orders)[0]
+    read = decode_any(sight.content, keys, read_orders_document)[0]
     return f"the orders are {read}" if isinstance(read, Refused) else read
 
 
@@ -65,10 +65,12 @@ def first_refused(orders: Orders, side: Side, pair: str, generation_max: int) ->
     """Why a daemon that follows none does not begin with these; "" when it does.
 
     `pair` and `generation_max` are those of the orders that were in force last, "" and 0 if none ever were. The very
-    orders that were in force before a restart are not old.
+    orders that were in force before a restart are neither old nor, by a rule that only a newer release has, unsafe: a
+    controller that serves would be reset for them. The status names the rule (ORDERS_UNSAFE) while they are followed.
     """
     refused = unacceptable(orders, pair or orders.pair, side, generation_max)
-    if refused is None:
+    in_force = (orders.pair, orders.generation) == (pair, generation_max)
+    if refused is None or (refused.code is Code.ORDERS_UNSAFE and in_force):
         return ""
     joining = "; to join another pair, remove watchdog/accepted.json" if refused.code is Code.ORDERS_FOREIGN else ""
     return f"{refused}{joining}"
@@ -91,6 +93,8 @@ class Published:
         #: In a process that waits to take over from another daemon: what is told the orders in place of the daemon.
         self.prepares: Callable[[Orders | str], None] | None = None
         self.imported: Callable[[Orders], Collection[str]] = lambda orders: ()
+        #: Called with the orders that are in force, as they were read.
+        self.following: Callable[[OrdersRead], None] = lambda read: None
 
     def orders_seen(self) -> None:
         """The orders changed."""
@@ -115,17 +119,19 @@ class Published:
 
     def _follow(self, sight: Sight) -> None:
         if self.prepares is not None:
-            self.prepares(read_orders(sight, self._pair_keys.documents))
+            found = read_orders(sight, self._pair_keys.documents)
+            self.prepares(found if isinstance(found, str) else found.orders)
             return
         daemon, ledger = self._daemon, self._daemon.ledger
-        first, orders = daemon.core is None, read_orders(sight, self._pair_keys.documents)
-        if isinstance(orders, str):
+        first, read = daemon.core is None, read_orders(sight, self._pair_keys.documents)
+        if isinstance(read, str):
             kept = ledger.kept() if first and ledger.remembered is not None else None
             if kept is not None and kept.side is self._side:
                 daemon.publish(kept)
                 self.begun()
-            daemon.refused = orders
+            daemon.refused = read
             return
+        orders = read.orders
         if first:
             daemon.refused = first_refused(orders, self._side, ledger.pair, ledger.generation_max) or unadopted(
                 self.imported(orders), ledger.generation_max, ledger.remembered
@@ -135,3 +141,5 @@ class Published:
         daemon.publish(orders)
         if first:
             self.begun()
+        if daemon.core is not None and daemon.core.orders == orders:
+            self.following(read)

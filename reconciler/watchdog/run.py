@@ -142,6 +142,7 @@ def run(node: Node, watchdog: WatchdogNode, predecessor: Predecessor | None = No
         stack.callback(_let_go, parts)
         files = Published(Side(node.controller), parts.daemon, parts.power, keys, clerk, plans)
         files.imported = partial(imported, watchdog.shelf)
+        files.following = parts.beats.negotiator.following
         secrets = SecretWatch(watchdog)
         stack.callback(secrets.close, FAREWELL_S)
         role = Role(parts, watchdog.run, watchdog.group, Side(node.controller), files, predecessor)
@@ -314,6 +315,7 @@ def _assemble(
     publisher.more = lambda: (
         *places.reasons(), *work.reasons(), *power.reasons(), *audits.reasons(), *keys.reasons(),
         *_damage(ledger),
+        *negotiator.reasons(),
     )  # fmt: skip
     publisher.power, publisher.secret = power.status, keys.status
     daemon.join(beats, work, places)

@@ -117,10 +117,10 @@ def carp_sealed(data: bytes) -> bool:
 
 
 def orders(data: bytes) -> bool:
-    """Accepted only if it is what the encoder writes; then nothing that judges orders may raise either."""
+    """Accepted only if it means what the encoder writes; then nothing that judges orders may raise either."""
     decoded = decode_orders(data, ORDERS_KEY)
     if isinstance(decoded, Orders):
-        assert orders_document(decoded, ORDERS_KEY) == data
+        assert decode_orders(orders_document(decoded, ORDERS_KEY), ORDERS_KEY) == decoded
         unsafe(decoded)
         assert digest(decoded) >= 0 and shelf_digest(decoded) >= 0
         return True

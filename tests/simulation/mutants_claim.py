@@ -297,6 +297,12 @@ CLAIM = (
         "a fence that has to be waited out counts at once: the peer still writes to the disks out of reach",
     ),
     Mutant(
+        "waits-by-its-own-limits-only", "claiming",
+        "beat.lives_ms if beat is not None else 0)\n",
+        "0)\n",
+        "waits for the end of a peer whose limits another release derived, but not as long as it may live",
+    ),
+    Mutant(
         "takes-its-word-for-a-proof", "claiming",
         "    if state.peer.proven:\n",
         "    if state.peer.dead:\n",

@@ -276,9 +276,15 @@ DECIDE = (
     ),
     Mutant(
         "contradiction-ignored", "forbidden",
-        "beat.generation == orders.generation and beat.digest != digest(orders):",
-        "beat.generation == orders.generation and beat.digest < 0:",
+        "        return beat.policy != policy_digest(orders) or beat.shelf != shelf_digest(orders)\n",
+        "        return False\n",
         "moves although the controllers follow different orders of one generation: each is right, by its own",
+    ),
+    Mutant(
+        "derived-limits-contradict", "forbidden",
+        "        return beat.policy != policy_digest(orders) or beat.shelf != shelf_digest(orders)\n",
+        "        return True\n",
+        "stays still beside a peer of another release that follows the same configuration: the pools are served by nobody",
     ),
     Mutant(
         "newer-shelf-ignored", "forbidden",

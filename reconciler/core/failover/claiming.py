@@ -39,6 +39,9 @@ def claiming(state: State, now_ms: int) -> Move | None:
 
 
 def wait_ms(state: State) -> int:
-    """How long a peer that lost the majority may still run: until it cannot prove it, and its deadman."""
-    timers = state.orders.timers
-    return timers.proof_ms + timers.deadman_ms
+    """How long a peer that lost the majority may still run: until it cannot prove it, and its deadman.
+
+    By its own word where that is longer: a peer of another release may derive other limits from the same configuration.
+    """
+    timers, beat = state.orders.timers, state.peer.beat
+    return max(timers.proof_ms + timers.deadman_ms, beat.lives_ms if beat is not None else 0)

@@ -1,14 +1,15 @@
-"""Strict JSON as typed values: exactly the fields of a frozen dataclass, each of its type, each within its limits.
+"""Strict JSON as typed values: the fields of a frozen dataclass, each of its type, each within its limits.
 
-Decides what is a value of a type and what is a defect. No key twice, none unknown, none missing; no fraction, no
-infinity, no integer beyond 63 bits, no text that does not print. Knows no particular type.
+Decides what is a value of a type and what is a defect. No key twice; no fraction, no infinity, no integer beyond 63
+bits, no text that does not print. A field with a default may be missing, because an older release did not know it; a
+key that is not known is kept apart by name, because a newer release may have written it. Knows no particular type.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum, StrEnum
 from functools import lru_cache
 from typing import Any, Final, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -19,6 +20,8 @@ INTEGER_MAX: Final = (1 << 63) - 1
 TEXT_MAX: Final = 255
 ITEMS_MAX: Final = 4_096
 QUOTE_MAX: Final = 60
+#: Of more keys that are not known the rest is not named.
+UNKNOWN_MAX: Final = 20
 
 
 class Defect(ValueError):
@@ -85,12 +88,15 @@ def _no_fraction(text: str) -> Any:
     raise Defect("document", f"{quoted(text)} is no integer")
 
 
-def build(kind: type[T], value: Any, where: str) -> T:
-    """The value of a type: a dataclass of dataclasses, tuples, enums of text, text, integers and booleans."""
+def build(kind: type[T], value: Any, where: str, unknown: list[str]) -> T:
+    """The value of a type: a dataclass of dataclasses, tuples, enums of text, text, integers and booleans.
+
+    The places of keys that are not known are added to `unknown`, the first UNKNOWN_MAX of them.
+    """
     if is_dataclass(kind):
-        return cast(T, _build_dataclass(kind, value, where))
+        return cast(T, _build_dataclass(kind, value, where, unknown))
     if get_origin(kind) is tuple:
-        return cast(T, _build_tuple(get_args(kind), value, where))
+        return cast(T, _build_tuple(get_args(kind), value, where, unknown))
     if issubclass(kind, StrEnum):
         if not isinstance(value, str) or value not in [member.value for member in kind]:
             raise Defect(where, f"one of {', '.join(member.value for member in kind)}")
@@ -110,22 +116,34 @@ def _within(value: object, where: str) -> None:
 
 
 @lru_cache(maxsize=64)
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: type) -> dict[str, tuple[Any, bool]]:
+    """The type of each field, and whether it has a default."""
     hints = get_type_hints(kind)
-    return {part.name: hints[part.name] for part in fields(kind)}
+    return {
+        part.name: (hints[part.name], part.default is not MISSING or part.default_factory is not MISSING)
+        for part in fields(kind)
+    }
 
 
-def _build_dataclass(kind: type, value: Any, where: str) -> Any:
+def _build_dataclass(kind: type, value: Any, where: str, unknown: list[str]) -> Any:
     hints = _hints(kind)
     if not isinstance(value, dict):
         raise Defect(where, f"{type(value).__name__} in place of an object")
-    if value.keys() != hints.keys():
-        missing, unknown = sorted(hints.keys() - value.keys()), sorted(value.keys() - hints.keys())
-        raise Defect(where, f"{missing[0]} is missing" if missing else f"{quoted(unknown[0])} is unknown")
-    return kind(**{name: build(hint, value[name], f"{where}.{name}") for name, hint in hints.items()})
+    missing = sorted(name for name, (_, optional) in hints.items() if not optional and name not in value)
+    if missing:
+        raise Defect(where, f"{missing[0]} is missing")
+    for name in sorted(value.keys() - hints.keys())[: UNKNOWN_MAX - len(unknown)]:
+        unknown.append(f"{where}.{name if name.isascii() and name.isidentifier() else '?'}"[:QUOTE_MAX])
+    return kind(
+        **{
+            name: build(hint, value[name], f"{where}.{name}", unknown)
+            for name, (hint, _) in hints.items()
+            if name in value
+        }
+    )
 
 
-def _build_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+def _build_tuple(arguments: tuple[Any, ...], value: Any, where: str, unknown: list[str]) -> tuple[Any, ...]:
     if not isinstance(value, list):
         raise Defect(where, f"{type(value).__name__} in place of a list")
     if arguments[-1] is Ellipsis:
@@ -135,5 +153,6 @@ def _build_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[An
     if len(value) != len(arguments):
         raise Defect(where, f"{len(value)} items in place of {len(arguments)}")
     return tuple(
-        build(kind, item, f"{where}[{at}]") for at, (kind, item) in enumerate(zip(arguments, value, strict=True))
+        build(kind, item, f"{where}[{at}]", unknown)
+        for at, (kind, item) in enumerate(zip(arguments, value, strict=True))
     )

@@ -6,8 +6,9 @@ Does not know what a person may do all the same, nor which move it forbids.
 from __future__ import annotations
 
 from reconciler.core.failover.detector import network_alive
+from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.key import COUNTER_MAX, TAG_BITS, Key
-from reconciler.core.failover.orders import digest, shelf_digest
+from reconciler.core.failover.orders import Orders, digest, policy_digest, shelf_digest
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import State, Twin
 from reconciler.core.failover.twin import here
@@ -29,7 +30,7 @@ def forbidden(state: State, now_ms: int) -> tuple[Decision, ...]:
     if spent(state, now_ms):
         found.append(Decision(Code.BUDGET, f"{orders.limits.moves} moves"))
     if beat is not None:
-        if beat.generation == orders.generation and beat.digest != digest(orders):
+        if contradict(orders, beat):
             found.append(Decision(Code.CONTRADICTION, f"generation {orders.generation}"))
         if beat.generation > orders.generation and beat.shelf != shelf_digest(orders):
             found.append(Decision(Code.SHELF_DIFFERS, f"generation {beat.generation} there, {orders.generation} here"))
@@ -61,6 +62,21 @@ def heard(state: State, twin: Twin | None, now_ms: int) -> str:
     names = [*(channel.name for channel in state.orders.channels), "the disk record"]
     where = names[twin.channel] if twin.channel < len(names) else "another channel"
     return f"machine {twin.machine:016x} heard on {where} {now_ms - twin.heard_ms} ms ago"
+
+
+def contradict(orders: Orders, beat: Beat) -> bool:
+    """Both controllers have orders of one generation that differ in what a configuration says.
+
+    Orders that differ only in what a release derives do not contradict each other: both controllers fence the same
+    disks, by the same policy, and each waits for the end of the other by the longer of both limits (`wait_ms`). A peer
+    of the first release gives one digest over all of it. Then the disks and whether failover is enabled decide: a fence
+    covers what both write to, and no release derives shorter limits than the first from the same configuration.
+    """
+    if beat.generation != orders.generation or beat.digest == digest(orders):
+        return False
+    if beat.policy:
+        return beat.policy != policy_digest(orders) or beat.shelf != shelf_digest(orders)
+    return beat.shelf != shelf_digest(orders) or beat.enabled != orders.enabled
 
 
 def exhausted(state: State) -> bool:

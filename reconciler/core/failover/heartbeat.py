@@ -29,7 +29,9 @@ class Beat:
     `txgs`: the newest transaction group of each pool, in the order in which the vdevs of the orders first name pools;
     0 for a pool that is not imported there; empty: not said. `armed`: a hardware watchdog resets that machine if its
     daemon stops. `accepts`: fingerprint of a secret that the sender accepts besides the one that seals the beat; 0 for
-    none. A beat in layout version 1 says nothing of these four: they have their defaults.
+    none. `policy`: digest of what the sender's configuration means in every release, 0: not said. `lives_ms`: the
+    longest time for which the sender may go on after it lost its disks, 0: not said. A beat in layout version 1 says
+    nothing of these six: they have their defaults.
     """
 
     side: Side
@@ -52,3 +54,5 @@ class Beat:
     txgs: tuple[int, ...] = ()
     armed: bool = True
     accepts: int = 0
+    policy: int = 0
+    lives_ms: int = 0

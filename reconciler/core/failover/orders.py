@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import sha256
+from typing import Final
 
+from reconciler.core.failover.first_release import FIRST_RELEASE, said, text_of
 from reconciler.core.failover.key import Side
 
 
@@ -188,14 +190,44 @@ class Orders:
 OWN = frozenset({"side", "devices"})
 
 
+#: Timers that no key of the configuration gives: each release derives them, so two may differ in them.
+DERIVED: Final = frozenset(
+    {
+        "proof_ms", "settle_ms", "claim_ms", "import_ms", "release_ms", "handover_ms", "boot_ms", "yield_ms",
+        "retry_ms", "again_ms", "patience_ms",
+    }
+)  # fmt: skip
+
+
 @lru_cache(maxsize=256)
 def digest(orders: Orders) -> int:
-    """64 bits that are equal on both controllers exactly when both have the same orders, whichever side they are."""
-    same = [getattr(orders, name) for name in Orders.__slots__ if name not in OWN]
-    return int.from_bytes(sha256(repr(same).encode()).digest()[:8])
+    """64 bits that are equal on both controllers exactly when both have the same orders, whichever side they are.
+
+    Every release computes them alike from orders that say nothing that it does not know (`first_release`).
+    """
+    first = FIRST_RELEASE["Orders"]
+    same = [text_of(getattr(orders, name)) for name in first if name not in OWN]
+    later = [f"{name}={text_of(value)}" for name, value in said(orders)[len(first) :] if name not in OWN]
+    return _short(f"[{', '.join(same + later)}]")
 
 
 @lru_cache(maxsize=256)
 def shelf_digest(orders: Orders) -> int:
     """64 bits over what a fence has to cover: disks, vdevs and arbitration."""
-    return int.from_bytes(sha256(repr((orders.disks, orders.vdevs, orders.arbitration)).encode()).digest()[:8])
+    return _short(text_of((orders.disks, orders.vdevs, orders.arbitration)))
+
+
+@lru_cache(maxsize=256)
+def policy_digest(orders: Orders) -> int:
+    """64 bits over what one configuration means in every release: not what a release derives, nor what came later.
+
+    Never 0, which says in a beat that the sender is of the first release and has none.
+    """
+    first = [name for name in FIRST_RELEASE["Orders"] if name not in OWN and name != "timers"]
+    same = [text_of(getattr(orders, name), first_only=True) for name in first]
+    timers = [getattr(orders.timers, name) for name in FIRST_RELEASE["Timers"] if name not in DERIVED]
+    return _short(f"{same} {timers}") or 1
+
+
+def _short(text: str) -> int:
+    return int.from_bytes(sha256(text.encode()).digest()[:8])

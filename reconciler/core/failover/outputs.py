@@ -12,7 +12,7 @@ from reconciler.core.failover.compare import able
 from reconciler.core.failover.heartbeat import TXGS_MAX, Beat
 from reconciler.core.failover.hold import Fence
 from reconciler.core.failover.key import Key
-from reconciler.core.failover.orders import digest, shelf_digest
+from reconciler.core.failover.orders import digest, policy_digest, shelf_digest
 from reconciler.core.failover.owner import GONE
 from reconciler.core.failover.phase import EVERYTHING, GUARANTEES, Phase, Thing
 from reconciler.core.failover.state import Memory, State
@@ -98,4 +98,6 @@ def _beat(state: State) -> Beat:
         machine=state.machine,
         # What is said before an import is the last owner's word: whoever dies meanwhile must not take it along.
         txgs=state.word[:TXGS_MAX] if GUARANTEES[state.phase].required else (),
+        policy=policy_digest(orders),
+        lives_ms=orders.timers.proof_ms + orders.timers.deadman_ms,
     )

@@ -18,6 +18,8 @@ form that its version allows. Whether a beat is new is said by `window` and `det
         33      7  counter                                   353      4  another secret that the sender accepts
                                                              357      3  zeros
                                                              360     64  transaction groups of up to 8 pools
+                                                             424      8  digest of the policy
+                                                             432      4  longest life without disks, in ms
     at the end: seal, 32 bytes over all that is before (datagram)
 
 Version 1 has exactly these 344 bytes; its readers refuse every other flag. Its first release counted with all 8 bytes
@@ -39,7 +41,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from reconciler.core.failover.heartbeat import TXGS_MAX, Beat
 from reconciler.core.failover.key import EPOCH_MAX, Side
@@ -52,8 +54,10 @@ MAGIC: Final = b"hgHB"
 #: The highest version that this release reads, and writes to a peer that reads it.
 VERSION: Final = 2
 LAYOUT: Final = struct.Struct(f">4sBBBBQII8Q{DISKS_MAX // 8}s")
-#: What version 2 appends: machine, number of transaction groups, fingerprint of a secret, transaction groups.
-EXTENSION: Final = struct.Struct(f">QBI3x{TXGS_MAX}Q")
+#: What version 2 appends: machine, number of transaction groups, fingerprint of a secret, transaction groups, policy,
+#: life without disks.
+EXTENSION: Final = struct.Struct(f">QBI3x{TXGS_MAX}QQI")
+LIFE_MS_MAX: Final = (1 << 32) - 1
 #: By version, 0 for none: the bytes that a writer of this release fills.
 CONTENT_BYTES: Final = (0, LAYOUT.size, LAYOUT.size + EXTENSION.size)
 #: By version: the longest datagram; version 2 may grow as far as a frame carries it.
@@ -176,9 +180,9 @@ def beat_content(beat: Beat, way: Way, version: int, reads: int) -> bytes:
     )
     if version == 1:
         return content
-    return content + EXTENSION.pack(
-        beat.machine, len(beat.txgs), beat.accepts, *beat.txgs, *(0,) * (TXGS_MAX - len(beat.txgs))
-    )
+    txgs = beat.txgs + (0,) * (TXGS_MAX - len(beat.txgs))
+    life_ms = min(beat.lives_ms, LIFE_MS_MAX)
+    return content + EXTENSION.pack(beat.machine, len(beat.txgs), beat.accepts, *txgs, beat.policy, life_ms)
 
 
 def misdirected(content: bytes, way: Way) -> Refused | None:
@@ -216,7 +220,8 @@ def beat_of(content: bytes, way: Way) -> Decoded | Refused:
         return Refused(Refusal.AUTHENTIC_DEFECT, f"flags {flags:#x}")
     if epoch > EPOCH_MAX:
         return Refused(Refusal.AUTHENTIC_DEFECT, f"epoch {epoch}")
-    machine, accepts, txgs, more = (0, 0, (), False) if version == 1 else _extension(content)
+    appended, more = ({}, False) if version == 1 else _extension(content)
+    appended |= {name: bool(flags >> bit & 1) for bit, name in enumerate(FLAGS)}
     beat = Beat(
         side=way.sender,
         incarnation=incarnation,
@@ -229,23 +234,20 @@ def beat_of(content: bytes, way: Way) -> Decoded | Refused:
         generation=generation,
         digest=digest,
         shelf=shelf,
-        machine=machine,
-        accepts=accepts,
-        txgs=txgs,
         armed=version == 1 or not flags & UNARMED,
-        **{name: bool(flags >> bit & 1) for bit, name in enumerate(FLAGS)},
+        **appended,
     )
     return Decoded(beat, version, counted >> COUNTER_BITS, newer=unknown or more)
 
 
-def _extension(content: bytes) -> tuple[int, int, tuple[int, ...], bool]:
-    """Machine, accepted secret, transaction groups, and whether there is more than this release knows."""
-    machine, count, accepts, *txgs = EXTENSION.unpack_from(content, LAYOUT.size)
-    padding = content[LAYOUT.size + 13 : LAYOUT.size + 16] + content[CONTENT_BYTES[2] :]
-    if count > TXGS_MAX:
-        # Some of the pools are not told here: as good as not said.
-        return machine, accepts, (), True
-    return machine, accepts, tuple(txgs[:count]), any(txgs[count:]) or any(padding)
+def _extension(content: bytes) -> tuple[dict[str, Any], bool]:
+    """The fields that version 2 appends, and whether there is more than this release knows."""
+    machine, count, accepts, *txgs, policy, life_ms = EXTENSION.unpack_from(content, LAYOUT.size)
+    more = any(content[LAYOUT.size + 13 : LAYOUT.size + 16]) or any(content[CONTENT_BYTES[2] :]) or any(txgs[count:])
+    # Of more pools some are not told here: as good as not said.
+    told = tuple(txgs[:count]) if count <= TXGS_MAX else ()
+    found = {"machine": machine, "txgs": told, "accepts": accepts, "lives_ms": life_ms, "policy": policy}
+    return found, more or count > TXGS_MAX
 
 
 def _bits(members: frozenset[int]) -> int:

@@ -28,6 +28,7 @@ BEAT = Beat(
     Side.A, incarnation=7, counter=4_711, echo=3, phase=Phase.ACTIVE, epoch=12, groups_down=frozenset({0, 63}),
     out=frozenset({5, 2_047}), sees=True, able=False, handed=False, dying=False, enabled=True, generation=41,
     digest=0xFEED, shelf=0xBEEF, machine=0xACE, txgs=(4_812, 0), armed=False, accepts=0x5EC2E7,
+    policy=0xCAFE, lives_ms=7_000,
 )  # fmt: skip
 
 words = st.integers(0, 2**64 - 1)
@@ -36,13 +37,15 @@ beats = st.builds(
     Beat, st.just(Side.A), words, counters, words, st.sampled_from(Phase), st.integers(0, EPOCH_MAX),
     st.frozensets(st.integers(0, 63)), st.frozensets(st.integers(0, 2_047), max_size=40), st.booleans(), st.booleans(),
     st.booleans(), st.booleans(), st.booleans(), words, words, words, words,
-    st.lists(words, max_size=8).map(tuple), st.booleans(), st.integers(0, 2**32 - 1),
+    st.lists(words, max_size=8).map(tuple), st.booleans(), st.integers(0, 2**32 - 1), words, st.integers(0, 2**32 - 1),
 )  # fmt: skip
 
 
 def of_version(beat: Beat, version: int) -> Beat:
     """What is left of a beat in this layout version."""
-    return beat if version > 1 else replace(beat, machine=0, txgs=(), armed=True, accepts=0)
+    if version > 1:
+        return beat
+    return replace(beat, machine=0, txgs=(), armed=True, accepts=0, policy=0, lives_ms=0)
 
 
 ORDERS = Orders(

@@ -89,10 +89,10 @@ def test_every_phase_has_a_code_and_every_field_travels() -> None:
 
 
 def test_sizes_and_layout_are_fixed() -> None:
-    assert (RECORD_BYTES, CONTENT_BYTES) == (512, (0, 344, 424))
+    assert (RECORD_BYTES, CONTENT_BYTES) == (512, (0, 344, 436))
     way = datagram_way(SECRET, PAIR, "interlink", Side.A)
     old, data = (encode_datagram(BEAT, way, version) for version in VERSIONS)
-    assert (len(old), len(data)) == (376, 456)
+    assert (len(old), len(data)) == (376, 468)
     assert old[:24].hex() == "6867484201010105dcde5e56bc379ed736bcee4f00000011"
     assert data[:24].hex() == "6867484202010105dcde5e56bc379ed736bcee4f00000031"
     assert old[24:344] == data[24:344]
@@ -101,6 +101,7 @@ def test_sizes_and_layout_are_fixed() -> None:
     assert int.from_bytes(data[344:352]) == BEAT.machine
     assert (data[352], int.from_bytes(data[353:357]), data[357:360]) == (2, BEAT.accepts, bytes(3))
     assert data[360:376].hex() == "00000000000012cc0000000000000000"
+    assert (int.from_bytes(data[424:432]), int.from_bytes(data[432:436])) == (BEAT.policy, BEAT.lives_ms)
 
 
 @codecs
@@ -143,7 +144,7 @@ def test_any_bytes_are_refused(make, encode, decode) -> None:
     way = make(SECRET, PAIR, "interlink", Side.A)
     head = encode(BEAT, way)[:24]
 
-    @given(st.one_of(st.binary(max_size=600), *(st.binary(min_size=size, max_size=size) for size in (376, 456, 512))))
+    @given(st.one_of(st.binary(max_size=600), *(st.binary(min_size=size, max_size=size) for size in (376, 468, 512))))
     def anything(data: bytes) -> None:
         refusal(decode(data, way))
         refusal(decode((head + data)[: len(encode(BEAT, way))], way))
@@ -229,7 +230,7 @@ def test_version_1_has_no_other_flags(detail: str, patch: tuple[int, bytes], kin
         (357, b"\x01"),  # between what is listed
         (359, b"\xff"),
         (376, b"\1" * 8),  # a third transaction group, of which the number says nothing
-        (424, b"\1"),  # behind it
+        (436, b"\1"),  # behind it
         (471, b"\1"),
     ],
 )

@@ -4,12 +4,19 @@
 and are never written again. It knows version 1 of the heartbeat and refuses everything but exactly that.
 """
 
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
+from hypothesis import given
+
+from reconciler.core.failover.first_release import FIRST_RELEASE, plain_of, text_of
 from reconciler.core.failover.key import Side
+from reconciler.core.failover.orders import Orders, Timers, digest, policy_digest, shelf_digest
+from reconciler.core.failover.orders_document import decode_orders, orders_document, orders_key
 from reconciler.core.failover.record import decode_record, encode_record, record_way
 from reconciler.core.failover.wire import Decoded, datagram_way, decode_datagram, encode_datagram
-from tests.core.failover.beats import BEAT, PAIR, SECRET, of_version
+from tests.core.failover.beats import BEAT, ORDERS, PAIR, SECRET, all_orders, of_version
 
 HERE = Path(__file__).parent
 WRITTEN = dict(line.split() for line in (HERE / "first_release.txt").read_text().splitlines())
@@ -38,3 +45,56 @@ def test_to_it_what_we_read_is_a_part_of_a_counter_that_rises() -> None:
     differing = [at for at, (mine, its) in enumerate(zip(ours[:-32], data[:-32], strict=True)) if mine != its]
     assert differing == [32]
     assert int.from_bytes(ours[32:40]) > int.from_bytes(data[32:40])
+
+
+def test_its_orders_are_read_and_written() -> None:
+    data, key = (HERE / "first_release_orders.json").read_bytes(), orders_key(SECRET)
+    assert decode_orders(data, key) == ORDERS
+    assert orders_document(ORDERS, key) == data
+
+
+def test_its_digests_are_ours() -> None:
+    assert f"{digest(ORDERS):016x}" == WRITTEN["digest"]
+    assert f"{shelf_digest(ORDERS):016x}" == WRITTEN["shelf"]
+
+
+@given(all_orders)
+def test_a_digest_of_any_orders_is_that_of_its_fields_as_python_shows_them(orders: Orders) -> None:
+    """What the first release did, as long as no field of a later one is asked for."""
+    same = [getattr(orders, name) for name in FIRST_RELEASE["Orders"] if name not in ("side", "devices")]
+    assert digest(orders) == int.from_bytes(sha256(repr(same).encode()).digest()[:8])
+
+
+@dataclass(frozen=True)
+class Limits:
+    """As a later release has it."""
+
+    moves: int = 3
+    moves_window_ms: int = 1
+    resets: int = 2
+    resets_window_ms: int = 5
+    names: tuple[str, ...] = field(default=())
+
+
+def test_a_field_that_came_later_is_said_when_it_is_not_at_its_default() -> None:
+    text = "Limits(moves=3, moves_window_ms=1, resets=2, resets_window_ms=5"
+    assert text_of(Limits()) == f"{text})"
+    assert text_of(Limits(names=("x",))) == f"{text}, names=('x',))"
+    assert text_of(Limits(names=("x",)), first_only=True) == f"{text})"
+    assert "names" not in plain_of(Limits())
+    assert plain_of((Limits(names=("x", "y")),))[0]["names"] == ["x", "y"]
+
+
+def test_what_a_release_derives_is_no_policy() -> None:
+    assert policy_digest(ORDERS) > 0
+    for name in Timers.__slots__:
+        value = getattr(ORDERS.timers, name) + 1
+        changed = replace(ORDERS, timers=replace(ORDERS.timers, **{name: value}))
+        assert digest(changed) != digest(ORDERS)
+        written = name in {
+            "beat_ms", "silence_ms", "record_ms", "stale_ms", "look_ms", "pause_ms", "deadman_ms", "network_ms",
+            "maintenance_ms",
+        }  # fmt: skip
+        assert (policy_digest(changed) != policy_digest(ORDERS)) is written, name
+    for other in (replace(ORDERS, enabled=False), replace(ORDERS, disks=("x",)), replace(ORDERS, generation=1)):
+        assert policy_digest(other) != policy_digest(ORDERS)

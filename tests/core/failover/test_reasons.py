@@ -49,7 +49,7 @@ def test_a_healthy_pair_has_no_reason() -> None:
     [
         ("NO_FAILOVER", healthy(orders=replace(HEALTHY.orders, enabled=False)), 1),
         ("NO_FAILOVER", said(healthy(), generation=2, enabled=False), 1),
-        ("ORDERS_CONTRADICT", said(healthy(), digest=1), 1),
+        ("ORDERS_CONTRADICT", said(healthy(), digest=1, policy=1), 1),
         ("MISMATCH_DISKS", said(healthy(), generation=2, shelf=1), 1),
         ("ORDERS_DIFFER", said(healthy(), generation=0), 1),
         ("EPOCHS_EXHAUSTED", healthy(highest=EPOCH_MAX), 1),
@@ -100,5 +100,7 @@ def test_an_active_controller_misses_a_standby_on_every_channel() -> None:
 
 
 def test_no_reason_hides_another() -> None:
-    state = said(looked(healthy(held_back_ms=0), groups_down=frozenset({1}), out=frozenset({2})), sees=False, digest=1)
+    state = said(
+        looked(healthy(held_back_ms=0), groups_down=frozenset({1}), out=frozenset({2})), sees=False, digest=1, policy=1
+    )
     assert names(state) >= {"HELD_BACK", "GROUP_DOWN", "DISKS_OUT", "REM_NO_DISKS", "ORDERS_CONTRADICT"}

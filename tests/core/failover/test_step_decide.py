@@ -11,7 +11,7 @@ from reconciler.core.failover.events import Asked, Event, Pools, Request, Tick
 from reconciler.core.failover.forbidden import forbidden
 from reconciler.core.failover.hold import Fence, Hold
 from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.orders import Limits
+from reconciler.core.failover.orders import Limits, policy_digest
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import Memory, State, initial
 from reconciler.core.failover.step import step
@@ -234,6 +234,7 @@ def test_a_claim_is_later_than_every_epoch_ever_seen() -> None:
     assert (after.epoch, after.highest) == (42, 42)
 
 
+POLICY = policy_digest(PAIR)
 RESETS_MS = PAIR.limits.resets_window_ms
 FORBIDS = {
     "disabled": (replace(now(Phase.ACTIVE), orders=replace(PAIR, enabled=False, generation=2)), Code.DISABLED),
@@ -241,7 +242,10 @@ FORBIDS = {
     "maintenance": (replace(now(Phase.ACTIVE), maintenance_ms=NOW_MS + 1), Code.MAINTENANCE),
     "resets": (replace(now(Phase.ACTIVE), held_back_ms=NOW_MS - RESETS_MS + 1), Code.HELD_BACK),
     "moves": (replace(now(Phase.ACTIVE), moves_ms=(NOW_MS,) * PAIR.limits.moves), Code.BUDGET),
-    "contradiction": (now(Phase.ACTIVE, digest=1), Code.CONTRADICTION),
+    "contradiction": (now(Phase.ACTIVE, digest=1, policy=1), Code.CONTRADICTION),
+    "contradiction about the shelf": (now(Phase.ACTIVE, digest=1, policy=POLICY, shelf=1), Code.CONTRADICTION),
+    "contradiction with the first release, shelf": (now(Phase.ACTIVE, digest=1, shelf=1), Code.CONTRADICTION),
+    "contradiction with the first release, enabled": (now(Phase.ACTIVE, digest=1, enabled=False), Code.CONTRADICTION),
     "shelf": (now(Phase.ACTIVE, generation=2, shelf=1), Code.SHELF_DIFFERS),
     "same role": (now(Phase.ACTIVE, phase=Phase.ACTIVE), Code.SAME_ROLE),
 }
@@ -252,6 +256,8 @@ ALLOWS = {
     "resets long ago": replace(now(Phase.ACTIVE), held_back_ms=NOW_MS - RESETS_MS),
     "one move left": replace(now(Phase.ACTIVE), moves_ms=(NOW_MS,) * (PAIR.limits.moves - 1)),
     "moves long ago": replace(now(Phase.ACTIVE), moves_ms=(NOW_MS - PAIR.limits.moves_window_ms,) * 9),
+    "other derived limits": now(Phase.ACTIVE, digest=1, policy=POLICY),
+    "another digest of the first release": now(Phase.ACTIVE, digest=1),
     "newer orders, same shelf": now(Phase.ACTIVE, generation=2),
     "the peer was active once": heard(now(Phase.ACTIVE, phase=Phase.ACTIVE), SILENT, SILENT),
 }
@@ -265,6 +271,13 @@ def test_a_reason_to_stay_still(state: State, code: Code) -> None:
 @pytest.mark.parametrize("state", ALLOWS.values(), ids=ALLOWS)
 def test_no_reason_to_stay_still(state: State) -> None:
     assert not forbidden(state, NOW_MS)
+
+
+def test_the_end_of_the_peer_is_waited_for_by_the_longer_of_both_limits() -> None:
+    own_ms = T.proof_ms + T.deadman_ms
+    for said_ms, waited_ms in ((0, own_ms), (own_ms - 1, own_ms), (own_ms + 500, own_ms + 500)):
+        assert wait_ms(now(Phase.CLAIMING, lives_ms=said_ms)) == waited_ms
+    assert wait_ms(standing(Phase.CLAIMING)) == own_ms
 
 
 def test_moves_are_counted_and_outlive_a_restart() -> None:
