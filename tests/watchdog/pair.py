@@ -151,6 +151,8 @@ class Head:
     starts: int = 0
     secret: bytes = SECRET
     environment: dict[str, str] = field(default_factory=dict)
+    #: Whose daemon it runs: this checkout's, or that of another release.
+    tree: Path = ROOT
     #: In memory, as /run is.
     run: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="hagit-", dir="/dev/shm")))
 
@@ -252,7 +254,7 @@ class Head:
         with self.log.open("ab") as log:
             self.daemon = subprocess.Popen(
                 self.room.enter(sys.executable, "-m", "reconciler.cli.entry", "watchdog", "--node", str(self.node)),
-                cwd=ROOT,
+                cwd=self.tree,
                 env={"PATH": os.environ["PATH"], "HOME": str(self.root), "LANG": "C.UTF-8"} | self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
