@@ -74,6 +74,8 @@ class Head:
         self.machine.log.parent.mkdir()
         self._disks = target.names
         self._environment = f"PYTHONDONTWRITEBYTECODE=1 PYTHONPYCACHEPREFIX={place}/compiled"
+        #: Whose daemon it runs: this checkout's, or that of another release.
+        self.tree = ROOT
         #: Lines of its timeline that are of earlier lives.
         self._told = 0
 
@@ -117,7 +119,7 @@ class Head:
 
     def start(self) -> None:
         """Starts the daemon, as the service manager would."""
-        text = SERVICE.format(root=ROOT, python=f"{self._environment} {sys.executable}")
+        text = SERVICE.format(root=self.tree, python=f"{self._environment} {sys.executable}")
         self.machine.send(text, timeout_s=1e6)
 
     def python(self, module: str, *words: str) -> str:
