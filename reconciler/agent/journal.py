@@ -117,8 +117,16 @@ def interrupted(path: Path) -> Interrupted | None:
         return None
     started = sum(1 for line in lines if "s" in line)
     done = sum(1 for line in lines if "d" in line)
-    after = [fact_from_document(document) if document else None for document in lines[0]["after"]]
+    after = [_known(document) for document in lines[0]["after"]]
     made = tuple(fact for fact in after[:started] if fact is not None)
     intended = tuple(fact for fact in after if fact is not None)
     lasting = lines[0].get("boot") == boot_identity()
     return Interrupted(lines[0]["begin"], started, done, len(after), made, intended, lasting)
+
+
+def _known(document: Mapping[str, Any] | None) -> Fact | None:
+    """The fact in a line. One that only a newer hagit knows is passed over: what it made is left alone as foreign."""
+    try:
+        return fact_from_document(dict(document)) if document else None
+    except (KeyError, TypeError, ValueError):
+        return None

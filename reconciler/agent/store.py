@@ -231,11 +231,16 @@ def _accepted(document: Mapping[str, Any]) -> Accepted:
         head=document.get("head", ""),
         good=_revision(document.get("good")),
         pinned=_revision(document.get("pinned")),
-        blocked=Blocked(**document["blocked"]) if document.get("blocked") else None,
+        blocked=_blocked(document["blocked"]) if document.get("blocked") else None,
         policy=document.get("policy"),
         trust=document.get("trust", ""),
         base=document.get("base", 0),
     )
+
+
+def _blocked(document: Mapping[str, Any]) -> Blocked:
+    # What a newer hagit wrote besides is passed over: a rollback must go on to hold.
+    return Blocked(**{name: document[name] for name in Blocked.__slots__ if name in document})
 
 
 def _applied(document: Mapping[str, Any]) -> Applied:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +56,19 @@ def test_how_far_it_came(tmp_path: Path, started: int, done: int) -> None:
     assert cut.made == (BRIDGE, Address("br0", "10.0.0.1/24"))[:started]
     assert cut.revision == PLAN.base.revision
     assert cut.lasting
+
+
+def test_what_only_a_newer_release_knows_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    cut_off(path, 2, 2)
+    lines = path.read_text().splitlines()
+    first = json.loads(lines[0])
+    first["after"][0]["colour"] = "red"
+    for fact in (first["after"][0], {"fact": "tunnel"}, {}):
+        first["after"][0] = fact
+        path.write_text("\n".join([json.dumps(first), *lines[1:], ""]))
+        cut = interrupted(path)
+        assert cut is not None and cut.made == (Address("br0", "10.0.0.1/24"),)
 
 
 def test_every_torn_form_can_be_read(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import threading
@@ -50,6 +51,16 @@ def test_what_was_accepted_is_read_back(store: Store) -> None:
     before = (store.root / "source.json").stat().st_mtime_ns
     store.accept(accepted)
     assert (store.root / "source.json").stat().st_mtime_ns == before, "what is known is not written again"
+
+
+def test_what_a_newer_release_wrote_besides_is_passed_over(store: Store) -> None:
+    accepted = Accepted("a" * 40, REVISION, OLDER, Blocked("a" * 40, "rolled back", 5.0), {"branch": "main"}, "words")
+    store.accept(accepted)
+    path = store.root / "source.json"
+    document = json.loads(path.read_text())
+    document["more"] = document["blocked"]["more"] = document["good"]["more"] = 1
+    path.write_text(json.dumps(document))
+    assert Store(store.root).accepted() == accepted
 
 
 def test_what_was_applied_holds_in_this_boot_only(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""Which fields of the orders every release knows, and how a value is said so that every release says it alike.
+"""Which fields of orders and power plans every release knows, and how a value is said so that all say it alike.
 
 The first release wrote each of these fields and refuses orders with any other; its digests cover just these. So a field
 that came later has a default, and while it is at its default it is neither written nor part of a digest: two releases
@@ -33,6 +33,9 @@ FIRST_RELEASE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "deadman_ms", "patience_ms", "network_ms", "maintenance_ms",
         ),
         "Limits": ("moves", "moves_window_ms", "resets", "resets_window_ms"),
+        "PowerPlan": ("pair", "switches", "check_ms", "restart"),
+        "PowerSwitch": ("side", "agent", "options", "timeout_ms"),
+        "Option": ("name", "value"),
     }
 )  # fmt: skip
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from reconciler.core.failover.document import Defect, build, canonical, parse
+from reconciler.core.failover.document import Defect, build, canonical, parse, quoted
+from reconciler.core.failover.first_release import plain_of
 from reconciler.core.failover.orders_document import seal_orders, unsealed
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.seal import SealKey
@@ -22,7 +23,7 @@ POWER_BYTES_MAX: Final = 1 << 16
 
 def power_document(plan: PowerPlan, key: SealKey) -> bytes:
     """The file of this plan."""
-    return seal_orders(canonical({"format": FORMAT, "power": plan}) + b"\n", key)
+    return seal_orders(canonical({"format": FORMAT, "power": plain_of(plan)}) + b"\n", key)
 
 
 def decode_power(data: bytes, key: SealKey) -> PowerPlan | Refused:
@@ -36,7 +37,11 @@ def decode_power(data: bytes, key: SealKey) -> PowerPlan | Refused:
             return Refused(Refusal.VERSION, f"this is {FORMAT}")
         if "power" not in document:
             return Refused(Refusal.AUTHENTIC_DEFECT, "document: power is missing")
-        # What a newer release added is not followed: a plan changes no decision of the core.
-        return build(PowerPlan, document["power"], "power", [])
+        unknown = sorted(quoted(name) for name in document.keys() - {"format", "power"})
+        plan = build(PowerPlan, document["power"], "power", unknown)
+        if unknown:
+            # No power is cut by a plan of which a part is not understood.
+            return Refused(Refusal.VERSION, f"a newer hagit wrote it: this one does not know {unknown[0]}")
+        return plan
     except Defect as defect:
         return Refused(Refusal.AUTHENTIC_DEFECT, str(defect))

@@ -111,12 +111,15 @@ class Alert:
 
 
 def alert_from_document(document: Mapping[str, object]) -> Alert:
-    """The alert that `Alert.document` described. Raises ValueError naming the field that does not fit."""
+    """The alert that `Alert.document` described. Raises ValueError naming the field that does not fit.
+
+    Unknown fields are passed over: an older hagit delivers what a newer one left behind.
+    """
     known = {item.name for item in fields(Alert)}
     values: dict[str, str | float] = {}
     for name, value in document.items():
         if name not in known:
-            raise ValueError(f"an alert has no field {name!r}")
+            continue
         if name.endswith("_s"):
             if not isinstance(value, int | float) or isinstance(value, bool):
                 raise ValueError(f"the field {name!r} of an alert is not a number")
