@@ -1,6 +1,8 @@
-"""Commands, replies and views as plain JSON values, for sockets between processes of one package on one machine.
+"""Commands, replies and views as plain JSON values, for sockets between processes of one machine.
 
-Decides nothing; raises ValueError, KeyError or TypeError for values that it did not write.
+While a package is being upgraded, two releases may stand at the ends of such a socket: what came after the first
+release is left out while it says nothing, and has its default where it is left out. Decides nothing; raises ValueError,
+KeyError or TypeError for values that no release wrote.
 """
 
 from __future__ import annotations
@@ -29,14 +31,16 @@ def plain_view(view: DiskView) -> list[Any] | None:
     if not view.answered:
         return None
     registered = sorted(encode_key(key) for key in view.registered)
-    return [plain_key(view.holder), registered, view.kind, view.surplus, view.unregistered]
+    counts = [view.surplus, view.unregistered]
+    return [plain_key(view.holder), registered, view.kind, *(counts if any(counts) else ())]
 
 
 def read_view(value: list[Any] | None) -> DiskView:
     """The reverse."""
     if value is None:
         return UNANSWERED
-    holder, registered, kind, surplus, unregistered = value
+    holder, registered, kind, *counts = value
+    surplus, unregistered = (*counts, 0, 0)[:2]
     keys = frozenset(decode_key(number) for number in registered)
     return DiskView(True, read_key(holder), keys, int(kind), int(surplus), int(unregistered))
 
