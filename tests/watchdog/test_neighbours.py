@@ -130,7 +130,6 @@ def test_a_pair_is_upgraded_and_goes_back_daemon_by_daemon(mixed: Mixed, previou
 def test_a_daemon_goes_on_with_the_orders_before_those_it_cannot_read(make_pair: Callable[..., Pair]) -> None:
     pair = make_pair(replace(ORDERS, timers=PATIENT))
     pair.settle()
-    pair.until(lambda: (pair.a.state / "watchdog" / "orders.json").exists())
     pair.a.publish_bytes(b'{"format":"hagit.orders/9","orders":{}}\n')
     pair.until(lambda: "ORDERS_REFUSED" in pair.a.reasons())
     pair.fault("kill", "a")

@@ -125,7 +125,7 @@ def datagram_way(secret: bytes, pair: str, channel: str, sender: Side) -> Way:
 
 
 def encode_datagram(beat: Beat, way: Way, version: int = VERSION, reads: int = VERSION) -> bytes:
-    """376 bytes in version 1, 464 in version 2. `reads`: what the sender says that it reads."""
+    """376 bytes in version 1, 468 in version 2. `reads`: what the sender says that it reads."""
     content = beat_content(beat, way, version, reads)
     return content + seal(way.key, content)
 
