@@ -88,10 +88,10 @@ def _no_fraction(text: str) -> Any:
     raise Defect("document", f"{quoted(text)} is no integer")
 
 
-def build(kind: type[T], value: Any, where: str, unknown: list[str]) -> T:
+def build(kind: type[T], value: Any, where: str, unknown: list[str] | None = None) -> T:
     """The value of a type: a dataclass of dataclasses, tuples, enums of text, text, integers and booleans.
 
-    The places of keys that are not known are added to `unknown`, the first UNKNOWN_MAX of them.
+    The places of keys that are not known are added to `unknown`, the first UNKNOWN_MAX of them; None: they are defects.
     """
     if is_dataclass(kind):
         return cast(T, _build_dataclass(kind, value, where, unknown))
@@ -125,14 +125,18 @@ def _hints(kind: type) -> dict[str, tuple[Any, bool]]:
     }
 
 
-def _build_dataclass(kind: type, value: Any, where: str, unknown: list[str]) -> Any:
+def _build_dataclass(kind: type, value: Any, where: str, unknown: list[str] | None) -> Any:
     hints = _hints(kind)
     if not isinstance(value, dict):
         raise Defect(where, f"{type(value).__name__} in place of an object")
     missing = sorted(name for name, (_, optional) in hints.items() if not optional and name not in value)
     if missing:
         raise Defect(where, f"{missing[0]} is missing")
-    for name in sorted(value.keys() - hints.keys())[: UNKNOWN_MAX - len(unknown)]:
+    strange = sorted(value.keys() - hints.keys())
+    if strange and unknown is None:
+        raise Defect(where, f"{quoted(strange[0])} is unknown")
+    for name in strange[: UNKNOWN_MAX - len(unknown or ())]:
+        assert unknown is not None
         unknown.append(f"{where}.{name if name.isascii() and name.isidentifier() else '?'}"[:QUOTE_MAX])
     return kind(
         **{
@@ -143,7 +147,7 @@ def _build_dataclass(kind: type, value: Any, where: str, unknown: list[str]) -> 
     )
 
 
-def _build_tuple(arguments: tuple[Any, ...], value: Any, where: str, unknown: list[str]) -> tuple[Any, ...]:
+def _build_tuple(arguments: tuple[Any, ...], value: Any, where: str, unknown: list[str] | None) -> tuple[Any, ...]:
     if not isinstance(value, list):
         raise Defect(where, f"{type(value).__name__} in place of a list")
     if arguments[-1] is Ellipsis:
