@@ -10,6 +10,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,22 @@ DONE, REFUSED, TIMED_OUT = 0, 1, 3
 LOOK_S: Final = 0.2
 #: Added to the bound of the orders before a wait is given up.
 GRACE_MS: Final = 5_000
+#: An import or export that goes on is ended by no clock, so whoever gave no limit waits for it.
+UNDER_WAY: Final = ("claiming", "importing", "releasing")
+UNDER_WAY_MS_MAX: Final = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """For how long something is waited for, and whether longer while it is under way."""
+
+    limit_ms: int
+    while_moving: bool
+
+    @property
+    def longest_ms(self) -> int:
+        """While it is under way."""
+        return UNDER_WAY_MS_MAX if self.while_moving else self.limit_ms
 
 
 def run_switchover(node_file: Path | None, as_json: bool, *, plan: bool, timeout: str | None) -> int:
@@ -41,7 +58,8 @@ def run_switchover(node_file: Path | None, as_json: bool, *, plan: bool, timeout
     if not as_json:
         show_plan(status, as_json=False)
     request = Request(RequestKind.SWITCHOVER)
-    return _carry_out(node, status, request, timeout_ms, as_json, is_active_there, _switched)
+    waits = Waits(timeout_ms, while_moving=not timeout)
+    return _carry_out(node, status, request, waits, as_json, is_active_there, _switched)
 
 
 def run_force(node_file: Path | None, as_json: bool, *, word: str | None, timeout: str | None) -> int:
@@ -60,7 +78,8 @@ def run_force(node_file: Path | None, as_json: bool, *, word: str | None, timeou
             raise UsageError("nobody is here to type the word", remedy=f"in a script: --word {status.controller}")
         word = ask_word(f"\nType {status.controller} to go on: ")
     request = Request(RequestKind.FORCE_ACTIVATE, word=word[:200])
-    return _carry_out(node, status, request, timeout_ms, as_json, is_active_here, _forced)
+    waits = Waits(timeout_ms, while_moving=not timeout)
+    return _carry_out(node, status, request, waits, as_json, is_active_here, _forced)
 
 
 def run_drill(node_file: Path | None, as_json: bool, *, yes: bool, peer: str | None, timeout: str | None) -> int:
@@ -143,7 +162,7 @@ def _carry_out(
     node: Node,
     before: WatchdogStatus,
     request: Request,
-    timeout_ms: int,
+    waits: Waits,
     as_json: bool,
     done: Callable[[WatchdogStatus, WatchdogStatus], bool | None],
     words: Callable[[WatchdogStatus], str],
@@ -160,7 +179,7 @@ def _carry_out(
             for line in reason_lines(status.reasons):
                 print(line, file=sys.stderr)
         return REFUSED
-    after, well = await_status(node, before, timeout_ms, done)
+    after, well = await_status(node, before, waits.limit_ms, done, waits.longest_ms)
     took_ms = int((monotonic_s() - began_s) * 1_000)
     outcome = {True: "done", False: "failed", None: "timed-out"}[well]
     if as_json:
@@ -168,7 +187,7 @@ def _carry_out(
     elif well:
         print("\n".join(fold(words(after), width() - 1)))
     elif well is None:
-        print(f"hagit: not done within {spoken(timeout_ms)}; it may still go on", file=sys.stderr)
+        print(f"hagit: not done within {spoken(took_ms)}; it may still go on", file=sys.stderr)
         print("  `hagit status --watch` shows it", file=sys.stderr)
     else:
         print(f"hagit: it failed: {after.controller} is {after.role} ({after.phase}): {after.why}", file=sys.stderr)
@@ -182,8 +201,12 @@ def await_status(
     before: WatchdogStatus,
     timeout_ms: int,
     done: Callable[[WatchdogStatus, WatchdogStatus], bool | None],
+    longest_ms: int = 0,
 ) -> tuple[WatchdogStatus, bool | None]:
-    """Wait until `done(before, now)` is not None, with progress on a terminal. None: the time ran out."""
+    """Wait until `done(before, now)` is not None, with progress on a terminal. None: the time ran out.
+
+    While this controller claims, imports or exports, up to `longest_ms` is waited for.
+    """
     began_s, latest, pause = monotonic_s(), before, threading.Event()
     with Progress() as progress:
         while True:
@@ -198,7 +221,7 @@ def await_status(
                 progress.show(f"{spoken(waited_ms)}: {sides}")
             elif sight is not None:
                 progress.show(f"{spoken(waited_ms)}: {sight.problem}")
-            if waited_ms >= timeout_ms:
+            if waited_ms >= (max(timeout_ms, longest_ms) if latest.phase in UNDER_WAY else timeout_ms):
                 return latest, None
             pause.wait(LOOK_S)
 

@@ -69,10 +69,12 @@ class RealKernel(Kernel):
             pools = Pools.NONE
         elif pools is Pools.ALL and self.busy:
             pools = Pools.SOME
-        return PoolsView(pools, frozenset(self.out), self.txgs())
+        seen = self.seen()
+        return PoolsView(pools, frozenset(self.out), seen.progress, seen.used, txgs=self.txgs())
 
     def ask_import(self, done: Done) -> None:
         """Begin an import, or wait for the one in progress."""
+        self.give_up_export()
         if self.pools is Pools.ALL and not self.busy:
             done(not self.suspended)
         elif self.busy == "export":

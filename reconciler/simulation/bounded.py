@@ -218,8 +218,18 @@ class BoundedWorld(Housing):
         after = self._fed(seen, ("tick",), lambda s: step(s, Tick(), 1))
         if self.scene.faults.slow or not slow:
             yield Step("a bound runs out" if slow else "time passes", after, fault=slow)
+        if self.scene.faults.slow and slow and node.claim < 0:
+            yield from self._goes_slowly(node, state)
         if self.scene.faults.late:
             yield Step("wakes late", self._fed(node, ("late",), lambda s: step(s, Tick(), LATE_MS)), fault=True)
+
+    def _goes_slowly(self, node: Node, state: State) -> Iterator[Step]:
+        """What lasts goes on; or an export does not, because somebody uses what is mounted."""
+        seen = PoolsSeen(state.looks.pools, 1 - state.looks.progress)
+        yield Step("it goes on", self._fed(node, ("goes on",), lambda s: step(s, seen, 0)))
+        if state.phase is Phase.RELEASING and node.pools == ALL:
+            used = replace(seen, progress=state.looks.progress, used=True)
+            yield Step("what is mounted is in use", self._fed(node, ("used",), lambda s: step(s, used, 0)))
 
     def _look(self, me: int, node: Node, shelf: int, between: Between) -> Node:
         lost, down = between.lost[me], between.down >> me & 1
@@ -231,7 +241,7 @@ class BoundedWorld(Housing):
             pools = Pools.REFUSED if node.refused and node.pools == NONE else POOLS[node.pools]
             out = frozenset(at for at in range(len(disks)) if node.out >> at & 1)
             events: tuple[Event, ...] = (
-                PoolsSeen(pools),
+                PoolsSeen(pools, state.looks.progress, state.looks.used),
                 LinksSeen(frozenset() if down else frozenset({"net"})),
                 ShelfSeen(views, out),
             )

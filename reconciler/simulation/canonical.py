@@ -127,6 +127,8 @@ def plain_state(state: State, timers: Timers) -> State:
     state = shifted(state, -state.now_ms, -longest_ms)
     required = GUARANTEES[state.phase].required or state.phase in (Phase.CLAIMING, Phase.BOOTING)
     looks = state.looks
+    moves = {Phase.IMPORTING: timers.import_ms, Phase.RELEASING: timers.release_ms}.get(state.phase)
+    still_ms = state.since_ms if looks.still_ms is None else looks.still_ms
     idle = state.phase in (Phase.STANDBY, Phase.CLAIMING)
     old = looks.shelf_ms is None or looks.shelf_ms <= -timers.stale_ms
     looks = replace(
@@ -138,6 +140,8 @@ def plain_state(state: State, timers: Timers) -> State:
         unseen_ms=None if idle else _since(looks.unseen_ms, timers.settle_ms),
         hung_ms=None if idle else _since(looks.hung_ms, timers.settle_ms),
         down_ms=_since(looks.down_ms, timers.settle_ms + timers.network_ms),
+        progress=0,
+        still_ms=None if moves is None or still_ms <= max(state.since_ms, -moves) else still_ms,
         woke=looks.woke and not idle,
     )
     return replace(

@@ -86,7 +86,7 @@ class Controller:
         self.blind = False
         self.reset_fails = False
         self.records = Records(world, self.side)
-        self._told: tuple[Pools | None, frozenset[str] | None] = (None, None)
+        self._told: tuple[PoolsSeen | None, frozenset[str] | None] = (None, None)
 
     # Power and the deadman -------------------------------------------------------------------------------------------
 
@@ -231,11 +231,11 @@ class Controller:
         if self.paused:
             self.held.append((self._tick, daemon))
             return
-        pools = Pools.UNKNOWN if self.blind else self.kernel.look()
+        pools = PoolsSeen(Pools.UNKNOWN, self.kernel.progressed) if self.blind else self.kernel.seen()
         up = self.world.wires.up(self.side)
-        if pools is not self._told[0]:
+        if pools != self._told[0]:
             self._told = (pools, self._told[1])
-            self.feed(PoolsSeen(pools))
+            self.feed(pools)
         if up is not self._told[1] and self.core is not None:
             self._told = (self._told[0], up)
             self.feed(LinksSeen(up))
@@ -288,7 +288,7 @@ class Controller:
             self.held.append((self._looked, look))
             return
         found = self.records.events(records, self.core.peer.incarnation, len(self.orders.channels))
-        for event in (ShelfSeen(views, frozenset(self.kernel.out), begun_ms), *found, *self.kernel.said(self._told[0])):
+        for event in (ShelfSeen(views, frozenset(self.kernel.out), begun_ms), *found):
             self.feed(event)
         self._complete(views)
         self._again(self.orders.timers.look_ms - took_ms, self._look, daemon)

@@ -217,6 +217,11 @@ def unstick(world: World, words: Words) -> None:
     of(world, words[0]).kernel.unstick()
 
 
+def stand_still(world: World, words: Words) -> None:
+    """The import or export that runs does not go on."""
+    of(world, words[0]).kernel.stand_still()
+
+
 def suspend(world: World, words: Words) -> None:
     """The pools stop answering."""
     of(world, words[0]).kernel.suspend()

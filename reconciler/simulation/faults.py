@@ -211,8 +211,11 @@ _TABLE: Final = (
     # Pools and commands.
     Fault("import-hangs", ("side",), "an import begins and does not end", deeds.mood("import", "hangs"), deeds.unstick),
     Fault("import-refused", ("side",), "imports are refused", deeds.mood("import", "refused"), deeds.unstick),
-    Fault("export-hangs", ("side",), "an export does not end (a busy dataset)", deeds.mood("export", "hangs"),
-          deeds.unstick),
+    Fault("stands-still", ("side",), "an import or export that runs does not go on", deeds.stand_still, deeds.unstick),
+    Fault("export-hangs", ("side",), "an export does not end: the kernel waits for something",
+          deeds.mood("export", "hangs"), deeds.unstick),
+    Fault("export-used", ("side",), "an export is refused: somebody uses what is mounted",
+          deeds.mood("export", "used"), deeds.unstick),
     Fault("pools-hang", ("side",), "the pools stop answering", deeds.suspend, deeds.unsuspend),
     Fault("pools-unknown", ("side",), "nobody can say whether pools are imported (a hung zpool)",
           deeds.blind(blind=True),

@@ -33,8 +33,8 @@ class Kernel:
     lost its reservation once; `replaced`: and another has begun since. `kept`: disks that a completion has for itself
     alone. `paths_kept`: disks whose second path it has for itself alone, so that no pool writes over it. `in_use`: the
     spare that stands in for a disk. `gained`: disks where a completion may have registered us; no pool can write there
-    before it has opened them again. `mood`: how the next command ends: "", "hangs" or "refused". `refusal`: why labels
-    made the last import impossible.
+    before it has opened them again. `mood`: how the next command ends: "", "hangs", "refused", or "used": an export
+    that somebody keeps from going on. `refusal`: why labels made the last import impossible.
     """
 
     def __init__(self, world: World, owner: Controller) -> None:
@@ -60,6 +60,8 @@ class Kernel:
         self.refusal: tuple[str, ...] = ()
         self.suspended = False
         self.busy = ""
+        self.hangs = self.used = False
+        self.progressed = 0
         self.world.checkers.answers_changed()
 
     @property
@@ -80,11 +82,20 @@ class Kernel:
             return Pools.REFUSED
         return self.pools
 
+    def seen(self) -> PoolsSeen:
+        """The same with how an import or export goes on."""
+        waits = self.hangs or self.used or self.suspended or not self._enough(self.world.shelf.good(self.owner.side))
+        if self.busy and not waits:
+            self.progressed = self.world.now_ms
+        return PoolsSeen(self.look(), self.progressed, self.used, txgs=self.txgs())
+
     # What the daemon asks for ----------------------------------------------------------------------------------------
 
     def wants(self, wanted: Things, kept: Things) -> bool:
         """Whether something differs from what is wanted and can be changed now."""
         if self.addresses != self._addresses(wanted, kept):
+            return True
+        if self.used and Thing.POOLS in wanted:
             return True
         if self.busy or (Thing.POOLS in kept and Thing.POOLS not in wanted):
             return False
@@ -107,6 +118,8 @@ class Kernel:
             self.addresses = addresses
             self.world.note(self.owner.side, "answers clients" if addresses else "stops answering clients")
             self.world.checkers.answers_changed()
+        if Thing.POOLS in wanted:
+            self.give_up_export()
         if self.busy:
             return
         if Thing.POOLS in wanted:
@@ -115,11 +128,18 @@ class Kernel:
         elif Thing.POOLS not in kept and self.imported and not self.suspended:
             self._begin("export", self.world.physics.export_ms, self.mood_export)
 
+    def give_up_export(self) -> None:
+        """Where somebody uses what is mounted, nothing was exported, and whoever unmounted the rest mounts it again."""
+        if self.used:
+            self.busy, self.used = "", False
+            self.world.note(self.owner.side, "export is given up, everything is mounted again")
+
     def _begin(self, what: str, span_ms: tuple[int, int], mood: str) -> None:
         self.busy = what
         self.owner.completer.drop()
         self.world.note(self.owner.side, f"{what} begins")
-        if mood == "hangs":
+        self.hangs, self.used = mood == "hangs", mood == "used"
+        if mood in ("hangs", "used"):
             return
         act = self._end_import if what == "import" else self._end_export
         self.world.later(self.world.draw(span_ms), act, mood, self.owner)
@@ -156,10 +176,6 @@ class Kernel:
             lines += [late] if late else []
         return tuple(lines)
 
-    def said(self, pools: Pools | None) -> tuple[PoolsSeen, ...]:
-        """How far the pools have come, to a daemon that has seen them like this."""
-        return (PoolsSeen(pools, self.txgs()),) if pools is not None and self.txgs() else ()
-
     def txgs(self) -> tuple[int, ...]:
         """How far the pools have come: here every write is a commit, and all pools take every write."""
         if self.pools is not Pools.ALL:
@@ -167,7 +183,7 @@ class Kernel:
         return tuple(mark(at + 1, committed(self.newest)) for at in range(len(pools_of(self.owner.orders))))
 
     def _end_import(self, mood: str) -> None:
-        if self.busy != "import":
+        if self.busy != "import" or self.hangs:
             return
         self.busy = ""
         good = self.world.shelf.good(self.owner.side)
@@ -189,7 +205,7 @@ class Kernel:
         self.world.note(self.owner.side, "import ends")
 
     def _end_export(self, mood: str) -> None:
-        if self.busy != "export":
+        if self.busy != "export" or self.hangs:
             return
         if self.suspended or not self._enough(self.world.shelf.good(self.owner.side)):
             self.world.later(AGAIN_MS, self._end_export, mood, self.owner)
@@ -204,9 +220,14 @@ class Kernel:
     def unstick(self) -> None:
         """Commands that hang go on."""
         self.mood_import = self.mood_export = ""
+        self.hangs = self.used = False
         act = {"import": self._end_import, "export": self._end_export}.get(self.busy)
         if act is not None:
             self.world.later(0, act, "", self.owner)
+
+    def stand_still(self) -> None:
+        """The command that runs does not go on."""
+        self.hangs = bool(self.busy)
 
     def imported_by_hand(self) -> None:
         """Pools appear that no daemon asked for."""

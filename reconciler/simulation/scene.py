@@ -29,13 +29,13 @@ TICKS: Final = Timers(
 class Fault(NamedTuple):
     """What may go wrong in a scene, `most` times in all (-1: without limit).
 
-    `cuts`: a controller hears nothing on any network. `slow`: a claim, import or release outlives its bound. `reach`:
-    (controller, disks) that are lost together, 0 and 1 or BOTH. `links`: whose group goes down. Not counted, for they
-    are no faults: `sticky` (what pools gave up they do without until they open it again; claims are completed),
-    `stays` (disks are lost before the start only), `secrets` (the two daemons have different secrets until they agree
-    for good), `delay` (beats under way are late, doubled, lost), `fine` (one move for each reservation command, not for
-    each disk) and `wide` (what is asked of several disks at once is answered in any order, not in theirs). Everything
-    heals at any moment, uncounted.
+    `cuts`: a controller hears nothing on any network. `slow`: a claim, import or release outlives its bound; imports
+    and exports go on, or are in use, uncounted. `reach`: (controller, disks) that are lost together, 0 and 1 or BOTH.
+    `links`: whose group goes down. Not counted, for they are no faults: `sticky` (what pools gave up they do without
+    until they open it again; claims are completed), `stays` (disks are lost before the start only), `secrets` (the two
+    daemons have different secrets until they agree for good), `delay` (beats under way are late, doubled, lost), `fine`
+    (one move for each reservation command, not for each disk) and `wide` (what is asked of several disks at once is
+    answered in any order, not in theirs). Everything heals at any moment, uncounted.
     """
 
     crash: bool = False
@@ -98,6 +98,13 @@ WITHOUT_HALF: Final = (
     "b: time passes", "b: time passes", "b: time passes", "b: import begins", "b: import ends", "b: looks",
 )  # fmt: skip
 
+#: A person asked for a switchover, and the export is to begin.
+SWITCHED: Final = (
+    "a: boots", "a: looks", "b: boots", "b: looks",
+    "a: look disk0", "a: look disk1", "a: look disk2", "a: look disk0", "a: look disk1", "a: look disk2",
+    "a: the claim ends", "a: import begins", "a: import ends", "a: looks", "b: looks", "a: a person asks: switchover",
+)  # fmt: skip
+
 SCENES: Final = (
     Scene("hanging", "imports are refused and pools hang, any number of times",
           SHELF, Fault(hang=True, refuse=True)),
@@ -121,6 +128,8 @@ SCENES: Final = (
           SHELF, Fault(power=True, proof=True)),
     Scene("groups", "a failover group goes down on either side, once",
           GROUPED, Fault(links=(0, 1), most=1)),
+    Scene("slow", "the export of a switchover goes on, stands still or is in use; one limit runs out, then or later",
+          SWEPT, Fault(slow=True, most=1), (Request.SWITCHOVER,), SWITCHED),
     Scene("restarts", "daemons die and start again, any number of times",
           SHELF, Fault(crash=True)),
     Scene("secrets", "the secrets differ until somebody mends them; a person forces either controller, once",

@@ -75,8 +75,10 @@ class Daemon:
         self.outs: Outputs | None = None
         self.refused = ""
         self.pools = Pools.UNKNOWN
+        self.seen = PoolsSeen(Pools.UNKNOWN)
+        #: When the import began that goes on, and the longest that was refused in this phase.
+        self._import_ms = self._futile_ms = 0
         self.out: frozenset[int] = frozenset()
-        self.txgs: tuple[int, ...] = ()
         self.up: frozenset[str] | None = None
         self.ticked: Callable[[], None] = lambda: None
         self._refused_ms: int | None = None
@@ -242,12 +244,13 @@ class Daemon:
         for event in records.events(len(self.core.orders.channels)):
             self.feed(event)
 
-    def saw_pools(self, begun_ms: int, pools: Pools, out: frozenset[int], *, txgs: tuple[int, ...] = ()) -> None:
+    def saw_pools(self, begun_ms: int, seen: PoolsSeen, out: frozenset[int]) -> None:
         """A look at the pools that began at `begun_ms`. A refused import shows as such until the next one begins."""
         if begun_ms < self._ended_ms:
             # It may have seen what was before an import or export ended.
             self.work.look_at_pools()
             return
+        pools = seen.pools
         if self.core is None:
             self._seen |= {"pools"} if pools is not Pools.UNKNOWN else set()
             return
@@ -256,17 +259,23 @@ class Daemon:
             pools = Pools.SOME
         elif pools is Pools.NONE and self._refused_ms is not None:
             pools = Pools.REFUSED
-        if pools is not self.pools:
-            self.pools, self.txgs = pools, txgs
-            self.feed(PoolsSeen(pools, txgs), act=True)
-        elif txgs != self.txgs:
-            self.txgs = txgs
-            self.feed(PoolsSeen(pools, txgs))
+        told = bool(seen.progress) and not self._is_futile(begun_ms)
+        seen = replace(seen, pools=pools, progress=seen.progress if told else self.seen.progress)
+        if seen != self.seen:
+            self.pools, self.seen = pools, seen
+            self.feed(seen, act=True)
+
+    def _is_futile(self, now_ms: int) -> bool:
+        """Whether an import has done no more yet than one that was refused: to repeat that is no progress."""
+        if self._futile_ms and self.core is not None and self.core.phase is not Phase.IMPORTING:
+            self._futile_ms = 0
+        return bool(self._futile_ms) and (self.work.moving != "import" or now_ms - self._import_ms <= self._futile_ms)
 
     def import_ended(self, *, good: bool) -> None:
         """The import's child has ended; the next look says what it came to."""
         self._ended_ms = monotonic_ms()
         self._refused_ms = None if good else self._ended_ms
+        self._futile_ms = 0 if good else max(self._futile_ms, self._ended_ms - self._import_ms)
         self.work.look_at_pools()
 
     def export_ended(self) -> None:
@@ -371,12 +380,15 @@ class Daemon:
         """Addresses go before pools and come after them."""
         here = self.pools is Pools.ALL
         self.place.settle(wanted=Thing.ADDRESSES in outs.wanted and here, kept=Thing.ADDRESSES in outs.kept)
+        if self.work.moving == "export" and Thing.POOLS in outs.wanted:
+            self.work.give_up_export()
+            self.export_ended()
         if self.work.moving or self._pools_ms < self._ended_ms:
             return
         if Thing.POOLS in outs.wanted:
             rested = self._refused_ms is None or monotonic_ms() - self._refused_ms >= AGAIN_MS
             if self.pools in (Pools.NONE, Pools.REFUSED, Pools.SOME) and rested:
-                self._refused_ms = None
+                self._refused_ms, self._import_ms = None, monotonic_ms()
                 self.work.import_(outs.excused, outs.word)
         elif Thing.POOLS not in outs.kept:
             if self.pools in (Pools.SOME, Pools.ALL):

@@ -53,6 +53,9 @@ class Work(Protocol):
     def export(self) -> None:
         """Begin to export the pools."""
 
+    def give_up_export(self) -> None:
+        """End an export that has begun, as far as it can be ended."""
+
     def at_work(self) -> str:
         """What changes disks, pools or the peer's power at this moment; "" when nothing does."""
         ...

@@ -16,7 +16,7 @@ from typing import Final, assert_never
 from reconciler.core.failover.adapters import PoolsView, Written
 from reconciler.core.failover.completion import completable, completing, patience_ms, unfenced, unregistered
 from reconciler.core.failover.detector import heard_since
-from reconciler.core.failover.events import Pools
+from reconciler.core.failover.events import Pools, PoolsSeen
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.hold import UNANSWERED, DiskView
 from reconciler.core.failover.key import Key
@@ -63,6 +63,8 @@ COMPLETE_MS: Final = 10_000
 COMPLETE_AGAIN_MS: Final = 1_000
 #: A look at the pools is unanswered after this, or after four times the interval of looks if that is longer.
 POOLS_MS: Final = 500
+#: No clock of the arm ends an import or export: the core ends what stands still for too long.
+MOVE_MS: Final = 24 * 3_600_000
 #: What is no sign of an intruder: sectors that nobody wrote yet, or that were being written.
 HARMLESS: Final = (Refusal.BLANK, Refusal.TORN)
 
@@ -158,14 +160,21 @@ class Labour:
         """Begin to import the pools, if the arm is free; these disks may be silent, no pool may be older."""
         # What is kept for ourselves alone, an import could not open.
         self._stop_completing()
-        if self._ask(Import(excused, txgs), self._timers.import_ms):
+        if self._ask(Import(excused, txgs), MOVE_MS):
             self.moving = "import"
 
     def export(self) -> None:
         """Begin to export the pools, if the arm is free."""
         self._stop_completing()
-        if self._ask(Export(), self._timers.release_ms):
+        if self._ask(Export(), MOVE_MS):
             self.moving = "export"
+
+    def give_up_export(self) -> None:
+        """Kill whoever exports. What it left in the kernel goes on there, and an import waits for it."""
+        assert self._arms is not None
+        self._arms.abandon(ArmKind.MOVER, monotonic_ms())
+        self.moving = ""
+        self._wait()
 
     def at_work(self) -> str:
         """What changes disks, pools or the peer's power at this moment; "" when nothing does."""
@@ -313,8 +322,9 @@ class Labour:
                 self.look_at_pools()
             case LookPools():
                 view = answered.reply.view if isinstance(answered.reply, PoolsLooked) else None
-                view = view or PoolsView(Pools.UNKNOWN, self._daemon.out, txgs=self._daemon.txgs)
-                self._daemon.saw_pools(answered.asked_ms, view.pools, view.out, txgs=view.txgs)
+                view = view or PoolsView(Pools.UNKNOWN, self._daemon.out, txgs=self._daemon.seen.txgs)
+                seen = PoolsSeen(view.pools, view.progress, view.used, view.doing, view.txgs)
+                self._daemon.saw_pools(answered.asked_ms, seen, view.out)
             case WriteRecord():
                 reply = answered.reply
                 if isinstance(reply, RecordWritten) and reply.written is Written.CONFLICT:

@@ -144,15 +144,39 @@ DECIDE = (
     ),
     Mutant(
         "release-deadline-ignored", "owner",
-        "return Move(Phase.HALTED, Code.RELEASE_HUNG) if late else None",
-        "return None",
+        "        return Move(Phase.HALTED, Code.RELEASE_HUNG, evidence)\n",
+        "        return None\n",
         "waits for a hung export for ever: nobody serves",
     ),
     Mutant(
         "import-deadline-ignored", "owner",
-        "        return Move(Phase.HALTED, Code.IMPORT_HUNG)\n    return None",
-        "        return None\n    return None",
+        "f\"{still} ms without progress\") if still >= limit_ms else None",
+        "f\"{still} ms without progress\") if still < 0 else None",
         "waits for a hung import for ever: nobody serves",
+    ),
+    Mutant(
+        "slow-is-hung", "owner",
+        "    return now_ms - max(state.since_ms, state.looks.still_ms or state.since_ms)\n",
+        "    return now_ms - state.since_ms\n",
+        "ends an import that goes on when its time is over: both controllers reset each other in turn",
+    ),
+    Mutant(
+        "every-release-comes-back", "owner",
+        "        if state.voluntary and looks.used and looks.sees and looks.hold is Hold.OURS:\n",
+        "        if looks.used and looks.sees and looks.hold is Hold.OURS:\n",
+        "a controller that no client reaches takes its pools back because somebody uses them: nobody is served",
+    ),
+    Mutant(
+        "a-hung-export-comes-back", "owner",
+        "        if state.voluntary and looks.used and looks.sees and looks.hold is Hold.OURS:\n",
+        "        if state.voluntary and looks.sees and looks.hold is Hold.OURS:\n",
+        "waits behind an export that hangs in the kernel for as long as an import may stand still",
+    ),
+    Mutant(
+        "no-release-comes-back", "owner",
+        "        if state.voluntary and looks.used and looks.sees and looks.hold is Hold.OURS:\n",
+        "        if state.voluntary and looks.used and looks.sees and looks.hold is Hold.LOST:\n",
+        "resets a healthy controller because somebody uses what is mounted",
     ),
     Mutant(
         "gives-up-before-the-peer-takes", "owner",

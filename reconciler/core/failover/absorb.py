@@ -36,6 +36,9 @@ from reconciler.core.failover.phase import GUARANTEES, Phase
 from reconciler.core.failover.progress import NOTHING, joined
 from reconciler.core.failover.state import Looks, State
 
+#: Phases in which pools are imported or exported, and so may stand still.
+MOVING = (Phase.IMPORTING, Phase.RELEASING)
+
 
 def absorb(state: State, event: Event, now_ms: int) -> State:
     """The state with the event's knowledge in it, in the same phase."""
@@ -48,8 +51,8 @@ def absorb(state: State, event: Event, now_ms: int) -> State:
             return replace(state, peer=changed(state.peer, now_ms))
         case ShelfSeen(views, out, begun_ms):
             return state if _outdated(state, begun_ms) else _shelf(state, views, out, now_ms, begun_ms)
-        case PoolsSeen(pools, txgs):
-            state = replace(state, looks=_pools(state.looks, pools, now_ms))
+        case PoolsSeen(txgs=txgs):
+            state = replace(state, looks=_pools(state.looks, event, now_ms, moving=state.phase in MOVING))
             return _reached(state, txgs) if any(txgs) else state
         case LinksSeen(up):
             return replace(state, looks=_links(state.looks, state.orders, up, now_ms))
@@ -118,9 +121,17 @@ def _covered(state: State, views: tuple[DiskView, ...]) -> bool:
     return fence(state.orders, state.epoch, views, state.excused)[0] is not Fence.BROKEN
 
 
-def _pools(looks: Looks, pools: Pools, now_ms: int) -> Looks:
-    hung = pools in (Pools.HUNG, Pools.UNKNOWN)
-    return replace(looks, pools=pools, hung_ms=(now_ms if looks.hung_ms is None else looks.hung_ms) if hung else None)
+def _pools(looks: Looks, seen: PoolsSeen, now_ms: int, *, moving: bool) -> Looks:
+    hung = seen.pools in (Pools.HUNG, Pools.UNKNOWN)
+    return replace(
+        looks,
+        pools=seen.pools,
+        hung_ms=(now_ms if looks.hung_ms is None else looks.hung_ms) if hung else None,
+        progress=seen.progress,
+        still_ms=now_ms if moving and seen.progress != looks.progress else looks.still_ms,
+        used=seen.used and moving,
+        doing=seen.doing,
+    )
 
 
 def _reached(state: State, txgs: tuple[int, ...]) -> State:
@@ -212,5 +223,7 @@ def wake(state: State, now_ms: int) -> State:
             unseen_ms=None,
             down_ms=now_ms if looks.groups_down else None,
             hung_ms=now_ms if looks.hung_ms is not None else None,
+            # What went on meanwhile, the next look at the pools says.
+            still_ms=now_ms if state.phase in MOVING else None,
         ),
     )

@@ -34,12 +34,17 @@ class Written(StrEnum):
 class PoolsView:
     """One look at the pools of the orders.
 
-    `out`: disks (indices into the orders) that the imported pools gave up. `txgs`: how far each pool has come, as marks
-    (`progress`), in the order in which the vdevs of the orders first name pools; 0: not imported here, or not known.
+    `out`: disks (indices into the orders) that the imported pools gave up. `progress` and `used`: see `PoolsSeen`;
+    `doing` says in words what went on. They are empty where no import or export is in progress. `txgs`: how far each
+    pool has come, as marks (`progress`), in the order in which the vdevs of the orders first name pools; 0: not
+    imported here, or not known.
     """
 
     pools: Pools
     out: frozenset[int] = frozenset()
+    progress: int = 0
+    used: bool = False
+    doing: str = ""
     txgs: tuple[int, ...] = ()
 
 
@@ -131,7 +136,11 @@ class PoolHouse(Protocol):
         ...
 
     def export(self, deadline_s: float) -> bool:
-        """Export all pools; True when none is imported any more. After False one may still be in progress."""
+        """Export all pools; True when none is imported any more. After False one may still be in progress.
+
+        What somebody uses is tried again until the deadline. Whoever wants the pools back meanwhile kills this process
+        and imports.
+        """
         ...
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """How long clients wait at most, computed from the orders: the liveness bound that the simulator holds the core to.
 
-Counts what the core waits for and the limits it sets others. Does not know how long an import really takes.
+Counts what the core waits for and the limits it sets others. An import or export that goes on for longer than it may
+stand still is ended by no clock, so none of that is counted. Does not know how long an import really takes.
 """
 
 from __future__ import annotations

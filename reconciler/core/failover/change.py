@@ -23,6 +23,8 @@ TIMERS: Final = {
     "look_ms": "look at the disks",
     "proof_ms": "longest without proof",
     "pause_ms": "worst pause",
+    "import_ms": "longest standstill of an import",
+    "release_ms": "longest standstill of an export",
     "network_ms": "network timeout",
     "deadman_ms": "deadman",
     "maintenance_ms": "longest maintenance",

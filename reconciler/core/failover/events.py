@@ -72,10 +72,16 @@ class ShelfSeen:
 class PoolsSeen:
     """One look at the pools. An import or export in progress is SOME; REFUSED is NONE after a refused import.
 
-    `txgs`: how far each pool has come that is imported here, as marks (`progress`).
+    `progress` is any number that changes while an import or export goes on. `used`: every pool is still imported, and
+    the export does not go on because somebody uses what is mounted; nothing of it is left in the kernel. `doing` says
+    for people what went on. `txgs`: how far each pool has come that is imported here, as marks
+    (`core/failover/progress`).
     """
 
     pools: Pools
+    progress: int = 0
+    used: bool = False
+    doing: str = ""
     txgs: tuple[int, ...] = ()
 
 

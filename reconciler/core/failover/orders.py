@@ -105,8 +105,8 @@ class Timers:
     record      between two disk heartbeats            stale       the disk heartbeat is stale after this
     look        between two looks at the disks         proof       longest time without proof of our reservation
     pause       longest pause a process may suffer     settle      how long a link or disk must be gone to count
-    claim       a claim that runs longer halts         import_     the same for an import
-    release     the same for a release                 handover    how long a released pair waits for the peer
+    claim       a claim that runs longer halts         import_     an import that stands still so long halts
+    release     the same for an export                 handover    how long a released pair waits for the peer
     boot        quiet time after start without a peer  yield_      added for the controller that is not the default
     retry       after a claim that failed              again       after a hand-over that nobody took
     deadman     the hardware watchdog resets after     patience    longest silence the clients bear

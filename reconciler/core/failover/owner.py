@@ -1,7 +1,8 @@
 """IMPORTING, ACTIVE, RELEASING: the phases that require the reservation, and what ends each.
 
-A deadline that ran out during a late wake counts only once disks and pools have been looked at again.
-Does not know how pools are imported or exported.
+*An import or export that goes on is never ended by a clock*: its limit counts from its last progress. A limit that ran
+out during a late wake counts only once disks and pools have been looked at again. Does not know how pools are imported
+or exported.
 """
 
 from __future__ import annotations
@@ -51,11 +52,17 @@ def importing(state: State, now_ms: int) -> Move | None:
         return Move(Phase.ACTIVE, Code.IMPORTED)
     if pools is Pools.REFUSED and peer_can_take(state, now_ms) and not forbidden(state, now_ms):
         return Move(Phase.RELEASING, Code.IMPORT_REFUSED, automatic=True)
-    if now_ms - state.since_ms >= state.orders.timers.import_ms:
-        if pools in GONE:
-            return Move(Phase.RELEASING, Code.IMPORT_REFUSED)
-        return Move(Phase.HALTED, Code.IMPORT_HUNG)
-    return None
+    limit_ms = state.orders.timers.import_ms
+    if pools in GONE:
+        # Whoever is refused again and again reads something each time: that is no progress.
+        return Move(Phase.RELEASING, Code.IMPORT_REFUSED) if now_ms - state.since_ms >= limit_ms else None
+    still = stands_ms(state, now_ms)
+    return Move(Phase.HALTED, Code.IMPORT_HUNG, f"{still} ms without progress") if still >= limit_ms else None
+
+
+def stands_ms(state: State, now_ms: int) -> int:
+    """For how long the import or export of this phase has not gone on."""
+    return now_ms - max(state.since_ms, state.looks.still_ms or state.since_ms)
 
 
 def active(state: State, now_ms: int, asked: Request | None) -> Move | None:
@@ -117,8 +124,14 @@ def releasing(state: State, now_ms: int, asked: Request | None) -> Move | None:
             return halt
         if looks.woke:
             return None
-        late = now_ms - state.since_ms >= timers.release_ms
-        return Move(Phase.HALTED, Code.RELEASE_HUNG) if late else None
+        still_ms = stands_ms(state, now_ms)
+        if still_ms < timers.release_ms:
+            return None
+        evidence = f"{still_ms} ms without progress"
+        if state.voluntary and looks.used and looks.sees and looks.hold is Hold.OURS:
+            # Everything is still here, under our reservation, and nothing of the export is left in the kernel.
+            return Move(Phase.IMPORTING, Code.RELEASE_GIVEN_UP, evidence)
+        return Move(Phase.HALTED, Code.RELEASE_HUNG, evidence)
     if looks.hold is Hold.LOST:
         return Move(Phase.STANDBY, Code.TAKEN, _taker(state))
     if looks.woke:

@@ -111,13 +111,13 @@ LEGAL: Final[Mapping[tuple[Phase, Phase], str]] = MappingProxyType(
         (Phase.CLAIMING, Phase.HALTED): "the claim outlived its deadline",
         (Phase.IMPORTING, Phase.ACTIVE): "all pools are imported",
         (Phase.IMPORTING, Phase.RELEASING): "the import was refused; the peer may do better",
-        (Phase.IMPORTING, Phase.HALTED): "the reservation is lost, or the import hangs",
+        (Phase.IMPORTING, Phase.HALTED): "the reservation is lost, or the import stands still",
         (Phase.ACTIVE, Phase.IMPORTING): "a pool vanished from under us",
         (Phase.ACTIVE, Phase.RELEASING): "switchover, or the peer can do better",
         (Phase.ACTIVE, Phase.HALTED): "the reservation is lost or can no longer be proven",
         (Phase.RELEASING, Phase.STANDBY): "pools are exported and the peer has taken the reservation",
-        (Phase.RELEASING, Phase.IMPORTING): "pools are exported and nobody took them",
-        (Phase.RELEASING, Phase.HALTED): "the export hangs, or the reservation went before the pools",
+        (Phase.RELEASING, Phase.IMPORTING): "nobody took the exported pools, or what is in use could not be exported",
+        (Phase.RELEASING, Phase.HALTED): "the export stands still, or the reservation went before the pools",
     }
 )
 

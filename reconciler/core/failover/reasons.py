@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from reconciler.core.failover.compare import resting
 from reconciler.core.failover.detector import disk_alive, disk_stale, network_alive, network_silent, undecoded
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.forbidden import forbidden, held_back, in_maintenance, same_role, spent
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.hold import Hold
+from reconciler.core.failover.owner import GONE, stands_ms
 from reconciler.core.failover.phase import GUARANTEES, OWNING, Phase
 from reconciler.core.failover.state import State
 from reconciler.core.failover.twin import listening, quiet_ms
@@ -104,6 +106,7 @@ def _here(state: State, now_ms: int) -> Iterator[Reason]:
     if phase in MOVING:
         evidence = f"{phase.value} for {now_ms - state.since_ms} ms: {state.why}"
         yield Reason("LOC_FAILOVER_ONGOING", "this controller is on its way", evidence, "wait for it to end")
+    yield from _slow(state, now_ms)
     if GUARANTEES[phase].required and looks.hold is not Hold.OURS:
         since_ms = now_ms - (state.since_ms if looks.proved_ms is None else looks.proved_ms)
         evidence = f"last proven {since_ms} ms ago"
@@ -138,6 +141,26 @@ def _here(state: State, now_ms: int) -> Iterator[Reason]:
         yield Reason("LOC_NOT_READY", text, evidence, f"wait {quiet_ms(state.orders.timers)} ms")
     if looks.woke:
         yield Reason("WOKE_LATE", "this process was paused and looks before it acts", "", "find what paused it")
+
+
+def _slow(state: State, now_ms: int) -> Iterator[Reason]:
+    """An import or export that lasts longer than it may stand still, and a switchover that was given up."""
+    timers, looks = state.orders.timers, state.looks
+    limit_ms = {Phase.IMPORTING: timers.import_ms, Phase.RELEASING: timers.release_ms}.get(state.phase)
+    lasts_ms = now_ms - state.since_ms
+    if limit_ms is not None and lasts_ms >= limit_ms and looks.pools not in GONE:
+        evidence = f"{lasts_ms} ms so far, went on {stands_ms(state, now_ms)} ms ago, may stand still for {limit_ms} ms"
+        evidence = f"{evidence}; {looks.doing}" if looks.doing else evidence
+        what = "import" if state.phase is Phase.IMPORTING else "export"
+        name, text = f"{what.upper()}_SLOW", f"the {what} takes long, but goes on: no clock ends it"
+        yield Reason(name, text, evidence, "wait: it ends by itself, and a reset follows where it stands still")
+    elif state.phase is Phase.RELEASING and looks.used:
+        text = "the export is refused: somebody uses what is mounted"
+        evidence = f"{stands_ms(state, now_ms)} ms, at most {limit_ms} ms"
+        yield Reason("EXPORT_IN_USE", text, evidence, "end what uses it: `fuser -vm` with the mountpoint names it")
+    if state.refused is not None and state.refused.code is Code.RELEASE_GIVEN_UP and resting(state, now_ms):
+        remedy = "end what uses it (`fuser -vm` with the mountpoint names it), then `hagit switchover` again"
+        yield Reason("SWITCHOVER_GIVEN_UP", state.refused.code.value, state.refused.evidence, remedy)
 
 
 def _between(state: State, now_ms: int) -> Iterator[Reason]:

@@ -22,7 +22,9 @@ class Looks:
     """What the latest looks at disks, pools and links said.
 
     `shelf_ms` is None until the disks were looked at since the start (or since a late wake); `unseen_ms`, `hung_ms` and
-    `down_ms` say since when the disks are out of sight, the pools hang, a group is down. `covered`: the fence of our
+    `down_ms` say since when the disks are out of sight, the pools hang, a group is down. `progress` is what the last
+    look said of an import or export, `still_ms` when that changed last in this phase (None: not yet), and `used` that
+    an export is kept from going on by who uses what is mounted, with every pool still here. `covered`: the fence of our
     claim still holds on every top-level vdev, with no disk silent that could hold newer writes than the rest; known
     while pools are to be imported. `woke`: nothing that was known before a late wake has been looked at again.
     """
@@ -35,6 +37,10 @@ class Looks:
     unseen_ms: int | None = None
     pools: Pools = Pools.UNKNOWN
     hung_ms: int | None = None
+    progress: int = 0
+    still_ms: int | None = None
+    used: bool = False
+    doing: str = field(default="", compare=False)
     groups_down: frozenset[int] = frozenset()
     down_ms: int | None = None
     out: frozenset[int] = frozenset()
@@ -99,10 +105,11 @@ class Memory:
 class State:
     """One controller. `why` explains the phase, `refused` the last request that was not followed.
 
-    `unimportable`: this release follows imports that were refused. `unfenced`: vdevs that the last claim could not
-    fence. `word`: marks (`progress`) that the pools have reached, by what their owners said, this controller included;
-    `word_epoch`: the epoch of whoever said it last. `excused`: disks that the pools did without when they were last
-    imported: nothing newer is on them than on the others, and much may be missing.
+    `unimportable`: this release follows imports that were refused. `voluntary`: a person asked for it, and nothing is
+    wrong here, so it may be given up. `unfenced`: vdevs that the last claim could not fence. `word`: marks (`progress`)
+    that the pools have reached, by what their owners said, this controller included; `word_epoch`: the epoch of whoever
+    said it last. `excused`: disks that the pools did without when they were last imported: nothing newer is on them
+    than on the others, and much may be missing.
     `machine`: the number of this machine, another one after each boot; 0 where none is given.
     `twin`: another machine that says it is this controller. `alone_ms`: since when none was heard, or listening began.
     `unit`: why this machine may not claim by its serial number.
@@ -131,6 +138,7 @@ class State:
     maintenance_ms: int | None = None
     moves_ms: tuple[int, ...] = ()
     unimportable: bool = False
+    voluntary: bool = False
     excused: frozenset[int] = frozenset()
     word: tuple[int, ...] = ()
     word_epoch: int = 0
@@ -202,6 +210,7 @@ def shifted(state: State, by_ms: int, floor_ms: int) -> State:
             proved_ms=move(looks.proved_ms),
             unseen_ms=move(looks.unseen_ms),
             hung_ms=move(looks.hung_ms),
+            still_ms=move(looks.still_ms),
             down_ms=move(looks.down_ms),
         ),
         peer=replace(

@@ -76,9 +76,14 @@ def enter(state: State, move: Move, now_ms: int) -> State:
         fenced_ms=None,
         handed_ms=None,
         unimportable=move.code is Code.IMPORT_REFUSED,
+        voluntary=move.code is Code.ASKED,
         excused=state.looks.out if old is Phase.ACTIVE else state.excused,
+        looks=replace(state.looks, still_ms=None, used=False),
         why=Decision(move.code, move.evidence),
     )
+    if move.code is Code.RELEASE_GIVEN_UP:
+        # Whoever asked for the switchover waits for what came of it.
+        state = replace(state, refused=state.why)
     if move.automatic and state.orders.limits.moves:
         window_ms = state.orders.limits.moves_window_ms
         state = replace(state, moves_ms=(*recent(state.moves_ms, window_ms, now_ms), now_ms))

@@ -34,7 +34,7 @@ class Code(Enum):
     # As the owner.
     IMPORTED = "all pools are imported"
     IMPORT_REFUSED = "the import was refused or did not begin in time"
-    IMPORT_HUNG = "the import outlived its deadline"
+    IMPORT_HUNG = "the import stood still for too long"
     FENCED = "the reservation is lost: the disks say another owner"
     UNPROVEN = "our reservation could not be proven for too long"
     POOLS_GONE = "a pool is no longer imported"
@@ -45,11 +45,12 @@ class Code(Enum):
     GROUPS_DOWN = "a failover group is down here and up at the peer"
     ISOLATED = "every failover group is down here and the peer is not heard"
     # How a release ends.
+    RELEASE_GIVEN_UP = "somebody uses what is mounted here: the switchover was given up, and nothing was exported"
     TAKEN = "the pools are exported and the peer has taken the reservation"
     RESUMED_SERVICE = "the pools are exported and nobody took them; serving again"
     REFUSED_HERE = "the import was refused here and nobody took the pools; only a new claim can reach more disks"
     LEFT = "the pools are exported, nobody took them, and the disks are not to be seen from here"
-    RELEASE_HUNG = "the export outlived its deadline"
+    RELEASE_HUNG = "the export stood still for too long"
     # What keeps a controller still.
     DISABLED = "failover is disabled"
     MAINTENANCE = "maintenance is in progress"

@@ -50,6 +50,32 @@ class FailoverHeartbeat(Model):
     )
 
 
+class FailoverLimits(Model):
+    """How long something may stand still before a controller gives it up. What goes on is never ended by a clock."""
+
+    import_: Duration = Field(
+        60.0,
+        alias="import",
+        validate_default=False,
+        json_schema_extra={"default": "60s", "examples": ["60s"]},
+        description="An import that has not gone on for this long hangs: the controller resets itself, and the other "
+        "one tries. Pools, mounted filesystems and requests that disks have ended are counted.",
+    )
+    export: Duration = _time(
+        "5s",
+        5.0,
+        "The same for an export. A switchover that somebody keeps from going on, by using what is mounted, is given "
+        "up then, and the controller serves again.",
+    )
+    proof: Duration | None = Field(
+        None,
+        json_schema_extra={"examples": ["6s"]},
+        description="How long the active controller goes on serving while its disks do not say that it holds them: the "
+        "longest stall of a shelf that moves nothing. A takeover that has to wait for the old owner waits for this and "
+        "the deadman. Without it: 2s, or two disk intervals and the pause.",
+    )
+
+
 class MovesBudget(Model):
     """Failovers by themselves within a time."""
 
@@ -109,6 +135,10 @@ class FailoverSpec(Model):
     )
     maintenance: Duration = _time("8h", 28_800.0, "The longest maintenance a person may ask for at once.")
     deadman: Duration = _time("5s", 5.0, "The hardware watchdog resets a controller that has not fed it for this long.")
+    limits: FailoverLimits = Field(
+        default_factory=lambda: FailoverLimits.model_validate({}),
+        description="How long an import, an export and the proof of the reservation may stand still.",
+    )
     strict: bool = Field(
         False,
         description="Whether the new active controller answers clients only when the old one has surely been reset. "

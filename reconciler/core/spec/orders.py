@@ -112,15 +112,23 @@ def _timers(policy: FailoverSpec) -> Timers:
         record_ms=look_ms,
         stale_ms=stale_ms,
         look_ms=look_ms,
-        proof_ms=max(default.proof_ms, 2 * look_ms + pause_ms),
+        proof_ms=_proof_ms(policy),
         pause_ms=pause_ms,
         # One look that a disk does not answer must not move the pools: the next one is waited for.
         settle_ms=max(default.settle_ms, 2 * look_ms),
         yield_ms=max(default.yield_ms, default.claim_ms + stale_ms),
+        import_ms=_ms(policy.limits.import_),
+        release_ms=_ms(policy.limits.export),
         deadman_ms=_ms(policy.deadman),
         network_ms=_ms(policy.timeout),
         maintenance_ms=_ms(policy.maintenance),
     )
+
+
+def _proof_ms(policy: FailoverSpec) -> int:
+    if policy.limits.proof is not None:
+        return _ms(policy.limits.proof)
+    return max(Timers().proof_ms, 2 * _ms(policy.heartbeat.disk_interval) + _ms(policy.heartbeat.pause))
 
 
 def _channels(interfaces: Iterable[Resource[InterfaceSpec]]) -> Iterator[Channel]:

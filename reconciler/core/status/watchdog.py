@@ -271,7 +271,9 @@ def is_stale(status: WatchdogStatus, boot: str, now_ms: int) -> bool:
 
 #: Reasons that only say that a person wants it so.
 _WANTED: Final = frozenset({"NO_FAILOVER", "MAINTENANCE", "OVERRIDE"})
-_MOVING: Final = frozenset({"LOC_FAILOVER_ONGOING", "REM_FAILOVER_ONGOING"})
+_MOVING: Final = frozenset(
+    {"LOC_FAILOVER_ONGOING", "REM_FAILOVER_ONGOING", "IMPORT_SLOW", "EXPORT_SLOW", "EXPORT_IN_USE"}
+)
 #: Reasons with which a failover still happens when it is needed: less is left to lose, but HA is there.
 WEAKENING: Final = frozenset(
     {
@@ -283,7 +285,7 @@ WEAKENING: Final = frozenset(
         "ADDRESS_PROBLEM", "CARP_PROBLEM", "CHANNEL_DOWN", "HEARTBEAT_REFUSED", "LEDGER_DAMAGED", "LIFELINE",
         "POWER_FAILED", "POWER_WRONG", "POWER_CUT", "DISK_UNREACHED", "DISKS_DIFFER", "NO_RECORDS",
         "NO_ABORT", "NO_APTPL", "ZFS_NO_HOSTID", "ZFS_SAME_HOSTID", "ZFS_IMPORT_UNIT", "ZFS_MULTIHOST", "ZFS_FAILMODE",
-        "ZFS_CACHEFILE", "ZFS_UNMOUNTED", "AUDIT_FAILED", "MULTIPATH_KEY", "PATH_DOWN",
+        "ZFS_CACHEFILE", "ZFS_UNMOUNTED", "AUDIT_FAILED", "MULTIPATH_KEY", "PATH_DOWN", "SWITCHOVER_GIVEN_UP",
         "ORDERS_NEWER", "PEER_OLDER", "PEER_NEWER",
     }
 )  # fmt: skip

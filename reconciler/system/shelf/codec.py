@@ -75,10 +75,23 @@ def read_reply(value: dict[str, Any]) -> Reply:
 
 def plain_pools(view: PoolsView) -> dict[str, Any]:
     """A look at the pools."""
-    return {"pools": view.pools.value, "out": sorted(view.out), "txgs": view.txgs}
+    return {
+        "pools": view.pools.value,
+        "out": sorted(view.out),
+        "progress": view.progress,
+        "used": view.used,
+        "doing": view.doing,
+        "txgs": view.txgs,
+    }
 
 
 def read_pools(value: dict[str, Any]) -> PoolsView:
     """The reverse."""
-    out, txgs = frozenset(int(at) for at in value["out"]), tuple(int(txg) for txg in value["txgs"])
-    return PoolsView(Pools(value["pools"]), out, txgs)
+    return PoolsView(
+        Pools(value["pools"]),
+        frozenset(int(at) for at in value["out"]),
+        int(value["progress"]),
+        bool(value["used"]),
+        str(value["doing"]),
+        tuple(int(txg) for txg in value["txgs"]),
+    )

@@ -31,6 +31,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -46,6 +47,7 @@ from reconciler.system.zfs.givenup import GivenUp
 from reconciler.system.zfs.kstat import Groups, groups, pool_state
 from reconciler.system.zfs.mounting import Mounter
 from reconciler.system.zfs.moving import RUN, Moving
+from reconciler.system.zfs.progress import done, telling
 from reconciler.system.zfs.reading import Seen, read_devices
 from reconciler.system.zfs.refusing import refusing, states
 from reconciler.system.zfs.standing import SAMPLE_MS, SERVING, Belief, Progress, Standing, all_pools, standing
@@ -55,6 +57,10 @@ from reconciler.system.zfs.unmounting import few, shared, unmount
 LABELS_S: Final = 2.0
 #: An older pool that was imported is exported at once, and no later than this.
 OLDER_S: Final = 5.0
+#: Of disks that all are slow, the labels are waited for so long at most.
+LABELS_S_MAX: Final = 30.0
+#: What another move left behind in the kernel is waited for so long; then this one is tried again.
+HELD_S: Final = 30.0
 #: An export of a pool that is busy is tried again after this.
 BUSY_S: Final = 0.01
 
@@ -83,6 +89,8 @@ class ZfsHouse:
         #: Pools that came out older than their last owner's word, and are not exported again yet.
         self._older: set[str] = set()
         self._mounter = Mounter(say)
+        #: What devices had done when it told of the move for the last time.
+        self._requests = 0
 
     # The protocol ----------------------------------------------------------------------------------------------------
 
@@ -101,15 +109,16 @@ class ZfsHouse:
         if told is Pools.NONE:
             self._given_up.forget()
             return PoolsView(told)
-        moving = told is Pools.SOME and self._moving.going_on()
-        out = self._given_up.known() if moving else self._given_up.look(states, end_s)
+        moving = self._moving.going_on()
+        progress, used, doing = self._progressed(states) if moving else (0, False, "")
+        out = self._given_up.known() if moving and told is Pools.SOME else self._given_up.look(states, end_s)
         # Says nothing of `txgs`: the kernel counts on while a pool is idle, and writes no uberblock for such a group.
-        return PoolsView(told, out)
+        return PoolsView(told, out, progress, used, doing)
 
     def import_(self, deadline_s: float, excused: frozenset[int] = frozenset(), txgs: tuple[int, ...] = ()) -> bool:
         """See `PoolHouse.import_`."""
         end_s = time.monotonic() + deadline_s
-        with self._moving.held(deadline_s) as lock:
+        with self._moving.held(min(deadline_s, HELD_S)) as lock:
             if lock is None:
                 self._say("an import or export that was begun before has not ended")
                 return False
@@ -128,16 +137,21 @@ class ZfsHouse:
     def export(self, deadline_s: float) -> bool:
         """See `PoolHouse.export`."""
         end_s = time.monotonic() + deadline_s
-        with self._moving.held(deadline_s) as lock:
+        with self._moving.held(min(deadline_s, HELD_S)) as lock:
             if lock is None:
                 self._say("an import or export that was begun before has not ended")
                 return False
             self._forget_unmade()
+            self._moving.allowed_export()
             said: dict[str, str] = {}
             while here := [pool for pool in self._pools if pool_state(pool) is not None]:
                 left_s = end_s - time.monotonic()
                 if left_s <= 0:
                     return False
+                if len(here) < len(self._pools):
+                    # What has gone does not come back by itself.
+                    self._moving.allowed_export()
+                begun_s = time.monotonic()
                 for pool in here:
                     self._moving.set_ready(pool, ready=False)
                 # Whatever zpool said, it had withdrawn by then what is shared.
@@ -154,6 +168,8 @@ class ZfsHouse:
                     if fault and said.get(pool) != fault:
                         said[pool] = fault
                         self._say(f"export of {pool}: {fault}")
+                if any(_in_use(outcome) for outcome in outcomes):
+                    self._moving.refused_export(time.monotonic() - begun_s)
                 if any(_fault(outcome) for outcome in outcomes):
                     # Somebody may still close what is open.
                     time.sleep(max(0.0, min(BUSY_S, end_s - time.monotonic())))
@@ -186,6 +202,15 @@ class ZfsHouse:
             standings.append(standing(state, ready=ready, stuck=stuck, unmade=unmade))
         return states, all_pools(standings, moving=moving)
 
+    def _progressed(self, states: Mapping[str, str]) -> tuple[int, bool, str]:
+        """How the import or export in progress goes on; an export that is refused does not, whatever disks do."""
+        arbitration = frozenset(self._orders.arbitration)
+        devices = telling((path, at in arbitration) for at, path in self._paths().items())
+        found, refused = done(self._pools, devices), self._moving.in_use()
+        whole = all(pool in states or self._moving.unmade(pool) for pool in self._pools)
+        self._requests = self._requests if refused else found.requests
+        return replace(found, requests=self._requests).number, refused and whole, str(found)
+
     def _judge(self, states: Mapping[str, str], end_s: float) -> bool:
         """Once for each pool that is not here while others are: newer orders may name one that is still to be made.
 
@@ -217,7 +242,7 @@ class ZfsHouse:
     def _import(
         self, pools: Sequence[str], excused: frozenset[int], txgs: tuple[int, ...], end_s: float, lock: int
     ) -> bool:
-        seen = self._seen(max(0.0, end_s - time.monotonic()) / 2)
+        seen = self._seen(min(LABELS_S_MAX, max(0.0, end_s - time.monotonic()) / 2))
         labels, bare = {at: one.label for at, one in seen.items()}, _bare(seen)
         # Of some disks this kernel may know the partitions only since they were read.
         paths = self._paths()
@@ -280,6 +305,11 @@ class ZfsHouse:
 def pools_of(orders: Orders) -> tuple[str, ...]:
     """The pools of the orders: what stands before the slash in the names of their vdevs."""
     return tuple(dict.fromkeys(vdev.name.partition("/")[0] for vdev in orders.vdevs))
+
+
+def _in_use(outcome: tools.Outcome) -> bool:
+    """Refused with EBUSY: `cannot unmount …: pool or dataset is busy`, `cannot export …: pool is busy`."""
+    return isinstance(outcome, tools.Ended) and bool(outcome.code) and "busy" in outcome.stderr
 
 
 def _bare(seen: Mapping[int, Seen]) -> frozenset[int]:

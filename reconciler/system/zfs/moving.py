@@ -5,8 +5,8 @@ waits in the kernel for an import holds it until that has ended, so no second im
 whoever asked for either. And everybody can see without waiting whether pools are being moved. Decides nothing.
 
 Beside the lock lie marks: for each pool whose filesystems have been mounted, and for each that was taken without being
-there, because nobody has made it yet; and the GUID of each pool that was imported. All are in /run: they vanish with
-the kernel whose pools they speak of.
+there, because nobody has made it yet; the GUID of each pool that was imported; and when an export was refused last
+because somebody uses what is mounted. All are in /run: they vanish with the kernel whose pools they speak of.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ RUN: Final = Path("/run/hagit/zfs")
 AGAIN_S: Final = 0.02
 #: Of a number of 64 bits.
 GUID_DIGITS: Final = 20
+#: An export that is refused is tried again at once; so long after it was to be refused again it is in the kernel.
+USED_MS: Final = 2_000
+USED_MS_MAX: Final = 15_000
 
 
 class Moving:
@@ -96,6 +99,26 @@ class Moving:
         fresh.write_text(str(guid))
         fresh.rename(self._mark(pool, "guid"))
 
+    def refused_export(self, took_s: float) -> None:
+        """An export was refused after so long, because somebody uses what is mounted; the next try takes as long."""
+        self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self._used.write_text(str(_now_ms() + min(USED_MS + round(2_000 * took_s), USED_MS_MAX)))
+
+    def allowed_export(self) -> None:
+        """Nothing was refused yet, or is any more."""
+        self._used.unlink(missing_ok=True)
+
+    def in_use(self) -> bool:
+        """Whether an export was refused a moment ago: one that is not refused is in the kernel, and may go on there."""
+        try:
+            return _now_ms() < int(self._used.read_text())
+        except (OSError, ValueError):
+            return False
+
+    @property
+    def _used(self) -> Path:
+        return self._directory / "export.used"
+
     def _set(self, mark: Path, *, there: bool) -> None:
         if there:
             self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -109,3 +132,7 @@ class Moving:
     def _open(self) -> int:
         self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         return os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

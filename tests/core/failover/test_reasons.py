@@ -12,6 +12,7 @@ from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.reasons import reasons
 from reconciler.core.failover.state import State
 from reconciler.core.failover.step import step
+from reconciler.core.failover.why import Code, Decision
 from tests.core.failover.test_step import beat, standing
 
 HEALTHY = replace(
@@ -62,6 +63,10 @@ def test_a_healthy_pair_has_no_reason() -> None:
         ("LOC_NOT_READY", healthy(phase=Phase.BOOTING), 1),
         ("LOC_HALTED", healthy(phase=Phase.HALTED), 1),
         ("LOC_FAILOVER_ONGOING", healthy(phase=Phase.IMPORTING), 1),
+        ("IMPORT_SLOW", looked(healthy(phase=Phase.IMPORTING), pools=Pools.SOME, still_ms=59_000), 60_000),
+        ("EXPORT_SLOW", looked(healthy(phase=Phase.RELEASING), pools=Pools.SOME, still_ms=4_000), 5_000),
+        ("EXPORT_IN_USE", looked(healthy(phase=Phase.RELEASING), pools=Pools.SOME, used=True), 4_000),
+        ("SWITCHOVER_GIVEN_UP", healthy(refused=Decision(Code.RELEASE_GIVEN_UP), retry_ms=2), 1),
         ("NO_FENCED", looked(healthy(), hold=Hold.UNKNOWN), 1),
         ("NO_VOLUME", looked(healthy(), pools=Pools.HUNG), 1),
         ("NO_DISKS", looked(healthy(), sees=False), 1),

@@ -7,7 +7,7 @@ import pytest
 
 from reconciler.core.failover.claiming import wait_ms
 from reconciler.core.failover.compare import peer_better, peer_can_take, preferred
-from reconciler.core.failover.events import Asked, Event, Pools, Request, Tick
+from reconciler.core.failover.events import Asked, Event, Pools, PoolsSeen, Request, Tick
 from reconciler.core.failover.forbidden import forbidden
 from reconciler.core.failover.hold import Fence, Hold
 from reconciler.core.failover.key import Key, Side
@@ -188,6 +188,54 @@ def test_every_bound_ends_in_a_reset() -> None:
     assert late(now(Phase.CLAIMING), T.claim_ms) == (Phase.HALTED, Code.CLAIM_HUNG)
     assert late(now(Phase.IMPORTING, Pools.SOME), T.import_ms) == (Phase.HALTED, Code.IMPORT_HUNG)
     assert late(now(Phase.RELEASING, Pools.ALL), T.release_ms) == (Phase.HALTED, Code.RELEASE_HUNG)
+
+
+def test_what_goes_on_is_ended_by_no_clock() -> None:
+    """Limits count from the last progress, and a phase that begins counts anew."""
+    for phase, bound_ms in ((Phase.IMPORTING, T.import_ms), (Phase.RELEASING, T.release_ms)):
+        goes_on = step(now(phase, Pools.SOME), PoolsSeen(Pools.SOME, progress=7), NOW_MS)
+        assert (goes_on.phase, goes_on.looks.still_ms) == (phase, NOW_MS), f"began long before its {bound_ms} ms"
+        assert step(goes_on, PoolsSeen(Pools.SOME, progress=7), NOW_MS + 100).looks.still_ms == NOW_MS
+        late = seen(goes_on, still_ms=NOW_MS - bound_ms + 1)
+        assert moved(late)[0] is phase
+        assert moved(seen(late, still_ms=NOW_MS - bound_ms))[0] is Phase.HALTED
+    assert step(seen(now(Phase.IMPORTING, Pools.ALL), still_ms=NOW_MS), Tick(), NOW_MS).looks.still_ms is None
+
+
+def test_an_import_that_is_refused_again_and_again_does_not_go_on() -> None:
+    alone = now(Phase.IMPORTING, Pools.SOME, able=False)
+    refused = step(replace(alone, since_ms=NOW_MS - T.import_ms), PoolsSeen(Pools.REFUSED, progress=7), NOW_MS)
+    assert (refused.phase, refused.why.code) == (Phase.RELEASING, Code.IMPORT_REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("voluntary", "looks", "ends"),
+    [
+        (True, {"used": True}, (Phase.IMPORTING, Code.RELEASE_GIVEN_UP)),
+        (False, {"used": True}, (Phase.HALTED, Code.RELEASE_HUNG)),
+        (True, {"used": False}, (Phase.HALTED, Code.RELEASE_HUNG)),
+        (True, {"used": True, "sees": False}, (Phase.HALTED, Code.RELEASE_HUNG)),
+        (True, {"used": True, "hold": Hold.UNKNOWN}, (Phase.HALTED, Code.RELEASE_HUNG)),
+        (True, {"used": True, "hold": Hold.LOST}, (Phase.HALTED, Code.FENCED)),
+    ],
+)
+def test_only_a_switchover_that_somebody_keeps_from_going_on_is_given_up(
+    voluntary: bool, looks: dict[str, Any], ends: tuple[Phase, Code]
+) -> None:
+    state = replace(seen(now(Phase.RELEASING, Pools.SOME), **looks), voluntary=voluntary)
+    assert moved(state) == ends
+    after = step(state, Tick(), NOW_MS)
+    if ends[0] is Phase.IMPORTING:
+        assert after.refused == after.why
+        assert after.retry_ms == NOW_MS + T.again_ms
+        assert not after.looks.covered, "the reservation is looked at before anything is imported or mounted"
+
+
+def test_only_what_a_person_asks_for_is_voluntary() -> None:
+    state = now(Phase.ACTIVE, Pools.ALL)
+    assert step(state, Asked(Request.SWITCHOVER), NOW_MS).voluntary
+    sick = step(seen(state, hung_ms=NOW_MS - 90_000, pools=Pools.HUNG), Tick(), NOW_MS)
+    assert (sick.phase, sick.voluntary) == (Phase.RELEASING, False)
 
 
 def test_a_release_ends_when_the_peer_takes_or_nobody_does() -> None:

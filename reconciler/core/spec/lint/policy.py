@@ -18,6 +18,7 @@ from reconciler.core.spec.topology import Draft
 from reconciler.core.spec.tree import Path
 
 _INTERVAL, _SILENCE, _PAUSE = ("heartbeat", "interval"), ("heartbeat", "silence"), ("heartbeat", "pause")
+_PROOF = ("limits", "proof")
 _DISK_INTERVAL, _DISK_STALE = ("heartbeat", "diskInterval"), ("heartbeat", "diskStale")
 #: For each reason the values of a Failover that make it, the one that people would look at first; the first that is
 #: written is complained about.
@@ -27,10 +28,12 @@ RESPONSIBLE: Final[Mapping[str, tuple[Path, ...]]] = {
     "timers.record_ms": (_DISK_INTERVAL,),
     "timers.look_ms": (_DISK_INTERVAL,),
     "timers.stale_ms": (_DISK_STALE, _PAUSE, _DISK_INTERVAL),
-    "timers.proof_ms": (_PAUSE, _DISK_INTERVAL),
+    "timers.proof_ms": (_PROOF, _PAUSE, _DISK_INTERVAL),
+    "timers.import_ms": (("limits", "import"),),
+    "timers.release_ms": (("limits", "export"),),
     "timers.pause_ms": (_PAUSE,),
     "timers.yield_ms": (_DISK_STALE,),
-    "timers.deadman_ms": (("deadman",), _PAUSE, _DISK_INTERVAL, _INTERVAL),
+    "timers.deadman_ms": (("deadman",), _PROOF, _PAUSE, _DISK_INTERVAL, _INTERVAL),
     "timers.patience_ms": (_DISK_STALE, _SILENCE),
     "timers.network_ms": (("timeout",),),
     "timers.maintenance_ms": (("maintenance",),),
