@@ -187,7 +187,8 @@ def _carry_out(
     elif well:
         print("\n".join(fold(words(after), width() - 1)))
     elif well is None:
-        print(f"hagit: not done within {spoken(took_ms)}; it may still go on", file=sys.stderr)
+        waited_ms = took_ms if waits.while_moving else waits.limit_ms
+        print(f"hagit: not done within {spoken(waited_ms)}; it may still go on", file=sys.stderr)
         print("  `hagit status --watch` shows it", file=sys.stderr)
     else:
         print(f"hagit: it failed: {after.controller} is {after.role} ({after.phase}): {after.why}", file=sys.stderr)

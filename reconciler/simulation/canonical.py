@@ -137,7 +137,7 @@ def plain_state(state: State, timers: Timers) -> State:
         hold=looks.hold if required else Hold.UNKNOWN,
         proved_ms=_since(looks.proved_ms, timers.proof_ms) if required else None,
         shelf_ms=None if old else looks.shelf_ms,
-        unseen_ms=None if idle else _since(looks.unseen_ms, timers.settle_ms),
+        unseen_ms=None if idle else _since(looks.unseen_ms, max(timers.settle_ms, timers.proof_ms // 2)),
         hung_ms=None if idle else _since(looks.hung_ms, timers.settle_ms),
         down_ms=_since(looks.down_ms, timers.settle_ms + timers.network_ms),
         progress=0,
@@ -151,6 +151,7 @@ def plain_state(state: State, timers: Timers) -> State:
         looks=looks,
         fenced_ms=state.fenced_ms if state.phase is Phase.CLAIMING else None,
         handed_ms=_since(state.handed_ms, timers.handover_ms),
+        taken=state.taken and _taken_matters(state, timers),
         excused=state.excused if state.phase in REIMPORTING else frozenset(),
         # There are only two machines: no third one is ever heard or listened for.
         alone_ms=0,
@@ -168,6 +169,18 @@ def _since(moment_ms: int | None, bound_ms: int) -> int | None:
     return None if moment_ms is None else max(moment_ms, -bound_ms)
 
 
+def _taken_matters(state: State, timers: Timers) -> bool:
+    """Why the pools came matters while a hang that began by now would be their own, and while one that was goes on."""
+    bound_ms, hung_ms = _hang_ms(timers), state.looks.hung_ms
+    young = state.since_ms > -bound_ms or (hung_ms is not None and hung_ms - state.since_ms < bound_ms)
+    return state.phase in (Phase.CLAIMING, Phase.IMPORTING) or (state.phase is Phase.ACTIVE and young)
+
+
+def _hang_ms(timers: Timers) -> int:
+    """So long after it took pools it matters why a controller did."""
+    return 2 * timers.again_ms
+
+
 def _phase_ms(state: State, timers: Timers) -> int:
     """The longest bound that counts from the beginning of a phase."""
     match state.phase:
@@ -175,6 +188,8 @@ def _phase_ms(state: State, timers: Timers) -> int:
             return timers.proof_ms
         case Phase.IMPORTING:
             return timers.import_ms
+        case Phase.ACTIVE if state.taken:
+            return _hang_ms(timers)
         case Phase.RELEASING:
             return timers.release_ms
         case Phase.STANDBY:

@@ -217,9 +217,16 @@ def unstick(world: World, words: Words) -> None:
     of(world, words[0]).kernel.unstick()
 
 
-def stand_still(world: World, words: Words) -> None:
-    """The import or export that runs does not go on."""
-    of(world, words[0]).kernel.stand_still()
+def stall(world: World, words: Words) -> None:
+    """No disk answers these controllers until it is over; nothing is given up meanwhile."""
+    world.shelf.stalled.update(Side(word) for word in words or tuple(Side))
+    world.shelf.changed()
+
+
+def stall_ends(world: World, words: Words) -> None:
+    """Everything is answered again, after the kernels' error handling has reset the disks."""
+    world.shelf.stalled.difference_update(Side(word) for word in words or tuple(Side))
+    world.shelf.cycle(persists=True)
 
 
 def suspend(world: World, words: Words) -> None:

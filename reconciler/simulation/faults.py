@@ -96,6 +96,7 @@ def heal_everything(world: World, *, without: Side | None = None) -> None:
     disks = (shelf.gone, *shelf.lost, shelf.hanging, shelf.refusing, shelf.mute, shelf.unreadable)
     for kept in (*world.wires.down, *disks):
         kept.clear()
+    shelf.stalled.clear()
     shelf.slow_ms.clear()
     world.wires.changed()
     shelf.changed()
@@ -153,6 +154,10 @@ _TABLE: Final = (
           deeds.cycle(persists=False), deeds.on_shelf(lambda world, _: world.shelf.gone.clear()), assumed=False),
     Fault("disk-hangs", ("disk",), "a disk accepts commands and answers none", deeds.add_to("hanging"),
           deeds.take_from("hanging")),
+    Fault("stall", ("side",), "no disk answers one controller for a while (its HBA recovers); then aborts and resets",
+          deeds.stall, deeds.stall_ends),
+    Fault("stall-both", (), "the whole shelf answers nobody for a while; then everything late, with aborts and resets",
+          deeds.stall, deeds.stall_ends),
     Fault("disk-slow", ("disk", "ms"), "a disk answers late (error recovery)", deeds.slow,
           lambda world, words: world.shelf.slow_ms.clear()),
     Fault("disk-refuses", ("disk",), "a disk answers reads and refuses reservation commands (firmware)",
@@ -211,7 +216,8 @@ _TABLE: Final = (
     # Pools and commands.
     Fault("import-hangs", ("side",), "an import begins and does not end", deeds.mood("import", "hangs"), deeds.unstick),
     Fault("import-refused", ("side",), "imports are refused", deeds.mood("import", "refused"), deeds.unstick),
-    Fault("stands-still", ("side",), "an import or export that runs does not go on", deeds.stand_still, deeds.unstick),
+    Fault("stands-still", ("side",), "an import or export that runs does not go on",
+          lambda world, words: deeds.of(world, words[0]).kernel.stand_still(), deeds.unstick),
     Fault("export-hangs", ("side",), "an export does not end: the kernel waits for something",
           deeds.mood("export", "hangs"), deeds.unstick),
     Fault("export-used", ("side",), "an export is refused: somebody uses what is mounted",

@@ -84,7 +84,8 @@ class Kernel:
 
     def seen(self) -> PoolsSeen:
         """The same with how an import or export goes on."""
-        waits = self.hangs or self.used or self.suspended or not self._enough(self.world.shelf.good(self.owner.side))
+        waits = self.hangs or self.used or self.suspended or self._stalled
+        waits = waits or not self._enough(self.world.shelf.good(self.owner.side))
         if self.busy and not waits:
             self.progressed = self.world.now_ms
         return PoolsSeen(self.look(), self.progressed, self.used, txgs=self.txgs())
@@ -185,6 +186,9 @@ class Kernel:
     def _end_import(self, mood: str) -> None:
         if self.busy != "import" or self.hangs:
             return
+        if self._stalled:
+            self.world.later(AGAIN_MS, self._end_import, mood, self.owner)
+            return
         self.busy = ""
         good = self.world.shelf.good(self.owner.side)
         # ZFS opens the newest transaction group that any disk tells of, and refuses if a vdev cannot read it any more.
@@ -207,7 +211,7 @@ class Kernel:
     def _end_export(self, mood: str) -> None:
         if self.busy != "export" or self.hangs:
             return
-        if self.suspended or not self._enough(self.world.shelf.good(self.owner.side)):
+        if self.suspended or self._stalled or not self._enough(self.world.shelf.good(self.owner.side)):
             self.world.later(AGAIN_MS, self._end_export, mood, self.owner)
             return
         self.busy = ""
@@ -241,6 +245,11 @@ class Kernel:
             self._begin("export", self.world.physics.export_ms, "")
 
     # Disks and writes ------------------------------------------------------------------------------------------------
+
+    @property
+    def _stalled(self) -> bool:
+        """Whether what this kernel asks of disks waits until a stall is over."""
+        return self.owner.side in self.world.shelf.stalled
 
     def _enough(self, good: frozenset[int] | set[int]) -> bool:
         return all(
@@ -322,7 +331,7 @@ class Kernel:
 
     def write(self, number: int) -> bool:
         """A client's synchronous write; True when it is on disks and acknowledged."""
-        if self.pools is not Pools.ALL or self.suspended or self.busy == "export":
+        if self.pools is not Pools.ALL or self.suspended or self.busy == "export" or self._stalled:
             return False
         shelf = self.world.shelf
         good = shelf.good(self.owner.side)

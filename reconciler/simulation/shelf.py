@@ -44,11 +44,11 @@ class Shelf:
 
     `gone`: for both. `lost`: out of reach of one controller. `hanging`: accepts commands, answers none. `refusing`:
     answers reads and refuses every reservation command. `mute`: executes these, and the answer is lost. `unreadable`:
-    answers every reservation command and fails every read and write. `slow_ms`: extra time of a disk. `half_lost`:
-    where the second path of one controller is down. `content`: the newest write that each disk holds; `trees`: what its
-    label says of the others. `records`: for each disk the disk heartbeats of both sides, each with the number of the
-    secret that seals it. `wrote_ms`: when a majority of the arbitration disks took one last; `since_ms`: since when
-    without a gap.
+    answers every reservation command and fails every read and write. `slow_ms`: extra time of a disk. `stalled`:
+    controllers that no disk answers for a while; what their pools write waits. `half_lost`: where the second path of
+    one controller is down. `content`: the newest write that each disk holds; `trees`: what its label says of the
+    others. `records`: for each disk the disk heartbeats of both sides, each with the number of the secret that seals
+    it. `wrote_ms`: when a majority of the arbitration disks took one last; `since_ms`: since when without a gap.
     """
 
     def __init__(self, world: World, count: int) -> None:
@@ -67,11 +67,16 @@ class Shelf:
         self.mute: set[int] = set()
         self.unreadable: set[int] = set()
         self.slow_ms: dict[int, int] = {}
+        self.stalled: set[Side] = set()
         self._views: list[tuple[DiskView, ...] | None] = [None, None]
         self._good: list[frozenset[int] | None] = [None, None]
 
     def answers(self, side: Side, disk: int) -> bool:
         """Whether a command of this controller comes back in time."""
+        return side not in self.stalled and self.works(side, disk)
+
+    def works(self, side: Side, disk: int) -> bool:
+        """Whether a command of this controller is answered, perhaps after a stall."""
         return disk not in self.gone and disk not in self.lost[side is Side.B] and disk not in self.hanging
 
     def has_two(self, side: Side, disk: int) -> bool:
@@ -101,7 +106,9 @@ class Shelf:
         known = self._good[side is Side.B]
         if known is None:
             disks = enumerate(self.disks)
-            known = frozenset(at for at, disk in disks if self.reads(side, at) and disk.lets_write(side))
+            known = frozenset(
+                at for at, disk in disks if self.works(side, at) and at not in self.unreadable and disk.lets_write(side)
+            )
             self._good[side is Side.B] = known
         return known
 
@@ -120,6 +127,8 @@ class Shelf:
     def look_ms(self, side: Side, limit_ms: int) -> int:
         """How long a look takes: as long as its slowest disk, and no longer than its limit."""
         slowest = self.world.draw(self.world.physics.command_ms)
+        if side in self.stalled:
+            return limit_ms
         if self.slow_ms:
             slowest += max(self.slow_ms.values())
         if any(at not in self.gone and at not in self.lost[side is Side.B] for at in self.hanging):
@@ -131,7 +140,8 @@ class Shelf:
         at = order.disk
         took_ms = self.world.draw(self.world.physics.command_ms) + self.slow_ms.get(at, 0)
         if not self.answers(side, at):
-            silent = at in self.hanging and at not in self.gone and at not in self.lost[side is Side.B]
+            silent = at in self.hanging or side in self.stalled
+            silent = silent and at not in self.gone and at not in self.lost[side is Side.B]
             return Reply(Answer.SILENT), DEADLINE_MS if silent else took_ms
         if at in self.refusing and order.verb is not Verb.LOOK:
             return Reply(Answer.SILENT), took_ms
@@ -164,7 +174,7 @@ class Shelf:
 
         False when so many refuse it because of their reservation that no majority can be ours.
         """
-        good = self.good(side)
+        good = self.good(side) if side not in self.stalled else frozenset[int]()
         written = [at for at in self.world.orders.arbitration if at in good]
         for at in written:
             self.records[at][side is Side.B] = (seal, beat)
@@ -174,7 +184,7 @@ class Shelf:
                 self.since_ms[side is Side.B] = now_ms
             self.wrote_ms[side is Side.B] = now_ms
         votes = self.world.orders.arbitration
-        refused = sum(at not in good and self.answers(side, at) for at in votes)
+        refused = sum(self.answers(side, at) and not self.disks[at].lets_write(side) for at in votes)
         return len(votes) - refused >= self.world.orders.majority
 
     def read_records(self, side: Side) -> tuple[Sealed | None, ...]:

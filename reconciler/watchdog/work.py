@@ -30,6 +30,7 @@ from reconciler.core.failover.wire import Decoded, Way
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.watchdog.arms import Answered, Arms
 from reconciler.watchdog.daemon import Daemon
+from reconciler.watchdog.deadlines import COMMAND_MS_MAX, COMPLETE_AGAIN_MS, COMPLETE_MS, MOVE_MS, POOLS_MS
 from reconciler.watchdog.loop import Loop, Timer, monotonic_ms
 from reconciler.watchdog.negotiator import Negotiator
 from reconciler.watchdog.pair_keys import PairKeys
@@ -56,15 +57,6 @@ from reconciler.watchdog.requests import (
     WriteRecord,
 )
 
-#: One command of a claim; a claim has time for several that are not answered.
-COMMAND_MS_MAX: Final = 2_000
-#: In which completions of one disk after the other are begun; and until the next try, where one did not become ours.
-COMPLETE_MS: Final = 10_000
-COMPLETE_AGAIN_MS: Final = 1_000
-#: A look at the pools is unanswered after this, or after four times the interval of looks if that is longer.
-POOLS_MS: Final = 500
-#: No clock of the arm ends an import or export: the core ends what stands still for too long.
-MOVE_MS: Final = 24 * 3_600_000
 #: What is no sign of an intruder: sectors that nobody wrote yet, or that were being written.
 HARMLESS: Final = (Refusal.BLANK, Refusal.TORN)
 

@@ -14,7 +14,7 @@ from reconciler.cli.application import run
 from reconciler.cli.duration import parsed_ms, spoken
 from reconciler.core.status.watchdog import OverrideStatus, Verdict, watchdog_document
 from reconciler.errors import UsageError
-from reconciler.simulation.faults import inject
+from reconciler.simulation.faults import heal, inject
 from reconciler.system.request import Request, RequestKind
 from tests.cli.pair import Pair, node_file
 from tests.cli.screen import Screen
@@ -264,7 +264,20 @@ def test_a_switchover_whose_release_hangs_fails(sit: Callable[..., Desk]) -> Non
     desk.pair.happen(lambda world: inject(world, "export-hangs", ("a",)))
     failed = desk.hagit("a", "switchover", "--timeout", "20s")
     assert failed.code == 1
-    assert "it failed: storage-a is ERROR (halted): the export outlived its deadline" in failed.err
+    assert "it failed: storage-a is ERROR (halted): the export stood still for too long" in failed.err
+
+
+def test_a_switchover_that_somebody_keeps_from_going_on_is_given_up(sit: Callable[..., Desk]) -> None:
+    desk = sit()
+    desk.pair.happen(lambda world: inject(world, "export-used", ("a",)))
+    failed = desk.hagit("a", "switchover")
+    assert failed.code == 1
+    assert "it failed: storage-a is MASTER (active)" in failed.err
+    assert "SWITCHOVER_GIVEN_UP" in failed.err
+    assert "somebody uses what is mounted" in failed.err
+    desk.pair.happen(lambda world: heal(world, "export-used", ("a",)))
+    done = desk.hagit("a", "switchover")
+    assert done.code == 0, done.err
 
 
 # Force-activate ----------------------------------------------------------------------------------------------------

@@ -298,8 +298,8 @@ CLAIM = (
     ),
     Mutant(
         "waits-by-its-own-limits-only", "claiming",
-        "return max(timers.proof_ms + timers.deadman_ms, beat.lives_ms if beat is not None else 0)",
-        "return timers.proof_ms + timers.deadman_ms",
+        "return max(timers.proof_ms + timers.deadman_ms, state.waits_ms, said_ms)",
+        "return max(timers.proof_ms + timers.deadman_ms, state.waits_ms)",
         "waits for the end of a peer whose limits another release derived, but not as long as it may live",
     ),
     Mutant(
@@ -316,7 +316,7 @@ CLAIM = (
     ),
     Mutant(
         "waits-without-the-proof-time", "claiming",
-        "return max(timers.proof_ms + timers.deadman_ms, beat.lives_ms if beat is not None else 0)",
+        "return max(timers.proof_ms + timers.deadman_ms, state.waits_ms, said_ms)",
         "return timers.deadman_ms",
         "forgets that a cut-off peer feeds its deadman until it misses the proof: reads stale, or two writers",
     ),

@@ -138,7 +138,7 @@ DECIDE = (
     ),
     Mutant(
         "proof-never-expires", "owner",
-        "    if now_ms - since_ms >= state.orders.timers.proof_ms:\n",
+        "    if now_ms - since_ms >= lives_ms(state):\n",
         "    if now_ms - since_ms < 0:\n",
         "an owner that cannot see its disks goes on feeding its deadman: the peer's wait was for nothing",
     ),
@@ -153,6 +153,24 @@ DECIDE = (
         "f\"{still} ms without progress\") if still >= limit_ms else None",
         "f\"{still} ms without progress\") if still < 0 else None",
         "waits for a hung import for ever: nobody serves",
+    ),
+    Mutant(
+        "lives-longer-than-the-peer-waits", "detector",
+        "    return replace(state, lives_ms=lives_ms if lives_ms < timers.proof_ms else 0)\n",
+        "    return replace(state, lives_ms=0)\n",
+        "goes on by newer orders without proof while the peer waits by older ones: two controllers write",
+    ),
+    Mutant(
+        "a-pause-is-a-loss", "owner",
+        "        if lasts(looks.unseen_ms, blind_ms):\n",
+        "        if lasts(looks.unseen_ms):\n",
+        "begins a release without disks, which cannot end, when an HBA recovers for a second",
+    ),
+    Mutant(
+        "sick-pools-go-to-and-fro", "owner",
+        "        if lasts(looks.hung_ms) and not _hangs_anywhere(state):\n",
+        "        if lasts(looks.hung_ms):\n",
+        "moves pools that hang everywhere: both controllers reset in turn",
     ),
     Mutant(
         "slow-is-hung", "owner",

@@ -266,7 +266,7 @@ KNOW = (
     ),
     Mutant(
         "boots-without-end", "booting",
-        "    if now_ms - state.since_ms >= state.orders.timers.proof_ms:\n        return Move(Phase.HALTED, Code.UNPROVEN)\n",
+        "    if now_ms - state.since_ms >= lives_ms(state):\n        return Move(Phase.HALTED, Code.UNPROVEN)\n",
         "",
         "looks for a proof for ever: pools stay imported, addresses answered, without a reservation",
     ),

@@ -10,7 +10,7 @@ from itertools import zip_longest
 from typing import assert_never
 
 from reconciler.core.failover.acceptance import unacceptable
-from reconciler.core.failover.claiming import wait_ms
+from reconciler.core.failover.claiming import lives_ms, wait_ms
 from reconciler.core.failover.coverage import pools_of
 from reconciler.core.failover.detector import changed, claimed, forget, hear, watch_disks
 from reconciler.core.failover.events import (
@@ -185,9 +185,12 @@ def _orders(state: State, orders: Orders, now_ms: int) -> State:
     if (orders.disks, orders.vdevs, orders.arbitration) != (mine.disks, mine.vdevs, mine.arbitration):
         # What was proven, was proven of other disks; two looks' time to prove it again.
         looks = replace(looks, shelf_ms=None, sees=False)
+    lives, waits = min(lives_ms(state), orders.timers.proof_ms), wait_ms(state)
     groups = looks.groups_down & {group.number for group in orders.groups}
     return replace(
         state, orders=orders, peer=peer, refused=None,
+        lives_ms=lives if lives < orders.timers.proof_ms else 0,
+        waits_ms=waits if waits > orders.timers.proof_ms + orders.timers.deadman_ms else 0,
         looks=replace(looks, groups_down=groups, down_ms=looks.down_ms if groups else None),
     )  # fmt: skip
 
@@ -206,7 +209,7 @@ def wake(state: State, now_ms: int) -> State:
         return state
     looks, required = state.looks, GUARANTEES[state.phase].required
     quiet = state.answer_ms is not None and state.now_ms < state.answer_ms
-    latest_ms = min(now_ms, now_ms - timers.proof_ms + 2 * timers.look_ms + timers.pause_ms)
+    latest_ms = min(now_ms, now_ms - lives_ms(state) + 2 * timers.look_ms + timers.pause_ms)
     return replace(
         state,
         peer=forget(state.peer, now_ms),

@@ -6,6 +6,7 @@ the predecessor imported them with. Does not take anything.
 
 from __future__ import annotations
 
+from reconciler.core.failover.claiming import lives_ms
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.hold import Hold
 from reconciler.core.failover.key import Key
@@ -28,6 +29,6 @@ def booting(state: State, now_ms: int) -> Move | None:
         return Move(Phase.HALTED, Code.FENCED)
     if looks.hold is Hold.OURS and looks.pools is not Pools.UNKNOWN:
         return Move(memory.phase, Code.RESUMED, f"{memory.phase} of epoch {Key(state.orders.side, memory.epoch).claim}")
-    if now_ms - state.since_ms >= state.orders.timers.proof_ms:
+    if now_ms - state.since_ms >= lives_ms(state):
         return Move(Phase.HALTED, Code.UNPROVEN)
     return None

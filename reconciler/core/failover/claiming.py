@@ -44,4 +44,10 @@ def wait_ms(state: State) -> int:
     By its own word where that is longer: a peer of another release may derive other limits from the same configuration.
     """
     timers, beat = state.orders.timers, state.peer.beat
-    return max(timers.proof_ms + timers.deadman_ms, beat.lives_ms if beat is not None else 0)
+    said_ms = beat.lives_ms if beat is not None else 0
+    return max(timers.proof_ms + timers.deadman_ms, state.waits_ms, said_ms)
+
+
+def lives_ms(state: State) -> int:
+    """How long this controller may go on without proof of its reservation."""
+    return min(state.orders.timers.proof_ms, state.lives_ms or state.orders.timers.proof_ms)

@@ -7,6 +7,7 @@ or exported.
 
 from __future__ import annotations
 
+from reconciler.core.failover.claiming import lives_ms
 from reconciler.core.failover.compare import all_groups_down, peer_better, peer_can_take, resting
 from reconciler.core.failover.detector import heard_since, network_silent
 from reconciler.core.failover.events import Pools, Request
@@ -28,7 +29,7 @@ def unproven(state: State, now_ms: int) -> Move | None:
         mine = Key(state.orders.side, state.epoch)
         return Move(Phase.HALTED, Code.FENCED, f"{_taker(state)}, ours was epoch {mine.claim}")
     since_ms = state.since_ms if looks.proved_ms is None else looks.proved_ms
-    if now_ms - since_ms >= state.orders.timers.proof_ms:
+    if now_ms - since_ms >= lives_ms(state):
         return Move(Phase.HALTED, Code.UNPROVEN, f"{now_ms - since_ms} ms")
     return None
 
@@ -83,19 +84,28 @@ def ailment(state: State, now_ms: int) -> Code | None:
     """Why the active controller should let go by itself; None when it should not."""
     looks, timers = state.looks, state.orders.timers
 
+    # A release that begins without disks cannot end: to begin it early takes the service of a shelf that only paused.
+    blind_ms = max(0, lives_ms(state) // 2 - timers.settle_ms)
+
     def lasts(since_ms: int | None, extra_ms: int = 0) -> bool:
         return since_ms is not None and now_ms - since_ms >= timers.settle_ms + extra_ms
 
     if peer_can_take(state, now_ms):
-        if lasts(looks.unseen_ms):
+        if lasts(looks.unseen_ms, blind_ms):
             return Code.DISKS_LOST
-        if lasts(looks.hung_ms):
+        if lasts(looks.hung_ms) and not _hangs_anywhere(state):
             return Code.POOLS_HUNG
         if lasts(looks.down_ms, timers.network_ms) and peer_better(state) and _told_since(state):
             return Code.GROUPS_DOWN
     elif all_groups_down(state) and lasts(looks.down_ms, timers.network_ms) and network_silent(state, now_ms):
         return Code.ISOLATED
     return None
+
+
+def _hangs_anywhere(state: State) -> bool:
+    """Pools that hang soon after the peer let go of them are sick themselves: to move them again heals nothing."""
+    hung_ms = state.looks.hung_ms
+    return state.taken and hung_ms is not None and hung_ms - state.since_ms < 2 * state.orders.timers.again_ms
 
 
 def _told_since(state: State) -> bool:
@@ -142,7 +152,7 @@ def releasing(state: State, now_ms: int, asked: Request | None) -> Move | None:
     if state.unimportable:
         # Trying the same again would find the same: a new claim also fences the disks that the last one had to skip.
         return Move(Phase.STANDBY, Code.REFUSED_HERE)
-    proved = looks.hold is Hold.OURS and looks.proved_ms is not None and now_ms - looks.proved_ms < timers.proof_ms
+    proved = looks.hold is Hold.OURS and looks.proved_ms is not None and now_ms - looks.proved_ms < lives_ms(state)
     if proved and looks.sees:
         return Move(Phase.IMPORTING, Code.RESUMED_SERVICE)
     return Move(Phase.STANDBY, Code.LEFT)

@@ -106,10 +106,13 @@ class State:
     """One controller. `why` explains the phase, `refused` the last request that was not followed.
 
     `unimportable`: this release follows imports that were refused. `voluntary`: a person asked for it, and nothing is
-    wrong here, so it may be given up. `unfenced`: vdevs that the last claim could not fence. `word`: marks (`progress`)
-    that the pools have reached, by what their owners said, this controller included; `word_epoch`: the epoch of whoever
-    said it last. `excused`: disks that the pools did without when they were last imported: nothing newer is on them
-    than on the others, and much may be missing.
+    wrong here, so it may be given up. `taken`: the pools came here because the peer let go of them, or could serve no
+    more. `lives_ms`: a shorter time without proof than the orders give, for nobody has said yet that the peer waits
+    longer (0: none); `waits_ms`: a longer wait for the peer than they ask for, as it may not have them yet (0: none).
+    `unfenced`: vdevs that the last claim could not fence. `word`: marks (`progress`) that the pools have reached, by
+    what their owners said, this controller included; `word_epoch`: the epoch of whoever said it last. `excused`: disks
+    that the pools did without when they were last imported: nothing newer is on them than on the others, and much may
+    be missing.
     `machine`: the number of this machine, another one after each boot; 0 where none is given.
     `twin`: another machine that says it is this controller. `alone_ms`: since when none was heard, or listening began.
     `unit`: why this machine may not claim by its serial number.
@@ -139,6 +142,9 @@ class State:
     moves_ms: tuple[int, ...] = ()
     unimportable: bool = False
     voluntary: bool = False
+    taken: bool = False
+    lives_ms: int = 0
+    waits_ms: int = 0
     excused: frozenset[int] = frozenset()
     word: tuple[int, ...] = ()
     word_epoch: int = 0

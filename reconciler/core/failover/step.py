@@ -25,6 +25,9 @@ from reconciler.core.failover.state import State
 from reconciler.core.failover.twin import listening
 from reconciler.core.failover.why import Code, Decision
 
+#: Why a controller takes pools that the other one just had.
+TAKING = (Code.HANDED, Code.PEER_DEAD, Code.PEER_SILENT)
+
 
 def step(state: State, event: Event, now_ms: int) -> State:
     """The state after `event` at `now_ms`. Pure; asserts that only legal edges are taken."""
@@ -76,6 +79,7 @@ def enter(state: State, move: Move, now_ms: int) -> State:
         fenced_ms=None,
         handed_ms=None,
         unimportable=move.code is Code.IMPORT_REFUSED,
+        taken=move.code in TAKING if move.to is Phase.CLAIMING else state.taken,
         voluntary=move.code is Code.ASKED,
         excused=state.looks.out if old is Phase.ACTIVE else state.excused,
         looks=replace(state.looks, still_ms=None, used=False),

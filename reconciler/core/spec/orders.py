@@ -10,7 +10,7 @@ The disks stand in one order on both controllers: pools by name, their disks as 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from reconciler.core.facts.fact import LinkKind
 from reconciler.core.failover.key import Side
@@ -32,6 +32,10 @@ from reconciler.core.spec.failover import FailoverSpec
 from reconciler.core.spec.interface import InterfaceSpec, Match, Role
 from reconciler.core.spec.kinds import PairSpec
 from reconciler.core.spec.pool import PoolSpec, VdevType
+
+#: The longest time without proof that is derived; and what a takeover takes after its wait, claim and import.
+PROOF_MS_MAX: Final = 4_000
+TAKEOVER_MS: Final = 2_500
 
 
 class Sources(Protocol):
@@ -126,9 +130,16 @@ def _timers(policy: FailoverSpec) -> Timers:
 
 
 def _proof_ms(policy: FailoverSpec) -> int:
+    """The longest stall of a shelf that moves nothing: what the patience of clients leaves of it.
+
+    After it come the deadman, and a takeover with the silence before it. More than PROOF_MS_MAX is for a person to ask
+    for: the kernel gives a command of ours up after five seconds, and its error handling may reset the disks.
+    """
     if policy.limits.proof is not None:
         return _ms(policy.limits.proof)
-    return max(Timers().proof_ms, 2 * _ms(policy.heartbeat.disk_interval) + _ms(policy.heartbeat.pause))
+    timers, beat = Timers(), policy.heartbeat
+    left_ms = timers.patience_ms - _ms(policy.deadman) - _ms(beat.disk_stale) - TAKEOVER_MS
+    return max(timers.proof_ms, 2 * _ms(beat.disk_interval) + _ms(beat.pause), min(left_ms, PROOF_MS_MAX))
 
 
 def _channels(interfaces: Iterable[Resource[InterfaceSpec]]) -> Iterator[Channel]:

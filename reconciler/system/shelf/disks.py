@@ -95,7 +95,7 @@ class DiskShelf:
         self._bays = tuple(bay for bay, _ in found)
         self._workers = tuple(worker for _, worker in found)
         self._names = tuple((self._cabinet.place, self._side, name) for name in orders.disks)
-        self._looks = Series(Kind.LOOK, self._workers)
+        self._looks = Series(Kind.LOOK, self._workers, UNANSWERED)
         self._reads = Series(Kind.READ, self._workers)
 
     def look(self, deadline_s: float) -> tuple[DiskView, ...]:

@@ -1,5 +1,8 @@
 """The same question to many disks, again and again: who answers late is waited for, and not asked twice meanwhile.
 
+A disk whose question the kernel gave up after a long time is asked again after a pause that grows: its error handling
+has enough to do, and resets of disks and hosts disturb both controllers. One that answers is asked as ever.
+
 A disk that takes longer to answer than it is waited for each time would otherwise never be heard, though nothing is
 wrong with it but what others have queued before. Decides nothing about what was answered.
 """
@@ -10,9 +13,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Final
 
 from reconciler.system.shelf.worker import Answers, Kind, Task, Worker, next_answer
+
+#: A question without an answer that took so long was given up by the kernel; an error comes sooner.
+GIVEN_UP_S: Final = 1.0
+#: The first pause, and the longest.
+PAUSE_S, PAUSE_S_MAX = 0.5, 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +37,11 @@ class Found:
 class Series:
     """Belongs to one thread. The workers are those of the disks, in their order."""
 
-    def __init__(self, kind: Kind, workers: Sequence[Worker]) -> None:
+    def __init__(self, kind: Kind, workers: Sequence[Worker], nothing: Any = None) -> None:
+        """`nothing`: what stands for a disk that did not answer."""
+        self._nothing = nothing
+        #: Until when a disk is left alone, and for how long then.
+        self._rests: dict[int, tuple[float, float]] = {}
         self._kind = kind
         self._workers = workers
         self._answers: Answers = SimpleQueue()
@@ -47,6 +59,8 @@ class Series:
         while self._take(found, begun_s, begun_s, patience_s):
             pass
         for at, do in questions.items():
+            if at not in self._asked and begun_s < self._rests.get(at, (0.0, 0.0))[0]:
+                continue
             task = self._asked[at][0] if at in self._asked else None
             if task is None or self._workers[at].withdraw(task):
                 task = Task(self._kind, at, do, begun_s + max(deadline_s, patience_s), self._answers)
@@ -63,8 +77,14 @@ class Series:
             return False
         at, said = answer
         _, asked_s = self._asked.pop(at)
+        now_s = time.monotonic()
+        if said != self._nothing:
+            self._rests.pop(at, None)
+        elif now_s - asked_s >= GIVEN_UP_S:
+            pause_s = min(PAUSE_S_MAX, 2 * self._rests.get(at, (0.0, PAUSE_S / 2))[1])
+            self._rests[at] = now_s + pause_s, pause_s
         if asked_s >= begun_s:
             found.fresh[at] = said
-        elif time.monotonic() - asked_s <= patience_s:
+        elif now_s - asked_s <= patience_s:
             found.late[at] = said, begun_s - asked_s
         return True

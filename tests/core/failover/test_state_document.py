@@ -12,7 +12,7 @@ import pytest
 from reconciler.core.failover.refusal import Refused
 from reconciler.core.failover.state import State
 from reconciler.core.failover.state_document import ITEMS_MAX, STATE_BYTES_MAX, read_state, state_document
-from reconciler.simulation.faults import inject
+from reconciler.simulation.faults import heal_everything, inject
 from reconciler.simulation.swarm import draw
 from reconciler.simulation.timed import World
 
@@ -24,6 +24,11 @@ def states(seed: int) -> Iterator[State]:
     for injection in scenario.injections[:30]:
         world.run(injection.at_ms)
         inject(world, injection.name, injection.words)
+        yield from (one.core for one in world.controllers if one.core is not None)
+    # However close together the faults were, both have power again by then.
+    heal_everything(world)
+    for _ in range(5):
+        world.run(world.now_ms + 2_000)
         yield from (one.core for one in world.controllers if one.core is not None)
 
 

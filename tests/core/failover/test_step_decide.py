@@ -5,16 +5,18 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.failover.claiming import wait_ms
+from reconciler.core.failover.claiming import lives_ms, wait_ms
 from reconciler.core.failover.compare import peer_better, peer_can_take, preferred
-from reconciler.core.failover.events import Asked, Event, Pools, PoolsSeen, Request, Tick
+from reconciler.core.failover.detector import PROOF_MS_LEAST
+from reconciler.core.failover.events import Asked, Event, Heard, NewOrders, Pools, PoolsSeen, Request, Tick
 from reconciler.core.failover.forbidden import forbidden
 from reconciler.core.failover.hold import Fence, Hold
 from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.orders import Limits, policy_digest
+from reconciler.core.failover.move import Move
+from reconciler.core.failover.orders import Limits, digest, policy_digest
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import Memory, State, initial
-from reconciler.core.failover.step import step
+from reconciler.core.failover.step import enter, step
 from reconciler.core.failover.why import Code
 from reconciler.simulation.script import PAIR
 from tests.core.failover.test_step_know import BEAT
@@ -138,8 +140,37 @@ ailing = pytest.mark.parametrize(("state", "since", "code"), AILING, ids=[str(on
 @ailing
 def test_an_ailing_active_lets_go_when_it_has_lasted(state: State, since: str, code: Code) -> None:
     assert moved(state) == (Phase.RELEASING, code)
-    assert moved(seen(state, **{since: NOW_MS - T.settle_ms})) == (Phase.RELEASING, code)
-    assert moved(seen(state, **{since: NOW_MS - T.settle_ms + 1}))[0] is Phase.ACTIVE
+    lasts_ms = T.proof_ms // 2 if code is Code.DISKS_LOST else T.settle_ms
+    assert moved(seen(state, **{since: NOW_MS - lasts_ms})) == (Phase.RELEASING, code)
+    assert moved(seen(state, **{since: NOW_MS - lasts_ms + 1}))[0] is Phase.ACTIVE
+
+
+def test_pools_that_hang_soon_after_the_peer_let_go_of_them_stay() -> None:
+    bound_ms = 2 * T.again_ms
+    took = replace(now(Phase.ACTIVE, Pools.HUNG), taken=True, since_ms=NOW_MS - 10 * bound_ms)
+    soon = seen(took, hung_ms=took.since_ms + bound_ms - 1)
+    assert moved(soon)[0] is Phase.ACTIVE
+    assert moved(replace(soon, taken=False)) == (Phase.RELEASING, Code.POOLS_HUNG)
+    assert moved(seen(took, hung_ms=took.since_ms + bound_ms)) == (Phase.RELEASING, Code.POOLS_HUNG)
+    for code, taken in ((Code.PEER_DEAD, True), (Code.NO_OWNER, False), (Code.FORCED, False)):
+        assert enter(now(Phase.STANDBY), Move(Phase.CLAIMING, code), NOW_MS).taken is taken
+
+
+def test_nobody_lives_longer_without_proof_than_the_peer_waits() -> None:
+    """Of older and newer orders the shorter life and the longer wait count, until a beat says that both have them."""
+    state = now(Phase.ACTIVE, Pools.ALL)
+    longer = replace(PAIR, generation=2, timers=replace(T, proof_ms=6_000))
+    told = step(state, NewOrders(longer), NOW_MS)
+    assert (lives_ms(told), wait_ms(told)) == (T.proof_ms, 6_000 + T.deadman_ms)
+    other, same = (replace(BEAT, counter=9, digest=number, echo=told.incarnation) for number in (1, digest(longer)))
+    assert lives_ms(step(told, Heard(0, other), NOW_MS)) == T.proof_ms
+    agreed = step(told, Heard(0, same), NOW_MS)
+    assert lives_ms(agreed) == 6_000
+    back = step(agreed, NewOrders(replace(PAIR, generation=3)), NOW_MS)
+    assert (lives_ms(back), wait_ms(back)) == (T.proof_ms, 6_000 + T.deadman_ms), "the peer may still live longer"
+    known = step(back, Heard(0, replace(same, counter=10, digest=digest(back.orders))), NOW_MS)
+    assert wait_ms(known) == T.proof_ms + T.deadman_ms
+    assert lives_ms(step(agreed, Heard(0, replace(other, counter=11)), NOW_MS)) == PROOF_MS_LEAST
 
 
 @ailing

@@ -24,6 +24,7 @@ from reconciler.core.failover.orders_document import decode_orders, orders_docum
 from reconciler.core.failover.unsafe import unsafe
 from reconciler.core.spec import Configuration, load
 from reconciler.core.spec.orders import fails_over, orders_of
+from reconciler.errors import ConfigurationError
 
 EXAMPLES = Path(__file__).parent.parent.parent.parent / "examples"
 NAMES = ("minimal-pair", "everything", "bonds-vlans-jumbo")
@@ -91,7 +92,7 @@ def test_the_names_of_files_change_nothing() -> None:
 
 def test_timers_limits_and_the_rest() -> None:
     told = orders("everything")
-    assert told.timers == Timers(network_ms=2_000, maintenance_ms=4 * 3_600_000)
+    assert told.timers == Timers(proof_ms=4_000, network_ms=2_000, maintenance_ms=4 * 3_600_000)
     assert told.limits == Limits(3, 3_600_000, 3, 3_600_000)
     assert told.carp == Carp(0, 25, virtual_mac=True)
     assert (told.default, told.enabled, told.strict) == (Side.A, True, True)
@@ -107,6 +108,30 @@ def test_what_no_key_says_grows_with_what_is_written() -> None:
     assert timers.proof_ms == 2 * 1_000 + 900
     assert timers.settle_ms == 2 * 1_000, "one look without an answer moves nothing"
     assert timers.yield_ms == timers.claim_ms + 8_000
+
+
+@pytest.mark.parametrize(
+    ("written", "proof_ms", "safe"),
+    [
+        ("", 4_000, True),
+        ("deadman: 7s", 4_000, True),
+        ("deadman: 8s", 3_000, True),
+        ("deadman: 10s", 2_000, True),
+        ("limits: {proof: 6s, import: 2m, export: 10s}", 6_000, True),
+        ("limits: {proof: 11s}", 11_000, False),
+        ("limits: {proof: 500ms}", 500, False),
+    ],
+)
+def test_how_long_a_shelf_may_pause(written: str, proof_ms: int, safe: bool) -> None:
+    tree = {"pair.yaml": (EXAMPLES / "minimal-pair" / "pair.yaml").read_bytes() + f"  {written}\n".encode()}
+    if not safe:
+        with pytest.raises(ConfigurationError, match="failover cannot be safe"):
+            load(tree)
+        return
+    timers = orders_of(load(tree)).timers
+    assert timers.proof_ms == proof_ms
+    assert timers.import_ms == (120_000 if "import" in written else 60_000)
+    assert timers.release_ms == (10_000 if "export" in written else 5_000)
 
 
 @pytest.mark.parametrize("name", NAMES)

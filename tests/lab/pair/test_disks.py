@@ -163,17 +163,21 @@ def test_the_half_of_a_mirror_that_was_given_up_hangs_and_the_other_takes_over(p
     assert pair.verify() is new
 
 
-def test_an_export_that_does_not_end_is_ended_by_a_reset(pair: FaultyPair) -> None:
-    """Somebody keeps a file of the pool open while the active controller is to hand over."""
+def test_a_switchover_that_somebody_keeps_from_going_on_is_given_up(pair: FaultyPair) -> None:
+    """Somebody keeps a file of the pool open while the active controller is to hand over, and lets go later."""
     old, new, mark = both(pair)
     olds = old.mark()
     pair.publish(timers=replace(pair.orders.timers, release_ms=RELEASE_MS))
     pair.until_followed()
-    old.machine.check("cd /tank/home; (exec sleep 100000 </dev/null >/dev/null 2>&1 &)")
+    old.machine.check("cd /tank/home; (exec sleep 100000 </dev/null >/dev/null 2>&1 & echo $! >/run/user.pid)")
     old.machine.send(old.python("reconciler.cli.entry", "switchover", "--node", "/root/node.toml"), 240)
-    old.until_off()
+    pair.until(lambda: old.codes(olds, "importing") and old.phase == "active", "the switchover is given up")
     pair.tell(old, olds)
-    assert old.codes(olds, "halted") == ["RELEASE_HUNG"]
+    assert (old.codes(olds, "releasing"), old.codes(olds, "importing")) == (["ASKED"], ["RELEASE_GIVEN_UP"])
+    assert not old.codes(olds, "halted")
+    assert pair.verify() is old
+    old.machine.check("kill $(cat /run/user.pid)")
+    old.machine.send(old.python("reconciler.cli.entry", "switchover", "--node", "/root/node.toml"), 240)
     taken_over(pair, new, mark)
     assert pair.verify() is new
 

@@ -11,7 +11,7 @@ import pytest
 from reconciler.core.failover.hold import UNANSWERED, DiskView
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Timers
-from reconciler.system.shelf.series import Series
+from reconciler.system.shelf.series import GIVEN_UP_S, PAUSE_S, Series
 from reconciler.system.shelf.worker import Kind, Worker
 from tests.system.shelf.rig import DISKS, LONG_S, orders
 from tests.system.shelf.rig_disks import DisksRig
@@ -118,3 +118,21 @@ def test_one_that_is_late_makes_no_look_older(disks: DisksRig) -> None:
     watched = shelf.watch(LONG_S)
     assert watched.age_s == 0
     assert watched.views in ((EMPTY, UNANSWERED, EMPTY, EMPTY), (DiskView(True),) * 4)
+
+
+def test_a_disk_that_the_kernel_gave_up_is_left_alone_for_a_while(workers: list[Worker]) -> None:
+    """An error that comes at once, and every answer, leave it asked as ever."""
+    asked: list[float] = []
+    answers: list[tuple[float, int | None]] = [(0.0, None), (GIVEN_UP_S, None), (0.0, 7), (0.0, None), (0.0, 8)]
+
+    def question(end_s: float) -> int | None:
+        asked.append(time.monotonic())
+        pause_s, answer = answers[len(asked) - 1]
+        threading.Event().wait(pause_s)
+        return answer
+
+    series = Series(Kind.LOOK, workers)
+    while len(asked) < len(answers):
+        series.ask({0: question}, LONG_S, LONG_S)
+    assert asked[2] - asked[1] >= GIVEN_UP_S + PAUSE_S, "given up after a long time"
+    assert not series.ask({}, 0.0, LONG_S).fresh
