@@ -7,13 +7,18 @@ import pytest
 
 from reconciler.errors import NodeFileError
 from reconciler.system.node import DEADMAN, Listen, WatchdogNode, find_node_file, load_node, render_node
-from reconciler.system.secret import carp_password, pair_secret
+from reconciler.system.secret import carp_passwords, pair_keyring, pair_secret
 
 
 def write(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "node.toml"
     path.write_text(text)
     return path
+
+
+def password(watchdog: WatchdogNode) -> bytes:
+    """The password that CARP is spoken with: the first one."""
+    return carp_passwords(watchdog, pair_keyring(watchdog)[0])[0]
 
 
 def test_everything_has_a_default_but_the_controller(tmp_path: Path) -> None:
@@ -75,14 +80,14 @@ def test_the_password_of_carp_follows_from_the_secret_unless_given(tmp_path: Pat
         (tmp_path / name).chmod(0o600)
     watchdog = WatchdogNode(tmp_path / "pair.secret", "simulated:/x")
     assert pair_secret(watchdog) == b"0123456789abcdef" * 4
-    derived = carp_password(watchdog)
-    assert len(derived) == 19 and derived.isalnum() and derived == carp_password(watchdog)
-    assert carp_password(replace(watchdog, carp_password=tmp_path / "carp")) == b"walnut"
+    derived = password(watchdog)
+    assert len(derived) == 19 and derived.isalnum() and derived == password(watchdog)
+    assert password(replace(watchdog, carp_password=tmp_path / "carp")) == b"walnut"
     (tmp_path / "pair.secret").write_text("0123456789abcdef" * 4 + "!")
-    assert carp_password(watchdog) != derived
+    assert password(watchdog) != derived
     (tmp_path / "pair.secret").write_text("x" * 31)
     with pytest.raises(NodeFileError, match="a secret shorter than 32 bytes"):
-        carp_password(watchdog)
+        password(watchdog)
 
 
 WATCHDOG = 'controller = "a"\n[watchdog]\n'
