@@ -82,6 +82,8 @@ def plain_pools(view: PoolsView) -> dict[str, Any]:
         "used": view.used,
         "doing": view.doing,
         "txgs": view.txgs,
+        # A daemon of the first release reads this from a simulated shelf.
+        "conflict": False,
     }
 
 
