@@ -92,7 +92,8 @@ def test_the_names_of_files_change_nothing() -> None:
 
 def test_timers_limits_and_the_rest() -> None:
     told = orders("everything")
-    assert told.timers == Timers(proof_ms=4_000, network_ms=2_000, maintenance_ms=4 * 3_600_000)
+    minutes_ms, expected = 60_000, {"proof_ms": 4_000, "import_ms": 90_000, "release_ms": 10_000, "network_ms": 2_000}
+    assert told.timers == Timers(**expected, maintenance_ms=240 * minutes_ms)
     assert told.limits == Limits(3, 3_600_000, 3, 3_600_000)
     assert told.carp == Carp(0, 25, virtual_mac=True)
     assert (told.default, told.enabled, told.strict) == (Side.A, True, True)
