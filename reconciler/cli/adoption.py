@@ -21,7 +21,7 @@ from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import Memory
 from reconciler.errors import StateError
-from reconciler.system.files import Lock, make_directory
+from reconciler.system.files import Lock, make_directory, state_error
 from reconciler.system.machine import boot_id, machine_number, machine_serial
 from reconciler.system.shelf import imported
 from reconciler.system.zfs import arguments, tools
@@ -49,8 +49,10 @@ def run_adopt(node_file: Path | None, *, yes: bool) -> int:
                     f"nothing is adopted: {'; '.join(refused)}",
                     remedy="`hagit reservations` shows every disk; nothing was changed",
                 )
-            pools = ", ".join(pools_of(orders))
-            print(f"{pools}: imported here. {len(orders.disks)} disks are held by nobody; this controller takes them.")
+            here = imported(desk.node.watchdog.shelf, orders)
+            print(
+                f"{', '.join(here or pools_of(orders))}: imported here. {len(orders.disks)} disks are held by nobody; this controller takes them."
+            )
             if not yes and not confirmed("Make sure that the other controller has none of these pools. Adopt them?"):
                 print("Nothing was done.", file=sys.stderr)
                 return FAILED
@@ -58,9 +60,16 @@ def run_adopt(node_file: Path | None, *, yes: bool) -> int:
             # Nobody holds a disk: this is the first claim of the pair.
             machine = machine_number(boot, machine_serial(desk.node.serial_file))
             key = Key(Side(desk.node.controller), next_epoch(0, orders.pair, machine))
-            _prepare(imported(desk.node.watchdog.shelf, orders))
+            _prepare(here)
             _take(desk.disks, orders, key)
-            write_memory(run, boot, Memory(Phase.IMPORTING, key.epoch))
+            try:
+                write_memory(run, boot, Memory(Phase.IMPORTING, key.epoch))
+            except OSError as error:
+                # Disks that are held without the memory of it could not be adopted again.
+                desk.disks.perform(adoption.undone(orders, key), COMMAND_S)
+                raise state_error(
+                    run / "memory", error, "write what the watchdog goes on from (every disk was given back)"
+                ) from error
     finally:
         desk.close()
     print("Adopted. Start the watchdog: systemctl start hagit-watchdog")

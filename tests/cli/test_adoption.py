@@ -101,3 +101,11 @@ def test_without_a_yes_nothing_is_done(desk: Adopter) -> None:
     desk.imports(Side.A)
     assert desk.adopt(Side.A).code == 1
     assert desk.views() == (DiskView(True),) * len(DISKS)
+
+
+def test_disks_are_given_back_when_the_watchdog_could_not_find_them(desk: Adopter) -> None:
+    desk.imports(Side.A)
+    (desk.memory(Side.A) / "in-the-way").mkdir(parents=True)
+    shown = desk.adopt(Side.A, "--yes")
+    assert (shown.code, "memory" in shown.err, "Adopted" in shown.out) == (1, True, False)
+    assert desk.views() == (DiskView(True),) * len(DISKS)
