@@ -50,9 +50,8 @@ def run_adopt(node_file: Path | None, *, yes: bool) -> int:
                     remedy="`hagit reservations` shows every disk; nothing was changed",
                 )
             here = imported(desk.node.watchdog.shelf, orders)
-            print(
-                f"{', '.join(here or pools_of(orders))}: imported here. {len(orders.disks)} disks are held by nobody; this controller takes them."
-            )
+            names, count = ", ".join(here or pools_of(orders)), len(orders.disks)
+            print(f"{names}: imported here. {count} disks are held by nobody; this controller takes them.")
             if not yes and not confirmed("Make sure that the other controller has none of these pools. Adopt them?"):
                 print("Nothing was done.", file=sys.stderr)
                 return FAILED
