@@ -116,14 +116,15 @@ def _accept(
     step = advance(mirror, accepted.head or None, fetched.commit, fallback=fetched.fallback)
     if step.behind:
         return accepted.head, (f"{fetched.remote} is behind what was accepted; it is left alone",), accepted
-    verdicts = _verify(store, mirror, policy, step.to_verify)
+    verdicts = verdicts_of(store, mirror, policy, step.to_verify)
     judgement = judge(verdicts, UnsignedPolicy(policy.unsigned), policy.signers)
     require(judgement, step.head)
     notes = tuple(f"{commit[:7]} {why}" for commit, why in judgement.warned)
     return step.head, notes, replace(accepted, head=step.head, trust=_trust_words(verdicts.get(step.head)))
 
 
-def _verify(store: Store, mirror: Mirror, policy: Policy, commits: Sequence[str]) -> dict[str, Verdict]:
+def verdicts_of(store: Store, mirror: Mirror, policy: Policy, commits: Sequence[str]) -> dict[str, Verdict]:
+    """What the signature of each commit proves; what was verified before is remembered. Raises HagitError."""
     digest = policy.trust.digest()
     known = remembered(read_json(store.verified), digest)
     verdicts = verify(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from reconciler.agent.content import Content, kept_content
 from reconciler.agent.store import Store
 from reconciler.core.status.revision import Revision
-from reconciler.errors import HagitError, SourceError
+from reconciler.errors import HagitError
 from reconciler.system.files import holder_of
 from reconciler.system.node import Node, find_node_file, load_node
 
@@ -133,14 +133,7 @@ class Session:
                 os.kill(holder, signal.SIGHUP)
 
     def find_revision(self, commit: str) -> Revision:
-        """A commit of the mirror by its id or its beginning. Raises SourceError."""
-        from reconciler.agent.follow import policy_of, revision_of
+        """A commit by its id or its beginning, which may be used here (`agent/admission`). Raises SourceError."""
+        from reconciler.agent.admission import admitted
 
-        accepted = self.store.accepted()
-        if not accepted.head:
-            raise SourceError("no revision has been fetched yet", remedy="run `hagit plan` once")
-        branch = policy_of(self.node, accepted).branch
-        for known in (accepted.good, accepted.pinned):
-            if known is not None and known.commit == commit:
-                return known
-        return revision_of(self.mirror, branch, commit)
+        return admitted(self.node, self.store, self.mirror, commit)

@@ -93,6 +93,8 @@ def rollback(
 ) -> int:
     """Go back to a revision that was in force before. The newest commit is blocked until another one comes.
 
+    A commit that was refused (its signature, or a replaced branch) is refused here, too.
+
     \b
     Example:  hagit rollback
               hagit rollback 3f2c1ab

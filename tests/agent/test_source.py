@@ -17,9 +17,10 @@ import pytest
 
 from reconciler.agent.follow import FETCH_S
 from tests.agent.receivers import secret
+from tests.agent.signing import Signing
 from tests.controller import Controller, Done, interface, resource
 from tests.system.repositories import Work
-from tests.system.servers import https_server, make_key
+from tests.system.servers import https_server
 from tests.waiting import until
 
 STORAGE = interface("storage0", "10.0.0.1/24", nic="e0")
@@ -134,31 +135,6 @@ def test_a_rewound_branch_is_refused_until_a_person_accepts_it(controller: Contr
     controller.until_applied(other)
     controller.until_alert("revision-refused", "resolved")
     assert controller.addresses("e0") == {"10.0.0.4/24"}
-
-
-class Signing:
-    """Keys outside the repository, and commits made with them."""
-
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
-        self.folder = controller.root / "keys"
-        self.folder.mkdir()
-        self.signers = self.folder / "allowed_signers"
-        lines = []
-        for name, options in (("ada", ""), ("old", ' valid-before="20200101"')):
-            key = make_key(self.folder / name)
-            lines.append(f'{name}@example.org namespaces="git"{options} {key.with_suffix(".pub").read_text()}')
-        make_key(self.folder / "stranger")
-        self.signers.write_text("".join(lines))
-
-    def commit(self, name: str, message: str, text: str) -> str:
-        """A commit signed with the key of this name."""
-        work = self._controller.work
-        work.write("net.yaml", text.encode())
-        work.git("add", "-A")
-        key = f"user.signingkey={self.folder / name}"
-        work.git("-c", "gpg.format=ssh", "-c", key, "commit", "-q", "-S", "-m", message)
-        return work.git("rev-parse", "HEAD")
 
 
 def test_only_the_signed_commits_of_trusted_people_are_applied(controller: Controller) -> None:

@@ -106,9 +106,14 @@ def position(mirror: Mirror, commit_id: str) -> int:
 
 def replaces(mirror: Mirror, last: str, head: str) -> bool:
     """Whether `head` is no descendant of `last`: the history was rewound or replaced."""
-    accepted, newest = mirror.commit(last), mirror.commit(head)
+    return not leads_to(mirror, last, head)
+
+
+def leads_to(mirror: Mirror, commit: str, head: str) -> bool:
+    """Whether `commit` is `head` or one of its ancestors."""
+    older, newest = mirror.commit(commit), mirror.commit(head)
     with speaking(str(mirror.path)):
-        return accepted.id != newest.id and not mirror.repository.descendant_of(newest.id, accepted.id)
+        return older.id == newest.id or mirror.repository.descendant_of(newest.id, older.id)
 
 
 def signed_part(mirror: Mirror, commit_id: str) -> SignedPart:

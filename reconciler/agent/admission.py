@@ -1,0 +1,69 @@
+"""Whether a commit that a person names may be used here: `plan -r`, `apply -r`, `diff -r`, `rehearse -r`, `rollback`.
+
+The one gate for every command that takes a commit. *Naming a commit never does what following the branch refused*: the
+commit must be part of the history that this controller follows, and pass the same signature policy. What was in force
+here before may always come back, because it passed when it came. `agent/follow` decides what is followed.
+"""
+
+from __future__ import annotations
+
+from reconciler.agent.follow import Policy, policy_of, revision_of, verdicts_of
+from reconciler.agent.store import Accepted, Store
+from reconciler.core.status.revision import Revision
+from reconciler.errors import HistoryRefused, SignatureRefused, SourceError
+from reconciler.system.git.history import advance, leads_to
+from reconciler.system.git.mirror import Mirror
+from reconciler.system.node import Node
+from reconciler.system.signatures import UnsignedPolicy, judge, require
+
+#: What `history.jsonl` says of a commit that was in force here, or that a person accepted.
+_IN_FORCE = frozenset({"applied", "rolled back", "restored", "accepted"})
+
+
+def admitted(node: Node, store: Store, mirror: Mirror, commit: str) -> Revision:
+    """The revision of `commit` (an id or its beginning), which may be used here.
+
+    Raises SourceError when it is not here, HistoryRefused when it is not part of the followed history, and
+    SignatureRefused when the policy in force refuses its signature. Each says what a person can do.
+    """
+    accepted = store.accepted()
+    if not accepted.head:
+        raise SourceError("no revision has been accepted yet", remedy="run `hagit plan`: it says why")
+    policy = policy_of(node, accepted)
+    for known in (accepted.good, accepted.pinned):
+        if known is not None and known.commit == commit:
+            return known
+    revision = revision_of(mirror, policy.branch, commit)
+    if revision.commit not in _were_in_force(store):
+        _require_followed(store, mirror, policy, accepted, revision.commit)
+    return revision
+
+
+def _were_in_force(store: Store) -> set[str]:
+    return {entry["revision"]["commit"] for entry in store.history() if entry["what"] in _IN_FORCE}
+
+
+def _require_followed(store: Store, mirror: Mirror, policy: Policy, accepted: Accepted, commit: str) -> None:
+    """Raise unless `commit` leads to the accepted head, or follows it, and every signature that this needs is good."""
+    if leads_to(mirror, commit, accepted.head):
+        to_verify: tuple[str, ...] = (commit,)
+    else:
+        try:
+            to_verify = advance(mirror, accepted.head, commit).to_verify
+        except HistoryRefused as refusal:
+            raise HistoryRefused(
+                f"{commit} is not part of the history that this controller follows, up to {accepted.head}",
+                remedy=_way_in(mirror, commit),
+            ) from refusal
+    try:
+        verdicts = verdicts_of(store, mirror, policy, to_verify)
+        require(judge(verdicts, UnsignedPolicy(policy.unsigned), policy.signers), commit)
+    except SignatureRefused as refusal:
+        raise SignatureRefused(refusal.what, where=refusal.where, remedy=_way_in(mirror, commit)) from refusal
+
+
+def _way_in(mirror: Mirror, commit: str) -> str:
+    """How a person accepts this commit on purpose."""
+    if commit == mirror.head:
+        return f"if a person has read it and means it: hagit accept-history {commit}"
+    return "only the tip of the branch can be accepted: commit these files anew, signed, and follow that commit"

@@ -1,0 +1,88 @@
+"""A commit that was refused stays refused when a person names it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.agent.signing import Signing
+from tests.controller import Controller, interface
+
+STORAGE = interface("storage0", "10.0.0.1/24", nic="e0")
+OTHER = STORAGE.replace("10.0.0.1/", "10.0.0.7/")
+NAMED = (
+    ("plan", "-r"),
+    ("apply", "--yes", "-r"),
+    ("diff", "-r"),
+    ("rehearse", "switchover", "-r"),
+    ("rollback", "--yes"),
+)
+
+
+@pytest.fixture
+def keys(controller: Controller) -> Signing:
+    """Signatures count, and two signed commits were applied."""
+    made = Signing(controller)
+    controller.write_node(trust=f"allowed_signers = '{made.signers}'")
+    for address in ("10.0.0.1/", "10.0.0.2/"):
+        made.commit("ada", f"Signed {address}", STORAGE.replace("10.0.0.1/", address))
+        controller.apply()
+    return made
+
+
+def refuse_everywhere(controller: Controller, commit: str, why: str, remedy: str) -> None:
+    """Every command that takes a commit says why it does not take this one, and leaves everything as it is."""
+    before = controller.in_force(), controller.addresses("e0"), controller.lines("history.jsonl")
+    for command in NAMED:
+        done = controller.hagit(*command, commit)
+        assert done.code == (2 if command[0] == "diff" else 1), (command, done)
+        assert why in done.err, (command, done)
+        assert remedy in done.err, (command, done)
+    assert (controller.in_force(), controller.addresses("e0"), controller.lines("history.jsonl")) == before
+    assert "blocked" not in controller.hagit("status").out
+
+
+@pytest.mark.parametrize("signer", ["stranger", "old", ""])
+def test_a_refused_signature(controller: Controller, keys: Signing, signer: str) -> None:
+    good = controller.in_force()
+    bad = keys.commit(signer, "Refused", OTHER) if signer else controller.work.commit("Refused", net__yaml=OTHER)
+    refuse_everywhere(controller, bad, bad[:12], f"hagit accept-history {bad}")
+    on_top = keys.commit("ada", "Signed on top", STORAGE.replace("10.0.0.1/", "10.0.0.3/"))
+    refuse_everywhere(controller, bad, bad[:12], "only the tip of the branch can be accepted")
+    assert controller.hagit("accept-history", "--yes", on_top).code == 0
+    controller.apply()
+    # Whoever accepted the tip did not accept what lies below it.
+    refuse_everywhere(controller, bad, bad[:12], "only the tip of the branch can be accepted")
+    back = controller.hagit("rollback", "--yes", good[:10])
+    assert back.code == 0, back
+    assert controller.addresses("e0") == {"10.0.0.2/24"}
+
+
+def test_a_refused_history(controller: Controller, keys: Signing) -> None:
+    """Signed by somebody trusted, on a branch that was replaced; until a person accepts it, and then back again."""
+    last = controller.in_force()
+    controller.work.git("reset", "-q", "--hard", "HEAD~1")
+    other = keys.commit("ada", "Another second", OTHER)
+    refuse_everywhere(controller, other[:11], "not part of the history", f"hagit accept-history {other}")
+    assert controller.hagit("accept-history", "--yes", other).code == 0
+    controller.apply()
+    assert controller.addresses("e0") == {"10.0.0.7/24"}
+    back = controller.hagit("rollback", "--yes")
+    assert back.code == 0, back
+    assert controller.in_force() == last
+
+
+def test_signed_ancestors_and_followers_of_what_is_in_force_may_be_named(controller: Controller) -> None:
+    """Commits that were never in force here: one below the first that was adopted, one below a tip that is refused."""
+    made = Signing(controller)
+    controller.write_node(trust=f"allowed_signers = '{made.signers}'")
+    below = made.commit("ada", "Below", OTHER)
+    made.commit("ada", "Adopted", STORAGE)
+    controller.apply()
+    unsigned = controller.work.git("rev-list", "--max-parents=0", "HEAD")
+    refuse_everywhere(controller, unsigned, "is not signed", "only the tip")
+    above = made.commit("ada", "Above", STORAGE.replace("10.0.0.1/", "10.0.0.4/"))
+    made.commit("stranger", "Refused tip", OTHER)
+    for commit, address in ((below, "10.0.0.7"), (above, "10.0.0.4")):
+        plan = controller.hagit("plan", "-r", commit)
+        assert plan.code == 0, plan
+        assert address in plan.out
