@@ -22,7 +22,7 @@ RINGS: list[tuple[str, list[str] | None, list[str] | None]] = [
             "reconciler.core.failover.orders",
             "reconciler.core.failover.key",
             "reconciler.core.failover.unsafe",
-            "reconciler.core.power.plan",
+            "reconciler.core.power",
         ],
         ["pydantic", "pydantic_core", "ruamel"],
     ),

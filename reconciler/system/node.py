@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import grp
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.core.power.options import LOCAL
 from reconciler.core.power.plan import OPTION
 from reconciler.errors import NodeFileError
 
@@ -81,6 +83,7 @@ class Node:
     """One controller as its own machine knows it. Paths are absolute.
 
     `power`: what the fence agent of the peer must know and nobody else may: names of options, each with a file.
+    `fence_agents`: programs that a repository can name as fence agents, beside Debian's.
     """
 
     path: Path
@@ -91,6 +94,7 @@ class Node:
     listen: Listen | None = field(default_factory=Listen)
     watchdog: WatchdogNode | None = None
     power: tuple[tuple[str, Path], ...] = ()
+    fence_agents: tuple[tuple[str, Path], ...] = ()
     hostname_file: Path = Path("/etc/hostname")
     resolver_file: Path = Path("/etc/resolv.conf")
     serial_file: Path = Path("/sys/class/dmi/id/product_serial")
@@ -141,7 +145,8 @@ class _Reader:
             trust=self._trust(trust),
             listen=self._listen(),
             watchdog=self._watchdog(),
-            power=self._power(),
+            power=self._files("power", OPTION, "is no name of an option of a fence agent, like `password`"),
+            fence_agents=self._files("fence_agents", LOCAL, "is no name of such an agent, like `fence_local_ups`"),
             hostname_file=self._file(files, "hostname") or Path("/etc/hostname"),
             resolver_file=self._file(files, "resolver") or Path("/etc/resolv.conf"),
             serial_file=self._file(files, "serial") or Path("/sys/class/dmi/id/product_serial"),
@@ -205,13 +210,14 @@ class _Reader:
             raise self._error(f"watchdog.{key}", "is not known here; see `hagit explain node`")
         return watchdog
 
-    def _power(self) -> tuple[tuple[str, Path], ...]:
-        table = self._table("power")
-        for name in table:
-            if not OPTION.fullmatch(name):
-                raise self._error(f"power.{name}", "is no name of an option of a fence agent, like `password`")
-        files = [(name, self._file(table, name)) for name in sorted(table)]
-        return tuple((name, path) for name, path in files if path is not None)
+    def _files(self, name: str, keys: re.Pattern[str], unfit: str) -> tuple[tuple[str, Path], ...]:
+        """A table whose keys have one form and whose values are files."""
+        table = self._table(name)
+        for key in table:
+            if not keys.fullmatch(key):
+                raise self._error(f"{name}.{key}", unfit)
+        files = [(key, self._file(table, key)) for key in sorted(table)]
+        return tuple((key, path) for key, path in files if path is not None)
 
     def _deadman(self, table: dict[str, Any]) -> Path | None:
         if table.get("deadman") is False:

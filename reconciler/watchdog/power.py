@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from pathlib import Path
 from typing import Final, Protocol
 
 from reconciler.core.failover.events import PeerDied
@@ -23,6 +22,7 @@ from reconciler.core.power.cut import CUTTING, cause, cuts, heard_since, proves
 from reconciler.core.power.plan import Deed, Power, PowerPlan, PowerSwitch
 from reconciler.core.status.timeline import Mark
 from reconciler.core.status.watchdog import PowerStatus, ReasonStatus
+from reconciler.system.node import Node
 from reconciler.watchdog.arms import Answered
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.loop import monotonic_ms
@@ -79,11 +79,12 @@ class Fencing:
         self,
         daemon: Daemon,
         board: Switchboard,
-        secrets: tuple[tuple[str, Path], ...],
+        node: Node,
         note: Callable[[Mark, str, str, str], None],
     ) -> None:
         self._daemon, self._board, self._note = daemon, board, note
-        self._secrets = tuple((name, str(path)) for name, path in secrets)
+        self._secrets = tuple((name, str(path)) for name, path in node.power)
+        self._programs = {name: str(path) for name, path in node.fence_agents}
         board.powered = self._heard
         self._plan: PowerPlan | None = None
         self._refused = ""
@@ -220,6 +221,7 @@ class Fencing:
             switch.agent,
             tuple((option.name, option.value) for option in switch.options),
             self._secrets,
+            self._programs.get(switch.agent, ""),
         )
         task.begun = self._board.ask_power(request, switch.timeout_ms)
         if task.begun and task.deed is not Deed.STATUS:

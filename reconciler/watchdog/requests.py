@@ -117,12 +117,16 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class SwitchPower:
-    """Ask a fence agent. `secrets` are names of options and of the files that hold their values, never the values."""
+    """Ask a fence agent. `secrets` are names of options and of the files that hold their values, never the values.
+
+    `program`: the agent's program by the word of the node file; "" for one of Debian's.
+    """
 
     deed: Deed
     agent: str
     options: tuple[tuple[str, str], ...] = ()
     secrets: tuple[tuple[str, str], ...] = ()
+    program: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,8 +260,9 @@ def plain_request(request: Request) -> Message:
             return {"do": "import", "excused": sorted(excused), "txgs": txgs}
         case Export():
             return {"do": "export"}
-        case SwitchPower(deed, agent, options, secrets):
-            return {"do": "power", "deed": deed.value, "agent": agent, "options": options, "secrets": secrets}
+        case SwitchPower(deed, agent, options, secrets, program):
+            told = {"agent": agent, "options": options, "secrets": secrets, "program": program}
+            return {"do": "power", "deed": deed.value, **told}
         case Audit(theirs):
             return {"do": "audit", "theirs": theirs}
         case _:
@@ -292,7 +297,7 @@ def read_request(message: Message) -> Request:
             options, secrets = (
                 tuple((str(name), str(value)) for name, value in message[part]) for part in ("options", "secrets")
             )
-            return SwitchPower(Deed(message["deed"]), str(message["agent"]), options, secrets)
+            return SwitchPower(Deed(message["deed"]), str(message["agent"]), options, secrets, str(message["program"]))
         case "audit":
             return Audit(bool(message["theirs"]))
         case other:

@@ -302,7 +302,7 @@ def _assemble(
     beats = Beats(loop, keys, negotiator, heard, machine)
     work = Labour(loop, daemon, keys, watchdog.shelf, watchdog.run, negotiator)
     keys.heard = lambda: daemon.core is not None and network_alive(daemon.core, monotonic_ms())
-    power = Fencing(daemon, work, node.power, chronicle.note)
+    power = Fencing(daemon, work, node, chronicle.note)
     audits = Audits(daemon, work)
 
     def ticked() -> None:

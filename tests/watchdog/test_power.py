@@ -209,10 +209,12 @@ echo "$action" >> asked
 
 
 def agent(pair: Pair, body: str) -> str:
+    """An agent that only the node file of b knows."""
     path = pair.root / "fence_tests"
     path.write_text(AGENT.format(root=pair.root, body=body))
     path.chmod(0o755)
-    return str(path)
+    pair.b.node.write_text(pair.b.node.read_text() + f'[fence_agents]\nfence_local_tests = "{path}"\n')
+    return "fence_local_tests"
 
 
 LIAR: Final = '[ "$action" = off ] && exit 0; echo "Status: ON"; exit 0'

@@ -1,7 +1,8 @@
 """The power plan as a file beside the orders: one line of canonical JSON, one line with its seal, like them.
 
-Decides which bytes are a plan. It is a file of its own and no part of the orders: what it says changes no decision of
-the failover core, and both controllers need not have the same at the same moment.
+Decides which bytes are a plan; one that says to an agent what git must not say is none (`options`). It is a file of its
+own and no part of the orders: what it says changes no decision of the failover core, and both controllers need not have
+the same at the same moment.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from reconciler.core.failover.first_release import plain_of
 from reconciler.core.failover.orders_document import seal_orders, unsealed
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.seal import SealKey
+from reconciler.core.power.options import unfit_plan
 from reconciler.core.power.plan import PowerPlan
 
 FORMAT: Final = "hagit.power/1"
@@ -42,6 +44,8 @@ def decode_power(data: bytes, key: SealKey) -> PowerPlan | Refused:
         if unknown:
             # No power is cut by a plan of which a part is not understood.
             return Refused(Refusal.VERSION, f"a newer hagit wrote it: this one does not know {unknown[0]}")
+        if unfit := unfit_plan(plan):
+            return Refused(Refusal.AUTHENTIC_DEFECT, unfit)
         return plan
     except Defect as defect:
         return Refused(Refusal.AUTHENTIC_DEFECT, str(defect))

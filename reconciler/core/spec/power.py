@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from reconciler.core.failover.key import Side
+from reconciler.core.power.options import VALUE, VALUE_LENGTH_MAX
 from reconciler.core.power.plan import Option, PowerPlan, PowerSwitch
 from reconciler.core.spec.model import Model
 from reconciler.core.spec.values import Duration, refuse, shown
@@ -19,7 +20,6 @@ from reconciler.core.spec.values import Duration, refuse, shown
 TIMEOUT_S: Final = (3.0, 600.0)
 CHECK_S: Final = (5.0, 86_400.0)
 OPTIONS_MAX: Final = 40
-VALUE_LENGTH_MAX: Final = 200
 
 
 def _value(value: Any) -> str:
@@ -30,10 +30,6 @@ def _value(value: Any) -> str:
         return str(value)
     if not isinstance(value, str):
         raise refuse("not-text", f"an option is text, a number or a truth value, not {shown(value)}", "Quote it.")
-    # An agent takes the white space around a value away; what it would see is what has to stand here.
-    if not (0 < len(value) <= VALUE_LENGTH_MAX and value.isprintable() and value == value.strip()):
-        what = f"{shown(value)} is no value of an option"
-        raise refuse("power-value", what, f"Write one line of 1 to {VALUE_LENGTH_MAX} signs, no space around it.")
     return value
 
 
@@ -49,7 +45,9 @@ def _within(least: float, most: float, words: str) -> Any:
 OptionValue = Annotated[
     str,
     PlainValidator(_value),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "boolean"}]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": f"^{VALUE}$"}, {"type": "integer", "minimum": 0}, {"type": "boolean"}]}
+    ),
 ]
 
 
@@ -64,8 +62,10 @@ class PowerAgent(Model):
     agent: str = Field(
         min_length=1,
         max_length=VALUE_LENGTH_MAX,
-        description="A fence agent: one of Debian's package fence-agents by its name, or the absolute path of another "
-        "program that speaks the same language; its name begins with `fence_`, too.",
+        json_schema_extra={"pattern": "^fence_[a-z0-9_]{1,42}$"},
+        description="A fence agent of Debian's package fence-agents, by its name. A name that begins with "
+        "`fence_local_` stands for another program that speaks the same language: [fence_agents] of the node file "
+        "says which.",
         examples=["fence_ipmilan", "fence_redfish", "fence_apc"],
     )
     options: dict[str, OptionValue] = Field(

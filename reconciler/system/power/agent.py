@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from reconciler.core.power.options import LOCAL, unfit_agent, unfit_name, unfit_value
 from reconciler.core.power.plan import Deed, Power
 from reconciler.errors import NodeFileError
 from reconciler.system.power.confided import confided
@@ -45,11 +46,16 @@ STATUS_WORDS: Final = re.compile(r"^\s*status\s*:\s*(on|off)\s*$", re.IGNORECASE
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """An agent as it is configured: plain options, and options whose values are in files."""
+    """An agent as it is configured: plain options, and options whose values are in files.
+
+    `name` and `options` come from git. `program`: the agent of this name by the word of the node file, None for one of
+    Debian's.
+    """
 
     name: str
     options: tuple[tuple[str, str], ...] = ()
     secrets: tuple[tuple[str, Path], ...] = ()
+    program: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,7 @@ def _status(agent: Agent, timeout_s: float) -> Told:
 
 
 def _run(agent: Agent, deed: Deed, timeout_s: float) -> Told:
-    unfit = _unfit(agent.name)
+    unfit = _unfit(agent)
     if unfit:
         return Told(False, Power.UNKNOWN, unfit)
     try:
@@ -101,11 +107,12 @@ def _run(agent: Agent, deed: Deed, timeout_s: float) -> Told:
     except NodeFileError as error:
         return Told(False, Power.UNKNOWN, f"{error.where}: {error.what}")
     hidden = [secret for _, secret in secrets.values()]
-    with confided(Path(agent.name).name, secrets) as (told, environment):
+    program = agent.name if agent.program is None else str(agent.program)
+    with confided(Path(program).name, secrets) as (told, environment):
         options = {**dict(agent.options), **told, "action": deed.value}
         given = "".join(f"{name}={value}\n" for name, value in options.items())
         # The agent ends with whoever runs it, even if that is killed.
-        argv = ["setpriv", "--pdeathsig", "KILL", "--", agent.name]
+        argv = ["setpriv", "--pdeathsig", "KILL", "--", program]
         settings = {**ENVIRONMENT, **environment}
         outcome = run(argv, stdin=given.encode(), timeout_s=timeout_s, env=settings, output_bytes_max=OUTPUT_BYTES_MAX)
     match outcome:
@@ -141,17 +148,26 @@ def _words(said: bytes, hidden: Sequence[str]) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in line)[-WORDS_LENGTH_MAX:]
 
 
-def _unfit(name: str) -> str:
-    """Why a program is not run: git names it, and it is told secrets."""
-    if not Path(name).name.startswith("fence_"):
-        return f"{name} is no fence agent"
-    if "/" not in name:
-        places = (Path(directory) / name for directory in SEARCHED.split(":"))
-        return "" if any(place.exists() for place in places) else f"{name} is not installed: apt install fence-agents"
+def _unfit(agent: Agent) -> str:
+    """Why an agent is not run as root with these options; "" when it is.
+
+    The compiler and the reader of the plan have looked at the same already. This is the last place before a shell.
+    """
+    for name, value in agent.options:
+        if why := unfit_name(agent.name, name) or unfit_value(name, value):
+            return f"an option of {agent.name} is not given to it: `{name}` {why}"
+    if agent.program is None:
+        if why := unfit_agent(agent.name):
+            return f"`{agent.name}` {why}"
+        if LOCAL.fullmatch(agent.name):
+            return f"[fence_agents] of the node file does not say which program {agent.name} is"
+        places = (Path(directory) / agent.name for directory in SEARCHED.split(":"))
+        found = any(place.exists() for place in places)
+        return "" if found else f"{agent.name} is not installed: apt install fence-agents"
     try:
-        status = Path(name).stat()
+        status = agent.program.stat()
     except OSError as error:
-        return f"{name}: {error.strerror}"
+        return f"{agent.program}: {error.strerror}"
     if not stat.S_ISREG(status.st_mode) or status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
-        return f"{name} is run as root, and others than root may change it"
+        return f"{agent.program} is run as root, and others than root may change it"
     return ""

@@ -13,7 +13,7 @@ PLAN = PowerPlan(
     "tank",
     (
         PowerSwitch(Side.A, "fence_ipmilan", (Option("ip", "10.0.9.11"), Option("lanplus", "1")), 20_000),
-        PowerSwitch(Side.B, "/usr/local/sbin/fence_ours", (), 5_000),
+        PowerSwitch(Side.B, "fence_local_ours", (), 5_000),
     ),
     check_ms=5_000,
     restart=False,
@@ -59,3 +59,20 @@ def test_what_an_older_release_did_not_write_has_its_default_and_what_a_newer_on
     for more in ((b',"delay":1', b""), (b"", b',"shade":1')):
         read = decode_power(seal_orders(short % more, KEY), KEY)
         assert isinstance(read, Refused) and read.why is Refusal.VERSION and "a newer hagit wrote it" in read.detail
+
+
+@pytest.mark.parametrize(
+    ("agent", "name", "value", "detail"),
+    [
+        ("/usr/sbin/fence_ipmilan", "ip", "10.0.9.11", "the fence agent of a is a path"),
+        ("fence_dummy", "type", "file", "the fence agent of a switches no power"),
+        ("fence_ilo_ssh", "ip", "h -oProxyCommand=x", "`ip` of the fence agent of a has to be 1 to 200 letters"),
+        ("fence_ilo_ssh", "ssh_options", "x", "`ssh_options` of the fence agent of a lets the repository choose"),
+        ("fence_gce", "runonfail", "x", "`runonfail` of the fence agent of a lets the repository choose"),
+        ("fence_ilo_ssh", "a b", "x", "an option of the fence agent of a is no name of an option"),
+    ],
+)
+def test_a_sealed_plan_says_no_more_to_an_agent_than_git_may(agent: str, name: str, value: str, detail: str) -> None:
+    plan = PowerPlan("tank", (PowerSwitch(Side.A, agent, (Option(name, value),), 20_000),))
+    read = decode_power(power_document(plan, KEY), KEY)
+    assert isinstance(read, Refused) and detail in read.detail

@@ -6,6 +6,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def program(tmp_path: Path) -> Callable[[str], Agent]:
         path = tmp_path / "fence_tests"
         path.write_text(f"#!/bin/sh\ncd '{tmp_path}'\ncat > given\naction=$(sed -n s/^action=//p given)\n{body}\n")
         path.chmod(0o755)
-        return Agent(str(path), (("ip", "10.0.9.12"), ("plug", "7")), tuple(secrets.items()))
+        return Agent("fence_local_tests", (("ip", "10.0.9.12"), ("plug", "7")), tuple(secrets.items()), path)
 
     return make
 
@@ -215,34 +216,71 @@ def test_an_agent_that_hangs_is_killed_with_everything_that_it_started(
 def test_debians_dummy_speaks_the_same_language(tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.write_text("on")
-    agent = Agent("fence_dummy", (("status_file", str(state)), ("type", "file")))
+    dummy = Path("/usr/sbin/fence_dummy")
+    file = secret(tmp_path / "file", str(state))
+    agent = Agent("fence_local_dummy", (("type", "file"),), (("status_file", file),), dummy)
     assert perform(agent, Deed.STATUS, LONG_S) == Told(True, Power.ON)
     assert perform(agent, Deed.OFF, LONG_S) == Told(True, Power.OFF)
     assert state.read_text() == "off"
     assert perform(agent, Deed.ON, LONG_S).ok and state.read_text() == "on"
-    failing = Agent("fence_dummy", (("plug", "1"), ("power_timeout", "1"), ("type", "fail")))
+    failing = Agent("fence_local_dummy", (("plug", "1"), ("power_timeout", "1"), ("type", "fail")), (), dummy)
     told = perform(failing, Deed.OFF, 8.0)
     assert not told.ok and told.power is not Power.OFF
 
 
 @pytest.mark.parametrize(
-    ("name", "why"),
+    ("agent", "why"),
     [
-        ("fence_nobody_made", "fence_nobody_made is not installed: apt install fence-agents"),
-        ("/bin/sh", "/bin/sh is no fence agent"),
-        ("/nowhere/fence_x", "/nowhere/fence_x: No such file or directory"),
+        (Agent("fence_nobody_made"), "`fence_nobody_made` is no fence agent of Debian"),
+        (Agent("/bin/sh"), "`/bin/sh` is a path, and only the node file names programs"),
+        (
+            Agent("/usr/sbin/fence_ipmilan"),
+            "`/usr/sbin/fence_ipmilan` is a path, and only the node file names programs",
+        ),
+        (Agent("fence_dummy"), "`fence_dummy` switches no power"),
+        (
+            Agent("fence_local_ups"),
+            "[fence_agents] of the node file does not say which program fence_local_ups is",
+        ),
+        (Agent("fence_local_ups", program=Path("/nowhere/fence_x")), "/nowhere/fence_x: No such file or directory"),
+    ],
+    ids=lambda value: value.name if isinstance(value, Agent) else "",
+)
+def test_what_is_not_there_or_no_agent_is_not_run(agent: Agent, why: str) -> None:
+    assert perform(agent, Deed.OFF, 5.0) == Told(False, Power.UNKNOWN, why)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ip", "127.0.0.1 '-oProxyCommand=touch {made}'"),
+        ("ip", "-oProxyCommand=touch"),
+        ("plug", "1;touch {made}"),
+        ("username", "$(touch {made})"),
+        ("ipport", "22\naction=on"),
+        ("ssh_options", "-oProxyCommand=touch"),
+        ("ipmitool_path", "{made}"),
     ],
 )
-def test_what_is_not_there_or_no_agent_is_not_run(name: str, why: str) -> None:
-    assert perform(Agent(name), Deed.OFF, 5.0) == Told(False, Power.UNKNOWN, why)
+def test_an_option_that_a_shell_would_read_reaches_no_agent(
+    program: Callable[..., Agent], tmp_path: Path, name: str, value: str
+) -> None:
+    """Both an agent of Debian that runs shells and a local one; nothing is started at all."""
+    made = tmp_path / "made"
+    option = (name, value.format(made=made))
+    for agent in (Agent("fence_ilo_ssh", (option,)), replace(program("exit 0"), options=(option,))):
+        told = perform(agent, Deed.STATUS, LONG_S)
+        assert not told.ok and f"an option of {agent.name} is not given to it: `{name}` " in told.why
+    assert not made.exists() and not (tmp_path / "given").exists()
 
 
 def test_what_others_may_change_is_not_run(program: Callable[..., Agent], tmp_path: Path) -> None:
     agent = program("exit 0")
-    Path(agent.name).chmod(0o777)
+    assert agent.program is not None
+    agent.program.chmod(0o777)
     assert perform(agent, Deed.OFF, 5.0).why.endswith("is run as root, and others than root may change it")
-    os.chown(agent.name, 12345, 12345)
-    Path(agent.name).chmod(0o755)
+    os.chown(agent.program, 12345, 12345)
+    agent.program.chmod(0o755)
     assert perform(agent, Deed.OFF, 5.0).why.endswith("is run as root, and others than root may change it")
     assert not (tmp_path / "given").exists()
 

@@ -1,31 +1,23 @@
 """Defects of power fencing: agents and options that are not there, and options that have no place in git.
 
-Decides by the list of Debian's agents. An agent that is named by its path is taken at its word but for what is secret.
+What fits and what does not is decided in `core/power/options`, which the watchdog asks as well; here are the remedies.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from typing import Final
 
+from reconciler.core.power.fence_agents import AGENTS, NO_POWER, SECRET, options_of
+from reconciler.core.power.options import OURS, PROGRAMS, TALK, unfit_agent, unfit_name, unfit_value
 from reconciler.core.power.plan import OPTION
 from reconciler.core.spec.configuration import Resource
 from reconciler.core.spec.failover import FailoverSpec
-from reconciler.core.spec.fence_agents import AGENTS, NO_POWER, SECRET, options_of
 from reconciler.core.spec.lint.defect import Finding, defect
 from reconciler.core.spec.nearest import suggestion
 from reconciler.core.spec.power import PowerAgent
 from reconciler.core.spec.topology import Draft
 from reconciler.core.spec.tree import Path
-
-PATH: Final = re.compile(r"/(?:[A-Za-z0-9_][A-Za-z0-9_.-]*/)*fence_[A-Za-z0-9_.-]+")
-#: What hagit gives by itself.
-OURS: Final = frozenset({"action", "option", "nodename"})
-#: With these an agent says what it was told, or ends before its work.
-TALK: Final = frozenset({"verbose", "verbose_level", "debug", "debug_file", "quiet", "help", "version", "logfile"})
-#: Programs to run, and what is run by them.
-PROGRAMS: Final = re.compile(r".*[_-](?:path|script|options)|exec|openrc|cmd")
+from reconciler.core.spec.values import shown
 
 
 def _agents(draft: Draft) -> Iterator[tuple[Resource[FailoverSpec], Path, PowerAgent]]:
@@ -37,17 +29,18 @@ def _agents(draft: Draft) -> Iterator[tuple[Resource[FailoverSpec], Path, PowerA
 
 @defect("power-agent")
 def power_agent(draft: Draft) -> Iterator[Finding]:
-    """A fence agent is not known, or switches no power."""
+    """A fence agent is not known, switches no power, or is a path."""
     for failover, path, agent in _agents(draft):
         name, place = agent.agent, (*path, "agent")
+        why = unfit_agent(name)
         if name in NO_POWER:
-            what = f"`{name}` switches no power"
-            yield failover, place, what, "hagit reserves the disks itself; name the agent of a BMC or a power strip."
-        elif "/" in name and not PATH.fullmatch(name):
-            what = f"`{name}` is no path of a fence agent"
-            yield failover, place, what, "Write an absolute path whose last part begins with fence_."
-        elif "/" not in name and name not in AGENTS:
-            yield failover, place, f"`{name}` is no fence agent of Debian", suggestion(name, AGENTS)
+            remedy = "hagit reserves the disks itself; name the agent of a BMC or a power strip."
+        elif "/" in name:
+            remedy = "Write fence_local_NAME here, and its path in [fence_agents] of the node file."
+        else:
+            remedy = suggestion(name, AGENTS)
+        if why:
+            yield failover, place, f"`{name}` {why}", remedy
 
 
 @defect("power-option")
@@ -56,21 +49,31 @@ def power_option(draft: Draft) -> Iterator[Finding]:
     for failover, path, agent in _agents(draft):
         known = options_of(agent.agent)
         for name in agent.options:
-            place = (*path, "options", name)
-            if name in SECRET:
+            why = unfit_name(agent.agent, name)
+            if not why or name in SECRET:
                 continue
             if not OPTION.fullmatch(name):
-                yield failover, place, f"`{name}` is no name of an option", "`fence_ipmilan -o metadata` lists them."
+                remedy = "`fence_ipmilan -o metadata` lists them."
             elif name in OURS:
-                yield failover, place, f"`{name}` is given by hagit", "Take it out."
+                remedy = "Take it out."
             elif name in TALK:
-                what = f"with `{name}` an agent tells what it was told, passwords included"
-                yield failover, place, what, "Take it out; `hagit power status` says what is wrong."
+                remedy = "Take it out; `hagit power status` says what is wrong."
             elif PROGRAMS.fullmatch(name):
-                what = f"`{name}` lets the repository choose a program that runs as root"
-                yield failover, place, what, "Take it out; Debian's paths are right."
-            elif known is not None and name not in known:
-                yield failover, place, f"`{agent.agent}` has no option `{name}`", suggestion(name, known)
+                remedy = f'Take it out, or write {name} = "FILE" in [power] of the node file, its value in FILE.'
+            else:
+                remedy = suggestion(name, known or ())
+            yield failover, (*path, "options", name), f"`{name}` {why}", remedy
+
+
+@defect("power-value")
+def power_value(draft: Draft) -> Iterator[Finding]:
+    """The value of an option is not what the option is, or could be read as a command."""
+    for failover, path, agent in _agents(draft):
+        for name, value in agent.options.items():
+            if not unfit_name(agent.agent, name) and (why := unfit_value(name, value)):
+                what = f"{shown(value)} is no value of `{name}`: it {why}"
+                remedy = f'Correct it. What only this controller knows: {name} = "FILE" in [power] of the node file.'
+                yield failover, (*path, "options", name), what, remedy
 
 
 @defect("power-secret")

@@ -1,8 +1,9 @@
 """The fence agents of Debian 12 (fence-agents 4.12) that switch power, and the options of each that may stand in git.
 
 Read off the agents' own metadata. What is left out on purpose: agents that fence by storage or network (the disks'
-reservations are hagit's own), options that are secret, options that name programs to run or files to write, and those
-that make an agent talkative: with them it says what it was told. Decides nothing.
+reservations are hagit's own), options that are secret, options that name programs to run or files to write, patterns
+(`command_prompt`), and those that make an agent talkative: with them it says what it was told. Decides nothing; what a
+value may look like is in `options`.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from typing import Final
 
 #: Every agent knows these.
 EVERY: Final = (
-    "delay disable_timeout login_timeout plug plug_separator port power_timeout power_wait retry_on separator "
+    "delay disable_timeout login_timeout plug plug_separator port power_timeout power_wait retry_on "
     "shell_timeout stonith_status_sleep"
 )
 _NET: Final = "ip ipaddr ipport login username"
-_SSH: Final = "cmd_prompt command_prompt identity_file inet4_only inet6_only secure ssh"
+_SSH: Final = "identity_file inet4_only inet6_only secure ssh"
 _SSL: Final = "ssl ssl_insecure ssl_secure"
 _SNMP: Final = "snmp_auth_prot snmp_priv_prot snmp_sec_level snmp_version"
 #: Given to an agent from files of the controller, never from git.
@@ -52,7 +53,7 @@ AGENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "fence_cisco_ucs": (_NET, _SSL, "notls suborg"),
     "fence_cyberpower_ssh": (_NET, _SSH),
     "fence_docker": (_SSL, "api_version ip ipaddr ipport tlscacert tlscert tlskey"),
-    "fence_drac": (_NET, "cmd_prompt command_prompt port_as_ip"),
+    "fence_drac": (_NET, "port_as_ip"),
     "fence_drac5": (_NET, _SSH, "drac_version"),
     "fence_eaton_snmp": (_NET, _SNMP),
     "fence_ecloud": (),
@@ -60,12 +61,12 @@ AGENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "fence_eps": (_NET, "hidden_page page"),
     "fence_gce": (
         "apitimeout baremetalsolution earlyexit errortimeout plugzonemap project proxyhost proxyport retries",
-        "retrysleep runonfail runonwarn serviceaccount warntimeout zone",
+        "retrysleep serviceaccount warntimeout zone",
     ),
     "fence_hds_cb": (_NET, _SSH),
     "fence_hpblade": (_NET, _SSH),
     "fence_ibm_powervs": ("api-type api_type crn instance proxy region",),
-    "fence_ibm_vpc": ("limit proxy region token_file",),
+    "fence_ibm_vpc": ("limit proxy region",),
     "fence_ibmblade": (_NET, _SNMP),
     "fence_ibmz": (
         _NET,
@@ -89,7 +90,7 @@ AGENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "fence_ipmilan": (_NET, _IPMI),
     "fence_ipmilanplus": (_NET, _IPMI),
     "fence_ironic": ("auth-url auth_url login tenant-name tenant_name username",),
-    "fence_kubevirt": ("apiversion kubeconfig namespace ssl_insecure",),
+    "fence_kubevirt": ("apiversion namespace ssl_insecure",),
     "fence_ldom": (_NET, _SSH),
     "fence_lindypdu": (_NET, _SNMP, "switch"),
     "fence_lpar": (_NET, _SSH, "hmc_version managed"),
@@ -100,12 +101,12 @@ AGENTS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "fence_ovh": ("email login username",),
     "fence_powerman": ("ip ipaddr ipport port_as_ip",),
-    "fence_pve": (_NET, _SSL, "node_name nodename pve_node pve_node_auto vmtype"),
+    "fence_pve": (_NET, _SSL, "node_name pve_node pve_node_auto vmtype"),
     "fence_raritan": (_NET,),
     "fence_raritan_px3": (_NET, _SSH),
     "fence_rcd_serial": ("serial_port",),
     "fence_redfish": (_NET, _SSL, "port_as_ip redfish-uri redfish_uri systems-uri systems_uri"),
-    "fence_rhevm": (_NET, _SSL, "api_version cookie_file disable_http_filter notls use_cookies"),
+    "fence_rhevm": (_NET, _SSL, "api_version disable_http_filter notls"),
     "fence_rsa": (_NET, _SSH, "port_as_ip"),
     "fence_rsb": (_NET, _SSH, "port_as_ip"),
     "fence_skalar": (_NET, _SSL, "force graceful"),
