@@ -20,7 +20,7 @@ from reconciler.agent.store import boot_identity
 from reconciler.core.facts.codec import fact_document, fact_from_document
 from reconciler.core.facts.fact import Fact
 from reconciler.core.planning.plan import Plan
-from reconciler.system.files import read_bytes, read_lines, state_error
+from reconciler.system.files import PRIVATE, read_bytes, read_lines, state_error
 
 #: The last line is looked for in so much of the journal before all of it is read.
 END_BYTES_MAX: Final = 4096
@@ -53,7 +53,7 @@ class Journal:
 
     def __enter__(self) -> Journal:
         try:
-            self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PRIVATE)
             after = [fact_document(action.after) if action.after else None for action in self._plan.actions]
             self._write({"begin": self._plan.base.revision, "boot": boot_identity(), "after": after})
             os.fsync(self._handle)

@@ -13,7 +13,8 @@
     status.json        the published status document
     lock               held by whoever applies
 
-Everything is small, bounded, and replaced whole or appended by lines.
+Everything is small, bounded, and replaced whole or appended by lines. Only `status.json` and `applied.json` may be read
+by every user (`PUBLIC_FILES`); what an earlier release left wider is narrowed when the directory is opened.
 """
 
 from __future__ import annotations
@@ -27,10 +28,13 @@ from reconciler.core.status.revision import Revision, revision_document, revisio
 from reconciler.errors import StateError
 from reconciler.system.clock import wall_s
 from reconciler.system.files import (
+    PUBLIC,
+    PUBLIC_DIRECTORY,
     Lock,
     append_line,
     keep_last_lines,
     make_directory,
+    narrow,
     read_bytes,
     read_json,
     read_lines,
@@ -42,6 +46,8 @@ Parsed = TypeVar("Parsed")
 HISTORY_LINES_MAX: Final = 1_000
 DECISION_LINES_MAX: Final = 20_000
 COMPILED_FILES_MAX: Final = 16
+#: What `hagit status` shows to everyone. Nothing else here may be read by other users.
+PUBLIC_FILES: Final = ("status.json", "applied.json")
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 NET_NAMESPACE: Final = Path("/proc/thread-self/ns/net")
 
@@ -107,7 +113,8 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        make_directory(root)
+        make_directory(root, PUBLIC_DIRECTORY)
+        narrow(root, PUBLIC_FILES)
 
     @property
     def mirror(self) -> Path:
@@ -158,7 +165,7 @@ class Store:
         `was` holds documents of facts that it changed and that no stamp remembers, as they were: what a rollback needs.
         """
         applied = Applied(revision, wall_s(), boot_identity(), complete)
-        write_json(self.root / "applied.json", asdict(applied))
+        write_json(self.root / "applied.json", asdict(applied), mode=PUBLIC)
         self.record_history(what, revision, counts=dict(counts), complete=complete, was=list(was))
 
     def record_history(self, what: str, revision: Revision, **details: object) -> None:
@@ -208,7 +215,7 @@ class Store:
 
     def publish(self, document: object) -> None:
         """Publish the status document."""
-        write_json(self.root / "status.json", document, sync=False)
+        write_json(self.root / "status.json", document, mode=PUBLIC, sync=False)
 
     def _read(self, name: str, parse: Callable[[Mapping[str, Any]], Parsed]) -> Parsed | None:
         """The value in a file, None when there is none. Raises StateError when it is damaged."""

@@ -21,7 +21,7 @@ from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import Memory
 from reconciler.errors import StateError
-from reconciler.system.files import Lock, make_directory, state_error
+from reconciler.system.files import PUBLIC_DIRECTORY, Lock, make_directory, state_error
 from reconciler.system.machine import boot_id, machine_number, machine_serial
 from reconciler.system.shelf import imported
 from reconciler.system.zfs import arguments, tools
@@ -40,7 +40,7 @@ def run_adopt(node_file: Path | None, *, yes: bool) -> int:
     assert desk.node.watchdog is not None
     run = desk.node.watchdog.run
     try:
-        make_directory(run)
+        make_directory(run, PUBLIC_DIRECTORY)
         with Lock(run / "watchdog.lock", "hagit adopt"):
             orders = desk.orders
             refused = adoption.refusals(orders, desk.disks.pools(COMMAND_S).pools, desk.disks.look(COMMAND_S))

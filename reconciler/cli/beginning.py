@@ -11,7 +11,7 @@ from typing import Final
 
 from reconciler.cli.terminal import ask, paint
 from reconciler.errors import UsageError
-from reconciler.system.files import make_directory, write_atomic
+from reconciler.system.files import PUBLIC, PUBLIC_DIRECTORY, make_directory, write_atomic
 from reconciler.system.node import Node, find_node_file, render_node
 
 STATE: Final = Path("/var/lib/hagit")
@@ -138,6 +138,6 @@ def _captured(controller: str) -> str:
 
 def _make_node_file(path: Path, controller: str, directory: Path, state: Path) -> None:
     values = {"controller": controller, "state": str(state.absolute()), "source": {"remotes": [str(directory)]}}
-    make_directory(path.parent)
-    write_atomic(path, render_node(values).encode())
+    make_directory(path.parent, PUBLIC_DIRECTORY)
+    write_atomic(path, render_node(values).encode(), mode=PUBLIC)
     print(f"Made     {path}: this is controller {controller}, its state is in {state}.")

@@ -244,7 +244,6 @@ def _put(desk: Desk, path: Path, secret: bytes) -> None:
     facts = desk.file.stat()
     write_atomic(path, secret + b"\n", mode=0o600)
     os.chown(path, facts.st_uid, facts.st_gid)
-    path.chmod(facts.st_mode & 0o640)
 
 
 def _deaf(desk: Desk, lacks: str, remedy: str) -> tuple[str, str]:

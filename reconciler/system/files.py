@@ -12,6 +12,7 @@ import json
 import os
 import re
 import time
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -36,10 +37,20 @@ def state_error(path: Path, error: OSError, doing: str) -> StateError:
     return StateError(f"cannot {doing}: {why}", where=str(path), remedy=_REMEDIES.get(error.errno or 0, ""))
 
 
-def make_directory(path: Path, mode: int = 0o755) -> None:
-    """`path` exists and is a directory. Raises StateError."""
+#: Modes of what hagit makes. flock(2) needs no more than the right to read: a lock that others may read they may hold.
+PRIVATE: Final = 0o600
+PRIVATE_DIRECTORY: Final = 0o700
+PUBLIC: Final = 0o644
+PUBLIC_DIRECTORY: Final = 0o755
+
+
+def make_directory(path: Path, mode: int = PRIVATE_DIRECTORY) -> None:
+    """Make a directory that is not there, with those above it, which everyone may pass. Raises StateError."""
     try:
-        path.mkdir(mode=mode, parents=True, exist_ok=True)
+        for above in reversed(path.parents):
+            if not above.exists():
+                above.mkdir(mode=PUBLIC_DIRECTORY, exist_ok=True)
+        path.mkdir(mode=mode, exist_ok=True)
     except OSError as error:
         raise state_error(path, error, "make this directory") from error
 
@@ -58,7 +69,7 @@ def read_bytes(path: Path, limit: int = FILE_BYTES_MAX) -> bytes | None:
     return content
 
 
-def write_atomic(path: Path, content: bytes, *, mode: int = 0o644, sync: bool = True) -> None:
+def write_atomic(path: Path, content: bytes, *, mode: int = PRIVATE, sync: bool = True) -> None:
     """Replace `path` whole: a reader or a crash sees the old content or the new, never a part (rename(2)).
 
     `sync` makes it survive a power cut as well. Raises StateError and leaves the old content.
@@ -107,9 +118,9 @@ def read_json(path: Path) -> Any | None:
         ) from error
 
 
-def write_json(path: Path, document: Any, *, sync: bool = True) -> None:
+def write_json(path: Path, document: Any, *, mode: int = PRIVATE, sync: bool = True) -> None:
     """Replace a file by a document, whole. Raises StateError."""
-    write_atomic(path, json.dumps(document, separators=(",", ":")).encode() + b"\n", sync=sync)
+    write_atomic(path, json.dumps(document, separators=(",", ":")).encode() + b"\n", mode=mode, sync=sync)
 
 
 def append_line(path: Path, document: Any, *, sync: bool = False) -> None:
@@ -117,7 +128,7 @@ def append_line(path: Path, document: Any, *, sync: bool = False) -> None:
     append_bytes(path, json.dumps(document, separators=(",", ":")).encode() + b"\n", sync=sync)
 
 
-def append_bytes(path: Path, line: bytes, *, mode: int = 0o644, sync: bool = False) -> int:
+def append_bytes(path: Path, line: bytes, *, mode: int = PRIVATE, sync: bool = False) -> int:
     """Add a whole line with its end; the size of the file then, in bytes. Raises StateError.
 
     One write(2) to an O_APPEND file, so that lines of two writers never mix. `mode` is that of a file that is made now.
@@ -164,7 +175,8 @@ class Lock:
 
     def __enter__(self) -> Lock:
         try:
-            self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE)
+            self._close_to_others()
             if not self._acquire():
                 holder = os.pread(self._handle, 200, 0).decode(errors="replace").strip() or "another process"
                 os.close(self._handle)
@@ -191,6 +203,12 @@ class Lock:
             else:
                 return True
 
+    def _close_to_others(self) -> None:
+        """Narrow a lock file that an earlier release made for everyone to read, and so to hold."""
+        status = os.fstat(self._handle)
+        if status.st_mode & 0o077 and status.st_uid == os.geteuid():
+            os.fchmod(self._handle, PRIVATE)
+
     @property
     def handle(self) -> int:
         """The open file, to be sent to the process that goes on with the lock. Negative while it is not held."""
@@ -200,6 +218,7 @@ class Lock:
         """Go on with a lock that another process held. It belongs to the open file, so it was never free (flock(2))."""
         assert self._handle < 0, "this lock is held already"
         self._handle = handle
+        self._close_to_others()
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{self._purpose} (pid {os.getpid()})\n".encode(), 0)
 
@@ -216,12 +235,15 @@ class Lock:
 
 
 def holder_of(path: Path) -> int | None:
-    """The process that holds the lock at `path`, None when nobody does or none ever did.
+    """The process that holds the lock at `path`, None when no process does or none ever did.
 
-    Whoever may read the file may ask. Asking holds the lock for a moment, so who takes such a lock waits for one.
+    A process that may not open the file finds the holder in /proc/locks. Asking by the file holds the lock for a
+    moment, so a process that takes such a lock waits for one.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except PermissionError:
+        return _listed_holder(path)
     except OSError:
         return None
     try:
@@ -232,3 +254,48 @@ def holder_of(path: Path) -> int | None:
     finally:
         os.close(handle)
     return None
+
+
+def _listed_holder(path: Path) -> int | None:
+    """The process that holds flock(2) on `path`, as the kernel lists it for everyone (proc_locks(5))."""
+    try:
+        status = path.stat()
+        device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+        # 1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF; a waiting process has "->" after the number.
+        for line in Path("/proc/locks").read_text().splitlines():
+            words = line.split()
+            if words[1:2] == ["FLOCK"] and words[5:6] == [device] and words[4].isdecimal() and words[4] != "0":
+                return int(words[4])
+    except OSError:
+        pass
+    return None
+
+
+def narrow(directory: Path, public: Collection[str] = ()) -> None:
+    """Take from other users what they need not have in `directory`, which hagit made.
+
+    Files become private, but for those named `public`; directories in it become private whole. For what an earlier
+    release made for everyone to read. Changes nothing that belongs to another user, and no symbolic link.
+    """
+    me = os.geteuid()
+    try:
+        if directory.stat().st_uid != me:
+            return
+        _keep_bits(directory, PUBLIC_DIRECTORY)
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                kept = PRIVATE_DIRECTORY if entry.is_dir(follow_symlinks=False) else PRIVATE
+                if entry.name in public:
+                    kept = PUBLIC
+                if entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False):
+                    _keep_bits(Path(entry.path), kept, me)
+    except OSError as error:
+        raise state_error(directory, error, "take the rights of other users away here") from error
+
+
+def _keep_bits(path: Path, kept: int, owner: int | None = None) -> None:
+    """Remove every permission but `kept`. A file that another process has just replaced is passed over."""
+    with contextlib.suppress(FileNotFoundError):
+        status = path.lstat()
+        if status.st_mode & 0o777 & ~kept and owner in (None, status.st_uid):
+            path.chmod(status.st_mode & kept)

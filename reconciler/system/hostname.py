@@ -15,7 +15,7 @@ from typing import Final
 from reconciler.core.facts.fact import Hostname
 from reconciler.core.facts.state import Unknown
 from reconciler.errors import PerformError, StateError
-from reconciler.system.files import read_bytes, write_atomic
+from reconciler.system.files import PUBLIC, read_bytes, write_atomic
 
 _FILE_BYTES_MAX: Final = 4096
 
@@ -57,7 +57,7 @@ def write(file: Path, after: Hostname | None) -> None:
 def write_file(file: Path, content: bytes) -> None:
     """Replace a file whole; where it is a mount of its own, as in containers, in place. Raises PerformError."""
     try:
-        write_atomic(file, content)
+        write_atomic(file, content, mode=PUBLIC)
     except StateError as problem:
         cause = problem.__cause__
         if not isinstance(cause, OSError) or cause.errno != errno.EBUSY:

@@ -18,6 +18,8 @@ from typing import Any, Final
 from reconciler.core.power.options import LOCAL
 from reconciler.core.power.plan import OPTION
 from reconciler.errors import NodeFileError
+from reconciler.system.ownership import exposed
+from reconciler.system.ownership import remedy as mend
 
 DEFAULT_PATH: Final = Path("/etc/hagit/node.toml")
 ENVIRONMENT: Final = "HAGIT_NODE"
@@ -109,6 +111,10 @@ def load_node(path: Path) -> Node:
     """Read and check a node file. Raises NodeFileError with every unknown key named."""
     remedy = f"make one with `hagit init`, or name another with --node or {ENVIRONMENT}"
     try:
+        if why := exposed(path):
+            raise NodeFileError(
+                f"other users could change what this controller does: {why}", where=str(path), remedy=mend(why)
+            )
         with path.open("rb") as file:
             content = file.read(FILE_BYTES_MAX + 1)
     except FileNotFoundError:

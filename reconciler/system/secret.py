@@ -13,20 +13,18 @@ from reconciler.core.failover.seal import SECRET_BYTES_MIN as PAIR_SECRET_BYTES_
 from reconciler.core.failover.seal import Purpose, SealKey, derive
 from reconciler.errors import NodeFileError
 from reconciler.system.node import WatchdogNode
+from reconciler.system.ownership import exposed
+from reconciler.system.ownership import remedy as mend
 
 SECRET_BYTES_MIN: Final = 16
 SECRET_BYTES_MAX: Final = 4096
-#: A group may read a secret: that of the agent, for instance.
-SHARED: Final = 0o027
-#: Its owner alone.
-OWN: Final = 0o077
 
 
-def read_secret(path: str | Path, *, bytes_min: int = SECRET_BYTES_MIN, forbidden: int = SHARED) -> bytes:
+def read_secret(path: str | Path, *, bytes_min: int = SECRET_BYTES_MIN) -> bytes:
     """The secret in a file, without the white space around it.
 
-    Raises NodeFileError when there is none, when it has permissions that are `forbidden` (when not given: everybody may
-    read it, or the group change it), when it belongs to a stranger, or when it is too short to be a secret.
+    Raises NodeFileError when there is none, when users other than root and this one may read, change or replace it, or
+    when it is too short to be a secret.
     """
     where = str(path)
     try:
@@ -38,12 +36,14 @@ def read_secret(path: str | Path, *, bytes_min: int = SECRET_BYTES_MIN, forbidde
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise NodeFileError("a secret has to be a regular file", where=where)
-        if status.st_mode & forbidden or status.st_uid not in (0, os.geteuid()):
+        if status.st_mode & 0o077 or status.st_uid not in (0, os.geteuid()):
             raise NodeFileError(
                 f"others may read or change this secret (mode {stat.S_IMODE(status.st_mode):04o})",
                 where=where,
                 remedy=f"run: chown root {where} && chmod 600 {where}; then make a new secret, this one may be known",
             )
+        if why := exposed(Path(path)):
+            raise NodeFileError(f"others could replace this secret: {why}", where=where, remedy=mend(why))
         secret = file.read(SECRET_BYTES_MAX + 1).strip()
     if len(secret) > SECRET_BYTES_MAX:
         raise NodeFileError(f"a secret longer than {SECRET_BYTES_MAX} bytes", where=where)

@@ -19,6 +19,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from reconciler.errors import NodeFileError, SignatureRefused, StateError
+from reconciler.system.ownership import exposed
+from reconciler.system.ownership import remedy as mend
 from reconciler.system.signing.openpgp import OpenPgp
 from reconciler.system.signing.ssh import verify_ssh
 from reconciler.system.signing.verdict import (
@@ -191,9 +193,9 @@ def _trusted_content(file: Path) -> bytes:
     """The content of a file that decides whom we trust, provided that only its owner can change it."""
     try:
         status = file.stat()
-        if status.st_mode & 0o022 or status.st_uid not in (0, os.geteuid()):
+        if why := exposed(file):
             raise NodeFileError(
-                "others could write themselves into this file", where=str(file), remedy=f"chmod go-w {file}; chown it"
+                f"others could write themselves into this file: {why}", where=str(file), remedy=mend(why)
             )
         if status.st_size > TRUST_FILE_BYTES_MAX:
             raise NodeFileError("this file is too large to be a list of keys", where=str(file))

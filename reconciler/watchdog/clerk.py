@@ -18,7 +18,7 @@ from typing import Final
 
 from reconciler.errors import HagitError
 from reconciler.system.clock import monotonic_s
-from reconciler.system.files import append_bytes, read_bytes
+from reconciler.system.files import PRIVATE, append_bytes, read_bytes
 from reconciler.watchdog.durable import replace_file
 
 JOBS_MAX: Final = 1_000
@@ -162,7 +162,7 @@ class Clerk:
 
 
 def _append(path: Path, line: bytes, lines_max: int) -> None:
-    if append_bytes(path, line, mode=0o640, sync=True) > lines_max * LINE_BYTES:
+    if append_bytes(path, line, mode=PRIVATE, sync=True) > lines_max * LINE_BYTES:
         lines = path.read_bytes().splitlines(keepends=True)
         if len(lines) > lines_max:
-            replace_file(path, b"".join(lines[-lines_max * 3 // 4 :]), mode=0o640)
+            replace_file(path, b"".join(lines[-lines_max * 3 // 4 :]), mode=PRIVATE)

@@ -22,7 +22,7 @@ from reconciler.core.failover.seal import Purpose, derive
 from reconciler.core.failover.state import Memory
 from reconciler.errors import HagitError
 from reconciler.system.clock import wall_s
-from reconciler.system.files import make_directory, read_bytes, read_json, state_error
+from reconciler.system.files import PUBLIC_DIRECTORY, make_directory, read_bytes, read_json, state_error
 from reconciler.system.machine import boot_id
 from reconciler.watchdog.clerk import Clerk
 from reconciler.watchdog.durable import replace_file
@@ -61,8 +61,9 @@ class Ledger:
         self._clerk = clerk
         self._directory = state / "watchdog"
         self._memory, self._kept = run / "memory", run / "orders"
-        make_directory(self._directory, 0o700)
-        make_directory(run)
+        make_directory(state, PUBLIC_DIRECTORY)
+        make_directory(self._directory)
+        make_directory(run, PUBLIC_DIRECTORY)
         self.boot = boot_id()
         self._begun = begins
         self.incarnation = self._rise() if begins else 0

@@ -30,7 +30,7 @@ from reconciler.core.power.document import POWER_BYTES_MAX
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.errors import HagitError, NodeFileError, StateError, UsageError
 from reconciler.system.deadman import open_deadman
-from reconciler.system.files import Lock, make_directory
+from reconciler.system.files import PUBLIC_DIRECTORY, Lock, make_directory, narrow
 from reconciler.system.machine import machine_number, machine_serial
 from reconciler.system.node import Node, WatchdogNode, find_node_file, load_node
 from reconciler.system.secret import carp_passwords, pair_secret
@@ -68,6 +68,8 @@ Usage: hagit watchdog [--replace]
 
   Example:  hagit --node /etc/hagit/node.toml watchdog
 """
+#: What every user may read in the run directory.
+PUBLIC_FILES: Final = ("watchdog.json",)
 #: How long the end waits for slow files.
 FAREWELL_S: Final = 2.0
 STDOUT: Final = 1
@@ -126,7 +128,8 @@ def _parted(handle: int) -> Predecessor:
 def run(node: Node, watchdog: WatchdogNode, predecessor: Predecessor | None = None) -> int:
     """Assemble the daemon and run it until a signal ends it, or another daemon has taken over from it."""
     systemd = Systemd()
-    make_directory(watchdog.run)
+    make_directory(watchdog.run, PUBLIC_DIRECTORY)
+    narrow(watchdog.run, PUBLIC_FILES)
     with ExitStack() as stack:
         lock = Lock(watchdog.run / "watchdog.lock", "hagit watchdog")
         stack.callback(lock.close)

@@ -36,4 +36,4 @@ def test_a_file_of_lines_keeps_the_last_of_them_and_its_mode(tmp_path: Path) -> 
     lines = (tmp_path / "timeline").read_bytes().splitlines()
     assert int(lines[-1]) == 99
     assert 15 <= len(lines) <= 24
-    assert (tmp_path / "timeline").stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "timeline").stat().st_mode & 0o777 == 0o600

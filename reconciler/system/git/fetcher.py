@@ -22,6 +22,8 @@ from reconciler.system import process
 from reconciler.system.git.hostkeys import known_hosts_of
 from reconciler.system.git.remote import Access, Remote
 from reconciler.system.git.transfer import transfer
+from reconciler.system.ownership import exposed
+from reconciler.system.ownership import remedy as mend
 
 #: The exceptions that may cross; anything else is a defect and shows as the child's last words.
 _KINDS = {
@@ -98,6 +100,11 @@ def _prepare(mirror: Path, remote: Remote, timeout_s: float) -> None:
     settings.server_timeout = max(1, int(timeout_s * 1000))
     for level in (ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
         settings.search_path[level] = ""
+    for file in (remote.access.known_hosts_file, remote.access.ca_file):
+        if file is not None and file.exists() and (why := exposed(file)):
+            raise errors.SourceError(
+                f"others could write keys of their own into {file}: {why}", where=str(remote), remedy=mend(why)
+            )
     home = mirror / "home"
     link = home / ".ssh" / "known_hosts"
     try:

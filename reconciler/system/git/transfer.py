@@ -24,6 +24,8 @@ from reconciler.system.git.defects import sha256, speaking, told
 from reconciler.system.git.hostkeys import refusal
 from reconciler.system.git.packs import merge_packs
 from reconciler.system.git.remote import Access, Address, Remote, Transport, address_of
+from reconciler.system.ownership import exposed
+from reconciler.system.ownership import remedy as mend
 
 #: The last complete tip of the followed branch, and where a tip waits until it is known to be complete.
 HEAD_REF = "refs/hagit/head"
@@ -239,6 +241,10 @@ def _secret(file: Path, where: str) -> str:
         if file.stat().st_mode & 0o077:
             raise SourceError(
                 f"{file} can be read by others, so it is not used", where=where, remedy=f"chmod 600 {file}"
+            )
+        if why := exposed(file):
+            raise SourceError(
+                f"{file} is not used, because others could replace it: {why}", where=where, remedy=mend(why)
             )
         return file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:

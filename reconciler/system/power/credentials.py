@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reconciler.errors import NodeFileError
-from reconciler.system.secret import OWN, read_secret
+from reconciler.system.secret import read_secret
 
 
 def read_credential(path: Path) -> str:
@@ -18,7 +18,7 @@ def read_credential(path: Path) -> str:
     Raises NodeFileError when it cannot be read, when others than its owner may read it, or when it is not one line of
     text: an agent reads lines.
     """
-    data = read_secret(path, bytes_min=1, forbidden=OWN)
+    data = read_secret(path, bytes_min=1)
     try:
         text = data.decode()
     except UnicodeDecodeError:

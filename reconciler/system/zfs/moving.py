@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from reconciler.system.files import PRIVATE, PRIVATE_DIRECTORY
+
 RUN: Final = Path("/run/hagit/zfs")
 AGAIN_S: Final = 0.02
 #: Of a number of 64 bits.
@@ -94,14 +96,14 @@ class Moving:
 
     def set_guid(self, pool: str, guid: int) -> None:
         """Say so."""
-        self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self._directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
         fresh = self._mark(pool, "guid.new")
         fresh.write_text(str(guid))
         fresh.rename(self._mark(pool, "guid"))
 
     def refused_export(self, took_s: float) -> None:
         """An export was refused after so long, because somebody uses what is mounted; the next try takes as long."""
-        self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self._directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
         self._used.write_text(str(_now_ms() + min(USED_MS + round(2_000 * took_s), USED_MS_MAX)))
 
     def allowed_export(self) -> None:
@@ -121,7 +123,7 @@ class Moving:
 
     def _set(self, mark: Path, *, there: bool) -> None:
         if there:
-            self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+            self._directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
             mark.touch()
         else:
             mark.unlink(missing_ok=True)
@@ -130,8 +132,8 @@ class Moving:
         return self._directory / f"{pool}.{what}"
 
     def _open(self) -> int:
-        self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-        return os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+        return os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
 
 
 def _now_ms() -> int:
