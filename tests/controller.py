@@ -122,7 +122,7 @@ class Controller:
         lines += ["listen = false"] if not listen else []
         lines += ["[source]", source, "[files]"]
         lines += [f"hostname = '{self.root / 'hostname'}'", f"resolver = '{self.root / 'resolv.conf'}'"]
-        lines += ["[trust]", trust] if trust else []
+        lines += ["[trust]", trust or "unsigned = 'accept-without-warning'"]
         lines += ["[listen]", listen] if listen else []
         lines += ["[watchdog]", watchdog] if watchdog else []
         self.node.write_text("\n".join(lines) + "\n")

@@ -7,7 +7,8 @@ here before may always come back, because it passed when it came. `agent/follow`
 
 from __future__ import annotations
 
-from reconciler.agent.follow import Policy, policy_of, revision_of, verdicts_of
+from reconciler.agent.follow import revision_of, verdicts_of
+from reconciler.agent.policy import Policy, policy_of
 from reconciler.agent.store import Accepted, Store
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HistoryRefused, SignatureRefused, SourceError

@@ -13,24 +13,23 @@ Decides in this order, and each refusal keeps the last good revision in force:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
 from reconciler.agent.content import Content, compile_content, keep_content, kept_content
+from reconciler.agent.policy import Policy, policy_of
 from reconciler.agent.selection import Selection
 from reconciler.agent.store import Accepted, Store
-from reconciler.core.facts.settings import Signing, SourcePolicy, source_from_document
+from reconciler.core.facts.settings import SourcePolicy
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HagitError, SourceError
 from reconciler.system.files import read_json, write_json
 from reconciler.system.git.history import advance, describe, position, replaces, signed_part
 from reconciler.system.git.mirror import Fetched, Mirror
-from reconciler.system.git.remote import Access, Remote
 from reconciler.system.git.tree import read_tree
 from reconciler.system.node import Node
 from reconciler.system.signatures import (
-    Trust,
     UnsignedPolicy,
     judge,
     remembered,
@@ -45,35 +44,6 @@ FETCH_S: Final = 20.0
 VERIFY_S: Final = 60.0
 LOCK_WAIT_S: Final = 30.0
 BY_A_PERSON: Final = "accepted by a person on this controller"
-
-_STRICTNESS: Final = (Signing.ACCEPT, Signing.WARN, Signing.REFUSE)
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What judges the next range: the Source resource in force, bounded by the node file."""
-
-    remotes: tuple[Remote, ...]
-    branch: str
-    signers: tuple[str, ...]
-    unsigned: Signing
-    trust: Trust
-
-
-def policy_of(node: Node, accepted: Accepted) -> Policy:
-    """The policy in force on this controller."""
-    source = source_from_document(accepted.policy)
-    urls = dict.fromkeys((*(source.remotes if source else ()), *node.source.remotes))
-    access = Access(node.source.key, node.source.known_hosts, node.source.certificate_authorities, node.source.token)
-    floor = Signing(node.trust.unsigned)
-    asked = source.unsigned if source else floor
-    return Policy(
-        remotes=tuple(Remote(url, access=access) for url in urls),
-        branch=source.branch if source else node.source.branch,
-        signers=source.trusted_signers if source else (),
-        unsigned=max(floor, asked, key=_STRICTNESS.index),
-        trust=Trust(node.trust.allowed_signers, node.trust.revoked_keys, node.trust.keyring),
-    )
 
 
 def follow(node: Node, store: Store, mirror: Mirror) -> Selection:

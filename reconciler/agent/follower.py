@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from reconciler.agent.follow import follow, interval_s, local_remotes, policy_of
+from reconciler.agent.follow import follow, interval_s, local_remotes
+from reconciler.agent.policy import policy_of
 from reconciler.agent.selection import Selection
 from reconciler.agent.store import Store
 from reconciler.errors import HagitError

@@ -14,6 +14,7 @@ from reconciler.agent.outbox import Outbox
 from reconciler.agent.round import Memory
 from reconciler.agent.selection import Selection
 from reconciler.agent.session import Session
+from reconciler.agent.unsigned import trust_document, unsigned_accepted
 from reconciler.core.planning.ledger import Drift
 from reconciler.core.status.revision import revision_document
 from reconciler.errors import HagitError, StateError
@@ -99,6 +100,7 @@ class Publisher:
             "refusal": _error(selection.refusal),
             "failure": _error(memory.failure),
             "blocked": {"commit": accepted.blocked.commit, "why": accepted.blocked.why} if accepted.blocked else None,
+            "trust": trust_document(unsigned_accepted(self._session.node, accepted)),
             "notes": list(selection.notes),
             "remotes": [{"remote": remote, "why": why} for remote, why in selection.remotes],
             "orders": self._session.orders.generation() if self._session.orders is not None else None,

@@ -71,6 +71,7 @@ class Round:
     follow_again: Callable[[], None] = field(default=lambda: None)
     publish_orders: Callable[[Content, str], object] = field(default=lambda content, commit: None)
     look_for: Callable[[Content], bool] = field(default=lambda content: False)
+    weak_trust: Callable[[], HagitError | None] = field(default=lambda: None)
 
     def run(self, selection: Selection) -> float | None:
         """One round. Returns the seconds after which another is due even if nothing happens, None for no hurry."""
@@ -78,6 +79,9 @@ class Round:
         matters = list(self.speaker.matters(selection, now_s))
         if not selection.answered:
             matters += [alert for alert in self.memory.conditions.standing if alert.kind in ABOUT_THE_SOURCE]
+        weak = self.weak_trust()
+        if weak is not None:
+            matters.append(self.speaker.matter(AlertKind.UNSIGNED_ACCEPTED, "trust of this controller", weak, now_s))
         due_s: float | None = None
         try:
             # What was applied is read first: a look that is younger than it can only show more.

@@ -33,6 +33,7 @@ from reconciler.agent.round import Round
 from reconciler.agent.selection import Selection
 from reconciler.agent.session import Session
 from reconciler.agent.target import targets_of
+from reconciler.agent.unsigned import unsigned_accepted
 from reconciler.agent.wake import Wake
 from reconciler.core.facts.state import Origin
 from reconciler.core.planning.ledger import Ledger, ledger_document
@@ -196,6 +197,7 @@ class Agent:
             self._follower.nudge,
             self._publish_orders,
             self._look_for,
+            lambda: unsigned_accepted(self._session.node, self._session.store.accepted()),
         )
 
     def _look_for(self, content: Content) -> bool:

@@ -34,18 +34,38 @@ def init(
         bool | None, typer.Option("--capture/--example", help="Describe this machine as it is, or write an example.")
     ] = None,
     state: Annotated[Path | None, typer.Option("--state", help="Where the agent keeps its state.")] = None,
+    signer: Annotated[
+        Path | None,
+        typer.Option("--signer", help="Whose signatures count: an SSH public key, or an allowed_signers file."),
+    ] = None,
+    accept_unsigned: Annotated[
+        bool, typer.Option("--accept-unsigned", help="Follow commits without a signature: whoever can push is root.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Take the defaults instead of asking.")] = False,
 ) -> int:
     """Make a repository that works and the node file of this controller, by a few questions or none.
 
+    Commits are followed only when they are signed. Without --signer a key is made beside the node file, and git signs
+    with it in the new repository. On the second controller name the same signer: --signer allowed_signers.
+
     \b
     Example:  hagit init /srv/pair
               hagit init /srv/pair --controller a --capture --yes
+              hagit init /srv/pair --controller b --signer /etc/hagit/allowed_signers --yes
     """
     from reconciler.cli.beginning import run_init
 
     chosen = controller.value if controller else None
-    return run_init(directory, controller=chosen, node_file=node, capture=capture, state=state, yes=yes)
+    return run_init(
+        directory,
+        controller=chosen,
+        node_file=node,
+        capture=capture,
+        state=state,
+        signer=signer,
+        accept_unsigned=accept_unsigned,
+        yes=yes,
+    )
 
 
 def validate(

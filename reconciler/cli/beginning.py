@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from reconciler.cli.first_trust import FirstTrust, choose, prepare
 from reconciler.cli.terminal import ask, paint
 from reconciler.errors import UsageError
 from reconciler.system.files import PUBLIC, PUBLIC_DIRECTORY, make_directory, write_atomic
+from reconciler.system.git.authoring import Author, create_repository, default_author
 from reconciler.system.node import Node, find_node_file, render_node
 
 STATE: Final = Path("/var/lib/hagit")
@@ -72,6 +74,8 @@ def run_init(
     node_file: Path | None,
     capture: bool | None,
     state: Path | None,
+    signer: Path | None,
+    accept_unsigned: bool,
     yes: bool,
 ) -> int:
     """`hagit init`. An existing repository is joined: only the node file is made."""
@@ -93,34 +97,45 @@ def run_init(
             or quiet
             or ask("Describe this machine as it is (capture), or write an example?", "capture") != ("example")
         )
+    choice = choose(joins=joins, quiet=quiet, signer=signer, accept_unsigned=accept_unsigned)
+    if not joins:
+        _require_empty(directory)
+    author = _author()
+    trust = prepare(choice, path.absolute().parent, author)
     if joins:
         print(f"Joined   {directory}, which is a repository already.")
     else:
-        _make_repository(directory, controller, capture)
-    _make_node_file(path, controller, directory, state)
+        _make_repository(directory, controller, capture, author, trust.signing_key)
+    _make_node_file(path, controller, directory, state, trust)
     option = "" if path == find_node_file(None) else f"--node {path} "
     print(f"\nNext:    edit {directory}/*.yaml, git commit, then {paint(f'hagit {option}plan', 1)}")
     return 0
 
 
-def _make_repository(directory: Path, controller: str, capture: bool) -> None:
-    from reconciler.core.spec import load
-    from reconciler.core.spec.schema import json_schema
-    from reconciler.system.git.authoring import Author, create_repository, default_author
-
+def _require_empty(directory: Path) -> None:
     if directory.exists() and any(directory.iterdir()):
         raise UsageError("the directory is not empty", where=str(directory), remedy="choose a new one")
+
+
+def _author() -> Author:
+    known = default_author()
+    return known if known.name and known.email else Author(getpass.getuser(), f"{getpass.getuser()}@localhost")
+
+
+def _make_repository(directory: Path, controller: str, capture: bool, author: Author, signing_key: Path | None) -> None:
+    from reconciler.core.spec import load
+    from reconciler.core.spec.schema import json_schema
+
     text = MODELINE + (_captured(controller) if capture else EXAMPLE)
     files = {
         "pair.yaml": text.encode(),
         SCHEMA_FILE: json.dumps(json_schema(), indent=2, ensure_ascii=False).encode() + b"\n",
     }
     load(files)
-    known = default_author()
-    author = known if known.name and known.email else Author(getpass.getuser(), f"{getpass.getuser()}@localhost")
     what = "Describe this controller as it is" if capture else "Begin with an example"
-    commit = create_repository(directory, files, author, f"{what}\n", "main")
-    print(f"Made     {directory} with one commit, {commit[:7]}: {what.lower()}.")
+    commit = create_repository(directory, files, author, f"{what}\n", "main", signing_key)
+    signed = "one signed commit" if signing_key else "one commit"
+    print(f"Made     {directory} with {signed}, {commit[:7]}: {what.lower()}.")
 
 
 def _captured(controller: str) -> str:
@@ -136,8 +151,21 @@ def _captured(controller: str) -> str:
         network.close()
 
 
-def _make_node_file(path: Path, controller: str, directory: Path, state: Path) -> None:
-    values = {"controller": controller, "state": str(state.absolute()), "source": {"remotes": [str(directory)]}}
+def _make_node_file(path: Path, controller: str, directory: Path, state: Path, trust: FirstTrust) -> None:
+    values = {
+        "controller": controller,
+        "state": str(state.absolute()),
+        "source": {"remotes": [str(directory)]},
+        "trust": trust.table,
+    }
     make_directory(path.parent, PUBLIC_DIRECTORY)
     write_atomic(path, render_node(values).encode(), mode=PUBLIC)
     print(f"Made     {path}: this is controller {controller}, its state is in {state}.")
+    signers = trust.table.get("allowed_signers")
+    if signers is None:
+        print("Trust    unsigned commits are followed: whoever can push is root here. A warning stands until you name")
+        print("         signers, or write that it is meant (`hagit explain node`, [trust]).")
+        return
+    print(f"Trust    only commits are followed that a key in {path.absolute().parent / signers} signed.")
+    if trust.signing_key is None:
+        print("         Sign the tip of the branch with one of these keys: git commit -S")

@@ -11,11 +11,12 @@ from pathlib import Path
 from reconciler.agent.content import Content
 from reconciler.agent.selection import Selection
 from reconciler.agent.session import Session
+from reconciler.cli.saved_plan import save_plan, saved_plan
 from reconciler.cli.terminal import Progress, confirmed, paint, wants_color, width
 from reconciler.core.facts.network import Network
 from reconciler.core.planning.plan import Action, OrdersChange, Plan
 from reconciler.core.status.revision import Revision
-from reconciler.errors import HagitError, SourceError, StalePlanError, StateError, UsageError
+from reconciler.errors import HagitError, SourceError, StalePlanError, UsageError
 
 UNCOMMITTED = "uncommitted"
 
@@ -34,7 +35,7 @@ def run_plan(
         chosen, content = _choose(session, revision, directory)
         plan = _plan(session, chosen, content)
     if out is not None:
-        _save(plan, out)
+        save_plan(plan, out)
     _show(plan, as_json)
     if out is not None and not as_json:
         print(f"\nSaved. Apply exactly this with: hagit apply {out}")
@@ -60,7 +61,7 @@ def run_apply(
         resume(session.store, session.network)
         content: Content | None
         if file is not None:
-            plan = _saved(file, session.node.controller)
+            plan = saved_plan(file, session.node.controller)
             session.network.focus(base_keys(plan))
             chosen = _revision_of_plan(session, plan)
             content = _content_of_plan(session, plan, chosen)
@@ -142,6 +143,7 @@ def _choose(session: Session, commit: str | None, directory: Path | None) -> tup
 
         return Revision(UNCOMMITTED, UNCOMMITTED), compile_content(read_directory(directory), session.node.controller)
     selection = session.select()
+    _warn_of_weak_trust(session)
     for remote, why in selection.remotes:
         print(f"note: {remote}: {why}", file=sys.stderr)
     for note in selection.notes:
@@ -158,6 +160,14 @@ def _choose(session: Session, commit: str | None, directory: Path | None) -> tup
     for warning in selection.content.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return selection.revision, selection.content
+
+
+def _warn_of_weak_trust(session: Session) -> None:
+    from reconciler.agent.unsigned import unsigned_accepted
+
+    weak = unsigned_accepted(session.node, session.store.accepted())
+    if weak is not None:
+        print(f"warning: {weak}", file=sys.stderr)
 
 
 def _is_offline(selection: Selection) -> bool:
@@ -225,37 +235,6 @@ def _show(plan: Plan, as_json: bool) -> None:
         from reconciler.core.planning.render import render_plan
 
         print(render_plan(plan, color=wants_color(), width=width()))
-
-
-def _save(plan: Plan, path: Path) -> None:
-    from reconciler.core.planning.plan_document import plan_document
-    from reconciler.system.files import write_json
-
-    write_json(path.absolute(), plan_document(plan))
-
-
-def _saved(path: Path, controller: str) -> Plan:
-    from reconciler.core.planning.plan_document import plan_from_document
-    from reconciler.system.files import read_json
-
-    remedy = f"make a new one: hagit plan --out {path}"
-    try:
-        document = read_json(path)
-    except StateError as error:
-        raise UsageError(f"not a saved plan: {error.what}", where=str(path), remedy=remedy) from error
-    if document is None:
-        raise UsageError("there is no saved plan", where=str(path), remedy=f"make one: hagit plan --out {path}")
-    try:
-        plan = plan_from_document(document)
-    except UsageError as error:
-        raise UsageError(error.what, where=str(path), remedy=remedy) from error
-    if plan.base.controller != controller:
-        raise StalePlanError(
-            f"the plan is for controller {plan.base.controller}, this is {controller}",
-            where=str(path),
-            remedy="make one here: hagit plan --out FILE",
-        )
-    return plan
 
 
 def _revision_of_plan(session: Session, plan: Plan) -> Revision:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import threading
@@ -11,10 +12,12 @@ from typing import Any
 
 from reconciler.agent.session import Session
 from reconciler.agent.sight import Sight, see
+from reconciler.agent.unsigned import trust_document, unsigned_accepted
 from reconciler.cli.standing import paint_verdict, sight_document, standing_lines
-from reconciler.cli.terminal import paint
+from reconciler.cli.terminal import fold, paint, width
 from reconciler.core.facts.difference import Difference, DifferenceKind
 from reconciler.core.planning.wording import fact_name, fact_value
+from reconciler.errors import StateError
 from reconciler.system.clock import wall_s
 from reconciler.system.files import holder_of, read_lines
 
@@ -117,6 +120,9 @@ def status_document(session: Session) -> dict[str, Any]:
             "summary": applied.revision.summary,
             "signer": applied.revision.signer,
         }
+    with contextlib.suppress(StateError):
+        # Others than root may not read how far the source was followed; they see what the agent published.
+        document["trust"] = trust_document(unsigned_accepted(session.node, session.store.accepted()))
     document["verdict"], document["well"] = _verdict(document)
     return document
 
@@ -174,6 +180,10 @@ def _status_lines(document: dict[str, Any]) -> list[str]:
     if document.get("orders") is not None:
         lines.append(f"  orders     generation {document['orders']}")
     lines += [f"  orders     not published: {matter['summary']}" for matter in _unpublished(document)]
+    if document.get("trust"):
+        said = (document["trust"]["what"], f"→ {document['trust']['remedy']}")
+        folded = [line for text in said for line in fold(text, width() - 14)]
+        lines += [f"  {'' if at else 'trust':<10} {line}" for at, line in enumerate(folded)]
     if document.get("blocked"):
         lines.append(f"  blocked    {document['blocked']['commit'][:7]}: {document['blocked']['why']}")
     lines += [

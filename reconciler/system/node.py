@@ -27,20 +27,24 @@ FILE_BYTES_MAX: Final = 256 << 10
 #: The hardware watchdog of a machine that has one (Linux, Documentation/watchdog).
 DEADMAN: Final = Path("/dev/watchdog")
 GROUP: Final = "hagit"
-UNSIGNED: Final = ("refuse", "warn", "accept")
+#: Like `accept`, by a person who knows that whoever can push is root here; without it a warning stands.
+WITHOUT_WARNING: Final = "accept-without-warning"
+UNSIGNED: Final = ("refuse", "warn", "accept", WITHOUT_WARNING)
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
     """Whom this controller believes: files of SSH signers, revoked keys and OpenPGP keys.
 
-    `unsigned` is the least strict policy it accepts, whatever the repository says.
+    `unsigned` is the least strict policy it accepts, whatever the repository says. `without_warning`: a person wrote
+    that unsigned commits are wanted.
     """
 
     allowed_signers: Path | None = None
     revoked_keys: Path | None = None
     keyring: Path | None = None
     unsigned: str = "accept"
+    without_warning: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +183,8 @@ class _Reader:
         unsigned = self._take(table, "unsigned", str, default, _one_of(UNSIGNED)) or default
         if unsigned == "refuse" and not (signers or keyring):
             raise self._error("trust.unsigned", "is `refuse`, but no allowed_signers and no keyring is named")
-        return Trust(signers, self._file(table, "revoked_keys"), keyring, unsigned)
+        wanted = unsigned == WITHOUT_WARNING
+        return Trust(signers, self._file(table, "revoked_keys"), keyring, "accept" if wanted else unsigned, wanted)
 
     def _listen(self) -> Listen | None:
         if self._document.get("listen") is False:

@@ -57,7 +57,7 @@ def make_node(directory: Path, controller: str, repository: Path, *, listen: boo
     listener = '[listen]\naddress = "127.0.0.1"\nport = 0\n' if listen else ""
     file.write_text(
         f'controller = "{controller}"\nstate = "state"\n{"" if listen else "listen = false"}\n'
-        f'[source]\nremotes = ["{repository}"]\n'
+        f'[source]\nremotes = ["{repository}"]\n[trust]\nunsigned = "accept-without-warning"\n'
         f'[files]\nhostname = "hostname"\nresolver = "resolv.conf"\n{listener}'
     )
     return {"HAGIT_NODE": str(file)}

@@ -79,9 +79,15 @@ def test_a_beginner_comes_from_nothing_to_an_applied_network(controller: Control
     again = controller.hagit("init", str(directory), "--node", str(node), "--yes")
     assert again.code == 1
     assert "there is a node file already" in again.err
-    joined = controller.hagit("init", str(directory), "--controller", "b", "--node", str(node) + "b", "--yes")
-    assert joined.code == 0
+    unsaid = controller.hagit("init", str(directory), "--controller", "b", "--node", str(node) + "b", "--yes")
+    assert (unsaid.code, "whose signatures count" in unsaid.err) == (1, True)
+    joined = controller.hagit(
+        "init", str(directory), "--controller", "b", "--node", str(node) + "b", "--yes",
+        "--signer", str(controller.root / "allowed_signers"),
+    )  # fmt: skip
+    assert joined.code == 0, joined
     assert joined.out.startswith("Joined")
+    assert tomllib.loads(Path(str(node) + "b").read_text())["trust"] == {"allowed_signers": "allowed_signers"}
 
 
 def test_init_makes_an_example_and_overwrites_nothing(controller: Controller, tmp_path: Path) -> None:
@@ -114,8 +120,12 @@ def test_init_asks_a_few_questions(controller: Controller, tmp_path: Path) -> No
     screen.type(f"{tmp_path / 'state'}\n")
     screen.until("[capture]: ")
     screen.type("example\n")
+    screen.until("[make]: ")
+    screen.type("nobody\n")
     assert screen.end() == 0, screen.shown
-    assert tomllib.loads(node.read_text())["controller"] == "b"
+    assert "whoever can push is root here" in screen.shown
+    values = tomllib.loads(node.read_text())
+    assert (values["controller"], values["trust"]) == ("b", {"unsigned": "accept"})
     assert "interlink" in (tmp_path / "new" / "pair.yaml").read_text()
     wrong = Screen(controller, "init", str(tmp_path / "other"), "--node", str(tmp_path / "other.toml"))
     wrong.until("[a]: ")

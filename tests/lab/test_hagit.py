@@ -37,6 +37,8 @@ cat > /etc/hagit/node.toml <<'END'
 controller = "a"
 [source]
 remotes = ["/root/pair"]
+[trust]
+unsigned = "accept-without-warning"
 END
 sh {PARTNER} up 802.3ad 9000 'eth0 eth1'
 sh {PARTNER} network 20 10.20.0.2/24

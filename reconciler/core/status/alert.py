@@ -28,6 +28,7 @@ class AlertKind(StrEnum):
     REVISION_REFUSED = "revision-refused"
     REVISION_WAITS = "revision-waits"
     SOURCE_UNREACHABLE = "source-unreachable"
+    UNSIGNED_ACCEPTED = "unsigned-accepted"
     APPLY_FAILED = "apply-failed"
     OBSERVATION_FAILED = "observation-failed"
     STATE_DAMAGED = "state-damaged"

@@ -110,7 +110,9 @@ class UdevHead(InstalledHead):
 
     def node(self, place: Path) -> str:
         """It follows the repository."""
-        return super().node(place) + f'[source]\nremotes = ["{place / "repository"}"]\n'
+        return super().node(place) + (
+            f'[source]\nremotes = ["{place / "repository"}"]\n[trust]\nunsigned = "accept-without-warning"\n'
+        )
 
     def ready(self) -> None:
         """Waits until it has booted and has all disks."""
