@@ -21,6 +21,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite-goldens", action="store_true", help="write what tests produce as what they expect")
 
 
+#: What only computes. Everything else works with daemons, namespaces and emulated machines, whose clocks are real.
+COMPUTING = frozenset({"core", "fuzz", "simulation"})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Beside tests that compute, at most one test at a time works with real parts: they would disturb each other."""
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).parts[0] not in COMPUTING:
+            item.add_marker(pytest.mark.xdist_group("real parts"))
+
+
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
     """Compares a text with the file that holds what is expected."""
