@@ -11,6 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from reconciler.agent.mounts import refuse_system_place
 from reconciler.core.facts.fact import Fact, Key
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.state import Observed, Placement
@@ -70,6 +71,7 @@ class Live:
         placement, why = placement_of(self._node)
         if placement is Placement.STANDBY:
             raise PerformError(f"the pools are not this controller's: {why}", where=fact.key[1])
+        refuse_system_place(self.pools, after, self._node)
         if isinstance(after, Pool) and self._node.watchdog is not None:
             from reconciler.agent.reserving import reserve
             from reconciler.system.zfs.layouts import layout_in

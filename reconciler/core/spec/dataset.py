@@ -70,7 +70,10 @@ class DatasetProperties(Model):
     dedup: Literal["on", "off", "verify"] | None = Field(
         None, description="Whether equal blocks are kept once; it costs much memory."
     )
-    devices: Switch | None = Field(None, description="Whether device files can be opened.")
+    devices: Switch | None = Field(
+        None,
+        description="Whether device files work. Off in filesystems that hagit makes, unless on is written.",
+    )
     encryption: Literal["off", "aes-128-gcm", "aes-192-gcm", "aes-256-gcm"] | None = Field(
         None, description="Encryption of data. Chosen when the dataset is made, with keyformat and keylocation."
     )
@@ -92,7 +95,9 @@ class DatasetProperties(Model):
     recordsize: RecordSize | None = Field(None, description="The largest block of files that come from now on.")
     relatime: Switch | None = Field(None, description="Whether the time of reading is noted once a day only.")
     secondarycache: Cache | None = Field(None, description="What is kept on cache devices (L2ARC).")
-    setuid: Switch | None = Field(None, description="Whether set-user-ID bits count.")
+    setuid: Switch | None = Field(
+        None, description="Whether set-user-ID bits count. Off in filesystems that hagit makes, unless on is written."
+    )
     snapdir: Literal["hidden", "visible"] | None = Field(None, description="Whether .zfs is listed.")
     sync: Literal["standard", "always", "disabled"] | None = Field(
         None, description="When synchronous writes are answered; with disabled, a power cut loses answered ones."
@@ -131,7 +136,9 @@ class DatasetSpec(Model):
         None, description="What is kept free for it alone. none makes a volume sparse."
     )
     mountpoint: MountPoint | None = Field(
-        None, description="Where a filesystem is mounted. When not given, below the mount point of what is above it."
+        None,
+        description="Where a filesystem is mounted: a place for data, never one of the system. When not given, below "
+        "the mount point of what is above it.",
     )
     create: bool = Field(True, description="Whether to make it where it is not; false says that it has to be there.")
     destroy: bool = Field(

@@ -23,6 +23,8 @@ DATASET: Final = r"[A-Za-z][A-Za-z0-9_.:-]*(/[A-Za-z0-9_][A-Za-z0-9_.:-]*)*"
 #: include/sys/fs/zfs.h, ZFS_MAX_DATASET_NAME_LEN, less its terminating zero; and zfs_namecheck.c, nesting.
 DATASET_BYTES_MAX: Final = 255
 DEPTH_MAX: Final = 50
+#: As `zfs set` and programs of people take it, whatever they do with it: no white space, no signs of a shell.
+KEY_LOCATION: Final = r"file:///[A-Za-z0-9_.@+:=,-][A-Za-z0-9_.@+:=,/-]{0,999}"
 COMPRESSION: Final = (
     r"on|off|lz4|lzjb|zle|gzip(-[1-9])?|zstd(-([1-9]|1[0-9]))?|zstd-fast(-([1-9]|[1-9]0|100|500|1000))?"
 )
@@ -88,7 +90,7 @@ def _compression(value: Any) -> str:
 
 def _key_location(value: Any) -> str:
     text = value if isinstance(value, str) else ""
-    if not re.fullmatch(r"file:///[!-~]{1,1000}", text) or ".." in text.split("/"):
+    if not re.fullmatch(KEY_LOCATION, text) or ".." in text.split("/"):
         remedy = "Write file:// and the absolute path of a file that both controllers have, outside git."
         raise refuse("key-location", f"{shown(value)} is no place of a key", remedy)
     return text
@@ -116,5 +118,5 @@ BlockSize = Annotated[int, PlainValidator(_power_of_two(512, 128 << 10, "block-s
 DatasetName = Annotated[str, PlainValidator(_dataset), _text(DATASET, "tank/home")]
 MountPoint = Annotated[str, PlainValidator(_mountpoint), _text("/.*|none|legacy", "/srv/home")]
 Compression = Annotated[str, PlainValidator(_compression), _text(COMPRESSION, "zstd")]
-KeyLocation = Annotated[str, PlainValidator(_key_location), _text("file:///.+", "file:///etc/hagit/keys/tank-home")]
+KeyLocation = Annotated[str, PlainValidator(_key_location), _text(KEY_LOCATION, "file:///etc/hagit/keys/tank-home")]
 Comment = Annotated[str, PlainValidator(_comment), _text("[ -~]{1,32}", "shelf 1, room 2")]

@@ -5,7 +5,9 @@ Decides which facts a resource stands for:
 - a Pool of which only the disks are written stands for none: it is there for failover alone;
 - any other Pool, and one that a Dataset belongs to, has to be imported on the active controller;
 - of a Dataset, what is written is a property that is set on it; so is its stamp, the name of the resource;
-- whatever is made is made with all its properties at once, because some can be chosen only then.
+- whatever is made is made with all its properties at once, because some can be chosen only then;
+- a filesystem that is made starts without set-user-ID bits and device files, unless it or one above it says otherwise:
+  its files are clients', and root works on the controller.
 
 Does not know what is imported where.
 """
@@ -13,14 +15,27 @@ Does not know what is imported where.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from reconciler.core.facts.fact import Fact, Key
-from reconciler.core.facts.storage import STAMP, Dataset, Options, Pool, PoolProperty, Property, dataset_key
+from reconciler.core.facts.storage import (
+    STAMP,
+    Dataset,
+    DatasetKind,
+    Options,
+    Pool,
+    PoolProperty,
+    Property,
+    dataset_key,
+    ways_up,
+)
 from reconciler.core.spec.configuration import Configuration, Resource
 from reconciler.core.spec.dataset import DatasetSpec
 from reconciler.core.spec.pool import PoolSpec, VdevType
 from reconciler.core.spec.tree import Path
+
+#: What a filesystem starts with of which nothing is said (zfsprops(7)).
+SAFE: Final[Options] = (("devices", "off"), ("setuid", "off"))
 
 
 def storage_facts(configuration: Configuration) -> Iterator[tuple[Fact, Resource[Any], Path]]:
@@ -32,13 +47,13 @@ def storage_facts(configuration: Configuration) -> Iterator[tuple[Fact, Resource
         if not properties and not pool.spec.create and pool.name not in used:
             continue
         root = next((one for one in asked if one.spec.dataset == pool.name), None)
-        settings = _options(root) if root is not None else ()
+        settings = _options(root, configuration) if root is not None else SAFE
         yield Pool(pool.name, pool.spec.create, _layout(pool.spec), properties, settings), pool, ()
         for name, value in properties:
             yield PoolProperty(pool.name, name, value), pool, ("properties", name)
     for resource in asked:
         spec = resource.spec
-        yield Dataset(spec.dataset, spec.type, spec.create, _options(resource)), resource, ()
+        yield Dataset(spec.dataset, spec.type, spec.create, _options(resource, configuration)), resource, ()
         for path, name, value in spec.settings():
             yield Property(spec.dataset, name, value), resource, path
         yield Property(spec.dataset, STAMP, resource.name), resource, ()
@@ -53,8 +68,15 @@ def destructions(configuration: Configuration) -> Iterator[tuple[Key, bool, Reso
             yield dataset_key(resource.spec.dataset), protected, resource
 
 
-def _options(resource: Resource[DatasetSpec]) -> Options:
-    return (*((name, value) for _, name, value in resource.spec.settings()), (STAMP, resource.name))
+def _options(resource: Resource[DatasetSpec], configuration: Configuration) -> Options:
+    """All properties of a dataset at its birth."""
+    spec = resource.spec
+    above = {one.spec.dataset: one.spec for one in configuration.datasets.values()}
+    said = {
+        name for way in (spec.dataset, *ways_up(spec.dataset)) if way in above for _, name, _ in above[way].settings()
+    }
+    safe = () if spec.type is DatasetKind.VOLUME else tuple(one for one in SAFE if one[0] not in said)
+    return (*((name, value) for _, name, value in spec.settings()), *safe, (STAMP, resource.name))
 
 
 def _layout(spec: PoolSpec) -> tuple[tuple[str, ...], ...]:

@@ -36,7 +36,17 @@ _KERNEL_DISK = re.compile(
 )
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://(?:([^/@\s]*)@)?([^/@\s?#]*)([^\s]*)")
-_SCP = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^\s]+")
+#: What stands for itself in a path on a controller or a server: a name never begins with a dash, nothing is quoted.
+_PLAIN_PATH: Final = r"(?:/*[A-Za-z0-9_.~+@=,:%][A-Za-z0-9_.~+@=,:%-]*)+/*"
+_SCP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*@[A-Za-z0-9][A-Za-z0-9.-]*:" + _PLAIN_PATH)
+#: RFC 3986: a registered name or an address, and a port.
+_AUTHORITY = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+#: RFC 3986: the characters of path, query and fragment; no quotes of any kind.
+_REST = re.compile(r"[A-Za-z0-9._~:/?#!$&()*+,;=%@-]*")
+URL_LENGTH_MAX: Final = 2_000
+#: limits.h, PATH_MAX, with room for what is put behind it.
+PATH_LENGTH_MAX: Final = 1_023
 
 
 def refuse(code: str, what: str, remedy: str) -> PydanticCustomError:
@@ -185,10 +195,11 @@ def _url(value: Any) -> str:
 
 def _remote(value: Any) -> str:
     text = _text(value, "a remote")
-    if text.startswith("/") and "\n" not in text:
-        return text
-    if "://" not in text and _SCP.fullmatch(text):
-        return text
+    if len(text) <= URL_LENGTH_MAX:
+        if text.startswith("/"):
+            return _file(text, "a repository", "Write the path of the repository on the controller: /srv/git/pair.git.")
+        if "://" not in text and _SCP.fullmatch(text):
+            return text
     return _checked_url(text, ("https", "http", "ssh", "git", "file"))
 
 
@@ -206,15 +217,45 @@ def _checked_url(text: str, schemes: tuple[str, ...]) -> str:
         raise refuse("secret-in-url", f"the URL for `{host}` carries a user name or password", remedy)
     if (not host and scheme != "file") or (scheme == "file" and not path.startswith("/")):
         raise refuse("url", f"{shown(text)} names no host", "Write the whole URL.")
+    path_fits = _REST if scheme in ("http", "https") else re.compile(f"(?:{_PLAIN_PATH}|/*)")
+    if (
+        len(text) > URL_LENGTH_MAX
+        or (host and not _is_authority(host))
+        or (user is not None and not _USER.fullmatch(user))
+        or not path_fits.fullmatch(path)
+    ):
+        what = f"{shown(text.partition('?')[0])} has characters that have no place in a URL"
+        raise refuse("url", what, "Write host, port and path in letters, digits and . _ - /; others as %20, say.")
+    return text
+
+
+def _is_authority(text: str) -> bool:
+    """Whether this is a host, perhaps with a port."""
+    match = _AUTHORITY.fullmatch(text)
+    if match is None or (match[2] is not None and not 0 < int(match[2]) < 1 << 16):
+        return False
+    if not match[1].startswith("["):
+        return True
+    try:
+        return ipaddress.ip_address(match[1][1:-1]).version == 6
+    except ValueError:
+        return False
+
+
+def _file(text: str, what: str, remedy: str) -> str:
+    """An absolute path that names one file as it is read: nothing unprintable, no `..`, none that the kernel makes."""
+    parts = text.split("/")
+    fits = text.startswith("/") and text.isprintable() and text == text.strip() and len(text) <= PATH_LENGTH_MAX
+    if not fits or ".." in parts or "." in parts or not any(parts) or any(sign in text for sign in "'\"`$\\"):
+        raise refuse("file", f"{shown(text)} is no absolute path of {what}", remedy)
+    if parts[1] in ("proc", "sys", "dev"):
+        raise refuse("file", f"`{text}` is made by the kernel", remedy)
     return text
 
 
 def _secret_file(value: Any) -> str:
-    text = _text(value, "a file name")
-    if not text.startswith("/") or ".." in text.split("/") or any(ord(sign) < 32 for sign in text):
-        what = f"{shown(value)} is no absolute path"
-        raise refuse("file", what, "Write the path on the controller, outside the repository: /etc/hagit/secret.")
-    return text
+    remedy = "Write the path on the controller, outside the repository: /etc/hagit/secret."
+    return _file(_text(value, "a file name"), "a file", remedy)
 
 
 _NAME = _pattern(RESOURCE_NAME, "name", "a name", "Use letters, digits, dots, dashes and underscores, at most 63.")
@@ -236,7 +277,7 @@ _REF = _pattern(
 )
 _SERIAL = _pattern(r"[!-~]([ -~]{0,62}[!-~])?", "serial", "a serial number", "Use printable ASCII, at most 64.")
 _PRINCIPAL = _pattern(
-    r"[^\s,!*?\"'#]{1,128}",
+    r"(?!-)(?:[^\W]|[.@+:=/-]){1,128}",
     "principal",
     "a principal",
     "Write one name as it stands in the controller's file of allowed signers, without patterns.",

@@ -51,7 +51,7 @@ def test_how_a_pool_is_made():
         ("spare", "disk", "wwn-0x5000c500a1b2c307"),
     )
     assert pool.options == (("ashift", "12"), ("autotrim", "on"))
-    assert pool.root == (("quota", str(1 << 40)), (STAMP, "root"))
+    assert pool.root == (("quota", str(1 << 40)), ("devices", "off"), ("setuid", "off"), (STAMP, "root"))
     assert desired.facts["pool-property", "tank", "ashift"] == PoolProperty("tank", "ashift", "12")
     assert desired.origins["pool-property", "tank", "ashift"].line == 12
 
@@ -76,7 +76,7 @@ def test_datasets_are_the_same_on_both_controllers(controller):
     }
     found = {fact.name: fact.value for fact in storage(desired) if getattr(fact, "dataset", "") == "tank/home"}
     assert found == wanted
-    assert dict(home.options) == wanted
+    assert dict(home.options) == wanted | {"devices": "off", "setuid": "off"}
     volume = desired.facts["dataset", "tank", "tank/vm1"]
     assert volume == Dataset("tank/vm1", DatasetKind.VOLUME)
     assert desired.facts["property", "tank", "tank/vm1", "volsize"] == Property("tank/vm1", "volsize", str(10 << 30))
@@ -94,3 +94,24 @@ def test_a_protected_pool_protects_what_is_in_it():
     assert desired_of(text.replace("  log:", "  protected: true\n  log:")).destroy == {
         ("dataset", "tank", "tank/old"): True
     }
+
+
+@pytest.mark.parametrize(
+    ("above", "own", "setuid", "devices"),
+    [
+        ("{}", "{}", "off", "off"),
+        ("{}", '{setuid: "on"}', "on", "off"),
+        ('{devices: "on"}', "{}", "off", None),
+        ('{devices: "on"}', '{devices: "off"}', "off", "off"),
+    ],
+)
+def test_a_filesystem_is_made_without_setuid_and_devices_unless_it_says_so(above, own, setuid, devices):
+    text = LAYOUT
+    for name, dataset, properties in (("upper", "tank/a", above), ("lower", "tank/a/b", own)):
+        text += f"---\napiVersion: hagit/v1\nkind: Dataset\nmetadata: {{name: {name}}}\n"
+        text += f"spec: {{dataset: {dataset}, properties: {properties}}}\n"
+    desired = desired_of(text)
+    made = dict(desired.facts["dataset", "tank", "tank/a/b"].options)
+    assert (made.get("setuid"), made.get("devices")) == (setuid, devices)
+    assert ("property", "tank", "tank/a/b", "setuid") not in desired.facts or "setuid" in own
+    assert dict(desired.facts["pool", "tank"].root).get("setuid") == "off"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from reconciler.core.facts.mountpoints import system_place
 from reconciler.core.facts.storage import DatasetKind, ways_up
 from reconciler.core.spec.configuration import Resource
 from reconciler.core.spec.dataset import OF_FILESYSTEMS, OF_VOLUMES, DatasetSpec
@@ -108,6 +109,30 @@ def reservation_large(draft: Draft) -> Iterator[Finding]:
                 yield dataset, (kept,), f"the {kept} is larger than the {limit}", f"Raise the {limit}, or lower this."
 
 
+@defect("mountpoint-system")
+def mountpoint_system(draft: Draft) -> Iterator[Finding]:
+    """A dataset is mounted over the system, or over hagit's own files."""
+    described = _described(draft)
+    remedy = "Give it a place for data: /srv/home, /export/home or /mnt/home."
+    for dataset in draft.datasets.values():
+        spec = dataset.spec
+        if spec.type is DatasetKind.VOLUME or spec.destroy:
+            continue
+        place = _place(spec.dataset, described)
+        if place.startswith("/") and (found := system_place(place)):
+            path = ("mountpoint",) if spec.mountpoint is not None else ("dataset",)
+            yield dataset, path, f"{place} is no place for data: {_why(place, found)}", remedy
+    for pool in draft.pools.values():
+        if pool.spec.create and pool.name not in described and (found := system_place(f"/{pool.name}")):
+            what = f"ZFS mounts this pool at /{pool.name}: {_why(f'/{pool.name}', found)}"
+            yield pool, (), what, f"Describe its root: a Dataset `{pool.name}` with mountpoint: none."
+
+
+def _why(place: str, found: str) -> str:
+    inside = place == found or place.startswith(f"{found}/")
+    return f"the system's {found} is there" if inside else f"it covers {found}"
+
+
 @defect("mountpoint-twice")
 def mountpoint_twice(draft: Draft) -> Iterator[Finding]:
     """Two datasets are mounted at one place."""
@@ -133,7 +158,7 @@ def _place(name: str, described: dict[str, Resource[DatasetSpec]]) -> str:
         resource = described.get(upper)
         if resource is not None and resource.spec.mountpoint is not None:
             point = resource.spec.mountpoint
-            return f"{point.rstrip('/')}{below}" if point.startswith("/") else point
+            return (point.rstrip("/") + below or "/") if point.startswith("/") else point
         below = f"/{upper.rpartition('/')[2]}{below}"
     return below
 
