@@ -5,13 +5,14 @@ Decides which remotes are asked and whose signatures count. It fetches and verif
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from reconciler.agent.store import Accepted
 from reconciler.agent.unsigned import unsigned_policy
 from reconciler.core.facts.settings import Signing, source_from_document
-from reconciler.system.git.remote import Access, Remote
-from reconciler.system.node import Node
+from reconciler.system.git.remote import PORTS, Access, Remote, places_of
+from reconciler.system.node import FirstSource, Node
 from reconciler.system.signatures import Trust
 
 
@@ -30,11 +31,21 @@ def policy_of(node: Node, accepted: Accepted) -> Policy:
     """The policy in force on this controller."""
     source = source_from_document(accepted.policy)
     urls = dict.fromkeys((*(source.remotes if source else ()), *node.source.remotes))
-    access = Access(node.source.key, node.source.known_hosts, node.source.certificate_authorities, node.source.token)
+    first = node.source
+    access = Access(first.key, first.known_hosts, first.certificate_authorities, first.token, bound_hosts(first))
     return Policy(
         remotes=tuple(Remote(url, access=access) for url in urls),
         branch=source.branch if source else node.source.branch,
         signers=source.trusted_signers if source else (),
         unsigned=unsigned_policy(node, accepted),
         trust=Trust(node.trust.allowed_signers, node.trust.revoked_keys, node.trust.keyring),
+    )
+
+
+def bound_hosts(first: FirstSource) -> frozenset[str]:
+    """Where key and token of the node file may be used: what `hosts` says, else the hosts of its own remotes."""
+    if not first.hosts:
+        return places_of(first.remotes)
+    return frozenset(
+        name if re.search(r":[0-9]+$", name) else f"{name}:{port}" for name in first.hosts for port in PORTS.values()
     )

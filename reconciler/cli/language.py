@@ -109,6 +109,8 @@ another. Relative paths are relative to the file. Nothing in the repository can 
   key = "id_ed25519"                the SSH key of this controller
   certificate_authorities = "ca.pem"   for https
   token = "token"                   a file with user:token, for https
+  hosts = ["git.example.org"]       where key and token are used, host or host:port; the hosts of `remotes` above when
+                                    not given. Other remotes of a commit, and redirects elsewhere, get neither
 
   [trust]                           whom this controller believes
   allowed_signers = "signers"       SSH: ssh-keygen(1), ALLOWED SIGNERS

@@ -27,6 +27,8 @@ FILE_BYTES_MAX: Final = 256 << 10
 #: The hardware watchdog of a machine that has one (Linux, Documentation/watchdog).
 DEADMAN: Final = Path("/dev/watchdog")
 GROUP: Final = "hagit"
+#: A host with or without a port, as in a URL.
+HOST: Final = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(:[0-9]{1,5})?")
 #: Like `accept`, by a person who knows that whoever can push is root here; without it a warning stands.
 WITHOUT_WARNING: Final = "accept-without-warning"
 UNSIGNED: Final = ("refuse", "warn", "accept", WITHOUT_WARNING)
@@ -49,7 +51,10 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class FirstSource:
-    """Where the first revision comes from; a Source resource in the repository takes over from then on."""
+    """Where the first revision comes from; a Source resource in the repository takes over from then on.
+
+    `hosts`: where `key` and `token` may be used, `host` or `host:port`; empty: at the hosts of `remotes`.
+    """
 
     remotes: tuple[str, ...] = ()
     branch: str = "main"
@@ -57,6 +62,7 @@ class FirstSource:
     key: Path | None = None
     certificate_authorities: Path | None = None
     token: Path | None = None
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +181,7 @@ class _Reader:
             key=self._file(table, "key"),
             certificate_authorities=self._file(table, "certificate_authorities"),
             token=self._file(table, "token"),
+            hosts=tuple(self._take(table, "hosts", list, [], _host_names) or ()),
         )
 
     def _trust(self, table: dict[str, Any]) -> Trust:
@@ -259,6 +266,10 @@ class _Reader:
 
     def _error(self, key: str, what: str) -> NodeFileError:
         return NodeFileError(f"`{key}` {what}", where=str(self._path))
+
+
+def _host_names(values: list[Any]) -> bool:
+    return all(isinstance(value, str) and HOST.fullmatch(value) for value in values)
 
 
 def _shelf_url(value: str) -> bool:

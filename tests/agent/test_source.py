@@ -11,11 +11,16 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from reconciler.agent.follow import FETCH_S
+from reconciler.agent.policy import bound_hosts, policy_of
+from reconciler.agent.store import Accepted
+from reconciler.core.facts.settings import SourcePolicy
+from reconciler.system.node import FirstSource, load_node
 from tests.agent.receivers import secret
 from tests.agent.signing import Signing
 from tests.controller import Controller, Done, interface, resource
@@ -460,3 +465,27 @@ def test_another_branch(controller: Controller, branch: str) -> None:
     controller.start_agent()
     controller.until_applied(commit)
     assert f"{branch}@{commit[:7]}" in controller.hagit("status").out
+
+
+@pytest.mark.parametrize(
+    ("remotes", "hosts", "bound"),
+    [
+        (("https://Git.example.org/a.git", "/srv/pair"), (), {"git.example.org:443"}),
+        (("ssh://git@git.example.org:2222/a.git", "git@[fd00::1]:a.git"), (), {"git.example.org:2222", "[fd00::1]:22"}),
+        (("/srv/pair",), (), set()),
+        (("https://a.example/x.git",), ("b.example", "c.example:8443"),
+         {"b.example:443", "b.example:22", "c.example:8443"}),
+    ],
+)  # fmt: skip
+def test_key_and_token_are_for_the_hosts_of_the_node_file(
+    remotes: tuple[str, ...], hosts: tuple[str, ...], bound: set[str]
+) -> None:
+    assert bound_hosts(FirstSource(remotes=remotes, hosts=hosts)) == bound
+
+
+def test_a_commit_adds_no_host_to_those_of_the_token(controller: Controller) -> None:
+    controller.write_node(source=f"remotes = ['{controller.work.path}']\ntoken = 'token'\nhosts = ['git.example.org']")
+    source = SourcePolicy(remotes=("https://evil.example/x.git",))
+    policy = policy_of(load_node(controller.node), Accepted(policy=asdict(source)))
+    bound = frozenset({"git.example.org:443", "git.example.org:22"})
+    assert [remote.access.hosts for remote in policy.remotes] == [bound, bound]

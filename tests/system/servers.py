@@ -111,14 +111,22 @@ class Https:
 
     port: int
     certificate: Path
+    #: The Authorization of every request, empty where it had none.
+    asked: list[str]
 
     def url(self, path: Path, host: str = "localhost") -> str:
         return f"https://{host}:{self.port}{path}"
 
 
 @contextmanager
-def https_server(directory: Path, token: str = "", stalls: bool = False, name: str = "localhost") -> Iterator[Https]:
-    """Serves every repository by `git http-backend`; `stalls`: sends an endless header, a little at a time."""
+def https_server(
+    directory: Path, token: str = "", stalls: bool = False, name: str = "localhost", redirects: str = ""
+) -> Iterator[Https]:
+    """Serves every repository by `git http-backend`.
+
+    `stalls`: sends an endless header, a little at a time. `redirects`: sends every request on to this server.
+    """
+    asked: list[str] = []
     certificate, key = directory / "server.pem", directory / "server.key"
     subject = ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
@@ -131,7 +139,13 @@ def https_server(directory: Path, token: str = "", stalls: bool = False, name: s
             pass
 
         def do_GET(self) -> None:
-            if token and self.headers["Authorization"] != "Basic " + base64.b64encode(token.encode()).decode():
+            asked.append(self.headers["Authorization"] or "")
+            if redirects:
+                self.send_response(302)
+                self.send_header("Location", redirects + self.path)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+            elif token and self.headers["Authorization"] != "Basic " + base64.b64encode(token.encode()).decode():
                 self.send_response(401)
                 self.send_header("WWW-Authenticate", 'Basic realm="git"')
                 self.send_header("Content-Length", "0")
@@ -182,7 +196,7 @@ def https_server(directory: Path, token: str = "", stalls: bool = False, name: s
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield Https(server.server_address[1], certificate)
+        yield Https(server.server_address[1], certificate, asked)
     finally:
         closing.set()
         server.shutdown()

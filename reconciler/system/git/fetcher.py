@@ -13,6 +13,7 @@ import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pygit2
 from pygit2.enums import ConfigLevel
@@ -41,14 +42,15 @@ _GRACE_S = 1.0
 
 def fetch_in_child(mirror: Path, remote: Remote, branch: str, timeout_s: float) -> str:
     """`transfer` in a child that is killed at the deadline; the same result and the same exceptions."""
-    access = {key: str(value) for key, value in asdict(remote.access).items() if value is not None}
+    files = {key: str(value) for key, value in asdict(remote.access).items() if isinstance(value, Path)}
     request = {
         "mirror": str(mirror),
         "url": remote.url,
         "name": remote.name,
         "branch": branch,
         "timeout_s": timeout_s,
-        "access": access,
+        "access": files,
+        "hosts": sorted(remote.access.hosts),
     }
     argv = [sys.executable, "-m", "reconciler.system.git.fetcher"]
     package_root = str(Path(__file__).parents[3])
@@ -80,9 +82,9 @@ def main() -> None:
     timeout_s = float(request["timeout_s"])
     # The parent may die first; nobody would then end a fetch that hangs.
     signal.setitimer(signal.ITIMER_REAL, timeout_s)
-    remote = Remote(
-        request["url"], request["name"], Access(**{key: Path(value) for key, value in request["access"].items()})
-    )
+    files: dict[str, Any] = {key: Path(value) for key, value in request["access"].items()}
+    access = Access(**files, hosts=frozenset(request["hosts"]))
+    remote = Remote(request["url"], request["name"], access)
     mirror = Path(request["mirror"])
     try:
         _prepare(mirror, remote, timeout_s)

@@ -6,10 +6,13 @@ on the way could answer; a password inside a URL is refused because the URL stan
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from reconciler.errors import SourceError
@@ -26,18 +29,25 @@ class Transport(Enum):
     HTTPS = "https"
 
 
+#: The usual ones.
+PORTS: Final[Mapping[Transport, int]] = {Transport.SSH: 22, Transport.HTTPS: 443}
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """What this controller needs to be let in: names of files, never their content.
 
     `known_hosts_file` None means the user's own `~/.ssh/known_hosts`; `ssh_key_file` None means the ssh-agent, if
     there is one. `token_file` holds `user:token` in one line, for https; `ca_file` PEM certificates for https.
+    `hosts`: where key and token may be used, as `host:port` (`place_of`). A commit names remotes, and only the node
+    file names these hosts: a remote elsewhere gets neither, also by a redirect.
     """
 
     ssh_key_file: Path | None = None
     known_hosts_file: Path | None = None
     ca_file: Path | None = None
     token_file: Path | None = None
+    hosts: frozenset[str] = frozenset()
 
 
 NO_ACCESS = Access()
@@ -52,7 +62,7 @@ class Remote:
     access: Access = NO_ACCESS
 
     def __str__(self) -> str:
-        return self.name or self.url
+        return self.name or shown(self.url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,24 @@ class Address:
     path: str
 
 
+def place_of(address: Address) -> str:
+    """Host and port of a remote, `git.example.org:443`; empty for a local one."""
+    if address.transport is Transport.LOCAL:
+        return ""
+    port = address.port or PORTS[address.transport]
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"{host.lower()}:{port}"
+
+
+def places_of(urls: Iterable[str]) -> frozenset[str]:
+    """Host and port of every remote that can be read as one."""
+    found = set()
+    for url in urls:
+        with contextlib.suppress(SourceError):
+            found.add(place_of(address_of(url)))
+    return frozenset(found - {""})
+
+
 def address_of(url: str) -> Address:
     """Take `url` apart. Raises SourceError for what hagit does not follow, with what to write instead."""
     if url.startswith("/"):
@@ -77,11 +105,10 @@ def address_of(url: str) -> Address:
         host, port = parts.hostname or "", parts.port or 0
     except ValueError as error:
         raise SourceError(f"not a URL: {error}", where=url) from None
-    if parts.password is not None:
-        clean = url.replace(f":{parts.password}@", "@")
+    if parts.password is not None or (parts.username is not None and parts.scheme == "https"):
         raise SourceError(
-            "the URL holds a password, and everybody who reads the repository reads it too",
-            where=clean,
+            "the URL holds a password or a token, and everybody who reads the repository reads it too",
+            where=shown(url),
             remedy="take it out, and write it as user:token into the token file named in the node file",
         )
     match parts.scheme:
@@ -117,3 +144,15 @@ def _scp_like(url: str) -> Address:
             remedy="write an absolute path, or a URL with https:// or ssh://",
         )
     return Address(Transport.SSH, found["host"].strip("[]"), 0, found["user"] or "", found["path"])
+
+
+def shown(url: str) -> str:
+    """A URL as it may be printed and kept: without a password, and without what could be a token."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    authority, slash, path = rest.partition("/")
+    user, at, host = authority.rpartition("@")
+    if at and (":" in user or not scheme.endswith("ssh")):
+        user = "***"
+    return f"{scheme}://{user}{at}{host}{slash}{path.partition('?')[0]}"

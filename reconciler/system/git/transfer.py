@@ -23,7 +23,7 @@ from reconciler.errors import SourceError, StateError, UnsupportedSource
 from reconciler.system.git.defects import sha256, speaking, told
 from reconciler.system.git.hostkeys import refusal
 from reconciler.system.git.packs import merge_packs
-from reconciler.system.git.remote import Access, Address, Remote, Transport, address_of
+from reconciler.system.git.remote import Access, Address, Remote, Transport, address_of, place_of
 from reconciler.system.ownership import exposed
 from reconciler.system.ownership import remedy as mend
 
@@ -190,6 +190,8 @@ class _Callbacks(pygit2.RemoteCallbacks):
         user = username_from_url or "git"
         if allowed_types & CredentialType.USERNAME:
             return pygit2.Username(user)
+        # `url` is that of the server which asks, also after a redirect.
+        self._require_bound(place_of(address_of(url)))
         self._asked += 1
         if self._asked > 1:
             raise SourceError(
@@ -204,6 +206,18 @@ class _Callbacks(pygit2.RemoteCallbacks):
             return pygit2.UserPass(name, token)
         raise SourceError(
             "the server asks who we are", where=self._where, remedy="name a key file or token file in the node file"
+        )
+
+    def _require_bound(self, place: str) -> None:
+        """Raise SourceError unless the node file lets its key and token be used at `place`."""
+        named = self._access.ssh_key_file or self._access.token_file
+        if named is None or place in self._access.hosts:
+            return
+        bound = ", ".join(sorted(self._access.hosts)) or "no host"
+        raise SourceError(
+            f"{place} asks who we are, and gets neither key nor token: the node file has them for {bound}",
+            where=self._where,
+            remedy=f'if they are for it, write into [source] of the node file: hosts = ["{place}"]',
         )
 
     def _ssh_key(self, user: str) -> pygit2.Keypair:

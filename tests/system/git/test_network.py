@@ -3,13 +3,14 @@
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reconciler.errors import HostKeyRefused, RemoteUnreachable, SourceError, UnsupportedSource
 from reconciler.system.git.mirror import Mirror
-from reconciler.system.git.remote import Access, Remote
+from reconciler.system.git.remote import Access, Remote, places_of
 from tests.system.repositories import Work
 from tests.system.servers import SecureShell, https_server, make_key, silent_server, ssh_server
 
@@ -27,7 +28,8 @@ def remote_with(sshd: SecureShell, work: Work, tmp_path: Path) -> Callable[..., 
 
     def make(path: Path | None = None, **access: Path | None) -> Remote:
         chosen = {"ssh_key_file": sshd.client_key, "known_hosts_file": tmp_path / "known_hosts"} | access
-        return Remote(sshd.url(path or work.path), "office", Access(**chosen))
+        url = sshd.url(path or work.path)
+        return Remote(url, "office", Access(**chosen, hosts=places_of([url])))
 
     return make
 
@@ -155,7 +157,7 @@ def test_https_with_a_token_from_a_file(mirror: Mirror, work: Work, tmp_path: Pa
     token.chmod(0o600)
     with https_server(tmp_path, token="ada:s3cret-token") as server:
         url = server.url(work.path / ".git")
-        access = Access(ca_file=server.certificate, token_file=token)
+        access = Access(ca_file=server.certificate, token_file=token, hosts=places_of([url]))
         assert mirror.fetch([Remote(url, "web", access)], "main", 20).commit == commit
         assert "asks who we are" in refused(mirror, Remote(url, "web", Access(ca_file=server.certificate))).what
         token.write_text("ada:wr0ng-token")
@@ -188,3 +190,53 @@ def test_nobody_there_and_no_such_name(mirror: Mirror) -> None:
     for url in ("ssh://git@127.0.0.1:9/x", "https://127.0.0.1:9/x", "https://hagit-test.invalid/x.git"):
         error = refused(mirror, Remote(url), timeout_s=5)
         assert isinstance(error, RemoteUnreachable), error
+
+
+def test_a_token_goes_to_no_host_that_only_a_commit_names(mirror: Mirror, work: Work, tmp_path: Path) -> None:
+    work.commit(a__yaml="1")
+    token = tmp_path / "token"
+    token.write_text("ada:s3cret-token\n")
+    token.chmod(0o600)
+    with https_server(tmp_path, token="ada:s3cret-token") as server:
+        url = server.url(work.path / ".git")
+        for hosts in (frozenset(), frozenset({"git.example.org:443"}), frozenset({"localhost:443"})):
+            access = Access(ca_file=server.certificate, token_file=token, hosts=hosts)
+            error = refused(mirror, Remote(url, "web", access))
+            assert f"localhost:{server.port} asks who we are, and gets neither key nor token" in error.what
+            assert f'hosts = ["localhost:{server.port}"]' in error.remedy
+        assert server.asked and not any(server.asked), "the token was sent"
+
+
+def test_a_redirect_to_another_host_takes_no_token_along(mirror: Mirror, work: Work, tmp_path: Path) -> None:
+    commit = work.commit(a__yaml="1")
+    token = tmp_path / "token"
+    token.write_text("ada:s3cret-token\n")
+    token.chmod(0o600)
+    with https_server(tmp_path, token="ada:s3cret-token") as far:
+        (tmp_path / "near").mkdir()
+        with https_server(tmp_path / "near", redirects=f"https://localhost:{far.port}") as near:
+            together = tmp_path / "both.pem"
+            together.write_bytes(far.certificate.read_bytes() + near.certificate.read_bytes())
+            url = near.url(work.path / ".git")
+            bound = Access(ca_file=together, token_file=token, hosts=places_of([url]))
+            assert f"localhost:{far.port} asks who we are" in refused(mirror, Remote(url, "web", bound)).what
+            assert far.asked and not any(far.asked), "the token went along"
+            both = replace(bound, hosts=places_of([url, far.url(work.path)]))
+            assert mirror.fetch([Remote(url, "web", both)], "main", 20).commit == commit
+
+
+@pytest.mark.parametrize(
+    ("url", "printed"),
+    [
+        ("https://ada:t0ken@git.example/x.git", "https://***@git.example/x.git"),
+        ("https://t0ken@git.example/x.git", "https://***@git.example/x.git"),
+        ("https://git.example/x.git?private_token=t0ken", "https://git.example/x.git"),
+        ("ssh://git@git.example/x.git", "ssh://git@git.example/x.git"),
+        ("ssh://git:t0ken@git.example/x.git", "ssh://***@git.example/x.git"),
+    ],
+)
+def test_no_token_in_a_url_is_used_or_printed(mirror: Mirror, url: str, printed: str) -> None:
+    assert str(Remote(url)) == printed
+    if "***" in printed:
+        error = refused(mirror, Remote(url))
+        assert "t0ken" not in str(error) and printed in str(error)
