@@ -144,6 +144,9 @@ another. Relative paths are relative to the file. Nothing in the repository can 
   [power]                           what the fence agent of the peer (Failover, spec.power) is told besides its options
   password = "bmc.password"         an option's name, and a file that root alone may read; its content is given to the
                                     agent on its standard input, and appears nowhere else
+  [power.for]                       which agent that is, with every option but outlets and times: otherwise it gets none
+  agent = "fence_ipmilan"           of the files, and no power is cut
+  ip = "10.0.9.12"
   [fence_agents]                    programs of this controller that a repository may name as fence agents
   fence_local_ups = "/usr/local/sbin/fence_ups"   the program belongs to root, and nobody else may change it
 """

@@ -95,6 +95,7 @@ class Node:
     """One controller as its own machine knows it. Paths are absolute.
 
     `power`: what the fence agent of the peer must know and nobody else may: names of options, each with a file.
+    `power_for`: which agent and options these are for: names and values, and the agent's name as `agent`.
     `fence_agents`: programs that a repository can name as fence agents, beside Debian's.
     """
 
@@ -106,6 +107,7 @@ class Node:
     listen: Listen | None = field(default_factory=Listen)
     watchdog: WatchdogNode | None = None
     power: tuple[tuple[str, Path], ...] = ()
+    power_for: tuple[tuple[str, str], ...] = ()
     fence_agents: tuple[tuple[str, Path], ...] = ()
     hostname_file: Path = Path("/etc/hostname")
     resolver_file: Path = Path("/etc/resolv.conf")
@@ -161,6 +163,7 @@ class _Reader:
             trust=self._trust(trust),
             listen=self._listen(),
             watchdog=self._watchdog(),
+            power_for=self._power_for(),
             power=self._files("power", OPTION, "is no name of an option of a fence agent, like `password`"),
             fence_agents=self._files("fence_agents", LOCAL, "is no name of such an agent, like `fence_local_ups`"),
             hostname_file=self._file(files, "hostname") or Path("/etc/hostname"),
@@ -236,6 +239,18 @@ class _Reader:
                 raise self._error(f"{name}.{key}", unfit)
         files = [(key, self._file(table, key)) for key in sorted(table)]
         return tuple((key, path) for key, path in files if path is not None)
+
+    def _power_for(self) -> tuple[tuple[str, str], ...]:
+        """The table [power.for]: values as fence agents read them."""
+        power = self._document.get("power")
+        table = power.pop("for", {}) if isinstance(power, dict) else {}
+        if not isinstance(table, dict):
+            raise self._error("power.for", "must be a table: write [power.for]")
+        for key, value in table.items():
+            if not OPTION.fullmatch(key) or not isinstance(value, str | int):
+                raise self._error(f"power.for.{key}", "is no option of a fence agent with a text, a number or true")
+        values = {key: str(int(value)) if isinstance(value, bool) else str(value) for key, value in table.items()}
+        return tuple(sorted(values.items()))
 
     def _deadman(self, table: dict[str, Any]) -> Path | None:
         if table.get("deadman") is False:

@@ -276,7 +276,7 @@ def _switch(request: SwitchPower, within_s: float) -> Powered:
     """Files are read here and not in the watchdog: nothing secret is ever in its memory."""
     secrets = tuple((name, Path(path)) for name, path in request.secrets)
     program = Path(request.program) if request.program else None
-    agent = Agent(request.agent, request.options, secrets, program)
+    agent = Agent(request.agent, request.options, secrets, program, request.bound)
     told = perform(agent, request.deed, max(0.0, within_s - LAST_WORDS_S))
     return Powered(told.ok, told.power, told.why)
 

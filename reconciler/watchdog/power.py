@@ -84,6 +84,7 @@ class Fencing:
     ) -> None:
         self._daemon, self._board, self._note = daemon, board, note
         self._secrets = tuple((name, str(path)) for name, path in node.power)
+        self._bound = node.power_for
         self._programs = {name: str(path) for name, path in node.fence_agents}
         board.powered = self._heard
         self._plan: PowerPlan | None = None
@@ -222,6 +223,7 @@ class Fencing:
             tuple((option.name, option.value) for option in switch.options),
             self._secrets,
             self._programs.get(switch.agent, ""),
+            self._bound,
         )
         task.begun = self._board.ask_power(request, switch.timeout_ms)
         if task.begun and task.deed is not Deed.STATUS:

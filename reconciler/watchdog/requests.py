@@ -119,7 +119,8 @@ class Export:
 class SwitchPower:
     """Ask a fence agent. `secrets` are names of options and of the files that hold their values, never the values.
 
-    `program`: the agent's program by the word of the node file; "" for one of Debian's.
+    `program`: the agent's program by the word of the node file; "" for one of Debian's. `bound`: which agent and
+    options the secrets are for, by its word.
     """
 
     deed: Deed
@@ -127,6 +128,7 @@ class SwitchPower:
     options: tuple[tuple[str, str], ...] = ()
     secrets: tuple[tuple[str, str], ...] = ()
     program: str = ""
+    bound: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,8 +262,8 @@ def plain_request(request: Request) -> Message:
             return {"do": "import", "excused": sorted(excused), "txgs": txgs}
         case Export():
             return {"do": "export"}
-        case SwitchPower(deed, agent, options, secrets, program):
-            told = {"agent": agent, "options": options, "secrets": secrets, "program": program}
+        case SwitchPower(deed, agent, options, secrets, program, bound):
+            told = {"agent": agent, "options": options, "secrets": secrets, "program": program, "bound": bound}
             return {"do": "power", "deed": deed.value, **told}
         case Audit(theirs):
             return {"do": "audit", "theirs": theirs}
@@ -294,10 +296,12 @@ def read_request(message: Message) -> Request:
         case "export":
             return Export()
         case "power":
-            options, secrets = (
-                tuple((str(name), str(value)) for name, value in message[part]) for part in ("options", "secrets")
+            options, secrets, bound = (
+                tuple((str(name), str(value)) for name, value in message[part])
+                for part in ("options", "secrets", "bound")
             )
-            return SwitchPower(Deed(message["deed"]), str(message["agent"]), options, secrets, str(message["program"]))
+            deed, agent, program = Deed(message["deed"]), str(message["agent"]), str(message["program"])
+            return SwitchPower(deed, agent, options, secrets, program, bound)
         case "audit":
             return Audit(bool(message["theirs"]))
         case other:

@@ -150,3 +150,15 @@ def test_the_file_is_found_by_flag_environment_default(monkeypatch: pytest.Monke
     monkeypatch.setenv("HAGIT_NODE", "/x.toml")
     assert find_node_file(None) == Path("/x.toml")
     assert find_node_file(Path("/y.toml")) == Path("/y.toml")
+
+
+def test_whose_the_secrets_are(tmp_path: Path) -> None:
+    """Hosts of key and token, and the agent of the passwords: as fence agents read values."""
+    text = 'controller = "a"\n[source]\nhosts = ["git.example.org", "[fd00::1]:8443"]\n[power]\npassword = "bmc"\n'
+    node = load_node(write(tmp_path, text + '[power.for]\nagent = "fence_ipmilan"\nip = "10.0.9.12"\nlanplus = true\n'))
+    assert node.source.hosts == ("git.example.org", "[fd00::1]:8443")
+    assert node.power == (("password", tmp_path / "bmc"),)
+    assert node.power_for == (("agent", "fence_ipmilan"), ("ip", "10.0.9.12"), ("lanplus", "1"))
+    for wrong in ('[source]\nhosts = ["https://git"]\n', "[power.for]\nip = [1]\n", "[power]\nfor = 1\n"):
+        with pytest.raises(NodeFileError):
+            load_node(write(tmp_path, 'controller = "a"\n' + wrong))

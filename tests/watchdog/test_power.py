@@ -14,6 +14,7 @@ import pytest
 
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders_document import orders_key
+from reconciler.core.power.binding import FREE
 from reconciler.core.power.document import power_document
 from reconciler.core.power.plan import Option, PowerPlan, PowerSwitch
 from reconciler.core.status.watchdog import PowerStatus
@@ -52,9 +53,11 @@ def publish(head: Head, wanted: PowerPlan) -> None:
     made.replace(head.state / "power.json")
 
 
-def give(head: Head, password: Path) -> None:
-    """The file with the password, in the node file."""
-    head.node.write_text(head.node.read_text() + f'[power]\npassword = "{password}"\n')
+def give(head: Head, password: Path, agent: str, options: tuple[tuple[str, str], ...] = ()) -> None:
+    """The file with the password, and whose it is, in the node file."""
+    bound = "".join(f'{name} = "{value}"\n' for name, value in options if name not in FREE)
+    text = f'[power]\npassword = "{password}"\n[power.for]\nagent = "{agent}"\n{bound}'
+    head.node.write_text(head.node.read_text() + text)
 
 
 def power(head: Head) -> PowerStatus:
@@ -80,7 +83,7 @@ def fenced_pair(make_pair: Callable[..., Pair], make_bmc: Callable[[Pair], Bmc])
     """A pair in which b can switch a, and has found that it can."""
     pair = make_pair(replace(ORDERS, timers=LATE))
     bmc = make_bmc(pair)
-    give(pair.b, bmc.password)
+    give(pair.b, bmc.password, "fence_ipmilan", bmc.options)
     publish(pair.b, plan("fence_ipmilan", bmc.options))
     pair.settle()
     assert pair.a.box is not None
@@ -272,7 +275,7 @@ def test_what_does_not_work_is_told_before_it_is_needed(
     wrong = pair.root / "wrong"
     wrong.write_text("Wrong-4711")
     wrong.chmod(0o644)
-    give(pair.b, wrong)
+    give(pair.b, wrong, "fence_ipmilan", bmc.options)
     publish(pair.b, plan("fence_ipmilan", bmc.options))
     pair.settle()
 
@@ -296,5 +299,27 @@ def test_what_does_not_work_is_told_before_it_is_needed(
     assert told.returncode == 1 and "no power fencing is configured for the peer" in told.stderr
     (pair.b.state / "power.json").write_bytes(b"{}\n")
     pair.until(lambda: "the power plan is not as long as such bytes are" in evidence())
+
+
+def test_a_commit_that_names_another_host_gets_no_password(
+    make_pair: Callable[..., Pair], make_bmc: Callable[[Pair], Bmc]
+) -> None:
+    """The BMC of the attacker asks for the password; the real one would have been asked with it."""
+    pair = make_pair()
+    bmc = make_bmc(pair)
+    real = tuple((name, "10.0.9.12" if name == "ip" else value) for name, value in bmc.options)
+    give(pair.b, bmc.password, "fence_ipmilan", real)
+    publish(pair.b, plan("fence_ipmilan", bmc.options))
+    pair.settle()
+    evidence = "the node file has its secrets for another agent or host (ip is 127.0.0.1, [power.for] says 10.0.9.12)"
+
+    def said() -> str:
+        status = pair.b.status()
+        reasons = status.reasons if status is not None else ()
+        return " ".join(reason.evidence for reason in reasons if reason.code == "POWER_FAILED")
+
+    pair.until(lambda: evidence in said())
+    assert 'write into [power.for] of the node file: agent = "fence_ipmilan"' in said()
+    assert "authentication" not in (bmc.root / "log").read_text().lower()
     assert pair.a.status() is not None and not {"POWER_FAILED", "POWER_WRONG"} & pair.a.reasons()
     assert "Wrong-4711" not in pair.b.logs()

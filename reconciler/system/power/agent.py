@@ -11,7 +11,6 @@ environment or in a result: what an agent says is searched for it.
 
 from __future__ import annotations
 
-import os
 import re
 import stat
 import time
@@ -20,9 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from reconciler.core.power.binding import withheld
 from reconciler.core.power.options import LOCAL, unfit_agent, unfit_name, unfit_value
 from reconciler.core.power.plan import Deed, Power
 from reconciler.errors import NodeFileError
+from reconciler.system.ownership import exposed
 from reconciler.system.power.confided import confided
 from reconciler.system.power.credentials import read_credential
 from reconciler.system.process import Finished, Missing, TimedOut, run
@@ -56,6 +57,8 @@ class Agent:
     options: tuple[tuple[str, str], ...] = ()
     secrets: tuple[tuple[str, Path], ...] = ()
     program: Path | None = None
+    #: Which agent and options the secrets are for, by the word of the node file (`core/power/binding`).
+    bound: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,8 @@ def _run(agent: Agent, deed: Deed, timeout_s: float) -> Told:
     unfit = _unfit(agent)
     if unfit:
         return Told(False, Power.UNKNOWN, unfit)
+    if agent.secrets and (why := withheld(agent.name, agent.options, dict(agent.bound))):
+        return Told(False, Power.UNKNOWN, why)
     try:
         secrets = {name: (path, read_credential(path)) for name, path in agent.secrets}
     except NodeFileError as error:
@@ -168,6 +173,7 @@ def _unfit(agent: Agent) -> str:
         status = agent.program.stat()
     except OSError as error:
         return f"{agent.program}: {error.strerror}"
-    if not stat.S_ISREG(status.st_mode) or status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
-        return f"{agent.program} is run as root, and others than root may change it"
-    return ""
+    if not stat.S_ISREG(status.st_mode):
+        return f"{agent.program} is no file"
+    why = exposed(agent.program)
+    return f"{agent.program} is run as root, and others than root may change it: {why}" if why else ""

@@ -11,12 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.power.binding import FREE
 from reconciler.core.power.plan import Deed, Power
 from reconciler.system.power.agent import Agent, Told, perform
 from tests.system.power.bmc import PASSWORD, Bmc
 from tests.system.power.pdu import AUTHENTICATION, COMMUNITY, PRIVACY, Pdu
 
 LONG_S = 60.0
+
+
+def known(agent: Agent) -> Agent:
+    """With a node file that says that its secrets are for exactly this agent."""
+    steering = tuple(option for option in agent.options if option[0] not in FREE)
+    return replace(agent, bound=(("agent", agent.name), *steering))
 
 
 @pytest.fixture
@@ -54,7 +61,7 @@ def program(tmp_path: Path) -> Callable[[str], Agent]:
         path = tmp_path / "fence_tests"
         path.write_text(f"#!/bin/sh\ncd '{tmp_path}'\ncat > given\naction=$(sed -n s/^action=//p given)\n{body}\n")
         path.chmod(0o755)
-        return Agent("fence_local_tests", (("ip", "10.0.9.12"), ("plug", "7")), tuple(secrets.items()), path)
+        return known(Agent("fence_local_tests", (("ip", "10.0.9.12"), ("plug", "7")), tuple(secrets.items()), path))
 
     return make
 
@@ -66,7 +73,7 @@ def secret(path: Path, text: str, mode: int = 0o600) -> Path:
 
 
 def ipmi(bmc: Bmc) -> Agent:
-    return Agent("fence_ipmilan", bmc.options, (("password", bmc.password),))
+    return known(Agent("fence_ipmilan", bmc.options, (("password", bmc.password),)))
 
 
 def test_a_real_agent_cuts_a_real_switch_and_proves_it(bmc: Bmc, machine: subprocess.Popen[bytes]) -> None:
@@ -82,7 +89,7 @@ def test_a_real_agent_cuts_a_real_switch_and_proves_it(bmc: Bmc, machine: subpro
 def test_a_wrong_password_is_told_without_the_password(bmc: Bmc, machine: subprocess.Popen[bytes]) -> None:
     bmc.switches(machine.pid)
     wrong = secret(bmc.root / "wrong", "Wrong-4711")
-    told = perform(Agent("fence_ipmilan", bmc.options, (("password", wrong),)), Deed.OFF, LONG_S)
+    told = perform(known(Agent("fence_ipmilan", bmc.options, (("password", wrong),))), Deed.OFF, LONG_S)
     assert not told.ok and told.power is Power.UNKNOWN
     assert "`off` ended with 1" in told.why and "Wrong-4711" not in told.why
     assert machine.poll() is None and bmc.asked == []
@@ -130,7 +137,7 @@ def test_a_power_strip_is_told_what_is_in_nobodys_arguments(
     options = (*pdu.options, ("snmp_version", "2c"))
     if version == "3":
         secrets, options = (("password", pdu.authentication), ("snmp_priv_passwd", pdu.privacy)), pdu.options_v3
-    agent, done, seen = Agent("fence_apc_snmp", options, secrets), list[Told](), set[bytes]()
+    agent, done, seen = known(Agent("fence_apc_snmp", options, secrets)), list[Told](), set[bytes]()
     assert perform(agent, Deed.STATUS, LONG_S) == Told(True, Power.ON)
     asking = threading.Thread(target=lambda: done.append(perform(agent, Deed.OFF, LONG_S)))
     asking.start()
@@ -142,7 +149,7 @@ def test_a_power_strip_is_told_what_is_in_nobodys_arguments(
     assert done == [Told(True, Power.OFF)] and pdu.asked == ["2"]
     assert machine.wait(LONG_S) and seen
     wrong = tuple((name, secret(pdu.root / f"wrong-{name}", "Wrong-4714")) for name, _ in secrets)
-    told = perform(Agent("fence_apc_snmp", options, wrong), Deed.STATUS, LONG_S)
+    told = perform(known(Agent("fence_apc_snmp", options, wrong)), Deed.STATUS, LONG_S)
     assert not told.ok and told.power is Power.UNKNOWN, told
     assert left() == before
 
@@ -218,7 +225,7 @@ def test_debians_dummy_speaks_the_same_language(tmp_path: Path) -> None:
     state.write_text("on")
     dummy = Path("/usr/sbin/fence_dummy")
     file = secret(tmp_path / "file", str(state))
-    agent = Agent("fence_local_dummy", (("type", "file"),), (("status_file", file),), dummy)
+    agent = known(Agent("fence_local_dummy", (("type", "file"),), (("status_file", file),), dummy))
     assert perform(agent, Deed.STATUS, LONG_S) == Told(True, Power.ON)
     assert perform(agent, Deed.OFF, LONG_S) == Told(True, Power.OFF)
     assert state.read_text() == "off"
@@ -278,10 +285,10 @@ def test_what_others_may_change_is_not_run(program: Callable[..., Agent], tmp_pa
     agent = program("exit 0")
     assert agent.program is not None
     agent.program.chmod(0o777)
-    assert perform(agent, Deed.OFF, 5.0).why.endswith("is run as root, and others than root may change it")
+    assert "is run as root, and others than root may change it" in perform(agent, Deed.OFF, 5.0).why
     os.chown(agent.program, 12345, 12345)
     agent.program.chmod(0o755)
-    assert perform(agent, Deed.OFF, 5.0).why.endswith("is run as root, and others than root may change it")
+    assert "is run as root, and others than root may change it" in perform(agent, Deed.OFF, 5.0).why
     assert not (tmp_path / "given").exists()
 
 
@@ -302,3 +309,36 @@ def test_a_secret_that_is_none_is_not_used(
     told = perform(program("exit 0", password=path), Deed.OFF, 5.0)
     assert told == Told(False, Power.UNKNOWN, f"{path}: {why}")
     assert not (tmp_path / "given").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "why"),
+    [
+        ("fence_local_tests", {"ip": "192.0.2.1"}, "ip is 192.0.2.1, [power.for] says 10.0.9.12"),
+        ("fence_local_tests", {"ssl_insecure": "1"}, "ssl_insecure is 1, [power.for] does not have it"),
+        ("fence_local_tests", {"ipport": "18443"}, "ipport is 18443, [power.for] does not have it"),
+        ("fence_local_other", {}, "agent is fence_local_other, [power.for] says fence_local_tests"),
+        ("fence_local_tests", {"port_as_ip": "1"}, "plug is 7, [power.for] does not have it"),
+    ],
+)
+def test_a_secret_goes_only_to_the_agent_and_host_of_the_node_file(
+    program: Callable[..., Agent], tmp_path: Path, name: str, options: dict[str, str], why: str
+) -> None:
+    agent = program('echo "Status: ON"', password=secret(tmp_path / "password", "Vixen-4711"))
+    assert perform(agent, Deed.STATUS, LONG_S) == Told(True, Power.ON)
+    (tmp_path / "given").unlink()
+    changed = replace(agent, name=name, options=tuple({**dict(agent.options), **options}.items()))
+    told = perform(changed, Deed.STATUS, LONG_S)
+    assert not told.ok and why in told.why and "write into [power.for] of the node file" in told.why
+    assert not (tmp_path / "given").exists(), "the agent was started"
+    # Outlets and times may change; without a secret nothing is bound.
+    free = replace(agent, options=(("ip", "10.0.9.12"), ("plug", "8"), ("power_timeout", "9")))
+    assert perform(free, Deed.STATUS, LONG_S).ok
+    assert perform(replace(changed, secrets=(), bound=()), Deed.STATUS, LONG_S).ok
+
+
+def test_without_a_word_of_the_node_file_no_agent_gets_a_secret(program: Callable[..., Agent], tmp_path: Path) -> None:
+    agent = program("exit 0", password=secret(tmp_path / "password", "Vixen-4711"))
+    told = perform(replace(agent, bound=()), Deed.OFF, LONG_S)
+    assert "the node file does not say which agent its secrets are for" in told.why
+    assert 'agent = "fence_local_tests", ip = "10.0.9.12"' in told.why
