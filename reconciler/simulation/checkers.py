@@ -177,8 +177,8 @@ class Checkers:
         limits = after.orders.limits
         # By its own clock, and by the true one: files outlive a reset with the time of day, the daemon counts its own.
         window_ms = limits.moves_window_ms
-        own = sum(one.clock() - moment < window_ms for moment in one.moves_local_ms)
-        recent = min(own, sum(self.world.now_ms - moment < window_ms for moment in one.moves_ms))
+        own = sum(one.clock() - moment < window_ms for moment in one.files.moves_local_ms)
+        recent = min(own, sum(self.world.now_ms - moment < window_ms for moment in one.files.moves_ms))
         if limits.moves and recent > limits.moves:
             self.fails("budget", f"{one.side} began {recent} automatic moves in {limits.moves_window_ms} ms")
 

@@ -33,6 +33,7 @@ from reconciler.core.failover.outputs import Outputs, outputs
 from reconciler.core.failover.state import Memory, State, initial
 from reconciler.core.failover.step import step
 from reconciler.simulation.completer import Completer
+from reconciler.simulation.files import Files
 from reconciler.simulation.hand import Hand
 from reconciler.simulation.kernel import Kernel
 from reconciler.simulation.records import Records
@@ -51,8 +52,7 @@ class Controller:
     `life` rises with every reset, `daemon` with every start of the daemon; whatever belongs to an earlier one is
     forgotten. `paused`: the daemon does not run, the kernel does. `frozen`: nothing runs but the hardware deadman.
     `rate`: local milliseconds for each true one. `fuse`: the daemon dies after so many effects, None for never.
-    `published`: the newest orders in the agent's file. `files`: moments of resets and of automatic moves. Both outlive
-    everything.
+    `published`: the newest orders in the agent's file. `files`: resets and automatic moves. Both outlive everything.
     """
 
     def __init__(self, world: World, orders: Orders) -> None:
@@ -75,9 +75,7 @@ class Controller:
         self.offset_ms = 0
         self.leapt_ms: int | None = None
         self.memory: Memory | None = None
-        self.resets_ms: list[int] = []
-        self.moves_ms: list[int] = []
-        self.moves_local_ms: list[int] = []
+        self.files = Files(world, self)
         self.fed_ms: int | None = None
         self.completer = Completer(world, self)
         self.kernel = Kernel(world, self)
@@ -115,7 +113,7 @@ class Controller:
 
     def reset(self, why: str) -> None:
         """A reset: power off, and boot."""
-        self.resets_ms.append(self.world.now_ms)
+        self.files.note_reset()
         self.world.note(self.side, f"resets: {why}")
         self.power_off()
         self.power_on()
@@ -162,9 +160,8 @@ class Controller:
         if self.published.generation > self.orders.generation:
             # The file outlives whoever died before reading it.
             self.orders = self.published
-        limits, now_ms, machine = self.orders.limits, self.world.now_ms, self.world.machine(self)
-        resets = sum(now_ms - moment < limits.resets_window_ms for moment in self.resets_ms)
-        moves = sum(now_ms - moment < limits.moves_window_ms for moment in self.moves_ms)
+        self.files.boots()
+        machine, (resets, moves) = self.world.machine(self), self.files.recent(self.orders.limits)
         self.core = initial(self.orders, self.incarnation, self.clock(), self.memory, resets, moves, machine)
         self.outs = outputs(self.core)
         self._told = (None, None)
@@ -241,6 +238,7 @@ class Controller:
             self.feed(LinksSeen(up))
         if self.core is None:
             return
+        self.files.ticks()
         self.feed(Tick(), act=True)
         if daemon == self.daemon and self.outs is not None:
             self._send(self.outs.beat)
@@ -345,8 +343,7 @@ class Controller:
         self.world.steps += 1
         core = self.core = step(before, event, self.clock())
         if core.moves_ms is not before.moves_ms and len(core.moves_ms) and core.phase is not before.phase:
-            self.moves_ms.append(self.world.now_ms)
-            self.moves_local_ms.append(self.clock())
+            self.files.note_move()
         self.orders = core.orders
         if core.phase is not before.phase:
             self.world.note(self.side, f"{before.phase.name} -> {core.phase.name}: {core.why}")

@@ -328,10 +328,6 @@ def ask_relent(world: World, words: Words) -> None:
     asks(Request.RELENT)(world, words[:1])
 
 
-def nothing(world: World, words: Words) -> None:
-    """The core has no wall clock that could jump."""
-
-
 def add_to(name: str, word: int = 0) -> Deed:
     """Put a disk into one of the shelf's sets."""
     return on_shelf(lambda world, words: getattr(world.shelf, name).add(disk_of(world, words[word])))

@@ -16,6 +16,7 @@ from reconciler.core.failover.key import Side
 from reconciler.errors import UsageError
 from reconciler.simulation import deeds, other_machines
 from reconciler.simulation.deeds import Deed, Words
+from reconciler.simulation.files import YEARS, set_right, set_wall_clock
 from reconciler.simulation.successor import replaced
 from reconciler.simulation.timed import World
 
@@ -52,6 +53,8 @@ def choices(world: World, kind: str) -> Words:
             return tuple(sorted(world.wires.interfaces))
         case "disk":
             return world.orders.disks
+        case "year":
+            return YEARS
         case _:
             return ()
 
@@ -212,7 +215,8 @@ _TABLE: Final = (
     Fault("clock-fast", ("side",), "a monotonic clock runs 500 ppm fast", deeds.rate(1.0005), deeds.rate(1.0)),
     Fault("clock-slow", ("side",), "a monotonic clock runs 500 ppm slow", deeds.rate(0.9995), deeds.rate(1.0)),
     Fault("clock-jump", ("side", "ms"), "the monotonic clock leaps ahead", deeds.jump),
-    Fault("wall-clock", ("side",), "somebody sets the wall clock back by a year", deeds.nothing),
+    Fault("wall-clock", ("side", "year"), "the wall clock is wrong: a dead battery, a mistake; the true year is 2030",
+          set_wall_clock, set_right),
     # Pools and commands.
     Fault("import-hangs", ("side",), "an import begins and does not end", deeds.mood("import", "hangs"), deeds.unstick),
     Fault("import-refused", ("side",), "imports are refused", deeds.mood("import", "refused"), deeds.unstick),

@@ -16,6 +16,7 @@ from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Channel, ChannelKind, Group, Limits, Orders, Timers, Vdev
 from reconciler.core.failover.phase import Phase
 from reconciler.simulation.faults import FAULTS, choices, heal, heal_everything, inject
+from reconciler.simulation.files import YEAR
 from reconciler.simulation.timed import SIDES, Note, Physics, World
 
 #: Timers of the runs: the defaults' proportions, with fewer beats and shorter waits, so that more happens in a second.
@@ -251,8 +252,8 @@ def shrink(scenario: Scenario, runs_max: int = 2_000) -> Scenario:
         for start in range(0, len(kept), size):
             fewer = kept[:start] + kept[start + size :]
             runs += 1
-            # A fault that does nothing keeps the end of the run where it was.
-            tried = replace(scenario, injections=(*fewer, Injection(end_ms - 500, "wall-clock", ("a",), 0)))
+            # A fault that does nothing, the right time, keeps the end of the run where it was.
+            tried = replace(scenario, injections=(*fewer, Injection(end_ms - 500, "wall-clock", ("a", str(YEAR)), 0)))
             if wanted and run(tried).broken.partition(":")[0] == wanted:
                 kept, parts = fewer, max(2, parts - 1)
                 break
@@ -260,7 +261,7 @@ def shrink(scenario: Scenario, runs_max: int = 2_000) -> Scenario:
             if size == 1:
                 break
             parts = min(len(kept), parts * 2)
-    return replace(scenario, injections=(*kept, Injection(end_ms - 500, "wall-clock", ("a",), 0)))
+    return replace(scenario, injections=(*kept, Injection(end_ms - 500, "wall-clock", ("a", str(YEAR)), 0)))
 
 
 def report(scenario: Scenario, outcome: Outcome) -> str:

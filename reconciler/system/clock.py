@@ -1,4 +1,7 @@
-"""The two clocks: monotonic seconds for every decision, wall-clock seconds only for what people read."""
+"""The clocks: monotonic seconds for every decision, wall-clock seconds for what people read.
+
+Ages that outlive a boot need both; `core/failover/elapsed` says how far the wall clock is trusted then.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,11 @@ import time
 def monotonic_s() -> float:
     """Seconds since an arbitrary point; never jumps (clock_gettime(2), CLOCK_MONOTONIC)."""
     return time.monotonic()
+
+
+def uptime_s() -> float:
+    """Seconds since this boot began, suspended time included (clock_gettime(2), CLOCK_BOOTTIME)."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def wall_s() -> float:

@@ -15,7 +15,6 @@ from reconciler.core.failover.phase import Phase
 from reconciler.core.power.plan import Deed
 from reconciler.core.status.timeline import Mark, event_document
 from reconciler.core.status.watchdog import watchdog_document
-from reconciler.system.clock import wall_s
 from reconciler.system.request import Answer, Request, RequestKind
 from reconciler.watchdog.chronicle import Chronicle
 from reconciler.watchdog.daemon import Daemon
@@ -130,16 +129,18 @@ class Asking:
         assert core is not None
         duration_ms = min(duration_ms, core.orders.timers.maintenance_ms)
         self._publisher.override = override and duration_ms > 0
-        until_s = wall_s() + duration_ms / 1_000 if duration_ms else None
-        self._daemon.ledger.maintain(until_s, self._publisher.override)
+        self._daemon.ledger.maintain(duration_ms / 1_000 if duration_ms else None, self._publisher.override)
         text = f"this controller begins nothing by itself for {duration_ms // 1_000} s" if duration_ms else "it is over"
         return self._wish(request, Wish.MAINTENANCE, text, duration_ms)
 
 
 def resume(daemon: Daemon, publisher: Publisher) -> None:
     """Maintenance that an earlier daemon was asked for goes on."""
-    until_s, override = daemon.ledger.maintenance_s, daemon.ledger.override
-    left_ms = int((until_s - wall_s()) * 1_000) if until_s is not None else 0
-    if left_ms > 0:
-        publisher.override = override
+    ledger = daemon.ledger
+    left_ms = int(ledger.maintenance_left_s() * 1_000)
+    if left_ms > 0 and daemon.core is not None:
+        # No longer than the orders allow, whatever a clock made of it, and counted on from here.
+        left_ms = min(left_ms, daemon.core.orders.timers.maintenance_ms)
+        ledger.maintain(left_ms / 1_000, ledger.override)
+        publisher.override = ledger.override
         daemon.asked(Wish.MAINTENANCE, left_ms)

@@ -3,17 +3,20 @@
 `run/memory` is written by the loop before a phase is acted upon; it must vanish with a reset, so it lies in /run, and
 names the boot it belongs to. So does `run/orders`: a daemon that starts over imported pools and cannot read the
 published orders goes on with those that its predecessor followed. Everything else lies in the state directory, which
-may be slow: it is read at the start and written by the clerk. Moments that outlive a boot are seconds of the wall
-clock; one in the future counts as now. Does not decide what is remembered.
+may be slow: it is read at the start and written by the clerk. Moments that outlive a boot are totals of `kept_time`,
+with the wall clock beside them for people: no wall clock, whatever it was set to, holds a controller back or lets it
+forget. Does not decide what is remembered.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.core.failover.elapsed import Clocks, recent_count, wall_age_s
 from reconciler.core.failover.key import EPOCH_MAX
 from reconciler.core.failover.orders import Limits, Orders
 from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_orders, orders_document
@@ -21,11 +24,12 @@ from reconciler.core.failover.phase import GUARANTEES, Phase
 from reconciler.core.failover.seal import Purpose, derive
 from reconciler.core.failover.state import Memory
 from reconciler.errors import HagitError
-from reconciler.system.clock import wall_s
 from reconciler.system.files import PUBLIC_DIRECTORY, make_directory, read_bytes, read_json, state_error
 from reconciler.system.machine import boot_id
 from reconciler.watchdog.clerk import Clerk
 from reconciler.watchdog.durable import replace_file
+from reconciler.watchdog.kept_time import NAME as KEPT_TIME
+from reconciler.watchdog.kept_time import KeptTime, machine_clocks, seconds
 
 #: More than any budget of the orders can need; older moments are dropped.
 MOMENTS_MAX: Final = 1_000
@@ -42,11 +46,15 @@ def inherits(run: Path) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Reset:
-    """A reset that this controller made itself suffer, or was made to suffer by its deadman."""
+class Entry:
+    """A reset, or the beginning of an automatic move, which has no `why`. `at_s`: of the wall clock, for people.
+
+    A reset is one that this controller made itself suffer, or was made to suffer by its deadman.
+    """
 
     at_s: float
     why: str
+    total_s: float
 
 
 class Ledger:
@@ -56,7 +64,15 @@ class Ledger:
     Raises StateError when the directories cannot be made or the daemon's number cannot be written.
     """
 
-    def __init__(self, state: Path, run: Path, clerk: Clerk, *, begins: bool = True) -> None:
+    def __init__(
+        self,
+        state: Path,
+        run: Path,
+        clerk: Clerk,
+        *,
+        begins: bool = True,
+        clocks: Callable[[str], Clocks] = machine_clocks,
+    ) -> None:
         self.complaints: list[str] = []
         self._clerk = clerk
         self._directory = state / "watchdog"
@@ -65,10 +81,13 @@ class Ledger:
         make_directory(self._directory)
         make_directory(run, PUBLIC_DIRECTORY)
         self.boot = boot_id()
+        self.time = KeptTime(self._directory, self.boot, clerk, clocks)
         self._begun = begins
         self.incarnation = self._rise() if begins else 0
         self._read_all()
         self._life(write=begins)
+        if begins:
+            self.time.save()
 
     def take_over(self, incarnation: int | None) -> None:
         """Go on with what the daemon before left in the files. None: as a new daemon, with a number of its own."""
@@ -77,20 +96,19 @@ class Ledger:
         self.incarnation = self._rise() if incarnation is None else incarnation
         self._read_all()
         self._life(write=False)
+        self.time.save()
 
     def _read_all(self) -> None:
-        self.moves_s = [float(moment) for moment in self._list("moves.json") if isinstance(moment, int | float)]
-        self.resets = [
-            Reset(float(entry["at"]), str(entry["why"]))
-            for entry in self._list("resets.json")
-            if isinstance(entry, dict) and isinstance(entry.get("at"), int | float) and "why" in entry
-        ]
+        moves, resets = self._list("moves.json"), self._list("resets.json")
+        # The first release wrote a move as a number.
+        moves = [entry if isinstance(entry, dict) else {"at": entry} for entry in moves]
+        maintenance = self._read("maintenance.json")
+        self.time.read(self._read(KEPT_TIME), max((_total_s(entry) or 0.0 for entry in (*moves, *resets)), default=0.0))
+        self.moves = [move for entry in moves if (move := self._entry(entry)) is not None]
+        self.resets = [reset for entry in resets if (reset := self._entry(entry)) is not None]
+        self._maintenance(maintenance)
         self._key = derive(self.boot.encode(), Purpose.ORDERS, "run")
         self.remembered = self._remembered()
-        maintenance = self._read("maintenance.json")
-        until = maintenance.get("until") if isinstance(maintenance, dict) else None
-        self.maintenance_s = until if isinstance(until, int | float) else None
-        self.override = isinstance(maintenance, dict) and maintenance.get("override") is True
         accepted = self._read("accepted.json")
         known = accepted if isinstance(accepted, dict) else {}
         self.generation_max = known["generation"] if isinstance(known.get("generation"), int) else 0
@@ -106,7 +124,7 @@ class Ledger:
         """
         document = self._read("incarnation")
         kept = document.get("incarnation") if isinstance(document, dict) else None
-        number = max((kept if isinstance(kept, int) else 0) + 1, int(wall_s()))
+        number = max((kept if isinstance(kept, int) else 0) + 1, int(self.time.clocks.wall_s))
         self._write_now("incarnation", {"incarnation": number})
         return number
 
@@ -163,8 +181,9 @@ class Ledger:
 
     def moved(self) -> None:
         """An automatic move began."""
-        self.moves_s = [*self.moves_s, wall_s()][-MOMENTS_MAX:]
-        self._clerk.write(self._directory / "moves.json", _json(self.moves_s))
+        self.moves = [*self.moves, Entry(self.time.clocks.wall_s, "", self.time.total_s)][-MOMENTS_MAX:]
+        document = [{"at": move.at_s, "total": move.total_s} for move in self.moves]
+        self._clerk.write(self._directory / "moves.json", _json(document))
 
     def resets_itself(self, why: str, wait_s: float) -> None:
         """The sentinel: written and synced before a reset, waiting for the disk no longer than `wait_s`."""
@@ -178,16 +197,26 @@ class Ledger:
         self._note_reset(why)
 
     def _note_reset(self, why: str) -> None:
-        self.resets = [*self.resets, Reset(wall_s(), why)][-MOMENTS_MAX:]
-        document = [{"at": reset.at_s, "why": reset.why} for reset in self.resets]
+        self.resets = [*self.resets, Entry(self.time.clocks.wall_s, why, self.time.total_s)][-MOMENTS_MAX:]
+        document = [{"at": reset.at_s, "why": reset.why, "total": reset.total_s} for reset in self.resets]
         self._clerk.write(self._directory / "resets.json", _json(document))
 
     def recent(self, limits: Limits) -> tuple[int, int]:
         """How many resets and how many automatic moves lie in the windows of the orders."""
-        now_s = wall_s()
-        resets = sum(now_s - reset.at_s < limits.resets_window_ms / 1_000 for reset in self.resets)
-        moves = sum(now_s - moment < limits.moves_window_ms / 1_000 for moment in self.moves_s)
+        total_s = self.time.total_s
+        resets = recent_count(tuple(reset.total_s for reset in self.resets), total_s, limits.resets_window_ms)
+        moves = recent_count(tuple(move.total_s for move in self.moves), total_s, limits.moves_window_ms)
         return resets, moves
+
+    def _entry(self, entry: Any) -> Entry | None:
+        """An entry of a file. One of the first release has no total: it is as old as a trusted wall clock says."""
+        at_s = seconds(entry.get("at")) if isinstance(entry, dict) else None
+        if at_s is None:
+            return None
+        total_s = _total_s(entry)
+        if total_s is None:
+            total_s = self.time.total_s - wall_age_s(at_s, self.time.clocks)
+        return Entry(at_s, str(entry.get("why", "")), total_s)
 
     def accepted(self, pair: str, generation: int) -> None:
         """These orders are in force: older ones and those of another pair are refused, by later daemons, too."""
@@ -203,11 +232,28 @@ class Ledger:
         if self._begun:
             self._clerk.write(self._directory / "peer.json", _json({"reads": version}))
 
-    def maintain(self, until_s: float | None, override: bool = False) -> None:
-        """Maintenance lasts until this moment of the wall clock, or is over; a daemon that restarts goes on with it."""
-        self.maintenance_s, self.override = until_s, override
-        document = {"until": until_s, "override": override}
+    def maintain(self, lasts_s: float | None, override: bool = False) -> None:
+        """Maintenance lasts so long from now, or is over (None); a daemon that restarts goes on with it.
+
+        `until` is for people and for a daemon of the first release.
+        """
+        self._maintained_s = None if lasts_s is None else self.time.total_s + lasts_s
+        self.override = override
+        until_s = None if lasts_s is None else self.time.clocks.wall_s + lasts_s
+        document = {"until": until_s, "override": override, "total": self._maintained_s}
         self._clerk.write(self._directory / "maintenance.json", _json(document))
+
+    def maintenance_left_s(self) -> float:
+        """How long maintenance goes on; 0 without any. Time that nobody can vouch for is not taken off."""
+        return 0.0 if self._maintained_s is None else max(0.0, self._maintained_s - self.time.total_s)
+
+    def _maintenance(self, document: Any) -> None:
+        known = document if isinstance(document, dict) else {}
+        self.override = known.get("override") is True
+        self._maintained_s = seconds(known.get("total"))
+        until_s = seconds(known.get("until"))
+        if self._maintained_s is None and until_s is not None:
+            self._maintained_s = self.time.total_s + until_s - self.time.clocks.wall_s
 
     # Files -----------------------------------------------------------------------------------------------------------
 
@@ -237,6 +283,10 @@ def write_memory(run: Path, boot: str, memory: Memory) -> None:
     """The file in which a daemon of this boot finds what it, or `hagit adopt`, has taken. Raises OSError."""
     document = {"boot": boot, "phase": memory.phase, "epoch": memory.epoch, "quiet": memory.quiet}
     replace_file(run / "memory", _json(document))
+
+
+def _total_s(entry: Any) -> float | None:
+    return seconds(entry.get("total")) if isinstance(entry, dict) else None
 
 
 def _json(document: Any) -> bytes:

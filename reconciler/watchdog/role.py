@@ -41,6 +41,8 @@ from reconciler.watchdog.work import Labour
 
 #: How often the control socket is served though nothing is readable: callers that are too slow are ended.
 SERVE_MS: Final = 1_000
+#: Between two looks whether the time that has passed is to be saved.
+TIME_MS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ class Role:
         self.begun = True
         parts.loop.watch(control.fileno(), control.serve)
         repeat(parts.loop, SERVE_MS, control.serve)
+        repeat(parts.loop, TIME_MS, parts.daemon.ledger.time.tick)
         parts.publisher.begin(since)
 
     def _prepare(self, orders: Orders | str) -> None:

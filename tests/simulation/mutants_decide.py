@@ -317,6 +317,24 @@ DECIDE = (
         "each reset gives a new budget: a pair that flaps through resets flaps without end",
     ),
     Mutant(
+        "any-wall-clock-believed", "elapsed",
+        "    known = PLAUSIBLE_FROM_S <= at_s < PLAUSIBLE_UNTIL_S and now.plausible\n",
+        "    known = True\n",
+        "a clock of 2099 makes the moves of a minute ago seventy years old: a pair that flaps through resets flaps on",
+    ),
+    Mutant(
+        "wall-clock-that-was-set-believed", "elapsed",
+        " if known.steady else 0.0",
+        "",
+        "a clock that starts wrong at every boot makes each reset look a year old: nothing ends the flapping",
+    ),
+    Mutant(
+        "lived-time-not-counted", "elapsed",
+        "total_s=total_s + max(0.0, now.up_s - known.seen.up_s), seen=now",
+        "total_s=total_s, seen=now",
+        "trusts only the wall clock: with a dead battery both controllers are held back for resets of last year",
+    ),
+    Mutant(
         "contradiction-ignored", "forbidden",
         "        return beat.policy != policy_digest(orders) or beat.shelf != shelf_digest(orders)\n",
         "        return False\n",

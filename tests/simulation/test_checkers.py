@@ -82,7 +82,7 @@ def disabled(world: World) -> None:
 
 def budget(world: World) -> None:
     one = world.controller(Side.B)
-    one.moves_ms = one.moves_local_ms = [world.now_ms - 10, world.now_ms - 5]
+    one.files.moves_ms = one.files.moves_local_ms = [world.now_ms - 10, world.now_ms - 5]
     moved(world, Code.PEER_DEAD, limits=Limits(moves=2))
     assert not world.broken, "within the budget"
     moved(world, Code.PEER_DEAD, limits=Limits(moves=1))

@@ -71,4 +71,4 @@ def test_a_deadman_resets_a_machine_that_froze_and_only_then() -> None:
     assert one.frozen
     world.run(5_000 + PAIR.timers.deadman_ms + 300)
     assert not one.frozen
-    assert len(one.resets_ms) == 1
+    assert len(one.files.resets_ms) == 1

@@ -47,7 +47,7 @@ def test_every_fault_within_the_assumptions_is_drawn() -> None:
 
 def test_a_failing_run_shrinks_to_what_breaks_it_and_says_how_to_see_it_again() -> None:
     """Disks that forget their reservations are outside of what is assumed, so they break what depends on it."""
-    harmless = [Injection(4_000 + 500 * at, "wall-clock", ("a",), 0) for at in range(12)]
+    harmless = [Injection(4_000 + 500 * at, "wall-clock", ("a", "2099"), 0) for at in range(12)]
     forgets = Injection(8_700, "shelf-forgets", (), 300)
     injections = tuple(sorted((*harmless, forgets), key=lambda one: one.at_ms))
     broken = replace(draw(11), orders=PAIR, physics=MACHINES, injections=injections)

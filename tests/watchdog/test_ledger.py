@@ -7,6 +7,7 @@ from select import select
 
 import pytest
 
+from reconciler.core.failover.elapsed import Clocks
 from reconciler.core.failover.orders import Limits
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import Memory
@@ -63,14 +64,115 @@ def test_moves_and_resets_are_counted_within_the_windows(tmp_path: Path, clerk: 
     first.moved()
     first.resets_itself("the reservation is lost", 10)
     assert ledger(tmp_path, clerk).recent(Limits()) == (1, 2)
-    state = tmp_path / "state" / "watchdog"
-    entries = json.loads((state / "resets.json").read_text())
+    entries = json.loads((tmp_path / "state" / "watchdog" / "resets.json").read_text())
     assert entries[0]["why"] == "the reservation is lost"
-    entries[0]["at"] -= 10_000
-    (state / "resets.json").write_text(json.dumps(entries))
-    # A wall clock that was set back puts moves into the future: they count.
-    (state / "moves.json").write_text(json.dumps([entries[0]["at"] + 1e6]))
-    assert ledger(tmp_path, clerk).recent(Limits()) == (0, 1)
+
+
+class Machine:
+    """A machine whose clocks the test sets. `boots`: it was off for a while, and its wall clock says what it likes."""
+
+    def __init__(self, path: Path, clerk: Clerk) -> None:
+        self.path, self.clerk, self.boot, self.up_s, self.wall_s = path, clerk, 1, 10.0, RIGHT_S
+        self.ledger = self.starts()
+
+    def clocks(self, boot: str) -> Clocks:
+        return Clocks(f"{boot} {self.boot}", self.up_s, self.wall_s)
+
+    def starts(self) -> Ledger:
+        assert self.clerk.flush(10)
+        self.ledger = Ledger(self.path / "state", self.path / "run", self.clerk, clocks=self.clocks)
+        return self.ledger
+
+    def lives(self, seconds: float) -> None:
+        """Time passes in steps in which the daemon looks at its clocks."""
+        for _ in range(100):
+            self.up_s, self.wall_s = self.up_s + seconds / 100, self.wall_s + seconds / 100
+            self.ledger.time.tick()
+
+    def boots(self, wall_s: float) -> Ledger:
+        self.boot, self.up_s, self.wall_s = self.boot + 1, 20.0, wall_s
+        return self.starts()
+
+
+#: Some day in the years 2027, 1970, 2099 and 2050.
+RIGHT_S, DEAD_S, FAR_S, LATER_S = 1.8e9, 100.0, 4.08e9, 2.54e9
+HOUR_S = 3_600
+
+
+def test_resets_of_long_ago_hold_nobody_back_whatever_the_clock_says(tmp_path: Path, clerk: Clerk) -> None:
+    for number, then_s in enumerate((RIGHT_S, DEAD_S, FAR_S)):
+        for now_s in (RIGHT_S + 10 * HOUR_S, DEAD_S, FAR_S):
+            machine = Machine(tmp_path / f"{number}-{now_s}", clerk)
+            machine.wall_s = then_s
+            machine.ledger.moved()
+            machine.ledger.resets_itself("why", 10)
+            machine.boots(then_s + 60)
+            assert machine.ledger.recent(Limits()) == (1, 1)
+            machine.lives(HOUR_S)
+            assert machine.boots(now_s).recent(Limits()) == (0, 0)
+
+
+def test_a_machine_that_was_off_for_a_day_is_believed_if_its_clock_runs_steadily(tmp_path: Path, clerk: Clerk) -> None:
+    machine = Machine(tmp_path, clerk)
+    machine.ledger.resets_itself("why", 10)
+    assert machine.boots(RIGHT_S + 24 * HOUR_S).recent(Limits()) == (0, 0)
+
+
+def test_no_leap_of_the_wall_clock_makes_a_reset_old(tmp_path: Path, clerk: Clerk) -> None:
+    for wall_s in (DEAD_S, FAR_S, RIGHT_S - 24 * HOUR_S, RIGHT_S + 60):
+        machine = Machine(tmp_path / str(wall_s), clerk)
+        machine.ledger.resets_itself("why", 10)
+        assert machine.boots(wall_s).recent(Limits()) == (1, 0)
+        # It leaps while the daemon runs, and again over the boot: set during the boot before, it is not believed.
+        machine.lives(60)
+        machine.wall_s = LATER_S
+        machine.lives(60)
+        assert machine.starts().recent(Limits()) == (1, 0)
+        assert machine.boots(LATER_S + 24 * HOUR_S).recent(Limits()) == (1, 0)
+
+
+def test_entries_of_the_first_release_are_as_old_as_a_plausible_clock_says(tmp_path: Path, clerk: Clerk) -> None:
+    machine = Machine(tmp_path, clerk)
+    state = tmp_path / "state" / "watchdog"
+    (state / "moves.json").write_text(json.dumps([RIGHT_S - 2 * HOUR_S, RIGHT_S - 60, 5.0, "x", True]))
+    (state / "resets.json").write_text(json.dumps([{"at": RIGHT_S - 60, "why": "x"}, {"at": "x"}, {"at": 1e300}, 7]))
+    assert machine.starts().recent(Limits()) == (1, 2)
+    machine.lives(HOUR_S)
+    machine.ledger.moved()
+    assert machine.starts().recent(Limits()) == (0, 1)
+
+
+def test_a_lost_or_damaged_total_begins_at_the_newest_entry(tmp_path: Path, clerk: Clerk) -> None:
+    machine = Machine(tmp_path, clerk)
+    machine.lives(HOUR_S)
+    machine.ledger.resets_itself("why", 10)
+    machine.lives(HOUR_S / 2)
+    path = tmp_path / "state" / "watchdog" / "elapsed.json"
+    for damage in ("damaged", "{}", '{"total":-1,"boot":"x","up":1,"wall":1,"ahead":1}', '{"total":true}', "[]"):
+        assert clerk.flush(10)
+        path.write_text(damage)
+        assert machine.starts().recent(Limits()) == (1, 0)
+    machine.lives(HOUR_S)
+    assert machine.starts().recent(Limits()) == (0, 0)
+
+
+def test_maintenance_goes_on_and_ends_whatever_the_clock_says(tmp_path: Path, clerk: Clerk) -> None:
+    for wall_s in (DEAD_S, FAR_S, RIGHT_S + 60):
+        machine = Machine(tmp_path / str(wall_s), clerk)
+        assert machine.ledger.maintenance_left_s() == 0
+        machine.ledger.maintain(2 * HOUR_S, override=True)
+        machine.lives(HOUR_S)
+        left_s = machine.boots(wall_s).maintenance_left_s()
+        assert HOUR_S - 100 <= left_s <= HOUR_S and machine.ledger.override
+        machine.lives(HOUR_S)
+        assert machine.starts().maintenance_left_s() == 0
+    machine.ledger.maintain(None)
+    assert machine.starts().maintenance_left_s() == 0 and not machine.ledger.override
+    # The first release wrote only a moment of the wall clock.
+    state = tmp_path / str(wall_s) / "state" / "watchdog"
+    assert clerk.flush(10)
+    (state / "maintenance.json").write_text(json.dumps({"until": machine.wall_s + 50, "override": False}))
+    assert 49 <= machine.starts().maintenance_left_s() <= 50
 
 
 def test_a_machine_that_died_while_the_deadman_was_fed_is_known_after_its_boot(tmp_path: Path, clerk: Clerk) -> None:

@@ -1,0 +1,86 @@
+"""How much time has surely passed, over restarts and reboots, whatever the wall clock says.
+
+A controller that counts its resets and moves of the last hour needs their ages. The wall clock alone cannot give
+them: with a dead battery a machine boots in 1970, and a wrong setting puts it into 2099. So the ledger keeps a total
+that only grows, and every entry keeps the total of its moment. The total grows by what the kernel's clock of this boot
+shows (CLOCK_BOOTTIME). Over a reboot it grows by the uptime of the new boot, or by the difference of the wall clock where
+that clock is trusted. The invariant: *the total never grows by more than the time that has passed, as long as a wall
+clock that ran steadily during a whole boot is right*. Reads no clock itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+#: 2026-01-01 and 2080-01-01, UTC: no machine runs this software outside of these years, so such a wall clock is wrong.
+PLAUSIBLE_FROM_S: Final = 1_767_225_600
+PLAUSIBLE_UNTIL_S: Final = 3_471_292_800
+#: A wall clock that moved by more than this against the kernel's uptime was set during the boot: it had started wrong.
+STEP_S: Final = 60
+#: How long a crash may take back: the time between two savings.
+SAVE_S: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """One reading of the clocks: the boot, the seconds since it began, and the wall clock."""
+
+    boot: str
+    up_s: float
+    wall_s: float
+
+    @property
+    def plausible(self) -> bool:
+        """Whether the wall clock may be right."""
+        return PLAUSIBLE_FROM_S <= self.wall_s < PLAUSIBLE_UNTIL_S
+
+    @property
+    def ahead_s(self) -> float:
+        """The wall clock minus the uptime: constant while nobody sets the wall clock."""
+        return self.wall_s - self.up_s
+
+
+@dataclass(frozen=True, slots=True)
+class Elapsed:
+    """The total, the clocks when it was brought up to date, and what `ahead_s` was when this boot was first seen."""
+
+    total_s: float
+    seen: Clocks
+    first_ahead_s: float
+
+    @property
+    def steady(self) -> bool:
+        """Whether nobody set the wall clock in the boot that was seen last."""
+        return abs(self.seen.ahead_s - self.first_ahead_s) < STEP_S
+
+
+def advanced(known: Elapsed | None, now: Clocks, least_s: float = 0.0) -> Elapsed:
+    """The total brought up to date. `known`: what was kept, if anything; `least_s`: what entries prove."""
+    if known is None:
+        return Elapsed(least_s, now, now.ahead_s)
+    total_s = max(known.total_s, least_s)
+    if known.seen.boot == now.boot:
+        return replace(known, total_s=total_s + max(0.0, now.up_s - known.seen.up_s), seen=now)
+    return Elapsed(total_s + max(0.0, now.up_s, _by_wall_s(known, now)), now, now.ahead_s)
+
+
+def to_be_saved(saved: Elapsed, now: Clocks) -> bool:
+    """Whether what was saved is too old, or does not know yet that the wall clock was set."""
+    return now.up_s - saved.seen.up_s >= SAVE_S or abs(now.ahead_s - saved.seen.ahead_s) >= STEP_S
+
+
+def wall_age_s(at_s: float, now: Clocks) -> float:
+    """The age of a moment of which only the wall clock is known; 0 where that clock cannot be trusted."""
+    known = PLAUSIBLE_FROM_S <= at_s < PLAUSIBLE_UNTIL_S and now.plausible
+    return max(0.0, now.wall_s - at_s) if known else 0.0
+
+
+def recent_count(moments_s: tuple[float, ...], total_s: float, window_ms: int) -> int:
+    """How many entries, each with the total of its moment, are younger than the window."""
+    return sum(total_s - moment_s < window_ms / 1_000 for moment_s in moments_s)
+
+
+def _by_wall_s(known: Elapsed, now: Clocks) -> float:
+    """How long the machine was off and booting, by the wall clock; 0 where that clock cannot be trusted."""
+    return wall_age_s(known.seen.wall_s, now) if known.steady else 0.0

@@ -1,0 +1,87 @@
+"""The total of time that has surely passed, kept in a file over restarts and reboots (`core/failover/elapsed`).
+
+A damaged or lost file costs nothing but the hour: the total then begins at the newest entry of the ledger. Decides
+nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from math import isfinite
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler.core.failover.elapsed import Clocks, Elapsed, advanced, to_be_saved
+from reconciler.system.clock import uptime_s, wall_s
+from reconciler.watchdog.clerk import Clerk
+
+NAME: Final = "elapsed.json"
+#: Larger numbers, in seconds, are damage: thirty thousand years.
+SECONDS_MAX: Final = 1e12
+#: A boot id is a UUID.
+BOOT_CHARACTERS_MAX: Final = 64
+
+
+def machine_clocks(boot: str) -> Clocks:
+    """The clocks of this machine now."""
+    return Clocks(boot, uptime_s(), wall_s())
+
+
+class KeptTime:
+    """The total of one controller. `read` begins it; before `save` and `tick` nothing is written."""
+
+    def __init__(self, directory: Path, boot: str, clerk: Clerk, clocks: Callable[[str], Clocks]) -> None:
+        self._path, self._boot, self._clerk, self._clocks = directory / NAME, boot, clerk, clocks
+        self._saved: Elapsed | None = None
+
+    def read(self, document: Any, least_s: float) -> None:
+        """Begin with what the file says. `least_s`: the newest entry of the ledger, if the file was lost."""
+        self._saved = advanced(_elapsed(document), self.clocks, least_s)
+
+    @property
+    def clocks(self) -> Clocks:
+        """The clocks now."""
+        return self._clocks(self._boot)
+
+    @property
+    def total_s(self) -> float:
+        """The total now."""
+        return advanced(self._saved, self.clocks).total_s
+
+    def save(self) -> None:
+        """Bring the file up to date, soon."""
+        self._saved = advanced(self._saved, self.clocks)
+        seen = self._saved.seen
+        document = {
+            "total": self._saved.total_s,
+            "boot": seen.boot,
+            "up": seen.up_s,
+            "wall": seen.wall_s,
+            "ahead": self._saved.first_ahead_s,
+        }
+        self._clerk.write(self._path, json.dumps(document, separators=(",", ":")).encode() + b"\n")
+
+    def tick(self) -> None:
+        """Save when it is time, or when somebody set the wall clock."""
+        if self._saved is not None and to_be_saved(self._saved, self.clocks):
+            self.save()
+
+
+def seconds(value: Any) -> float | None:
+    """A number of seconds of a document; None where it is none that can be true."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or abs(value) > SECONDS_MAX:
+        return None
+    return float(value)
+
+
+def _elapsed(document: Any) -> Elapsed | None:
+    if not isinstance(document, dict):
+        return None
+    boot = document.get("boot")
+    total_s, up_s, wall, ahead_s = (seconds(document.get(name)) for name in ("total", "up", "wall", "ahead"))
+    if total_s is None or up_s is None or wall is None or ahead_s is None or min(total_s, up_s) < 0:
+        return None
+    if not isinstance(boot, str) or len(boot) > BOOT_CHARACTERS_MAX:
+        return None
+    return Elapsed(total_s, Clocks(boot, up_s, wall), ahead_s)
