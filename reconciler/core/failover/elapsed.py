@@ -3,9 +3,9 @@
 A controller that counts its resets and moves of the last hour needs their ages. The wall clock alone cannot give
 them: with a dead battery a machine boots in 1970, and a wrong setting puts it into 2099. So the ledger keeps a total
 that only grows, and every entry keeps the total of its moment. The total grows by what the kernel's clock of this boot
-shows (CLOCK_BOOTTIME). Over a reboot it grows by the uptime of the new boot, or by the difference of the wall clock where
-that clock is trusted. The invariant: *the total never grows by more than the time that has passed, as long as a wall
-clock that ran steadily during a whole boot is right*. Reads no clock itself.
+shows (CLOCK_BOOTTIME). Over a reboot it grows by the uptime of the new boot, or by the difference of the wall clock
+where that clock is trusted. The invariant: *the total never grows by more than the time that has passed, as long as a
+wall clock that ran steadily during a whole boot is right*. Reads no clock itself.
 """
 
 from __future__ import annotations

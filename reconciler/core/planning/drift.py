@@ -182,10 +182,11 @@ def _updated(old: Drift | None, item: Difference, mode: DriftMode, now_s: float,
 
 def _quiet(old: Drift, ledger: Ledger, now_s: float, rules: DriftRules) -> Drift | None:
     """The entry of a flapping difference that is absent for too short a time to call it over, or None."""
-    recent = [at_s for at_s in ledger.fired.get(old.key, ()) if now_s - at_s < rules.flap_window_s]
+    recent = [at_s for at_s in ledger.fired.get(old.key, ()) if 0 <= now_s - at_s < rules.flap_window_s]
     if old.gone_since_s is None and len(recent) < rules.flap_max:
         return None
-    since_s = now_s if old.gone_since_s is None else old.gone_since_s
+    # A wall clock that was set back must not keep an alert until the clock is there again.
+    since_s = now_s if old.gone_since_s is None else min(old.gone_since_s, now_s)
     return None if now_s - since_s >= rules.quiet_s else replace(old, gone_since_s=since_s)
 
 

@@ -25,13 +25,15 @@ def difference(number, kind=DifferenceKind.ADD):
     return Difference(fact.key, kind, fact, None, "missing", None, "Interface/storage0")
 
 
-def steps(*looks, policy=WARN, rules=RULES, apart_s=1.0):
+def steps(*looks, policy=WARN, rules=RULES, apart_s=1.0, back_at=None):
     """What is reported at each look; a look is a list of numbers or a Sight."""
     ledger, said = NO_DRIFT, []
     for number, look in enumerate(looks):
         sight = look if isinstance(look, Sight) else Sight(tuple(difference(item) for item in look))
+        # Set back by thirty years.
+        wrong_s = 1e9 if back_at is not None and number < back_at else 0
         ledger, transitions = drift_step(
-            ledger, sight, now_s=number * apart_s, revision="main@1", policy=policy, rules=rules
+            ledger, sight, now_s=number * apart_s + wrong_s, revision="main@1", policy=policy, rules=rules
         )
         said.append([(transition.kind.value, transition.count) for transition in transitions])
     return ledger, said
@@ -73,6 +75,13 @@ def test_a_difference_that_comes_and_goes_is_resolved_only_when_it_stays_away():
     assert kinds == ["firing", "resolved"] * 3
     # The third time it fires it goes on until look 11, the last absence, is a minute ago.
     assert [number for number, look in enumerate(said) if ("resolved", 1) in look] == [2, 5, 71]
+
+
+def test_a_clock_that_is_set_back_keeps_no_alert_for_years():
+    on_off = [[1], [1], []] * 4
+    # Quiet counts anew from the moment at which the clock was set.
+    _, said = steps(*on_off, *[[]] * 80, back_at=20)
+    assert [number for number, look in enumerate(said) if ("resolved", 1) in look] == [2, 5, 80]
 
 
 def test_the_unknown_neither_fires_nor_resolves():
