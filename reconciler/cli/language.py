@@ -138,7 +138,8 @@ another. Relative paths are relative to the file. Nothing in the repository can 
                                     simulated:/run/shelf: a model
   carp_password = "carp"            a file; when not given, the password follows from the secret
   run = "/run/hagit"                socket and status; has to be empty after a reset, so never on a disk
-  deadman = "/dev/watchdog"         the hardware watchdog; the default where there is one; false: do without
+  deadman = "/dev/watchdog"         the hardware watchdog; this default takes the best there is, hardware before
+                                    softdog; /dev/watchdog1: that one; false: do without
   group = "hagit"                   who may ask the watchdog for something; root's without a group of that name
 
   [power]                           what the fence agent of the peer (Failover, spec.power) is told besides its options

@@ -8,34 +8,39 @@ opened with the first feeding and not before. Knows nothing of when to feed.
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
 import os
 import socket
-import struct
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
+from reconciler.system.timers import DEVICE, TIMERS, WatchdogTimer, candidates, timer_of, unfit_timer
+
 SIMULATED: Final = ".sock"
 SYSRQ: Final = Path("/proc/sysrq-trigger")
-DEVICE: Final = Path("/dev/watchdog")
 #: The network namespace of this daemon, and that of the machine it would reset.
 _OWN_NETWORK, MACHINES_NETWORK = Path("/proc/thread-self/ns/net"), Path("/proc/1/ns/net")
 
-# linux/watchdog.h: _IOWR('W', 6, int), a bit of the flags, and the letter of a close in good order.
-WDIOC_SETTIMEOUT: Final = 0xC0045706
-WDIOF_CARDRESET: Final = 0x0020
+#: linux/watchdog.h: the letter of a close in good order.
 WDIOF_MAGICCLOSE: Final = b"V"
 
 
 class Deadman(Protocol):
     """What resets this controller. `problem` says what is wrong with it, "" when nothing is.
 
-    `fired` before the first feeding: it ended the last life of this controller. None of these raises.
+    `armed`: it counts, and resets this controller when it is not fed. `fired` before the first feeding: it ended the
+    last life of this controller. None of these raises.
     """
 
     name: str
     problem: str
     armed: bool
+
+    @property
+    def lasting(self) -> str:
+        """Why it resets this controller even after an orderly stop; "" when it does not."""
+        ...
 
     def feed(self, timeout_ms: int) -> None:
         """Not to be reset for so long. The first feeding arms it."""
@@ -84,57 +89,84 @@ def _sysrq(trigger: Path, network: Path) -> str:
 
 
 class DeviceDeadman:
-    """A watchdog timer of the kernel. Its unit is the second, so a bound is rounded down, and never below one."""
+    """A watchdog timer of the kernel. Its unit is the second, so a bound is rounded down, and never below one.
 
-    def __init__(self, device: Path, trigger: Path = SYSRQ, network: Path = MACHINES_NETWORK) -> None:
+    `device` is one timer, or `/dev/watchdog`: then the best one that can be opened (`system/timers`), and one whose
+    driver is loaded later is found with the next feeding.
+    """
+
+    def __init__(
+        self,
+        device: Path,
+        trigger: Path = SYSRQ,
+        network: Path = MACHINES_NETWORK,
+        timers: Path = TIMERS,
+        any_device: Path = DEVICE,
+    ) -> None:
+        self._candidates = partial(candidates, device, timers, any_device)
         self.name = str(device)
-        self.problem = "" if device.exists() else f"{device} is not there"
+        self.problem = "" if self._candidates() else f"{device} is not there"
         self.armed = False
-        self._device, self._trigger, self._network = device, trigger, network
+        self._device, self._trigger, self._network, self._timers = device, trigger, network, timers
+        self._timer: WatchdogTimer | None = None
         self._handle = -1
         self._timeout_s = 0
+        self._unfit = ""
+
+    @property
+    def lasting(self) -> str:
+        """Why it resets this controller even after an orderly stop; "" when it does not."""
+        fixed = self._timer is not None and self._timer.nowayout
+        return f"{self.name} cannot be stopped once it runs (nowayout)" if fixed else ""
 
     def feed(self, timeout_ms: int) -> None:
         """Opens the device if need be, sets its time, and feeds it."""
         try:
             if self._handle < 0:
-                self._handle = os.open(self._device, os.O_WRONLY | os.O_CLOEXEC)
-                self.armed = True
+                self._open()
             self._set(max(1, timeout_ms // 1_000), timeout_ms)
             os.write(self._handle, b"\0")
         except OSError as error:
-            self.problem = f"{self._device}: {error.strerror}"
+            self.problem = f"{self.name}: {error.strerror}"
+        else:
+            self.problem = self._unfit
+
+    def _open(self) -> None:
+        """The first of the candidates that can be opened. One that another program feeds (EBUSY) is left to it."""
+        refused = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        for timer in self._candidates():
+            try:
+                self._handle = os.open(timer.device, os.O_WRONLY | os.O_CLOEXEC)
+            except OSError as error:
+                refused = error
+                continue
+            self._begun(timer)
+            return
+        raise refused
+
+    def _begun(self, timer: WatchdogTimer) -> None:
+        self._timer, self._timeout_s, self.armed = timer, 0, True
+        self.name = str(timer.device) + (f" ({timer.identity})" if timer.identity else "")
 
     def _set(self, timeout_s: int, timeout_ms: int) -> None:
         """A driver that takes no time keeps its own; it is fed all the same, for it counts already."""
         if timeout_s == self._timeout_s:
             return
         self._timeout_s = timeout_s
-        try:
-            answer = fcntl.ioctl(self._handle, WDIOC_SETTIMEOUT, struct.pack("i", timeout_s))
-        except OSError as error:
-            self.problem = f"{self._device} does not let its time be set: {error.strerror}"
-            return
-        given = struct.unpack("i", answer)[0]
-        late = given * 1_000 > timeout_ms
-        self.problem = f"{self._device} resets after {given} s, the orders say {timeout_ms} ms" if late else ""
+        self._unfit = unfit_timer(self._handle, self.name, timeout_s, timeout_ms)
 
     def fired(self, new_boot: bool) -> bool:
-        """Asking the device would arm it, so sysfs is asked (Documentation/ABI/testing/sysfs-class-watchdog)."""
-        # The device without a number is the first one's older name.
-        name = "watchdog0" if self._device == DEVICE else self._device.name
-        place = Path("/sys/class/watchdog") / name
-        with contextlib.suppress(OSError, ValueError):
-            return new_boot and bool(int((place / "bootstatus").read_text()) & WDIOF_CARDRESET)
-        return False
+        """Asking the device would arm it, so sysfs is asked. Any of the candidates may have been the one."""
+        return new_boot and any(timer.fired for timer in self._candidates())
 
     def disarm(self) -> None:
-        """Magic close. A driver without it, or with nowayout, resets all the same."""
+        """Magic close. A driver without it, or with nowayout, resets all the same: then it stays `armed`."""
+        timer = self._timer
         if self._handle >= 0:
             with contextlib.suppress(OSError):
                 os.write(self._handle, WDIOF_MAGICCLOSE)
-            self.armed = False
-        self.close()
+            self.close()
+            self.armed = timer is not None and (timer.nowayout or timer.again().active)
 
     def reset(self) -> None:
         """By the kernel at once; the timer, which is not fed any more, comes after."""
@@ -154,11 +186,14 @@ class DeviceDeadman:
     def adopt(self, handles: tuple[int, ...]) -> None:
         """The time is set again with the next feeding: it may be another one by newer orders."""
         for handle in handles:
-            self._handle, self._timeout_s, self.armed = handle, 0, True
+            self._handle = handle
+            self._begun(timer_of(handle, self._device, self._timers))
 
 
 class SimulatedDeadman:
     """A process that kills everything of one simulated controller. One line for each deed; it never answers."""
+
+    lasting = ""
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
@@ -223,6 +258,8 @@ class SimulatedDeadman:
 
 class NoDeadman:
     """A controller whose owner does without: what hangs here is not reset, only what still runs can reset itself."""
+
+    lasting = ""
 
     def __init__(self, trigger: Path = SYSRQ, network: Path = MACHINES_NETWORK) -> None:
         self.name = "none"

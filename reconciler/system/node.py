@@ -256,7 +256,8 @@ class _Reader:
         if table.get("deadman") is False:
             del table["deadman"]
             return None
-        return self._file(table, "deadman") or (DEADMAN if DEADMAN.exists() else None)
+        # Its driver may be loaded later than the daemon starts.
+        return self._file(table, "deadman") or DEADMAN
 
     def _table(self, name: str) -> dict[str, Any]:
         table = self._document.pop(name, {})

@@ -79,6 +79,15 @@ class Publisher:
         """When the present phase began, for people."""
         return self._since
 
+    def resets(self, why: str) -> None:
+        """The hardware watchdog resets this controller although its daemon stops in good order."""
+        remedy = "start the daemon at once, or load the watchdog's driver without nowayout"
+        text = "the hardware watchdog resets this controller soon"
+        self._complaints = (
+            *self._complaints,
+            ReasonStatus(code="DEADMAN_RUNS", text=text, evidence=why, remedy=remedy),
+        )
+
     def changed(self, after: State) -> None:
         """The phase changed: say so as soon as what follows from it is done; a last phase is said at once."""
         self._since = iso(wall_s())
@@ -179,6 +188,9 @@ class Publisher:
 def _deadman(core: State | None, deadman: Deadman) -> DeadmanStatus:
     if deadman.problem:
         return DeadmanStatus(state="absent", device=deadman.problem)
+    name = deadman.name
+    if deadman.lasting:
+        name = f"{name}, which resets this controller also when the daemon is stopped (nowayout)"
     fed = core is not None and deadman.armed and outputs(core).feed
     timeout_ms = core.orders.timers.deadman_ms if core is not None else 0
-    return DeadmanStatus(state="fed" if fed else "unfed", device=deadman.name, timeout_ms=timeout_ms)
+    return DeadmanStatus(state="fed" if fed else "unfed", device=name, timeout_ms=timeout_ms)

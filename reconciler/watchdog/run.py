@@ -345,8 +345,15 @@ def _farewell(parts: Parts) -> None:
     daemon = parts.daemon
     idle = daemon.core is None or daemon.core.phase in (Phase.STANDBY, Phase.BOOTING)
     if idle and daemon.ledger.remembered is None:
-        daemon.deadman.disarm()
+        deadman = daemon.deadman
+        deadman.disarm()
+        # A reset that follows all the same is what a person asked for: it is not counted.
         daemon.ledger.note_fed(False)
+        if deadman.armed:
+            timeout_ms = daemon.core.orders.timers.deadman_ms if daemon.core is not None else 0
+            why = deadman.lasting or f"{deadman.name} cannot be stopped"
+            parts.publisher.resets(f"{why}: it resets this controller after {timeout_ms} ms unless a daemon starts")
+            _say(f"hagit: {why}: this controller resets in {timeout_ms} ms unless a daemon starts before")
     parts.publisher.write()
 
 

@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 
 from reconciler.system.deadman import DeviceDeadman, NoDeadman, SimulatedDeadman, open_deadman
+from reconciler.system.timers import candidates, timer_of
 from tests.system.network.namespaces import in_namespace
 
 
@@ -110,3 +111,65 @@ def test_a_device_that_is_handed_over_is_not_closed_in_between(tmp_path: Path) -
     # One that was never fed has nothing to give.
     new.adopt(())
     assert not new.armed
+
+
+def sysfs(tmp_path: Path, **timers: dict[str, str]) -> Path:
+    """The files of the kernel about these timers, in the form of sysfs."""
+    for name, files in timers.items():
+        place = tmp_path / "class" / name
+        place.mkdir(parents=True)
+        for file, text in files.items():
+            (place / file).write_text(text + "\n")
+    return tmp_path / "class"
+
+
+def test_of_several_timers_the_running_one_comes_first_and_the_kernels_own_last(tmp_path: Path) -> None:
+    soft, chip = {"identity": "Software Watchdog", "state": "inactive"}, {"identity": "iTCO_wdt", "state": "inactive"}
+    places = sysfs(tmp_path, watchdog0=soft, watchdog1=chip, watchdog10=chip | {"state": "active"}, pretimeout={})
+    assert candidates(tmp_path / "watchdog1", places) == ()
+    for number in (0, 1, 10):
+        (tmp_path / f"watchdog{number}").touch()
+    (named,) = candidates(tmp_path / "watchdog1", places)
+    assert (named.identity, named.active, named.nowayout) == ("iTCO_wdt", False, False)
+    every = candidates(tmp_path / "watchdog", places, tmp_path / "watchdog")
+    assert [timer.device.name for timer in every] == ["watchdog10", "watchdog1", "watchdog0"]
+
+
+def test_the_best_timer_is_opened_and_one_that_is_in_use_is_left_alone(tmp_path: Path) -> None:
+    soft, chip = {"identity": "Software Watchdog"}, {"identity": "iTCO_wdt"}
+    places = sysfs(tmp_path, watchdog0=soft, watchdog1=chip | {"state": "active"}, watchdog2=chip)
+    deadman = DeviceDeadman(tmp_path / "watchdog", timers=places, any_device=tmp_path / "watchdog")
+    assert "is not there" in deadman.problem
+    deadman.feed(5_000)
+    assert not deadman.armed and "No such file" in deadman.problem
+    # The drivers are loaded later. What another program feeds cannot be opened: here, a directory.
+    (tmp_path / "watchdog0").touch()
+    (tmp_path / "watchdog1").mkdir()
+    (tmp_path / "watchdog2").touch()
+    deadman.feed(5_000)
+    assert deadman.armed and deadman.name.endswith("watchdog2 (iTCO_wdt)")
+    assert (tmp_path / "watchdog2").read_bytes() == b"\0" and (tmp_path / "watchdog0").read_bytes() == b""
+    assert timer_of(deadman.handles()[0], tmp_path / "watchdog", places).identity == "iTCO_wdt"
+    deadman.close()
+
+
+def test_a_timer_that_cannot_be_stopped_says_so_and_stays_armed(tmp_path: Path) -> None:
+    device = tmp_path / "watchdog3"
+    device.touch()
+    for files in ({"nowayout": "1"}, {"nowayout": "0", "state": "active"}, {"nowayout": "0", "state": "inactive"}):
+        places = sysfs(tmp_path / str(sorted(files.items())), watchdog3=files)
+        deadman = DeviceDeadman(device, timers=places)
+        assert not deadman.lasting
+        deadman.feed(5_000)
+        assert ("nowayout" in deadman.lasting) == (files["nowayout"] == "1")
+        deadman.disarm()
+        assert deadman.armed == (files != {"nowayout": "0", "state": "inactive"})
+
+
+def test_only_a_timer_that_reset_the_machine_has_fired(tmp_path: Path) -> None:
+    device = tmp_path / "watchdog3"
+    device.touch()
+    for status, fired in (("32", True), ("33", True), ("0", False), ("1", False), ("-32", False), ("x", False)):
+        places = sysfs(tmp_path / f"status{status}", watchdog3={"bootstatus": status})
+        assert DeviceDeadman(device, timers=places).fired(True) is fired
+        assert not DeviceDeadman(device, timers=places).fired(False)

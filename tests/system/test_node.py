@@ -64,7 +64,7 @@ def test_the_watchdogs_table(tmp_path: Path) -> None:
     assert (least.secret, least.shelf, least.carp_password, least.run) == (
         tmp_path / "pair.secret", "simulated:/run/shelf.sock", None, Path("/run/hagit"),
     )  # fmt: skip
-    assert least.deadman in (None, DEADMAN) and least.group in ("hagit", "root")
+    assert least.deadman == DEADMAN and least.group in ("hagit", "root")
     more = 'carp_password = "carp"\nrun = "run"\ndeadman = "/dev/watchdog1"\ngroup = "storage"\n'
     assert load_node(write(tmp_path, table + more)).watchdog == WatchdogNode(
         tmp_path / "pair.secret", "simulated:/run/shelf.sock", tmp_path / "carp", tmp_path / "run",
