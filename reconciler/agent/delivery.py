@@ -74,15 +74,13 @@ class Delivery:
         self._refresh_interval_s = refresh_interval_s
         self._workers: dict[str, tuple[Target, _Worker]] = {}
 
-    def configure(self, targets: Sequence[Target]) -> None:
+    def configure(self, targets: Sequence[Target]) -> tuple[str, ...]:
         """Deliver to these from now on; targets that stay go on undisturbed.
 
-        Raises UsageError (nothing changes) for URLs that cannot be used, and StateError (it works, but would not
-        survive a restart).
+        Returns, in words, each target that cannot be used; the others are. Raises StateError: it works, but would not
+        survive a restart.
         """
-        wanted = {target_name(target): target for target in targets}
-        if len(wanted) > TARGET_COUNT_MAX:
-            raise UsageError(f"{len(wanted)} targets for alerts; {TARGET_COUNT_MAX} are the most")
+        wanted, refused = _usable(targets)
         gone = [name for name, (target, _) in self._workers.items() if wanted.get(name) != target]
         for worker in [self._workers.pop(name)[1] for name in gone]:
             worker.stop()
@@ -96,6 +94,7 @@ class Delivery:
                 )
                 self._workers[name] = (target, worker)
                 worker.start()
+        return refused
 
     def settle(self, timeout_s: float) -> bool:
         """Wait until every target has heard everything; False when some has not in time."""
@@ -116,6 +115,23 @@ class Delivery:
             worker.stop()
         for worker in workers:
             worker.join(max(0.0, deadline_s - time.monotonic()))
+
+
+def _usable(targets: Sequence[Target]) -> tuple[dict[str, Target], tuple[str, ...]]:
+    """The targets that can be used, by name, and in words those that cannot."""
+    wanted: dict[str, Target] = {}
+    refused: list[str] = []
+    for target in targets:
+        try:
+            name = target_name(target)
+            if len(wanted) >= TARGET_COUNT_MAX and name not in wanted:
+                raise UsageError(f"there are {TARGET_COUNT_MAX} targets already", where=name)
+            _sender(target).close()
+        except UsageError as error:
+            refused.append(f"{error.where}: {error.what}")
+        else:
+            wanted[name] = target
+    return wanted, tuple(refused)
 
 
 def _sender(target: Target) -> Sender:

@@ -4,8 +4,10 @@
     GET  /healthz        200 `ok`, or 503 and why not
     POST /hooks/source   202 for a request signed by GitHub, GitLab, Gitea, Forgejo or another hagit; 401 for others
 
-Decides what it lets a stranger cost: connections at a time, seconds, bytes, nudges. Bodies are checked and thrown away.
-One request for each connection.
+Decides what it lets a stranger cost: connections at a time, seconds, bytes, nudges. When all places are taken, the
+oldest connection of the client that has most is closed, so that clients which say nothing keep nobody out. Pages are
+shown only under a name of this controller: else a web page could read them through the browser of an operator (DNS
+rebinding). Bodies are checked and thrown away. One request for each connection.
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ from __future__ import annotations
 import contextlib
 import io
 import ipaddress
+import os
 import socket
 import socketserver
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -44,7 +48,8 @@ class Pages:
     """What the server shows and does; every function may be called from any thread.
 
     `health` returns an empty text while all is well, else why not. `nudge` is called at most once a second. Without
-    `secret_file` there is no hook.
+    `secret_file` there is no hook. `hosts`: the names under which the pages may be asked for, in small letters, besides
+    IP addresses and `localhost`.
     """
 
     metrics: Callable[[], bytes]
@@ -52,6 +57,7 @@ class Pages:
     health: Callable[[], str]
     nudge: Callable[[], None]
     secret_file: str = ""
+    hosts: Callable[[], frozenset[str]] = frozenset
 
 
 class Listener:
@@ -117,7 +123,10 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.address_family = family
         self.pages = pages
         self.request_s_max = request_s_max
-        self._slots = threading.BoundedSemaphore(CONNECTION_COUNT_MAX)
+        self._places = threading.Lock()
+        #: Every connection with its client, oldest first; those that were closed for others are no longer here.
+        self._open: dict[socket.socket, str] = {}
+        self._served = 0
         self._nudges = threading.Lock()
         self._nudge_wanted = False
         self._nudged_s = float("-inf")
@@ -140,15 +149,36 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             self.pages.nudge()
 
     def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
-        """Give the connection a thread, or close it when there are too many."""
-        if not self._slots.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
+        """Give the connection a thread, and take the place of another when there are too many."""
+        assert isinstance(request, socket.socket) and isinstance(client_address, tuple)
+        with self._places:
+            if self._served >= 2 * CONNECTION_COUNT_MAX:
+                # Those that were closed have not ended yet.
+                self.shutdown_request(request)
+                return
+            if len(self._open) >= CONNECTION_COUNT_MAX:
+                self._close_one()
+            self._open[request] = str(client_address[0])
+            self._served += 1
         try:
             super().process_request(request, client_address)
         except BaseException:
-            self._slots.release()
+            self._ended(request)
             raise
+
+    def _close_one(self) -> None:
+        """Close the oldest connection of the client that has most; its thread ends with it."""
+        busiest, _ = Counter(self._open.values()).most_common(1)[0]
+        oldest = next(request for request, client in self._open.items() if client == busiest)
+        del self._open[oldest]
+        with contextlib.suppress(OSError):
+            oldest.shutdown(socket.SHUT_RDWR)
+
+    def _ended(self, request: object) -> None:
+        with self._places:
+            self._served -= 1
+            if isinstance(request, socket.socket):
+                self._open.pop(request, None)
 
     def process_request_thread(
         self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
@@ -157,7 +187,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._slots.release()
+            self._ended(request)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that goes away or is too slow is no event."""
@@ -192,6 +222,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """A page."""
         pages = self.server.pages
+        if not self._is_ours(self.headers.get("Host")):
+            self._tell(HTTPStatus.MISDIRECTED_REQUEST, "this is no name of this controller; see [listen] hosts")
+            return
         match self.path.partition("?")[0]:
             case "/metrics":
                 self._answer(HTTPStatus.OK, pages.metrics(), pages.metrics_type)
@@ -200,6 +233,18 @@ class _Handler(BaseHTTPRequestHandler):
                 self._tell(HTTPStatus.SERVICE_UNAVAILABLE if why else HTTPStatus.OK, why or "ok")
             case _:
                 self._tell(HTTPStatus.NOT_FOUND, "here are /metrics, /healthz and /hooks/source")
+
+    def _is_ours(self, host: str | None) -> bool:
+        """False for the name of another site. Programs that send no name at all are no browsers."""
+        if host is None:
+            return True
+        name = host.strip().lower()
+        name = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
+        with contextlib.suppress(ValueError):
+            ipaddress.ip_address(name)
+            return True
+        name = name.removesuffix(".")
+        return name in ("localhost", os.uname().nodename.lower()) or name in self.server.pages.hosts()
 
     def do_POST(self) -> None:
         """The hook."""

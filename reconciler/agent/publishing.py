@@ -38,6 +38,8 @@ class Publisher:
         self._published_s = -REFRESH_S
         self._health = "no look yet"
         self.port = 0
+        #: Targets of the revision that get no alerts, in words.
+        self.targets_refused: tuple[str, ...] = ()
 
     def health(self) -> str:
         """Empty while rounds end well, else why not."""
@@ -101,7 +103,7 @@ class Publisher:
             "failure": _error(memory.failure),
             "blocked": {"commit": accepted.blocked.commit, "why": accepted.blocked.why} if accepted.blocked else None,
             "trust": trust_document(unsigned_accepted(self._session.node, accepted)),
-            "notes": list(selection.notes),
+            "notes": [*selection.notes, *(f"no alerts go to {target}" for target in self.targets_refused)],
             "remotes": [{"remote": remote, "why": why} for remote, why in selection.remotes],
             "orders": self._session.orders.generation() if self._session.orders is not None else None,
             "drift": [_drift(drift) for drift in drifting],

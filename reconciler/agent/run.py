@@ -80,6 +80,7 @@ class Agent:
                 health=self._publisher.health,
                 nudge=self._follower.nudge,
                 secret_file=str(node.listen.hook_secret or ""),
+                hosts=self._host_names,
             )
             self._listener = Listener(f"{_bracketed(node.listen.address)}:{node.listen.port}", pages)
 
@@ -158,9 +159,23 @@ class Agent:
         if content is None:
             return
         try:
-            self._delivery.configure(targets_of(content.settings.alerting))
+            refused = self._delivery.configure(targets_of(content.settings.alerting))
         except HagitError as error:
-            self._session.store.decide("targets-refused", why=error.what, where=error.where)
+            refused = (f"{error.where}: {error.what}",)
+        if refused != self._publisher.targets_refused:
+            self._publisher.targets_refused = refused
+            self._session.store.decide("targets-refused", why=list(refused))
+
+    def _host_names(self) -> frozenset[str]:
+        """The names of this controller: those of the Pair, and those of the node file."""
+        listen, content = self._session.node.listen, self._selection.content
+        names = set(listen.hosts if listen is not None else ())
+        if content is not None:
+            pair = content.settings.pair
+            short = {*pair.hostnames.values(), *([pair.virtual_hostname] if pair.virtual_hostname else [])}
+            names |= {name.lower() for name in short}
+            names |= {f"{name}.{pair.domain}".lower() for name in short if pair.domain}
+        return frozenset(names)
 
     def _round(self, trigger: str) -> float | None:
         began_s = monotonic_s()

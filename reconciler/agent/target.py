@@ -7,6 +7,7 @@ Does not know how anything is delivered.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 from urllib.parse import urlsplit
@@ -76,9 +77,9 @@ def check_url(url: str) -> None:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise UsageError(f"not a URL: {error}", where=url[:200]) from None
+        raise UsageError(f"not a URL: {error}", where=_shown(url)) from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise UsageError("not an http:// or https:// URL", where=url[:200])
+        raise UsageError("not an http:// or https:// URL", where=_shown(url))
     if parts.username is not None or parts.password is not None:
         raise UsageError(
             "a URL with a user name or password in it",
@@ -86,7 +87,14 @@ def check_url(url: str) -> None:
             remedy="The desired state is no place for secrets: put a proxy that adds them in front of the target.",
         )
     if any(character <= " " or character == "\x7f" for character in url):
-        raise UsageError("a URL with spaces or control characters in it", where=parts.hostname)
+        raise UsageError("a URL with spaces or control characters in it", where=_shown(url))
+
+
+def _shown(url: str) -> str:
+    """The part of a URL that holds no secret, printable."""
+    text = url.partition("://")
+    authority = re.split(r"[/?#]", text[2], maxsplit=1)[0].rpartition("@")[2]
+    return "".join(sign if sign.isprintable() else "?" for sign in f"{text[0]}{text[1]}{authority}")[:100]
 
 
 def _place(url: str) -> str:

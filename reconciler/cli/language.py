@@ -128,6 +128,7 @@ another. Relative paths are relative to the file. Nothing in the repository can 
   [listen]                          /metrics, /healthz and the hook that means "look now"
   address = "127.0.0.1"
   port = 9723                       0 takes any free one; `hagit status -o json` says which
+  hosts = ["proxy.example.org"]     names under which it answers, besides addresses, localhost and those of the Pair
   hook_secret = "hook.secret"       signs the hook's requests; without it there is no hook
 
   [watchdog]                        this controller fails over; without the table nothing does

@@ -16,6 +16,7 @@ import select
 import socket
 import struct
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,7 +155,7 @@ class ControlServer:
         )
 
     def _accept(self) -> None:
-        """As many as there is room for; whoever comes later is told so."""
+        """As many as there is room for; a later one takes the place of the oldest, or is told that there is none."""
         while True:
             try:
                 accepted, _ = self._listener.accept()
@@ -168,7 +169,7 @@ class ControlServer:
                 accepted.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
             )
             connection = _Connection(accepted, Caller(pid, uid, gid), time.monotonic() + CONNECTION_S_MAX)
-            if len(self._connections) >= CONNECTION_COUNT_MAX:
+            if len(self._connections) >= CONNECTION_COUNT_MAX and not self._make_room(connection.caller):
                 with contextlib.suppress(OSError):
                     accepted.send(answer_line(Answer(False, "BUSY", "too many requests at once; try again")))
                 accepted.close()
@@ -177,6 +178,15 @@ class ControlServer:
             self._poll.register(accepted.fileno(), select.EPOLLIN)
             if not self._may(connection.caller):
                 self._reply(connection, Answer(False, "PERMISSION", f"{connection.caller} may not use this socket"))
+
+    def _make_room(self, caller: Caller) -> bool:
+        """End the oldest connection of the user who has most. None of root gives way to another user."""
+        users = [one.caller.uid for one in self._connections.values() if caller.uid == 0 or one.caller.uid != 0]
+        if not users:
+            return False
+        busiest, _ = Counter(users).most_common(1)[0]
+        self._end(next(one for one in self._connections.values() if one.caller.uid == busiest))
+        return True
 
     def _may(self, caller: Caller) -> bool:
         """Root and the group may; the file's mode says the same, but a descriptor can be handed on."""

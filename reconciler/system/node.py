@@ -67,11 +67,15 @@ class FirstSource:
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """The agent's HTTP address for metrics and hooks. Port 0 takes any free one and is published in the status."""
+    """The agent's HTTP address for metrics and hooks. Port 0 takes any free one and is published in the status.
+
+    `hosts`: names under which it may be asked, besides those of the Pair.
+    """
 
     address: str = "127.0.0.1"
     port: int = 9723
     hook_secret: Path | None = None
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +209,7 @@ class _Reader:
             address=self._take(table, "address", str, "127.0.0.1") or "127.0.0.1",
             port=int(self._take(table, "port", int, 9723, lambda port: 0 <= port <= 65535) or 0),
             hook_secret=self._file(table, "hook_secret"),
+            hosts=tuple(self._take(table, "hosts", list, [], _host_names) or ()),
         )
         for key in table:
             raise self._error(f"listen.{key}", "is not known here; see `hagit explain node`")

@@ -329,7 +329,8 @@ def test_a_caller_that_says_nothing_is_sent_away(serve: Callable[..., Served], d
     assert time.monotonic() - began_s >= CONNECTION_S_MAX - 0.1
 
 
-def test_a_crowd_is_sent_away_and_does_not_stop_the_loop(serve: Callable[..., Served], directory: Path) -> None:
+def test_a_crowd_that_says_nothing_gives_way_to_the_next_caller(serve: Callable[..., Served], directory: Path) -> None:
+    """The oldest of the crowd is closed for it, and only that one."""
     served = serve()
     path = directory / "watchdog.sock"
     crowd = [socket.socket(socket.AF_UNIX) for _ in range(CONNECTION_COUNT_MAX)]
@@ -338,17 +339,31 @@ def test_a_crowd_is_sent_away_and_does_not_stop_the_loop(serve: Callable[..., Se
             one.settimeout(10)
             one.connect(str(path))
             one.sendall(b"{")
-        with pytest.raises(AssertionError):
-            answer = client(path, Request(RequestKind.STATUS))
-            assert answer.accepted, answer.text
-        assert not served.requests
+        assert client(path, Request(RequestKind.STATUS)).accepted
+        assert len(served.requests) == 1
+        assert crowd[0].recv(1) == b""
+        crowd[1].sendall(b'"request":"status"}\n')
+        assert b'"accepted":true' in crowd[1].recv(4_096)
     finally:
         for one in crowd:
             one.close()
-    end_s = time.monotonic() + 10
-    while not (answer := client(path, Request(RequestKind.STATUS))).accepted:
-        assert answer.code == "BUSY"
-        assert time.monotonic() < end_s
+
+
+def test_another_user_does_not_take_the_place_of_root(serve: Callable[..., Served], directory: Path) -> None:
+    serve(GROUP)
+    path = directory / "watchdog.sock"
+    crowd = [socket.socket(socket.AF_UNIX) for _ in range(CONNECTION_COUNT_MAX)]
+    try:
+        for one in crowd:
+            one.settimeout(10)
+            one.connect(str(path))
+            one.sendall(b"{")
+        assert ask_as(path, NOBODY, (1,)).stdout == "too many requests at once; try again\n"
+        crowd[0].sendall(b'"request":"status"}\n')
+        assert b'"accepted":true' in crowd[0].recv(4_096)
+    finally:
+        for one in crowd:
+            one.close()
 
 
 def test_a_caller_that_does_not_read_holds_nobody_up(serve: Callable[..., Served], directory: Path) -> None:

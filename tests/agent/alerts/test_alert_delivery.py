@@ -8,7 +8,6 @@ from reconciler.agent.outbox import Outbox
 from reconciler.agent.target import AlertmanagerTarget, ChatTarget, WebhookTarget, target_name, targets_of
 from reconciler.core.facts.settings import AlertPolicy, Receiver
 from reconciler.core.status.alert import AlertStatus
-from reconciler.errors import UsageError
 
 RESOLVED = AlertStatus.RESOLVED
 
@@ -199,13 +198,18 @@ def test_many_alerts_are_sent_in_batches(box, delivery, receiver, drift):
     assert [len(json.loads(request.body)) for request in receiver.requests.got] == [200, 200, 50]
 
 
-def test_targets_that_make_no_sense_change_nothing(box, delivery, receiver, secret_file, drift):
-    delivery.configure([WebhookTarget(receiver.url, str(secret_file))])
-    for url in ("ftp://host/", "http://", "http://host:99999/", "http://user:pass@host/", "http://host/a b", "host"):
-        with pytest.raises(UsageError):
-            delivery.configure([AlertmanagerTarget(url)])
-    with pytest.raises(UsageError, match="17 targets"):
-        delivery.configure([AlertmanagerTarget(f"http://host:{9000 + n}") for n in range(TARGET_COUNT_MAX + 1)])
+def test_a_target_that_makes_no_sense_is_refused_and_no_other(box, delivery, receiver, secret_file, drift):
+    good = WebhookTarget(receiver.url, str(secret_file))
+    assert delivery.configure([good]) == ()
+    for url in (
+        "ftp://host/", "http://", "http://host:99999/", "http://user:pass@host/", "http://host/a b", "host",
+        "http://[::1/token", "http://host\x7f/",
+    ):  # fmt: skip
+        (refused,) = delivery.configure([AlertmanagerTarget(url), good])
+        assert "URL" in refused and "token" not in refused and "pass@" not in refused and refused.isprintable()
+    many = [AlertmanagerTarget(f"http://127.0.0.1:{9000 + n}") for n in range(TARGET_COUNT_MAX)]
+    assert delivery.configure([good, *many]) == ("alertmanager:127.0.0.1:9015: there are 16 targets already",)
+    assert delivery.configure([good]) == ()
     box.put(drift())
     assert delivery.settle(10)
     assert len(receiver.requests.got) == 1
