@@ -25,6 +25,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reconciler.printing import printable
+
 
 class HagitError(Exception):
     """Base of all. `what` happened, `where` (file:line:column, link, remote), what to do (`remedy`)."""
@@ -61,8 +63,9 @@ class Complaint:
     code: str = ""
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return f"{place}: {self.what}" + (f"\n  {self.remedy}" if self.remedy else "")
+        file = printable(self.file)
+        place = f"{file}:{self.line}:{self.column}" if self.line else file
+        return f"{place}: {printable(self.what)}" + (f"\n  {printable(self.remedy)}" if self.remedy else "")
 
 
 class ConfigurationError(HagitError):

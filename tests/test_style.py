@@ -11,7 +11,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 # First match wins. `may` lists prefixes inside the package, `third` the other libraries; None means no limit.
-BASE = ["reconciler.errors", "reconciler.units", "reconciler.__version__"]
+BASE = ["reconciler.errors", "reconciler.printing", "reconciler.units", "reconciler.__version__"]
 RINGS: list[tuple[str, list[str] | None, list[str] | None]] = [
     ("reconciler.core.facts", ["reconciler.core.facts"], []),
     (
@@ -64,6 +64,7 @@ RINGS: list[tuple[str, list[str] | None, list[str] | None]] = [
             "reconciler.system.request",
             "reconciler.system.secret",
             "reconciler.system.shelf",
+            "reconciler.system.streams",
         ],
         [],
     ),

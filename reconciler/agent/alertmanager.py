@@ -15,6 +15,7 @@ from reconciler.agent.post import Poster
 from reconciler.agent.sender import Sent, sent
 from reconciler.agent.target import AlertmanagerTarget
 from reconciler.core.status.alert import Alert
+from reconciler.printing import printable
 
 #: How often a standing alert is told again; Alertmanager's `resolve_timeout` is five minutes unless configured.
 REFRESH_INTERVAL_S: Final = 60.0
@@ -44,8 +45,8 @@ def alertmanager_document(alert: Alert) -> dict[str, object]:
     annotations = {name: str(getattr(alert, name)) for name in explained}
     ends = {"endsAt": timestamp(max(alert.ended_s, alert.since_s + HEARD_S))} if alert.ended else {}
     return {
-        "labels": {name: text for name, text in labels.items() if text},
-        "annotations": {name: text for name, text in annotations.items() if text},
+        "labels": {name: printable(text) for name, text in labels.items() if text},
+        "annotations": {name: printable(text) for name, text in annotations.items() if text},
         "startsAt": timestamp(alert.since_s),
         **ends,
     }

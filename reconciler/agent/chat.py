@@ -8,6 +8,7 @@ memory: the child reads it from its file.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -16,6 +17,7 @@ from reconciler.agent.alertmanager import timestamp
 from reconciler.agent.sender import NotNow, Sent, Taken
 from reconciler.agent.target import ChatTarget
 from reconciler.core.status.alert import Alert, Severity
+from reconciler.printing import printable
 from reconciler.system.process import Finished, Missing, TimedOut, run
 
 #: A message may take this long, start of the interpreter and all tries of the service included.
@@ -31,7 +33,7 @@ _WORKER: Final = "reconciler.agent.chat_worker"
 def chat_message(alert: Alert) -> dict[str, str]:
     """Title, body and Apprise's type (`info`, `success`, `warning`, `failure`) of a message."""
     word = "resolved" if alert.ended else alert.severity.value
-    lines = [alert.summary, ""]
+    lines = [_plain(alert.summary), ""]
     named = (
         ("resource", alert.resource),
         ("desired", alert.desired),
@@ -42,13 +44,22 @@ def chat_message(alert: Alert) -> dict[str, str]:
         ("at", alert.origin),
         ("to mend it", "" if alert.ended else alert.remedy),
     )
-    lines += [f"{name}: {text}" for name, text in named if text]
+    lines += [f"{name}: {_plain(text)}" for name, text in named if text]
     kinds = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.CRITICAL: "failure"}
     return {
-        "title": f"[{word}] {alert.pair}/{alert.controller}: {alert.subject}",
+        "title": _plain(f"[{word}] {alert.pair}/{alert.controller}: {alert.subject}"),
         "body": "\n".join(lines),
         "type": "success" if alert.ended else kinds[alert.severity],
     }
+
+
+#: What rings for everybody in a chat (Slack, Discord, Mattermost, Matrix): a commit's author does not decide that.
+_CALLS: Final = re.compile(r"@(?=(?:everyone|here|channel|room|all)\b)|<(?=[!@#])", re.IGNORECASE)
+
+
+def _plain(text: str) -> str:
+    """One line that is read and does nothing: Apprise escapes what HTML would read."""
+    return _CALLS.sub(lambda call: f"{call[0]} ", printable(text))
 
 
 def _asker(alert: Alert) -> str:

@@ -56,7 +56,9 @@ def send(url: str, message: dict[str, str]) -> str:
     service = apprise.Apprise()
     if not service.add(url):
         return f"Apprise does not understand this {scheme}:// URL"
-    if service.notify(body=message["body"], title=message["title"], notify_type=apprise.NotifyType(message["type"])):
+    # It is text: where a service sends HTML, as mail, Apprise escapes it.
+    kind, form = apprise.NotifyType(message["type"]), apprise.NotifyFormat.TEXT
+    if service.notify(body=message["body"], title=message["title"], notify_type=kind, body_format=form):
         return ""
     said = f": {' '.join(reasons.said[-1].split())[:300]}" if reasons.said else ""
     return without_secrets(f"the service behind the {scheme}:// URL did not take the message{said}", url)

@@ -78,7 +78,7 @@ class WebhookSender:
     def send(self, alerts: Sequence[Alert]) -> Sent:
         """See `Sender`."""
         (alert,) = alerts
-        body = json.dumps(cloud_event(alert), ensure_ascii=False).encode(errors="replace")
+        body = json.dumps(cloud_event(alert)).encode()
         headers = {"Content-Type": "application/cloudevents+json; charset=UTF-8"}
         if self._secret_file is not None:
             try:

@@ -14,6 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from reconciler import __version__
 from reconciler.agent.pair_metrics import PairMetrics
+from reconciler.printing import printable
 
 #: Drifting resources shown by name; the others are summed up under `(others)`.
 RESOURCE_COUNT_MAX: Final = 1_000
@@ -31,7 +32,7 @@ class Metrics:
         self._registry = CollectorRegistry(auto_describe=False)
         # Process figures come from whatever watches the machine; the default collectors are left out.
         self._build = self._gauge("build_info", "Which hagit this is.", "version", "pair", "controller")
-        self._build.labels(__version__, pair, controller).set(1)
+        self._build.labels(__version__, printable(pair), controller).set(1)
         self._reconcile = Histogram(
             "hagit_reconcile_duration_seconds",
             "How long one round of observing, planning and performing takes.",
@@ -68,7 +69,7 @@ class Metrics:
         """How many differences drift now, by (resource, mode). What is not named drifts no more."""
         self._drift.clear()
         for place, ((resource, mode), count) in enumerate(sorted(counts.items())):
-            self._drift.labels(resource if place < RESOURCE_COUNT_MAX else _OTHERS, mode).inc(count)
+            self._drift.labels(printable(resource) if place < RESOURCE_COUNT_MAX else _OTHERS, mode).inc(count)
 
     def revision(self, commit: str, *, signed: bool, applied_s: float) -> None:
         """A revision was applied."""
@@ -80,7 +81,7 @@ class Metrics:
         """Which remotes answered when they were last asked. Give names of remotes, not URLs with passwords."""
         self._reachable.clear()
         for remote, answers in reachable.items():
-            self._reachable.labels(remote).set(1 if answers else 0)
+            self._reachable.labels(printable(remote)).set(1 if answers else 0)
 
     def suspended(self, is_suspended: bool) -> None:
         """Whether a person keeps the agent from applying."""
@@ -90,20 +91,20 @@ class Metrics:
         """How many alerts wait for each target (`Outbox.waiting`), and how many stand."""
         self._pending.clear()
         for target, count in waiting.items():
-            self._pending.labels(target).set(count)
+            self._pending.labels(printable(target)).set(count)
         self._firing.set(firing_count)
 
     def delivered(self, target: str, count: int) -> None:
         """A target took alerts."""
-        self._delivered.labels(target).inc(count)
+        self._delivered.labels(printable(target)).inc(count)
 
     def delivery_failed(self, target: str) -> None:
         """A try failed."""
-        self._failures.labels(target).inc()
+        self._failures.labels(printable(target)).inc()
 
     def collapsed(self, target: str, count: int) -> None:
         """A target will not hear of these."""
-        self._collapsed.labels(target).inc(count)
+        self._collapsed.labels(printable(target)).inc(count)
 
     def action(self, verb: str, stage: str, outcome: str) -> None:
         """An action was performed, or failed."""

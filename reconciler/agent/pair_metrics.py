@@ -11,6 +11,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from reconciler.core.status.watchdog import WatchdogStatus
+from reconciler.printing import printable
 
 ROLES: Final = ("MASTER", "BACKUP", "ELECTING", "IMPORTING", "ERROR")
 PHASES: Final = ("booting", "standby", "claiming", "importing", "active", "releasing", "halted")
@@ -57,7 +58,7 @@ class PairMetrics:
         for code in {reason.code for reason in status.reasons}:
             self._reason.labels(code).set(1)
         for channel in (*status.channels, *((status.record,) if status.record is not None else ())):
-            self._age.labels(channel.name).set(channel.age_ms / 1_000)
+            self._age.labels(printable(channel.name)).set(channel.age_ms / 1_000)
         self._bound.labels("switchover").set(status.readiness.switchover_ms / 1_000)
         self._bound.labels("takeover").set(status.readiness.takeover_ms / 1_000)
         self._generation.labels("here").set(status.orders.here)

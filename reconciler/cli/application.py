@@ -3,7 +3,9 @@
 Exit status: 0 done, 1 an error, 2 a command line that makes no sense. `plan --detailed-exitcode` gives 0 nothing to
 do, 1 error, 2 changes; `status --detailed-exitcode` 0 well, 1 error, 2 not well; `diff` and `drift` give 0 no
 difference, 1 differences, 2 error, as diff(1) does. What asks the watchdog for something (`controlling`) gives 3 when
-it was accepted and not done in time.
+it was accepted and not done in time. When standard output cannot be written (a full disk, a closed descriptor) the
+status is that of an error, so 2 of `diff` and `drift`. Whoever closes a pipe early has seen enough: the status stays,
+except where 0 would be an answer (`diff`, `drift`, `--detailed-exitcode`): there it is that of an error.
 """
 
 from __future__ import annotations
@@ -15,10 +17,10 @@ from typing import Any
 import typer
 
 from reconciler.cli import authoring, changing, controlling, daemon, rehearse, reserving, watching
+from reconciler.cli.entry import DIFFERS
 from reconciler.errors import HagitError
+from reconciler.system.streams import trust_help
 
-#: Commands whose error status is 2, because 1 means "there are differences".
-_DIFFERS = frozenset({"diff", "drift"})
 #: 128 and SIGINT, as shells say it.
 INTERRUPTED = 130
 
@@ -72,7 +74,9 @@ for _name, _function, _panel in COMMANDS:
 def run(arguments: list[str]) -> int:
     """Run one command line; returns the exit status. Every error is one message on standard error."""
     command = arguments[0] if arguments else ""
-    failed = 2 if command in _DIFFERS else 1
+    failed = 2 if command in DIFFERS else 1
+    if not arguments or not {"-h", "--help"}.isdisjoint(arguments):
+        trust_help()
     try:
         result = app(args=arguments, standalone_mode=False, prog_name="hagit")
     except HagitError as error:
@@ -82,12 +86,16 @@ def run(arguments: list[str]) -> int:
         return exit_.exit_code
     except (KeyboardInterrupt, typer.Abort):
         result = INTERRUPTED
-    except BrokenPipeError:
+    except OSError as error:
+        if error is not getattr(sys.stdout, "failure", None):
+            raise
+        # What it means for the status is decided at the very end, where the rest of the output is written.
         return 0
     except Exception as error:
         shown = getattr(error, "show", None)
         if shown is None:
             raise
+        trust_help()
         shown()
         return int(getattr(error, "exit_code", 2))
     if result == INTERRUPTED:

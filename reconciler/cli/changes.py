@@ -12,7 +12,7 @@ from reconciler.agent.content import Content
 from reconciler.agent.selection import Selection
 from reconciler.agent.session import Session
 from reconciler.cli.saved_plan import save_plan, saved_plan
-from reconciler.cli.terminal import Progress, confirmed, paint, wants_color, width
+from reconciler.cli.terminal import Progress, confirmed, own, paint, wants_color, width
 from reconciler.core.facts.network import Network
 from reconciler.core.planning.plan import Action, OrdersChange, Plan
 from reconciler.core.status.revision import Revision
@@ -234,7 +234,7 @@ def _show(plan: Plan, as_json: bool) -> None:
     else:
         from reconciler.core.planning.render import render_plan
 
-        print(render_plan(plan, color=wants_color(), width=width()))
+        print(own(render_plan(plan, color=wants_color(), width=width())))
 
 
 def _revision_of_plan(session: Session, plan: Plan) -> Revision:

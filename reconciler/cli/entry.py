@@ -11,25 +11,30 @@ import os
 import sys
 
 from reconciler import __version__
+from reconciler.system.streams import finish, install
+
+#: Commands whose error status is 2, because 1 means "there are differences".
+DIFFERS = ("diff", "drift")
 
 
 def main() -> None:
     """Run the command line in `sys.argv` and exit with its status."""
     arguments = sys.argv[1:]
+    install()
     if arguments == ["--version"]:
         print(f"hagit {__version__}")
-        return
+        sys.exit(finish(0, 1))
     if arguments[:1] == ["__complete"]:
         from reconciler.cli.completion import answer
 
         print("\n".join(answer(arguments[1:])))
-        return
+        sys.exit(finish(0, 1))
     _take_node(arguments)
     if arguments[:1] == ["watchdog"]:
         # The daemon stays small: neither the application nor anything it imports comes into its process.
         from reconciler.watchdog.run import main as watchdog
 
-        sys.exit(watchdog(arguments[1:]))
+        sys.exit(finish(watchdog(arguments[1:]), 1))
     # A command ends before there is any rubbish worth collecting; looking for it costs each start 15 ms.
     # The agent, which stays, turns it on again.
     gc.disable()
@@ -37,7 +42,8 @@ def main() -> None:
 
     status = run(arguments)
     gc.freeze()
-    sys.exit(status)
+    is_answer = arguments[:1] in ([name] for name in DIFFERS)
+    sys.exit(finish(status, 2 if is_answer else 1, asks=is_answer or "--detailed-exitcode" in arguments))
 
 
 def _take_node(arguments: list[str]) -> None:

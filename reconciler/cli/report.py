@@ -20,6 +20,7 @@ from reconciler.core.planning.wording import fact_name, fact_value
 from reconciler.errors import StateError
 from reconciler.system.clock import wall_s
 from reconciler.system.files import holder_of, read_lines
+from reconciler.system.streams import escape
 
 #: Lines of one error in a status; the rest is in `hagit plan`.
 TEXT_LINES_MAX = 12
@@ -83,8 +84,8 @@ def watch_status(node_file: Path | None, *, as_json: bool) -> int:
                 print(json.dumps(document, separators=(",", ":")), flush=True)
             elif sys.stdout.isatty():
                 # Home, each line with the rest of it cleared, then the rest of the screen (ECMA-48 8.3.57, 8.3.39).
-                drawn = "".join(f"{line}\x1b[K\n" for line in _page(document, sight))
-                print(f"\x1b[H{drawn}\x1b[J", end="", flush=True)
+                drawn = "".join(f"{line}{escape()}[K\n" for line in _page(document, sight))
+                print(f"{escape()}[H{drawn}{escape()}[J", end="", flush=True)
             else:
                 page = _page(document, sight)
                 if page[0] != shown:

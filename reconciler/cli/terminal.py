@@ -9,6 +9,9 @@ import textwrap
 from types import TracebackType
 from typing import Final
 
+from reconciler.printing import printable
+from reconciler.system.streams import ESCAPE, escape
+
 WIDTH_MIN: Final = 60
 WIDTH_MAX: Final = 120
 
@@ -39,7 +42,12 @@ def paint(text: str, *codes: int) -> str:
     """`text` in the given SGR codes (ECMA-48 8.3.117) where colour is wanted."""
     if not wants_color():
         return text
-    return f"\x1b[{';'.join(map(str, codes))}m{text}\x1b[0m"
+    return f"{escape()}[{';'.join(map(str, codes))}m{text}{escape()}[0m"
+
+
+def own(text: str) -> str:
+    """Text whose every control sequence is hagit's own, made known as such."""
+    return text.replace(ESCAPE, escape())
 
 
 def confirmed(question: str) -> bool:
@@ -69,6 +77,11 @@ def _answer(prompt: str) -> str:
     return sys.stdin.readline().strip()
 
 
+def _clear() -> str:
+    """To the first column, and the line cleared (ECMA-48 8.3.9, 8.3.41)."""
+    return f"{escape()}[G{escape()}[K"
+
+
 class Progress:
     """One line that is overwritten, on a terminal only, and cleared at the end."""
 
@@ -81,12 +94,12 @@ class Progress:
     def show(self, text: str) -> None:
         """Replace the line."""
         if self._shown:
-            sys.stderr.write(f"\r\x1b[K{text[: width() - 1]}")
+            sys.stderr.write(f"{_clear()}{printable(text)[: width() - 1]}")
             sys.stderr.flush()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._shown:
-            sys.stderr.write("\r\x1b[K")
+            sys.stderr.write(_clear())
             sys.stderr.flush()

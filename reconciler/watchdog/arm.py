@@ -45,6 +45,7 @@ from reconciler.system.shelf import open_audit, open_disks, open_pools
 from reconciler.system.shelf.audit import Audit as Auditor
 from reconciler.system.shelf.completing import complete_each
 from reconciler.system.shelf.disks import DiskShelf
+from reconciler.system.streams import install
 from reconciler.watchdog.requests import (
     ArmKind,
     Audit,
@@ -365,6 +366,7 @@ def _live(name: str, descriptor: int, trunk: int) -> NoReturn:
 
 def main() -> NoReturn:
     """Serve one watchdog."""
+    install()
     die_with_the_parent("hagit-arms")
     grow(socket.socket(fileno=int(sys.argv[1])))
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Final, NamedTuple
 
+from reconciler.printing import printable
+
 NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 #: White space that wrapping takes away or replaces; a short text without any is a line as it is.
 _UNEVEN: Final = re.compile(r"^ | $|[\t\n\v\f\r]")
@@ -35,15 +37,6 @@ class Piece(NamedTuple):
 
     text: str
     style: Style = Style.PLAIN
-
-
-def printable(text: str) -> str:
-    """The text with every control character made harmless."""
-    return (
-        text
-        if text.isprintable()
-        else "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-    )
 
 
 def paint(pieces: Iterable[Piece], *, color: bool) -> str:

@@ -13,6 +13,7 @@ import pygit2
 from pygit2.enums import SortMode
 
 from reconciler.errors import HistoryRefused, UnsupportedSource
+from reconciler.printing import cut
 from reconciler.system.git.defects import speaking
 from reconciler.system.git.mirror import Mirror
 from reconciler.system.git.transfer import COMMITS_MAX
@@ -132,17 +133,12 @@ def _info(commit: pygit2.Commit) -> CommitInfo:
     return CommitInfo(
         full,
         full[:SHORT_DIGITS],
-        _printable(author.raw_name.decode(errors="replace")),
-        _printable(author.raw_email.decode(errors="replace")),
+        cut(author.raw_name.decode(errors="replace")),
+        cut(author.raw_email.decode(errors="replace")),
         commit.commit_time,
-        _printable(summary)[:_SUMMARY_CHARACTERS_MAX],
+        summary[:_SUMMARY_CHARACTERS_MAX],
         tuple(str(parent) for parent in commit.parent_ids),
     )
-
-
-def _printable(text: str) -> str:
-    """Whoever commits chooses these words; control characters in them could forge what a terminal shows."""
-    return "".join(character if character.isprintable() else "�" for character in text)
 
 
 def _refused(what: str, last: str, head: str) -> HistoryRefused:

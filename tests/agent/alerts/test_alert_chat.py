@@ -1,7 +1,9 @@
 import email
 import json
+import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -63,6 +65,28 @@ def test_apprise_sends_mail(url_file, mail_server, drift):
     assert "ops@example.org" in parsed["To"]
     body = parsed.get_payload(decode=True) or parsed.get_payload(0).get_payload(decode=True)
     assert b"hagit apply" in body
+
+
+@pytest.mark.parametrize("form", ["", "&format=text", "&format=html", "&format=markdown"])
+def test_what_others_wrote_is_text_in_every_form_of_a_mail(url_file, mail_server, drift, form):
+    target = url_file(
+        f"mailto://127.0.0.1:{mail_server.port}/?from=hagit@example.org&to=ops@example.org&mode=insecure{form}"
+    )
+    link = '<img src=http://evil.example/x> <a href="http://evil.example/">log in</a>'
+    author, subject = f"Op {link}\u202e\x1b[2J @everyone <!here>", "mtu on <b>eth1</b>\r\nBcc: all@example.org"
+    alert = replace(drift(), author=author, live="<script>x</script>", subject=subject)
+    assert ChatSender(target).send([alert]) == Taken()
+    (mail,) = mail_server.mails.until(lambda got: len(got) == 1)
+    parsed = email.message_from_bytes(mail)
+    assert parsed["Bcc"] is None
+    parts = [part for part in parsed.walk() if part.get_content_maintype() == "text"]
+    assert parts
+    for part in parts:
+        text = part.get_payload(decode=True).decode().replace("&nbsp;", " ")
+        assert "log in" in text and "\x1b" not in text and "\u202e" not in text
+        assert "@everyone" not in text and "<!here" not in text
+        if part.get_content_subtype() == "html":
+            assert not re.search("<(img|script|a |b>)", text)
 
 
 def test_a_service_that_refuses_is_explained_without_the_url(url_file, receiver, drift):

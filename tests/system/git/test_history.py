@@ -88,13 +88,13 @@ def test_a_commit_that_is_not_here(mirror: Mirror, work: Work, fetch: Callable[[
             advance(mirror, unknown, head)
 
 
-def test_a_commit_is_described_without_control_characters(mirror: Mirror, work: Work, fetch: Callable[[], str]) -> None:
+def test_a_commit_is_described_as_it_is_and_cut(mirror: Mirror, work: Work, fetch: Callable[[], str]) -> None:
     parent = work.commit(a__yaml="1")
     commit = work.commit("raise \x1b[31mMTU\n\nbecause", a__yaml="2")
     fetch()
     info = describe(mirror, commit[:9])
     assert (info.id, info.short, info.parents) == (commit, commit[:7], (parent,))
-    assert (info.author, info.email, info.summary) == ("Ada", "ada@example.org", "raise �[31mMTU")
+    assert (info.author, info.email, info.summary) == ("Ada", "ada@example.org", "raise \x1b[31mMTU")
     assert info.time_s == int(work.git("log", "-1", "--format=%ct"))
 
 
