@@ -14,6 +14,7 @@
     ├── StalePlanError         what a saved plan was made from has moved
     ├── SurpriseError          the world did not become what the plan predicted
     ├── PerformError           the kernel or the system refused an action
+    │   └── NotPermitted       this process may change nothing of this kind, so no other action can succeed either
     ├── StateError             hagit's own state directory: disk full, no permission, locked
     └── ControlError           the watchdog does not answer, or its socket cannot be served
 
@@ -118,6 +119,10 @@ class SurpriseError(HagitError):
 
 class PerformError(HagitError):
     """The kernel or the system refused an action."""
+
+
+class NotPermitted(PerformError):
+    """This process lacks the right to change anything of this kind, so no other action can succeed either."""
 
 
 class StateError(HagitError):

@@ -6,7 +6,7 @@ One writer at a time: whoever performs holds the lock of the state directory, th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
@@ -14,13 +14,13 @@ from typing import Any, Final
 from reconciler.agent.content import Content
 from reconciler.agent.journal import interrupted
 from reconciler.agent.perform import Outcome, Progress, perform_plan, stamp_interrupted
-from reconciler.agent.store import Applied, Store
+from reconciler.agent.store import Applied, Held, Store
 from reconciler.core.facts.codec import Document, fact_document, fact_from_document
 from reconciler.core.facts.fact import Key
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.state import Observed, Origin
 from reconciler.core.planning.bind import rename
-from reconciler.core.planning.plan import Action, Blame, OrdersChange, Plan, Verb
+from reconciler.core.planning.plan import Action, Blame, Gate, Hold, OrdersChange, Plan, Verb
 from reconciler.core.planning.planner import blamed, make_plan, stale
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HagitError, StalePlanError
@@ -90,6 +90,9 @@ def enforce(
 ) -> Outcome:
     """Perform a plan and record the outcome, in the history as `record_as` unless that is empty.
 
+    What is refused, and what rests on it, is held: the revision is in force all the same, and the store remembers what
+    is still to be done. What stops everything (a full disk, a right that is missing) leaves the older one in force.
+
     `look` says what was in force when the plan was made a moment ago: while that stands, no second look is taken.
     `begin` is called under the lock before the first action.
 
@@ -106,20 +109,31 @@ def enforce(
             begin()
         store.decide("apply", revision=revision.full_name, purpose=purpose, actions=len(plan.actions))
         outcome = perform_plan(plan, network, store.journal, progress)
-        failure = outcome.failure
+        problem, failure = outcome.problem, outcome.failure
         store.decide(
-            "applied" if outcome.complete else "apply-failed",
+            "applied" if outcome.complete else "apply-failed" if failure is not None else "applied-in-part",
             revision=revision.full_name,
             performed=outcome.performed,
             total=outcome.total,
-            **({"why": failure.what, "where": failure.where} if failure else {}),
+            **({"why": problem.what, "where": problem.where} if problem is not None else {}),
         )
         if failure is not None:
             _record_failure(store, plan, revision, outcome, failure)
         elif record_as:
-            counts, was = counts_of(plan), changed_from(plan.actions, plan)
-            store.record_applied(revision, complete=not plan.holds, what=record_as, counts=counts, was=was)
+            counts, was = counts_of(outcome.done), changed_from(outcome.done, plan)
+            held = held_in((*plan.holds, *outcome.held))
+            store.record_applied(revision, what=record_as, counts=counts, was=was, held=held)
         return outcome
+
+
+def held_in(holds: Iterable[Hold]) -> tuple[Held, ...]:
+    """What the store remembers of holds: which facts are still to be done; of a missing link, its whole resource."""
+    return tuple(dict.fromkeys((hold.key, hold.resource if _is_whole(hold) else "") for hold in holds))
+
+
+def _is_whole(hold: Hold) -> bool:
+    """Whether nothing of the resource could be done: its link is not there, or cannot be told."""
+    return hold.key[0] == "link" and hold.gate in (Gate.NIC, Gate.UNKNOWN, Gate.WAITS, Gate.REFUSED)
 
 
 def _record_failure(store: Store, plan: Plan, revision: Revision, outcome: Outcome, failure: HagitError) -> None:
@@ -128,7 +142,7 @@ def _record_failure(store: Store, plan: Plan, revision: Revision, outcome: Outco
     last = entries[-1] if entries else {}
     known = last.get("what") == "failed" and last["revision"]["commit"] == revision.commit
     if outcome.performed or not known:
-        was = changed_from(plan.actions[: outcome.performed], plan)
+        was = changed_from(outcome.done, plan)
         store.record_history("failed", revision, why=failure.what, where=failure.where, was=was)
 
 
@@ -166,6 +180,6 @@ def as_it_was(content: Content, entries: Sequence[Mapping[str, Any]]) -> Content
     return replace(content, desired=replace(content.desired, facts=MappingProxyType(facts)))
 
 
-def counts_of(plan: Plan) -> dict[str, int]:
+def counts_of(actions: Iterable[Action]) -> dict[str, int]:
     """How many actions of each verb, for the history."""
-    return dict(Counter(action.verb.value for action in plan.actions))
+    return dict(Counter(action.verb.value for action in actions))

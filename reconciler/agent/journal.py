@@ -115,13 +115,14 @@ def interrupted(path: Path) -> Interrupted | None:
     lines = read_lines(path)
     if not lines or "begin" not in lines[0] or any("end" in line for line in lines[1:]):
         return None
-    started = sum(1 for line in lines if "s" in line)
+    # An action that waits for a refused one is passed over, so the lines name every action that was begun.
+    started = {line["s"] for line in lines if "s" in line}
     done = sum(1 for line in lines if "d" in line)
     after = [_known(document) for document in lines[0]["after"]]
-    made = tuple(fact for fact in after[:started] if fact is not None)
+    made = tuple(fact for index, fact in enumerate(after) if index in started and fact is not None)
     intended = tuple(fact for fact in after if fact is not None)
     lasting = lines[0].get("boot") == boot_identity()
-    return Interrupted(lines[0]["begin"], started, done, len(after), made, intended, lasting)
+    return Interrupted(lines[0]["begin"], len(started), done, len(after), made, intended, lasting)
 
 
 def _known(document: Mapping[str, Any] | None) -> Fact | None:

@@ -16,6 +16,7 @@ from reconciler.agent.selection import Selection
 from reconciler.agent.session import Session
 from reconciler.agent.unsigned import trust_document, unsigned_accepted
 from reconciler.core.planning.ledger import Drift
+from reconciler.core.planning.plan import Hold
 from reconciler.core.status.revision import revision_document
 from reconciler.errors import HagitError, StateError
 from reconciler.system.clock import monotonic_s, wall_s
@@ -23,6 +24,8 @@ from reconciler.system.clock import monotonic_s, wall_s
 FORMAT: Final = "hagit.agent/1"
 #: The document is written again after this time even if nothing changed, so that its age says the agent lives.
 REFRESH_S: Final = 5.0
+#: The document names at most this many holds; `hagit plan` shows them all.
+HOLDS_MAX: Final = 200
 
 
 class Publisher:
@@ -86,8 +89,7 @@ class Publisher:
             self._metrics.revision(
                 applied.revision.commit, signed=bool(applied.revision.signer), applied_s=applied.at_s
             )
-        holds = memory.plan.holds if memory.plan is not None else ()
-        foreign = memory.plan.foreign if memory.plan is not None else ()
+        holds, foreign = memory.everything_held(), memory.foreign
         return {
             "format": FORMAT,
             "pid": os.getpid(),
@@ -107,7 +109,7 @@ class Publisher:
             "remotes": [{"remote": remote, "why": why} for remote, why in selection.remotes],
             "orders": self._session.orders.generation() if self._session.orders is not None else None,
             "drift": [_drift(drift) for drift in drifting],
-            "holds": [{"key": list(hold.key), "gate": hold.gate.value, "why": hold.why} for hold in holds],
+            "holds": [_hold(hold) for hold in holds[:HOLDS_MAX]],
             "foreign": [{"fact": str(item.fact), "note": item.note} for item in foreign],
             "matters": [alert.document() for alert in memory.conditions.standing],
             "waiting": self._outbox.waiting(),
@@ -119,6 +121,10 @@ def _error(error: HagitError | None) -> dict[str, str] | None:
     if error is None:
         return None
     return {"what": str(error), "where": error.where, "remedy": error.remedy}
+
+
+def _hold(hold: Hold) -> dict[str, Any]:
+    return {"key": list(hold.key), "gate": hold.gate.value, "why": hold.why, "remedy": hold.remedy}
 
 
 def _drift(drift: Drift) -> dict[str, Any]:

@@ -11,17 +11,19 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from reconciler.agent.content import Content
-from reconciler.agent.enforce import Look, enforce, propose, restrict
+from reconciler.agent.enforce import Look, enforce, held_in, propose, restrict
 from reconciler.agent.news import Speaker
+from reconciler.agent.perform import Outcome, refusal_of
 from reconciler.agent.selection import Selection
 from reconciler.agent.store import Applied, Store
+from reconciler.agent.trials import RETRY_S_MAX, RETRY_S_MIN, Trials
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.settings import Applying
 from reconciler.core.facts.state import DriftMode, Observed, Placement
 from reconciler.core.facts.storage import STORAGE_WORDS
 from reconciler.core.planning.drift import Sight, drift_step, see
 from reconciler.core.planning.ledger import DriftState, Ledger, Transition
-from reconciler.core.planning.plan import Hold, Plan
+from reconciler.core.planning.plan import Foreign, Hold, Plan
 from reconciler.core.status.alert import Alert, AlertKind, AlertStatus
 from reconciler.core.status.conditions import Conditions
 from reconciler.core.status.revision import Revision
@@ -30,9 +32,6 @@ from reconciler.system.clock import monotonic_s, wall_s
 
 #: A difference must be there in two looks this far apart: longer than a change takes that somebody makes in two steps.
 SECOND_LOOK_S: Final = 0.1
-#: After a failed apply the next try waits, twice as long each time.
-RETRY_S_MIN: Final = 1.0
-RETRY_S_MAX: Final = 300.0
 #: Orders that could not be published are tried again after this.
 ORDERS_RETRY_S: Final = 5.0
 #: Matters that only the source can settle.
@@ -43,18 +42,33 @@ ABOUT_THE_SOURCE: Final = frozenset({AlertKind.REVISION_REFUSED, AlertKind.SOURC
 class Memory:
     """What one round leaves for the next. Everything in it can be lost without harm but the ledger and conditions.
 
-    `unsettled`: drift that an earlier agent told of, by identity; until a look has shown what it is now.
+    `unsettled`: drift that an earlier agent told of, by identity; until a look has shown what it is now. `holds` and
+    `foreign` are those of the newest plan, which was made from the look `planned`; `trials` are actions of the revision
+    in force that were refused.
     """
 
     ledger: Ledger
     conditions: Conditions
     unsettled: dict[str, Alert] = field(default_factory=dict)
-    plan: Plan | None = None
+    holds: tuple[Hold, ...] = ()
+    foreign: tuple[Foreign, ...] = ()
+    planned: Observed | None = None
+    trials: Trials = field(default_factory=Trials)
     failed: str = ""
     failure: HagitError | None = None
     retry_s: float = RETRY_S_MIN
     retry_at_s: float = 0.0
     placement: Placement = Placement.UNWATCHED
+
+    def plan_is(self, plan: Plan, observed: Observed) -> None:
+        """Remember what the newest plan says, beside its actions."""
+        self.holds, self.foreign, self.planned = plan.holds, plan.foreign, observed
+
+    def everything_held(self) -> tuple[Hold, ...]:
+        """What is held now: by a gate of the plan, or because it was refused."""
+        refused = self.trials.holds
+        keys = {hold.key for hold in refused}
+        return (*(hold for hold in self.holds if hold.key not in keys), *refused)
 
 
 @dataclass(slots=True)
@@ -67,7 +81,7 @@ class Round:
     memory: Memory
     tell: Callable[[Alert], None]
     content_for: Callable[[Revision], Content]
-    counted: Callable[[Plan, int], None] = field(default=lambda plan, performed: None)
+    counted: Callable[[Outcome], None] = field(default=lambda outcome: None)
     follow_again: Callable[[], None] = field(default=lambda: None)
     publish_orders: Callable[[Content, str], object] = field(default=lambda content, commit: None)
     look_for: Callable[[Content], bool] = field(default=lambda content: False)
@@ -133,9 +147,12 @@ class Round:
             if content is None:
                 return due_s
             observed = self._complete(content, observed)
-        elif self._takes_over(observed) and self._apply_to_pools(revision, content, observed):
-            observed = self.network.observe()
-            now_s = wall_s()
+        else:
+            acted = self._takes_over(observed) and self._apply_to_pools(revision, content, observed, applied)
+            acted = acted or self._finish(revision, content, observed, applied)
+            if acted:
+                observed = self.network.observe()
+                now_s = wall_s()
         due_s = self._publish_orders(applied.revision, content, matters, now_s, due_s)
         looked_s = self._judge(applied.revision, content, observed, unapplied, matters, now_s)
         return min((due for due in (due_s, looked_s) if due is not None), default=None)
@@ -151,15 +168,44 @@ class Round:
             return False
         return True
 
-    def _apply_to_pools(self, revision: Revision, content: Content, observed: Observed) -> bool:
+    def _apply_to_pools(self, revision: Revision, content: Content, observed: Observed, applied: Applied) -> bool:
         plan = propose(content, revision.full_name, observed)
+        self.memory.plan_is(plan, observed)
         plan = restrict(plan, {action.key for action in plan.actions if action.key[0] in STORAGE_WORDS})
-        if plan.actions and not (
-            self._may_try(revision) and self._perform(plan, revision, "takeover", Look(self.store.applied()))
-        ):
-            return False
+        held = [hold for hold in plan.holds if hold.key[0] in STORAGE_WORDS]
+        if plan.actions:
+            outcome = self._perform(plan, revision, "takeover", applied) if self._may_try(revision) else None
+            if outcome is None:
+                return False
+            held += outcome.held
         self.memory.placement = observed.placement
+        if held:
+            self.store.keep_held(applied, (*applied.held, *held_in(held)))
         return bool(plan.actions)
+
+    def _finish(self, revision: Revision, content: Content, observed: Observed, applied: Applied) -> bool:
+        """Do what was held when the revision was applied and is not held any more; True when something was tried."""
+        memory, now_s = self.memory, monotonic_s()
+        memory.trials.meet(observed)
+        if not (applied.held or memory.trials.keys or memory.holds or memory.foreign) or not self._may_try(revision):
+            return False
+        due = memory.trials.due(observed, now_s)
+        if observed == memory.planned and not due:
+            return False
+        plan = propose(content, revision.full_name, observed)
+        memory.plan_is(plan, observed)
+        memory.trials.keep({action.key for action in plan.actions})
+        wanted = {action.key for action in plan.actions if applied.awaits(action.key, action.resource)}
+        later = wanted & (memory.trials.keys - due)
+        held = [hold for hold in plan.holds if applied.awaits(hold.key, hold.resource)]
+        held += [hold for hold in memory.trials.holds if hold.key in later]
+        if wanted - later:
+            outcome = self._perform(restrict(plan, wanted - later), revision, "held before", applied)
+            if outcome is None:
+                return False
+            held += outcome.held
+        self.store.keep_held(applied, held_in(held))
+        return bool(wanted - later)
 
     def _publish_orders(
         self, revision: Revision, content: Content, matters: list[Alert], now_s: float, due_s: float | None
@@ -199,30 +245,37 @@ class Round:
         self, revision: Revision, content: Content, observed: Observed, applied: Applied | None
     ) -> Applied | None:
         plan = propose(content, revision.full_name, observed)
+        self.memory.plan_is(plan, observed)
         self.memory.placement = observed.placement
         what = "applied" if applied is None or applied.revision.commit != revision.commit else "restored"
-        if not self._perform(plan, revision, "apply", Look(applied), what):
+        before, self.memory.trials = self.memory.trials, Trials()
+        if self._perform(plan, revision, "apply", applied, what) is None:
+            self.memory.trials = before
             return applied
         return self.store.applied()
 
-    def _perform(self, plan: Plan, revision: Revision, purpose: str, look: Look, record_as: str = "") -> bool:
-        """Perform a plan; a failure is remembered, and the next try waits."""
+    def _perform(
+        self, plan: Plan, revision: Revision, purpose: str, applied: Applied | None, record_as: str = ""
+    ) -> Outcome | None:
+        """Perform a plan. What is refused is tried again later; None when all of it failed, and then the next waits."""
         try:
-            outcome = enforce(self.store, self.network, plan, revision, purpose=purpose, look=look, record_as=record_as)
+            outcome = enforce(
+                self.store, self.network, plan, revision, purpose=purpose, look=Look(applied), record_as=record_as
+            )
         except StalePlanError:
             # Another apply came first, or one that was cut off has just been finished: the next round looks again.
             self._remember_failure(revision, None)
-            return False
+            return None
         except HagitError as error:
             self._remember_failure(revision, error)
-            return False
-        self.counted(plan, outcome.performed)
-        self.memory.plan = plan
+            return None
+        self.counted(outcome)
         if outcome.failure is not None:
             self._remember_failure(revision, outcome.failure)
-            return False
+            return None
+        self.memory.trials.note({action.key for action in plan.actions}, outcome.held, monotonic_s())
         self.memory.failed, self.memory.failure, self.memory.retry_s = "", None, RETRY_S_MIN
-        return True
+        return outcome
 
     def _remember_failure(self, revision: Revision, error: HagitError | None) -> None:
         memory = self.memory
@@ -233,14 +286,20 @@ class Round:
         memory.retry_s = min(2 * memory.retry_s, RETRY_S_MAX)
 
     def _failure(self, revision: Revision, matters: list[Alert], now_s: float) -> float | None:
-        """The standing matter of a failed apply; returns the seconds until the next try."""
-        memory = self.memory
-        if memory.failed != revision.commit:
-            return None
-        if memory.failure is not None:
-            subject = f"apply of {revision.name}"
-            matters.append(self.speaker.matter(AlertKind.APPLY_FAILED, subject, memory.failure, now_s, revision))
-        return max(0.0, memory.retry_at_s - monotonic_s())
+        """The standing matter of an apply that failed, or was refused in part; returns the seconds to the next try."""
+        memory, subject = self.memory, f"apply of {revision.name}"
+        error, due_s = memory.failure, None
+        if memory.failed == revision.commit:
+            due_s = max(0.0, memory.retry_at_s - monotonic_s())
+        else:
+            error = None
+        if error is None and memory.trials.holds:
+            error = refusal_of(memory.trials.holds)
+            refused_s = memory.trials.next_s(monotonic_s())
+            due_s = refused_s if due_s is None else due_s
+        if error is not None and not any(matter.kind is AlertKind.APPLY_FAILED for matter in matters):
+            matters.append(self.speaker.matter(AlertKind.APPLY_FAILED, subject, error, now_s, revision))
+        return due_s
 
     def _judge(
         self,
@@ -253,7 +312,8 @@ class Round:
     ) -> float | None:
         """Tell drift from the revision in force, report it, heal it. `waits`: a newer revision is not applied yet."""
         sight = see(content.desired, observed)
-        # A newer revision that stopped half-way explains whatever differs until it is applied or mended.
+        # A newer revision that stopped half-way explains whatever differs until it is applied or mended. What was
+        # refused is no drift: it is told as what could not be applied.
         halfway = waits and self.memory.failed != ""
         ledger, transitions = drift_step(
             self.memory.ledger,
@@ -261,8 +321,10 @@ class Round:
             now_s=now_s,
             revision=revision.full_name,
             policy=content.desired.drift,
-            explained=halfway,
+            explained=halfway or self.memory.trials.keys,
         )
+        if transitions and not waits and observed != self.memory.planned:
+            self.memory.plan_is(propose(content, revision.full_name, observed), observed)
         for transition in transitions:
             alert = self.speaker.drift(transition, self._hold_of(transition))
             self.memory.unsettled.pop(alert.identity, None)
@@ -271,10 +333,9 @@ class Round:
         if self.memory.unsettled and not halfway:
             self._settle(sight, now_s)
         healed = not waits and self._heal(revision, content, observed)
-        if not healed:
-            due_s = self._failure(revision, matters, now_s)
-            if due_s is not None:
-                return due_s
+        due_s = None if waits else self._failure(revision, matters, now_s)
+        if not healed and due_s is not None:
+            return due_s
         suspected = any(drift.state is DriftState.SUSPECTED for drift in ledger.drifts.values())
         return 0.0 if healed else SECOND_LOOK_S if suspected else None
 
@@ -297,8 +358,7 @@ class Round:
             del self.memory.unsettled[identity]
 
     def _hold_of(self, transition: Transition) -> Hold | None:
-        holds = self.memory.plan.holds if self.memory.plan is not None else ()
-        return next((hold for hold in holds if hold.key == transition.drifts[0].key), None)
+        return next((hold for hold in self.memory.holds if hold.key == transition.drifts[0].key), None)
 
     def _heal(self, revision: Revision, content: Content, observed: Observed) -> bool:
         """Put back what drifted and may be healed; True when something was done."""
@@ -309,7 +369,8 @@ class Round:
         }
         if not keys or not self._may_try(revision):
             return False
-        plan = restrict(propose(content, revision.full_name, observed), keys)
-        if not plan.actions:
-            return False
-        return self._perform(plan, revision, "heal", Look(self.store.applied()))
+        keys -= self.memory.trials.keys - self.memory.trials.due(observed, monotonic_s())
+        plan = propose(content, revision.full_name, observed)
+        self.memory.plan_is(plan, observed)
+        plan = restrict(plan, keys)
+        return bool(plan.actions) and self._perform(plan, revision, "heal", self.store.applied()) is not None

@@ -27,6 +27,7 @@ from reconciler.agent.metrics import Metrics
 from reconciler.agent.news import Speaker
 from reconciler.agent.outbox import Outbox
 from reconciler.agent.pairwatch import pair_watch
+from reconciler.agent.perform import Outcome as Performed
 from reconciler.agent.publishing import Publisher
 from reconciler.agent.recall import OF_THE_PAIR, recall
 from reconciler.agent.round import Round
@@ -37,7 +38,7 @@ from reconciler.agent.unsigned import unsigned_accepted
 from reconciler.agent.wake import Wake
 from reconciler.core.facts.state import Origin
 from reconciler.core.planning.ledger import Ledger, ledger_document
-from reconciler.core.planning.plan import Blame, Plan
+from reconciler.core.planning.plan import Blame
 from reconciler.core.status.alert import Alert
 from reconciler.core.status.conditions import Conditions
 from reconciler.errors import HagitError, StateError
@@ -244,10 +245,10 @@ class Agent:
                 assert_never(outcome)
         self._wake.set("delivery")
 
-    def _count(self, plan: Plan, performed: int) -> None:
-        for index, action in enumerate(plan.actions[: performed + 1]):
-            outcome = "done" if index < performed else "failed"
-            self._metrics.action(action.verb.value, action.stage.name.lower(), outcome)
+    def _count(self, outcome: Performed) -> None:
+        for word, actions in (("done", outcome.done), ("failed", outcome.refused)):
+            for action in actions:
+                self._metrics.action(action.verb.value, action.stage.name.lower(), word)
 
     def _keep(self, ledger: Ledger, conditions: Conditions) -> None:
         if (ledger, conditions) != (self._memory.ledger, self._memory.conditions):

@@ -20,10 +20,11 @@ by every user (`PUBLIC_FILES`); what an earlier release left wider is narrowed w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
+from reconciler.core.facts.fact import Key
 from reconciler.core.status.revision import Revision, revision_document, revision_from_document
 from reconciler.errors import StateError
 from reconciler.system.clock import wall_s
@@ -42,6 +43,8 @@ from reconciler.system.files import (
 )
 
 Parsed = TypeVar("Parsed")
+#: The key of a fact that is held, and the resource that is held with it, if all of it is.
+Held: TypeAlias = tuple[Key, str]
 
 HISTORY_LINES_MAX: Final = 1_000
 DECISION_LINES_MAX: Final = 20_000
@@ -90,16 +93,25 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The revision that was applied last. A reboot, or another network namespace, makes it unapplied."""
+    """The revision that was applied last. A reboot, or another network namespace, makes it unapplied.
+
+    `held` are the parts of it that could not be done yet: the key of each fact and, where its link was missing, the
+    resource of which nothing could be done.
+    """
 
     revision: Revision
     at_s: float
     boot: str
     complete: bool
+    held: tuple[Held, ...] = ()
 
     def holds_now(self) -> bool:
         """False after a reboot: the kernel has forgotten everything."""
         return self.boot == boot_identity()
+
+    def awaits(self, key: Key, resource: str) -> bool:
+        """Whether a fact is still to be done, by itself or with its whole resource."""
+        return any(key == held or (of and of == resource) for held, of in self.held)
 
 
 def boot_identity() -> str:
@@ -158,15 +170,30 @@ class Store:
         return self._read("applied.json", _applied)
 
     def record_applied(
-        self, revision: Revision, *, complete: bool, what: str, counts: Mapping[str, int], was: Sequence[Any] = ()
+        self,
+        revision: Revision,
+        *,
+        what: str,
+        counts: Mapping[str, int],
+        was: Sequence[Any] = (),
+        held: Iterable[Held] = (),
     ) -> None:
-        """Record that a revision is in force, and add it to the history.
+        """Record that a revision is in force but for what is `held`, and add it to the history.
 
         `was` holds documents of facts that it changed and that no stamp remembers, as they were: what a rollback needs.
         """
-        applied = Applied(revision, wall_s(), boot_identity(), complete)
+        left = tuple(dict.fromkeys(held))
+        applied = Applied(revision, wall_s(), boot_identity(), not left, left)
         write_json(self.root / "applied.json", asdict(applied), mode=PUBLIC)
-        self.record_history(what, revision, counts=dict(counts), complete=complete, was=list(was))
+        self.record_history(what, revision, counts=dict(counts), complete=not left, held=len(left), was=list(was))
+
+    def keep_held(self, applied: Applied, held: Iterable[Held]) -> Applied:
+        """Record which parts of the revision in force are held now."""
+        left = tuple(dict.fromkeys(held))
+        now = replace(applied, complete=not left, held=left)
+        if now != applied:
+            write_json(self.root / "applied.json", asdict(now), mode=PUBLIC)
+        return now
 
     def record_history(self, what: str, revision: Revision, **details: object) -> None:
         """One line of `hagit history`."""
@@ -252,7 +279,8 @@ def _blocked(document: Mapping[str, Any]) -> Blocked:
 
 def _applied(document: Mapping[str, Any]) -> Applied:
     revision = revision_from_document(document["revision"])
-    return Applied(revision, document["at_s"], document["boot"], document["complete"])
+    held = tuple((tuple(map(str, key)), str(resource)) for key, resource in document.get("held", ()))
+    return Applied(revision, document["at_s"], document["boot"], document["complete"], held)
 
 
 def _revision(document: Mapping[str, Any] | None) -> Revision | None:

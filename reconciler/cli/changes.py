@@ -12,7 +12,7 @@ from reconciler.agent.content import Content
 from reconciler.agent.selection import Selection
 from reconciler.agent.session import Session
 from reconciler.cli.saved_plan import save_plan, saved_plan
-from reconciler.cli.terminal import Progress, confirmed, own, paint, wants_color, width
+from reconciler.cli.terminal import Progress, confirmed, own, wants_color, width
 from reconciler.core.facts.network import Network
 from reconciler.core.planning.plan import Action, OrdersChange, Plan
 from reconciler.core.status.revision import Revision
@@ -277,6 +277,7 @@ def _apply(
     begin: Callable[[], None] | None = None,
 ) -> int:
     from reconciler.agent.enforce import enforce
+    from reconciler.cli.outcome import outcome_document, print_outcome
 
     network: Network = session.network
     record_as = what if revision.commit != UNCOMMITTED else ""
@@ -299,28 +300,14 @@ def _apply(
     if outcome.failure is None and content is not None and session.orders is not None:
         orders = session.orders.publish(content, revision.commit if revision.commit != UNCOMMITTED else "")
     if as_json:
-        failure = outcome.failure
-        document = {
-            "format": "hagit.outcome/1",
-            "revision": revision.full_name,
-            "performed": outcome.performed,
-            "total": outcome.total,
-            "complete": outcome.complete,
-            "orders": orders.generation if orders is not None else None,
-            "failure": {"what": failure.what, "where": failure.where, "remedy": failure.remedy} if failure else None,
-        }
-        print(json.dumps(document))
+        print(json.dumps(outcome_document(plan, revision, outcome, orders)))
     if outcome.failure is not None:
         print(f"Stopped after {outcome.performed} of {_actions(outcome.total)}.", file=sys.stderr)
         raise outcome.failure
     session.poke()
     if not as_json:
-        held = f"; {len(plan.holds)} held" if plan.holds else ""
-        told = f"orders {orders.generation} published" if orders is not None and plan.orders else ""
-        done = f"{_actions(outcome.performed)} done" if outcome.total else "" if told else "Nothing to do"
-        done = f"{done}{'; ' if done and told else ''}{told}{held}."
-        print(f"\n{paint('Applied', 32, 1)} {revision.name}: {done}")
-    return 0
+        print_outcome(plan, revision, outcome, orders)
+    return 1 if outcome.held else 0
 
 
 def _previous(session: Session, now: Revision) -> Revision:

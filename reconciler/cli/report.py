@@ -190,7 +190,9 @@ def _status_lines(document: dict[str, Any]) -> list[str]:
     lines += [
         f"  drift      {item['text']}  ({item['mode']}, since {_when(item['since_s'])})" for item in _drifted(document)
     ]
-    lines += [f"  held       {item['why']}  ({item['gate']})" for item in document.get("holds", ())]
+    for item in document.get("holds", ()):
+        lines.append(f"  held       {item['why']}  ({item['gate']})")
+        lines += [f"               {item['remedy']}"] if item.get("remedy") else []
     lines += [f"  remote     {item['remote']}: {item['why']}" for item in document.get("remotes", ())]
     lines += [f"  note       {note}" for note in document.get("notes", ())]
     lines += [

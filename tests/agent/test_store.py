@@ -64,7 +64,7 @@ def test_what_a_newer_release_wrote_besides_is_passed_over(store: Store) -> None
 
 
 def test_what_was_applied_holds_in_this_boot_only(store: Store) -> None:
-    store.record_applied(REVISION, complete=True, what="applied", counts={"create": 2})
+    store.record_applied(REVISION, what="applied", counts={"create": 2})
     applied = store.applied()
     assert applied is not None
     assert applied.holds_now()

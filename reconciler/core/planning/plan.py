@@ -102,6 +102,7 @@ class Gate(StrEnum):
     FIXED = "fixed"
     PROTECTED = "protected"
     DATA_LOSS = "data-loss"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)

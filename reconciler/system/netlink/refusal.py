@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 from typing import Final
 
 from reconciler.core.facts.fact import Address, Fact, Hostname, Link, Mark, Mtu, Port, Power, Resolver, Route
 from reconciler.core.facts.state import Nic
 from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
-from reconciler.errors import PerformError
+from reconciler.errors import NotPermitted, PerformError
 from reconciler.system.netlink.channel import Refused
 
+STATUS: Final = Path("/proc/thread-self/status")
+CAP_NET_ADMIN: Final = 12  # linux/capability.h
+NOT_PERMITTED: Final = "run as root, or give the process CAP_NET_ADMIN in this network namespace"
+
 _REMEDIES: Final = {
-    errno.EPERM: "run as root, or give the process CAP_NET_ADMIN in this network namespace",
-    errno.EACCES: "run as root, or give the process CAP_NET_ADMIN in this network namespace",
+    errno.EPERM: NOT_PERMITTED,
     errno.ENODEV: "the link vanished or was renamed since the plan was made; make a new plan",
     errno.ENETUNREACH: "no address on a link that is up covers the gateway; check both",
     errno.EHOSTUNREACH: "no address on a link that is up covers the gateway; check both",
@@ -34,6 +38,10 @@ def refusal(problem: Refused, before: Fact | None, after: Fact | None, nic: Nic 
     fact = after if after is not None else before
     assert fact is not None
     reason = problem.note or os.strerror(problem.code)
+    if problem.code == errno.EPERM and not may_administer():
+        return NotPermitted(
+            f"the kernel refused to {deed(before, after)}: {reason}", where=place(fact), remedy=NOT_PERMITTED
+        )
     remedy = _REMEDIES.get(problem.code, "")
     if isinstance(after, Mtu) and problem.code in (errno.EINVAL, errno.ERANGE) and nic is not None:
         limits = f"{nic.mtu_min} to {nic.mtu_max or 'any size'}"
@@ -41,9 +49,30 @@ def refusal(problem: Refused, before: Fact | None, after: Fact | None, nic: Nic 
     elif isinstance(after, Link) and problem.code == errno.EOPNOTSUPP:
         module = "8021q" if after.kind.value == "vlan" else f"{after.kind.value}ing".replace("bridgeing", "bridge")
         remedy = f"this kernel has no {after.kind.value} support; try `modprobe {module}`"
+    elif isinstance(after, Address | Route) and problem.code == errno.EACCES and after.link is not None:
+        remedy = switch_on_ipv6(after.link)
+    elif isinstance(after, Route) and problem.code == errno.EEXIST:
+        remedy = f"another route is in its place: ip route show table all to exact {after.destination}"
+    elif isinstance(after, Link) and before is None and problem.code == errno.EEXIST:
+        remedy = f"another link has this name, or has it as an alternative name: ip link show {after.name}"
     elif isinstance(after, Link) and before is not None:
         remedy = "bring the bond down and take its members out first, or make it anew"
     return PerformError(f"the kernel refused to {deed(before, after)}: {reason}", where=place(fact), remedy=remedy)
+
+
+def switch_on_ipv6(link: str) -> str:
+    """The command that allows IPv6 on a link. A link name may hold dots, which sysctl(8) wants as slashes."""
+    return f"sysctl -w net/ipv6/conf/{link}/disable_ipv6=0, and where it is set at boot: /etc/sysctl.d"
+
+
+def may_administer() -> bool:
+    """Whether this process has CAP_NET_ADMIN (capabilities(7)); True where /proc does not tell."""
+    try:
+        lines = STATUS.read_text().splitlines()
+    except OSError:
+        return True
+    held = next((line.partition(":")[2] for line in lines if line.startswith("CapEff:")), "")
+    return not held.strip() or bool(int(held, 16) >> CAP_NET_ADMIN & 1)
 
 
 def place(fact: Fact) -> str:
