@@ -16,7 +16,7 @@ from reconciler.agent.journal import interrupted
 from reconciler.agent.perform import Outcome, Progress, perform_plan, stamp_interrupted
 from reconciler.agent.store import Applied, Held, Store
 from reconciler.core.facts.codec import Document, fact_document, fact_from_document
-from reconciler.core.facts.fact import Key
+from reconciler.core.facts.fact import Address, Key
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.state import Observed, Origin
 from reconciler.core.planning.bind import rename
@@ -160,10 +160,13 @@ def refuse_stale(plan: Plan, observed: Observed) -> None:
 def changed_from(actions: Sequence[Action], plan: Plan) -> list[Document]:
     """The facts that actions of a plan change in place, as they were, by resource: what a rollback has to put back.
 
-    Whatever is created or removed carries a stamp or comes from a revision; a changed MTU carries nothing.
+    Whatever is created or removed carries a stamp or comes from a revision; a changed MTU carries nothing. That an
+    address was leased cannot be put back: only the program that leased it can ask again.
     """
     resources = {name: resource for resource, name in plan.names.items()}
-    changed = (action.before for action in actions if action.verb is Verb.CHANGE)
+    changed = (
+        action.before for action in actions if action.verb is Verb.CHANGE and not isinstance(action.before, Address)
+    )
     return [fact_document(rename(fact, resources)) for fact in changed if fact is not None]
 
 

@@ -177,7 +177,7 @@ def describe(key: Key) -> str:
     match key:
         case ("address", link, address):
             return f"address {address} on {link}"
-        case ("route", destination, metric):
+        case ("route", destination, metric, *_):
             return f"route {destination} metric {metric}"
         case (kind, link):
             return f"{kind} of {link}"

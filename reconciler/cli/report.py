@@ -223,7 +223,7 @@ def print_history(node_file: Path | None, count: int, *, as_json: bool) -> int:
     for entry in entries:
         revision = entry["revision"]
         counts = ", ".join(f"{number} {verb}d" for verb, number in entry.get("counts", {}).items()) or "no change"
-        detail = entry.get("why") or counts
+        detail = entry.get("why") or (f"{counts}, {entry['held']} held" if entry.get("held") else counts)
         name = f"{revision['branch']}@{revision['commit'][:7]}"
         signed = f", signed by {revision['signer']}" if revision.get("signer") else ""
         print(f"{_when(entry['at_s'])}  {entry['what']:<11}  {name}  {revision['summary']}  "

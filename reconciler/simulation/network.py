@@ -175,7 +175,7 @@ class FakeNetwork:
             case Mark(text=text):
                 return "an alias this long" if len(text.encode()) > MARK_LENGTH_MAX else ""
             case Address():
-                return self._refuse_address(after)
+                return self._refuse_address(before, after)
             case Route():
                 return self._refuse_route(before, after)
             case Power():
@@ -258,14 +258,19 @@ class FakeNetwork:
             return "Numerical result out of range"
         return ""
 
-    def _refuse_address(self, address: Address) -> str:
+    def _refuse_address(self, before: Fact | None, address: Address) -> str:
+        if before is None and self._live.facts.get(address.key, address) != address:
+            return "File exists"
         if not is_ipv6(address.address):
             return ""
+        nic = self._live.nics.get(address.link)
+        if nic is not None and not nic.ipv6:
+            return "IPv6 is disabled on this device"
         if (self._live.mtu(address.link) or IPV6_MTU_MIN) < IPV6_MTU_MIN:
             return "IPv6 is disabled on this device"
         same = ip_interface(address.address).ip
         for fact in self._live.on(address.link):
-            if isinstance(fact, Address) and ip_interface(fact.address).ip == same:
+            if isinstance(fact, Address) and ip_interface(fact.address).ip == same and fact.key != address.key:
                 return "address already assigned"
         return ""
 

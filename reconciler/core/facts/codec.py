@@ -55,11 +55,11 @@ FACT_TYPES: Final[Mapping[str, type[Fact]]] = {
 
 
 def fact_document(fact: Fact) -> Document:
-    """One fact; fields that are None are left out."""
+    """One fact; fields that are None, and traits that it does not have, are left out."""
     document: Document = {"fact": fact.key[0]}
     for name in fact.__slots__:
         value = getattr(fact, name)
-        if value is None:
+        if value is None or (name == "traits" and not value):
             continue
         if isinstance(value, BondOptions):
             value = {part: item for part in value.__slots__ if (item := getattr(value, part)) is not None}
@@ -83,6 +83,8 @@ def fact_from_document(document: Document) -> Fact:
         fields = {"gateway": None, "link": None, **fields}
     elif kind is Pool or kind is Dataset:
         _unfold(fields)
+    if "traits" in fields:
+        fields["traits"] = tuple(map(str, fields["traits"]))
     return kind(**fields)
 
 
@@ -132,7 +134,7 @@ def observed_document(observed: Observed) -> Document:
     document = {
         "facts": facts_document(observed.facts),
         "owners": [[list(key), observed.owners[key].value] for key in sorted(observed.owners)],
-        "nics": [{name: getattr(observed.nics[nic], name) for name in Nic.__slots__} for nic in sorted(observed.nics)],
+        "nics": [_nic_document(observed.nics[nic]) for nic in sorted(observed.nics)],
         "unknown": [{"scope": list(part.scope), "why": part.why} for part in observed.unknown],
         "managers": {link: list(observed.managers[link]) for link in sorted(observed.managers)},
     }
@@ -147,12 +149,27 @@ def observed_from_document(document: Document) -> Observed:
     return Observed(
         facts=facts_from_document(document.get("facts", ())),
         owners=MappingProxyType({tuple(key): Owner(owner) for key, owner in document.get("owners", ())}),
-        nics=MappingProxyType({nic["name"]: Nic(**nic) for nic in document.get("nics", ())}),
+        nics=MappingProxyType({nic["name"]: _nic(nic) for nic in document.get("nics", ())}),
         unknown=tuple(Unknown(tuple(part["scope"]), part["why"]) for part in document.get("unknown", ())),
         managers=MappingProxyType({link: tuple(names) for link, names in document.get("managers", {}).items()}),
         placement=Placement(placement.get("is", Placement.UNWATCHED)),
         placement_why=placement.get("why", ""),
     )
+
+
+def _nic_document(nic: Nic) -> Document:
+    document = {name: getattr(nic, name) for name in Nic.__slots__}
+    if not document["altnames"]:
+        del document["altnames"]
+    else:
+        document["altnames"] = list(nic.altnames)
+    if document["ipv6"]:
+        del document["ipv6"]
+    return document
+
+
+def _nic(document: Document) -> Nic:
+    return Nic(**{**document, "altnames": tuple(document.get("altnames", ()))})
 
 
 def digest(observed: Observed, keys: Iterable[Key]) -> str:

@@ -8,7 +8,7 @@ will be done about a difference.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -86,7 +86,7 @@ def need(fact: Fact, live: Facts | Mapping[Key, Fact], desired: Facts) -> str | 
         return MISSING
     if seen == fact:
         return None
-    if isinstance(fact, Route) and isinstance(seen, Route) and fact.link is None and seen.gateway == fact.gateway:
+    if isinstance(fact, Route) and isinstance(seen, Route) and fact.link is None and replace(seen, link=None) == fact:
         return None  # the kernel names the link that we left to it
     if isinstance(fact, Property) and isinstance(seen, Property):
         if not seen.local and (fact.name == STAMP or not fact.local):
@@ -222,7 +222,9 @@ def contrast(seen: Fact, fact: Fact) -> str:
         old, new = getattr(seen, name), getattr(fact, name, None)
         if old == new:
             continue
-        if name == "bond" and old is not None and new is not None:
+        if name == "traits":
+            parts.append(f"{' and '.join(old) or 'plain'}, {' and '.join(new or ()) or 'plain'} desired")
+        elif name == "bond" and old is not None and new is not None:
             parts += [
                 f"{_word(part)} {_value(getattr(old, part))}, {_value(getattr(new, part))} desired"
                 for part in old.__slots__

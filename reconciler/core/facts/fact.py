@@ -9,11 +9,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
 
 Key: TypeAlias = tuple[str, ...]
+
+#: Traits of an address: it ends by itself (DHCP, router advertisement); it is not used for new connections; duplicate
+#: address detection found it in use elsewhere; the kernel made no route to its network.
+LEASED: Final = "leased"
+DEPRECATED: Final = "deprecated"
+DUPLICATE: Final = "duplicate"
+NO_PREFIX_ROUTE: Final = "noprefixroute"
+#: First word of the trait of an address that has another one at the far end.
+PEER: Final = "peer"
+#: Trait of a route that ends by itself, as those of router advertisements do.
+EXPIRES: Final = "expires"
+#: First words of traits by which the kernel tells one route from another of the same destination and metric.
+BESIDE: Final = ("tos ", "from ")
 
 
 class LinkKind(StrEnum):
@@ -141,10 +154,15 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A static address with its prefix, `10.0.0.11/24` or `fd00::11/64`, in the form `ipaddress` prints."""
+    """A static address with its prefix, `10.0.0.11/24` or `fd00::11/64`, in the form `ipaddress` prints.
+
+    `traits` say what sets an observed address apart from the permanent one that hagit makes (`LEASED` and others, and
+    `peer 10.0.0.1`), in a stable order. They hold no seconds, so that two looks at one lease are equal.
+    """
 
     link: str
     address: str
+    traits: tuple[str, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -154,17 +172,23 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A unicast route of the main table. `gateway` or `link` or both; `destination` in CIDR form, never "default"."""
+    """A unicast route of the main table. `gateway` or `link` or both; `destination` in CIDR form, never "default".
+
+    `traits` say what sets an observed route apart from one that hagit makes: `blackhole`, `2 next hops` and others, in
+    a stable order. A type of service or a source is part of the key: such a route exists beside the plain one.
+    """
 
     destination: str
     gateway: str | None
     link: str | None
     metric: int
+    traits: tuple[str, ...] = ()
 
     @property
     def key(self) -> Key:
         """The question this fact answers."""
-        return ("route", self.destination, str(self.metric))
+        beside = tuple(trait for trait in self.traits if trait.startswith(BESIDE))
+        return ("route", self.destination, str(self.metric), *beside)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_interface, ip_network
 from types import MappingProxyType
 from typing import Final, assert_never
 
 from reconciler.core.facts.fact import (
+    NO_PREFIX_ROUTE,
+    PEER,
     Address,
     Fact,
     Hostname,
@@ -48,6 +50,17 @@ IPV6_MTU_MIN: Final = 1280
 def is_ipv6(text: str) -> bool:
     """Whether an address, with or without its prefix, is an IPv6 one."""
     return ":" in text
+
+
+def neighbours(fact: Address | Route) -> IPv4Network | IPv6Network | None:
+    """The network whose hosts an address or a route makes direct neighbours, None where it makes none."""
+    if isinstance(fact, Route):
+        # A blackhole has no gateway either, and leads nowhere.
+        return ip_network(fact.destination) if fact.gateway is None and not fact.traits else None
+    if NO_PREFIX_ROUTE in fact.traits:
+        return None
+    peer = next((trait.partition(" ")[2] for trait in fact.traits if trait.startswith(PEER)), "")
+    return ip_interface(f"{peer}/{fact.address.partition('/')[2]}" if peer else fact.address).network
 
 
 def predict(observed: Observed, before: Fact | None, after: Fact | None) -> Observed:
@@ -158,12 +171,7 @@ class Prediction:
         """Whether one link reaches an address directly, where another link has the same network."""
         if not self.is_up(link):
             return False
-        for fact in self.on(link):
-            if isinstance(fact, Address) and address in ip_interface(fact.address).network:
-                return True
-            if isinstance(fact, Route) and fact.gateway is None and address in ip_network(fact.destination):
-                return True
-        return False
+        return any(address in network for fact in self.on(link) if (network := neighbours(fact)) is not None)
 
     def _reachable(self) -> dict[tuple[int, int], dict[int, str]]:
         """Networks that are direct neighbours, by version and prefix length, built when first asked for."""
@@ -178,12 +186,8 @@ class Prediction:
     def _note_network(self, fact: Address | Route) -> None:
         if self._networks is None:
             return
-        if isinstance(fact, Address):
-            network = ip_interface(fact.address).network
-            link: str | None = fact.link
-        elif fact.gateway is None:
-            network, link = ip_network(fact.destination), fact.link
-        else:
+        network, link = neighbours(fact), fact.link
+        if network is None:
             return
         if link is not None and self.is_up(link):
             number = int(network.network_address) >> (network.max_prefixlen - network.prefixlen)

@@ -47,7 +47,8 @@ class Nic:
 
     `mac` is the permanent address where the driver tells one, else the current; lower case, colons. `path` is the
     device path in the form udev's ID_PATH has (`pci-0000:03:00.0`), empty for virtual links. MTU limits in bytes,
-    0 where the driver states none. `carrier` is None where it cannot be read (link down).
+    0 where the driver states none. `carrier` is None where it cannot be read (link down). `altnames` are further names
+    that the kernel knows the link by; `ipv6` is False where IPv6 is switched off on this link (disable_ipv6).
     """
 
     name: str
@@ -58,6 +59,8 @@ class Nic:
     mtu_min: int = 0
     mtu_max: int = 0
     carrier: bool | None = None
+    altnames: tuple[str, ...] = ()
+    ipv6: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,7 +183,7 @@ class _Index:
         return "here are " + ", ".join(nics[:8]) + more
 
     def _describe(self, nic: Nic) -> str:
-        words = [word for word in (nic.mac, nic.path) if word]
+        words = [word for word in (nic.mac, nic.path, *(f"also called {name}" for name in nic.altnames[:2])) if word]
         return f"{nic.name} ({' '.join(words)})" if words else nic.name
 
 

@@ -122,6 +122,8 @@ def impact_of(verb: Verb, fact: Fact) -> Impact:
         return Impact.NONE
     if isinstance(fact, Pool | PoolProperty | Dataset | Property):
         return storage_impact(verb, fact)
+    if verb is Verb.CHANGE and isinstance(fact, Address):
+        return Impact.NONE  # its lifetime changes, in place
     if verb is Verb.REMOVE:
         return Impact.BLIP if isinstance(fact, Port) else Impact.TRAFFIC
     if isinstance(fact, Power):

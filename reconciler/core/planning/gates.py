@@ -5,25 +5,17 @@ Decides whether the kernel could do a change at all and whether it would hurt wh
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from reconciler.core.facts.difference import host, is_marked
 from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Mark, Mtu, Power, Route
+from reconciler.core.facts.kernel import RESERVED_NAMES
 from reconciler.core.facts.ownership import Owner, mark_owner
-from reconciler.core.facts.predict import IPV6_MTU_MIN, is_ipv6
 from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
 from reconciler.core.planning.bind import links_of
 from reconciler.core.planning.draft import Draft
 from reconciler.core.planning.keeping import obstacle
 from reconciler.core.planning.plan import Gate
-
-
-class Refusal(NamedTuple):
-    """The gate that refuses, why, and the way out."""
-
-    gate: Gate
-    why: str
-    remedy: str
+from reconciler.core.planning.reaching import address_refusal, route_refusal
+from reconciler.core.planning.refusing import Refusal, removal_command
 
 
 def refusal(draft: Draft, fact: Fact) -> Refusal | None:
@@ -34,8 +26,10 @@ def refusal(draft: Draft, fact: Fact) -> Refusal | None:
     waits = _rests_on_held(draft, fact)
     if waits is not None:
         return waits
-    if isinstance(fact, Link) and fact.kind is LinkKind.PHYSICAL and fact.key not in draft.live.facts:
-        return Refusal(Gate.NIC, f"{fact.name} is gone", "plug the NIC in")
+    if isinstance(fact, Link) and fact.key not in draft.live.facts:
+        if fact.kind is LinkKind.PHYSICAL:
+            return Refusal(Gate.NIC, f"{fact.name} is gone", "plug the NIC in")
+        return _name_taken(draft, fact)
     if isinstance(fact, Mark):
         return _foreign_alias(draft, fact)
     if isinstance(fact, Mtu):
@@ -43,12 +37,21 @@ def refusal(draft: Draft, fact: Fact) -> Refusal | None:
     if isinstance(fact, Power):
         return _parent_down(draft, fact)
     if isinstance(fact, Address):
-        size = draft.live.mtu(fact.link)
-        if is_ipv6(fact.address) and size is not None and size < IPV6_MTU_MIN:
-            why = f"IPv6 needs an MTU of {IPV6_MTU_MIN}, and {fact.link} has {size}"
-            return Refusal(Gate.MTU_LIMIT, why, f"give the interface an MTU of {IPV6_MTU_MIN} or more")
+        return address_refusal(draft, fact)
     if isinstance(fact, Route):
-        return _unreachable(draft, fact)
+        return route_refusal(draft, fact)
+    return None
+
+
+def _name_taken(draft: Draft, link: Link) -> Refusal | None:
+    """A new link cannot have a name that the kernel keeps for itself, or knows another link by."""
+    if link.name in RESERVED_NAMES:
+        why = f"the kernel keeps the name {link.name} for itself"
+        return Refusal(Gate.REFUSED, why, f"give the {link.kind} another name")
+    for name in sorted(draft.live.nics):
+        if link.name in draft.live.nics[name].altnames:
+            why = f"{link.name} is an alternative name of {name}, so no new link can have it"
+            return Refusal(Gate.FOREIGN, why, f"ip link property delete dev {name} altname {link.name}")
     return None
 
 
@@ -100,26 +103,6 @@ def _parent_down(draft: Draft, power: Power) -> Refusal | None:
     return Refusal(Gate.WAITS, f"its parent {link.parent} is down", f"see {link.parent}")
 
 
-def _unreachable(draft: Draft, route: Route) -> Refusal | None:
-    live = draft.live
-    owner = live.owners.get(route.key)
-    if owner is Owner.WATCHDOG:
-        return Refusal(Gate.VIRTUAL, "the watchdog placed this route", "take the route out of the configuration")
-    if owner is Owner.KERNEL:
-        return Refusal(Gate.FOREIGN, "the kernel has this route itself", "take the route out of the configuration")
-    if route.link is not None and not live.is_up(route.link):
-        return Refusal(Gate.UNREACHABLE, f"{route.link} is down", f"see {route.link}")
-    if route.gateway is None or live.link_towards(route.gateway, route.link) is not None:
-        return None
-    for part in draft.observed.unknown:
-        if part.scope[:1] in ((), ("address",), ("power",)):
-            why = f"whether {route.gateway} is reachable is not known: {part.why}"
-            return Refusal(Gate.UNKNOWN, why, "nothing to do: hagit looks again")
-    over = f" over {route.link}" if route.link is not None else ""
-    why = f"no address here makes the gateway {route.gateway} a neighbour{over}"
-    return Refusal(Gate.UNREACHABLE, why, "give an interface an address in the subnet of the gateway")
-
-
 def removal_refusal(draft: Draft, link: str) -> Refusal | None:
     """Why a link may not be removed: somebody else's things, or a virtual address, would go with it."""
     pending = [link]
@@ -156,17 +139,3 @@ def _not_ours(draft: Draft, fact: Address | Route) -> Refusal | None:
 
 def _name(fact: Address | Route) -> str:
     return fact.address if isinstance(fact, Address) else f"the route to {fact.destination}"
-
-
-def removal_command(fact: Fact) -> str:
-    """What a person would type to take away something that hagit leaves alone."""
-    if isinstance(fact, Address):
-        return f"ip address delete {fact.address} dev {fact.link}"
-    if isinstance(fact, Route):
-        over = f" dev {fact.link}" if fact.link is not None else ""
-        return f"ip {'-6 ' if is_ipv6(fact.destination) else ''}route delete {fact.destination}{over}"
-    if isinstance(fact, Link):
-        return f"ip link delete dev {fact.name}"
-    if isinstance(fact, Dataset):
-        return "no longer asked for, and never destroyed for that"
-    return f"ip link set dev {fact.key[1]} nomaster"

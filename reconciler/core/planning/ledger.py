@@ -169,7 +169,8 @@ def _drift_document(drift: Drift) -> Document:
         "kind": drift.kind.value,
         "state": drift.state.value,
         "desired": None if drift.desired is None else fact_document(drift.desired),
-        "live": None if drift.live is None else fact_document(drift.live),
+        "live": None if drift.live is None else _plain(fact_document(drift.live)),
+        "traits": list(getattr(drift.live, "traits", ())),
         "why": drift.why,
         "origin": None if drift.origin is None else origin_document(drift.origin),
         "resource": drift.resource,
@@ -181,13 +182,21 @@ def _drift_document(drift: Drift) -> Document:
     }
 
 
+def _plain(document: Document) -> Document:
+    """A fact without its traits, which a release that does not know them could not read; they stand beside it."""
+    return {name: value for name, value in document.items() if name != "traits"}
+
+
 def _drift(document: Any) -> Drift:
+    live = document["live"]
+    if live is not None and document.get("traits"):
+        live = live | {"traits": document["traits"]}
     return Drift(
         key=tuple(document["key"]),
         kind=DifferenceKind(document["kind"]),
         state=DriftState(document["state"]),
         desired=None if document["desired"] is None else fact_from_document(document["desired"]),
-        live=None if document["live"] is None else fact_from_document(document["live"]),
+        live=None if live is None else fact_from_document(live),
         why=document["why"],
         origin=None if document["origin"] is None else origin_from_document(document["origin"]),
         resource=document["resource"],

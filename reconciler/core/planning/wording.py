@@ -49,11 +49,11 @@ def fact_value(fact: Fact) -> str:
     if isinstance(fact, Mark):
         return fact.text or "none"
     if isinstance(fact, Address):
-        return fact.address
+        return f"{fact.address}{_traits(fact)}"
     if isinstance(fact, Route):
         via = f" via {fact.gateway}" if fact.gateway is not None else ""
         over = f" dev {fact.link}" if fact.link is not None else ""
-        return f"{fact.destination}{via}{over}" + (f" metric {fact.metric}" if fact.metric else "")
+        return f"{fact.destination}{via}{over}" + (f" metric {fact.metric}" if fact.metric else "") + _traits(fact)
     if isinstance(fact, Hostname):
         return fact.name
     if isinstance(fact, Resolver):
@@ -70,6 +70,10 @@ def fact_value(fact: Fact) -> str:
     if isinstance(fact, Dataset):
         return f"{fact.kind} {fact.name}{_with(fact.options)}"
     assert_never(fact)
+
+
+def _traits(fact: Address | Route) -> str:
+    return f" ({', '.join(fact.traits)})" if fact.traits else ""
 
 
 def property_value(name: str, value: str) -> str:

@@ -11,7 +11,23 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from reconciler.core.facts.fact import Address, Fact, Hostname, Link, LinkKind, Mark, Mtu, Port, Power, Resolver, Route
+from reconciler.core.facts.fact import (
+    DEPRECATED,
+    DUPLICATE,
+    LEASED,
+    NO_PREFIX_ROUTE,
+    Address,
+    Fact,
+    Hostname,
+    Link,
+    LinkKind,
+    Mark,
+    Mtu,
+    Port,
+    Power,
+    Resolver,
+    Route,
+)
 from reconciler.core.facts.ownership import MARK_WORD, Owner
 from reconciler.core.facts.state import Observed
 from reconciler.core.spec.capturing_pools import captured_pools
@@ -197,16 +213,24 @@ class _Capture:
         half: dict[str, Any] = {}
         if link.kind is LinkKind.PHYSICAL:
             half["match"] = self._match(name)
+        self._membership(name)
         addresses = []
         for fact in self._facts(Address):
             if isinstance(fact, Address) and fact.link == name:
                 if self._moves(fact):
                     self._left_out.append(f"{fact.address} on {name}: a virtual address, placed by the watchdog")
-                else:
+                    continue
+                why = lost_of_address(fact)
+                if why is not None:
+                    self._left_out.append(f"{fact.address} on {name}: {why}")
+                if set(fact.traits) <= {NO_PREFIX_ROUTE}:
                     addresses.append(fact.address)
         if addresses:
             half["addresses"] = addresses
         spec: dict[str, Any] = {self._controller: half} if half else {}
+        nic = self._observed.nics.get(name)
+        if nic is not None and nic.altnames:
+            self._left_out.append(f"{name}: its alternative names ({', '.join(nic.altnames)}) have no place in YAML")
         mtu = self._observed.facts.get(("mtu", name))
         if isinstance(mtu, Mtu):
             spec["mtu"] = mtu.size
@@ -216,6 +240,15 @@ class _Capture:
             elif word == "Interlink":
                 spec["role"] = "interlink"
         return spec | self._make(link, names)
+
+    def _membership(self, name: str) -> None:
+        """Name the master of a link where it is of a kind that the language does not have (a VRF, a team)."""
+        port = self._observed.facts.get(("port", name))
+        master = self._links.get(port.master) if isinstance(port, Port) else None
+        if isinstance(port, Port) and (master is None or master.kind not in (LinkKind.BOND, LinkKind.BRIDGE)):
+            nic = self._observed.nics.get(port.master)
+            kind = nic.driver if nic is not None and nic.driver else "link of another kind"
+            self._left_out.append(f"{name}: that it is a member of {port.master}, a {kind}")
 
     def _match(self, name: str) -> dict[str, str]:
         """By MAC, unless another NIC has the same one or it is no NIC's own."""
@@ -243,6 +276,10 @@ class _Capture:
         return {}
 
     def _route(self, route: Route, names: dict[str, str]) -> None:
+        if route.traits:
+            what = f"route to {route.destination}{f' metric {route.metric}' if route.metric else ''}"
+            self._left_out.append(f"{what}: {', '.join(route.traits)}: hagit leaves such a route alone")
+            return
         if route.link is None or self._observed.owner(route.key) is Owner.WATCHDOG:
             self._left_out.append(f"route to {route.destination}: it names no single link")
             return
@@ -277,6 +314,23 @@ class _Capture:
             return
         for key in ("dns", "domain", "search"):
             spec.pop(key, None)
+
+
+def lost_of_address(address: Address) -> str | None:
+    """What of an address YAML cannot say, None where it is a plain static one."""
+    words = []
+    for trait in address.traits:
+        if trait == LEASED:
+            words.append("it has a lifetime, so another program leased it: written here, hagit would make it permanent")
+        elif trait == DEPRECATED:
+            words.append("it is deprecated: written here, hagit would make it preferred")
+        elif trait == DUPLICATE:
+            words.append("another machine has it: duplicate address detection failed")
+        elif trait == NO_PREFIX_ROUTE:
+            words.append("that it was added without the route to its network (noprefixroute)")
+        else:
+            words.append(f"it has a {trait}, which YAML cannot say")
+    return "; ".join(words) or None
 
 
 def _paths(text: str) -> dict[Place, Path]:

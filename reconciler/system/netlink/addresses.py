@@ -1,8 +1,8 @@
 """Address messages read into facts, and facts packed into address messages.
 
-Decides the one text form of an address and whose it is. An address counts from the moment the kernel lists it, also
-while duplicate address detection runs or after it failed. Does not know whether an address is wanted. See
-rtnetlink(7), linux/if_addr.h.
+Decides the one text form of an address, whose it is, and what sets it apart from a permanent one. An address counts
+from the moment the kernel lists it, also while duplicate address detection runs; that it failed is a trait. Does not
+know whether an address is wanted. See rtnetlink(7), linux/if_addr.h.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import socket
 from dataclasses import dataclass
 from typing import Final
 
+from reconciler.core.facts.fact import DEPRECATED, DUPLICATE, LEASED, NO_PREFIX_ROUTE, PEER, Address
 from reconciler.core.facts.ownership import AGENT_PROTOCOL, Owner, address_owner
 from reconciler.system.netlink import wire
 
 FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
+_UNUSUAL: Final = wire.IFA_F_DADFAILED | wire.IFA_F_DEPRECATED | wire.IFA_F_NOPREFIXROUTE
 _OWNERS: Final = {(p, local): address_owner(p, link_local=local) for p in range(256) for local in (False, True)}
 
 
@@ -27,6 +29,11 @@ class AddressRecord:
     address: str
     owner: Owner
     raw_peer: bytes = b""
+    traits: tuple[str, ...] = ()
+
+    def fact(self, link: str) -> Address:
+        """The same as a fact about the link of this name."""
+        return Address(link, self.address, self.traits)
 
 
 def addresses_request(family: int, index: int = 0) -> bytes:
@@ -47,15 +54,38 @@ def text_form(raw: bytes) -> str:
 
 def read_address(payload: bytes) -> AddressRecord:
     """One RTM_NEWADDR payload. Raises MalformedMessage."""
-    _, prefix, _, scope, index = wire.header(wire.ADDRESS_HEADER, payload)
+    _, prefix, short_flags, scope, index = wire.header(wire.ADDRESS_HEADER, payload)
     found = wire.attributes(payload, wire.ADDRESS_HEADER.size)
     address = found.get(wire.IFA_ADDRESS, b"")
     local = found.get(wire.IFA_LOCAL, address)
     protocol = wire.value_of(wire.U8, found.get(wire.IFA_PROTO))
     link_local = scope == wire.SCOPE_LINK and local[:1] == b"\xfe"
-    return AddressRecord(
-        index, f"{text_form(local)}/{prefix}", _OWNERS[protocol, link_local], address if address != local else b""
-    )
+    raw_peer = address if address != local else b""
+    flags = wire.value_of(wire.U32, found.get(wire.IFA_FLAGS), short_flags)
+    traits = _traits(flags, found.get(wire.IFA_CACHEINFO), raw_peer)
+    return AddressRecord(index, f"{text_form(local)}/{prefix}", _OWNERS[protocol, link_local], raw_peer, traits)
+
+
+def _traits(flags: int, times: bytes | None, raw_peer: bytes) -> tuple[str, ...]:
+    """What a permanent address of hagit's own would not have."""
+    preferred = valid = wire.FOREVER
+    if times is not None:
+        preferred, valid = wire.header(wire.CACHE_INFO, times)
+    deprecated = bool(flags & wire.IFA_F_DEPRECATED) or preferred == 0
+    if not (flags & _UNUSUAL or raw_peer or deprecated or (preferred, valid) != (wire.FOREVER, wire.FOREVER)):
+        return ()
+    traits = []
+    if valid != wire.FOREVER or (preferred != wire.FOREVER and not deprecated):
+        traits.append(LEASED)
+    if deprecated:
+        traits.append(DEPRECATED)
+    if flags & wire.IFA_F_DADFAILED:
+        traits.append(DUPLICATE)
+    if flags & wire.IFA_F_NOPREFIXROUTE:
+        traits.append(NO_PREFIX_ROUTE)
+    if raw_peer:
+        traits.append(f"{PEER} {text_form(raw_peer)}")
+    return tuple(traits)
 
 
 def family_of(address: str) -> int:

@@ -46,7 +46,7 @@ class Changes:
         """The one change."""
         match after if after is not None else before:
             case Address() as address:
-                self._address(address) if after is not None else self._no_address(address)
+                self._address(before, address) if after is not None else self._no_address(address)
             case Route() as route:
                 self._route(route, replace=before is not None) if after is not None else self._no_route(route)
             case Mtu(link=link, size=size):
@@ -70,16 +70,18 @@ class Changes:
     def _set(self, link: str, header: bytes, attributes: bytes) -> None:
         self._channel.request(wire.SET_LINK, 0, header + wire.text(wire.IFLA_IFNAME, link) + attributes)
 
-    def _address(self, fact: Address) -> None:
+    def _address(self, before: NetlinkFact | None, fact: Address) -> None:
         index = self._channel.index_of(fact.link)
+        # A change is one of lifetime and stamp, in place: the address answers all the time.
+        flags = wire.CREATE | (wire.EXCLUSIVE if before is None else wire.REPLACE)
         try:
-            self._channel.request(wire.NEW_ADDRESS, wire.CREATE | wire.EXCLUSIVE, new_address(index, fact.address))
+            self._channel.request(wire.NEW_ADDRESS, flags, new_address(index, fact.address))
         except Refused as problem:
             if problem.code != errno.EEXIST or not self._holds(fact):
                 raise
 
     def _holds(self, fact: Address) -> bool:
-        return any(record.address == fact.address for record in self._narrow.addresses(fact.link))
+        return any(record.fact(fact.link) == fact for record in self._narrow.addresses(fact.link))
 
     def _no_address(self, fact: Address) -> None:
         raw_peer = b""
@@ -108,7 +110,7 @@ class Changes:
                 raise
             found = self._narrow.route(fact.destination, fact.metric)
             live = found.route if found is not None else None
-            if live is None or live.gateway != fact.gateway or fact.link not in (None, live.link):
+            if live is None or live.traits or live.gateway != fact.gateway or fact.link not in (None, live.link):
                 raise
 
     def _no_route(self, fact: Route) -> None:

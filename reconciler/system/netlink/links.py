@@ -121,7 +121,23 @@ def _nic(name: str, found: Mapping[int, bytes], info: Mapping[int, bytes], make:
         mtu_min=wire.value_of(wire.U32, found.get(wire.IFLA_MIN_MTU)),
         mtu_max=wire.value_of(wire.U32, found.get(wire.IFLA_MAX_MTU)),
         carrier=bool(wire.value_of(wire.U8, found.get(wire.IFLA_CARRIER))) if up else None,
+        altnames=_altnames(found.get(wire.IFLA_PROP_LIST)),
+        ipv6=_ipv6(found.get(wire.IFLA_AF_SPEC)),
     )
+
+
+def _altnames(properties: bytes | None) -> tuple[str, ...]:
+    if properties is None:
+        return ()
+    return tuple(sorted(wire.text_of(name) for name in wire.all_of(properties, wire.IFLA_ALT_IFNAME)))
+
+
+def _ipv6(families: bytes | None) -> bool:
+    """False where the link has IPv6 settings and they say that it is off."""
+    inner = wire.attributes(families).get(socket.AF_INET6) if families is not None else None
+    settings = wire.attributes(inner).get(wire.INET6_CONF) if inner is not None else None
+    at = 4 * wire.DISABLE_IPV6
+    return settings is None or len(settings) < at + 4 or wire.S32.unpack_from(settings, at)[0] == 0
 
 
 def _own_address_of_member(info: Mapping[int, bytes]) -> bytes | None:

@@ -38,6 +38,8 @@ from reconciler.system.netlink.links import (
 from reconciler.system.netlink.routes import (
     RouteRecord,
     destination_attribute,
+    joined,
+    link_of,
     match_request,
     read_route,
     routes_request,
@@ -112,8 +114,10 @@ def _take_addresses(look: Look, channel: Channel) -> None:
             # A link that came after the links were read is left to the next look.
             if name is None or record.index in look.loopback:
                 continue
-            fact = Address(name, record.address)
+            fact = record.fact(name)
             key = fact.key
+            if key in facts and fact.traits:
+                continue  # the kernel may list an address once more with a peer; the plain one is what hagit is about
             facts[key] = fact
             if record.owner is not Owner.FOREIGN:
                 owners[key] = record.owner
@@ -121,18 +125,20 @@ def _take_addresses(look: Look, channel: Channel) -> None:
 
 def _take_routes(look: Look, channel: Channel) -> None:
     unclear: dict[Key, str] = {}
+    found: dict[Key, RouteRecord] = {}
     for family in FAMILIES:
         for payload in _dump(channel, wire.GET_ROUTE, routes_request(family)):
             record = read_route(payload, look.names)
             if record is None:
                 continue
             key = record.key
-            if record.why_unknown or key in look.facts:
-                unclear[key] = record.why_unknown or "several routes answer to this destination and metric"
-                continue
-            look.facts[key] = record.route
-            if record.owner is not Owner.FOREIGN:
-                look.owners[key] = record.owner
+            found[key] = record if key not in found else joined(found[key], record)
+            if record.why_unknown:
+                unclear[key] = record.why_unknown
+    for key, record in found.items():
+        look.facts[key] = record.route
+        if record.owner is not Owner.FOREIGN:
+            look.owners[key] = record.owner
     for key, why in unclear.items():
         look.facts.pop(key, None)
         look.owners.pop(key, None)
@@ -166,14 +172,18 @@ class NarrowLook:
                 answers |= {key: facts.get(key) for key in wanted}
             wanted = [key for key in keys if key[0] == "address"]
             for name, family in {(key[1], family_of(key[2])) for key in wanted}:
-                held = {record.address for record in self.addresses(name, (family,))}
+                held: dict[Key, Address] = {}
+                for record in self.addresses(name, (family,)):
+                    fact = record.fact(name)
+                    if fact.key not in held or not fact.traits:
+                        held[fact.key] = fact
                 for key in wanted:
                     if key[1] == name and family_of(key[2]) == family:
-                        answers[key] = Address(name, key[2]) if key[2] in held else None
+                        answers[key] = held.get(key)
             for key in keys:
                 if key[0] == "route":
-                    record = self.route(key[1], int(key[2]))
-                    answers[key] = None if record is None else record.route
+                    found = self.route(key[1], int(key[2]))
+                    answers[key] = None if found is None else found.route
         except (*_PROBLEMS, ValueError) as problem:
             raise ObservationError(f"cannot look again after a change: {problem}") from problem
         return answers
@@ -249,14 +259,15 @@ class NarrowLook:
         """The route among all of its family. Most messages are passed over by their bytes, unread."""
         family = raw_form(destination)[0]
         prefix, needle = destination_attribute(destination)
+        found: RouteRecord | None = None
         for payload in _dump(self._channel, wire.GET_ROUTE, routes_request(family)):
             if payload[1] == prefix and needle in payload:
                 record = self._read(payload, destination, metric)
                 if record is not None:
-                    return record
-        return None
+                    found = record if found is None else joined(found, record)
+        return found
 
     def _read(self, payload: bytes, destination: str, metric: int) -> RouteRecord | None:
-        index = wire.value_of(wire.U32, wire.attributes(payload, wire.ROUTE_HEADER.size).get(wire.RTA_OIF))
+        index = link_of(payload)
         record = read_route(payload, {index: self._name_of(index)} if index else {})
-        return record if record and (record.route.destination, record.route.metric) == (destination, metric) else None
+        return record if record and record.key == ("route", destination, str(metric)) else None

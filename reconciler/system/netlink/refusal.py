@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.core.facts.fact import Address, Fact, Hostname, Link, Mark, Mtu, Port, Power, Resolver, Route
+from reconciler.core.facts.kernel import switch_on_ipv6
 from reconciler.core.facts.state import Nic
 from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
 from reconciler.errors import NotPermitted, PerformError
@@ -58,11 +59,6 @@ def refusal(problem: Refused, before: Fact | None, after: Fact | None, nic: Nic 
     elif isinstance(after, Link) and before is not None:
         remedy = "bring the bond down and take its members out first, or make it anew"
     return PerformError(f"the kernel refused to {deed(before, after)}: {reason}", where=place(fact), remedy=remedy)
-
-
-def switch_on_ipv6(link: str) -> str:
-    """The command that allows IPv6 on a link. A link name may hold dots, which sysctl(8) wants as slashes."""
-    return f"sysctl -w net/ipv6/conf/{link}/disable_ipv6=0, and where it is set at boot: /etc/sysctl.d"
 
 
 def may_administer() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import subprocess
@@ -100,7 +101,11 @@ def test_the_same_as_ip_shows() -> None:
             look = network.observe()
             shown = json.loads(subprocess.run(["ip", "-j", "address"], capture_output=True, check=True).stdout)
             expected = {
-                Address(link["ifname"], str(ip_interface(f"{entry['local']}/{entry['prefixlen']}")))
+                Address(
+                    link["ifname"],
+                    str(ip_interface(f"{entry['local']}/{entry['prefixlen']}")),
+                    (f"peer {entry['address']}",) if "address" in entry else (),
+                )
                 for link in shown
                 for entry in link["addr_info"]
                 if link["ifname"] != "lo"
@@ -108,6 +113,121 @@ def test_the_same_as_ip_shows() -> None:
             assert {fact for fact in look.facts.values() if isinstance(fact, Address)} == expected
             assert look.facts["route", "10.9.0.0/16", "0"] == Route("10.9.0.0/16", "fe80::9", "e1", 0)
             assert ("address", "e0", "10.0.0.1/32") in look.facts
+
+    in_namespace(tell)
+
+
+def test_what_sets_an_address_apart_is_told_and_does_not_change_by_the_second() -> None:
+    def tell() -> None:
+        with live_network() as network:
+            ip(
+                "link set e0 up",
+                "link set e1 up",
+                "address add 10.0.0.1/24 dev e0 valid_lft 900 preferred_lft 600",
+                "address add 10.0.0.2/24 dev e0 valid_lft forever preferred_lft 0",
+                "address add 10.0.0.3/24 dev e0 noprefixroute",
+                "address add 10.0.0.4 peer 10.0.0.254/24 dev e0",
+                "address add 10.0.0.5/24 dev e0",
+                "address add 10.0.0.5 peer 10.8.0.9/24 dev e0",
+                "address add fd00::1/64 dev e0 nodad valid_lft 900 preferred_lft 0",
+                "address add fd00::2/64 dev e0 nodad noprefixroute",
+                "address add fd00::3 peer fd01::3/64 dev e0 nodad",
+            )
+            look = network.observe()
+            found = {fact.address: fact.traits for fact in look.facts.values() if isinstance(fact, Address)}
+            assert {address: traits for address, traits in found.items() if not address.startswith("fe80")} == {
+                "10.0.0.1/24": ("leased",),
+                "10.0.0.2/24": ("deprecated",),
+                "10.0.0.3/24": ("noprefixroute",),
+                "10.0.0.4/24": ("peer 10.0.0.254",),
+                "10.0.0.5/24": (),
+                "fd00::1/64": ("leased", "deprecated"),
+                "fd00::2/64": ("noprefixroute",),
+                "fd00::3/64": ("peer fd01::3",),
+            }
+            keys = [key for key in look.facts if key[0] == "address"]
+            assert network.observe_keys(keys) == {key: look.facts[key] for key in keys}
+
+    in_namespace(tell)
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1/24", "fd00::1/64"])
+def test_a_leased_address_becomes_permanent_and_ours_without_going(address: str) -> None:
+    def tell() -> None:
+        with live_network() as network:
+            ip("link set e0 up", f"address add {address} dev e0 valid_lft 900 preferred_lft 0")
+            seen = network.observe().facts["address", "e0", address]
+            with pytest.raises(PerformError, match=r"exists|assigned"):
+                network.perform(None, Address("e0", address))
+            network.perform(seen, Address("e0", address))
+            look = network.observe()
+            assert look.facts["address", "e0", address] == Address("e0", address)
+            assert look.owner(("address", "e0", address)) is Owner.AGENT
+
+    in_namespace(tell)
+
+
+def test_what_sets_a_route_apart_is_told() -> None:
+    def tell() -> None:
+        with live_network() as network:
+            ip(
+                "link set e0 up",
+                "address add 10.0.0.1/24 dev e0",
+                "address add fd00::1/64 dev e0 nodad",
+                "route add blackhole 10.1.0.0/16 metric 5",
+                "route add prohibit 10.2.0.0/16",
+                "route add throw 10.3.0.0/16",
+                "route add 10.4.0.0/16 via 10.0.0.9 src 10.0.0.1",
+                "route add 10.5.0.0/16 nexthop via 10.0.0.8 nexthop via 10.0.0.9",
+                f"route add 10.6.0.0/16 via 10.0.0.9 tos 0x10 proto {AGENT_PROTOCOL}",
+                "route add 10.6.0.0/16 via 10.0.0.9",
+                "route add 10.7.0.0/16 via 10.0.0.8",
+                "route append 10.7.0.0/16 via 10.0.0.9",
+                "route add unreachable fd01::/64 metric 7",
+                "route add fd02::/64 via fd00::9 expires 900",
+                f"route add fd03::/64 via fd00::8 proto {AGENT_PROTOCOL}",
+                "route append fd03::/64 via fd00::9",
+            )
+            look = network.observe()
+            assert not look.unknown
+            found = {key[1:]: (fact.traits, look.owner(key)) for key, fact in look.facts.items() if key[0] == "route"}
+            special = {
+                ("10.1.0.0/16", "5"): ("blackhole",),
+                ("10.2.0.0/16", "0"): ("prohibit",),
+                ("10.3.0.0/16", "0"): ("throw",),
+                ("10.4.0.0/16", "0"): ("src 10.0.0.1",),
+                ("10.5.0.0/16", "0"): ("2 next hops",),
+                ("10.6.0.0/16", "0", "tos 0x10"): ("tos 0x10",),
+                ("10.6.0.0/16", "0"): (),
+                ("10.7.0.0/16", "0"): ("2 routes",),
+                ("fd01::/64", "7"): ("unreachable",),
+                ("fd02::/64", "1024"): ("expires",),
+                ("fd03::/64", "1024"): ("2 next hops",),
+            }
+            assert found == {key: (traits, Owner.FOREIGN) for key, traits in special.items()}
+            for key in special:
+                if len(key) == 2 and special[key] != ("2 routes",):
+                    asked = ("route", *key)
+                    assert network.observe_keys([asked]) == {asked: look.facts[asked]}
+
+    in_namespace(tell)
+
+
+def test_altnames_and_ipv6_that_is_off() -> None:
+    def tell() -> None:
+        with live_network() as network:
+            ip("link property add dev e0 altname enp1s0", "link property add dev e0 altname eno7")
+            with contextlib.suppress(FileNotFoundError):
+                Path("/proc/sys/net/ipv6/conf/e1/disable_ipv6").write_text("1")
+            nics = network.observe().nics
+            assert (nics["e0"].altnames, nics["e0"].ipv6) == (("eno7", "enp1s0"), True)
+            assert (nics["e1"].altnames, nics["e1"].ipv6) == ((), False)
+            with pytest.raises(PerformError) as refused:
+                network.perform(None, Address("e1", "fd00::1/64"))
+            assert "disable_ipv6=0" in refused.value.remedy
+            with pytest.raises(PerformError) as refused:
+                network.perform(None, Link("eno7", LinkKind.BRIDGE, stp=False))
+            assert "alternative name" in refused.value.remedy
 
     in_namespace(tell)
 
