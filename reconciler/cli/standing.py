@@ -218,7 +218,10 @@ def _orders(status: WatchdogStatus) -> str:
     orders = status.orders
     there = "unknown there" if orders.there is None else f"{orders.there} there"
     same = "" if orders.there is None else ", the same" if orders.equal else ", different"
-    return f"generation {orders.here} here, {there}{same}; failover {'enabled' if orders.enabled else 'disabled'}"
+    waits = "; its disks are not in force yet" if orders.pending else ""
+    return (
+        f"generation {orders.here} here, {there}{same}{waits}; failover {'enabled' if orders.enabled else 'disabled'}"
+    )
 
 
 def _placement(status: WatchdogStatus) -> Iterator[str]:

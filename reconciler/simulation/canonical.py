@@ -155,6 +155,8 @@ def plain_state(state: State, timers: Timers) -> State:
         excused=state.excused if state.phase in REIMPORTING else frozenset(),
         # There are only two machines: no third one is ever heard or listened for.
         alone_ms=0,
+        # Only what other software holds is judged by this, and there is none.
+        held=frozenset(),
     )
 
 

@@ -93,8 +93,8 @@ class Checkers:
         return sum(disk in lets or kernel.in_use.get(disk) in lets for disk in vdev.disks) >= vdev.needed
 
     def _check_free(self, side: Side) -> None:
-        orders = self.world.orders
-        free = sum(self.world.shelf.disks[at].holder is None for at in orders.arbitration)
+        orders = self.world.controller(side).orders
+        free = sum(self.world.shelf.disks[at].holder is None for at in self.world.places(orders.voters))
         if free >= orders.majority:
             self.fails("free", f"{side} has pools imported, {free} arbitration disks have no holder")
 
@@ -122,6 +122,8 @@ class Checkers:
         core = one.core
         if core is None or core.phase not in (Phase.IMPORTING, Phase.ACTIVE):
             self.fails("unfenced", f"{one.side} imports in phase {core.phase if core else 'none'}")
+        elif core.phase is Phase.IMPORTING:
+            self._check_fence(one, core, frozenset(self.world.members))
         self.disks_changed()
 
     def import_ended(self, one: Controller) -> None:
@@ -167,7 +169,8 @@ class Checkers:
     def phase_changed(self, one: Controller, before: State, after: State) -> None:
         """The core took an edge."""
         if after.phase is Phase.IMPORTING and before.phase is Phase.CLAIMING:
-            self._check_fence(one, after)
+            # Disks that only pending orders name are taken before the import begins.
+            self._check_fence(one, after, frozenset(self.world.places(after.orders.disks)))
         moved = after.phase in (Phase.CLAIMING, Phase.RELEASING) and before.phase is not Phase.BOOTING
         code = after.why.code
         if moved and not after.orders.enabled and code not in (Code.FORCED, Code.ASKED, Code.IMPORT_REFUSED):
@@ -194,12 +197,13 @@ class Checkers:
         if fresh and not leapt and any(world.shelf.read_records(one.side)):
             self.fails("needless", f"{one.side} takes over from a peer that wrote its record at {wrote_ms} ms")
 
-    def _check_fence(self, one: Controller, after: State) -> None:
-        """An independent reading of the disks, not of what the claim said it saw."""
+    def _check_fence(self, one: Controller, after: State, disks: frozenset[int]) -> None:
+        """An independent reading of the disks, not of what the claim said it saw. Looks at `disks` alone."""
         key = Key(one.side, after.epoch)
         peer = self.world.controller(one.side.other)
         for vdev in self.world.orders.vdevs:
-            views = [self._view(at, one.side.other) for at in vdev.disks]
+            named = [at for at in vdev.disks if at in disks]
+            views = [self._view(at, one.side.other) for at in named]
             ours = sum(fenced_for(view, key) for view in views)
             if any(rank(epoch) > rank(key.epoch) for epoch in epochs(views)):
                 # Overtaken between the claim's last look and now; the next look halts it and the disks refuse it.
@@ -207,7 +211,7 @@ class Checkers:
             # What a completion of the peer has gained, no pool of the peer can write.
             left = sum(
                 not fenced_for(view, key) and disk not in peer.kernel.gained
-                for disk, view in zip(vdev.disks, views, strict=True)
+                for disk, view in zip(named, views, strict=True)
             )
             if ours < vdev.needed or (left >= vdev.needed and peer.kernel.imported):
                 self.fails("unfenced", f"{one.side} imports vdev {vdev.name} with {ours} of {len(views)} disks fenced")

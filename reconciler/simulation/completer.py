@@ -35,7 +35,7 @@ class Completer:
         self._number = self._begun_ms = 0
 
     def begin(self, key: Key, disks: tuple[int, ...]) -> None:
-        """Complete the claim on these disks, unless something is still being done or was in vain a moment ago."""
+        """Complete the claim on these disks of the world, unless one is busy or was in vain a moment ago."""
         if not disks or self.completion is not None or self._flying or self._owner.clock() < self.again_ms:
             return
         self._number += 1
@@ -88,7 +88,7 @@ class Completer:
         number, reply = answer
         if number == self._number and self.completion is not None:
             if self.completion.stage is Stage.LEAVE:
-                name, holder = self._owner.orders.disks[self.completion.disk], self.completion.view.holder
+                name, holder = self._world.orders.disks[self.completion.disk], self.completion.view.holder
                 self._world.note(self._owner.side, f"gives {name} up again, which {holder or 'nobody'} holds by now")
             self.completion = heard(self.completion, reply)
             silent = reply.answer is Answer.SILENT and self.completion.stage is not Stage.DONE
@@ -100,9 +100,9 @@ class Completer:
         if completion.kept:
             self._world.checkers.completed(owner.side, disk)
         if completion.ours and disk in owner.kernel.paths_kept:
-            self._world.note(owner.side, f"registers a path that came back to {owner.orders.disks[disk]}")
+            self._world.note(owner.side, f"registers a path that came back to {self._world.orders.disks[disk]}")
         elif completion.ours:
-            self._world.note(owner.side, f"completes its claim on {owner.orders.disks[disk]}")
+            self._world.note(owner.side, f"completes its claim on {self._world.orders.disks[disk]}")
         else:
             self.again_ms = owner.clock() + AGAIN_MS
         owner.kernel.let_go(disk)

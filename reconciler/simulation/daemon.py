@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.core.failover.claim import Claim
-from reconciler.core.failover.completion import completable, completing
 from reconciler.core.failover.events import (
     ClaimEnded,
     Conflict,
@@ -22,24 +21,23 @@ from reconciler.core.failover.events import (
     PeerDied,
     Pools,
     PoolsSeen,
-    ShelfSeen,
     Tick,
 )
 from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.hold import DiskView
 from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders import Orders, layout
 from reconciler.core.failover.outputs import Outputs, outputs
+from reconciler.core.failover.pending_orders import resumed, with_records
 from reconciler.core.failover.state import Memory, State, initial
 from reconciler.core.failover.step import step
 from reconciler.simulation.completer import Completer
+from reconciler.simulation.eyes import Eyes
 from reconciler.simulation.files import Files
 from reconciler.simulation.hand import Hand
 from reconciler.simulation.kernel import Kernel
 from reconciler.simulation.records import Records
 
 if TYPE_CHECKING:
-    from reconciler.simulation.shelf import Sealed
     from reconciler.simulation.timed import World
 
 #: What a paused daemon's sockets hold before datagrams are lost.
@@ -52,7 +50,8 @@ class Controller:
     `life` rises with every reset, `daemon` with every start of the daemon; whatever belongs to an earlier one is
     forgotten. `paused`: the daemon does not run, the kernel does. `frozen`: nothing runs but the hardware deadman.
     `rate`: local milliseconds for each true one. `fuse`: the daemon dies after so many effects, None for never.
-    `published`: the newest orders in the agent's file. `files`: resets and automatic moves. Both outlive everything.
+    `orders` are in force, `published` the newest orders in the agent's file. `files`: the shelf in force, resets and
+    automatic moves. `published` and `files` outlive everything.
     """
 
     def __init__(self, world: World, orders: Orders) -> None:
@@ -78,6 +77,7 @@ class Controller:
         self.files = Files(world, self)
         self.fed_ms: int | None = None
         self.completer = Completer(world, self)
+        self.eyes = Eyes(world, self)
         self.kernel = Kernel(world, self)
         self.hand = Hand(world, self, self._claim_ended)
         self.fuse: int | None = None
@@ -133,6 +133,11 @@ class Controller:
         else:
             self.reset("the deadman was not fed")
 
+    @property
+    def read(self) -> Orders:
+        """The disks that are looked at, with all arbitration disks where a record may lie."""
+        return with_records(self.orders, self.core.pending if self.core is not None else None)
+
     def clock(self) -> int:
         """The local monotonic clock."""
         return int(self.world.now_ms * self.rate) + self.offset_ms
@@ -157,18 +162,18 @@ class Controller:
         self.daemon += 1
         self.incarnation += 1
         self.counter = 0
-        if self.published.generation > self.orders.generation:
-            # The file outlives whoever died before reading it.
-            self.orders = self.published
+        newest = self.published if self.published.generation >= self.orders.generation else self.orders
+        self.orders, pending = resumed(newest, self.files.shelf)
+        self.files.shelf = layout(self.orders)
         self.files.boots()
         machine, (resets, moves) = self.world.machine(self), self.files.recent(self.orders.limits)
-        self.core = initial(self.orders, self.incarnation, self.clock(), self.memory, resets, moves, machine)
+        self.core = initial(self.orders, self.incarnation, self.clock(), self.memory, resets, moves, machine, pending)
         self.outs = outputs(self.core)
         self._told = (None, None)
         self.records.start()
         self.paused = False
         self.world.note(self.side, f"daemon starts{' again' if self.memory else ''}")
-        for loop in (self._tick, self._look, self._record):
+        for loop in (self._tick, self.eyes.look, self._record):
             loop(self.daemon)
 
     def die(self) -> None:
@@ -219,7 +224,8 @@ class Controller:
 
     # Loops -----------------------------------------------------------------------------------------------------------
 
-    def _again(self, interval_ms: int, loop: Callable[[int], None], daemon: int) -> None:
+    def again(self, interval_ms: int, loop: Callable[[int], None], daemon: int) -> None:
+        """Let a loop of this daemon go on after so long, by the local clock."""
         self.world.later(max(1, int(interval_ms / self.rate)), loop, daemon, self)
 
     def _tick(self, daemon: int) -> None:
@@ -242,7 +248,7 @@ class Controller:
         self.feed(Tick(), act=True)
         if daemon == self.daemon and self.outs is not None:
             self._send(self.outs.beat)
-            self._again(self.orders.timers.beat_ms, self._tick, daemon)
+            self.again(self.orders.timers.beat_ms, self._tick, daemon)
 
     def _send(self, beat: Beat) -> None:
         self.counter += 1
@@ -263,39 +269,7 @@ class Controller:
         if self.outs.record:
             self.counter += 1
             self.records.write(replace(outputs(self.core).beat, counter=self.counter), self)
-        self._again(self.orders.timers.record_ms, self._record, daemon)
-
-    def _look(self, daemon: int) -> None:
-        if daemon != self.daemon:
-            return
-        if self.paused:
-            self.held.append((self._look, daemon))
-            return
-        shelf = self.world.shelf
-        self.kernel.mend()
-        views, records = shelf.views(self.side)[: len(self.orders.disks)], shelf.read_records(self.side)
-        took_ms = shelf.look_ms(self.side, self.orders.timers.look_ms)
-        argument = (daemon, self.clock(), took_ms, views, records)
-        self.world.later(took_ms, self._looked, argument, self)
-
-    def _looked(self, look: tuple[int, int, int, tuple[DiskView, ...], tuple[Sealed | None, ...]]) -> None:
-        daemon, begun_ms, took_ms, views, records = look
-        if daemon != self.daemon or self.core is None:
-            return
-        if self.paused:
-            self.held.append((self._looked, look))
-            return
-        found = self.records.events(records, self.core.peer.incarnation, len(self.orders.channels))
-        for event in (ShelfSeen(views, frozenset(self.kernel.out), begun_ms), *found):
-            self.feed(event)
-        self._complete(views)
-        self._again(self.orders.timers.look_ms - took_ms, self._look, daemon)
-
-    def _complete(self, views: tuple[DiskView, ...]) -> None:
-        """What an active controller does not hold alone, it takes where it may."""
-        mine = completing(self.core) if self.core is not None else None
-        if mine is not None and len(views) == len(self.orders.disks):
-            self.completer.begin(mine, completable(views, mine))
+        self.again(self.orders.timers.record_ms, self._record, daemon)
 
     def arrives(self, message: tuple[int, Beat, int]) -> None:
         """A datagram; one that is sealed with another secret is dropped."""
@@ -344,7 +318,12 @@ class Controller:
         core = self.core = step(before, event, self.clock())
         if core.moves_ms is not before.moves_ms and len(core.moves_ms) and core.phase is not before.phase:
             self.files.note_move()
-        self.orders = core.orders
+        if core.orders is not self.orders:
+            if layout(core.orders) != self.files.shelf:
+                self.world.note(self.side, f"adopts the shelf of generation {core.orders.generation}")
+            self.orders, self.files.shelf = core.orders, layout(core.orders)
+        if core.missing and core.missing != before.missing:
+            self.world.note(self.side, f"newer orders wait: {'; '.join(core.missing)}")
         if core.phase is not before.phase:
             self.world.note(self.side, f"{before.phase.name} -> {core.phase.name}: {core.why}")
             self.world.checkers.phase_changed(self, before, core)

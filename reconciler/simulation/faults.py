@@ -177,6 +177,8 @@ _TABLE: Final = (
           other_machines.another_pair, assumed=False),
     Fault("another-registers", ("disk",), "another pair of this software registers on a disk",
           other_machines.another_registers, assumed=False),
+    Fault("foreign-key", ("disk",), "one disk is reserved by other software, which lets it go when healed",
+          other_machines.foreign_key, other_machines.foreign_key_gone, assumed=False),
     Fault("left-by-hand", ("side",), "every disk is reserved with a key of this side by hand, of another type",
           deeds.left_by_hand, assumed=False),
     Fault("last-epoch", ("side",), "a key of this side with the highest epoch there is stands on every disk",

@@ -1,4 +1,4 @@
-"""What a controller of the timed world keeps on its own disk about its resets and moves, and its wall clock.
+"""What a controller of the timed world keeps on its own disk: its shelf, resets and moves, and its wall clock.
 
 The files hold totals of `core/failover/elapsed`, as the ledger of the real watchdog does; the true moments stand beside
 them for the checkers. The wall clock keeps what it was set to over a reset.
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from reconciler.core.failover.elapsed import Clocks, Elapsed, advanced, recent_count, to_be_saved
 from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Limits
+from reconciler.core.failover.orders import Layout, Limits
 
 if TYPE_CHECKING:
     from reconciler.simulation.daemon import Controller
@@ -23,10 +23,14 @@ YEAR_S: Final = 31_556_952
 
 
 class Files:
-    """Outlive everything. `resets_ms` and `moves_ms` are true moments, `moves_local_ms` those of the daemon's clock."""
+    """Outlive everything. `resets_ms` and `moves_ms` are true moments, `moves_local_ms` those of the daemon's clock.
+
+    `shelf` is the shelf in force.
+    """
 
     def __init__(self, world: World, one: Controller) -> None:
         self._world, self._one = world, one
+        self.shelf: Layout | None = None
         self.resets_ms: list[int] = []
         self.moves_ms: list[int] = []
         self.moves_local_ms: list[int] = []

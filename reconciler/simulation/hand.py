@@ -6,6 +6,7 @@ Does not know why a claim is run.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.core.failover.claim import Claim, Reply, advance, begin, commands
@@ -52,11 +53,12 @@ class Hand:
         if answer is not None:
             self._asked.discard(answer[0])
             self.claim = advance(self.claim, *answer)
-        orders = commands(self.claim)
+        orders, names = commands(self.claim), self.claim.orders.disks
         if not orders:
             self._ended(self.claim)
         for order in orders:
             if order.disk not in self._asked:
                 self._asked.add(order.disk)
-                reply, took_ms = self._world.shelf.perform(self._owner.side, order)
+                (place,) = self._world.places((names[order.disk],))
+                reply, took_ms = self._world.shelf.perform(self._owner.side, replace(order, disk=place))
                 self._world.later(took_ms, self._on, (number, (order.disk, reply)), self._owner)

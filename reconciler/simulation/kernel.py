@@ -299,7 +299,8 @@ class Kernel:
 
     def keep(self, disk: int) -> bool:
         """An exclusive open: refused while a pool has the disk."""
-        alone = self.pools is Pools.NONE or (self.pools is Pools.ALL and disk in self.out)
+        spare = disk not in self.world.members and disk not in self.in_use.values()
+        alone = spare or self.pools is Pools.NONE or (self.pools is Pools.ALL and disk in self.out)
         if alone:
             self.kept.add(disk)
             self.gained.add(disk)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: A controller `b` of a pair of another name, at its 500th claim, and at its first.
 ANOTHER: Final = Key(Side.B, epoch_of(500, "another pair", machine=1))
 YOUNGER: Final = Key(Side.B, epoch_of(1, "another pair", machine=1))
+#: A key that hagit did not make.
+FOREIGN: Final = Key(None, 0xABADCAFE_00000017)
 
 
 def another_pair(world: World, _: Sequence[str]) -> None:
@@ -77,3 +79,18 @@ def _beats(world: World, side: Side) -> None:
             if not world.wires.ways[channel][side is Side.B].cut:
                 world.later(1, one.arrives, (channel, beat, world.controller(side).records.seal), one)
     world.later(orders.timers.beat_ms, lambda _: _beats(world, side))
+
+
+def foreign_key(world: World, words: Sequence[str]) -> None:
+    """One disk is reserved with a key that hagit did not make, by an initiator that is not there any more."""
+    (at,), shelf = world.places(words[:1]), world.shelf
+    shelf.disks[at] = Disk((None, FOREIGN), Side.B, generation=shelf.disks[at].generation + 2)
+    shelf.changed()
+
+
+def foreign_key_gone(world: World, words: Sequence[str]) -> None:
+    """Other software clears its key; the disk has no reservation."""
+    (at,), shelf = world.places(words[:1]), world.shelf
+    if FOREIGN in shelf.disks[at].keys:
+        shelf.disks[at] = Disk(generation=shelf.disks[at].generation + 1)
+        shelf.changed()

@@ -261,9 +261,10 @@ def _expected(world: World, words: tuple[str, ...]) -> str:
         case (side, "serves") if side in ("a", "b"):
             return "" if serving(world) == side else f"{told}: {serving(world) or 'nobody'} does"
         case (side, "holds", "the", "disks") if side in ("a", "b"):
-            disks = [world.shelf.disks[at] for at in world.orders.arbitration]
+            orders = world.controller(Side(side)).orders
+            disks = [world.shelf.disks[at] for at in world.places(orders.voters)]
             held = sum(disk.holder == side for disk in disks)
-            return "" if held >= world.orders.majority else f"{told}: {held} of {len(disks)} arbitration disks"
+            return "" if held >= orders.majority else f"{told}: {held} of {len(disks)} arbitration disks"
         case (side, "is", phase) if side in ("a", "b"):
             core = world.controller(Side(side)).core
             now = "off" if core is None else core.phase.value

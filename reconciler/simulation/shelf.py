@@ -175,22 +175,24 @@ class Shelf:
         False when so many refuse it because of their reservation that no majority can be ours.
         """
         good = self.good(side) if side not in self.stalled else frozenset[int]()
-        written = [at for at in self.world.orders.arbitration if at in good]
+        orders = self.world.controller(side).orders
+        votes = self.world.places(orders.voters)
+        written = [at for at in votes if at in good]
         for at in written:
             self.records[at][side is Side.B] = (seal, beat)
-        if len(written) >= self.world.orders.majority:
+        if len(written) >= orders.majority:
             now_ms, wrote_ms = self.world.now_ms, self.wrote_ms[side is Side.B]
-            if wrote_ms is None or now_ms - wrote_ms > 2 * self.world.orders.timers.record_ms:
+            if wrote_ms is None or now_ms - wrote_ms > 2 * orders.timers.record_ms:
                 self.since_ms[side is Side.B] = now_ms
             self.wrote_ms[side is Side.B] = now_ms
-        votes = self.world.orders.arbitration
         refused = sum(self.answers(side, at) and not self.disks[at].lets_write(side) for at in votes)
-        return len(votes) - refused >= self.world.orders.majority
+        return len(votes) - refused >= orders.majority
 
     def read_records(self, side: Side) -> tuple[Sealed | None, ...]:
         """The peer's disk heartbeat on each arbitration disk; None: blank or unreadable, and all without a majority."""
-        orders = self.world.orders
-        reached = [at for at in orders.arbitration if self.reads(side, at)]
-        if len(reached) < orders.majority:
-            return (None,) * len(orders.arbitration)
-        return tuple(self.records[at][side is Side.A] if at in reached else None for at in orders.arbitration)
+        one = self.world.controller(side)
+        places = self.world.places(one.read.voters)
+        reached = [at for at in places if self.reads(side, at)]
+        if len(frozenset(reached).intersection(self.world.places(one.orders.voters))) < one.orders.majority:
+            return (None,) * len(places)
+        return tuple(self.records[at][side is Side.A] if at in reached else None for at in places)

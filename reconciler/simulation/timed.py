@@ -7,7 +7,7 @@ must not happen (`checkers`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from typing import Any, Final, NamedTuple, Protocol
@@ -95,6 +95,9 @@ class World:
         self.physics = physics or Physics()
         self.orders = orders
         self.generation = orders.generation
+        #: Disks that the pools have; other disks of the shelf are spare.
+        self.members = frozenset(at for vdev in orders.vdevs for at in vdev.disks)
+        self._places = {name: at for at, name in enumerate(orders.disks)}
         self.notes: list[Note] | None = [] if notes else None
         self.steps = 0
         self._queue: list[tuple[int, int, Controller | None, int, Act, Any]] = []
@@ -120,6 +123,10 @@ class World:
     def machine(self, one: Controller) -> int:
         """The number of a controller's machine in this boot; 0 in worlds that give none."""
         return 2 * one.life + (one.side is Side.B) + 1 if self.machines else 0
+
+    def places(self, names: Iterable[str]) -> tuple[int, ...]:
+        """The numbers of these disks in this world, whatever orders number them like."""
+        return tuple(self._places[name] for name in names)
 
     def later(self, delay_ms: int, act: Act, argument: Any = None, owner: Controller | None = None) -> None:
         """Let something happen; not if its owner is reset before, and only after its owner thaws."""

@@ -1,4 +1,4 @@
-"""Claims by any number of machines at once, two of them of one side perhaps: every order of their commands.
+"""Claims by any number of machines at once, of one side or by different shelves perhaps: every order of their commands.
 
 A machine that was cloned with its boot disk believes to be the controller that it was cloned from. The program of a
 claim is the watchdog's own; a disk is SPC-4 (5.13, 6.16) with one registration for each initiator, so that a registered
@@ -73,7 +73,9 @@ def _put(keys: tuple[Key | None, ...], at: int, key: Key | None) -> tuple[Key | 
 class Twins:
     """Machines that claim at the same time, by side and number. `before`: who holds all disks, None for a free shelf.
 
-    `told`: disks say which initiators bear a key. Those that do not show no surplus.
+    `told`: disks say which initiators bear a key. Those that do not show no surplus. `arbitration`: by which
+    disks of the shelf each machine decides the race, and that it names no others than those and the vdevs'; empty where
+    all follow one shelf.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Twins:
     machines: tuple[tuple[Side, int], ...]
     before: int | None = None
     told: bool = True
+    arbitration: tuple[tuple[int, ...], ...] = ()
 
 
 #: 1 and 3072 have the same tag: what happens once in 3071 pairs of twins.
@@ -90,6 +93,15 @@ TWINS: Final = (
     Twins("one-key", "two machines of one side have the same key", ((Side.A, 1), (Side.A, 3072))),
     Twins("one-key-over", "the same, over the reservation of one of them", ((Side.A, 1), (Side.A, 3072)), 0),
 )
+#: Newer orders have moved arbitration disks, and only one controller has their shelf in force (`pending_orders`).
+TWO_SHELVES: Final = (
+    Twins("two-of-three", "two of three arbitration disks moved", ((Side.A, 1), (Side.B, 2)),
+          arbitration=((0, 1, 2), (0, 3, 4))),
+    Twins("two-of-three-over", "the same, over the reservation of one of them", ((Side.A, 1), (Side.B, 2)), 0,
+          arbitration=((0, 1, 2), (0, 3, 4))),
+    Twins("no-disk-in-common", "the only arbitration disk moved to another vdev", ((Side.A, 1), (Side.B, 2)),
+          arbitration=((0,), (1,))),
+)  # fmt: skip
 #: Too large for every run.
 DEEP_TWINS: Final = (
     Twins("three", "two machines of one side, and the peer, which holds", ((Side.A, 1), (Side.A, 2), (Side.B, 3)), 2,
@@ -113,9 +125,14 @@ def together(orders: Orders, twins: Twins) -> Together:
         old[twins.before] = Key(side, next_epoch(0, orders.pair, machine))
     highest = max((key.epoch for key in old if key is not None), default=0)
     keys = [Key(side, next_epoch(highest, orders.pair, machine)) for side, machine in twins.machines]
-    claims = tuple(begin(replace(orders, side=side), key) for (side, _), key in zip(twins.machines, keys, strict=True))
+    votes = twins.arbitration or (orders.arbitration,) * len(keys)
+    members = [at for vdev in orders.vdevs for at in vdev.disks]
+    claims = []
+    for (side, _), key, voters in zip(twins.machines, keys, votes, strict=True):
+        disks = tuple(f"disk{at}" for at in range(max(*members, *voters) + 1))
+        claims.append(begin(replace(orders, side=side, disks=disks, arbitration=voters), key))
     disk = SharedDisk(tuple(old), twins.before, twins.told)
-    return Together(claims, (disk,) * len(orders.disks))
+    return Together(tuple(claims), (disk,) * max(len(claim.orders.disks) for claim in claims))
 
 
 def moves(world: Together) -> Iterator[Together]:

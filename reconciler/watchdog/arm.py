@@ -38,6 +38,7 @@ from reconciler.core.failover.claim import Answer, advance, begin, commands
 from reconciler.core.failover.completion import patience_ms
 from reconciler.core.failover.document import build
 from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.pending_orders import joined, with_records
 from reconciler.errors import StateError
 from reconciler.system.framing import Frames, Message, frame
 from reconciler.system.power.agent import Agent, perform
@@ -168,7 +169,9 @@ class Child:
         if message["lock"] and self._lock is None:
             self._lock = self._locked(Path(message["lock"]))
         orders, url = build(Orders, message["orders"], "orders", []), message["url"]
-        self._orders = orders
+        pending = build(Orders, message["pending"], "pending", []) if "pending" in message else None
+        # Claims are run by the orders in force, and indices of their disks mean the same disks of both.
+        self._orders, both = orders, joined(orders, pending)
         if not url:
             return
         if self._auditor is not None:
@@ -180,11 +183,12 @@ class Child:
             self._house.close()
         self._house = open_pools(url, orders.side, orders, self._said.append)
         if self._shelf is None or self._reader is None:
-            self._shelf, self._reader = (open_disks(url, orders.side, orders) for _ in range(2))
+            self._shelf = open_disks(url, orders.side, both)
+            self._reader = open_disks(url, orders.side, with_records(orders, pending))
         else:
             # To open a disk takes longer than to ask one that is open, and who is not answered in time has lost it.
-            self._shelf.obey(orders)
-            self._reader.obey(orders)
+            self._shelf.obey(both)
+            self._reader.obey(with_records(orders, pending))
         if self._kind is ArmKind.PULSE and isinstance(self._shelf, DiskShelf):
             # A takeover has better use for the time.
             self._shelf.prepare()

@@ -19,12 +19,15 @@ from typing import Final
 
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.orders import Orders, shelf_digest
+from reconciler.core.failover.pending_orders import with_records
 from reconciler.watchdog.limb import Condition, Limb
 from reconciler.watchdog.requests import (
     ArmKind,
+    Complete,
     Export,
     Failed,
     Import,
+    Look,
     LookPools,
     Moved,
     PoolsLooked,
@@ -36,6 +39,8 @@ from reconciler.watchdog.trunk import Trunk
 
 #: After the deadline that the arm itself keeps, so long until it is killed: it has to answer, and machines are busy.
 GRACE_MS: Final = 250
+#: Arms that reach the disks of pending orders, too: one looks at them, the other takes them.
+BOTH: Final = frozenset({ArmKind.EYES, ArmKind.HAND})
 #: How long `close` waits for killed children to end.
 LAST_S: Final = 1.0
 
@@ -55,13 +60,14 @@ class Arms:
 
     def __init__(self, url: str, orders: Orders, run: Path, now_ms: int, *, grace_ms: int = GRACE_MS) -> None:
         self._url = url
-        self._orders = orders
+        #: By digest: the shelf in force, and all disks that are looked at.
+        self._shelves = (shelf_digest(orders), shelf_digest(orders))
         self._grace_ms = grace_ms
         self._selector = selectors.EpollSelector()
         self._refused = False
         self._trunk = Trunk(self._selector)
         self._limbs = {kind: Limb(kind, self._trunk, self._selector, run / f"{kind}.lock") for kind in ArmKind}
-        self._asked: dict[ArmKind, tuple[Request, int, int]] = {}
+        self._asked: dict[ArmKind, tuple[Request, int, tuple[int, int]]] = {}
         for limb in self._limbs.values():
             limb.obey(url, orders)
             limb.tend(now_ms)
@@ -70,12 +76,13 @@ class Arms:
         """Readable when there is something for `turn` to do."""
         return self._selector.fileno()
 
-    def obey(self, orders: Orders) -> None:
+    def obey(self, orders: Orders, pending: Orders | None = None) -> None:
         """Work by these orders from the next request on; what is still answered by other disks' orders has failed."""
-        if shelf_digest(orders) != shelf_digest(self._orders):
-            for limb in self._limbs.values():
-                limb.obey(self._url, orders)
-        self._orders = orders
+        shelf, both = self._shelves
+        self._shelves = shelf_digest(orders), shelf_digest(with_records(orders, pending))
+        for kind, limb in self._limbs.items():
+            if shelf != self._shelves[0] or (kind in BOTH and both != self._shelves[1]):
+                limb.obey(self._url, orders, pending if kind in BOTH else None)
 
     def want(self, kind: ArmKind, now_ms: int, *, wanted: bool) -> None:
         """Whether there should be an arm of this kind; one that is there stays."""
@@ -100,7 +107,7 @@ class Arms:
             return False
         if isinstance(request, Import | Export):
             self._refused = False
-        self._asked[kind] = (request, now_ms, shelf_digest(self._orders))
+        self._asked[kind] = (request, now_ms, self._shelves)
         self._limbs[kind].ask(request, within_ms, now_ms + within_ms + self._grace_ms)
         return True
 
@@ -156,8 +163,10 @@ class Arms:
                 os.close(process)
 
     def _answered(self, kind: ArmKind, reply: Reply, now_ms: int) -> Answered:
-        request, asked_ms, shelf = self._asked.pop(kind)
-        if shelf != shelf_digest(self._orders) and not isinstance(request, Import | Export):
+        request, asked_ms, shelves = self._asked.pop(kind)
+        # A claim goes by the shelf in force, whatever else is looked at.
+        same = shelves == self._shelves if isinstance(request, Look | Complete) else shelves[0] == self._shelves[0]
+        if not same and not isinstance(request, Import | Export):
             reply = Failed("it was asked about the disks of other orders", outdated=True)
         if isinstance(request, Import) and isinstance(reply, Moved) and not reply.ok:
             self._refused = True

@@ -29,14 +29,16 @@ from reconciler.core.failover.events import (
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.hold import DiskView
 from reconciler.core.failover.key import Key
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders import Orders, layout
 from reconciler.core.failover.outputs import Outputs, outputs
+from reconciler.core.failover.pending_orders import resumed
 from reconciler.core.failover.phase import Phase, Thing
 from reconciler.core.failover.slots import Reading
 from reconciler.core.failover.state import State, initial
 from reconciler.core.failover.step import step
 from reconciler.core.failover.why import Decision
 from reconciler.system.deadman import Deadman
+from reconciler.watchdog.import_retries import ImportRetries
 from reconciler.watchdog.interfaces import Place, Voice, Work
 from reconciler.watchdog.ledger import Ledger
 from reconciler.watchdog.loop import Loop, Timer, monotonic_ms
@@ -76,8 +78,7 @@ class Daemon:
         self.refused = ""
         self.pools = Pools.UNKNOWN
         self.seen = PoolsSeen(Pools.UNKNOWN)
-        #: When the import began that goes on, and the longest that was refused in this phase.
-        self._import_ms = self._futile_ms = 0
+        self._retries = ImportRetries()
         self.out: frozenset[int] = frozenset()
         self.up: frozenset[str] | None = None
         self.ticked: Callable[[], None] = lambda: None
@@ -98,13 +99,13 @@ class Daemon:
     def begin(self, orders: Orders) -> None:
         """The first orders of this daemon's life."""
         assert self.core is None
-        resets, moves = self.ledger.recent(orders.limits)
-        now_ms = monotonic_ms()
-        memory = self.ledger.remembered
-        self.core = initial(orders, self.ledger.incarnation, now_ms, memory, resets, moves, self._machine)
-        self.core = replace(self.core, unit=self._unit)
+        ledger = self.ledger
+        recent, life = ledger.recent(orders.limits), ledger.incarnation
+        orders, pending = resumed(orders, ledger.layout)
+        core = initial(orders, life, monotonic_ms(), ledger.remembered, *recent, self._machine, pending)
+        self.core = replace(core, unit=self._unit)
         self.outs = outputs(self.core)
-        self._follow(orders)
+        self._follow(self.core)
         self._changed(None, self.core)
         self._tick()
         self._look()
@@ -132,7 +133,7 @@ class Daemon:
         # A look that began before may have seen what was before the last import or export ended.
         self.pools, self.out, self._ended_ms = state.looks.pools, state.looks.out, monotonic_ms()
         if state.orders != self._prepared:
-            self._follow(state.orders)
+            self._follow(state)
         self._tick()
         if self._unit != state.unit:
             self.told(UnitSeen(self._unit))
@@ -153,21 +154,22 @@ class Daemon:
         """Orders that the agent published; the first ones must have been looked at before."""
         if self.core is None:
             self.begin(orders)
-        elif orders != self.core.orders:
+        elif orders != self.core.newest:
             self.told(NewOrders(orders))
             refused = self.core.refused
-            self.refused = str(refused) if self.core.orders != orders and refused is not None else ""
+            self.refused = str(refused) if self.core.newest != orders and refused is not None else ""
         else:
             self.refused = ""
 
-    def _follow(self, orders: Orders) -> None:
+    def _follow(self, core: State) -> None:
+        orders = core.orders
         self.ledger.accepted(orders.pair, orders.generation)
         self.ledger.keep(orders)
-        self._open(orders)
+        self._open(orders, core.pending)
 
-    def _open(self, orders: Orders) -> None:
+    def _open(self, orders: Orders, pending: Orders | None = None) -> None:
         self.voice.follow(orders)
-        self.work.follow(orders)
+        self.work.follow(orders, pending)
         self.place.follow(orders)
 
     def _again(self, name: str, interval_ms: int, act: Callable[[], None]) -> None:
@@ -259,23 +261,19 @@ class Daemon:
             pools = Pools.SOME
         elif pools is Pools.NONE and self._refused_ms is not None:
             pools = Pools.REFUSED
-        told = bool(seen.progress) and not self._is_futile(begun_ms)
+        if self.core.phase is not Phase.IMPORTING:
+            self._retries.forget()
+        told = bool(seen.progress) and not self._retries.repeats(begun_ms, runs=self.work.moving == "import")
         seen = replace(seen, pools=pools, progress=seen.progress if told else self.seen.progress)
         if seen != self.seen:
             self.pools, self.seen = pools, seen
             self.feed(seen, act=True)
 
-    def _is_futile(self, now_ms: int) -> bool:
-        """Whether an import has done no more yet than one that was refused: to repeat that is no progress."""
-        if self._futile_ms and self.core is not None and self.core.phase is not Phase.IMPORTING:
-            self._futile_ms = 0
-        return bool(self._futile_ms) and (self.work.moving != "import" or now_ms - self._import_ms <= self._futile_ms)
-
     def import_ended(self, *, good: bool) -> None:
         """The import's child has ended; the next look says what it came to."""
         self._ended_ms = monotonic_ms()
         self._refused_ms = None if good else self._ended_ms
-        self._futile_ms = 0 if good else max(self._futile_ms, self._ended_ms - self._import_ms)
+        self._retries.ends(self._ended_ms, good=good)
         self.work.look_at_pools()
 
     def export_ended(self) -> None:
@@ -322,8 +320,11 @@ class Daemon:
         moved = core.phase is not before.phase
         if moved and core.moves_ms is not before.moves_ms and core.moves_ms:
             self.ledger.moved()
-        if core.orders is not before.orders:
-            self._follow(core.orders)
+        if core.orders is not before.orders or core.pending is not before.pending:
+            if layout(core.orders) != layout(before.orders):
+                # Renumbered; the next look at the pools numbers by these orders.
+                self.out = core.looks.out
+            self._follow(core)
         if not (act or moved):
             return
         known = self.outs
@@ -388,7 +389,8 @@ class Daemon:
         if Thing.POOLS in outs.wanted:
             rested = self._refused_ms is None or monotonic_ms() - self._refused_ms >= AGAIN_MS
             if self.pools in (Pools.NONE, Pools.REFUSED, Pools.SOME) and rested:
-                self._refused_ms, self._import_ms = None, monotonic_ms()
+                self._refused_ms = None
+                self._retries.begins(monotonic_ms())
                 self.work.import_(outs.excused, outs.word)
         elif Thing.POOLS not in outs.kept:
             if self.pools in (Pools.SOME, Pools.ALL):

@@ -32,8 +32,8 @@ class Work(Protocol):
     claiming: Key | None
     moving: str
 
-    def follow(self, orders: Orders) -> None:
-        """New disks, vdevs or timers."""
+    def follow(self, orders: Orders, pending: Orders | None) -> None:
+        """New disks, vdevs or timers; `pending` orders name disks that are not in force yet."""
 
     def look(self) -> None:
         """Look at all disks and the peer's records."""

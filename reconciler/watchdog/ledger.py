@@ -1,11 +1,12 @@
 """What outlives the daemon: its memory, its number, and when this controller moved and reset itself.
 
 `run/memory` is written by the loop before a phase is acted upon; it must vanish with a reset, so it lies in /run, and
-names the boot it belongs to. So does `run/orders`: a daemon that starts over imported pools and cannot read the
-published orders goes on with those that its predecessor followed. Everything else lies in the state directory, which
-may be slow: it is read at the start and written by the clerk. Moments that outlive a boot are totals of `kept_time`,
-with the wall clock beside them for people: no wall clock, whatever it was set to, holds a controller back or lets it
-forget. Does not decide what is remembered.
+names the boot it belongs to. So does `run/orders`, the orders in force, written before other disks are asked: a daemon
+that starts over imported pools and cannot read the published orders goes on with those that its predecessor followed,
+and every daemon is judged by the shelf that was in force. Everything else lies in the state directory, which may be
+slow: it is read at the start and written by the clerk. Moments that outlive a boot are totals of `kept_time`, with the
+wall clock beside them for people: no wall clock, whatever it was set to, holds a controller back or lets it forget.
+Does not decide what is remembered.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.core.failover.document import Defect, build, plain
 from reconciler.core.failover.elapsed import Clocks, recent_count, wall_age_s
 from reconciler.core.failover.key import EPOCH_MAX
-from reconciler.core.failover.orders import Limits, Orders
+from reconciler.core.failover.orders import Layout, Limits, Orders, layout
 from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_orders, orders_document
 from reconciler.core.failover.phase import GUARANTEES, Phase
 from reconciler.core.failover.seal import Purpose, derive
@@ -83,6 +85,7 @@ class Ledger:
         self.boot = boot_id()
         self.time = KeptTime(self._directory, self.boot, clerk, clocks)
         self._begun = begins
+        self._copied: Layout | None = None
         self.incarnation = self._rise() if begins else 0
         self._read_all()
         self._life(write=begins)
@@ -109,6 +112,7 @@ class Ledger:
         self._maintenance(maintenance)
         self._key = derive(self.boot.encode(), Purpose.ORDERS, "run")
         self.remembered = self._remembered()
+        self.layout = self._kept_layout()
         accepted = self._read("accepted.json")
         known = accepted if isinstance(accepted, dict) else {}
         self.generation_max = known["generation"] if isinstance(known.get("generation"), int) else 0
@@ -165,8 +169,15 @@ class Ledger:
         return Memory(Phase(phase), epoch, quiet)
 
     def keep(self, orders: Orders) -> None:
-        """These orders are in force; they are kept for a daemon that starts in this boot."""
+        """These orders are in force. They are kept for a daemon that starts in this boot, their shelf for later ones.
+
+        The copy of the shelf in the state directory may be written a moment later.
+        """
         replace_file(self._kept, orders_document(orders, self._key), sync=False)
+        self.layout = layout(orders)
+        if self.layout != self._copied:
+            self._clerk.write(self._directory / "shelf.json", _json(plain(self.layout)))
+            self._copied = self.layout
 
     def kept(self) -> Orders | None:
         """The orders that were in force last in this boot; None without any, or when the file is damaged."""
@@ -176,6 +187,20 @@ class Ledger:
             return None
         read = decode_orders(data, self._key) if data is not None else None
         return read if isinstance(read, Orders) else None
+
+    def _kept_layout(self) -> Layout | None:
+        """The shelf in force as this boot left it, by whatever release, else as an earlier boot did."""
+        kept = self.kept()
+        if kept is not None:
+            return layout(kept)
+        document = self._read("shelf.json")
+        if document is None:
+            return None
+        try:
+            return build(Layout, document, "shelf")
+        except Defect as defect:
+            self.complaints.append(f"{self._directory / 'shelf.json'} is damaged: {defect}")
+            return None
 
     # Moves and resets ------------------------------------------------------------------------------------------------
 

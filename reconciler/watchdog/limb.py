@@ -80,11 +80,13 @@ class Limb:
         """The name of its present life."""
         return f"{self.kind}-{self._starts}"
 
-    def obey(self, url: str, orders: Orders) -> None:
-        """Work by these orders from the next request on."""
+    def obey(self, url: str, orders: Orders, pending: Orders | None = None) -> None:
+        """Work by these orders from the next request on; look at the disks, too, that pending ones add."""
         # Whoever asks the power switch has no business at the disks.
         url = "" if self.kind is ArmKind.POWER else url
         self._orders = {"do": "obey", "url": url, "lock": self._lock, "orders": plain(orders)}
+        if pending is not None:
+            self._orders["pending"] = plain(pending)
         if self._socket is not None:
             self._send(self._orders)
 

@@ -281,9 +281,11 @@ def _orders(state: State, now_ms: int, refused: str) -> OrdersStatus:
     return OrdersStatus(
         here=state.orders.generation,
         there=None if beat is None else beat.generation,
-        equal=beat is not None and beat.digest == digest(state.orders),
+        equal=beat is not None and beat.digest == digest(state.newest),
         enabled=state.orders.enabled,
         refused=refused,
+        pending=state.pending is not None,
+        waits=state.missing,
     )
 
 

@@ -22,6 +22,7 @@ from reconciler.core.failover.hold import UNANSWERED, DiskView
 from reconciler.core.failover.key import Key
 from reconciler.core.failover.keyring import decode_any
 from reconciler.core.failover.orders import Orders, Timers
+from reconciler.core.failover.pending_orders import joined, with_records
 from reconciler.core.failover.phase import Phase, Thing
 from reconciler.core.failover.record import decode_record, encode_record, record_way
 from reconciler.core.failover.refusal import Refusal, Refused
@@ -71,6 +72,8 @@ class Labour:
         self._arms: Arms | None = None
         self._timer: Timer | None = None
         self._orders: Orders | None = None
+        #: Its disks, and those that pending orders add.
+        self._all: tuple[str, ...] = ()
         self._out: tuple[Way, ...] = ()
         self._into: tuple[tuple[Way, ...], ...] = ()
         #: What the peer's slots on the arbitration disks held when they were read last.
@@ -91,25 +94,23 @@ class Labour:
         self.powered: Callable[[Answered], None] = lambda answered: None
         self.audited: Callable[[Answered], None] = lambda answered: None
 
-    def follow(self, orders: Orders) -> None:
-        """New disks, vdevs or timers."""
-        self._orders = orders
-        disks = tuple(orders.disks[at] for at in orders.arbitration)
-        if disks != self._disks:
-            self._disks, self._slots = disks, (None,) * len(disks)
+    def follow(self, orders: Orders, pending: Orders | None) -> None:
+        """New disks, vdevs or timers; the disks that pending orders add are looked at, too, and taken."""
+        self._orders, self._all = orders, joined(orders, pending).disks
+        disks, known = with_records(orders, pending).voters, dict(zip(self._disks, self._slots, strict=True))
+        self._disks, self._slots = disks, tuple(known.get(disk) for disk in disks)
         self._rekey()
         if self._arms is None:
             self._arms = Arms(self._url, orders, self._run, monotonic_ms())
             self._loop.watch(self._arms.fileno(), self._turn)
-        else:
-            self._arms.obey(orders)
+        self._arms.obey(orders, pending)
         self._wait()
 
     def _rekey(self) -> None:
         """Seal with the secret that is in force now, and accept what others seal."""
         orders, ring = self._orders, self._keys.ring
         if orders is not None:
-            self._out = tuple(record_way(ring.current, orders.pair, disk, orders.side) for disk in self._disks)
+            self._out = tuple(record_way(ring.current, orders.pair, disk, orders.side) for disk in orders.voters)
             peer = orders.side.other
             self._into = tuple(
                 tuple(record_way(secret, orders.pair, disk, peer) for secret in ring.accepted) for disk in self._disks
@@ -350,7 +351,7 @@ class Labour:
             self._daemon.looked(answered.asked_ms - reply.age_ms, reply.views, self._read(reply.records))
             self._complete(reply.views)
         elif isinstance(reply, Failed) and not reply.outdated:
-            self._daemon.looked(answered.asked_ms, (UNANSWERED,) * len(self._orders.disks), Reading(None, False))
+            self._daemon.looked(answered.asked_ms, (UNANSWERED,) * len(self._all), Reading(None, False))
 
     def _imported(self, reply: Reply) -> None:
         good = isinstance(reply, Moved) and reply.ok
@@ -369,9 +370,10 @@ class Labour:
         """What an active controller does not hold alone, it takes where it may: see `completion`."""
         core, self._unfenced, self._unregistered = self._daemon.core, (), ()
         mine = completing(core) if core is not None else None
-        if core is None or mine is None or len(views) != len(core.orders.disks) or core.orders is not self._orders:
+        if core is None or mine is None or core.orders is not self._orders or len(views) != len(self._all):
             return
-        self._unfenced, self._unregistered = unfenced(views, mine), unregistered(views, mine)
+        in_force = views[: len(core.orders.disks)]
+        self._unfenced, self._unregistered = unfenced(in_force, mine), unregistered(in_force, mine)
         disks = completable(views, mine)
         if disks and monotonic_ms() >= self._complete_ms:
             self._ask(Complete(mine, disks, COMMAND_MS_MAX), COMPLETE_MS + patience_ms(self._timers, COMMAND_MS_MAX))
@@ -393,7 +395,6 @@ class Labour:
         core, beats = self._daemon.core, [one.beat if one is not None else None for one in read]
         reading = compare(self._slots, records, beats, core.peer.incarnation if core is not None else 0)
         self._refused, self._slots = refused, held(self._slots, records)
-        for one in read:
-            if one is not None and one.beat is reading.beat:
-                self._negotiator.heard(one)
+        for one in (found for found in read if found is not None and found.beat is reading.beat):
+            self._negotiator.heard(one)
         return reading

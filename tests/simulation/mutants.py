@@ -10,6 +10,7 @@ a hole in the checkers.
 
 from pathlib import Path
 
+from tests.simulation.mutants_adopt import ADOPT
 from tests.simulation.mutants_claim import CLAIM
 from tests.simulation.mutants_complete import COMPLETE
 from tests.simulation.mutants_decide import DECIDE
@@ -17,7 +18,7 @@ from tests.simulation.mutants_know import KNOW
 from tests.simulation.mutants_model import Mutant
 from tests.simulation.mutants_twins import TWINS
 
-MUTANTS = (*CLAIM, *COMPLETE, *KNOW, *DECIDE, *TWINS)
+MUTANTS = (*ADOPT, *CLAIM, *COMPLETE, *KNOW, *DECIDE, *TWINS)
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
 SOURCES = Path(__file__).parents[2] / "reconciler" / "core" / "failover"
 

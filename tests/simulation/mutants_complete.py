@@ -71,7 +71,7 @@ COMPLETE = (
     Mutant(
         "complete-while-active-only",
         "completion",
-        "    waits = state.phase is Phase.IMPORTING and not looks.covered and looks.pools in GONE\n",
+        "    waits = state.phase is Phase.IMPORTING and stuck and looks.pools in GONE\n",
         "    waits = False\n",
         "never takes the disk that was waited out and is back: the import does not begin until its time is over",
     ),

@@ -132,8 +132,8 @@ DECIDE = (
     ),
     Mutant(
         "lost-reservation-ignored", "owner",
-        "    if looks.hold is Hold.LOST:\n        mine = Key",
-        "    if looks.hold is Hold.LOST and looks.pools in GONE:\n        mine = Key",
+        "    if looks.hold is Hold.LOST:\n        return Move(Phase.HALTED, Code.FENCED",
+        "    if looks.hold is Hold.LOST and looks.pools in GONE:\n        return Move(Phase.HALTED, Code.FENCED",
         "a lost reservation does not end its service: clients read what the peer has long since changed",
     ),
     Mutant(
@@ -336,14 +336,14 @@ DECIDE = (
     ),
     Mutant(
         "contradiction-ignored", "forbidden",
-        "        return beat.policy != policy_digest(orders) or beat.shelf != shelf_digest(orders)\n",
-        "        return False\n",
+        "    return beat.policy != policy_digest(orders) if beat.policy else beat.enabled != orders.enabled\n",
+        "    return False\n",
         "moves although the controllers follow different orders of one generation: each is right, by its own",
     ),
     Mutant(
         "derived-limits-contradict", "forbidden",
-        "        return beat.policy != policy_digest(orders) or beat.shelf != shelf_digest(orders)\n",
-        "        return True\n",
+        "    return beat.policy != policy_digest(orders) if beat.policy else beat.enabled != orders.enabled\n",
+        "    return True\n",
         "stays still beside a peer of another release that follows the same configuration: the pools are served by nobody",
     ),
     Mutant(

@@ -235,9 +235,9 @@ KNOW = (
         "takes the peer's orders for its own: both claim with one key",
     ),
     Mutant(
-        "new-disks-taken-for-proven", "absorb",
-        "looks = replace(looks, shelf_ms=None, sees=False)",
-        "looks = replace(looks, shelf_ms=looks.shelf_ms)",
+        "new-disks-taken-for-proven", "pending_orders",
+        "looks=replace(state.looks, shelf_ms=None, sees=False)",
+        "looks=replace(state.looks, covered=False)",
         "what was seen of other disks counts for the new ones: claims pools that it has never looked at",
     ),
     Mutant(
@@ -248,7 +248,7 @@ KNOW = (
     ),
     Mutant(
         "resumes-a-lost-reservation", "booting",
-        "    if looks.hold is Hold.LOST:\n        return Move(Phase.HALTED, Code.FENCED)\n    if looks.hold is Hold.OURS and",
+        "    if looks.hold is Hold.LOST:\n        return Move(Phase.HALTED, Code.FENCED, looks.doubt)\n    if looks.hold is Hold.OURS and",
         "    if looks.hold is not Hold.UNKNOWN and",
         "goes on over imported pools whatever the disks say: a stale import serves",
     ),
@@ -266,7 +266,7 @@ KNOW = (
     ),
     Mutant(
         "boots-without-end", "booting",
-        "    if now_ms - state.since_ms >= lives_ms(state):\n        return Move(Phase.HALTED, Code.UNPROVEN)\n",
+        "    if now_ms - state.since_ms >= lives_ms(state):\n        return Move(Phase.HALTED, Code.UNPROVEN, looks.doubt)\n",
         "",
         "looks for a proof for ever: pools stay imported, addresses answered, without a reservation",
     ),

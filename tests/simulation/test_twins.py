@@ -6,7 +6,16 @@ import pytest
 
 from reconciler.core.failover.key import Key, Side, epoch_of
 from reconciler.simulation.scene import SHELF
-from reconciler.simulation.twins import DEEP_TWINS, TWINS, SharedDisk, Twins, search, together, writers
+from reconciler.simulation.twins import (
+    DEEP_TWINS,
+    TWINS,
+    TWO_SHELVES,
+    SharedDisk,
+    Twins,
+    search,
+    together,
+    writers,
+)
 
 EVERYTHING = os.environ.get("HAGIT_EXPLORE") == "all"
 
@@ -14,6 +23,17 @@ EVERYTHING = os.environ.get("HAGIT_EXPLORE") == "all"
 @pytest.mark.parametrize("twins", TWINS + (DEEP_TWINS if EVERYTHING else ()), ids=lambda twins: twins.name)
 def test_at_most_one_of_them_imports(twins: Twins) -> None:
     found, states, winners = search(together(SHELF, twins))
+    assert found is None
+    assert states > 1_000
+    assert winners, "a search in which nobody wins shows nothing"
+
+
+@pytest.mark.parametrize("twins", TWO_SHELVES, ids=lambda twins: twins.name)
+def test_at_most_one_writes_where_two_shelves_are_in_force(twins: Twins) -> None:
+    """Two majorities may be won at once. What lets a controller write is the fence on every top-level vdev."""
+    start = together(SHELF, twins)
+    assert len({claim.orders.arbitration for claim in start.claims}) == 2
+    found, states, winners = search(start)
     assert found is None
     assert states > 1_000
     assert winners, "a search in which nobody wins shows nothing"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -384,6 +385,23 @@ def test_what_was_asked_of_other_disks_has_failed(rig: SimulatedRig, driver: Dri
     driver.until(lambda: driver.heard)
     assert driver.heard[0].reply == Failed("it was asked about the disks of other orders", outdated=True)
     assert len(look(driver).views) == 3
+
+
+def test_disks_of_pending_orders_are_looked_at_last_and_claimed_by_nobody(rig: SimulatedRig, driver: Driver) -> None:
+    driver.ready()
+    fewer = Orders("pair", Side.A, 2, ("one", "two"), DISKS[1:], (Vdev("v", (0, 1, 2), 2),), (0, 1, 2), channels=())
+    pending = replace(fewer, generation=3, disks=DISKS, arbitration=(0,))
+    driver.arms.obey(fewer, pending)
+    assert len(look(driver).views) == len(DISKS)
+    claimed = driver.ask(RunClaim(KEY))
+    assert isinstance(claimed, ClaimRun)
+    assert [view.holder for view in claimed.views] == [KEY] * len(DISKS[1:])
+    assert [view.holder for view in look(driver).views] == [*[KEY] * len(DISKS[1:]), None]
+    looked = driver.ask(Look())
+    assert isinstance(looked, Looked)
+    assert len(looked.records) == 4, "the record may lie on the arbitration disks of both"
+    driver.arms.obey(pending)
+    assert [view.holder for view in look(driver).views] == [None, *[KEY] * len(DISKS[1:])]
 
 
 def test_without_a_shelf_every_arm_says_so(make_driver: Callable[..., Driver]) -> None:

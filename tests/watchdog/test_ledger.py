@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from select import select
 
 import pytest
 
 from reconciler.core.failover.elapsed import Clocks
-from reconciler.core.failover.orders import Limits
+from reconciler.core.failover.orders import Layout, Limits, layout
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import Memory
+from reconciler.simulation.script import PAIR
 from reconciler.watchdog.clerk import Clerk
 from reconciler.watchdog.ledger import Ledger
 from tests.waiting import until
@@ -56,6 +58,26 @@ def test_memory_outlives_the_daemon_but_no_boot(tmp_path: Path, clerk: Clerk) ->
         assert damaged.remembered is None and damaged.complaints
     first.remember(None)
     assert not path.exists()
+
+
+def test_the_shelf_in_force_outlives_daemon_and_boot(tmp_path: Path, clerk: Clerk) -> None:
+    newer = replace(PAIR, disks=("other",), vdevs=(), arbitration=(0,))
+    ledger(tmp_path, clerk).keep(PAIR)
+    assert ledger(tmp_path, clerk).layout == layout(PAIR)
+    path, copy = tmp_path / "run" / "orders", tmp_path / "state" / "watchdog" / "shelf.json"
+    assert clerk.flush(10)
+    path.unlink()
+    assert ledger(tmp_path, clerk).layout == layout(PAIR), "after a boot, the copy in the state directory"
+    ledger(tmp_path, clerk).keep(newer)
+    assert clerk.flush(10)
+    copy.write_text(copy.read_text().replace("other", "late"))
+    assert ledger(tmp_path, clerk).layout == layout(newer), "the copy may be written late, or by an older release"
+    path.write_bytes(b"damaged")
+    assert ledger(tmp_path, clerk).layout == Layout(("late",), (), (0,))
+    for damage in ("damaged", "[]", '{"disks":"other"}', '{"disks":["other"],"vdevs":[],"arbitration":[-1,2.5]}'):
+        copy.write_text(damage)
+        damaged = ledger(tmp_path, clerk)
+        assert damaged.layout is None and len(damaged.complaints) == 1
 
 
 def test_moves_and_resets_are_counted_within_the_windows(tmp_path: Path, clerk: Clerk) -> None:

@@ -9,9 +9,7 @@ from dataclasses import replace
 from itertools import zip_longest
 from typing import assert_never
 
-from reconciler.core.failover.acceptance import unacceptable
 from reconciler.core.failover.claiming import lives_ms, wait_ms
-from reconciler.core.failover.coverage import pools_of
 from reconciler.core.failover.detector import changed, claimed, forget, hear, watch_disks
 from reconciler.core.failover.events import (
     Asked,
@@ -29,9 +27,11 @@ from reconciler.core.failover.events import (
     Tick,
     UnitSeen,
 )
-from reconciler.core.failover.hold import DiskView, Fence, Hold, fence, judge, owned_by
-from reconciler.core.failover.key import rank
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.hold import DiskView, Fence, Hold, fence, judge, owned_by, seen_text
+from reconciler.core.failover.key import Key, rank
+from reconciler.core.failover.orders import Orders, shelf_digest
+from reconciler.core.failover.pending_orders import accept, adopt, awaited
+from reconciler.core.failover.pending_orders import joined as with_pending
 from reconciler.core.failover.phase import GUARANTEES, Phase
 from reconciler.core.failover.progress import NOTHING, joined
 from reconciler.core.failover.state import Looks, State
@@ -67,7 +67,7 @@ def absorb(state: State, event: Event, now_ms: int) -> State:
             # Whoever has no power writes to no disk and answers no client: there is nothing to be waited out.
             return replace(state, peer=replace(state.peer, dead=True, proven=True), answer_ms=None)
         case NewOrders(orders):
-            return _orders(state, orders, now_ms)
+            return accept(state, orders, now_ms)
         case _:
             assert_never(event)
 
@@ -85,9 +85,15 @@ def _shelf(
 ) -> State:
     # A look proves what was true when it began.
     proved_ms = now_ms if begun_ms is None else min(begun_ms, now_ms)
-    if len(views) != len(state.orders.disks):
+    if len(views) not in (len(state.orders.disks), len(with_pending(state.orders, state.pending).disks)):
         return state
-    verdict = judge(state.orders, state.epoch, views)
+    state, seen = _holding(state, views), views
+    if state.pending is not None:
+        state, views = adopt(replace(state, looks=replace(state.looks, out=out)), views, now_ms)
+        # Renumbered, if the shelf is another one now.
+        out = state.looks.out
+        state = _holding(state, views)
+    verdict = judge(state.orders, state.epoch, views, state.held)
     looks = state.looks
     # A loss is for ever: a later look that finds nobody there does not undo that somebody was.
     lost = looks.hold is Hold.LOST and GUARANTEES[state.phase].required
@@ -108,10 +114,20 @@ def _shelf(
             proved_ms=proved_ms if hold is Hold.OURS else looks.proved_ms,
             unseen_ms=None if verdict.sees else looks.unseen_ms if looks.unseen_ms is not None else now_ms,
             out=out,
-            covered=_covered(state, views),
+            covered=_covered(state, views) and not awaited(state, seen, now_ms),
             woke=looks.woke and hold is not Hold.OURS and GUARANTEES[state.phase].required,
+            doubt="" if hold is Hold.OURS or not state.epoch else seen_text(state.orders, state.epoch, views),
         ),
     )
+
+
+def _holding(state: State, views: tuple[DiskView, ...]) -> State:
+    """What is under the key of our claim, is held from now on, whatever is there later."""
+    if not state.epoch:
+        return state
+    mine = Key(state.orders.side, state.epoch)
+    ours = {at for at, view in enumerate(views[: len(state.orders.disks)]) if view.holder == mine}
+    return state if ours <= state.held else replace(state, held=state.held | ours)
 
 
 def _covered(state: State, views: tuple[DiskView, ...]) -> bool:
@@ -158,41 +174,12 @@ def _claim(state: State, epoch: int, views: tuple[DiskView, ...], now_ms: int) -
     """The result of the one running claim; of any other claim, nothing."""
     if state.phase is not Phase.CLAIMING or epoch != state.epoch or state.fence is not None:
         return state
-    out = state.peer.beat.out if state.peer.beat is not None else frozenset()
+    beat = state.peer.beat
+    # By the orders of another shelf the same numbers are other disks.
+    out = beat.out if beat is not None and beat.shelf == shelf_digest(state.orders) else frozenset()
     verdict, unfenced = fence(state.orders, epoch, views, out)
     state = _shelf(replace(state, fence=verdict, excused=out), views, state.looks.out, now_ms)
     return replace(state, fenced_ms=now_ms, unfenced=unfenced)
-
-
-def _orders(state: State, orders: Orders, now_ms: int) -> State:
-    """Orders replace older ones that are not beyond doubt newer, never the other way round."""
-    mine = state.orders
-    if orders == mine:
-        return state
-    refused = unacceptable(orders, mine.pair, mine.side, mine.generation + 1)
-    if refused is not None:
-        return replace(state, refused=refused)
-    same_channels = orders.channels == mine.channels
-    count = len(orders.channels) + 1
-    peer = state.peer
-    if not same_channels:
-        peer = replace(peer, heard_ms=(now_ms,) * count, last=(None,) * count)
-    looks = state.looks
-    if pools_of(orders) != pools_of(mine):
-        # Marks stand in the order of the pools.
-        said = dict(zip(pools_of(mine), state.word, strict=False))
-        state = replace(state, word=tuple(said.get(pool, NOTHING) for pool in pools_of(orders)))
-    if (orders.disks, orders.vdevs, orders.arbitration) != (mine.disks, mine.vdevs, mine.arbitration):
-        # What was proven, was proven of other disks; two looks' time to prove it again.
-        looks = replace(looks, shelf_ms=None, sees=False)
-    lives, waits = min(lives_ms(state), orders.timers.proof_ms), wait_ms(state)
-    groups = looks.groups_down & {group.number for group in orders.groups}
-    return replace(
-        state, orders=orders, peer=peer, refused=None,
-        lives_ms=lives if lives < orders.timers.proof_ms else 0,
-        waits_ms=waits if waits > orders.timers.proof_ms + orders.timers.deadman_ms else 0,
-        looks=replace(looks, groups_down=groups, down_ms=looks.down_ms if groups else None),
-    )  # fmt: skip
 
 
 def wake(state: State, now_ms: int) -> State:

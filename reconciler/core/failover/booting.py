@@ -26,9 +26,9 @@ def booting(state: State, now_ms: int) -> Move | None:
     if memory is None or not GUARANTEES[memory.phase].required:
         return Move(Phase.HALTED, Code.FOREIGN_IMPORT)
     if looks.hold is Hold.LOST:
-        return Move(Phase.HALTED, Code.FENCED)
+        return Move(Phase.HALTED, Code.FENCED, looks.doubt)
     if looks.hold is Hold.OURS and looks.pools is not Pools.UNKNOWN:
         return Move(memory.phase, Code.RESUMED, f"{memory.phase} of epoch {Key(state.orders.side, memory.epoch).claim}")
     if now_ms - state.since_ms >= lives_ms(state):
-        return Move(Phase.HALTED, Code.UNPROVEN)
+        return Move(Phase.HALTED, Code.UNPROVEN, looks.doubt)
     return None

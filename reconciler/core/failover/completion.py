@@ -196,10 +196,11 @@ def completing(state: State) -> Key | None:
     """The key of the claim that this controller may complete now: its last look proves that it owns the shelf.
 
     While it is active; or before the import, when that cannot begin because a disk that was waited out is back, and so
-    is excused no more.
+    is excused no more, or because the pools have disks already that only pending orders name.
     """
     looks = state.looks
-    waits = state.phase is Phase.IMPORTING and not looks.covered and looks.pools in GONE
+    stuck = not looks.covered or state.pending is not None
+    waits = state.phase is Phase.IMPORTING and stuck and looks.pools in GONE
     if (state.phase is not Phase.ACTIVE and not waits) or looks.hold is not Hold.OURS or looks.woke:
         return None
     return Key(state.orders.side, state.epoch)

@@ -71,7 +71,7 @@ def agreed(state: State, beat: Beat) -> State:
     the orders before.
     """
     timers = state.orders.timers
-    if beat.digest == digest(state.orders):
+    if beat.digest == digest(state.newest):
         return replace(state, lives_ms=0, waits_ms=0)
     least_ms = max(PROOF_MS_LEAST, 2 * timers.look_ms + timers.pause_ms)
     lives_ms = min(state.lives_ms or timers.proof_ms, least_ms)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from reconciler.core.failover.detector import network_alive
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.key import COUNTER_MAX, TAG_BITS, Key
-from reconciler.core.failover.orders import Orders, digest, policy_digest, shelf_digest
+from reconciler.core.failover.orders import digest, policy_digest, shelf_digest
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import State, Twin
 from reconciler.core.failover.twin import here
@@ -30,7 +30,7 @@ def forbidden(state: State, now_ms: int) -> tuple[Decision, ...]:
     if spent(state, now_ms):
         found.append(Decision(Code.BUDGET, f"{orders.limits.moves} moves"))
     if beat is not None:
-        if contradict(orders, beat):
+        if contradict(state, beat):
             found.append(Decision(Code.CONTRADICTION, f"generation {orders.generation}"))
         if beat.generation > orders.generation and beat.shelf != shelf_digest(orders):
             found.append(Decision(Code.SHELF_DIFFERS, f"generation {beat.generation} there, {orders.generation} here"))
@@ -64,19 +64,21 @@ def heard(state: State, twin: Twin | None, now_ms: int) -> str:
     return f"machine {twin.machine:016x} heard on {where} {now_ms - twin.heard_ms} ms ago"
 
 
-def contradict(orders: Orders, beat: Beat) -> bool:
+def contradict(state: State, beat: Beat) -> bool:
     """Both controllers have orders of one generation that differ in what a configuration says.
 
     Orders that differ only in what a release derives do not contradict each other: both controllers fence the same
     disks, by the same policy, and each waits for the end of the other by the longer of both limits (`wait_ms`). A peer
     of the first release gives one digest over all of it. Then the disks and whether failover is enabled decide: a fence
-    covers what both write to, and no release derives shorter limits than the first from the same configuration.
+    covers what both write to, and no release derives shorter limits than the first from the same configuration. One of
+    them may still have the older shelf in force (`pending_orders`).
     """
+    orders = state.newest
     if beat.generation != orders.generation or beat.digest == digest(orders):
         return False
-    if beat.policy:
-        return beat.policy != policy_digest(orders) or beat.shelf != shelf_digest(orders)
-    return beat.shelf != shelf_digest(orders) or beat.enabled != orders.enabled
+    if beat.shelf not in (shelf_digest(orders), shelf_digest(state.orders)):
+        return True
+    return beat.policy != policy_digest(orders) if beat.policy else beat.enabled != orders.enabled
 
 
 def exhausted(state: State) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
+from typing import Final
 
 from reconciler.core.failover.key import Key, Side, encode_key, of_another_pair, rank
 from reconciler.core.failover.orders import Orders, Vdev
@@ -34,6 +35,8 @@ class DiskView:
 
 
 UNANSWERED = DiskView(False)
+#: A message for people names at most this many disks.
+TOLD_MAX: Final = 8
 
 
 class Hold(StrEnum):
@@ -98,12 +101,14 @@ def sees(orders: Orders, views: tuple[DiskView, ...]) -> bool:
     return votes >= orders.majority and all(_reached(vdev, answers) for vdev in orders.vdevs)
 
 
-def judge(orders: Orders, epoch: int, views: tuple[DiskView, ...]) -> Verdict:
+def judge(orders: Orders, epoch: int, views: tuple[DiskView, ...], held: frozenset[int] | None = None) -> Verdict:
     """What a look means to the controller whose claim was `epoch`.
 
     LOST as soon as any disk is held by a later claim, or when too few arbitration disks could still be ours. UNKNOWN
     when too few answered to say either. A surplus takes nothing from an owner: whoever registered our key after our
-    claim was verified finds our registration in its own last look, and verifies nothing (`fenced`).
+    claim was verified finds our registration in its own last look, and verifies nothing (`fenced`). `held`: disks that
+    this controller held before (None: all of them). A disk that it never held, and that other software or another pair
+    holds, is a disk that is not fenced, and no loss.
     """
     assert len(views) == len(orders.disks)
     views = tuple(for_pair(view, orders.pair) for view in views)
@@ -113,7 +118,7 @@ def judge(orders: Orders, epoch: int, views: tuple[DiskView, ...]) -> Verdict:
     highest = max(epochs(views), default=0)
     silent = len(orders.arbitration) - len(votes)
     ours = sum(view.answered and view.holder == mine for view in (views[index] for index in orders.arbitration))
-    overtaken = any(view.holder is not None and view.holder != mine and _later(view.holder, mine) for view in views)
+    overtaken = any(_overtaken(view, mine, at, held) for at, view in enumerate(views))
     if overtaken or ours + silent < orders.majority:
         hold = Hold.LOST
     elif ours >= orders.majority:
@@ -123,9 +128,40 @@ def judge(orders: Orders, epoch: int, views: tuple[DiskView, ...]) -> Verdict:
     return Verdict(hold, owner, sees(orders, views), highest)
 
 
-def _later(other: Key, mine: Key) -> bool:
-    """A key that is not a leftover from before our claim. A foreign key always counts: its age is unknown."""
-    return other.side is None or rank(other.epoch) >= rank(mine.epoch)
+def _overtaken(view: DiskView, mine: Key, at: int, held: frozenset[int] | None) -> bool:
+    """A later claim holds the disk. Nobody knows the age of a foreign key: it counts where we held the disk."""
+    other = view.holder
+    if other is None or other == mine:
+        return False
+    if other.side is None:
+        return held is None or at in held
+    # An older key is a leftover from before our claim.
+    return rank(other.epoch) >= rank(mine.epoch)
+
+
+def holder_text(view: DiskView) -> str:
+    """What a look saw of one disk, for people."""
+    if not view.answered:
+        return "is silent"
+    others = ", ".join(sorted(str(key) for key in view.registered - {view.holder}))
+    beside = f", with {others} registered" if others else ""
+    if view.holder is None:
+        return f"has no reservation{beside}"
+    kind = "" if view.kind == 5 else f" with type {view.kind}"
+    return f"is held by {view.holder}{kind}{beside}"
+
+
+def seen_text(orders: Orders, epoch: int, views: tuple[DiskView, ...]) -> str:
+    """Who holds the arbitration disks, and every other disk that a later claim or a foreign key holds, for people."""
+    mine, views = Key(orders.side, epoch), tuple(for_pair(view, orders.pair) for view in views)
+    found = [at for at, view in enumerate(views) if at in orders.arbitration or _overtaken(view, mine, at, None)]
+    names: dict[str, list[str]] = {}
+    for at in found[:TOLD_MAX]:
+        view = views[at]
+        what = f"held by {view.holder}" if view.holder else "without a reservation" if view.answered else "silent"
+        names.setdefault(what, []).append(orders.disks[at])
+    more = [f"{len(found) - TOLD_MAX} more disks"] if len(found) > TOLD_MAX else []
+    return "; ".join([*(f"{', '.join(disks)} {what}" for what, disks in names.items()), *more])
 
 
 def _reached(vdev: Vdev, answers: list[int]) -> bool:

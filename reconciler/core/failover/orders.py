@@ -181,9 +181,28 @@ class Orders:
         """How many arbitration disks decide."""
         return len(self.arbitration) // 2 + 1
 
+    @property
+    def voters(self) -> tuple[str, ...]:
+        """The names of the arbitration disks."""
+        return tuple(self.disks[at] for at in self.arbitration)
+
     def controller(self, side: Side) -> str:
         """The name of one controller."""
         return self.controllers[0 if side is Side.A else 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The shelf of orders: what a claim has to cover, and what a proof is read from."""
+
+    disks: tuple[str, ...]
+    vdevs: tuple[Vdev, ...]
+    arbitration: tuple[int, ...]
+
+
+def layout(orders: Orders) -> Layout:
+    """The shelf of these orders."""
+    return Layout(orders.disks, orders.vdevs, orders.arbitration)
 
 
 #: What differs between the two controllers, and does not make their orders different.

@@ -93,11 +93,11 @@ def _beat(state: State) -> Beat:
         dying=halted,
         enabled=orders.enabled,
         generation=orders.generation,
-        digest=digest(orders),
+        digest=digest(state.newest),
         shelf=shelf_digest(orders),
         machine=state.machine,
         # What is said before an import is the last owner's word: whoever dies meanwhile must not take it along.
         txgs=state.word[:TXGS_MAX] if GUARANTEES[state.phase].required else (),
-        policy=policy_digest(orders),
+        policy=policy_digest(state.newest),
         lives_ms=orders.timers.proof_ms + orders.timers.deadman_ms,
     )

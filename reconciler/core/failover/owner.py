@@ -26,20 +26,16 @@ def unproven(state: State, now_ms: int) -> Move | None:
     """Without its reservation, or without proof of it for too long, an owner halts. First rule of all three phases."""
     looks = state.looks
     if looks.hold is Hold.LOST:
-        mine = Key(state.orders.side, state.epoch)
-        return Move(Phase.HALTED, Code.FENCED, f"{_taker(state)}, ours was epoch {mine.claim}")
+        return Move(Phase.HALTED, Code.FENCED, f"{_taker(state)}; ours was {Key(state.orders.side, state.epoch)}")
     since_ms = state.since_ms if looks.proved_ms is None else looks.proved_ms
     if now_ms - since_ms >= lives_ms(state):
-        return Move(Phase.HALTED, Code.UNPROVEN, f"{now_ms - since_ms} ms")
+        return Move(Phase.HALTED, Code.UNPROVEN, "; ".join((f"{now_ms - since_ms} ms", *filter(None, (looks.doubt,)))))
     return None
 
 
 def _taker(state: State) -> str:
-    """What tells that the disks are lost. One disk that was taken, or a refused record, comes before a new owner."""
-    owner = state.looks.owner
-    return (
-        "a disk was taken, or our record refused" if owner == Key(state.orders.side, state.epoch) else f"owner {owner}"
-    )
+    """What tells that the disks are lost. A refused record tells it before the next look does."""
+    return state.looks.doubt or "our record was refused"
 
 
 def importing(state: State, now_ms: int) -> Move | None:

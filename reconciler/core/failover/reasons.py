@@ -14,7 +14,7 @@ from reconciler.core.failover.detector import disk_alive, disk_stale, network_al
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.forbidden import forbidden, held_back, in_maintenance, same_role, spent
 from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.hold import Hold
+from reconciler.core.failover.hold import TOLD_MAX, Hold
 from reconciler.core.failover.owner import GONE, stands_ms
 from reconciler.core.failover.phase import GUARANTEES, OWNING, Phase
 from reconciler.core.failover.state import State
@@ -85,6 +85,15 @@ def _policy(state: State, now_ms: int) -> Iterator[Reason]:
         yield Reason(
             "FLAPPING", Code.BUDGET.value, evidence, "find what makes the pair flap; `hagit force-activate` if needed"
         )
+    if state.pending is not None:
+        if GUARANTEES[phase := state.phase].required:
+            evidence = "; ".join(state.missing[:TOLD_MAX]) or "its disks have not been looked at yet"
+            remedy = "mend or free these disks, or take them out again; `hagit reservations` says who holds them"
+        else:
+            evidence = f"this controller is {phase.value}, and follows the active one"
+            remedy = "see `hagit status` on the active controller"
+        text = "newer orders wait for disks; the disks, vdevs and arbitration before them stay in force"
+        yield Reason("ORDERS_PENDING", text, evidence, remedy)
     for defect in unsafe(orders):
         yield Reason("ORDERS_UNSAFE", f"the orders in force are not safe: {defect.what}", defect.where, defect.remedy)
     if not orders.groups:

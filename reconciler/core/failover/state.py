@@ -26,7 +26,8 @@ class Looks:
     look said of an import or export, `still_ms` when that changed last in this phase (None: not yet), and `used` that
     an export is kept from going on by who uses what is mounted, with every pool still here. `covered`: the fence of our
     claim still holds on every top-level vdev, with no disk silent that could hold newer writes than the rest; known
-    while pools are to be imported. `woke`: nothing that was known before a late wake has been looked at again.
+    while pools are to be imported. `doubt`: what was seen by a look that did not prove our reservation. `woke`: nothing
+    that was known before a late wake has been looked at again.
     """
 
     hold: Hold = Hold.UNKNOWN
@@ -46,6 +47,7 @@ class Looks:
     out: frozenset[int] = frozenset()
     covered: bool = False
     woke: bool = False
+    doubt: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +107,17 @@ class Memory:
 class State:
     """One controller. `why` explains the phase, `refused` the last request that was not followed.
 
-    `unimportable`: this release follows imports that were refused. `voluntary`: a person asked for it, and nothing is
-    wrong here, so it may be given up. `taken`: the pools came here because the peer let go of them, or could serve no
-    more. `lives_ms`: a shorter time without proof than the orders give, for nobody has said yet that the peer waits
-    longer (0: none); `waits_ms`: a longer wait for the peer than they ask for, as it may not have them yet (0: none).
-    `unfenced`: vdevs that the last claim could not fence. `word`: marks (`progress`) that the pools have reached, by
-    what their owners said, this controller included; `word_epoch`: the epoch of whoever said it last. `excused`: disks
-    that the pools did without when they were last imported: nothing newer is on them than on the others, and much may
-    be missing.
-    `machine`: the number of this machine, another one after each boot; 0 where none is given.
+    `orders` are in force; `pending` are newer ones that change the shelf (see `pending_orders`); `missing` says which
+    of their disks are not ours, and `pending_ms` since when all of these could be taken. `held`: disks that a look saw
+    under the key of our claim. `unimportable`: this release follows imports that were refused. `voluntary`: a person
+    asked for it, and nothing is wrong here, so it may be given up. `taken`: the pools came here because the peer let go
+    of them, or could serve no more. `lives_ms`: a shorter time without proof than the orders give, for nobody has said
+    yet that the peer waits longer (0: none); `waits_ms`: a longer wait for the peer than they ask for, as it may not
+    have them yet (0: none). `unfenced`: vdevs that the last claim could not fence. `word`: marks (`progress`) that the
+    pools have reached, by what their owners said, this controller included; `word_epoch`: the epoch of whoever said it
+    last. `excused`: disks that the pools did without when they were last imported: nothing newer is on them than on the
+    others, and much may be missing. `machine`: the number of this machine, another one after each boot; 0 where none is
+    given.
     `twin`: another machine that says it is this controller. `alone_ms`: since when none was heard, or listening began.
     `unit`: why this machine may not claim by its serial number.
     """
@@ -148,9 +152,18 @@ class State:
     excused: frozenset[int] = frozenset()
     word: tuple[int, ...] = ()
     word_epoch: int = 0
+    pending: Orders | None = None
+    pending_ms: int | None = None
+    held: frozenset[int] = frozenset()
+    missing: tuple[str, ...] = field(default=(), compare=False)
     unfenced: tuple[str, ...] = field(default=(), compare=False)
     why: Decision = field(default=Decision(Code.STARTED), compare=False)
     refused: Decision | None = field(default=None, compare=False)
+
+    @property
+    def newest(self) -> Orders:
+        """The newest orders that were accepted, whether or not their shelf is in force."""
+        return self.orders if self.pending is None else self.pending
 
 
 def initial(
@@ -161,10 +174,12 @@ def initial(
     resets_recent: int = 0,
     moves_recent: int = 0,
     machine: int = 0,
+    pending: Orders | None = None,
 ) -> State:
     """The state of a daemon that has just started.
 
     `resets_recent` and `moves_recent` count what the files of this controller say about the windows of the orders.
+    `pending`: the newest orders, where the daemon before this one had not adopted their shelf.
     """
     channels = len(orders.channels) + 1
     return State(
@@ -181,6 +196,8 @@ def initial(
         highest=memory.epoch if memory else 0,
         held_back_ms=now_ms if resets_recent >= orders.limits.resets else None,
         moves_ms=(now_ms,) * min(moves_recent, orders.limits.moves),
+        pending=pending,
+        pending_ms=None if pending is None else now_ms,
     )
 
 
@@ -231,6 +248,7 @@ def shifted(state: State, by_ms: int, floor_ms: int) -> State:
         retry_ms=until(state.retry_ms),
         answer_ms=until(state.answer_ms),
         held_back_ms=move(state.held_back_ms),
+        pending_ms=move(state.pending_ms),
         maintenance_ms=until(state.maintenance_ms),
         moves_ms=tuple(max(floor_ms, moment + by_ms) for moment in state.moves_ms),
     )

@@ -19,6 +19,7 @@ from reconciler.core.failover.hold import Hold
 from reconciler.core.failover.key import next_epoch
 from reconciler.core.failover.move import Move
 from reconciler.core.failover.owner import GONE, active, importing, releasing, switchover_refused
+from reconciler.core.failover.pending_orders import follow_owner
 from reconciler.core.failover.phase import GUARANTEES, LEGAL, Phase
 from reconciler.core.failover.standby import standby
 from reconciler.core.failover.state import State
@@ -35,7 +36,7 @@ def step(state: State, event: Event, now_ms: int) -> State:
     if state.phase is Phase.HALTED:
         return replace(state, now_ms=now_ms)
     state = replace(wake(state, now_ms), now_ms=now_ms)
-    state = absorb(state, event, now_ms)
+    state = follow_owner(absorb(state, event, now_ms), now_ms)
     asked = event.request if isinstance(event, Asked) else None
     if isinstance(event, Asked):
         state = _answer(state, event, now_ms)
@@ -98,10 +99,12 @@ def enter(state: State, move: Move, now_ms: int) -> State:
             assert not other_unit(state), "a claim by another unit"
             assert not twin_here(state, now_ms) and not listening(state, now_ms), "a claim beside another machine"
             epoch = next_epoch(state.highest, state.orders.pair, state.machine)
-            return replace(state, epoch=epoch, highest=epoch, answer_ms=_answer_ms(state, move.code, now_ms))
+            state = replace(state, epoch=epoch, highest=epoch, held=frozenset())
+            return replace(state, answer_ms=_answer_ms(state, move.code, now_ms))
         case Phase.STANDBY:
             retry_ms = now_ms + timers.retry_ms if old is not Phase.BOOTING else None
-            return replace(state, epoch=0, retry_ms=retry_ms, looks=replace(state.looks, hold=Hold.UNKNOWN))
+            state = replace(state, epoch=0, held=frozenset(), missing=())
+            return replace(state, retry_ms=retry_ms, looks=replace(state.looks, hold=Hold.UNKNOWN))
         case Phase.IMPORTING | Phase.ACTIVE if memory is not None and memory.quiet:
             # Nobody knows how much of the wait was left when the daemon died.
             return replace(state, answer_ms=now_ms + wait_ms(state))

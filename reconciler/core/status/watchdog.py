@@ -87,6 +87,7 @@ class OrdersStatus:
     """The orders in force on both sides. `there` is None while the peer is not heard.
 
     `equal`: the same orders, digest for digest. `refused`: why the newest orders of the agent are not followed.
+    `pending`: their disks, vdevs and arbitration are not in force yet; `waits`: for which disks.
     """
 
     here: int
@@ -94,6 +95,8 @@ class OrdersStatus:
     equal: bool = False
     enabled: bool = True
     refused: str = ""
+    pending: bool = False
+    waits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,7 +289,7 @@ WEAKENING: Final = frozenset(
         "POWER_FAILED", "POWER_WRONG", "POWER_CUT", "DISK_UNREACHED", "DISKS_DIFFER", "NO_RECORDS",
         "NO_ABORT", "NO_APTPL", "ZFS_NO_HOSTID", "ZFS_SAME_HOSTID", "ZFS_IMPORT_UNIT", "ZFS_MULTIHOST", "ZFS_FAILMODE",
         "ZFS_CACHEFILE", "ZFS_UNMOUNTED", "AUDIT_FAILED", "MULTIPATH_KEY", "PATH_DOWN", "SWITCHOVER_GIVEN_UP",
-        "ORDERS_NEWER", "PEER_OLDER", "PEER_NEWER",
+        "ORDERS_NEWER", "PEER_OLDER", "PEER_NEWER", "ORDERS_PENDING",
     }
 )  # fmt: skip
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from reconciler.core.failover.coverage import Copy, outdated
-from reconciler.core.failover.events import Heard, NewOrders, Pools, PoolsSeen
+from reconciler.core.failover.events import Heard, NewOrders, Pools, PoolsSeen, ShelfSeen
 from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.key import Side
+from reconciler.core.failover.hold import DiskView
+from reconciler.core.failover.key import Key, Side
 from reconciler.core.failover.orders import Orders, Vdev, shelf_digest
 from reconciler.core.failover.outputs import outputs
 from reconciler.core.failover.phase import Phase
@@ -106,7 +107,10 @@ def test_words_follow_their_pools_into_newer_orders() -> None:
     state = active((mark(GUID, 50), mark(OTHER, 3)))
     vdevs = (Vdev("new/mirror-0", (0, 1), 1), Vdev("zoo/mirror-0", (2, 3), 1))
     newer = step(state, NewOrders(replace(ORDERS, generation=2, vdevs=vdevs)), 1)
-    assert newer.word == (0, mark(OTHER, 3))
+    assert newer.word == state.word, "the shelf is not in force yet"
+    key = Key(ORDERS.side, state.epoch)
+    held = (DiskView(True, key, frozenset({key})),) * len(ORDERS.disks)
+    assert step(newer, ShelfSeen(held), 2).word == (0, mark(OTHER, 3))
 
 
 def test_an_older_copy_is_told_with_the_disk_that_is_missing() -> None:

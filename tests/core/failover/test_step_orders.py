@@ -69,13 +69,6 @@ def test_the_same_orders_again_are_no_news() -> None:
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_what_was_seen_of_other_disks_does_not_count_for_new_ones(phase: Phase) -> None:
-    looks = given(phase, replace(NEWER, disks=("other0", *IN_FORCE.disks[1:]))).looks
-    assert looks.shelf_ms is None
-    assert not looks.sees
-
-
-@pytest.mark.parametrize("phase", PHASES)
 def test_orders_with_the_same_disks_forget_nothing(phase: Phase) -> None:
     assert given(phase, NEWER).looks.sees
 
