@@ -21,6 +21,11 @@ def pool_properties(*pools: str) -> Argv:
     return ("zpool", "get", "-Hp", "-o", _SETTINGS, "all", *pools)
 
 
+def pool_guids(*pools: str) -> Argv:
+    """Name and GUID of imported pools."""
+    return ("zpool", "get", "-Hp", "-o", "name,value", "guid", *pools)
+
+
 def pool_status(*pools: str) -> Argv:
     """The devices of imported pools, with whole paths and exact numbers."""
     return ("zpool", "status", "-P", "-p", *pools)

@@ -39,18 +39,19 @@ from reconciler.core.failover.adapters import PoolsView
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.progress import NOTHING, txg_of
+from reconciler.core.failover.progress import NOTHING, mark, txg_of
 from reconciler.system.zfs import arguments, tools
 from reconciler.system.zfs.belonging import Belonging, belonging, incomplete, is_unmade, of_another
 from reconciler.system.zfs.devices import data_path
 from reconciler.system.zfs.givenup import GivenUp
-from reconciler.system.zfs.kstat import Groups, groups, pool_state
+from reconciler.system.zfs.guids import Guids
+from reconciler.system.zfs.kstat import Groups, groups, pool_instance, pool_state
 from reconciler.system.zfs.mounting import Mounter
 from reconciler.system.zfs.moving import RUN, Moving
 from reconciler.system.zfs.progress import done, telling
 from reconciler.system.zfs.reading import Seen, read_devices
 from reconciler.system.zfs.refusing import refusing, states
-from reconciler.system.zfs.standing import SAMPLE_MS, SERVING, Belief, Progress, Standing, all_pools, standing
+from reconciler.system.zfs.standing import SAMPLE_MS, SERVING, Belief, Progress, Reached, Standing, all_pools, standing
 from reconciler.system.zfs.unmounting import few, shared, unmount
 
 #: A disk that has not shown its label by then, or much later than others, is silent.
@@ -85,7 +86,8 @@ class ZfsHouse:
         self._progress = {pool: Progress() for pool in self._pools}
         self._given_up = GivenUp(directory, orders.disks, self._pools)
         self._judged: set[str] = set()
-        self._groups: dict[str, Groups] = {}
+        self._reached = {pool: Reached() for pool in self._pools}
+        self._guids = Guids()
         #: Pools that came out older than their last owner's word, and are not exported again yet.
         self._older: set[str] = set()
         self._mounter = Mounter(say)
@@ -112,8 +114,7 @@ class ZfsHouse:
         moving = self._moving.going_on()
         progress, used, doing = self._progressed(states) if moving else (0, False, "")
         out = self._given_up.known() if moving and told is Pools.SOME else self._given_up.look(states, end_s)
-        # Says nothing of `txgs`: the kernel counts on while a pool is idle, and writes no uberblock for such a group.
-        return PoolsView(told, out, progress, used, doing)
+        return PoolsView(told, out, progress, used, doing, self._words())
 
     def import_(self, deadline_s: float, excused: frozenset[int] = frozenset(), txgs: tuple[int, ...] = ()) -> bool:
         """See `PoolHouse.import_`."""
@@ -178,6 +179,7 @@ class ZfsHouse:
     def close(self) -> None:
         """See `PoolHouse.close`."""
         self._given_up.forget()
+        self._guids.close()
 
     # Inside ----------------------------------------------------------------------------------------------------------
 
@@ -195,8 +197,11 @@ class ZfsHouse:
                 # Not before it serves: the kernel opens and labels all its disks first, and may give it up again.
                 if unmade and state in SERVING:
                     self._moving.set_unmade(pool, unmade=False)
-            self._groups[pool] = groups(pool) if state is not None else Groups()
-            progress = self._progress[pool].with_sample(self._groups[pool].pending, now_ms)
+            # The instance first: where another pool takes the name meanwhile, its low numbers change nothing.
+            instance = pool_instance(pool) if state is not None else ""
+            found = groups(pool) if state is not None else Groups()
+            self._reached[pool] = self._reached[pool].with_sample(instance, found.durable)
+            progress = self._progress[pool].with_sample(found.pending, now_ms)
             self._progress[pool] = progress
             ready, stuck = self._moving.ready(pool), progress.stuck(now_ms)
             standings.append(standing(state, ready=ready, stuck=stuck, unmade=unmade))
@@ -268,7 +273,6 @@ class ZfsHouse:
                 self._say(found.refusal)
                 good = False
             else:
-                self._moving.set_guid(pool, found.guid)
                 wanted.append(found)
         together = len(self._pools) == 1
         argvs = [
@@ -287,15 +291,24 @@ class ZfsHouse:
             elif fault:
                 self._say(f"import of {one.pool}: {fault}")
                 good = False
-            good = self._reached(one, words.get(one.pool, NOTHING), lock) and good
+            good = self._is_current(one, words.get(one.pool, NOTHING), lock) and good
         return good
 
-    def _reached(self, one: Belonging, word: int, lock: int) -> bool:
-        """Whether an imported pool is as new as its last owner's word: nothing may be served from an older one."""
-        newest, said = groups(one.pool).newest, txg_of(word, one.guid)
-        if not newest or newest > said:
+    def _words(self) -> tuple[int, ...]:
+        """How far each pool has come that is served here: what the disks have for certain, and never more."""
+        served = {pool: reached for pool, reached in self._reached.items() if self._moving.ready(pool)}
+        guids = self._guids.look({pool: reached.instance for pool, reached in served.items()})
+        return tuple(mark(guids[pool], served[pool].txg) if pool in guids else NOTHING for pool in self._pools)
+
+    def _is_current(self, one: Belonging, word: int, lock: int) -> bool:
+        """Whether an imported pool is as new as its last owner's word: nothing may be served from an older one.
+
+        The kernel goes on from the group that the disks ended with, so the oldest that it knows now is a later one.
+        """
+        oldest, said = groups(one.pool).oldest, txg_of(word, one.guid)
+        if not oldest or oldest > said:
             return True
-        self._say(f"pool {one.pool} was imported at transaction group {newest}, its last owner had committed {said}")
+        self._say(f"pool {one.pool} was imported at transaction group {oldest}, its last owner had committed {said}")
         self._moving.set_ready(one.pool, ready=False)
         self._older.add(one.pool)
         tools.run_all([arguments.export_pool(one.pool)], width=1, deadline_s=OLDER_S, keep=(lock,), nice=tools.URGENT)

@@ -5,8 +5,8 @@ waits in the kernel for an import holds it until that has ended, so no second im
 whoever asked for either. And everybody can see without waiting whether pools are being moved. Decides nothing.
 
 Beside the lock lie marks: for each pool whose filesystems have been mounted, and for each that was taken without being
-there, because nobody has made it yet; the GUID of each pool that was imported; and when an export was refused last
-because somebody uses what is mounted. All are in /run: they vanish with the kernel whose pools they speak of.
+there, because nobody has made it yet; and when an export was refused last because somebody uses what is mounted. All
+are in /run: they vanish with the kernel whose pools they speak of.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ from reconciler.system.files import PRIVATE, PRIVATE_DIRECTORY
 
 RUN: Final = Path("/run/hagit/zfs")
 AGAIN_S: Final = 0.02
-#: Of a number of 64 bits.
-GUID_DIGITS: Final = 20
 #: An export that is refused is tried again at once; so long after it was to be refused again it is in the kernel.
 USED_MS: Final = 2_000
 USED_MS_MAX: Final = 15_000
@@ -85,21 +83,6 @@ class Moving:
     def set_unmade(self, pool: str, *, unmade: bool) -> None:
         """Say so."""
         self._set(self._mark(pool, "unmade"), there=unmade)
-
-    def guid(self, pool: str) -> int:
-        """The GUID by which this pool was imported last; 0: not known."""
-        try:
-            text = self._mark(pool, "guid").read_text()
-        except OSError:
-            return 0
-        return int(text) if text.isascii() and text.isdecimal() and len(text) <= GUID_DIGITS else 0
-
-    def set_guid(self, pool: str, guid: int) -> None:
-        """Say so."""
-        self._directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
-        fresh = self._mark(pool, "guid.new")
-        fresh.write_text(str(guid))
-        fresh.rename(self._mark(pool, "guid"))
 
     def refused_export(self, took_s: float) -> None:
         """An export was refused after so long, because somebody uses what is mounted; the next try takes as long."""

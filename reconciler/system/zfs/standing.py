@@ -99,3 +99,21 @@ class Progress:
     def stuck(self, now_ms: int) -> bool:
         """Whether the same one has not ended for HUNG_MS."""
         return self.txg is not None and now_ms - self.since_ms >= HUNG_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How far a pool that is imported here has come: its newest transaction group that is on the disks.
+
+    It is remembered, because the kernel shows the last hundred groups only: an idle pool pushes the last group that
+    wrote anything out of them within minutes. `instance`: see `kstat.pool_instance`.
+    """
+
+    instance: str = ""
+    txg: int = 0
+
+    def with_sample(self, instance: str, durable: int) -> Reached:
+        """The same after one more look; another pool of that name begins anew, and one that is not here has nothing."""
+        if not instance:
+            return Reached()
+        return Reached(instance, max(durable, self.txg if instance == self.instance else 0))

@@ -76,6 +76,8 @@ class Head:
         self._environment = f"PYTHONDONTWRITEBYTECODE=1 PYTHONPYCACHEPREFIX={place}/compiled"
         #: Whose daemon it runs: this checkout's, or that of another release.
         self.tree = ROOT
+        #: The pair's secret, as it is there at each power-on; its orders are sealed with it.
+        self.secret = SECRET
         #: Lines of its timeline that are of earlier lives.
         self._told = 0
 
@@ -103,7 +105,7 @@ class Head:
     def ready(self) -> None:
         """Waits until it has booted."""
         self.machine.ready()
-        secret, nics = SECRET.decode(), " ".join(map(str, range(len(NETWORKS))))
+        secret, nics = self.secret.decode(), " ".join(map(str, range(len(NETWORKS))))
         node = (
             f'controller = "{self.side.value}"\nstate = "/var/lib/hagit"\nlisten = false\n[watchdog]\n'
             'secret = "secret"\nshelf = "disks:/dev/disk/by-id"\ndeadman = "/dev/watchdog"\ngroup = "root"\n'
@@ -126,6 +128,12 @@ class Head:
         """The command that runs a module of the checkout in the guest."""
         argv = shlex.join([sys.executable, "-m", module, *words])
         return f"cd {ROOT} && {self._environment} {argv}"
+
+    def run_hagit(self, *words: str, given: str = "") -> tuple[int, str]:
+        """A command of hagit there, with a text on its standard input: exit status, and what it printed."""
+        command = self.python("reconciler.cli.entry", *words, "--node", "/root/node.toml")
+        done = self.machine.run(f"export COLUMNS=110; printf %s {shlex.quote(given)} | ({command})", WAIT_S)
+        return done.status, done.out + done.err
 
     def pull_the_plug(self) -> float:
         """Off at once. The moment, on the host's monotonic clock."""
@@ -217,7 +225,7 @@ class Head:
         """Orders for this controller, as its agent writes them: its daemon finds them whole, within a second or two."""
         mine = replace(orders, side=self.side, devices=self.devices)
         written = self.state / "orders.new"
-        written.write_bytes(orders_document(mine, orders_key(SECRET)))
+        written.write_bytes(orders_document(mine, orders_key(self.secret)))
         written.rename(self.state / "orders.json")
 
     # Faults ----------------------------------------------------------------------------------------------------------

@@ -97,13 +97,6 @@ def made_whole(pair: FaultyPair, head: Head, *disks: str) -> None:
     given_up(pair, head)
 
 
-def hagit(head: Head, *words: str) -> tuple[int, str]:
-    """A command of hagit in the guest: exit status and what it printed."""
-    command = head.python("reconciler.cli.entry", *words, "--node", "/root/node.toml")
-    done = head.machine.run(f"export COLUMNS=110; {command}", 240)
-    return done.status, done.out + done.err
-
-
 def test_half_of_the_disks_lost_and_back(pair: FaultyPair) -> None:
     """One disk of each vdev is gone from the active controller: it serves on without them, and says so."""
     active, standby, mark = both(pair)
@@ -113,7 +106,7 @@ def test_half_of_the_disks_lost_and_back(pair: FaultyPair) -> None:
         for disk in ("disk1", "disk4"):
             active.unplug(disk)
         given_up(pair, active, "disk1", "disk4")
-        status, text = hagit(active, "status")
+        status, text = active.run_hagit("status")
         pair.say(f"`hagit status` says {status}: {[line for line in text.splitlines() if 'disk' in line]}")
         assert "DISKS_OUT" in text and "disk1, disk4" in text, text
         pair.write(active)
@@ -137,7 +130,7 @@ def test_a_disk_that_hangs_does_not_keep_the_other_from_taking_over(pair: Faulty
         taken_over(pair, new, mark)
         client.until_answered(60)
     pair.say(f"silence of the client {client.silence_ms:.0f} ms")
-    status, text = hagit(new, "reservations", "show", "--detailed-exitcode")
+    status, text = new.run_hagit("reservations", "show", "--detailed-exitcode")
     assert status == 2 and "4 of 5 disks" in text, text
     pair.write(new)
     pair.shelf.unhang("disk4")
@@ -223,7 +216,7 @@ def test_a_shelf_without_any_reservation_is_claimed_by_who_boots(pair: FaultyPai
 
 def test_reservations_that_are_not_as_they_should_be_are_shown_and_mended(pair: FaultyPair) -> None:
     active, standby, _ = both(pair)
-    status, text = hagit(active, "reservations", "show", "--detailed-exitcode")
+    status, text = active.run_hagit("reservations", "show", "--detailed-exitcode")
     assert status == 0 and f"{active.machine.name}'s claim" in text and "holds all of 5 disks, alone." in text, text
     assert "knows no PREEMPT AND ABORT" in text and "forgets its reservation when it loses power" in text
     (first, *_) = parse(active.machine.check(asking(DISKS[4:])))
@@ -234,19 +227,19 @@ def test_reservations_that_are_not_as_they_should_be_are_shown_and_mended(pair: 
     standby.machine.check(again % f"{persist} --register-ignore --param-sark={FOREIGN:#x} /dev/disk/by-id/disk3")
     mine = f"{encode_key(first.holder):#x}"
     active.machine.check(again % f"{persist} --register --param-rk={mine} --param-sark=0 /dev/disk/by-id/disk4")
-    status, text = hagit(active, "reservations", "show", "--detailed-exitcode")
+    status, text = active.run_hagit("reservations", "show", "--detailed-exitcode")
     for line in text.splitlines():
         pair.say(f"| {line}")
     assert status == 2
     assert "a foreign key 0xabc is registered as well and may write to it" in text
     assert "nobody holds it: the other controller could write to it" in text
-    status, text = hagit(standby, "reservations", "repair", "--yes")
+    status, text = standby.run_hagit("reservations", "repair", "--yes")
     assert status == 0 and "only the active controller can remove it" in text, text
-    status, text = hagit(active, "reservations", "repair", "--yes")
+    status, text = active.run_hagit("reservations", "repair", "--yes")
     assert status == 0 and "disk4: take it: nobody holds it" in text and "disk4: done" in text, text
     assert "--foreign 0xabc removes it" in text, text
     fenced(pair, active, "disk4")
-    status, text = hagit(active, "reservations", "repair", "--yes", "--foreign", f"{FOREIGN:#x}")
+    status, text = active.run_hagit("reservations", "repair", "--yes", "--foreign", f"{FOREIGN:#x}")
     for line in text.splitlines():
         pair.say(f"| {line}")
     assert status == 0 and "disk3: done" in text, text

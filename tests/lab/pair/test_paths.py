@@ -62,7 +62,7 @@ def test_paths_that_hang_and_paths_that_come_back(pair: PathsPair) -> None:
     first, second = twins(head, DISKS[0])
     assert fence(orders(Side.A), 1, ours.claim(A)[0], frozenset()) == (Fence.HOLDS, ())
     assert seen(ours) == DiskView(True, A, frozenset({A}))
-    keys = f"sg_persist --no-inquiry --in --read-keys {BY_ID}/{DISKS[0]} | grep -c 0x"
+    keys = f"sg_persist --no-inquiry --in --read-keys {BY_ID}/{DISKS[0]} | grep -c '^ *0x'"
     assert head.machine.check(keys).strip() == "2", "one registration for each path"
 
     # Either path hangs: the other one answers, and in time.

@@ -24,11 +24,6 @@ def about_storage(pair: EmulatedPair) -> set[str]:
     return {code for head in pair.heads for code in told(head) if code.startswith(("ZFS_", "DISK"))}
 
 
-def shown(head: Head) -> str:
-    """What a person there reads."""
-    return head.machine.run(head.python("reconciler.cli.entry", "status", "--node", "/root/node.toml"), 240).out
-
-
 def test_reasons_are_told_and_go_away_when_mended(pair: EmulatedPair) -> None:
     active = pair.active()
     standby = pair.other(active)
@@ -53,7 +48,7 @@ def test_reasons_are_told_and_go_away_when_mended(pair: EmulatedPair) -> None:
     pair.say("; ".join(f"{code}: {reasons[code].evidence}" for code in sorted(reasons)))
     assert reasons["ZFS_MULTIHOST"].remedy == "zpool set multihost=off tank"
     assert reasons["ZFS_UNMOUNTED"].evidence == "tank/home"
-    page = shown(standby)
+    _, page = standby.run_hagit("status")
     assert [code for code in wanted if code not in page] == [], page
     pair.until(
         lambda: all((status := head.status()) and status.verdict == "HA active" for head in pair.heads),

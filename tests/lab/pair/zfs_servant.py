@@ -2,15 +2,17 @@
 
     python -m tests.lab.pair.zfs_servant PLACE DIRECTORY ORDERS
 
-PLACE.in takes a line of JSON, `{"do": "look" | "import" | "export" | "labels" | "end", "deadline_s": seconds}`, with
-`out` for an import: the disks that the last owner had given up, and
-PLACE.out gives one back: what came of it, `seconds` it took, and `said`, what the adapter had to say meanwhile. It is a
-process of its own, as an arm of the watchdog is: two of them look and move at the same time.
+PLACE.in takes a line of JSON, `{"do": "look" | "import" | "export" | "labels" | "reached" | "end", "deadline_s":
+seconds}`, for an import with `out`, the disks that the last owner had given up, and `txgs`, its word of how far the
+pools had come. PLACE.out gives one back: what came of it, `seconds` it took, and `said`, what the adapter had to say
+meanwhile. `reached` looks at the pools first and at the uberblocks on the disks afterwards. It is a process of its own,
+as an arm of the watchdog is: two of them look and move at the same time.
 """
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,9 +20,13 @@ from typing import Any
 
 from reconciler.core.failover.document import build
 from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.progress import txg_of
+from reconciler.system.zfs import arguments
 from reconciler.system.zfs.devices import data_path
-from reconciler.system.zfs.house import ZfsHouse
+from reconciler.system.zfs.house import ZfsHouse, pools_of
+from reconciler.system.zfs.kstat import KSTAT
 from reconciler.system.zfs.reading import read_labels
+from reconciler.system.zfs.tables import rows
 
 
 def answer(house: ZfsHouse, directory: Path, orders: Orders, request: dict[str, Any]) -> dict[str, Any]:
@@ -29,16 +35,40 @@ def answer(house: ZfsHouse, directory: Path, orders: Orders, request: dict[str, 
     match request["do"]:
         case "look":
             view = house.look(deadline_s)
-            return {"pools": view.pools.value, "out": sorted(view.out), "conflict": view.conflict}
+            return {"pools": view.pools.value, "out": sorted(view.out), "txgs": view.txgs}
         case "import":
-            return {"good": house.import_(deadline_s, frozenset(request.get("out", ())))}
+            out, txgs = frozenset(request.get("out", ())), tuple(request.get("txgs", ()))
+            return {"good": house.import_(deadline_s, out, txgs)}
         case "export":
             return {"good": house.export(deadline_s)}
         case "labels":
             paths = {at: data_path(directory, name) for at, name in enumerate(orders.disks)}
             return {"labels": {at: str(label) for at, label in read_labels(paths, deadline_s).items()}}
+        case "reached":
+            return reached(house, directory, orders, deadline_s)
         case other:
             raise ValueError(other)
+
+
+def reached(house: ZfsHouse, directory: Path, orders: Orders, deadline_s: float) -> dict[str, Any]:
+    """How far pools have come: as the adapter says, as the disks say after that, and as the kernel counts."""
+    txgs = house.look(deadline_s).txgs
+    pools = pools_of(orders)
+    counted = {pool: _newest(pool) for pool in pools}
+    paths = {at: data_path(directory, name) for at, name in enumerate(orders.disks)}
+    labels = read_labels(paths, deadline_s)
+    written = {at: label.written for at, label in labels.items() if label is not None and label.in_pool}
+    told = subprocess.run(arguments.pool_guids(*pools), capture_output=True, text=True, check=False).stdout
+    guids = {pool: int(guid) for pool, guid in rows(told, 2)}
+    words = {pool: txg_of(word, guids.get(pool, 0)) for pool, word in zip(pools, txgs, strict=False)}
+    return {"txgs": txgs, "words": words, "written": written, "counted": counted}
+
+
+def _newest(pool: str) -> int:
+    try:
+        return int((KSTAT / pool / "txgs").read_text().split("\n")[-2].split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def main() -> None:

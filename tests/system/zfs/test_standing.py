@@ -1,15 +1,19 @@
 """How the pools stand, what is believed of it, and when a pool that writes without an end counts as hung."""
 
+from pathlib import Path
+from typing import Final
+
 import pytest
 
 from reconciler.core.failover.events import Pools
-from reconciler.system.zfs.kstat import parse_groups
+from reconciler.system.zfs.kstat import parse_groups, pool_instance
 from reconciler.system.zfs.standing import (
     HUNG_MS,
     SAMPLE_MS,
     STEADY_MS,
     Belief,
     Progress,
+    Reached,
     Standing,
     all_pools,
     standing,
@@ -131,8 +135,52 @@ def test_the_group_that_is_to_be_written() -> None:
 
 
 def test_the_newest_group_that_is_on_the_disks() -> None:
-    assert (parse_groups(TXGS).committed, parse_groups(TXGS).newest) == (31, 33)
-    assert (parse_groups(HELD).committed, parse_groups("").committed, parse_groups("").newest) == (30, 0, 0)
+    assert (parse_groups(TXGS).durable, parse_groups(TXGS).oldest) == (31, 31)
+    assert (parse_groups(HELD).durable, parse_groups("").durable, parse_groups("").oldest) == (30, 0, 0)
     fresh = "17 0 0x01 100 9600 5033164800 1212121212\n5 98342342323 O 12288 0 98304 0 24 5119919000 3100 21000 0\n"
-    assert (parse_groups(fresh).committed, parse_groups(fresh).newest) == (0, 5)
-    assert parse_groups(f"{'9' * 5000} 1 C 0 0\n\u0663 1 C 0 0").committed == 0
+    assert (parse_groups(fresh).durable, parse_groups(fresh).oldest) == (0, 5)
+
+
+#: An idle pool: the kernel counts, and writes nothing.
+IDLE: Final = """\
+41 3977873411 C 692736 0 729088 0 171 3977873411 17780 155401 25274827
+42 8017048764 C 0 0 0 0 0 5056331743 8140 14020 310020
+43 13026637794 C 0 4096 0 1 0 5056331743 8140 14020 310020
+44 18082969537 O 0 0 0 0 0 0 0 0 0
+"""
+
+
+def test_groups_that_wrote_nothing_are_on_no_disk() -> None:
+    assert (parse_groups(IDLE).durable, parse_groups(IDLE).oldest) == (41, 41)
+    assert parse_groups(IDLE.replace("41 3977873411 C", "41 3977873411 S")).durable == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [f"{'9' * 5000} 1 C 9 0", "\u0663 1 C 9 0", "-7 1 C 9 0", "7 1 C -9 0", "7 1 C", "7 1 D 9 0", "7 1 C nine 0"],
+)
+def test_what_is_no_group_is_not_believed(line: str) -> None:
+    assert parse_groups(line).durable == 0
+
+
+def test_how_far_a_pool_has_come_is_remembered_while_it_is_the_same_pool() -> None:
+    reached = Reached().with_sample("7@1", 41)
+    assert reached == Reached("7@1", 41)
+    assert reached.with_sample("7@1", 0) == reached, "the kernel has forgotten that group"
+    assert reached.with_sample("7@1", 45) == Reached("7@1", 45)
+    assert reached.with_sample("9@2", 3) == Reached("9@2", 3), "another pool took the name"
+    assert reached.with_sample("", 50) == Reached()
+
+
+def test_each_pool_of_a_name_is_told_from_the_one_before(tmp_path: Path) -> None:
+    (tmp_path / "tank").mkdir()
+    assert pool_instance("tank", tmp_path) == ""
+    for line, instance in (
+        ("21 1 0x01 18 4896 41964938750 43657125872", "21@41964938750"),
+        ("28 1 0x01 18 4896 44753308326 47393866978", "28@44753308326"),
+        ("21 1 0x01 18 4896 41964938750", ""),
+        ("name type data a b c d", ""),
+        ("9" * 300, ""),
+    ):
+        (tmp_path / "tank" / "iostats").write_text(f"{line}\nname                            type data\n")
+        assert pool_instance("tank", tmp_path) == instance
