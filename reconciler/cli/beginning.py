@@ -12,7 +12,7 @@ from typing import Final
 from reconciler.cli.first_trust import FirstTrust, choose, prepare
 from reconciler.cli.terminal import ask, paint
 from reconciler.errors import UsageError
-from reconciler.system.files import PUBLIC, PUBLIC_DIRECTORY, make_directory, write_atomic
+from reconciler.system.files import PUBLIC, PUBLIC_DIRECTORY, make_directory, write_named
 from reconciler.system.git.authoring import Author, create_repository, default_author
 from reconciler.system.node import Node, find_node_file, render_node
 
@@ -159,7 +159,7 @@ def _make_node_file(path: Path, controller: str, directory: Path, state: Path, t
         "trust": trust.table,
     }
     make_directory(path.parent, PUBLIC_DIRECTORY)
-    write_atomic(path, render_node(values).encode(), mode=PUBLIC)
+    write_named(path, render_node(values).encode(), mode=PUBLIC)
     print(f"Made     {path}: this is controller {controller}, its state is in {state}.")
     signers = trust.table.get("allowed_signers")
     if signers is None:

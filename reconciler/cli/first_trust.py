@@ -13,7 +13,7 @@ from typing import Final
 from reconciler.cli.terminal import ask
 from reconciler.errors import UsageError
 from reconciler.system import process
-from reconciler.system.files import PUBLIC, PUBLIC_DIRECTORY, make_directory, write_atomic
+from reconciler.system.files import PUBLIC, PUBLIC_DIRECTORY, make_directory, open_regular, write_named
 from reconciler.system.git.authoring import Author
 
 MAKE: Final = "make"
@@ -72,7 +72,7 @@ def prepare(choice: str, beside: Path, author: Author) -> FirstTrust:
         if text.startswith(_KINDS):
             kind, key = text.split()[:2]
             text = f'{author.email} namespaces="git" {kind} {key}\n'
-        write_atomic(signers, text.encode(), mode=PUBLIC)
+        write_named(signers, text.encode(), mode=PUBLIC)
     private = public.with_suffix("")
     signs = public.suffix == ".pub" and private.is_file()
     return FirstTrust({"allowed_signers": SIGNERS_FILE}, private if signs else None)
@@ -94,7 +94,7 @@ def _make_key(path: Path, comment: str) -> Path:
 def _content(path: Path) -> str:
     """The public key or the signers in a file. Raises UsageError for what ssh-keygen does not take."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             text = file.read(_KEY_BYTES_MAX).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot be read: {error}", where=str(path), remedy="name the file of a public key") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from reconciler.core.planning.plan import Plan
@@ -11,9 +12,9 @@ from reconciler.errors import StalePlanError, StateError, UsageError
 def save_plan(plan: Plan, path: Path) -> None:
     """Write a plan for `hagit apply FILE`."""
     from reconciler.core.planning.plan_document import plan_document
-    from reconciler.system.files import write_json
+    from reconciler.system.files import write_named
 
-    write_json(path.absolute(), plan_document(plan))
+    write_named(path, json.dumps(plan_document(plan), separators=(",", ":")).encode() + b"\n")
 
 
 def saved_plan(path: Path, controller: str) -> Plan:

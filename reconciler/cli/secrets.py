@@ -26,7 +26,7 @@ from reconciler.core.power.document import POWER_BYTES_MAX, decode_power
 from reconciler.core.status.watchdog import SecretStatus, WatchdogStatus
 from reconciler.errors import NodeFileError, StateError, UsageError
 from reconciler.system.clock import monotonic_s
-from reconciler.system.files import Lock, read_bytes, write_atomic
+from reconciler.system.files import Lock, read_bytes, write_named
 from reconciler.system.node import Node, WatchdogNode, find_node_file, load_node
 from reconciler.system.secret import SECRET_BYTES_MAX, next_path, previous_path, read_secret
 
@@ -242,7 +242,7 @@ def _keep_next(desk: Desk, secret: bytes) -> Path:
 def _put(desk: Desk, path: Path, secret: bytes) -> None:
     """Write a secret for those who may read the one in use, and nobody else."""
     facts = desk.file.stat()
-    write_atomic(path, secret + b"\n", mode=0o600)
+    write_named(path, secret + b"\n", mode=0o600)
     os.chown(path, facts.st_uid, facts.st_gid)
 
 

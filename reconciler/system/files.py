@@ -11,18 +11,30 @@ import fcntl
 import json
 import os
 import re
+import select
+import stat
 import time
 from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from reconciler.errors import StateError
 
 #: Nothing that hagit keeps for itself comes near this; a larger file is not ours.
 FILE_BYTES_MAX: Final = 64 << 20
 
+_KINDS: Final = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+#: A pipe or terminal takes everything within this time.
+TAKEN_S: Final = 10.0
 _REMEDIES: Final = {
+    errno.ENXIO: "start the program that reads this pipe first, or name a file",
     errno.ENOSPC: "free space on this file system; nothing was changed",
     errno.EDQUOT: "raise the quota; nothing was changed",
     errno.EACCES: "run as root, or as a user who may write there",
@@ -55,10 +67,33 @@ def make_directory(path: Path, mode: int = PRIVATE_DIRECTORY) -> None:
         raise state_error(path, error, "make this directory") from error
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """A regular file, open for reading, without ever waiting for a writer. Raises OSError for everything else.
+
+    A pipe is never at its end, and to open a device may start something: what is there is looked at before.
+    """
+    _refuse_odd(path.stat().st_mode)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        _refuse_odd(os.fstat(descriptor).st_mode)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "rb")
+
+
+def _refuse_odd(mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        kind = next((word for test, word in _KINDS if test(mode)), "something else")
+        raise OSError(errno.EINVAL, f"{kind} is in the place of a file")
+
+
 def read_bytes(path: Path, limit: int = FILE_BYTES_MAX) -> bytes | None:
     """The content of a regular file, None when there is none. Raises StateError when larger than `limit` bytes."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(limit + 1)
     except FileNotFoundError:
         return None
@@ -95,6 +130,41 @@ def write_atomic(path: Path, content: bytes, *, mode: int = PRIVATE, sync: bool 
         with contextlib.suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108
         raise state_error(path, error, "write this file") from error
+
+
+def write_named(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
+    """Write to a path that a person gave: what stands there stays what it is.
+
+    A regular file gets new content, whole; where a symbolic link leads is written to, and the link stays; a pipe or a
+    terminal is written into. Raises StateError, for a disk, a socket or a directory without touching it.
+    """
+    try:
+        found = path.stat().st_mode if path.exists() else stat.S_IFREG
+        # /dev/stdout, >(program) of a shell: what is open already cannot be replaced.
+        is_open = path.absolute().parts[1:2] in (("dev",), ("proc",))
+        if stat.S_ISFIFO(found) or stat.S_ISCHR(found) or (is_open and stat.S_ISREG(found)):
+            _write_into(path, content)
+            return
+        _refuse_odd(found)
+        target = path.resolve()
+    except (OSError, RuntimeError) as error:
+        error = error if isinstance(error, OSError) else OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        raise state_error(path, error, "write this") from error
+    write_atomic(target, content, mode=mode)
+
+
+def _write_into(path: Path, content: bytes) -> None:
+    """Write all of it to what is there. Raises OSError, also when nothing takes it in time."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        end_s = time.monotonic() + TAKEN_S
+        while content:
+            left_s = end_s - time.monotonic()
+            if left_s <= 0 or not select.select([], [descriptor], [], left_s)[1]:
+                raise TimeoutError(errno.ETIMEDOUT, "nothing reads what is written here")
+            content = content[os.write(descriptor, content) :]
+    finally:
+        os.close(descriptor)
 
 
 def _sync_directory(path: Path) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from reconciler.system.files import open_regular
+
 _FILE_BYTES_MAX: Final = 256 * 1024
 _FILES_MAX: Final = 1000
 _DEPTH_MAX: Final = 10
@@ -150,7 +152,7 @@ def _matching(pattern: Path) -> list[Path]:
 
 def _text(file: Path) -> str:
     try:
-        with file.open("rb") as opened:
+        with open_regular(file) as opened:
             return opened.read(_FILE_BYTES_MAX).decode(errors="replace")
     except OSError:
         return ""

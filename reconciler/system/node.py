@@ -18,6 +18,7 @@ from typing import Any, Final
 from reconciler.core.power.options import LOCAL
 from reconciler.core.power.plan import OPTION
 from reconciler.errors import NodeFileError
+from reconciler.system.files import open_regular
 from reconciler.system.ownership import exposed
 from reconciler.system.ownership import remedy as mend
 
@@ -131,7 +132,7 @@ def load_node(path: Path) -> Node:
             raise NodeFileError(
                 f"other users could change what this controller does: {why}", where=str(path), remedy=mend(why)
             )
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(FILE_BYTES_MAX + 1)
     except FileNotFoundError:
         raise NodeFileError("there is no node file here", where=str(path), remedy=remedy) from None

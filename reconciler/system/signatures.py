@@ -19,6 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from reconciler.errors import NodeFileError, SignatureRefused, StateError
+from reconciler.system.files import open_regular
 from reconciler.system.ownership import exposed
 from reconciler.system.ownership import remedy as mend
 from reconciler.system.signing.openpgp import OpenPgp
@@ -192,14 +193,15 @@ def _is_openpgp(part: SignedPart) -> bool:
 def _trusted_content(file: Path) -> bytes:
     """The content of a file that decides whom we trust, provided that only its owner can change it."""
     try:
-        status = file.stat()
         if why := exposed(file):
             raise NodeFileError(
                 f"others could write themselves into this file: {why}", where=str(file), remedy=mend(why)
             )
-        if status.st_size > TRUST_FILE_BYTES_MAX:
+        with open_regular(file) as opened:
+            content = opened.read(TRUST_FILE_BYTES_MAX + 1)
+        if len(content) > TRUST_FILE_BYTES_MAX:
             raise NodeFileError("this file is too large to be a list of keys", where=str(file))
-        return file.read_bytes()
+        return content
     except OSError as error:
         raise NodeFileError(
             f"cannot be read: {error.strerror}", where=str(file), remedy="check [trust] in the node file"

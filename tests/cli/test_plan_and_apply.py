@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -243,6 +244,20 @@ def test_files_that_are_not_committed_can_be_tried(asked: Controller) -> None:
     with_option = asked.hagit("apply", "--yes", str(saved), "-C", str(draft))
     assert with_option.code == 1
     assert "already says which revision" in with_option.err
+
+
+def test_where_a_plan_is_saved_stays_what_it_is(asked: Controller) -> None:
+    pipe, link, target = asked.root / "pipe", asked.root / "link", asked.root / "target"
+    os.mkfifo(pipe)
+    target.write_text("old")
+    link.symlink_to("target")
+    refused = asked.hagit("plan", "--out", str(pipe))
+    assert refused.code == 1 and "start the program that reads this pipe first" in refused.err and pipe.is_fifo()
+    assert asked.hagit("plan", "--out", str(link)).code == 0
+    assert link.is_symlink() and json.loads(target.read_text())["format"] == "hagit.plan/1"
+    assert asked.hagit("apply", "--yes", str(pipe)).code == 1, "and nobody waits for a pipe"
+    assert asked.hagit("apply", "--yes", str(link)).code == 0
+    assert asked.addresses() == {"10.0.0.1/24"}
 
 
 def test_an_older_revision_can_be_planned(asked: Controller) -> None:

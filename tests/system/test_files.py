@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,11 +15,13 @@ from reconciler.system.files import (
     append_line,
     holder_of,
     keep_last_lines,
+    open_regular,
     read_bytes,
     read_json,
     read_lines,
     write_atomic,
     write_json,
+    write_named,
 )
 
 
@@ -129,3 +133,73 @@ def test_a_lock_that_is_handed_over_was_never_free(tmp_path: Path) -> None:
         new.close()
     with Lock(path, "third"):
         pass
+
+
+def odd(tmp_path: Path) -> dict[str, Path]:
+    """Everything that can be in the place of a file."""
+    found = {kind: tmp_path / kind for kind in ("a pipe", "a socket", "a device", "Is a directory")}
+    os.mkfifo(found["a pipe"])
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(found["a socket"]))
+    # A device of its own, without a driver: opening it would fail.
+    os.mknod(found["a device"], 0o600 | 0o020000, os.makedev(254, 253))
+    found["Is a directory"].mkdir()
+    return found
+
+
+def test_reading_waits_for_nothing_and_opens_no_device(tmp_path: Path) -> None:
+    for kind, path in odd(tmp_path).items():
+        with pytest.raises(StateError, match=f"cannot read this file: {kind}"):
+            read_bytes(path)
+        (tmp_path / "link").symlink_to(path)
+        with pytest.raises(OSError, match=kind):
+            open_regular(tmp_path / "link")
+        (tmp_path / "link").unlink()
+    (tmp_path / "plain").write_bytes(b"text")
+    (tmp_path / "link").symlink_to("plain")
+    assert read_bytes(tmp_path / "link") == b"text"
+    assert read_bytes(Path("/proc/sys/kernel/ostype"), 64) == b"Linux\n"
+
+
+def test_what_a_person_names_stays_what_it_is(tmp_path: Path) -> None:
+    for kind, path in odd(tmp_path).items():
+        before = path.stat()
+        with pytest.raises(StateError, match={"a pipe": "No such device", "a device": "write this: "}.get(kind, kind)):
+            write_named(path, b"new")
+        assert (path.stat().st_ino, path.stat().st_mode) == (before.st_ino, before.st_mode)
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_bytes(b"old")
+    link.symlink_to("target")
+    write_named(link, b"new")
+    assert link.is_symlink() and target.read_bytes() == b"new" and not target.is_symlink()
+    dangling = tmp_path / "dangling"
+    dangling.symlink_to("made")
+    write_named(dangling, b"made")
+    assert dangling.is_symlink() and (tmp_path / "made").read_bytes() == b"made"
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    with pytest.raises(StateError, match=r"Too many levels|Symlink loop"):
+        write_named(loop, b"x")
+    assert loop.is_symlink()
+    write_named(Path("/dev/null"), b"nowhere")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_pipe_that_is_read_gets_all_of_it(tmp_path: Path) -> None:
+    pipe, got = tmp_path / "pipe", list[bytes]()
+    os.mkfifo(pipe)
+    keeper = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
+    reader.start()
+    content = os.urandom(1 << 20)
+    write_named(pipe, content)
+    os.close(keeper)
+    reader.join()
+    assert pipe.is_fifo() and got == [content]
+
+
+def test_an_open_file_is_written_into(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    with path.open("w+b") as file:
+        write_named(Path(f"/proc/self/fd/{file.fileno()}"), b"plan")
+        assert file.read() == b"plan"

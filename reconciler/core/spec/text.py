@@ -20,8 +20,8 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\uf
 
 
 def is_yaml(path: str) -> bool:
-    """True for the files of a tree that are read: `*.yaml` and `*.yml`, but nothing hidden (`.github/…`)."""
-    return path.endswith((".yaml", ".yml")) and not any(part.startswith(".") for part in path.split("/"))
+    """True for the files of a tree that are read: `*.yaml` and `*.yml` in any case, nothing hidden (`.github/…`)."""
+    return path.lower().endswith((".yaml", ".yml")) and not any(part.startswith(".") for part in path.split("/"))
 
 
 def size_complaints(tree: Mapping[str, bytes]) -> list[Complaint]:

@@ -20,6 +20,7 @@ import pygit2
 from pygit2.enums import CredentialType, ObjectType, SortMode
 
 from reconciler.errors import SourceError, StateError, UnsupportedSource
+from reconciler.system.files import open_regular
 from reconciler.system.git.defects import sha256, speaking, told
 from reconciler.system.git.hostkeys import refusal
 from reconciler.system.git.packs import merge_packs
@@ -35,6 +36,9 @@ KEPT_REFS = "refs/hagit/kept/"
 
 COMMITS_MAX = 10_000
 RECEIVED_BYTES_MAX = 256 << 20
+#: A file of a repository's settings, and one with a key or a token.
+CONFIG_BYTES_MAX = 1 << 20
+SECRET_BYTES_MAX = 64 << 10
 RECEIVED_OBJECTS_MAX = 500_000
 _LOCK_POLL_S = 0.02
 
@@ -137,8 +141,10 @@ def _look_at_directory(path: Path, where: str) -> None:
         if not path.is_dir():
             raise SourceError("this is a file, not a repository", where=where)
         config = next((file for file in (path / ".git/config", path / "config") if file.is_file()), None)
-        if config is not None and "objectformat = sha256" in config.read_text(errors="replace").lower():
-            raise sha256(where)
+        if config is not None:
+            with open_regular(config) as opened:
+                if b"objectformat = sha256" in opened.read(CONFIG_BYTES_MAX).lower():
+                    raise sha256(where)
     except OSError as error:
         raise SourceError(
             f"no permission to read: {error.strerror}", where=where, remedy="check who may read it"
@@ -260,6 +266,7 @@ def _secret(file: Path, where: str) -> str:
             raise SourceError(
                 f"{file} is not used, because others could replace it: {why}", where=where, remedy=mend(why)
             )
-        return file.read_text().strip()
+        with open_regular(file) as opened:
+            return opened.read(SECRET_BYTES_MAX).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"cannot read {file}: {error}", where=where, remedy="check the node file") from error

@@ -1,8 +1,9 @@
 """The files of a revision, read from git objects or from a plain directory: the same mapping, the same refusals.
 
-Decides which files belong to the desired state (`*.yaml` and `*.yml`, nothing hidden) and refuses what could point
-elsewhere (symlinks, submodules) or grow without end. Nothing is checked out, and no attribute or filter of git is
-applied, so a file is exactly the bytes that were signed. It does not look into the files.
+Decides which files belong to the desired state (`*.yaml` and `*.yml` in any case, nothing hidden) and refuses what
+could point elsewhere (symlinks, submodules) or grow without end. A lock of Emacs, the symlink `.#name`, is passed over.
+Nothing is checked out, and no attribute or filter of git is applied, so a file is exactly the bytes that were signed.
+It does not look into the files.
 """
 
 from __future__ import annotations
@@ -144,7 +145,8 @@ def _entries(
         path = above + os.fsdecode(entry.raw_name or b"")
         match entry.filemode:
             case pygit2.enums.FileMode.LINK:
-                intake.refuse(path, "a symlink")
+                if not _is_lock(path):
+                    intake.refuse(path, "a symlink")
             case pygit2.enums.FileMode.COMMIT:
                 intake.refuse(path, "a submodule")
             case pygit2.enums.FileMode.TREE:
@@ -164,7 +166,8 @@ def _files(directory: Path, above: str, depth: int, intake: _Intake) -> Iterator
         intake.count(depth)
         path = above + entry.name
         if entry.is_symlink():
-            intake.refuse(path, "a symlink")
+            if not _is_lock(path):
+                intake.refuse(path, "a symlink")
         elif entry.name.startswith("."):
             continue
         elif entry.is_dir():
@@ -176,8 +179,12 @@ def _files(directory: Path, above: str, depth: int, intake: _Intake) -> Iterator
             yield path, Path(entry.path)
 
 
+def _is_lock(path: str) -> bool:
+    return path.rpartition("/")[2].startswith(".#")
+
+
 def _wanted(path: str) -> bool:
-    return path.endswith(_SUFFIXES) and not any(part.startswith(".") for part in path.split("/"))
+    return path.lower().endswith(_SUFFIXES) and not any(part.startswith(".") for part in path.split("/"))
 
 
 def _named_well(path: str, intake: _Intake) -> bool:

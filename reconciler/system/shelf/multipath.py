@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from reconciler.system.files import open_regular
 from reconciler.system.finding import Finding, listed
 
 MAIN_FILE: Final = "etc/multipath.conf"
@@ -51,7 +52,7 @@ def _files(root: Path) -> Iterator[Path]:
 def _content(path: Path) -> str:
     """Empty where it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(FILE_BYTES).decode("utf-8", "replace")
     except OSError:
         return ""

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
+from reconciler.system.files import open_regular
 from reconciler.system.zfs.leftbehind import LeftBehind, close_all_but
 from reconciler.system.zfs.tools import URGENT
 
@@ -82,8 +83,8 @@ def _named(dataset: str, place: str, there: Container[tuple[str, str]]) -> bool:
 
 def shared(exports: Path = EXPORTS, usershares: Path = USERSHARES) -> bool:
     """Whether ZFS itself may share anything by NFS or SMB."""
-    with contextlib.suppress(OSError):
-        if any(line.strip() and not line.startswith("#") for line in exports.read_text().splitlines()):
+    with contextlib.suppress(OSError), open_regular(exports) as file:
+        if any(line.strip() and not line.startswith(b"#") for line in file.read().splitlines()):
             return True
     with contextlib.suppress(OSError):
         return any(usershares.iterdir())

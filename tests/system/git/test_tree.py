@@ -44,6 +44,22 @@ def test_bytes_are_exactly_those_committed(work: Work, read: Read) -> None:
     assert read()["a.yml"] == b"one\r\ntwo\n\xff\xfe"
 
 
+def test_the_ending_is_that_of_any_case(work: Work, read: Read) -> None:
+    for name in ("a.YAML", "b.Yml", "c.yML", "d/e.YaMl", "f.yaml.bak", "g.yaml~", "#h.yaml#"):
+        work.write(name, b"x")
+    assert list(read()) == ["a.YAML", "b.Yml", "c.yML", "d/e.YaMl"]
+
+
+def test_locks_of_editors_are_passed_over(work: Work, read: Read) -> None:
+    work.write("p.yaml", b"x")
+    (work.path / ".#p.yaml").symlink_to("me@host.example.4711:1")
+    (work.path / "sub").mkdir()
+    (work.path / "sub/.#q.yaml").symlink_to("/etc/shadow")
+    for name in (".p.yaml.swp", "p.yaml~", "#p.yaml#", "4913"):
+        work.write(name, b"y")
+    assert dict(read()) == {"p.yaml": b"x"}
+
+
 def test_symlinks_are_named(work: Work, read: Read) -> None:
     work.write("a.yaml", b"")
     (work.path / "evil.yaml").symlink_to("/etc/shadow")
