@@ -227,6 +227,8 @@ def _orders(status: WatchdogStatus) -> str:
 def _placement(status: WatchdogStatus) -> Iterator[str]:
     for one in status.addresses:
         state = "here" if one.present else "missing here" if one.wanted else "not here"
+        if one.present and not one.wanted and status.phase == "standby":
+            state = "here, although this controller is on standby"
         yield from _field("address", f"{one.address} on {one.interface}: {state}")
     given_up = f"; given up: {', '.join(status.pools.out)}" if status.pools.out else ""
     yield from _field("pools", f"{status.pools.state} here{given_up}")

@@ -36,6 +36,8 @@ class FrameSocket:
 
     def __init__(self, index: int) -> None:
         self.index = index
+        #: The MAC address from which the frame came that `frames` has just given.
+        self.source = ""
         flags = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         try:
             name = socket.if_indextoname(index)
@@ -77,6 +79,7 @@ class FrameSocket:
                 # The interface went down or away; the error is told once and the link watch says the rest.
                 continue
             if address[2] != socket.PACKET_OUTGOING:
+                self.source = address[4].hex(":")
                 yield data
 
     def close(self) -> None:

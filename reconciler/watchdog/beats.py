@@ -40,7 +40,10 @@ class Unfit:
 
 @dataclass(slots=True)
 class Line:
-    """One channel: its way out, a way in for each accepted secret, and its socket while its interface is there."""
+    """One channel: its way out, a way in for each accepted secret, and its socket while its interface is there.
+
+    `peer_mac`: from where the peer's newest sealed frame came; empty before the first.
+    """
 
     name: str
     out: Way
@@ -49,6 +52,7 @@ class Line:
     socket: FrameSocket | None = None
     problem: str = "its interface has not been looked for yet"
     machine: int = 0
+    peer_mac: str = ""
     sent: int = 0
     heard: int = 0
 
@@ -165,7 +169,7 @@ class Beats:
             beat = decoded.beat
             match line.window.admit(beat.incarnation, beat.counter):
                 case Admitted(window):
-                    line.window, line.machine = window, beat.machine
+                    line.window, line.machine, line.peer_mac = window, beat.machine, opened.source
                     self.negotiator.heard(decoded)
                     self._keys.verified(at, beat.accepts)
                     line.heard += 1

@@ -75,17 +75,23 @@ class Places:
         placed = self._placement.placed(monotonic_ms())
         if self._orders is None:
             return ()
-        others = {duplicate.address: duplicate.mac for duplicate in placed.duplicates}
+        heard: dict[str, tuple[str, int | None]] = {}
+        for duplicate, age_ms in sorted(placed.ages_ms.items(), key=lambda one: -one[1]):
+            heard[duplicate.address] = duplicate.mac, age_ms
+        peers = {line.peer_mac for line in self._beats.lines if line.peer_mac}
         found = []
         for address in self._orders.addresses:
             host = address.address.partition("/")[0]
+            mac, since_ms = heard.get(host, ("", None))
             found.append(
                 AddressStatus(
                     address=host,
                     interface=address.interface,
                     wanted=bool(self._wanted),
-                    present=host in placed.present,
-                    duplicate=others.get(host, ""),
+                    present=host in placed.present or any(stray.host == host for stray in placed.strays),
+                    duplicate=mac,
+                    duplicate_age_ms=since_ms,
+                    of_the_peer=bool(mac) and mac in peers,
                 )
             )
         return tuple(found)
@@ -115,9 +121,9 @@ class Places:
             ReasonStatus(
                 code="ADDRESS_PROBLEM",
                 text=f"{problem.where}: {problem.what}",
-                remedy="look at `ip address` and `ip link` on this controller",
+                remedy=problem.remedy or "look at `ip address` and `ip link` on this controller",
             )
-            for problem in placed.problems
+            for problem in (*placed.problems, *(stray.problem() for stray in placed.strays))
         ]
         found += [
             ReasonStatus(

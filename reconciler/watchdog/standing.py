@@ -39,6 +39,12 @@ from reconciler.core.status.watchdog import (
 
 #: A bad or foreign advertisement is a reason for as long after it was heard.
 ADVERTISED_MS = 60_000
+#: What to do about another machine that answers for a virtual address.
+ON_THE_PEER = (
+    "after a takeover, wait: the peer lets go of it, or is reset; if this stays, see `hagit status` on the peer, which "
+    "names the address and how to remove it there"
+)
+ON_A_STRANGER = "find the machine with this MAC address and remove the address there"
 #: Two masters that are heard for longer are no hand-over.
 HANDOVER_MS = 5_000
 
@@ -245,7 +251,7 @@ def _advertised(state: State, now_ms: int, carp: CarpStatus) -> Iterator[ReasonS
     if carp.stranger_age_ms is not None and carp.stranger_age_ms < ADVERTISED_MS:
         yield ReasonStatus(
             code="CARP_STRANGER",
-            text=f"somebody else uses our VHID on {carp.interface}",
+            text=f"another machine uses our VHID on {carp.interface}, in CARP or VRRP",
             evidence=f"{where}: {carp.strangers} so far, the last {carp.stranger_age_ms // 1000} s ago",
             remedy="choose another vhid in the configuration, or stop the stranger",
         )
@@ -261,11 +267,13 @@ def _advertised(state: State, now_ms: int, carp: CarpStatus) -> Iterator[ReasonS
 
 def _addressed(address: AddressStatus) -> Iterator[ReasonStatus]:
     if address.duplicate:
+        who = "the peer" if address.of_the_peer else "another machine"
+        age_s = (address.duplicate_age_ms or 0) // 1000
         yield ReasonStatus(
             code="DUPLICATE_ADDRESS",
-            text=f"somebody else answers for the virtual address {address.address}",
-            evidence=f"{address.duplicate} on {address.interface}",
-            remedy="find the machine with this MAC address and take the address away from it",
+            text=f"{who} answers, too, for the virtual address {address.address}",
+            evidence=f"{address.duplicate} on {address.interface}, heard {age_s} s ago",
+            remedy=ON_THE_PEER if address.of_the_peer else ON_A_STRANGER,
         )
     if address.wanted and not address.present:
         yield ReasonStatus(

@@ -37,6 +37,7 @@ from reconciler.errors import NodeFileError
 VERSION: Final = 2
 TYPE: Final = 1
 LAYOUT: Final = struct.Struct(">BBBBBBHQ20s")
+VRRP_HEADER_BYTES: Final = 8
 ADVERTISEMENT_BYTES: Final = LAYOUT.size
 AUTHENTICATION_WORDS: Final = 7
 COUNTER_MAX: Final = (1 << 64) - 1
@@ -111,11 +112,25 @@ def encode_advertisement(advertisement: Advertisement, key: CarpKey) -> bytes:
     return LAYOUT.pack(*parts, checksum(LAYOUT.pack(*parts, 0, counter, seal)), counter, seal)
 
 
+def is_vrrp(data: bytes) -> bool:
+    """Whether this is a VRRP advertisement, version 2 or 3 (RFC 3768 and RFC 9568, section 5.1), and not one of CARP.
+
+    Version 2 begins as CARP does. It counts its addresses where CARP has the length of its seal: its own length tells.
+    """
+    if len(data) < VRRP_HEADER_BYTES or data[0] & 0xF != TYPE:
+        return False
+    if data[0] >> 4 == 3:
+        return len(data) in (VRRP_HEADER_BYTES + 4 * data[3], VRRP_HEADER_BYTES + 16 * data[3])
+    return data[0] >> 4 == 2 and len(data) == 2 * VRRP_HEADER_BYTES + 4 * data[3]
+
+
 def decode_advertisement(data: bytes, key: CarpKey) -> Advertisement | Refused:
     """The advertisement in the payload of an IP packet of protocol 112. Never raises, whatever the bytes.
 
     VRRP uses the same protocol number and group: its packets are refused as another version, length or kind.
     """
+    if is_vrrp(data) and data[1] == key.vhid:
+        return Refused(Refusal.VRRP, f"VRRP version {data[0] >> 4} with our virtual host id {key.vhid}")
     if len(data) != ADVERTISEMENT_BYTES:
         return Refused(Refusal.LENGTH, f"{len(data)} bytes, an advertisement has {ADVERTISEMENT_BYTES}")
     first, vhid, advskew, words, demotion, advbase, total, counter, seal = LAYOUT.unpack(data)

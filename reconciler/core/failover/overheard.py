@@ -80,8 +80,8 @@ class Overheard:
 
     good         of the peer, new                       replayed    authentic, but not new
     password     of the peer, with another password     reflected   our own, come back
-    stranger     neither ours nor the peer's: somebody else uses our VHID, with our password or without
-    foreign      no advertisement of ours at all: VRRP, another version or VHID, damaged
+    stranger     neither ours nor the peer's: another machine uses our VHID, in CARP or in VRRP
+    foreign      no advertisement of ours at all: another VHID or version, damaged
     both_master  those of `good` that came while this controller advertised too, but a leave
     master       the last good one and its sender
     """
@@ -173,6 +173,8 @@ def facts(overheard: Overheard, now_ms: int, fresh_ms: int) -> tuple[tuple[CarpF
 def _unsealed(overheard: Overheard, refused: Refused, source: Address, parties: Parties) -> Heard:
     if source in parties.own and not source.is_unspecified:
         return Heard.REFLECTED
+    if refused.why is Refusal.VRRP:
+        return Heard.STRANGER
     if refused.why is not Refusal.SEAL:
         return Heard.FOREIGN
     elsewhere = (

@@ -26,6 +26,7 @@ class Refusal(Enum):
     SENDER = "written by neither controller of the pair"
     BLANK = "never written"
     TORN = "half old and half new"
+    VRRP = "an advertisement of VRRP, not of CARP"
     CHECKSUM = "damaged on the way: the checksum does not fit"
     SEAL = "damaged, or sealed with another secret"
     AUTHENTIC_DEFECT = "sealed by the pair, but not in the one form that is allowed"

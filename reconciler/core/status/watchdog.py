@@ -126,13 +126,18 @@ class SecretStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressStatus:
-    """One virtual address. `duplicate`: the MAC address of somebody else who answers for it."""
+    """One virtual address. `duplicate`: the MAC address of another machine that answers for it.
+
+    `duplicate_age_ms`: since it was heard last. `of_the_peer`: the peer's heartbeats come from this MAC address.
+    """
 
     address: str
     interface: str
     wanted: bool
     present: bool
     duplicate: str = ""
+    duplicate_age_ms: int | None = None
+    of_the_peer: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,8 @@ from reconciler.system.addresses import frame, schedule
 #: An address is defended no more often than this (RFC 5227 section 2.4), or two holders would fight for ever.
 DEFEND_MS: Final = 10_000
 PROBED_AGAIN_MS: Final = 1_000
+#: Another machine that has said to have an address is asked this often whether it still does.
+ASKED_AGAIN_MS: Final = 10_000
 TARGETS_MAX: Final = 256
 
 
@@ -35,6 +37,7 @@ class _Sent:
     since_ms: int
     count: int = 0
     defended_ms: int | None = None
+    asked_ms: int | None = None
 
 
 class Announcer:
@@ -75,7 +78,20 @@ class Announcer:
 
     def next_ms(self) -> int | None:
         """The moment of the next announcement, None when there is nothing to announce."""
-        return min((schedule.at(sent.since_ms, sent.count) for sent in self._targets.values()), default=None)
+        moments = [schedule.at(sent.since_ms, sent.count) for sent in self._targets.values()]
+        moments += [sent.asked_ms + ASKED_AGAIN_MS for sent in self._targets.values() if sent.asked_ms is not None]
+        return min(moments, default=None)
+
+    def ask(self, addresses: Collection[str], now_ms: int) -> None:
+        """Ask again, in time, whether another machine has these addresses; it was heard to say so."""
+        for target, sent in self._targets.items():
+            if target.address not in addresses:
+                sent.asked_ms = None
+            elif sent.asked_ms is None:
+                sent.asked_ms = now_ms
+            elif now_ms - sent.asked_ms >= ASKED_AGAIN_MS:
+                sent.asked_ms = now_ms
+                self.probe(target)
 
     def probe(self, target: Target) -> None:
         """Asks whether anybody else has the address; `DuplicateWatch` hears the answer."""

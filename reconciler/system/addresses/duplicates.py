@@ -2,8 +2,8 @@
 
 Listens while the address is held (RFC 5227 section 2.4), so that a takeover never waits for silence. For IPv4 every
 ARP packet whose sender has our address is evidence, for IPv6 a neighbour advertisement for it. The kernel drops all
-other packets before they wake anybody. MACs of this controller, and the CARP virtual MACs, which the peer may use,
-are none. Does not know what to do about it.
+other packets before they wake anybody. MACs of this controller, and the virtual MACs that the pair itself uses, do not
+count; the caller of `watch` names them. Does not know what to do about it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from reconciler.errors import ObservationError
 from reconciler.system.addresses import frame
 from reconciler.system.addresses.plan import PLACES_MAX
 
-#: One probe in each round of announcements asks again, so evidence is renewed every minute while it lasts.
-REMEMBERED_MS: Final = 130_000
+#: Whoever was heard is asked again every 10 s (`announcing`), so evidence is renewed while it lasts, and what is older
+#: than two questions and a half is over.
+REMEMBERED_MS: Final = 25_000
 DUPLICATES_MAX: Final = 256
 READS_MAX: Final = 256
 _RECEIVE_BUFFER_BYTES: Final = 64 * 1024
@@ -113,6 +114,10 @@ class DuplicateWatch:
         self._heard = {seen: at for seen, at in self._heard.items() if now_ms - at < REMEMBERED_MS}
         return tuple(sorted(self._heard))
 
+    def ages_ms(self, now_ms: int) -> dict[Duplicate, int]:
+        """How long ago each of those that are present was heard last."""
+        return {seen: now_ms - self._heard[seen] for seen in self.present(now_ms)}
+
     def _read(self, take: Callable[[], Duplicate | None]) -> list[Duplicate]:
         found: list[Duplicate] = []
         for _ in range(READS_MAX):
@@ -122,12 +127,9 @@ class DuplicateWatch:
                 break
             except OSError:
                 continue  # an interface went down; what waits for the others is still there
-            if seen is not None and (seen.index, seen.address) in self._hosts and not self._is_ours(seen.mac):
+            if seen is not None and (seen.index, seen.address) in self._hosts and seen.mac not in self._own:
                 found.append(seen)
         return found
-
-    def _is_ours(self, mac: str) -> bool:
-        return mac in self._own or mac.startswith("00:00:5e:00:01:")
 
     def _next_arp(self) -> Duplicate | None:
         packet, where = self._arp.recvfrom(64)

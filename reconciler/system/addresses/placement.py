@@ -7,8 +7,8 @@ are gone, renamed or refused are `Problem` values. Does not know roles: `want` s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from ipaddress import ip_interface
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,7 @@ from reconciler.system.addresses.announcing import Announcer, Target
 from reconciler.system.addresses.duplicates import Duplicate, DuplicateWatch
 from reconciler.system.addresses.links import Links
 from reconciler.system.addresses.placing import VirtualAddresses
-from reconciler.system.addresses.plan import Place, Problem, is_own_link, plan, virtual_mac
+from reconciler.system.addresses.plan import Place, Problem, Stray, is_own_link, plan, strays, virtual_mac
 from reconciler.system.addresses.resolve import resolve
 from reconciler.system.addresses.settings import Settings
 from reconciler.system.addresses.sight import Blind, Sight
@@ -36,7 +36,8 @@ JOURNAL: Final = "addresses.json"
 class Placed:
     """What is where now. Addresses without prefix, as the kernel writes them.
 
-    `wanted` is empty while the addresses do not belong here. `interfaces`: resource name -> index, None when no
+    `wanted` is empty while the addresses do not belong here; `strays` are those that are here all the same. `ages_ms`:
+    how long ago each duplicate was heard last. `interfaces`: resource name -> index, None when no
     interface, or several, answer to it. `looks` rises with every look, for whoever derives something from `sight`.
     """
 
@@ -46,6 +47,8 @@ class Placed:
     duplicates: tuple[Duplicate, ...]
     interfaces: dict[str, int | None]
     looks: int
+    strays: tuple[Stray, ...] = ()
+    ages_ms: Mapping[Duplicate, int] = field(default_factory=dict)
 
 
 class Placement:
@@ -72,6 +75,7 @@ class Placement:
         self._interfaces: dict[str, int | None] = {}
         self._present: tuple[Place, ...] = ()
         self._problems: tuple[Problem, ...] = ()
+        self._strays: tuple[Stray, ...] = ()
 
     def sockets(self) -> tuple[int, ...]:
         """The descriptors to wait for; they stay the same."""
@@ -107,6 +111,7 @@ class Placement:
             self._look(now_ms)
         for seen in duplicates:
             self.announcer.defend(seen.address, now_ms)
+        self.announcer.ask({seen.address for seen in self.watch.present(now_ms)}, now_ms)
         self.announcer.send_due(now_ms)
         assert self._look_ms is not None
         announcing_ms = self.announcer.next_ms()
@@ -124,6 +129,7 @@ class Placement:
             return
         self._interfaces = resolve(self._devices, sight)
         places, problems = self._places()
+        self._strays = strays(sight, places) if self._wanted is False else ()
         problems += self._settings.manage({place.index for place in places}, sight)
         if self._wanted is None:
             self._present = plan(sight, places, on_virtual_mac=self._on_virtual_mac).present
@@ -178,6 +184,9 @@ class Placement:
                 on_virtual = self._on_virtual_mac and place.vhid
                 targets.append(Target(place.index, place.host, virtual_mac(place.vhid) if on_virtual else link.mac))
         own = {mac for link in sight.links.values() for mac in (link.mac, link.permanent) if mac}
+        if self._on_virtual_mac:
+            # The peer answers with it while it lets go of the address; a VRRP router of the same VHID is heard by CARP.
+            own |= {virtual_mac(place.vhid) for place in self._present if place.vhid}
         self.watch.watch(hosts, own)
         self.announcer.follow(targets, now_ms)
 
@@ -191,6 +200,8 @@ class Placement:
             duplicates=self.watch.present(now_ms),
             interfaces=dict(self._interfaces),
             looks=self._looks,
+            strays=self._strays,
+            ages_ms=self.watch.ages_ms(now_ms),
         )
 
     def close(self, *, restore: bool) -> tuple[Problem, ...]:

@@ -110,10 +110,47 @@ Action = AddAddress | RemoveAddress | AddRoute | RemoveRoute | MakeLink | RaiseL
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that is not as it should be, as a sentence, with the address or interface it is about."""
+    """Something that is not as it should be, as a sentence, with the address or interface it is about.
+
+    `remedy` is empty where a look at links and addresses is all that helps.
+    """
 
     where: str
     what: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Stray:
+    """A virtual address that is on this controller although it does not belong here now, without the watchdog's stamp.
+
+    The watchdog removes what carries its stamp and nothing else, so this one is reported and stays.
+    """
+
+    host: str
+    prefix: int
+    link: str
+
+    def problem(self) -> Problem:
+        """The same as what to tell."""
+        what = (
+            f"{self.link} carries this virtual address although this controller is not the active one, and the "
+            "watchdog did not put it there; clients that are answered from here find no pools"
+        )
+        remedy = f"ip address delete {self.host}/{self.prefix} dev {self.link}; and find what added it"
+        return Problem(self.host, what, remedy)
+
+
+def strays(sight: Sight, places: Sequence[Place]) -> tuple[Stray, ...]:
+    """Virtual addresses on links of this controller that carry another stamp than the watchdog's, or none."""
+    hosts = {place.host for place in places}
+    return tuple(
+        sorted(
+            Stray(seen.address, seen.prefix, sight.links[seen.index].name)
+            for seen in sight.addresses
+            if seen.address in hosts and seen.owner is not Owner.WATCHDOG and seen.index in sight.links
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)

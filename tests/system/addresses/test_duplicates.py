@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.system.addresses.announcing import DEFEND_MS, Announcer, Target
+from reconciler.system.addresses.announcing import ASKED_AGAIN_MS, DEFEND_MS, Announcer, Target
 from reconciler.system.addresses.duplicates import DUPLICATES_MAX, REMEMBERED_MS, Duplicate, DuplicateWatch
 from reconciler.system.addresses.frame import announcements
 from tests.system.addresses.segment import (
@@ -85,7 +85,7 @@ def test_one_that_comes_later_is_heard_and_answered(segment: Segment, tmp_path: 
 
 def test_what_is_no_duplicate(segment: Segment, tmp_path: Path) -> None:
     """Our own frames come back, the peer uses the virtual MAC, others announce what is theirs, and some only ask."""
-    with placing(tmp_path, V4, V6) as placement:
+    with placing(tmp_path, V4, V6, on_virtual_mac=True) as placement:
         run_until(placement, is_placed(placement))
         for host in ("10.0.0.10", "fd00::10"):
             say(segment.peer, *announcements(host, mac_of("e0")), *announcements(host, "00:00:5e:00:01:14"))
@@ -96,6 +96,32 @@ def test_what_is_no_duplicate(segment: Segment, tmp_path: Path) -> None:
         assert {(seen.address, seen.mac) for seen in placed(placement).duplicates} == {
             ("10.0.0.10", "02:00:00:00:77:77")
         }
+
+
+def test_a_virtual_router_is_one_where_the_pair_uses_no_virtual_mac(segment: Segment, tmp_path: Path) -> None:
+    """VRRP and CARP of others answer with the MAC of their virtual host id."""
+    with placing(tmp_path, V4) as placement:
+        run_until(placement, is_placed(placement))
+        say(segment.peer, *announcements("10.0.0.10", "00:00:5e:00:01:14"))
+        run_until(placement, lambda: bool(placed(placement).duplicates))
+        (seen,) = placed(placement).duplicates
+        assert seen.mac == "00:00:5e:00:01:14"
+        assert 0 <= placed(placement).ages_ms[seen] < REMEMBERED_MS
+
+
+def test_one_that_was_heard_is_asked_again_and_forgotten_when_it_is_gone(segment: Segment) -> None:
+    index = socket.if_nametoindex("e0")
+    with closing(Announcer()) as announcer:
+        target = Target(index, "10.0.0.10", mac_of("e0"))
+        announcer.follow([target], 0)
+        announcer.ask({"10.0.0.10"}, 0)
+        assert announcer.sent == 0
+        announcer.ask({"10.0.0.10"}, ASKED_AGAIN_MS)
+        announcer.ask({"10.0.0.10"}, ASKED_AGAIN_MS + 1)
+        assert announcer.sent == 1
+        announcer.ask((), 2 * ASKED_AGAIN_MS)
+        announcer.ask({"10.0.0.10"}, 2 * ASKED_AGAIN_MS)
+        assert announcer.sent == 1
 
 
 def test_evidence_ages_and_is_bounded(segment: Segment) -> None:

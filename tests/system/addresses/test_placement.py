@@ -15,6 +15,7 @@ from tests.system.addresses.segment import (
     ip,
     is_placed,
     mac_of,
+    now_ms,
     placed,
     placing,
     run_until,
@@ -75,6 +76,27 @@ def test_only_what_carries_the_stamp_is_removed(segment: Segment, tmp_path: Path
         placement.want(False)
         run_until(placement, lambda: not placed(placement).present)
         assert "10.0.0.10/24" in addresses_of("e0")
+
+
+@pytest.mark.parametrize("address", [V4, V6])
+def test_one_that_is_here_without_the_stamp_while_not_wanted_is_told_and_stays(
+    segment: Segment, tmp_path: Path, address: str
+) -> None:
+    """A person, or another manager, put it on the standby: clients may be answered from there."""
+    host, prefix = address.split("/")
+    ip(f"address add {address} dev e0" + (" nodad" if ":" in address else ""))
+    with placing(tmp_path, address) as placement:
+        run_until(placement, lambda: placed(placement).present == (host,))
+        assert placed(placement).strays == ()
+        placement.want(False)
+        placement.step(now_ms())
+        (stray,) = placed(placement).strays
+        assert (stray.host, stray.prefix, stray.link) == (host, int(prefix), "e0")
+        assert f"ip address delete {address} dev e0" in stray.problem().remedy
+        assert "not the active one" in stray.problem().what
+        placement.want(None)
+        placement.step(now_ms())
+        assert placed(placement).strays == ()
 
 
 def test_it_is_never_the_source_of_what_this_controller_begins(segment: Segment, tmp_path: Path) -> None:
