@@ -53,7 +53,8 @@ class Publisher:
         took_s = monotonic_s() - began_s
         self._metrics.reconciled(took_s, success=success, now_s=wall_s())
         drifting = memory.ledger.firing()
-        self._metrics.drift(Counter((drift.resource, drift.mode.value) for drift in drifting))
+        present = memory.ledger.present()
+        self._metrics.drift(Counter((drift.resource, drift.mode.value) for drift in present))
         self._metrics.source(dict(selection.asked))
         self._count_alerts()
         self._health = "" if success else str(memory.failure or "the last round failed")
@@ -134,5 +135,6 @@ def _drift(drift: Drift) -> dict[str, Any]:
         "resource": drift.resource,
         "mode": drift.mode.value,
         "since_s": drift.since_s,
+        "gone_since_s": drift.gone_since_s,
         "origin": f"{drift.origin.file}:{drift.origin.line}" if drift.origin else "",
     }

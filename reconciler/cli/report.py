@@ -154,9 +154,18 @@ def _verdict(document: dict[str, Any]) -> tuple[str, bool]:
 
 
 def _drifted(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """What drifted, without what is told as held already: a NIC that is missing is one matter, not two."""
-    reasons = [hold["why"] for hold in document.get("holds", ())]
-    return [item for item in document.get("drift", ()) if not any(why in item["text"] for why in reasons)]
+    """What differs now, without what is told as held already: a NIC that is missing is one matter, not two."""
+    held = [(hold["key"], hold["why"]) for hold in document.get("holds", ())]
+    return [
+        item
+        for item in document.get("drift", ())
+        if not item.get("gone_since_s") and not any(key == item["key"] or why in item["text"] for key, why in held)
+    ]
+
+
+def _over(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """What came and went several times and is not there now; the agent calls it resolved when it stays away."""
+    return [item for item in document.get("drift", ()) if item.get("gone_since_s")]
 
 
 def _status_lines(document: dict[str, Any]) -> list[str]:
@@ -170,6 +179,8 @@ def _status_lines(document: dict[str, Any]) -> list[str]:
         lines.append(f"  agent      running (pid {document.get('pid')}), last published {document['age_s']} s ago")
     else:
         lines.append("  agent      not running: start it with `hagit agent`")
+        if document.get("at_s"):
+            lines.append(f"             what it said last, at {_when(document['at_s'])}, follows; it may be over")
     head, revision = document.get("head"), document.get("revision") or {}
     if head and head != revision.get("commit"):
         lines.append(f"  newest     {head[:7]}")
@@ -189,6 +200,10 @@ def _status_lines(document: dict[str, Any]) -> list[str]:
         lines.append(f"  blocked    {document['blocked']['commit'][:7]}: {document['blocked']['why']}")
     lines += [
         f"  drift      {item['text']}  ({item['mode']}, since {_when(item['since_s'])})" for item in _drifted(document)
+    ]
+    lines += [
+        f"  was drift  {item['text']}  (until {_when(item['gone_since_s'])}; it came and went, so its alert waits)"
+        for item in _over(document)
     ]
     for item in document.get("holds", ()):
         lines.append(f"  held       {item['why']}  ({item['gate']})")

@@ -56,18 +56,24 @@ class Drift:
     alert: str = ""
     gone_since_s: float | None = None
 
+    @property
+    def is_over(self) -> bool:
+        """It came and went several times and is absent now; it counts as resolved when it stays absent."""
+        return self.gone_since_s is not None
+
     def __str__(self) -> str:
-        """`Interface/storage0: mtu of eth1 is 1500, 9000 desired`."""
+        """`Interface/storage0: mtu of eth1 is 1500, 9000 desired`; in the past tense while it is over."""
         fact = self.desired if self.desired is not None else self.live
         subject = f"{self.resource}: " if self.resource else ""
         if fact is None or self.kind is DifferenceKind.UNKNOWN:
             return f"{subject}{self.why}"
+        be = "was" if self.is_over else "is"
         if self.kind is DifferenceKind.CHANGE and self.live is not None and self.desired is not None:
-            told = f"is {fact_value(self.live)}, {fact_value(self.desired)} desired"
+            told = f"{be} {fact_value(self.live)}, {fact_value(self.desired)} desired"
             return f"{subject}{fact_name(fact)} {told}"
         words = {
-            DifferenceKind.ADD: "is missing",
-            DifferenceKind.REMOVE: "is there, but not desired",
+            DifferenceKind.ADD: f"{be} missing",
+            DifferenceKind.REMOVE: f"{be} there, but not desired",
             DifferenceKind.FOREIGN: "was added by somebody else",
         }
         return f"{subject}{fact_name(fact)} {words.get(self.kind, self.why)}"
@@ -122,8 +128,12 @@ class Ledger:
     storms: Mapping[str, Storm] = field(default_factory=dict)
     number: int = 0
 
+    def present(self) -> tuple[Drift, ...]:
+        """What has been reported and is there now, the oldest first."""
+        return tuple(drift for drift in self.firing() if not drift.is_over)
+
     def firing(self) -> tuple[Drift, ...]:
-        """What has been reported and not resolved, the oldest first."""
+        """What has been reported and not resolved, the oldest first; a part of it may be over for the moment."""
         found = [drift for drift in self.drifts.values() if drift.state is DriftState.FIRING]
         return tuple(sorted(found, key=lambda drift: (drift.since_s, drift.key)))
 
