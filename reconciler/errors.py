@@ -102,7 +102,9 @@ class SignatureRefused(SourceError):
 
 
 class UnsupportedSource(SourceError):
-    """The repository is empty, SHA-256, too large, or holds symlinks or submodules."""
+    """The repository is empty, SHA-256, too large, or holds symlinks or submodules. `tip`: of the branch, if known."""
+
+    tip: str = ""
 
 
 class ObservationError(HagitError):

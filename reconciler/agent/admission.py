@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from reconciler.agent.follow import revision_of, verdicts_of
 from reconciler.agent.policy import Policy, policy_of
+from reconciler.agent.refused import RefusedTips, refused_tips
 from reconciler.agent.store import Accepted, Store
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HistoryRefused, SignatureRefused, SourceError
-from reconciler.system.git.history import advance, leads_to
+from reconciler.system.git.history import leads_to
 from reconciler.system.git.mirror import Mirror
 from reconciler.system.node import Node
 from reconciler.system.signatures import UnsignedPolicy, judge, require
 
 #: What `history.jsonl` says of a commit that was in force here, or that a person accepted.
 _IN_FORCE = frozenset({"applied", "rolled back", "restored", "accepted"})
+_ONLY_THE_TIP = "commit these files anew, signed, and follow that; a person can accept only the tip of the branch"
 
 
 def admitted(node: Node, store: Store, mirror: Mirror, commit: str) -> Revision:
@@ -34,10 +36,26 @@ def admitted(node: Node, store: Store, mirror: Mirror, commit: str) -> Revision:
     for known in (accepted.good, accepted.pinned):
         if known is not None and known.commit == commit:
             return known
-    revision = revision_of(mirror, policy.branch, commit)
+    try:
+        revision = revision_of(mirror, policy.branch, commit)
+    except SourceError as missing:
+        raise _why_not_here(refused_tips(store.root, policy, accepted), commit, missing) from missing
     if revision.commit not in _were_in_force(store):
         _require_followed(store, mirror, policy, accepted, revision.commit)
     return revision
+
+
+def _why_not_here(refused: RefusedTips, commit: str, missing: SourceError) -> SourceError:
+    """Nothing that was refused is kept: why a commit was refused, or that it is not here."""
+    known = refused.of(commit)
+    if known is not None:
+        return known
+    tip = refused.last()
+    if not tip:
+        return missing
+    return SourceError(
+        f"{missing.what}; what was refused is not kept", where=missing.where, remedy=f"{_ONLY_THE_TIP}, which is {tip}"
+    )
 
 
 def _were_in_force(store: Store) -> set[str]:
@@ -45,26 +63,14 @@ def _were_in_force(store: Store) -> set[str]:
 
 
 def _require_followed(store: Store, mirror: Mirror, policy: Policy, accepted: Accepted, commit: str) -> None:
-    """Raise unless `commit` leads to the accepted head, or follows it, and every signature that this needs is good."""
-    if leads_to(mirror, commit, accepted.head):
-        to_verify: tuple[str, ...] = (commit,)
-    else:
-        try:
-            to_verify = advance(mirror, accepted.head, commit).to_verify
-        except HistoryRefused as refusal:
-            raise HistoryRefused(
-                f"{commit} is not part of the history that this controller follows, up to {accepted.head}",
-                remedy=_way_in(mirror, commit),
-            ) from refusal
+    """Raise unless `commit` leads to the accepted head and its signature is good."""
+    if not leads_to(mirror, commit, accepted.head):
+        raise HistoryRefused(
+            f"{commit} is not part of the history that this controller follows, up to {accepted.head}",
+            remedy=_ONLY_THE_TIP,
+        )
     try:
-        verdicts = verdicts_of(store, mirror, policy, to_verify)
+        verdicts = verdicts_of(store, mirror, policy, (commit,))
         require(judge(verdicts, UnsignedPolicy(policy.unsigned), policy.signers), commit)
     except SignatureRefused as refusal:
-        raise SignatureRefused(refusal.what, where=refusal.where, remedy=_way_in(mirror, commit)) from refusal
-
-
-def _way_in(mirror: Mirror, commit: str) -> str:
-    """How a person accepts this commit on purpose."""
-    if commit == mirror.head:
-        return f"if a person has read it and means it: hagit accept-history {commit}"
-    return "only the tip of the branch can be accepted: commit these files anew, signed, and follow that commit"
+        raise SignatureRefused(refusal.what, where=refusal.where, remedy=_ONLY_THE_TIP) from refusal

@@ -21,7 +21,7 @@ from reconciler.core.facts.codec import (
 from reconciler.core.facts.fact import Key
 from reconciler.core.facts.settings import Settings, settings_from_document
 from reconciler.core.facts.state import Desired, DriftMode, DriftPolicy, NicMatch
-from reconciler.errors import Complaint
+from reconciler.errors import Complaint, ConfigurationError
 
 if TYPE_CHECKING:
     from reconciler.core.failover.orders import Orders
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 #: What a kept form has to have; one without is of an older hagit, and is made anew.
 KEPT: Final = frozenset({"orders", "power", "alone"})
+
+#: Complaints about one commit that are kept; the others are told once.
+COMPLAINTS_MAX: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,19 @@ def kept_content(store: Store, commit: str, controller: str) -> Content | None:
 def keep_content(store: Store, commit: str, content: Content) -> None:
     """Keep the content of a commit."""
     store.keep_compiled(f"{commit}-{content.desired.controller}", __version__, _content_document(content))
+
+
+def keep_complaints(store: Store, commit: str, controller: str, error: ConfigurationError) -> None:
+    """Keep why a commit cannot be used."""
+    complaints = [asdict(complaint) for complaint in error.complaints[:COMPLAINTS_MAX]]
+    store.keep_compiled(f"{commit}-{controller}-defects", __version__, complaints)
+
+
+def require_no_kept_complaints(store: Store, commit: str, controller: str) -> None:
+    """Raises ConfigurationError when complaints about a commit were kept."""
+    complaints = store.compiled(f"{commit}-{controller}-defects", __version__)
+    if complaints:
+        raise ConfigurationError([Complaint(**complaint) for complaint in complaints])
 
 
 def _content_document(content: Content) -> dict[str, Any]:

@@ -17,16 +17,33 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
-from reconciler.agent.content import Content, compile_content, keep_content, kept_content
+from reconciler.agent.content import (
+    Content,
+    compile_content,
+    keep_complaints,
+    keep_content,
+    kept_content,
+    require_no_kept_complaints,
+)
 from reconciler.agent.policy import Policy, policy_of
+from reconciler.agent.refused import RefusedTips, refused_tips
 from reconciler.agent.selection import Selection
 from reconciler.agent.store import Accepted, Store
-from reconciler.core.facts.settings import SourcePolicy
+from reconciler.core.facts.settings import Signing, SourcePolicy
 from reconciler.core.status.revision import Revision
-from reconciler.errors import HagitError, SourceError
+from reconciler.errors import (
+    ConfigurationError,
+    HagitError,
+    HistoryRefused,
+    SignatureRefused,
+    SourceError,
+    StateError,
+    UnsupportedSource,
+)
+from reconciler.system.clock import monotonic_s
 from reconciler.system.files import read_json, write_json
 from reconciler.system.git.history import advance, describe, position, replaces, signed_part
-from reconciler.system.git.mirror import Fetched, Mirror
+from reconciler.system.git.mirror import Mirror, Received
 from reconciler.system.git.tree import read_tree
 from reconciler.system.node import Node
 from reconciler.system.signatures import (
@@ -37,72 +54,121 @@ from reconciler.system.signatures import (
     to_remember,
     verify,
 )
-from reconciler.system.signing.verdict import Verdict, Verified
+from reconciler.system.signing.verdict import Unverifiable, Verdict, Verified
 
 #: One remote may take this long; the whole search takes it once for each remote.
 FETCH_S: Final = 20.0
-VERIFY_S: Final = 60.0
+#: One look verifies no longer, and no more commits, than this; they come in batches of so many.
+VERIFY_S: Final = 20.0
+VERIFY_MAX: Final = 512
+VERIFY_BATCH: Final = 16
+#: Another process may follow the source at the same time, and be first.
+TRIES_MAX: Final = 3
 LOCK_WAIT_S: Final = 30.0
 BY_A_PERSON: Final = "accepted by a person on this controller"
 
 
 def follow(node: Node, store: Store, mirror: Mirror) -> Selection:
-    """Ask the source what should be in force, and record how far it was followed. Raises StateError."""
-    with store.source_lock(wait_s=LOCK_WAIT_S):
+    """Ask the source what should be in force, and record how far it was followed. Raises StateError.
+
+    Fetching, verifying and compiling hold no lock. Where another process followed the source meanwhile, ask it anew.
+    """
+    for _ in range(TRIES_MAX):
         accepted = store.accepted()
-        policy = policy_of(node, accepted)
-        remotes: tuple[tuple[str, str], ...] = ()
-        asked = tuple((str(remote), False) for remote in policy.remotes)
-        try:
-            fetched = mirror.fetch(policy.remotes, policy.branch, FETCH_S)
+        selection, followed = _look(node, store, mirror, accepted)
+        with store.source_lock(wait_s=LOCK_WAIT_S):
+            if store.accepted() == accepted:
+                store.accept(followed)
+                return selection
+    raise StateError("what is followed changes at each look", where=str(store.root), remedy="try again")
+
+
+def _look(node: Node, store: Store, mirror: Mirror, accepted: Accepted) -> tuple[Selection, Accepted]:
+    """What one look at the source comes to, and how far it is followed then."""
+    policy = policy_of(node, accepted)
+    remotes: tuple[tuple[str, str], ...] = ()
+    asked = tuple((str(remote), False) for remote in policy.remotes)
+    refused = refused_tips(store.root, policy, accepted)
+    try:
+        with mirror.receive(policy.remotes, policy.branch, FETCH_S, refused.tips()) as received:
+            fetched = received.fetched
             remotes = tuple((str(refused.remote), refused.why.what) for refused in fetched.refused)
             asked = (*((remote, False) for remote, _ in remotes), (str(fetched.remote), True))
-            head, notes, accepted = _accept(store, mirror, policy, accepted, fetched)
-        except SourceError as refusal:
-            store.accept(accepted)
-            return replace(_keep(node, store, mirror, accepted, refusal, remotes), asked=asked)
-        try:
-            content, accepted = _load(node, store, mirror, policy, accepted, head)
-        except HagitError as refusal:
-            store.accept(accepted)
-            return replace(_keep(node, store, mirror, accepted, refusal, remotes), head=head, asked=asked)
-        if accepted.blocked is not None and accepted.blocked.commit != head:
-            # Only a commit that can be used lifts the block: a defective one must not bring back what was rolled back.
-            accepted = replace(accepted, blocked=None, pinned=None)
-        store.accept(accepted)
-        if accepted.blocked is not None:
-            kept = _keep(node, store, mirror, accepted, None, remotes)
-            why = f"{policy.branch}@{head[:7]} is blocked: {accepted.blocked.why}; it waits for another commit"
-            return replace(kept, head=head, notes=(*notes, why), asked=asked)
-        return Selection(accepted.good, content, head, None, remotes, notes, asked=asked)
+            head, notes, accepted = _accept(store, policy, accepted, received, refused)
+    except SourceError as refusal:
+        if isinstance(refusal, UnsupportedSource):
+            refused.remember(refusal.tip, refusal)
+        return replace(_keep(node, store, mirror, accepted, refusal, remotes), asked=asked), accepted
+    try:
+        content, accepted = _load(node, store, mirror, policy, accepted, head)
+    except HagitError as refusal:
+        kept = _keep(node, store, mirror, accepted, refusal, remotes)
+        return replace(kept, head=head, asked=asked), accepted
+    if accepted.blocked is not None and accepted.blocked.commit != head:
+        # Only a commit that can be used lifts the block: a defective one must not bring back what was rolled back.
+        accepted = replace(accepted, blocked=None, pinned=None)
+    if accepted.blocked is not None:
+        kept = _keep(node, store, mirror, accepted, None, remotes)
+        why = f"{policy.branch}@{head[:7]} is blocked: {accepted.blocked.why}; it waits for another commit"
+        return replace(kept, head=head, notes=(*notes, why), asked=asked), accepted
+    return Selection(accepted.good, content, head, None, remotes, notes, asked=asked), accepted
 
 
 def _accept(
-    store: Store, mirror: Mirror, policy: Policy, accepted: Accepted, fetched: Fetched
+    store: Store, policy: Policy, accepted: Accepted, received: Received, refused: RefusedTips
 ) -> tuple[str, tuple[str, ...], Accepted]:
     """The head to use, sentences about it, and how far the source is now followed. Raises SourceError."""
+    fetched = received.fetched
     if fetched.commit == accepted.head:
+        # A mirror that was lost has to be fetched again.
+        received.keep()
         return accepted.head, (), accepted
-    step = advance(mirror, accepted.head or None, fetched.commit, fallback=fetched.fallback)
-    if step.behind:
-        return accepted.head, (f"{fetched.remote} is behind what was accepted; it is left alone",), accepted
-    verdicts = verdicts_of(store, mirror, policy, step.to_verify)
-    judgement = judge(verdicts, UnsignedPolicy(policy.unsigned), policy.signers)
-    require(judgement, step.head)
+    known = refused.of(fetched.commit)
+    if known is not None:
+        raise known
+    verdicts: dict[str, Verdict] = {}
+    try:
+        step = advance(received.repository, accepted.head or None, fetched.commit, fallback=fetched.fallback)
+        if step.behind:
+            return accepted.head, (f"{fetched.remote} is behind what was accepted; it is left alone",), accepted
+        verdicts = verdicts_of(store, received.repository, policy, step.to_verify)
+        judgement = judge(verdicts, UnsignedPolicy(policy.unsigned), policy.signers)
+        require(judgement, step.head)
+    except (HistoryRefused, SignatureRefused, UnsupportedSource) as refusal:
+        # A tool that was too slow or is missing may do better the next time.
+        if not any(isinstance(verdict, Unverifiable) for verdict in verdicts.values()):
+            refused.remember(fetched.commit, refusal)
+        raise
+    received.keep()
     notes = tuple(f"{commit[:7]} {why}" for commit, why in judgement.warned)
     return step.head, notes, replace(accepted, head=step.head, trust=_trust_words(verdicts.get(step.head)))
 
 
 def verdicts_of(store: Store, mirror: Mirror, policy: Policy, commits: Sequence[str]) -> dict[str, Verdict]:
-    """What the signature of each commit proves; what was verified before is remembered. Raises HagitError."""
+    """What the signature of each commit proves, oldest first. What was verified before is remembered.
+
+    The newest are verified first, in batches, and none after a batch in which one is refused: a range that cannot be
+    followed costs one batch, however long it is. Raises SourceError when a range needs more than one look; what was
+    verified counts in the next one.
+    """
     digest = policy.trust.digest()
     known = remembered(read_json(store.verified), digest)
-    verdicts = verify(
-        [signed_part(mirror, commit) for commit in commits], policy.trust, timeout_s=VERIFY_S, known=known
-    )
-    if any(isinstance(verdict, Verified) for verdict in verdicts.values()):
+    left = [commit for commit in reversed(commits) if commit not in known]
+    verdicts: dict[str, Verdict] = {commit: known[commit] for commit in commits if commit in known}
+    deadline_s = monotonic_s() + VERIFY_S
+    checked = 0
+    while left and checked < VERIFY_MAX and monotonic_s() < deadline_s:
+        batch, left = left[:VERIFY_BATCH], left[VERIFY_BATCH:]
+        checked += len(batch)
+        parts = [signed_part(mirror, commit) for commit in batch]
+        verdicts |= verify(parts, policy.trust, timeout_s=max(0.0, deadline_s - monotonic_s()))
+        if judge(verdicts, UnsignedPolicy(policy.unsigned), policy.signers).refused:
+            left = []
+    if any(commit not in known and isinstance(verdict, Verified) for commit, verdict in verdicts.items()):
         write_json(store.verified, to_remember(known | verdicts, digest), sync=False)
-    return verdicts
+    if left and policy.unsigned is Signing.REFUSE:
+        raise SourceError(f"{len(left)} of {len(commits)} new commits are still to be verified; the next look goes on")
+    return {commit: verdicts[commit] for commit in commits if commit in verdicts}
 
 
 def _trust_words(verdict: Verdict | None) -> str:
@@ -129,10 +195,18 @@ def _load(
 
 
 def content_of(node: Node, store: Store, mirror: Mirror, commit: str) -> Content:
-    """The content of a commit that is in the mirror, kept or made anew. Raises HagitError."""
+    """The content of a commit that is in the mirror, kept or made anew. Raises HagitError.
+
+    The complaints about a defective one are kept, too: what is dear to parse is parsed once.
+    """
     content = kept_content(store, commit, node.controller)
     if content is None:
-        content = compile_content(read_tree(mirror, commit), node.controller)
+        require_no_kept_complaints(store, commit, node.controller)
+        try:
+            content = compile_content(read_tree(mirror, commit), node.controller)
+        except ConfigurationError as error:
+            keep_complaints(store, commit, node.controller, error)
+            raise
         content = replace(content, position=position(mirror, commit))
         keep_content(store, commit, content)
     return content
@@ -161,16 +235,18 @@ def _keep(
 
 def accept_history(node: Node, store: Store, mirror: Mirror, commit: str) -> Revision:
     """A person accepts a commit as the tip: the next look goes on from it. Raises SourceError when it is not there."""
-    with store.source_lock(wait_s=LOCK_WAIT_S):
-        accepted = store.accepted()
-        policy = policy_of(node, accepted)
-        tip = mirror.fetch(policy.remotes, policy.branch, FETCH_S).commit
-        info = describe(mirror, commit)
+    policy = policy_of(node, store.accepted())
+    with mirror.receive(policy.remotes, policy.branch, FETCH_S) as received:
+        tip, here = received.fetched.commit, received.repository
+        info = describe(here, commit)
         if info.id != tip:
             raise SourceError(
                 f"{commit} is not the tip of {policy.branch}, which is {tip}",
                 remedy=f"look at what the tip holds; then: hagit accept-history {tip}",
             )
+        received.keep()
+    with store.source_lock(wait_s=LOCK_WAIT_S):
+        accepted = store.accepted()
         base = accepted.base + _given_up(mirror, accepted.head, info.id)
         accepted = replace(accepted, head=info.id, trust=BY_A_PERSON, base=base)
         if accepted.blocked is not None and accepted.blocked.commit == info.id:

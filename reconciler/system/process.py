@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import selectors
 import signal
 import subprocess
@@ -59,11 +60,13 @@ def run(
     timeout_s: float,
     env: Mapping[str, str] | None = None,
     output_bytes_max: int = 1 << 20,
+    limits: Mapping[int, int] | None = None,
 ) -> Outcome:
     """Run `argv` to its end or to the deadline. Never raises for what the program does.
 
     `env` replaces the whole environment, None keeps ours. Each of stdout and stderr is kept up to `output_bytes_max`;
     what comes after is read and thrown away, so a chatty program does not stand still. Other files are closed in it.
+    `limits` are resources of setrlimit(2), set as soon as it runs: before it can have read its standard input.
     """
     deadline_s = time.monotonic() + timeout_s
     try:
@@ -81,6 +84,9 @@ def run(
         return Missing(argv[0], error.strerror or str(error))
     with child:
         exited = os.pidfd_open(child.pid)
+        for kind, value in (limits or {}).items():
+            with contextlib.suppress(ProcessLookupError, ValueError, PermissionError):
+                resource.prlimit(child.pid, kind, (value, value))
         talk = _Talk(child, exited, stdin, output_bytes_max)
         try:
             in_time = talk.until(deadline_s)

@@ -27,5 +27,5 @@ class Signing:
         work.write("net.yaml", text.encode())
         work.git("add", "-A")
         key = f"user.signingkey={self.folder / name}"
-        work.git("-c", "gpg.format=ssh", "-c", key, "commit", "-q", "-S", "-m", message)
+        work.git("-c", "gpg.format=ssh", "-c", key, "commit", "-q", "-S", "--allow-empty", "-m", message)
         return work.git("rev-parse", "HEAD")

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from reconciler.agent.content import compile_content, keep_content, kept_content
-from reconciler.agent.glance import glance, tip_of
+from reconciler.agent.glance import glance
 from reconciler.agent.store import COMPILED_FILES_MAX, Accepted, Blocked, Store, boot_identity
 from reconciler.agent.wake import Wake
 from reconciler.core.status.revision import Revision
 from reconciler.errors import StateError
+from reconciler.system.localbranch import tip_of
 from reconciler.system.node import FirstSource, Node
 from tests.controller import ROOT
 from tests.system.repositories import Work

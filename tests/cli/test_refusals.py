@@ -69,7 +69,7 @@ def test_text_that_is_wrong(controller: Controller, content: bytes, words: tuple
 def test_fifty_megabytes(controller: Controller) -> None:
     controller.work.write("big.yaml", b"# nothing\n" * 5_000_000)
     controller.work.commit("A mistake")
-    refused(controller, "big.yaml: 47.7 MiB is more than 1 MiB")
+    refused(controller, "big.yaml: 47.7 MiB is more than 16 MiB")
 
 
 def test_a_symlink_and_a_submodule(controller: Controller) -> None:

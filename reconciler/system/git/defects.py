@@ -16,7 +16,8 @@ from reconciler.errors import HagitError, RemoteUnreachable, SourceError, StateE
 #: What libgit2 and the system raise for a repository: texts for its own errors, KeyError for a missing object.
 GIT_TROUBLE = (pygit2.GitError, KeyError, ValueError, OSError)
 
-_DISK = ("no space left", "disk quota exceeded", "file too large", "input/output error")
+_DISK = ("no space left", "disk quota exceeded", "input/output error")
+_MEMORY = ("out of memory", "cannot allocate", "failed to mmap", "file too large", "map data")
 _ABSENT = ("repository not found", "could not find repository", "does not appear to be a git repository", "code: 404")
 _TEXT_CHARACTERS_MAX = 300
 _SILENT = ("timed out", "timeout")
@@ -44,8 +45,20 @@ def told(error: BaseException, where: str) -> HagitError:
     # A server may choose these words, and a terminal will show them.
     text = "".join(letter if letter.isprintable() else " " for letter in said).strip()[:_TEXT_CHARACTERS_MAX]
     low = text.lower()
+    if any(sign in low for sign in _MEMORY):
+        return UnsupportedSource(
+            f"to read it takes more memory or larger files than are allowed: {text}",
+            where=where,
+            remedy="keep only the desired state in this repository, and replace its history if it holds more",
+        )
     if any(sign in low for sign in _DISK):
         return StateError(f"nothing can be written: {text}", where=where, remedy="make room on this filesystem")
+    if "refstorage" in low or "unsupported extension" in low:
+        return UnsupportedSource(
+            f"the repository is kept in a form that libgit2 cannot read yet: {text}",
+            where=where,
+            remedy="reftable: git refs migrate --ref-format=files (git 2.46), or clone it anew and follow the clone",
+        )
     if "object format" in low or "sha256" in low or "invalid oid" in low:
         return sha256(where)
     if "is not owned by" in low:

@@ -1,16 +1,19 @@
-"""A child that fetches once from the network and ends: `python -m reconciler.system.git.fetcher`.
+"""A child that fetches once and ends: `python -m reconciler.system.git.fetcher`.
 
-A child, because libgit2 cannot be interrupted while a name is looked up or a server sends one byte a second, and
-because its timeouts and its home directory hold for a whole process. Reads one request as JSON on stdin, writes one
-answer as JSON on stdout; the names of secret files pass, never their content. It decides nothing.
+*What a stranger pushed is received, inflated and measured in this child alone*, under limits of memory, processor
+time, file size and wall time, without privileges, with every file closed that it does not need (`system/sandbox`). A
+child, too, because libgit2 cannot be interrupted while a name is looked up or a server sends one byte a second. Reads
+one request as JSON on stdin, writes one answer as JSON on stdout; the names of secret files pass, never their content.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import sys
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,10 +24,11 @@ from pygit2.enums import ConfigLevel
 from reconciler import errors
 from reconciler.system import process
 from reconciler.system.git.hostkeys import known_hosts_of
-from reconciler.system.git.remote import Access, Remote
-from reconciler.system.git.transfer import transfer
+from reconciler.system.git.remote import Access, Remote, Transport, address_of
+from reconciler.system.git.transfer import TIP_FILE, transfer
 from reconciler.system.ownership import exposed
 from reconciler.system.ownership import remedy as mend
+from reconciler.system.sandbox import DAC_READ_SEARCH, Limits, confine, limit
 
 #: The exceptions that may cross; anything else is a defect and shows as the child's last words.
 _KINDS = {
@@ -38,12 +42,29 @@ _KINDS = {
     )
 }
 _GRACE_S = 1.0
+#: What a fetch may use. A pack has at most 256 MiB.
+LIMITS = Limits(memory_bytes=512 << 20, file_bytes=300 << 20, processor_s=20)
+#: What libraries read: of themselves, of names of hosts, of certificates.
+_SYSTEM = tuple(
+    Path(place)
+    for place in (
+        "/usr", "/lib", "/lib64", "/proc", "/dev/null", "/dev/urandom", "/run/systemd/resolve", "/etc/ssl", "/etc/pki",
+        "/etc/ca-certificates", "/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/nsswitch.conf",
+        "/etc/gai.conf", "/etc/services", "/etc/protocols", "/etc/passwd", "/etc/ld.so.cache", "/etc/crypto-policies",
+    )
+)  # fmt: skip
 
 
-def fetch_in_child(mirror: Path, remote: Remote, branch: str, timeout_s: float) -> str:
-    """`transfer` in a child that is killed at the deadline; the same result and the same exceptions."""
+def fetch_in_child(
+    received: Path, mirror: Path, remote: Remote, branch: str, timeout_s: float, refused: Collection[str]
+) -> str:
+    """`transfer` in a child that is killed at the deadline; the same result and the same exceptions.
+
+    UnsupportedSource carries the tip that was refused, so that it need not be fetched again.
+    """
     files = {key: str(value) for key, value in asdict(remote.access).items() if isinstance(value, Path)}
     request = {
+        "received": str(received),
         "mirror": str(mirror),
         "url": remote.url,
         "name": remote.name,
@@ -51,6 +72,7 @@ def fetch_in_child(mirror: Path, remote: Remote, branch: str, timeout_s: float) 
         "timeout_s": timeout_s,
         "access": files,
         "hosts": sorted(remote.access.hosts),
+        "refused": list(refused),
     }
     argv = [sys.executable, "-m", "reconciler.system.git.fetcher"]
     package_root = str(Path(__file__).parents[3])
@@ -66,14 +88,34 @@ def fetch_in_child(mirror: Path, remote: Remote, branch: str, timeout_s: float) 
             answer = json.loads(stdout)
             if "commit" in answer:
                 return str(answer["commit"])
-            raise _KINDS[answer["kind"]](answer["what"], where=answer["where"], remedy=answer["remedy"])
+            raise _with_tip(
+                _KINDS[answer["kind"]](answer["what"], where=answer["where"], remedy=answer["remedy"]), received
+            )
         case process.Finished(code, _, stderr):
             if code == -signal.SIGALRM:
                 raise errors.RemoteUnreachable(f"no answer within {timeout_s:g} s", where=where)
+            if code in (-signal.SIGXCPU, -signal.SIGKILL):
+                raise _with_tip(_too_much(where), received)
             words = stderr.decode(errors="replace").strip().splitlines()
             raise errors.SourceError(
                 f"the fetch ended with code {code}: {words[-1] if words else 'no word why'}", where=where
             )
+
+
+def _with_tip(error: errors.HagitError, received: Path) -> errors.HagitError:
+    if isinstance(error, errors.UnsupportedSource):
+        with contextlib.suppress(OSError):
+            error.tip = (received / TIP_FILE).read_text()[:64]
+    return error
+
+
+def _too_much(where: str) -> errors.UnsupportedSource:
+    return errors.UnsupportedSource(
+        f"to receive what the remote sends takes more than {LIMITS.memory_bytes >> 20} MiB of memory, "
+        f"{LIMITS.processor_s} s of processor time or {LIMITS.file_bytes >> 20} MiB in one file",
+        where=where,
+        remedy="keep only the desired state in this repository, and replace its history if it holds more",
+    )
 
 
 def main() -> None:
@@ -85,21 +127,47 @@ def main() -> None:
     files: dict[str, Any] = {key: Path(value) for key, value in request["access"].items()}
     access = Access(**files, hosts=frozenset(request["hosts"]))
     remote = Remote(request["url"], request["name"], access)
-    mirror = Path(request["mirror"])
+    received = Path(request["received"])
     try:
-        _prepare(mirror, remote, timeout_s)
-        answer = {"commit": transfer(mirror, remote, request["branch"], timeout_s)}
+        _prepare(received, remote, timeout_s)
+        _confine(received, Path(request["mirror"]), remote)
+        answer = {"commit": transfer(received, remote, request["branch"], timeout_s, request["refused"])}
     except tuple(_KINDS.values()) as error:
         kind = next(name for name, known in _KINDS.items() if type(error) is known)
         answer = {"kind": kind, "what": error.what, "where": error.where, "remedy": error.remedy}
+    except MemoryError:
+        refused = _too_much(str(remote))
+        answer = {"kind": "UnsupportedSource", "what": refused.what, "where": refused.where, "remedy": refused.remedy}
     json.dump(answer, sys.stdout)
 
 
-def _prepare(mirror: Path, remote: Remote, timeout_s: float) -> None:
+def _confine(received: Path, mirror: Path, remote: Remote) -> None:
+    """Limits for this process, and no file but what libraries, this remote and the quarantine need."""
+    limit(LIMITS)
+    access = remote.access
+    named = (access.ssh_key_file, access.known_hosts_file, access.ca_file, access.token_file, known_hosts_of(access))
+    local = address_of(remote.url).transport is Transport.LOCAL
+    # A local repository may lead elsewhere: worktrees, alternates, links. It is read without a network.
+    readable = [Path("/")] if local else [*_SYSTEM, mirror, *(file.resolve() for file in named if file is not None)]
+    confine(
+        readable=[*readable, *(Path(place) for place in {sys.prefix, sys.base_prefix}), Path(__file__).parents[3]],
+        writable=[received, Path("/dev/null")],
+        network=not local,
+        keep=(DAC_READ_SEARCH,) if local else (),
+    )
+
+
+def _prepare(received: Path, remote: Remote, timeout_s: float) -> None:
     """libgit2's settings for this process: finite timeouts, our known_hosts, our CA, nobody's ~/.gitconfig."""
     settings = pygit2.settings
     settings.server_connect_timeout = max(1, int(timeout_s * 1000))
     settings.server_timeout = max(1, int(timeout_s * 1000))
+    # Little of a pack is mapped at once, or address space would be what ends.
+    settings.mwindow_size = 8 << 20
+    settings.mwindow_mapped_limit = 64 << 20
+    if address_of(remote.url).transport is Transport.LOCAL:
+        # Root's own configuration says which repositories of others are safe; nothing else of it matters here.
+        return
     for level in (ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
         settings.search_path[level] = ""
     for file in (remote.access.known_hosts_file, remote.access.ca_file):
@@ -107,7 +175,7 @@ def _prepare(mirror: Path, remote: Remote, timeout_s: float) -> None:
             raise errors.SourceError(
                 f"others could write keys of their own into {file}: {why}", where=str(remote), remedy=mend(why)
             )
-    home = mirror / "home"
+    home = received / "home"
     link = home / ".ssh" / "known_hosts"
     try:
         link.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

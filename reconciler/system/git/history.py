@@ -16,7 +16,7 @@ from reconciler.errors import HistoryRefused, UnsupportedSource
 from reconciler.printing import cut
 from reconciler.system.git.defects import speaking
 from reconciler.system.git.mirror import Mirror
-from reconciler.system.git.transfer import COMMITS_MAX
+from reconciler.system.git.quarantine import COMMITS_MAX
 from reconciler.system.signing.verdict import SignedPart
 
 SHORT_DIGITS = 7

@@ -1,24 +1,30 @@
-"""The mirror: a bare repository in the state directory that holds every commit ever followed.
+"""The mirror: a bare repository in the state directory that holds every commit ever followed, and no other.
 
 Decides in which order remotes are tried and what it means that all of them failed. Work goes on with what is here
-when none answers. It never checks anything out, and it does not judge the history it fetches (`history`).
+when none answers. What comes is received into a quarantine, and kept when the caller has judged it (`history`). It
+never checks anything out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pygit2
 
-from reconciler.errors import RemoteUnreachable, SourceError
+from reconciler.errors import RemoteUnreachable, SourceError, UnsupportedSource
 from reconciler.system.git.defects import speaking
 from reconciler.system.git.fetcher import fetch_in_child
+from reconciler.system.git.quarantine import HEAD_REF, keep, quarantine
 from reconciler.system.git.remote import Remote, Transport, address_of
-from reconciler.system.git.transfer import HEAD_REF, transfer
+from reconciler.system.localbranch import tip_of
 
 REMOTES_MAX = 16
+#: To move what was accepted takes no longer than another process moves its own.
+KEEP_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +62,12 @@ class Mirror:
         #: Trees read lately, by id; filled by `tree`.
         self.trees: dict[str, Mapping[str, bytes]] = {}
 
-    def fetch(self, remotes: Sequence[Remote], branch: str, timeout_s: float) -> Fetched:
-        """Ask the remotes in order until one gives the whole branch; each gets at most `timeout_s`.
+    @contextmanager
+    def receive(
+        self, remotes: Sequence[Remote], branch: str, timeout_s: float, refused: Collection[str] = ()
+    ) -> Iterator[Received]:
+        """Ask the remotes in order until one gives the whole branch; each gets at most `timeout_s`. What came is gone
+        at the end unless it was kept. A tip that is `refused` is named only.
 
         Raises when none did: the reason itself if there is one remote or all agree on its kind, else
         RemoteUnreachable with every reason. StateError at once, because another remote cannot mend our own disk.
@@ -66,21 +76,47 @@ class Mirror:
             raise SourceError("there is no remote to fetch from", remedy="name one in the Source resource")
         if len(remotes) > REMOTES_MAX:
             raise SourceError(f"there are {len(remotes)} remotes, more than {REMOTES_MAX}")
-        refused: list[Refused] = []
+        failed: list[Refused] = []
         for remote in remotes:
             try:
-                commit = self._fetch_one(remote, branch, timeout_s)
-            except SourceError as error:
-                refused.append(Refused(remote, error))
-                continue
-            return Fetched(commit, remote, tuple(refused), fallback=bool(refused))
-        raise _all_failed(refused)
+                with self._receive_one(remote, branch, timeout_s, refused) as (commit, repository):
+                    fetched = Fetched(commit, remote, tuple(failed), fallback=bool(failed))
+                    yield Received(fetched, repository, self)
+                    return
+            except _Failed as error:
+                failed.append(Refused(remote, error.why))
+        raise _all_failed(failed)
 
-    def _fetch_one(self, remote: Remote, branch: str, timeout_s: float) -> str:
-        # A local path answers in a millisecond and cannot hang the way a network can, so no child is needed.
-        if address_of(remote.url).transport is Transport.LOCAL:
-            return transfer(self.path, remote, branch, timeout_s)
-        return fetch_in_child(self.path, remote, branch, timeout_s)
+    @contextmanager
+    def _receive_one(
+        self, remote: Remote, branch: str, timeout_s: float, refused: Collection[str]
+    ) -> Iterator[tuple[str, Mirror]]:
+        """The tip of one remote, and the repository that has it. Raises _Failed where another remote may do better."""
+        tip = self._unmoved(remote, branch, refused)
+        if tip is not None:
+            yield tip, self
+            return
+        with quarantine(self.path) as path:
+            try:
+                commit = fetch_in_child(path, self.path, remote, branch, timeout_s, refused)
+            except SourceError as error:
+                raise _Failed(error) from error
+            yield commit, Mirror(path)
+
+    def _unmoved(self, remote: Remote, branch: str, refused: Collection[str]) -> str | None:
+        """The tip of a local remote, when it can be read at once and nothing need be fetched."""
+        try:
+            address = address_of(remote.url)
+        except SourceError as error:
+            raise _Failed(error) from error
+        tip = tip_of(Path(address.path), branch) if address.transport is Transport.LOCAL else None
+        return tip if tip is not None and (tip == self.head or tip in refused) else None
+
+    def fetch(self, remotes: Sequence[Remote], branch: str, timeout_s: float) -> Fetched:
+        """`receive`, and keep it, whatever it is."""
+        with self.receive(remotes, branch, timeout_s) as received:
+            received.keep(timeout_s)
+            return received.fetched
 
     @property
     def head(self) -> str | None:
@@ -107,6 +143,28 @@ class Mirror:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What a fetch brought, in quarantine. `repository` has its objects and those of the mirror."""
+
+    fetched: Fetched
+    repository: Mirror
+    _mirror: Mirror
+
+    def keep(self, timeout_s: float = KEEP_S) -> None:
+        """Move it into the mirror: it was accepted. Raises StateError."""
+        if self.repository is not self._mirror:
+            keep(self._mirror.path, self.repository.path, time.monotonic() + timeout_s)
+
+
+class _Failed(Exception):
+    """One remote failed, for a reason that another may not have."""
+
+    def __init__(self, why: SourceError) -> None:
+        super().__init__(str(why))
+        self.why = why
+
+
 def head_of(path: Path, branch: str) -> str | None:
     """The tip of `branch` in the local repository at `path` (full id), for noticing a change cheaply; None if unborn.
 
@@ -123,4 +181,7 @@ def _all_failed(refused: Sequence[Refused]) -> SourceError:
         return first
     kind = type(first) if len({type(one.why) for one in refused}) == 1 else RemoteUnreachable
     reasons = "".join(f"\n  {one.why}" for one in refused)
-    return kind(f"none of {len(refused)} remotes could be followed:{reasons}")
+    error = kind(f"none of {len(refused)} remotes could be followed:{reasons}")
+    if isinstance(error, UnsupportedSource) and isinstance(first, UnsupportedSource):
+        error.tip = first.tip
+    return error

@@ -1,18 +1,16 @@
-"""One fetch from one remote into the mirror, in this process: complete or without effect.
+"""One fetch from one remote into a quarantine, in this process: complete and within limits, or refused.
 
-Decides whether what came is whole before the mirror's head moves: the branch exists, the received commits reach back
-to what was here or to their root, the limits hold. It does not decide which remote to ask, nor whether the history
-may be followed. Network remotes are fetched in a child (`fetcher`), which calls the same function.
+Decides whether what came is whole before the quarantine's head moves: the branch exists and names a commit, the
+received commits reach back to what was here or to their root, the limits hold for every object. It does not decide
+which remote to ask, nor whether the history may be followed. It runs in a child without privileges (`fetcher`).
 """
 
 from __future__ import annotations
 
 import difflib
-import fcntl
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,31 +21,39 @@ from reconciler.errors import SourceError, StateError, UnsupportedSource
 from reconciler.system.files import open_regular
 from reconciler.system.git.defects import sha256, speaking, told
 from reconciler.system.git.hostkeys import refusal
-from reconciler.system.git.packs import merge_packs
+from reconciler.system.git.quarantine import COMMITS_MAX, HEAD_REF, target
 from reconciler.system.git.remote import Access, Address, Remote, Transport, address_of, place_of
 from reconciler.system.ownership import exposed
 from reconciler.system.ownership import remedy as mend
 
-#: The last complete tip of the followed branch, and where a tip waits until it is known to be complete.
-HEAD_REF = "refs/hagit/head"
+#: Where a tip waits until it is known to be complete; the file with the tip that a remote named, for whoever waits.
 INCOMING_REF = "refs/hagit/incoming"
-#: Tips that were replaced by a rewound branch stay here, so that the revision in use never loses its objects.
-KEPT_REFS = "refs/hagit/kept/"
+TIP_FILE = "tip"
 
-COMMITS_MAX = 10_000
 RECEIVED_BYTES_MAX = 256 << 20
 #: A file of a repository's settings, and one with a key or a token.
 CONFIG_BYTES_MAX = 1 << 20
 SECRET_BYTES_MAX = 64 << 10
 RECEIVED_OBJECTS_MAX = 500_000
-_LOCK_POLL_S = 0.02
+#: A fetch leaves three quarters of what is free to the others on this file system, the watchdog's state among them.
+FREE_PART = 4
+#: The size of an object when it is inflated, by its type; and of all that are received at once.
+OBJECT_BYTES_MAX = {
+    ObjectType.COMMIT: 256 << 10,
+    ObjectType.TREE: 4 << 20,
+    ObjectType.BLOB: 16 << 20,
+    ObjectType.TAG: 256 << 10,
+}
+INFLATED_BYTES_MAX = 512 << 20
+NAMED_ENTRIES_MAX = 20_000
+_SMALLER = "keep only the desired state in this repository, and replace its history if it holds more"
 
 
-def transfer(mirror: Path, remote: Remote, branch: str, timeout_s: float) -> str:
-    """Fetch `branch` of `remote` into the bare repository `mirror`; the full id of its tip.
+def transfer(received: Path, remote: Remote, branch: str, timeout_s: float, refused: Collection[str] = ()) -> str:
+    """Fetch `branch` of `remote` into the quarantine `received`; the full id of its tip. A tip that is `refused` is
+    only named, not fetched.
 
-    Raises SourceError and its kinds, StateError for the mirror's own disk and permissions. On any error the mirror
-    still names the tip it named before.
+    Raises SourceError and its kinds, StateError for our own disk and permissions.
     """
     deadline_s = time.monotonic() + timeout_s
     where = str(remote)
@@ -57,25 +63,27 @@ def transfer(mirror: Path, remote: Remote, branch: str, timeout_s: float) -> str
         raise SourceError(f"'{branch}' cannot be the name of a branch", where=where)
     if address.transport is Transport.LOCAL:
         _look_at_directory(Path(address.path), where)
-    with _alone(mirror, deadline_s), speaking(str(mirror)):
-        repository = pygit2.Repository(str(mirror))
-        _sweep(mirror)
-        callbacks = _Callbacks(address, remote.access, where, deadline_s)
-        tip = _receive(repository, remote, address, name, callbacks)
-        known = _target(repository, HEAD_REF)
-        if known == tip:
+    with speaking(str(received)):
+        repository = pygit2.Repository(str(received))
+        callbacks = _Callbacks(address, remote.access, where, deadline_s, _room(received))
+        known = target(repository, HEAD_REF)
+        tip = _receive(repository, remote, address, name, callbacks, refused)
+        if known == tip or str(tip) in refused:
             return str(tip)
         with speaking(where):
+            _require_small(repository, received, tip, where)
             _require_whole(repository, tip, known, where)
-        if known is not None and not repository.descendant_of(tip, known):
-            repository.references.create(KEPT_REFS + str(known), known, force=True)
         repository.references.create(HEAD_REF, tip, force=True)
-        merge_packs(repository, mirror)
         return str(tip)
 
 
 def _receive(
-    repository: pygit2.Repository, remote: Remote, address: Address, name: str, callbacks: _Callbacks
+    repository: pygit2.Repository,
+    remote: Remote,
+    address: Address,
+    name: str,
+    callbacks: _Callbacks,
+    refused: Collection[str],
 ) -> pygit2.Oid:
     """The tip that the remote has for `name`, its objects being here afterwards."""
     # A path is given bare: as a URL its special characters would have to be quoted the way libgit2 unquotes them.
@@ -85,10 +93,12 @@ def _receive(
         connection = repository.remotes.create_anonymous(url)
         connection.connect(callbacks=callbacks, proxy=proxy)
         heads = {head.name or "": head.oid for head in connection.list_heads(connect=False)}
-        tip = _tip_among(heads, name, str(remote))
-        if _target(repository, HEAD_REF) != tip:
+        known = target(repository, HEAD_REF)
+        tip = _tip_among(heads, name, str(remote), emptied=known is not None)
+        Path(repository.path, TIP_FILE).write_text(str(tip))
+        if known != tip and str(tip) not in refused:
             connection.fetch([f"+{name}:{INCOMING_REF}"], callbacks=callbacks, proxy=proxy)
-            tip = _target(repository, INCOMING_REF) or tip
+            tip = target(repository, INCOMING_REF) or tip
     except (pygit2.GitError, KeyError, ValueError, OSError) as error:
         if callbacks.refused_host is not None:
             raise refusal(address, remote.access, str(remote)) from error
@@ -96,16 +106,17 @@ def _receive(
     return tip
 
 
-def _target(repository: pygit2.Repository, name: str) -> pygit2.Oid | None:
-    reference = repository.references.get(name)
-    return None if reference is None else pygit2.Oid(hex=str(reference.target))
-
-
-def _tip_among(heads: dict[str, pygit2.Oid], name: str, where: str) -> pygit2.Oid:
+def _tip_among(heads: dict[str, pygit2.Oid], name: str, where: str, *, emptied: bool) -> pygit2.Oid:
     branches = {ref.removeprefix("refs/heads/"): oid for ref, oid in heads.items() if ref.startswith("refs/heads/")}
     branch = name.removeprefix("refs/heads/")
     if branch in branches:
         return branches[branch]
+    if not branches and emptied:
+        raise SourceError(
+            f"the repository has no branch any more; '{branch}' was followed",
+            where=where,
+            remedy=f"push {branch} again, or name another branch in the Source resource",
+        )
     if not branches:
         raise UnsupportedSource(
             "the repository is empty: it has no commit yet", where=where, remedy=f"commit to {branch} and push it"
@@ -118,8 +129,12 @@ def _tip_among(heads: dict[str, pygit2.Oid], name: str, where: str) -> pygit2.Oi
 
 def _require_whole(repository: pygit2.Repository, tip: pygit2.Oid, known: pygit2.Oid | None, where: str) -> None:
     """Walk everything that is new; a gap raises KeyError, too much raises UnsupportedSource."""
-    if not isinstance(repository[tip].peel(ObjectType.COMMIT), pygit2.Commit):
-        raise SourceError(f"{tip} is not a commit", where=where)
+    if not isinstance(repository[tip], pygit2.Commit):
+        raise SourceError(
+            f"the branch names {str(tip)[:12]}, which is no commit but a {repository[tip].type_str}",
+            where=where,
+            remedy="let the branch name a commit: git push --force origin COMMIT^{commit}:refs/heads/BRANCH",
+        )
     walker = repository.walk(tip, SortMode.NONE)
     if known is not None:
         walker.hide(known)
@@ -151,43 +166,69 @@ def _look_at_directory(path: Path, where: str) -> None:
         ) from error
 
 
-@contextmanager
-def _alone(mirror: Path, deadline_s: float) -> Iterator[None]:
-    """One fetch at a time into a mirror, over all processes; the kernel lets go when the holder dies."""
-    try:
-        descriptor = os.open(mirror / "hagit.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise told(error, str(mirror)) from error
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline_s:
-                    raise StateError(
-                        "another process has been fetching into this mirror for too long", where=str(mirror)
-                    ) from None
-                time.sleep(_LOCK_POLL_S)
-        yield
-    finally:
-        os.close(descriptor)
+def _room(received: Path) -> int:
+    """How many bytes may be received into this directory."""
+    status = os.statvfs(received)
+    return status.f_bavail * status.f_frsize // FREE_PART
 
 
-def _sweep(mirror: Path) -> None:
-    """Remove what a fetch that was killed left behind. Only we write here, and we hold the lock."""
-    for pattern in ("*.lock", "refs/hagit/**/*.lock", "objects/pack/pack_git2_*"):
-        for leftover in mirror.glob(pattern):
-            if leftover.name != "hagit.lock":
-                leftover.unlink(missing_ok=True)
+def _require_small(repository: pygit2.Repository, received: Path, tip: pygit2.Oid, where: str) -> None:
+    """Look at the size of every object that came, without inflating one. Raises UnsupportedSource."""
+    total_bytes = 0
+    for index in (received / "objects" / "pack").glob("pack-*.idx"):
+        for number in _names_in(index):
+            kind, size_bytes = repository.odb.read_header(number)
+            total_bytes += size_bytes
+            most = OBJECT_BYTES_MAX.get(ObjectType(kind), 0)
+            if size_bytes > most:
+                name = _name_of(repository, tip, number) or f"the {ObjectType(kind).name.lower()} {number}"
+                raise UnsupportedSource(
+                    f"{name}: {size_bytes / (1 << 20):.1f} MiB is more than {most / (1 << 20):g} MiB",
+                    where=where,
+                    remedy=_SMALLER,
+                )
+            if total_bytes > INFLATED_BYTES_MAX:
+                raise UnsupportedSource(
+                    f"what came has more than {INFLATED_BYTES_MAX >> 20} MiB when it is inflated",
+                    where=where,
+                    remedy=_SMALLER,
+                )
+
+
+def _name_of(repository: pygit2.Repository, tip: pygit2.Oid, number: pygit2.Oid) -> str:
+    """The path of an object in the newest tree, for people; empty where it is in none of the first entries."""
+    commit: object = repository[tip]
+    folders: list[tuple[str, pygit2.Tree]] = [("", commit.tree)] if isinstance(commit, pygit2.Commit) else []
+    seen = 0
+    while folders:
+        above, folder = folders.pop()
+        for entry in folder:
+            seen += 1
+            if seen > NAMED_ENTRIES_MAX:
+                return ""
+            path = f"{above}{os.fsdecode(entry.raw_name or b'')}"
+            if entry.id == number:
+                return path if path.isprintable() else ascii(path)
+            if isinstance(entry, pygit2.Tree):
+                folders.append((f"{path}/", entry))
+    return ""
+
+
+def _names_in(index: Path) -> Iterator[pygit2.Oid]:
+    """The objects of a pack index, gitformat-pack(5), version 2."""
+    content = index.read_bytes()
+    count = int.from_bytes(content[8 + 255 * 4 : 8 + 256 * 4], "big")
+    for at in range(count):
+        yield pygit2.Oid(raw=content[8 + 1024 + at * 20 : 8 + 1024 + at * 20 + 20])
 
 
 class _Callbacks(pygit2.RemoteCallbacks):
     """libgit2's questions: who are we, is this the right host, shall it go on."""
 
-    def __init__(self, address: Address, access: Access, where: str, deadline_s: float) -> None:
+    def __init__(self, address: Address, access: Access, where: str, deadline_s: float, room_bytes: int) -> None:
         super().__init__()
         self.refused_host: str | None = None
+        self._room_bytes = room_bytes
         self._address, self._access, self._where, self._deadline_s = address, access, where, deadline_s
         self._asked = 0
 
@@ -249,7 +290,14 @@ class _Callbacks(pygit2.RemoteCallbacks):
             raise UnsupportedSource(
                 f"the remote sends more than {RECEIVED_BYTES_MAX >> 20} MiB or {RECEIVED_OBJECTS_MAX} objects",
                 where=self._where,
-                remedy="keep only the desired state in this repository",
+                remedy=_SMALLER,
+            )
+        if stats.received_bytes > self._room_bytes:
+            raise StateError(
+                f"nothing can be written: the remote sends more than {self._room_bytes >> 20} MiB, a quarter of what "
+                "is free here",
+                where=self._where,
+                remedy="make room on this filesystem",
             )
         if time.monotonic() > self._deadline_s:
             raise TimeoutError("timed out while receiving")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from reconciler.system import process
 from reconciler.system.signing.verdict import (
+    TOOL_LIMITS,
     BadSignature,
     Expired,
     RevokedKey,
@@ -57,7 +58,7 @@ class OpenPgp:
 
     def _gpg(self, *arguments: str, stdin: bytes = b"") -> process.Outcome:
         argv = ["gpg", "--homedir", str(self._home), *_FIXED, *arguments]
-        return process.run(argv, stdin=stdin, timeout_s=TOOL_TIMEOUT_S)
+        return process.run(argv, stdin=stdin, timeout_s=TOOL_TIMEOUT_S, limits=TOOL_LIMITS)
 
 
 def read_status(status: str) -> Verdict:

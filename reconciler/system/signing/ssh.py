@@ -12,6 +12,7 @@ from pathlib import Path
 
 from reconciler.system import process
 from reconciler.system.signing.verdict import (
+    TOOL_LIMITS,
     BadSignature,
     Expired,
     RevokedKey,
@@ -79,7 +80,9 @@ def _of_a_stranger(part: SignedPart, signature_file: Path, why: str) -> Verdict:
 
 
 def _keygen(action: str, *options: str, stdin: bytes = b"") -> process.Outcome:
-    return process.run(["ssh-keygen", "-Y", action, *options], stdin=stdin, timeout_s=TOOL_TIMEOUT_S)
+    return process.run(
+        ["ssh-keygen", "-Y", action, *options], stdin=stdin, timeout_s=TOOL_TIMEOUT_S, limits=TOOL_LIMITS
+    )
 
 
 def _trouble(outcome: process.TimedOut | process.Missing) -> str:

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+#: What a tool may use to verify one signature that a stranger made: address space, processor time, one file.
+TOOL_LIMITS: Final = {
+    resource.RLIMIT_AS: 512 << 20,
+    resource.RLIMIT_CPU: 10,
+    resource.RLIMIT_FSIZE: 64 << 20,
+    resource.RLIMIT_CORE: 0,
+}
 
 
 class Scheme(StrEnum):
