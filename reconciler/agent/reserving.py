@@ -15,22 +15,36 @@ from reconciler.core.failover.completion import patience_ms
 from reconciler.core.failover.hold import judge
 from reconciler.core.failover.key import Key, Side
 from reconciler.core.failover.keyring import decode_any
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders import Orders, layout
 from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_orders
+from reconciler.core.failover.pending_orders import resumed
 from reconciler.core.failover.refusal import Refused
 from reconciler.errors import PerformError, StateError
 from reconciler.system.files import read_bytes
+from reconciler.system.machine import boot_id
 from reconciler.system.node import Node, WatchdogNode
 from reconciler.system.secret import document_keys
 from reconciler.system.shelf import open_disks
 from reconciler.system.shelf.completing import complete
 from reconciler.system.shelf.disks import DiskShelf
+from reconciler.system.shelf.kept_orders import kept_orders
 
 LOOK_S: Final = 5.0
 COMMAND_S: Final = 2.0
 
 
-def orders_in_force(node: Node, watchdog: WatchdogNode) -> Orders:
+def orders_in_force(node: Node, watchdog: WatchdogNode) -> tuple[Orders, Orders | None]:
+    """The orders in force here, and newer ones whose shelf is pending. Raises StateError.
+
+    Without a daemon in this boot the published orders count: the next daemon says which shelf is in force.
+    """
+    newest = published_orders(node, watchdog)
+    kept = kept_orders(watchdog.run, boot_id())
+    same = kept is not None and (kept.pair, kept.side) == (newest.pair, newest.side)
+    return resumed(newest, layout(kept) if kept is not None and same else None)
+
+
+def published_orders(node: Node, watchdog: WatchdogNode) -> Orders:
     """The orders that were published here. Raises StateError."""
     path = node.state / "orders.json"
     content = read_bytes(path, ORDERS_BYTES_MAX)
@@ -44,11 +58,11 @@ def orders_in_force(node: Node, watchdog: WatchdogNode) -> Orders:
 
 
 def reserve(node: Node, watchdog: WatchdogNode, pool: str, disks: Sequence[str]) -> None:
-    """Take the disks with the key by which this controller holds those of the orders.
+    """Take the disks with the key by which this controller holds those of the orders in force.
 
-    Raises PerformError, StateError.
+    Disks that only pending orders name are not taken yet. Raises PerformError, StateError.
     """
-    orders = orders_in_force(node, watchdog)
+    orders, _ = orders_in_force(node, watchdog)
     new = tuple(disk for disk in disks if disk not in orders.disks)
     side = Side(node.controller)
     mine = _key(orders, watchdog, side)

@@ -183,7 +183,13 @@ def _plan(session: Session, revision: Revision, content: Content) -> Plan:
 
     blame = session.blamer(revision.commit) if revision.commit != UNCOMMITTED else None
     session.network.focus(content.keys())
-    return propose(content, revision.full_name, session.network.observe(), blame, _orders_changes(session, content))
+    orders = _orders_changes(session, content)
+    plan = propose(content, revision.full_name, session.network.observe(), blame, orders)
+    if not orders:
+        return plan
+    from reconciler.cli.new_disks import new_disk_warnings
+
+    return replace(plan, warnings=(*plan.warnings, *new_disk_warnings(session.node, content.orders)))
 
 
 def _orders_changes(session: Session, content: Content) -> tuple[OrdersChange, ...]:

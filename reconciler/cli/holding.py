@@ -18,6 +18,7 @@ from reconciler.cli.terminal import fold, paint, width
 from reconciler.core.failover.hold import DiskView, for_pair, judge
 from reconciler.core.failover.key import Key, Side, encode_key
 from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.pending_orders import joined
 from reconciler.errors import UsageError
 from reconciler.system.node import Node, find_node_file, load_node
 from reconciler.system.reservation.standing import TYPE, TYPE_WORDS, Features
@@ -30,7 +31,10 @@ WELL, NOT_WELL = 0, 2
 
 
 class Desk:
-    """The orders of this controller, and its adapters to disks and pools."""
+    """The orders of this controller, and its adapters to disks and pools.
+
+    `orders` are those in force. Disks that only pending orders name come last; there are `known` others.
+    """
 
     def __init__(self, node_file: Path | None) -> None:
         self.node: Node = load_node(find_node_file(node_file))
@@ -39,8 +43,9 @@ class Desk:
                 "this controller has no watchdog, and so no shelf",
                 remedy="give the node file a [watchdog] table; `hagit explain node` says what belongs into it",
             )
-        orders = orders_in_force(self.node, self.node.watchdog)
-        self.orders: Orders = orders
+        in_force, pending = orders_in_force(self.node, self.node.watchdog)
+        self.orders: Orders = (orders := joined(in_force, pending))
+        self.known = len(in_force.disks)
         url, side = self.node.watchdog.shelf, Side(self.node.controller)
         self.disks = Aside(lambda: open_shelf(url, side, orders))
 
@@ -61,6 +66,8 @@ def run_show(node_file: Path | None, as_json: bool, *, detailed: bool) -> int:
     owner = judge(orders, 0, tuple(line.view for line in lines)).owner
     for line in lines:
         line.judge(owner)
+        if line.at >= desk.known:
+            line.notes.append("only newer orders name it, and they are pending: see `hagit status`")
     if as_json:
         print(json.dumps(document(orders, owner, lines), indent=1))
     else:

@@ -13,7 +13,7 @@ from typing import Final
 
 from reconciler.core.failover.claim import Command, Verb
 from reconciler.core.failover.events import Pools
-from reconciler.core.failover.hold import DiskView, Hold, for_pair, judge
+from reconciler.core.failover.hold import UNANSWERED, DiskView, Hold, for_pair, judge
 from reconciler.core.failover.key import Key, decode_key, encode_key, is_over
 from reconciler.core.failover.orders import Orders
 
@@ -58,15 +58,24 @@ BUSY: Final = {
 
 
 def plan_mending(
-    orders: Orders, phase: str, pools: Pools, views: tuple[DiskView, ...], named: frozenset[int]
+    orders: Orders,
+    phase: str,
+    pools: Pools,
+    views: tuple[DiskView, ...],
+    named: frozenset[int],
+    pending: frozenset[int] = frozenset(),
 ) -> tuple[Mending, ...] | Refusal:
-    """What can be mended from here. `phase` is empty while no watchdog runs; `named`: foreign keys that may go."""
+    """What can be mended from here. `phase` is empty while no watchdog runs; `named`: foreign keys that may go.
+
+    `pending`: disks that only pending orders name, so that no key on them is a loss.
+    """
     views = tuple(for_pair(view, orders.pair) for view in views)
     if phase in BUSY:
         return Refusal(BUSY[phase], "ask again when `hagit status` shows that it is over")
     if phase == "active":
         owner = judge(orders, 0, views).owner
-        if owner is None or owner.side is not orders.side or _verdict(orders, owner, views) is not Hold.OURS:
+        in_force = tuple(UNANSWERED if at in pending else view for at, view in enumerate(views))
+        if owner is None or owner.side is not orders.side or _verdict(orders, owner, in_force) is not Hold.OURS:
             return Refusal(
                 "this controller is active, but the disks do not say that they are its own",
                 "`hagit reservations` shows who holds them; the watchdog is about to give up, and the next claim takes "
@@ -82,7 +91,8 @@ def plan_mending(
 
 
 def _verdict(orders: Orders, owner: Key, views: tuple[DiskView, ...]) -> Hold:
-    return judge(orders, owner.epoch, views).hold
+    # A foreign key on a disk that was ours before has halted the watchdog already.
+    return judge(orders, owner.epoch, views, frozenset()).hold
 
 
 def _active(orders: Orders, me: Key, at: int, view: DiskView, named: frozenset[int]) -> Iterator[Mending]:
@@ -110,9 +120,14 @@ def _active(orders: Orders, me: Key, at: int, view: DiskView, named: frozenset[i
     if holder is None:
         commands = (register, Command(Verb.RESERVE, at, me))
         yield Deed(at, "take it: nobody holds it", view, commands, undo)
+    elif holder.side is None and encode_key(holder) not in named:
+        yield Left(at, f"held by {words(orders, holder)}: --foreign {encode_key(holder):#x} takes the disk from it")
+    elif holder.side is not None and not is_over(holder, me):
+        yield Left(at, f"held by {words(orders, holder)}, which is newer than ours: clear the disk with `sg_persist`")
     else:
         commands = (register, Command(Verb.PREEMPT, at, me, holder))
-        yield Deed(at, f"take it from {words(orders, holder)}, which is over", view, commands, undo)
+        why = "which is over" if holder.side is not None else "which you named"
+        yield Deed(at, f"take it from {words(orders, holder)}, {why}", view, commands, undo)
 
 
 def _standby(orders: Orders, at: int, view: DiskView) -> Iterator[Mending]:

@@ -56,7 +56,8 @@ def _planned(desk: Desk, named: frozenset[int]) -> tuple[Mending, ...] | Refusal
     # A watchdog that hangs may still hold everything: only what the kernel says counts then.
     pools = Pools(status.pools.state) if status is not None else desk.disks.pools(COMMAND_S).pools
     phase = status.phase if status is not None else ""
-    return plan_mending(desk.orders, phase, pools, desk.disks.look(COMMAND_S), named)
+    pending = frozenset(range(desk.known, len(desk.orders.disks)))
+    return plan_mending(desk.orders, phase, pools, desk.disks.look(COMMAND_S), named, pending)
 
 
 def _do(desk: Desk, deed: Deed) -> str:

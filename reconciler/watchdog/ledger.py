@@ -21,13 +21,12 @@ from reconciler.core.failover.document import Defect, build, plain
 from reconciler.core.failover.elapsed import Clocks, recent_count, wall_age_s
 from reconciler.core.failover.key import EPOCH_MAX
 from reconciler.core.failover.orders import Layout, Limits, Orders, layout
-from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_orders, orders_document
 from reconciler.core.failover.phase import GUARANTEES, Phase
-from reconciler.core.failover.seal import Purpose, derive
 from reconciler.core.failover.state import Memory
 from reconciler.errors import HagitError
-from reconciler.system.files import PUBLIC_DIRECTORY, make_directory, read_bytes, read_json, state_error
+from reconciler.system.files import PUBLIC_DIRECTORY, make_directory, read_json, state_error
 from reconciler.system.machine import boot_id
+from reconciler.system.shelf.kept_orders import kept_document, kept_orders, kept_path
 from reconciler.watchdog.clerk import Clerk
 from reconciler.watchdog.durable import replace_file
 from reconciler.watchdog.kept_time import NAME as KEPT_TIME
@@ -78,7 +77,7 @@ class Ledger:
         self.complaints: list[str] = []
         self._clerk = clerk
         self._directory = state / "watchdog"
-        self._memory, self._kept = run / "memory", run / "orders"
+        self._run, self._memory = run, run / "memory"
         make_directory(state, PUBLIC_DIRECTORY)
         make_directory(self._directory)
         make_directory(run, PUBLIC_DIRECTORY)
@@ -110,7 +109,6 @@ class Ledger:
         self.moves = [move for entry in moves if (move := self._entry(entry)) is not None]
         self.resets = [reset for entry in resets if (reset := self._entry(entry)) is not None]
         self._maintenance(maintenance)
-        self._key = derive(self.boot.encode(), Purpose.ORDERS, "run")
         self.remembered = self._remembered()
         self.layout = self._kept_layout()
         accepted = self._read("accepted.json")
@@ -173,7 +171,7 @@ class Ledger:
 
         The copy of the shelf in the state directory may be written a moment later.
         """
-        replace_file(self._kept, orders_document(orders, self._key), sync=False)
+        replace_file(kept_path(self._run), kept_document(orders, self.boot), sync=False)
         self.layout = layout(orders)
         if self.layout != self._copied:
             self._clerk.write(self._directory / "shelf.json", _json(plain(self.layout)))
@@ -181,12 +179,7 @@ class Ledger:
 
     def kept(self) -> Orders | None:
         """The orders that were in force last in this boot; None without any, or when the file is damaged."""
-        try:
-            data = read_bytes(self._kept, ORDERS_BYTES_MAX)
-        except HagitError:
-            return None
-        read = decode_orders(data, self._key) if data is not None else None
-        return read if isinstance(read, Orders) else None
+        return kept_orders(self._run, self.boot)
 
     def _kept_layout(self) -> Layout | None:
         """The shelf in force as this boot left it, by whatever release, else as an earlier boot did."""

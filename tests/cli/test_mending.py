@@ -60,6 +60,7 @@ def test_the_active_controller_completes_its_claim(view: DiskView, commands: lis
         (DiskView(True, ME, frozenset({ME, FOREIGN})), "0xabc is registered: --foreign 0xabc removes it"),
         (DiskView(True, ME, frozenset({ME, NEWER})), "two's claim 8 is registered: it claims now"),
         (DiskView(True, ME, frozenset({ME}), 1), "type 1"),
+        (DiskView(True, FOREIGN, frozenset({FOREIGN})), "held by a foreign key 0xabc: --foreign 0xabc takes the disk"),
     ],
 )
 def test_what_the_active_controller_leaves(view: DiskView, why: str) -> None:
@@ -73,6 +74,23 @@ def test_a_foreign_key_goes_when_a_person_names_it() -> None:
     assert isinstance(first, Deed)
     assert first.commands == (Command(Verb.PREEMPT, 3, ME, Key(None, 0xDEF)),)
     assert isinstance(second, Left)
+
+
+def test_a_disk_of_a_foreign_key_is_taken_when_a_person_names_it() -> None:
+    (deed,) = active(DiskView(True, FOREIGN, frozenset({FOREIGN})), 0xABC)
+    assert isinstance(deed, Deed)
+    assert deed.commands == (Command(Verb.REGISTER, 3, ME), Command(Verb.PREEMPT, 3, ME, FOREIGN))
+    assert deed.undo == Command(Verb.UNREGISTER, 3, ME)
+
+
+def test_a_disk_that_only_pending_orders_name_is_no_loss() -> None:
+    theirs = DiskView(True, NEWER, frozenset({NEWER}))
+    views = (MINE, MINE, MINE, theirs)
+    found = plan_mending(orders(Side.A), "active", Pools.ALL, views, frozenset(), frozenset({3}))
+    assert not isinstance(found, Refusal)
+    (left,) = found
+    assert isinstance(left, Left)
+    assert "which is newer than ours" in left.why
 
 
 @pytest.mark.parametrize("phase", ["standby", ""])
@@ -115,7 +133,6 @@ def test_nothing_while_pools_may_be_imported_without_an_active_watchdog(pools: P
         (UNANSWERED,) * 4,
         (DiskView(True),) * 4,
         (MINE, MINE, MINE, DiskView(True, NEWER, frozenset({NEWER}))),
-        (MINE, MINE, MINE, DiskView(True, FOREIGN, frozenset({FOREIGN}))),
     ],
 )
 def test_nothing_by_an_active_controller_that_does_not_own_the_disks(views: tuple[DiskView, ...]) -> None:

@@ -12,14 +12,19 @@ import pytest
 from reconciler.cli.application import run
 from reconciler.cli.holding import Line
 from reconciler.cli.holding import told as screen
+from reconciler.cli.new_disks import new_disk_warnings
 from reconciler.core.failover.adapters import answered
 from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.orders_document import orders_document, orders_key
 from reconciler.core.status.watchdog import PoolStatus, watchdog_document
 from reconciler.system.files import write_json
+from reconciler.system.machine import boot_id
+from reconciler.system.node import load_node
 from reconciler.system.reservation.standing import Features, Standing
 from reconciler.system.shelf.bay import Survey
+from reconciler.system.shelf.kept_orders import kept_document, kept_path
 from tests.controller import Done
 from tests.standings import standing_of, told
 from tests.system.shelf.rig import DISKS, LONG_S, SimulatedRig, claim, orders
@@ -161,6 +166,54 @@ def test_a_foreign_key_needs_its_name(desk: Desk) -> None:
     assert [entry["disk"] for entry in done["done"]] == ["disk3"]
     for wrong in ("0", "key", "0x10000000000000000", "-1"):
         assert "not a key" in desk.hagit(Side.A, "repair", f"--foreign={wrong}").err
+
+
+def three_disks(side: Side) -> Orders:
+    """Orders that do not name the last disk."""
+    whole = orders(side)
+    return replace(whole, disks=whole.disks[:3], vdevs=whole.vdevs[:2])
+
+
+def taken_by_others(desk: Desk) -> None:
+    """The last disk is held by other software, all others by our claim."""
+    claim(desk.rig.open(Side.A)[0], Side.A, 7)
+    foreign = Key(None, 0xABC)
+    assert desk.do(Side.B, Verb.REGISTER, foreign) is Answer.GOOD
+    assert desk.do(Side.B, Verb.PREEMPT, foreign, victim=Key(Side.A, 7)) is Answer.GOOD
+
+
+def test_disks_of_pending_orders_are_shown_and_decide_nothing(desk: Desk) -> None:
+    taken_by_others(desk)
+    place = desk.root / Side.A
+    newer = replace(orders(Side.A), generation=2, arbitration=(3,))
+    (place / "state" / "orders.json").write_bytes(orders_document(newer, orders_key(SECRET.encode())))
+    before = desk.hagit(Side.A)
+    assert before.out.startswith("a foreign key 0xabc holds 1 of 4 disks"), "no daemon: by the published orders"
+    kept_path(place / "run").write_bytes(kept_document(three_disks(Side.A), boot_id()))
+    shown = desk.hagit(Side.A)
+    assert shown.out.startswith("one's claim 7 holds 3 of 4 disks; 1 of them is not as it should be.\n")
+    assert "! only newer orders name it, and they are pending" in shown.out
+    desk.watchdog(Side.A, "active", "all")
+    left = desk.hagit(Side.A, "repair", "--yes", "-o", "json").json()["left"]
+    why = "held by a foreign key 0xabc: --foreign 0xabc takes the disk from it"
+    assert left == [{"disk": "disk3", "why": why}]
+    done = desk.hagit(Side.A, "repair", "--yes", "--foreign", "0xabc", "-o", "json").json()
+    assert [entry["disk"] for entry in done["done"]] == ["disk3"]
+    assert desk.rig.open(Side.A)[0].look(LONG_S)[3].holder == Key(Side.A, 7)
+
+
+def test_a_plan_names_new_disks_that_cannot_be_taken(desk: Desk) -> None:
+    taken_by_others(desk)
+    for side in Side:
+        place = desk.root / side
+        (place / "state" / "orders.json").write_bytes(orders_document(three_disks(side), orders_key(SECRET.encode())))
+        node = load_node(place / "node.toml")
+        (warning,) = new_disk_warnings(node, orders(side))
+        assert "cannot take every new disk: disk3 is held by foreign/0xabc; until it can" in warning
+        assert new_disk_warnings(node, three_disks(side)) == new_disk_warnings(node, None) == ()
+    desk.rig.lose(Side.A, 3)
+    (warning,) = new_disk_warnings(load_node(desk.root / Side.A / "node.toml"), orders(Side.A))
+    assert "disk3 is silent" in warning
 
 
 def test_repair_on_the_standby_gives_up_its_own(desk: Desk) -> None:

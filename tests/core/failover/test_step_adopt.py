@@ -8,6 +8,7 @@ from reconciler.core.failover.events import ClaimEnded, Heard, NewOrders, Pools,
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.hold import UNANSWERED, DiskView, Hold, judge, seen_text
 from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.new_disks import untakeable
 from reconciler.core.failover.orders import Vdev, digest, layout, shelf_digest
 from reconciler.core.failover.outputs import outputs
 from reconciler.core.failover.pending_orders import joined, resumed, with_records
@@ -226,3 +227,13 @@ def test_what_was_held_once_is_lost_when_another_holds_it() -> None:
 def test_a_halt_tells_who_holds_what() -> None:
     views = (DiskView(True, THEIRS, frozenset({THEIRS})), OURS, FREE, OURS, UNANSWERED)
     assert seen_text(IN_FORCE, 1, views) == "disk0 held by b/7; disk2 without a reservation; log0 silent"
+
+
+def test_new_disks_that_the_owner_cannot_take_are_foreseen() -> None:
+    foreign = DiskView(True, FOREIGN, frozenset({FOREIGN}))
+    assert untakeable(IN_FORCE, NEWER, (*ALL_OURS, FREE, OURS)) == ()
+    assert untakeable(IN_FORCE, NEWER, (*ALL_OURS, foreign, UNANSWERED)) == (
+        "new0 is held by foreign/0xabad",
+        "new1 is silent",
+    )
+    assert untakeable(IN_FORCE, NEWER, (*(FREE,) * len(IN_FORCE.disks), foreign, FREE)) == (), "the next claim takes it"

@@ -1,0 +1,50 @@
+"""What a plan tells of disks that newer orders add: those that the active controller could not take, and who has them.
+
+Looks at the disks, changes nothing. What cannot be looked at from here is left to the watchdog's own reason
+(ORDERS_PENDING). Does not decide what can be taken; `core/failover/new_disks` does.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from reconciler.agent.reserving import orders_in_force
+from reconciler.cli.aside import Aside
+from reconciler.core.failover.hold import TOLD_MAX
+from reconciler.core.failover.key import Side
+from reconciler.core.failover.new_disks import untakeable
+from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.pending_orders import joined
+from reconciler.errors import HagitError
+from reconciler.system.node import Node
+from reconciler.system.shelf import open_shelf
+
+#: What all disks together may take: a plan does not wait for a disk that is silent.
+LOOK_S: Final = 2.0
+
+
+def new_disk_warnings(node: Node, newer: Orders | None) -> tuple[str, ...]:
+    """A sentence where the shelf of newer orders would stay pending, as far as a look from here can tell."""
+    watchdog = node.watchdog
+    if newer is None or watchdog is None:
+        return ()
+    try:
+        in_force, _ = orders_in_force(node, watchdog)
+        both = joined(in_force, newer)
+        if len(both.disks) == len(in_force.disks):
+            return ()
+        desk = Aside(lambda: open_shelf(watchdog.shelf, Side(node.controller), both))
+        try:
+            views = desk.look(LOOK_S)
+        finally:
+            desk.close()
+    except HagitError:
+        return ()
+    found = untakeable(in_force, newer, views)
+    if not found:
+        return ()
+    more = f" and {len(found) - TOLD_MAX} more" if len(found) > TOLD_MAX else ""
+    return (
+        f"the active controller cannot take every new disk: {'; '.join(found[:TOLD_MAX])}{more}; until it can, the"
+        " disks, vdevs and arbitration before stay in force (ORDERS_PENDING)",
+    )
