@@ -37,7 +37,7 @@ from reconciler.core.failover.hold import UNANSWERED, Fence
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.outputs import Outputs
 from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.state import State, initial
+from reconciler.core.failover.state import Memory, State, initial
 from reconciler.core.failover.step import step
 from reconciler.simulation.canonical import Disks, plain_state
 from reconciler.simulation.disk import Disk
@@ -187,13 +187,13 @@ class BoundedWorld(Housing):
         """Power, the daemon's life, and the deadman."""
         faults = self.scene.faults
         if node.core == OFF:
-            yield Step("boots", self._settled(Node(self._core(initial(self.orders[me], 0, 0)))))
+            yield Step("boots", self._settled(Node(self._core(self._initial(me)))))
             return
         if faults.power:
             yield Step("loses power", Node(OFF), fault=True)
         if node.core == DEAD:
             memory = self.memories.values[node.memory] if node.memory >= 0 else None
-            core = self._core(initial(self.orders[me], 0, 0, memory))
+            core = self._core(self._initial(me, memory))
             yield Step("daemon restarts", self._settled(node._replace(core=core, memory=-1)))
             yield Step("deadman resets it", Node(OFF))
             return
@@ -204,13 +204,17 @@ class BoundedWorld(Housing):
         if not outs.feed:
             yield Step("resets", Node(OFF))
 
+    def _initial(self, me: int, memory: Memory | None = None) -> State:
+        return replace(initial(self.orders[me], 0, 0, memory), armed=not self.scene.faults.unarmed)
+
     def _time(self, me: int, node: Node, other: Node, shelf: int, between: Between) -> Iterator[Step]:
         """A look; a tick, with a look just before it; a late wake, without."""
         state = self.state_of(node)
         seen = self._look(me, node, shelf, between)
         yield Step("looks", seen)
         # The one place where the deadman of the peer is trusted: see the module's text.
-        if state.phase is Phase.CLAIMING and state.fence is Fence.WAIT and other.pools != NONE:
+        waits = state.phase is Phase.CLAIMING and state.fence is Fence.WAIT
+        if waits and other.pools != NONE and not self.scene.faults.unarmed:
             return
         # What runs longer than its bound is a fault; every other timer may fire at any moment.
         slow = node.claim >= 0 or (state.phase, node.pools != NONE) == (Phase.RELEASING, True)

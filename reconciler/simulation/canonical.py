@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from reconciler.core.failover.claim import Claim, Visit
+from reconciler.core.failover.claiming import gave_way
 from reconciler.core.failover.completion import Completion
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.hold import DiskView, Fence, Hold
@@ -65,7 +66,8 @@ def epochs_of(value: Any) -> list[int]:
     """Every epoch inside a value."""
     match value:
         case State():
-            return [value.epoch, value.highest, value.memory.epoch if value.memory else 0]
+            said = value.peer.beat.epoch if value.peer.beat is not None else 0
+            return [value.epoch, value.highest, value.memory.epoch if value.memory else 0, said]
         case Beat():
             return [value.epoch]
         case Key():
@@ -91,7 +93,10 @@ def rename(value: Any, names: dict[int, int]) -> Any:
     match value:
         case State():
             memory = replace(value.memory, epoch=names[value.memory.epoch]) if value.memory else None
-            return replace(value, epoch=names[value.epoch], highest=names[value.highest], memory=memory)
+            peer = value.peer
+            if peer.beat is not None and peer.beat.epoch:
+                peer = replace(peer, beat=rename(peer.beat, names))
+            return replace(value, epoch=names[value.epoch], highest=names[value.highest], memory=memory, peer=peer)
         case Beat():
             return replace(value, epoch=names[value.epoch])
         case Key():
@@ -147,10 +152,11 @@ def plain_state(state: State, timers: Timers) -> State:
     return replace(
         state,
         since_ms=max(state.since_ms, -_phase_ms(state, timers)),
-        peer=_plain_peer(state.peer, timers),
+        peer=_plain_peer(state, timers),
         looks=looks,
         fenced_ms=state.fenced_ms if state.phase is Phase.CLAIMING else None,
         handed_ms=_since(state.handed_ms, timers.handover_ms),
+        handed_over=_waits_for_word(state),
         taken=state.taken and _taken_matters(state, timers),
         excused=state.excused if state.phase in REIMPORTING else frozenset(),
         # There are only two machines: no third one is ever heard or listened for.
@@ -163,12 +169,18 @@ def plain_state(state: State, timers: Timers) -> State:
 def _plain_halted(state: State) -> State:
     """Nothing is left of a halted controller but what it says."""
     peer = Peer(heard_ms=(0,) * len(state.peer.heard_ms), last=(None,) * len(state.peer.last))
-    return State(state.orders, 0, 0, Phase.HALTED, 0, peer, highest=state.highest)
+    return State(state.orders, 0, 0, Phase.HALTED, 0, peer, highest=state.highest, armed=state.armed)
 
 
 def _since(moment_ms: int | None, bound_ms: int) -> int | None:
     """Older than its bound is as old as its bound."""
     return None if moment_ms is None else max(moment_ms, -bound_ms)
+
+
+def _waits_for_word(state: State) -> bool:
+    """Whether a claim of what was handed over may have to wait for the word of a peer without a deadman."""
+    beat = state.peer.beat
+    return state.phase is Phase.CLAIMING and state.handed_over and beat is not None and not beat.guarded
 
 
 def _taken_matters(state: State, timers: Timers) -> bool:
@@ -202,8 +214,12 @@ def _phase_ms(state: State, timers: Timers) -> int:
             return 0
 
 
-def _plain_peer(peer: Peer, timers: Timers) -> Peer:
-    """What the core can still tell apart: a beat is asked for its details only while a channel is alive."""
+def _plain_peer(state: State, timers: Timers) -> Peer:
+    """What the core can still tell apart: a beat is asked for its details only while a channel is alive.
+
+    That a peer without a deadman gave way to the claim that runs counts afterwards, too.
+    """
+    peer = state.peer
     bounds = [timers.silence_ms + timers.network_ms] * (len(peer.heard_ms) - 1) + [timers.stale_ms]
     heard = tuple(max(moment, -bound) for moment, bound in zip(peer.heard_ms, bounds, strict=True))
     beat = peer.beat
@@ -211,11 +227,12 @@ def _plain_peer(peer: Peer, timers: Timers) -> Peer:
         silent = peer.dead or all(moment <= -bound for moment, bound in zip(heard, bounds, strict=True))
         useful = beat.able and beat.sees and not silent
         phase = Phase.IMPORTING if beat.phase in (Phase.CLAIMING, Phase.RELEASING) else beat.phase
+        gave = _waits_for_word(state) and gave_way(state)
         beat = replace(
             beat,
             counter=0,
-            epoch=0,
-            phase=Phase.BOOTING if silent else phase,
+            epoch=state.epoch if gave else 0,
+            phase=Phase.BOOTING if silent and not gave else phase,
             able=useful,
             sees=useful,
             handed=beat.handed and not silent,

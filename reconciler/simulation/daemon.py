@@ -83,6 +83,7 @@ class Controller:
         self.fuse: int | None = None
         self.blind = False
         self.reset_fails = False
+        self.guarded = True
         self.records = Records(world, self.side)
         self._told: tuple[PoolsSeen | None, frozenset[str] | None] = (None, None)
 
@@ -119,9 +120,9 @@ class Controller:
         self.power_on()
 
     def _feed_deadman(self) -> None:
-        if self.fed_ms is None:
+        if self.fed_ms is None and self.guarded:
             self.world.later(self.orders.timers.deadman_ms, self._deadman, self.life)
-        self.fed_ms = self.world.now_ms
+        self.fed_ms = self.world.now_ms if self.guarded else None
 
     def _deadman(self, life: int) -> None:
         """Hardware: does not stop when the machine freezes."""
@@ -167,7 +168,8 @@ class Controller:
         self.files.shelf = layout(self.orders)
         self.files.boots()
         machine, (resets, moves) = self.world.machine(self), self.files.recent(self.orders.limits)
-        self.core = initial(self.orders, self.incarnation, self.clock(), self.memory, resets, moves, machine, pending)
+        core = initial(self.orders, self.incarnation, self.clock(), self.memory, resets, moves, machine, pending)
+        self.core = replace(core, armed=self.guarded)
         self.outs = outputs(self.core)
         self._told = (None, None)
         self.records.start()

@@ -17,6 +17,7 @@ from reconciler.errors import UsageError
 from reconciler.simulation import deeds, other_machines
 from reconciler.simulation.deeds import Deed, Words
 from reconciler.simulation.files import YEARS, set_right, set_wall_clock
+from reconciler.simulation.guarding import guards
 from reconciler.simulation.successor import replaced
 from reconciler.simulation.timed import World
 
@@ -195,6 +196,8 @@ _TABLE: Final = (
     Fault("freeze", ("side",), "the whole machine stops (a stuck bus); only the hardware deadman counts",
           lambda world, words: deeds.of(world, words[0]).freeze(),
           lambda world, words: deeds.of(world, words[0]).thaw()),
+    Fault("no-deadman", ("side",), "the machine has no hardware watchdog, and says so", guards(guarded=False),
+          guards(guarded=True), assumed=False),
     Fault("reset-fails", ("side",), "a reset that a daemon asks for does not happen; the hardware deadman is left",
           deeds.resettable(works=False), deeds.resettable(works=True), drawn=False),
     Fault("clock-stands", ("side",), "the machine stops and its monotonic clock with it (a paused virtual machine)",

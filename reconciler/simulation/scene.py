@@ -34,8 +34,9 @@ class Fault(NamedTuple):
     `links`: whose group goes down. Not counted, for they are no faults: `sticky` (what pools gave up they do without
     until they open it again; claims are completed), `stays` (disks are lost before the start only), `secrets` (the two
     daemons have different secrets until they agree for good), `delay` (beats under way are late, doubled, lost), `fine`
-    (one move for each reservation command, not for each disk) and `wide` (what is asked of several disks at once is
-    answered in any order, not in theirs). Everything heals at any moment, uncounted.
+    (one move for each reservation command, not for each disk), `wide` (what is asked of several disks at once is
+    answered in any order, not in theirs) and `unarmed` (no hardware watchdog resets a controller, and both say so).
+    Everything heals at any moment, uncounted.
     """
 
     crash: bool = False
@@ -55,6 +56,7 @@ class Fault(NamedTuple):
     proof: bool = False
     sticky: bool = False
     stays: bool = False
+    unarmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,13 @@ WITHOUT_HALF: Final = (
     "b: time passes", "b: time passes", "b: time passes", "b: import begins", "b: import ends", "b: looks",
 )  # fmt: skip
 
+#: Half a mirror is out of reach for each controller by itself, the pools gave it up, and nobody takes over yet.
+HALF_APART: Final = (
+    *WITHOUT_HALF[: WITHOUT_HALF.index("disks 0b010 out of reach for both")],
+    "disks 0b010 out of reach for a", "disks 0b010 out of reach for b",
+    "a: a client's write is acknowledged", "a: looks", "b: looks",
+)  # fmt: skip
+
 #: A person asked for a switchover, and the export is to begin.
 SWITCHED: Final = (
     "a: boots", "a: looks", "b: boots", "b: looks",
@@ -116,6 +125,9 @@ SCENES: Final = (
           MIRROR, Fault(reach=((BOTH, 0b10),), sticky=True, stays=True, most=2), (Request.FORCE,), WITHOUT_HALF),
     Scene("comes-and-goes", "half a mirror comes back after a takeover; then it is lost, or a person forces one, once",
           MIRROR, Fault(reach=((BOTH, 0b10),), sticky=True, most=1), (Request.FORCE,), WITHOUT_HALF),
+    Scene("unarmed", "half a mirror is given up and no hardware watchdog resets anybody; people ask for a move, once",
+          MIRROR, Fault(reach=((0, 0b10), (1, 0b10)), sticky=True, unarmed=True, most=1),
+          (Request.FORCE, Request.SWITCHOVER), HALF_APART),
     Scene("disabled", "failover is disabled; a person may force either controller at any moment",
           replace(SHELF, enabled=False), Fault(most=0), (Request.FORCE,)),
     Scene("disks", "all disks are lost to one controller, or half a mirror to the other, once",

@@ -15,6 +15,7 @@ from reconciler.core.failover.events import (
     Asked,
     ClaimEnded,
     Conflict,
+    DeadmanSeen,
     Event,
     Heard,
     LinksSeen,
@@ -99,17 +100,15 @@ class Daemon:
     def begin(self, orders: Orders) -> None:
         """The first orders of this daemon's life."""
         assert self.core is None
-        ledger = self.ledger
-        recent, life = ledger.recent(orders.limits), ledger.incarnation
+        ledger, recent = self.ledger, self.ledger.recent(orders.limits)
         orders, pending = resumed(orders, ledger.layout)
-        core = initial(orders, life, monotonic_ms(), ledger.remembered, *recent, self._machine, pending)
-        self.core = replace(core, unit=self._unit)
-        self.outs = outputs(self.core)
-        self._follow(self.core)
-        self._changed(None, self.core)
-        self._tick()
-        self._look()
-        self._record()
+        known = (ledger.incarnation, monotonic_ms(), ledger.remembered, *recent, self._machine, pending)
+        core = self.core = replace(initial(orders, *known), unit=self._unit, armed=ledger.fed)
+        self.outs = outputs(core)
+        self._follow(core)
+        self._changed(None, core)
+        for loop in (self._tick, self._look, self._record):
+            loop()
 
     def prepare(self, orders: Orders) -> None:
         """Get ready to follow these orders while another daemon acts: nothing is decided, changed or sent here."""
@@ -361,6 +360,8 @@ class Daemon:
         if outs.feed:
             self.deadman.feed(self.core.orders.timers.deadman_ms)
             self.ledger.note_fed(self.deadman.armed)
+            if self.core.armed is not (guards := self.deadman.armed and not self.deadman.problem):
+                self.told(DeadmanSeen(guards))
         if outs.reset:
             # If it comes back, everything else is as if it had not been tried.
             self._reset(outs)

@@ -193,6 +193,8 @@ def obstacles(state: State, now_ms: int) -> Iterator[str]:
     else:
         if not beat.sees:
             yield "the peer does not see enough of the disks"
+        if state.looks.out and not state.armed:
+            yield "disks are given up, and no hardware watchdog is armed here: the peer could not fence this controller"
         if not beat.able:
             yield "the peer says that it could not take the pools now; see `hagit status` there"
 

@@ -292,9 +292,39 @@ CLAIM = (
     ),
     Mutant(
         "imports-before-the-wait-is-over", "claiming",
-        "return Move(Phase.IMPORTING, Code.CLAIM_WAITED) if now_ms - state.fenced_ms >= wait_ms(state) else None",
-        "return Move(Phase.IMPORTING, Code.CLAIM_WAITED)",
+        "    if now_ms - state.fenced_ms < wait_ms(state):\n        return None\n",
+        "",
         "a fence that has to be waited out counts at once: the peer still writes to the disks out of reach",
+    ),
+    Mutant(
+        "any-deadman-is-waited-for", "claiming",
+        "    if guarded(state) or (state.handed_over and gave_way(state)):\n",
+        "    if guarded(state) or not state.handed_over or gave_way(state):\n",
+        "waits for a deadman that the peer does not have: a peer that hangs writes to the disk out of reach for ever",
+    ),
+    Mutant(
+        "exported-pools-are-waited-for", "claiming",
+        "guarded(state) or (state.handed_over and gave_way(state))",
+        "guarded(state)",
+        "refuses what was handed over because the machine that exported it has no deadman: the pools are served by nobody",
+    ),
+    Mutant(
+        "futile-claim-begun", "standby",
+        "    return state.looks.unguarded and not state.peer.proven\n",
+        "    return False\n",
+        "takes the disks from a peer that it cannot fence in the end, again and again: its budget is spent when it could",
+    ),
+    Mutant(
+        "futile-although-proven-dead", "standby",
+        "    return state.looks.unguarded and not state.peer.proven\n",
+        "    return state.looks.unguarded\n",
+        "waits for ever for a peer without a deadman although the power controller has proven that it is off",
+    ),
+    Mutant(
+        "releases-what-nobody-can-fence", "compare",
+        "        and (state.armed or not state.looks.out)\n",
+        "",
+        "releases pools that the peer may not import: a switchover ends with nobody serving",
     ),
     Mutant(
         "waits-by-its-own-limits-only", "claiming",

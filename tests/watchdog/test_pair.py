@@ -31,6 +31,17 @@ def test_both_boot_to_one_active_controller(pair: Pair) -> None:
             client.until_answered()
 
 
+def test_a_controller_without_a_deadman_is_known_as_such_to_both(pair: Pair) -> None:
+    node = pair.a.node
+    node.write_text(node.read_text().replace('deadman = "deadman.sock"', "deadman = false"))
+    pair.settle()
+    pair.until(lambda: "NO_DEADMAN" in pair.a.reasons() and "PEER_UNGUARDED" in pair.b.reasons())
+    assert "PEER_UNGUARDED" not in pair.a.reasons() and "NO_DEADMAN" not in pair.b.reasons()
+    # The fence reaches every disk, so nothing rests on a deadman.
+    pair.fault("power-off", "a")
+    pair.until_phases(b="active")
+
+
 @pytest.mark.parametrize("letter", ["a", "b"])
 def test_a_killed_daemon_comes_back_and_nobody_notices(make_pair: Callable[..., Pair], letter: str) -> None:
     pair = make_pair(replace(ORDERS, timers=PATIENT))

@@ -15,6 +15,7 @@ from reconciler.core.failover.events import (
     Asked,
     ClaimEnded,
     Conflict,
+    DeadmanSeen,
     Event,
     Heard,
     LinksSeen,
@@ -27,7 +28,7 @@ from reconciler.core.failover.events import (
     Tick,
     UnitSeen,
 )
-from reconciler.core.failover.hold import DiskView, Fence, Hold, fence, judge, owned_by, seen_text
+from reconciler.core.failover.hold import DiskView, Fence, Hold, fence, judge, owned_by, seen_text, would_wait
 from reconciler.core.failover.key import Key, rank
 from reconciler.core.failover.orders import Orders, shelf_digest
 from reconciler.core.failover.pending_orders import accept, adopt, awaited
@@ -63,6 +64,8 @@ def absorb(state: State, event: Event, now_ms: int) -> State:
             return replace(state, looks=replace(state.looks, hold=Hold.LOST)) if lost else state
         case UnitSeen(unfit):
             return replace(state, unit=unfit)
+        case DeadmanSeen(armed):
+            return replace(state, armed=armed)
         case PeerDied():
             # Whoever has no power writes to no disk and answers no client: there is nothing to be waited out.
             return replace(state, peer=replace(state.peer, dead=True, proven=True), answer_ms=None)
@@ -115,6 +118,7 @@ def _shelf(
             unseen_ms=None if verdict.sees else looks.unseen_ms if looks.unseen_ms is not None else now_ms,
             out=out,
             covered=_covered(state, views) and not awaited(state, seen, now_ms),
+            unguarded=_unguarded(state, views),
             woke=looks.woke and hold is not Hold.OURS and GUARANTEES[state.phase].required,
             doubt="" if hold is Hold.OURS or not state.epoch else seen_text(state.orders, state.epoch, views),
         ),
@@ -128,6 +132,15 @@ def _holding(state: State, views: tuple[DiskView, ...]) -> State:
     mine = Key(state.orders.side, state.epoch)
     ours = {at for at, view in enumerate(views[: len(state.orders.disks)]) if view.holder == mine}
     return state if ours <= state.held else replace(state, held=state.held | ours)
+
+
+def _unguarded(state: State, views: tuple[DiskView, ...]) -> bool:
+    """Whether a claim of this standby would come to a wait that proves nothing."""
+    beat = state.peer.beat
+    if state.phase is not Phase.STANDBY or beat is None or beat.guarded:
+        return False
+    # By the orders of another shelf the same numbers are other disks.
+    return beat.shelf == shelf_digest(state.orders) and would_wait(state.orders, views, beat.out)
 
 
 def _covered(state: State, views: tuple[DiskView, ...]) -> bool:

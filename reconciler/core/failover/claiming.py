@@ -1,5 +1,11 @@
 """CLAIMING: what a finished claim allows. The look that the claim took last is judged here, not by whoever claimed.
 
+A disk that could not be fenced, and that the peer had given up, must not be written by the peer any more when the
+import begins. Time alone proves that only where a hardware watchdog resets the peer. The invariant: *a wait ends in an
+import only if the peer said that its deadman is armed, if it is proven dead, or if it had exported its pools before the
+claim and says after it that it stands by*. That a peer which was fenced stands by proves nothing: a machine that no
+hardware watchdog resets may have written to such a disk until it booted.
+
 Does not know the commands of a claim (`claim` does).
 """
 
@@ -7,6 +13,7 @@ from __future__ import annotations
 
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.hold import Fence, Hold
+from reconciler.core.failover.key import rank
 from reconciler.core.failover.move import Move
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import State
@@ -35,7 +42,22 @@ def claiming(state: State, now_ms: int) -> Move | None:
     assert state.fenced_ms is not None
     if state.peer.proven:
         return Move(Phase.IMPORTING, Code.CLAIM_PROVEN)
-    return Move(Phase.IMPORTING, Code.CLAIM_WAITED) if now_ms - state.fenced_ms >= wait_ms(state) else None
+    if now_ms - state.fenced_ms < wait_ms(state):
+        return None
+    if guarded(state) or (state.handed_over and gave_way(state)):
+        return Move(Phase.IMPORTING, Code.CLAIM_WAITED)
+    return Move(Phase.STANDBY, Code.CLAIM_UNARMED)
+
+
+def guarded(state: State) -> bool:
+    """Whether a peer that hangs is reset by its hardware watchdog, as its newest heartbeat says."""
+    return state.peer.beat is not None and state.peer.beat.guarded
+
+
+def gave_way(state: State) -> bool:
+    """Whether the peer says that it stands by and knows of our claim: to import it would have to claim again."""
+    beat = state.peer.beat
+    return beat is not None and beat.phase is Phase.STANDBY and rank(beat.epoch) >= rank(state.epoch)
 
 
 def wait_ms(state: State) -> int:

@@ -39,7 +39,11 @@ def all_groups_down(state: State) -> bool:
 
 
 def peer_can_take(state: State, now_ms: int) -> bool:
-    """The peer is heard on a network, is standby, and says that it could take the pools."""
+    """The peer is heard on a network, is standby, and says that it could take the pools.
+
+    Where pools have given up disks, the peer has to wait until this controller cannot write to them, and does so only
+    for one that a hardware watchdog resets.
+    """
     beat = state.peer.beat
     return (
         network_alive(state, now_ms)
@@ -48,6 +52,7 @@ def peer_can_take(state: State, now_ms: int) -> bool:
         and beat.phase is Phase.STANDBY
         and beat.able
         and beat.sees
+        and (state.armed or not state.looks.out)
     )
 
 

@@ -137,8 +137,16 @@ class UnitSeen:
     unfit: Decision | None
 
 
+@dataclass(frozen=True, slots=True)
+class DeadmanSeen:
+    """Whether a hardware watchdog counts that resets this machine in the time of the orders if its daemon stops."""
+
+    armed: bool
+
+
 Event: TypeAlias = (
     Tick
+    | DeadmanSeen
     | Heard
     | UnitSeen
     | RecordChanged

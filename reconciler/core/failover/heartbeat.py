@@ -56,3 +56,8 @@ class Beat:
     accepts: int = 0
     policy: int = 0
     lives_ms: int = 0
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the sender says that a hardware watchdog resets its machine. The first release says nothing."""
+        return self.armed and self.policy != 0

@@ -220,6 +220,15 @@ def fence(
     return (Fence.WAIT if wait else Fence.HOLDS), ()
 
 
+def would_wait(orders: Orders, views: tuple[DiskView, ...], out: frozenset[int]) -> bool:
+    """Whether a claim that won every disk which answers could fence the peer only by waiting for its deadman."""
+    if all(views[index].answered for index in out if index < len(views)):
+        return False
+    mine = Key(orders.side, 1)
+    won = tuple(DiskView(True, mine, frozenset({mine})) if view.answered else UNANSWERED for view in views)
+    return fence(orders, 1, won, out)[0] is Fence.WAIT
+
+
 def owned_by(owner: Key | None, side: Side) -> bool:
     """The majority of the arbitration disks is held by a key of this side, of whatever age."""
     return owner is not None and owner.side is side

@@ -96,6 +96,7 @@ def _beat(state: State) -> Beat:
         digest=digest(state.newest),
         shelf=shelf_digest(orders),
         machine=state.machine,
+        armed=state.armed,
         # What is said before an import is the last owner's word: whoever dies meanwhile must not take it along.
         txgs=state.word[:TXGS_MAX] if GUARANTEES[state.phase].required else (),
         policy=policy_digest(state.newest),

@@ -17,6 +17,7 @@ from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.hold import TOLD_MAX, Hold
 from reconciler.core.failover.owner import GONE, stands_ms
 from reconciler.core.failover.phase import GUARANTEES, OWNING, Phase
+from reconciler.core.failover.standby import futile
 from reconciler.core.failover.state import State
 from reconciler.core.failover.twin import listening, quiet_ms
 from reconciler.core.failover.unsafe import unsafe
@@ -138,6 +139,9 @@ def _here(state: State, now_ms: int) -> Iterator[Reason]:
         yield Reason(
             "DISKS_OUT", "the pools have given up disks", names, "replace them: a takeover has to wait for them"
         )
+    if phase is Phase.STANDBY and (state.why.code is Code.CLAIM_UNARMED or futile(state)):
+        remedy = "let power fencing prove that the peer is off, start the peer, or mend the disks that do not answer"
+        yield Reason("UNFENCED", Code.CLAIM_UNARMED.value, _deadman_of(state.peer.beat), remedy)
     if phase is Phase.STANDBY and state.why.code is Code.CLAIM_LOST:
         remedy = "mend the disks; one that is dead for good, take out of its Pool in the configuration"
         yield Reason("UNFENCED", Code.CLAIM_LOST.value, state.why.evidence or "the peer was faster", remedy)
@@ -218,11 +222,21 @@ def _there(state: State, now_ms: int) -> Iterator[Reason]:
         yield from _said(state, peer.beat)
 
 
+def _deadman_of(beat: Beat | None) -> str:
+    """What is known of the peer's hardware watchdog."""
+    if beat is None or not beat.policy:
+        return "the peer is of a release that does not say whether its hardware watchdog is armed"
+    return "its hardware watchdog is armed" if beat.armed else "it says that no hardware watchdog is armed there"
+
+
 def _said(state: State, beat: Beat) -> Iterator[Reason]:
     """What the peer says of itself."""
     orders = state.orders
     if beat.phase is Phase.BOOTING:
         yield Reason("NO_SYSTEM_READY", "the peer is still starting", "its heartbeat says so", "wait")
+    if not beat.guarded and beat.phase not in (Phase.BOOTING, Phase.HALTED):
+        text = "no hardware watchdog is known to reset the peer: with a disk that is out of reach nobody takes over"
+        yield Reason("PEER_UNGUARDED", text, _deadman_of(beat), "see NO_DEADMAN in `hagit status` on the peer")
     if beat.phase in MOVING:
         yield Reason("REM_FAILOVER_ONGOING", "the peer is on its way", beat.phase.value, "wait for it to end")
     if beat.phase is Phase.STANDBY and state.phase is Phase.STANDBY:

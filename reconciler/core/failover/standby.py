@@ -22,12 +22,25 @@ def standby(state: State, now_ms: int, asked: Request | None) -> Move | None:
         return Move(Phase.HALTED, Code.FOREIGN_IMPORT)
     if not ready(state, now_ms) or exhausted(state) or twin_here(state, now_ms) or other_unit(state):
         return None
+    vain = futile(state)
+    if vain and asked is Request.FORCE:
+        return None
     if asked is Request.FORCE:
         return Move(Phase.CLAIMING, Code.FORCED)
     if resting(state, now_ms) or forbidden(state, now_ms) or state.unit is not None:
         return None
     code = occasion(state, now_ms)
+    if vain and code is not Code.HANDED:
+        return None
     return Move(Phase.CLAIMING, code, ages(state, now_ms), automatic=code is not Code.HANDED) if code else None
+
+
+def futile(state: State) -> bool:
+    """Whether a claim would take the disks from the peer and end without an import: see `claiming`.
+
+    A peer that has exported its pools says after the claim that it stands by.
+    """
+    return state.looks.unguarded and not state.peer.proven
 
 
 def occasion(state: State, now_ms: int) -> Code | None:

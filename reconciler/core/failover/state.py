@@ -26,8 +26,9 @@ class Looks:
     look said of an import or export, `still_ms` when that changed last in this phase (None: not yet), and `used` that
     an export is kept from going on by who uses what is mounted, with every pool still here. `covered`: the fence of our
     claim still holds on every top-level vdev, with no disk silent that could hold newer writes than the rest; known
-    while pools are to be imported. `doubt`: what was seen by a look that did not prove our reservation. `woke`: nothing
-    that was known before a late wake has been looked at again.
+    while pools are to be imported. `unguarded`: a claim could fence the peer only by waiting for a deadman that it is
+    not known to have. `doubt`: what was seen by a look that did not prove our reservation. `woke`: nothing that was
+    known before a late wake has been looked at again.
     """
 
     hold: Hold = Hold.UNKNOWN
@@ -46,6 +47,7 @@ class Looks:
     down_ms: int | None = None
     out: frozenset[int] = frozenset()
     covered: bool = False
+    unguarded: bool = False
     woke: bool = False
     doubt: str = field(default="", compare=False)
 
@@ -109,7 +111,8 @@ class State:
 
     `orders` are in force; `pending` are newer ones that change the shelf (see `pending_orders`); `missing` says which
     of their disks are not ours, and `pending_ms` since when all of these could be taken. `held`: disks that a look saw
-    under the key of our claim. `unimportable`: this release follows imports that were refused. `voluntary`: a person
+    under the key of our claim. `handed_over`: the running claim began because the peer had exported its pools for this
+    controller. `unimportable`: this release follows imports that were refused. `voluntary`: a person
     asked for it, and nothing is wrong here, so it may be given up. `taken`: the pools came here because the peer let go
     of them, or could serve no more. `lives_ms`: a shorter time without proof than the orders give, for nobody has said
     yet that the peer waits longer (0: none); `waits_ms`: a longer wait for the peer than they ask for, as it may not
@@ -119,7 +122,8 @@ class State:
     others, and much may be missing. `machine`: the number of this machine, another one after each boot; 0 where none is
     given.
     `twin`: another machine that says it is this controller. `alone_ms`: since when none was heard, or listening began.
-    `unit`: why this machine may not claim by its serial number.
+    `unit`: why this machine may not claim by its serial number. `armed`: a hardware watchdog resets this machine in the
+    time of the orders if its daemon stops.
     """
 
     orders: Orders
@@ -132,6 +136,7 @@ class State:
     twin: Twin | None = None
     alone_ms: int = 0
     unit: Decision | None = None
+    armed: bool = True
     looks: Looks = field(default_factory=Looks)
     memory: Memory | None = None
     epoch: int = 0
@@ -144,6 +149,7 @@ class State:
     held_back_ms: int | None = None
     maintenance_ms: int | None = None
     moves_ms: tuple[int, ...] = ()
+    handed_over: bool = False
     unimportable: bool = False
     voluntary: bool = False
     taken: bool = False

@@ -21,7 +21,7 @@ from reconciler.core.failover.move import Move
 from reconciler.core.failover.owner import GONE, active, importing, releasing, switchover_refused
 from reconciler.core.failover.pending_orders import follow_owner
 from reconciler.core.failover.phase import GUARANTEES, LEGAL, Phase
-from reconciler.core.failover.standby import standby
+from reconciler.core.failover.standby import futile, standby
 from reconciler.core.failover.state import State
 from reconciler.core.failover.twin import listening
 from reconciler.core.failover.why import Code, Decision
@@ -79,6 +79,7 @@ def enter(state: State, move: Move, now_ms: int) -> State:
         fence=None,
         fenced_ms=None,
         handed_ms=None,
+        handed_over=move.code is Code.HANDED,
         unimportable=move.code is Code.IMPORT_REFUSED,
         taken=move.code in TAKING if move.to is Phase.CLAIMING else state.taken,
         voluntary=move.code is Code.ASKED,
@@ -154,7 +155,7 @@ def _force_refused(state: State, now_ms: int) -> Code | None:
     if other_unit(state):
         return Code.OTHER_UNIT
     if ready(state, now_ms):
-        return None
+        return Code.CLAIM_UNARMED if futile(state) else None
     seen = state.looks.shelf_ms is not None and state.looks.pools is not Pools.UNKNOWN
     return Code.NO_DISKS if seen and not state.looks.sees else Code.NOT_READY
 

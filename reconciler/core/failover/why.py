@@ -30,6 +30,7 @@ class Code(Enum):
     CLAIM_WAITED = "the fence holds, and the disks it could not reach were waited out until the peer's deadman"
     CLAIM_PROVEN = "the fence holds where it reached, and the peer is proven dead"
     CLAIM_LOST = "the claim was lost or could not fence every top-level vdev"
+    CLAIM_UNARMED = "disks could not be fenced, and no hardware watchdog is known that would have reset the peer"
     CLAIM_HUNG = "the claim outlived its deadline"
     # As the owner.
     IMPORTED = "all pools are imported"

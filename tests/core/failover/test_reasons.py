@@ -7,7 +7,7 @@ import pytest
 from reconciler.core.failover.events import Asked, Pools, PoolsSeen, Request
 from reconciler.core.failover.hold import Hold
 from reconciler.core.failover.key import EPOCH_MAX
-from reconciler.core.failover.orders import Limits, VirtualAddress, digest
+from reconciler.core.failover.orders import Limits, VirtualAddress, digest, policy_digest
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.reasons import reasons
 from reconciler.core.failover.state import State
@@ -23,7 +23,7 @@ HEALTHY = replace(
 
 def healthy(**changes: object) -> State:
     """An active controller without any reason, and then something changed."""
-    peer = replace(HEALTHY.peer, beat=beat(digest=digest(HEALTHY.orders)))
+    peer = replace(HEALTHY.peer, beat=beat(digest=digest(HEALTHY.orders), policy=policy_digest(HEALTHY.orders)))
     return replace(replace(HEALTHY, peer=peer), **changes)  # type: ignore[arg-type]
 
 
@@ -53,6 +53,10 @@ def test_a_healthy_pair_has_no_reason() -> None:
         ("ORDERS_CONTRADICT", said(healthy(), digest=1, policy=1), 1),
         ("MISMATCH_DISKS", said(healthy(), generation=2, shelf=1), 1),
         ("ORDERS_DIFFER", said(healthy(), generation=0), 1),
+        ("PEER_UNGUARDED", said(healthy(), armed=False), 1),
+        ("PEER_UNGUARDED", said(healthy(), policy=0), 1),
+        ("UNFENCED", looked(healthy(phase=Phase.STANDBY), unguarded=True), 1),
+        ("UNFENCED", healthy(phase=Phase.STANDBY, why=Decision(Code.CLAIM_UNARMED)), 1),
         ("EPOCHS_EXHAUSTED", healthy(highest=EPOCH_MAX), 1),
         ("MAINTENANCE", step(healthy(), Asked(Request.MAINTENANCE, 60_000), 1), 2),
         ("HELD_BACK", healthy(held_back_ms=0), 1),
@@ -100,8 +104,16 @@ def test_reason(name: str, state: State, now_ms: int) -> None:
 
 def test_an_active_controller_misses_a_standby_on_every_channel() -> None:
     """A standby advertises nothing by CARP, and beats there all the same."""
-    deaf = healthy(peer=replace(HEALTHY.peer, beat=beat(digest=digest(HEALTHY.orders)), heard_ms=(1_000, 0, 1_000)))
+    deaf = healthy(peer=replace(HEALTHY.peer, beat=healthy().peer.beat, heard_ms=(1_000, 0, 1_000)))
     assert [reason.text for reason in reasons(deaf, 1_000)] == ["the peer is not heard on net0"]
+
+
+def test_what_is_known_of_the_peers_deadman_is_said() -> None:
+    for changes, words in (({"armed": False}, "says that no hardware watchdog"), ({"policy": 0}, "does not say")):
+        (reason,) = reasons(said(healthy(), **changes), 1)
+        assert words in reason.evidence
+    for phase in (Phase.BOOTING, Phase.HALTED):
+        assert "PEER_UNGUARDED" not in names(said(healthy(), armed=False, phase=phase)), "it is not fed there"
 
 
 def test_no_reason_hides_another() -> None:

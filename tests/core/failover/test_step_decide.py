@@ -302,10 +302,41 @@ def test_a_refused_import_goes_to_the_peer_only_when_moves_are_allowed() -> None
 def test_what_a_finished_claim_allows(
     fence: Fence | None, hold: Hold, fenced_ms: int | None, expected: tuple[Phase, Code]
 ) -> None:
-    state = replace(now(Phase.CLAIMING), since_ms=NOW_MS - 1, fence=fence, fenced_ms=fenced_ms)
+    state = replace(now(Phase.CLAIMING, policy=1), since_ms=NOW_MS - 1, fence=fence, fenced_ms=fenced_ms)
     assert moved(seen(state, hold=hold)) == expected
     after = step(seen(state, hold=hold), Tick(), NOW_MS)
     assert after.retry_ms == (NOW_MS + T.retry_ms if after.phase is Phase.STANDBY else None)
+
+
+@pytest.mark.parametrize("said", [{"armed": False, "policy": 1}, {"armed": True, "policy": 0}])
+def test_a_deadman_that_nobody_knows_of_ends_no_wait(said: dict[str, Any]) -> None:
+    """A peer that says it has none, and one of the first release, which says nothing."""
+    over = {"since_ms": NOW_MS - 1, "fence": Fence.WAIT, "fenced_ms": NOW_MS - T.proof_ms - T.deadman_ms, "epoch": 7}
+    vain = (Phase.STANDBY, Code.CLAIM_UNARMED)
+    for phase in Phase:
+        state = seen(replace(now(Phase.CLAIMING, phase=phase, **said), **over), hold=Hold.OURS)
+        assert moved(state) == vain
+        # It exported its pools before, and knows of this claim.
+        for epoch, expected in ((6, vain), (7, (Phase.IMPORTING, Code.CLAIM_WAITED))):
+            handed = replace(state, handed_over=True)
+            assert handed.peer.beat is not None
+            handed = replace(handed, peer=replace(handed.peer, beat=replace(handed.peer.beat, epoch=epoch)))
+            assert moved(handed) == (expected if phase is Phase.STANDBY else vain)
+        proven = replace(state, peer=replace(state.peer, proven=True))
+        assert moved(proven) == (Phase.IMPORTING, Code.CLAIM_PROVEN)
+    alone = seen(replace(now(Phase.CLAIMING), **over), hold=Hold.OURS)
+    assert moved(replace(alone, peer=replace(alone.peer, beat=None))) == vain
+
+
+def test_a_claim_that_would_wait_in_vain_is_not_begun() -> None:
+    """Nor by a person: it would take the disks from a peer that serves, and end without an import."""
+    vain = seen(heard(now(Phase.STANDBY), SILENT, SILENT), unguarded=True)
+    assert moved(vain) == STAYS
+    forced = step(vain, Asked(Request.FORCE), NOW_MS)
+    assert forced.phase is Phase.STANDBY and forced.refused is not None and forced.refused.code is Code.CLAIM_UNARMED
+    assert moved(seen(vain, unguarded=False))[0] is Phase.CLAIMING
+    proven = replace(vain, peer=replace(vain.peer, proven=True, dead=True))
+    assert moved(proven) == (Phase.CLAIMING, Code.PEER_DEAD)
 
 
 def test_a_claim_is_later_than_every_epoch_ever_seen() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.hold import UNANSWERED, DiskView, Fence, Hold, fence, judge
+from reconciler.core.failover.hold import UNANSWERED, DiskView, Fence, Hold, fence, judge, would_wait
 from reconciler.core.failover.key import Key, Side
 from reconciler.core.failover.orders import Vdev
 from reconciler.simulation.script import PAIR
@@ -57,6 +57,16 @@ def test_a_silent_disk_is_waited_out_only_if_the_last_owner_had_given_it_up() ->
     assert fence(PAIR, 5, seen({1: UNANSWERED}), frozenset({1}))[0] is Fence.WAIT
     assert fence(PAIR, 5, seen({1: UNANSWERED}), frozenset({0}))[0] is Fence.BROKEN
     assert fence(PAIR, 5, seen({1: BAD["free"]}), frozenset({1}))[0] is Fence.BROKEN
+
+
+def test_a_claim_would_wait_where_a_disk_is_silent_that_was_given_up_and_could_be_written_alone() -> None:
+    free = {1: UNANSWERED}
+    assert would_wait(PAIR, seen(free), frozenset({1}))
+    # Whoever holds the others now, the claim would take them.
+    assert would_wait(PAIR, tuple(BAD["the peer's"] if view.answered else view for view in seen(free)), frozenset({1}))
+    assert not would_wait(PAIR, seen({}), frozenset({1}))
+    assert not would_wait(PAIR, seen(free), frozenset()), "that one is no fence at all"
+    assert not would_wait(RAIDZ, seen(free), frozenset({1})), "one disk of three writes nothing"
 
 
 def test_without_the_majority_of_the_arbitration_disks_nothing_is_fenced() -> None:
