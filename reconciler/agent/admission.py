@@ -70,7 +70,7 @@ def _require_followed(store: Store, mirror: Mirror, policy: Policy, accepted: Ac
             remedy=_ONLY_THE_TIP,
         )
     try:
-        verdicts = verdicts_of(store, mirror, policy, (commit,))
+        verdicts = verdicts_of(store, mirror, policy, (commit,), seen=True)
         require(judge(verdicts, UnsignedPolicy(policy.unsigned), policy.signers), commit)
     except SignatureRefused as refusal:
         raise SignatureRefused(refusal.what, where=refusal.where, remedy=_ONLY_THE_TIP) from refusal

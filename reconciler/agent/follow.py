@@ -17,6 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
+from reconciler.agent.addressed import require_addressed
 from reconciler.agent.content import (
     Content,
     compile_content,
@@ -40,7 +41,7 @@ from reconciler.errors import (
     StateError,
     UnsupportedSource,
 )
-from reconciler.system.clock import monotonic_s
+from reconciler.system.clock import monotonic_s, wall_s
 from reconciler.system.files import read_json, write_json
 from reconciler.system.git.history import advance, describe, position, replaces, signed_part
 from reconciler.system.git.mirror import Mirror, Received
@@ -94,7 +95,7 @@ def _look(node: Node, store: Store, mirror: Mirror, accepted: Accepted) -> tuple
             fetched = received.fetched
             remotes = tuple((str(refused.remote), refused.why.what) for refused in fetched.refused)
             asked = (*((remote, False) for remote, _ in remotes), (str(fetched.remote), True))
-            head, notes, accepted = _accept(store, policy, accepted, received, refused)
+            head, notes, accepted = _accept(node, store, policy, accepted, received, refused)
     except SourceError as refusal:
         if isinstance(refusal, UnsupportedSource):
             refused.remember(refusal.tip, refusal)
@@ -115,7 +116,7 @@ def _look(node: Node, store: Store, mirror: Mirror, accepted: Accepted) -> tuple
 
 
 def _accept(
-    store: Store, policy: Policy, accepted: Accepted, received: Received, refused: RefusedTips
+    node: Node, store: Store, policy: Policy, accepted: Accepted, received: Received, refused: RefusedTips
 ) -> tuple[str, tuple[str, ...], Accepted]:
     """The head to use, sentences about it, and how far the source is now followed. Raises SourceError."""
     fetched = received.fetched
@@ -131,6 +132,7 @@ def _accept(
         step = advance(received.repository, accepted.head or None, fetched.commit, fallback=fetched.fallback)
         if step.behind:
             return accepted.head, (f"{fetched.remote} is behind what was accepted; it is left alone",), accepted
+        require_addressed(step, node.trust, policy.branch)
         verdicts = verdicts_of(store, received.repository, policy, step.to_verify)
         judgement = judge(verdicts, UnsignedPolicy(policy.unsigned), policy.signers)
         require(judgement, step.head)
@@ -144,8 +146,14 @@ def _accept(
     return step.head, notes, replace(accepted, head=step.head, trust=_trust_words(verdicts.get(step.head)))
 
 
-def verdicts_of(store: Store, mirror: Mirror, policy: Policy, commits: Sequence[str]) -> dict[str, Verdict]:
+def verdicts_of(
+    store: Store, mirror: Mirror, policy: Policy, commits: Sequence[str], *, seen: bool = False
+) -> dict[str, Verdict]:
     """What the signature of each commit proves, oldest first. What was verified before is remembered.
+
+    A commit that is seen for the first time is judged at this moment, because its own time is the word of its author: a
+    key that has expired signs nothing new, whatever date it writes. With `seen` it was followed before, and is judged
+    at its own time.
 
     The newest are verified first, in batches, and none after a batch in which one is refused: a range that cannot be
     followed costs one batch, however long it is. Raises SourceError when a range needs more than one look; what was
@@ -161,6 +169,8 @@ def verdicts_of(store: Store, mirror: Mirror, policy: Policy, commits: Sequence[
         batch, left = left[:VERIFY_BATCH], left[VERIFY_BATCH:]
         checked += len(batch)
         parts = [signed_part(mirror, commit) for commit in batch]
+        if not seen:
+            parts = [replace(part, time_s=int(wall_s())) for part in parts]
         verdicts |= verify(parts, policy.trust, timeout_s=max(0.0, deadline_s - monotonic_s()))
         if judge(verdicts, UnsignedPolicy(policy.unsigned), policy.signers).refused:
             left = []

@@ -118,6 +118,15 @@ class Agent:
                 if once and fresh:
                     break
 
+    def outcome(self) -> int:
+        """The exit status of `--once`: 1, and the reason on stderr, when the newest commit is not in force."""
+        reasons = [error for error in (self._selection.refusal, self._memory.failure) if error is not None]
+        for error in reasons:
+            print(f"hagit agent: {error}", file=sys.stderr)
+        if self._selection.revision is None and not reasons:
+            print("hagit agent: there is no revision to apply", file=sys.stderr)
+        return 1 if reasons or self._selection.revision is None else 0
+
     def stop(self) -> None:
         """End the loop soon; may be called from a signal handler."""
         self._stopping = True
@@ -290,4 +299,4 @@ def run_agent(node_file: Path | None, *, once: bool) -> int:
         finally:
             agent.close()
             session.store.tidy()
-    return 0
+        return agent.outcome() if once else 0

@@ -120,6 +120,9 @@ another. Relative paths are relative to the file. Nothing in the repository can 
                                     (refuse where signers are named, else accept). With warn and accept whoever can push
                                     is root here, which status, plan and an alert say until you write
                                     unsigned = "accept-without-warning"
+  pair = "north"                    the tip must carry the signed lines Hagit-Pair: north and Hagit-Branch: BRANCH; a
+                                    commit that names another pair or branch is never followed
+  floor = "3f2c1ab04d5e"            a commit that the first history adopted here must contain
   [files]
   hostname = "/etc/hostname"
   resolver = "/etc/resolv.conf"

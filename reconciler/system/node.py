@@ -32,6 +32,8 @@ GROUP: Final = "hagit"
 HOST: Final = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(:[0-9]{1,5})?")
 #: Like `accept`, by a person who knows that whoever can push is root here; without it a warning stands.
 WITHOUT_WARNING: Final = "accept-without-warning"
+PAIR_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
+COMMIT: Final = re.compile(r"[0-9a-f]{12,40}")
 UNSIGNED: Final = ("refuse", "warn", "accept", WITHOUT_WARNING)
 
 
@@ -40,7 +42,8 @@ class Trust:
     """Whom this controller believes: files of SSH signers, revoked keys and OpenPGP keys.
 
     `unsigned` is the least strict policy it accepts, whatever the repository says. `without_warning`: a person wrote
-    that unsigned commits are wanted.
+    that unsigned commits are wanted. `pair`: the tip must say that it is meant for this pair and branch. `floor`: a
+    commit that the first history adopted here must contain.
     """
 
     allowed_signers: Path | None = None
@@ -48,6 +51,8 @@ class Trust:
     keyring: Path | None = None
     unsigned: str = "accept"
     without_warning: bool = False
+    pair: str = ""
+    floor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +204,10 @@ class _Reader:
         if unsigned == "refuse" and not (signers or keyring):
             raise self._error("trust.unsigned", "is `refuse`, but no allowed_signers and no keyring is named")
         wanted = unsigned == WITHOUT_WARNING
-        return Trust(signers, self._file(table, "revoked_keys"), keyring, "accept" if wanted else unsigned, wanted)
+        pair = self._take(table, "pair", str, "", lambda value: bool(PAIR_NAME.fullmatch(value)))
+        floor = self._take(table, "floor", str, "", lambda value: bool(COMMIT.fullmatch(value)))
+        revoked = self._file(table, "revoked_keys")
+        return Trust(signers, revoked, keyring, "accept" if wanted else unsigned, wanted, pair or "", floor or "")
 
     def _listen(self) -> Listen | None:
         if self._document.get("listen") is False:

@@ -1,9 +1,9 @@
 """Who signed a commit, and which commits may not be followed: SSH and OpenPGP, against files outside the repository.
 
 Decides for each commit what its signature proves, and by a policy what is refused. Only the files named in `Trust`
-count; a key that stands in the repository never does. SSH keys are judged at the commit's own time, as git does it, so
-a rotated key keeps vouching for what it signed; against a stolen key there is the file of revoked keys. OpenPGP keys
-are judged by gpg at the present. It does not know git, nor which commits are new.
+count; a key that stands in the repository never does. SSH keys are judged at the time that the caller gives with each
+commit: the time it was first seen, since the holder of an expired key can write any date. OpenPGP keys are judged by
+gpg at the present. Signatures and certifications by SHA-1 do not count. It knows neither git nor which commits are new.
 """
 
 from __future__ import annotations
@@ -110,9 +110,11 @@ def judge(verdicts: Mapping[str, Verdict], policy: UnsignedPolicy, principals: S
     warned: list[tuple[str, str]] = []
     for commit, verdict in verdicts.items():
         if isinstance(verdict, Verified):
-            if not principals or {verdict.principal, verdict.fingerprint} & set(principals):
+            if not principals or _names(verdict) & set(principals):
                 continue
             why = f"is signed by {verdict.principal}, who is not among the trusted of the Source resource"
+            if verdict.scheme is Scheme.OPENPGP:
+                why += f" (an OpenPGP key is named there by its fingerprint, {verdict.fingerprint})"
         else:
             why = verdict.why
         if policy is UnsignedPolicy.REFUSE or isinstance(verdict, BadSignature | RevokedKey):
@@ -120,6 +122,11 @@ def judge(verdicts: Mapping[str, Verdict], policy: UnsignedPolicy, principals: S
         elif policy is UnsignedPolicy.WARN:
             warned.append((commit, why))
     return Judgement(tuple(refused), tuple(warned))
+
+
+def _names(verdict: Verified) -> set[str]:
+    """What a signer is known by. A user id of OpenPGP is what its key says of itself; anyone can copy one."""
+    return {verdict.fingerprint} if verdict.scheme is Scheme.OPENPGP else {verdict.principal, verdict.fingerprint}
 
 
 def require(judgement: Judgement, head: str) -> None:

@@ -21,11 +21,11 @@ class Signing:
         make_key(self.folder / "stranger")
         self.signers.write_text("".join(lines))
 
-    def commit(self, name: str, message: str, text: str) -> str:
+    def commit(self, name: str, message: str, text: str, **environment: str) -> str:
         """A commit signed with the key of this name."""
         work = self._controller.work
         work.write("net.yaml", text.encode())
         work.git("add", "-A")
         key = f"user.signingkey={self.folder / name}"
-        work.git("-c", "gpg.format=ssh", "-c", key, "commit", "-q", "-S", "--allow-empty", "-m", message)
+        work.git("-c", "gpg.format=ssh", "-c", key, "commit", "-q", "-S", "--allow-empty", "-m", message, **environment)
         return work.git("rev-parse", "HEAD")

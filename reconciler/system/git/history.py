@@ -21,6 +21,8 @@ from reconciler.system.signing.verdict import SignedPart
 
 SHORT_DIGITS = 7
 _SUMMARY_CHARACTERS_MAX = 200
+#: Trailers stand at the end of a message; more of it is of no use.
+_MESSAGE_BYTES_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class CommitInfo:
     time_s: int
     summary: str
     parents: tuple[str, ...]
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,7 @@ def _info(commit: pygit2.Commit) -> CommitInfo:
         commit.commit_time,
         summary[:_SUMMARY_CHARACTERS_MAX],
         tuple(str(parent) for parent in commit.parent_ids),
+        commit.raw_message[-_MESSAGE_BYTES_MAX:].decode(errors="replace"),
     )
 
 

@@ -24,11 +24,15 @@ from reconciler.system.signing.verdict import (
 )
 
 TOOL_TIMEOUT_S = 10.0
+#: The place of the hash among the fields of VALIDSIG, and the numbers of MD5, SHA-1, RIPEMD-160 (RFC 4880, 9.4).
+_HASH_FIELD = 8
+_WEAK_HASHES = frozenset({"1", "2", "3"})
 #: Exactly one of these is said for each signature.
 _EXCLUSIVE = ("GOODSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG", "BADSIG", "ERRSIG")
 _FIXED = (
     "--batch", "--no-tty", "--no-options", "--no-autostart", "--lock-never", "--disable-dirmngr",
-    "--no-auto-key-retrieve", "--trust-model", "always", "--status-fd", "1",
+    "--weak-digest", "SHA1", "--weak-digest", "RIPEMD160", "--no-auto-key-retrieve", "--trust-model", "always",
+    "--status-fd", "1",
 )  # fmt: skip
 
 
@@ -74,6 +78,8 @@ def read_status(status: str) -> Verdict:
             valid = [line for line in lines if line[0] == "VALIDSIG"]
             if len(valid) != 1 or len(valid[0]) < 2:
                 return BadSignature("gpg does not confirm it")
+            if len(valid[0]) > _HASH_FIELD and valid[0][_HASH_FIELD] in _WEAK_HASHES:
+                return Untrusted("its signature uses a hash that can be forged (SHA-1, MD5 or RIPEMD-160)")
             address = re.search(r"<([^<>]+)>\s*$", user)
             # The last field is the primary key's fingerprint; a subkey may have signed.
             return Verified(address[1] if address else user, Scheme.OPENPGP, valid[0][-1])

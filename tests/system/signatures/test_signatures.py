@@ -315,6 +315,21 @@ def test_principals_restrict_who_may_sign() -> None:
     assert "not among the trusted" in judge(verdicts, UnsignedPolicy.REFUSE, ["bob"]).refused[0][1]
 
 
+def test_an_openpgp_key_is_named_by_its_fingerprint() -> None:
+    """Anyone can make a key with the user id of another."""
+    verdicts = {"a": Verified("ada@example.org", Scheme.OPENPGP, "F" * 40)}
+    assert "by its fingerprint, FFFF" in judge(verdicts, UnsignedPolicy.REFUSE, ["ada@example.org"]).refused[0][1]
+    assert not judge(verdicts, UnsignedPolicy.REFUSE, ["F" * 40]).refused
+
+
+def test_openpgp_by_sha1_does_not_count(bench: Bench, rings: Rings) -> None:
+    verdict = bench.verdict(bench.gpg(rings, "good", "--digest-algo", "SHA1"), Trust(openpgp_keys=rings.public))
+    assert not isinstance(verdict, Verified)
+    for number, counts in (("8", True), ("2", False), ("1", False)):
+        status = f"[GNUPG:] GOODSIG 1 Ada <a@b>\n[GNUPG:] VALIDSIG F 2026-01-01 1 0 4 0 22 {number} 00 F\n"
+        assert isinstance(read_status(status), Verified) is counts
+
+
 def test_verdicts_are_remembered_until_whom_we_trust_changes(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, rings: Rings
 ) -> None:
