@@ -93,7 +93,7 @@ def _pair_facts(pair: Resource[PairSpec], controller: str) -> Iterator[Asked]:
     yield Hostname(half.hostname), pair, (controller, "hostname")
     if spec.dns:
         search = tuple(spec.search) or ((spec.domain,) if spec.domain else ())
-        yield Resolver(tuple(str(server) for server in spec.dns), search), pair, ("dns",)
+        yield Resolver(tuple(spec.dns), search), pair, ("dns",)
 
 
 def _interfaces(here: Side) -> Iterator[Asked]:

@@ -24,6 +24,7 @@ from reconciler.core.spec.values import (
     HostName,
     IPAddress,
     Name,
+    NameServer,
     Network,
     Principal,
     Remote,
@@ -65,10 +66,11 @@ class PairSpec(Model):
         max_length=SEARCH_DOMAINS_MAX,
         description="Search domains of the resolver in their order, when `domain` alone is not enough.",
     )
-    dns: list[HostAddress] = Field(
+    dns: list[NameServer] = Field(
         default_factory=list,
         max_length=NAMESERVERS_MAX,
-        description="Name servers in their order. Without any, the resolver is left alone.",
+        description="Name servers in their order. Without any, the resolver is left alone. A link-local one names its "
+        "link: fe80::1%eth0.",
     )
     gateway: HostAddress | None = Field(
         None, description=f"The default gateway, IPv4 or IPv6. Makes a default route with metric {METRIC_DEFAULT}."

@@ -6,9 +6,10 @@ picture and `compiling` turns it into facts, so that both see the same one. Work
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from ipaddress import ip_network
 from typing import Any, TypeAlias
 
 from reconciler.core.facts.fact import LinkKind
@@ -19,7 +20,7 @@ from reconciler.core.spec.interface import InterfaceSpec
 from reconciler.core.spec.kinds import METRIC_DEFAULT, AlertingSpec, PairSpec, RouteSpec, SourceSpec
 from reconciler.core.spec.pool import PoolSpec
 from reconciler.core.spec.tree import Path
-from reconciler.core.spec.values import IPAddress, IPInterface
+from reconciler.core.spec.values import IPAddress, IPInterface, IPNetwork
 
 Placed: TypeAlias = tuple[Path, IPInterface]
 
@@ -61,16 +62,20 @@ class Way:
 class Subnets:
     """Finds the interfaces in whose networks an address lies, in time that does not grow with their number."""
 
-    def __init__(self, faces: Iterable[Face]) -> None:
+    def __init__(self, faces: Iterable[Face], ways: Iterable[Way] = ()) -> None:
         self._by_prefix: dict[tuple[int, int], dict[int, list[str]]] = {}
         for face in faces:
             for _, address in face.addresses:
-                length = address.network.prefixlen
-                networks = self._by_prefix.setdefault((address.version, length), {})
-                names = networks.setdefault(int(address.network.network_address), [])
-                if face.name not in names[-2:]:
-                    names.append(face.name)
+                self._add(address.network, face.name)
+        for name, network in on_link(ways):
+            self._add(network, name)
         self._longest_first = sorted(self._by_prefix.items(), key=lambda item: -item[0][1])
+
+    def _add(self, network: IPNetwork, interface: str) -> None:
+        networks = self._by_prefix.setdefault((network.version, network.prefixlen), {})
+        names = networks.setdefault(int(network.network_address), [])
+        if interface not in names[-2:]:
+            names.append(interface)
 
     def of(self, ip: IPAddress) -> list[str]:
         """The interfaces with the longest matching prefix: none, one, or several that share a network."""
@@ -83,6 +88,17 @@ class Subnets:
         return []
 
 
+def on_link(ways: Iterable[Way]) -> Iterator[tuple[str, IPNetwork]]:
+    """Networks whose hosts are neighbours by a route without a gateway, each with its interface (ip-route(8)).
+
+    A gateway behind a /32 is reached so: a route to the gateway itself by the interface, then the route by the gateway.
+    """
+    for way in ways:
+        network = ip_network(way.destination)
+        if way.gateway is None and way.interface is not None and network.prefixlen:
+            yield way.interface, network
+
+
 @dataclass(frozen=True)
 class Side:
     """One controller."""
@@ -93,8 +109,8 @@ class Side:
 
     @cached_property
     def subnets(self) -> Subnets:
-        """The networks of the static addresses."""
-        return Subnets(self.faces.values())
+        """The networks of the static addresses and of routes without a gateway."""
+        return Subnets(self.faces.values(), self.ways)
 
     def leaves_by(self, way: Way) -> str | None:
         """The interface that packets on this way leave by, or None when that is not certain."""

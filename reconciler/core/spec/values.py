@@ -18,8 +18,14 @@ IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
-#: A kernel name: at most 15 bytes (IFNAMSIZ less the terminating zero), no slash, colon or space.
-KERNEL_NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}"
+#: A kernel name: at most 15 bytes (IFNAMSIZ less the terminating zero), no slash, colon or space. Some are taken: the
+#: loopback, directories of /proc/sys/net and a file of /sys/class/net, and links that the kernel's tunnels make first.
+KERNEL_NAME: Final = (
+    r"(?!(?:lo|all|default|bonding_masters|gre0|gretap0|erspan0|tunl0|sit0|ip6tnl0|ip6gre0|ip_vti0|ip6_vti0)$)"
+    r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}"
+)
+#: ASCII alone, and a prefix in bits: `/255.255.255.0` and digits of other scripts are no part of the language.
+ADDRESS: Final = r"[0-9A-Fa-f.:]+/(?:0|[1-9][0-9]{0,2})"
 RESOURCE_NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}"
 # RFC 1123, section 2.1; gethostname(2) allows 64 characters on Linux.
 HOSTNAME: Final = (
@@ -98,6 +104,9 @@ def _pattern(pattern: str, code: str, what: str, remedy: str) -> Any:
 
 def _interface_address(value: Any) -> IPInterface:
     text = _text(value, "an address")
+    if "/" in text and "%" not in text and not re.fullmatch(ADDRESS, text):
+        remedy = "Write it as 10.0.0.11/24 or fd00::11/64."
+        raise refuse("address", f"{shown(value)} is no address with a prefix", remedy)
     if "/" not in text:
         try:
             ip = ipaddress.ip_address(text)
@@ -113,6 +122,9 @@ def _interface_address(value: Any) -> IPInterface:
         remedy = "Write it as 10.0.0.11/24 or fd00::11/64."
         raise refuse("address", f"{shown(value)} is no address with a prefix", remedy) from None
     _usable(address.ip, text)
+    if address.network.prefixlen == 0:
+        what = f"`{text}` makes a neighbour of every address there is"
+        raise refuse("address-unusable", what, "Write the length of the network that the link is in.")
     return address
 
 
@@ -138,6 +150,8 @@ def _ip(value: Any) -> IPAddress:
     text = _text(value, "an address")
     try:
         ip = ipaddress.ip_address(text)
+        if not text.isascii():
+            raise ValueError(text)
     except ValueError:
         remedy = "Write it without a prefix: 10.0.0.1 or fd00::1."
         raise refuse("address", f"{shown(value)} is no address", remedy) from None
@@ -146,8 +160,24 @@ def _ip(value: Any) -> IPAddress:
     return ip
 
 
+def _name_server(value: Any) -> str:
+    """A host's address as resolv.conf(5) takes it: a link-local one says by which link, fe80::1%eth0."""
+    text = _text(value, "an address")
+    host, percent, zone = text.partition("%")
+    if not percent:
+        return str(_ip(value))
+    ip = _ip(host)
+    if not ip.is_link_local or ip.version != 6 or not re.fullmatch(KERNEL_NAME, zone):
+        remedy = "Only a link-local IPv6 address names a link, by the link's name in the kernel: fe80::1%eth0."
+        raise refuse("address-unusable", f"{shown(value)} is no address of a name server", remedy)
+    return f"{ip}%{zone}"
+
+
 def _network(value: Any) -> IPNetwork:
     text = _text(value, "a destination")
+    if "/" in text and not re.fullmatch(ADDRESS, text):
+        remedy = "Write it as 10.1.0.0/16 or fd01::/48."
+        raise refuse("destination", f"{shown(value)} is no network", remedy)
     if text == "default":
         raise refuse("destination", "`default` does not say which family", "Write 0.0.0.0/0 or ::/0.")
     try:
@@ -286,7 +316,7 @@ _RESOURCE = _pattern(r"[A-Za-z]+/" + RESOURCE_NAME, "resource", "a resource", "W
 
 _ADDRESS_SCHEMA: dict[str, Any] = {
     "type": "string",
-    "pattern": "^[0-9A-Fa-f.:]+/[0-9]{1,3}$",
+    "pattern": f"^{ADDRESS}$",
     "examples": ["10.0.0.11/24", "fd00::11/64"],
 }
 _IP_SCHEMA: dict[str, Any] = {"type": "string", "pattern": "^[0-9A-Fa-f.:]+$", "examples": ["10.0.0.1", "fd00::1"]}
@@ -303,8 +333,13 @@ KernelName = Annotated[str, PlainValidator(_KERNEL), _schema(f"^{KERNEL_NAME}$",
 DevicePath = Annotated[str, PlainValidator(_PATH), _schema(r"^[A-Za-z0-9][A-Za-z0-9:._-]*\*?$", "pci-0000:03:00.0")]
 HostName = Annotated[str, PlainValidator(_HOST), _schema(f"^{HOSTNAME}$", "storage-a")]
 InterfaceAddress = Annotated[IPInterface, PlainValidator(_interface_address), WithJsonSchema(_ADDRESS_SCHEMA)]
+NameServer = Annotated[
+    str,
+    PlainValidator(_name_server),
+    _schema(f"^[0-9A-Fa-f.:]+(%{KERNEL_NAME})?$", "10.0.0.2", "fd00::2", "fe80::1%eth0"),
+]
 HostAddress = Annotated[IPAddress, PlainValidator(_ip), WithJsonSchema(_IP_SCHEMA)]
-Network = Annotated[IPNetwork, PlainValidator(_network), _schema("^[0-9A-Fa-f.:]+/[0-9]{1,3}$", "10.1.0.0/16", "::/0")]
+Network = Annotated[IPNetwork, PlainValidator(_network), _schema(f"^{ADDRESS}$", "10.1.0.0/16", "::/0")]
 Duration = Annotated[float, PlainValidator(_duration), _schema("^[1-9][0-9]{0,5}(ms|s|m|h)$", "60s", "5m")]
 Wait = Annotated[float, PlainValidator(_wait), _schema("^(0|[1-9][0-9]{0,5})(ms|s|m|h)$", "0s", "2s")]
 DiskName = Annotated[str, PlainValidator(_disk), _schema(f"^(/dev/disk/by-id/)?{DISK}$", "wwn-0x5000c500a1b2c3d4")]

@@ -72,6 +72,22 @@ def _words(model: type[BaseModel], path: Path, detail: Mapping[str, Any]) -> tup
         given = "" if isinstance(detail["input"], list | dict) else f" is {shown(detail['input'])};"
         return f"{name}{given or ':'} {bound}", _description(model, path), code, False
     expected, remedy = _TYPES.get(kind, (detail["msg"], "See `hagit explain`."))
+    if kind == "int_type" and re.match(r"[-+]?[0-9]", str(detail["input"])):
+        number = str(detail["input"])
+        if whole := re.fullmatch(r"([0-9]+)\.0*", number):
+            return (
+                f"{name} must be {expected}, not {number}",
+                f"Write it without a point: {whole[1]}.",
+                "wrong-type",
+                False,
+            )
+        if not number.isdecimal():
+            return (
+                f"{name} must be {expected}, not {number[:60]}",
+                "Write it in digits alone: 1500.",
+                "wrong-type",
+                False,
+            )
     given = f'the text "{detail["input"][:60]}"' if isinstance(detail["input"], str) else shown(detail["input"])
     return f"{name} must be {expected}, not {given}", remedy, "wrong-type", False
 

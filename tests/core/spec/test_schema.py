@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from pydantic import ValidationError
 
 from reconciler.core.spec import load
 from reconciler.core.spec.explanation import explain
@@ -122,3 +123,76 @@ def test_explain_has_a_page_for_every_key() -> None:
 
     for kind in KINDS:
         walk(kind, SCHEMA["definitions"][f"{kind}Spec"])
+
+
+#: Values as people write them, good and bad, for keys of several forms.
+ADDRESSES = (
+    "10.0.0.11/24", "fd00::11/64", "10.0.0.1/255.255.255.0", "10.0.0.1/024", "010.0.0.1/24", "10.0.1/24", "10.0.0.1",
+    "0xa000001/24", "10.0.0.1 /24", "１０.0.0.1/24", "10.0.0.٣/24", "fe80::1%eth1/64", "FD00:0:0::0011/64",
+    "10.0.0.1/0",
+    "192.0.2.1/30/2", "64:ff9b::192.0.2.1/96", "", "/24", "10.0.0.1/", "10.0.0.1/33", "fd00::1/129", "10.0.0.1/-1",
+)  # fmt: skip
+HOSTS = (
+    "10.0.0.1", "fd00::1", "fe80::1%eth0", "fe80::1%a b", "10.0.0.1%eth0", "fe80::1%", "10.0.0.1/24", "10.0.0.٣", "",
+    "fe80::1%lo", "host.example",
+)  # fmt: skip
+NAMES = (
+    "eth0", "lo", "all", "default", "bonding_masters", ".", "..", "a..b", "a/b", "a:b", "-x", "x-", "a b", "ünï", "０",
+    "abcdefghijklmno", "abcdefghijklmnop", "x%d", "sit0", "",
+)  # fmt: skip
+NETWORKS = (
+    "10.1.0.0/16",
+    "::/0",
+    "0.0.0.0/0",
+    "10.1.0.0/255.255.0.0",
+    "default",
+    "10.1.0.1/16",
+    "10.1.0.0",
+    "10.1.0.0/016",
+)
+URLS = (
+    "http://a.example",
+    "https://a.example:9093/x",
+    "ftp://x",
+    "http://u:p@h/",
+    "http://h/\x1b",
+    "http://-h/",
+    "http://",
+)
+DURATIONS = ("60s", "0s", "1.5s", "5 m", "5m", "1d", "60", "٣s")
+NUMBERS = ("1500", "9000", "67", "65537", "1500.0", "1.5e3", "true", "'1500'", "-1", "1_500", "0x5dc")
+FILES = ("/etc/hagit/x", "etc/x", "/etc/../x", "/etc/a\x7f", "/proc/1/environ", "/")
+
+
+def trees() -> list[tuple[str, str]]:
+    """A document for each value: what it is about, and its text."""
+
+    def face(half: str, more: str = "") -> str:
+        return f"apiVersion: hagit/v1\nkind: Interface\nmetadata: {{name: x}}\nspec: {{a: {{{half}}}{more}}}\n"
+
+    def kind(name: str, spec: str) -> str:
+        return f"apiVersion: hagit/v1\nkind: {name}\nmetadata: {{name: x}}\nspec: {{{spec}}}\n"
+
+    made = [("address", face(f"match: {{name: e0}}, address: {json.dumps(value)}")) for value in ADDRESSES]
+    made += [("match", face(f"match: {{name: {json.dumps(value)}}}")) for value in NAMES]
+    made += [("mtu", face("match: {name: e0}", f", mtu: {value}")) for value in NUMBERS]
+    made += [("dns", kind("Pair", f"a: {{hostname: a}}, dns: [{json.dumps(value)}]")) for value in HOSTS]
+    made += [("gateway", kind("Pair", f"a: {{hostname: a}}, gateway: {json.dumps(value)}")) for value in HOSTS]
+    made += [
+        ("destination", kind("Route", f"destination: {json.dumps(value)}, gateway: 10.0.0.1")) for value in NETWORKS
+    ]
+    made += [("url", kind("Alerting", f"alertmanager: [{json.dumps(value)}]")) for value in URLS]
+    made += [("file", kind("Alerting", f"notify: [{{urlFile: {json.dumps(value)}}}]")) for value in FILES]
+    made += [("interval", kind("Source", f"remotes: [/srv/x], interval: {json.dumps(value)}")) for value in DURATIONS]
+    return made
+
+
+@pytest.mark.parametrize(("key", "text"), trees())
+def test_what_validate_takes_fits_the_schema(key: str, text: str) -> None:
+    """The other way round an editor may let pass what only all resources together, or arithmetic, show."""
+    document = next(iter(documents(f"{key}.yaml", text)))
+    try:
+        KINDS[document.value["kind"]].model_validate(document.value)
+    except ValidationError:
+        return
+    jsonschema.Draft7Validator(SCHEMA).validate(document.value)

@@ -9,7 +9,10 @@ from reconciler.core.facts.fact import BondMode, LinkKind
 from reconciler.core.spec.lint.defect import Finding, defect
 from reconciler.core.spec.nearest import suggestion
 from reconciler.core.spec.topology import Draft, is_virtual_kind
-from reconciler.core.spec.values import KERNEL_NAME
+from reconciler.core.spec.values import KERNEL_NAME, RESOURCE_NAME
+
+#: linux/if.h: IFNAMSIZ less the zero at the end.
+NAME_LENGTH_MAX = 15
 
 #: What an Ethernet link has when nobody says otherwise.
 _MTU_ETHERNET = 1500
@@ -23,7 +26,10 @@ def kernel_name(draft: Draft) -> Iterator[Finding]:
     for interface in draft.interfaces.values():
         if interface.spec.kind is not LinkKind.PHYSICAL and not re.fullmatch(KERNEL_NAME, interface.name):
             what = f"the kernel does not take `{interface.name}` as the name of a {interface.spec.kind}"
-            yield interface, (), what, "Use at most 15 letters, digits, dots, dashes and underscores."
+            remedy = "Use at most 15 letters, digits, dots, dashes and underscores."
+            if re.fullmatch(RESOURCE_NAME, interface.name) and len(interface.name) <= NAME_LENGTH_MAX:
+                remedy = "It has that name for something of its own: choose another."
+            yield interface, (), what, remedy
 
 
 @defect("match-missing")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from reconciler.core.spec.lint.defect import Finding, defect
 from reconciler.core.spec.nearest import suggestion
-from reconciler.core.spec.topology import Draft
+from reconciler.core.spec.topology import Draft, on_link
 
 
 @defect("two-gateways")
@@ -83,11 +83,30 @@ def gateway_unreachable(draft: Draft) -> Iterator[Finding]:
             faces = [side.faces[way.interface]] if way.interface else side.faces.values()
             if way.interface is None and side.subnets.of(way.gateway):
                 continue
-            if way.interface and any(way.gateway in address.network for _, address in next(iter(faces)).addresses):
+            networks = [address.network for face in faces for _, address in face.addresses]
+            networks += [network for name, network in on_link(side.ways) if name == way.interface]
+            if way.interface and any(way.gateway in network for network in networks):
                 continue
             place = f"`{way.interface}`" if way.interface else "any interface"
             what = f"the gateway {way.gateway} is in no network of {place} on controller {controller}"
-            yield way.resource, way.gateway_path, what, "Correct it, or add an address in its network."
+            remedy = "Correct it, or add an address in its network, or a Route to it with interface: and no gateway."
+            yield way.resource, way.gateway_path, what, remedy
+
+
+@defect("gateway-no-host")
+def gateway_no_host(draft: Draft) -> Iterator[Finding]:
+    """A gateway is the first or last address of its network, which belongs to no host."""
+    for side in draft.sides.values():
+        for way in side.ways:
+            if way.gateway is None or way.gateway.version != 4:
+                continue
+            for face in side.faces.values():
+                for _, address in face.addresses:
+                    network = address.network
+                    ends = (network.network_address, network.broadcast_address)
+                    if network.version == 4 and network.prefixlen < 31 and way.gateway in ends:
+                        what = f"the gateway {way.gateway} is no host of {network}, but the network or its broadcast"
+                        yield way.resource, way.gateway_path, what, "Write the address of the router."
 
 
 @defect("gateway-ambiguous")

@@ -32,6 +32,14 @@ def one_only(draft: Draft) -> Iterator[Finding]:
             yield resource, (), what, "A repository has one: merge the two."
 
 
+@defect("search-without-dns")
+def search_without_dns(draft: Draft) -> Iterator[Finding]:
+    """Search domains are written, and no name server: the resolver is left alone, and they have no effect."""
+    if draft.pair is not None and draft.pair.spec.search and not draft.pair.spec.dns:
+        what = "without `dns` the resolver is left alone, so the search domains have no effect"
+        yield draft.pair, ("search",), what, "Add dns: with the name servers, or take `search` out."
+
+
 @defect("name-twice")
 def name_twice(draft: Draft) -> Iterator[Finding]:
     """Two resources of one kind have the same name."""
