@@ -55,7 +55,7 @@ def _run(tree: Mapping[str, bytes], network: LiveNetwork, journal: Path) -> Iter
     outcome = perform_plan(plan, network, journal)
     yield "perform", took_ms()
     if not outcome.complete:
-        sys.exit(f"the plan was not performed: {outcome.failure}")
+        sys.exit(f"the plan was not performed: {outcome.problem}")
 
 
 if __name__ == "__main__":

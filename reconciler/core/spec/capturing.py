@@ -30,7 +30,7 @@ from reconciler.core.facts.fact import (
 )
 from reconciler.core.facts.ownership import MARK_WORD, Owner
 from reconciler.core.facts.state import Observed
-from reconciler.core.spec.capturing_pools import captured_pools
+from reconciler.core.spec.capturing_pools import captured_pools, lost_of_pools
 from reconciler.core.spec.compiling import compile_desired
 from reconciler.core.spec.configuration import Configuration
 from reconciler.core.spec.loading import load
@@ -80,6 +80,7 @@ class _Capture:
         for fact in self._facts(Route):
             assert isinstance(fact, Route)
             self._route(fact, names)
+        self._left_out += lost_of_pools(self._observed)
         for kind, wish, spec in captured_pools(self._observed):
             self._add(kind, _unused(wish, {name.partition("/")[2] for name in self._of(kind)}), spec)
 

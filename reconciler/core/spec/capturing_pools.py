@@ -18,6 +18,11 @@ from reconciler.core.spec.values import RESOURCE_NAME
 
 #: What a pool has of which nothing is said (zpoolprops(7)).
 _DEFAULTS: Final = {"autotrim": "off", "autoexpand": "off", "autoreplace": "off", "delegation": "on", "comment": ""}
+#: What a dataset is made with where nothing else is chosen (zfsprops(7)).
+_CHOSEN: Final = {
+    "encryption": "off", "keyformat": "none", "casesensitivity": "sensitive", "normalization": "none",
+    "utf8only": "off",
+}  # fmt: skip
 _SIZED: Final = ("recordsize", "volblocksize")
 _WHOLE: Final = ("copies", "ashift")
 
@@ -41,6 +46,17 @@ def captured_pools(observed: Observed) -> Iterator[tuple[str, str, dict[str, Any
             wish = name if re.fullmatch(RESOURCE_NAME, name) else re.sub(r"[^A-Za-z0-9_.-]", "-", fact.name)[:60]
             if "/" in fact.name or len(spec) > 1:
                 yield "Dataset", wish, spec
+
+
+def lost_of_pools(observed: Observed) -> Iterator[str]:
+    """What was chosen when a dataset was made and is not written: a dataset made from the YAML would be without it."""
+    for key in sorted(observed.facts):
+        fact = observed.facts[key]
+        if not isinstance(fact, Property) or fact.value == _CHOSEN.get(fact.name, fact.value):
+            continue
+        above = observed.facts.get(("property", key[1], fact.dataset.rpartition("/")[0], fact.name))
+        if not isinstance(above, Property) or above.value != fact.value:
+            yield f"{fact.dataset}: {fact.name}={fact.value}, which was chosen when it was made and cannot be changed"
 
 
 def _pool(pool: Pool, observed: Observed) -> dict[str, Any]:

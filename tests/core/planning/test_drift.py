@@ -203,3 +203,13 @@ def test_alerts_begin_and_end_by_turns_and_nothing_is_lost_over_a_restart(histor
             assert item.kind is TransitionKind.RESOLVED
             del open_alerts[item.alert]
     assert not open_alerts and not ledger.drifts
+
+
+def test_what_is_over_for_the_moment_is_told_as_past():
+    """It came and went three times: its alert goes on firing for a while, and nothing says that it is there."""
+    ledger, _ = steps(*[[1], [1], []] * 3)
+    (drift,) = ledger.firing()
+    assert drift.is_over and ledger.present() == ()
+    assert str(drift) == "Interface/storage0: address 10.0.0.1/24 of eth0 was missing"
+    again, _ = steps(*[[1], [1], []] * 3, [1], [1])
+    assert [str(item) for item in again.present()] == ["Interface/storage0: address 10.0.0.1/24 of eth0 is missing"]

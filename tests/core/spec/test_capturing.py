@@ -1,6 +1,7 @@
 """What is captured asks for what is there: it loads, and nothing in it differs from the controller."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from reconciler.core.facts.difference import Difference, DifferenceKind, differe
 from reconciler.core.facts.fact import Address, Hostname, Link, LinkKind, Mtu, Port, Power, Resolver, Route
 from reconciler.core.facts.ownership import Owner
 from reconciler.core.facts.state import Nic, Observed, Unknown, facts_by_key
+from reconciler.core.facts.storage import Property
 from reconciler.core.planning.bind import bind
 from reconciler.core.spec import compile_desired, load
 from reconciler.core.spec.capturing import capture
@@ -96,3 +98,54 @@ def test_what_is_left_out_is_named_with_the_reason(reason: str) -> None:
 
 def test_a_host_name_that_was_not_observed_is_the_one_given() -> None:
     assert "hostname: storage-x" in capture(Observed(), "a", "storage-x", "")
+
+
+def odd() -> Observed:
+    """A controller with what YAML cannot say: leases, peers, special routes, further names, unknown masters."""
+    look = typical()
+    facts = [
+        *look.facts.values(),
+        Address("eth0", "10.0.0.21/24", ("leased",)),
+        Address("eth0", "10.0.0.22/24", ("noprefixroute",)),
+        Address("eth0", "10.0.0.23/32", ("peer 10.0.0.99",)),
+        Address("eth0", "fd00::24/64", ("deprecated",)),
+        Route("10.7.0.0/16", None, None, 5, ("blackhole",)),
+        Route("10.6.0.0/16", "10.0.0.1", "eth0", 0, ("src 10.0.0.11",)),
+        Port("eth0", "vrf1"),
+        Property("tank/secret", "encryption", "aes-256-gcm", local=False),
+        Property("tank/secret/below", "encryption", "aes-256-gcm", local=False),
+        Property("tank/plain", "encryption", "off", local=False),
+    ]
+    nics = {
+        **look.nics,
+        "eth0": replace(look.nics["eth0"], altnames=("enp1s0",)),
+        "vrf1": Nic("vrf1", "", driver="vrf"),
+    }
+    return replace(look, facts=facts_by_key(facts), nics=nics)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "10.0.0.21/24 on eth0: it has a lifetime",
+        "10.0.0.22/24 on eth0: that it was added without the route to its network",
+        "10.0.0.23/32 on eth0: it has a peer 10.0.0.99",
+        "fd00::24/64 on eth0: it is deprecated",
+        "route to 10.7.0.0/16 metric 5: blackhole",
+        "route to 10.6.0.0/16: src 10.0.0.11",
+        "eth0: its alternative names (enp1s0)",
+        "eth0: that it is a member of vrf1, a vrf",
+        "tank/secret: encryption=aes-256-gcm, which was chosen when it was made",
+    ],
+)
+def test_what_yaml_cannot_say_is_said_in_a_comment(words: str) -> None:
+    text = capture(odd(), "a", "storage-a", "A1")
+    assert any(line.startswith(f"# - {words}") for line in text.split("\n")), text
+
+
+def test_what_is_captured_of_an_odd_controller_loads_and_changes_nothing() -> None:
+    text = capture(odd(), "a", "storage-a", "A1")
+    desired = compile_desired(load({"captured.yaml": text.encode()}), "a")
+    assert ("address", "eth0", "10.0.0.22/24") in desired.facts
+    assert ("address", "eth0", "10.0.0.21/24") not in desired.facts
+    assert "tank/secret/below" not in text and "tank/plain" not in text
