@@ -52,7 +52,9 @@ def send(url: str, message: dict[str, str]) -> str:
     logger = logging.getLogger("apprise")
     logger.handlers = [reasons]
     logger.propagate = False
-    scheme = url.partition(":")[0]
+    scheme, separator, _ = url.partition("://")
+    if not separator:
+        return "what the file holds is no URL"
     service = apprise.Apprise()
     if not service.add(url):
         return f"Apprise does not understand this {scheme}:// URL"

@@ -25,7 +25,7 @@ from reconciler.agent.post import Poster
 from reconciler.agent.sender import NotNow, Sent, sent
 from reconciler.agent.target import WebhookTarget
 from reconciler.core.status.alert import Alert
-from reconciler.errors import HagitError
+from reconciler.errors import HagitError, NodeFileError, UsageError
 from reconciler.system.secret import read_secret
 
 SIGNATURE_HEADER: Final = "X-Hagit-Signature"
@@ -72,13 +72,19 @@ class WebhookSender:
     pause_s_max = 60.0
 
     def __init__(self, target: WebhookTarget) -> None:
+        self._target = target
         self._secret_file = target.secret_file
-        self._poster = Poster(target.url, timeout_s=_TIMEOUT_S, ca_file=target.ca_file)
+        self._url = target.url
+        self._poster: Poster | None = None if target.url_file else self._poster_to(target.url)
 
     def send(self, alerts: Sequence[Alert]) -> Sent:
         """See `Sender`."""
         (alert,) = alerts
         body = json.dumps(cloud_event(alert)).encode()
+        try:
+            poster = self._current()
+        except HagitError as error:
+            return NotNow(str(error))
         headers = {"Content-Type": "application/cloudevents+json; charset=UTF-8"}
         if self._secret_file is not None:
             try:
@@ -86,8 +92,27 @@ class WebhookSender:
             except HagitError as error:
                 return NotNow(str(error))
             headers[SIGNATURE_HEADER] = signature(body, secret, int(time.time()))
-        return sent(self._poster.post(body, headers))
+        return sent(poster.post(body, headers))
 
     def close(self) -> None:
         """See `Sender`."""
-        self._poster.close()
+        if self._poster is not None:
+            self._poster.close()
+
+    def _current(self) -> Poster:
+        """The connection to the URL, which a file may hold, and which may have changed there."""
+        if self._target.url_file:
+            url = read_secret(self._target.url_file, bytes_min=1).decode(errors="replace")
+            if self._poster is None or url != self._url:
+                self.close()
+                try:
+                    self._url, self._poster = url, self._poster_to(url)
+                except UsageError as error:
+                    # The URL is the secret: nothing of it is repeated.
+                    self._poster = None
+                    raise NodeFileError(f"what it holds is {error.what}", where=self._target.url_file) from None
+        assert self._poster is not None
+        return self._poster
+
+    def _poster_to(self, url: str) -> Poster:
+        return Poster(url, timeout_s=_TIMEOUT_S, ca_file=self._target.ca_file)

@@ -31,6 +31,7 @@ from reconciler.agent.perform import Outcome as Performed
 from reconciler.agent.publishing import Publisher
 from reconciler.agent.recall import OF_THE_PAIR, recall
 from reconciler.agent.round import Round
+from reconciler.agent.secret_files import unfit_target
 from reconciler.agent.selection import Selection
 from reconciler.agent.session import Session
 from reconciler.agent.target import targets_of
@@ -169,7 +170,10 @@ class Agent:
         if content is None:
             return
         try:
-            refused = self._delivery.configure(targets_of(content.settings.alerting))
+            named = targets_of(content.settings.alerting)
+            unfit = {target: unfit_target(self._session.node, target) for target in named}
+            unusable = self._delivery.configure([target for target in named if not unfit[target]])
+            refused = (*filter(None, unfit.values()), *unusable)
         except HagitError as error:
             refused = (f"{error.where}: {error.what}",)
         if refused != self._publisher.targets_refused:

@@ -27,11 +27,15 @@ class AlertmanagerTarget:
 
 @dataclass(frozen=True, slots=True)
 class WebhookTarget:
-    """A receiver of CloudEvents. `secret_file` holds the key that signs them; None sends them unsigned."""
+    """A receiver of CloudEvents. `secret_file` holds the key that signs them; None sends them unsigned.
+
+    Either `url`, or `url_file` that holds one with a token in it.
+    """
 
     url: str
     secret_file: str | None = None
     ca_file: str = ""
+    url_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ def targets_of(policy: AlertPolicy) -> tuple[Target, ...]:
     """The targets that a revision names."""
     return (
         *(AlertmanagerTarget(url) for url in policy.alertmanager),
-        *(WebhookTarget(receiver.url, receiver.secret_file) for receiver in policy.webhooks),
+        *(WebhookTarget(one.url, one.secret_file, url_file=one.url_file) for one in policy.webhooks),
         *(ChatTarget(path) for path in policy.notify),
     )
 
@@ -59,7 +63,7 @@ def target_name(target: Target) -> str:
         case AlertmanagerTarget():
             return f"alertmanager:{_place(target.url)}"
         case WebhookTarget():
-            return f"webhook:{_place(target.url)}"
+            return f"webhook:{target.url_file or _place(target.url)}"
         case ChatTarget():
             return f"chat:{target.url_file}"
         case _:
@@ -77,9 +81,9 @@ def check_url(url: str) -> None:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise UsageError(f"not a URL: {error}", where=_shown(url)) from None
+        raise UsageError(f"not a URL: {error}", where=shown_url(url)) from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise UsageError("not an http:// or https:// URL", where=_shown(url))
+        raise UsageError("not an http:// or https:// URL", where=shown_url(url))
     if parts.username is not None or parts.password is not None:
         raise UsageError(
             "a URL with a user name or password in it",
@@ -87,10 +91,10 @@ def check_url(url: str) -> None:
             remedy="The desired state is no place for secrets: put a proxy that adds them in front of the target.",
         )
     if any(character <= " " or character == "\x7f" for character in url):
-        raise UsageError("a URL with spaces or control characters in it", where=_shown(url))
+        raise UsageError("a URL with spaces or control characters in it", where=shown_url(url))
 
 
-def _shown(url: str) -> str:
+def shown_url(url: str) -> str:
     """The part of a URL that holds no secret, printable."""
     text = url.partition("://")
     authority = re.split(r"[/?#]", text[2], maxsplit=1)[0].rpartition("@")[2]

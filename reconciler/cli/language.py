@@ -134,6 +134,10 @@ another. Relative paths are relative to the file. Nothing in the repository can 
   hosts = ["proxy.example.org"]     names under which it answers, besides addresses, localhost and those of the Pair
   hook_secret = "hook.secret"       signs the hook's requests; without it there is no hook
 
+  [alerts]
+  secrets = "/etc/hagit"            where the files lie that a repository may name for alerts; where this file is when
+                                    not given. Those that this file names are never among them
+  hosts = ["hooks.example.org"]     where signed webhooks may go; anywhere when not given
   [watchdog]                        this controller fails over; without the table nothing does
   secret = "pair.secret"            a file with 32 bytes or more, the same on both controllers: openssl rand -hex 32;
                                     `hagit secret` changes it, with pair.secret.next and pair.secret.previous beside it

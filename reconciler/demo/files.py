@@ -152,6 +152,7 @@ class Repository:
             "state": "state",
             "source": {"remotes": [str(self.path)]},
             "trust": {"allowed_signers": str(self.signers)},
+            "alerts": {"secrets": str(self.root)},
             "files": {"hostname": "hostname", "resolver": "resolv.conf"},
         }
         self.node(controller).write_text(render_node(values))

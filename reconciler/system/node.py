@@ -85,6 +85,17 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertSecrets:
+    """Where the secrets of alert targets lie: a repository names files below `secrets`, and no others.
+
+    `hosts`: which hosts a signed webhook may go to, `host` or `host:port`; empty: to any.
+    """
+
+    secrets: Path = Path("/etc/hagit")
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class WatchdogNode:
     """What the watchdog needs to know of this machine. A node without it has none, and nothing fails over.
 
@@ -115,6 +126,7 @@ class Node:
     source: FirstSource = field(default_factory=FirstSource)
     trust: Trust = field(default_factory=Trust)
     listen: Listen | None = field(default_factory=Listen)
+    alerts: AlertSecrets = field(default_factory=AlertSecrets)
     watchdog: WatchdogNode | None = None
     power: tuple[tuple[str, Path], ...] = ()
     power_for: tuple[tuple[str, str], ...] = ()
@@ -172,6 +184,7 @@ class _Reader:
             source=self._source(source),
             trust=self._trust(trust),
             listen=self._listen(),
+            alerts=self._alerts(),
             watchdog=self._watchdog(),
             power_for=self._power_for(),
             power=self._files("power", OPTION, "is no name of an option of a fence agent, like `password`"),
@@ -223,6 +236,16 @@ class _Reader:
         for key in table:
             raise self._error(f"listen.{key}", "is not known here; see `hagit explain node`")
         return listen
+
+    def _alerts(self) -> AlertSecrets:
+        table = self._table("alerts")
+        alerts = AlertSecrets(
+            secrets=self._file(table, "secrets") or self._path.absolute().parent,
+            hosts=tuple(self._take(table, "hosts", list, [], _host_names) or ()),
+        )
+        for key in table:
+            raise self._error(f"alerts.{key}", "is not known here; see `hagit explain node`")
+        return alerts
 
     def _watchdog(self) -> WatchdogNode | None:
         if "watchdog" not in self._document:

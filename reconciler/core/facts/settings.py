@@ -51,10 +51,11 @@ class SourcePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """A receiver of signed CloudEvents. `secret_file` is a path on the controller."""
+    """A receiver of signed CloudEvents. `secret_file` and `url_file` are paths on the controller."""
 
     url: str
     secret_file: str | None = None
+    url_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)

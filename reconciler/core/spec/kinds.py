@@ -179,10 +179,20 @@ class SourceSpec(Model):
 class Webhook(Model):
     """A receiver of signed CloudEvents."""
 
-    url: Url = Field(description="Where alerts are posted to.")
+    url: Url | None = Field(None, description="Where alerts are posted to.")
+    url_file: SecretFile | None = Field(
+        None,
+        description="Instead of `url`, when that holds a token: a file on the controller, outside git, that holds it.",
+    )
     secret_file: SecretFile | None = Field(
         None, description="A file on the controller, outside git, with the secret that signs each event (HMAC-SHA-256)."
     )
+
+    @model_validator(mode="after")
+    def _either(self) -> Webhook:
+        if (self.url is None) == (self.url_file is None):
+            raise refuse("url-or-url-file", "a webhook has either `url` or `urlFile`", "Keep one of the two.")
+        return self
 
 
 class Notify(Model):

@@ -53,6 +53,6 @@ def _alerting(alerting: Resource[AlertingSpec] | None) -> AlertPolicy:
     spec = alerting.spec
     return AlertPolicy(
         alertmanager=tuple(spec.alertmanager),
-        webhooks=tuple(Receiver(webhook.url, webhook.secret_file) for webhook in spec.webhooks),
+        webhooks=tuple(Receiver(hook.url or "", hook.secret_file, hook.url_file or "") for hook in spec.webhooks),
         notify=tuple(notify.url_file for notify in spec.notify),
     )
