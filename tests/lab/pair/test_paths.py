@@ -81,7 +81,8 @@ def test_paths_that_hang_and_paths_that_come_back(pair: PathsPair) -> None:
     head.machine.check("for host in /sys/class/scsi_host/*; do echo '- - -' >$host/scan; done")
     until(lambda: len(twins(head, DISKS[0])) == 2)
     until(lambda: seen(ours).unregistered == 1, timeout_s=60)
-    returned = twins(head, DISKS[0])[1]
+    # The disk's name may lead to the path that came last.
+    (returned,) = set(twins(head, DISKS[0])) - {first}
     write = "dd if=/dev/zero of=/dev/{} bs=4k count=1 seek=2000 oflag=direct conv=notrunc"
     refused = head.machine.run(write.format(returned))
     assert "Invalid exchange" in refused.err, "EBADE"

@@ -1,0 +1,59 @@
+"""The pair's secret is changed while clients are served: step by step, on both controllers."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab.pair.emulated import EmulatedPair
+from tests.lab.pair.head import Head
+from tests.lab.pair.test_reasons import told
+
+pytestmark = pytest.mark.timeout(1_800)
+
+
+def done(head: Head, *words: str, given: str = "") -> str:
+    """What a step of `hagit secret` printed, which did what it was asked for."""
+    status, text = head.run_hagit("secret", *words, given=given)
+    assert status == 0, f"{head.side}: hagit secret {' '.join(words)} ended with {status}: {text}"
+    return text
+
+
+def in_force(pair: EmulatedPair) -> set[tuple[str, tuple[str, ...]]]:
+    """What both use and accept, as fingerprints."""
+    found = set()
+    for head in pair.heads:
+        said = head.known().secret
+        assert said is not None
+        found.add((said.current, said.accepted))
+    return found
+
+
+def test_the_secret_is_changed_while_both_serve(pair: EmulatedPair) -> None:
+    active, standby, _ = pair.roles()
+    ((before, _),) = in_force(pair)
+    written = active.acknowledged
+    with pair.nobody_moves(), pair.client() as client:
+        client.until_answered()
+        done(active, "new")
+        secret = active.machine.check("cat /root/secret.next").strip()
+        status, text = active.run_hagit("secret", "use")
+        assert status == 1 and "is not known to accept" in text, text
+        done(standby, "import", "-", given=secret)
+        for head in (active, standby):
+            pair.until(lambda head=head: head.run_hagit("secret", "use")[0] == 0, f"{head.side} uses the new secret")
+        # What the agent does: orders are sealed with the secret that is used.
+        for head in pair.heads:
+            head.secret = secret.encode()
+            head.publish(pair.orders)
+        for head in (standby, active):
+            pair.until(lambda head=head: head.run_hagit("secret", "drop")[0] == 0, f"{head.side} drops the old secret")
+        ((after, accepted),) = in_force(pair)
+        assert after != before and accepted == ()
+        pair.until(lambda: active.acknowledged > written, "the active controller writes on")
+        client.until_answered()
+        assert not {code for head in pair.heads for code in told(head) if "SECRET" in code or "REFUSED" in code}
+    pair.say(f"secret {before} became {after}; silence of the client {client.silence_ms:.0f} ms")
+    mark = standby.mark()
+    active.pull_the_plug()
+    pair.taken_over(standby, mark)
+    assert pair.verify() is standby
