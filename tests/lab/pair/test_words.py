@@ -1,0 +1,41 @@
+"""The last owner's word goes from one controller to the other: a pool of one mirror, whose older half is left."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.core.failover.orders import Orders, Vdev
+from tests.lab.pair.emulated import ORDERS, EmulatedPair
+from tests.lab.pair.head import WAIT_S
+from tests.lab.pair.test_scenarios import refusal
+from tests.lab.pair.unreadable import damage, restore
+
+pytestmark = pytest.mark.timeout(1_800)
+
+
+@pytest.fixture(scope="module")
+def pair_orders() -> Orders:
+    return replace(ORDERS, vdevs=(Vdev("tank/mirror-0", (0, 1), 1),))
+
+
+def test_an_older_half_is_refused_by_the_number_of_its_last_owner(pair: EmulatedPair) -> None:
+    """With another vdev that is current the pool would be as new as the word, and labels alone would decide."""
+    old, new, mark = pair.roles()
+    old.unplug("disk0")
+    pair.until(lambda: (status := old.status()) and status.pools.out == ("disk0",), "disk0 is given up")
+    pair.write(old)
+    # What is committed before the next records are is in its word by then.
+    old.machine.check("zpool sync tank")
+    pair.write(old)
+    old.pull_the_plug()
+    kept = damage(pair.target.file("disk1"))
+    pair.until(lambda: "disk1" in refusal(new), "the import is refused, and status names the disk")
+    pair.say(refusal(new))
+    assert "its last owner had committed transaction group" in refusal(new)
+    assert new.phase != "active" and new.pools() == []
+    restore(pair.target.file("disk1"), kept)
+    pair.taken_over(new, mark)
+    new.machine.check("zpool online tank disk0-part1; zpool wait -t resilver tank", WAIT_S)
+    assert pair.verify() is new
