@@ -1,14 +1,17 @@
-"""The pair's secret is changed while clients are served: step by step, on both controllers."""
+"""The pair's secret is changed while clients are served; a wrong one on one controller costs nobody anything."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import pytest
 
 from tests.lab.pair.emulated import EmulatedPair
-from tests.lab.pair.head import Head
+from tests.lab.pair.head import SECRET, Head
 from tests.lab.pair.test_reasons import told
 
 pytestmark = pytest.mark.timeout(1_800)
+MISTYPED: Final = SECRET.replace(b"secret", b"sercet")
 
 
 def done(head: Head, *words: str, given: str = "") -> str:
@@ -57,3 +60,35 @@ def test_the_secret_is_changed_while_both_serve(pair: EmulatedPair) -> None:
     active.pull_the_plug()
     pair.taken_over(standby, mark)
     assert pair.verify() is standby
+
+
+def test_a_mistyped_secret_on_the_standby_fences_nobody(pair: EmulatedPair) -> None:
+    """It decodes neither beats nor records, which change all the same: the active controller lives."""
+    active, standby, _ = pair.roles()
+    right, written = standby.secret, active.acknowledged
+    standby.pull_the_plug()
+    standby.secret = MISTYPED
+    standby.publish(pair.orders)
+    marks = active.mark(), standby.mark()
+    pair.boot(standby)
+    try:
+        pair.until(lambda: standby.phase == "standby", "the standby has judged its peer")
+        pair.until(lambda: "PEER_NOT_UNDERSTOOD" in told(standby), "the standby does not understand its peer")
+        pair.until(lambda: "PEER_NOT_UNDERSTOOD" in told(active), "the active controller does not understand its peer")
+        with pair.nobody_moves():
+            pair.networks(up=False)
+            pair.pass_time(3 * pair.orders.timers.stale_ms / 1_000 + 10)
+            pair.networks(up=True)
+        assert (active.phase, standby.phase) == ("active", "standby")
+        assert [event.new for event in active.events(marks[0]) if event.mark == "phase"] == []
+        assert standby.codes(marks[1], "claiming") == []
+        pair.until(lambda: active.acknowledged > written, "the active controller writes on")
+    finally:
+        standby.secret = right
+        standby.publish(pair.orders)
+    standby.machine.check(f"printf %s '{right.decode()}' >/root/secret")
+    assert pair.well() is active
+    pair.until(
+        lambda: not any("PEER_NOT_UNDERSTOOD" in told(head) for head in pair.heads), "they understand each other"
+    )
+    assert pair.verify() is active
