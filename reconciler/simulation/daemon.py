@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from reconciler.core.failover.agreement import with_agreement
 from reconciler.core.failover.claim import Claim
+from reconciler.core.failover.claiming import feeds_ms
 from reconciler.core.failover.events import (
     ClaimEnded,
     Conflict,
@@ -65,8 +67,7 @@ class Controller:
         self.counter = 0
         self.core: State | None = None
         self.outs: Outputs | None = None
-        self.paused = False
-        self.frozen = False
+        self.paused = self.frozen = False
         self.frozen_ms = 0
         self.deferred: list[tuple[Callable[[Any], None], Any]] = []
         self.held: list[tuple[Callable[[Any], None], Any]] = []
@@ -82,8 +83,7 @@ class Controller:
         self.hand = Hand(world, self, self._claim_ended)
         self.fuse: int | None = None
         self.blind = False
-        self.reset_fails = False
-        self.guarded = True
+        self.reset_fails, self.guarded, self.timeout_ms = False, True, 0
         self.records = Records(world, self.side)
         self._told: tuple[PoolsSeen | None, frozenset[str] | None] = (None, None)
 
@@ -119,16 +119,17 @@ class Controller:
         self.power_off()
         self.power_on()
 
-    def _feed_deadman(self) -> None:
+    def _feed_deadman(self, core: State) -> None:
+        self.timeout_ms = feeds_ms(core)
         if self.fed_ms is None and self.guarded:
-            self.world.later(self.orders.timers.deadman_ms, self._deadman, self.life)
+            self.world.later(self.timeout_ms, self._deadman, self.life)
         self.fed_ms = self.world.now_ms if self.guarded else None
 
     def _deadman(self, life: int) -> None:
         """Hardware: does not stop when the machine freezes."""
         if life != self.life or self.fed_ms is None:
             return
-        left_ms = self.fed_ms + self.orders.timers.deadman_ms - self.world.now_ms
+        left_ms = self.fed_ms + self.timeout_ms - self.world.now_ms
         if left_ms > 0:
             self.world.later(left_ms, self._deadman, life)
         else:
@@ -169,7 +170,7 @@ class Controller:
         self.files.boots()
         machine, (resets, moves) = self.world.machine(self), self.files.recent(self.orders.limits)
         core = initial(self.orders, self.incarnation, self.clock(), self.memory, resets, moves, machine, pending)
-        self.core = replace(core, armed=self.guarded)
+        self.core = replace(with_agreement(core, self.files.agreement), armed=self.guarded)
         self.outs = outputs(self.core)
         self._told = (None, None)
         self.records.start()
@@ -350,8 +351,8 @@ class Controller:
             if self._burns():
                 return
             self.memory = outs.remember
-        if outs.feed:
-            self._feed_deadman()
+        if outs.feed and self.core is not None:
+            self._feed_deadman(self.core)
         if outs.reset and not self.reset_fails:
             if self._burns():
                 return

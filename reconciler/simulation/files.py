@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from reconciler.core.failover.agreement import Agreement, agreement
 from reconciler.core.failover.elapsed import Clocks, Elapsed, advanced, recent_count, to_be_saved
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Layout, Limits
@@ -37,6 +38,7 @@ class Files:
         self._resets_s: list[float] = []
         self._moves_s: list[float] = []
         self._elapsed: Elapsed | None = None
+        self.agreement: Agreement | None = None
         self._wrong_s = 0
         self._booted_ms = self._life = 0
 
@@ -52,6 +54,8 @@ class Files:
 
     def ticks(self) -> None:
         """The daemon runs."""
+        if self._one.core is not None:
+            self.agreement = agreement(self._one.core)
         if self._elapsed is not None and to_be_saved(self._elapsed, self._clocks()):
             self._save()
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from reconciler.core.failover.claiming import feeds_ms
 from reconciler.core.failover.events import (
     Asked,
     ClaimEnded,
@@ -32,13 +33,13 @@ from reconciler.core.failover.hold import DiskView
 from reconciler.core.failover.key import Key
 from reconciler.core.failover.orders import Orders, layout
 from reconciler.core.failover.outputs import Outputs, outputs
-from reconciler.core.failover.pending_orders import resumed
 from reconciler.core.failover.phase import Phase, Thing
 from reconciler.core.failover.slots import Reading
-from reconciler.core.failover.state import State, initial
+from reconciler.core.failover.state import State
 from reconciler.core.failover.step import step
 from reconciler.core.failover.why import Decision
 from reconciler.system.deadman import Deadman
+from reconciler.watchdog.first_state import first_state
 from reconciler.watchdog.import_retries import ImportRetries
 from reconciler.watchdog.interfaces import Place, Voice, Work
 from reconciler.watchdog.ledger import Ledger
@@ -100,15 +101,13 @@ class Daemon:
     def begin(self, orders: Orders) -> None:
         """The first orders of this daemon's life."""
         assert self.core is None
-        ledger, recent = self.ledger, self.ledger.recent(orders.limits)
-        orders, pending = resumed(orders, ledger.layout)
-        known = (ledger.incarnation, monotonic_ms(), ledger.remembered, *recent, self._machine, pending)
-        core = self.core = replace(initial(orders, *known), unit=self._unit, armed=ledger.fed)
+        core = self.core = first_state(orders, self.ledger, self._machine, self._unit)
         self.outs = outputs(core)
         self._follow(core)
         self._changed(None, core)
-        for loop in (self._tick, self._look, self._record):
-            loop()
+        self._tick()
+        self._look()
+        self._record()
 
     def prepare(self, orders: Orders) -> None:
         """Get ready to follow these orders while another daemon acts: nothing is decided, changed or sent here."""
@@ -358,7 +357,7 @@ class Daemon:
         if outs.remember != self.ledger.remembered:
             self.ledger.remember(outs.remember)
         if outs.feed:
-            self.deadman.feed(self.core.orders.timers.deadman_ms)
+            self.deadman.feed(feeds_ms(self.core))
             self.ledger.note_fed(self.deadman.armed)
             if self.core.armed is not (guards := self.deadman.armed and not self.deadman.problem):
                 self.told(DeadmanSeen(guards))

@@ -17,12 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.core.failover.agreement import Agreement
 from reconciler.core.failover.document import Defect, build, plain
 from reconciler.core.failover.elapsed import Clocks, recent_count, wall_age_s
 from reconciler.core.failover.key import EPOCH_MAX
 from reconciler.core.failover.orders import Layout, Limits, Orders, layout
 from reconciler.core.failover.phase import GUARANTEES, Phase
 from reconciler.core.failover.state import Memory
+from reconciler.core.failover.unsafe import TIMER_MS_MAX
 from reconciler.errors import HagitError
 from reconciler.system.files import PUBLIC_DIRECTORY, make_directory, read_json, state_error
 from reconciler.system.machine import boot_id
@@ -115,6 +117,7 @@ class Ledger:
         known = accepted if isinstance(accepted, dict) else {}
         self.generation_max = known["generation"] if isinstance(known.get("generation"), int) else 0
         self.pair = known["pair"] if isinstance(known.get("pair"), str) else ""
+        self.agreement = _agreement(self._read("agreement.json"))
         peer = self._read("peer.json")
         reads = peer.get("reads") if isinstance(peer, dict) else None
         self.peer_reads = reads if type(reads) is int and reads >= 1 else 1
@@ -244,6 +247,13 @@ class Ledger:
                 self._directory / "accepted.json", _json({"pair": pair, "generation": self.generation_max})
             )
 
+    def note_agreement(self, agreed: Agreement) -> None:
+        """The limits in force, by which a later daemon goes on until it has heard the peer."""
+        if agreed != self.agreement and self._begun:
+            self.agreement = agreed
+            document = {"lives": agreed.lives_ms, "feeds": agreed.feeds_ms, "waits": agreed.waits_ms}
+            self._clerk.write(self._directory / "agreement.json", _json(document))
+
     def note_peer_reads(self, version: int) -> None:
         """The highest layout version of heartbeats that the peer reads; a daemon that restarts begins with it."""
         self.peer_reads = version
@@ -301,6 +311,13 @@ def write_memory(run: Path, boot: str, memory: Memory) -> None:
     """The file in which a daemon of this boot finds what it, or `hagit adopt`, has taken. Raises OSError."""
     document = {"boot": boot, "phase": memory.phase, "epoch": memory.epoch, "quiet": memory.quiet}
     replace_file(run / "memory", _json(document))
+
+
+def _agreement(document: Any) -> Agreement | None:
+    known = document if isinstance(document, dict) else {}
+    found = (known.get(name) for name in ("lives", "feeds", "waits"))
+    limits = [limit for limit in found if type(limit) is int and 0 < limit <= 2 * TIMER_MS_MAX]
+    return Agreement(*limits) if len(limits) == 3 else None
 
 
 def _total_s(entry: Any) -> float | None:

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from reconciler.core.failover.agreement import agreement
 from reconciler.core.failover.detector import network_alive
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.key import Side
@@ -309,6 +310,8 @@ def _assemble(
     audits = Audits(daemon, work)
 
     def ticked() -> None:
+        if daemon.core is not None:
+            ledger.note_agreement(agreement(daemon.core))
         power.consider()
         audits.consider()
 

@@ -317,6 +317,18 @@ DECIDE = (
         "each reset gives a new budget: a pair that flaps through resets flaps without end",
     ),
     Mutant(
+        "deadman-longer-than-the-peer-waits", "pending_orders",
+        "        feeds_ms=feeds if feeds < orders.timers.deadman_ms else 0,\n",
+        "        feeds_ms=0,\n",
+        "sets the longer deadman of orders that the peer does not have yet: frozen, it outlives the wait of the peer",
+    ),
+    Mutant(
+        "restart-forgets-what-the-peer-waits", "agreement",
+        "        lives_ms=kept.lives_ms if kept.lives_ms < timers.proof_ms else 0,\n",
+        "        lives_ms=0,\n",
+        "a daemon that starts again lives as long as its orders say, and the peer waits by older ones",
+    ),
+    Mutant(
         "any-wall-clock-believed", "elapsed",
         "    known = PLAUSIBLE_FROM_S <= at_s < PLAUSIBLE_UNTIL_S and now.plausible\n",
         "    known = True\n",

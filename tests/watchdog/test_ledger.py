@@ -8,6 +8,7 @@ from select import select
 
 import pytest
 
+from reconciler.core.failover.agreement import Agreement
 from reconciler.core.failover.elapsed import Clocks
 from reconciler.core.failover.orders import Layout, Limits, layout
 from reconciler.core.failover.phase import Phase
@@ -252,3 +253,14 @@ def test_what_the_peer_reads_outlives_the_daemon(tmp_path: Path, clerk: Clerk) -
     for damage in ("damaged", "{}", '{"reads": 0}', '{"reads": true}', '{"reads": "2"}', "[2]"):
         (tmp_path / "state" / "watchdog" / "peer.json").write_text(damage)
         assert ledger(tmp_path, clerk).peer_reads == 1, damage
+
+
+def test_the_limits_in_force_outlive_the_daemon(tmp_path: Path, clerk: Clerk) -> None:
+    first = ledger(tmp_path, clerk)
+    assert first.agreement is None
+    first.note_agreement(Agreement(2_000, 5_000, 14_000))
+    assert ledger(tmp_path, clerk).agreement == Agreement(2_000, 5_000, 14_000)
+    path = tmp_path / "state" / "watchdog" / "agreement.json"
+    for damage in ("damaged", "[]", '{"lives":2000,"feeds":5000}', '{"lives":0,"feeds":1,"waits":1}'):
+        path.write_text(damage)
+        assert ledger(tmp_path, clerk).agreement is None, damage

@@ -77,6 +77,26 @@ def test_the_other_takes_over_from_one_without_power(mixed: Mixed, old: str) -> 
 
 
 @either
+def test_limits_that_each_release_derives_for_itself_stop_no_takeover(mixed: Mixed, old: str) -> None:
+    """From one commit: the first release has no key for the time without proof, and takes 2 s."""
+    pair = mixed(old)
+    for head in pair.both():
+        proof_ms = 2_000 if head is pair.head(old) else 4_000
+        head.publish(
+            replace(ORDERS, generation=2, timers=replace(ORDERS.timers, proof_ms=proof_ms, patience_ms=12_000))
+        )
+    pair.settle()
+    for head in pair.both():
+        pair.until(lambda head=head: (s := head.status()) is not None and (s.orders.here, s.orders.there) == (2, 2))
+    assert not refused(pair)
+    with pair.client() as client:
+        client.until_answered()
+        pair.fault("power-off", "a")
+        pair.until_phases(b="active")
+        client.until_answered()
+
+
+@either
 def test_they_hand_over_both_ways(mixed: Mixed, old: str) -> None:
     pair = mixed(old)
     pair.settle()

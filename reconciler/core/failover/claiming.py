@@ -70,6 +70,16 @@ def wait_ms(state: State) -> int:
     return max(timers.proof_ms + timers.deadman_ms, state.waits_ms, said_ms)
 
 
+def feeds_ms(state: State) -> int:
+    """After which time without food the deadman of this controller is to reset it.
+
+    Never so short that the orders' own pauses would: a healthy controller is fed that seldom.
+    """
+    timers = state.orders.timers
+    floor_ms = timers.beat_ms + timers.pause_ms + 1_000
+    return min(timers.deadman_ms, max(floor_ms, state.feeds_ms or timers.deadman_ms))
+
+
 def lives_ms(state: State) -> int:
     """How long this controller may go on without proof of its reservation."""
     return min(state.orders.timers.proof_ms, state.lives_ms or state.orders.timers.proof_ms)

@@ -10,20 +10,17 @@ silence leads to.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.key import rank
-from reconciler.core.failover.orders import digest, shelf_digest
+from reconciler.core.failover.orders import digest, least_proof_ms, shelf_digest
 from reconciler.core.failover.phase import OWNING, Phase
 from reconciler.core.failover.progress import joined
 from reconciler.core.failover.state import Peer, State
 from reconciler.core.failover.twin import hear_own, hear_peer, is_back
 
 T = TypeVar("T")
-
-#: What the orders of every release that does not know the key derive, unless looks and pauses are long.
-PROOF_MS_LEAST: Final = 2_000
 
 
 def hear(state: State, channel: int, beat: Beat, now_ms: int) -> State:
@@ -68,12 +65,12 @@ def agreed(state: State, beat: Beat) -> State:
     """*Nobody lives longer without proof than the other one waits*: what the orders say counts when both have them.
 
     A peer with other orders waits as long as every release does at the least, and may itself live as long as it did by
-    the orders before.
+    the orders before. The deadman belongs to it: a longer one is set only when the peer has those orders, too.
     """
     timers = state.orders.timers
     if beat.digest == digest(state.newest):
-        return replace(state, lives_ms=0, waits_ms=0)
-    least_ms = max(PROOF_MS_LEAST, 2 * timers.look_ms + timers.pause_ms)
+        return replace(state, lives_ms=0, feeds_ms=0, waits_ms=0)
+    least_ms = least_proof_ms(timers)
     lives_ms = min(state.lives_ms or timers.proof_ms, least_ms)
     return replace(state, lives_ms=lives_ms if lives_ms < timers.proof_ms else 0)
 

@@ -32,6 +32,9 @@ class Beat:
     none. `policy`: digest of what the sender's configuration means in every release, 0: not said. `lives_ms`: the
     longest time for which the sender may go on after it lost its disks, 0: not said. A beat in layout version 1 says
     nothing of these six: they have their defaults.
+
+    `first_digest` does not travel by itself: it stands in the place of `digest` in a beat in version 1, which only
+    readers of the first release are sent; 0: `digest` does.
     """
 
     side: Side
@@ -56,6 +59,7 @@ class Beat:
     accepts: int = 0
     policy: int = 0
     lives_ms: int = 0
+    first_digest: int = 0
 
     @property
     def guarded(self) -> bool:

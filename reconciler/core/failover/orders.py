@@ -5,7 +5,7 @@ Decides nothing; `unsafe` (beside it) says which orders must be refused. Does no
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import sha256
@@ -209,6 +209,8 @@ def layout(orders: Orders) -> Layout:
 OWN = frozenset({"side", "devices"})
 
 
+#: What the orders of every release that does not know the key derive, unless looks and pauses are long.
+PROOF_MS_LEAST: Final = 2_000
 #: Timers that no key of the configuration gives: each release derives them, so two may differ in them.
 DERIVED: Final = frozenset(
     {
@@ -228,6 +230,23 @@ def digest(orders: Orders) -> int:
     same = [text_of(getattr(orders, name)) for name in first if name not in OWN]
     later = [f"{name}={text_of(value)}" for name, value in said(orders)[len(first) :] if name not in OWN]
     return _short(f"[{', '.join(same + later)}]")
+
+
+@lru_cache(maxsize=256)
+def first_digest(orders: Orders) -> int:
+    """The digest that a peer of the first release has, where it follows the same configuration.
+
+    That release derives the longest time without proof from looks and pauses alone. It takes a digest that differs
+    for another configuration, and then moves nothing by itself. What it waits for after a takeover is its own limit:
+    beside a peer that has not the same digest, this controller lives by no longer one (`detector.agreed`).
+    """
+    timers = replace(orders.timers, proof_ms=least_proof_ms(orders.timers))
+    return digest(replace(orders, timers=timers))
+
+
+def least_proof_ms(timers: Timers) -> int:
+    """How long every release lets a controller go on without proof, at the least."""
+    return max(PROOF_MS_LEAST, 2 * timers.look_ms + timers.pause_ms)
 
 
 @lru_cache(maxsize=256)

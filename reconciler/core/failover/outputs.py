@@ -12,7 +12,7 @@ from reconciler.core.failover.compare import able
 from reconciler.core.failover.heartbeat import TXGS_MAX, Beat
 from reconciler.core.failover.hold import Fence
 from reconciler.core.failover.key import Key
-from reconciler.core.failover.orders import digest, policy_digest, shelf_digest
+from reconciler.core.failover.orders import digest, first_digest, policy_digest, shelf_digest
 from reconciler.core.failover.owner import GONE
 from reconciler.core.failover.phase import EVERYTHING, GUARANTEES, Phase, Thing
 from reconciler.core.failover.state import Memory, State
@@ -75,6 +75,12 @@ def outputs(state: State) -> Outputs:
     )
 
 
+def _first_digest(state: State) -> int:
+    """What a peer of the first release is told that says the digest which it derives itself; 0 for any other peer."""
+    its, beat = first_digest(state.newest), state.peer.beat
+    return its if beat is not None and beat.digest == its != digest(state.newest) else 0
+
+
 def _beat(state: State) -> Beat:
     looks, orders = state.looks, state.orders
     halted = state.phase is Phase.HALTED
@@ -100,5 +106,6 @@ def _beat(state: State) -> Beat:
         # What is said before an import is the last owner's word: whoever dies meanwhile must not take it along.
         txgs=state.word[:TXGS_MAX] if GUARANTEES[state.phase].required else (),
         policy=policy_digest(state.newest),
+        first_digest=_first_digest(state),
         lives_ms=orders.timers.proof_ms + orders.timers.deadman_ms,
     )

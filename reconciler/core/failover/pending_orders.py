@@ -25,7 +25,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.core.failover.acceptance import unacceptable
-from reconciler.core.failover.claiming import lives_ms, wait_ms
+from reconciler.core.failover.claiming import feeds_ms, lives_ms, wait_ms
 from reconciler.core.failover.completion import completable
 from reconciler.core.failover.coverage import pools_of
 from reconciler.core.failover.detector import disk_alive, disk_stale, network_alive, network_silent
@@ -91,6 +91,7 @@ def accept(state: State, orders: Orders, now_ms: int) -> State:
         peer = replace(peer, heard_ms=(now_ms,) * count, last=(None,) * count)
     groups = looks.groups_down & {group.number for group in orders.groups}
     lives, waits = min(lives_ms(state), orders.timers.proof_ms), wait_ms(state)
+    feeds = min(feeds_ms(state), orders.timers.deadman_ms)
     pending = None if layout(orders) == layout(mine) else orders
     return replace(
         state,
@@ -99,6 +100,7 @@ def accept(state: State, orders: Orders, now_ms: int) -> State:
         pending_ms=None if pending is None else now_ms,
         missing=(),
         lives_ms=lives if lives < orders.timers.proof_ms else 0,
+        feeds_ms=feeds if feeds < orders.timers.deadman_ms else 0,
         waits_ms=waits if waits > orders.timers.proof_ms + orders.timers.deadman_ms else 0,
         peer=peer,
         refused=None,

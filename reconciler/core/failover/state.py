@@ -115,8 +115,9 @@ class State:
     controller. `unimportable`: this release follows imports that were refused. `voluntary`: a person
     asked for it, and nothing is wrong here, so it may be given up. `taken`: the pools came here because the peer let go
     of them, or could serve no more. `lives_ms`: a shorter time without proof than the orders give, for nobody has said
-    yet that the peer waits longer (0: none); `waits_ms`: a longer wait for the peer than they ask for, as it may not
-    have them yet (0: none). `unfenced`: vdevs that the last claim could not fence. `word`: marks (`progress`) that the
+    yet that the peer waits longer (0: none); `feeds_ms`: the same of the deadman; `waits_ms`: a longer wait for the
+    peer than they ask for, as it may not have them yet (0: none). `unfenced`: vdevs that the last claim could not
+    fence. `word`: marks (`progress`) that the
     pools have reached, by what their owners said, this controller included; `word_epoch`: the epoch of whoever said it
     last. `excused`: disks that the pools did without when they were last imported: nothing newer is on them than on the
     others, and much may be missing. `machine`: the number of this machine, another one after each boot; 0 where none is
@@ -154,6 +155,7 @@ class State:
     voluntary: bool = False
     taken: bool = False
     lives_ms: int = 0
+    feeds_ms: int = 0
     waits_ms: int = 0
     excused: frozenset[int] = frozenset()
     word: tuple[int, ...] = ()

@@ -174,7 +174,7 @@ def beat_content(beat: Beat, way: Way, version: int, reads: int) -> bytes:
         beat.epoch,
         _bits(beat.groups_down),
         beat.generation,
-        beat.digest,
+        beat.digest if version > 1 else beat.first_digest or beat.digest,
         beat.shelf,
         _bits(beat.out).to_bytes(DISKS_MAX // 8),
     )

@@ -79,7 +79,8 @@ def test_every_phase_has_a_code_and_every_field_travels() -> None:
     way = datagram_way(SECRET, PAIR, "interlink", Side.A)
     plain = Beat(Side.A, 0, 0, 0, Phase.BOOTING)
     for name in Beat.__slots__:
-        if name == "side":
+        # The last one travels in the place of another, and only to the first release.
+        if name in ("side", "first_digest"):
             continue
         value = getattr(plain, name)
         kinds = {bool: not value, int: 1, frozenset: frozenset({3}), tuple: (0, 7), Phase: Phase.HALTED}

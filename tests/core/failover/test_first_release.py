@@ -12,7 +12,7 @@ from hypothesis import given
 
 from reconciler.core.failover.first_release import FIRST_RELEASE, plain_of, text_of
 from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Orders, Timers, digest, policy_digest, shelf_digest
+from reconciler.core.failover.orders import Orders, Timers, digest, first_digest, policy_digest, shelf_digest
 from reconciler.core.failover.orders_document import decode_orders, orders_document, orders_key
 from reconciler.core.failover.record import decode_record, encode_record, record_way
 from reconciler.core.failover.wire import Decoded, datagram_way, decode_datagram, encode_datagram
@@ -51,6 +51,20 @@ def test_its_orders_are_read_and_written() -> None:
     data, key = (HERE / "first_release_orders.json").read_bytes(), orders_key(SECRET)
     assert decode_orders(data, key) == ORDERS
     assert orders_document(ORDERS, key) == data
+
+
+def test_it_is_told_the_digest_that_it_has_of_the_same_configuration() -> None:
+    """It derives 2 s without proof, or two looks and a pause; every other release says so to it and to nobody else."""
+    for look_ms, derived_ms in ((250, 2_000), (1_500, 3_400)):
+        its = replace(ORDERS, timers=replace(ORDERS.timers, look_ms=look_ms, pause_ms=400, proof_ms=derived_ms))
+        ours = replace(its, timers=replace(its.timers, proof_ms=4_000))
+        assert first_digest(ours) == first_digest(its) == digest(its) != digest(ours)
+        assert first_digest(replace(ours, strict=not ours.strict)) != digest(its)
+    beat = replace(BEAT, first_digest=7)
+    way = datagram_way(SECRET, PAIR, "interlink", Side.A)
+    for version, said in ((1, 7), (2, BEAT.digest)):
+        read = decode_datagram(encode_datagram(beat, way, version), way)
+        assert isinstance(read, Decoded) and read.beat.digest == said
 
 
 def test_its_digests_are_ours() -> None:

@@ -7,13 +7,12 @@ import pytest
 
 from reconciler.core.failover.claiming import lives_ms, wait_ms
 from reconciler.core.failover.compare import peer_better, peer_can_take, preferred
-from reconciler.core.failover.detector import PROOF_MS_LEAST
 from reconciler.core.failover.events import Asked, Event, Heard, NewOrders, Pools, PoolsSeen, Request, Tick
 from reconciler.core.failover.forbidden import forbidden
 from reconciler.core.failover.hold import Fence, Hold
 from reconciler.core.failover.key import Key, Side
 from reconciler.core.failover.move import Move
-from reconciler.core.failover.orders import Limits, digest, policy_digest
+from reconciler.core.failover.orders import PROOF_MS_LEAST, Limits, digest, policy_digest
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import Memory, State, initial
 from reconciler.core.failover.step import enter, step
