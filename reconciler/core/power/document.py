@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from reconciler.core.failover.document import Defect, build, canonical, parse, quoted
+from reconciler.core.failover.document import canonical
 from reconciler.core.failover.first_release import plain_of
-from reconciler.core.failover.orders_document import seal_orders, unsealed
+from reconciler.core.failover.orders_document import seal_orders
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.seal import SealKey
+from reconciler.core.failover.sealed_value import read_value
 from reconciler.core.power.options import unfit_plan
 from reconciler.core.power.plan import PowerPlan
 
 FORMAT: Final = "hagit.power/1"
-#: Not that of orders: neither file passes for the other, although one key seals both.
-OPENING: Final = b'{"format":"hagit.power/'
 POWER_BYTES_MAX: Final = 1 << 16
 
 
@@ -30,22 +29,12 @@ def power_document(plan: PowerPlan, key: SealKey) -> bytes:
 
 def decode_power(data: bytes, key: SealKey) -> PowerPlan | Refused:
     """The plan in a file. Never raises, whatever the bytes."""
-    body = unsealed(data, OPENING, POWER_BYTES_MAX, key)
-    if isinstance(body, Refused):
-        return body
-    try:
-        document = parse(body)
-        if not isinstance(document, dict) or document.get("format") != FORMAT:
-            return Refused(Refusal.VERSION, f"this is {FORMAT}")
-        if "power" not in document:
-            return Refused(Refusal.AUTHENTIC_DEFECT, "document: power is missing")
-        unknown = sorted(quoted(name) for name in document.keys() - {"format", "power"})
-        plan = build(PowerPlan, document["power"], "power", unknown)
-        if unknown:
-            # No power is cut by a plan of which a part is not understood.
-            return Refused(Refusal.VERSION, f"a newer hagit wrote it: this one does not know {unknown[0]}")
-        if unfit := unfit_plan(plan):
-            return Refused(Refusal.AUTHENTIC_DEFECT, unfit)
-        return plan
-    except Defect as defect:
-        return Refused(Refusal.AUTHENTIC_DEFECT, str(defect))
+    read = read_value(PowerPlan, "power", FORMAT, data, POWER_BYTES_MAX, key)
+    if isinstance(read, Refused):
+        return read
+    plan, unknown = read
+    if unknown:
+        # No power is cut by a plan of which a part is not understood.
+        return Refused(Refusal.VERSION, f"a newer hagit wrote it: this one does not know {unknown[0]}")
+    unfit = unfit_plan(plan)
+    return Refused(Refusal.AUTHENTIC_DEFECT, unfit) if unfit else plan

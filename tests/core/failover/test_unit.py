@@ -2,10 +2,11 @@
 
 import pytest
 
+from reconciler.core.failover.document import canonical
 from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders_document import orders_key
+from reconciler.core.failover.orders_document import orders_key, seal_orders
 from reconciler.core.failover.refusal import Refusal, Refused
-from reconciler.core.failover.unit import UNIT_BYTES_MAX, Unit, decode_unit, unfit, unit_document
+from reconciler.core.failover.unit import FORMAT, UNIT_BYTES_MAX, Unit, decode_unit, unfit, unit_document
 from reconciler.core.failover.why import Code
 
 KEY, OTHER = orders_key(b"1" * 32), orders_key(b"2" * 32)
@@ -32,6 +33,13 @@ def test_what_is_no_unit_is_refused(data: bytes, why: Refusal) -> None:
     read = decode_unit(data, KEY)
     assert isinstance(read, Refused)
     assert read.why is why
+
+
+def test_what_a_newer_release_says_besides_is_kept_apart() -> None:
+    whole = {"format": FORMAT, "later": 1, "unit": {"pair": "tank", "side": "a", "serials": ["SN-1"], "colour": "red"}}
+    assert decode_unit(seal_orders(canonical(whole) + b"\n", KEY), KEY) == UNIT
+    for damage in ({"format": "hagit.unit/2"}, {"unit": {"pair": "tank"}}, {"unit": None}):
+        assert isinstance(decode_unit(seal_orders(canonical(whole | damage) + b"\n", KEY), KEY), Refused)
 
 
 @pytest.mark.parametrize(
