@@ -43,11 +43,13 @@ class Line:
     """One channel: its way out, a way in for each accepted secret, and its socket while its interface is there.
 
     `peer_mac`: from where the peer's newest sealed frame came; empty before the first.
+    `own`: the way out under each accepted secret; a machine that was cloned with this one's files may use another.
     """
 
     name: str
     out: Way
     into: tuple[Way, ...]
+    own: tuple[Way, ...]
     window: Window = field(default_factory=Window)
     socket: FrameSocket | None = None
     problem: str = "its interface has not been looked for yet"
@@ -90,17 +92,18 @@ class Beats:
         for gone in before.values():
             self._close(gone)
 
-    def _ways(self, orders: Orders, channel: str) -> tuple[Way, tuple[Way, ...]]:
-        """The way out and the ways in."""
+    def _ways(self, orders: Orders, channel: str) -> tuple[Way, tuple[Way, ...], tuple[Way, ...]]:
+        """The way out, the ways in, and those of another machine of this side."""
         ring = self._keys.ring
         into = (datagram_way(secret, orders.pair, channel, orders.side.other) for secret in ring.accepted)
-        return datagram_way(ring.current, orders.pair, channel, orders.side), tuple(into)
+        own = (datagram_way(secret, orders.pair, channel, orders.side) for secret in ring.accepted)
+        return datagram_way(ring.current, orders.pair, channel, orders.side), tuple(into), tuple(own)
 
     def _rekey(self) -> None:
         """Other secrets are in force; windows and sockets stay, so no beat is missed or taken twice."""
         for line in self.lines if self._orders is not None else ():
             assert self._orders is not None
-            line.out, line.into = self._ways(self._orders, line.name)
+            line.out, line.into, line.own = self._ways(self._orders, line.name)
 
     def place(self, indices: Mapping[str, int]) -> None:
         """Which interface each channel's name stands for now; a channel whose name is missing has none."""
@@ -184,7 +187,8 @@ class Beats:
 
     def _own(self, line: Line, data: bytes, refused: Refused) -> None:
         """A frame of our own side: the core knows whether this machine sent it, and a switch sent it back."""
-        own = decode_datagram(data, line.out) if refused.why is Refusal.REFLECTED else refused
+        reflected = refused.why is Refusal.REFLECTED
+        own = decode_any(data, line.own, decode_datagram)[0] if reflected else refused
         if isinstance(own, Refused):
             self._refused(line, refused.why.value)
             return

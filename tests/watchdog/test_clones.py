@@ -3,21 +3,25 @@
 import subprocess
 import sys
 
+import pytest
+
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders_document import orders_key
 from reconciler.core.failover.unit import Unit, unit_document
 from reconciler.system.request import RequestKind
 from tests.watchdog.pair import ROOT, SECRET, Pair
 
+#: The secret that the pair changes to; the clone may have it in force already.
+NEXT = bytes(reversed(SECRET))
 #: Runs where the bridge is: beats of a standby `b`, from a machine with another number, until its input ends.
-CLONE = f"""
+CLONE = """
 import socket, sys, threading, time
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.wire import datagram_way, encode_datagram
 from reconciler.system.frames import ETHER_TYPE, GROUP
-way = datagram_way({SECRET!r}, sys.argv[1], "net0", Side.B)
+way = datagram_way(bytes.fromhex(sys.argv[2]), sys.argv[1], "net0", Side.B)
 head = GROUP + bytes.fromhex("020000000099") + ETHER_TYPE.to_bytes(2)
 out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 ended = threading.Event()
@@ -30,9 +34,13 @@ while not ended.wait(0.05):
 """
 
 
-def test_a_standby_that_hears_its_clone_takes_nothing_until_the_clone_is_off(pair: Pair) -> None:
+@pytest.mark.parametrize("secret", [SECRET, NEXT], ids=["its secret", "the next secret"])
+def test_a_standby_that_hears_its_clone_takes_nothing_until_the_clone_is_off(pair: Pair, secret: bytes) -> None:
+    following = pair.b.root / "secret.next"
+    following.write_bytes(NEXT)
+    following.chmod(0o600)
     pair.settle()
-    command = pair.lan.enter(sys.executable, "-c", CLONE, pair.orders.pair)
+    command = pair.lan.enter(sys.executable, "-c", CLONE, pair.orders.pair, secret.hex())
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE) as clone:
         assert clone.stdin is not None
         pair.until(lambda: "TWIN" in pair.b.reasons())
