@@ -108,7 +108,10 @@ def run_rollback(node_file: Path | None, *, to: str | None, yes: bool) -> int:
         plan = _plan(session, target, content)
         _show(plan, as_json=False)
         head = session.store.accepted().head
-        print(f"\nRolling back to {target.name} ({target.summary}); {head[:7]} is blocked until another commit comes.")
+        what = f"{head[:7]} is blocked until another commit comes"
+        if target.commit == head:
+            what = "it is the newest commit as well, so nothing is blocked"
+        print(f"\nRolling back to {target.name} ({target.summary}); {what}.")
         if not yes and not confirmed("Go on?"):
             _refused("Nothing was rolled back")
             return 1

@@ -166,7 +166,11 @@ class _Index:
         """What is wrong with a match that does not lead to one NIC, what to do, and the gate."""
         unseen = self.observed.why_unknown(("link", match.name or ""))
         if not candidates and unseen is not None:
-            return f"whether a NIC has {match} is not known: {unseen}", "nothing to do: hagit looks again", Gate.UNKNOWN
+            return (
+                f"whether a NIC has {match} is not known: {unseen}",
+                "hagit looks again; mend what is named here if it stays",
+                Gate.UNKNOWN,
+            )
         if not candidates:
             return f"no NIC has {match}; {self._inventory()}", "correct the match, or plug the NIC in", Gate.NIC
         if len(candidates) > 1:

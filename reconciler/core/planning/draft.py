@@ -113,7 +113,14 @@ class Draft:
 
     def hold_unknown(self, key: Key, why: str, resource: str, origin: Origin | None = None) -> None:
         """The hold of what could not be read."""
-        self.hold(key, Gate.UNKNOWN, f"not known: {why}", "nothing to do: hagit looks again", resource, origin)
+        self.hold(
+            key,
+            Gate.UNKNOWN,
+            f"not known: {why}",
+            "hagit looks again; mend what is named here if it stays",
+            resource,
+            origin,
+        )
 
 
 def impact_of(verb: Verb, fact: Fact) -> Impact:

@@ -63,7 +63,11 @@ def _rests_on_held(draft: Draft, fact: Fact) -> Refusal | None:
             return Refusal(Gate.WAITS, f"rests on {link}, which is held", f"see {link}")
         if ("link", link) not in draft.live.facts:
             if (why := draft.observed.why_unknown(("link", link))) is not None:
-                return Refusal(Gate.UNKNOWN, f"{link} is not known: {why}", "nothing to do: hagit looks again")
+                return Refusal(
+                    Gate.UNKNOWN,
+                    f"{link} is not known: {why}",
+                    "hagit looks again; mend what is named here if it stays",
+                )
             return Refusal(Gate.WAITS, f"there is no link {link}", f"see {link}")
     return None
 
@@ -111,7 +115,7 @@ def removal_refusal(draft: Draft, link: str) -> Refusal | None:
         for key in (("address", name), ("route",)):
             if draft.observed.unknown and (why := draft.observed.why_unknown(key)) is not None:
                 what = f"what {name} carries is not known: {why}"
-                return Refusal(Gate.UNKNOWN, what, "nothing to do: hagit looks again")
+                return Refusal(Gate.UNKNOWN, what, "hagit looks again; mend what is named here if it stays")
         for fact in draft.live.on(name):
             found = _not_ours(draft, fact)
             if found is not None:

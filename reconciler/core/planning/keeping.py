@@ -14,7 +14,7 @@ from reconciler.core.planning.draft import Draft
 from reconciler.core.planning.plan import Gate
 from reconciler.core.planning.wording import fact_name, property_value
 
-LOOKS_AGAIN = "nothing to do: hagit looks again"
+LOOKS_AGAIN = "hagit looks again; mend what is named here if it stays"
 
 
 class Obstacle(NamedTuple):

@@ -16,7 +16,7 @@ from reconciler.core.planning.draft import Draft
 from reconciler.core.planning.plan import Gate
 from reconciler.core.planning.refusing import Refusal, removal_command
 
-LOOKS_AGAIN = "nothing to do: hagit looks again"
+LOOKS_AGAIN = "hagit looks again; mend what is named here if it stays"
 
 
 def address_refusal(draft: Draft, fact: Address) -> Refusal | None:

@@ -149,6 +149,13 @@ class _Capture:
     def _pair(self, hostname: str, serial: str) -> None:
         seen = self._observed.facts.get(("hostname",))
         name = seen.name if isinstance(seen, Hostname) else hostname
+        kernels, differs, files = name.partition("/")
+        if differs and re.fullmatch(HOSTNAME, kernels):
+            what = (
+                f"host name: the kernel has {kernels}, the file {files or 'none'}; this writes the kernel's to the file"
+            )
+            self._left_out.append(what)
+            name = kernels
         if not re.fullmatch(HOSTNAME, name):
             self._left_out.append(f"host name {name}: no host name that others could look up, so it will change")
             name = f"controller-{self._controller}"

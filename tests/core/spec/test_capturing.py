@@ -149,3 +149,16 @@ def test_what_is_captured_of_an_odd_controller_loads_and_changes_nothing() -> No
     assert ("address", "eth0", "10.0.0.22/24") in desired.facts
     assert ("address", "eth0", "10.0.0.21/24") not in desired.facts
     assert "tank/secret/below" not in text and "tank/plain" not in text
+
+
+@pytest.mark.parametrize(
+    ("seen", "written", "told"),
+    [
+        ("nas1/other", "nas1", "the kernel has nas1, the file other; this writes the kernel's to the file"),
+        ("nas1/", "nas1", "the kernel has nas1, the file none; this writes the kernel's to the file"),
+        ("(none)/x", "controller-a", "host name (none)/x: no host name that others could look up"),
+    ],
+)
+def test_a_name_that_differs_between_kernel_and_file_is_told(seen: str, written: str, told: str) -> None:
+    text = capture(Observed(facts_by_key([Hostname(seen)])), "a", "unused", "")
+    assert f"hostname: {written}\n" in text and told in text
