@@ -4,18 +4,22 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 HOST_TOOLS := $(VENV)/.host-tools
+LOCK := packaging/requirements.lock
 
 .PHONY: help test swarm fuzz properties lab-shell package demo bench load lab lab-test lab-compare lab-bench lab-load \
-  lint format schema clean
+  lint format schema lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml $(LOCK)
 	packaging/prerequisites python
 	python3 -m venv $(VENV)
+	@# Every library in the version and with the content that the lock file names; nothing else is fetched.
+	$(VENV)/bin/pip install -q --disable-pip-version-check --require-hashes -r $(LOCK)
 	@# A path entry instead of an import hook: the hook would double the start of every process.
-	$(VENV)/bin/pip install -q --disable-pip-version-check --config-settings editable_mode=compat -e '.[chat,dev]'
+	$(VENV)/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation \
+	  --config-settings editable_mode=compat -e .
 	touch $@
 
 $(HOST_TOOLS): packaging/prerequisites $(STAMP)
@@ -90,3 +94,11 @@ schema: $(STAMP) ## rewrite the JSON Schema and the completion tree from the mod
 	$(PY) -m reconciler.cli.tree > build-tree.json && mv build-tree.json reconciler/cli/completion.json
 	$(PY) -c 'import json; from reconciler.core.spec.schema import json_schema; print(json.dumps(json_schema(), indent=2))' \
 	  > schema/hagit.schema.json
+
+lock: ## ask for the newest libraries that pyproject.toml allows, and write their versions and hashes into the lock file
+	packaging/prerequisites python
+	python3 -m venv build-lock
+	build-lock/bin/pip install -q --disable-pip-version-check 'pip-tools>=7.4'
+	CUSTOM_COMPILE_COMMAND="make lock" build-lock/bin/pip-compile -q --upgrade --generate-hashes --allow-unsafe \
+	  --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
+	  --extra chat --extra dev --output-file $(LOCK) pyproject.toml

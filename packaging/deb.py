@@ -4,9 +4,9 @@
 
 /usr/lib/hagit is a virtual environment of Debian's Python: nothing that is installed beside it changes what hagit runs,
 and no library is ever fetched by a controller. The libraries are those of the environment that runs this script, in the
-very versions that the tests ran with; so the package is for the same Python (3.11 on Debian 12) and the same
-architecture, and says so. Everything is compiled here: an interpreter that has to compile the daemon takes seconds
-longer for its start. Needs dpkg-deb and no network.
+versions of packaging/requirements.lock, by whose hashes `make` installed them and with which the tests ran. So the
+package is for the same Python (3.11 on Debian 12) and the same architecture, and says so. Everything is compiled here:
+an interpreter that has to compile the daemon takes seconds longer for its start. Needs dpkg-deb and no network.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pathlib import Path, PurePosixPath
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
+LOCK = ROOT / "packaging/requirements.lock"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 HOME = PurePosixPath("/usr/lib/hagit")
 #: What goes in beside the plain dependencies: mail and chat.
@@ -95,6 +96,21 @@ def libraries() -> dict[str, Distribution]:
     return found
 
 
+def locked() -> dict[str, str]:
+    """The version of each library that the lock file names."""
+    lines = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", LOCK.read_text(), re.MULTILINE)
+    return {re.sub(r"[-_.]+", "-", name).lower(): number for name, number in lines}
+
+
+def require_locked(found: dict[str, Distribution]) -> None:
+    """End the build unless every library is the one that the lock file names."""
+    versions = locked()
+    for name, library in sorted(found.items()):
+        if versions.get(name) != library.version:
+            where = f"{LOCK.relative_to(ROOT)} says {versions.get(name, 'nothing of it')}"
+            sys.exit(f"package: {name} {library.version} is installed, and {where}; run `make clean package`")
+
+
 def copy(library: Distribution, site: Path) -> None:
     """The files of a library, without its commands and whatever is compiled."""
     for file in library.files or ():
@@ -156,7 +172,9 @@ def build(target: Path) -> Path:
     with tempfile.TemporaryDirectory(prefix="hagit-package-") as name:
         work, tree = Path(name), Path(name) / "tree"
         site = environment(tree)
-        for library in libraries().values():
+        found = libraries()
+        require_locked(found)
+        for library in found.values():
             copy(library, site)
         project(site, work)
         compiled(site, tree)

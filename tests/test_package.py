@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests import debian
 from tests.debian import IMPORTERS, dpkg
 from tests.debian import ran as run
 
 UNITS = ("hagit-agent.service", "hagit-handover.service", "hagit-watchdog.service")
+LOCK = Path("packaging/requirements.lock")
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +98,31 @@ def test_an_upgrade_leaves_what_a_person_has_changed_and_removal_leaves_nothing(
     dpkg(installed, "-r", "hagit")
     assert (enabled(installed), masked(installed)) == ([], [])
     assert not (installed / "usr/lib/hagit").exists()
+
+
+def test_every_library_is_pinned_by_version_and_hash() -> None:
+    entries = re.split(r"\n(?=[A-Za-z0-9])", LOCK.read_text())[1:]
+    assert len(entries) > 40
+    for entry in entries:
+        assert re.match(r"[A-Za-z0-9._-]+==[0-9][^\s;]* \\\n( +--hash=sha256:[0-9a-f]{64}( \\)?\n)+ +# via", entry), (
+            entry
+        )
+    names = {canonicalize_name(entry.partition("==")[0]): entry.split()[0].partition("==")[2] for entry in entries}
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    for requirement in map(Requirement, [*project["dependencies"], *extras["chat"], *extras["dev"]]):
+        assert requirement.specifier.contains(names[canonicalize_name(requirement.name)]), requirement
+
+
+def test_a_package_of_other_libraries_is_not_built(tmp_path: Path) -> None:
+    for name in ("packaging/deb.py", "reconciler/__init__.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(name, tmp_path / name)
+    other = re.sub(r"^pygit2==\S+", "pygit2==0.0.1", LOCK.read_text(), flags=re.MULTILINE)
+    (tmp_path / LOCK).write_text(other)
+    script = [sys.executable, tmp_path / "packaging/deb.py", tmp_path / "dist"]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=120)
+    version = distribution("pygit2").version
+    said = f"package: pygit2 {version} is installed, and {LOCK} says 0.0.1; run `make clean package`\n"
+    assert (done.returncode, done.stderr) == (1, said)
+    assert not (tmp_path / "dist").exists()
