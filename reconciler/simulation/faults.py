@@ -250,6 +250,9 @@ _TABLE: Final = (
           lambda world, words: world.publish(enabled=True)),
     Fault("orders-contradict", (), "two orders of one generation that differ", deeds.contradict, deeds.agree),
     Fault("orders-lag", ("side",), "newer orders reach one controller only", deeds.lag, deeds.agree),
+    Fault("arbitration-moves", (), "newer orders choose other arbitration disks", deeds.move_arbitration),
+    Fault("arbitration-moves-here", ("side",), "newer orders with other arbitration disks reach one controller only",
+          deeds.move_arbitration, deeds.agree),
     Fault("orders-old", ("side",), "orders of an older generation come back", deeds.old_orders),
 )  # fmt: skip
 
