@@ -310,14 +310,6 @@ def lag(world: World, words: Words) -> None:
     world.publish((Side(words[0]),))
 
 
-def move_arbitration(world: World, words: Words) -> None:
-    """Newer orders with other arbitration disks, for one side or for both."""
-    sides = tuple(Side(word) for word in words) or tuple(Side)
-    last = len(world.orders.disks) - 1
-    choices = ((0, 1, 2), (last, last - 1, last - 2), (last,))
-    world.publish(sides, arbitration=choices[(world.generation + 1) % len(choices)])
-
-
 def old_orders(world: World, words: Words) -> None:
     """Orders of an older generation, which say otherwise."""
     one = of(world, words[0])

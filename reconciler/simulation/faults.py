@@ -18,6 +18,7 @@ from reconciler.simulation import deeds, other_machines
 from reconciler.simulation.deeds import Deed, Words
 from reconciler.simulation.files import YEARS, set_right, set_wall_clock
 from reconciler.simulation.guarding import guards
+from reconciler.simulation.moved_orders import move_arbitration
 from reconciler.simulation.successor import replaced
 from reconciler.simulation.timed import World
 
@@ -250,9 +251,9 @@ _TABLE: Final = (
           lambda world, words: world.publish(enabled=True)),
     Fault("orders-contradict", (), "two orders of one generation that differ", deeds.contradict, deeds.agree),
     Fault("orders-lag", ("side",), "newer orders reach one controller only", deeds.lag, deeds.agree),
-    Fault("arbitration-moves", (), "newer orders choose other arbitration disks", deeds.move_arbitration),
+    Fault("arbitration-moves", (), "newer orders choose other arbitration disks", move_arbitration),
     Fault("arbitration-moves-here", ("side",), "newer orders with other arbitration disks reach one controller only",
-          deeds.move_arbitration, deeds.agree),
+          move_arbitration, deeds.agree),
     Fault("orders-old", ("side",), "orders of an older generation come back", deeds.old_orders),
 )  # fmt: skip
 
