@@ -7,11 +7,11 @@ Decides the first, turns labels into what `core/failover/coverage` decides the s
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from reconciler.core.failover.coverage import Copy, outdated, pools_of, uncovered
+from reconciler.core.failover.coverage import Copy, outdated, pool_name, pools_of, uncovered
+from reconciler.core.failover.hold import spares
 from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.progress import NOTHING, speaks_of_another
 from reconciler.system.zfs.labels import Label
@@ -27,41 +27,79 @@ class Belonging:
     refusal: str = ""
 
 
-def belonging(pool: str, labels: Mapping[int, Label | None], disks: int, word: int = NOTHING) -> Belonging:
-    """What the labels of the disks that answered say of a pool; `disks`: how many the orders name.
+def belonging(
+    pool: str,
+    orders: Orders,
+    labels: Mapping[int, Label | None],
+    bare: Collection[int] = (),
+    words: tuple[int, ...] = (),
+) -> Belonging:
+    """What the labels of the disks that answered say of a pool of the orders; `bare`: disks with nothing on them.
 
-    Several pools of one name (an old one was not wiped) are told apart by the last owner's `word` (`progress`), and
-    where it knows none of them, by who was written last.
+    Several pools of one name (an old one was not wiped) are told apart by the last owner's word (`words`: `progress`,
+    in the order of the pools), and where it knows none of them, by which was written last.
     """
-    of: dict[int, dict[int, Label]] = defaultdict(dict)
-    for at, label in labels.items():
-        if label is not None and label.in_pool and label.pool == pool:
-            of[label.pool_guid][at] = label
-    if not of:
+    guids = _guids(orders, labels, words)
+    guid = guids.get(pool, 0)
+    if not guid:
         # A pool that is still to be made is told by bare disks alone (`is_unmade`).
         what = f"none of the {len(labels)} disks that answered carries pool {pool}"
         remedy = "only if it was never made to the end, clear its disks: wipefs --all"
         return Belonging(pool, refusal=f"{what}; {remedy}")
-    guid = _guid_of(pool, labels, word)
-    found = of[guid]
-    refusal = _strangers(pool, found, disks)
-    return Belonging(pool, guid, tuple(sorted(found)), refusal)
-
-
-def _strangers(pool: str, found: Mapping[int, Label], disks: int) -> str:
-    """More devices missing than there are disks of the orders without a label of this pool: some are no such disks."""
-    present = {label.guid for label in found.values()}
-    newest = max(found.values(), key=lambda label: label.txg)
+    found = {at: label for at, label in labels.items() if label is not None and _is_of(label, guid)}
     leaves = {guid for label in found.values() if label.txg == _newest_of(found, label.top) for guid in label.leaves}
+    others = frozenset(guids.values()) - {0, guid}
+    possible = frozenset(
+        at
+        for at in _candidates(pool, orders) - found.keys()
+        if not _is_elsewhere(orders, at, labels.get(at), leaves, bare, others)
+    )
+    return Belonging(pool, guid, tuple(sorted(found)), _strangers(pool, orders, found, leaves, possible))
+
+
+def _strangers(
+    pool: str, orders: Orders, found: Mapping[int, Label], leaves: Collection[int], possible: frozenset[int]
+) -> str:
+    """Why a device of the pool is no disk of the orders; nothing when each may be one.
+
+    *A pool is imported only while there are as many disks of the orders that may be its devices (`possible`) as devices
+    that were not found.*
+    """
+    newest = max(found.values(), key=lambda label: label.txg)
     tops = {label.top for label in found.values()}
     lost_tops = max(0, newest.tops - len(tops | set(newest.holes)))
-    missing = len(leaves - present) + lost_tops
-    if missing > disks - len(found):
-        return (
-            f"pool {pool} has {len(leaves) + lost_tops} devices or more, and only {len(found)} of them are on the"
-            f" {disks} disks of the orders: write down every disk of the pool"
-        )
-    return ""
+    missing = len(set(leaves) - {label.guid for label in found.values()}) + lost_tops
+    if missing <= len(possible):
+        return ""
+    return (
+        f"pool {pool} has {len(leaves) + lost_tops} devices or more, and only {len(found)} of them are on the"
+        f" {len(orders.disks)} disks of the orders: write down every disk of the pool"
+    )
+
+
+def _candidates(pool: str, orders: Orders) -> frozenset[int]:
+    """The disks of the orders that may be devices of the pool: those of its vdevs, and those of no vdev."""
+    own = (at for vdev in orders.vdevs if pool_name(vdev) == pool for at in vdev.disks)
+    return frozenset(own).union(spares(orders))
+
+
+def _is_elsewhere(
+    orders: Orders,
+    at: int,
+    label: Label | None,
+    leaves: Collection[int],
+    bare: Collection[int],
+    others: frozenset[int],
+) -> bool:
+    """Whether a disk shows that it is no device of the pool that has the `leaves`; `others`: the other pools' GUIDs.
+
+    A spare or cache device says what it is. Old or no labels on a disk of a vdev show nothing: it may have come in the
+    place of a dead one that the pool still has.
+    """
+    if label is not None and label.pool_guid in others:
+        return True
+    shows = at in bare if label is None else label.guid not in leaves
+    return shows and at in spares(orders)
 
 
 def is_unmade(pool: str, orders: Orders, bare: Collection[int]) -> bool:
@@ -88,10 +126,9 @@ def incomplete(
     (`progress`), in the order of the pools.
     """
     lines: list[str] = []
-    for at, pool in enumerate(pools_of(orders)):
-        word = words[at] if at < len(words) else NOTHING
-        guid = _guid_of(pool, labels, word)
-        if guid:
+    guids = _guids(orders, labels, words)
+    for pool, word in _with_words(orders, words):
+        if guid := guids[pool]:
             copies = _copies(guid, labels, bare)
             lines += uncovered(orders, pool, copies, out)
             lines += [line] if (line := outdated(orders, pool, guid, copies, out, word)) else []
@@ -109,7 +146,7 @@ def of_another(orders: Orders, labels: Mapping[int, Label | None], words: tuple[
 
 def _copies(guid: int, labels: Mapping[int, Label | None], bare: Collection[int]) -> dict[int, Copy | None]:
     return {
-        at: _copy(label) if label is not None and label.in_pool and label.pool_guid == guid else None
+        at: _copy(label) if label is not None and _is_of(label, guid) else None
         for at, label in labels.items()
         if label is not None or at in bare
     }
@@ -125,6 +162,19 @@ def _guid_of(pool: str, labels: Mapping[int, Label | None], word: int = NOTHING)
     found = [label for label in labels.values() if label is not None and label.in_pool and label.pool == pool]
     found = [label for label in found if word and not speaks_of_another(word, label.pool_guid)] or found
     return max(found, key=lambda label: (label.written or label.txg, label.txg)).pool_guid if found else 0
+
+
+def _guids(orders: Orders, labels: Mapping[int, Label | None], words: tuple[int, ...]) -> dict[str, int]:
+    return {pool: _guid_of(pool, labels, word) for pool, word in _with_words(orders, words)}
+
+
+def _with_words(orders: Orders, words: tuple[int, ...]) -> tuple[tuple[str, int], ...]:
+    """Each pool of the orders and the last owner's word of it; NOTHING where there is none."""
+    return tuple((pool, words[at] if at < len(words) else NOTHING) for at, pool in enumerate(pools_of(orders)))
+
+
+def _is_of(label: Label, guid: int) -> bool:
+    return label.in_pool and label.pool_guid == guid
 
 
 def _newest_of(found: Mapping[int, Label], top: int) -> int:

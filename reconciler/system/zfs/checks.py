@@ -134,7 +134,7 @@ def _strangers(orders: Orders, found: Gathered) -> tuple[Finding, ...]:
     """Devices that the orders do not name: on labels, and cache devices and spares, which no label of a pool has."""
     told = []
     for pool in pools_of(orders):
-        one = belonging(pool, found.labels, len(orders.disks))
+        one = belonging(pool, orders, found.labels)
         if one.guid and one.refusal:
             told.append(one.refusal)
     for seen in found.pools or ():

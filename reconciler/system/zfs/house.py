@@ -268,7 +268,7 @@ class ZfsHouse:
             self._moving.set_unmade(pool, unmade=unmade)
             if unmade:
                 continue
-            found = belonging(pool, labels, len(self._orders.disks), words.get(pool, NOTHING))
+            found = belonging(pool, self._orders, labels, bare, txgs)
             if found.refusal:
                 self._say(found.refusal)
                 good = False

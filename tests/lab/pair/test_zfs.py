@@ -222,6 +222,14 @@ def test_a_device_outside_the_orders_is_refused(heads: Heads) -> None:
     assert house.look() == "none"
 
 
+def test_a_disk_of_another_pool_does_not_hide_a_device_outside_the_orders(heads: Heads) -> None:
+    heads.a.sh(f"{CREATE} {TANK}; {CREATE} zoo {parts(4)}; zpool export tank zoo")
+    house = heads.a.servant((*SINGLE, Vdev("zoo/disk-0", (2,), 1)), ["disk0", "disk1", "disk4"])
+    refused = house.ask("import")
+    assert not refused["good"] and "write down every disk of the pool" in refused["said"][0]
+    assert house.look() == "some", "the other pool is whole"
+
+
 def test_divided_disks_are_a_pool_that_is_to_be_made_only_while_nothing_is_in_their_partitions(heads: Heads) -> None:
     """A `zpool create` that was cut off holds up no takeover, but a pool with damaged labels is none to be made."""
     house = heads.a.servant(MIRRORS)
