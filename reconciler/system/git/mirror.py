@@ -7,6 +7,8 @@ never checks anything out.
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from pathlib import Path
 import pygit2
 
 from reconciler.errors import RemoteUnreachable, SourceError, UnsupportedSource
+from reconciler.system.files import state_error
 from reconciler.system.git.defects import speaking
 from reconciler.system.git.fetcher import fetch_in_child
 from reconciler.system.git.quarantine import HEAD_REF, keep, quarantine
@@ -54,6 +57,10 @@ class Mirror:
     def __init__(self, path: Path) -> None:
         """Raises StateError when it can neither be opened nor made."""
         self.path = path
+        if path.exists() and not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+            # Before libgit2 takes it for the repository of somebody else, whose remedy would be another one.
+            denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            raise state_error(path, denied, "write to this directory")
         with speaking(str(path)):
             if not (path / "HEAD").is_file():
                 path.mkdir(parents=True, exist_ok=True, mode=0o700)
