@@ -58,7 +58,7 @@ class KeptTime:
             "boot": seen.boot,
             "up": seen.up_s,
             "wall": seen.wall_s,
-            "ahead": self._saved.first_ahead_s,
+            "set": self._saved.set_s,
         }
         self._clerk.write(self._path, json.dumps(document, separators=(",", ":")).encode() + b"\n")
 
@@ -79,9 +79,9 @@ def _elapsed(document: Any) -> Elapsed | None:
     if not isinstance(document, dict):
         return None
     boot = document.get("boot")
-    total_s, up_s, wall, ahead_s = (seconds(document.get(name)) for name in ("total", "up", "wall", "ahead"))
-    if total_s is None or up_s is None or wall is None or ahead_s is None or min(total_s, up_s) < 0:
+    total_s, up_s, wall, set_s = (seconds(document.get(name)) for name in ("total", "up", "wall", "set"))
+    if total_s is None or up_s is None or wall is None or set_s is None or min(total_s, up_s) < 0:
         return None
     if not isinstance(boot, str) or len(boot) > BOOT_CHARACTERS_MAX:
         return None
-    return Elapsed(total_s, Clocks(boot, up_s, wall), ahead_s)
+    return Elapsed(total_s, Clocks(boot, up_s, wall), set_s)

@@ -333,6 +333,7 @@ DECIDE = (
         "    known = PLAUSIBLE_FROM_S <= at_s < PLAUSIBLE_UNTIL_S and now.plausible\n",
         "    known = True\n",
         "a clock of 2099 makes the moves of a minute ago seventy years old: a pair that flaps through resets flaps on",
+        covered="a clock is trusted only after it ran for an hour and nobody set it",
     ),
     Mutant(
         "wall-clock-that-was-set-believed", "elapsed",

@@ -137,8 +137,22 @@ def test_resets_of_long_ago_hold_nobody_back_whatever_the_clock_says(tmp_path: P
 
 def test_a_machine_that_was_off_for_a_day_is_believed_if_its_clock_runs_steadily(tmp_path: Path, clerk: Clerk) -> None:
     machine = Machine(tmp_path, clerk)
+    machine.lives(HOUR_S)
     machine.ledger.resets_itself("why", 10)
     assert machine.boots(RIGHT_S + 24 * HOUR_S).recent(Limits()) == (0, 0)
+
+
+def test_a_clock_that_was_wrong_for_a_whole_boot_makes_no_reset_old(tmp_path: Path, clerk: Clerk) -> None:
+    machine = Machine(tmp_path, clerk)
+    machine.lives(HOUR_S)
+    assert machine.boots(RIGHT_S - 24 * HOUR_S).recent(Limits()) == (0, 0)
+    machine.lives(60)
+    machine.ledger.resets_itself("why", 10)
+    assert machine.boots(RIGHT_S + HOUR_S + 120).recent(Limits()) == (1, 0)
+    # It is trusted again when it has run for an hour without a leap; by then the reset is an hour old.
+    machine.lives(HOUR_S)
+    machine.ledger.resets_itself("why", 10)
+    assert machine.boots(machine.wall_s + 24 * HOUR_S).recent(Limits()) == (0, 0)
 
 
 def test_no_leap_of_the_wall_clock_makes_a_reset_old(tmp_path: Path, clerk: Clerk) -> None:
@@ -171,7 +185,7 @@ def test_a_lost_or_damaged_total_begins_at_the_newest_entry(tmp_path: Path, cler
     machine.ledger.resets_itself("why", 10)
     machine.lives(HOUR_S / 2)
     path = tmp_path / "state" / "watchdog" / "elapsed.json"
-    for damage in ("damaged", "{}", '{"total":-1,"boot":"x","up":1,"wall":1,"ahead":1}', '{"total":true}', "[]"):
+    for damage in ("damaged", "{}", '{"total":-1,"boot":"x","up":1,"wall":1,"set":1}', '{"total":true}', "[]"):
         assert clerk.flush(10)
         path.write_text(damage)
         assert machine.starts().recent(Limits()) == (1, 0)

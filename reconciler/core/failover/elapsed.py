@@ -5,7 +5,7 @@ them: with a dead battery a machine boots in 1970, and a wrong setting puts it i
 that only grows, and every entry keeps the total of its moment. The total grows by what the kernel's clock of this boot
 shows (CLOCK_BOOTTIME). Over a reboot it grows by the uptime of the new boot, or by the difference of the wall clock
 where that clock is trusted. The invariant: *the total never grows by more than the time that has passed, as long as a
-wall clock that ran steadily during a whole boot is right*. Reads no clock itself.
+wall clock that nobody set for an hour of running is right*. Reads no clock itself.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from typing import Final
 #: 2026-01-01 and 2080-01-01, UTC: no machine runs this software outside of these years, so such a wall clock is wrong.
 PLAUSIBLE_FROM_S: Final = 1_767_225_600
 PLAUSIBLE_UNTIL_S: Final = 3_471_292_800
-#: A wall clock that moved by more than this against the kernel's uptime was set during the boot: it had started wrong.
+#: A wall clock that moved by more than this against the kernel's uptime was set: it was wrong before, or is now.
 STEP_S: Final = 60
+#: So long, by the total, a wall clock must not have been set before it is trusted.
+STEADY_S: Final = 3_600
 #: How long a crash may take back: the time between two savings.
 SAVE_S: Final = 60
 
@@ -43,26 +45,31 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True)
 class Elapsed:
-    """The total, the clocks when it was brought up to date, and what `ahead_s` was when this boot was first seen."""
+    """The total, the clocks when it was brought up to date, and the total when the wall clock was last found set."""
 
     total_s: float
     seen: Clocks
-    first_ahead_s: float
+    set_s: float
 
     @property
     def steady(self) -> bool:
-        """Whether nobody set the wall clock in the boot that was seen last."""
-        return abs(self.seen.ahead_s - self.first_ahead_s) < STEP_S
+        """Whether nobody has set the wall clock for so long that it is trusted."""
+        return self.total_s - self.set_s >= STEADY_S
 
 
 def advanced(known: Elapsed | None, now: Clocks, least_s: float = 0.0) -> Elapsed:
     """The total brought up to date. `known`: what was kept, if anything; `least_s`: what entries prove."""
     if known is None:
-        return Elapsed(least_s, now, now.ahead_s)
+        return Elapsed(least_s, now, least_s)
     total_s = max(known.total_s, least_s)
     if known.seen.boot == now.boot:
-        return replace(known, total_s=total_s + max(0.0, now.up_s - known.seen.up_s), seen=now)
-    return Elapsed(total_s + max(0.0, now.up_s, _by_wall_s(known, now)), now, now.ahead_s)
+        stepped = abs(now.ahead_s - known.seen.ahead_s) >= STEP_S
+        known = replace(known, total_s=total_s + max(0.0, now.up_s - known.seen.up_s), seen=now)
+    else:
+        # Over a reboot only a clock that went back shows that it was set.
+        stepped = not now.plausible or now.wall_s < known.seen.wall_s - STEP_S
+        known = replace(known, total_s=total_s + max(0.0, now.up_s, _by_wall_s(known, now)), seen=now)
+    return replace(known, set_s=known.total_s) if stepped else known
 
 
 def to_be_saved(saved: Elapsed, now: Clocks) -> bool:
