@@ -10,6 +10,7 @@ from __future__ import annotations
 from reconciler.agent.follow import revision_of, verdicts_of
 from reconciler.agent.policy import Policy, policy_of
 from reconciler.agent.refused import RefusedTips, refused_tips
+from reconciler.agent.scoped import require_every_scope
 from reconciler.agent.store import Accepted, Store
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HistoryRefused, SignatureRefused, SourceError
@@ -20,6 +21,7 @@ from reconciler.system.signatures import UnsignedPolicy, judge, require
 
 #: What `history.jsonl` says of a commit that was in force here, or that a person accepted.
 _IN_FORCE = frozenset({"applied", "rolled back", "restored", "accepted"})
+_NEVER_IN_FORCE = "it was never in force here, so its signer answers for the whole state and needs every scope"
 _ONLY_THE_TIP = "commit these files anew, signed, and follow that; a person can accept only the tip of the branch"
 
 
@@ -72,5 +74,8 @@ def _require_followed(store: Store, mirror: Mirror, policy: Policy, accepted: Ac
     try:
         verdicts = verdicts_of(store, mirror, policy, (commit,), seen=True)
         require(judge(verdicts, UnsignedPolicy(policy.unsigned), policy.signers), commit)
+        if commit != accepted.head:
+            # The head was judged with all that came with it. What lies below it may never have been.
+            require_every_scope(policy.scopes, commit, verdicts.get(commit), _NEVER_IN_FORCE)
     except SignatureRefused as refusal:
         raise SignatureRefused(refusal.what, where=refusal.where, remedy=_ONLY_THE_TIP) from refusal

@@ -5,7 +5,7 @@ Decides in this order, and each refusal keeps the last good revision in force:
 1. remotes: those of the Source resource in force, then those of the node file, so that a wrong Source can be mended;
 2. history: fast-forward only, from the last accepted commit (`hagit accept-history` is the way out);
 3. signatures: every commit of the new range, by the stricter of node file and Source resource in force. Of the first
-   range only the tip (`Advance.to_verify` says why);
+   range only the tip (`Advance.to_verify` says why). Each commit changes only what its signer may (`agent/scoped`);
 4. content: load, lint, compile. A defective commit is accepted as history, so it never blocks the one that mends it;
 5. a commit that was rolled back is blocked until another one comes that can be used.
 """
@@ -28,6 +28,7 @@ from reconciler.agent.content import (
 )
 from reconciler.agent.policy import Policy, policy_of
 from reconciler.agent.refused import RefusedTips, refused_tips
+from reconciler.agent.scoped import range_of, require_scopes
 from reconciler.agent.selection import Selection
 from reconciler.agent.store import Accepted, Store
 from reconciler.core.facts.settings import Signing, SourcePolicy
@@ -133,9 +134,11 @@ def _accept(
         if step.behind:
             return accepted.head, (f"{fetched.remote} is behind what was accepted; it is left alone",), accepted
         require_addressed(step, node.trust, policy.branch)
-        verdicts = verdicts_of(store, received.repository, policy, step.to_verify)
+        judged = range_of(received.repository, step, policy)
+        verdicts = verdicts_of(store, received.repository, policy, judged.to_verify)
         judgement = judge(verdicts, UnsignedPolicy(policy.unsigned), policy.signers)
         require(judgement, step.head)
+        require_scopes(store, received.repository, policy.scopes, judged, verdicts)
     except (HistoryRefused, SignatureRefused, UnsupportedSource) as refusal:
         # A tool that was too slow or is missing may do better the next time.
         if not any(isinstance(verdict, Unverifiable) for verdict in verdicts.values()):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from reconciler.agent.store import Accepted
 from reconciler.agent.unsigned import unsigned_policy
+from reconciler.core.facts.scope import Scopes
 from reconciler.core.facts.settings import Signing, source_from_document
 from reconciler.system.git.remote import PORTS, Access, Remote, places_of
 from reconciler.system.node import FirstSource, Node
@@ -18,13 +19,19 @@ from reconciler.system.signatures import Trust
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What judges the next range: the Source resource in force, bounded by the node file."""
+    """What judges the next range: the Source resource in force, bounded by the node file.
+
+    `scopes` None: every signer may change everything. `pair` and `floor` are those of [trust].
+    """
 
     remotes: tuple[Remote, ...]
     branch: str
     signers: tuple[str, ...]
     unsigned: Signing
     trust: Trust
+    scopes: Scopes | None = None
+    pair: str = ""
+    floor: str = ""
 
 
 def policy_of(node: Node, accepted: Accepted) -> Policy:
@@ -39,6 +46,9 @@ def policy_of(node: Node, accepted: Accepted) -> Policy:
         signers=source.trusted_signers if source else (),
         unsigned=unsigned_policy(node, accepted),
         trust=Trust(node.trust.allowed_signers, node.trust.revoked_keys, node.trust.keyring),
+        scopes=node.trust.scopes,
+        pair=node.trust.pair,
+        floor=node.trust.floor,
     )
 
 

@@ -1,7 +1,8 @@
 """Tips of the branch that were refused, remembered for a while, so that no look at the source pays for them again.
 
-A refusal holds for what it was judged by: the trusted files, the policy, the branch and the last accepted commit. When
-any of them changes the tip is judged anew, and in any case after an hour, because keys expire.
+A refusal holds for what it was judged by: the trusted files, the policy, [trust] of the node file, the branch and the
+last accepted commit. When any of them changes the tip is judged anew, and in any case after an hour, because keys
+expire.
 """
 
 from __future__ import annotations
@@ -75,7 +76,9 @@ class RefusedTips:
 
 def refused_tips(root: Path, policy: Policy, accepted: Accepted) -> RefusedTips:
     """Those that hold under this policy and after this commit. Raises NodeFileError for unusable trusted files."""
-    conditions = (policy.trust.digest(), policy.branch, str(policy.unsigned), *policy.signers, accepted.head)
+    scopes = policy.scopes.spelled() if policy.scopes is not None else ""
+    table = (str(policy.unsigned), scopes, policy.pair, policy.floor)
+    conditions = (policy.trust.digest(), policy.branch, *table, *policy.signers, accepted.head)
     return RefusedTips(root / "refused.json", hashlib.sha256("\0".join(conditions).encode()).hexdigest())
 
 

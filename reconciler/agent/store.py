@@ -148,6 +148,11 @@ class Store:
         """Signatures that were found good, by commit and trust files."""
         return self.root / "verified.json"
 
+    @property
+    def scoped(self) -> Path:
+        """The scopes that commits need, by commit, for a range that takes several looks."""
+        return self.root / "scoped.json"
+
     def lock(self, purpose: str, *, wait_s: float = 0.0) -> Lock:
         """The lock of whoever applies."""
         return Lock(self.root / "lock", purpose, wait_s=wait_s)

@@ -123,6 +123,18 @@ another. Relative paths are relative to the file. Nothing in the repository can 
   pair = "north"                    the tip must carry the signed lines Hagit-Pair: north and Hagit-Branch: BRANCH; a
                                     commit that names another pair or branch is never followed
   floor = "3f2c1ab04d5e"            a commit that the first history adopted here must contain
+  [trust.scopes]                    what each signer may change; without the table everybody who is trusted may change
+                                    everything. The same on both controllers. Needs unsigned = "refuse"
+  default = []                      signers that are not named, also when a name here is misspelt; when `default` is not
+                                    given they may change everything
+  "net@example.org" = ["network"]   an SSH signer as allowed_signers names it. Scopes: network (Interface, Route; dns,
+                                    domain, search, gateways and virtualHostname of the Pair), storage (Pool, Dataset),
+                                    failover (Failover with its power, the rest of the Pair, and which interfaces are
+                                    critical or the interlink), source (Source, Alerting), destroy (`destroy` and
+                                    `protected`). A commit needs the scopes of all in which it differs from any parent;
+                                    one that cannot be parsed, or is the first that is adopted here, needs every scope.
+                                    With a floor of 40 digits each commit above it is judged instead
+  "8F0A...40 digits" = ["all"]      an OpenPGP signer by the fingerprint of the primary key
   [files]
   hostname = "/etc/hostname"
   resolver = "/etc/resolv.conf"

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.core.facts.scope import Scope, Scopes
 from reconciler.core.power.options import LOCAL
 from reconciler.core.power.plan import OPTION
 from reconciler.errors import NodeFileError
@@ -34,6 +35,10 @@ HOST: Final = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(:[0-9]{1,5}
 WITHOUT_WARNING: Final = "accept-without-warning"
 PAIR_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 COMMIT: Final = re.compile(r"[0-9a-f]{12,40}")
+#: What looks like an OpenPGP key in a list of signers, and its whole fingerprint. A shorter number would match no key.
+KEY_NUMBER: Final = re.compile(r"(0x)?[0-9a-f ]{8,}", re.IGNORECASE)
+FINGERPRINT: Final = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
+ALL_SCOPES: Final = "all"
 UNSIGNED: Final = ("refuse", "warn", "accept", WITHOUT_WARNING)
 
 
@@ -43,7 +48,7 @@ class Trust:
 
     `unsigned` is the least strict policy it accepts, whatever the repository says. `without_warning`: a person wrote
     that unsigned commits are wanted. `pair`: the tip must say that it is meant for this pair and branch. `floor`: a
-    commit that the first history adopted here must contain.
+    commit that the first history adopted here must contain. `scopes`: what each signer may change; None: everything.
     """
 
     allowed_signers: Path | None = None
@@ -53,6 +58,7 @@ class Trust:
     without_warning: bool = False
     pair: str = ""
     floor: str = ""
+    scopes: Scopes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +226,29 @@ class _Reader:
         pair = self._take(table, "pair", str, "", lambda value: bool(PAIR_NAME.fullmatch(value)))
         floor = self._take(table, "floor", str, "", lambda value: bool(COMMIT.fullmatch(value)))
         revoked = self._file(table, "revoked_keys")
-        return Trust(signers, revoked, keyring, "accept" if wanted else unsigned, wanted, pair or "", floor or "")
+        scopes = self._scopes(table, unsigned)
+        lax = "accept" if wanted else unsigned
+        return Trust(signers, revoked, keyring, lax, wanted, pair or "", floor or "", scopes)
+
+    def _scopes(self, table: dict[str, Any], unsigned: str) -> Scopes | None:
+        """The table [trust.scopes]: lists of scopes by signer."""
+        if "scopes" not in table:
+            return None
+        if unsigned != "refuse":
+            raise self._error("trust.scopes", f'needs unsigned = "refuse": with `{unsigned}` any pusher goes past them')
+        listed = self._take(table, "scopes", dict, {})
+        named: dict[str, frozenset[Scope]] = {}
+        for name, scopes in listed.items():
+            key, number = f"trust.scopes.{name}", KEY_NUMBER.fullmatch(name)
+            signer = name.replace(" ", "").upper() if number else name
+            if number and not FINGERPRINT.fullmatch(signer):
+                raise self._error(key, "is no whole fingerprint; `gpg --fingerprint` shows its 40 digits")
+            if not signer or signer in named:
+                raise self._error(key, "is no signer, or one that is named twice")
+            if not isinstance(scopes, list) or not {*map(str, scopes)} <= {*Scope, ALL_SCOPES}:
+                raise self._error(key, f'must be a list of {", ".join(Scope)}, or ["{ALL_SCOPES}"]')
+            named[signer] = frozenset(Scope) if ALL_SCOPES in scopes else frozenset(map(Scope, scopes))
+        return Scopes(named, named.pop("default", frozenset(Scope)))
 
     def _listen(self) -> Listen | None:
         if self._document.get("listen") is False:

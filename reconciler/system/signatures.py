@@ -110,7 +110,7 @@ def judge(verdicts: Mapping[str, Verdict], policy: UnsignedPolicy, principals: S
     warned: list[tuple[str, str]] = []
     for commit, verdict in verdicts.items():
         if isinstance(verdict, Verified):
-            if not principals or _names(verdict) & set(principals):
+            if not principals or names_of(verdict) & set(principals):
                 continue
             why = f"is signed by {verdict.principal}, who is not among the trusted of the Source resource"
             if verdict.scheme is Scheme.OPENPGP:
@@ -124,7 +124,7 @@ def judge(verdicts: Mapping[str, Verdict], policy: UnsignedPolicy, principals: S
     return Judgement(tuple(refused), tuple(warned))
 
 
-def _names(verdict: Verified) -> set[str]:
+def names_of(verdict: Verified) -> set[str]:
     """What a signer is known by. A user id of OpenPGP is what its key says of itself; anyone can copy one."""
     return {verdict.fingerprint} if verdict.scheme is Scheme.OPENPGP else {verdict.principal, verdict.fingerprint}
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.facts.scope import Scope
 from reconciler.errors import NodeFileError
 from reconciler.system.node import DEADMAN, Listen, WatchdogNode, find_node_file, load_node, render_node
 from reconciler.system.secret import carp_passwords, pair_keyring, pair_secret
@@ -90,6 +91,8 @@ def test_the_password_of_carp_follows_from_the_secret_unless_given(tmp_path: Pat
         password(watchdog)
 
 
+KEY = "0123456789ABCDEF0123456789ABCDEF01234567"
+SCOPES = 'controller = "a"\n[trust]\nallowed_signers = "x"\n[trust.scopes]\n'
 WATCHDOG = 'controller = "a"\n[watchdog]\n'
 
 
@@ -104,6 +107,19 @@ WATCHDOG = 'controller = "a"\n[watchdog]\n'
         ('controller = "a"\n[trust]\nunsigned = "refuse"', "no allowed_signers and no keyring"),
         ('controller = "a"\n[listen]\nport = 70000', "`port` has a value that does not fit: 70000"),
         ('controller = "a"\nsource = 1', "`source` must be a table"),
+        (SCOPES + '"a@b" = ["disks"]', "`trust.scopes.a@b` must be a list of network, storage"),
+        (SCOPES + '"a@b" = "network"', "`trust.scopes.a@b` must be a list"),
+        (SCOPES + '"a@b" = [1]', "`trust.scopes.a@b` must be a list"),
+        (SCOPES + '"0xDEADBEEF01234567" = ["all"]', "is no whole fingerprint"),
+        (SCOPES + '"DEADBEEF01234567" = ["all"]', "is no whole fingerprint"),
+        (SCOPES + f'"{KEY}" = []\n"{KEY.lower()}" = ["all"]', "is named twice"),
+        (SCOPES + '"" = ["all"]', "is no signer"),
+        (SCOPES.replace("[trust.", 'unsigned = "warn"\n[trust.') + "default = []", 'needs unsigned = "refuse"'),
+        ('controller = "a"\n[trust]\n[trust.scopes]\ndefault = []', 'needs unsigned = "refuse"'),
+        (
+            'controller = "a"\n[trust]\nallowed_signers = "x"\nscopes = ["all"]',
+            "`scopes` has a value that does not fit",
+        ),
         (WATCHDOG + 'shelf = "simulated:/x"', "`watchdog.secret` is missing"),
         (WATCHDOG + 'secret = "x"', "`watchdog.shelf` is missing"),
         (WATCHDOG + 'secret = "x"\nshelf = "/dev"', "`shelf` has a value that does not fit: '/dev'"),
@@ -121,6 +137,16 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(NodeFileError) as caught:
         load_node(path)
     assert says in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_scopes_of_signers(tmp_path: Path) -> None:
+    spaced = " ".join(KEY[at : at + 4] for at in range(0, 40, 4)).lower()
+    lines = f'default = []\n"ops@example.org" = ["network", "storage"]\n"{spaced}" = ["all"]\n'
+    scopes = load_node(write(tmp_path, SCOPES + lines)).trust.scopes
+    assert scopes is not None and scopes.default == frozenset()
+    assert scopes.of({"ops@example.org"}) == {Scope.NETWORK, Scope.STORAGE}
+    assert scopes.of({KEY}) == {*Scope}
+    assert load_node(write(tmp_path, SCOPES.replace("[trust.scopes]", ""))).trust.scopes is None
 
 
 def test_a_missing_file_names_the_way_out(tmp_path: Path) -> None:

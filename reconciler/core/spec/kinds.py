@@ -165,8 +165,10 @@ class SourceSpec(Model):
     trusted_signers: list[Principal] = Field(
         default_factory=list,
         max_length=LIST_MAX,
-        description="Whose signatures count: principals of the controller's own file of allowed signers. The keys "
-        "stand in that file, outside the repository, so that a commit cannot vouch for itself.",
+        description="Whose signatures count: SSH signers by their principals in the controller's own file of allowed "
+        "signers, OpenPGP signers by the whole fingerprint of their primary key (gpg --fingerprint; without spaces), "
+        "because anyone can write a user id into a key. The keys stand in files outside the repository, so that a "
+        "commit cannot vouch for itself.",
     )
     unsigned: Annotated[Signing, Loose] = Field(
         Signing.REFUSE, description="What to do with a commit that nobody trusted has signed."
