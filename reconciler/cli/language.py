@@ -134,7 +134,7 @@ another. Relative paths are relative to the file. Nothing in the repository can 
                                     `protected`). A commit needs the scopes of all in which it differs from any parent;
                                     one that cannot be parsed, or is the first that is adopted here, needs every scope.
                                     With a floor of 40 digits each commit above it is judged instead
-  "8F0A...40 digits" = ["all"]      an OpenPGP signer by the fingerprint of the primary key
+  "3E0C54A1B7F2D86690AB1C2D3E4F5061728394A5" = ["all"]   an OpenPGP signer: the fingerprint of the primary key
   [files]
   hostname = "/etc/hostname"
   resolver = "/etc/resolv.conf"

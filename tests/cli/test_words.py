@@ -178,13 +178,15 @@ def test_the_page_of_the_node_file_is_a_node_file(tmp_path: Path, capsys: pytest
 
     run(["explain", "node"])
     page = capsys.readouterr().out
-    lines = [line.strip() for line in page.splitlines() if re.match(r"^  (\[\w+\]|\w+ = )", line)]
-    value = r"^(\[\w+\]|\w+ = (?:\"[^\"]*\"|\[[^\]]*\]|\w+)).*$"
+    lines = [line.strip() for line in page.splitlines() if re.match(r"^  (\[[\w.]+\]|(\w+|\"[^\"]+\") = )", line)]
+    value = r"^(\[[\w.]+\]|(?:\w+|\"[^\"]+\") = (?:\"[^\"]*\"|\[[^\]]*\]|\w+)).*$"
     text = "\n".join(re.sub(value, r"\1", line) for line in lines if not line.startswith("listen = false"))
     (tmp_path / "node.toml").write_text(text)
     node = load_node(tmp_path / "node.toml")
     assert node.controller == "a"
     assert node.trust.keyring == tmp_path / "keys.gpg"
+    assert node.trust.scopes is not None and node.trust.scopes.of({"net@example.org"}) == {"network"}
+    assert ("agent", "fence_ipmilan") in node.power_for
     assert node.listen is not None and node.listen.hook_secret == tmp_path / "hook.secret"
 
 
