@@ -20,7 +20,8 @@ from reconciler.core.planning.planner import make_plan
 from tests.core.planning.test_plan_properties import REVISION, many, observations
 from tests.core.planning.worlds import bare, desired_of, desires, perform
 
-ADDRESS_TRAITS = ("leased", "deprecated", "duplicate", "noprefixroute", "peer 10.0.0.254")
+ADDRESS_TRAITS = ("leased", "deprecated", "duplicate", "noprefixroute")
+PEERS = {False: "peer 10.0.0.254", True: "peer fd00::254"}
 ROUTE_TRAITS = ("blackhole", "unreachable", "2 next hops", "2 routes", "src 10.0.0.7", "expires", "tos 0x10")
 
 
@@ -157,7 +158,7 @@ def test_whatever_is_in_the_place_of_a_desired_fact_planning_ends(desired, obser
     facts, owners = dict(observed.facts), dict(observed.owners)
     for key, fact in sorted(observed.facts.items()):
         if isinstance(fact, Address | Route):
-            words = ADDRESS_TRAITS if isinstance(fact, Address) else ROUTE_TRAITS
+            words = (*ADDRESS_TRAITS, PEERS[":" in fact.address]) if isinstance(fact, Address) else ROUTE_TRAITS
             traits = tuple(data.draw(st.lists(st.sampled_from(words), unique=True, max_size=2)))
             if traits:
                 del facts[key]
