@@ -187,14 +187,17 @@ def _status_lines(document: dict[str, Any]) -> list[str]:
     for name in ("refusal", "failure"):
         error = document.get(name)
         if error:
-            labels = (name, *[""] * TEXT_LINES_MAX)
-            lines += [f"  {label:<10} {line}" for label, line in zip(labels, error["what"].splitlines(), strict=False)]
+            said = error["what"].splitlines()
+            if len(said) > TEXT_LINES_MAX:
+                said = [*said[:TEXT_LINES_MAX], f"… {len(said) - TEXT_LINES_MAX} more lines: hagit plan"]
+            lines += [f"  {'' if at else name:<10} {line}" for at, line in enumerate(said)]
     if document.get("orders") is not None:
         lines.append(f"  orders     generation {document['orders']}")
     lines += [f"  orders     not published: {matter['summary']}" for matter in _unpublished(document)]
     if document.get("trust"):
-        said = (document["trust"]["what"], f"→ {document['trust']['remedy']}")
-        folded = [line for text in said for line in fold(text, width() - 14)]
+        # Each way out on lines of its own: none is read as if it ended where the line does.
+        ways = [f"→ {way}" for way in document["trust"]["remedy"].split("; ")]
+        folded = [line for text in (document["trust"]["what"], *ways) for line in fold(text, width() - 14)]
         lines += [f"  {'' if at else 'trust':<10} {line}" for at, line in enumerate(folded)]
     if document.get("blocked"):
         lines.append(f"  blocked    {document['blocked']['commit'][:7]}: {document['blocked']['why']}")

@@ -103,7 +103,13 @@ def test_the_warning_stands_until_a_person_says_that_it_is_meant(controller: Con
     # Also where nothing has to be fetched.
     for _ in range(2):
         assert WARNING in controller.hagit("plan").err
-    assert WARNING in " ".join(controller.hagit("status").out.split())
+    for columns in ("60", "80", "120"):
+        shown = controller.hagit("status", COLUMNS=columns).out
+        assert WARNING in " ".join(shown.split())
+        ways = [" ".join(way.split()) for way in shown.split("→ ")[1:]]
+        assert ways[0] == "name whose signatures count in [trust], allowed_signers (`hagit explain node`)"
+        assert ways[1].startswith('if it is meant: unsigned = "accept-without-warning"')
+        assert max(map(len, shown.splitlines())) <= int(columns)
     assert WARNING in controller.hagit("status", "-o", "json").json()["trust"]["what"]
     assert controller.agents[0].stop() == 0
     controller.write_node(trust="unsigned = 'accept-without-warning'")
