@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, assert_never
+from typing import assert_never
 
 from reconciler.core.failover.adapters import PoolsView, Written
 from reconciler.core.failover.completion import completable, completing, patience_ms, unfenced, unregistered
-from reconciler.core.failover.detector import heard_since
+from reconciler.core.failover.detector import harmless, heard_since
 from reconciler.core.failover.events import Pools, PoolsSeen
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.hold import UNANSWERED, DiskView
@@ -57,9 +57,6 @@ from reconciler.watchdog.requests import (
     SwitchPower,
     WriteRecord,
 )
-
-#: What is no sign of an intruder: sectors that nobody wrote yet, or that were being written.
-HARMLESS: Final = (Refusal.BLANK, Refusal.TORN)
 
 
 class Labour:
@@ -386,13 +383,13 @@ class Labour:
     def _read(self, records: tuple[bytes | None, ...]) -> Reading:
         """What the peer's slots say: its newest beat, and whether it writes what cannot be followed."""
         read: list[Decoded | None] = []
-        refused = Counter[str]()
+        refused, core = Counter[str](), self._daemon.core
         for data, ways in zip(records, self._into, strict=True):
             decoded, _ = decode_any(data, ways, decode_record) if data is not None else (Refused(Refusal.BLANK), -1)
             read.append(None if isinstance(decoded, Refused) else decoded)
-            if isinstance(decoded, Refused) and decoded.why not in HARMLESS:
+            if isinstance(decoded, Refused) and not harmless(core.peer if core is not None else None, decoded.why):
                 refused[str(decoded)] += 1
-        core, beats = self._daemon.core, [one.beat if one is not None else None for one in read]
+        beats = [one.beat if one is not None else None for one in read]
         reading = compare(self._slots, records, beats, core.peer.incarnation if core is not None else 0)
         self._refused, self._slots = refused, held(self._slots, records)
         for one in (found for found in read if found is not None and found.beat is reading.beat):

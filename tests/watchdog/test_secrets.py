@@ -8,6 +8,7 @@ from pathlib import Path
 
 from reconciler.core.failover.keyring import fingerprint, spelled
 from reconciler.core.status.watchdog import SecretStatus
+from reconciler.system.request import RequestKind
 from reconciler.system.secret import next_path
 from tests.waiting import DEADLINE_S
 from tests.watchdog.pair import ORDERS, PATIENT, ROOT, SECRET, Head, Pair
@@ -58,6 +59,10 @@ def refused(head: Head, *words: str) -> str:
 def test_both_change_their_secret_by_the_commands_and_every_beat_is_understood(make_pair: Callable[..., Pair]) -> None:
     pair = make_pair(replace(ORDERS, timers=PATIENT))
     pair.settle()
+    # Both have owned the pools: the records that a wrote then stay on the disks, under the secret of that time.
+    assert pair.a.ask(RequestKind.SWITCHOVER).accepted
+    pair.until_phases(a="standby", b="active")
+    pair.until_ready()
     went = [head.went() for head in pair.both()]
     heads = (pair.b, pair.a)
 

@@ -17,6 +17,7 @@ from reconciler.core.failover.key import rank
 from reconciler.core.failover.orders import digest, least_proof_ms, shelf_digest
 from reconciler.core.failover.phase import OWNING, Phase
 from reconciler.core.failover.progress import joined
+from reconciler.core.failover.refusal import Refusal
 from reconciler.core.failover.state import Peer, State
 from reconciler.core.failover.twin import hear_own, hear_peer, is_back
 
@@ -86,6 +87,19 @@ def changed(peer: Peer, now_ms: int) -> Peer:
         unable_ms=None,
         undecoded_ms=now_ms if peer.undecoded_ms is None else peer.undecoded_ms,
     )
+
+
+def harmless(peer: Peer | None, why: Refusal) -> bool:
+    """Whether a record in the peer's slots that cannot be followed needs no person: blank, half written, or left over.
+
+    Only an owner writes its record. While the newest sign of life of the peer says that it owns nothing, a seal that
+    does not fit is on a record from when it did, under a secret that was dropped since.
+    """
+    if why in (Refusal.BLANK, Refusal.TORN):
+        return True
+    if why is not Refusal.SEAL or peer is None or peer.beat is None or peer.undecoded_ms is not None:
+        return False
+    return peer.beat.phase not in OWNING
 
 
 def _said(state: State, beat: Beat) -> State:

@@ -5,8 +5,12 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.core.failover.detector import harmless
 from reconciler.core.failover.events import Heard, RecordChanged
+from reconciler.core.failover.phase import OWNING, Phase
+from reconciler.core.failover.refusal import Refusal
 from reconciler.core.failover.slots import Reading, compare, held
+from reconciler.core.failover.state import Peer
 from tests.core.failover.beats import BEAT
 
 NEWER = replace(BEAT, counter=BEAT.counter + 1)
@@ -50,6 +54,18 @@ def test_a_change_is_told_before_a_beat() -> None:
 
 
 slots = st.lists(st.none() | st.binary(max_size=2), min_size=3, max_size=3)
+
+
+def test_a_record_under_a_dropped_secret_is_left_over_while_its_writer_owns_nothing() -> None:
+    for phase in Phase:
+        peer = Peer((0, 0), (None, None), beat=replace(BEAT, phase=phase))
+        assert harmless(peer, Refusal.SEAL) == (phase not in OWNING)
+        assert not harmless(replace(peer, undecoded_ms=5), Refusal.SEAL), "it is written now"
+        assert [why for why in Refusal if why is not Refusal.SEAL and harmless(peer, why)] == [
+            Refusal.BLANK, Refusal.TORN,
+        ]  # fmt: skip
+    for unheard in (None, Peer((0, 0), (None, None))):
+        assert not harmless(unheard, Refusal.SEAL) and harmless(unheard, Refusal.BLANK)
 
 
 @given(slots, slots)
