@@ -82,6 +82,8 @@ class DiskShelf:
         self._bays: tuple[Bay, ...] = ()
         self._workers: tuple[Worker, ...] = ()
         self._kept: dict[int, Kept] = {}
+        self._looks = Series(Kind.LOOK, (), UNANSWERED)
+        self._reads = Series(Kind.READ, ())
         self.obey(orders)
 
     def obey(self, orders: Orders) -> None:
@@ -95,8 +97,9 @@ class DiskShelf:
         self._bays = tuple(bay for bay, _ in found)
         self._workers = tuple(worker for _, worker in found)
         self._names = tuple((self._cabinet.place, self._side, name) for name in orders.disks)
-        self._looks = Series(Kind.LOOK, self._workers, UNANSWERED)
-        self._reads = Series(Kind.READ, self._workers)
+        # A disk that stays and answers late is still heard: its owner has little time to prove that it has it.
+        self._looks.follow(self._workers)
+        self._reads.follow(self._workers)
 
     def look(self, deadline_s: float) -> tuple[DiskView, ...]:
         """See `Shelf.look`."""

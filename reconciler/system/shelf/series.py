@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from queue import SimpleQueue
 from typing import Any, Final
 
@@ -35,18 +36,36 @@ class Found:
 
 
 class Series:
-    """Belongs to one thread. The workers are those of the disks, in their order."""
+    """Belongs to one thread. The workers are those of the disks, in their order.
+
+    Each worker has a number of its own, so that an answer finds the place that its disk has by newer orders.
+    """
 
     def __init__(self, kind: Kind, workers: Sequence[Worker], nothing: Any = None) -> None:
         """`nothing`: what stands for a disk that did not answer."""
         self._nothing = nothing
-        #: Until when a disk is left alone, and for how long then.
+        #: Until when a disk is left alone, and for how long then; by number.
         self._rests: dict[int, tuple[float, float]] = {}
         self._kind = kind
-        self._workers = workers
         self._answers: Answers = SimpleQueue()
-        #: What each disk was asked and has not answered, and when.
+        #: What each disk was asked and has not answered, and when; by number.
         self._asked: dict[int, tuple[Task, float]] = {}
+        self._workers: Sequence[Worker] = ()
+        self._numbers: dict[Worker, int] = {}
+        self._places: dict[int, int] = {}
+        self._next = count()
+        self.follow(workers)
+
+    def follow(self, workers: Sequence[Worker]) -> None:
+        """Ask these from now on. What a disk that stays has been asked is still waited for."""
+        self._workers = workers
+        self._numbers = {worker: self._numbers.get(worker, -1) for worker in workers}
+        for worker, number in self._numbers.items():
+            if number < 0:
+                self._numbers[worker] = next(self._next)
+        self._places = {self._numbers[worker]: at for at, worker in enumerate(workers)}
+        self._asked = {number: asked for number, asked in self._asked.items() if number in self._places}
+        self._rests = {number: rest for number, rest in self._rests.items() if number in self._places}
 
     def ask(self, questions: Mapping[int, Callable[[float], Any]], deadline_s: float, patience_s: float) -> Found:
         """Ask every disk that is not being asked, and wait for all of them until the deadline.
@@ -59,13 +78,15 @@ class Series:
         while self._take(found, begun_s, begun_s, patience_s):
             pass
         for at, do in questions.items():
-            if at not in self._asked and begun_s < self._rests.get(at, (0.0, 0.0))[0]:
+            worker = self._workers[at]
+            number = self._numbers[worker]
+            if number not in self._asked and begun_s < self._rests.get(number, (0.0, 0.0))[0]:
                 continue
-            task = self._asked[at][0] if at in self._asked else None
-            if task is None or self._workers[at].withdraw(task):
-                task = Task(self._kind, at, do, begun_s + max(deadline_s, patience_s), self._answers)
-                self._asked[at] = task, begun_s
-                self._workers[at].ask(task)
+            task = self._asked[number][0] if number in self._asked else None
+            if task is None or worker.withdraw(task):
+                task = Task(self._kind, number, do, begun_s + max(deadline_s, patience_s), self._answers)
+                self._asked[number] = task, begun_s
+                worker.ask(task)
         while self._asked and self._take(found, begun_s, begun_s + deadline_s, patience_s):
             pass
         return found
@@ -75,14 +96,17 @@ class Series:
         answer = next_answer(self._answers, end_s)
         if answer is None:
             return False
-        at, said = answer
-        _, asked_s = self._asked.pop(at)
-        now_s = time.monotonic()
+        number, said = answer
+        if number not in self._asked:
+            # Of a disk that newer orders do not name.
+            return True
+        _, asked_s = self._asked.pop(number)
+        at, now_s = self._places[number], time.monotonic()
         if said != self._nothing:
-            self._rests.pop(at, None)
+            self._rests.pop(number, None)
         elif now_s - asked_s >= GIVEN_UP_S:
-            pause_s = min(PAUSE_S_MAX, 2 * self._rests.get(at, (0.0, PAUSE_S / 2))[1])
-            self._rests[at] = now_s + pause_s, pause_s
+            pause_s = min(PAUSE_S_MAX, 2 * self._rests.get(number, (0.0, PAUSE_S / 2))[1])
+            self._rests[number] = now_s + pause_s, pause_s
         if asked_s >= begun_s:
             found.fresh[at] = said
         elif now_s - asked_s <= patience_s:

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.core.failover.hold import UNANSWERED, DiskView
 from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Timers
+from reconciler.core.failover.orders import Timers, Vdev
 from reconciler.system.shelf.series import GIVEN_UP_S, PAUSE_S, Series
 from reconciler.system.shelf.worker import Kind, Worker
 from tests.system.shelf.rig import DISKS, LONG_S, orders
@@ -136,3 +136,48 @@ def test_a_disk_that_the_kernel_gave_up_is_left_alone_for_a_while(workers: list[
         series.ask({0: question}, LONG_S, LONG_S)
     assert asked[2] - asked[1] >= GIVEN_UP_S + PAUSE_S, "given up after a long time"
     assert not series.ask({}, 0.0, LONG_S).fresh
+
+
+def test_a_disk_that_is_asked_while_places_change_answers_in_its_new_place(workers: list[Worker]) -> None:
+    slow, quick, added = Disk(), Disk(), Disk()
+    series = Series(Kind.LOOK, workers)
+    quick.go.set()
+    added.go.set()
+    assert series.ask({0: slow, 1: quick}, SHORT_S, LONG_S).fresh == {1: 1}
+    third = Worker("added")
+    series.follow((workers[1], third, workers[0]))
+    found = series.ask({0: quick, 1: added, 2: slow}, SHORT_S, LONG_S)
+    assert (found.fresh, found.late) == ({0: 2, 1: 1}, {})
+    slow.go.set()
+    found = series.ask({0: quick, 1: added, 2: slow}, LONG_S, LONG_S)
+    assert (found.fresh, found.late[2][0], slow.asked) == ({0: 3, 1: 2}, 1, 1)
+
+
+def test_a_disk_that_has_no_place_any_more_is_not_heard(workers: list[Worker]) -> None:
+    gone, stays = Disk(), Disk()
+    stays.go.set()
+    series = Series(Kind.LOOK, workers)
+    assert series.ask({0: gone, 1: stays}, SHORT_S, LONG_S).fresh == {1: 1}
+    series.follow((workers[1],))
+    gone.go.set()
+    done = threading.Event()
+    workers[0].close(done.set)
+    assert done.wait(LONG_S)
+    found = series.ask({0: stays}, LONG_S, LONG_S)
+    assert (found.fresh, found.late) == ({0: 2}, {})
+
+
+def test_orders_that_move_disks_lose_no_late_answer(disks: DisksRig) -> None:
+    shelf = disks.open_shelf(Side.A, PATIENT)
+    shelf.watch(LONG_S)
+    for at in range(len(DISKS)):
+        disks.hang(at)
+    assert shelf.watch(SHORT_S).views == (UNANSWERED,) * len(DISKS)
+    # The first disk has no place any more; the others have moved up.
+    vdevs = (Vdev("mirror", (0, 1), 1), Vdev("log", (2,), 1))
+    shelf.obey(replace(PATIENT, disks=PATIENT.disks[1:], vdevs=vdevs, arbitration=(0, 1, 2)))
+    for at in range(len(DISKS)):
+        disks.unhang(at)
+    watched = shelf.watch(LONG_S)
+    assert watched.views == (EMPTY,) * (len(DISKS) - 1)
+    assert watched.age_s >= SHORT_S
