@@ -25,6 +25,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 COMPUTING = frozenset({"core", "fuzz", "simulation"})
 
 
+# Before pytest-xdist reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Beside tests that compute, at most one test at a time works with real parts: they would disturb each other."""
     for item in items:
