@@ -29,7 +29,7 @@ $(HOST_TOOLS): packaging/prerequisites $(STAMP)
 test: $(HOST_TOOLS) ## run every test this machine can run
 	$(PY) -m tests.lab.image storage
 	@# Two at a time: one with real parts, one that computes (tests/conftest.py).
-	$(PY) -m pytest -n 2 --dist loadgroup
+	$(PY) -m pytest -n 2
 
 RUNS ?= 1000000
 fuzz: $(STAMP) ## coverage-guided fuzzing of the decoders of heartbeats and orders (RUNS=10000000 for a long one)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 # The examples of property tests are the same in every run: one that fails shows what a change did, not what the dice
 # did. HYPOTHESIS_PROFILE=random draws others than last time, twenty times as many, and keeps those that fail. Neither
@@ -25,13 +27,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 COMPUTING = frozenset({"core", "fuzz", "simulation"})
 
 
-# Before pytest-xdist reads the groups.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class Beside(LoadScopeScheduling):
     """Beside tests that compute, at most one test at a time works with real parts: they would disturb each other."""
-    for item in items:
-        if item.path.relative_to(Path(__file__).parent).parts[0] not in COMPUTING:
-            item.add_marker(pytest.mark.xdist_group("real parts"))
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Tests of one scope run in one process, one after the other."""
+        return nodeid if nodeid.split("/")[1] in COMPUTING else "real parts"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Beside:
+    """How `pytest -n 2` deals out the tests."""
+    return Beside(config, log)
 
 
 @pytest.fixture
