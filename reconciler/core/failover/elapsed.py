@@ -58,10 +58,13 @@ class Elapsed:
 
 
 def advanced(known: Elapsed | None, now: Clocks, least_s: float = 0.0) -> Elapsed:
-    """The total brought up to date. `known`: what was kept, if anything; `least_s`: what entries prove."""
+    """The total brought up to date. `known`: what was kept, if anything; `least_s`: what entries prove.
+
+    An entry that is younger than what was kept proves a total, and nothing that passed since: its time is counted once.
+    """
     if known is None:
         return Elapsed(least_s, now, least_s)
-    total_s = max(known.total_s, least_s)
+    total_s = known.total_s
     if known.seen.boot == now.boot:
         stepped = abs(now.ahead_s - known.seen.ahead_s) >= STEP_S
         known = replace(known, total_s=total_s + max(0.0, now.up_s - known.seen.up_s), seen=now)
@@ -69,6 +72,7 @@ def advanced(known: Elapsed | None, now: Clocks, least_s: float = 0.0) -> Elapse
         # Over a reboot only a clock that went back shows that it was set.
         stepped = not now.plausible or now.wall_s < known.seen.wall_s - STEP_S
         known = replace(known, total_s=total_s + max(0.0, now.up_s, _by_wall_s(known, now)), seen=now)
+    known = replace(known, total_s=max(known.total_s, least_s))
     return replace(known, set_s=known.total_s) if stepped else known
 
 

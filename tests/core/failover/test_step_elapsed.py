@@ -45,3 +45,14 @@ def test_ages_by_the_wall_clock_alone_are_never_too_old() -> None:
     for at_s, clocks in ((DAY_S + 50, now), (100, now), (4.08e9, now), (DAY_S - 50, Clocks("one", 30, 4.08e9))):
         assert wall_age_s(at_s, clocks) == 0
     assert recent_count((0, 5, 9.5, 10), 10, 5_000) == 2
+
+
+def test_the_time_before_an_entry_is_counted_once() -> None:
+    """Kept an hour ago; since then an entry was made, and the daemon starts again a second later."""
+    kept = Elapsed(1_000.0, Clocks("one", 500, DAY_S), 0.0)
+    entry_s = 1_000.0 + 3_600.0
+    now = advanced(kept, Clocks("one", 500 + 3_601, DAY_S + 3_601), entry_s)
+    assert now.total_s == entry_s + 1
+    assert recent_count((entry_s,), now.total_s, 12_000) == 1
+    # After another boot, too, an entry is no older than the total proves.
+    assert advanced(kept, Clocks("two", 5, DAY_S + 3_610), entry_s).total_s == entry_s
