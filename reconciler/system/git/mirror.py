@@ -23,7 +23,7 @@ from reconciler.system.git.defects import speaking
 from reconciler.system.git.fetcher import fetch_in_child
 from reconciler.system.git.quarantine import HEAD_REF, keep, quarantine
 from reconciler.system.git.remote import Remote, Transport, address_of
-from reconciler.system.localbranch import tip_of
+from reconciler.system.localbranch import odd_file_of, tip_of
 
 REMOTES_MAX = 16
 #: To move what was accepted takes no longer than another process moves its own.
@@ -116,8 +116,16 @@ class Mirror:
             address = address_of(remote.url)
         except SourceError as error:
             raise _Failed(error) from error
-        tip = tip_of(Path(address.path), branch) if address.transport is Transport.LOCAL else None
-        return tip if tip is not None and (tip == self.head or tip in refused) else None
+        if address.transport is not Transport.LOCAL:
+            return None
+        tip = tip_of(Path(address.path), branch)
+        if tip is not None and (tip == self.head or tip in refused):
+            return tip
+        odd = odd_file_of(Path(address.path))
+        if odd is not None:
+            why = "a pipe, a socket or a device is in the place of a file of this repository"
+            raise _Failed(UnsupportedSource(why, where=str(odd), remedy="remove it, and push the branch again"))
+        return None
 
     def fetch(self, remotes: Sequence[Remote], branch: str, timeout_s: float) -> Fetched:
         """`receive`, and keep it, whatever it is."""

@@ -115,6 +115,19 @@ def test_a_repository_of_another_user(mirror: Mirror, work: Work) -> None:
     assert isinstance(error, UnsupportedSource) and "another user" in error.what and "chown" in error.remedy
 
 
+@pytest.mark.parametrize(
+    "name", ["refs/heads/main", "refs/tags/v1", "config", "packed-refs", "objects/info/alternates"]
+)
+def test_a_pipe_in_the_place_of_a_file_is_named_at_once(mirror: Mirror, work: Work, name: str) -> None:
+    work.commit(a__yaml="x: 1\n")
+    pipe = work.path / ".git" / name
+    pipe.unlink(missing_ok=True)
+    os.mkfifo(pipe)
+    error = refused(mirror, work.remote())
+    assert (error.where, mirror.head) == (str(pipe), None)
+    assert error.what == "a pipe, a socket or a device is in the place of a file of this repository"
+
+
 def test_damaged_objects_keep_the_old_revision(mirror: Mirror, work: Work) -> None:
     good = work.commit(a__yaml="x: 1\n")
     mirror.fetch([work.remote()], "main", 10)
