@@ -169,6 +169,11 @@ class Address:
         """The question this fact answers."""
         return ("address", self.link, self.address)
 
+    @property
+    def peer(self) -> str:
+        """The address at the far end of a point-to-point link; empty where there is none."""
+        return next((trait.removeprefix(f"{PEER} ") for trait in self.traits if trait.startswith(f"{PEER} ")), "")
+
 
 @dataclass(frozen=True, slots=True)
 class Route:

@@ -17,7 +17,6 @@ from typing import Final, assert_never
 
 from reconciler.core.facts.fact import (
     NO_PREFIX_ROUTE,
-    PEER,
     Address,
     Fact,
     Hostname,
@@ -59,8 +58,7 @@ def neighbours(fact: Address | Route) -> IPv4Network | IPv6Network | None:
         return ip_network(fact.destination) if fact.gateway is None and not fact.traits else None
     if NO_PREFIX_ROUTE in fact.traits:
         return None
-    peer = next((trait.partition(" ")[2] for trait in fact.traits if trait.startswith(PEER)), "")
-    return ip_interface(f"{peer}/{fact.address.partition('/')[2]}" if peer else fact.address).network
+    return ip_interface(f"{fact.peer}/{fact.address.partition('/')[2]}" if fact.peer else fact.address).network
 
 
 def predict(observed: Observed, before: Fact | None, after: Fact | None) -> Observed:

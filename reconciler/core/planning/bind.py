@@ -15,7 +15,7 @@ from reconciler.core.facts.fact import Address, Fact, Hostname, Key, Link, LinkK
 from reconciler.core.facts.ownership import MARK_WORD
 from reconciler.core.facts.state import Desired, Nic, NicMatch, Observed, Origin, facts_by_key
 from reconciler.core.facts.storage import STORAGE_WORDS, Dataset, Pool, PoolProperty, Property
-from reconciler.core.planning.plan import Gate, Hold
+from reconciler.core.planning.plan import LOOKS_AGAIN, Gate, Hold
 from reconciler.core.planning.pools import left_to_others
 
 
@@ -168,7 +168,7 @@ class _Index:
         if not candidates and unseen is not None:
             return (
                 f"whether a NIC has {match} is not known: {unseen}",
-                "hagit looks again; mend what is named here if it stays",
+                LOOKS_AGAIN,
                 Gate.UNKNOWN,
             )
         if not candidates:

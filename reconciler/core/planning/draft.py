@@ -28,7 +28,7 @@ from reconciler.core.facts.predict import Prediction
 from reconciler.core.facts.state import Desired, DriftMode, Observed, Origin
 from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
 from reconciler.core.planning.bind import Bound
-from reconciler.core.planning.plan import Action, Gate, Hold, Impact, Stage, Verb
+from reconciler.core.planning.plan import LOOKS_AGAIN, Action, Gate, Hold, Impact, Stage, Verb
 from reconciler.core.planning.pools import storage_impact
 
 STAGES: Final[Mapping[type[Fact], Stage]] = {
@@ -117,7 +117,7 @@ class Draft:
             key,
             Gate.UNKNOWN,
             f"not known: {why}",
-            "hagit looks again; mend what is named here if it stays",
+            LOOKS_AGAIN,
             resource,
             origin,
         )

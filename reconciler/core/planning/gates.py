@@ -13,16 +13,15 @@ from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
 from reconciler.core.planning.bind import links_of
 from reconciler.core.planning.draft import Draft
 from reconciler.core.planning.keeping import obstacle
-from reconciler.core.planning.plan import Gate
+from reconciler.core.planning.plan import LOOKS_AGAIN, Gate, Refusal
 from reconciler.core.planning.reaching import address_refusal, route_refusal
-from reconciler.core.planning.refusing import Refusal, removal_command
+from reconciler.core.planning.refusing import removal_command
 
 
 def refusal(draft: Draft, fact: Fact) -> Refusal | None:
     """Why a desired fact cannot be made true now, or None when nothing stands against it."""
     if isinstance(fact, Pool | PoolProperty | Dataset | Property):
-        found = obstacle(draft, fact)
-        return None if found is None else Refusal(*found)
+        return obstacle(draft, fact)
     waits = _rests_on_held(draft, fact)
     if waits is not None:
         return waits
@@ -66,7 +65,7 @@ def _rests_on_held(draft: Draft, fact: Fact) -> Refusal | None:
                 return Refusal(
                     Gate.UNKNOWN,
                     f"{link} is not known: {why}",
-                    "hagit looks again; mend what is named here if it stays",
+                    LOOKS_AGAIN,
                 )
             return Refusal(Gate.WAITS, f"there is no link {link}", f"see {link}")
     return None
@@ -115,7 +114,7 @@ def removal_refusal(draft: Draft, link: str) -> Refusal | None:
         for key in (("address", name), ("route",)):
             if draft.observed.unknown and (why := draft.observed.why_unknown(key)) is not None:
                 what = f"what {name} carries is not known: {why}"
-                return Refusal(Gate.UNKNOWN, what, "hagit looks again; mend what is named here if it stays")
+                return Refusal(Gate.UNKNOWN, what, LOOKS_AGAIN)
         for fact in draft.live.on(name):
             found = _not_ours(draft, fact)
             if found is not None:

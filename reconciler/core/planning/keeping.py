@@ -6,26 +6,14 @@ is shown and held, and the rest of the plan goes on.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from reconciler.core.facts.fact import Fact
 from reconciler.core.facts.storage import FIXED, Dataset, Pool, PoolProperty, Property, StorageFact, is_inside, rests_on
 from reconciler.core.planning.draft import Draft
-from reconciler.core.planning.plan import Gate
+from reconciler.core.planning.plan import LOOKS_AGAIN, Gate, Refusal
 from reconciler.core.planning.wording import fact_name, property_value
 
-LOOKS_AGAIN = "hagit looks again; mend what is named here if it stays"
 
-
-class Obstacle(NamedTuple):
-    """The gate that refuses, why, and the way out."""
-
-    gate: Gate
-    why: str
-    remedy: str
-
-
-def obstacle(draft: Draft, fact: StorageFact) -> Obstacle | None:
+def obstacle(draft: Draft, fact: StorageFact) -> Refusal | None:
     """Why a desired fact of a pool or dataset cannot be made true now, or None."""
     seen = draft.live.facts.get(fact.key)
     if isinstance(fact, Pool):
@@ -33,22 +21,22 @@ def obstacle(draft: Draft, fact: StorageFact) -> Obstacle | None:
     if isinstance(fact, Dataset):
         if isinstance(seen, Dataset):
             why = f"{fact.name} is a {seen.kind}, and cannot become a {fact.kind}"
-            return Obstacle(Gate.FIXED, why, "give it another name, or move its data and destroy it by hand")
+            return Refusal(Gate.FIXED, why, "give it another name, or move its data and destroy it by hand")
         waits = _waits(draft, fact)
         if waits is None and not fact.create:
             return _not_to_be_made(fact, "`create: false` says that it has to be there")
         return waits
     if seen is None:
         why = f"this ZFS does not say what {fact_name(fact)} is"
-        return Obstacle(Gate.FIXED, why, "take the property out of the configuration")
+        return Refusal(Gate.FIXED, why, "take the property out of the configuration")
     if fact.name in FIXED:
         live = getattr(seen, "value", "")
         why = f"{fact.name} is chosen when it is made: it is {property_value(fact.name, live)}"
         why += f", {property_value(fact.name, fact.value)} desired"
-        return Obstacle(Gate.FIXED, why, "make it anew and move the data, or write what is there")
+        return Refusal(Gate.FIXED, why, "make it anew and move the data, or write what is there")
     if fact.name == "volsize" and isinstance(seen, Property) and int(fact.value) < int(seen.value):
         why = f"a volume that shrinks from {property_value('volsize', seen.value)} loses what lies beyond its new end"
-        return Obstacle(Gate.DATA_LOSS, why, "write the size that it has; to shrink it: zfs set volsize, by hand")
+        return Refusal(Gate.DATA_LOSS, why, "write the size that it has; to shrink it: zfs set volsize, by hand")
     return None
 
 
@@ -62,21 +50,21 @@ def is_told_elsewhere(draft: Draft, fact: Fact) -> bool:
     return draft.live.facts.get(upper) != draft.desired.facts.get(upper, draft.live.facts.get(upper))
 
 
-def _not_to_be_made(fact: Pool | Dataset, rule: str) -> Obstacle:
+def _not_to_be_made(fact: Pool | Dataset, rule: str) -> Refusal:
     remedy = f"say `create: true` if there never was one, else find out where {fact.name} is: zpool import"
-    return Obstacle(Gate.ABSENT, f"{fact_name(fact)} is not here, and {rule}", remedy)
+    return Refusal(Gate.ABSENT, f"{fact_name(fact)} is not here, and {rule}", remedy)
 
 
-def _waits(draft: Draft, dataset: Dataset) -> Obstacle | None:
+def _waits(draft: Draft, dataset: Dataset) -> Refusal | None:
     pool = ("pool", dataset.key[1])
     upper = rests_on(dataset) if pool in draft.live.facts else pool
     if upper is None or upper in draft.live.facts:
         return None
     if (why := draft.observed.why_unknown(upper)) is not None:
-        return Obstacle(Gate.UNKNOWN, f"{upper[-1]} is not known: {why}", LOOKS_AGAIN)
+        return Refusal(Gate.UNKNOWN, f"{upper[-1]} is not known: {why}", LOOKS_AGAIN)
     is_known = upper == pool or upper in draft.desired.facts
     remedy = f"see {upper[-1]}" if is_known else f"describe {upper[-1]} as a Dataset, too"
-    return Obstacle(Gate.WAITS, f"there is no {upper[0]} {upper[-1]}", remedy)
+    return Refusal(Gate.WAITS, f"there is no {upper[0]} {upper[-1]}", remedy)
 
 
 def plan_destructions(draft: Draft) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import Final, NamedTuple
 
 from reconciler.core.facts.fact import Fact, Key
 from reconciler.core.facts.state import NO_FACTS, Facts, Origin
@@ -103,6 +104,18 @@ class Gate(StrEnum):
     PROTECTED = "protected"
     DATA_LOSS = "data-loss"
     REFUSED = "refused"
+
+
+#: The way out where something could not be read (`Gate.UNKNOWN`).
+LOOKS_AGAIN: Final = "hagit looks again; mend what is named here if it stays"
+
+
+class Refusal(NamedTuple):
+    """The gate that refuses, why, and the way out."""
+
+    gate: Gate
+    why: str
+    remedy: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,13 @@ from __future__ import annotations
 from ipaddress import IPv4Interface, ip_interface
 
 from reconciler.core.facts.difference import host
-from reconciler.core.facts.fact import DUPLICATE, NO_PREFIX_ROUTE, PEER, Address, Route
+from reconciler.core.facts.fact import DUPLICATE, NO_PREFIX_ROUTE, Address, Route
 from reconciler.core.facts.kernel import switch_on_ipv6
 from reconciler.core.facts.ownership import Owner
 from reconciler.core.facts.predict import IPV6_MTU_MIN, is_ipv6
 from reconciler.core.planning.draft import Draft
-from reconciler.core.planning.plan import Gate
-from reconciler.core.planning.refusing import Refusal, removal_command
-
-LOOKS_AGAIN = "hagit looks again; mend what is named here if it stays"
+from reconciler.core.planning.plan import LOOKS_AGAIN, Gate, Refusal
+from reconciler.core.planning.refusing import removal_command
 
 
 def address_refusal(draft: Draft, fact: Address) -> Refusal | None:
@@ -43,11 +41,9 @@ def _unlike(seen: Address) -> Refusal | None:
         why = f"duplicate address detection found {host(seen.address)} on another machine in the network of {seen.link}"
         remedy = f"let only one machine have it, then: {removal_command(seen)}; hagit adds it again"
         return Refusal(Gate.REFUSED, why, remedy)
-    for trait in seen.traits:
-        if trait.startswith(PEER):
-            far = trait.partition(" ")[2]
-            why = f"{seen.address} on {seen.link} has the peer {far}, which hagit did not set"
-            return Refusal(Gate.FOREIGN, why, way)
+    if seen.peer:
+        why = f"{seen.address} on {seen.link} has the peer {seen.peer}, which hagit did not set"
+        return Refusal(Gate.FOREIGN, why, way)
     if NO_PREFIX_ROUTE in seen.traits and not is_ipv6(seen.address):
         why = f"{seen.address} on {seen.link} was added without the route to its network (noprefixroute), not by hagit"
         return Refusal(Gate.FOREIGN, why, way)
