@@ -16,6 +16,7 @@ from reconciler.core.facts.pools import Pools
 from reconciler.core.facts.storage import Dataset, DatasetKind, Pool, Property, above, property_key
 from reconciler.errors import ObservationError, PerformError
 from reconciler.system.node import Node
+from reconciler.system.node_files import files_of
 
 
 def refuse_system_place(pools: Pools, fact: Fact | None, node: Node) -> None:
@@ -63,20 +64,10 @@ def _inherited(pools: Pools, dataset: str) -> str:
 
 def _own(node: Node) -> Iterator[str]:
     """What hagit itself reads and writes on this controller."""
-    files = [
-        node.path,
-        node.hostname_file,
-        node.resolver_file,
-        *(path for _, path in (*node.power, *node.fence_agents)),
-    ]
-    trust, source = node.trust, node.source
-    files += [path for path in (trust.allowed_signers, trust.revoked_keys, trust.keyring) if path is not None]
-    files += [path for path in (source.known_hosts, source.key, source.token) if path is not None]
     if node.watchdog is not None:
-        files.append(node.watchdog.secret)
         yield str(node.watchdog.run)
     yield str(node.state)
     yield str(node.state.resolve())
     # A directory that holds one of these files lies above it, and is refused for that.
-    yield from map(str, files)
+    yield from map(str, (*files_of(node), node.hostname_file, node.resolver_file))
     yield str(Path(__file__).resolve().parent.parent)

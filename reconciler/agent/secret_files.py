@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from reconciler.agent.target import AlertmanagerTarget, ChatTarget, Target, WebhookTarget, shown_url
 from reconciler.system.node import Node
+from reconciler.system.node_files import files_of
 from reconciler.system.secret import next_path, previous_path
 
 
@@ -58,15 +59,7 @@ def _is_for(hosts: tuple[str, ...], url: str) -> bool:
 
 
 def _own(node: Node) -> Iterator[Path]:
-    """Every file that the node file itself names, and the node file."""
-    source, trust, watchdog = node.source, node.trust, node.watchdog
-    yield node.path
-    yield from (path for _, path in (*node.power, *node.fence_agents))
-    yield from filter(None, (source.key, source.token, source.known_hosts, source.certificate_authorities))
-    yield from filter(None, (trust.allowed_signers, trust.revoked_keys, trust.keyring))
-    if node.listen is not None and node.listen.hook_secret is not None:
-        yield node.listen.hook_secret
-    if watchdog is not None:
-        yield from (watchdog.secret, next_path(watchdog.secret), previous_path(watchdog.secret))
-        if watchdog.carp_password is not None:
-            yield watchdog.carp_password
+    """Every file that the node file names, and those that a change of the pair's secret puts beside it."""
+    yield from files_of(node)
+    if node.watchdog is not None:
+        yield from (next_path(node.watchdog.secret), previous_path(node.watchdog.secret))

@@ -12,14 +12,17 @@ from reconciler.core.facts.fact import Fact
 from reconciler.core.facts.storage import Dataset, DatasetKind, Pool, Property
 from reconciler.errors import PerformError
 from reconciler.simulation.pools import FakePools
-from reconciler.system.node import FirstSource, Node, WatchdogNode
+from reconciler.system.node import FirstSource, Listen, Node, WatchdogNode
 
 ROOT = Path(__file__).parents[2]
 
 
 def node(place: Path) -> Node:
-    watchdog = WatchdogNode(place / "keys" / "secret", "simulated:/nowhere", run=place / "run")
-    return Node(place / "node.toml", "a", place / "state", FirstSource(key=place / "ssh" / "id"), watchdog=watchdog)
+    carp = place / "carp" / "password"
+    watchdog = WatchdogNode(place / "keys" / "secret", "simulated:/nowhere", run=place / "run", carp_password=carp)
+    source = FirstSource(key=place / "ssh" / "id", certificate_authorities=place / "ca" / "ca.pem")
+    listen = Listen(hook_secret=place / "hook" / "secret")
+    return Node(place / "node.toml", "a", place / "state", source, listen=listen, watchdog=watchdog)
 
 
 def mounted(at: str, name: str = "tank/home") -> Dataset:
@@ -43,7 +46,7 @@ def test_a_place_of_the_system_reaches_zfs_from_no_kept_revision_either(fact: Fa
         refuse_system_place(FakePools("tank"), fact, node(Path("/srv/hagit-test")))
 
 
-@pytest.mark.parametrize("name", ["state", "state/mirror", "run", "keys", "ssh", "", "node.toml"])
+@pytest.mark.parametrize("name", ["state", "state/mirror", "run", "keys", "ssh", "carp", "ca", "hook", "", "node.toml"])
 def test_what_the_node_file_names_is_not_covered(name: str) -> None:
     with pytest.raises(PerformError, match="because of /srv/hagit-test"):
         refuse_system_place(FakePools("tank"), mounted(f"/srv/hagit-test/{name}"), node(Path("/srv/hagit-test")))
