@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.core.facts.scope import Scope, Scopes
+from reconciler.core.facts.scope import EVERYTHING, Scope, Scopes
 from reconciler.core.power.options import LOCAL
 from reconciler.core.power.plan import OPTION
 from reconciler.errors import NodeFileError
@@ -247,8 +247,8 @@ class _Reader:
                 raise self._error(key, "is no signer, or one that is named twice")
             if not isinstance(scopes, list) or not {*map(str, scopes)} <= {*Scope, ALL_SCOPES}:
                 raise self._error(key, f'must be a list of {", ".join(Scope)}, or ["{ALL_SCOPES}"]')
-            named[signer] = frozenset(Scope) if ALL_SCOPES in scopes else frozenset(map(Scope, scopes))
-        return Scopes(named, named.pop("default", frozenset(Scope)))
+            named[signer] = EVERYTHING if ALL_SCOPES in scopes else frozenset(map(Scope, scopes))
+        return Scopes(named, named.pop("default", EVERYTHING))
 
     def _listen(self) -> Listen | None:
         if self._document.get("listen") is False:

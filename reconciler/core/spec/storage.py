@@ -14,7 +14,7 @@ Does not know what is imported where.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from reconciler.core.facts.fact import Fact, Key
@@ -42,18 +42,19 @@ def storage_facts(configuration: Configuration) -> Iterator[tuple[Fact, Resource
     """Every fact, with the resource and the path in it that ask for it; pools first."""
     asked = [resource for resource in configuration.datasets.values() if not resource.spec.destroy]
     used = {resource.spec.pool for resource in configuration.datasets.values()}
+    described = {resource.spec.dataset: resource.spec for resource in configuration.datasets.values()}
     for pool in configuration.pools.values():
         properties = tuple(pool.spec.properties.written())
         if not properties and not pool.spec.create and pool.name not in used:
             continue
         root = next((one for one in asked if one.spec.dataset == pool.name), None)
-        settings = _options(root, configuration) if root is not None else SAFE
+        settings = _options(root, described) if root is not None else SAFE
         yield Pool(pool.name, pool.spec.create, _layout(pool.spec), properties, settings), pool, ()
         for name, value in properties:
             yield PoolProperty(pool.name, name, value), pool, ("properties", name)
     for resource in asked:
         spec = resource.spec
-        yield Dataset(spec.dataset, spec.type, spec.create, _options(resource, configuration)), resource, ()
+        yield Dataset(spec.dataset, spec.type, spec.create, _options(resource, described)), resource, ()
         for path, name, value in spec.settings():
             yield Property(spec.dataset, name, value), resource, path
         yield Property(spec.dataset, STAMP, resource.name), resource, ()
@@ -68,13 +69,11 @@ def destructions(configuration: Configuration) -> Iterator[tuple[Key, bool, Reso
             yield dataset_key(resource.spec.dataset), protected, resource
 
 
-def _options(resource: Resource[DatasetSpec], configuration: Configuration) -> Options:
-    """All properties of a dataset at its birth."""
+def _options(resource: Resource[DatasetSpec], described: Mapping[str, DatasetSpec]) -> Options:
+    """All properties of a dataset at its birth. `described`: every dataset of the configuration by its name."""
     spec = resource.spec
-    above = {one.spec.dataset: one.spec for one in configuration.datasets.values()}
-    said = {
-        name for way in (spec.dataset, *ways_up(spec.dataset)) if way in above for _, name, _ in above[way].settings()
-    }
+    ways = (spec.dataset, *ways_up(spec.dataset))
+    said = {name for way in ways if way in described for _, name, _ in described[way].settings()}
     safe = () if spec.type is DatasetKind.VOLUME else tuple(one for one in SAFE if one[0] not in said)
     return (*((name, value) for _, name, value in spec.settings()), *safe, (STAMP, resource.name))
 

@@ -44,11 +44,15 @@ class Placed:
     wanted: tuple[str, ...]
     present: tuple[str, ...]
     problems: tuple[Problem, ...]
-    duplicates: tuple[Duplicate, ...]
     interfaces: dict[str, int | None]
     looks: int
     strays: tuple[Stray, ...] = ()
     ages_ms: Mapping[Duplicate, int] = field(default_factory=dict)
+
+    @property
+    def duplicates(self) -> tuple[Duplicate, ...]:
+        """Other machines that say to have one of the addresses."""
+        return tuple(sorted(self.ages_ms))
 
 
 class Placement:
@@ -197,7 +201,6 @@ class Placement:
             wanted=wanted,
             present=tuple(place.host for place in self._present),
             problems=self._problems,
-            duplicates=self.watch.present(now_ms),
             interfaces=dict(self._interfaces),
             looks=self._looks,
             strays=self._strays,

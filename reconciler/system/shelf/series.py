@@ -59,10 +59,8 @@ class Series:
     def follow(self, workers: Sequence[Worker]) -> None:
         """Ask these from now on. What a disk that stays has been asked is still waited for."""
         self._workers = workers
-        self._numbers = {worker: self._numbers.get(worker, -1) for worker in workers}
-        for worker, number in self._numbers.items():
-            if number < 0:
-                self._numbers[worker] = next(self._next)
+        known = self._numbers
+        self._numbers = {worker: known[worker] if worker in known else next(self._next) for worker in workers}
         self._places = {self._numbers[worker]: at for at, worker in enumerate(workers)}
         self._asked = {number: asked for number, asked in self._asked.items() if number in self._places}
         self._rests = {number: rest for number, rest in self._rests.items() if number in self._places}
