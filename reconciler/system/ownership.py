@@ -8,6 +8,7 @@ kernel does: a user who may write to a directory may replace what its names lead
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,22 @@ _EVERY_USER: Final = ["0", "0", "4294967295"]
 _OVERFLOW: Final = Path("/proc/sys/kernel/overflowuid")
 
 
-def exposed(path: Path) -> str:
+class Exposure(str):
+    """Why other users could change or replace a file, in words; empty when they cannot. `place`: what is open to them.
+
+    Commands name that place, and no command is read out of the words: a name may hold spaces.
+    """
+
+    place: Path
+
+    def __new__(cls, place: Path, what: str = "") -> Exposure:
+        """`what` follows the place in the words."""
+        made = super().__new__(cls, f"{place} {what}" if what else "")
+        made.place = place
+        return made
+
+
+def exposed(path: Path) -> Exposure:
     """Why users other than root and this one could change or replace `path`; empty when they cannot.
 
     Raises OSError when there is no such file.
@@ -34,7 +50,7 @@ def exposed(path: Path) -> str:
             if links > LINKS_MAX:
                 raise OSError(40, "too many symbolic links", str(path))
             if status.st_uid not in trusted:
-                return f"{here} is a symbolic link of user {status.st_uid}"
+                return Exposure(here, f"is a symbolic link of user {status.st_uid}")
             target = here.readlink()
             names = [*(target.parts[1:] if target.is_absolute() else target.parts), *names]
             here = Path("/") if target.is_absolute() else here.parent
@@ -42,20 +58,20 @@ def exposed(path: Path) -> str:
         if why := _open_to_others(here, status, trusted):
             return why
         if not names:
-            return ""
+            return why
         name = names.pop(0)
         here = here.parent if name == ".." else here / name
 
 
-def _open_to_others(path: Path, status: os.stat_result, trusted: frozenset[int]) -> str:
+def _open_to_others(path: Path, status: os.stat_result, trusted: frozenset[int]) -> Exposure:
     if status.st_uid not in trusted:
-        return f"{path} belongs to user {status.st_uid}"
+        return Exposure(path, f"belongs to user {status.st_uid}")
     if not status.st_mode & 0o022:
-        return ""
+        return Exposure(path)
     if stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX:
         # Like /tmp: others may make files there, and neither rename nor remove those of root.
-        return ""
-    return f"{path} may be changed by others (mode {stat.S_IMODE(status.st_mode):04o})"
+        return Exposure(path)
+    return Exposure(path, f"may be changed by others (mode {stat.S_IMODE(status.st_mode):04o})")
 
 
 def _trusted() -> frozenset[int]:
@@ -66,7 +82,7 @@ def _trusted() -> frozenset[int]:
     return frozenset(trusted)
 
 
-def remedy(why: str) -> str:
+def remedy(why: Exposure) -> str:
     """The command that ends what `exposed` found."""
-    path = why.partition(" ")[0]
+    path = shlex.quote(str(why.place))
     return f"run: chown root {path} && chmod go-w {path}; then look whether anything in it was changed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from pathlib import Path
 from typing import Final
@@ -37,10 +38,11 @@ def read_secret(path: str | Path, *, bytes_min: int = SECRET_BYTES_MIN) -> bytes
         if not stat.S_ISREG(status.st_mode):
             raise NodeFileError("a secret has to be a regular file", where=where)
         if status.st_mode & 0o077 or status.st_uid not in (0, os.geteuid()):
+            named = shlex.quote(where)
             raise NodeFileError(
                 f"others may read or change this secret (mode {stat.S_IMODE(status.st_mode):04o})",
                 where=where,
-                remedy=f"run: chown root {where} && chmod 600 {where}; then make a new secret, this one may be known",
+                remedy=f"run: chown root {named} && chmod 600 {named}; then make a new secret, this one may be known",
             )
         if why := exposed(Path(path)):
             raise NodeFileError(f"others could replace this secret: {why}", where=where, remedy=mend(why))

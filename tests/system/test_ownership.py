@@ -59,6 +59,14 @@ def test_what_belongs_to_another_user(tmp_path: Path, folder: Path, what: str) -
         read_secret(folder / "secret")
 
 
+def test_the_command_names_the_place_whole(tmp_path: Path) -> None:
+    place = tmp_path / "keys of; north"
+    place.mkdir()
+    (place / "secret").touch()
+    place.chmod(0o777)
+    assert remedy(exposed(place / "secret")).startswith(f"run: chown root '{place}' && chmod go-w '{place}';")
+
+
 def test_links_are_followed_one_by_one(tmp_path: Path, folder: Path) -> None:
     """The directory in the middle of a chain of links counts, although neither end lies in it."""
     middle = tmp_path / "middle"

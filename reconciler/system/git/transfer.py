@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import shlex
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -308,7 +309,9 @@ def _secret(file: Path, where: str) -> str:
     try:
         if file.stat().st_mode & 0o077:
             raise SourceError(
-                f"{file} can be read by others, so it is not used", where=where, remedy=f"chmod 600 {file}"
+                f"{file} can be read by others, so it is not used",
+                where=where,
+                remedy=f"chmod 600 {shlex.quote(str(file))}",
             )
         if why := exposed(file):
             raise SourceError(
