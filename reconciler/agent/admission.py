@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from reconciler.agent.follow import revision_of, verdicts_of
 from reconciler.agent.policy import Policy, policy_of
-from reconciler.agent.refused import RefusedTips, refused_tips
-from reconciler.agent.scoped import require_every_scope
+from reconciler.agent.refused_tips import RefusedTips, refused_tips
+from reconciler.agent.signer_scopes import require_every_scope
 from reconciler.agent.store import Accepted, Store
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HistoryRefused, SignatureRefused, SourceError

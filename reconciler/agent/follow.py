@@ -5,7 +5,8 @@ Decides in this order, and each refusal keeps the last good revision in force:
 1. remotes: those of the Source resource in force, then those of the node file, so that a wrong Source can be mended;
 2. history: fast-forward only, from the last accepted commit (`hagit accept-history` is the way out);
 3. signatures: every commit of the new range, by the stricter of node file and Source resource in force. Of the first
-   range only the tip (`Advance.to_verify` says why). Each commit changes only what its signer may (`agent/scoped`);
+   range only the tip (`Advance.to_verify` says why). Each commit changes only what its signer may
+   (`agent/signer_scopes`);
 4. content: load, lint, compile. A defective commit is accepted as history, so it never blocks the one that mends it;
 5. a commit that was rolled back is blocked until another one comes that can be used.
 """
@@ -17,7 +18,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
-from reconciler.agent.addressed import require_addressed
+from reconciler.agent.commit_trailers import require_addressed
 from reconciler.agent.content import (
     Content,
     compile_content,
@@ -27,9 +28,9 @@ from reconciler.agent.content import (
     require_no_kept_complaints,
 )
 from reconciler.agent.policy import Policy, policy_of
-from reconciler.agent.refused import RefusedTips, refused_tips
-from reconciler.agent.scoped import range_of, require_scopes
+from reconciler.agent.refused_tips import RefusedTips, refused_tips
 from reconciler.agent.selection import Selection
+from reconciler.agent.signer_scopes import range_of, require_scopes
 from reconciler.agent.store import Accepted, Store
 from reconciler.core.facts.settings import Signing, SourcePolicy
 from reconciler.core.status.revision import Revision

@@ -1,6 +1,6 @@
 """A glance at a local repository: when its branch has not moved since the last look, nothing need be fetched.
 
-Reads one or two small files (`system/localbranch`) instead of opening the repository, so that a plan for an unchanged
+Reads one or two small files (`system/local_branch`) instead of opening the repository, so that a plan for an unchanged
 commit costs no git library. Whatever is unclear is left to the full look.
 """
 
@@ -12,7 +12,7 @@ from reconciler.agent.content import kept_content
 from reconciler.agent.selection import Selection
 from reconciler.agent.store import Store
 from reconciler.core.facts.settings import source_from_document
-from reconciler.system.localbranch import tip_of
+from reconciler.system.local_branch import tip_of
 from reconciler.system.node import Node
 
 

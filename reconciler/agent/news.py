@@ -13,7 +13,7 @@ from reconciler.core.facts.difference import DifferenceKind
 from reconciler.core.facts.state import DriftMode, Origin
 from reconciler.core.planning.ledger import Drift, Ledger, Transition, TransitionKind
 from reconciler.core.planning.plan import Blame, Hold
-from reconciler.core.planning.refusing import removal_command
+from reconciler.core.planning.removal_commands import removal_command
 from reconciler.core.planning.wording import fact_name, fact_value
 from reconciler.core.status.alert import Alert, AlertKind, AlertStatus, Severity
 from reconciler.core.status.revision import Revision

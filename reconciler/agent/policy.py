@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from reconciler.agent.store import Accepted
-from reconciler.agent.unsigned import unsigned_policy
+from reconciler.agent.unsigned_commits import unsigned_policy
 from reconciler.core.facts.scope import Scopes
 from reconciler.core.facts.settings import Signing, source_from_document
 from reconciler.system.git.remote import PORTS, Access, Remote, places_of

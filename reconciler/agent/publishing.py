@@ -14,7 +14,7 @@ from reconciler.agent.outbox import Outbox
 from reconciler.agent.round import Memory
 from reconciler.agent.selection import Selection
 from reconciler.agent.session import Session
-from reconciler.agent.unsigned import trust_document, unsigned_accepted
+from reconciler.agent.unsigned_commits import trust_document, unsigned_accepted
 from reconciler.core.planning.ledger import Drift
 from reconciler.core.planning.plan import Hold
 from reconciler.core.status.revision import revision_document

@@ -14,9 +14,9 @@ from reconciler.agent.content import Content
 from reconciler.agent.enforce import Look, enforce, held_in, propose, restrict
 from reconciler.agent.news import Speaker
 from reconciler.agent.perform import Outcome, refusal_of
+from reconciler.agent.retries import RETRY_S_MAX, RETRY_S_MIN, Trials
 from reconciler.agent.selection import Selection
 from reconciler.agent.store import Applied, Store
-from reconciler.agent.trials import RETRY_S_MAX, RETRY_S_MIN, Trials
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.settings import Applying
 from reconciler.core.facts.state import DriftMode, Observed, Placement

@@ -35,7 +35,7 @@ from reconciler.agent.secret_files import unfit_target
 from reconciler.agent.selection import Selection
 from reconciler.agent.session import Session
 from reconciler.agent.target import targets_of
-from reconciler.agent.unsigned import unsigned_accepted
+from reconciler.agent.unsigned_commits import unsigned_accepted
 from reconciler.agent.wake import Wake
 from reconciler.core.facts.state import Origin
 from reconciler.core.planning.ledger import Ledger, ledger_document

@@ -166,7 +166,7 @@ def _choose(session: Session, commit: str | None, directory: Path | None) -> tup
 
 
 def _warn_of_weak_trust(session: Session) -> None:
-    from reconciler.agent.unsigned import unsigned_accepted
+    from reconciler.agent.unsigned_commits import unsigned_accepted
 
     weak = unsigned_accepted(session.node, session.store.accepted())
     if weak is not None:

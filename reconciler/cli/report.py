@@ -12,7 +12,7 @@ from typing import Any
 
 from reconciler.agent.session import Session
 from reconciler.agent.sight import Sight, see
-from reconciler.agent.unsigned import trust_document, unsigned_accepted
+from reconciler.agent.unsigned_commits import trust_document, unsigned_accepted
 from reconciler.cli.standing import paint_verdict, sight_document, standing_lines
 from reconciler.cli.terminal import fold, paint, width
 from reconciler.core.facts.difference import Difference, DifferenceKind

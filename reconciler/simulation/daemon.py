@@ -33,7 +33,7 @@ from reconciler.core.failover.pending_orders import resumed, with_records
 from reconciler.core.failover.state import Memory, State, initial
 from reconciler.core.failover.step import step
 from reconciler.simulation.completer import Completer
-from reconciler.simulation.eyes import Eyes
+from reconciler.simulation.disk_monitor import DiskMonitor
 from reconciler.simulation.files import Files
 from reconciler.simulation.hand import Hand
 from reconciler.simulation.kernel import Kernel
@@ -78,7 +78,7 @@ class Controller:
         self.files = Files(world, self)
         self.fed_ms: int | None = None
         self.completer = Completer(world, self)
-        self.eyes = Eyes(world, self)
+        self.monitor = DiskMonitor(world, self)
         self.kernel = Kernel(world, self)
         self.hand = Hand(world, self, self._claim_ended)
         self.fuse: int | None = None
@@ -176,7 +176,7 @@ class Controller:
         self.records.start()
         self.paused = False
         self.world.note(self.side, f"daemon starts{' again' if self.memory else ''}")
-        for loop in (self._tick, self.eyes.look, self._record):
+        for loop in (self._tick, self.monitor.look, self._record):
             loop(self.daemon)
 
     def die(self) -> None:

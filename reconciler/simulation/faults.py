@@ -17,7 +17,7 @@ from reconciler.errors import UsageError
 from reconciler.simulation import deeds, other_machines
 from reconciler.simulation.deeds import Deed, Words
 from reconciler.simulation.files import YEARS, set_right, set_wall_clock
-from reconciler.simulation.guarding import guards
+from reconciler.simulation.hardware_watchdog import guards
 from reconciler.simulation.moved_orders import move_arbitration
 from reconciler.simulation.successor import replaced
 from reconciler.simulation.timed import World

@@ -35,7 +35,7 @@ def replaced(*, same: bool) -> Callable[[World, tuple[str, ...]], None]:
             one.core, one.outs, one._told = state, outputs(state), (None, None)
             # Its sockets were open before, so nothing is lost while it does not act yet.
             one.paused = True
-            for loop in (one._tick, one.eyes.look, one._record):
+            for loop in (one._tick, one.monitor.look, one._record):
                 loop(one.daemon)
         else:
             one.core = one.outs = None

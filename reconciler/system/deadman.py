@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
-from reconciler.system.timers import DEVICE, TIMERS, WatchdogTimer, candidates, timer_of, unfit_timer
+from reconciler.system.watchdog_timers import DEVICE, TIMERS, WatchdogTimer, candidates, timer_of, unfit_timer
 
 SIMULATED: Final = ".sock"
 SYSRQ: Final = Path("/proc/sysrq-trigger")
@@ -91,8 +91,8 @@ def _sysrq(trigger: Path, network: Path) -> str:
 class DeviceDeadman:
     """A watchdog timer of the kernel. Its unit is the second, so a bound is rounded down, and never below one.
 
-    `device` is one timer, or `/dev/watchdog`: then the best one that can be opened (`system/timers`), and one whose
-    driver is loaded later is found with the next feeding.
+    `device` is one timer, or `/dev/watchdog`: then the best one that can be opened (`system/watchdog_timers`), and one
+    whose driver is loaded later is found with the next feeding.
     """
 
     def __init__(

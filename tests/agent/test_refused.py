@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from reconciler.agent.perform import Outcome, perform_plan
-from reconciler.agent.trials import CHANGED_S_MIN, RETRY_S_MAX, Trials
+from reconciler.agent.retries import CHANGED_S_MIN, RETRY_S_MAX, Trials
 from reconciler.core.facts.fact import Address, Mtu
 from reconciler.core.facts.state import Observed
 from reconciler.core.planning.plan import Gate, Hold, Plan, Verb

@@ -17,7 +17,7 @@ from reconciler.agent.store import COMPILED_FILES_MAX, Accepted, Blocked, Store,
 from reconciler.agent.wake import Wake
 from reconciler.core.status.revision import Revision
 from reconciler.errors import StateError
-from reconciler.system.localbranch import tip_of
+from reconciler.system.local_branch import tip_of
 from reconciler.system.node import FirstSource, Node
 from tests.controller import ROOT
 from tests.system.repositories import Work

@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 
 from reconciler.system.deadman import DeviceDeadman, NoDeadman, SimulatedDeadman, open_deadman
-from reconciler.system.timers import candidates, timer_of
+from reconciler.system.watchdog_timers import candidates, timer_of
 from tests.system.network.namespaces import in_namespace
 
 

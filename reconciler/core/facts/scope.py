@@ -1,6 +1,6 @@
 """Which parts of the desired state a signer may change: five scopes, and the table of the node file that gives them.
 
-Decides what a table gives to one signer. Which scope a change needs is decided in `core/spec/touching`.
+Decides what a table gives to one signer. Which scope a change needs is decided in `core/spec/commit_changes`.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ from reconciler.core.planning.creation import plan_creations
 from reconciler.core.planning.draft import Draft
 from reconciler.core.planning.keeping import plan_destructions
 from reconciler.core.planning.plan import Base, Blame, Foreign, Plan
-from reconciler.core.planning.refusing import removal_command
 from reconciler.core.planning.removal import plan_removals
+from reconciler.core.planning.removal_commands import removal_command
 from reconciler.core.planning.wording import fact_name
 
 

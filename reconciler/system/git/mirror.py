@@ -23,7 +23,7 @@ from reconciler.system.git.defects import speaking
 from reconciler.system.git.fetcher import fetch_in_child
 from reconciler.system.git.quarantine import HEAD_REF, keep, quarantine
 from reconciler.system.git.remote import Remote, Transport, address_of
-from reconciler.system.localbranch import odd_file_of, tip_of
+from reconciler.system.local_branch import odd_file_of, tip_of
 
 REMOTES_MAX = 16
 #: To move what was accepted takes no longer than another process moves its own.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Look = tuple[int, int, int, tuple[str, ...], tuple[DiskView, ...], tuple[Sealed | None, ...]]
 
 
-class Eyes:
+class DiskMonitor:
     """Looks again and again, for as long as the daemon lives."""
 
     def __init__(self, world: World, owner: Controller) -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from reconciler.core.facts.scope import EVERYTHING, Scope, Scopes
+from reconciler.core.spec.commit_changes import FIELD_SCOPES, KIND_SCOPES, touched
 from reconciler.core.spec.kinds import KINDS
-from reconciler.core.spec.touching import FIELD_SCOPES, KIND_SCOPES, touched
 
 
 def one(kind: str, name: str, spec: str) -> str:

@@ -32,7 +32,7 @@ from reconciler.system.signatures import names_of
 from reconciler.system.signing.verdict import Scheme, Verdict, Verified
 
 if TYPE_CHECKING:
-    from reconciler.core.spec.touching import Touch
+    from reconciler.core.spec.commit_changes import Touch
 
 #: One look compares no longer than this, and at least one commit. What it found counts in the next look.
 SCOPES_S: Final = 10.0
@@ -119,7 +119,7 @@ def _allowed(scopes: Scopes, verdict: Verdict | None) -> frozenset[Scope]:
 def _changes(mirror: Mirror, commit: CommitInfo) -> tuple[Touch, ...]:
     """What differs between a commit and any of its parents; a first commit adds everything that it holds."""
     # Who changes nothing in the state need not load the parser and the models.
-    from reconciler.core.spec.touching import everything, touched
+    from reconciler.core.spec.commit_changes import everything, touched
 
     if len(commit.parents) > PARENTS_MAX:
         return everything(f"a merge of {len(commit.parents)} parents")

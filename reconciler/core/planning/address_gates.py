@@ -14,7 +14,7 @@ from reconciler.core.facts.ownership import Owner
 from reconciler.core.facts.predict import IPV6_MTU_MIN, is_ipv6
 from reconciler.core.planning.draft import Draft
 from reconciler.core.planning.plan import LOOKS_AGAIN, Gate, Refusal
-from reconciler.core.planning.refusing import removal_command
+from reconciler.core.planning.removal_commands import removal_command
 
 
 def address_refusal(draft: Draft, fact: Address) -> Refusal | None:
