@@ -20,7 +20,7 @@ from typing import Final
 
 import pygit2
 
-from reconciler.errors import StateError
+from reconciler.system.files import Lock
 from reconciler.system.git.defects import speaking, told
 from reconciler.system.git.packs import merge_packs
 
@@ -34,7 +34,8 @@ FOLDER: Final = "quarantine"
 LEFTOVER_S: Final = 60.0
 #: As many commits may be new at once.
 COMMITS_MAX: Final = 10_000
-_LOCK_POLL_S: Final = 0.02
+#: In the directory of the mirror: one process at a time moves commits there.
+LOCK: Final = "hagit.lock"
 
 
 @contextmanager
@@ -67,7 +68,8 @@ def quarantine(mirror: Path) -> Iterator[Path]:
 
 def keep(mirror: Path, received: Path, deadline_s: float) -> None:
     """Move what a quarantine holds into the mirror, whose head is its tip then. Raises StateError, SourceError."""
-    with alone(mirror, deadline_s), speaking(str(mirror)):
+    wait_s = max(0.0, deadline_s - time.monotonic())
+    with Lock(mirror / LOCK, "hagit, keeping what was fetched", wait_s=wait_s), speaking(str(mirror)):
         _sweep(mirror)
         repository = pygit2.Repository(str(mirror))
         tip = target(pygit2.Repository(str(received)), HEAD_REF)
@@ -88,29 +90,6 @@ def target(repository: pygit2.Repository, name: str) -> pygit2.Oid | None:
     return None if reference is None else pygit2.Oid(hex=str(reference.target))
 
 
-@contextmanager
-def alone(mirror: Path, deadline_s: float) -> Iterator[None]:
-    """One writer at a time in a mirror, over all processes; the kernel lets go when the holder dies."""
-    try:
-        descriptor = os.open(mirror / "hagit.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise told(error, str(mirror)) from error
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline_s:
-                    raise StateError(
-                        "another process has been writing into this mirror for too long", where=str(mirror)
-                    ) from None
-                time.sleep(_LOCK_POLL_S)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _move_packs(source: Path, destination: Path) -> None:
     destination.mkdir(exist_ok=True)
     # The index goes last: a pack without its index is not looked at.
@@ -123,7 +102,7 @@ def _sweep(mirror: Path) -> None:
     """Remove what a writer that was killed left behind. Only we write here, and we hold the lock."""
     for pattern in ("*.lock", "refs/hagit/**/*.lock", "objects/pack/pack_git2_*"):
         for leftover in mirror.glob(pattern):
-            if leftover.name != "hagit.lock":
+            if leftover.name != LOCK:
                 leftover.unlink(missing_ok=True)
 
 
