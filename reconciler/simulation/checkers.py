@@ -189,13 +189,19 @@ class Checkers:
         """A record that was written and could be read a moment ago is a sign of life, whatever the cables say."""
         world, timers = self.world, one.orders.timers
         margin_ms = 2 * timers.look_ms + timers.record_ms + timers.pause_ms
-        wrote_ms, since_ms = world.shelf.wrote_ms[one.side is Side.A], world.shelf.since_ms[one.side is Side.A]
-        fresh = wrote_ms is not None and world.now_ms - wrote_ms < timers.stale_ms - margin_ms
-        # A record that began after the last look cannot have been read.
-        fresh = fresh and world.now_ms - since_ms > margin_ms
+        # Only where both are told to: newer orders may choose other disks and reach the peer first. A record that
+        # began after the last look cannot have been read.
+        wrote = world.shelf.wrote_ms[one.side is Side.A]
+        fresh = [
+            last_ms
+            for at, record in zip(world.places(one.read.voters), world.shelf.read_records(one.side), strict=True)
+            if record is not None
+            for last_ms, since_ms in (wrote.get(at, (0, world.now_ms)),)
+            if world.now_ms - last_ms < timers.stale_ms - margin_ms and world.now_ms - since_ms > margin_ms
+        ]
         leapt = one.leapt_ms is not None and world.now_ms - one.leapt_ms < timers.stale_ms
-        if fresh and not leapt and any(world.shelf.read_records(one.side)):
-            self.fails("needless", f"{one.side} takes over from a peer that wrote its record at {wrote_ms} ms")
+        if fresh and not leapt:
+            self.fails("needless", f"{one.side} takes over from a peer that wrote its record at {max(fresh)} ms")
 
     def _check_fence(self, one: Controller, after: State, disks: frozenset[int]) -> None:
         """An independent reading of the disks, not of what the claim said it saw. Looks at `disks` alone."""

@@ -48,7 +48,8 @@ class Shelf:
     controllers that no disk answers for a while; what their pools write waits. `half_lost`: where the second path of
     one controller is down. `content`: the newest write that each disk holds; `trees`: what its label says of the
     others. `records`: for each disk the disk heartbeats of both sides, each with the number of the secret that seals
-    it. `wrote_ms`: when a majority of the arbitration disks took one last; `since_ms`: since when without a gap.
+    it. `wrote_ms`: when each disk took one last of either side, with since when it did so without a gap; only
+    records that a majority of the writer's arbitration disks took count.
     """
 
     def __init__(self, world: World, count: int) -> None:
@@ -57,8 +58,7 @@ class Shelf:
         self.content = [0] * count
         self.trees: list[Tree] = [Tree()] * count
         self.records: list[list[Sealed | None]] = [[None, None] for _ in range(count)]
-        self.wrote_ms: list[int | None] = [None, None]
-        self.since_ms = [0, 0]
+        self.wrote_ms: tuple[dict[int, tuple[int, int]], dict[int, tuple[int, int]]] = ({}, {})
         self.gone: set[int] = set()
         self.lost: tuple[set[int], set[int]] = (set(), set())
         self.half_lost: tuple[set[int], set[int]] = (set(), set())
@@ -182,9 +182,9 @@ class Shelf:
             self.records[at][side is Side.B] = (seal, beat)
         if len(written) >= orders.majority:
             now_ms, wrote_ms = self.world.now_ms, self.wrote_ms[side is Side.B]
-            if wrote_ms is None or now_ms - wrote_ms > 2 * orders.timers.record_ms:
-                self.since_ms[side is Side.B] = now_ms
-            self.wrote_ms[side is Side.B] = now_ms
+            for at in written:
+                last_ms, since_ms = wrote_ms.get(at, (now_ms, now_ms))
+                wrote_ms[at] = (now_ms, now_ms if now_ms - last_ms > 2 * orders.timers.record_ms else since_ms)
         refused = sum(self.answers(side, at) and not self.disks[at].lets_write(side) for at in votes)
         return len(votes) - refused >= orders.majority
 
