@@ -17,6 +17,9 @@ settings.register_profile("same", derandomize=True, database=None, deadline=None
 settings.register_profile("random", derandomize=False, deadline=None, print_blob=True, max_examples=2_000,
                           suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+# Where tests run must not change what commands print: without a terminal they fill the same width everywhere.
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

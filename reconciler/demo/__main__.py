@@ -67,6 +67,9 @@ def _tell() -> int:
 def _directory() -> Iterator[Path]:
     """A temporary directory that is gone afterwards, even when this process is killed."""
     path = Path(tempfile.mkdtemp(prefix="hagit-demo-"))
+    # What a daemon that is killed leaves behind goes with it.
+    (path / "tmp").mkdir()
+    os.environ["TMPDIR"] = str(path / "tmp")
     command = ["sh", "-c", _SWEEPER, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True):
         # Leaving closes its input and waits for it.
