@@ -157,3 +157,205 @@ def test_no_test_patches(path: Path) -> None:
             place = f"{path.relative_to(ROOT)}:{node.lineno}"
             assert not (node.attr == "setattr" and ast.unparse(node.value) == "monkeypatch"), f"{place}: patches"
             assert not (node.attr == "sleep" and ast.unparse(node.value) == "time"), f"{place}: sleeps"
+
+
+# Names.
+
+#: Words in -ing and -ed that are nouns of the field. Any other is a participle and does not say what a module holds.
+NOUNS = {"fencing", "framing", "keyring", "printing", "routing", "signing", "string", "timing", "wording"}
+#: Participles that stand before their noun: `pending_orders` says what it holds.
+ADJECTIVES = {"pending"}
+#: Modules that are still named by a participle. This list only shrinks.
+NAMED_BY_A_PARTICIPLE = {
+    "agent/publishing",
+    "agent/reserving",
+    "cli/authoring",
+    "cli/beginning",
+    "cli/changing",
+    "cli/controlling",
+    "cli/holding",
+    "cli/mending",
+    "cli/moving",
+    "cli/powering",
+    "cli/quieting",
+    "cli/rehearsing",
+    "cli/repairing",
+    "cli/reserving",
+    "cli/standing",
+    "cli/watching",
+    "core/facts/storing",
+    "core/failover/booting",
+    "core/failover/claiming",
+    "core/failover/elapsed",
+    "core/planning/keeping",
+    "core/power/binding",
+    "core/spec/capturing",
+    "core/spec/capturing_pools",
+    "core/spec/compiling",
+    "core/spec/loading",
+    "demo/faulting",
+    "demo/keeping",
+    "demo/telling",
+    "demo/watching",
+    "simulation/bounded",
+    "simulation/housing",
+    "simulation/numbering",
+    "simulation/reduced",
+    "simulation/timed",
+    "simulation/visiting",
+    "system/addresses/announcing",
+    "system/addresses/placing",
+    "system/finding",
+    "system/git/authoring",
+    "system/power/confided",
+    "system/reservation/standing",
+    "system/shelf/completing",
+    "system/shelf/keeping",
+    "system/shelf/simulated",
+    "system/zfs/belonging",
+    "system/zfs/mounting",
+    "system/zfs/moving",
+    "system/zfs/reading",
+    "system/zfs/refusing",
+    "system/zfs/standing",
+    "system/zfs/unmounting",
+    "tests/lab/closing",
+    "tests/lab/pair/comparing",
+    "tests/lab/pair/cutting",
+    "tests/lab/pair/emulated",
+    "tests/lab/pair/installed",
+    "tests/lab/pair/loading",
+    "tests/lab/pair/mounting",
+    "tests/lab/pair/reserved",
+    "tests/lab/pair/switching",
+    "tests/lab/unpacked",
+    "tests/simulation/swarming",
+    "tests/system/pools/telling",
+    "tests/waiting",
+    "tests/watchdog/serviced",
+    "watchdog/asking",
+    "watchdog/standing",
+}
+#: Public classes whose name still stands for different things. This list only shrinks.
+NAMED_TWICE = {
+    "Address", "Agent", "Answer", "Answered", "Aside", "Audit", "Bound", "Channel", "Completion", "Controller",
+    "Dataset", "Deed", "Defect", "Desk", "Disk", "Document", "Done", "Draft", "Drift", "Entry", "Events", "Fault",
+    "Heard", "Hold", "Host", "Kind", "Layout", "Ledger", "Limits", "Line", "Look", "Mark", "Memory", "Model",
+    "Node", "Origin", "Outcome", "Place", "Placement", "Plan", "Pool", "PoolStatus", "Pools", "Port", "Power",
+    "Progress", "Publisher", "Purpose", "Received", "Refusal", "Refused", "Request", "Role", "Route", "Row",
+    "Settings", "Shelf", "Side", "Sight", "Stage", "Standing", "Story", "Telling", "Transport", "Trust", "Unfit",
+    "Vdev", "Verb", "Verdict", "Way", "Word", "World",
+}  # fmt: skip
+
+
+def named_by_a_participle(path: Path) -> bool:
+    """Whether the module's noun is missing: its last word ends in -ing or -ed, or its first word is a verb in -ing."""
+    first, *_, last = [*path.stem.split("_"), path.stem.split("_")[-1]]
+    verb = first.endswith("ing") and first not in NOUNS | ADJECTIVES
+    return verb or (last.endswith(("ing", "ed")) and last not in NOUNS)
+
+
+def test_no_module_is_named_by_a_participle() -> None:
+    helpers = [path for path in TESTS if not path.stem.startswith("test_")]
+    found = {
+        str(path.relative_to(ROOT).with_suffix("")).removeprefix("reconciler/")
+        for path in [*MODULES, *helpers]
+        if named_by_a_participle(path)
+    }
+    assert not found - NAMED_BY_A_PARTICIPLE, "name a module by what it holds: `reservations`, `loader`"
+
+
+def public_classes() -> dict[str, set[str]]:
+    """Every public class at the top of a module of the package: its name, and the modules that define one."""
+    found: dict[str, set[str]] = {}
+    for path in MODULES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, set()).add(name_of(path))
+    return found
+
+
+def test_no_class_name_means_two_things() -> None:
+    found = {name for name, modules in public_classes().items() if len(modules) > 1}
+    assert not found - NAMED_TWICE, {name: public_classes()[name] for name in found - NAMED_TWICE}
+
+
+# The outside world.
+
+#: Libraries that reach files, sockets, processes and devices.
+OUTSIDE = {
+    "ctypes", "fcntl", "http", "io", "mmap", "multiprocessing", "os", "select", "selectors", "shutil", "signal",
+    "socket", "ssl", "subprocess", "tempfile",
+}  # fmt: skip
+#: Methods of a path that ask the file system. A path as a value asks nothing.
+PATH_IO = {
+    "chmod", "exists", "hardlink_to", "is_dir", "is_file", "is_mount", "is_socket", "is_symlink", "iterdir", "lstat",
+    "mkdir", "open", "read_bytes", "read_text", "readlink", "rename", "rglob", "rmdir", "stat", "symlink_to", "touch",
+    "unlink", "write_bytes", "write_text",
+}  # fmt: skip
+#: The rings that touch the world where they like: the adapters, and the demonstration, which builds a pair around them.
+OPEN_RINGS = ["reconciler.system", "reconciler.demo"]
+#: The modules of the programs that touch it themselves: their own processes, signals, sockets and standard streams.
+DOORS = {
+    "reconciler.agent.chat_worker",
+    "reconciler.agent.journal",
+    "reconciler.agent.listener",
+    "reconciler.agent.mounts",
+    "reconciler.agent.outbox",
+    "reconciler.agent.post",
+    "reconciler.agent.power",
+    "reconciler.agent.publishing",
+    "reconciler.agent.run",
+    "reconciler.agent.secret_files",
+    "reconciler.agent.sender",
+    "reconciler.agent.session",
+    "reconciler.agent.store",
+    "reconciler.agent.stream",
+    "reconciler.agent.unit",
+    "reconciler.agent.wake",
+    "reconciler.cli.aside",
+    "reconciler.cli.beginning",
+    "reconciler.cli.completion",
+    "reconciler.cli.daemon",
+    "reconciler.cli.drill",
+    "reconciler.cli.entry",
+    "reconciler.cli.first_trust",
+    "reconciler.cli.language",
+    "reconciler.cli.presence",
+    "reconciler.cli.rehearsing",
+    "reconciler.cli.secrets",
+    "reconciler.cli.terminal",
+    "reconciler.watchdog.arm",
+    "reconciler.watchdog.arms",
+    "reconciler.watchdog.chronicle",
+    "reconciler.watchdog.clerk",
+    "reconciler.watchdog.durable",
+    "reconciler.watchdog.inheritance",
+    "reconciler.watchdog.ledger",
+    "reconciler.watchdog.lifeline",
+    "reconciler.watchdog.limb",
+    "reconciler.watchdog.loop",
+    "reconciler.watchdog.publish",
+    "reconciler.watchdog.role",
+    "reconciler.watchdog.run",
+    "reconciler.watchdog.secret_watch",
+    "reconciler.watchdog.service",
+    "reconciler.watchdog.succession",
+    "reconciler.watchdog.successor",
+    "reconciler.watchdog.trunk",
+}
+
+
+def touches_the_world(path: Path) -> bool:
+    if any(name.partition(".")[0] in OUTSIDE or name == "urllib.request" for name, _ in imports_of(path)):
+        return True
+    calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    return any(
+        (isinstance(call, ast.Name) and call.id == "open") or (isinstance(call, ast.Attribute) and call.attr in PATH_IO)
+        for call in calls
+    )
+
+
+def test_the_world_is_touched_by_adapters_and_by_few_modules_of_the_programs() -> None:
+    found = {name_of(path) for path in MODULES if not inside(name_of(path), OPEN_RINGS) and touches_the_world(path)}
+    assert not found - DOORS, "leave this to an adapter in system/"
