@@ -32,6 +32,8 @@ HOME = PurePosixPath("/usr/lib/hagit")
 EXTRAS = ("chat",)
 #: Where the project is taken from: nothing that an earlier build left behind.
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "reconciler")
+#: What people read, in the same places as in the repository, so that links lead on.
+DOCUMENTS = ("README.md", "reconciler/ARCHITECTURE.md", "examples/minimal-pair/plan.svg", "docs")
 UNITS = ("hagit-watchdog.service", "hagit-agent.service", "hagit-handover.service")
 SCRIPTS = ("postinst", "prerm", "postrm")
 #: Longest time for one step, on a slow and busy processor.
@@ -164,6 +166,17 @@ def compiled(site: Path, tree: Path) -> None:
         sys.exit("package: a library does not compile")
 
 
+def documentation(folder: Path) -> None:
+    """Copies the documents and the licence into the package's documentation folder."""
+    for name in DOCUMENTS:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name)
+        else:
+            shutil.copyfile(ROOT / name, folder / name)
+    shutil.copyfile(ROOT / "LICENSE", folder / "copyright")
+
+
 def build(target: Path) -> Path:
     """The package, whole in its place or not there."""
     number, moment_s = version()
@@ -182,10 +195,7 @@ def build(target: Path) -> Path:
             (tree / place).mkdir(parents=True)
             for file in files:
                 shutil.copyfile(ROOT / "packaging" / file, tree / place / file)
-        documents = tree / "usr/share/doc/hagit"
-        documents.mkdir(parents=True)
-        shutil.copyfile(ROOT / "README.md", documents / "README.md")
-        shutil.copyfile(ROOT / "LICENSE", documents / "copyright")
+        documentation(tree / "usr/share/doc/hagit")
         size = sum(path.lstat().st_size for path in tree.rglob("*") if not path.is_dir())
         (tree / "DEBIAN").mkdir()
         told = {"version": number, "architecture": architecture, "size_kib": size >> 10, "python": PYTHON}
