@@ -10,10 +10,10 @@ from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders, VirtualAddress
 from reconciler.core.status.timeline import FailoverSummary
 from reconciler.core.status.watchdog import AddressStatus, DeadmanStatus, WatchdogStatus
+from reconciler.core.watchdog_status import Surroundings, standing, without_orders
 from reconciler.simulation.script import PAIR, play, read
 from reconciler.simulation.timed import World
 from reconciler.system.clock import monotonic_s
-from reconciler.watchdog.standing import Surroundings, standing, without_orders
 
 BOOT = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 VIP = "10.0.0.10/24"

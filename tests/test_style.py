@@ -48,6 +48,7 @@ RINGS: list[tuple[str, list[str] | None, list[str] | None]] = [
             "reconciler.core.failover",
             "reconciler.core.power",
             "reconciler.core.status",
+            "reconciler.core.watchdog_status",
             "reconciler.watchdog",
             "reconciler.system.addresses",
             "reconciler.system.carp",

@@ -26,7 +26,7 @@ from reconciler.system.machine import boot_id, machine_number, machine_serial
 from reconciler.system.shelf import imported
 from reconciler.system.zfs import arguments, tools
 from reconciler.system.zfs.house import pools_of
-from reconciler.watchdog.ledger import write_memory
+from reconciler.watchdog.durable_state import write_memory
 
 COMMAND_S: Final = 8.0
 #: What a pool must have before a fenced controller is sure to end: see `system/zfs/house`.

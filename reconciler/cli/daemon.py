@@ -33,7 +33,7 @@ def watchdog(node: NodeOption = None) -> int:
     """
     import os
 
-    from reconciler.watchdog.run import main
+    from reconciler.watchdog.main import main
 
     if node is not None:
         os.environ["HAGIT_NODE"] = str(node)

@@ -32,7 +32,7 @@ def main() -> None:
     _take_node(arguments)
     if arguments[:1] == ["watchdog"]:
         # The daemon stays small: neither the application nor anything it imports comes into its process.
-        from reconciler.watchdog.run import main as watchdog
+        from reconciler.watchdog.main import main as watchdog
 
         sys.exit(finish(watchdog(arguments[1:]), 1))
     # A command ends before there is any rubbish worth collecting; looking for it costs each start 15 ms.

@@ -1,4 +1,4 @@
-"""A daemon of the timed world that takes over in one step from the one that runs (`watchdog/succession`).
+"""A daemon of the timed world that takes over in one step from the one that runs (`watchdog/successor_handle`).
 
 It goes on from the state, or, being of another release, begins and has the memory. Not while something is in progress.
 """

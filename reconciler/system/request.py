@@ -18,7 +18,10 @@ COUNT_MAX: Final = 5_000
 
 
 class RequestKind(StrEnum):
-    """What can be asked for. REPLACE: a new daemon takes over from the one that runs. ADOPT: see `watchdog/service`."""
+    """What can be asked for. REPLACE: a new daemon takes over from the one that runs.
+
+    ADOPT: see `watchdog/systemd_service`.
+    """
 
     STATUS = "status"
     SWITCHOVER = "switchover"

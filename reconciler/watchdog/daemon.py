@@ -39,11 +39,11 @@ from reconciler.core.failover.state import State
 from reconciler.core.failover.step import step
 from reconciler.core.failover.why import Decision
 from reconciler.system.deadman import Deadman
+from reconciler.watchdog.durable_state import Ledger
+from reconciler.watchdog.event_loop import Loop, Timer, monotonic_ms
 from reconciler.watchdog.first_state import first_state
 from reconciler.watchdog.import_retries import ImportRetries
-from reconciler.watchdog.interfaces import Place, Voice, Work
-from reconciler.watchdog.ledger import Ledger
-from reconciler.watchdog.loop import Loop, Timer, monotonic_ms
+from reconciler.watchdog.ports import Place, Voice, Work
 
 #: How long a reset waits until the disk has its reason; then it comes all the same.
 SENTINEL_S: Final = 0.5

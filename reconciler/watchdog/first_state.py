@@ -9,8 +9,8 @@ from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.pending_orders import resumed
 from reconciler.core.failover.state import State, initial
 from reconciler.core.failover.why import Decision
-from reconciler.watchdog.ledger import Ledger
-from reconciler.watchdog.loop import monotonic_ms
+from reconciler.watchdog.durable_state import Ledger
+from reconciler.watchdog.event_loop import monotonic_ms
 
 
 def first_state(orders: Orders, ledger: Ledger, machine: int, unit: Decision | None) -> State:

@@ -14,8 +14,8 @@ from reconciler.core.failover.keyring import Keyring, spelled
 from reconciler.core.failover.orders_document import orders_key
 from reconciler.core.failover.seal import SealKey
 from reconciler.core.status.watchdog import ReasonStatus, SecretStatus
-from reconciler.watchdog.loop import monotonic_ms
-from reconciler.watchdog.secret_watch import SecretSight
+from reconciler.watchdog.event_loop import monotonic_ms
+from reconciler.watchdog.secret_watcher import SecretSight
 
 #: What the peer's frames said of its secret is shown for this long.
 PEER_MS: Final = 10_000

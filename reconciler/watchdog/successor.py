@@ -18,9 +18,9 @@ from typing import Final
 from reconciler.core.failover.orders import Orders
 from reconciler.errors import StateError
 from reconciler.watchdog.daemon import Daemon
-from reconciler.watchdog.inheritance import Inheritance, read_inheritance
-from reconciler.watchdog.loop import Loop
-from reconciler.watchdog.succession import COMMIT, MESSAGE_BYTES_MAX
+from reconciler.watchdog.event_loop import Loop
+from reconciler.watchdog.handover import Inheritance, read_inheritance
+from reconciler.watchdog.successor_handle import COMMIT, MESSAGE_BYTES_MAX
 
 #: Document, lock, control socket, and the deadman's device.
 HANDLES_MAX: Final = 8

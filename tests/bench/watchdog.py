@@ -54,8 +54,8 @@ def measure(directory: Path, runs: int) -> Group:
         Figure("standby, trunk and 5 arms: their share (PSS)", (standby.arms_mb,), "MB"),
         Figure("standby, loop: processor", standby.loop_percent, "%", aim=AIM_PERCENT),
         Figure("standby, arms: processor", standby.arms_percent, "%", aim=AIM_PERCENT),
-        Figure("modules loaded, loop", (_modules("reconciler.watchdog.run"),), ""),
-        Figure("modules loaded, arm", (_modules("reconciler.watchdog.arm"),), ""),
+        Figure("modules loaded, loop", (_modules("reconciler.watchdog.main"),), ""),
+        Figure("modules loaded, arm", (_modules("reconciler.watchdog.worker_process"),), ""),
     )
     notes = (
         f"at rest with the default timers, on a simulated shelf of {len(ORDERS.disks)} disks; percent of one "

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.unsafe import unsafe
-from reconciler.watchdog.orders import first_refused
+from reconciler.watchdog.published_files import first_refused
 from tests.core.failover.beats import ORDERS
 
 #: As a rule that only a newer release has would find them.

@@ -3,7 +3,7 @@
 import subprocess
 
 from reconciler.system.files import holder_of
-from reconciler.watchdog.run import PUBLIC_FILES
+from reconciler.watchdog.main import PUBLIC_FILES
 from tests.modes import wide
 from tests.watchdog.pair import Pair
 

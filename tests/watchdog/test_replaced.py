@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.system.request import RequestKind
-from reconciler.watchdog.loop import Loop
-from reconciler.watchdog.succession import HandedOver, Succession, words_of
+from reconciler.watchdog.event_loop import Loop
+from reconciler.watchdog.successor_handle import HandedOver, Succession, words_of
 from tests.waiting import until
 from tests.watchdog.pair import ORDERS, PATIENT, ROOT, Pair
 

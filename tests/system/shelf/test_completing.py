@@ -15,7 +15,14 @@ from reconciler.core.failover.key import Key, Side
 from reconciler.system.shelf.completing import complete, complete_each
 from reconciler.system.shelf.disks import DiskShelf
 from reconciler.system.shelf.keeping import Kept, close, keep
-from reconciler.watchdog.requests import Complete, Completed, plain_reply, plain_request, read_reply, read_request
+from reconciler.watchdog.worker_protocol import (
+    Complete,
+    Completed,
+    plain_reply,
+    plain_request,
+    read_reply,
+    read_request,
+)
 from tests.system.shelf.rig import DISKS, LONG_S, orders
 from tests.system.shelf.rig_disks import DisksRig
 

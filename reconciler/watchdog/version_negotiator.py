@@ -9,7 +9,7 @@ from reconciler.core.failover.negotiation import PeerReads, learn, version_to_wr
 from reconciler.core.failover.orders_document import OrdersRead
 from reconciler.core.failover.wire import VERSION, Decoded
 from reconciler.core.status.watchdog import ReasonStatus
-from reconciler.watchdog.ledger import Ledger
+from reconciler.watchdog.durable_state import Ledger
 
 
 class Negotiator:

@@ -11,9 +11,9 @@ import pytest
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import initial
 from reconciler.core.failover.why import Code, Decision
-from reconciler.watchdog.chronicle import Chronicle
-from reconciler.watchdog.clerk import Clerk
-from reconciler.watchdog.loop import monotonic_ms
+from reconciler.watchdog.event_loop import monotonic_ms
+from reconciler.watchdog.file_thread import Clerk
+from reconciler.watchdog.timeline import Chronicle
 from tests.waiting import until
 from tests.watchdog.pair import ORDERS
 

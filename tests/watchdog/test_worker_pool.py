@@ -18,9 +18,9 @@ from reconciler.core.failover.events import Pools
 from reconciler.core.failover.hold import Fence, fence
 from reconciler.core.failover.key import Key, Side
 from reconciler.core.failover.orders import Orders, Vdev
-from reconciler.watchdog.arms import Answered, Arms
-from reconciler.watchdog.limb import Condition
-from reconciler.watchdog.requests import (
+from reconciler.watchdog.worker_handle import Condition
+from reconciler.watchdog.worker_pool import Answered, Arms
+from reconciler.watchdog.worker_protocol import (
     ArmKind,
     Audit,
     Audited,
@@ -341,8 +341,8 @@ def test_arms_die_with_the_watchdog(rig: SimulatedRig, tmp_path: Path) -> None:
 WATCHDOG = """
 import os, pathlib, select, sys, time
 from reconciler.core.failover.key import Side
-from reconciler.watchdog.arms import Arms
-from reconciler.watchdog.requests import ArmKind
+from reconciler.watchdog.worker_pool import Arms
+from reconciler.watchdog.worker_protocol import ArmKind
 from tests.system.shelf.rig import orders
 arms = Arms(sys.argv[1], orders(Side.A), pathlib.Path(sys.argv[2]), 0)
 while not all(arms.free(kind) for kind in ArmKind if kind.at_once):

@@ -20,9 +20,9 @@ from reconciler.core.failover.window import Admitted, Replayed, TooOld, Window
 from reconciler.core.failover.wire import Way, datagram_way, decode_datagram, encode_datagram
 from reconciler.errors import ObservationError
 from reconciler.system.frames import FrameSocket
-from reconciler.watchdog.loop import Loop, monotonic_ms
-from reconciler.watchdog.negotiator import Negotiator
+from reconciler.watchdog.event_loop import Loop, monotonic_ms
 from reconciler.watchdog.pair_keys import PairKeys
+from reconciler.watchdog.version_negotiator import Negotiator
 
 #: Unfit frames of one kind on one channel are spoken of for so long after the last.
 REFUSED_MS: Final = 60_000

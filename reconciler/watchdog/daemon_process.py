@@ -21,23 +21,23 @@ from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.errors import StateError
 from reconciler.system.control import ControlServer
 from reconciler.system.files import Lock
-from reconciler.watchdog.asking import Asking, resume
-from reconciler.watchdog.beats import Beats
-from reconciler.watchdog.chronicle import Chronicle
-from reconciler.watchdog.clerk import Clerk
+from reconciler.watchdog.control_requests import Asking, resume
 from reconciler.watchdog.daemon import Daemon
-from reconciler.watchdog.inheritance import Inheritance, inheritance_handle
-from reconciler.watchdog.lifeline import Systemd
-from reconciler.watchdog.loop import Loop, monotonic_ms
-from reconciler.watchdog.orders import Published, first_refused
+from reconciler.watchdog.dispatcher import Labour
+from reconciler.watchdog.event_loop import Loop, monotonic_ms
+from reconciler.watchdog.file_thread import Clerk
+from reconciler.watchdog.handover import Inheritance, inheritance_handle
+from reconciler.watchdog.heartbeats import Beats
 from reconciler.watchdog.pair_keys import PairKeys
-from reconciler.watchdog.placement import Places
-from reconciler.watchdog.power import Fencing
-from reconciler.watchdog.publish import Publisher
-from reconciler.watchdog.service import Service
-from reconciler.watchdog.succession import OPTION, HandedOver, Succession
+from reconciler.watchdog.power_fencing import Fencing
+from reconciler.watchdog.process_protection import Systemd
+from reconciler.watchdog.published_files import Published, first_refused
+from reconciler.watchdog.status_publisher import Publisher
 from reconciler.watchdog.successor import Predecessor, Received, Successor
-from reconciler.watchdog.work import Labour
+from reconciler.watchdog.successor_handle import OPTION, HandedOver, Succession
+from reconciler.watchdog.systemd_service import Service
+from reconciler.watchdog.timeline import Chronicle
+from reconciler.watchdog.virtual_addresses import Places
 
 #: How often the control socket is served though nothing is readable: callers that are too slow are ended.
 SERVE_MS: Final = 1_000

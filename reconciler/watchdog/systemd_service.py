@@ -23,8 +23,8 @@ from reconciler.errors import ControlError
 from reconciler.system.control import client
 from reconciler.system.files import holder_of
 from reconciler.system.request import Request, RequestKind
-from reconciler.watchdog.lifeline import Systemd
-from reconciler.watchdog.loop import Loop, Timer, monotonic_ms
+from reconciler.watchdog.event_loop import Loop, Timer, monotonic_ms
+from reconciler.watchdog.process_protection import Systemd
 
 #: The unit's name, which the unit file puts into the environment.
 UNIT: Final = "HAGIT_UNIT"

@@ -16,10 +16,10 @@ from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import State
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.system.finding import Finding
-from reconciler.watchdog.arms import Answered
 from reconciler.watchdog.daemon import STEADY, Daemon
-from reconciler.watchdog.loop import monotonic_ms
-from reconciler.watchdog.requests import Audit, Audited, Failed
+from reconciler.watchdog.event_loop import monotonic_ms
+from reconciler.watchdog.worker_pool import Answered
+from reconciler.watchdog.worker_protocol import Audit, Audited, Failed
 
 #: Between the end of one look and the next.
 INTERVAL_MS: Final = 60_000

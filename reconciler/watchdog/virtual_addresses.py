@@ -11,11 +11,11 @@ from pathlib import Path
 from reconciler.core.failover.orders import Device, DeviceKey, Orders
 from reconciler.core.status.watchdog import AddressStatus, CarpStatus, ReasonStatus
 from reconciler.system.addresses.placement import Placement
-from reconciler.watchdog.advertisements import Advertisements
-from reconciler.watchdog.beats import Beats
-from reconciler.watchdog.chronicle import Chronicle
+from reconciler.watchdog.carp_advertiser import Advertisements
 from reconciler.watchdog.daemon import Daemon
-from reconciler.watchdog.loop import Loop, Timer, monotonic_ms
+from reconciler.watchdog.event_loop import Loop, Timer, monotonic_ms
+from reconciler.watchdog.heartbeats import Beats
+from reconciler.watchdog.timeline import Chronicle
 
 
 class Places:

@@ -31,7 +31,7 @@ from reconciler.core.failover.overheard import (
 from reconciler.core.status.watchdog import CarpStatus
 from reconciler.system.addresses.sight import Sight
 from reconciler.system.carp import CarpSocket, Family
-from reconciler.watchdog.loop import Loop, Timer, monotonic_ms
+from reconciler.watchdog.event_loop import Loop, Timer, monotonic_ms
 
 #: The pace of a last advertisement: nobody needs to wait for the next one (ip_carp.c).
 FAREWELL = 255

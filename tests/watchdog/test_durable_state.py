@@ -14,8 +14,8 @@ from reconciler.core.failover.orders import Layout, Limits, layout
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import Memory
 from reconciler.simulation.script import PAIR
-from reconciler.watchdog.clerk import Clerk
-from reconciler.watchdog.ledger import Ledger
+from reconciler.watchdog.durable_state import Ledger
+from reconciler.watchdog.file_thread import Clerk
 from tests.waiting import until
 
 MEMORY = Memory(Phase.ACTIVE, 7, quiet=True)

@@ -31,15 +31,15 @@ from reconciler.core.status.watchdog import (
     WatchdogStatus,
     watchdog_document,
 )
+from reconciler.core.watchdog_status import Surroundings, standing, without_orders
 from reconciler.system.clock import wall_s
 from reconciler.system.deadman import Deadman
-from reconciler.watchdog.beats import Beats
-from reconciler.watchdog.chronicle import Chronicle, iso
+from reconciler.watchdog.atomic_file import replace_file
 from reconciler.watchdog.daemon import Daemon
-from reconciler.watchdog.durable import replace_file
-from reconciler.watchdog.lifeline import Systemd
-from reconciler.watchdog.loop import Loop, monotonic_ms
-from reconciler.watchdog.standing import Surroundings, standing, without_orders
+from reconciler.watchdog.event_loop import Loop, monotonic_ms
+from reconciler.watchdog.heartbeats import Beats
+from reconciler.watchdog.process_protection import Systemd
+from reconciler.watchdog.timeline import Chronicle, iso
 
 INTERVAL_MS: Final = 900
 #: What frames of a peer look like that has another secret or is of another release.

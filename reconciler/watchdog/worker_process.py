@@ -1,4 +1,4 @@
-"""`python -m reconciler.watchdog.arm FD`: the trunk, which forks the arms of the watchdog; and what an arm does.
+"""`python -m reconciler.watchdog.worker_process FD`: the trunk, which forks the arms of the watchdog; and an arm.
 
 The trunk is sent the name and the socket of each arm to be started, and answers with a descriptor of its process. An
 arm reads requests from its socket, does one after the other through the adapters and answers each; it may block. All
@@ -47,7 +47,7 @@ from reconciler.system.shelf.audit import Audit as Auditor
 from reconciler.system.shelf.completing import complete_each
 from reconciler.system.shelf.disks import DiskShelf
 from reconciler.system.streams import install
-from reconciler.watchdog.requests import (
+from reconciler.watchdog.worker_protocol import (
     ArmKind,
     Audit,
     Audited,

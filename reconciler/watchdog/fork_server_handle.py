@@ -98,7 +98,7 @@ class Trunk:
         near.setblocking(False)
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "reconciler.watchdog.arm", str(far.fileno())],
+                [sys.executable, "-m", "reconciler.watchdog.worker_process", str(far.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=(far.fileno(),),

@@ -23,10 +23,10 @@ from reconciler.core.power.plan import Deed, Power, PowerPlan, PowerSwitch
 from reconciler.core.status.timeline import Mark
 from reconciler.core.status.watchdog import PowerStatus, ReasonStatus
 from reconciler.system.node import Node
-from reconciler.watchdog.arms import Answered
 from reconciler.watchdog.daemon import Daemon
-from reconciler.watchdog.loop import monotonic_ms
-from reconciler.watchdog.requests import Powered, SwitchPower
+from reconciler.watchdog.event_loop import monotonic_ms
+from reconciler.watchdog.worker_pool import Answered
+from reconciler.watchdog.worker_protocol import Powered, SwitchPower
 
 #: A cut, or power again, that failed is tried so often, with so long between.
 TRIES_MAX: Final = 3

@@ -29,10 +29,10 @@ from reconciler.errors import HagitError
 from reconciler.system.files import PUBLIC_DIRECTORY, make_directory, read_json, state_error
 from reconciler.system.machine import boot_id
 from reconciler.system.shelf.kept_orders import kept_document, kept_orders, kept_path
-from reconciler.watchdog.clerk import Clerk
-from reconciler.watchdog.durable import replace_file
-from reconciler.watchdog.kept_time import NAME as KEPT_TIME
-from reconciler.watchdog.kept_time import KeptTime, machine_clocks, seconds
+from reconciler.watchdog.atomic_file import replace_file
+from reconciler.watchdog.elapsed_time import NAME as KEPT_TIME
+from reconciler.watchdog.elapsed_time import KeptTime, machine_clocks, seconds
+from reconciler.watchdog.file_thread import Clerk
 
 #: More than any budget of the orders can need; older moments are dropped.
 MOMENTS_MAX: Final = 1_000

@@ -4,14 +4,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from tests.watchdog.test_arms import Driver, make_driver, now_ms, rig
+
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.system.finding import Finding
-from reconciler.watchdog.requests import ArmKind, Audit, Audited, plain_reply, plain_request, read_reply, read_request
+from reconciler.watchdog.worker_protocol import (
+    ArmKind,
+    Audit,
+    Audited,
+    plain_reply,
+    plain_request,
+    read_reply,
+    read_request,
+)
 from tests.waiting import until
 from tests.watchdog.pair import DISKS, ORDERS, Head, Pair
-from tests.watchdog.test_arms import Driver, make_driver, now_ms, rig
 
 __all__ = ["make_driver", "rig"]
 

@@ -29,13 +29,13 @@ from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.slots import Reading, compare, held
 from reconciler.core.failover.wire import Decoded, Way
 from reconciler.core.status.watchdog import ReasonStatus
-from reconciler.watchdog.arms import Answered, Arms
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.deadlines import COMMAND_MS_MAX, COMPLETE_AGAIN_MS, COMPLETE_MS, MOVE_MS, POOLS_MS
-from reconciler.watchdog.loop import Loop, Timer, monotonic_ms
-from reconciler.watchdog.negotiator import Negotiator
+from reconciler.watchdog.event_loop import Loop, Timer, monotonic_ms
 from reconciler.watchdog.pair_keys import PairKeys
-from reconciler.watchdog.requests import (
+from reconciler.watchdog.version_negotiator import Negotiator
+from reconciler.watchdog.worker_pool import Answered, Arms
+from reconciler.watchdog.worker_protocol import (
     DEEDS,
     ArmKind,
     Audit,

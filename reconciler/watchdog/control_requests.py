@@ -16,10 +16,10 @@ from reconciler.core.power.plan import Deed
 from reconciler.core.status.timeline import Mark, event_document
 from reconciler.core.status.watchdog import watchdog_document
 from reconciler.system.request import Answer, Request, RequestKind
-from reconciler.watchdog.chronicle import Chronicle
 from reconciler.watchdog.daemon import Daemon
-from reconciler.watchdog.power import Fencing
-from reconciler.watchdog.publish import Publisher
+from reconciler.watchdog.power_fencing import Fencing
+from reconciler.watchdog.status_publisher import Publisher
+from reconciler.watchdog.timeline import Chronicle
 
 #: Answered when the caller does not say how many events it wants.
 EVENTS_COUNT: Final = 100

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from reconciler.core.failover.elapsed import Clocks, Elapsed, advanced, to_be_saved
 from reconciler.system.clock import uptime_s, wall_s
-from reconciler.watchdog.clerk import Clerk
+from reconciler.watchdog.file_thread import Clerk
 
 NAME: Final = "elapsed.json"
 #: Larger numbers, in seconds, are damage: thirty thousand years.

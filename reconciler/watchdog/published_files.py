@@ -20,10 +20,10 @@ from reconciler.core.failover.unit import Unit, decode_unit
 from reconciler.core.failover.why import Code
 from reconciler.core.power.document import decode_power
 from reconciler.core.power.plan import PowerPlan
-from reconciler.watchdog.clerk import Clerk, Sight
 from reconciler.watchdog.daemon import Daemon
+from reconciler.watchdog.file_thread import Clerk, Sight
 from reconciler.watchdog.pair_keys import PairKeys
-from reconciler.watchdog.power import Fencing
+from reconciler.watchdog.power_fencing import Fencing
 
 
 def read_orders(sight: Sight, keys: Sequence[SealKey]) -> OrdersRead | str:

@@ -18,8 +18,8 @@ from reconciler.core.failover.document import plain
 from reconciler.core.failover.orders import Orders
 from reconciler.errors import StateError
 from reconciler.system.framing import Frames, Message, frame
-from reconciler.watchdog.requests import ArmKind, Failed, Reply, Request, plain_request, read_reply
-from reconciler.watchdog.trunk import Trunk, pause_ms
+from reconciler.watchdog.fork_server_handle import Trunk, pause_ms
+from reconciler.watchdog.worker_protocol import ArmKind, Failed, Reply, Request, plain_request, read_reply
 
 CHUNK_BYTES: Final = 1 << 16
 #: An arm that does not say by then that it is ready is started anew.

@@ -20,8 +20,9 @@ from typing import Final
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.orders import Orders, shelf_digest
 from reconciler.core.failover.pending_orders import with_records
-from reconciler.watchdog.limb import Condition, Limb
-from reconciler.watchdog.requests import (
+from reconciler.watchdog.fork_server_handle import Trunk
+from reconciler.watchdog.worker_handle import Condition, Limb
+from reconciler.watchdog.worker_protocol import (
     ArmKind,
     Complete,
     Export,
@@ -35,7 +36,6 @@ from reconciler.watchdog.requests import (
     Request,
     arm_of,
 )
-from reconciler.watchdog.trunk import Trunk
 
 #: After the deadline that the arm itself keeps, so long until it is killed: it has to answer, and machines are busy.
 GRACE_MS: Final = 250

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from reconciler.core.status.watchdog import ReasonStatus
-from reconciler.watchdog.loop import Loop, Timer
+from reconciler.watchdog.event_loop import Loop, Timer
 
 #: The option with which a successor is started; the number of its descriptor follows.
 OPTION: Final = "--succeed"

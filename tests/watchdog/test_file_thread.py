@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from reconciler.watchdog.clerk import Clerk
+from reconciler.watchdog.file_thread import Clerk
 from tests.system.conftest import small_disk
 from tests.waiting import until
 

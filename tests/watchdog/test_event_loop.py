@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from reconciler.watchdog.loop import Loop, monotonic_ms
+from reconciler.watchdog.event_loop import Loop, monotonic_ms
 
 
 @pytest.fixture

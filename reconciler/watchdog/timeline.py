@@ -29,8 +29,8 @@ from reconciler.core.status.timeline import (
 from reconciler.errors import HagitError
 from reconciler.system.clock import wall_s
 from reconciler.system.files import read_lines
-from reconciler.watchdog.clerk import Clerk
-from reconciler.watchdog.loop import monotonic_ms
+from reconciler.watchdog.event_loop import monotonic_ms
+from reconciler.watchdog.file_thread import Clerk
 
 #: In memory; the file keeps more.
 REMEMBERED_MAX: Final = 500

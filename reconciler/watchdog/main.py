@@ -36,27 +36,27 @@ from reconciler.system.machine import machine_number, machine_serial
 from reconciler.system.node import Node, WatchdogNode, find_node_file, load_node
 from reconciler.system.secret import carp_passwords, pair_secret
 from reconciler.system.shelf import imported
-from reconciler.watchdog.audits import Audits
-from reconciler.watchdog.beats import Beats
-from reconciler.watchdog.chronicle import Chronicle
-from reconciler.watchdog.clerk import Clerk, sight_of
 from reconciler.watchdog.daemon import Daemon
-from reconciler.watchdog.ledger import Ledger, inherits
-from reconciler.watchdog.lifeline import Systemd, brace
-from reconciler.watchdog.loop import Loop, monotonic_ms
-from reconciler.watchdog.negotiator import Negotiator
-from reconciler.watchdog.orders import Published, read_unit
+from reconciler.watchdog.daemon_process import Parts, Role, complaints_of, repeat
+from reconciler.watchdog.dispatcher import Labour
+from reconciler.watchdog.durable_state import Ledger, inherits
+from reconciler.watchdog.event_loop import Loop, monotonic_ms
+from reconciler.watchdog.file_thread import Clerk, sight_of
+from reconciler.watchdog.heartbeats import Beats
 from reconciler.watchdog.pair_keys import PairKeys
-from reconciler.watchdog.placement import Places
-from reconciler.watchdog.power import Fencing
-from reconciler.watchdog.publish import Publisher
-from reconciler.watchdog.replacement import replace as replace_daemon
-from reconciler.watchdog.role import Parts, Role, complaints_of, repeat
-from reconciler.watchdog.secret_watch import SecretWatch, look
-from reconciler.watchdog.service import adopt
-from reconciler.watchdog.succession import OPTION, HandedOver
+from reconciler.watchdog.power_fencing import Fencing
+from reconciler.watchdog.process_protection import Systemd, brace
+from reconciler.watchdog.published_files import Published, read_unit
+from reconciler.watchdog.replace_command import replace as replace_daemon
+from reconciler.watchdog.secret_watcher import SecretWatch, look
+from reconciler.watchdog.status_publisher import Publisher
 from reconciler.watchdog.successor import Predecessor
-from reconciler.watchdog.work import Labour
+from reconciler.watchdog.successor_handle import OPTION, HandedOver
+from reconciler.watchdog.systemd_service import adopt
+from reconciler.watchdog.takeover_audits import Audits
+from reconciler.watchdog.timeline import Chronicle
+from reconciler.watchdog.version_negotiator import Negotiator
+from reconciler.watchdog.virtual_addresses import Places
 
 USAGE: Final = """\
 Usage: hagit watchdog [--replace]
