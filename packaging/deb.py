@@ -33,7 +33,14 @@ EXTRAS = ("chat",)
 #: Where the project is taken from: nothing that an earlier build left behind.
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "reconciler")
 #: What people read, in the same places as in the repository, so that links lead on.
-DOCUMENTS = ("README.md", "reconciler/ARCHITECTURE.md", "examples/minimal-pair/plan.svg", "docs")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs",
+    "reconciler/ARCHITECTURE.md",
+    "examples/minimal-pair/plan.svg",
+)
 UNITS = ("hagit-watchdog.service", "hagit-agent.service", "hagit-handover.service")
 SCRIPTS = ("postinst", "prerm", "postrm")
 #: Longest time for one step, on a slow and busy processor.

@@ -9,7 +9,12 @@ from reconciler.core.failover.phase import diagram, phase_table
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
-    [ROOT / "README.md", ROOT / "reconciler/ARCHITECTURE.md", ROOT / "tests/stories/README.md", *ROOT.glob("docs/*.md")]
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("tests/**/README.md"),
+        ROOT / "reconciler/ARCHITECTURE.md",
+    ]
 )
 #: The folders of the repository that a path in backquotes may begin with.
 FOLDERS = ("docs", "examples", "packaging", "reconciler", "schema", "tests")

@@ -1,4 +1,4 @@
-"""The README is true: its tour works line by line, its picture is what the program prints, its commands exist."""
+"""README and tour are true: the tour works line by line, the picture is what the program prints, the commands exist."""
 
 import html
 import re
@@ -9,11 +9,12 @@ from reconciler.cli.application import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+TOUR = (ROOT / "docs" / "tour.md").read_text()
 PICTURE = ROOT / "examples" / "minimal-pair" / "plan.svg"
 
 
 def tour() -> list[str]:
-    blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    blocks = re.findall(r"```console\n(.*?)```", TOUR, re.DOTALL)
     return [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
 
 
