@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.demo.stage import Machine
+from reconciler.demo.testbed import Machine
 from reconciler.system.files import read_lines
 from tests.system.repositories import Work
 from tests.waiting import DEADLINE_S, Result, until

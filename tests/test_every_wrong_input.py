@@ -130,12 +130,12 @@ COVERED: dict[str, tuple[str, ...]] = {
         "core/spec/bad/disk-partition.yaml",
     ),
     "a pair's secret that is too short": (
-        "agent/test_orders.py::test_orders_that_cannot_be_published_are_said_and_then_are",
+        "agent/test_orders_file.py::test_orders_that_cannot_be_published_are_said_and_then_are",
         "system/test_node.py::test_the_password_of_carp_follows_from_the_secret_unless_given",
     ),
     "an orders file that is damaged, old, or changed by hand": (
-        "agent/test_orders.py::test_orders_that_were_changed_by_hand_are_put_right_with_a_new_generation",
-        "agent/test_orders.py::test_a_reinstalled_agent_goes_on_where_the_watchdog_is",
+        "agent/test_orders_file.py::test_orders_that_were_changed_by_hand_are_put_right_with_a_new_generation",
+        "agent/test_orders_file.py::test_a_reinstalled_agent_goes_on_where_the_watchdog_is",
     ),
     "an unknown property of a pool or dataset": ("core/spec/bad/unknown-key+property.yaml",),
     "a quota that is no size": ("core/spec/bad/size.yaml",),

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from reconciler.agent.content import Content, kept_content
+from reconciler.agent.source.content import Content, kept_content
 from reconciler.agent.store import Store
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HagitError
@@ -21,10 +21,10 @@ from reconciler.system.files import holder_of
 from reconciler.system.node import Node, find_node_file, load_node
 
 if TYPE_CHECKING:
-    from reconciler.agent.blame import Blamer
-    from reconciler.agent.live import Live
-    from reconciler.agent.orders import OrdersFile
-    from reconciler.agent.selection import Selection
+    from reconciler.agent.host import Live
+    from reconciler.agent.orders_file import OrdersFile
+    from reconciler.agent.source.blame import Blamer
+    from reconciler.agent.source.selection import Selection
     from reconciler.core.facts.state import Origin
     from reconciler.core.planning.plan import Blame
     from reconciler.system.git.mirror import Mirror
@@ -56,7 +56,7 @@ class Session:
     def network(self) -> Live:
         """The live network, and the pools that are asked for."""
         if self._live is None:
-            from reconciler.agent.live import Live
+            from reconciler.agent.host import Live
             from reconciler.system.netlink.live import LiveNetwork
 
             self._network = LiveNetwork(self.node.hostname_file, self.node.resolver_file)
@@ -67,7 +67,7 @@ class Session:
     def orders(self) -> OrdersFile | None:
         """The orders of this controller's watchdog; None on a node that has none."""
         if self._orders is None and self.node.watchdog is not None:
-            from reconciler.agent.orders import OrdersFile
+            from reconciler.agent.orders_file import OrdersFile
 
             self._orders = OrdersFile(self.node, self.node.watchdog, self.store)
         return self._orders
@@ -83,12 +83,12 @@ class Session:
 
     def select(self) -> Selection:
         """Follow the source. Without a network look when a local repository's branch has not moved since."""
-        from reconciler.agent.glance import glance
+        from reconciler.agent.source.local_head import glance
 
         known = glance(self.node, self.store)
         if known is not None:
             return known
-        from reconciler.agent.follow import follow
+        from reconciler.agent.source.selector import follow
 
         return follow(self.node, self.store, self.mirror)
 
@@ -96,7 +96,7 @@ class Session:
         """What was to be in force when the source was heard last: a network that waits for its source may never come
         up, because the source may be reached through it.
         """
-        from reconciler.agent.selection import Selection
+        from reconciler.agent.source.selection import Selection
 
         accepted = self.store.accepted()
         if accepted.wanted is not None:
@@ -109,7 +109,7 @@ class Session:
         content = kept_content(self.store, revision.commit, self.node.controller)
         if content is not None:
             return content
-        from reconciler.agent.follow import content_of
+        from reconciler.agent.source.selector import content_of
 
         return content_of(self.node, self.store, self.mirror, revision.commit)
 
@@ -118,7 +118,7 @@ class Session:
 
         def blame_of(origin: Origin) -> Blame | None:
             if self._blamer is None or self._blamer[0] != commit:
-                from reconciler.agent.blame import Blamer
+                from reconciler.agent.source.blame import Blamer
 
                 self._blamer = commit, Blamer(self.store, lambda: self.mirror, commit)
             return self._blamer[1](origin)
@@ -133,7 +133,10 @@ class Session:
                 os.kill(holder, signal.SIGHUP)
 
     def find_revision(self, commit: str) -> Revision:
-        """A commit by its id or its beginning, which may be used here (`agent/admission`). Raises SourceError."""
-        from reconciler.agent.admission import admitted
+        """The revision of a commit id or its beginning, when it may be used here (`agent/source/admission`).
+
+        Raises SourceError.
+        """
+        from reconciler.agent.source.admission import admitted
 
         return admitted(self.node, self.store, self.mirror, commit)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from reconciler.agent.content import Content
-from reconciler.agent.selection import Selection
 from reconciler.agent.session import Session
+from reconciler.agent.source.content import Content
+from reconciler.agent.source.selection import Selection
 from reconciler.cli.saved_plan import save_plan, saved_plan
 from reconciler.cli.terminal import Progress, confirmed, own, wants_color, width
 from reconciler.core.facts.network import Network
@@ -54,7 +54,7 @@ def run_apply(
     """`hagit apply`."""
     if file is not None and (revision or directory):
         raise UsageError("a saved plan already says which revision it is for", remedy="leave the option out")
-    from reconciler.agent.enforce import resume
+    from reconciler.agent.apply import resume
     from reconciler.core.planning.planner import base_keys
 
     with Session(node_file) as session:
@@ -96,7 +96,7 @@ def run_drift(node_file: Path | None, as_json: bool) -> int:
 
 def run_rollback(node_file: Path | None, *, to: str | None, yes: bool) -> int:
     """`hagit rollback`."""
-    from reconciler.agent.enforce import resume
+    from reconciler.agent.apply import resume
 
     with Session(node_file) as session:
         resume(session.store, session.network)
@@ -122,7 +122,7 @@ def run_rollback(node_file: Path | None, *, to: str | None, yes: bool) -> int:
 
 def run_accept_history(node_file: Path | None, commit: str, *, yes: bool) -> int:
     """`hagit accept-history`."""
-    from reconciler.agent.follow import accept_history
+    from reconciler.agent.source.selector import accept_history
 
     with Session(node_file) as session:
         if not yes and not confirmed(f"Take {commit} as the tip, whatever came before it and whoever signed it?"):
@@ -141,7 +141,7 @@ def _choose(session: Session, commit: str | None, directory: Path | None) -> tup
     if directory is not None:
         if commit is not None:
             raise UsageError("--revision and --directory exclude each other", remedy="leave one out")
-        from reconciler.agent.content import compile_content
+        from reconciler.agent.source.content import compile_content
         from reconciler.system.git.tree import read_directory
 
         return Revision(UNCOMMITTED, UNCOMMITTED), compile_content(read_directory(directory), session.node.controller)
@@ -166,7 +166,7 @@ def _choose(session: Session, commit: str | None, directory: Path | None) -> tup
 
 
 def _warn_of_weak_trust(session: Session) -> None:
-    from reconciler.agent.unsigned_commits import unsigned_accepted
+    from reconciler.agent.source.unsigned_commits import unsigned_accepted
 
     weak = unsigned_accepted(session.node, session.store.accepted())
     if weak is not None:
@@ -182,7 +182,7 @@ def _is_offline(selection: Selection) -> bool:
 
 
 def _plan(session: Session, revision: Revision, content: Content) -> Plan:
-    from reconciler.agent.enforce import propose
+    from reconciler.agent.apply import propose
 
     blame = session.blamer(revision.commit) if revision.commit != UNCOMMITTED else None
     session.network.focus(content.keys())
@@ -285,7 +285,7 @@ def _apply(
     as_json: bool,
     begin: Callable[[], None] | None = None,
 ) -> int:
-    from reconciler.agent.enforce import enforce
+    from reconciler.agent.apply import enforce
     from reconciler.cli.outcome import outcome_document, print_outcome
 
     network: Network = session.network
@@ -333,7 +333,7 @@ def _previous(session: Session, now: Revision) -> Revision:
 
 def _as_it_was(session: Session, target: Revision) -> Content:
     """The content of the target, with what was changed since it was in force."""
-    from reconciler.agent.enforce import as_it_was
+    from reconciler.agent.apply import as_it_was
 
     entries = session.store.history()
     last = max((at for at, entry in enumerate(entries) if entry["revision"]["commit"] == target.commit), default=-1)

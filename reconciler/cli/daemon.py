@@ -19,7 +19,7 @@ def agent(
     Example:  hagit agent
               hagit --node /etc/hagit/node.toml agent --once
     """
-    from reconciler.agent.run import run_agent
+    from reconciler.agent.daemon import run_agent
 
     return run_agent(node, once=once)
 

@@ -12,7 +12,6 @@ import sys
 import threading
 from typing import Final
 
-from reconciler.agent.sight import ask
 from reconciler.cli.duration import spoken
 from reconciler.cli.moving import DONE, REFUSED, TIMED_OUT, await_status, is_active_there
 from reconciler.cli.standing import predicted, reason_lines, summary
@@ -21,6 +20,7 @@ from reconciler.core.status.timeline import FailoverSummary
 from reconciler.core.status.watchdog import Verdict, WatchdogStatus, watchdog_document
 from reconciler.system.node import Node
 from reconciler.system.request import Request, RequestKind
+from reconciler.system.watchdog_client import ask
 
 #: How long both controllers have to be well again before the way back.
 SETTLE_MS: Final = 60_000

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.agent.reserving import orders_in_force
+from reconciler.agent.pool_fencing import orders_in_force
 from reconciler.cli.aside import Aside
 from reconciler.cli.mending import words
 from reconciler.cli.terminal import fold, paint, width

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.agent.sight import ask, must_see, see
 from reconciler.cli.duration import parsed_ms, spoken
 from reconciler.cli.standing import predicted, reason_lines, summary
 from reconciler.cli.terminal import Progress, ask_word, fold, paint, width
@@ -23,6 +22,7 @@ from reconciler.errors import UsageError
 from reconciler.system.clock import monotonic_s
 from reconciler.system.node import Node, find_node_file, load_node
 from reconciler.system.request import Answer, Request, RequestKind
+from reconciler.system.watchdog_client import ask, must_see, see
 
 DONE, REFUSED, TIMED_OUT = 0, 1, 3
 #: Between two looks at the status while something is under way, which has better use for the processor.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from reconciler.agent.reserving import orders_in_force
+from reconciler.agent.pool_fencing import orders_in_force
 from reconciler.cli.aside import Aside
 from reconciler.core.failover.hold import TOLD_MAX
 from reconciler.core.failover.key import Side

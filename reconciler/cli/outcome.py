@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from reconciler.agent.perform import Outcome
+from reconciler.agent.executor import Outcome
 from reconciler.cli.terminal import paint
 from reconciler.core.failover.orders import Orders
 from reconciler.core.planning.plan import Plan

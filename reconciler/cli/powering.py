@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from reconciler.agent.sight import ask, must_see
 from reconciler.cli.duration import spoken
 from reconciler.cli.moving import DONE, GRACE_MS, REFUSED, TIMED_OUT, await_status
 from reconciler.cli.standing import power_line
@@ -19,6 +18,7 @@ from reconciler.core.status.watchdog import PowerStatus, WatchdogStatus, watchdo
 from reconciler.errors import UsageError
 from reconciler.system.node import find_node_file, load_node
 from reconciler.system.request import Answer, Request, RequestKind
+from reconciler.system.watchdog_client import ask, must_see
 
 #: After its own time an agent is given up, and a switch is asked for its status once more.
 TIMES: Final = 2

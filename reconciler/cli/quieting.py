@@ -11,13 +11,13 @@ import sys
 from pathlib import Path
 
 from reconciler.agent.session import Session
-from reconciler.agent.sight import ask, see
 from reconciler.cli.duration import parsed_ms
 from reconciler.cli.moving import DONE, REFUSED
 from reconciler.core.status.watchdog import WatchdogStatus
 from reconciler.errors import HagitError, UsageError
 from reconciler.system.node import Node, find_node_file, load_node
 from reconciler.system.request import Request, RequestKind
+from reconciler.system.watchdog_client import ask, see
 
 DEFAULT = "30m"
 

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.agent.sight import see
 from reconciler.cli.holding import Desk
 from reconciler.cli.mending import Deed, Left, Mending, Refusal, plan_mending
 from reconciler.cli.terminal import confirmed, fold, width
@@ -20,6 +19,7 @@ from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.hold import DiskView
 from reconciler.errors import StateError, UsageError
+from reconciler.system.watchdog_client import see
 
 COMMAND_S: Final = 8.0
 DONE, FAILED = 0, 1

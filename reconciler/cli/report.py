@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.agent.session import Session
-from reconciler.agent.sight import Sight, see
-from reconciler.agent.unsigned_commits import trust_document, unsigned_accepted
+from reconciler.agent.source.unsigned_commits import trust_document, unsigned_accepted
 from reconciler.cli.standing import paint_verdict, sight_document, standing_lines
 from reconciler.cli.terminal import fold, paint, width
 from reconciler.core.facts.difference import Difference, DifferenceKind
@@ -21,6 +20,7 @@ from reconciler.errors import StateError
 from reconciler.system.clock import wall_s
 from reconciler.system.files import holder_of, read_lines
 from reconciler.system.streams import escape
+from reconciler.system.watchdog_client import Sight, see
 
 #: Lines of one error in a status; the rest is in `hagit plan`.
 TEXT_LINES_MAX = 12

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.agent.sight import see
 from reconciler.cli.terminal import fold, paint, width
 from reconciler.core.failover.keyring import fingerprint, spelled
 from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_orders, orders_key
@@ -29,6 +28,7 @@ from reconciler.system.clock import monotonic_s
 from reconciler.system.files import Lock, read_bytes, write_named
 from reconciler.system.node import Node, WatchdogNode, find_node_file, load_node
 from reconciler.system.secret import SECRET_BYTES_MAX, next_path, previous_path, read_secret
+from reconciler.system.watchdog_client import see
 
 DONE, REFUSED, TIMED_OUT = 0, 1, 3
 #: Bytes of a secret that is made here; written as hexadecimal digits.

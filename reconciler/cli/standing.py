@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from reconciler.agent.sight import Sight
 from reconciler.cli.duration import spoken
 from reconciler.cli.terminal import fold, paint, width
 from reconciler.core.status.timeline import FailoverSummary
@@ -22,6 +21,7 @@ from reconciler.core.status.watchdog import (
     WatchdogStatus,
     watchdog_document,
 )
+from reconciler.system.watchdog_client import Sight
 
 LABEL: Final = 12
 #: What a move is called, by the code of its cause; any other is a failover.

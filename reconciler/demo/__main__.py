@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from reconciler.demo.failures import Failures
-from reconciler.demo.files import Repository
-from reconciler.demo.keeping import hint, keep
-from reconciler.demo.stage import Stage, become_root_of_a_namespace
-from reconciler.demo.story import Story
+from reconciler.demo.configuration_story import Story
+from reconciler.demo.failover_story import Failures
+from reconciler.demo.interactive import hint, keep
+from reconciler.demo.repository import Repository
+from reconciler.demo.testbed import Stage, become_root_of_a_namespace
 from reconciler.errors import HagitError
 
 #: Exit status of a command that Ctrl-C ended (128 + SIGINT).

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.core.failover.key import Side
-from reconciler.demo.controller import Life
+from reconciler.demo.powered_controller import Life
 
 COMMAND_S: Final = 30.0
 LINE_BYTES_MAX: Final = 100

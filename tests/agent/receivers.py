@@ -9,9 +9,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.agent.alerts.conftest import Receiver
 from tests.controller import Controller
 from tests.ports import kept_port
+from tests.system.alerts.conftest import Receiver
 from tests.waiting import until
 
 PORT = 9093

@@ -10,8 +10,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.agent.content import compile_content
-from reconciler.agent.enforce import propose
+from reconciler.agent.apply import propose
+from reconciler.agent.source.content import compile_content
 from reconciler.core.planning.render import render_plan
 from reconciler.core.spec.capturing import capture
 from reconciler.system.netlink.live import LiveNetwork

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from reconciler.agent.alertmanager import HEARD_S
-from reconciler.agent.cloudevents import verified
+from reconciler.system.alerts.alertmanager import HEARD_S
+from reconciler.system.alerts.webhook import verified
 from tests.agent.receivers import Alertmanager, Hook, secret
 from tests.controller import Controller, interface, resource
 from tests.waiting import until

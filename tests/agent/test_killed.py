@@ -14,9 +14,9 @@ from typing import TypeAlias
 
 import pytest
 
-from reconciler.agent.content import Content, compile_content
-from reconciler.agent.enforce import enforce, propose, resume
-from reconciler.agent.journal import interrupted
+from reconciler.agent.apply import enforce, propose, resume
+from reconciler.agent.apply_journal import interrupted
+from reconciler.agent.source.content import Content, compile_content
 from reconciler.agent.store import Store
 from reconciler.core.facts.fact import Fact, Key, Link, LinkKind
 from reconciler.core.facts.network import Network

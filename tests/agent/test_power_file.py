@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from reconciler.agent.content import Content, compile_content, keep_content, kept_content
-from reconciler.agent.orders import OrdersFile
-from reconciler.agent.power import PowerFile
+from reconciler.agent.orders_file import OrdersFile
+from reconciler.agent.power_file import PowerFile
+from reconciler.agent.source.content import Content, compile_content, keep_content, kept_content
 from reconciler.agent.store import Store
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders_document import orders_key

@@ -8,14 +8,14 @@ from pathlib import Path
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from reconciler.agent.perform import Outcome, perform_plan
-from reconciler.agent.retries import CHANGED_S_MIN, RETRY_S_MAX, Trials
+from reconciler.agent.executor import Outcome, perform_plan
 from reconciler.core.facts.fact import Address, Mtu
 from reconciler.core.facts.state import Observed
 from reconciler.core.planning.plan import Gate, Hold, Plan, Verb
 from reconciler.core.planning.planner import make_plan
+from reconciler.core.planning.retries import CHANGED_S_MIN, RETRY_S_MAX, Trials
 from reconciler.simulation.network import FakeNetwork, Faults
-from tests.agent.test_orders import NETWORK, POOL, orders, policy, with_watchdog
+from tests.agent.test_orders_file import NETWORK, POOL, orders, policy, with_watchdog
 from tests.controller import Controller, controller_at, interface
 from tests.core.planning.test_plan_properties import REVISION, observations
 from tests.core.planning.worlds import desires

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.agent.follow import FETCH_S
-from reconciler.agent.policy import bound_hosts, policy_of
+from reconciler.agent.source.selector import FETCH_S
+from reconciler.agent.source.trust_policy import bound_hosts, policy_of
 from reconciler.agent.store import Accepted
 from reconciler.core.facts.settings import SourcePolicy
 from reconciler.system.node import FirstSource, load_node

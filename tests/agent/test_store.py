@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.agent.content import compile_content, keep_content, kept_content
-from reconciler.agent.glance import glance
+from reconciler.agent.source.content import compile_content, keep_content, kept_content
+from reconciler.agent.source.local_head import glance
 from reconciler.agent.store import COMPILED_FILES_MAX, Accepted, Blocked, Store, boot_identity
-from reconciler.agent.wake import Wake
 from reconciler.core.status.revision import Revision
 from reconciler.errors import StateError
 from reconciler.system.local_branch import tip_of
 from reconciler.system.node import FirstSource, Node
+from reconciler.system.wakeup import Wake
 from tests.controller import ROOT
 from tests.system.repositories import Work
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reconciler.demo.stage import Stage
+from reconciler.demo.testbed import Stage
 from tests.bench.figure import Figure, Group
 from tests.bench.pair import make_node, make_repository, minimal_pair
 from tests.bench.stopwatch import HAGIT, PYTHON, Timed, time_in

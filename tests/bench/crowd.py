@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.demo.stage import Stage
+from reconciler.demo.testbed import Stage
 
 MTU: Final = 1400
 #: Already so before anything is measured, because ip(8) does not set it.

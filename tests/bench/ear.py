@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import IO
 
-from reconciler.demo.stage import Machine
+from reconciler.demo.testbed import Machine
 
 
 @dataclass(frozen=True, slots=True)

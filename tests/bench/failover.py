@@ -163,7 +163,7 @@ def _pair(directory: Path, timers: Timers, *shelf: str) -> Iterator[Pair]:
 
 @contextmanager
 def _client(pair: Pair) -> Iterator[Probing]:
-    prober: Sequence[str] = pair.lan.enter(PYTHON, "-m", "reconciler.demo.prober", VIRTUAL4, str(PROBE_MS))
+    prober: Sequence[str] = pair.lan.enter(PYTHON, "-m", "reconciler.demo.pinger", VIRTUAL4, str(PROBE_MS))
     with probing(prober, ROOT) as client:
         yield client
 

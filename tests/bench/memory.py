@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from reconciler.demo.stage import Stage
+from reconciler.demo.testbed import Stage
 from tests.bench.figure import Figure, Group
 from tests.bench.pair import agent, alertmanager, make_node, make_repository
 from tests.bench.reaction import files

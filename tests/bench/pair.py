@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from reconciler.demo.stage import Machine, Stage
+from reconciler.demo.testbed import Machine, Stage
 from tests.bench.stopwatch import HAGIT, ROOT
 
 ALERTMANAGER_PORT: Final = 9093

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from reconciler.agent.perform import perform_plan
+from reconciler.agent.executor import perform_plan
 from reconciler.core.planning.planner import make_plan
 from reconciler.core.spec import compile_desired, load
 from reconciler.system.git.tree import read_directory

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from reconciler.demo.stage import Stage
+from reconciler.demo.testbed import Stage
 from tests.bench.ear import Ear, Heard, address_monitor, end
 from tests.bench.figure import Figure, Group
 from tests.bench.pair import ALERTMANAGER_PORT, CLIENT_ADDRESS, agent, alertmanager, commit, make_node, make_repository

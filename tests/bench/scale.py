@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from reconciler.demo.stage import Machine, Stage
+from reconciler.demo.testbed import Machine, Stage
 from tests.bench.crowd import HOSTNAME, changes, desired, make_nics, undo
 from tests.bench.figure import Figure, Group, exponent
 from tests.bench.pair import make_node, make_repository

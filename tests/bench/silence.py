@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reconciler.demo.stage import Machine, Stage
+from reconciler.demo.testbed import Machine, Stage
 from tests.bench.ear import Ear, Heard
 from tests.bench.stopwatch import run_in
 
@@ -111,7 +111,7 @@ def at_once() -> Iterator[None]:
 
 @contextmanager
 def probing(command: Sequence[str], cwd: Path | None = None) -> Iterator[Probing]:
-    """A prober; the command says where it runs, and what it asks (`reconciler.demo.prober`)."""
+    """A prober; the command says where it runs, and what it asks (`reconciler.demo.pinger`)."""
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=cwd)
     hurry(process.pid)
     assert process.stdout is not None and process.stdin is not None
@@ -167,7 +167,7 @@ def silence_ms(contestant: Contestant, directory: Path, later_s: float = 0.0) ->
         for name, own in OWN.items():
             stage[name].run("ip", "address", "add", f"{own}/24", "dev", "data0")
             stage[name].run("ip", "link", "set", "data0", "up")
-        prober = run_in(stage["client"], "reconciler.demo.prober", ADDRESS, str(PROBE_MS))
+        prober = run_in(stage["client"], "reconciler.demo.pinger", ADDRESS, str(PROBE_MS))
         with probing(prober) as client:
             first = contestant.start(stage["a"], directory)
             client.steady(SETTLE_S)

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from reconciler.demo.stage import Machine
+from reconciler.demo.testbed import Machine
 
 ROOT: Final = Path(__file__).parent.parent.parent
 PYTHON: Final = sys.executable

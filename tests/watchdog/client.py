@@ -63,7 +63,7 @@ class Client:
 
 def prober(address: str, interval_ms: int) -> list[str]:
     """The program that pings, to be run where the client is."""
-    return [sys.executable, "-m", "reconciler.demo.prober", address, str(interval_ms)]
+    return [sys.executable, "-m", "reconciler.demo.pinger", address, str(interval_ms)]
 
 
 @contextlib.contextmanager

@@ -44,7 +44,7 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A claim at the disks; `age_ms` and `kept_ms` as in `demo/model`."""
+    """A claim at the disks; `age_ms` and `kept_ms` as in `demo/shelf_model`."""
 
     at_ms: float
     side: str

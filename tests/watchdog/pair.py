@@ -46,7 +46,7 @@ from reconciler.core.failover.orders import (
 from reconciler.core.failover.orders_document import orders_document, orders_key
 from reconciler.core.failover.unsafe import unsafe
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_from_document
-from reconciler.demo.controller import Control
+from reconciler.demo.powered_controller import Control
 from reconciler.system.control import client
 from reconciler.system.files import read_lines
 from reconciler.system.request import Answer, Request, RequestKind
@@ -388,7 +388,7 @@ class Pair:
         layout = ["--disks", ",".join(self.orders.disks), *vdevs, "--arbitration", arbitration]
         with (self.root / "shelf.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "reconciler.demo.shelf", str(path), *layout, *shelf_options],
+                [sys.executable, "-m", "reconciler.demo.shelf_server", str(path), *layout, *shelf_options],
                 cwd=ROOT,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -507,7 +507,7 @@ class Pair:
     # Faults ----------------------------------------------------------------------------------------------------------
 
     def fault(self, name: str, *words: str) -> None:
-        """Let one happen, by its name in FAULTS; everything else is a fault of the shelf (`demo/faulting`)."""
+        """Let one happen, by its name in FAULTS; everything else is a fault of the shelf (`demo/control_requests`)."""
         if name in FAULTS:
             FAULTS[name](self, *words)
         else:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.agent.sight import Sight
 from reconciler.cli.standing import standing_lines
 from reconciler.core.status.watchdog import WEAKENING, AddressStatus, ReasonStatus, Verdict, WatchdogStatus
+from reconciler.system.watchdog_client import Sight
 from tests.standings import standing_of, told
 
 ADDRESS = AddressStatus(address="10.0.0.10", interface="net0", wanted=True, present=True)

@@ -3,8 +3,8 @@
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from reconciler.agent.content import Content
-from reconciler.agent.enforce import as_it_was, changed_from
+from reconciler.agent.apply import as_it_was, changed_from
+from reconciler.agent.source.content import Content
 from reconciler.core.facts.settings import PairNames, Settings
 from reconciler.core.facts.state import Desired, Placement
 from reconciler.core.facts.storage import Dataset, Property

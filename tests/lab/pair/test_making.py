@@ -36,8 +36,8 @@ WITH_LATER: Final = replace(
 MAKING: Final = """
 import sys
 from pathlib import Path
-from reconciler.agent.live import placement_of
-from reconciler.agent.reserving import reserve
+from reconciler.agent.host import placement_of
+from reconciler.agent.pool_fencing import reserve
 from reconciler.core.facts.state import Placement
 from reconciler.system.node import load_node
 from reconciler.system.zfs.moving import Moving

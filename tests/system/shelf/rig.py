@@ -9,7 +9,7 @@ from reconciler.core.failover.adapters import PoolHouse, Shelf
 from reconciler.core.failover.claim import Claim, advance, begin, commands
 from reconciler.core.failover.key import Key, Side
 from reconciler.core.failover.orders import Orders, Vdev
-from reconciler.demo.controller import Control, Life
+from reconciler.demo.powered_controller import Control, Life
 from reconciler.system.shelf import open_shelf
 
 DISKS = ("disk0", "disk1", "disk2", "disk3")
@@ -23,6 +23,8 @@ LAYOUT = (
     "mirror:1:disk1,disk2",
     "--vdev",
     "log:1:disk3",
+    "--write-ms",
+    "5",
 )
 #: Nobody waits so long unless something is broken.
 LONG_S = 30.0
@@ -56,7 +58,7 @@ class SimulatedRig:
     def __init__(self, directory: Path, *options: str) -> None:
         self.path = directory / "shelf.sock"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "reconciler.demo.shelf", str(self.path), *LAYOUT, "--write-ms", "5", *options],
+            [sys.executable, "-m", "reconciler.demo.shelf_server", str(self.path), *LAYOUT, *options],
             stdout=subprocess.PIPE,
         )
         assert self.process.stdout is not None

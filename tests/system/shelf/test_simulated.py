@@ -13,7 +13,7 @@ from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.hold import UNANSWERED
 from reconciler.core.failover.key import Key, Side
-from reconciler.demo.controller import Life
+from reconciler.demo.powered_controller import Life
 from reconciler.errors import NodeFileError, StateError
 from reconciler.system.framing import frame
 from reconciler.system.shelf import open_shelf
@@ -90,7 +90,7 @@ def test_pools_end_with_the_machine_and_connections_too(simulated: SimulatedRig)
 
 def test_the_life_of_a_controller_is_a_process(simulated: SimulatedRig) -> None:
     simulated.lives[Side.A].end()
-    command = [sys.executable, "-m", "reconciler.demo.controller", str(simulated.path), "a"]
+    command = [sys.executable, "-m", "reconciler.demo.powered_controller", str(simulated.path), "a"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
@@ -175,7 +175,7 @@ def test_a_second_life_of_one_controller_is_refused(simulated: SimulatedRig) -> 
 SECOND_LIFE = """
 import sys
 from pathlib import Path
-from reconciler.demo import controller
+from reconciler.demo import powered_controller as controller
 from reconciler.core.failover.key import Side
 from reconciler.errors import StateError
 controller.PATIENCE_S = 0.1
@@ -187,7 +187,7 @@ except StateError as error:
 
 
 def at_shelf(simulated: SimulatedRig, *words: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "reconciler.demo.at_shelf", str(simulated.path), *words]
+    command = [sys.executable, "-m", "reconciler.demo.shelf_command", str(simulated.path), *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=LONG_S, check=False)
     return done.returncode, done.stdout + done.stderr
 

@@ -1,0 +1,188 @@
+"""Making a revision the state of this controller: propose a plan, perform it alone, record how it went.
+
+One writer at a time: whoever performs holds the lock of the state directory, the agent and every command alike.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Final
+
+from reconciler.agent.apply_journal import interrupted
+from reconciler.agent.executor import Outcome, Progress, perform_plan, stamp_interrupted
+from reconciler.agent.source.content import Content
+from reconciler.agent.store import Applied, Held, Store
+from reconciler.core.facts.codec import Document, fact_document, fact_from_document
+from reconciler.core.facts.fact import Address, Key
+from reconciler.core.facts.network import Network
+from reconciler.core.facts.state import Observed, Origin
+from reconciler.core.planning.bind import rename
+from reconciler.core.planning.plan import Action, Blame, Gate, Hold, OrdersChange, Plan, Verb
+from reconciler.core.planning.planner import blamed, make_plan, stale
+from reconciler.core.status.revision import Revision
+from reconciler.errors import HagitError, StalePlanError
+
+#: An apply by a person and one by the agent may meet; each is over in moments.
+LOCK_WAIT_S: Final = 5.0
+MOVED_MAX: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was in force at the look that a plan was made from."""
+
+    applied: Applied | None
+
+
+def propose(
+    content: Content,
+    revision: str,
+    observed: Observed,
+    blame_of: Callable[[Origin], Blame | None] | None = None,
+    orders: tuple[OrdersChange, ...] = (),
+) -> Plan:
+    """The plan that makes this controller what the content asks for; `revision` in full (`main@<40 digits>`).
+
+    `orders` say what else will be published when every action is done.
+    """
+    plan = replace(make_plan(content.desired, observed, revision), orders=orders)
+    return blamed(plan, blame_of) if blame_of is not None else plan
+
+
+def restrict(plan: Plan, keys: Collection[Key]) -> Plan:
+    """Only the actions about `keys`; what the others would have changed stays as it is."""
+    actions = tuple(action for action in plan.actions if action.key in keys)
+    touched = {action.key for action in actions}
+    touched |= {fact.key for action in actions for fact in action.consequences}
+    after = {key: fact for key, fact in plan.before.items() if key not in touched}
+    after |= {key: fact for key, fact in plan.after.items() if key in touched}
+    return replace(plan, actions=actions, after=after)
+
+
+def resume(store: Store, network: Network) -> None:
+    """Before a plan is made: finish the stamps of an apply that was cut off. Raises HagitError."""
+    if interrupted(store.journal) is not None:
+        with store.lock("resume", wait_s=LOCK_WAIT_S):
+            _take_up(store, network)
+
+
+def _take_up(store: Store, network: Network) -> bool:
+    what = stamp_interrupted(network, store.journal)
+    if what is not None:
+        store.decide("resumed", what=what)
+    return what is not None
+
+
+def enforce(
+    store: Store,
+    network: Network,
+    plan: Plan,
+    revision: Revision,
+    *,
+    purpose: str,
+    record_as: str = "",
+    look: Look | None = None,
+    begin: Callable[[], None] | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Perform a plan and record the outcome, in the history as `record_as` unless that is empty.
+
+    What is refused, and what rests on it, is held: the revision is in force all the same, and the store remembers what
+    is still to be done. What stops everything (a full disk, a right that is missing) leaves the older one in force.
+
+    `look` says what was in force when the plan was made a moment ago: while that stands, no second look is taken.
+    `begin` is called under the lock before the first action.
+
+    Raises StalePlanError naming what moved since the plan was made, StateError when another applies or the state
+    directory cannot be written; in both cases nothing was done.
+    """
+    with store.lock(purpose, wait_s=LOCK_WAIT_S):
+        if look is not None and look.applied != store.applied():
+            raise StalePlanError("another revision was applied since the plan was made")
+        resumed = _take_up(store, network)
+        if look is None or resumed:
+            refuse_stale(plan, network.observe())
+        if begin is not None:
+            begin()
+        store.decide("apply", revision=revision.full_name, purpose=purpose, actions=len(plan.actions))
+        outcome = perform_plan(plan, network, store.journal, progress)
+        problem, failure = outcome.problem, outcome.failure
+        store.decide(
+            "applied" if outcome.complete else "apply-failed" if failure is not None else "applied-in-part",
+            revision=revision.full_name,
+            performed=outcome.performed,
+            total=outcome.total,
+            **({"why": problem.what, "where": problem.where} if problem is not None else {}),
+        )
+        if failure is not None:
+            _record_failure(store, plan, revision, outcome, failure)
+        elif record_as:
+            counts, was = counts_of(outcome.done), changed_from(outcome.done, plan)
+            held = held_in((*plan.holds, *outcome.held))
+            store.record_applied(revision, what=record_as, counts=counts, was=was, held=held)
+        return outcome
+
+
+def held_in(holds: Iterable[Hold]) -> tuple[Held, ...]:
+    """What the store remembers of holds: which facts are still to be done; of a missing link, its whole resource."""
+    return tuple(dict.fromkeys((hold.key, hold.resource if _is_whole(hold) else "") for hold in holds))
+
+
+def _is_whole(hold: Hold) -> bool:
+    """Whether nothing of the resource could be done: its link is not there, or cannot be told."""
+    return hold.key[0] == "link" and hold.gate in (Gate.NIC, Gate.UNKNOWN, Gate.WAITS, Gate.REFUSED)
+
+
+def _record_failure(store: Store, plan: Plan, revision: Revision, outcome: Outcome, failure: HagitError) -> None:
+    """One line for a failure, not one for each retry of it; what was changed before it must be known to a rollback."""
+    entries = store.history()
+    last = entries[-1] if entries else {}
+    known = last.get("what") == "failed" and last["revision"]["commit"] == revision.commit
+    if outcome.performed or not known:
+        was = changed_from(outcome.done, plan)
+        store.record_history("failed", revision, why=failure.what, where=failure.where, was=was)
+
+
+def refuse_stale(plan: Plan, observed: Observed) -> None:
+    """Raise StalePlanError when what the plan was made from has moved."""
+    moved = stale(plan, observed)
+    if moved:
+        rest = f"\n  and {len(moved) - MOVED_MAX} more" if len(moved) > MOVED_MAX else ""
+        raise StalePlanError(
+            "the plan is stale; since it was made:\n  " + "\n  ".join(moved[:MOVED_MAX]) + rest,
+            remedy="make a new plan with `hagit plan`",
+        )
+
+
+def changed_from(actions: Sequence[Action], plan: Plan) -> list[Document]:
+    """The facts that actions of a plan change in place, as they were, by resource: what a rollback has to put back.
+
+    Whatever is created or removed carries a stamp or comes from a revision; a changed MTU carries nothing. That an
+    address was leased cannot be put back: only the program that leased it can ask again.
+    """
+    resources = {name: resource for resource, name in plan.names.items()}
+    changed = (
+        action.before for action in actions if action.verb is Verb.CHANGE and not isinstance(action.before, Address)
+    )
+    return [fact_document(rename(fact, resources)) for fact in changed if fact is not None]
+
+
+def as_it_was(content: Content, entries: Sequence[Mapping[str, Any]]) -> Content:
+    """The content of an older revision, and what newer ones changed beyond it put back.
+
+    `entries` are those of the history since that revision was in force, oldest first.
+    """
+    facts = dict(content.desired.facts)
+    for entry in entries:
+        for document in entry.get("was", ()):
+            fact = fact_from_document(document)
+            facts.setdefault(fact.key, fact)
+    return replace(content, desired=replace(content.desired, facts=MappingProxyType(facts)))
+
+
+def counts_of(actions: Iterable[Action]) -> dict[str, int]:
+    """How many actions of each verb, for the history."""
+    return dict(Counter(action.verb.value for action in actions))

@@ -1,0 +1,306 @@
+"""The agent: one loop that waits for the kernel, the source or the clock, and then runs a round.
+
+    follower (thread) ──selection──┐
+    monitor (kernel events) ───────┼──> loop ──> Round ──> outbox ──> delivery (a thread for each target)
+    clock (next look, retry) ──────┘      └──> status, metrics, decisions
+
+Everything that touches the kernel happens in the loop's own thread. Events are triggers; the look is the truth.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import queue
+import selectors
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Final, assert_never
+
+from reconciler.agent.alert_recovery import OF_THE_PAIR, recall
+from reconciler.agent.executor import Outcome as Performed
+from reconciler.agent.metrics import Metrics
+from reconciler.agent.pair_monitor import pair_watch
+from reconciler.agent.reconciliation import Round
+from reconciler.agent.session import Session
+from reconciler.agent.source.content import Content
+from reconciler.agent.source.poller import Follower
+from reconciler.agent.source.selection import Selection
+from reconciler.agent.source.unsigned_commits import unsigned_accepted
+from reconciler.agent.status_publisher import Publisher
+from reconciler.core.alerts.alert import Alert
+from reconciler.core.alerts.builder import AlertBuilder
+from reconciler.core.alerts.conditions import Conditions
+from reconciler.core.facts.state import Origin
+from reconciler.core.planning.ledger import Ledger, ledger_document
+from reconciler.core.planning.plan import Blame
+from reconciler.errors import HagitError, StateError
+from reconciler.system.alerts.delivery import Delayed, Delivered, Delivery, GaveUp, Outcome
+from reconciler.system.alerts.outbox import Outbox
+from reconciler.system.alerts.target_secrets import unfit_target
+from reconciler.system.alerts.targets import targets_of
+from reconciler.system.clock import monotonic_s
+from reconciler.system.files import Lock
+from reconciler.system.http.server import Listener, Pages
+from reconciler.system.netlink.monitor import Monitor
+from reconciler.system.wakeup import Wake
+
+#: Even without any event the kernel is looked at this often.
+LOOK_INTERVAL_S: Final = 10.0
+#: A storm of events costs at most one look in this time.
+LOOK_PAUSE_S: Final = 0.02
+
+
+class Agent:
+    """One controller's agent. Raises HagitError when it cannot start."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._resources = contextlib.ExitStack()
+        self._wake = Wake()
+        self._selections: queue.SimpleQueue[Selection] = queue.SimpleQueue()
+        self._selection = session.remembered()
+        self._stopping = False
+        node, store = session.node, session.store
+        self._metrics = Metrics(controller=node.controller)
+        self._monitor = Monitor()
+        self._outbox = Outbox(store.outbox)
+        self._delivery = Delivery(self._outbox, self._reported)
+        firing = self._outbox.firing()
+        self._memory = recall(session, firing)
+        self._publisher = Publisher(session, self._metrics, self._outbox)
+        self._follower = Follower(node, self._take)
+        of_the_pair = tuple(alert for alert in firing if alert.kind in OF_THE_PAIR)
+        self._pair = pair_watch(node, store.root / "pair.json", self._metrics.pair, self._tell_of_the_pair, of_the_pair)
+        self._listener: Listener | None = None
+        if node.listen is not None:
+            pages = Pages(
+                metrics=self._metrics.render,
+                metrics_type=self._metrics.content_type,
+                health=self._publisher.health,
+                nudge=self._follower.nudge,
+                secret_file=str(node.listen.hook_secret or ""),
+                hosts=self._host_names,
+            )
+            self._listener = Listener(f"{_bracketed(node.listen.address)}:{node.listen.port}", pages)
+
+    def run(self, *, once: bool = False) -> None:
+        """Until `stop`, or with `once` until the first selection has been acted on."""
+        if self._listener is not None:
+            self._listener.start()
+            self._publisher.port = self._listener.port
+        self._follower.start()
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._monitor, selectors.EVENT_READ)
+            selector.register(self._wake, selectors.EVENT_READ)
+            due_s: float | None = LOOK_INTERVAL_S
+            if not once:
+                self._configure()
+                due_s = self._round("start")
+            while not self._stopping:
+                timeout_s = LOOK_INTERVAL_S if due_s is None else min(due_s, LOOK_INTERVAL_S)
+                began_s = monotonic_s()
+                sleep_s = timeout_s if self._pair is None else min(timeout_s, self._pair.interval_s)
+                ready = {key.fileobj for key, _ in selector.select(sleep_s)}
+                if self._pair is not None:
+                    self._pair.look()
+                reasons = self._wake.take() if self._wake in ready else frozenset()
+                changed = self._monitor in ready and self._monitor.drain()
+                fresh = self._take_selections()
+                waited_s = monotonic_s() - began_s
+                if changed or fresh or waited_s >= timeout_s:
+                    due_s = self._round("event" if changed else "source" if fresh else "interval")
+                else:
+                    due_s = max(0.0, timeout_s - waited_s)
+                    if "delivery" in reasons:
+                        self._publisher.delivered()
+                if once and fresh:
+                    break
+
+    def outcome(self) -> int:
+        """The exit status of `--once`: 1, and the reason on stderr, when the newest commit is not in force."""
+        reasons = [error for error in (self._selection.refusal, self._memory.failure) if error is not None]
+        for error in reasons:
+            print(f"hagit agent: {error}", file=sys.stderr)
+        if self._selection.revision is None and not reasons:
+            print("hagit agent: there is no revision to apply", file=sys.stderr)
+        return 1 if reasons or self._selection.revision is None else 0
+
+    def stop(self) -> None:
+        """End the loop soon; may be called from a signal handler."""
+        self._stopping = True
+        self._wake.set("stop")
+
+    def nudge(self) -> None:
+        """Look at the source now; may be called from a signal handler."""
+        self._follower.nudge()
+
+    def close(self) -> None:
+        """Stop the threads and give everything back; what is not delivered stays in the outbox."""
+        self._follower.close()
+        if self._listener is not None:
+            self._listener.close()
+        self._delivery.close()
+        self._outbox.close()
+        self._monitor.close()
+        self._wake.close()
+
+    def settle(self, timeout_s: float) -> bool:
+        """Wait until everybody has been told; False when somebody has not in time."""
+        return self._delivery.settle(timeout_s)
+
+    def _take(self, selection: Selection) -> None:
+        self._selections.put(selection)
+        self._wake.set("source")
+
+    def _take_selections(self) -> bool:
+        fresh = False
+        while not self._selections.empty():
+            self._selection = self._selections.get()
+            fresh = True
+        if fresh:
+            self._configure()
+        return fresh
+
+    def _configure(self) -> None:
+        """Tell whoever the revision in force says; a receiver that cannot be used must not stop the agent."""
+        content = self._selection.content
+        if content is None:
+            return
+        try:
+            named = targets_of(content.settings.alerting)
+            unfit = {target: unfit_target(self._session.node, target) for target in named}
+            unusable = self._delivery.configure([target for target in named if not unfit[target]])
+            refused = (*filter(None, unfit.values()), *unusable)
+        except HagitError as error:
+            refused = (f"{error.where}: {error.what}",)
+        if refused != self._publisher.targets_refused:
+            self._publisher.targets_refused = refused
+            self._session.store.decide("targets-refused", why=list(refused))
+
+    def _host_names(self) -> frozenset[str]:
+        """The names of this controller: those of the Pair, and those of the node file."""
+        listen, content = self._session.node.listen, self._selection.content
+        names = set(listen.hosts if listen is not None else ())
+        if content is not None:
+            pair = content.settings.pair
+            short = {*pair.hostnames.values(), *([pair.virtual_hostname] if pair.virtual_hostname else [])}
+            names |= {name.lower() for name in short}
+            names |= {f"{name}.{pair.domain}".lower() for name in short if pair.domain}
+        return frozenset(names)
+
+    def _round(self, trigger: str) -> float | None:
+        began_s = monotonic_s()
+        self._metrics.look(trigger)
+        before = self._memory.ledger, self._memory.conditions
+        try:
+            due_s = self._make_round().run(self._selection)
+            self._keep(*before)
+            # What this round did made events of its own; they are answered by this look and need no other.
+            success = self._memory.failure is None
+        except StateError as error:
+            print(f"hagit agent: {error}", file=sys.stderr)
+            due_s, success = LOOK_INTERVAL_S, False
+        self._publisher.round(self._selection, self._memory, began_s, trigger, success=success)
+        return LOOK_PAUSE_S if due_s is not None and due_s < LOOK_PAUSE_S else due_s
+
+    def _make_round(self) -> Round:
+        content, revision = self._selection.content, self._selection.revision
+        pair = content.settings.pair.name if content else ""
+
+        def blame_of(origin: Origin) -> Blame | None:
+            applied = self._session.store.applied()
+            commit = applied.revision.commit if applied else revision.commit if revision else ""
+            return self._session.blamer(commit)(origin) if commit else None
+
+        return Round(
+            self._session.store,
+            self._session.network,
+            AlertBuilder(pair, self._session.node.controller, blame_of),
+            self._memory,
+            self._tell,
+            self._session.content_for,
+            self._count,
+            self._follower.nudge,
+            self._publish_orders,
+            self._look_for,
+            lambda: unsigned_accepted(self._session.node, self._session.store.accepted()),
+        )
+
+    def _look_for(self, content: Content) -> bool:
+        return self._session.network.focus(content.keys())
+
+    def _publish_orders(self, content: Content, commit: str) -> None:
+        if self._session.orders is not None:
+            self._session.orders.publish(content, commit)
+
+    def _tell(self, alert: Alert) -> None:
+        self._outbox.put(alert)
+
+    def _tell_of_the_pair(self, alert: Alert) -> None:
+        self._tell(alert)
+        self._session.store.decide("alert", alert=alert.document())
+
+    def _reported(self, outcome: Outcome) -> None:
+        """A target has answered; called from its thread."""
+        match outcome:
+            case Delivered():
+                self._metrics.delivered(outcome.target, len(outcome.alerts))
+            case Delayed():
+                self._metrics.delivery_failed(outcome.target)
+            case GaveUp():
+                self._metrics.collapsed(outcome.target, len(outcome.alerts))
+                identities = [alert.identity for alert in outcome.alerts]
+                self._session.store.decide("gave-up", target=outcome.target, why=outcome.why, alerts=identities)
+            case _:
+                assert_never(outcome)
+        self._wake.set("delivery")
+
+    def _count(self, outcome: Performed) -> None:
+        for word, actions in (("done", outcome.done), ("failed", outcome.refused)):
+            for action in actions:
+                self._metrics.action(action.verb.value, action.stage.name.lower(), word)
+
+    def _keep(self, ledger: Ledger, conditions: Conditions) -> None:
+        if (ledger, conditions) != (self._memory.ledger, self._memory.conditions):
+            standing = [alert.document() for alert in self._memory.conditions.standing]
+            self._session.store.keep_ledger({"drift": ledger_document(self._memory.ledger), "standing": standing})
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _only_one(session: Session) -> Lock:
+    """Held for as long as the agent lives. Waits a moment, because whoever asks for the holder has it for one."""
+    return Lock(session.store.root / "agent.lock", "hagit agent", wait_s=0.5)
+
+
+def run_agent(node_file: Path | None, *, once: bool) -> int:
+    """`hagit agent`: run until SIGTERM or SIGINT; SIGHUP means "look now". Raises HagitError when it cannot start."""
+    with Session(node_file) as session, _only_one(session):
+        agent = Agent(session)
+        # What is here now stays until the end, so no later collection needs to look at it.
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+        def end(number: int, frame: FrameType | None) -> None:
+            agent.stop()
+
+        def look(number: int, frame: FrameType | None) -> None:
+            agent.nudge()
+
+        signal.signal(signal.SIGHUP, look)
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGINT, end)
+        try:
+            agent.run(once=once)
+            if once:
+                agent.settle(10.0)
+        finally:
+            agent.close()
+            session.store.tidy()
+        return agent.outcome() if once else 0

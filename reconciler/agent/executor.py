@@ -1,0 +1,189 @@
+"""Performing a plan: one action at a time, behind the journal, looking after each.
+
+Decides nothing about what to do: the plan leaves no choices. An action that the kernel, ZFS or a file refuses, and what
+rests on it, is held with the reason; every other action is done. What is cut off at any point is finished by planning
+again from what is then to be seen; the one thing a look cannot tell, whether a link without a stamp was made by us a
+moment before we died, is told by the journal (`stamp_interrupted`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from reconciler.agent.apply_journal import Journal, interrupted, settle
+from reconciler.core.facts.fact import Fact, Key, Link, Mark
+from reconciler.core.facts.network import Network
+from reconciler.core.facts.state import Observed
+from reconciler.core.planning.dependence import obstacle_to
+from reconciler.core.planning.plan import Action, Gate, Hold, Plan
+from reconciler.errors import HagitError, NotPermitted, ObservationError, PerformError, StateError, SurpriseError
+
+#: Called before each action with its index, the number of all actions, and the action.
+Progress: TypeAlias = Callable[[int, int, Action], None]
+
+#: What a person can do about a refusal that names no way out of its own.
+TRIED_AGAIN: Final = "the agent tries again when something here changes, and after a while in any case"
+SOMETHING_ELSE: Final = "something else changes this controller; run `hagit plan` to see what is left to do"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an apply ended.
+
+    `done` are the actions that succeeded, `refused` those that did not. `held` says for each of these, for what waits
+    for them, and for every fact that did not become what the plan predicted, what stands against it. `failure` stopped
+    everything: nothing after it was tried.
+    """
+
+    total: int
+    done: tuple[Action, ...] = ()
+    refused: tuple[Action, ...] = ()
+    held: tuple[Hold, ...] = ()
+    failure: HagitError | None = None
+
+    @property
+    def performed(self) -> int:
+        """The number of actions that succeeded."""
+        return len(self.done)
+
+    @property
+    def complete(self) -> bool:
+        """Every action was done and the last look agreed with the prediction."""
+        return self.failure is None and not self.held
+
+    @property
+    def problem(self) -> HagitError | None:
+        """What kept the apply from being complete, as one error."""
+        return self.failure if self.failure is not None or not self.held else refusal_of(self.held)
+
+
+def refusal_of(held: Sequence[Hold]) -> PerformError:
+    """Refused actions as one error: the first of them, and how many there are. `held` is not empty."""
+    first = next((hold for hold in held if hold.gate is Gate.REFUSED), held[0])
+    rest = len(held) - 1
+    more = f"; and {rest} more {'are' if rest > 1 else 'is'} held" if rest else ""
+    return PerformError(f"{first.why}{more}", where=first.resource, remedy=first.remedy)
+
+
+def perform_plan(plan: Plan, network: Network, journal_path: Path, progress: Progress | None = None) -> Outcome:
+    """Do what the plan says, but for what is refused and what rests on that.
+
+    Raises StateError before the first action when the journal cannot be written.
+    """
+    total = len(plan.actions)
+    if not total:
+        return Outcome(0)
+    done: list[Action] = []
+    refused: list[Action] = []
+    undone: list[Action] = []
+    held: list[Hold] = []
+    with Journal(journal_path, plan) as journal:
+        try:
+            for index, action in enumerate(plan.actions):
+                if progress:
+                    progress(index, total, action)
+                obstacle = obstacle_to(action, undone)
+                if obstacle is not None:
+                    why = f"{describe(action.key)} waits for {describe(obstacle.key)}, which is held"
+                    held.append(_hold(action, Gate.WAITS, why, f"see {describe(obstacle.key)}"))
+                    undone.append(action)
+                    continue
+                journal.started(index)
+                try:
+                    network.perform(action.before, action.after)
+                    _look_at(network, action)
+                except (NotPermitted, StateError):
+                    refused.append(action)
+                    raise
+                except (PerformError, SurpriseError, ObservationError) as problem:
+                    held.append(_hold(action, Gate.REFUSED, problem.what, problem.remedy or TRIED_AGAIN))
+                    refused.append(action)
+                    undone.append(action)
+                    continue
+                journal.done(index)
+                done.append(action)
+            held += surprises(plan, network.observe(), done, undone)
+        except HagitError as failure:
+            journal.ended(failure.what)
+            return Outcome(total, tuple(done), tuple(refused), tuple(held), failure)
+        journal.ended(f"{len(held)} held" if held else "complete")
+    return Outcome(total, tuple(done), tuple(refused), tuple(held))
+
+
+def _hold(action: Action, gate: Gate, why: str, remedy: str) -> Hold:
+    return Hold(action.key, gate, why, remedy, action.origin, action.resource)
+
+
+def _look_at(network: Network, action: Action) -> None:
+    """The narrow look after one action. Raises SurpriseError when the fact is not what the action made it."""
+    found = network.observe_keys((action.key,)).get(action.key)
+    if found != action.after:
+        raise SurpriseError(
+            f"{describe(action.key)} is {_show(found)} after the action that should have made it {_show(action.after)}",
+            where=action.resource,
+            remedy=SOMETHING_ELSE,
+        )
+
+
+def surprises(plan: Plan, observed: Observed, done: Sequence[Action], undone: Sequence[Action]) -> list[Hold]:
+    """A hold for each fact that the last look shows otherwise than the plan predicted; unknown facts are passed over.
+
+    Where an action was not done, only what the others made and what does not depend on it is compared.
+    """
+    keys: set[Key] = set(plan.before) | set(plan.after)
+    if undone:
+        keys = {action.key for action in done}
+        keys -= {fact.key for action in (*done, *undone) for fact in action.consequences}
+        keys -= {action.key for action in undone}
+    about = {action.key: action for action in plan.actions}
+    found = []
+    for key in sorted(keys):
+        seen, predicted = observed.facts.get(key), plan.after.get(key)
+        if seen == predicted or observed.why_unknown(key) is not None:
+            continue
+        why = f"every action was done, but {describe(key)} is {_show(seen)} where {_show(predicted)} was predicted"
+        action = about.get(key)
+        origin, resource = (action.origin, action.resource) if action is not None else (None, "")
+        found.append(Hold(key, Gate.REFUSED, why, SOMETHING_ELSE, origin, resource))
+    return found
+
+
+def stamp_interrupted(network: Network, journal_path: Path) -> str | None:
+    """Finish the stamps of an apply that was cut off; returns a sentence about it, or None when none was.
+
+    A link is made and stamped by two requests. Between them it looks like anybody's, so only the journal can say that
+    it is ours.
+    """
+    cut = interrupted(journal_path)
+    if cut is None:
+        return None
+    marks = {fact.link: fact for fact in cut.intended if isinstance(fact, Mark)}
+    for fact in cut.made if cut.lasting else ():
+        if not isinstance(fact, Link):
+            continue
+        mark = marks.get(fact.name, Mark(fact.name, f"hagit {fact.name}"))
+        found = network.observe_keys((fact.key, mark.key))
+        if found.get(fact.key) == fact and found.get(mark.key) is None:
+            network.perform(None, mark)
+    settle(journal_path)
+    return f"an apply of {cut.revision} was cut off after {cut.done} of {cut.total} actions"
+
+
+def describe(key: Key) -> str:
+    """A key in words: `address 10.0.0.11/24 on eth1`."""
+    match key:
+        case ("address", link, address):
+            return f"address {address} on {link}"
+        case ("route", destination, metric, *_):
+            return f"route {destination} metric {metric}"
+        case (kind, link):
+            return f"{kind} of {link}"
+        case _:
+            return " ".join(key)
+
+
+def _show(fact: Fact | None) -> str:
+    return "absent" if fact is None else str(fact)

@@ -1,0 +1,30 @@
+"""Whether this machine is the unit that the configuration names: failover is switched on on those two alone.
+
+Decides by the serial number that the hardware says of itself (DMI, or a file where there is none) and the one that a
+Pair gives this controller. A Pair that gives none has not bound itself to two units.
+"""
+
+from __future__ import annotations
+
+from reconciler.agent.source.content import Content
+from reconciler.errors import NodeFileError
+from reconciler.system.machine import machine_serial
+from reconciler.system.node import Node
+
+
+def refuse_other_unit(content: Content, node: Node) -> None:
+    """Raises NodeFileError where failover is asked for and another machine than this one is named."""
+    named = content.settings.pair.serials.get(node.controller, "")
+    if content.orders is None or not content.orders.enabled or not named:
+        return
+    found = machine_serial(node.serial_file)
+    if found == named:
+        return
+    raise NodeFileError(
+        f"this machine is not the unit that the Pair names: controller {node.controller} has the serial number "
+        f"{named!r}, and this machine {f'says {found!r}' if found else 'says none'}",
+        where=str(node.serial_file),
+        remedy=f"run this on the unit named, or write `serial: {found}` into the Pair if this one takes its place"
+        if found
+        else "write it into a file and name that in the node file: [files] serial",
+    )

@@ -1,0 +1,107 @@
+"""Everything of this controller that the agent writes: its network, and its pools as long as they belong here.
+
+Decides whether pools are looked at: only those that are asked for, and only on the controller that the watchdog says is
+the active one, so that a configuration without Pools and Datasets costs nothing. Does not know what is desired of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from reconciler.agent.mountpoint_check import refuse_system_place
+from reconciler.core.facts.fact import Fact, Key
+from reconciler.core.facts.network import Network
+from reconciler.core.facts.state import Observed, Placement
+from reconciler.core.facts.storage import STORAGE_WORDS, Dataset, Pool, PoolProperty, Property
+from reconciler.core.failover.phase import Phase
+from reconciler.errors import PerformError
+from reconciler.system.node import Node
+
+if TYPE_CHECKING:
+    from reconciler.core.facts.pools import Pools
+
+
+class Live:
+    """Implements `core.facts.network.Network` for network and pools together. Belongs to one thread."""
+
+    def __init__(self, network: Network, node: Node) -> None:
+        self._network = network
+        self._node = node
+        self._pools: Pools | None = None
+        self._keys: frozenset[Key] = frozenset()
+
+    def focus(self, keys: Iterable[Key]) -> bool:
+        """Of pools and datasets, looks are about these `keys` from now on; True when the last look left some out."""
+        wanted = frozenset(key for key in keys if key[0] in STORAGE_WORDS)
+        wanted |= {("pool", key[1]) for key in wanted}
+        is_more = not wanted <= self._keys
+        self._keys = wanted
+        return is_more
+
+    def observe(self) -> Observed:
+        """One look at everything. Raises ObservationError when the network cannot be read at all."""
+        observed = self._network.observe()
+        if not self._keys:
+            return observed
+        placement, why = placement_of(self._node)
+        if placement is Placement.STANDBY:
+            return replace(observed, placement=placement, placement_why=why)
+        look = self.pools.observe(self._keys)
+        facts = MappingProxyType({**observed.facts, **look.facts})
+        return replace(observed, facts=facts, unknown=(*observed.unknown, *look.unknown), placement=placement)
+
+    def observe_keys(self, keys: Collection[Key]) -> Mapping[Key, Fact | None]:
+        """A narrow look at a few keys. Raises ObservationError."""
+        stored = [key for key in keys if key[0] in STORAGE_WORDS]
+        if not stored:
+            return self._network.observe_keys(keys)
+        others = [key for key in keys if key[0] not in STORAGE_WORDS]
+        found = dict(self._network.observe_keys(others)) if others else {}
+        return {**found, **self.pools.observe_keys(stored)}
+
+    def perform(self, before: Fact | None, after: Fact | None) -> None:
+        """One change of one fact. Raises PerformError; for pools also when they belong here no more."""
+        fact = after if after is not None else before
+        if not isinstance(fact, Pool | PoolProperty | Dataset | Property):
+            self._network.perform(before, after)
+            return
+        placement, why = placement_of(self._node)
+        if placement is Placement.STANDBY:
+            raise PerformError(f"the pools are not this controller's: {why}", where=fact.key[1])
+        refuse_system_place(self.pools, after, self._node)
+        if isinstance(after, Pool) and self._node.watchdog is not None:
+            from reconciler.agent.pool_fencing import reserve
+            from reconciler.system.zfs.layouts import layout_in
+
+            reserve(self._node, self._node.watchdog, after.name, tuple(layout_in(after.layout).disks()))
+        self.pools.perform(before, after)
+
+    @property
+    def pools(self) -> Pools:
+        """The pools of this controller, whoever they belong to."""
+        if self._pools is None:
+            from reconciler.system.shelf import directory_of
+            from reconciler.system.zfs.live import LivePools
+
+            watchdog = self._node.watchdog
+            place = directory_of(watchdog.shelf) if watchdog is not None else None
+            self._pools = LivePools(place) if place is not None else LivePools()
+        return self._pools
+
+
+def placement_of(node: Node) -> tuple[Placement, str]:
+    """Whether the pools belong here, and where they do not, why."""
+    if node.watchdog is None:
+        return Placement.UNWATCHED, ""
+    from reconciler.system.watchdog_client import glimpse
+
+    sight = glimpse(node)
+    assert sight is not None
+    if sight.status is None or not sight.fresh:
+        return Placement.STANDBY, sight.problem
+    if sight.status.phase != Phase.ACTIVE:
+        return Placement.STANDBY, f"this controller is {sight.status.role}"
+    return Placement.ACTIVE, ""

@@ -1,0 +1,145 @@
+"""The watchdog's orders as a file: compiled from a revision, sealed, and published last when it is applied.
+
+Decides whether the file in the state directory has to be written anew, and as which generation
+(`core/failover/generation`); the power plan lies beside it and is written with it. Level-triggered: a lost, damaged or
+old file is replaced like a changed one. Does not know whether the watchdog runs; it takes the file when it sees it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from reconciler.agent.hardware_identity import refuse_other_unit
+from reconciler.agent.power_file import PowerFile, stamp_of
+from reconciler.agent.source.content import Content
+from reconciler.agent.store import Store
+from reconciler.agent.unit_file import UnitFile
+from reconciler.core.failover.change import changes
+from reconciler.core.failover.generation import place, published
+from reconciler.core.failover.keyring import decode_any
+from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_orders, orders_document
+from reconciler.core.planning.plan import OrdersChange
+from reconciler.errors import HagitError, StateError
+from reconciler.system.files import read_bytes, read_json, write_atomic
+from reconciler.system.node import Node, WatchdogNode
+from reconciler.system.secret import document_keys, next_path, previous_path
+
+FILE: Final = "orders.json"
+#: Written by the watchdog: the highest generation it ever followed.
+ACCEPTED: Final = Path("watchdog/accepted.json")
+LOCK_WAIT_S: Final = 5.0
+
+
+class OrdersFile:
+    """The published orders of one controller; belongs to one thread."""
+
+    def __init__(self, node: Node, watchdog: WatchdogNode, store: Store) -> None:
+        self._node = node
+        self._watchdog = watchdog
+        self._store = store
+        self._power = PowerFile(watchdog, store)
+        self._unit = UnitFile(node, watchdog, store)
+        self.path = store.root / FILE
+        self._settled: tuple[object, ...] | None = None
+        self._read: tuple[object, Orders | None, bool] | None = None
+
+    def changes(self, content: Content) -> tuple[OrdersChange, ...]:
+        """What publishing this content would change, in words. Raises NodeFileError for an unfit secret or unit."""
+        refuse_other_unit(content, self._node)
+        current = self._current()
+        wanted = self._wanted(content, "", current)
+        told = changes(current, wanted) if wanted is not None else ()
+        return (*(OrdersChange(*change) for change in told), *self._power.changes(content))
+
+    def publish(self, content: Content, commit: str) -> Orders | None:
+        """Make the files say what a revision asks for; the orders that were written, None when they said so already.
+
+        `commit` is empty for a directory that nobody has committed. Raises NodeFileError for an unfit secret or unit,
+        StateError when the file cannot be written; what was published before is still in force then.
+        """
+        stamps = self._stamp(), self._power.stamp(), self._unit.stamp()
+        glance = (content.orders, content.power, content.position, commit, stamps, self._accepted_generation(content))
+        if glance == self._settled:
+            return None
+        refuse_other_unit(content, self._node)
+        with self._store.lock("orders", wait_s=LOCK_WAIT_S):
+            current = self._current()
+            wanted = self._wanted(content, commit, current)
+            seen = self._accepted_generation(content)
+            fresh = published(wanted, current, seen) if wanted is not None else None
+            if fresh is not None:
+                self._write(fresh)
+                self._store.decide("orders", generation=fresh.generation, commit=commit, enabled=fresh.enabled)
+            elif current is not None and not self._sealed:
+                # Secrets are being changed: the older one must not be needed any more when it goes.
+                self._write(current)
+            plan, unit = self._power.publish(content), self._unit.publish(content)
+            # What was written may have been changed since: it counts when the next look has read it.
+            self._settled = glance if fresh is None and plan is None and unit is None else None
+        return fresh
+
+    def generation(self) -> int | None:
+        """The generation that is published, None when there is none that can be read."""
+        try:
+            current = self._current()
+        except HagitError:
+            return None
+        return None if current is None else current.generation
+
+    def _wanted(self, content: Content, commit: str, current: Orders | None) -> Orders | None:
+        """The orders of a revision; where it asks for no failover, those in force, disabled."""
+        generation = self._place(content, commit)
+        if content.orders is not None:
+            return replace(content.orders, generation=generation)
+        return replace(current, enabled=False, generation=generation) if current is not None else None
+
+    def _place(self, content: Content, commit: str) -> int:
+        if not commit:
+            return 0
+        accepted = self._store.accepted()
+        blocked, pinned = accepted.blocked, accepted.pinned
+        if blocked is not None and blocked.position and pinned is not None and pinned.commit == commit:
+            return place(accepted.base + blocked.position, blocked.position - content.position)
+        return place(accepted.base + content.position)
+
+    def _write(self, orders: Orders) -> None:
+        write_atomic(self.path, orders_document(orders, document_keys(self._watchdog)[0]), mode=0o600)
+
+    @property
+    def _sealed(self) -> bool:
+        """Whether the published orders are sealed with the secret that is used now."""
+        return self._read is not None and self._read[2]
+
+    def _current(self) -> Orders | None:
+        """The published orders; None for a file that is not there, damaged, or sealed with another secret."""
+        stamp = self._stamp()
+        if self._read is not None and self._read[0] == stamp:
+            return self._read[1]
+        keys = document_keys(self._watchdog)
+        try:
+            data = read_bytes(self.path, ORDERS_BYTES_MAX)
+        except StateError:
+            data = None
+        read, at = decode_any(data, keys, decode_orders) if data is not None else (None, -1)
+        current = read if isinstance(read, Orders) else None
+        self._read = stamp, current, at == 0
+        return current
+
+    def _accepted_generation(self, content: Content) -> int:
+        """What the watchdog says that it followed last, for this pair; a damaged file says nothing."""
+        try:
+            document = read_json(self._store.root / ACCEPTED)
+        except StateError:
+            return 0
+        if not isinstance(document, dict):
+            return 0
+        pair, generation = document.get("pair"), document.get("generation")
+        return generation if pair == content.settings.pair.name and isinstance(generation, int) else 0
+
+    def _stamp(self) -> tuple[tuple[int, ...], ...]:
+        """Changes whenever the file or the secret does."""
+        secret = self._watchdog.secret
+        return tuple(stamp_of(path) for path in (self.path, secret, next_path(secret), previous_path(secret)))

@@ -1,0 +1,376 @@
+"""One round of the agent: look, apply what is new, tell drift from what is new, heal what may be healed.
+
+Decides when something is applied and when it is only reported. Level-triggered: a round needs to know nothing of what
+woke it, so a lost or doubled event costs at most one look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from reconciler.agent.apply import Look, enforce, held_in, propose, restrict
+from reconciler.agent.executor import Outcome, refusal_of
+from reconciler.agent.source.content import Content
+from reconciler.agent.source.selection import Selection
+from reconciler.agent.store import Applied, Store
+from reconciler.core.alerts.alert import Alert, AlertKind, AlertStatus
+from reconciler.core.alerts.builder import AlertBuilder
+from reconciler.core.alerts.conditions import Conditions
+from reconciler.core.facts.network import Network
+from reconciler.core.facts.settings import Applying
+from reconciler.core.facts.state import DriftMode, Observed, Placement
+from reconciler.core.facts.storage import STORAGE_WORDS
+from reconciler.core.planning.drift import Sight, drift_step, see
+from reconciler.core.planning.ledger import DriftState, Ledger, Transition
+from reconciler.core.planning.plan import Foreign, Hold, Plan
+from reconciler.core.planning.retries import RETRY_S_MAX, RETRY_S_MIN, Trials
+from reconciler.core.status.revision import Revision
+from reconciler.errors import ConfigurationError, HagitError, ObservationError, SourceError, StalePlanError
+from reconciler.system.clock import monotonic_s, wall_s
+
+#: A difference must be there in two looks this far apart: longer than a change takes that somebody makes in two steps.
+SECOND_LOOK_S: Final = 0.1
+#: Orders that could not be published are tried again after this.
+ORDERS_RETRY_S: Final = 5.0
+#: Matters that only the source can settle.
+ABOUT_THE_SOURCE: Final = frozenset({AlertKind.REVISION_REFUSED, AlertKind.SOURCE_UNREACHABLE})
+
+
+@dataclass(slots=True)
+class Memory:
+    """What one round leaves for the next. Everything in it can be lost without harm but the ledger and conditions.
+
+    `unsettled`: drift that an earlier agent told of, by identity; until a look has shown what it is now. `holds` and
+    `foreign` are those of the newest plan, which was made from the look `planned`; `trials` are actions of the revision
+    in force that were refused.
+    """
+
+    ledger: Ledger
+    conditions: Conditions
+    unsettled: dict[str, Alert] = field(default_factory=dict)
+    holds: tuple[Hold, ...] = ()
+    foreign: tuple[Foreign, ...] = ()
+    planned: Observed | None = None
+    trials: Trials = field(default_factory=Trials)
+    failed: str = ""
+    failure: HagitError | None = None
+    retry_s: float = RETRY_S_MIN
+    retry_at_s: float = 0.0
+    placement: Placement = Placement.UNWATCHED
+
+    def plan_is(self, plan: Plan, observed: Observed) -> None:
+        """Remember what the newest plan says, beside its actions."""
+        self.holds, self.foreign, self.planned = plan.holds, plan.foreign, observed
+
+    def everything_held(self) -> tuple[Hold, ...]:
+        """What is held now: by a gate of the plan, or because it was refused."""
+        refused = self.trials.holds
+        keys = {hold.key for hold in refused}
+        return (*(hold for hold in self.holds if hold.key not in keys), *refused)
+
+
+@dataclass(slots=True)
+class Round:
+    """The agent's decisions on one controller. `tell` takes alerts; `content_for` gives a revision's content."""
+
+    store: Store
+    network: Network
+    alerts: AlertBuilder
+    memory: Memory
+    tell: Callable[[Alert], None]
+    content_for: Callable[[Revision], Content]
+    counted: Callable[[Outcome], None] = field(default=lambda outcome: None)
+    follow_again: Callable[[], None] = field(default=lambda: None)
+    publish_orders: Callable[[Content, str], object] = field(default=lambda content, commit: None)
+    look_for: Callable[[Content], bool] = field(default=lambda content: False)
+    weak_trust: Callable[[], HagitError | None] = field(default=lambda: None)
+
+    def run(self, selection: Selection) -> float | None:
+        """One round. Returns the seconds after which another is due even if nothing happens, None for no hurry."""
+        now_s = wall_s()
+        matters = list(self.alerts.source_conditions(selection.refusal, selection.head, selection.remotes, now_s))
+        if not selection.answered:
+            matters += [alert for alert in self.memory.conditions.standing if alert.kind in ABOUT_THE_SOURCE]
+        weak = self.weak_trust()
+        if weak is not None:
+            matters.append(self.alerts.condition(AlertKind.UNSIGNED_ACCEPTED, "trust of this controller", weak, now_s))
+        due_s: float | None = None
+        try:
+            # What was applied is read first: a look that is younger than it can only show more.
+            applied = self.store.applied()
+            observed = self.network.observe()
+            # What this look shows was not seen before it ended.
+            now_s = wall_s()
+            due_s = self._act(selection, applied, observed, matters, now_s)
+        except ObservationError as error:
+            matters.append(self.alerts.condition(AlertKind.OBSERVATION_FAILED, "live state", error, now_s))
+            due_s = RETRY_S_MIN
+        conditions, news = self.memory.conditions.settle(matters, now_s)
+        for alert in news:
+            self._tell("alert", alert)
+        # Not before: what could not be told to the end is told again, and what was taken is no news then.
+        self.memory.conditions = conditions
+        return due_s
+
+    def _act(
+        self, selection: Selection, applied: Applied | None, observed: Observed, matters: list[Alert], now_s: float
+    ) -> float | None:
+        revision, content = self._wanted(selection, matters, now_s)
+        if revision is None or content is None:
+            return None
+        if applied is not None and applied.revision.commit != revision.commit:
+            # The revision in force says whether a newer one waits: a commit may not let itself in.
+            in_force = self._content(applied.revision, matters, now_s)
+            source = (in_force or content).settings.source
+            if source is not None and source.apply is Applying.MANUAL:
+                matters.append(self.alerts.waiting_revision(revision, now_s))
+                # What waits for a person is only what is new: what was applied before a reboot is made again.
+                if in_force is None:
+                    return None
+                revision, content = applied.revision, in_force
+        observed = self._complete(content, observed)
+        due_s: float | None = None
+        if applied is None or applied.revision.commit != revision.commit or not applied.holds_now():
+            if self._may_try(revision):
+                applied = self._apply(revision, content, observed, applied)
+                observed = self.network.observe()
+                # Nor was what this one shows: somebody may have been quick since the first.
+                now_s = wall_s()
+            due_s = self._failure(revision, matters, now_s)
+        if applied is None or not applied.holds_now():
+            return due_s
+        unapplied = applied.revision.commit != revision.commit
+        if unapplied:
+            content = self._content(applied.revision, matters, now_s)
+            if content is None:
+                return due_s
+            observed = self._complete(content, observed)
+        else:
+            acted = self._takes_over(observed) and self._apply_to_pools(revision, content, observed, applied)
+            acted = acted or self._finish(revision, content, observed, applied)
+            if acted:
+                observed = self.network.observe()
+                now_s = wall_s()
+        due_s = self._publish_orders(applied.revision, content, matters, now_s, due_s)
+        looked_s = self._judge(applied.revision, content, observed, unapplied, matters, now_s)
+        return min((due for due in (due_s, looked_s) if due is not None), default=None)
+
+    def _complete(self, content: Content, observed: Observed) -> Observed:
+        """The look, or another one when a revision asks for what the first was not about."""
+        return self.network.observe() if self.look_for(content) else observed
+
+    def _takes_over(self, observed: Observed) -> bool:
+        """Whether the pools have come here: what was applied while they were elsewhere left them out."""
+        if observed.placement is not Placement.ACTIVE or self.memory.placement is not Placement.STANDBY:
+            self.memory.placement = observed.placement
+            return False
+        return True
+
+    def _apply_to_pools(self, revision: Revision, content: Content, observed: Observed, applied: Applied) -> bool:
+        plan = propose(content, revision.full_name, observed)
+        self.memory.plan_is(plan, observed)
+        plan = restrict(plan, {action.key for action in plan.actions if action.key[0] in STORAGE_WORDS})
+        held = [hold for hold in plan.holds if hold.key[0] in STORAGE_WORDS]
+        if plan.actions:
+            outcome = self._perform(plan, revision, "takeover", applied) if self._may_try(revision) else None
+            if outcome is None:
+                return False
+            held += outcome.held
+        self.memory.placement = observed.placement
+        if held:
+            self.store.keep_held(applied, (*applied.held, *held_in(held)))
+        return bool(plan.actions)
+
+    def _finish(self, revision: Revision, content: Content, observed: Observed, applied: Applied) -> bool:
+        """Do what was held when the revision was applied and is not held any more; True when something was tried."""
+        memory, now_s = self.memory, monotonic_s()
+        memory.trials.meet(observed)
+        if not (applied.held or memory.trials.keys or memory.holds or memory.foreign) or not self._may_try(revision):
+            return False
+        due = memory.trials.due(observed, now_s)
+        if observed == memory.planned and not due:
+            return False
+        plan = propose(content, revision.full_name, observed)
+        memory.plan_is(plan, observed)
+        memory.trials.keep({action.key for action in plan.actions})
+        wanted = {action.key for action in plan.actions if applied.awaits(action.key, action.resource)}
+        later = wanted & (memory.trials.keys - due)
+        held = [hold for hold in plan.holds if applied.awaits(hold.key, hold.resource)]
+        held += [hold for hold in memory.trials.holds if hold.key in later]
+        if wanted - later:
+            outcome = self._perform(restrict(plan, wanted - later), revision, "held before", applied)
+            if outcome is None:
+                return False
+            held += outcome.held
+        self.store.keep_held(applied, held_in(held))
+        return bool(wanted - later)
+
+    def _publish_orders(
+        self, revision: Revision, content: Content, matters: list[Alert], now_s: float, due_s: float | None
+    ) -> float | None:
+        """The orders of the revision in force. When they cannot be published, those from before stay in force."""
+        try:
+            self.publish_orders(content, revision.commit)
+        except HagitError as error:
+            subject = "orders for the watchdog"
+            matters.append(self.alerts.condition(AlertKind.ORDERS_UNPUBLISHED, subject, error, now_s, revision))
+            return ORDERS_RETRY_S if due_s is None else min(due_s, ORDERS_RETRY_S)
+        return due_s
+
+    def _wanted(
+        self, selection: Selection, matters: list[Alert], now_s: float
+    ) -> tuple[Revision | None, Content | None]:
+        """What should be in force. A command may have gone on, or back, since this selection was made."""
+        wanted = self.store.accepted().wanted
+        if wanted is None or (selection.revision is not None and selection.revision.commit == wanted.commit):
+            return selection.revision, selection.content
+        if selection.revision is not None:
+            self.follow_again()
+        return wanted, self._content(wanted, matters, now_s)
+
+    def _content(self, revision: Revision, matters: list[Alert], now_s: float) -> Content | None:
+        """The content of a revision; None, and a matter, when it can be had no more and a new one has to come."""
+        try:
+            return self.content_for(revision)
+        except (ConfigurationError, SourceError) as error:
+            matters.append(self.alerts.condition(AlertKind.STATE_DAMAGED, revision.name, error, now_s, revision))
+            return None
+
+    def _may_try(self, revision: Revision) -> bool:
+        return self.memory.failed != revision.commit or monotonic_s() >= self.memory.retry_at_s
+
+    def _apply(
+        self, revision: Revision, content: Content, observed: Observed, applied: Applied | None
+    ) -> Applied | None:
+        plan = propose(content, revision.full_name, observed)
+        self.memory.plan_is(plan, observed)
+        self.memory.placement = observed.placement
+        what = "applied" if applied is None or applied.revision.commit != revision.commit else "restored"
+        before, self.memory.trials = self.memory.trials, Trials()
+        if self._perform(plan, revision, "apply", applied, what) is None:
+            self.memory.trials = before
+            return applied
+        return self.store.applied()
+
+    def _perform(
+        self, plan: Plan, revision: Revision, purpose: str, applied: Applied | None, record_as: str = ""
+    ) -> Outcome | None:
+        """Perform a plan. What is refused is tried again later; None when all of it failed, and then the next waits."""
+        try:
+            outcome = enforce(
+                self.store, self.network, plan, revision, purpose=purpose, look=Look(applied), record_as=record_as
+            )
+        except StalePlanError:
+            # Another apply came first, or one that was cut off has just been finished: the next round looks again.
+            self._remember_failure(revision, None)
+            return None
+        except HagitError as error:
+            self._remember_failure(revision, error)
+            return None
+        self.counted(outcome)
+        if outcome.failure is not None:
+            self._remember_failure(revision, outcome.failure)
+            return None
+        self.memory.trials.note({action.key for action in plan.actions}, outcome.held, monotonic_s())
+        self.memory.failed, self.memory.failure, self.memory.retry_s = "", None, RETRY_S_MIN
+        return outcome
+
+    def _remember_failure(self, revision: Revision, error: HagitError | None) -> None:
+        memory = self.memory
+        if memory.failed != revision.commit:
+            memory.retry_s = RETRY_S_MIN
+        memory.failed, memory.failure = revision.commit, error
+        memory.retry_at_s = monotonic_s() + (memory.retry_s if error is not None else 0.0)
+        memory.retry_s = min(2 * memory.retry_s, RETRY_S_MAX)
+
+    def _failure(self, revision: Revision, matters: list[Alert], now_s: float) -> float | None:
+        """The standing matter of an apply that failed, or was refused in part; returns the seconds to the next try."""
+        memory, subject = self.memory, f"apply of {revision.name}"
+        error, due_s = memory.failure, None
+        if memory.failed == revision.commit:
+            due_s = max(0.0, memory.retry_at_s - monotonic_s())
+        else:
+            error = None
+        if error is None and memory.trials.holds:
+            error = refusal_of(memory.trials.holds)
+            refused_s = memory.trials.next_s(monotonic_s())
+            due_s = refused_s if due_s is None else due_s
+        if error is not None and not any(matter.kind is AlertKind.APPLY_FAILED for matter in matters):
+            matters.append(self.alerts.condition(AlertKind.APPLY_FAILED, subject, error, now_s, revision))
+        return due_s
+
+    def _judge(
+        self,
+        revision: Revision,
+        content: Content,
+        observed: Observed,
+        waits: bool,
+        matters: list[Alert],
+        now_s: float,
+    ) -> float | None:
+        """Tell drift from the revision in force, report it, heal it. `waits`: a newer revision is not applied yet."""
+        sight = see(content.desired, observed)
+        # A newer revision that stopped half-way explains whatever differs until it is applied or mended. What was
+        # refused is no drift: it is told as what could not be applied.
+        halfway = waits and self.memory.failed != ""
+        ledger, transitions = drift_step(
+            self.memory.ledger,
+            sight,
+            now_s=now_s,
+            revision=revision.full_name,
+            policy=content.desired.drift,
+            explained=halfway or self.memory.trials.keys,
+        )
+        if transitions and not waits and observed != self.memory.planned:
+            self.memory.plan_is(propose(content, revision.full_name, observed), observed)
+        for transition in transitions:
+            alert = self.alerts.drift(transition, self._hold_of(transition))
+            self.memory.unsettled.pop(alert.identity, None)
+            self._tell("drift", alert)
+        self.memory.ledger = ledger
+        if self.memory.unsettled and not halfway:
+            self._settle(sight, now_s)
+        healed = not waits and self._heal(revision, content, observed)
+        due_s = None if waits else self._failure(revision, matters, now_s)
+        if not healed and due_s is not None:
+            return due_s
+        suspected = any(drift.state is DriftState.SUSPECTED for drift in ledger.drifts.values())
+        return 0.0 if healed else SECOND_LOOK_S if suspected else None
+
+    def _tell(self, decision: str, alert: Alert) -> None:
+        # First to whoever is told: on a full disk the journal takes nothing, and alerts are delivered from memory.
+        self.tell(alert)
+        self.store.decide(decision, alert=alert.document())
+
+    def _settle(self, sight: Sight, now_s: float) -> None:
+        """What an earlier agent told of, was killed, and this one has not found: it is over."""
+        drifts = self.memory.ledger.drifts.values()
+        if sight.unknown or any(drift.state is DriftState.SUSPECTED for drift in drifts):
+            return
+        found = {alert.identity for alert in self.alerts.firing_drift(self.memory.ledger)}
+        for identity, alert in list(self.memory.unsettled.items()):
+            if alert.resource in sight.unclear:
+                continue
+            if identity not in found:
+                self._tell("drift", replace(alert, status=AlertStatus.RESOLVED, ended_s=now_s))
+            del self.memory.unsettled[identity]
+
+    def _hold_of(self, transition: Transition) -> Hold | None:
+        return next((hold for hold in self.memory.holds if hold.key == transition.drifts[0].key), None)
+
+    def _heal(self, revision: Revision, content: Content, observed: Observed) -> bool:
+        """Put back what drifted and may be healed; True when something was done."""
+        keys = {
+            drift.key
+            for drift in self.memory.ledger.firing()
+            if drift.mode is DriftMode.HEAL and drift.gone_since_s is None
+        }
+        if not keys or not self._may_try(revision):
+            return False
+        keys -= self.memory.trials.keys - self.memory.trials.due(observed, monotonic_s())
+        plan = propose(content, revision.full_name, observed)
+        self.memory.plan_is(plan, observed)
+        plan = restrict(plan, keys)
+        return bool(plan.actions) and self._perform(plan, revision, "heal", self.store.applied()) is not None

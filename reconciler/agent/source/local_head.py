@@ -1,0 +1,36 @@
+"""A glance at a local repository: when its branch has not moved since the last look, nothing need be fetched.
+
+Reads one or two small files (`system/local_branch`) instead of opening the repository, so that a plan for an unchanged
+commit costs no git library. Whatever is unclear is left to the full look.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reconciler.agent.source.content import kept_content
+from reconciler.agent.source.selection import Selection
+from reconciler.agent.store import Store
+from reconciler.core.facts.settings import source_from_document
+from reconciler.system.local_branch import tip_of
+from reconciler.system.node import Node
+
+
+def glance(node: Node, store: Store) -> Selection | None:
+    """The selection, when the first remote is a local repository whose tip is the good revision; else None."""
+    accepted = store.accepted()
+    source = source_from_document(accepted.policy)
+    remotes = source.remotes if source else node.source.remotes
+    good = accepted.good
+    if (
+        not remotes
+        or not remotes[0].startswith("/")
+        or good is None
+        or accepted.blocked
+        or accepted.head != good.commit
+    ):
+        return None
+    if tip_of(Path(remotes[0]), good.branch) != good.commit:
+        return None
+    content = kept_content(store, good.commit, node.controller)
+    return None if content is None else Selection(good, content, good.commit)

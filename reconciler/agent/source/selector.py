@@ -1,0 +1,291 @@
+"""Following the source: fetch, advance, verify, load, and end with the revision that should be in force.
+
+Decides in this order, and each refusal keeps the last good revision in force:
+
+1. remotes: those of the Source resource in force, then those of the node file, so that a wrong Source can be mended;
+2. history: fast-forward only, from the last accepted commit (`hagit accept-history` is the way out);
+3. signatures: every commit of the new range, by the stricter of node file and Source resource in force. Of the first
+   range only the tip (`Advance.to_verify` says why). Each commit changes only what its signer may
+   (`agent/source/signer_scopes`);
+4. content: load, lint, compile. A defective commit is accepted as history, so it never blocks the one that mends it;
+5. a commit that was rolled back is blocked until another one comes that can be used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Final
+
+from reconciler.agent.source.commit_trailers import require_addressed
+from reconciler.agent.source.content import (
+    Content,
+    compile_content,
+    keep_complaints,
+    keep_content,
+    kept_content,
+    require_no_kept_complaints,
+)
+from reconciler.agent.source.refused_tips import RefusedTips, refused_tips
+from reconciler.agent.source.selection import Selection
+from reconciler.agent.source.signer_scopes import range_of, require_scopes
+from reconciler.agent.source.trust_policy import Policy, policy_of
+from reconciler.agent.store import Accepted, Store
+from reconciler.core.facts.settings import Signing, SourcePolicy
+from reconciler.core.status.revision import Revision
+from reconciler.errors import (
+    ConfigurationError,
+    HagitError,
+    HistoryRefused,
+    SignatureRefused,
+    SourceError,
+    StateError,
+    UnsupportedSource,
+)
+from reconciler.system.clock import monotonic_s, wall_s
+from reconciler.system.files import read_json, write_json
+from reconciler.system.git.history import advance, describe, position, replaces, signed_part
+from reconciler.system.git.mirror import Mirror, Received
+from reconciler.system.git.tree import read_tree
+from reconciler.system.node import Node
+from reconciler.system.signatures import (
+    UnsignedPolicy,
+    judge,
+    remembered,
+    require,
+    to_remember,
+    verify,
+)
+from reconciler.system.signing.verdict import Unverifiable, Verdict, Verified
+
+#: One remote may take this long; the whole search takes it once for each remote.
+FETCH_S: Final = 20.0
+#: One look verifies no longer, and no more commits, than this; they come in batches of so many.
+VERIFY_S: Final = 20.0
+VERIFY_MAX: Final = 512
+VERIFY_BATCH: Final = 16
+#: Another process may follow the source at the same time, and be first.
+TRIES_MAX: Final = 3
+LOCK_WAIT_S: Final = 30.0
+BY_A_PERSON: Final = "accepted by a person on this controller"
+
+
+def follow(node: Node, store: Store, mirror: Mirror) -> Selection:
+    """Ask the source what should be in force, and record how far it was followed. Raises StateError.
+
+    Fetching, verifying and compiling hold no lock. Where another process followed the source meanwhile, ask it anew.
+    """
+    for _ in range(TRIES_MAX):
+        accepted = store.accepted()
+        selection, followed = _look(node, store, mirror, accepted)
+        with store.source_lock(wait_s=LOCK_WAIT_S):
+            if store.accepted() == accepted:
+                store.accept(followed)
+                return selection
+    raise StateError("what is followed changes at each look", where=str(store.root), remedy="try again")
+
+
+def _look(node: Node, store: Store, mirror: Mirror, accepted: Accepted) -> tuple[Selection, Accepted]:
+    """What one look at the source comes to, and how far it is followed then."""
+    policy = policy_of(node, accepted)
+    remotes: tuple[tuple[str, str], ...] = ()
+    asked = tuple((str(remote), False) for remote in policy.remotes)
+    refused = refused_tips(store.root, policy, accepted)
+    try:
+        with mirror.receive(policy.remotes, policy.branch, FETCH_S, refused.tips()) as received:
+            fetched = received.fetched
+            remotes = tuple((str(refused.remote), refused.why.what) for refused in fetched.refused)
+            asked = (*((remote, False) for remote, _ in remotes), (str(fetched.remote), True))
+            head, notes, accepted = _accept(node, store, policy, accepted, received, refused)
+    except SourceError as refusal:
+        if isinstance(refusal, UnsupportedSource):
+            refused.remember(refusal.tip, refusal)
+        return replace(_keep(node, store, mirror, accepted, refusal, remotes), asked=asked), accepted
+    try:
+        content, accepted = _load(node, store, mirror, policy, accepted, head)
+    except HagitError as refusal:
+        kept = _keep(node, store, mirror, accepted, refusal, remotes)
+        return replace(kept, head=head, asked=asked), accepted
+    if accepted.blocked is not None and accepted.blocked.commit != head:
+        # Only a commit that can be used lifts the block: a defective one must not bring back what was rolled back.
+        accepted = replace(accepted, blocked=None, pinned=None)
+    if accepted.blocked is not None:
+        kept = _keep(node, store, mirror, accepted, None, remotes)
+        why = f"{policy.branch}@{head[:7]} is blocked: {accepted.blocked.why}; it waits for another commit"
+        return replace(kept, head=head, notes=(*notes, why), asked=asked), accepted
+    return Selection(accepted.good, content, head, None, remotes, notes, asked=asked), accepted
+
+
+def _accept(
+    node: Node, store: Store, policy: Policy, accepted: Accepted, received: Received, refused: RefusedTips
+) -> tuple[str, tuple[str, ...], Accepted]:
+    """The head to use, sentences about it, and how far the source is now followed. Raises SourceError."""
+    fetched = received.fetched
+    if fetched.commit == accepted.head:
+        # A mirror that was lost has to be fetched again.
+        received.keep()
+        return accepted.head, (), accepted
+    known = refused.of(fetched.commit)
+    if known is not None:
+        raise known
+    verdicts: dict[str, Verdict] = {}
+    try:
+        step = advance(received.repository, accepted.head or None, fetched.commit, fallback=fetched.fallback)
+        if step.behind:
+            return accepted.head, (f"{fetched.remote} is behind what was accepted; it is left alone",), accepted
+        require_addressed(step, node.trust, policy.branch)
+        judged = range_of(received.repository, step, policy)
+        verdicts = verdicts_of(store, received.repository, policy, judged.to_verify)
+        judgement = judge(verdicts, UnsignedPolicy(policy.unsigned), policy.signers)
+        require(judgement, step.head)
+        require_scopes(store, received.repository, policy.scopes, judged, verdicts)
+    except (HistoryRefused, SignatureRefused, UnsupportedSource) as refusal:
+        # A tool that was too slow or is missing may do better the next time.
+        if not any(isinstance(verdict, Unverifiable) for verdict in verdicts.values()):
+            refused.remember(fetched.commit, refusal)
+        raise
+    received.keep()
+    notes = tuple(f"{commit[:7]} {why}" for commit, why in judgement.warned)
+    return step.head, notes, replace(accepted, head=step.head, trust=_trust_words(verdicts.get(step.head)))
+
+
+def verdicts_of(
+    store: Store, mirror: Mirror, policy: Policy, commits: Sequence[str], *, seen: bool = False
+) -> dict[str, Verdict]:
+    """What the signature of each commit proves, oldest first. What was verified before is remembered.
+
+    A commit that is seen for the first time is judged at this moment, because its own time is the word of its author: a
+    key that has expired signs nothing new, whatever date it writes. With `seen` it was followed before, and is judged
+    at its own time.
+
+    The newest are verified first, in batches, and none after a batch in which one is refused: a range that cannot be
+    followed costs one batch, however long it is. Raises SourceError when a range needs more than one look; what was
+    verified counts in the next one.
+    """
+    digest = policy.trust.digest()
+    known = remembered(read_json(store.verified), digest)
+    left = [commit for commit in reversed(commits) if commit not in known]
+    verdicts: dict[str, Verdict] = {commit: known[commit] for commit in commits if commit in known}
+    deadline_s = monotonic_s() + VERIFY_S
+    checked = 0
+    while left and checked < VERIFY_MAX and monotonic_s() < deadline_s:
+        batch, left = left[:VERIFY_BATCH], left[VERIFY_BATCH:]
+        checked += len(batch)
+        parts = [signed_part(mirror, commit) for commit in batch]
+        if not seen:
+            parts = [replace(part, time_s=int(wall_s())) for part in parts]
+        verdicts |= verify(parts, policy.trust, timeout_s=max(0.0, deadline_s - monotonic_s()))
+        if judge(verdicts, UnsignedPolicy(policy.unsigned), policy.signers).refused:
+            left = []
+    if any(commit not in known and isinstance(verdict, Verified) for commit, verdict in verdicts.items()):
+        write_json(store.verified, to_remember(known | verdicts, digest), sync=False)
+    if left and policy.unsigned is Signing.REFUSE:
+        raise SourceError(f"{len(left)} of {len(commits)} new commits are still to be verified; the next look goes on")
+    return {commit: verdicts[commit] for commit in commits if commit in verdicts}
+
+
+def _trust_words(verdict: Verdict | None) -> str:
+    """What the verification found, in the form `_signer` reads back."""
+    if isinstance(verdict, Verified):
+        return f"signed by {verdict.principal} ({verdict.scheme.value})"
+    return verdict.why if verdict is not None else ""
+
+
+def _signer(words: str) -> str:
+    return words.removeprefix("signed by ").rpartition(" (")[0] if words.startswith("signed by ") else ""
+
+
+def _load(
+    node: Node, store: Store, mirror: Mirror, policy: Policy, accepted: Accepted, head: str
+) -> tuple[Content, Accepted]:
+    """The content of the head, and the record with it as the good revision. Raises HagitError."""
+    content = content_of(node, store, mirror, head)
+    if accepted.good is not None and accepted.good.commit == head:
+        return content, accepted
+    revision = revision_of(mirror, policy.branch, head, accepted.trust)
+    source = content.settings.source
+    return content, replace(accepted, good=revision, policy=asdict(source) if source else None)
+
+
+def content_of(node: Node, store: Store, mirror: Mirror, commit: str) -> Content:
+    """The content of a commit that is in the mirror, kept or made anew. Raises HagitError.
+
+    The complaints about a defective one are kept, too: what is dear to parse is parsed once.
+    """
+    content = kept_content(store, commit, node.controller)
+    if content is None:
+        require_no_kept_complaints(store, commit, node.controller)
+        try:
+            content = compile_content(read_tree(mirror, commit), node.controller)
+        except ConfigurationError as error:
+            keep_complaints(store, commit, node.controller, error)
+            raise
+        content = replace(content, position=position(mirror, commit))
+        keep_content(store, commit, content)
+    return content
+
+
+def revision_of(mirror: Mirror, branch: str, commit: str, trust: str = "") -> Revision:
+    """A revision with its author, first line and signer."""
+    info = describe(mirror, commit)
+    return Revision(branch, info.id, info.author, info.summary, info.time_s, _signer(trust), trust)
+
+
+def _keep(
+    node: Node,
+    store: Store,
+    mirror: Mirror,
+    accepted: Accepted,
+    refusal: HagitError | None,
+    remotes: tuple[tuple[str, str], ...],
+) -> Selection:
+    """The last good revision, or the one a rollback went back to."""
+    revision = accepted.wanted
+    if revision is None:
+        return Selection(refusal=refusal, remotes=remotes)
+    return Selection(revision, content_of(node, store, mirror, revision.commit), None, refusal, remotes)
+
+
+def accept_history(node: Node, store: Store, mirror: Mirror, commit: str) -> Revision:
+    """A person accepts a commit as the tip: the next look goes on from it. Raises SourceError when it is not there."""
+    policy = policy_of(node, store.accepted())
+    with mirror.receive(policy.remotes, policy.branch, FETCH_S) as received:
+        tip, here = received.fetched.commit, received.repository
+        info = describe(here, commit)
+        if info.id != tip:
+            raise SourceError(
+                f"{commit} is not the tip of {policy.branch}, which is {tip}",
+                remedy=f"look at what the tip holds; then: hagit accept-history {tip}",
+            )
+        received.keep()
+    with store.source_lock(wait_s=LOCK_WAIT_S):
+        accepted = store.accepted()
+        base = accepted.base + _given_up(mirror, accepted.head, info.id)
+        accepted = replace(accepted, head=info.id, trust=BY_A_PERSON, base=base)
+        if accepted.blocked is not None and accepted.blocked.commit == info.id:
+            accepted = replace(accepted, blocked=None, pinned=None)
+        store.accept(accepted)
+    revision = revision_of(mirror, policy.branch, info.id, BY_A_PERSON)
+    store.record_history("accepted", revision, why=BY_A_PERSON)
+    return revision
+
+
+def _given_up(mirror: Mirror, last: str, head: str) -> int:
+    """How many commits of a history that is replaced count for those that come; 0 when it just goes on."""
+    try:
+        return position(mirror, last) if last and replaces(mirror, last, head) else 0
+    except SourceError:
+        # What was followed is no longer in the mirror: the highest generation seen keeps the orders rising.
+        return 0
+
+
+def interval_s(selection: Selection) -> float:
+    """How long until the next look, in seconds."""
+    source: SourcePolicy | None = selection.content.settings.source if selection.content else None
+    return source.interval_s if source else 60.0
+
+
+def local_remotes(policy: Policy) -> tuple[Path, ...]:
+    """The remotes that are directories of this machine and can be watched."""
+    return tuple(Path(remote.url) for remote in policy.remotes if remote.url.startswith("/"))

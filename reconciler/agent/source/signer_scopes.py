@@ -1,0 +1,176 @@
+"""Whether each new commit changes only what its signer may change: `[trust] scopes` of the node file.
+
+**Each commit of a new range is judged by itself: what differs between it and any of its parents needs the scopes of
+its signer.** So the judgement depends on the commits and the node file alone, and not on the moment of a look. It is
+sound because a resource that no judged commit changed is the same in the head as in the commit that was accepted last.
+That is why a merge is compared with *every* parent: if only what differs from all of them counted, a merge with an old
+commit could bring back an old pool layout.
+
+The first history that is adopted has no such commit before it: its head stands for everything, unless a floor with all
+40 digits says from where on commits are judged. Signatures are verified by `agent/source/selector`, before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from reconciler import __version__
+from reconciler.agent.source.trust_policy import Policy
+from reconciler.agent.store import Store
+from reconciler.core.facts.scope import EVERYTHING, Scope, Scopes
+from reconciler.errors import SignatureRefused, SourceError, UnsupportedSource
+from reconciler.printing import cut, printable
+from reconciler.system.clock import monotonic_s
+from reconciler.system.files import read_json, write_json
+from reconciler.system.git.history import Advance, CommitInfo, advance
+from reconciler.system.git.mirror import Mirror
+from reconciler.system.git.quarantine import COMMITS_MAX
+from reconciler.system.git.tree import Tree, read_tree
+from reconciler.system.signatures import names_of
+from reconciler.system.signing.verdict import Scheme, Verdict, Verified
+
+if TYPE_CHECKING:
+    from reconciler.core.spec.commit_changes import Touch
+
+#: One look compares no longer than this, and at least one commit. What it found counts in the next look.
+SCOPES_S: Final = 10.0
+#: A merge of more parents is not compared: it needs every scope.
+PARENTS_MAX: Final = 8
+FLOOR_DIGITS: Final = 40
+FORMAT: Final = "hagit.scoped/1"
+FIRST: Final = (
+    "it is the first that is adopted here, so its signer answers for the whole state and needs every scope; or name "
+    "a commit below it that you know, with all 40 digits: [trust] floor"
+)
+_NAMED_MAX: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The commits that are judged one by one, oldest first. `whole`: the head stands for the whole state instead."""
+
+    head: str
+    commits: tuple[CommitInfo, ...]
+    to_verify: tuple[str, ...]
+    whole: bool = False
+
+
+def range_of(mirror: Mirror, step: Advance, policy: Policy) -> Range:
+    """What of a step is judged, and which signatures that takes. Raises as `advance`."""
+    if policy.scopes is None or not step.first:
+        return Range(step.head, step.commits, step.to_verify)
+    if len(policy.floor) != FLOOR_DIGITS:
+        return Range(step.head, (), step.to_verify, whole=True)
+    # `require_addressed` has found the floor among these commits.
+    above = advance(mirror, policy.floor, step.head).commits
+    return Range(step.head, above, tuple(commit.id for commit in above) or step.to_verify)
+
+
+def require_scopes(
+    store: Store, mirror: Mirror, scopes: Scopes | None, judged: Range, verdicts: Mapping[str, Verdict]
+) -> None:
+    """Raise SignatureRefused for a signer who may not change what a commit changes.
+
+    SourceError when a range needs more than one look.
+    """
+    if scopes is None:
+        return
+    if judged.whole:
+        require_every_scope(scopes, judged.head, verdicts.get(judged.head), FIRST)
+        return
+    known = _remembered(read_json(store.scoped))
+    found: dict[str, frozenset[Scope]] = {}
+    deadline_s = monotonic_s() + SCOPES_S
+    try:
+        for at, commit in enumerate(judged.commits):
+            verdict = verdicts.get(commit.id)
+            allowed = _allowed(scopes, verdict)
+            if known.get(commit.id, EVERYTHING) <= allowed:
+                continue
+            if found and monotonic_s() > deadline_s:
+                left = f"{len(judged.commits) - at} of {len(judged.commits)}"
+                raise SourceError(f"what {left} new commits change is still to be judged; the next look goes on")
+            touches = _changes(mirror, commit)
+            beyond = [touch for touch in touches if touch.scope not in allowed]
+            if beyond:
+                raise _refused(judged.head, commit.id, verdict, allowed, _spelled(beyond))
+            found[commit.id] = frozenset(touch.scope for touch in touches)
+    finally:
+        if found:
+            _remember(store, known | found)
+
+
+def require_every_scope(scopes: Scopes | None, commit: str, verdict: Verdict | None, why: str) -> None:
+    """Raise SignatureRefused unless the signer of `commit` may change everything; `why` that is needed."""
+    allowed = EVERYTHING if scopes is None else _allowed(scopes, verdict)
+    if allowed != EVERYTHING:
+        raise _refused(commit, commit, verdict, allowed, [why])
+
+
+def _allowed(scopes: Scopes, verdict: Verdict | None) -> frozenset[Scope]:
+    """What a signer may change; nothing without a trusted signature."""
+    if not isinstance(verdict, Verified):
+        return frozenset()
+    return scopes.of(names_of(verdict), verdict.principal if verdict.scheme is Scheme.OPENPGP else "")
+
+
+def _changes(mirror: Mirror, commit: CommitInfo) -> tuple[Touch, ...]:
+    """What differs between a commit and any of its parents; a first commit adds everything that it holds."""
+    # Who changes nothing in the state need not load the parser and the models.
+    from reconciler.core.spec.commit_changes import everything, touched
+
+    if len(commit.parents) > PARENTS_MAX:
+        return everything(f"a merge of {len(commit.parents)} parents")
+    empty: Tree = {}
+    try:
+        after = read_tree(mirror, commit.id)
+        befores = [read_tree(mirror, parent) for parent in commit.parents] or [empty]
+    except UnsupportedSource as unsupported:
+        return everything(cut(" ".join(unsupported.what.split())))
+    return tuple(sorted({touch for before in befores for touch in touched(before, after)}))
+
+
+def _spelled(touches: list[Touch]) -> list[str]:
+    """A line for each place, with every scope that it needs."""
+    needs: dict[str, list[str]] = {}
+    for touch in touches:
+        place = f" ({cut(printable(touch.file))}:{touch.line})" if touch.file else ""
+        needs.setdefault(cut(printable(touch.what)) + place, []).append(touch.scope)
+    return [f"{what} needs {' and '.join(scopes)}" for what, scopes in needs.items()]
+
+
+def _refused(
+    head: str, commit: str, verdict: Verdict | None, allowed: frozenset[Scope], beyond: list[str]
+) -> SignatureRefused:
+    signer = verdict.principal if isinstance(verdict, Verified) else "nobody who is trusted here"
+    if isinstance(verdict, Verified) and verdict.scheme is Scheme.OPENPGP:
+        signer += f" ({verdict.fingerprint})"
+    more = [f"and {len(beyond) - _NAMED_MAX} more"] if len(beyond) > _NAMED_MAX else []
+    lines = "".join(f"\n  {line}" for line in (*beyond[:_NAMED_MAX], *more))
+    may = ", ".join(sorted(allowed)) or "nothing"
+    return SignatureRefused(
+        f"{commit[:12]} changes more than its signer may: {signer} may change {may}:{lines}",
+        remedy="replace it on the branch by a commit of a signer who may (a merge needs the scopes of all that it "
+        f"brings together), or, if a person has read it and means it: hagit accept-history {head}; "
+        "scopes stand in the node file, [trust.scopes]",
+    )
+
+
+def _remember(store: Store, scopes: Mapping[str, frozenset[Scope]]) -> None:
+    kept = [(commit, sorted(needed)) for commit, needed in scopes.items()][-COMMITS_MAX:]
+    write_json(store.scoped, {"format": FORMAT, "hagit": __version__, "commits": dict(kept)}, sync=False)
+
+
+def _remembered(document: object) -> dict[str, frozenset[Scope]]:
+    """What earlier looks found, by the same version of hagit; nothing when the file is damaged."""
+    match document:
+        case {"format": str(form), "hagit": str(version), "commits": dict(commits)} if (
+            form == FORMAT and version == __version__
+        ):
+            try:
+                return {str(commit): frozenset(Scope(one) for one in needed) for commit, needed in commits.items()}
+            except (TypeError, ValueError):
+                return {}
+    return {}

@@ -1,0 +1,61 @@
+"""What judges the next commits: the stricter of the node file and the Source resource in force.
+
+Decides which remotes are asked and whose signatures count. It fetches and verifies nothing (`agent/source/selector`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from reconciler.agent.source.unsigned_commits import unsigned_policy
+from reconciler.agent.store import Accepted
+from reconciler.core.facts.scope import Scopes
+from reconciler.core.facts.settings import Signing, source_from_document
+from reconciler.system.git.remote import PORTS, Access, Remote, places_of
+from reconciler.system.node import FirstSource, Node
+from reconciler.system.signatures import Trust
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What judges the next range: the Source resource in force, bounded by the node file.
+
+    `scopes` None: every signer may change everything. `pair` and `floor` are those of [trust].
+    """
+
+    remotes: tuple[Remote, ...]
+    branch: str
+    signers: tuple[str, ...]
+    unsigned: Signing
+    trust: Trust
+    scopes: Scopes | None = None
+    pair: str = ""
+    floor: str = ""
+
+
+def policy_of(node: Node, accepted: Accepted) -> Policy:
+    """The policy in force on this controller."""
+    source = source_from_document(accepted.policy)
+    urls = dict.fromkeys((*(source.remotes if source else ()), *node.source.remotes))
+    first = node.source
+    access = Access(first.key, first.known_hosts, first.certificate_authorities, first.token, bound_hosts(first))
+    return Policy(
+        remotes=tuple(Remote(url, access=access) for url in urls),
+        branch=source.branch if source else node.source.branch,
+        signers=source.trusted_signers if source else (),
+        unsigned=unsigned_policy(node, accepted),
+        trust=Trust(node.trust.allowed_signers, node.trust.revoked_keys, node.trust.keyring),
+        scopes=node.trust.scopes,
+        pair=node.trust.pair,
+        floor=node.trust.floor,
+    )
+
+
+def bound_hosts(first: FirstSource) -> frozenset[str]:
+    """Where key and token of the node file may be used: what `hosts` says, else the hosts of its own remotes."""
+    if not first.hosts:
+        return places_of(first.remotes)
+    return frozenset(
+        name if re.search(r":[0-9]+$", name) else f"{name}:{port}" for name in first.hosts for port in PORTS.values()
+    )

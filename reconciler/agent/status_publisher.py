@@ -1,0 +1,140 @@
+"""What the agent publishes after each round: the status document, the metrics, the health page.
+
+The document is written only when it says something new, or when it would look stale.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import Any, Final
+
+from reconciler.agent.metrics import Metrics
+from reconciler.agent.reconciliation import Memory
+from reconciler.agent.session import Session
+from reconciler.agent.source.selection import Selection
+from reconciler.agent.source.unsigned_commits import trust_document, unsigned_accepted
+from reconciler.core.planning.ledger import Drift
+from reconciler.core.planning.plan import Hold
+from reconciler.core.status.revision import revision_document
+from reconciler.errors import HagitError, StateError
+from reconciler.system.alerts.outbox import Outbox
+from reconciler.system.clock import monotonic_s, wall_s
+
+FORMAT: Final = "hagit.agent/1"
+#: The document is written again after this time even if nothing changed, so that its age says the agent lives.
+REFRESH_S: Final = 5.0
+#: The document names at most this many holds; `hagit plan` shows them all.
+HOLDS_MAX: Final = 200
+
+
+class Publisher:
+    """Belongs to the agent's loop; `health` may be called from any thread."""
+
+    def __init__(self, session: Session, metrics: Metrics, outbox: Outbox) -> None:
+        self._session = session
+        self._metrics = metrics
+        self._outbox = outbox
+        self._started_s = wall_s()
+        self._document: dict[str, Any] = {}
+        self._fresh: dict[str, Any] = {}
+        self._published_s = -REFRESH_S
+        self._health = "no look yet"
+        self.port = 0
+        #: Targets of the revision that get no alerts, in words.
+        self.targets_refused: tuple[str, ...] = ()
+
+    def health(self) -> str:
+        """Empty while rounds end well, else why not."""
+        return self._health
+
+    def round(self, selection: Selection, memory: Memory, began_s: float, trigger: str, *, success: bool) -> None:
+        """A round is over."""
+        took_s = monotonic_s() - began_s
+        self._metrics.reconciled(took_s, success=success, now_s=wall_s())
+        drifting = memory.ledger.firing()
+        present = memory.ledger.present()
+        self._metrics.drift(Counter((drift.resource, drift.mode.value) for drift in present))
+        self._metrics.source(dict(selection.asked))
+        self._count_alerts()
+        self._health = "" if success else str(memory.failure or "the last round failed")
+        try:
+            document = self._describe(selection, memory, drifting)
+            if document != self._document or monotonic_s() - self._published_s >= REFRESH_S:
+                self._fresh = {"look_s": round(took_s, 6), "trigger": trigger}
+                self._publish(document)
+        except StateError as error:
+            self._health = error.what
+
+    def delivered(self) -> None:
+        """Something was delivered, or failed to be: no round follows, but the count of waiting alerts has changed."""
+        self._count_alerts()
+        waiting = self._outbox.waiting()
+        if self._document and self._document["waiting"] != waiting:
+            try:
+                self._publish(self._document | {"waiting": waiting})
+            except StateError as error:
+                self._health = error.what
+
+    def _publish(self, document: dict[str, Any]) -> None:
+        self._session.store.publish(document | self._fresh | {"at_s": wall_s()})
+        self._document, self._published_s = document, monotonic_s()
+
+    def _count_alerts(self) -> None:
+        self._metrics.alerts(self._outbox.waiting(), len(self._outbox.firing()))
+
+    def _describe(self, selection: Selection, memory: Memory, drifting: tuple[Drift, ...]) -> dict[str, Any]:
+        store = self._session.store
+        applied, accepted = store.applied(), store.accepted()
+        if applied is not None:
+            self._metrics.revision(
+                applied.revision.commit, signed=bool(applied.revision.signer), applied_s=applied.at_s
+            )
+        holds, foreign = memory.everything_held(), memory.foreign
+        return {
+            "format": FORMAT,
+            "pid": os.getpid(),
+            "started_s": self._started_s,
+            "controller": self._session.node.controller,
+            "pair": selection.content.settings.pair.name if selection.content else "",
+            "revision": revision_document(selection.revision) if selection.revision else None,
+            "applied": revision_document(applied.revision) if applied else None,
+            "applied_s": applied.at_s if applied else 0.0,
+            "in_force": bool(applied and applied.holds_now()),
+            "head": selection.head,
+            "refusal": _error(selection.refusal),
+            "failure": _error(memory.failure),
+            "blocked": {"commit": accepted.blocked.commit, "why": accepted.blocked.why} if accepted.blocked else None,
+            "trust": trust_document(unsigned_accepted(self._session.node, accepted)),
+            "notes": [*selection.notes, *(f"no alerts go to {target}" for target in self.targets_refused)],
+            "remotes": [{"remote": remote, "why": why} for remote, why in selection.remotes],
+            "orders": self._session.orders.generation() if self._session.orders is not None else None,
+            "drift": [_drift(drift) for drift in drifting],
+            "holds": [_hold(hold) for hold in holds[:HOLDS_MAX]],
+            "foreign": [{"fact": str(item.fact), "note": item.note} for item in foreign],
+            "matters": [alert.document() for alert in memory.conditions.standing],
+            "waiting": self._outbox.waiting(),
+            "port": self.port,
+        }
+
+
+def _error(error: HagitError | None) -> dict[str, str] | None:
+    if error is None:
+        return None
+    return {"what": str(error), "where": error.where, "remedy": error.remedy}
+
+
+def _hold(hold: Hold) -> dict[str, Any]:
+    return {"key": list(hold.key), "gate": hold.gate.value, "why": hold.why, "remedy": hold.remedy}
+
+
+def _drift(drift: Drift) -> dict[str, Any]:
+    return {
+        "key": list(drift.key),
+        "text": str(drift),
+        "resource": drift.resource,
+        "mode": drift.mode.value,
+        "since_s": drift.since_s,
+        "gone_since_s": drift.gone_since_s,
+        "origin": f"{drift.origin.file}:{drift.origin.line}" if drift.origin else "",
+    }

@@ -1,0 +1,63 @@
+"""The serial number that the Pair names for this controller, as a sealed file beside the watchdog's orders.
+
+Decides whether the file has to be written anew. Level-triggered: a lost, damaged or old file is replaced like a changed
+one. A Pair without serial numbers publishes none where there never was one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from reconciler.agent.power_file import stamp_of
+from reconciler.agent.source.content import Content
+from reconciler.agent.store import Store
+from reconciler.core.failover.key import Side
+from reconciler.core.failover.keyring import decode_any
+from reconciler.core.failover.unit import UNIT_BYTES_MAX, Unit, decode_unit, unit_document
+from reconciler.errors import StateError
+from reconciler.system.files import read_bytes, write_atomic
+from reconciler.system.node import Node, WatchdogNode
+from reconciler.system.secret import document_keys
+
+FILE: Final = "unit.json"
+
+
+class UnitFile:
+    """The published unit of one controller; belongs to one thread."""
+
+    def __init__(self, node: Node, watchdog: WatchdogNode, store: Store) -> None:
+        self._controller, self._watchdog = node.controller, watchdog
+        self.path = store.root / FILE
+        self._sealed = False
+
+    def publish(self, content: Content) -> Unit | None:
+        """Make the file say what a revision asks for; the unit that was written, None when it said so already.
+
+        Called under the lock of the orders. Raises NodeFileError for an unfit secret, StateError when the file cannot
+        be written.
+        """
+        pair = content.settings.pair
+        serial = pair.serials.get(self._controller, "")
+        wanted = Unit(pair.name, Side(self._controller), (serial,) if serial else ())
+        current = self._current()
+        if not serial and not self.path.exists():
+            return None
+        if current != wanted or not self._sealed:
+            write_atomic(self.path, unit_document(wanted, document_keys(self._watchdog)[0]), mode=0o600)
+        return wanted if current != wanted else None
+
+    def stamp(self) -> tuple[int, ...]:
+        """Changes whenever the file does."""
+        return stamp_of(self.path)
+
+    def _current(self) -> Unit | None:
+        try:
+            data = read_bytes(self.path, UNIT_BYTES_MAX)
+        except StateError:
+            return None
+        if data is None:
+            return None
+        read, at = decode_any(data, document_keys(self._watchdog), decode_unit)
+        #: Whether it is sealed with the secret that is used now.
+        self._sealed = at == 0
+        return read if isinstance(read, Unit) else None

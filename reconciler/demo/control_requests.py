@@ -1,0 +1,65 @@
+"""What a person may do to the simulated shelf: the simulator's faults by their names, and questions about it.
+
+The names are those of `hagit rehearse`, as far as they concern disks, pools and power. Does not know sockets.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Final
+
+from reconciler.core.failover.key import Side
+from reconciler.demo.shelf_model import Model
+from reconciler.errors import UsageError
+from reconciler.simulation.faults import heal, inject
+from reconciler.system.framing import Message
+from reconciler.system.shelf.codec import plain_view
+
+FAULTS: Final = (
+    "disk-gone", "path-lost", "disks-lost", "shelf-power-cycle", "shelf-forgets", "disk-hangs", "disk-slow",
+    "disk-refuses", "attention", "foreign-keys", "import-hangs", "import-refused", "export-hangs", "pools-hang",
+    "pools-unknown", "export-by-hand", "import-by-hand", "power-loss", "power-loss-both",
+)  # fmt: skip
+#: Lines of history in one answer.
+LINES_MAX: Final = 2_000
+
+
+def control(model: Model, message: Message) -> Message:
+    """The answer to one request. Raises UsageError for a request that is none.
+
+    `do`: inject or heal (`name`, `words`), write (`side`), state, history (`after`: how many lines are known).
+    """
+    match message.get("do"):
+        case "inject" | "heal" as deed:
+            name, words = str(message["name"]), tuple(str(word) for word in message.get("words", ()))
+            if name not in FAULTS:
+                raise UsageError(f"{name} is no fault of a shelf; these are: {', '.join(FAULTS)}")
+            (inject if deed == "inject" else heal)(model, name, words)
+            return {"ok": True}
+        case "write":
+            return {"ok": model.writer.through(model.head(Side(message["side"])))}
+        case "state":
+            return _state(model)
+        case "history":
+            lines = islice(model.history, int(message.get("after", 0)), None)
+            return {"lines": [[note.at_ms, str(note.who), note.text] for note in islice(lines, LINES_MAX)]}
+        case other:
+            raise UsageError(f"{other!r} is no request; these are: inject, heal, write, state, history")
+
+
+def _state(model: Model) -> Message:
+    return {
+        "broken": model.broken,
+        "invariant": model.checkers.name,
+        "acknowledged": model.writer.acknowledged,
+        "writes_checked": model.checkers.writes_checked,
+        "now_ms": model.now_ms,
+        "on": [head.on for head in model.heads],
+        "pools": [head.kernel.look().value for head in model.heads],
+        "busy": [head.kernel.busy for head in model.heads],
+        "stale": [head.kernel.stale for head in model.heads],
+        "claims": [[claim.at_ms, claim.side.value, claim.epoch, claim.age_ms, claim.kept_ms] for claim in model.claims],
+        "disks": {
+            name: plain_view(disk.view()) for name, disk in zip(model.orders.disks, model.shelf.disks, strict=True)
+        },
+    }

@@ -1,0 +1,1 @@
+"""Delivery of alerts to the outside: Alertmanager, webhooks, and mail or chat."""

@@ -1,0 +1,83 @@
+"""Alerts for Alertmanager: `POST /api/v2/alerts` (its OpenAPI document, version 2).
+
+Decides which fields identify (labels) and which explain (annotations), and when an alert ends there. Does not know
+when to send. When this agent falls silent, a standing alert ends after Alertmanager's own `resolve_timeout`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from reconciler.core.alerts.alert import Alert
+from reconciler.printing import printable
+from reconciler.system.alerts.sender import Sent, sent
+from reconciler.system.alerts.targets import AlertmanagerTarget
+from reconciler.system.http.client import Poster
+
+#: How often a standing alert is told again; Alertmanager's `resolve_timeout` is five minutes unless configured.
+REFRESH_INTERVAL_S: Final = 60.0
+#: An alert that ends sooner than Alertmanager's `group_wait` (30 s unless configured) is told to nobody, and what is
+#: healed is over within milliseconds: there it lasts this long at least.
+HEARD_S: Final = 40.0
+
+_TIMEOUT_S: Final = 5.0
+_PATH: Final = "/api/v2/alerts"
+
+
+def alertmanager_document(alert: Alert) -> dict[str, object]:
+    """One element of the array: labels are the identity and the severity.
+
+    While it stands it has no end: an end that is given then would outlast the earlier one that comes when it is over
+    (`Alert.Merge` of Alertmanager). When it is over it ends when it was over, but not before it was heard.
+    """
+    labels = {
+        "alertname": alert_name(alert),
+        "pair": alert.pair,
+        "controller": alert.controller,
+        "resource": alert.resource,
+        "subject": alert.subject,
+        "severity": alert.severity.value,
+    }
+    explained = ("summary", "desired", "live", "commit", "author", "signer", "origin", "remedy")
+    annotations = {name: str(getattr(alert, name)) for name in explained}
+    ends = {"endsAt": timestamp(max(alert.ended_s, alert.since_s + HEARD_S))} if alert.ended else {}
+    return {
+        "labels": {name: printable(text) for name, text in labels.items() if text},
+        "annotations": {name: printable(text) for name, text in annotations.items() if text},
+        "startsAt": timestamp(alert.since_s),
+        **ends,
+    }
+
+
+def alert_name(alert: Alert) -> str:
+    """`HagitDrift`, `HagitSourceUnreachable`."""
+    return "Hagit" + "".join(word.capitalize() for word in alert.kind.value.split("-"))
+
+
+def timestamp(at_s: float) -> str:
+    """RFC 3339 in UTC with milliseconds, from seconds since 1970."""
+    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class AlertmanagerSender:
+    """Sends to one Alertmanager."""
+
+    batch_count_max = 200
+    pause_s_max = 15.0
+
+    def __init__(self, target: AlertmanagerTarget) -> None:
+        base = target.url.rstrip("/")
+        url = base if base.endswith(_PATH) else base + _PATH
+        self._poster = Poster(url, timeout_s=_TIMEOUT_S, ca_file=target.ca_file)
+
+    def send(self, alerts: Sequence[Alert]) -> Sent:
+        """See `Sender`."""
+        body = json.dumps([alertmanager_document(alert) for alert in alerts]).encode()
+        return sent(self._poster.post(body, {"Content-Type": "application/json"}))
+
+    def close(self) -> None:
+        """See `Sender`."""
+        self._poster.close()

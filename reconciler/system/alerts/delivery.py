@@ -1,0 +1,265 @@
+"""Delivery of alerts: one thread for each target, so that a dead or slow one never holds up another.
+
+Decides when to try, when to wait and when to give up. Does not know protocols (`Sender`) nor how alerts are kept
+(`Outbox`). New alerts wake the threads at once; a target that failed is left alone for a pause that doubles, with
+jitter, up to a limit.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias, assert_never
+
+from reconciler.core.alerts.alert import Alert
+from reconciler.core.alerts.backlog import Entry, TargetMode
+from reconciler.errors import UsageError
+from reconciler.system.alerts.alertmanager import REFRESH_INTERVAL_S, AlertmanagerSender
+from reconciler.system.alerts.chat import ChatSender
+from reconciler.system.alerts.outbox import Outbox
+from reconciler.system.alerts.sender import Never, NotNow, Sender, Sent, Taken
+from reconciler.system.alerts.targets import (
+    AlertmanagerTarget,
+    ChatTarget,
+    Target,
+    WebhookTarget,
+    target_mode,
+    target_name,
+)
+from reconciler.system.alerts.webhook import WebhookSender
+
+TARGET_COUNT_MAX: Final = 16
+PAUSE_S_MIN: Final = 0.25
+
+#: After so many failed tries of one piece of news it is counted as collapsed, and the next one gets its turn.
+ATTEMPT_COUNT_MAX: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The target took news, `attempts` tries after the first."""
+
+    target: str
+    alerts: tuple[Alert, ...]
+    attempts: int
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Delayed:
+    """A try failed; the next one comes after the pause."""
+
+    target: str
+    why: str
+    attempts: int
+    pause_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp:
+    """The target will not hear of these."""
+
+    target: str
+    alerts: tuple[Alert, ...]
+    why: str
+
+
+Outcome: TypeAlias = Delivered | Delayed | GaveUp
+
+
+class Delivery:
+    """The threads of all targets. `report` is called from them, after each try that is worth telling."""
+
+    def __init__(
+        self, outbox: Outbox, report: Callable[[Outcome], None], *, refresh_interval_s: float = REFRESH_INTERVAL_S
+    ) -> None:
+        self._outbox = outbox
+        self._report = report
+        self._refresh_interval_s = refresh_interval_s
+        self._workers: dict[str, tuple[Target, _Worker]] = {}
+
+    def configure(self, targets: Sequence[Target]) -> tuple[str, ...]:
+        """Deliver to these from now on; targets that stay go on undisturbed.
+
+        Returns, in words, each target that cannot be used; the others are. Raises StateError: it works, but would not
+        survive a restart.
+        """
+        wanted, refused = _usable(targets)
+        gone = [name for name, (target, _) in self._workers.items() if wanted.get(name) != target]
+        for worker in [self._workers.pop(name)[1] for name in gone]:
+            worker.stop()
+        try:
+            self._outbox.configure({name: target_mode(target) for name, target in wanted.items()})
+        finally:
+            for name in wanted.keys() - self._workers.keys():
+                target = wanted[name]
+                worker = _Worker(
+                    name, target_mode(target), _sender(target), self._outbox, self._report, self._refresh_interval_s
+                )
+                self._workers[name] = (target, worker)
+                worker.start()
+        return refused
+
+    def settle(self, timeout_s: float) -> bool:
+        """Wait until every target has heard everything; False when some has not in time."""
+        deadline_s = time.monotonic() + timeout_s
+        seen = self._outbox.version()
+        while any(self._outbox.waiting().values()):
+            if time.monotonic() >= deadline_s:
+                return False
+            seen = self._outbox.wait(seen, deadline_s - time.monotonic())
+        return True
+
+    def close(self, timeout_s: float = 1.0) -> None:
+        """Stop. A try under way gets `timeout_s` to end; what it was about stays in the outbox."""
+        deadline_s = time.monotonic() + timeout_s
+        workers = [worker for _, worker in self._workers.values()]
+        self._workers.clear()
+        for worker in workers:
+            worker.stop()
+        for worker in workers:
+            worker.join(max(0.0, deadline_s - time.monotonic()))
+
+
+def _usable(targets: Sequence[Target]) -> tuple[dict[str, Target], tuple[str, ...]]:
+    """The targets that can be used, by name, and in words those that cannot."""
+    wanted: dict[str, Target] = {}
+    refused: list[str] = []
+    for target in targets:
+        try:
+            name = target_name(target)
+            if len(wanted) >= TARGET_COUNT_MAX and name not in wanted:
+                raise UsageError(f"there are {TARGET_COUNT_MAX} targets already", where=name)
+            _sender(target).close()
+        except UsageError as error:
+            refused.append(f"{error.where}: {error.what}")
+        else:
+            wanted[name] = target
+    return wanted, tuple(refused)
+
+
+def _sender(target: Target) -> Sender:
+    match target:
+        case AlertmanagerTarget():
+            return AlertmanagerSender(target)
+        case WebhookTarget():
+            return WebhookSender(target)
+        case ChatTarget():
+            return ChatSender(target)
+        case _:
+            assert_never(target)
+
+
+class _Worker(threading.Thread):
+    """Delivers to one target."""
+
+    def __init__(
+        self,
+        name: str,
+        mode: TargetMode,
+        sender: Sender,
+        outbox: Outbox,
+        report: Callable[[Outcome], None],
+        refresh_interval_s: float,
+    ) -> None:
+        # A daemon thread: a target that hangs must not keep a stopping agent.
+        super().__init__(name=f"alerts to {name}"[:60], daemon=True)
+        self._target = name
+        self._mode = mode
+        self._sender = sender
+        self._outbox = outbox
+        self._report = report
+        self._refresh_interval_s = refresh_interval_s
+        self._stopped = False
+        self._attempts = 0
+        self._not_before_s = 0.0
+        #: For a STATE target: the number of the entry that was told last for each matter, and when.
+        self._told: dict[str, tuple[int, float]] = {}
+
+    def stop(self) -> None:
+        """End after the try under way."""
+        self._stopped = True
+        self._outbox.wake()
+
+    def run(self) -> None:
+        """Until stopped: send what is due, else wait for news or for the time that something is due."""
+        while not self._stopped:
+            seen = self._outbox.version()
+            now_s = time.monotonic()
+            batch, next_s = self._due(now_s)
+            if not batch or now_s < self._not_before_s:
+                until_s = self._not_before_s if batch else next_s
+                timeout_s = None if until_s == float("inf") else max(0.0, until_s - now_s)
+                self._outbox.wait(seen, timeout_s)
+            else:
+                self._try(batch)
+        self._sender.close()
+
+    def _due(self, now_s: float) -> tuple[tuple[Entry, ...], float]:
+        """What is to be sent now, and when something will be."""
+        if self._mode is TargetMode.EVENTS:
+            entry = self._outbox.head(self._target)
+            return ((entry,) if entry is not None else (), float("inf"))
+        standing = self._outbox.standing(self._target)
+        known = {entry.alert.identity for entry in standing}
+        self._told = {identity: told for identity, told in self._told.items() if identity in known}
+        due: list[Entry] = []
+        next_s = float("inf")
+        for entry in standing:
+            number, told_s = self._told.get(entry.alert.identity, (0, 0.0))
+            if number != entry.number or now_s >= told_s + self._refresh_interval_s:
+                due.append(entry)
+            else:
+                next_s = min(next_s, told_s + self._refresh_interval_s)
+        return tuple(due[: self._sender.batch_count_max]), next_s
+
+    def _try(self, batch: tuple[Entry, ...]) -> None:
+        begin_s = time.monotonic()
+        alerts = tuple(entry.alert for entry in batch)
+        result = self._send(alerts)
+        now_s = time.monotonic()
+        match result:
+            case Taken():
+                news = tuple(e.alert for e in batch if self._told.get(e.alert.identity, (0, 0.0))[0] != e.number)
+                self._finish(batch, now_s)
+                if news or self._attempts:
+                    self._report(Delivered(self._target, news, self._attempts, now_s - begin_s))
+                self._attempts = 0
+            case Never(why):
+                if self._mode is TargetMode.STATE:
+                    self._finish(batch, now_s)
+                else:
+                    self._outbox.give_up(self._target, batch[0])
+                self._attempts = 0
+                self._report(GaveUp(self._target, alerts, why))
+            case NotNow(why):
+                self._postpone(batch, why, now_s)
+            case _:
+                assert_never(result)
+
+    def _send(self, alerts: tuple[Alert, ...]) -> Sent:
+        try:
+            return self._sender.send(alerts)
+        except Exception as error:
+            # A defect in a sender must not end the thread: without it nobody would hear of anything again.
+            return NotNow(f"{type(error).__name__}: {error}")
+
+    def _finish(self, batch: tuple[Entry, ...], now_s: float) -> None:
+        if self._mode is TargetMode.STATE:
+            self._told.update({entry.alert.identity: (entry.number, now_s) for entry in batch})
+        self._outbox.done(self._target, batch)
+
+    def _postpone(self, batch: tuple[Entry, ...], why: str, now_s: float) -> None:
+        self._attempts += 1
+        if self._mode is TargetMode.EVENTS and self._attempts >= ATTEMPT_COUNT_MAX:
+            self._outbox.give_up(self._target, batch[0])
+            self._report(GaveUp(self._target, tuple(entry.alert for entry in batch), why))
+            self._attempts = 0
+        # Jitter keeps many controllers from returning to a target at the same moment.
+        pause_s = min(self._sender.pause_s_max, PAUSE_S_MIN * 2.0 ** min(self._attempts - 1, 16))
+        pause_s *= random.uniform(0.5, 1.0)
+        self._not_before_s = now_s + pause_s
+        self._report(Delayed(self._target, why, self._attempts, pause_s))

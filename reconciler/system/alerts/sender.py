@@ -1,0 +1,82 @@
+"""What sending alerts to one target can come to, and what a target looks like to whoever delivers.
+
+Decides which HTTP statuses mean *taken*, *later* and *never*. Does not know when to try again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final, Protocol, TypeAlias
+
+from reconciler.core.alerts.alert import Alert
+from reconciler.system.http.client import Answered, NoAnswer, Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The target has the alerts."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotNow:
+    """The target did not take them; it may later."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Never:
+    """The target refuses exactly these; trying again is of no use."""
+
+    why: str
+
+
+Sent: TypeAlias = Taken | NotNow | Never
+
+
+class Sender(Protocol):
+    """One target. Used by one thread."""
+
+    #: Most alerts in one `send`.
+    batch_count_max: int
+    #: The longest pause between two tries, in seconds.
+    pause_s_max: float
+
+    def send(self, alerts: Sequence[Alert]) -> Sent:
+        """Send alerts, oldest first, within seconds. Does not raise."""
+        ...
+
+    def close(self) -> None:
+        """Give connections back."""
+        ...
+
+
+#: Refusals that are about the message itself. Others (401, 404, ...) are mended at the target or in the desired state.
+_ABOUT_THE_MESSAGE: Final = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.NOT_ACCEPTABLE,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    }
+)
+
+
+def sent(reply: Reply) -> Sent:
+    """What an HTTP answer means (RFC 9110 section 15)."""
+    if isinstance(reply, NoAnswer):
+        return NotNow(reply.why)
+    if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
+        return Taken()
+    why = _explained(reply)
+    return Never(why) if reply.status in _ABOUT_THE_MESSAGE else NotNow(why)
+
+
+def _explained(reply: Answered) -> str:
+    told = f": {reply.text}" if reply.text else ""
+    if HTTPStatus.MULTIPLE_CHOICES <= reply.status < HTTPStatus.BAD_REQUEST:
+        return f"it redirects (status {reply.status}), which is not followed: configure the final URL"
+    return f"it answered status {reply.status}{told}"

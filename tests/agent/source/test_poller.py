@@ -1,0 +1,37 @@
+"""The thread that follows the source outlives defects, and tells of them."""
+
+from __future__ import annotations
+
+import queue
+from pathlib import Path
+
+from reconciler.agent.source.poller import Follower
+from reconciler.agent.source.selection import Selection
+from reconciler.agent.store import Store
+from reconciler.errors import StateError
+from reconciler.system.git.mirror import Mirror
+from reconciler.system.node import Node
+
+
+def test_a_defect_is_told_and_the_next_look_comes(tmp_path: Path) -> None:
+    looks = 0
+
+    def follow(node: Node, store: Store, mirror: Mirror) -> Selection:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            raise RuntimeError("nobody thought of this")
+        return Selection()
+
+    found: queue.SimpleQueue[Selection] = queue.SimpleQueue()
+    poller = Follower(Node(tmp_path / "node.toml", "a", state=tmp_path / "state"), found.put, follow)
+    poller.start()
+    try:
+        refusal = found.get(timeout=30).refusal
+        assert isinstance(refusal, StateError)
+        assert "nobody thought of this" in refusal.what
+        assert "test_poller.py" in refusal.what
+        poller.nudge()
+        assert found.get(timeout=30).refusal is None
+    finally:
+        poller.close()

@@ -1,0 +1,120 @@
+"""The write-ahead journal: what can be read of it after a crash, torn lines and all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reconciler.agent.apply_journal import Journal, interrupted, settle
+from reconciler.agent.executor import stamp_interrupted
+from reconciler.core.facts.fact import Address, Link, LinkKind, Mark
+from reconciler.core.planning.plan import Action, Base, Impact, Plan, Stage, Verb
+from reconciler.errors import StateError
+from reconciler.simulation.network import FakeNetwork, plugged_in
+
+BRIDGE = Link("br0", LinkKind.BRIDGE, stp=False)
+
+
+def create(stage: Stage, fact: Link | Address) -> Action:
+    return Action(stage, Verb.CREATE, None, fact, "missing", Impact.NONE)
+
+
+PLAN = Plan(
+    Base("a", "main@" + "1" * 40, "digest"),
+    (create(Stage.LINK, BRIDGE), create(Stage.ADDRESS, Address("br0", "10.0.0.1/24"))),
+)
+
+
+def cut_off(path: Path, started: int, done: int) -> None:
+    """What a process leaves that died after so many lines."""
+    with Journal(path, PLAN) as journal:
+        for index in range(started):
+            journal.started(index)
+            if index < done:
+                journal.done(index)
+
+
+def test_an_apply_that_ended_is_not_interrupted(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    assert interrupted(path) is None
+    with Journal(path, PLAN) as journal:
+        journal.started(0)
+        journal.ended("complete")
+    assert interrupted(path) is None
+
+
+@pytest.mark.parametrize(("started", "done"), [(0, 0), (1, 0), (1, 1), (2, 1), (2, 2)])
+def test_how_far_it_came(tmp_path: Path, started: int, done: int) -> None:
+    path = tmp_path / "journal"
+    cut_off(path, started, done)
+    cut = interrupted(path)
+    assert cut is not None
+    assert (cut.started, cut.done, cut.total) == (started, done, 2)
+    assert cut.made == (BRIDGE, Address("br0", "10.0.0.1/24"))[:started]
+    assert cut.revision == PLAN.base.revision
+    assert cut.lasting
+
+
+def test_what_only_a_newer_release_knows_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    cut_off(path, 2, 2)
+    lines = path.read_text().splitlines()
+    first = json.loads(lines[0])
+    first["after"][0]["colour"] = "red"
+    for fact in (first["after"][0], {"fact": "tunnel"}, {}):
+        first["after"][0] = fact
+        path.write_text("\n".join([json.dumps(first), *lines[1:], ""]))
+        cut = interrupted(path)
+        assert cut is not None and cut.made == (Address("br0", "10.0.0.1/24"),)
+
+
+def test_every_torn_form_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    cut_off(path, 2, 1)
+    whole = path.read_bytes()
+    for length in range(len(whole) + 1):
+        path.write_bytes(whole[:length])
+        cut = interrupted(path)
+        assert cut is None or cut.started <= 2
+        if length > whole.index(b"\n"):
+            assert cut is not None
+            settle(path)
+            assert interrupted(path) is None
+
+
+def test_a_link_that_was_made_and_not_yet_stamped_becomes_ours(tmp_path: Path) -> None:
+    network = FakeNetwork(plugged_in("e0"))
+    path = tmp_path / "journal"
+    cut_off(path, 1, 0)
+    network.by_hand(None, BRIDGE)
+    assert stamp_interrupted(network, path) == f"an apply of {PLAN.base.revision} was cut off after 0 of 2 actions"
+    assert network.observe().facts["mark", "br0"] == Mark("br0", "hagit br0")
+    assert stamp_interrupted(network, path) is None
+
+
+def test_what_somebody_else_made_meanwhile_stays_theirs(tmp_path: Path) -> None:
+    network = FakeNetwork(plugged_in("e0"))
+    path = tmp_path / "journal"
+    cut_off(path, 1, 0)
+    network.by_hand(None, replace(BRIDGE, stp=True))
+    stamp_interrupted(network, path)
+    assert ("mark", "br0") not in network.observe().facts
+
+
+def test_after_a_reboot_nothing_is_ours_that_only_has_the_name(tmp_path: Path) -> None:
+    network = FakeNetwork(plugged_in("e0"))
+    path = tmp_path / "journal"
+    cut_off(path, 1, 0)
+    path.write_text(path.read_text().replace('"boot":"', '"boot":"another '))
+    network.by_hand(None, BRIDGE)
+    assert stamp_interrupted(network, path) is not None
+    assert ("mark", "br0") not in network.observe().facts
+    assert interrupted(path) is None
+
+
+def test_without_room_nothing_is_begun(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="cannot write the journal: No space left"), Journal(Path("/dev/full"), PLAN):
+        raise AssertionError("not reached")
