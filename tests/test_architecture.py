@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.failover.phase import diagram, phase_table
+from tests.test_style import RINGS as RULES
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
@@ -44,6 +45,12 @@ def test_phases_and_edges_are_those_of_the_core() -> None:
     page = (ROOT / "docs/failover.md").read_text()
     assert phase_table() in page
     assert f"```mermaid\n{diagram()}```" in page
+
+
+def test_the_table_of_rings_has_every_ring() -> None:
+    page = (ROOT / "reconciler/ARCHITECTURE.md").read_text()
+    for ring in {ring for ring, _, _ in RULES} - {"reconciler", "reconciler.core"}:
+        assert f"`{ring.replace('.', '/')}`" in page, f"the table of rings lacks {ring}"
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=title)

@@ -77,6 +77,22 @@ def test_a_first_installation_enables_the_units_and_masks_what_would_import_pool
     assert "hagit:" in (installed / "etc/group").read_text()
 
 
+def test_every_link_of_an_installed_document_leads_to_an_installed_file(installed: Path) -> None:
+    folder = installed / "usr/share/doc/hagit"
+    documents = [*folder.rglob("*.md")]
+    assert folder / "docs/failover.md" in documents
+    for document in documents:
+        for target in re.findall(r"\]\(([^)#\s:]+)[^)\s]*\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.relative_to(folder)} links to {target}"
+
+
+def test_the_units_name_installed_documents(installed: Path) -> None:
+    for unit in UNITS:
+        text = (installed / "usr/lib/systemd/system" / unit).read_text()
+        named = re.findall(r"file:///(\S+)", text)
+        assert named and all((installed / name).is_file() for name in named), unit
+
+
 def test_systemd_understands_the_units(installed: Path) -> None:
     # Against this host's other units, with the program where the units say it is.
     for unit in UNITS:
