@@ -91,7 +91,7 @@ clean: ## remove what the targets built
 	rm -rf $(VENV) .cache .hypothesis .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
 
 schema: $(STAMP) ## rewrite the JSON Schema and the completion tree from the models
-	$(PY) -m reconciler.cli.tree > build-tree.json && mv build-tree.json reconciler/cli/completion.json
+	$(PY) -m reconciler.cli.completion_tree > build-tree.json && mv build-tree.json reconciler/cli/completion.json
 	$(PY) -c 'import json; from reconciler.core.spec.schema import json_schema; print(json.dumps(json_schema(), indent=2))' \
 	  > schema/hagit.schema.json
 

@@ -53,7 +53,7 @@ def init(
               hagit init /srv/pair --controller a --capture --yes
               hagit init /srv/pair --controller b --signer /etc/hagit/allowed_signers --yes
     """
-    from reconciler.cli.beginning import run_init
+    from reconciler.cli.init import run_init
 
     chosen = controller.value if controller else None
     return run_init(
@@ -77,7 +77,7 @@ def validate(
     \b
     Example:  hagit validate /srv/pair
     """
-    from reconciler.cli.language import run_validate
+    from reconciler.cli.explain import run_validate
 
     return run_validate(directory, as_json=output is Output.JSON)
 
@@ -90,7 +90,7 @@ def explain(
     \b
     Example:  hagit explain interface.virtual.vhid
     """
-    from reconciler.cli.language import run_explain
+    from reconciler.cli.explain import run_explain
 
     return run_explain(field)
 
@@ -101,7 +101,7 @@ def schema() -> int:
     \b
     Example:  hagit schema > hagit.schema.json
     """
-    from reconciler.cli.language import run_schema
+    from reconciler.cli.explain import run_schema
 
     return run_schema()
 
@@ -115,7 +115,7 @@ def capture(
     \b
     Example:  hagit capture --controller a > network.yaml
     """
-    from reconciler.cli.language import run_capture
+    from reconciler.cli.explain import run_capture
 
     return run_capture(node, controller.value if controller else None)
 

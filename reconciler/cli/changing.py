@@ -26,7 +26,7 @@ def plan(
     Example:  hagit plan
               hagit plan --out change.plan && hagit apply change.plan
     """
-    from reconciler.cli.changes import run_plan
+    from reconciler.cli.apply import run_plan
 
     return run_plan(
         node, output is Output.JSON, revision=revision, directory=directory, out=out, detailed=detailed_exitcode
@@ -50,7 +50,7 @@ def apply(
     Example:  hagit apply
               hagit apply --yes change.plan
     """
-    from reconciler.cli.changes import run_apply
+    from reconciler.cli.apply import run_apply
 
     return run_apply(node, output is Output.JSON, file=file, revision=revision, directory=directory, yes=yes)
 
@@ -66,7 +66,7 @@ def diff(
     \b
     Example:  hagit diff
     """
-    from reconciler.cli.changes import run_diff
+    from reconciler.cli.apply import run_diff
 
     return run_diff(node, output is Output.JSON, revision=revision, directory=directory)
 
@@ -79,7 +79,7 @@ def drift(node: NodeOption = None, output: OutputOption = Output.TEXT) -> int:
     \b
     Example:  hagit drift
     """
-    from reconciler.cli.changes import run_drift
+    from reconciler.cli.apply import run_drift
 
     return run_drift(node, output is Output.JSON)
 
@@ -99,7 +99,7 @@ def rollback(
     Example:  hagit rollback
               hagit rollback 3f2c1ab
     """
-    from reconciler.cli.changes import run_rollback
+    from reconciler.cli.apply import run_rollback
 
     return run_rollback(node, to=to, yes=yes)
 
@@ -116,6 +116,6 @@ def accept_history(
     \b
     Example:  hagit accept-history 3f2c1ab
     """
-    from reconciler.cli.changes import run_accept_history
+    from reconciler.cli.apply import run_accept_history
 
     return run_accept_history(node, commit, yes=yes)

@@ -61,7 +61,7 @@ def switchover(
     Example:  hagit switchover --plan
               hagit switchover
     """
-    from reconciler.cli.moving import run_switchover
+    from reconciler.cli.switchover import run_switchover
 
     return run_switchover(node, output is Output.JSON, plan=plan, timeout=timeout)
 
@@ -84,7 +84,7 @@ def failover(
               hagit failover disable --for 2h
               hagit failover enable
     """
-    from reconciler.cli.quieting import run_failover
+    from reconciler.cli.failover import run_failover
 
     return run_failover(node, output is Output.JSON, enable=what is Word.ENABLE, last=last)
 
@@ -107,7 +107,7 @@ def force_activate(
     Example:  hagit force-activate
               hagit force-activate --word storage-a
     """
-    from reconciler.cli.moving import run_force
+    from reconciler.cli.switchover import run_force
 
     return run_force(node, output is Output.JSON, word=word, timeout=timeout)
 
@@ -129,7 +129,7 @@ def maintenance(
     Example:  hagit maintenance --for 30m
               hagit maintenance --end
     """
-    from reconciler.cli.quieting import run_maintenance
+    from reconciler.cli.failover import run_maintenance
 
     return run_maintenance(node, output is Output.JSON, last=last, end=end)
 
@@ -156,7 +156,7 @@ def secret(
               hagit secret use        (on both, one after the other)
               hagit secret drop       (on both)
     """
-    from reconciler.cli.secrets import run_secret
+    from reconciler.cli.secret import run_secret
 
     return run_secret(node, output is Output.JSON, step=what.value, file=file, without_peer=without_peer)
 
@@ -173,7 +173,7 @@ def timeline(
     Example:  hagit timeline
               hagit timeline --failovers -n 5 -o json
     """
-    from reconciler.cli.timelines import run_timeline
+    from reconciler.cli.timeline import run_timeline
 
     return run_timeline(node, count, output is Output.JSON, failovers=failovers)
 
@@ -197,7 +197,7 @@ def power(
     Example:  hagit power status
               hagit power off --word storage-b
     """
-    from reconciler.cli.powering import run_power
+    from reconciler.cli.power import run_power
 
     return run_power(node, output is Output.JSON, deed=what.value, word=word)
 
@@ -223,6 +223,6 @@ def drill(
     Example:  hagit drill
               hagit drill --yes --peer "ssh storage-b hagit"
     """
-    from reconciler.cli.moving import run_drill
+    from reconciler.cli.switchover import run_drill
 
     return run_drill(node, output is Output.JSON, yes=yes, peer=peer, timeout=timeout)

@@ -13,9 +13,9 @@ import threading
 from typing import Final
 
 from reconciler.cli.duration import spoken
-from reconciler.cli.moving import DONE, REFUSED, TIMED_OUT, await_status, is_active_there
-from reconciler.cli.standing import predicted, reason_lines, summary
+from reconciler.cli.switchover import DONE, REFUSED, TIMED_OUT, await_status, is_active_there
 from reconciler.cli.terminal import fold, width
+from reconciler.cli.watchdog_text import predicted, reason_lines, summary
 from reconciler.core.status.timeline import FailoverSummary
 from reconciler.core.status.watchdog import Verdict, WatchdogStatus, watchdog_document
 from reconciler.system.node import Node

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from reconciler.agent.pool_fencing import orders_in_force
-from reconciler.cli.aside import Aside
+from reconciler.cli.disk_access import Aside
 from reconciler.core.failover.hold import TOLD_MAX
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.new_disks import untakeable

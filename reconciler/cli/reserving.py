@@ -47,10 +47,10 @@ def reservations(
               hagit reservations repair --foreign 0xabc123
     """
     if what is Word.REPAIR:
-        from reconciler.cli.repairing import run_repair
+        from reconciler.cli.reservations_repair import run_repair
 
         return run_repair(node, output is Output.JSON, yes=yes, foreign=foreign or [])
-    from reconciler.cli.holding import run_show
+    from reconciler.cli.reservations import run_show
 
     return run_show(node, output is Output.JSON, detailed=detailed)
 
@@ -67,6 +67,6 @@ def adopt(yes: YesOption = False, node: NodeOption = None) -> int:
     \b
     Example:  hagit apply && hagit adopt && systemctl start hagit-watchdog
     """
-    from reconciler.cli.adoption import run_adopt
+    from reconciler.cli.adopt import run_adopt
 
     return run_adopt(node, yes=yes)

@@ -28,7 +28,7 @@ def status(
               hagit status --watch
               hagit status -o json | jq .ha.verdict
     """
-    from reconciler.cli.report import print_status, watch_status
+    from reconciler.cli.status import print_status, watch_status
 
     if watch:
         return watch_status(node, as_json=output is Output.JSON)
@@ -45,7 +45,7 @@ def history(
     \b
     Example:  hagit history -n 5
     """
-    from reconciler.cli.report import print_history
+    from reconciler.cli.status import print_history
 
     return print_history(node, count, as_json=output is Output.JSON)
 
@@ -59,6 +59,6 @@ def decisions(
     \b
     Example:  hagit decisions -n 100 | jq 'select(.decision == "drift")'
     """
-    from reconciler.cli.report import print_decisions
+    from reconciler.cli.status import print_decisions
 
     return print_decisions(node, count)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from reconciler.cli.completion import TREE, answer
-from reconciler.cli.tree import completion_tree
+from reconciler.cli.completion_tree import completion_tree
 
 
 def test_the_file_is_current() -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli.application import run
-from reconciler.cli.holding import Line
-from reconciler.cli.holding import told as screen
 from reconciler.cli.new_disks import new_disk_warnings
+from reconciler.cli.reservations import Line
+from reconciler.cli.reservations import told as screen
 from reconciler.core.failover.adapters import answered
 from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.key import Key, Side

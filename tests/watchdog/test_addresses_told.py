@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.cli.standing import standing_lines
+from reconciler.cli.watchdog_text import standing_lines
 from reconciler.core.status.watchdog import WEAKENING, AddressStatus, ReasonStatus, Verdict, WatchdogStatus
 from reconciler.system.watchdog_client import Sight
 from tests.standings import standing_of, told

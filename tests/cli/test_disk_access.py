@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.aside import Aside
+from reconciler.cli.disk_access import Aside
 from reconciler.core.failover.adapters import PoolHouse, Shelf, answered
 from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.key import Key, Side

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.agent.pool_fencing import orders_in_force
-from reconciler.cli.aside import Aside
-from reconciler.cli.mending import words
+from reconciler.cli.disk_access import Aside
 from reconciler.cli.terminal import fold, paint, width
 from reconciler.core.failover.hold import DiskView, for_pair, judge
 from reconciler.core.failover.key import Key, Side, encode_key
 from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.pending_orders import joined
+from reconciler.core.failover.repair import words
 from reconciler.errors import UsageError
 from reconciler.system.node import Node, find_node_file, load_node
 from reconciler.system.reservation.standing import TYPE, TYPE_WORDS, Features

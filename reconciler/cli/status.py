@@ -12,8 +12,8 @@ from typing import Any
 
 from reconciler.agent.session import Session
 from reconciler.agent.source.unsigned_commits import trust_document, unsigned_accepted
-from reconciler.cli.standing import paint_verdict, sight_document, standing_lines
 from reconciler.cli.terminal import fold, paint, width
+from reconciler.cli.watchdog_text import paint_verdict, sight_document, standing_lines
 from reconciler.core.facts.difference import Difference, DifferenceKind
 from reconciler.core.planning.wording import fact_name, fact_value
 from reconciler.errors import StateError

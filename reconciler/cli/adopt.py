@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from reconciler.cli.aside import Aside
-from reconciler.cli.holding import Desk
+from reconciler.cli.disk_access import Aside
+from reconciler.cli.reservations import Desk
 from reconciler.cli.terminal import confirmed
 from reconciler.core.failover import adoption
 from reconciler.core.failover.claim import Answer, Command

@@ -139,7 +139,7 @@ def _make_repository(directory: Path, controller: str, capture: bool, author: Au
 
 
 def _captured(controller: str) -> str:
-    from reconciler.cli.presence import look_around
+    from reconciler.cli.capture import look_around
     from reconciler.core.spec.capturing import capture
     from reconciler.system.netlink.live import LiveNetwork
 

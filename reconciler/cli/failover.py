@@ -12,7 +12,7 @@ from pathlib import Path
 
 from reconciler.agent.session import Session
 from reconciler.cli.duration import parsed_ms
-from reconciler.cli.moving import DONE, REFUSED
+from reconciler.cli.switchover import DONE, REFUSED
 from reconciler.core.status.watchdog import WatchdogStatus
 from reconciler.errors import HagitError, UsageError
 from reconciler.system.node import Node, find_node_file, load_node

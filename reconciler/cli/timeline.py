@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.cli.duration import spoken
-from reconciler.cli.standing import moment, summary
 from reconciler.cli.terminal import fold, paint, width
+from reconciler.cli.watchdog_text import moment, summary
 from reconciler.core.status.shape import Damage, document_of
 from reconciler.core.status.timeline import (
     FailoverSummary,

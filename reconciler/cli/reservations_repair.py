@@ -11,13 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.cli.holding import Desk
-from reconciler.cli.mending import Deed, Left, Mending, Refusal, plan_mending
+from reconciler.cli.reservations import Desk
 from reconciler.cli.terminal import confirmed, fold, width
 from reconciler.core.failover.adapters import answered
 from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.hold import DiskView
+from reconciler.core.failover.repair import Deed, Left, Mending, Refusal, plan_mending
 from reconciler.errors import StateError, UsageError
 from reconciler.system.watchdog_client import see
 

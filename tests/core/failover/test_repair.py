@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.cli.mending import Deed, Left, Refusal, plan_mending
 from reconciler.core.failover.claim import Command, Verb
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.hold import UNANSWERED, DiskView
 from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.repair import Deed, Left, Refusal, plan_mending
 from tests.system.shelf.rig import orders
 
 ME, OLD, PEER = Key(Side.A, 7), Key(Side.A, 3), Key(Side.B, 6)

@@ -220,14 +220,14 @@ def _differences(session: Session, revision: Revision, content: Content, as_json
         if policy.mode(item.resource) is not ignored
     ]
     if as_json:
-        from reconciler.cli.report import difference_document
+        from reconciler.cli.status import difference_document
 
         documents = [difference_document(item) for item in found]
         print(json.dumps({"format": "hagit.differences/1", "revision": revision.full_name, "differences": documents}))
     elif not found:
         print(f"No differences. Live state matches {revision.name}.")
     else:
-        from reconciler.cli.report import difference_line
+        from reconciler.cli.status import difference_line
 
         print(f"{len(found)} difference{'s' if len(found) > 1 else ''} between {revision.name} and live:")
         for item in found:

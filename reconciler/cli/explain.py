@@ -72,7 +72,7 @@ def run_schema() -> int:
 
 def run_capture(node_file: Path | None, controller: str | None) -> int:
     """`hagit capture`."""
-    from reconciler.cli.presence import look_around
+    from reconciler.cli.capture import look_around
     from reconciler.core.spec.capturing import capture
     from reconciler.system.machine import machine_serial
     from reconciler.system.netlink.live import LiveNetwork

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.cli.duration import parsed_ms, spoken
-from reconciler.cli.standing import predicted, reason_lines, summary
 from reconciler.cli.terminal import Progress, ask_word, fold, paint, width
+from reconciler.cli.watchdog_text import predicted, reason_lines, summary
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_document
 from reconciler.errors import UsageError
 from reconciler.system.clock import monotonic_s

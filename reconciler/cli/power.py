@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.cli.duration import spoken
-from reconciler.cli.moving import DONE, GRACE_MS, REFUSED, TIMED_OUT, await_status
-from reconciler.cli.standing import power_line
+from reconciler.cli.switchover import DONE, GRACE_MS, REFUSED, TIMED_OUT, await_status
 from reconciler.cli.terminal import ask_word, fold, width
+from reconciler.cli.watchdog_text import power_line
 from reconciler.core.status.watchdog import PowerStatus, WatchdogStatus, watchdog_document
 from reconciler.errors import UsageError
 from reconciler.system.node import find_node_file, load_node
