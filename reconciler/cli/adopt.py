@@ -1,17 +1,17 @@
-"""`hagit adopt`: what it would do, a question, and the commands of `core/failover/adoption` one after the other.
+"""`hagit adopt`: takes pools that are imported here already under a reservation, before the watchdog first runs.
 
-Runs while the watchdog does not, and leaves for it what a daemon leaves that dies during an import: the next start goes
-on from there, under the reservation that was taken here.
+Shows what it would do, asks, and runs the commands of `core/failover/adoption` one after the other. The watchdog must
+not run meanwhile. The command leaves the memory of a watchdog that died during an import; the next start of the
+watchdog continues from there, under the reservation that was taken here.
 """
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Final
 
-from reconciler.cli.disk_access import Aside
-from reconciler.cli.reservations import Desk
+from reconciler.cli.disk_access import DiskAccess, IsolatedAdapters
+from reconciler.cli.options import NodeOption, YesOption
 from reconciler.cli.terminal import confirmed
 from reconciler.core.failover import adoption
 from reconciler.core.failover.claim import Answer, Command
@@ -29,48 +29,58 @@ from reconciler.system.zfs.house import pools_of
 from reconciler.watchdog.durable_state import write_memory
 
 COMMAND_S: Final = 8.0
-#: What a pool must have before a fenced controller is sure to end: see `system/zfs/house`.
+#: Properties of a pool with which a fenced controller is sure to stop: see `system/zfs/house`.
 PROPERTIES: Final = (("failmode", "panic"), ("cachefile", "none"))
 DONE, FAILED = 0, 1
 
 
-def run_adopt(node_file: Path | None, *, yes: bool) -> int:
-    """`hagit adopt`."""
-    desk = Desk(node_file)
-    assert desk.node.watchdog is not None
-    run = desk.node.watchdog.run
+def adopt(yes: YesOption = False, node: NodeOption = None) -> int:
+    """Take pools that are imported here already, before the first start of the watchdog.
+
+    A watchdog resets a controller that has pools imported without a reservation: the
+    other one may have them as well. This command reserves every disk of the orders
+    for this controller, where nobody holds any of them, and leaves the pools imported
+    and mounted. Run it on the controller that has the pools, after `hagit apply` has
+    written the orders and before the watchdog is started.
+
+    \b
+    Example:  hagit apply && hagit adopt && systemctl start hagit-watchdog
+    """
+    access = DiskAccess(node)
+    assert access.node.watchdog is not None
+    run = access.node.watchdog.run
     try:
         make_directory(run, PUBLIC_DIRECTORY)
         with Lock(run / "watchdog.lock", "hagit adopt"):
-            orders = desk.orders
-            refused = adoption.refusals(orders, desk.disks.pools(COMMAND_S).pools, desk.disks.look(COMMAND_S))
+            orders = access.orders
+            refused = adoption.refusals(orders, access.disks.pools(COMMAND_S).pools, access.disks.look(COMMAND_S))
             if refused:
                 raise StateError(
                     f"nothing is adopted: {'; '.join(refused)}",
                     remedy="`hagit reservations` shows every disk; nothing was changed",
                 )
-            here = imported(desk.node.watchdog.shelf, orders)
+            here = imported(access.node.watchdog.shelf, orders)
             names, count = ", ".join(here or pools_of(orders)), len(orders.disks)
             print(f"{names}: imported here. {count} disks are held by nobody; this controller takes them.")
             if not yes and not confirmed("Make sure that the other controller has none of these pools. Adopt them?"):
                 print("Nothing was done.", file=sys.stderr)
                 return FAILED
             boot = boot_id()
-            # Nobody holds a disk: this is the first claim of the pair.
-            machine = machine_number(boot, machine_serial(desk.node.serial_file))
-            key = Key(Side(desk.node.controller), next_epoch(0, orders.pair, machine))
+            # No disk is held: this is the first claim of the pair.
+            machine = machine_number(boot, machine_serial(access.node.serial_file))
+            key = Key(Side(access.node.controller), next_epoch(0, orders.pair, machine))
             _prepare(here)
-            _take(desk.disks, orders, key)
+            _take(access.disks, orders, key)
             try:
                 write_memory(run, boot, Memory(Phase.IMPORTING, key.epoch))
             except OSError as error:
-                # Disks that are held without the memory of it could not be adopted again.
-                desk.disks.perform(adoption.undone(orders, key), COMMAND_S)
+                # Disks that are held without this memory could not be adopted again.
+                access.disks.perform(adoption.undone(orders, key), COMMAND_S)
                 raise state_error(
                     run / "memory", error, "write what the watchdog goes on from (every disk was given back)"
                 ) from error
     finally:
-        desk.close()
+        access.close()
     print("Adopted. Start the watchdog: systemctl start hagit-watchdog")
     return DONE
 
@@ -89,7 +99,7 @@ def _prepare(pools: tuple[str, ...]) -> None:
                     )
 
 
-def _take(disks: Aside, orders: Orders, key: Key) -> None:
+def _take(disks: IsolatedAdapters, orders: Orders, key: Key) -> None:
     """Register, reserve, look; or give everything back. Raises StateError."""
     failed = _refused(disks, orders, adoption.registrations(orders, key))
     failed = failed or _refused(disks, orders, adoption.reservations(orders, key))
@@ -105,7 +115,7 @@ def _take(disks: Aside, orders: Orders, key: Key) -> None:
         )
 
 
-def _refused(disks: Aside, orders: Orders, commands: tuple[Command, ...]) -> tuple[str, ...]:
+def _refused(disks: IsolatedAdapters, orders: Orders, commands: tuple[Command, ...]) -> tuple[str, ...]:
     replies = disks.perform(commands, COMMAND_S)
     answers = zip(commands, replies, strict=True)
     return tuple(orders.disks[one.disk] for one, reply in answers if reply.answer is not Answer.GOOD)

@@ -1,7 +1,7 @@
-"""Shell completion from a small file: what may come next after some words of a `hagit` command line.
+"""Shell completion from a small file: the words that may come next on a `hagit` command line.
 
-A TAB must feel instant, so nothing of the application is imported: the tree of commands is a JSON file beside this
-module, written from the application by `make schema`, and a test fails when it is stale.
+A TAB must feel instant, so this module imports nothing of the application. `make schema` writes the tree of commands to
+a JSON file beside this module (`completion_tree`); a test fails when the file is stale.
 """
 
 from __future__ import annotations
@@ -13,36 +13,15 @@ from typing import Any, Final
 
 TREE: Final = os.path.join(os.path.dirname(__file__), "completion.json")  # noqa: PTH118, PTH120 - pathlib costs 10 ms
 
-_BASH = """_hagit() {
-  local IFS=$'\\n'
-  COMPREPLY=($(hagit __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null | cut -f1))
-  [ ${#COMPREPLY[@]} -eq 0 ] && compopt -o default
-}
-complete -F _hagit hagit
-"""
-_ZSH = """#compdef hagit
-_hagit() {
-  local -a answers
-  answers=("${(@f)$(hagit __complete "${(@)words[2,$CURRENT]}" 2>/dev/null | sed 's/:/\\\\:/g; s/\\t/:/')}")
-  if [[ -n "${answers[1]}" ]]; then _describe hagit answers; else _files; fi
-}
-compdef _hagit hagit
-"""
-_FISH = """function __hagit_answers
-  hagit __complete (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null
-end
-complete -c hagit -a '(__hagit_answers)'
-"""
-SCRIPTS: Final = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
+
+def summaries() -> dict[str, str]:
+    """What each command does, in a line; empty when the file cannot be read."""
+    return {name: command["help"] for name, command in _tree().items()}
 
 
 def answer(words: Sequence[str]) -> list[str]:
-    """What may stand in place of the last word, each `word<TAB>description`. No answer means: file names."""
-    try:
-        with open(TREE, encoding="utf-8") as file:  # noqa: PTH123
-            tree: dict[str, Any] = json.load(file)
-    except (OSError, ValueError):
-        return []
+    """Candidates for the last of `words`, each `word<TAB>description`. An empty list means: complete file names."""
+    tree = _tree()
     done, current = list(words[:-1]), words[-1] if words else ""
     if done[:1] == ["--node"]:
         done = done[2:]
@@ -61,6 +40,16 @@ def answer(words: Sequence[str]) -> list[str]:
     if current.startswith("-"):
         return _matching({name: option["help"] for name, option in options.items() if len(name) > 2}, current)
     return _matching(dict.fromkeys(command["words"], ""), current)
+
+
+def _tree() -> dict[str, Any]:
+    """See `completion_tree`; empty when the file cannot be read."""
+    try:
+        with open(TREE, encoding="utf-8") as file:  # noqa: PTH123
+            tree: dict[str, Any] = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return tree
 
 
 def _matching(candidates: dict[str, str], current: str) -> list[str]:

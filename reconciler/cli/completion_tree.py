@@ -1,5 +1,6 @@
-"""The tree of commands for shell completion, read off the commands' signatures: written by `make schema`, checked by
-a test.
+"""The tree of commands for shell completion, derived from the signatures of all commands.
+
+`make schema` writes it to `completion.json`; a test compares the two.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from typing import Any
 
 from typer.models import ArgumentInfo, OptionInfo
 
-from reconciler.cli.application import COMMANDS
+from reconciler.cli.application import COMMANDS, command_function
 
 
 def completion_tree() -> dict[str, Any]:
     """`{command: {help, options: {name: {help, takes}}, words}}`; `takes` is None for a flag, else its known values."""
-    return {name: _command(name, function) for name, function, _ in COMMANDS}
+    return {name: _command(name, command_function(name)) for name, _, _ in COMMANDS}
 
 
 def _command(name: str, function: Callable[..., Any]) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def _command(name: str, function: Callable[..., Any]) -> dict[str, Any]:
             words += values
             continue
         assert isinstance(info, OptionInfo)
-        # Inside Annotated the first name is where the default of an option would stand otherwise.
+        # Inside Annotated, the first name stands where an option's default stands otherwise.
         named = [one for one in (info.default, *(info.param_decls or ())) if isinstance(one, str)]
         declared = named or [f"--{parameter.replace('_', '-')}"]
         takes = None if bool in (kind, *typing.get_args(kind)) else values
@@ -44,13 +45,13 @@ def _command(name: str, function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _values(kind: Any) -> list[str]:
-    """The words a value can be, when its type is an enum or an optional one."""
+    """The values of an option whose type is an enum, or an optional enum."""
     kinds = [one for one in (kind, *typing.get_args(kind)) if isinstance(one, type) and issubclass(one, StrEnum)]
     return [member.value for one in kinds for member in one]
 
 
 def _fields() -> list[str]:
-    """What `hagit explain` knows: kinds and their fields, dotted."""
+    """The arguments of `hagit explain`: kinds and their fields, dotted."""
     from reconciler.core.spec.explanation import known_paths
 
     return [*known_paths(), "node"]

@@ -1,4 +1,8 @@
-"""The commands that stay: the agent, and the watchdog's place in the list (`entry` starts it without this module)."""
+"""`hagit agent` and `hagit watchdog`: the daemons.
+
+`entry` starts the watchdog without this module; `watchdog` here gives it a place in the help and runs it where other
+options come first.
+"""
 
 from __future__ import annotations
 

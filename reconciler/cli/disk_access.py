@@ -1,8 +1,8 @@
-"""Disks and pools asked by a child, so that a command ends though a disk does not answer.
+"""Access of the commands to the disks and pools of the orders, through a child process.
 
-A thread that waits in the kernel for a disk cannot be ended, nor can the process that it belongs to; a person would
-wait at a prompt that does not come back. The child is left behind instead, with whatever it waits for, and says nothing
-on the terminal. Decides nothing.
+A thread that waits in the kernel for a disk cannot be ended, and neither can its process: the operator would wait at a
+prompt that does not come back. So a child process asks the disks. When a disk does not answer, the command ends and
+leaves the child behind. The child prints nothing on the terminal.
 """
 
 from __future__ import annotations
@@ -11,18 +11,25 @@ import os
 import signal
 from collections.abc import Callable
 from multiprocessing import Pipe
+from pathlib import Path
 from typing import Any, NoReturn
 
+from reconciler.agent.pool_fencing import orders_in_force
 from reconciler.core.failover.adapters import PoolHouse, PoolsView, Shelf
 from reconciler.core.failover.claim import Command, Reply
 from reconciler.core.failover.hold import DiskView
-from reconciler.errors import HagitError, StateError
+from reconciler.core.failover.key import Side
+from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.pending_orders import joined
+from reconciler.errors import HagitError, StateError, UsageError
+from reconciler.system.node import Node, find_node_file, load_node
+from reconciler.system.shelf import open_shelf
 from reconciler.system.shelf.bay import Survey
 from reconciler.system.shelf.disks import DiskShelf
 
 
-class Aside:
-    """Both adapters, as `make` gives them in the child. Raises what `make` raises."""
+class IsolatedAdapters:
+    """The adapters to disks and pools that `make` returns, in a child process. Raises the errors of `make`."""
 
     def __init__(self, make: Callable[[], tuple[Shelf, PoolHouse]]) -> None:
         self._here, there = Pipe()
@@ -37,7 +44,7 @@ class Aside:
             raise failed
 
     def survey(self, deadline_s: float) -> tuple[Survey | DiskView, ...]:
-        """Everything that the shelf can tell of each disk."""
+        """Everything that the shelf knows about each disk."""
         return tuple(self._ask("survey", deadline_s))
 
     def look(self, deadline_s: float) -> tuple[DiskView, ...]:
@@ -54,7 +61,7 @@ class Aside:
         return found
 
     def close(self) -> None:
-        """End the child, or leave it to the disk that it waits for."""
+        """End the child, or leave it behind with the disk that it waits for."""
         self._here.close()
         os.kill(self.child, signal.SIGKILL)
         os.waitpid(self.child, os.WNOHANG)
@@ -67,8 +74,33 @@ class Aside:
             raise StateError("the child that asks the disks has ended by itself", remedy="ask again") from None
 
 
+class DiskAccess:
+    """The orders of this controller, and its disks and pools.
+
+    `orders`: those in force, followed by the disks that only pending orders name; `known` disks stand before these.
+    Raises UsageError on a controller without a watchdog, StateError without orders.
+    """
+
+    def __init__(self, node_file: Path | None) -> None:
+        self.node: Node = load_node(find_node_file(node_file))
+        if self.node.watchdog is None:
+            raise UsageError(
+                "this controller has no watchdog, and so no shelf",
+                remedy="give the node file a [watchdog] table; `hagit explain node` says what belongs into it",
+            )
+        in_force, pending = orders_in_force(self.node, self.node.watchdog)
+        self.orders: Orders = (orders := joined(in_force, pending))
+        self.known = len(in_force.disks)
+        url, side = self.node.watchdog.shelf, Side(self.node.controller)
+        self.disks = IsolatedAdapters(lambda: open_shelf(url, side, orders))
+
+    def close(self) -> None:
+        """End the access to disks and pools."""
+        self.disks.close()
+
+
 def _serve(make: Callable[[], tuple[Shelf, PoolHouse]], there: Any) -> NoReturn:
-    """The child: silent, until nobody asks any more."""
+    """Run the child process until its parent closes the pipe."""
     try:
         nowhere = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):

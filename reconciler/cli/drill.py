@@ -1,6 +1,7 @@
-"""A drill: over to the other controller and back, each time only when everything is well, measured against the bound.
+"""`hagit drill`: switches over to the other controller and back, when all is well, and measures both against the bound.
 
-This controller cannot ask its peer for anything; the way back is asked for there, by a command or by a person.
+This controller cannot ask its peer for anything. The way back is asked for there, by the command of --peer or by the
+operator.
 """
 
 from __future__ import annotations
@@ -10,32 +11,76 @@ import shlex
 import subprocess
 import sys
 import threading
-from typing import Final
+from typing import Annotated, Final
 
-from reconciler.cli.duration import spoken
-from reconciler.cli.switchover import DONE, REFUSED, TIMED_OUT, await_status, is_active_there
-from reconciler.cli.terminal import fold, width
+import typer
+
+from reconciler.cli.duration import parsed_ms, spoken
+from reconciler.cli.options import NodeOption, Output, OutputOption, TimeoutOption, YesOption
+from reconciler.cli.switchover import print_plan
+from reconciler.cli.terminal import confirmed, fold, width
+from reconciler.cli.watchdog_request import DONE, GRACE_MS, REFUSED, TIMED_OUT, await_status, is_active_there
 from reconciler.cli.watchdog_text import predicted, reason_lines, summary
 from reconciler.core.status.timeline import FailoverSummary
 from reconciler.core.status.watchdog import Verdict, WatchdogStatus, watchdog_document
-from reconciler.system.node import Node
+from reconciler.system.node import Node, find_node_file, load_node
 from reconciler.system.request import Request, RequestKind
-from reconciler.system.watchdog_client import ask
+from reconciler.system.watchdog_client import ask, must_see
 
-#: How long both controllers have to be well again before the way back.
+#: Time in which both controllers have to be well again before the way back.
 SETTLE_MS: Final = 60_000
-#: How long a person has for asking on the other controller.
+#: Time for the operator to ask on the other controller.
 PERSON_MS: Final = 600_000
 NOTE_LENGTH_MAX: Final = 200
-#: What a command on the other controller may take beside the switchover (a login, a start).
+#: Time for a command on the other controller besides the switchover: a login, a start.
 COMMAND_S: Final = 60.0
 SAID_LENGTH_MAX: Final = 1_000
 TRIES: Final = 3
 TRY_S: Final = 1.0
 
 
+def drill(
+    yes: YesOption = False,
+    peer: Annotated[
+        str | None,
+        typer.Option("--peer", help="A command that runs hagit on the other controller.", metavar="COMMAND"),
+    ] = None,
+    timeout: TimeoutOption = None,
+    node: NodeOption = None,
+    output: OutputOption = Output.TEXT,
+) -> int:
+    """Switch over to the other controller and back, when all is well, and measure.
+
+    Refuses while any reason stands. What clients waited is kept in the timeline
+    beside what was predicted. Without --peer a person asks for the way back on
+    the other one. Exit status 0: there and back, 1: refused or failed, 3: not done
+    in time.
+
+    \b
+    Example:  hagit drill
+              hagit drill --yes --peer "ssh storage-b hagit"
+    """
+    loaded = load_node(find_node_file(node))
+    status, as_json = must_see(loaded), output is Output.JSON
+    timeout_ms = parsed_ms(timeout, "--timeout") if timeout else status.readiness.switchover_ms + GRACE_MS
+    if not as_json or not status.readiness.ready:
+        print_plan(status, as_json)
+    if not status.readiness.ready or status.reasons:
+        if status.readiness.ready:
+            print(f"No drill while something is wrong on {status.controller}:", file=sys.stderr)
+            for line in reason_lines(status.reasons):
+                print(line, file=sys.stderr)
+        return REFUSED
+    other = status.peer.controller
+    if not yes and not confirmed(f"\nSwitch over to {other}, and back? Clients wait twice."):
+        print("Nothing was done.", file=sys.stderr)
+        return REFUSED
+    return Drill(loaded, status, peer, timeout_ms, as_json).run()
+
+
 class Drill:
-    """One drill from the active controller `before`. `peer`: a command that runs hagit on the other controller."""
+    """One drill from the active controller. `peer`: a command that runs hagit on the other one; `before`: its
+    status."""
 
     def __init__(self, node: Node, before: WatchdogStatus, peer: str | None, timeout_ms: int, as_json: bool) -> None:
         self._node, self._before, self._timeout_ms, self._as_json = node, before, timeout_ms, as_json
@@ -45,7 +90,7 @@ class Drill:
         self._back: FailoverSummary | None = None
 
     def run(self) -> int:
-        """There and back; the exit status."""
+        """Switch over and back. Returns the exit status."""
         other = self._before.peer.controller
         answer = ask(self._node, Request(RequestKind.DRILL, note=self._said))
         if not answer.accepted:
@@ -73,9 +118,9 @@ class Drill:
         return self._end(DONE, "", here)
 
     def _ask_there(self) -> str:
-        """Ask for the way back on the other controller; empty when it was done, else what went wrong.
+        """Ask for the way back on the other controller. Returns the problem, or an empty text when it was done.
 
-        The other side may learn a heartbeat later than this one that it can go back, so a refusal is not the last word.
+        The other side may learn a heartbeat later than this one that it can go back, so a refusal is tried again.
         """
         pause = threading.Event()
         for _ in range(TRIES):
@@ -108,7 +153,7 @@ class Drill:
             print("\n".join(fold(text, width() - 1)), flush=True)
 
     def _end(self, code: int, problem: str, status: WatchdogStatus) -> int:
-        """Tell how it went; what it took stands in the timeline, beside what was predicted."""
+        """Print how the drill went. Returns `code`."""
         if self._as_json:
             totals = {"over": self._over, "back": self._back}
             document = {
@@ -139,7 +184,7 @@ def _took(one: FailoverSummary | None, before: WatchdogStatus) -> str:
 
 
 def _is_well(before: WatchdogStatus, now: WatchdogStatus) -> bool | None:
-    """Standby here, active there, and nothing stands in the way of coming back."""
+    """Standby here, active there, and ready to come back."""
     if now.phase == "halted":
         return False
     here = now.phase == "standby" and now.peer.phase == "active" and now.pools.state == "none"

@@ -1,96 +1,38 @@
-"""What validate, explain, schema and capture do."""
+"""`hagit explain` and `hagit schema`: the language of the resources, and the node file."""
 
 from __future__ import annotations
 
 import json
-import socket
-import sys
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-from reconciler.cli.terminal import paint
-from reconciler.errors import ConfigurationError, UsageError
+import typer
 
-if TYPE_CHECKING:
-    from reconciler.core.spec import Configuration
+from reconciler.core.spec import explanation
+from reconciler.core.spec.schema import json_schema
 
 
-def run_validate(directory: Path, *, as_json: bool) -> int:
-    """`hagit validate`."""
-    from reconciler.core.spec import compile_desired, load
-    from reconciler.system.git.tree import read_directory
+def explain(
+    field: Annotated[str, typer.Argument(help="A kind or a field: `interface`, `interface.mtu`, `node`.")] = "",
+) -> int:
+    """What a field means, its values, its default, with an example.
 
-    tree = read_directory(directory)
-    try:
-        configuration = load(tree)
-        for controller in configuration.controllers:
-            compile_desired(configuration, controller)
-    except ConfigurationError as error:
-        if as_json:
-            complaints = [asdict(complaint) for complaint in error.complaints]
-            print(json.dumps({"format": "hagit.complaints/1", "valid": False, "complaints": complaints}, indent=1))
-            return 1
-        raise
-    if as_json:
-        warnings = [asdict(warning) for warning in configuration.warnings]
-        print(json.dumps({"format": "hagit.complaints/1", "valid": True, "complaints": warnings}, indent=1))
-        return 0
-    for warning in configuration.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    count = 1 + len(configuration.interfaces) + len(configuration.routes) + len(configuration.pools)
-    count += len(configuration.datasets)
-    lone = (configuration.source, configuration.alerting, configuration.failover)
-    count += sum(1 for one in lone if one is not None)
-    print(f"{paint('Valid', 32, 1)}: {count} resource{'s' if count > 1 else ''} for {_names(configuration)}.")
-    return 0
-
-
-def _names(configuration: Configuration) -> str:
-    names = configuration.controllers
-    return f"controller{'s' if len(names) > 1 else ''} {' and '.join(names)}"
-
-
-def run_explain(field: str) -> int:
-    """`hagit explain`."""
+    \b
+    Example:  hagit explain interface.virtual.vhid
+    """
     if field.strip().lower() in ("node", "node.toml"):
         print(NODE_PAGE, end="")
         return 0
-    from reconciler.core.spec.explanation import explain
-
-    print(explain(field), end="" if not field else "\n")
+    print(explanation.explain(field), end="" if not field else "\n")
     return 0
 
 
-def run_schema() -> int:
-    """`hagit schema`."""
-    from reconciler.core.spec.schema import json_schema
+def schema() -> int:
+    """The JSON Schema of the language, for editors and CI.
 
+    \b
+    Example:  hagit schema > hagit.schema.json
+    """
     print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
-    return 0
-
-
-def run_capture(node_file: Path | None, controller: str | None) -> int:
-    """`hagit capture`."""
-    from reconciler.cli.capture import look_around
-    from reconciler.core.spec.capturing import capture
-    from reconciler.system.machine import machine_serial
-    from reconciler.system.netlink.live import LiveNetwork
-    from reconciler.system.node import Node, find_node_file, load_node
-
-    path = find_node_file(node_file)
-    node = load_node(path) if path.exists() or node_file is not None else None
-    if node is None and controller is None:
-        raise UsageError("which controller is this?", remedy="add --controller a, or make a node file: hagit init")
-    node = node or Node(path, controller or "a")
-    network = LiveNetwork(node.hostname_file, node.resolver_file)
-    try:
-        live = look_around(network)
-        print(
-            capture(live, controller or node.controller, socket.gethostname(), machine_serial(node.serial_file)), end=""
-        )
-    finally:
-        network.close()
     return 0
 
 

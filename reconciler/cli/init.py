@@ -1,16 +1,24 @@
-"""What `hagit init` does: a repository that works, and the node file of this controller."""
+"""`hagit init`: makes a repository that works, and the node file of this controller.
+
+An existing repository is joined: then only the node file is made. `first_trust` decides which signatures count.
+"""
 
 from __future__ import annotations
 
 import getpass
 import json
-import socket
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
+import typer
+
+from reconciler.cli.capture import captured
 from reconciler.cli.first_trust import FirstTrust, choose, prepare
+from reconciler.cli.options import Controller, NodeOption
 from reconciler.cli.terminal import ask, paint
+from reconciler.core.spec import load
+from reconciler.core.spec.schema import json_schema
 from reconciler.errors import UsageError
 from reconciler.system.files import PUBLIC, PUBLIC_DIRECTORY, make_directory, write_named
 from reconciler.system.git.authoring import Author, create_repository, default_author
@@ -67,36 +75,45 @@ spec:
 """
 
 
-def run_init(
-    directory: Path,
-    *,
-    controller: str | None,
-    node_file: Path | None,
-    capture: bool | None,
-    state: Path | None,
-    signer: Path | None,
-    accept_unsigned: bool,
-    yes: bool,
+def init(
+    directory: Annotated[Path, typer.Argument(help="Where the repository is made; must not exist or be empty.")],
+    controller: Annotated[Controller | None, typer.Option("--controller", help="Which one this machine is.")] = None,
+    node: NodeOption = None,
+    capture: Annotated[
+        bool | None, typer.Option("--capture/--example", help="Describe this machine as it is, or write an example.")
+    ] = None,
+    state: Annotated[Path | None, typer.Option("--state", help="Where the agent keeps its state.")] = None,
+    signer: Annotated[
+        Path | None,
+        typer.Option("--signer", help="Whose signatures count: an SSH public key, or an allowed_signers file."),
+    ] = None,
+    accept_unsigned: Annotated[
+        bool, typer.Option("--accept-unsigned", help="Follow commits without a signature: whoever can push is root.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Take the defaults instead of asking.")] = False,
 ) -> int:
-    """`hagit init`. An existing repository is joined: only the node file is made."""
+    """Make a repository that works and the node file of this controller, by a few questions or none.
+
+    Commits are followed only when they are signed. Without --signer a key is made beside the node file, and git signs
+    with it in the new repository. On the second controller name the same signer: --signer allowed_signers.
+
+    \b
+    Example:  hagit init /srv/pair
+              hagit init /srv/pair --controller a --capture --yes
+              hagit init /srv/pair --controller b --signer /etc/hagit/allowed_signers --yes
+    """
     directory = directory.absolute()
     quiet = yes or not sys.stdin.isatty()
     joins = (directory / ".git").exists() or (directory / "HEAD").is_file()
-    path = find_node_file(node_file)
+    path = find_node_file(node)
     if path.exists():
         raise UsageError("there is a node file already", where=str(path), remedy="name another with --node")
-    if controller is None:
-        controller = "a" if quiet else ask("Which controller is this, a or b?", "b" if joins else "a")
-    if controller not in ("a", "b"):
-        raise UsageError(f"a controller is a or b, not {controller!r}")
+    name = _controller(controller, quiet, joins)
     if state is None:
         state = STATE if quiet else Path(ask("Where shall the agent keep its state?", str(STATE)))
     if capture is None:
-        capture = (
-            joins
-            or quiet
-            or ask("Describe this machine as it is (capture), or write an example?", "capture") != ("example")
-        )
+        question = "Describe this machine as it is (capture), or write an example?"
+        capture = joins or quiet or ask(question, "capture") != "example"
     choice = choose(joins=joins, quiet=quiet, signer=signer, accept_unsigned=accept_unsigned)
     if not joins:
         _require_empty(directory)
@@ -105,11 +122,21 @@ def run_init(
     if joins:
         print(f"Joined   {directory}, which is a repository already.")
     else:
-        _make_repository(directory, controller, capture, author, trust.signing_key)
-    _make_node_file(path, controller, directory, state, trust)
+        _make_repository(directory, name, capture, author, trust.signing_key)
+    _make_node_file(path, name, directory, state, trust)
     option = "" if path == find_node_file(None) else f"--node {path} "
     print(f"\nNext:    edit {directory}/*.yaml, git commit, then {paint(f'hagit {option}plan', 1)}")
     return 0
+
+
+def _controller(given: Controller | None, quiet: bool, joins: bool) -> str:
+    """The name of this controller: the given one, or the answer of the operator."""
+    if given is not None:
+        return given.value
+    name = "a" if quiet else ask("Which controller is this, a or b?", "b" if joins else "a")
+    if name not in ("a", "b"):
+        raise UsageError(f"a controller is a or b, not {name!r}")
+    return name
 
 
 def _require_empty(directory: Path) -> None:
@@ -123,10 +150,7 @@ def _author() -> Author:
 
 
 def _make_repository(directory: Path, controller: str, capture: bool, author: Author, signing_key: Path | None) -> None:
-    from reconciler.core.spec import load
-    from reconciler.core.spec.schema import json_schema
-
-    text = MODELINE + (_captured(controller) if capture else EXAMPLE)
+    text = MODELINE + (captured(Node(Path(), controller), controller, "") if capture else EXAMPLE)
     files = {
         "pair.yaml": text.encode(),
         SCHEMA_FILE: json.dumps(json_schema(), indent=2, ensure_ascii=False).encode() + b"\n",
@@ -136,19 +160,6 @@ def _make_repository(directory: Path, controller: str, capture: bool, author: Au
     commit = create_repository(directory, files, author, f"{what}\n", "main", signing_key)
     signed = "one signed commit" if signing_key else "one commit"
     print(f"Made     {directory} with {signed}, {commit[:7]}: {what.lower()}.")
-
-
-def _captured(controller: str) -> str:
-    from reconciler.cli.capture import look_around
-    from reconciler.core.spec.capturing import capture
-    from reconciler.system.netlink.live import LiveNetwork
-
-    node = Node(Path(), controller)
-    network = LiveNetwork(node.hostname_file, node.resolver_file)
-    try:
-        return capture(look_around(network), controller, socket.gethostname(), "")
-    finally:
-        network.close()
 
 
 def _make_node_file(path: Path, controller: str, directory: Path, state: Path, trust: FirstTrust) -> None:

@@ -1,7 +1,7 @@
-"""What a plan tells of disks that newer orders add: those that the active controller could not take, and who has them.
+"""Warnings of a plan about disks that newer orders add: those that the active controller could not take, and why.
 
-Looks at the disks, changes nothing. What cannot be looked at from here is left to the watchdog's own reason
-(ORDERS_PENDING). Does not decide what can be taken; `core/failover/new_disks` does.
+Looks at the disks and changes nothing. `core/failover/new_disks` decides which disks can be taken. Where this
+controller cannot look, the watchdog's own reason (ORDERS_PENDING) tells it later.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from reconciler.agent.pool_fencing import orders_in_force
-from reconciler.cli.disk_access import Aside
+from reconciler.cli.disk_access import IsolatedAdapters
 from reconciler.core.failover.hold import TOLD_MAX
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.new_disks import untakeable
@@ -19,12 +19,12 @@ from reconciler.errors import HagitError
 from reconciler.system.node import Node
 from reconciler.system.shelf import open_shelf
 
-#: What all disks together may take: a plan does not wait for a disk that is silent.
+#: Time for all disks together: a plan does not wait for a silent disk.
 LOOK_S: Final = 2.0
 
 
 def new_disk_warnings(node: Node, newer: Orders | None) -> tuple[str, ...]:
-    """A sentence where the shelf of newer orders would stay pending, as far as a look from here can tell."""
+    """A sentence if the disks of `newer` would stay pending, as far as a look from here can tell; else nothing."""
     watchdog = node.watchdog
     if newer is None or watchdog is None:
         return ()
@@ -33,11 +33,11 @@ def new_disk_warnings(node: Node, newer: Orders | None) -> tuple[str, ...]:
         both = joined(in_force, newer)
         if len(both.disks) == len(in_force.disks):
             return ()
-        desk = Aside(lambda: open_shelf(watchdog.shelf, Side(node.controller), both))
+        disks = IsolatedAdapters(lambda: open_shelf(watchdog.shelf, Side(node.controller), both))
         try:
-            views = desk.look(LOOK_S)
+            views = disks.look(LOOK_S)
         finally:
-            desk.close()
+            disks.close()
     except HagitError:
         return ()
     found = untakeable(in_force, newer, views)

@@ -1,4 +1,4 @@
-"""Options that several commands share, so that they are named and explained the same everywhere."""
+"""Options that several commands share. Each has the same name and explanation in all of them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ import typer
 
 
 class Output(StrEnum):
-    """The form of what is printed."""
+    """Form of the output."""
 
     TEXT = "text"
     JSON = "json"
+
+
+class Controller(StrEnum):
+    """One of the two controllers of a pair."""
+
+    A = "a"
+    B = "b"
 
 
 NodeOption: TypeAlias = Annotated[
@@ -30,5 +37,9 @@ RevisionOption: TypeAlias = Annotated[
 DirectoryOption: TypeAlias = Annotated[
     Path | None,
     typer.Option("--directory", "-C", help="Uncommitted files in a directory instead of a commit."),
+]
+TimeoutOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--timeout", help="How long to wait until it is done: 30s, 2m. Else the bound.", metavar="TIME"),
 ]
 YesOption: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -1,18 +1,21 @@
-"""`hagit power`: what a person asks of the power switch of the other controller, and what came of it.
+"""`hagit power`: asks or switches the power of the other controller, through the watchdog.
 
-The watchdog asks the switch, because it alone tells the failover core what is proven. Nothing secret comes here.
+The watchdog asks the power switch, because it alone passes proofs to the failover core. The command sees no secret.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
-from typing import Final
+from enum import StrEnum
+from typing import Annotated, Final
+
+import typer
 
 from reconciler.cli.duration import spoken
-from reconciler.cli.switchover import DONE, GRACE_MS, REFUSED, TIMED_OUT, await_status
+from reconciler.cli.options import NodeOption, Output, OutputOption
 from reconciler.cli.terminal import ask_word, fold, width
+from reconciler.cli.watchdog_request import DONE, GRACE_MS, REFUSED, TIMED_OUT, await_status
 from reconciler.cli.watchdog_text import power_line
 from reconciler.core.status.watchdog import PowerStatus, WatchdogStatus, watchdog_document
 from reconciler.errors import UsageError
@@ -20,24 +23,49 @@ from reconciler.system.node import find_node_file, load_node
 from reconciler.system.request import Answer, Request, RequestKind
 from reconciler.system.watchdog_client import ask, must_see
 
-#: After its own time an agent is given up, and a switch is asked for its status once more.
+#: A fence agent that runs over its time is ended, and the switch is asked for its status once more.
 TIMES: Final = 2
 
 
-def run_power(node_file: Path | None, as_json: bool, *, deed: str, word: str | None) -> int:
-    """`hagit power`."""
-    node = load_node(find_node_file(node_file))
-    status = must_see(node)
-    power = status.power
-    if power is None:
+class PowerWord(StrEnum):
+    """Request to the power switch of the other controller."""
+
+    STATUS = "status"
+    OFF = "off"
+    ON = "on"
+
+
+def power(
+    what: Annotated[PowerWord, typer.Argument(help="What the power switch of the other controller is asked.")],
+    word: Annotated[
+        str | None, typer.Option("--word", help="The name of the other controller, for scripts.", metavar="NAME")
+    ] = None,
+    node: NodeOption = None,
+    output: OutputOption = Output.TEXT,
+) -> int:
+    """Ask or switch the power of the other controller, where that is configured.
+
+    `status` changes nothing and shows that it would work. `off` asks for the name
+    of the other controller; once it is proven to be off, this one takes over what
+    the other one served. Exit status 0: done, 1: refused or failed, 3: not done in
+    time.
+
+    \b
+    Example:  hagit power status
+              hagit power off --word storage-b
+    """
+    loaded = load_node(find_node_file(node))
+    status, as_json = must_see(loaded), output is Output.JSON
+    switch = status.power
+    if switch is None:
         answer = Answer(False, "NO_POWER", "no power fencing is configured for the peer")
         return _refused(answer, status, as_json)
-    if deed == "off" and word is None:
+    if what is PowerWord.OFF and word is None:
         if not sys.stdin.isatty():
-            raise UsageError("nobody is here to type the word", remedy=f"in a script: --word {power.controller}")
-        print("\n".join(_warning(status, power)))
-        word = ask_word(f"\nType {power.controller} to go on: ")
-    answer = ask(node, Request(RequestKind.POWER, deed=deed, word=(word or "")[:200]))
+            raise UsageError("nobody is here to type the word", remedy=f"in a script: --word {switch.controller}")
+        print("\n".join(_warning(status, switch)))
+        word = ask_word(f"\nType {switch.controller} to go on: ")
+    answer = ask(loaded, Request(RequestKind.POWER, deed=what.value, word=(word or "")[:200]))
     if not answer.accepted:
         return _refused(answer, status, as_json)
 
@@ -48,7 +76,7 @@ def run_power(node_file: Path | None, as_json: bool, *, deed: str, word: str | N
             return False
         return now.power.well if now.power.turns >= turn else None
 
-    after, well = await_status(node, status, TIMES * power.timeout_ms + GRACE_MS, ended)
+    after, well = await_status(loaded, status, TIMES * switch.timeout_ms + GRACE_MS, ended)
     if as_json:
         _show(answer, after, {True: "done", False: "failed", None: "timed-out"}[well])
     elif well is None:
@@ -62,7 +90,7 @@ def run_power(node_file: Path | None, as_json: bool, *, deed: str, word: str | N
 
 
 def _warning(status: WatchdogStatus, power: PowerStatus) -> list[str]:
-    """What switching off means now."""
+    """The consequences of switching the power off now."""
     serves = status.peer.phase == "active"
     heard = f"heard {spoken(status.peer.age_ms)} ago" if status.peer.age_ms is not None else "never heard"
     text = f"This cuts the power of {power.controller} ({heard}) through {power.agent}."

@@ -1,4 +1,7 @@
-"""What `hagit rehearse` does: find the orders, play, print."""
+"""`hagit rehearse`: asks the simulated pair "what if", on the orders of this pair.
+
+`simulation` plays the events with the decisions of the watchdog; the command finds the orders and prints the answer.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,109 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Final
 
+import typer
+
+from reconciler.cli.options import DirectoryOption, NodeOption, Output, OutputOption, RevisionOption
 from reconciler.cli.terminal import paint
 from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.unsafe import unsafe
 from reconciler.errors import UsageError
+from reconciler.simulation import rehearse as simulated
+from reconciler.simulation.bounded import BoundedWorld
+from reconciler.simulation.explore import explore as search
 from reconciler.simulation.faults import FAULTS
-from reconciler.simulation.rehearse import Rehearsal, document, question, rehearse, render, with_shelf
+from reconciler.simulation.reduced import reduced, scenes_of
 from reconciler.simulation.script import PAIR, Event, Story, milliseconds, read
+from reconciler.simulation.swarm import luck
+from reconciler.system.files import read_bytes
+from reconciler.system.node import find_node_file
 
-SCRIPT_BYTES_MAX = 1_000_000
-RUNS_MAX = 10_000
-STATES_MAX = 20_000_000
+SCRIPT_BYTES_MAX: Final = 1_000_000
+RUNS_MAX: Final = 10_000
+STATES_MAX: Final = 20_000_000
 
 
-def run_faults(as_json: bool) -> int:
-    """`hagit rehearse --faults`."""
+def rehearse(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(help="What happens, one after the other, as `--faults` lists it.", metavar="[EVENT…]"),
+    ] = None,
+    script: Annotated[Path | None, typer.Option("--script", help="A file of timed events instead.")] = None,
+    last: Annotated[
+        str | None, typer.Option("--for", help="How long to watch after the last event: 30s, 5m.", metavar="TIME")
+    ] = None,
+    runs: Annotated[int, typer.Option("--runs", help="So many times, with luck: shows the longest wait.")] = 1,
+    explore: Annotated[bool, typer.Option("--explore", help="Try every order of events in a small world.")] = False,
+    states: Annotated[int, typer.Option("--states", help="Where --explore stops a scene.")] = 200_000,
+    faults: Annotated[bool, typer.Option("--faults", help="List everything that can happen.")] = False,
+    node: NodeOption = None,
+    revision: RevisionOption = None,
+    directory: DirectoryOption = None,
+    output: OutputOption = Output.TEXT,
+) -> int:
+    """Ask the simulated pair "what if", on this pair's own orders. Touches nothing; 1 when an invariant broke.
+
+    The same decisions as in the watchdog, in simulated time. What a storage administrator asks first:
+
+    \b
+    The active dies: how long do clients wait?   power-loss a
+    The interlink is pulled: does anything move? cable-pull interlink
+    Every cable is out: can both write?          all-cables
+    One loses its disks: does the other notice?  disks-lost a
+    How long is a switchover; if export hangs?   export-hangs a switchover
+    Power is back after an outage: who serves?   power-loss-both heal everything
+
+    \b
+    Example:  hagit rehearse power-loss a
+              hagit rehearse disable power-loss a -C examples/minimal-pair
+              hagit rehearse --script drill.txt -o json
+    """
+    as_json = output is Output.JSON
+    if faults:
+        return _print_faults(as_json)
+    if not 1 <= runs <= RUNS_MAX or not 1 <= states <= STATES_MAX:
+        raise UsageError(f"--runs is 1 to {RUNS_MAX}, --states 1 to {STATES_MAX}")
+    if explore:
+        return _explore(_orders(node, revision, directory), states, as_json)
+    if bool(words) == (script is not None):
+        raise UsageError("what should happen?", remedy="hagit rehearse power-loss a; hagit rehearse --faults lists all")
+    return _play(_orders(node, revision, directory), words or [], script, last, runs, as_json)
+
+
+def _play(orders: Orders, words: Sequence[str], script: Path | None, last: str | None, runs: int, as_json: bool) -> int:
+    """Play the events once, and `runs - 1` times more with random delays; print the longest wait of clients."""
+    try:
+        lasts_ms = None if last is None else milliseconds(last)
+    except ValueError as error:
+        raise UsageError(f"--for {last}: {error}", remedy="30s, 5m, 250ms") from error
+    events: Sequence[Event]
+    physics = None
+    if script is not None:
+        story = _read(script)
+        events, physics = story.events, story.physics
+        if lasts_ms is None:
+            lasts_ms = max(0, story.until_ms - max(event.at_ms for event in events))
+    else:
+        events = simulated.question(words)
+    answer = simulated.rehearse(orders, events, lasts_ms=lasts_ms, physics=physics)
+    others = [simulated.rehearse(orders, events, lasts_ms=lasts_ms, chance=luck(seed)) for seed in range(1, runs)]
+    for other in others:
+        answer = other if other.broken and not answer.broken else answer
+    waits = sorted(one.longest_ms for one in (answer, *others))
+    if as_json:
+        print(json.dumps(simulated.document(answer) | {"runs": runs, "longest_ms": waits}, indent=1))
+    else:
+        print(simulated.render(answer))
+        if runs > 1:
+            print(f"In {runs} runs with luck clients wait {waits[len(waits) // 2] / 1000:.1f} s (median), "
+                  f"{waits[-1] / 1000:.1f} s (longest).")  # fmt: skip
+    return 1 if answer.broken else 0
+
+
+def _print_faults(as_json: bool) -> int:
+    """Print every event that a rehearsal knows."""
     if as_json:
         rows = [{"fault": one.name, "takes": list(one.takes), "models": one.models, "assumed": one.assumed}
                 for one in FAULTS.values()]  # fmt: skip
@@ -33,54 +124,8 @@ def run_faults(as_json: bool) -> int:
     return 0
 
 
-def run_rehearse(
-    node_file: Path | None, as_json: bool, *, words: list[str], script: Path | None, last: str | None, runs: int,
-    explore: bool, states: int, revision: str | None, directory: Path | None,
-) -> int:  # fmt: skip
-    """`hagit rehearse`."""
-    if not 1 <= runs <= RUNS_MAX or not 1 <= states <= STATES_MAX:
-        raise UsageError(f"--runs is 1 to {RUNS_MAX}, --states 1 to {STATES_MAX}")
-    if explore:
-        return _explore(_orders(node_file, revision, directory), states, as_json)
-    if bool(words) == (script is not None):
-        raise UsageError("what should happen?", remedy="hagit rehearse power-loss a; hagit rehearse --faults lists all")
-    orders = _orders(node_file, revision, directory)
-    try:
-        lasts_ms = None if last is None else milliseconds(last)
-    except ValueError as error:
-        raise UsageError(f"--for {last}: {error}", remedy="30s, 5m, 250ms") from error
-    physics = None
-    if script is not None:
-        story = _read(script)
-        events, physics = story.events, story.physics
-        if lasts_ms is None:
-            lasts_ms = max(0, story.until_ms - max(event.at_ms for event in events))
-    else:
-        events = question(words)
-    answer = rehearse(orders, events, lasts_ms=lasts_ms, physics=physics)
-    others = [_lucky(orders, events, lasts_ms, seed) for seed in range(1, runs)]
-    for other in others:
-        answer = other if other.broken and not answer.broken else answer
-    waits = sorted(one.longest_ms for one in (answer, *others))
-    if as_json:
-        print(json.dumps(document(answer) | {"runs": runs, "longest_ms": waits}, indent=1))
-    else:
-        print(render(answer))
-        if runs > 1:
-            print(f"In {runs} runs with luck clients wait {waits[len(waits) // 2] / 1000:.1f} s (median), "
-                  f"{waits[-1] / 1000:.1f} s (longest).")  # fmt: skip
-    return 1 if answer.broken else 0
-
-
-def _lucky(orders: Orders, events: Sequence[Event], lasts_ms: int | None, seed: int) -> Rehearsal:
-    from reconciler.simulation.swarm import luck
-
-    return rehearse(orders, events, lasts_ms=lasts_ms, chance=luck(seed))
-
-
 def _read(path: Path) -> Story:
-    from reconciler.system.files import read_bytes
-
+    """The story in a script. Raises UsageError with file and line."""
     text = read_bytes(path, SCRIPT_BYTES_MAX)
     if text is None:
         raise UsageError("there is no such script", where=str(path))
@@ -94,7 +139,7 @@ def _read(path: Path) -> Story:
 
 
 def _orders(node_file: Path | None, revision: str | None, directory: Path | None) -> Orders:
-    """The orders of a directory, of the selected revision, or, where there is no pair yet, those of an example."""
+    """The orders of a directory or of the selected revision; those of an example pair where there is no node file."""
     from reconciler.core.spec import load
     from reconciler.core.spec.orders import orders_of
 
@@ -102,8 +147,6 @@ def _orders(node_file: Path | None, revision: str | None, directory: Path | None
         from reconciler.system.git.tree import read_directory
 
         return orders_of(load(read_directory(directory)))
-    from reconciler.system.node import find_node_file
-
     if node_file is None and revision is None and not find_node_file(None).exists():
         print("note: no node file and no -C DIRECTORY: an example pair is rehearsed", file=sys.stderr)
         return PAIR
@@ -124,13 +167,8 @@ def _orders(node_file: Path | None, revision: str | None, directory: Path | None
 
 
 def _explore(orders: Orders, states_max: int, as_json: bool) -> int:
-    """Every scene of the exhaustive world with this pair's own policy, timers and shelf, made small enough for it."""
-    from reconciler.core.failover.unsafe import unsafe
-    from reconciler.simulation.bounded import BoundedWorld
-    from reconciler.simulation.explore import explore
-    from reconciler.simulation.reduced import reduced, scenes_of
-
-    complete, assumed = with_shelf(orders)
+    """Search every scene of the exhaustive world with the policy, timers and shelf of this pair, reduced to fit."""
+    complete, assumed = simulated.with_shelf(orders)
     for reason in unsafe(complete):
         raise UsageError(f"these orders are refused: {reason.what}", where=reason.where, remedy=reason.remedy)
     small = reduced(complete)
@@ -140,7 +178,7 @@ def _explore(orders: Orders, states_max: int, as_json: bool) -> int:
         print("To be searched whole, the pair is made small:", *(f"  {note}" for note in small.notes), sep="\n")
     broken, rows = 0, []
     for scene in scenes_of(small.orders):
-        found = explore(BoundedWorld(scene), states_max)
+        found = search(BoundedWorld(scene), states_max)
         broken += bool(found.broken or found.stuck)
         rows.append({"scene": scene.name, "about": scene.about, "states": found.states, "moves": found.moves,
                      "depth": found.depth, "complete": found.complete, "broken": found.broken or None,

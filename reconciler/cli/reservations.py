@@ -1,6 +1,6 @@
-"""What `hagit reservations show` says: who holds what on each disk, in words, and what is not as it should be.
+"""`hagit reservations`: shows who holds which disk, in words, and what is not as it should be; `repair` mends it.
 
-Looks at the disks themselves, so it works on either controller, whatever runs; changes nothing.
+`show` looks at the disks themselves, so it works on either controller, whatever runs, and changes nothing.
 """
 
 from __future__ import annotations
@@ -8,21 +8,20 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from reconciler.agent.pool_fencing import orders_in_force
-from reconciler.cli.disk_access import Aside
+import typer
+
+from reconciler.cli.disk_access import DiskAccess
+from reconciler.cli.options import NodeOption, Output, OutputOption, YesOption
 from reconciler.cli.terminal import fold, paint, width
 from reconciler.core.failover.hold import DiskView, for_pair, judge
-from reconciler.core.failover.key import Key, Side, encode_key
+from reconciler.core.failover.key import Key, encode_key
 from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.pending_orders import joined
 from reconciler.core.failover.repair import words
-from reconciler.errors import UsageError
-from reconciler.system.node import Node, find_node_file, load_node
 from reconciler.system.reservation.standing import TYPE, TYPE_WORDS, Features
-from reconciler.system.shelf import open_shelf
 from reconciler.system.shelf.bay import Survey
 
 #: What all disks together may take.
@@ -30,43 +29,60 @@ LOOK_S: Final = 8.0
 WELL, NOT_WELL = 0, 2
 
 
-class Desk:
-    """The orders of this controller, and its adapters to disks and pools.
+class ReservationsWord(StrEnum):
+    """What to do with the reservations."""
 
-    `orders` are those in force. Disks that only pending orders name come last; there are `known` others.
+    SHOW = "show"
+    REPAIR = "repair"
+
+
+def reservations(
+    what: Annotated[
+        ReservationsWord, typer.Argument(help="Look, or mend what can be mended from here.")
+    ] = ReservationsWord.SHOW,
+    foreign: Annotated[
+        list[str] | None,
+        typer.Option("--foreign", help="A key that hagit did not write and that repair may remove.", metavar="KEY"),
+    ] = None,
+    yes: YesOption = False,
+    detailed: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 0: all is well, 1: an error, 2: something is not.")
+    ] = False,
+    node: NodeOption = None,
+    output: OutputOption = Output.TEXT,
+) -> int:
+    """Who holds which disk, and who else could write to it; mend it.
+
+    `show` asks every disk of the orders. `repair` says what it would do and asks:
+    on the active controller it completes the claim (disks that came back, others
+    that are still registered), on the other it gives up registrations of its own.
+    It never leaves a disk to nobody, and refuses while the watchdog is at work.
+
+    \b
+    Example:  hagit reservations
+              hagit reservations show -o json
+              hagit reservations repair --foreign 0xabc123
     """
+    if what is ReservationsWord.REPAIR:
+        from reconciler.cli.reservations_repair import repair_reservations
 
-    def __init__(self, node_file: Path | None) -> None:
-        self.node: Node = load_node(find_node_file(node_file))
-        if self.node.watchdog is None:
-            raise UsageError(
-                "this controller has no watchdog, and so no shelf",
-                remedy="give the node file a [watchdog] table; `hagit explain node` says what belongs into it",
-            )
-        in_force, pending = orders_in_force(self.node, self.node.watchdog)
-        self.orders: Orders = (orders := joined(in_force, pending))
-        self.known = len(in_force.disks)
-        url, side = self.node.watchdog.shelf, Side(self.node.controller)
-        self.disks = Aside(lambda: open_shelf(url, side, orders))
-
-    def close(self) -> None:
-        """Let go of both."""
-        self.disks.close()
+        return repair_reservations(node, output is Output.JSON, yes=yes, foreign=foreign or [])
+    return _show(node, output is Output.JSON, detailed=detailed)
 
 
-def run_show(node_file: Path | None, as_json: bool, *, detailed: bool) -> int:
+def _show(node_file: Path | None, as_json: bool, *, detailed: bool) -> int:
     """`hagit reservations show`."""
-    desk = Desk(node_file)
+    access = DiskAccess(node_file)
     try:
-        found = desk.disks.survey(LOOK_S)
+        found = access.disks.survey(LOOK_S)
     finally:
-        desk.close()
-    orders = desk.orders
+        access.close()
+    orders = access.orders
     lines = [Line(orders, at, one) for at, one in enumerate(found)]
     owner = judge(orders, 0, tuple(line.view for line in lines)).owner
     for line in lines:
         line.judge(owner)
-        if line.at >= desk.known:
+        if line.at >= access.known:
             line.notes.append("only newer orders name it, and they are pending: see `hagit status`")
     if as_json:
         print(json.dumps(document(orders, owner, lines), indent=1))

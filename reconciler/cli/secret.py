@@ -11,11 +11,16 @@ import json
 import os
 import secrets
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
+import typer
+
+from reconciler.cli.options import NodeOption, Output, OutputOption
 from reconciler.cli.terminal import fold, paint, width
 from reconciler.core.failover.keyring import fingerprint, spelled
 from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_orders, orders_key
@@ -74,27 +79,57 @@ class Desk:
         return (self.status.peer.controller if self.status is not None else "") or "the other controller"
 
 
-def run_secret(node_file: Path | None, as_json: bool, *, step: str, file: str | None, without_peer: bool) -> int:
-    """`hagit secret`."""
-    node = load_node(find_node_file(node_file))
-    if node.watchdog is None:
-        raise NodeFileError("this controller has no watchdog, so no secret of a pair", where=str(node.path))
+class SecretWord(StrEnum):
+    """Step of a change of the secret."""
+
+    STATUS = "status"
+    NEW = "new"
+    IMPORT = "import"
+    USE = "use"
+    DROP = "drop"
+
+
+def secret(
+    what: Annotated[SecretWord, typer.Argument(help="Which step.")] = SecretWord.STATUS,
+    file: Annotated[str | None, typer.Argument(help="With import: a file, or - for standard input.")] = None,
+    without_peer: Annotated[
+        bool, typer.Option("--without-peer", help="The other controller is off, and cannot say what it accepts.")
+    ] = False,
+    node: NodeOption = None,
+    output: OutputOption = Output.TEXT,
+) -> int:
+    """Change the secret that both controllers share, without a gap.
+
+    new: make one here, accepted and not used yet. import: accept what the other
+    controller made. use: seal with it; the old one is still accepted. drop: accept
+    the old one no more, or give up a new one. Each step is refused while one
+    controller would not understand the other. No secret is ever shown.
+
+    \b
+    Example:  hagit secret new
+              ssh root@other hagit secret import - < /etc/hagit/pair.secret.next
+              hagit secret use        (on both, one after the other)
+              hagit secret drop       (on both)
+    """
+    loaded, as_json, step = load_node(find_node_file(node)), output is Output.JSON, what.value
+    if loaded.watchdog is None:
+        raise NodeFileError("this controller has no watchdog, so no secret of a pair", where=str(loaded.path))
     if (file is not None) != (step == "import"):
         raise UsageError("a file, or - for standard input, goes with `import` and nothing else")
     if step == "status":
-        return _show(_look(node, node.watchdog), as_json)
+        return _show(_look(loaded, loaded.watchdog), as_json)
     try:
-        with Lock(node.state / "secret.lock", f"hagit secret {step}"):
-            text = _step(_look(node, node.watchdog), step, file, without_peer)
+        with Lock(loaded.state / "secret.lock", f"hagit secret {step}"):
+            text = _step(_look(loaded, loaded.watchdog), step, file, without_peer)
     except Refuse as refused:
         if as_json:
             print(json.dumps({"format": "hagit.secret/1", "outcome": "refused", "text": refused.what}, indent=1))
         else:
             print(f"hagit: refused: {refused.what}\n  {refused.remedy}", file=sys.stderr)
         return REFUSED
-    followed = _followed(node, node.watchdog)
+    followed = _followed(loaded, loaded.watchdog)
     if as_json:
-        _show(_look(node, node.watchdog), as_json)
+        _show(_look(loaded, loaded.watchdog), as_json)
     else:
         print("\n".join(fold(text, width() - 1)))
     if not followed:
@@ -120,20 +155,14 @@ def _read(path: Path) -> bytes:
 
 def _followed(node: Node, watchdog: WatchdogNode) -> bool:
     """Wait until the watchdog has the secrets of the files in force; at once where none runs."""
-    end_s = monotonic_s() + FOLLOW_S
+    end_s, pause = monotonic_s() + FOLLOW_S, threading.Event()
     while True:
         desk = _look(node, watchdog)
         if desk.status is None or _in_force(desk):
             return True
         if monotonic_s() > end_s:
             return False
-        _pause(LOOK_S)
-
-
-def _pause(seconds: float) -> None:
-    import threading
-
-    threading.Event().wait(seconds)
+        pause.wait(LOOK_S)
 
 
 def _in_force(desk: Desk) -> bool:

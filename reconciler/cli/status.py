@@ -1,4 +1,8 @@
-"""What status, history, decisions and differences look like."""
+"""`hagit status`: whether the pair is highly available, and which revision is in force on this controller.
+
+The watchdog's status comes first (`watchdog_text`); then follows the agent's, completed by the state directory, so that
+it is shown while no agent runs, too.
+"""
 
 from __future__ import annotations
 
@@ -6,61 +10,52 @@ import contextlib
 import json
 import sys
 import threading
-import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Final
+
+import typer
 
 from reconciler.agent.session import Session
 from reconciler.agent.source.unsigned_commits import trust_document, unsigned_accepted
-from reconciler.cli.terminal import fold, paint, width
+from reconciler.cli.options import NodeOption, Output, OutputOption
+from reconciler.cli.terminal import fold, local_time, paint, width
 from reconciler.cli.watchdog_text import paint_verdict, sight_document, standing_lines
-from reconciler.core.facts.difference import Difference, DifferenceKind
-from reconciler.core.planning.wording import fact_name, fact_value
 from reconciler.errors import StateError
 from reconciler.system.clock import wall_s
-from reconciler.system.files import holder_of, read_lines
+from reconciler.system.files import holder_of
 from reconciler.system.streams import escape
 from reconciler.system.watchdog_client import Sight, see
 
-#: Lines of one error in a status; the rest is in `hagit plan`.
-TEXT_LINES_MAX = 12
+#: Lines of one error in a status; `hagit plan` shows the rest.
+TEXT_LINES_MAX: Final = 12
 #: Between two looks of `hagit status --watch`.
-WATCH_S = 1.0
-SYMBOLS = {
-    DifferenceKind.ADD: ("+", 32),
-    DifferenceKind.CHANGE: ("~", 33),
-    DifferenceKind.REMOVE: ("-", 31),
-    DifferenceKind.FOREIGN: ("?", 36),
-    DifferenceKind.UNKNOWN: ("!", 35),
-}
+WATCH_S: Final = 1.0
 
 
-def difference_line(item: Difference) -> str:
-    """One difference in a line: symbol, what, why, where it is asked for. `+` means: will be made."""
-    symbol, color = SYMBOLS[item.kind]
-    fact = item.desired if item.desired is not None else item.observed
-    what = fact_name(fact) if fact is not None else " ".join(item.key)
-    place = f"  {item.origin.file}:{item.origin.line}" if item.origin else ""
-    return f"  {paint(symbol, color)} {item.resource or 'no resource'}: {what}  ({item.why}){place}"
+def status(
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again whenever it changes.")] = False,
+    detailed: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 0: all is well, 1: an error, 2: something is not.")
+    ] = False,
+    node: NodeOption = None,
+    output: OutputOption = Output.TEXT,
+) -> int:
+    """Whether the pair is highly available, and if not, why and what to do.
 
+    The first line is the verdict: HA active, administratively disabled,
+    unavailable, or failing over now. Then roles, heartbeats, orders and readiness,
+    and what is in force on this controller. Works on either one, whatever runs.
 
-def difference_document(item: Difference) -> dict[str, Any]:
-    """The JSON form of a difference."""
-    return {
-        "kind": item.kind.value,
-        "key": list(item.key),
-        "resource": item.resource,
-        "why": item.why,
-        "desired": fact_value(item.desired) if item.desired else None,
-        "live": fact_value(item.observed) if item.observed else None,
-        "origin": f"{item.origin.file}:{item.origin.line}" if item.origin else None,
-    }
-
-
-def print_status(node_file: Path | None, *, as_json: bool, detailed: bool = False) -> int:
-    """`hagit status`."""
-    with Session(node_file) as session:
-        document, sight = status_document(session), see(session.node)
+    \b
+    Example:  hagit status
+              hagit status --watch
+              hagit status -o json | jq .ha.verdict
+    """
+    as_json = output is Output.JSON
+    if watch:
+        return _watch(node, as_json)
+    with Session(node) as session:
+        document, sight = _status_document(session), see(session.node)
     well = bool(document["well"])
     if sight is not None:
         document["ha"] = sight_document(sight)
@@ -72,12 +67,12 @@ def print_status(node_file: Path | None, *, as_json: bool, detailed: bool = Fals
     return 2 if detailed and not well else 0
 
 
-def watch_status(node_file: Path | None, *, as_json: bool) -> int:
+def _watch(node_file: Path | None, as_json: bool) -> int:
     """`hagit status --watch`: until it is interrupted. On a terminal the page is drawn anew, in a pipe appended."""
     shown, pause = "", threading.Event()
     with Session(node_file) as session:
         while True:
-            document, sight = status_document(session), see(session.node)
+            document, sight = _status_document(session), see(session.node)
             if as_json:
                 if sight is not None:
                     document["ha"] = sight_document(sight)
@@ -102,7 +97,7 @@ def _page(document: dict[str, Any], sight: Sight | None) -> list[str]:
     return [paint_verdict(sight), *standing_lines(sight), applied, *_status_lines(document)]
 
 
-def status_document(session: Session) -> dict[str, Any]:
+def _status_document(session: Session) -> dict[str, Any]:
     """What the agent published, completed by what the state directory says, with the verdict first."""
     published = session.store.status() or {}
     running = _agent_runs(session)
@@ -174,13 +169,13 @@ def _status_lines(document: dict[str, Any]) -> list[str]:
     if applied:
         signed = f", signed by {applied['signer']}" if applied["signer"] else ", not signed"
         lines.append(f"  revision   {applied['name']}  {applied['summary']}  ({applied['author']}{signed})")
-        lines.append(f"  applied    {_when(applied['at_s'])}")
+        lines.append(f"  applied    {local_time(applied['at_s'])}")
     if document["agent"]:
         lines.append(f"  agent      running (pid {document.get('pid')}), last published {document['age_s']} s ago")
     else:
         lines.append("  agent      not running: start it with `hagit agent`")
         if document.get("at_s"):
-            lines.append(f"             what it said last, at {_when(document['at_s'])}, follows; it may be over")
+            lines.append(f"             what it said last, at {local_time(document['at_s'])}, follows; it may be over")
     head, revision = document.get("head"), document.get("revision") or {}
     if head and head != revision.get("commit"):
         lines.append(f"  newest     {head[:7]}")
@@ -202,10 +197,11 @@ def _status_lines(document: dict[str, Any]) -> list[str]:
     if document.get("blocked"):
         lines.append(f"  blocked    {document['blocked']['commit'][:7]}: {document['blocked']['why']}")
     lines += [
-        f"  drift      {item['text']}  ({item['mode']}, since {_when(item['since_s'])})" for item in _drifted(document)
+        f"  drift      {item['text']}  ({item['mode']}, since {local_time(item['since_s'])})"
+        for item in _drifted(document)
     ]
     lines += [
-        f"  was drift  {item['text']}  (until {_when(item['gone_since_s'])}; it came and went, so its alert waits)"
+        f"  was drift  {item['text']}  (until {local_time(item['gone_since_s'])}; it came and went, so its alert waits)"
         for item in _over(document)
     ]
     for item in document.get("holds", ()):
@@ -227,35 +223,3 @@ def _unpublished(document: dict[str, Any]) -> list[dict[str, Any]]:
 def _agent_runs(session: Session) -> bool:
     """An agent holds its lock for as long as it lives."""
     return holder_of(session.store.root / "agent.lock") is not None
-
-
-def print_history(node_file: Path | None, count: int, *, as_json: bool) -> int:
-    """`hagit history`."""
-    with Session(node_file) as session:
-        entries = session.store.history()[-count:]
-    if as_json:
-        print(json.dumps({"format": "hagit.history/1", "entries": entries}, indent=1))
-        return 0
-    if not entries:
-        print("Nothing was applied here yet.")
-    for entry in entries:
-        revision = entry["revision"]
-        counts = ", ".join(f"{number} {verb}d" for verb, number in entry.get("counts", {}).items()) or "no change"
-        detail = entry.get("why") or (f"{counts}, {entry['held']} held" if entry.get("held") else counts)
-        name = f"{revision['branch']}@{revision['commit'][:7]}"
-        signed = f", signed by {revision['signer']}" if revision.get("signer") else ""
-        print(f"{_when(entry['at_s'])}  {entry['what']:<11}  {name}  {revision['summary']}  "
-              f"({revision['author']}{signed})  {detail}")  # fmt: skip
-    return 0
-
-
-def print_decisions(node_file: Path | None, count: int) -> int:
-    """`hagit decisions`."""
-    with Session(node_file) as session:
-        for line in read_lines(session.store.root / "decisions.jsonl")[-count:]:
-            print(json.dumps(line, separators=(",", ":")))
-    return 0
-
-
-def _when(at_s: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at_s))

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import textwrap
+import time
 from types import TracebackType
 from typing import Final
 
@@ -36,6 +37,11 @@ def fold(text: str, columns: int) -> list[str]:
     """Lines of at most so many columns; no word is cut, and no command is cut at its hyphens. At least one line."""
     lines = textwrap.wrap(text, max(20, columns), break_on_hyphens=False, break_long_words=False)
     return lines or [""]
+
+
+def local_time(at_s: float) -> str:
+    """Seconds since 1970 as date and time of this machine's zone."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at_s))
 
 
 def paint(text: str, *codes: int) -> str:

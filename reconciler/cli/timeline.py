@@ -1,6 +1,6 @@
-"""What `hagit timeline` shows: every failover with the milliseconds of its parts, and the events one by one.
+"""`hagit timeline`: every failover with the milliseconds of its parts, and the single events.
 
-Reads the file of the state directory, so it works when the watchdog does not run.
+Reads the file in the state directory, so it works while the watchdog does not run.
 """
 
 from __future__ import annotations
@@ -8,9 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
+
+import typer
 
 from reconciler.cli.duration import spoken
+from reconciler.cli.options import NodeOption, Output, OutputOption
 from reconciler.cli.terminal import fold, paint, width
 from reconciler.cli.watchdog_text import moment, summary
 from reconciler.core.status.shape import Damage, document_of
@@ -37,14 +40,24 @@ WORDS: Final = {
 
 
 def events_of(node: Node) -> tuple[TimelineEvent, ...]:
-    """Every event that is kept; lines that are damaged are passed over."""
+    """Every event that is kept, oldest first. Skips damaged lines."""
     found = (event_from_document(line) for line in read_lines(node.state / FILE))
     return tuple(event for event in found if not isinstance(event, Damage))
 
 
-def run_timeline(node_file: Path | None, count: int, as_json: bool, *, failovers: bool) -> int:
-    """`hagit timeline`."""
-    events = events_of(load_node(find_node_file(node_file)))
+def timeline(
+    count: Annotated[int, typer.Option("--count", "-n", help="How many of each, newest last.", min=1)] = 20,
+    failovers: Annotated[bool, typer.Option("--failovers", help="Only failovers, without single events.")] = False,
+    node: NodeOption = None,
+    output: OutputOption = Output.TEXT,
+) -> int:
+    """Every failover, with the milliseconds of its parts, and single events.
+
+    \b
+    Example:  hagit timeline
+              hagit timeline --failovers -n 5 -o json
+    """
+    events, as_json = events_of(load_node(find_node_file(node))), output is Output.JSON
     moves = summaries(events)
     shown = () if failovers else events[-count:]
     if as_json:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.disk_access import Aside
+from reconciler.cli.disk_access import IsolatedAdapters
 from reconciler.core.failover.adapters import PoolHouse, Shelf, answered
 from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.key import Key, Side
@@ -30,7 +30,7 @@ def adapters(rig: SimulatedRig) -> tuple[Shelf, PoolHouse]:
 
 
 def test_it_answers_as_the_adapters_do(rig: SimulatedRig) -> None:
-    aside = Aside(lambda: adapters(rig))
+    aside = IsolatedAdapters(lambda: adapters(rig))
     assert answered(aside, Command(Verb.REGISTER, 1, KEY), LONG_S).answer is Answer.GOOD
     assert [view.registered for view in aside.look(LONG_S)] == [set(), {KEY}, set(), set()]
     assert aside.survey(LONG_S) == aside.look(LONG_S), "a simulated shelf tells no more"
@@ -39,19 +39,19 @@ def test_it_answers_as_the_adapters_do(rig: SimulatedRig) -> None:
 
 
 def test_one_that_waits_for_ever_keeps_nobody(rig: SimulatedRig) -> None:
-    aside = Aside(lambda: adapters(rig))
+    aside = IsolatedAdapters(lambda: adapters(rig))
     os.kill(aside.child, signal.SIGSTOP)
     aside.close()
-    again = Aside(lambda: adapters(rig))
+    again = IsolatedAdapters(lambda: adapters(rig))
     assert len(again.look(LONG_S)) == len(DISKS)
     again.close()
 
 
 def test_what_goes_wrong_in_it_is_told(rig: SimulatedRig) -> None:
     with pytest.raises(NodeFileError) as refused:
-        Aside(lambda: open_shelf("nowhere:", Side.A, orders(Side.A)))
+        IsolatedAdapters(lambda: open_shelf("nowhere:", Side.A, orders(Side.A)))
     assert "write disks:" in refused.value.remedy
-    aside = Aside(lambda: adapters(rig))
+    aside = IsolatedAdapters(lambda: adapters(rig))
     os.kill(aside.child, signal.SIGKILL)
     with pytest.raises(StateError, match="ended by itself"):
         aside.look(LONG_S)

@@ -1,0 +1,89 @@
+"""`hagit plan`: shows what would be done on this controller, and can save it for `hagit apply FILE`.
+
+Changes nothing. `core/planning` makes the plan; `apply` and `rollback` make and print theirs with the functions here.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reconciler.agent.apply import propose
+from reconciler.agent.session import Session
+from reconciler.agent.source.content import Content
+from reconciler.cli.options import DirectoryOption, NodeOption, Output, OutputOption, RevisionOption
+from reconciler.cli.revision_choice import UNCOMMITTED, choose
+from reconciler.cli.saved_plan import save_plan
+from reconciler.cli.terminal import own, wants_color, width
+from reconciler.core.planning.plan import OrdersChange, Plan
+from reconciler.core.status.revision import Revision
+from reconciler.errors import HagitError
+
+
+def plan(
+    node: NodeOption = None,
+    output: OutputOption = Output.TEXT,
+    revision: RevisionOption = None,
+    directory: DirectoryOption = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Save the plan for `hagit apply FILE`.")] = None,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="0 nothing to do, 1 error, 2 changes.")
+    ] = False,
+) -> int:
+    """Show what would be done on this controller, why, with which impact, and who asks for it. Changes nothing.
+
+    \b
+    Example:  hagit plan
+              hagit plan --out change.plan && hagit apply change.plan
+    """
+    as_json = output is Output.JSON
+    with Session(node) as session:
+        chosen, content = choose(session, revision, directory)
+        found = make_plan(session, chosen, content)
+    if out is not None:
+        save_plan(found, out)
+    print_plan(found, as_json=as_json)
+    if out is not None and not as_json:
+        print(f"\nSaved. Apply exactly this with: hagit apply {out}")
+    return 2 if detailed_exitcode and (found.actions or found.orders) else 0
+
+
+def make_plan(session: Session, revision: Revision, content: Content) -> Plan:
+    """What has to be done so that this controller is as `content` says. Looks at the kernel and the pools."""
+    blame = session.blamer(revision.commit) if revision.commit != UNCOMMITTED else None
+    session.network.focus(content.keys())
+    orders = orders_changes(session, content)
+    plan = propose(content, revision.full_name, session.network.observe(), blame, orders)
+    if not orders:
+        return plan
+    from reconciler.cli.new_disks import new_disk_warnings
+
+    return replace(plan, warnings=(*plan.warnings, *new_disk_warnings(session.node, content.orders)))
+
+
+def orders_changes(session: Session, content: Content) -> tuple[OrdersChange, ...]:
+    """How the orders for the watchdog change. When they cannot be published, says so and holds up nothing else."""
+    if session.orders is None:
+        return ()
+    try:
+        return session.orders.changes(content)
+    except HagitError as error:
+        print(f"note: the orders for the watchdog cannot be published: {error}", file=sys.stderr)
+        return ()
+
+
+def print_plan(plan: Plan, *, as_json: bool) -> None:
+    """Print a plan, for people or as JSON."""
+    if as_json:
+        from reconciler.core.planning.plan_document import plan_document
+
+        print(json.dumps(plan_document(plan), indent=1))
+    else:
+        from reconciler.core.planning.render import render_plan
+
+        print(own(render_plan(plan, color=wants_color(), width=width())))
