@@ -1,6 +1,7 @@
 """The rules of the rings, read from the source with `ast`: who may import whom, and what the core may never do."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -271,6 +272,26 @@ def public_classes() -> dict[str, set[str]]:
 def test_no_class_name_means_two_things() -> None:
     found = {name for name, modules in public_classes().items() if len(modules) > 1}
     assert not found - NAMED_TWICE, {name: public_classes()[name] for name in found - NAMED_TWICE}
+
+
+#: Private words that the field's words have replaced: worker process, disk monitor, pool monitor, file thread, status.
+RETIRED = {
+    "arm", "arms", "aside", "bay", "chronicle", "clerk", "confided", "deed", "deeds", "desk", "eyes", "glance", "hand",
+    "house", "keeping", "labour", "lifeline", "limb", "onlooker", "pulse", "recall", "sight", "standing", "trunk",
+    "truth", "voice",
+}  # fmt: skip
+#: Modules and public classes that still bear one. This list only shrinks.
+STILL_PRIVATE = {
+    "ArmKind", "Arms", "Aside", "Bay", "Chronicle", "Clerk", "Deed", "Desk", "Hand", "Labour", "Limb", "Onlooker",
+    "PoolHouse", "SecretSight", "Sight", "SimulatedHouse", "Standing", "Trunk", "Truth", "Voice", "ZfsHouse",
+    "aside", "bay", "confided", "deeds", "hand", "house", "keeping", "sight", "standing", "truth",
+}  # fmt: skip
+
+
+def test_names_are_the_words_of_the_field() -> None:
+    names = {name_of(path).rpartition(".")[2] for path in MODULES} | set(public_classes())
+    found = {name for name in names if RETIRED & set(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().split("_"))}
+    assert not found - STILL_PRIVATE, "a private word: see the words of ARCHITECTURE.md"
 
 
 # The outside world.
