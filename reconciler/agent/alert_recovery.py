@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from reconciler.agent.reconciliation import Memory
+from reconciler.agent.reconciliation import AgentMemory
 from reconciler.agent.session import Session
 from reconciler.core.alerts.alert import Alert, AlertKind, alert_from_document
 from reconciler.core.alerts.conditions import Conditions
@@ -18,25 +18,25 @@ from reconciler.core.planning.ledger import ledger_from_document
 from reconciler.errors import HagitError
 
 #: The ledger remembers these by key, which an alert does not tell: they are held beside it until a look has shown all.
-OF_DRIFT: Final = frozenset({AlertKind.DRIFT, AlertKind.FOREIGN, AlertKind.DRIFT_STORM})
+DRIFT_ALERTS: Final = frozenset({AlertKind.DRIFT, AlertKind.FOREIGN, AlertKind.DRIFT_STORM})
 #: The watch over the pair remembers these.
-OF_THE_PAIR: Final = frozenset({AlertKind.ROLE_CHANGED, AlertKind.HA_REASON, AlertKind.WATCHDOG_DOWN})
+PAIR_ALERTS: Final = frozenset({AlertKind.ROLE_CHANGED, AlertKind.HA_REASON, AlertKind.WATCHDOG_DOWN})
 
 
-def recall(session: Session, firing: Iterable[Alert]) -> Memory:
+def recover_memory(session: Session, firing: Iterable[Alert]) -> AgentMemory:
     """The memory of rounds; `firing` is what was told and is not over.
 
     A damaged memory is put aside: drift is found anew. Without a watchdog, what was told of the pair is over.
     """
     told = tuple(firing)
-    apart = OF_DRIFT if session.node.watchdog is None else OF_DRIFT | OF_THE_PAIR
+    apart = DRIFT_ALERTS if session.node.watchdog is None else DRIFT_ALERTS | PAIR_ALERTS
     conditions = tuple(alert for alert in told if alert.kind not in apart)
-    unsettled = {alert.identity: alert for alert in told if alert.kind in OF_DRIFT}
+    unsettled = {alert.identity: alert for alert in told if alert.kind in DRIFT_ALERTS}
     try:
         document = session.store.ledger() or {}
         ledger = ledger_from_document(document["drift"]) if "drift" in document else NO_DRIFT
         standing = tuple(alert_from_document(alert) for alert in document.get("standing", ()))
     except (HagitError, ValueError, TypeError, AttributeError) as error:
         session.store.decide("memory-damaged", why=str(error))
-        return Memory(NO_DRIFT, Conditions(conditions), unsettled)
-    return Memory(ledger, Conditions(standing).joined(conditions), unsettled)
+        return AgentMemory(NO_DRIFT, Conditions(conditions), unsettled)
+    return AgentMemory(ledger, Conditions(standing).joined(conditions), unsettled)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
-from reconciler.agent.apply_journal import interrupted
-from reconciler.agent.executor import Outcome, Progress, perform_plan, stamp_interrupted
+from reconciler.agent.apply_journal import read_interrupted
+from reconciler.agent.executor import ApplyOutcome, Progress, execute_plan, mark_interrupted_links
 from reconciler.agent.source.content import Content
 from reconciler.agent.store import Applied, Held, Store
 from reconciler.core.facts.codec import Document, fact_document, fact_from_document
@@ -31,7 +31,7 @@ MOVED_MAX: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class PlanBasis:
     """What was in force at the look that a plan was made from."""
 
     applied: Applied | None
@@ -62,21 +62,21 @@ def restrict(plan: Plan, keys: Collection[Key]) -> Plan:
     return replace(plan, actions=actions, after=after)
 
 
-def resume(store: Store, network: Network) -> None:
+def resume_interrupted(store: Store, network: Network) -> None:
     """Before a plan is made: finish the stamps of an apply that was cut off. Raises HagitError."""
-    if interrupted(store.journal) is not None:
+    if read_interrupted(store.journal) is not None:
         with store.lock("resume", wait_s=LOCK_WAIT_S):
             _take_up(store, network)
 
 
 def _take_up(store: Store, network: Network) -> bool:
-    what = stamp_interrupted(network, store.journal)
+    what = mark_interrupted_links(network, store.journal)
     if what is not None:
         store.decide("resumed", what=what)
     return what is not None
 
 
-def enforce(
+def apply_plan(
     store: Store,
     network: Network,
     plan: Plan,
@@ -84,10 +84,10 @@ def enforce(
     *,
     purpose: str,
     record_as: str = "",
-    look: Look | None = None,
+    look: PlanBasis | None = None,
     begin: Callable[[], None] | None = None,
     progress: Progress | None = None,
-) -> Outcome:
+) -> ApplyOutcome:
     """Perform a plan and record the outcome, in the history as `record_as` unless that is empty.
 
     What is refused, and what rests on it, is held: the revision is in force all the same, and the store remembers what
@@ -104,11 +104,11 @@ def enforce(
             raise StalePlanError("another revision was applied since the plan was made")
         resumed = _take_up(store, network)
         if look is None or resumed:
-            refuse_stale(plan, network.observe())
+            require_current(plan, network.observe())
         if begin is not None:
             begin()
         store.decide("apply", revision=revision.full_name, purpose=purpose, actions=len(plan.actions))
-        outcome = perform_plan(plan, network, store.journal, progress)
+        outcome = execute_plan(plan, network, store.journal, progress)
         problem, failure = outcome.problem, outcome.failure
         store.decide(
             "applied" if outcome.complete else "apply-failed" if failure is not None else "applied-in-part",
@@ -120,7 +120,7 @@ def enforce(
         if failure is not None:
             _record_failure(store, plan, revision, outcome, failure)
         elif record_as:
-            counts, was = counts_of(outcome.done), changed_from(outcome.done, plan)
+            counts, was = count_verbs(outcome.done), changed_in_place(outcome.done, plan)
             held = held_in((*plan.holds, *outcome.held))
             store.record_applied(revision, what=record_as, counts=counts, was=was, held=held)
         return outcome
@@ -136,17 +136,17 @@ def _is_whole(hold: Hold) -> bool:
     return hold.key[0] == "link" and hold.gate in (Gate.NIC, Gate.UNKNOWN, Gate.WAITS, Gate.REFUSED)
 
 
-def _record_failure(store: Store, plan: Plan, revision: Revision, outcome: Outcome, failure: HagitError) -> None:
+def _record_failure(store: Store, plan: Plan, revision: Revision, outcome: ApplyOutcome, failure: HagitError) -> None:
     """One line for a failure, not one for each retry of it; what was changed before it must be known to a rollback."""
     entries = store.history()
     last = entries[-1] if entries else {}
     known = last.get("what") == "failed" and last["revision"]["commit"] == revision.commit
     if outcome.performed or not known:
-        was = changed_from(outcome.done, plan)
+        was = changed_in_place(outcome.done, plan)
         store.record_history("failed", revision, why=failure.what, where=failure.where, was=was)
 
 
-def refuse_stale(plan: Plan, observed: Observed) -> None:
+def require_current(plan: Plan, observed: Observed) -> None:
     """Raise StalePlanError when what the plan was made from has moved."""
     moved = stale(plan, observed)
     if moved:
@@ -157,7 +157,7 @@ def refuse_stale(plan: Plan, observed: Observed) -> None:
         )
 
 
-def changed_from(actions: Sequence[Action], plan: Plan) -> list[Document]:
+def changed_in_place(actions: Sequence[Action], plan: Plan) -> list[Document]:
     """The facts that actions of a plan change in place, as they were, by resource: what a rollback has to put back.
 
     Whatever is created or removed carries a stamp or comes from a revision; a changed MTU carries nothing. That an
@@ -170,7 +170,7 @@ def changed_from(actions: Sequence[Action], plan: Plan) -> list[Document]:
     return [fact_document(rename(fact, resources)) for fact in changed if fact is not None]
 
 
-def as_it_was(content: Content, entries: Sequence[Mapping[str, Any]]) -> Content:
+def restored_content(content: Content, entries: Sequence[Mapping[str, Any]]) -> Content:
     """The content of an older revision, and what newer ones changed beyond it put back.
 
     `entries` are those of the history since that revision was in force, oldest first.
@@ -183,6 +183,6 @@ def as_it_was(content: Content, entries: Sequence[Mapping[str, Any]]) -> Content
     return replace(content, desired=replace(content.desired, facts=MappingProxyType(facts)))
 
 
-def counts_of(actions: Iterable[Action]) -> dict[str, int]:
+def count_verbs(actions: Iterable[Action]) -> dict[str, int]:
     """How many actions of each verb, for the history."""
     return dict(Counter(action.verb.value for action in actions))

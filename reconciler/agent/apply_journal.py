@@ -27,7 +27,7 @@ END_BYTES_MAX: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Interrupted:
+class InterruptedApply:
     """An apply that did not end: `started` actions of `total` were begun, `done` of them finished.
 
     `made` holds the facts whose actions were begun, in order, `intended` those of the whole plan. Not `lasting`: it was
@@ -43,7 +43,7 @@ class Interrupted:
     lasting: bool
 
 
-class Journal:
+class ApplyJournal:
     """Writes the journal of one apply. Raises StateError before anything is done when there is no room for it."""
 
     def __init__(self, path: Path, plan: Plan) -> None:
@@ -51,7 +51,7 @@ class Journal:
         self._plan = plan
         self._handle = -1
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> ApplyJournal:
         try:
             self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PRIVATE)
             after = [fact_document(action.after) if action.after else None for action in self._plan.actions]
@@ -95,7 +95,7 @@ class Journal:
             written += os.write(self._handle, content[written:])
 
 
-def settle(path: Path) -> None:
+def close_interrupted(path: Path) -> None:
     """End the journal of an apply that was cut off, when what only it knew has been done. Raises StateError."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
@@ -108,7 +108,7 @@ def settle(path: Path) -> None:
         raise state_error(path, error, "write the journal") from error
 
 
-def interrupted(path: Path) -> Interrupted | None:
+def read_interrupted(path: Path) -> InterruptedApply | None:
     """The apply that was cut off, if the last one was."""
     if b'\n{"end":' in (read_bytes(path) or b"")[-END_BYTES_MAX:]:
         return None
@@ -122,7 +122,7 @@ def interrupted(path: Path) -> Interrupted | None:
     made = tuple(fact for index, fact in enumerate(after) if index in started and fact is not None)
     intended = tuple(fact for fact in after if fact is not None)
     lasting = lines[0].get("boot") == boot_identity()
-    return Interrupted(lines[0]["begin"], len(started), done, len(after), made, intended, lasting)
+    return InterruptedApply(lines[0]["begin"], len(started), done, len(after), made, intended, lasting)
 
 
 def _known(document: Mapping[str, Any] | None) -> Fact | None:

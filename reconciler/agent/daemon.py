@@ -19,17 +19,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, assert_never
 
-from reconciler.agent.alert_recovery import OF_THE_PAIR, recall
-from reconciler.agent.executor import Outcome as Performed
+from reconciler.agent.alert_recovery import PAIR_ALERTS, recover_memory
+from reconciler.agent.executor import ApplyOutcome as Performed
 from reconciler.agent.metrics import Metrics
-from reconciler.agent.pair_monitor import pair_watch
-from reconciler.agent.reconciliation import Round
+from reconciler.agent.pair_monitor import pair_monitor_of
+from reconciler.agent.reconciliation import Reconciliation
 from reconciler.agent.session import Session
 from reconciler.agent.source.content import Content
-from reconciler.agent.source.poller import Follower
+from reconciler.agent.source.poller import SourcePoller
 from reconciler.agent.source.selection import Selection
-from reconciler.agent.source.unsigned_commits import unsigned_accepted
-from reconciler.agent.status_publisher import Publisher
+from reconciler.agent.source.unsigned_commits import unsigned_warning
+from reconciler.agent.status_publisher import AgentStatusPublisher
 from reconciler.core.alerts.alert import Alert
 from reconciler.core.alerts.builder import AlertBuilder
 from reconciler.core.alerts.conditions import Conditions
@@ -37,15 +37,15 @@ from reconciler.core.facts.state import Origin
 from reconciler.core.planning.ledger import Ledger, ledger_document
 from reconciler.core.planning.plan import Blame
 from reconciler.errors import HagitError, StateError
-from reconciler.system.alerts.delivery import Delayed, Delivered, Delivery, GaveUp, Outcome
+from reconciler.system.alerts.delivery import AlertsDelivered, AlertsDropped, Delivery, DeliveryDelayed, DeliveryReport
 from reconciler.system.alerts.outbox import Outbox
-from reconciler.system.alerts.target_secrets import unfit_target
+from reconciler.system.alerts.target_secrets import target_refusal
 from reconciler.system.alerts.targets import targets_of
 from reconciler.system.clock import monotonic_s
 from reconciler.system.files import Lock
-from reconciler.system.http.server import Listener, Pages
+from reconciler.system.http.server import HttpEndpoints, HttpServer
 from reconciler.system.netlink.monitor import Monitor
-from reconciler.system.wakeup import Wake
+from reconciler.system.wakeup import Wakeup
 
 #: Even without any event the kernel is looked at this often.
 LOOK_INTERVAL_S: Final = 10.0
@@ -59,7 +59,7 @@ class Agent:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._resources = contextlib.ExitStack()
-        self._wake = Wake()
+        self._wakeup = Wakeup()
         self._selections: queue.SimpleQueue[Selection] = queue.SimpleQueue()
         self._selection = session.remembered()
         self._stopping = False
@@ -69,32 +69,34 @@ class Agent:
         self._outbox = Outbox(store.outbox)
         self._delivery = Delivery(self._outbox, self._reported)
         firing = self._outbox.firing()
-        self._memory = recall(session, firing)
-        self._publisher = Publisher(session, self._metrics, self._outbox)
-        self._follower = Follower(node, self._take)
-        of_the_pair = tuple(alert for alert in firing if alert.kind in OF_THE_PAIR)
-        self._pair = pair_watch(node, store.root / "pair.json", self._metrics.pair, self._tell_of_the_pair, of_the_pair)
-        self._listener: Listener | None = None
+        self._memory = recover_memory(session, firing)
+        self._publisher = AgentStatusPublisher(session, self._metrics, self._outbox)
+        self._poller = SourcePoller(node, self._take)
+        pair_alerts = tuple(alert for alert in firing if alert.kind in PAIR_ALERTS)
+        self._pair = pair_monitor_of(
+            node, store.root / "pair.json", self._metrics.pair, self._put_pair_alert, pair_alerts
+        )
+        self._listener: HttpServer | None = None
         if node.listen is not None:
-            pages = Pages(
+            pages = HttpEndpoints(
                 metrics=self._metrics.render,
                 metrics_type=self._metrics.content_type,
                 health=self._publisher.health,
-                nudge=self._follower.nudge,
+                nudge=self._poller.nudge,
                 secret_file=str(node.listen.hook_secret or ""),
                 hosts=self._host_names,
             )
-            self._listener = Listener(f"{_bracketed(node.listen.address)}:{node.listen.port}", pages)
+            self._listener = HttpServer(f"{_bracketed(node.listen.address)}:{node.listen.port}", pages)
 
     def run(self, *, once: bool = False) -> None:
         """Until `stop`, or with `once` until the first selection has been acted on."""
         if self._listener is not None:
             self._listener.start()
             self._publisher.port = self._listener.port
-        self._follower.start()
+        self._poller.start()
         with selectors.DefaultSelector() as selector:
             selector.register(self._monitor, selectors.EVENT_READ)
-            selector.register(self._wake, selectors.EVENT_READ)
+            selector.register(self._wakeup, selectors.EVENT_READ)
             due_s: float | None = LOOK_INTERVAL_S
             if not once:
                 self._configure()
@@ -106,7 +108,7 @@ class Agent:
                 ready = {key.fileobj for key, _ in selector.select(sleep_s)}
                 if self._pair is not None:
                     self._pair.look()
-                reasons = self._wake.take() if self._wake in ready else frozenset()
+                reasons = self._wakeup.take() if self._wakeup in ready else frozenset()
                 changed = self._monitor in ready and self._monitor.drain()
                 fresh = self._take_selections()
                 waited_s = monotonic_s() - began_s
@@ -131,21 +133,21 @@ class Agent:
     def stop(self) -> None:
         """End the loop soon; may be called from a signal handler."""
         self._stopping = True
-        self._wake.set("stop")
+        self._wakeup.set("stop")
 
     def nudge(self) -> None:
         """Look at the source now; may be called from a signal handler."""
-        self._follower.nudge()
+        self._poller.nudge()
 
     def close(self) -> None:
         """Stop the threads and give everything back; what is not delivered stays in the outbox."""
-        self._follower.close()
+        self._poller.close()
         if self._listener is not None:
             self._listener.close()
         self._delivery.close()
         self._outbox.close()
         self._monitor.close()
-        self._wake.close()
+        self._wakeup.close()
 
     def settle(self, timeout_s: float) -> bool:
         """Wait until everybody has been told; False when somebody has not in time."""
@@ -153,7 +155,7 @@ class Agent:
 
     def _take(self, selection: Selection) -> None:
         self._selections.put(selection)
-        self._wake.set("source")
+        self._wakeup.set("source")
 
     def _take_selections(self) -> bool:
         fresh = False
@@ -171,7 +173,7 @@ class Agent:
             return
         try:
             named = targets_of(content.settings.alerting)
-            unfit = {target: unfit_target(self._session.node, target) for target in named}
+            unfit = {target: target_refusal(self._session.node, target) for target in named}
             unusable = self._delivery.configure([target for target in named if not unfit[target]])
             refused = (*filter(None, unfit.values()), *unusable)
         except HagitError as error:
@@ -206,7 +208,7 @@ class Agent:
         self._publisher.round(self._selection, self._memory, began_s, trigger, success=success)
         return LOOK_PAUSE_S if due_s is not None and due_s < LOOK_PAUSE_S else due_s
 
-    def _make_round(self) -> Round:
+    def _make_round(self) -> Reconciliation:
         content, revision = self._selection.content, self._selection.revision
         pair = content.settings.pair.name if content else ""
 
@@ -215,7 +217,7 @@ class Agent:
             commit = applied.revision.commit if applied else revision.commit if revision else ""
             return self._session.blamer(commit)(origin) if commit else None
 
-        return Round(
+        return Reconciliation(
             self._session.store,
             self._session.network,
             AlertBuilder(pair, self._session.node.controller, blame_of),
@@ -223,10 +225,10 @@ class Agent:
             self._tell,
             self._session.content_for,
             self._count,
-            self._follower.nudge,
+            self._poller.nudge,
             self._publish_orders,
             self._look_for,
-            lambda: unsigned_accepted(self._session.node, self._session.store.accepted()),
+            lambda: unsigned_warning(self._session.node, self._session.store.accepted()),
         )
 
     def _look_for(self, content: Content) -> bool:
@@ -239,24 +241,24 @@ class Agent:
     def _tell(self, alert: Alert) -> None:
         self._outbox.put(alert)
 
-    def _tell_of_the_pair(self, alert: Alert) -> None:
+    def _put_pair_alert(self, alert: Alert) -> None:
         self._tell(alert)
         self._session.store.decide("alert", alert=alert.document())
 
-    def _reported(self, outcome: Outcome) -> None:
+    def _reported(self, outcome: DeliveryReport) -> None:
         """A target has answered; called from its thread."""
         match outcome:
-            case Delivered():
+            case AlertsDelivered():
                 self._metrics.delivered(outcome.target, len(outcome.alerts))
-            case Delayed():
+            case DeliveryDelayed():
                 self._metrics.delivery_failed(outcome.target)
-            case GaveUp():
+            case AlertsDropped():
                 self._metrics.collapsed(outcome.target, len(outcome.alerts))
                 identities = [alert.identity for alert in outcome.alerts]
                 self._session.store.decide("gave-up", target=outcome.target, why=outcome.why, alerts=identities)
             case _:
                 assert_never(outcome)
-        self._wake.set("delivery")
+        self._wakeup.set("delivery")
 
     def _count(self, outcome: Performed) -> None:
         for word, actions in (("done", outcome.done), ("failed", outcome.refused)):

@@ -3,7 +3,7 @@
 Decides nothing about what to do: the plan leaves no choices. An action that the kernel, ZFS or a file refuses, and what
 rests on it, is held with the reason; every other action is done. What is cut off at any point is finished by planning
 again from what is then to be seen; the one thing a look cannot tell, whether a link without a stamp was made by us a
-moment before we died, is told by the journal (`stamp_interrupted`).
+moment before we died, is told by the journal (`mark_interrupted_links`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from reconciler.agent.apply_journal import Journal, interrupted, settle
+from reconciler.agent.apply_journal import ApplyJournal, close_interrupted, read_interrupted
 from reconciler.core.facts.fact import Fact, Key, Link, Mark
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.state import Observed
@@ -30,7 +30,7 @@ SOMETHING_ELSE: Final = "something else changes this controller; run `hagit plan
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ApplyOutcome:
     """How an apply ended.
 
     `done` are the actions that succeeded, `refused` those that did not. `held` says for each of these, for what waits
@@ -57,10 +57,10 @@ class Outcome:
     @property
     def problem(self) -> HagitError | None:
         """What kept the apply from being complete, as one error."""
-        return self.failure if self.failure is not None or not self.held else refusal_of(self.held)
+        return self.failure if self.failure is not None or not self.held else error_of_holds(self.held)
 
 
-def refusal_of(held: Sequence[Hold]) -> PerformError:
+def error_of_holds(held: Sequence[Hold]) -> PerformError:
     """Refused actions as one error: the first of them, and how many there are. `held` is not empty."""
     first = next((hold for hold in held if hold.gate is Gate.REFUSED), held[0])
     rest = len(held) - 1
@@ -68,27 +68,27 @@ def refusal_of(held: Sequence[Hold]) -> PerformError:
     return PerformError(f"{first.why}{more}", where=first.resource, remedy=first.remedy)
 
 
-def perform_plan(plan: Plan, network: Network, journal_path: Path, progress: Progress | None = None) -> Outcome:
+def execute_plan(plan: Plan, network: Network, journal_path: Path, progress: Progress | None = None) -> ApplyOutcome:
     """Do what the plan says, but for what is refused and what rests on that.
 
     Raises StateError before the first action when the journal cannot be written.
     """
     total = len(plan.actions)
     if not total:
-        return Outcome(0)
+        return ApplyOutcome(0)
     done: list[Action] = []
     refused: list[Action] = []
     undone: list[Action] = []
     held: list[Hold] = []
-    with Journal(journal_path, plan) as journal:
+    with ApplyJournal(journal_path, plan) as journal:
         try:
             for index, action in enumerate(plan.actions):
                 if progress:
                     progress(index, total, action)
                 obstacle = obstacle_to(action, undone)
                 if obstacle is not None:
-                    why = f"{describe(action.key)} waits for {describe(obstacle.key)}, which is held"
-                    held.append(_hold(action, Gate.WAITS, why, f"see {describe(obstacle.key)}"))
+                    why = f"{key_in_words(action.key)} waits for {key_in_words(obstacle.key)}, which is held"
+                    held.append(_hold(action, Gate.WAITS, why, f"see {key_in_words(obstacle.key)}"))
                     undone.append(action)
                     continue
                 journal.started(index)
@@ -105,12 +105,12 @@ def perform_plan(plan: Plan, network: Network, journal_path: Path, progress: Pro
                     continue
                 journal.done(index)
                 done.append(action)
-            held += surprises(plan, network.observe(), done, undone)
+            held += unpredicted_facts(plan, network.observe(), done, undone)
         except HagitError as failure:
             journal.ended(failure.what)
-            return Outcome(total, tuple(done), tuple(refused), tuple(held), failure)
+            return ApplyOutcome(total, tuple(done), tuple(refused), tuple(held), failure)
         journal.ended(f"{len(held)} held" if held else "complete")
-    return Outcome(total, tuple(done), tuple(refused), tuple(held))
+    return ApplyOutcome(total, tuple(done), tuple(refused), tuple(held))
 
 
 def _hold(action: Action, gate: Gate, why: str, remedy: str) -> Hold:
@@ -122,13 +122,14 @@ def _look_at(network: Network, action: Action) -> None:
     found = network.observe_keys((action.key,)).get(action.key)
     if found != action.after:
         raise SurpriseError(
-            f"{describe(action.key)} is {_show(found)} after the action that should have made it {_show(action.after)}",
+            f"{key_in_words(action.key)} is {_show(found)} after the action that should have made it "
+            f"{_show(action.after)}",
             where=action.resource,
             remedy=SOMETHING_ELSE,
         )
 
 
-def surprises(plan: Plan, observed: Observed, done: Sequence[Action], undone: Sequence[Action]) -> list[Hold]:
+def unpredicted_facts(plan: Plan, observed: Observed, done: Sequence[Action], undone: Sequence[Action]) -> list[Hold]:
     """A hold for each fact that the last look shows otherwise than the plan predicted; unknown facts are passed over.
 
     Where an action was not done, only what the others made and what does not depend on it is compared.
@@ -144,20 +145,20 @@ def surprises(plan: Plan, observed: Observed, done: Sequence[Action], undone: Se
         seen, predicted = observed.facts.get(key), plan.after.get(key)
         if seen == predicted or observed.why_unknown(key) is not None:
             continue
-        why = f"every action was done, but {describe(key)} is {_show(seen)} where {_show(predicted)} was predicted"
+        why = f"every action was done, but {key_in_words(key)} is {_show(seen)} where {_show(predicted)} was predicted"
         action = about.get(key)
         origin, resource = (action.origin, action.resource) if action is not None else (None, "")
         found.append(Hold(key, Gate.REFUSED, why, SOMETHING_ELSE, origin, resource))
     return found
 
 
-def stamp_interrupted(network: Network, journal_path: Path) -> str | None:
+def mark_interrupted_links(network: Network, journal_path: Path) -> str | None:
     """Finish the stamps of an apply that was cut off; returns a sentence about it, or None when none was.
 
     A link is made and stamped by two requests. Between them it looks like anybody's, so only the journal can say that
     it is ours.
     """
-    cut = interrupted(journal_path)
+    cut = read_interrupted(journal_path)
     if cut is None:
         return None
     marks = {fact.link: fact for fact in cut.intended if isinstance(fact, Mark)}
@@ -168,11 +169,11 @@ def stamp_interrupted(network: Network, journal_path: Path) -> str | None:
         found = network.observe_keys((fact.key, mark.key))
         if found.get(fact.key) == fact and found.get(mark.key) is None:
             network.perform(None, mark)
-    settle(journal_path)
+    close_interrupted(journal_path)
     return f"an apply of {cut.revision} was cut off after {cut.done} of {cut.total} actions"
 
 
-def describe(key: Key) -> str:
+def key_in_words(key: Key) -> str:
     """A key in words: `address 10.0.0.11/24 on eth1`."""
     match key:
         case ("address", link, address):

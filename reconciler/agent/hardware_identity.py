@@ -12,7 +12,7 @@ from reconciler.system.machine import machine_serial
 from reconciler.system.node import Node
 
 
-def refuse_other_unit(content: Content, node: Node) -> None:
+def require_this_unit(content: Content, node: Node) -> None:
     """Raises NodeFileError where failover is asked for and another machine than this one is named."""
     named = content.settings.pair.serials.get(node.controller, "")
     if content.orders is None or not content.orders.enabled or not named:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from reconciler.agent.mountpoint_check import refuse_system_place
+from reconciler.agent.mountpoint_check import require_safe_mountpoint
 from reconciler.core.facts.fact import Fact, Key
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.state import Observed, Placement
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reconciler.core.facts.pools import Pools
 
 
-class Live:
+class LiveHost:
     """Implements `core.facts.network.Network` for network and pools together. Belongs to one thread."""
 
     def __init__(self, network: Network, node: Node) -> None:
@@ -46,7 +46,7 @@ class Live:
         observed = self._network.observe()
         if not self._keys:
             return observed
-        placement, why = placement_of(self._node)
+        placement, why = pool_placement(self._node)
         if placement is Placement.STANDBY:
             return replace(observed, placement=placement, placement_why=why)
         look = self.pools.observe(self._keys)
@@ -68,15 +68,15 @@ class Live:
         if not isinstance(fact, Pool | PoolProperty | Dataset | Property):
             self._network.perform(before, after)
             return
-        placement, why = placement_of(self._node)
+        placement, why = pool_placement(self._node)
         if placement is Placement.STANDBY:
             raise PerformError(f"the pools are not this controller's: {why}", where=fact.key[1])
-        refuse_system_place(self.pools, after, self._node)
+        require_safe_mountpoint(self.pools, after, self._node)
         if isinstance(after, Pool) and self._node.watchdog is not None:
-            from reconciler.agent.pool_fencing import reserve
+            from reconciler.agent.pool_fencing import fence_pool_disks
             from reconciler.system.zfs.layouts import layout_in
 
-            reserve(self._node, self._node.watchdog, after.name, tuple(layout_in(after.layout).disks()))
+            fence_pool_disks(self._node, self._node.watchdog, after.name, tuple(layout_in(after.layout).disks()))
         self.pools.perform(before, after)
 
     @property
@@ -92,13 +92,13 @@ class Live:
         return self._pools
 
 
-def placement_of(node: Node) -> tuple[Placement, str]:
+def pool_placement(node: Node) -> tuple[Placement, str]:
     """Whether the pools belong here, and where they do not, why."""
     if node.watchdog is None:
         return Placement.UNWATCHED, ""
-    from reconciler.system.watchdog_client import glimpse
+    from reconciler.system.watchdog_client import read_status
 
-    sight = glimpse(node)
+    sight = read_status(node)
     assert sight is not None
     if sight.status is None or not sight.fresh:
         return Placement.STANDBY, sight.problem

@@ -19,7 +19,7 @@ from reconciler.system.node import Node
 from reconciler.system.node_files import files_of
 
 
-def refuse_system_place(pools: Pools, fact: Fact | None, node: Node) -> None:
+def require_safe_mountpoint(pools: Pools, fact: Fact | None, node: Node) -> None:
     """Raise PerformError when this change would mount a dataset over the system or over files of hagit."""
     place = _place_of(pools, fact)
     if not place.startswith("/"):

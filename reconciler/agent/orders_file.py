@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from reconciler.agent.hardware_identity import refuse_other_unit
-from reconciler.agent.power_file import PowerFile, stamp_of
+from reconciler.agent.hardware_identity import require_this_unit
+from reconciler.agent.power_file import PowerFile, file_stamp
 from reconciler.agent.source.content import Content
 from reconciler.agent.store import Store
 from reconciler.agent.unit_file import UnitFile
@@ -48,7 +48,7 @@ class OrdersFile:
 
     def changes(self, content: Content) -> tuple[OrdersChange, ...]:
         """What publishing this content would change, in words. Raises NodeFileError for an unfit secret or unit."""
-        refuse_other_unit(content, self._node)
+        require_this_unit(content, self._node)
         current = self._current()
         wanted = self._wanted(content, "", current)
         told = changes(current, wanted) if wanted is not None else ()
@@ -64,7 +64,7 @@ class OrdersFile:
         glance = (content.orders, content.power, content.position, commit, stamps, self._accepted_generation(content))
         if glance == self._settled:
             return None
-        refuse_other_unit(content, self._node)
+        require_this_unit(content, self._node)
         with self._store.lock("orders", wait_s=LOCK_WAIT_S):
             current = self._current()
             wanted = self._wanted(content, commit, current)
@@ -142,4 +142,4 @@ class OrdersFile:
     def _stamp(self) -> tuple[tuple[int, ...], ...]:
         """Changes whenever the file or the secret does."""
         secret = self._watchdog.secret
-        return tuple(stamp_of(path) for path in (self.path, secret, next_path(secret), previous_path(secret)))
+        return tuple(file_stamp(path) for path in (self.path, secret, next_path(secret), previous_path(secret)))

@@ -18,7 +18,7 @@ from reconciler.errors import HagitError
 from reconciler.system.clock import monotonic_s, wall_s
 from reconciler.system.files import read_json, write_json
 from reconciler.system.node import Node
-from reconciler.system.watchdog_client import Sight, glimpse
+from reconciler.system.watchdog_client import StatusReading, read_status
 
 #: Between two looks at the document.
 LOOK_S: Final = 0.5
@@ -38,7 +38,7 @@ MILD: Final = frozenset({"MAINTENANCE", "OVERRIDE", "NO_FAILOVER"}) | MOVING | W
 ROLES: Final = frozenset({"MASTER", "BACKUP", "ERROR"})
 
 
-class PairWatch:
+class PairMonitor:
     """Looks at the watchdog's document. Belongs to the agent's loop; `tell` takes alerts.
 
     `path` keeps what stands over a restart, so that what is over by then is told, too. `firing` is what was told and is
@@ -75,7 +75,7 @@ class PairWatch:
         if now_s - self._looked_s < LOOK_S / 2:
             return
         self._looked_s = now_s
-        sight = glimpse(self._node)
+        sight = read_status(self._node)
         if sight is None:
             return
         self._metrics.show(sight.status if sight.fresh else None)
@@ -96,7 +96,7 @@ class PairWatch:
         else:
             self._conditions, self._role, self._pair, self.problem = conditions, role, pair, ""
 
-    def _matters(self, sight: Sight, now_s: float, at_s: float) -> Iterator[Alert]:
+    def _matters(self, sight: StatusReading, now_s: float, at_s: float) -> Iterator[Alert]:
         standing = self._conditions.standing
         yield from (
             alert for alert in standing if alert.kind is AlertKind.ROLE_CHANGED and at_s - alert.since_s < ROLE_S
@@ -115,7 +115,7 @@ class PairWatch:
         if self._new_role(sight):
             yield self._role_changed(status, at_s)
 
-    def _new_role(self, sight: Sight) -> bool:
+    def _new_role(self, sight: StatusReading) -> bool:
         role = sight.status.role if sight.fresh and sight.status is not None else ""
         return bool(self._role) and role in ROLES and role != self._role
 
@@ -145,7 +145,7 @@ class PairWatch:
             remedy="hagit timeline",
         )
 
-    def _down(self, sight: Sight, at_s: float) -> Alert:
+    def _down(self, sight: StatusReading, at_s: float) -> Alert:
         return Alert(
             kind=AlertKind.WATCHDOG_DOWN,
             status=AlertStatus.FIRING,
@@ -185,12 +185,12 @@ def _recall(path: Path) -> tuple[Conditions, str, str]:
         return Conditions(), "", ""
 
 
-def pair_watch(
+def pair_monitor_of(
     node: Node,
     path: Path,
     metrics: Callable[[], PairMetrics],
     tell: Callable[[Alert], None],
     firing: tuple[Alert, ...] = (),
-) -> PairWatch | None:
+) -> PairMonitor | None:
     """The look at the pair of an agent that has a watchdog beside it, else None."""
-    return None if node.watchdog is None else PairWatch(node, path, metrics(), tell, firing=firing)
+    return None if node.watchdog is None else PairMonitor(node, path, metrics(), tell, firing=firing)

@@ -57,7 +57,7 @@ def published_orders(node: Node, watchdog: WatchdogNode) -> Orders:
     return orders
 
 
-def reserve(node: Node, watchdog: WatchdogNode, pool: str, disks: Sequence[str]) -> None:
+def fence_pool_disks(node: Node, watchdog: WatchdogNode, pool: str, disks: Sequence[str]) -> None:
     """Take the disks with the key by which this controller holds those of the orders in force.
 
     Disks that only pending orders name are not taken yet. Raises PerformError, StateError.

@@ -52,7 +52,7 @@ class PowerFile:
 
     def stamp(self) -> tuple[int, ...]:
         """Changes whenever the file does."""
-        return stamp_of(self.path)
+        return file_stamp(self.path)
 
     def _current(self) -> PowerPlan | None:
         """The published plan; None for a file that is not there, damaged, or sealed with another secret."""
@@ -68,7 +68,7 @@ class PowerFile:
         return read if isinstance(read, PowerPlan) else None
 
 
-def stamp_of(path: Path) -> tuple[int, ...]:
+def file_stamp(path: Path) -> tuple[int, ...]:
     """Changes whenever a file is replaced or written; empty where there is none."""
     try:
         status = path.stat()

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from reconciler.agent.apply import Look, enforce, held_in, propose, restrict
-from reconciler.agent.executor import Outcome, refusal_of
+from reconciler.agent.apply import PlanBasis, apply_plan, held_in, propose, restrict
+from reconciler.agent.executor import ApplyOutcome, error_of_holds
 from reconciler.agent.source.content import Content
 from reconciler.agent.source.selection import Selection
 from reconciler.agent.store import Applied, Store
@@ -25,7 +25,7 @@ from reconciler.core.facts.storage import STORAGE_WORDS
 from reconciler.core.planning.drift import Sight, drift_step, see
 from reconciler.core.planning.ledger import DriftState, Ledger, Transition
 from reconciler.core.planning.plan import Foreign, Hold, Plan
-from reconciler.core.planning.retries import RETRY_S_MAX, RETRY_S_MIN, Trials
+from reconciler.core.planning.retries import RETRY_S_MAX, RETRY_S_MIN, RefusedActions
 from reconciler.core.status.revision import Revision
 from reconciler.errors import ConfigurationError, HagitError, ObservationError, SourceError, StalePlanError
 from reconciler.system.clock import monotonic_s, wall_s
@@ -39,7 +39,7 @@ ABOUT_THE_SOURCE: Final = frozenset({AlertKind.REVISION_REFUSED, AlertKind.SOURC
 
 
 @dataclass(slots=True)
-class Memory:
+class AgentMemory:
     """What one round leaves for the next. Everything in it can be lost without harm but the ledger and conditions.
 
     `unsettled`: drift that an earlier agent told of, by identity; until a look has shown what it is now. `holds` and
@@ -53,7 +53,7 @@ class Memory:
     holds: tuple[Hold, ...] = ()
     foreign: tuple[Foreign, ...] = ()
     planned: Observed | None = None
-    trials: Trials = field(default_factory=Trials)
+    trials: RefusedActions = field(default_factory=RefusedActions)
     failed: str = ""
     failure: HagitError | None = None
     retry_s: float = RETRY_S_MIN
@@ -72,16 +72,16 @@ class Memory:
 
 
 @dataclass(slots=True)
-class Round:
+class Reconciliation:
     """The agent's decisions on one controller. `tell` takes alerts; `content_for` gives a revision's content."""
 
     store: Store
     network: Network
     alerts: AlertBuilder
-    memory: Memory
+    memory: AgentMemory
     tell: Callable[[Alert], None]
     content_for: Callable[[Revision], Content]
-    counted: Callable[[Outcome], None] = field(default=lambda outcome: None)
+    counted: Callable[[ApplyOutcome], None] = field(default=lambda outcome: None)
     follow_again: Callable[[], None] = field(default=lambda: None)
     publish_orders: Callable[[Content, str], object] = field(default=lambda content, commit: None)
     look_for: Callable[[Content], bool] = field(default=lambda content: False)
@@ -248,7 +248,7 @@ class Round:
         self.memory.plan_is(plan, observed)
         self.memory.placement = observed.placement
         what = "applied" if applied is None or applied.revision.commit != revision.commit else "restored"
-        before, self.memory.trials = self.memory.trials, Trials()
+        before, self.memory.trials = self.memory.trials, RefusedActions()
         if self._perform(plan, revision, "apply", applied, what) is None:
             self.memory.trials = before
             return applied
@@ -256,11 +256,11 @@ class Round:
 
     def _perform(
         self, plan: Plan, revision: Revision, purpose: str, applied: Applied | None, record_as: str = ""
-    ) -> Outcome | None:
+    ) -> ApplyOutcome | None:
         """Perform a plan. What is refused is tried again later; None when all of it failed, and then the next waits."""
         try:
-            outcome = enforce(
-                self.store, self.network, plan, revision, purpose=purpose, look=Look(applied), record_as=record_as
+            outcome = apply_plan(
+                self.store, self.network, plan, revision, purpose=purpose, look=PlanBasis(applied), record_as=record_as
             )
         except StalePlanError:
             # Another apply came first, or one that was cut off has just been finished: the next round looks again.
@@ -294,7 +294,7 @@ class Round:
         else:
             error = None
         if error is None and memory.trials.holds:
-            error = refusal_of(memory.trials.holds)
+            error = error_of_holds(memory.trials.holds)
             refused_s = memory.trials.next_s(monotonic_s())
             due_s = refused_s if due_s is None else due_s
         if error is not None and not any(matter.kind is AlertKind.APPLY_FAILED for matter in matters):

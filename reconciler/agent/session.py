@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from reconciler.agent.source.content import Content, kept_content
+from reconciler.agent.source.content import Content, cached_content
 from reconciler.agent.store import Store
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HagitError
@@ -21,7 +21,7 @@ from reconciler.system.files import holder_of
 from reconciler.system.node import Node, find_node_file, load_node
 
 if TYPE_CHECKING:
-    from reconciler.agent.host import Live
+    from reconciler.agent.host import LiveHost
     from reconciler.agent.orders_file import OrdersFile
     from reconciler.agent.source.blame import Blamer
     from reconciler.agent.source.selection import Selection
@@ -39,7 +39,7 @@ class Session:
         self.store = Store(self.node.state)
         self._mirror: Mirror | None = None
         self._network: LiveNetwork | None = None
-        self._live: Live | None = None
+        self._live: LiveHost | None = None
         self._orders: OrdersFile | None = None
         self._blamer: tuple[str, Blamer] | None = None
 
@@ -53,14 +53,14 @@ class Session:
             self._network.close()
 
     @property
-    def network(self) -> Live:
+    def network(self) -> LiveHost:
         """The live network, and the pools that are asked for."""
         if self._live is None:
-            from reconciler.agent.host import Live
+            from reconciler.agent.host import LiveHost
             from reconciler.system.netlink.live import LiveNetwork
 
             self._network = LiveNetwork(self.node.hostname_file, self.node.resolver_file)
-            self._live = Live(self._network, self.node)
+            self._live = LiveHost(self._network, self.node)
         return self._live
 
     @property
@@ -83,14 +83,14 @@ class Session:
 
     def select(self) -> Selection:
         """Follow the source. Without a network look when a local repository's branch has not moved since."""
-        from reconciler.agent.source.local_head import glance
+        from reconciler.agent.source.local_head import unchanged_selection
 
-        known = glance(self.node, self.store)
+        known = unchanged_selection(self.node, self.store)
         if known is not None:
             return known
-        from reconciler.agent.source.selector import follow
+        from reconciler.agent.source.selector import select_revision
 
-        return follow(self.node, self.store, self.mirror)
+        return select_revision(self.node, self.store, self.mirror)
 
     def remembered(self) -> Selection:
         """What was to be in force when the source was heard last: a network that waits for its source may never come
@@ -106,12 +106,12 @@ class Session:
 
     def content_for(self, revision: Revision) -> Content:
         """The content of a revision that is in the mirror."""
-        content = kept_content(self.store, revision.commit, self.node.controller)
+        content = cached_content(self.store, revision.commit, self.node.controller)
         if content is not None:
             return content
-        from reconciler.agent.source.selector import content_of
+        from reconciler.agent.source.selector import load_content
 
-        return content_of(self.node, self.store, self.mirror, revision.commit)
+        return load_content(self.node, self.store, self.mirror, revision.commit)
 
     def blamer(self, commit: str) -> Callable[[Origin], Blame | None]:
         """Finds who asks for a line in the files of a commit. Nothing is read or imported before the first question."""
@@ -137,6 +137,6 @@ class Session:
 
         Raises SourceError.
         """
-        from reconciler.agent.source.admission import admitted
+        from reconciler.agent.source.admission import admit_commit
 
-        return admitted(self.node, self.store, self.mirror, commit)
+        return admit_commit(self.node, self.store, self.mirror, commit)

@@ -10,10 +10,10 @@ from collections import Counter
 from typing import Any, Final
 
 from reconciler.agent.metrics import Metrics
-from reconciler.agent.reconciliation import Memory
+from reconciler.agent.reconciliation import AgentMemory
 from reconciler.agent.session import Session
 from reconciler.agent.source.selection import Selection
-from reconciler.agent.source.unsigned_commits import trust_document, unsigned_accepted
+from reconciler.agent.source.unsigned_commits import trust_document, unsigned_warning
 from reconciler.core.planning.ledger import Drift
 from reconciler.core.planning.plan import Hold
 from reconciler.core.status.revision import revision_document
@@ -28,7 +28,7 @@ REFRESH_S: Final = 5.0
 HOLDS_MAX: Final = 200
 
 
-class Publisher:
+class AgentStatusPublisher:
     """Belongs to the agent's loop; `health` may be called from any thread."""
 
     def __init__(self, session: Session, metrics: Metrics, outbox: Outbox) -> None:
@@ -48,7 +48,7 @@ class Publisher:
         """Empty while rounds end well, else why not."""
         return self._health
 
-    def round(self, selection: Selection, memory: Memory, began_s: float, trigger: str, *, success: bool) -> None:
+    def round(self, selection: Selection, memory: AgentMemory, began_s: float, trigger: str, *, success: bool) -> None:
         """A round is over."""
         took_s = monotonic_s() - began_s
         self._metrics.reconciled(took_s, success=success, now_s=wall_s())
@@ -83,7 +83,7 @@ class Publisher:
     def _count_alerts(self) -> None:
         self._metrics.alerts(self._outbox.waiting(), len(self._outbox.firing()))
 
-    def _describe(self, selection: Selection, memory: Memory, drifting: tuple[Drift, ...]) -> dict[str, Any]:
+    def _describe(self, selection: Selection, memory: AgentMemory, drifting: tuple[Drift, ...]) -> dict[str, Any]:
         store = self._session.store
         applied, accepted = store.applied(), store.accepted()
         if applied is not None:
@@ -105,7 +105,7 @@ class Publisher:
             "refusal": _error(selection.refusal),
             "failure": _error(memory.failure),
             "blocked": {"commit": accepted.blocked.commit, "why": accepted.blocked.why} if accepted.blocked else None,
-            "trust": trust_document(unsigned_accepted(self._session.node, accepted)),
+            "trust": trust_document(unsigned_warning(self._session.node, accepted)),
             "notes": [*selection.notes, *(f"no alerts go to {target}" for target in self.targets_refused)],
             "remotes": [{"remote": remote, "why": why} for remote, why in selection.remotes],
             "orders": self._session.orders.generation() if self._session.orders is not None else None,

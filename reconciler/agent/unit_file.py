@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from reconciler.agent.power_file import stamp_of
+from reconciler.agent.power_file import file_stamp
 from reconciler.agent.source.content import Content
 from reconciler.agent.store import Store
 from reconciler.core.failover.key import Side
@@ -48,7 +48,7 @@ class UnitFile:
 
     def stamp(self) -> tuple[int, ...]:
         """Changes whenever the file does."""
-        return stamp_of(self.path)
+        return file_stamp(self.path)
 
     def _current(self) -> Unit | None:
         try:

@@ -13,8 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from reconciler.agent.apply import enforce, resume
-from reconciler.agent.executor import Outcome
+from reconciler.agent.apply import apply_plan, resume_interrupted
+from reconciler.agent.executor import ApplyOutcome
 from reconciler.agent.session import Session
 from reconciler.agent.source.content import Content
 from reconciler.cli.options import DirectoryOption, NodeOption, Output, OutputOption, RevisionOption, YesOption
@@ -50,7 +50,7 @@ def apply(
     if file is not None and (revision or directory):
         raise UsageError("a saved plan already says which revision it is for", remedy="leave the option out")
     with Session(node) as session:
-        resume(session.store, session.network)
+        resume_interrupted(session.store, session.network)
         content: Content | None
         if file is not None:
             plan = saved_plan(file, session.node.controller)
@@ -88,7 +88,7 @@ def carry_out(
         def show(index: int, total: int, action: Action) -> None:
             progress.show(f"[{index + 1}/{total}] {action.verb.value} {action.key}")
 
-        outcome = enforce(
+        outcome = apply_plan(
             session.store,
             session.network,
             plan,
@@ -145,7 +145,7 @@ def _content_of_plan(session: Session, plan: Plan, revision: Revision) -> Conten
     return content
 
 
-def _document(plan: Plan, revision: Revision, outcome: Outcome, orders: Orders | None) -> dict[str, Any]:
+def _document(plan: Plan, revision: Revision, outcome: ApplyOutcome, orders: Orders | None) -> dict[str, Any]:
     """JSON form of an outcome. `failure`: the problem to read first; `held`: each part that was not done, and why."""
     problem = outcome.problem
     return {
@@ -163,7 +163,7 @@ def _document(plan: Plan, revision: Revision, outcome: Outcome, orders: Orders |
     }
 
 
-def _print_outcome(plan: Plan, revision: Revision, outcome: Outcome, orders: Orders | None) -> None:
+def _print_outcome(plan: Plan, revision: Revision, outcome: ApplyOutcome, orders: Orders | None) -> None:
     """One line about the actions that were done, then each part that was refused or waits for a refused one."""
     published = f"orders {orders.generation} published" if orders is not None and plan.orders else ""
     count = outcome.performed

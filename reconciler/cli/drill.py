@@ -25,7 +25,7 @@ from reconciler.core.status.timeline import FailoverSummary
 from reconciler.core.status.watchdog import Verdict, WatchdogStatus, watchdog_document
 from reconciler.system.node import Node, find_node_file, load_node
 from reconciler.system.request import Request, RequestKind
-from reconciler.system.watchdog_client import ask, must_see
+from reconciler.system.watchdog_client import require_status, send_request
 
 #: Time in which both controllers have to be well again before the way back.
 SETTLE_MS: Final = 60_000
@@ -61,7 +61,7 @@ def drill(
               hagit drill --yes --peer "ssh storage-b hagit"
     """
     loaded = load_node(find_node_file(node))
-    status, as_json = must_see(loaded), output is Output.JSON
+    status, as_json = require_status(loaded), output is Output.JSON
     timeout_ms = parsed_ms(timeout, "--timeout") if timeout else status.readiness.switchover_ms + GRACE_MS
     if not as_json or not status.readiness.ready:
         print_plan(status, as_json)
@@ -92,7 +92,7 @@ class Drill:
     def run(self) -> int:
         """Switch over and back. Returns the exit status."""
         other = self._before.peer.controller
-        answer = ask(self._node, Request(RequestKind.DRILL, note=self._said))
+        answer = send_request(self._node, Request(RequestKind.DRILL, note=self._said))
         if not answer.accepted:
             return self._end(REFUSED, f"refused: {answer.text}", self._before)
         there, well = await_status(self._node, self._before, self._timeout_ms, is_active_there)

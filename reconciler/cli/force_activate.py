@@ -16,7 +16,7 @@ from reconciler.core.status.watchdog import WatchdogStatus
 from reconciler.errors import UsageError
 from reconciler.system.node import find_node_file, load_node
 from reconciler.system.request import Request, RequestKind
-from reconciler.system.watchdog_client import must_see
+from reconciler.system.watchdog_client import require_status
 
 
 def force_activate(
@@ -38,7 +38,7 @@ def force_activate(
               hagit force-activate --word storage-a
     """
     loaded = load_node(find_node_file(node))
-    status, as_json = must_see(loaded), output is Output.JSON
+    status, as_json = require_status(loaded), output is Output.JSON
     timeout_ms = parsed_ms(timeout, "--timeout") if timeout else status.readiness.takeover_ms + GRACE_MS
     if status.phase == "active":
         print(f"Nothing to do: {status.controller} is active already.", file=sys.stderr)

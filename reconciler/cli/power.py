@@ -21,7 +21,7 @@ from reconciler.core.status.watchdog import PowerStatus, WatchdogStatus, watchdo
 from reconciler.errors import UsageError
 from reconciler.system.node import find_node_file, load_node
 from reconciler.system.request import Answer, Request, RequestKind
-from reconciler.system.watchdog_client import ask, must_see
+from reconciler.system.watchdog_client import require_status, send_request
 
 #: A fence agent that runs over its time is ended, and the switch is asked for its status once more.
 TIMES: Final = 2
@@ -55,7 +55,7 @@ def power(
               hagit power off --word storage-b
     """
     loaded = load_node(find_node_file(node))
-    status, as_json = must_see(loaded), output is Output.JSON
+    status, as_json = require_status(loaded), output is Output.JSON
     switch = status.power
     if switch is None:
         answer = Answer(False, "NO_POWER", "no power fencing is configured for the peer")
@@ -65,7 +65,7 @@ def power(
             raise UsageError("nobody is here to type the word", remedy=f"in a script: --word {switch.controller}")
         print("\n".join(_warning(status, switch)))
         word = ask_word(f"\nType {switch.controller} to go on: ")
-    answer = ask(loaded, Request(RequestKind.POWER, deed=what.value, word=(word or "")[:200]))
+    answer = send_request(loaded, Request(RequestKind.POWER, deed=what.value, word=(word or "")[:200]))
     if not answer.accepted:
         return _refused(answer, status, as_json)
 

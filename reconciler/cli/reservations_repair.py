@@ -19,7 +19,7 @@ from reconciler.core.failover.events import Pools
 from reconciler.core.failover.hold import DiskView
 from reconciler.core.failover.repair import Deed, Left, Mending, Refusal, plan_mending
 from reconciler.errors import StateError, UsageError
-from reconciler.system.watchdog_client import see
+from reconciler.system.watchdog_client import query_status
 
 COMMAND_S: Final = 8.0
 DONE, FAILED = 0, 1
@@ -51,7 +51,7 @@ def repair_reservations(node_file: Path | None, as_json: bool, *, yes: bool, for
 
 
 def _planned(access: DiskAccess, named: frozenset[int]) -> tuple[Mending, ...] | Refusal:
-    sight = see(access.node)
+    sight = query_status(access.node)
     status = sight.status if sight is not None and sight.fresh else None
     # A watchdog that hangs may still hold everything: only what the kernel says counts then.
     pools = Pools(status.pools.state) if status is not None else access.disks.pools(COMMAND_S).pools

@@ -13,7 +13,7 @@ from typing import Final
 from reconciler.agent.session import Session
 from reconciler.agent.source.content import Content, compile_content
 from reconciler.agent.source.selection import Selection
-from reconciler.agent.source.unsigned_commits import unsigned_accepted
+from reconciler.agent.source.unsigned_commits import unsigned_warning
 from reconciler.core.status.revision import Revision
 from reconciler.errors import RemoteUnreachable, SourceError, UsageError
 
@@ -54,7 +54,7 @@ def choose(session: Session, commit: str | None, directory: Path | None) -> tupl
 
 
 def _warn_of_weak_trust(session: Session) -> None:
-    weak = unsigned_accepted(session.node, session.store.accepted())
+    weak = unsigned_warning(session.node, session.store.accepted())
     if weak is not None:
         print(f"warning: {weak}", file=sys.stderr)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reconciler.agent.apply import as_it_was, resume
+from reconciler.agent.apply import restored_content, resume_interrupted
 from reconciler.agent.session import Session
 from reconciler.agent.source.content import Content
 from reconciler.agent.store import Blocked
@@ -37,7 +37,7 @@ def rollback(
               hagit rollback 3f2c1ab
     """
     with Session(node) as session:
-        resume(session.store, session.network)
+        resume_interrupted(session.store, session.network)
         applied = session.store.applied()
         if applied is None:
             raise SourceError("no revision was ever applied here", remedy="there is nothing to go back to")
@@ -70,7 +70,7 @@ def _as_it_was(session: Session, target: Revision) -> Content:
     """The content of the target, completed by the values that newer revisions changed in place."""
     entries = session.store.history()
     last = max((at for at, entry in enumerate(entries) if entry["revision"]["commit"] == target.commit), default=-1)
-    return as_it_was(session.content_for(target), entries[last + 1 :])
+    return restored_content(session.content_for(target), entries[last + 1 :])
 
 
 def _block(session: Session, head: str, target: Revision) -> None:

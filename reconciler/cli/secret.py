@@ -33,7 +33,7 @@ from reconciler.system.clock import monotonic_s
 from reconciler.system.files import Lock, read_bytes, write_named
 from reconciler.system.node import Node, WatchdogNode, find_node_file, load_node
 from reconciler.system.secret import SECRET_BYTES_MAX, next_path, previous_path, read_secret
-from reconciler.system.watchdog_client import see
+from reconciler.system.watchdog_client import query_status
 
 DONE, REFUSED, TIMED_OUT = 0, 1, 3
 #: Bytes of a secret that is made here; written as hexadecimal digits.
@@ -138,7 +138,7 @@ def secret(
 
 
 def _look(node: Node, watchdog: WatchdogNode) -> Desk:
-    sight = see(node)
+    sight = query_status(node)
     status = sight.status if sight is not None and sight.fresh else None
     paths = (watchdog.secret, next_path(watchdog.secret), previous_path(watchdog.secret))
     return Desk(node, watchdog, status, *(_print(path) for path in paths))

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from reconciler.agent.session import Session
-from reconciler.agent.source.unsigned_commits import trust_document, unsigned_accepted
+from reconciler.agent.source.unsigned_commits import trust_document, unsigned_warning
 from reconciler.cli.options import NodeOption, Output, OutputOption
 from reconciler.cli.terminal import fold, local_time, paint, width
 from reconciler.cli.watchdog_text import paint_verdict, sight_document, standing_lines
@@ -24,7 +24,7 @@ from reconciler.errors import StateError
 from reconciler.system.clock import wall_s
 from reconciler.system.files import holder_of
 from reconciler.system.streams import escape
-from reconciler.system.watchdog_client import Sight, see
+from reconciler.system.watchdog_client import StatusReading, query_status
 
 #: Lines of one error in a status; `hagit plan` shows the rest.
 TEXT_LINES_MAX: Final = 12
@@ -55,7 +55,7 @@ def status(
     if watch:
         return _watch(node, as_json)
     with Session(node) as session:
-        document, sight = _status_document(session), see(session.node)
+        document, sight = _status_document(session), query_status(session.node)
     well = bool(document["well"])
     if sight is not None:
         document["ha"] = sight_document(sight)
@@ -72,7 +72,7 @@ def _watch(node_file: Path | None, as_json: bool) -> int:
     shown, pause = "", threading.Event()
     with Session(node_file) as session:
         while True:
-            document, sight = _status_document(session), see(session.node)
+            document, sight = _status_document(session), query_status(session.node)
             if as_json:
                 if sight is not None:
                     document["ha"] = sight_document(sight)
@@ -89,7 +89,7 @@ def _watch(node_file: Path | None, as_json: bool) -> int:
             pause.wait(WATCH_S)
 
 
-def _page(document: dict[str, Any], sight: Sight | None) -> list[str]:
+def _page(document: dict[str, Any], sight: StatusReading | None) -> list[str]:
     """Everything for people: the pair first, where there is a watchdog, then what is in force on this controller."""
     applied = paint(document["verdict"], 1, 32 if document["well"] else 31)
     if sight is None:
@@ -118,7 +118,7 @@ def _status_document(session: Session) -> dict[str, Any]:
         }
     with contextlib.suppress(StateError):
         # Others than root may not read how far the source was followed; they see what the agent published.
-        document["trust"] = trust_document(unsigned_accepted(session.node, session.store.accepted()))
+        document["trust"] = trust_document(unsigned_warning(session.node, session.store.accepted()))
     document["verdict"], document["well"] = _verdict(document)
     return document
 

@@ -18,7 +18,7 @@ from reconciler.cli.watchdog_text import predicted, reason_lines, summary
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_document
 from reconciler.system.node import find_node_file, load_node
 from reconciler.system.request import Request, RequestKind
-from reconciler.system.watchdog_client import must_see
+from reconciler.system.watchdog_client import require_status
 
 
 def switchover(
@@ -38,7 +38,7 @@ def switchover(
               hagit switchover
     """
     loaded = load_node(find_node_file(node))
-    status, as_json = must_see(loaded), output is Output.JSON
+    status, as_json = require_status(loaded), output is Output.JSON
     timeout_ms = parsed_ms(timeout, "--timeout") if timeout else status.readiness.switchover_ms + GRACE_MS
     if plan or not status.readiness.ready:
         print_plan(status, as_json)

@@ -20,7 +20,7 @@ from reconciler.core.status.watchdog import WatchdogStatus, watchdog_document
 from reconciler.system.clock import monotonic_s
 from reconciler.system.node import Node
 from reconciler.system.request import Answer, Request
-from reconciler.system.watchdog_client import ask, must_see, see
+from reconciler.system.watchdog_client import query_status, require_status, send_request
 
 DONE, REFUSED, TIMED_OUT = 0, 1, 3
 #: Pause between two looks at the status, which leaves the processor to the failover.
@@ -60,9 +60,9 @@ def request_and_wait(
     sentence for a request that is done.
     """
     began_s = monotonic_s()
-    answer = ask(node, request)
+    answer = send_request(node, request)
     if not answer.accepted:
-        status = must_see(node)
+        status = require_status(node)
         if as_json:
             print(json.dumps(_outcome("refused", answer, status, 0), indent=1))
         else:
@@ -102,7 +102,7 @@ def await_status(
     began_s, latest, pause = monotonic_s(), before, threading.Event()
     with Progress() as progress:
         while True:
-            sight = see(node)
+            sight = query_status(node)
             waited_ms = int((monotonic_s() - began_s) * 1_000)
             if sight is not None and sight.status is not None and sight.fresh:
                 latest = sight.status
@@ -133,7 +133,7 @@ def is_active_there(before: WatchdogStatus, now: WatchdogStatus) -> bool | None:
 
 def fresh_status(node: Node) -> WatchdogStatus | None:
     """The status of the watchdog; None when there is none that is current."""
-    sight = see(node)
+    sight = query_status(node)
     return sight.status if sight is not None and sight.fresh else None
 
 
@@ -142,7 +142,7 @@ def request_answer(node: Node, request: Request, as_json: bool, *, still: bool =
 
     `still`: the request keeps this controller from moving. It does not bind the other one, so a note says that.
     """
-    answer = ask(node, request)
+    answer = send_request(node, request)
     if as_json:
         document = {"format": "hagit.answer/1", "accepted": answer.accepted, "code": answer.code, "text": answer.text}
         print(json.dumps(document, indent=1))

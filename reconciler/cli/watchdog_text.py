@@ -21,7 +21,7 @@ from reconciler.core.status.watchdog import (
     WatchdogStatus,
     watchdog_document,
 )
-from reconciler.system.watchdog_client import Sight
+from reconciler.system.watchdog_client import StatusReading
 
 LABEL: Final = 12
 #: What a move is called, by the code of its cause; any other is a failover.
@@ -44,7 +44,7 @@ COLORS: Final = {
 }
 
 
-def sight_document(sight: Sight) -> dict[str, Any]:
+def sight_document(sight: StatusReading) -> dict[str, Any]:
     """The JSON form: the verdict in a line, whether it is well, and the whole status."""
     return {
         "verdict": verdict_word(sight),
@@ -58,12 +58,12 @@ def sight_document(sight: Sight) -> dict[str, Any]:
     }
 
 
-def verdict_word(sight: Sight) -> str:
+def verdict_word(sight: StatusReading) -> str:
     """One of the four verdicts; nobody vouches for HA without a watchdog that runs."""
     return sight.status.verdict if sight.fresh and sight.status is not None else Verdict.UNAVAILABLE.value
 
 
-def verdict_line(sight: Sight) -> str:
+def verdict_line(sight: StatusReading) -> str:
     """The verdict in one line, with what makes it so."""
     status = sight.status
     if status is None or not sight.fresh:
@@ -82,12 +82,12 @@ def verdict_line(sight: Sight) -> str:
             return f"{status.verdict}: {first.text if first else status.why}{more}."
 
 
-def paint_verdict(sight: Sight) -> str:
+def paint_verdict(sight: StatusReading) -> str:
     """The line in the colour of its verdict."""
     return paint(verdict_line(sight), BOLD, COLORS.get(verdict_word(sight), RED))
 
 
-def standing_lines(sight: Sight) -> Iterator[str]:
+def standing_lines(sight: StatusReading) -> Iterator[str]:
     """Everything below the verdict."""
     status = sight.status
     if sight.problem:

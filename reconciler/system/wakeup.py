@@ -7,7 +7,7 @@ import socket
 import threading
 
 
-class Wake:
+class Wakeup:
     """A set of reasons behind a file descriptor that is readable while the set is not empty (level, not edge)."""
 
     def __init__(self) -> None:

@@ -28,7 +28,7 @@ ASK_S_MAX: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class StatusReading:
     """The newest status of this boot, if there is any.
 
     `problem` is empty while it is fresh; otherwise it says, with `remedy`, why nobody vouches for it any more.
@@ -50,16 +50,16 @@ def boot_id() -> str:
     return (read_bytes(BOOT_ID, 64) or b"").decode().strip()
 
 
-def see(node: Node) -> Sight | None:
+def query_status(node: Node) -> StatusReading | None:
     """What the watchdog of this controller says; None when the node file names none. May wait for its answer."""
-    sight = glimpse(node)
+    sight = read_status(node)
     if sight is None or sight.fresh:
         return sight
     problem, remedy = _silence(node)
     return replace(sight, problem=problem or sight.problem, remedy=remedy)
 
 
-def glimpse(node: Node) -> Sight | None:
+def read_status(node: Node) -> StatusReading | None:
     """The same from the file alone, without waiting for anybody."""
     if node.watchdog is None:
         return None
@@ -70,8 +70,8 @@ def glimpse(node: Node) -> Sight | None:
     if status is not None:
         age_ms = max(0, now_ms - status.at_ms)
         late = "the watchdog has not published for too long" if is_stale(status, boot, now_ms) else ""
-        return Sight(status, age_ms, late)
-    return Sight(None, 0, damage or "the watchdog has not published since this controller started")
+        return StatusReading(status, age_ms, late)
+    return StatusReading(None, 0, damage or "the watchdog has not published since this controller started")
 
 
 def _published(path: Path) -> tuple[WatchdogStatus | None, str]:
@@ -91,13 +91,13 @@ def _published(path: Path) -> tuple[WatchdogStatus | None, str]:
 def _silence(node: Node) -> tuple[str, str]:
     """Why nothing new is published, in words, and what to do; empty when the watchdog answers."""
     try:
-        ask(node, Request(RequestKind.STATUS))
+        send_request(node, Request(RequestKind.STATUS))
     except ControlError as error:
         return error.what, error.remedy
     return "", ""
 
 
-def ask(node: Node, request: Request) -> Answer:
+def send_request(node: Node, request: Request) -> Answer:
     """Ask the watchdog of this controller. Raises ControlError when it does not answer, or when there is none."""
     if node.watchdog is None:
         raise ControlError(
@@ -108,11 +108,11 @@ def ask(node: Node, request: Request) -> Answer:
     return client(node.watchdog.run / SOCKET, request, ASK_S_MAX)
 
 
-def must_see(node: Node) -> WatchdogStatus:
+def require_status(node: Node) -> WatchdogStatus:
     """The fresh status. Raises ControlError when there is none."""
-    sight = see(node)
+    sight = query_status(node)
     if sight is None:
-        ask(node, Request(RequestKind.STATUS))
+        send_request(node, Request(RequestKind.STATUS))
         raise AssertionError("a node without a watchdog cannot be asked")
     if sight.status is None or not sight.fresh:
         assert node.watchdog is not None

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.agent.apply_journal import Journal, interrupted, settle
-from reconciler.agent.executor import stamp_interrupted
+from reconciler.agent.apply_journal import ApplyJournal, close_interrupted, read_interrupted
+from reconciler.agent.executor import mark_interrupted_links
 from reconciler.core.facts.fact import Address, Link, LinkKind, Mark
 from reconciler.core.planning.plan import Action, Base, Impact, Plan, Stage, Verb
 from reconciler.errors import StateError
@@ -30,7 +30,7 @@ PLAN = Plan(
 
 def cut_off(path: Path, started: int, done: int) -> None:
     """What a process leaves that died after so many lines."""
-    with Journal(path, PLAN) as journal:
+    with ApplyJournal(path, PLAN) as journal:
         for index in range(started):
             journal.started(index)
             if index < done:
@@ -39,18 +39,18 @@ def cut_off(path: Path, started: int, done: int) -> None:
 
 def test_an_apply_that_ended_is_not_interrupted(tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    assert interrupted(path) is None
-    with Journal(path, PLAN) as journal:
+    assert read_interrupted(path) is None
+    with ApplyJournal(path, PLAN) as journal:
         journal.started(0)
         journal.ended("complete")
-    assert interrupted(path) is None
+    assert read_interrupted(path) is None
 
 
 @pytest.mark.parametrize(("started", "done"), [(0, 0), (1, 0), (1, 1), (2, 1), (2, 2)])
 def test_how_far_it_came(tmp_path: Path, started: int, done: int) -> None:
     path = tmp_path / "journal"
     cut_off(path, started, done)
-    cut = interrupted(path)
+    cut = read_interrupted(path)
     assert cut is not None
     assert (cut.started, cut.done, cut.total) == (started, done, 2)
     assert cut.made == (BRIDGE, Address("br0", "10.0.0.1/24"))[:started]
@@ -67,7 +67,7 @@ def test_what_only_a_newer_release_knows_is_left_alone(tmp_path: Path) -> None:
     for fact in (first["after"][0], {"fact": "tunnel"}, {}):
         first["after"][0] = fact
         path.write_text("\n".join([json.dumps(first), *lines[1:], ""]))
-        cut = interrupted(path)
+        cut = read_interrupted(path)
         assert cut is not None and cut.made == (Address("br0", "10.0.0.1/24"),)
 
 
@@ -77,12 +77,12 @@ def test_every_torn_form_can_be_read(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for length in range(len(whole) + 1):
         path.write_bytes(whole[:length])
-        cut = interrupted(path)
+        cut = read_interrupted(path)
         assert cut is None or cut.started <= 2
         if length > whole.index(b"\n"):
             assert cut is not None
-            settle(path)
-            assert interrupted(path) is None
+            close_interrupted(path)
+            assert read_interrupted(path) is None
 
 
 def test_a_link_that_was_made_and_not_yet_stamped_becomes_ours(tmp_path: Path) -> None:
@@ -90,9 +90,9 @@ def test_a_link_that_was_made_and_not_yet_stamped_becomes_ours(tmp_path: Path) -
     path = tmp_path / "journal"
     cut_off(path, 1, 0)
     network.by_hand(None, BRIDGE)
-    assert stamp_interrupted(network, path) == f"an apply of {PLAN.base.revision} was cut off after 0 of 2 actions"
+    assert mark_interrupted_links(network, path) == f"an apply of {PLAN.base.revision} was cut off after 0 of 2 actions"
     assert network.observe().facts["mark", "br0"] == Mark("br0", "hagit br0")
-    assert stamp_interrupted(network, path) is None
+    assert mark_interrupted_links(network, path) is None
 
 
 def test_what_somebody_else_made_meanwhile_stays_theirs(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_what_somebody_else_made_meanwhile_stays_theirs(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     cut_off(path, 1, 0)
     network.by_hand(None, replace(BRIDGE, stp=True))
-    stamp_interrupted(network, path)
+    mark_interrupted_links(network, path)
     assert ("mark", "br0") not in network.observe().facts
 
 
@@ -110,11 +110,14 @@ def test_after_a_reboot_nothing_is_ours_that_only_has_the_name(tmp_path: Path) -
     cut_off(path, 1, 0)
     path.write_text(path.read_text().replace('"boot":"', '"boot":"another '))
     network.by_hand(None, BRIDGE)
-    assert stamp_interrupted(network, path) is not None
+    assert mark_interrupted_links(network, path) is not None
     assert ("mark", "br0") not in network.observe().facts
-    assert interrupted(path) is None
+    assert read_interrupted(path) is None
 
 
 def test_without_room_nothing_is_begun(tmp_path: Path) -> None:
-    with pytest.raises(StateError, match="cannot write the journal: No space left"), Journal(Path("/dev/full"), PLAN):
+    with (
+        pytest.raises(StateError, match="cannot write the journal: No space left"),
+        ApplyJournal(Path("/dev/full"), PLAN),
+    ):
         raise AssertionError("not reached")

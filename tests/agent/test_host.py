@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.agent.host import Live, placement_of
+from reconciler.agent.host import LiveHost, pool_placement
 from reconciler.core.facts.fact import Mtu
 from reconciler.core.facts.state import Placement
 from reconciler.core.facts.storage import Dataset, Pool, Property
@@ -55,17 +55,17 @@ print([name for name in sys.modules if name.startswith("reconciler.system.zfs") 
 
 
 def test_the_watchdog_says_whose_the_pools_are(tmp_path: Path) -> None:
-    assert placement_of(Node(tmp_path / "node.toml", "a")) == (Placement.UNWATCHED, "")
-    silent, why = placement_of(node(tmp_path))
+    assert pool_placement(Node(tmp_path / "node.toml", "a")) == (Placement.UNWATCHED, "")
+    silent, why = pool_placement(node(tmp_path))
     assert silent is Placement.STANDBY and "not published" in why
-    assert placement_of(node(tmp_path, Phase.ACTIVE)) == (Placement.ACTIVE, "")
-    assert placement_of(node(tmp_path, Phase.RELEASING)) == (Placement.STANDBY, "this controller is BACKUP")
-    stale, why = placement_of(node(tmp_path, Phase.ACTIVE, age_ms=700_000))
+    assert pool_placement(node(tmp_path, Phase.ACTIVE)) == (Placement.ACTIVE, "")
+    assert pool_placement(node(tmp_path, Phase.RELEASING)) == (Placement.STANDBY, "this controller is BACKUP")
+    stale, why = pool_placement(node(tmp_path, Phase.ACTIVE, age_ms=700_000))
     assert stale is Placement.STANDBY and why
 
 
 def test_what_is_not_this_controllers_is_neither_looked_at_nor_touched(tmp_path: Path) -> None:
-    live = Live(FakeNetwork(plugged_in("e0")), node(tmp_path, Phase.STANDBY))
+    live = LiveHost(FakeNetwork(plugged_in("e0")), node(tmp_path, Phase.STANDBY))
     assert live.focus([HOME.key, ("mtu", "e0")])
     look = live.observe()
     assert (look.placement, look.placement_why) == (Placement.STANDBY, "this controller is BACKUP")
@@ -78,7 +78,7 @@ def test_what_is_not_this_controllers_is_neither_looked_at_nor_touched(tmp_path:
 
 
 def test_a_look_is_repeated_only_for_what_it_left_out(tmp_path: Path) -> None:
-    live = Live(FakeNetwork(plugged_in("e0")), node(tmp_path, Phase.STANDBY))
+    live = LiveHost(FakeNetwork(plugged_in("e0")), node(tmp_path, Phase.STANDBY))
     assert not live.focus([("mtu", "e0")])
     assert live.focus([HOME.key])
     assert not live.focus([HOME.key])

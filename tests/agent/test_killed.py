@@ -14,8 +14,8 @@ from typing import TypeAlias
 
 import pytest
 
-from reconciler.agent.apply import enforce, propose, resume
-from reconciler.agent.apply_journal import interrupted
+from reconciler.agent.apply import apply_plan, propose, resume_interrupted
+from reconciler.agent.apply_journal import read_interrupted
 from reconciler.agent.source.content import Content, compile_content
 from reconciler.agent.store import Store
 from reconciler.core.facts.fact import Fact, Key, Link, LinkKind
@@ -113,7 +113,7 @@ def plan_for(content: Content, revision: Revision, network: Network) -> Plan:
 
 def apply(store: Store, network: Network, which: int, fatal: Fatal | None = None) -> Plan:
     plan = plan_for(CONTENTS[which], REVISIONS[which], network)
-    outcome = enforce(
+    outcome = apply_plan(
         store,
         fatal or network,
         plan,
@@ -128,7 +128,7 @@ def apply(store: Store, network: Network, which: int, fatal: Fatal | None = None
 
 def finish(store: Store, network: Network) -> None:
     """What a person does after the crash: `hagit apply`, once."""
-    resume(store, network)
+    resume_interrupted(store, network)
     apply(store, network, 1)
 
 
@@ -175,7 +175,7 @@ def ends_of_the_kernel(tmp_path: Path, fatal: int) -> tuple[bool, tuple[Facts, d
             apply(store, network, 0)
             cut = killed_for_real(store.root, root, fatal)
             finish(store, network)
-            assert interrupted(store.journal) is None
+            assert read_interrupted(store.journal) is None
             assert not plan_for(CONTENTS[1], REVISIONS[1], network).actions
             applied = store.applied()
             assert applied is not None and applied.revision == REVISIONS[1]

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from reconciler.agent.mountpoint_check import refuse_system_place
+from reconciler.agent.mountpoint_check import require_safe_mountpoint
 from reconciler.core.facts.fact import Fact
 from reconciler.core.facts.storage import Dataset, DatasetKind, Pool, Property
 from reconciler.errors import PerformError
@@ -43,13 +43,13 @@ def mounted(at: str, name: str = "tank/home") -> Dataset:
 )
 def test_a_place_of_the_system_reaches_zfs_from_no_kept_revision_either(fact: Fact) -> None:
     with pytest.raises(PerformError, match="nothing is mounted at"):
-        refuse_system_place(FakePools("tank"), fact, node(Path("/srv/hagit-test")))
+        require_safe_mountpoint(FakePools("tank"), fact, node(Path("/srv/hagit-test")))
 
 
 @pytest.mark.parametrize("name", ["state", "state/mirror", "run", "keys", "ssh", "carp", "ca", "hook", "", "node.toml"])
 def test_what_the_node_file_names_is_not_covered(name: str) -> None:
     with pytest.raises(PerformError, match="because of /srv/hagit-test"):
-        refuse_system_place(FakePools("tank"), mounted(f"/srv/hagit-test/{name}"), node(Path("/srv/hagit-test")))
+        require_safe_mountpoint(FakePools("tank"), mounted(f"/srv/hagit-test/{name}"), node(Path("/srv/hagit-test")))
 
 
 #: In a mount namespace of its own there is a link in a place for data.
@@ -85,13 +85,13 @@ def test_what_is_inherited_is_asked_for() -> None:
     pools, here = FakePools("tank"), node(Path("/srv/hagit-test"))
     pools.perform(None, Property("tank", "mountpoint", "/srv/hagit-test"))
     with pytest.raises(PerformError, match="/srv/hagit-test/state"):
-        refuse_system_place(pools, Dataset("tank/state"), here)
+        require_safe_mountpoint(pools, Dataset("tank/state"), here)
     with pytest.raises(PerformError, match="/srv/hagit-test/run"):
-        refuse_system_place(pools, Property("tank/run", "mountpoint", "/srv/hagit-test/run", local=False), here)
-    refuse_system_place(pools, Dataset("tank/other"), here)
+        require_safe_mountpoint(pools, Property("tank/run", "mountpoint", "/srv/hagit-test/run", local=False), here)
+    require_safe_mountpoint(pools, Dataset("tank/other"), here)
     pools.hung.add("tank")
     with pytest.raises(PerformError, match="its mount point is not known"):
-        refuse_system_place(pools, Dataset("tank/other"), here)
+        require_safe_mountpoint(pools, Dataset("tank/other"), here)
 
 
 @pytest.mark.parametrize(
@@ -108,4 +108,4 @@ def test_what_is_inherited_is_asked_for() -> None:
     ids=str,
 )
 def test_everything_else_goes_on(fact: Fact | None) -> None:
-    refuse_system_place(FakePools("tank"), fact, node(Path("/srv/hagit-test")))
+    require_safe_mountpoint(FakePools("tank"), fact, node(Path("/srv/hagit-test")))

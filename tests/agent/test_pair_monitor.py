@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from reconciler.agent.metrics import Metrics
 from reconciler.agent.pair_metrics import PairMetrics
-from reconciler.agent.pair_monitor import HOLD_S, LOOK_S, MOVING_S, ROLE_S, PairWatch
+from reconciler.agent.pair_monitor import HOLD_S, LOOK_S, MOVING_S, ROLE_S, PairMonitor
 from reconciler.core.alerts.alert import Alert
 from reconciler.core.status.watchdog import STALE_MS, ReasonStatus, WatchdogStatus, watchdog_document
 from reconciler.errors import StateError
@@ -42,7 +42,7 @@ class Beside:
         """The agent starts, or starts again; `firing` is what stands in its outbox."""
         self.registry = CollectorRegistry()
         path = self.root / "a" / "state" / "pair.json"
-        self.watch = PairWatch(
+        self.watch = PairMonitor(
             self.node, path, PairMetrics(self.registry), self.tell, lambda: self.now_s, lambda: self.now_s, firing
         )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from reconciler.agent.orders_file import OrdersFile
 from reconciler.agent.power_file import PowerFile
-from reconciler.agent.source.content import Content, compile_content, keep_content, kept_content
+from reconciler.agent.source.content import Content, cache_content, cached_content, compile_content
 from reconciler.agent.store import Store
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders_document import orders_key
@@ -71,6 +71,6 @@ def test_the_plan_is_kept_with_the_content_of_a_commit(tmp_path: Path) -> None:
     store, wanted = Store(tmp_path / "state"), content()
     assert wanted.power is not None
     for one in (wanted, replace(wanted, power=None)):
-        keep_content(store, "c0ffee", one)
-        kept = kept_content(store, "c0ffee", "a")
+        cache_content(store, "c0ffee", one)
+        kept = cached_content(store, "c0ffee", "a")
         assert kept is not None and kept.power == one.power

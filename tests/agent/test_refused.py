@@ -8,12 +8,12 @@ from pathlib import Path
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from reconciler.agent.executor import Outcome, perform_plan
+from reconciler.agent.executor import ApplyOutcome, execute_plan
 from reconciler.core.facts.fact import Address, Mtu
 from reconciler.core.facts.state import Observed
 from reconciler.core.planning.plan import Gate, Hold, Plan, Verb
 from reconciler.core.planning.planner import make_plan
-from reconciler.core.planning.retries import CHANGED_S_MIN, RETRY_S_MAX, Trials
+from reconciler.core.planning.retries import CHANGED_S_MIN, RETRY_S_MAX, RefusedActions
 from reconciler.simulation.network import FakeNetwork, Faults
 from tests.agent.test_orders_file import NETWORK, POOL, orders, policy, with_watchdog
 from tests.controller import Controller, controller_at, interface
@@ -25,12 +25,12 @@ STORAGE = interface("e0", "10.0.0.2/24")
 TOP = interface("top", "10.4.0.1/24", nic="top0", mtu=9000)
 
 
-def perform(plan: Plan, network: FakeNetwork) -> Outcome:
+def perform(plan: Plan, network: FakeNetwork) -> ApplyOutcome:
     with tempfile.TemporaryDirectory() as directory:
-        return perform_plan(plan, network, Path(directory) / "journal")
+        return execute_plan(plan, network, Path(directory) / "journal")
 
 
-def outcome_of(desired, observed, refused) -> tuple[Outcome, FakeNetwork]:
+def outcome_of(desired, observed, refused) -> tuple[ApplyOutcome, FakeNetwork]:
     plan = make_plan(desired, observed, REVISION)
     network = FakeNetwork(observed, Faults(refuse=dict.fromkeys(refused, "Device or resource busy")))
     return perform(plan, network), network
@@ -84,7 +84,7 @@ def hold(key, why="refused") -> Hold:
 
 
 def test_a_trial_waits_twice_as_long_each_time_and_has_a_limit() -> None:
-    trials, key, now_s = Trials(), ("mtu", "e0"), 0.0
+    trials, key, now_s = RefusedActions(), ("mtu", "e0"), 0.0
     waits = []
     for _ in range(12):
         trials.note({key}, [hold(key)], now_s)
@@ -101,7 +101,7 @@ def test_a_trial_waits_twice_as_long_each_time_and_has_a_limit() -> None:
 
 
 def test_a_trial_comes_sooner_when_something_has_changed() -> None:
-    trials, key = Trials(), ("address", "e0", "fd00::1/64")
+    trials, key = RefusedActions(), ("address", "e0", "fd00::1/64")
     for at_s in (0.0, 1.0, 3.0, 7.0):
         trials.note({key}, [hold(key)], at_s)
     met = Observed(facts={("mtu", "e0"): Mtu("e0", 1400)})

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.agent.source.content import compile_content, keep_content, kept_content
-from reconciler.agent.source.local_head import glance
+from reconciler.agent.source.content import cache_content, cached_content, compile_content
+from reconciler.agent.source.local_head import unchanged_selection
 from reconciler.agent.store import COMPILED_FILES_MAX, Accepted, Blocked, Store, boot_identity
 from reconciler.core.status.revision import Revision
 from reconciler.errors import StateError
 from reconciler.system.local_branch import tip_of
 from reconciler.system.node import FirstSource, Node
-from reconciler.system.wakeup import Wake
+from reconciler.system.wakeup import Wakeup
 from tests.controller import ROOT
 from tests.system.repositories import Work
 
@@ -87,10 +87,10 @@ def test_compiled_content_is_kept_by_version_and_controller(store: Store) -> Non
     tree = {path.name: path.read_bytes() for path in (ROOT / "examples" / "everything").glob("*.yaml")}
     for controller in ("a", "b"):
         content = compile_content(tree, controller)
-        keep_content(store, "a" * 40, content)
-        assert kept_content(store, "a" * 40, controller) == content
+        cache_content(store, "a" * 40, content)
+        assert cached_content(store, "a" * 40, controller) == content
     assert store.compiled("a" * 40 + "-a", "another version") is None
-    assert kept_content(store, "b" * 40, "a") is None
+    assert cached_content(store, "b" * 40, "a") is None
 
 
 def test_only_so_much_is_kept(store: Store) -> None:
@@ -142,30 +142,30 @@ def test_a_glance_is_enough_only_when_nothing_can_have_changed(tmp_path: Path, s
     commit = work.commit(pair__yaml=files["pair.yaml"].decode())
     node = Node(tmp_path / "node.toml", "a", store.root, FirstSource((str(path),)))
     good = Revision("main", commit)
-    assert glance(node, store) is None
+    assert unchanged_selection(node, store) is None
     store.accept(Accepted(commit, good))
-    assert glance(node, store) is None, "there is no content yet"
-    keep_content(store, commit, compile_content(files, "a"))
-    known = glance(node, store)
+    assert unchanged_selection(node, store) is None, "there is no content yet"
+    cache_content(store, commit, compile_content(files, "a"))
+    known = unchanged_selection(node, store)
     assert known is not None
     assert known.revision == good
     store.accept(Accepted(commit, good, blocked=Blocked(commit, "rolled back", 0.0)))
-    assert glance(node, store) is None
+    assert unchanged_selection(node, store) is None
     store.accept(Accepted("c" * 40, good))
-    assert glance(node, store) is None, "a newer one was refused, and why has to be said"
+    assert unchanged_selection(node, store) is None, "a newer one was refused, and why has to be said"
     store.accept(Accepted(commit, good))
     far = replace(node, source=FirstSource(("https://example.org/pair.git", str(path))))
-    assert glance(far, store) is None
+    assert unchanged_selection(far, store) is None
     work.commit(pair__yaml="# changed\n")
-    assert glance(node, store) is None
+    assert unchanged_selection(node, store) is None
 
 
-def readable(wake: Wake) -> bool:
+def readable(wake: Wakeup) -> bool:
     return bool(select.select([wake], [], [], 0)[0])
 
 
 def test_a_wake_up_call_is_neither_lost_nor_queued() -> None:
-    wake = Wake()
+    wake = Wakeup()
     try:
         assert not readable(wake)
         assert wake.take() == frozenset()

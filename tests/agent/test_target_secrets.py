@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.system.alerts.target_secrets import unfit_target
+from reconciler.system.alerts.target_secrets import target_refusal
 from reconciler.system.alerts.targets import AlertmanagerTarget, ChatTarget, WebhookTarget
 from reconciler.system.node import load_node
 from tests.agent.receivers import Hook, secret
@@ -63,18 +63,18 @@ def test_files_that_a_commit_may_name(folder: Path, name: str, why: str) -> None
         WebhookTarget("https://hooks.example.org/x", file),
         WebhookTarget("", None, url_file=file),
     ):
-        said = unfit_target(node, target)
+        said = target_refusal(node, target)
         assert (why in said and file in said) if why else said == ""
 
 
 def test_a_signed_webhook_goes_only_to_the_hosts_of_the_node_file(folder: Path) -> None:
     node, key = load_node(folder.parent / "node.toml"), str(folder / "mail")
     for url in ("https://hooks.example.org/x", "http://hooks.example.org:1/x", "https://[fd00::1]:8443/x"):
-        assert unfit_target(node, WebhookTarget(url, key)) == ""
+        assert target_refusal(node, WebhookTarget(url, key)) == ""
     for url in ("https://evil.example/t0ken", "https://[fd00::1]/x", "https://hooks.example.org.evil.example/x"):
-        assert "does not name this host" in (said := unfit_target(node, WebhookTarget(url, key)))
+        assert "does not name this host" in (said := target_refusal(node, WebhookTarget(url, key)))
         assert "t0ken" not in said
-        assert unfit_target(node, WebhookTarget(url)) == unfit_target(node, AlertmanagerTarget(url)) == ""
+        assert target_refusal(node, WebhookTarget(url)) == target_refusal(node, AlertmanagerTarget(url)) == ""
 
 
 def test_the_agent_tells_the_others_and_says_which_target_gets_nothing(controller: Controller, hook: Hook) -> None:

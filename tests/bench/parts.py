@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from reconciler.agent.executor import perform_plan
+from reconciler.agent.executor import execute_plan
 from reconciler.core.planning.planner import make_plan
 from reconciler.core.spec import compile_desired, load
 from reconciler.system.git.tree import read_directory
@@ -52,7 +52,7 @@ def _run(tree: Mapping[str, bytes], network: LiveNetwork, journal: Path) -> Iter
     yield "observe", took_ms()
     plan = make_plan(desired, observed, "main@" + "0" * 40)
     yield "make plan", took_ms()
-    outcome = perform_plan(plan, network, journal)
+    outcome = execute_plan(plan, network, journal)
     yield "perform", took_ms()
     if not outcome.complete:
         sys.exit(f"the plan was not performed: {outcome.problem}")

@@ -8,9 +8,9 @@ here before may always come back, because it passed when it came. `agent/source/
 from __future__ import annotations
 
 from reconciler.agent.source.refused_tips import RefusedTips, refused_tips
-from reconciler.agent.source.selector import revision_of, verdicts_of
+from reconciler.agent.source.selector import revision_of, verify_commits
 from reconciler.agent.source.signer_scopes import require_every_scope
-from reconciler.agent.source.trust_policy import Policy, policy_of
+from reconciler.agent.source.trust_policy import TrustPolicy, trust_policy_in_force
 from reconciler.agent.store import Accepted, Store
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HistoryRefused, SignatureRefused, SourceError
@@ -25,7 +25,7 @@ _NEVER_IN_FORCE = "it was never in force here, so its signer answers for the who
 _ONLY_THE_TIP = "commit these files anew, signed, and follow that; a person can accept only the tip of the branch"
 
 
-def admitted(node: Node, store: Store, mirror: Mirror, commit: str) -> Revision:
+def admit_commit(node: Node, store: Store, mirror: Mirror, commit: str) -> Revision:
     """The revision of `commit` (an id or its beginning), which may be used here.
 
     Raises SourceError when it is not here, HistoryRefused when it is not part of the followed history, and
@@ -34,7 +34,7 @@ def admitted(node: Node, store: Store, mirror: Mirror, commit: str) -> Revision:
     accepted = store.accepted()
     if not accepted.head:
         raise SourceError("no revision has been accepted yet", remedy="run `hagit plan`: it says why")
-    policy = policy_of(node, accepted)
+    policy = trust_policy_in_force(node, accepted)
     for known in (accepted.good, accepted.pinned):
         if known is not None and known.commit == commit:
             return known
@@ -64,7 +64,7 @@ def _were_in_force(store: Store) -> set[str]:
     return {entry["revision"]["commit"] for entry in store.history() if entry["what"] in _IN_FORCE}
 
 
-def _require_followed(store: Store, mirror: Mirror, policy: Policy, accepted: Accepted, commit: str) -> None:
+def _require_followed(store: Store, mirror: Mirror, policy: TrustPolicy, accepted: Accepted, commit: str) -> None:
     """Raise unless `commit` leads to the accepted head and its signature is good."""
     if not leads_to(mirror, commit, accepted.head):
         raise HistoryRefused(
@@ -72,7 +72,7 @@ def _require_followed(store: Store, mirror: Mirror, policy: Policy, accepted: Ac
             remedy=_ONLY_THE_TIP,
         )
     try:
-        verdicts = verdicts_of(store, mirror, policy, (commit,), seen=True)
+        verdicts = verify_commits(store, mirror, policy, (commit,), seen=True)
         require(judge(verdicts, UnsignedPolicy(policy.unsigned), policy.signers), commit)
         if commit != accepted.head:
             # The head was judged with all that came with it. What lies below it may never have been.

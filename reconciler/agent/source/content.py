@@ -71,24 +71,24 @@ def compile_content(tree: Mapping[str, bytes], controller: str) -> Content:
     return Content(desired, settings(configuration), warnings, orders, power=power)
 
 
-def kept_content(store: Store, commit: str, controller: str) -> Content | None:
+def cached_content(store: Store, commit: str, controller: str) -> Content | None:
     """The content that was kept for a commit, None when there is none."""
     document = store.compiled(f"{commit}-{controller}", __version__)
     return None if document is None or not document.keys() >= KEPT else _content_from_document(document)
 
 
-def keep_content(store: Store, commit: str, content: Content) -> None:
+def cache_content(store: Store, commit: str, content: Content) -> None:
     """Keep the content of a commit."""
     store.keep_compiled(f"{commit}-{content.desired.controller}", __version__, _content_document(content))
 
 
-def keep_complaints(store: Store, commit: str, controller: str, error: ConfigurationError) -> None:
+def cache_complaints(store: Store, commit: str, controller: str, error: ConfigurationError) -> None:
     """Keep why a commit cannot be used."""
     complaints = [asdict(complaint) for complaint in error.complaints[:COMPLAINTS_MAX]]
     store.keep_compiled(f"{commit}-{controller}-defects", __version__, complaints)
 
 
-def require_no_kept_complaints(store: Store, commit: str, controller: str) -> None:
+def require_no_cached_complaints(store: Store, commit: str, controller: str) -> None:
     """Raises ConfigurationError when complaints about a commit were kept."""
     complaints = store.compiled(f"{commit}-{controller}-defects", __version__)
     if complaints:

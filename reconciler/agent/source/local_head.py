@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reconciler.agent.source.content import kept_content
+from reconciler.agent.source.content import cached_content
 from reconciler.agent.source.selection import Selection
 from reconciler.agent.store import Store
 from reconciler.core.facts.settings import source_from_document
@@ -16,7 +16,7 @@ from reconciler.system.local_branch import tip_of
 from reconciler.system.node import Node
 
 
-def glance(node: Node, store: Store) -> Selection | None:
+def unchanged_selection(node: Node, store: Store) -> Selection | None:
     """The selection, when the first remote is a local repository whose tip is the good revision; else None."""
     accepted = store.accepted()
     source = source_from_document(accepted.policy)
@@ -32,5 +32,5 @@ def glance(node: Node, store: Store) -> Selection | None:
         return None
     if tip_of(Path(remotes[0]), good.branch) != good.commit:
         return None
-    content = kept_content(store, good.commit, node.controller)
+    content = cached_content(store, good.commit, node.controller)
     return None if content is None else Selection(good, content, good.commit)

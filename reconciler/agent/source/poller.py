@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.agent.source.selection import Selection
-from reconciler.agent.source.selector import follow, interval_s, local_remotes
-from reconciler.agent.source.trust_policy import policy_of
+from reconciler.agent.source.selector import interval_s, local_remotes, select_revision
+from reconciler.agent.source.trust_policy import trust_policy_in_force
 from reconciler.agent.store import Store
 from reconciler.errors import HagitError, StateError
 from reconciler.system.filewatch import RepositoryWatch
@@ -29,17 +29,17 @@ DEFECT_S_MAX: Final = 300.0
 _TRACE_LINES: Final = 3
 
 
-class Follower:
+class SourcePoller:
     """Calls `found` from its own thread with each selection. `nudge` may be called from anywhere."""
 
     def __init__(
         self,
         node: Node,
         found: Callable[[Selection], None],
-        follow: Callable[[Node, Store, Mirror], Selection] = follow,
+        select: Callable[[Node, Store, Mirror], Selection] = select_revision,
     ) -> None:
         self._node = node
-        self._follow = follow
+        self._select = select
         self._found = found
         self._nudged = threading.Event()
         self._stopped = False
@@ -72,7 +72,7 @@ class Follower:
                 self._watch(store)
                 if mirror is None:
                     mirror = Mirror(store.mirror)
-                selection = self._follow(self._node, store, mirror)
+                selection = self._select(self._node, store, mirror)
                 if selection.revision is not None:
                     wait_s = interval_s(selection)
                 defect_s = RETRY_S
@@ -90,7 +90,7 @@ class Follower:
     def _watch(self, store: Store) -> None:
         """Watch every local remote of the policy in force, and no other."""
         try:
-            policy = policy_of(self._node, store.accepted())
+            policy = trust_policy_in_force(self._node, store.accepted())
         except HagitError:
             return
         wanted = {(path, policy.branch) for path in local_remotes(policy)}

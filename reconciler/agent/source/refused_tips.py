@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.agent.source.trust_policy import Policy
+from reconciler.agent.source.trust_policy import TrustPolicy
 from reconciler.agent.store import Accepted
 from reconciler.errors import HistoryRefused, SignatureRefused, SourceError, UnsupportedSource
 from reconciler.system.clock import wall_s
@@ -74,7 +74,7 @@ class RefusedTips:
         return []
 
 
-def refused_tips(root: Path, policy: Policy, accepted: Accepted) -> RefusedTips:
+def refused_tips(root: Path, policy: TrustPolicy, accepted: Accepted) -> RefusedTips:
     """Those that hold under this policy and after this commit. Raises NodeFileError for unusable trusted files."""
     scopes = policy.scopes.spelled() if policy.scopes is not None else ""
     table = (str(policy.unsigned), scopes, policy.pair, policy.floor)

@@ -21,16 +21,16 @@ from typing import Final
 from reconciler.agent.source.commit_trailers import require_addressed
 from reconciler.agent.source.content import (
     Content,
+    cache_complaints,
+    cache_content,
+    cached_content,
     compile_content,
-    keep_complaints,
-    keep_content,
-    kept_content,
-    require_no_kept_complaints,
+    require_no_cached_complaints,
 )
 from reconciler.agent.source.refused_tips import RefusedTips, refused_tips
 from reconciler.agent.source.selection import Selection
-from reconciler.agent.source.signer_scopes import range_of, require_scopes
-from reconciler.agent.source.trust_policy import Policy, policy_of
+from reconciler.agent.source.signer_scopes import judged_range, require_scopes
+from reconciler.agent.source.trust_policy import TrustPolicy, trust_policy_in_force
 from reconciler.agent.store import Accepted, Store
 from reconciler.core.facts.settings import Signing, SourcePolicy
 from reconciler.core.status.revision import Revision
@@ -71,7 +71,7 @@ LOCK_WAIT_S: Final = 30.0
 BY_A_PERSON: Final = "accepted by a person on this controller"
 
 
-def follow(node: Node, store: Store, mirror: Mirror) -> Selection:
+def select_revision(node: Node, store: Store, mirror: Mirror) -> Selection:
     """Ask the source what should be in force, and record how far it was followed. Raises StateError.
 
     Fetching, verifying and compiling hold no lock. Where another process followed the source meanwhile, ask it anew.
@@ -88,7 +88,7 @@ def follow(node: Node, store: Store, mirror: Mirror) -> Selection:
 
 def _look(node: Node, store: Store, mirror: Mirror, accepted: Accepted) -> tuple[Selection, Accepted]:
     """What one look at the source comes to, and how far it is followed then."""
-    policy = policy_of(node, accepted)
+    policy = trust_policy_in_force(node, accepted)
     remotes: tuple[tuple[str, str], ...] = ()
     asked = tuple((str(remote), False) for remote in policy.remotes)
     refused = refused_tips(store.root, policy, accepted)
@@ -118,7 +118,7 @@ def _look(node: Node, store: Store, mirror: Mirror, accepted: Accepted) -> tuple
 
 
 def _accept(
-    node: Node, store: Store, policy: Policy, accepted: Accepted, received: Received, refused: RefusedTips
+    node: Node, store: Store, policy: TrustPolicy, accepted: Accepted, received: Received, refused: RefusedTips
 ) -> tuple[str, tuple[str, ...], Accepted]:
     """The head to use, sentences about it, and how far the source is now followed. Raises SourceError."""
     fetched = received.fetched
@@ -135,8 +135,8 @@ def _accept(
         if step.behind:
             return accepted.head, (f"{fetched.remote} is behind what was accepted; it is left alone",), accepted
         require_addressed(step, node.trust, policy.branch)
-        judged = range_of(received.repository, step, policy)
-        verdicts = verdicts_of(store, received.repository, policy, judged.to_verify)
+        judged = judged_range(received.repository, step, policy)
+        verdicts = verify_commits(store, received.repository, policy, judged.to_verify)
         judgement = judge(verdicts, UnsignedPolicy(policy.unsigned), policy.signers)
         require(judgement, step.head)
         require_scopes(store, received.repository, policy.scopes, judged, verdicts)
@@ -150,8 +150,8 @@ def _accept(
     return step.head, notes, replace(accepted, head=step.head, trust=_trust_words(verdicts.get(step.head)))
 
 
-def verdicts_of(
-    store: Store, mirror: Mirror, policy: Policy, commits: Sequence[str], *, seen: bool = False
+def verify_commits(
+    store: Store, mirror: Mirror, policy: TrustPolicy, commits: Sequence[str], *, seen: bool = False
 ) -> dict[str, Verdict]:
     """What the signature of each commit proves, oldest first. What was verified before is remembered.
 
@@ -197,10 +197,10 @@ def _signer(words: str) -> str:
 
 
 def _load(
-    node: Node, store: Store, mirror: Mirror, policy: Policy, accepted: Accepted, head: str
+    node: Node, store: Store, mirror: Mirror, policy: TrustPolicy, accepted: Accepted, head: str
 ) -> tuple[Content, Accepted]:
     """The content of the head, and the record with it as the good revision. Raises HagitError."""
-    content = content_of(node, store, mirror, head)
+    content = load_content(node, store, mirror, head)
     if accepted.good is not None and accepted.good.commit == head:
         return content, accepted
     revision = revision_of(mirror, policy.branch, head, accepted.trust)
@@ -208,21 +208,21 @@ def _load(
     return content, replace(accepted, good=revision, policy=asdict(source) if source else None)
 
 
-def content_of(node: Node, store: Store, mirror: Mirror, commit: str) -> Content:
+def load_content(node: Node, store: Store, mirror: Mirror, commit: str) -> Content:
     """The content of a commit that is in the mirror, kept or made anew. Raises HagitError.
 
     The complaints about a defective one are kept, too: what is dear to parse is parsed once.
     """
-    content = kept_content(store, commit, node.controller)
+    content = cached_content(store, commit, node.controller)
     if content is None:
-        require_no_kept_complaints(store, commit, node.controller)
+        require_no_cached_complaints(store, commit, node.controller)
         try:
             content = compile_content(read_tree(mirror, commit), node.controller)
         except ConfigurationError as error:
-            keep_complaints(store, commit, node.controller, error)
+            cache_complaints(store, commit, node.controller, error)
             raise
         content = replace(content, position=position(mirror, commit))
-        keep_content(store, commit, content)
+        cache_content(store, commit, content)
     return content
 
 
@@ -244,12 +244,12 @@ def _keep(
     revision = accepted.wanted
     if revision is None:
         return Selection(refusal=refusal, remotes=remotes)
-    return Selection(revision, content_of(node, store, mirror, revision.commit), None, refusal, remotes)
+    return Selection(revision, load_content(node, store, mirror, revision.commit), None, refusal, remotes)
 
 
 def accept_history(node: Node, store: Store, mirror: Mirror, commit: str) -> Revision:
     """A person accepts a commit as the tip: the next look goes on from it. Raises SourceError when it is not there."""
-    policy = policy_of(node, store.accepted())
+    policy = trust_policy_in_force(node, store.accepted())
     with mirror.receive(policy.remotes, policy.branch, FETCH_S) as received:
         tip, here = received.fetched.commit, received.repository
         info = describe(here, commit)
@@ -286,6 +286,6 @@ def interval_s(selection: Selection) -> float:
     return source.interval_s if source else 60.0
 
 
-def local_remotes(policy: Policy) -> tuple[Path, ...]:
+def local_remotes(policy: TrustPolicy) -> tuple[Path, ...]:
     """The remotes that are directories of this machine and can be watched."""
     return tuple(Path(remote.url) for remote in policy.remotes if remote.url.startswith("/"))

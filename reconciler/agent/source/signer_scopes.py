@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from reconciler import __version__
-from reconciler.agent.source.trust_policy import Policy
+from reconciler.agent.source.trust_policy import TrustPolicy
 from reconciler.agent.store import Store
 from reconciler.core.facts.scope import EVERYTHING, Scope, Scopes
 from reconciler.errors import SignatureRefused, SourceError, UnsupportedSource
@@ -48,7 +48,7 @@ _NAMED_MAX: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class JudgedRange:
     """The commits that are judged one by one, oldest first. `whole`: the head stands for the whole state instead."""
 
     head: str
@@ -57,19 +57,19 @@ class Range:
     whole: bool = False
 
 
-def range_of(mirror: Mirror, step: Advance, policy: Policy) -> Range:
+def judged_range(mirror: Mirror, step: Advance, policy: TrustPolicy) -> JudgedRange:
     """What of a step is judged, and which signatures that takes. Raises as `advance`."""
     if policy.scopes is None or not step.first:
-        return Range(step.head, step.commits, step.to_verify)
+        return JudgedRange(step.head, step.commits, step.to_verify)
     if len(policy.floor) != FLOOR_DIGITS:
-        return Range(step.head, (), step.to_verify, whole=True)
+        return JudgedRange(step.head, (), step.to_verify, whole=True)
     # `require_addressed` has found the floor among these commits.
     above = advance(mirror, policy.floor, step.head).commits
-    return Range(step.head, above, tuple(commit.id for commit in above) or step.to_verify)
+    return JudgedRange(step.head, above, tuple(commit.id for commit in above) or step.to_verify)
 
 
 def require_scopes(
-    store: Store, mirror: Mirror, scopes: Scopes | None, judged: Range, verdicts: Mapping[str, Verdict]
+    store: Store, mirror: Mirror, scopes: Scopes | None, judged: JudgedRange, verdicts: Mapping[str, Verdict]
 ) -> None:
     """Raise SignatureRefused for a signer who may not change what a commit changes.
 

@@ -18,7 +18,7 @@ from reconciler.system.signatures import Trust
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class TrustPolicy:
     """What judges the next range: the Source resource in force, bounded by the node file.
 
     `scopes` None: every signer may change everything. `pair` and `floor` are those of [trust].
@@ -34,13 +34,14 @@ class Policy:
     floor: str = ""
 
 
-def policy_of(node: Node, accepted: Accepted) -> Policy:
+def trust_policy_in_force(node: Node, accepted: Accepted) -> TrustPolicy:
     """The policy in force on this controller."""
     source = source_from_document(accepted.policy)
     urls = dict.fromkeys((*(source.remotes if source else ()), *node.source.remotes))
     first = node.source
-    access = Access(first.key, first.known_hosts, first.certificate_authorities, first.token, bound_hosts(first))
-    return Policy(
+    hosts = hosts_for_credentials(first)
+    access = Access(first.key, first.known_hosts, first.certificate_authorities, first.token, hosts)
+    return TrustPolicy(
         remotes=tuple(Remote(url, access=access) for url in urls),
         branch=source.branch if source else node.source.branch,
         signers=source.trusted_signers if source else (),
@@ -52,7 +53,7 @@ def policy_of(node: Node, accepted: Accepted) -> Policy:
     )
 
 
-def bound_hosts(first: FirstSource) -> frozenset[str]:
+def hosts_for_credentials(first: FirstSource) -> frozenset[str]:
     """Where key and token of the node file may be used: what `hosts` says, else the hosts of its own remotes."""
     if not first.hosts:
         return places_of(first.remotes)

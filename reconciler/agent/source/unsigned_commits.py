@@ -16,7 +16,7 @@ from reconciler.system.node import WITHOUT_WARNING, Node
 _STRICTNESS: Final = (Signing.ACCEPT, Signing.WARN, Signing.REFUSE)
 
 
-def unsigned_accepted(node: Node, accepted: Accepted) -> NodeFileError | None:
+def unsigned_warning(node: Node, accepted: Accepted) -> NodeFileError | None:
     """The standing warning that commits need no signature here; None where they do, or where that is wanted."""
     if node.trust.without_warning or unsigned_policy(node, accepted) is Signing.REFUSE:
         return None

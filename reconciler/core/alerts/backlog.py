@@ -34,7 +34,7 @@ class TargetMode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class QueuedAlert:
     """One piece of news on its way. `number` rises with each and survives a restart.
 
     A negative number stands for that many entries that were collapsed.
@@ -52,8 +52,8 @@ class Backlog:
         self.lost: dict[str, int] = {}
         self._entry_count_max = entry_count_max
         self._number = 0
-        self._queues: dict[str, OrderedDict[int, Entry]] = {}
-        self._standing: OrderedDict[str, Entry] = OrderedDict()
+        self._queues: dict[str, OrderedDict[int, QueuedAlert]] = {}
+        self._standing: OrderedDict[str, QueuedAlert] = OrderedDict()
         self._owed: dict[str, set[str]] = {}
         self._settled: OrderedDict[str, float] = OrderedDict()
         self._told: dict[str, dict[str, int]] = {}
@@ -74,7 +74,7 @@ class Backlog:
             self._settle(identity)
         return True
 
-    def accept(self, alert: Alert) -> Entry | None:
+    def accept(self, alert: Alert) -> QueuedAlert | None:
         """Take a piece of news; None when it is known already.
 
         The same news with other words (a storm that grew) replaces what STATE targets hear and is no event. What stands
@@ -97,7 +97,7 @@ class Backlog:
             elif alert.status is AlertStatus.FIRING:
                 return None
         self._number += 1
-        entry = Entry(self._number, alert)
+        entry = QueuedAlert(self._number, alert)
         if news:
             for name in self._names(TargetMode.EVENTS):
                 self._enqueue(name, entry)
@@ -120,21 +120,21 @@ class Backlog:
         if queue.pop(number, None) is not None:
             self.lost[target] = self.lost.get(target, 0) + 1
 
-    def told(self, target: str, entry: Entry) -> None:
+    def told(self, target: str, entry: QueuedAlert) -> None:
         """A STATE target heard that a matter stands. Not recorded: after a restart it is told again."""
         if entry.alert.identity in self._standing:
             self._told.setdefault(target, {})[entry.alert.identity] = entry.number
 
-    def head(self, target: str) -> Entry | None:
+    def head(self, target: str) -> QueuedAlert | None:
         """What an EVENTS target hears next: first how much was collapsed, then the oldest news."""
         queue = self._queues.get(target)
         if not queue:
             return None
         oldest = next(iter(queue.values()))
         count = self.lost.get(target, 0)
-        return Entry(-count, _collapsed(count, oldest.alert)) if count else oldest
+        return QueuedAlert(-count, _collapsed(count, oldest.alert)) if count else oldest
 
-    def standing(self, target: str) -> tuple[Entry, ...]:
+    def standing(self, target: str) -> tuple[QueuedAlert, ...]:
         """What a STATE target hears: every matter that stands, and those that are over and that it was not told of."""
         if self.targets.get(target) is not TargetMode.STATE:
             return ()
@@ -162,7 +162,7 @@ class Backlog:
     def records(self) -> Iterator[Record]:
         """The whole backlog as records: replaying them gives it again."""
         yield {"targets": {name: mode.value for name, mode in self.targets.items()}}
-        entries: dict[int, tuple[Entry, list[str]]] = {}
+        entries: dict[int, tuple[QueuedAlert, list[str]]] = {}
         for name, queue in self._queues.items():
             for entry in queue.values():
                 entries.setdefault(entry.number, (entry, []))[1].append(name)
@@ -188,11 +188,11 @@ class Backlog:
         elif "gave_up" in record:
             self.give_up(cast("str", record["target"]), cast("int", record["gave_up"]))
         elif "queued" in record:
-            entry = Entry(cast("int", record["queued"]), _alert(record))
+            entry = QueuedAlert(cast("int", record["queued"]), _alert(record))
             for name in cast("list[str]", record["for"]):
                 self._enqueue(name, entry)
         elif "standing" in record:
-            entry = Entry(cast("int", record["standing"]), _alert(record))
+            entry = QueuedAlert(cast("int", record["standing"]), _alert(record))
             self._stand(entry, set(cast("list[str]", record["owed"])))
         elif "settled" in record:
             self._settled[cast("str", record["settled"])] = cast("float", record["since_s"])
@@ -203,14 +203,14 @@ class Backlog:
     def _names(self, mode: TargetMode) -> set[str]:
         return {name for name, its in self.targets.items() if its is mode}
 
-    def _enqueue(self, target: str, entry: Entry) -> None:
+    def _enqueue(self, target: str, entry: QueuedAlert) -> None:
         queue = self._queues[target]
         queue[entry.number] = entry
         while len(queue) > self._entry_count_max:
             queue.popitem(last=False)
             self.lost[target] = self.lost.get(target, 0) + 1
 
-    def _stand(self, entry: Entry, owed: set[str]) -> None:
+    def _stand(self, entry: QueuedAlert, owed: set[str]) -> None:
         identity = entry.alert.identity
         self._settled.pop(identity, None)
         self._standing.pop(identity, None)

@@ -23,7 +23,7 @@ CHANGED_S_MIN: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class RefusedAction:
     """One action that was refused. `met` is the first look after the try; None until there was one."""
 
     hold: Hold
@@ -32,11 +32,11 @@ class Trial:
     met: Observed | None = None
 
 
-class Trials:
+class RefusedActions:
     """The refused actions by the key of their fact. Times are those of one monotonic clock, in seconds."""
 
     def __init__(self) -> None:
-        self._trials: dict[Key, Trial] = {}
+        self._trials: dict[Key, RefusedAction] = {}
 
     @property
     def holds(self) -> tuple[Hold, ...]:
@@ -74,7 +74,7 @@ class Trials:
         for hold in held:
             old = before.get(hold.key) or self._trials.get(hold.key)
             wait_s = min(2 * old.wait_s, RETRY_S_MAX) if old is not None else RETRY_S_MIN
-            self._trials[hold.key] = Trial(hold, now_s, wait_s)
+            self._trials[hold.key] = RefusedAction(hold, now_s, wait_s)
 
     def meet(self, observed: Observed) -> None:
         """A look, which is what those that were just tried have met."""

@@ -13,9 +13,9 @@ from typing import Final
 
 from reconciler.core.alerts.alert import Alert
 from reconciler.printing import printable
-from reconciler.system.alerts.sender import Sent, sent
+from reconciler.system.alerts.sender import SendResult, result_of_reply
 from reconciler.system.alerts.targets import AlertmanagerTarget
-from reconciler.system.http.client import Poster
+from reconciler.system.http.client import HttpPoster
 
 #: How often a standing alert is told again; Alertmanager's `resolve_timeout` is five minutes unless configured.
 REFRESH_INTERVAL_S: Final = 60.0
@@ -71,12 +71,12 @@ class AlertmanagerSender:
     def __init__(self, target: AlertmanagerTarget) -> None:
         base = target.url.rstrip("/")
         url = base if base.endswith(_PATH) else base + _PATH
-        self._poster = Poster(url, timeout_s=_TIMEOUT_S, ca_file=target.ca_file)
+        self._poster = HttpPoster(url, timeout_s=_TIMEOUT_S, ca_file=target.ca_file)
 
-    def send(self, alerts: Sequence[Alert]) -> Sent:
+    def send(self, alerts: Sequence[Alert]) -> SendResult:
         """See `Sender`."""
         body = json.dumps([alertmanager_document(alert) for alert in alerts]).encode()
-        return sent(self._poster.post(body, {"Content-Type": "application/json"}))
+        return result_of_reply(self._poster.post(body, {"Content-Type": "application/json"}))
 
     def close(self) -> None:
         """See `Sender`."""

@@ -16,7 +16,7 @@ from typing import Final
 from reconciler.core.alerts.alert import Alert, Severity
 from reconciler.printing import printable
 from reconciler.system.alerts.alertmanager import timestamp
-from reconciler.system.alerts.sender import NotNow, Sent, Taken
+from reconciler.system.alerts.sender import SendAccepted, SendFailed, SendResult
 from reconciler.system.alerts.targets import ChatTarget
 from reconciler.system.process import Finished, Missing, TimedOut, run
 
@@ -76,7 +76,7 @@ class ChatSender:
     def __init__(self, target: ChatTarget) -> None:
         self._url_file = target.url_file
 
-    def send(self, alerts: Sequence[Alert]) -> Sent:
+    def send(self, alerts: Sequence[Alert]) -> SendResult:
         """See `Sender`."""
         (alert,) = alerts
         argv = [sys.executable, "-P", "-m", _WORKER, self._url_file]
@@ -84,14 +84,14 @@ class ChatSender:
         outcome = run(argv, stdin=message, timeout_s=DEADLINE_S, output_bytes_max=16_384)
         match outcome:
             case Finished(code=0):
-                return Taken()
+                return SendAccepted()
             case Finished(code=code, stdout=said):
                 why = said.decode(errors="replace").strip()
-                return NotNow(why or f"the worker for chat ended with status {code}")
+                return SendFailed(why or f"the worker for chat ended with status {code}")
             case TimedOut():
-                return NotNow(f"the service did not take the message within {DEADLINE_S:g} s")
+                return SendFailed(f"the service did not take the message within {DEADLINE_S:g} s")
             case Missing(why=why):
-                return NotNow(f"the worker for chat cannot be started: {why}")
+                return SendFailed(f"the worker for chat cannot be started: {why}")
 
     def close(self) -> None:
         """See `Sender`."""

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
 from reconciler.core.alerts.alert import Alert
-from reconciler.core.alerts.backlog import Entry, TargetMode
+from reconciler.core.alerts.backlog import QueuedAlert, TargetMode
 from reconciler.errors import UsageError
 from reconciler.system.alerts.alertmanager import REFRESH_INTERVAL_S, AlertmanagerSender
 from reconciler.system.alerts.chat import ChatSender
 from reconciler.system.alerts.outbox import Outbox
-from reconciler.system.alerts.sender import Never, NotNow, Sender, Sent, Taken
+from reconciler.system.alerts.sender import SendAccepted, Sender, SendFailed, SendRejected, SendResult
 from reconciler.system.alerts.targets import (
     AlertmanagerTarget,
     ChatTarget,
@@ -39,7 +39,7 @@ ATTEMPT_COUNT_MAX: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class AlertsDelivered:
     """The target took news, `attempts` tries after the first."""
 
     target: str
@@ -49,7 +49,7 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
-class Delayed:
+class DeliveryDelayed:
     """A try failed; the next one comes after the pause."""
 
     target: str
@@ -59,7 +59,7 @@ class Delayed:
 
 
 @dataclass(frozen=True, slots=True)
-class GaveUp:
+class AlertsDropped:
     """The target will not hear of these."""
 
     target: str
@@ -67,14 +67,18 @@ class GaveUp:
     why: str
 
 
-Outcome: TypeAlias = Delivered | Delayed | GaveUp
+DeliveryReport: TypeAlias = AlertsDelivered | DeliveryDelayed | AlertsDropped
 
 
 class Delivery:
     """The threads of all targets. `report` is called from them, after each try that is worth telling."""
 
     def __init__(
-        self, outbox: Outbox, report: Callable[[Outcome], None], *, refresh_interval_s: float = REFRESH_INTERVAL_S
+        self,
+        outbox: Outbox,
+        report: Callable[[DeliveryReport], None],
+        *,
+        refresh_interval_s: float = REFRESH_INTERVAL_S,
     ) -> None:
         self._outbox = outbox
         self._report = report
@@ -162,7 +166,7 @@ class _Worker(threading.Thread):
         mode: TargetMode,
         sender: Sender,
         outbox: Outbox,
-        report: Callable[[Outcome], None],
+        report: Callable[[DeliveryReport], None],
         refresh_interval_s: float,
     ) -> None:
         # A daemon thread: a target that hangs must not keep a stopping agent.
@@ -198,7 +202,7 @@ class _Worker(threading.Thread):
                 self._try(batch)
         self._sender.close()
 
-    def _due(self, now_s: float) -> tuple[tuple[Entry, ...], float]:
+    def _due(self, now_s: float) -> tuple[tuple[QueuedAlert, ...], float]:
         """What is to be sent now, and when something will be."""
         if self._mode is TargetMode.EVENTS:
             entry = self._outbox.head(self._target)
@@ -206,7 +210,7 @@ class _Worker(threading.Thread):
         standing = self._outbox.standing(self._target)
         known = {entry.alert.identity for entry in standing}
         self._told = {identity: told for identity, told in self._told.items() if identity in known}
-        due: list[Entry] = []
+        due: list[QueuedAlert] = []
         next_s = float("inf")
         for entry in standing:
             number, told_s = self._told.get(entry.alert.identity, (0, 0.0))
@@ -216,50 +220,50 @@ class _Worker(threading.Thread):
                 next_s = min(next_s, told_s + self._refresh_interval_s)
         return tuple(due[: self._sender.batch_count_max]), next_s
 
-    def _try(self, batch: tuple[Entry, ...]) -> None:
+    def _try(self, batch: tuple[QueuedAlert, ...]) -> None:
         begin_s = time.monotonic()
         alerts = tuple(entry.alert for entry in batch)
         result = self._send(alerts)
         now_s = time.monotonic()
         match result:
-            case Taken():
+            case SendAccepted():
                 news = tuple(e.alert for e in batch if self._told.get(e.alert.identity, (0, 0.0))[0] != e.number)
                 self._finish(batch, now_s)
                 if news or self._attempts:
-                    self._report(Delivered(self._target, news, self._attempts, now_s - begin_s))
+                    self._report(AlertsDelivered(self._target, news, self._attempts, now_s - begin_s))
                 self._attempts = 0
-            case Never(why):
+            case SendRejected(why):
                 if self._mode is TargetMode.STATE:
                     self._finish(batch, now_s)
                 else:
                     self._outbox.give_up(self._target, batch[0])
                 self._attempts = 0
-                self._report(GaveUp(self._target, alerts, why))
-            case NotNow(why):
+                self._report(AlertsDropped(self._target, alerts, why))
+            case SendFailed(why):
                 self._postpone(batch, why, now_s)
             case _:
                 assert_never(result)
 
-    def _send(self, alerts: tuple[Alert, ...]) -> Sent:
+    def _send(self, alerts: tuple[Alert, ...]) -> SendResult:
         try:
             return self._sender.send(alerts)
         except Exception as error:
             # A defect in a sender must not end the thread: without it nobody would hear of anything again.
-            return NotNow(f"{type(error).__name__}: {error}")
+            return SendFailed(f"{type(error).__name__}: {error}")
 
-    def _finish(self, batch: tuple[Entry, ...], now_s: float) -> None:
+    def _finish(self, batch: tuple[QueuedAlert, ...], now_s: float) -> None:
         if self._mode is TargetMode.STATE:
             self._told.update({entry.alert.identity: (entry.number, now_s) for entry in batch})
         self._outbox.done(self._target, batch)
 
-    def _postpone(self, batch: tuple[Entry, ...], why: str, now_s: float) -> None:
+    def _postpone(self, batch: tuple[QueuedAlert, ...], why: str, now_s: float) -> None:
         self._attempts += 1
         if self._mode is TargetMode.EVENTS and self._attempts >= ATTEMPT_COUNT_MAX:
             self._outbox.give_up(self._target, batch[0])
-            self._report(GaveUp(self._target, tuple(entry.alert for entry in batch), why))
+            self._report(AlertsDropped(self._target, tuple(entry.alert for entry in batch), why))
             self._attempts = 0
         # Jitter keeps many controllers from returning to a target at the same moment.
         pause_s = min(self._sender.pause_s_max, PAUSE_S_MIN * 2.0 ** min(self._attempts - 1, 16))
         pause_s *= random.uniform(0.5, 1.0)
         self._not_before_s = now_s + pause_s
-        self._report(Delayed(self._target, why, self._attempts, pause_s))
+        self._report(DeliveryDelayed(self._target, why, self._attempts, pause_s))

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.core.alerts.alert import Alert
-from reconciler.core.alerts.backlog import ENTRY_COUNT_MAX, Backlog, Entry, Record, TargetMode
+from reconciler.core.alerts.backlog import ENTRY_COUNT_MAX, Backlog, QueuedAlert, Record, TargetMode
 from reconciler.errors import StateError
 from reconciler.system.files import Lock, make_directory, state_error
 
@@ -90,17 +90,17 @@ class Outbox:
                 self._notify()
                 self._record({"targets": {name: mode.value for name, mode in targets.items()}}, durable=True)
 
-    def head(self, target: str) -> Entry | None:
+    def head(self, target: str) -> QueuedAlert | None:
         """What an EVENTS target hears next."""
         with self._changed:
             return self._backlog.head(target)
 
-    def standing(self, target: str) -> tuple[Entry, ...]:
+    def standing(self, target: str) -> tuple[QueuedAlert, ...]:
         """What a STATE target hears: all that stands, and what is over and not yet told."""
         with self._changed:
             return self._backlog.standing(target)
 
-    def done(self, target: str, entries: Iterable[Entry]) -> None:
+    def done(self, target: str, entries: Iterable[QueuedAlert]) -> None:
         """The target has taken these. Not synchronised: a crash may deliver them once more. Never raises."""
         with self._changed:
             for entry in entries:
@@ -112,7 +112,7 @@ class Outbox:
                     self._try_record({"done": entry.number, "target": target, "identity": identity})
             self._notify()
 
-    def give_up(self, target: str, entry: Entry) -> None:
+    def give_up(self, target: str, entry: QueuedAlert) -> None:
         """An EVENTS target will never take this one: it is counted, and the next goes on. Never raises."""
         if entry.number < 0:
             # A target that refuses to hear how much was collapsed is not told of that refusal again.

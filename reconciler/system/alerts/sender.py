@@ -11,29 +11,29 @@ from http import HTTPStatus
 from typing import Final, Protocol, TypeAlias
 
 from reconciler.core.alerts.alert import Alert
-from reconciler.system.http.client import Answered, NoAnswer, Reply
+from reconciler.system.http.client import HttpFailure, HttpResponse, HttpResult
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class SendAccepted:
     """The target has the alerts."""
 
 
 @dataclass(frozen=True, slots=True)
-class NotNow:
+class SendFailed:
     """The target did not take them; it may later."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class Never:
+class SendRejected:
     """The target refuses exactly these; trying again is of no use."""
 
     why: str
 
 
-Sent: TypeAlias = Taken | NotNow | Never
+SendResult: TypeAlias = SendAccepted | SendFailed | SendRejected
 
 
 class Sender(Protocol):
@@ -44,7 +44,7 @@ class Sender(Protocol):
     #: The longest pause between two tries, in seconds.
     pause_s_max: float
 
-    def send(self, alerts: Sequence[Alert]) -> Sent:
+    def send(self, alerts: Sequence[Alert]) -> SendResult:
         """Send alerts, oldest first, within seconds. Does not raise."""
         ...
 
@@ -65,17 +65,17 @@ _ABOUT_THE_MESSAGE: Final = frozenset(
 )
 
 
-def sent(reply: Reply) -> Sent:
+def result_of_reply(reply: HttpResult) -> SendResult:
     """What an HTTP answer means (RFC 9110 section 15)."""
-    if isinstance(reply, NoAnswer):
-        return NotNow(reply.why)
+    if isinstance(reply, HttpFailure):
+        return SendFailed(reply.why)
     if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
-        return Taken()
+        return SendAccepted()
     why = _explained(reply)
-    return Never(why) if reply.status in _ABOUT_THE_MESSAGE else NotNow(why)
+    return SendRejected(why) if reply.status in _ABOUT_THE_MESSAGE else SendFailed(why)
 
 
-def _explained(reply: Answered) -> str:
+def _explained(reply: HttpResponse) -> str:
     told = f": {reply.text}" if reply.text else ""
     if HTTPStatus.MULTIPLE_CHOICES <= reply.status < HTTPStatus.BAD_REQUEST:
         return f"it redirects (status {reply.status}), which is not followed: configure the final URL"

@@ -12,30 +12,30 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from reconciler.system.alerts.targets import AlertmanagerTarget, ChatTarget, Target, WebhookTarget, shown_url
+from reconciler.system.alerts.targets import AlertmanagerTarget, ChatTarget, Target, WebhookTarget, redacted_url
 from reconciler.system.node import Node
 from reconciler.system.node_files import files_of
 from reconciler.system.secret import next_path, previous_path
 
 
-def unfit_target(node: Node, target: Target) -> str:
+def target_refusal(node: Node, target: Target) -> str:
     """Why the node file gives this target no secret; empty when the target may be used."""
     match target:
         case AlertmanagerTarget():
             return ""
         case ChatTarget(url_file):
-            return unfit_file(node, url_file)
+            return secret_file_refusal(node, url_file)
         case WebhookTarget():
             for file in filter(None, (target.secret_file, target.url_file)):
-                if why := unfit_file(node, file):
+                if why := secret_file_refusal(node, file):
                     return why
             hosts = node.alerts.hosts
             if target.secret_file and target.url and hosts and not _is_for(hosts, target.url):
-                return f"{shown_url(target.url)}: [alerts] hosts of the node file does not name this host"
+                return f"{redacted_url(target.url)}: [alerts] hosts of the node file does not name this host"
             return ""
 
 
-def unfit_file(node: Node, file: str) -> str:
+def secret_file_refusal(node: Node, file: str) -> str:
     """Why a commit may not name this file as a secret; empty when it may."""
     directory = node.alerts.secrets
     path, place = Path(file), Path(os.path.realpath(directory))

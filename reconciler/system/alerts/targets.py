@@ -81,9 +81,9 @@ def check_url(url: str) -> None:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise UsageError(f"not a URL: {error}", where=shown_url(url)) from None
+        raise UsageError(f"not a URL: {error}", where=redacted_url(url)) from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise UsageError("not an http:// or https:// URL", where=shown_url(url))
+        raise UsageError("not an http:// or https:// URL", where=redacted_url(url))
     if parts.username is not None or parts.password is not None:
         raise UsageError(
             "a URL with a user name or password in it",
@@ -91,10 +91,10 @@ def check_url(url: str) -> None:
             remedy="The desired state is no place for secrets: put a proxy that adds them in front of the target.",
         )
     if any(character <= " " or character == "\x7f" for character in url):
-        raise UsageError("a URL with spaces or control characters in it", where=shown_url(url))
+        raise UsageError("a URL with spaces or control characters in it", where=redacted_url(url))
 
 
-def shown_url(url: str) -> str:
+def redacted_url(url: str) -> str:
     """The part of a URL that holds no secret, printable."""
     text = url.partition("://")
     authority = re.split(r"[/?#]", text[2], maxsplit=1)[0].rpartition("@")[2]

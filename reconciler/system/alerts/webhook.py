@@ -23,9 +23,9 @@ from typing import Final
 from reconciler.core.alerts.alert import Alert
 from reconciler.errors import HagitError, NodeFileError, UsageError
 from reconciler.system.alerts.alertmanager import timestamp
-from reconciler.system.alerts.sender import NotNow, Sent, sent
+from reconciler.system.alerts.sender import SendFailed, SendResult, result_of_reply
 from reconciler.system.alerts.targets import WebhookTarget
-from reconciler.system.http.client import Poster
+from reconciler.system.http.client import HttpPoster
 from reconciler.system.secret import read_secret
 
 SIGNATURE_HEADER: Final = "X-Hagit-Signature"
@@ -75,31 +75,31 @@ class WebhookSender:
         self._target = target
         self._secret_file = target.secret_file
         self._url = target.url
-        self._poster: Poster | None = None if target.url_file else self._poster_to(target.url)
+        self._poster: HttpPoster | None = None if target.url_file else self._poster_to(target.url)
 
-    def send(self, alerts: Sequence[Alert]) -> Sent:
+    def send(self, alerts: Sequence[Alert]) -> SendResult:
         """See `Sender`."""
         (alert,) = alerts
         body = json.dumps(cloud_event(alert)).encode()
         try:
             poster = self._current()
         except HagitError as error:
-            return NotNow(str(error))
+            return SendFailed(str(error))
         headers = {"Content-Type": "application/cloudevents+json; charset=UTF-8"}
         if self._secret_file is not None:
             try:
                 secret = read_secret(self._secret_file)
             except HagitError as error:
-                return NotNow(str(error))
+                return SendFailed(str(error))
             headers[SIGNATURE_HEADER] = signature(body, secret, int(time.time()))
-        return sent(poster.post(body, headers))
+        return result_of_reply(poster.post(body, headers))
 
     def close(self) -> None:
         """See `Sender`."""
         if self._poster is not None:
             self._poster.close()
 
-    def _current(self) -> Poster:
+    def _current(self) -> HttpPoster:
         """The connection to the URL, which a file may hold, and which may have changed there."""
         if self._target.url_file:
             url = read_secret(self._target.url_file, bytes_min=1).decode(errors="replace")
@@ -114,5 +114,5 @@ class WebhookSender:
         assert self._poster is not None
         return self._poster
 
-    def _poster_to(self, url: str) -> Poster:
-        return Poster(url, timeout_s=_TIMEOUT_S, ca_file=self._target.ca_file)
+    def _poster_to(self, url: str) -> HttpPoster:
+        return HttpPoster(url, timeout_s=_TIMEOUT_S, ca_file=self._target.ca_file)

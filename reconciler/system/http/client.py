@@ -30,7 +30,7 @@ REASON_LENGTH_MAX: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class HttpResponse:
     """The server answered. `text` is the start of the body, on one line."""
 
     status: int
@@ -38,13 +38,13 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class NoAnswer:
+class HttpFailure:
     """No answer came, and why."""
 
     why: str
 
 
-Reply: TypeAlias = Answered | NoAnswer
+HttpResult: TypeAlias = HttpResponse | HttpFailure
 
 
 class _BoundedSocket:
@@ -66,7 +66,7 @@ class _BoundedSocket:
         self.real.close()
 
 
-class Poster:
+class HttpPoster:
     """See the module. For one thread. Raises UsageError for a URL that cannot be posted to."""
 
     def __init__(self, url: str, *, timeout_s: float, ca_file: str = "") -> None:
@@ -81,7 +81,7 @@ class Poster:
         self._connection: http.client.HTTPConnection | None = None
         self._bounded: _BoundedSocket | None = None
 
-    def post(self, body: bytes, headers: Mapping[str, str]) -> Reply:
+    def post(self, body: bytes, headers: Mapping[str, str]) -> HttpResult:
         """Send one request and read its answer."""
         deadline_s = time.monotonic() + self._timeout_s
         while True:
@@ -90,15 +90,15 @@ class Poster:
                 return self._exchange(body, headers, deadline_s)
             except TimeoutError:
                 self.close()
-                return NoAnswer(f"no answer within {self._timeout_s:g} s")
+                return HttpFailure(f"no answer within {self._timeout_s:g} s")
             except (ConnectionError, http.client.BadStatusLine) as error:
                 self.close()
                 # A server may close an idle connection at the moment of use; only a fresh one tells.
                 if not reused:
-                    return NoAnswer(_why(error))
+                    return HttpFailure(_why(error))
             except (OSError, http.client.HTTPException, ValueError) as error:
                 self.close()
-                return NoAnswer(_why(error))
+                return HttpFailure(_why(error))
 
     def close(self) -> None:
         """Close the connection; the next `post` opens another."""
@@ -117,7 +117,7 @@ class Poster:
             return False
         return True
 
-    def _exchange(self, body: bytes, headers: Mapping[str, str], deadline_s: float) -> Answered:
+    def _exchange(self, body: bytes, headers: Mapping[str, str], deadline_s: float) -> HttpResponse:
         connection, bounded = self._connect(deadline_s)
         bounded.deadline_s = deadline_s
         agent = {"User-Agent": f"hagit/{__version__}", "Accept": "*/*"}
@@ -128,7 +128,7 @@ class Poster:
             if not response.isclosed() or connection.sock is None:
                 self.close()
         text = " ".join(content[: 4 * REASON_LENGTH_MAX].decode(errors="replace").split())[:REASON_LENGTH_MAX]
-        return Answered(response.status, "".join(c if c.isprintable() else "?" for c in text))
+        return HttpResponse(response.status, "".join(c if c.isprintable() else "?" for c in text))
 
     def _connect(self, deadline_s: float) -> tuple[http.client.HTTPConnection, _BoundedSocket]:
         if self._connection is not None and self._bounded is not None:

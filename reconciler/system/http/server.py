@@ -44,7 +44,7 @@ _TICK_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Pages:
+class HttpEndpoints:
     """What the server shows and does; every function may be called from any thread.
 
     `health` returns an empty text while all is well, else why not. `nudge` is called at most once a second. Without
@@ -60,14 +60,14 @@ class Pages:
     hosts: Callable[[], frozenset[str]] = frozenset
 
 
-class Listener:
+class HttpServer:
     """Serves `pages` on `address` (`127.0.0.1:9723`, `[::1]:9723`) from `start` to `close`.
 
     Raises NodeFileError when the address is none, or is taken.
     """
 
-    def __init__(self, address: str, pages: Pages, *, request_s_max: float = REQUEST_S_MAX) -> None:
-        host, port = parse_address(address)
+    def __init__(self, address: str, pages: HttpEndpoints, *, request_s_max: float = REQUEST_S_MAX) -> None:
+        host, port = parse_listen_address(address)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             self._server = _Server(family, (host, port), pages, request_s_max)
@@ -94,7 +94,7 @@ class Listener:
         self._server.server_close()
 
 
-def parse_address(address: str) -> tuple[str, int]:
+def parse_listen_address(address: str) -> tuple[str, int]:
     """IP address and port; port 0 lets the kernel choose. Raises NodeFileError: names are not looked up."""
     host, _, port = address.rpartition(":")
     host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
@@ -118,7 +118,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     request_queue_size = 32
 
     def __init__(
-        self, family: socket.AddressFamily, address: tuple[str, int], pages: Pages, request_s_max: float
+        self, family: socket.AddressFamily, address: tuple[str, int], pages: HttpEndpoints, request_s_max: float
     ) -> None:
         self.address_family = family
         self.pages = pages

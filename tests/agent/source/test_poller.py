@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 from pathlib import Path
 
-from reconciler.agent.source.poller import Follower
+from reconciler.agent.source.poller import SourcePoller
 from reconciler.agent.source.selection import Selection
 from reconciler.agent.store import Store
 from reconciler.errors import StateError
@@ -16,7 +16,7 @@ from reconciler.system.node import Node
 def test_a_defect_is_told_and_the_next_look_comes(tmp_path: Path) -> None:
     looks = 0
 
-    def follow(node: Node, store: Store, mirror: Mirror) -> Selection:
+    def select(node: Node, store: Store, mirror: Mirror) -> Selection:
         nonlocal looks
         looks += 1
         if looks == 1:
@@ -24,7 +24,7 @@ def test_a_defect_is_told_and_the_next_look_comes(tmp_path: Path) -> None:
         return Selection()
 
     found: queue.SimpleQueue[Selection] = queue.SimpleQueue()
-    poller = Follower(Node(tmp_path / "node.toml", "a", state=tmp_path / "state"), found.put, follow)
+    poller = SourcePoller(Node(tmp_path / "node.toml", "a", state=tmp_path / "state"), found.put, select)
     poller.start()
     try:
         refusal = found.get(timeout=30).refusal

@@ -3,7 +3,7 @@
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from reconciler.agent.apply import as_it_was, changed_from
+from reconciler.agent.apply import changed_in_place, restored_content
 from reconciler.agent.source.content import Content
 from reconciler.core.facts.settings import PairNames, Settings
 from reconciler.core.facts.state import Desired, Placement
@@ -81,7 +81,7 @@ def test_properties_go_back_to_what_they_were(desired, observed):
     plan = make_plan(desired, observed, REVISION)
     there = filled(perform(observed, plan))
     before = Content(Desired("a"), Settings(PairNames("pair", {"a": "shelf-a"})))
-    back_to = as_it_was(before, [{"was": changed_from(plan.actions, plan)}])
+    back_to = restored_content(before, [{"was": changed_in_place(plan.actions, plan)}])
     back = perform(there, make_plan(back_to.desired, there, REVISION))
     for action in plan.actions:
         if action.verb is Verb.CHANGE:

@@ -5,7 +5,7 @@ import pytest
 
 from reconciler.core.alerts.alert import AlertKind, AlertStatus
 from reconciler.system.alerts.alertmanager import HEARD_S, alertmanager_document
-from reconciler.system.alerts.delivery import Delivered, Delivery
+from reconciler.system.alerts.delivery import AlertsDelivered, Delivery
 from reconciler.system.alerts.outbox import Outbox
 from reconciler.system.alerts.targets import AlertmanagerTarget
 
@@ -105,7 +105,7 @@ def test_from_the_outbox_to_alertmanager_takes_milliseconds(alertmanager, runnin
         box.put(drift(number, since_s=time.time()))
         waiting.until(lambda got, count=number + 1: len(got) == count)
         took_s.append(time.monotonic() - begin_s)
-    assert all(isinstance(outcome, Delivered) for outcome in waiting.got)
+    assert all(isinstance(outcome, AlertsDelivered) for outcome in waiting.got)
     cuts = statistics.quantiles(took_s, n=100)
     print(f"outbox to Alertmanager: p50 {1000 * cuts[49]:.1f} ms, p99 {1000 * cuts[98]:.1f} ms")
     # Most of them: what a busy machine holds up now and then says nothing about us.

@@ -10,7 +10,7 @@ import pytest
 from reconciler.core.alerts.alert import AlertStatus, Severity
 from reconciler.system.alerts.chat import ChatSender, chat_message
 from reconciler.system.alerts.chat_process import without_secrets
-from reconciler.system.alerts.sender import NotNow, Taken
+from reconciler.system.alerts.sender import SendAccepted, SendFailed
 from reconciler.system.alerts.targets import ChatTarget
 
 
@@ -49,7 +49,7 @@ def test_a_message_says_what_to_know_and_what_to_do(drift):
 
 def test_apprise_posts_to_a_web_service(url_file, receiver, drift):
     target = url_file(f"# the chat of the storage people\njson://user:s3cr3tword@127.0.0.1:{receiver.port}/\n")
-    assert ChatSender(target).send([drift()]) == Taken()
+    assert ChatSender(target).send([drift()]) == SendAccepted()
     (request,) = receiver.requests.got
     assert json.loads(request.body)["title"] == chat_message(drift())["title"]
 
@@ -58,7 +58,7 @@ def test_apprise_sends_mail(url_file, mail_server, drift):
     target = url_file(
         f"mailto://127.0.0.1:{mail_server.port}/?from=hagit@example.org&to=ops@example.org&mode=insecure&format=text"
     )
-    assert ChatSender(target).send([drift()]) == Taken()
+    assert ChatSender(target).send([drift()]) == SendAccepted()
     (mail,) = mail_server.mails.until(lambda got: len(got) == 1)
     parsed = email.message_from_bytes(mail)
     assert "address 10.0.0.1/24 on eth1" in str(email.header.make_header(email.header.decode_header(parsed["Subject"])))
@@ -75,7 +75,7 @@ def test_what_others_wrote_is_text_in_every_form_of_a_mail(url_file, mail_server
     link = '<img src=http://evil.example/x> <a href="http://evil.example/">log in</a>'
     author, subject = f"Op {link}\u202e\x1b[2J @everyone <!here>", "mtu on <b>eth1</b>\r\nBcc: all@example.org"
     alert = replace(drift(), author=author, live="<script>x</script>", subject=subject)
-    assert ChatSender(target).send([alert]) == Taken()
+    assert ChatSender(target).send([alert]) == SendAccepted()
     (mail,) = mail_server.mails.until(lambda got: len(got) == 1)
     parsed = email.message_from_bytes(mail)
     assert parsed["Bcc"] is None
@@ -92,7 +92,7 @@ def test_what_others_wrote_is_text_in_every_form_of_a_mail(url_file, mail_server
 def test_a_service_that_refuses_is_explained_without_the_url(url_file, receiver, drift):
     receiver.will_answer(500)
     sent = ChatSender(url_file(f"json://user:s3cr3tword@127.0.0.1:{receiver.port}/tok3n/")).send([drift()])
-    assert isinstance(sent, NotNow)
+    assert isinstance(sent, SendFailed)
     assert "json:// URL did not take the message" in sent.why
     for secret in ("s3cr3tword", "tok3n"):
         assert secret not in sent.why
@@ -108,7 +108,7 @@ def test_a_service_that_refuses_is_explained_without_the_url(url_file, receiver,
 )
 def test_files_that_make_no_target_are_explained(url_file, drift, text, why):
     sent = ChatSender(url_file(text)).send([drift()])
-    assert isinstance(sent, NotNow)
+    assert isinstance(sent, SendFailed)
     assert why in sent.why
 
 
@@ -116,7 +116,7 @@ def test_a_url_that_everybody_may_read_is_refused(url_file, tmp_path, drift):
     target = url_file("json://127.0.0.1/")
     (tmp_path / "chat.url").chmod(0o644)
     sent = ChatSender(target).send([drift()])
-    assert isinstance(sent, NotNow)
+    assert isinstance(sent, SendFailed)
     assert "others may read" in sent.why
 
 

@@ -5,7 +5,13 @@ import pytest
 
 from reconciler.core.alerts.alert import AlertStatus
 from reconciler.core.facts.settings import AlertPolicy, Receiver
-from reconciler.system.alerts.delivery import TARGET_COUNT_MAX, Delayed, Delivered, Delivery, GaveUp
+from reconciler.system.alerts.delivery import (
+    TARGET_COUNT_MAX,
+    AlertsDelivered,
+    AlertsDropped,
+    Delivery,
+    DeliveryDelayed,
+)
 from reconciler.system.alerts.outbox import Outbox
 from reconciler.system.alerts.targets import AlertmanagerTarget, ChatTarget, WebhookTarget, target_name, targets_of
 
@@ -46,7 +52,7 @@ def test_a_webhook_hears_everything_once_in_order_over_one_connection(
     expected = [("resolved" if a.ended else "detected", f"Interface/storage0: {a.subject}") for a in news]
     assert events(receiver) == expected
     assert len({request.connection for request in receiver.requests.got}) == 1
-    assert [type(outcome) for outcome in waiting.until(lambda got: len(got) == 5)] == [Delivered] * 5
+    assert [type(outcome) for outcome in waiting.until(lambda got: len(got) == 5)] == [AlertsDelivered] * 5
 
 
 def test_a_dead_target_hears_it_when_it_is_back(box, delivery, receivers, dead_port, secret_file, drift, waiting):
@@ -54,7 +60,7 @@ def test_a_dead_target_hears_it_when_it_is_back(box, delivery, receivers, dead_p
     box.put(drift(1))
     box.put(drift(1, RESOLVED))
     delayed = waiting.until(lambda got: len(got) >= 2)
-    assert all(isinstance(outcome, Delayed) and "refused" in outcome.why for outcome in delayed)
+    assert all(isinstance(outcome, DeliveryDelayed) and "refused" in outcome.why for outcome in delayed)
     receiver = receivers(dead_port)
     assert delivery.settle(20)
     assert [what for what, _ in events(receiver)] == ["detected", "resolved"]
@@ -82,7 +88,9 @@ def test_dead_and_hanging_targets_hold_up_nobody(box, delivery, receiver, mute, 
         box.put(drift(number))
     receiver.requests.until(lambda got: len(got) == 20)
     assert box.waiting()[target_name(hanging)] == 20
-    outcome = next(o for o in waiting.until(of(Delayed, target_name(hanging))) if o.target == target_name(hanging))
+    outcome = next(
+        o for o in waiting.until(of(DeliveryDelayed, target_name(hanging))) if o.target == target_name(hanging)
+    )
     assert outcome.why == "no answer within 5 s"
     assert box.waiting()[target_name(hanging)] == 20
 
@@ -94,7 +102,7 @@ def test_what_was_not_delivered_is_delivered_after_a_restart(
     delivery.configure([target])
     box.put(drift(1))
     box.put(drift(2))
-    waiting.until(of(Delayed))
+    waiting.until(of(DeliveryDelayed))
     delivery.close()
     box.close()
     receiver = receivers(dead_port)
@@ -117,7 +125,7 @@ def test_errors_of_the_server_are_tried_again_with_the_same_id_and_a_fresh_signa
     assert delivery.settle(20)
     assert len({json.loads(request.body)["id"] for request in receiver.requests.got}) == 1
     assert len({request.headers["x-hagit-signature"] for request in receiver.requests.got}) > 1
-    outcomes = waiting.until(of(Delivered))
+    outcomes = waiting.until(of(AlertsDelivered))
     assert [outcome.why for outcome in outcomes[:1]] == ["it answered status 500: come back later"]
     assert outcomes[-1].attempts == 3
 
@@ -136,7 +144,7 @@ def test_a_message_that_is_refused_for_good_does_not_block_the_next(
         "io.hagit.alerts-collapsed.detected.v1",
         "io.hagit.drift.detected.v1",
     ]
-    assert waiting.until(of(GaveUp))[0].alerts == (drift(1),)
+    assert waiting.until(of(AlertsDropped))[0].alerts == (drift(1),)
 
 
 def test_a_redirect_is_not_followed(box, delivery, receivers, secret_file, drift, waiting):
@@ -145,7 +153,7 @@ def test_a_redirect_is_not_followed(box, delivery, receivers, secret_file, drift
     delivery.configure([WebhookTarget(receiver.url, str(secret_file))])
     box.put(drift())
     assert delivery.settle(10)
-    assert "redirects (status 302)" in waiting.until(of(Delayed))[0].why
+    assert "redirects (status 302)" in waiting.until(of(DeliveryDelayed))[0].why
     assert elsewhere.requests.got == []
     assert len(receiver.requests.got) == 2
 
@@ -154,7 +162,7 @@ def test_a_secret_that_everybody_may_read_is_refused(box, delivery, receiver, se
     secret_file.chmod(0o644)
     delivery.configure([WebhookTarget(receiver.url, str(secret_file))])
     box.put(drift())
-    why = waiting.until(of(Delayed))[0].why
+    why = waiting.until(of(DeliveryDelayed))[0].why
     assert "others may read or change this secret (mode 0644)" in why
     assert f"chmod 600 {secret_file}" in why
     assert receiver.requests.got == []

@@ -10,7 +10,7 @@ from reconciler.core.alerts.alert import AlertStatus, alert_from_document
 from reconciler.errors import NodeFileError
 from reconciler.system.alerts.delivery import Delivery
 from reconciler.system.alerts.outbox import Outbox
-from reconciler.system.alerts.sender import Taken
+from reconciler.system.alerts.sender import SendAccepted
 from reconciler.system.alerts.targets import WebhookTarget
 from reconciler.system.alerts.webhook import WebhookSender, cloud_event, signature, verified
 from reconciler.system.secret import read_secret
@@ -48,7 +48,7 @@ def test_a_receiver_can_verify_it_with_what_every_language_has(tmp_path, receive
 
 def test_without_a_secret_it_is_not_signed(receiver, drift):
     sender = WebhookSender(WebhookTarget(receiver.url, None))
-    assert sender.send([drift()]) == Taken()
+    assert sender.send([drift()]) == SendAccepted()
     sender.close()
     assert "x-hagit-signature" not in receiver.requests.got[0].headers
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from reconciler.system.http.client import ANSWER_BYTES_MAX, Answered, NoAnswer, Poster
+from reconciler.system.http.client import ANSWER_BYTES_MAX, HttpFailure, HttpPoster, HttpResponse
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def poster():
     with contextlib.ExitStack() as stack:
 
         def make(url, **options):
-            return stack.enter_context(contextlib.closing(Poster(url, **options)))
+            return stack.enter_context(contextlib.closing(HttpPoster(url, **options)))
 
         yield make
 
@@ -61,7 +61,7 @@ def script():
 def test_an_answer_that_trickles_ends_at_the_deadline(poster, script):
     sender = poster(script(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 1000, pause_s=0.05), timeout_s=0.5)
     begin_s = time.monotonic()
-    assert sender.post(b"{}", {}) == NoAnswer("no answer within 0.5 s")
+    assert sender.post(b"{}", {}) == HttpFailure("no answer within 0.5 s")
     assert 0.4 < time.monotonic() - begin_s < 20, "all of it would take 50 s"
 
 
@@ -69,13 +69,13 @@ def test_an_endless_body_is_cut(poster, script):
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n"
     sender = poster(script(head + b"x" * (4 * ANSWER_BYTES_MAX)), timeout_s=5)
     reply = sender.post(b"{}", {})
-    assert isinstance(reply, Answered)
+    assert isinstance(reply, HttpResponse)
     assert reply.text == "x" * 300
 
 
 def test_endless_headers_are_cut(poster, script):
     sender = poster(script(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000), timeout_s=5)
-    assert isinstance(sender.post(b"{}", {}), NoAnswer)
+    assert isinstance(sender.post(b"{}", {}), HttpFailure)
 
 
 @pytest.mark.parametrize(
@@ -84,32 +84,32 @@ def test_endless_headers_are_cut(poster, script):
 )
 def test_nonsense_is_no_answer(poster, script, answer, why):
     reply = poster(script(answer), timeout_s=5).post(b"{}", {})
-    assert isinstance(reply, NoAnswer)
+    assert isinstance(reply, HttpFailure)
     assert why in reply.why
 
 
 def test_a_connection_that_the_server_closed_meanwhile_is_opened_again(poster, script):
     ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
     sender = poster(script(ok, ok), timeout_s=5)
-    assert sender.post(b"{}", {}) == Answered(200, "ok")
-    assert sender.post(b"{}", {}) == Answered(200, "ok")
+    assert sender.post(b"{}", {}) == HttpResponse(200, "ok")
+    assert sender.post(b"{}", {}) == HttpResponse(200, "ok")
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.0 204 OK\r\n\r\n", b"HTTP/1.1 204 OK\r\nConnection: close\r\n\r\n"])
 def test_after_a_server_that_ends_the_connection_with_its_answer_another_is_opened(poster, script, answer):
     sender = poster(script(answer, answer), timeout_s=5)
-    assert sender.post(b"{}", {}) == Answered(204, "")
-    assert sender.post(b"{}", {}) == Answered(204, "")
+    assert sender.post(b"{}", {}) == HttpResponse(204, "")
+    assert sender.post(b"{}", {}) == HttpResponse(204, "")
 
 
 def test_control_characters_of_an_answer_do_not_reach_the_journal(poster, script):
     sender = poster(script(b"HTTP/1.1 500 X\r\nContent-Length: 6\r\n\r\n\x1b[31m\x00"), timeout_s=5)
-    assert sender.post(b"{}", {}) == Answered(500, "?[31m?")
+    assert sender.post(b"{}", {}) == HttpResponse(500, "?[31m?")
 
 
 def test_a_name_that_does_not_resolve_is_said_so(poster):
     reply = poster("http://no-such-host.invalid/", timeout_s=5).post(b"{}", {})
-    assert isinstance(reply, NoAnswer)
+    assert isinstance(reply, HttpFailure)
     assert "does not resolve" in reply.why
 
 
@@ -139,10 +139,10 @@ def test_certificates_are_verified(poster, tmp_path):
     thread.start()
     url = f"https://127.0.0.1:{server.getsockname()[1]}/"
     refused = poster(url, timeout_s=5).post(b"{}", {})
-    assert isinstance(refused, NoAnswer)
+    assert isinstance(refused, HttpFailure)
     assert "certificate is not trusted" in refused.why
     trusted = poster(url, timeout_s=5, ca_file=str(certificate))
-    assert trusted.post(b"{}", {}) == Answered(202, "")
+    assert trusted.post(b"{}", {}) == HttpResponse(202, "")
     trusted.close()
     thread.join()
     server.close()

@@ -15,9 +15,9 @@ from reconciler.system.http.server import (
     BODY_BYTES_MAX,
     CONNECTION_COUNT_MAX,
     NUDGE_INTERVAL_S,
-    Listener,
-    Pages,
-    parse_address,
+    HttpEndpoints,
+    HttpServer,
+    parse_listen_address,
 )
 
 SECRET = b"correct-horse-battery-staple"
@@ -40,8 +40,8 @@ def health():
 def listener(secret_file, waiting, health):
     metrics = Metrics("tank", "a")
     nudge = lambda: waiting(time.monotonic())  # noqa: E731
-    pages = Pages(metrics.render, metrics.content_type, health, nudge, str(secret_file))
-    listening = Listener("127.0.0.1:0", pages)
+    pages = HttpEndpoints(metrics.render, metrics.content_type, health, nudge, str(secret_file))
+    listening = HttpServer("127.0.0.1:0", pages)
     listening.start()
     yield listening
     listening.close()
@@ -147,7 +147,7 @@ def test_a_secret_that_cannot_be_used_lets_nobody_in(listener, secret_file, wait
 
 
 def test_without_a_secret_there_is_no_hook(waiting):
-    listening = Listener("[::1]:0", Pages(bytes, "text/plain", str, lambda: waiting(1)))
+    listening = HttpServer("[::1]:0", HttpEndpoints(bytes, "text/plain", str, lambda: waiting(1)))
     listening.start()
     with socket.create_connection(("::1", listening.port), timeout=10) as client:
         client.sendall(b"POST /hooks/source HTTP/1.0\r\nX-Gitlab-Token: \r\nContent-Length: 0\r\n\r\n")
@@ -180,7 +180,7 @@ def test_silent_clients_keep_nobody_out(listener):
 )  # fmt: skip
 def test_pages_are_shown_under_our_own_names_only(host, status):
     names = frozenset({"storage-a", "storage-a.example.org"})
-    listening = Listener("127.0.0.1:0", Pages(bytes, "text/plain", str, lambda: None, hosts=lambda: names))
+    listening = HttpServer("127.0.0.1:0", HttpEndpoints(bytes, "text/plain", str, lambda: None, hosts=lambda: names))
     listening.start()
     for path in ("/metrics", "/healthz"):
         assert ask(listening, "GET", path, headers={"Host": host})[0] == status
@@ -188,7 +188,7 @@ def test_pages_are_shown_under_our_own_names_only(host, status):
 
 
 def test_a_client_that_trickles_is_cut_off(secret_file):
-    listening = Listener("127.0.0.1:0", Pages(bytes, "text/plain", str, lambda: None), request_s_max=0.5)
+    listening = HttpServer("127.0.0.1:0", HttpEndpoints(bytes, "text/plain", str, lambda: None), request_s_max=0.5)
     listening.start()
     begin_s = time.monotonic()
     with socket.create_connection(("127.0.0.1", listening.port), timeout=0.05) as client:
@@ -208,16 +208,16 @@ def test_a_client_that_trickles_is_cut_off(secret_file):
 
 def test_an_address_that_is_taken_is_named(listener):
     with pytest.raises(NodeFileError, match="Address already in use") as caught:
-        Listener(f"127.0.0.1:{listener.port}", Pages(bytes, "", str, lambda: None))
+        HttpServer(f"127.0.0.1:{listener.port}", HttpEndpoints(bytes, "", str, lambda: None))
     assert caught.value.where == f"127.0.0.1:{listener.port}"
 
 
 @pytest.mark.parametrize("address", ["", "9723", "localhost:9723", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:70000"])
 def test_addresses_that_are_none_are_refused(address):
     with pytest.raises(NodeFileError, match="not an address to listen on"):
-        parse_address(address)
+        parse_listen_address(address)
 
 
 def test_addresses():
-    assert parse_address("127.0.0.1:9723") == ("127.0.0.1", 9723)
-    assert parse_address("[fd00::1]:0") == ("fd00::1", 0)
+    assert parse_listen_address("127.0.0.1:9723") == ("127.0.0.1", 9723)
+    assert parse_listen_address("[fd00::1]:0") == ("fd00::1", 0)
