@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.cli.application import COMMANDS
 from reconciler.core.failover.phase import diagram, phase_table
 from tests.test_style import RINGS as RULES
 
@@ -65,3 +66,22 @@ def test_every_link_in_a_document_leads_somewhere(path: Path) -> None:
         if not re.match(r"[a-z]+:", target):
             file = target.partition("#")[0]
             assert not file or (path.parent / file).exists(), f"{title(path)} links to {target}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=title)
+def test_every_command_and_target_in_a_document_exists(path: Path) -> None:
+    text = path.read_text()
+    commands = {name for name, _, _ in COMMANDS}
+    named = set(re.findall(r"`hagit ([a-z][a-z-]+)", text))
+    assert named <= commands, f"{title(path)} names hagit {sorted(named - commands)}"
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"`make ([a-z][a-z-]+)", text))
+    assert named <= targets, f"{title(path)} names make {sorted(named - targets)}"
+
+
+def test_every_reason_and_variable_in_a_document_exists() -> None:
+    sources = [*ROOT.glob("reconciler/**/*.py"), *ROOT.glob("tests/**/*.py"), *ROOT.glob("packaging/*.service")]
+    known = set(re.findall(r"[A-Z]+_[A-Z_]+", "\n".join(path.read_text() for path in sources)))
+    for path in DOCUMENTS:
+        missing = set(re.findall(r"\b[A-Z]+_[A-Z_]+\b", path.read_text())) - known
+        assert not missing, f"{title(path)} names {sorted(missing)}"
