@@ -20,7 +20,7 @@ from reconciler.cli.terminal import fold, paint, width
 from reconciler.core.failover.hold import DiskView, for_pair, judge
 from reconciler.core.failover.key import Key, encode_key
 from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.repair import words
+from reconciler.core.failover.repair import key_text
 from reconciler.system.reservation.standing import TYPE, TYPE_WORDS, Features
 from reconciler.system.shelf.bay import Survey
 
@@ -119,11 +119,11 @@ class Line:
             say("nobody holds it: the other controller could write to it")
         elif owner is not None and view.holder != owner:
             assert view.holder is not None
-            say(f"{words(self._orders, view.holder)} holds it, not the owner of the pair")
+            say(f"{key_text(self._orders, view.holder)} holds it, not the owner of the pair")
         if view.holder is not None and view.kind != TYPE:
             say(f"the reservation is of type {view.kind} ({TYPE_WORDS.get(view.kind, 'unknown')}), not {TYPE}")
         for key in sorted(view.registered - {view.holder, owner}, key=encode_key):
-            say(f"{words(self._orders, key)} is registered as well and may write to it")
+            say(f"{key_text(self._orders, key)} is registered as well and may write to it")
         count, paths = self.counts[encode_key(owner)] if owner is not None else 0, len(self.survey.paths)
         if owner is not None and owner.side is self._orders.side and view.holder == owner and 0 < count < paths:
             say(
@@ -145,7 +145,7 @@ class Line:
             return "nobody holds it" + ("" if view.registered else ", nobody is registered")
         count = self.counts[encode_key(view.holder)]
         paths = f" (on {count} paths)" if count > 1 else ""
-        return f"{words(self._orders, view.holder)}{paths}"
+        return f"{key_text(self._orders, view.holder)}{paths}"
 
     def document(self) -> dict[str, Any]:
         """The same for programs."""
@@ -216,7 +216,7 @@ def verdict(orders: Orders, owner: Key | None, lines: list[Line]) -> str:
         return f"Nobody holds the majority of the arbitration disks; {held} of {count} disks are held."
     holds = sum(line.view.holder == owner for line in lines)
     wrong = sum(bool(line.problems) for line in lines)
-    text = f"{words(orders, owner)} holds {'all' if holds == count else holds} of {count} disks"
+    text = f"{key_text(orders, owner)} holds {'all' if holds == count else holds} of {count} disks"
     they = "is not as it" if wrong == 1 else "are not as they"
     return text + (f"; {wrong} of them {they} should be." if wrong else ", alone.")
 
