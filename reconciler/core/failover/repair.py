@@ -6,8 +6,7 @@ write only when the operator names it.
 
 `plan_repairs` judges one look at all disks. The repair of one disk is then a program like the claim: `begin`,
 `next_command`, `advance`. It looks first and changes nothing if the disk has changed since the plan. It looks again at
-the end, and gives its registration up if another controller holds the disk by then. Does not know how a command reaches
-a disk.
+the end, and gives its registration up if it does not hold the disk then. Does not know how a command reaches a disk.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ from reconciler.core.failover.orders import Orders
 class Repair:
     """Commands for one disk (an index into the orders).
 
-    `what` describes them for people. `view`: the disk as the plan saw it. `undo`: the command that follows when another
-    controller holds the disk at the end.
+    `what` describes them for people. `view`: the disk as the plan saw it. `undo`: the command that follows when this
+    controller does not hold the disk at the end.
     """
 
     disk: int
@@ -247,12 +246,15 @@ def _changed(progress: RepairProgress, answer: Answer) -> RepairProgress:
 
 
 def _checked(progress: RepairProgress, view: DiskView) -> RepairProgress:
-    """Give the registration up where another controller holds the disk: it could write there."""
+    """Give the registration up where we do not hold the disk: the next holder could not fence us there.
+
+    A disk that does not answer has commands in flight, which an UNREGISTER must not overtake.
+    """
     undo = progress.repair.undo
-    if undo is None or view.holder in (None, undo.key):
+    if undo is None or not view.answered or view.holder == undo.key:
         return replace(progress, stage=RepairStage.DONE)
-    problem = progress.problem or "left again: another controller has taken it meanwhile"
-    return replace(progress, stage=RepairStage.UNDO, problem=problem)
+    other = "another controller has taken it meanwhile" if view.holder is not None else "nobody holds it after all"
+    return replace(progress, stage=RepairStage.UNDO, problem=progress.problem or f"left again: {other}")
 
 
 def _failure(command: Command, answer: Answer) -> str:

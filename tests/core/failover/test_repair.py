@@ -179,19 +179,21 @@ REPAIRABLE = {
 
 
 class Race(NamedTuple):
-    """This controller repairs one disk while the peer claims all."""
+    """This controller repairs one disk while the peer claims all. `lost`: our command whose reply gets lost."""
 
     progress: RepairProgress
     claim: Claim
     disks: tuple[SharedDisk, ...]
+    lost: int = -1
+    sent: int = 0
 
 
-def race(at: int, disk: SharedDisk) -> Race:
+def race(at: int, disk: SharedDisk, lost: int = -1) -> Race:
     disks = tuple(disk if one == at else SharedDisk((ME, None, None), HERE) for one in range(4))
     views = tuple(one.view(HERE, ME) for one in disks)
     (repair,) = plan_repairs(orders(Side.A), "active", Pools.ALL, views, NAMED)
     assert isinstance(repair, Repair)
-    return Race(begin(orders(Side.A), repair), claim.begin(orders(Side.B), NEXT), disks)
+    return Race(begin(orders(Side.A), repair), claim.begin(orders(Side.B), NEXT), disks, lost)
 
 
 def ours(now: Race) -> Iterator[Race]:
@@ -199,8 +201,10 @@ def ours(now: Race) -> Iterator[Race]:
     if command is None:
         return
     disk, reply = answer(now.disks[command.disk], HERE, command)
+    if now.sent == now.lost:
+        reply = Reply(Answer.SILENT)
     disks = (*now.disks[: command.disk], disk, *now.disks[command.disk + 1 :])
-    yield now._replace(progress=advance(now.progress, reply), disks=disks)
+    yield now._replace(progress=advance(now.progress, reply), disks=disks, sent=now.sent + 1)
 
 
 def theirs(now: Race) -> Iterator[Race]:
@@ -229,10 +233,11 @@ def judge_end(end: Race) -> None:
         assert disk.holder == HERE or disk.keys[HERE] is None, "we could write to a disk that another holds"
 
 
+@pytest.mark.parametrize("lost", [-1, 0, 1, 2])
 @pytest.mark.parametrize("at", [1, 3], ids=["arbitration disk", "other disk"])
 @pytest.mark.parametrize("disk", REPAIRABLE.values(), ids=REPAIRABLE)
-def test_every_order_of_a_repair_and_a_claim_of_the_peer(disk: SharedDisk, at: int) -> None:
-    start = race(at, disk)
+def test_every_order_of_a_repair_and_a_claim_of_the_peer(disk: SharedDisk, at: int, lost: int) -> None:
+    start = race(at, disk, lost)
     found, left, ends = {start}, [start], 0
     while left:
         now = left.pop()
