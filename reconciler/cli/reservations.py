@@ -1,4 +1,4 @@
-"""`hagit reservations`: shows who holds which disk, in words, and what is not as it should be; `repair` mends it.
+"""`hagit reservations`: shows who holds each disk, in words, and what is wrong; `repair` puts it right.
 
 `show` looks at the disks themselves, so it works on either controller, whatever runs, and changes nothing.
 """
@@ -38,7 +38,7 @@ class ReservationsWord(StrEnum):
 
 def reservations(
     what: Annotated[
-        ReservationsWord, typer.Argument(help="Look, or mend what can be mended from here.")
+        ReservationsWord, typer.Argument(help="Show them, or repair what this controller may repair.")
     ] = ReservationsWord.SHOW,
     foreign: Annotated[
         list[str] | None,
@@ -51,7 +51,7 @@ def reservations(
     node: NodeOption = None,
     output: OutputOption = Output.TEXT,
 ) -> int:
-    """Who holds which disk, and who else could write to it; mend it.
+    """Show who holds which disk, and who else could write to it; or repair that.
 
     `show` asks every disk of the orders. `repair` says what it would do and asks:
     on the active controller it completes the claim (disks that came back, others
@@ -247,4 +247,4 @@ def told(orders: Orders, owner: Key | None, lines: list[Line]) -> Iterator[str]:
     if orders.arbitration:
         yield " * arbitration disk: their majority says who is active"
     if not well:
-        yield " `hagit reservations repair` mends what can be mended from here"
+        yield " `hagit reservations repair` does what this controller may do about it"

@@ -32,7 +32,7 @@ def repair_reservations(node_file: Path | None, as_json: bool, *, yes: bool, for
     try:
         planned = _planned(access, named)
         if isinstance(planned, RepairRefused):
-            raise StateError(f"nothing is mended: {planned.why}", remedy=planned.remedy)
+            raise StateError(f"nothing is repaired: {planned.why}", remedy=planned.remedy)
         repairs = [one for one in planned if isinstance(one, Repair)]
         if not as_json:
             _show(access, planned)
@@ -71,7 +71,7 @@ def _carry_out(access: DiskAccess, planned: Repair) -> str:
 
 def _show(access: DiskAccess, planned: tuple[Repair | LeftAlone, ...]) -> None:
     if not planned:
-        print("Nothing to mend: every disk is as it should be, seen from here.")
+        print("Nothing to repair: every disk is as it should be, seen from here.")
     for one in planned:
         text = one.what if isinstance(one, Repair) else f"stays: {one.why}"
         mark = "~" if isinstance(one, Repair) else "-"

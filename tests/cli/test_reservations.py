@@ -1,4 +1,4 @@
-"""`hagit reservations` on a simulated shelf: what it shows, what it mends, what it refuses."""
+"""`hagit reservations` on a simulated shelf: what it shows, what it repairs, what it refuses."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_what_is_wrong_is_named_disk_by_disk(desk: Desk) -> None:
     assert shown.out.startswith("one's claim 7 holds 3 of 4 disks; 2 of them are not as they should be.\n")
     assert "✗ it does not answer" in shown.out
     assert "✗ two's claim 3 is registered as well and may write to it" in shown.out
-    assert "`hagit reservations repair` mends" in shown.out
+    assert "`hagit reservations repair` does" in shown.out
 
 
 def test_what_all_disks_lack_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +153,7 @@ def test_repair_on_the_active_controller(desk: Desk) -> None:
     assert (done.code, done.err) == (0, "")
     assert "disk2: done\ndisk3: done\n" in done.out
     assert all(view.registered == {Key(Side.A, 7)} and view.holder == Key(Side.A, 7) for view in ours.look(LONG_S))
-    assert desk.hagit(Side.A, "repair").out == "Nothing to mend: every disk is as it should be, seen from here.\n"
+    assert desk.hagit(Side.A, "repair").out == "Nothing to repair: every disk is as it should be, seen from here.\n"
 
 
 def test_a_foreign_key_needs_its_name(desk: Desk) -> None:
@@ -232,7 +232,7 @@ def test_without_a_watchdog_only_where_no_pool_is_imported(desk: Desk) -> None:
     assert house.import_(LONG_S)
     refused = desk.hagit(Side.A, "repair", "--yes")
     assert refused.code == 1
-    assert refused.err.startswith("hagit: nothing is mended: pools are imported here, or nobody knows (all)")
+    assert refused.err.startswith("hagit: nothing is repaired: pools are imported here, or nobody knows (all)")
     assert all(view.holder == Key(Side.A, 7) for view in shelf.look(LONG_S))
 
 
