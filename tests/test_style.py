@@ -309,6 +309,13 @@ PATH_IO = {
 }  # fmt: skip
 #: The rings that touch the world where they like: the adapters, and the demonstration, which builds a pair around them.
 OPEN_RINGS = ["reconciler.system", "reconciler.demo"]
+#: What the programs use of it for themselves: the watchdog for its processes, the sockets to them and its files; the
+#: agent for its loop and its files; the commands for the terminal and one child. The network is `system`'s.
+OWN_USE = {
+    "reconciler.watchdog": {"ctypes", "fcntl", "os", "select", "selectors", "signal", "socket", "subprocess"},
+    "reconciler.agent": {"os", "selectors", "signal"},
+    "reconciler.cli": {"multiprocessing", "os", "shutil", "signal", "socket", "subprocess"},
+}
 #: The modules of the programs that touch it themselves: their own processes, signals, sockets and standard streams.
 DOORS = {
     "reconciler.agent.apply_journal",
@@ -351,8 +358,14 @@ DOORS = {
 }
 
 
+def libraries_of(path: Path) -> set[str]:
+    """The libraries of `OUTSIDE` that a module imports."""
+    tops = {"http" if name.startswith("urllib.request") else name.partition(".")[0] for name, _ in imports_of(path)}
+    return tops & OUTSIDE
+
+
 def touches_the_world(path: Path) -> bool:
-    if any(name.partition(".")[0] in OUTSIDE or name == "urllib.request" for name, _ in imports_of(path)):
+    if libraries_of(path):
         return True
     calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
     return any(
@@ -364,3 +377,10 @@ def touches_the_world(path: Path) -> bool:
 def test_the_world_is_touched_by_adapters_and_by_few_modules_of_the_programs() -> None:
     found = {name_of(path) for path in MODULES if not inside(name_of(path), OPEN_RINGS) and touches_the_world(path)}
     assert not found - DOORS, "leave this to an adapter in system/"
+
+
+@pytest.mark.parametrize("ring", OWN_USE)
+def test_a_program_uses_only_its_own_part_of_the_world(ring: str) -> None:
+    for path in (path for path in MODULES if inside(name_of(path), [ring])):
+        beyond = libraries_of(path) - OWN_USE[ring]
+        assert not beyond, f"{name_of(path)}: leave {sorted(beyond)} to an adapter in system/"
