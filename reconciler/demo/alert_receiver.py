@@ -1,4 +1,4 @@
-"""Who hears the alerts in the demonstration: a webhook receiver that checks signatures and writes down what it gets.
+"""The receiver of alerts in the demonstration: a webhook that checks signatures and appends each event to a file.
 
 python -m reconciler.demo.alert_receiver ADDRESS PORT SECRET_FILE OUTPUT_FILE
 """
@@ -21,7 +21,7 @@ def main() -> None:
     output = Path(output_file)
 
     class Handler(BaseHTTPRequestHandler):
-        # Senders lose power in the middle of a request; the next one must not wait for them.
+        # A sender may lose power in the middle of a request; the next one must not wait for it.
         timeout = 5
 
         def do_POST(self) -> None:
@@ -34,7 +34,7 @@ def main() -> None:
                     file.write(json.dumps({"at_s": time.time(), "event": json.loads(body)}) + "\n")
 
         def log_message(self, format: str, *arguments: object) -> None:
-            """The demonstration has its own words."""
+            """Print nothing: the demonstration has its own output."""
 
     ThreadingHTTPServer((address, int(port)), Handler).serve_forever()
 

@@ -1,4 +1,4 @@
-"""The first half of the demonstration: what a person would do in the first minutes, on a pair of namespaces.
+"""The first half of the demonstration: the first minutes of an operator with a pair.
 
 Commit, plan, apply, break something, get the alert, see it healed, make a mistake, roll back.
 """
@@ -10,16 +10,16 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from reconciler.demo.narration import Telling
+from reconciler.demo.narration import Narrator
 
 CONTROLLERS: Final = ("a", "b")
 
 
-class Story(Telling):
-    """Tells and does each step of the configuration."""
+class ConfigurationStory(Narrator):
+    """The steps that configure the pair, in order."""
 
-    def tell(self) -> None:
-        """All of it."""
+    def run(self) -> None:
+        """Run every step."""
         self._prepare()
         self._plan()
         self._apply()
@@ -29,56 +29,56 @@ class Story(Telling):
         self._roll_back()
 
     def _prepare(self) -> None:
-        self.say(
+        self.step(
             "A pair",
             "Three machines, each a set of namespaces: controllers a and b, and a client between them. The desired "
             "state of the pair is one YAML file in a git repository; its first commit is signed by the operator.",
         )
         self.repository.make()
-        client = self.stage["client"]
+        client = self.testbed["client"]
         receiver = [sys.executable, "-m", "reconciler.demo.alert_receiver", "10.77.0.1", "8080"]
-        receiver += [str(self.repository.secret), str(self.heard)]
+        receiver += [str(self.repository.secret), str(self.alert_log)]
         client.start(receiver, self.repository.root / "receiver.log")
         self.show(self.repository.file.read_text().split("---")[2].strip())
 
     def _plan(self) -> None:
-        self.say("hagit plan, on controller a", "Nothing is changed yet. Each line says why, and who asks for it.")
+        self.step("hagit plan, on controller a", "Nothing is changed yet. Each line says why, and who asks for it.")
         self.show(self.hagit("a", "plan"))
 
     def _apply(self) -> None:
-        self.say("hagit agent, on both", "The agents follow the repository and make the kernel what it says.")
+        self.step("hagit agent, on both", "The agents follow the repository and make the kernel what it says.")
         began_s = time.monotonic()
         for controller in CONTROLLERS:
-            machine = self.stage[controller]
+            machine = self.testbed[controller]
             agent = ["env", f"HAGIT_NODE={self.repository.node(controller)}", sys.executable, "-m"]
             machine.start([*agent, "reconciler.cli.entry", "agent"], self.repository.root / controller / "agent.log")
-        head = self.head()
+        head = self.newest_commit()
         for controller in CONTROLLERS:
-            self.until(f"{controller} to apply {head}", self._has_applied(controller, head))
+            self.wait_until(f"{controller} to apply {head}", self._has_applied(controller, head))
         self.note(f"applied on both {time.monotonic() - began_s:.1f} s after the agents were started")
         for address in ("10.77.1.11", "10.77.1.12"):
-            self.stage["client"].run("ping", "-q", "-c", "1", "-W", "2", address)
+            self.testbed["client"].run("ping", "-q", "-c", "1", "-W", "2", address)
             self.note(f"the client reaches {address}")
-        self.show(self.stage["a"].run("sh", "-c", "ip link show data0 2>/dev/null"))
+        self.show(self.testbed["a"].run("sh", "-c", "ip link show data0 2>/dev/null"))
 
     def _change(self) -> None:
-        self.say("A commit", "Jumbo frames on the data network: edit, commit, and both controllers follow.")
+        self.step("A commit", "Jumbo frames on the data network: edit, commit, and both controllers follow.")
         self.repository.replace("10.77.1.12/24}\n", "10.77.1.12/24}\n  mtu: 9000\n")
         head = self.repository.commit("Jumbo frames on the data network")
         began_s = time.monotonic()
         for controller in CONTROLLERS:
-            self.until(f"{controller} to apply {head}", self._has_mtu(controller, 9000))
+            self.wait_until(f"{controller} to apply {head}", self._has_mtu(controller, 9000))
         self.note(f"{head} is the kernel's state on both {1000 * (time.monotonic() - began_s):.0f} ms after the commit")
         for controller in CONTROLLERS:
-            self.until(f"{controller} to record {head}", self._has_applied(controller, head))
+            self.wait_until(f"{controller} to record {head}", self._has_applied(controller, head))
 
     def _break(self) -> None:
-        self.say("Drift", "Somebody deletes an address by hand on controller a.")
+        self.step("Drift", "Somebody deletes an address by hand on controller a.")
         began_s = time.time()
-        self.stage["a"].run("ip", "address", "del", "10.77.1.11/24", "dev", "data0")
-        self.until("the address to be back", lambda: "10.77.1.11/24" in self.stage["a"].run("ip", "address"))
+        self.testbed["a"].run("ip", "address", "del", "10.77.1.11/24", "dev", "data0")
+        self.wait_until("the address to be back", lambda: "10.77.1.11/24" in self.testbed["a"].run("ip", "address"))
         back_s = time.time()
-        self.until("the alert", lambda: self.alert("10.77.1.11", began_s) is not None)
+        self.wait_until("the alert", lambda: self.alert("10.77.1.11", began_s) is not None)
         heard = self.alert("10.77.1.11", began_s)
         assert heard is not None
         alert = heard["event"]["data"]
@@ -88,32 +88,32 @@ class Story(Telling):
         self.note(f"and the address was back {1000 * (back_s - began_s):.0f} ms after it was deleted")
 
     def _err(self) -> None:
-        self.say("A mistake", "A commit with two defects. It is refused; what was good stays in force.")
+        self.step("A mistake", "A commit with two defects. It is refused; what was good stays in force.")
         self.repository.replace("mtu: 9000", "mtu: 90000")
         self.repository.replace("address: 10.77.1.12/24", "address: 10.77.1.12")
         head = self.repository.commit("Renumber the data network")
         self.show(self.hagit("a", "validate", str(self.repository.path), check=False))
-        self.until("the refusal", lambda: self.agent("a").get("refusal") is not None)
+        self.wait_until("the refusal", lambda: self.agent("a").get("refusal") is not None)
         self.show(self.hagit("a", "status"))
         self.repository.replace("mtu: 90000", "mtu: 9000")
         self.repository.replace("address: 10.77.1.12}", "address: 10.77.1.12/24}")
         mended = self.repository.commit("Mend the addresses")
         for controller in CONTROLLERS:
-            self.until(f"{controller} to apply {mended}", self._has_applied(controller, mended))
+            self.wait_until(f"{controller} to apply {mended}", self._has_applied(controller, mended))
         self.note(f"{head} was mended by {mended}: a refused commit never blocks the next one")
 
     def _roll_back(self) -> None:
-        self.say("hagit rollback", "A commit that is right in form and wrong in fact: the data network gets MTU 1400.")
+        self.step("hagit rollback", "A commit that is right in form and wrong in fact: the data network gets MTU 1400.")
         self.repository.replace("mtu: 9000", "mtu: 1400")
         head = self.repository.commit("Smaller frames")
         for controller in CONTROLLERS:
-            self.until(f"{controller} to apply {head}", self._has_applied(controller, head))
+            self.wait_until(f"{controller} to apply {head}", self._has_applied(controller, head))
         for controller in CONTROLLERS:
             output = self.hagit(controller, "rollback", "--yes")
             if controller == "a":
                 self.show(output)
         for controller in CONTROLLERS:
-            self.until(f"{controller} to be back", self._has_mtu(controller, 9000))
+            self.wait_until(f"{controller} to be back", self._has_mtu(controller, 9000))
         self.note(f"both are back, and {head} stays blocked until another commit comes")
         self.show(self.hagit("a", "history"))
 
@@ -124,4 +124,4 @@ class Story(Telling):
         return lambda: self._mtu(controller) == size
 
     def _mtu(self, controller: str) -> int:
-        return int(self.stage[controller].run("cat", "/sys/class/net/data0/mtu"))
+        return int(self.testbed[controller].run("cat", "/sys/class/net/data0/mtu"))

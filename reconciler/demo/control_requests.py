@@ -1,6 +1,7 @@
-"""What a person may do to the simulated shelf: the simulator's faults by their names, and questions about it.
+"""Requests to the simulated shelf: cause or end a fault, write through a controller, report state and history.
 
-The names are those of `hagit rehearse`, as far as they concern disks, pools and power. Does not know sockets.
+The names of faults are those of `hagit rehearse`, as far as they concern disks, pools and power. `demo/shelf_server`
+owns the connections.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from itertools import islice
 from typing import Final
 
 from reconciler.core.failover.key import Side
-from reconciler.demo.shelf_model import Model
+from reconciler.demo.shelf_model import ShelfModel
 from reconciler.errors import UsageError
 from reconciler.simulation.faults import heal, inject
 from reconciler.system.framing import Message
@@ -24,20 +25,20 @@ FAULTS: Final = (
 LINES_MAX: Final = 2_000
 
 
-def control(model: Model, message: Message) -> Message:
-    """The answer to one request. Raises UsageError for a request that is none.
+def answer_request(model: ShelfModel, message: Message) -> Message:
+    """Answer one request. Raises UsageError for an unknown request.
 
     `do`: inject or heal (`name`, `words`), write (`side`), state, history (`after`: how many lines are known).
     """
     match message.get("do"):
-        case "inject" | "heal" as deed:
+        case "inject" | "heal" as action:
             name, words = str(message["name"]), tuple(str(word) for word in message.get("words", ()))
             if name not in FAULTS:
                 raise UsageError(f"{name} is no fault of a shelf; these are: {', '.join(FAULTS)}")
-            (inject if deed == "inject" else heal)(model, name, words)
+            (inject if action == "inject" else heal)(model, name, words)
             return {"ok": True}
         case "write":
-            return {"ok": model.writer.through(model.head(Side(message["side"])))}
+            return {"ok": model.writer.through(model.attached(Side(message["side"])))}
         case "state":
             return _state(model)
         case "history":
@@ -47,17 +48,17 @@ def control(model: Model, message: Message) -> Message:
             raise UsageError(f"{other!r} is no request; these are: inject, heal, write, state, history")
 
 
-def _state(model: Model) -> Message:
+def _state(model: ShelfModel) -> Message:
     return {
         "broken": model.broken,
         "invariant": model.checkers.name,
         "acknowledged": model.writer.acknowledged,
         "writes_checked": model.checkers.writes_checked,
         "now_ms": model.now_ms,
-        "on": [head.on for head in model.heads],
-        "pools": [head.kernel.look().value for head in model.heads],
-        "busy": [head.kernel.busy for head in model.heads],
-        "stale": [head.kernel.stale for head in model.heads],
+        "on": [one.on for one in model.attached_controllers],
+        "pools": [one.kernel.look().value for one in model.attached_controllers],
+        "busy": [one.kernel.busy for one in model.attached_controllers],
+        "stale": [one.kernel.stale for one in model.attached_controllers],
         "claims": [[claim.at_ms, claim.side.value, claim.epoch, claim.age_ms, claim.kept_ms] for claim in model.claims],
         "disks": {
             name: plain_view(disk.view()) for name, disk in zip(model.orders.disks, model.shelf.disks, strict=True)

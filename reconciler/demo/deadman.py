@@ -1,11 +1,10 @@
 """`python -m reconciler.demo.deadman SOCKET SHELF SIDE [COMMAND...]`: power and deadman of a simulated controller.
 
-One process for one life of a controller that is only namespaces: as long as it runs, the controller is on (see
-`controller`). Whoever connects to SOCKET is a daemon there, known by its process (SO_PEERCRED). What it says, a message
-each: `feed MS`, `disarm`, `reset`; anything else is a greeting. When the time runs out, a reset is asked for or this
-process gets SIGTERM (the plug is pulled), the daemons get SIGKILL, the pools are gone, and COMMAND takes away what else
-a reset takes away: addresses, carrier, the daemon's memory. Where nobody asked for it, a note `SOCKET.fired` is left.
-Then this process ends.
+The controller is on as long as this process runs (`demo/powered_controller`). Its daemons connect to SOCKET; the kernel
+names their processes (SO_PEERCRED). Each message is `feed MS`, `disarm`, `reset` or a greeting. A reset happens when
+the time runs out, when a daemon asks for it, or when this process gets SIGTERM (a power loss): the daemons get SIGKILL,
+the pools are gone, and COMMAND removes the rest: addresses, carrier, files in /run. When the time ran out, the
+file `SOCKET.fired` is left. Then this process ends.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.core.failover.key import Side
-from reconciler.demo.powered_controller import Life
+from reconciler.demo.powered_controller import PoweredController
 
 COMMAND_S: Final = 30.0
 LINE_BYTES_MAX: Final = 100
 
 
-class Box:
-    """One deadman. `due_s` is when it fires, None while nobody armed it. `why`: what ended this life."""
+class DeadmanSimulator:
+    """One deadman. `due_s`: when it fires (monotonic seconds), None while disarmed. `why`: the cause of the reset."""
 
-    def __init__(self, path: Path, life: Life, command: list[str]) -> None:
+    def __init__(self, path: Path, life: PoweredController, command: list[str]) -> None:
         self.path, self.life, self.command = path, life, command
         self.due_s: float | None = None
         self.why = ""
@@ -52,7 +51,7 @@ class Box:
         self._far = far
 
     def serve(self) -> None:
-        """Until the end of this life."""
+        """Run until the reset."""
         while not self.why:
             wait_s = None if self.due_s is None else max(0.0, self.due_s - time.monotonic())
             for key, _ in self.selector.select(wait_s):
@@ -72,7 +71,7 @@ class Box:
     def _accept(self) -> None:
         daemon, _ = self.server.accept()
         pid = struct.unpack("3i", daemon.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
-        # A handle, not a number: numbers are given to others when a process is gone.
+        # A handle, because the number of an ended process may be given to another.
         self.daemons[daemon] = os.pidfd_open(pid)
         self.selector.register(daemon, selectors.EVENT_READ)
 
@@ -92,13 +91,13 @@ class Box:
                 self._drop(daemon)
 
     def _drop(self, daemon: socket.socket) -> None:
-        """The process closed it or is gone. An armed deadman goes on counting."""
+        """Forget a daemon that closed its connection. An armed deadman goes on counting."""
         self.selector.unregister(daemon)
         os.close(self.daemons.pop(daemon))
         daemon.close()
 
     def _end(self) -> None:
-        """The reset."""
+        """Reset: kill the daemons, end the life, run COMMAND."""
         for daemon, handle in tuple(self.daemons.items()):
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
@@ -112,11 +111,11 @@ class Box:
 
 
 def main() -> int:
-    """Serve one life."""
+    """Run one life of a controller."""
     path, shelf, side, *command = sys.argv[1:]
-    box = Box(Path(path), Life(Path(shelf), Side(side)), command)
+    deadman = DeadmanSimulator(Path(path), PoweredController(Path(shelf), Side(side)), command)
     print("ready", flush=True)
-    box.serve()
+    deadman.serve()
     return 0
 
 

@@ -1,6 +1,7 @@
-"""The second half of the demonstration: the same pair with a shelf and two watchdogs, and everything that may go wrong.
+"""The second half of the demonstration: the pair gets a shelf and two watchdogs, and then its parts fail.
 
-Each step prints what `hagit rehearse` says beforehand, does it, and prints what the client saw and what hagit says.
+Each step prints the prediction of `hagit rehearse`, causes the failure, and prints how long the client waited and what
+`hagit status` reports.
 """
 
 from __future__ import annotations
@@ -11,20 +12,20 @@ from typing import Final
 
 from reconciler.core.failover.orders import Timers
 from reconciler.demo.managed_controller import PHYSICS, WRITE_MS, start_shelf
-from reconciler.demo.pair_narration import Watching
+from reconciler.demo.pair_narration import PairNarrator
 from reconciler.demo.repository import FAILOVER, VIRTUAL
-from reconciler.demo.testbed import CONTROLLERS, OUTSIDE
+from reconciler.demo.testbed import CONTROLLERS, OUTER_PID_VARIABLE
 from reconciler.errors import StateError
 
 TIMERS: Final = Timers()
 BOOT: Final = "machine boot_ms 2s"
 
 
-class Failures(Watching):
-    """Tells and does each step of the watchdogs."""
+class FailoverStory(PairNarrator):
+    """The steps with watchdogs, in order."""
 
-    def tell(self) -> None:
-        """All of it. Raises StateError when something was lost, or an invariant broke."""
+    def run(self) -> None:
+        """Run every step. Raises StateError when a write was lost or an invariant broke."""
         self._begin()
         self._kill()
         self._power_loss()
@@ -43,7 +44,7 @@ class Failures(Watching):
             f"{TIMERS.deadman_ms / 1000:.0f} s"
         )
         low_ms, high_ms = PHYSICS.import_ms
-        self.say(
+        self.step(
             "Failover",
             "Now the pair gets a shelf of four disks (simulated: an import takes "
             f"{low_ms / 1000:.1f} to {high_ms / 1000:.1f} s) and a watchdog on each controller. A commit says what may "
@@ -54,17 +55,17 @@ class Failures(Watching):
         self.repository.replace("  mtu: 1400\n", f"  mtu: 9000\n{VIRTUAL}")
         self.repository.add(FAILOVER)
         self.show(f"# added to the Interface data\n{VIRTUAL}{FAILOVER}")
-        self.repository.arm()
+        self.repository.configure_watchdogs()
         self.repository.commit("Failover, and the pool it is for")
-        start_shelf(self.stage, self.repository)
-        self.until("the shelf", self._shelf_answers)
+        start_shelf(self.testbed, self.repository)
+        self.wait_until("the shelf", self._shelf_answers)
         began_s = time.monotonic()
-        self.boot(*CONTROLLERS)
+        self.switch_on(*CONTROLLERS)
         self.start_client()
-        self.until_well()
+        self.wait_until_healthy()
         print()
         self.note(f"both booted; HA was active {time.monotonic() - began_s:.1f} s later")
-        if os.environ.get(OUTSIDE):
+        if os.environ.get(OUTER_PID_VARIABLE):
             self.note("Without root a watchdog gets no real-time priority and no locked memory, and warns of it.")
         self.command("a", "status")
         self.show(self.hagit("a", "status"))
@@ -78,101 +79,105 @@ class Failures(Watching):
 
     def _kill(self) -> None:
         one = self.active()
-        self.say(
+        self.step(
             "The watchdog is killed",
             f"kill -9 for the watchdog of {one}, the active controller; as under systemd it is started again at once. "
             "Pools and addresses belong to the kernel and stay. Were it not started again, the other controller would "
             "take over, and the deadman would reset this one.",
         )
-        self.predict(one, "daemon-killed", one)
+        self.show_prediction(one, "daemon-killed", one)
         began_s = time.monotonic()
-        self.power[one].kill()
-        self.power[one].start()
-        self.until("the watchdog to be back", lambda: self.power[one].phase or not self.power[one].on)
-        self.until("somebody to be active", self.active)
+        self.controllers[one].kill_watchdog()
+        self.controllers[one].start()
+        self.wait_until("the watchdog to be back", lambda: self.controllers[one].phase or not self.controllers[one].on)
+        self.wait_until("somebody to be active", self.active)
         took_ms = 1_000 * (time.monotonic() - began_s)
         if self.active() == one:
             self.note(f"it was back after {took_ms:.0f} ms and went on where it had been; nobody moved", "done")
         else:
             self.note(f"it was not back within {TIMERS.stale_ms} ms on this machine, so {self.active()} took over",
                       "done")  # fmt: skip
-        self.until_well()
-        self.saw(began_s)
-        self.verdict(one)
+        self.wait_until_healthy()
+        self.report_silence(began_s)
+        self.show_verdict(one)
 
     def _power_loss(self) -> None:
         one = self.active()
         other = _other(one)
-        self.say(
+        self.step(
             "The active controller loses power",
             f"Every process of {one} is killed and its namespaces are gone, network, cables and all. Nobody says good-"
             f"bye: {other} has to notice, to make sure by the disks, and to take over.",
         )
         if one == "a":
-            self.predict(other, "power-loss", one)
+            self.show_prediction(other, "power-loss", one)
         else:
             # A rehearsal begins with a as the active one.
             script = f"{BOOT}\nat 0s switchover\nat 20s power-loss {one}\nuntil 40s"
-            self.predict(other, script=script, since="power-loss")
+            self.show_prediction(other, script=script, since="power-loss")
         began_s = time.monotonic()
-        self.power[one].cut()
-        self.until_active(other)
-        self.saw(began_s, f"now {other} answers")
-        self.failover(other)
-        self.verdict(other)
-        self.boot(one)
-        self.until_well()
+        self.controllers[one].cut_power()
+        self.wait_until_active(other)
+        self.report_silence(began_s, f"now {other} answers")
+        self.show_failover(other)
+        self.show_verdict(other)
+        self.switch_on(one)
+        self.wait_until_healthy()
         self.note(f"{one} has power again and stands by")
 
     def _interlink(self) -> None:
         one = self.active()
-        self.say(
+        self.step(
             "The interlink is pulled",
             "The cable between the controllers. They still hear one another on the data network and by the disks: "
             "nothing may move, and somebody should plug it in again.",
         )
-        self.predict(one, "cable-pull", "interlink")
+        self.show_prediction(one, "cable-pull", "interlink")
         began_s = time.monotonic()
-        self.stage["client"].ip("link set a-link0 down")
+        self.testbed["client"].ip("link set a-link0 down")
         for name in CONTROLLERS:
-            self.until(f"{name} to miss it", lambda name=name: "NO_HEARTBEAT" in self.power[name].reasons())  # type: ignore[misc]
+            self.wait_until(f"{name} to miss it", lambda name=name: "NO_HEARTBEAT" in self.controllers[name].reasons())  # type: ignore[misc]
         self._unmoved(one)
-        self.saw(began_s)
-        self.verdict(one)
-        self.stage["client"].ip("link set a-link0 up")
-        self.until_well()
+        self.report_silence(began_s)
+        self.show_verdict(one)
+        self.testbed["client"].ip("link set a-link0 up")
+        self.wait_until_healthy()
 
     def _networks(self) -> None:
         one = self.active()
-        self.say(
+        self.step(
             "Every network between them is gone",
             "The interlink is pulled, and the switches forward nothing from one controller to the other. Without disks "
             "each would think that it is alone. The heartbeat on the disks says otherwise: nobody moves, and an alert "
             "says why nobody could.",
         )
-        self.predict(one, "all-cables")
+        self.show_prediction(one, "all-cables")
         began_s, wall_s = time.monotonic(), time.time()
         ports = [f"{name}-{nic}" for name in CONTROLLERS for nic in ("mgmt0", "data0")]
-        self.stage["client"].ip(
+        self.testbed["client"].ip(
             "link set a-link0 down", *(f"link set dev {port} type bridge_slave isolated on" for port in ports)
         )
         other = _other(one)
-        self.until("the silence to last", lambda: self._silent(other))
-        heard = self.until("the alert", lambda: self.alert(self.power[other].reasons().get("ISOLATED", "?"), wall_s))
-        assert heard is not None
+        self.wait_until("the silence to last", lambda: self._silent(other))
+        received = self.wait_until("the alert", lambda: self.alert(self._reason(other, "ISOLATED"), wall_s))
+        assert received is not None
         self._unmoved(one)
-        self.saw(began_s)
-        self.note(heard["event"]["data"]["summary"], "alert")
-        self.verdict(other)
-        self.stage["client"].ip(
+        self.report_silence(began_s)
+        self.note(received["event"]["data"]["summary"], "alert")
+        self.show_verdict(other)
+        self.testbed["client"].ip(
             "link set a-link0 up", *(f"link set dev {port} type bridge_slave isolated off" for port in ports)
         )
-        self.until_well()
+        self.wait_until_healthy()
 
     def _silent(self, name: str) -> bool:
-        """Whether it has heard nothing on any network for thrice as long as counts."""
-        status = self.power[name].status()
+        """Whether a controller has heard nothing on any network for three times the limit."""
+        status = self.controllers[name].status()
         return status is not None and all(one.age_ms > 3 * one.limit_ms for one in status.channels)
+
+    def _reason(self, name: str, code: str) -> str:
+        """The text of a reason that the watchdog of a controller gives; "?" while it does not give it."""
+        return self.controllers[name].reasons().get(code, "?")
 
     def _unmoved(self, one: str) -> None:
         assert self.active() == one, f"{one} was active; now {self.active() or 'nobody'} is"
@@ -181,7 +186,7 @@ class Failures(Watching):
     def _pause_and_wake(self) -> None:
         one = self.active()
         other = _other(one)
-        self.say(
+        self.step(
             "A watchdog that sleeps too long, and wakes",
             f"The watchdog of {one} gets SIGSTOP, as a machine that swaps would do to it. {other} must take over; when "
             f"{one} wakes it believes to be active still. The disks know better: it finds its reservation gone and "
@@ -189,109 +194,112 @@ class Failures(Watching):
         )
         switch = "" if one == "a" else "at 0s switchover\n"
         script = f"{BOOT}\n{switch}at 20s daemon-paused {one}\nat 23s heal daemon-paused {one}\nuntil 40s"
-        self.predict(other, script=script, since="daemon-paused")
+        self.show_prediction(other, script=script, since="daemon-paused")
         began_s = time.monotonic()
-        self.power[one].pause()
-        self.until_active(other)
-        self.power[one].wake()
-        self.until(f"{one} to be reset", lambda: not self.power[one].on)
-        why = self.power[one].reset_because()
+        self.controllers[one].pause_watchdog()
+        self.wait_until_active(other)
+        self.controllers[one].resume_watchdog()
+        self.wait_until(f"{one} to be reset", lambda: not self.controllers[one].on)
+        why = self.controllers[one].reset_reason()
         self.note(f"{one} was reset: {why}", "done")
-        self.saw(began_s, f"until {other} took the address, the kernel of {one} went on answering pings, yet its disks "
-                 "took no more writes")  # fmt: skip
-        self.failover(other)
-        self.boot(one)
-        self.until_well()
-        self.verdict(other)
+        self.report_silence(
+            began_s,
+            f"until {other} took the address, the kernel of {one} went on answering pings, yet its disks took no more "
+            "writes",
+        )
+        self.show_failover(other)
+        self.switch_on(one)
+        self.wait_until_healthy()
+        self.show_verdict(other)
 
     def _boot_both(self) -> None:
-        self.say(
+        self.step(
             "Both lose power and boot at once",
             "Nobody is active, nobody has the pools: the preferred controller takes them as soon as both have heard "
             "one another.",
         )
-        self.predict(self.active(), script=f"{BOOT}\nat 0s power-loss-both\nat 1s heal everything\nuntil 30s")
+        self.show_prediction(self.active(), script=f"{BOOT}\nat 0s power-loss-both\nat 1s heal everything\nuntil 30s")
         began_s = time.monotonic()
         for name in CONTROLLERS:
-            self.power[name].cut()
+            self.controllers[name].cut_power()
         booted_s = time.monotonic()
-        self.boot(*CONTROLLERS)
-        one = str(self.until("one to be active", self.active))
-        self.until_active(one)
+        self.switch_on(*CONTROLLERS)
+        one = str(self.wait_until("one to be active", self.active))
+        self.wait_until_active(one)
         self.note(f"{one} is active {time.monotonic() - booted_s:.1f} s after both got power again", "done")
-        self.saw(began_s)
-        self.until_well()
-        self.verdict(one)
+        self.report_silence(began_s)
+        self.wait_until_healthy()
+        self.show_verdict(one)
 
     def _force(self) -> None:
-        self.say(
+        self.step(
             "Both boot while failover is disabled",
             "A commit disables failover. Then both lose power: after the boot nobody takes the pools by itself. A "
             "person decides, and says so with a word; the disks are claimed all the same before anything is imported.",
         )
         script = f"{BOOT}\nat 0s disable\nat 1s power-loss-both\nat 2s heal power-loss-both\nat 15s force b\nuntil 30s"
-        self.predict(self.active(), script=script)
+        self.show_prediction(self.active(), script=script)
         self._policy("enabled: true", "enabled: false", "No failover while the shelf is moved", enabled=False)
         began_s = time.monotonic()
         for name in CONTROLLERS:
-            self.power[name].cut()
-        self.boot(*CONTROLLERS)
+            self.controllers[name].cut_power()
+        self.switch_on(*CONTROLLERS)
         for name in CONTROLLERS:
-            self.until(f"{name} to wait", lambda name=name: self._waits(name))  # type: ignore[misc]
-        self.verdict("b")
+            self.wait_until(f"{name} to wait", lambda name=name: self._waits(name))  # type: ignore[misc]
+        self.show_verdict("b")
         self.command("b", "force-activate", "--word", "b")
         forced_s = time.monotonic()
         self.show("\n".join(f"  {line}" for line in self.hagit("b", "force-activate", "--word", "b").splitlines()))
-        self.until_active("b")
+        self.wait_until_active("b")
         self.note(f"b answers {time.monotonic() - forced_s:.1f} s after the command was typed", "done")
-        self.saw(began_s, "it lasted until the person decided")
+        self.report_silence(began_s, "it lasted until the person decided")
         self._policy("enabled: false", "enabled: true", "Failover again", enabled=True)
-        self.until_well()
-        self.verdict("b")
+        self.wait_until_healthy()
+        self.show_verdict("b")
 
     def _waits(self, name: str) -> bool:
-        """Booted, heard by its peer, and kept from taking the pools by the policy alone."""
-        status = self.power[name].status()
-        return status is not None and status.phase == "standby" and "NO_FAILOVER" in self.power[name].reasons() and (
-            status.peer.phase == "standby"
-        )  # fmt: skip
+        """Whether a controller is up, hears its peer, and only the policy keeps it from taking the pools."""
+        status = self.controllers[name].status()
+        if status is None or "NO_FAILOVER" not in self.controllers[name].reasons():
+            return False
+        return status.phase == "standby" and status.peer.phase == "standby"
 
     def _policy(self, old: str, new: str, message: str, *, enabled: bool) -> None:
         self.repository.replace(f"  {old}\n", f"  {new}\n")
         head = self.repository.commit(message)
         for name in CONTROLLERS:
-            self.until(f"the orders of {head} on {name}", lambda name=name: self._follows(name, enabled))  # type: ignore[misc]
+            self.wait_until(f"the orders of {head} on {name}", lambda name=name: self._follows(name, enabled))  # type: ignore[misc]
         self.note(f"{new}: both watchdogs follow {head}")
 
     def _follows(self, name: str, enabled: bool) -> bool:
-        status = self.power[name].status()
+        status = self.controllers[name].status()
         return status is not None and status.orders.enabled is enabled and status.orders.equal
 
     def _switch_over(self) -> None:
         one = self.active()
         other = _other(one)
-        self.say(
+        self.step(
             "hagit switchover",
             f"Gently, by hand, from {one} to {other}: addresses go first and come last, nothing reboots.",
         )
-        self.predict(one, "switchover")
+        self.show_prediction(one, "switchover")
         self.command(one, "switchover", "--plan")
         self.show("\n".join(f"  {line}" for line in self.hagit(one, "switchover", "--plan").splitlines()))
         began_s = time.monotonic()
         self.command(one, "switchover")
         said = self.hagit(one, "switchover").splitlines()
-        self.until_active(other)
+        self.wait_until_active(other)
         self.show(f"  {said[-1]}")
-        self.saw(began_s)
-        self.failover(other)
-        self.until_well()
-        self.verdict(other)
+        self.report_silence(began_s)
+        self.show_failover(other)
+        self.wait_until_healthy()
+        self.show_verdict(other)
 
     def _account(self) -> None:
         control = self.control()
         state = control.state()
         control.close()
-        self.say("The account", "What the shelf knows after all this; it has seen every command and every write.")
+        self.step("The account", "What the shelf knows after all this; it has seen every command and every write.")
         self.note(f"{state['writes_checked']:,} were acknowledged", "writes")
         if state["broken"]:
             raise StateError(f"an invariant broke: {state['broken']}", where="the shelf")

@@ -1,6 +1,6 @@
-"""KEEP=1: the pair goes on after the story, and somebody else plays with it.
+"""KEEP=1: keep the pair running after the story, so that the user can try things on it.
 
-Starts whatever ends, as an init system and a power button would. Decides nothing else.
+Starts daemons that end, as an init system would, and switches controllers on again that were reset.
 """
 
 from __future__ import annotations
@@ -12,36 +12,36 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from reconciler.demo.managed_controller import write_entrance
-from reconciler.demo.pair_narration import Watching
-from reconciler.demo.testbed import OUTSIDE
+from reconciler.demo.managed_controller import write_enter_script
+from reconciler.demo.pair_narration import PairNarrator
+from reconciler.demo.testbed import OUTER_PID_VARIABLE
 
-#: How long what has ended stays so: a person wants to see it.
-LOOK_S: Final = 0.2
+#: Time between two checks, and how long a controller stays off, so that the user can see it.
+POLL_S: Final = 0.2
 OFF_S: Final = 5.0
 
 
-def keep(pair: Watching) -> None:
-    """Until it is interrupted: daemons are started again at once, controllers that are off after some seconds."""
+def keep_running(pair: PairNarrator) -> None:
+    """Run until Ctrl-C: start ended daemons at once, and controllers that are off after `OFF_S` seconds."""
     pause = threading.Event()
-    off = dict.fromkeys(pair.power, 0.0)
+    off = dict.fromkeys(pair.controllers, 0.0)
     while True:
-        pause.wait(LOOK_S)
-        for name, power in pair.power.items():
-            off[name] = 0.0 if power.powered else off[name] + LOOK_S
-            if power.powered:
-                power.start()
-            elif off[name] > OFF_S and not power.on:
-                pair.boot(name)
+        pause.wait(POLL_S)
+        for name, controller in pair.controllers.items():
+            off[name] = 0.0 if controller.powered else off[name] + POLL_S
+            if controller.powered:
+                controller.start()
+            elif off[name] > OFF_S and not controller.on:
+                pair.switch_on(name)
 
 
-def hint(pair: Watching) -> str:
-    """What to try, from another terminal."""
+def usage_hints(pair: PairNarrator) -> str:
+    """Commands to try from another terminal."""
     root, python = pair.repository.root, sys.executable
-    write_entrance(pair.stage, pair.repository, "client")
+    write_enter_script(pair.testbed, pair.repository, "client")
     shelf = f"PYTHONPATH={Path(__file__).parents[2]} {python} -m reconciler.demo.shelf_command {pair.repository.shelf}"
     lines = ["The pair goes on until you press Ctrl-C; whatever ends is started again. From another terminal:", ""]
-    if outside := os.environ.get(OUTSIDE):
+    if outside := os.environ.get(OUTER_PID_VARIABLE):
         enter = f"nsenter --target $(pgrep -P {outside}) --user --preserve-credentials --mount --net --pid"
         lines += [f"  {enter} bash    # first: everything is in a user namespace"]
     lines += [

@@ -1,8 +1,8 @@
-"""Power for the controllers of the demonstration, and what an init system would do there: start what has ended.
+"""A controller of the demonstration: its power switch, its daemons, and the status of its watchdog.
 
-A controller that is on has a box (`demo/deadman`: its deadman, and what its shelf takes for the machine), a watchdog
-and an agent. Losing power ends every process of its namespaces, and so the namespaces; a boot makes them anew. Decides
-nothing about the pair.
+A controller that is on has a simulated deadman (`demo/deadman`; for the shelf this process is the machine), a watchdog
+and an agent. A power loss kills every process in its namespaces and so ends these; a boot makes new ones. Makes no
+decision about the pair.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import Final
 
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_from_document
 from reconciler.demo.repository import DISKS, Repository
-from reconciler.demo.testbed import CONTROLLERS, NETWORKS, Stage
+from reconciler.demo.testbed import CONTROLLERS, NETWORKS, Testbed
 from reconciler.simulation.timed import Physics
 
 PHYSICS: Final = Physics()
 WRITE_MS: Final = 50
 
 
-def start_shelf(stage: Stage, repository: Repository) -> None:
-    """The shelf, as slow as the one of `hagit rehearse`, so that both can be compared."""
+def start_shelf(testbed: Testbed, repository: Repository) -> None:
+    """Start the simulated shelf, as slow as the one of `hagit rehearse`, so that both can be compared."""
     command = [sys.executable, "-m", "reconciler.demo.shelf_server", str(repository.shelf), "--disks", ",".join(DISKS)]
     for name, (low, high) in (
         ("command", PHYSICS.command_ms),
@@ -35,44 +35,44 @@ def start_shelf(stage: Stage, repository: Repository) -> None:
     ):
         command += [f"--{name}-ms", f"{low}-{high}"]
     command += ["--vdev", f"tank/mirror-0:1:{','.join(DISKS[:2])}", "--vdev", f"tank/mirror-1:1:{','.join(DISKS[2:])}"]
-    # Cables to a shelf know no network; it lives where no power is taken away.
-    stage["client"].start([*command, "--write-ms", str(WRITE_MS)], repository.root / "shelf.log")
+    # SAS cables are no network: the shelf runs on the client, whose power is never cut.
+    testbed["client"].start([*command, "--write-ms", str(WRITE_MS)], repository.root / "shelf.log")
 
 
-class Power:
-    """One controller."""
+class ManagedController:
+    """One controller, on or off."""
 
-    def __init__(self, name: str, stage: Stage, repository: Repository) -> None:
+    def __init__(self, name: str, testbed: Testbed, repository: Repository) -> None:
         self.name = name
         self.home = repository.root / name
         self.run = self.home / "run"
-        self._stage, self._repository = stage, repository
-        self._box: subprocess.Popen[bytes] | None = None
+        self._testbed, self._repository = testbed, repository
+        self._deadman: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._agent: subprocess.Popen[bytes] | None = None
 
     @property
     def on(self) -> bool:
-        """Neither a reset nor a pulled plug has ended its life."""
-        return self._box is not None and self._box.poll() is None
+        """Whether it is on: no reset and no power loss has ended it."""
+        return self._deadman is not None and self._deadman.poll() is None
 
-    def boot(self) -> None:
-        """On, with everything that starts by itself. A reset leaves ruins behind, which go first."""
-        if self.name in self._stage.machines:
-            self._stage.crash(self.name)
+    def switch_on(self) -> None:
+        """Build its namespaces and start its deadman. Removes the remains of an earlier life first."""
+        if self.name in self._testbed.machines:
+            self._testbed.cut_power(self.name)
         shutil.rmtree(self.run, ignore_errors=True)
         (self.home / "deadman.sock").unlink(missing_ok=True)
-        self._stage.build(self.name)
-        machine = self._stage[self.name]
-        # Here a controller's files lie on a disk that has no power to lose, but /run is gone with every reset.
+        self._testbed.build(self.name)
+        machine = self._testbed[self.name]
+        # The files of a controller survive a reset here, but a reset clears /run.
         off = [f"ip link set {nic} down" for nic, _, _ in NETWORKS] + [f"rm -rf {shlex.quote(str(self.run))}"]
-        box = [sys.executable, "-m", "reconciler.demo.deadman", str(self.home / "deadman.sock")]
-        box += [str(self._repository.shelf), self.name, "sh", "-c", "; ".join(off)]
-        self._box = machine.start(box, self.home / "box.log")
-        self.write_entrance()
+        command = [sys.executable, "-m", "reconciler.demo.deadman", str(self.home / "deadman.sock")]
+        command += [str(self._repository.shelf), self.name, "sh", "-c", "; ".join(off)]
+        self._deadman = machine.start(command, self.home / "deadman.log")
+        self.write_enter_script()
 
     def start(self) -> None:
-        """Start the agent and the watchdog where they have ended."""
+        """Start the agent and the watchdog unless they run."""
         if self._agent is None or self._agent.poll() is not None:
             self._agent = self._hagit("agent")
         if self._watchdog is None or self._watchdog.poll() is not None:
@@ -80,34 +80,33 @@ class Power:
 
     @property
     def powered(self) -> bool:
-        """The box has switched it on: daemons may start."""
+        """Whether its deadman has switched it on, so that daemons may start."""
         return self.on and (self.home / "deadman.sock").exists()
 
-    def cut(self) -> None:
-        """Off at once: cables, processes, memory."""
-        self._stage.crash(self.name)
+    def cut_power(self) -> None:
+        """Switch it off at once: cables, processes, memory."""
+        self._testbed.cut_power(self.name)
 
-    def kill(self) -> None:
-        """SIGKILL to the watchdog."""
+    def kill_watchdog(self) -> None:
+        """Send SIGKILL to the watchdog and wait for its end."""
         assert self._watchdog is not None
         self._watchdog.kill()
         self._watchdog.wait()
 
-    def signal(self, number: int) -> None:
-        """A signal to the watchdog."""
+    def _signal_watchdog(self, number: int) -> None:
         assert self._watchdog is not None
         self._watchdog.send_signal(number)
 
-    def pause(self) -> None:
-        """The watchdog does not run any more; it does not know."""
-        self.signal(signal.SIGSTOP)
+    def pause_watchdog(self) -> None:
+        """Stop the watchdog (SIGSTOP)."""
+        self._signal_watchdog(signal.SIGSTOP)
 
-    def wake(self) -> None:
-        """It runs again."""
-        self.signal(signal.SIGCONT)
+    def resume_watchdog(self) -> None:
+        """Let the watchdog run again (SIGCONT)."""
+        self._signal_watchdog(signal.SIGCONT)
 
     def status(self) -> WatchdogStatus | None:
-        """What the running watchdog published last."""
+        """The status that the running watchdog published last; None without one."""
         try:
             status = watchdog_from_document(json.loads((self.run / "watchdog.json").read_bytes()))
         except (FileNotFoundError, NotADirectoryError):
@@ -118,35 +117,35 @@ class Power:
 
     @property
     def phase(self) -> str:
-        """The phase of the running watchdog; empty before it has said."""
+        """The phase of the running watchdog; empty before its first status."""
         status = self.status()
         return "" if status is None else status.phase
 
     def reasons(self) -> dict[str, str]:
-        """What the running watchdog complains of: code and text."""
+        """The reasons that the running watchdog gives: code and text."""
         status = self.status()
         return {} if status is None else {reason.code: reason.text for reason in status.reasons}
 
-    def reset_because(self) -> str:
-        """What ended the last life, in the words of its box."""
-        return (self.home / "box.log").read_text().rpartition("reset: ")[2].strip()
+    def reset_reason(self) -> str:
+        """Why the deadman ended the last life."""
+        return (self.home / "deadman.log").read_text().rpartition("reset: ")[2].strip()
 
-    def write_entrance(self) -> None:
-        """A command that enters this controller as it is now; its namespaces are others after every boot."""
-        write_entrance(self._stage, self._repository, self.name)
+    def write_enter_script(self) -> None:
+        """Write the script that enters this controller; every boot makes new namespaces."""
+        write_enter_script(self._testbed, self._repository, self.name)
 
     def _hagit(self, *arguments: str) -> subprocess.Popen[bytes]:
         environment = f"HAGIT_NODE={self._repository.node(self.name)}"
         command = ["env", environment, sys.executable, "-m", "reconciler.cli.entry", *arguments]
-        return self._stage[self.name].start(command, self.home / f"{arguments[0]}.log")
+        return self._testbed[self.name].start(command, self.home / f"{arguments[0]}.log")
 
 
-def write_entrance(stage: Stage, repository: Repository, name: str) -> Path:
-    """`on-NAME COMMAND...` runs a command on a machine of the stage; without one, a shell."""
+def write_enter_script(testbed: Testbed, repository: Repository, name: str) -> Path:
+    """Write the script `on-NAME COMMAND...`, which runs a command (else a shell) on a machine; return its path."""
     path = repository.root / f"on-{name}"
     bin_directory = Path(sys.executable).parent
     node = f"export HAGIT_NODE={shlex.quote(str(repository.node(name)))}\n" if name in CONTROLLERS else ""
-    enter = shlex.join(stage[name].enter(["PLACE"])).removesuffix("PLACE")
+    enter = shlex.join(testbed[name].enter(["PLACE"])).removesuffix("PLACE")
     text = (
         f"#!/bin/sh\nexport PATH={shlex.quote(str(bin_directory))}:$PATH\n{node}"
         f'[ $# -gt 0 ] || set -- bash\nexec {enter}"$@"\n'

@@ -1,7 +1,7 @@
-"""Both controllers with their watchdogs, as the second half of the demonstration handles them.
+"""Both controllers with their watchdogs: the steps of the second half of the demonstration build on this.
 
-Decides when the pair is well, and how a prediction, the client's silence and the verdict are shown. Does not know what
-is done to the pair.
+Decides when the pair is healthy, and how a prediction, the client's longest wait and the verdict are printed. The
+failures are in `demo/failover_story`.
 """
 
 from __future__ import annotations
@@ -12,102 +12,102 @@ from typing import Final
 
 from reconciler.cli.terminal import fold
 from reconciler.core.status.watchdog import Verdict
-from reconciler.demo.managed_controller import Power
-from reconciler.demo.narration import COLUMNS, INDENT, Telling, plain
-from reconciler.demo.ping_probe import ADDRESS, INTERVAL_MS, Onlooker
-from reconciler.demo.powered_controller import Control
+from reconciler.demo.managed_controller import ManagedController
+from reconciler.demo.narration import COLUMNS, INDENT, Narrator, plain
+from reconciler.demo.ping_probe import ADDRESS, INTERVAL_MS, PingProbe
+from reconciler.demo.powered_controller import ShelfControl
 from reconciler.demo.repository import Repository
-from reconciler.demo.testbed import CONTROLLERS, Stage
+from reconciler.demo.testbed import CONTROLLERS, Testbed
 
-#: Where the text of a line of `hagit rehearse` begins, after its moment and whom it is about.
+#: Column at which the text of a line of `hagit rehearse` begins, after its time and its subject.
 MOMENT: Final = 19
-#: What `hagit rehearse` says at its end begins with one of these; the rest is how it came to that.
+#: Beginnings of the lines with which `hagit rehearse` concludes; the lines before are events.
 _CONCLUSIONS: Final = ("After:", "Clients ", "BROKEN", "Every invariant")
 
 
-class Watching(Telling):
-    """The pair, its shelf and its client. `number`: of the step before the first one here."""
+class PairNarrator(Narrator):
+    """The pair, its shelf and its client. `number`: the number of the last step that was printed before."""
 
-    def __init__(self, stage: Stage, repository: Repository, number: int) -> None:
-        super().__init__(stage, repository)
+    def __init__(self, testbed: Testbed, repository: Repository, number: int) -> None:
+        super().__init__(testbed, repository)
         self.number = number
-        self.power = {name: Power(name, stage, repository) for name in CONTROLLERS}
-        self.onlooker: Onlooker | None = None
+        self.controllers = {name: ManagedController(name, testbed, repository) for name in CONTROLLERS}
+        self.ping_probe: PingProbe | None = None
 
-    # What is so -----------------------------------------------------------------------------------------------------
+    # State -----------------------------------------------------------------------------------------------------
 
     def active(self) -> str:
-        """Who is active; empty when nobody is, or both say so."""
-        found = [name for name, power in self.power.items() if power.phase == "active"]
+        """The name of the active controller; empty when none is active, or both claim to be."""
+        found = [name for name, controller in self.controllers.items() if controller.phase == "active"]
         return found[0] if len(found) == 1 else ""
 
-    def well(self) -> bool:
-        """One active, one standby that could take over, and both say so."""
-        status = [power.status() for power in self.power.values()]
+    def is_healthy(self) -> bool:
+        """Whether one controller is active, the other could take over, and both report HA active."""
+        status = [controller.status() for controller in self.controllers.values()]
         return (
             sorted(one.phase for one in status if one is not None) == ["active", "standby"]
             and any(one is not None and one.readiness.ready for one in status)
             and all(one is not None and one.verdict == Verdict.ACTIVE for one in status)
         )
 
-    def until_well(self) -> None:
-        """Wait for it, and for the client to be answered. Who has reset itself meanwhile is switched on again."""
-        self.until("a pair that is well", self._mended)
-        self.until_answered()
+    def wait_until_healthy(self) -> None:
+        """Wait until the pair is healthy and answers the client. Switch on controllers that reset themselves."""
+        self.wait_until("a healthy pair", self._boot_and_check)
+        self.wait_until_answered()
 
-    def _mended(self) -> bool:
-        for name, power in self.power.items():
-            if not power.on:
-                self.boot(name)
-        return self.well()
+    def _boot_and_check(self) -> bool:
+        for name, controller in self.controllers.items():
+            if not controller.on:
+                self.switch_on(name)
+        return self.is_healthy()
 
-    def until_answered(self) -> None:
+    def wait_until_answered(self) -> None:
         """Wait until a ping from now on is answered."""
         now_s = time.monotonic()
-        self.until("the client to be answered", lambda: self.client.answered_since(now_s))
+        self.wait_until("the client to be answered", lambda: self.client.answered_since(now_s))
 
-    def until_active(self, name: str) -> None:
-        """Wait until this controller is active, and the client is answered by it."""
-        self.until(f"{name} to be active", lambda: self.power[name].phase == "active")
-        self.until(f"{name} to have the address", lambda: self.has_address(name))
-        self.until_answered()
+    def wait_until_active(self, name: str) -> None:
+        """Wait until this controller is active and answers the client."""
+        self.wait_until(f"{name} to be active", lambda: self.controllers[name].phase == "active")
+        self.wait_until(f"{name} to have the address", lambda: self.has_address(name))
+        self.wait_until_answered()
 
     def has_address(self, name: str) -> bool:
-        """Whether the virtual address is on this controller, as its watchdog knows."""
-        status = self.power[name].status()
+        """Whether the virtual address is on this controller, as its watchdog reports."""
+        status = self.controllers[name].status()
         return status is not None and any(one.present for one in status.addresses)
 
     @property
-    def client(self) -> Onlooker:
-        """Who pings."""
-        assert self.onlooker is not None
-        return self.onlooker
+    def client(self) -> PingProbe:
+        """The probe that pings the virtual address."""
+        assert self.ping_probe is not None
+        return self.ping_probe
 
-    def control(self) -> Control:
-        """A person at the shelf."""
-        return Control(self.repository.shelf)
+    def control(self) -> ShelfControl:
+        """A connection to the simulated shelf, to cause faults and to ask for its state."""
+        return ShelfControl(self.repository.shelf)
 
-    # What is done ---------------------------------------------------------------------------------------------------
+    # Actions ---------------------------------------------------------------------------------------------------
 
-    def boot(self, *names: str) -> None:
-        """Switch controllers on at once: everything starts by itself."""
+    def switch_on(self, *names: str) -> None:
+        """Switch several controllers on at the same time and start their daemons."""
         for name in names:
-            self.power[name].boot()
+            self.controllers[name].switch_on()
         for name in names:
-            self.until(f"{name} to have power", lambda name=name: self.power[name].powered)  # type: ignore[misc]
-            self.power[name].start()
+            self.wait_until(f"{name} to have power", lambda name=name: self.controllers[name].powered)  # type: ignore[misc]
+            self.controllers[name].start()
 
     def start_client(self) -> None:
-        """Ping from now on."""
+        """Start to ping the virtual address."""
         command = [sys.executable, "-m", "reconciler.demo.pinger", ADDRESS, str(INTERVAL_MS)]
-        self.onlooker = Onlooker(self.stage["client"].ask(command, self.repository.root / "prober.log"))
+        self.ping_probe = PingProbe(self.testbed["client"].start_piped(command, self.repository.root / "pinger.log"))
 
-    # What is told ---------------------------------------------------------------------------------------------------
+    # Output ---------------------------------------------------------------------------------------------------
 
-    def predict(self, controller: str, *words: str, script: str = "", since: str = "") -> None:
-        """What `hagit rehearse` says beforehand: words, or a script where moments matter.
+    def show_prediction(self, controller: str, *words: str, script: str = "", since: str = "") -> None:
+        """Print what `hagit rehearse` predicts, for a fault (`words`) or for a script with moments.
 
-        Its conclusions, and with `since` what it says of everything from this event on.
+        Prints its conclusions and, with `since`, every line from this event on.
         """
         if script:
             path = self.repository.root / "rehearsal.txt"
@@ -117,7 +117,7 @@ class Watching(Telling):
             self.show(f"  {path.name}: {'; '.join(script.splitlines())}")
         else:
             self.command(controller, "rehearse", *words)
-        # It begins with a as the active one; where that is not so and nobody moves, it would name the wrong one.
+        # A rehearsal starts with controller a active. Where b is active and keeps the pools, it would name a.
         wrong = not script and self.active() != "a"
         told = False
         for line in self.hagit(controller, "rehearse", *words).splitlines():
@@ -131,21 +131,21 @@ class Watching(Telling):
                 first, *rest = fold(text[MOMENT:], COLUMNS - MOMENT - len(INDENT))
                 self.show("\n".join((text[:MOMENT] + first, *(" " * MOMENT + more for more in rest))))
 
-    def saw(self, since_s: float, more: str = "") -> int:
-        """What the client saw since then; the silence in milliseconds."""
+    def report_silence(self, since_s: float, more: str = "") -> int:
+        """Print the longest time without an answer since then; return it, in milliseconds."""
         silence_ms = self.client.silence_ms(since_s)
         text = f"at most {silence_ms:,} ms between two answers of {ADDRESS}, pinged every {INTERVAL_MS} ms"
         self.note(text + (f"; {more}" if more else ""), "client saw")
         return silence_ms
 
-    def verdict(self, controller: str) -> None:
-        """The first line of `hagit status`."""
+    def show_verdict(self, controller: str) -> None:
+        """Print the first line of `hagit status`."""
         self.command(controller, "status")
         first, *rest = fold(self.hagit(controller, "status").splitlines()[0], COLUMNS - 8)
         self.show("\n".join((f"  {first}", *(f"    {line}" for line in rest))))
 
-    def failover(self, controller: str) -> None:
-        """The newest failover as its timeline has it."""
+    def show_failover(self, controller: str) -> None:
+        """Print the newest failover of the timeline."""
         self.command(controller, "timeline", "--failovers", "-n", "1")
         lines = self.hagit(controller, "timeline", "--failovers", "-n", "1").splitlines()[1:]
         self.show("\n".join(f"  {line}" for line in lines))

@@ -1,6 +1,6 @@
-"""What a client of the pair saw: it pings the virtual address at a steady pace, as long as the demonstration goes on.
+"""How long the virtual address did not answer: reads a pinger that runs as long as the demonstration.
 
-Decides how silence is counted. Does not know who answers.
+Decides how a gap between answers is measured. `demo/pinger` sends the pings.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ ADDRESS: Final = "10.77.1.10"
 INTERVAL_MS: Final = 10
 
 
-class Onlooker:
-    """Reads a running `demo/pinger`. Moments are seconds of the monotonic clock."""
+class PingProbe:
+    """Reads the output of a running `demo/pinger`. Moments are seconds of the monotonic clock."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
@@ -31,7 +31,7 @@ class Onlooker:
         for line in self._output:
             words = line.split()
             if len(words) != 3:
-                # Cut off with the machine.
+                # The last line was cut off.
                 return
             with self._lock:
                 self._last_sent_s = max(self._last_sent_s, float(words[1]))
@@ -43,10 +43,10 @@ class Onlooker:
             return self._last_sent_s > moment_s
 
     def silence_ms(self, since_s: float) -> int:
-        """The longest time between two answers since then; the last may be still to come.
+        """The longest time without an answer since then, in milliseconds, up to now.
 
-        By the moment of the answer: pings to an address that nobody resolves wait in the client's kernel (arp(7),
-        `unres_qlen`), and all of them are answered when somebody does.
+        Counts from answer to answer: pings to an address that no host resolves wait in the client's kernel (arp(7),
+        `unres_qlen`), and all of them are answered once a host does.
         """
         with self._lock:
             answered_s = list(self._answered_s)

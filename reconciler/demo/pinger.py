@@ -1,10 +1,10 @@
-"""Pings an address at a steady pace and prints when each answer came: what a client sees while addresses move.
+"""Ping an address at a steady pace and print the time of each answer, to measure how long clients wait.
 
 python -m reconciler.demo.pinger ADDRESS INTERVAL-MS
 
 Prints `START <monotonic s>` once, then a line `<sequence> <sent s> <answered s>` for each answer, until its standard
 input is closed. Raw ICMP (RFC 792, RFC 4443), so that nothing but the network lies between two probes. An answer is
-matched by identifier and sequence; one that never comes leaves a gap. Does not know who answers.
+matched by identifier and sequence; one that never comes leaves a gap.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import Final
 
 from reconciler.core.failover.checksum import checksum
 
-#: So many probes are remembered; an answer to an older one counts as none.
+#: Number of probes that are remembered; an answer to an older one is ignored.
 PENDING_MAX: Final = 4_096
 _ECHO: Final = struct.Struct("!BBHHH")
 _ECHO_REQUEST: Final = {4: 8, 6: 128}
 _ECHO_REPLY: Final = {4: 0, 6: 129}
 
 
-class Prober:
+class Pinger:
     """Sends and matches echo requests for one address; `fileno` is readable when an answer has come."""
 
     def __init__(self, address: str) -> None:
@@ -48,7 +48,7 @@ class Prober:
         return self._socket.fileno()
 
     def send(self) -> None:
-        """One probe; a host that cannot be reached at the moment is a probe without an answer."""
+        """Send one probe. An unreachable host is a probe without an answer."""
         self._sequence = (self._sequence + 1) & 0xFFFF
         self._sent[self._sequence] = time.monotonic()
         if len(self._sent) > PENDING_MAX:
@@ -64,7 +64,7 @@ class Prober:
             return
 
     def receive(self) -> list[tuple[int, float, float]]:
-        """Every answer that is there: (sequence, sent, answered)."""
+        """Read all waiting answers: (sequence, sent, answered), times in monotonic seconds."""
         found: list[tuple[int, float, float]] = []
         while True:
             try:
@@ -83,28 +83,28 @@ class Prober:
 
 
 def main() -> int:
-    """Probe until standard input ends."""
+    """Ping until standard input closes."""
     if len(sys.argv) != 3:
-        print("usage: prober ADDRESS INTERVAL-MS", file=sys.stderr)
+        print("usage: pinger ADDRESS INTERVAL-MS", file=sys.stderr)
         return 2
-    prober, interval_s = Prober(sys.argv[1]), float(sys.argv[2]) / 1000
+    pinger, interval_s = Pinger(sys.argv[1]), float(sys.argv[2]) / 1000
     with selectors.DefaultSelector() as selector:
-        selector.register(prober, selectors.EVENT_READ)
+        selector.register(pinger, selectors.EVENT_READ)
         selector.register(sys.stdin, selectors.EVENT_READ)
         next_s = time.monotonic()
         print(f"START {next_s:.6f}", flush=True)
         while True:
             now_s = time.monotonic()
             if now_s >= next_s:
-                prober.send()
-                # A prober that was itself held up goes on from now: a burst would be no steady pace.
+                pinger.send()
+                # After a delay of its own it goes on from now: a burst would be no steady pace.
                 next_s = max(next_s + interval_s, now_s)
             for key, _ in selector.select(max(0.0, next_s - time.monotonic())):
-                if key.fileobj is not prober:
+                if key.fileobj is not pinger:
                     if not os.read(key.fd, 4_096):
                         return 0
                     continue
-                for sequence, sent_s, answered_s in prober.receive():
+                for sequence, sent_s, answered_s in pinger.receive():
                     sys.stdout.write(f"{sequence} {sent_s:.6f} {answered_s:.6f}\n")
                 sys.stdout.flush()
 

@@ -1,10 +1,10 @@
-"""`python -m reconciler.demo.powered_controller SOCKET SIDE`: the life of one controller, for the simulated shelf.
+"""`python -m reconciler.demo.powered_controller SOCKET SIDE`: keep one controller switched on, for the simulated shelf.
 
-Pools belong to a kernel, not to a daemon: they outlive a daemon that is killed and end with the machine. This process
-is what the shelf takes for the machine: it does nothing but stay connected. Started among the processes of a
-controller's namespaces it ends with them, and then the controller is off. Decides nothing.
+Pools belong to a kernel, not to a daemon: they outlive a killed daemon and end with the machine. For the shelf, this
+process is the machine; it only stays connected. It runs in the namespaces of a controller and ends with them, and then
+the controller is off. `ShelfControl` is the other client of the shelf: it causes faults and asks for the state.
 
-Prints "ready" when the controller is on; ends with 1 when the shelf takes the power away.
+Prints "ready" when the controller is on; exits with 1 when the shelf cuts the power.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from reconciler.errors import StateError
 from reconciler.system.framing import Frames, Message, frame
 
 CHUNK_BYTES: Final = 1 << 16
-#: How long to wait until the life before is over, or the shelf is there.
-PATIENCE_S: Final = 10.0
-AGAIN_S: Final = 0.02
+#: Time limit for the connection: the shelf may not run yet, or the life before may not have ended.
+CONNECT_S_MAX: Final = 10.0
+RETRY_S: Final = 0.02
 
 
-class Life:
-    """A controller that is on from the moment this exists until `end`."""
+class PoweredController:
+    """A controller that is on from construction until `end`. Raises StateError when it cannot be switched on."""
 
     def __init__(self, path: Path, side: Side) -> None:
-        end_s = time.monotonic() + PATIENCE_S
+        end_s = time.monotonic() + CONNECT_S_MAX
         while True:
             try:
                 self.socket = _greet(path, {"hello": "life", "side": side.value})
@@ -38,18 +38,18 @@ class Life:
             except (OSError, StateError) as error:
                 if time.monotonic() > end_s:
                     raise StateError(f"controller {side} cannot be switched on: {error}", where=str(path)) from error
-                time.sleep(AGAIN_S)
+                time.sleep(RETRY_S)
 
     def wait(self) -> None:
-        """Until the shelf takes the power away."""
+        """Wait until the shelf cuts the power."""
         while self.socket.recv(CHUNK_BYTES):
             pass
 
     def end(self) -> None:
-        """Off, at once."""
+        """Switch off."""
         self.socket.close()
 
-    def __enter__(self) -> Life:
+    def __enter__(self) -> PoweredController:
         return self
 
     def __exit__(
@@ -58,8 +58,8 @@ class Life:
         self.end()
 
 
-class Control:
-    """A person at the shelf: lets things fail and asks what is true. One request at a time."""
+class ShelfControl:
+    """Causes faults at the simulated shelf and asks for its state. One request at a time."""
 
     def __init__(self, path: Path, timeout_s: float = 10.0) -> None:
         self._frames = Frames()
@@ -68,7 +68,7 @@ class Control:
         self._socket.connect(str(path))
         self._socket.sendall(frame({"hello": "control"}))
 
-    def ask(self, do: str, **words: object) -> Message:
+    def request(self, do: str, **words: object) -> Message:
         """The answer. Raises StateError when the shelf refuses the request."""
         self._socket.sendall(frame({"do": do, **words}))
         answer = _next(self._socket, self._frames)
@@ -77,26 +77,26 @@ class Control:
         return answer
 
     def inject(self, name: str, *words: str) -> None:
-        """Let a fault happen, by its name in `hagit rehearse`."""
-        self.ask("inject", name=name, words=words)
+        """Cause a fault, by its name in `hagit rehearse`."""
+        self.request("inject", name=name, words=words)
 
     def heal(self, name: str, *words: str) -> None:
-        """Undo it."""
-        self.ask("heal", name=name, words=words)
+        """End a fault."""
+        self.request("heal", name=name, words=words)
 
     def state(self) -> Message:
-        """What is true: `broken`, `invariant`, `acknowledged`, `pools`, `on`, `disks`, …"""
-        return self.ask("state")
+        """The state of the shelf: `broken`, `invariant`, `acknowledged`, `pools`, `on`, `disks`, …"""
+        return self.request("state")
 
     def history(self) -> list[tuple[int, str, str]]:
-        """What happened: milliseconds since the shelf started, who, what."""
+        """Everything that happened: milliseconds since the shelf started, subject, text."""
         lines: list[tuple[int, str, str]] = []
-        while more := self.ask("history", after=len(lines))["lines"]:
+        while more := self.request("history", after=len(lines))["lines"]:
             lines += [(at_ms, who, text) for at_ms, who, text in more]
         return lines
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._socket.close()
 
 
@@ -112,7 +112,7 @@ def _next(connection: socket.socket, frames: Frames) -> Message:
 def _greet(path: Path, hello: Message) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        connection.settimeout(PATIENCE_S)
+        connection.settimeout(CONNECT_S_MAX)
         connection.connect(str(path))
         connection.sendall(frame(hello))
         if not _next(connection, Frames()).get("ok"):
@@ -125,8 +125,8 @@ def _greet(path: Path, hello: Message) -> socket.socket:
 
 
 def main() -> int:
-    """Stay on until ended."""
-    with Life(Path(sys.argv[1]), Side(sys.argv[2])) as life:
+    """Stay connected until the power is cut."""
+    with PoweredController(Path(sys.argv[1]), Side(sys.argv[2])) as life:
         print("ready", flush=True)
         life.wait()
     return 1

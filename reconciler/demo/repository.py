@@ -1,4 +1,4 @@
-"""What is written for the demonstration: the desired state, two node files, and a key that signs the commits."""
+"""The files of the demonstration: the desired state in git, two node files, and the key that signs the commits."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ spec:
     kinds: {Interface: heal}
 """
 
-#: The second half: what clients ask for, what may be taken over, and when.
+#: Added in the second half: the virtual address, the pool, and the failover policy.
 VIRTUAL: Final = """\
   critical: true
   failoverGroup: 1
@@ -84,7 +84,7 @@ SECRET_BYTES: Final = 32
 
 
 class Repository:
-    """The git repository of the pair, and everything beside it, in one directory."""
+    """The git repository of the pair and all other files of the demonstration, in one directory."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -96,7 +96,7 @@ class Repository:
         self.shelf = root / "shelf.sock"
 
     def make(self) -> None:
-        """Write everything and make the first commit."""
+        """Write all files and make the first commit."""
         self.secret.write_text(secrets.token_hex(32) + "\n")
         self.secret.chmod(0o600)
         _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", OPERATOR, "-f", str(self.key))
@@ -113,7 +113,7 @@ class Repository:
         return self.root / controller / "node.toml"
 
     def commit(self, message: str) -> str:
-        """Sign and commit what is written; returns the short commit id."""
+        """Sign and commit all changes; returns the short commit id."""
         git = ["git", "-C", str(self.path)]
         _run(*git, "add", "-A")
         signing = ["-c", "gpg.format=ssh", "-c", f"user.signingkey={self.key}"]
@@ -122,7 +122,7 @@ class Repository:
         return _run(*git, "rev-parse", "--short=7", "HEAD").strip()
 
     def replace(self, old: str, new: str) -> None:
-        """Edit the desired state."""
+        """Replace a text that stands exactly once in the desired state."""
         text = self.file.read_text()
         assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {self.file}"
         self.file.write_text(text.replace(old, new))
@@ -131,8 +131,8 @@ class Repository:
         """Append documents to the desired state."""
         self.file.write_text(self.file.read_text() + text)
 
-    def arm(self) -> None:
-        """Give both controllers a watchdog: one shared secret, and where shelf, deadman and /run are."""
+    def configure_watchdogs(self) -> None:
+        """Add a watchdog to both node files: the shared secret, and the paths of shelf, deadman and run directory."""
         secret = self.root / "pair.secret"
         secret.write_text(secrets.token_hex(SECRET_BYTES) + "\n")
         secret.chmod(0o600)

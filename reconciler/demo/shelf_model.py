@@ -1,7 +1,7 @@
-"""A shelf, and what two kernels do with its pools, by the simulator's model but in real time.
+"""A shelf and the pools of two kernels: the simulator's model, in real time.
 
-Disks, pools, the client's writes and the invariants are those of `simulation`; what that package knows of daemons is
-left out, for the daemons here are real ones. Does not know how anybody reaches it; `shelf` does.
+Disks, pools, the client's writes and the invariants are those of `simulation`. Its daemons are left out, because the
+daemons here are real processes. `demo/shelf_server` connects them.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from reconciler.simulation.kernel import Kernel
 from reconciler.simulation.shelf import SIDES
 from reconciler.simulation.timed import Chance, Note, Physics, World
 
-#: The newest lines of history that are kept.
+#: Lines of history and claims that are kept, the newest.
 NOTES_MAX: Final = 20_000
 CLAIMS_MAX: Final = 1_000
-#: A disk heartbeat that paused for longer was not kept up.
+#: A longer pause ends a run of disk heartbeats.
 GAP_MS: Final = 150
 Done = Callable[[bool], None]
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimSeen:
-    """A claim as the disks see it: its first command, and what the claimer could read of the peer's disk heartbeat.
+class ObservedClaim:
+    """A claim as the disks see it: its first command, and the peer's disk heartbeat that the claimer could read.
 
-    `age_ms`: since a majority of the arbitration disks took one last; `kept_ms`: for how long it had been kept up
-    without a gap. Both None when there never was one, or no majority answers the claimer.
+    `age_ms`: time since the last heartbeat on a majority of the arbitration disks; `kept_ms`: how long the heartbeat
+    had run without a gap. Both None when there was none, or when no majority answers the claimer.
     """
 
     at_ms: int
@@ -49,15 +49,15 @@ class ClaimSeen:
     kept_ms: int | None
 
 
-class RealKernel(Kernel):
-    """Pools that an adapter asks to be imported and exported. `waiting`: who is told how the command ends."""
+class RealTimeKernel(Kernel):
+    """Pools that an adapter imports and exports. `waiting`: callbacks that get the result of the running command."""
 
     def __init__(self, world: World, owner: Controller) -> None:
         self.waiting: list[Done] = []
         super().__init__(world, owner)
 
     def vanish(self) -> None:
-        """The machine lost its memory; nobody is left who could be told."""
+        """Forget everything: the machine lost its memory, and the callers are gone."""
         super().vanish()
         self.waiting.clear()
 
@@ -111,21 +111,21 @@ class RealKernel(Kernel):
             done(ok)
 
 
-class Head(Controller):
-    """One controller as its shelf knows it: on or off. Its daemon is a process somewhere else."""
+class AttachedController(Controller):
+    """One controller as its shelf knows it: on or off. Its daemon is another process."""
 
     def __init__(self, world: World, orders: Orders) -> None:
         super().__init__(world, orders)
-        self.real = RealKernel(world, self)
+        self.real = RealTimeKernel(world, self)
         self.kernel = self.real
 
     def power_on(self, boot_ms: int | None = None) -> None:
-        """It runs."""
+        """Switch on."""
         self.on = True
 
 
-class Writer(Client):
-    """The workload: again and again one write through every controller that has pools imported, whoever that is."""
+class WriteWorkload(Client):
+    """The workload: a periodic write through every controller that has pools imported."""
 
     def _write(self, _: Any) -> None:
         self.world.later(self.world.physics.write_ms, self._write)
@@ -144,10 +144,10 @@ class Writer(Client):
 
 
 class ShelfCheckers(Checkers):
-    """The invariants that can be told from the shelf's side alone."""
+    """The invariants that the shelf alone can check."""
 
     def import_began(self, one: Controller) -> None:
-        """An import begins: on every vdev its side must have fenced the other."""
+        """Check, when an import begins, that its side has fenced the other on every vdev."""
         one.kernel.stale = not self.reaches(one.side)
         views = [disk.view() for disk in self.world.shelf.disks]
         mine = max((key.epoch for view in views for key in view.registered if key.side is one.side), default=0)
@@ -161,35 +161,35 @@ class ShelfCheckers(Checkers):
         self.disks_changed()
 
 
-class Model(World):
+class ShelfModel(World):
     """The simulator's world with a real clock. `sectors`: disk heartbeats by disk and writer. `claims`: the newest."""
 
     def __init__(self, orders: Orders, chance: Chance, physics: Physics) -> None:
         self.history: deque[Note] = deque(maxlen=NOTES_MAX)
         super().__init__(orders, chance, physics, power=False)
-        # The client of the simulator writes to whoever answers an address; here `Writer` writes.
+        # The simulator's client writes through the address; here `WriteWorkload` writes.
         self._queue.clear()
         self.sectors: dict[tuple[int, Side], bytes] = {}
-        self.claims: deque[ClaimSeen] = deque(maxlen=CLAIMS_MAX)
+        self.claims: deque[ObservedClaim] = deque(maxlen=CLAIMS_MAX)
         self._kept_ms: dict[tuple[int, Side], tuple[int, int]] = {}
         self.checkers = ShelfCheckers(self)
-        self.heads = (Head(self, orders), Head(self, orders))
-        for head, side in zip(self.heads, SIDES, strict=True):
-            head.side = side
-        self.controllers = self.heads
-        self.writer = Writer(self)
+        self.attached_controllers = (AttachedController(self, orders), AttachedController(self, orders))
+        for one, side in zip(self.attached_controllers, SIDES, strict=True):
+            one.side = side
+        self.controllers = self.attached_controllers
+        self.writer = WriteWorkload(self)
         self.client = self.writer
 
-    def head(self, side: Side) -> Head:
-        """One of the two."""
-        return self.heads[side is Side.B]
+    def attached(self, side: Side) -> AttachedController:
+        """The controller of one side."""
+        return self.attached_controllers[side is Side.B]
 
     def note(self, who: str, text: str) -> None:
-        """One line of history."""
+        """Append a line to the history."""
         self.history.append(Note(self.now_ms, who, text))
 
     def run(self, until_ms: int) -> None:
-        """Do what is due; unlike the simulator's, this world goes on when an invariant broke."""
+        """Run all due events. Unlike the simulator, it goes on after a broken invariant."""
         self.now_ms = max(self.now_ms, until_ms)
         while self._queue and self._queue[0][0] <= self.now_ms:
             _, _, owner, life, act, argument = heappop(self._queue)
@@ -197,7 +197,7 @@ class Model(World):
                 act(argument)
 
     def due_ms(self) -> int | None:
-        """When something happens next."""
+        """Time of the next event, None without one."""
         return self._queue[0][0] if self._queue else None
 
     def find(self, name: str) -> int | None:
@@ -205,7 +205,7 @@ class Model(World):
         return self.orders.disks.index(name) if name in self.orders.disks else None
 
     def commanded(self, side: Side, command: Command) -> None:
-        """A controller sends a command; the first one with a new epoch begins a claim."""
+        """Record a command of a controller; the first with a new epoch begins a claim."""
         last = max((claim.epoch for claim in self.claims if claim.side is side), default=0)
         if command.verb is Verb.REGISTER and command.key.side is side and command.key.epoch > last:
             kept = sorted(
@@ -217,18 +217,18 @@ class Model(World):
             if len(kept) >= self.orders.majority:
                 age_ms = self.now_ms - kept[-self.orders.majority][0]
                 kept_ms = self.now_ms - max(since_ms for _, since_ms in kept[-self.orders.majority :])
-            self.claims.append(ClaimSeen(self.now_ms, side, command.key.epoch, age_ms, kept_ms))
+            self.claims.append(ObservedClaim(self.now_ms, side, command.key.epoch, age_ms, kept_ms))
 
     # Sectors ---------------------------------------------------------------------------------------------------------
 
     def read_sector(self, reader: Side, of: Side, disk: int) -> bytes | None:
-        """What `of` wrote there last; None: the disk is out of reach. Reads are let through whatever is reserved."""
+        """The sector that `of` wrote last; None when the disk is out of reach. A reservation does not block reads."""
         if not self.shelf.answers(reader, disk):
             return None
         return self.sectors.get((disk, of), bytes(RECORD_BYTES))
 
     def write_sector(self, side: Side, disk: int, data: bytes) -> str:
-        """good, conflict or silent."""
+        """Write a sector; returns `good`, `conflict` or `silent`."""
         if not self.shelf.answers(side, disk):
             return "silent"
         if not self.shelf.disks[disk].lets_write(side):

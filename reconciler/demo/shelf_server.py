@@ -1,11 +1,11 @@
 """`python -m reconciler.demo.shelf_server SOCKET`: the simulated shelf of the demonstration and of tests, one process.
 
-Both controllers reach it over a unix socket, which knows no network namespace, as a SAS cable knows no network. Who
-connects says who it is: the disks or the pools of one side ("shelf", "house"), the life of one controller ("life":
-while it lasts the controller is on; when it breaks, its pools and connections are gone) or a person who lets things
-fail ("control"). Decides nothing about disks; `model` does.
+Both controllers reach it over a unix socket, which crosses network namespaces as a SAS cable would. A client names its
+role first: adapter of the disks or of the pools of one side ("shelf", "house"), a controller that is on while it stays
+connected ("life"; its pools and connections end with it), or a client that causes faults ("control"). The behaviour of
+disks and pools is in `demo/shelf_model`.
 
-Prints "ready" when it can be reached.
+Prints "ready" when it accepts connections.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from typing import Any, Final
 from reconciler.core.failover.claim import Answer, Reply, Verb
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders, Vdev
-from reconciler.demo.control_requests import control
-from reconciler.demo.shelf_model import Model
+from reconciler.demo.control_requests import answer_request
+from reconciler.demo.shelf_model import ShelfModel
 from reconciler.errors import HagitError, StateError
 from reconciler.simulation.timed import Physics, Range, Steady
 from reconciler.system.framing import Frames, Message, frame
 from reconciler.system.shelf.codec import plain_pools, plain_reply, plain_view, read_command
 
 CHUNK_BYTES: Final = 1 << 16
-#: Whoever does not read its answers is hung up on.
+#: Close connections whose client does not read its answers.
 UNREAD_BYTES_MAX: Final = 16 << 20
-#: Above the watchdogs and their arms.
+#: Above the watchdogs and their worker processes.
 PRIORITY: Final = 60
 ROLES: Final = ("shelf", "house", "life", "control")
 
 
 @dataclass(eq=False, slots=True)
-class Line:
-    """One connection. `held`: what hanging disks were asked and will do if they ever go on, by disk and kind."""
+class ShelfConnection:
+    """One connection. `held`: commands to hanging disks, by disk and kind; they run when the disk answers again."""
 
     socket: socket.socket
     frames: Frames = field(default_factory=Frames)
@@ -53,12 +53,12 @@ class Line:
     open: bool = True
 
 
-class Server:
-    """One loop: connections, and what the model does next."""
+class ShelfServer:
+    """One loop for all connections and the events of the model."""
 
-    def __init__(self, path: Path, model: Model) -> None:
+    def __init__(self, path: Path, model: ShelfModel) -> None:
         self.model = model
-        self._lines: list[Line] = []
+        self._connections: list[ShelfConnection] = []
         self._selector = selectors.DefaultSelector()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self._listener.bind(str(path))
@@ -67,7 +67,7 @@ class Server:
         self._begun_ns = time.monotonic_ns()
 
     def serve(self) -> None:
-        """For ever."""
+        """Run until killed."""
         while True:
             self._turn()
 
@@ -76,19 +76,19 @@ class Server:
 
     def _turn(self) -> None:
         due_ms = self.model.due_ms()
-        # A millisecond that has begun counts as over, so wait until the next one has.
+        # Times are rounded down, so wait until the next millisecond has begun.
         wait_s = None if due_ms is None else max(0, due_ms - self._now_ms()) / 1000
         ready = self._selector.select(wait_s)
         self.model.run(self._now_ms())
         for key, events in ready:
-            line: Line | None = key.data
-            if line is None:
+            client: ShelfConnection | None = key.data
+            if client is None:
                 self._accept()
                 continue
             if events & selectors.EVENT_WRITE:
-                self._flush(line)
+                self._flush(client)
             if events & selectors.EVENT_READ:
-                self._read(line)
+                self._read(client)
         self.model.run(self._now_ms())
 
     # Connections -----------------------------------------------------------------------------------------------------
@@ -96,130 +96,137 @@ class Server:
     def _accept(self) -> None:
         connection, _ = self._listener.accept()
         connection.setblocking(False)
-        line = Line(connection)
-        self._lines.append(line)
-        self._selector.register(connection, selectors.EVENT_READ, line)
+        client = ShelfConnection(connection)
+        self._connections.append(client)
+        self._selector.register(connection, selectors.EVENT_READ, client)
 
-    def _read(self, line: Line) -> None:
-        if not line.open:
+    def _read(self, client: ShelfConnection) -> None:
+        if not client.open:
             return
         try:
-            data = line.socket.recv(CHUNK_BYTES)
-            messages = line.frames.take(data)
+            data = client.socket.recv(CHUNK_BYTES)
+            messages = client.frames.take(data)
         except BlockingIOError:
             return
         except (OSError, StateError):
             data, messages = b"", []
         if not data:
-            self._close(line)
+            self._close(client)
             return
         for message in messages:
-            if line.open:
-                self._handle(line, message)
+            if client.open:
+                self._handle(client, message)
 
-    def send(self, line: Line, message: Message) -> None:
-        """Answer; nobody is there any more: then not."""
-        if not line.open:
+    def send(self, client: ShelfConnection, message: Message) -> None:
+        """Send an answer. Ignore it when the client has gone."""
+        if not client.open:
             return
-        line.unsent += frame(message)
-        if len(line.unsent) > UNREAD_BYTES_MAX:
-            self._close(line)
+        client.unsent += frame(message)
+        if len(client.unsent) > UNREAD_BYTES_MAX:
+            self._close(client)
             return
-        self._flush(line)
+        self._flush(client)
 
-    def _flush(self, line: Line) -> None:
-        if not line.open:
+    def _flush(self, client: ShelfConnection) -> None:
+        if not client.open:
             return
         try:
-            del line.unsent[: line.socket.send(line.unsent)]
+            del client.unsent[: client.socket.send(client.unsent)]
         except BlockingIOError:
             pass
         except OSError:
-            self._close(line)
+            self._close(client)
             return
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if line.unsent else 0)
-        self._selector.modify(line.socket, events, line)
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if client.unsent else 0)
+        self._selector.modify(client.socket, events, client)
 
-    def _close(self, line: Line) -> None:
-        if not line.open:
+    def _close(self, client: ShelfConnection) -> None:
+        if not client.open:
             return
-        line.open = False
-        line.held.clear()
-        self._selector.unregister(line.socket)
-        line.socket.close()
-        self._lines.remove(line)
-        if line.role == "life":
-            self.model.note(line.side, "loses power")
-            self._off(line.side)
+        client.open = False
+        client.held.clear()
+        self._selector.unregister(client.socket)
+        client.socket.close()
+        self._connections.remove(client)
+        if client.role == "life":
+            self.model.note(client.side, "loses power")
+            self._off(client.side)
 
     def _off(self, side: Side) -> None:
-        """The controller is gone, and everything that ran on it."""
-        self.model.head(side).power_off()
-        for line in [line for line in self._lines if line.role in ("shelf", "house", "life") and line.side is side]:
-            self._close(line)
+        """Switch a controller off and close all its connections."""
+        self.model.attached(side).power_off()
+        for client in [
+            client for client in self._connections if client.role in ("shelf", "house", "life") and client.side is side
+        ]:
+            self._close(client)
 
     # Messages --------------------------------------------------------------------------------------------------------
 
-    def _handle(self, line: Line, message: Message) -> None:
+    def _handle(self, client: ShelfConnection, message: Message) -> None:
         try:
-            if not line.role:
-                self._greet(line, message)
-            elif line.role == "control":
-                self._control(line, message)
-            elif line.role == "house":
-                self._house(line, message)
-            elif line.role == "shelf":
-                self._shelf(line, message)
+            if not client.role:
+                self._greet(client, message)
+            elif client.role == "control":
+                self._control(client, message)
+            elif client.role == "house":
+                self._pool_request(client, message)
+            elif client.role == "shelf":
+                self._disk_request(client, message)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            print(f"a message that makes no sense: {error!r}", file=sys.stderr, flush=True)
-            self._close(line)
+            print(f"an invalid message: {error!r}", file=sys.stderr, flush=True)
+            self._close(client)
 
-    def _greet(self, line: Line, message: Message) -> None:
+    def _greet(self, client: ShelfConnection, message: Message) -> None:
         role, side = message["hello"], Side(message.get("side", "a"))
-        head = self.model.head(side)
+        controller = self.model.attached(side)
         if role not in ROLES:
             raise ValueError(role)
         if role == "life":
-            if head.on:
-                # Not its life yet: closing this line must not end the other one's.
-                self.send(line, {"ok": False})
-                self._close(line)
+            if controller.on:
+                # Another connection keeps it on: closing this one must not switch it off.
+                self.send(client, {"ok": False})
+                self._close(client)
                 return
-            head.power_on()
+            controller.power_on()
             self.model.note(side, "has power")
-            self.send(line, {"ok": True})
-        line.role, line.side = role, side
-        if role in ("shelf", "house") and not head.on:
-            self._close(line)
+            self.send(client, {"ok": True})
+        client.role, client.side = role, side
+        if role in ("shelf", "house") and not controller.on:
+            self._close(client)
 
-    def _house(self, line: Line, message: Message) -> None:
-        head, number = self.model.head(line.side), message["id"]
+    def _pool_request(self, client: ShelfConnection, message: Message) -> None:
+        controller, number = self.model.attached(client.side), message["id"]
 
         def done(ok: bool) -> None:
-            self.send(line, {"id": number, "ok": ok})
+            self.send(client, {"id": number, "ok": ok})
 
         match message["do"]:
             case "pools":
-                if not head.blind:
-                    self.send(line, {"id": number, **plain_pools(head.real.view())})
+                if not controller.blind:
+                    self.send(client, {"id": number, **plain_pools(controller.real.view())})
             case "import":
-                head.real.ask_import(done)
+                controller.real.ask_import(done)
             case "export":
-                head.real.ask_export(done)
+                controller.real.ask_export(done)
 
-    def _shelf(self, line: Line, message: Message) -> None:
+    def _disk_request(self, client: ShelfConnection, message: Message) -> None:
         match message["do"]:
             case "perform":
-                self._perform(line, message)
+                self._perform(client, message)
             case "look":
-                self._each(line, message, lambda _, at: plain_view(self.model.shelf.views(line.side)[at]), keep=False)
+                self._each(
+                    client, message, lambda _, at: plain_view(self.model.shelf.views(client.side)[at]), keep=False
+                )
             case "read":
                 writer = Side(message["of"])
-                self._each(line, message, lambda _, at: self._sector(line.side, writer, at), keep=False)
+                self._each(client, message, lambda _, at: self._sector(client.side, writer, at), keep=False)
             case "write":
                 sectors = [bytes.fromhex(sector) for sector in message["sectors"]]
                 self._each(
-                    line, message, lambda place, at: self.model.write_sector(line.side, at, sectors[place]), keep=True
+                    client,
+                    message,
+                    lambda place, at: self.model.write_sector(client.side, at, sectors[place]),
+                    keep=True,
                 )
 
     def _sector(self, reader: Side, writer: Side, at: int) -> str | None:
@@ -230,74 +237,74 @@ class Server:
         shelf = self.model.shelf
         return at in shelf.hanging and at not in shelf.gone and at not in shelf.lost[side is Side.B]
 
-    def _perform(self, line: Line, message: Message) -> None:
+    def _perform(self, client: ShelfConnection, message: Message) -> None:
         model, number = self.model, message["id"]
         at = model.find(message["name"])
         if at is None:
-            self.send(line, {"id": number, **plain_reply(Reply(Answer.SILENT))})
+            self.send(client, {"id": number, **plain_reply(Reply(Answer.SILENT))})
             return
         command = read_command({**message, "disk": at})
-        model.commanded(line.side, command)
+        model.commanded(client.side, command)
 
         def act() -> None:
-            reply, took_ms = model.shelf.perform(line.side, command)
+            reply, took_ms = model.shelf.perform(client.side, command)
             if command.verb is not Verb.LOOK:
-                model.note(line.side, f"{command.verb} {message['name']} with {command.key}: {reply.answer}")
-            self._after(took_ms, line, {"id": number, **plain_reply(reply)})
+                model.note(client.side, f"{command.verb} {message['name']} with {command.key}: {reply.answer}")
+            self._after(took_ms, client, {"id": number, **plain_reply(reply)})
 
-        if self._hangs(line.side, at):
-            line.held[at, "command"] = act
+        if self._hangs(client.side, at):
+            client.held[at, "command"] = act
         else:
             act()
 
-    def _each(self, line: Line, message: Message, what: Callable[[int, int], Any], *, keep: bool) -> None:
-        """Ask many disks at once; each answers in its own time. `keep`: a disk that hangs does it when it goes on.
+    def _each(self, client: ShelfConnection, message: Message, what: Callable[[int, int], Any], *, keep: bool) -> None:
+        """Ask many disks at once; each answers in its own time. `keep`: a hanging disk does it once it answers again.
 
-        A disk that is not in this shelf is as one that is gone.
+        A disk that is not in this shelf counts as gone.
         """
         model, number = self.model, message["id"]
         answers: dict[int, list[list[Any]]] = {}
 
         def later(place: int, at: int) -> Callable[[], None]:
-            return lambda: self.send(line, {"id": number, "each": [[place, what(place, at)]]})
+            return lambda: self.send(client, {"id": number, "each": [[place, what(place, at)]]})
 
         for place, name in enumerate(message["disks"]):
             at = model.find(name)
             if at is None:
                 answers.setdefault(0, []).append([place, None])
-            elif not self._hangs(line.side, at):
+            elif not self._hangs(client.side, at):
                 took_ms = model.draw(model.physics.command_ms) + model.shelf.slow_ms.get(at, 0)
                 answers.setdefault(took_ms, []).append([place, what(place, at)])
             elif keep:
-                line.held[at, "write"] = later(place, at)
+                client.held[at, "write"] = later(place, at)
         for took_ms, each in answers.items():
-            self._after(took_ms, line, {"id": number, "each": each})
+            self._after(took_ms, client, {"id": number, "each": each})
 
-    def _after(self, took_ms: int, line: Line, message: Message) -> None:
+    def _after(self, took_ms: int, client: ShelfConnection, message: Message) -> None:
         if took_ms:
-            self.model.later(took_ms, lambda _: self.send(line, message))
+            self.model.later(took_ms, lambda _: self.send(client, message))
         else:
-            self.send(line, message)
+            self.send(client, message)
 
-    def _control(self, line: Line, message: Message) -> None:
+    def _control(self, client: ShelfConnection, message: Message) -> None:
         try:
-            answer = control(self.model, message)
+            answer = answer_request(self.model, message)
         except HagitError as error:
             answer = {"error": str(error)}
         if message.get("do") == "state":
-            answer["held"] = [self.model.orders.disks[at] for other in self._lines for at, _ in other.held]
-        self.send(line, {"id": message.get("id"), **answer})
+            answer["held"] = [self.model.orders.disks[at] for other in self._connections for at, _ in other.held]
+        self.send(client, {"id": message.get("id"), **answer})
         for side in Side:
-            if not self.model.head(side).on:
+            if not self.model.attached(side).on:
                 self._off(side)
-        for other in list(self._lines):
+        for other in list(self._connections):
             for at, kind in list(other.held):
                 if not self._hangs(other.side, at):
                     other.held.pop((at, kind))()
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until killed."""
+    """Run the shelf until killed."""
     options = _options(arguments)
     physics = Physics(
         command_ms=options.command_ms,
@@ -305,10 +312,10 @@ def main(arguments: list[str] | None = None) -> int:
         export_ms=options.export_ms,
         write_ms=options.write_ms,
     )
-    # It stands for hardware, which does not wait for a processor; best effort.
+    # Real hardware does not wait for a processor: take real-time priority where possible.
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(PRIORITY))
-    server = Server(options.socket, Model(_orders(options), Steady(), physics))
+    server = ShelfServer(options.socket, ShelfModel(_orders(options), Steady(), physics))
     print("ready", flush=True)
     server.serve()
     return 0

@@ -1,11 +1,11 @@
-"""The stage of the demonstration: three machines that are namespaces of this one, and the cables between them.
+"""The testbed of the demonstration: three machines, each a set of namespaces of this one, and their cables.
 
     controller a ── mgmt0 ──┐                          ┌── mgmt0 ── controller b
                  ── data0 ──┤ client: bridges lan, san ├── data0 ──
                  ── link0 ──┴──── bridge patch ────────┴── link0 ──
 
-Each machine has its own network, host name and mounts (namespaces(7)), held open by a process that sleeps. Ending its
-processes removes it; nothing is named in the file system. The client has the switches as well: there cables are pulled.
+Each machine has its own network, host name and mounts (namespaces(7)), held open by a process that sleeps. The machine
+ends with its processes; it leaves nothing in the file system. The client also holds the switches: pull cables there.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ CONTROLLERS: Final = ("a", "b")
 #: NIC of a controller, the bridge that its cable leads to, and the bridge's own address.
 NETWORKS: Final = (("mgmt0", "lan", "10.77.0.1/24"), ("data0", "san", "10.77.1.1/24"), ("link0", "patch", ""))
 COMMAND_S: Final = 30.0
-#: Where the process is named that must be entered to reach the machines, when they are in a user namespace.
-OUTSIDE: Final = "HAGIT_DEMO_OUTSIDE"
+#: Environment variable with the process to enter in order to reach the machines, when they are in a user namespace.
+OUTER_PID_VARIABLE: Final = "HAGIT_DEMO_OUTSIDE"
 
-#: Says that it is ready, then holds the namespaces open until its standard input is closed: so it cannot outlive
-#: the demonstration, however that ends.
+#: Prints "ready" and holds the namespaces open until its standard input closes, so it cannot outlive the
+#: demonstration.
 _HOLDER: Final = "mount -t sysfs sysfs /sys; ip link set lo up; echo ready; exec cat >/dev/null"
-#: The kernel ends what was started when the demonstration dies without a chance to do so (prctl(2)).
+#: The kernel kills such a process when the demonstration dies (prctl(2)).
 _MORTAL: Final = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
@@ -82,8 +82,8 @@ class Machine:
         self.started.append(process)
         return process
 
-    def ask(self, command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-        """Start a command whose output is read, and which ends when its input is closed."""
+    def start_piped(self, command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+        """Start a command with pipes for its input and output; it ends when its input closes."""
         with log.open("ab") as errors:
             process = subprocess.Popen(
                 self.enter([*_MORTAL, *command]),
@@ -96,7 +96,7 @@ class Machine:
         return process
 
     def end(self) -> None:
-        """End every process of this machine at once, whoever started it, as when its power goes."""
+        """Kill every process of this machine, as a power loss would."""
         while handles := list(self._processes()):
             for handle in handles:
                 with contextlib.suppress(ProcessLookupError):
@@ -110,7 +110,7 @@ class Machine:
                         stream.close()
 
     def _processes(self) -> Iterator[int]:
-        """Handles (pidfd_open(2)) of all that live in this machine's network; the dead are in none any more."""
+        """Handles (pidfd_open(2)) of all live processes in the network namespace of this machine."""
         if not self.network:
             return
         for entry in Path("/proc").iterdir():
@@ -118,20 +118,20 @@ class Machine:
                 continue
             with contextlib.suppress(OSError):
                 handle = os.pidfd_open(int(entry.name))
-                # The number may have gone to another process in between.
+                # Another process may have got this number meanwhile.
                 if _network(int(entry.name)) == self.network:
                     yield handle
                 else:
                     os.close(handle)
 
 
-class Stage:
-    """Builds the machines and cables, and takes them away again."""
+class Testbed:
+    """Builds the machines and cables, and removes them at the end."""
 
     def __init__(self) -> None:
         self.machines: dict[str, Machine] = {}
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Testbed:
         try:
             client = self.machines["client"] = _machine("client")
             for _, bridge, address in NETWORKS:
@@ -154,7 +154,7 @@ class Stage:
         self.close()
 
     def build(self, name: str) -> None:
-        """A controller and its cables; the MAC addresses are what the configuration matches."""
+        """Build a controller and its cables. The configuration matches its MAC addresses."""
         machine, client = _machine(name), self["client"]
         self.machines[name] = machine
         letter = {"a": "aa", "b": "bb"}[name]
@@ -167,20 +167,20 @@ class Stage:
         )
         client.ip(*(f"link set {name}-{nic} master {bridge} up" for nic, bridge, _ in NETWORKS))
 
-    def crash(self, name: str) -> None:
-        """The power of a controller goes: its cables are dead, and every process of it is."""
+    def cut_power(self, name: str) -> None:
+        """Cut the power of a controller: remove its cables and kill its processes."""
         self["client"].ip(*(f"link del {name}-{nic}" for nic, _, _ in NETWORKS))
         self.machines.pop(name).end()
 
     def close(self) -> None:
-        """End every process of the stage; the namespaces go with them."""
+        """End every process of the testbed; the namespaces end with them."""
         while self.machines:
             _, machine = self.machines.popitem()
             machine.end()
 
 
 def _network(pid: int) -> str:
-    """Which network a process lives in; empty when it is gone or not ours to know (namespaces(7))."""
+    """The network namespace of a process; empty when it has ended or may not be read (namespaces(7))."""
     try:
         return str(Path(f"/proc/{pid}/ns/net").readlink())
     except OSError:
@@ -196,13 +196,16 @@ def _machine(name: str) -> Machine:
     return Machine(name, holder, _network(holder.pid))
 
 
-def become_root_of_a_namespace() -> None:
-    """Without root, go on as root of a new user namespace (user_namespaces(7)), where the kernel allows that."""
+def enter_user_namespace() -> None:
+    """Without root, start again as root of a new user namespace (user_namespaces(7)).
+
+    Exits where the kernel forbids that.
+    """
     if os.geteuid() == 0:
         return
     probe = subprocess.run(["unshare", "--user", "--map-root-user", "true"], check=False, capture_output=True)
     if probe.returncode:
         sys.exit("demo: this needs root, because the kernel gives no user namespaces to others: run `sudo make demo`")
-    os.environ[OUTSIDE] = str(os.getpid())
+    os.environ[OUTER_PID_VARIABLE] = str(os.getpid())
     wrapped = ["unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--mount-proc"]
     os.execvp("unshare", [*wrapped, sys.executable, "-m", "reconciler.demo", *sys.argv[1:]])

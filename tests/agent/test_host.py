@@ -41,11 +41,11 @@ def test_without_pools_no_module_of_zfs_is_loaded() -> None:
     code = """
 import sys
 from pathlib import Path
-from reconciler.agent.host import Live
+from reconciler.agent.host import LiveHost
 from reconciler.core.facts.fact import Mtu
 from reconciler.simulation.network import FakeNetwork, plugged_in
 from reconciler.system.node import Node
-live = Live(FakeNetwork(plugged_in("e0")), Node(Path("/nowhere"), "a"))
+live = LiveHost(FakeNetwork(plugged_in("e0")), Node(Path("/nowhere"), "a"))
 live.focus([("mtu", "e0")])
 live.observe(); live.observe_keys([("mtu", "e0")]); live.perform(None, Mtu("e0", 1400))
 print([name for name in sys.modules if name.startswith("reconciler.system.zfs") or name == "subprocess"])

@@ -56,14 +56,14 @@ def test_what_the_node_file_names_is_not_covered(name: str) -> None:
 LINKED: Final = """
 mount -t tmpfs none /srv && ln -s /etc /srv/share && mkdir /srv/data && exec "$0" -c '
 from pathlib import Path
-from reconciler.agent.mountpoint_check import refuse_system_place
+from reconciler.agent.mountpoint_check import require_safe_mountpoint
 from reconciler.core.facts.storage import Property
 from reconciler.errors import PerformError
 from reconciler.simulation.pools import FakePools
 from reconciler.system.node import Node
 for at in ("/srv/data/cron.d", "/srv/share/cron.d", "/srv/share"):
     try:
-        refuse_system_place(FakePools("tank"), Property("tank", "mountpoint", at), Node(Path("/srv/n.toml"), "a"))
+        require_safe_mountpoint(FakePools("tank"), Property("tank", "mountpoint", at), Node(Path("/srv/n.toml"), "a"))
         print("goes on")
     except PerformError as error:
         print(error.what)

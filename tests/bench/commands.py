@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reconciler.demo.testbed import Stage
+from reconciler.demo.testbed import Testbed
 from tests.bench.figure import Figure, Group
 from tests.bench.pair import make_node, make_repository, minimal_pair
 from tests.bench.stopwatch import HAGIT, PYTHON, Timed, time_in
@@ -26,7 +26,7 @@ def measure(directory: Path, runs: int) -> Group:
         Timed("hagit plan, no change", (HAGIT, "plan", "--detailed-exitcode")),
     )
     aims = {"hagit --version": 3.0, "hagit pl<TAB>": 3.0, "hagit plan, no change": 12.0}
-    with Stage() as stage:
+    with Testbed() as stage:
         stage["a"].run("ip", "link", "set", "mgmt0", "up")
         time_in(stage["a"], (Timed("apply", (HAGIT, "apply", "--yes")), *commands), 1, env)
         taken = time_in(stage["a"], commands, runs, env)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.demo.testbed import Stage
+from reconciler.demo.testbed import Testbed
 
 MTU: Final = 1400
 #: Already so before anything is measured, because ip(8) does not set it.
@@ -85,7 +85,7 @@ def undo(count: int) -> str:
     )
 
 
-def make_nics(stage: Stage, first: int, count: int) -> None:
+def make_nics(stage: Testbed, first: int, count: int) -> None:
     """Plug interfaces `first` to `count` - 1 into controller a; their other ends are up, on the client."""
     far = stage["client"].holder.pid
     here = "".join(

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from reconciler.demo.testbed import Stage
+from reconciler.demo.testbed import Testbed
 from tests.bench.figure import Figure, Group
 from tests.bench.pair import agent, alertmanager, make_node, make_repository
 from tests.bench.reaction import files
@@ -24,7 +24,7 @@ def measure(directory: Path, runs: int) -> Group:
     make_repository(repository, files(0))
     env = make_node(directory / "a", "a", repository, listen=True)
     with ExitStack() as stack:
-        stage = stack.enter_context(Stage())
+        stage = stack.enter_context(Testbed())
         stack.enter_context(alertmanager(stage, directory / "alertmanager"))
         process = stack.enter_context(agent(stage["a"], env, directory / "a.log"))
         _until_published(directory / "a" / "state" / "status.json")

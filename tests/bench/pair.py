@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from reconciler.demo.testbed import Machine, Stage
+from reconciler.demo.testbed import Machine, Testbed
 from tests.bench.stopwatch import HAGIT, ROOT
 
 ALERTMANAGER_PORT: Final = 9093
@@ -78,7 +78,7 @@ def agent(machine: Machine, env: Mapping[str, str], log: Path) -> Iterator[subpr
 
 
 @contextmanager
-def alertmanager(stage: Stage, directory: Path) -> Iterator[subprocess.Popen[bytes]]:
+def alertmanager(stage: Testbed, directory: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Debian's Alertmanager on the client. It tells each alert that it has taken on standard error, which is a pipe."""
     program = shutil.which("prometheus-alertmanager")
     if program is None:

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from reconciler.demo.testbed import Stage
+from reconciler.demo.testbed import Testbed
 from tests.bench.ear import Ear, Heard, address_monitor, end
 from tests.bench.figure import Figure, Group
 from tests.bench.pair import ALERTMANAGER_PORT, CLIENT_ADDRESS, agent, alertmanager, commit, make_node, make_repository
@@ -88,7 +88,7 @@ def measure(directory: Path, runs: int) -> Group:
     repository = directory / "pair"
     make_repository(repository, files(0))
     with ExitStack() as stack:
-        stage = stack.enter_context(Stage())
+        stage = stack.enter_context(Testbed())
         manager = stack.enter_context(alertmanager(stage, directory / "alertmanager"))
         monitors = {name: address_monitor(stage[name]) for name in CONTROLLERS}
         stack.callback(end, list(monitors.values()))
@@ -150,7 +150,7 @@ def _until_applied(directory: Path, repository: Path) -> None:
             pause.wait(0.01)
 
 
-def _deletions(stage: Stage, ear: Ear) -> list[tuple[float, float]]:
+def _deletions(stage: Testbed, ear: Ear) -> list[tuple[float, float]]:
     """For each deletion: milliseconds until it is told, and until the address is back."""
     tries = []
     prints: dict[str, str] = {}

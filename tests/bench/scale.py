@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from reconciler.demo.testbed import Machine, Stage
+from reconciler.demo.testbed import Machine, Testbed
 from tests.bench.crowd import HOSTNAME, changes, desired, make_nics, undo
 from tests.bench.figure import Figure, Group, exponent
 from tests.bench.pair import make_node, make_repository
@@ -34,7 +34,7 @@ class Size:
 def measure(directory: Path, runs: int) -> Group:
     """Whole processes and their parts at every size."""
     sizes = []
-    with Stage() as stage:
+    with Testbed() as stage:
         stage["a"].run("hostname", HOSTNAME)
         made = 0
         for count in SIZES:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reconciler.demo.testbed import Machine, Stage
+from reconciler.demo.testbed import Machine, Testbed
 from tests.bench.ear import Ear, Heard
 from tests.bench.stopwatch import run_in
 
@@ -163,7 +163,7 @@ def silence_ms(contestant: Contestant, directory: Path, later_s: float = 0.0) ->
     `later_s` is waited before: programs that start alike would die at the same moment between two advertisements.
     """
     directory.mkdir(parents=True)
-    with Stage() as stage:
+    with Testbed() as stage:
         for name, own in OWN.items():
             stage[name].run("ip", "address", "add", f"{own}/24", "dev", "data0")
             stage[name].run("ip", "link", "set", "data0", "up")

@@ -46,7 +46,7 @@ from reconciler.core.failover.orders import (
 from reconciler.core.failover.orders_document import orders_document, orders_key
 from reconciler.core.failover.unsafe import unsafe
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_from_document
-from reconciler.demo.powered_controller import Control
+from reconciler.demo.powered_controller import ShelfControl
 from reconciler.system.control import client
 from reconciler.system.files import read_lines
 from reconciler.system.request import Answer, Request, RequestKind
@@ -396,7 +396,7 @@ class Pair:
         self._stack.callback(_end, process)
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n", (self.root / "shelf.log").read_text()
-        self.shelf = Control(path)
+        self.shelf = ShelfControl(path)
         self._stack.callback(self.shelf.close)
         self.lan = self._room()
         self.lan.ip(

@@ -36,14 +36,14 @@ WITH_LATER: Final = replace(
 MAKING: Final = """
 import sys
 from pathlib import Path
-from reconciler.agent.host import placement_of
-from reconciler.agent.pool_fencing import reserve
+from reconciler.agent.host import pool_placement
+from reconciler.agent.pool_fencing import fence_pool_disks
 from reconciler.core.facts.state import Placement
 from reconciler.system.node import load_node
 from reconciler.system.zfs.moving import Moving
 node, (name, *disks) = load_node(Path("/root/node.toml")), sys.argv[1:]
-assert placement_of(node) == (Placement.ACTIVE, ""), placement_of(node)
-reserve(node, node.watchdog, name, disks)
+assert pool_placement(node) == (Placement.ACTIVE, ""), pool_placement(node)
+fence_pool_disks(node, node.watchdog, name, disks)
 Moving().set_ready(name, ready=True)
 """
 MIB: Final = 1 << 20

@@ -9,7 +9,7 @@ from reconciler.core.failover.adapters import PoolHouse, Shelf
 from reconciler.core.failover.claim import Claim, advance, begin, commands
 from reconciler.core.failover.key import Key, Side
 from reconciler.core.failover.orders import Orders, Vdev
-from reconciler.demo.powered_controller import Control, Life
+from reconciler.demo.powered_controller import PoweredController, ShelfControl
 from reconciler.system.shelf import open_shelf
 
 DISKS = ("disk0", "disk1", "disk2", "disk3")
@@ -63,8 +63,8 @@ class SimulatedRig:
         )
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == b"ready\n"
-        self.control = Control(self.path)
-        self.lives = {side: Life(self.path, side) for side in Side}
+        self.control = ShelfControl(self.path)
+        self.lives = {side: PoweredController(self.path, side) for side in Side}
         self._opened: list[Shelf | PoolHouse] = []
 
     @property

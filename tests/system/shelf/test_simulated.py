@@ -13,7 +13,7 @@ from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.hold import UNANSWERED
 from reconciler.core.failover.key import Key, Side
-from reconciler.demo.powered_controller import Life
+from reconciler.demo.powered_controller import PoweredController
 from reconciler.errors import NodeFileError, StateError
 from reconciler.system.framing import frame
 from reconciler.system.shelf import open_shelf
@@ -83,7 +83,7 @@ def test_pools_end_with_the_machine_and_connections_too(simulated: SimulatedRig)
     assert until(lambda: simulated.control.state()["on"] == [False, True])
     assert house.look(LONG_S).pools is Pools.UNKNOWN
     assert shelf.look(LONG_S) == (UNANSWERED,) * 4
-    simulated.lives[Side.A] = Life(simulated.path, Side.A)
+    simulated.lives[Side.A] = PoweredController(simulated.path, Side.A)
     assert house.look(LONG_S).pools is Pools.NONE
     assert shelf.look(LONG_S)[0].holder == Key(Side.A, 1)
 
@@ -175,18 +175,18 @@ def test_a_second_life_of_one_controller_is_refused(simulated: SimulatedRig) -> 
 SECOND_LIFE = """
 import sys
 from pathlib import Path
-from reconciler.demo import powered_controller as controller
+from reconciler.demo import powered_controller
 from reconciler.core.failover.key import Side
 from reconciler.errors import StateError
-controller.PATIENCE_S = 0.1
+powered_controller.CONNECT_S_MAX = 0.1
 try:
-    controller.Life(Path(sys.argv[1]), Side.A)
+    powered_controller.PoweredController(Path(sys.argv[1]), Side.A)
 except StateError as error:
     print(error)
 """
 
 
-def at_shelf(simulated: SimulatedRig, *words: str) -> tuple[int, str]:
+def shelf_command(simulated: SimulatedRig, *words: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "reconciler.demo.shelf_command", str(simulated.path), *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=LONG_S, check=False)
     return done.returncode, done.stdout + done.stderr
@@ -194,15 +194,15 @@ def at_shelf(simulated: SimulatedRig, *words: str) -> tuple[int, str]:
 
 def test_a_person_at_a_terminal_lets_things_fail(simulated: SimulatedRig) -> None:
     shelf, _ = simulated.open(Side.A)
-    assert at_shelf(simulated, "inject", "path-lost", "a", "disk0")[0] == 0
+    assert shelf_command(simulated, "inject", "path-lost", "a", "disk0")[0] == 0
     assert not shelf.look(LONG_S)[0].answered
-    assert at_shelf(simulated, "heal", "path-lost", "a", "disk0")[0] == 0
+    assert shelf_command(simulated, "heal", "path-lost", "a", "disk0")[0] == 0
     assert shelf.look(LONG_S)[0].answered
-    assert "heal path-lost a disk0" in at_shelf(simulated, "history")[1]
-    assert '"broken": ""' in at_shelf(simulated, "state")[1]
-    assert "disk-slow <disk> <ms>: " in at_shelf(simulated, "faults")[1]
-    assert at_shelf(simulated, "inject", "path-lost", "a") == (1, "path-lost takes <side> <disk>, not 1 word(s)\n")
-    assert at_shelf(simulated, "dance")[0] == 1
+    assert "heal path-lost a disk0" in shelf_command(simulated, "history")[1]
+    assert '"broken": ""' in shelf_command(simulated, "state")[1]
+    assert "disk-slow <disk> <ms>: " in shelf_command(simulated, "faults")[1]
+    assert shelf_command(simulated, "inject", "path-lost", "a") == (1, "path-lost takes <side> <disk>, not 1 word(s)\n")
+    assert shelf_command(simulated, "dance")[0] == 1
 
 
 NONSENSE = (
