@@ -14,7 +14,7 @@ from reconciler.agent.session import Session
 from reconciler.core.alerts.alert import Alert, AlertKind, alert_from_document
 from reconciler.core.alerts.conditions import Conditions
 from reconciler.core.planning.drift import NO_DRIFT
-from reconciler.core.planning.ledger import ledger_from_document
+from reconciler.core.planning.drift_state import ledger_from_document
 from reconciler.errors import HagitError
 
 #: The ledger remembers these by key, which an alert does not tell: they are held beside it until a look has shown all.

@@ -19,7 +19,7 @@ from reconciler.core.facts.codec import Document, fact_document, fact_from_docum
 from reconciler.core.facts.fact import Address, Key
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.state import Observed, Origin
-from reconciler.core.planning.bind import rename
+from reconciler.core.planning.nic_match import rename
 from reconciler.core.planning.plan import Action, Blame, Gate, Hold, OrdersChange, Plan, Verb
 from reconciler.core.planning.planner import blamed, make_plan, stale
 from reconciler.core.status.revision import Revision

@@ -34,7 +34,7 @@ from reconciler.core.alerts.alert import Alert
 from reconciler.core.alerts.builder import AlertBuilder
 from reconciler.core.alerts.conditions import Conditions
 from reconciler.core.facts.state import Origin
-from reconciler.core.planning.ledger import Ledger, ledger_document
+from reconciler.core.planning.drift_state import Ledger, ledger_document
 from reconciler.core.planning.plan import Blame
 from reconciler.errors import HagitError, StateError
 from reconciler.system.alerts.delivery import AlertsDelivered, AlertsDropped, Delivery, DeliveryDelayed, DeliveryReport

@@ -17,7 +17,7 @@ from reconciler.agent.apply_journal import ApplyJournal, close_interrupted, read
 from reconciler.core.facts.fact import Fact, Key, Link, Mark
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.state import Observed
-from reconciler.core.planning.dependence import obstacle_to
+from reconciler.core.planning.dependencies import obstacle_to
 from reconciler.core.planning.plan import Action, Gate, Hold, Plan
 from reconciler.errors import HagitError, NotPermitted, ObservationError, PerformError, StateError, SurpriseError
 

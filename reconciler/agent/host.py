@@ -84,7 +84,7 @@ class LiveHost:
         """The pools of this controller, whoever they belong to."""
         if self._pools is None:
             from reconciler.system.shelf import directory_of
-            from reconciler.system.zfs.live import LivePools
+            from reconciler.system.zfs.live_pools import LivePools
 
             watchdog = self._node.watchdog
             place = directory_of(watchdog.shelf) if watchdog is not None else None

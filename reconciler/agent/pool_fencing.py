@@ -2,7 +2,7 @@
 
 A controller that was fenced must not be able to write to them either, and the orders name them only once the pool is
 there. Decides that a pool is not made over a disk that another may hold. Does not know how a disk is taken;
-`system/shelf/completing` does.
+`system/shelf/claim_completion` does.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from reconciler.system.machine import boot_id
 from reconciler.system.node import Node, WatchdogNode
 from reconciler.system.secret import document_keys
 from reconciler.system.shelf import open_disks
-from reconciler.system.shelf.completing import complete
+from reconciler.system.shelf.claim_completion import complete
 from reconciler.system.shelf.disks import DiskShelf
-from reconciler.system.shelf.kept_orders import kept_orders
+from reconciler.system.shelf.orders_in_force import kept_orders
 
 LOOK_S: Final = 5.0
 COMMAND_S: Final = 2.0

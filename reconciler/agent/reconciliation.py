@@ -23,7 +23,7 @@ from reconciler.core.facts.settings import Applying
 from reconciler.core.facts.state import DriftMode, Observed, Placement
 from reconciler.core.facts.storage import STORAGE_WORDS
 from reconciler.core.planning.drift import Sight, drift_step, see
-from reconciler.core.planning.ledger import DriftState, Ledger, Transition
+from reconciler.core.planning.drift_state import DriftState, Ledger, Transition
 from reconciler.core.planning.plan import Foreign, Hold, Plan
 from reconciler.core.planning.retries import RETRY_S_MAX, RETRY_S_MIN, RefusedActions
 from reconciler.core.status.revision import Revision

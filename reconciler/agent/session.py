@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from reconciler.core.facts.state import Origin
     from reconciler.core.planning.plan import Blame
     from reconciler.system.git.mirror import Mirror
-    from reconciler.system.netlink.live import LiveNetwork
+    from reconciler.system.netlink.live_network import LiveNetwork
 
 
 class Session:
@@ -57,7 +57,7 @@ class Session:
         """The live network, and the pools that are asked for."""
         if self._live is None:
             from reconciler.agent.host import LiveHost
-            from reconciler.system.netlink.live import LiveNetwork
+            from reconciler.system.netlink.live_network import LiveNetwork
 
             self._network = LiveNetwork(self.node.hostname_file, self.node.resolver_file)
             self._live = LiveHost(self._network, self.node)

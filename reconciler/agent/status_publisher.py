@@ -14,7 +14,7 @@ from reconciler.agent.reconciliation import AgentMemory
 from reconciler.agent.session import Session
 from reconciler.agent.source.selection import Selection
 from reconciler.agent.source.unsigned_commits import trust_document, unsigned_warning
-from reconciler.core.planning.ledger import Drift
+from reconciler.core.planning.drift_state import Drift
 from reconciler.core.planning.plan import Hold
 from reconciler.core.status.revision import revision_document
 from reconciler.errors import HagitError, StateError

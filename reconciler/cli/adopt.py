@@ -25,11 +25,11 @@ from reconciler.system.files import PUBLIC_DIRECTORY, Lock, make_directory, stat
 from reconciler.system.machine import boot_id, machine_number, machine_serial
 from reconciler.system.shelf import imported
 from reconciler.system.zfs import arguments, tools
-from reconciler.system.zfs.house import pools_of
+from reconciler.system.zfs.pool_adapter import pools_of
 from reconciler.watchdog.durable_state import write_memory
 
 COMMAND_S: Final = 8.0
-#: Properties of a pool with which a fenced controller is sure to stop: see `system/zfs/house`.
+#: Properties of a pool with which a fenced controller is sure to stop: see `system/zfs/pool_adapter`.
 PROPERTIES: Final = (("failmode", "panic"), ("cachefile", "none"))
 DONE, FAILED = 0, 1
 

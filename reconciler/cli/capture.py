@@ -13,13 +13,13 @@ import typer
 from reconciler.cli.options import Controller, NodeOption
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.state import Observed
-from reconciler.core.spec import capturing
-from reconciler.core.spec.capturing_pools import languages_properties
+from reconciler.core.spec import capture as capturing
+from reconciler.core.spec.pool_capture import languages_properties
 from reconciler.errors import UsageError
 from reconciler.system.machine import machine_serial
-from reconciler.system.netlink.live import LiveNetwork
+from reconciler.system.netlink.live_network import LiveNetwork
 from reconciler.system.node import Node, find_node_file, load_node
-from reconciler.system.zfs.live import LivePools
+from reconciler.system.zfs.live_pools import LivePools
 from reconciler.system.zfs.tools import PATH
 
 

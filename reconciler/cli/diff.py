@@ -17,7 +17,7 @@ from reconciler.cli.terminal import paint
 from reconciler.core.facts.difference import Difference, DifferenceKind
 from reconciler.core.facts.state import DriftMode
 from reconciler.core.planning.drift import see
-from reconciler.core.planning.wording import fact_name, fact_value
+from reconciler.core.planning.fact_words import fact_name, fact_value
 from reconciler.core.status.revision import Revision
 from reconciler.errors import SourceError
 

@@ -24,8 +24,8 @@ from reconciler.core.failover.pending_orders import joined
 from reconciler.errors import HagitError, StateError, UsageError
 from reconciler.system.node import Node, find_node_file, load_node
 from reconciler.system.shelf import open_shelf
-from reconciler.system.shelf.bay import Survey
 from reconciler.system.shelf.disks import DiskShelf
+from reconciler.system.shelf.shared_disk import Survey
 
 
 class IsolatedAdapters:

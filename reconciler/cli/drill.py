@@ -23,8 +23,8 @@ from reconciler.cli.watchdog_request import DONE, GRACE_MS, REFUSED, TIMED_OUT, 
 from reconciler.cli.watchdog_text import predicted, reason_lines, summary
 from reconciler.core.status.timeline import FailoverSummary
 from reconciler.core.status.watchdog import Verdict, WatchdogStatus, watchdog_document
+from reconciler.system.control_protocol import Request, RequestKind
 from reconciler.system.node import Node, find_node_file, load_node
-from reconciler.system.request import Request, RequestKind
 from reconciler.system.watchdog_client import require_status, send_request
 
 #: Time in which both controllers have to be well again before the way back.

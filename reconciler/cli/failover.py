@@ -17,8 +17,8 @@ from reconciler.cli.options import NodeOption, Output, OutputOption
 from reconciler.cli.watchdog_request import DONE, REFUSED, fresh_status, request_answer
 from reconciler.core.spec import load
 from reconciler.errors import HagitError
+from reconciler.system.control_protocol import Request, RequestKind
 from reconciler.system.git.tree import read_tree
-from reconciler.system.request import Request, RequestKind
 
 
 class FailoverWord(StrEnum):

@@ -14,7 +14,7 @@ from reconciler.cli.terminal import ask
 from reconciler.errors import UsageError
 from reconciler.system import process
 from reconciler.system.files import PUBLIC, PUBLIC_DIRECTORY, make_directory, open_regular, write_named
-from reconciler.system.git.authoring import Author
+from reconciler.system.git.commit_writer import Author
 
 MAKE: Final = "make"
 NOBODY: Final = "nobody"

@@ -14,8 +14,8 @@ from reconciler.cli.watchdog_request import GRACE_MS, REFUSED, Waits, request_an
 from reconciler.cli.watchdog_text import reason_lines
 from reconciler.core.status.watchdog import WatchdogStatus
 from reconciler.errors import UsageError
+from reconciler.system.control_protocol import Request, RequestKind
 from reconciler.system.node import find_node_file, load_node
-from reconciler.system.request import Request, RequestKind
 from reconciler.system.watchdog_client import require_status
 
 

@@ -13,8 +13,8 @@ from reconciler.cli.duration import parsed_ms
 from reconciler.cli.options import NodeOption, Output, OutputOption
 from reconciler.cli.watchdog_request import request_answer
 from reconciler.errors import UsageError
+from reconciler.system.control_protocol import Request, RequestKind
 from reconciler.system.node import find_node_file, load_node
-from reconciler.system.request import Request, RequestKind
 
 DEFAULT: Final = "30m"
 

@@ -19,8 +19,8 @@ from reconciler.cli.watchdog_request import DONE, GRACE_MS, REFUSED, TIMED_OUT, 
 from reconciler.cli.watchdog_text import power_line
 from reconciler.core.status.watchdog import PowerStatus, WatchdogStatus, watchdog_document
 from reconciler.errors import UsageError
+from reconciler.system.control_protocol import Answer, Request, RequestKind
 from reconciler.system.node import find_node_file, load_node
-from reconciler.system.request import Answer, Request, RequestKind
 from reconciler.system.watchdog_client import require_status, send_request
 
 #: A fence agent that runs over its time is ended, and the switch is asked for its status once more.

@@ -21,8 +21,8 @@ from reconciler.core.failover.hold import DiskView, for_pair, judge
 from reconciler.core.failover.key import Key, encode_key
 from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.repair import key_text
-from reconciler.system.reservation.standing import TYPE, TYPE_WORDS, Features
-from reconciler.system.shelf.bay import Survey
+from reconciler.system.reservation.registration_state import TYPE, TYPE_WORDS, Features
+from reconciler.system.shelf.shared_disk import Survey
 
 #: What all disks together may take.
 LOOK_S: Final = 8.0

@@ -16,8 +16,8 @@ from reconciler.cli.terminal import fold, paint, width
 from reconciler.cli.watchdog_request import DONE, GRACE_MS, REFUSED, Waits, is_active_there, request_and_wait
 from reconciler.cli.watchdog_text import predicted, reason_lines, summary
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_document
+from reconciler.system.control_protocol import Request, RequestKind
 from reconciler.system.node import find_node_file, load_node
-from reconciler.system.request import Request, RequestKind
 from reconciler.system.watchdog_client import require_status
 
 

@@ -16,7 +16,7 @@ from reconciler.cli.duration import spoken
 from reconciler.cli.options import NodeOption, Output, OutputOption
 from reconciler.cli.terminal import fold, paint, width
 from reconciler.cli.watchdog_text import moment, summary
-from reconciler.core.status.shape import Damage, document_of
+from reconciler.core.status.plain_document import Damage, document_of
 from reconciler.core.status.timeline import (
     FailoverSummary,
     Mark,

@@ -18,8 +18,8 @@ from reconciler.cli.terminal import Progress, fold, width
 from reconciler.cli.watchdog_text import reason_lines
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_document
 from reconciler.system.clock import monotonic_s
+from reconciler.system.control_protocol import Answer, Request
 from reconciler.system.node import Node
-from reconciler.system.request import Answer, Request
 from reconciler.system.watchdog_client import query_status, require_status, send_request
 
 DONE, REFUSED, TIMED_OUT = 0, 1, 3

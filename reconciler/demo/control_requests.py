@@ -13,7 +13,7 @@ from reconciler.core.failover.key import Side
 from reconciler.demo.shelf_model import ShelfModel
 from reconciler.errors import UsageError
 from reconciler.simulation.faults import heal, inject
-from reconciler.system.framing import Message
+from reconciler.system.message_stream import Message
 from reconciler.system.shelf.codec import plain_view
 
 FAULTS: Final = (

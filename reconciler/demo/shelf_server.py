@@ -29,7 +29,7 @@ from reconciler.demo.control_requests import answer_request
 from reconciler.demo.shelf_model import ShelfModel
 from reconciler.errors import HagitError, StateError
 from reconciler.simulation.timed import Physics, Range, Steady
-from reconciler.system.framing import Frames, Message, frame
+from reconciler.system.message_stream import Frames, Message, frame
 from reconciler.system.shelf.codec import plain_pools, plain_reply, plain_view, read_command
 
 CHUNK_BYTES: Final = 1 << 16

@@ -28,7 +28,7 @@ from reconciler.core.facts.fact import (
     Route,
 )
 from reconciler.core.facts.ownership import MARK_LENGTH_MAX
-from reconciler.core.facts.predict import IPV6_MTU_MIN, Prediction, is_ipv6
+from reconciler.core.facts.prediction import IPV6_MTU_MIN, Prediction, is_ipv6
 from reconciler.core.facts.state import Nic, Observed, Unknown, facts_by_key
 from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
 from reconciler.errors import ObservationError, PerformError

@@ -27,7 +27,7 @@ from reconciler.core.facts.storage import (
     pool_of,
     ways_up,
 )
-from reconciler.core.facts.storing import Stored, inherited
+from reconciler.core.facts.storage_prediction import Stored, inherited
 from reconciler.errors import ObservationError, PerformError
 
 #: What a dataset has of which nothing is said (zfsprops(7), OpenZFS 2.1), as far as the tests look at it.

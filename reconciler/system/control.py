@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.errors import ControlError
-from reconciler.system.request import (
+from reconciler.system.control_protocol import (
     Answer,
     Caller,
     Request,

@@ -2,7 +2,7 @@
 
 Decides which lines are hagit's: `nameserver`, `search` and `domain`, under a comment that stamps them. Everything
 else in the file (options, sortlist, comments) is kept in its order. Does not know who else writes the file
-(`managers`), or whether a server answers.
+(`network_managers`), or whether a server answers.
 """
 
 from __future__ import annotations

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.status.shape import Damage
+from reconciler.core.status.plain_document import Damage
 from reconciler.core.status.watchdog import DOCUMENT_BYTES_MAX, WatchdogStatus, is_stale, watchdog_from_document
 from reconciler.errors import ControlError, HagitError
 from reconciler.system.clock import monotonic_s
 from reconciler.system.control import client
+from reconciler.system.control_protocol import Answer, Request, RequestKind
 from reconciler.system.files import read_bytes
 from reconciler.system.node import Node
-from reconciler.system.request import Answer, Request, RequestKind
 
 DOCUMENT: Final = "watchdog.json"
 SOCKET: Final = "watchdog.sock"

@@ -29,7 +29,7 @@ from reconciler.core.failover.overheard import (
     role_seen,
 )
 from reconciler.core.status.watchdog import CarpStatus
-from reconciler.system.addresses.sight import Sight
+from reconciler.system.addresses.snapshot import Sight
 from reconciler.system.carp import CarpSocket, Family
 from reconciler.watchdog.event_loop import Loop, Timer, monotonic_ms
 

@@ -15,7 +15,7 @@ from reconciler.core.failover.phase import Phase
 from reconciler.core.power.plan import Deed
 from reconciler.core.status.timeline import Mark, event_document
 from reconciler.core.status.watchdog import watchdog_document
-from reconciler.system.request import Answer, Request, RequestKind
+from reconciler.system.control_protocol import Answer, Request, RequestKind
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.power_fencing import Fencing
 from reconciler.watchdog.status_publisher import Publisher

@@ -28,7 +28,7 @@ from reconciler.core.failover.unsafe import TIMER_MS_MAX
 from reconciler.errors import HagitError
 from reconciler.system.files import PUBLIC_DIRECTORY, make_directory, read_json, state_error
 from reconciler.system.machine import boot_id
-from reconciler.system.shelf.kept_orders import kept_document, kept_orders, kept_path
+from reconciler.system.shelf.orders_in_force import kept_document, kept_orders, kept_path
 from reconciler.watchdog.atomic_file import replace_file
 from reconciler.watchdog.elapsed_time import NAME as KEPT_TIME
 from reconciler.watchdog.elapsed_time import KeptTime, machine_clocks, seconds

@@ -14,7 +14,7 @@ from typing import Final
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_from_document
 from reconciler.errors import ControlError
 from reconciler.system.control import client
-from reconciler.system.request import Request, RequestKind
+from reconciler.system.control_protocol import Request, RequestKind
 
 #: Exit statuses: the daemon cannot be replaced while it runs, and has to be restarted.
 RESTART: Final = 3

@@ -21,8 +21,8 @@ from typing import Final
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.errors import ControlError
 from reconciler.system.control import client
+from reconciler.system.control_protocol import Request, RequestKind
 from reconciler.system.files import holder_of
-from reconciler.system.request import Request, RequestKind
 from reconciler.watchdog.event_loop import Loop, Timer, monotonic_ms
 from reconciler.watchdog.process_protection import Systemd
 

@@ -15,7 +15,7 @@ from reconciler.core.failover.orders import digest
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import State
 from reconciler.core.status.watchdog import ReasonStatus
-from reconciler.system.finding import Finding
+from reconciler.system.findings import Finding
 from reconciler.watchdog.daemon import STEADY, Daemon
 from reconciler.watchdog.event_loop import monotonic_ms
 from reconciler.watchdog.worker_pool import Answered

@@ -16,7 +16,7 @@ from typing import Final
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import State
 from reconciler.core.failover.why import Code
-from reconciler.core.status.shape import Damage
+from reconciler.core.status.plain_document import Damage
 from reconciler.core.status.timeline import (
     EVENTS_MAX,
     FailoverSummary,

@@ -17,7 +17,7 @@ from typing import Final
 from reconciler.core.failover.document import plain
 from reconciler.core.failover.orders import Orders
 from reconciler.errors import StateError
-from reconciler.system.framing import Frames, Message, frame
+from reconciler.system.message_stream import Frames, Message, frame
 from reconciler.watchdog.fork_server_handle import Trunk, pause_ms
 from reconciler.watchdog.worker_protocol import ArmKind, Failed, Reply, Request, plain_request, read_reply
 

@@ -40,11 +40,11 @@ from reconciler.core.failover.document import build
 from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.pending_orders import joined, with_records
 from reconciler.errors import StateError
-from reconciler.system.framing import Frames, Message, frame
-from reconciler.system.power.agent import Agent, perform
+from reconciler.system.message_stream import Frames, Message, frame
+from reconciler.system.power.fence_agent import Agent, perform
 from reconciler.system.shelf import open_audit, open_disks, open_pools
 from reconciler.system.shelf.audit import Audit as Auditor
-from reconciler.system.shelf.completing import complete_each
+from reconciler.system.shelf.claim_completion import complete_each
 from reconciler.system.shelf.disks import DiskShelf
 from reconciler.system.streams import install
 from reconciler.watchdog.worker_protocol import (

@@ -13,8 +13,8 @@ from reconciler.core.failover.adapters import PoolsView, Written
 from reconciler.core.failover.hold import DiskView
 from reconciler.core.failover.key import Key
 from reconciler.core.power.plan import Deed, Power
-from reconciler.system.finding import Finding
-from reconciler.system.framing import Message
+from reconciler.system.findings import Finding
+from reconciler.system.message_stream import Message
 from reconciler.system.shelf.codec import plain_key, plain_pools, plain_view, read_key, read_pools, read_view
 
 

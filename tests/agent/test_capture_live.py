@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from reconciler.agent.apply import propose
 from reconciler.agent.source.content import compile_content
 from reconciler.core.planning.render import render_plan
-from reconciler.core.spec.capturing import capture
-from reconciler.system.netlink.live import LiveNetwork
+from reconciler.core.spec.capture import capture
+from reconciler.system.netlink.live_network import LiveNetwork
 from tests.system.network.namespaces import in_namespace, plug_in
 
 NICS = ("e0", "e1", "e2")

@@ -25,7 +25,7 @@ from reconciler.core.facts.state import Observed
 from reconciler.core.planning.plan import Action, Plan
 from reconciler.core.status.revision import Revision
 from reconciler.simulation.network import FakeNetwork
-from reconciler.system.netlink.live import LiveNetwork
+from reconciler.system.netlink.live_network import LiveNetwork
 from tests.controller import PAIR, ROOT, Controller, interface, resource
 from tests.system.network.conformance import starting_point
 from tests.system.network.namespaces import in_namespace, ip, plug_in

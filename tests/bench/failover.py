@@ -21,7 +21,7 @@ from typing import Final
 
 from reconciler.core.failover.orders import Timers
 from reconciler.core.status.timeline import FailoverSummary, Kind, TimelineEvent, event_from_document, summaries
-from reconciler.system.request import RequestKind
+from reconciler.system.control_protocol import RequestKind
 from tests.bench import silence
 from tests.bench.figure import Figure, Group
 from tests.bench.silence import IN_FLIGHT_S, PROBE_MS, SETTLE_S, Probing, at_once, hurry, probing

@@ -16,7 +16,7 @@ from reconciler.agent.executor import execute_plan
 from reconciler.core.planning.planner import make_plan
 from reconciler.core.spec import compile_desired, load
 from reconciler.system.git.tree import read_directory
-from reconciler.system.netlink.live import LiveNetwork
+from reconciler.system.netlink.live_network import LiveNetwork
 from tests.bench.crowd import HOSTNAME
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.core.failover.orders import Timers
-from reconciler.system.request import RequestKind
+from reconciler.system.control_protocol import RequestKind
 from tests.bench.figure import Figure, Group
 from tests.bench.stopwatch import PYTHON, ROOT
 from tests.watchdog.pair import ORDERS, Head, Pair

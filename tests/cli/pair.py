@@ -23,8 +23,8 @@ from reconciler.core.status.watchdog import WatchdogStatus, watchdog_document
 from reconciler.simulation.timed import World
 from reconciler.system.clock import monotonic_s
 from reconciler.system.control import ControlServer
+from reconciler.system.control_protocol import Answer, Request, RequestKind
 from reconciler.system.files import append_line, write_json
-from reconciler.system.request import Answer, Request, RequestKind
 from tests.standings import BOOT, standing_of, told
 
 #: Simulated milliseconds that pass in one turn, and the real pause after it.

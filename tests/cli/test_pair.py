@@ -15,7 +15,7 @@ from reconciler.cli.duration import parsed_ms, spoken
 from reconciler.core.status.watchdog import OverrideStatus, Verdict, watchdog_document
 from reconciler.errors import UsageError
 from reconciler.simulation.faults import heal, inject
-from reconciler.system.request import Request, RequestKind
+from reconciler.system.control_protocol import Request, RequestKind
 from tests.cli.pair import Pair, node_file
 from tests.cli.screen import Screen
 from tests.controller import Controller, Done

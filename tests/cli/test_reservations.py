@@ -22,9 +22,9 @@ from reconciler.core.status.watchdog import PoolStatus, watchdog_document
 from reconciler.system.files import write_json
 from reconciler.system.machine import boot_id
 from reconciler.system.node import load_node
-from reconciler.system.reservation.standing import Features, Standing
-from reconciler.system.shelf.bay import Survey
-from reconciler.system.shelf.kept_orders import kept_document, kept_path
+from reconciler.system.reservation.registration_state import Features, Standing
+from reconciler.system.shelf.orders_in_force import kept_document, kept_path
+from reconciler.system.shelf.shared_disk import Survey
 from tests.controller import Done
 from tests.standings import standing_of, told
 from tests.system.shelf.rig import DISKS, LONG_S, SimulatedRig, claim, orders

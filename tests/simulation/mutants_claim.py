@@ -203,7 +203,7 @@ CLAIM = (
         "    return given if left >= vdev.needed else frozenset()\n",
         "    return given\n",
         "takes an owner that lost its cable at its word: every disk is called old, and nobody may take over",
-        covered="an owner whose pools cannot write keeps its last word (`system/zfs/givenup`): older releases do not",
+        covered="an owner whose pools cannot write keeps its last word (`system/zfs/faulted_devices`): older releases do not",
     ),
     Mutant(
         "coverage-trusts-silence", "coverage",

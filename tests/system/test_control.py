@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from reconciler.errors import ControlError
 from reconciler.system.control import CONNECTION_COUNT_MAX, CONNECTION_S_MAX, REQUEST_BYTES_MAX, ControlServer, client
-from reconciler.system.request import (
+from reconciler.system.control_protocol import (
     Answer,
     Caller,
     Request,
@@ -38,7 +38,7 @@ ASK = """
 import os, sys
 from pathlib import Path
 from reconciler.system.control import client
-from reconciler.system.request import Request, RequestKind
+from reconciler.system.control_protocol import Request, RequestKind
 path, uid, *groups = sys.argv[1:]
 os.setgroups([int(group) for group in groups])
 os.setgid(65534)

@@ -48,8 +48,8 @@ from reconciler.core.failover.unsafe import unsafe
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_from_document
 from reconciler.demo.powered_controller import ShelfControl
 from reconciler.system.control import client
+from reconciler.system.control_protocol import Answer, Request, RequestKind
 from reconciler.system.files import read_lines
-from reconciler.system.request import Answer, Request, RequestKind
 from tests.waiting import DEADLINE_S, Result, until
 from tests.watchdog.client import Client, pinging, prober
 

@@ -30,7 +30,7 @@ from reconciler.errors import HagitError
 from reconciler.simulation.faults import FAULTS as SIMULATED
 from reconciler.simulation.swarm import Injection
 from reconciler.system.control import client
-from reconciler.system.request import Request, RequestKind
+from reconciler.system.control_protocol import Request, RequestKind
 from tests.waiting import DEADLINE_S
 from tests.watchdog import history
 from tests.watchdog.client import Client

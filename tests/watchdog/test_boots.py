@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.core.failover.orders_document import orders_document, orders_key
-from reconciler.system.request import RequestKind
+from reconciler.system.control_protocol import RequestKind
 from tests.watchdog.pair import ORDERS, SECRET, TIMERS, Head, Pair
 from tests.watchdog.test_decisions import codes
 

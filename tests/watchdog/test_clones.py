@@ -8,7 +8,7 @@ import pytest
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders_document import orders_key
 from reconciler.core.failover.unit import Unit, unit_document
-from reconciler.system.request import RequestKind
+from reconciler.system.control_protocol import RequestKind
 from tests.watchdog.pair import ROOT, SECRET, Pair
 
 #: The secret that the pair changes to; the clone may have it in force already.

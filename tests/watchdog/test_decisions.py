@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.core.failover.key import Side
-from reconciler.system.request import RequestKind
+from reconciler.system.control_protocol import RequestKind
 from tests.waiting import until
 from tests.watchdog.pair import ORDERS, PATIENT, TIMERS, Head, Pair
 from tests.watchdog.sequences import bury

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Timers
-from reconciler.system.request import RequestKind
+from reconciler.system.control_protocol import RequestKind
 from tests.watchdog.pair import ORDERS, PATIENT, TIMERS, Pair
 from tests.watchdog.sequences import Stage, bury
 from tests.watchdog.test_decisions import codes

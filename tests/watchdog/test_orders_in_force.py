@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders_document import orders_document, orders_key
-from reconciler.system.request import RequestKind
+from reconciler.system.control_protocol import RequestKind
 from tests.watchdog.pair import LENIENT, ORDERS, SECRET, TIMERS, Head, Pair
 
 KEY = orders_key(SECRET)

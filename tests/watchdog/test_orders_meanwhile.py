@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from reconciler.system.request import RequestKind
+from reconciler.system.control_protocol import RequestKind
 from tests.watchdog.pair import ORDERS, TIMERS, Head, Pair
 from tests.watchdog.test_decisions import codes, until_silent_for
 

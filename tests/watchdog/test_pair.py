@@ -9,8 +9,8 @@ import pytest
 from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.key import Key, Side
 from reconciler.core.status.watchdog import Verdict
-from reconciler.system.request import RequestKind
-from reconciler.system.shelf.simulated import SimulatedShelf
+from reconciler.system.control_protocol import RequestKind
+from reconciler.system.shelf.simulated_shelf import SimulatedShelf
 from tests.waiting import DEADLINE_S
 from tests.watchdog.pair import LENIENT, ORDERS, PATIENT, VIRTUAL4, VIRTUAL6, Pair
 

@@ -14,11 +14,11 @@ import pytest
 
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders_document import orders_key
-from reconciler.core.power.binding import FREE
 from reconciler.core.power.document import power_document
 from reconciler.core.power.plan import Option, PowerPlan, PowerSwitch
+from reconciler.core.power.secret_scope import FREE
 from reconciler.core.status.watchdog import PowerStatus
-from reconciler.system.request import Answer, RequestKind
+from reconciler.system.control_protocol import Answer, RequestKind
 from tests.system.power.bmc import PASSWORD, Bmc
 from tests.watchdog.pair import ORDERS, ROOT, SECRET, TIMERS, Head, Pair
 

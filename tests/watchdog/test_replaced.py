@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.system.request import RequestKind
+from reconciler.system.control_protocol import RequestKind
 from reconciler.watchdog.event_loop import Loop
 from reconciler.watchdog.successor_handle import HandedOver, Succession, words_of
 from tests.waiting import until

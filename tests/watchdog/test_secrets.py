@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reconciler.core.failover.keyring import fingerprint, spelled
 from reconciler.core.status.watchdog import SecretStatus
-from reconciler.system.request import RequestKind
+from reconciler.system.control_protocol import RequestKind
 from reconciler.system.secret import next_path
 from tests.waiting import DEADLINE_S
 from tests.watchdog.pair import ORDERS, PATIENT, ROOT, SECRET, Head, Pair

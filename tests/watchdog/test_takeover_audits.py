@@ -9,7 +9,7 @@ from tests.watchdog.test_arms import Driver, make_driver, now_ms, rig
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders
 from reconciler.core.status.watchdog import ReasonStatus
-from reconciler.system.finding import Finding
+from reconciler.system.findings import Finding
 from reconciler.watchdog.worker_protocol import (
     ArmKind,
     Audit,

@@ -16,7 +16,7 @@ from reconciler.agent.source.selector import interval_s, local_remotes, select_r
 from reconciler.agent.source.trust_policy import trust_policy_in_force
 from reconciler.agent.store import Store
 from reconciler.errors import HagitError, StateError
-from reconciler.system.filewatch import RepositoryWatch
+from reconciler.system.file_watch import RepositoryWatch
 from reconciler.system.git.mirror import Mirror
 from reconciler.system.node import Node
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from reconciler.core.alerts.alert import Alert, AlertKind, AlertStatus, Severity
 from reconciler.core.facts.difference import DifferenceKind
 from reconciler.core.facts.state import DriftMode, Origin
-from reconciler.core.planning.ledger import Drift, Ledger, Transition, TransitionKind
+from reconciler.core.planning.drift_state import Drift, Ledger, Transition, TransitionKind
+from reconciler.core.planning.fact_words import fact_name, fact_value
 from reconciler.core.planning.plan import Blame, Hold
 from reconciler.core.planning.removal_commands import removal_command
-from reconciler.core.planning.wording import fact_name, fact_value
 from reconciler.core.status.revision import Revision
 from reconciler.errors import ConfigurationError, HagitError, HistoryRefused, SignatureRefused
 

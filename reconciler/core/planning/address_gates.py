@@ -11,7 +11,7 @@ from reconciler.core.facts.difference import host
 from reconciler.core.facts.fact import DUPLICATE, NO_PREFIX_ROUTE, Address, Route
 from reconciler.core.facts.kernel import switch_on_ipv6
 from reconciler.core.facts.ownership import Owner
-from reconciler.core.facts.predict import IPV6_MTU_MIN, is_ipv6
+from reconciler.core.facts.prediction import IPV6_MTU_MIN, is_ipv6
 from reconciler.core.planning.draft import Draft
 from reconciler.core.planning.plan import LOOKS_AGAIN, Gate, Refusal
 from reconciler.core.planning.removal_commands import removal_command

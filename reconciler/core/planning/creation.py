@@ -13,9 +13,9 @@ from reconciler.core.facts.difference import Difference, host, need
 from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Mtu, Power, Route
 from reconciler.core.planning.draft import STAGES, Draft, depths
 from reconciler.core.planning.gates import refusal
-from reconciler.core.planning.keeping import is_told_elsewhere
 from reconciler.core.planning.plan import Gate, Stage
 from reconciler.core.planning.pools import storage_order
+from reconciler.core.planning.storage_gates import is_told_elsewhere
 
 
 def plan_creations(draft: Draft, waiting: Iterable[Difference]) -> None:

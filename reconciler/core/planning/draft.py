@@ -24,10 +24,10 @@ from reconciler.core.facts.fact import (
     Route,
 )
 from reconciler.core.facts.ownership import Owner
-from reconciler.core.facts.predict import Prediction
+from reconciler.core.facts.prediction import Prediction
 from reconciler.core.facts.state import Desired, DriftMode, Observed, Origin
 from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
-from reconciler.core.planning.bind import Bound
+from reconciler.core.planning.nic_match import Bound
 from reconciler.core.planning.plan import LOOKS_AGAIN, Action, Gate, Hold, Impact, Stage, Verb
 from reconciler.core.planning.pools import storage_impact
 

@@ -15,8 +15,8 @@ from reconciler.core.facts.difference import Difference, DifferenceKind, differe
 from reconciler.core.facts.fact import Key, Link, Route
 from reconciler.core.facts.state import Desired, DriftMode, DriftPolicy, Observed, Unknown
 from reconciler.core.facts.storage import STORAGE_WORDS, Dataset, PoolProperty, Property, rests_on
-from reconciler.core.planning.bind import bind, links_of
-from reconciler.core.planning.ledger import Drift, DriftState, Ledger, Storm, Transition, TransitionKind
+from reconciler.core.planning.drift_state import Drift, DriftState, Ledger, Storm, Transition, TransitionKind
+from reconciler.core.planning.nic_match import bind, links_of
 from reconciler.core.planning.plan import Gate
 
 #: How many differences one alert names.

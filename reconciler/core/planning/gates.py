@@ -11,11 +11,11 @@ from reconciler.core.facts.kernel import RESERVED_NAMES
 from reconciler.core.facts.ownership import Owner, mark_owner
 from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
 from reconciler.core.planning.address_gates import address_refusal, route_refusal
-from reconciler.core.planning.bind import links_of
 from reconciler.core.planning.draft import Draft
-from reconciler.core.planning.keeping import obstacle
+from reconciler.core.planning.nic_match import links_of
 from reconciler.core.planning.plan import LOOKS_AGAIN, Gate, Refusal
 from reconciler.core.planning.removal_commands import removal_command
+from reconciler.core.planning.storage_gates import obstacle
 
 
 def refusal(draft: Draft, fact: Fact) -> Refusal | None:

@@ -14,14 +14,14 @@ from reconciler.core.facts.codec import digest
 from reconciler.core.facts.difference import Difference, DifferenceKind, contrast, differences, resources_by_link
 from reconciler.core.facts.fact import Fact, Key
 from reconciler.core.facts.state import Desired, Facts, Observed, Origin
-from reconciler.core.planning.bind import bind
 from reconciler.core.planning.creation import plan_creations
 from reconciler.core.planning.draft import Draft
-from reconciler.core.planning.keeping import plan_destructions
+from reconciler.core.planning.fact_words import fact_name
+from reconciler.core.planning.nic_match import bind
 from reconciler.core.planning.plan import Base, Blame, Foreign, Plan
 from reconciler.core.planning.removal import plan_removals
 from reconciler.core.planning.removal_commands import removal_command
-from reconciler.core.planning.wording import fact_name
+from reconciler.core.planning.storage_gates import plan_destructions
 
 
 def make_plan(desired: Desired, observed: Observed, revision: str) -> Plan:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from reconciler.core.facts.difference import Difference, DifferenceKind, contrast, is_marked
 from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Mark, Port, Route
-from reconciler.core.facts.predict import is_ipv6
+from reconciler.core.facts.prediction import is_ipv6
 from reconciler.core.planning.draft import STAGES, Draft, depths
 from reconciler.core.planning.gates import removal_refusal
 from reconciler.core.planning.plan import Gate

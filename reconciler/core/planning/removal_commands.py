@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.core.facts.fact import BESIDE, Address, Fact, Link, Route
-from reconciler.core.facts.predict import is_ipv6
+from reconciler.core.facts.prediction import is_ipv6
 from reconciler.core.facts.storage import Dataset
 
 #: Types of a route that ip-route(8) wants to be named when the route is deleted.

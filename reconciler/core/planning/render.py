@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Mark, Mtu, Port, Power
 from reconciler.core.facts.state import Facts, Origin
 from reconciler.core.facts.storage import STORAGE_WORDS
-from reconciler.core.planning.paint import Piece, Style, paint, unbroken, wrapped
+from reconciler.core.planning.fact_words import change_value, fact_name, fact_value, fact_word
 from reconciler.core.planning.plan import Action, Blame, Foreign, Gate, Hold, Impact, Plan, Verb
-from reconciler.core.planning.wording import change_value, fact_name, fact_value, fact_word
+from reconciler.core.planning.styled_text import Piece, Style, paint, unbroken, wrapped
 
 IMPACT_STYLES: Final = {
     Impact.NONE: Style.FAINT,

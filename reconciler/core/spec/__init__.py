@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reconciler.core.spec.compiling import compile_desired
+from reconciler.core.spec.compiler import compile_desired
 from reconciler.core.spec.configuration import Configuration
-from reconciler.core.spec.loading import load
+from reconciler.core.spec.loader import load
 from reconciler.core.spec.policies import settings
 
 __all__ = [

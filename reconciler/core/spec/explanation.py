@@ -12,7 +12,7 @@ from typing import Any
 from reconciler.core.spec.kinds import KINDS
 from reconciler.core.spec.nearest import suggestion
 from reconciler.core.spec.schema import json_schema
-from reconciler.core.spec.yamltext import yaml_text
+from reconciler.core.spec.yaml_text import yaml_text
 from reconciler.errors import UsageError
 
 _WIDTH = 88

@@ -1,6 +1,6 @@
 """How large a desired state may be. A pair of controllers needs a hundredth of this; whoever sends more is mistaken.
 
-Decides the bounds only; `text`, `tree` and `loading` keep to them.
+Decides the bounds only; `text`, `tree` and `loader` keep to them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the resources come to on one controller: which interfaces exist there, in which networks, with which routes.
 
 Decides how halves and defaults are taken together and which interface a gateway is reached by. `lint` judges this
-picture and `compiling` turns it into facts, so that both see the same one. Works on drafts with defects too.
+picture and `compiler` turns it into facts, so that both see the same one. Works on drafts with defects too.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from reconciler.core.status.shape import Damage, document_of, read_document
+from reconciler.core.status.plain_document import Damage, document_of, read_document
 
 #: One line of the file; a longer one is not ours.
 LINE_BYTES_MAX: Final = 8_192

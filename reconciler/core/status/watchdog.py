@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from reconciler.core.status.shape import Damage, document_of, read_document
+from reconciler.core.status.plain_document import Damage, document_of, read_document
 from reconciler.core.status.timeline import FailoverSummary
 
 FORMAT: Final = "hagit.watchdog/1"

@@ -19,7 +19,7 @@ from reconciler.errors import ObservationError
 from reconciler.system.addresses import frame
 from reconciler.system.addresses.plan import PLACES_MAX
 
-#: Whoever was heard is asked again every 10 s (`announcing`), so evidence is renewed while it lasts, and what is older
+#: Whoever was heard is asked again every 10 s (`announcer`), so evidence is renewed while it lasts, and what is older
 #: than two questions and a half is over.
 REMEMBERED_MS: Final = 25_000
 DUPLICATES_MAX: Final = 256

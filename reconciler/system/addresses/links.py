@@ -12,7 +12,7 @@ from typing import Final
 
 from reconciler.core.facts.ownership import WATCHDOG_PROTOCOL
 from reconciler.errors import ObservationError
-from reconciler.system.addresses.sight import Blind, Sight, address_seen, link_seen, route_seen
+from reconciler.system.addresses.snapshot import Blind, Sight, address_seen, link_seen, route_seen
 from reconciler.system.netlink import wire
 from reconciler.system.netlink.addresses import FAMILIES, addresses_request
 from reconciler.system.netlink.channel import Channel, Refused, Unreadable

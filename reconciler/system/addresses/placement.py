@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.core.failover.orders import Device, DeviceKey, VirtualAddress
-from reconciler.system.addresses.announcing import Announcer, Target
+from reconciler.system.addresses.announcer import Announcer, Target
 from reconciler.system.addresses.duplicates import Duplicate, DuplicateWatch
+from reconciler.system.addresses.executor import VirtualAddresses
 from reconciler.system.addresses.links import Links
-from reconciler.system.addresses.placing import VirtualAddresses
 from reconciler.system.addresses.plan import Place, Problem, Stray, is_own_link, plan, strays, virtual_mac
 from reconciler.system.addresses.resolve import resolve
 from reconciler.system.addresses.settings import Settings
-from reconciler.system.addresses.sight import Blind, Sight
+from reconciler.system.addresses.snapshot import Blind, Sight
 
 #: Somebody may change what no event tells.
 LOOK_EVERY_MS: Final = 5_000

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from reconciler.core.facts.ownership import Owner
-from reconciler.system.addresses.sight import AddressSeen, LinkSeen, Sight
+from reconciler.system.addresses.snapshot import AddressSeen, LinkSeen, Sight
 
 #: More virtual addresses than this are refused, one by one: no bound elsewhere grows with the orders.
 PLACES_MAX: Final = 256

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import assert_never
 
 from reconciler.core.failover.orders import Device, DeviceKey
-from reconciler.system.addresses.sight import LinkSeen, Sight
+from reconciler.system.addresses.snapshot import LinkSeen, Sight
 from reconciler.system.netlink.device import device_of
 
 #: Links that are made over others and take their MAC.

@@ -17,7 +17,7 @@ from reconciler.errors import StateError
 from reconciler.system.addresses import messages
 from reconciler.system.addresses.links import Links
 from reconciler.system.addresses.plan import Problem
-from reconciler.system.addresses.sight import ARP_ANNOUNCE, ARP_IGNORE, PROMOTE_SECONDARIES, LinkSeen, Sight
+from reconciler.system.addresses.snapshot import ARP_ANNOUNCE, ARP_IGNORE, PROMOTE_SECONDARIES, LinkSeen, Sight
 from reconciler.system.files import read_json, write_json
 from reconciler.system.netlink import wire
 from reconciler.system.netlink.channel import Refused, Unreadable

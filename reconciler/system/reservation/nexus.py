@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeAlias
 
-from reconciler.system.reservation.standing import Port, Result
+from reconciler.system.reservation.registration_state import Port, Result
 
 #: Jobs of one caller that have ended, in the order in which they ended.
 Ended: TypeAlias = "SimpleQueue[Job]"

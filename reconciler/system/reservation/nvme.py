@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from reconciler.system.reservation.standing import TYPE, Malformed, Registration, Standing
+from reconciler.system.reservation.registration_state import TYPE, Malformed, Registration, Standing
 
 REGISTER: Final = 0x0D
 REPORT: Final = 0x0E

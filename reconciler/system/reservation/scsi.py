@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from reconciler.system.reservation.standing import TYPE, Malformed, Registration
+from reconciler.system.reservation.registration_state import TYPE, Malformed, Registration
 
 RESERVE_IN: Final = 0x5E
 RESERVE_OUT: Final = 0x5F

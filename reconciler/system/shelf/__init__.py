@@ -16,13 +16,13 @@ from reconciler.core.failover.adapters import PoolHouse, Shelf
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders
 from reconciler.errors import NodeFileError
-from reconciler.system.shelf.area import Choice
 from reconciler.system.shelf.audit import Audit, DiskAudit, SimulatedAudit
-from reconciler.system.shelf.bay import Directory
 from reconciler.system.shelf.disks import DiskShelf, parse_address
-from reconciler.system.shelf.simulated import SimulatedHouse, SimulatedShelf
-from reconciler.system.zfs.house import ZfsHouse, note, pools_of
+from reconciler.system.shelf.record_area import Choice
+from reconciler.system.shelf.shared_disk import Directory
+from reconciler.system.shelf.simulated_shelf import SimulatedHouse, SimulatedShelf
 from reconciler.system.zfs.kstat import pool_state
+from reconciler.system.zfs.pool_adapter import ZfsHouse, note, pools_of
 
 
 def open_shelf(url: str, side: Side, orders: Orders) -> tuple[Shelf, PoolHouse]:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from reconciler.core.failover.orders import Orders
-from reconciler.system.finding import Finding
+from reconciler.system.findings import Finding
 from reconciler.system.shelf import checks as disks
-from reconciler.system.shelf import multipath
+from reconciler.system.shelf import multipathd
 from reconciler.system.shelf.disks import DiskShelf
 from reconciler.system.zfs import checks as pools
 
@@ -45,7 +45,7 @@ class DiskAudit:
         about_disks = disks.findings(self._orders, self._shelf.survey(deadline_s * SHARE))
         left_s = max(0.0, end_s - time.monotonic())
         gathered = pools.gather(self._orders, self._directory, left_s, theirs=theirs, root=self._root)
-        return (*about_disks, *multipath.findings(self._root), *pools.findings(self._orders, gathered))
+        return (*about_disks, *multipathd.findings(self._root), *pools.findings(self._orders, gathered))
 
     def close(self) -> None:
         """See `Audit.close`."""

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from reconciler.core.failover.hold import UNANSWERED, DiskView, judge
 from reconciler.core.failover.key import Key, of_another_pair
 from reconciler.core.failover.orders import Orders
-from reconciler.system.finding import Finding, listed
-from reconciler.system.shelf.bay import KNOWS_NONE, Survey
+from reconciler.system.findings import Finding, listed
+from reconciler.system.shelf.shared_disk import KNOWS_NONE, Survey
 
 
 def findings(orders: Orders, surveys: Sequence[Survey]) -> tuple[Finding, ...]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from reconciler.core.failover.key import Side
 from reconciler.errors import StateError
-from reconciler.system.framing import Frames, Message, frame
+from reconciler.system.message_stream import Frames, Message, frame
 
 CHUNK_BYTES: Final = 1 << 16
 

@@ -1,7 +1,7 @@
 """The disks of a real shelf: all asked at once, each by a thread of its own.
 
 Decides when silence has lasted long enough, and what the answers of several disks come to. Does not know how a disk is
-spoken to; `bay` does.
+spoken to; `shared_disk` does.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from reconciler.core.failover.hold import UNANSWERED, DiskView, sees
 from reconciler.core.failover.key import Key, Side
 from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.record import RECORD_BYTES
-from reconciler.system.reservation.disk import SILENT
-from reconciler.system.shelf.area import Choice
-from reconciler.system.shelf.bay import Bay, Cabinet, Survey
-from reconciler.system.shelf.keeping import Kept
-from reconciler.system.shelf.rawdisk import BLOCK_BYTES
-from reconciler.system.shelf.series import Series
-from reconciler.system.shelf.worker import Answers, Kind, Task, Worker, next_answer
+from reconciler.system.reservation.multipath_disk import SILENT
+from reconciler.system.shelf.direct_io import BLOCK_BYTES
+from reconciler.system.shelf.disk_thread import Answers, Kind, Task, Worker, next_answer
+from reconciler.system.shelf.exclusive_open import Kept
+from reconciler.system.shelf.poller import Series
+from reconciler.system.shelf.record_area import Choice
+from reconciler.system.shelf.shared_disk import Bay, Cabinet, Survey
 
 PARTITIONS_MAX: Final = 128
 #: What has not begun to be checked by then is checked when the first record is written.

@@ -117,7 +117,7 @@ def destroy_dataset(name: str) -> Argv:
 
 
 def import_pool(guid: int, devices: Iterable[str], *, mount: bool = False) -> Argv:
-    """Import one pool from exactly these devices; see `house` for the options. `mount`: load keys and mount, too."""
+    """Import one pool from exactly these devices (options: `pool_adapter`). `mount`: load keys and mount, too."""
     where = tuple(word for device in devices for word in ("-d", device))
     how = "-l" if mount else "-N"
     return ("zpool", "import", *where, "-o", "cachefile=none", "-o", "failmode=panic", how, "-f", str(guid))

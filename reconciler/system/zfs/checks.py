@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.core.failover.orders import Orders
-from reconciler.system.finding import Finding
+from reconciler.system.findings import Finding
 from reconciler.system.zfs import arguments, observe, tools
-from reconciler.system.zfs.belonging import belonging
 from reconciler.system.zfs.devices import data_path
-from reconciler.system.zfs.house import pools_of
+from reconciler.system.zfs.import_devices import belonging
 from reconciler.system.zfs.kstat import loaded, pool_state
+from reconciler.system.zfs.label_reader import read_labels
 from reconciler.system.zfs.labels import Label, LabelState
-from reconciler.system.zfs.mounting import parse_mountable, unmounted
-from reconciler.system.zfs.reading import read_labels
+from reconciler.system.zfs.mounts import parse_mountable, unmounted
+from reconciler.system.zfs.pool_adapter import pools_of
 from reconciler.system.zfs.values import PoolSeen, Unseen
 
 #: Units of Debian's zfsutils-linux that import pools at boot (zfs-import-scan.service and its kin).
@@ -40,7 +40,7 @@ class Gathered:
 
     `pools`: what is imported here, None when ZFS did not say. `unmasked`: units that would import pools at boot.
     `theirs`: the peer has the pools imported, so it wrote their labels. `unmounted`: of the pools that are
-    here, what should be mounted and is not (`mounting`).
+    here, what should be mounted and is not (`mounts`).
     """
 
     hostid: int

@@ -15,7 +15,7 @@ from typing import Final
 
 from reconciler.system.zfs.devices import SYS_BLOCK, is_partition, kernel_name
 from reconciler.system.zfs.kstat import KSTAT, pool_state
-from reconciler.system.zfs.unmounting import MOUNTS, parse_mounts
+from reconciler.system.zfs.unmounts import MOUNTS, parse_mounts
 
 #: Where in /sys/class/block/*/stat requests that have ended are counted: reads, writes, discards, flushes
 #: (Documentation/block/stat.rst).

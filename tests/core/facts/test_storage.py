@@ -12,7 +12,7 @@ from reconciler.core.facts.codec import (
     observed_from_document,
 )
 from reconciler.core.facts.difference import need
-from reconciler.core.facts.predict import predict
+from reconciler.core.facts.prediction import predict
 from reconciler.core.facts.state import Observed, Placement, facts_by_key
 from reconciler.core.facts.storage import STAMP, Dataset, DatasetKind, Pool, PoolProperty, Property, rests_on
 

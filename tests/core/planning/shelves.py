@@ -6,7 +6,7 @@ from types import MappingProxyType
 from hypothesis import strategies as st
 
 from reconciler.core.facts.fact import Fact
-from reconciler.core.facts.predict import Prediction
+from reconciler.core.facts.prediction import Prediction
 from reconciler.core.facts.state import Desired, Observed, Origin, Placement, facts_by_key
 from reconciler.core.facts.storage import STAMP, Dataset, DatasetKind, Pool, PoolProperty, Property
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from reconciler.core.facts.codec import fact_document, fact_from_document, observed_document, observed_from_document
 from reconciler.core.facts.difference import DifferenceKind
 from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Power, Route
-from reconciler.core.facts.predict import Prediction
+from reconciler.core.facts.prediction import Prediction
 from reconciler.core.facts.state import DriftMode, Observed
-from reconciler.core.planning.ledger import Drift, DriftState, Ledger, ledger_document, ledger_from_document
+from reconciler.core.planning.drift_state import Drift, DriftState, Ledger, ledger_document, ledger_from_document
 from reconciler.core.planning.plan import Gate, Hold, Impact, Verb
 from reconciler.core.planning.planner import make_plan
 from tests.core.planning.test_plan_properties import REVISION, many, observations

@@ -11,7 +11,7 @@ from reconciler.core.facts.difference import Difference, DifferenceKind
 from reconciler.core.facts.fact import Address, Link, LinkKind, Mark, Mtu, Power
 from reconciler.core.facts.state import DriftMode, DriftPolicy, NicMatch, Unknown
 from reconciler.core.planning.drift import NO_DRIFT, DriftRules, Sight, drift_step, see
-from reconciler.core.planning.ledger import DriftState, TransitionKind, ledger_document, ledger_from_document
+from reconciler.core.planning.drift_state import DriftState, TransitionKind, ledger_document, ledger_from_document
 from reconciler.core.planning.planner import make_plan
 from reconciler.errors import StateError
 from tests.core.planning.worlds import bare, desired_of, perform, with_foreign, without

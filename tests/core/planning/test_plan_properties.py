@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from reconciler.core.facts.difference import DifferenceKind, differences
 from reconciler.core.facts.fact import Address, Route
 from reconciler.core.facts.ownership import Owner
-from reconciler.core.planning.bind import bind
 from reconciler.core.planning.draft import STAGES
+from reconciler.core.planning.nic_match import bind
 from reconciler.core.planning.plan import Gate, Verb
 from reconciler.core.planning.plan_document import plan_document, plan_from_document
 from reconciler.core.planning.planner import make_plan, stale

@@ -21,7 +21,7 @@ from reconciler.core.facts.fact import (
     Route,
 )
 from reconciler.core.facts.ownership import mark_text
-from reconciler.core.facts.predict import Prediction
+from reconciler.core.facts.prediction import Prediction
 from reconciler.core.facts.state import Desired, Nic, NicMatch, Observed, Origin, facts_by_key
 from reconciler.core.planning.plan import Plan
 

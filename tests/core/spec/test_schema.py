@@ -12,7 +12,7 @@ from reconciler.core.spec.explanation import explain
 from reconciler.core.spec.kinds import KINDS
 from reconciler.core.spec.schema import json_schema
 from reconciler.core.spec.tree import documents
-from reconciler.core.spec.yamltext import yaml_text
+from reconciler.core.spec.yaml_text import yaml_text
 from reconciler.errors import UsageError
 
 ROOT = Path(__file__).parents[3]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from reconciler.core.status.shape import Damage
+from reconciler.core.status.plain_document import Damage
 from reconciler.core.status.timeline import (
     FailoverSummary,
     TimelineEvent,

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from reconciler.core.facts.codec import Document, fact_document, fact_from_document, observed_document
 from reconciler.core.facts.fact import Fact, Key
-from reconciler.core.facts.predict import Prediction
+from reconciler.core.facts.prediction import Prediction
 from reconciler.errors import HagitError
-from reconciler.system.netlink.live import LiveNetwork
+from reconciler.system.netlink.live_network import LiveNetwork
 
 
 def surprises(predicted: Mapping[Key, Fact], found: Mapping[Key, Fact]) -> list[str]:

@@ -6,8 +6,8 @@ python -m tests.lab.pair.datasets_story
 from pathlib import Path
 
 from reconciler.core.facts.storage import STAMP, Pool, PoolProperty, Property
-from reconciler.core.spec.capturing_pools import languages_properties
-from reconciler.system.zfs.live import LivePools
+from reconciler.core.spec.pool_capture import languages_properties
+from reconciler.system.zfs.live_pools import LivePools
 from tests.system.pools.conformance import unknown_pool, unmet
 
 BY_ID = Path("/dev/disk/by-id")

@@ -20,14 +20,14 @@ from reconciler.core.failover.claim import Answer, advance, begin, commands
 from reconciler.core.failover.document import build
 from reconciler.core.failover.key import decode_key
 from reconciler.core.failover.orders import Orders
-from reconciler.system.reservation.blockdevice import Finder
+from reconciler.system.reservation.block_device import Finder
 from reconciler.system.reservation.scsi import In, reserve_in
-from reconciler.system.reservation.scsiport import COMMAND_S, KEYS_BYTES
-from reconciler.system.reservation.sgio import SgTransport
-from reconciler.system.shelf.bay import Directory
+from reconciler.system.reservation.scsi_port import COMMAND_S, KEYS_BYTES
+from reconciler.system.reservation.sg_io import SgTransport
+from reconciler.system.shelf.claim_completion import complete_each
 from reconciler.system.shelf.codec import plain_reply, plain_view, read_command
-from reconciler.system.shelf.completing import complete_each
 from reconciler.system.shelf.disks import DiskShelf
+from reconciler.system.shelf.shared_disk import Directory
 
 
 class Servant:

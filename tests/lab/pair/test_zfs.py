@@ -170,7 +170,7 @@ def test_after_a_power_cut_nothing_acknowledged_is_missing(heads: Heads) -> None
 
 
 def test_zfs_itself_takes_the_older_half_for_the_pool(heads: Heads) -> None:
-    """What the rules of `belonging` and of the claim are for: no refusal, no warning, and what was new is gone."""
+    """What the rules of `import_devices` and of the claim are for: no refusal, no warning, and what was new is gone."""
     heads.a.sh(f"{CREATE} {TANK}; echo old >/tank/f; zpool export tank")
     for number in (0, 2):
         heads.a.pull(number)

@@ -23,9 +23,9 @@ from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.progress import txg_of
 from reconciler.system.zfs import arguments
 from reconciler.system.zfs.devices import data_path
-from reconciler.system.zfs.house import ZfsHouse, pools_of
 from reconciler.system.zfs.kstat import KSTAT
-from reconciler.system.zfs.reading import read_labels
+from reconciler.system.zfs.label_reader import read_labels
+from reconciler.system.zfs.pool_adapter import ZfsHouse, pools_of
 from reconciler.system.zfs.tables import rows
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.system.addresses.announcing import ASKED_AGAIN_MS, DEFEND_MS, Announcer, Target
+from reconciler.system.addresses.announcer import ASKED_AGAIN_MS, DEFEND_MS, Announcer, Target
 from reconciler.system.addresses.duplicates import DUPLICATES_MAX, REMEMBERED_MS, Duplicate, DuplicateWatch
 from reconciler.system.addresses.frame import announcements
 from tests.system.addresses.segment import (

@@ -13,7 +13,7 @@ from reconciler.core.facts.ownership import Owner
 from reconciler.core.failover.orders import Device, DeviceKey
 from reconciler.system.addresses.links import Links
 from reconciler.system.addresses.resolve import resolve
-from reconciler.system.addresses.sight import Blind, LinkSeen, Sight, address_seen, link_seen, route_seen
+from reconciler.system.addresses.snapshot import Blind, LinkSeen, Sight, address_seen, link_seen, route_seen
 from reconciler.system.netlink import wire
 from tests.system.addresses.segment import WAIT_S, ip
 

@@ -18,7 +18,7 @@ from reconciler.system.addresses.plan import (
     plan,
     virtual_mac,
 )
-from reconciler.system.addresses.sight import AddressSeen, LinkSeen, RouteSeen, Sight, renamed
+from reconciler.system.addresses.snapshot import AddressSeen, LinkSeen, RouteSeen, Sight, renamed
 
 V4, V6 = Place(2, "10.0.0.10/24", 20), Place(2, "fd00:0::10/64", 21)
 

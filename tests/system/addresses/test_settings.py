@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.system.addresses.links import Links
 from reconciler.system.addresses.settings import Settings
-from reconciler.system.addresses.sight import Sight
+from reconciler.system.addresses.snapshot import Sight
 from tests.system.addresses.segment import ip, placing, setting
 
 KEYS = ("arp_ignore", "arp_announce", "promote_secondaries")

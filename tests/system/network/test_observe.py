@@ -18,7 +18,7 @@ from reconciler.errors import ObservationError, PerformError
 from reconciler.system.netlink import wire
 from reconciler.system.netlink.addresses import new_address, text_form
 from reconciler.system.netlink.channel import Channel, Refused
-from reconciler.system.netlink.live import LiveNetwork
+from reconciler.system.netlink.live_network import LiveNetwork
 from reconciler.system.netlink.look import look_at_all
 from tests.system.network.conformance import live_network
 from tests.system.network.namespaces import in_namespace, ip

@@ -19,7 +19,7 @@ from reconciler.system.netlink import wire
 from reconciler.system.netlink.addresses import addresses_request, read_address
 from reconciler.system.netlink.channel import Channel, Refused, Unreadable
 from reconciler.system.netlink.links import ALL_LINKS, read_link
-from reconciler.system.netlink.live import LiveNetwork
+from reconciler.system.netlink.live_network import LiveNetwork
 from reconciler.system.netlink.routes import read_route
 from tests.system.network.conformance import features, live_network
 from tests.system.network.namespaces import in_namespace, ip
@@ -89,7 +89,7 @@ import sys
 from pathlib import Path
 from reconciler.core.facts.fact import Address, Hostname, Mtu
 from reconciler.errors import PerformError
-from reconciler.system.netlink.live import LiveNetwork
+from reconciler.system.netlink.live_network import LiveNetwork
 
 network = LiveNetwork(Path(sys.argv[1]), Path(sys.argv[1]).with_name("resolv.conf"), Path(sys.argv[1]).parent)
 print(len(network.observe().nics))

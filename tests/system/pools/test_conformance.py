@@ -28,7 +28,7 @@ def test_the_fake() -> None:
 
 def test_the_adapter_over_programs(tmp_path: Path) -> None:
     install(tmp_path / "bin", "tank", "other")
-    said = with_programs(tmp_path / "bin", sys.executable, "-m", "tests.system.pools.telling", "tank")
+    said = with_programs(tmp_path / "bin", sys.executable, "-m", "tests.system.pools.zfs_answers", "tank")
     assert said == "as told\n"
 
 
@@ -37,7 +37,7 @@ def test_programs_that_fail_make_everything_unknown(tmp_path: Path) -> None:
     install(tmp_path / "bin", "tank")
     (tmp_path / "bin" / "state.json.fail").touch()
     code = f"""
-from reconciler.system.zfs.live import LivePools
+from reconciler.system.zfs.live_pools import LivePools
 look = LivePools().observe({keys!r})
 print(dict(look.facts), sorted(part.scope for part in look.unknown), {{part.why for part in look.unknown}})
 """

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.power.binding import FREE
 from reconciler.core.power.plan import Deed, Power
-from reconciler.system.power.agent import Agent, Told, perform
+from reconciler.core.power.secret_scope import FREE
+from reconciler.system.power.fence_agent import Agent, Told, perform
 from tests.system.power.bmc import PASSWORD, Bmc
 from tests.system.power.pdu import AUTHENTICATION, COMMUNITY, PRIVACY, Pdu
 

@@ -17,10 +17,10 @@ from uuid import UUID
 from zlib import crc32
 
 from reconciler.core.failover.key import Side
-from reconciler.system.reservation.blockdevice import Unusable
-from reconciler.system.reservation.scsiport import Learnt, ScsiPort
-from reconciler.system.reservation.sgio import Completion
-from reconciler.system.reservation.standing import Port
+from reconciler.system.reservation.block_device import Unusable
+from reconciler.system.reservation.registration_state import Port
+from reconciler.system.reservation.scsi_port import Learnt, ScsiPort
+from reconciler.system.reservation.sg_io import Completion
 
 SECTOR = 512
 DISK_BYTES = 24 << 20

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.key import Key, Side, encode_key
 from reconciler.simulation import disk as model
-from reconciler.system.reservation.disk import Disk
+from reconciler.system.reservation.multipath_disk import Disk
 from reconciler.system.reservation.nvme import (
     Acquiring,
     NvmeCommand,
@@ -26,10 +26,10 @@ from reconciler.system.reservation.nvme import (
     register,
     report,
 )
-from reconciler.system.reservation.nvmehost import machine_identifier
-from reconciler.system.reservation.nvmeio import pack_command
-from reconciler.system.reservation.nvmeport import NvmePort
-from reconciler.system.reservation.standing import Features, Malformed, Result, Standing
+from reconciler.system.reservation.nvme_host import machine_identifier
+from reconciler.system.reservation.nvme_ioctl import pack_command
+from reconciler.system.reservation.nvme_port import NvmePort
+from reconciler.system.reservation.registration_state import Features, Malformed, Result, Standing
 
 
 @pytest.mark.parametrize(

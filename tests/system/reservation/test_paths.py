@@ -14,10 +14,10 @@ from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.hold import DiskView
 from reconciler.core.failover.key import Key, Side, encode_key
 from reconciler.system.reservation import nexus as nexuses
-from reconciler.system.reservation.disk import Disk
+from reconciler.system.reservation.multipath_disk import Disk
 from reconciler.system.reservation.nexus import Ended, Nexus
-from reconciler.system.reservation.scsiport import Learnt
-from reconciler.system.reservation.standing import Port, Result, Standing
+from reconciler.system.reservation.registration_state import Port, Result, Standing
+from reconciler.system.reservation.scsi_port import Learnt
 from reconciler.system.shelf.codec import plain_view, read_view
 from tests.system.reservation.standin import StandInCabinet, StandInDisk
 from tests.waiting import until

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.system.reservation.registration_state import Malformed
 from reconciler.system.reservation.scsi import (
     In,
     Keys,
@@ -23,7 +24,6 @@ from reconciler.system.reservation.scsi import (
     reserve_out,
     transport_id,
 )
-from reconciler.system.reservation.standing import Malformed
 
 KEYS = st.lists(st.integers(0, 2**64 - 1), max_size=40)
 #: As `sg_persist -n --in` shows them for a disk of the kernel's own target, with -H.

@@ -7,7 +7,7 @@ from reconciler.core.failover.adapters import answered
 from reconciler.core.failover.claim import Command, Verb
 from reconciler.core.failover.key import Key, Side
 from reconciler.core.failover.orders import Vdev
-from reconciler.system.finding import Finding, listed
+from reconciler.system.findings import Finding, listed
 from reconciler.system.shelf import open_audit
 from reconciler.system.shelf.audit import DiskAudit
 from reconciler.system.shelf.checks import findings

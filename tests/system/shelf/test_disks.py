@@ -11,7 +11,7 @@ from reconciler.core.failover.adapters import Written, answered
 from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.hold import DiskView
 from reconciler.core.failover.key import Key, Side, encode_key
-from reconciler.system.reservation.standing import Features
+from reconciler.system.reservation.registration_state import Features
 from reconciler.system.shelf.disks import DiskShelf
 from tests.system.reservation.standin import RESERVED_START, SOLARIS_RESERVED, StandInCabinet, image
 from tests.system.shelf.rig import DISKS, LONG_S, claim, orders

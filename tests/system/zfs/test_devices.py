@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.system.zfs.devices import Names, data_path, kernel_name, without_part
-from reconciler.system.zfs.givenup import out_of
+from reconciler.system.zfs.faulted_devices import out_of
 
 STATUS = """\
   pool: tank

@@ -9,9 +9,9 @@ import pytest
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders, Vdev
 from reconciler.core.failover.progress import mark
-from reconciler.system.zfs.belonging import belonging, incomplete, is_unmade
+from reconciler.system.zfs.import_devices import belonging, incomplete, is_unmade
+from reconciler.system.zfs.label_reader import read_devices, read_labels, unanswered
 from reconciler.system.zfs.labels import LIST_OFFSETS, Label, parse_label
-from reconciler.system.zfs.reading import read_devices, read_labels, unanswered
 from tests.system.zfs.xdr import label, packed
 
 #: Nobody waits so long unless something is broken.

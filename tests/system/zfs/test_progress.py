@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from reconciler.system.zfs.moving import Moving
+from reconciler.system.zfs.pool_lock import Moving
 from reconciler.system.zfs.progress import Done, done, parse_requests, requests, telling
 
 #: Of Linux 6.1: reads, merged, sectors, ms; writes, …; in flight, …; discards, …; flushes, ms.

@@ -1,6 +1,6 @@
 """Lines of `-Hp` as settings, datasets and what is to be mounted."""
 
-from reconciler.system.zfs.mounting import parse_mountable, roots_to_load, unmounted
+from reconciler.system.zfs.mounts import parse_mountable, roots_to_load, unmounted
 from reconciler.system.zfs.tables import setting, settings_of
 from reconciler.system.zfs.values import Origin, Setting
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from reconciler.system.zfs import tools
-from reconciler.system.zfs.moving import Moving
+from reconciler.system.zfs.pool_lock import Moving
 
 #: Nobody waits so long unless something is broken.
 LONG_S = 30.0
@@ -86,7 +86,7 @@ MOVER = """
 import sys
 from pathlib import Path
 from reconciler.system.zfs import tools
-from reconciler.system.zfs.moving import Moving
+from reconciler.system.zfs.pool_lock import Moving
 with Moving(Path(sys.argv[1])).held(30) as lock:
     tools.run(["sh", "-c", 'echo >"$0"/begun; exec sleep 1000', sys.argv[1]], deadline_s=1000, keep=(lock,))
 """

@@ -1,0 +1,179 @@
+"""One fence agent run once: options on its standard input, its exit status and words as a value.
+
+The language is FenceAgentAPI.md of ClusterLabs/fence-agents: lines `name=value` on standard input, `action` among them;
+`status` ends with 0 for on and 2 for off, and prints `Status: ON` or `Status: OFF`; `off` and `on` end with 0 when it
+is done. An agent may be wrong about its own work (the manual of fence_ipmilan says so of itself), so `cut` believes
+only what a `status` says afterwards, and only when its exit status and its words agree.
+
+Decides what counts as off. Does not know who is asked for, nor what follows. No secret is in an argument, in the
+environment or in a result: what an agent says is searched for it.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reconciler.core.power.options import LOCAL, unfit_agent, unfit_name, unfit_value
+from reconciler.core.power.plan import Deed, Power
+from reconciler.core.power.secret_scope import withheld
+from reconciler.errors import NodeFileError
+from reconciler.system.ownership import exposed
+from reconciler.system.power.credentials import read_credential
+from reconciler.system.power.secret_wrappers import confided
+from reconciler.system.process import Finished, Missing, TimedOut, run
+
+#: Where Debian puts agents, and what they start.
+SEARCHED: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
+#: What an agent says of itself on standard error are its own complaints, and not those of its language.
+ENVIRONMENT: Final[Mapping[str, str]] = {
+    "PATH": SEARCHED, "LANG": "C.UTF-8", "HOME": "/nonexistent", "PYTHONWARNINGS": "ignore",
+}  # fmt: skip
+OUTPUT_BYTES_MAX: Final = 1 << 16
+WORDS_LENGTH_MAX: Final = 300
+#: Given to `status` after a cut at the least, however long the cut took.
+STATUS_S_MIN: Final = 1.0
+#: Of the whole time, the part that a cut leaves to the `status` after it.
+STATUS_PART: Final = 0.25
+#: Exit statuses of `status`.
+STATUS_CODES: Final[Mapping[int, Power]] = {0: Power.ON, 2: Power.OFF}
+STATUS_WORDS: Final = re.compile(r"^\s*status\s*:\s*(on|off)\s*$", re.IGNORECASE | re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """An agent as it is configured: plain options, and options whose values are in files.
+
+    `name` and `options` come from git. `program`: the agent of this name by the word of the node file, None for one of
+    Debian's.
+    """
+
+    name: str
+    options: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[tuple[str, Path], ...] = ()
+    program: Path | None = None
+    #: Which agent and options the secrets are for, by the word of the node file (`core/power/secret_scope`).
+    bound: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a run came to. `ok`: the deed is done, and seen to be done. `why`: in words, without secrets."""
+
+    ok: bool
+    power: Power
+    why: str = ""
+
+
+def perform(agent: Agent, deed: Deed, timeout_s: float) -> Told:
+    """Do one thing within the time; what comes back says what is certain. Never raises."""
+    end_s = time.monotonic() + timeout_s
+    match deed:
+        case Deed.STATUS:
+            return _status(agent, timeout_s)
+        case Deed.OFF:
+            return _cut(agent, end_s)
+        case Deed.ON:
+            return _run(agent, Deed.ON, timeout_s)
+
+
+def _cut(agent: Agent, end_s: float) -> Told:
+    left_s = end_s - time.monotonic()
+    done = _run(agent, Deed.OFF, max(0.0, left_s - max(STATUS_S_MIN, left_s * STATUS_PART)))
+    # Whatever it said: it may have failed late, or have been asked to switch off what is off.
+    seen = _status(agent, max(STATUS_S_MIN, end_s - time.monotonic()))
+    if seen.power is Power.OFF:
+        return Told(True, Power.OFF, "" if done.ok else f"`off` failed ({done.why}), and yet it is off")
+    if not done.ok:
+        return Told(False, seen.power, done.why)
+    if seen.power is Power.ON:
+        return Told(False, Power.ON, "`off` said that it is done, and `status` says that the power is on")
+    return Told(False, Power.UNKNOWN, f"`off` said that it is done, and `status` does not confirm it: {seen.why}")
+
+
+def _status(agent: Agent, timeout_s: float) -> Told:
+    told = _run(agent, Deed.STATUS, timeout_s)
+    return Told(told.power is not Power.UNKNOWN, told.power, told.why)
+
+
+def _run(agent: Agent, deed: Deed, timeout_s: float) -> Told:
+    unfit = _unfit(agent)
+    if unfit:
+        return Told(False, Power.UNKNOWN, unfit)
+    if agent.secrets and (why := withheld(agent.name, agent.options, dict(agent.bound))):
+        return Told(False, Power.UNKNOWN, why)
+    try:
+        secrets = {name: (path, read_credential(path)) for name, path in agent.secrets}
+    except NodeFileError as error:
+        return Told(False, Power.UNKNOWN, f"{error.where}: {error.what}")
+    hidden = [secret for _, secret in secrets.values()]
+    program = agent.name if agent.program is None else str(agent.program)
+    with confided(Path(program).name, secrets) as (told, environment):
+        options = {**dict(agent.options), **told, "action": deed.value}
+        given = "".join(f"{name}={value}\n" for name, value in options.items())
+        # The agent ends with whoever runs it, even if that is killed.
+        argv = ["setpriv", "--pdeathsig", "KILL", "--", program]
+        settings = {**ENVIRONMENT, **environment}
+        outcome = run(argv, stdin=given.encode(), timeout_s=timeout_s, env=settings, output_bytes_max=OUTPUT_BYTES_MAX)
+    match outcome:
+        case Missing(program, why):
+            return Told(False, Power.UNKNOWN, f"{program} cannot be started: {why}")
+        case TimedOut():
+            said = _words(outcome.stderr, hidden)
+            return Told(False, Power.UNKNOWN, f"`{deed}` took longer than {timeout_s:.1f} s" + (said and f": {said}"))
+        case Finished(code, stdout, stderr):
+            said = _words(stderr or stdout, hidden)
+            if deed is Deed.STATUS:
+                return _read_status(code, stdout, said)
+            why = f"`{deed}` ended with {code}" + (said and f": {said}")
+            return Told(code == 0, Power.UNKNOWN, "" if code == 0 else why)
+
+
+def _read_status(code: int, stdout: bytes, said: str) -> Told:
+    """An exit status of 2 alone could also be that of an interpreter that found no program."""
+    words = {word.lower() for word in STATUS_WORDS.findall(stdout.decode(errors="replace"))}
+    power = STATUS_CODES.get(code, Power.UNKNOWN)
+    if words == {power.value}:
+        return Told(True, power)
+    why = f"`status` ended with {code}" + (f": {said}" if said else " and said nothing")
+    return Told(False, Power.UNKNOWN, why)
+
+
+def _words(said: bytes, hidden: Sequence[str]) -> str:
+    """The last lines of what an agent said, short and printable, and without what it was told in confidence."""
+    text = said.decode(errors="replace")
+    for secret in sorted(hidden, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    line = " ".join(text.split())
+    return "".join(sign if sign.isprintable() else "?" for sign in line)[-WORDS_LENGTH_MAX:]
+
+
+def _unfit(agent: Agent) -> str:
+    """Why an agent is not run as root with these options; "" when it is.
+
+    The compiler and the reader of the plan have looked at the same already. This is the last place before a shell.
+    """
+    for name, value in agent.options:
+        if why := unfit_name(agent.name, name) or unfit_value(name, value):
+            return f"an option of {agent.name} is not given to it: `{name}` {why}"
+    if agent.program is None:
+        if why := unfit_agent(agent.name):
+            return f"`{agent.name}` {why}"
+        if LOCAL.fullmatch(agent.name):
+            return f"[fence_agents] of the node file does not say which program {agent.name} is"
+        places = (Path(directory) / agent.name for directory in SEARCHED.split(":"))
+        found = any(place.exists() for place in places)
+        return "" if found else f"{agent.name} is not installed: apt install fence-agents"
+    try:
+        status = agent.program.stat()
+    except OSError as error:
+        return f"{agent.program}: {error.strerror}"
+    if not stat.S_ISREG(status.st_mode):
+        return f"{agent.program} is no file"
+    why = exposed(agent.program)
+    return f"{agent.program} is run as root, and others than root may change it: {why}" if why else ""

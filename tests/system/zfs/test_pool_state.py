@@ -1,0 +1,186 @@
+"""How the pools stand, what is believed of it, and when a pool that writes without an end counts as hung."""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from reconciler.core.failover.events import Pools
+from reconciler.system.zfs.kstat import parse_groups, pool_instance
+from reconciler.system.zfs.pool_state import (
+    HUNG_MS,
+    SAMPLE_MS,
+    STEADY_MS,
+    Belief,
+    Progress,
+    Reached,
+    Standing,
+    all_pools,
+    standing,
+)
+
+ABSENT, COMING, HERE, HUNG = Standing.ABSENT, Standing.COMING, Standing.HERE, Standing.HUNG
+
+
+@pytest.mark.parametrize(
+    ("state", "ready", "expected"),
+    [
+        (None, False, ABSENT),
+        (None, True, ABSENT),
+        ("ONLINE", True, HERE),
+        ("DEGRADED", True, HERE),
+        ("ONLINE", False, COMING),
+        ("TRANSITIONING", True, COMING),
+        ("UNAVAIL", True, COMING),
+        ("SUSPENDED", True, HUNG),
+        ("SUSPENDED", False, HUNG),
+    ],
+)
+def test_one_pool(state: str | None, ready: bool, expected: Standing) -> None:
+    assert standing(state, ready=ready, stuck=False) is expected
+
+
+def test_a_pool_that_was_taken_before_it_was_made_is_here_until_it_is() -> None:
+    assert standing(None, ready=False, stuck=False, unmade=True) is HERE
+    assert standing("TRANSITIONING", ready=True, stuck=False, unmade=True) is HERE, "it is being made"
+    assert standing("OFFLINE", ready=False, stuck=False, unmade=True) is HERE
+    assert standing("ONLINE", ready=True, stuck=False, unmade=True) is HERE
+    assert standing("ONLINE", ready=False, stuck=False, unmade=True) is COMING
+    assert standing("SUSPENDED", ready=True, stuck=False, unmade=True) is HUNG
+
+
+@pytest.mark.parametrize(
+    ("standings", "moving", "expected"),
+    [
+        ((), False, Pools.NONE),
+        ((ABSENT, ABSENT), False, Pools.NONE),
+        ((ABSENT, ABSENT), True, Pools.SOME),
+        ((ABSENT, HERE), False, Pools.SOME),
+        ((COMING,), False, Pools.SOME),
+        ((HERE, HERE), False, Pools.ALL),
+        ((HERE, HERE), True, Pools.SOME),
+        ((HERE, HUNG), False, Pools.HUNG),
+        ((ABSENT, HUNG), True, Pools.HUNG),
+    ],
+)
+def test_all_pools(standings: tuple[Standing, ...], moving: bool, expected: Pools) -> None:
+    assert all_pools(standings, moving=moving) is expected
+
+
+def believed(samples: list[Pools], told: Pools) -> list[Pools]:
+    belief, found = Belief(told, told), []
+    for number, sample in enumerate(samples):
+        belief = belief.with_sample(sample, number * SAMPLE_MS)
+        found.append(belief.told)
+    return found
+
+
+def test_what_flaps_for_78_ms_is_not_believed() -> None:
+    flap = [Pools.ALL, *[Pools.SOME] * (78 // SAMPLE_MS + 1), Pools.ALL, Pools.HUNG, Pools.ALL]
+    assert set(believed(flap, Pools.ALL)) == {Pools.ALL}
+
+
+def test_what_lasts_is_believed_and_not_before() -> None:
+    samples = [Pools.HUNG] * (STEADY_MS // SAMPLE_MS + 1)
+    assert believed(samples, Pools.ALL) == [Pools.ALL] * (len(samples) - 1) + [Pools.HUNG]
+
+
+def test_words_that_change_among_themselves_are_not_steady() -> None:
+    samples = [Pools.SOME, Pools.HUNG] * 20
+    assert set(believed(samples, Pools.ALL)) == {Pools.ALL}
+
+
+def test_an_import_or_export_that_has_ended_is_believed_at_once() -> None:
+    assert believed([Pools.SOME, Pools.ALL], Pools.SOME) == [Pools.SOME, Pools.ALL]
+    assert believed([Pools.SOME, Pools.NONE], Pools.SOME) == [Pools.SOME, Pools.NONE]
+    assert believed([Pools.NONE], Pools.ALL) == [Pools.ALL]
+
+
+def test_nothing_is_told_before_it_was_steady() -> None:
+    assert believed([Pools.NONE], Pools.UNKNOWN) == [Pools.UNKNOWN]
+
+
+def test_a_pool_is_stuck_when_one_group_never_gets_to_the_disks() -> None:
+    progress = Progress().with_sample(7, 1000)
+    assert not progress.with_sample(7, 1000 + HUNG_MS - 1).stuck(1000 + HUNG_MS - 1)
+    assert progress.with_sample(7, 1000 + HUNG_MS).stuck(1000 + HUNG_MS)
+    assert not progress.with_sample(8, 1000 + HUNG_MS).stuck(1000 + HUNG_MS)
+    assert not progress.with_sample(None, 1000 + HUNG_MS).stuck(1000 + HUNG_MS)
+
+
+TXGS = """\
+17 0 0x01 100 9600 5033164800 1212121212
+txg birth state ndirty nread nwritten reads writes otime qtime wtime stime
+31 98342342323 C 12288 0 98304 0 24 5119919000 3100 21000 4212000
+32 98347462323 S 0 0 0 0 0 5119919000 3100 21000 0
+33 98352582323 O 0 0 0 0 0 0 0 0 0
+"""
+
+
+#: As OpenZFS 2.1 shows a pool that waits for a write of its intent log: nothing of the group is being written.
+HELD = """\
+30 17048764383 C 692736 0 729088 0 171 3977873411 17780 155401 25274827
+31 21026637794 Q 0 0 0 0 0 5056331743 0 0 0
+32 26082969537 O 0 0 0 0 0 0 0 0 0
+"""
+
+
+def test_the_group_that_is_to_be_written() -> None:
+    assert parse_groups(TXGS).pending == 32
+    assert parse_groups(TXGS.replace(" S ", " W ")).pending == 32
+    assert parse_groups(TXGS.replace(" S ", " C ")).pending is None
+    assert parse_groups("").pending is None
+    assert parse_groups(HELD).pending == 31
+    assert parse_groups(TXGS.replace("33", "34").replace(" O ", " Q ")).pending == 32
+
+
+def test_the_newest_group_that_is_on_the_disks() -> None:
+    assert (parse_groups(TXGS).durable, parse_groups(TXGS).oldest) == (31, 31)
+    assert (parse_groups(HELD).durable, parse_groups("").durable, parse_groups("").oldest) == (30, 0, 0)
+    fresh = "17 0 0x01 100 9600 5033164800 1212121212\n5 98342342323 O 12288 0 98304 0 24 5119919000 3100 21000 0\n"
+    assert (parse_groups(fresh).durable, parse_groups(fresh).oldest) == (0, 5)
+
+
+#: An idle pool: the kernel counts, and writes nothing.
+IDLE: Final = """\
+41 3977873411 C 692736 0 729088 0 171 3977873411 17780 155401 25274827
+42 8017048764 C 0 0 0 0 0 5056331743 8140 14020 310020
+43 13026637794 C 0 4096 0 1 0 5056331743 8140 14020 310020
+44 18082969537 O 0 0 0 0 0 0 0 0 0
+"""
+
+
+def test_groups_that_wrote_nothing_are_on_no_disk() -> None:
+    assert (parse_groups(IDLE).durable, parse_groups(IDLE).oldest) == (41, 41)
+    assert parse_groups(IDLE.replace("41 3977873411 C", "41 3977873411 S")).durable == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [f"{'9' * 5000} 1 C 9 0", "\u0663 1 C 9 0", "-7 1 C 9 0", "7 1 C -9 0", "7 1 C", "7 1 D 9 0", "7 1 C nine 0"],
+)
+def test_what_is_no_group_is_not_believed(line: str) -> None:
+    assert parse_groups(line).durable == 0
+
+
+def test_how_far_a_pool_has_come_is_remembered_while_it_is_the_same_pool() -> None:
+    reached = Reached().with_sample("7@1", 41)
+    assert reached == Reached("7@1", 41)
+    assert reached.with_sample("7@1", 0) == reached, "the kernel has forgotten that group"
+    assert reached.with_sample("7@1", 45) == Reached("7@1", 45)
+    assert reached.with_sample("9@2", 3) == Reached("9@2", 3), "another pool took the name"
+    assert reached.with_sample("", 50) == Reached()
+
+
+def test_each_pool_of_a_name_is_told_from_the_one_before(tmp_path: Path) -> None:
+    (tmp_path / "tank").mkdir()
+    assert pool_instance("tank", tmp_path) == ""
+    for line, instance in (
+        ("21 1 0x01 18 4896 41964938750 43657125872", "21@41964938750"),
+        ("28 1 0x01 18 4896 44753308326 47393866978", "28@44753308326"),
+        ("21 1 0x01 18 4896 41964938750", ""),
+        ("name type data a b c d", ""),
+        ("9" * 300, ""),
+    ):
+        (tmp_path / "tank" / "iostats").write_text(f"{line}\nname                            type data\n")
+        assert pool_instance("tank", tmp_path) == instance
