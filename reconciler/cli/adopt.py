@@ -69,8 +69,8 @@ def adopt(yes: YesOption = False, node: NodeOption = None) -> int:
             # No disk is held: this is the first claim of the pair.
             machine = machine_number(boot, machine_serial(access.node.serial_file))
             key = Key(Side(access.node.controller), next_epoch(0, orders.pair, machine))
-            _prepare(here)
-            _take(access.disks, orders, key)
+            _set_pool_properties(here)
+            _take_disks(access.disks, orders, key)
             try:
                 write_memory(run, boot, Memory(Phase.IMPORTING, key.epoch))
             except OSError as error:
@@ -85,7 +85,7 @@ def adopt(yes: YesOption = False, node: NodeOption = None) -> int:
     return DONE
 
 
-def _prepare(pools: tuple[str, ...]) -> None:
+def _set_pool_properties(pools: tuple[str, ...]) -> None:
     """The properties that an import by the watchdog would have set. Raises StateError."""
     for pool in pools:
         for name, value in PROPERTIES:
@@ -99,10 +99,10 @@ def _prepare(pools: tuple[str, ...]) -> None:
                     )
 
 
-def _take(disks: IsolatedAdapters, orders: Orders, key: Key) -> None:
+def _take_disks(disks: IsolatedAdapters, orders: Orders, key: Key) -> None:
     """Register, reserve, look; or give everything back. Raises StateError."""
-    failed = _refused(disks, orders, adoption.registrations(orders, key))
-    failed = failed or _refused(disks, orders, adoption.reservations(orders, key))
+    failed = _refusing_disks(disks, orders, adoption.registrations(orders, key))
+    failed = failed or _refusing_disks(disks, orders, adoption.reservations(orders, key))
     if not failed:
         replies = disks.perform(adoption.looks(orders, key), COMMAND_S)
         views = tuple(reply.view if reply.answer is Answer.GOOD else UNANSWERED for reply in replies)
@@ -115,7 +115,7 @@ def _take(disks: IsolatedAdapters, orders: Orders, key: Key) -> None:
         )
 
 
-def _refused(disks: IsolatedAdapters, orders: Orders, commands: tuple[Command, ...]) -> tuple[str, ...]:
+def _refusing_disks(disks: IsolatedAdapters, orders: Orders, commands: tuple[Command, ...]) -> tuple[str, ...]:
     replies = disks.perform(commands, COMMAND_S)
     answers = zip(commands, replies, strict=True)
     return tuple(orders.disks[one.disk] for one, reply in answers if reply.answer is not Answer.GOOD)

@@ -19,9 +19,9 @@ from reconciler.agent.session import Session
 from reconciler.agent.source.content import Content
 from reconciler.cli.options import DirectoryOption, NodeOption, Output, OutputOption, RevisionOption, YesOption
 from reconciler.cli.plan import make_plan, orders_changes, print_plan
-from reconciler.cli.revision_choice import UNCOMMITTED, choose
+from reconciler.cli.revision_choice import UNCOMMITTED, choose_revision
 from reconciler.cli.saved_plan import saved_plan
-from reconciler.cli.terminal import Progress, confirmed, paint
+from reconciler.cli.terminal import ProgressLine, confirmed, styled
 from reconciler.core.failover.orders import Orders
 from reconciler.core.planning.plan import Action, Plan
 from reconciler.core.planning.planner import base_keys
@@ -58,7 +58,7 @@ def apply(
             chosen = _revision_of_plan(session, plan)
             content = _content_of_plan(session, plan, chosen)
         else:
-            chosen, content = choose(session, revision, directory)
+            chosen, content = choose_revision(session, revision, directory)
             plan = make_plan(session, chosen, content)
         if not as_json:
             print_plan(plan, as_json=False)
@@ -83,7 +83,7 @@ def carry_out(
     `what`: the word for it in the history. `begin` is called once everything is ready, before the first action.
     """
     record_as = what if revision.commit != UNCOMMITTED else ""
-    with Progress() as progress:
+    with ProgressLine() as progress:
 
         def show(index: int, total: int, action: Action) -> None:
             progress.show(f"[{index + 1}/{total}] {action.verb.value} {action.key}")
@@ -170,9 +170,8 @@ def _print_outcome(plan: Plan, revision: Revision, outcome: ApplyOutcome, orders
     done = f"{count} action{'' if count == 1 else 's'} done" if outcome.total else "" if published else "Nothing to do"
     held = len(plan.holds) + len(outcome.held)
     held_too = f"; {held} held" if held else ""
-    print(
-        f"\n{paint('Applied', 32, 1)} {revision.name}: {done}{'; ' if done and published else ''}{published}{held_too}."
-    )
+    both = "; ".join(part for part in (done, published) if part)
+    print(f"\n{styled('Applied', 32, 1)} {revision.name}: {both}{held_too}.")
     for hold in outcome.held:
         print(f"held ({hold.gate}): {hold.why}\n  {hold.remedy}", file=sys.stderr)
 

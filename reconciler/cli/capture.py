@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.options import Controller, NodeOption
+from reconciler.cli.options import ControllerName, NodeOption
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.state import Observed
 from reconciler.core.spec import capture as capturing
@@ -24,7 +24,9 @@ from reconciler.system.zfs.tools import PATH
 
 
 def capture(
-    controller: Annotated[Controller | None, typer.Option("--controller", help="Which one this machine is.")] = None,
+    controller: Annotated[
+        ControllerName | None, typer.Option("--controller", help="Which one this machine is.")
+    ] = None,
     node: NodeOption = None,
 ) -> int:
     """Write YAML for this controller as it is now; planning it here changes nothing.

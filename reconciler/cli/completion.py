@@ -19,7 +19,7 @@ def summaries() -> dict[str, str]:
     return {name: command["help"] for name, command in _tree().items()}
 
 
-def answer(words: Sequence[str]) -> list[str]:
+def completions(words: Sequence[str]) -> list[str]:
     """Candidates for the last of `words`, each `word<TAB>description`. An empty list means: complete file names."""
     tree = _tree()
     done, current = list(words[:-1]), words[-1] if words else ""

@@ -12,8 +12,8 @@ from typing import Any, Final
 from reconciler.agent.session import Session
 from reconciler.agent.source.content import Content
 from reconciler.cli.options import DirectoryOption, NodeOption, Output, OutputOption, RevisionOption
-from reconciler.cli.revision_choice import choose
-from reconciler.cli.terminal import paint
+from reconciler.cli.revision_choice import choose_revision
+from reconciler.cli.terminal import styled
 from reconciler.core.facts.difference import Difference, DifferenceKind
 from reconciler.core.facts.state import DriftMode
 from reconciler.core.planning.drift import see
@@ -43,7 +43,7 @@ def diff(
     Example:  hagit diff
     """
     with Session(node) as session:
-        chosen, content = choose(session, revision, directory)
+        chosen, content = choose_revision(session, revision, directory)
         return _differences(session, chosen, content, output is Output.JSON)
 
 
@@ -93,7 +93,7 @@ def _line(item: Difference) -> str:
     fact = item.desired if item.desired is not None else item.observed
     what = fact_name(fact) if fact is not None else " ".join(item.key)
     place = f"  {item.origin.file}:{item.origin.line}" if item.origin else ""
-    return f"  {paint(symbol, color)} {item.resource or 'no resource'}: {what}  ({item.why}){place}"
+    return f"  {styled(symbol, color)} {item.resource or 'no resource'}: {what}  ({item.why}){place}"
 
 
 def _document(item: Difference) -> dict[str, Any]:

@@ -15,12 +15,12 @@ from typing import Annotated, Final
 
 import typer
 
-from reconciler.cli.duration import parsed_ms, spoken
+from reconciler.cli.duration import duration_text, parsed_ms
 from reconciler.cli.options import NodeOption, Output, OutputOption, TimeoutOption, YesOption
-from reconciler.cli.switchover import print_plan
+from reconciler.cli.switchover import print_switchover_plan
 from reconciler.cli.terminal import confirmed, fold, width
 from reconciler.cli.watchdog_request import DONE, GRACE_MS, REFUSED, TIMED_OUT, await_status, is_active_there
-from reconciler.cli.watchdog_text import predicted, reason_lines, summary
+from reconciler.cli.watchdog_text import failover_text, reason_lines, switchover_prediction
 from reconciler.core.status.timeline import FailoverSummary
 from reconciler.core.status.watchdog import Verdict, WatchdogStatus, watchdog_document
 from reconciler.system.control_protocol import Request, RequestKind
@@ -64,7 +64,7 @@ def drill(
     status, as_json = require_status(loaded), output is Output.JSON
     timeout_ms = parsed_ms(timeout, "--timeout") if timeout else status.readiness.switchover_ms + GRACE_MS
     if not as_json or not status.readiness.ready:
-        print_plan(status, as_json)
+        print_switchover_plan(status, as_json)
     if not status.readiness.ready or status.reasons:
         if status.readiness.ready:
             print(f"No drill while something is wrong on {status.controller}:", file=sys.stderr)
@@ -85,39 +85,41 @@ class Drill:
     def __init__(self, node: Node, before: WatchdogStatus, peer: str | None, timeout_ms: int, as_json: bool) -> None:
         self._node, self._before, self._timeout_ms, self._as_json = node, before, timeout_ms, as_json
         self._peer = shlex.split(peer) if peer else []
-        self._said = f"predicted: {predicted(before)}"[:NOTE_LENGTH_MAX]
+        self._prediction = f"predicted: {switchover_prediction(before)}"[:NOTE_LENGTH_MAX]
         self._over: FailoverSummary | None = None
         self._back: FailoverSummary | None = None
 
     def run(self) -> int:
         """Switch over and back. Returns the exit status."""
         other = self._before.peer.controller
-        answer = send_request(self._node, Request(RequestKind.DRILL, note=self._said))
+        answer = send_request(self._node, Request(RequestKind.DRILL, note=self._prediction))
         if not answer.accepted:
             return self._end(REFUSED, f"refused: {answer.text}", self._before)
         there, well = await_status(self._node, self._before, self._timeout_ms, is_active_there)
         if not well:
             return self._end(self._failed(well), f"{other} has not become active", there)
         self._over = there.failover
-        self._say(f"There: {other} is MASTER. {_took(self._over, self._before)}")
+        self._print(f"There: {other} is MASTER. {_took(self._over, self._before)}")
         ready, well = await_status(self._node, there, SETTLE_MS, _is_well)
         if not well:
             return self._end(self._failed(well), f"not going back: {self._before.controller} is not ready", ready)
         if self._peer:
-            problem = self._ask_there()
+            problem = self._ask_peer()
             if problem:
                 return self._end(REFUSED, problem, ready)
         else:
-            self._say(f"Back: ask on {other}: hagit switchover   (waiting {spoken(PERSON_MS)}; Ctrl-C leaves it so)")
+            self._print(
+                f"Back: ask on {other}: hagit switchover   (waiting {duration_text(PERSON_MS)}; Ctrl-C leaves it so)"
+            )
         wait_ms = self._timeout_ms if self._peer else PERSON_MS
         here, well = await_status(self._node, ready, wait_ms, _is_back)
         if not well:
             return self._end(self._failed(well), f"{self._before.controller} is not active again", here)
         self._back = here.failover
-        self._say(f"Back: {self._before.controller} is MASTER. {_took(self._back, self._before)}")
+        self._print(f"Back: {self._before.controller} is MASTER. {_took(self._back, self._before)}")
         return self._end(DONE, "", here)
 
-    def _ask_there(self) -> str:
+    def _ask_peer(self) -> str:
         """Ask for the way back on the other controller. Returns the problem, or an empty text when it was done.
 
         The other side may learn a heartbeat later than this one that it can go back, so a refusal is tried again.
@@ -148,7 +150,7 @@ class Drill:
     def _failed(self, well: bool | None) -> int:
         return TIMED_OUT if well is None else REFUSED
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         if not self._as_json:
             print("\n".join(fold(text, width() - 1)), flush=True)
 
@@ -160,7 +162,7 @@ class Drill:
                 "format": "hagit.drill/1",
                 "outcome": "done" if code == DONE else "failed",
                 "problem": problem,
-                "predicted": self._said,
+                "predicted": self._prediction,
                 "bound_ms": self._before.readiness.switchover_ms,
                 "outage_ms": {name: None if one is None else one.total_ms for name, one in totals.items()},
                 "status": watchdog_document(status),
@@ -179,8 +181,8 @@ def _took(one: FailoverSummary | None, before: WatchdogStatus) -> str:
     if one is None:
         return ""
     late = one.total_ms is not None and one.total_ms > before.readiness.switchover_ms
-    bound = f"{'LONGER than' if late else 'within'} the bound of {spoken(before.readiness.switchover_ms)}"
-    return f"{summary(one)}; {bound}."
+    bound = f"{'LONGER than' if late else 'within'} the bound of {duration_text(before.readiness.switchover_ms)}"
+    return f"{failover_text(one)}; {bound}."
 
 
 def _is_well(before: WatchdogStatus, now: WatchdogStatus) -> bool | None:

@@ -20,7 +20,7 @@ def parsed_ms(text: str, option: str) -> int:
     return value
 
 
-def spoken(ms: int) -> str:
+def duration_text(ms: int) -> str:
     """A time as people say it, with what matters of it."""
     if ms < 1_000:
         return f"{ms} ms"

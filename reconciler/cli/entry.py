@@ -25,9 +25,9 @@ def main() -> None:
         print(f"hagit {__version__}")
         sys.exit(finish(0, 1))
     if arguments[:1] == ["__complete"]:
-        from reconciler.cli.completion import answer
+        from reconciler.cli.completion import completions
 
-        print("\n".join(answer(arguments[1:])))
+        print("\n".join(completions(arguments[1:])))
         sys.exit(finish(0, 1))
     _take_node(arguments)
     if arguments[:1] == ["watchdog"]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from reconciler.cli.terminal import ask
+from reconciler.cli.terminal import ask_text
 from reconciler.errors import UsageError
 from reconciler.system import process
 from reconciler.system.files import PUBLIC, PUBLIC_DIRECTORY, make_directory, open_regular, write_named
@@ -32,7 +32,7 @@ class FirstTrust:
     signing_key: Path | None = None
 
 
-def choose(*, joins: bool, quiet: bool, signer: Path | None, accept_unsigned: bool) -> str:
+def choose_trust(*, joins: bool, quiet: bool, signer: Path | None, accept_unsigned: bool) -> str:
     """MAKE, NOBODY, or the file of a signer. Raises UsageError where it has to be said and nobody can be asked."""
     if signer is not None and accept_unsigned:
         raise UsageError("--signer and --accept-unsigned exclude each other", remedy="leave one out")
@@ -44,7 +44,7 @@ def choose(*, joins: bool, quiet: bool, signer: Path | None, accept_unsigned: bo
         print("Commits are followed only when they are signed: else whoever can push is root here.")
         offered = "the file of an SSH public key or of allowed signers"
         offered += f", or `{NOBODY}`" if joins else f", `{MAKE}` (a key is made here), or `{NOBODY}`"
-        answer = ask(f"Who signs? {offered}", "" if joins else MAKE)
+        answer = ask_text(f"Who signs? {offered}", "" if joins else MAKE)
         if answer:
             return answer
     elif not joins:
@@ -55,7 +55,7 @@ def choose(*, joins: bool, quiet: bool, signer: Path | None, accept_unsigned: bo
     )
 
 
-def prepare(choice: str, beside: Path, author: Author) -> FirstTrust:
+def prepare_trust(choice: str, beside: Path, author: Author) -> FirstTrust:
     """Make what `choice` needs in the directory `beside`. Raises UsageError for what is no key, or is there already."""
     if choice == NOBODY:
         return FirstTrust({"unsigned": "accept"})

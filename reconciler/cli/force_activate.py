@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.duration import parsed_ms, spoken
+from reconciler.cli.duration import duration_text, parsed_ms
 from reconciler.cli.options import NodeOption, Output, OutputOption, TimeoutOption
-from reconciler.cli.terminal import ask_word, fold, paint, width
-from reconciler.cli.watchdog_request import GRACE_MS, REFUSED, Waits, request_and_wait
+from reconciler.cli.terminal import ask_word, fold, styled, width
+from reconciler.cli.watchdog_request import GRACE_MS, REFUSED, WaitLimit, request_and_wait
 from reconciler.cli.watchdog_text import reason_lines
 from reconciler.core.status.watchdog import WatchdogStatus
 from reconciler.errors import UsageError
@@ -50,18 +50,18 @@ def force_activate(
             raise UsageError("nobody is here to type the word", remedy=f"in a script: --word {status.controller}")
         word = ask_word(f"\nType {status.controller} to go on: ")
     request = Request(RequestKind.FORCE_ACTIVATE, word=word[:200])
-    waits = Waits(timeout_ms, while_moving=not timeout)
+    waits = WaitLimit(timeout_ms, while_moving=not timeout)
     return request_and_wait(loaded, status, request, waits, as_json, _is_active, _forced)
 
 
 def _overridden(status: WatchdogStatus) -> str:
     """The reasons that force-activate overrides, and the checks that it does not."""
     other = status.peer.controller or "the peer"
-    lines = [paint(f"Force {status.controller} to become active. This overrides:", 1, 33)]
+    lines = [styled(f"Force {status.controller} to become active. This overrides:", 1, 33)]
     lines += reason_lines(status.reasons)
     if not status.reasons:
         lines.append("  nothing: HA is active, and `hagit switchover` on the other side is the gentle way")
-    lives = f"heard {spoken(status.peer.age_ms)} ago" if status.peer.age_ms is not None else "never heard"
+    lives = f"heard {duration_text(status.peer.age_ms)} ago" if status.peer.age_ms is not None else "never heard"
     for text in (
         "",
         f"What happens: {status.controller} claims the disks and cuts {other} off ({lives}). If {other} serves clients "

@@ -14,9 +14,9 @@ from typing import Annotated, Final
 import typer
 
 from reconciler.cli.capture import captured
-from reconciler.cli.first_trust import FirstTrust, choose, prepare
-from reconciler.cli.options import Controller, NodeOption
-from reconciler.cli.terminal import ask, paint
+from reconciler.cli.first_trust import FirstTrust, choose_trust, prepare_trust
+from reconciler.cli.options import ControllerName, NodeOption
+from reconciler.cli.terminal import ask_text, styled
 from reconciler.core.spec import load
 from reconciler.core.spec.schema import json_schema
 from reconciler.errors import UsageError
@@ -77,7 +77,9 @@ spec:
 
 def init(
     directory: Annotated[Path, typer.Argument(help="Where the repository is made; must not exist or be empty.")],
-    controller: Annotated[Controller | None, typer.Option("--controller", help="Which one this machine is.")] = None,
+    controller: Annotated[
+        ControllerName | None, typer.Option("--controller", help="Which one this machine is.")
+    ] = None,
     node: NodeOption = None,
     capture: Annotated[
         bool | None, typer.Option("--capture/--example", help="Describe this machine as it is, or write an example.")
@@ -110,30 +112,30 @@ def init(
         raise UsageError("there is a node file already", where=str(path), remedy="name another with --node")
     name = _controller(controller, quiet, joins)
     if state is None:
-        state = STATE if quiet else Path(ask("Where shall the agent keep its state?", str(STATE)))
+        state = STATE if quiet else Path(ask_text("Where shall the agent keep its state?", str(STATE)))
     if capture is None:
         question = "Describe this machine as it is (capture), or write an example?"
-        capture = joins or quiet or ask(question, "capture") != "example"
-    choice = choose(joins=joins, quiet=quiet, signer=signer, accept_unsigned=accept_unsigned)
+        capture = joins or quiet or ask_text(question, "capture") != "example"
+    choice = choose_trust(joins=joins, quiet=quiet, signer=signer, accept_unsigned=accept_unsigned)
     if not joins:
         _require_empty(directory)
     author = _author()
-    trust = prepare(choice, path.absolute().parent, author)
+    trust = prepare_trust(choice, path.absolute().parent, author)
     if joins:
         print(f"Joined   {directory}, which is a repository already.")
     else:
         _make_repository(directory, name, capture, author, trust.signing_key)
     _make_node_file(path, name, directory, state, trust)
     option = "" if path == find_node_file(None) else f"--node {path} "
-    print(f"\nNext:    edit {directory}/*.yaml, git commit, then {paint(f'hagit {option}plan', 1)}")
+    print(f"\nNext:    edit {directory}/*.yaml, git commit, then {styled(f'hagit {option}plan', 1)}")
     return 0
 
 
-def _controller(given: Controller | None, quiet: bool, joins: bool) -> str:
+def _controller(given: ControllerName | None, quiet: bool, joins: bool) -> str:
     """The name of this controller: the given one, or the answer of the operator."""
     if given is not None:
         return given.value
-    name = "a" if quiet else ask("Which controller is this, a or b?", "b" if joins else "a")
+    name = "a" if quiet else ask_text("Which controller is this, a or b?", "b" if joins else "a")
     if name not in ("a", "b"):
         raise UsageError(f"a controller is a or b, not {name!r}")
     return name

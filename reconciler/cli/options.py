@@ -16,7 +16,7 @@ class Output(StrEnum):
     JSON = "json"
 
 
-class Controller(StrEnum):
+class ControllerName(StrEnum):
     """One of the two controllers of a pair."""
 
     A = "a"

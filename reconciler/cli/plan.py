@@ -17,9 +17,9 @@ from reconciler.agent.apply import propose
 from reconciler.agent.session import Session
 from reconciler.agent.source.content import Content
 from reconciler.cli.options import DirectoryOption, NodeOption, Output, OutputOption, RevisionOption
-from reconciler.cli.revision_choice import UNCOMMITTED, choose
+from reconciler.cli.revision_choice import UNCOMMITTED, choose_revision
 from reconciler.cli.saved_plan import save_plan
-from reconciler.cli.terminal import own, wants_color, width
+from reconciler.cli.terminal import marked_escapes, wants_color, width
 from reconciler.core.planning.plan import OrdersChange, Plan
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HagitError
@@ -43,7 +43,7 @@ def plan(
     """
     as_json = output is Output.JSON
     with Session(node) as session:
-        chosen, content = choose(session, revision, directory)
+        chosen, content = choose_revision(session, revision, directory)
         found = make_plan(session, chosen, content)
     if out is not None:
         save_plan(found, out)
@@ -86,4 +86,4 @@ def print_plan(plan: Plan, *, as_json: bool) -> None:
     else:
         from reconciler.core.planning.render import render_plan
 
-        print(own(render_plan(plan, color=wants_color(), width=width())))
+        print(marked_escapes(render_plan(plan, color=wants_color(), width=width())))

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 import typer
 
-from reconciler.cli.duration import spoken
+from reconciler.cli.duration import duration_text
 from reconciler.cli.options import NodeOption, Output, OutputOption
 from reconciler.cli.terminal import ask_word, fold, width
 from reconciler.cli.watchdog_request import DONE, GRACE_MS, REFUSED, TIMED_OUT, await_status
@@ -92,7 +92,7 @@ def power(
 def _warning(status: WatchdogStatus, power: PowerStatus) -> list[str]:
     """The consequences of switching the power off now."""
     serves = status.peer.phase == "active"
-    heard = f"heard {spoken(status.peer.age_ms)} ago" if status.peer.age_ms is not None else "never heard"
+    heard = f"heard {duration_text(status.peer.age_ms)} ago" if status.peer.age_ms is not None else "never heard"
     text = f"This cuts the power of {power.controller} ({heard}) through {power.agent}."
     if serves:
         text += f" It serves clients; once it is proven to be off, {status.controller} takes over."

@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import typer
 
 from reconciler.cli.options import DirectoryOption, NodeOption, Output, OutputOption, RevisionOption
-from reconciler.cli.terminal import paint
+from reconciler.cli.terminal import styled
 from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.unsafe import unsafe
 from reconciler.errors import UsageError
@@ -186,7 +186,7 @@ def _explore(orders: Orders, states_max: int, as_json: bool) -> int:
         if not as_json:
             verdict = found.broken or (f"{found.stuck} states without a way back" if found.stuck else "holds")
             end = "every state" if found.complete else f"stopped at {states_max}"
-            print(f"{scene.name:<10} {found.states:>9} states {found.moves:>10} moves  {end:<20} {paint(verdict, 1)}")
+            print(f"{scene.name:<10} {found.states:>9} states {found.moves:>10} moves  {end:<20} {styled(verdict, 1)}")
             for line in found.trace or found.stuck_trace:
                 print(f"    {line}")
     if as_json:

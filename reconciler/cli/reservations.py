@@ -16,7 +16,7 @@ import typer
 
 from reconciler.cli.disk_access import DiskAccess
 from reconciler.cli.options import NodeOption, Output, OutputOption, YesOption
-from reconciler.cli.terminal import fold, paint, width
+from reconciler.cli.terminal import fold, styled, width
 from reconciler.core.failover.hold import DiskView, for_pair, judge
 from reconciler.core.failover.key import Key, encode_key
 from reconciler.core.failover.orders import Orders
@@ -78,21 +78,21 @@ def _show(node_file: Path | None, as_json: bool, *, detailed: bool) -> int:
     finally:
         access.close()
     orders = access.orders
-    lines = [Line(orders, at, one) for at, one in enumerate(found)]
+    lines = [DiskReport(orders, at, one) for at, one in enumerate(found)]
     owner = judge(orders, 0, tuple(line.view for line in lines)).owner
     for line in lines:
         line.judge(owner)
         if line.at >= access.known:
             line.notes.append("only newer orders name it, and they are pending: see `hagit status`")
     if as_json:
-        print(json.dumps(document(orders, owner, lines), indent=1))
+        print(json.dumps(_document(orders, owner, lines), indent=1))
     else:
-        for text in told(orders, owner, lines):
+        for text in page_lines(orders, owner, lines):
             print(text)
     return NOT_WELL if detailed and any(line.problems for line in lines) else WELL
 
 
-class Line:
+class DiskReport:
     """One disk: what was seen, and what is wrong with it."""
 
     def __init__(self, orders: Orders, at: int, found: Survey | DiskView) -> None:
@@ -134,7 +134,7 @@ class Line:
             self.notes.append(f"path {', '.join(self.survey.down)} is down")
         if self.survey.records:
             say(f"no place for heartbeat records: {self.survey.records}")
-        self.notes += _weak(self.survey.features)
+        self.notes += _capability_notes(self.survey.features)
 
     def text(self) -> str:
         """Who holds it, in a sentence."""
@@ -176,7 +176,7 @@ class Line:
         }
 
 
-def _weak(features: Features) -> Iterator[str]:
+def _capability_notes(features: Features) -> Iterator[str]:
     if features.aborts is False:
         yield "knows no PREEMPT AND ABORT: commands that it has begun for the other finish"
     if features.persists is False:
@@ -192,20 +192,20 @@ def _key(orders: Orders, key: Key) -> dict[str, Any]:
     return {"key": f"{encode_key(key):#x}", "controller": controller, "claim": claim, "machine": machine}
 
 
-def document(orders: Orders, owner: Key | None, lines: list[Line]) -> dict[str, Any]:
+def _document(orders: Orders, owner: Key | None, lines: list[DiskReport]) -> dict[str, Any]:
     """The JSON form."""
     return {
         "format": "hagit.reservations/1",
         "controller": orders.controller(orders.side),
         "pair": orders.pair,
         "owner": None if owner is None else _key(orders, owner),
-        "line": verdict(orders, owner, lines),
+        "line": _verdict(orders, owner, lines),
         "well": not any(line.problems for line in lines),
         "disks": [line.document() for line in lines],
     }
 
 
-def verdict(orders: Orders, owner: Key | None, lines: list[Line]) -> str:
+def _verdict(orders: Orders, owner: Key | None, lines: list[DiskReport]) -> str:
     """Everything in a sentence."""
     count = len(lines)
     answered = sum(line.view.answered for line in lines)
@@ -221,10 +221,10 @@ def verdict(orders: Orders, owner: Key | None, lines: list[Line]) -> str:
     return text + (f"; {wrong} of them {they} should be." if wrong else ", alone.")
 
 
-def told(orders: Orders, owner: Key | None, lines: list[Line]) -> Iterator[str]:
+def page_lines(orders: Orders, owner: Key | None, lines: list[DiskReport]) -> Iterator[str]:
     """The text form."""
     well = not any(line.problems for line in lines)
-    yield paint(verdict(orders, owner, lines), 1, 32 if well and owner else 33)
+    yield styled(_verdict(orders, owner, lines), 1, 32 if well and owner else 33)
     column = max(len(line.name) for line in lines) + 2
     noted = [set(line.notes) for line in lines if line.view.answered]
     common = set.intersection(*noted) if len(noted) > 1 else set()
@@ -238,11 +238,11 @@ def told(orders: Orders, owner: Key | None, lines: list[Line]) -> Iterator[str]:
         for sign, color, texts in (("✗", 31, line.problems), ("!", 33, notes)):
             for text in texts:
                 head, *more = fold(text, width() - 8)
-                yield f"    {paint(sign, 1, color)} {head}"
+                yield f"    {styled(sign, 1, color)} {head}"
                 yield from (f"      {one}" for one in more)
     for note in sorted(common):
         head, *more = fold(f"every {'disk' if len(noted) == len(lines) else 'other disk'} {note}", width() - 4)
-        yield f" {paint('!', 1, 33)} {head}"
+        yield f" {styled('!', 1, 33)} {head}"
         yield from (f"   {one}" for one in more)
     if orders.arbitration:
         yield " * arbitration disk: their majority says who is active"

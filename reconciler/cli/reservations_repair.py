@@ -52,8 +52,8 @@ def repair_reservations(node_file: Path | None, as_json: bool, *, yes: bool, for
 
 def _planned(access: DiskAccess, named: frozenset[int]) -> tuple[Repair | LeftAlone, ...] | RepairRefused:
     """The plan by one look at all disks and what the watchdog publishes."""
-    sight = query_status(access.node)
-    status = sight.status if sight is not None and sight.fresh else None
+    reading = query_status(access.node)
+    status = reading.status if reading is not None and reading.fresh else None
     # A watchdog that hangs may still hold everything, so without a fresh status only the kernel's word counts.
     pools = Pools(status.pools.state) if status is not None else access.disks.pools(COMMAND_S).pools
     phase = status.phase if status is not None else ""

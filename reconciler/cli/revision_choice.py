@@ -21,7 +21,7 @@ from reconciler.errors import RemoteUnreachable, SourceError, UsageError
 UNCOMMITTED: Final = "uncommitted"
 
 
-def choose(session: Session, commit: str | None, directory: Path | None) -> tuple[Revision, Content]:
+def choose_revision(session: Session, commit: str | None, directory: Path | None) -> tuple[Revision, Content]:
     """The revision that a command works with, and its content.
 
     `commit` and `directory` are the options of these names. Raises SourceError with the reason for which the newest

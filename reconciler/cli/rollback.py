@@ -42,7 +42,7 @@ def rollback(
         if applied is None:
             raise SourceError("no revision was ever applied here", remedy="there is nothing to go back to")
         target = session.find_revision(to) if to else _previous(session, applied.revision)
-        content = _as_it_was(session, target)
+        content = _restored_content(session, target)
         plan = make_plan(session, target, content)
         print_plan(plan, as_json=False)
         head = session.store.accepted().head
@@ -66,7 +66,7 @@ def _previous(session: Session, now: Revision) -> Revision:
     )
 
 
-def _as_it_was(session: Session, target: Revision) -> Content:
+def _restored_content(session: Session, target: Revision) -> Content:
     """The content of the target, completed by the values that newer revisions changed in place."""
     entries = session.store.history()
     last = max((at for at, entry in enumerate(entries) if entry["revision"]["commit"] == target.commit), default=-1)

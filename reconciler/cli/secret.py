@@ -21,7 +21,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from reconciler.cli.options import NodeOption, Output, OutputOption
-from reconciler.cli.terminal import fold, paint, width
+from reconciler.cli.terminal import fold, styled, width
 from reconciler.core.failover.keyring import fingerprint, spelled
 from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_orders, orders_key
 from reconciler.core.failover.refusal import Refusal, Refused
@@ -44,7 +44,7 @@ LOOK_S: Final = 0.2
 UNHEARD: Final = "--without-peer goes on when that controller is off: it has to have this secret before it starts"
 
 
-class Refuse(Exception):
+class StepRefused(Exception):
     """A step that is not done; `remedy` says what to do first."""
 
     def __init__(self, what: str, remedy: str) -> None:
@@ -53,7 +53,7 @@ class Refuse(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class SecretState:
     """The files of this controller and what its watchdog says; `used`, `next` and `previous` are fingerprints."""
 
     node: Node
@@ -69,7 +69,7 @@ class Desk:
         return self.watchdog.secret
 
     @property
-    def said(self) -> SecretStatus:
+    def reported(self) -> SecretStatus:
         """What the watchdog says; nothing when it does not run."""
         return (self.status.secret if self.status is not None else None) or SecretStatus()
 
@@ -121,7 +121,7 @@ def secret(
     try:
         with Lock(loaded.state / "secret.lock", f"hagit secret {step}"):
             text = _step(_look(loaded, loaded.watchdog), step, file, without_peer)
-    except Refuse as refused:
+    except StepRefused as refused:
         if as_json:
             print(json.dumps({"format": "hagit.secret/1", "outcome": "refused", "text": refused.what}, indent=1))
         else:
@@ -137,14 +137,14 @@ def secret(
     return DONE if followed else TIMED_OUT
 
 
-def _look(node: Node, watchdog: WatchdogNode) -> Desk:
-    sight = query_status(node)
-    status = sight.status if sight is not None and sight.fresh else None
+def _look(node: Node, watchdog: WatchdogNode) -> SecretState:
+    reading = query_status(node)
+    status = reading.status if reading is not None and reading.fresh else None
     paths = (watchdog.secret, next_path(watchdog.secret), previous_path(watchdog.secret))
-    return Desk(node, watchdog, status, *(_print(path) for path in paths))
+    return SecretState(node, watchdog, status, *(_fingerprint_of(path) for path in paths))
 
 
-def _print(path: Path) -> str:
+def _fingerprint_of(path: Path) -> str:
     """The fingerprint of the secret in a file; empty where there is none. Raises NodeFileError for an unfit one."""
     return spelled(fingerprint(_read(path))) if path.exists() else ""
 
@@ -157,46 +157,46 @@ def _followed(node: Node, watchdog: WatchdogNode) -> bool:
     """Wait until the watchdog has the secrets of the files in force; at once where none runs."""
     end_s, pause = monotonic_s() + FOLLOW_S, threading.Event()
     while True:
-        desk = _look(node, watchdog)
-        if desk.status is None or _in_force(desk):
+        state = _look(node, watchdog)
+        if state.status is None or _in_force(state):
             return True
         if monotonic_s() > end_s:
             return False
         pause.wait(LOOK_S)
 
 
-def _in_force(desk: Desk) -> bool:
-    others = {one for one in (desk.next, desk.previous) if one and one != desk.used}
-    return desk.said.current == desk.used and set(desk.said.accepted) == others
+def _in_force(state: SecretState) -> bool:
+    others = {one for one in (state.next, state.previous) if one and one != state.used}
+    return state.reported.current == state.used and set(state.reported.accepted) == others
 
 
 # Steps ---------------------------------------------------------------------------------------------------------------
 
 
-def _step(desk: Desk, step: str, file: str | None, without_peer: bool) -> str:
+def _step(state: SecretState, step: str, file: str | None, without_peer: bool) -> str:
     match step:
         case "new":
-            return _new(desk)
+            return _new(state)
         case "import":
-            return _import(desk, file or "-")
+            return _import(state, file or "-")
         case "use":
-            return _use(desk, without_peer)
+            return _use(state, without_peer)
         case _:
-            return _drop(desk, without_peer)
+            return _drop(state, without_peer)
 
 
-def _new(desk: Desk) -> str:
-    _none_under_way(desk, "")
+def _new(state: SecretState) -> str:
+    _none_under_way(state, "")
     secret = secrets.token_hex(NEW_BYTES).encode()
-    path = _keep_next(desk, secret)
+    path = _keep_next(state, secret)
     return (
         f"Made secret {spelled(fingerprint(secret))}: this controller accepts it and does not use it yet. Take it to "
-        f"{desk.peer} by a safe way: ssh root@{desk.peer} hagit secret import - < {path}\n"
+        f"{state.peer} by a safe way: ssh root@{state.peer} hagit secret import - < {path}\n"
         "Then run `hagit secret use` on both controllers, one after the other."
     )
 
 
-def _import(desk: Desk, file: str) -> str:
+def _import(state: SecretState, file: str) -> str:
     if file == "-":
         if sys.stdin.isatty():
             raise UsageError("a secret is not typed", remedy="hagit secret import - < FILE")
@@ -205,150 +205,158 @@ def _import(desk: Desk, file: str) -> str:
         data = read_bytes(Path(file), SECRET_BYTES_MAX) or b""
     secret = data.strip()
     if not SECRET_BYTES_MIN <= len(secret) <= SECRET_BYTES_MAX:
-        raise Refuse(
+        raise StepRefused(
             f"this has {len(secret)} bytes, and a secret has {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX}",
             "make one with `hagit secret new` on one controller",
         )
     number = spelled(fingerprint(secret))
-    if number == desk.used:
-        raise Refuse(f"{number} is the secret in use here", "nothing is to be done")
-    _none_under_way(desk, number)
-    _keep_next(desk, secret)
+    if number == state.used:
+        raise StepRefused(f"{number} is the secret in use here", "nothing is to be done")
+    _none_under_way(state, number)
+    _keep_next(state, secret)
     return f"This controller accepts {number} and does not use it yet. Next: `hagit secret use` on both controllers."
 
 
-def _use(desk: Desk, without_peer: bool) -> str:
-    if not desk.next:
-        raise Refuse("there is no next secret here", "`hagit secret new`, or `hagit secret import` what the peer made")
-    if desk.status is not None and desk.next not in desk.said.accepted:
-        raise Refuse("the watchdog has not read the next secret yet", "see `hagit status`, and try again")
-    if not without_peer and desk.next not in (desk.said.peer, desk.said.peer_accepts):
-        raise Refuse(*_deaf(desk, f"is not known to accept {desk.next}", "run `hagit secret import` there first"))
+def _use(state: SecretState, without_peer: bool) -> str:
+    if not state.next:
+        raise StepRefused(
+            "there is no next secret here", "`hagit secret new`, or `hagit secret import` what the peer made"
+        )
+    if state.status is not None and state.next not in state.reported.accepted:
+        raise StepRefused("the watchdog has not read the next secret yet", "see `hagit status`, and try again")
+    if not without_peer and state.next not in (state.reported.peer, state.reported.peer_accepts):
+        raise StepRefused(
+            *_peer_unready(state, f"is not known to accept {state.next}", "run `hagit secret import` there first")
+        )
     # In this order: between the two, and after a crash there, both secrets are accepted.
-    _put(desk, previous_path(desk.file), _read(desk.file))
-    next_path(desk.file).replace(desk.file)
+    _put(state, previous_path(state.file), _read(state.file))
+    next_path(state.file).replace(state.file)
     return (
-        f"This controller seals with {desk.next} and still accepts {desk.used}. Next: `hagit secret use` on "
-        f"{desk.peer} if that is not done yet; then `hagit secret drop` on both."
+        f"This controller seals with {state.next} and still accepts {state.used}. Next: `hagit secret use` on "
+        f"{state.peer} if that is not done yet; then `hagit secret drop` on both."
     )
 
 
-def _drop(desk: Desk, without_peer: bool) -> str:
-    if not desk.previous and not desk.next:
-        raise Refuse("only one secret is accepted here", "nothing is to be dropped")
-    if not desk.previous:
-        if desk.next == desk.said.peer:
-            raise Refuse(f"{desk.peer} uses {desk.next} already", "go on: `hagit secret use`")
-        next_path(desk.file).unlink()
-        return f"Dropped {desk.next}, which was never used here. Drop it on {desk.peer}, too."
-    if not without_peer and desk.said.peer != desk.used:
-        raise Refuse(*_deaf(desk, f"is not known to use {desk.used}", "run `hagit secret use` there first"))
+def _drop(state: SecretState, without_peer: bool) -> str:
+    if not state.previous and not state.next:
+        raise StepRefused("only one secret is accepted here", "nothing is to be dropped")
+    if not state.previous:
+        if state.next == state.reported.peer:
+            raise StepRefused(f"{state.peer} uses {state.next} already", "go on: `hagit secret use`")
+        next_path(state.file).unlink()
+        return f"Dropped {state.next}, which was never used here. Drop it on {state.peer}, too."
+    if not without_peer and state.reported.peer != state.used:
+        raise StepRefused(
+            *_peer_unready(state, f"is not known to use {state.used}", "run `hagit secret use` there first")
+        )
     for name, decode, most in (
         ("orders.json", decode_orders, ORDERS_BYTES_MAX),
         ("power.json", decode_power, POWER_BYTES_MAX),
     ):
-        _resealed(desk, desk.node.state / name, decode, most)
-    previous_path(desk.file).unlink()
-    return f"Dropped {desk.previous}. This controller accepts {desk.used} alone."
+        _resealed(state, state.node.state / name, decode, most)
+    previous_path(state.file).unlink()
+    return f"Dropped {state.previous}. This controller accepts {state.used} alone."
 
 
-def _none_under_way(desk: Desk, number: str) -> None:
+def _none_under_way(state: SecretState, number: str) -> None:
     """No change of the secret is in the middle, or one to this very secret."""
-    if desk.next and desk.next != number:
-        raise Refuse(
-            f"{desk.next} is the next secret already", "`hagit secret use`, or `hagit secret drop` to give it up"
+    if state.next and state.next != number:
+        raise StepRefused(
+            f"{state.next} is the next secret already", "`hagit secret use`, or `hagit secret drop` to give it up"
         )
-    if desk.previous:
-        raise Refuse(f"{desk.previous} has not been dropped yet", "end the last change: `hagit secret drop`")
+    if state.previous:
+        raise StepRefused(f"{state.previous} has not been dropped yet", "end the last change: `hagit secret drop`")
 
 
-def _keep_next(desk: Desk, secret: bytes) -> Path:
-    path = next_path(desk.file)
-    _put(desk, path, secret)
+def _keep_next(state: SecretState, secret: bytes) -> Path:
+    path = next_path(state.file)
+    _put(state, path, secret)
     return path
 
 
-def _put(desk: Desk, path: Path, secret: bytes) -> None:
+def _put(state: SecretState, path: Path, secret: bytes) -> None:
     """Write a secret for those who may read the one in use, and nobody else."""
-    facts = desk.file.stat()
+    facts = state.file.stat()
     write_named(path, secret + b"\n", mode=0o600)
     os.chown(path, facts.st_uid, facts.st_gid)
 
 
-def _deaf(desk: Desk, lacks: str, remedy: str) -> tuple[str, str]:
+def _peer_unready(state: SecretState, lacks: str, remedy: str) -> tuple[str, str]:
     """Why the peer might not understand, and what to do first."""
-    if desk.status is None:
-        return f"no watchdog runs here, so whether {desk.peer} could follow is unknown", f"start it; {UNHEARD}"
-    if not desk.said.peer:
-        return f"{desk.peer} is not heard, so whether it could follow is unknown", f"see `hagit status`; {UNHEARD}"
-    return f"{desk.peer} {lacks}: it could not understand this controller", remedy
+    if state.status is None:
+        return f"no watchdog runs here, so whether {state.peer} could follow is unknown", f"start it; {UNHEARD}"
+    if not state.reported.peer:
+        return f"{state.peer} is not heard, so whether it could follow is unknown", f"see `hagit status`; {UNHEARD}"
+    return f"{state.peer} {lacks}: it could not understand this controller", remedy
 
 
-def _resealed(desk: Desk, path: Path, decode: Callable[[bytes, Any], object | Refused], bytes_max: int) -> None:
+def _resealed(state: SecretState, path: Path, decode: Callable[[bytes, Any], object | Refused], bytes_max: int) -> None:
     """The agent has sealed a file of the watchdog with the secret in use."""
     try:
         data = read_bytes(path, bytes_max)
     except StateError:
         return
-    found = decode(data, orders_key(_read(desk.file))) if data is not None else None
+    found = decode(data, orders_key(_read(state.file))) if data is not None else None
     if isinstance(found, Refused) and found.why is Refusal.SEAL:
-        raise Refuse(f"{path} is not sealed with {desk.used} yet", "the agent does it: start it, or run `hagit apply`")
+        raise StepRefused(
+            f"{path} is not sealed with {state.used} yet", "the agent does it: start it, or run `hagit apply`"
+        )
 
 
 # For people ----------------------------------------------------------------------------------------------------------
 
 
-def _next_step(desk: Desk) -> str:
+def _next_step(state: SecretState) -> str:
     """What to do now, in a sentence; empty when nothing is under way."""
-    if desk.next:
-        if desk.next in (desk.said.peer, desk.said.peer_accepts):
-            return f"`hagit secret use`: {desk.peer} accepts {desk.next}"
-        return f"on {desk.peer}: ssh root@{desk.peer} hagit secret import - < {next_path(desk.file)}"
-    if desk.previous:
-        if desk.said.peer == desk.used:
-            return f"`hagit secret drop`: {desk.peer} uses {desk.used}, too"
-        return f"on {desk.peer}: `hagit secret use`"
+    if state.next:
+        if state.next in (state.reported.peer, state.reported.peer_accepts):
+            return f"`hagit secret use`: {state.peer} accepts {state.next}"
+        return f"on {state.peer}: ssh root@{state.peer} hagit secret import - < {next_path(state.file)}"
+    if state.previous:
+        if state.reported.peer == state.used:
+            return f"`hagit secret drop`: {state.peer} uses {state.used}, too"
+        return f"on {state.peer}: `hagit secret use`"
     return ""
 
 
-def _show(desk: Desk, as_json: bool) -> int:
-    said = desk.said
+def _show(state: SecretState, as_json: bool) -> int:
+    reported = state.reported
     if as_json:
         document = {
             "format": "hagit.secret/1",
-            "file": {"path": str(desk.file), "used": desk.used, "next": desk.next, "previous": desk.previous},
+            "file": {"path": str(state.file), "used": state.used, "next": state.next, "previous": state.previous},
             "watchdog": {
-                "runs": desk.status is not None,
-                "seals": said.current,
-                "accepts": list(said.accepted),
-                "peer": said.peer,
-                "peer_accepts": said.peer_accepts,
+                "runs": state.status is not None,
+                "seals": reported.current,
+                "accepts": list(reported.accepted),
+                "peer": reported.peer,
+                "peer_accepts": reported.peer_accepts,
             },
-            "next_step": _next_step(desk),
+            "next_step": _next_step(state),
         }
         print(json.dumps(document, indent=1))
         return DONE
-    print(paint("Secret of the pair, by fingerprints", 1))
-    print(f"  file       {desk.used or 'missing'}  {desk.file}")
+    print(styled("Secret of the pair, by fingerprints", 1))
+    print(f"  file       {state.used or 'missing'}  {state.file}")
     for word, number, path in (
-        ("next", desk.next, next_path(desk.file)),
-        ("previous", desk.previous, previous_path(desk.file)),
+        ("next", state.next, next_path(state.file)),
+        ("previous", state.previous, previous_path(state.file)),
     ):
         if number:
             print(f"  {word:<9}  {number}  {path}")
-    if desk.status is None:
+    if state.status is None:
         print("  watchdog   does not run: neither it nor the peer can be asked")
     else:
-        print(f"  watchdog   {_spoken(said.current, said.accepted)}")
-        other = (said.peer_accepts,) if said.peer_accepts else ()
-        print(
-            f"  peer       {_spoken(said.peer, other) if said.peer else f'{desk.peer} is not heard or not understood'}"
-        )
-    if step := _next_step(desk):
+        print(f"  watchdog   {_secret_text(reported.current, reported.accepted)}")
+        other = (reported.peer_accepts,) if reported.peer_accepts else ()
+        silent = f"{state.peer} is not heard or not understood"
+        text = _secret_text(reported.peer, other) if reported.peer else silent
+        print(f"  peer       {text}")
+    if step := _next_step(state):
         print("\n".join(fold(f"Next: {step}", width() - 1)))
     return DONE
 
 
-def _spoken(seals: str, accepts: tuple[str, ...]) -> str:
+def _secret_text(seals: str, accepts: tuple[str, ...]) -> str:
     more = f", accepts also {', '.join(accepts)}" if accepts else ""
     return f"seals with {seals}{more}" if seals else "seals with a random secret: the file's is unfit"

@@ -18,8 +18,8 @@ import typer
 from reconciler.agent.session import Session
 from reconciler.agent.source.unsigned_commits import trust_document, unsigned_warning
 from reconciler.cli.options import NodeOption, Output, OutputOption
-from reconciler.cli.terminal import fold, local_time, paint, width
-from reconciler.cli.watchdog_text import paint_verdict, sight_document, standing_lines
+from reconciler.cli.terminal import fold, local_time, styled, width
+from reconciler.cli.watchdog_text import reading_document, status_lines, styled_verdict
 from reconciler.errors import StateError
 from reconciler.system.clock import wall_s
 from reconciler.system.files import holder_of
@@ -55,15 +55,15 @@ def status(
     if watch:
         return _watch(node, as_json)
     with Session(node) as session:
-        document, sight = _status_document(session), query_status(session.node)
+        document, reading = _status_document(session), query_status(session.node)
     well = bool(document["well"])
-    if sight is not None:
-        document["ha"] = sight_document(sight)
+    if reading is not None:
+        document["ha"] = reading_document(reading)
         well = well and document["ha"]["well"]
     if as_json:
         print(json.dumps(document, indent=1))
     else:
-        print("\n".join(_page(document, sight)))
+        print("\n".join(_page(document, reading)))
     return 2 if detailed and not well else 0
 
 
@@ -72,29 +72,29 @@ def _watch(node_file: Path | None, as_json: bool) -> int:
     shown, pause = "", threading.Event()
     with Session(node_file) as session:
         while True:
-            document, sight = _status_document(session), query_status(session.node)
+            document, reading = _status_document(session), query_status(session.node)
             if as_json:
-                if sight is not None:
-                    document["ha"] = sight_document(sight)
+                if reading is not None:
+                    document["ha"] = reading_document(reading)
                 print(json.dumps(document, separators=(",", ":")), flush=True)
             elif sys.stdout.isatty():
                 # Home, each line with the rest of it cleared, then the rest of the screen (ECMA-48 8.3.57, 8.3.39).
-                drawn = "".join(f"{line}{escape()}[K\n" for line in _page(document, sight))
+                drawn = "".join(f"{line}{escape()}[K\n" for line in _page(document, reading))
                 print(f"{escape()}[H{drawn}{escape()}[J", end="", flush=True)
             else:
-                page = _page(document, sight)
+                page = _page(document, reading)
                 if page[0] != shown:
                     print("\n".join(page), end="\n\n", flush=True)
                 shown = page[0]
             pause.wait(WATCH_S)
 
 
-def _page(document: dict[str, Any], sight: StatusReading | None) -> list[str]:
+def _page(document: dict[str, Any], reading: StatusReading | None) -> list[str]:
     """Everything for people: the pair first, where there is a watchdog, then what is in force on this controller."""
-    applied = paint(document["verdict"], 1, 32 if document["well"] else 31)
-    if sight is None:
+    applied = styled(document["verdict"], 1, 32 if document["well"] else 31)
+    if reading is None:
         return [applied, *_status_lines(document)]
-    return [paint_verdict(sight), *standing_lines(sight), applied, *_status_lines(document)]
+    return [styled_verdict(reading), *status_lines(reading), applied, *_status_lines(document)]
 
 
 def _status_document(session: Session) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.duration import parsed_ms, spoken
+from reconciler.cli.duration import duration_text, parsed_ms
 from reconciler.cli.options import NodeOption, Output, OutputOption, TimeoutOption
-from reconciler.cli.terminal import fold, paint, width
-from reconciler.cli.watchdog_request import DONE, GRACE_MS, REFUSED, Waits, is_active_there, request_and_wait
-from reconciler.cli.watchdog_text import predicted, reason_lines, summary
+from reconciler.cli.terminal import fold, styled, width
+from reconciler.cli.watchdog_request import DONE, GRACE_MS, REFUSED, WaitLimit, is_active_there, request_and_wait
+from reconciler.cli.watchdog_text import failover_text, reason_lines, switchover_prediction
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_document
 from reconciler.system.control_protocol import Request, RequestKind
 from reconciler.system.node import find_node_file, load_node
@@ -41,16 +41,16 @@ def switchover(
     status, as_json = require_status(loaded), output is Output.JSON
     timeout_ms = parsed_ms(timeout, "--timeout") if timeout else status.readiness.switchover_ms + GRACE_MS
     if plan or not status.readiness.ready:
-        print_plan(status, as_json)
+        print_switchover_plan(status, as_json)
         return DONE if status.readiness.ready else REFUSED
     if not as_json:
-        print_plan(status, as_json=False)
+        print_switchover_plan(status, as_json=False)
     request = Request(RequestKind.SWITCHOVER)
-    waits = Waits(timeout_ms, while_moving=not timeout)
+    waits = WaitLimit(timeout_ms, while_moving=not timeout)
     return request_and_wait(loaded, status, request, waits, as_json, is_active_there, _switched)
 
 
-def print_plan(status: WatchdogStatus, as_json: bool) -> None:
+def print_switchover_plan(status: WatchdogStatus, as_json: bool) -> None:
     """Print what a switchover would do now, or every reason for which the watchdog would refuse it."""
     ready, other = status.readiness, status.peer.controller or "the peer"
     if as_json:
@@ -67,7 +67,7 @@ def print_plan(status: WatchdogStatus, as_json: bool) -> None:
         print(json.dumps(document, indent=1))
         return
     if not ready.ready:
-        print(paint(f"No switchover from {status.controller} now:", 1, 31))
+        print(styled(f"No switchover from {status.controller} now:", 1, 31))
         for obstacle in ready.obstacles:
             print(f"  - {obstacle}")
         if status.phase != "active" and status.peer.phase == "active":
@@ -75,10 +75,10 @@ def print_plan(status: WatchdogStatus, as_json: bool) -> None:
         for line in reason_lines(status.reasons):
             print(line)
         return
-    print(paint(f"Switchover of {status.pair}: {status.controller} → {other}", 1))
-    print(f"  clients    wait {predicted(status)}")
+    print(styled(f"Switchover of {status.pair}: {status.controller} → {other}", 1))
+    print(f"  clients    wait {switchover_prediction(status)}")
     for part in ready.parts:
-        print(f"             at most {spoken(part.most_ms):<9} {part.what}")
+        print(f"             at most {duration_text(part.most_ms):<9} {part.what}")
     order = f"virtual addresses go, pools are exported, {other} claims the disks, imports, and takes the addresses"
     for at, line in enumerate(fold(f"{order}; nothing reboots", width() - 14)):
         print(f"  {'' if at else 'order':<9}  {line}")
@@ -86,5 +86,5 @@ def print_plan(status: WatchdogStatus, as_json: bool) -> None:
 
 def _switched(status: WatchdogStatus) -> str:
     """The sentence for a switchover that is done."""
-    took = f" {summary(status.failover).capitalize()}." if status.failover is not None else ""
+    took = f" {failover_text(status.failover).capitalize()}." if status.failover is not None else ""
     return f"Done: {status.peer.controller} is MASTER.{took}"

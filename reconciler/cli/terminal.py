@@ -44,14 +44,14 @@ def local_time(at_s: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at_s))
 
 
-def paint(text: str, *codes: int) -> str:
+def styled(text: str, *codes: int) -> str:
     """`text` in the given SGR codes (ECMA-48 8.3.117) where colour is wanted."""
     if not wants_color():
         return text
     return f"{escape()}[{';'.join(map(str, codes))}m{text}{escape()}[0m"
 
 
-def own(text: str) -> str:
+def marked_escapes(text: str) -> str:
     """Text whose every control sequence is hagit's own, made known as such."""
     return text.replace(ESCAPE, escape())
 
@@ -63,7 +63,7 @@ def confirmed(question: str) -> bool:
     return _answer(f"{question} Only 'yes' is taken: ") == "yes"
 
 
-def ask(question: str, default: str) -> str:
+def ask_text(question: str, default: str) -> str:
     """Ask for a text, offering a default."""
     return _answer(f"{question} [{default}]: ") or default
 
@@ -88,13 +88,13 @@ def _clear() -> str:
     return f"{escape()}[G{escape()}[K"
 
 
-class Progress:
+class ProgressLine:
     """One line that is overwritten, on a terminal only, and cleared at the end."""
 
     def __init__(self) -> None:
         self._shown = sys.stderr.isatty()
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ProgressLine:
         return self
 
     def show(self, text: str) -> None:

@@ -12,10 +12,10 @@ from typing import Annotated, Final
 
 import typer
 
-from reconciler.cli.duration import spoken
+from reconciler.cli.duration import duration_text
 from reconciler.cli.options import NodeOption, Output, OutputOption
-from reconciler.cli.terminal import fold, paint, width
-from reconciler.cli.watchdog_text import moment, summary
+from reconciler.cli.terminal import fold, styled, width
+from reconciler.cli.watchdog_text import failover_text, utc_text
 from reconciler.core.status.plain_document import Damage, document_of
 from reconciler.core.status.timeline import (
     FailoverSummary,
@@ -81,10 +81,10 @@ def _failovers(moves: Sequence[FailoverSummary], alone: bool) -> Iterator[str]:
         if alone:
             yield "No failover yet."
         return
-    yield paint(f"Failovers ({len(moves)}), newest last", 1)
+    yield styled(f"Failovers ({len(moves)}), newest last", 1)
     for one in moves:
         yield from _folded(
-            f"{moment(one.at)}  ", f"{summary(one)}. {one.why[:1].upper()}{one.why[1:]}".rstrip(". ") + "."
+            f"{utc_text(one.at)}  ", f"{failover_text(one)}. {one.why[:1].upper()}{one.why[1:]}".rstrip(". ") + "."
         )
     if not alone:
         yield ""
@@ -92,9 +92,9 @@ def _failovers(moves: Sequence[FailoverSummary], alone: bool) -> Iterator[str]:
 
 def _events(events: Sequence[TimelineEvent]) -> Iterator[str]:
     if events:
-        yield paint(f"Events ({len(events)}), newest last, UTC", 1)
+        yield styled(f"Events ({len(events)}), newest last, UTC", 1)
     for event in events:
-        since = "" if event.since_ms is None else f"+{spoken(event.since_ms)}"
+        since = "" if event.since_ms is None else f"+{duration_text(event.since_ms)}"
         yield from _folded(f"{event.at[:23].replace('T', ' ')}  {since:<8}  ", _words(event))
 
 

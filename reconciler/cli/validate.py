@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.options import Output, OutputOption
-from reconciler.cli.terminal import paint
+from reconciler.cli.terminal import styled
 from reconciler.core.spec import Configuration, compile_desired, load
 from reconciler.errors import ConfigurationError
 from reconciler.system.git.tree import read_directory
@@ -44,7 +44,7 @@ def validate(
         return 0
     for warning in configuration.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    print(f"{paint('Valid', 32, 1)}: {_counted(configuration)}.")
+    print(f"{styled('Valid', 32, 1)}: {_counted(configuration)}.")
     return 0
 
 

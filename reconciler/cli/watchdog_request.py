@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from reconciler.cli.duration import spoken
-from reconciler.cli.terminal import Progress, fold, width
+from reconciler.cli.duration import duration_text
+from reconciler.cli.terminal import ProgressLine, fold, width
 from reconciler.cli.watchdog_text import reason_lines
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_document
 from reconciler.system.clock import monotonic_s
@@ -33,7 +33,7 @@ UNDER_WAY_MS_MAX: Final = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
+class WaitLimit:
     """Limit of a wait, in milliseconds. `while_moving`: wait longer while a claim, import or export is under way."""
 
     limit_ms: int
@@ -49,7 +49,7 @@ def request_and_wait(
     node: Node,
     before: WatchdogStatus,
     request: Request,
-    waits: Waits,
+    waits: WaitLimit,
     as_json: bool,
     done: Callable[[WatchdogStatus, WatchdogStatus], bool | None],
     words: Callable[[WatchdogStatus], str],
@@ -79,7 +79,7 @@ def request_and_wait(
         print("\n".join(fold(words(after), width() - 1)))
     elif well is None:
         waited_ms = took_ms if waits.while_moving else waits.limit_ms
-        print(f"hagit: not done within {spoken(waited_ms)}; it may still go on", file=sys.stderr)
+        print(f"hagit: not done within {duration_text(waited_ms)}; it may still go on", file=sys.stderr)
         print("  `hagit status --watch` shows it", file=sys.stderr)
     else:
         print(f"hagit: it failed: {after.controller} is {after.role} ({after.phase}): {after.why}", file=sys.stderr)
@@ -100,19 +100,19 @@ def await_status(
     While this controller claims, imports or exports, the wait lasts up to `longest_ms`. Shows progress on a terminal.
     """
     began_s, latest, pause = monotonic_s(), before, threading.Event()
-    with Progress() as progress:
+    with ProgressLine() as progress:
         while True:
-            sight = query_status(node)
+            reading = query_status(node)
             waited_ms = int((monotonic_s() - began_s) * 1_000)
-            if sight is not None and sight.status is not None and sight.fresh:
-                latest = sight.status
+            if reading is not None and reading.status is not None and reading.fresh:
+                latest = reading.status
                 found = done(before, latest)
                 if found is not None:
                     return latest, found
                 sides = f"{latest.controller} {latest.role}, {latest.peer.controller} {latest.peer.role or '?'}"
-                progress.show(f"{spoken(waited_ms)}: {sides}")
-            elif sight is not None:
-                progress.show(f"{spoken(waited_ms)}: {sight.problem}")
+                progress.show(f"{duration_text(waited_ms)}: {sides}")
+            elif reading is not None:
+                progress.show(f"{duration_text(waited_ms)}: {reading.problem}")
             if waited_ms >= (max(timeout_ms, longest_ms) if latest.phase in UNDER_WAY else timeout_ms):
                 return latest, None
             pause.wait(LOOK_S)
@@ -133,8 +133,8 @@ def is_active_there(before: WatchdogStatus, now: WatchdogStatus) -> bool | None:
 
 def fresh_status(node: Node) -> WatchdogStatus | None:
     """The status of the watchdog; None when there is none that is current."""
-    sight = query_status(node)
-    return sight.status if sight is not None and sight.fresh else None
+    reading = query_status(node)
+    return reading.status if reading is not None and reading.fresh else None
 
 
 def request_answer(node: Node, request: Request, as_json: bool, *, still: bool = False) -> int:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from reconciler.cli.duration import spoken
-from reconciler.cli.terminal import fold, paint, width
+from reconciler.cli.duration import duration_text
+from reconciler.cli.terminal import fold, styled, width
 from reconciler.core.status.timeline import FailoverSummary
 from reconciler.core.status.watchdog import (
     WEAKENING,
@@ -34,7 +34,7 @@ MOVES: Final = {
     "PEER_UNABLE": "start",
 }
 #: A person's will, in the order in which it is named.
-WILLS: Final = ("NO_FAILOVER", "OVERRIDE", "MAINTENANCE")
+DECISIONS: Final = ("NO_FAILOVER", "OVERRIDE", "MAINTENANCE")
 GREEN, RED, YELLOW, DIM, BOLD = 32, 31, 33, 2, 1
 COLORS: Final = {
     Verdict.ACTIVE.value: GREEN,
@@ -44,30 +44,30 @@ COLORS: Final = {
 }
 
 
-def sight_document(sight: StatusReading) -> dict[str, Any]:
+def reading_document(reading: StatusReading) -> dict[str, Any]:
     """The JSON form: the verdict in a line, whether it is well, and the whole status."""
     return {
-        "verdict": verdict_word(sight),
-        "line": verdict_line(sight),
-        "well": sight.fresh and sight.status is not None and sight.status.verdict == Verdict.ACTIVE,
-        "fresh": sight.fresh,
-        "age_ms": sight.age_ms,
-        "problem": sight.problem,
-        "remedy": sight.remedy,
-        "status": None if sight.status is None else watchdog_document(sight.status),
+        "verdict": verdict_word(reading),
+        "line": verdict_line(reading),
+        "well": reading.fresh and reading.status is not None and reading.status.verdict == Verdict.ACTIVE,
+        "fresh": reading.fresh,
+        "age_ms": reading.age_ms,
+        "problem": reading.problem,
+        "remedy": reading.remedy,
+        "status": None if reading.status is None else watchdog_document(reading.status),
     }
 
 
-def verdict_word(sight: StatusReading) -> str:
+def verdict_word(reading: StatusReading) -> str:
     """One of the four verdicts; nobody vouches for HA without a watchdog that runs."""
-    return sight.status.verdict if sight.fresh and sight.status is not None else Verdict.UNAVAILABLE.value
+    return reading.status.verdict if reading.fresh and reading.status is not None else Verdict.UNAVAILABLE.value
 
 
-def verdict_line(sight: StatusReading) -> str:
+def verdict_line(reading: StatusReading) -> str:
     """The verdict in one line, with what makes it so."""
-    status = sight.status
-    if status is None or not sight.fresh:
-        return f"{Verdict.UNAVAILABLE}: {sight.problem}."
+    status = reading.status
+    if status is None or not reading.fresh:
+        return f"{Verdict.UNAVAILABLE}: {reading.problem}."
     count = len(status.reasons)
     match status.verdict:
         case Verdict.ACTIVE:
@@ -77,38 +77,38 @@ def verdict_line(sight: StatusReading) -> str:
             peer = f"{status.peer.controller or 'the peer'} is {status.peer.role or 'not heard'}"
             return f"Failing over now: {status.controller} is {status.role}, {peer}."
         case _:
-            first = _gravest(status)
+            first = _main_reason(status)
             more = f", and {_counted(count - 1, 'more reason')}" if count > 1 else ""
             return f"{status.verdict}: {first.text if first else status.why}{more}."
 
 
-def paint_verdict(sight: StatusReading) -> str:
+def styled_verdict(reading: StatusReading) -> str:
     """The line in the colour of its verdict."""
-    return paint(verdict_line(sight), BOLD, COLORS.get(verdict_word(sight), RED))
+    return styled(verdict_line(reading), BOLD, COLORS.get(verdict_word(reading), RED))
 
 
-def standing_lines(sight: StatusReading) -> Iterator[str]:
+def status_lines(reading: StatusReading) -> Iterator[str]:
     """Everything below the verdict."""
-    status = sight.status
-    if sight.problem:
-        yield from _field("watchdog", f"not to be relied on: {sight.problem}", RED)
-        if sight.remedy:
-            yield from _field("", f"→ {sight.remedy}")
+    status = reading.status
+    if reading.problem:
+        yield from _field("watchdog", f"not to be relied on: {reading.problem}", RED)
+        if reading.remedy:
+            yield from _field("", f"→ {reading.remedy}")
     if status is None:
         return
-    if not sight.fresh:
-        yield from _field("", f"what follows was so {spoken(sight.age_ms)} ago", YELLOW)
+    if not reading.fresh:
+        yield from _field("", f"what follows was so {duration_text(reading.age_ms)} ago", YELLOW)
     yield from reason_lines(status.reasons)
     yield from _controllers(status)
     yield from _field("heartbeats", ", ".join(_channel(one, status) for one in _channels(status)) or "no channel")
     yield from _field("orders", _orders(status))
-    yield from _placement(status)
+    yield from _resources(status)
     yield from _readiness(status)
     if status.failover is not None:
-        yield from _field("last move", f"{moment(status.failover.at)}  {summary(status.failover)}")
-    if sight.fresh:
+        yield from _field("last move", f"{utc_text(status.failover.at)}  {failover_text(status.failover)}")
+    if reading.fresh:
         late = f", woke {status.lateness_ms_max} ms late at most" if status.lateness_ms_max else ""
-        yield from _field("watchdog", f"running (pid {status.pid}) since {moment(status.started)}{late}")
+        yield from _field("watchdog", f"running (pid {status.pid}) since {utc_text(status.started)}{late}")
 
 
 def reason_lines(reasons: tuple[ReasonStatus, ...]) -> Iterator[str]:
@@ -117,22 +117,22 @@ def reason_lines(reasons: tuple[ReasonStatus, ...]) -> Iterator[str]:
         color, mark = (YELLOW, "!") if reason.code in WEAKENING else (RED, "✗")
         evidence = f" ({reason.evidence})" if reason.evidence else ""
         first, *rest = fold(f"{reason.text}{evidence}", _room() - 4)
-        yield f"  {paint(mark, BOLD, color)} {paint(reason.code, BOLD)}"
+        yield f"  {styled(mark, BOLD, color)} {styled(reason.code, BOLD)}"
         yield from (f"      {line}" for line in (first, *rest))
         if reason.remedy:
             lines = fold(reason.remedy, _room() - 4)
             yield from (f"    {' ' if at else '→'} {line}" for at, line in enumerate(lines))
 
 
-def summary(one: FailoverSummary) -> str:
+def failover_text(one: FailoverSummary) -> str:
     """A failover in a sentence, with the milliseconds of its parts."""
     word = "drill" if one.drill else MOVES.get(one.code, "failover")
     what = f"{word}, {'taken over' if one.kind == 'takeover' else 'released'} here"
     names = (("detection", one.detection_ms), ("claim", one.claim_ms), ("release", one.release_ms),
              ("import", one.import_ms), ("addresses", one.addresses_ms))  # fmt: skip
-    parts = ", ".join(f"{name} {spoken(ms)}" for name, ms in names if ms is not None)
+    parts = ", ".join(f"{name} {duration_text(ms)}" for name, ms in names if ms is not None)
     if one.total_ms is not None:
-        ended = f"served again after {spoken(one.total_ms)}"
+        ended = f"served again after {duration_text(one.total_ms)}"
     elif one.ended == "running":
         ended = "still running"
     else:
@@ -141,20 +141,20 @@ def summary(one: FailoverSummary) -> str:
     return f"{what}: {ended}" + (f" ({parts})" if parts else "") + predicted
 
 
-def moment(at: str) -> str:
+def utc_text(at: str) -> str:
     """`2026-11-22T03:14:15.926Z` for people: the same without the T, in UTC."""
     return at[:19].replace("T", " ") + (" UTC" if at.endswith("Z") else "")
 
 
-def predicted(status: WatchdogStatus) -> str:
+def switchover_prediction(status: WatchdogStatus) -> str:
     """What clients would see of a switchover now."""
     ready = status.readiness
-    most = f"at most {spoken(ready.switchover_ms)} by the orders"
+    most = f"at most {duration_text(ready.switchover_ms)} by the orders"
     if not ready.measured_ms:
         return f"{most}; none was measured here yet"
     low, high = min(ready.measured_ms), max(ready.measured_ms)
     count = len(ready.measured_ms)
-    took = spoken(high) if low == high else f"{spoken(low)} to {spoken(high)}"
+    took = duration_text(high) if low == high else f"{duration_text(low)} to {duration_text(high)}"
     return f"about {took}, as the last {'one' if count == 1 else count} took; {most}"
 
 
@@ -165,7 +165,7 @@ def power_line(power: PowerStatus) -> str:
         return f"{power.agent} for {power.controller}, not asked yet{doing}"
     said = f"{power.controller} is {'proven to be ' if power.proven else ''}{power.power}"
     works = "" if power.working else "; it does not work"
-    return f"{power.agent} said {spoken(power.checked_age_ms)} ago: {said}{works}{doing}"
+    return f"{power.agent} said {duration_text(power.checked_age_ms)} ago: {said}{works}{doing}"
 
 
 def _sides(status: WatchdogStatus) -> str:
@@ -173,10 +173,10 @@ def _sides(status: WatchdogStatus) -> str:
     return f"{status.controller} is {status.role}, {peer.controller} is {peer.role or 'not heard'}"
 
 
-def _gravest(status: WatchdogStatus) -> ReasonStatus | None:
+def _main_reason(status: WatchdogStatus) -> ReasonStatus | None:
     """What the verdict follows from; a person's word goes before what follows from it."""
     if status.verdict == Verdict.DISABLED:
-        for will in WILLS:
+        for will in DECISIONS:
             for reason in status.reasons:
                 if reason.code == will:
                     return reason
@@ -185,7 +185,9 @@ def _gravest(status: WatchdogStatus) -> ReasonStatus | None:
 
 def _controllers(status: WatchdogStatus) -> Iterator[str]:
     since_ms = max(0, status.at_ms - status.since_ms)
-    yield from _field("this side", f"{status.controller}  {_role(status.role)}  {status.phase} for {spoken(since_ms)}")
+    yield from _field(
+        "this side", f"{status.controller}  {_role(status.role)}  {status.phase} for {duration_text(since_ms)}"
+    )
     yield from _field("", status.guarantee)
     yield from _field("", f"because {status.why}")
     peer = status.peer
@@ -194,12 +196,12 @@ def _controllers(status: WatchdogStatus) -> Iterator[str]:
         return
     able = ", able to take the pools" if peer.able else ""
     yield from _field(
-        "the peer", f"{peer.controller}  {_role(peer.role)}  {peer.phase}, heard {spoken(peer.age_ms)} ago{able}"
+        "the peer", f"{peer.controller}  {_role(peer.role)}  {peer.phase}, heard {duration_text(peer.age_ms)} ago{able}"
     )
 
 
 def _role(role: str) -> str:
-    return paint(role, BOLD, RED if role == "ERROR" else GREEN if role in ("MASTER", "BACKUP") else YELLOW)
+    return styled(role, BOLD, RED if role == "ERROR" else GREEN if role in ("MASTER", "BACKUP") else YELLOW)
 
 
 def _channels(status: WatchdogStatus) -> tuple[ChannelStatus, ...]:
@@ -210,8 +212,8 @@ def _channel(one: ChannelStatus, status: WatchdogStatus) -> str:
     if not one.expected and one.silent:
         # Only an owner writes the record.
         return f"{one.name} not expected"
-    text = f"{one.name} {spoken(one.age_ms)}"
-    return paint(f"{text} SILENT", BOLD, RED) if one.silent and one.expected else text
+    text = f"{one.name} {duration_text(one.age_ms)}"
+    return styled(f"{text} SILENT", BOLD, RED) if one.silent and one.expected else text
 
 
 def _orders(status: WatchdogStatus) -> str:
@@ -224,7 +226,7 @@ def _orders(status: WatchdogStatus) -> str:
     )
 
 
-def _placement(status: WatchdogStatus) -> Iterator[str]:
+def _resources(status: WatchdogStatus) -> Iterator[str]:
     for one in status.addresses:
         state = "here" if one.present else "missing here" if one.wanted else "not here"
         if one.present and not one.wanted and status.phase == "standby":
@@ -233,11 +235,11 @@ def _placement(status: WatchdogStatus) -> Iterator[str]:
     given_up = f"; given up: {', '.join(status.pools.out)}" if status.pools.out else ""
     yield from _field("pools", f"{status.pools.state} here{given_up}")
     for carp in status.carp:
-        heard = "none heard" if carp.heard_age_ms is None else f"heard {spoken(carp.heard_age_ms)} ago"
+        heard = "none heard" if carp.heard_age_ms is None else f"heard {duration_text(carp.heard_age_ms)} ago"
         role = carp.role or "no role yet"
         yield from _field("carp", f"{carp.interface} VHID {carp.vhid}: {role}, {carp.sent} sent, {heard}")
     deadman = status.deadman
-    where = f" ({deadman.device}, {spoken(deadman.timeout_ms)})" if deadman.device else ""
+    where = f" ({deadman.device}, {duration_text(deadman.timeout_ms)})" if deadman.device else ""
     yield from _field("deadman", f"{deadman.state}{where}")
     if status.power is not None:
         yield from _field("power", power_line(status.power))
@@ -245,17 +247,17 @@ def _placement(status: WatchdogStatus) -> Iterator[str]:
     quiet_ms = status.maintenance_left_ms if status.override is None else None
     for name, left_ms in (("maintenance", quiet_ms), ("held back", status.held_back_left_ms)):
         if left_ms is not None:
-            yield from _field(name, f"{spoken(left_ms)} left; `hagit maintenance --end` ends it")
+            yield from _field(name, f"{duration_text(left_ms)} left; `hagit maintenance --end` ends it")
     if status.override is not None:
         word = "enabled" if status.override.enabled else "disabled"
-        left = f"{spoken(status.override.left_ms)} left"
+        left = f"{duration_text(status.override.left_ms)} left"
         yield from _field("override", f"failover {word} by a person, {left}; `hagit failover enable` ends it")
 
 
 def _readiness(status: WatchdogStatus) -> Iterator[str]:
     ready = status.readiness
     if ready.ready:
-        yield from _field("switchover", f"ready; clients wait {predicted(status)}")
+        yield from _field("switchover", f"ready; clients wait {switchover_prediction(status)}")
     elif status.phase != "active":
         other = status.peer.controller or "the other controller"
         yield from _field(
@@ -271,7 +273,7 @@ def _field(label: str, text: str, *codes: int) -> Iterator[str]:
     # Colour has no width, but would be counted: a text that is coloured inside is short enough as it is.
     lines = [text] if "\x1b" in text else fold(text, _room() - LABEL + 2)
     for at, line in enumerate(lines):
-        yield f"  {label if not at else '':<{LABEL}}{paint(line, *codes) if codes else line}"
+        yield f"  {label if not at else '':<{LABEL}}{styled(line, *codes) if codes else line}"
 
 
 def _room() -> int:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from reconciler.cli.terminal import fold, paint, wants_color
+from reconciler.cli.terminal import fold, styled, wants_color
 from reconciler.demo.repository import Repository
 from reconciler.demo.testbed import Testbed
 
@@ -48,7 +48,7 @@ class Narrator:
     def step(self, title: str, text: str) -> None:
         """Print the heading of a step."""
         self.number += 1
-        print(f"\n{paint(f'{self.number}. {title}', 1, 36)}")
+        print(f"\n{styled(f'{self.number}. {title}', 1, 36)}")
         print(textwrap.fill(text, COLUMNS, initial_indent="   ", subsequent_indent="   ") + "\n", flush=True)
 
     def show(self, text: str) -> None:
@@ -76,7 +76,7 @@ class Narrator:
     def command(self, controller: str, *arguments: str) -> None:
         """Print the next command line, as an operator would type it on this controller."""
         line = f"{controller}$ hagit {shlex.join(arguments)}"
-        print(INDENT + paint(line, 1), flush=True)
+        print(INDENT + styled(line, 1), flush=True)
 
     def wait_until(self, what: str, condition: Callable[[], Result]) -> Result:
         """Wait until `condition` returns a true value, and return it.

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from reconciler.cli.completion import TREE, answer
+from reconciler.cli.completion import TREE, completions
 from reconciler.cli.completion_tree import completion_tree
 
 
@@ -12,10 +12,10 @@ def test_the_file_is_current() -> None:
 
 
 def test_commands_options_values_and_fields_are_completed() -> None:
-    assert [line.partition("\t")[0] for line in answer(["pl"])] == ["plan"]
-    assert [line.partition("\t")[0] for line in answer(["plan", "--ou"])] == ["--output", "--out"]
-    assert answer(["plan", "--output", ""]) == ["text", "json"]
-    assert "interface.virtual.vhid" in answer(["explain", "interface.virtual."])
-    assert answer(["apply", "change"]) == [], "no answer means file names"
-    assert answer(["--node", "x.toml", "hist"])[0].startswith("history\t")
-    assert answer(["nonsense", ""]) == []
+    assert [line.partition("\t")[0] for line in completions(["pl"])] == ["plan"]
+    assert [line.partition("\t")[0] for line in completions(["plan", "--ou"])] == ["--output", "--out"]
+    assert completions(["plan", "--output", ""]) == ["text", "json"]
+    assert "interface.virtual.vhid" in completions(["explain", "interface.virtual."])
+    assert completions(["apply", "change"]) == [], "no answer means file names"
+    assert completions(["--node", "x.toml", "hist"])[0].startswith("history\t")
+    assert completions(["nonsense", ""]) == []

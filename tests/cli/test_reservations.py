@@ -11,8 +11,8 @@ import pytest
 
 from reconciler.cli.application import run
 from reconciler.cli.new_disks import new_disk_warnings
-from reconciler.cli.reservations import Line
-from reconciler.cli.reservations import told as screen
+from reconciler.cli.reservations import DiskReport
+from reconciler.cli.reservations import page_lines as screen
 from reconciler.core.failover.adapters import answered
 from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.key import Key, Side
@@ -115,7 +115,7 @@ def test_what_all_disks_lack_is_said_once(monkeypatch: pytest.MonkeyPatch) -> No
             Survey(name, None if it is None else Standing(1), features=Features(it, True, True))
             for name, it in zip(DISKS, persists, strict=True)
         ]
-        lines = [Line(obeyed, at, one) for at, one in enumerate(found)]
+        lines = [DiskReport(obeyed, at, one) for at, one in enumerate(found)]
         for line in lines:
             line.judge(None)
         return "\n".join(screen(obeyed, None, lines))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.cli.watchdog_text import standing_lines
+from reconciler.cli.watchdog_text import status_lines
 from reconciler.core.status.watchdog import WEAKENING, AddressStatus, ReasonStatus, Verdict, WatchdogStatus
 from reconciler.system.watchdog_client import StatusReading
 from tests.standings import standing_of, told
@@ -40,9 +40,9 @@ def test_an_address_on_the_standby_is_said_to_be_here() -> None:
     world = told()
     side = next(side for side in "ab" if standing_of(world, side).phase == "standby")
     status = standing_of(world, side, addresses=(replace(ADDRESS, wanted=False),))
-    lines = "\n".join(standing_lines(StatusReading(status)))
+    lines = "\n".join(status_lines(StatusReading(status)))
     assert "10.0.0.10 on net0: here, although this controller is on standby" in lines
     status = standing_of(world, side, addresses=(replace(ADDRESS, wanted=False, present=False),))
-    lines = "\n".join(standing_lines(StatusReading(status)))
+    lines = "\n".join(status_lines(StatusReading(status)))
     assert "10.0.0.10 on net0: not here" in lines
     assert "ADDRESS_PROBLEM" in WEAKENING
