@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.options import ControllerName, NodeOption
+from reconciler.cli.options import NodeOption
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.state import Observed
+from reconciler.core.failover.key import Side
 from reconciler.core.spec import capture as capturing
 from reconciler.core.spec.pool_capture import languages_properties
 from reconciler.errors import UsageError
@@ -24,9 +25,7 @@ from reconciler.system.zfs.tools import PATH
 
 
 def capture(
-    controller: Annotated[
-        ControllerName | None, typer.Option("--controller", help="Which one this machine is.")
-    ] = None,
+    controller: Annotated[Side | None, typer.Option("--controller", help="Which one this machine is.")] = None,
     node: NodeOption = None,
 ) -> int:
     """Write YAML for this controller as it is now; planning it here changes nothing.

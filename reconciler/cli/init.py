@@ -15,8 +15,9 @@ import typer
 
 from reconciler.cli.capture import captured
 from reconciler.cli.first_trust import FirstTrust, choose_trust, prepare_trust
-from reconciler.cli.options import ControllerName, NodeOption
+from reconciler.cli.options import NodeOption
 from reconciler.cli.terminal import ask_text, styled
+from reconciler.core.failover.key import Side
 from reconciler.core.spec import load
 from reconciler.core.spec.schema import json_schema
 from reconciler.errors import UsageError
@@ -77,9 +78,7 @@ spec:
 
 def init(
     directory: Annotated[Path, typer.Argument(help="Where the repository is made; must not exist or be empty.")],
-    controller: Annotated[
-        ControllerName | None, typer.Option("--controller", help="Which one this machine is.")
-    ] = None,
+    controller: Annotated[Side | None, typer.Option("--controller", help="Which one this machine is.")] = None,
     node: NodeOption = None,
     capture: Annotated[
         bool | None, typer.Option("--capture/--example", help="Describe this machine as it is, or write an example.")
@@ -131,7 +130,7 @@ def init(
     return 0
 
 
-def _controller(given: ControllerName | None, quiet: bool, joins: bool) -> str:
+def _controller(given: Side | None, quiet: bool, joins: bool) -> str:
     """The name of this controller: the given one, or the answer of the operator."""
     if given is not None:
         return given.value

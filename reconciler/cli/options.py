@@ -16,13 +16,6 @@ class Output(StrEnum):
     JSON = "json"
 
 
-class ControllerName(StrEnum):
-    """One of the two controllers of a pair."""
-
-    A = "a"
-    B = "b"
-
-
 NodeOption: TypeAlias = Annotated[
     Path | None,
     typer.Option(
