@@ -10,7 +10,7 @@ from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders, VirtualAddress
 from reconciler.core.status.timeline import FailoverSummary
 from reconciler.core.status.watchdog import AddressStatus, DeadmanStatus, WatchdogStatus
-from reconciler.core.watchdog_status import Surroundings, standing, without_orders
+from reconciler.core.watchdog_status import DaemonReport, status_without_orders, watchdog_status
 from reconciler.simulation.script import PAIR, play, read
 from reconciler.simulation.timed import World
 from reconciler.system.clock import monotonic_s
@@ -42,7 +42,7 @@ def orders() -> Orders:
 def standing_of(world: World, side: str = "a", *, now_ms: int | None = None, **changes: Any) -> WatchdogStatus:
     """What a controller of the world publishes now, with its moments moved to this machine's clock.
 
-    `changes` are fields of `Surroundings`.
+    `changes` are fields of `DaemonReport`.
     """
     controller = world.controller(Side(side))
     assert controller.core is not None, "it has no power"
@@ -54,14 +54,14 @@ def standing_of(world: World, side: str = "a", *, now_ms: int | None = None, **c
             for one in core.orders.addresses
         )
     )
-    status = standing(core, local_ms, replace(around, **changes))
+    status = watchdog_status(core, local_ms, replace(around, **changes))
     now_ms = int(monotonic_s() * 1000) if now_ms is None else now_ms
     return replace(status, at_ms=now_ms, since_ms=now_ms - (local_ms - core.since_ms), started_ms=now_ms - local_ms)
 
 
-def surroundings(**changes: Any) -> Surroundings:
+def surroundings(**changes: Any) -> DaemonReport:
     """What a daemon knows beside its core."""
-    around = Surroundings(
+    around = DaemonReport(
         at="2026-11-22T03:14:15.926Z",
         boot=BOOT,
         pid=4_711,
@@ -77,4 +77,4 @@ def surroundings(**changes: Any) -> Surroundings:
 def no_orders(now_ms: int | None = None) -> WatchdogStatus:
     """A daemon whose agent has never published."""
     now_ms = int(monotonic_s() * 1000) if now_ms is None else now_ms
-    return without_orders("a", "a", now_ms, surroundings(started_ms=now_ms))
+    return status_without_orders("a", "a", now_ms, surroundings(started_ms=now_ms))

@@ -50,7 +50,7 @@ HANDOVER_MS = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class DaemonReport:
     """What the daemon knows and the core does not. Wall-clock times are ISO 8601 in UTC.
 
     `since`: when the phase began. `refused`: why the newest orders of the agent are not followed. `done`: the newest
@@ -77,7 +77,7 @@ class Surroundings:
     more: tuple[ReasonStatus, ...] = ()
 
 
-def standing(state: State, now_ms: int, around: Surroundings) -> WatchdogStatus:
+def watchdog_status(state: State, now_ms: int, around: DaemonReport) -> WatchdogStatus:
     """The status of a controller that follows orders."""
     orders, guarantee = state.orders, GUARANTEES[state.phase]
     found = (*_of_the_core(state, now_ms), *_around(state, now_ms, around), *around.more)
@@ -135,7 +135,7 @@ def standing(state: State, now_ms: int, around: Surroundings) -> WatchdogStatus:
     )
 
 
-def without_orders(controller: str, side: str, now_ms: int, around: Surroundings) -> WatchdogStatus:
+def status_without_orders(controller: str, side: str, now_ms: int, around: DaemonReport) -> WatchdogStatus:
     """The status of a daemon that has no orders to follow: it touches nothing and hears nobody."""
     guarantee = GUARANTEES[Phase.BOOTING]
     missing = ReasonStatus(
@@ -204,7 +204,7 @@ def _of_the_core(state: State, now_ms: int) -> Iterator[ReasonStatus]:
         yield ReasonStatus(code=reason.name, text=reason.text, evidence=reason.evidence, remedy=reason.remedy)
 
 
-def _around(state: State, now_ms: int, around: Surroundings) -> Iterator[ReasonStatus]:
+def _around(state: State, now_ms: int, around: DaemonReport) -> Iterator[ReasonStatus]:
     """Reasons that the core cannot know, or does not name."""
     if state.phase is Phase.STANDBY and resting(state, now_ms):
         yield ReasonStatus(

@@ -31,14 +31,14 @@ from reconciler.core.failover.overheard import (
 from reconciler.core.status.watchdog import CarpStatus
 from reconciler.system.addresses.snapshot import Sight
 from reconciler.system.carp import CarpSocket, Family
-from reconciler.watchdog.event_loop import Loop, Timer, monotonic_ms
+from reconciler.watchdog.event_loop import EventLoop, Timer, monotonic_ms
 
 #: The pace of a last advertisement: nobody needs to wait for the next one (ip_carp.c).
 FAREWELL = 255
 
 
 @dataclass(slots=True)
-class Host:
+class CarpHost:
     """One virtual host id on one interface.
 
     `others` are keys that are accepted besides `key`; `own` are this controller's own addresses there.
@@ -57,17 +57,19 @@ class Host:
     problem: str = ""
 
 
-class Advertisements:
+class CarpAdvertiser:
     """All virtual hosts of the orders. `peer`: the number of the peer's present life, as its beats tell; 0: unheard."""
 
-    def __init__(self, loop: Loop, passwords: tuple[bytes, ...], incarnation: int, peer: Callable[[], int]) -> None:
+    def __init__(
+        self, loop: EventLoop, passwords: tuple[bytes, ...], incarnation: int, peer: Callable[[], int]
+    ) -> None:
         self._loop, self._passwords, self._incarnation, self._peer = loop, passwords, incarnation, peer
-        self._hosts: list[Host] = []
+        self._hosts: list[CarpHost] = []
         self._orders: Orders | None = None
         self._timer: Timer | None = None
         self.advertising = False
 
-    def follow(self, orders: Orders) -> None:
+    def set_orders(self, orders: Orders) -> None:
         """The virtual hosts of new orders. One whose addresses stay keeps its accounts."""
         before = {(host.interface, host.key.vhid): host for host in self._hosts}
         self._orders, self._hosts = orders, []
@@ -84,18 +86,18 @@ class Advertisements:
                 continue
             families = {Family.IPV6 if ip_interface(text).version == 6 else Family.IPV4 for text in addresses}
             first = old.counter + 1 if old is not None else first_counter(self._incarnation, orders.side)
-            self._hosts.append(Host(interface, key, frozenset(families), first, tuple(others), first=first))
+            self._hosts.append(CarpHost(interface, key, frozenset(families), first, tuple(others), first=first))
         for gone in before.values():
             self._close(gone)
 
-    def rekey(self, passwords: tuple[bytes, ...]) -> None:
+    def set_passwords(self, passwords: tuple[bytes, ...]) -> None:
         """Other passwords; counters and accounts go on."""
         self._passwords = passwords
         for host in self._hosts:
             host.key, *others = (replace(host.key, password=password) for password in passwords)
             host.others = tuple(others)
 
-    def place(self, indices: Mapping[str, int | None], sight: Sight) -> None:
+    def bind_interfaces(self, indices: Mapping[str, int | None], sight: Sight) -> None:
         """Which interface each name stands for now, and what addresses of our own are there."""
         for host in self._hosts:
             index = indices.get(host.interface)
@@ -105,12 +107,12 @@ class Advertisements:
                 seen = (address for address in sight.on(index) if address.owner is not Owner.WATCHDOG)
                 host.own = frozenset(ip_address(address.address) for address in seen)
 
-    def _open(self, host: Host, family: Family, index: int | None) -> None:
+    def _open(self, host: CarpHost, family: Family, index: int | None) -> None:
         opened = host.sockets.get(family)
         if opened is not None and opened.ifindex == index:
             return
         if opened is not None:
-            self._loop.forget(opened.fileno())
+            self._loop.unwatch(opened.fileno())
             opened.close()
             del host.sockets[family]
         if index is None:
@@ -122,9 +124,9 @@ class Advertisements:
             host.problem = error.strerror or str(error)
             return
         host.problem = ""
-        self._loop.watch(made.fileno(), lambda: self._hear(host, made))
+        self._loop.watch(made.fileno(), lambda: self._receive(host, made))
 
-    def advertise(self, wanted: bool, *, farewell: bool = False) -> None:
+    def set_advertising(self, wanted: bool, *, farewell: bool = False) -> None:
         """Whether this controller is master. `farewell`: the end of it is said, so that nobody waits for silence."""
         if wanted == self.advertising:
             return
@@ -132,7 +134,7 @@ class Advertisements:
         if self._timer is not None:
             self._timer.cancel()
         if wanted:
-            self._beat()
+            self._advertise()
         elif farewell:
             for host in self._hosts:
                 self._send(host, FAREWELL, FAREWELL)
@@ -141,7 +143,7 @@ class Advertisements:
         """The newest counter of each virtual host: receivers refuse one that is not higher (ip_carp.c)."""
         return tuple((host.interface, host.key.vhid, host.counter) for host in self._hosts)
 
-    def go_on(self, counters: tuple[tuple[str, int, int], ...], incarnation: int) -> None:
+    def resume(self, counters: tuple[tuple[str, int, int], ...], incarnation: int) -> None:
         """Count on from those of the daemon before; a virtual host that it did not have begins with this number."""
         self._incarnation = incarnation
         known = {(interface, vhid): counter for interface, vhid, counter in counters}
@@ -184,21 +186,21 @@ class Advertisements:
         for host in self._hosts:
             self._close(host)
 
-    def _close(self, host: Host) -> None:
+    def _close(self, host: CarpHost) -> None:
         for opened in host.sockets.values():
-            self._loop.forget(opened.fileno())
+            self._loop.unwatch(opened.fileno())
             opened.close()
         host.sockets.clear()
 
-    def _beat(self) -> None:
+    def _advertise(self) -> None:
         if not self.advertising or self._orders is None:
             return
         carp = self._orders.carp
-        self._timer = self._loop.after(carp.interval_ms, self._beat)
+        self._timer = self._loop.after(carp.interval_ms, self._advertise)
         for host in self._hosts:
             self._send(host, carp.advbase, carp.advskew)
 
-    def _send(self, host: Host, advbase: int, advskew: int) -> None:
+    def _send(self, host: CarpHost, advbase: int, advskew: int) -> None:
         host.counter += 1
         data = encode_advertisement(Advertisement(host.key.vhid, advbase, advskew, host.counter), host.key)
         source = min((address for address in host.own if isinstance(address, IPv4Address)), default=None)
@@ -208,7 +210,7 @@ class Advertisements:
         host.problem = problem or ("" if host.sockets else host.problem)
         host.sent += not problem
 
-    def _hear(self, host: Host, opened: CarpSocket) -> None:
+    def _receive(self, host: CarpHost, opened: CarpSocket) -> None:
         peer, life = self._peer(), None
         if peer and self._orders is not None:
             life = counters_of(peer, self._orders.side.other)

@@ -17,28 +17,28 @@ from reconciler.core.status.timeline import Mark, event_document
 from reconciler.core.status.watchdog import watchdog_document
 from reconciler.system.control_protocol import Answer, Request, RequestKind
 from reconciler.watchdog.daemon import Daemon
-from reconciler.watchdog.power_fencing import Fencing
-from reconciler.watchdog.status_publisher import Publisher
-from reconciler.watchdog.timeline import Chronicle
+from reconciler.watchdog.power_fencing import PowerFencing
+from reconciler.watchdog.status_publisher import StatusPublisher
+from reconciler.watchdog.timeline import Timeline
 
 #: Answered when the caller does not say how many events it wants.
 EVENTS_COUNT: Final = 100
 
 
-class Asking:
+class ControlRequests:
     """Answers one request after the other; never waits."""
 
     def __init__(
         self,
         daemon: Daemon,
-        chronicle: Chronicle,
-        publisher: Publisher,
-        power: Fencing,
+        timeline: Timeline,
+        publisher: StatusPublisher,
+        power: PowerFencing,
         replace: Callable[[], str],
         adopted: Callable[[], int],
     ) -> None:
-        self._daemon, self._chronicle, self._publisher, self._power = daemon, chronicle, publisher, power
-        self._replace, self._adopted = replace, adopted
+        self._daemon, self._timeline, self._publisher, self._power = daemon, timeline, publisher, power
+        self._replace, self._adopt = replace, adopted
 
     def answer(self, request: Request) -> Answer:
         """Follow a request, or say why not."""
@@ -46,39 +46,39 @@ class Asking:
         if kind is RequestKind.STATUS:
             return Answer(True, document={"status": watchdog_document(self._publisher.status())})
         if kind is RequestKind.TIMELINE:
-            events = list(self._chronicle.events)[-(request.count or EVENTS_COUNT) :]
+            events = list(self._timeline.events)[-(request.count or EVENTS_COUNT) :]
             return Answer(True, document={"events": [event_document(event) for event in events]})
         if kind in (RequestKind.REPLACE, RequestKind.ADOPT) and request.caller.uid != 0:
             return Answer(False, "PERMISSION", "only root may ask for that")
         if kind is RequestKind.ADOPT:
-            return Answer(True, "ACCEPTED", "this process is the daemon", {"pid": self._adopted()})
+            return Answer(True, "ACCEPTED", "this process is the daemon", {"pid": self._adopt()})
         if self._daemon.core is None:
-            return Answer(False, "NO_ORDERS", f"the watchdog follows no orders: {self._daemon.refused}")
-        answer = self._acted(request)
+            return Answer(False, "NO_ORDERS", f"the watchdog follows no orders: {self._daemon.orders_refusal}")
+        answer = self._act(request)
         if not answer.accepted:
-            self._chronicle.note(Mark.NOTE, kind.name, f"refused: {answer.text}", str(request.caller))
+            self._timeline.add(Mark.NOTE, kind.name, f"refused: {answer.text}", str(request.caller))
         self._publisher.write()
         return answer
 
-    def _acted(self, request: Request) -> Answer:
+    def _act(self, request: Request) -> Answer:
         match request.kind:
             case RequestKind.SWITCHOVER:
-                return self._wish(request, Wish.SWITCHOVER, "the pools are being released; the peer takes over")
+                return self._ask_core(request, Wish.SWITCHOVER, "the pools are being released; the peer takes over")
             case RequestKind.FORCE_ACTIVATE:
                 return self._force(request)
             case RequestKind.MAINTENANCE:
-                return self._maintain(request, 0 if request.end else request.duration_ms, override=False)
+                return self._set_maintenance(request, 0 if request.end else request.duration_ms, override=False)
             case RequestKind.OVERRIDE:
                 return self._override(request)
             case RequestKind.RELENT:
                 self._publisher.override = False
-                self._daemon.ledger.maintain(None)
-                return self._wish(request, Wish.RELENT, "maintenance and the stay after resets are over")
+                self._daemon.durable.set_maintenance(None)
+                return self._ask_core(request, Wish.RELENT, "maintenance and the stay after resets are over")
             case RequestKind.DRILL:
-                self._chronicle.note(Mark.DRILL, evidence=request.note)
-                return self._wish(request, Wish.SWITCHOVER, "the drill begins: the pools are being released")
+                self._timeline.add(Mark.DRILL, evidence=request.note)
+                return self._ask_core(request, Wish.SWITCHOVER, "the drill begins: the pools are being released")
             case RequestKind.POWER:
-                return self._switch(request)
+                return self._switch_power(request)
             case RequestKind.REPLACE:
                 refused = self._replace()
                 return Answer(not refused, "REFUSED" if refused else "ACCEPTED", refused or "a new daemon is started")
@@ -87,9 +87,9 @@ class Asking:
             case _:
                 assert_never(request.kind)
 
-    def _wish(self, request: Request, wish: Wish, text: str, duration_ms: int = 0) -> Answer:
-        self._chronicle.asked(request.kind.name, str(request.caller))
-        self._daemon.asked(wish, duration_ms)
+    def _ask_core(self, request: Request, wish: Wish, text: str, duration_ms: int = 0) -> Answer:
+        self._timeline.add_request(request.kind.name, str(request.caller))
+        self._daemon.requested(wish, duration_ms)
         core = self._daemon.core
         assert core is not None
         refused = core.refused
@@ -104,14 +104,14 @@ class Asking:
             return Answer(False, "WORD", f"the word is the name of this controller, {name}")
         if core.phase is Phase.ACTIVE:
             return Answer(False, "NOT_STANDBY", "this controller is active already")
-        return self._wish(request, Wish.FORCE, "the claim begins, whatever the peer does")
+        return self._ask_core(request, Wish.FORCE, "the claim begins, whatever the peer does")
 
-    def _switch(self, request: Request) -> Answer:
+    def _switch_power(self, request: Request) -> Answer:
         deed = Deed(request.deed or Deed.STATUS)
-        accepted, code, text = self._power.asked(deed, request.word)
+        accepted, code, text = self._power.requested(deed, request.word)
         if accepted and deed is not Deed.STATUS:
-            self._chronicle.note(Mark.NOTE, request.kind.name, f"asked for: {deed}", str(request.caller))
-        turn = self._power.turns + 1
+            self._timeline.add(Mark.NOTE, request.kind.name, f"asked for: {deed}", str(request.caller))
+        turn = self._power.finished_count + 1
         self._power.consider()
         return Answer(accepted, code, text, {"turn": turn} if accepted else {})
 
@@ -122,25 +122,25 @@ class Asking:
             text = "the orders disable failover on both controllers; only a commit enables it on both"
             return Answer(False, "DISABLED", text)
         ends = request.end or request.enabled
-        return self._maintain(request, 0 if ends else request.duration_ms, override=not ends)
+        return self._set_maintenance(request, 0 if ends else request.duration_ms, override=not ends)
 
-    def _maintain(self, request: Request, duration_ms: int, *, override: bool) -> Answer:
+    def _set_maintenance(self, request: Request, duration_ms: int, *, override: bool) -> Answer:
         core = self._daemon.core
         assert core is not None
         duration_ms = min(duration_ms, core.orders.timers.maintenance_ms)
         self._publisher.override = override and duration_ms > 0
-        self._daemon.ledger.maintain(duration_ms / 1_000 if duration_ms else None, self._publisher.override)
+        self._daemon.durable.set_maintenance(duration_ms / 1_000 if duration_ms else None, self._publisher.override)
         text = f"this controller begins nothing by itself for {duration_ms // 1_000} s" if duration_ms else "it is over"
-        return self._wish(request, Wish.MAINTENANCE, text, duration_ms)
+        return self._ask_core(request, Wish.MAINTENANCE, text, duration_ms)
 
 
-def resume(daemon: Daemon, publisher: Publisher) -> None:
+def resume(daemon: Daemon, publisher: StatusPublisher) -> None:
     """Maintenance that an earlier daemon was asked for goes on."""
-    ledger = daemon.ledger
-    left_ms = int(ledger.maintenance_left_s() * 1_000)
+    durable = daemon.durable
+    left_ms = int(durable.maintenance_left_s() * 1_000)
     if left_ms > 0 and daemon.core is not None:
         # No longer than the orders allow, whatever a clock made of it, and counted on from here.
         left_ms = min(left_ms, daemon.core.orders.timers.maintenance_ms)
-        ledger.maintain(left_ms / 1_000, ledger.override)
-        publisher.override = ledger.override
-        daemon.asked(Wish.MAINTENANCE, left_ms)
+        durable.set_maintenance(left_ms / 1_000, durable.override)
+        publisher.override = durable.override
+        daemon.requested(Wish.MAINTENANCE, left_ms)

@@ -1,8 +1,7 @@
-"""The daemon: feeds the core what happens and performs what it puts out, in one fixed order of effects.
+"""The daemon: gives the core its events and performs its outputs, in one fixed order of effects.
 
-The order is that of the model which was searched (`simulation/daemon`): what must be remembered is written first, then
-the deadman is fed, then a reset, then the claim, then addresses and pools. Decides nothing itself. Knows its parts by
-the protocols of `interfaces`, and no file, socket or disk.
+The order is that of the searched model (`simulation/daemon`): remember, feed the deadman, reset, claim, addresses and
+pools. Decides nothing itself. Knows its parts by the protocols of `ports`, and no file, socket or disk.
 """
 
 from __future__ import annotations
@@ -39,138 +38,137 @@ from reconciler.core.failover.state import State
 from reconciler.core.failover.step import step
 from reconciler.core.failover.why import Decision
 from reconciler.system.deadman import Deadman
-from reconciler.watchdog.durable_state import Ledger
-from reconciler.watchdog.event_loop import Loop, Timer, monotonic_ms
+from reconciler.watchdog.durable_state import DurableState
+from reconciler.watchdog.event_loop import EventLoop, Timer, monotonic_ms
 from reconciler.watchdog.first_state import first_state
 from reconciler.watchdog.import_retries import ImportRetries
-from reconciler.watchdog.ports import Place, Voice, Work
+from reconciler.watchdog.ports import AddressPort, HeartbeatPort, StoragePort
 
 #: How long a reset waits until the disk has its reason; then it comes all the same.
 SENTINEL_S: Final = 0.5
 #: How long after a refused import the next one is tried.
 AGAIN_MS: Final = 500
-#: Where pools do not change by what this daemon does, they are looked at as often as the disks.
+#: In these phases this daemon does not move pools: it looks at them as often as at the disks.
 STEADY: Final = frozenset({Phase.STANDBY, Phase.ACTIVE})
 #: Between two looks at pools that are being imported or exported here.
 SELDOM_MS: Final = 1_000
 
 
 class Daemon:
-    """One controller. `core` and `outs` are None until there are orders to follow.
+    """One controller. `core` and `outputs` are None until there are orders to follow.
 
-    `changed` is called with the states before and after at every change of phase, before anything is acted upon: what
-    ends this process must not end the account of it. `refused` says why the newest orders are not followed. `machine`
-    is the number of this machine (`system/machine`).
+    `changed` is called at every change of phase, with the states before and after, before the effects, one of which may
+    end this process. `orders_refusal` says why the newest orders are not followed. `machine`: see `system/machine`.
     """
 
     def __init__(
         self,
-        loop: Loop,
-        ledger: Ledger,
+        loop: EventLoop,
+        durable: DurableState,
         deadman: Deadman,
         changed: Callable[[State | None, State], None],
         machine: int = 0,
     ) -> None:
-        self.loop, self.ledger, self.deadman = loop, ledger, deadman
-        self._changed = changed
+        self.loop, self.durable, self.deadman = loop, durable, deadman
+        self._phase_changed = changed
         self._machine = machine
-        self._unit: Decision | None = None
+        self._unit_problem: Decision | None = None
         self.core: State | None = None
-        self.outs: Outputs | None = None
-        self.refused = ""
+        self.outputs: Outputs | None = None
+        self.orders_refusal = ""
         self.pools = Pools.UNKNOWN
-        self.seen = PoolsSeen(Pools.UNKNOWN)
+        self.pools_report = PoolsSeen(Pools.UNKNOWN)
         self._retries = ImportRetries()
-        self.out: frozenset[int] = frozenset()
-        self.up: frozenset[str] | None = None
-        self.ticked: Callable[[], None] = lambda: None
-        self._refused_ms: int | None = None
-        self._ended_ms = self._pools_ms = 0
-        self._acting = self._act_again = self._doomed = False
+        self.disks_out: frozenset[int] = frozenset()
+        self.links_up: frozenset[str] | None = None
+        self.on_tick: Callable[[], None] = lambda: None
+        self._import_refused_ms: int | None = None
+        self._move_ended_ms = self._pools_ms = 0
+        self._applying = self._apply_again = self._reset_begun = False
         #: For a daemon that is to take over from one that runs: the orders it has got ready for, and what it has seen.
         self._prepared: Orders | None = None
-        self._seen: set[str] = set()
+        self._looked_at: set[str] = set()
         self._timers: dict[str, Timer] = {}
 
-    def join(self, voice: Voice, work: Work, place: Place) -> None:
+    def attach(self, voice: HeartbeatPort, work: StoragePort, place: AddressPort) -> None:
         """The parts, which need the daemon themselves."""
-        self.voice, self.work, self.place = voice, work, place
+        self.heartbeats, self.storage, self.addresses = voice, work, place
 
     # Life ------------------------------------------------------------------------------------------------------------
 
-    def begin(self, orders: Orders) -> None:
+    def start(self, orders: Orders) -> None:
         """The first orders of this daemon's life."""
         assert self.core is None
-        core = self.core = first_state(orders, self.ledger, self._machine, self._unit)
-        self.outs = outputs(core)
-        self._follow(core)
-        self._changed(None, core)
+        core = self.core = first_state(orders, self.durable, self._machine, self._unit_problem)
+        self.outputs = outputs(core)
+        self._put_in_force(core)
+        self._phase_changed(None, core)
         self._tick()
-        self._look()
-        self._record()
+        self._look_at_disks()
+        self._write_record()
 
     def prepare(self, orders: Orders) -> None:
         """Get ready to follow these orders while another daemon acts: nothing is decided, changed or sent here."""
         assert self.core is None
         self._prepared = orders
-        self._open(orders)
+        self._configure(orders)
 
-    def look_ahead(self) -> str:
+    def look_at_missing(self) -> str:
         """Look at what has not been seen yet, and say what that is; "" when everything has been."""
-        if "disks" not in self._seen:
-            self.work.look()
-        if "pools" not in self._seen:
-            self.work.look_at_pools()
-        links = set() if self.up is None else {"links"}
-        return ", ".join(thing for thing in ("disks", "pools", "links") if thing not in self._seen | links)
+        if "disks" not in self._looked_at:
+            self.storage.look_at_disks()
+        if "pools" not in self._looked_at:
+            self.storage.look_at_pools()
+        links = set() if self.links_up is None else {"links"}
+        return ", ".join(thing for thing in ("disks", "pools", "links") if thing not in self._looked_at | links)
 
-    def go_on(self, state: State) -> None:
+    def resume(self, state: State) -> None:
         """Go on from the state of the daemon before, which decides nothing any more. For the core this is a pause."""
         assert self.core is None
-        self.core, self.outs = state, outputs(state)
+        self.core, self.outputs = state, outputs(state)
         # A look that began before may have seen what was before the last import or export ended.
-        self.pools, self.out, self._ended_ms = state.looks.pools, state.looks.out, monotonic_ms()
+        self.pools, self.disks_out, self._move_ended_ms = state.looks.pools, state.looks.out, monotonic_ms()
         if state.orders != self._prepared:
-            self._follow(state)
+            self._put_in_force(state)
         self._tick()
-        if self._unit != state.unit:
-            self.told(UnitSeen(self._unit))
-        if self.up is not None:
-            self.feed(LinksSeen(self.up), act=True)
-        self._look()
-        self._record()
+        if self._unit_problem != state.unit:
+            self.handle_now(UnitSeen(self._unit_problem))
+        if self.links_up is not None:
+            self.handle(LinksSeen(self.links_up), act=True)
+        self._look_at_disks()
+        self._write_record()
 
-    def at_rest(self) -> str:
+    def activity(self) -> str:
         """What must not be torn apart by a hand-over to another daemon; "" when nothing is in progress."""
         if self.core is None:
             return "there are no orders yet"
         if self.core.phase not in STEADY:
             return f"this controller is {self.core.phase.value}"
-        return self.work.at_work() or ("effects are in progress" if self._acting else "")
+        return self.storage.activity() or ("effects are in progress" if self._applying else "")
 
-    def publish(self, orders: Orders) -> None:
+    def follow_orders(self, orders: Orders) -> None:
         """Orders that the agent published; the first ones must have been looked at before."""
         if self.core is None:
-            self.begin(orders)
+            self.start(orders)
         elif orders != self.core.newest:
-            self.told(NewOrders(orders))
+            self.handle_now(NewOrders(orders))
             refused = self.core.refused
-            self.refused = str(refused) if self.core.newest != orders and refused is not None else ""
+            self.orders_refusal = str(refused) if self.core.newest != orders and refused is not None else ""
         else:
-            self.refused = ""
+            self.orders_refusal = ""
 
-    def _follow(self, core: State) -> None:
+    def _put_in_force(self, core: State) -> None:
         orders = core.orders
-        self.ledger.accepted(orders.pair, orders.generation)
-        self.ledger.keep(orders)
-        self._open(orders, core.pending)
+        self.durable.note_accepted(orders.pair, orders.generation)
+        self.durable.keep_orders(orders)
+        self._configure(orders, core.pending)
 
-    def _open(self, orders: Orders, pending: Orders | None = None) -> None:
-        self.voice.follow(orders)
-        self.work.follow(orders, pending)
-        self.place.follow(orders)
+    def _configure(self, orders: Orders, pending: Orders | None = None) -> None:
+        self.heartbeats.set_orders(orders)
+        self.storage.set_orders(orders, pending)
+        self.addresses.set_orders(orders)
 
-    def _again(self, name: str, interval_ms: int, act: Callable[[], None]) -> None:
+    def _schedule(self, name: str, interval_ms: int, act: Callable[[], None]) -> None:
         """Call `act` in so long; whatever was to be called under this name before is not."""
         if name in self._timers:
             self._timers[name].cancel()
@@ -182,16 +180,16 @@ class Daemon:
         if self.core is None:
             return
         # Counted from here, so that work does not stretch the interval.
-        self._again("tick", self.core.orders.timers.beat_ms, self._tick)
-        self.feed(Tick(), act=True)
-        if self.outs is not None:
-            self.voice.send(self.outs.beat)
+        self._schedule("tick", self.core.orders.timers.beat_ms, self._tick)
+        self.handle(Tick(), act=True)
+        if self.outputs is not None:
+            self.heartbeats.send(self.outputs.beat)
         if self.core.phase not in STEADY:
             self._look_at_pools()
-        self._keep_vigil()
-        self.ticked()
+        self._schedule_silence_check()
+        self.on_tick()
 
-    def _keep_vigil(self) -> None:
+    def _schedule_silence_check(self) -> None:
         """Silence that becomes long enough before the next tick is judged then, and not at the tick."""
         core = self.core
         if core is None or core.phase is not Phase.STANDBY:
@@ -201,115 +199,116 @@ class Daemon:
             max(heard_ms[:-1], default=0) + timers.silence_ms + timers.network_ms, heard_ms[-1] + timers.stale_ms
         )
         if 0 < due_ms - monotonic_ms() < timers.beat_ms:
-            self._again("vigil", due_ms - monotonic_ms(), self._judge_silence)
+            self._schedule("vigil", due_ms - monotonic_ms(), self._check_silence)
 
-    def _judge_silence(self) -> None:
-        self.feed(Tick(), act=True)
+    def _check_silence(self) -> None:
+        self.handle(Tick(), act=True)
         # A record that was read meanwhile has moved the moment on.
-        self._keep_vigil()
+        self._schedule_silence_check()
 
-    def _look(self) -> None:
+    def _look_at_disks(self) -> None:
         if self.core is not None:
             timers = self.core.orders.timers
-            self._again("look", timers.look_ms, self._look)
-            self.work.look()
+            self._schedule("look", timers.look_ms, self._look_at_disks)
+            self.storage.look_at_disks()
             # At other times every tick looks at them.
             if self.core.phase in STEADY or timers.look_ms < timers.beat_ms:
                 self._look_at_pools()
 
     def _look_at_pools(self) -> None:
-        """Seldom while a child moves them: it says when it is done, and has better use for the processor."""
-        if not self.work.moving or self.pools is not Pools.SOME or monotonic_ms() - self._pools_ms >= SELDOM_MS:
-            self.work.look_at_pools()
+        """Look at the pools, but rarely while a worker moves them: it reports its end, and needs the processor."""
+        moving = self.storage.running_move and self.pools is Pools.SOME
+        if not moving or monotonic_ms() - self._pools_ms >= SELDOM_MS:
+            self.storage.look_at_pools()
 
-    def _record(self) -> None:
-        if self.core is None or self.outs is None:
+    def _write_record(self) -> None:
+        if self.core is None or self.outputs is None:
             return
-        self._again("record", self.core.orders.timers.record_ms, self._record)
-        if self.outs.record:
-            self.work.write_record(replace(outputs(self.core).beat, counter=self.voice.number()))
+        self._schedule("record", self.core.orders.timers.record_ms, self._write_record)
+        if self.outputs.record:
+            self.storage.write_record(replace(outputs(self.core).beat, counter=self.heartbeats.next_number()))
 
     # What is told to it ----------------------------------------------------------------------------------------------
 
-    def heard(self, channel: int, beat: Beat) -> None:
+    def heartbeat_received(self, channel: int, beat: Beat) -> None:
         """A beat of the peer; the channel after the last is the disk record."""
-        self.feed(Heard(channel, beat))
+        self.handle(Heard(channel, beat))
 
-    def looked(self, begun_ms: int, views: tuple[DiskView, ...], records: Reading) -> None:
+    def disks_seen(self, begun_ms: int, views: tuple[DiskView, ...], records: Reading) -> None:
         """A look at the disks that began at `begun_ms`, and what the peer's records say."""
         if self.core is None:
-            self._seen |= {"disks"} if any(view.answered for view in views) else set()
+            self._looked_at |= {"disks"} if any(view.answered for view in views) else set()
             return
-        self.feed(ShelfSeen(views, self.out, begun_ms))
+        self.handle(ShelfSeen(views, self.disks_out, begun_ms))
         for event in records.events(len(self.core.orders.channels)):
-            self.feed(event)
+            self.handle(event)
 
-    def saw_pools(self, begun_ms: int, seen: PoolsSeen, out: frozenset[int]) -> None:
+    def pools_seen(self, begun_ms: int, seen: PoolsSeen, out: frozenset[int]) -> None:
         """A look at the pools that began at `begun_ms`. A refused import shows as such until the next one begins."""
-        if begun_ms < self._ended_ms:
+        if begun_ms < self._move_ended_ms:
             # It may have seen what was before an import or export ended.
-            self.work.look_at_pools()
+            self.storage.look_at_pools()
             return
         pools = seen.pools
         if self.core is None:
-            self._seen |= {"pools"} if pools is not Pools.UNKNOWN else set()
+            self._looked_at |= {"pools"} if pools is not Pools.UNKNOWN else set()
             return
-        self._pools_ms, self.out = begun_ms, out
-        if self.work.moving == "import" and pools in (Pools.NONE, Pools.ALL):
+        self._pools_ms, self.disks_out = begun_ms, out
+        if self.storage.running_move == "import" and pools in (Pools.NONE, Pools.ALL):
             pools = Pools.SOME
-        elif pools is Pools.NONE and self._refused_ms is not None:
+        elif pools is Pools.NONE and self._import_refused_ms is not None:
             pools = Pools.REFUSED
         if self.core.phase is not Phase.IMPORTING:
-            self._retries.forget()
-        told = bool(seen.progress) and not self._retries.repeats(begun_ms, runs=self.work.moving == "import")
-        seen = replace(seen, pools=pools, progress=seen.progress if told else self.seen.progress)
-        if seen != self.seen:
-            self.pools, self.seen = pools, seen
-            self.feed(seen, act=True)
+            self._retries.reset()
+        told = bool(seen.progress) and not self._retries.is_repeat(begun_ms, runs=self.storage.running_move == "import")
+        seen = replace(seen, pools=pools, progress=seen.progress if told else self.pools_report.progress)
+        if seen != self.pools_report:
+            self.pools, self.pools_report = pools, seen
+            self.handle(seen, act=True)
 
     def import_ended(self, *, good: bool) -> None:
         """The import's child has ended; the next look says what it came to."""
-        self._ended_ms = monotonic_ms()
-        self._refused_ms = None if good else self._ended_ms
-        self._retries.ends(self._ended_ms, good=good)
-        self.work.look_at_pools()
+        self._move_ended_ms = monotonic_ms()
+        self._import_refused_ms = None if good else self._move_ended_ms
+        self._retries.finish(self._move_ended_ms, good=good)
+        self.storage.look_at_pools()
 
     def export_ended(self) -> None:
         """The export's child has ended; the next look says what it came to."""
-        self._ended_ms = monotonic_ms()
-        self.work.look_at_pools()
+        self._move_ended_ms = monotonic_ms()
+        self.storage.look_at_pools()
 
-    def conflict(self) -> None:
+    def record_refused(self) -> None:
         """The arbitration disks refused our record because of their reservation."""
-        self.told(Conflict())
+        self.handle_now(Conflict())
 
     def claim_ended(self, key: Key, views: tuple[DiskView, ...]) -> None:
         """The claim ran to its end."""
-        self.told(ClaimEnded(key.epoch, views))
+        self.handle_now(ClaimEnded(key.epoch, views))
 
-    def links(self, up: frozenset[str]) -> None:
+    def links_seen(self, up: frozenset[str]) -> None:
         """Which interfaces of the orders have carrier and are up."""
-        if up != self.up:
-            self.up = up
-            self.feed(LinksSeen(up), act=True)
+        if up != self.links_up:
+            self.links_up = up
+            self.handle(LinksSeen(up), act=True)
 
     def unit_seen(self, unfit: Decision | None) -> None:
         """Why this machine may not claim by its serial number; None when it may."""
-        if unfit != self._unit:
-            self._unit = unfit
-            self.told(UnitSeen(unfit))
+        if unfit != self._unit_problem:
+            self._unit_problem = unfit
+            self.handle_now(UnitSeen(unfit))
 
-    def asked(self, request: Request, duration_ms: int = 0) -> None:
-        """A person asks; the core's `refused` says what came of it."""
-        self.told(Asked(request, duration_ms))
+    def requested(self, request: Request, duration_ms: int = 0) -> None:
+        """A person asks; the core's `orders_refusal` says what came of it."""
+        self.handle_now(Asked(request, duration_ms))
 
-    def told(self, event: Event) -> None:
+    def handle_now(self, event: Event) -> None:
         """Anything that is acted upon at once."""
-        self.feed(event, act=True)
+        self.handle(event, act=True)
 
     # The core and what it asks for -----------------------------------------------------------------------------------
 
-    def feed(self, event: Event, *, act: bool = False) -> None:
+    def handle(self, event: Event, *, act: bool = False) -> None:
         """One step of the core."""
         before = self.core
         if before is None:
@@ -317,83 +316,83 @@ class Daemon:
         core = self.core = step(before, event, monotonic_ms())
         moved = core.phase is not before.phase
         if moved and core.moves_ms is not before.moves_ms and core.moves_ms:
-            self.ledger.moved()
+            self.durable.note_move()
         if core.orders is not before.orders or core.pending is not before.pending:
             if layout(core.orders) != layout(before.orders):
                 # Renumbered; the next look at the pools numbers by these orders.
-                self.out = core.looks.out
-            self._follow(core)
+                self.disks_out = core.looks.out
+            self._put_in_force(core)
         if not (act or moved):
             return
-        known = self.outs
-        self.outs = outputs(core)
+        known = self.outputs
+        self.outputs = outputs(core)
         if moved:
-            self._changed(before, core)
-        if self._acting:
+            self._phase_changed(before, core)
+        if self._applying:
             # An effect told us something: the round of effects that is in progress is followed by another one.
-            self._act_again = True
+            self._apply_again = True
         else:
-            self._act()
+            self._apply_outputs()
         # The peer may wait for just this (pools handed over, a phase): it hears it now and not with the next beat.
-        if known is not None and self.outs.beat != known.beat and not self.outs.reset and not self._acting:
-            self.voice.send(self.outs.beat)
+        if known is not None and self.outputs.beat != known.beat and not self.outputs.reset and not self._applying:
+            self.heartbeats.send(self.outputs.beat)
 
-    def _act(self) -> None:
+    def _apply_outputs(self) -> None:
         """Make things as they should be, one effect after the other."""
-        self._acting = True
+        self._applying = True
         try:
             for _ in range(10):
-                self._act_again = False
-                assert self.outs is not None
-                self._perform(self.outs)
-                if not self._act_again:
+                self._apply_again = False
+                assert self.outputs is not None
+                self._apply(self.outputs)
+                if not self._apply_again:
                     return
             raise AssertionError("effects that cause effects do not come to rest")
         finally:
-            self._acting = False
+            self._applying = False
 
-    def _perform(self, outs: Outputs) -> None:
+    def _apply(self, outs: Outputs) -> None:
         assert self.core is not None
-        if outs.remember != self.ledger.remembered:
-            self.ledger.remember(outs.remember)
+        if outs.remember != self.durable.memory:
+            self.durable.write_memory(outs.remember)
         if outs.feed:
             self.deadman.feed(feeds_ms(self.core))
-            self.ledger.note_fed(self.deadman.armed)
+            self.durable.note_deadman(self.deadman.armed)
             if self.core.armed is not (guards := self.deadman.armed and not self.deadman.problem):
-                self.told(DeadmanSeen(guards))
+                self.handle_now(DeadmanSeen(guards))
         if outs.reset:
             # If it comes back, everything else is as if it had not been tried.
             self._reset(outs)
-        if outs.claim != self.work.claiming:
-            self.work.claim(outs.claim)
-        self._place(outs)
+        if outs.claim != self.storage.running_claim:
+            self.storage.run_claim(outs.claim)
+        self._move_addresses_and_pools(outs)
 
     def _reset(self, outs: Outputs) -> None:
         """The last word, the reason on disk, and the end. If that end does not come, the unfed deadman does."""
         assert self.core is not None
-        self.voice.send(outs.beat)
-        if not self._doomed:
-            self._doomed = True
-            self.ledger.resets_itself(str(self.core.why), SENTINEL_S)
+        self.heartbeats.send(outs.beat)
+        if not self._reset_begun:
+            self._reset_begun = True
+            self.durable.note_own_reset(str(self.core.why), SENTINEL_S)
         self.deadman.reset()
 
-    def _place(self, outs: Outputs) -> None:
+    def _move_addresses_and_pools(self, outs: Outputs) -> None:
         """Addresses go before pools and come after them."""
         here = self.pools is Pools.ALL
-        self.place.settle(wanted=Thing.ADDRESSES in outs.wanted and here, kept=Thing.ADDRESSES in outs.kept)
-        if self.work.moving == "export" and Thing.POOLS in outs.wanted:
-            self.work.give_up_export()
+        self.addresses.set_wanted(wanted=Thing.ADDRESSES in outs.wanted and here, kept=Thing.ADDRESSES in outs.kept)
+        if self.storage.running_move == "export" and Thing.POOLS in outs.wanted:
+            self.storage.abandon_export()
             self.export_ended()
-        if self.work.moving or self._pools_ms < self._ended_ms:
+        if self.storage.running_move or self._pools_ms < self._move_ended_ms:
             return
         if Thing.POOLS in outs.wanted:
-            rested = self._refused_ms is None or monotonic_ms() - self._refused_ms >= AGAIN_MS
+            rested = self._import_refused_ms is None or monotonic_ms() - self._import_refused_ms >= AGAIN_MS
             if self.pools in (Pools.NONE, Pools.REFUSED, Pools.SOME) and rested:
-                self._refused_ms = None
-                self._retries.begins(monotonic_ms())
-                self.work.import_(outs.excused, outs.word)
+                self._import_refused_ms = None
+                self._retries.start(monotonic_ms())
+                self.storage.import_pools(outs.excused, outs.word)
         elif Thing.POOLS not in outs.kept:
             if self.pools in (Pools.SOME, Pools.ALL):
-                self.work.export()
+                self.storage.export_pools()
             elif self.pools in (Pools.NONE, Pools.REFUSED):
-                self._refused_ms = None
+                self._import_refused_ms = None

@@ -31,8 +31,8 @@ from reconciler.system.machine import boot_id
 from reconciler.system.shelf.orders_in_force import kept_document, kept_orders, kept_path
 from reconciler.watchdog.atomic_file import replace_file
 from reconciler.watchdog.elapsed_time import NAME as KEPT_TIME
-from reconciler.watchdog.elapsed_time import KeptTime, machine_clocks, seconds
-from reconciler.watchdog.file_thread import Clerk
+from reconciler.watchdog.elapsed_time import ElapsedTime, machine_clocks, seconds
+from reconciler.watchdog.file_thread import FileThread
 
 #: More than any budget of the orders can need; older moments are dropped.
 MOMENTS_MAX: Final = 1_000
@@ -49,7 +49,7 @@ def inherits(run: Path) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Incident:
     """A reset, or the beginning of an automatic move, which has no `why`. `at_s`: of the wall clock, for people.
 
     A reset is one that this controller made itself suffer, or was made to suffer by its deadman.
@@ -60,10 +60,10 @@ class Entry:
     total_s: float
 
 
-class Ledger:
-    """The files of one controller. `complaints` says what could not be read, which keeps no daemon from starting.
+class DurableState:
+    """The files of one controller. `problems` says what could not be read, which keeps no daemon from starting.
 
-    `begins` is False for a daemon that waits to take over from one that runs: it writes nothing until `take_over`.
+    `begins` is False for a daemon that waits to take over from one that runs: it writes nothing until `reload`.
     Raises StateError when the directories cannot be made or the daemon's number cannot be written.
     """
 
@@ -71,47 +71,49 @@ class Ledger:
         self,
         state: Path,
         run: Path,
-        clerk: Clerk,
+        clerk: FileThread,
         *,
         begins: bool = True,
         clocks: Callable[[str], Clocks] = machine_clocks,
     ) -> None:
-        self.complaints: list[str] = []
+        self.problems: list[str] = []
         self._clerk = clerk
         self._directory = state / "watchdog"
-        self._run, self._memory = run, run / "memory"
+        self._run, self._memory_path = run, run / "memory"
         make_directory(state, PUBLIC_DIRECTORY)
         make_directory(self._directory)
         make_directory(run, PUBLIC_DIRECTORY)
         self.boot = boot_id()
-        self.time = KeptTime(self._directory, self.boot, clerk, clocks)
-        self._begun = begins
-        self._copied: Layout | None = None
-        self.incarnation = self._rise() if begins else 0
+        self.elapsed = ElapsedTime(self._directory, self.boot, clerk, clocks)
+        self._writes = begins
+        self._copied_layout: Layout | None = None
+        self.incarnation = self._next_incarnation() if begins else 0
         self._read_all()
-        self._life(write=begins)
+        self._read_boot_life(write=begins)
         if begins:
-            self.time.save()
+            self.elapsed.save()
 
-    def take_over(self, incarnation: int | None) -> None:
+    def reload(self, incarnation: int | None) -> None:
         """Go on with what the daemon before left in the files. None: as a new daemon, with a number of its own."""
-        self.complaints.clear()
-        self._begun = True
-        self.incarnation = self._rise() if incarnation is None else incarnation
+        self.problems.clear()
+        self._writes = True
+        self.incarnation = self._next_incarnation() if incarnation is None else incarnation
         self._read_all()
-        self._life(write=False)
-        self.time.save()
+        self._read_boot_life(write=False)
+        self.elapsed.save()
 
     def _read_all(self) -> None:
         moves, resets = self._list("moves.json"), self._list("resets.json")
         # The first release wrote a move as a number.
         moves = [entry if isinstance(entry, dict) else {"at": entry} for entry in moves]
         maintenance = self._read("maintenance.json")
-        self.time.read(self._read(KEPT_TIME), max((_total_s(entry) or 0.0 for entry in (*moves, *resets)), default=0.0))
-        self.moves = [move for entry in moves if (move := self._entry(entry)) is not None]
-        self.resets = [reset for entry in resets if (reset := self._entry(entry)) is not None]
-        self._maintenance(maintenance)
-        self.remembered = self._remembered()
+        self.elapsed.read(
+            self._read(KEPT_TIME), max((_total_s(entry) or 0.0 for entry in (*moves, *resets)), default=0.0)
+        )
+        self.moves = [move for entry in moves if (move := self._incident(entry)) is not None]
+        self.resets = [reset for entry in resets if (reset := self._incident(entry)) is not None]
+        self._read_maintenance(maintenance)
+        self.memory = self._read_memory()
         self.layout = self._kept_layout()
         accepted = self._read("accepted.json")
         known = accepted if isinstance(accepted, dict) else {}
@@ -122,71 +124,71 @@ class Ledger:
         reads = peer.get("reads") if isinstance(peer, dict) else None
         self.peer_reads = reads if type(reads) is int and reads >= 1 else 1
 
-    def _rise(self) -> int:
+    def _next_incarnation(self) -> int:
         """The number of this start: higher than every earlier one, even if the file that kept it was lost.
 
         The wall clock is only the floor: a clock that was set back does not lower a number that was kept.
         """
         document = self._read("incarnation")
         kept = document.get("incarnation") if isinstance(document, dict) else None
-        number = max((kept if isinstance(kept, int) else 0) + 1, int(self.time.clocks.wall_s))
+        number = max((kept if isinstance(kept, int) else 0) + 1, int(self.elapsed.clocks.wall_s))
         self._write_now("incarnation", {"incarnation": number})
         return number
 
-    def _life(self, *, write: bool) -> None:
+    def _read_boot_life(self, *, write: bool) -> None:
         """Whether the daemon before this one died with the machine: it fed the deadman in an earlier boot."""
         life = self._read("life.json")
         earlier = life if isinstance(life, dict) else {}
         same = earlier.get("boot") == self.boot
         self.died_with_machine = bool(earlier.get("fed")) and not same
-        self.fed = bool(earlier.get("fed")) and same
+        self.deadman_fed = bool(earlier.get("fed")) and same
         if write:
-            self._write_now("life.json", {"boot": self.boot, "fed": self.fed})
+            self._write_now("life.json", {"boot": self.boot, "fed": self.deadman_fed})
 
-    def note_fed(self, fed: bool) -> None:
+    def note_deadman(self, fed: bool) -> None:
         """The deadman is armed, or was disarmed in good order."""
-        if fed is not self.fed:
-            self.fed = fed
+        if fed is not self.deadman_fed:
+            self.deadman_fed = fed
             self._clerk.write(self._directory / "life.json", _json({"boot": self.boot, "fed": fed}))
 
     # Memory ----------------------------------------------------------------------------------------------------------
 
-    def remember(self, memory: Memory | None) -> None:
+    def write_memory(self, memory: Memory | None) -> None:
         """Write what must outlive the daemon, or take it away. Synced, as far as the file system can."""
         if memory is None:
-            self._memory.unlink(missing_ok=True)
+            self._memory_path.unlink(missing_ok=True)
         else:
-            write_memory(self._memory.parent, self.boot, memory)
-        self.remembered = memory
+            write_memory(self._memory_path.parent, self.boot, memory)
+        self.memory = memory
 
-    def _remembered(self) -> Memory | None:
-        document = self._read_file(self._memory)
+    def _read_memory(self) -> Memory | None:
+        document = self._read_file(self._memory_path)
         if not isinstance(document, dict) or document.get("boot") != self.boot:
             return None
         phase, epoch, quiet = (document.get(key) for key in ("phase", "epoch", "quiet"))
         if phase not in set(Phase) or type(epoch) is not int or not 0 < epoch <= EPOCH_MAX or type(quiet) is not bool:
-            self.complaints.append(f"{self._memory} is damaged")
+            self.problems.append(f"{self._memory_path} is damaged")
             return None
         return Memory(Phase(phase), epoch, quiet)
 
-    def keep(self, orders: Orders) -> None:
+    def keep_orders(self, orders: Orders) -> None:
         """These orders are in force. They are kept for a daemon that starts in this boot, their shelf for later ones.
 
         The copy of the shelf in the state directory may be written a moment later.
         """
         replace_file(kept_path(self._run), kept_document(orders, self.boot), sync=False)
         self.layout = layout(orders)
-        if self.layout != self._copied:
+        if self.layout != self._copied_layout:
             self._clerk.write(self._directory / "shelf.json", _json(plain(self.layout)))
-            self._copied = self.layout
+            self._copied_layout = self.layout
 
-    def kept(self) -> Orders | None:
+    def kept_orders(self) -> Orders | None:
         """The orders that were in force last in this boot; None without any, or when the file is damaged."""
         return kept_orders(self._run, self.boot)
 
     def _kept_layout(self) -> Layout | None:
         """The shelf in force as this boot left it, by whatever release, else as an earlier boot did."""
-        kept = self.kept()
+        kept = self.kept_orders()
         if kept is not None:
             return layout(kept)
         document = self._read("shelf.json")
@@ -195,51 +197,51 @@ class Ledger:
         try:
             return build(Layout, document, "shelf")
         except Defect as defect:
-            self.complaints.append(f"{self._directory / 'shelf.json'} is damaged: {defect}")
+            self.problems.append(f"{self._directory / 'shelf.json'} is damaged: {defect}")
             return None
 
     # Moves and resets ------------------------------------------------------------------------------------------------
 
-    def moved(self) -> None:
+    def note_move(self) -> None:
         """An automatic move began."""
-        self.moves = [*self.moves, Entry(self.time.clocks.wall_s, "", self.time.total_s)][-MOMENTS_MAX:]
+        self.moves = [*self.moves, Incident(self.elapsed.clocks.wall_s, "", self.elapsed.total_s)][-MOMENTS_MAX:]
         document = [{"at": move.at_s, "total": move.total_s} for move in self.moves]
         self._clerk.write(self._directory / "moves.json", _json(document))
 
-    def resets_itself(self, why: str, wait_s: float) -> None:
+    def note_own_reset(self, why: str, wait_s: float) -> None:
         """The sentinel: written and synced before a reset, waiting for the disk no longer than `wait_s`."""
         self._note_reset(why)
-        self.fed = False
+        self.deadman_fed = False
         self._clerk.write(self._directory / "life.json", _json({"boot": self.boot, "fed": False}))
         self._clerk.flush(wait_s)
 
-    def was_reset(self, why: str) -> None:
+    def note_deadman_reset(self, why: str) -> None:
         """The deadman ended the last life of this controller."""
         self._note_reset(why)
 
     def _note_reset(self, why: str) -> None:
-        self.resets = [*self.resets, Entry(self.time.clocks.wall_s, why, self.time.total_s)][-MOMENTS_MAX:]
+        self.resets = [*self.resets, Incident(self.elapsed.clocks.wall_s, why, self.elapsed.total_s)][-MOMENTS_MAX:]
         document = [{"at": reset.at_s, "why": reset.why, "total": reset.total_s} for reset in self.resets]
         self._clerk.write(self._directory / "resets.json", _json(document))
 
-    def recent(self, limits: Limits) -> tuple[int, int]:
+    def recent_counts(self, limits: Limits) -> tuple[int, int]:
         """How many resets and how many automatic moves lie in the windows of the orders."""
-        total_s = self.time.total_s
+        total_s = self.elapsed.total_s
         resets = recent_count(tuple(reset.total_s for reset in self.resets), total_s, limits.resets_window_ms)
         moves = recent_count(tuple(move.total_s for move in self.moves), total_s, limits.moves_window_ms)
         return resets, moves
 
-    def _entry(self, entry: Any) -> Entry | None:
+    def _incident(self, entry: Any) -> Incident | None:
         """An entry of a file. One of the first release has no total: it is as old as a trusted wall clock says."""
         at_s = seconds(entry.get("at")) if isinstance(entry, dict) else None
         if at_s is None:
             return None
         total_s = _total_s(entry)
         if total_s is None:
-            total_s = self.time.total_s - wall_age_s(at_s, self.time.clocks)
-        return Entry(at_s, str(entry.get("why", "")), total_s)
+            total_s = self.elapsed.total_s - wall_age_s(at_s, self.elapsed.clocks)
+        return Incident(at_s, str(entry.get("why", "")), total_s)
 
-    def accepted(self, pair: str, generation: int) -> None:
+    def note_accepted(self, pair: str, generation: int) -> None:
         """These orders are in force: older ones and those of another pair are refused, by later daemons, too."""
         if (pair, generation) != (self.pair, self.generation_max):
             self.pair, self.generation_max = pair, max(generation, self.generation_max)
@@ -249,7 +251,7 @@ class Ledger:
 
     def note_agreement(self, agreed: Agreement) -> None:
         """The limits in force, by which a later daemon goes on until it has heard the peer."""
-        if agreed != self.agreement and self._begun:
+        if agreed != self.agreement and self._writes:
             self.agreement = agreed
             document = {"lives": agreed.lives_ms, "feeds": agreed.feeds_ms, "waits": agreed.waits_ms}
             self._clerk.write(self._directory / "agreement.json", _json(document))
@@ -257,31 +259,31 @@ class Ledger:
     def note_peer_reads(self, version: int) -> None:
         """The highest layout version of heartbeats that the peer reads; a daemon that restarts begins with it."""
         self.peer_reads = version
-        if self._begun:
+        if self._writes:
             self._clerk.write(self._directory / "peer.json", _json({"reads": version}))
 
-    def maintain(self, lasts_s: float | None, override: bool = False) -> None:
+    def set_maintenance(self, lasts_s: float | None, override: bool = False) -> None:
         """Maintenance lasts so long from now, or is over (None); a daemon that restarts goes on with it.
 
         `until` is for people and for a daemon of the first release.
         """
-        self._maintained_s = None if lasts_s is None else self.time.total_s + lasts_s
+        self._maintained_s = None if lasts_s is None else self.elapsed.total_s + lasts_s
         self.override = override
-        until_s = None if lasts_s is None else self.time.clocks.wall_s + lasts_s
+        until_s = None if lasts_s is None else self.elapsed.clocks.wall_s + lasts_s
         document = {"until": until_s, "override": override, "total": self._maintained_s}
         self._clerk.write(self._directory / "maintenance.json", _json(document))
 
     def maintenance_left_s(self) -> float:
         """How long maintenance goes on; 0 without any. Time that nobody can vouch for is not taken off."""
-        return 0.0 if self._maintained_s is None else max(0.0, self._maintained_s - self.time.total_s)
+        return 0.0 if self._maintained_s is None else max(0.0, self._maintained_s - self.elapsed.total_s)
 
-    def _maintenance(self, document: Any) -> None:
+    def _read_maintenance(self, document: Any) -> None:
         known = document if isinstance(document, dict) else {}
         self.override = known.get("override") is True
         self._maintained_s = seconds(known.get("total"))
         until_s = seconds(known.get("until"))
         if self._maintained_s is None and until_s is not None:
-            self._maintained_s = self.time.total_s + until_s - self.time.clocks.wall_s
+            self._maintained_s = self.elapsed.total_s + until_s - self.elapsed.clocks.wall_s
 
     # Files -----------------------------------------------------------------------------------------------------------
 
@@ -303,7 +305,7 @@ class Ledger:
         try:
             return read_json(path)
         except HagitError as error:
-            self.complaints.append(str(error))
+            self.problems.append(str(error))
             return None
 
 

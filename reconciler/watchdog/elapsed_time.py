@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from reconciler.core.failover.elapsed import Clocks, Elapsed, advanced, to_be_saved
 from reconciler.system.clock import uptime_s, wall_s
-from reconciler.watchdog.file_thread import Clerk
+from reconciler.watchdog.file_thread import FileThread
 
 NAME: Final = "elapsed.json"
 #: Larger numbers, in seconds, are damage: thirty thousand years.
@@ -28,10 +28,10 @@ def machine_clocks(boot: str) -> Clocks:
     return Clocks(boot, uptime_s(), wall_s())
 
 
-class KeptTime:
-    """The total of one controller. `read` begins it; before `save` and `tick` nothing is written."""
+class ElapsedTime:
+    """The total of one controller. `read` begins it; before `save` and `save_if_due` nothing is written."""
 
-    def __init__(self, directory: Path, boot: str, clerk: Clerk, clocks: Callable[[str], Clocks]) -> None:
+    def __init__(self, directory: Path, boot: str, clerk: FileThread, clocks: Callable[[str], Clocks]) -> None:
         self._path, self._boot, self._clerk, self._clocks = directory / NAME, boot, clerk, clocks
         self._saved: Elapsed | None = None
 
@@ -62,7 +62,7 @@ class KeptTime:
         }
         self._clerk.write(self._path, json.dumps(document, separators=(",", ":")).encode() + b"\n")
 
-    def tick(self) -> None:
+    def save_if_due(self) -> None:
         """Save when it is time, or when somebody set the wall clock."""
         if self._saved is not None and to_be_saved(self._saved, self.clocks):
             self.save()

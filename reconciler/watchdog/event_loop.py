@@ -39,7 +39,7 @@ class Timer:
         self.act = None
 
 
-class Loop:
+class EventLoop:
     """Calls back when a descriptor can be read or written and when moments come; `stop` ends it.
 
     `lateness_ms_max`: the latest that any moment was acted upon since the last `forget_lateness`.
@@ -48,7 +48,7 @@ class Loop:
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
         self._timers: list[Timer] = []
-        self._numbers = 0
+        self._timer_count = 0
         self._running = False
         self.lateness_ms_max = 0
         self.now_ms = monotonic_ms()
@@ -61,15 +61,15 @@ class Loop:
         else:
             self._selector.register(descriptor, events, ready)
 
-    def forget(self, descriptor: int) -> None:
+    def unwatch(self, descriptor: int) -> None:
         """Not watched any more; to be called before the descriptor is closed."""
         if descriptor in self._selector.get_map():
             self._selector.unregister(descriptor)
 
     def at(self, due_ms: int, act: Callable[[], None]) -> Timer:
         """Call `act` once when the moment has come."""
-        self._numbers += 1
-        timer = Timer(due_ms, self._numbers, act)
+        self._timer_count += 1
+        timer = Timer(due_ms, self._timer_count, act)
         heapq.heappush(self._timers, timer)
         return timer
 
@@ -85,9 +85,9 @@ class Loop:
         """Until `stop`. Whatever a callback raises ends it."""
         self._running = True
         while self._running:
-            self.turn()
+            self.run_once()
 
-    def turn(self, wait_ms_max: int = IDLE_MS_MAX) -> None:
+    def run_once(self, wait_ms_max: int = IDLE_MS_MAX) -> None:
         """One round: wait, read what can be read, then act on the moments that had come when the wait was over."""
         while self._timers and self._timers[0].act is None:
             heapq.heappop(self._timers)
@@ -130,6 +130,6 @@ class Loop:
             signal.set_wakeup_fd(earlier)
             for number, handler in before.items():
                 signal.signal(number, handler)
-            self.forget(near.fileno())
+            self.unwatch(near.fileno())
             near.close()
             far.close()

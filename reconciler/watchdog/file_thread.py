@@ -29,31 +29,31 @@ LINE_BYTES: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class FileContent:
     """What a watched file was: None when it was not there; `problem` when it could not be read."""
 
     content: bytes | None
     problem: str = ""
 
 
-def sight_of(path: Path, bytes_max: int) -> Sight:
+def read_content(path: Path, bytes_max: int) -> FileContent:
     """What a file is now."""
     try:
-        return Sight(read_bytes(path, bytes_max))
+        return FileContent(read_bytes(path, bytes_max))
     except HagitError as error:
-        return Sight(None, error.what)
+        return FileContent(None, error.what)
 
 
-class Clerk:
+class FileThread:
     """`fileno()` is readable when a watched file changed or a write failed; then `news()` says what happened."""
 
     def __init__(self, watched: Path, bytes_max: int) -> None:
         self._watched, self._bytes_max = watched, bytes_max
         self._jobs: deque[Callable[[], None]] = deque()
-        self._sights: deque[Sight] = deque(maxlen=1)
+        self._contents: deque[FileContent] = deque(maxlen=1)
         self._condition = threading.Condition()
         self._pending = 0
-        self._stopped = self._glance = False
+        self._stopped = self._check_requested = False
         self._stamp: tuple[int, ...] | None = ()
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.problem = ""
@@ -66,26 +66,26 @@ class Clerk:
         """For the loop."""
         return self._event
 
-    def news(self) -> Sight | None:
+    def take_content(self) -> FileContent | None:
         """The newest content of the watched file that was not handed over yet."""
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._event)
         with self._condition:
-            return self._sights.pop() if self._sights else None
+            return self._contents.pop() if self._contents else None
 
-    def look(self) -> None:
+    def check_now(self) -> None:
         """Look at the watched file now."""
         with self._condition:
-            self._glance = True
+            self._check_requested = True
             self._condition.notify()
 
     def write(self, path: Path, content: bytes) -> None:
         """Replace a file, synced, soon."""
-        self._ask(lambda: replace_file(path, content))
+        self._enqueue(lambda: replace_file(path, content))
 
     def append(self, path: Path, line: bytes, lines_max: int) -> None:
         """Add a line to a file that keeps about the last `lines_max`, synced, soon."""
-        self._ask(lambda: _append(path, line, lines_max))
+        self._enqueue(lambda: _append(path, line, lines_max))
 
     @property
     def idle(self) -> bool:
@@ -108,7 +108,7 @@ class Clerk:
         if not self._thread.is_alive():
             os.close(self._event)
 
-    def _ask(self, job: Callable[[], None]) -> None:
+    def _enqueue(self, job: Callable[[], None]) -> None:
         with self._condition:
             if len(self._jobs) >= JOBS_MAX:
                 self._jobs.popleft()
@@ -123,16 +123,16 @@ class Clerk:
         while True:
             with self._condition:
                 self._condition.wait_for(
-                    lambda: self._jobs or self._stopped or self._glance, max(0.0, due_s - monotonic_s())
+                    lambda: self._jobs or self._stopped or self._check_requested, max(0.0, due_s - monotonic_s())
                 )
                 if self._stopped and not self._jobs:
                     return
                 job = self._jobs.popleft() if self._jobs else None
-                glance, self._glance = self._glance or monotonic_s() >= due_s, False
+                glance, self._check_requested = self._check_requested or monotonic_s() >= due_s, False
             if job is not None:
                 self._perform(job)
             if glance:
-                self._see()
+                self._check()
                 due_s = monotonic_s() + POLL_S
 
     def _perform(self, job: Callable[[], None]) -> None:
@@ -146,7 +146,7 @@ class Clerk:
             self.problem = problem
             self._condition.notify_all()
 
-    def _see(self) -> None:
+    def _check(self) -> None:
         try:
             facts = self._watched.stat()
             stamp: tuple[int, ...] | None = (facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
@@ -155,9 +155,9 @@ class Clerk:
         if stamp == self._stamp:
             return
         self._stamp = stamp
-        sight = sight_of(self._watched, self._bytes_max)
+        sight = read_content(self._watched, self._bytes_max)
         with self._condition:
-            self._sights.append(sight)
+            self._contents.append(sight)
         os.eventfd_write(self._event, 1)
 
 

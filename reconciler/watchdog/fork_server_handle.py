@@ -1,7 +1,8 @@
-"""The process from which all arms are forked, from the watchdog's side.
+"""The watchdog's handle on the fork server, the process from which all workers are forked.
 
-It has everything loaded that an arm needs, so a new arm costs a fork: milliseconds, and the memory in which it differs.
-Decides when the trunk itself is started again. Does not know what arms do (`limb`), nor the trunk's inside (`arm`).
+The fork server has loaded every module that a worker needs. So a new worker costs a fork: milliseconds, and the memory
+in which it differs. Decides when the fork server itself is started again. Leaves what a worker does to `worker_handle`,
+and the inside of the process to `fork_server`.
 """
 
 from __future__ import annotations
@@ -24,22 +25,22 @@ def pause_ms(failures: int) -> int:
     return 0 if failures < 2 else min(PAUSE_MS << min(failures - 2, 8), PAUSE_MS_MAX)
 
 
-class Trunk:
-    """Starts arms. `why`: what was wrong with it last."""
+class ForkServerHandle:
+    """Starts arms. `problem`: what was wrong with it last."""
 
     def __init__(self, selector: selectors.EpollSelector) -> None:
-        self.why = ""
+        self.problem = ""
         self._selector = selector
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._failures = 0
         self.start_ms = 0
         #: Killed and not reaped yet.
-        self._undead: list[subprocess.Popen[bytes]] = []
+        self._unreaped: list[subprocess.Popen[bytes]] = []
 
     def start(self, name: str, now_ms: int) -> socket.socket | None:
         """Have an arm started; returns our end of its socket. None: not now; try again at `start_ms`."""
-        if self._control is None and (now_ms < self.start_ms or not self._begin(now_ms)):
+        if self._control is None and (now_ms < self.start_ms or not self._start_process(now_ms)):
             return None
         assert self._control is not None
         near, far = socket.socketpair()
@@ -48,13 +49,13 @@ class Trunk:
             socket.send_fds(self._control, [name.encode()], [far.fileno()])
         except OSError as error:
             near.close()
-            self.end(now_ms, f"takes no request: {error.strerror}")
+            self.kill(now_ms, f"takes no request: {error.strerror}")
             return None
         finally:
             far.close()
         return near
 
-    def hear(self, now_ms: int) -> list[tuple[str, int]]:
+    def take_started(self, now_ms: int) -> list[tuple[str, int]]:
         """Arms that were started, each with a descriptor of its process (pidfd_open(2)), which is the caller's now."""
         found: list[tuple[str, int]] = []
         while self._control is not None:
@@ -65,33 +66,33 @@ class Trunk:
             except OSError:
                 data, descriptors = b"", []
             if not data or len(descriptors) != 1:
-                self.end(now_ms, "ended by itself")
+                self.kill(now_ms, "ended by itself")
                 break
             self._failures = 0
             found.append((data.decode(), descriptors[0]))
         return found
 
-    def end(self, now_ms: int, why: str) -> None:
+    def kill(self, now_ms: int, why: str) -> None:
         """Kill it, and with it every arm; another is begun when one is needed."""
         if self._control is not None:
             self._selector.unregister(self._control)
             self._control.close()
             self._control = None
         self._failures += 1
-        self.start_ms, self.why = now_ms + pause_ms(self._failures), why
+        self.start_ms, self.problem = now_ms + pause_ms(self._failures), why
         if self._process is not None:
             self._process.kill()
-            self._undead.append(self._process)
+            self._unreaped.append(self._process)
             self._process = None
 
     def reap(self, within_s: float = 0.0) -> None:
         """Let the kernel forget trunks that have ended; waits for each so long at the most."""
-        for process in list(self._undead):
+        for process in list(self._unreaped):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(within_s)
-                self._undead.remove(process)
+                self._unreaped.remove(process)
 
-    def _begin(self, now_ms: int) -> bool:
+    def _start_process(self, now_ms: int) -> bool:
         self.reap()
         # Whole messages, each with its descriptor.
         near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -107,7 +108,7 @@ class Trunk:
             )
         except OSError as error:
             near.close()
-            self.end(now_ms, f"cannot be started: {error.strerror}")
+            self.kill(now_ms, f"cannot be started: {error.strerror}")
             return False
         finally:
             far.close()

@@ -18,38 +18,47 @@ from reconciler.core.failover.state_document import STATE_BYTES_MAX, read_state,
 
 DOCUMENT_BYTES_MAX: Final = 2 * STATE_BYTES_MAX
 HOSTS_MAX: Final = 10_000
+#: Fields of `Handover` with a plain value: the field, its name in the document, its type.
+FIELDS: Final = (
+    ("counter", "counter", int),
+    ("phase_since", "since", str),
+    ("addresses_present", "here", bool),
+    ("override", "override", bool),
+    ("supervised", "supervised", bool),
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Inheritance:
-    """What is left. `state` is None where it could not be read, and `why` says that.
+class Handover:
+    """What is left. `state` is None where it could not be read, and `problem` says that.
 
-    `counter`: of the last beat. `carp`: interface, virtual host and newest counter. `here`: whether all addresses are
-    on this controller. `story`: `Chronicle.memory`. `since`: when the phase began, for people. `supervised`: whether
-    the successor is the main process of the unit already.
+    `counter`: of the last heartbeat. `carp`: interface, VHID and newest counter of each virtual host.
+    `addresses_present`: whether all virtual addresses are on this controller. `timeline`: `Timeline.handover_memory`.
+    `phase_since`: when the phase began, for people. `supervised`: whether the successor is already the main process of
+    the unit.
     """
 
     state: State | None
     counter: int = 0
     carp: tuple[tuple[str, int, int], ...] = ()
-    story: tuple[int, str] = (0, "")
-    since: str = ""
-    here: bool = False
+    timeline: tuple[int, str] = (0, "")
+    phase_since: str = ""
+    addresses_present: bool = False
     override: bool = False
     supervised: bool = True
-    why: str = field(default="", compare=False)
+    problem: str = field(default="", compare=False)
 
 
-def inheritance_handle(left: Inheritance) -> int:
+def handover_file(left: Handover) -> int:
     """A descriptor of memory with the document in it (memfd_create(2)); the caller closes it."""
     assert left.state is not None
     document = {
         "state": state_document(left.state).decode("ascii"),
         "counter": left.counter,
         "carp": left.carp,
-        "story": left.story,
-        "since": left.since,
-        "here": left.here,
+        "story": left.timeline,
+        "since": left.phase_since,
+        "here": left.addresses_present,
         "override": left.override,
         "supervised": left.supervised,
     }
@@ -64,15 +73,15 @@ def inheritance_handle(left: Inheritance) -> int:
     return handle
 
 
-def read_inheritance(handle: int) -> Inheritance:
+def read_handover(handle: int) -> Handover:
     """What lies in that memory. Whatever part of it another release wrote differently is left out; never raises."""
     size = min(os.fstat(handle).st_size, DOCUMENT_BYTES_MAX)
     try:
         document = json.loads(os.pread(handle, size, 0))
     except (ValueError, RecursionError) as error:
-        return Inheritance(None, why=str(error)[:200])
+        return Handover(None, problem=str(error)[:200])
     if not isinstance(document, dict):
-        return Inheritance(None, why="no object")
+        return Handover(None, problem="no object")
     text = document.get("state")
     state = read_state(text.encode()) if isinstance(text, str) else None
     carp, story = document.get("carp"), document.get("story")
@@ -80,13 +89,13 @@ def read_inheritance(handle: int) -> Inheritance:
     if isinstance(carp, list) and len(carp) <= HOSTS_MAX:
         known["carp"] = tuple(tuple(host) for host in carp if _fits(host, str, int, int))
     if _fits(story, int, str):
-        known["story"] = tuple(story)  # type: ignore[arg-type]
-    for name, kind in (("counter", int), ("since", str), ("here", bool), ("override", bool), ("supervised", bool)):
+        known["timeline"] = tuple(story)  # type: ignore[arg-type]
+    for field_name, name, kind in FIELDS:
         if type(document.get(name)) is kind:
-            known[name] = document[name]
+            known[field_name] = document[name]
     if state is None or isinstance(state, Refused):
-        return Inheritance(None, why=str(state or "it is missing"), **known)
-    return Inheritance(state, **known)
+        return Handover(None, problem=str(state or "it is missing"), **known)
+    return Handover(state, **known)
 
 
 def _fits(value: object, *kinds: type) -> bool:

@@ -20,26 +20,26 @@ from reconciler.core.failover.window import Admitted, Replayed, TooOld, Window
 from reconciler.core.failover.wire import Way, datagram_way, decode_datagram, encode_datagram
 from reconciler.errors import ObservationError
 from reconciler.system.frames import FrameSocket
-from reconciler.watchdog.event_loop import Loop, monotonic_ms
+from reconciler.watchdog.event_loop import EventLoop, monotonic_ms
 from reconciler.watchdog.pair_keys import PairKeys
-from reconciler.watchdog.version_negotiator import Negotiator
+from reconciler.watchdog.version_negotiator import VersionNegotiator
 
 #: Unfit frames of one kind on one channel are spoken of for so long after the last.
 REFUSED_MS: Final = 60_000
 
 
 @dataclass(frozen=True, slots=True)
-class Unfit:
+class RejectedFrames:
     """What was wrong with frames on one channel, how many there were, and when the last came."""
 
     channel: str
-    what: str
+    problem: str
     count: int
     last_ms: int
 
 
 @dataclass(slots=True)
-class Line:
+class HeartbeatChannel:
     """One channel: its way out, a way in for each accepted secret, and its socket while its interface is there.
 
     `peer_mac`: from where the peer's newest sealed frame came; empty before the first.
@@ -59,36 +59,41 @@ class Line:
     heard: int = 0
 
 
-class Beats:
+class Heartbeats:
     """All channels of the orders. `heard` is called with the channel's index and the beat, in the order of arrival.
 
     `machine` is the number of this machine.
     """
 
     def __init__(
-        self, loop: Loop, keys: PairKeys, negotiator: Negotiator, heard: Callable[[int, Beat], None], machine: int = 0
+        self,
+        loop: EventLoop,
+        keys: PairKeys,
+        negotiator: VersionNegotiator,
+        heard: Callable[[int, Beat], None],
+        machine: int = 0,
     ) -> None:
         self.machine = machine
         self._loop, self._keys, self.negotiator, self._heard = loop, keys, negotiator, heard
         self._orders: Orders | None = None
-        keys.changed.append(self._rekey)
-        self.lines: list[Line] = []
+        keys.listeners.append(self._set_keys)
+        self.channels: list[HeartbeatChannel] = []
         self.counter = 0
-        self._unfit: Counter[tuple[str, str]] = Counter()
-        self._unfit_ms: dict[tuple[str, str], int] = {}
+        self._rejected_counts: Counter[tuple[str, str]] = Counter()
+        self._rejected_ms: dict[tuple[str, str], int] = {}
 
-    def follow(self, orders: Orders) -> None:
+    def set_orders(self, orders: Orders) -> None:
         """The channels of new orders. A channel that stays keeps its window."""
-        before = {line.name: line for line in self.lines}
-        self.lines, self._orders = [], orders
+        before = {line.name: line for line in self.channels}
+        self.channels, self._orders = [], orders
         for channel in orders.channels:
-            line = Line(channel.name, *self._ways(orders, channel.name))
+            line = HeartbeatChannel(channel.name, *self._ways(orders, channel.name))
             old = before.pop(channel.name, None)
             if old is not None and (old.out, old.into) == (line.out, line.into):
                 line = old
             elif old is not None:
                 self._close(old)
-            self.lines.append(line)
+            self.channels.append(line)
         for gone in before.values():
             self._close(gone)
 
@@ -99,15 +104,15 @@ class Beats:
         own = (datagram_way(secret, orders.pair, channel, orders.side) for secret in ring.accepted)
         return datagram_way(ring.current, orders.pair, channel, orders.side), tuple(into), tuple(own)
 
-    def _rekey(self) -> None:
+    def _set_keys(self) -> None:
         """Other secrets are in force; windows and sockets stay, so no beat is missed or taken twice."""
-        for line in self.lines if self._orders is not None else ():
+        for line in self.channels if self._orders is not None else ():
             assert self._orders is not None
             line.out, line.into, line.own = self._ways(self._orders, line.name)
 
-    def place(self, indices: Mapping[str, int]) -> None:
+    def bind_interfaces(self, indices: Mapping[str, int]) -> None:
         """Which interface each channel's name stands for now; a channel whose name is missing has none."""
-        for line in self.lines:
+        for line in self.channels:
             index = indices.get(line.name)
             if line.socket is not None and line.socket.index != index:
                 self._close(line)
@@ -129,35 +134,35 @@ class Beats:
         self.counter += 1
         version = self.negotiator.version
         beat = replace(beat, counter=self.counter, accepts=self._keys.ring.announced)
-        for line in self.lines:
+        for line in self.channels:
             if line.socket is not None and line.socket.send(encode_datagram(beat, line.out, version)):
                 line.sent += 1
 
-    def number(self) -> int:
+    def next_number(self) -> int:
         """The next number, for a beat that goes another way."""
         self.counter += 1
         return self.counter
 
-    def unfit(self, now_ms: int) -> tuple[Unfit, ...]:
+    def rejected(self, now_ms: int) -> tuple[RejectedFrames, ...]:
         """What was refused lately."""
         return tuple(
-            Unfit(*key, count, self._unfit_ms[key])
-            for key, count in self._unfit.items()
-            if now_ms - self._unfit_ms[key] < REFUSED_MS
+            RejectedFrames(*key, count, self._rejected_ms[key])
+            for key, count in self._rejected_counts.items()
+            if now_ms - self._rejected_ms[key] < REFUSED_MS
         )
 
     def close(self) -> None:
         """Gives the sockets back."""
-        for line in self.lines:
+        for line in self.channels:
             self._close(line)
 
-    def _close(self, line: Line) -> None:
+    def _close(self, line: HeartbeatChannel) -> None:
         if line.socket is not None:
-            self._loop.forget(line.socket.fileno())
+            self._loop.unwatch(line.socket.fileno())
             line.socket.close()
             line.socket = None
 
-    def _read(self, line: Line) -> None:
+    def _read(self, line: HeartbeatChannel) -> None:
         opened = line.socket
         if opened is None:
             return
@@ -167,36 +172,36 @@ class Beats:
                 return
             decoded, at = decode_any(data, line.into, decode_datagram)
             if isinstance(decoded, Refused):
-                self._own(line, data, decoded)
+                self._handle_own_side(line, data, decoded)
                 continue
             beat = decoded.beat
             match line.window.admit(beat.incarnation, beat.counter):
                 case Admitted(window):
                     line.window, line.machine, line.peer_mac = window, beat.machine, opened.source
-                    self.negotiator.heard(decoded)
+                    self.negotiator.learn(decoded)
                     self._keys.verified(at, beat.accepts)
                     line.heard += 1
-                    self._heard(self.lines.index(line), beat)
+                    self._heard(self.channels.index(line), beat)
                 case Replayed():
-                    self._refused(line, "heard before: doubled, or somebody repeats what we say")
+                    self._count_rejected(line, "heard before: doubled, or somebody repeats what we say")
                 case TooOld() if beat.machine not in (0, line.machine):
                     # Not the earlier life of one machine: the core compares what two of them say.
-                    self._heard(self.lines.index(line), beat)
+                    self._heard(self.channels.index(line), beat)
                 case TooOld():
-                    self._refused(line, "from an earlier life of the peer")
+                    self._count_rejected(line, "from an earlier life of the peer")
 
-    def _own(self, line: Line, data: bytes, refused: Refused) -> None:
+    def _handle_own_side(self, line: HeartbeatChannel, data: bytes, refused: Refused) -> None:
         """A frame of our own side: the core knows whether this machine sent it, and a switch sent it back."""
         reflected = refused.why is Refusal.REFLECTED
         own = decode_any(data, line.own, decode_datagram)[0] if reflected else refused
         if isinstance(own, Refused):
-            self._refused(line, refused.why.value)
+            self._count_rejected(line, refused.why.value)
             return
         if own.beat.machine != self.machine:
-            self._heard(self.lines.index(line), own.beat)
+            self._heard(self.channels.index(line), own.beat)
         else:
-            self._refused(line, refused.why.value)
+            self._count_rejected(line, refused.why.value)
 
-    def _refused(self, line: Line, what: str) -> None:
-        self._unfit[line.name, what] += 1
-        self._unfit_ms[line.name, what] = monotonic_ms()
+    def _count_rejected(self, line: HeartbeatChannel, what: str) -> None:
+        self._rejected_counts[line.name, what] += 1
+        self._rejected_ms[line.name, what] = monotonic_ms()

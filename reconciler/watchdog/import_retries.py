@@ -12,18 +12,18 @@ class ImportRetries:
     def __init__(self) -> None:
         self._begun_ms = self._refused_after_ms = 0
 
-    def begins(self, now_ms: int) -> None:
+    def start(self, now_ms: int) -> None:
         """An import begins."""
         self._begun_ms = now_ms
 
-    def ends(self, now_ms: int, *, good: bool) -> None:
+    def finish(self, now_ms: int, *, good: bool) -> None:
         """It came to its end."""
         self._refused_after_ms = 0 if good else max(self._refused_after_ms, now_ms - self._begun_ms)
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Another phase begins."""
         self._refused_after_ms = 0
 
-    def repeats(self, now_ms: int, *, runs: bool) -> bool:
+    def is_repeat(self, now_ms: int, *, runs: bool) -> bool:
         """Whether a try has done no more yet than one that was refused. `runs`: an import is running."""
         return bool(self._refused_after_ms) and (not runs or now_ms - self._begun_ms <= self._refused_after_ms)

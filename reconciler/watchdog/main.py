@@ -37,26 +37,26 @@ from reconciler.system.node import Node, WatchdogNode, find_node_file, load_node
 from reconciler.system.secret import carp_passwords, pair_secret
 from reconciler.system.shelf import imported
 from reconciler.watchdog.daemon import Daemon
-from reconciler.watchdog.daemon_process import Parts, Role, complaints_of, repeat
-from reconciler.watchdog.dispatcher import Labour
-from reconciler.watchdog.durable_state import Ledger, inherits
-from reconciler.watchdog.event_loop import Loop, monotonic_ms
-from reconciler.watchdog.file_thread import Clerk, sight_of
-from reconciler.watchdog.heartbeats import Beats
+from reconciler.watchdog.daemon_process import DaemonParts, DaemonProcess, complaints_of, repeat
+from reconciler.watchdog.dispatcher import Dispatcher
+from reconciler.watchdog.durable_state import DurableState, inherits
+from reconciler.watchdog.event_loop import EventLoop, monotonic_ms
+from reconciler.watchdog.file_thread import FileThread, read_content
+from reconciler.watchdog.heartbeats import Heartbeats
 from reconciler.watchdog.pair_keys import PairKeys
-from reconciler.watchdog.power_fencing import Fencing
-from reconciler.watchdog.process_protection import Systemd, brace
-from reconciler.watchdog.published_files import Published, read_unit
-from reconciler.watchdog.replace_command import replace as replace_daemon
-from reconciler.watchdog.secret_watcher import SecretWatch, look
-from reconciler.watchdog.status_publisher import Publisher
-from reconciler.watchdog.successor import Predecessor
+from reconciler.watchdog.power_fencing import PowerFencing
+from reconciler.watchdog.process_protection import SystemdNotifier, protect_process
+from reconciler.watchdog.published_files import PublishedFiles, read_unit
+from reconciler.watchdog.replace_command import replace_daemon
+from reconciler.watchdog.secret_watcher import SecretWatcher, look
+from reconciler.watchdog.status_publisher import StatusPublisher
+from reconciler.watchdog.successor import PredecessorLink
 from reconciler.watchdog.successor_handle import OPTION, HandedOver
-from reconciler.watchdog.systemd_service import adopt
-from reconciler.watchdog.takeover_audits import Audits
-from reconciler.watchdog.timeline import Chronicle
-from reconciler.watchdog.version_negotiator import Negotiator
-from reconciler.watchdog.virtual_addresses import Places
+from reconciler.watchdog.systemd_service import adopt_running_daemon
+from reconciler.watchdog.takeover_audits import TakeoverAudits
+from reconciler.watchdog.timeline import Timeline
+from reconciler.watchdog.version_negotiator import VersionNegotiator
+from reconciler.watchdog.virtual_addresses import VirtualAddresses
 
 USAGE: Final = """\
 Usage: hagit watchdog [--replace]
@@ -117,18 +117,18 @@ def main(arguments: Sequence[str]) -> int:
         return 1
 
 
-def _parted(handle: int) -> Predecessor:
+def _parted(handle: int) -> PredecessorLink:
     """The predecessor, and a process that is not its child: systemd is to be told of the end of its main process."""
     if os.fork():
         os._exit(0)
-    predecessor = Predecessor(handle)
-    predecessor.hello()
+    predecessor = PredecessorLink(handle)
+    predecessor.send_hello()
     return predecessor
 
 
-def run(node: Node, watchdog: WatchdogNode, predecessor: Predecessor | None = None) -> int:
+def run(node: Node, watchdog: WatchdogNode, predecessor: PredecessorLink | None = None) -> int:
     """Assemble the daemon and run it until a signal ends it, or another daemon has taken over from it."""
-    systemd = Systemd()
+    systemd = SystemdNotifier()
     make_directory(watchdog.run, PUBLIC_DIRECTORY)
     narrow(watchdog.run, PUBLIC_FILES)
     with ExitStack() as stack:
@@ -138,53 +138,53 @@ def run(node: Node, watchdog: WatchdogNode, predecessor: Predecessor | None = No
             return 0
         keys = start_keys(watchdog, starts=predecessor is None)
         passwords = start_passwords(watchdog, keys, starts=predecessor is None)
-        clerk = Clerk(node.state / "orders.json", ORDERS_BYTES_MAX)
+        clerk = FileThread(node.state / "orders.json", ORDERS_BYTES_MAX)
         stack.callback(clerk.close, FAREWELL_S)
-        plans = Clerk(node.state / "power.json", POWER_BYTES_MAX)
+        plans = FileThread(node.state / "power.json", POWER_BYTES_MAX)
         stack.callback(plans.close, FAREWELL_S)
         parts = _assemble(node, watchdog, (keys, passwords), (clerk, lock), systemd, begins=predecessor is None)
         stack.callback(_let_go, parts)
-        files = Published(Side(node.controller), parts.daemon, parts.power, keys, clerk, plans)
-        files.imported = partial(imported, watchdog.shelf)
-        files.following = parts.beats.negotiator.following
-        secrets = SecretWatch(watchdog)
+        files = PublishedFiles(Side(node.controller), parts.daemon, parts.power, keys, clerk, plans)
+        files.imported_pools = partial(imported, watchdog.shelf)
+        files.on_orders_in_force = parts.beats.negotiator.orders_in_force
+        secrets = SecretWatcher(watchdog)
         stack.callback(secrets.close, FAREWELL_S)
-        role = Role(parts, watchdog.run, watchdog.group, Side(node.controller), files, predecessor)
+        role = DaemonProcess(parts, watchdog.run, watchdog.group, Side(node.controller), files, predecessor)
         stack.callback(role.close)
         loop = parts.loop
-        loop.watch(clerk.fileno(), files.orders_seen)
-        loop.watch(plans.fileno(), files.plan_seen)
+        loop.watch(clerk.fileno(), files.orders_changed)
+        loop.watch(plans.fileno(), files.power_plan_changed)
 
         def secrets_seen() -> None:
-            sight = secrets.news()
+            sight = secrets.take_files()
             if sight is not None:
-                keys.offer(sight)
+                keys.files_changed(sight)
 
         def rekeyed() -> None:
             if watchdog.carp_password is None:
-                parts.places.rekey(carp_passwords(watchdog, keys.ring))
-            files.again()
+                parts.addresses.set_passwords(carp_passwords(watchdog, keys.ring))
+            files.reread()
             _say(f"hagit: heartbeats are sealed with secret {keys.status().current} from now on")
 
-        keys.changed.append(rekeyed)
+        keys.listeners.append(rekeyed)
         _follow_unit(node, keys, parts, stack)
         loop.watch(secrets.fileno(), secrets_seen)
-        repeat(loop, 1_000, keys.consider)
+        repeat(loop, 1_000, keys.follow_if_safe)
 
         def signalled(number: int) -> None:
             if number == signal.SIGHUP:
-                clerk.look()
-                secrets.look()
-            elif number == signal.SIGTERM and role.begun:
-                role.service.asked_to_end()
+                clerk.check_now()
+                secrets.check_now()
+            elif number == signal.SIGTERM and role.is_daemon:
+                role.service.terminate_requested()
             else:
                 loop.stop()
 
         with loop.signals(signalled):
             if predecessor is None:
-                role.begin()
+                role.start()
                 systemd.ready()
-            if _turn(parts) and role.begun:
+            if _turn(parts) and role.is_daemon:
                 systemd.stopping()
                 _farewell(parts)
     return 0
@@ -217,35 +217,35 @@ def start_passwords(watchdog: WatchdogNode, keys: PairKeys, *, starts: bool) -> 
         return carp_passwords(replace(watchdog, carp_password=None), keys.ring)
 
 
-def _follow_unit(node: Node, keys: PairKeys, parts: Parts, stack: ExitStack) -> None:
+def _follow_unit(node: Node, keys: PairKeys, parts: DaemonParts, stack: ExitStack) -> None:
     """Compare the serial number of this machine with the Pair's, before any orders are read, and at every change.
 
     In between, a machine that is not the unit could claim.
     """
     path, serial, side = node.state / "unit.json", machine_serial(node.serial_file), Side(node.controller)
-    units = Clerk(path, UNIT_BYTES_MAX)
+    units = FileThread(path, UNIT_BYTES_MAX)
     stack.callback(units.close, FAREWELL_S)
-    last = sight_of(path, UNIT_BYTES_MAX)
+    last = read_content(path, UNIT_BYTES_MAX)
 
     def judge() -> None:
         parts.daemon.unit_seen(unfit(read_unit(last, keys.documents), side, serial))
 
     def seen() -> None:
         nonlocal last
-        last = units.news() or last
+        last = units.take_content() or last
         judge()
 
     judge()
-    keys.changed.append(judge)
+    keys.listeners.append(judge)
     parts.loop.watch(units.fileno(), seen)
 
 
-def _locked(lock: Lock, run: Path, systemd: Systemd) -> bool:
+def _locked(lock: Lock, run: Path, systemd: SystemdNotifier) -> bool:
     """Whether this is the one daemon here. False: one that runs already is the unit's main process now."""
     try:
         lock.__enter__()
     except StateError:
-        if adopt(run, systemd):
+        if adopt_running_daemon(run, systemd):
             _say("hagit: the daemon that runs goes on as the main process of its unit")
             return False
         # Another one may have ended meanwhile; if not, this says who has the lock.
@@ -253,7 +253,7 @@ def _locked(lock: Lock, run: Path, systemd: Systemd) -> bool:
     return True
 
 
-def _turn(parts: Parts) -> bool:
+def _turn(parts: DaemonParts) -> bool:
     """The loop; False when another daemon goes on. What ends it by force is told with the state it happened in."""
     try:
         parts.loop.run()
@@ -269,70 +269,70 @@ def _assemble(
     node: Node,
     watchdog: WatchdogNode,
     secrets: tuple[PairKeys, tuple[bytes, ...]],
-    files: tuple[Clerk, Lock],
-    systemd: Systemd,
+    files: tuple[FileThread, Lock],
+    systemd: SystemdNotifier,
     *,
     begins: bool,
-) -> Parts:
+) -> DaemonParts:
     (keys, passwords), (clerk, lock) = secrets, files
-    loop = Loop()
-    ledger = Ledger(node.state, watchdog.run, clerk, begins=begins)
+    loop = EventLoop()
+    durable = DurableState(node.state, watchdog.run, clerk, begins=begins)
     deadman = open_deadman(watchdog.deadman)
-    if begins and deadman.fired(ledger.died_with_machine):
-        ledger.was_reset("the deadman was not fed")
-    chronicle = Chronicle(node.state / "watchdog", ledger.boot, clerk)
-    missing, problems = brace()
+    if begins and deadman.fired(durable.died_with_machine):
+        durable.note_deadman_reset("the deadman was not fed")
+    timeline = Timeline(node.state / "watchdog", durable.boot, clerk)
+    missing, problems = protect_process()
     for what in problems:
         _say(f"hagit: {what}")
     complaints = complaints_of(missing)
-    publisher = Publisher(loop, watchdog.run, node.controller, systemd, complaints)
+    publisher = StatusPublisher(loop, watchdog.run, node.controller, systemd, complaints)
 
     def changed(before: State | None, after: State) -> None:
-        chronicle.changed(before, after)
+        timeline.phase_changed(before, after)
         _say(f"hagit: {before.phase.name if before else 'start'} -> {after.phase.name}: {after.why}")
-        publisher.changed(after)
-        power.changed(after)
-        audits.changed(after)
+        publisher.phase_changed(after)
+        power.phase_changed(after)
+        audits.phase_changed(after)
 
-    machine = machine_number(ledger.boot, machine_serial(node.serial_file))
-    daemon = Daemon(loop, ledger, deadman, changed, machine)
+    machine = machine_number(durable.boot, machine_serial(node.serial_file))
+    daemon = Daemon(loop, durable, deadman, changed, machine)
 
     def heard(channel: int, beat: Beat) -> None:
-        daemon.heard(channel, beat)
+        daemon.heartbeat_received(channel, beat)
         if daemon.core is not None and daemon.core.peer.beat is not None:
-            chronicle.heard(daemon.core.peer.beat.phase)
+            timeline.peer_phase_seen(daemon.core.peer.beat.phase)
 
-    negotiator = Negotiator(ledger)
-    beats = Beats(loop, keys, negotiator, heard, machine)
-    work = Labour(loop, daemon, keys, watchdog.shelf, watchdog.run, negotiator)
-    keys.heard = lambda: daemon.core is not None and network_alive(daemon.core, monotonic_ms())
-    power = Fencing(daemon, work, node, chronicle.note)
-    audits = Audits(daemon, work)
+    negotiator = VersionNegotiator(durable)
+    beats = Heartbeats(loop, keys, negotiator, heard, machine)
+    work = Dispatcher(loop, daemon, keys, watchdog.shelf, watchdog.run, negotiator)
+    keys.peer_heard = lambda: daemon.core is not None and network_alive(daemon.core, monotonic_ms())
+    power = PowerFencing(daemon, work, node, timeline.add)
+    audits = TakeoverAudits(daemon, work)
 
     def ticked() -> None:
         if daemon.core is not None:
-            ledger.note_agreement(agreement(daemon.core))
+            durable.note_agreement(agreement(daemon.core))
         power.consider()
-        audits.consider()
+        audits.start_if_due()
 
-    daemon.ticked = ticked
-    places = Places(loop, daemon, beats, chronicle, watchdog.run, passwords)
-    publisher.addresses, publisher.carp = places.addresses, places.carp
-    publisher.more = lambda: (
-        *places.reasons(), *work.reasons(), *power.reasons(), *audits.reasons(), *keys.reasons(),
-        *_damage(ledger),
+    daemon.on_tick = ticked
+    addresses = VirtualAddresses(loop, daemon, beats, timeline, watchdog.run, passwords)
+    publisher.address_rows, publisher.carp_rows = addresses.address_rows, addresses.carp_rows
+    publisher.extra_reasons = lambda: (
+        *addresses.reasons(), *work.reasons(), *power.reasons(), *audits.reasons(), *keys.reasons(),
+        *_damage(durable),
         *negotiator.reasons(),
     )  # fmt: skip
-    publisher.power, publisher.secret = power.status, keys.status
-    daemon.join(beats, work, places)
-    publisher.join(daemon, beats, chronicle)
-    return Parts(loop, clerk, daemon, beats, work, places, publisher, chronicle, power, keys, systemd, lock)
+    publisher.power_status, publisher.secret_status = power.status, keys.status
+    daemon.attach(beats, work, addresses)
+    publisher.attach(daemon, beats, timeline)
+    return DaemonParts(loop, clerk, daemon, beats, work, addresses, publisher, timeline, power, keys, systemd, lock)
 
 
-def _damage(ledger: Ledger) -> tuple[ReasonStatus, ...]:
+def _damage(durable: DurableState) -> tuple[ReasonStatus, ...]:
     return tuple(
         ReasonStatus(code="LEDGER_DAMAGED", text="a file of the watchdog was damaged and is made anew", evidence=what)
-        for what in ledger.complaints
+        for what in durable.problems
     )
 
 
@@ -343,26 +343,28 @@ def _say(line: str) -> None:
         os.write(STDOUT, line.encode() + b"\n")
 
 
-def _farewell(parts: Parts) -> None:
+def _farewell(parts: DaemonParts) -> None:
     """An orderly end. Where nothing is imported nothing needs a deadman; elsewhere it goes on counting for the next."""
     daemon = parts.daemon
     idle = daemon.core is None or daemon.core.phase in (Phase.STANDBY, Phase.BOOTING)
-    if idle and daemon.ledger.remembered is None:
+    if idle and daemon.durable.memory is None:
         deadman = daemon.deadman
         deadman.disarm()
         # A reset that follows all the same is what a person asked for: it is not counted.
-        daemon.ledger.note_fed(False)
+        daemon.durable.note_deadman(False)
         if deadman.armed:
             timeout_ms = daemon.core.orders.timers.deadman_ms if daemon.core is not None else 0
             why = deadman.lasting or f"{deadman.name} cannot be stopped"
-            parts.publisher.resets(f"{why}: it resets this controller after {timeout_ms} ms unless a daemon starts")
+            parts.publisher.deadman_stays_armed(
+                f"{why}: it resets this controller after {timeout_ms} ms unless a daemon starts"
+            )
             _say(f"hagit: {why}: this controller resets in {timeout_ms} ms unless a daemon starts before")
     parts.publisher.write()
 
 
-def _let_go(parts: Parts) -> None:
+def _let_go(parts: DaemonParts) -> None:
     parts.daemon.deadman.close()
     parts.beats.close()
     parts.work.close()
-    parts.places.close()
+    parts.addresses.close()
     parts.loop.close()

@@ -15,7 +15,7 @@ from reconciler.core.failover.orders_document import orders_key
 from reconciler.core.failover.seal import SealKey
 from reconciler.core.status.watchdog import ReasonStatus, SecretStatus
 from reconciler.watchdog.event_loop import monotonic_ms
-from reconciler.watchdog.secret_watcher import SecretSight
+from reconciler.watchdog.secret_watcher import SecretFiles
 
 #: What the peer's frames said of its secret is shown for this long.
 PEER_MS: Final = 10_000
@@ -24,52 +24,52 @@ PEER_MS: Final = 10_000
 class PairKeys:
     """`ring` is in force, `problems` say what is wrong with the files.
 
-    `changed` is called after another ring is in force; `heard` says whether the peer is heard.
+    `listeners` is called after another ring is in force; `peer_heard` says whether the peer is heard.
     """
 
     def __init__(self, ring: Keyring, problems: tuple[str, ...] = (), *, stopgap: bool = False) -> None:
         self.ring = ring
-        self.changed: list[Callable[[], None]] = []
-        self.heard: Callable[[], bool] = lambda: False
+        self.listeners: list[Callable[[], None]] = []
+        self.peer_heard: Callable[[], bool] = lambda: False
         self.problems = problems
         self._stopgap = stopgap
-        self._waiting: Keyring | None = None
-        self._peer, self._peer_accepts, self._peer_ms = 0, 0, -PEER_MS
+        self._not_followed: Keyring | None = None
+        self._peer, self._peer_accepts, self._peer_seen_ms = 0, 0, -PEER_MS
 
     @property
     def documents(self) -> tuple[SealKey, ...]:
         """The keys of sealed files, one for each accepted secret."""
         return tuple(orders_key(secret) for secret in self.ring.accepted)
 
-    def offer(self, sight: SecretSight) -> None:
+    def files_changed(self, sight: SecretFiles) -> None:
         """The files changed."""
-        self.problems, self._waiting = sight.problems, sight.ring
-        self.consider()
+        self.problems, self._not_followed = sight.problems, sight.ring
+        self.follow_if_safe()
 
-    def consider(self) -> None:
+    def follow_if_safe(self) -> None:
         """Follow what the files hold, as soon as that parts nobody."""
-        ring = self._waiting
-        if ring is None or not (self._stopgap or ring.shares(self.ring) or not self.heard()):
+        ring = self._not_followed
+        if ring is None or not (self._stopgap or ring.shares(self.ring) or not self.peer_heard()):
             return
-        self._waiting, self._stopgap = None, False
+        self._not_followed, self._stopgap = None, False
         if ring != self.ring:
             self.ring = ring
-            for tell in self.changed:
+            for tell in self.listeners:
                 tell()
 
     @property
-    def unlike(self) -> bool:
+    def differ_from_files(self) -> bool:
         """Whether the files hold secrets that are not followed: a daemon that started now would part the pair."""
-        return self._waiting is not None or self._stopgap
+        return self._not_followed is not None or self._stopgap
 
     def verified(self, at: int, accepts: int) -> None:
         """A frame or record of the peer was sealed with `ring.accepted[at]`; it accepts the secret `accepts`, too."""
-        self._peer, self._peer_accepts, self._peer_ms = self.ring.prints[at], accepts, monotonic_ms()
+        self._peer, self._peer_accepts, self._peer_seen_ms = self.ring.prints[at], accepts, monotonic_ms()
 
     def status(self) -> SecretStatus:
         """For the status: fingerprints only."""
         current, *others = (spelled(number) for number in self.ring.prints)
-        lately = monotonic_ms() - self._peer_ms < PEER_MS
+        lately = monotonic_ms() - self._peer_seen_ms < PEER_MS
         return SecretStatus(
             current="" if self._stopgap else current,
             accepted=tuple(others),
@@ -89,12 +89,13 @@ class PairKeys:
             )
             for problem in self.problems
         ]
-        if self._waiting is not None:
+        if self._not_followed is not None:
             found.append(
                 ReasonStatus(
                     code="SECRET_NOT_FOLLOWED",
                     text="the files hold none of the secrets in force, and following them would part the pair",
-                    evidence=f"in the file {spelled(self._waiting.prints[0])}, in force {spelled(self.ring.prints[0])}",
+                    evidence=f"in the file {spelled(self._not_followed.prints[0])}, "
+                    f"in force {spelled(self.ring.prints[0])}",
                     remedy="put the secret back, and change it with `hagit secret new`",
                 )
             )

@@ -12,30 +12,30 @@ from reconciler.core.failover.key import Key
 from reconciler.core.failover.orders import Orders
 
 
-class Voice(Protocol):
+class HeartbeatPort(Protocol):
     """Heartbeats on the network (`beats`)."""
 
-    def follow(self, orders: Orders) -> None:
+    def set_orders(self, orders: Orders) -> None:
         """New channels."""
 
     def send(self, beat: Beat) -> None:
         """Number it and send it on every channel."""
 
-    def number(self) -> int:
+    def next_number(self) -> int:
         """The next number."""
         ...
 
 
-class Work(Protocol):
+class StoragePort(Protocol):
     """Disks and pools, by children (`work`). Nothing here waits; what comes of it is told to the daemon."""
 
-    claiming: Key | None
-    moving: str
+    running_claim: Key | None
+    running_move: str
 
-    def follow(self, orders: Orders, pending: Orders | None) -> None:
+    def set_orders(self, orders: Orders, pending: Orders | None) -> None:
         """New disks, vdevs or timers; `pending` orders name disks that are not in force yet."""
 
-    def look(self) -> None:
+    def look_at_disks(self) -> None:
         """Look at all disks and the peer's records."""
 
     def look_at_pools(self) -> None:
@@ -44,28 +44,28 @@ class Work(Protocol):
     def write_record(self, beat: Beat) -> None:
         """Write the disk heartbeat."""
 
-    def claim(self, key: Key | None) -> None:
+    def run_claim(self, key: Key | None) -> None:
         """Run the claim with this key, and no other; None: run none."""
 
-    def import_(self, excused: frozenset[int], txgs: tuple[int, ...]) -> None:
+    def import_pools(self, excused: frozenset[int], txgs: tuple[int, ...]) -> None:
         """Begin to import the pools; these disks (indices into the orders) may be silent, no pool may be older."""
 
-    def export(self) -> None:
+    def export_pools(self) -> None:
         """Begin to export the pools."""
 
-    def give_up_export(self) -> None:
+    def abandon_export(self) -> None:
         """End an export that has begun, as far as it can be ended."""
 
-    def at_work(self) -> str:
+    def activity(self) -> str:
         """What changes disks, pools or the peer's power at this moment; "" when nothing does."""
         ...
 
 
-class Place(Protocol):
+class AddressPort(Protocol):
     """Virtual addresses and links (`placement`)."""
 
-    def follow(self, orders: Orders) -> None:
+    def set_orders(self, orders: Orders) -> None:
         """New addresses, groups or devices."""
 
-    def settle(self, *, wanted: bool, kept: bool) -> None:
+    def set_wanted(self, *, wanted: bool, kept: bool) -> None:
         """The addresses are here, are left as they are, or are not here."""

@@ -22,7 +22,7 @@ OOM_SCORE: Final = Path("/proc/self/oom_score_adj")
 STATUS_CHARACTERS_MAX: Final = 200
 
 
-def brace() -> tuple[tuple[str, ...], tuple[str, ...]]:
+def protect_process() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Lock, prioritise, spare. Says what is missing so that beats may come late, and what else could not be had."""
     missing, problems = [], []
     # What was imported is never rubbish; later collections look only at what came after.
@@ -49,7 +49,7 @@ def _lock() -> str:
     return os.strerror(ctypes.get_errno())
 
 
-class Systemd:
+class SystemdNotifier:
     """systemd's notification socket (sd_notify(3)); silent when the daemon was not started by systemd."""
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class Systemd:
             self._status = text
             self._send(f"STATUS={text}")
 
-    def alive(self, now_ms: int) -> None:
+    def watchdog(self, now_ms: int) -> None:
         """The loop turns. Told as often as systemd wants to hear it, not more."""
         if self.interval_ms and now_ms >= self._due_ms:
             self._due_ms = now_ms + self.interval_ms
@@ -84,7 +84,7 @@ class Systemd:
         """Another process of this unit is its main process from now on. Counts only when the present one says so."""
         self._send(f"MAINPID={pid}" + ("\nREADY=1" if ready else ""))
 
-    def extend(self, for_s: float) -> None:
+    def extend_timeout(self, for_s: float) -> None:
         """The end takes so much longer (EXTEND_TIMEOUT_USEC, sd_notify(3))."""
         self._send(f"EXTEND_TIMEOUT_USEC={int(for_s * 1_000_000)}")
 

@@ -21,12 +21,12 @@ from reconciler.core.failover.why import Code
 from reconciler.core.power.document import decode_power
 from reconciler.core.power.plan import PowerPlan
 from reconciler.watchdog.daemon import Daemon
-from reconciler.watchdog.file_thread import Clerk, Sight
+from reconciler.watchdog.file_thread import FileContent, FileThread
 from reconciler.watchdog.pair_keys import PairKeys
-from reconciler.watchdog.power_fencing import Fencing
+from reconciler.watchdog.power_fencing import PowerFencing
 
 
-def read_orders(sight: Sight, keys: Sequence[SealKey]) -> OrdersRead | str:
+def read_orders(sight: FileContent, keys: Sequence[SealKey]) -> OrdersRead | str:
     """The orders in what the clerk saw, or in words why there are none."""
     if sight.problem:
         return f"the orders cannot be read: {sight.problem}"
@@ -36,14 +36,14 @@ def read_orders(sight: Sight, keys: Sequence[SealKey]) -> OrdersRead | str:
     return f"the orders are {read}" if isinstance(read, Refused) else read
 
 
-def read_power(sight: Sight, keys: Sequence[SealKey]) -> PowerPlan | Refused | None:
+def read_power(sight: FileContent, keys: Sequence[SealKey]) -> PowerPlan | Refused | None:
     """The power plan in what a clerk saw, why there is none, or None where none was published."""
     if sight.problem:
         return Refused(Refusal.AUTHENTIC_DEFECT, f"it cannot be read: {sight.problem}")
     return None if sight.content is None else decode_any(sight.content, keys, decode_power)[0]
 
 
-def read_unit(sight: Sight, keys: Sequence[SealKey]) -> Unit | Refused | None:
+def read_unit(sight: FileContent, keys: Sequence[SealKey]) -> Unit | Refused | None:
     """The unit in what a clerk saw, why there is none, or None where none was published."""
     if sight.problem:
         return Refused(Refusal.AUTHENTIC_DEFECT, f"it cannot be read: {sight.problem}")
@@ -76,70 +76,72 @@ def first_refused(orders: Orders, side: Side, pair: str, generation_max: int) ->
     return f"{refused}{joining}"
 
 
-class Published:
-    """Both files of one daemon. `begun` is called when the daemon has its first orders.
+class PublishedFiles:
+    """Both files of one daemon. `on_first_orders` is called when the daemon has its first orders.
 
-    `imported`: the pools of some orders that are imported here now.
+    `imported_pools`: the pools of some orders that are imported here now.
 
     What could not be opened is tried again with other secrets.
     """
 
-    def __init__(self, side: Side, daemon: Daemon, power: Fencing, keys: PairKeys, orders: Clerk, plans: Clerk) -> None:
+    def __init__(
+        self, side: Side, daemon: Daemon, power: PowerFencing, keys: PairKeys, orders: FileThread, plans: FileThread
+    ) -> None:
         self._side, self._daemon, self._power, self._pair_keys = side, daemon, power, keys
-        self._clerks = (orders, plans)
-        self._orders: Sight | None = None
-        self._plan: Sight | None = None
-        self.begun: Callable[[], None] = lambda: None
+        self._files = (orders, plans)
+        self._orders: FileContent | None = None
+        self._plan: FileContent | None = None
+        self.on_first_orders: Callable[[], None] = lambda: None
         #: In a process that waits to take over from another daemon: what is told the orders in place of the daemon.
-        self.prepares: Callable[[Orders | str], None] | None = None
-        self.imported: Callable[[Orders], Collection[str]] = lambda orders: ()
+        self.on_orders_to_prepare: Callable[[Orders | str], None] | None = None
+        self.imported_pools: Callable[[Orders], Collection[str]] = lambda orders: ()
         #: Called with the orders that are in force, as they were read.
-        self.following: Callable[[OrdersRead], None] = lambda read: None
+        self.on_orders_in_force: Callable[[OrdersRead], None] = lambda read: None
 
-    def orders_seen(self) -> None:
+    def orders_changed(self) -> None:
         """The orders changed."""
-        sight = self._clerks[0].news()
+        sight = self._files[0].take_content()
         if sight is not None:
             self._orders = sight
-            self._follow(sight)
+            self._follow_orders(sight)
 
-    def plan_seen(self) -> None:
+    def power_plan_changed(self) -> None:
         """The power plan changed."""
-        sight = self._clerks[1].news()
+        sight = self._files[1].take_content()
         if sight is not None:
             self._plan = sight
-            self._power.follow(read_power(sight, self._pair_keys.documents))
+            self._power.set_plan(read_power(sight, self._pair_keys.documents))
 
-    def again(self) -> None:
+    def reread(self) -> None:
         """Other secrets are in force."""
         if self._orders is not None:
-            self._follow(self._orders)
+            self._follow_orders(self._orders)
         if self._plan is not None:
-            self._power.follow(read_power(self._plan, self._pair_keys.documents))
+            self._power.set_plan(read_power(self._plan, self._pair_keys.documents))
 
-    def _follow(self, sight: Sight) -> None:
-        if self.prepares is not None:
+    def _follow_orders(self, sight: FileContent) -> None:
+        if self.on_orders_to_prepare is not None:
             found = read_orders(sight, self._pair_keys.documents)
-            self.prepares(found if isinstance(found, str) else found.orders)
+            self.on_orders_to_prepare(found if isinstance(found, str) else found.orders)
             return
-        daemon, ledger = self._daemon, self._daemon.ledger
+        daemon, durable = self._daemon, self._daemon.durable
         first, read = daemon.core is None, read_orders(sight, self._pair_keys.documents)
         if isinstance(read, str):
-            kept = ledger.kept() if first and ledger.remembered is not None else None
+            kept = durable.kept_orders() if first and durable.memory is not None else None
             if kept is not None and kept.side is self._side:
-                daemon.publish(kept)
-                self.begun()
-            daemon.refused = read
+                daemon.follow_orders(kept)
+                self.on_first_orders()
+            daemon.orders_refusal = read
             return
         orders = read.orders
         if first:
-            daemon.refused = first_refused(orders, self._side, ledger.pair, ledger.generation_max) or unadopted(
-                self.imported(orders), ledger.generation_max, ledger.remembered
-            )
-            if daemon.refused:
+            daemon.orders_refusal = first_refused(
+                orders, self._side, durable.pair, durable.generation_max
+            ) or unadopted(self.imported_pools(orders), durable.generation_max, durable.memory)
+            if daemon.orders_refusal:
                 return
-        daemon.publish(orders)
+        daemon.follow_orders(orders)
         if first:
-            self.begun()
+            self.on_first_orders()
         if daemon.core is not None and daemon.core.orders == orders:
-            self.following(read)
+            self.on_orders_in_force(read)

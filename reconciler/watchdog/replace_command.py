@@ -1,4 +1,4 @@
-"""`hagit watchdog --replace`: ask the daemon that runs to hand over to a new one, and wait for what comes of it.
+"""`hagit watchdog --replace_daemon`: ask the daemon that runs to hand over to a new one, and wait for what comes of it.
 
 The new daemon is a child of the old one and not of this command, so both live on when this command is ended. Decides
 when to stop waiting. Does not know how the daemons do it (`succession`).
@@ -24,7 +24,7 @@ SILENT_S: Final = 30.0
 WAIT_S: Final = 800.0
 
 
-def replace(run: Path) -> int:
+def replace_daemon(run: Path) -> int:
     """The exit status: 0 replaced, 1 the old one goes on, 3 it cannot be replaced, only restarted."""
     path = run / "watchdog.sock"
     before = _status(path)

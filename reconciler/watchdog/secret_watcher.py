@@ -24,22 +24,22 @@ STACK_BYTES: Final = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
-class SecretSight:
+class SecretFiles:
     """What the files held: `ring` is None when the current secret is unfit, `problems` say what is wrong, in words."""
 
     ring: Keyring | None
     problems: tuple[str, ...] = ()
 
 
-def look(watchdog: WatchdogNode) -> SecretSight:
+def look(watchdog: WatchdogNode) -> SecretFiles:
     """Read the files. Never raises for what they are."""
     try:
-        return SecretSight(*pair_keyring(watchdog))
+        return SecretFiles(*pair_keyring(watchdog))
     except HagitError as error:
-        return SecretSight(None, (f"{error.where}: {error.what}",))
+        return SecretFiles(None, (f"{error.where}: {error.what}",))
 
 
-class SecretWatch:
+class SecretWatcher:
     """`fileno()` is readable when a file changed; then `news()` says what they hold."""
 
     def __init__(self, watchdog: WatchdogNode) -> None:
@@ -47,7 +47,7 @@ class SecretWatch:
         self._paths = (watchdog.secret, next_path(watchdog.secret), previous_path(watchdog.secret))
         #: Unlike any: what changed between the start of the daemon and the first look counts.
         self._stamp: tuple[object, ...] | None = None
-        self._sights: deque[SecretSight] = deque(maxlen=1)
+        self._seen: deque[SecretFiles] = deque(maxlen=1)
         self._wake = threading.Event()
         self._stopped = False
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -59,13 +59,13 @@ class SecretWatch:
         """For the loop."""
         return self._event
 
-    def news(self) -> SecretSight | None:
+    def take_files(self) -> SecretFiles | None:
         """What the files hold since they changed last, once."""
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._event)
-        return self._sights.pop() if self._sights else None
+        return self._seen.pop() if self._seen else None
 
-    def look(self) -> None:
+    def check_now(self) -> None:
         """Look now."""
         self._wake.set()
 
@@ -82,7 +82,7 @@ class SecretWatch:
             stamp = self._stamps()
             if stamp != self._stamp:
                 self._stamp = stamp
-                self._sights.append(look(self._watchdog))
+                self._seen.append(look(self._watchdog))
                 os.eventfd_write(self._event, 1)
             self._wake.wait(POLL_S)
             self._wake.clear()

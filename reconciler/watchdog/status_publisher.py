@@ -31,55 +31,55 @@ from reconciler.core.status.watchdog import (
     WatchdogStatus,
     watchdog_document,
 )
-from reconciler.core.watchdog_status import Surroundings, standing, without_orders
+from reconciler.core.watchdog_status import DaemonReport, status_without_orders, watchdog_status
 from reconciler.system.clock import wall_s
 from reconciler.system.deadman import Deadman
 from reconciler.watchdog.atomic_file import replace_file
 from reconciler.watchdog.daemon import Daemon
-from reconciler.watchdog.event_loop import Loop, monotonic_ms
-from reconciler.watchdog.heartbeats import Beats
-from reconciler.watchdog.process_protection import Systemd
-from reconciler.watchdog.timeline import Chronicle, iso
+from reconciler.watchdog.event_loop import EventLoop, monotonic_ms
+from reconciler.watchdog.heartbeats import Heartbeats
+from reconciler.watchdog.process_protection import SystemdNotifier
+from reconciler.watchdog.timeline import Timeline, iso
 
 INTERVAL_MS: Final = 900
 #: What frames of a peer look like that has another secret or is of another release.
 UNDECODABLE: Final = frozenset({Refusal.SEAL.value, Refusal.VERSION.value})
 
 
-class Publisher:
-    """Writes `watchdog.json`. `more` gives reasons that other parts know, `carp` and `addresses` their rows."""
+class StatusPublisher:
+    """Writes `watchdog.json`. The other parts give their reasons (`extra_reasons`) and their rows of the status."""
 
     def __init__(
-        self, loop: Loop, run: Path, side: str, systemd: Systemd, complaints: tuple[ReasonStatus, ...]
+        self, loop: EventLoop, run: Path, side: str, systemd: SystemdNotifier, complaints: tuple[ReasonStatus, ...]
     ) -> None:
         self._loop, self._path, self._side, self._systemd = loop, run / "watchdog.json", side, systemd
         self._complaints = complaints
-        self._begun = False
+        self._started_publishing = False
         self._pid = os.getpid()
         self._started, self._started_ms = iso(wall_s()), monotonic_ms()
-        self._since = self._started
+        self._phase_since = self._started
         self.override = False
-        self.more: Callable[[], tuple[ReasonStatus, ...]] = lambda: ()
-        self.carp: Callable[[], tuple[CarpStatus, ...]] = lambda: ()
-        self.power: Callable[[], PowerStatus | None] = lambda: None
-        self.secret: Callable[[], SecretStatus | None] = lambda: None
-        self.addresses: Callable[[], tuple[AddressStatus, ...]] = lambda: ()
+        self.extra_reasons: Callable[[], tuple[ReasonStatus, ...]] = lambda: ()
+        self.carp_rows: Callable[[], tuple[CarpStatus, ...]] = lambda: ()
+        self.power_status: Callable[[], PowerStatus | None] = lambda: None
+        self.secret_status: Callable[[], SecretStatus | None] = lambda: None
+        self.address_rows: Callable[[], tuple[AddressStatus, ...]] = lambda: ()
 
-    def join(self, daemon: Daemon, beats: Beats, chronicle: Chronicle) -> None:
+    def attach(self, daemon: Daemon, beats: Heartbeats, timeline: Timeline) -> None:
         """What is published."""
-        self._daemon, self._beats, self._chronicle = daemon, beats, chronicle
+        self._daemon, self._beats, self._timeline = daemon, beats, timeline
 
-    def begin(self, since: str = "") -> None:
-        """Publish from now on. `since`: when the phase began, where another daemon's goes on here."""
-        self._since, self._begun = since or self._since, True
-        self._turn()
+    def start(self, since: str = "") -> None:
+        """Publish from now on. `phase_since`: when the phase began, where another daemon's goes on here."""
+        self._phase_since, self._started_publishing = since or self._phase_since, True
+        self._write_and_repeat()
 
     @property
-    def since(self) -> str:
+    def phase_since(self) -> str:
         """When the present phase began, for people."""
-        return self._since
+        return self._phase_since
 
-    def resets(self, why: str) -> None:
+    def deadman_stays_armed(self, why: str) -> None:
         """The hardware watchdog resets this controller although its daemon stops in good order."""
         remedy = "start the daemon at once, or load the watchdog's driver without nowayout"
         text = "the hardware watchdog resets this controller soon"
@@ -88,9 +88,9 @@ class Publisher:
             ReasonStatus(code="DEADMAN_RUNS", text=text, evidence=why, remedy=remedy),
         )
 
-    def changed(self, after: State) -> None:
+    def phase_changed(self, after: State) -> None:
         """The phase changed: say so as soon as what follows from it is done; a last phase is said at once."""
-        self._since = iso(wall_s())
+        self._phase_since = iso(wall_s())
         if after.phase is Phase.HALTED:
             self.write()
         else:
@@ -100,29 +100,34 @@ class Publisher:
         """The status now."""
         daemon, now_ms = self._daemon, monotonic_ms()
         core, deadman = daemon.core, daemon.deadman
-        around = Surroundings(
+        around = DaemonReport(
             at=iso(wall_s()),
-            boot=daemon.ledger.boot,
+            boot=daemon.durable.boot,
             pid=self._pid,
             started=self._started,
             started_ms=self._started_ms,
-            since=self._since,
+            since=self._phase_since,
             deadman=_deadman(core, deadman),
-            carp=self.carp(),
-            addresses=self.addresses(),
+            carp=self.carp_rows(),
+            addresses=self.address_rows(),
             override=self._override(core, now_ms),
-            power=self.power(),
-            secret=self.secret(),
-            refused=daemon.refused,
-            done=self._chronicle.done,
-            failovers=self._chronicle.failovers,
+            power=self.power_status(),
+            secret=self.secret_status(),
+            refused=daemon.orders_refusal,
+            done=self._timeline.failover_summaries,
+            failovers=self._timeline.failovers,
             lateness_ms_max=self._loop.lateness_ms_max,
             version=__version__,
-            more=(*self.more(), *self._frames(now_ms), *self._not_understood(core, now_ms), *self._complaints),
+            more=(
+                *self.extra_reasons(),
+                *self._channel_reasons(now_ms),
+                *self._peer_not_understood(core, now_ms),
+                *self._complaints,
+            ),
         )
         if core is None:
-            return without_orders(socket.gethostname(), self._side, now_ms, around)
-        return standing(core, now_ms, around)
+            return status_without_orders(socket.gethostname(), self._side, now_ms, around)
+        return watchdog_status(core, now_ms, around)
 
     def _override(self, core: State | None, now_ms: int) -> OverrideStatus | None:
         until_ms = core.maintenance_ms if core is not None else None
@@ -132,7 +137,7 @@ class Publisher:
 
     def write(self) -> None:
         """Put the document there, unless another daemon still does."""
-        if not self._begun:
+        if not self._started_publishing:
             return
         line = ""
         try:
@@ -145,32 +150,32 @@ class Publisher:
             line = f"no status: {error!r}"
         self._systemd.status(line)
 
-    def _turn(self) -> None:
-        self._loop.after(INTERVAL_MS, self._turn)
+    def _write_and_repeat(self) -> None:
+        self._loop.after(INTERVAL_MS, self._write_and_repeat)
         self.write()
-        self._systemd.alive(monotonic_ms())
+        self._systemd.watchdog(monotonic_ms())
 
-    def _not_understood(self, core: State | None, now_ms: int) -> tuple[ReasonStatus, ...]:
+    def _peer_not_understood(self, core: State | None, now_ms: int) -> tuple[ReasonStatus, ...]:
         """The peer is heard by nobody's frames but such as cannot be decoded. They are no proof that it lives."""
         if core is None or network_alive(core, now_ms) or undecoded(core, now_ms):
             return ()
-        unfit = [one for one in self._beats.unfit(now_ms) if now_ms - one.last_ms < core.orders.timers.silence_ms]
-        found = [one for one in unfit if one.what in UNDECODABLE]
+        unfit = [one for one in self._beats.rejected(now_ms) if now_ms - one.last_ms < core.orders.timers.silence_ms]
+        found = [one for one in unfit if one.problem in UNDECODABLE]
         if not found:
             return ()
-        evidence = ", ".join(f"{one.channel}: {one.what}" for one in found)
+        evidence = ", ".join(f"{one.channel}: {one.problem}" for one in found)
         text = "heartbeats arrive and cannot be understood: probably the peer's"
         return (ReasonStatus(code=NOT_UNDERSTOOD, text=text, evidence=evidence, remedy=UNDERSTAND),)
 
-    def _frames(self, now_ms: int) -> tuple[ReasonStatus, ...]:
+    def _channel_reasons(self, now_ms: int) -> tuple[ReasonStatus, ...]:
         found = [
             ReasonStatus(
                 code="HEARTBEAT_REFUSED",
-                text=f"heartbeats on {unfit.channel} are refused: {unfit.what}",
+                text=f"heartbeats on {unfit.channel} are refused: {unfit.problem}",
                 evidence=f"{unfit.count} frames, the last {now_ms - unfit.last_ms} ms ago",
                 remedy="put the same secret on both controllers, or find who else sends such frames",
             )
-            for unfit in self._beats.unfit(now_ms)
+            for unfit in self._beats.rejected(now_ms)
         ]
         found += [
             ReasonStatus(
@@ -179,7 +184,7 @@ class Publisher:
                 evidence=line.problem,
                 remedy="look whether its interface is there, and what `match` says of it",
             )
-            for line in self._beats.lines
+            for line in self._beats.channels
             if line.problem
         ]
         return tuple(found)

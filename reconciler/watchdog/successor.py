@@ -18,8 +18,8 @@ from typing import Final
 from reconciler.core.failover.orders import Orders
 from reconciler.errors import StateError
 from reconciler.watchdog.daemon import Daemon
-from reconciler.watchdog.event_loop import Loop
-from reconciler.watchdog.handover import Inheritance, read_inheritance
+from reconciler.watchdog.event_loop import EventLoop
+from reconciler.watchdog.handover import Handover, read_handover
 from reconciler.watchdog.successor_handle import COMMIT, MESSAGE_BYTES_MAX
 
 #: Document, lock, control socket, and the deadman's device.
@@ -29,28 +29,28 @@ AGAIN_MS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class ReceivedHandover:
     """What the predecessor gave: what it knew, its lock, its control socket, and the deadman's open files."""
 
-    left: Inheritance
+    handover: Handover
     lock: int
     control: socket.socket
     deadman: tuple[int, ...]
 
 
-class Predecessor:
+class PredecessorLink:
     """The daemon that still decides, at the other end of a socket."""
 
     def __init__(self, handle: int) -> None:
         self._socket = socket.socket(fileno=handle)
         self._socket.setblocking(False)
-        self._said = ""
+        self._last_sent = ""
 
     def fileno(self) -> int:
         """Readable when it hands over, or is gone."""
         return self._socket.fileno()
 
-    def hello(self) -> None:
+    def send_hello(self) -> None:
         """Which process this is. Raises StateError when nobody is there."""
         process = os.pidfd_open(os.getpid())
         try:
@@ -60,17 +60,17 @@ class Predecessor:
         finally:
             os.close(process)
 
-    def waits(self, what: str) -> None:
+    def send_waiting(self, what: str) -> None:
         """What this process waits for, in case it waits in vain."""
-        if what != self._said:
-            self._said = what
+        if what != self._last_sent:
+            self._last_sent = what
             self._send(b"waits " + what.encode()[: MESSAGE_BYTES_MAX - 10])
 
-    def ready(self) -> None:
+    def send_ready(self) -> None:
         """Everything has been seen: the predecessor may hand over at any moment."""
         self._send(b"ready")
 
-    def receive(self) -> Received:
+    def receive(self) -> ReceivedHandover:
         """What it hands over. Raises StateError when it ended without that."""
         try:
             data, handles, _, _ = socket.recv_fds(self._socket, MESSAGE_BYTES_MAX, HANDLES_MAX)
@@ -80,10 +80,10 @@ class Predecessor:
             raise StateError("the daemon before ended, or wants no successor any more")
         document, lock, control, *deadman = handles
         try:
-            left = read_inheritance(document)
+            left = read_handover(document)
         finally:
             os.close(document)
-        return Received(left, lock, socket.socket(fileno=control), tuple(deadman))
+        return ReceivedHandover(left, lock, socket.socket(fileno=control), tuple(deadman))
 
     def close(self) -> None:
         """Nothing more is to be said."""
@@ -98,15 +98,17 @@ class Predecessor:
 class Successor:
     """Gets ready. `begin` is called with what was handed over, once."""
 
-    def __init__(self, loop: Loop, daemon: Daemon, predecessor: Predecessor, begin: Callable[[Received], None]) -> None:
-        self._loop, self._daemon, self._predecessor, self._begin = loop, daemon, predecessor, begin
+    def __init__(
+        self, loop: EventLoop, daemon: Daemon, predecessor: PredecessorLink, begin: Callable[[ReceivedHandover], None]
+    ) -> None:
+        self._loop, self._daemon, self._predecessor, self._take_over = loop, daemon, predecessor, begin
         self._ready = self._looking = False
         #: Whether the predecessor still decides.
-        self.waiting = True
+        self.predecessor_decides = True
         self.orders: Orders | None = None
-        loop.watch(predecessor.fileno(), self._handed)
+        loop.watch(predecessor.fileno(), self._handed_over)
 
-    def follow(self, orders: Orders) -> None:
+    def set_orders(self, orders: Orders) -> None:
         """Get ready for these orders."""
         self.orders = orders
         self._daemon.prepare(orders)
@@ -115,20 +117,20 @@ class Successor:
             self._look()
 
     def _look(self) -> None:
-        if not self.waiting or self._ready:
+        if not self.predecessor_decides or self._ready:
             return
-        if unseen := self._daemon.look_ahead():
-            self._predecessor.waits(f"{unseen} have not been seen yet")
+        if unseen := self._daemon.look_at_missing():
+            self._predecessor.send_waiting(f"{unseen} have not been seen yet")
             self._loop.after(AGAIN_MS, self._look)
             return
         self._ready = True
-        self._predecessor.ready()
+        self._predecessor.send_ready()
 
-    def _handed(self) -> None:
+    def _handed_over(self) -> None:
         received = self._predecessor.receive()
-        self.waiting = False
-        self._loop.forget(self._predecessor.fileno())
+        self.predecessor_decides = False
+        self._loop.unwatch(self._predecessor.fileno())
         self._predecessor.close()
         # Until now the predecessor heard what this process had to complain about.
         os.dup2(sys.stdout.fileno(), sys.stderr.fileno())
-        self._begin(received)
+        self._take_over(received)

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from reconciler.core.status.watchdog import ReasonStatus
-from reconciler.watchdog.event_loop import Loop, Timer
+from reconciler.watchdog.event_loop import EventLoop, Timer
 
 #: The option with which a successor is started; the number of its descriptor follows.
 OPTION: Final = "--succeed"
@@ -45,16 +45,17 @@ def words_of(data: bytes) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)[-SAID_CHARACTERS_MAX:]
 
 
-class Succession:
+class SuccessorHandle:
     """At most one successor at a time.
 
-    `busy` says what is in progress here and must not be torn apart ("" when nothing is). `inheritance` gives what is
-    sent: a descriptor of the document, and the open files. `failed` is called with why, when nothing was handed over.
+    `busy` names the activity that a hand-over must not interrupt, "" when there is none. `inheritance` returns what is
+    sent: a descriptor of the document, then the open files. `on_failure` is called with the reason when no hand-over
+    took place.
     """
 
     def __init__(
         self,
-        loop: Loop,
+        loop: EventLoop,
         command: Sequence[str],
         environment: Mapping[str, str],
         busy: Callable[[], str],
@@ -65,15 +66,15 @@ class Succession:
     ) -> None:
         self._ready_ms, self._resting_ms = ready_ms, resting_ms
         self._loop, self._command, self._environment = loop, tuple(command), dict(environment)
-        self._busy, self._inheritance = busy, inheritance
-        self.failed: Callable[[str], None] = lambda why: None
+        self._activity, self._handover = busy, inheritance
+        self.on_failure: Callable[[str], None] = lambda why: None
         self.failure = ""
         self.pid = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
-        self._words: int | None = None
-        self._said = b""
-        self._waits = "it has not said anything yet"
+        self._stderr: int | None = None
+        self._printed = b""
+        self._waits_for = "it has not said anything yet"
         self._pidfd: int | None = None
         self._timer: Timer | None = None
         self._ready = False
@@ -83,7 +84,7 @@ class Succession:
         """Whether a successor is being waited for."""
         return self._socket is not None
 
-    def begin(self) -> str:
+    def start(self) -> str:
         """Start a successor, unless one is on its way; "" or why not."""
         if self.running:
             return ""
@@ -91,8 +92,8 @@ class Succession:
         near.setblocking(False)
         words, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         os.set_blocking(theirs, True)
-        self.failure, self._said, self._ready, self.pid = "", b"", False, 0
-        self._waits = "it has not said anything yet"
+        self.failure, self._printed, self._ready, self.pid = "", b"", False, 0
+        self._waits_for = "it has not said anything yet"
         try:
             self._process = subprocess.Popen(
                 [*self._command, OPTION, str(far.fileno())],
@@ -109,22 +110,22 @@ class Succession:
         finally:
             far.close()
             os.close(theirs)
-        self._socket, self._words = near, words
-        self._loop.watch(near.fileno(), self._hear)
-        self._loop.watch(words, self._read_words)
+        self._socket, self._stderr = near, words
+        self._loop.watch(near.fileno(), self._handle_message)
+        self._loop.watch(words, self._read_stderr)
         late = f"not ready after {self._ready_ms // 1_000} s"
         self._timer = self._loop.after(self._ready_ms, lambda: self._fail(late))
         return ""
 
-    def consider(self) -> None:
+    def hand_over_if_ready(self) -> None:
         """Hand over if the successor is ready and nothing is in progress. Raises HandedOver when that is done."""
         if self._process is not None:
             # It leaves the name of its child and ends at once.
             self._process.poll()
-        if not self._ready or self._busy():
+        if not self._ready or self._activity():
             return
         assert self._socket is not None
-        handles = self._inheritance()
+        handles = self._handover()
         try:
             # One message, whole or not at all (unix(7), SOCK_SEQPACKET): nothing half is ever handed over.
             socket.send_fds(self._socket, [COMMIT], list(handles))
@@ -152,18 +153,18 @@ class Succession:
         """End a successor that is not to come any more. One that took over is left alone: its socket is closed."""
         if self._timer is not None:
             self._timer.cancel()
-        for descriptor in (self._words, self._socket.fileno() if self._socket is not None else None):
+        for descriptor in (self._stderr, self._socket.fileno() if self._socket is not None else None):
             if descriptor is not None:
-                self._loop.forget(descriptor)
+                self._loop.unwatch(descriptor)
         if self._socket is not None:
             self._socket.close()
-        for handle in (self._words, self._pidfd):
+        for handle in (self._stderr, self._pidfd):
             if handle is not None:
                 os.close(handle)
-        self._socket = self._words = self._pidfd = self._timer = None
+        self._socket = self._stderr = self._pidfd = self._timer = None
         self._ready = False
 
-    def _hear(self) -> None:
+    def _handle_message(self) -> None:
         assert self._socket is not None
         try:
             data, handles, _, _ = socket.recv_fds(self._socket, MESSAGE_BYTES_MAX, 1)
@@ -177,35 +178,37 @@ class Succession:
                 self.pid, self._pidfd = int(text), handles[0]
                 return
             case b"waits":
-                self._waits = words_of(text)
+                self._waits_for = words_of(text)
             case b"ready" if self._pidfd is not None and not self._ready:
-                self._ready, self._waits = True, "it is ready"
-                self._limit(self._resting_ms)
+                self._ready, self._waits_for = True, "it is ready"
+                self._limit_rest(self._resting_ms)
             case _:
-                self._read_words()
+                self._read_stderr()
                 self._fail("it ended" if not data else "it speaks another language")
         for handle in handles:
             os.close(handle)
 
-    def _limit(self, within_ms: int) -> None:
+    def _limit_rest(self, within_ms: int) -> None:
         assert self._timer is not None
         self._timer.cancel()
-        self._timer = self._loop.after(within_ms, lambda: self._fail(f"this controller is not at rest: {self._busy()}"))
+        self._timer = self._loop.after(
+            within_ms, lambda: self._fail(f"this controller is not at rest: {self._activity()}")
+        )
 
-    def _read_words(self) -> None:
+    def _read_stderr(self) -> None:
         """What it prints on its standard error until it has taken over."""
-        if self._words is None:
+        if self._stderr is None:
             return
         with contextlib.suppress(BlockingIOError):
-            while data := os.read(self._words, WORDS_BYTES_MAX):
-                self._said = (self._said + data)[-WORDS_BYTES_MAX:]
-            self._loop.forget(self._words)
+            while data := os.read(self._stderr, WORDS_BYTES_MAX):
+                self._printed = (self._printed + data)[-WORDS_BYTES_MAX:]
+            self._loop.unwatch(self._stderr)
 
     def _fail(self, why: str) -> None:
         """Nothing was handed over: this daemon goes on."""
-        self._read_words()
-        said = words_of(self._said)
-        self.failure = f"{why}; {said}" if said else f"{why}; {self._waits}"
+        self._read_stderr()
+        said = words_of(self._printed)
+        self.failure = f"{why}; {said}" if said else f"{why}; {self._waits_for}"
         # By its descriptor: numbers are given to other processes when one has ended.
         if self._pidfd is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -215,4 +218,4 @@ class Succession:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(0.1)
         self.close()
-        self.failed(self.failure)
+        self.on_failure(self.failure)

@@ -3,7 +3,7 @@
 `systemctl restart` is a stop and then a start: systemd starts nothing before the main process has ended. So at SIGTERM
 the daemon asks systemd which job this is (`JobQuery`). At a restart it first hands over to a successor, which the unit
 leaves alone (KillMode=process), and ends; the process that systemd then starts finds a daemon at work, names it to
-systemd as the main process of the unit, and ends (`adopt`). Any other end is one.
+systemd as the main process of the unit, and ends (`adopt_running_daemon`). Any other end is one.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from reconciler.errors import ControlError
 from reconciler.system.control import client
 from reconciler.system.control_protocol import Request, RequestKind
 from reconciler.system.files import holder_of
-from reconciler.watchdog.event_loop import Loop, Timer, monotonic_ms
-from reconciler.watchdog.process_protection import Systemd
+from reconciler.system.control_protocol import Request, RequestKind
+from reconciler.watchdog.event_loop import EventLoop, Timer, monotonic_ms
+from reconciler.watchdog.process_protection import SystemdNotifier
 
 #: The unit's name, which the unit file puts into the environment.
 UNIT: Final = "HAGIT_UNIT"
@@ -42,8 +43,8 @@ ALONE_MS: Final = 15_000
 class JobQuery:
     """Asks systemd once which job it runs on this unit; `found` gets its type ("restart", "stop"), or ""."""
 
-    def __init__(self, loop: Loop, unit: str, found: Callable[[str], None]) -> None:
-        self._loop, self._found, self._heard = loop, found, b""
+    def __init__(self, loop: EventLoop, unit: str, found: Callable[[str], None]) -> None:
+        self._loop, self._on_answer, self._output = loop, found, b""
         self._process: subprocess.Popen[bytes] | None = None
         self._timer: Timer | None = None
         try:
@@ -64,19 +65,19 @@ class JobQuery:
 
     def _read(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            while len(self._heard) <= ANSWER_BYTES_MAX and (data := os.read(self._pipe, ANSWER_BYTES_MAX)):
-                self._heard += data
+            while len(self._output) <= ANSWER_BYTES_MAX and (data := os.read(self._pipe, ANSWER_BYTES_MAX)):
+                self._output += data
             self._end()
 
     def _end(self) -> None:
         assert self._process is not None and self._process.stdout is not None and self._timer is not None
         self._timer.cancel()
-        self._loop.forget(self._pipe)
+        self._loop.unwatch(self._pipe)
         self._process.stdout.close()
         self._process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(0.1)
-        self._found(job_type(self._heard.decode(errors="replace")))
+        self._on_answer(job_type(self._output.decode(errors="replace")))
 
 
 def job_type(listed: str) -> str:
@@ -85,65 +86,66 @@ def job_type(listed: str) -> str:
     return words[0][2] if len(words) == 1 and len(words[0]) == 4 else ""
 
 
-class Service:
-    """The daemon's place in its unit. `alone_ms`: since when no service manager knows it as a main process.
+class SystemdService:
+    """The daemon as the main process of its systemd unit.
 
-    `begin` starts a successor and `end` ends the daemon; `replaceable` says why there is nothing to be handed over.
+    `unsupervised_since_ms`: since when systemd does not know this daemon as a main process; None while it does.
+    `begin` starts a successor, `end` ends the daemon, `replaceable` says why no hand-over is possible, or "".
     """
 
     def __init__(
         self,
-        loop: Loop,
-        systemd: Systemd,
+        loop: EventLoop,
+        systemd: SystemdNotifier,
         *,
         replaceable: Callable[[], str],
         begin: Callable[[], str],
         end: Callable[[], None],
     ) -> None:
         self._loop, self._systemd = loop, systemd
-        self._replaceable, self._begin, self._stop = replaceable, begin, end
-        self._asked = False
+        self._why_not_replaceable, self._start_successor, self._end_daemon = replaceable, begin, end
+        self._ending = False
         self._extending = False
-        self.alone_ms: int | None = None
+        self.unsupervised_since_ms: int | None = None
         #: Whether a successor is to be the main process at once; not at a restart, see above.
         self.keeps_unit = True
 
-    def asked_to_end(self) -> None:
+    def terminate_requested(self) -> None:
         """SIGTERM. The second one while the first is being considered ends the daemon."""
         unit = os.environ.get(UNIT, "")
-        if not unit or not self._systemd.environment or self._asked:
-            self._stop()
+        if not unit or not self._systemd.environment or self._ending:
+            self._end_daemon()
             return
-        self._asked = True
-        self._extend()
+        self._ending = True
+        self._extend_timeout()
         JobQuery(self._loop, unit, self._decide)
 
     def _decide(self, job: str) -> None:
-        if job != "restart" or self._replaceable():
-            self._stop()
+        if job != "restart" or self._why_not_replaceable():
+            self._end_daemon()
             return
         self.keeps_unit = False
-        if self._begin():
-            self.failed("")
+        if self._start_successor():
+            self.successor_failed("")
 
-    def _extend(self) -> None:
-        if self._asked:
-            self._systemd.extend(EXTEND_S)
-            self._loop.after(EXTEND_AGAIN_MS, self._extend)
+    def _extend_timeout(self) -> None:
+        if self._ending:
+            self._systemd.extend_timeout(EXTEND_S)
+            self._loop.after(EXTEND_AGAIN_MS, self._extend_timeout)
 
-    def failed(self, why: str) -> None:
+    def successor_failed(self, why: str) -> None:
         """No successor: this daemon goes on, past its unit's end (SendSIGKILL=no), until a start finds it."""
-        if self._asked:
-            self._asked, self.keeps_unit, self.alone_ms = False, True, monotonic_ms()
+        if self._ending:
+            self._ending, self.keeps_unit, self.unsupervised_since_ms = False, True, monotonic_ms()
 
-    def adopted(self) -> int:
+    def adopt_this_process(self) -> int:
         """A start of the unit has found this daemon: its process number."""
-        self.alone_ms, self._asked, self.keeps_unit = None, False, True
+        self.unsupervised_since_ms, self._ending, self.keeps_unit = None, False, True
         return os.getpid()
 
     def reasons(self) -> tuple[ReasonStatus, ...]:
         """Whether this daemon would not be started again."""
-        if self.alone_ms is None or monotonic_ms() - self.alone_ms < ALONE_MS:
+        if self.unsupervised_since_ms is None or monotonic_ms() - self.unsupervised_since_ms < ALONE_MS:
             return ()
         return (
             ReasonStatus(
@@ -155,7 +157,7 @@ class Service:
         )
 
 
-def adopt(run: Path, systemd: Systemd) -> bool:
+def adopt_running_daemon(run: Path, systemd: SystemdNotifier) -> bool:
     """Whether a daemon runs here already and is the unit's main process now. One that answers nothing is ended."""
     if not systemd.environment:
         return False

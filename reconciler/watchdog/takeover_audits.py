@@ -18,8 +18,8 @@ from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.system.findings import Finding
 from reconciler.watchdog.daemon import STEADY, Daemon
 from reconciler.watchdog.event_loop import monotonic_ms
-from reconciler.watchdog.worker_pool import Answered
-from reconciler.watchdog.worker_protocol import Audit, Audited, Failed
+from reconciler.watchdog.worker_pool import WorkerAnswer
+from reconciler.watchdog.worker_protocol import AuditReply, FailedReply, RunAudit
 
 #: Between the end of one look and the next.
 INTERVAL_MS: Final = 60_000
@@ -30,12 +30,12 @@ WITHIN_MS: Final = 20_000
 FAILED_MAX: Final = 2
 
 
-class Auditing(Protocol):
+class AuditPort(Protocol):
     """Whoever runs audits (`work`)."""
 
-    audited: Callable[[Answered], None]
+    on_audit_reply: Callable[[WorkerAnswer], None]
 
-    def ask_audit(self, request: Audit, within_ms: int) -> bool:
+    def request_audit(self, request: RunAudit, within_ms: int) -> bool:
         """Begin; False: not now."""
         ...
 
@@ -43,27 +43,27 @@ class Auditing(Protocol):
         """Give up the one that is going on."""
 
 
-class Audits:
+class TakeoverAudits:
     """What the last audit of this controller found."""
 
-    def __init__(self, daemon: Daemon, board: Auditing) -> None:
-        self._daemon, self._board = daemon, board
-        board.audited = self._heard
+    def __init__(self, daemon: Daemon, board: AuditPort) -> None:
+        self._daemon, self._workers = daemon, board
+        board.on_audit_reply = self._handle_answer
         self._found: tuple[Finding, ...] = ()
         self._digest: int | None = None
-        self._going = False
+        self._running = False
         self._due_ms = 0
         self._failures = 0
-        self._why = ""
+        self._problem = ""
 
-    def changed(self, after: State) -> None:
+    def phase_changed(self, after: State) -> None:
         """The phase changed."""
-        if self._going and after.phase not in STEADY:
-            self._board.abandon_audit()
-            self._going = False
+        if self._running and after.phase not in STEADY:
+            self._workers.abandon_audit()
+            self._running = False
         self._due_ms = monotonic_ms() + REST_MS
 
-    def consider(self) -> None:
+    def start_if_due(self) -> None:
         """Whether an audit is due; to be called with every beat."""
         core, now_ms = self._daemon.core, monotonic_ms()
         if core is None or core.phase not in STEADY:
@@ -71,17 +71,17 @@ class Audits:
         if digest(core.orders) != self._digest:
             self._digest = digest(core.orders)
             self._due_ms = min(self._due_ms, now_ms + REST_MS)
-        if not self._going and now_ms >= self._due_ms:
-            self._going = self._board.ask_audit(Audit(_theirs(core, now_ms)), WITHIN_MS)
+        if not self._running and now_ms >= self._due_ms:
+            self._running = self._workers.request_audit(RunAudit(_theirs(core, now_ms)), WITHIN_MS)
 
-    def _heard(self, answered: Answered) -> None:
-        self._going = False
+    def _handle_answer(self, answered: WorkerAnswer) -> None:
+        self._running = False
         self._due_ms = answered.answered_ms + INTERVAL_MS
-        if isinstance(answered.reply, Audited):
+        if isinstance(answered.reply, AuditReply):
             self._found, self._failures = answered.reply.findings, 0
-        elif isinstance(answered.reply, Failed):
+        elif isinstance(answered.reply, FailedReply):
             # What was found before is still the best that is known.
-            self._failures, self._why = self._failures + 1, answered.reply.why
+            self._failures, self._problem = self._failures + 1, answered.reply.why
             self._due_ms = answered.answered_ms + REST_MS if self._failures < FAILED_MAX else self._due_ms
 
     def reasons(self) -> tuple[ReasonStatus, ...]:
@@ -94,7 +94,7 @@ class Audits:
                 ReasonStatus(
                     code="AUDIT_FAILED",
                     text="nobody could look for what would make a takeover fail",
-                    evidence=f"{self._why}, {self._failures} times in a row",
+                    evidence=f"{self._problem}, {self._failures} times in a row",
                     remedy="look for a hung zpool or disk, and into the journal of the watchdog",
                 )
             )

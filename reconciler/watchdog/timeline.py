@@ -30,7 +30,7 @@ from reconciler.errors import HagitError
 from reconciler.system.clock import wall_s
 from reconciler.system.files import read_lines
 from reconciler.watchdog.event_loop import monotonic_ms
-from reconciler.watchdog.file_thread import Clerk
+from reconciler.watchdog.file_thread import FileThread
 
 #: In memory; the file keeps more.
 REMEMBERED_MAX: Final = 500
@@ -43,13 +43,13 @@ def iso(moment_s: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{int((moment_s - whole) * 1_000):03d}Z"
 
 
-class Chronicle:
+class Timeline:
     """The timeline of one controller. `failovers` counts takeovers begun here."""
 
-    def __init__(self, directory: Path, boot: str, clerk: Clerk) -> None:
+    def __init__(self, directory: Path, boot: str, clerk: FileThread) -> None:
         self._path, self._boot, self._clerk = directory / "timeline.jsonl", boot, clerk
         self.events: deque[TimelineEvent] = deque(maxlen=REMEMBERED_MAX)
-        self._done: tuple[FailoverSummary, ...] | None = None
+        self._summaries: tuple[FailoverSummary, ...] | None = None
         self._stamp: tuple[int, ...] = ()
         self.read()
         self.failovers = 0
@@ -65,7 +65,7 @@ class Chronicle:
             stamp = (facts.st_ino, facts.st_size, facts.st_mtime_ns)
         if stamp and stamp == self._stamp:
             return
-        self._stamp, self._done = stamp, None
+        self._stamp, self._summaries = stamp, None
         self.events.clear()
         try:
             lines = read_lines(self._path)[-REMEMBERED_MAX:]
@@ -76,36 +76,36 @@ class Chronicle:
             if not isinstance(event, Damage):
                 self.events.append(event)
 
-    def memory(self) -> tuple[int, str]:
+    def handover_memory(self) -> tuple[int, str]:
         """What is not in the file: how many takeovers began here, and what the peer said of itself last."""
         return self.failovers, self._peer
 
-    def go_on(self, memory: tuple[int, str]) -> None:
+    def resume(self, memory: tuple[int, str]) -> None:
         """Go on after another daemon of this controller, from what it has written and remembered."""
         self.read()
         self.failovers, self._peer = memory
 
-    def note(self, mark: Mark, code: str = "", text: str = "", evidence: str = "") -> None:
+    def add(self, mark: Mark, code: str = "", text: str = "", evidence: str = "") -> None:
         """Anything but a phase."""
-        self._add(mark, code=code, text=text, evidence=evidence)
+        self._append(mark, code=code, text=text, evidence=evidence)
 
-    def asked(self, code: str, evidence: str) -> None:
+    def add_request(self, code: str, evidence: str) -> None:
         """A person asked; what follows at once follows from that."""
         self._trigger_ms = monotonic_ms()
-        self.note(Mark.ASKED, code, evidence=evidence)
+        self.add(Mark.ASKED, code, evidence=evidence)
 
-    def changed(self, before: State | None, after: State) -> None:
+    def phase_changed(self, before: State | None, after: State) -> None:
         """The phase changed, or (without `before`) the core began."""
         if before is None:
-            self._add(Mark.STARTED, new=after.phase.value, text=str(after.why))
+            self._append(Mark.STARTED, new=after.phase.value, text=str(after.why))
             return
         if after.phase is Phase.CLAIMING:
             self.failovers += 1
-            self._trigger_ms = self._trigger(after)
+            self._trigger_ms = self._trigger_of(after)
         elif after.phase is Phase.RELEASING:
             self._trigger_ms = after.now_ms
         decision = after.why
-        self._add(
+        self._append(
             Mark.PHASE,
             old=before.phase.value,
             new=after.phase.value,
@@ -117,13 +117,13 @@ class Chronicle:
         if after.phase in (Phase.STANDBY, Phase.HALTED) and before.phase is not Phase.RELEASING:
             self._trigger_ms = None
 
-    def addresses(self, *, up: bool) -> None:
+    def addresses_changed(self, *, up: bool) -> None:
         """Every virtual address is here and announced, or none is any more."""
-        self.note(Mark.ADDRESSES_UP if up else Mark.ADDRESSES_DOWN)
+        self.add(Mark.ADDRESSES_UP if up else Mark.ADDRESSES_DOWN)
         if up:
             self._trigger_ms = None
 
-    def heard(self, phase: Phase) -> None:
+    def peer_phase_seen(self, phase: Phase) -> None:
         """What the peer says of itself."""
         if phase.value == self._peer:
             return
@@ -133,10 +133,10 @@ class Chronicle:
         if phase is Phase.ACTIVE:
             # What it let go before is another story. That it does so again may be told by the disks alone, not to us.
             self._peer_left_ms = None
-            self.note(Mark.PEER_ACTIVE)
+            self.add(Mark.PEER_ACTIVE)
             self._trigger_ms = None
 
-    def _trigger(self, after: State) -> int:
+    def _trigger_of(self, after: State) -> int:
         """The last sign of life of the peer, the moment it let go, or (when a person asked, or at a start) now."""
         match after.why.code:
             case Code.PEER_SILENT:
@@ -148,7 +148,7 @@ class Chronicle:
             case _:
                 return after.now_ms
 
-    def _add(
+    def _append(
         self, mark: Mark, *, old: str = "", new: str = "", code: str = "", text: str = "", evidence: str = "",
         now_ms: int | None = None,
     ) -> None:  # fmt: skip
@@ -169,11 +169,11 @@ class Chronicle:
         self.events.append(event)
         line = json.dumps(event_document(event), separators=(",", ":")).encode() + b"\n"
         self._clerk.append(self._path, line, EVENTS_MAX)
-        self._done = None
+        self._summaries = None
 
     @property
-    def done(self) -> tuple[FailoverSummary, ...]:
+    def failover_summaries(self) -> tuple[FailoverSummary, ...]:
         """The newest failovers, oldest first."""
-        if self._done is None:
-            self._done = summaries(self.events)[-DONE_MAX:]
-        return self._done
+        if self._summaries is None:
+            self._summaries = summaries(self.events)[-DONE_MAX:]
+        return self._summaries

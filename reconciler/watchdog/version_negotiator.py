@@ -9,20 +9,20 @@ from reconciler.core.failover.negotiation import PeerReads, learn, version_to_wr
 from reconciler.core.failover.orders_document import OrdersRead
 from reconciler.core.failover.wire import VERSION, Decoded
 from reconciler.core.status.watchdog import ReasonStatus
-from reconciler.watchdog.durable_state import Ledger
+from reconciler.watchdog.durable_state import DurableState
 
 
-class Negotiator:
+class VersionNegotiator:
     """`version` is what to write now. `newer`: the peer's last beat says more than this release knows."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._known = PeerReads(ledger.peer_reads)
+    def __init__(self, durable: DurableState) -> None:
+        self._durable = durable
+        self._known = PeerReads(durable.peer_reads)
         self.version = version_to_write(self._known)
         self.newer = False
         self._unfollowed: tuple[str, ...] = ()
 
-    def following(self, read: OrdersRead) -> None:
+    def orders_in_force(self, read: OrdersRead) -> None:
         """These orders are in force."""
         self._unfollowed = read.newer
 
@@ -58,7 +58,7 @@ class Negotiator:
             )
         return tuple(found)
 
-    def heard(self, decoded: Decoded) -> None:
+    def learn(self, decoded: Decoded) -> None:
         """An authentic beat of the peer, on any channel or disk."""
         known = learn(self._known, decoded)
         if known is self._known:
@@ -66,4 +66,4 @@ class Negotiator:
         changed, self._known, self.newer = known.version != self._known.version, known, decoded.newer
         if changed:
             self.version = version_to_write(known)
-            self._ledger.note_peer_reads(known.version)
+            self._durable.note_peer_reads(known.version)

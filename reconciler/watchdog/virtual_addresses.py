@@ -11,35 +11,41 @@ from pathlib import Path
 from reconciler.core.failover.orders import Device, DeviceKey, Orders
 from reconciler.core.status.watchdog import AddressStatus, CarpStatus, ReasonStatus
 from reconciler.system.addresses.placement import Placement
-from reconciler.watchdog.carp_advertiser import Advertisements
+from reconciler.watchdog.carp_advertiser import CarpAdvertiser
 from reconciler.watchdog.daemon import Daemon
-from reconciler.watchdog.event_loop import Loop, Timer, monotonic_ms
-from reconciler.watchdog.heartbeats import Beats
-from reconciler.watchdog.timeline import Chronicle
+from reconciler.watchdog.event_loop import EventLoop, Timer, monotonic_ms
+from reconciler.watchdog.heartbeats import Heartbeats
+from reconciler.watchdog.timeline import Timeline
 
 
-class Places:
+class VirtualAddresses:
     """The network side of one daemon besides its beats."""
 
     def __init__(
-        self, loop: Loop, daemon: Daemon, beats: Beats, chronicle: Chronicle, run: Path, passwords: tuple[bytes, ...]
+        self,
+        loop: EventLoop,
+        daemon: Daemon,
+        beats: Heartbeats,
+        timeline: Timeline,
+        run: Path,
+        passwords: tuple[bytes, ...],
     ) -> None:
-        self._loop, self._daemon, self._beats, self._chronicle = loop, daemon, beats, chronicle
+        self._loop, self._daemon, self._beats, self._timeline = loop, daemon, beats, timeline
         self._placement = Placement(run)
         self._placement.want(None)
-        self._advertisements = Advertisements(
-            loop, passwords, daemon.ledger.incarnation, lambda: daemon.core.peer.incarnation if daemon.core else 0
+        self._advertisements = CarpAdvertiser(
+            loop, passwords, daemon.durable.incarnation, lambda: daemon.core.peer.incarnation if daemon.core else 0
         )
         self._orders: Orders | None = None
         self._wanted: bool | None = None
         self._looks = -1
-        self._here: bool | None = None
+        self._all_present: bool | None = None
         self._timer: Timer | None = None
-        self._turning = False
+        self._stepping = False
         for descriptor in self._placement.sockets():
-            loop.watch(descriptor, self._turn)
+            loop.watch(descriptor, self._step)
 
-    def follow(self, orders: Orders) -> None:
+    def set_orders(self, orders: Orders) -> None:
         """New addresses, groups or devices."""
         self._orders = orders
         known = {device.name for device in orders.devices}
@@ -47,16 +53,16 @@ class Places:
         named += [name for group in orders.groups for name in group.interfaces]
         more = tuple(Device(name, DeviceKey.NAME, name) for name in dict.fromkeys(named) if name not in known)
         self._placement.follow(orders.addresses, (*orders.devices, *more), on_virtual_mac=orders.carp.virtual_mac)
-        self._advertisements.follow(orders)
+        self._advertisements.set_orders(orders)
         # Look at once: a channel without its interface is deaf.
         self._looks = -1
-        self._turn()
+        self._step()
 
-    def rekey(self, passwords: tuple[bytes, ...]) -> None:
+    def set_passwords(self, passwords: tuple[bytes, ...]) -> None:
         """Other passwords of CARP; the first one seals."""
-        self._advertisements.rekey(passwords)
+        self._advertisements.set_passwords(passwords)
 
-    def settle(self, *, wanted: bool, kept: bool) -> None:
+    def set_wanted(self, *, wanted: bool, kept: bool) -> None:
         """The addresses are here, stay as they are, or are not here: when this returns, as far as the kernel lets."""
         here = True if wanted else None if kept else False
         if here == self._wanted:
@@ -65,12 +71,12 @@ class Places:
         self._placement.want(here)
         if not here:
             # Where nothing is known or may be touched, nothing is said either.
-            self._advertisements.advertise(False, farewell=here is False)
-        self._turn()
+            self._advertisements.set_advertising(False, farewell=here is False)
+        self._step()
         if here:
-            self._advertisements.advertise(True)
+            self._advertisements.set_advertising(True)
 
-    def addresses(self) -> tuple[AddressStatus, ...]:
+    def address_rows(self) -> tuple[AddressStatus, ...]:
         """For the status."""
         placed = self._placement.placed(monotonic_ms())
         if self._orders is None:
@@ -78,7 +84,7 @@ class Places:
         heard: dict[str, tuple[str, int | None]] = {}
         for duplicate, age_ms in sorted(placed.ages_ms.items(), key=lambda one: -one[1]):
             heard[duplicate.address] = duplicate.mac, age_ms
-        peers = {line.peer_mac for line in self._beats.lines if line.peer_mac}
+        peers = {line.peer_mac for line in self._beats.channels if line.peer_mac}
         found = []
         for address in self._orders.addresses:
             host = address.address.partition("/")[0]
@@ -96,21 +102,21 @@ class Places:
             )
         return tuple(found)
 
-    def counters(self) -> tuple[tuple[str, int, int], ...]:
+    def carp_counters(self) -> tuple[tuple[str, int, int], ...]:
         """What the next daemon has to count on from, where it goes on in the same life."""
         return self._advertisements.counters()
 
     @property
-    def here(self) -> bool:
+    def all_present(self) -> bool:
         """Whether all addresses have been told of as here."""
-        return self._here is True
+        return self._all_present is True
 
-    def go_on(self, counters: tuple[tuple[str, int, int], ...], *, here: bool) -> None:
+    def resume(self, counters: tuple[tuple[str, int, int], ...], *, here: bool) -> None:
         """Another daemon's life goes on here, under its number; what it told of the addresses is not told again."""
-        self._here = here
-        self._advertisements.go_on(counters, self._daemon.ledger.incarnation)
+        self._all_present = here
+        self._advertisements.resume(counters, self._daemon.durable.incarnation)
 
-    def carp(self) -> tuple[CarpStatus, ...]:
+    def carp_rows(self) -> tuple[CarpStatus, ...]:
         """For the status."""
         return self._advertisements.rows(monotonic_ms())
 
@@ -139,45 +145,45 @@ class Places:
     def close(self) -> None:
         """Gives the sockets back; addresses and settings stay for the next daemon."""
         for descriptor in self._placement.sockets():
-            self._loop.forget(descriptor)
+            self._loop.unwatch(descriptor)
         self._placement.close(restore=False)
         self._advertisements.close()
 
-    def _turn(self) -> None:
+    def _step(self) -> None:
         if self._orders is None:
             self._placement.links.drain()
             return
-        if self._turning:
+        if self._stepping:
             return
-        self._turning = True
+        self._stepping = True
         try:
             due_ms = self._placement.step(monotonic_ms())
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = self._loop.at(due_ms, self._turn)
-            self._tell()
+            self._timer = self._loop.at(due_ms, self._step)
+            self._report()
         finally:
-            self._turning = False
+            self._stepping = False
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         """What a new look means to the other parts."""
         placed, sight, orders = self._placement.placed(monotonic_ms()), self._placement.sight, self._orders
         if placed.looks == self._looks or sight is None or orders is None:
             return
         self._looks = placed.looks
         indices = placed.interfaces
-        self._beats.place({name: index for name, index in indices.items() if index is not None})
-        self._advertisements.place(indices, sight)
+        self._beats.bind_interfaces({name: index for name, index in indices.items() if index is not None})
+        self._advertisements.bind_interfaces(indices, sight)
         up = set()
         for name in (name for group in orders.groups for name in group.interfaces):
             link = sight.links.get(indices.get(name) or 0)
             if link is not None and link.up and link.carrier:
                 up.add(name)
-        self._note(len(placed.present) == len(orders.addresses) > 0)
-        self._daemon.links(frozenset(up))
+        self._note_presence(len(placed.present) == len(orders.addresses) > 0)
+        self._daemon.links_seen(frozenset(up))
 
-    def _note(self, all_here: bool) -> None:
-        if self._wanted is not None and all_here is not self._here:
-            if self._here is not None or all_here:
-                self._chronicle.addresses(up=all_here)
-            self._here = all_here
+    def _note_presence(self, all_here: bool) -> None:
+        if self._wanted is not None and all_here is not self._all_present:
+            if self._all_present is not None or all_here:
+                self._timeline.addresses_changed(up=all_here)
+            self._all_present = all_here

@@ -1,6 +1,6 @@
 """One arm as its watchdog sees it: started, asked, heard, killed, and started again after a pause.
 
-Decides when the next one is started. `arms` knows all of them, and what is asked.
+Decides when the next one is started. `workers` knows all of them, and what is asked.
 """
 
 from __future__ import annotations
@@ -18,8 +18,15 @@ from reconciler.core.failover.document import plain
 from reconciler.core.failover.orders import Orders
 from reconciler.errors import StateError
 from reconciler.system.message_stream import Frames, Message, frame
-from reconciler.watchdog.fork_server_handle import Trunk, pause_ms
-from reconciler.watchdog.worker_protocol import ArmKind, Failed, Reply, Request, plain_request, read_reply
+from reconciler.watchdog.fork_server_handle import ForkServerHandle, pause_ms
+from reconciler.watchdog.worker_protocol import (
+    FailedReply,
+    WorkerKind,
+    WorkerReply,
+    WorkerRequest,
+    plain_request,
+    read_reply,
+)
 
 CHUNK_BYTES: Final = 1 << 16
 #: An arm that does not say by then that it is ready is started anew.
@@ -29,46 +36,48 @@ UNDEAD_MAX: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
-    """How an arm is: `ready` for requests; how often it was started and killed; `undead`: killed and not ended yet."""
+class WorkerCondition:
+    """How an arm is: `ready` for requests; how often it was started and killed; `stuck`: killed and not ended yet."""
 
-    kind: ArmKind
+    kind: WorkerKind
     ready: bool
     starts: int
     kills: int
-    undead: int
-    why: str
+    stuck: int
+    problem: str
 
 
-class Limb:
-    """One kind of arm, through all its lives. `lock` is used by exclusive kinds only."""
+class WorkerHandle:
+    """The present process of one kind of worker, and the next one. `run`: the directory of the lock files."""
 
-    def __init__(self, kind: ArmKind, trunk: Trunk, selector: selectors.EpollSelector, lock: Path) -> None:
+    def __init__(
+        self, kind: WorkerKind, fork_server: ForkServerHandle, selector: selectors.EpollSelector, run: Path
+    ) -> None:
         self.kind = kind
-        self._trunk = trunk
+        self._fork_server = fork_server
         self._selector = selector
-        self._obeys = False
-        self._lock = str(lock) if kind.exclusive else ""
+        self._has_orders = False
+        self._lock = str(run / kind.lock_name) if kind.exclusive else ""
         #: Whether there should be one at all.
-        self.wanted = kind.at_once
+        self.wanted = kind.starts_with_daemon
         self._orders: Message = {}
         self._pidfd: int | None = None
         self._socket: socket.socket | None = None
         self._frames = Frames()
         self._unsent = bytearray()
-        self._undead: set[int] = set()
+        self._stuck: set[int] = set()
         self._number = 0
         self._limit_ms: int | None = None
         self._start_ms = 0
         self._failures = self._starts = self._kills = 0
-        self._reply: Reply | None = None
+        self._reply: WorkerReply | None = None
         self._busy = False
-        self._why = ""
+        self._problem = ""
 
     @property
     def ready(self) -> bool:
         """Whether it has its orders and can be killed, so that it may be asked."""
-        return self._obeys and self._pidfd is not None
+        return self._has_orders and self._pidfd is not None
 
     @property
     def started(self) -> bool:
@@ -80,17 +89,17 @@ class Limb:
         """The name of its present life."""
         return f"{self.kind}-{self._starts}"
 
-    def obey(self, url: str, orders: Orders, pending: Orders | None = None) -> None:
+    def set_orders(self, url: str, orders: Orders, pending: Orders | None = None) -> None:
         """Work by these orders from the next request on; look at the disks, too, that pending ones add."""
         # Whoever asks the power switch has no business at the disks.
-        url = "" if self.kind is ArmKind.POWER else url
+        url = "" if self.kind is WorkerKind.POWER else url
         self._orders = {"do": "obey", "url": url, "lock": self._lock, "orders": plain(orders)}
         if pending is not None:
             self._orders["pending"] = plain(pending)
         if self._socket is not None:
             self._send(self._orders)
 
-    def ask(self, request: Request, within_ms: int, limit_ms: int) -> None:
+    def request(self, request: WorkerRequest, within_ms: int, limit_ms: int) -> None:
         """Begin; at the moment `limit_ms` it is over, one way or the other."""
         assert self.ready and not self._busy
         self._busy, self._number, self._limit_ms = True, self._number + 1, limit_ms
@@ -98,34 +107,34 @@ class Limb:
 
     @property
     def next_ms(self) -> int | None:
-        """When `tend` has something to do by itself."""
+        """When `poll` has something to do by itself."""
         if self._socket is not None:
             return self._limit_ms
-        return max(self._start_ms, self._trunk.start_ms) if self._may_start() else None
+        return max(self._start_ms, self._fork_server.start_ms) if self._may_start() else None
 
-    def tend(self, now_ms: int) -> Reply | None:
+    def poll(self, now_ms: int) -> WorkerReply | None:
         """Kill what is overdue, start what is missing; the reply to what was asked, once."""
         if self._socket is not None and self._limit_ms is not None and now_ms >= self._limit_ms:
             if self._pidfd is None:
-                self._trunk.end(now_ms, "starts no arms")
+                self._fork_server.kill(now_ms, "starts no arms")
             self.kill(now_ms, why="no answer in time" if self.ready else "not ready in time")
         if self._socket is None and now_ms >= self._start_ms and self._may_start():
             self._start(now_ms)
         reply, self._reply = self._reply, None
         return reply
 
-    def stir(self, descriptor: int, now_ms: int) -> None:
+    def handle_event(self, descriptor: int, now_ms: int) -> None:
         """Something happened on a descriptor of this arm."""
-        if descriptor in self._undead:
-            self._bury(descriptor)
+        if descriptor in self._stuck:
+            self._reap(descriptor)
         elif self._socket is not None and descriptor == self._socket.fileno():
             self._flush()
             self._read(now_ms)
 
-    def adopt(self, process: int) -> None:
+    def attach(self, process: int) -> None:
         """The process of its present life, as a descriptor."""
         self._pidfd = process
-        self._settle()
+        self._clear_limit()
 
     def kill(self, now_ms: int, *, why: str = "abandoned", failed: bool = True) -> None:
         """End this life of the arm. Nothing of it is heard any more; whether it has ended, the kernel will say."""
@@ -135,29 +144,29 @@ class Limb:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         self._kills += 1
-        self._let_go(now_ms, why, failed=failed)
+        self._detach(now_ms, why, failed=failed)
 
-    def condition(self) -> Condition:
+    def condition(self) -> WorkerCondition:
         """How it is."""
-        why = self._why or ("" if self.started else self._trunk.why)
-        return Condition(self.kind, self.ready, self._starts, self._kills, len(self._undead), why)
+        why = self._problem or ("" if self.started else self._fork_server.problem)
+        return WorkerCondition(self.kind, self.ready, self._starts, self._kills, len(self._stuck), why)
 
-    def end(self) -> set[int]:
+    def close(self) -> set[int]:
         """Kill it for good; returns descriptors of the processes that may not have ended yet, to be closed."""
         self.kill(0, failed=False)
-        for descriptor in self._undead:
+        for descriptor in self._stuck:
             self._selector.unregister(descriptor)
-        undead, self._undead = self._undead, set()
+        undead, self._stuck = self._stuck, set()
         return undead
 
     # Inside ----------------------------------------------------------------------------------------------------------
 
     def _may_start(self) -> bool:
-        return self.wanted and len(self._undead) < (1 if self.kind.exclusive else UNDEAD_MAX)
+        return self.wanted and len(self._stuck) < (1 if self.kind.exclusive else UNDEAD_MAX)
 
     def _start(self, now_ms: int) -> None:
         self._starts += 1
-        near = self._trunk.start(self.name, now_ms)
+        near = self._fork_server.start(self.name, now_ms)
         if near is None:
             self._starts -= 1
             return
@@ -188,7 +197,7 @@ class Limb:
         try:
             data = self._socket.recv(CHUNK_BYTES)
             for message in self._frames.take(data):
-                self._hear(message)
+                self._handle_message(message)
         except BlockingIOError:
             return
         except ConnectionResetError:
@@ -199,35 +208,35 @@ class Limb:
         if not data:
             self.kill(now_ms, why="ended by itself")
 
-    def _hear(self, message: Message) -> None:
+    def _handle_message(self, message: Message) -> None:
         if "ready" in message:
-            self._obeys = True
-            self._settle()
+            self._has_orders = True
+            self._clear_limit()
         elif self._busy and message["id"] == self._number:
             self._reply = read_reply(message)
-            self._busy, self._limit_ms, self._failures, self._why = False, None, 0, ""
+            self._busy, self._limit_ms, self._failures, self._problem = False, None, 0, ""
 
-    def _settle(self) -> None:
+    def _clear_limit(self) -> None:
         if self.ready and not self._busy:
             self._limit_ms = None
 
-    def _let_go(self, now_ms: int, why: str, *, failed: bool) -> None:
+    def _detach(self, now_ms: int, why: str, *, failed: bool) -> None:
         assert self._socket is not None
         self._selector.unregister(self._socket)
         self._socket.close()
         if self._pidfd is not None:
-            self._undead.add(self._pidfd)
+            self._stuck.add(self._pidfd)
             self._selector.register(self._pidfd, selectors.EVENT_READ, self)
         # Without a descriptor of its process it was asked nothing yet, and ends when it finds its socket closed.
         if self._busy and failed:
-            self._reply = Failed(why)
+            self._reply = FailedReply(why)
         self._socket = self._pidfd = self._limit_ms = None
-        self._obeys = self._busy = False
+        self._has_orders = self._busy = False
         self._failures = self._failures + 1 if failed else 0
-        self._start_ms, self._why = now_ms + pause_ms(self._failures), why if failed else ""
+        self._start_ms, self._problem = now_ms + pause_ms(self._failures), why if failed else ""
 
-    def _bury(self, descriptor: int) -> None:
+    def _reap(self, descriptor: int) -> None:
         """A descriptor of a process can be read when the process has ended (pidfd_open(2))."""
-        self._undead.discard(descriptor)
+        self._stuck.discard(descriptor)
         self._selector.unregister(descriptor)
         os.close(descriptor)

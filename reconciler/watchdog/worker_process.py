@@ -48,25 +48,25 @@ from reconciler.system.shelf.claim_completion import complete_each
 from reconciler.system.shelf.disks import DiskShelf
 from reconciler.system.streams import install
 from reconciler.watchdog.worker_protocol import (
-    ArmKind,
-    Audit,
-    Audited,
-    ClaimRun,
-    Complete,
-    Completed,
-    Export,
-    Import,
-    Look,
-    Looked,
-    LookPools,
-    Moved,
-    PoolsLooked,
-    Powered,
-    RecordWritten,
-    Reply,
-    Request,
+    AuditReply,
+    ClaimReply,
+    CompleteClaim,
+    CompletionReply,
+    DisksReply,
+    ExportPools,
+    ImportPools,
+    LookAtDisks,
+    LookAtPools,
+    MoveReply,
+    PoolsReply,
+    PowerReply,
+    RecordReply,
+    RunAudit,
     RunClaim,
     SwitchPower,
+    WorkerKind,
+    WorkerReply,
+    WorkerRequest,
     WriteRecord,
     plain_reply,
     read_request,
@@ -89,21 +89,21 @@ PRIORITY: Final = 40
 TEXT_BYTES_MAX: Final = 64
 
 
-class Aside:
+class RecordReader:
     """Reads records beside the looks, in a thread that stays: a new one would begin behind all other programs."""
 
     def __init__(self) -> None:
-        self._asked: SimpleQueue[tuple[Shelf, float]] = SimpleQueue()
-        self._read: SimpleQueue[tuple[bytes | None, ...] | BaseException] = SimpleQueue()
+        self._requests: SimpleQueue[tuple[Shelf, float]] = SimpleQueue()
+        self._results: SimpleQueue[tuple[bytes | None, ...] | BaseException] = SimpleQueue()
         threading.Thread(target=self._serve, daemon=True).start()
 
-    def begin(self, shelf: Shelf, within_s: float) -> None:
+    def start(self, shelf: Shelf, within_s: float) -> None:
         """Begin to read."""
-        self._asked.put((shelf, within_s))
+        self._requests.put((shelf, within_s))
 
-    def end(self) -> tuple[bytes | None, ...]:
+    def result(self) -> tuple[bytes | None, ...]:
         """What was read; raises what reading raised."""
-        found = self._read.get()
+        found = self._results.get()
         if isinstance(found, BaseException):
             raise found
         return found
@@ -112,30 +112,30 @@ class Aside:
         # Priority is a thread's own, and not passed on (sched(7), SCHED_RESET_ON_FORK).
         hurry()
         while True:
-            shelf, within_s = self._asked.get()
+            shelf, within_s = self._requests.get()
             try:
-                self._read.put(shelf.read_records(within_s))
+                self._results.put(shelf.read_records(within_s))
             except BaseException as error:
-                self._read.put(error)
+                self._results.put(error)
 
 
-class Child:
+class WorkerProcess:
     """The end of the socket that is here, and the adapters."""
 
-    def __init__(self, connection: socket.socket, kind: ArmKind) -> None:
+    def __init__(self, connection: socket.socket, kind: WorkerKind) -> None:
         self._socket = connection
         self._kind = kind
         self._frames = Frames()
         self._orders: Orders | None = None
         self._shelf: Shelf | None = None
-        self._house: PoolHouse | None = None
+        self._pools: PoolHouse | None = None
         self._auditor: Auditor | None = None
         #: A second connection to the disks, for the eyes, and who reads there.
-        self._reader: Shelf | None = None
-        self._aside: Aside | None = None
+        self._record_shelf: Shelf | None = None
+        self._record_reader: RecordReader | None = None
         self._lock: int | None = None
         #: What the move that goes on, or the last one, has said.
-        self._said: deque[str] = deque(maxlen=SAID_MAX)
+        self._output: deque[str] = deque(maxlen=SAID_MAX)
 
     def serve(self) -> NoReturn:
         """Until the watchdog is gone."""
@@ -152,7 +152,7 @@ class Child:
 
     def _handle(self, message: Message) -> None:
         if message["do"] == "obey":
-            self._obey(message)
+            self._set_orders(message)
             self._send({"ready": True})
             return
         reply = self._perform(read_request(message), int(message["within_ms"]) / 1000)
@@ -164,10 +164,10 @@ class Child:
         except (BrokenPipeError, ConnectionResetError):
             sys.exit(0)
 
-    def _obey(self, message: Message) -> None:
+    def _set_orders(self, message: Message) -> None:
         """New orders: other disks, perhaps."""
         if message["lock"] and self._lock is None:
-            self._lock = self._locked(Path(message["lock"]))
+            self._lock = self._take_lock(Path(message["lock"]))
         orders, url = build(Orders, message["orders"], "orders", []), message["url"]
         pending = build(Orders, message["pending"], "pending", []) if "pending" in message else None
         # Claims are run by the orders in force, and indices of their disks mean the same disks of both.
@@ -176,96 +176,96 @@ class Child:
             return
         if self._auditor is not None:
             self._auditor.close()
-        if self._kind is ArmKind.AUDITOR:
+        if self._kind is WorkerKind.AUDITOR:
             self._auditor = open_audit(url, orders.side, orders)
             return
-        if self._house is not None:
-            self._house.close()
-        self._house = open_pools(url, orders.side, orders, self._said.append)
-        if self._shelf is None or self._reader is None:
+        if self._pools is not None:
+            self._pools.close()
+        self._pools = open_pools(url, orders.side, orders, self._output.append)
+        if self._shelf is None or self._record_shelf is None:
             self._shelf = open_disks(url, orders.side, both)
-            self._reader = open_disks(url, orders.side, with_records(orders, pending))
+            self._record_shelf = open_disks(url, orders.side, with_records(orders, pending))
         else:
             # To open a disk takes longer than to ask one that is open, and who is not answered in time has lost it.
             self._shelf.obey(both)
-            self._reader.obey(with_records(orders, pending))
-        if self._kind is ArmKind.PULSE and isinstance(self._shelf, DiskShelf):
+            self._record_shelf.obey(with_records(orders, pending))
+        if self._kind is WorkerKind.DISK_HEARTBEAT and isinstance(self._shelf, DiskShelf):
             # A takeover has better use for the time.
             self._shelf.prepare()
 
-    def _locked(self, path: Path) -> int:
+    def _take_lock(self, path: Path) -> int:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return descriptor
             except BlockingIOError:
-                self._still_wanted()
+                self._exit_if_abandoned()
                 time.sleep(AGAIN_S)
 
-    def _still_wanted(self) -> None:
+    def _exit_if_abandoned(self) -> None:
         """Ends this process when nobody is at the other end of the socket any more."""
         poll = select.poll()
         poll.register(self._socket, select.POLLRDHUP)
         if poll.poll(0):
             sys.exit(0)
 
-    def _perform(self, request: Request, within_s: float) -> Reply:
+    def _perform(self, request: WorkerRequest, within_s: float) -> WorkerReply:
         if isinstance(request, SwitchPower):
             return _switch(request, within_s)
-        if isinstance(request, Audit):
+        if isinstance(request, RunAudit):
             assert self._auditor is not None
-            return Audited(self._auditor.look(within_s, theirs=request.theirs))
-        shelf, house = self._shelf, self._house
+            return AuditReply(self._auditor.look(within_s, theirs=request.theirs))
+        shelf, house = self._shelf, self._pools
         assert shelf is not None and house is not None
         match request:
-            case Look():
-                return self._look(shelf, within_s)
+            case LookAtDisks():
+                return self._look_at_disks(shelf, within_s)
             case WriteRecord(sectors):
-                return RecordWritten(shelf.write_record(sectors, within_s))
+                return RecordReply(shelf.write_record(sectors, within_s))
             case RunClaim():
-                return self._claim(shelf, request)
-            case Complete():
-                return self._complete(shelf, request, within_s)
-            case LookPools():
-                return PoolsLooked(house.look(within_s))
-            case Import(excused, txgs):
-                return self._moved(lambda: house.import_(within_s, excused, txgs))
-            case Export():
-                return self._moved(lambda: house.export(within_s))
+                return self._run_claim(shelf, request)
+            case CompleteClaim():
+                return self._complete_claim(shelf, request, within_s)
+            case LookAtPools():
+                return PoolsReply(house.look(within_s))
+            case ImportPools(excused, txgs):
+                return self._move_pools(lambda: house.import_(within_s, excused, txgs))
+            case ExportPools():
+                return self._move_pools(lambda: house.export(within_s))
 
-    def _moved(self, move: Callable[[], bool]) -> Moved:
-        self._said.clear()
+    def _move_pools(self, move: Callable[[], bool]) -> MoveReply:
+        self._output.clear()
         ok = move()
-        return Moved(ok, "" if ok else "; ".join(dict.fromkeys(self._said))[:WHY_CHARS_MAX])
+        return MoveReply(ok, "" if ok else "; ".join(dict.fromkeys(self._output))[:WHY_CHARS_MAX])
 
-    def _look(self, shelf: Shelf, within_s: float) -> Looked:
+    def _look_at_disks(self, shelf: Shelf, within_s: float) -> DisksReply:
         """Both at once: a disk that hangs uses up the time of its question, and must not take that of the other."""
-        assert self._reader is not None
-        if self._aside is None:
-            self._aside = Aside()
-        self._aside.begin(self._reader, within_s)
+        assert self._record_shelf is not None
+        if self._record_reader is None:
+            self._record_reader = RecordReader()
+        self._record_reader.start(self._record_shelf, within_s)
         watched = shelf.watch(within_s)
         # Rounded up: a proof is never younger than it is said to be.
-        return Looked(watched.views, self._aside.end(), math.ceil(watched.age_s * 1_000))
+        return DisksReply(watched.views, self._record_reader.result(), math.ceil(watched.age_s * 1_000))
 
-    def _claim(self, shelf: Shelf, request: RunClaim) -> ClaimRun:
+    def _run_claim(self, shelf: Shelf, request: RunClaim) -> ClaimReply:
         assert self._orders is not None
         running = begin(self._orders, request.key)
         asked = silent = 0
         while orders := commands(running):
-            self._still_wanted()
+            self._exit_if_abandoned()
             replies = shelf.perform(orders, request.command_ms / 1000)
             for order, reply in zip(orders, replies, strict=True):
                 asked += 1
                 silent += reply.answer is Answer.SILENT
                 running = advance(running, order.disk, reply)
-        return ClaimRun(request.key.epoch, running.result, asked, silent)
+        return ClaimReply(request.key.epoch, running.result, asked, silent)
 
-    def _complete(self, shelf: Shelf, request: Complete, within_s: float) -> Completed:
+    def _complete_claim(self, shelf: Shelf, request: CompleteClaim, within_s: float) -> CompletionReply:
         if not isinstance(shelf, DiskShelf):
             # A simulated controller has no kernel that could say what its pools write to.
-            return Completed(())
+            return CompletionReply(())
         assert self._orders is not None
         done: list[int] = []
         patience_s, command_s = patience_ms(self._orders.timers, request.command_ms) / 1000, request.command_ms / 1000
@@ -273,17 +273,17 @@ class Child:
         for disk, ours in complete_each(shelf, request.disks, request.key, command_s, patience_s, within_s):
             if ours:
                 done.append(disk)
-            self._still_wanted()
-        return Completed(tuple(done))
+            self._exit_if_abandoned()
+        return CompletionReply(tuple(done))
 
 
-def _switch(request: SwitchPower, within_s: float) -> Powered:
+def _switch(request: SwitchPower, within_s: float) -> PowerReply:
     """Files are read here and not in the watchdog: nothing secret is ever in its memory."""
     secrets = tuple((name, Path(path)) for name, path in request.secrets)
     program = Path(request.program) if request.program else None
     agent = Agent(request.agent, request.options, secrets, program, request.bound)
     told = perform(agent, request.deed, max(0.0, within_s - LAST_WORDS_S))
-    return Powered(told.ok, told.power, told.why)
+    return PowerReply(told.ok, told.power, told.why)
 
 
 def die_with_the_parent(name: str) -> None:
@@ -316,7 +316,7 @@ def linger() -> None:
 
 def grow(control: socket.socket) -> NoReturn:
     """The trunk: fork an arm for each message, until the watchdog is gone."""
-    trunk = os.getpid()
+    fork_server = os.getpid()
     with contextlib.suppress(OSError):
         # Whoever replaces an arm must not wait for a processor either, nor its child until it says so itself.
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(PRIORITY))
@@ -337,7 +337,7 @@ def grow(control: socket.socket) -> NoReturn:
         child = os.fork()
         if child == 0:
             control.close()
-            _live(text.decode(), descriptor, trunk)
+            _live(text.decode(), descriptor, fork_server)
         os.close(descriptor)
         # Not reaped before the next message: the number still means this child.
         process = os.pidfd_open(child)
@@ -349,17 +349,17 @@ def grow(control: socket.socket) -> NoReturn:
         os.close(process)
 
 
-def _live(name: str, descriptor: int, trunk: int) -> NoReturn:
+def _live(name: str, descriptor: int, fork_server: int) -> NoReturn:
     """An arm from its beginning to its end; never returns into the trunk."""
     try:
         die_with_the_parent(f"hagit-{name}")
-        kind = ArmKind(name.rpartition("-")[0])
+        kind = WorkerKind(name.rpartition("-")[0])
         if kind.urgent:
             hurry()
         else:
             linger()
-        if os.getppid() == trunk:
-            Child(socket.socket(fileno=descriptor), kind).serve()
+        if os.getppid() == fork_server:
+            WorkerProcess(socket.socket(fileno=descriptor), kind).serve()
     except SystemExit:
         os._exit(0)
     except BaseException:

@@ -18,53 +18,61 @@ from reconciler.system.message_stream import Message
 from reconciler.system.shelf.codec import plain_key, plain_pools, plain_view, read_key, read_pools, read_view
 
 
-class ArmKind(StrEnum):
-    """One child process each.
+class WorkerKind(StrEnum):
+    """One worker process each. The value is the name by which the fork server starts it; `ps` shows `hagit-VALUE-N`.
 
-    EYES look at the disks. PULSE writes disk heartbeats. HAND runs claims. HOUSE looks at the pools. MOVER imports and
-    exports them. POWER asks the fence agent of the peer, and is there only where one is configured. AUDITOR looks for
-    what could make a takeover fail. `exclusive` arms change what belongs to both controllers: while one of them lives
-    there is no second.
+    DISK_MONITOR looks at the disks. DISK_HEARTBEAT writes disk heartbeats. CLAIM_RUNNER runs and completes claims.
+    POOL_MONITOR looks at the pools. POOL_MOVER imports and exports them. POWER asks the fence agent of the peer; it
+    runs only where one is configured. AUDITOR looks for what could make a takeover fail.
     """
 
-    EYES = "eyes"
-    PULSE = "pulse"
-    HAND = "hand"
-    HOUSE = "house"
-    MOVER = "mover"
+    DISK_MONITOR = "disks"
+    DISK_HEARTBEAT = "record"
+    CLAIM_RUNNER = "claim"
+    POOL_MONITOR = "pools"
+    POOL_MOVER = "mover"
     POWER = "power"
-    AUDITOR = "auditor"
+    AUDITOR = "audit"
+
+    @property
+    def lock_name(self) -> str:
+        """The lock file of an exclusive worker, "" for the others.
+
+        An exclusive worker changes what belongs to both controllers. Its successor starts only when the old process has
+        ended. Workers of the first release hold the same files, so these names stay.
+        """
+        return {WorkerKind.CLAIM_RUNNER: "hand.lock", WorkerKind.POOL_MOVER: "mover.lock"}.get(self, "")
 
     @property
     def exclusive(self) -> bool:
-        """Whether a new one waits until the one before has ended beyond doubt."""
-        return self in (ArmKind.HAND, ArmKind.MOVER)
+        """Whether at most one process of this kind may exist, including killed ones that the kernel still holds."""
+        return bool(self.lock_name)
 
     @property
-    def at_once(self) -> bool:
-        """Whether there is one from the start on. The others cost a start nothing, and come when they are wanted."""
-        return self not in (ArmKind.POWER, ArmKind.AUDITOR)
+    def starts_with_daemon(self) -> bool:
+        """Whether the pool starts this worker immediately. It starts the others when they are first needed."""
+        return self not in (WorkerKind.POWER, WorkerKind.AUDITOR)
 
     @property
     def urgent(self) -> bool:
-        """Whether it goes before other programs: a proof or a client waits for what it does."""
-        return self is not ArmKind.AUDITOR
+        """Whether this worker runs before other programs: a reservation proof or a client waits for its answer."""
+        return self is not WorkerKind.AUDITOR
 
 
-#: What each does, in words.
-DEEDS: Final = {
-    ArmKind.EYES: "looks at the disks",
-    ArmKind.PULSE: "writes the disk heartbeat",
-    ArmKind.HAND: "runs the claim",
-    ArmKind.HOUSE: "looks at the pools",
-    ArmKind.MOVER: "imports and exports the pools",
-    ArmKind.POWER: "asks the power switch",
-    ArmKind.AUDITOR: "looks for what could make a takeover fail",
+#: What each worker does, for messages.
+WORKER_TASKS: Final = {
+    WorkerKind.DISK_MONITOR: "looks at the disks",
+    WorkerKind.DISK_HEARTBEAT: "writes the disk heartbeat",
+    WorkerKind.CLAIM_RUNNER: "runs the claim",
+    WorkerKind.POOL_MONITOR: "looks at the pools",
+    WorkerKind.POOL_MOVER: "imports and exports the pools",
+    WorkerKind.POWER: "asks the power switch",
+    WorkerKind.AUDITOR: "looks for what could make a takeover fail",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class LookAtDisks:
     """Look at every disk and read the peer's disk heartbeats."""
 
 
@@ -84,7 +92,7 @@ class RunClaim:
 
 
 @dataclass(frozen=True, slots=True)
-class Complete:
+class CompleteClaim:
     """Complete the claim `key` on these disks, as far as that may be done."""
 
     key: Key
@@ -93,14 +101,14 @@ class Complete:
 
 
 @dataclass(frozen=True, slots=True)
-class LookPools:
+class LookAtPools:
     """Look at the pools. `wanted`: the pools should be here; only then a refused import is worth telling."""
 
     wanted: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Import:
+class ImportPools:
     """Import the pools. `excused`: disks (indices into the orders) whose silence stops no import.
 
     `txgs`: marks that the pools had reached by the word of their last owner.
@@ -111,7 +119,7 @@ class Import:
 
 
 @dataclass(frozen=True, slots=True)
-class Export:
+class ExportPools:
     """Export the pools."""
 
 
@@ -132,17 +140,27 @@ class SwitchPower:
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
+class RunAudit:
     """Look for what could make a takeover slow, unsafe or impossible. `theirs`: the peer says that it has the pools."""
 
     theirs: bool
 
 
-Request: TypeAlias = Look | WriteRecord | RunClaim | Complete | LookPools | Import | Export | SwitchPower | Audit
+WorkerRequest: TypeAlias = (
+    LookAtDisks
+    | WriteRecord
+    | RunClaim
+    | CompleteClaim
+    | LookAtPools
+    | ImportPools
+    | ExportPools
+    | SwitchPower
+    | RunAudit
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class DisksReply:
     """A look at the disks, and the peer's sector on each arbitration disk (None: unreadable).
 
     `age_ms`: so long before the look the oldest question was asked of those whose answers the views are.
@@ -154,14 +172,14 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordWritten:
+class RecordReply:
     """What became of a disk heartbeat."""
 
     written: Written
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimRun:
+class ClaimReply:
     """A claim at its end; `commands` is how many it took, `silent` how many of them were not answered."""
 
     epoch: int
@@ -171,21 +189,21 @@ class ClaimRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Completed:
+class CompletionReply:
     """The disks on which a claim is complete now, of those that were named."""
 
     disks: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class PoolsLooked:
+class PoolsReply:
     """A look at the pools."""
 
     view: PoolsView
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class MoveReply:
     """An import or export ended; not `ok`: refused, or still going on in the kernel; `why`, in words."""
 
     ok: bool
@@ -193,7 +211,7 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
-class Powered:
+class PowerReply:
     """What an agent came to: `ok`, the deed is done; `power`, what is certain now; `why`, in words."""
 
     ok: bool
@@ -202,80 +220,90 @@ class Powered:
 
 
 @dataclass(frozen=True, slots=True)
-class Audited:
+class AuditReply:
     """Everything that was found to be wrong."""
 
     findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class FailedReply:
     """No answer, and none will come. `outdated`: it was about the disks of other orders, and says nothing of these."""
 
     why: str
     outdated: bool = False
 
 
-Reply: TypeAlias = Looked | RecordWritten | ClaimRun | Completed | PoolsLooked | Moved | Powered | Audited | Failed
+WorkerReply: TypeAlias = (
+    DisksReply
+    | RecordReply
+    | ClaimReply
+    | CompletionReply
+    | PoolsReply
+    | MoveReply
+    | PowerReply
+    | AuditReply
+    | FailedReply
+)
 
 
-def arm_of(request: Request) -> ArmKind:
+def worker_for(request: WorkerRequest) -> WorkerKind:
     """Which arm does this."""
     match request:
-        case Look():
-            return ArmKind.EYES
+        case LookAtDisks():
+            return WorkerKind.DISK_MONITOR
         case WriteRecord():
-            return ArmKind.PULSE
-        case RunClaim() | Complete():
-            return ArmKind.HAND
-        case LookPools():
-            return ArmKind.HOUSE
-        case Import() | Export():
-            return ArmKind.MOVER
+            return WorkerKind.DISK_HEARTBEAT
+        case RunClaim() | CompleteClaim():
+            return WorkerKind.CLAIM_RUNNER
+        case LookAtPools():
+            return WorkerKind.POOL_MONITOR
+        case ImportPools() | ExportPools():
+            return WorkerKind.POOL_MOVER
         case SwitchPower():
-            return ArmKind.POWER
-        case Audit():
-            return ArmKind.AUDITOR
+            return WorkerKind.POWER
+        case RunAudit():
+            return WorkerKind.AUDITOR
         case _:
             assert_never(request)
 
 
-def plain_request(request: Request) -> Message:
+def plain_request(request: WorkerRequest) -> Message:
     """A request as a message."""
     match request:
-        case Look():
+        case LookAtDisks():
             return {"do": "look"}
         case WriteRecord(sectors):
             return {"do": "write", "sectors": [sector.hex() for sector in sectors]}
         case RunClaim(key, command_ms):
             return {"do": "claim", "key": plain_key(key), "command_ms": command_ms}
-        case Complete(key, disks, command_ms):
+        case CompleteClaim(key, disks, command_ms):
             return {
                 "do": "complete",
                 "key": plain_key(key),
                 "disks": disks,
                 "command_ms": command_ms,
             }
-        case LookPools(wanted):
+        case LookAtPools(wanted):
             return {"do": "pools", "wanted": wanted}
-        case Import(excused, txgs):
+        case ImportPools(excused, txgs):
             return {"do": "import", "excused": sorted(excused), "txgs": txgs}
-        case Export():
+        case ExportPools():
             return {"do": "export"}
         case SwitchPower(deed, agent, options, secrets, program, bound):
             told = {"agent": agent, "options": options, "secrets": secrets, "program": program, "bound": bound}
             return {"do": "power", "deed": deed.value, **told}
-        case Audit(theirs):
+        case RunAudit(theirs):
             return {"do": "audit", "theirs": theirs}
         case _:
             assert_never(request)
 
 
-def read_request(message: Message) -> Request:
+def read_request(message: Message) -> WorkerRequest:
     """The reverse. Raises ValueError, KeyError or TypeError for a message that is no request."""
     match message["do"]:
         case "look":
-            return Look()
+            return LookAtDisks()
         case "write":
             return WriteRecord(tuple(bytes.fromhex(sector) for sector in message["sectors"]))
         case "claim":
@@ -287,14 +315,14 @@ def read_request(message: Message) -> Request:
             key = read_key(message["key"])
             if key is None:
                 raise ValueError("a claim without a key")
-            return Complete(key, tuple(int(at) for at in message["disks"]), int(message["command_ms"]))
+            return CompleteClaim(key, tuple(int(at) for at in message["disks"]), int(message["command_ms"]))
         case "pools":
-            return LookPools(bool(message["wanted"]))
+            return LookAtPools(bool(message["wanted"]))
         case "import":
             excused, txgs = message["excused"], message["txgs"]
-            return Import(frozenset(int(at) for at in excused), tuple(int(txg) for txg in txgs))
+            return ImportPools(frozenset(int(at) for at in excused), tuple(int(txg) for txg in txgs))
         case "export":
-            return Export()
+            return ExportPools()
         case "power":
             options, secrets, bound = (
                 tuple((str(name), str(value)) for name, value in message[part])
@@ -303,63 +331,63 @@ def read_request(message: Message) -> Request:
             deed, agent, program = Deed(message["deed"]), str(message["agent"]), str(message["program"])
             return SwitchPower(deed, agent, options, secrets, program, bound)
         case "audit":
-            return Audit(bool(message["theirs"]))
+            return RunAudit(bool(message["theirs"]))
         case other:
             raise ValueError(f"{other!r} is no request")
 
 
-def plain_reply(reply: Reply) -> Message:
+def plain_reply(reply: WorkerReply) -> Message:
     """A reply as a message."""
     match reply:
-        case Looked(views, records, age_ms):
+        case DisksReply(views, records, age_ms):
             sectors = [None if record is None else record.hex() for record in records]
             return {"looked": [plain_view(view) for view in views], "records": sectors, "age_ms": age_ms}
-        case RecordWritten(written):
+        case RecordReply(written):
             return {"written": written.value}
-        case ClaimRun(epoch, views, commands, silent):
+        case ClaimReply(epoch, views, commands, silent):
             return {
                 "claimed": epoch,
                 "views": [plain_view(view) for view in views],
                 "commands": commands,
                 "silent": silent,
             }
-        case Completed(disks):
+        case CompletionReply(disks):
             return {"completed": disks}
-        case PoolsLooked(view):
+        case PoolsReply(view):
             return {"pools": plain_pools(view)}
-        case Moved(ok, why):
+        case MoveReply(ok, why):
             return {"moved": ok, "why": why}
-        case Powered(ok, power, why):
+        case PowerReply(ok, power, why):
             return {"powered": ok, "power": power.value, "why": why}
-        case Audited(findings):
+        case AuditReply(findings):
             return {"found": [[one.code, one.text, one.evidence, one.remedy] for one in findings]}
-        case Failed(why):
+        case FailedReply(why):
             return {"failed": why}
         case _:
             assert_never(reply)
 
 
-def read_reply(message: Message) -> Reply:
+def read_reply(message: Message) -> WorkerReply:
     """The reverse. Raises ValueError, KeyError or TypeError for a message that is no reply."""
     match message:
         case {"looked": views, "records": records, "age_ms": age_ms}:
             sectors = tuple(None if record is None else bytes.fromhex(record) for record in records)
-            return Looked(tuple(read_view(view) for view in views), sectors, int(age_ms))
+            return DisksReply(tuple(read_view(view) for view in views), sectors, int(age_ms))
         case {"written": written}:
-            return RecordWritten(Written(written))
+            return RecordReply(Written(written))
         case {"claimed": epoch, "views": views, "commands": commands, "silent": silent}:
-            return ClaimRun(int(epoch), tuple(read_view(view) for view in views), int(commands), int(silent))
+            return ClaimReply(int(epoch), tuple(read_view(view) for view in views), int(commands), int(silent))
         case {"completed": disks}:
-            return Completed(tuple(int(at) for at in disks))
+            return CompletionReply(tuple(int(at) for at in disks))
         case {"pools": pools}:
-            return PoolsLooked(read_pools(pools))
+            return PoolsReply(read_pools(pools))
         case {"moved": ok, "why": why}:
-            return Moved(bool(ok), str(why))
+            return MoveReply(bool(ok), str(why))
         case {"powered": ok, "power": power, "why": why}:
-            return Powered(bool(ok), Power(power), str(why))
+            return PowerReply(bool(ok), Power(power), str(why))
         case {"found": findings}:
-            return Audited(tuple(Finding(*(str(word) for word in words)) for words in findings))
+            return AuditReply(tuple(Finding(*(str(word) for word in words)) for words in findings))
         case {"failed": why}:
-            return Failed(str(why))
+            return FailedReply(str(why))
         case _:
             raise ValueError("no reply")

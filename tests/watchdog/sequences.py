@@ -223,7 +223,7 @@ class Stage:
             self.pair.cut(port)
             self.down.add(port)
 
-    def strike_arm(self, side: Side, name: str, number: int) -> None:
+    def signal_worker(self, side: Side, name: str, number: int) -> None:
         """A signal to one kind of child of the daemon."""
         head = self.pair.heads[side]
         for pid in descendants(head.daemon.pid) if head.daemon is not None and head.daemon.poll() is None else ():
@@ -390,14 +390,14 @@ OWN: Final[dict[str, tuple[Deed, Deed | None]]] = {
         lambda stage, letter: stage.go_on(Side(letter)),
     ),
     "claim-hangs": (
-        lambda stage, letter: stage.strike_arm(Side(letter), "hand", signal.SIGSTOP),
+        lambda stage, letter: stage.signal_worker(Side(letter), "claim", signal.SIGSTOP),
         lambda stage, letter: stage.go_on(Side(letter)),
     ),
-    "claim-killed": (lambda stage, letter: stage.strike_arm(Side(letter), "hand", signal.SIGKILL), None),
+    "claim-killed": (lambda stage, letter: stage.signal_worker(Side(letter), "claim", signal.SIGKILL), None),
     # The simulator has no children but claims.
-    "arms-killed": (lambda stage, letter: stage.strike_arm(Side(letter), "", signal.SIGKILL), None),
-    "eyes-stopped": (
-        lambda stage, letter: stage.strike_arm(Side(letter), "eyes", signal.SIGSTOP),
+    "workers-killed": (lambda stage, letter: stage.signal_worker(Side(letter), "", signal.SIGKILL), None),
+    "disk-monitor-stopped": (
+        lambda stage, letter: stage.signal_worker(Side(letter), "disks", signal.SIGSTOP),
         lambda stage, letter: stage.go_on(Side(letter)),
     ),
     "switchover": (_switchover, None),

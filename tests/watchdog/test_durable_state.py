@@ -14,26 +14,26 @@ from reconciler.core.failover.orders import Layout, Limits, layout
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import Memory
 from reconciler.simulation.script import PAIR
-from reconciler.watchdog.durable_state import Ledger
-from reconciler.watchdog.file_thread import Clerk
+from reconciler.watchdog.durable_state import DurableState
+from reconciler.watchdog.file_thread import FileThread
 from tests.waiting import until
 
 MEMORY = Memory(Phase.ACTIVE, 7, quiet=True)
 
 
 @pytest.fixture
-def clerk(tmp_path: Path) -> Iterator[Clerk]:
-    made = Clerk(tmp_path / "orders.json", 1_000)
+def clerk(tmp_path: Path) -> Iterator[FileThread]:
+    made = FileThread(tmp_path / "orders.json", 1_000)
     yield made
     made.close(10)
 
 
-def ledger(path: Path, clerk: Clerk) -> Ledger:
+def ledger(path: Path, clerk: FileThread) -> DurableState:
     assert clerk.flush(10)
-    return Ledger(path / "state", path / "run", clerk)
+    return DurableState(path / "state", path / "run", clerk)
 
 
-def test_the_number_rises_with_every_start_even_when_its_file_was_lost(tmp_path: Path, clerk: Clerk) -> None:
+def test_the_number_rises_with_every_start_even_when_its_file_was_lost(tmp_path: Path, clerk: FileThread) -> None:
     numbers = [ledger(tmp_path, clerk).incarnation for _ in range(3)]
     assert numbers == [numbers[0], numbers[0] + 1, numbers[0] + 2]
     path = tmp_path / "state" / "watchdog" / "incarnation"
@@ -41,35 +41,35 @@ def test_the_number_rises_with_every_start_even_when_its_file_was_lost(tmp_path:
     assert ledger(tmp_path, clerk).incarnation == 100_000_000_000
     path.write_text("damaged")
     damaged = ledger(tmp_path, clerk)
-    assert damaged.incarnation >= numbers[0] and damaged.complaints
+    assert damaged.incarnation >= numbers[0] and damaged.problems
 
 
-def test_memory_outlives_the_daemon_but_no_boot(tmp_path: Path, clerk: Clerk) -> None:
+def test_memory_outlives_the_daemon_but_no_boot(tmp_path: Path, clerk: FileThread) -> None:
     first = ledger(tmp_path, clerk)
-    assert first.remembered is None
-    first.remember(MEMORY)
-    assert ledger(tmp_path, clerk).remembered == MEMORY
+    assert first.memory is None
+    first.write_memory(MEMORY)
+    assert ledger(tmp_path, clerk).memory == MEMORY
     path = tmp_path / "run" / "memory"
     document = json.loads(path.read_text())
     path.write_text(json.dumps(document | {"boot": "another"}))
-    assert ledger(tmp_path, clerk).remembered is None
+    assert ledger(tmp_path, clerk).memory is None
     for damage in ({"phase": "nowhere"}, {"epoch": -1}, {"epoch": 1 << 50}, {"quiet": 1}, {"epoch": "7"}):
         path.write_text(json.dumps(document | damage))
         damaged = ledger(tmp_path, clerk)
-        assert damaged.remembered is None and damaged.complaints
-    first.remember(None)
+        assert damaged.memory is None and damaged.problems
+    first.write_memory(None)
     assert not path.exists()
 
 
-def test_the_shelf_in_force_outlives_daemon_and_boot(tmp_path: Path, clerk: Clerk) -> None:
+def test_the_shelf_in_force_outlives_daemon_and_boot(tmp_path: Path, clerk: FileThread) -> None:
     newer = replace(PAIR, disks=("other",), vdevs=(), arbitration=(0,))
-    ledger(tmp_path, clerk).keep(PAIR)
+    ledger(tmp_path, clerk).keep_orders(PAIR)
     assert ledger(tmp_path, clerk).layout == layout(PAIR)
     path, copy = tmp_path / "run" / "orders", tmp_path / "state" / "watchdog" / "shelf.json"
     assert clerk.flush(10)
     path.unlink()
     assert ledger(tmp_path, clerk).layout == layout(PAIR), "after a boot, the copy in the state directory"
-    ledger(tmp_path, clerk).keep(newer)
+    ledger(tmp_path, clerk).keep_orders(newer)
     assert clerk.flush(10)
     copy.write_text(copy.read_text().replace("other", "late"))
     assert ledger(tmp_path, clerk).layout == layout(newer), "the copy may be written late, or by an older release"
@@ -78,15 +78,15 @@ def test_the_shelf_in_force_outlives_daemon_and_boot(tmp_path: Path, clerk: Cler
     for damage in ("damaged", "[]", '{"disks":"other"}', '{"disks":["other"],"vdevs":[],"arbitration":[-1,2.5]}'):
         copy.write_text(damage)
         damaged = ledger(tmp_path, clerk)
-        assert damaged.layout is None and len(damaged.complaints) == 1
+        assert damaged.layout is None and len(damaged.problems) == 1
 
 
-def test_moves_and_resets_are_counted_within_the_windows(tmp_path: Path, clerk: Clerk) -> None:
+def test_moves_and_resets_are_counted_within_the_windows(tmp_path: Path, clerk: FileThread) -> None:
     first = ledger(tmp_path, clerk)
-    first.moved()
-    first.moved()
-    first.resets_itself("the reservation is lost", 10)
-    assert ledger(tmp_path, clerk).recent(Limits()) == (1, 2)
+    first.note_move()
+    first.note_move()
+    first.note_own_reset("the reservation is lost", 10)
+    assert ledger(tmp_path, clerk).recent_counts(Limits()) == (1, 2)
     entries = json.loads((tmp_path / "state" / "watchdog" / "resets.json").read_text())
     assert entries[0]["why"] == "the reservation is lost"
 
@@ -94,25 +94,25 @@ def test_moves_and_resets_are_counted_within_the_windows(tmp_path: Path, clerk: 
 class Machine:
     """A machine whose clocks the test sets. `boots`: it was off for a while, and its wall clock says what it likes."""
 
-    def __init__(self, path: Path, clerk: Clerk) -> None:
+    def __init__(self, path: Path, clerk: FileThread) -> None:
         self.path, self.clerk, self.boot, self.up_s, self.wall_s = path, clerk, 1, 10.0, RIGHT_S
         self.ledger = self.starts()
 
     def clocks(self, boot: str) -> Clocks:
         return Clocks(f"{boot} {self.boot}", self.up_s, self.wall_s)
 
-    def starts(self) -> Ledger:
+    def starts(self) -> DurableState:
         assert self.clerk.flush(10)
-        self.ledger = Ledger(self.path / "state", self.path / "run", self.clerk, clocks=self.clocks)
+        self.ledger = DurableState(self.path / "state", self.path / "run", self.clerk, clocks=self.clocks)
         return self.ledger
 
     def lives(self, seconds: float) -> None:
         """Time passes in steps in which the daemon looks at its clocks."""
         for _ in range(100):
             self.up_s, self.wall_s = self.up_s + seconds / 100, self.wall_s + seconds / 100
-            self.ledger.time.tick()
+            self.ledger.elapsed.save_if_due()
 
-    def boots(self, wall_s: float) -> Ledger:
+    def boots(self, wall_s: float) -> DurableState:
         self.boot, self.up_s, self.wall_s = self.boot + 1, 20.0, wall_s
         return self.starts()
 
@@ -122,88 +122,90 @@ RIGHT_S, DEAD_S, FAR_S, LATER_S = 1.8e9, 100.0, 4.08e9, 2.54e9
 HOUR_S = 3_600
 
 
-def test_resets_of_long_ago_hold_nobody_back_whatever_the_clock_says(tmp_path: Path, clerk: Clerk) -> None:
+def test_resets_of_long_ago_hold_nobody_back_whatever_the_clock_says(tmp_path: Path, clerk: FileThread) -> None:
     for number, then_s in enumerate((RIGHT_S, DEAD_S, FAR_S)):
         for now_s in (RIGHT_S + 10 * HOUR_S, DEAD_S, FAR_S):
             machine = Machine(tmp_path / f"{number}-{now_s}", clerk)
             machine.wall_s = then_s
-            machine.ledger.moved()
-            machine.ledger.resets_itself("why", 10)
+            machine.ledger.note_move()
+            machine.ledger.note_own_reset("why", 10)
             machine.boots(then_s + 60)
-            assert machine.ledger.recent(Limits()) == (1, 1)
+            assert machine.ledger.recent_counts(Limits()) == (1, 1)
             machine.lives(HOUR_S)
-            assert machine.boots(now_s).recent(Limits()) == (0, 0)
+            assert machine.boots(now_s).recent_counts(Limits()) == (0, 0)
 
 
-def test_a_machine_that_was_off_for_a_day_is_believed_if_its_clock_runs_steadily(tmp_path: Path, clerk: Clerk) -> None:
+def test_a_machine_that_was_off_for_a_day_is_believed_if_its_clock_runs_steadily(
+    tmp_path: Path, clerk: FileThread
+) -> None:
     machine = Machine(tmp_path, clerk)
     machine.lives(HOUR_S)
-    machine.ledger.resets_itself("why", 10)
-    assert machine.boots(RIGHT_S + 24 * HOUR_S).recent(Limits()) == (0, 0)
+    machine.ledger.note_own_reset("why", 10)
+    assert machine.boots(RIGHT_S + 24 * HOUR_S).recent_counts(Limits()) == (0, 0)
 
 
-def test_a_clock_that_was_wrong_for_a_whole_boot_makes_no_reset_old(tmp_path: Path, clerk: Clerk) -> None:
+def test_a_clock_that_was_wrong_for_a_whole_boot_makes_no_reset_old(tmp_path: Path, clerk: FileThread) -> None:
     machine = Machine(tmp_path, clerk)
     machine.lives(HOUR_S)
-    assert machine.boots(RIGHT_S - 24 * HOUR_S).recent(Limits()) == (0, 0)
+    assert machine.boots(RIGHT_S - 24 * HOUR_S).recent_counts(Limits()) == (0, 0)
     machine.lives(60)
-    machine.ledger.resets_itself("why", 10)
-    assert machine.boots(RIGHT_S + HOUR_S + 120).recent(Limits()) == (1, 0)
+    machine.ledger.note_own_reset("why", 10)
+    assert machine.boots(RIGHT_S + HOUR_S + 120).recent_counts(Limits()) == (1, 0)
     # It is trusted again when it has run for an hour without a leap; by then the reset is an hour old.
     machine.lives(HOUR_S)
-    machine.ledger.resets_itself("why", 10)
-    assert machine.boots(machine.wall_s + 24 * HOUR_S).recent(Limits()) == (0, 0)
+    machine.ledger.note_own_reset("why", 10)
+    assert machine.boots(machine.wall_s + 24 * HOUR_S).recent_counts(Limits()) == (0, 0)
 
 
-def test_no_leap_of_the_wall_clock_makes_a_reset_old(tmp_path: Path, clerk: Clerk) -> None:
+def test_no_leap_of_the_wall_clock_makes_a_reset_old(tmp_path: Path, clerk: FileThread) -> None:
     for wall_s in (DEAD_S, FAR_S, RIGHT_S - 24 * HOUR_S, RIGHT_S + 60):
         machine = Machine(tmp_path / str(wall_s), clerk)
-        machine.ledger.resets_itself("why", 10)
-        assert machine.boots(wall_s).recent(Limits()) == (1, 0)
+        machine.ledger.note_own_reset("why", 10)
+        assert machine.boots(wall_s).recent_counts(Limits()) == (1, 0)
         # It leaps while the daemon runs, and again over the boot: set during the boot before, it is not believed.
         machine.lives(60)
         machine.wall_s = LATER_S
         machine.lives(60)
-        assert machine.starts().recent(Limits()) == (1, 0)
-        assert machine.boots(LATER_S + 24 * HOUR_S).recent(Limits()) == (1, 0)
+        assert machine.starts().recent_counts(Limits()) == (1, 0)
+        assert machine.boots(LATER_S + 24 * HOUR_S).recent_counts(Limits()) == (1, 0)
 
 
-def test_entries_of_the_first_release_are_as_old_as_a_plausible_clock_says(tmp_path: Path, clerk: Clerk) -> None:
+def test_entries_of_the_first_release_are_as_old_as_a_plausible_clock_says(tmp_path: Path, clerk: FileThread) -> None:
     machine = Machine(tmp_path, clerk)
     state = tmp_path / "state" / "watchdog"
     (state / "moves.json").write_text(json.dumps([RIGHT_S - 2 * HOUR_S, RIGHT_S - 60, 5.0, "x", True]))
     (state / "resets.json").write_text(json.dumps([{"at": RIGHT_S - 60, "why": "x"}, {"at": "x"}, {"at": 1e300}, 7]))
-    assert machine.starts().recent(Limits()) == (1, 2)
+    assert machine.starts().recent_counts(Limits()) == (1, 2)
     machine.lives(HOUR_S)
-    machine.ledger.moved()
-    assert machine.starts().recent(Limits()) == (0, 1)
+    machine.ledger.note_move()
+    assert machine.starts().recent_counts(Limits()) == (0, 1)
 
 
-def test_a_lost_or_damaged_total_begins_at_the_newest_entry(tmp_path: Path, clerk: Clerk) -> None:
+def test_a_lost_or_damaged_total_begins_at_the_newest_entry(tmp_path: Path, clerk: FileThread) -> None:
     machine = Machine(tmp_path, clerk)
     machine.lives(HOUR_S)
-    machine.ledger.resets_itself("why", 10)
+    machine.ledger.note_own_reset("why", 10)
     machine.lives(HOUR_S / 2)
     path = tmp_path / "state" / "watchdog" / "elapsed.json"
     for damage in ("damaged", "{}", '{"total":-1,"boot":"x","up":1,"wall":1,"set":1}', '{"total":true}', "[]"):
         assert clerk.flush(10)
         path.write_text(damage)
-        assert machine.starts().recent(Limits()) == (1, 0)
+        assert machine.starts().recent_counts(Limits()) == (1, 0)
     machine.lives(HOUR_S)
-    assert machine.starts().recent(Limits()) == (0, 0)
+    assert machine.starts().recent_counts(Limits()) == (0, 0)
 
 
-def test_maintenance_goes_on_and_ends_whatever_the_clock_says(tmp_path: Path, clerk: Clerk) -> None:
+def test_maintenance_goes_on_and_ends_whatever_the_clock_says(tmp_path: Path, clerk: FileThread) -> None:
     for wall_s in (DEAD_S, FAR_S, RIGHT_S + 60):
         machine = Machine(tmp_path / str(wall_s), clerk)
         assert machine.ledger.maintenance_left_s() == 0
-        machine.ledger.maintain(2 * HOUR_S, override=True)
+        machine.ledger.set_maintenance(2 * HOUR_S, override=True)
         machine.lives(HOUR_S)
         left_s = machine.boots(wall_s).maintenance_left_s()
         assert HOUR_S - 100 <= left_s <= HOUR_S and machine.ledger.override
         machine.lives(HOUR_S)
         assert machine.starts().maintenance_left_s() == 0
-    machine.ledger.maintain(None)
+    machine.ledger.set_maintenance(None)
     assert machine.starts().maintenance_left_s() == 0 and not machine.ledger.override
     # The first release wrote only a moment of the wall clock.
     state = tmp_path / str(wall_s) / "state" / "watchdog"
@@ -212,9 +214,11 @@ def test_maintenance_goes_on_and_ends_whatever_the_clock_says(tmp_path: Path, cl
     assert 49 <= machine.starts().maintenance_left_s() <= 50
 
 
-def test_a_machine_that_died_while_the_deadman_was_fed_is_known_after_its_boot(tmp_path: Path, clerk: Clerk) -> None:
+def test_a_machine_that_died_while_the_deadman_was_fed_is_known_after_its_boot(
+    tmp_path: Path, clerk: FileThread
+) -> None:
     first = ledger(tmp_path, clerk)
-    first.note_fed(True)
+    first.note_deadman(True)
     assert not ledger(tmp_path, clerk).died_with_machine
     life = tmp_path / "state" / "watchdog" / "life.json"
     life.write_text(json.dumps(json.loads(life.read_text()) | {"boot": "another"}))
@@ -222,14 +226,14 @@ def test_a_machine_that_died_while_the_deadman_was_fed_is_known_after_its_boot(t
     assert not ledger(tmp_path, clerk).died_with_machine
 
 
-def test_the_clerk_hands_over_what_a_watched_file_became(tmp_path: Path, clerk: Clerk) -> None:
+def test_the_clerk_hands_over_what_a_watched_file_became(tmp_path: Path, clerk: FileThread) -> None:
     path = tmp_path / "orders.json"
 
     def news() -> bytes | None:
-        clerk.look()
+        clerk.check_now()
         readable, _, _ = select([clerk], [], [], 10)
         assert readable
-        sight = clerk.news()
+        sight = clerk.take_content()
         assert sight is not None
         return sight.content if not sight.problem else sight.problem.encode()
 
@@ -242,7 +246,7 @@ def test_the_clerk_hands_over_what_a_watched_file_became(tmp_path: Path, clerk: 
     assert news() is None
 
 
-def test_what_cannot_be_written_is_told_and_ends_nothing(tmp_path: Path, clerk: Clerk) -> None:
+def test_what_cannot_be_written_is_told_and_ends_nothing(tmp_path: Path, clerk: FileThread) -> None:
     clerk.write(tmp_path / "missing" / "file", b"x")
     until(lambda: clerk.problem)
     clerk.write(tmp_path / "file", b"x")
@@ -250,7 +254,7 @@ def test_what_cannot_be_written_is_told_and_ends_nothing(tmp_path: Path, clerk: 
     assert (tmp_path / "file").read_bytes() == b"x" and not clerk.problem
 
 
-def test_a_log_keeps_its_newest_lines(tmp_path: Path, clerk: Clerk) -> None:
+def test_a_log_keeps_its_newest_lines(tmp_path: Path, clerk: FileThread) -> None:
     path = tmp_path / "log"
     for number in range(40):
         clerk.append(path, b"%04d %s\n" % (number, b"x" * 300), 20)
@@ -259,7 +263,7 @@ def test_a_log_keeps_its_newest_lines(tmp_path: Path, clerk: Clerk) -> None:
     assert 10 <= len(lines) <= 20 and lines[-1].startswith(b"0039")
 
 
-def test_what_the_peer_reads_outlives_the_daemon(tmp_path: Path, clerk: Clerk) -> None:
+def test_what_the_peer_reads_outlives_the_daemon(tmp_path: Path, clerk: FileThread) -> None:
     first = ledger(tmp_path, clerk)
     assert first.peer_reads == 1
     first.note_peer_reads(2)
@@ -269,7 +273,7 @@ def test_what_the_peer_reads_outlives_the_daemon(tmp_path: Path, clerk: Clerk) -
         assert ledger(tmp_path, clerk).peer_reads == 1, damage
 
 
-def test_the_limits_in_force_outlive_the_daemon(tmp_path: Path, clerk: Clerk) -> None:
+def test_the_limits_in_force_outlive_the_daemon(tmp_path: Path, clerk: FileThread) -> None:
     first = ledger(tmp_path, clerk)
     assert first.agreement is None
     first.note_agreement(Agreement(2_000, 5_000, 14_000))

@@ -5,15 +5,15 @@ import signal
 
 import pytest
 
-from reconciler.watchdog.event_loop import Loop, monotonic_ms
+from reconciler.watchdog.event_loop import EventLoop, monotonic_ms
 
 
 @pytest.fixture
-def loop() -> Loop:
-    return Loop()
+def loop() -> EventLoop:
+    return EventLoop()
 
 
-def test_moments_come_in_their_order_and_not_early(loop: Loop) -> None:
+def test_moments_come_in_their_order_and_not_early(loop: EventLoop) -> None:
     came: list[tuple[str, int]] = []
     begun_ms = monotonic_ms()
 
@@ -32,13 +32,13 @@ def test_moments_come_in_their_order_and_not_early(loop: Loop) -> None:
     loop.close()
 
 
-def test_what_arrived_is_read_before_the_moments_that_came(loop: Loop) -> None:
+def test_what_arrived_is_read_before_the_moments_that_came(loop: EventLoop) -> None:
     came: list[str] = []
     near, far = os.pipe()
     os.write(far, b"x")
     loop.watch(near, lambda: came.append(os.read(near, 1).decode()))
     loop.at(monotonic_ms() - 1_000, lambda: came.append("moment"))
-    loop.turn()
+    loop.run_once()
     assert came == ["x", "moment"]
     assert loop.lateness_ms_max >= 1_000
     loop.close()
@@ -46,27 +46,27 @@ def test_what_arrived_is_read_before_the_moments_that_came(loop: Loop) -> None:
     os.close(far)
 
 
-def test_a_descriptor_that_was_forgotten_in_the_same_round_is_not_served(loop: Loop) -> None:
+def test_a_descriptor_that_was_forgotten_in_the_same_round_is_not_served(loop: EventLoop) -> None:
     came: list[int] = []
     pipes = [os.pipe(), os.pipe()]
 
     def read(one: int, other: int) -> None:
         came.append(one)
-        loop.forget(other)
+        loop.unwatch(other)
 
     (near, far), (near2, far2) = pipes
     loop.watch(near, lambda: read(near, near2))
     loop.watch(near2, lambda: read(near2, near))
     for end in (far, far2):
         os.write(end, b"x")
-    loop.turn()
+    loop.run_once()
     assert len(came) == 1
     loop.close()
     for end in (near, far, near2, far2):
         os.close(end)
 
 
-def test_what_a_callback_raises_ends_the_loop(loop: Loop) -> None:
+def test_what_a_callback_raises_ends_the_loop(loop: EventLoop) -> None:
     def raising() -> None:
         raise AssertionError("the state contradicts itself")
 
@@ -76,7 +76,7 @@ def test_what_a_callback_raises_ends_the_loop(loop: Loop) -> None:
     loop.close()
 
 
-def test_signals_are_events(loop: Loop) -> None:
+def test_signals_are_events(loop: EventLoop) -> None:
     heard: list[int] = []
 
     def hear(number: int) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from reconciler.watchdog.file_thread import Clerk
+from reconciler.watchdog.file_thread import FileThread
 from tests.system.conftest import small_disk
 from tests.waiting import until
 
@@ -10,7 +10,7 @@ __all__ = ["small_disk"]
 
 
 def test_a_line_that_did_not_go_in_whole_is_told(small_disk: Path) -> None:
-    clerk = Clerk(small_disk / "watched", 1_000)
+    clerk = FileThread(small_disk / "watched", 1_000)
     try:
         line = b"x" * 999 + b"\n"
         clerk.append(small_disk / "timeline", line, 10_000)
@@ -26,7 +26,7 @@ def test_a_line_that_did_not_go_in_whole_is_told(small_disk: Path) -> None:
 
 
 def test_a_file_of_lines_keeps_the_last_of_them_and_its_mode(tmp_path: Path) -> None:
-    clerk = Clerk(tmp_path / "watched", 1_000)
+    clerk = FileThread(tmp_path / "watched", 1_000)
     try:
         for number in range(100):
             clerk.append(tmp_path / "timeline", b"%0300d\n" % number, 20)

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.system.control_protocol import RequestKind
-from reconciler.watchdog.event_loop import Loop
-from reconciler.watchdog.successor_handle import HandedOver, Succession, words_of
+from reconciler.watchdog.event_loop import EventLoop
+from reconciler.watchdog.successor_handle import HandedOver, SuccessorHandle, words_of
 from tests.waiting import until
 from tests.watchdog.pair import ORDERS, PATIENT, ROOT, Pair
 
@@ -104,7 +104,8 @@ def node_file(pair: Pair, release: Path) -> None:
 
 
 def orders(pair: Pair, release: Path) -> None:
-    edit(release / "watchdog/orders.py", "    if sight.content is None:\n", "    if sight.content is not None:\n")
+    empty = "    if sight.content is None:\n"
+    edit(release / "watchdog/published_files.py", empty, empty.replace("is None", "is not None"))
 
 
 def crash(pair: Pair, release: Path) -> None:
@@ -226,17 +227,17 @@ socket.send_fds(s, [b"hello %d" % os.getpid()], [os.pidfd_open(os.getpid())])
 """
 
 
-def succession(program: str, busy: Callable[[], str], **limits: int) -> tuple[Loop, Succession, list[int]]:
+def succession(program: str, busy: Callable[[], str], **limits: int) -> tuple[EventLoop, SuccessorHandle, list[int]]:
     """One that starts a program of ours in place of a daemon; it hands over the first descriptor of the list."""
-    loop, handles = Loop(), list(os.pipe())
-    made = Succession(
+    loop, handles = EventLoop(), list(os.pipe())
+    made = SuccessorHandle(
         loop, [sys.executable, "-c", program], {}, busy, lambda: (os.dup(handles[0]), handles[1]), **limits
     )
-    made.failed = lambda why: loop.stop()
+    made.on_failure = lambda why: loop.stop()
 
     def turn() -> None:
         loop.after(5, turn)
-        made.consider()
+        made.hand_over_if_ready()
 
     turn()
     return loop, made, handles
@@ -244,7 +245,7 @@ def succession(program: str, busy: Callable[[], str], **limits: int) -> tuple[Lo
 
 def test_a_successor_that_hangs_is_killed() -> None:
     loop, made, _ = succession(HELLO + "s.send(b'waits for ever'); time.sleep(1000)", lambda: "", ready_ms=1_500)
-    assert made.begin() == ""
+    assert made.start() == ""
     loop.run()
     assert "not ready after" in made.failure and "for ever" in made.failure
     until(lambda: gone(made.pid))
@@ -260,7 +261,7 @@ def gone(pid: int) -> bool:
 
 def test_nothing_is_handed_over_while_something_is_in_progress() -> None:
     loop, made, _ = succession(HELLO + "s.send(b'ready'); time.sleep(1000)", lambda: "import", resting_ms=300)
-    assert made.begin() == ""
+    assert made.start() == ""
     loop.run()
     assert "not at rest: import" in made.failure
 
@@ -268,7 +269,7 @@ def test_nothing_is_handed_over_while_something_is_in_progress() -> None:
 def test_what_is_handed_over_is_one_message_with_all_files() -> None:
     answer = "s.send(b'ready'); d, f, *_ = socket.recv_fds(s, 99, 8); os.write(f[1], d + b' %d' % len(f))"
     loop, made, handles = succession(HELLO + answer, lambda: "")
-    assert made.begin() == ""
+    assert made.start() == ""
     with pytest.raises(HandedOver):
         loop.run()
     made.close()
@@ -285,7 +286,7 @@ def test_what_is_handed_over_is_one_message_with_all_files() -> None:
 )
 def test_last_words_are_bounded_and_printable(program: str, told: str) -> None:
     loop, made, _ = succession(program, lambda: "")
-    assert made.begin() == ""
+    assert made.start() == ""
     loop.run()
     assert made.failure.startswith(told) or told in made.failure
     assert made.failure.isprintable()
@@ -293,8 +294,8 @@ def test_last_words_are_bounded_and_printable(program: str, told: str) -> None:
 
 
 def test_a_program_that_is_not_there_is_a_failure_at_once() -> None:
-    made = Succession(Loop(), ["/nonexistent"], {}, lambda: "", tuple)
-    assert "cannot be started" in made.begin()
+    made = SuccessorHandle(EventLoop(), ["/nonexistent"], {}, lambda: "", tuple)
+    assert "cannot be started" in made.start()
     assert made.reasons()[0].code == "SUCCESSOR_FAILED"
 
 

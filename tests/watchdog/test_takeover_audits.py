@@ -4,16 +4,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from tests.watchdog.test_arms import Driver, make_driver, now_ms, rig
-
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.system.findings import Finding
 from reconciler.watchdog.worker_protocol import (
-    ArmKind,
-    Audit,
-    Audited,
+    AuditReply,
+    RunAudit,
+    WorkerKind,
     plain_reply,
     plain_request,
     read_reply,
@@ -21,6 +19,7 @@ from reconciler.watchdog.worker_protocol import (
 )
 from tests.waiting import until
 from tests.watchdog.pair import DISKS, ORDERS, Head, Pair
+from tests.watchdog.test_worker_pool import Driver, make_driver, now_ms, rig
 
 __all__ = ["make_driver", "rig"]
 
@@ -32,16 +31,16 @@ def reason(head: Head, code: str) -> ReasonStatus | None:
 
 def test_requests_and_replies_as_messages() -> None:
     for theirs in (False, True):
-        assert read_request(plain_request(Audit(theirs))) == Audit(theirs)
-    reply = Audited((Finding("CODE", "a text", "evidence", "a remedy"),))
+        assert read_request(plain_request(RunAudit(theirs))) == RunAudit(theirs)
+    reply = AuditReply((Finding("CODE", "a text", "evidence", "a remedy"),))
     assert read_reply(plain_reply(reply)) == reply
 
 
 def test_an_arm_audits_real_disks(make_driver: Callable[..., Driver], tmp_path: Path) -> None:
     driver = make_driver(Side.A, f"disks:{tmp_path}")
-    driver.arms.want(ArmKind.AUDITOR, now_ms(), wanted=True)
-    reply = driver.ask(Audit(theirs=False))
-    assert isinstance(reply, Audited)
+    driver.arms.set_wanted(WorkerKind.AUDITOR, now_ms(), wanted=True)
+    reply = driver.ask(RunAudit(theirs=False))
+    assert isinstance(reply, AuditReply)
     first = reply.findings[0]
     assert (first.code, first.evidence.count("does not exist: the disk is absent")) == ("DISK_UNREACHED", len(DISKS))
 

@@ -18,25 +18,25 @@ from reconciler.core.failover.events import Pools
 from reconciler.core.failover.hold import Fence, fence
 from reconciler.core.failover.key import Key, Side
 from reconciler.core.failover.orders import Orders, Vdev
-from reconciler.watchdog.worker_handle import Condition
-from reconciler.watchdog.worker_pool import Answered, Arms
+from reconciler.watchdog.worker_handle import WorkerCondition
+from reconciler.watchdog.worker_pool import WorkerAnswer, WorkerPool
 from reconciler.watchdog.worker_protocol import (
-    ArmKind,
-    Audit,
-    Audited,
-    ClaimRun,
-    Export,
-    Failed,
-    Import,
-    Look,
-    Looked,
-    LookPools,
-    Moved,
-    PoolsLooked,
-    RecordWritten,
-    Reply,
-    Request,
+    AuditReply,
+    ClaimReply,
+    DisksReply,
+    ExportPools,
+    FailedReply,
+    ImportPools,
+    LookAtDisks,
+    LookAtPools,
+    MoveReply,
+    PoolsReply,
+    RecordReply,
+    RunAudit,
     RunClaim,
+    WorkerKind,
+    WorkerReply,
+    WorkerRequest,
     WriteRecord,
 )
 from tests.system.shelf.rig import DISKS, LONG_S, SimulatedRig, orders
@@ -44,7 +44,7 @@ from tests.system.shelf.rig import DISKS, LONG_S, SimulatedRig, orders
 LONG_MS = int(LONG_S * 1000)
 KEY = Key(Side.A, 1)
 #: The arms that every watchdog has.
-ALWAYS = tuple(kind for kind in ArmKind if kind.at_once)
+ALWAYS = tuple(kind for kind in WorkerKind if kind.starts_with_daemon)
 
 
 def now_ms() -> int:
@@ -55,8 +55,8 @@ class Driver:
     """A loop around arms, as small as it can be."""
 
     def __init__(self, url: str, run: Path, side: Side = Side.A) -> None:
-        self.arms = Arms(url, orders(side), run, now_ms(), grace_ms=100)
-        self.heard: list[Answered] = []
+        self.arms = WorkerPool(url, orders(side), run, now_ms(), grace_ms=100)
+        self.heard: list[WorkerAnswer] = []
 
     def until(self, true: Callable[[], object]) -> None:
         end_ms = now_ms() + LONG_MS
@@ -65,20 +65,20 @@ class Driver:
             due_ms = self.arms.next_ms()
             wait_s = 1.0 if due_ms is None else max(0, min(1000, due_ms - now_ms())) / 1000
             select.select([self.arms], [], [], wait_s)
-            self.heard += self.arms.turn(now_ms())
+            self.heard += self.arms.poll(now_ms())
 
-    def ready(self, *kinds: ArmKind) -> None:
-        self.until(lambda: all(self.arms.free(kind) for kind in kinds or ALWAYS))
+    def ready(self, *kinds: WorkerKind) -> None:
+        self.until(lambda: all(self.arms.is_free(kind) for kind in kinds or ALWAYS))
 
-    def begin(self, request: Request, within_ms: int = LONG_MS) -> None:
-        self.until(lambda: self.arms.ask(request, now_ms(), within_ms))
+    def begin(self, request: WorkerRequest, within_ms: int = LONG_MS) -> None:
+        self.until(lambda: self.arms.request(request, now_ms(), within_ms))
 
-    def ask(self, request: Request, within_ms: int = LONG_MS) -> Reply:
+    def ask(self, request: WorkerRequest, within_ms: int = LONG_MS) -> WorkerReply:
         self.begin(request, within_ms)
         self.until(lambda: any(answered.request is request for answered in self.heard))
         return next(answered.reply for answered in self.heard if answered.request is request)
 
-    def condition(self, kind: ArmKind) -> Condition:
+    def condition(self, kind: WorkerKind) -> WorkerCondition:
         return next(condition for condition in self.arms.conditions() if condition.kind is kind)
 
 
@@ -110,26 +110,26 @@ def driver(make_driver: Callable[..., Driver]) -> Driver:
 
 
 def test_each_arm_does_its_own(driver: Driver) -> None:
-    looked = driver.ask(Look())
-    assert isinstance(looked, Looked)
+    looked = driver.ask(LookAtDisks())
+    assert isinstance(looked, DisksReply)
     assert [view.holder for view in looked.views] == [None] * len(DISKS)
     assert looked.records == (bytes(512),) * 3
     claimed = driver.ask(RunClaim(KEY))
-    assert isinstance(claimed, ClaimRun)
+    assert isinstance(claimed, ClaimReply)
     assert (claimed.epoch, claimed.silent) == (1, 0)
     assert fence(orders(Side.A), 1, claimed.views, frozenset()) == (Fence.HOLDS, ())
-    assert driver.ask(WriteRecord((bytes(512),) * 3)) == RecordWritten(Written.GOOD)
-    assert driver.ask(Import()) == Moved(ok=True)
-    pools = driver.ask(LookPools(wanted=True))
-    assert isinstance(pools, PoolsLooked)
+    assert driver.ask(WriteRecord((bytes(512),) * 3)) == RecordReply(Written.GOOD)
+    assert driver.ask(ImportPools()) == MoveReply(ok=True)
+    pools = driver.ask(LookAtPools(wanted=True))
+    assert isinstance(pools, PoolsReply)
     assert pools.view.pools is Pools.ALL
-    assert driver.ask(Export()) == Moved(ok=True)
+    assert driver.ask(ExportPools()) == MoveReply(ok=True)
     assert [condition.starts for condition in driver.arms.conditions()] == [1] * len(ALWAYS)
 
 
 def test_an_answer_says_when_it_was_asked(driver: Driver) -> None:
     before_ms = now_ms()
-    driver.ask(Look())
+    driver.ask(LookAtDisks())
     (answered,) = driver.heard
     assert before_ms <= answered.asked_ms <= answered.answered_ms <= now_ms()
 
@@ -137,29 +137,29 @@ def test_an_answer_says_when_it_was_asked(driver: Driver) -> None:
 def test_a_busy_arm_takes_nothing_more_and_the_others_go_on(rig: SimulatedRig, driver: Driver) -> None:
     driver.ready()
     rig.hang(0)
-    begun = Look()
+    begun = LookAtDisks()
     driver.begin(begun, 60_000)
-    assert not driver.arms.ask(Look(), now_ms(), 100)
-    assert driver.arms.asked(ArmKind.EYES) is begun
-    assert driver.ask(WriteRecord((bytes(512),) * 3)) == RecordWritten(Written.GOOD)
-    assert driver.ask(LookPools(wanted=False)) == PoolsLooked(PoolsView(Pools.NONE))
+    assert not driver.arms.request(LookAtDisks(), now_ms(), 100)
+    assert driver.arms.current_request(WorkerKind.DISK_MONITOR) is begun
+    assert driver.ask(WriteRecord((bytes(512),) * 3)) == RecordReply(Written.GOOD)
+    assert driver.ask(LookAtPools(wanted=False)) == PoolsReply(PoolsView(Pools.NONE))
 
 
 def test_a_hanging_disk_costs_a_look_its_time_and_nothing_else(rig: SimulatedRig, driver: Driver) -> None:
     driver.ready()
     rig.hang(0)
-    looked = driver.ask(Look(), 2_000)
-    assert isinstance(looked, Looked)
+    looked = driver.ask(LookAtDisks(), 2_000)
+    assert isinstance(looked, DisksReply)
     assert [view.answered for view in looked.views] == [False, True, True, True]
     assert looked.records == (None, bytes(512), bytes(512))
-    assert driver.condition(ArmKind.EYES).kills == 0
+    assert driver.condition(WorkerKind.DISK_MONITOR).kills == 0
 
 
 def parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def children(kind: ArmKind) -> list[int]:
+def children(kind: WorkerKind) -> list[int]:
     """The arms of this kind that we started and that have not ended."""
     found = []
     for entry in Path("/proc").iterdir():
@@ -175,37 +175,37 @@ def children(kind: ArmKind) -> list[int]:
 
 def test_an_arm_that_stops_is_killed_at_its_deadline_and_replaced(driver: Driver) -> None:
     driver.ready()
-    (pid,) = children(ArmKind.EYES)
+    (pid,) = children(WorkerKind.DISK_MONITOR)
     os.kill(pid, signal.SIGSTOP)
-    assert driver.ask(Look(), 200) == Failed("no answer in time")
-    assert isinstance(driver.ask(Look()), Looked), "by the next one"
+    assert driver.ask(LookAtDisks(), 200) == FailedReply("no answer in time")
+    assert isinstance(driver.ask(LookAtDisks()), DisksReply), "by the next one"
     # The next one does not wait for the end of the one that was killed.
-    driver.until(lambda: driver.condition(ArmKind.EYES).undead == 0)
-    assert pid not in children(ArmKind.EYES)
-    condition = driver.condition(ArmKind.EYES)
+    driver.until(lambda: driver.condition(WorkerKind.DISK_MONITOR).stuck == 0)
+    assert pid not in children(WorkerKind.DISK_MONITOR)
+    condition = driver.condition(WorkerKind.DISK_MONITOR)
     assert (condition.starts, condition.kills) == (2, 1)
 
 
 def test_an_arm_that_dies_is_replaced_and_its_request_has_failed(driver: Driver) -> None:
     driver.ready()
-    (pid,) = children(ArmKind.EYES)
+    (pid,) = children(WorkerKind.DISK_MONITOR)
     os.kill(pid, signal.SIGSTOP)
-    request = Look()
+    request = LookAtDisks()
     driver.begin(request)
     os.kill(pid, signal.SIGKILL)
     driver.until(lambda: driver.heard)
-    assert driver.heard[0].reply == Failed("ended by itself")
-    assert isinstance(driver.ask(Look()), Looked)
+    assert driver.heard[0].reply == FailedReply("ended by itself")
+    assert isinstance(driver.ask(LookAtDisks()), DisksReply)
 
 
 def test_a_trunk_that_dies_takes_its_arms_along_and_all_grow_again(driver: Driver) -> None:
     driver.ready()
-    (eyes,) = children(ArmKind.EYES)
+    (eyes,) = children(WorkerKind.DISK_MONITOR)
     os.kill(parent(eyes), signal.SIGKILL)
     driver.until(lambda: all(condition.starts == 2 for condition in driver.arms.conditions()))
-    assert isinstance(driver.ask(Look()), Looked)
-    assert eyes not in children(ArmKind.EYES)
-    assert isinstance(driver.ask(RunClaim(KEY)), ClaimRun)
+    assert isinstance(driver.ask(LookAtDisks()), DisksReply)
+    assert eyes not in children(WorkerKind.DISK_MONITOR)
+    assert isinstance(driver.ask(RunClaim(KEY)), ClaimReply)
 
 
 def test_of_an_abandoned_claim_nothing_is_heard_and_nothing_is_done(rig: SimulatedRig, driver: Driver) -> None:
@@ -213,21 +213,21 @@ def test_of_an_abandoned_claim_nothing_is_heard_and_nothing_is_done(rig: Simulat
     rig.hang(0)
     driver.begin(RunClaim(KEY, command_ms=60_000))
     driver.until(lambda: any("disk0" in line for line in held(rig)))
-    driver.arms.abandon(ArmKind.HAND, now_ms())
-    assert not driver.arms.free(ArmKind.HAND)
-    driver.ready(ArmKind.HAND)
+    driver.arms.abandon(WorkerKind.CLAIM_RUNNER, now_ms())
+    assert not driver.arms.is_free(WorkerKind.CLAIM_RUNNER)
+    driver.ready(WorkerKind.CLAIM_RUNNER)
     rig.unhang(0)
     assert [view.registered for view in look(driver).views] == [frozenset()] * len(DISKS)
     assert not any(isinstance(answered.request, RunClaim) for answered in driver.heard)
-    assert isinstance(driver.ask(RunClaim(Key(Side.A, 2))), ClaimRun)
+    assert isinstance(driver.ask(RunClaim(Key(Side.A, 2))), ClaimReply)
 
 
 def test_arms_go_before_others_with_every_thread(driver: Driver) -> None:
     driver.ready()
-    driver.ask(Look())
+    driver.ask(LookAtDisks())
     for kind in ALWAYS:
         threads = [int(task.name) for task in Path(f"/proc/{children(kind)[0]}/task").iterdir()]
-        assert len(threads) == (2 if kind is ArmKind.EYES else 1)
+        assert len(threads) == (2 if kind is WorkerKind.DISK_MONITOR else 1)
         policies = {os.sched_getscheduler(thread) & ~os.SCHED_RESET_ON_FORK for thread in threads}
         assert policies == {os.SCHED_RR}, kind
     assert [kind for kind in ALWAYS if is_locked(children(kind)[0])] == list(ALWAYS)
@@ -235,11 +235,11 @@ def test_arms_go_before_others_with_every_thread(driver: Driver) -> None:
 
 def test_an_auditor_comes_when_it_is_wanted_and_is_a_program_like_any_other(driver: Driver) -> None:
     driver.ready()
-    assert not children(ArmKind.AUDITOR)
-    assert not driver.arms.ask(Audit(theirs=False), now_ms(), LONG_MS)
-    driver.arms.want(ArmKind.AUDITOR, now_ms(), wanted=True)
-    assert driver.ask(Audit(theirs=False)) == Audited(())
-    (pid,) = children(ArmKind.AUDITOR)
+    assert not children(WorkerKind.AUDITOR)
+    assert not driver.arms.request(RunAudit(theirs=False), now_ms(), LONG_MS)
+    driver.arms.set_wanted(WorkerKind.AUDITOR, now_ms(), wanted=True)
+    assert driver.ask(RunAudit(theirs=False)) == AuditReply(())
+    (pid,) = children(WorkerKind.AUDITOR)
     assert os.sched_getscheduler(pid) == os.SCHED_OTHER, "nothing waits for an audit"
     assert not is_locked(pid)
 
@@ -254,16 +254,16 @@ def test_arms_that_come_and_go_leave_nothing_open(rig: SimulatedRig, driver: Dri
     before = len(os.listdir("/proc/self/fd"))
     for number in range(1, 6):
         driver.begin(RunClaim(Key(Side.A, number), command_ms=60_000))
-        driver.arms.abandon(ArmKind.HAND, now_ms())
-        driver.ready(ArmKind.HAND)
-    driver.until(lambda: driver.condition(ArmKind.HAND).undead == 0)
+        driver.arms.abandon(WorkerKind.CLAIM_RUNNER, now_ms())
+        driver.ready(WorkerKind.CLAIM_RUNNER)
+    driver.until(lambda: driver.condition(WorkerKind.CLAIM_RUNNER).stuck == 0)
     assert len(os.listdir("/proc/self/fd")) == before
-    assert driver.condition(ArmKind.HAND).kills == 5
+    assert driver.condition(WorkerKind.CLAIM_RUNNER).kills == 5
 
 
-def look(driver: Driver) -> Looked:
-    looked = driver.ask(Look())
-    assert isinstance(looked, Looked)
+def look(driver: Driver) -> DisksReply:
+    looked = driver.ask(LookAtDisks())
+    assert isinstance(looked, DisksReply)
     return looked
 
 
@@ -288,34 +288,36 @@ def test_claims_abandoned_anywhere_leave_nothing_unsafe(rig: SimulatedRig, make_
         request = RunClaim(Key(side, epoch))
         driver.begin(request)
         end_ms = now_ms() + patience_ms
-        driver.until(lambda driver=driver, end_ms=end_ms: now_ms() >= end_ms or driver.arms.free(ArmKind.HAND))
-        driver.arms.abandon(ArmKind.HAND, now_ms())
+        driver.until(
+            lambda driver=driver, end_ms=end_ms: now_ms() >= end_ms or driver.arms.is_free(WorkerKind.CLAIM_RUNNER)
+        )
+        driver.arms.abandon(WorkerKind.CLAIM_RUNNER, now_ms())
     claimed = drivers[Side.A].ask(RunClaim(Key(Side.A, epoch + 1)))
-    assert isinstance(claimed, ClaimRun)
+    assert isinstance(claimed, ClaimReply)
     assert fence(orders(Side.A), epoch + 1, claimed.views, frozenset()) == (Fence.HOLDS, ())
-    assert drivers[Side.A].ask(Import()) == Moved(ok=True)
+    assert drivers[Side.A].ask(ImportPools()) == MoveReply(ok=True)
     drivers[Side.B].begin(RunClaim(Key(Side.B, epoch + 2)))
-    drivers[Side.B].arms.abandon(ArmKind.HAND, now_ms())
+    drivers[Side.B].arms.abandon(WorkerKind.CLAIM_RUNNER, now_ms())
     claimed = drivers[Side.B].ask(RunClaim(Key(Side.B, epoch + 3)))
-    assert isinstance(claimed, ClaimRun)
+    assert isinstance(claimed, ClaimReply)
     assert fence(orders(Side.B), epoch + 3, claimed.views, frozenset()) == (Fence.HOLDS, ())
-    assert drivers[Side.B].ask(Import()) == Moved(ok=True)
+    assert drivers[Side.B].ask(ImportPools()) == MoveReply(ok=True)
     assert rig.control.state()["broken"] == ""
 
 
 def test_no_second_hand_while_one_lives(driver: Driver, make_driver: Callable[..., Driver]) -> None:
     driver.ready()
     second = make_driver()
-    second.ready(ArmKind.EYES, ArmKind.PULSE, ArmKind.HOUSE)
-    assert not second.arms.free(ArmKind.HAND)
-    assert not second.arms.free(ArmKind.MOVER)
+    second.ready(WorkerKind.DISK_MONITOR, WorkerKind.DISK_HEARTBEAT, WorkerKind.POOL_MONITOR)
+    assert not second.arms.is_free(WorkerKind.CLAIM_RUNNER)
+    assert not second.arms.is_free(WorkerKind.POOL_MOVER)
     # Stopped, as one is that waits for a disk: nobody can say that it will do nothing more.
-    holder = next(pid for pid in children(ArmKind.HAND) if holds_a_lock(pid))
+    holder = next(pid for pid in children(WorkerKind.CLAIM_RUNNER) if holds_a_lock(pid))
     os.kill(holder, signal.SIGSTOP)
-    assert isinstance(second.ask(Look()), Looked)
-    assert not second.arms.free(ArmKind.HAND)
+    assert isinstance(second.ask(LookAtDisks()), DisksReply)
+    assert not second.arms.is_free(WorkerKind.CLAIM_RUNNER)
     os.kill(holder, signal.SIGKILL)
-    second.ready(ArmKind.HAND)
+    second.ready(WorkerKind.CLAIM_RUNNER)
 
 
 def holds_a_lock(pid: int) -> bool:
@@ -341,16 +343,16 @@ def test_arms_die_with_the_watchdog(rig: SimulatedRig, tmp_path: Path) -> None:
 WATCHDOG = """
 import os, pathlib, select, sys, time
 from reconciler.core.failover.key import Side
-from reconciler.watchdog.worker_pool import Arms
-from reconciler.watchdog.worker_protocol import ArmKind
+from reconciler.watchdog.worker_pool import WorkerPool
+from reconciler.watchdog.worker_protocol import WorkerKind
 from tests.system.shelf.rig import orders
-arms = Arms(sys.argv[1], orders(Side.A), pathlib.Path(sys.argv[2]), 0)
-while not all(arms.free(kind) for kind in ArmKind if kind.at_once):
-    select.select([arms], [], [])
-    arms.turn(0)
+pool = WorkerPool(sys.argv[1], orders(Side.A), pathlib.Path(sys.argv[2]), 0)
+while not all(pool.is_free(kind) for kind in WorkerKind if kind.starts_with_daemon):
+    select.select([pool], [], [])
+    pool.poll(0)
 children = lambda pid: pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-trunks = children(os.getpid())
-print(*trunks, *(arm for trunk in trunks for arm in children(trunk)), flush=True)
+servers = children(os.getpid())
+print(*servers, *(worker for server in servers for worker in children(server)), flush=True)
 select.select([], [], [])
 """
 
@@ -358,32 +360,32 @@ select.select([], [], [])
 def test_a_refused_import_is_told_as_long_as_pools_are_wanted(rig: SimulatedRig, driver: Driver) -> None:
     driver.ask(RunClaim(KEY))
     rig.control.inject("import-refused", "a")
-    assert driver.ask(Import()) == Moved(ok=False, why="the simulated pools refuse")
-    assert driver.ask(LookPools(wanted=True)) == PoolsLooked(PoolsView(Pools.REFUSED))
-    assert driver.ask(LookPools(wanted=False)) == PoolsLooked(PoolsView(Pools.NONE))
-    assert driver.ask(LookPools(wanted=True)) == PoolsLooked(PoolsView(Pools.NONE)), "it is over"
+    assert driver.ask(ImportPools()) == MoveReply(ok=False, why="the simulated pools refuse")
+    assert driver.ask(LookAtPools(wanted=True)) == PoolsReply(PoolsView(Pools.REFUSED))
+    assert driver.ask(LookAtPools(wanted=False)) == PoolsReply(PoolsView(Pools.NONE))
+    assert driver.ask(LookAtPools(wanted=True)) == PoolsReply(PoolsView(Pools.NONE)), "it is over"
 
 
 def test_an_import_outlives_its_arm(rig: SimulatedRig, driver: Driver) -> None:
     driver.ask(RunClaim(KEY))
     rig.control.inject("import-hangs", "a")
-    assert driver.ask(Import(), 100) == Moved(ok=False, why="the simulated pools did not come in time")
-    driver.begin(Import())
-    driver.arms.abandon(ArmKind.MOVER, now_ms())
-    assert driver.ask(LookPools(wanted=True)) == PoolsLooked(PoolsView(Pools.SOME))
+    assert driver.ask(ImportPools(), 100) == MoveReply(ok=False, why="the simulated pools did not come in time")
+    driver.begin(ImportPools())
+    driver.arms.abandon(WorkerKind.POOL_MOVER, now_ms())
+    assert driver.ask(LookAtPools(wanted=True)) == PoolsReply(PoolsView(Pools.SOME))
     rig.control.heal("import-hangs", "a")
-    assert driver.ask(Import()) == Moved(ok=True)
+    assert driver.ask(ImportPools()) == MoveReply(ok=True)
 
 
 def test_what_was_asked_of_other_disks_has_failed(rig: SimulatedRig, driver: Driver) -> None:
     driver.ready()
     rig.hang(3)
-    request = Look()
+    request = LookAtDisks()
     driver.begin(request, 500)
     fewer = Orders("pair", Side.A, 2, ("one", "two"), DISKS[:3], (Vdev("v", (0, 1, 2), 2),), (0, 1, 2), channels=())
-    driver.arms.obey(fewer)
+    driver.arms.set_orders(fewer)
     driver.until(lambda: driver.heard)
-    assert driver.heard[0].reply == Failed("it was asked about the disks of other orders", outdated=True)
+    assert driver.heard[0].reply == FailedReply("it was asked about the disks of other orders", outdated=True)
     assert len(look(driver).views) == 3
 
 
@@ -391,33 +393,33 @@ def test_disks_of_pending_orders_are_looked_at_last_and_claimed_by_nobody(rig: S
     driver.ready()
     fewer = Orders("pair", Side.A, 2, ("one", "two"), DISKS[1:], (Vdev("v", (0, 1, 2), 2),), (0, 1, 2), channels=())
     pending = replace(fewer, generation=3, disks=DISKS, arbitration=(0,))
-    driver.arms.obey(fewer, pending)
+    driver.arms.set_orders(fewer, pending)
     assert len(look(driver).views) == len(DISKS)
     claimed = driver.ask(RunClaim(KEY))
-    assert isinstance(claimed, ClaimRun)
+    assert isinstance(claimed, ClaimReply)
     assert [view.holder for view in claimed.views] == [KEY] * len(DISKS[1:])
     assert [view.holder for view in look(driver).views] == [*[KEY] * len(DISKS[1:]), None]
-    looked = driver.ask(Look())
-    assert isinstance(looked, Looked)
+    looked = driver.ask(LookAtDisks())
+    assert isinstance(looked, DisksReply)
     assert len(looked.records) == 4, "the record may lie on the arbitration disks of both"
-    driver.arms.obey(pending)
+    driver.arms.set_orders(pending)
     assert [view.holder for view in look(driver).views] == [None, *[KEY] * len(DISKS[1:])]
 
 
 def test_without_a_shelf_every_arm_says_so(make_driver: Callable[..., Driver]) -> None:
     driver = make_driver(url="simulated:/nowhere/shelf.sock")
     assert [view.answered for view in look(driver).views] == [False] * len(DISKS)
-    assert driver.ask(WriteRecord((bytes(512),) * 3)) == RecordWritten(Written.SILENT)
-    assert driver.ask(LookPools(wanted=True)) == PoolsLooked(PoolsView(Pools.UNKNOWN))
+    assert driver.ask(WriteRecord((bytes(512),) * 3)) == RecordReply(Written.SILENT)
+    assert driver.ask(LookAtPools(wanted=True)) == PoolsReply(PoolsView(Pools.UNKNOWN))
     claimed = driver.ask(RunClaim(KEY))
-    assert isinstance(claimed, ClaimRun)
+    assert isinstance(claimed, ClaimReply)
     assert claimed.silent == claimed.commands > 0
 
 
 def test_arms_that_cannot_live_are_started_later_and_later(make_driver: Callable[..., Driver]) -> None:
     driver = make_driver(url="nonsense:")
-    driver.until(lambda: driver.condition(ArmKind.EYES).starts >= 3)
+    driver.until(lambda: driver.condition(WorkerKind.DISK_MONITOR).starts >= 3)
     due_ms = driver.arms.next_ms()
     assert due_ms is not None
-    assert not driver.arms.free(ArmKind.EYES)
-    assert driver.condition(ArmKind.EYES).why == "ended by itself"
+    assert not driver.arms.is_free(WorkerKind.DISK_MONITOR)
+    assert driver.condition(WorkerKind.DISK_MONITOR).problem == "ended by itself"

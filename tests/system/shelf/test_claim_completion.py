@@ -16,8 +16,8 @@ from reconciler.system.shelf.claim_completion import complete, complete_each
 from reconciler.system.shelf.disks import DiskShelf
 from reconciler.system.shelf.exclusive_open import Kept, close, keep
 from reconciler.watchdog.worker_protocol import (
-    Complete,
-    Completed,
+    CompleteClaim,
+    CompletionReply,
     plain_reply,
     plain_request,
     read_reply,
@@ -217,9 +217,9 @@ def test_which_disks_come_into_question() -> None:
 
 
 def test_requests_and_replies_survive_the_way_to_the_arm() -> None:
-    request = Complete(MINE, (1, 3), 700)
+    request = CompleteClaim(MINE, (1, 3), 700)
     assert read_request(plain_request(request)) == request
-    assert read_reply(plain_reply(Completed((3,)))) == Completed((3,))
+    assert read_reply(plain_reply(CompletionReply((3,)))) == CompletionReply((3,))
 
 
 def test_a_disk_with_several_paths_is_kept_by_its_partitions(tmp_path: Path) -> None:
