@@ -1,36 +1,30 @@
-"""Disks and pools through the arms: what the core wants as requests, answers as what the daemon is told.
+"""Dispatch to the workers: turns the outputs of the core into requests, and the answers into events for the daemon.
 
-Decides how long each request may take, by the orders' timers, and what an arm's failure means: a look that was not
-answered saw nothing, a claim that was not answered won nothing, a look by older orders never was. Does not know how a
-child is kept (`workers` does).
+Decides how long each request may take, by the timers of the orders, and what a failed worker means: a look without an
+answer saw nothing, a claim without an answer won nothing, a look by older orders is ignored. Leaves starting and killing
+workers to `worker_pool`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import assert_never
+from typing import Final, assert_never
 
 from reconciler.core.failover.adapters import PoolsView, Written
 from reconciler.core.failover.completion import completable, completing, patience_ms, unfenced, unregistered
-from reconciler.core.failover.detector import harmless, heard_since
+from reconciler.core.failover.detector import heard_since
 from reconciler.core.failover.events import Pools, PoolsSeen
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.hold import UNANSWERED, DiskView
 from reconciler.core.failover.key import Key
-from reconciler.core.failover.keyring import decode_any
 from reconciler.core.failover.orders import Orders, Timers
-from reconciler.core.failover.pending_orders import joined, with_records
+from reconciler.core.failover.pending_orders import joined
 from reconciler.core.failover.phase import Phase, Thing
-from reconciler.core.failover.record import decode_record, encode_record, record_way
-from reconciler.core.failover.refusal import Refusal, Refused
-from reconciler.core.failover.slots import Reading, compare, held
-from reconciler.core.failover.wire import Decoded, Way
+from reconciler.core.failover.slots import Reading
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.watchdog.daemon import Daemon
-from reconciler.watchdog.deadlines import COMMAND_MS_MAX, COMPLETE_AGAIN_MS, COMPLETE_MS, MOVE_MS, POOLS_MS
+from reconciler.watchdog.disk_records import DiskRecords
 from reconciler.watchdog.event_loop import EventLoop, Timer, monotonic_ms
 from reconciler.watchdog.pair_keys import PairKeys
 from reconciler.watchdog.version_negotiator import VersionNegotiator
@@ -58,6 +52,16 @@ from reconciler.watchdog.worker_protocol import (
     WriteRecord,
 )
 
+#: Time for one command of a claim. A claim has time for several commands that are not answered.
+COMMAND_MS_MAX: Final = 2_000
+#: Time budget for starting disk completions, one after another; and the wait before the next try of one that failed.
+COMPLETE_MS: Final = 10_000
+COMPLETE_AGAIN_MS: Final = 1_000
+#: A look at the pools times out after this, or after four times the interval of looks if that is longer.
+POOLS_MS: Final = 500
+#: The worker does not limit an import or export. The core ends one that makes no progress for too long.
+MOVE_MS: Final = 24 * 3_600_000
+
 
 class Dispatcher:
     """Gives the workers of one daemon their requests, and the daemon their answers.
@@ -68,28 +72,21 @@ class Dispatcher:
     def __init__(
         self, loop: EventLoop, daemon: Daemon, keys: PairKeys, url: str, run: Path, negotiator: VersionNegotiator
     ) -> None:
-        self._loop, self._daemon, self._keys, self._url, self._run = loop, daemon, keys, url, run
-        self._negotiator = negotiator
-        keys.listeners.append(self._set_keys)
+        self._loop, self._daemon, self._url, self._run = loop, daemon, url, run
+        self._records = DiskRecords(keys, negotiator)
         self._workers: WorkerPool | None = None
         self._timer: Timer | None = None
         self._orders: Orders | None = None
-        #: Its disks, and those that pending orders add.
+        #: The disks of the orders in force, then those that pending orders add.
         self._all_disks: tuple[str, ...] = ()
-        self._outgoing: tuple[Way, ...] = ()
-        self._incoming: tuple[tuple[Way, ...], ...] = ()
-        #: What the peer's slots on the arbitration disks held when they were read last.
-        self._disks: tuple[str, ...] = ()
-        self._slots: tuple[bytes | None, ...] = ()
         self._waiting_claim: Key | None = None
         self._pools_due = False
-        self._refused_records: Counter[str] = Counter()
         #: Disks that the newest look of the active controller did not find under its reservation alone.
         self._unfenced: tuple[int, ...] = ()
         #: Disks of the active controller with a path that is not registered.
         self._unregistered: tuple[int, ...] = ()
         self._complete_ms = 0
-        #: Why the last import came to nothing, and when.
+        #: Why the last import failed ("" if it succeeded), and when it ended.
         self._import_problem, self._import_ended_ms = "", 0
         self.running_claim: Key | None = None
         self.running_move = ""
@@ -97,47 +94,33 @@ class Dispatcher:
         self.on_audit_reply: Callable[[WorkerAnswer], None] = lambda answered: None
 
     def set_orders(self, orders: Orders, pending: Orders | None) -> None:
-        """New disks, vdevs or timers; the disks that pending orders add are looked at, too, and taken."""
+        """Use these disks, vdevs and timers. The workers also look at, and claim, the disks that pending orders add."""
         self._orders, self._all_disks = orders, joined(orders, pending).disks
-        disks, known = with_records(orders, pending).voters, dict(zip(self._disks, self._slots, strict=True))
-        self._disks, self._slots = disks, tuple(known.get(disk) for disk in disks)
-        self._set_keys()
+        self._records.set_orders(orders, pending)
         if self._workers is None:
             self._workers = WorkerPool(self._url, orders, self._run, monotonic_ms())
             self._loop.watch(self._workers.fileno(), self._poll_workers)
         self._workers.set_orders(orders, pending)
         self._schedule()
 
-    def _set_keys(self) -> None:
-        """Seal with the secret that is in force now, and accept what others seal."""
-        orders, ring = self._orders, self._keys.ring
-        if orders is not None:
-            self._outgoing = tuple(record_way(ring.current, orders.pair, disk, orders.side) for disk in orders.voters)
-            peer = orders.side.other
-            self._incoming = tuple(
-                tuple(record_way(secret, orders.pair, disk, peer) for secret in ring.accepted) for disk in self._disks
-            )
-
-    # What the daemon asks for ----------------------------------------------------------------------------------------
+    # Requests of the daemon ------------------------------------------------------------------------------------------
 
     def look_at_disks(self) -> None:
-        """Look at all disks and the peer's records, unless the look before is still going on."""
+        """Look at all disks and the peer's records, unless a look is still in progress."""
         self._request(LookAtDisks(), self._timers.look_ms)
 
     def look_at_pools(self) -> None:
-        """Look at the pools, now or as soon as the look before has ended."""
-        outs = self._daemon.outputs
-        wanted = outs is not None and Thing.POOLS in outs.wanted
+        """Look at the pools, now or when the look in progress has ended."""
+        outputs = self._daemon.outputs
+        wanted = outputs is not None and Thing.POOLS in outputs.wanted
         self._pools_due = not self._request(LookAtPools(wanted), max(POOLS_MS, 4 * self._timers.look_ms))
 
     def write_record(self, beat: Beat) -> None:
-        """Write the disk heartbeat, unless the one before is still being written."""
-        beat = replace(beat, accepts=self._keys.ring.announced)
-        sectors = tuple(encode_record(beat, way, self._negotiator.version) for way in self._outgoing)
-        self._request(WriteRecord(sectors), max(1, self._timers.stale_ms // 2))
+        """Write the disk heartbeat, unless the previous one is still being written."""
+        self._request(WriteRecord(self._records.sectors(beat)), max(1, self._timers.stale_ms // 2))
 
     def run_claim(self, key: Key | None) -> None:
-        """Run the claim with this key, and no other."""
+        """Run the claim with this key and abandon any other. None runs no claim."""
         assert self._workers is not None
         if self.running_claim is not None:
             self._workers.abandon(WorkerKind.CLAIM_RUNNER, monotonic_ms())
@@ -152,27 +135,30 @@ class Dispatcher:
                 self._waiting_claim = None
 
     def import_pools(self, excused: frozenset[int], txgs: tuple[int, ...]) -> None:
-        """Begin to import the pools, if the arm is free; these disks may be silent, no pool may be older."""
-        # What is kept for ourselves alone, an import could not open.
+        """Start an import, if the worker is free.
+
+        `excused`: indices of disks that may be silent. `txgs`: each pool must have reached this transaction group.
+        """
+        # The import could not open a disk that the claim runner holds open exclusively.
         self._stop_completing()
         if self._request(ImportPools(excused, txgs), MOVE_MS):
             self.running_move = "import"
 
     def export_pools(self) -> None:
-        """Begin to export the pools, if the arm is free."""
+        """Start an export, if the worker is free."""
         self._stop_completing()
         if self._request(ExportPools(), MOVE_MS):
             self.running_move = "export"
 
     def abandon_export(self) -> None:
-        """Kill whoever exports. What it left in the kernel goes on there, and an import waits for it."""
+        """Kill the exporting worker. The kernel may continue its last command; the next import waits for that."""
         assert self._workers is not None
         self._workers.abandon(WorkerKind.POOL_MOVER, monotonic_ms())
         self.running_move = ""
         self._schedule()
 
     def activity(self) -> str:
-        """What changes disks, pools or the peer's power at this moment; "" when nothing does."""
+        """The change of disks or pools that is in progress, for messages; "" without one."""
         if self.running_claim is not None or self.running_move or self._workers is None:
             return self.running_move or "claim"
         busy = (
@@ -183,23 +169,23 @@ class Dispatcher:
         return next((WORKER_TASKS[kind] for kind in busy), "")
 
     def set_power_wanted(self, *, wanted: bool) -> None:
-        """Whether there is a fence agent to be asked."""
+        """Start the worker that asks the fence agent, or let it end."""
         if self._workers is not None:
             self._workers.set_wanted(WorkerKind.POWER, monotonic_ms(), wanted=wanted)
             self._schedule()
 
     def request_power(self, request: SwitchPower, within_ms: int) -> bool:
-        """Ask a fence agent; False: not now. The answer goes to `on_power_reply`."""
+        """Ask the fence agent. False if its worker is busy or missing. The answer goes to `on_power_reply`."""
         return self._workers is not None and self._request(request, within_ms)
 
     def abandon_power(self) -> None:
-        """Whatever the fence agent is doing, something else is more urgent."""
+        """Kill the worker that asks the fence agent: a more urgent request follows."""
         if self._workers is not None:
             self._workers.abandon(WorkerKind.POWER, monotonic_ms())
             self._schedule()
 
     def request_audit(self, request: RunAudit, within_ms: int) -> bool:
-        """Begin an audit; False: not now. The answer goes to `on_audit_reply`."""
+        """Start an audit. False if the auditor is busy or missing. The answer goes to `on_audit_reply`."""
         if self._workers is None:
             return False
         self._workers.set_wanted(WorkerKind.AUDITOR, monotonic_ms(), wanted=True)
@@ -207,27 +193,27 @@ class Dispatcher:
         return self._request(request, within_ms)
 
     def abandon_audit(self) -> None:
-        """What is being audited has to give way."""
+        """Kill the auditor: the processor and the disks are needed for a change of phase."""
         if self._workers is not None:
-            # Another one would be begun at once.
+            # Otherwise the pool would start the next auditor immediately.
             self._workers.set_wanted(WorkerKind.AUDITOR, monotonic_ms(), wanted=False)
             self._workers.abandon(WorkerKind.AUDITOR, monotonic_ms())
             self._schedule()
 
     def reasons(self) -> tuple[ReasonStatus, ...]:
-        """What is wrong with the arms, and with the peer's records."""
+        """Problems of the workers, the disks, the last import and the peer's records."""
         found = []
         for worker in self._workers.conditions() if self._workers is not None else ():
             if worker.kind in (WorkerKind.POWER, WorkerKind.AUDITOR):
-                # Agents that hang are no sign of disks that do; `power` and `audits` tell of them.
+                # A hanging agent says nothing about the disks; `power_fencing` and `takeover_audits` report these two.
                 continue
             if worker.stuck or (worker.problem and not worker.ready):
                 found.append(
                     ReasonStatus(
                         code="ARM_STUCK",
-                        text=f"the child that {WORKER_TASKS[worker.kind]} had to be killed",
-                        evidence=f"{worker.problem}; {worker.kills} killed, {worker.stuck} of them still there",
-                        remedy="look at disks, HBA and kernel log: a child that does not end waits for one of them",
+                        text=f"the worker process that {WORKER_TASKS[worker.kind]} had to be killed",
+                        evidence=f"{worker.problem}; {worker.kills} killed, {worker.stuck} of them have not ended yet",
+                        remedy="check disks, HBA and kernel log: a killed process that does not end waits for them",
                     )
                 )
         if self._unfenced and self._orders is not None:
@@ -258,24 +244,15 @@ class Dispatcher:
                     remedy="mend what is named; it is tried again, and the journal of the watchdog has every try",
                 )
             )
-        for what, count in self._refused_records.items():
-            found.append(
-                ReasonStatus(
-                    code="RECORD_REFUSED",
-                    text=f"disk heartbeats of the peer are refused: {what}",
-                    evidence=f"{count} in the last look that found any",
-                    remedy="put the same secret on both controllers",
-                )
-            )
-        return tuple(found)
+        return (*found, *self._records.reasons())
 
     def close(self) -> None:
-        """Kill the arms; what the kernel was told goes on."""
+        """Kill the workers. The kernel may still complete their last commands."""
         if self._workers is not None:
             self._loop.unwatch(self._workers.fileno())
             self._workers.close()
 
-    # What comes of it ------------------------------------------------------------------------------------------------
+    # Answers of the workers ------------------------------------------------------------------------------------------
 
     @property
     def _timers(self) -> Timers:
@@ -290,7 +267,7 @@ class Dispatcher:
         return asked
 
     def _schedule(self) -> None:
-        """Be called at the arms' own next moment."""
+        """Set the timer for the next deadline of the worker pool."""
         assert self._workers is not None
         due_ms = self._workers.next_ms()
         if self._timer is not None and self._timer.act is not None:
@@ -354,7 +331,8 @@ class Dispatcher:
         assert self._orders is not None
         reply = answered.reply
         if isinstance(reply, DisksReply):
-            self._daemon.disks_seen(answered.asked_ms - reply.age_ms, reply.views, self._read_records(reply.records))
+            reading = self._records.read(reply.records, self._daemon.core)
+            self._daemon.disks_seen(answered.asked_ms - reply.age_ms, reply.views, reading)
             self._complete_claim(reply.views)
         elif isinstance(reply, FailedReply) and not reply.outdated:
             self._daemon.disks_seen(answered.asked_ms, (UNANSWERED,) * len(self._all_disks), Reading(None, False))
@@ -366,14 +344,14 @@ class Dispatcher:
         self._daemon.import_ended(good=good)
 
     def _import_refusal(self) -> str:
-        """Why the pools could not be imported here, as long as the peer has not told since that it has them."""
+        """Why the last import failed, until the peer says that it is active."""
         core = self._daemon.core
         if core is not None and core.peer.beat is not None and heard_since(core, self._import_ended_ms):
             self._import_problem = "" if core.peer.beat.phase is Phase.ACTIVE else self._import_problem
         return self._import_problem
 
     def _complete_claim(self, views: tuple[DiskView, ...]) -> None:
-        """What an active controller does not hold alone, it takes where it may: see `completion`."""
+        """Complete the claim on disks that the active controller does not hold alone (`core/failover/completion`)."""
         core, self._unfenced, self._unregistered = self._daemon.core, (), ()
         mine = completing(core) if core is not None else None
         if core is None or mine is None or core.orders is not self._orders or len(views) != len(self._all_disks):
@@ -390,19 +368,3 @@ class Dispatcher:
         assert self._workers is not None
         if isinstance(self._workers.current_request(WorkerKind.CLAIM_RUNNER), CompleteClaim):
             self._workers.abandon(WorkerKind.CLAIM_RUNNER, monotonic_ms())
-
-    def _read_records(self, records: tuple[bytes | None, ...]) -> Reading:
-        """What the peer's slots say: its newest beat, and whether it writes what cannot be followed."""
-        read: list[Decoded | None] = []
-        refused, core = Counter[str](), self._daemon.core
-        for data, ways in zip(records, self._incoming, strict=True):
-            decoded, _ = decode_any(data, ways, decode_record) if data is not None else (Refused(Refusal.BLANK), -1)
-            read.append(None if isinstance(decoded, Refused) else decoded)
-            if isinstance(decoded, Refused) and not harmless(core.peer if core is not None else None, decoded.why):
-                refused[str(decoded)] += 1
-        beats = [one.beat if one is not None else None for one in read]
-        reading = compare(self._slots, records, beats, core.peer.incarnation if core is not None else 0)
-        self._refused_records, self._slots = refused, held(self._slots, records)
-        for one in (found for found in read if found is not None and found.beat is reading.beat):
-            self._negotiator.learn(one)
-        return reading
