@@ -1,8 +1,8 @@
 """Dispatch to the workers: turns the outputs of the core into requests, and the answers into events for the daemon.
 
 Decides how long each request may take, by the timers of the orders, and what a failed worker means: a look without an
-answer saw nothing, a claim without an answer won nothing, a look by older orders is ignored. Leaves starting and killing
-workers to `worker_pool`.
+answer saw nothing, a claim without an answer won nothing, a look by older orders is ignored. Leaves starting and
+killing workers to `worker_pool`.
 """
 
 from __future__ import annotations

@@ -23,7 +23,6 @@ from reconciler.errors import ControlError
 from reconciler.system.control import client
 from reconciler.system.control_protocol import Request, RequestKind
 from reconciler.system.files import holder_of
-from reconciler.system.control_protocol import Request, RequestKind
 from reconciler.watchdog.event_loop import EventLoop, Timer, monotonic_ms
 from reconciler.watchdog.process_protection import SystemdNotifier
 
