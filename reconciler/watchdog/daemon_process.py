@@ -37,7 +37,7 @@ from reconciler.watchdog.successor import PredecessorLink, ReceivedHandover, Suc
 from reconciler.watchdog.successor_handle import OPTION, HandedOver, SuccessorHandle
 from reconciler.watchdog.systemd_service import SystemdService
 from reconciler.watchdog.timeline import Timeline
-from reconciler.watchdog.virtual_addresses import VirtualAddresses
+from reconciler.watchdog.virtual_addresses import AddressService
 
 #: How often the control socket is served though nothing is readable: callers that are too slow are ended.
 SERVE_MS: Final = 1_000
@@ -54,7 +54,7 @@ class DaemonParts:
     daemon: Daemon
     beats: Heartbeats
     work: Dispatcher
-    addresses: VirtualAddresses
+    addresses: AddressService
     publisher: StatusPublisher
     timeline: Timeline
     power: PowerFencing

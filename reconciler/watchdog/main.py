@@ -56,7 +56,7 @@ from reconciler.watchdog.systemd_service import adopt_running_daemon
 from reconciler.watchdog.takeover_audits import TakeoverAudits
 from reconciler.watchdog.timeline import Timeline
 from reconciler.watchdog.version_negotiator import VersionNegotiator
-from reconciler.watchdog.virtual_addresses import VirtualAddresses
+from reconciler.watchdog.virtual_addresses import AddressService
 
 USAGE: Final = """\
 Usage: hagit watchdog [--replace]
@@ -316,7 +316,7 @@ def _assemble(
         audits.start_if_due()
 
     daemon.on_tick = ticked
-    addresses = VirtualAddresses(loop, daemon, beats, timeline, watchdog.run, passwords)
+    addresses = AddressService(loop, daemon, beats, timeline, watchdog.run, passwords)
     publisher.address_rows, publisher.carp_rows = addresses.address_rows, addresses.carp_rows
     publisher.extra_reasons = lambda: (
         *addresses.reasons(), *work.reasons(), *power.reasons(), *audits.reasons(), *keys.reasons(),

@@ -18,7 +18,7 @@ from reconciler.watchdog.heartbeats import Heartbeats
 from reconciler.watchdog.timeline import Timeline
 
 
-class VirtualAddresses:
+class AddressService:
     """The network side of one daemon besides its beats."""
 
     def __init__(
