@@ -37,6 +37,6 @@ def recover_memory(session: Session, firing: Iterable[Alert]) -> AgentMemory:
         ledger = ledger_from_document(document["drift"]) if "drift" in document else NO_DRIFT
         standing = tuple(alert_from_document(alert) for alert in document.get("standing", ()))
     except (HagitError, ValueError, TypeError, AttributeError) as error:
-        session.store.decide("memory-damaged", why=str(error))
+        session.store.log_decision("memory-damaged", why=str(error))
         return AgentMemory(NO_DRIFT, Conditions(conditions), unsettled)
-    return AgentMemory(ledger, Conditions(standing).joined(conditions), unsettled)
+    return AgentMemory(ledger, Conditions(standing).merged(conditions), unsettled)

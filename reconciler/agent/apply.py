@@ -72,7 +72,7 @@ def resume_interrupted(store: Store, network: Network) -> None:
 def _take_up(store: Store, network: Network) -> bool:
     what = mark_interrupted_links(network, store.journal)
     if what is not None:
-        store.decide("resumed", what=what)
+        store.log_decision("resumed", what=what)
     return what is not None
 
 
@@ -107,10 +107,10 @@ def apply_plan(
             require_current(plan, network.observe())
         if begin is not None:
             begin()
-        store.decide("apply", revision=revision.full_name, purpose=purpose, actions=len(plan.actions))
+        store.log_decision("apply", revision=revision.full_name, purpose=purpose, actions=len(plan.actions))
         outcome = execute_plan(plan, network, store.journal, progress)
         problem, failure = outcome.problem, outcome.failure
-        store.decide(
+        store.log_decision(
             "applied" if outcome.complete else "apply-failed" if failure is not None else "applied-in-part",
             revision=revision.full_name,
             performed=outcome.performed,

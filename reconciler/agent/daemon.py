@@ -61,7 +61,7 @@ class Agent:
         self._resources = contextlib.ExitStack()
         self._wakeup = Wakeup()
         self._selections: queue.SimpleQueue[Selection] = queue.SimpleQueue()
-        self._selection = session.remembered()
+        self._selection = session.last_selection()
         self._stopping = False
         node, store = session.node, session.store
         self._metrics = Metrics(controller=node.controller)
@@ -82,7 +82,7 @@ class Agent:
                 metrics=self._metrics.render,
                 metrics_type=self._metrics.content_type,
                 health=self._publisher.health,
-                nudge=self._poller.nudge,
+                poll_source=self._poller.poll_source,
                 secret_file=str(node.listen.hook_secret or ""),
                 hosts=self._host_names,
             )
@@ -135,9 +135,9 @@ class Agent:
         self._stopping = True
         self._wakeup.set("stop")
 
-    def nudge(self) -> None:
+    def poll_source(self) -> None:
         """Look at the source now; may be called from a signal handler."""
-        self._poller.nudge()
+        self._poller.poll_source()
 
     def close(self) -> None:
         """Stop the threads and give everything back; what is not delivered stays in the outbox."""
@@ -149,9 +149,9 @@ class Agent:
         self._monitor.close()
         self._wakeup.close()
 
-    def settle(self, timeout_s: float) -> bool:
+    def wait_delivered(self, timeout_s: float) -> bool:
         """Wait until everybody has been told; False when somebody has not in time."""
-        return self._delivery.settle(timeout_s)
+        return self._delivery.wait_delivered(timeout_s)
 
     def _take(self, selection: Selection) -> None:
         self._selections.put(selection)
@@ -180,7 +180,7 @@ class Agent:
             refused = (f"{error.where}: {error.what}",)
         if refused != self._publisher.targets_refused:
             self._publisher.targets_refused = refused
-            self._session.store.decide("targets-refused", why=list(refused))
+            self._session.store.log_decision("targets-refused", why=list(refused))
 
     def _host_names(self) -> frozenset[str]:
         """The names of this controller: those of the Pair, and those of the node file."""
@@ -215,7 +215,7 @@ class Agent:
         def blame_of(origin: Origin) -> Blame | None:
             applied = self._session.store.applied()
             commit = applied.revision.commit if applied else revision.commit if revision else ""
-            return self._session.blamer(commit)(origin) if commit else None
+            return self._session.blame_lookup(commit)(origin) if commit else None
 
         return Reconciliation(
             self._session.store,
@@ -225,14 +225,14 @@ class Agent:
             self._tell,
             self._session.content_for,
             self._count,
-            self._poller.nudge,
+            self._poller.poll_source,
             self._publish_orders,
             self._look_for,
             lambda: unsigned_warning(self._session.node, self._session.store.accepted()),
         )
 
     def _look_for(self, content: Content) -> bool:
-        return self._session.network.focus(content.keys())
+        return self._session.network.select_storage(content.keys())
 
     def _publish_orders(self, content: Content, commit: str) -> None:
         if self._session.orders is not None:
@@ -243,7 +243,7 @@ class Agent:
 
     def _put_pair_alert(self, alert: Alert) -> None:
         self._tell(alert)
-        self._session.store.decide("alert", alert=alert.document())
+        self._session.store.log_decision("alert", alert=alert.document())
 
     def _reported(self, outcome: DeliveryReport) -> None:
         """A target has answered; called from its thread."""
@@ -255,7 +255,7 @@ class Agent:
             case AlertsDropped():
                 self._metrics.collapsed(outcome.target, len(outcome.alerts))
                 identities = [alert.identity for alert in outcome.alerts]
-                self._session.store.decide("gave-up", target=outcome.target, why=outcome.why, alerts=identities)
+                self._session.store.log_decision("gave-up", target=outcome.target, why=outcome.why, alerts=identities)
             case _:
                 assert_never(outcome)
         self._wakeup.set("delivery")
@@ -267,8 +267,8 @@ class Agent:
 
     def _keep(self, ledger: Ledger, conditions: Conditions) -> None:
         if (ledger, conditions) != (self._memory.ledger, self._memory.conditions):
-            standing = [alert.document() for alert in self._memory.conditions.standing]
-            self._session.store.keep_ledger({"drift": ledger_document(self._memory.ledger), "standing": standing})
+            standing = [alert.document() for alert in self._memory.conditions.firing]
+            self._session.store.write_drift({"drift": ledger_document(self._memory.ledger), "standing": standing})
 
 
 def _bracketed(address: str) -> str:
@@ -293,7 +293,7 @@ def run_agent(node_file: Path | None, *, once: bool) -> int:
             agent.stop()
 
         def look(number: int, frame: FrameType | None) -> None:
-            agent.nudge()
+            agent.poll_source()
 
         signal.signal(signal.SIGHUP, look)
         signal.signal(signal.SIGTERM, end)
@@ -301,8 +301,8 @@ def run_agent(node_file: Path | None, *, once: bool) -> int:
         try:
             agent.run(once=once)
             if once:
-                agent.settle(10.0)
+                agent.wait_delivered(10.0)
         finally:
             agent.close()
-            session.store.tidy()
+            session.store.prune()
         return agent.outcome() if once else 0

@@ -33,7 +33,7 @@ class LiveHost:
         self._pools: Pools | None = None
         self._keys: frozenset[Key] = frozenset()
 
-    def focus(self, keys: Iterable[Key]) -> bool:
+    def select_storage(self, keys: Iterable[Key]) -> bool:
         """Of pools and datasets, looks are about these `keys` from now on; True when the last look left some out."""
         wanted = frozenset(key for key in keys if key[0] in STORAGE_WORDS)
         wanted |= {("pool", key[1]) for key in wanted}

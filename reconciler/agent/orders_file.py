@@ -72,7 +72,7 @@ class OrdersFile:
             fresh = published(wanted, current, seen) if wanted is not None else None
             if fresh is not None:
                 self._write(fresh)
-                self._store.decide("orders", generation=fresh.generation, commit=commit, enabled=fresh.enabled)
+                self._store.log_decision("orders", generation=fresh.generation, commit=commit, enabled=fresh.enabled)
             elif current is not None and not self._sealed:
                 # Secrets are being changed: the older one must not be needed any more when it goes.
                 self._write(current)

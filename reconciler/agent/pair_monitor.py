@@ -61,7 +61,7 @@ class PairMonitor:
         self._silent_s: float | None = None
         self._looked_s = float("-inf")
         kept, self._role, self._pair = _recall(path)
-        self._conditions = kept.joined(firing)
+        self._conditions = kept.merged(firing)
         self.problem = ""
 
     @property
@@ -80,7 +80,7 @@ class PairMonitor:
             return
         self._metrics.show(sight.status if sight.fresh else None)
         matters = list(self._matters(sight, now_s, self._wall()))
-        conditions, news = self._conditions.settle(matters, self._wall())
+        conditions, news = self._conditions.updated(matters, self._wall())
         status = sight.status if sight.fresh else None
         role = status.role if status is not None and status.role in ROLES else self._role
         pair = status.pair if status is not None and status.pair else self._pair
@@ -88,7 +88,7 @@ class PairMonitor:
             for alert in news:
                 self._tell(alert)
             if news or (role, pair) != (self._role, self._pair):
-                standing = [alert.document() for alert in conditions.standing]
+                standing = [alert.document() for alert in conditions.firing]
                 write_json(self._path, {"role": role, "pair": pair, "standing": standing})
         except HagitError as error:
             # Told again at the next look: better twice than never.
@@ -97,7 +97,7 @@ class PairMonitor:
             self._conditions, self._role, self._pair, self.problem = conditions, role, pair, ""
 
     def _matters(self, sight: StatusReading, now_s: float, at_s: float) -> Iterator[Alert]:
-        standing = self._conditions.standing
+        standing = self._conditions.firing
         yield from (
             alert for alert in standing if alert.kind is AlertKind.ROLE_CHANGED and at_s - alert.since_s < ROLE_S
             and not self._new_role(sight)
@@ -122,7 +122,7 @@ class PairMonitor:
     def _reasons(self, status: WatchdogStatus, now_s: float, at_s: float) -> Iterator[Alert]:
         """The reasons that have held for long enough."""
         before, self._since = self._since, {}
-        known = {alert.subject for alert in self._conditions.standing if alert.kind is AlertKind.HA_REASON}
+        known = {alert.subject for alert in self._conditions.firing if alert.kind is AlertKind.HA_REASON}
         for reason in status.reasons:
             subject = f"{reason.code}: {reason.text}"
             self._since[subject] = before.get(subject, now_s)

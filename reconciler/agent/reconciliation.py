@@ -49,24 +49,24 @@ class AgentMemory:
 
     ledger: Ledger
     conditions: Conditions
-    unsettled: dict[str, Alert] = field(default_factory=dict)
+    unconfirmed: dict[str, Alert] = field(default_factory=dict)
     holds: tuple[Hold, ...] = ()
     foreign: tuple[Foreign, ...] = ()
     planned: Observed | None = None
-    trials: RefusedActions = field(default_factory=RefusedActions)
+    refused_actions: RefusedActions = field(default_factory=RefusedActions)
     failed: str = ""
     failure: HagitError | None = None
     retry_s: float = RETRY_S_MIN
     retry_at_s: float = 0.0
     placement: Placement = Placement.UNWATCHED
 
-    def plan_is(self, plan: Plan, observed: Observed) -> None:
+    def record_plan(self, plan: Plan, observed: Observed) -> None:
         """Remember what the newest plan says, beside its actions."""
         self.holds, self.foreign, self.planned = plan.holds, plan.foreign, observed
 
-    def everything_held(self) -> tuple[Hold, ...]:
+    def all_holds(self) -> tuple[Hold, ...]:
         """What is held now: by a gate of the plan, or because it was refused."""
-        refused = self.trials.holds
+        refused = self.refused_actions.holds
         keys = {hold.key for hold in refused}
         return (*(hold for hold in self.holds if hold.key not in keys), *refused)
 
@@ -79,12 +79,12 @@ class Reconciliation:
     network: Network
     alerts: AlertBuilder
     memory: AgentMemory
-    tell: Callable[[Alert], None]
+    emit: Callable[[Alert], None]
     content_for: Callable[[Revision], Content]
-    counted: Callable[[ApplyOutcome], None] = field(default=lambda outcome: None)
-    follow_again: Callable[[], None] = field(default=lambda: None)
+    count_outcome: Callable[[ApplyOutcome], None] = field(default=lambda outcome: None)
+    poll_source: Callable[[], None] = field(default=lambda: None)
     publish_orders: Callable[[Content, str], object] = field(default=lambda content, commit: None)
-    look_for: Callable[[Content], bool] = field(default=lambda content: False)
+    select_storage: Callable[[Content], bool] = field(default=lambda content: False)
     weak_trust: Callable[[], HagitError | None] = field(default=lambda: None)
 
     def run(self, selection: Selection) -> float | None:
@@ -92,7 +92,7 @@ class Reconciliation:
         now_s = wall_s()
         matters = list(self.alerts.source_conditions(selection.refusal, selection.head, selection.remotes, now_s))
         if not selection.answered:
-            matters += [alert for alert in self.memory.conditions.standing if alert.kind in ABOUT_THE_SOURCE]
+            matters += [alert for alert in self.memory.conditions.firing if alert.kind in ABOUT_THE_SOURCE]
         weak = self.weak_trust()
         if weak is not None:
             matters.append(self.alerts.condition(AlertKind.UNSIGNED_ACCEPTED, "trust of this controller", weak, now_s))
@@ -107,7 +107,7 @@ class Reconciliation:
         except ObservationError as error:
             matters.append(self.alerts.condition(AlertKind.OBSERVATION_FAILED, "live state", error, now_s))
             due_s = RETRY_S_MIN
-        conditions, news = self.memory.conditions.settle(matters, now_s)
+        conditions, news = self.memory.conditions.updated(matters, now_s)
         for alert in news:
             self._tell("alert", alert)
         # Not before: what could not be told to the end is told again, and what was taken is no news then.
@@ -159,7 +159,7 @@ class Reconciliation:
 
     def _complete(self, content: Content, observed: Observed) -> Observed:
         """The look, or another one when a revision asks for what the first was not about."""
-        return self.network.observe() if self.look_for(content) else observed
+        return self.network.observe() if self.select_storage(content) else observed
 
     def _takes_over(self, observed: Observed) -> bool:
         """Whether the pools have come here: what was applied while they were elsewhere left them out."""
@@ -170,7 +170,7 @@ class Reconciliation:
 
     def _apply_to_pools(self, revision: Revision, content: Content, observed: Observed, applied: Applied) -> bool:
         plan = propose(content, revision.full_name, observed)
-        self.memory.plan_is(plan, observed)
+        self.memory.record_plan(plan, observed)
         plan = restrict(plan, {action.key for action in plan.actions if action.key[0] in STORAGE_WORDS})
         held = [hold for hold in plan.holds if hold.key[0] in STORAGE_WORDS]
         if plan.actions:
@@ -180,31 +180,33 @@ class Reconciliation:
             held += outcome.held
         self.memory.placement = observed.placement
         if held:
-            self.store.keep_held(applied, (*applied.held, *held_in(held)))
+            self.store.record_held(applied, (*applied.held, *held_in(held)))
         return bool(plan.actions)
 
     def _finish(self, revision: Revision, content: Content, observed: Observed, applied: Applied) -> bool:
         """Do what was held when the revision was applied and is not held any more; True when something was tried."""
         memory, now_s = self.memory, monotonic_s()
-        memory.trials.meet(observed)
-        if not (applied.held or memory.trials.keys or memory.holds or memory.foreign) or not self._may_try(revision):
+        memory.refused_actions.observe(observed)
+        if not (applied.held or memory.refused_actions.keys or memory.holds or memory.foreign) or not self._may_try(
+            revision
+        ):
             return False
-        due = memory.trials.due(observed, now_s)
+        due = memory.refused_actions.due(observed, now_s)
         if observed == memory.planned and not due:
             return False
         plan = propose(content, revision.full_name, observed)
-        memory.plan_is(plan, observed)
-        memory.trials.keep({action.key for action in plan.actions})
+        memory.record_plan(plan, observed)
+        memory.refused_actions.retain({action.key for action in plan.actions})
         wanted = {action.key for action in plan.actions if applied.awaits(action.key, action.resource)}
-        later = wanted & (memory.trials.keys - due)
+        later = wanted & (memory.refused_actions.keys - due)
         held = [hold for hold in plan.holds if applied.awaits(hold.key, hold.resource)]
-        held += [hold for hold in memory.trials.holds if hold.key in later]
+        held += [hold for hold in memory.refused_actions.holds if hold.key in later]
         if wanted - later:
             outcome = self._perform(restrict(plan, wanted - later), revision, "held before", applied)
             if outcome is None:
                 return False
             held += outcome.held
-        self.store.keep_held(applied, held_in(held))
+        self.store.record_held(applied, held_in(held))
         return bool(wanted - later)
 
     def _publish_orders(
@@ -227,7 +229,7 @@ class Reconciliation:
         if wanted is None or (selection.revision is not None and selection.revision.commit == wanted.commit):
             return selection.revision, selection.content
         if selection.revision is not None:
-            self.follow_again()
+            self.poll_source()
         return wanted, self._content(wanted, matters, now_s)
 
     def _content(self, revision: Revision, matters: list[Alert], now_s: float) -> Content | None:
@@ -245,12 +247,12 @@ class Reconciliation:
         self, revision: Revision, content: Content, observed: Observed, applied: Applied | None
     ) -> Applied | None:
         plan = propose(content, revision.full_name, observed)
-        self.memory.plan_is(plan, observed)
+        self.memory.record_plan(plan, observed)
         self.memory.placement = observed.placement
         what = "applied" if applied is None or applied.revision.commit != revision.commit else "restored"
-        before, self.memory.trials = self.memory.trials, RefusedActions()
+        before, self.memory.refused_actions = self.memory.refused_actions, RefusedActions()
         if self._perform(plan, revision, "apply", applied, what) is None:
-            self.memory.trials = before
+            self.memory.refused_actions = before
             return applied
         return self.store.applied()
 
@@ -269,11 +271,11 @@ class Reconciliation:
         except HagitError as error:
             self._remember_failure(revision, error)
             return None
-        self.counted(outcome)
+        self.count_outcome(outcome)
         if outcome.failure is not None:
             self._remember_failure(revision, outcome.failure)
             return None
-        self.memory.trials.note({action.key for action in plan.actions}, outcome.held, monotonic_s())
+        self.memory.refused_actions.record({action.key for action in plan.actions}, outcome.held, monotonic_s())
         self.memory.failed, self.memory.failure, self.memory.retry_s = "", None, RETRY_S_MIN
         return outcome
 
@@ -293,9 +295,9 @@ class Reconciliation:
             due_s = max(0.0, memory.retry_at_s - monotonic_s())
         else:
             error = None
-        if error is None and memory.trials.holds:
-            error = error_of_holds(memory.trials.holds)
-            refused_s = memory.trials.next_s(monotonic_s())
+        if error is None and memory.refused_actions.holds:
+            error = error_of_holds(memory.refused_actions.holds)
+            refused_s = memory.refused_actions.next_s(monotonic_s())
             due_s = refused_s if due_s is None else due_s
         if error is not None and not any(matter.kind is AlertKind.APPLY_FAILED for matter in matters):
             matters.append(self.alerts.condition(AlertKind.APPLY_FAILED, subject, error, now_s, revision))
@@ -321,16 +323,16 @@ class Reconciliation:
             now_s=now_s,
             revision=revision.full_name,
             policy=content.desired.drift,
-            explained=halfway or self.memory.trials.keys,
+            explained=halfway or self.memory.refused_actions.keys,
         )
         if transitions and not waits and observed != self.memory.planned:
-            self.memory.plan_is(propose(content, revision.full_name, observed), observed)
+            self.memory.record_plan(propose(content, revision.full_name, observed), observed)
         for transition in transitions:
             alert = self.alerts.drift(transition, self._hold_of(transition))
-            self.memory.unsettled.pop(alert.identity, None)
+            self.memory.unconfirmed.pop(alert.identity, None)
             self._tell("drift", alert)
         self.memory.ledger = ledger
-        if self.memory.unsettled and not halfway:
+        if self.memory.unconfirmed and not halfway:
             self._settle(sight, now_s)
         healed = not waits and self._heal(revision, content, observed)
         due_s = None if waits else self._failure(revision, matters, now_s)
@@ -341,8 +343,8 @@ class Reconciliation:
 
     def _tell(self, decision: str, alert: Alert) -> None:
         # First to whoever is told: on a full disk the journal takes nothing, and alerts are delivered from memory.
-        self.tell(alert)
-        self.store.decide(decision, alert=alert.document())
+        self.emit(alert)
+        self.store.log_decision(decision, alert=alert.document())
 
     def _settle(self, sight: Sight, now_s: float) -> None:
         """What an earlier agent told of, was killed, and this one has not found: it is over."""
@@ -350,12 +352,12 @@ class Reconciliation:
         if sight.unknown or any(drift.state is DriftState.SUSPECTED for drift in drifts):
             return
         found = {alert.identity for alert in self.alerts.firing_drift(self.memory.ledger)}
-        for identity, alert in list(self.memory.unsettled.items()):
+        for identity, alert in list(self.memory.unconfirmed.items()):
             if alert.resource in sight.unclear:
                 continue
             if identity not in found:
                 self._tell("drift", replace(alert, status=AlertStatus.RESOLVED, ended_s=now_s))
-            del self.memory.unsettled[identity]
+            del self.memory.unconfirmed[identity]
 
     def _hold_of(self, transition: Transition) -> Hold | None:
         return next((hold for hold in self.memory.holds if hold.key == transition.drifts[0].key), None)
@@ -369,8 +371,8 @@ class Reconciliation:
         }
         if not keys or not self._may_try(revision):
             return False
-        keys -= self.memory.trials.keys - self.memory.trials.due(observed, monotonic_s())
+        keys -= self.memory.refused_actions.keys - self.memory.refused_actions.due(observed, monotonic_s())
         plan = propose(content, revision.full_name, observed)
-        self.memory.plan_is(plan, observed)
+        self.memory.record_plan(plan, observed)
         plan = restrict(plan, keys)
         return bool(plan.actions) and self._perform(plan, revision, "heal", self.store.applied()) is not None

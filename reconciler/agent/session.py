@@ -92,7 +92,7 @@ class Session:
 
         return select_revision(self.node, self.store, self.mirror)
 
-    def remembered(self) -> Selection:
+    def last_selection(self) -> Selection:
         """What was to be in force when the source was heard last: a network that waits for its source may never come
         up, because the source may be reached through it.
         """
@@ -113,7 +113,7 @@ class Session:
 
         return load_content(self.node, self.store, self.mirror, revision.commit)
 
-    def blamer(self, commit: str) -> Callable[[Origin], Blame | None]:
+    def blame_lookup(self, commit: str) -> Callable[[Origin], Blame | None]:
         """Finds who asks for a line in the files of a commit. Nothing is read or imported before the first question."""
 
         def blame_of(origin: Origin) -> Blame | None:
@@ -125,7 +125,7 @@ class Session:
 
         return blame_of
 
-    def poke(self) -> None:
+    def notify_agent(self) -> None:
         """Ask a running agent to look at once (SIGHUP to whoever holds the agent's lock)."""
         holder = holder_of(self.store.root / "agent.lock")
         if holder is not None:

@@ -69,7 +69,7 @@ class AgentStatusPublisher:
     def delivered(self) -> None:
         """Something was delivered, or failed to be: no round follows, but the count of waiting alerts has changed."""
         self._count_alerts()
-        waiting = self._outbox.waiting()
+        waiting = self._outbox.pending_counts()
         if self._document and self._document["waiting"] != waiting:
             try:
                 self._publish(self._document | {"waiting": waiting})
@@ -81,7 +81,7 @@ class AgentStatusPublisher:
         self._document, self._published_s = document, monotonic_s()
 
     def _count_alerts(self) -> None:
-        self._metrics.alerts(self._outbox.waiting(), len(self._outbox.firing()))
+        self._metrics.alerts(self._outbox.pending_counts(), len(self._outbox.firing()))
 
     def _describe(self, selection: Selection, memory: AgentMemory, drifting: tuple[Drift, ...]) -> dict[str, Any]:
         store = self._session.store
@@ -90,7 +90,7 @@ class AgentStatusPublisher:
             self._metrics.revision(
                 applied.revision.commit, signed=bool(applied.revision.signer), applied_s=applied.at_s
             )
-        holds, foreign = memory.everything_held(), memory.foreign
+        holds, foreign = memory.all_holds(), memory.foreign
         return {
             "format": FORMAT,
             "pid": os.getpid(),
@@ -112,8 +112,8 @@ class AgentStatusPublisher:
             "drift": [_drift(drift) for drift in drifting],
             "holds": [_hold(hold) for hold in holds[:HOLDS_MAX]],
             "foreign": [{"fact": str(item.fact), "note": item.note} for item in foreign],
-            "matters": [alert.document() for alert in memory.conditions.standing],
-            "waiting": self._outbox.waiting(),
+            "matters": [alert.document() for alert in memory.conditions.firing],
+            "waiting": self._outbox.pending_counts(),
             "port": self.port,
         }
 

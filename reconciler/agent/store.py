@@ -192,7 +192,7 @@ class Store:
         write_json(self.root / "applied.json", asdict(applied), mode=PUBLIC)
         self.record_history(what, revision, counts=dict(counts), complete=not left, held=len(left), was=list(was))
 
-    def keep_held(self, applied: Applied, held: Iterable[Held]) -> Applied:
+    def record_held(self, applied: Applied, held: Iterable[Held]) -> Applied:
         """Record which parts of the revision in force are held now."""
         left = tuple(dict.fromkeys(held))
         now = replace(applied, complete=not left, held=left)
@@ -211,11 +211,11 @@ class Store:
         """Every line of the history, oldest first; one that is damaged is passed over."""
         return [line for line in read_lines(self.root / "history.jsonl") if _is_entry(line)]
 
-    def decide(self, decision: str, **details: object) -> None:
+    def log_decision(self, decision: str, **details: object) -> None:
         """One line of the structured journal: what was decided and from what."""
         append_line(self.root / "decisions.jsonl", {"at_s": round(wall_s(), 6), "decision": decision, **details})
 
-    def tidy(self) -> None:
+    def prune(self) -> None:
         """Drop what is older than the limits allow."""
         keep_last_lines(self.root / "decisions.jsonl", DECISION_LINES_MAX)
         compiled = sorted(self._compiled_files(), key=lambda path: path.stat().st_mtime)
@@ -227,7 +227,7 @@ class Store:
         document = read_json(self.root / "compiled" / f"{commit}.json")
         return document["content"] if document and document.get("version") == version else None
 
-    def keep_compiled(self, commit: str, version: str, content: object) -> None:
+    def write_compiled(self, commit: str, version: str, content: object) -> None:
         """Keep the compiled form of a commit. A cache: losing it costs time only."""
         make_directory(self.root / "compiled")
         write_json(self.root / "compiled" / f"{commit}.json", {"version": version, "content": content}, sync=False)
@@ -236,7 +236,7 @@ class Store:
         """The drift ledger's JSON form."""
         return read_json(self.root / "ledger.json")
 
-    def keep_ledger(self, document: object) -> None:
+    def write_drift(self, document: object) -> None:
         """Keep the drift ledger."""
         write_json(self.root / "ledger.json", document, sync=False)
 

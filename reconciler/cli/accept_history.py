@@ -31,6 +31,6 @@ def accept_history(
             print("Nothing was accepted." if asked else "Nothing was accepted: add --yes.", file=sys.stderr)
             return 1
         revision = selector.accept_history(session.node, session.store, session.mirror, commit)
-        session.poke()
+        session.notify_agent()
         print(f"Accepted {revision.name} ({revision.summary}, by {revision.author}).")
         return 0

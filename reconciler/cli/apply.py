@@ -54,7 +54,7 @@ def apply(
         content: Content | None
         if file is not None:
             plan = saved_plan(file, session.node.controller)
-            session.network.focus(base_keys(plan))
+            session.network.select_storage(base_keys(plan))
             chosen = _revision_of_plan(session, plan)
             content = _content_of_plan(session, plan, chosen)
         else:
@@ -106,7 +106,7 @@ def carry_out(
     if outcome.failure is not None:
         print(f"Stopped after {outcome.performed} of {_actions(outcome.total)}.", file=sys.stderr)
         raise outcome.failure
-    session.poke()
+    session.notify_agent()
     if not as_json:
         _print_outcome(plan, revision, outcome, orders)
     return 1 if outcome.held else 0

@@ -55,8 +55,8 @@ def plan(
 
 def make_plan(session: Session, revision: Revision, content: Content) -> Plan:
     """What has to be done so that this controller is as `content` says. Looks at the kernel and the pools."""
-    blame = session.blamer(revision.commit) if revision.commit != UNCOMMITTED else None
-    session.network.focus(content.keys())
+    blame = session.blame_lookup(revision.commit) if revision.commit != UNCOMMITTED else None
+    session.network.select_storage(content.keys())
     orders = orders_changes(session, content)
     plan = propose(content, revision.full_name, session.network.observe(), blame, orders)
     if not orders:

@@ -11,7 +11,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from reconciler.system.alerts.webhook import SIGNATURE_HEADER, verified
+from reconciler.system.http.webhook_signatures import SIGNATURE_HEADER, is_valid_signature
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
 
         def do_POST(self) -> None:
             body = self.rfile.read(min(int(self.headers.get("Content-Length", 0)), 1 << 20))
-            good = verified(self.headers.get(SIGNATURE_HEADER, ""), body, secret, time.time())
+            good = is_valid_signature(self.headers.get(SIGNATURE_HEADER, ""), body, secret, time.time())
             self.send_response(204 if good else 401)
             self.end_headers()
             if good:

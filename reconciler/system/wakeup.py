@@ -1,4 +1,4 @@
-"""A wake-up call that a selector can wait for: set from any thread, taken by one, never lost and never queued twice."""
+"""A wake-up call for a selector: any thread sets it, one thread takes it; it is never lost and never queued twice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Wakeup:
         return self._near.fileno()
 
     def set(self, reason: str) -> None:
-        """Add a reason and wake whoever waits. Reasons are few fixed words, so the set stays small."""
+        """Add a reason and wake the selector. Reasons are few fixed words, so the set stays small."""
         with self._guard:
             if not self._reasons:
                 self._far.send(b"!")
@@ -38,6 +38,6 @@ class Wakeup:
         return reasons
 
     def close(self) -> None:
-        """Give both ends back."""
+        """Close both ends."""
         self._near.close()
         self._far.close()

@@ -46,7 +46,7 @@ from reconciler.core.facts.fact import Mtu
 from reconciler.simulation.network import FakeNetwork, plugged_in
 from reconciler.system.node import Node
 live = LiveHost(FakeNetwork(plugged_in("e0")), Node(Path("/nowhere"), "a"))
-live.focus([("mtu", "e0")])
+live.select_storage([("mtu", "e0")])
 live.observe(); live.observe_keys([("mtu", "e0")]); live.perform(None, Mtu("e0", 1400))
 print([name for name in sys.modules if name.startswith("reconciler.system.zfs") or name == "subprocess"])
 """
@@ -66,7 +66,7 @@ def test_the_watchdog_says_whose_the_pools_are(tmp_path: Path) -> None:
 
 def test_what_is_not_this_controllers_is_neither_looked_at_nor_touched(tmp_path: Path) -> None:
     live = LiveHost(FakeNetwork(plugged_in("e0")), node(tmp_path, Phase.STANDBY))
-    assert live.focus([HOME.key, ("mtu", "e0")])
+    assert live.select_storage([HOME.key, ("mtu", "e0")])
     look = live.observe()
     assert (look.placement, look.placement_why) == (Placement.STANDBY, "this controller is BACKUP")
     assert not any(key[0] in ("pool", "dataset", "property") for key in look.facts)
@@ -79,8 +79,8 @@ def test_what_is_not_this_controllers_is_neither_looked_at_nor_touched(tmp_path:
 
 def test_a_look_is_repeated_only_for_what_it_left_out(tmp_path: Path) -> None:
     live = LiveHost(FakeNetwork(plugged_in("e0")), node(tmp_path, Phase.STANDBY))
-    assert not live.focus([("mtu", "e0")])
-    assert live.focus([HOME.key])
-    assert not live.focus([HOME.key])
-    assert live.focus([HOME.key, ("property", "tank", "tank/home", "quota")])
-    assert not live.focus([HOME.key])
+    assert not live.select_storage([("mtu", "e0")])
+    assert live.select_storage([HOME.key])
+    assert not live.select_storage([HOME.key])
+    assert live.select_storage([HOME.key, ("property", "tank", "tank/home", "quota")])
+    assert not live.select_storage([HOME.key])

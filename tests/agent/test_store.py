@@ -95,8 +95,8 @@ def test_compiled_content_is_kept_by_version_and_controller(store: Store) -> Non
 
 def test_only_so_much_is_kept(store: Store) -> None:
     for number in range(COMPILED_FILES_MAX + 5):
-        store.keep_compiled(f"{number:040x}", "1", {})
-    store.tidy()
+        store.write_compiled(f"{number:040x}", "1", {})
+    store.prune()
     assert len(list((store.root / "compiled").iterdir())) == COMPILED_FILES_MAX
 
 

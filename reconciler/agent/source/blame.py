@@ -47,7 +47,7 @@ class Blamer:
         if file not in kept:
             kept = kept | {file: self._document(file)}
             with contextlib.suppress(StateError):
-                self._store.keep_compiled(f"{self._commit}-blame", __version__, kept)
+                self._store.write_compiled(f"{self._commit}-blame", __version__, kept)
         commits = [
             Blame(commit, author, self._signer(commit), summary) for commit, author, summary in kept[file]["commits"]
         ]

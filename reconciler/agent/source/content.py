@@ -79,13 +79,13 @@ def cached_content(store: Store, commit: str, controller: str) -> Content | None
 
 def cache_content(store: Store, commit: str, content: Content) -> None:
     """Keep the content of a commit."""
-    store.keep_compiled(f"{commit}-{content.desired.controller}", __version__, _content_document(content))
+    store.write_compiled(f"{commit}-{content.desired.controller}", __version__, _content_document(content))
 
 
 def cache_complaints(store: Store, commit: str, controller: str, error: ConfigurationError) -> None:
     """Keep why a commit cannot be used."""
     complaints = [asdict(complaint) for complaint in error.complaints[:COMPLAINTS_MAX]]
-    store.keep_compiled(f"{commit}-{controller}-defects", __version__, complaints)
+    store.write_compiled(f"{commit}-{controller}-defects", __version__, complaints)
 
 
 def require_no_cached_complaints(store: Store, commit: str, controller: str) -> None:

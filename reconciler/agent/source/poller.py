@@ -51,7 +51,7 @@ class SourcePoller:
         """Begin; the first look comes at once."""
         self._thread.start()
 
-    def nudge(self) -> None:
+    def poll_source(self) -> None:
         """Look now. Nudges that come during a look make one more look."""
         self._nudged.set()
 
@@ -97,7 +97,7 @@ class SourcePoller:
         for place in self._watches.keys() - wanted:
             self._watches.pop(place).close()
         for path, branch in wanted - self._watches.keys():
-            self._watches[(path, branch)] = RepositoryWatch(path, branch, self.nudge)
+            self._watches[(path, branch)] = RepositoryWatch(path, branch, self.poll_source)
 
 
 def _defect(error: Exception) -> StateError:

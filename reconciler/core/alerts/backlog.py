@@ -1,10 +1,10 @@
-"""What each target of alerts still has to hear, in memory.
+"""The backlog of alerts: which alerts each target has not received yet. Pure, in memory.
 
-Decides which news is new, what is owed to whom and what is collapsed when there is too much. Every change follows from
-the records alone, so replaying them gives the same backlog. Does not know files, threads, clocks or the network.
+Drops duplicates, keeps a queue for each target, and replaces the oldest alerts of a full queue by a count. Every change
+is a record, and replaying the records gives the same backlog. `system/alerts/outbox` stores the records.
 
-There are two kinds of target. A STATE target (Alertmanager) hears the latest state of every matter, again and again
-while it stands. An EVENTS target (webhook, chat) hears every piece of news once, in the order it happened.
+There are two kinds of target. A STATE target (Alertmanager) receives the latest state of every condition, again and
+again while it lasts. An EVENTS target (webhook, chat) receives every transition once, in order.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Final, TypeAlias, cast
 
 from reconciler.core.alerts.alert import Alert, AlertKind, AlertStatus, Severity, alert_from_document
 
-#: Pieces of news that wait for one EVENTS target, and matters that stand; the oldest beyond it are counted, not kept.
+#: At most this many alerts wait for one EVENTS target, and as many conditions are kept. Older ones are only counted.
 ENTRY_COUNT_MAX: Final = 10_000
 
-#: Matters that are over and told, remembered so that the same news is not taken twice.
+#: Ended and delivered conditions that are remembered, so that the same transition is not accepted twice.
 SETTLED_COUNT_MAX: Final = 1_000
 
 Record: TypeAlias = dict[str, object]
 
 
 class TargetMode(StrEnum):
-    """What a target wants to hear."""
+    """What a target receives: the state of every condition, or every transition."""
 
     STATE = "state"
     EVENTS = "events"
@@ -35,9 +35,9 @@ class TargetMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class QueuedAlert:
-    """One piece of news on its way. `number` rises with each and survives a restart.
+    """One alert on its way. `number` rises with each alert and survives a restart.
 
-    A negative number stands for that many entries that were collapsed.
+    A negative number stands for that many dropped alerts.
     """
 
     number: int
@@ -45,119 +45,119 @@ class QueuedAlert:
 
 
 class Backlog:
-    """See the module."""
+    """The alerts that targets have not received yet. `dropped`: how many were dropped, by target."""
 
     def __init__(self, entry_count_max: int = ENTRY_COUNT_MAX) -> None:
         self.targets: dict[str, TargetMode] = {}
-        self.lost: dict[str, int] = {}
+        self.dropped: dict[str, int] = {}
         self._entry_count_max = entry_count_max
         self._number = 0
         self._queues: dict[str, OrderedDict[int, QueuedAlert]] = {}
-        self._standing: OrderedDict[str, QueuedAlert] = OrderedDict()
-        self._owed: dict[str, set[str]] = {}
-        self._settled: OrderedDict[str, float] = OrderedDict()
-        self._told: dict[str, dict[str, int]] = {}
+        self._current: OrderedDict[str, QueuedAlert] = OrderedDict()
+        self._undelivered: dict[str, set[str]] = {}
+        self._finished: OrderedDict[str, float] = OrderedDict()
+        self._announced: dict[str, dict[str, int]] = {}
 
     def configure(self, targets: Mapping[str, TargetMode]) -> bool:
-        """From now on there are these targets; what waited for others is forgotten. False when nothing changes."""
+        """Set the targets, and forget what waited for others. False when nothing changes."""
         if self.targets == dict(targets):
             return False
         self.targets = dict(targets)
-        for known in (self._queues, self.lost, self._told):
+        for known in (self._queues, self.dropped, self._announced):
             for name in [name for name in known if name not in targets]:
                 del known[name]
         for name, mode in self.targets.items():
             if mode is TargetMode.EVENTS:
                 self._queues.setdefault(name, OrderedDict())
-        for identity in list(self._owed):
-            self._owed[identity] &= self._names(TargetMode.STATE)
-            self._settle(identity)
+        for identity in list(self._undelivered):
+            self._undelivered[identity] &= self._names(TargetMode.STATE)
+            self._finish_delivered(identity)
         return True
 
     def accept(self, alert: Alert) -> QueuedAlert | None:
-        """Take a piece of news; None when it is known already.
+        """Accept an alert; None when it is known already.
 
-        The same news with other words (a storm that grew) replaces what STATE targets hear and is no event. What stands
-        began once: an agent that found it anew, because it was killed before it could remember it, tells nothing new.
+        The same transition with another text (a storm that grew) replaces the state for STATE targets and is no event.
+        A lasting condition keeps its beginning: an agent that was killed and finds it again causes no event.
         """
-        known = self._standing.get(alert.identity)
+        known = self._current.get(alert.identity)
         if known is not None and known.alert.status is AlertStatus.FIRING:
             alert = replace(alert, since_s=known.alert.since_s)
         if known is not None and known.alert.since_s == alert.since_s:
-            # Alertmanager identifies an alert by its severity as well: it stays as it was until the matter is over.
+            # Alertmanager identifies an alert by its severity as well, so the severity stays until the condition ends.
             alert = replace(alert, severity=known.alert.severity)
-        news = True
-        if self._settled.get(alert.identity) == alert.since_s:
+        is_event = True
+        if self._finished.get(alert.identity) == alert.since_s:
             return None
         if known is not None and known.alert.since_s == alert.since_s:
             if alert.status is known.alert.status:
                 if alert == known.alert:
                     return None
-                news = False
+                is_event = False
             elif alert.status is AlertStatus.FIRING:
                 return None
         self._number += 1
         entry = QueuedAlert(self._number, alert)
-        if news:
+        if is_event:
             for name in self._names(TargetMode.EVENTS):
                 self._enqueue(name, entry)
-        self._stand(entry, self._names(TargetMode.STATE))
+        self._set_current(entry, self._names(TargetMode.STATE))
         return entry
 
-    def done(self, target: str, number: int, identity: str) -> None:
-        """The target has heard the entry with this number, which is about this matter."""
+    def mark_delivered(self, target: str, number: int, identity: str) -> None:
+        """Record that the target has received the alert with this number and identity."""
         if number < 0:
-            self.lost[target] = max(0, self.lost.get(target, 0) + number)
+            self.dropped[target] = max(0, self.dropped.get(target, 0) + number)
         elif target in self._queues:
             self._queues[target].pop(number, None)
-        elif identity in self._owed and self._standing[identity].number == number:
-            self._owed[identity].discard(target)
-            self._settle(identity)
+        elif identity in self._undelivered and self._current[identity].number == number:
+            self._undelivered[identity].discard(target)
+            self._finish_delivered(identity)
 
-    def give_up(self, target: str, number: int) -> None:
-        """The target will not take this entry: it is counted as collapsed."""
+    def drop(self, target: str, number: int) -> None:
+        """Remove an alert that the target will not receive, and count it as dropped."""
         queue = self._queues.get(target, OrderedDict())
         if queue.pop(number, None) is not None:
-            self.lost[target] = self.lost.get(target, 0) + 1
+            self.dropped[target] = self.dropped.get(target, 0) + 1
 
-    def told(self, target: str, entry: QueuedAlert) -> None:
-        """A STATE target heard that a matter stands. Not recorded: after a restart it is told again."""
-        if entry.alert.identity in self._standing:
-            self._told.setdefault(target, {})[entry.alert.identity] = entry.number
+    def mark_announced(self, target: str, entry: QueuedAlert) -> None:
+        """Remember that a STATE target knows a lasting condition. Not a record: after a restart it is sent again."""
+        if entry.alert.identity in self._current:
+            self._announced.setdefault(target, {})[entry.alert.identity] = entry.number
 
-    def head(self, target: str) -> QueuedAlert | None:
-        """What an EVENTS target hears next: first how much was collapsed, then the oldest news."""
+    def next_event(self, target: str) -> QueuedAlert | None:
+        """The next alert of an EVENTS target: first the count of dropped alerts, then the oldest alert."""
         queue = self._queues.get(target)
         if not queue:
             return None
         oldest = next(iter(queue.values()))
-        count = self.lost.get(target, 0)
-        return QueuedAlert(-count, _collapsed(count, oldest.alert)) if count else oldest
+        count = self.dropped.get(target, 0)
+        return QueuedAlert(-count, _dropped_alert(count, oldest.alert)) if count else oldest
 
-    def standing(self, target: str) -> tuple[QueuedAlert, ...]:
-        """What a STATE target hears: every matter that stands, and those that are over and that it was not told of."""
+    def state_alerts(self, target: str) -> tuple[QueuedAlert, ...]:
+        """The alerts for a STATE target: every lasting condition, and ended ones whose end it has not received."""
         if self.targets.get(target) is not TargetMode.STATE:
             return ()
         return tuple(
             entry
-            for identity, entry in self._standing.items()
-            if entry.alert.status is AlertStatus.FIRING or target in self._owed.get(identity, ())
+            for identity, entry in self._current.items()
+            if entry.alert.status is AlertStatus.FIRING or target in self._undelivered.get(identity, ())
         )
 
     def firing(self) -> tuple[Alert, ...]:
-        """Every matter that stands, oldest first."""
-        return tuple(e.alert for e in self._standing.values() if e.alert.status is AlertStatus.FIRING)
+        """The alerts of all lasting conditions, oldest first."""
+        return tuple(e.alert for e in self._current.values() if e.alert.status is AlertStatus.FIRING)
 
-    def waiting(self, target: str) -> int:
-        """How many pieces of news the target has not taken yet."""
+    def pending_count(self, target: str) -> int:
+        """How many alerts the target has not received yet."""
         if target in self._queues:
             return len(self._queues[target])
-        told = self._told.get(target, {})
-        return sum(told.get(entry.alert.identity) != entry.number for entry in self.standing(target))
+        announced = self._announced.get(target, {})
+        return sum(announced.get(entry.alert.identity) != entry.number for entry in self.state_alerts(target))
 
     def size(self) -> int:
-        """How many entries a snapshot has."""
-        return len(self._standing) + sum(len(queue) for queue in self._queues.values())
+        """How many alerts a snapshot holds."""
+        return len(self._current) + sum(len(queue) for queue in self._queues.values())
 
     def records(self) -> Iterator[Record]:
         """The whole backlog as records: replaying them gives it again."""
@@ -168,15 +168,15 @@ class Backlog:
                 entries.setdefault(entry.number, (entry, []))[1].append(name)
         for entry, names in sorted(entries.values(), key=lambda item: item[0].number):
             yield {"queued": entry.number, "for": names, "alert": entry.alert.document()}
-        for identity, entry in self._standing.items():
-            owed = sorted(self._owed.get(identity, ()))
+        for identity, entry in self._current.items():
+            owed = sorted(self._undelivered.get(identity, ()))
             yield {"standing": entry.number, "owed": owed, "alert": entry.alert.document()}
-        for identity, since_s in self._settled.items():
+        for identity, since_s in self._finished.items():
             yield {"settled": identity, "since_s": since_s}
-        yield {"number": self._number, "lost": dict(self.lost)}
+        yield {"number": self._number, "lost": dict(self.dropped)}
 
     def replay(self, record: Record) -> None:
-        """Do again what a record says. Raises ValueError, KeyError or TypeError for one that makes no sense."""
+        """Apply one record. Raises ValueError, KeyError or TypeError for an invalid one."""
         if "targets" in record:
             targets = cast("dict[str, str]", record["targets"])
             self.configure({name: TargetMode(mode) for name, mode in targets.items()})
@@ -184,21 +184,25 @@ class Backlog:
             self._number = cast("int", record["put"]) - 1
             self.accept(_alert(record))
         elif "done" in record:
-            self.done(cast("str", record["target"]), cast("int", record["done"]), cast("str", record["identity"]))
+            self.mark_delivered(
+                cast("str", record["target"]), cast("int", record["done"]), cast("str", record["identity"])
+            )
         elif "gave_up" in record:
-            self.give_up(cast("str", record["target"]), cast("int", record["gave_up"]))
+            self.drop(cast("str", record["target"]), cast("int", record["gave_up"]))
         elif "queued" in record:
             entry = QueuedAlert(cast("int", record["queued"]), _alert(record))
             for name in cast("list[str]", record["for"]):
                 self._enqueue(name, entry)
         elif "standing" in record:
             entry = QueuedAlert(cast("int", record["standing"]), _alert(record))
-            self._stand(entry, set(cast("list[str]", record["owed"])))
+            self._set_current(entry, set(cast("list[str]", record["owed"])))
         elif "settled" in record:
-            self._settled[cast("str", record["settled"])] = cast("float", record["since_s"])
+            self._finished[cast("str", record["settled"])] = cast("float", record["since_s"])
         else:
             self._number = cast("int", record["number"])
-            self.lost = {name: n for name, n in cast("dict[str, int]", record["lost"]).items() if name in self.targets}
+            self.dropped = {
+                name: n for name, n in cast("dict[str, int]", record["lost"]).items() if name in self.targets
+            }
 
     def _names(self, mode: TargetMode) -> set[str]:
         return {name for name, its in self.targets.items() if its is mode}
@@ -208,43 +212,43 @@ class Backlog:
         queue[entry.number] = entry
         while len(queue) > self._entry_count_max:
             queue.popitem(last=False)
-            self.lost[target] = self.lost.get(target, 0) + 1
+            self.dropped[target] = self.dropped.get(target, 0) + 1
 
-    def _stand(self, entry: QueuedAlert, owed: set[str]) -> None:
+    def _set_current(self, entry: QueuedAlert, owed: set[str]) -> None:
         identity = entry.alert.identity
-        self._settled.pop(identity, None)
-        self._standing.pop(identity, None)
-        self._standing[identity] = entry
+        self._finished.pop(identity, None)
+        self._current.pop(identity, None)
+        self._current[identity] = entry
         if entry.alert.status is AlertStatus.RESOLVED:
-            self._owed[identity] = owed
-            self._settle(identity)
+            self._undelivered[identity] = owed
+            self._finish_delivered(identity)
         else:
-            self._owed.pop(identity, None)
-        while len(self._standing) > self._entry_count_max:
-            self._drop(next(iter(self._standing)))
+            self._undelivered.pop(identity, None)
+        while len(self._current) > self._entry_count_max:
+            self._forget(next(iter(self._current)))
             for name in self._names(TargetMode.STATE):
-                self.lost[name] = self.lost.get(name, 0) + 1
+                self.dropped[name] = self.dropped.get(name, 0) + 1
 
-    def _settle(self, identity: str) -> None:
-        if self._owed[identity]:
+    def _finish_delivered(self, identity: str) -> None:
+        if self._undelivered[identity]:
             return
-        self._settled[identity] = self._standing[identity].alert.since_s
-        self._drop(identity)
-        while len(self._settled) > SETTLED_COUNT_MAX:
-            self._settled.popitem(last=False)
+        self._finished[identity] = self._current[identity].alert.since_s
+        self._forget(identity)
+        while len(self._finished) > SETTLED_COUNT_MAX:
+            self._finished.popitem(last=False)
 
-    def _drop(self, identity: str) -> None:
-        self._standing.pop(identity, None)
-        self._owed.pop(identity, None)
-        for told in self._told.values():
-            told.pop(identity, None)
+    def _forget(self, identity: str) -> None:
+        self._current.pop(identity, None)
+        self._undelivered.pop(identity, None)
+        for numbers in self._announced.values():
+            numbers.pop(identity, None)
 
 
 def _alert(record: Record) -> Alert:
     return alert_from_document(cast("dict[str, object]", record["alert"]))
 
 
-def _collapsed(count: int, oldest: Alert) -> Alert:
+def _dropped_alert(count: int, oldest: Alert) -> Alert:
     return Alert(
         pair=oldest.pair,
         controller=oldest.controller,

@@ -1,7 +1,6 @@
-"""Matters that stand for a while: given what is wrong now, what is news.
+"""Conditions that last: which of them are new, which have ended, and when each began.
 
-Decides which matters are new and which are over, and keeps when each began. Does not know how a matter was found or
-who is told.
+Takes the alerts of all present conditions and compares them with those before.
 """
 
 from __future__ import annotations
@@ -14,28 +13,28 @@ from reconciler.core.alerts.alert import Alert, AlertStatus
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """The matters that stand, each as its FIRING alert."""
+    """The present conditions, each as its FIRING alert."""
 
-    standing: tuple[Alert, ...] = ()
+    firing: tuple[Alert, ...] = ()
 
-    def joined(self, others: Iterable[Alert]) -> Conditions:
-        """These, and those of the others (each FIRING) that are about a matter which is not among them."""
-        known = {alert.identity for alert in self.standing}
-        return Conditions((*self.standing, *(alert for alert in others if alert.identity not in known)))
+    def merged(self, others: Iterable[Alert]) -> Conditions:
+        """These and `others` (each FIRING); where both are about the same condition, this one counts."""
+        known = {alert.identity for alert in self.firing}
+        return Conditions((*self.firing, *(alert for alert in others if alert.identity not in known)))
 
-    def settle(self, current: Iterable[Alert], now_s: float) -> tuple[Conditions, tuple[Alert, ...]]:
-        """The conditions from now on, and the news: a FIRING for each new matter, a RESOLVED for each that is over.
+    def updated(self, current: Iterable[Alert], now_s: float) -> tuple[Conditions, tuple[Alert, ...]]:
+        """The new conditions, and the transitions: FIRING for each new condition, RESOLVED for each that ended.
 
-        A matter that goes on keeps its beginning; if its words changed it is no news, but the new words are kept.
+        A condition that goes on keeps its beginning. A changed text is kept and is no transition.
         """
-        before = {alert.identity: alert for alert in self.standing}
+        before = {alert.identity: alert for alert in self.firing}
         after: dict[str, Alert] = {}
-        news: list[Alert] = []
+        transitions: list[Alert] = []
         for alert in current:
             known = before.get(alert.identity)
             if known is None:
-                news.append(alert)
+                transitions.append(alert)
             after[alert.identity] = alert if known is None else replace(alert, since_s=known.since_s)
-        over = [alert for identity, alert in before.items() if identity not in after]
-        news += [replace(alert, status=AlertStatus.RESOLVED, ended_s=now_s) for alert in over]
-        return Conditions(tuple(after.values())), tuple(news)
+        ended = [alert for identity, alert in before.items() if identity not in after]
+        transitions += [replace(alert, status=AlertStatus.RESOLVED, ended_s=now_s) for alert in ended]
+        return Conditions(tuple(after.values())), tuple(transitions)

@@ -1,7 +1,7 @@
 """Alerts for Alertmanager: `POST /api/v2/alerts` (its OpenAPI document, version 2).
 
-Decides which fields identify (labels) and which explain (annotations), and when an alert ends there. Does not know
-when to send. When this agent falls silent, a standing alert ends after Alertmanager's own `resolve_timeout`.
+Decides which fields are labels (identity) and which are annotations, and when an alert ends there. When this agent
+stops, its alerts end after Alertmanager's own `resolve_timeout`. `system/alerts/delivery` decides when to send.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from reconciler.system.alerts.sender import SendResult, result_of_reply
 from reconciler.system.alerts.targets import AlertmanagerTarget
 from reconciler.system.http.client import HttpPoster
 
-#: How often a standing alert is told again; Alertmanager's `resolve_timeout` is five minutes unless configured.
+#: Interval at which a firing alert is sent again. The default of Alertmanager's `resolve_timeout` is five minutes.
 REFRESH_INTERVAL_S: Final = 60.0
-#: An alert that ends sooner than Alertmanager's `group_wait` (30 s unless configured) is told to nobody, and what is
-#: healed is over within milliseconds: there it lasts this long at least.
-HEARD_S: Final = 40.0
+#: Shortest duration of an alert in Alertmanager. It notifies nobody of an alert that ends before `group_wait` (30 s
+#: unless configured), and healed drift ends within milliseconds.
+DURATION_S_MIN: Final = 40.0
 
 _TIMEOUT_S: Final = 5.0
 _PATH: Final = "/api/v2/alerts"
@@ -30,8 +30,8 @@ _PATH: Final = "/api/v2/alerts"
 def alertmanager_document(alert: Alert) -> dict[str, object]:
     """One element of the array: labels are the identity and the severity.
 
-    While it stands it has no end: an end that is given then would outlast the earlier one that comes when it is over
-    (`Alert.Merge` of Alertmanager). When it is over it ends when it was over, but not before it was heard.
+    A firing alert has no end: Alertmanager keeps the later of two ends (`Alert.Merge`). A resolved alert ends at its
+    end, but not before `DURATION_S_MIN` has passed.
     """
     labels = {
         "alertname": alert_name(alert),
@@ -43,7 +43,7 @@ def alertmanager_document(alert: Alert) -> dict[str, object]:
     }
     explained = ("summary", "desired", "live", "commit", "author", "signer", "origin", "remedy")
     annotations = {name: str(getattr(alert, name)) for name in explained}
-    ends = {"endsAt": timestamp(max(alert.ended_s, alert.since_s + HEARD_S))} if alert.ended else {}
+    ends = {"endsAt": timestamp(max(alert.ended_s, alert.since_s + DURATION_S_MIN))} if alert.ended else {}
     return {
         "labels": {name: printable(text) for name, text in labels.items() if text},
         "annotations": {name: printable(text) for name, text in annotations.items() if text},

@@ -1,8 +1,7 @@
-"""Alerts for people: mail, chat, pagers, through Apprise in a process of its own.
+"""Alerts for people: mail, chat, pagers. A child process sends each message with Apprise.
 
-Decides the words of a message and what the end of the child means. Does not know any service: the child does, for as
-long as one message takes. Apprise would cost the agent some 30 MB, and the URL, which holds passwords, would sit in its
-memory: the child reads it from its file.
+Builds the text of a message and reads the result of the child (`system/alerts/chat_process`). Apprise would cost the
+agent some 30 MB, and its URL holds passwords: the child reads the URL from its file and ends after one message.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from reconciler.system.alerts.sender import SendAccepted, SendFailed, SendResult
 from reconciler.system.alerts.targets import ChatTarget
 from reconciler.system.process import Finished, Missing, TimedOut, run
 
-#: A message may take this long, start of the interpreter and all tries of the service included.
+#: Time limit of one message, including the start of the interpreter and all tries of the service.
 DEADLINE_S: Final = 30.0
 
 #: How the child ends (`chat_worker`).
@@ -53,12 +52,12 @@ def chat_message(alert: Alert) -> dict[str, str]:
     }
 
 
-#: What rings for everybody in a chat (Slack, Discord, Mattermost, Matrix): a commit's author does not decide that.
+#: Mentions that notify everyone in a chat (Slack, Discord, Mattermost, Matrix). A commit must not trigger them.
 _CALLS: Final = re.compile(r"@(?=(?:everyone|here|channel|room|all)\b)|<(?=[!@#])", re.IGNORECASE)
 
 
 def _plain(text: str) -> str:
-    """One line that is read and does nothing: Apprise escapes what HTML would read."""
+    """The text as one line without effect in a chat. Apprise escapes HTML."""
     return _CALLS.sub(lambda call: f"{call[0]} ", printable(text))
 
 

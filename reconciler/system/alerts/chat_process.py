@@ -2,9 +2,9 @@
 
     python -m reconciler.system.alerts.chat_process URL_FILE    # the message is on standard input
 
-Decides how a failure is reported without the URL. Standard output is one line that says why, or nothing; the exit
-status is 0 (taken) or 1. The file holds one URL, and lines that begin with `#`. An alarm ends the child when its parent
-is gone and a service never answers.
+Reports a failure without the URL. Prints nothing, or one line with the reason; the exit status is 0 (accepted) or 1.
+The file holds one URL, and comments that begin with `#`. An alarm ends the child when its parent has ended and the
+service never answers.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _MESSAGE_BYTES_MAX: Final = 64 * 1024
 
 
 class _Reasons(logging.Handler):
-    """Keeps what Apprise said."""
+    """Keeps the log messages of Apprise."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.said: list[str] = []
+        self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.said.append(record.getMessage())
+        self.messages.append(record.getMessage())
 
 
 def without_secrets(text: str, url: str) -> str:
@@ -45,7 +45,7 @@ def without_secrets(text: str, url: str) -> str:
 
 
 def send(url: str, message: dict[str, str]) -> str:
-    """Hand one message to the service that `url` names; empty when it was taken, else why not."""
+    """Send one message to the service of `url`; empty on success, else the reason."""
     try:
         import apprise
     except ImportError:
@@ -60,16 +60,16 @@ def send(url: str, message: dict[str, str]) -> str:
     service = apprise.Apprise()
     if not service.add(url):
         return f"Apprise does not understand this {scheme}:// URL"
-    # It is text: where a service sends HTML, as mail, Apprise escapes it.
+    # The body is text: Apprise escapes it where a service sends HTML, as mail does.
     kind, form = apprise.NotifyType(message["type"]), apprise.NotifyFormat.TEXT
     if service.notify(body=message["body"], title=message["title"], notify_type=kind, body_format=form):
         return ""
-    said = f": {' '.join(reasons.said[-1].split())[:300]}" if reasons.said else ""
+    said = f": {' '.join(reasons.messages[-1].split())[:300]}" if reasons.messages else ""
     return without_secrets(f"the service behind the {scheme}:// URL did not take the message{said}", url)
 
 
 def main() -> int:
-    """See the module."""
+    """Send the message on standard input to the URL in the file `sys.argv[1]`."""
     signal.alarm(int(2 * DEADLINE_S))
     try:
         text = read_secret(sys.argv[1], bytes_min=1).decode(errors="replace")

@@ -1,8 +1,7 @@
-"""Delivery of alerts: one thread for each target, so that a dead or slow one never holds up another.
+"""Delivery of alerts: one thread for each target, so that a dead or slow target never delays another.
 
-Decides when to try, when to wait and when to give up. Does not know protocols (`Sender`) nor how alerts are kept
-(`Outbox`). New alerts wake the threads at once; a target that failed is left alone for a pause that doubles, with
-jitter, up to a limit.
+Decides when to try, wait and drop. New alerts wake the threads at once; after a failure the pause doubles, with jitter,
+up to a limit. `Sender` speaks the protocol of a target, `Outbox` stores the alerts.
 """
 
 from __future__ import annotations
@@ -34,13 +33,13 @@ from reconciler.system.alerts.webhook import WebhookSender
 TARGET_COUNT_MAX: Final = 16
 PAUSE_S_MIN: Final = 0.25
 
-#: After so many failed tries of one piece of news it is counted as collapsed, and the next one gets its turn.
+#: After this many failed deliveries, drop the alert, count it as dropped, and go on with the next one.
 ATTEMPT_COUNT_MAX: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
 class AlertsDelivered:
-    """The target took news, `attempts` tries after the first."""
+    """The target accepted new alerts. `attempts`: failed tries before."""
 
     target: str
     alerts: tuple[Alert, ...]
@@ -50,7 +49,7 @@ class AlertsDelivered:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryDelayed:
-    """A try failed; the next one comes after the pause."""
+    """A try failed; the next comes after `pause_s`."""
 
     target: str
     why: str
@@ -60,7 +59,7 @@ class DeliveryDelayed:
 
 @dataclass(frozen=True, slots=True)
 class AlertsDropped:
-    """The target will not hear of these."""
+    """The target will not receive these alerts."""
 
     target: str
     alerts: tuple[Alert, ...]
@@ -71,7 +70,7 @@ DeliveryReport: TypeAlias = AlertsDelivered | DeliveryDelayed | AlertsDropped
 
 
 class Delivery:
-    """The threads of all targets. `report` is called from them, after each try that is worth telling."""
+    """The threads of all targets. They call `report` after each try with a result."""
 
     def __init__(
         self,
@@ -86,10 +85,10 @@ class Delivery:
         self._workers: dict[str, tuple[Target, _Worker]] = {}
 
     def configure(self, targets: Sequence[Target]) -> tuple[str, ...]:
-        """Deliver to these from now on; targets that stay go on undisturbed.
+        """Set the targets; the threads of targets that stay are not disturbed.
 
-        Returns, in words, each target that cannot be used; the others are. Raises StateError: it works, but would not
-        survive a restart.
+        Returns the reason for each target that cannot be used. Raises StateError when the targets could not be stored:
+        they are in use, but a restart would forget them.
         """
         wanted, refused = _usable(targets)
         gone = [name for name, (target, _) in self._workers.items() if wanted.get(name) != target]
@@ -107,18 +106,18 @@ class Delivery:
                 worker.start()
         return refused
 
-    def settle(self, timeout_s: float) -> bool:
-        """Wait until every target has heard everything; False when some has not in time."""
+    def wait_delivered(self, timeout_s: float) -> bool:
+        """Wait until every target has received all alerts; False after `timeout_s`."""
         deadline_s = time.monotonic() + timeout_s
         seen = self._outbox.version()
-        while any(self._outbox.waiting().values()):
+        while any(self._outbox.pending_counts().values()):
             if time.monotonic() >= deadline_s:
                 return False
             seen = self._outbox.wait(seen, deadline_s - time.monotonic())
         return True
 
     def close(self, timeout_s: float = 1.0) -> None:
-        """Stop. A try under way gets `timeout_s` to end; what it was about stays in the outbox."""
+        """Stop. A running try gets `timeout_s` to end; its alerts stay in the outbox."""
         deadline_s = time.monotonic() + timeout_s
         workers = [worker for _, worker in self._workers.values()]
         self._workers.clear()
@@ -129,7 +128,7 @@ class Delivery:
 
 
 def _usable(targets: Sequence[Target]) -> tuple[dict[str, Target], tuple[str, ...]]:
-    """The targets that can be used, by name, and in words those that cannot."""
+    """The usable targets by name, and the reason for each other one."""
     wanted: dict[str, Target] = {}
     refused: list[str] = []
     for target in targets:
@@ -169,7 +168,7 @@ class _Worker(threading.Thread):
         report: Callable[[DeliveryReport], None],
         refresh_interval_s: float,
     ) -> None:
-        # A daemon thread: a target that hangs must not keep a stopping agent.
+        # A daemon thread: a hanging target must not keep the agent from stopping.
         super().__init__(name=f"alerts to {name}"[:60], daemon=True)
         self._target = name
         self._mode = mode
@@ -180,16 +179,16 @@ class _Worker(threading.Thread):
         self._stopped = False
         self._attempts = 0
         self._not_before_s = 0.0
-        #: For a STATE target: the number of the entry that was told last for each matter, and when.
-        self._told: dict[str, tuple[int, float]] = {}
+        #: For a STATE target: number of the alert that was sent last for each condition, and when (monotonic seconds).
+        self._announced: dict[str, tuple[int, float]] = {}
 
     def stop(self) -> None:
-        """End after the try under way."""
+        """End after the running try."""
         self._stopped = True
         self._outbox.wake()
 
     def run(self) -> None:
-        """Until stopped: send what is due, else wait for news or for the time that something is due."""
+        """Send due alerts until stopped; else wait for new ones or for the next due time."""
         while not self._stopped:
             seen = self._outbox.version()
             now_s = time.monotonic()
@@ -203,21 +202,21 @@ class _Worker(threading.Thread):
         self._sender.close()
 
     def _due(self, now_s: float) -> tuple[tuple[QueuedAlert, ...], float]:
-        """What is to be sent now, and when something will be."""
+        """The alerts to send now, and the time of the next ones (monotonic seconds)."""
         if self._mode is TargetMode.EVENTS:
-            entry = self._outbox.head(self._target)
+            entry = self._outbox.next_event(self._target)
             return ((entry,) if entry is not None else (), float("inf"))
-        standing = self._outbox.standing(self._target)
+        standing = self._outbox.state_alerts(self._target)
         known = {entry.alert.identity for entry in standing}
-        self._told = {identity: told for identity, told in self._told.items() if identity in known}
+        self._announced = {identity: sent for identity, sent in self._announced.items() if identity in known}
         due: list[QueuedAlert] = []
         next_s = float("inf")
         for entry in standing:
-            number, told_s = self._told.get(entry.alert.identity, (0, 0.0))
-            if number != entry.number or now_s >= told_s + self._refresh_interval_s:
+            number, sent_s = self._announced.get(entry.alert.identity, (0, 0.0))
+            if number != entry.number or now_s >= sent_s + self._refresh_interval_s:
                 due.append(entry)
             else:
-                next_s = min(next_s, told_s + self._refresh_interval_s)
+                next_s = min(next_s, sent_s + self._refresh_interval_s)
         return tuple(due[: self._sender.batch_count_max]), next_s
 
     def _try(self, batch: tuple[QueuedAlert, ...]) -> None:
@@ -227,16 +226,16 @@ class _Worker(threading.Thread):
         now_s = time.monotonic()
         match result:
             case SendAccepted():
-                news = tuple(e.alert for e in batch if self._told.get(e.alert.identity, (0, 0.0))[0] != e.number)
+                new = tuple(e.alert for e in batch if self._announced.get(e.alert.identity, (0, 0.0))[0] != e.number)
                 self._finish(batch, now_s)
-                if news or self._attempts:
-                    self._report(AlertsDelivered(self._target, news, self._attempts, now_s - begin_s))
+                if new or self._attempts:
+                    self._report(AlertsDelivered(self._target, new, self._attempts, now_s - begin_s))
                 self._attempts = 0
             case SendRejected(why):
                 if self._mode is TargetMode.STATE:
                     self._finish(batch, now_s)
                 else:
-                    self._outbox.give_up(self._target, batch[0])
+                    self._outbox.drop(self._target, batch[0])
                 self._attempts = 0
                 self._report(AlertsDropped(self._target, alerts, why))
             case SendFailed(why):
@@ -248,18 +247,18 @@ class _Worker(threading.Thread):
         try:
             return self._sender.send(alerts)
         except Exception as error:
-            # A defect in a sender must not end the thread: without it nobody would hear of anything again.
+            # A defect in a sender must not end the thread, which is the only one that serves this target.
             return SendFailed(f"{type(error).__name__}: {error}")
 
     def _finish(self, batch: tuple[QueuedAlert, ...], now_s: float) -> None:
         if self._mode is TargetMode.STATE:
-            self._told.update({entry.alert.identity: (entry.number, now_s) for entry in batch})
-        self._outbox.done(self._target, batch)
+            self._announced.update({entry.alert.identity: (entry.number, now_s) for entry in batch})
+        self._outbox.mark_delivered(self._target, batch)
 
     def _postpone(self, batch: tuple[QueuedAlert, ...], why: str, now_s: float) -> None:
         self._attempts += 1
         if self._mode is TargetMode.EVENTS and self._attempts >= ATTEMPT_COUNT_MAX:
-            self._outbox.give_up(self._target, batch[0])
+            self._outbox.drop(self._target, batch[0])
             self._report(AlertsDropped(self._target, tuple(entry.alert for entry in batch), why))
             self._attempts = 0
         # Jitter keeps many controllers from returning to a target at the same moment.

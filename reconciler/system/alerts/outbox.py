@@ -1,9 +1,9 @@
-"""The outbox: alerts on their way to targets, kept in a directory until each target has taken them.
+"""The outbox: alerts on disk until each target has received them.
 
-Decides how the backlog survives a restart, SIGKILL, a torn write and a full disk. Does not know how anything is
-delivered. One file of records, each line `crc32 json`, appended and synchronised before `put` returns, rewritten as a
-snapshot now and then. A line that is torn or damaged is passed over. A delivery whose record was lost is made again:
-each piece of news reaches a target at least once, and once as long as the process lives.
+The backlog (`core/alerts/backlog`) survives a restart, SIGKILL, a torn write and a full disk. Its records are lines
+`crc32 json` in one file, appended and synchronised before `put` returns, and rewritten as a snapshot now and then. Torn
+and damaged lines are skipped. A delivery whose record was lost is repeated: each alert reaches a target at least once,
+and exactly once while the process lives. `system/alerts/delivery` sends the alerts.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from reconciler.core.alerts.backlog import ENTRY_COUNT_MAX, Backlog, QueuedAlert
 from reconciler.errors import StateError
 from reconciler.system.files import Lock, make_directory, state_error
 
-#: A log that is larger is not ours: a full backlog is some tens of megabytes.
+#: A larger log is refused: a full backlog takes some tens of megabytes.
 LOG_BYTES_MAX: Final = 512 * 1024 * 1024
 
-#: Records appended before the log is rewritten, at least.
+#: The log is rewritten after at least this many appended records.
 APPENDED_COUNT_MAX: Final = 2_000
 
-#: After a failed write, how long before the whole backlog is written anew.
-MENDING_INTERVAL_S: Final = 10.0
+#: After a failed write, the whole backlog is written again after this time.
+REWRITE_INTERVAL_S: Final = 10.0
 
 
 class Outbox:
     """Alerts on their way. All methods may be called from any thread.
 
-    Raises StateError when the directory cannot be used or another process uses it. What an unreadable log held is
-    gone, never a reason not to start: `damaged` counts its bad lines.
+    Raises StateError when the directory cannot be used or another process uses it. An unreadable log does not prevent
+    the start; its alerts are lost, and `damaged` counts its bad lines.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Outbox:
         directory: Path,
         *,
         entry_count_max: int = ENTRY_COUNT_MAX,
-        mending_interval_s: float = MENDING_INTERVAL_S,
+        rewrite_interval_s: float = REWRITE_INTERVAL_S,
     ) -> None:
         self._directory = directory
         self._path = directory / "outbox.log"
@@ -56,8 +56,8 @@ class Outbox:
         self._version = 0
         self._appended = 0
         self._unsaved = False
-        self._mending_interval_s = mending_interval_s
-        self._mend_after_s = 0.0
+        self._rewrite_interval_s = rewrite_interval_s
+        self._rewrite_after_s = 0.0
         self._log = -1
         self.damaged = 0
         make_directory(directory, 0o700)
@@ -70,10 +70,10 @@ class Outbox:
             raise state_error(self._path, error, "open the outbox for alerts") from error
 
     def put(self, alert: Alert) -> bool:
-        """Take an alert for every target; False when this news is known already.
+        """Accept an alert for every target; False when it is known already.
 
-        Raises StateError when it could not be stored. It is delivered nevertheless while this process lives, what
-        was stored before stays stored, and later calls store it as soon as that is possible again.
+        Raises StateError when it could not be stored. It is delivered all the same while this process lives.
+        Alerts that were stored before stay stored, and later calls store this one as soon as that is possible.
         """
         with self._changed:
             entry = self._backlog.accept(alert)
@@ -84,59 +84,59 @@ class Outbox:
             return True
 
     def configure(self, targets: Mapping[str, TargetMode]) -> None:
-        """From now on there are these targets, by name. What waited for others is forgotten. Raises StateError."""
+        """Set the targets, by name, and forget what waited for others. Raises StateError."""
         with self._changed:
             if self._backlog.configure(targets):
                 self._notify()
                 self._record({"targets": {name: mode.value for name, mode in targets.items()}}, durable=True)
 
-    def head(self, target: str) -> QueuedAlert | None:
-        """What an EVENTS target hears next."""
+    def next_event(self, target: str) -> QueuedAlert | None:
+        """The next alert of an EVENTS target; None when none waits."""
         with self._changed:
-            return self._backlog.head(target)
+            return self._backlog.next_event(target)
 
-    def standing(self, target: str) -> tuple[QueuedAlert, ...]:
-        """What a STATE target hears: all that stands, and what is over and not yet told."""
+    def state_alerts(self, target: str) -> tuple[QueuedAlert, ...]:
+        """The alerts for a STATE target: all lasting conditions, and ended ones whose end it has not received."""
         with self._changed:
-            return self._backlog.standing(target)
+            return self._backlog.state_alerts(target)
 
-    def done(self, target: str, entries: Iterable[QueuedAlert]) -> None:
-        """The target has taken these. Not synchronised: a crash may deliver them once more. Never raises."""
+    def mark_delivered(self, target: str, entries: Iterable[QueuedAlert]) -> None:
+        """Record that the target has received these. Not synchronised: a crash may repeat them. Never raises."""
         with self._changed:
             for entry in entries:
                 if self._backlog.targets.get(target) is TargetMode.STATE and not entry.alert.ended:
-                    self._backlog.told(target, entry)
+                    self._backlog.mark_announced(target, entry)
                 else:
                     identity = entry.alert.identity
-                    self._backlog.done(target, entry.number, identity)
+                    self._backlog.mark_delivered(target, entry.number, identity)
                     self._try_record({"done": entry.number, "target": target, "identity": identity})
             self._notify()
 
-    def give_up(self, target: str, entry: QueuedAlert) -> None:
-        """An EVENTS target will never take this one: it is counted, and the next goes on. Never raises."""
+    def drop(self, target: str, entry: QueuedAlert) -> None:
+        """Drop an alert that an EVENTS target refuses, count it, and go on with the next. Never raises."""
         if entry.number < 0:
-            # A target that refuses to hear how much was collapsed is not told of that refusal again.
-            self.done(target, (entry,))
+            # The target refuses the count of dropped alerts itself: do not count that again.
+            self.mark_delivered(target, (entry,))
             return
         with self._changed:
-            self._backlog.give_up(target, entry.number)
+            self._backlog.drop(target, entry.number)
             self._try_record({"gave_up": entry.number, "target": target})
             self._notify()
 
     def firing(self) -> tuple[Alert, ...]:
-        """Every alert that stands, oldest first."""
+        """The alerts of all lasting conditions, oldest first."""
         with self._changed:
             return self._backlog.firing()
 
-    def waiting(self) -> dict[str, int]:
-        """For each target, how many pieces of news it has not taken yet."""
+    def pending_counts(self) -> dict[str, int]:
+        """For each target, how many alerts it has not received yet."""
         with self._changed:
-            return {name: self._backlog.waiting(name) for name in self._backlog.targets}
+            return {name: self._backlog.pending_count(name) for name in self._backlog.targets}
 
-    def lost(self) -> dict[str, int]:
-        """For each target, how many pieces of news were collapsed into a count that it has not been told."""
+    def dropped(self) -> dict[str, int]:
+        """For each target, how many alerts were dropped and not reported to it yet."""
         with self._changed:
-            return {name: count for name, count in self._backlog.lost.items() if count}
+            return {name: count for name, count in self._backlog.dropped.items() if count}
 
     def version(self) -> int:
         """A number that rises with every change."""
@@ -144,18 +144,18 @@ class Outbox:
             return self._version
 
     def wait(self, seen: int, timeout_s: float | None) -> int:
-        """Wait until the version is no longer `seen`, or the time is over; the version then."""
+        """Wait until the version differs from `seen`, or for `timeout_s`; return the version."""
         with self._changed:
             self._changed.wait_for(lambda: self._version != seen, timeout_s)
             return self._version
 
     def wake(self) -> None:
-        """Let everybody who waits look again."""
+        """Wake all threads in `wait`."""
         with self._changed:
             self._notify()
 
     def close(self) -> None:
-        """Give the directory back. Nothing is lost: all of it was written before."""
+        """Close the log and release the directory. All alerts were written before."""
         with self._changed:
             if self._log >= 0:
                 os.close(self._log)
@@ -182,7 +182,7 @@ class Outbox:
         try:
             self._snapshot()
         except OSError:
-            # A full disk: go on behind what is there. The empty line ends a torn one.
+            # A full disk: append to the old log. The empty line ends a torn one.
             self._unsaved = True
             self._try_append(b"\n")
 
@@ -203,12 +203,12 @@ class Outbox:
     def _rewrite_when_due(self) -> bool:
         """Write a snapshot when the log has grown or lacks something; True when that was done."""
         grown = self._appended >= max(APPENDED_COUNT_MAX, 2 * self._backlog.size())
-        if not (grown or self._unsaved) or time.monotonic() < self._mend_after_s:
+        if not (grown or self._unsaved) or time.monotonic() < self._rewrite_after_s:
             return False
         try:
             self._snapshot()
         except OSError:
-            self._mend_after_s = time.monotonic() + self._mending_interval_s
+            self._rewrite_after_s = time.monotonic() + self._rewrite_interval_s
             return False
         return True
 
@@ -216,7 +216,7 @@ class Outbox:
         try:
             self._record(record, durable=False)
         except StateError:
-            # The news was delivered; all that is at stake is that it may be delivered again after a restart.
+            # The alert was delivered. Without the record it may be delivered again after a restart.
             return
 
     def _append(self, line: bytes) -> None:
@@ -237,7 +237,7 @@ class Outbox:
             os.write(self._log, line)
 
     def _snapshot(self) -> None:
-        """Write the whole backlog beside the log and put it in its place; the log stays as it was when that fails."""
+        """Write the whole backlog to a new file and replace the log by it. On failure the log stays as it was."""
         fresh = self._path.with_suffix(".new")
         descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:

@@ -1,6 +1,6 @@
-"""What sending alerts to one target can come to, and what a target looks like to whoever delivers.
+"""The interface of a sender to one target, and the three results of a try: accepted, failed, rejected.
 
-Decides which HTTP statuses mean *taken*, *later* and *never*. Does not know when to try again.
+Decides which HTTP status means which result. `system/alerts/delivery` decides when to try again.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ class SendAccepted:
 
 @dataclass(frozen=True, slots=True)
 class SendFailed:
-    """The target did not take them; it may later."""
+    """The target did not accept the alerts; a later try may succeed."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class SendRejected:
-    """The target refuses exactly these; trying again is of no use."""
+    """The target refuses exactly these alerts; another try is useless."""
 
     why: str
 
@@ -37,7 +37,7 @@ SendResult: TypeAlias = SendAccepted | SendFailed | SendRejected
 
 
 class Sender(Protocol):
-    """One target. Used by one thread."""
+    """A sender to one target. Used by one thread."""
 
     #: Most alerts in one `send`.
     batch_count_max: int
@@ -49,11 +49,11 @@ class Sender(Protocol):
         ...
 
     def close(self) -> None:
-        """Give connections back."""
+        """Close all connections."""
         ...
 
 
-#: Refusals that are about the message itself. Others (401, 404, ...) are mended at the target or in the desired state.
+#: Status codes that reject the message itself. Others (401, 404, ...) are problems of the target or its configuration.
 _ABOUT_THE_MESSAGE: Final = frozenset(
     {
         HTTPStatus.BAD_REQUEST,
@@ -76,7 +76,7 @@ def result_of_reply(reply: HttpResult) -> SendResult:
 
 
 def _explained(reply: HttpResponse) -> str:
-    told = f": {reply.text}" if reply.text else ""
+    detail = f": {reply.text}" if reply.text else ""
     if HTTPStatus.MULTIPLE_CHOICES <= reply.status < HTTPStatus.BAD_REQUEST:
         return f"it redirects (status {reply.status}), which is not followed: configure the final URL"
-    return f"it answered status {reply.status}{told}"
+    return f"it answered status {reply.status}{detail}"

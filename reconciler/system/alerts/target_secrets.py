@@ -1,8 +1,8 @@
-"""Which files of this controller a commit may name as secrets of alert targets, and for which hosts they are.
+"""Which files of this controller a commit may name as secrets of alert targets, and for which hosts.
 
-A commit names such files by their paths. So that it cannot reach for another secret, or for any other file that root
-can read, they lie below one directory, are no links, and are none of those that the node file uses itself. Decides
-that; `system/secret` decides whether a file is fit to be a secret at all.
+A commit names such files by path. It must not reach another secret, or any other file that root can read: the files lie
+below one directory, are no links, and the node file does not use them itself. `system/secret` decides whether a file is
+fit to be a secret at all.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from reconciler.system.secret import next_path, previous_path
 
 
 def target_refusal(node: Node, target: Target) -> str:
-    """Why the node file gives this target no secret; empty when the target may be used."""
+    """Why the node file refuses the secrets of this target; empty when it allows them."""
     match target:
         case AlertmanagerTarget():
             return ""
@@ -46,7 +46,7 @@ def secret_file_refusal(node: Node, file: str) -> str:
         )
     if Path(os.path.realpath(path)) != path:
         return f"{file} is a symbolic link, or below one; name the file itself"
-    if path in {Path(os.path.realpath(own)) for own in _own(node)}:
+    if path in {Path(os.path.realpath(own)) for own in _own_files(node)}:
         return f"{file} is a secret of this controller, and none of its alert targets"
     return ""
 
@@ -58,7 +58,7 @@ def _is_for(hosts: tuple[str, ...], url: str) -> bool:
     return host in hosts or f"{host}:{port}" in hosts
 
 
-def _own(node: Node) -> Iterator[Path]:
+def _own_files(node: Node) -> Iterator[Path]:
     """Every file that the node file names, and those that a change of the pair's secret puts beside it."""
     yield from files_of(node)
     if node.watchdog is not None:

@@ -1,7 +1,6 @@
-"""Where alerts go: the kinds of target and what each is called.
+"""The targets of alerts: their kinds, their names, and which URLs are refused.
 
-Decides names (which appear in metrics and in the journal, and therefore hold no secret) and which URLs are refused.
-Does not know how anything is delivered.
+A name appears in metrics and in the decision log and therefore holds no secret.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class WebhookTarget:
 
 @dataclass(frozen=True, slots=True)
 class ChatTarget:
-    """Whatever the one Apprise URL in `url_file` names: mail, chat, a pager."""
+    """The service of the one Apprise URL in `url_file`: mail, chat, a pager."""
 
     url_file: str
 
@@ -61,9 +60,9 @@ def target_name(target: Target) -> str:
     """A short stable name: `alertmanager:host:9093`, `webhook:host:443/1f0c9a2b`, `chat:/etc/hagit/mail.url`."""
     match target:
         case AlertmanagerTarget():
-            return f"alertmanager:{_place(target.url)}"
+            return f"alertmanager:{_authority(target.url)}"
         case WebhookTarget():
-            return f"webhook:{target.url_file or _place(target.url)}"
+            return f"webhook:{target.url_file or _authority(target.url)}"
         case ChatTarget():
             return f"chat:{target.url_file}"
         case _:
@@ -71,7 +70,7 @@ def target_name(target: Target) -> str:
 
 
 def target_mode(target: Target) -> TargetMode:
-    """What the target wants to hear."""
+    """Whether the target receives states or events."""
     return TargetMode.STATE if isinstance(target, AlertmanagerTarget) else TargetMode.EVENTS
 
 
@@ -101,11 +100,11 @@ def redacted_url(url: str) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in f"{text[0]}{text[1]}{authority}")[:100]
 
 
-def _place(url: str) -> str:
+def _authority(url: str) -> str:
     check_url(url)
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    # Paths of webhooks often are passwords: the name tells two apart without showing either.
+    # Paths of webhooks often are passwords: a hash distinguishes two of them without showing either.
     rest = parts.path.rstrip("/") + (f"?{parts.query}" if parts.query else "")
     return f"{host}:{port}" + (f"/{hashlib.sha256(rest.encode()).hexdigest()[:8]}" if rest else "")

@@ -1,20 +1,12 @@
-"""Alerts as CloudEvents 1.0 in structured mode, signed, for a webhook.
+"""Alerts for a webhook: signed CloudEvents 1.0 in structured mode.
 
-Decides the envelope (CloudEvents specification 1.0.2, sections 2 and 3; its HTTP binding, section 3.2) and the
-signature. A receiver verifies it so:
-
-    header   X-Hagit-Signature: t=1767225600,v1=<64 hex digits>
-    v1       HMAC-SHA256 with the shared secret over `<t>.<body>`, the body being the bytes as they came
-    accept   when v1 is right (compared in constant time) and t is at most five minutes from now
-
-Every try carries the same event `id` (and a fresh signature), so a receiver that remembers ids takes each piece of news
-once.
+Builds the envelope (CloudEvents specification 1.0.2, sections 2 and 3; its HTTP binding, section 3.2). The signature is
+that of `system/http/webhook_signatures`. Every try carries the same event `id` and a new signature, so a receiver that
+remembers ids accepts each alert once.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import time
 from collections.abc import Sequence
@@ -26,10 +18,8 @@ from reconciler.system.alerts.alertmanager import timestamp
 from reconciler.system.alerts.sender import SendFailed, SendResult, result_of_reply
 from reconciler.system.alerts.targets import WebhookTarget
 from reconciler.system.http.client import HttpPoster
+from reconciler.system.http.webhook_signatures import SIGNATURE_HEADER, sign_webhook
 from reconciler.system.secret import read_secret
-
-SIGNATURE_HEADER: Final = "X-Hagit-Signature"
-SIGNATURE_AGE_S_MAX: Final = 300.0
 
 _TIMEOUT_S: Final = 5.0
 
@@ -49,24 +39,8 @@ def cloud_event(alert: Alert) -> dict[str, object]:
     }
 
 
-def signature(body: bytes, secret: bytes, at_s: int) -> str:
-    """The value of the signature header for `body` at `at_s` seconds since 1970."""
-    return f"t={at_s},v1={hmac.new(secret, b'%d.%s' % (at_s, body), hashlib.sha256).hexdigest()}"
-
-
-def verified(header: str, body: bytes, secret: bytes, now_s: float) -> bool:
-    """True when `header` signs `body` with `secret` and is not older (or newer) than five minutes."""
-    parts = dict(item.partition("=")[::2] for item in header.strip().split(",")[:8])
-    moment = parts.get("t", "")
-    if not (moment.isascii() and moment.isdigit() and len(moment) <= 12):
-        return False
-    expected = signature(body, secret, int(moment)).partition("v1=")[2]
-    right = hmac.compare_digest(expected.encode(), parts.get("v1", "").encode(errors="replace"))
-    return right and abs(now_s - int(moment)) <= SIGNATURE_AGE_S_MAX
-
-
 class WebhookSender:
-    """Sends to one webhook, one event in each request. The secret is read anew each time, so that it can be changed."""
+    """Sends to one webhook, one event in each request. Reads the secret for each one, so that it can be changed."""
 
     batch_count_max = 1
     pause_s_max = 60.0
@@ -91,7 +65,7 @@ class WebhookSender:
                 secret = read_secret(self._secret_file)
             except HagitError as error:
                 return SendFailed(str(error))
-            headers[SIGNATURE_HEADER] = signature(body, secret, int(time.time()))
+            headers[SIGNATURE_HEADER] = sign_webhook(body, secret, int(time.time()))
         return result_of_reply(poster.post(body, headers))
 
     def close(self) -> None:
@@ -100,7 +74,7 @@ class WebhookSender:
             self._poster.close()
 
     def _current(self) -> HttpPoster:
-        """The connection to the URL, which a file may hold, and which may have changed there."""
+        """The client for the URL. A URL that a file holds may have changed."""
         if self._target.url_file:
             url = read_secret(self._target.url_file, bytes_min=1).decode(errors="replace")
             if self._poster is None or url != self._url:
@@ -108,7 +82,7 @@ class WebhookSender:
                 try:
                     self._url, self._poster = url, self._poster_to(url)
                 except UsageError as error:
-                    # The URL is the secret: nothing of it is repeated.
+                    # The URL is the secret: the message must not repeat any of it.
                     self._poster = None
                     raise NodeFileError(f"what it holds is {error.what}", where=self._target.url_file) from None
         assert self._poster is not None

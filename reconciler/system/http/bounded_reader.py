@@ -1,7 +1,6 @@
-"""Reading from a socket within a deadline and a budget, however slowly the other side talks.
+"""Read from a socket with a limit on total time and bytes.
 
-A timeout on each system call alone lets a peer that sends a byte now and then hold a thread for hours. Does not know
-HTTP.
+A timeout on each system call alone would let a client that sends a byte now and then hold a thread for hours.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class BoundedReader(io.RawIOBase):
         self._budget_bytes += count
 
     def readable(self) -> bool:
-        """Always."""
+        """Always true."""
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
@@ -42,13 +41,13 @@ class BoundedReader(io.RawIOBase):
             raise TimeoutError("timed out")
         view = memoryview(buffer)[: self._budget_bytes]
         if not view:
-            raise ConnectionAbortedError(errno.ECONNABORTED, "it says more than is listened to")
+            raise ConnectionAbortedError(errno.ECONNABORTED, "it sends more than the limit")
         self._socket.settimeout(left_s)
         count = self._raw.readinto(view)
         self._budget_bytes -= count or 0
         return int(count or 0)
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the descriptor."""
         self._raw.close()
         super().close()

@@ -1,7 +1,7 @@
-"""One HTTP POST after another to one URL, over a connection that stays open, each within a deadline.
+"""An HTTP client for POST requests to one URL, over a connection that stays open, each within a deadline.
 
-Decides when a connection is used again and when an answer counts as none. Redirects are answers like any other: nothing
-is sent to a place that nobody configured. Certificates are verified. Does not know what is sent.
+Decides when a connection is used again and which answers are failures. Verifies certificates. Does not follow
+redirects: a request goes only to the configured host.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from reconciler import __version__
 from reconciler.system.alerts.targets import check_url
 from reconciler.system.http.bounded_reader import BoundedReader
 
-#: How much of an answer is read at all, and how much of its body.
+#: Limits on a whole answer and on its body.
 ANSWER_BYTES_MAX: Final = 64 * 1024
 BODY_BYTES_MAX: Final = 16 * 1024
 
-#: How much of an answer's body is kept to explain a refusal.
+#: Length of the excerpt of a body that explains a refusal.
 REASON_LENGTH_MAX: Final = 300
 
 
@@ -39,7 +39,7 @@ class HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class HttpFailure:
-    """No answer came, and why."""
+    """No valid answer came; `why` says the reason."""
 
     why: str
 
@@ -48,7 +48,7 @@ HttpResult: TypeAlias = HttpResponse | HttpFailure
 
 
 class _BoundedSocket:
-    """What http.client needs of a socket, within a deadline."""
+    """The part of a socket that http.client uses, with a deadline."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.real = sock
@@ -67,7 +67,7 @@ class _BoundedSocket:
 
 
 class HttpPoster:
-    """See the module. For one thread. Raises UsageError for a URL that cannot be posted to."""
+    """Posts to one URL. For one thread. Raises UsageError for an unusable URL."""
 
     def __init__(self, url: str, *, timeout_s: float, ca_file: str = "") -> None:
         check_url(url)
@@ -93,7 +93,7 @@ class HttpPoster:
                 return HttpFailure(f"no answer within {self._timeout_s:g} s")
             except (ConnectionError, http.client.BadStatusLine) as error:
                 self.close()
-                # A server may close an idle connection at the moment of use; only a fresh one tells.
+                # A server may close an idle connection just before its use: try once more on a new one.
                 if not reused:
                     return HttpFailure(_why(error))
             except (OSError, http.client.HTTPException, ValueError) as error:
@@ -112,7 +112,7 @@ class HttpPoster:
         poller = select.poll()
         poller.register(self._bounded.real, select.POLLIN)
         if poller.poll(0):
-            # Nothing was asked: what can be read is the end of the connection, or nonsense.
+            # No request is open, so readable data is the end of the connection, or garbage.
             self.close()
             return False
         return True
@@ -124,7 +124,7 @@ class HttpPoster:
         connection.request("POST", self._path, body=body, headers={**agent, **headers})
         with connection.getresponse() as response:
             content = response.read(BODY_BYTES_MAX)
-            # A server that ends the connection with its answer has had it closed by http.client already.
+            # When the server ends the connection with its answer, http.client has closed it already.
             if not response.isclosed() or connection.sock is None:
                 self.close()
         text = " ".join(content[: 4 * REASON_LENGTH_MAX].decode(errors="replace").split())[:REASON_LENGTH_MAX]

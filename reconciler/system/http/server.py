@@ -1,13 +1,13 @@
-"""The agent's small HTTP server: figures for Prometheus, a health page, and a hook that means "look now".
+"""The agent's small HTTP server: metrics for Prometheus, a health page, and a hook that polls the source.
 
     GET  /metrics        the text exposition format
     GET  /healthz        200 `ok`, or 503 and why not
     POST /hooks/source   202 for a request signed by GitHub, GitLab, Gitea, Forgejo or another hagit; 401 for others
 
-Decides what it lets a stranger cost: connections at a time, seconds, bytes, nudges. When all places are taken, the
-oldest connection of the client that has most is closed, so that clients which say nothing keep nobody out. Pages are
-shown only under a name of this controller: else a web page could read them through the browser of an operator (DNS
-rebinding). Bodies are checked and thrown away. One request for each connection.
+Limits connections, seconds, bytes and polls for any client. When all places are taken, it closes the oldest connection
+of the client that has most, so that silent clients do not block others. Pages are served only under a name of this
+controller: else a web page could read them through the browser of an operator (DNS rebinding). Bodies are checked for
+their signature and discarded. One request for each connection.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ REQUEST_S_MAX: Final = 10.0
 HEADER_BYTES_MAX: Final = 16 * 1024
 BODY_BYTES_MAX: Final = 1024 * 1024
 DRAIN_S_MAX: Final = 1.0
-NUDGE_INTERVAL_S: Final = 1.0
+POLL_INTERVAL_S: Final = 1.0
 DEFAULT_ADDRESS: Final = "127.0.0.1:9723"
 
 _TICK_S: Final = 0.25
@@ -45,17 +45,17 @@ _TICK_S: Final = 0.25
 
 @dataclass(frozen=True, slots=True)
 class HttpEndpoints:
-    """What the server shows and does; every function may be called from any thread.
+    """The functions behind the pages and the hook; each may be called from any thread.
 
-    `health` returns an empty text while all is well, else why not. `nudge` is called at most once a second. Without
-    `secret_file` there is no hook. `hosts`: the names under which the pages may be asked for, in small letters, besides
-    IP addresses and `localhost`.
+    `health` returns an empty text while all is well, else the reason. `poll_source` is called at most once a second.
+    Without `secret_file` there is no hook. `hosts`: names of this controller under which the pages are served, in lower
+    case, besides IP addresses and `localhost`.
     """
 
     metrics: Callable[[], bytes]
     metrics_type: str
     health: Callable[[], str]
-    nudge: Callable[[], None]
+    poll_source: Callable[[], None]
     secret_file: str = ""
     hosts: Callable[[], frozenset[str]] = frozenset
 
@@ -63,7 +63,7 @@ class HttpEndpoints:
 class HttpServer:
     """Serves `pages` on `address` (`127.0.0.1:9723`, `[::1]:9723`) from `start` to `close`.
 
-    Raises NodeFileError when the address is none, or is taken.
+    Raises NodeFileError when the address is invalid or in use.
     """
 
     def __init__(self, address: str, pages: HttpEndpoints, *, request_s_max: float = REQUEST_S_MAX) -> None:
@@ -75,7 +75,7 @@ class HttpServer:
             raise NodeFileError(
                 f"cannot listen: {error.strerror or error}",
                 where=address,
-                remedy="Choose another `listen` address in the node file; see who uses it: ss -ltnp",
+                remedy="choose another `listen` address in the node file; this shows which process uses it: ss -ltnp",
             ) from error
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(
@@ -87,7 +87,7 @@ class HttpServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop serving; requests under way are cut off when the process ends."""
+        """Stop serving. Running requests end with the process."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
@@ -95,7 +95,7 @@ class HttpServer:
 
 
 def parse_listen_address(address: str) -> tuple[str, int]:
-    """IP address and port; port 0 lets the kernel choose. Raises NodeFileError: names are not looked up."""
+    """IP address and port; port 0 lets the kernel choose. Raises NodeFileError, also for host names."""
     host, _, port = address.rpartition(":")
     host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
     try:
@@ -110,7 +110,7 @@ def parse_listen_address(address: str) -> tuple[str, int]:
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """Bounded in threads. HTTPServer itself is not used: it looks up the name of its address when it starts."""
+    """A server with a limit on threads. HTTPServer is not used: it resolves the name of its address at the start."""
 
     daemon_threads = True
     block_on_close = False
@@ -124,36 +124,36 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.pages = pages
         self.request_s_max = request_s_max
         self._places = threading.Lock()
-        #: Every connection with its client, oldest first; those that were closed for others are no longer here.
+        #: Open connections with the address of their client, oldest first, without those that were closed for others.
         self._open: dict[socket.socket, str] = {}
         self._served = 0
-        self._nudges = threading.Lock()
-        self._nudge_wanted = False
-        self._nudged_s = float("-inf")
+        self._poll_lock = threading.Lock()
+        self._poll_wanted = False
+        self._polled_s = float("-inf")
         super().__init__(address, _Handler)
 
-    def nudge(self) -> None:
-        """Somebody asks for a look: now, or when the last one is a second old."""
-        with self._nudges:
-            self._nudge_wanted = True
+    def poll_source(self) -> None:
+        """Poll the source now, or as soon as the last poll is a second old."""
+        with self._poll_lock:
+            self._poll_wanted = True
         self.service_actions()
 
     def service_actions(self) -> None:
-        """Called by the serving loop as well, several times a second."""
-        with self._nudges:
-            due = self._nudge_wanted and time.monotonic() >= self._nudged_s + NUDGE_INTERVAL_S
+        """Run a wanted poll when it is due. The serving loop calls this several times a second."""
+        with self._poll_lock:
+            due = self._poll_wanted and time.monotonic() >= self._polled_s + POLL_INTERVAL_S
             if due:
-                self._nudge_wanted = False
-                self._nudged_s = time.monotonic()
+                self._poll_wanted = False
+                self._polled_s = time.monotonic()
         if due:
-            self.pages.nudge()
+            self.pages.poll_source()
 
     def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
-        """Give the connection a thread, and take the place of another when there are too many."""
+        """Serve the connection in a thread; close another one first when there are too many."""
         assert isinstance(request, socket.socket) and isinstance(client_address, tuple)
         with self._places:
             if self._served >= 2 * CONNECTION_COUNT_MAX:
-                # Those that were closed have not ended yet.
+                # The threads of closed connections have not ended yet.
                 self.shutdown_request(request)
                 return
             if len(self._open) >= CONNECTION_COUNT_MAX:
@@ -167,7 +167,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             raise
 
     def _close_one(self) -> None:
-        """Close the oldest connection of the client that has most; its thread ends with it."""
+        """Close the oldest connection of the client that has most. Its thread then ends."""
         busiest, _ = Counter(self._open.values()).most_common(1)[0]
         oldest = next(request for request, client in self._open.items() if client == busiest)
         del self._open[oldest]
@@ -183,14 +183,14 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def process_request_thread(
         self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
     ) -> None:
-        """In the thread."""
+        """Run in the thread of the connection."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._ended(request)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away or is too slow is no event."""
+        """Ignore clients that disconnect or are too slow."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -201,14 +201,14 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def setup(self) -> None:
-        """Reads are bounded in time and bytes, writes in time."""
+        """Limit reads in time and bytes, writes in time."""
         self.connection = self.request
         self.bounded = BoundedReader(self.connection, time.monotonic() + self.server.request_s_max, HEADER_BYTES_MAX)
         self.rfile = io.BufferedReader(self.bounded)
         self.wfile = self.answer = io.BytesIO()
 
     def finish(self) -> None:
-        """Send the answer, and read what the client still has to say: closing on it would take the answer back."""
+        """Send the answer, then read the rest of the request: closing early would reset the connection."""
         self.connection.settimeout(self.server.request_s_max)
         self.connection.sendall(self.answer.getvalue())
         self.connection.shutdown(socket.SHUT_WR)
@@ -220,22 +220,22 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.close()
 
     def do_GET(self) -> None:
-        """A page."""
+        """Serve a page."""
         pages = self.server.pages
         if not self._is_ours(self.headers.get("Host")):
-            self._tell(HTTPStatus.MISDIRECTED_REQUEST, "this is no name of this controller; see [listen] hosts")
+            self._answer_text(HTTPStatus.MISDIRECTED_REQUEST, "this is no name of this controller; see [listen] hosts")
             return
         match self.path.partition("?")[0]:
             case "/metrics":
                 self._answer(HTTPStatus.OK, pages.metrics(), pages.metrics_type)
             case "/healthz":
                 why = pages.health()
-                self._tell(HTTPStatus.SERVICE_UNAVAILABLE if why else HTTPStatus.OK, why or "ok")
+                self._answer_text(HTTPStatus.SERVICE_UNAVAILABLE if why else HTTPStatus.OK, why or "ok")
             case _:
-                self._tell(HTTPStatus.NOT_FOUND, "here are /metrics, /healthz and /hooks/source")
+                self._answer_text(HTTPStatus.NOT_FOUND, "here are /metrics, /healthz and /hooks/source")
 
     def _is_ours(self, host: str | None) -> bool:
-        """False for the name of another site. Programs that send no name at all are no browsers."""
+        """Whether `host` names this controller. A request without a Host header comes from no browser."""
         if host is None:
             return True
         name = host.strip().lower()
@@ -247,17 +247,17 @@ class _Handler(BaseHTTPRequestHandler):
         return name in ("localhost", os.uname().nodename.lower()) or name in self.server.pages.hosts()
 
     def do_POST(self) -> None:
-        """The hook."""
+        """Serve the hook."""
         if self.path.partition("?")[0] != "/hooks/source" or not self.server.pages.secret_file:
-            self._tell(HTTPStatus.NOT_FOUND, "there is no such hook")
+            self._answer_text(HTTPStatus.NOT_FOUND, "there is no such hook")
             return
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()):
-            self._tell(HTTPStatus.LENGTH_REQUIRED, "a Content-Length is required")
+            self._answer_text(HTTPStatus.LENGTH_REQUIRED, "a Content-Length is required")
         elif len(length) > 9 or int(length) > BODY_BYTES_MAX:
-            self._tell(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{BODY_BYTES_MAX} bytes are the most")
+            self._answer_text(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{BODY_BYTES_MAX} bytes are the most")
         elif not is_signed(self.headers):
-            self._tell(HTTPStatus.UNAUTHORIZED, "unsigned")
+            self._answer_text(HTTPStatus.UNAUTHORIZED, "unsigned")
         else:
             self._hook(int(length))
 
@@ -267,15 +267,15 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             secret = read_secret(self.server.pages.secret_file)
         except HagitError:
-            self._tell(HTTPStatus.INTERNAL_SERVER_ERROR, "the secret of this hook cannot be used")
+            self._answer_text(HTTPStatus.INTERNAL_SERVER_ERROR, "the secret of this hook cannot be used")
             return
         if len(body) == length and is_authentic(self.headers, body, secret, time.time()):
-            self.server.nudge()
-            self._tell(HTTPStatus.ACCEPTED, "looking")
+            self.server.poll_source()
+            self._answer_text(HTTPStatus.ACCEPTED, "looking")
         else:
-            self._tell(HTTPStatus.UNAUTHORIZED, "the signature does not fit")
+            self._answer_text(HTTPStatus.UNAUTHORIZED, "the signature does not fit")
 
-    def _tell(self, status: HTTPStatus, text: str) -> None:
+    def _answer_text(self, status: HTTPStatus, text: str) -> None:
         self._answer(status, text.encode() + b"\n", "text/plain; charset=utf-8")
 
     def _answer(self, status: HTTPStatus, body: bytes, kind: str) -> None:
@@ -289,4 +289,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Requests are not logged: a scrape every few seconds is no news."""
+        """Log no requests: Prometheus sends one every few seconds."""

@@ -31,7 +31,7 @@ def test_a_defect_is_told_and_the_next_look_comes(tmp_path: Path) -> None:
         assert isinstance(refusal, StateError)
         assert "nobody thought of this" in refusal.what
         assert "test_poller.py" in refusal.what
-        poller.nudge()
+        poller.poll_source()
         assert found.get(timeout=30).refusal is None
     finally:
         poller.close()

@@ -4,7 +4,7 @@ import time
 import pytest
 
 from reconciler.core.alerts.alert import AlertKind, AlertStatus
-from reconciler.system.alerts.alertmanager import HEARD_S, alertmanager_document
+from reconciler.system.alerts.alertmanager import DURATION_S_MIN, alertmanager_document
 from reconciler.system.alerts.delivery import AlertsDelivered, Delivery
 from reconciler.system.alerts.outbox import Outbox
 from reconciler.system.alerts.targets import AlertmanagerTarget
@@ -28,9 +28,9 @@ def subjects(manager):
 def test_an_alert_fires_and_is_resolved_in_the_real_one(alertmanager, running, drift):
     box, delivery = running
     delivery.configure([AlertmanagerTarget(alertmanager.url)])
-    box.put(drift(1, since_s=time.time() - HEARD_S))
-    box.put(drift(2, since_s=time.time() - HEARD_S))
-    assert delivery.settle(10)
+    box.put(drift(1, since_s=time.time() - DURATION_S_MIN))
+    box.put(drift(2, since_s=time.time() - DURATION_S_MIN))
+    assert delivery.wait_delivered(10)
     alertmanager.until(lambda: subjects(alertmanager) == [drift(1).subject, drift(2).subject])
     fired = next(alert for alert in alertmanager.alerts() if alert["labels"]["subject"] == drift(1).subject)
     assert fired["labels"] == {
@@ -44,7 +44,7 @@ def test_an_alert_fires_and_is_resolved_in_the_real_one(alertmanager, running, d
     assert fired["annotations"]["origin"] == "network.yaml:12"
     assert fired["annotations"]["desired"] == "present"
     box.put(drift(1, RESOLVED, since_s=box.firing()[0].since_s, ended_s=time.time()))
-    assert delivery.settle(10)
+    assert delivery.wait_delivered(10)
     alertmanager.until(lambda: subjects(alertmanager) == [drift(2).subject])
 
 
@@ -52,12 +52,12 @@ def test_it_fires_again_after_it_was_over(alertmanager, running, drift):
     box, delivery = running
     delivery.configure([AlertmanagerTarget(alertmanager.url)])
     for _ in range(3):
-        since_s = time.time() - HEARD_S
+        since_s = time.time() - DURATION_S_MIN
         box.put(drift(since_s=since_s))
-        assert delivery.settle(10)
+        assert delivery.wait_delivered(10)
         alertmanager.until(lambda: len(alertmanager.alerts()) == 1)
         box.put(drift(status=RESOLVED, since_s=since_s, ended_s=time.time()))
-        assert delivery.settle(10)
+        assert delivery.wait_delivered(10)
         alertmanager.until(lambda: alertmanager.alerts() == [])
 
 
@@ -66,11 +66,11 @@ def test_one_that_was_down_hears_what_stands(alertmanager, running, drift):
     alertmanager.stop()
     delivery.configure([AlertmanagerTarget(alertmanager.url)])
     now_s = time.time()
-    box.put(drift(1, since_s=now_s - HEARD_S))
+    box.put(drift(1, since_s=now_s - DURATION_S_MIN))
     box.put(drift(2, since_s=now_s))
-    box.put(drift(1, RESOLVED, since_s=now_s - HEARD_S, ended_s=now_s))
+    box.put(drift(1, RESOLVED, since_s=now_s - DURATION_S_MIN, ended_s=now_s))
     alertmanager.start()
-    assert delivery.settle(20)
+    assert delivery.wait_delivered(20)
     alertmanager.until(lambda: subjects(alertmanager) == [drift(2).subject])
 
 
@@ -79,7 +79,7 @@ def test_one_that_forgot_is_told_again(alertmanager, tmp_path, waiting, drift):
     delivery = Delivery(box, waiting, refresh_interval_s=0.2)
     delivery.configure([AlertmanagerTarget(alertmanager.url)])
     box.put(drift(1, since_s=time.time()))
-    assert delivery.settle(10)
+    assert delivery.wait_delivered(10)
     alertmanager.stop()
     alertmanager.start()
     alertmanager.until(lambda: subjects(alertmanager) == [drift(1).subject])
@@ -92,7 +92,7 @@ def test_every_kind_of_alert_is_accepted(alertmanager, running, drift):
     delivery.configure([AlertmanagerTarget(alertmanager.url)])
     for kind in AlertKind:
         box.put(drift(kind=kind, since_s=time.time(), resource="", live="\x00\n“é”\U0001f600" * 400))
-    assert delivery.settle(10)
+    assert delivery.wait_delivered(10)
     alertmanager.until(lambda: len(alertmanager.alerts()) == len(AlertKind))
 
 
@@ -118,18 +118,18 @@ def test_what_is_healed_at_once_lasts_long_enough_to_be_told(alertmanager, runni
     delivery.configure([AlertmanagerTarget(alertmanager.url)])
     # The moment until which it stands; a machine that was too busy to tell both by then gets a later one.
     for number, heard_s in enumerate((1.5, 5.0, 15.0)):
-        since_s = time.time() - HEARD_S + heard_s
+        since_s = time.time() - DURATION_S_MIN + heard_s
         box.put(drift(number, since_s=since_s))
-        assert delivery.settle(10)
+        assert delivery.wait_delivered(10)
         alertmanager.until(lambda number=number: drift(number).subject in subjects(alertmanager))
         box.put(drift(number, RESOLVED, since_s=since_s, ended_s=since_s + 0.1))
-        assert delivery.settle(10)
+        assert delivery.wait_delivered(10)
         told = subjects(alertmanager)
-        if time.time() < since_s + HEARD_S:
+        if time.time() < since_s + DURATION_S_MIN:
             break
     assert drift(number).subject in told
     alertmanager.until(lambda: alertmanager.alerts() == [])
-    assert since_s + HEARD_S <= time.time()
+    assert since_s + DURATION_S_MIN <= time.time()
 
 
 def test_what_stands_has_no_end_and_what_is_over_ends_when_it_was_heard(drift):

@@ -48,7 +48,7 @@ def test_a_webhook_hears_everything_once_in_order_over_one_connection(
     for alert in news:
         box.put(alert)
         box.put(alert)
-    assert delivery.settle(10)
+    assert delivery.wait_delivered(10)
     expected = [("resolved" if a.ended else "detected", f"Interface/storage0: {a.subject}") for a in news]
     assert events(receiver) == expected
     assert len({request.connection for request in receiver.requests.got}) == 1
@@ -62,7 +62,7 @@ def test_a_dead_target_hears_it_when_it_is_back(box, delivery, receivers, dead_p
     delayed = waiting.until(lambda got: len(got) >= 2)
     assert all(isinstance(outcome, DeliveryDelayed) and "refused" in outcome.why for outcome in delayed)
     receiver = receivers(dead_port)
-    assert delivery.settle(20)
+    assert delivery.wait_delivered(20)
     assert [what for what, _ in events(receiver)] == ["detected", "resolved"]
 
 
@@ -87,12 +87,12 @@ def test_dead_and_hanging_targets_hold_up_nobody(box, delivery, receiver, mute, 
     for number in range(20):
         box.put(drift(number))
     receiver.requests.until(lambda got: len(got) == 20)
-    assert box.waiting()[target_name(hanging)] == 20
+    assert box.pending_counts()[target_name(hanging)] == 20
     outcome = next(
         o for o in waiting.until(of(DeliveryDelayed, target_name(hanging))) if o.target == target_name(hanging)
     )
     assert outcome.why == "no answer within 5 s"
-    assert box.waiting()[target_name(hanging)] == 20
+    assert box.pending_counts()[target_name(hanging)] == 20
 
 
 def test_what_was_not_delivered_is_delivered_after_a_restart(
@@ -109,7 +109,7 @@ def test_what_was_not_delivered_is_delivered_after_a_restart(
     box = Outbox(tmp_path / "outbox")
     delivery = Delivery(box, waiting)
     delivery.configure([target])
-    assert delivery.settle(10)
+    assert delivery.wait_delivered(10)
     assert len(receiver.requests.got) == 2
     delivery.close()
     box.close()
@@ -122,7 +122,7 @@ def test_errors_of_the_server_are_tried_again_with_the_same_id_and_a_fresh_signa
         receiver.will_answer(status, text=b"come   back\nlater")
     delivery.configure([WebhookTarget(receiver.url, str(secret_file))])
     box.put(drift())
-    assert delivery.settle(20)
+    assert delivery.wait_delivered(20)
     assert len({json.loads(request.body)["id"] for request in receiver.requests.got}) == 1
     assert len({request.headers["x-hagit-signature"] for request in receiver.requests.got}) > 1
     outcomes = waiting.until(of(AlertsDelivered))
@@ -137,7 +137,7 @@ def test_a_message_that_is_refused_for_good_does_not_block_the_next(
     delivery.configure([WebhookTarget(receiver.url, str(secret_file))])
     box.put(drift(1))
     box.put(drift(2))
-    assert delivery.settle(10)
+    assert delivery.wait_delivered(10)
     kinds = [json.loads(request.body)["type"] for request in receiver.requests.got]
     assert kinds == [
         "io.hagit.drift.detected.v1",
@@ -152,7 +152,7 @@ def test_a_redirect_is_not_followed(box, delivery, receivers, secret_file, drift
     receiver.will_answer(302, {"Location": elsewhere.url})
     delivery.configure([WebhookTarget(receiver.url, str(secret_file))])
     box.put(drift())
-    assert delivery.settle(10)
+    assert delivery.wait_delivered(10)
     assert "redirects (status 302)" in waiting.until(of(DeliveryDelayed))[0].why
     assert elsewhere.requests.got == []
     assert len(receiver.requests.got) == 2
@@ -167,7 +167,7 @@ def test_a_secret_that_everybody_may_read_is_refused(box, delivery, receiver, se
     assert f"chmod 600 {secret_file}" in why
     assert receiver.requests.got == []
     secret_file.chmod(0o600)
-    assert delivery.settle(10)
+    assert delivery.wait_delivered(10)
 
 
 def test_a_target_that_goes_and_one_that_comes(box, delivery, receivers, secret_file, drift):
@@ -175,10 +175,10 @@ def test_a_target_that_goes_and_one_that_comes(box, delivery, receivers, secret_
     targets = [WebhookTarget(receiver.url, str(secret_file)) for receiver in (first, second)]
     delivery.configure(targets[:1])
     box.put(drift(1))
-    assert delivery.settle(10)
+    assert delivery.wait_delivered(10)
     delivery.configure(targets[1:])
     box.put(drift(2))
-    assert delivery.settle(10)
+    assert delivery.wait_delivered(10)
     assert (len(first.requests.got), len(second.requests.got)) == (1, 1)
 
 
@@ -188,7 +188,7 @@ def test_standing_alerts_are_told_again_and_over_ones_are_not(box, receiver, dri
     box.put(drift(1))
     receiver.requests.until(lambda got: len(got) >= 3)
     box.put(drift(1, RESOLVED))
-    assert delivery.settle(10)
+    assert delivery.wait_delivered(10)
     count = len(receiver.requests.got)
     box.put(drift(2))
     receiver.requests.until(lambda got: len(got) >= count + 3)
@@ -202,7 +202,7 @@ def test_many_alerts_are_sent_in_batches(box, delivery, receiver, drift):
     for number in range(450):
         box.put(drift(number))
     delivery.configure([AlertmanagerTarget(receiver.url)])
-    assert delivery.settle(20)
+    assert delivery.wait_delivered(20)
     assert [len(json.loads(request.body)) for request in receiver.requests.got] == [200, 200, 50]
 
 
@@ -219,7 +219,7 @@ def test_a_target_that_makes_no_sense_is_refused_and_no_other(box, delivery, rec
     assert delivery.configure([good, *many]) == ("alertmanager:127.0.0.1:9015: there are 16 targets already",)
     assert delivery.configure([good]) == ()
     box.put(drift())
-    assert delivery.settle(10)
+    assert delivery.wait_delivered(10)
     assert len(receiver.requests.got) == 1
 
 

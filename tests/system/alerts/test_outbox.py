@@ -31,9 +31,9 @@ def again(box: Outbox, tmp_path: Path) -> Outbox:
 def heard(box: Outbox, target: str = "hook") -> list[tuple[str, AlertStatus]]:
     """Take everything, in order."""
     result = []
-    while entry := box.head(target):
+    while entry := box.next_event(target):
         result.append((entry.alert.subject, entry.alert.status))
-        box.done(target, [entry])
+        box.mark_delivered(target, [entry])
     return result
 
 
@@ -42,8 +42,8 @@ def test_a_restart_forgets_nothing(box, tmp_path, drift):
     assert all(box.put(alert) for alert in alerts)
     box = again(box, tmp_path)
     assert box.damaged == 0
-    assert [entry.alert for entry in box.standing("am")] == [drift(2), drift(1, RESOLVED), drift(3)]
-    assert box.waiting() == {"am": 3, "hook": 4}
+    assert [entry.alert for entry in box.state_alerts("am")] == [drift(2), drift(1, RESOLVED), drift(3)]
+    assert box.pending_counts() == {"am": 3, "hook": 4}
     assert heard(box) == [(alert.subject, alert.status) for alert in alerts]
     box = again(box, tmp_path)
     assert heard(box) == []
@@ -58,7 +58,7 @@ def test_the_same_news_is_taken_once(box, tmp_path, drift):
     assert box.put(drift(status=RESOLVED))
     assert not box.put(drift()), "what began then is over"
     assert not box.put(drift(status=RESOLVED))
-    box.done("am", box.standing("am"))
+    box.mark_delivered("am", box.state_alerts("am"))
     assert len(heard(box)) == 2
     box = again(box, tmp_path)
     assert not box.put(drift(status=RESOLVED)), "remembered after everybody heard it"
@@ -79,7 +79,7 @@ def test_what_stands_began_once(box, tmp_path, drift):
     box = again(box, tmp_path)
     assert not box.put(drift(since_s=3.0))
     assert box.put(drift(status=RESOLVED, since_s=3.0))
-    assert [(entry.alert.status, entry.alert.since_s) for entry in box.standing("am")] == [(RESOLVED, 1.0)]
+    assert [(entry.alert.status, entry.alert.since_s) for entry in box.state_alerts("am")] == [(RESOLVED, 1.0)]
     assert heard(box) == [(drift().subject, AlertStatus.FIRING), (drift().subject, RESOLVED)]
     box.close()
 
@@ -87,31 +87,31 @@ def test_what_stands_began_once(box, tmp_path, drift):
 def test_alertmanager_needs_the_last_state_only_and_webhooks_hear_both(box, drift):
     box.put(drift())
     box.put(drift(status=RESOLVED))
-    assert [entry.alert.status for entry in box.standing("am")] == [RESOLVED]
+    assert [entry.alert.status for entry in box.state_alerts("am")] == [RESOLVED]
     assert [status for _, status in heard(box)] == [AlertStatus.FIRING, RESOLVED]
-    box.done("am", box.standing("am"))
-    assert box.standing("am") == ()
-    assert box.waiting() == {"am": 0, "hook": 0}
+    box.mark_delivered("am", box.state_alerts("am"))
+    assert box.state_alerts("am") == ()
+    assert box.pending_counts() == {"am": 0, "hook": 0}
 
 
 def test_a_storm_that_grows_is_one_event_with_new_words(box, drift):
     box.put(drift(summary="57 more"))
     assert box.put(drift(summary="58 more"))
-    assert [entry.alert.summary for entry in box.standing("am")] == ["58 more"]
+    assert [entry.alert.summary for entry in box.state_alerts("am")] == ["58 more"]
     assert len(heard(box)) == 1
 
 
 def test_the_severity_stays_as_it_was(box, drift):
     box.put(drift(severity=Severity.CRITICAL))
     box.put(drift(status=RESOLVED, severity=Severity.INFO))
-    assert [entry.alert.severity for entry in box.standing("am")] == [Severity.CRITICAL]
+    assert [entry.alert.severity for entry in box.state_alerts("am")] == [Severity.CRITICAL]
 
 
 def test_a_standing_matter_is_told_to_alertmanager_until_it_is_over(box, tmp_path, drift):
     box.put(drift())
-    box.done("am", box.standing("am"))
-    assert box.waiting()["am"] == 0
-    assert len(box.standing("am")) == 1
+    box.mark_delivered("am", box.state_alerts("am"))
+    assert box.pending_counts()["am"] == 0
+    assert len(box.state_alerts("am")) == 1
     box = again(box, tmp_path)
     assert [alert.subject for alert in box.firing()] == [drift().subject]
     box.close()
@@ -119,14 +119,14 @@ def test_a_standing_matter_is_told_to_alertmanager_until_it_is_over(box, tmp_pat
 
 def test_news_on_its_way_that_was_overtaken_is_not_confused_with_what_came_after(box, drift):
     box.put(drift())
-    sent = box.standing("am")
+    sent = box.state_alerts("am")
     box.put(drift(status=RESOLVED))
-    box.done("am", sent)
-    assert [entry.alert.status for entry in box.standing("am")] == [RESOLVED]
-    sent = box.standing("am")
+    box.mark_delivered("am", sent)
+    assert [entry.alert.status for entry in box.state_alerts("am")] == [RESOLVED]
+    sent = box.state_alerts("am")
     box.put(drift(since_s=1_800_000_000.0))
-    box.done("am", sent)
-    assert [entry.alert.since_s for entry in box.standing("am")] == [1_800_000_000.0]
+    box.mark_delivered("am", sent)
+    assert [entry.alert.since_s for entry in box.state_alerts("am")] == [1_800_000_000.0]
 
 
 def test_a_target_that_leaves_is_forgotten_and_a_new_one_hears_what_stands(box, tmp_path, drift):
@@ -134,11 +134,11 @@ def test_a_target_that_leaves_is_forgotten_and_a_new_one_hears_what_stands(box, 
     box.put(drift(2))
     box.put(drift(2, RESOLVED))
     box.configure({"am2": TargetMode.STATE, "hook2": TargetMode.EVENTS})
-    assert [entry.alert.subject for entry in box.standing("am2")] == [drift(1).subject]
-    assert box.head("hook") is None
-    assert box.head("hook2") is None
+    assert [entry.alert.subject for entry in box.state_alerts("am2")] == [drift(1).subject]
+    assert box.next_event("hook") is None
+    assert box.next_event("hook2") is None
     box = again(box, tmp_path)
-    assert box.waiting() == {"am2": 1, "hook2": 0}
+    assert box.pending_counts() == {"am2": 1, "hook2": 0}
     box.close()
 
 
@@ -149,12 +149,12 @@ def test_too_much_is_collapsed_into_a_count_that_is_told_first(tmp_path, drift):
         box.put(drift(number))
     box.close()
     box = Outbox(tmp_path / "outbox", entry_count_max=10)
-    assert box.lost() == {"hook": 15}
-    first = box.head("hook")
+    assert box.dropped() == {"hook": 15}
+    first = box.next_event("hook")
     assert first.alert.kind is AlertKind.ALERTS_COLLAPSED
     assert "15 older alerts" in first.alert.summary
     assert len(heard(box)) == 11
-    assert box.lost() == {}
+    assert box.dropped() == {}
     box.close()
 
 
@@ -162,7 +162,7 @@ def test_memory_of_what_is_over_is_bounded(box, drift):
     for number in range(SETTLED_COUNT_MAX + 5):
         box.put(drift(number))
         box.put(drift(number, RESOLVED))
-        box.done("am", box.standing("am"))
+        box.mark_delivered("am", box.state_alerts("am"))
     assert box.put(drift(0)), "forgotten"
     assert not box.put(drift(SETTLED_COUNT_MAX))
 
@@ -173,7 +173,7 @@ def test_the_log_does_not_grow_for_ever(box, tmp_path, drift):
     for number in range(loops):
         box.put(drift(1, RESOLVED, since_s=float(number - 1)))
         box.put(drift(1, since_s=float(number)))
-        box.done("am", box.standing("am"))
+        box.mark_delivered("am", box.state_alerts("am"))
         heard(box)
         sizes.append((tmp_path / "outbox" / "outbox.log").stat().st_size)
     assert max(sizes) > 2 * sizes[-1], "it was rewritten"
@@ -270,9 +270,9 @@ for limit in range(0, 9000, 53):
     places += os.WIFSIGNALED(ended) and os.WTERMSIG(ended) == signal.SIGXFSZ
     box = Outbox(directory)
     kept = []
-    while entry := box.head("hook"):
+    while entry := box.next_event("hook"):
         kept.append(entry.alert)
-        box.done("hook", [entry])
+        box.mark_delivered("hook", [entry])
     assert kept == [drift(n) for n in range(len(kept))], limit
     assert len(kept) >= len(acknowledged), limit
     box.close()
@@ -314,7 +314,7 @@ assert "No space left" in complaint and "outbox.log" in complaint and "free spac
 assert len(box.firing()) == 60, "delivered from memory"
 box.close()
 
-box = Outbox(root / "outbox", mending_interval_s=0.0)   # still full: what was stored is there
+box = Outbox(root / "outbox", rewrite_interval_s=0.0)   # still full: what was stored is there
 kept = [alert.subject for alert in box.firing()]
 assert kept == [drift(n).subject for n in range(len(kept))] and len(kept) == 60 - refused, kept
 try:

@@ -10,15 +10,15 @@ import pytest
 
 from reconciler.agent.metrics import Metrics
 from reconciler.errors import NodeFileError
-from reconciler.system.alerts.webhook import signature
 from reconciler.system.http.server import (
     BODY_BYTES_MAX,
     CONNECTION_COUNT_MAX,
-    NUDGE_INTERVAL_S,
+    POLL_INTERVAL_S,
     HttpEndpoints,
     HttpServer,
     parse_listen_address,
 )
+from reconciler.system.http.webhook_signatures import sign_webhook
 
 SECRET = b"correct-horse-battery-staple"
 
@@ -39,8 +39,8 @@ def health():
 @pytest.fixture
 def listener(secret_file, waiting, health):
     metrics = Metrics("tank", "a")
-    nudge = lambda: waiting(time.monotonic())  # noqa: E731
-    pages = HttpEndpoints(metrics.render, metrics.content_type, health, nudge, str(secret_file))
+    poll_source = lambda: waiting(time.monotonic())  # noqa: E731
+    pages = HttpEndpoints(metrics.render, metrics.content_type, health, poll_source, str(secret_file))
     listening = HttpServer("127.0.0.1:0", pages)
     listening.start()
     yield listening
@@ -76,7 +76,7 @@ FORGED = {
     "gitlab": {"X-Gitlab-Token": "guess"},
     "gitlab, empty": {"X-Gitlab-Token": ""},
     "gitea": {"X-Gitea-Signature": ""},
-    "hagit, replayed": {"X-Hagit-Signature": signature(BODY, SECRET, int(time.time()) - 4000)},
+    "hagit, replayed": {"X-Hagit-Signature": sign_webhook(BODY, SECRET, int(time.time()) - 4000)},
     "wrong first": {"X-Hub-Signature-256": "sha256=0", "X-Gitlab-Token": SECRET.decode()},
 }
 
@@ -84,7 +84,7 @@ FORGED = {
 @pytest.mark.parametrize("host", SIGNED)
 def test_whoever_knows_the_secret_may_ask_for_a_look(listener, waiting, host):
     # A signature with a time in it does not keep until a long run of tests comes here.
-    headers = SIGNED[host] or {"X-Hagit-Signature": signature(BODY, SECRET, int(time.time()))}
+    headers = SIGNED[host] or {"X-Hagit-Signature": sign_webhook(BODY, SECRET, int(time.time()))}
     assert ask(listener, "POST", "/hooks/source", BODY, headers) == (202, "looking\n")
     waiting.until(lambda got: len(got) == 1)
 
@@ -96,16 +96,16 @@ def test_others_may_not(listener, waiting, case):
     assert waiting.got == []
 
 
-def test_many_nudges_become_two(listener, waiting):
+def test_many_requests_become_two(listener, waiting):
     """The first at once, one for all that came meanwhile; more only if asking took longer than that."""
     begin_s = time.monotonic()
     for _ in range(20):
         asked_s = time.monotonic()
         assert ask(listener, "POST", "/hooks/source", BODY, SIGNED["gitlab"])[0] == 202
     took_s = time.monotonic() - begin_s
-    nudges = waiting.until(lambda got: len(got) >= 2 and got[-1] >= asked_s)
-    assert len(nudges) <= 2 + took_s / NUDGE_INTERVAL_S
-    assert all(later - earlier >= NUDGE_INTERVAL_S for earlier, later in itertools.pairwise(nudges))
+    polls = waiting.until(lambda got: len(got) >= 2 and got[-1] >= asked_s)
+    assert len(polls) <= 2 + took_s / POLL_INTERVAL_S
+    assert all(later - earlier >= POLL_INTERVAL_S for earlier, later in itertools.pairwise(polls))
 
 
 def test_the_pages(listener, health):
