@@ -15,7 +15,7 @@ help: ## list the targets
 $(STAMP): pyproject.toml $(LOCK)
 	packaging/prerequisites python
 	python3 -m venv $(VENV)
-	@# Every library in the version and with the content that the lock file names; nothing else is fetched.
+	@# Install every library in the version and by the hash of the lock file, and nothing else.
 	$(VENV)/bin/pip install -q --disable-pip-version-check --require-hashes -r $(LOCK)
 	@# A path entry instead of an import hook: the hook would double the start of every process.
 	$(VENV)/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation \
@@ -36,14 +36,14 @@ fuzz: $(STAMP) ## coverage-guided fuzzing of the decoders of heartbeats and orde
 	$(VENV)/bin/pip install -q --disable-pip-version-check -e '.[fuzz]'
 	$(PY) -m tests.fuzz $(RUNS)
 
-properties: $(HOST_TOOLS) ## property tests with other examples than last time, twenty times as many: half an hour and more
+properties: $(HOST_TOOLS) ## property tests with new examples, twenty times as many: half an hour and more
 	HYPOTHESIS_PROFILE=random $(PY) -m pytest -m hypothesis -o timeout=0
 
 demo: $(STAMP) ## a pair in namespaces: commit, apply, heal, roll back, fail over in every way (KEEP=1 leaves it running)
 	packaging/prerequisites demo
 	@$(PY) -m reconciler.demo
 
-bench: $(HOST_TOOLS) ## measure what people wait for, in a quarter of an hour; GROUP=failover for one, RUNS=100 for more
+bench: $(HOST_TOOLS) ## measure the times that operators and clients wait, in a quarter of an hour; GROUP=failover for one, RUNS=100 for more
 	packaging/prerequisites bench
 	$(PY) -m tests.bench $(if $(findstring command line,$(origin RUNS)),--runs $(RUNS)) $(GROUP)
 
@@ -54,7 +54,7 @@ load: $(HOST_TOOLS) ## false failovers while both processors are busy: two pairs
 swarm: $(STAMP) ## play SEEDS (1000000) random histories of the simulated pair from FIRST (0) on; minutes to hours
 	$(PY) -m tests.simulation.swarming --first $(or $(FIRST),0) --seeds $(or $(SEEDS),1000000) --processes 2
 
-lab: $(HOST_TOOLS) ## build what the emulated machines boot, with OpenZFS (minutes, once), or say where it is
+lab: $(HOST_TOOLS) ## build kernel, initial file system and OpenZFS for the emulated machines (minutes, once), or say where they are
 	$(PY) -m tests.lab.image storage
 
 lab-test: lab ## the emulated pair with real disks: every scenario; minutes each
@@ -63,13 +63,13 @@ lab-test: lab ## the emulated pair with real disks: every scenario; minutes each
 lab-compare: lab ## power cut to pool and address: hagit, the bare commands, Pacemaker; RUNS=3, TOKEN=1000 (ms), SHELF=kernel
 	$(PY) -m tests.lab.pair.comparing $(if $(findstring command line,$(origin RUNS)),$(RUNS),3) $(or $(TOKEN),1000) $(or $(SHELF),kernel)
 
-lab-bench: lab ## what people wait for, beside the bare commands, on emulated machines: an hour; RUNS=3 for less
+lab-bench: lab ## times of hagit beside those of the bare commands, on emulated machines: an hour; RUNS=3 for less
 	$(PY) -m tests.lab.pair.cutting $(if $(findstring command line,$(origin RUNS)),$(RUNS))
 	$(PY) -m tests.lab.pair.switching $(if $(findstring command line,$(origin RUNS)),$(RUNS))
 	$(PY) -m tests.lab.pair.mounting $(if $(findstring command line,$(origin RUNS)),$(RUNS))
 	$(PY) -m tests.lab.pair.fencing $(if $(findstring command line,$(origin RUNS)),$(RUNS))
 
-lab-load: lab ## false failovers of emulated machines that have more to do than they can: MINUTES (60)
+lab-load: lab ## false failovers of overloaded emulated machines: MINUTES (60)
 	$(PY) -m tests.lab.pair.loading $(or $(MINUTES),60)
 
 lab-shell: $(if $(MACHINE),$(HOST_TOOLS),lab) ## a prompt on the emulated pair (INSTALLED=1: under systemd); MACHINE=1 for one with bonds and VLANs
@@ -87,7 +87,7 @@ format: $(STAMP) ## rewrite the code in the project's format
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-clean: ## remove what the targets built
+clean: ## remove everything that the targets built
 	rm -rf $(VENV) .cache .hypothesis .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
 
 schema: $(STAMP) ## rewrite the JSON Schema and the completion tree from the models

@@ -2,11 +2,11 @@
 
     python packaging/deb.py DIRECTORY      prints the package's path; `make package` puts it into dist/
 
-/usr/lib/hagit is a virtual environment of Debian's Python: nothing that is installed beside it changes what hagit runs,
-and no library is ever fetched by a controller. The libraries are those of the environment that runs this script, in the
-versions of packaging/requirements.lock, by whose hashes `make` installed them and with which the tests ran. So the
-package is for the same Python (3.11 on Debian 12) and the same architecture, and says so. Everything is compiled here:
-an interpreter that has to compile the daemon takes seconds longer for its start. Needs dpkg-deb and no network.
+/usr/lib/hagit is a virtual environment of Debian's Python, so packages that are installed beside it do not change what
+hagit runs, and a controller fetches no library. The libraries come from the environment that runs this script, in the
+versions of packaging/requirements.lock. `make` installed them by the hashes there, and the tests ran with them. The
+package depends on the same Python (3.11 on Debian 12) and the same architecture. It contains compiled modules,
+because a start that has to compile the daemon takes seconds longer. Needs dpkg-deb and no network.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "packaging/requirements.lock"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 HOME = PurePosixPath("/usr/lib/hagit")
-#: What goes in beside the plain dependencies: mail and chat.
+#: Optional dependencies that the package includes: mail and chat.
 EXTRAS = ("chat",)
-#: Where the project is taken from: nothing that an earlier build left behind.
+#: The sources of the build. Files that an earlier build left behind are not among them.
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "reconciler")
-#: What people read, in the same places as in the repository, so that links lead on.
+#: The documents, in the same places as in the repository, so that their links work.
 DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",
@@ -43,7 +43,7 @@ DOCUMENTS = (
 )
 UNITS = ("hagit-watchdog.service", "hagit-agent.service", "hagit-handover.service")
 SCRIPTS = ("postinst", "prerm", "postrm")
-#: Longest time for one step, on a slow and busy processor.
+#: Time limit of one step, for a slow and busy processor.
 STEP_S = 600
 
 CONTROL = """\
@@ -64,7 +64,7 @@ Description: high availability for Linux storage pairs, configured from git
 
 
 def run(*words: str, cwd: Path = ROOT) -> str:
-    """What a program printed. Ends the build with what it said where it fails."""
+    """Run a program and return its output. Ends the build with that output if the program fails."""
     done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=STEP_S)
     if done.returncode != 0:
         sys.exit(f"package: {words[0]} failed\n{done.stdout}{done.stderr}")
@@ -86,7 +86,7 @@ def version() -> tuple[str, int]:
 
 
 def libraries() -> dict[str, Distribution]:
-    """Every library that the project needs at run time, from this environment, by name."""
+    """Every library of this environment that the project needs at run time, by name."""
     found: dict[str, Distribution] = {}
     waiting = [("hagit", extra) for extra in ("", *EXTRAS)]
     asked = set(waiting)
@@ -112,7 +112,7 @@ def locked() -> dict[str, str]:
 
 
 def require_locked(found: dict[str, Distribution]) -> None:
-    """End the build unless every library is the one that the lock file names."""
+    """End the build if a library has another version than the lock file names."""
     versions = locked()
     for name, library in sorted(found.items()):
         if versions.get(name) != library.version:
@@ -148,14 +148,14 @@ def project(site: Path, work: Path) -> None:
 
 
 def environment(tree: Path) -> Path:
-    """A virtual environment of Debian's Python, empty; where its libraries go."""
+    """Make an empty virtual environment of Debian's Python. Returns the folder for its libraries."""
     home = tree / HOME.relative_to("/")
     site = home / "lib" / f"python{PYTHON}" / "site-packages"
     site.mkdir(parents=True)
     (home / "bin").mkdir()
     (home / "pyvenv.cfg").write_text(f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {PYTHON}\n")
     (home / "bin/python3").symlink_to(f"/usr/bin/python{PYTHON}")
-    # -P: what lies about in the working directory is no library.
+    # -P: Python imports nothing from the working directory.
     start = "import sys\nfrom reconciler.cli.entry import main\n\nsys.exit(main())\n"
     (home / "bin/hagit").write_text(f"#!{HOME}/bin/python3 -P\n{start}")
     (home / "bin/hagit").chmod(0o755)
@@ -165,7 +165,7 @@ def environment(tree: Path) -> Path:
 
 
 def compiled(site: Path, tree: Path) -> None:
-    """Compiles everything. No file's time is asked later: dpkg sets them, and overlays change them."""
+    """Compile everything. Python will not compare file times, because dpkg sets them and overlays change them."""
     mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
     if not compileall.compile_dir(
         site, quiet=1, workers=0, stripdir=str(tree), prependdir="/", invalidation_mode=mode, maxlevels=50
@@ -174,7 +174,7 @@ def compiled(site: Path, tree: Path) -> None:
 
 
 def documentation(folder: Path) -> None:
-    """Copies the documents and the licence into the package's documentation folder."""
+    """Copy the documents and the licence into the package's documentation folder."""
     for name in DOCUMENTS:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
@@ -185,7 +185,7 @@ def documentation(folder: Path) -> None:
 
 
 def build(target: Path) -> Path:
-    """The package, whole in its place or not there."""
+    """Build the package and move it into `target` in one step. Returns its path."""
     number, moment_s = version()
     architecture = run("dpkg", "--print-architecture").strip()
     major, minor = map(int, PYTHON.split("."))
