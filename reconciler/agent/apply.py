@@ -20,7 +20,7 @@ from reconciler.core.facts.fact import Address, Key
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.state import Observed, Origin
 from reconciler.core.planning.nic_match import rename
-from reconciler.core.planning.plan import Action, Blame, Gate, Hold, OrdersChange, Plan, Verb
+from reconciler.core.planning.plan import Action, ActionVerb, Blame, Gate, HeldChange, OrdersChange, Plan
 from reconciler.core.planning.planner import blamed, make_plan, stale
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HagitError, StalePlanError
@@ -126,12 +126,12 @@ def apply_plan(
         return outcome
 
 
-def held_in(holds: Iterable[Hold]) -> tuple[Held, ...]:
+def held_in(holds: Iterable[HeldChange]) -> tuple[Held, ...]:
     """What the store remembers of holds: which facts are still to be done; of a missing link, its whole resource."""
     return tuple(dict.fromkeys((hold.key, hold.resource if _is_whole(hold) else "") for hold in holds))
 
 
-def _is_whole(hold: Hold) -> bool:
+def _is_whole(hold: HeldChange) -> bool:
     """Whether nothing of the resource could be done: its link is not there, or cannot be told."""
     return hold.key[0] == "link" and hold.gate in (Gate.NIC, Gate.UNKNOWN, Gate.WAITS, Gate.REFUSED)
 
@@ -165,7 +165,9 @@ def changed_in_place(actions: Sequence[Action], plan: Plan) -> list[Document]:
     """
     resources = {name: resource for resource, name in plan.names.items()}
     changed = (
-        action.before for action in actions if action.verb is Verb.CHANGE and not isinstance(action.before, Address)
+        action.before
+        for action in actions
+        if action.verb is ActionVerb.CHANGE and not isinstance(action.before, Address)
     )
     return [fact_document(rename(fact, resources)) for fact in changed if fact is not None]
 

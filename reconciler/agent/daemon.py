@@ -34,7 +34,7 @@ from reconciler.core.alerts.alert import Alert
 from reconciler.core.alerts.builder import AlertBuilder
 from reconciler.core.alerts.conditions import Conditions
 from reconciler.core.facts.state import Origin
-from reconciler.core.planning.drift_state import Ledger, ledger_document
+from reconciler.core.planning.drift_state import DriftLedger, ledger_document
 from reconciler.core.planning.plan import Blame
 from reconciler.errors import HagitError, StateError
 from reconciler.system.alerts.delivery import AlertsDelivered, AlertsDropped, Delivery, DeliveryDelayed, DeliveryReport
@@ -265,7 +265,7 @@ class Agent:
             for action in actions:
                 self._metrics.action(action.verb.value, action.stage.name.lower(), word)
 
-    def _keep(self, ledger: Ledger, conditions: Conditions) -> None:
+    def _keep(self, ledger: DriftLedger, conditions: Conditions) -> None:
         if (ledger, conditions) != (self._memory.ledger, self._memory.conditions):
             standing = [alert.document() for alert in self._memory.conditions.firing]
             self._session.store.write_drift({"drift": ledger_document(self._memory.ledger), "standing": standing})

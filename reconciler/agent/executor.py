@@ -18,7 +18,7 @@ from reconciler.core.facts.fact import Fact, Key, Link, Mark
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.state import Observed
 from reconciler.core.planning.dependencies import obstacle_to
-from reconciler.core.planning.plan import Action, Gate, Hold, Plan
+from reconciler.core.planning.plan import Action, Gate, HeldChange, Plan
 from reconciler.errors import HagitError, NotPermitted, ObservationError, PerformError, StateError, SurpriseError
 
 #: Called before each action with its index, the number of all actions, and the action.
@@ -41,7 +41,7 @@ class ApplyOutcome:
     total: int
     done: tuple[Action, ...] = ()
     refused: tuple[Action, ...] = ()
-    held: tuple[Hold, ...] = ()
+    held: tuple[HeldChange, ...] = ()
     failure: HagitError | None = None
 
     @property
@@ -60,7 +60,7 @@ class ApplyOutcome:
         return self.failure if self.failure is not None or not self.held else error_of_holds(self.held)
 
 
-def error_of_holds(held: Sequence[Hold]) -> PerformError:
+def error_of_holds(held: Sequence[HeldChange]) -> PerformError:
     """Refused actions as one error: the first of them, and how many there are. `held` is not empty."""
     first = next((hold for hold in held if hold.gate is Gate.REFUSED), held[0])
     rest = len(held) - 1
@@ -79,7 +79,7 @@ def execute_plan(plan: Plan, network: Network, journal_path: Path, progress: Pro
     done: list[Action] = []
     refused: list[Action] = []
     undone: list[Action] = []
-    held: list[Hold] = []
+    held: list[HeldChange] = []
     with ApplyJournal(journal_path, plan) as journal:
         try:
             for index, action in enumerate(plan.actions):
@@ -113,8 +113,8 @@ def execute_plan(plan: Plan, network: Network, journal_path: Path, progress: Pro
     return ApplyOutcome(total, tuple(done), tuple(refused), tuple(held))
 
 
-def _hold(action: Action, gate: Gate, why: str, remedy: str) -> Hold:
-    return Hold(action.key, gate, why, remedy, action.origin, action.resource)
+def _hold(action: Action, gate: Gate, why: str, remedy: str) -> HeldChange:
+    return HeldChange(action.key, gate, why, remedy, action.origin, action.resource)
 
 
 def _look_at(network: Network, action: Action) -> None:
@@ -129,7 +129,9 @@ def _look_at(network: Network, action: Action) -> None:
         )
 
 
-def unpredicted_facts(plan: Plan, observed: Observed, done: Sequence[Action], undone: Sequence[Action]) -> list[Hold]:
+def unpredicted_facts(
+    plan: Plan, observed: Observed, done: Sequence[Action], undone: Sequence[Action]
+) -> list[HeldChange]:
     """A hold for each fact that the last look shows otherwise than the plan predicted; unknown facts are passed over.
 
     Where an action was not done, only what the others made and what does not depend on it is compared.
@@ -148,7 +150,7 @@ def unpredicted_facts(plan: Plan, observed: Observed, done: Sequence[Action], un
         why = f"every action was done, but {key_in_words(key)} is {_show(seen)} where {_show(predicted)} was predicted"
         action = about.get(key)
         origin, resource = (action.origin, action.resource) if action is not None else (None, "")
-        found.append(Hold(key, Gate.REFUSED, why, SOMETHING_ELSE, origin, resource))
+        found.append(HeldChange(key, Gate.REFUSED, why, SOMETHING_ELSE, origin, resource))
     return found
 
 

@@ -27,7 +27,7 @@ from reconciler.system.secret import document_keys
 from reconciler.system.shelf import open_disks
 from reconciler.system.shelf.claim_completion import complete
 from reconciler.system.shelf.disks import DiskShelf
-from reconciler.system.shelf.orders_in_force import kept_orders
+from reconciler.system.shelf.orders_in_force import read_orders_in_force
 
 LOOK_S: Final = 5.0
 COMMAND_S: Final = 2.0
@@ -39,7 +39,7 @@ def orders_in_force(node: Node, watchdog: WatchdogNode) -> tuple[Orders, Orders 
     Without a daemon in this boot the published orders count: the next daemon says which shelf is in force.
     """
     newest = published_orders(node, watchdog)
-    kept = kept_orders(watchdog.run, boot_id())
+    kept = read_orders_in_force(watchdog.run, boot_id())
     same = kept is not None and (kept.pair, kept.side) == (newest.pair, newest.side)
     return resumed(newest, layout(kept) if kept is not None and same else None)
 

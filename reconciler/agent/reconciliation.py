@@ -22,9 +22,9 @@ from reconciler.core.facts.network import Network
 from reconciler.core.facts.settings import Applying
 from reconciler.core.facts.state import DriftMode, Observed, Placement
 from reconciler.core.facts.storage import STORAGE_WORDS
-from reconciler.core.planning.drift import Sight, drift_step, see
-from reconciler.core.planning.drift_state import DriftState, Ledger, Transition
-from reconciler.core.planning.plan import Foreign, Hold, Plan
+from reconciler.core.planning.drift import DriftLook, drift_step, see
+from reconciler.core.planning.drift_state import DriftLedger, DriftState, Transition
+from reconciler.core.planning.plan import Foreign, HeldChange, Plan
 from reconciler.core.planning.retries import RETRY_S_MAX, RETRY_S_MIN, RefusedActions
 from reconciler.core.status.revision import Revision
 from reconciler.errors import ConfigurationError, HagitError, ObservationError, SourceError, StalePlanError
@@ -47,10 +47,10 @@ class AgentMemory:
     in force that were refused.
     """
 
-    ledger: Ledger
+    ledger: DriftLedger
     conditions: Conditions
     unconfirmed: dict[str, Alert] = field(default_factory=dict)
-    holds: tuple[Hold, ...] = ()
+    holds: tuple[HeldChange, ...] = ()
     foreign: tuple[Foreign, ...] = ()
     planned: Observed | None = None
     refused_actions: RefusedActions = field(default_factory=RefusedActions)
@@ -64,7 +64,7 @@ class AgentMemory:
         """Remember what the newest plan says, beside its actions."""
         self.holds, self.foreign, self.planned = plan.holds, plan.foreign, observed
 
-    def all_holds(self) -> tuple[Hold, ...]:
+    def all_holds(self) -> tuple[HeldChange, ...]:
         """What is held now: by a gate of the plan, or because it was refused."""
         refused = self.refused_actions.holds
         keys = {hold.key for hold in refused}
@@ -346,7 +346,7 @@ class Reconciliation:
         self.emit(alert)
         self.store.log_decision(decision, alert=alert.document())
 
-    def _settle(self, sight: Sight, now_s: float) -> None:
+    def _settle(self, sight: DriftLook, now_s: float) -> None:
         """What an earlier agent told of, was killed, and this one has not found: it is over."""
         drifts = self.memory.ledger.drifts.values()
         if sight.unknown or any(drift.state is DriftState.SUSPECTED for drift in drifts):
@@ -359,7 +359,7 @@ class Reconciliation:
                 self._tell("drift", replace(alert, status=AlertStatus.RESOLVED, ended_s=now_s))
             del self.memory.unconfirmed[identity]
 
-    def _hold_of(self, transition: Transition) -> Hold | None:
+    def _hold_of(self, transition: Transition) -> HeldChange | None:
         return next((hold for hold in self.memory.holds if hold.key == transition.drifts[0].key), None)
 
     def _heal(self, revision: Revision, content: Content, observed: Observed) -> bool:

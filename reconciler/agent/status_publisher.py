@@ -14,8 +14,8 @@ from reconciler.agent.reconciliation import AgentMemory
 from reconciler.agent.session import Session
 from reconciler.agent.source.selection import Selection
 from reconciler.agent.source.unsigned_commits import trust_document, unsigned_warning
-from reconciler.core.planning.drift_state import Drift
-from reconciler.core.planning.plan import Hold
+from reconciler.core.planning.drift_state import DriftEntry
+from reconciler.core.planning.plan import HeldChange
 from reconciler.core.status.revision import revision_document
 from reconciler.errors import HagitError, StateError
 from reconciler.system.alerts.outbox import Outbox
@@ -83,7 +83,7 @@ class AgentStatusPublisher:
     def _count_alerts(self) -> None:
         self._metrics.alerts(self._outbox.pending_counts(), len(self._outbox.firing()))
 
-    def _describe(self, selection: Selection, memory: AgentMemory, drifting: tuple[Drift, ...]) -> dict[str, Any]:
+    def _describe(self, selection: Selection, memory: AgentMemory, drifting: tuple[DriftEntry, ...]) -> dict[str, Any]:
         store = self._session.store
         applied, accepted = store.applied(), store.accepted()
         if applied is not None:
@@ -124,11 +124,11 @@ def _error(error: HagitError | None) -> dict[str, str] | None:
     return {"what": str(error), "where": error.where, "remedy": error.remedy}
 
 
-def _hold(hold: Hold) -> dict[str, Any]:
+def _hold(hold: HeldChange) -> dict[str, Any]:
     return {"key": list(hold.key), "gate": hold.gate.value, "why": hold.why, "remedy": hold.remedy}
 
 
-def _drift(drift: Drift) -> dict[str, Any]:
+def _drift(drift: DriftEntry) -> dict[str, Any]:
     return {
         "key": list(drift.key),
         "text": str(drift),

@@ -25,7 +25,7 @@ from reconciler.errors import HagitError, StateError, UsageError
 from reconciler.system.node import Node, find_node_file, load_node
 from reconciler.system.shelf import open_shelf
 from reconciler.system.shelf.disks import DiskShelf
-from reconciler.system.shelf.shared_disk import Survey
+from reconciler.system.shelf.shared_disk import DiskSurvey
 
 
 class IsolatedAdapters:
@@ -43,7 +43,7 @@ class IsolatedAdapters:
             self.close()
             raise failed
 
-    def survey(self, deadline_s: float) -> tuple[Survey | DiskView, ...]:
+    def survey(self, deadline_s: float) -> tuple[DiskSurvey | DiskView, ...]:
         """Everything that the shelf knows about each disk."""
         return tuple(self._ask("survey", deadline_s))
 

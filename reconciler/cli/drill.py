@@ -22,8 +22,8 @@ from reconciler.cli.terminal import confirmed, fold, width
 from reconciler.cli.watchdog_request import DONE, GRACE_MS, REFUSED, TIMED_OUT, await_status, is_active_there
 from reconciler.cli.watchdog_text import failover_text, reason_lines, switchover_prediction
 from reconciler.core.status.timeline import FailoverSummary
-from reconciler.core.status.watchdog import Verdict, WatchdogStatus, watchdog_document
-from reconciler.system.control_protocol import Request, RequestKind
+from reconciler.core.status.watchdog import PairVerdict, WatchdogStatus, watchdog_document
+from reconciler.system.control_protocol import ControlRequest, RequestKind
 from reconciler.system.node import Node, find_node_file, load_node
 from reconciler.system.watchdog_client import require_status, send_request
 
@@ -92,7 +92,7 @@ class Drill:
     def run(self) -> int:
         """Switch over and back. Returns the exit status."""
         other = self._before.peer.controller
-        answer = send_request(self._node, Request(RequestKind.DRILL, note=self._prediction))
+        answer = send_request(self._node, ControlRequest(RequestKind.DRILL, note=self._prediction))
         if not answer.accepted:
             return self._end(REFUSED, f"refused: {answer.text}", self._before)
         there, well = await_status(self._node, self._before, self._timeout_ms, is_active_there)
@@ -190,7 +190,7 @@ def _is_well(before: WatchdogStatus, now: WatchdogStatus) -> bool | None:
     if now.phase == "halted":
         return False
     here = now.phase == "standby" and now.peer.phase == "active" and now.pools.state == "none"
-    return True if here and now.able and now.verdict == Verdict.ACTIVE else None
+    return True if here and now.able and now.verdict == PairVerdict.ACTIVE else None
 
 
 def _is_back(before: WatchdogStatus, now: WatchdogStatus) -> bool | None:

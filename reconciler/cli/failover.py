@@ -17,7 +17,7 @@ from reconciler.cli.options import NodeOption, Output, OutputOption
 from reconciler.cli.watchdog_request import DONE, REFUSED, fresh_status, request_answer
 from reconciler.core.spec import load
 from reconciler.errors import HagitError
-from reconciler.system.control_protocol import Request, RequestKind
+from reconciler.system.control_protocol import ControlRequest, RequestKind
 from reconciler.system.git.tree import read_tree
 
 
@@ -49,11 +49,11 @@ def failover(
     as_json, enable = output is Output.JSON, what is FailoverWord.ENABLE
     with Session(node) as session:
         if last is not None:
-            request = Request(RequestKind.OVERRIDE, duration_ms=parsed_ms(last, "--for"), enabled=enable)
+            request = ControlRequest(RequestKind.OVERRIDE, duration_ms=parsed_ms(last, "--for"), enabled=enable)
             return request_answer(session.node, request, as_json, still=not enable)
         status = fresh_status(session.node)
         if enable and status is not None and status.override is not None and not status.override.enabled:
-            return request_answer(session.node, Request(RequestKind.OVERRIDE, end=True), as_json)
+            return request_answer(session.node, ControlRequest(RequestKind.OVERRIDE, end=True), as_json)
         word = "enabled" if enable else "disabled"
         if status is not None and status.orders.enabled is enable and status.orders.here:
             text = f"Nothing to do: failover is {word} by the orders (generation {status.orders.here})"

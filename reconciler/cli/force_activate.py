@@ -14,7 +14,7 @@ from reconciler.cli.watchdog_request import GRACE_MS, REFUSED, WaitLimit, reques
 from reconciler.cli.watchdog_text import reason_lines
 from reconciler.core.status.watchdog import WatchdogStatus
 from reconciler.errors import UsageError
-from reconciler.system.control_protocol import Request, RequestKind
+from reconciler.system.control_protocol import ControlRequest, RequestKind
 from reconciler.system.node import find_node_file, load_node
 from reconciler.system.watchdog_client import require_status
 
@@ -49,7 +49,7 @@ def force_activate(
         if not sys.stdin.isatty():
             raise UsageError("nobody is here to type the word", remedy=f"in a script: --word {status.controller}")
         word = ask_word(f"\nType {status.controller} to go on: ")
-    request = Request(RequestKind.FORCE_ACTIVATE, word=word[:200])
+    request = ControlRequest(RequestKind.FORCE_ACTIVATE, word=word[:200])
     waits = WaitLimit(timeout_ms, while_moving=not timeout)
     return request_and_wait(loaded, status, request, waits, as_json, _is_active, _forced)
 

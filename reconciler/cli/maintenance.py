@@ -13,7 +13,7 @@ from reconciler.cli.duration import parsed_ms
 from reconciler.cli.options import NodeOption, Output, OutputOption
 from reconciler.cli.watchdog_request import request_answer
 from reconciler.errors import UsageError
-from reconciler.system.control_protocol import Request, RequestKind
+from reconciler.system.control_protocol import ControlRequest, RequestKind
 from reconciler.system.node import find_node_file, load_node
 
 DEFAULT: Final = "30m"
@@ -40,6 +40,6 @@ def maintenance(
     if end and last:
         raise UsageError("--for begins maintenance and --end ends it", remedy="leave one of them out")
     if end:
-        return request_answer(loaded, Request(RequestKind.RELENT), as_json)
+        return request_answer(loaded, ControlRequest(RequestKind.RELENT), as_json)
     duration_ms = parsed_ms(last or DEFAULT, "--for")
-    return request_answer(loaded, Request(RequestKind.MAINTENANCE, duration_ms=duration_ms), as_json, still=True)
+    return request_answer(loaded, ControlRequest(RequestKind.MAINTENANCE, duration_ms=duration_ms), as_json, still=True)

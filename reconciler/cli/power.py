@@ -19,7 +19,7 @@ from reconciler.cli.watchdog_request import DONE, GRACE_MS, REFUSED, TIMED_OUT, 
 from reconciler.cli.watchdog_text import power_line
 from reconciler.core.status.watchdog import PowerStatus, WatchdogStatus, watchdog_document
 from reconciler.errors import UsageError
-from reconciler.system.control_protocol import Answer, Request, RequestKind
+from reconciler.system.control_protocol import ControlAnswer, ControlRequest, RequestKind
 from reconciler.system.node import find_node_file, load_node
 from reconciler.system.watchdog_client import require_status, send_request
 
@@ -58,14 +58,14 @@ def power(
     status, as_json = require_status(loaded), output is Output.JSON
     switch = status.power
     if switch is None:
-        answer = Answer(False, "NO_POWER", "no power fencing is configured for the peer")
+        answer = ControlAnswer(False, "NO_POWER", "no power fencing is configured for the peer")
         return _refused(answer, status, as_json)
     if what is PowerWord.OFF and word is None:
         if not sys.stdin.isatty():
             raise UsageError("nobody is here to type the word", remedy=f"in a script: --word {switch.controller}")
         print("\n".join(_warning(status, switch)))
         word = ask_word(f"\nType {switch.controller} to go on: ")
-    answer = send_request(loaded, Request(RequestKind.POWER, deed=what.value, word=(word or "")[:200]))
+    answer = send_request(loaded, ControlRequest(RequestKind.POWER, deed=what.value, word=(word or "")[:200]))
     if not answer.accepted:
         return _refused(answer, status, as_json)
 
@@ -101,7 +101,7 @@ def _warning(status: WatchdogStatus, power: PowerStatus) -> list[str]:
     return fold(f"{text} It stays off until `hagit power on`.", width() - 1)
 
 
-def _refused(answer: Answer, status: WatchdogStatus, as_json: bool) -> int:
+def _refused(answer: ControlAnswer, status: WatchdogStatus, as_json: bool) -> int:
     if as_json:
         _show(answer, status, "refused")
     else:
@@ -111,7 +111,7 @@ def _refused(answer: Answer, status: WatchdogStatus, as_json: bool) -> int:
     return REFUSED
 
 
-def _show(answer: Answer, status: WatchdogStatus, outcome: str) -> None:
+def _show(answer: ControlAnswer, status: WatchdogStatus, outcome: str) -> None:
     document = {
         "format": "hagit.power/1",
         "outcome": outcome,

@@ -22,7 +22,7 @@ from reconciler.core.failover.key import Key, encode_key
 from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.repair import key_text
 from reconciler.system.reservation.registration_state import TYPE, TYPE_WORDS, Features
-from reconciler.system.shelf.shared_disk import Survey
+from reconciler.system.shelf.shared_disk import DiskSurvey
 
 #: What all disks together may take.
 LOOK_S: Final = 8.0
@@ -95,9 +95,9 @@ def _show(node_file: Path | None, as_json: bool, *, detailed: bool) -> int:
 class DiskReport:
     """One disk: what was seen, and what is wrong with it."""
 
-    def __init__(self, orders: Orders, at: int, found: Survey | DiskView) -> None:
+    def __init__(self, orders: Orders, at: int, found: DiskSurvey | DiskView) -> None:
         self.name, self.at, self._orders = orders.disks[at], at, orders
-        self.survey = found if isinstance(found, Survey) else Survey(self.name)
+        self.survey = found if isinstance(found, DiskSurvey) else DiskSurvey(self.name)
         standing = self.survey.standing
         if isinstance(found, DiskView):
             self.view = found

@@ -16,7 +16,7 @@ from reconciler.cli.terminal import fold, styled, width
 from reconciler.cli.watchdog_request import DONE, GRACE_MS, REFUSED, WaitLimit, is_active_there, request_and_wait
 from reconciler.cli.watchdog_text import failover_text, reason_lines, switchover_prediction
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_document
-from reconciler.system.control_protocol import Request, RequestKind
+from reconciler.system.control_protocol import ControlRequest, RequestKind
 from reconciler.system.node import find_node_file, load_node
 from reconciler.system.watchdog_client import require_status
 
@@ -45,7 +45,7 @@ def switchover(
         return DONE if status.readiness.ready else REFUSED
     if not as_json:
         print_switchover_plan(status, as_json=False)
-    request = Request(RequestKind.SWITCHOVER)
+    request = ControlRequest(RequestKind.SWITCHOVER)
     waits = WaitLimit(timeout_ms, while_moving=not timeout)
     return request_and_wait(loaded, status, request, waits, as_json, is_active_there, _switched)
 

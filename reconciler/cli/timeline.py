@@ -18,8 +18,8 @@ from reconciler.cli.terminal import fold, styled, width
 from reconciler.cli.watchdog_text import failover_text, utc_text
 from reconciler.core.status.plain_document import Damage, document_of
 from reconciler.core.status.timeline import (
+    EventMark,
     FailoverSummary,
-    Mark,
     TimelineEvent,
     event_document,
     event_from_document,
@@ -30,12 +30,12 @@ from reconciler.system.node import Node, find_node_file, load_node
 
 FILE: Final = Path("watchdog/timeline.jsonl")
 WORDS: Final = {
-    Mark.ADDRESSES_UP.value: "virtual addresses are here: clients are answered",
-    Mark.ADDRESSES_DOWN.value: "virtual addresses are gone",
-    Mark.PEER_ACTIVE.value: "the peer says that it is active",
-    Mark.ASKED.value: "a person asks",
-    Mark.DRILL.value: "a drill begins",
-    Mark.STARTED.value: "the watchdog starts",
+    EventMark.ADDRESSES_UP.value: "virtual addresses are here: clients are answered",
+    EventMark.ADDRESSES_DOWN.value: "virtual addresses are gone",
+    EventMark.PEER_ACTIVE.value: "the peer says that it is active",
+    EventMark.ASKED.value: "a person asks",
+    EventMark.DRILL.value: "a drill begins",
+    EventMark.STARTED.value: "the watchdog starts",
 }
 
 
@@ -100,7 +100,7 @@ def _events(events: Sequence[TimelineEvent]) -> Iterator[str]:
 
 def _words(event: TimelineEvent) -> str:
     evidence = f" ({event.evidence})" if event.evidence else ""
-    if event.mark == Mark.PHASE:
+    if event.mark == EventMark.PHASE:
         return f"{event.old} → {event.new}: {event.text}{evidence}"
     what = WORDS.get(event.mark, event.mark)
     more = event.text or event.code.lower().replace("_", "-")

@@ -18,7 +18,7 @@ from reconciler.cli.terminal import ProgressLine, fold, width
 from reconciler.cli.watchdog_text import reason_lines
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_document
 from reconciler.system.clock import monotonic_s
-from reconciler.system.control_protocol import Answer, Request
+from reconciler.system.control_protocol import ControlAnswer, ControlRequest
 from reconciler.system.node import Node
 from reconciler.system.watchdog_client import query_status, require_status, send_request
 
@@ -48,7 +48,7 @@ class WaitLimit:
 def request_and_wait(
     node: Node,
     before: WatchdogStatus,
-    request: Request,
+    request: ControlRequest,
     waits: WaitLimit,
     as_json: bool,
     done: Callable[[WatchdogStatus, WatchdogStatus], bool | None],
@@ -137,7 +137,7 @@ def fresh_status(node: Node) -> WatchdogStatus | None:
     return reading.status if reading is not None and reading.fresh else None
 
 
-def request_answer(node: Node, request: Request, as_json: bool, *, still: bool = False) -> int:
+def request_answer(node: Node, request: ControlRequest, as_json: bool, *, still: bool = False) -> int:
     """Ask the watchdog, print its answer, and return the exit status.
 
     `still`: the request keeps this controller from moving. It does not bind the other one, so a note says that.
@@ -158,7 +158,7 @@ def request_answer(node: Node, request: Request, as_json: bool, *, still: bool =
     return DONE if answer.accepted else REFUSED
 
 
-def _outcome(outcome: str, answer: Answer, status: WatchdogStatus, took_ms: int) -> dict[str, Any]:
+def _outcome(outcome: str, answer: ControlAnswer, status: WatchdogStatus, took_ms: int) -> dict[str, Any]:
     """JSON form of the end of a request."""
     document = watchdog_document(status)
     return {

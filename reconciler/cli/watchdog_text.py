@@ -15,9 +15,9 @@ from reconciler.core.status.timeline import FailoverSummary
 from reconciler.core.status.watchdog import (
     WEAKENING,
     ChannelStatus,
+    PairVerdict,
     PowerStatus,
     ReasonStatus,
-    Verdict,
     WatchdogStatus,
     watchdog_document,
 )
@@ -37,10 +37,10 @@ MOVES: Final = {
 DECISIONS: Final = ("NO_FAILOVER", "OVERRIDE", "MAINTENANCE")
 GREEN, RED, YELLOW, DIM, BOLD = 32, 31, 33, 2, 1
 COLORS: Final = {
-    Verdict.ACTIVE.value: GREEN,
-    Verdict.DISABLED.value: YELLOW,
-    Verdict.MOVING.value: YELLOW,
-    Verdict.UNAVAILABLE.value: RED,
+    PairVerdict.ACTIVE.value: GREEN,
+    PairVerdict.DISABLED.value: YELLOW,
+    PairVerdict.MOVING.value: YELLOW,
+    PairVerdict.UNAVAILABLE.value: RED,
 }
 
 
@@ -49,7 +49,7 @@ def reading_document(reading: StatusReading) -> dict[str, Any]:
     return {
         "verdict": verdict_word(reading),
         "line": verdict_line(reading),
-        "well": reading.fresh and reading.status is not None and reading.status.verdict == Verdict.ACTIVE,
+        "well": reading.fresh and reading.status is not None and reading.status.verdict == PairVerdict.ACTIVE,
         "fresh": reading.fresh,
         "age_ms": reading.age_ms,
         "problem": reading.problem,
@@ -60,20 +60,20 @@ def reading_document(reading: StatusReading) -> dict[str, Any]:
 
 def verdict_word(reading: StatusReading) -> str:
     """One of the four verdicts; nobody vouches for HA without a watchdog that runs."""
-    return reading.status.verdict if reading.fresh and reading.status is not None else Verdict.UNAVAILABLE.value
+    return reading.status.verdict if reading.fresh and reading.status is not None else PairVerdict.UNAVAILABLE.value
 
 
 def verdict_line(reading: StatusReading) -> str:
     """The verdict in one line, with what makes it so."""
     status = reading.status
     if status is None or not reading.fresh:
-        return f"{Verdict.UNAVAILABLE}: {reading.problem}."
+        return f"{PairVerdict.UNAVAILABLE}: {reading.problem}."
     count = len(status.reasons)
     match status.verdict:
-        case Verdict.ACTIVE:
+        case PairVerdict.ACTIVE:
             who = _sides(status)
             return f"HA active: {who}." if not count else f"HA active, with {_counted(count, 'warning')}: {who}."
-        case Verdict.MOVING:
+        case PairVerdict.MOVING:
             peer = f"{status.peer.controller or 'the peer'} is {status.peer.role or 'not heard'}"
             return f"Failing over now: {status.controller} is {status.role}, {peer}."
         case _:
@@ -175,7 +175,7 @@ def _sides(status: WatchdogStatus) -> str:
 
 def _main_reason(status: WatchdogStatus) -> ReasonStatus | None:
     """What the verdict follows from; a person's word goes before what follows from it."""
-    if status.verdict == Verdict.DISABLED:
+    if status.verdict == PairVerdict.DISABLED:
         for will in DECISIONS:
             for reason in status.reasons:
                 if reason.code == will:

@@ -11,7 +11,7 @@ import time
 from typing import Final
 
 from reconciler.cli.terminal import fold
-from reconciler.core.status.watchdog import Verdict
+from reconciler.core.status.watchdog import PairVerdict
 from reconciler.demo.managed_controller import ManagedController
 from reconciler.demo.narration import COLUMNS, INDENT, Narrator, plain
 from reconciler.demo.ping_probe import ADDRESS, INTERVAL_MS, PingProbe
@@ -47,7 +47,7 @@ class PairNarrator(Narrator):
         return (
             sorted(one.phase for one in status if one is not None) == ["active", "standby"]
             and any(one is not None and one.readiness.ready for one in status)
-            and all(one is not None and one.verdict == Verdict.ACTIVE for one in status)
+            and all(one is not None and one.verdict == PairVerdict.ACTIVE for one in status)
         )
 
     def wait_until_healthy(self) -> None:

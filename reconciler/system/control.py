@@ -24,9 +24,9 @@ from typing import Final
 
 from reconciler.errors import ControlError
 from reconciler.system.control_protocol import (
-    Answer,
     Caller,
-    Request,
+    ControlAnswer,
+    ControlRequest,
     answer_from_line,
     answer_line,
     request_document,
@@ -64,7 +64,7 @@ class ControlServer:
         self,
         path: Path,
         group: str | None,
-        answer: Callable[[Request], Answer],
+        answer: Callable[[ControlRequest], ControlAnswer],
         listener: socket.socket | None = None,
     ) -> None:
         self._path = path
@@ -171,13 +171,15 @@ class ControlServer:
             connection = _Connection(accepted, Caller(pid, uid, gid), time.monotonic() + CONNECTION_S_MAX)
             if len(self._connections) >= CONNECTION_COUNT_MAX and not self._make_room(connection.caller):
                 with contextlib.suppress(OSError):
-                    accepted.send(answer_line(Answer(False, "BUSY", "too many requests at once; try again")))
+                    accepted.send(answer_line(ControlAnswer(False, "BUSY", "too many requests at once; try again")))
                 accepted.close()
                 continue
             self._connections[accepted.fileno()] = connection
             self._poll.register(accepted.fileno(), select.EPOLLIN)
             if not self._may(connection.caller):
-                self._reply(connection, Answer(False, "PERMISSION", f"{connection.caller} may not use this socket"))
+                self._reply(
+                    connection, ControlAnswer(False, "PERMISSION", f"{connection.caller} may not use this socket")
+                )
 
     def _make_room(self, caller: Caller) -> bool:
         """End the oldest connection of the user who has most. None of root gives way to another user."""
@@ -209,17 +211,17 @@ class ControlServer:
         line, newline, _ = connection.received.partition(b"\n")
         if newline:
             request = request_from_line(bytes(line), connection.caller)
-            answer = Answer(False, "REQUEST", request) if isinstance(request, str) else self._answer(request)
+            answer = ControlAnswer(False, "REQUEST", request) if isinstance(request, str) else self._answer(request)
             self._reply(connection, answer)
         elif not content:
             self._end(connection)
         elif len(connection.received) > REQUEST_BYTES_MAX:
-            self._reply(connection, Answer(False, "REQUEST", f"a request has at most {REQUEST_BYTES_MAX} bytes"))
+            self._reply(connection, ControlAnswer(False, "REQUEST", f"a request has at most {REQUEST_BYTES_MAX} bytes"))
 
-    def _reply(self, connection: _Connection, answer: Answer) -> None:
+    def _reply(self, connection: _Connection, answer: ControlAnswer) -> None:
         line = answer_line(answer)
         if len(line) > ANSWER_BYTES_MAX:
-            line = answer_line(Answer(False, "ANSWER", f"the answer has more than {ANSWER_BYTES_MAX} bytes"))
+            line = answer_line(ControlAnswer(False, "ANSWER", f"the answer has more than {ANSWER_BYTES_MAX} bytes"))
         connection.left = memoryview(line)
         try:
             self._send(connection)
@@ -271,7 +273,7 @@ def _groups_of(caller: Caller) -> frozenset[int]:
     return frozenset(found)
 
 
-def client(path: Path, request: Request, timeout_s: float = 5.0) -> Answer:
+def client(path: Path, request: ControlRequest, timeout_s: float = 5.0) -> ControlAnswer:
     """Ask the watchdog that serves `path`. Raises ControlError when there is no answer, and says why."""
     deadline_s = time.monotonic() + timeout_s
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:

@@ -50,7 +50,7 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ControlRequest:
     """One request. `caller` is filled in by the server and never taken from what was sent.
 
     `word`: typed back for FORCE_ACTIVATE, and for POWER when the peer shall be off. `duration_ms`: of MAINTENANCE and
@@ -71,7 +71,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ControlAnswer:
     """`accepted`: the request is followed. `code` stays the same for programs, `text` is one sentence for people.
 
     `document`: what was asked for (`{"status": ...}` for STATUS, `{"events": [...]}` for TIMELINE);
@@ -84,15 +84,15 @@ class Answer:
     document: Mapping[str, Any] = field(default_factory=dict)
 
 
-def request_document(request: Request) -> dict[str, Any]:
+def request_document(request: ControlRequest) -> dict[str, Any]:
     """What travels. Fields at their default are left out."""
-    blank = Request(request.kind)
+    blank = ControlRequest(request.kind)
     names = ("word", "duration_ms", "end", "enabled", "count", "note", "deed")
     document: dict[str, Any] = {"request": request.kind.value}
     return document | {name: getattr(request, name) for name in names if getattr(request, name) != getattr(blank, name)}
 
 
-def request_from_line(line: bytes, caller: Caller = Caller()) -> Request | str:
+def request_from_line(line: bytes, caller: Caller = Caller()) -> ControlRequest | str:
     """The request in a line, or in words why it is none."""
     try:
         document = json.loads(line)
@@ -108,7 +108,7 @@ def request_from_line(line: bytes, caller: Caller = Caller()) -> Request | str:
             return f"a request has no field {str(name)[:40]!r}"
         if not _FITS[name](value):
             return f"the field {name!r} of a request does not fit"
-    return Request(RequestKind(named), **document, caller=caller)
+    return ControlRequest(RequestKind(named), **document, caller=caller)
 
 
 def _is_text(value: object) -> bool:
@@ -137,13 +137,13 @@ _FITS: Final[Mapping[str, Callable[[object], bool]]] = MappingProxyType(
 )
 
 
-def answer_line(answer: Answer) -> bytes:
+def answer_line(answer: ControlAnswer) -> bytes:
     """What travels back."""
     document = {"accepted": answer.accepted, "code": answer.code, "text": answer.text, "document": {**answer.document}}
     return json.dumps(document, separators=(",", ":")).encode() + b"\n"
 
 
-def answer_from_line(line: bytes) -> Answer | None:
+def answer_from_line(line: bytes) -> ControlAnswer | None:
     """The answer in a line; None when it is none that this hagit understands."""
     try:
         document = json.loads(line)
@@ -151,5 +151,5 @@ def answer_from_line(line: bytes) -> Answer | None:
     except (ValueError, RecursionError, KeyError, TypeError):
         return None
     if type(accepted) is bool and type(code) is str and type(text) is str and type(more) is dict:
-        return Answer(accepted, code, text, more)
+        return ControlAnswer(accepted, code, text, more)
     return None

@@ -39,7 +39,7 @@ _SCOPES: Final = 0b11  # abstract unix sockets, signals
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ProcessLimits:
     """What one process may use: address space and the largest file in bytes, processor time in seconds."""
 
     memory_bytes: int
@@ -48,7 +48,7 @@ class Limits:
     files: int = 256
 
 
-def limit(limits: Limits) -> None:
+def limit(limits: ProcessLimits) -> None:
     """Set the limits of this process, lower where the machine's own are lower; it is killed first when memory ends."""
     for kind, value in (
         (resource.RLIMIT_AS, limits.memory_bytes),

@@ -1,6 +1,6 @@
 """Who signed a commit, and which commits may not be followed: SSH and OpenPGP, against files outside the repository.
 
-Decides for each commit what its signature proves, and by a policy what is refused. Only the files named in `Trust`
+Decides for each commit what its signature proves, and by a policy what is refused. Only the files named in `TrustFiles`
 count; a key that stands in the repository never does. SSH keys are judged at the time that the caller gives with each
 commit: the time it was first seen, since the holder of an expired key can write any date. OpenPGP keys are judged by
 gpg at the present. Signatures and certifications by SHA-1 do not count. It knows neither git nor which commits are new.
@@ -51,7 +51,7 @@ class UnsignedPolicy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Trust:
+class TrustFiles:
     """The files that say who is trusted, from the node file; None: that scheme trusts nobody.
 
     `allowed_signers`: ssh-keygen(1) ALLOWED SIGNERS. `revoked_keys`: a KRL or public keys, one a line.
@@ -80,7 +80,7 @@ class Judgement:
 
 
 def verify(
-    parts: Sequence[SignedPart], trust: Trust, *, timeout_s: float, known: Mapping[str, Verified] | None = None
+    parts: Sequence[SignedPart], trust: TrustFiles, *, timeout_s: float, known: Mapping[str, Verified] | None = None
 ) -> dict[str, Verdict]:
     """The verdict on every commit, by its id. `known` holds earlier ones under the same `trust.digest()`.
 
@@ -170,7 +170,7 @@ def remembered(document: object, trust_digest: str) -> dict[str, Verified]:
 class _Bench:
     """The place where one batch is checked: a private directory, and a key ring when one is needed."""
 
-    def __init__(self, directory: Path, trust: Trust, deadline_s: float, with_openpgp: bool) -> None:
+    def __init__(self, directory: Path, trust: TrustFiles, deadline_s: float, with_openpgp: bool) -> None:
         self._directory, self._trust, self._deadline_s = directory, trust, deadline_s
         self._openpgp = OpenPgp(directory / "gnupg", trust.openpgp_keys) if with_openpgp else None
 

@@ -16,7 +16,7 @@ from reconciler.core.status.watchdog import DOCUMENT_BYTES_MAX, WatchdogStatus, 
 from reconciler.errors import ControlError, HagitError
 from reconciler.system.clock import monotonic_s
 from reconciler.system.control import client
-from reconciler.system.control_protocol import Answer, Request, RequestKind
+from reconciler.system.control_protocol import ControlAnswer, ControlRequest, RequestKind
 from reconciler.system.files import read_bytes
 from reconciler.system.node import Node
 
@@ -91,13 +91,13 @@ def _published(path: Path) -> tuple[WatchdogStatus | None, str]:
 def _silence(node: Node) -> tuple[str, str]:
     """Why nothing new is published, in words, and what to do; empty when the watchdog answers."""
     try:
-        send_request(node, Request(RequestKind.STATUS))
+        send_request(node, ControlRequest(RequestKind.STATUS))
     except ControlError as error:
         return error.what, error.remedy
     return "", ""
 
 
-def send_request(node: Node, request: Request) -> Answer:
+def send_request(node: Node, request: ControlRequest) -> ControlAnswer:
     """Ask the watchdog of this controller. Raises ControlError when it does not answer, or when there is none."""
     if node.watchdog is None:
         raise ControlError(
@@ -112,7 +112,7 @@ def require_status(node: Node) -> WatchdogStatus:
     """The fresh status. Raises ControlError when there is none."""
     sight = query_status(node)
     if sight is None:
-        send_request(node, Request(RequestKind.STATUS))
+        send_request(node, ControlRequest(RequestKind.STATUS))
         raise AssertionError("a node without a watchdog cannot be asked")
     if sight.status is None or not sight.fresh:
         assert node.watchdog is not None

@@ -29,7 +29,7 @@ from reconciler.core.failover.overheard import (
     role_seen,
 )
 from reconciler.core.status.watchdog import CarpStatus
-from reconciler.system.addresses.snapshot import Sight
+from reconciler.system.addresses.snapshot import NetworkSnapshot
 from reconciler.system.carp import CarpSocket, Family
 from reconciler.watchdog.event_loop import EventLoop, Timer, monotonic_ms
 
@@ -97,7 +97,7 @@ class CarpAdvertiser:
             host.key, *others = (replace(host.key, password=password) for password in passwords)
             host.others = tuple(others)
 
-    def bind_interfaces(self, indices: Mapping[str, int | None], sight: Sight) -> None:
+    def bind_interfaces(self, indices: Mapping[str, int | None], sight: NetworkSnapshot) -> None:
         """Which interface each name stands for now, and what addresses of our own are there."""
         for host in self._hosts:
             index = indices.get(host.interface)

@@ -12,10 +12,10 @@ from typing import Final, assert_never
 
 from reconciler.core.failover.events import Request as Wish
 from reconciler.core.failover.phase import Phase
-from reconciler.core.power.plan import Deed
-from reconciler.core.status.timeline import Mark, event_document
+from reconciler.core.power.plan import PowerAction
+from reconciler.core.status.timeline import EventMark, event_document
 from reconciler.core.status.watchdog import watchdog_document
-from reconciler.system.control_protocol import Answer, Request, RequestKind
+from reconciler.system.control_protocol import ControlAnswer, ControlRequest, RequestKind
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.power_fencing import PowerFencing
 from reconciler.watchdog.status_publisher import StatusPublisher
@@ -40,27 +40,27 @@ class ControlRequests:
         self._daemon, self._timeline, self._publisher, self._power = daemon, timeline, publisher, power
         self._replace, self._adopt = replace, adopted
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: ControlRequest) -> ControlAnswer:
         """Follow a request, or say why not."""
         kind = request.kind
         if kind is RequestKind.STATUS:
-            return Answer(True, document={"status": watchdog_document(self._publisher.status())})
+            return ControlAnswer(True, document={"status": watchdog_document(self._publisher.status())})
         if kind is RequestKind.TIMELINE:
             events = list(self._timeline.events)[-(request.count or EVENTS_COUNT) :]
-            return Answer(True, document={"events": [event_document(event) for event in events]})
+            return ControlAnswer(True, document={"events": [event_document(event) for event in events]})
         if kind in (RequestKind.REPLACE, RequestKind.ADOPT) and request.caller.uid != 0:
-            return Answer(False, "PERMISSION", "only root may ask for that")
+            return ControlAnswer(False, "PERMISSION", "only root may ask for that")
         if kind is RequestKind.ADOPT:
-            return Answer(True, "ACCEPTED", "this process is the daemon", {"pid": self._adopt()})
+            return ControlAnswer(True, "ACCEPTED", "this process is the daemon", {"pid": self._adopt()})
         if self._daemon.core is None:
-            return Answer(False, "NO_ORDERS", f"the watchdog follows no orders: {self._daemon.orders_refusal}")
+            return ControlAnswer(False, "NO_ORDERS", f"the watchdog follows no orders: {self._daemon.orders_refusal}")
         answer = self._act(request)
         if not answer.accepted:
-            self._timeline.add(Mark.NOTE, kind.name, f"refused: {answer.text}", str(request.caller))
+            self._timeline.add(EventMark.NOTE, kind.name, f"refused: {answer.text}", str(request.caller))
         self._publisher.write()
         return answer
 
-    def _act(self, request: Request) -> Answer:
+    def _act(self, request: ControlRequest) -> ControlAnswer:
         match request.kind:
             case RequestKind.SWITCHOVER:
                 return self._ask_core(request, Wish.SWITCHOVER, "the pools are being released; the peer takes over")
@@ -75,56 +75,62 @@ class ControlRequests:
                 self._daemon.durable.set_maintenance(None)
                 return self._ask_core(request, Wish.RELENT, "maintenance and the stay after resets are over")
             case RequestKind.DRILL:
-                self._timeline.add(Mark.DRILL, evidence=request.note)
+                self._timeline.add(EventMark.DRILL, evidence=request.note)
                 return self._ask_core(request, Wish.SWITCHOVER, "the drill begins: the pools are being released")
             case RequestKind.POWER:
                 return self._switch_power(request)
             case RequestKind.REPLACE:
                 refused = self._replace()
-                return Answer(not refused, "REFUSED" if refused else "ACCEPTED", refused or "a new daemon is started")
+                return ControlAnswer(
+                    not refused, "REFUSED" if refused else "ACCEPTED", refused or "a new daemon is started"
+                )
             case RequestKind.STATUS | RequestKind.TIMELINE | RequestKind.ADOPT:
                 raise AssertionError("answered before")
             case _:
                 assert_never(request.kind)
 
-    def _ask_core(self, request: Request, wish: Wish, text: str, duration_ms: int = 0) -> Answer:
+    def _ask_core(self, request: ControlRequest, wish: Wish, text: str, duration_ms: int = 0) -> ControlAnswer:
         self._timeline.add_request(request.kind.name, str(request.caller))
         self._daemon.requested(wish, duration_ms)
         core = self._daemon.core
         assert core is not None
         refused = core.refused
-        return Answer(True, "ACCEPTED", text) if refused is None else Answer(False, refused.code.name, str(refused))
+        return (
+            ControlAnswer(True, "ACCEPTED", text)
+            if refused is None
+            else ControlAnswer(False, refused.code.name, str(refused))
+        )
 
-    def _force(self, request: Request) -> Answer:
+    def _force(self, request: ControlRequest) -> ControlAnswer:
         """The word is the name of the controller that shall serve: whoever types it knows where they are."""
         core = self._daemon.core
         assert core is not None
         name = core.orders.controller(core.orders.side)
         if request.word != name:
-            return Answer(False, "WORD", f"the word is the name of this controller, {name}")
+            return ControlAnswer(False, "WORD", f"the word is the name of this controller, {name}")
         if core.phase is Phase.ACTIVE:
-            return Answer(False, "NOT_STANDBY", "this controller is active already")
+            return ControlAnswer(False, "NOT_STANDBY", "this controller is active already")
         return self._ask_core(request, Wish.FORCE, "the claim begins, whatever the peer does")
 
-    def _switch_power(self, request: Request) -> Answer:
-        deed = Deed(request.deed or Deed.STATUS)
+    def _switch_power(self, request: ControlRequest) -> ControlAnswer:
+        deed = PowerAction(request.deed or PowerAction.STATUS)
         accepted, code, text = self._power.requested(deed, request.word)
-        if accepted and deed is not Deed.STATUS:
-            self._timeline.add(Mark.NOTE, request.kind.name, f"asked for: {deed}", str(request.caller))
+        if accepted and deed is not PowerAction.STATUS:
+            self._timeline.add(EventMark.NOTE, request.kind.name, f"asked for: {deed}", str(request.caller))
         turn = self._power.finished_count + 1
         self._power.consider()
-        return Answer(accepted, code, text, {"turn": turn} if accepted else {})
+        return ControlAnswer(accepted, code, text, {"turn": turn} if accepted else {})
 
-    def _override(self, request: Request) -> Answer:
+    def _override(self, request: ControlRequest) -> ControlAnswer:
         core = self._daemon.core
         assert core is not None
         if request.enabled and not request.end and not core.orders.enabled:
             text = "the orders disable failover on both controllers; only a commit enables it on both"
-            return Answer(False, "DISABLED", text)
+            return ControlAnswer(False, "DISABLED", text)
         ends = request.end or request.enabled
         return self._set_maintenance(request, 0 if ends else request.duration_ms, override=not ends)
 
-    def _set_maintenance(self, request: Request, duration_ms: int, *, override: bool) -> Answer:
+    def _set_maintenance(self, request: ControlRequest, duration_ms: int, *, override: bool) -> ControlAnswer:
         core = self._daemon.core
         assert core is not None
         duration_ms = min(duration_ms, core.orders.timers.maintenance_ms)

@@ -28,7 +28,7 @@ from reconciler.core.failover.unsafe import TIMER_MS_MAX
 from reconciler.errors import HagitError
 from reconciler.system.files import PUBLIC_DIRECTORY, make_directory, read_json, state_error
 from reconciler.system.machine import boot_id
-from reconciler.system.shelf.orders_in_force import kept_document, kept_orders, kept_path
+from reconciler.system.shelf.orders_in_force import orders_in_force_document, orders_in_force_path, read_orders_in_force
 from reconciler.watchdog.atomic_file import replace_file
 from reconciler.watchdog.elapsed_time import NAME as KEPT_TIME
 from reconciler.watchdog.elapsed_time import ElapsedTime, machine_clocks, seconds
@@ -176,7 +176,7 @@ class DurableState:
 
         The copy of the shelf in the state directory may be written a moment later.
         """
-        replace_file(kept_path(self._run), kept_document(orders, self.boot), sync=False)
+        replace_file(orders_in_force_path(self._run), orders_in_force_document(orders, self.boot), sync=False)
         self.layout = layout(orders)
         if self.layout != self._copied_layout:
             self._clerk.write(self._directory / "shelf.json", _json(plain(self.layout)))
@@ -184,7 +184,7 @@ class DurableState:
 
     def kept_orders(self) -> Orders | None:
         """The orders that were in force last in this boot; None without any, or when the file is damaged."""
-        return kept_orders(self._run, self.boot)
+        return read_orders_in_force(self._run, self.boot)
 
     def _kept_layout(self) -> Layout | None:
         """The shelf in force as this boot left it, by whatever release, else as an earlier boot did."""

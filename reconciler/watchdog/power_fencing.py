@@ -19,8 +19,8 @@ from reconciler.core.failover.refusal import Refused
 from reconciler.core.failover.state import State
 from reconciler.core.failover.why import Code
 from reconciler.core.power.cut import CUTTING, cause, cuts, heard_since, proves
-from reconciler.core.power.plan import Deed, Power, PowerPlan, PowerSwitch
-from reconciler.core.status.timeline import Mark
+from reconciler.core.power.plan import PowerAction, PowerPlan, PowerState, PowerSwitch
+from reconciler.core.status.timeline import EventMark
 from reconciler.core.status.watchdog import PowerStatus, ReasonStatus
 from reconciler.system.node import Node
 from reconciler.watchdog.daemon import Daemon
@@ -67,7 +67,7 @@ class PowerPort(Protocol):
 class _SwitchTask:
     """What the switch is asked."""
 
-    deed: Deed
+    deed: PowerAction
     purpose: SwitchPurpose
     begun: bool = False
 
@@ -80,7 +80,7 @@ class PowerFencing:
         daemon: Daemon,
         board: PowerPort,
         node: Node,
-        note: Callable[[Mark, str, str, str], None],
+        note: Callable[[EventMark, str, str, str], None],
     ) -> None:
         self._daemon, self._workers, self._note = daemon, board, note
         self._secrets = tuple((name, str(path)) for name, path in node.power)
@@ -101,7 +101,7 @@ class PowerFencing:
         #: What people asked for and what has ended.
         self.finished_count = 0
         self._retry_at_ms = self._check_at_ms = 0
-        self._power, self._checked_ms = Power.UNKNOWN, 0
+        self._power, self._checked_ms = PowerState.UNKNOWN, 0
         self._ever_asked = self._working = self._last_succeeded = False
         self._failure = self._last = ""
 
@@ -114,7 +114,7 @@ class PowerFencing:
         self._plan = plan if isinstance(plan, PowerPlan) else None
         if self._switch != before:
             self._check_at_ms = self._contradictions = 0
-            self._ever_asked, self._failure, self._power = False, "", Power.UNKNOWN
+            self._ever_asked, self._failure, self._power = False, "", PowerState.UNKNOWN
         self.consider()
 
     def phase_changed(self, after: State) -> None:
@@ -130,13 +130,13 @@ class PowerFencing:
         if core is not None:
             self._start_what_is_due(core)
 
-    def requested(self, deed: Deed, word: str) -> tuple[bool, str, str]:
+    def requested(self, deed: PowerAction, word: str) -> tuple[bool, str, str]:
         """A person asks: whether it is followed, a code, and a sentence."""
         core, switch = self._daemon.core, self._switch
         if core is None or switch is None:
             return False, "NO_POWER", self._plan_refusal or "no power fencing is configured for the peer"
         name = core.orders.controller(core.orders.side.other)
-        if deed is Deed.OFF and word != name:
+        if deed is PowerAction.OFF and word != name:
             return False, "WORD", f"the word is the name of the controller that shall be off, {name}"
         busy = self._confirmed_cut[0] if self._confirmed_cut is not None else self._task
         if busy is not None and busy.purpose is not SwitchPurpose.CHECK:
@@ -172,14 +172,14 @@ class PowerFencing:
             self._proven_ms, self._power_on_due = None, False
         self._judge_cut(core, now_ms)
         if self._cut_due_ms is not None:
-            off = self._task is not None and self._task.deed is Deed.OFF
+            off = self._task is not None and self._task.deed is PowerAction.OFF
             fencing = self._task is not None and self._task.purpose is SwitchPurpose.FENCE
             if not (off or fencing) and now_ms >= self._retry_at_ms:
-                self._queue(_SwitchTask(Deed.OFF, SwitchPurpose.FENCE))
+                self._queue(_SwitchTask(PowerAction.OFF, SwitchPurpose.FENCE))
         elif self._task is None and self._power_on_due and core.phase is Phase.ACTIVE and now_ms >= self._retry_at_ms:
-            self._queue(_SwitchTask(Deed.ON, SwitchPurpose.RESTART))
+            self._queue(_SwitchTask(PowerAction.ON, SwitchPurpose.RESTART))
         elif self._task is None and now_ms >= self._check_at_ms:
-            self._queue(_SwitchTask(Deed.STATUS, SwitchPurpose.CHECK))
+            self._queue(_SwitchTask(PowerAction.STATUS, SwitchPurpose.CHECK))
         self._ask_agent(switch, core)
 
     def _judge_cut(self, core: State, now_ms: int) -> None:
@@ -197,7 +197,7 @@ class PowerFencing:
         self._cut_due_ms = None
         if self._task is not None and self._task.purpose is SwitchPurpose.FENCE and not self._task.begun:
             self._task = None
-        self._note(Mark.NOTE, "POWER", "the peer's power is not cut any more", why)
+        self._note(EventMark.NOTE, "POWER", "the peer's power is not cut any more", why)
 
     def _queue(self, task: _SwitchTask) -> None:
         if self._task is not None and self._task.begun:
@@ -211,7 +211,7 @@ class PowerFencing:
         task = self._task
         if task is None or task.begun:
             return
-        if task.purpose is SwitchPurpose.FENCE and task.deed is Deed.OFF:
+        if task.purpose is SwitchPurpose.FENCE and task.deed is PowerAction.OFF:
             # Proven now, and not only when it became due.
             if core.looks.hold is not Hold.OURS:
                 return
@@ -226,8 +226,8 @@ class PowerFencing:
             self._bound,
         )
         task.begun = self._workers.request_power(request, switch.timeout_ms)
-        if task.begun and task.deed is not Deed.STATUS:
-            self._note(Mark.NOTE, "POWER", f"the peer's power switch is asked: {task.deed}", switch.agent)
+        if task.begun and task.deed is not PowerAction.STATUS:
+            self._note(EventMark.NOTE, "POWER", f"the peer's power switch is asked: {task.deed}", switch.agent)
 
     # What comes of it ------------------------------------------------------------------------------------------------
 
@@ -237,13 +237,19 @@ class PowerFencing:
             return
         self._task = None
         reply = answered.reply
-        told = reply if isinstance(reply, PowerReply) else PowerReply(False, Power.UNKNOWN, getattr(reply, "why", ""))
-        self._ever_asked, self._working, self._checked_ms = True, told.ok or told.power is not Power.UNKNOWN, now_ms
-        self._power = Power.ON if told.ok and task.deed is Deed.ON else told.power
+        told = (
+            reply if isinstance(reply, PowerReply) else PowerReply(False, PowerState.UNKNOWN, getattr(reply, "why", ""))
+        )
+        self._ever_asked, self._working, self._checked_ms = (
+            True,
+            told.ok or told.power is not PowerState.UNKNOWN,
+            now_ms,
+        )
+        self._power = PowerState.ON if told.ok and task.deed is PowerAction.ON else told.power
         self._failure = "" if told.ok else told.why
         assert self._plan is not None
         self._check_at_ms = now_ms + self._plan.check_ms
-        if told.power is Power.OFF:
+        if told.power is PowerState.OFF:
             self._handle_off(core, task, now_ms)
         else:
             self._contradictions = 0 if told.ok else self._contradictions
@@ -252,16 +258,16 @@ class PowerFencing:
 
     def _handle_off(self, core: State, task: _SwitchTask, now_ms: int) -> None:
         """The switch says off. Of a peer that is heard that proves nothing yet, and nothing ever if it goes on."""
-        if task.deed is Deed.OFF:
+        if task.deed is PowerAction.OFF:
             limit_ms = now_ms + QUIET_FACTOR * max(core.orders.timers.silence_ms, core.orders.timers.stale_ms)
             self._confirmed_cut = (task, limit_ms)
         elif proves(core, now_ms):
             # That a wrong switch may say as well: only "on", of a peer that is on, clears it.
-            self._finish(task, PowerReply(True, Power.OFF), now_ms)
+            self._finish(task, PowerReply(True, PowerState.OFF), now_ms)
         else:
             self._contradictions += 1
             self._check_at_ms = now_ms + max(core.orders.timers.silence_ms, core.orders.timers.stale_ms)
-            self._finish(task, PowerReply(False, Power.OFF, LIES), now_ms)
+            self._finish(task, PowerReply(False, PowerState.OFF, LIES), now_ms)
 
     def _await_silence(self, core: State, task: _SwitchTask, limit_ms: int, now_ms: int) -> None:
         """What follows a cut: the proof, or the end of the belief in this switch."""
@@ -270,22 +276,22 @@ class PowerFencing:
             self._peer_is_off(core, task, now_ms)
         elif now_ms >= limit_ms:
             self._confirmed_cut, self._contradictions = None, LIES_MAX
-            self._finish(task, PowerReply(False, Power.OFF, LIES), now_ms)
+            self._finish(task, PowerReply(False, PowerState.OFF, LIES), now_ms)
 
     def _peer_is_off(self, core: State, task: _SwitchTask, now_ms: int) -> None:
         name, agent = core.orders.controller(core.orders.side.other), self._switch.agent if self._switch else ""
         self._power_on_due = task.purpose is SwitchPurpose.FENCE and self._plan is not None and self._plan.restart
         self._proven_ms = now_ms
         self._cut_due_ms, self._failed_tries, self._retry_at_ms = None, 0, 0
-        self._note(Mark.NOTE, "POWER", "the peer is proven to be off", f"{agent} says that {name} is off")
-        self._finish(task, PowerReply(True, Power.OFF), now_ms)
+        self._note(EventMark.NOTE, "POWER", "the peer is proven to be off", f"{agent} says that {name} is off")
+        self._finish(task, PowerReply(True, PowerState.OFF), now_ms)
         self._daemon.handle_now(PeerDied(agent))
 
     def _finish(self, task: _SwitchTask, told: PowerReply, now_ms: int) -> None:
         if task.purpose is SwitchPurpose.PERSON:
             self.finished_count += 1
             self._last_succeeded, self._last = told.ok, told.why
-        if task.deed is Deed.ON and told.ok:
+        if task.deed is PowerAction.ON and told.ok:
             self._power_on_due, self._failed_tries, self._proven_ms = False, 0, None
         elif task.purpose in (SwitchPurpose.FENCE, SwitchPurpose.RESTART) and not told.ok:
             self._count_failure(now_ms, told.why)
@@ -293,7 +299,7 @@ class PowerFencing:
     def _count_failure(self, now_ms: int, why: str) -> None:
         self._failed_tries += 1
         self._failure, self._retry_at_ms = why, now_ms + RETRY_MS
-        self._note(Mark.NOTE, "POWER", "the peer's power switch failed", why)
+        self._note(EventMark.NOTE, "POWER", "the peer's power switch failed", why)
         if self._failed_tries >= TRIES_MAX or self._contradictions >= LIES_MAX:
             self._cut_due_ms, self._power_on_due = None, False
 

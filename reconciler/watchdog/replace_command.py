@@ -14,7 +14,7 @@ from typing import Final
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_from_document
 from reconciler.errors import ControlError
 from reconciler.system.control import client
-from reconciler.system.control_protocol import Request, RequestKind
+from reconciler.system.control_protocol import ControlRequest, RequestKind
 
 #: Exit statuses: the daemon cannot be replaced while it runs, and has to be restarted.
 RESTART: Final = 3
@@ -28,7 +28,7 @@ def replace_daemon(run: Path) -> int:
     """The exit status: 0 replaced, 1 the old one goes on, 3 it cannot be replaced, only restarted."""
     path = run / "watchdog.sock"
     before = _status(path)
-    answer = client(path, Request(RequestKind.REPLACE), SILENT_S)
+    answer = client(path, ControlRequest(RequestKind.REPLACE), SILENT_S)
     if not answer.accepted:
         print(f"hagit: the daemon is not replaced: {answer.text}", file=sys.stderr)
         return RESTART if answer.code in ("REQUEST", "NO_ORDERS") else 1
@@ -56,6 +56,6 @@ def replace_daemon(run: Path) -> int:
 
 
 def _status(path: Path) -> WatchdogStatus | None:
-    answer = client(path, Request(RequestKind.STATUS), SILENT_S)
+    answer = client(path, ControlRequest(RequestKind.STATUS), SILENT_S)
     status = watchdog_from_document(answer.document.get("status"))
     return status if isinstance(status, WatchdogStatus) else None

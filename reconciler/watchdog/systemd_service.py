@@ -21,7 +21,7 @@ from typing import Final
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.errors import ControlError
 from reconciler.system.control import client
-from reconciler.system.control_protocol import Request, RequestKind
+from reconciler.system.control_protocol import ControlRequest, RequestKind
 from reconciler.system.files import holder_of
 from reconciler.watchdog.event_loop import EventLoop, Timer, monotonic_ms
 from reconciler.watchdog.process_protection import SystemdNotifier
@@ -161,7 +161,7 @@ def adopt_running_daemon(run: Path, systemd: SystemdNotifier) -> bool:
     if not systemd.environment:
         return False
     try:
-        answer = client(run / "watchdog.sock", Request(RequestKind.ADOPT), ANSWER_S)
+        answer = client(run / "watchdog.sock", ControlRequest(RequestKind.ADOPT), ANSWER_S)
     except ControlError:
         _end_hung(run / "watchdog.lock")
         return False

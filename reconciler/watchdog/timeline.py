@@ -19,8 +19,8 @@ from reconciler.core.failover.why import Code
 from reconciler.core.status.plain_document import Damage
 from reconciler.core.status.timeline import (
     EVENTS_MAX,
+    EventMark,
     FailoverSummary,
-    Mark,
     TimelineEvent,
     event_document,
     event_from_document,
@@ -85,19 +85,19 @@ class Timeline:
         self.read()
         self.failovers, self._peer = memory
 
-    def add(self, mark: Mark, code: str = "", text: str = "", evidence: str = "") -> None:
+    def add(self, mark: EventMark, code: str = "", text: str = "", evidence: str = "") -> None:
         """Anything but a phase."""
         self._append(mark, code=code, text=text, evidence=evidence)
 
     def add_request(self, code: str, evidence: str) -> None:
         """A person asked; what follows at once follows from that."""
         self._trigger_ms = monotonic_ms()
-        self.add(Mark.ASKED, code, evidence=evidence)
+        self.add(EventMark.ASKED, code, evidence=evidence)
 
     def phase_changed(self, before: State | None, after: State) -> None:
         """The phase changed, or (without `before`) the core began."""
         if before is None:
-            self._append(Mark.STARTED, new=after.phase.value, text=str(after.why))
+            self._append(EventMark.STARTED, new=after.phase.value, text=str(after.why))
             return
         if after.phase is Phase.CLAIMING:
             self.failovers += 1
@@ -106,7 +106,7 @@ class Timeline:
             self._trigger_ms = after.now_ms
         decision = after.why
         self._append(
-            Mark.PHASE,
+            EventMark.PHASE,
             old=before.phase.value,
             new=after.phase.value,
             code=decision.code.name,
@@ -119,7 +119,7 @@ class Timeline:
 
     def addresses_changed(self, *, up: bool) -> None:
         """Every virtual address is here and announced, or none is any more."""
-        self.add(Mark.ADDRESSES_UP if up else Mark.ADDRESSES_DOWN)
+        self.add(EventMark.ADDRESSES_UP if up else EventMark.ADDRESSES_DOWN)
         if up:
             self._trigger_ms = None
 
@@ -133,7 +133,7 @@ class Timeline:
         if phase is Phase.ACTIVE:
             # What it let go before is another story. That it does so again may be told by the disks alone, not to us.
             self._peer_left_ms = None
-            self.add(Mark.PEER_ACTIVE)
+            self.add(EventMark.PEER_ACTIVE)
             self._trigger_ms = None
 
     def _trigger_of(self, after: State) -> int:
@@ -149,7 +149,7 @@ class Timeline:
                 return after.now_ms
 
     def _append(
-        self, mark: Mark, *, old: str = "", new: str = "", code: str = "", text: str = "", evidence: str = "",
+        self, mark: EventMark, *, old: str = "", new: str = "", code: str = "", text: str = "", evidence: str = "",
         now_ms: int | None = None,
     ) -> None:  # fmt: skip
         """`now_ms`: when it was, by the clock of the core; without it, now."""

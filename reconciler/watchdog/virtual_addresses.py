@@ -10,7 +10,7 @@ from pathlib import Path
 
 from reconciler.core.failover.orders import Device, DeviceKey, Orders
 from reconciler.core.status.watchdog import AddressStatus, CarpStatus, ReasonStatus
-from reconciler.system.addresses.placement import Placement
+from reconciler.system.addresses.placement import AddressPlacement
 from reconciler.watchdog.carp_advertiser import CarpAdvertiser
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.event_loop import EventLoop, Timer, monotonic_ms
@@ -31,7 +31,7 @@ class AddressService:
         passwords: tuple[bytes, ...],
     ) -> None:
         self._loop, self._daemon, self._beats, self._timeline = loop, daemon, beats, timeline
-        self._placement = Placement(run)
+        self._placement = AddressPlacement(run)
         self._placement.want(None)
         self._advertisements = CarpAdvertiser(
             loop, passwords, daemon.durable.incarnation, lambda: daemon.core.peer.incarnation if daemon.core else 0

@@ -41,9 +41,9 @@ from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.pending_orders import joined, with_records
 from reconciler.errors import StateError
 from reconciler.system.message_stream import Frames, Message, frame
-from reconciler.system.power.fence_agent import Agent, perform
+from reconciler.system.power.fence_agent import FenceAgent, perform
 from reconciler.system.shelf import open_audit, open_disks, open_pools
-from reconciler.system.shelf.audit import Audit as Auditor
+from reconciler.system.shelf.audit import ShelfAudit as Auditor
 from reconciler.system.shelf.claim_completion import complete_each
 from reconciler.system.shelf.disks import DiskShelf
 from reconciler.system.streams import install
@@ -281,7 +281,7 @@ def _switch(request: SwitchPower, within_s: float) -> PowerReply:
     """Files are read here and not in the watchdog: nothing secret is ever in its memory."""
     secrets = tuple((name, Path(path)) for name, path in request.secrets)
     program = Path(request.program) if request.program else None
-    agent = Agent(request.agent, request.options, secrets, program, request.bound)
+    agent = FenceAgent(request.agent, request.options, secrets, program, request.bound)
     told = perform(agent, request.deed, max(0.0, within_s - LAST_WORDS_S))
     return PowerReply(told.ok, told.power, told.why)
 

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias, assert_never
 from reconciler.core.failover.adapters import PoolsView, Written
 from reconciler.core.failover.hold import DiskView
 from reconciler.core.failover.key import Key
-from reconciler.core.power.plan import Deed, Power
+from reconciler.core.power.plan import PowerAction, PowerState
 from reconciler.system.findings import Finding
 from reconciler.system.message_stream import Message
 from reconciler.system.shelf.codec import plain_key, plain_pools, plain_view, read_key, read_pools, read_view
@@ -131,7 +131,7 @@ class SwitchPower:
     options the secrets are for, by its word.
     """
 
-    deed: Deed
+    deed: PowerAction
     agent: str
     options: tuple[tuple[str, str], ...] = ()
     secrets: tuple[tuple[str, str], ...] = ()
@@ -215,7 +215,7 @@ class PowerReply:
     """What an agent came to: `ok`, the deed is done; `power`, what is certain now; `why`, in words."""
 
     ok: bool
-    power: Power
+    power: PowerState
     why: str = ""
 
 
@@ -328,7 +328,7 @@ def read_request(message: Message) -> WorkerRequest:
                 tuple((str(name), str(value)) for name, value in message[part])
                 for part in ("options", "secrets", "bound")
             )
-            deed, agent, program = Deed(message["deed"]), str(message["agent"]), str(message["program"])
+            deed, agent, program = PowerAction(message["deed"]), str(message["agent"]), str(message["program"])
             return SwitchPower(deed, agent, options, secrets, program, bound)
         case "audit":
             return RunAudit(bool(message["theirs"]))
@@ -384,7 +384,7 @@ def read_reply(message: Message) -> WorkerReply:
         case {"moved": ok, "why": why}:
             return MoveReply(bool(ok), str(why))
         case {"powered": ok, "power": power, "why": why}:
-            return PowerReply(bool(ok), Power(power), str(why))
+            return PowerReply(bool(ok), PowerState(power), str(why))
         case {"found": findings}:
             return AuditReply(tuple(Finding(*(str(word) for word in words)) for words in findings))
         case {"failed": why}:

@@ -11,20 +11,20 @@ import pytest
 from reconciler.agent.apply_journal import ApplyJournal, close_interrupted, read_interrupted
 from reconciler.agent.executor import mark_interrupted_links
 from reconciler.core.facts.fact import Address, Link, LinkKind, Mark
-from reconciler.core.planning.plan import Action, Base, Impact, Plan, Stage, Verb
+from reconciler.core.planning.plan import Action, ActionStage, ActionVerb, Base, Impact, Plan
 from reconciler.errors import StateError
 from reconciler.simulation.network import FakeNetwork, plugged_in
 
 BRIDGE = Link("br0", LinkKind.BRIDGE, stp=False)
 
 
-def create(stage: Stage, fact: Link | Address) -> Action:
-    return Action(stage, Verb.CREATE, None, fact, "missing", Impact.NONE)
+def create(stage: ActionStage, fact: Link | Address) -> Action:
+    return Action(stage, ActionVerb.CREATE, None, fact, "missing", Impact.NONE)
 
 
 PLAN = Plan(
     Base("a", "main@" + "1" * 40, "digest"),
-    (create(Stage.LINK, BRIDGE), create(Stage.ADDRESS, Address("br0", "10.0.0.1/24"))),
+    (create(ActionStage.LINK, BRIDGE), create(ActionStage.ADDRESS, Address("br0", "10.0.0.1/24"))),
 )
 
 

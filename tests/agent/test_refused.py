@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reconciler.agent.executor import ApplyOutcome, execute_plan
 from reconciler.core.facts.fact import Address, Mtu
 from reconciler.core.facts.state import Observed
-from reconciler.core.planning.plan import Gate, Hold, Plan, Verb
+from reconciler.core.planning.plan import ActionVerb, Gate, HeldChange, Plan
 from reconciler.core.planning.planner import make_plan
 from reconciler.core.planning.retries import CHANGED_S_MIN, RETRY_S_MAX, RefusedActions
 from reconciler.simulation.network import FakeNetwork, Faults
@@ -64,12 +64,12 @@ def test_a_link_never_loses_its_last_address_to_a_refused_successor(desired, oth
     perform(make_plan(other, there.observe(), REVISION), there)
     before = there.observe()
     plan = make_plan(desired, before, REVISION)
-    coming = {action.key for action in plan.actions if action.key[0] == "address" and action.verb is Verb.CREATE}
+    coming = {action.key for action in plan.actions if action.key[0] == "address" and action.verb is ActionVerb.CREATE}
     assume(coming)
     outcome, _ = outcome_of(desired, before, coming)
     refused = [hold.key for hold in outcome.held if hold.gate is Gate.REFUSED and hold.key[0] == "address"]
     for key in coming & set(refused):
-        waiting = [action for action in plan.actions if action.verb is Verb.REMOVE and action.key[:2] == key[:2]]
+        waiting = [action for action in plan.actions if action.verb is ActionVerb.REMOVE and action.key[:2] == key[:2]]
         later = [action for action in waiting if plan.actions.index(action) > first_of(plan, key)]
         family = [action for action in later if (":" in action.key[2]) == (":" in key[2])]
         assert all(action not in outcome.done for action in family)
@@ -79,8 +79,8 @@ def first_of(plan, key) -> int:
     return next(index for index, action in enumerate(plan.actions) if action.key == key)
 
 
-def hold(key, why="refused") -> Hold:
-    return Hold(key, Gate.REFUSED, why, "wait")
+def hold(key, why="refused") -> HeldChange:
+    return HeldChange(key, Gate.REFUSED, why, "wait")
 
 
 def test_a_trial_waits_twice_as_long_each_time_and_has_a_limit() -> None:

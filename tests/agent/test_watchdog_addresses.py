@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.failover.orders import VirtualAddress
-from reconciler.system.addresses.placement import Placement
+from reconciler.system.addresses.placement import AddressPlacement
 from tests.agent.receivers import Hook
 from tests.agent.test_drift import alerting, in_force, until_told
 from tests.controller import Controller, interface
@@ -22,7 +22,7 @@ ADDRESSES = ("10.0.0.100", "fd00::100")
 HEALED = (("firing", "address 10.0.0.1/24 of e0"), ("resolved", "address 10.0.0.1/24 of e0"))
 
 
-def step(controller: Controller, placement: Placement) -> tuple[str, ...]:
+def step(controller: Controller, placement: AddressPlacement) -> tuple[str, ...]:
     """One step on the controller's network; what is placed after it."""
 
     def run() -> tuple[str, ...]:
@@ -34,8 +34,8 @@ def step(controller: Controller, placement: Placement) -> tuple[str, ...]:
 
 
 @contextmanager
-def placing(controller: Controller, run: Path, *, on_virtual_mac: bool) -> Iterator[Placement]:
-    placement = controller.inside(lambda: Placement(run))
+def placing(controller: Controller, run: Path, *, on_virtual_mac: bool) -> Iterator[AddressPlacement]:
+    placement = controller.inside(lambda: AddressPlacement(run))
     try:
         ordered = [VirtualAddress("e0", f"{ADDRESSES[0]}/24", 20), VirtualAddress("e0", f"{ADDRESSES[1]}/64", 20)]
         placement.follow(ordered, (), on_virtual_mac=on_virtual_mac)

@@ -20,7 +20,7 @@ from statistics import median
 from typing import Final
 
 from reconciler.core.failover.orders import Timers
-from reconciler.core.status.timeline import FailoverSummary, Kind, TimelineEvent, event_from_document, summaries
+from reconciler.core.status.timeline import FailoverKind, FailoverSummary, TimelineEvent, event_from_document, summaries
 from reconciler.system.control_protocol import RequestKind
 from tests.bench import silence
 from tests.bench.figure import Figure, Group
@@ -185,7 +185,7 @@ def _takeover(pair: Pair, head: Head) -> FailoverSummary:
     def newest() -> FailoverSummary | None:
         lines = [event_from_document(line) for line in head.timeline()]
         events = [line for line in lines if isinstance(line, TimelineEvent)]
-        done = [one for one in summaries(events) if one.kind == Kind.TAKEOVER and one.served]
+        done = [one for one in summaries(events) if one.kind == FailoverKind.TAKEOVER and one.served]
         return done[-1] if done else None
 
     found = pair.until(newest)

@@ -18,12 +18,12 @@ from typing import Any, Final
 from reconciler.core.failover.events import Asked
 from reconciler.core.failover.events import Request as Wish
 from reconciler.core.failover.key import Side
-from reconciler.core.status.timeline import Mark, TimelineEvent, event_document, summaries
+from reconciler.core.status.timeline import EventMark, TimelineEvent, event_document, summaries
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_document
 from reconciler.simulation.timed import World
 from reconciler.system.clock import monotonic_s
 from reconciler.system.control import ControlServer
-from reconciler.system.control_protocol import Answer, Request, RequestKind
+from reconciler.system.control_protocol import ControlAnswer, ControlRequest, RequestKind
 from reconciler.system.files import append_line, write_json
 from tests.standings import BOOT, standing_of, told
 
@@ -48,7 +48,7 @@ class Half:
         self.run.mkdir(parents=True)
         (self.state / "watchdog").mkdir(parents=True)
         self.events: list[TimelineEvent] = []
-        self.asked: list[Request] = []
+        self.asked: list[ControlRequest] = []
         self.phase = ""
         self.since_ms = 0
         self.peer = ""
@@ -61,27 +61,27 @@ class Half:
         status = standing_of(self.world, self.side, **({"done": summaries(self.events)} | self.changes))
         return replace(status, since_ms=self.since_ms)
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: ControlRequest) -> ControlAnswer:
         """What the core says."""
         self.asked.append(request)
         if request.kind is RequestKind.STATUS:
-            return Answer(True, document={"status": watchdog_document(self.status())})
+            return ControlAnswer(True, document={"status": watchdog_document(self.status())})
         controller = self.world.controller(Side(self.side))
         core = controller.core
         assert core is not None
         if request.kind is RequestKind.FORCE_ACTIVATE and request.word != core.orders.controller(core.orders.side):
-            return Answer(False, "WORD", "the word is the name of this controller")
+            return ControlAnswer(False, "WORD", "the word is the name of this controller")
         if request.kind is RequestKind.DRILL:
-            self.note(Mark.DRILL, evidence=request.note)
+            self.note(EventMark.DRILL, evidence=request.note)
         controller.told(Asked(WISHES[request.kind], 0 if request.end else request.duration_ms))
         refused = controller.core.refused if controller.core is not None else None
         self.watch()
         self.publish()
         if refused is not None:
-            return Answer(False, refused.code.name, str(refused))
-        return Answer(True, "ACCEPTED", "so be it")
+            return ControlAnswer(False, refused.code.name, str(refused))
+        return ControlAnswer(True, "ACCEPTED", "so be it")
 
-    def note(self, mark: Mark, *, evidence: str = "", **more: str) -> None:
+    def note(self, mark: EventMark, *, evidence: str = "", **more: str) -> None:
         """A line of the timeline, in simulated milliseconds."""
         event = TimelineEvent(
             at="2026-11-22T03:14:15.926Z", mono_ms=self.world.now_ms, boot=BOOT, mark=mark.value, evidence=evidence,
@@ -100,7 +100,7 @@ class Half:
             self.since_ms = int(monotonic_s() * 1_000)
             if self.phase:
                 self.note(
-                    Mark.PHASE,
+                    EventMark.PHASE,
                     old=self.phase,
                     new=core.phase.value,
                     code=why.code.name,
@@ -109,10 +109,10 @@ class Half:
                 )
             self.phase = core.phase.value
             if self.phase == "active":
-                self.note(Mark.ADDRESSES_UP)
+                self.note(EventMark.ADDRESSES_UP)
         peer = core.peer.beat.phase.value if core.peer.beat else ""
         if peer != self.peer and peer == "active":
-            self.note(Mark.PEER_ACTIVE)
+            self.note(EventMark.PEER_ACTIVE)
         self.peer = peer
 
     def publish(self) -> None:

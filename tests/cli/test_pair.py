@@ -12,10 +12,10 @@ import pytest
 
 from reconciler.cli.application import run
 from reconciler.cli.duration import duration_text, parsed_ms
-from reconciler.core.status.watchdog import OverrideStatus, Verdict, watchdog_document
+from reconciler.core.status.watchdog import OverrideStatus, PairVerdict, watchdog_document
 from reconciler.errors import UsageError
 from reconciler.simulation.faults import heal, inject
-from reconciler.system.control_protocol import Request, RequestKind
+from reconciler.system.control_protocol import ControlRequest, RequestKind
 from tests.cli.pair import Pair, node_file
 from tests.cli.screen import Screen
 from tests.controller import Controller, Done
@@ -96,7 +96,7 @@ def test_status_says_what_is_wrong_and_what_to_do(
 def test_status_as_a_document(sit: Callable[..., Desk]) -> None:
     document = sit("at 12s disable").hagit("b", "status", "-o", "json").json()
     ha = document["ha"]
-    assert (ha["verdict"], ha["well"], ha["fresh"]) == (Verdict.DISABLED.value, False, True)
+    assert (ha["verdict"], ha["well"], ha["fresh"]) == (PairVerdict.DISABLED.value, False, True)
     assert ha["status"]["role"] == "BACKUP"
     assert [reason["code"] for reason in ha["status"]["reasons"]] == ["NO_FAILOVER"]
     assert document["format"] == "hagit.status/1"
@@ -320,7 +320,7 @@ def test_maintenance_begins_and_ends(sit: Callable[..., Desk]) -> None:
     assert "storage-b would still take over if it died" in begun.out
     assert desk.hagit("a", "status").out.startswith("HA administratively disabled: maintenance is in progress")
     assert desk.hagit("b", "maintenance").code == 0
-    assert desk.pair.halves["b"].asked[-1] == Request(RequestKind.MAINTENANCE, duration_ms=1_800_000)
+    assert desk.pair.halves["b"].asked[-1] == ControlRequest(RequestKind.MAINTENANCE, duration_ms=1_800_000)
     assert [desk.hagit(side, "maintenance", "--end").code for side in "ab"] == [0, 0]
     until(lambda: desk.hagit("a", "status").out.startswith("HA active"))
 
@@ -329,11 +329,11 @@ def test_an_override_and_its_end(sit: Callable[..., Desk]) -> None:
     desk = sit()
     half = desk.pair.halves["a"]
     assert desk.hagit("a", "failover", "disable", "--for", "2h").code == 0
-    assert half.asked[-1] == Request(RequestKind.OVERRIDE, duration_ms=7_200_000)
+    assert half.asked[-1] == ControlRequest(RequestKind.OVERRIDE, duration_ms=7_200_000)
     half.changes = {"override": OverrideStatus(enabled=False, left_ms=7_000_000)}
     until(lambda: "override    failover disabled by a person, 1 h 56 min left" in desk.hagit("a", "status").out)
     assert desk.hagit("a", "failover", "enable").code == 0
-    assert half.asked[-1] == Request(RequestKind.OVERRIDE, end=True)
+    assert half.asked[-1] == ControlRequest(RequestKind.OVERRIDE, end=True)
 
 
 def test_failover_is_configuration(sit: Callable[..., Desk]) -> None:

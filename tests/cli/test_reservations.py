@@ -22,9 +22,9 @@ from reconciler.core.status.watchdog import PoolStatus, watchdog_document
 from reconciler.system.files import write_json
 from reconciler.system.machine import boot_id
 from reconciler.system.node import load_node
-from reconciler.system.reservation.registration_state import Features, Standing
-from reconciler.system.shelf.orders_in_force import kept_document, kept_path
-from reconciler.system.shelf.shared_disk import Survey
+from reconciler.system.reservation.registration_state import Features, RegistrationState
+from reconciler.system.shelf.orders_in_force import orders_in_force_document, orders_in_force_path
+from reconciler.system.shelf.shared_disk import DiskSurvey
 from tests.controller import Done
 from tests.standings import standing_of, told
 from tests.system.shelf.rig import DISKS, LONG_S, SimulatedRig, claim, orders
@@ -112,7 +112,7 @@ def test_what_all_disks_lack_is_said_once(monkeypatch: pytest.MonkeyPatch) -> No
     def shown(*persists: bool | None) -> str:
         """A screen for disks that remember or forget; None: one does not answer."""
         found = [
-            Survey(name, None if it is None else Standing(1), features=Features(it, True, True))
+            DiskSurvey(name, None if it is None else RegistrationState(1), features=Features(it, True, True))
             for name, it in zip(DISKS, persists, strict=True)
         ]
         lines = [DiskReport(obeyed, at, one) for at, one in enumerate(found)]
@@ -189,7 +189,7 @@ def test_disks_of_pending_orders_are_shown_and_decide_nothing(desk: Desk) -> Non
     (place / "state" / "orders.json").write_bytes(orders_document(newer, orders_key(SECRET.encode())))
     before = desk.hagit(Side.A)
     assert before.out.startswith("a foreign key 0xabc holds 1 of 4 disks"), "no daemon: by the published orders"
-    kept_path(place / "run").write_bytes(kept_document(three_disks(Side.A), boot_id()))
+    orders_in_force_path(place / "run").write_bytes(orders_in_force_document(three_disks(Side.A), boot_id()))
     shown = desk.hagit(Side.A)
     assert shown.out.startswith("one's claim 7 holds 3 of 4 disks; 1 of them is not as it should be.\n")
     assert "! only newer orders name it, and they are pending" in shown.out

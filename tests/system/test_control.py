@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from reconciler.errors import ControlError
 from reconciler.system.control import CONNECTION_COUNT_MAX, CONNECTION_S_MAX, REQUEST_BYTES_MAX, ControlServer, client
 from reconciler.system.control_protocol import (
-    Answer,
     Caller,
-    Request,
+    ControlAnswer,
+    ControlRequest,
     RequestKind,
     answer_from_line,
     answer_line,
@@ -63,15 +63,15 @@ class Served:
     """A server in a loop of its own, as a daemon has one."""
 
     def __init__(self, path: Path, group: str | None) -> None:
-        self.requests: list[Request] = []
-        self.answer = Answer(True, "OK", "as you wish")
+        self.requests: list[ControlRequest] = []
+        self.answer = ControlAnswer(True, "OK", "as you wish")
         self.turns = 0
         self.server = ControlServer(path, group, self._decide)
         self._near, self._far = socket.socketpair()
         self._thread = threading.Thread(target=self._loop, daemon=True)
         self._thread.start()
 
-    def _decide(self, request: Request) -> Answer:
+    def _decide(self, request: ControlRequest) -> ControlAnswer:
         self.requests.append(request)
         return self.answer
 
@@ -128,7 +128,7 @@ def ask_as(path: Path, uid: int, groups: tuple[int, ...] = ()) -> subprocess.Com
 
 def test_a_request_arrives_whole_and_is_answered(serve: Callable[..., Served], directory: Path) -> None:
     served = serve()
-    asked = Request(RequestKind.MAINTENANCE, duration_ms=1_800_000)
+    asked = ControlRequest(RequestKind.MAINTENANCE, duration_ms=1_800_000)
     answer = client(directory / "watchdog.sock", asked)
     assert (answer.accepted, answer.code, answer.text) == (True, "OK", "as you wish")
     assert served.requests == [asked]
@@ -137,8 +137,8 @@ def test_a_request_arrives_whole_and_is_answered(serve: Callable[..., Served], d
 
 def test_an_answer_larger_than_the_sockets_buffer(serve: Callable[..., Served], directory: Path) -> None:
     served = serve()
-    served.answer = Answer(True, document={"events": ["x" * 500] * 4_000})
-    assert client(directory / "watchdog.sock", Request(RequestKind.TIMELINE)).document == served.answer.document
+    served.answer = ControlAnswer(True, document={"events": ["x" * 500] * 4_000})
+    assert client(directory / "watchdog.sock", ControlRequest(RequestKind.TIMELINE)).document == served.answer.document
 
 
 def test_mode_and_group(serve: Callable[..., Served], directory: Path) -> None:
@@ -175,7 +175,7 @@ def test_nobody_serves(directory: Path) -> None:
     path = directory / "watchdog.sock"
     for _ in range(2):
         with pytest.raises(ControlError, match="does not run") as caught:
-            client(path, Request(RequestKind.STATUS))
+            client(path, ControlRequest(RequestKind.STATUS))
         assert str(path) in str(caught.value)
         # The second time, one that was killed has left its socket behind.
         if not path.exists():
@@ -188,26 +188,26 @@ def test_a_leftover_is_replaced_and_a_living_server_is_not(serve: Callable[..., 
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(path))
     serve()
-    assert client(path, Request(RequestKind.STATUS)).accepted
+    assert client(path, ControlRequest(RequestKind.STATUS)).accepted
     with pytest.raises(ControlError, match="another watchdog serves"):
-        ControlServer(path, None, lambda request: Answer(True))
-    assert client(path, Request(RequestKind.STATUS)).accepted
+        ControlServer(path, None, lambda request: ControlAnswer(True))
+    assert client(path, ControlRequest(RequestKind.STATUS)).accepted
 
 
 def test_the_file_goes_with_the_server(directory: Path) -> None:
     path = directory / "watchdog.sock"
-    ControlServer(path, None, lambda request: Answer(True)).close()
+    ControlServer(path, None, lambda request: ControlAnswer(True)).close()
     assert not path.exists()
 
 
 def test_a_group_that_is_not_there(directory: Path) -> None:
     with pytest.raises(ControlError, match="no group 'no-such-group'"):
-        ControlServer(directory / "watchdog.sock", "no-such-group", lambda request: Answer(True))
+        ControlServer(directory / "watchdog.sock", "no-such-group", lambda request: ControlAnswer(True))
 
 
 def test_a_directory_that_is_not_there(directory: Path) -> None:
     with pytest.raises(ControlError, match="cannot serve this socket: No such file or directory"):
-        ControlServer(directory / "no" / "watchdog.sock", None, lambda request: Answer(True))
+        ControlServer(directory / "no" / "watchdog.sock", None, lambda request: ControlAnswer(True))
 
 
 def test_a_watchdog_that_hangs(directory: Path) -> None:
@@ -216,7 +216,7 @@ def test_a_watchdog_that_hangs(directory: Path) -> None:
         deaf.bind(str(path))
         deaf.listen()
         with pytest.raises(ControlError, match=r"not answered within 0\.2 s"):
-            client(path, Request(RequestKind.STATUS), 0.2)
+            client(path, ControlRequest(RequestKind.STATUS), 0.2)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_an_answer_of_another_version(directory: Path, line: bytes, says: str) -
         thread = threading.Thread(target=answer)
         thread.start()
         with pytest.raises(ControlError, match=says):
-            client(path, Request(RequestKind.STATUS))
+            client(path, ControlRequest(RequestKind.STATUS))
         thread.join(10)
 
 
@@ -276,18 +276,18 @@ def test_requests_that_are_none(line: bytes, says: str) -> None:
 
 @given(st.binary(max_size=200) | st.recursive(values, lambda inner: containers(inner)).map(dumped))
 def test_no_line_raises(line: bytes) -> None:
-    assert isinstance(request_from_line(line), Request | str)
-    assert answer_from_line(line) is None or isinstance(answer_from_line(line), Answer)
+    assert isinstance(request_from_line(line), ControlRequest | str)
+    assert answer_from_line(line) is None or isinstance(answer_from_line(line), ControlAnswer)
 
 
 @pytest.mark.parametrize("kind", RequestKind)
 def test_every_request_survives_the_way(kind: RequestKind) -> None:
-    asked = Request(kind, "storage-a", 60_000, end=True, enabled=True, count=20, note="switchover 9000 ms")
+    asked = ControlRequest(kind, "storage-a", 60_000, end=True, enabled=True, count=20, note="switchover 9000 ms")
     assert request_from_line(json.dumps(request_document(asked)).encode()) == asked
 
 
 def test_every_answer_survives_the_way() -> None:
-    answer = Answer(False, "NOT_ACTIVE", "this controller is not active", {"reasons": ["…"]})
+    answer = ControlAnswer(False, "NOT_ACTIVE", "this controller is not active", {"reasons": ["…"]})
     assert answer_from_line(answer_line(answer)) == answer
 
 
@@ -319,7 +319,7 @@ def test_bad_lines_are_answered(serve: Callable[..., Served], directory: Path) -
     assert raw(path, b"") == b""
     assert raw(path, b'{"request":"sta') == b""
     assert not served.requests
-    assert client(path, Request(RequestKind.STATUS)).accepted
+    assert client(path, ControlRequest(RequestKind.STATUS)).accepted
 
 
 def test_a_caller_that_says_nothing_is_sent_away(serve: Callable[..., Served], directory: Path) -> None:
@@ -339,7 +339,7 @@ def test_a_crowd_that_says_nothing_gives_way_to_the_next_caller(serve: Callable[
             one.settimeout(10)
             one.connect(str(path))
             one.sendall(b"{")
-        assert client(path, Request(RequestKind.STATUS)).accepted
+        assert client(path, ControlRequest(RequestKind.STATUS)).accepted
         assert len(served.requests) == 1
         assert crowd[0].recv(1) == b""
         crowd[1].sendall(b'"request":"status"}\n')
@@ -368,19 +368,19 @@ def test_another_user_does_not_take_the_place_of_root(serve: Callable[..., Serve
 
 def test_a_caller_that_does_not_read_holds_nobody_up(serve: Callable[..., Served], directory: Path) -> None:
     served = serve()
-    served.answer = Answer(True, document={"events": ["x" * 500] * 4_000})
+    served.answer = ControlAnswer(True, document={"events": ["x" * 500] * 4_000})
     path = directory / "watchdog.sock"
     with socket.socket(socket.AF_UNIX) as lazy:
         lazy.connect(str(path))
         lazy.sendall(b'{"request":"timeline"}\n')
-        assert client(path, Request(RequestKind.TIMELINE)).accepted
+        assert client(path, ControlRequest(RequestKind.TIMELINE)).accepted
         # Both may have come in one turn of the loop, this one first.
         until(lambda: len(served.requests) == 2)
 
 
 def test_a_server_at_rest_does_nothing(serve: Callable[..., Served], directory: Path) -> None:
     served = serve()
-    assert client(directory / "watchdog.sock", Request(RequestKind.STATUS)).accepted
+    assert client(directory / "watchdog.sock", ControlRequest(RequestKind.STATUS)).accepted
     turns, began_s = served.turns, time.monotonic()
     while served.turns == turns:
         assert time.monotonic() < began_s + 10
@@ -391,7 +391,7 @@ def test_a_server_at_rest_does_nothing(serve: Callable[..., Served], directory: 
 def test_another_server_goes_on_with_the_socket(directory: Path) -> None:
     """Who connected before the old one ended is answered by the new one, and the file stays."""
     path = directory / "watchdog.sock"
-    old = ControlServer(path, None, lambda request: Answer(False, "OLD"))
+    old = ControlServer(path, None, lambda request: ControlAnswer(False, "OLD"))
     listener = socket.socket(fileno=os.dup(old.listener))
     waiting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     waiting.connect(str(path))
@@ -399,7 +399,7 @@ def test_another_server_goes_on_with_the_socket(directory: Path) -> None:
     old.hand_over()
     old.close()
     assert path.exists()
-    new = ControlServer(path, None, lambda request: Answer(True, "NEW"), listener)
+    new = ControlServer(path, None, lambda request: ControlAnswer(True, "NEW"), listener)
     waiting.settimeout(10)
     for _ in range(3):
         new.serve()

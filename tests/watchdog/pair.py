@@ -48,7 +48,7 @@ from reconciler.core.failover.unsafe import unsafe
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_from_document
 from reconciler.demo.powered_controller import ShelfControl
 from reconciler.system.control import client
-from reconciler.system.control_protocol import Answer, Request, RequestKind
+from reconciler.system.control_protocol import ControlAnswer, ControlRequest, RequestKind
 from reconciler.system.files import read_lines
 from tests.waiting import DEADLINE_S, Result, until
 from tests.watchdog.client import Client, pinging, prober
@@ -320,9 +320,9 @@ class Head:
         status = self.status()
         return {reason.code for reason in status.reasons} if status is not None else set()
 
-    def ask(self, kind: RequestKind, **words: Any) -> Answer:
+    def ask(self, kind: RequestKind, **words: Any) -> ControlAnswer:
         """A person's request, over the control socket."""
-        return client(self.run / "watchdog.sock", Request(kind, **words), DEADLINE_S)
+        return client(self.run / "watchdog.sock", ControlRequest(kind, **words), DEADLINE_S)
 
     def timeline(self) -> list[dict[str, Any]]:
         """Every line of the timeline."""

@@ -30,7 +30,7 @@ from reconciler.errors import HagitError
 from reconciler.simulation.faults import FAULTS as SIMULATED
 from reconciler.simulation.swarm import Injection
 from reconciler.system.control import client
-from reconciler.system.control_protocol import Request, RequestKind
+from reconciler.system.control_protocol import ControlRequest, RequestKind
 from tests.waiting import DEADLINE_S
 from tests.watchdog import history
 from tests.watchdog.client import Client
@@ -237,7 +237,7 @@ class Stage:
         head = self.pair.heads[side]
         if head.status() is not None and side not in self.held:
             with contextlib.suppress(HagitError, OSError):
-                client(head.run / "watchdog.sock", Request(kind, **words), 2.0)
+                client(head.run / "watchdog.sock", ControlRequest(kind, **words), 2.0)
 
     def publish(self, sides: tuple[Side, ...] = tuple(Side), **changes: Any) -> None:
         """New orders of the next generation to some sides."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.cli.watchdog_text import status_lines
-from reconciler.core.status.watchdog import WEAKENING, AddressStatus, ReasonStatus, Verdict, WatchdogStatus
+from reconciler.core.status.watchdog import WEAKENING, AddressStatus, PairVerdict, ReasonStatus, WatchdogStatus
 from reconciler.system.watchdog_client import StatusReading
 from tests.standings import standing_of, told
 
@@ -33,7 +33,7 @@ def test_a_stranger_is_named_by_its_mac_and_by_when_it_was_heard() -> None:
     assert reason.text.startswith("another machine answers")
     assert reason.evidence == "02:00:00:00:66:66 on net0, heard 21 s ago"
     assert "find the machine" in reason.remedy
-    assert status_with(replace(ADDRESS, duplicate="02:00:00:00:66:66")).verdict == Verdict.ACTIVE.value
+    assert status_with(replace(ADDRESS, duplicate="02:00:00:00:66:66")).verdict == PairVerdict.ACTIVE.value
 
 
 def test_an_address_on_the_standby_is_said_to_be_here() -> None:

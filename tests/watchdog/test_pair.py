@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.key import Key, Side
-from reconciler.core.status.watchdog import Verdict
+from reconciler.core.status.watchdog import PairVerdict
 from reconciler.system.control_protocol import RequestKind
 from reconciler.system.shelf.simulated_shelf import SimulatedShelf
 from tests.waiting import DEADLINE_S
@@ -232,7 +232,7 @@ def test_who_else_is_registered_on_the_disks_of_the_active_controller_is_told(pa
         assert shelf.perform((Command(Verb.REGISTER, 3, stranger),), DEADLINE_S)[0].answer is Answer.GOOD
         pair.until(lambda: "DISKS_UNFENCED" in pair.a.reasons())
         status = pair.a.status()
-        assert status is not None and status.verdict == Verdict.ACTIVE, "a failover still works"
+        assert status is not None and status.verdict == PairVerdict.ACTIVE, "a failover still works"
         assert shelf.perform((Command(Verb.UNREGISTER, 3, stranger),), DEADLINE_S)[0].answer is Answer.GOOD
         pair.until(lambda: "DISKS_UNFENCED" not in pair.a.reasons())
     finally:

@@ -18,7 +18,7 @@ from reconciler.core.power.document import power_document
 from reconciler.core.power.plan import Option, PowerPlan, PowerSwitch
 from reconciler.core.power.secret_scope import FREE
 from reconciler.core.status.watchdog import PowerStatus
-from reconciler.system.control_protocol import Answer, RequestKind
+from reconciler.system.control_protocol import ControlAnswer, RequestKind
 from tests.system.power.bmc import PASSWORD, Bmc
 from tests.watchdog.pair import ORDERS, ROOT, SECRET, TIMERS, Head, Pair
 
@@ -164,7 +164,7 @@ def hagit(head: Head, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def ask(head: Head, deed: str, word: str = "") -> Answer:
+def ask(head: Head, deed: str, word: str = "") -> ControlAnswer:
     return head.ask(RequestKind.POWER, deed=deed, word=word)
 
 

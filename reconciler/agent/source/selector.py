@@ -46,7 +46,7 @@ from reconciler.errors import (
 from reconciler.system.clock import monotonic_s, wall_s
 from reconciler.system.files import read_json, write_json
 from reconciler.system.git.history import advance, describe, position, replaces, signed_part
-from reconciler.system.git.mirror import Mirror, Received
+from reconciler.system.git.mirror import FetchedSource, Mirror
 from reconciler.system.git.tree import read_tree
 from reconciler.system.node import Node
 from reconciler.system.signatures import (
@@ -118,7 +118,7 @@ def _look(node: Node, store: Store, mirror: Mirror, accepted: Accepted) -> tuple
 
 
 def _accept(
-    node: Node, store: Store, policy: TrustPolicy, accepted: Accepted, received: Received, refused: RefusedTips
+    node: Node, store: Store, policy: TrustPolicy, accepted: Accepted, received: FetchedSource, refused: RefusedTips
 ) -> tuple[str, tuple[str, ...], Accepted]:
     """The head to use, sentences about it, and how far the source is now followed. Raises SourceError."""
     fetched = received.fetched

@@ -14,7 +14,7 @@ from reconciler.core.facts.scope import Scopes
 from reconciler.core.facts.settings import Signing, source_from_document
 from reconciler.system.git.remote import PORTS, Access, Remote, places_of
 from reconciler.system.node import FirstSource, Node
-from reconciler.system.signatures import Trust
+from reconciler.system.signatures import TrustFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class TrustPolicy:
     branch: str
     signers: tuple[str, ...]
     unsigned: Signing
-    trust: Trust
+    trust: TrustFiles
     scopes: Scopes | None = None
     pair: str = ""
     floor: str = ""
@@ -46,7 +46,7 @@ def trust_policy_in_force(node: Node, accepted: Accepted) -> TrustPolicy:
         branch=source.branch if source else node.source.branch,
         signers=source.trusted_signers if source else (),
         unsigned=unsigned_policy(node, accepted),
-        trust=Trust(node.trust.allowed_signers, node.trust.revoked_keys, node.trust.keyring),
+        trust=TrustFiles(node.trust.allowed_signers, node.trust.revoked_keys, node.trust.keyring),
         scopes=node.trust.scopes,
         pair=node.trust.pair,
         floor=node.trust.floor,

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from reconciler.core.alerts.alert import Alert, AlertKind, AlertStatus, Severity
 from reconciler.core.facts.difference import DifferenceKind
 from reconciler.core.facts.state import DriftMode, Origin
-from reconciler.core.planning.drift_state import Drift, Ledger, Transition, TransitionKind
+from reconciler.core.planning.drift_state import DriftEntry, DriftLedger, Transition, TransitionKind
 from reconciler.core.planning.fact_words import fact_name, fact_value
-from reconciler.core.planning.plan import Blame, Hold
+from reconciler.core.planning.plan import Blame, HeldChange
 from reconciler.core.planning.removal_commands import removal_command
 from reconciler.core.status.revision import Revision
 from reconciler.errors import ConfigurationError, HagitError, HistoryRefused, SignatureRefused
@@ -27,7 +27,7 @@ class AlertBuilder:
     controller: str
     blame_of: Callable[[Origin], Blame | None]
 
-    def drift(self, transition: Transition, hold: Hold | None = None) -> Alert:
+    def drift(self, transition: Transition, hold: HeldChange | None = None) -> Alert:
         """The alert of one drift transition. `hold`: why the last plan does not remove this difference."""
         first = transition.drifts[0]
         single = transition.count == 1
@@ -52,7 +52,7 @@ class AlertBuilder:
             remedy=_remedy_for(first, hold) if single else "hagit plan, then hagit apply",
         )
 
-    def firing_drift(self, ledger: Ledger) -> Iterator[Alert]:
+    def firing_drift(self, ledger: DriftLedger) -> Iterator[Alert]:
         """The alerts of all drift that fires, as they were delivered, but without commit and author."""
         builder = replace(self, blame_of=lambda origin: None)
         for drift in ledger.firing():
@@ -149,11 +149,11 @@ def _summary_of(error: HagitError) -> str:
     return f"{error.where}: {error.what}" if error.where else error.what
 
 
-def _drift_kind(drift: Drift) -> AlertKind:
+def _drift_kind(drift: DriftEntry) -> AlertKind:
     return AlertKind.FOREIGN if drift.kind is DifferenceKind.FOREIGN else AlertKind.DRIFT
 
 
-def _remedy_for(drift: Drift, hold: Hold | None) -> str:
+def _remedy_for(drift: DriftEntry, hold: HeldChange | None) -> str:
     if drift.kind is DifferenceKind.FOREIGN and drift.live is not None:
         return f"hagit leaves it alone; if nobody needs it: {removal_command(drift.live)}"
     if hold is not None:
@@ -161,6 +161,6 @@ def _remedy_for(drift: Drift, hold: Hold | None) -> str:
     return "healed by the agent" if drift.mode is DriftMode.HEAL else "hagit plan, then hagit apply"
 
 
-def _subject(drift: Drift) -> str:
+def _subject(drift: DriftEntry) -> str:
     fact = drift.desired if drift.desired is not None else drift.live
     return fact_name(fact) if fact is not None else " ".join(drift.key)

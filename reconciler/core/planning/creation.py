@@ -11,34 +11,34 @@ from typing import Any
 
 from reconciler.core.facts.difference import Difference, host, need
 from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Mtu, Power, Route
-from reconciler.core.planning.draft import STAGES, Draft, depths
+from reconciler.core.planning.draft import STAGES, PlanDraft, depths
 from reconciler.core.planning.gates import refusal
-from reconciler.core.planning.plan import Gate, Stage
+from reconciler.core.planning.plan import ActionStage, Gate
 from reconciler.core.planning.pools import storage_order
 from reconciler.core.planning.storage_gates import is_told_elsewhere
 
 
-def plan_creations(draft: Draft, waiting: Iterable[Difference]) -> None:
+def plan_creations(draft: PlanDraft, waiting: Iterable[Difference]) -> None:
     """Add everything that is to be created or changed, and, once their successors are there, the waiting removals."""
-    stages: dict[Stage, list[Fact]] = {stage: [] for stage in Stage}
+    stages: dict[ActionStage, list[Fact]] = {stage: [] for stage in ActionStage}
     for fact in draft.desired.facts.values():
         stages[STAGES[type(fact)]].append(fact)
     height = depths(draft.desired.facts)
-    for stage in Stage:
+    for stage in ActionStage:
         facts = stages[stage]
-        if stage is Stage.LINK:
+        if stage is ActionStage.LINK:
             facts.sort(key=lambda fact: height.get(fact.key[1], 0))
-        if stage is Stage.MTU:
+        if stage is ActionStage.MTU:
             _plan_mtus(draft, facts, height)
-        elif stage in (Stage.POOL, Stage.DATASET):
+        elif stage in (ActionStage.POOL, ActionStage.DATASET):
             facts.sort(key=lambda fact: storage_order(fact, draft.live.facts))
             _plan_facts(draft, facts)
-        elif stage is Stage.POWER:
+        elif stage is ActionStage.POWER:
             facts.sort(key=_power_order(height))
             _plan_facts(draft, facts)
         else:
             _plan_facts(draft, facts)
-        if stage is Stage.ADDRESS:
+        if stage is ActionStage.ADDRESS:
             for item in waiting:
                 if item.key in draft.live.facts:
                     draft.act(item.observed, None, item.why, item.resource, None)
@@ -55,7 +55,7 @@ def _power_order(height: dict[str, int]) -> Callable[[Fact], tuple[Any, ...]]:
     return order
 
 
-def _plan_mtus(draft: Draft, facts: list[Fact], height: dict[str, int]) -> None:
+def _plan_mtus(draft: PlanDraft, facts: list[Fact], height: dict[str, int]) -> None:
     """Shrink from the top; then grow from below, bonds before their members since a bond sets theirs as well."""
 
     def grows(fact: Fact) -> bool:
@@ -70,12 +70,12 @@ def _plan_mtus(draft: Draft, facts: list[Fact], height: dict[str, int]) -> None:
     _plan_facts(draft, facts)
 
 
-def _is_bond(draft: Draft, link: str) -> bool:
+def _is_bond(draft: PlanDraft, link: str) -> bool:
     fact = draft.desired.facts.get(("link", link))
     return isinstance(fact, Link) and fact.kind is LinkKind.BOND
 
 
-def _plan_facts(draft: Draft, facts: Iterable[Fact]) -> None:
+def _plan_facts(draft: PlanDraft, facts: Iterable[Fact]) -> None:
     """Bring each fact about, or hold it."""
     desired, live, unknown = draft.desired, draft.live, bool(draft.observed.unknown)
     for fact in facts:

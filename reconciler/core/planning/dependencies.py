@@ -12,7 +12,7 @@ from reconciler.core.facts.fact import Address, Fact, Link, Mark, Port
 from reconciler.core.facts.prediction import is_ipv6
 from reconciler.core.facts.storage import STORAGE_WORDS, Dataset, Pool, Property, is_inside
 from reconciler.core.planning.nic_match import links_of
-from reconciler.core.planning.plan import Action, Verb
+from reconciler.core.planning.plan import Action, ActionVerb
 
 #: After this many refusals in one pool the rest of its actions wait: a pool that hangs answers each of them late.
 REFUSALS_OF_A_POOL_MAX: Final = 8
@@ -41,12 +41,12 @@ def _rests_on(action: Action, other: Action) -> bool:
         return isinstance(fact, Port) and fact.link == refused.link  # the mark tells that the port is ours
     if isinstance(refused, Address):
         # The last address of a link goes only when its successor is there: clients, and foreign routes, need one.
-        if not isinstance(fact, Address) or action.verb is not Verb.REMOVE or other.verb is Verb.REMOVE:
+        if not isinstance(fact, Address) or action.verb is not ActionVerb.REMOVE or other.verb is ActionVerb.REMOVE:
             return False
         return fact.link == refused.link and is_ipv6(fact.address) == is_ipv6(refused.address)
     if not _pool_of(action) or _pool_of(action) != _pool_of(other):
         return False
-    if isinstance(fact, Dataset) and action.verb is Verb.REMOVE:
+    if isinstance(fact, Dataset) and action.verb is ActionVerb.REMOVE:
         return True  # data is destroyed only after everything else that was asked of its pool
     if isinstance(refused, Pool):
         return True

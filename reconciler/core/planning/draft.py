@@ -27,40 +27,40 @@ from reconciler.core.facts.ownership import Owner
 from reconciler.core.facts.prediction import Prediction
 from reconciler.core.facts.state import Desired, DriftMode, Observed, Origin
 from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
-from reconciler.core.planning.nic_match import Bound
-from reconciler.core.planning.plan import LOOKS_AGAIN, Action, Gate, Hold, Impact, Stage, Verb
+from reconciler.core.planning.nic_match import BoundState
+from reconciler.core.planning.plan import LOOKS_AGAIN, Action, ActionStage, ActionVerb, Gate, HeldChange, Impact
 from reconciler.core.planning.pools import storage_impact
 
-STAGES: Final[Mapping[type[Fact], Stage]] = {
-    Hostname: Stage.HOSTNAME,
-    Resolver: Stage.RESOLVER,
-    Link: Stage.LINK,
-    Mark: Stage.MARK,
-    Port: Stage.PORT,
-    Mtu: Stage.MTU,
-    Power: Stage.POWER,
-    Address: Stage.ADDRESS,
-    Route: Stage.ROUTE,
-    Pool: Stage.POOL,
-    PoolProperty: Stage.POOL,
-    Dataset: Stage.DATASET,
-    Property: Stage.DATASET,
+STAGES: Final[Mapping[type[Fact], ActionStage]] = {
+    Hostname: ActionStage.HOSTNAME,
+    Resolver: ActionStage.RESOLVER,
+    Link: ActionStage.LINK,
+    Mark: ActionStage.MARK,
+    Port: ActionStage.PORT,
+    Mtu: ActionStage.MTU,
+    Power: ActionStage.POWER,
+    Address: ActionStage.ADDRESS,
+    Route: ActionStage.ROUTE,
+    Pool: ActionStage.POOL,
+    PoolProperty: ActionStage.POOL,
+    Dataset: ActionStage.DATASET,
+    Property: ActionStage.DATASET,
 }
 
 
-class Draft:
+class PlanDraft:
     """What `make_plan` works on. `live` moves along with every action."""
 
     __slots__ = ("_actions", "bound", "desired", "held_links", "holds", "live", "lost", "observed", "virtual")
 
-    def __init__(self, bound: Bound, observed: Observed) -> None:
+    def __init__(self, bound: BoundState, observed: Observed) -> None:
         self.bound = bound
         self.desired: Desired = bound.desired
         self.observed = observed
         self.live = Prediction(observed)
         self.virtual = virtual_hosts(self.desired)
         self._actions: list[Action] = []
-        self.holds: dict[tuple[Key, Gate], Hold] = {(hold.key, hold.gate): hold for hold in bound.holds}
+        self.holds: dict[tuple[Key, Gate], HeldChange] = {(hold.key, hold.gate): hold for hold in bound.holds}
         #: Links that are not what they should be and will not become it: nothing may be built on them.
         self.held_links: set[str] = set()
         #: Which earlier step took a fact away.
@@ -75,7 +75,7 @@ class Draft:
         """Add an action and move the working copy along."""
         fact = after if after is not None else before
         assert fact is not None
-        verb = Verb.CREATE if before is None else Verb.REMOVE if after is None else Verb.CHANGE
+        verb = ActionVerb.CREATE if before is None else ActionVerb.REMOVE if after is None else ActionVerb.CHANGE
         lost = self.live.perform(before, after)
         consequences = tuple(item for item in lost if self._worth_telling(item)) if lost else ()
         if consequences:
@@ -98,7 +98,7 @@ class Draft:
 
     def hold(self, key: Key, gate: Gate, why: str, remedy: str, resource: str, origin: Origin | None = None) -> None:
         """Note that a difference will not be acted on."""
-        self.holds.setdefault((key, gate), Hold(key, gate, why, remedy, origin, resource))
+        self.holds.setdefault((key, gate), HeldChange(key, gate, why, remedy, origin, resource))
         if key[0] == "link":
             self.held_links.add(key[1])
 
@@ -123,29 +123,29 @@ class Draft:
         )
 
 
-def impact_of(verb: Verb, fact: Fact) -> Impact:
+def impact_of(verb: ActionVerb, fact: Fact) -> Impact:
     """What clients notice of one change by itself."""
     if isinstance(fact, Mark | Hostname | Resolver):
         return Impact.NONE
     if isinstance(fact, Pool | PoolProperty | Dataset | Property):
         return storage_impact(verb, fact)
-    if verb is Verb.CHANGE and isinstance(fact, Address):
+    if verb is ActionVerb.CHANGE and isinstance(fact, Address):
         return Impact.NONE  # its lifetime changes, in place
-    if verb is Verb.REMOVE:
+    if verb is ActionVerb.REMOVE:
         return Impact.BLIP if isinstance(fact, Port) else Impact.TRAFFIC
     if isinstance(fact, Power):
         return Impact.NONE if fact.up else Impact.TRAFFIC
     if isinstance(fact, Mtu | Port):
         return Impact.BLIP
-    return Impact.BLIP if verb is Verb.CHANGE else Impact.NONE
+    return Impact.BLIP if verb is ActionVerb.CHANGE else Impact.NONE
 
 
-def _cause(verb: Verb, fact: Fact) -> str:
+def _cause(verb: ActionVerb, fact: Fact) -> str:
     """`lost when …`, for what an action drags along."""
     if isinstance(fact, Link):
-        return f"lost when {fact.name} is {'removed' if verb is Verb.REMOVE else 'changed'}"
+        return f"lost when {fact.name} is {'removed' if verb is ActionVerb.REMOVE else 'changed'}"
     if isinstance(fact, Port):
-        act = "leaves" if verb is Verb.REMOVE else "joins"
+        act = "leaves" if verb is ActionVerb.REMOVE else "joins"
         return f"lost when {fact.link} {act} {fact.master}"
     if isinstance(fact, Power):
         return f"lost when {fact.link} goes {'up' if fact.up else 'down'}"

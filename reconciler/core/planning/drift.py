@@ -15,7 +15,7 @@ from reconciler.core.facts.difference import Difference, DifferenceKind, differe
 from reconciler.core.facts.fact import Key, Link, Route
 from reconciler.core.facts.state import Desired, DriftMode, DriftPolicy, Observed, Unknown
 from reconciler.core.facts.storage import STORAGE_WORDS, Dataset, PoolProperty, Property, rests_on
-from reconciler.core.planning.drift_state import Drift, DriftState, Ledger, Storm, Transition, TransitionKind
+from reconciler.core.planning.drift_state import DriftEntry, DriftLedger, DriftState, Storm, Transition, TransitionKind
 from reconciler.core.planning.nic_match import bind, links_of
 from reconciler.core.planning.plan import Gate
 
@@ -23,7 +23,7 @@ from reconciler.core.planning.plan import Gate
 NAMED_MAX: Final = 5
 
 #: An empty ledger: nothing has been seen yet.
-NO_DRIFT: Final = Ledger()
+NO_DRIFT: Final = DriftLedger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class DriftRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class DriftLook:
     """One look, as drift detection takes it.
 
     Nothing is concluded about keys in `covered`, under `unknown`, or of resources in `unclear` (NIC not found).
@@ -50,14 +50,14 @@ class Sight:
     covered: frozenset[Key] = frozenset()
     unclear: frozenset[str] = frozenset()
 
-    def is_unclear(self, drift: Drift) -> bool:
+    def is_unclear(self, drift: DriftEntry) -> bool:
         """True when this look does not tell whether `drift` is still there."""
         if drift.key in self.covered or any(part.covers(drift.key) for part in self.unknown):
             return True
         return drift.resource in self.unclear and drift.key[0] != "nic"
 
 
-def see(desired: Desired, observed: Observed) -> Sight:
+def see(desired: Desired, observed: Observed) -> DriftLook:
     """All differences of one look. A NIC that is not found is one; what rests on a missing link is not another."""
     bound = bind(desired, observed)
     found: list[Difference] = []
@@ -86,7 +86,7 @@ def see(desired: Desired, observed: Observed) -> Sight:
             found.append(Difference(key, DifferenceKind.ADD, None, None, hold.why, hold.origin, hold.resource))
         elif hold.gate is Gate.UNKNOWN:
             covered.add(("nic", hold.key[1]))
-    return Sight(tuple(found), observed.unknown, frozenset(covered), frozenset(unclear))
+    return DriftLook(tuple(found), observed.unknown, frozenset(covered), frozenset(unclear))
 
 
 def _is_inside(item: Difference, absent: set[Key]) -> bool:
@@ -105,22 +105,22 @@ def _rests_on(item: Difference, missing: set[str]) -> bool:
 
 
 def drift_step(
-    ledger: Ledger,
-    sight: Sight,
+    ledger: DriftLedger,
+    sight: DriftLook,
     *,
     now_s: float,
     revision: str,
     policy: DriftPolicy,
     explained: bool | frozenset[Key] = False,
     rules: DriftRules = DriftRules(),
-) -> tuple[Ledger, tuple[Transition, ...]]:
+) -> tuple[DriftLedger, tuple[Transition, ...]]:
     """One look later. `explained` are the keys that an unapplied revision will change, or True for all.
 
     An explained difference is no drift: it is not entered, and one that fired already rests as it is.
     """
-    drifts: dict[Key, Drift] = {}
-    confirmed: list[Drift] = []
-    ended: list[tuple[Drift, str]] = []
+    drifts: dict[Key, DriftEntry] = {}
+    confirmed: list[DriftEntry] = []
+    ended: list[tuple[DriftEntry, str]] = []
     present = {item.key: item for item in sight.differences}
     for key, item in present.items():
         old = ledger.drifts.get(key)
@@ -151,10 +151,10 @@ def drift_step(
     return _report(ledger, drifts, confirmed, ended, now_s, rules)
 
 
-def _updated(old: Drift | None, item: Difference, mode: DriftMode, now_s: float, revision: str) -> Drift:
+def _updated(old: DriftEntry | None, item: Difference, mode: DriftMode, now_s: float, revision: str) -> DriftEntry:
     """The entry of a difference that is present."""
     if old is None:
-        return Drift(
+        return DriftEntry(
             key=item.key,
             kind=item.kind,
             state=DriftState.SUSPECTED,
@@ -180,7 +180,7 @@ def _updated(old: Drift | None, item: Difference, mode: DriftMode, now_s: float,
     )
 
 
-def _quiet(old: Drift, ledger: Ledger, now_s: float, rules: DriftRules) -> Drift | None:
+def _quiet(old: DriftEntry, ledger: DriftLedger, now_s: float, rules: DriftRules) -> DriftEntry | None:
     """The entry of a flapping difference that is absent for too short a time to call it over, or None."""
     recent = [at_s for at_s in ledger.fired.get(old.key, ()) if 0 <= now_s - at_s < rules.flap_window_s]
     if old.gone_since_s is None and len(recent) < rules.flap_max:
@@ -191,13 +191,13 @@ def _quiet(old: Drift, ledger: Ledger, now_s: float, rules: DriftRules) -> Drift
 
 
 def _report(
-    ledger: Ledger,
-    drifts: dict[Key, Drift],
-    confirmed: list[Drift],
-    ended: Iterable[tuple[Drift, str]],
+    ledger: DriftLedger,
+    drifts: dict[Key, DriftEntry],
+    confirmed: list[DriftEntry],
+    ended: Iterable[tuple[DriftEntry, str]],
     now_s: float,
     rules: DriftRules,
-) -> tuple[Ledger, tuple[Transition, ...]]:
+) -> tuple[DriftLedger, tuple[Transition, ...]]:
     """Say what has begun and ended, each once, and remember having said it."""
     storms, number = dict(ledger.storms), ledger.number
     transitions: list[Transition] = []
@@ -224,12 +224,14 @@ def _report(
         transitions += [Transition(TransitionKind.FIRING, drift.alert, now_s, 1, (drift,)) for drift in confirmed]
     drifts.update({drift.key: drift for drift in confirmed})
     fired = _fired(ledger, confirmed, now_s, rules)
-    return Ledger(MappingProxyType(drifts), MappingProxyType(fired), MappingProxyType(storms), number), tuple(
+    return DriftLedger(MappingProxyType(drifts), MappingProxyType(fired), MappingProxyType(storms), number), tuple(
         transitions
     )
 
 
-def _fired(ledger: Ledger, confirmed: Iterable[Drift], now_s: float, rules: DriftRules) -> dict[Key, tuple[float, ...]]:
+def _fired(
+    ledger: DriftLedger, confirmed: Iterable[DriftEntry], now_s: float, rules: DriftRules
+) -> dict[Key, tuple[float, ...]]:
     """When each key fired lately; what is too old to matter is forgotten."""
     kept_s = max(rules.flap_window_s, rules.storm_window_s)
     fired: dict[Key, tuple[float, ...]] = {}

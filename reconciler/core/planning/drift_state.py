@@ -35,7 +35,7 @@ class DriftState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class DriftEntry:
     """One difference that no unapplied revision explains.
 
     `since_s` is when it was first seen, in seconds of the caller's clock. `alert` is the alert that speaks for it,
@@ -97,7 +97,7 @@ class Transition:
     alert: str
     at_s: float
     count: int
-    drifts: tuple[Drift, ...]
+    drifts: tuple[DriftEntry, ...]
     note: str = ""
 
     def __str__(self) -> str:
@@ -113,32 +113,32 @@ class Storm:
     """One alert for many differences: how many they were, and the first few of them."""
 
     count: int
-    first: tuple[Drift, ...]
+    first: tuple[DriftEntry, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class DriftLedger:
     """Everything drift detection remembers.
 
     `fired` holds the latest times at which each key fired, for telling flaps and storms. `number` names storms.
     """
 
-    drifts: Mapping[Key, Drift] = field(default_factory=dict)
+    drifts: Mapping[Key, DriftEntry] = field(default_factory=dict)
     fired: Mapping[Key, tuple[float, ...]] = field(default_factory=dict)
     storms: Mapping[str, Storm] = field(default_factory=dict)
     number: int = 0
 
-    def present(self) -> tuple[Drift, ...]:
+    def present(self) -> tuple[DriftEntry, ...]:
         """What has been reported and is there now, the oldest first."""
         return tuple(drift for drift in self.firing() if not drift.is_over)
 
-    def firing(self) -> tuple[Drift, ...]:
+    def firing(self) -> tuple[DriftEntry, ...]:
         """What has been reported and not resolved, the oldest first; a part of it may be over for the moment."""
         found = [drift for drift in self.drifts.values() if drift.state is DriftState.FIRING]
         return tuple(sorted(found, key=lambda drift: (drift.since_s, drift.key)))
 
 
-def ledger_document(ledger: Ledger) -> Document:
+def ledger_document(ledger: DriftLedger) -> Document:
     """The ledger as JSON-able data."""
     return {
         "format": FORMAT,
@@ -152,13 +152,13 @@ def ledger_document(ledger: Ledger) -> Document:
     }
 
 
-def ledger_from_document(document: Document) -> Ledger:
+def ledger_from_document(document: Document) -> DriftLedger:
     """The ledger of a document. Raises StateError when it is not one."""
     try:
         if document["format"] != FORMAT:
             raise ValueError(f"format {document['format']!r}, {FORMAT!r} expected")
         drifts = [_drift(item) for item in document["drifts"]]
-        return Ledger(
+        return DriftLedger(
             drifts=MappingProxyType({drift.key: drift for drift in drifts}),
             fired=MappingProxyType({tuple(key): tuple(times) for key, times in document["fired"]}),
             storms=MappingProxyType(
@@ -173,7 +173,7 @@ def ledger_from_document(document: Document) -> Ledger:
         raise StateError(f"the drift ledger is damaged: {error!r}", remedy="remove it: drift is found anew") from error
 
 
-def _drift_document(drift: Drift) -> Document:
+def _drift_document(drift: DriftEntry) -> Document:
     return {
         "key": list(drift.key),
         "kind": drift.kind.value,
@@ -197,11 +197,11 @@ def _plain(document: Document) -> Document:
     return {name: value for name, value in document.items() if name != "traits"}
 
 
-def _drift(document: Any) -> Drift:
+def _drift(document: Any) -> DriftEntry:
     live = document["live"]
     if live is not None and document.get("traits"):
         live = live | {"traits": document["traits"]}
-    return Drift(
+    return DriftEntry(
         key=tuple(document["key"]),
         kind=DifferenceKind(document["kind"]),
         state=DriftState(document["state"]),

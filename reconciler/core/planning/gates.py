@@ -11,14 +11,14 @@ from reconciler.core.facts.kernel import RESERVED_NAMES
 from reconciler.core.facts.ownership import Owner, mark_owner
 from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
 from reconciler.core.planning.address_gates import address_refusal, route_refusal
-from reconciler.core.planning.draft import Draft
+from reconciler.core.planning.draft import PlanDraft
 from reconciler.core.planning.nic_match import links_of
-from reconciler.core.planning.plan import LOOKS_AGAIN, Gate, Refusal
+from reconciler.core.planning.plan import LOOKS_AGAIN, Gate, GateRefusal
 from reconciler.core.planning.removal_commands import removal_command
 from reconciler.core.planning.storage_gates import obstacle
 
 
-def refusal(draft: Draft, fact: Fact) -> Refusal | None:
+def refusal(draft: PlanDraft, fact: Fact) -> GateRefusal | None:
     """Why a desired fact cannot be made true now, or None when nothing stands against it."""
     if isinstance(fact, Pool | PoolProperty | Dataset | Property):
         return obstacle(draft, fact)
@@ -27,7 +27,7 @@ def refusal(draft: Draft, fact: Fact) -> Refusal | None:
         return waits
     if isinstance(fact, Link) and fact.key not in draft.live.facts:
         if fact.kind is LinkKind.PHYSICAL:
-            return Refusal(Gate.NIC, f"{fact.name} is gone", "plug the NIC in")
+            return GateRefusal(Gate.NIC, f"{fact.name} is gone", "plug the NIC in")
         return _name_taken(draft, fact)
     if isinstance(fact, Mark):
         return _foreign_alias(draft, fact)
@@ -42,44 +42,44 @@ def refusal(draft: Draft, fact: Fact) -> Refusal | None:
     return None
 
 
-def _name_taken(draft: Draft, link: Link) -> Refusal | None:
+def _name_taken(draft: PlanDraft, link: Link) -> GateRefusal | None:
     """A new link cannot have a name that the kernel keeps for itself, or knows another link by."""
     if link.name in RESERVED_NAMES:
         why = f"the kernel keeps the name {link.name} for itself"
-        return Refusal(Gate.REFUSED, why, f"give the {link.kind} another name")
+        return GateRefusal(Gate.REFUSED, why, f"give the {link.kind} another name")
     for name in sorted(draft.live.nics):
         if link.name in draft.live.nics[name].altnames:
             why = f"{link.name} is an alternative name of {name}, so no new link can have it"
-            return Refusal(Gate.FOREIGN, why, f"ip link property delete dev {name} altname {link.name}")
+            return GateRefusal(Gate.FOREIGN, why, f"ip link property delete dev {name} altname {link.name}")
     return None
 
 
-def _rests_on_held(draft: Draft, fact: Fact) -> Refusal | None:
+def _rests_on_held(draft: PlanDraft, fact: Fact) -> GateRefusal | None:
     for link in links_of(fact):
         if isinstance(fact, Link) and link == fact.name:
             continue
         if link in draft.held_links:
-            return Refusal(Gate.WAITS, f"rests on {link}, which is held", f"see {link}")
+            return GateRefusal(Gate.WAITS, f"rests on {link}, which is held", f"see {link}")
         if ("link", link) not in draft.live.facts:
             if (why := draft.observed.why_unknown(("link", link))) is not None:
-                return Refusal(
+                return GateRefusal(
                     Gate.UNKNOWN,
                     f"{link} is not known: {why}",
                     LOOKS_AGAIN,
                 )
-            return Refusal(Gate.WAITS, f"there is no link {link}", f"see {link}")
+            return GateRefusal(Gate.WAITS, f"there is no link {link}", f"see {link}")
     return None
 
 
-def _foreign_alias(draft: Draft, mark: Mark) -> Refusal | None:
+def _foreign_alias(draft: PlanDraft, mark: Mark) -> GateRefusal | None:
     seen = draft.live.facts.get(mark.key)
     if isinstance(seen, Mark) and seen.text and mark_owner(seen.text) is Owner.FOREIGN:
         why = f"{mark.link} has the alias {seen.text!r}, which is not ours to overwrite"
-        return Refusal(Gate.FOREIGN, why, f"ip link set dev {mark.link} alias ''")
+        return GateRefusal(Gate.FOREIGN, why, f"ip link set dev {mark.link} alias ''")
     return None
 
 
-def _mtu_limit(draft: Draft, mtu: Mtu) -> Refusal | None:
+def _mtu_limit(draft: PlanDraft, mtu: Mtu) -> GateRefusal | None:
     members = draft.live.ports(mtu.link) if draft.live.link_kind(mtu.link) is LinkKind.BOND else ()
     for name in (mtu.link, *members):
         nic = draft.live.nics.get(name)
@@ -87,26 +87,28 @@ def _mtu_limit(draft: Draft, mtu: Mtu) -> Refusal | None:
             continue
         who = f"the driver{' ' + nic.driver if nic.driver else ''} of {name}"
         if nic.mtu_max and mtu.size > nic.mtu_max:
-            return Refusal(Gate.MTU_LIMIT, f"{who} takes at most {nic.mtu_max}, not {mtu.size}", "lower the mtu")
+            return GateRefusal(Gate.MTU_LIMIT, f"{who} takes at most {nic.mtu_max}, not {mtu.size}", "lower the mtu")
         if nic.mtu_min and mtu.size < nic.mtu_min:
-            return Refusal(Gate.MTU_LIMIT, f"{who} takes no less than {nic.mtu_min}, not {mtu.size}", "raise the mtu")
+            return GateRefusal(
+                Gate.MTU_LIMIT, f"{who} takes no less than {nic.mtu_min}, not {mtu.size}", "raise the mtu"
+            )
     link = draft.live.facts.get(("link", mtu.link))
     if isinstance(link, Link) and link.kind is LinkKind.VLAN and link.parent is not None:
         size = draft.live.mtu(link.parent)
         if size is not None and mtu.size > size:
             why = f"a VLAN cannot exceed its parent, and {link.parent} has mtu {size}"
-            return Refusal(Gate.MTU_LIMIT, why, f"raise the mtu of {link.parent}")
+            return GateRefusal(Gate.MTU_LIMIT, why, f"raise the mtu of {link.parent}")
     return None
 
 
-def _parent_down(draft: Draft, power: Power) -> Refusal | None:
+def _parent_down(draft: PlanDraft, power: Power) -> GateRefusal | None:
     link = draft.live.facts.get(("link", power.link))
     if not power.up or not isinstance(link, Link) or link.parent is None or draft.live.is_up(link.parent):
         return None
-    return Refusal(Gate.WAITS, f"its parent {link.parent} is down", f"see {link.parent}")
+    return GateRefusal(Gate.WAITS, f"its parent {link.parent} is down", f"see {link.parent}")
 
 
-def removal_refusal(draft: Draft, link: str) -> Refusal | None:
+def removal_refusal(draft: PlanDraft, link: str) -> GateRefusal | None:
     """Why a link may not be removed: somebody else's things, or a virtual address, would go with it."""
     pending = [link]
     while pending:
@@ -114,29 +116,29 @@ def removal_refusal(draft: Draft, link: str) -> Refusal | None:
         for key in (("address", name), ("route",)):
             if draft.observed.unknown and (why := draft.observed.why_unknown(key)) is not None:
                 what = f"what {name} carries is not known: {why}"
-                return Refusal(Gate.UNKNOWN, what, LOOKS_AGAIN)
+                return GateRefusal(Gate.UNKNOWN, what, LOOKS_AGAIN)
         for fact in draft.live.on(name):
             found = _not_ours(draft, fact)
             if found is not None:
                 return found
         for child in draft.live.vlans(name):
             if child in draft.held_links:
-                return Refusal(Gate.WAITS, f"carries {child}, which is held", f"see {child}")
+                return GateRefusal(Gate.WAITS, f"carries {child}, which is held", f"see {child}")
             if not is_marked(child, draft.observed) and ("link", child) not in draft.desired.facts:
                 why = f"carries {child}, which hagit did not make"
-                return Refusal(Gate.FOREIGN, why, f"ip link delete dev {child}")
+                return GateRefusal(Gate.FOREIGN, why, f"ip link delete dev {child}")
             pending.append(child)
     return None
 
 
-def _not_ours(draft: Draft, fact: Address | Route) -> Refusal | None:
+def _not_ours(draft: PlanDraft, fact: Address | Route) -> GateRefusal | None:
     owner = draft.live.owners.get(fact.key, Owner.FOREIGN)
     is_virtual = isinstance(fact, Address) and host(fact.address) in draft.virtual
     if owner is Owner.WATCHDOG or is_virtual:
         remedy = "switch over to the peer first, or take the virtual address out of the configuration"
-        return Refusal(Gate.VIRTUAL, f"carries {_name(fact)}, which clients use now", remedy)
+        return GateRefusal(Gate.VIRTUAL, f"carries {_name(fact)}, which clients use now", remedy)
     if owner is Owner.FOREIGN and fact.key not in draft.desired.facts:
-        return Refusal(Gate.FOREIGN, f"carries {_name(fact)}, which hagit did not make", removal_command(fact))
+        return GateRefusal(Gate.FOREIGN, f"carries {_name(fact)}, which hagit did not make", removal_command(fact))
     return None
 
 

@@ -15,12 +15,12 @@ from reconciler.core.facts.fact import Address, Fact, Hostname, Key, Link, LinkK
 from reconciler.core.facts.ownership import MARK_WORD
 from reconciler.core.facts.state import Desired, Nic, NicMatch, Observed, Origin, facts_by_key
 from reconciler.core.facts.storage import STORAGE_WORDS, Dataset, Pool, PoolProperty, Property
-from reconciler.core.planning.plan import LOOKS_AGAIN, Gate, Hold
+from reconciler.core.planning.plan import LOOKS_AGAIN, Gate, HeldChange
 from reconciler.core.planning.pools import left_to_others
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class BoundState:
     """What is desired, in kernel names, without what is held.
 
     `names` leads from resource to kernel name. `spared` are observed keys that may belong to a held resource: they are
@@ -29,12 +29,12 @@ class Bound:
 
     desired: Desired
     names: Mapping[str, str] = field(default_factory=dict)
-    holds: tuple[Hold, ...] = ()
+    holds: tuple[HeldChange, ...] = ()
     spared: frozenset[Key] = frozenset()
     notes: tuple[str, ...] = ()
 
 
-def bind(desired: Desired, observed: Observed) -> Bound:
+def bind(desired: Desired, observed: Observed) -> BoundState:
     """Bind the desired facts to the links of this controller. Every problem becomes a hold; nothing is raised."""
     elsewhere, notes = left_to_others(desired, observed)
     names, problems = _match(desired, observed)
@@ -61,7 +61,7 @@ def bind(desired: Desired, observed: Observed) -> Bound:
         destroy = {key: protected for key, protected in desired.destroy.items() if key[1] not in elsewhere}
         bound_desired = replace(bound_desired, destroy=destroy)
     holds = (*problems.values(), *_waiting(desired, left_out, set(problems)))
-    return Bound(bound_desired, MappingProxyType(names), holds, _spared(observed, held, left_out), notes)
+    return BoundState(bound_desired, MappingProxyType(names), holds, _spared(observed, held, left_out), notes)
 
 
 def links_of(fact: Fact) -> tuple[str, ...]:
@@ -89,11 +89,11 @@ def rename(fact: Fact, names: Mapping[str, str]) -> Fact:
     return replace(fact, link=names[fact.link])
 
 
-def _match(desired: Desired, observed: Observed) -> tuple[dict[str, str], dict[str, Hold]]:
+def _match(desired: Desired, observed: Observed) -> tuple[dict[str, str], dict[str, HeldChange]]:
     """Kernel names of the resources that matched one NIC each, and a hold for every other."""
     index = _Index(observed)
     found: dict[str, str] = {}
-    problems: dict[str, Hold] = {}
+    problems: dict[str, HeldChange] = {}
     for resource, match in desired.matches.items():
         candidates = index.find(match)
         if len(candidates) == 1 and index.is_nic(candidates[0]):
@@ -124,10 +124,10 @@ def _place(desired: Desired, resource: str) -> str:
     return f"{origin.file}:{origin.line}:{origin.column}" if origin is not None else resource
 
 
-def _problem(desired: Desired, resource: str, why: str, remedy: str, gate: Gate) -> Hold:
+def _problem(desired: Desired, resource: str, why: str, remedy: str, gate: Gate) -> HeldChange:
     origin = desired.match_origins.get(resource) or desired.origins.get(("link", resource))
     name = origin.resource if origin is not None else f"Interface/{resource}"
-    return Hold(("link", resource), gate, why, remedy, origin, name)
+    return HeldChange(("link", resource), gate, why, remedy, origin, name)
 
 
 class _Index:
@@ -208,7 +208,7 @@ def _resting_on(desired: Desired, held: set[str]) -> set[str]:
     return held
 
 
-def _waiting(desired: Desired, left_out: list[Fact], problems: set[str]) -> Iterator[Hold]:
+def _waiting(desired: Desired, left_out: list[Fact], problems: set[str]) -> Iterator[HeldChange]:
     """A hold for everything that waits for a held resource, apart from that resource's own facts."""
     for fact in left_out:
         links = links_of(fact)
@@ -218,7 +218,7 @@ def _waiting(desired: Desired, left_out: list[Fact], problems: set[str]) -> Iter
         if isinstance(fact, Link | Port | Route):
             origin = desired.origins.get(fact.key)
             resource = origin.resource if origin is not None else ""
-            yield Hold(
+            yield HeldChange(
                 fact.key, Gate.WAITS, f"rests on {cause}, which is held", f"mend {cause} first", origin, resource
             )
 

@@ -15,7 +15,7 @@ from reconciler.core.facts.fact import Fact, Key
 from reconciler.core.facts.state import NO_FACTS, Facts, Origin
 
 
-class Stage(IntEnum):
+class ActionStage(IntEnum):
     """The place of an action. Creating and changing run upwards; removing runs downwards and comes first.
 
     A mark comes before the port, so that an interrupted plan never leaves a port that nobody owns up to.
@@ -34,7 +34,7 @@ class Stage(IntEnum):
     DATASET = 10
 
 
-class Verb(StrEnum):
+class ActionVerb(StrEnum):
     """What an action does with its fact."""
 
     CREATE = "create"
@@ -69,8 +69,8 @@ class Action:
     `resource` is `Interface/storage0`, or empty when nothing desired stands behind a removal any more.
     """
 
-    stage: Stage
-    verb: Verb
+    stage: ActionStage
+    verb: ActionVerb
     before: Fact | None
     after: Fact | None
     reason: str
@@ -110,7 +110,7 @@ class Gate(StrEnum):
 LOOKS_AGAIN: Final = "hagit looks again; mend what is named here if it stays"
 
 
-class Refusal(NamedTuple):
+class GateRefusal(NamedTuple):
     """The gate that refuses, why, and the way out."""
 
     gate: Gate
@@ -119,7 +119,7 @@ class Refusal(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class HeldChange:
     """A difference that will not be acted on, the gate that says so, and the way out."""
 
     key: Key
@@ -167,7 +167,7 @@ class Plan:
 
     base: Base
     actions: tuple[Action, ...] = ()
-    holds: tuple[Hold, ...] = ()
+    holds: tuple[HeldChange, ...] = ()
     foreign: tuple[Foreign, ...] = ()
     warnings: tuple[str, ...] = ()
     before: Facts = field(default_factory=lambda: NO_FACTS)

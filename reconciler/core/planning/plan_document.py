@@ -21,16 +21,16 @@ from reconciler.core.facts.fact import Fact
 from reconciler.core.facts.state import Origin
 from reconciler.core.planning.plan import (
     Action,
+    ActionStage,
+    ActionVerb,
     Base,
     Blame,
     Foreign,
     Gate,
-    Hold,
+    HeldChange,
     Impact,
     OrdersChange,
     Plan,
-    Stage,
-    Verb,
 )
 from reconciler.errors import UsageError
 
@@ -43,7 +43,7 @@ def plan_document(plan: Plan) -> Document:
         "format": FORMAT,
         "base": {"controller": plan.base.controller, "revision": plan.base.revision, "digest": plan.base.digest},
         "summary": {
-            **{verb.value: sum(action.verb is verb for action in plan.actions) for verb in Verb},
+            **{verb.value: sum(action.verb is verb for action in plan.actions) for verb in ActionVerb},
             "held": len(plan.holds),
             "impact": plan.impact.name.lower(),
         },
@@ -102,8 +102,8 @@ def _action_document(action: Action) -> Document:
 
 def _action(document: Document) -> Action:
     return Action(
-        stage=Stage[document["stage"].upper()],
-        verb=Verb(document["verb"]),
+        stage=ActionStage[document["stage"].upper()],
+        verb=ActionVerb(document["verb"]),
         before=_fact(document["before"]),
         after=_fact(document["after"]),
         reason=document["reason"],
@@ -115,7 +115,7 @@ def _action(document: Document) -> Action:
     )
 
 
-def _hold_document(hold: Hold) -> Document:
+def _hold_document(hold: HeldChange) -> Document:
     return {
         "key": list(hold.key),
         "gate": hold.gate.value,
@@ -126,10 +126,10 @@ def _hold_document(hold: Hold) -> Document:
     }
 
 
-def _hold(document: Document) -> Hold:
+def _hold(document: Document) -> HeldChange:
     origin = _origin(document["origin"])
     key, gate = tuple(document["key"]), Gate(document["gate"])
-    return Hold(key, gate, document["why"], document["remedy"], origin, document["resource"])
+    return HeldChange(key, gate, document["why"], document["remedy"], origin, document["resource"])
 
 
 def _fact(document: Any) -> Fact | None:

@@ -15,7 +15,7 @@ from reconciler.core.facts.difference import Difference, DifferenceKind, contras
 from reconciler.core.facts.fact import Fact, Key
 from reconciler.core.facts.state import Desired, Facts, Observed, Origin
 from reconciler.core.planning.creation import plan_creations
-from reconciler.core.planning.draft import Draft
+from reconciler.core.planning.draft import PlanDraft
 from reconciler.core.planning.fact_words import fact_name
 from reconciler.core.planning.nic_match import bind
 from reconciler.core.planning.plan import Base, Blame, Foreign, Plan
@@ -28,7 +28,7 @@ def make_plan(desired: Desired, observed: Observed, revision: str) -> Plan:
     """The plan that makes `observed` what `desired` asks for; `revision` is `main@` and the full commit id."""
     bound = bind(desired, observed)
     found = differences(bound.desired, observed, bound.spared)
-    draft = Draft(bound, observed)
+    draft = PlanDraft(bound, observed)
     waiting = plan_removals(draft, found)
     plan_creations(draft, waiting)
     plan_destructions(draft)
@@ -56,7 +56,7 @@ def _facts_of(keys: Iterable[Key], facts: Facts | dict[Key, Fact]) -> Facts:
     return MappingProxyType({key: facts[key] for key in keys if key in facts})
 
 
-def _foreign(found: Iterable[Difference], draft: Draft) -> Iterator[Foreign]:
+def _foreign(found: Iterable[Difference], draft: PlanDraft) -> Iterator[Foreign]:
     for item in found:
         if item.kind in (DifferenceKind.FOREIGN, DifferenceKind.LEFT) and item.observed == draft.live.facts.get(
             item.key
@@ -65,7 +65,7 @@ def _foreign(found: Iterable[Difference], draft: Draft) -> Iterator[Foreign]:
             yield Foreign(item.observed, removal_command(item.observed))
 
 
-def _warnings(draft: Draft) -> Iterator[str]:
+def _warnings(draft: PlanDraft) -> Iterator[str]:
     resources = resources_by_link(draft.desired)
     for link in sorted(draft.observed.managers):
         if link in resources and draft.observed.managers[link]:

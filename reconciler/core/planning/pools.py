@@ -12,7 +12,7 @@ from typing import Final
 from reconciler.core.facts.fact import Fact, Key
 from reconciler.core.facts.state import Desired, Observed, Placement
 from reconciler.core.facts.storage import STORAGE_WORDS, Dataset, Pool, PoolProperty, Property, StorageFact
-from reconciler.core.planning.plan import Impact, Verb
+from reconciler.core.planning.plan import ActionVerb, Impact
 
 #: Clients lose their files for a moment, or for good, when one of these changes (zfsprops(7)).
 _SEEN_BY_CLIENTS: Final = frozenset({"mountpoint", "canmount", "readonly"})
@@ -65,9 +65,9 @@ def _bytes(value: str) -> int:
     return int(value) if value.isdecimal() else 0
 
 
-def storage_impact(verb: Verb, fact: StorageFact) -> Impact:
+def storage_impact(verb: ActionVerb, fact: StorageFact) -> Impact:
     """What clients notice of one change."""
-    if verb is Verb.REMOVE:
+    if verb is ActionVerb.REMOVE:
         return Impact.DATA
     if isinstance(fact, Property) and fact.name in _SEEN_BY_CLIENTS:
         return Impact.TRAFFIC

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator
 from reconciler.core.facts.difference import Difference, DifferenceKind, contrast, is_marked
 from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Mark, Port, Route
 from reconciler.core.facts.prediction import is_ipv6
-from reconciler.core.planning.draft import STAGES, Draft, depths
+from reconciler.core.planning.draft import STAGES, PlanDraft, depths
 from reconciler.core.planning.gates import removal_refusal
 from reconciler.core.planning.plan import Gate
 
 
-def plan_removals(draft: Draft, found: Iterable[Difference]) -> tuple[Difference, ...]:
+def plan_removals(draft: PlanDraft, found: Iterable[Difference]) -> tuple[Difference, ...]:
     """Add all removals to the draft; returns the removals of addresses that have to wait for their successors."""
     removals = [item for item in found if item.kind is DifferenceKind.REMOVE]
     doomed = _doomed_links(draft, removals)
@@ -54,7 +54,7 @@ def needs_replacing(seen: Link, want: Link) -> bool:
     return (seen.bond.mode, seen.bond.lacp_rate) != (want.bond.mode, want.bond.lacp_rate)
 
 
-def _doomed_links(draft: Draft, removals: Iterable[Difference]) -> dict[str, tuple[Link, str, str]]:
+def _doomed_links(draft: PlanDraft, removals: Iterable[Difference]) -> dict[str, tuple[Link, str, str]]:
     """Links that will be removed, the highest first, with reason and resource. The rest becomes holds."""
     wanted = {
         item.observed.name: (item.observed, item.why, item.resource)
@@ -80,7 +80,7 @@ def _doomed_links(draft: Draft, removals: Iterable[Difference]) -> dict[str, tup
     return doomed
 
 
-def _replacements(draft: Draft) -> Iterator[tuple[Link, str, str]]:
+def _replacements(draft: PlanDraft) -> Iterator[tuple[Link, str, str]]:
     """Links that have to be made anew and are ours to remove."""
     for key, want in draft.desired.facts.items():
         seen = draft.observed.facts.get(key)
@@ -111,7 +111,7 @@ def _goes_by_itself(fact: Fact, doomed: dict[str, tuple[Link, str, str]]) -> boo
     return not isinstance(fact, Mark) or fact.link not in doomed
 
 
-def _has_successor(draft: Draft, address: Address, gaining: set[str]) -> bool:
+def _has_successor(draft: PlanDraft, address: Address, gaining: set[str]) -> bool:
     """Whether an IPv4 address should go after another came.
 
     With its last IPv4 address a link would lose every IPv4 route, also those that hagit did not make.
@@ -125,7 +125,7 @@ def _has_successor(draft: Draft, address: Address, gaining: set[str]) -> bool:
     return not stays
 
 
-def _links_gaining_ipv4(draft: Draft) -> set[str]:
+def _links_gaining_ipv4(draft: PlanDraft) -> set[str]:
     """Links that will have an IPv4 address they do not have yet."""
     return {
         fact.link

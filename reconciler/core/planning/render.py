@@ -12,7 +12,7 @@ from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Mark, Mtu,
 from reconciler.core.facts.state import Facts, Origin
 from reconciler.core.facts.storage import STORAGE_WORDS
 from reconciler.core.planning.fact_words import change_value, fact_name, fact_value, fact_word
-from reconciler.core.planning.plan import Action, Blame, Foreign, Gate, Hold, Impact, Plan, Verb
+from reconciler.core.planning.plan import Action, ActionVerb, Blame, Foreign, Gate, HeldChange, Impact, Plan
 from reconciler.core.planning.styled_text import Piece, Style, paint, unbroken, wrapped
 
 IMPACT_STYLES: Final = {
@@ -31,7 +31,7 @@ MARGIN: Final = 11
 NAMED_MAX: Final = 12
 
 
-class Row(NamedTuple):
+class PlanRow(NamedTuple):
     """One line of a plan: an action, or both halves of a replacement."""
 
     symbol: str
@@ -42,7 +42,7 @@ class Row(NamedTuple):
     consequences: tuple[Fact, ...]
 
 
-class Side(NamedTuple):
+class StateSide(NamedTuple):
     """What holds before or after: all facts, and those that each link has by itself or as a master.
 
     Of links in `blind` the addresses could not be read.
@@ -129,7 +129,7 @@ def _verdict(plan: Plan) -> list[Piece]:
     return [Piece(verdict(plan), Style.STRONG)]
 
 
-def _legend(groups: Iterable[tuple[str, list[Row]]]) -> list[Piece]:
+def _legend(groups: Iterable[tuple[str, list[PlanRow]]]) -> list[Piece]:
     words = {"+": "create", "~": "change", "-/+": "replace", "-": "remove"}
     used = {row.symbol: row.style for _, rows in groups for row in rows}
     pieces = [Piece("live → desired", Style.FAINT)]
@@ -139,46 +139,46 @@ def _legend(groups: Iterable[tuple[str, list[Row]]]) -> list[Piece]:
     return pieces
 
 
-def _rows(actions: Iterable[Action]) -> list[Row]:
+def _rows(actions: Iterable[Action]) -> list[PlanRow]:
     """One row for each action; the removal and the creation of one link are one row."""
     actions = tuple(actions)
-    created = {action.key: action for action in actions if action.verb is Verb.CREATE}
-    replaced = {action.key for action in actions if action.verb is Verb.REMOVE and action.key in created}
+    created = {action.key: action for action in actions if action.verb is ActionVerb.CREATE}
+    replaced = {action.key for action in actions if action.verb is ActionVerb.REMOVE and action.key in created}
     rows = []
     for action in actions:
         fact = action.after if action.after is not None else action.before
         assert fact is not None
-        if action.verb is Verb.REMOVE and action.key in replaced:
+        if action.verb is ActionVerb.REMOVE and action.key in replaced:
             after = created[action.key].after
             assert after is not None and action.before is not None
             value = change_value(action.before, after)
-            rows.append(Row("-/+", Style.BAD, fact, value, action, action.consequences))
-        elif action.verb is Verb.CREATE and action.key in replaced:
+            rows.append(PlanRow("-/+", Style.BAD, fact, value, action, action.consequences))
+        elif action.verb is ActionVerb.CREATE and action.key in replaced:
             continue
-        elif action.verb is Verb.CHANGE and action.before is not None:
+        elif action.verb is ActionVerb.CHANGE and action.before is not None:
             value = change_value(action.before, fact)
-            rows.append(Row("~", Style.CHANGE, fact, value, action, action.consequences))
-        elif action.verb is Verb.CREATE:
-            rows.append(Row("+", Style.GOOD, fact, fact_value(fact), action, action.consequences))
+            rows.append(PlanRow("~", Style.CHANGE, fact, value, action, action.consequences))
+        elif action.verb is ActionVerb.CREATE:
+            rows.append(PlanRow("+", Style.GOOD, fact, fact_value(fact), action, action.consequences))
         else:
-            rows.append(Row("-", Style.BAD, fact, fact_value(fact), action, action.consequences))
+            rows.append(PlanRow("-", Style.BAD, fact, fact_value(fact), action, action.consequences))
     return rows
 
 
-def _groups(plan: Plan) -> list[tuple[str, list[Row]]]:
+def _groups(plan: Plan) -> list[tuple[str, list[PlanRow]]]:
     """Rows by resource, in the order in which the configuration names them; what nothing asks for comes last."""
-    groups: dict[str, list[Row]] = {}
+    groups: dict[str, list[PlanRow]] = {}
     for row in _rows(plan.actions):
         groups.setdefault(row.action.resource, []).append(row)
 
-    def place(item: tuple[str, list[Row]]) -> tuple[bool, Origin | str]:
+    def place(item: tuple[str, list[PlanRow]]) -> tuple[bool, Origin | str]:
         origins = [row.action.origin for row in item[1] if row.action.origin is not None]
         return (not origins, min(origins) if origins else item[0])
 
     return sorted(groups.items(), key=place)
 
 
-def _side(facts: Facts, holds: Iterable[Hold]) -> Side:
+def _side(facts: Facts, holds: Iterable[HeldChange]) -> StateSide:
     by_link: dict[str, list[Fact]] = {}
     for key, fact in facts.items():
         if len(key) > 1:
@@ -186,11 +186,11 @@ def _side(facts: Facts, holds: Iterable[Hold]) -> Side:
         if isinstance(fact, Port):
             by_link.setdefault(fact.master, []).append(fact)
     blind = frozenset(hold.key[1] for hold in holds if hold.gate is Gate.UNKNOWN and hold.key[0] == "address")
-    return Side(facts, by_link, blind)
+    return StateSide(facts, by_link, blind)
 
 
 def _group_lines(
-    plan: Plan, sides: tuple[Side, Side], title: str, rows: list[Row], value_width: int, width: int
+    plan: Plan, sides: tuple[StateSide, StateSide], title: str, rows: list[PlanRow], value_width: int, width: int
 ) -> Iterator[list[Piece]]:
     before, after = sides
     kernel_name = _kernel_name(plan, title, rows)
@@ -205,7 +205,7 @@ def _group_lines(
     yield from _blame_lines(rows, width)
 
 
-def _kernel_name(plan: Plan, title: str, rows: list[Row]) -> str:
+def _kernel_name(plan: Plan, title: str, rows: list[PlanRow]) -> str:
     kind, _, name = title.partition("/")
     if kind != "Interface":
         return ""
@@ -214,7 +214,7 @@ def _kernel_name(plan: Plan, title: str, rows: list[Row]) -> str:
     return str(getattr(rows[0].fact, "link", None) or getattr(rows[0].fact, "name", ""))
 
 
-def _state(side: Side, link: str, rows: list[Row]) -> str:
+def _state(side: StateSide, link: str, rows: list[PlanRow]) -> str:
     """One line about a resource: its link with everything planned on it, or just the facts of its actions."""
     facts, near = side.facts, side.by_link.get(link, ())
     if not link:
@@ -244,7 +244,7 @@ def _state(side: Side, link: str, rows: list[Row]) -> str:
     return f"{unbroken(' ·')} ".join(unbroken(word) for word in words)
 
 
-def _row_lines(plan: Plan, row: Row, value_width: int, width: int) -> Iterator[list[Piece]]:
+def _row_lines(plan: Plan, row: PlanRow, value_width: int, width: int) -> Iterator[list[Piece]]:
     action, indent = row.action, MARGIN + WORD_WIDTH
     opening = [
         Piece(f"    {row.symbol:<{MARGIN - 4}}", row.style),
@@ -275,14 +275,14 @@ def _row_lines(plan: Plan, row: Row, value_width: int, width: int) -> Iterator[l
     yield from _consequence_lines(plan, row, indent, width)
 
 
-def _short_reason(row: Row) -> str:
+def _short_reason(row: PlanRow) -> str:
     """The reason without what the value says already."""
     if row.symbol == "-/+":
         return "needs a new link"
     return "differs" if row.symbol == "~" and row.action.reason.startswith("differs: ") else row.action.reason
 
 
-def _consequence_lines(plan: Plan, row: Row, indent: int, width: int) -> Iterator[list[Piece]]:
+def _consequence_lines(plan: Plan, row: PlanRow, indent: int, width: int) -> Iterator[list[Piece]]:
     """What goes by itself; of power and MTU only what is worse in the end."""
     told: list[str] = []
     for fact in row.consequences:
@@ -302,7 +302,7 @@ def _consequence_lines(plan: Plan, row: Row, indent: int, width: int) -> Iterato
         yield from wrapped(text, first="", indent=indent, width=width, style=Style.CHANGE)
 
 
-def _blame_lines(rows: list[Row], width: int) -> Iterator[list[Piece]]:
+def _blame_lines(rows: list[PlanRow], width: int) -> Iterator[list[Piece]]:
     """Who asks for the rows: once for each commit, with the lines it is about when there are several commits."""
     asking: dict[Blame, list[str]] = {}
     for row in rows:
@@ -319,7 +319,7 @@ def _blame_lines(rows: list[Row], width: int) -> Iterator[list[Piece]]:
         yield from wrapped(text, first="    asked", indent=MARGIN, width=width, style=Style.FAINT)
 
 
-def _hold_lines(holds: tuple[Hold, ...], width: int) -> Iterator[list[Piece]]:
+def _hold_lines(holds: tuple[HeldChange, ...], width: int) -> Iterator[list[Piece]]:
     if not holds:
         return
     yield []
@@ -340,15 +340,15 @@ def _hold_lines(holds: tuple[Hold, ...], width: int) -> Iterator[list[Piece]]:
         yield from wrapped(remedy, first="    to do", indent=MARGIN, width=width, style=Style.NOTE)
 
 
-def _alike(holds: tuple[Hold, ...]) -> dict[tuple[str, Gate, str, str], list[Hold]]:
+def _alike(holds: tuple[HeldChange, ...]) -> dict[tuple[str, Gate, str, str], list[HeldChange]]:
     """Holds that say the same of one resource, together."""
-    result: dict[tuple[str, Gate, str, str], list[Hold]] = {}
+    result: dict[tuple[str, Gate, str, str], list[HeldChange]] = {}
     for hold in holds:
         result.setdefault((hold.resource, hold.gate, hold.why, hold.remedy), []).append(hold)
     return result
 
 
-def _key_name(hold: Hold) -> str:
+def _key_name(hold: HeldChange) -> str:
     word, *rest = hold.key
     if word == "address":
         return f"address {rest[-1]}"

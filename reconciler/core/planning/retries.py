@@ -11,7 +11,7 @@ from typing import Final
 
 from reconciler.core.facts.fact import Key
 from reconciler.core.facts.state import Observed
-from reconciler.core.planning.plan import Hold
+from reconciler.core.planning.plan import HeldChange
 
 #: Wait after a refusal; it doubles with each one.
 RETRY_S_MIN: Final = 1.0
@@ -25,7 +25,7 @@ CHANGED_S_MIN: Final = 2.0
 class RefusedAction:
     """One refused action. `met`: the first observation after the try, None before it."""
 
-    hold: Hold
+    hold: HeldChange
     tried_s: float
     wait_s: float
     met: Observed | None = None
@@ -38,7 +38,7 @@ class RefusedActions:
         self._actions: dict[Key, RefusedAction] = {}
 
     @property
-    def holds(self) -> tuple[Hold, ...]:
+    def holds(self) -> tuple[HeldChange, ...]:
         """Why each of them was not done."""
         return tuple(action.hold for action in self._actions.values())
 
@@ -69,7 +69,7 @@ class RefusedActions:
             (max(0.0, action.tried_s + action.wait_s - now_s) for action in self._actions.values()), default=None
         )
 
-    def record(self, tried: Collection[Key], held: Iterable[Hold], now_s: float) -> None:
+    def record(self, tried: Collection[Key], held: Iterable[HeldChange], now_s: float) -> None:
         """Record that actions about the facts `tried` were tried, and that those in `held` were refused."""
         before = {key: self._actions.pop(key) for key in tried if key in self._actions}
         for hold in held:

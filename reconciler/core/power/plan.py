@@ -16,7 +16,7 @@ from reconciler.core.failover.key import Side
 OPTION: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 
 
-class Deed(StrEnum):
+class PowerAction(StrEnum):
     """What an agent is asked for (FenceAgentAPI.md of ClusterLabs, "Agent Operations"). A cut is verified."""
 
     OFF = "off"
@@ -24,7 +24,7 @@ class Deed(StrEnum):
     STATUS = "status"
 
 
-class Power(StrEnum):
+class PowerState(StrEnum):
     """What is known of a controller's power."""
 
     OFF = "off"

@@ -14,7 +14,7 @@ from typing import Any, Final
 from reconciler.core.facts.scope import Scope
 from reconciler.core.spec.kinds import KINDS
 from reconciler.core.spec.text import decode, is_yaml
-from reconciler.core.spec.tree import Document, documents
+from reconciler.core.spec.tree import YamlDocument, documents
 
 #: The scope of a kind; of the fields below another one.
 KIND_SCOPES: Final = {
@@ -76,9 +76,9 @@ def everything(what: str, file: str = "", line: int = 0) -> tuple[Touch, ...]:
     return tuple(Touch(scope, what, file, line) for scope in Scope)
 
 
-def _resources(tree: Mapping[str, bytes], paths: list[str]) -> dict[tuple[str, str], list[Document]]:
+def _resources(tree: Mapping[str, bytes], paths: list[str]) -> dict[tuple[str, str], list[YamlDocument]]:
     """The documents of these files, by kind and name. Raises _Unreadable."""
-    found: dict[tuple[str, str], list[Document]] = {}
+    found: dict[tuple[str, str], list[YamlDocument]] = {}
     for path in paths:
         text, wrong = decode(path, tree.get(path, b""))
         if wrong:
@@ -90,7 +90,7 @@ def _resources(tree: Mapping[str, bytes], paths: list[str]) -> dict[tuple[str, s
     return found
 
 
-def _key(document: Document) -> tuple[str, str]:
+def _key(document: YamlDocument) -> tuple[str, str]:
     """Kind and name of a resource. Raises _Unreadable for what is none."""
     match document.value:
         case {"kind": str(kind), "metadata": {"name": str(name)}, **rest} if (
@@ -100,7 +100,7 @@ def _key(document: Document) -> tuple[str, str]:
     raise _Unreadable(document.file, document.place(())[0], "no resource with a kind and a name")
 
 
-def _differences(key: tuple[str, str], old: list[Document], new: list[Document]) -> Iterator[Touch]:
+def _differences(key: tuple[str, str], old: list[YamlDocument], new: list[YamlDocument]) -> Iterator[Touch]:
     kind, name = key
     if _text([document.value for document in old]) == _text([document.value for document in new]):
         return

@@ -41,7 +41,7 @@ from reconciler.core.spec.interface import Bond, InterfaceSpec, Role
 from reconciler.core.spec.kinds import PairSpec
 from reconciler.core.spec.policies import drift_policy
 from reconciler.core.spec.storage import destructions, storage_facts
-from reconciler.core.spec.topology import Face, Side, side
+from reconciler.core.spec.topology import ControllerTopology, ResolvedInterface, side
 from reconciler.core.spec.tree import Path
 from reconciler.errors import ConfigurationError
 
@@ -96,12 +96,12 @@ def _pair_facts(pair: Resource[PairSpec], controller: str) -> Iterator[Asked]:
         yield Resolver(tuple(spec.dns), search), pair, ("dns",)
 
 
-def _interfaces(here: Side) -> Iterator[Asked]:
+def _interfaces(here: ControllerTopology) -> Iterator[Asked]:
     for face in here.faces.values():
         yield from _interface(face)
 
 
-def _interface(face: Face) -> Iterator[Asked]:
+def _interface(face: ResolvedInterface) -> Iterator[Asked]:
     resource, spec, name = face.resource, face.spec, face.name
     yield _link(name, spec), resource, (str(spec.kind),) if spec.kind is not LinkKind.PHYSICAL else ()
     for index, member in enumerate(spec.members):
@@ -132,7 +132,7 @@ def _bond_options(bond: Bond) -> BondOptions:
     return BondOptions(bond.mode, bond.miimon, bond.hash_policy, rate)
 
 
-def _routes(here: Side) -> Iterator[Asked]:
+def _routes(here: ControllerTopology) -> Iterator[Asked]:
     for way in here.ways:
         gateway = str(way.gateway) if way.gateway is not None else None
         yield Route(way.destination, gateway, here.leaves_by(way), way.metric), way.resource, way.path

@@ -17,7 +17,7 @@ from reconciler.core.spec.interface import InterfaceSpec
 from reconciler.core.spec.kinds import AlertingSpec, PairSpec, RouteSpec, SourceSpec
 from reconciler.core.spec.model import Model
 from reconciler.core.spec.pool import PoolSpec
-from reconciler.core.spec.tree import Document, Path, Place
+from reconciler.core.spec.tree import Path, Place, YamlDocument
 from reconciler.errors import Complaint
 
 S = TypeVar("S", bound=Model, covariant=True)
@@ -33,7 +33,7 @@ class Resource(Generic[S]):
     kind: str
     name: str
     spec: S
-    document: Document = field(repr=False, compare=False)
+    document: YamlDocument = field(repr=False, compare=False)
 
     @property
     def id(self) -> str:

@@ -20,8 +20,8 @@ from reconciler.core.spec.model import API_VERSION
 from reconciler.core.spec.nearest import suggestion
 from reconciler.core.spec.shape_complaints import complaints
 from reconciler.core.spec.text import decode, is_yaml, size_complaints
-from reconciler.core.spec.topology import Draft
-from reconciler.core.spec.tree import Document, documents
+from reconciler.core.spec.topology import SpecDraft
+from reconciler.core.spec.tree import YamlDocument, documents
 from reconciler.core.spec.values import shown
 from reconciler.errors import Complaint, ConfigurationError
 
@@ -50,7 +50,7 @@ def load(tree: Mapping[str, bytes]) -> Configuration:
                 resources.append(resource)
             if len(found) > COMPLAINTS_MAX:
                 raise ConfigurationError(_foremost(found))
-    draft = Draft(resources, incomplete=bool(found))
+    draft = SpecDraft(resources, incomplete=bool(found))
     errors, warnings = lint(draft)
     if found or errors:
         raise ConfigurationError(_foremost(found + errors))
@@ -75,12 +75,12 @@ def _foremost(complaints: list[Complaint]) -> list[Complaint]:
     return [*sorted(complaints)[:COMPLAINTS_MAX], Complaint("(all files)", 0, 0, what, "Mend these first.", "too-many")]
 
 
-def _too_many(document: Document) -> Complaint:
+def _too_many(document: YamlDocument) -> Complaint:
     what = f"more than {RESOURCES_MAX:,} documents"
     return Complaint(document.file, *document.place(()), what, "A pair needs a hundredth of that.", "too-many")
 
 
-def _resource(document: Document) -> Resource[Any] | None:
+def _resource(document: YamlDocument) -> Resource[Any] | None:
     """The resource in a document, or None; what is wrong is added to the document's complaints."""
     if not document.readable:
         return None
@@ -110,5 +110,5 @@ def _resource(document: Document) -> Resource[Any] | None:
     return Resource(kind, parsed.metadata.name, parsed.spec, document)
 
 
-def _complain(document: Document, path: tuple[str, ...], what: str, remedy: str, code: str) -> None:
+def _complain(document: YamlDocument, path: tuple[str, ...], what: str, remedy: str, code: str) -> None:
     document.complaints.append(Complaint(document.file, *document.place(path), what, remedy, code))

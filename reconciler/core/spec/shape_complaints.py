@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from reconciler.core.spec.limits import COMPLAINTS_MAX
 from reconciler.core.spec.nearest import nearest, suggestion
-from reconciler.core.spec.tree import Document, Path
+from reconciler.core.spec.tree import Path, YamlDocument
 from reconciler.core.spec.values import shown
 from reconciler.errors import Complaint
 
@@ -36,7 +36,7 @@ _TYPES = {
 }
 
 
-def complaints(document: Document, model: type[BaseModel], error: ValidationError) -> list[Complaint]:
+def complaints(document: YamlDocument, model: type[BaseModel], error: ValidationError) -> list[Complaint]:
     """Every error that is not about something complained about already."""
     found = []
     for detail in error.errors(include_url=False)[:COMPLAINTS_MAX]:

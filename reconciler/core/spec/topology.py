@@ -26,7 +26,7 @@ Placed: TypeAlias = tuple[Path, IPInterface]
 
 
 @dataclass(frozen=True, slots=True)
-class Face:
+class ResolvedInterface:
     """An interface as one controller has it. Paths of addresses begin at the spec."""
 
     resource: Resource[InterfaceSpec]
@@ -45,7 +45,7 @@ class Face:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ResolvedRoute:
     """A route as one controller has it. `interface` is what is written; `path` is where the route is asked for."""
 
     resource: Resource[Any]
@@ -62,7 +62,7 @@ class Way:
 class Subnets:
     """Finds the interfaces in whose networks an address lies, in time that does not grow with their number."""
 
-    def __init__(self, faces: Iterable[Face], ways: Iterable[Way] = ()) -> None:
+    def __init__(self, faces: Iterable[ResolvedInterface], ways: Iterable[ResolvedRoute] = ()) -> None:
         self._by_prefix: dict[tuple[int, int], dict[int, list[str]]] = {}
         for face in faces:
             for _, address in face.addresses:
@@ -88,7 +88,7 @@ class Subnets:
         return []
 
 
-def on_link(ways: Iterable[Way]) -> Iterator[tuple[str, IPNetwork]]:
+def on_link(ways: Iterable[ResolvedRoute]) -> Iterator[tuple[str, IPNetwork]]:
     """Networks whose hosts are neighbours by a route without a gateway, each with its interface (ip-route(8)).
 
     A gateway behind a /32 is reached so: a route to the gateway itself by the interface, then the route by the gateway.
@@ -100,19 +100,19 @@ def on_link(ways: Iterable[Way]) -> Iterator[tuple[str, IPNetwork]]:
 
 
 @dataclass(frozen=True)
-class Side:
+class ControllerTopology:
     """One controller."""
 
     controller: str
-    faces: Mapping[str, Face]
-    ways: Sequence[Way]
+    faces: Mapping[str, ResolvedInterface]
+    ways: Sequence[ResolvedRoute]
 
     @cached_property
     def subnets(self) -> Subnets:
         """The networks of the static addresses and of routes without a gateway."""
         return Subnets(self.faces.values(), self.ways)
 
-    def leaves_by(self, way: Way) -> str | None:
+    def leaves_by(self, way: ResolvedRoute) -> str | None:
         """The interface that packets on this way leave by, or None when that is not certain."""
         if way.interface is not None:
             return way.interface
@@ -121,7 +121,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Draft:
+class SpecDraft:
     """Everything that could be read, defects included.
 
     `incomplete` says that something could not be read, so that nothing may be concluded from what is not here.
@@ -179,7 +179,7 @@ class Draft:
         return self._kind("Dataset")
 
     @cached_property
-    def sides(self) -> Mapping[str, Side]:
+    def sides(self) -> Mapping[str, ControllerTopology]:
         """The controllers that the Pair describes; both when there is no Pair."""
         pair = self.pair
         described = [name for name in CONTROLLERS if pair is None or pair.spec.half(name) is not None]
@@ -191,27 +191,27 @@ def side(
     pair: Resource[PairSpec] | None,
     interfaces: Iterable[Resource[InterfaceSpec]],
     routes: Iterable[Resource[RouteSpec]],
-) -> Side:
+) -> ControllerTopology:
     """What the resources come to on one controller."""
     faces = {resource.name: _face(resource, controller) for resource in interfaces if resource.spec.on(controller)}
     ways = _default_ways(pair) if pair is not None else []
     ways += [_way(resource, controller) for resource in routes if resource.spec.on(controller)]
-    return Side(controller, faces, ways)
+    return ControllerTopology(controller, faces, ways)
 
 
-def _face(resource: Resource[InterfaceSpec], controller: str) -> Face:
+def _face(resource: Resource[InterfaceSpec], controller: str) -> ResolvedInterface:
     half = resource.spec.half(controller)
     virtual = resource.spec.virtual
-    return Face(
+    return ResolvedInterface(
         resource,
         tuple(((controller, *path), address) for path, address in half.all()) if half else (),
         tuple((("virtual", *path), address) for path, address in virtual.all()) if virtual else (),
     )
 
 
-def _default_ways(pair: Resource[PairSpec]) -> list[Way]:
+def _default_ways(pair: Resource[PairSpec]) -> list[ResolvedRoute]:
     return [
-        Way(
+        ResolvedRoute(
             resource=pair,
             path=path,
             destination="0.0.0.0/0" if gateway.version == 4 else "::/0",
@@ -226,7 +226,7 @@ def _default_ways(pair: Resource[PairSpec]) -> list[Way]:
     ]
 
 
-def _way(resource: Resource[RouteSpec], controller: str) -> Way:
+def _way(resource: Resource[RouteSpec], controller: str) -> ResolvedRoute:
     spec = resource.spec
     half = spec.half(controller)
 
@@ -237,7 +237,7 @@ def _way(resource: Resource[RouteSpec], controller: str) -> Way:
     gateway_path, gateway = choose("gateway")
     interface_path, interface = choose("interface")
     metric = choose("metric")[1]
-    return Way(
+    return ResolvedRoute(
         resource=resource,
         path=("destination",),
         destination=str(spec.destination),
@@ -250,6 +250,6 @@ def _way(resource: Resource[RouteSpec], controller: str) -> Way:
     )
 
 
-def is_virtual_kind(face: Face) -> bool:
+def is_virtual_kind(face: ResolvedInterface) -> bool:
     """True for the links that hagit makes: bond, VLAN, bridge."""
     return face.spec.kind is not LinkKind.PHYSICAL

@@ -41,7 +41,7 @@ _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
 @dataclass(slots=True)
-class Document:
+class YamlDocument:
     """One document: its value and the places of every value and key in it, by path."""
 
     file: str
@@ -65,7 +65,7 @@ class Document:
         return self.keys.get(path) or self.place(path)
 
 
-def documents(file: str, text: str) -> Iterator[Document]:
+def documents(file: str, text: str) -> Iterator[YamlDocument]:
     """The documents of one file, parsed one by one so that a slip in one does not hide what is wrong in the next."""
     starts = [0, *(match.start() for match in _SPLIT.finditer(text) if match.start())]
     line = 0
@@ -86,14 +86,14 @@ class _Reader:
         self._file = file
         self._line = line
         self._parser = CParser(text)
-        self._document = Document(file)
+        self._document = YamlDocument(file)
         self._aliases: set[str] = set()
 
-    def documents(self) -> Iterator[Document]:
+    def documents(self) -> Iterator[YamlDocument]:
         try:
             while not isinstance(event := self._parser.get_event(), StreamEndEvent):
                 if isinstance(event, DocumentStartEvent):
-                    self._document = Document(self._file)
+                    self._document = YamlDocument(self._file)
                     first = self._parser.get_event()
                     if not isinstance(first, DocumentEndEvent):
                         self._document.value = self._build(first, (), 0)

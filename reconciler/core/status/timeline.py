@@ -19,7 +19,7 @@ LINE_BYTES_MAX: Final = 8_192
 EVENTS_MAX: Final = 5_000
 
 
-class Mark(StrEnum):
+class EventMark(StrEnum):
     """What an event is about."""
 
     PHASE = "phase"  #: the phase changed from `old` to `new`
@@ -53,7 +53,7 @@ class TimelineEvent:
     since_ms: int | None = None
 
 
-class Kind(StrEnum):
+class FailoverKind(StrEnum):
     """What a controller did in a failover."""
 
     TAKEOVER = "takeover"
@@ -118,10 +118,10 @@ def summaries(events: Iterable[TimelineEvent]) -> tuple[FailoverSummary, ...]:
     going: _Open | None = None
     drill: str | None = None
     for event in events:
-        if going is not None and (event.boot != going.boot or event.mark == Mark.STARTED):
+        if going is not None and (event.boot != going.boot or event.mark == EventMark.STARTED):
             done.append(replace(going.summary, ended="cut off"))
             going = None
-        if event.mark == Mark.DRILL:
+        if event.mark == EventMark.DRILL:
             drill = event.evidence
         kind = _begins(event)
         if kind is not None:
@@ -144,27 +144,27 @@ MEASURED_MAX: Final = 5
 
 def measured(done: Iterable[FailoverSummary]) -> tuple[int, ...]:
     """How long clients waited in the newest switchovers that went through, in milliseconds, oldest first."""
-    through = {(Kind.RELEASE.value, "standby"), (Kind.TAKEOVER.value, "active")}
+    through = {(FailoverKind.RELEASE.value, "standby"), (FailoverKind.TAKEOVER.value, "active")}
     planned = (one for one in done if one.code in PLANNED and (one.kind, one.ended) in through)
     totals = [one.total_ms for one in planned if one.total_ms is not None]
     return tuple(totals[-MEASURED_MAX:])
 
 
 def _is_over(summary: FailoverSummary) -> bool:
-    if summary.kind == Kind.TAKEOVER:
+    if summary.kind == FailoverKind.TAKEOVER:
         return summary.served or summary.ended in ("standby", "halted")
     return (summary.served and summary.ended in ("standby", "active")) or summary.ended == "halted"
 
 
-def _begins(event: TimelineEvent) -> Kind | None:
-    if event.mark != Mark.PHASE:
+def _begins(event: TimelineEvent) -> FailoverKind | None:
+    if event.mark != EventMark.PHASE:
         return None
-    return {"claiming": Kind.TAKEOVER, "releasing": Kind.RELEASE}.get(event.new)
+    return {"claiming": FailoverKind.TAKEOVER, "releasing": FailoverKind.RELEASE}.get(event.new)
 
 
-def _begin(event: TimelineEvent, kind: Kind, drill: str | None) -> _Open:
+def _begin(event: TimelineEvent, kind: FailoverKind, drill: str | None) -> _Open:
     trigger_ms = event.mono_ms - (event.since_ms or 0)
-    detection_ms = event.mono_ms - trigger_ms if kind is Kind.TAKEOVER else None
+    detection_ms = event.mono_ms - trigger_ms if kind is FailoverKind.TAKEOVER else None
     summary = FailoverSummary(
         kind=kind.value,
         at=event.at,
@@ -174,26 +174,26 @@ def _begin(event: TimelineEvent, kind: Kind, drill: str | None) -> _Open:
         drill=drill is not None,
         predicted=drill or "",
     )
-    return _Open(summary, event.boot, trigger_ms if kind is Kind.TAKEOVER else event.mono_ms, event.mono_ms)
+    return _Open(summary, event.boot, trigger_ms if kind is FailoverKind.TAKEOVER else event.mono_ms, event.mono_ms)
 
 
 def _go_on(going: _Open, event: TimelineEvent) -> None:
     """Close the part that this event ends."""
     summary, part_ms = going.summary, event.mono_ms - going.mark_ms
     total_ms = event.mono_ms - going.trigger_ms
-    takes = summary.kind == Kind.TAKEOVER
+    takes = summary.kind == FailoverKind.TAKEOVER
     match event.mark, event.old, event.new:
-        case Mark.PHASE, "claiming", "importing":
+        case EventMark.PHASE, "claiming", "importing":
             summary = replace(summary, claim_ms=part_ms)
-        case Mark.PHASE, "importing", "active":
+        case EventMark.PHASE, "importing", "active":
             summary = replace(summary, import_ms=part_ms, ended="active")
-        case Mark.PHASE, "releasing", "standby":
+        case EventMark.PHASE, "releasing", "standby":
             summary = replace(summary, release_ms=part_ms, ended="standby")
-        case Mark.PHASE, _, new:
+        case EventMark.PHASE, _, new:
             summary = replace(summary, ended=new)
-        case Mark.ADDRESSES_UP, _, _ if summary.ended == "active":
+        case EventMark.ADDRESSES_UP, _, _ if summary.ended == "active":
             summary = replace(summary, addresses_ms=part_ms, total_ms=total_ms)
-        case Mark.PEER_ACTIVE, _, _ if not takes:
+        case EventMark.PEER_ACTIVE, _, _ if not takes:
             going.summary = replace(summary, total_ms=total_ms)
             return
         case _:

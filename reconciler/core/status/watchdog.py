@@ -23,7 +23,7 @@ DOCUMENT_BYTES_MAX: Final = 1 << 20
 STALE_MS: Final = 3_000
 
 
-class Verdict(StrEnum):
+class PairVerdict(StrEnum):
     """One line for the pair. The values are the field's words."""
 
     ACTIVE = "HA active"
@@ -299,13 +299,13 @@ WEAKENING: Final = frozenset(
 )  # fmt: skip
 
 
-def judge(codes: frozenset[str]) -> Verdict:
+def judge(codes: frozenset[str]) -> PairVerdict:
     """The verdict that follows from the codes of all reasons that hold.
 
     A person's will is named before what follows from it, a movement before what it makes unavailable for a while.
     """
     if codes & _MOVING:
-        return Verdict.MOVING
+        return PairVerdict.MOVING
     if codes & _WANTED:
-        return Verdict.DISABLED
-    return Verdict.UNAVAILABLE if codes - WEAKENING else Verdict.ACTIVE
+        return PairVerdict.DISABLED
+    return PairVerdict.UNAVAILABLE if codes - WEAKENING else PairVerdict.ACTIVE

@@ -19,9 +19,9 @@ from reconciler.system.addresses.plan import (
     LAST_RESORT,
     Action,
     AddAddress,
+    AddressPlace,
     AddRoute,
     MakeLink,
-    Place,
     Problem,
     RaiseLink,
     RemoveAddress,
@@ -37,11 +37,11 @@ from reconciler.system.addresses.snapshot import (
     PROMOTE_SECONDARIES,
     RP_FILTER,
     Blind,
-    Sight,
+    NetworkSnapshot,
 )
 from reconciler.system.netlink import wire
 from reconciler.system.netlink.addresses import old_address
-from reconciler.system.netlink.channel import Refused, Unreadable
+from reconciler.system.netlink.channel import KernelRefused, Unreadable
 
 #: Answer only for addresses of the very interface, ask with an address of the asked subnet, keep what is left.
 MACVLAN_SETTINGS: Final = {ARP_IGNORE: 1, ARP_ANNOUNCE: 2, PROMOTE_SECONDARIES: 1, RP_FILTER: 2}
@@ -53,27 +53,29 @@ _GONE: Final = (errno.ENODEV, errno.EADDRNOTAVAIL, errno.ESRCH, errno.ENXIO)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ExecutionResult:
     """What was done. `present`: the places filled when it ended. `sight`: the look it ended with.
 
     `later`: links without addresses are left that another reconcile takes away.
     """
 
-    present: tuple[Place, ...]
+    present: tuple[AddressPlace, ...]
     added: tuple[str, ...]
     removed: tuple[str, ...]
     problems: tuple[Problem, ...]
-    sight: Sight | None
+    sight: NetworkSnapshot | None
     later: bool = False
 
 
-class VirtualAddresses:
+class PlanExecutor:
     """Places addresses through the channel of `links`."""
 
     def __init__(self, links: Links) -> None:
         self._links = links
 
-    def reconcile(self, places: Sequence[Place], *, on_virtual_mac: bool = False, look: Sight | None = None) -> Outcome:
+    def reconcile(
+        self, places: Sequence[AddressPlace], *, on_virtual_mac: bool = False, look: NetworkSnapshot | None = None
+    ) -> ExecutionResult:
         """Brings it about that exactly `places` are filled. Waits for nothing but the kernel's answers.
 
         `look`: a look just taken, to spare the first one here.
@@ -83,10 +85,12 @@ class VirtualAddresses:
         refused: list[Problem] = []
         unlinked = 0
         for _ in range(PASSES):
-            sight: Sight | Blind = look if look is not None else self._links.snapshot()
+            sight: NetworkSnapshot | Blind = look if look is not None else self._links.snapshot()
             look = None
             if isinstance(sight, Blind):
-                return Outcome((), tuple(added), tuple(removed), (*refused, Problem("netlink", sight.why)), None)
+                return ExecutionResult(
+                    (), tuple(added), tuple(removed), (*refused, Problem("netlink", sight.why)), None
+                )
             planned = plan(sight, places, on_virtual_mac=on_virtual_mac)
             if not planned.actions or refused:
                 break
@@ -102,15 +106,17 @@ class VirtualAddresses:
                     added.append(action.address)
                 elif isinstance(action, RemoveAddress):
                     removed.append(action.seen.address)
-        assert isinstance(sight, Sight)
+        assert isinstance(sight, NetworkSnapshot)
         later = any(isinstance(action, RemoveLink) for action in planned.actions)
-        return Outcome(planned.present, tuple(added), tuple(removed), (*planned.problems, *refused), sight, later)
+        return ExecutionResult(
+            planned.present, tuple(added), tuple(removed), (*planned.problems, *refused), sight, later
+        )
 
     def perform(self, action: Action) -> Problem | None:
         """One action; None when it is done, or was done already."""
         try:
             self._perform(action)
-        except Refused as problem:
+        except KernelRefused as problem:
             if isinstance(action, RemoveAddress | RemoveRoute | RemoveLink) and problem.code in _GONE:
                 return None
             if isinstance(action, AddAddress | AddRoute) and problem.code == errno.EEXIST:
@@ -133,7 +139,7 @@ class VirtualAddresses:
             case RemoveRoute(index, network, metric):
                 request(wire.DEL_ROUTE, 0, messages.route(index, network, metric, remove=True))
             case MakeLink(parent, vhid):
-                name = link_name(Place(parent, "", vhid))
+                name = link_name(AddressPlace(parent, "", vhid))
                 body = messages.new_macvlan(parent, name, virtual_mac(vhid))
                 request(wire.NEW_LINK, wire.CREATE | wire.EXCLUSIVE, body)
                 self._raise(self._links.channel.index_of(name))
@@ -150,7 +156,7 @@ class VirtualAddresses:
         request(wire.SET_LINK, 0, messages.ipv4_settings(index, MACVLAN_SETTINGS))
         try:
             request(wire.SET_LINK, 0, messages.no_own_ipv6_address(index))
-        except Refused as problem:
+        except KernelRefused as problem:
             # Without IPv6 there is nothing to switch off.
             if problem.code not in (errno.EAFNOSUPPORT, errno.EOPNOTSUPP, errno.EINVAL):
                 raise

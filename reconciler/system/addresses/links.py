@@ -12,11 +12,11 @@ from typing import Final
 
 from reconciler.core.facts.ownership import WATCHDOG_PROTOCOL
 from reconciler.errors import ObservationError
-from reconciler.system.addresses.snapshot import Blind, Sight, address_seen, link_seen, route_seen
+from reconciler.system.addresses.snapshot import Blind, NetworkSnapshot, address_seen, link_seen, route_seen
 from reconciler.system.netlink import wire
 from reconciler.system.netlink.addresses import FAMILIES, addresses_request
-from reconciler.system.netlink.channel import Channel, Refused, Unreadable
-from reconciler.system.netlink.events import Events
+from reconciler.system.netlink.channel import KernelRefused, NetlinkChannel, Unreadable
+from reconciler.system.netlink.events import NetlinkEvents
 from reconciler.system.netlink.links import ALL_LINKS
 
 #: RTNLGRP_LINK, _IPV4_IFADDR, _IPV6_IFADDR (linux/rtnetlink.h). A route that is lost comes with one of these.
@@ -36,9 +36,9 @@ class Links:
     def __init__(self, receive_buffer_bytes: int = _RECEIVE_BUFFER_BYTES) -> None:
         with contextlib.ExitStack() as opened:
             try:
-                self._events = Events(_GROUPS, receive_buffer_bytes, READS_MAX)
+                self._events = NetlinkEvents(_GROUPS, receive_buffer_bytes, READS_MAX)
                 opened.callback(self._events.close)
-                self.channel = Channel()
+                self.channel = NetlinkChannel()
             except OSError as problem:
                 raise ObservationError(
                     f"cannot listen to network events: {problem.strerror}", remedy="raise the limit of open files"
@@ -57,7 +57,7 @@ class Links:
             # The socket says nothing any more: somebody has to look.
             return True
 
-    def snapshot(self) -> Sight | Blind:
+    def snapshot(self) -> NetworkSnapshot | Blind:
         """One look at everything; bounded by the channel's limits, in practice by milliseconds."""
         try:
             links = {seen.index: seen for seen in map(link_seen, self.channel.dump(wire.GET_LINK, ALL_LINKS))}
@@ -72,16 +72,16 @@ class Links:
                 for payload in self._dump(wire.GET_ROUTE, _own_routes(family))
                 if (seen := route_seen(payload, WATCHDOG_PROTOCOL)) is not None
             ]
-        except (Refused, Unreadable, wire.MalformedMessage, OSError) as problem:
+        except (KernelRefused, Unreadable, wire.MalformedMessage, OSError) as problem:
             return Blind(f"the network of this controller cannot be read: {problem}")
         # An address on a link that came after the links were read is left to the next look.
-        return Sight(links, tuple(a for a in addresses if a.index in links), tuple(routes))
+        return NetworkSnapshot(links, tuple(a for a in addresses if a.index in links), tuple(routes))
 
     def _dump(self, kind: int, body: bytes) -> list[bytes]:
         """A table; empty where the kernel has no such family or table."""
         try:
             return self.channel.dump(kind, body)
-        except Refused as problem:
+        except KernelRefused as problem:
             if problem.code in (errno.EOPNOTSUPP, errno.EAFNOSUPPORT, errno.ENOENT):
                 return []
             raise

@@ -16,12 +16,12 @@ from typing import Final
 from reconciler.core.failover.orders import Device, DeviceKey, VirtualAddress
 from reconciler.system.addresses.announcer import Announcer, Target
 from reconciler.system.addresses.duplicates import Duplicate, DuplicateWatch
-from reconciler.system.addresses.executor import VirtualAddresses
+from reconciler.system.addresses.executor import PlanExecutor
 from reconciler.system.addresses.links import Links
-from reconciler.system.addresses.plan import Place, Problem, Stray, is_own_link, plan, strays, virtual_mac
+from reconciler.system.addresses.plan import AddressPlace, Problem, Stray, is_own_link, plan, strays, virtual_mac
 from reconciler.system.addresses.resolve import resolve
-from reconciler.system.addresses.settings import Settings
-from reconciler.system.addresses.snapshot import Blind, Sight
+from reconciler.system.addresses.settings import InterfaceSettings
+from reconciler.system.addresses.snapshot import Blind, NetworkSnapshot
 
 #: Somebody may change what no event tells.
 LOOK_EVERY_MS: Final = 5_000
@@ -55,7 +55,7 @@ class Placed:
         return tuple(sorted(self.ages_ms))
 
 
-class Placement:
+class AddressPlacement:
     """Places, announces and guards the addresses. `run` is the directory for the journal of settings.
 
     Call `step` whenever one of `sockets()` is readable and at the moment the last `step` named. Raises
@@ -66,9 +66,9 @@ class Placement:
         self.links = Links()
         self.announcer = Announcer()
         self.watch = DuplicateWatch()
-        self.sight: Sight | None = None
-        self._addresses = VirtualAddresses(self.links)
-        self._settings = Settings(self.links, run / JOURNAL)
+        self.sight: NetworkSnapshot | None = None
+        self._addresses = PlanExecutor(self.links)
+        self._settings = InterfaceSettings(self.links, run / JOURNAL)
         self._orders: tuple[VirtualAddress, ...] = ()
         self._devices: tuple[Device, ...] = ()
         self._on_virtual_mac = False
@@ -77,7 +77,7 @@ class Placement:
         self._looked_ms = 0
         self._looks = 0
         self._interfaces: dict[str, int | None] = {}
-        self._present: tuple[Place, ...] = ()
+        self._present: tuple[AddressPlace, ...] = ()
         self._problems: tuple[Problem, ...] = ()
         self._strays: tuple[Stray, ...] = ()
 
@@ -156,8 +156,8 @@ class Placement:
         self._problems = tuple(dict.fromkeys(problems))
         self._look_ms = now_ms + (LOOKS_APART_MS if outcome.later else RETRY_MS if problems else LOOK_EVERY_MS)
 
-    def _places(self) -> tuple[list[Place], list[Problem]]:
-        places: list[Place] = []
+    def _places(self) -> tuple[list[AddressPlace], list[Problem]]:
+        places: list[AddressPlace] = []
         problems: list[Problem] = []
         for order in self._orders:
             index = self._interfaces.get(order.interface)
@@ -165,7 +165,7 @@ class Placement:
                 what = f"no interface, or more than one, answers to {order.interface}"
                 problems.append(Problem(order.address, what))
                 continue
-            place = Place(index, order.address, order.vhid)
+            place = AddressPlace(index, order.address, order.vhid)
             try:
                 _ = place.host
             except ValueError as problem:
@@ -174,7 +174,7 @@ class Placement:
             places.append(place)
         return places, problems
 
-    def _tell(self, sight: Sight, now_ms: int) -> None:
+    def _tell(self, sight: NetworkSnapshot, now_ms: int) -> None:
         """Announce what is there over links that carry something; a link that comes back begins with a burst."""
         targets: list[Target] = []
         hosts: dict[str, set[int]] = {}

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from reconciler.core.facts.ownership import Owner
-from reconciler.system.addresses.snapshot import AddressSeen, LinkSeen, Sight
+from reconciler.system.addresses.snapshot import AddressSeen, LinkSeen, NetworkSnapshot
 
 #: More virtual addresses than this are refused, one by one: no bound elsewhere grows with the orders.
 PLACES_MAX: Final = 256
@@ -27,7 +27,7 @@ _OWN_NAME: Final = re.compile(r"hgv\d+i\d+")
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class AddressPlace:
     """Where one virtual address belongs: `address` with the prefix of its network, on the interface `index`."""
 
     index: int
@@ -141,7 +141,7 @@ class Stray:
         return Problem(self.host, what, remedy)
 
 
-def strays(sight: Sight, places: Sequence[Place]) -> tuple[Stray, ...]:
+def strays(sight: NetworkSnapshot, places: Sequence[AddressPlace]) -> tuple[Stray, ...]:
     """Virtual addresses on links of this controller that carry another stamp than the watchdog's, or none."""
     hosts = {place.host for place in places}
     return tuple(
@@ -154,14 +154,14 @@ def strays(sight: Sight, places: Sequence[Place]) -> tuple[Stray, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class AddressPlan:
     """Actions in their order, the places that are filled already, and what stands in the way.
 
     Where a link has to be made first, its addresses come with the plan of the next look.
     """
 
     actions: tuple[Action, ...] = ()
-    present: tuple[Place, ...] = ()
+    present: tuple[AddressPlace, ...] = ()
     problems: tuple[Problem, ...] = ()
 
 
@@ -170,7 +170,7 @@ def virtual_mac(vhid: int) -> str:
     return f"00:00:5e:00:01:{vhid:02x}"
 
 
-def link_name(place: Place) -> str:
+def link_name(place: AddressPlace) -> str:
     """The name of the macvlan for a place; at most 15 bytes."""
     return f"hgv{place.vhid}i{place.index}"[:15]
 
@@ -180,13 +180,13 @@ def is_own_link(link: LinkSeen) -> bool:
     return link.kind == "macvlan" and (link.alias == ALIAS or _OWN_NAME.fullmatch(link.name) is not None)
 
 
-def plan(sight: Sight, places: Sequence[Place], *, on_virtual_mac: bool = False) -> Plan:
+def plan(sight: NetworkSnapshot, places: Sequence[AddressPlace], *, on_virtual_mac: bool = False) -> AddressPlan:
     """What to do so that exactly `places` are filled by stamped addresses."""
     draft = _Draft(sight, on_virtual_mac)
     for place in sorted(set(places))[PLACES_MAX:]:
         draft.problems.append(Problem(place.address, f"more than {PLACES_MAX} virtual addresses are not placed"))
     draft.fill(sorted(set(places))[:PLACES_MAX])
-    return Plan(
+    return AddressPlan(
         (*draft.removals(), *draft.makings, *draft.additions, *draft.routings),
         tuple(draft.present),
         tuple(draft.problems),
@@ -195,18 +195,18 @@ def plan(sight: Sight, places: Sequence[Place], *, on_virtual_mac: bool = False)
 
 @dataclass(slots=True)
 class _Draft:
-    sight: Sight
+    sight: NetworkSnapshot
     on_virtual_mac: bool
     makings: list[Action] = field(default_factory=list)
     additions: list[Action] = field(default_factory=list)
     routings: list[Action] = field(default_factory=list)
-    present: list[Place] = field(default_factory=list)
+    present: list[AddressPlace] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     addresses: set[tuple[int, str]] = field(default_factory=set)
     networks: set[tuple[int, str]] = field(default_factory=set)
     links: set[int] = field(default_factory=set)
 
-    def fill(self, places: Sequence[Place]) -> None:
+    def fill(self, places: Sequence[AddressPlace]) -> None:
         """Settle for each place what is there, and what is to be done."""
         for place in places:
             parent = self.sight.links.get(place.index)
@@ -220,7 +220,7 @@ class _Draft:
             self.addresses.add((index, place.host))
             self._address(place, index)
 
-    def _carrier(self, place: Place) -> int | None:
+    def _carrier(self, place: AddressPlace) -> int | None:
         """The macvlan for a place, None while it has to be made."""
         for link in self.sight.links.values():
             if is_own_link(link) and link.parent == place.index and link.mac == virtual_mac(place.vhid):
@@ -234,7 +234,7 @@ class _Draft:
             self.makings.append(making)
         return None
 
-    def _address(self, place: Place, index: int) -> None:
+    def _address(self, place: AddressPlace, index: int) -> None:
         held = [seen for seen in self.sight.addresses if seen.address == place.host]
         for seen in held:
             if seen.owner is not Owner.WATCHDOG:
@@ -254,7 +254,7 @@ class _Draft:
         return Problem(seen.address, what + f"active; take it away with `ip address delete {seen.address}/{seen.prefix}"
                                             f" dev {name}`")  # fmt: skip
 
-    def _route(self, place: Place, parent: LinkSeen) -> None:
+    def _route(self, place: AddressPlace, parent: LinkSeen) -> None:
         if place.network.endswith("/32" if place.family == socket.AF_INET else "/128"):
             return
         at = (place.index, place.network)

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator
 from typing import assert_never
 
 from reconciler.core.failover.orders import Device, DeviceKey
-from reconciler.system.addresses.snapshot import LinkSeen, Sight
+from reconciler.system.addresses.snapshot import LinkSeen, NetworkSnapshot
 from reconciler.system.netlink.device import device_of
 
 #: Links that are made over others and take their MAC.
 _MADE_OVER_OTHERS = frozenset({"bond", "vlan", "bridge", "macvlan", "macvtap", "ipvlan", "team", "vrf"})
 
 
-def resolve(devices: Iterable[Device], sight: Sight) -> dict[str, int | None]:
+def resolve(devices: Iterable[Device], sight: NetworkSnapshot) -> dict[str, int | None]:
     """Resource name -> index; None when no interface answers to it, or several do."""
     paths: dict[int, str] = {}
     return {device.name: _only(_candidates(device, sight, paths)) for device in devices}
@@ -28,7 +28,7 @@ def _only(found: Iterator[int]) -> int | None:
     return first if next(found, None) is None else None
 
 
-def _candidates(device: Device, sight: Sight, paths: dict[int, str]) -> Iterator[int]:
+def _candidates(device: Device, sight: NetworkSnapshot, paths: dict[int, str]) -> Iterator[int]:
     for link in sight.links.values():
         match device.by:
             case DeviceKey.NAME:

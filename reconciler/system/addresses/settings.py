@@ -17,10 +17,16 @@ from reconciler.errors import StateError
 from reconciler.system.addresses import messages
 from reconciler.system.addresses.links import Links
 from reconciler.system.addresses.plan import Problem
-from reconciler.system.addresses.snapshot import ARP_ANNOUNCE, ARP_IGNORE, PROMOTE_SECONDARIES, LinkSeen, Sight
+from reconciler.system.addresses.snapshot import (
+    ARP_ANNOUNCE,
+    ARP_IGNORE,
+    PROMOTE_SECONDARIES,
+    LinkSeen,
+    NetworkSnapshot,
+)
 from reconciler.system.files import read_json, write_json
 from reconciler.system.netlink import wire
-from reconciler.system.netlink.channel import Refused, Unreadable
+from reconciler.system.netlink.channel import KernelRefused, Unreadable
 
 WANTED: Final = {ARP_IGNORE: 1, ARP_ANNOUNCE: 2, PROMOTE_SECONDARIES: 1}
 _NAMES: Final = {ARP_IGNORE: "arp_ignore", ARP_ANNOUNCE: "arp_announce", PROMOTE_SECONDARIES: "promote_secondaries"}
@@ -29,7 +35,7 @@ _POSITIONS: Final = {name: position for position, name in _NAMES.items()}
 ENTRIES_MAX: Final = 1_024
 
 
-class Settings:
+class InterfaceSettings:
     """Keeps the settings of some interfaces. `journal` lies in a directory that vanishes with a reset, as they do.
 
     `before` are the values found, by index; an index that the kernel gave to another interface since is told by the
@@ -46,7 +52,7 @@ class Settings:
         except StateError as problem:
             self.problem = Problem(str(journal), problem.what)
 
-    def manage(self, indices: Collection[int], sight: Sight) -> tuple[Problem, ...]:
+    def manage(self, indices: Collection[int], sight: NetworkSnapshot) -> tuple[Problem, ...]:
         """Exactly these interfaces have our settings after this; the others get theirs back."""
         problems: list[Problem] = []
         kept = dict(self._before)
@@ -73,7 +79,7 @@ class Settings:
         self._remember(kept, problems)
         return tuple(problems)
 
-    def restore(self, sight: Sight) -> tuple[Problem, ...]:
+    def restore(self, sight: NetworkSnapshot) -> tuple[Problem, ...]:
         """Gives everything back."""
         return self.manage((), sight)
 
@@ -99,7 +105,7 @@ class Settings:
             return []
         try:
             self._links.channel.request(wire.SET_LINK, 0, messages.ipv4_settings(link.index, changes))
-        except (Refused, Unreadable, wire.MalformedMessage, OSError) as problem:
+        except (KernelRefused, Unreadable, wire.MalformedMessage, OSError) as problem:
             what = ", ".join(f"{_NAMES[position]}={value}" for position, value in changes.items())
             return [Problem(link.name, f"cannot set {what}: {problem}")]
         return []

@@ -73,7 +73,7 @@ class RouteSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class NetworkSnapshot:
     """One look. Links by index; names and everything else may be another at the next look."""
 
     links: dict[int, LinkSeen] = field(default_factory=dict)
@@ -92,7 +92,7 @@ class Blind:
     why: str
 
 
-def renamed(before: Sight, after: Sight) -> tuple[tuple[int, str, str], ...]:
+def renamed(before: NetworkSnapshot, after: NetworkSnapshot) -> tuple[tuple[int, str, str], ...]:
     """Index, old and new name of every interface that has another name now."""
     return tuple(
         (index, old.name, after.links[index].name)

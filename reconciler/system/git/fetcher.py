@@ -24,11 +24,11 @@ from pygit2.enums import ConfigLevel
 from reconciler import errors
 from reconciler.system import process
 from reconciler.system.git.hostkeys import known_hosts_of
-from reconciler.system.git.remote import Access, Remote, Transport, address_of
+from reconciler.system.git.remote import Access, GitTransport, Remote, address_of
 from reconciler.system.git.transfer import TIP_FILE, transfer
 from reconciler.system.ownership import exposed
 from reconciler.system.ownership import remedy as mend
-from reconciler.system.sandbox import DAC_READ_SEARCH, Limits, confine, limit
+from reconciler.system.sandbox import DAC_READ_SEARCH, ProcessLimits, confine, limit
 
 #: The exceptions that may cross; anything else is a defect and shows as the child's last words.
 _KINDS = {
@@ -43,7 +43,7 @@ _KINDS = {
 }
 _GRACE_S = 1.0
 #: What a fetch may use. A pack has at most 256 MiB.
-LIMITS = Limits(memory_bytes=512 << 20, file_bytes=300 << 20, processor_s=20)
+LIMITS = ProcessLimits(memory_bytes=512 << 20, file_bytes=300 << 20, processor_s=20)
 #: What libraries read: of themselves, of names of hosts, of certificates.
 _SYSTEM = tuple(
     Path(place)
@@ -146,7 +146,7 @@ def _confine(received: Path, mirror: Path, remote: Remote) -> None:
     limit(LIMITS)
     access = remote.access
     named = (access.ssh_key_file, access.known_hosts_file, access.ca_file, access.token_file, known_hosts_of(access))
-    local = address_of(remote.url).transport is Transport.LOCAL
+    local = address_of(remote.url).transport is GitTransport.LOCAL
     # A local repository may lead elsewhere: worktrees, alternates, links. It is read without a network.
     readable = [Path("/")] if local else [*_SYSTEM, mirror, *(file.resolve() for file in named if file is not None)]
     confine(
@@ -165,7 +165,7 @@ def _prepare(received: Path, remote: Remote, timeout_s: float) -> None:
     # Little of a pack is mapped at once, or address space would be what ends.
     settings.mwindow_size = 8 << 20
     settings.mwindow_mapped_limit = 64 << 20
-    if address_of(remote.url).transport is Transport.LOCAL:
+    if address_of(remote.url).transport is GitTransport.LOCAL:
         # Root's own configuration says which repositories of others are safe; nothing else of it matters here.
         return
     for level in (ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from reconciler.errors import HostKeyRefused, SourceError
 from reconciler.system import process
-from reconciler.system.git.remote import Access, Address, Transport
+from reconciler.system.git.remote import Access, GitTransport, RemoteAddress
 
 
 def known_hosts_of(access: Access) -> Path:
@@ -19,9 +19,9 @@ def known_hosts_of(access: Access) -> Path:
     return access.known_hosts_file or Path.home() / ".ssh" / "known_hosts"
 
 
-def refusal(address: Address, access: Access, where: str) -> SourceError:
+def refusal(address: RemoteAddress, access: Access, where: str) -> SourceError:
     """The exception for a server whose key or certificate did not convince."""
-    if address.transport is not Transport.SSH:
+    if address.transport is not GitTransport.SSH:
         return SourceError(
             f"the certificate of {address.host} is signed by nobody who is trusted here, or for another name",
             where=where,
@@ -43,12 +43,12 @@ def refusal(address: Address, access: Access, where: str) -> SourceError:
     )
 
 
-def _entry(address: Address) -> str:
+def _entry(address: RemoteAddress) -> str:
     """How known_hosts names a host, sshd(8) SSH_KNOWN_HOSTS FILE FORMAT."""
     return shlex.quote(f"[{address.host}]:{address.port}" if address.port not in (0, 22) else address.host)
 
 
-def _has_entry(file: Path, address: Address) -> bool:
+def _has_entry(file: Path, address: RemoteAddress) -> bool:
     name = shlex.split(_entry(address))[0]
     found = process.run(["ssh-keygen", "-F", name, "-f", str(file)], timeout_s=5)
     return isinstance(found, process.Finished) and found.code == 0 and bool(found.stdout.strip())

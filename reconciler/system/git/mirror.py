@@ -22,7 +22,7 @@ from reconciler.system.files import state_error
 from reconciler.system.git.defects import speaking
 from reconciler.system.git.fetcher import fetch_in_child
 from reconciler.system.git.quarantine import HEAD_REF, keep, quarantine
-from reconciler.system.git.remote import Remote, Transport, address_of
+from reconciler.system.git.remote import GitTransport, Remote, address_of
 from reconciler.system.local_branch import odd_file_of, tip_of
 
 REMOTES_MAX = 16
@@ -31,7 +31,7 @@ KEEP_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RemoteFailure:
     """A remote that was tried and failed, and why."""
 
     remote: Remote
@@ -47,7 +47,7 @@ class Fetched:
 
     commit: str
     remote: Remote
-    refused: tuple[Refused, ...] = ()
+    refused: tuple[RemoteFailure, ...] = ()
     fallback: bool = False
 
 
@@ -72,7 +72,7 @@ class Mirror:
     @contextmanager
     def receive(
         self, remotes: Sequence[Remote], branch: str, timeout_s: float, refused: Collection[str] = ()
-    ) -> Iterator[Received]:
+    ) -> Iterator[FetchedSource]:
         """Ask the remotes in order until one gives the whole branch; each gets at most `timeout_s`. What came is gone
         at the end unless it was kept. A tip that is `refused` is named only.
 
@@ -83,15 +83,15 @@ class Mirror:
             raise SourceError("there is no remote to fetch from", remedy="name one in the Source resource")
         if len(remotes) > REMOTES_MAX:
             raise SourceError(f"there are {len(remotes)} remotes, more than {REMOTES_MAX}")
-        failed: list[Refused] = []
+        failed: list[RemoteFailure] = []
         for remote in remotes:
             try:
                 with self._receive_one(remote, branch, timeout_s, refused) as (commit, repository):
                     fetched = Fetched(commit, remote, tuple(failed), fallback=bool(failed))
-                    yield Received(fetched, repository, self)
+                    yield FetchedSource(fetched, repository, self)
                     return
             except _Failed as error:
-                failed.append(Refused(remote, error.why))
+                failed.append(RemoteFailure(remote, error.why))
         raise _all_failed(failed)
 
     @contextmanager
@@ -116,7 +116,7 @@ class Mirror:
             address = address_of(remote.url)
         except SourceError as error:
             raise _Failed(error) from error
-        if address.transport is not Transport.LOCAL:
+        if address.transport is not GitTransport.LOCAL:
             return None
         tip = tip_of(Path(address.path), branch)
         if tip is not None and (tip == self.head or tip in refused):
@@ -159,7 +159,7 @@ class Mirror:
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class FetchedSource:
     """What a fetch brought, in quarantine. `repository` has its objects and those of the mirror."""
 
     fetched: Fetched
@@ -190,7 +190,7 @@ def head_of(path: Path, branch: str) -> str | None:
         return None if reference is None else str(reference.resolve().target)
 
 
-def _all_failed(refused: Sequence[Refused]) -> SourceError:
+def _all_failed(refused: Sequence[RemoteFailure]) -> SourceError:
     first = refused[0].why
     if len(refused) == 1:
         return first

@@ -21,7 +21,7 @@ from reconciler.errors import SourceError
 _SCP_LIKE = re.compile(r"(?:(?P<user>[^@/:]+)@)?(?P<host>\[[^\]]+\]|[^/:]+):(?P<path>.+)")
 
 
-class Transport(Enum):
+class GitTransport(Enum):
     """How a remote is reached."""
 
     LOCAL = "local"
@@ -30,7 +30,7 @@ class Transport(Enum):
 
 
 #: The usual ones.
-PORTS: Final[Mapping[Transport, int]] = {Transport.SSH: 22, Transport.HTTPS: 443}
+PORTS: Final[Mapping[GitTransport, int]] = {GitTransport.SSH: 22, GitTransport.HTTPS: 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +66,19 @@ class Remote:
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class RemoteAddress:
     """A URL taken apart. `port` 0 is the usual one; `path` is a local directory for LOCAL."""
 
-    transport: Transport
+    transport: GitTransport
     host: str
     port: int
     user: str
     path: str
 
 
-def place_of(address: Address) -> str:
+def place_of(address: RemoteAddress) -> str:
     """Host and port of a remote, `git.example.org:443`; empty for a local one."""
-    if address.transport is Transport.LOCAL:
+    if address.transport is GitTransport.LOCAL:
         return ""
     port = address.port or PORTS[address.transport]
     host = f"[{address.host}]" if ":" in address.host else address.host
@@ -94,10 +94,10 @@ def places_of(urls: Iterable[str]) -> frozenset[str]:
     return frozenset(found - {""})
 
 
-def address_of(url: str) -> Address:
+def address_of(url: str) -> RemoteAddress:
     """Take `url` apart. Raises SourceError for what hagit does not follow, with what to write instead."""
     if url.startswith("/"):
-        return Address(Transport.LOCAL, "", 0, "", url)
+        return RemoteAddress(GitTransport.LOCAL, "", 0, "", url)
     if "://" not in url:
         return _scp_like(url)
     try:
@@ -115,11 +115,11 @@ def address_of(url: str) -> Address:
         case "file":
             if host not in ("", "localhost"):
                 raise SourceError(f"a file URL cannot name another host ({host})", where=url)
-            return Address(Transport.LOCAL, "", 0, "", unquote(parts.path))
+            return RemoteAddress(GitTransport.LOCAL, "", 0, "", unquote(parts.path))
         case "ssh" | "git+ssh" | "ssh+git":
-            transport = Transport.SSH
+            transport = GitTransport.SSH
         case "https":
-            transport = Transport.HTTPS
+            transport = GitTransport.HTTPS
         case "http" | "git":
             raise SourceError(
                 f"{parts.scheme}:// is neither encrypted nor authenticated, so anybody on the way could answer",
@@ -132,10 +132,10 @@ def address_of(url: str) -> Address:
             )
     if not host or not parts.path.strip("/"):
         raise SourceError("the URL names no host or no repository", where=url)
-    return Address(transport, host, port, parts.username or "", parts.path)
+    return RemoteAddress(transport, host, port, parts.username or "", parts.path)
 
 
-def _scp_like(url: str) -> Address:
+def _scp_like(url: str) -> RemoteAddress:
     found = _SCP_LIKE.fullmatch(url)
     if found is None:
         raise SourceError(
@@ -143,7 +143,7 @@ def _scp_like(url: str) -> Address:
             where=url,
             remedy="write an absolute path, or a URL with https:// or ssh://",
         )
-    return Address(Transport.SSH, found["host"].strip("[]"), 0, found["user"] or "", found["path"])
+    return RemoteAddress(GitTransport.SSH, found["host"].strip("[]"), 0, found["user"] or "", found["path"])
 
 
 def shown(url: str) -> str:

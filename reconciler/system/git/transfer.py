@@ -23,7 +23,7 @@ from reconciler.system.files import open_regular
 from reconciler.system.git.defects import sha256, speaking, told
 from reconciler.system.git.hostkeys import refusal
 from reconciler.system.git.quarantine import COMMITS_MAX, HEAD_REF, target
-from reconciler.system.git.remote import Access, Address, Remote, Transport, address_of, place_of
+from reconciler.system.git.remote import Access, GitTransport, Remote, RemoteAddress, address_of, place_of
 from reconciler.system.ownership import exposed
 from reconciler.system.ownership import remedy as mend
 
@@ -62,7 +62,7 @@ def transfer(received: Path, remote: Remote, branch: str, timeout_s: float, refu
     name = f"refs/heads/{branch}"
     if not pygit2.reference_is_valid_name(name):
         raise SourceError(f"'{branch}' cannot be the name of a branch", where=where)
-    if address.transport is Transport.LOCAL:
+    if address.transport is GitTransport.LOCAL:
         _look_at_directory(Path(address.path), where)
     with speaking(str(received)):
         repository = pygit2.Repository(str(received))
@@ -81,15 +81,15 @@ def transfer(received: Path, remote: Remote, branch: str, timeout_s: float, refu
 def _receive(
     repository: pygit2.Repository,
     remote: Remote,
-    address: Address,
+    address: RemoteAddress,
     name: str,
     callbacks: _Callbacks,
     refused: Collection[str],
 ) -> pygit2.Oid:
     """The tip that the remote has for `name`, its objects being here afterwards."""
     # A path is given bare: as a URL its special characters would have to be quoted the way libgit2 unquotes them.
-    url = address.path if address.transport is Transport.LOCAL else remote.url
-    proxy: Literal[True] | None = True if address.transport is Transport.HTTPS else None
+    url = address.path if address.transport is GitTransport.LOCAL else remote.url
+    proxy: Literal[True] | None = True if address.transport is GitTransport.HTTPS else None
     try:
         connection = repository.remotes.create_anonymous(url)
         connection.connect(callbacks=callbacks, proxy=proxy)
@@ -226,7 +226,7 @@ def _names_in(index: Path) -> Iterator[pygit2.Oid]:
 class _Callbacks(pygit2.RemoteCallbacks):
     """libgit2's questions: who are we, is this the right host, shall it go on."""
 
-    def __init__(self, address: Address, access: Access, where: str, deadline_s: float, room_bytes: int) -> None:
+    def __init__(self, address: RemoteAddress, access: Access, where: str, deadline_s: float, room_bytes: int) -> None:
         super().__init__()
         self.refused_host: str | None = None
         self._room_bytes = room_bytes

@@ -22,7 +22,7 @@ from reconciler.system.netlink.addresses import (
     raw_form,
     read_address,
 )
-from reconciler.system.netlink.channel import Channel, Refused
+from reconciler.system.netlink.channel import KernelRefused, NetlinkChannel
 from reconciler.system.netlink.links import LinkRecord
 from reconciler.system.netlink.look import NarrowLook
 from reconciler.system.netlink.routes import route_message
@@ -38,7 +38,7 @@ _DOWN = wire.LINK_HEADER.pack(0, 0, 0, 0, wire.IFF_UP)
 class Changes:
     """Makes changes over one channel. Every method raises Refused, or PerformError where hagit itself refuses."""
 
-    def __init__(self, channel: Channel, narrow: NarrowLook) -> None:
+    def __init__(self, channel: NetlinkChannel, narrow: NarrowLook) -> None:
         self._channel = channel
         self._narrow = narrow
 
@@ -76,7 +76,7 @@ class Changes:
         flags = wire.CREATE | (wire.EXCLUSIVE if before is None else wire.REPLACE)
         try:
             self._channel.request(wire.NEW_ADDRESS, flags, new_address(index, fact.address))
-        except Refused as problem:
+        except KernelRefused as problem:
             if problem.code != errno.EEXIST or not self._holds(fact):
                 raise
 
@@ -96,7 +96,7 @@ class Changes:
                 if len(held) > 1:
                     self._channel.request(wire.SET_LINK, 0, promote_secondaries(index))
             self._channel.request(wire.DEL_ADDRESS, 0, old_address(index, fact.address, raw_peer))
-        except Refused as problem:
+        except KernelRefused as problem:
             if problem.code not in (errno.ENODEV, errno.EADDRNOTAVAIL):
                 raise
 
@@ -105,7 +105,7 @@ class Changes:
         flags = wire.CREATE | (wire.REPLACE if replace else wire.EXCLUSIVE)
         try:
             self._channel.request(wire.NEW_ROUTE, flags, route_message(fact, index))
-        except Refused as problem:
+        except KernelRefused as problem:
             if problem.code != errno.EEXIST:
                 raise
             found = self._narrow.route(fact.destination, fact.metric)
@@ -120,7 +120,7 @@ class Changes:
         try:
             index = self._channel.index_of(fact.link) if fact.link is not None else 0
             self._channel.request(wire.DEL_ROUTE, 0, route_message(fact, index, remove=True))
-        except Refused as problem:
+        except KernelRefused as problem:
             if problem.code not in (errno.ESRCH, errno.ENODEV):
                 raise
 
@@ -132,14 +132,14 @@ class Changes:
     def _no_mark(self, link: str) -> None:
         try:
             self._set(link, _NO_LINK, wire.attribute(wire.IFLA_IFALIAS, b""))
-        except Refused as problem:
+        except KernelRefused as problem:
             if problem.code != errno.ENODEV:
                 raise
 
     def _port(self, fact: Port) -> None:
         master, port = self._narrow.link(fact.master), self._narrow.link(fact.link)
         if master is None or port is None:
-            raise Refused(errno.ENODEV, f"no link {fact.master if master is None else fact.link}")
+            raise KernelRefused(errno.ENODEV, f"no link {fact.master if master is None else fact.link}")
         if port.master == master.index:
             return
         if master.kind is LinkKind.BOND and port.up:
@@ -174,7 +174,7 @@ class Changes:
         parent = self._channel.index_of(after.parent) if after.parent is not None else 0
         try:
             self._channel.request(wire.NEW_LINK, wire.CREATE | wire.EXCLUSIVE, link_message(after, parent))
-        except Refused as problem:
+        except KernelRefused as problem:
             if problem.code != errno.EEXIST or self._narrow.at([after.key])[after.key] != after:
                 raise
         found = self._narrow.link(after.name)

@@ -32,7 +32,7 @@ _SIOCGIFINDEX: Final = 0x8933
 _IFREQ: Final = struct.Struct("=16si20x")
 
 
-class Refused(Exception):
+class KernelRefused(Exception):
     """The kernel answered a request with an error. `note` is its extended text, often empty."""
 
     def __init__(self, code: int, note: str) -> None:
@@ -45,7 +45,7 @@ class Unreadable(Exception):
     """A reply did not come, did not fit, contradicted itself, or a dump never held still."""
 
 
-class Channel:
+class NetlinkChannel:
     """A netlink socket for requests (NETLINK_ROUTE, strict checking, extended errors)."""
 
     def __init__(self) -> None:
@@ -61,11 +61,11 @@ class Channel:
         """The index of a link. Raises Refused(ENODEV) when there is none of that name."""
         raw = name.encode()
         if not 0 < len(raw) < 16:
-            raise Refused(errno.ENODEV, "")
+            raise KernelRefused(errno.ENODEV, "")
         try:
             answer = fcntl.ioctl(self._socket, _SIOCGIFINDEX, _IFREQ.pack(raw, 0))
         except OSError as problem:
-            raise Refused(problem.errno or errno.EIO, "") from problem
+            raise KernelRefused(problem.errno or errno.EIO, "") from problem
         index: int = _IFREQ.unpack(answer)[1]
         return index
 
@@ -169,4 +169,4 @@ def _judge(flags: int, payload: bytes, attributes_at: int = 20) -> None:
     note = ""
     if flags & wire.ACK_HAS_ATTRIBUTES:
         note = wire.text_of(wire.attributes(payload, attributes_at).get(1))  # NLMSGERR_ATTR_MSG
-    raise Refused(code, note)
+    raise KernelRefused(code, note)

@@ -16,7 +16,7 @@ from typing import Final
 _SO_RCVBUFFORCE: Final = 33
 
 
-class Events:
+class NetlinkEvents:
     """Hears some groups (RTNLGRP_*) of the network namespace it was made in. Raises OSError when it cannot.
 
     `receive_buffer_bytes` is room for a burst; root may go beyond the limit of net.core.rmem_max. `reads_max` are read

@@ -16,7 +16,7 @@ from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
 from reconciler.errors import ObservationError, PerformError
 from reconciler.system import hostname, network_managers, resolver
 from reconciler.system.netlink.changes import Changes
-from reconciler.system.netlink.channel import Channel, Refused, Unreadable
+from reconciler.system.netlink.channel import KernelRefused, NetlinkChannel, Unreadable
 from reconciler.system.netlink.look import NarrowLook, look_at_all
 from reconciler.system.netlink.refusal import deed, place, refusal
 from reconciler.system.netlink.wire import MalformedMessage
@@ -33,7 +33,7 @@ class LiveNetwork:
         self._resolver_file = resolver_file
         self._root = root
         try:
-            self._channel = Channel()
+            self._channel = NetlinkChannel()
         except OSError as problem:
             raise ObservationError(
                 f"cannot open a netlink socket: {problem.strerror}", remedy="raise the limit of open files"
@@ -91,7 +91,7 @@ class LiveNetwork:
                 assert not isinstance(before, Hostname | Resolver | Pool | PoolProperty | Dataset | Property)
                 assert not isinstance(after, Hostname | Resolver | Pool | PoolProperty | Dataset | Property)
                 self._changes.make(before, after)
-        except Refused as problem:
+        except KernelRefused as problem:
             raise refusal(problem, before, after, self._limits(after)) from problem
         except ValueError as problem:
             assert fact is not None

@@ -24,7 +24,7 @@ from reconciler.system.netlink.addresses import (
     raw_form,
     read_address,
 )
-from reconciler.system.netlink.channel import Channel, Refused, Unreadable
+from reconciler.system.netlink.channel import KernelRefused, NetlinkChannel, Unreadable
 from reconciler.system.netlink.links import (
     ALL_LINKS,
     LinkRecord,
@@ -47,11 +47,11 @@ from reconciler.system.netlink.routes import (
 
 _LINK_PARTS = ("link", "port", "power", "mtu", "mark")
 _PLAIN_PARTS = ("power", "mtu", "mark")
-_PROBLEMS = (Refused, Unreadable, wire.MalformedMessage)
+_PROBLEMS = (KernelRefused, Unreadable, wire.MalformedMessage)
 
 
 @dataclass(slots=True)
-class Look:
+class NetworkLook:
     """What has been read so far. `names` holds every link by its index, `loopback` those left out."""
 
     facts: dict[Key, Fact] = field(default_factory=dict)
@@ -68,9 +68,9 @@ class Look:
             del self.facts[key]
 
 
-def look_at_all(channel: Channel) -> Look:
+def look_at_all(channel: NetlinkChannel) -> NetworkLook:
     """Links, addresses and routes. What cannot be read is Unknown."""
-    look = Look()
+    look = NetworkLook()
     try:
         records = [read_link(payload) for payload in channel.dump(wire.GET_LINK, ALL_LINKS)]
     except _PROBLEMS as problem:
@@ -89,7 +89,7 @@ def look_at_all(channel: Channel) -> Look:
     return look
 
 
-def _take_links(look: Look, records: list[LinkRecord]) -> None:
+def _take_links(look: NetworkLook, records: list[LinkRecord]) -> None:
     look.names = {record.index: record.name for record in records}
     look.loopback = {record.index for record in records if record.loopback}
     aliases = {record.index: record.alias for record in records if record.alias}
@@ -105,7 +105,7 @@ def _take_links(look: Look, records: list[LinkRecord]) -> None:
         look.owners.update(link_owners(record, aliases))
 
 
-def _take_addresses(look: Look, channel: Channel) -> None:
+def _take_addresses(look: NetworkLook, channel: NetlinkChannel) -> None:
     names, facts, owners = look.names, look.facts, look.owners
     for family in FAMILIES:
         for payload in _dump(channel, wire.GET_ADDRESS, addresses_request(family)):
@@ -123,7 +123,7 @@ def _take_addresses(look: Look, channel: Channel) -> None:
                 owners[key] = record.owner
 
 
-def _take_routes(look: Look, channel: Channel) -> None:
+def _take_routes(look: NetworkLook, channel: NetlinkChannel) -> None:
     unclear: dict[Key, str] = {}
     found: dict[Key, RouteRecord] = {}
     for family in FAMILIES:
@@ -145,11 +145,11 @@ def _take_routes(look: Look, channel: Channel) -> None:
         look.unknown.append(Unknown(key, why))
 
 
-def _dump(channel: Channel, kind: int, body: bytes) -> list[bytes]:
+def _dump(channel: NetlinkChannel, kind: int, body: bytes) -> list[bytes]:
     """A table; empty where the kernel has no such family or table at all."""
     try:
         return channel.dump(kind, body)
-    except Refused as problem:
+    except KernelRefused as problem:
         if problem.code in (errno.EOPNOTSUPP, errno.EAFNOSUPPORT, errno.ENOENT):
             return []
         raise
@@ -158,7 +158,7 @@ def _dump(channel: Channel, kind: int, body: bytes) -> list[bytes]:
 class NarrowLook:
     """Looks at a few keys after a change."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: NetlinkChannel) -> None:
         self._channel = channel
 
     def at(self, keys: Collection[Key]) -> dict[Key, Fact | None]:
@@ -194,7 +194,7 @@ class NarrowLook:
             return None
         try:
             record = read_link(self._channel.ask(wire.GET_LINK, one_link(name)))
-        except Refused as problem:
+        except KernelRefused as problem:
             if problem.code == errno.ENODEV:
                 return None
             raise
@@ -233,7 +233,7 @@ class NarrowLook:
             payloads = [
                 p for f in families for p in _dump(self._channel, wire.GET_ADDRESS, addresses_request(f, index))
             ]
-        except Refused as problem:
+        except KernelRefused as problem:
             if problem.code == errno.ENODEV:
                 return []
             raise
@@ -251,7 +251,7 @@ class NarrowLook:
         """The route that a packet would take, when it is the one in question: costs the same in any table."""
         try:
             payload = self._channel.ask(wire.GET_ROUTE, match_request(destination))
-        except Refused:
+        except KernelRefused:
             return None
         return self._read(payload, destination, metric)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.errors import ObservationError
-from reconciler.system.netlink.events import Events
+from reconciler.system.netlink.events import NetlinkEvents
 
 #: RTNLGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE (linux/rtnetlink.h).
 _GROUPS: Final = (1, 5, 7, 9, 11)
@@ -34,7 +34,7 @@ class Monitor:
 
     def __init__(self, receive_buffer_bytes: int = _RECEIVE_BUFFER_BYTES) -> None:
         try:
-            self._events = Events(_GROUPS, receive_buffer_bytes, _READS_MAX)
+            self._events = NetlinkEvents(_GROUPS, receive_buffer_bytes, _READS_MAX)
             self._poll = select.epoll()
             self._poll.register(self._events, select.EPOLLIN)
         except OSError as problem:

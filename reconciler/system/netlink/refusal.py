@@ -16,7 +16,7 @@ from reconciler.core.facts.kernel import switch_on_ipv6
 from reconciler.core.facts.state import Nic
 from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
 from reconciler.errors import NotPermitted, PerformError
-from reconciler.system.netlink.channel import Refused
+from reconciler.system.netlink.channel import KernelRefused
 
 STATUS: Final = Path("/proc/thread-self/status")
 CAP_NET_ADMIN: Final = 12  # linux/capability.h
@@ -34,7 +34,7 @@ _REMEDIES: Final = {
 }
 
 
-def refusal(problem: Refused, before: Fact | None, after: Fact | None, nic: Nic | None = None) -> PerformError:
+def refusal(problem: KernelRefused, before: Fact | None, after: Fact | None, nic: Nic | None = None) -> PerformError:
     """The PerformError for a change that the kernel refused. `nic` adds the limits of an MTU."""
     fact = after if after is not None else before
     assert fact is not None

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.core.power.options import LOCAL, unfit_agent, unfit_name, unfit_value
-from reconciler.core.power.plan import Deed, Power
+from reconciler.core.power.plan import PowerAction, PowerState
 from reconciler.core.power.secret_scope import withheld
 from reconciler.errors import NodeFileError
 from reconciler.system.ownership import exposed
 from reconciler.system.power.credentials import read_credential
-from reconciler.system.power.secret_wrappers import confided
+from reconciler.system.power.secret_wrappers import wrap_secrets
 from reconciler.system.process import Finished, Missing, TimedOut, run
 
 #: Where Debian puts agents, and what they start.
@@ -41,12 +41,12 @@ STATUS_S_MIN: Final = 1.0
 #: Of the whole time, the part that a cut leaves to the `status` after it.
 STATUS_PART: Final = 0.25
 #: Exit statuses of `status`.
-STATUS_CODES: Final[Mapping[int, Power]] = {0: Power.ON, 2: Power.OFF}
+STATUS_CODES: Final[Mapping[int, PowerState]] = {0: PowerState.ON, 2: PowerState.OFF}
 STATUS_WORDS: Final = re.compile(r"^\s*status\s*:\s*(on|off)\s*$", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Agent:
+class FenceAgent:
     """An agent as it is configured: plain options, and options whose values are in files.
 
     `name` and `options` come from git. `program`: the agent of this name by the word of the node file, None for one of
@@ -62,58 +62,60 @@ class Agent:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class FenceResult:
     """What a run came to. `ok`: the deed is done, and seen to be done. `why`: in words, without secrets."""
 
     ok: bool
-    power: Power
+    power: PowerState
     why: str = ""
 
 
-def perform(agent: Agent, deed: Deed, timeout_s: float) -> Told:
+def perform(agent: FenceAgent, deed: PowerAction, timeout_s: float) -> FenceResult:
     """Do one thing within the time; what comes back says what is certain. Never raises."""
     end_s = time.monotonic() + timeout_s
     match deed:
-        case Deed.STATUS:
+        case PowerAction.STATUS:
             return _status(agent, timeout_s)
-        case Deed.OFF:
+        case PowerAction.OFF:
             return _cut(agent, end_s)
-        case Deed.ON:
-            return _run(agent, Deed.ON, timeout_s)
+        case PowerAction.ON:
+            return _run(agent, PowerAction.ON, timeout_s)
 
 
-def _cut(agent: Agent, end_s: float) -> Told:
+def _cut(agent: FenceAgent, end_s: float) -> FenceResult:
     left_s = end_s - time.monotonic()
-    done = _run(agent, Deed.OFF, max(0.0, left_s - max(STATUS_S_MIN, left_s * STATUS_PART)))
+    done = _run(agent, PowerAction.OFF, max(0.0, left_s - max(STATUS_S_MIN, left_s * STATUS_PART)))
     # Whatever it said: it may have failed late, or have been asked to switch off what is off.
     seen = _status(agent, max(STATUS_S_MIN, end_s - time.monotonic()))
-    if seen.power is Power.OFF:
-        return Told(True, Power.OFF, "" if done.ok else f"`off` failed ({done.why}), and yet it is off")
+    if seen.power is PowerState.OFF:
+        return FenceResult(True, PowerState.OFF, "" if done.ok else f"`off` failed ({done.why}), and yet it is off")
     if not done.ok:
-        return Told(False, seen.power, done.why)
-    if seen.power is Power.ON:
-        return Told(False, Power.ON, "`off` said that it is done, and `status` says that the power is on")
-    return Told(False, Power.UNKNOWN, f"`off` said that it is done, and `status` does not confirm it: {seen.why}")
+        return FenceResult(False, seen.power, done.why)
+    if seen.power is PowerState.ON:
+        return FenceResult(False, PowerState.ON, "`off` said that it is done, and `status` says that the power is on")
+    return FenceResult(
+        False, PowerState.UNKNOWN, f"`off` said that it is done, and `status` does not confirm it: {seen.why}"
+    )
 
 
-def _status(agent: Agent, timeout_s: float) -> Told:
-    told = _run(agent, Deed.STATUS, timeout_s)
-    return Told(told.power is not Power.UNKNOWN, told.power, told.why)
+def _status(agent: FenceAgent, timeout_s: float) -> FenceResult:
+    told = _run(agent, PowerAction.STATUS, timeout_s)
+    return FenceResult(told.power is not PowerState.UNKNOWN, told.power, told.why)
 
 
-def _run(agent: Agent, deed: Deed, timeout_s: float) -> Told:
+def _run(agent: FenceAgent, deed: PowerAction, timeout_s: float) -> FenceResult:
     unfit = _unfit(agent)
     if unfit:
-        return Told(False, Power.UNKNOWN, unfit)
+        return FenceResult(False, PowerState.UNKNOWN, unfit)
     if agent.secrets and (why := withheld(agent.name, agent.options, dict(agent.bound))):
-        return Told(False, Power.UNKNOWN, why)
+        return FenceResult(False, PowerState.UNKNOWN, why)
     try:
         secrets = {name: (path, read_credential(path)) for name, path in agent.secrets}
     except NodeFileError as error:
-        return Told(False, Power.UNKNOWN, f"{error.where}: {error.what}")
+        return FenceResult(False, PowerState.UNKNOWN, f"{error.where}: {error.what}")
     hidden = [secret for _, secret in secrets.values()]
     program = agent.name if agent.program is None else str(agent.program)
-    with confided(Path(program).name, secrets) as (told, environment):
+    with wrap_secrets(Path(program).name, secrets) as (told, environment):
         options = {**dict(agent.options), **told, "action": deed.value}
         given = "".join(f"{name}={value}\n" for name, value in options.items())
         # The agent ends with whoever runs it, even if that is killed.
@@ -122,26 +124,28 @@ def _run(agent: Agent, deed: Deed, timeout_s: float) -> Told:
         outcome = run(argv, stdin=given.encode(), timeout_s=timeout_s, env=settings, output_bytes_max=OUTPUT_BYTES_MAX)
     match outcome:
         case Missing(program, why):
-            return Told(False, Power.UNKNOWN, f"{program} cannot be started: {why}")
+            return FenceResult(False, PowerState.UNKNOWN, f"{program} cannot be started: {why}")
         case TimedOut():
             said = _words(outcome.stderr, hidden)
-            return Told(False, Power.UNKNOWN, f"`{deed}` took longer than {timeout_s:.1f} s" + (said and f": {said}"))
+            return FenceResult(
+                False, PowerState.UNKNOWN, f"`{deed}` took longer than {timeout_s:.1f} s" + (said and f": {said}")
+            )
         case Finished(code, stdout, stderr):
             said = _words(stderr or stdout, hidden)
-            if deed is Deed.STATUS:
+            if deed is PowerAction.STATUS:
                 return _read_status(code, stdout, said)
             why = f"`{deed}` ended with {code}" + (said and f": {said}")
-            return Told(code == 0, Power.UNKNOWN, "" if code == 0 else why)
+            return FenceResult(code == 0, PowerState.UNKNOWN, "" if code == 0 else why)
 
 
-def _read_status(code: int, stdout: bytes, said: str) -> Told:
+def _read_status(code: int, stdout: bytes, said: str) -> FenceResult:
     """An exit status of 2 alone could also be that of an interpreter that found no program."""
     words = {word.lower() for word in STATUS_WORDS.findall(stdout.decode(errors="replace"))}
-    power = STATUS_CODES.get(code, Power.UNKNOWN)
+    power = STATUS_CODES.get(code, PowerState.UNKNOWN)
     if words == {power.value}:
-        return Told(True, power)
+        return FenceResult(True, power)
     why = f"`status` ended with {code}" + (f": {said}" if said else " and said nothing")
-    return Told(False, Power.UNKNOWN, why)
+    return FenceResult(False, PowerState.UNKNOWN, why)
 
 
 def _words(said: bytes, hidden: Sequence[str]) -> str:
@@ -153,7 +157,7 @@ def _words(said: bytes, hidden: Sequence[str]) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in line)[-WORDS_LENGTH_MAX:]
 
 
-def _unfit(agent: Agent) -> str:
+def _unfit(agent: FenceAgent) -> str:
     """Why an agent is not run as root with these options; "" when it is.
 
     The compiler and the reader of the plan have looked at the same already. This is the last place before a shell.

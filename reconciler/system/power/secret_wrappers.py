@@ -44,7 +44,9 @@ STANDS_FOR_IT: Final = "hagit"
 
 
 @contextlib.contextmanager
-def confided(agent: str, secrets: Mapping[str, tuple[Path, str]]) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
+def wrap_secrets(
+    agent: str, secrets: Mapping[str, tuple[Path, str]]
+) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
     """Options and environment that tell an agent its secrets. `secrets`: file and content of each, by its option.
 
     What the environment names is there within only.

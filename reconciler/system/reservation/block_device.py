@@ -25,7 +25,7 @@ RUNNING: Final = ("running", "live", "")
 TEXT_BYTES: Final = 4096
 
 
-class Kind(Enum):
+class DiskKind(Enum):
     """How a disk is spoken to."""
 
     SCSI = "SCSI"
@@ -36,7 +36,7 @@ class Kind(Enum):
 class BlockDevice:
     """One disk. `node`: what reads and writes go through; `paths`: nodes that run; `down`: its other paths."""
 
-    kind: Kind
+    kind: DiskKind
     node: Path
     paths: tuple[Path, ...]
     wwid: str = ""
@@ -47,7 +47,7 @@ class Unusable(Exception):
     """A name that leads to no disk that could be reserved; the message says what is there, and what to do."""
 
 
-class Events:
+class DeviceEvents:
     """How many events the kernel has told of: devices that came, went or changed (kobject_uevent).
 
     While there is no new one, what was read of devices before holds. A new disk may be seen before its event and is
@@ -104,7 +104,7 @@ class Finder:
         self._sysfs = sysfs
         self._block = sysfs / "block"
         self._dev = dev
-        self._events = Events(sysfs)
+        self._events = DeviceEvents(sysfs)
         self._paths = Paths(sysfs)
         self._lock = threading.Lock()
         #: What was found since the last event, by the number of the device, with every path.
@@ -145,10 +145,10 @@ class Finder:
             wwid = _text(entry / "device/wwid")
             names = self._paths.of(wwid) if wwid.startswith(UNIQUE) else ()
             # The path that was named stands first.
-            found = self._device(Kind.SCSI, name, (name, *(other for other in names if other != name)), wwid)
+            found = self._device(DiskKind.SCSI, name, (name, *(other for other in names if other != name)), wwid)
             return self._known.setdefault(device, found)
         if name.startswith("nvme"):
-            return self._known.setdefault(device, self._device(Kind.NVME, name, (name,), _text(entry / "wwid")))
+            return self._known.setdefault(device, self._device(DiskKind.NVME, name, (name,), _text(entry / "wwid")))
         if _text(entry / "dm/uuid").startswith("mpath-"):
             members = tuple(sorted((link.name for link in (entry / "slaves").iterdir()), key=_order))
             if not members:
@@ -157,7 +157,7 @@ class Finder:
             wwid = _text(self._block / members[0] / "device/wwid")
             others = self._paths.of(wwid) if wwid.startswith(UNIQUE) else ()
             members = (*members, *(other for other in others if other not in members))
-            kind = Kind.NVME if members[0].startswith("nvme") else Kind.SCSI
+            kind = DiskKind.NVME if members[0].startswith("nvme") else DiskKind.SCSI
             # Not kept: a path leaves its table after the event of that.
             return self._device(kind, name, members, _text(entry / "dm/uuid").removeprefix("mpath-"))
         raise Unusable(f"{place} ({name}) is neither a SCSI nor an NVMe disk: it knows no reservations")
@@ -166,7 +166,7 @@ class Finder:
         """One that the kernel has given up or holds back would only hang; of that there is no event."""
         return tuple(one for one in paths if _text(self._block / one.name / "device/state") in RUNNING) or paths
 
-    def _device(self, kind: Kind, name: str, members: tuple[str, ...], wwid: str) -> BlockDevice:
+    def _device(self, kind: DiskKind, name: str, members: tuple[str, ...], wwid: str) -> BlockDevice:
         return BlockDevice(kind, self._node(name), tuple(self._node(member) for member in members), wwid)
 
     def _node(self, name: str) -> Path:

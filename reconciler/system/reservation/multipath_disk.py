@@ -35,7 +35,7 @@ from reconciler.core.failover.claim import Answer, Command, Reply, Verb
 from reconciler.core.failover.hold import DiskView
 from reconciler.core.failover.key import Key, Side, encode_key
 from reconciler.system.reservation.nexus import Ended, Job, Nexus, next_ended, when_settled
-from reconciler.system.reservation.registration_state import Features, Port, Registration, Result, Standing
+from reconciler.system.reservation.registration_state import DiskPort, Features, Registration, RegistrationState, Result
 
 SILENT: Final = Reply(Answer.SILENT)
 #: A path that has not answered a question after this is not waited for alone any longer: the next one is asked, too.
@@ -49,14 +49,14 @@ SETTLE_S: Final = 5.0
 SETTLE_TRIES: Final = 4
 
 #: Raises an exception of the caller's choice when the disk is not there.
-FindPorts = Callable[[], tuple[Port, ...]]
+FindPorts = Callable[[], tuple[DiskPort, ...]]
 #: The names of all paths of a disk that the kernel knows, those that are down included.
 KnownPaths = Callable[[], tuple[str, ...]]
 
 NUMBERS = itertools.count()
 
 
-class Disk:
+class MultipathDisk:
     """`find` is asked for the paths that run: at first, before each REGISTER, after silence, and every second.
 
     `known`: see `KnownPaths`. `place` tells this disk from others of this process, for what outlives this object.
@@ -73,14 +73,14 @@ class Disk:
         #: The paths that are opened for us alone, which EXTEND registers.
         self.kept: frozenset[str] = frozenset()
 
-    def standing(self, end_s: float) -> Standing | Result:
+    def standing(self, end_s: float) -> RegistrationState | Result:
         """What the first path that answers says; UNSUPPORTED when the disk knows no reservations at all."""
-        found = self._first(lambda port: port.standing(end_s), end_s, lambda one: isinstance(one, Standing))
-        assert isinstance(found, Standing | Result)
+        found = self._first(lambda port: port.standing(end_s), end_s, lambda one: isinstance(one, RegistrationState))
+        assert isinstance(found, RegistrationState | Result)
         self._stale = found is Result.SILENT
         return found
 
-    def view(self, standing: Standing, side: Side) -> DiskView:
+    def view(self, standing: RegistrationState, side: Side) -> DiskView:
         """`standing` for the core, with what our own paths have of it."""
         return standing.view(side, len(self._nexuses), len(self._ever))
 
@@ -109,7 +109,7 @@ class Disk:
             case Verb.LOOK:
                 found = self.standing(end_s)
                 assert side is not None
-                return Reply(Answer.GOOD, self.view(found, side)) if isinstance(found, Standing) else SILENT
+                return Reply(Answer.GOOD, self.view(found, side)) if isinstance(found, RegistrationState) else SILENT
             case Verb.REGISTER:
                 return self._register(key, end_s)
             case Verb.UNREGISTER:
@@ -183,7 +183,7 @@ class Disk:
 
     # What is asked ---------------------------------------------------------------------------------------------------
 
-    def _first(self, do: Callable[[Port], Any], end_s: float, whole: Callable[[Any], bool]) -> Any:
+    def _first(self, do: Callable[[DiskPort], Any], end_s: float, whole: Callable[[Any], bool]) -> Any:
         """The first answer that is `whole`; otherwise UNSUPPORTED if a path said so, else SILENT."""
         nexuses = self._known()
         if len(self._nexuses) == 1 and _is_free(nexuses[0]):
@@ -235,9 +235,9 @@ class Disk:
     def _everywhere(
         self,
         nexuses: list[Nexus],
-        do: Callable[[Port], Result],
+        do: Callable[[DiskPort], Result],
         end_s: float,
-        late: Callable[[Port, Any], None] | None = None,
+        late: Callable[[DiskPort, Any], None] | None = None,
     ) -> tuple[set[Result], bool]:
         """On every path at once: how it ended on each, and whether it has ended on each."""
         if len(self._nexuses) == 1 and _is_free(nexuses[0]):
@@ -259,7 +259,7 @@ class Disk:
                 all_ended = all_ended and job.done
         return results, all_ended
 
-    def _once(self, do: Callable[[Port, float], Result], end_s: float) -> Reply:
+    def _once(self, do: Callable[[DiskPort, float], Result], end_s: float) -> Reply:
         """On the first path that does it; each has its share of the time."""
         doubt, nexuses = False, [nexus for nexus in self._known() if not nexus.late]
         while nexuses:
@@ -276,7 +276,9 @@ class Disk:
         self._stale = True
         return SILENT
 
-    def _on(self, nexus: Nexus, do: Callable[[Port, float], Result], end_s: float, *, sole: bool, last: bool) -> Result:
+    def _on(
+        self, nexus: Nexus, do: Callable[[DiskPort, float], Result], end_s: float, *, sole: bool, last: bool
+    ) -> Result:
         if sole and len(self._nexuses) == 1 and _is_free(nexus):
             return do(nexus.port, end_s)
         now_s = time.monotonic()
@@ -296,7 +298,7 @@ def _is_free(nexus: Nexus) -> bool:
     return not nexus.threaded and not nexus.busy
 
 
-def _settle(port: Port, key: int, result: Any) -> None:
+def _settle(port: DiskPort, key: int, result: Any) -> None:
     """A registration came late: keep it where our key holds the disk, else give it up. See above.
 
     While the disk does not answer, nothing is given up: this path may be the holder itself, under a new name, and the
@@ -307,7 +309,7 @@ def _settle(port: Port, key: int, result: Any) -> None:
     end_s = time.monotonic() + SETTLE_S
     for _ in range(SETTLE_TRIES):
         found = port.standing(end_s)
-        if isinstance(found, Standing):
+        if isinstance(found, RegistrationState):
             if found.holder != key and key in found.registered:
                 port.unregister(key, end_s)
             return

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeAlias
 
-from reconciler.system.reservation.registration_state import Port, Result
+from reconciler.system.reservation.registration_state import DiskPort, Result
 
 #: Jobs of one caller that have ended, in the order in which they ended.
 Ended: TypeAlias = "SimpleQueue[Job]"
@@ -32,9 +32,9 @@ class Job:
     """One command on one path. `result` counts once `done` is true. `abandoned`: the caller has left."""
 
     nexus: Nexus
-    do: Callable[[Port], Any]
+    do: Callable[[DiskPort], Any]
     ended: Ended
-    late: Callable[[Port, Any], None] | None = None
+    late: Callable[[DiskPort, Any], None] | None = None
     number: int = 0
     begun: bool = False
     done: bool = False
@@ -47,7 +47,7 @@ class Job:
 class Nexus:
     """Starts its thread with the first job. `trusted`: the last command on this path was answered in time."""
 
-    def __init__(self, port: Port, identity: PathId) -> None:
+    def __init__(self, port: DiskPort, identity: PathId) -> None:
         self.port, self.identity, self.trusted = port, identity, True
         self._changed = threading.Condition()
         self._waiting: list[Job] = []
@@ -80,7 +80,9 @@ class Nexus:
         """Whether it has a thread. Without one, the caller's thread may use the port itself."""
         return self._thread is not None
 
-    def ask(self, do: Callable[[Port], Any], ended: Ended, late: Callable[[Port, Any], None] | None = None) -> Job:
+    def ask(
+        self, do: Callable[[DiskPort], Any], ended: Ended, late: Callable[[DiskPort, Any], None] | None = None
+    ) -> Job:
         """Do it after everything that was asked before.
 
         `late`: what to do in the thread of this path if the caller has left before the end.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from reconciler.system.reservation.registration_state import TYPE, Malformed, Registration, Standing
+from reconciler.system.reservation.registration_state import TYPE, Malformed, Registration, RegistrationState
 
 REGISTER: Final = 0x0D
 REPORT: Final = 0x0E
@@ -114,7 +114,7 @@ class Report:
     are what `standing` counts.
     """
 
-    standing: Standing
+    standing: RegistrationState
     registrations: tuple[Registration, ...]
     persisting: bool
     wanted: int
@@ -140,5 +140,5 @@ def decode_report(data: bytes, *, extended: bool = True) -> Report:
     scsi = SCSI_TYPES.get(kind, 0)
     if scsi in (7, 8):
         holder = 0
-    standing = Standing(generation, tuple(key for _, key in hosts), holder, scsi if kind else TYPE)
+    standing = RegistrationState(generation, tuple(key for _, key in hosts), holder, scsi if kind else TYPE)
     return Report(standing, tuple(found), persisting, header + count * size, tuple(hosts))

@@ -31,7 +31,7 @@ Execute = Callable[[NvmeCommand], tuple[int, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
+class NvmeHost:
     """What a controller has for an identifier: 16 bytes, or 8 where it knows no longer ones. `why`: why it has none."""
 
     identifier: bytes = b""
@@ -55,22 +55,22 @@ def machine_identifier(root: Path = Path("/")) -> bytes:
     return b""
 
 
-def ensure_host(execute: Execute, ours: bytes) -> Host:
+def ensure_host(execute: Execute, ours: bytes) -> NvmeHost:
     """The identifier of a controller, read back after it was set to `ours` where there was none. Raises OSError."""
     length, found = _read(execute)
     if found is None:
-        return Host(why="the controller does not tell its host identifier")
+        return NvmeHost(why="the controller does not tell its host identifier")
     if any(found):
-        return Host(found)
+        return NvmeHost(found)
     if not ours:
-        return Host(why=f"no host identifier is set, and none can be derived: write a UUID into /{HOSTID_FILE}")
+        return NvmeHost(why=f"no host identifier is set, and none can be derived: write a UUID into /{HOSTID_FILE}")
     status, _ = execute(set_host(ours[:length]))
     if status != StatusCode.GOOD:
-        return Host(why=f"the controller refuses a host identifier (status {status:#x})")
+        return NvmeHost(why=f"the controller refuses a host identifier (status {status:#x})")
     _, again = _read(execute)
     if again != ours[:length]:
-        return Host(why="the controller does not keep the host identifier that it was given")
-    return Host(again)
+        return NvmeHost(why="the controller does not keep the host identifier that it was given")
+    return NvmeHost(again)
 
 
 def _read(execute: Execute) -> tuple[int, bytes | None]:

@@ -25,14 +25,14 @@ from reconciler.system.reservation.nvme import (
     register,
     report,
 )
-from reconciler.system.reservation.nvme_host import HOSTID_FILE, Host, ensure_host, machine_identifier
+from reconciler.system.reservation.nvme_host import HOSTID_FILE, NvmeHost, ensure_host, machine_identifier
 from reconciler.system.reservation.nvme_ioctl import NvmeTransport
 from reconciler.system.reservation.registration_state import (
     Features,
     Malformed,
     Registration,
+    RegistrationState,
     Result,
-    Standing,
     result_of,
 )
 
@@ -56,7 +56,7 @@ class NvmePort:
         self._name = name
         self._transport = transport
         self._machine, self._tell, self._said = machine, told, ""
-        self._host = Host()
+        self._host = NvmeHost()
         self._host_s: float | None = None
 
     @property
@@ -64,7 +64,7 @@ class NvmePort:
         """See `Port.name`."""
         return self._name
 
-    def standing(self, end_s: float) -> Standing | Result:
+    def standing(self, end_s: float) -> RegistrationState | Result:
         """See `Port.standing`."""
         # After a reset of the drive's controller the reservation commands and the writes of this host need it again.
         self._identify(end_s)

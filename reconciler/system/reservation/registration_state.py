@@ -57,7 +57,7 @@ class Result(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RegistrationState:
     """Registrations and reservation. `registered` has one key for each registered path; `holder` None: none."""
 
     generation: int
@@ -103,7 +103,7 @@ class Features:
     aborts: bool | None = None
 
 
-class Port(Protocol):
+class DiskPort(Protocol):
     """One path to one disk. Nothing raises for what the disk or the path does; no new command begins after `end_s`.
 
     `end_s` is a moment of the monotonic clock. Keys are 64-bit numbers, never 0.
@@ -114,7 +114,7 @@ class Port(Protocol):
         """The kernel's name of the path: sda."""
         ...
 
-    def standing(self, end_s: float) -> Standing | Result:
+    def standing(self, end_s: float) -> RegistrationState | Result:
         """Who is registered and who holds."""
         ...
 

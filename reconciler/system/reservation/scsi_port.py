@@ -16,8 +16,8 @@ from reconciler.system.reservation.registration_state import (
     Features,
     Malformed,
     Registration,
+    RegistrationState,
     Result,
-    Standing,
     result_of,
 )
 from reconciler.system.reservation.scsi import (
@@ -39,7 +39,7 @@ from reconciler.system.reservation.scsi import (
     reserve_out,
 )
 from reconciler.system.reservation.sense import Sense, SenseKey, decode_sense
-from reconciler.system.reservation.sg_io import Transport
+from reconciler.system.reservation.sg_io import ScsiTransport
 
 #: After this the kernel aborts a command. Deadlines are kept by whoever waits: a shorter one here would make the kernel
 #: abort, and then reset, a disk that is only slow.
@@ -73,7 +73,7 @@ class Learnt:
 class ScsiPort:
     """See `Port`."""
 
-    def __init__(self, name: str, transport: Transport, learnt: Learnt, told: Callable[[str], None]) -> None:
+    def __init__(self, name: str, transport: ScsiTransport, learnt: Learnt, told: Callable[[str], None]) -> None:
         """`told` is called with what a person should know of the disk, once."""
         self._name = name
         self._transport = transport
@@ -85,7 +85,7 @@ class ScsiPort:
         """See `Port.name`."""
         return self._name
 
-    def standing(self, end_s: float) -> Standing | Result:
+    def standing(self, end_s: float) -> RegistrationState | Result:
         """See `Port.standing`. Two commands, which are repeated when something has changed between them."""
         for _ in range(STANDING_TRIES):
             keys = self._keys(end_s)
@@ -99,7 +99,7 @@ class ScsiPort:
             except Malformed:
                 return Result.SILENT
             if reservation.generation == keys.generation:
-                return Standing(keys.generation, keys.keys, reservation.holder, reservation.kind)
+                return RegistrationState(keys.generation, keys.keys, reservation.holder, reservation.kind)
         return Result.SILENT
 
     def registrations(self, end_s: float) -> tuple[Registration, ...] | Result:

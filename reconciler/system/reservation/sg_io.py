@@ -23,7 +23,7 @@ INTERFACE: Final = ord("S")
 
 
 @dataclass(frozen=True, slots=True)
-class Completion:
+class ScsiCompletion:
     """How a command ended. `transport`: 0, or what the host adapter and its driver say (DID_*, DRIVER_*)."""
 
     status: int
@@ -32,10 +32,10 @@ class Completion:
     data: bytes = b""
 
 
-class Transport(Protocol):
+class ScsiTransport(Protocol):
     """One path to one disk that speaks SCSI. Raises OSError as the kernel says it."""
 
-    def execute(self, cdb: bytes, *, send: bytes = b"", receive: int = 0, timeout_s: float) -> Completion:
+    def execute(self, cdb: bytes, *, send: bytes = b"", receive: int = 0, timeout_s: float) -> ScsiCompletion:
         """One command; `receive` bytes of answer at the most."""
         ...
 
@@ -55,7 +55,7 @@ class SgTransport:
         self._path = path
         self._descriptor: int | None = None
 
-    def execute(self, cdb: bytes, *, send: bytes = b"", receive: int = 0, timeout_s: float) -> Completion:
+    def execute(self, cdb: bytes, *, send: bytes = b"", receive: int = 0, timeout_s: float) -> ScsiCompletion:
         """See `Transport.execute`."""
         if self._descriptor is None:
             self._descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -73,7 +73,7 @@ class SgTransport:
         *_, status, _, _, written, host, driver, missing, _, _ = HEADER.unpack(header)
         # DRIVER_SENSE, which older kernels set, only says that there is sense data.
         transport = host or driver & 0x07
-        return Completion(status, transport, sense.raw[:written], data.raw[: max(0, receive - max(0, missing))])
+        return ScsiCompletion(status, transport, sense.raw[:written], data.raw[: max(0, receive - max(0, missing))])
 
     def close(self) -> None:
         """See `Transport.close`."""

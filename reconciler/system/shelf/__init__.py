@@ -16,13 +16,13 @@ from reconciler.core.failover.adapters import PoolHouse, Shelf
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders
 from reconciler.errors import NodeFileError
-from reconciler.system.shelf.audit import Audit, DiskAudit, SimulatedAudit
+from reconciler.system.shelf.audit import DiskAudit, ShelfAudit, SimulatedAudit
 from reconciler.system.shelf.disks import DiskShelf, parse_address
 from reconciler.system.shelf.record_area import Choice
-from reconciler.system.shelf.shared_disk import Directory
-from reconciler.system.shelf.simulated_shelf import SimulatedHouse, SimulatedShelf
+from reconciler.system.shelf.shared_disk import DiskDirectory
+from reconciler.system.shelf.simulated_shelf import SimulatedPools, SimulatedShelf
 from reconciler.system.zfs.kstat import pool_state
-from reconciler.system.zfs.pool_adapter import ZfsHouse, note, pools_of
+from reconciler.system.zfs.pool_adapter import ZfsPools, note, pools_of
 
 
 def open_shelf(url: str, side: Side, orders: Orders) -> tuple[Shelf, PoolHouse]:
@@ -39,7 +39,7 @@ def open_disks(url: str, side: Side, orders: Orders) -> Shelf:
     if isinstance(place, str):
         return SimulatedShelf(place, side, orders)
     directory, choice = place
-    return DiskShelf(orders, side, Directory(directory), choice)
+    return DiskShelf(orders, side, DiskDirectory(directory), choice)
 
 
 def open_pools(url: str, side: Side, orders: Orders, told: Callable[[str], None] | None = None) -> PoolHouse:
@@ -51,17 +51,17 @@ def open_pools(url: str, side: Side, orders: Orders, told: Callable[[str], None]
         if told is not None:
             told(text)
 
-    return SimulatedHouse(place, side, say) if isinstance(place, str) else ZfsHouse(place[0], side, orders, say=say)
+    return SimulatedPools(place, side, say) if isinstance(place, str) else ZfsPools(place[0], side, orders, say=say)
 
 
-def open_audit(url: str, side: Side, orders: Orders) -> Audit:
+def open_audit(url: str, side: Side, orders: Orders) -> ShelfAudit:
     """Who looks at what is around the same disks and pools. Opens nothing yet. Raises NodeFileError as `open_shelf`."""
     place = _place(url)
     if isinstance(place, str):
         return SimulatedAudit()
     directory, choice = place
     # What its disks have to tell, the eyes tell already.
-    shelf = DiskShelf(orders, side, Directory(directory), choice, told=lambda name, what: None)
+    shelf = DiskShelf(orders, side, DiskDirectory(directory), choice, told=lambda name, what: None)
     return DiskAudit(shelf, directory, orders)
 
 

@@ -21,7 +21,7 @@ from reconciler.system.zfs import checks as pools
 SHARE: Final = 0.4
 
 
-class Audit(Protocol):
+class ShelfAudit(Protocol):
     """Belongs to one thread."""
 
     def look(self, deadline_s: float, *, theirs: bool) -> tuple[Finding, ...]:

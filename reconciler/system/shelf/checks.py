@@ -11,15 +11,15 @@ from reconciler.core.failover.hold import UNANSWERED, DiskView, judge
 from reconciler.core.failover.key import Key, of_another_pair
 from reconciler.core.failover.orders import Orders
 from reconciler.system.findings import Finding, listed
-from reconciler.system.shelf.shared_disk import KNOWS_NONE, Survey
+from reconciler.system.shelf.shared_disk import KNOWS_NONE, DiskSurvey
 
 
-def findings(orders: Orders, surveys: Sequence[Survey]) -> tuple[Finding, ...]:
+def findings(orders: Orders, surveys: Sequence[DiskSurvey]) -> tuple[Finding, ...]:
     """Everything that is wrong, the worst first; `surveys` in the order of the disks."""
     return (*_silent(surveys), *_held(orders, surveys), *_weak(surveys))
 
 
-def _silent(surveys: Sequence[Survey]) -> Iterator[Finding]:
+def _silent(surveys: Sequence[DiskSurvey]) -> Iterator[Finding]:
     unfit = [one.name for one in surveys if one.trouble == KNOWS_NONE]
     if unfit:
         yield Finding(
@@ -46,7 +46,7 @@ def _silent(surveys: Sequence[Survey]) -> Iterator[Finding]:
         )
 
 
-def _held(orders: Orders, surveys: Sequence[Survey]) -> Iterator[Finding]:
+def _held(orders: Orders, surveys: Sequence[DiskSurvey]) -> Iterator[Finding]:
     """Disks that are not the peer's, once it owns the pair. Of those that are not ours the watchdog knows by itself."""
     views = tuple(one.standing.view() if one.standing is not None else UNANSWERED for one in surveys)
     owner = judge(orders, 0, views).owner
@@ -75,10 +75,10 @@ def _holder(orders: Orders, view: DiskView) -> str:
     return f"held by {'a foreign key' if key.side is None else f'{orders.controller(key.side)}, claim {key.claim}'}"
 
 
-def _weak(surveys: Sequence[Survey]) -> Iterator[Finding]:
+def _weak(surveys: Sequence[DiskSurvey]) -> Iterator[Finding]:
     """What a disk lacks, as far as it says so."""
 
-    def those(lack: Callable[[Survey], bool]) -> str:
+    def those(lack: Callable[[DiskSurvey], bool]) -> str:
         return listed([one.name for one in surveys if lack(one)])
 
     if names := those(lambda one: one.features.aborts is False):

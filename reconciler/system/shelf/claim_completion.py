@@ -18,7 +18,7 @@ from reconciler.core.failover.key import Key
 AGAIN_S: Final = 0.1
 
 
-class Completable(Performing, Protocol):
+class CompletableShelf(Performing, Protocol):
     """What is needed of a shelf. See `DiskShelf`."""
 
     def keep(self, disk: int, deadline_s: float, paths: Key | None = None) -> bool:
@@ -33,13 +33,13 @@ class Completable(Performing, Protocol):
         ...
 
 
-def complete(shelf: Completable, disk: int, mine: Key, command_s: float, patience_s: float) -> bool:
+def complete(shelf: CompletableShelf, disk: int, mine: Key, command_s: float, patience_s: float) -> bool:
     """Take one disk, if that may be done now; whether it is ours alone at the end. See `run`."""
     completion = run(shelf, disk, mine, command_s, patience_s)
     return completion is not None and completion.ours
 
 
-def run(shelf: Completable, disk: int, mine: Key, command_s: float, patience_s: float) -> Completion | None:
+def run(shelf: CompletableShelf, disk: int, mine: Key, command_s: float, patience_s: float) -> Completion | None:
     """A completion to its end, None if that did not come.
 
     Each command may take `command_s`. After `patience_s` nothing more is asked: see `patience_ms`.
@@ -62,7 +62,7 @@ def run(shelf: Completable, disk: int, mine: Key, command_s: float, patience_s: 
 
 
 def complete_each(
-    shelf: Completable, disks: Sequence[int], mine: Key, command_s: float, patience_s: float, within_s: float
+    shelf: CompletableShelf, disks: Sequence[int], mine: Key, command_s: float, patience_s: float, within_s: float
 ) -> Iterator[tuple[int, bool]]:
     """Each disk after the other, and whether it is ours alone by all paths, until `within_s` has passed.
 

@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
 
-class Kind(Enum):
+class TaskKind(Enum):
     """What is asked. Of each kind one task at the most waits for its turn: the newest."""
 
     LOOK = "look"
@@ -37,7 +37,7 @@ Answers: TypeAlias = "SimpleQueue[tuple[int, Any]]"
 class Task:
     """One question to the disk at place `at`. `do` is given `end_s`. `begun` and `done` only ever become true."""
 
-    kind: Kind
+    kind: TaskKind
     at: int
     do: Callable[[float], Any]
     end_s: float
@@ -46,7 +46,7 @@ class Task:
     done: bool = False
 
 
-class Worker:
+class DiskThread:
     """The thread starts with the first task, with the priority of whoever asks for it, and stays until `close`."""
 
     def __init__(self, name: str) -> None:

@@ -23,11 +23,11 @@ from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.record import RECORD_BYTES
 from reconciler.system.reservation.multipath_disk import SILENT
 from reconciler.system.shelf.direct_io import BLOCK_BYTES
-from reconciler.system.shelf.disk_thread import Answers, Kind, Task, Worker, next_answer
-from reconciler.system.shelf.exclusive_open import Kept
-from reconciler.system.shelf.poller import Series
+from reconciler.system.shelf.disk_thread import Answers, DiskThread, Task, TaskKind, next_answer
+from reconciler.system.shelf.exclusive_open import ExclusiveOpen
+from reconciler.system.shelf.poller import Poller
 from reconciler.system.shelf.record_area import Choice
-from reconciler.system.shelf.shared_disk import Bay, Cabinet, Survey
+from reconciler.system.shelf.shared_disk import DiskLocator, DiskSurvey, ShelfDisk
 
 PARTITIONS_MAX: Final = 128
 #: What has not begun to be checked by then is checked when the first record is written.
@@ -70,7 +70,7 @@ class DiskShelf:
         self,
         orders: Orders,
         side: Side,
-        cabinet: Cabinet,
+        cabinet: DiskLocator,
         choice: Choice = BY_ZFS,
         told: Callable[[str, str], None] = say,
     ) -> None:
@@ -79,11 +79,11 @@ class DiskShelf:
         self._cabinet = cabinet
         self._choice = choice
         self._told = told
-        self._bays: tuple[Bay, ...] = ()
-        self._workers: tuple[Worker, ...] = ()
-        self._kept: dict[int, Kept] = {}
-        self._looks = Series(Kind.LOOK, (), UNANSWERED)
-        self._reads = Series(Kind.READ, ())
+        self._bays: tuple[ShelfDisk, ...] = ()
+        self._workers: tuple[DiskThread, ...] = ()
+        self._kept: dict[int, ExclusiveOpen] = {}
+        self._looks = Poller(TaskKind.LOOK, (), UNANSWERED)
+        self._reads = Poller(TaskKind.READ, ())
         self.obey(orders)
 
     def obey(self, orders: Orders) -> None:
@@ -104,7 +104,7 @@ class DiskShelf:
     def look(self, deadline_s: float) -> tuple[DiskView, ...]:
         """See `Shelf.look`."""
         views = [UNANSWERED] * len(self._bays)
-        for at, view in self._each(Kind.LOOK, {at: bay.look for at, bay in enumerate(self._bays)}, deadline_s):
+        for at, view in self._each(TaskKind.LOOK, {at: bay.look for at, bay in enumerate(self._bays)}, deadline_s):
             views[at] = view
         return tuple(views)
 
@@ -131,7 +131,7 @@ class DiskShelf:
                 LATE[self._names[at]] = late
                 continue
             assert at not in tasks, "one command to a disk at a time"
-            tasks[at] = Task(Kind.PERFORM, at, partial(self._bays[at].perform, command), end_s, answers)
+            tasks[at] = Task(TaskKind.PERFORM, at, partial(self._bays[at].perform, command), end_s, answers)
             self._workers[at].ask(tasks[at])
         replies: dict[int, Reply] = {}
         while len(replies) < len(tasks) and (answer := next_answer(answers, end_s)) is not None:
@@ -156,7 +156,7 @@ class DiskShelf:
         assert len(data) == len(arbitration) and all(len(sector) == RECORD_BYTES for sector in data)
         questions = {at: partial(self._bays[at].write, sector) for at, sector in zip(arbitration, data, strict=True)}
         majority, good, refused = self._orders.majority, 0, 0
-        for _, answer in self._each(Kind.WRITE, questions, deadline_s):
+        for _, answer in self._each(TaskKind.WRITE, questions, deadline_s):
             good += answer is Answer.GOOD
             refused += answer is Answer.CONFLICT
             if good >= majority:
@@ -170,14 +170,14 @@ class DiskShelf:
         end_s = time.monotonic() + PREPARE_S
         answers: Answers = SimpleQueue()
         for at in self._orders.arbitration:
-            self._workers[at].ask(Task(Kind.PREPARE, at, self._bays[at].prepare, end_s, answers))
+            self._workers[at].ask(Task(TaskKind.PREPARE, at, self._bays[at].prepare, end_s, answers))
 
-    def survey(self, deadline_s: float) -> tuple[Survey, ...]:
+    def survey(self, deadline_s: float) -> tuple[DiskSurvey, ...]:
         """Everything that can be told of each disk, for people."""
         arbitration = self._orders.arbitration
         questions = {at: partial(bay.survey, records=at in arbitration) for at, bay in enumerate(self._bays)}
-        found = {at: Survey(bay.name, trouble="it does not answer") for at, bay in enumerate(self._bays)}
-        found |= dict(self._each(Kind.SURVEY, questions, deadline_s))
+        found = {at: DiskSurvey(bay.name, trouble="it does not answer") for at, bay in enumerate(self._bays)}
+        found |= dict(self._each(TaskKind.SURVEY, questions, deadline_s))
         return tuple(found[at] for at in range(len(self._bays)))
 
     def keep(self, disk: int, deadline_s: float, paths: Key | None = None) -> bool:
@@ -185,10 +185,10 @@ class DiskShelf:
 
         `paths`: only the paths that are not registered with this key.
         """
-        kept, bay = Kept(), self._bays[disk]
+        kept, bay = ExclusiveOpen(), self._bays[disk]
         self._kept[disk] = kept
         do = partial(bay.keep, kept) if paths is None else partial(bay.keep_paths, kept, paths)
-        return bool(dict(self._each(Kind.KEEP, {disk: do}, deadline_s)).get(disk))
+        return bool(dict(self._each(TaskKind.KEEP, {disk: do}, deadline_s)).get(disk))
 
     def let_go(self, disk: int) -> None:
         """Keep it no longer; what was asked and is not answered yet will keep nothing.
@@ -204,8 +204,10 @@ class DiskShelf:
         """What took longer to be answered proves too little."""
         return self._orders.timers.proof_ms / 2_000
 
-    def _opened(self, name: str) -> tuple[Bay, Worker]:
-        return Bay(name, self._side, self._cabinet, self._choice, partial(self._told, name)), Worker(f"disk {name}")
+    def _opened(self, name: str) -> tuple[ShelfDisk, DiskThread]:
+        return ShelfDisk(name, self._side, self._cabinet, self._choice, partial(self._told, name)), DiskThread(
+            f"disk {name}"
+        )
 
     def close(self) -> None:
         """See `Shelf.close`."""
@@ -215,7 +217,7 @@ class DiskShelf:
             worker.close(bay.close)
 
     def _each(
-        self, kind: Kind, questions: Mapping[int, Callable[[float], Any]], deadline_s: float
+        self, kind: TaskKind, questions: Mapping[int, Callable[[float], Any]], deadline_s: float
     ) -> Iterator[tuple[int, Any]]:
         """What each disk answers, as it comes; nothing more after the deadline."""
         end_s = time.monotonic() + deadline_s

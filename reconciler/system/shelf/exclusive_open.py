@@ -19,7 +19,7 @@ from reconciler.system.reservation.block_device import SYSFS
 TRANSPARENT: Final = ("mpath-", "part")
 
 
-def keep(node: Path, sysfs: Path = SYSFS) -> tuple[int, ...] | None:
+def open_exclusively(node: Path, sysfs: Path = SYSFS) -> tuple[int, ...] | None:
     """Descriptors that keep the disk and every part of it until they are closed.
 
     None where somebody has a part of it, or when that cannot be found out.
@@ -37,7 +37,7 @@ def keep(node: Path, sysfs: Path = SYSFS) -> tuple[int, ...] | None:
             return None
     found: list[int] = []
     for name in holders:
-        part = keep(node.parent / name, sysfs) if _transparent(name, sysfs) else None
+        part = open_exclusively(node.parent / name, sysfs) if _transparent(name, sysfs) else None
         if part is None:
             close(found)
             return None
@@ -51,7 +51,7 @@ def close(descriptors: tuple[int, ...] | list[int]) -> None:
         os.close(descriptor)
 
 
-class Kept:
+class ExclusiveOpen:
     """What is kept of one disk, by the thread that asks it, for the one that says when that is over."""
 
     def __init__(self) -> None:

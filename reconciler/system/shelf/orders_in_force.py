@@ -15,20 +15,20 @@ from reconciler.errors import HagitError
 from reconciler.system.files import read_bytes
 
 
-def kept_path(run: Path) -> Path:
+def orders_in_force_path(run: Path) -> Path:
     """The file in the directory of the daemon."""
     return run / "orders"
 
 
-def kept_document(orders: Orders, boot: str) -> bytes:
+def orders_in_force_document(orders: Orders, boot: str) -> bytes:
     """The content of the file."""
     return orders_document(orders, _key(boot))
 
 
-def kept_orders(run: Path, boot: str) -> Orders | None:
+def read_orders_in_force(run: Path, boot: str) -> Orders | None:
     """The orders that were in force last in this boot; None without any, or when the file is damaged."""
     try:
-        data = read_bytes(kept_path(run), ORDERS_BYTES_MAX)
+        data = read_bytes(orders_in_force_path(run), ORDERS_BYTES_MAX)
     except HagitError:
         return None
     read = decode_orders(data, _key(boot)) if data is not None else None

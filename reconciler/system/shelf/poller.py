@@ -16,7 +16,7 @@ from itertools import count
 from queue import SimpleQueue
 from typing import Any, Final
 
-from reconciler.system.shelf.disk_thread import Answers, Kind, Task, Worker, next_answer
+from reconciler.system.shelf.disk_thread import Answers, DiskThread, Task, TaskKind, next_answer
 
 #: A question without an answer that took so long was given up by the kernel; an error comes sooner.
 GIVEN_UP_S: Final = 1.0
@@ -25,7 +25,7 @@ PAUSE_S, PAUSE_S_MAX = 0.5, 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PollAnswers:
     """What was answered, by the places of the disks: `fresh` to this question, `late` to one before.
 
     A late answer comes with the seconds by which its question was asked before this one.
@@ -35,13 +35,13 @@ class Found:
     late: dict[int, tuple[Any, float]] = field(default_factory=dict)
 
 
-class Series:
+class Poller:
     """Belongs to one thread. The workers are those of the disks, in their order.
 
     Each worker has a number of its own, so that an answer finds the place that its disk has by newer orders.
     """
 
-    def __init__(self, kind: Kind, workers: Sequence[Worker], nothing: Any = None) -> None:
+    def __init__(self, kind: TaskKind, workers: Sequence[DiskThread], nothing: Any = None) -> None:
         """`nothing`: what stands for a disk that did not answer."""
         self._nothing = nothing
         #: Until when a disk is left alone, and for how long then; by number.
@@ -50,13 +50,13 @@ class Series:
         self._answers: Answers = SimpleQueue()
         #: What each disk was asked and has not answered, and when; by number.
         self._asked: dict[int, tuple[Task, float]] = {}
-        self._workers: Sequence[Worker] = ()
-        self._numbers: dict[Worker, int] = {}
+        self._workers: Sequence[DiskThread] = ()
+        self._numbers: dict[DiskThread, int] = {}
         self._places: dict[int, int] = {}
         self._next = count()
         self.follow(workers)
 
-    def follow(self, workers: Sequence[Worker]) -> None:
+    def follow(self, workers: Sequence[DiskThread]) -> None:
         """Ask these from now on. What a disk that stays has been asked is still waited for."""
         self._workers = workers
         known = self._numbers
@@ -65,13 +65,13 @@ class Series:
         self._asked = {number: asked for number, asked in self._asked.items() if number in self._places}
         self._rests = {number: rest for number, rest in self._rests.items() if number in self._places}
 
-    def ask(self, questions: Mapping[int, Callable[[float], Any]], deadline_s: float, patience_s: float) -> Found:
+    def ask(self, questions: Mapping[int, Callable[[float], Any]], deadline_s: float, patience_s: float) -> PollAnswers:
         """Ask every disk that is not being asked, and wait for all of them until the deadline.
 
         An answer that takes longer than `patience_s` is told to nobody. Raises what a question raised.
         """
         begun_s = time.monotonic()
-        found = Found()
+        found = PollAnswers()
         # What has come since the last time.
         while self._take(found, begun_s, begun_s, patience_s):
             pass
@@ -89,7 +89,7 @@ class Series:
             pass
         return found
 
-    def _take(self, found: Found, begun_s: float, end_s: float, patience_s: float) -> bool:
+    def _take(self, found: PollAnswers, begun_s: float, end_s: float, patience_s: float) -> bool:
         """One more answer, or False when none came."""
         answer = next_answer(self._answers, end_s)
         if answer is None:

@@ -40,7 +40,7 @@ ENTRY: Final = struct.Struct("<16s16sQQQ72s")
 ENTRIES_BYTES_MAX: Final = 1 << 20
 
 
-class Unfit(Exception):
+class NoRecordArea(Exception):
     """There is no place for records on this disk; the message says why, and what to do."""
 
 
@@ -98,17 +98,17 @@ def find_area(disk: RawDisk, choice: Choice) -> Area:
         number = choice.partition or RESERVED_NUMBER
         found = next((one for one in read_partitions(disk) if one.number == number), None)
         if found is None:
-            raise Unfit(
+            raise NoRecordArea(
                 f"it has no partition {number}: give ZFS the whole disk, which makes one, or configure another place"
             )
         if choice.partition is None and (found.kind, found.length) != (RESERVED, RESERVED_BYTES):
-            raise Unfit(
+            raise NoRecordArea(
                 f"its partition {number} is not the one that ZFS reserves: {found.length} bytes of type {found.kind}, "
                 f"not {RESERVED_BYTES} of type {RESERVED}"
             )
         area = Area(found.start, found.length)
     if area.start % BLOCK_BYTES or area.length < SLOTS_BYTES or area.start + area.length > size:
-        raise Unfit(
+        raise NoRecordArea(
             f"the area from byte {area.start} on, {area.length} bytes, does not fit: it has to begin at a multiple of "
             f"{BLOCK_BYTES}, hold {SLOTS_BYTES} bytes and end before byte {size}; if the disk has grown, let the "
             "kernel read its size again (write 1 to device/rescan below the disk's directory in /sys/class/block)"
@@ -121,21 +121,21 @@ def check_area(disk: RawDisk, area: Area) -> None:
     for at in range(0, area.length, CHUNK_BYTES):
         chunk = disk.read(area.start + at, min(CHUNK_BYTES, area.length - at))
         if len(chunk) != min(CHUNK_BYTES, area.length - at):
-            raise Unfit(f"it ends at byte {area.start + at + len(chunk)}, within the area for records")
+            raise NoRecordArea(f"it ends at byte {area.start + at + len(chunk)}, within the area for records")
         if at == 0:
             _check_slots(chunk, area)
             chunk = chunk[SLOTS_BYTES:]
         # Compared as a whole: a byte at a time would take seconds on a slow processor.
         if chunk != bytes(len(chunk)):
             where = area.start + at + (SLOTS_BYTES if at == 0 else 0) + len(chunk) - len(chunk.lstrip(b"\0"))
-            raise Unfit(f"something that is not hagit's lies in the area for records, at byte {where}")
+            raise NoRecordArea(f"something that is not hagit's lies in the area for records, at byte {where}")
 
 
 def check_slots(disk: RawDisk, area: Area) -> None:
     """As `check_area`, but of the two blocks for records alone: before each write to an area that was checked whole."""
     chunk = disk.read(area.start, SLOTS_BYTES)
     if len(chunk) != SLOTS_BYTES:
-        raise Unfit(f"it ends at byte {area.start + len(chunk)}, within the area for records")
+        raise NoRecordArea(f"it ends at byte {area.start + len(chunk)}, within the area for records")
     _check_slots(chunk, area)
 
 
@@ -143,7 +143,7 @@ def _check_slots(chunk: bytes, area: Area) -> None:
     for side, slot in SLOTS.items():
         block = chunk[slot : slot + BLOCK_BYTES]
         if any(block) and not (block.startswith(MAGIC) and not any(block[RECORD_BYTES:])):
-            raise Unfit(f"what lies at byte {area.start + slot}, the place of side {side}, is no record")
+            raise NoRecordArea(f"what lies at byte {area.start + slot}, the place of side {side}, is no record")
 
 
 def read_partitions(disk: RawDisk) -> tuple[Partition, ...]:
@@ -156,23 +156,23 @@ def read_partitions(disk: RawDisk) -> tuple[Partition, ...]:
     for where in (sector, size // sector * sector - sector):
         try:
             return tuple(_table(disk, where, sector))
-        except Unfit as reason:
+        except NoRecordArea as reason:
             reasons.append(str(reason))
-    raise Unfit(f"it has no partition table (GPT): {reasons[0]}; at its end: {reasons[1]}")
+    raise NoRecordArea(f"it has no partition table (GPT): {reasons[0]}; at its end: {reasons[1]}")
 
 
 def _table(disk: RawDisk, where: int, sector: int) -> Iterator[Partition]:
     header = _bytes(disk, where, sector)
     if len(header) < HEADER.size or not header.startswith(SIGNATURE):
-        raise Unfit(f"no signature at byte {where}")
+        raise NoRecordArea(f"no signature at byte {where}")
     _, _, length, sum_, _, here, _, _, _, _, first, count, size, entries_sum = HEADER.unpack_from(header)
     if not HEADER.size <= length <= sector or crc32(header[:16] + bytes(4) + header[20:length]) != sum_:
-        raise Unfit(f"the header at byte {where} is damaged")
+        raise NoRecordArea(f"the header at byte {where} is damaged")
     if here != where // sector or size < ENTRY.size or not 0 < count * size <= ENTRIES_BYTES_MAX:
-        raise Unfit(f"the header at byte {where} makes no sense")
+        raise NoRecordArea(f"the header at byte {where} makes no sense")
     entries = _bytes(disk, first * sector, count * size)
     if crc32(entries) != entries_sum:
-        raise Unfit(f"the entries at byte {first * sector} are damaged")
+        raise NoRecordArea(f"the entries at byte {first * sector} are damaged")
     for number in range(count):
         kind, _, begin, end, _, _ = ENTRY.unpack_from(entries, number * size)
         if any(kind):

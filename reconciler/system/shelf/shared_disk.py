@@ -17,21 +17,21 @@ from reconciler.core.failover.claim import Answer, Command, Reply
 from reconciler.core.failover.hold import UNANSWERED, DiskView
 from reconciler.core.failover.key import Key, Side
 from reconciler.core.failover.record import RECORD_BYTES
-from reconciler.system.reservation.block_device import Finder, Kind, Unusable
-from reconciler.system.reservation.multipath_disk import SILENT, Disk
+from reconciler.system.reservation.block_device import DiskKind, Finder, Unusable
+from reconciler.system.reservation.multipath_disk import SILENT, MultipathDisk
 from reconciler.system.reservation.nvme_ioctl import NvmeDevice
 from reconciler.system.reservation.nvme_port import NvmePort
-from reconciler.system.reservation.registration_state import Features, Port, Registration, Result, Standing
+from reconciler.system.reservation.registration_state import DiskPort, Features, Registration, RegistrationState, Result
 from reconciler.system.reservation.scsi_port import Learnt, ScsiPort
 from reconciler.system.reservation.sg_io import SgTransport
 from reconciler.system.shelf.direct_io import BLOCK_BYTES, CONFLICT, DirectDisk, RawDisk
-from reconciler.system.shelf.exclusive_open import Kept, keep
+from reconciler.system.shelf.exclusive_open import ExclusiveOpen, open_exclusively
 from reconciler.system.shelf.record_area import (
     SLOTS,
     Area,
     Choice,
+    NoRecordArea,
     Stamp,
-    Unfit,
     check_area,
     check_slots,
     find_area,
@@ -43,7 +43,7 @@ KNOWS_NONE: Final = "it knows no persistent reservations, so nobody can be fence
 Told = Callable[[str], None]
 
 
-class Cabinet(Protocol):
+class DiskLocator(Protocol):
     """Where the disks are. Both raise Unusable for a name that leads to none.
 
     `place` is the same for cabinets with the same disks, reached alike.
@@ -54,7 +54,7 @@ class Cabinet(Protocol):
         """What tells this cabinet from others of this process."""
         ...
 
-    def ports(self, name: str, learnt: Learnt, told: Told) -> tuple[Port, ...]:
+    def ports(self, name: str, learnt: Learnt, told: Told) -> tuple[DiskPort, ...]:
         """Every path to one disk that runs."""
         ...
 
@@ -75,7 +75,7 @@ class Cabinet(Protocol):
         ...
 
 
-class Directory:
+class DiskDirectory:
     """The disks of this machine, by their names in one directory."""
 
     def __init__(self, place: Path) -> None:
@@ -87,10 +87,10 @@ class Directory:
         """See `Cabinet.place`."""
         return str(self._place)
 
-    def ports(self, name: str, learnt: Learnt, told: Told) -> tuple[Port, ...]:
+    def ports(self, name: str, learnt: Learnt, told: Told) -> tuple[DiskPort, ...]:
         """See `Cabinet.ports`."""
         found = self._finder.find(name)
-        if found.kind is Kind.NVME:
+        if found.kind is DiskKind.NVME:
             return tuple(NvmePort(path.name, NvmeDevice(path), told=told) for path in found.paths)
         return tuple(ScsiPort(path.name, SgTransport(path), learnt, told) for path in found.paths)
 
@@ -104,18 +104,18 @@ class Directory:
         return DirectDisk(self._finder.find(name).node, write=write)
 
     def keep(self, name: str) -> tuple[int, ...] | None:
-        """See `Cabinet.keep`."""
-        return keep(self._finder.find(name).node)
+        """See `Cabinet.open_exclusively`."""
+        return open_exclusively(self._finder.find(name).node)
 
     def keep_path(self, name: str, path: str) -> tuple[int, ...] | None:
         """See `Cabinet.keep_path`."""
         found = self._finder.find(name)
         node = next((one for one in found.paths if one.name == path), None)
-        return None if node is None else keep(node)
+        return None if node is None else open_exclusively(node)
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class DiskSurvey:
     """Everything that can be told of one disk. `standing` None: it did not answer, and `trouble` may say why.
 
     `registrations` None: the disk does not tell who they are. `records`: why it has no place for them; empty when it
@@ -123,7 +123,7 @@ class Survey:
     """
 
     name: str
-    standing: Standing | None = None
+    standing: RegistrationState | None = None
     registrations: tuple[Registration, ...] | None = None
     features: Features = field(default_factory=Features)
     paths: tuple[str, ...] = ()
@@ -132,10 +132,10 @@ class Survey:
     records: str = ""
 
 
-class Bay:
+class ShelfDisk:
     """Opens nothing before it is asked something."""
 
-    def __init__(self, name: str, side: Side, cabinet: Cabinet, choice: Choice, told: Told) -> None:
+    def __init__(self, name: str, side: Side, cabinet: DiskLocator, choice: Choice, told: Told) -> None:
         self.name = name
         self._side = side
         self._cabinet = cabinet
@@ -143,7 +143,7 @@ class Bay:
         self._tell = told
         self._learnt = Learnt()
         place = cabinet.place, side.value, name
-        self._disk = Disk(lambda: cabinet.ports(name, self._learnt, told), lambda: cabinet.known(name), place)
+        self._disk = MultipathDisk(lambda: cabinet.ports(name, self._learnt, told), lambda: cabinet.known(name), place)
         self._raw: RawDisk | None = None
         self._writes = False
         self._area = Area(0, 0)
@@ -161,7 +161,7 @@ class Bay:
             self._trouble("disk", str(error))
             return UNANSWERED
         self._trouble("disk", KNOWS_NONE if found is Result.UNSUPPORTED else "")
-        return self._disk.view(found, self._side) if isinstance(found, Standing) else UNANSWERED
+        return self._disk.view(found, self._side) if isinstance(found, RegistrationState) else UNANSWERED
 
     def perform(self, command: Command, end_s: float) -> Reply:
         """One command."""
@@ -178,7 +178,7 @@ class Bay:
         try:
             raw = self._opened(write=False)
             data = raw.read(self._place(raw).start + SLOTS[self._side.other], BLOCK_BYTES)
-        except (Unusable, Unfit, OSError) as error:
+        except (Unusable, NoRecordArea, OSError) as error:
             self._gone(error)
             return None
         self._trouble("records", "")
@@ -191,7 +191,7 @@ class Bay:
             area = self._place(raw)
             check_slots(raw, area)
             raw.write(area.start + SLOTS[self._side], record + bytes(BLOCK_BYTES - RECORD_BYTES))
-        except (Unusable, Unfit, OSError) as error:
+        except (Unusable, NoRecordArea, OSError) as error:
             if isinstance(error, OSError) and error.errno == CONFLICT:
                 return Answer.CONFLICT
             self._gone(error)
@@ -201,18 +201,18 @@ class Bay:
 
     def prepare(self, end_s: float) -> None:
         """Check the place for our own records; what is wrong with it is told when the first is to be written."""
-        with contextlib.suppress(Unusable, Unfit, OSError):
+        with contextlib.suppress(Unusable, NoRecordArea, OSError):
             self._check()
 
-    def keep(self, kept: Kept, end_s: float) -> bool:
+    def keep(self, kept: ExclusiveOpen, end_s: float) -> bool:
         """Whether it is ours alone on this controller from now on, until `kept` lets it go."""
         try:
             return kept.take(self._cabinet.keep(self.name))
         except Unusable:
             return False
 
-    def keep_paths(self, kept: Kept, key: Key, end_s: float) -> bool:
-        """Whether a path that is not registered with this key is ours alone, as for `keep`."""
+    def keep_paths(self, kept: ExclusiveOpen, key: Key, end_s: float) -> bool:
+        """Whether a path that is not registered with this key is ours alone, as for `open_exclusively`."""
         self._disk.kept = frozenset()
         found: dict[str, tuple[int, ...]] = {}
         with contextlib.suppress(Unusable):
@@ -229,27 +229,27 @@ class Bay:
         """Do it once no command is under way on a path after its time."""
         self._disk.when_settled(do)
 
-    def survey(self, end_s: float, *, records: bool) -> Survey:
+    def survey(self, end_s: float, *, records: bool) -> DiskSurvey:
         """Everything at once, for people. `records`: this disk should have a place for them."""
         place = ""
         if records:
             try:
                 raw = self._opened(write=False)
                 check_area(raw, self._place(raw))
-            except (Unusable, Unfit, OSError) as error:
+            except (Unusable, NoRecordArea, OSError) as error:
                 place = _words(error)
         try:
             standing = self._disk.standing(end_s)
-            if not isinstance(standing, Standing):
+            if not isinstance(standing, RegistrationState):
                 words = KNOWS_NONE if standing is Result.UNSUPPORTED else "it does not answer"
-                return Survey(self.name, trouble=words, records=place)
+                return DiskSurvey(self.name, trouble=words, records=place)
             told = self._disk.registrations(end_s)
             features = self._disk.features(end_s)
         except Unusable as error:
-            return Survey(self.name, trouble=str(error))
+            return DiskSurvey(self.name, trouble=str(error))
         registrations = None if isinstance(told, Result) else told
         disk = self._disk
-        return Survey(self.name, standing, registrations, features, disk.paths, disk.down, records=place)
+        return DiskSurvey(self.name, standing, registrations, features, disk.paths, disk.down, records=place)
 
     def close(self) -> None:
         """Close every device."""

@@ -128,7 +128,7 @@ class SimulatedShelf:
         self._late = {disk: number for disk, number in self._late.items() if number not in numbers}
 
 
-class SimulatedHouse:
+class SimulatedPools:
     """The pools that the simulated kernel of one controller has imported."""
 
     def __init__(self, path: str, side: Side, say: Callable[[str], None]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from reconciler.core.facts.storage import DatasetKind
-from reconciler.system.zfs.values import Layout, Role, Vdev, VdevKind
+from reconciler.system.zfs.values import LayoutVdev, PoolLayout, VdevKind, VdevRole
 
 Argv = tuple[str, ...]
 #: What `tables.settings_of` reads.
@@ -37,20 +37,20 @@ def dataset_properties(dataset: str, wanted: Iterable[str] = ("all",), *, below:
     return ("zfs", "get", "-Hp", *depth, "-t", "filesystem,volume", "-o", _SETTINGS, ",".join(wanted), dataset)
 
 
-def vdev_words(role: Role, vdev: Vdev, directory: str) -> Argv:
+def vdev_words(role: VdevRole, vdev: LayoutVdev, directory: str) -> Argv:
     """One vdev as zpool-create(8) wants it."""
     kind = () if vdev.kind is VdevKind.DISK else (vdev.kind.value,)
     return (*((role.value,) if role.value else ()), *kind, *(f"{directory}/{disk}" for disk in vdev.disks))
 
 
-def layout_words(layout: Layout, directory: str) -> Argv:
+def layout_words(layout: PoolLayout, directory: str) -> Argv:
     """A whole layout. Several log, special or dedup vdevs each carry their word."""
     words: list[str] = []
     for role, vdev in layout.top_level():
         words += vdev_words(role, vdev, directory)
-    for role, disks in ((Role.CACHE, layout.cache), (Role.SPARE, layout.spares)):
+    for role, disks in ((VdevRole.CACHE, layout.cache), (VdevRole.SPARE, layout.spares)):
         if disks:
-            words += vdev_words(role, Vdev(VdevKind.DISK, disks), directory)
+            words += vdev_words(role, LayoutVdev(VdevKind.DISK, disks), directory)
     return tuple(words)
 
 
@@ -61,7 +61,7 @@ def options(flag: str, settings: Mapping[str, str]) -> Argv:
 
 def create_pool(
     name: str,
-    layout: Layout,
+    layout: PoolLayout,
     directory: str,
     settings: Mapping[str, str],
     root_settings: Mapping[str, str],

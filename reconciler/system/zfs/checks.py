@@ -17,13 +17,13 @@ from reconciler.core.failover.orders import Orders
 from reconciler.system.findings import Finding
 from reconciler.system.zfs import arguments, observe, tools
 from reconciler.system.zfs.devices import data_path
-from reconciler.system.zfs.import_devices import belonging
+from reconciler.system.zfs.import_devices import find_import_devices
 from reconciler.system.zfs.kstat import loaded, pool_state
 from reconciler.system.zfs.label_reader import read_labels
 from reconciler.system.zfs.labels import Label, LabelState
 from reconciler.system.zfs.mounts import parse_mountable, unmounted
 from reconciler.system.zfs.pool_adapter import pools_of
-from reconciler.system.zfs.values import PoolSeen, Unseen
+from reconciler.system.zfs.values import ImportedPool, Unseen
 
 #: Units of Debian's zfsutils-linux that import pools at boot (zfs-import-scan.service and its kin).
 IMPORT_UNITS: Final = ("zfs-import-cache.service", "zfs-import-scan.service")
@@ -47,7 +47,7 @@ class Gathered:
     hostname: str
     zfs: bool
     labels: Mapping[int, Label | None]
-    pools: tuple[PoolSeen, ...] | None
+    pools: tuple[ImportedPool, ...] | None
     unmasked: tuple[str, ...]
     theirs: bool = False
     unmounted: tuple[str, ...] = ()
@@ -134,7 +134,7 @@ def _strangers(orders: Orders, found: Gathered) -> tuple[Finding, ...]:
     """Devices that the orders do not name: on labels, and cache devices and spares, which no label of a pool has."""
     told = []
     for pool in pools_of(orders):
-        one = belonging(pool, orders, found.labels)
+        one = find_import_devices(pool, orders, found.labels)
         if one.guid and one.refusal:
             told.append(one.refusal)
     for seen in found.pools or ():

@@ -32,7 +32,7 @@ PATIENCE_S: Final = 10.0
 STUCK_MAX: Final = 3
 
 
-class GivenUp:
+class FaultedDevices:
     """What was last known of the disks, and the child that may know more."""
 
     def __init__(self, directory: Path, disks: Sequence[str], pools: Sequence[str]) -> None:
@@ -78,10 +78,12 @@ class GivenUp:
     def _end(self, outcome: tools.Ended | tools.Absent) -> None:
         self._running = None
         if isinstance(outcome, tools.Ended) and outcome.code == 0:
-            self._out = out_of(outcome.stdout, Names(self._directory, self._disks), self._disks, self._out)
+            self._out = faulted_disks(outcome.stdout, Names(self._directory, self._disks), self._disks, self._out)
 
 
-def out_of(text: str, names: Names, disks: Sequence[str], before: frozenset[int] = frozenset()) -> frozenset[int]:
+def faulted_disks(
+    text: str, names: Names, disks: Sequence[str], before: frozenset[int] = frozenset()
+) -> frozenset[int]:
     """The numbers of the disks that `zpool status -P` says are written no more; `before`: what it said before.
 
     Spares and cache devices that failed are among them: none of them is in use in the place of another disk.

@@ -18,7 +18,7 @@ from reconciler.system.zfs.labels import Label
 
 
 @dataclass(frozen=True, slots=True)
-class Belonging:
+class ImportDevices:
     """One pool on the disks of the orders: its GUID and `disks`, the numbers of those that carry it; or why not."""
 
     pool: str
@@ -27,13 +27,13 @@ class Belonging:
     refusal: str = ""
 
 
-def belonging(
+def find_import_devices(
     pool: str,
     orders: Orders,
     labels: Mapping[int, Label | None],
     bare: Collection[int] = (),
     words: tuple[int, ...] = (),
-) -> Belonging:
+) -> ImportDevices:
     """What the labels of the disks that answered say of a pool of the orders; `bare`: disks with nothing on them.
 
     Several pools of one name (an old one was not wiped) are told apart by the last owner's word (`words`: `progress`,
@@ -45,7 +45,7 @@ def belonging(
         # A pool that is still to be made is told by bare disks alone (`is_unmade`).
         what = f"none of the {len(labels)} disks that answered carries pool {pool}"
         remedy = "only if it was never made to the end, clear its disks: wipefs --all"
-        return Belonging(pool, refusal=f"{what}; {remedy}")
+        return ImportDevices(pool, refusal=f"{what}; {remedy}")
     found = {at: label for at, label in labels.items() if label is not None and _is_of(label, guid)}
     leaves = {guid for label in found.values() if label.txg == _newest_of(found, label.top) for guid in label.leaves}
     others = frozenset(guids.values()) - {0, guid}
@@ -54,7 +54,7 @@ def belonging(
         for at in _candidates(pool, orders) - found.keys()
         if not _is_elsewhere(orders, at, labels.get(at), leaves, bare, others)
     )
-    return Belonging(pool, guid, tuple(sorted(found)), _strangers(pool, orders, found, leaves, possible))
+    return ImportDevices(pool, guid, tuple(sorted(found)), _strangers(pool, orders, found, leaves, possible))
 
 
 def _strangers(

@@ -23,7 +23,7 @@ from typing import Final, NoReturn
 
 from reconciler.system.zfs.devices import first_partition, is_partition
 from reconciler.system.zfs.labels import LIST_BYTES, LIST_OFFSETS, Label, parse_label
-from reconciler.system.zfs.orphaned_processes import LeftBehind, close_all_but
+from reconciler.system.zfs.orphaned_processes import OrphanedProcesses, close_all_but
 from reconciler.system.zfs.partitions import HEAD_BYTES, is_bare, read_again
 from reconciler.system.zfs.uberblocks import RING_BYTES, RING_OFFSETS, newest_txg
 
@@ -40,11 +40,11 @@ FRONT_BYTES: Final = 2 * (256 << 10)
 #: What ends a list, those inside it and its last number, and is cut off with the zeros behind it.
 _END: Final = bytes(1024)
 #: Children that were killed and have not ended, because a disk has not answered them.
-_left: Final = LeftBehind()
+_left: Final = OrphanedProcesses()
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class DeviceContent:
     """What a device answered. `label` None: it has none, or none that is whole, or it cannot be read.
 
     Of the last three no one but `bare` tells which: a device that is not bare and has no label may hold a pool.
@@ -62,7 +62,9 @@ def read_labels(paths: Mapping[int, Path], deadline_s: float, settle_s: float | 
     return {at: seen.label for at, seen in read_devices(paths, deadline_s, settle_s).items()}
 
 
-def read_devices(paths: Mapping[int, Path], deadline_s: float, settle_s: float | None = None) -> dict[int, Seen]:
+def read_devices(
+    paths: Mapping[int, Path], deadline_s: float, settle_s: float | None = None
+) -> dict[int, DeviceContent]:
     """What is on each device that answered in time, by the same numbers.
 
     `settle_s`: the slowest may take so long when the fastest is quick, and four times as long as that one when it is
@@ -81,7 +83,7 @@ def read_devices(paths: Mapping[int, Path], deadline_s: float, settle_s: float |
     os.close(far)
     try:
         found = _receive(near, len(paths), begun_s, deadline_s, settle_s)
-        return {at: Seen(_newest(lists, written), bare) for at, (lists, bare, written) in found.items()}
+        return {at: DeviceContent(_newest(lists, written), bare) for at, (lists, bare, written) in found.items()}
     finally:
         os.close(near)
         with contextlib.suppress(ProcessLookupError):

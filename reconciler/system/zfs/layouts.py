@@ -1,4 +1,4 @@
-"""How a pool is laid out: the words of a fact as a `Layout` of devices, and back. Decides nothing."""
+"""How a pool is laid out: the words of a fact as a `PoolLayout` of devices, and back. Decides nothing."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from reconciler.system.zfs import observe
-from reconciler.system.zfs.values import Layout, Role, Unseen, Vdev, VdevKind
+from reconciler.system.zfs.values import LayoutVdev, PoolLayout, Unseen, VdevKind, VdevRole
 
 
-def layout_in(words: Iterable[tuple[str, ...]]) -> Layout:
+def layout_in(words: Iterable[tuple[str, ...]]) -> PoolLayout:
     """The layout of the words of a `Pool`: for each vdev its role, its kind and its disks."""
-    return Layout.of((Role(role), Vdev(VdevKind(kind), tuple(disks))) for role, kind, *disks in words)
+    return PoolLayout.of((VdevRole(role), LayoutVdev(VdevKind(kind), tuple(disks))) for role, kind, *disks in words)
 
 
 def layout_of(pool: str, directory: Path) -> tuple[tuple[str, ...], ...]:
@@ -22,6 +22,6 @@ def layout_of(pool: str, directory: Path) -> tuple[tuple[str, ...], ...]:
         return ()
     layout = found.layout
     words = [(role.value, vdev.kind.value, *vdev.disks) for role, vdev in layout.top_level()]
-    words += [(Role.CACHE.value, VdevKind.DISK.value, disk) for disk in layout.cache]
-    words += [(Role.SPARE.value, VdevKind.DISK.value, disk) for disk in layout.spares]
+    words += [(VdevRole.CACHE.value, VdevKind.DISK.value, disk) for disk in layout.cache]
+    words += [(VdevRole.SPARE.value, VdevKind.DISK.value, disk) for disk in layout.spares]
     return tuple(words)

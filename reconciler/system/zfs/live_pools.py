@@ -20,9 +20,9 @@ from reconciler.system.zfs import arguments, tools
 from reconciler.system.zfs import perform as performing
 from reconciler.system.zfs.devices import BY_ID
 from reconciler.system.zfs.layouts import layout_in, layout_of
-from reconciler.system.zfs.pool_lock import Moving
+from reconciler.system.zfs.pool_lock import PoolLock
 from reconciler.system.zfs.tables import settings_of
-from reconciler.system.zfs.values import Origin, Setting
+from reconciler.system.zfs.values import PropertySource, Setting
 
 #: A look, whatever it is at; a healthy pool answers in a tenth of a second.
 LOOK_S: Final = 10.0
@@ -34,11 +34,11 @@ class LivePools:
     """Implements `core.facts.pools.Pools`. `directory` has the disks by the names that the configuration has."""
 
     def __init__(
-        self, directory: Path = BY_ID, *, properties: tuple[str, ...] = (), moving: Moving | None = None
+        self, directory: Path = BY_ID, *, properties: tuple[str, ...] = (), moving: PoolLock | None = None
     ) -> None:
         self._directory = directory
         self._properties = properties
-        self._moving = moving or Moving()
+        self._moving = moving or PoolLock()
 
     def observe(self, keys: Collection[Key] | None) -> PoolsLook:
         """One look; never raises."""
@@ -175,9 +175,9 @@ def _dataset_facts(found: Mapping[str, Mapping[str, Setting]], keys: frozenset[K
             continue
         yield Dataset(name, DatasetKind(kind.value))
         stamp = values.get(STAMP)
-        is_own = stamp is not None and stamp.origin is Origin.LOCAL
+        is_own = stamp is not None and stamp.origin is PropertySource.LOCAL
         yield Property(name, STAMP, stamp.value if stamp is not None and is_own else "", is_own)
         for word, value in values.items():
-            fact = Property(name, word, value.value, value.origin is Origin.LOCAL)
+            fact = Property(name, word, value.value, value.origin is PropertySource.LOCAL)
             if word not in (STAMP, "type") and value.value != "-" and (keys is None or fact.key in keys):
                 yield fact

@@ -13,16 +13,16 @@ from typing import Final
 
 from reconciler.system.zfs import arguments, tools
 from reconciler.system.zfs.devices import BY_ID, Names
-from reconciler.system.zfs.status import PoolStatus, Row, parse_status
+from reconciler.system.zfs.status import DeviceRow, PoolTree, parse_status
 from reconciler.system.zfs.tables import settings_of
 from reconciler.system.zfs.values import (
     Health,
-    Layout,
+    ImportedPool,
+    LayoutVdev,
     Member,
-    PoolSeen,
+    PoolLayout,
     Setting,
     Unseen,
-    Vdev,
     VdevKind,
     health_of,
 )
@@ -34,7 +34,7 @@ REPLACING, SPARED = "replacing-", "spare-"
 
 def pools(
     known: Iterable[str] = (), *, directory: Path = BY_ID, deadline_s: float = DEADLINE_S
-) -> tuple[PoolSeen, ...] | Unseen:
+) -> tuple[ImportedPool, ...] | Unseen:
     """Every imported pool, by name. `known`: names of disks that are preferred to others which the same disks have."""
     end_s = time.monotonic() + deadline_s
     outcomes = tools.run_all(
@@ -57,10 +57,10 @@ def pools(
 # Pure ---------------------------------------------------------------------------------------------------------------
 
 
-def pool_seen(status: PoolStatus, settings: dict[str, Setting], names: Names) -> PoolSeen:
+def pool_seen(status: PoolTree, settings: dict[str, Setting], names: Names) -> ImportedPool:
     """One pool from what two programs say of it."""
     guid = settings.get("guid")
-    return PoolSeen(
+    return ImportedPool(
         name=status.name,
         guid=int(guid.value) if guid is not None and guid.value.isdecimal() else 0,
         health=status.health if status.health is not Health.UNKNOWN else _listed(settings),
@@ -70,18 +70,18 @@ def pool_seen(status: PoolStatus, settings: dict[str, Setting], names: Names) ->
     )
 
 
-def layout_of(status: PoolStatus, names: Names) -> Layout:
+def layout_of(status: PoolTree, names: Names) -> PoolLayout:
     """The devices of a pool. Of a replacement that is going on the new disk counts, of a spare in use the old one."""
-    return Layout.of((row.role, _vdev(row, names)) for row in status.rows)
+    return PoolLayout.of((row.role, _vdev(row, names)) for row in status.rows)
 
 
-def _vdev(row: Row, names: Names) -> Vdev:
+def _vdev(row: DeviceRow, names: Names) -> LayoutVdev:
     disks = tuple(names.disk(leaf.path, leaf.guid) for leaf in _standing(row))
     kind = VdevKind.DISK if len(disks) == 1 and row.kind is VdevKind.OTHER else row.kind
-    return Vdev(kind, disks)
+    return LayoutVdev(kind, disks)
 
 
-def _standing(row: Row) -> Iterable[Row]:
+def _standing(row: DeviceRow) -> Iterable[DeviceRow]:
     """The devices that a vdev is made of once every replacement has ended."""
     if not row.below:
         return (row,)
@@ -92,7 +92,7 @@ def _standing(row: Row) -> Iterable[Row]:
     return tuple(leaf for below in row.below for leaf in _standing(below))
 
 
-def _member(row: Row, names: Names) -> Member:
+def _member(row: DeviceRow, names: Names) -> Member:
     return Member(names.disk(row.path, row.guid), row.path, row.health, row.role, *row.errors, row.note)
 
 

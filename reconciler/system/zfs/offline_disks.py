@@ -20,8 +20,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
-from reconciler.system.reservation.block_device import SYSFS, Finder, Kind, Unusable
-from reconciler.system.zfs.orphaned_processes import LeftBehind, close_all_but
+from reconciler.system.reservation.block_device import SYSFS, DiskKind, Finder, Unusable
+from reconciler.system.zfs.orphaned_processes import OrphanedProcesses, close_all_but
 
 #: To write a word into a file of /sys.
 READY_S: Final = 2.0
@@ -32,7 +32,7 @@ RUNS: Final = "running\n"
 AGING: Final = "queue/iosched/prio_aging_expire"
 AT_ONCE: Final = "0\n"
 #: Children that may wait for a disk.
-_left: Final = LeftBehind()
+_left: Final = OrphanedProcesses()
 
 
 def states(directory: Path, names: Iterable[str], sysfs: Path = SYSFS) -> tuple[Path, ...]:
@@ -41,13 +41,13 @@ def states(directory: Path, names: Iterable[str], sysfs: Path = SYSFS) -> tuple[
     for name in names:
         with contextlib.suppress(Unusable):
             disk = finder.find(name)
-            if disk.kind is Kind.SCSI:
+            if disk.kind is DiskKind.SCSI:
                 found += [sysfs / "block" / path.name / "device/state" for path in disk.paths]
     return tuple(found)
 
 
 @contextlib.contextmanager
-def refusing(files: Sequence[Path]) -> Iterator[None]:
+def disks_offline(files: Sequence[Path]) -> Iterator[None]:
     """Within, the disks with these states refuse everything at once."""
     if not files:
         yield

@@ -13,7 +13,7 @@ from typing import Final
 DESCRIPTOR_MAX: Final = (1 << 31) - 1
 
 
-class LeftBehind:
+class OrphanedProcesses:
     """Children of one kind that may still be there."""
 
     def __init__(self) -> None:

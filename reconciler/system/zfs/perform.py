@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 from reconciler.core.facts.storage import DatasetKind
 from reconciler.system.zfs import arguments, names, tools
 from reconciler.system.zfs.devices import BY_ID
-from reconciler.system.zfs.values import Layout
+from reconciler.system.zfs.values import PoolLayout
 
 #: Destroying a dataset may free much.
 DEADLINE_S: Final = 120.0
@@ -48,7 +48,7 @@ Result: TypeAlias = Done | Denied | Unanswered
 
 def create_pool(
     name: str,
-    layout: Layout,
+    layout: PoolLayout,
     *,
     settings: Mapping[str, str] | None = None,
     root_settings: Mapping[str, str] | None = None,

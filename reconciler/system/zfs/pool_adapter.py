@@ -42,25 +42,25 @@ from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.progress import NOTHING, mark, txg_of
 from reconciler.system.zfs import arguments, tools
 from reconciler.system.zfs.devices import data_path
-from reconciler.system.zfs.faulted_devices import GivenUp
+from reconciler.system.zfs.faulted_devices import FaultedDevices
 from reconciler.system.zfs.guids import Guids
-from reconciler.system.zfs.import_devices import Belonging, belonging, incomplete, is_unmade, of_another
+from reconciler.system.zfs.import_devices import ImportDevices, find_import_devices, incomplete, is_unmade, of_another
 from reconciler.system.zfs.kstat import Groups, groups, pool_instance, pool_state
-from reconciler.system.zfs.label_reader import Seen, read_devices
+from reconciler.system.zfs.label_reader import DeviceContent, read_devices
 from reconciler.system.zfs.mounts import Mounter
-from reconciler.system.zfs.offline_disks import refusing, states
-from reconciler.system.zfs.pool_lock import RUN, Moving
+from reconciler.system.zfs.offline_disks import disks_offline, states
+from reconciler.system.zfs.pool_lock import RUN, PoolLock
 from reconciler.system.zfs.pool_state import (
     SAMPLE_MS,
     SERVING,
-    Belief,
-    Progress,
-    Reached,
-    Standing,
+    CommittedTxg,
+    PoolState,
+    SettledState,
+    WriteProgress,
     all_pools,
-    standing,
+    state_of_pool,
 )
-from reconciler.system.zfs.progress import done, telling
+from reconciler.system.zfs.progress import progress_of, telling
 from reconciler.system.zfs.unmounts import few, shared, unmount
 
 #: A disk that has not shown its label by then, or much later than others, is silent.
@@ -80,7 +80,7 @@ def note(text: str) -> None:
     print(f"pools: {text}", file=sys.stderr, flush=True)
 
 
-class ZfsHouse:
+class ZfsPools:
     """The pools that the orders name, each from the disks of the orders in one directory."""
 
     def __init__(
@@ -89,13 +89,13 @@ class ZfsHouse:
         self._directory = directory
         self._orders = orders
         self._pools = pools_of(orders)
-        self._moving = Moving(run)
+        self._moving = PoolLock(run)
         self._say = say
-        self._belief = Belief()
-        self._progress = {pool: Progress() for pool in self._pools}
-        self._given_up = GivenUp(directory, orders.disks, self._pools)
+        self._belief = SettledState()
+        self._progress = {pool: WriteProgress() for pool in self._pools}
+        self._given_up = FaultedDevices(directory, orders.disks, self._pools)
         self._judged: set[str] = set()
-        self._reached = {pool: Reached() for pool in self._pools}
+        self._reached = {pool: CommittedTxg() for pool in self._pools}
         self._guids = Guids()
         #: Pools that came out older than their last owner's word, and are not exported again yet.
         self._older: set[str] = set()
@@ -197,7 +197,7 @@ class ZfsHouse:
         moving = self._moving.going_on()
         now_ms = _now_ms()
         states: dict[str, str] = {}
-        standings: list[Standing] = []
+        standings: list[PoolState] = []
         for pool in self._pools:
             state = pool_state(pool)
             unmade = self._moving.unmade(pool)
@@ -213,14 +213,14 @@ class ZfsHouse:
             progress = self._progress[pool].with_sample(found.pending, now_ms)
             self._progress[pool] = progress
             ready, stuck = self._moving.ready(pool), progress.stuck(now_ms)
-            standings.append(standing(state, ready=ready, stuck=stuck, unmade=unmade))
+            standings.append(state_of_pool(state, ready=ready, stuck=stuck, unmade=unmade))
         return states, all_pools(standings, moving=moving)
 
     def _progressed(self, states: Mapping[str, str]) -> tuple[int, bool, str]:
         """How the import or export in progress goes on; an export that is refused does not, whatever disks do."""
         arbitration = frozenset(self._orders.arbitration)
         devices = telling((path, at in arbitration) for at, path in self._paths().items())
-        found, refused = done(self._pools, devices), self._moving.in_use()
+        found, refused = progress_of(self._pools, devices), self._moving.in_use()
         whole = all(pool in states or self._moving.unmade(pool) for pool in self._pools)
         self._requests = self._requests if refused else found.requests
         return replace(found, requests=self._requests).number, refused and whole, str(found)
@@ -247,7 +247,7 @@ class ZfsHouse:
         for pool in self._pools:
             self._moving.set_unmade(pool, unmade=False)
 
-    def _seen(self, deadline_s: float) -> dict[int, Seen]:
+    def _seen(self, deadline_s: float) -> dict[int, DeviceContent]:
         return read_devices(self._paths(), deadline_s, LABELS_S)
 
     def _paths(self) -> dict[int, Path]:
@@ -269,7 +269,7 @@ class ZfsHouse:
                 f"pool {pool} is not the one that the last owner had, so its word of how far that one came is void"
             )
         words = dict(zip(self._pools, txgs, strict=False))
-        wanted: list[Belonging] = []
+        wanted: list[ImportDevices] = []
         good = True
         for pool in pools:
             self._moving.set_ready(pool, ready=False)
@@ -277,7 +277,7 @@ class ZfsHouse:
             self._moving.set_unmade(pool, unmade=unmade)
             if unmade:
                 continue
-            found = belonging(pool, self._orders, labels, bare, txgs)
+            found = find_import_devices(pool, self._orders, labels, bare, txgs)
             if found.refusal:
                 self._say(found.refusal)
                 good = False
@@ -288,7 +288,7 @@ class ZfsHouse:
             arguments.import_pool(one.guid, [str(paths[at]) for at in one.disks], mount=together) for one in wanted
         ]
         silent = [name for at, name in enumerate(self._orders.disks) if at not in labels]
-        with refusing(states(self._directory, silent)):
+        with disks_offline(states(self._directory, silent)):
             left_s = max(0.0, end_s - time.monotonic())
             width = max(1, len(argvs))
             outcomes = tools.run_all(argvs, width=width, deadline_s=left_s, keep=(lock,), nice=tools.URGENT)
@@ -309,7 +309,7 @@ class ZfsHouse:
         guids = self._guids.look({pool: reached.instance for pool, reached in served.items()})
         return tuple(mark(guids[pool], served[pool].txg) if pool in guids else NOTHING for pool in self._pools)
 
-    def _is_current(self, one: Belonging, word: int, lock: int) -> bool:
+    def _is_current(self, one: ImportDevices, word: int, lock: int) -> bool:
         """Whether an imported pool is as new as its last owner's word: nothing may be served from an older one.
 
         The kernel goes on from the group that the disks ended with, so the oldest that it knows now is a later one.
@@ -334,7 +334,7 @@ def _in_use(outcome: tools.Outcome) -> bool:
     return isinstance(outcome, tools.Ended) and bool(outcome.code) and "busy" in outcome.stderr
 
 
-def _bare(seen: Mapping[int, Seen]) -> frozenset[int]:
+def _bare(seen: Mapping[int, DeviceContent]) -> frozenset[int]:
     return frozenset(at for at, one in seen.items() if one.bare)
 
 

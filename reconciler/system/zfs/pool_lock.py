@@ -28,7 +28,7 @@ USED_MS: Final = 2_000
 USED_MS_MAX: Final = 15_000
 
 
-class Moving:
+class PoolLock:
     """The lock and the marks in one directory."""
 
     def __init__(self, directory: Path = RUN) -> None:

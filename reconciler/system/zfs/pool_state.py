@@ -31,7 +31,7 @@ SERVING: Final = ("ONLINE", "DEGRADED")
 SUSPENDED: Final = "SUSPENDED"
 
 
-class Standing(StrEnum):
+class PoolState(StrEnum):
     """How one pool stands: ABSENT, COMING (or going, or neither mounted nor serving), HERE, HUNG."""
 
     ABSENT = "absent"
@@ -40,44 +40,44 @@ class Standing(StrEnum):
     HUNG = "hung"
 
 
-def standing(state: str | None, *, ready: bool, stuck: bool, unmade: bool = False) -> Standing:
+def state_of_pool(state: str | None, *, ready: bool, stuck: bool, unmade: bool = False) -> PoolState:
     """One pool. `ready`: its mounts were made; `stuck`: what it writes has not ended for HUNG_MS.
 
     `unmade`: the pools were taken here, and this one has not been made yet, or is being made: as here as it can be.
     """
     if state is None:
-        return Standing.HERE if unmade else Standing.ABSENT
+        return PoolState.HERE if unmade else PoolState.ABSENT
     if state == SUSPENDED or stuck:
-        return Standing.HUNG
+        return PoolState.HUNG
     if unmade and state not in SERVING:
-        return Standing.HERE
-    return Standing.HERE if ready and state in SERVING else Standing.COMING
+        return PoolState.HERE
+    return PoolState.HERE if ready and state in SERVING else PoolState.COMING
 
 
-def all_pools(standings: Sequence[Standing], *, moving: bool) -> Pools:
+def all_pools(standings: Sequence[PoolState], *, moving: bool) -> Pools:
     """All pools of the orders together. `moving`: an import or export is running."""
     kinds = set(standings)
-    if Standing.HUNG in kinds:
+    if PoolState.HUNG in kinds:
         return Pools.HUNG
-    if moving or len(kinds) > 1 or Standing.COMING in kinds:
+    if moving or len(kinds) > 1 or PoolState.COMING in kinds:
         return Pools.SOME
-    return Pools.ALL if kinds == {Standing.HERE} else Pools.NONE
+    return Pools.ALL if kinds == {PoolState.HERE} else Pools.NONE
 
 
 @dataclass(frozen=True, slots=True)
-class Belief:
+class SettledState:
     """What was told last, what is seen now, and since when."""
 
     told: Pools = Pools.UNKNOWN
     seen: Pools = Pools.UNKNOWN
     since_ms: int = 0
 
-    def with_sample(self, sample: Pools, now_ms: int) -> Belief:
+    def with_sample(self, sample: Pools, now_ms: int) -> SettledState:
         """The belief after one more sample."""
         since_ms = self.since_ms if sample is self.seen else now_ms
         at_once = sample is self.told or (self.told is Pools.SOME and sample in (Pools.ALL, Pools.NONE))
         told = sample if at_once or now_ms - since_ms >= STEADY_MS else self.told
-        return Belief(told, sample, since_ms)
+        return SettledState(told, sample, since_ms)
 
     @property
     def settled(self) -> bool:
@@ -86,15 +86,15 @@ class Belief:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class WriteProgress:
     """Whether a pool's writes end: the oldest transaction group that is to be written, and since when that one."""
 
     txg: int | None = None
     since_ms: int = 0
 
-    def with_sample(self, txg: int | None, now_ms: int) -> Progress:
+    def with_sample(self, txg: int | None, now_ms: int) -> WriteProgress:
         """The progress after one more look."""
-        return self if txg == self.txg else Progress(txg, now_ms)
+        return self if txg == self.txg else WriteProgress(txg, now_ms)
 
     def stuck(self, now_ms: int) -> bool:
         """Whether the same one has not ended for HUNG_MS."""
@@ -102,7 +102,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class CommittedTxg:
     """How far a pool that is imported here has come: its newest transaction group that is on the disks.
 
     It is remembered, because the kernel shows the last hundred groups only: an idle pool pushes the last group that
@@ -112,8 +112,8 @@ class Reached:
     instance: str = ""
     txg: int = 0
 
-    def with_sample(self, instance: str, durable: int) -> Reached:
+    def with_sample(self, instance: str, durable: int) -> CommittedTxg:
         """The same after one more look; another pool of that name begins anew, and one that is not here has nothing."""
         if not instance:
-            return Reached()
-        return Reached(instance, max(durable, self.txg if instance == self.instance else 0))
+            return CommittedTxg()
+        return CommittedTxg(instance, max(durable, self.txg if instance == self.instance else 0))

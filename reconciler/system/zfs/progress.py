@@ -23,7 +23,7 @@ ENDED: Final = (0, 4, 11, 15)
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class MoveProgress:
     """What there is now. `requests`: of all devices together, since the machine started."""
 
     pools: int
@@ -39,13 +39,15 @@ class Done:
         return f"pools here: {self.pools}, filesystems mounted: {self.mounts}, disk requests: {self.requests}"
 
 
-def done(pools: Sequence[str], devices: Iterable[Path], mounts: Path = MOUNTS, kstat: Path = KSTAT) -> Done:
+def progress_of(
+    pools: Sequence[str], devices: Iterable[Path], mounts: Path = MOUNTS, kstat: Path = KSTAT
+) -> MoveProgress:
     """What there is of these pools and on these devices."""
     here = sum(pool_state(pool, kstat) is not None for pool in pools)
     mounted = 0
     with contextlib.suppress(OSError):
         mounted = len(parse_mounts(mounts.read_text(), pools))
-    return Done(here, mounted, sum(requests(device) for device in devices))
+    return MoveProgress(here, mounted, sum(requests(device) for device in devices))
 
 
 def requests(device: Path, block: Path = SYS_BLOCK) -> int:

@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from reconciler.system.zfs.values import Health, Role, VdevKind, health_of
+from reconciler.system.zfs.values import Health, VdevKind, VdevRole, health_of
 
 #: Headings of sections below the devices that hold data.
 SECTIONS: Final = {
-    "special": Role.SPECIAL,
-    "dedup": Role.DEDUP,
-    "logs": Role.LOG,
-    "cache": Role.CACHE,
-    "spares": Role.SPARE,
+    "special": VdevRole.SPECIAL,
+    "dedup": VdevRole.DEDUP,
+    "logs": VdevRole.LOG,
+    "cache": VdevRole.CACHE,
+    "spares": VdevRole.SPARE,
 }
 _STATES: Final = "|".join(health.value for health in Health)
 _ROW: Final = re.compile(
@@ -32,15 +32,15 @@ _WAS: Final = re.compile(r"was (?P<path>/\S.*)")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DeviceRow:
     """One line below `config:`. `name`: a path, a GUID (a device that is not there), or the word of a vdev."""
 
     name: str
     health: Health
-    role: Role
+    role: VdevRole
     errors: tuple[int, int, int] = (0, 0, 0)
     note: str = ""
-    below: tuple[Row, ...] = ()
+    below: tuple[DeviceRow, ...] = ()
 
     @property
     def guid(self) -> int | None:
@@ -61,7 +61,7 @@ class Row:
         match = _KINDS.fullmatch(self.name)
         return VdevKind(match[1]) if match else VdevKind.OTHER
 
-    def leaves(self) -> Iterator[Row]:
+    def leaves(self) -> Iterator[DeviceRow]:
         """Every device below, or itself."""
         if not self.below:
             yield self
@@ -70,7 +70,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class PoolStatus:
+class PoolTree:
     """One pool: its state, its `scan:` line, and its top-level vdevs, cache devices and spares.
 
     `guid`: of a pool that could be imported, 0 of one that is. `told`: what is wrong, the first line.
@@ -79,11 +79,11 @@ class PoolStatus:
     name: str
     health: Health
     scan: str
-    rows: tuple[Row, ...]
+    rows: tuple[DeviceRow, ...]
     guid: int = 0
     told: str = ""
 
-    def leaves(self) -> Iterator[Row]:
+    def leaves(self) -> Iterator[DeviceRow]:
         """Every device."""
         for row in self.rows:
             yield from row.leaves()
@@ -94,15 +94,15 @@ class _Open:
     """A row whose children may still follow."""
 
     depth: int
-    row: Row
-    below: list[Row] = field(default_factory=list)
+    row: DeviceRow
+    below: list[DeviceRow] = field(default_factory=list)
 
-    def closed(self) -> Row:
+    def closed(self) -> DeviceRow:
         row = self.row
-        return Row(row.name, row.health, row.role, row.errors, row.note, tuple(self.below))
+        return DeviceRow(row.name, row.health, row.role, row.errors, row.note, tuple(self.below))
 
 
-def parse_status(text: str) -> tuple[PoolStatus, ...]:
+def parse_status(text: str) -> tuple[PoolTree, ...]:
     """Every pool in the output of `zpool status -P -p`, or of `zpool import` without a pool.
 
     Lines that are not understood are passed over.
@@ -118,7 +118,7 @@ def parse_status(text: str) -> tuple[PoolStatus, ...]:
         top = rows[0].below if rows and rows[0].name == name else ()
         number = fields.get("id", "")
         found.append(
-            PoolStatus(
+            PoolTree(
                 name=name,
                 health=health_of(fields.get("state", "")),
                 scan=fields.get("scan", ""),
@@ -135,11 +135,11 @@ def _fields(head: str) -> dict[str, str]:
     return {match["key"]: match["value"].strip() for line in head.split("\n") if (match := _FIELD.fullmatch(line))}
 
 
-def _rows(config: str) -> list[Row]:
+def _rows(config: str) -> list[DeviceRow]:
     """The rows without a parent: the pool, then what stands in the sections."""
-    roots: list[Row] = []
+    roots: list[DeviceRow] = []
     stack: list[_Open] = []
-    role = Role.DATA
+    role = VdevRole.DATA
 
     def close(depth: int) -> None:
         while stack and stack[-1].depth >= depth:
@@ -163,9 +163,11 @@ def _rows(config: str) -> list[Row]:
     return roots
 
 
-def _row(match: re.Match[str], role: Role) -> Row:
+def _row(match: re.Match[str], role: VdevRole) -> DeviceRow:
     errors = tuple(_count(match[column]) for column in ("read", "write", "cksum"))
-    return Row(match["name"], health_of(match["state"]), role, (errors[0], errors[1], errors[2]), match["note"] or "")
+    return DeviceRow(
+        match["name"], health_of(match["state"]), role, (errors[0], errors[1], errors[2]), match["note"] or ""
+    )
 
 
 def _count(text: str | None) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from reconciler.system.zfs.values import Origin, Setting
+from reconciler.system.zfs.values import PropertySource, Setting
 
 INHERITED: Final = "inherited from "
 
@@ -22,13 +22,13 @@ def rows(text: str, fields: int) -> list[tuple[str, ...]]:
 def setting(value: str, source: str) -> Setting:
     """A value and its source, as `zfs get -o value,source` prints them."""
     if source.startswith(INHERITED):
-        return Setting(value, Origin.INHERITED, source.removeprefix(INHERITED))
+        return Setting(value, PropertySource.INHERITED, source.removeprefix(INHERITED))
     if source in ("-", "none", ""):
-        return Setting(value, Origin.NONE)
+        return Setting(value, PropertySource.NONE)
     try:
-        return Setting(value, Origin(source))
+        return Setting(value, PropertySource(source))
     except ValueError:
-        return Setting(value, Origin.NONE)
+        return Setting(value, PropertySource.NONE)
 
 
 def settings_of(text: str) -> dict[str, dict[str, Setting]]:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from reconciler.system.files import open_regular
-from reconciler.system.zfs.orphaned_processes import LeftBehind, close_all_but
+from reconciler.system.zfs.orphaned_processes import OrphanedProcesses, close_all_but
 from reconciler.system.zfs.tools import URGENT
 
 #: Nothing was free for so long: it may stay in use.
@@ -45,7 +45,7 @@ USERSHARES: Final = Path("/var/lib/samba/usershares")
 UMOUNT_NOFOLLOW: Final = 8
 ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 _libc: Final = ctypes.CDLL(None, use_errno=True)
-_left: Final = LeftBehind()
+_left: Final = OrphanedProcesses()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ class VdevKind(StrEnum):
     OTHER = "other"
 
 
-class Role(StrEnum):
+class VdevRole(StrEnum):
     """What a top-level vdev is for, by the words of zpool-create(8)."""
 
     DATA = ""
@@ -51,7 +51,7 @@ def health_of(word: str) -> Health:
     return next((health for health in Health if health.value == word), Health.UNKNOWN)
 
 
-class Origin(StrEnum):
+class PropertySource(StrEnum):
     """Where a value comes from (zfs-get(8)). NONE: it cannot be set."""
 
     LOCAL = "local"
@@ -67,12 +67,12 @@ class Setting:
     """The value of a property, numbers exact (-p). `of`: the dataset that an INHERITED value comes from."""
 
     value: str
-    origin: Origin
+    origin: PropertySource
     of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Vdev:
+class LayoutVdev:
     """One top-level vdev, or one cache device or spare: `disks` by their names in /dev/disk/by-id, without partition.
 
     A disk that is known there by no name stands with its path, one that is gone with the path or GUID ZFS has for it.
@@ -83,38 +83,38 @@ class Vdev:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class PoolLayout:
     """Every device of a pool, in the order in which ZFS has them. A DISK is a vdev for each disk."""
 
-    vdevs: tuple[Vdev, ...]
-    special: tuple[Vdev, ...] = ()
-    dedup: tuple[Vdev, ...] = ()
-    log: tuple[Vdev, ...] = ()
+    vdevs: tuple[LayoutVdev, ...]
+    special: tuple[LayoutVdev, ...] = ()
+    dedup: tuple[LayoutVdev, ...] = ()
+    log: tuple[LayoutVdev, ...] = ()
     cache: tuple[str, ...] = ()
     spares: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, vdevs: Iterable[tuple[Role, Vdev]]) -> Layout:
+    def of(cls, vdevs: Iterable[tuple[VdevRole, LayoutVdev]]) -> PoolLayout:
         """The layout of these vdevs, each with what it is for."""
-        by_role: dict[Role, list[Vdev]] = {role: [] for role in Role}
+        by_role: dict[VdevRole, list[LayoutVdev]] = {role: [] for role in VdevRole}
         for role, vdev in vdevs:
             by_role[role].append(vdev)
         return cls(
-            vdevs=tuple(by_role[Role.DATA]),
-            special=tuple(by_role[Role.SPECIAL]),
-            dedup=tuple(by_role[Role.DEDUP]),
-            log=tuple(by_role[Role.LOG]),
-            cache=tuple(disk for vdev in by_role[Role.CACHE] for disk in vdev.disks),
-            spares=tuple(disk for vdev in by_role[Role.SPARE] for disk in vdev.disks),
+            vdevs=tuple(by_role[VdevRole.DATA]),
+            special=tuple(by_role[VdevRole.SPECIAL]),
+            dedup=tuple(by_role[VdevRole.DEDUP]),
+            log=tuple(by_role[VdevRole.LOG]),
+            cache=tuple(disk for vdev in by_role[VdevRole.CACHE] for disk in vdev.disks),
+            spares=tuple(disk for vdev in by_role[VdevRole.SPARE] for disk in vdev.disks),
         )
 
-    def top_level(self) -> Iterator[tuple[Role, Vdev]]:
+    def top_level(self) -> Iterator[tuple[VdevRole, LayoutVdev]]:
         """Every vdev that is written, with what it is for, in the order of zpool-create(8)."""
         for role, vdevs in (
-            (Role.DATA, self.vdevs),
-            (Role.SPECIAL, self.special),
-            (Role.DEDUP, self.dedup),
-            (Role.LOG, self.log),
+            (VdevRole.DATA, self.vdevs),
+            (VdevRole.SPECIAL, self.special),
+            (VdevRole.DEDUP, self.dedup),
+            (VdevRole.LOG, self.log),
         ):
             yield from ((role, vdev) for vdev in vdevs)
 
@@ -127,12 +127,12 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One device: `path` as ZFS names it, `disk` as `Vdev` does; errors counted since the last `zpool clear`."""
+    """One device: `path` as ZFS names it, `disk` as `LayoutVdev` does; errors counted since the last `zpool clear`."""
 
     disk: str
     path: str
     health: Health
-    role: Role
+    role: VdevRole
     read_errors: int = 0
     write_errors: int = 0
     checksum_errors: int = 0
@@ -140,13 +140,13 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class PoolSeen:
+class ImportedPool:
     """An imported pool. `settings`: its own properties, features included (zpoolprops(7)), by name, sorted."""
 
     name: str
     guid: int
     health: Health
-    layout: Layout
+    layout: PoolLayout
     members: tuple[Member, ...]
     settings: tuple[tuple[str, Setting], ...]
 

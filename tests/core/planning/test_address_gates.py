@@ -14,8 +14,14 @@ from reconciler.core.facts.difference import DifferenceKind
 from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Power, Route
 from reconciler.core.facts.prediction import Prediction
 from reconciler.core.facts.state import DriftMode, Observed
-from reconciler.core.planning.drift_state import Drift, DriftState, Ledger, ledger_document, ledger_from_document
-from reconciler.core.planning.plan import Gate, Hold, Impact, Verb
+from reconciler.core.planning.drift_state import (
+    DriftEntry,
+    DriftLedger,
+    DriftState,
+    ledger_document,
+    ledger_from_document,
+)
+from reconciler.core.planning.plan import ActionVerb, Gate, HeldChange, Impact
 from reconciler.core.planning.planner import make_plan
 from tests.core.planning.test_plan_properties import REVISION, many, observations
 from tests.core.planning.worlds import bare, desired_of, desires, perform
@@ -37,7 +43,7 @@ def live(*facts: Fact, link: str = "eth0", **nic: object) -> Observed:
     return replace(made, owners=MappingProxyType({}), nics=MappingProxyType(nics))
 
 
-def only_hold(desired: list[Fact], observed: Observed) -> Hold:
+def only_hold(desired: list[Fact], observed: Observed) -> HeldChange:
     plan = make_plan(desired_of([*desired, Link("eth0", LinkKind.PHYSICAL)]), observed, REVISION)
     assert plan.actions == (), plan.actions
     (hold,) = plan.holds
@@ -50,7 +56,7 @@ def test_a_lifetime_is_made_permanent_in_place(address: str, traits: tuple[str, 
     want = Address("eth0", address)
     plan = make_plan(desired_of([want]), live(Address("eth0", address, traits)), REVISION)
     (action,) = plan.actions
-    assert (action.verb, action.after, action.impact) == (Verb.CHANGE, want, Impact.NONE)
+    assert (action.verb, action.after, action.impact) == (ActionVerb.CHANGE, want, Impact.NONE)
     assert traits[0] in action.reason
 
 
@@ -184,7 +190,7 @@ def test_a_ledger_can_be_read_by_a_release_that_knows_no_traits() -> None:
     """What sets the live fact apart stands beside it."""
     seen = Address("eth0", "10.0.0.1/24", ("leased",))
     want = Address("eth0", "10.0.0.1/24")
-    drift = Drift(
+    drift = DriftEntry(
         key=seen.key,
         kind=DifferenceKind.CHANGE,
         state=DriftState.FIRING,
@@ -197,7 +203,7 @@ def test_a_ledger_can_be_read_by_a_release_that_knows_no_traits() -> None:
         revision="main@1",
         since_s=1.0,
     )
-    document = ledger_document(Ledger(drifts=MappingProxyType({seen.key: drift})))
+    document = ledger_document(DriftLedger(drifts=MappingProxyType({seen.key: drift})))
     assert document["drifts"][0]["live"] == {"fact": "address", "link": "eth0", "address": "10.0.0.1/24"}
     assert ledger_from_document(document).drifts[seen.key] == drift
     del document["drifts"][0]["traits"]

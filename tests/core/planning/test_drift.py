@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from reconciler.core.facts.difference import Difference, DifferenceKind
 from reconciler.core.facts.fact import Address, Link, LinkKind, Mark, Mtu, Power
 from reconciler.core.facts.state import DriftMode, DriftPolicy, NicMatch, Unknown
-from reconciler.core.planning.drift import NO_DRIFT, DriftRules, Sight, drift_step, see
+from reconciler.core.planning.drift import NO_DRIFT, DriftLook, DriftRules, drift_step, see
 from reconciler.core.planning.drift_state import DriftState, TransitionKind, ledger_document, ledger_from_document
 from reconciler.core.planning.planner import make_plan
 from reconciler.errors import StateError
@@ -29,7 +29,7 @@ def steps(*looks, policy=WARN, rules=RULES, apart_s=1.0, back_at=None):
     """What is reported at each look; a look is a list of numbers or a Sight."""
     ledger, said = NO_DRIFT, []
     for number, look in enumerate(looks):
-        sight = look if isinstance(look, Sight) else Sight(tuple(difference(item) for item in look))
+        sight = look if isinstance(look, DriftLook) else DriftLook(tuple(difference(item) for item in look))
         # Set back by thirty years.
         wrong_s = 1e9 if back_at is not None and number < back_at else 0
         ledger, transitions = drift_step(
@@ -85,7 +85,7 @@ def test_a_clock_that_is_set_back_keeps_no_alert_for_years():
 
 
 def test_the_unknown_neither_fires_nor_resolves():
-    blind = Sight((), unknown=(Unknown(("address",), "timed out"),))
+    blind = DriftLook((), unknown=(Unknown(("address",), "timed out"),))
     assert steps([1], [1], blind, [1], [])[1] == [[], [("firing", 1)], [], [], [("resolved", 1)]]
     assert steps([1], blind, [1])[1] == [[], [], [("firing", 1)]]
 
@@ -94,7 +94,7 @@ def test_ignored_drift_is_never_said_and_ends_when_it_becomes_ignored():
     ignore = DriftPolicy(resources={"Interface/storage0": DriftMode.IGNORE})
     assert steps([1], [1], [1], policy=ignore)[1] == [[], [], []]
     ledger, _ = steps([1], [1])
-    ledger, said = drift_step(ledger, Sight((difference(1),)), now_s=9, revision="main@2", policy=ignore)
+    ledger, said = drift_step(ledger, DriftLook((difference(1),)), now_s=9, revision="main@2", policy=ignore)
     assert [(item.kind, item.note) for item in said] == [(TransitionKind.RESOLVED, "ignored now")]
 
 
@@ -103,7 +103,7 @@ def test_what_an_unapplied_revision_explains_is_no_drift(explained):
     ledger = NO_DRIFT
     for now_s in range(3):
         ledger, said = drift_step(
-            ledger, Sight((difference(1),)), now_s=now_s, revision="main@1", policy=WARN, explained=explained
+            ledger, DriftLook((difference(1),)), now_s=now_s, revision="main@1", policy=WARN, explained=explained
         )
         assert said == ()
     assert not ledger.drifts
@@ -181,7 +181,7 @@ def test_alerts_begin_and_end_by_turns_and_nothing_is_lost_over_a_restart(histor
     ledger, open_alerts, now_s = NO_DRIFT, {}, 0.0
     for present, blind, pause_s in history:
         now_s += pause_s
-        sight = Sight(
+        sight = DriftLook(
             tuple(difference(item) for item in sorted(present)),
             unknown=(Unknown(("address",), "timed out"),) if blind else (),
         )
@@ -197,7 +197,7 @@ def test_alerts_begin_and_end_by_turns_and_nothing_is_lost_over_a_restart(histor
         assert set(ledger.storms) <= set(open_alerts)
     for step in range(3):
         ledger, said = drift_step(
-            ledger, Sight(()), now_s=now_s + 100 * step, revision="main@1", policy=WARN, rules=RULES
+            ledger, DriftLook(()), now_s=now_s + 100 * step, revision="main@1", policy=WARN, rules=RULES
         )
         for item in said:
             assert item.kind is TransitionKind.RESOLVED

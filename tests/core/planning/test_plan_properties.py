@@ -8,7 +8,7 @@ from reconciler.core.facts.fact import Address, Route
 from reconciler.core.facts.ownership import Owner
 from reconciler.core.planning.draft import STAGES
 from reconciler.core.planning.nic_match import bind
-from reconciler.core.planning.plan import Gate, Verb
+from reconciler.core.planning.plan import ActionVerb, Gate
 from reconciler.core.planning.plan_document import plan_document, plan_from_document
 from reconciler.core.planning.planner import make_plan, stale
 from tests.core.planning.worlds import bare, desires, perform, settled, with_foreign, without
@@ -75,7 +75,7 @@ def test_it_survives_a_cut_after_any_action(desired, observed, data):
 def test_it_leaves_alone_what_others_made(desired, observed):
     plan = make_plan(desired, observed, REVISION)
     for action in plan.actions:
-        if action.verb is Verb.REMOVE and isinstance(action.before, Address | Route):
+        if action.verb is ActionVerb.REMOVE and isinstance(action.before, Address | Route):
             assert observed.owner(action.key) is Owner.AGENT
             assert action.key not in desired.facts
     after = perform(observed, plan)
@@ -107,7 +107,7 @@ def test_stages_rise_after_the_removals_and_documents_are_lossless(desired, obse
     for action in plan.actions:
         fact = action.after or action.before
         assert action.stage is STAGES[type(fact)]
-    coming = [action.stage for action in plan.actions if action.verb is not Verb.REMOVE]
+    coming = [action.stage for action in plan.actions if action.verb is not ActionVerb.REMOVE]
     assert coming == sorted(coming)
     assert plan_from_document(plan_document(plan)) == plan
     assert stale(plan, observed) == ()
@@ -117,5 +117,5 @@ def test_stages_rise_after_the_removals_and_documents_are_lossless(desired, obse
 @given(desires(), observations())
 def test_no_action_is_refused_by_a_gate_of_its_own_plan(desired, observed):
     plan = make_plan(desired, observed, REVISION)
-    done = {action.key for action in plan.actions if action.verb is not Verb.REMOVE}
+    done = {action.key for action in plan.actions if action.verb is not ActionVerb.REMOVE}
     assert not done & {hold.key for hold in plan.holds if hold.gate is not Gate.FOREIGN}

@@ -9,7 +9,7 @@ from reconciler.core.facts.settings import PairNames, Settings
 from reconciler.core.facts.state import Desired, Placement
 from reconciler.core.facts.storage import Dataset, Property
 from reconciler.core.planning.drift import see
-from reconciler.core.planning.plan import Impact, Verb
+from reconciler.core.planning.plan import ActionVerb, Impact
 from reconciler.core.planning.plan_document import plan_document, plan_from_document
 from reconciler.core.planning.planner import make_plan, stale
 from tests.core.planning.shelves import NAMES, VALUES, bare, by_hand, desires, filled
@@ -55,7 +55,7 @@ def test_it_converges_and_does_what_it_predicts(desired, observed):
 @given(desires(), observations())
 def test_nothing_is_destroyed_but_what_is_asked_for_and_not_protected_and_that_comes_last(desired, observed):
     plan = make_plan(desired, observed, REVISION)
-    removing = [action for action in plan.actions if action.verb is Verb.REMOVE]
+    removing = [action for action in plan.actions if action.verb is ActionVerb.REMOVE]
     for action in removing:
         assert desired.destroy[action.key] is False
         assert action.impact is Impact.DATA
@@ -84,7 +84,7 @@ def test_properties_go_back_to_what_they_were(desired, observed):
     back_to = restored_content(before, [{"was": changed_in_place(plan.actions, plan)}])
     back = perform(there, make_plan(back_to.desired, there, REVISION))
     for action in plan.actions:
-        if action.verb is Verb.CHANGE:
+        if action.verb is ActionVerb.CHANGE:
             assert back.facts[action.key] == observed.facts[action.key]
 
 

@@ -16,8 +16,8 @@ from reconciler.core.status.watchdog import (
     STALE_MS,
     CarpStatus,
     OverrideStatus,
+    PairVerdict,
     ReasonStatus,
-    Verdict,
     WatchdogStatus,
     is_stale,
     judge,
@@ -66,7 +66,7 @@ def test_a_document_with_everything_and_one_without_orders() -> None:
     assert {"MAINTENANCE", "OVERRIDE", "ORDERS_REFUSED", "NO_HEARTBEAT", "CARP_PASSWORD", "DISKS_OUT", "OTHER"} <= {
         reason.code for reason in FULL.reasons
     }
-    assert no_orders().verdict == Verdict.UNAVAILABLE
+    assert no_orders().verdict == PairVerdict.UNAVAILABLE
 
 
 def places(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -139,17 +139,17 @@ def test_how_old_a_document_may_be() -> None:
 @pytest.mark.parametrize(
     ("codes", "verdict"),
     [
-        ((), Verdict.ACTIVE),
-        (("NO_HEARTBEAT", "DISKS_OUT"), Verdict.ACTIVE),
-        (("NO_HEARTBEAT", "NO_PONG"), Verdict.UNAVAILABLE),
-        (("NO_FAILOVER", "REM_NOT_ABLE"), Verdict.DISABLED),
-        (("MAINTENANCE",), Verdict.DISABLED),
-        (("LOC_FAILOVER_ONGOING", "NO_FAILOVER"), Verdict.MOVING),
-        (("REM_FAILOVER_ONGOING", "NO_PONG"), Verdict.MOVING),
-        (("SOMETHING_NEW",), Verdict.UNAVAILABLE),
+        ((), PairVerdict.ACTIVE),
+        (("NO_HEARTBEAT", "DISKS_OUT"), PairVerdict.ACTIVE),
+        (("NO_HEARTBEAT", "NO_PONG"), PairVerdict.UNAVAILABLE),
+        (("NO_FAILOVER", "REM_NOT_ABLE"), PairVerdict.DISABLED),
+        (("MAINTENANCE",), PairVerdict.DISABLED),
+        (("LOC_FAILOVER_ONGOING", "NO_FAILOVER"), PairVerdict.MOVING),
+        (("REM_FAILOVER_ONGOING", "NO_PONG"), PairVerdict.MOVING),
+        (("SOMETHING_NEW",), PairVerdict.UNAVAILABLE),
     ],
 )
-def test_the_verdict(codes: tuple[str, ...], verdict: Verdict) -> None:
+def test_the_verdict(codes: tuple[str, ...], verdict: PairVerdict) -> None:
     assert judge(frozenset(codes)) is verdict
 
 
@@ -179,4 +179,4 @@ def test_both_advertise() -> None:
 
 def test_a_halted_controller_says_so() -> None:
     status = standing_of(told("at 11s reset-fails b", "at 12s import-by-hand b", until="13s"), "b")
-    assert (status.phase, status.role, status.verdict) == (Phase.HALTED.value, "ERROR", Verdict.UNAVAILABLE)
+    assert (status.phase, status.role, status.verdict) == (Phase.HALTED.value, "ERROR", PairVerdict.UNAVAILABLE)

@@ -27,7 +27,7 @@ from reconciler.system.reservation.sg_io import SgTransport
 from reconciler.system.shelf.claim_completion import complete_each
 from reconciler.system.shelf.codec import plain_reply, plain_view, read_command
 from reconciler.system.shelf.disks import DiskShelf
-from reconciler.system.shelf.shared_disk import Directory
+from reconciler.system.shelf.shared_disk import DiskDirectory
 
 
 class Servant:
@@ -42,7 +42,7 @@ class Servant:
         """One request done."""
         if request["do"] == "open":
             orders = build(Orders, request["orders"], "orders")
-            cabinet = Directory(self._directory)
+            cabinet = DiskDirectory(self._directory)
             shelf = DiskShelf(orders, orders.side, cabinet, told=lambda name, what: self.said.append(f"{name}: {what}"))
             self._shelves.append((shelf, orders))
             return {"number": len(self._shelves) - 1}

@@ -25,11 +25,11 @@ from reconciler.system.zfs import arguments
 from reconciler.system.zfs.devices import data_path
 from reconciler.system.zfs.kstat import KSTAT
 from reconciler.system.zfs.label_reader import read_labels
-from reconciler.system.zfs.pool_adapter import ZfsHouse, pools_of
+from reconciler.system.zfs.pool_adapter import ZfsPools, pools_of
 from reconciler.system.zfs.tables import rows
 
 
-def answer(house: ZfsHouse, directory: Path, orders: Orders, request: dict[str, Any]) -> dict[str, Any]:
+def answer(house: ZfsPools, directory: Path, orders: Orders, request: dict[str, Any]) -> dict[str, Any]:
     """One request done."""
     deadline_s = float(request.get("deadline_s", 60))
     match request["do"]:
@@ -50,7 +50,7 @@ def answer(house: ZfsHouse, directory: Path, orders: Orders, request: dict[str, 
             raise ValueError(other)
 
 
-def reached(house: ZfsHouse, directory: Path, orders: Orders, deadline_s: float) -> dict[str, Any]:
+def reached(house: ZfsPools, directory: Path, orders: Orders, deadline_s: float) -> dict[str, Any]:
     """How far pools have come: as the adapter says, as the disks say after that, and as the kernel counts."""
     txgs = house.look(deadline_s).txgs
     pools = pools_of(orders)
@@ -76,7 +76,7 @@ def main() -> None:
     place, directory, text = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     orders = build(Orders, json.loads(text), "orders")
     said: list[str] = []
-    house = ZfsHouse(directory, orders.side, orders, say=said.append)
+    house = ZfsPools(directory, orders.side, orders, say=said.append)
     while True:
         request = json.loads(place.with_suffix(".in").read_text())
         if request["do"] == "end":

@@ -14,14 +14,14 @@ from typing import Any
 from reconciler.core.facts.storage import DatasetKind
 from reconciler.system.zfs import arguments, observe, perform, tools
 from reconciler.system.zfs.tables import settings_of
-from reconciler.system.zfs.values import Layout, Origin, Unseen, Vdev, VdevKind
+from reconciler.system.zfs.values import LayoutVdev, PoolLayout, PropertySource, Unseen, VdevKind
 
 DEADLINE_S = 60.0
 
 
 def story(first: str, second: str, third: str) -> dict[str, Any]:
     """What each step came to, and what was seen after it."""
-    layout = Layout((Vdev(VdevKind.MIRROR, (first, second)),), log=(Vdev(VdevKind.DISK, (third,)),))
+    layout = PoolLayout((LayoutVdev(VdevKind.MIRROR, (first, second)),), log=(LayoutVdev(VdevKind.DISK, (third,)),))
     steps: list[str] = []
 
     def done(result: perform.Result) -> None:
@@ -43,7 +43,7 @@ def story(first: str, second: str, third: str) -> dict[str, Any]:
     datasets = settings_of(text.stdout)
     (pool,) = (one for one in pools if one.name == "story")
     local = {
-        dataset: {name: setting.value for name, setting in settings.items() if setting.origin is Origin.LOCAL}
+        dataset: {name: setting.value for name, setting in settings.items() if setting.origin is PropertySource.LOCAL}
         for dataset, settings in datasets.items()
     }
     inherited = datasets["story/a/b"]["compression"]

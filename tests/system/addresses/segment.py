@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from reconciler.core.failover.orders import Device, VirtualAddress
-from reconciler.system.addresses.placement import Placed, Placement
+from reconciler.system.addresses.placement import AddressPlacement, Placed
 
 Result = TypeVar("Result")
 
@@ -146,7 +146,7 @@ def now_ms() -> int:
     return time.monotonic_ns() // 1_000_000
 
 
-def run_until(placement: Placement, condition: Callable[[], bool], wait_s: float = WAIT_S) -> None:
+def run_until(placement: AddressPlacement, condition: Callable[[], bool], wait_s: float = WAIT_S) -> None:
     """Drives a placement as a loop would until the condition holds."""
     deadline_ms = now_ms() + int(wait_s * 1000)
     while True:
@@ -158,11 +158,11 @@ def run_until(placement: Placement, condition: Callable[[], bool], wait_s: float
         select.select(placement.sockets(), [], [], wait_ms / 1000)
 
 
-def placed(placement: Placement) -> Placed:
+def placed(placement: AddressPlacement) -> Placed:
     return placement.placed(now_ms())
 
 
-def is_placed(placement: Placement) -> Callable[[], bool]:
+def is_placed(placement: AddressPlacement) -> Callable[[], bool]:
     """All that is wanted is there, and nothing is wrong."""
 
     def look() -> bool:
@@ -180,9 +180,9 @@ def placing(
     devices: tuple[Device, ...] = (),
     on_virtual_mac: bool = False,
     want: bool = True,
-) -> Iterator[Placement]:
+) -> Iterator[AddressPlacement]:
     """A placement of these addresses, VHIDs from 20 on."""
-    placement = Placement(run)
+    placement = AddressPlacement(run)
     try:
         ordered = [VirtualAddress(interface, address, 20 + at) for at, address in enumerate(addresses)]
         placement.follow(ordered, devices, on_virtual_mac=on_virtual_mac)

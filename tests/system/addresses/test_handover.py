@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.failover.orders import VirtualAddress
-from reconciler.system.addresses.placement import Placed, Placement
+from reconciler.system.addresses.placement import AddressPlacement, Placed
 from tests.system.addresses.segment import Segment, is_placed, mac_of, now_ms, placed, placing, run_until
 
 HOSTS = ("10.0.0.10", "fd00::10")
@@ -20,7 +20,7 @@ class Peer:
 
     def __init__(self, segment: Segment, run: Path, *, on_virtual_mac: bool) -> None:
         self._room = segment.peer
-        self._placement = self._room.inside(lambda: Placement(run))
+        self._placement = self._room.inside(lambda: AddressPlacement(run))
         addresses = [VirtualAddress("e0", address, 20 + at) for at, address in enumerate(ORDERED)]
         self._placement.follow(addresses, (), on_virtual_mac=on_virtual_mac)
 

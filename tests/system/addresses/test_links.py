@@ -13,7 +13,7 @@ from reconciler.core.facts.ownership import Owner
 from reconciler.core.failover.orders import Device, DeviceKey
 from reconciler.system.addresses.links import Links
 from reconciler.system.addresses.resolve import resolve
-from reconciler.system.addresses.snapshot import Blind, LinkSeen, Sight, address_seen, link_seen, route_seen
+from reconciler.system.addresses.snapshot import Blind, LinkSeen, NetworkSnapshot, address_seen, link_seen, route_seen
 from reconciler.system.netlink import wire
 from tests.system.addresses.segment import WAIT_S, ip
 
@@ -67,7 +67,7 @@ def test_a_look(bare_network: None) -> None:
     )
     with closing(Links()) as links:
         sight = links.snapshot()
-        assert isinstance(sight, Sight)
+        assert isinstance(sight, NetworkSnapshot)
         seen = next(link for link in sight.links.values() if link.name == "e0")
         assert (seen.mac, seen.permanent, seen.up, seen.carrier) == ("02:00:00:00:00:07",) * 2 + (True, True)
         held = {address.address: address for address in sight.on(seen.index)}
@@ -89,7 +89,7 @@ def link(index: int, name: str, permanent: str, kind: str = "") -> LinkSeen:
 
 def test_a_device_is_found_by_what_the_orders_say() -> None:
     mac = "02:00:00:00:00:07"
-    sight = Sight(
+    sight = NetworkSnapshot(
         {
             seen.index: seen
             for seen in (
@@ -127,7 +127,7 @@ def test_a_member_of_a_bond_is_known_by_its_own_mac() -> None:
         + wire.attribute(wire.IFLA_LINKINFO, member)
     )
     assert (seen.mac, seen.permanent) == ("02:00:00:00:00:99", "02:00:00:00:00:07")
-    sight = Sight({2: seen, 3: link(3, "bond0", "02:00:00:00:00:99", "bond")})
+    sight = NetworkSnapshot({2: seen, 3: link(3, "bond0", "02:00:00:00:00:99", "bond")})
     assert resolve([Device("nic", DeviceKey.MAC, "02:00:00:00:00:07")], sight) == {"nic": 2}
 
 

@@ -8,9 +8,9 @@ from reconciler.system.addresses.plan import (
     LAST_RESORT,
     PLACES_MAX,
     AddAddress,
+    AddressPlace,
     AddRoute,
     MakeLink,
-    Place,
     RaiseLink,
     RemoveAddress,
     RemoveLink,
@@ -18,18 +18,18 @@ from reconciler.system.addresses.plan import (
     plan,
     virtual_mac,
 )
-from reconciler.system.addresses.snapshot import AddressSeen, LinkSeen, RouteSeen, Sight, renamed
+from reconciler.system.addresses.snapshot import AddressSeen, LinkSeen, NetworkSnapshot, RouteSeen, renamed
 
-V4, V6 = Place(2, "10.0.0.10/24", 20), Place(2, "fd00:0::10/64", 21)
+V4, V6 = AddressPlace(2, "10.0.0.10/24", 20), AddressPlace(2, "fd00:0::10/64", 21)
 
 
 def link(index: int, name: str, mac: str = "02:00:00:00:00:01", *, up: bool = True, kind: str = "", alias: str = ""):
     return LinkSeen(index, name, mac, mac, up, up, "up" if up else "down", kind, 2 if kind else 0, alias)
 
 
-def sight(*addresses: AddressSeen, routes: tuple[RouteSeen, ...] = (), up: bool = True, more=()) -> Sight:
+def sight(*addresses: AddressSeen, routes: tuple[RouteSeen, ...] = (), up: bool = True, more=()) -> NetworkSnapshot:
     links = (link(1, "lo", ""), link(2, "eth0", up=up), link(3, "eth1", "02:00:00:00:00:02"), *more)
-    return Sight({seen.index: seen for seen in links}, addresses, routes)
+    return NetworkSnapshot({seen.index: seen for seen in links}, addresses, routes)
 
 
 def ours(index: int, address: str, **more) -> AddressSeen:
@@ -82,7 +82,7 @@ def test_one_that_failed_detection_is_tried_again() -> None:
 
 
 def test_an_interface_that_is_gone_is_a_problem() -> None:
-    made = plan(sight(), [Place(9, "10.0.0.10/24")])
+    made = plan(sight(), [AddressPlace(9, "10.0.0.10/24")])
     assert made.actions == ()
     assert [problem.where for problem in made.problems] == ["10.0.0.10/24"]
 
@@ -92,7 +92,7 @@ def test_a_link_that_is_down_takes_addresses_and_no_routes() -> None:
 
 
 def test_a_host_prefix_needs_no_route() -> None:
-    assert plan(sight(), [Place(2, "10.0.0.10/32"), Place(2, "fd00::10/128")]).actions == (
+    assert plan(sight(), [AddressPlace(2, "10.0.0.10/32"), AddressPlace(2, "fd00::10/128")]).actions == (
         AddAddress(2, "10.0.0.10"), AddAddress(2, "fd00::10"),
     )  # fmt: skip
 
@@ -114,12 +114,12 @@ def test_a_macvlan_of_ours_goes_and_another_hands_stays() -> None:
 
 
 def test_two_addresses_of_one_vhid_share_its_macvlan() -> None:
-    twin = Place(2, "10.0.0.11/24", 20)
+    twin = AddressPlace(2, "10.0.0.11/24", 20)
     assert plan(sight(), [V4, twin], on_virtual_mac=True).actions == (MakeLink(2, 20), AddRoute(2, "10.0.0.0/24"))
 
 
 def test_more_than_the_limit_are_refused_one_by_one() -> None:
-    places = [Place(2, f"10.{at // 200}.{at % 200}.10/32") for at in range(PLACES_MAX + 3)]
+    places = [AddressPlace(2, f"10.{at // 200}.{at % 200}.10/32") for at in range(PLACES_MAX + 3)]
     made = plan(sight(), places)
     assert len(made.actions) == PLACES_MAX
     assert len(made.problems) == 3

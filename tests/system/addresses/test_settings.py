@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.system.addresses.links import Links
-from reconciler.system.addresses.settings import Settings
-from reconciler.system.addresses.snapshot import Sight
+from reconciler.system.addresses.settings import InterfaceSettings
+from reconciler.system.addresses.snapshot import NetworkSnapshot
 from tests.system.addresses.segment import ip, placing, setting
 
 KEYS = ("arp_ignore", "arp_announce", "promote_secondaries")
@@ -33,14 +33,14 @@ def cards(bare_network: None) -> None:
 
 
 @contextmanager
-def keeping(journal: Path) -> Iterator[tuple[Settings, Links]]:
+def keeping(journal: Path) -> Iterator[tuple[InterfaceSettings, Links]]:
     with closing(Links()) as links:
-        yield Settings(links, journal), links
+        yield InterfaceSettings(links, journal), links
 
 
-def look(links: Links) -> Sight:
+def look(links: Links) -> NetworkSnapshot:
     sight = links.snapshot()
-    assert isinstance(sight, Sight)
+    assert isinstance(sight, NetworkSnapshot)
     return sight
 
 

@@ -17,7 +17,7 @@ from reconciler.core.facts.state import Unknown
 from reconciler.errors import ObservationError, PerformError
 from reconciler.system.netlink import wire
 from reconciler.system.netlink.addresses import new_address, text_form
-from reconciler.system.netlink.channel import Channel, Refused
+from reconciler.system.netlink.channel import KernelRefused, NetlinkChannel
 from reconciler.system.netlink.live_network import LiveNetwork
 from reconciler.system.netlink.look import look_at_all
 from tests.system.network.conformance import live_network
@@ -26,7 +26,7 @@ from tests.system.network.namespaces import in_namespace, ip
 
 def place_virtual(link: str, address: str) -> None:
     """An address with the watchdog's stamp; ip(8) of Debian 12 cannot set stamps."""
-    channel = Channel()
+    channel = NetlinkChannel()
     stamp, others = (wire.attribute(wire.IFA_PROTO, bytes([owner])) for owner in (WATCHDOG_PROTOCOL, AGENT_PROTOCOL))
     body = new_address(channel.index_of(link), address)
     assert others in body
@@ -272,7 +272,7 @@ def test_removing_an_address_leaves_a_virtual_one_of_the_same_subnet() -> None:
     in_namespace(tell)
 
 
-class Deaf(Channel):
+class Deaf(NetlinkChannel):
     """A channel on which the kernel refuses the dumps of some kinds."""
 
     def __init__(self, *kinds: int) -> None:
@@ -281,7 +281,7 @@ class Deaf(Channel):
 
     def dump(self, kind: int, body: bytes) -> list[bytes]:
         if kind in self.kinds:
-            raise Refused(errno.ENOBUFS, "")
+            raise KernelRefused(errno.ENOBUFS, "")
         return super().dump(kind, body)
 
 

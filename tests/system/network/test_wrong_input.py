@@ -17,7 +17,7 @@ from reconciler.core.facts.fact import Address, BondMode, BondOptions, Hostname,
 from reconciler.errors import ObservationError, PerformError
 from reconciler.system.netlink import wire
 from reconciler.system.netlink.addresses import addresses_request, read_address
-from reconciler.system.netlink.channel import Channel, Refused, Unreadable
+from reconciler.system.netlink.channel import KernelRefused, NetlinkChannel, Unreadable
 from reconciler.system.netlink.links import ALL_LINKS, read_link
 from reconciler.system.netlink.live_network import LiveNetwork
 from reconciler.system.netlink.routes import read_route
@@ -126,7 +126,7 @@ def test_without_permission_it_looks_and_says_what_is_missing(tmp_path: Path) ->
     assert said.endswith("scenario\n\n"), "the file stays when the kernel refuses the name"
 
 
-class Disturbed(Channel):
+class Disturbed(NetlinkChannel):
     """A channel where an address is made or removed after each datagram it reads, as long as `left` is not used up."""
 
     def __init__(self, left: int) -> None:
@@ -187,7 +187,7 @@ def test_two_answers_to_one_question_are_there_and_are_not_the_desired_one() -> 
 def test_a_link_whose_alias_is_not_text() -> None:
     def tell() -> None:
         with live_network() as network:
-            channel = Channel()
+            channel = NetlinkChannel()
             body = wire.LINK_HEADER.pack(0, 0, channel.index_of("e0"), 0, 0)
             channel.request(wire.SET_LINK, 0, body + wire.attribute(wire.IFLA_IFALIAS, b"\xff\xfe"))
             channel.close()
@@ -223,10 +223,10 @@ def test_a_dump_of_more_than_one_datagram_arrives_whole() -> None:
 
 def test_a_channel_goes_on_after_a_refusal() -> None:
     def tell() -> None:
-        channel = Channel()
-        with pytest.raises(Refused, match="No such device"):
+        channel = NetlinkChannel()
+        with pytest.raises(KernelRefused, match="No such device"):
             channel.index_of("nowhere")
-        with pytest.raises(Refused):
+        with pytest.raises(KernelRefused):
             channel.dump(wire.GET_ADDRESS, addresses_request(socket.AF_INET, 4711))
         assert len(channel.dump(wire.GET_LINK, ALL_LINKS)) == 1
         channel.close()

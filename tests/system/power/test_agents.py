@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.power.plan import Deed, Power
+from reconciler.core.power.plan import PowerAction, PowerState
 from reconciler.core.power.secret_scope import FREE
-from reconciler.system.power.fence_agent import Agent, Told, perform
+from reconciler.system.power.fence_agent import FenceAgent, FenceResult, perform
 from tests.system.power.bmc import PASSWORD, Bmc
 from tests.system.power.pdu import AUTHENTICATION, COMMUNITY, PRIVACY, Pdu
 
 LONG_S = 60.0
 
 
-def known(agent: Agent) -> Agent:
+def known(agent: FenceAgent) -> FenceAgent:
     """With a node file that says that its secrets are for exactly this agent."""
     steering = tuple(option for option in agent.options if option[0] not in FREE)
     return replace(agent, bound=(("agent", agent.name), *steering))
@@ -54,14 +54,16 @@ def machine() -> Iterator[subprocess.Popen[bytes]]:
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Callable[[str], Agent]:
+def program(tmp_path: Path) -> Callable[[str], FenceAgent]:
     """Makes an agent of a shell script, which finds its options in the file `given` beside it."""
 
-    def make(body: str, **secrets: Path) -> Agent:
+    def make(body: str, **secrets: Path) -> FenceAgent:
         path = tmp_path / "fence_tests"
         path.write_text(f"#!/bin/sh\ncd '{tmp_path}'\ncat > given\naction=$(sed -n s/^action=//p given)\n{body}\n")
         path.chmod(0o755)
-        return known(Agent("fence_local_tests", (("ip", "10.0.9.12"), ("plug", "7")), tuple(secrets.items()), path))
+        return known(
+            FenceAgent("fence_local_tests", (("ip", "10.0.9.12"), ("plug", "7")), tuple(secrets.items()), path)
+        )
 
     return make
 
@@ -72,25 +74,25 @@ def secret(path: Path, text: str, mode: int = 0o600) -> Path:
     return path
 
 
-def ipmi(bmc: Bmc) -> Agent:
-    return known(Agent("fence_ipmilan", bmc.options, (("password", bmc.password),)))
+def ipmi(bmc: Bmc) -> FenceAgent:
+    return known(FenceAgent("fence_ipmilan", bmc.options, (("password", bmc.password),)))
 
 
 def test_a_real_agent_cuts_a_real_switch_and_proves_it(bmc: Bmc, machine: subprocess.Popen[bytes]) -> None:
     bmc.switches(machine.pid)
-    assert perform(ipmi(bmc), Deed.STATUS, LONG_S) == Told(True, Power.ON)
-    assert perform(ipmi(bmc), Deed.OFF, LONG_S) == Told(True, Power.OFF)
+    assert perform(ipmi(bmc), PowerAction.STATUS, LONG_S) == FenceResult(True, PowerState.ON)
+    assert perform(ipmi(bmc), PowerAction.OFF, LONG_S) == FenceResult(True, PowerState.OFF)
     assert machine.wait(LONG_S) and bmc.asked == ["0"]
-    assert perform(ipmi(bmc), Deed.STATUS, LONG_S) == Told(True, Power.OFF)
-    assert perform(ipmi(bmc), Deed.OFF, LONG_S).ok, "what is off already is off"
+    assert perform(ipmi(bmc), PowerAction.STATUS, LONG_S) == FenceResult(True, PowerState.OFF)
+    assert perform(ipmi(bmc), PowerAction.OFF, LONG_S).ok, "what is off already is off"
     assert bmc.asked == ["0"]
 
 
 def test_a_wrong_password_is_told_without_the_password(bmc: Bmc, machine: subprocess.Popen[bytes]) -> None:
     bmc.switches(machine.pid)
     wrong = secret(bmc.root / "wrong", "Wrong-4711")
-    told = perform(known(Agent("fence_ipmilan", bmc.options, (("password", wrong),))), Deed.OFF, LONG_S)
-    assert not told.ok and told.power is Power.UNKNOWN
+    told = perform(known(FenceAgent("fence_ipmilan", bmc.options, (("password", wrong),))), PowerAction.OFF, LONG_S)
+    assert not told.ok and told.power is PowerState.UNKNOWN
     assert "`off` ended with 1" in told.why and "Wrong-4711" not in told.why
     assert machine.poll() is None and bmc.asked == []
 
@@ -110,8 +112,8 @@ def cmdlines() -> dict[int, bytes]:
 def test_the_password_is_in_nobodys_arguments(bmc: Bmc) -> None:
     """The BMC is stopped, so that ipmitool, which fence_ipmilan gives the password as an argument, waits to be seen."""
     bmc.close()
-    done: list[Told] = []
-    asking = threading.Thread(target=lambda: done.append(perform(ipmi(bmc), Deed.STATUS, 4.0)))
+    done: list[FenceResult] = []
+    asking = threading.Thread(target=lambda: done.append(perform(ipmi(bmc), PowerAction.STATUS, 4.0)))
     asking.start()
     seen: set[bytes] = set()
     while asking.is_alive():
@@ -137,31 +139,31 @@ def test_a_power_strip_is_told_what_is_in_nobodys_arguments(
     options = (*pdu.options, ("snmp_version", "2c"))
     if version == "3":
         secrets, options = (("password", pdu.authentication), ("snmp_priv_passwd", pdu.privacy)), pdu.options_v3
-    agent, done, seen = known(Agent("fence_apc_snmp", options, secrets)), list[Told](), set[bytes]()
-    assert perform(agent, Deed.STATUS, LONG_S) == Told(True, Power.ON)
-    asking = threading.Thread(target=lambda: done.append(perform(agent, Deed.OFF, LONG_S)))
+    agent, done, seen = known(FenceAgent("fence_apc_snmp", options, secrets)), list[FenceResult](), set[bytes]()
+    assert perform(agent, PowerAction.STATUS, LONG_S) == FenceResult(True, PowerState.ON)
+    asking = threading.Thread(target=lambda: done.append(perform(agent, PowerAction.OFF, LONG_S)))
     asking.start()
     while asking.is_alive():
         for line in cmdlines().values():
             if b"snmp" in line and str(pdu.port).encode() in line:
                 seen.add(line)
             assert not any(word.encode() in line for word in (COMMUNITY, AUTHENTICATION, PRIVACY))
-    assert done == [Told(True, Power.OFF)] and pdu.asked == ["2"]
+    assert done == [FenceResult(True, PowerState.OFF)] and pdu.asked == ["2"]
     assert machine.wait(LONG_S) and seen
     wrong = tuple((name, secret(pdu.root / f"wrong-{name}", "Wrong-4714")) for name, _ in secrets)
-    told = perform(known(Agent("fence_apc_snmp", options, wrong)), Deed.STATUS, LONG_S)
-    assert not told.ok and told.power is Power.UNKNOWN, told
+    told = perform(known(FenceAgent("fence_apc_snmp", options, wrong)), PowerAction.STATUS, LONG_S)
+    assert not told.ok and told.power is PowerState.UNKNOWN, told
     assert left() == before
 
 
-def test_secrets_go_through_standard_input_alone(program: Callable[..., Agent], tmp_path: Path) -> None:
+def test_secrets_go_through_standard_input_alone(program: Callable[..., FenceAgent], tmp_path: Path) -> None:
     agent = program(
         'tr "\\0" " " < /proc/$$/cmdline > arguments; tr "\\0" "\\n" < /proc/$$/environ > environment; '
         'echo "Status: ON"; exit 0',
         password=secret(tmp_path / "password", "  hush hush\n"),
         token=secret(tmp_path / "token", "ssssh"),
     )
-    assert perform(agent, Deed.STATUS, LONG_S) == Told(True, Power.ON)
+    assert perform(agent, PowerAction.STATUS, LONG_S) == FenceResult(True, PowerState.ON)
     given = (tmp_path / "given").read_text().splitlines()
     assert sorted(given) == ["action=status", "ip=10.0.9.12", "password=hush hush", "plug=7", "token=ssssh"]
     for name in ("arguments", "environment"):
@@ -187,16 +189,16 @@ def test_secrets_go_through_standard_input_alone(program: Callable[..., Agent], 
     ],
 )
 def test_whoever_lies_or_fails_proves_nothing(
-    program: Callable[..., Agent], tmp_path: Path, body: str, why: str
+    program: Callable[..., FenceAgent], tmp_path: Path, body: str, why: str
 ) -> None:
-    told = perform(program(body, password=secret(tmp_path / "password", "hush")), Deed.OFF, LONG_S)
-    assert not told.ok and told.power is not Power.OFF
+    told = perform(program(body, password=secret(tmp_path / "password", "hush")), PowerAction.OFF, LONG_S)
+    assert not told.ok and told.power is not PowerState.OFF
     assert why in told.why and "hush" not in told.why and len(told.why) < 500
 
 
-def test_a_cut_that_failed_late_is_a_cut(program: Callable[..., Agent]) -> None:
-    told = perform(program('[ "$action" = off ] && exit 1; echo "Status: OFF"; exit 2'), Deed.OFF, LONG_S)
-    assert told.ok and told.power is Power.OFF and "and yet it is off" in told.why
+def test_a_cut_that_failed_late_is_a_cut(program: Callable[..., FenceAgent]) -> None:
+    told = perform(program('[ "$action" = off ] && exit 1; echo "Status: OFF"; exit 2'), PowerAction.OFF, LONG_S)
+    assert told.ok and told.power is PowerState.OFF and "and yet it is off" in told.why
 
 
 def ended(pid: int) -> bool:
@@ -207,10 +209,10 @@ def ended(pid: int) -> bool:
 
 
 def test_an_agent_that_hangs_is_killed_with_everything_that_it_started(
-    program: Callable[..., Agent], tmp_path: Path
+    program: Callable[..., FenceAgent], tmp_path: Path
 ) -> None:
     agent = program("sleep 1000 & echo $! > child; wait")
-    told = perform(agent, Deed.OFF, 4.0)
+    told = perform(agent, PowerAction.OFF, 4.0)
     assert not told.ok and "took longer than" in told.why
     child = int((tmp_path / "child").read_text())
     # A signal is sent before it has its effect.
@@ -225,36 +227,39 @@ def test_debians_dummy_speaks_the_same_language(tmp_path: Path) -> None:
     state.write_text("on")
     dummy = Path("/usr/sbin/fence_dummy")
     file = secret(tmp_path / "file", str(state))
-    agent = known(Agent("fence_local_dummy", (("type", "file"),), (("status_file", file),), dummy))
-    assert perform(agent, Deed.STATUS, LONG_S) == Told(True, Power.ON)
-    assert perform(agent, Deed.OFF, LONG_S) == Told(True, Power.OFF)
+    agent = known(FenceAgent("fence_local_dummy", (("type", "file"),), (("status_file", file),), dummy))
+    assert perform(agent, PowerAction.STATUS, LONG_S) == FenceResult(True, PowerState.ON)
+    assert perform(agent, PowerAction.OFF, LONG_S) == FenceResult(True, PowerState.OFF)
     assert state.read_text() == "off"
-    assert perform(agent, Deed.ON, LONG_S).ok and state.read_text() == "on"
-    failing = Agent("fence_local_dummy", (("plug", "1"), ("power_timeout", "1"), ("type", "fail")), (), dummy)
-    told = perform(failing, Deed.OFF, 8.0)
-    assert not told.ok and told.power is not Power.OFF
+    assert perform(agent, PowerAction.ON, LONG_S).ok and state.read_text() == "on"
+    failing = FenceAgent("fence_local_dummy", (("plug", "1"), ("power_timeout", "1"), ("type", "fail")), (), dummy)
+    told = perform(failing, PowerAction.OFF, 8.0)
+    assert not told.ok and told.power is not PowerState.OFF
 
 
 @pytest.mark.parametrize(
     ("agent", "why"),
     [
-        (Agent("fence_nobody_made"), "`fence_nobody_made` is no fence agent of Debian"),
-        (Agent("/bin/sh"), "`/bin/sh` is a path, and only the node file names programs"),
+        (FenceAgent("fence_nobody_made"), "`fence_nobody_made` is no fence agent of Debian"),
+        (FenceAgent("/bin/sh"), "`/bin/sh` is a path, and only the node file names programs"),
         (
-            Agent("/usr/sbin/fence_ipmilan"),
+            FenceAgent("/usr/sbin/fence_ipmilan"),
             "`/usr/sbin/fence_ipmilan` is a path, and only the node file names programs",
         ),
-        (Agent("fence_dummy"), "`fence_dummy` switches no power"),
+        (FenceAgent("fence_dummy"), "`fence_dummy` switches no power"),
         (
-            Agent("fence_local_ups"),
+            FenceAgent("fence_local_ups"),
             "[fence_agents] of the node file does not say which program fence_local_ups is",
         ),
-        (Agent("fence_local_ups", program=Path("/nowhere/fence_x")), "/nowhere/fence_x: No such file or directory"),
+        (
+            FenceAgent("fence_local_ups", program=Path("/nowhere/fence_x")),
+            "/nowhere/fence_x: No such file or directory",
+        ),
     ],
-    ids=lambda value: value.name if isinstance(value, Agent) else "",
+    ids=lambda value: value.name if isinstance(value, FenceAgent) else "",
 )
-def test_what_is_not_there_or_no_agent_is_not_run(agent: Agent, why: str) -> None:
-    assert perform(agent, Deed.OFF, 5.0) == Told(False, Power.UNKNOWN, why)
+def test_what_is_not_there_or_no_agent_is_not_run(agent: FenceAgent, why: str) -> None:
+    assert perform(agent, PowerAction.OFF, 5.0) == FenceResult(False, PowerState.UNKNOWN, why)
 
 
 @pytest.mark.parametrize(
@@ -270,25 +275,25 @@ def test_what_is_not_there_or_no_agent_is_not_run(agent: Agent, why: str) -> Non
     ],
 )
 def test_an_option_that_a_shell_would_read_reaches_no_agent(
-    program: Callable[..., Agent], tmp_path: Path, name: str, value: str
+    program: Callable[..., FenceAgent], tmp_path: Path, name: str, value: str
 ) -> None:
     """Both an agent of Debian that runs shells and a local one; nothing is started at all."""
     made = tmp_path / "made"
     option = (name, value.format(made=made))
-    for agent in (Agent("fence_ilo_ssh", (option,)), replace(program("exit 0"), options=(option,))):
-        told = perform(agent, Deed.STATUS, LONG_S)
+    for agent in (FenceAgent("fence_ilo_ssh", (option,)), replace(program("exit 0"), options=(option,))):
+        told = perform(agent, PowerAction.STATUS, LONG_S)
         assert not told.ok and f"an option of {agent.name} is not given to it: `{name}` " in told.why
     assert not made.exists() and not (tmp_path / "given").exists()
 
 
-def test_what_others_may_change_is_not_run(program: Callable[..., Agent], tmp_path: Path) -> None:
+def test_what_others_may_change_is_not_run(program: Callable[..., FenceAgent], tmp_path: Path) -> None:
     agent = program("exit 0")
     assert agent.program is not None
     agent.program.chmod(0o777)
-    assert "is run as root, and others than root may change it" in perform(agent, Deed.OFF, 5.0).why
+    assert "is run as root, and others than root may change it" in perform(agent, PowerAction.OFF, 5.0).why
     os.chown(agent.program, 12345, 12345)
     agent.program.chmod(0o755)
-    assert "is run as root, and others than root may change it" in perform(agent, Deed.OFF, 5.0).why
+    assert "is run as root, and others than root may change it" in perform(agent, PowerAction.OFF, 5.0).why
     assert not (tmp_path / "given").exists()
 
 
@@ -303,11 +308,11 @@ def test_what_others_may_change_is_not_run(program: Callable[..., Agent], tmp_pa
     ],
 )
 def test_a_secret_that_is_none_is_not_used(
-    program: Callable[..., Agent], tmp_path: Path, text: str, mode: int, why: str
+    program: Callable[..., FenceAgent], tmp_path: Path, text: str, mode: int, why: str
 ) -> None:
     path = secret(tmp_path / "password", text, mode)
-    told = perform(program("exit 0", password=path), Deed.OFF, 5.0)
-    assert told == Told(False, Power.UNKNOWN, f"{path}: {why}")
+    told = perform(program("exit 0", password=path), PowerAction.OFF, 5.0)
+    assert told == FenceResult(False, PowerState.UNKNOWN, f"{path}: {why}")
     assert not (tmp_path / "given").exists()
 
 
@@ -322,23 +327,25 @@ def test_a_secret_that_is_none_is_not_used(
     ],
 )
 def test_a_secret_goes_only_to_the_agent_and_host_of_the_node_file(
-    program: Callable[..., Agent], tmp_path: Path, name: str, options: dict[str, str], why: str
+    program: Callable[..., FenceAgent], tmp_path: Path, name: str, options: dict[str, str], why: str
 ) -> None:
     agent = program('echo "Status: ON"', password=secret(tmp_path / "password", "Vixen-4711"))
-    assert perform(agent, Deed.STATUS, LONG_S) == Told(True, Power.ON)
+    assert perform(agent, PowerAction.STATUS, LONG_S) == FenceResult(True, PowerState.ON)
     (tmp_path / "given").unlink()
     changed = replace(agent, name=name, options=tuple({**dict(agent.options), **options}.items()))
-    told = perform(changed, Deed.STATUS, LONG_S)
+    told = perform(changed, PowerAction.STATUS, LONG_S)
     assert not told.ok and why in told.why and "write into [power.for] of the node file" in told.why
     assert not (tmp_path / "given").exists(), "the agent was started"
     # Outlets and times may change; without a secret nothing is bound.
     free = replace(agent, options=(("ip", "10.0.9.12"), ("plug", "8"), ("power_timeout", "9")))
-    assert perform(free, Deed.STATUS, LONG_S).ok
-    assert perform(replace(changed, secrets=(), bound=()), Deed.STATUS, LONG_S).ok
+    assert perform(free, PowerAction.STATUS, LONG_S).ok
+    assert perform(replace(changed, secrets=(), bound=()), PowerAction.STATUS, LONG_S).ok
 
 
-def test_without_a_word_of_the_node_file_no_agent_gets_a_secret(program: Callable[..., Agent], tmp_path: Path) -> None:
+def test_without_a_word_of_the_node_file_no_agent_gets_a_secret(
+    program: Callable[..., FenceAgent], tmp_path: Path
+) -> None:
     agent = program("exit 0", password=secret(tmp_path / "password", "Vixen-4711"))
-    told = perform(replace(agent, bound=()), Deed.OFF, LONG_S)
+    told = perform(replace(agent, bound=()), PowerAction.OFF, LONG_S)
     assert "the node file does not say which agent its secrets are for" in told.why
     assert 'agent = "fence_local_tests", ip = "10.0.9.12"' in told.why

@@ -18,9 +18,9 @@ from zlib import crc32
 
 from reconciler.core.failover.key import Side
 from reconciler.system.reservation.block_device import Unusable
-from reconciler.system.reservation.registration_state import Port
+from reconciler.system.reservation.registration_state import DiskPort
 from reconciler.system.reservation.scsi_port import Learnt, ScsiPort
-from reconciler.system.reservation.sg_io import Completion
+from reconciler.system.reservation.sg_io import ScsiCompletion
 
 SECTOR = 512
 DISK_BYTES = 24 << 20
@@ -91,7 +91,7 @@ class StandInDisk:
             return True
         return self.kind in (5, 6, 7, 8) and nexus in self.keys
 
-    def execute(self, nexus: str, cdb: bytes, send: bytes, receive: int) -> Completion:
+    def execute(self, nexus: str, cdb: bytes, send: bytes, receive: int) -> ScsiCompletion:
         self.wait()
         if (stopped := self.stopped.get(nexus)) is not None:
             self.held += 1
@@ -105,7 +105,7 @@ class StandInDisk:
             self.log.append((nexus, cdb[0], cdb[1]))
             if self.busy:
                 self.busy -= 1
-                return Completion(0x28 if self.busy % 2 else 0x08)
+                return ScsiCompletion(0x28 if self.busy % 2 else 0x08)
             if waiting := self.attentions.get(nexus):
                 return self.refuse(0x6, *waiting.pop(0))
             if cdb[0] == 0x5E and self.knows:
@@ -114,12 +114,14 @@ class StandInDisk:
                 return self.change(nexus, cdb, send)
             return self.refuse(0x5, 0x20, 0x00)
 
-    def refuse(self, key: int, code: int, qualifier: int) -> Completion:
+    def refuse(self, key: int, code: int, qualifier: int) -> ScsiCompletion:
         if self.descriptor:
-            return Completion(0x02, sense=bytes([0x72, key, code, qualifier, 0, 0, 0, 0]))
-        return Completion(0x02, sense=bytes([0xF0, 0, key, 0, 0, 0, 0, 10, 0, 0, 0, 0, code, qualifier, 0, 0, 0, 0]))
+            return ScsiCompletion(0x02, sense=bytes([0x72, key, code, qualifier, 0, 0, 0, 0]))
+        return ScsiCompletion(
+            0x02, sense=bytes([0xF0, 0, key, 0, 0, 0, 0, 10, 0, 0, 0, 0, code, qualifier, 0, 0, 0, 0])
+        )
 
-    def tell(self, cdb: bytes, receive: int) -> Completion:
+    def tell(self, cdb: bytes, receive: int) -> ScsiCompletion:
         room = int.from_bytes(cdb[7:9])
         assert room == receive
         head = struct.pack(">I", self.generation)
@@ -133,7 +135,7 @@ class StandInDisk:
                     body = struct.pack(">Q4xBBH", key, 0, self.kind, 0)
             case 2:
                 answer = struct.pack(">HBBH2x", 8, 0x10 | self.aptpl, 0x80 | self.persist, 0xEA01)
-                return Completion(0, data=answer[:room])
+                return ScsiCompletion(0, data=answer[:room])
             case 3:
                 body = b""
                 for nexus, key in self.keys.items():
@@ -146,30 +148,30 @@ class StandInDisk:
                     body += identity
             case _:
                 return self.refuse(*ILLEGAL)
-        return Completion(0, data=(head + struct.pack(">I", len(body)) + body)[:room])
+        return ScsiCompletion(0, data=(head + struct.pack(">I", len(body)) + body)[:room])
 
-    def change(self, nexus: str, cdb: bytes, send: bytes) -> Completion:
+    def change(self, nexus: str, cdb: bytes, send: bytes) -> ScsiCompletion:
         action, kind = cdb[1] & 0x1F, cdb[2] & 0x0F
         assert int.from_bytes(cdb[5:9]) == len(send) == 24
         key, other, flags = struct.unpack(">QQ4xB3x", send)
         if action in (0, 6):
             return self.register(nexus, action, key, other, bool(flags & 1))
         if self.keys.get(nexus) != key:
-            return Completion(0x18)
+            return ScsiCompletion(0x18)
         if action == 1:
             if self.holder not in (None, nexus) or (self.holder == nexus and self.kind != kind):
-                return Completion(0x18)
+                return ScsiCompletion(0x18)
             self.holder, self.kind = nexus, kind
-            return Completion(0)
+            return ScsiCompletion(0)
         if action == 4 or (action == 5 and self.aborts):
             return self.preempt(nexus, kind, other)
         return self.refuse(*ILLEGAL)
 
-    def register(self, nexus: str, action: int, key: int, other: int, persist: bool) -> Completion:
+    def register(self, nexus: str, action: int, key: int, other: int, persist: bool) -> ScsiCompletion:
         if persist and not self.aptpl:
             return self.refuse(0x5, 0x26, 0x00)
         if action == 0 and key != self.keys.get(nexus, 0):
-            return Completion(0x18)
+            return ScsiCompletion(0x18)
         if other:
             self.keys[nexus] = other
         elif nexus in self.keys:
@@ -179,9 +181,9 @@ class StandInDisk:
                 self.warn(set(self.keys), 0x2A, 0x04)
         self.persist = persist
         self.generation += 1
-        return Completion(0)
+        return ScsiCompletion(0)
 
-    def preempt(self, nexus: str, kind: int, victim: int) -> Completion:
+    def preempt(self, nexus: str, kind: int, victim: int) -> ScsiCompletion:
         if not victim and not (self.holder and self.kind in (7, 8)):
             return self.refuse(0x5, 0x26, 0x00)
         every = victim == 0
@@ -189,14 +191,14 @@ class StandInDisk:
         holder_key = None if self.holder is None else self.keys[self.holder]
         takes = every or (holder_key == victim and self.holder is not None)
         if not takes and victim not in self.keys.values():
-            return Completion(0x18)
+            return ScsiCompletion(0x18)
         for one in gone:
             del self.keys[one]
         if takes:
             self.holder, self.kind = nexus, kind
         self.warn(gone, 0x2A, 0x05)
         self.generation += 1
-        return Completion(0)
+        return ScsiCompletion(0)
 
 
 class StandInTransport:
@@ -205,7 +207,7 @@ class StandInTransport:
     def __init__(self, disk: StandInDisk, nexus: str) -> None:
         self.disk, self.nexus = disk, nexus
 
-    def execute(self, cdb: bytes, *, send: bytes = b"", receive: int = 0, timeout_s: float) -> Completion:
+    def execute(self, cdb: bytes, *, send: bytes = b"", receive: int = 0, timeout_s: float) -> ScsiCompletion:
         assert timeout_s > 0
         return self.disk.execute(self.nexus, cdb, send, receive)
 
@@ -262,7 +264,7 @@ class StandInCabinet:
     def place(self) -> str:
         return str(id(self.disks))
 
-    def ports(self, name: str, learnt: Learnt, told: object) -> tuple[Port, ...]:
+    def ports(self, name: str, learnt: Learnt, told: object) -> tuple[DiskPort, ...]:
         disk = self.found(name)
         self.opened.append(name)
         names = [name for path in range(self.paths) if (name := f"{self.side}{path}") not in self.gone]

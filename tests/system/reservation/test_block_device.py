@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.system.reservation.block_device import BlockDevice, Finder, Kind, Paths, Unusable
+from reconciler.system.reservation.block_device import BlockDevice, DiskKind, Finder, Paths, Unusable
 
 
 class Tree:
@@ -54,7 +54,7 @@ def tree(tmp_path: Path) -> Tree:
 def test_a_scsi_disk_with_one_path(tree: Tree) -> None:
     tree.device("sda", wwid="naa.5000c500a")
     tree.name("wwn-a", "sda")
-    assert tree.find("wwn-a") == BlockDevice(Kind.SCSI, tree.root / "sda", (tree.root / "sda",), "naa.5000c500a")
+    assert tree.find("wwn-a") == BlockDevice(DiskKind.SCSI, tree.root / "sda", (tree.root / "sda",), "naa.5000c500a")
 
 
 def test_disks_with_one_world_wide_name_are_one_disk(tree: Tree) -> None:
@@ -164,7 +164,9 @@ def test_a_partition_stands_for_its_disk(tree: Tree) -> None:
 def test_an_nvme_namespace(tree: Tree) -> None:
     tree.device("nvme0n1", wwid="eui.0011")
     tree.name("nvme-x", "nvme0n1")
-    assert tree.find("nvme-x") == BlockDevice(Kind.NVME, tree.root / "nvme0n1", (tree.root / "nvme0n1",), "eui.0011")
+    assert tree.find("nvme-x") == BlockDevice(
+        DiskKind.NVME, tree.root / "nvme0n1", (tree.root / "nvme0n1",), "eui.0011"
+    )
 
 
 def test_a_multipath_device_has_its_members(tree: Tree) -> None:

@@ -13,10 +13,10 @@ from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.hold import DiskView
 from reconciler.core.failover.key import Key, Side, encode_key
 from reconciler.simulation import disk as model
-from reconciler.system.reservation.multipath_disk import Disk
-from reconciler.system.reservation.registration_state import Features, Result, Standing
+from reconciler.system.reservation.multipath_disk import MultipathDisk
+from reconciler.system.reservation.registration_state import Features, RegistrationState, Result
 from reconciler.system.reservation.scsi_port import ATTENTIONS_MAX, Learnt, ScsiPort
-from reconciler.system.reservation.sg_io import Completion
+from reconciler.system.reservation.sg_io import ScsiCompletion
 from tests.system.reservation.standin import StandInCabinet, StandInDisk, StandInTransport
 
 KEYS = {Side.A: Key(Side.A, 3), Side.B: Key(Side.B, 4)}
@@ -34,7 +34,7 @@ class Pair:
         self.standin = StandInDisk(Path("/dev/null"), **options)
         self.told: list[str] = []
         self.learnt = {side: Learnt() for side in Side}
-        self.sides = {side: Disk(lambda side=side: self.ports(side)) for side in Side}
+        self.sides = {side: MultipathDisk(lambda side=side: self.ports(side)) for side in Side}
 
     def ports(self, side: Side) -> tuple[ScsiPort, ...]:
         cabinet = StandInCabinet({"disk": self.standin}, side)
@@ -91,11 +91,11 @@ def test_who_was_fenced_is_told_so_by_the_disk() -> None:
 
 def test_a_disk_that_does_nothing_says_why_and_is_quoted_once() -> None:
     told: list[str] = []
-    stopped = Saying(Completion(0x02, sense=bytes([0x72, 2, 4, 2])))
+    stopped = Saying(ScsiCompletion(0x02, sense=bytes([0x72, 2, 4, 2])))
     port = ScsiPort("sda", stopped, Learnt(), told.append)
     for _ in range(3):
         assert port.standing(soon()) is Result.SILENT
-    stopped.completions = [Completion(0x02, sense=bytes([0x72, 4, 0x44, 0]))]
+    stopped.completions = [ScsiCompletion(0x02, sense=bytes([0x72, 4, 0x44, 0]))]
     assert port.standing(soon()) is Result.SILENT
     assert told == ["sda: not ready 04/02, the disk is not started", "sda: hardware error 44/00"]
 
@@ -134,9 +134,9 @@ def test_a_path_that_came_back_is_registered_by_the_next_claim() -> None:
 class Doubtful(StandInTransport):
     """Does what it is asked, and loses the answer."""
 
-    def execute(self, cdb: bytes, *, send: bytes = b"", receive: int = 0, timeout_s: float) -> Completion:
+    def execute(self, cdb: bytes, *, send: bytes = b"", receive: int = 0, timeout_s: float) -> ScsiCompletion:
         super().execute(cdb, send=send, receive=receive, timeout_s=timeout_s)
-        return Completion(0, transport=3)
+        return ScsiCompletion(0, transport=3)
 
 
 def test_a_conflict_that_may_be_the_echo_of_our_own_success_is_not_believed() -> None:
@@ -147,7 +147,7 @@ def test_a_conflict_that_may_be_the_echo_of_our_own_success_is_not_believed() ->
         ScsiPort("b0", Doubtful(pair.standin, "b0"), Learnt(), print),
         ScsiPort("b1", StandInTransport(pair.standin, "b1"), Learnt(), print),
     )
-    reply = Disk(lambda: ports).perform(Command(Verb.PREEMPT, 0, B, A), soon())
+    reply = MultipathDisk(lambda: ports).perform(Command(Verb.PREEMPT, 0, B, A), soon())
     assert reply.answer is Answer.SILENT
     assert pair.view().holder == B, "it was done"
 
@@ -221,7 +221,7 @@ class Restless(StandInTransport):
 
     times = 2
 
-    def execute(self, cdb: bytes, *, send: bytes = b"", receive: int = 0, timeout_s: float) -> Completion:
+    def execute(self, cdb: bytes, *, send: bytes = b"", receive: int = 0, timeout_s: float) -> ScsiCompletion:
         done = super().execute(cdb, send=send, receive=receive, timeout_s=timeout_s)
         if self.times > 0:
             self.times -= 1
@@ -233,7 +233,7 @@ class Restless(StandInTransport):
 def test_what_changed_between_two_questions_is_asked_again() -> None:
     disk = StandInDisk(Path("/dev/null"))
     port = ScsiPort("a0", Restless(disk, "a0"), Learnt(), print)
-    assert port.standing(soon()) == Standing(2, (100,), None, 5)
+    assert port.standing(soon()) == RegistrationState(2, (100,), None, 5)
     endless = Restless(disk, "a0")
     endless.times = 1_000
     assert ScsiPort("a0", endless, Learnt(), print).standing(soon()) is Result.SILENT
@@ -242,35 +242,35 @@ def test_what_changed_between_two_questions_is_asked_again() -> None:
 class Saying(StandInTransport):
     """Answers everything alike."""
 
-    def __init__(self, *completions: Completion) -> None:
+    def __init__(self, *completions: ScsiCompletion) -> None:
         self.completions = list(completions)
 
-    def execute(self, cdb: bytes, *, send: bytes = b"", receive: int = 0, timeout_s: float) -> Completion:
+    def execute(self, cdb: bytes, *, send: bytes = b"", receive: int = 0, timeout_s: float) -> ScsiCompletion:
         return self.completions.pop(0) if len(self.completions) > 1 else self.completions[0]
 
 
 @pytest.mark.parametrize(
     ("completion", "result"),
     [
-        (Completion(0), Result.GOOD),
-        (Completion(0x18), Result.CONFLICT),
-        (Completion(0x18, transport=0x11), Result.CONFLICT),
-        (Completion(0x40), Result.SILENT),
-        (Completion(0x02), Result.SILENT),
-        (Completion(0x02, sense=bytes([0x72, 1, 0x5D, 0])), Result.GOOD),
-        (Completion(0x02, sense=bytes([0x72, 5, 0x55, 4])), Result.SILENT),
-        (Completion(0x02, sense=bytes([0x72, 5, 0x24, 0])), Result.UNSUPPORTED),
-        (Completion(0x02, sense=bytes([0x72, 2, 4, 2])), Result.SILENT),
-        (Completion(0, transport=1), Result.SILENT),
+        (ScsiCompletion(0), Result.GOOD),
+        (ScsiCompletion(0x18), Result.CONFLICT),
+        (ScsiCompletion(0x18, transport=0x11), Result.CONFLICT),
+        (ScsiCompletion(0x40), Result.SILENT),
+        (ScsiCompletion(0x02), Result.SILENT),
+        (ScsiCompletion(0x02, sense=bytes([0x72, 1, 0x5D, 0])), Result.GOOD),
+        (ScsiCompletion(0x02, sense=bytes([0x72, 5, 0x55, 4])), Result.SILENT),
+        (ScsiCompletion(0x02, sense=bytes([0x72, 5, 0x24, 0])), Result.UNSUPPORTED),
+        (ScsiCompletion(0x02, sense=bytes([0x72, 2, 4, 2])), Result.SILENT),
+        (ScsiCompletion(0, transport=1), Result.SILENT),
     ],
 )
-def test_what_a_completion_means(completion: Completion, result: Result) -> None:
+def test_what_a_completion_means(completion: ScsiCompletion, result: Result) -> None:
     assert ScsiPort("sda", Saying(completion), Learnt(), print).reserve(5, soon()) is result
 
 
 @pytest.mark.parametrize("data", [b"", b"\0" * 7, b"\0" * 7 + b"\7"])
 def test_answers_that_are_no_answers_are_silence(data: bytes) -> None:
-    port = ScsiPort("sda", Saying(Completion(0, data=data)), Learnt(), print)
+    port = ScsiPort("sda", Saying(ScsiCompletion(0, data=data)), Learnt(), print)
     assert port.standing(soon()) is Result.SILENT
     assert port.features(soon()) == Features(None, None, None)
 
@@ -290,7 +290,7 @@ def test_features_are_what_the_disk_says_or_what_it_refused() -> None:
 
 
 def test_a_disk_without_a_path() -> None:
-    disk = Disk(lambda: ())
+    disk = MultipathDisk(lambda: ())
     assert disk.standing(soon()) is Result.SILENT
     assert disk.registrations(soon()) is Result.SILENT
     assert disk.features(soon()) == Features()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.key import Key, Side, encode_key
 from reconciler.simulation import disk as model
-from reconciler.system.reservation.multipath_disk import Disk
+from reconciler.system.reservation.multipath_disk import MultipathDisk
 from reconciler.system.reservation.nvme import (
     Acquiring,
     NvmeCommand,
@@ -29,7 +29,7 @@ from reconciler.system.reservation.nvme import (
 from reconciler.system.reservation.nvme_host import machine_identifier
 from reconciler.system.reservation.nvme_ioctl import pack_command
 from reconciler.system.reservation.nvme_port import NvmePort
-from reconciler.system.reservation.registration_state import Features, Malformed, Result, Standing
+from reconciler.system.reservation.registration_state import Features, Malformed, RegistrationState, Result
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_report_is_read_as_it_was_written(
 def test_a_short_report_with_small_identifiers() -> None:
     data = struct.pack("<IBHHB14x", 1, 3, 1, 0, 1) + struct.pack("<HB5xQQ", 1, 1, 0xABCD, 77)
     found = decode_report(data, extended=False)
-    assert found.standing == Standing(1, (77,), 77, 5)
+    assert found.standing == RegistrationState(1, (77,), 77, 5)
     assert found.persisting
     assert found.registrations[0].who == "host cdab000000000000"
 
@@ -208,7 +208,7 @@ STEPS = st.lists(
 def test_a_namespace_answers_as_the_model_of_a_disk_does(steps: list[tuple[Side, Verb]]) -> None:
     namespace, like = Namespace(), model.Disk()
     disks = {
-        side: Disk(lambda host=host: (NvmePort("nvme0n1", OneHost(namespace, host)),))
+        side: MultipathDisk(lambda host=host: (NvmePort("nvme0n1", OneHost(namespace, host)),))
         for host, side in enumerate(Side, 1)
     }
     for side, verb in steps:
@@ -223,10 +223,10 @@ def test_who_is_registered_with_another_key_changes_it() -> None:
     assert port.register(5, soon()) is Result.GOOD
     assert port.reserve(5, soon()) is Result.GOOD
     assert port.register(6, soon()) is Result.GOOD
-    assert port.standing(soon()) == Standing(2, (6,), 6, 5)
+    assert port.standing(soon()) == RegistrationState(2, (6,), 6, 5)
     assert port.unregister(5, soon()) is Result.CONFLICT
     assert port.unregister(6, soon()) is Result.GOOD
-    assert port.standing(soon()) == Standing(3, (), None, 5)
+    assert port.standing(soon()) == RegistrationState(3, (), None, 5)
     assert port.features(soon()) == Features(True, True, True)
 
 
@@ -252,7 +252,9 @@ def test_a_disk_that_cannot_be_asked() -> None:
     late = NvmePort("nvme0n1", OneHost(Namespace(error=errno.EIO), 1))
     assert late.preempt(5, 6, soon()) is Result.SILENT
     assert NvmePort("nvme0n1", OneHost(Namespace(), 1)).reserve(5, time.monotonic()) is Result.UNREACHED
-    assert Disk(lambda: (gone,)).perform(Command(Verb.RESERVE, 0, KEYS[Side.A]), soon()).answer is Answer.SILENT
+    assert (
+        MultipathDisk(lambda: (gone,)).perform(Command(Verb.RESERVE, 0, KEYS[Side.A]), soon()).answer is Answer.SILENT
+    )
 
 
 OURS = bytes([7]).rjust(16, b"\0")
@@ -305,7 +307,7 @@ def test_after_a_reset_of_its_controller_a_host_has_its_identifier_again() -> No
     assert controller.namespace.keys == {7: 6}
     controller.reset()
     # The look of another process, as that of the arm that proves the reservation.
-    assert port_of(controller).standing(soon()) == Standing(2, (6,), 6, 5)
+    assert port_of(controller).standing(soon()) == RegistrationState(2, (6,), 6, 5)
     assert controller.host == 7
 
 
@@ -319,7 +321,7 @@ def test_two_controllers_with_one_identifier_are_refused() -> None:
     assert len(told) == 1
     assert told[0].startswith("both controllers have the NVMe host identifier 0000")
     assert ours.register(encode_key(Key(Side.A, 9)), soon()) is Result.GOOD, "its own older key is no other controller"
-    disk = Disk(lambda: (theirs,))
+    disk = MultipathDisk(lambda: (theirs,))
     assert disk.perform(Command(Verb.REGISTER, 0, KEYS[Side.B]), soon()).answer is Answer.SILENT
 
 
@@ -328,14 +330,14 @@ def test_a_controller_with_short_identifiers() -> None:
     port = port_of(controller, ours=bytes(7) + b"\7" + bytes(8))
     assert port.register(5, soon()) is Result.GOOD
     assert controller.host == 7
-    assert port.standing(soon()) == Standing(1, (5,), None, 5)
+    assert port.standing(soon()) == RegistrationState(1, (5,), None, 5)
     assert port_of(OneHost(controller.namespace, 7, length=8)).register(encode_key(KEYS[Side.A]), soon()) is Result.GOOD
 
 
 def test_a_host_with_several_controllers_is_counted_once() -> None:
     who, other = bytes([1]).rjust(16, b"\0"), bytes([2]).rjust(16, b"\0")
     found = decode_report(status_bytes(4, 3, [(5, True, who), (5, False, who), (5, False, other), (6, False, other)]))
-    assert found.standing == Standing(4, (5, 5, 6), 5, 5)
+    assert found.standing == RegistrationState(4, (5, 5, 6), 5, 5)
     assert len(found.registrations) == 4
 
 

@@ -14,9 +14,9 @@ from reconciler.core.failover.claim import Answer, Command, Verb
 from reconciler.core.failover.hold import DiskView
 from reconciler.core.failover.key import Key, Side, encode_key
 from reconciler.system.reservation import nexus as nexuses
-from reconciler.system.reservation.multipath_disk import Disk
+from reconciler.system.reservation.multipath_disk import MultipathDisk
 from reconciler.system.reservation.nexus import Ended, Nexus
-from reconciler.system.reservation.registration_state import Port, Result, Standing
+from reconciler.system.reservation.registration_state import DiskPort, RegistrationState, Result
 from reconciler.system.reservation.scsi_port import Learnt
 from reconciler.system.shelf.codec import plain_view, read_view
 from tests.system.reservation.standin import StandInCabinet, StandInDisk
@@ -36,16 +36,16 @@ class Rig:
         self.standin = StandInDisk(Path("/dev/null"))
         self.paths = paths
         self.names = {side: [f"{side}{path}" for path in range(paths)] for side in Side}
-        self.disks: list[Disk] = []
+        self.disks: list[MultipathDisk] = []
 
-    def open(self, side: Side = Side.A, place: tuple[str, ...] = ()) -> Disk:
+    def open(self, side: Side = Side.A, place: tuple[str, ...] = ()) -> MultipathDisk:
         cabinet, learnt = StandInCabinet({"disk": self.standin}, side, self.paths), Learnt()
 
-        def find() -> tuple[Port, ...]:
+        def find() -> tuple[DiskPort, ...]:
             ports = cabinet.ports("disk", learnt, lambda text: None)
             return tuple(port for port in ports if port.name in self.names[side])
 
-        disk = Disk(find, lambda: cabinet.known("disk"), place)
+        disk = MultipathDisk(find, lambda: cabinet.known("disk"), place)
         self.disks.append(disk)
         return disk
 
@@ -70,16 +70,16 @@ def wide() -> Iterator[Rig]:
     made.close()
 
 
-def do(disk: Disk, verb: Verb, key: Key, victim: Key | None = None, within_s: float = LONG_S) -> Answer:
+def do(disk: MultipathDisk, verb: Verb, key: Key, victim: Key | None = None, within_s: float = LONG_S) -> Answer:
     return disk.perform(Command(verb, 0, key, victim), time.monotonic() + within_s).answer
 
 
-def hold(disk: Disk, key: Key) -> None:
+def hold(disk: MultipathDisk, key: Key) -> None:
     assert do(disk, Verb.REGISTER, key) is Answer.GOOD
     assert do(disk, Verb.RESERVE, key) is Answer.GOOD
 
 
-def view(disk: Disk, key: Key = A) -> DiskView:
+def view(disk: MultipathDisk, key: Key = A) -> DiskView:
     return disk.perform(Command(Verb.LOOK, 0, key), time.monotonic() + LONG_S).view
 
 
@@ -136,7 +136,7 @@ def test_paths_that_all_hang_are_silence_in_time_and_then_answer_again(rig: Rig)
     assert view(disk).registered == {A}, "what had not begun is never done"
 
 
-def late_registration(rig: Rig, disk: Disk, key: Key, name: str = "a1") -> None:
+def late_registration(rig: Rig, disk: MultipathDisk, key: Key, name: str = "a1") -> None:
     """The registration on one path is under way and not executed; the other path has done it."""
     rig.standin.stop(name)
     assert do(disk, Verb.REGISTER, key) is Answer.GOOD
@@ -249,7 +249,7 @@ def test_registrations_that_no_path_of_ours_explains_are_counted(rig: Rig) -> No
     ],
 )
 def test_what_counts_say(keys: tuple[Key, ...], running: int, known: int, expected: tuple[int, int]) -> None:
-    standing = Standing(1, tuple(encode_key(key) for key in keys))
+    standing = RegistrationState(1, tuple(encode_key(key) for key in keys))
     found = standing.view(Side.A, running, known)
     assert (found.surplus, found.unregistered) == expected
 
@@ -272,8 +272,8 @@ class Counting:
         self.turn = threading.Semaphore(0)
         self.done: list[int] = []
 
-    def does(self, number: int) -> Callable[[Port], int]:
-        def one(_: Port) -> int:
+    def does(self, number: int) -> Callable[[DiskPort], int]:
+        def one(_: DiskPort) -> int:
             assert self.turn.acquire(timeout=LONG_S)
             self.done.append(number)
             return number

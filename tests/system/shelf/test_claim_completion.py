@@ -14,7 +14,7 @@ from reconciler.core.failover.hold import DiskView
 from reconciler.core.failover.key import Key, Side
 from reconciler.system.shelf.claim_completion import complete, complete_each
 from reconciler.system.shelf.disks import DiskShelf
-from reconciler.system.shelf.exclusive_open import Kept, close, keep
+from reconciler.system.shelf.exclusive_open import ExclusiveOpen, close, open_exclusively
 from reconciler.watchdog.worker_protocol import (
     CompleteClaim,
     CompletionReply,
@@ -112,7 +112,7 @@ def free(rig: DisksRig) -> bool:
 def test_what_is_opened_when_nobody_waits_for_it_any_more_is_closed(tmp_path: Path) -> None:
     image = tmp_path / "disk"
     image.touch()
-    kept, descriptors = Kept(), keep(image, tmp_path)
+    kept, descriptors = ExclusiveOpen(), open_exclusively(image, tmp_path)
     assert descriptors is not None
     kept.let_go()
     assert not kept.take(descriptors)
@@ -232,10 +232,10 @@ def test_a_disk_with_several_paths_is_kept_by_its_partitions(tmp_path: Path) -> 
         if uuid:
             (sysfs / "class/block" / name / "dm").mkdir(parents=True, exist_ok=True)
             (sysfs / "class/block" / name / "dm/uuid").write_text(uuid)
-    descriptors = keep(dev / "sda", sysfs)
+    descriptors = open_exclusively(dev / "sda", sysfs)
     assert descriptors is not None
     assert [Path(f"/proc/self/fd/{one}").readlink() for one in descriptors] == [dev / "dm-1"]
     close(descriptors)
     (sysfs / "class/block/dm-1/holders/dm-2").mkdir(parents=True)
-    assert keep(dev / "sda", sysfs) is None, "something else is mapped onto the partition"
-    assert keep(dev / "sdb", sysfs) is None, "nobody knows of a disk that is not there"
+    assert open_exclusively(dev / "sda", sysfs) is None, "something else is mapped onto the partition"
+    assert open_exclusively(dev / "sdb", sysfs) is None, "nobody knows of a disk that is not there"

@@ -11,8 +11,8 @@ import pytest
 from reconciler.core.failover.hold import UNANSWERED, DiskView
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Timers, Vdev
-from reconciler.system.shelf.disk_thread import Kind, Worker
-from reconciler.system.shelf.poller import GIVEN_UP_S, PAUSE_S, Series
+from reconciler.system.shelf.disk_thread import DiskThread, TaskKind
+from reconciler.system.shelf.poller import GIVEN_UP_S, PAUSE_S, Poller
 from tests.system.shelf.rig import DISKS, LONG_S, orders
 from tests.system.shelf.rig_disks import DisksRig
 from tests.system.shelf.test_conformance import EMPTY
@@ -36,14 +36,14 @@ class Disk:
 
 
 @pytest.fixture
-def workers() -> list[Worker]:
-    return [Worker("slow"), Worker("quick")]
+def workers() -> list[DiskThread]:
+    return [DiskThread("slow"), DiskThread("quick")]
 
 
-def test_who_is_late_is_waited_for_and_not_asked_twice(workers: list[Worker]) -> None:
+def test_who_is_late_is_waited_for_and_not_asked_twice(workers: list[DiskThread]) -> None:
     slow, quick = Disk(), Disk()
     quick.go.set()
-    series, questions = Series(Kind.LOOK, workers), {0: slow, 1: quick}
+    series, questions = Poller(TaskKind.LOOK, workers), {0: slow, 1: quick}
     begun_s = time.monotonic()
     for number in (1, 2, 3):
         found = series.ask(questions, SHORT_S, LONG_S)
@@ -57,9 +57,9 @@ def test_who_is_late_is_waited_for_and_not_asked_twice(workers: list[Worker]) ->
     assert (found.fresh, found.late) == ({0: 2, 1: 5}, {})
 
 
-def test_what_came_between_two_questions_is_late_and_gives_way_to_what_is_new(workers: list[Worker]) -> None:
+def test_what_came_between_two_questions_is_late_and_gives_way_to_what_is_new(workers: list[DiskThread]) -> None:
     disk = Disk()
-    series = Series(Kind.LOOK, workers)
+    series = Poller(TaskKind.LOOK, workers)
     assert series.ask({0: disk}, SHORT_S, LONG_S).fresh == {}
     disk.go.set()
     done = threading.Event()
@@ -70,9 +70,9 @@ def test_what_came_between_two_questions_is_late_and_gives_way_to_what_is_new(wo
     assert (found.fresh, found.late[0][0]) == ({}, 1)
 
 
-def test_what_took_too_long_is_told_to_nobody(workers: list[Worker]) -> None:
+def test_what_took_too_long_is_told_to_nobody(workers: list[DiskThread]) -> None:
     disk = Disk()
-    series = Series(Kind.LOOK, workers)
+    series = Poller(TaskKind.LOOK, workers)
     assert series.ask({0: disk}, SHORT_S, SHORT_S).fresh == {}
     disk.go.set()
     found = series.ask({0: disk}, SHORT_S, 0)
@@ -82,10 +82,10 @@ def test_what_took_too_long_is_told_to_nobody(workers: list[Worker]) -> None:
     assert found.fresh[0] > 1
 
 
-def test_what_was_never_begun_is_asked_anew(workers: list[Worker]) -> None:
+def test_what_was_never_begun_is_asked_anew(workers: list[DiskThread]) -> None:
     """Something else kept the disk busy for longer than anybody waited."""
     other, disk = Disk(), Disk()
-    between, series = Series(Kind.READ, workers), Series(Kind.LOOK, workers)
+    between, series = Poller(TaskKind.READ, workers), Poller(TaskKind.LOOK, workers)
     assert between.ask({0: other}, SHORT_S, SHORT_S).fresh == {}
     assert series.ask({0: disk}, SHORT_S, SHORT_S).fresh == {}
     other.go.set()
@@ -120,7 +120,7 @@ def test_one_that_is_late_makes_no_look_older(disks: DisksRig) -> None:
     assert watched.views in ((EMPTY, UNANSWERED, EMPTY, EMPTY), (DiskView(True),) * 4)
 
 
-def test_a_disk_that_the_kernel_gave_up_is_left_alone_for_a_while(workers: list[Worker]) -> None:
+def test_a_disk_that_the_kernel_gave_up_is_left_alone_for_a_while(workers: list[DiskThread]) -> None:
     """An error that comes at once, and every answer, leave it asked as ever."""
     asked: list[float] = []
     answers: list[tuple[float, int | None]] = [(0.0, None), (GIVEN_UP_S, None), (0.0, 7), (0.0, None), (0.0, 8)]
@@ -131,20 +131,20 @@ def test_a_disk_that_the_kernel_gave_up_is_left_alone_for_a_while(workers: list[
         threading.Event().wait(pause_s)
         return answer
 
-    series = Series(Kind.LOOK, workers)
+    series = Poller(TaskKind.LOOK, workers)
     while len(asked) < len(answers):
         series.ask({0: question}, LONG_S, LONG_S)
     assert asked[2] - asked[1] >= GIVEN_UP_S + PAUSE_S, "given up after a long time"
     assert not series.ask({}, 0.0, LONG_S).fresh
 
 
-def test_a_disk_that_is_asked_while_places_change_answers_in_its_new_place(workers: list[Worker]) -> None:
+def test_a_disk_that_is_asked_while_places_change_answers_in_its_new_place(workers: list[DiskThread]) -> None:
     slow, quick, added = Disk(), Disk(), Disk()
-    series = Series(Kind.LOOK, workers)
+    series = Poller(TaskKind.LOOK, workers)
     quick.go.set()
     added.go.set()
     assert series.ask({0: slow, 1: quick}, SHORT_S, LONG_S).fresh == {1: 1}
-    third = Worker("added")
+    third = DiskThread("added")
     series.follow((workers[1], third, workers[0]))
     found = series.ask({0: quick, 1: added, 2: slow}, SHORT_S, LONG_S)
     assert (found.fresh, found.late) == ({0: 2, 1: 1}, {})
@@ -153,10 +153,10 @@ def test_a_disk_that_is_asked_while_places_change_answers_in_its_new_place(worke
     assert (found.fresh, found.late[2][0], slow.asked) == ({0: 3, 1: 2}, 1, 1)
 
 
-def test_a_disk_that_has_no_place_any_more_is_not_heard(workers: list[Worker]) -> None:
+def test_a_disk_that_has_no_place_any_more_is_not_heard(workers: list[DiskThread]) -> None:
     gone, stays = Disk(), Disk()
     stays.go.set()
-    series = Series(Kind.LOOK, workers)
+    series = Poller(TaskKind.LOOK, workers)
     assert series.ask({0: gone, 1: stays}, SHORT_S, LONG_S).fresh == {1: 1}
     series.follow((workers[1],))
     gone.go.set()

@@ -18,7 +18,7 @@ from reconciler.system.shelf.record_area import (
     SLOTS,
     Area,
     Choice,
-    Unfit,
+    NoRecordArea,
     check_area,
     check_slots,
     find_area,
@@ -63,7 +63,7 @@ def test_the_partition_that_zfs_reserves_is_found(tmp_path: Path) -> None:
 def test_it_is_found_on_disks_with_large_sectors(tmp_path: Path) -> None:
     path = image(tmp_path / "disk", sector=4096)
     assert find_area(Large(StandInDisk(path), "a0"), Choice()) == AREA
-    with pytest.raises(Unfit, match="no partition table"):
+    with pytest.raises(NoRecordArea, match="no partition table"):
         find_area(raw(path), Choice())
 
 
@@ -72,7 +72,9 @@ def test_a_damaged_table_is_read_from_its_copy(tmp_path: Path) -> None:
     put(path, SECTOR, bytes(SECTOR))
     assert find_area(raw(path), Choice()) == AREA
     put(path, DISK_BYTES - SECTOR, bytes(SECTOR))
-    with pytest.raises(Unfit, match=r"no partition table \(GPT\): no signature at byte 512; at its end: no signature"):
+    with pytest.raises(
+        NoRecordArea, match=r"no partition table \(GPT\): no signature at byte 512; at its end: no signature"
+    ):
         find_area(raw(path), Choice())
 
 
@@ -88,7 +90,7 @@ def test_every_byte_of_the_table_counts(tmp_path: Path, offset: int, words: str)
     path = image(tmp_path / "disk")
     put(path, DISK_BYTES - SECTOR, bytes(SECTOR))
     put(path, offset, b"\xee")
-    with pytest.raises(Unfit, match=words):
+    with pytest.raises(NoRecordArea, match=words):
         find_area(raw(path), Choice())
 
 
@@ -105,7 +107,7 @@ def test_every_byte_of_the_table_counts(tmp_path: Path, offset: int, words: str)
 def test_a_partition_that_is_not_unused_is_refused(
     tmp_path: Path, entries: dict[int, tuple[str, int, int]], words: str
 ) -> None:
-    with pytest.raises(Unfit, match=words):
+    with pytest.raises(NoRecordArea, match=words):
         find_area(raw(image(tmp_path / "disk", entries)), Choice())
 
 
@@ -113,9 +115,9 @@ def test_another_place_may_be_chosen(tmp_path: Path) -> None:
     path = raw(image(tmp_path / "disk", {3: (ZFS, 4 << 20, 1 << 20)}))
     assert find_area(path, Choice(partition=3)) == Area(4 << 20, 1 << 20)
     assert find_area(path, Choice(offset=1 << 20)) == Area(1 << 20, 8192)
-    with pytest.raises(Unfit, match="no partition 2"):
+    with pytest.raises(NoRecordArea, match="no partition 2"):
         find_area(path, Choice(partition=2))
-    with pytest.raises(Unfit, match="does not fit"):
+    with pytest.raises(NoRecordArea, match="does not fit"):
         find_area(path, Choice(offset=DISK_BYTES))
 
 
@@ -142,14 +144,14 @@ def test_anything_else_is_refused(tmp_path: Path, offset: int, words: str) -> No
     path = image(tmp_path / "disk")
     put(path, AREA.start, MAGIC + b"\1" * 508)
     put(path, AREA.start + offset, b"x")
-    with pytest.raises(Unfit, match=words):
+    with pytest.raises(NoRecordArea, match=words):
         check_area(raw(path), AREA)
 
 
 def test_a_disk_that_ends_within_the_area_is_refused(tmp_path: Path) -> None:
     path = image(tmp_path / "disk")
     os.truncate(path, RESERVED_START + (1 << 20))
-    with pytest.raises(Unfit, match="it ends at byte"):
+    with pytest.raises(NoRecordArea, match="it ends at byte"):
         check_area(raw(path), AREA)
 
 
@@ -167,7 +169,7 @@ def test_tables_of_nonsense_are_refused_and_nothing_else(tmp_path: Path, data: s
         put(path, offset, bytes(broken))
     try:
         found = read_partitions(raw(path))
-    except Unfit:
+    except NoRecordArea:
         return
     assert [one.number for one in found] == [9]
 
@@ -216,8 +218,8 @@ def test_of_an_area_that_was_checked_only_the_places_of_records_are_checked_agai
         put(path, AREA.start + SLOTS[side], MAGIC + os.urandom(508))
     check_slots(raw(path), AREA)
     put(path, AREA.start + SLOTS[Side.B], b"x")
-    with pytest.raises(Unfit, match="the place of side b, is no record"):
+    with pytest.raises(NoRecordArea, match="the place of side b, is no record"):
         check_slots(raw(path), AREA)
     os.truncate(path, AREA.start + 100)
-    with pytest.raises(Unfit, match="it ends at byte"):
+    with pytest.raises(NoRecordArea, match="it ends at byte"):
         check_slots(raw(path), AREA)

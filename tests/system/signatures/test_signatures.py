@@ -15,7 +15,7 @@ import pytest
 from reconciler.errors import NodeFileError, SignatureRefused
 from reconciler.system.git.history import advance, signed_part
 from reconciler.system.git.mirror import Mirror
-from reconciler.system.signatures import Trust, UnsignedPolicy, judge, remembered, require, to_remember, verify
+from reconciler.system.signatures import TrustFiles, UnsignedPolicy, judge, remembered, require, to_remember, verify
 from reconciler.system.signing.openpgp import read_status
 from reconciler.system.signing.verdict import (
     BadSignature,
@@ -86,7 +86,7 @@ class Bench:
     work: Work
     mirror: Mirror
     keys: Path
-    trust: Trust
+    trust: TrustFiles
 
     def key(self, name: str) -> Path:
         file = self.keys / name
@@ -121,7 +121,7 @@ class Bench:
         self.mirror.fetch([self.work.remote()], "main", 20)
         return signed_part(self.mirror, commit)
 
-    def verdict(self, commit: str, trust: Trust | None = None) -> Verdict:
+    def verdict(self, commit: str, trust: TrustFiles | None = None) -> Verdict:
         return verify([self.part(commit)], trust or self.trust, timeout_s=20)[commit]
 
 
@@ -129,7 +129,7 @@ class Bench:
 def bench(work: Work, mirror: Mirror, tmp_path: Path) -> Bench:
     keys = tmp_path / "keys"
     keys.mkdir()
-    made = Bench(work, mirror, keys, Trust(allowed_signers=tmp_path / "allowed_signers"))
+    made = Bench(work, mirror, keys, TrustFiles(allowed_signers=tmp_path / "allowed_signers"))
     made.allow('alice@example.org namespaces="git" {alice}', 'bob@example.org,rob valid-before="20200101" {bob}')
     return made
 
@@ -176,10 +176,10 @@ def test_ssh_with_a_revoked_key(bench: Bench, tmp_path: Path) -> None:
     commit = bench.ssh("alice")
     revoked = tmp_path / "revoked"
     shutil.copy(bench.key("alice").with_suffix(".pub"), revoked)
-    verdict = bench.verdict(commit, Trust(bench.trust.allowed_signers, revoked))
+    verdict = bench.verdict(commit, TrustFiles(bench.trust.allowed_signers, revoked))
     assert verdict == RevokedKey(f"the key of alice@example.org stands in {revoked}")
     shutil.copy(bench.key("bob").with_suffix(".pub"), revoked)
-    assert isinstance(bench.verdict(commit, Trust(bench.trust.allowed_signers, revoked)), Verified)
+    assert isinstance(bench.verdict(commit, TrustFiles(bench.trust.allowed_signers, revoked)), Verified)
 
 
 def test_ssh_for_another_purpose(bench: Bench) -> None:
@@ -199,7 +199,7 @@ def test_garbage_in_place_of_a_signature(bench: Bench) -> None:
     x509 = b"-----BEGIN SIGNED MESSAGE-----\nAAAA\n-----END SIGNED MESSAGE-----\n"
     signatures = {"a": armour, "b": pgp, "c": x509, "d": armour * 2000, "e": b""}
     parts = [SignedPart(name, signature, b"payload", 0) for name, signature in signatures.items()]
-    verdicts = verify(parts, Trust(bench.trust.allowed_signers, None, bench.trust.allowed_signers), timeout_s=20)
+    verdicts = verify(parts, TrustFiles(bench.trust.allowed_signers, None, bench.trust.allowed_signers), timeout_s=20)
     assert isinstance(verdicts["a"], BadSignature)
     assert isinstance(verdicts["b"], Unverifiable | BadSignature)
     assert verdicts["c"] == Untrusted("its signature is neither SSH nor OpenPGP") == verdicts["e"]
@@ -207,7 +207,7 @@ def test_garbage_in_place_of_a_signature(bench: Bench) -> None:
 
 
 def test_openpgp(bench: Bench, rings: Rings) -> None:
-    trust = Trust(openpgp_keys=rings.public)
+    trust = TrustFiles(openpgp_keys=rings.public)
     assert bench.verdict(bench.gpg(rings, "good"), trust) == Verified(
         "good@example.org", Scheme.OPENPGP, rings.fingerprint("good")
     )
@@ -224,7 +224,7 @@ def test_openpgp_from_a_binary_key_ring_and_a_forgery(bench: Bench, rings: Rings
     binary.write_bytes(
         subprocess.run(["gpg", "--dearmor"], input=rings.public.read_bytes(), capture_output=True, check=True).stdout
     )
-    trust = Trust(openpgp_keys=binary)
+    trust = TrustFiles(openpgp_keys=binary)
     part = bench.part(bench.gpg(rings, "good"))
     assert isinstance(verify([part], trust, timeout_s=20)[part.commit], Verified)
     forged = SignedPart("f" * 40, part.signature, part.payload + b"more", part.time_s)
@@ -239,7 +239,7 @@ def test_two_openpgp_signatures_in_one_prove_nothing() -> None:
 
 def test_a_scheme_without_trust(bench: Bench, rings: Rings) -> None:
     pgp, ssh = bench.part(bench.gpg(rings, "good")), bench.part(bench.ssh("alice"))
-    verdicts = verify([pgp, ssh], Trust(), timeout_s=20)
+    verdicts = verify([pgp, ssh], TrustFiles(), timeout_s=20)
     assert all(isinstance(verdict, Untrusted) for verdict in verdicts.values())
 
 
@@ -266,7 +266,7 @@ def test_trust_files_that_others_can_write_or_that_are_missing(bench: Bench, tmp
     with pytest.raises(NodeFileError, match="write themselves"):
         verify([part], bench.trust, timeout_s=20)
     with pytest.raises(NodeFileError, match="No such file"):
-        verify([part], Trust(tmp_path / "gone"), timeout_s=20)
+        verify([part], TrustFiles(tmp_path / "gone"), timeout_s=20)
 
 
 def test_the_whole_range_counts_also_the_other_side_of_a_merge(bench: Bench) -> None:
@@ -323,7 +323,7 @@ def test_an_openpgp_key_is_named_by_its_fingerprint() -> None:
 
 
 def test_openpgp_by_sha1_does_not_count(bench: Bench, rings: Rings) -> None:
-    verdict = bench.verdict(bench.gpg(rings, "good", "--digest-algo", "SHA1"), Trust(openpgp_keys=rings.public))
+    verdict = bench.verdict(bench.gpg(rings, "good", "--digest-algo", "SHA1"), TrustFiles(openpgp_keys=rings.public))
     assert not isinstance(verdict, Verified)
     for number, counts in (("8", True), ("2", False), ("1", False)):
         status = f"[GNUPG:] GOODSIG 1 Ada <a@b>\n[GNUPG:] VALIDSIG F 2026-01-01 1 0 4 0 22 {number} 00 F\n"

@@ -16,13 +16,13 @@ from reconciler.system.zfs.perform import (
     set_pool_property,
     set_property,
 )
-from reconciler.system.zfs.values import Layout, Vdev, VdevKind
+from reconciler.system.zfs.values import LayoutVdev, PoolLayout, VdevKind
 
-MIRROR = Vdev(VdevKind.MIRROR, ("d1", "d2"))
-LAYOUT = Layout(
-    vdevs=(MIRROR, Vdev(VdevKind.RAIDZ2, ("d3", "d4", "d5"))),
-    special=(Vdev(VdevKind.MIRROR, ("s1", "s2")),),
-    log=(Vdev(VdevKind.DISK, ("l1",)),),
+MIRROR = LayoutVdev(VdevKind.MIRROR, ("d1", "d2"))
+LAYOUT = PoolLayout(
+    vdevs=(MIRROR, LayoutVdev(VdevKind.RAIDZ2, ("d3", "d4", "d5"))),
+    special=(LayoutVdev(VdevKind.MIRROR, ("s1", "s2")),),
+    log=(LayoutVdev(VdevKind.DISK, ("l1",)),),
     cache=("c1", "c2"),
     spares=("p1",),
 )
@@ -59,10 +59,10 @@ def test_changes() -> None:
     [
         (lambda: create_pool("-f", LAYOUT), "is no name of a pool"),
         (lambda: create_pool("mirror1", LAYOUT), "begins like a word of a layout"),
-        (lambda: create_pool("tank", Layout(())), "needs a vdev"),
-        (lambda: create_pool("tank", Layout((Vdev(VdevKind.DISK, ("../sda",)),))), "is no disk"),
+        (lambda: create_pool("tank", PoolLayout(())), "needs a vdev"),
+        (lambda: create_pool("tank", PoolLayout((LayoutVdev(VdevKind.DISK, ("../sda",)),))), "is no disk"),
         (lambda: create_pool("tank", LAYOUT, settings={"-o": "x"}), "is no name of a property"),
-        (lambda: create_pool("tank", Layout((MIRROR,), cache=("",))), "is no disk"),
+        (lambda: create_pool("tank", PoolLayout((MIRROR,), cache=("",))), "is no disk"),
         (lambda: set_pool_property("tank", "a b", "c"), "is no name of a property"),
         (lambda: create_dataset("tank/-a"), "is no name of a dataset"),
         (lambda: create_dataset("tank/v", DatasetKind.VOLUME), "a volume needs a size"),

@@ -7,7 +7,7 @@ from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders, Vdev
 from reconciler.system.zfs.checks import Gathered, findings, hostid, unmasked
 from reconciler.system.zfs.labels import Label, LabelState
-from reconciler.system.zfs.values import Health, Layout, Member, Origin, PoolSeen, Role, Setting
+from reconciler.system.zfs.values import Health, ImportedPool, Member, PoolLayout, PropertySource, Setting, VdevRole
 
 ORDERS = Orders(
     *("pair", Side.A, 1, ("one", "two"), ("d0", "d1"), (Vdev("tank/mirror-0", (0, 1), 1),), (0,)), channels=()
@@ -16,11 +16,13 @@ LABEL = Label(0, 10, "tank", 77, 4, 0, 1, (), (10, 11), hostid=5, hostname="beta
 GOOD_SETTINGS = {"multihost": "off", "failmode": "panic", "cachefile": "none"}
 
 
-def pool(**settings: str) -> PoolSeen:
+def pool(**settings: str) -> ImportedPool:
     found = {**GOOD_SETTINGS, **settings}
-    members = tuple(Member(name, f"/dev/disk/by-id/{name}-part1", Health.ONLINE, Role.DATA) for name in ("d0", "d1"))
-    values = tuple((name, Setting(value, Origin.LOCAL)) for name, value in sorted(found.items()))
-    return PoolSeen("tank", 77, Health.ONLINE, Layout(()), members, values)
+    members = tuple(
+        Member(name, f"/dev/disk/by-id/{name}-part1", Health.ONLINE, VdevRole.DATA) for name in ("d0", "d1")
+    )
+    values = tuple((name, Setting(value, PropertySource.LOCAL)) for name, value in sorted(found.items()))
+    return ImportedPool("tank", 77, Health.ONLINE, PoolLayout(()), members, values)
 
 
 GOOD = Gathered(4, "alpha", True, {0: LABEL, 1: replace(LABEL, guid=11)}, (pool(),), ())
@@ -66,7 +68,7 @@ def test_filesystems_that_are_not_mounted() -> None:
 
 
 def test_devices_that_are_not_in_the_orders() -> None:
-    cache = Member("/dev/nvme0n1p3", "/dev/nvme0n1p3", Health.ONLINE, Role.CACHE)
+    cache = Member("/dev/nvme0n1p3", "/dev/nvme0n1p3", Health.ONLINE, VdevRole.CACHE)
     (told,) = findings(ORDERS, replace(GOOD, pools=(replace(pool(), members=(*pool().members, cache)),)))
     assert told.code == "ZFS_STRANGE_DEVICE" and "/dev/nvme0n1p3" in told.evidence
     log = replace(LABEL, tops=2)

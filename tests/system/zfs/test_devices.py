@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.system.zfs.devices import Names, data_path, kernel_name, without_part
-from reconciler.system.zfs.faulted_devices import out_of
+from reconciler.system.zfs.faulted_devices import faulted_disks
 
 STATUS = """\
   pool: tank
@@ -76,8 +76,8 @@ def test_small_words(place: Path) -> None:
 def test_disks_that_are_written_no_more(place: Path) -> None:
     disks = [f"wwn-0x{number}" for number in range(7)]
     text = STATUS.format(*(place / f"{disk}-part1" for disk in disks))
-    assert out_of(text, Names(place, disks), disks) == {0, 2, 3, 4, 5, 6}, "spares and caches, too"
-    assert out_of("no pools available", Names(place, disks), disks) == frozenset()
+    assert faulted_disks(text, Names(place, disks), disks) == {0, 2, 3, 4, 5, 6}, "spares and caches, too"
+    assert faulted_disks("no pools available", Names(place, disks), disks) == frozenset()
 
 
 def test_a_pool_that_cannot_write_gives_no_further_disk_up(place: Path) -> None:
@@ -87,4 +87,4 @@ def test_a_pool_that_cannot_write_gives_no_further_disk_up(place: Path) -> None:
     state = next(line for line in text.splitlines() if line.strip().startswith("state:"))
     for word in ("SUSPENDED", "UNAVAIL"):
         lost = text.replace(state, f" state: {word}", 1)
-        assert out_of(lost, Names(place, disks), disks, frozenset({3})) == {3}
+        assert faulted_disks(lost, Names(place, disks), disks, frozenset({3})) == {3}

@@ -9,7 +9,7 @@ import pytest
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders, Vdev
 from reconciler.core.failover.progress import mark
-from reconciler.system.zfs.import_devices import belonging, incomplete, is_unmade
+from reconciler.system.zfs.import_devices import find_import_devices, incomplete, is_unmade
 from reconciler.system.zfs.label_reader import read_devices, read_labels, unanswered
 from reconciler.system.zfs.labels import LIST_OFFSETS, Label, parse_label
 from tests.system.zfs.xdr import label, packed
@@ -127,35 +127,35 @@ def device(guid: int, *, top: int = 0, leaves: tuple[int, ...] = (), tops: int =
 
 def test_a_pool_is_found_on_the_disks_that_carry_it() -> None:
     labels = {0: device(1, leaves=(1, 2)), 1: device(2, leaves=(1, 2)), 2: None, 4: Label(0, 9, "zoo", 5, leaves=(9,))}
-    found = belonging("tank", single(4, 1), labels)
+    found = find_import_devices("tank", single(4, 1), labels)
     assert (found.guid, found.disks, found.refusal) == (77, (0, 1), "")
 
 
 def test_a_pool_on_no_disk_is_refused() -> None:
-    assert "none of the 2 disks" in belonging("tank", single(4), {0: None, 3: Label(3, 8)}).refusal
+    assert "none of the 2 disks" in find_import_devices("tank", single(4), {0: None, 3: Label(3, 8)}).refusal
 
 
 def test_of_two_pools_with_one_name_the_one_written_last_is_meant() -> None:
     old, new = Label(0, 1, "tank", 66, 400, leaves=(1,), tops=1), Label(0, 2, "tank", 77, 900, leaves=(2,), tops=1)
-    found = belonging("tank", single(2), {0: old, 1: new})
+    found = find_import_devices("tank", single(2), {0: old, 1: new})
     assert (found.guid, found.disks) == (77, (1,))
 
 
 def test_a_missing_disk_of_the_orders_is_no_stranger() -> None:
-    assert not belonging("tank", single(2), {0: device(1, leaves=(1, 2))}).refusal
+    assert not find_import_devices("tank", single(2), {0: device(1, leaves=(1, 2))}).refusal
 
 
 def test_a_device_outside_the_orders_is_refused() -> None:
     labels = {0: device(1, leaves=(1, 2, 3)), 1: device(2, leaves=(1, 2, 3))}
-    assert "only 2 of them are on the 2 disks" in belonging("tank", single(2), labels).refusal
+    assert "only 2 of them are on the 2 disks" in find_import_devices("tank", single(2), labels).refusal
 
 
 def test_a_whole_vdev_outside_the_orders_is_refused() -> None:
     labels = {0: device(1, tops=2)}
-    assert "write down every disk" in belonging("tank", single(1), labels).refusal
-    assert not belonging("tank", single(2), labels).refusal, "the other disk of the orders may be it"
+    assert "write down every disk" in find_import_devices("tank", single(1), labels).refusal
+    assert not find_import_devices("tank", single(2), labels).refusal, "the other disk of the orders may be it"
     hole = {0: Label(0, 1, "tank", 77, 4, 0, 2, (1,), (1,))}
-    assert not belonging("tank", single(1), hole).refusal, "a log that was removed leaves a hole"
+    assert not find_import_devices("tank", single(1), hole).refusal, "a log that was removed leaves a hole"
 
 
 def zoo(guid: int, state: int = 0) -> Label:
@@ -167,22 +167,24 @@ def test_the_disks_of_another_pool_do_not_hide_a_device_outside_the_orders() -> 
     orders = orders_of(("tank/mirror-0", 2), ("zoo/mirror-0", 2))
     tank = {at: device(at + 1, leaves=(1, 2, 3)) for at in (0, 1)}
     for others in ({2: zoo(21), 3: zoo(22)}, {2: zoo(21), 3: None}, {2: zoo(21)}, {}):
-        assert "write down every disk" in belonging("tank", orders, {**tank, **others}).refusal
+        assert "write down every disk" in find_import_devices("tank", orders, {**tank, **others}).refusal
     log = {at: device(at + 1, leaves=(1, 2), tops=2) for at in (0, 1)}
-    assert "write down every disk" in belonging("tank", orders, {**log, 2: zoo(21), 3: zoo(22)}).refusal
-    assert not belonging("zoo", orders, {**tank, 2: zoo(21), 3: zoo(22)}).refusal, "a whole pool beside it"
+    assert "write down every disk" in find_import_devices("tank", orders, {**log, 2: zoo(21), 3: zoo(22)}).refusal
+    assert not find_import_devices("zoo", orders, {**tank, 2: zoo(21), 3: zoo(22)}).refusal, "a whole pool beside it"
 
 
 def test_a_disk_of_no_vdev_hides_nothing_once_it_shows_what_it_is() -> None:
     orders = orders_of(("tank/mirror-0", 2), ("zoo/mirror-0", 2), loose=1)
     labels = {0: device(1, leaves=(1, 2, 3)), 1: device(2, leaves=(1, 2, 3)), 2: zoo(21), 3: zoo(22)}
     for shown in (Label(3, 9), Label(4, 9), zoo(23)):
-        assert belonging("tank", orders, {**labels, 4: shown}).refusal
-    assert belonging("tank", orders, {**labels, 4: None}, bare={4}).refusal
-    assert not belonging("tank", orders, {**labels, 4: None}).refusal, "it cannot be read, so it may be it"
-    assert not belonging("tank", orders, labels).refusal
-    assert not belonging("tank", orders, {**labels, 4: Label(3, 3)}).refusal, "a spare that has just come into use"
-    assert not belonging("tank", orders, {**labels, 4: device(3, leaves=(1, 2, 3))}).refusal
+        assert find_import_devices("tank", orders, {**labels, 4: shown}).refusal
+    assert find_import_devices("tank", orders, {**labels, 4: None}, bare={4}).refusal
+    assert not find_import_devices("tank", orders, {**labels, 4: None}).refusal, "it cannot be read, so it may be it"
+    assert not find_import_devices("tank", orders, labels).refusal
+    assert not find_import_devices("tank", orders, {**labels, 4: Label(3, 3)}).refusal, (
+        "a spare that has just come into use"
+    )
+    assert not find_import_devices("tank", orders, {**labels, 4: device(3, leaves=(1, 2, 3))}).refusal
 
 
 def test_a_pool_that_lost_disks_of_the_orders_is_not_refused() -> None:
@@ -190,18 +192,20 @@ def test_a_pool_that_lost_disks_of_the_orders_is_not_refused() -> None:
     alone = device(1, leaves=(1, 2))
     for answer in (None, Label(0, 9, "old", 66, leaves=(9,)), Label(2, 9, "zoo", 6), Label(3, 9)):
         replaced = {0: alone, 1: answer, 2: zoo(21), 3: zoo(22)}
-        assert not belonging("tank", orders, replaced, bare={1} if answer is None else ()).refusal, "in its place"
-    assert not belonging("tank", orders, {0: alone}).refusal
+        assert not find_import_devices("tank", orders, replaced, bare={1} if answer is None else ()).refusal, (
+            "in its place"
+        )
+    assert not find_import_devices("tank", orders, {0: alone}).refusal
     spare_in_use = device(1, leaves=(1, 2, 3))
-    assert not belonging("tank", orders, {0: spare_in_use, 2: zoo(21)}).refusal
-    assert belonging("tank", orders, {0: alone, 1: zoo(24), 2: zoo(21), 3: zoo(22), 4: Label(3, 9)}).refusal
+    assert not find_import_devices("tank", orders, {0: spare_in_use, 2: zoo(21)}).refusal
+    assert find_import_devices("tank", orders, {0: alone, 1: zoo(24), 2: zoo(21), 3: zoo(22), 4: Label(3, 9)}).refusal
 
 
 def test_an_old_pool_of_the_other_name_is_not_the_other_pool() -> None:
     orders = orders_of(("tank/mirror-0", 2), ("zoo/mirror-0", 2))
     old = Label(0, 9, "zoo", 6, 900, leaves=(9,))
     labels = {0: device(1, leaves=(1, 2)), 1: old, 2: zoo(21), 3: zoo(22)}
-    assert not belonging("tank", orders, labels, words=(0, mark(5, 4))).refusal, "by the last owner's word"
+    assert not find_import_devices("tank", orders, labels, words=(0, mark(5, 4))).refusal, "by the last owner's word"
 
 
 # Disks that are missing -----------------------------------------------------------------------------------------------

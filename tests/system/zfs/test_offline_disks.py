@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from reconciler.system.zfs.offline_disks import refusing, states
+from reconciler.system.zfs.offline_disks import disks_offline, states
 from tests.waiting import until
 
 
@@ -14,7 +14,7 @@ def test_disks_refuse_within_and_run_afterwards(tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("one", "two", "blocked", "absent")]
     for file, state in zip(files, ("running", "running", "blocked"), strict=False):
         file.write_text(f"{state}\n")
-    with refusing(files):
+    with disks_offline(files):
         assert [file.read_text() for file in files[:3]] == ["offline\n", "offline\n", "blocked\n"]
     until(lambda: [file.read_text() for file in files[:2]] == ["running\n"] * 2, lambda: "they refuse for ever")
     assert files[2].read_text() == "blocked\n", "what the kernel has given up by itself"
@@ -27,7 +27,7 @@ def test_what_is_refused_is_passed_on_at_once(tmp_path: Path) -> None:
     for file, text in ((state, "running\n"), (aging, "10000\n")):
         file.parent.mkdir(parents=True)
         file.write_text(text)
-    with refusing([state]):
+    with disks_offline([state]):
         assert (state.read_text(), aging.read_text()) == ("offline\n", "0\n")
     until(lambda: aging.read_text() == "10000\n", lambda: "others wait no more")
 
@@ -49,7 +49,7 @@ def test_they_run_again_when_whoever_imports_is_killed(tmp_path: Path) -> None:
 
 def test_a_lock_of_the_importer_is_not_kept_by_the_child(tmp_path: Path) -> None:
     near, far = os.pipe()
-    with refusing([tmp_path / "state"]):
+    with disks_offline([tmp_path / "state"]):
         os.close(far)
         assert os.read(near, 1) == b"", "its copy is closed, too"
     os.close(near)

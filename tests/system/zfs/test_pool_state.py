@@ -11,15 +11,15 @@ from reconciler.system.zfs.pool_state import (
     HUNG_MS,
     SAMPLE_MS,
     STEADY_MS,
-    Belief,
-    Progress,
-    Reached,
-    Standing,
+    CommittedTxg,
+    PoolState,
+    SettledState,
+    WriteProgress,
     all_pools,
-    standing,
+    state_of_pool,
 )
 
-ABSENT, COMING, HERE, HUNG = Standing.ABSENT, Standing.COMING, Standing.HERE, Standing.HUNG
+ABSENT, COMING, HERE, HUNG = PoolState.ABSENT, PoolState.COMING, PoolState.HERE, PoolState.HUNG
 
 
 @pytest.mark.parametrize(
@@ -36,17 +36,17 @@ ABSENT, COMING, HERE, HUNG = Standing.ABSENT, Standing.COMING, Standing.HERE, St
         ("SUSPENDED", False, HUNG),
     ],
 )
-def test_one_pool(state: str | None, ready: bool, expected: Standing) -> None:
-    assert standing(state, ready=ready, stuck=False) is expected
+def test_one_pool(state: str | None, ready: bool, expected: PoolState) -> None:
+    assert state_of_pool(state, ready=ready, stuck=False) is expected
 
 
 def test_a_pool_that_was_taken_before_it_was_made_is_here_until_it_is() -> None:
-    assert standing(None, ready=False, stuck=False, unmade=True) is HERE
-    assert standing("TRANSITIONING", ready=True, stuck=False, unmade=True) is HERE, "it is being made"
-    assert standing("OFFLINE", ready=False, stuck=False, unmade=True) is HERE
-    assert standing("ONLINE", ready=True, stuck=False, unmade=True) is HERE
-    assert standing("ONLINE", ready=False, stuck=False, unmade=True) is COMING
-    assert standing("SUSPENDED", ready=True, stuck=False, unmade=True) is HUNG
+    assert state_of_pool(None, ready=False, stuck=False, unmade=True) is HERE
+    assert state_of_pool("TRANSITIONING", ready=True, stuck=False, unmade=True) is HERE, "it is being made"
+    assert state_of_pool("OFFLINE", ready=False, stuck=False, unmade=True) is HERE
+    assert state_of_pool("ONLINE", ready=True, stuck=False, unmade=True) is HERE
+    assert state_of_pool("ONLINE", ready=False, stuck=False, unmade=True) is COMING
+    assert state_of_pool("SUSPENDED", ready=True, stuck=False, unmade=True) is HUNG
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,12 @@ def test_a_pool_that_was_taken_before_it_was_made_is_here_until_it_is() -> None:
         ((ABSENT, HUNG), True, Pools.HUNG),
     ],
 )
-def test_all_pools(standings: tuple[Standing, ...], moving: bool, expected: Pools) -> None:
+def test_all_pools(standings: tuple[PoolState, ...], moving: bool, expected: Pools) -> None:
     assert all_pools(standings, moving=moving) is expected
 
 
 def believed(samples: list[Pools], told: Pools) -> list[Pools]:
-    belief, found = Belief(told, told), []
+    belief, found = SettledState(told, told), []
     for number, sample in enumerate(samples):
         belief = belief.with_sample(sample, number * SAMPLE_MS)
         found.append(belief.told)
@@ -101,7 +101,7 @@ def test_nothing_is_told_before_it_was_steady() -> None:
 
 
 def test_a_pool_is_stuck_when_one_group_never_gets_to_the_disks() -> None:
-    progress = Progress().with_sample(7, 1000)
+    progress = WriteProgress().with_sample(7, 1000)
     assert not progress.with_sample(7, 1000 + HUNG_MS - 1).stuck(1000 + HUNG_MS - 1)
     assert progress.with_sample(7, 1000 + HUNG_MS).stuck(1000 + HUNG_MS)
     assert not progress.with_sample(8, 1000 + HUNG_MS).stuck(1000 + HUNG_MS)
@@ -164,12 +164,12 @@ def test_what_is_no_group_is_not_believed(line: str) -> None:
 
 
 def test_how_far_a_pool_has_come_is_remembered_while_it_is_the_same_pool() -> None:
-    reached = Reached().with_sample("7@1", 41)
-    assert reached == Reached("7@1", 41)
+    reached = CommittedTxg().with_sample("7@1", 41)
+    assert reached == CommittedTxg("7@1", 41)
     assert reached.with_sample("7@1", 0) == reached, "the kernel has forgotten that group"
-    assert reached.with_sample("7@1", 45) == Reached("7@1", 45)
-    assert reached.with_sample("9@2", 3) == Reached("9@2", 3), "another pool took the name"
-    assert reached.with_sample("", 50) == Reached()
+    assert reached.with_sample("7@1", 45) == CommittedTxg("7@1", 45)
+    assert reached.with_sample("9@2", 3) == CommittedTxg("9@2", 3), "another pool took the name"
+    assert reached.with_sample("", 50) == CommittedTxg()
 
 
 def test_each_pool_of_a_name_is_told_from_the_one_before(tmp_path: Path) -> None:

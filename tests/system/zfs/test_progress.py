@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from reconciler.system.zfs.pool_lock import Moving
-from reconciler.system.zfs.progress import Done, done, parse_requests, requests, telling
+from reconciler.system.zfs.pool_lock import PoolLock
+from reconciler.system.zfs.progress import MoveProgress, parse_requests, progress_of, requests, telling
 
 #: Of Linux 6.1: reads, merged, sectors, ms; writes, …; in flight, …; discards, …; flushes, ms.
 STAT = "   47291   15 3842 9000  1206 77 4211 880 2 1400 9900 3 0 24 1 55 12\n"
@@ -30,12 +30,12 @@ def test_pools_mounts_and_requests_each_change_the_number(tmp_path: Path) -> Non
     (kstat / "tank" / "state").write_text("ONLINE\n")
     mounts = tmp_path / "mountinfo"
     mounts.write_text("30 1 0:25 / /tank rw - zfs tank rw,xattr\n31 1 0:26 / /other rw - zfs other rw,xattr\n")
-    found = done(("tank", "gone"), (), mounts, kstat)
-    assert found == Done(pools=1, mounts=1, requests=0)
-    others = (Done(2, 1, 0), Done(1, 2, 0), Done(1, 1, 1))
+    found = progress_of(("tank", "gone"), (), mounts, kstat)
+    assert found == MoveProgress(pools=1, mounts=1, requests=0)
+    others = (MoveProgress(2, 1, 0), MoveProgress(1, 2, 0), MoveProgress(1, 1, 1))
     assert len({found.number, *(one.number for one in others)}) == 4
     assert found.number > 0
-    assert found.number == Done(1, 1, 0).number
+    assert found.number == MoveProgress(1, 1, 0).number
     assert str(found) == "pools here: 1, filesystems mounted: 1, disk requests: 0"
 
 
@@ -45,11 +45,11 @@ def test_a_disk_that_is_no_partition_and_carries_heartbeats_tells_nothing(tmp_pa
 
 
 def test_an_export_that_was_refused_is_in_use_until_one_is_in_the_kernel(tmp_path: Path) -> None:
-    moving = Moving(tmp_path / "zfs")
+    moving = PoolLock(tmp_path / "zfs")
     assert not moving.in_use()
     moving.refused_export(0.0)
     assert moving.in_use()
-    assert Moving(tmp_path / "zfs").in_use(), "whoever looks is another process"
+    assert PoolLock(tmp_path / "zfs").in_use(), "whoever looks is another process"
     moving.allowed_export()
     assert not moving.in_use()
     (tmp_path / "zfs" / "export.used").write_text("nonsense")

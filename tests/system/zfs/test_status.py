@@ -5,7 +5,7 @@ from pathlib import Path
 from reconciler.system.zfs.devices import Names
 from reconciler.system.zfs.observe import layout_of
 from reconciler.system.zfs.status import parse_status
-from reconciler.system.zfs.values import Health, Layout, Role, Vdev, VdevKind
+from reconciler.system.zfs.values import Health, LayoutVdev, PoolLayout, VdevKind, VdevRole
 
 NOWHERE = Path("/nowhere/by-id")
 
@@ -18,14 +18,14 @@ def test_every_section_is_read() -> None:
     assert (tank.name, tank.health, zoo.name, zoo.health) == ("tank", Health.DEGRADED, "zoo", Health.SUSPENDED)
     assert tank.scan.startswith("resilvered 1.50M")
     assert [(row.name, row.role) for row in tank.rows] == [
-        ("mirror-0", Role.DATA),
-        ("raidz2-1", Role.DATA),
-        ("/dev/disk/by-id/wwn-0xd-part1", Role.DEDUP),
-        ("mirror-2", Role.SPECIAL),
-        ("/dev/disk/by-id/wwn-0x7-part1", Role.LOG),
-        ("/dev/disk/by-id/wwn-0x8-part1", Role.CACHE),
-        ("/dev/disk/by-id/wwn-0x9-part1", Role.SPARE),
-        ("/dev/disk/by-id/wwn-0xc-part1", Role.SPARE),
+        ("mirror-0", VdevRole.DATA),
+        ("raidz2-1", VdevRole.DATA),
+        ("/dev/disk/by-id/wwn-0xd-part1", VdevRole.DEDUP),
+        ("mirror-2", VdevRole.SPECIAL),
+        ("/dev/disk/by-id/wwn-0x7-part1", VdevRole.LOG),
+        ("/dev/disk/by-id/wwn-0x8-part1", VdevRole.CACHE),
+        ("/dev/disk/by-id/wwn-0x9-part1", VdevRole.SPARE),
+        ("/dev/disk/by-id/wwn-0xc-part1", VdevRole.SPARE),
     ]
     assert len(list(tank.leaves())) == 15
 
@@ -39,18 +39,18 @@ def test_a_device_that_is_gone_has_a_guid_and_the_path_where_it_was() -> None:
 def test_the_layout_is_what_stands_when_replacements_have_ended() -> None:
     names = Names(NOWHERE, [f"wwn-0x{digit}" for digit in "123456789abcd"])
     tank, zoo = parse_status(EVERYTHING)
-    assert layout_of(tank, names) == Layout(
+    assert layout_of(tank, names) == PoolLayout(
         vdevs=(
-            Vdev(VdevKind.MIRROR, ("wwn-0x1", "wwn-0x2")),
-            Vdev(VdevKind.RAIDZ2, ("wwn-0x3", "wwn-0x4", "/dev/disk/by-id/wwn-0x15-part1", "wwn-0x6")),
+            LayoutVdev(VdevKind.MIRROR, ("wwn-0x1", "wwn-0x2")),
+            LayoutVdev(VdevKind.RAIDZ2, ("wwn-0x3", "wwn-0x4", "/dev/disk/by-id/wwn-0x15-part1", "wwn-0x6")),
         ),
-        special=(Vdev(VdevKind.MIRROR, ("wwn-0xa", "wwn-0xb")),),
-        dedup=(Vdev(VdevKind.DISK, ("wwn-0xd",)),),
-        log=(Vdev(VdevKind.DISK, ("wwn-0x7",)),),
+        special=(LayoutVdev(VdevKind.MIRROR, ("wwn-0xa", "wwn-0xb")),),
+        dedup=(LayoutVdev(VdevKind.DISK, ("wwn-0xd",)),),
+        log=(LayoutVdev(VdevKind.DISK, ("wwn-0x7",)),),
         cache=("wwn-0x8",),
         spares=("wwn-0x9", "wwn-0xc"),
     )
-    assert layout_of(zoo, names).vdevs == (Vdev(VdevKind.DISK, ("/dev/sdz1",)),)
+    assert layout_of(zoo, names).vdevs == (LayoutVdev(VdevKind.DISK, ("/dev/sdz1",)),)
 
 
 def test_columns_of_later_releases_are_passed_over() -> None:
@@ -95,8 +95,8 @@ def test_pools_that_could_be_imported() -> None:
     assert (tank.name, tank.guid, tank.health) == ("tank", 15451357997522795478, Health.DEGRADED)
     assert tank.told == "One or more devices contains corrupted data."
     assert [(row.name, row.kind, row.role) for row in tank.rows] == [
-        ("mirror-0", VdevKind.MIRROR, Role.DATA),
-        ("/dev/sdb1", VdevKind.DISK, Role.LOG),
+        ("mirror-0", VdevKind.MIRROR, VdevRole.DATA),
+        ("/dev/sdb1", VdevKind.DISK, VdevRole.LOG),
     ]
     assert (zoo.guid, zoo.rows) == (77, ())
 

@@ -2,7 +2,7 @@
 
 from reconciler.system.zfs.mounts import parse_mountable, roots_to_load, unmounted
 from reconciler.system.zfs.tables import setting, settings_of
-from reconciler.system.zfs.values import Origin, Setting
+from reconciler.system.zfs.values import PropertySource, Setting
 
 GET = (
     "tank\ttype\tfilesystem\t-\n"
@@ -23,12 +23,12 @@ GET = (
 
 def test_values_and_where_they_come_from() -> None:
     found = settings_of(GET)
-    assert found["tank"]["compression"] == Setting("lz4", Origin.LOCAL)
-    assert found["tank"]["mountpoint"] == Setting("/srv/tank", Origin.RECEIVED)
-    assert found["tank/a b"]["compression"] == Setting("lz4", Origin.INHERITED, "tank")
-    assert found["tank/a b"]["readonly"] == Setting("on", Origin.TEMPORARY)
-    assert found["tank"]["type"] == Setting("filesystem", Origin.NONE)
-    assert setting("x", "of a later release") == Setting("x", Origin.NONE)
+    assert found["tank"]["compression"] == Setting("lz4", PropertySource.LOCAL)
+    assert found["tank"]["mountpoint"] == Setting("/srv/tank", PropertySource.RECEIVED)
+    assert found["tank/a b"]["compression"] == Setting("lz4", PropertySource.INHERITED, "tank")
+    assert found["tank/a b"]["readonly"] == Setting("on", PropertySource.TEMPORARY)
+    assert found["tank"]["type"] == Setting("filesystem", PropertySource.NONE)
+    assert setting("x", "of a later release") == Setting("x", PropertySource.NONE)
 
 
 LIST = """\

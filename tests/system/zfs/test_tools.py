@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from reconciler.system.zfs import tools
-from reconciler.system.zfs.pool_lock import Moving
+from reconciler.system.zfs.pool_lock import PoolLock
 
 #: Nobody waits so long unless something is broken.
 LONG_S = 30.0
@@ -55,7 +55,7 @@ def test_several_at_once_and_no_more_than_the_width(tmp_path: Path) -> None:
 
 
 def test_a_lock_is_seen_by_everybody_and_waited_for(tmp_path: Path) -> None:
-    ours, theirs = Moving(tmp_path / "run"), Moving(tmp_path / "run")
+    ours, theirs = PoolLock(tmp_path / "run"), PoolLock(tmp_path / "run")
     assert not theirs.going_on()
     with ours.held(LONG_S) as lock:
         assert lock is not None
@@ -66,7 +66,7 @@ def test_a_lock_is_seen_by_everybody_and_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_program_that_outlives_its_mover_holds_the_lock(tmp_path: Path) -> None:
-    moving = Moving(tmp_path)
+    moving = PoolLock(tmp_path)
     with moving.held(LONG_S) as lock:
         assert lock is not None
         # What setpriv does not reach: a program that stays in the kernel when its mover is killed.
@@ -94,7 +94,7 @@ with Moving(Path(sys.argv[1])).held(30) as lock:
 
 def test_a_mover_that_is_killed_takes_its_program_along(tmp_path: Path) -> None:
     mover = subprocess.Popen([sys.executable, "-c", MOVER, str(tmp_path)])
-    moving = Moving(tmp_path)
+    moving = PoolLock(tmp_path)
     end_s = time.monotonic() + LONG_S
     while not (tmp_path / "begun").exists():
         assert time.monotonic() < end_s
@@ -106,10 +106,10 @@ def test_a_mover_that_is_killed_takes_its_program_along(tmp_path: Path) -> None:
 
 
 def test_marks_last_until_they_are_taken_away(tmp_path: Path) -> None:
-    moving = Moving(tmp_path / "run")
+    moving = PoolLock(tmp_path / "run")
     assert not moving.ready("tank")
     moving.set_ready("tank", ready=True)
-    assert Moving(tmp_path / "run").ready("tank")
+    assert PoolLock(tmp_path / "run").ready("tank")
     moving.set_ready("tank", ready=False)
     moving.set_ready("tank", ready=False)
     assert not moving.ready("tank")

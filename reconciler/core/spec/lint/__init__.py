@@ -12,8 +12,8 @@ from itertools import islice
 
 from reconciler.core.spec.limits import COMPLAINTS_MAX
 from reconciler.core.spec.lint import addresses, datasets, failover, links, members, policy, power, routing, whole
-from reconciler.core.spec.lint.defect import Defect
-from reconciler.core.spec.topology import Draft
+from reconciler.core.spec.lint.defect import LintDefect
+from reconciler.core.spec.topology import SpecDraft
 from reconciler.errors import Complaint
 
 #: Every defect by its code.
@@ -21,18 +21,18 @@ DEFECTS = {
     defect.code: defect
     for module in (whole, links, members, addresses, failover, policy, power, routing, datasets)
     for defect in vars(module).values()
-    if isinstance(defect, Defect)
+    if isinstance(defect, LintDefect)
 }
 
 
-def lint(draft: Draft) -> tuple[list[Complaint], list[Complaint]]:
+def lint(draft: SpecDraft) -> tuple[list[Complaint], list[Complaint]]:
     """Errors and warnings of a draft, each complaint once, in no particular order."""
     errors = _complaints(draft, (defect for defect in DEFECTS.values() if not defect.warning))
     warnings = _complaints(draft, (defect for defect in DEFECTS.values() if defect.warning))
     return errors, warnings
 
 
-def _complaints(draft: Draft, defects: Iterable[Defect]) -> list[Complaint]:
+def _complaints(draft: SpecDraft, defects: Iterable[LintDefect]) -> list[Complaint]:
     """A defect that shows on both controllers is one defect."""
     found: dict[Complaint, Complaint] = {}
     for defect in defects:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.core.spec.lint.defect import Finding, defect
-from reconciler.core.spec.topology import Draft
+from reconciler.core.spec.topology import SpecDraft
 
 
 @defect("address-twice")
-def address_twice(draft: Draft) -> Iterator[Finding]:
+def address_twice(draft: SpecDraft) -> Iterator[Finding]:
     """One address is given twice, on one controller or on both."""
     seen: dict[tuple[int, int], tuple[str, str]] = {}
     for controller, side in draft.sides.items():
@@ -27,7 +27,7 @@ def address_twice(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("virtual-outside")
-def virtual_outside(draft: Draft) -> Iterator[Finding]:
+def virtual_outside(draft: SpecDraft) -> Iterator[Finding]:
     """A virtual address lies outside the networks of its interface."""
     for controller, side in draft.sides.items():
         for face in side.faces.values():
@@ -46,7 +46,7 @@ def virtual_outside(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("network-address")
-def network_address(draft: Draft) -> Iterator[Finding]:
+def network_address(draft: SpecDraft) -> Iterator[Finding]:
     """An address is the first or last of its network, which is no host's."""
     for side in draft.sides.values():
         for face in side.faces.values():
@@ -63,7 +63,7 @@ def network_address(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("vhid-twice")
-def vhid_twice(draft: Draft) -> Iterator[Finding]:
+def vhid_twice(draft: SpecDraft) -> Iterator[Finding]:
     """Two interfaces have the same VHID."""
     seen: dict[int, str] = {}
     for interface in draft.interfaces.values():
@@ -78,7 +78,7 @@ def vhid_twice(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("network-shared", warning=True)
-def network_shared(draft: Draft) -> Iterator[Finding]:
+def network_shared(draft: SpecDraft) -> Iterator[Finding]:
     """Two interfaces of one controller are in the same network."""
     for side in draft.sides.values():
         seen: dict[str, str] = {}

@@ -12,7 +12,7 @@ from reconciler.core.spec.configuration import Resource
 from reconciler.core.spec.dataset import OF_FILESYSTEMS, OF_VOLUMES, DatasetSpec
 from reconciler.core.spec.lint.defect import Finding, defect
 from reconciler.core.spec.nearest import suggestion
-from reconciler.core.spec.topology import Draft
+from reconciler.core.spec.topology import SpecDraft
 
 #: What a volume is made of when nothing is written (zfsprops(7), volblocksize: 16 KiB since OpenZFS 2.2, 8 before).
 _BLOCK: Final = 16 << 10
@@ -21,7 +21,7 @@ _RESERVED: Final = re.compile(r"(mirror|raidz|draid|spare|log)")
 
 
 @defect("dataset-outside")
-def dataset_outside(draft: Draft) -> Iterator[Finding]:
+def dataset_outside(draft: SpecDraft) -> Iterator[Finding]:
     """A dataset belongs to a pool that is not described."""
     for dataset in draft.datasets.values():
         if dataset.spec.pool not in draft.pools and not draft.incomplete:
@@ -31,7 +31,7 @@ def dataset_outside(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("dataset-twice")
-def dataset_twice(draft: Draft) -> Iterator[Finding]:
+def dataset_twice(draft: SpecDraft) -> Iterator[Finding]:
     """Two resources describe one dataset."""
     seen: dict[str, Resource[DatasetSpec]] = {}
     for dataset in draft.datasets.values():
@@ -42,7 +42,7 @@ def dataset_twice(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("dataset-below-volume")
-def dataset_below_volume(draft: Draft) -> Iterator[Finding]:
+def dataset_below_volume(draft: SpecDraft) -> Iterator[Finding]:
     """A dataset lies below a volume."""
     described = _described(draft)
     for dataset in draft.datasets.values():
@@ -54,7 +54,7 @@ def dataset_below_volume(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("dataset-root")
-def dataset_root(draft: Draft) -> Iterator[Finding]:
+def dataset_root(draft: SpecDraft) -> Iterator[Finding]:
     """The root of a pool is a volume or is to be destroyed."""
     for dataset in draft.datasets.values():
         if "/" not in dataset.spec.dataset:
@@ -71,7 +71,7 @@ def dataset_root(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("dataset-kind")
-def dataset_kind(draft: Draft) -> Iterator[Finding]:
+def dataset_kind(draft: SpecDraft) -> Iterator[Finding]:
     """A dataset has properties of the other kind, or a volume has no size."""
     for dataset in draft.datasets.values():
         spec = dataset.spec
@@ -90,7 +90,7 @@ def _foreign(is_volume: bool) -> tuple[str, ...]:
 
 
 @defect("size-uneven")
-def size_uneven(draft: Draft) -> Iterator[Finding]:
+def size_uneven(draft: SpecDraft) -> Iterator[Finding]:
     """The size of a volume is no multiple of its block."""
     for dataset in draft.datasets.values():
         size, block = dataset.spec.size, dataset.spec.properties.volblocksize or _BLOCK
@@ -100,7 +100,7 @@ def size_uneven(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("reservation-large")
-def reservation_large(draft: Draft) -> Iterator[Finding]:
+def reservation_large(draft: SpecDraft) -> Iterator[Finding]:
     """More is reserved for a dataset than it may take up."""
     for dataset in draft.datasets.values():
         for limit, kept in (("quota", "reservation"), ("refquota", "refreservation"), ("quota", "refreservation")):
@@ -110,7 +110,7 @@ def reservation_large(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("mountpoint-system")
-def mountpoint_system(draft: Draft) -> Iterator[Finding]:
+def mountpoint_system(draft: SpecDraft) -> Iterator[Finding]:
     """A dataset is mounted over the system, or over hagit's own files."""
     described = _described(draft)
     remedy = "Give it a place for data: /srv/home, /export/home or /mnt/home."
@@ -134,7 +134,7 @@ def _why(place: str, found: str) -> str:
 
 
 @defect("mountpoint-twice")
-def mountpoint_twice(draft: Draft) -> Iterator[Finding]:
+def mountpoint_twice(draft: SpecDraft) -> Iterator[Finding]:
     """Two datasets are mounted at one place."""
     described = _described(draft)
     seen: dict[str, Resource[DatasetSpec]] = {}
@@ -164,7 +164,7 @@ def _place(name: str, described: dict[str, Resource[DatasetSpec]]) -> str:
 
 
 @defect("destroy-above")
-def destroy_above(draft: Draft) -> Iterator[Finding]:
+def destroy_above(draft: SpecDraft) -> Iterator[Finding]:
     """A dataset is to be destroyed, and one below it is to stay."""
     described = _described(draft)
     for dataset in draft.datasets.values():
@@ -178,7 +178,7 @@ def destroy_above(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("encryption-key")
-def encryption_key(draft: Draft) -> Iterator[Finding]:
+def encryption_key(draft: SpecDraft) -> Iterator[Finding]:
     """A dataset is encrypted and says nothing of its key."""
     for dataset in draft.datasets.values():
         properties = dataset.spec.properties
@@ -192,7 +192,7 @@ def encryption_key(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("pool-name")
-def pool_name(draft: Draft) -> Iterator[Finding]:
+def pool_name(draft: SpecDraft) -> Iterator[Finding]:
     """A pool has a name that ZFS does not take."""
     used = {dataset.spec.pool for dataset in draft.datasets.values()}
     for pool in draft.pools.values():
@@ -207,7 +207,7 @@ def pool_name(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("create-nobody", warning=True)
-def create_nobody(draft: Draft) -> Iterator[Finding]:
+def create_nobody(draft: SpecDraft) -> Iterator[Finding]:
     """A pool is to be made, and nothing says which of two controllers is the active one."""
     for pool in draft.pools.values():
         if pool.spec.create and draft.failover is None and len(draft.sides) == 2 and not draft.incomplete:
@@ -215,7 +215,7 @@ def create_nobody(draft: Draft) -> Iterator[Finding]:
             yield pool, ("create",), what, "Add a resource of kind Failover, or make the pool by hand: zpool create."
 
 
-def _described(draft: Draft) -> dict[str, Resource[DatasetSpec]]:
+def _described(draft: SpecDraft) -> dict[str, Resource[DatasetSpec]]:
     """By the name of the dataset; of two with one name the first."""
     found: dict[str, Resource[DatasetSpec]] = {}
     for dataset in draft.datasets.values():

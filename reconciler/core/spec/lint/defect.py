@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from reconciler.core.spec.configuration import Resource
-from reconciler.core.spec.topology import Draft
+from reconciler.core.spec.topology import SpecDraft
 from reconciler.core.spec.tree import Path
 from reconciler.errors import Complaint
 
 #: The resource with the path inside its spec, what is wrong, and what to do. Without a resource it is about all files.
 Finding: TypeAlias = tuple[Resource[Any] | None, Path, str, str]
-Check: TypeAlias = Callable[[Draft], Iterator[Finding]]
+Check: TypeAlias = Callable[[SpecDraft], Iterator[Finding]]
 
 
 @dataclass(frozen=True, slots=True)
-class Defect:
+class LintDefect:
     """One thing that can be wrong. A warning is shown and stops nothing."""
 
     code: str
@@ -29,7 +29,7 @@ class Defect:
         """The defect in one sentence."""
         return (self.check.__doc__ or "").strip()
 
-    def complaints(self, draft: Draft) -> Iterator[Complaint]:
+    def complaints(self, draft: SpecDraft) -> Iterator[Complaint]:
         """Every place in the draft that has this defect."""
         for resource, path, what, remedy in self.check(draft):
             if resource is None:
@@ -38,6 +38,6 @@ class Defect:
                 yield resource.complaint(path, what, remedy, self.code)
 
 
-def defect(code: str, *, warning: bool = False) -> Callable[[Check], Defect]:
+def defect(code: str, *, warning: bool = False) -> Callable[[Check], LintDefect]:
     """Makes a defect of the function that finds it."""
-    return lambda check: Defect(code, check, warning)
+    return lambda check: LintDefect(code, check, warning)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from reconciler.core.spec.interface import Role
 from reconciler.core.spec.lint.defect import Finding, defect
-from reconciler.core.spec.topology import Draft
+from reconciler.core.spec.topology import SpecDraft
 
 
 @defect("critical-without-group")
-def critical_without_group(draft: Draft) -> Iterator[Finding]:
+def critical_without_group(draft: SpecDraft) -> Iterator[Finding]:
     """A critical interface belongs to no failover group."""
     for interface in draft.interfaces.values():
         if interface.spec.critical and interface.spec.failover_group is None:
@@ -19,7 +19,7 @@ def critical_without_group(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("group-without-members")
-def group_without_members(draft: Draft) -> Iterator[Finding]:
+def group_without_members(draft: SpecDraft) -> Iterator[Finding]:
     """A failover group has no critical member on a controller, so it could never be down there."""
     for controller, side in draft.sides.items():
         alive = {face.spec.failover_group for face in side.faces.values() if face.spec.critical}
@@ -33,7 +33,7 @@ def group_without_members(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("critical-without-virtual", warning=True)
-def critical_without_virtual(draft: Draft) -> Iterator[Finding]:
+def critical_without_virtual(draft: SpecDraft) -> Iterator[Finding]:
     """A critical interface has no virtual address, so nothing moves when it fails."""
     for interface in draft.interfaces.values():
         if interface.spec.critical and interface.spec.virtual is None:
@@ -42,7 +42,7 @@ def critical_without_virtual(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("interlink-alone")
-def interlink_alone(draft: Draft) -> Iterator[Finding]:
+def interlink_alone(draft: SpecDraft) -> Iterator[Finding]:
     """The interlink is critical or has a virtual address, but it is for the two controllers alone."""
     for interface in draft.interfaces.values():
         if interface.spec.role is not Role.INTERLINK:
@@ -56,7 +56,7 @@ def interlink_alone(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("interlink-twice")
-def interlink_twice(draft: Draft) -> Iterator[Finding]:
+def interlink_twice(draft: SpecDraft) -> Iterator[Finding]:
     """There are two interlinks."""
     interlinks = [interface for interface in draft.interfaces.values() if interface.spec.role is Role.INTERLINK]
     for interface in interlinks[1:]:
@@ -65,7 +65,7 @@ def interlink_twice(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("interlink-network")
-def interlink_network(draft: Draft) -> Iterator[Finding]:
+def interlink_network(draft: SpecDraft) -> Iterator[Finding]:
     """The two ends of the interlink have no common network."""
     for interface in draft.interfaces.values():
         ends = [side.faces[interface.name] for side in draft.sides.values() if interface.name in side.faces]
@@ -78,7 +78,7 @@ def interlink_network(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("interlink-missing", warning=True)
-def interlink_missing(draft: Draft) -> Iterator[Finding]:
+def interlink_missing(draft: SpecDraft) -> Iterator[Finding]:
     """There are virtual addresses and no interlink."""
     moving = [interface for interface in draft.interfaces.values() if interface.spec.virtual is not None]
     known = any(interface.spec.role is Role.INTERLINK for interface in draft.interfaces.values())

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from reconciler.core.facts.fact import BondMode, LinkKind
 from reconciler.core.spec.lint.defect import Finding, defect
 from reconciler.core.spec.nearest import suggestion
-from reconciler.core.spec.topology import Draft, is_virtual_kind
+from reconciler.core.spec.topology import SpecDraft, is_virtual_kind
 from reconciler.core.spec.values import KERNEL_NAME, RESOURCE_NAME
 
 #: linux/if.h: IFNAMSIZ less the zero at the end.
@@ -21,7 +21,7 @@ _MTU_IPV6_MIN = 1280
 
 
 @defect("kernel-name")
-def kernel_name(draft: Draft) -> Iterator[Finding]:
+def kernel_name(draft: SpecDraft) -> Iterator[Finding]:
     """A bond, VLAN or bridge has a name that the kernel refuses."""
     for interface in draft.interfaces.values():
         if interface.spec.kind is not LinkKind.PHYSICAL and not re.fullmatch(KERNEL_NAME, interface.name):
@@ -33,7 +33,7 @@ def kernel_name(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("match-missing")
-def match_missing(draft: Draft) -> Iterator[Finding]:
+def match_missing(draft: SpecDraft) -> Iterator[Finding]:
     """A physical interface does not say how a controller finds its NIC."""
     for interface in draft.interfaces.values():
         if interface.spec.kind is not LinkKind.PHYSICAL:
@@ -49,7 +49,7 @@ def match_missing(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("match-on-virtual")
-def match_on_virtual(draft: Draft) -> Iterator[Finding]:
+def match_on_virtual(draft: SpecDraft) -> Iterator[Finding]:
     """A bond, VLAN or bridge says how its NIC is found, but has none."""
     for interface in draft.interfaces.values():
         for controller in ("a", "b"):
@@ -61,7 +61,7 @@ def match_on_virtual(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("nic-twice")
-def nic_twice(draft: Draft) -> Iterator[Finding]:
+def nic_twice(draft: SpecDraft) -> Iterator[Finding]:
     """Two interfaces claim the same NIC."""
     seen: dict[tuple[str, str, str], str] = {}
     for interface in draft.interfaces.values():
@@ -82,7 +82,7 @@ def nic_twice(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("name-taken")
-def name_taken(draft: Draft) -> Iterator[Finding]:
+def name_taken(draft: SpecDraft) -> Iterator[Finding]:
     """A NIC is matched by a name that a bond, VLAN or bridge has."""
     for controller, side in draft.sides.items():
         made = {name for name, face in side.faces.items() if is_virtual_kind(face)}
@@ -94,7 +94,7 @@ def name_taken(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("parent-missing")
-def parent_missing(draft: Draft) -> Iterator[Finding]:
+def parent_missing(draft: SpecDraft) -> Iterator[Finding]:
     """A VLAN is on an interface that is not there."""
     for controller, side in draft.sides.items():
         for face in side.faces.values():
@@ -111,7 +111,7 @@ def parent_missing(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("vlan-twice")
-def vlan_twice(draft: Draft) -> Iterator[Finding]:
+def vlan_twice(draft: SpecDraft) -> Iterator[Finding]:
     """Two VLANs have the same id on the same parent."""
     for side in draft.sides.values():
         seen: dict[tuple[str, int], str] = {}
@@ -123,7 +123,7 @@ def vlan_twice(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("lacp-rate")
-def lacp_rate(draft: Draft) -> Iterator[Finding]:
+def lacp_rate(draft: SpecDraft) -> Iterator[Finding]:
     """A bond that does not speak LACP has a rate for it."""
     for interface in draft.interfaces.values():
         bond = interface.spec.bond
@@ -133,7 +133,7 @@ def lacp_rate(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("miimon-zero", warning=True)
-def miimon_zero(draft: Draft) -> Iterator[Finding]:
+def miimon_zero(draft: SpecDraft) -> Iterator[Finding]:
     """A bond never looks at the carrier of its members."""
     for interface in draft.interfaces.values():
         if interface.spec.bond is not None and interface.spec.bond.miimon == 0:
@@ -142,7 +142,7 @@ def miimon_zero(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("mtu-above-parent")
-def mtu_above_parent(draft: Draft) -> Iterator[Finding]:
+def mtu_above_parent(draft: SpecDraft) -> Iterator[Finding]:
     """A VLAN has a larger MTU than the interface it is on."""
     for side in draft.sides.values():
         for face in side.faces.values():
@@ -157,7 +157,7 @@ def mtu_above_parent(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("mtu-members")
-def mtu_members(draft: Draft) -> Iterator[Finding]:
+def mtu_members(draft: SpecDraft) -> Iterator[Finding]:
     """A member of a bond has another MTU than the bond, or a member of a bridge a smaller one than the bridge."""
     for side in draft.sides.values():
         for face in side.faces.values():
@@ -173,7 +173,7 @@ def mtu_members(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("mtu-ipv6")
-def mtu_ipv6(draft: Draft) -> Iterator[Finding]:
+def mtu_ipv6(draft: SpecDraft) -> Iterator[Finding]:
     """An interface with IPv6 addresses has an MTU below 1280."""
     for side in draft.sides.values():
         for face in side.faces.values():

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from reconciler.core.facts.fact import LinkKind
 from reconciler.core.spec.lint.defect import Finding, defect
 from reconciler.core.spec.nearest import suggestion
-from reconciler.core.spec.topology import Draft, Side
+from reconciler.core.spec.topology import ControllerTopology, SpecDraft
 from reconciler.core.spec.tree import Path
 
 #: What the kernel takes as a member: no bond in a bond, no bridge in a bridge; hagit makes bonds of NICs only.
@@ -25,7 +25,7 @@ def _path(kind: LinkKind, index: int) -> Path:
 
 
 @defect("member-missing")
-def member_missing(draft: Draft) -> Iterator[Finding]:
+def member_missing(draft: SpecDraft) -> Iterator[Finding]:
     """A bond or bridge has a member that is not there."""
     for controller, side in draft.sides.items():
         for face in side.faces.values():
@@ -40,7 +40,7 @@ def member_missing(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("member-twice")
-def member_twice(draft: Draft) -> Iterator[Finding]:
+def member_twice(draft: SpecDraft) -> Iterator[Finding]:
     """An interface is a member of two bonds or bridges, or twice of one."""
     for side in draft.sides.values():
         seen: dict[str, str] = {}
@@ -54,7 +54,7 @@ def member_twice(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("member-kind")
-def member_kind(draft: Draft) -> Iterator[Finding]:
+def member_kind(draft: SpecDraft) -> Iterator[Finding]:
     """A bond or bridge has a member that cannot be one."""
     for side in draft.sides.values():
         for face in side.faces.values():
@@ -67,7 +67,7 @@ def member_kind(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("member-addressed")
-def member_addressed(draft: Draft) -> Iterator[Finding]:
+def member_addressed(draft: SpecDraft) -> Iterator[Finding]:
     """A member of a bond or bridge has addresses of its own."""
     for side in draft.sides.values():
         for face in side.faces.values():
@@ -80,7 +80,7 @@ def member_addressed(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("bond-empty", warning=True)
-def bond_empty(draft: Draft) -> Iterator[Finding]:
+def bond_empty(draft: SpecDraft) -> Iterator[Finding]:
     """A bond has no members."""
     for interface in draft.interfaces.values():
         if interface.spec.bond is not None and not interface.spec.bond.members:
@@ -88,7 +88,7 @@ def bond_empty(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("link-cycle")
-def link_cycle(draft: Draft) -> Iterator[Finding]:
+def link_cycle(draft: SpecDraft) -> Iterator[Finding]:
     """Interfaces that are, by their members and parents, on top of themselves."""
     for side in draft.sides.values():
         done: set[str] = set()
@@ -103,13 +103,13 @@ def link_cycle(draft: Draft) -> Iterator[Finding]:
                 yield face.resource, (str(face.spec.kind),), what, "Take one of them out of the circle."
 
 
-def _below(side: Side, name: str) -> list[str]:
+def _below(side: ControllerTopology, name: str) -> list[str]:
     spec = side.faces[name].spec
     below = [spec.vlan.parent] if spec.vlan is not None else spec.members
     return [other for other in below if other in side.faces]
 
 
-def _cycle(side: Side, start: str, done: set[str]) -> list[str]:
+def _cycle(side: ControllerTopology, start: str, done: set[str]) -> list[str]:
     """The first circle met on the way down from `start`; iterative, because a chain can be as long as the tree.
 
     `trail` is a dictionary for its order and its quick look-up; the values mean nothing.

@@ -14,7 +14,7 @@ from reconciler.core.spec.configuration import Resource
 from reconciler.core.spec.lint.defect import Finding, defect
 from reconciler.core.spec.nearest import suggestion
 from reconciler.core.spec.orders import draft_orders
-from reconciler.core.spec.topology import Draft
+from reconciler.core.spec.topology import SpecDraft
 from reconciler.core.spec.tree import Path
 
 _INTERVAL, _SILENCE, _PAUSE = ("heartbeat", "interval"), ("heartbeat", "silence"), ("heartbeat", "pause")
@@ -44,7 +44,7 @@ RESPONSIBLE: Final[Mapping[str, tuple[Path, ...]]] = {
 
 
 @defect("failover-missing", warning=True)
-def failover_missing(draft: Draft) -> Iterator[Finding]:
+def failover_missing(draft: SpecDraft) -> Iterator[Finding]:
     """There are virtual addresses on two controllers and no Failover, so they are on neither."""
     moving = next((interface for interface in draft.interfaces.values() if interface.spec.virtual is not None), None)
     if moving is not None and draft.failover is None and len(draft.sides) == 2 and not draft.incomplete:
@@ -53,7 +53,7 @@ def failover_missing(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("failover-alone")
-def failover_alone(draft: Draft) -> Iterator[Finding]:
+def failover_alone(draft: SpecDraft) -> Iterator[Finding]:
     """There is a Failover and only one controller."""
     if draft.failover is not None and draft.pair is not None and len(draft.sides) < 2:
         what = "failover needs two controllers, and the Pair describes one"
@@ -61,7 +61,7 @@ def failover_alone(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("disk-twice")
-def disk_twice(draft: Draft) -> Iterator[Finding]:
+def disk_twice(draft: SpecDraft) -> Iterator[Finding]:
     """A disk stands twice in the pools."""
     seen: dict[str, str] = {}
     for pool in draft.pools.values():
@@ -74,7 +74,7 @@ def disk_twice(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("arbitration-unknown")
-def arbitration_unknown(draft: Draft) -> Iterator[Finding]:
+def arbitration_unknown(draft: SpecDraft) -> Iterator[Finding]:
     """An arbitration disk is none of the pools' disks, or is named twice."""
     if draft.failover is None or draft.incomplete:
         return
@@ -91,7 +91,7 @@ def arbitration_unknown(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("orders-unsafe")
-def orders_unsafe(draft: Draft) -> Iterator[Finding]:
+def orders_unsafe(draft: SpecDraft) -> Iterator[Finding]:
     """The orders that the watchdog would get cannot be safe; the arithmetic says why."""
     failover, pair = draft.failover, draft.pair
     if failover is None or pair is None or draft.incomplete or len(draft.sides) < 2:
@@ -104,7 +104,9 @@ def orders_unsafe(draft: Draft) -> Iterator[Finding]:
         yield resource, path, f"failover cannot be safe: {reason.what}", _sentence(reason.remedy)
 
 
-def _responsible(draft: Draft, failover: Resource[Any], orders: Orders, reason: Unsafe) -> tuple[Resource[Any], Path]:
+def _responsible(
+    draft: SpecDraft, failover: Resource[Any], orders: Orders, reason: Unsafe
+) -> tuple[Resource[Any], Path]:
     """The resource, and the value in it, that a reason is about."""
     if reason.where == "channels" and orders.channels:
         return draft.interfaces[orders.channels[0].name], ()

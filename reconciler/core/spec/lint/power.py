@@ -15,12 +15,12 @@ from reconciler.core.spec.failover import FailoverSpec
 from reconciler.core.spec.lint.defect import Finding, defect
 from reconciler.core.spec.nearest import suggestion
 from reconciler.core.spec.power import PowerAgent
-from reconciler.core.spec.topology import Draft
+from reconciler.core.spec.topology import SpecDraft
 from reconciler.core.spec.tree import Path
 from reconciler.core.spec.values import shown
 
 
-def _agents(draft: Draft) -> Iterator[tuple[Resource[FailoverSpec], Path, PowerAgent]]:
+def _agents(draft: SpecDraft) -> Iterator[tuple[Resource[FailoverSpec], Path, PowerAgent]]:
     failover = draft.failover
     if failover is not None and failover.spec.power is not None:
         for name, agent in failover.spec.power.agents():
@@ -28,7 +28,7 @@ def _agents(draft: Draft) -> Iterator[tuple[Resource[FailoverSpec], Path, PowerA
 
 
 @defect("power-agent")
-def power_agent(draft: Draft) -> Iterator[Finding]:
+def power_agent(draft: SpecDraft) -> Iterator[Finding]:
     """A fence agent is not known, switches no power, or is a path."""
     for failover, path, agent in _agents(draft):
         name, place = agent.agent, (*path, "agent")
@@ -44,7 +44,7 @@ def power_agent(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("power-option")
-def power_option(draft: Draft) -> Iterator[Finding]:
+def power_option(draft: SpecDraft) -> Iterator[Finding]:
     """An option is not known to its fence agent, or would make the agent run or tell what it must not."""
     for failover, path, agent in _agents(draft):
         known = options_of(agent.agent)
@@ -66,7 +66,7 @@ def power_option(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("power-value")
-def power_value(draft: Draft) -> Iterator[Finding]:
+def power_value(draft: SpecDraft) -> Iterator[Finding]:
     """The value of an option is not what the option is, or could be read as a command."""
     for failover, path, agent in _agents(draft):
         for name, value in agent.options.items():
@@ -77,7 +77,7 @@ def power_value(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("power-secret")
-def power_secret(draft: Draft) -> Iterator[Finding]:
+def power_secret(draft: SpecDraft) -> Iterator[Finding]:
     """A password or a key of a fence agent stands in git."""
     for failover, path, agent in _agents(draft):
         for name in agent.options:
@@ -90,7 +90,7 @@ def power_secret(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("power-nobody")
-def power_nobody(draft: Draft) -> Iterator[Finding]:
+def power_nobody(draft: SpecDraft) -> Iterator[Finding]:
     """Power fencing is written down and names no controller."""
     failover = draft.failover
     if failover is not None and failover.spec.power is not None and not any(failover.spec.power.agents()):

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from reconciler.core.spec.lint.defect import Finding, defect
 from reconciler.core.spec.nearest import suggestion
-from reconciler.core.spec.topology import Draft, on_link
+from reconciler.core.spec.topology import SpecDraft, on_link
 
 
 @defect("two-gateways")
-def two_gateways(draft: Draft) -> Iterator[Finding]:
+def two_gateways(draft: SpecDraft) -> Iterator[Finding]:
     """Two routes lead to one destination with the same metric."""
     for controller, side in draft.sides.items():
         seen: dict[tuple[str, int], str] = {}
@@ -25,7 +25,7 @@ def two_gateways(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("route-nowhere")
-def route_nowhere(draft: Draft) -> Iterator[Finding]:
+def route_nowhere(draft: SpecDraft) -> Iterator[Finding]:
     """A route has neither gateway nor interface."""
     for controller, side in draft.sides.items():
         for way in side.ways:
@@ -35,7 +35,7 @@ def route_nowhere(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("route-family")
-def route_family(draft: Draft) -> Iterator[Finding]:
+def route_family(draft: SpecDraft) -> Iterator[Finding]:
     """The gateway of a route is of the other family."""
     for side in draft.sides.values():
         for way in side.ways:
@@ -45,7 +45,7 @@ def route_family(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("metric-zero")
-def metric_zero(draft: Draft) -> Iterator[Finding]:
+def metric_zero(draft: SpecDraft) -> Iterator[Finding]:
     """An IPv6 route has metric 0, which the kernel turns into 1024."""
     for side in draft.sides.values():
         for way in side.ways:
@@ -55,7 +55,7 @@ def metric_zero(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("route-interface-missing")
-def route_interface_missing(draft: Draft) -> Iterator[Finding]:
+def route_interface_missing(draft: SpecDraft) -> Iterator[Finding]:
     """A route leaves by an interface that is not there."""
     for controller, side in draft.sides.items():
         for way in side.ways:
@@ -69,7 +69,7 @@ def route_interface_missing(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("gateway-unreachable")
-def gateway_unreachable(draft: Draft) -> Iterator[Finding]:
+def gateway_unreachable(draft: SpecDraft) -> Iterator[Finding]:
     """A gateway lies in no network of the controller."""
     for controller, side in draft.sides.items():
         for way in side.ways:
@@ -94,7 +94,7 @@ def gateway_unreachable(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("gateway-no-host")
-def gateway_no_host(draft: Draft) -> Iterator[Finding]:
+def gateway_no_host(draft: SpecDraft) -> Iterator[Finding]:
     """A gateway is the first or last address of its network, which belongs to no host."""
     for side in draft.sides.values():
         for way in side.ways:
@@ -110,7 +110,7 @@ def gateway_no_host(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("gateway-ambiguous")
-def gateway_ambiguous(draft: Draft) -> Iterator[Finding]:
+def gateway_ambiguous(draft: SpecDraft) -> Iterator[Finding]:
     """A gateway can be reached by two interfaces."""
     for controller, side in draft.sides.items():
         for way in side.ways:
@@ -123,7 +123,7 @@ def gateway_ambiguous(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("gateway-own")
-def gateway_own(draft: Draft) -> Iterator[Finding]:
+def gateway_own(draft: SpecDraft) -> Iterator[Finding]:
     """A gateway is an address of the pair itself."""
     own = {
         address.ip

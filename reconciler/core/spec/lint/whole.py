@@ -9,21 +9,21 @@ from reconciler.core.spec.configuration import CONTROLLERS
 from reconciler.core.spec.kinds import KINDS
 from reconciler.core.spec.lint.defect import Finding, defect
 from reconciler.core.spec.nearest import suggestion
-from reconciler.core.spec.topology import Draft
+from reconciler.core.spec.topology import SpecDraft
 
 #: The kinds of which a repository has one at most.
 ONE_ONLY = ("Pair", "Source", "Alerting", "Failover")
 
 
 @defect("pair-missing")
-def pair_missing(draft: Draft) -> Iterator[Finding]:
+def pair_missing(draft: SpecDraft) -> Iterator[Finding]:
     """There is no Pair."""
     if draft.pair is None and not draft.incomplete:
         yield None, (), "there is no Pair", "Add a resource of kind Pair with a: {hostname: …} and b: {hostname: …}."
 
 
 @defect("one-only")
-def one_only(draft: Draft) -> Iterator[Finding]:
+def one_only(draft: SpecDraft) -> Iterator[Finding]:
     """A second Pair, Source, Alerting or Failover."""
     seen: dict[str, str] = {}
     for resource in draft.resources:
@@ -33,7 +33,7 @@ def one_only(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("search-without-dns")
-def search_without_dns(draft: Draft) -> Iterator[Finding]:
+def search_without_dns(draft: SpecDraft) -> Iterator[Finding]:
     """Search domains are written, and no name server: the resolver is left alone, and they have no effect."""
     if draft.pair is not None and draft.pair.spec.search and not draft.pair.spec.dns:
         what = "without `dns` the resolver is left alone, so the search domains have no effect"
@@ -41,7 +41,7 @@ def search_without_dns(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("name-twice")
-def name_twice(draft: Draft) -> Iterator[Finding]:
+def name_twice(draft: SpecDraft) -> Iterator[Finding]:
     """Two resources of one kind have the same name."""
     seen: dict[str, str] = {}
     for resource in draft.resources:
@@ -54,7 +54,7 @@ def name_twice(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("controller-twice")
-def controller_twice(draft: Draft) -> Iterator[Finding]:
+def controller_twice(draft: SpecDraft) -> Iterator[Finding]:
     """Both controllers, or a controller and the pair, have one name or serial number."""
     if draft.pair is None:
         return
@@ -72,7 +72,7 @@ def controller_twice(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("half-missing", warning=True)
-def half_missing(draft: Draft) -> Iterator[Finding]:
+def half_missing(draft: SpecDraft) -> Iterator[Finding]:
     """Something is described for one controller and not for the other."""
     if draft.pair is None:
         return
@@ -89,7 +89,7 @@ def half_missing(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("signers-missing")
-def signers_missing(draft: Draft) -> Iterator[Finding]:
+def signers_missing(draft: SpecDraft) -> Iterator[Finding]:
     """Unsigned commits are refused and nobody is trusted to sign."""
     if draft.source and draft.source.spec.unsigned is Signing.REFUSE and not draft.source.spec.trusted_signers:
         remedy = "List whose signatures count in `trustedSigners`, or say `unsigned: warn`."
@@ -97,7 +97,7 @@ def signers_missing(draft: Draft) -> Iterator[Finding]:
 
 
 @defect("drift-unknown")
-def drift_unknown(draft: Draft) -> Iterator[Finding]:
+def drift_unknown(draft: SpecDraft) -> Iterator[Finding]:
     """The drift policy names a kind or resource that is not there."""
     if draft.alerting is None:
         return
