@@ -354,3 +354,16 @@ def test_a_program_uses_only_its_own_part_of_the_world(ring: str) -> None:
     for path in (path for path in MODULES if inside(name_of(path), [ring])):
         beyond = libraries_of(path) - OWN_USE[ring]
         assert not beyond, f"{name_of(path)}: leave {sorted(beyond)} to an adapter in system/"
+
+
+# Sentences.
+
+#: Subjects that hide who acts: say the peer, the operator, another process.
+HIDDEN_SUBJECT = re.compile(r"\b(nobody|somebody|whoever|everybody)\b", re.IGNORECASE)
+#: How many lines of the package still have one. The number only shrinks.
+HIDDEN_SUBJECTS = 375
+
+
+def test_sentences_say_who_acts() -> None:
+    found = [line for path in MODULES for line in path.read_text().splitlines() if HIDDEN_SUBJECT.search(line)]
+    assert len(found) <= HIDDEN_SUBJECTS, "say who acts: the peer, the operator, another process"
