@@ -21,6 +21,7 @@ from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.errors import StateError
 from reconciler.system.control import ControlServer
 from reconciler.system.files import Lock
+from reconciler.system.systemd_notifier import SystemdNotifier
 from reconciler.watchdog.control_requests import ControlRequests, resume
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.dispatcher import Dispatcher
@@ -30,7 +31,6 @@ from reconciler.watchdog.handover import Handover, handover_file
 from reconciler.watchdog.heartbeats import Heartbeats
 from reconciler.watchdog.pair_keys import PairKeys
 from reconciler.watchdog.power_fencing import PowerFencing
-from reconciler.watchdog.process_protection import SystemdNotifier
 from reconciler.watchdog.published_files import PublishedFiles, first_refused
 from reconciler.watchdog.status_publisher import StatusPublisher
 from reconciler.watchdog.successor import PredecessorLink, ReceivedHandover, Successor

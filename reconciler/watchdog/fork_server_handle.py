@@ -99,7 +99,7 @@ class ForkServerHandle:
         near.setblocking(False)
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "reconciler.watchdog.worker_process", str(far.fileno())],
+                [sys.executable, "-m", "reconciler.watchdog.fork_server", str(far.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=(far.fileno(),),

@@ -34,8 +34,10 @@ from reconciler.system.deadman import open_deadman
 from reconciler.system.files import PUBLIC_DIRECTORY, Lock, make_directory, narrow
 from reconciler.system.machine import machine_number, machine_serial
 from reconciler.system.node import Node, WatchdogNode, find_node_file, load_node
+from reconciler.system.process_protection import protect_daemon
 from reconciler.system.secret import carp_passwords, pair_secret
 from reconciler.system.shelf import imported
+from reconciler.system.systemd_notifier import SystemdNotifier
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.daemon_process import DaemonParts, DaemonProcess, complaints_of, repeat
 from reconciler.watchdog.dispatcher import Dispatcher
@@ -45,7 +47,6 @@ from reconciler.watchdog.file_thread import FileThread, read_content
 from reconciler.watchdog.heartbeats import Heartbeats
 from reconciler.watchdog.pair_keys import PairKeys
 from reconciler.watchdog.power_fencing import PowerFencing
-from reconciler.watchdog.process_protection import SystemdNotifier, protect_process
 from reconciler.watchdog.published_files import PublishedFiles, read_unit
 from reconciler.watchdog.replace_command import replace_daemon
 from reconciler.watchdog.secret_watcher import SecretWatcher, look
@@ -281,7 +282,7 @@ def _assemble(
     if begins and deadman.fired(durable.died_with_machine):
         durable.note_deadman_reset("the deadman was not fed")
     timeline = Timeline(node.state / "watchdog", durable.boot, clerk)
-    missing, problems = protect_process()
+    missing, problems = protect_daemon()
     for what in problems:
         _say(f"hagit: {what}")
     complaints = complaints_of(missing)

@@ -34,11 +34,11 @@ from reconciler.core.status.watchdog import (
 from reconciler.core.watchdog_status import DaemonReport, status_without_orders, watchdog_status
 from reconciler.system.clock import wall_s
 from reconciler.system.deadman import Deadman
+from reconciler.system.systemd_notifier import SystemdNotifier
 from reconciler.watchdog.atomic_file import replace_file
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.event_loop import EventLoop, monotonic_ms
 from reconciler.watchdog.heartbeats import Heartbeats
-from reconciler.watchdog.process_protection import SystemdNotifier
 from reconciler.watchdog.timeline import Timeline, iso
 
 INTERVAL_MS: Final = 900
@@ -153,7 +153,7 @@ class StatusPublisher:
     def _write_and_repeat(self) -> None:
         self._loop.after(INTERVAL_MS, self._write_and_repeat)
         self.write()
-        self._systemd.watchdog(monotonic_ms())
+        self._systemd.keep_alive(monotonic_ms())
 
     def _peer_not_understood(self, core: State | None, now_ms: int) -> tuple[ReasonStatus, ...]:
         """The peer is heard by nobody's frames but such as cannot be decoded. They are no proof that it lives."""

@@ -23,8 +23,8 @@ from reconciler.errors import ControlError
 from reconciler.system.control import client
 from reconciler.system.control_protocol import ControlRequest, RequestKind
 from reconciler.system.files import holder_of
+from reconciler.system.systemd_notifier import SystemdNotifier
 from reconciler.watchdog.event_loop import EventLoop, Timer, monotonic_ms
-from reconciler.watchdog.process_protection import SystemdNotifier
 
 #: The unit's name, which the unit file puts into the environment.
 UNIT: Final = "HAGIT_UNIT"

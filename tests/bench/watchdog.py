@@ -1,4 +1,4 @@
-"""Group 6: what a watchdog at rest costs at the default timers: memory, processor, modules; loop and arms apart.
+"""Group 6: what a watchdog at rest costs at the default timers: memory, processor, modules; loop and workers apart.
 
 Memory by proc_pid_smaps_rollup(5), processor time by proc_pid_stat(5). Both controllers of a pair are measured: the
 active one writes disk heartbeats and answers for its addresses, the standby one only looks.
@@ -47,20 +47,20 @@ def measure(directory: Path, runs: int) -> Group:
         pair.close()
     figures = (
         Figure("active, loop: resident (RSS)", (active.loop_mb,), "MB", aim=AIM_MB),
-        Figure("active, trunk and 5 arms: their share (PSS)", (active.arms_mb,), "MB"),
+        Figure("active, fork server and 5 workers: their share (PSS)", (active.arms_mb,), "MB"),
         Figure("active, loop: processor", active.loop_percent, "%", aim=AIM_PERCENT),
-        Figure("active, arms: processor", active.arms_percent, "%", aim=AIM_PERCENT),
+        Figure("active, workers: processor", active.arms_percent, "%", aim=AIM_PERCENT),
         Figure("standby, loop: resident (RSS)", (standby.loop_mb,), "MB", aim=AIM_MB),
-        Figure("standby, trunk and 5 arms: their share (PSS)", (standby.arms_mb,), "MB"),
+        Figure("standby, fork server and 5 workers: their share (PSS)", (standby.arms_mb,), "MB"),
         Figure("standby, loop: processor", standby.loop_percent, "%", aim=AIM_PERCENT),
-        Figure("standby, arms: processor", standby.arms_percent, "%", aim=AIM_PERCENT),
+        Figure("standby, workers: processor", standby.arms_percent, "%", aim=AIM_PERCENT),
         Figure("modules loaded, loop", (_modules("reconciler.watchdog.main"),), ""),
-        Figure("modules loaded, arm", (_modules("reconciler.watchdog.worker_process"),), ""),
+        Figure("modules loaded, worker", (_modules("reconciler.watchdog.fork_server"),), ""),
     )
     notes = (
         f"at rest with the default timers, on a simulated shelf of {len(ORDERS.disks)} disks; percent of one "
         f"core, each sample over {SAMPLE_S:g} s",
-        "arms share most of their memory with the trunk that forks them: RSS would count it again for each",
+        "workers share most of their memory with the fork server: RSS would count it again for each",
     )
     return Group("A watchdog at rest", figures, notes)
 
@@ -90,7 +90,7 @@ def _percent(used_s: list[float], taken_s: list[float]) -> tuple[float, ...]:
 
 
 def _processes(head: Head) -> list[int]:
-    """The daemon, its trunk and the trunk's arms."""
+    """The daemon, its fork server and the workers."""
     assert head.daemon is not None
     (trunk,) = _children(head.daemon.pid)
     return [head.daemon.pid, trunk, *_children(trunk)]

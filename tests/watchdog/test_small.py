@@ -33,10 +33,10 @@ def loaded(directory: Path, pid: int) -> str:
 
 
 def test_nothing_heavy_is_imported() -> None:
-    """Modules after the imports of a whole start, arms included."""
+    """Modules after the imports of a whole start, workers included."""
     script = (
         "import sys; sys.argv = ['hagit', 'watchdog', '-h']\n"
-        "import reconciler.watchdog.worker_process\n"
+        "import reconciler.watchdog.fork_server\n"
         "from reconciler.cli.entry import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"

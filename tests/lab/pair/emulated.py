@@ -59,7 +59,7 @@ RECORDS_MIN: Final = 20
 #: What a daemon, its arms, a writer and a switchover load, compiled on the host: the guest would take long for it.
 COMPILED: Final = (
     "import reconciler.cli.entry, reconciler.watchdog.main, reconciler.watchdog.worker_handle,"
-    " reconciler.watchdog.worker_process, reconciler.cli.application, reconciler.cli.switchover, tests.lab.pair.writer"
+    " reconciler.watchdog.fork_server, reconciler.cli.application, reconciler.cli.switchover, tests.lab.pair.writer"
 )
 #: For emulated processors of a busy machine, where a daemon may stand still for three seconds: what fails must fail by
 #: what is tested, and not by slowness.
