@@ -89,6 +89,24 @@ RINGS: list[tuple[str, list[str] | None, list[str] | None]] = [
         ["reconciler.core", "reconciler.system", "reconciler.agent"],
         ["prometheus_client"],
     ),
+    (
+        "reconciler.cli",
+        [
+            "reconciler.core",
+            "reconciler.simulation",
+            "reconciler.system",
+            "reconciler.cli",
+            # The library of the commands: the engine, a rollback, the status; and the two daemons themselves.
+            "reconciler.agent.session",
+            "reconciler.agent.rollback",
+            "reconciler.agent.status_reader",
+            "reconciler.agent.daemon",
+            "reconciler.watchdog.main",
+            # `hagit adopt` leaves the memory that the next watchdog starts from.
+            "reconciler.watchdog.durable_state",
+        ],
+        ["typer"],
+    ),
     ("reconciler", None, None),
 ]
 #: Which module of `system` may use which library.

@@ -14,47 +14,16 @@ from typing import Final
 from reconciler.core.failover.completion import patience_ms
 from reconciler.core.failover.hold import judge
 from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.keyring import decode_any
-from reconciler.core.failover.orders import Orders, layout
-from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_orders
-from reconciler.core.failover.pending_orders import resumed
-from reconciler.core.failover.refusal import Refused
-from reconciler.errors import PerformError, StateError
-from reconciler.system.files import read_bytes
-from reconciler.system.machine import boot_id
+from reconciler.core.failover.orders import Orders
+from reconciler.errors import PerformError
 from reconciler.system.node import Node, WatchdogNode
-from reconciler.system.secret import document_keys
+from reconciler.system.published_orders import orders_in_force
 from reconciler.system.shelf import open_disks
 from reconciler.system.shelf.claim_completion import complete
 from reconciler.system.shelf.disks import DiskShelf
-from reconciler.system.shelf.orders_in_force import read_orders_in_force
 
 LOOK_S: Final = 5.0
 COMMAND_S: Final = 2.0
-
-
-def orders_in_force(node: Node, watchdog: WatchdogNode) -> tuple[Orders, Orders | None]:
-    """The orders in force here, and newer ones whose shelf is pending. Raises StateError.
-
-    Without a daemon in this boot the published orders count: the next daemon says which shelf is in force.
-    """
-    newest = published_orders(node, watchdog)
-    kept = read_orders_in_force(watchdog.run, boot_id())
-    same = kept is not None and (kept.pair, kept.side) == (newest.pair, newest.side)
-    return resumed(newest, layout(kept) if kept is not None and same else None)
-
-
-def published_orders(node: Node, watchdog: WatchdogNode) -> Orders:
-    """The orders that were published here. Raises StateError."""
-    path = node.state / "orders.json"
-    content = read_bytes(path, ORDERS_BYTES_MAX)
-    if content is None:
-        remedy = "run `hagit apply` first"
-        raise StateError("there are no orders yet, which name the disks", where=str(path), remedy=remedy)
-    orders = decode_any(content, document_keys(watchdog), decode_orders)[0]
-    if isinstance(orders, Refused):
-        raise StateError(f"the orders cannot be used: {orders}", where=str(path), remedy="run `hagit apply` again")
-    return orders
 
 
 def fence_pool_disks(node: Node, watchdog: WatchdogNode, pool: str, disks: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
-"""One controller opened: its node file, state directory, mirror and network, each made when first asked for.
+"""One controller opened: its node file, state directory, mirror and network, each opened when first used.
 
-What the agent and the commands share, so that both do the same in the same way.
+The agent and the commands work through it, so that both do the same in the same way. It is the only door of a command
+to the agent's engine: choose a revision, plan, apply. Imports are late, so that a command pays for what it uses.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from reconciler.agent.source.content import Content, cached_content
 from reconciler.agent.store import Store
@@ -21,14 +22,22 @@ from reconciler.system.files import holder_of
 from reconciler.system.node import Node, find_node_file, load_node
 
 if TYPE_CHECKING:
+    from reconciler.agent.executor import ApplyOutcome, Progress
     from reconciler.agent.host import LiveHost
     from reconciler.agent.orders_file import OrdersFile
     from reconciler.agent.source.blame import Blamer
     from reconciler.agent.source.selection import Selection
     from reconciler.core.facts.state import Origin
-    from reconciler.core.planning.plan import Blame
+    from reconciler.core.planning.plan import Blame, OrdersChange, Plan
+    from reconciler.errors import NodeFileError
     from reconciler.system.git.mirror import Mirror
     from reconciler.system.netlink.live_network import LiveNetwork
+
+
+__all__ = ["UNCOMMITTED", "ApplyOutcome", "Content", "Selection", "Session"]
+
+#: Branch and commit of a revision that is no commit: the files of a directory.
+UNCOMMITTED: Final = "uncommitted"
 
 
 class Session:
@@ -125,6 +134,11 @@ class Session:
 
         return blame_of
 
+    @property
+    def agent_runs(self) -> bool:
+        """Whether an agent runs: it holds its lock for as long as it lives."""
+        return holder_of(self.store.root / "agent.lock") is not None
+
     def notify_agent(self) -> None:
         """Ask a running agent to look at once (SIGHUP to whoever holds the agent's lock)."""
         holder = holder_of(self.store.root / "agent.lock")
@@ -140,3 +154,66 @@ class Session:
         from reconciler.agent.source.admission import admit_commit
 
         return admit_commit(self.node, self.store, self.mirror, commit)
+
+    def directory_content(self, directory: Path) -> Content:
+        """The content of uncommitted files. Raises ConfigurationError."""
+        from reconciler.agent.source.content import compile_content
+        from reconciler.system.git.tree import read_directory
+
+        return compile_content(read_directory(directory), self.node.controller)
+
+    def unsigned_warning(self) -> NodeFileError | None:
+        """The standing warning that unsigned commits are followed here, or None."""
+        from reconciler.agent.source.unsigned_commits import unsigned_warning
+
+        return unsigned_warning(self.node, self.store.accepted())
+
+    def accept_history(self, commit: str) -> Revision:
+        """Accept a commit as the tip of the branch, whatever came before it. Raises SourceError."""
+        from reconciler.agent.source.selector import accept_history
+
+        return accept_history(self.node, self.store, self.mirror, commit)
+
+    def resume_interrupted(self) -> None:
+        """Finish the stamps of an apply that was cut off. Called before a plan is made. Raises HagitError."""
+        from reconciler.agent.apply import resume_interrupted
+
+        resume_interrupted(self.store, self.network)
+
+    def propose(self, revision: Revision, content: Content, orders: tuple[OrdersChange, ...] = ()) -> Plan:
+        """The plan that makes this controller what `content` says. Looks at the kernel and the pools.
+
+        `orders`: the changes of the watchdog's orders that are published with it. Raises ObservationError.
+        """
+        from reconciler.agent.apply import propose
+
+        blame = self.blame_lookup(revision.commit) if revision.commit != UNCOMMITTED else None
+        self.network.select_storage(content.keys())
+        return propose(content, revision.full_name, self.network.observe(), blame, orders)
+
+    def apply(
+        self,
+        plan: Plan,
+        revision: Revision,
+        *,
+        what: str,
+        begin: Callable[[], None] | None = None,
+        progress: Progress | None = None,
+    ) -> ApplyOutcome:
+        """Carry out a plan for the operator. See `apply_plan`.
+
+        `what`: word for the history, where uncommitted files never appear.
+        """
+        from reconciler.agent.apply import apply_plan
+
+        record_as = what if revision.commit != UNCOMMITTED else ""
+        return apply_plan(
+            self.store,
+            self.network,
+            plan,
+            revision,
+            purpose="hagit apply",
+            record_as=record_as,
+            begin=begin,
+            progress=progress,
+        )

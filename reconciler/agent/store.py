@@ -215,6 +215,10 @@ class Store:
         """One line of the structured journal: what was decided and from what."""
         append_line(self.root / "decisions.jsonl", {"at_s": round(wall_s(), 6), "decision": decision, **details})
 
+    def decisions(self) -> list[Any]:
+        """Every line of the structured journal that is kept, oldest first."""
+        return read_lines(self.root / "decisions.jsonl")
+
     def prune(self) -> None:
         """Drop what is older than the limits allow."""
         keep_last_lines(self.root / "decisions.jsonl", DECISION_LINES_MAX)

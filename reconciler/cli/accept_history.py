@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from reconciler.agent.session import Session
-from reconciler.agent.source import selector
 from reconciler.cli.options import NodeOption, YesOption
 from reconciler.cli.terminal import confirmed
 
@@ -30,7 +29,7 @@ def accept_history(
             asked = sys.stdin.isatty()
             print("Nothing was accepted." if asked else "Nothing was accepted: add --yes.", file=sys.stderr)
             return 1
-        revision = selector.accept_history(session.node, session.store, session.mirror, commit)
+        revision = session.accept_history(commit)
         session.notify_agent()
         print(f"Accepted {revision.name} ({revision.summary}, by {revision.author}).")
         return 0

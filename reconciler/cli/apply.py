@@ -9,17 +9,14 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reconciler.agent.apply import apply_plan, resume_interrupted
-from reconciler.agent.executor import ApplyOutcome
-from reconciler.agent.session import Session
-from reconciler.agent.source.content import Content
+from reconciler.agent.session import UNCOMMITTED, Content, Session
 from reconciler.cli.options import DirectoryOption, NodeOption, Output, OutputOption, RevisionOption, YesOption
 from reconciler.cli.plan import make_plan, orders_changes, print_plan
-from reconciler.cli.revision_choice import UNCOMMITTED, choose_revision
+from reconciler.cli.revision_choice import choose_revision
 from reconciler.cli.saved_plan import saved_plan
 from reconciler.cli.terminal import ProgressLine, confirmed, styled
 from reconciler.core.failover.orders import Orders
@@ -27,6 +24,9 @@ from reconciler.core.planning.plan import Action, Plan
 from reconciler.core.planning.planner import base_keys
 from reconciler.core.status.revision import Revision
 from reconciler.errors import StalePlanError, UsageError
+
+if TYPE_CHECKING:
+    from reconciler.agent.session import ApplyOutcome
 
 
 def apply(
@@ -50,7 +50,7 @@ def apply(
     if file is not None and (revision or directory):
         raise UsageError("a saved plan already says which revision it is for", remedy="leave the option out")
     with Session(node) as session:
-        resume_interrupted(session.store, session.network)
+        session.resume_interrupted()
         content: Content | None
         if file is not None:
             plan = saved_plan(file, session.node.controller)
@@ -82,22 +82,12 @@ def carry_out(
 
     `what`: the word for it in the history. `begin` is called once everything is ready, before the first action.
     """
-    record_as = what if revision.commit != UNCOMMITTED else ""
     with ProgressLine() as progress:
 
         def show(index: int, total: int, action: Action) -> None:
             progress.show(f"[{index + 1}/{total}] {action.verb.value} {action.key}")
 
-        outcome = apply_plan(
-            session.store,
-            session.network,
-            plan,
-            revision,
-            purpose="hagit apply",
-            record_as=record_as,
-            begin=begin,
-            progress=show,
-        )
+        outcome = session.apply(plan, revision, what=what, begin=begin, progress=show)
     orders = None
     if outcome.failure is None and content is not None and session.orders is not None:
         orders = session.orders.publish(content, revision.commit if revision.commit != UNCOMMITTED else "")

@@ -9,8 +9,7 @@ import json
 import sys
 from typing import Any, Final
 
-from reconciler.agent.session import Session
-from reconciler.agent.source.content import Content
+from reconciler.agent.session import Content, Session
 from reconciler.cli.options import DirectoryOption, NodeOption, Output, OutputOption, RevisionOption
 from reconciler.cli.revision_choice import choose_revision
 from reconciler.cli.terminal import styled

@@ -14,7 +14,6 @@ from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any, NoReturn
 
-from reconciler.agent.pool_fencing import orders_in_force
 from reconciler.core.failover.adapters import PoolHouse, PoolsView, Shelf
 from reconciler.core.failover.claim import Command, Reply
 from reconciler.core.failover.hold import DiskView
@@ -23,6 +22,7 @@ from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.pending_orders import joined
 from reconciler.errors import HagitError, StateError, UsageError
 from reconciler.system.node import Node, find_node_file, load_node
+from reconciler.system.published_orders import orders_in_force
 from reconciler.system.shelf import open_shelf
 from reconciler.system.shelf.disks import DiskShelf
 from reconciler.system.shelf.shared_disk import DiskSurvey

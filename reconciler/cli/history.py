@@ -10,7 +10,6 @@ import typer
 from reconciler.agent.session import Session
 from reconciler.cli.options import NodeOption, Output, OutputOption
 from reconciler.cli.terminal import local_time
-from reconciler.system.files import read_lines
 
 CountOption = Annotated[int, typer.Option("--count", "-n", help="How many lines, newest last.", min=1)]
 
@@ -46,6 +45,6 @@ def decisions(node: NodeOption = None, count: CountOption = 20) -> int:
     Example:  hagit decisions -n 100 | jq 'select(.decision == "drift")'
     """
     with Session(node) as session:
-        for line in read_lines(session.store.root / "decisions.jsonl")[-count:]:
+        for line in session.store.decisions()[-count:]:
             print(json.dumps(line, separators=(",", ":")))
     return 0

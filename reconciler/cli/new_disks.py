@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from reconciler.agent.pool_fencing import orders_in_force
 from reconciler.cli.disk_access import IsolatedAdapters
 from reconciler.core.failover.hold import TOLD_MAX
 from reconciler.core.failover.key import Side
@@ -17,6 +16,7 @@ from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.pending_orders import joined
 from reconciler.errors import HagitError
 from reconciler.system.node import Node
+from reconciler.system.published_orders import orders_in_force
 from reconciler.system.shelf import open_shelf
 
 #: Time for all disks together: a plan does not wait for a silent disk.

@@ -13,11 +13,9 @@ from typing import Annotated
 
 import typer
 
-from reconciler.agent.apply import propose
-from reconciler.agent.session import Session
-from reconciler.agent.source.content import Content
+from reconciler.agent.session import Content, Session
 from reconciler.cli.options import DirectoryOption, NodeOption, Output, OutputOption, RevisionOption
-from reconciler.cli.revision_choice import UNCOMMITTED, choose_revision
+from reconciler.cli.revision_choice import choose_revision
 from reconciler.cli.saved_plan import save_plan
 from reconciler.cli.terminal import marked_escapes, wants_color, width
 from reconciler.core.planning.plan import OrdersChange, Plan
@@ -54,11 +52,9 @@ def plan(
 
 
 def make_plan(session: Session, revision: Revision, content: Content) -> Plan:
-    """What has to be done so that this controller is as `content` says. Looks at the kernel and the pools."""
-    blame = session.blame_lookup(revision.commit) if revision.commit != UNCOMMITTED else None
-    session.network.select_storage(content.keys())
+    """The plan that makes this controller what `content` says, with warnings about disks that it could not take."""
     orders = orders_changes(session, content)
-    plan = propose(content, revision.full_name, session.network.observe(), blame, orders)
+    plan = session.propose(revision, content, orders)
     if not orders:
         return plan
     from reconciler.cli.new_disks import new_disk_warnings

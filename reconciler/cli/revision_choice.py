@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING
 
-from reconciler.agent.session import Session
-from reconciler.agent.source.content import Content, compile_content
-from reconciler.agent.source.selection import Selection
-from reconciler.agent.source.unsigned_commits import unsigned_warning
+from reconciler.agent.session import UNCOMMITTED, Content, Session
 from reconciler.core.status.revision import Revision
 from reconciler.errors import RemoteUnreachable, SourceError, UsageError
 
-#: Stands in place of branch and commit for files of a directory.
-UNCOMMITTED: Final = "uncommitted"
+if TYPE_CHECKING:
+    from reconciler.agent.session import Selection
 
 
 def choose_revision(session: Session, commit: str | None, directory: Path | None) -> tuple[Revision, Content]:
@@ -30,11 +27,11 @@ def choose_revision(session: Session, commit: str | None, directory: Path | None
     if directory is not None:
         if commit is not None:
             raise UsageError("--revision and --directory exclude each other", remedy="leave one out")
-        from reconciler.system.git.tree import read_directory
-
-        return Revision(UNCOMMITTED, UNCOMMITTED), compile_content(read_directory(directory), session.node.controller)
+        return Revision(UNCOMMITTED, UNCOMMITTED), session.directory_content(directory)
     selection = session.select()
-    _warn_of_weak_trust(session)
+    weak = session.unsigned_warning()
+    if weak is not None:
+        print(f"warning: {weak}", file=sys.stderr)
     for remote, why in selection.remotes:
         print(f"note: {remote}: {why}", file=sys.stderr)
     for note in selection.notes:
@@ -51,12 +48,6 @@ def choose_revision(session: Session, commit: str | None, directory: Path | None
     for warning in selection.content.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return selection.revision, selection.content
-
-
-def _warn_of_weak_trust(session: Session) -> None:
-    weak = unsigned_warning(session.node, session.store.accepted())
-    if weak is not None:
-        print(f"warning: {weak}", file=sys.stderr)
 
 
 def _is_offline(selection: Selection) -> bool:

@@ -1,12 +1,11 @@
 """`hagit status`: whether the pair is highly available, and which revision is in force on this controller.
 
-The watchdog's status comes first (`watchdog_text`); then follows the agent's, completed by the state directory, so that
-it is shown while no agent runs, too.
+Prints the watchdog's status first (`watchdog_text`), then the agent's (`agent/status_reader`), which works while no
+agent runs, too.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 import threading
@@ -16,13 +15,10 @@ from typing import Annotated, Any, Final
 import typer
 
 from reconciler.agent.session import Session
-from reconciler.agent.source.unsigned_commits import trust_document, unsigned_warning
+from reconciler.agent.status_reader import lasting_drift, read_agent_status, recurring_drift, unpublished_orders
 from reconciler.cli.options import NodeOption, Output, OutputOption
 from reconciler.cli.terminal import fold, local_time, styled, width
 from reconciler.cli.watchdog_text import reading_document, status_lines, styled_verdict
-from reconciler.errors import StateError
-from reconciler.system.clock import wall_s
-from reconciler.system.files import holder_of
 from reconciler.system.streams import escape
 from reconciler.system.watchdog_client import StatusReading, query_status
 
@@ -55,7 +51,7 @@ def status(
     if watch:
         return _watch(node, as_json)
     with Session(node) as session:
-        document, reading = _status_document(session), query_status(session.node)
+        document, reading = read_agent_status(session), query_status(session.node)
     well = bool(document["well"])
     if reading is not None:
         document["ha"] = reading_document(reading)
@@ -72,7 +68,7 @@ def _watch(node_file: Path | None, as_json: bool) -> int:
     shown, pause = "", threading.Event()
     with Session(node_file) as session:
         while True:
-            document, reading = _status_document(session), query_status(session.node)
+            document, reading = read_agent_status(session), query_status(session.node)
             if as_json:
                 if reading is not None:
                     document["ha"] = reading_document(reading)
@@ -93,77 +89,11 @@ def _page(document: dict[str, Any], reading: StatusReading | None) -> list[str]:
     """Everything for people: the pair first, where there is a watchdog, then what is in force on this controller."""
     applied = styled(document["verdict"], 1, 32 if document["well"] else 31)
     if reading is None:
-        return [applied, *_status_lines(document)]
-    return [styled_verdict(reading), *status_lines(reading), applied, *_status_lines(document)]
+        return [applied, *_agent_lines(document)]
+    return [styled_verdict(reading), *status_lines(reading), applied, *_agent_lines(document)]
 
 
-def _status_document(session: Session) -> dict[str, Any]:
-    """What the agent published, completed by what the state directory says, with the verdict first."""
-    published = session.store.status() or {}
-    running = _agent_runs(session)
-    applied = session.store.applied()
-    document: dict[str, Any] = {"format": "hagit.status/1", "verdict": "", "well": False}
-    document |= {key: value for key, value in published.items() if key != "format"}
-    document["controller"] = session.node.controller
-    document["agent"] = running
-    document["age_s"] = round(wall_s() - published["at_s"], 1) if published else None
-    document["in_force"] = bool(applied and applied.holds_now())
-    document["applied"] = None if applied is None else {"name": applied.revision.name, "at_s": applied.at_s}
-    if applied is not None:
-        document["applied"] |= {
-            "commit": applied.revision.commit,
-            "author": applied.revision.author,
-            "summary": applied.revision.summary,
-            "signer": applied.revision.signer,
-        }
-    with contextlib.suppress(StateError):
-        # Others than root may not read how far the source was followed; they see what the agent published.
-        document["trust"] = trust_document(unsigned_warning(session.node, session.store.accepted()))
-    document["verdict"], document["well"] = _verdict(document)
-    return document
-
-
-def _verdict(document: dict[str, Any]) -> tuple[str, bool]:
-    applied = document["applied"]
-    controller = f"Controller {document['controller']}"
-    if applied is None:
-        return f"{controller}: no revision was applied yet.", False
-    name = applied["name"]
-    if not document["in_force"]:
-        return f"{controller}: {name} was applied before the last boot and is not in force.", False
-    if document.get("failure") and document["agent"]:
-        return f"{controller}: applying fails; {name} is in force.", False
-    if document.get("refusal") and document["agent"]:
-        return f"{controller}: {name} is in force; a newer commit or the source is refused.", False
-    drifted = _drifted(document)
-    if drifted and document["agent"]:
-        count = len(drifted)
-        return f"{controller}: {count} difference{'s' if count > 1 else ''} drifted from {name}.", False
-    if not document["agent"]:
-        return f"{controller}: {name} was applied; the agent does not run, so nobody watches.", False
-    if _unpublished(document):
-        return f"{controller}: {name} is in force; the watchdog's orders could not be published.", False
-    if document.get("holds"):
-        return f"{controller}: {name} is in force, with {len(document['holds'])} held.", False
-    return f"{controller}: {name} is in force; live state matches.", True
-
-
-def _drifted(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """What differs now, without what is told as held already: a NIC that is missing is one matter, not two."""
-    held = [(hold["key"], hold["why"]) for hold in document.get("holds", ())]
-    return [
-        item
-        for item in document.get("drift", ())
-        if not item.get("gone_since_s") and not any(key == item["key"] or why in item["text"] for key, why in held)
-    ]
-
-
-def _over(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """What came and went several times and is not there now; the agent calls it resolved when it stays away."""
-    return [item for item in document.get("drift", ()) if item.get("gone_since_s")]
-
-
-def _status_lines(document: dict[str, Any]) -> list[str]:
+def _agent_lines(document: dict[str, Any]) -> list[str]:
     lines: list[str] = []
     applied = document["applied"]
     if applied:
@@ -188,7 +118,7 @@ def _status_lines(document: dict[str, Any]) -> list[str]:
             lines += [f"  {'' if at else name:<10} {line}" for at, line in enumerate(said)]
     if document.get("orders") is not None:
         lines.append(f"  orders     generation {document['orders']}")
-    lines += [f"  orders     not published: {matter['summary']}" for matter in _unpublished(document)]
+    lines += [f"  orders     not published: {matter['summary']}" for matter in unpublished_orders(document)]
     if document.get("trust"):
         # Each way out on lines of its own: none is read as if it ended where the line does.
         ways = [f"→ {way}" for way in document["trust"]["remedy"].split("; ")]
@@ -198,11 +128,11 @@ def _status_lines(document: dict[str, Any]) -> list[str]:
         lines.append(f"  blocked    {document['blocked']['commit'][:7]}: {document['blocked']['why']}")
     lines += [
         f"  drift      {item['text']}  ({item['mode']}, since {local_time(item['since_s'])})"
-        for item in _drifted(document)
+        for item in lasting_drift(document)
     ]
     lines += [
         f"  was drift  {item['text']}  (until {local_time(item['gone_since_s'])}; it came and went, so its alert waits)"
-        for item in _over(document)
+        for item in recurring_drift(document)
     ]
     for item in document.get("holds", ()):
         lines.append(f"  held       {item['why']}  ({item['gate']})")
@@ -213,13 +143,3 @@ def _status_lines(document: dict[str, Any]) -> list[str]:
         f"  alerts     {count} wait for {target}" for target, count in document.get("waiting", {}).items() if count
     ]
     return lines
-
-
-def _unpublished(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Why the watchdog has not been told what the revision says."""
-    return [matter for matter in document.get("matters", ()) if matter["kind"] == "orders-unpublished"]
-
-
-def _agent_runs(session: Session) -> bool:
-    """An agent holds its lock for as long as it lives."""
-    return holder_of(session.store.root / "agent.lock") is not None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -16,19 +15,17 @@ from reconciler.cli.duration import duration_text
 from reconciler.cli.options import NodeOption, Output, OutputOption
 from reconciler.cli.terminal import fold, styled, width
 from reconciler.cli.watchdog_text import failover_text, utc_text
-from reconciler.core.status.plain_document import Damage, document_of
+from reconciler.core.status.plain_document import document_of
 from reconciler.core.status.timeline import (
     EventMark,
     FailoverSummary,
     TimelineEvent,
     event_document,
-    event_from_document,
     summaries,
 )
-from reconciler.system.files import read_lines
-from reconciler.system.node import Node, find_node_file, load_node
+from reconciler.system.node import find_node_file, load_node
+from reconciler.system.watchdog_client import read_timeline
 
-FILE: Final = Path("watchdog/timeline.jsonl")
 WORDS: Final = {
     EventMark.ADDRESSES_UP.value: "virtual addresses are here: clients are answered",
     EventMark.ADDRESSES_DOWN.value: "virtual addresses are gone",
@@ -37,12 +34,6 @@ WORDS: Final = {
     EventMark.DRILL.value: "a drill begins",
     EventMark.STARTED.value: "the watchdog starts",
 }
-
-
-def events_of(node: Node) -> tuple[TimelineEvent, ...]:
-    """Every event that is kept, oldest first. Skips damaged lines."""
-    found = (event_from_document(line) for line in read_lines(node.state / FILE))
-    return tuple(event for event in found if not isinstance(event, Damage))
 
 
 def timeline(
@@ -57,7 +48,7 @@ def timeline(
     Example:  hagit timeline
               hagit timeline --failovers -n 5 -o json
     """
-    events, as_json = events_of(load_node(find_node_file(node))), output is Output.JSON
+    events, as_json = read_timeline(load_node(find_node_file(node))), output is Output.JSON
     moves = summaries(events)
     shown = () if failovers else events[-count:]
     if as_json:

@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.core.status.plain_document import Damage
+from reconciler.core.status.timeline import TimelineEvent, event_from_document
 from reconciler.core.status.watchdog import DOCUMENT_BYTES_MAX, WatchdogStatus, is_stale, watchdog_from_document
 from reconciler.errors import ControlError, HagitError
 from reconciler.system.clock import monotonic_s
 from reconciler.system.control import client
 from reconciler.system.control_protocol import ControlAnswer, ControlRequest, RequestKind
-from reconciler.system.files import read_bytes
+from reconciler.system.files import read_bytes, read_lines
 from reconciler.system.node import Node
 
 DOCUMENT: Final = "watchdog.json"
+#: In the state directory of the node.
+TIMELINE: Final = Path("watchdog/timeline.jsonl")
 SOCKET: Final = "watchdog.sock"
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 #: How long a question waits for its answer; the watchdog answers at once or not at all.
@@ -118,3 +121,9 @@ def require_status(node: Node) -> WatchdogStatus:
         assert node.watchdog is not None
         raise ControlError(sight.problem, where=str(node.watchdog.run / SOCKET), remedy=sight.remedy)
     return sight.status
+
+
+def read_timeline(node: Node) -> tuple[TimelineEvent, ...]:
+    """Every event that the watchdog has recorded and kept, oldest first. Skips damaged lines."""
+    found = (event_from_document(line) for line in read_lines(node.state / TIMELINE))
+    return tuple(event for event in found if not isinstance(event, Damage))

@@ -1,0 +1,47 @@
+"""Rollback to a revision that was in force before: which one, with which content, and what keeps the newest one away.
+
+A rollback restores also what newer revisions changed in place and no stamp remembers; the history holds these values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+from reconciler.agent.apply import restored_content
+from reconciler.agent.session import Content, Session
+from reconciler.agent.store import Blocked
+from reconciler.core.status.revision import Revision, revision_from_document
+from reconciler.errors import SourceError
+from reconciler.system.clock import wall_s
+from reconciler.system.git.history import position
+
+LOCK_WAIT_S = 10.0
+
+
+def previous_revision(session: Session, now: Revision) -> Revision:
+    """The revision that was in force before `now`. Raises SourceError when there is none."""
+    for entry in reversed(session.store.history()):
+        if entry["what"] in ("applied", "rolled back") and entry["revision"]["commit"] != now.commit:
+            return revision_from_document(entry["revision"])
+    raise SourceError(
+        f"nothing was in force before {now.name}", remedy="name the commit to go back to: hagit rollback COMMIT"
+    )
+
+
+def rollback_content(session: Session, target: Revision) -> Content:
+    """The content of the target, completed by the values that newer revisions changed in place."""
+    entries = session.store.history()
+    last = max((at for at, entry in enumerate(entries) if entry["revision"]["commit"] == target.commit), default=-1)
+    return restored_content(session.content_for(target), entries[last + 1 :])
+
+
+def block_head(session: Session, head: str, target: Revision) -> None:
+    """Keep `target` in force: do not apply `head` again until another commit comes. Blocks nothing if it is `head`."""
+    with session.store.source_lock(wait_s=LOCK_WAIT_S):
+        accepted = session.store.accepted()
+        why = f"rolled back to {target.name}"
+        blocked = None if target.commit == head else Blocked(head, why, wall_s(), position(session.mirror, head))
+        # From now on the Source resource of the target judges new commits.
+        source = session.content_for(target).settings.source
+        policy = asdict(source) if source else None
+        session.store.accept(replace(accepted, blocked=blocked, pinned=target if blocked else None, policy=policy))
