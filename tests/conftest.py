@@ -1,4 +1,4 @@
-"""What all tests share: how examples are drawn, and expected texts in files, which are rewritten only when asked."""
+"""Shared by all tests: how Hypothesis draws examples, and golden files, which only --rewrite-goldens rewrites."""
 
 import os
 from collections.abc import Callable
@@ -10,14 +10,14 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 # The examples of property tests are the same in every run: one that fails shows what a change did, not what the dice
-# did. HYPOTHESIS_PROFILE=random draws others than last time, twenty times as many, and keeps those that fail. Neither
-# asks how long an example takes: that says how busy the machine is.
+# did. HYPOTHESIS_PROFILE=random draws new ones, twenty times as many, and keeps those that fail. No example has a time
+# limit: its time depends on how busy the machine is.
 settings.register_profile("same", derandomize=True, database=None, deadline=None, print_blob=True,
                           suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
 settings.register_profile("random", derandomize=False, deadline=None, print_blob=True, max_examples=2_000,
                           suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
-# Where tests run must not change what commands print: without a terminal they fill the same width everywhere.
+# The terminal of the tests must not change what commands print: without one, the width is the same everywhere.
 for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)
 
@@ -26,12 +26,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite-goldens", action="store_true", help="write what tests produce as what they expect")
 
 
-#: What only computes. Everything else works with daemons, namespaces and emulated machines, whose clocks are real.
+#: Tests that only compute. All others work with daemons, namespaces and emulated machines, whose clocks are real.
 COMPUTING = frozenset({"core", "fuzz", "simulation"})
 
 
 class Beside(LoadScopeScheduling):
-    """Beside tests that compute, at most one test at a time works with real parts: they would disturb each other."""
+    """Runs at most one test with real parts at a time, beside tests that compute: two would disturb each other."""
 
     def _split_scope(self, nodeid: str) -> str:
         """Tests of one scope run in one process, one after the other."""
@@ -39,13 +39,13 @@ class Beside(LoadScopeScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Beside:
-    """How `pytest -n 2` deals out the tests."""
+    """The scheduler that deals out the tests of `pytest -n 2`."""
     return Beside(config, log)
 
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
-    """Compares a text with the file that holds what is expected."""
+    """Compares a text with the file that holds the expected one."""
 
     def compare(path: Path, text: str) -> None:
         if request.config.getoption("--rewrite-goldens"):

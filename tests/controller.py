@@ -20,7 +20,7 @@ import pytest
 from reconciler.demo.testbed import Machine
 from reconciler.system.files import read_lines
 from tests.system.repositories import Work
-from tests.waiting import DEADLINE_S, Result, until
+from tests.wait import DEADLINE_S, Result, until
 
 ROOT = Path(__file__).parent.parent
 HOLDER = "mount -t sysfs sysfs /sys; mount -t tmpfs tmpfs /run; ip link set lo up; echo ready; exec cat >/dev/null"

@@ -1,4 +1,4 @@
-"""Which files in a directory other users could use, or hold a lock on."""
+"""Which files in a directory other users could use or lock."""
 
 import stat
 from collections.abc import Collection
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def wide(directory: Path, public: Collection[str]) -> list[str]:
-    """What has a wider mode than it needs. `public` files may be read by everyone; sockets have a group."""
+    """Paths with a wider mode than they need, one line each. All users may read `public`; sockets have a group."""
     found = []
     for path in (directory, *directory.iterdir()):
         status = path.lstat()

@@ -1,4 +1,4 @@
-"""Ports of the loopback that are chosen first and listened on later, by us or by a program."""
+"""Ports of the loopback that a test chooses first; it, or a program, listens on them later."""
 
 import socket
 

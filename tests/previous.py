@@ -1,4 +1,4 @@
-"""The code of the first release, as it was: what a pair that is being upgraded runs on its other controller."""
+"""The code of the first release, for the other controller of a pair that is being upgraded."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parent.parent
-#: The revision whose formats every later one has to live with. It stays what it is.
+#: Every later revision must understand the formats of this one. It never changes.
 REVISION: Final = "2851d64"
 
 
 def previous_release(directory: Path) -> Path:
-    """Unpack that revision into a directory. Fails where the history of this checkout does not reach back to it."""
+    """Unpack that revision into a directory. Fails if the history of this checkout does not contain it."""
     archive = subprocess.run(["git", "-C", str(ROOT), "archive", REVISION], capture_output=True)
     assert archive.returncode == 0, (
         f"revision {REVISION} is not in {ROOT}: pairs of two releases need a clone with its whole history "

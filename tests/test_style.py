@@ -223,7 +223,6 @@ NAMED_BY_A_PARTICIPLE = {
     "tests/lab/pair/switching",
     "tests/lab/unpacked",
     "tests/simulation/swarming",
-    "tests/waiting",
     "tests/watchdog/serviced",
 }
 #: One thing in two forms: the resource as a person writes it (`core/spec`), and the facts of it (`core/facts`).

@@ -12,7 +12,7 @@ from typing import Any
 from tests.controller import Controller
 from tests.ports import kept_port
 from tests.system.alerts.conftest import Receiver
-from tests.waiting import until
+from tests.wait import until
 
 PORT = 9093
 

@@ -12,7 +12,7 @@ from reconciler.system.alerts.alertmanager import DURATION_S_MIN
 from reconciler.system.http.webhook_signatures import is_valid_signature
 from tests.agent.receivers import Alertmanager, Hook, secret
 from tests.controller import Controller, interface, resource
-from tests.waiting import until
+from tests.wait import until
 
 STORAGE = interface("storage0", "10.0.0.1/24", nic="e0", virtual="10.0.0.100/24")
 

@@ -16,7 +16,7 @@ from reconciler.core.failover.unit import Unit, decode_unit
 from reconciler.system.files import write_atomic
 from reconciler.system.secret import next_path, previous_path
 from tests.controller import Controller, Done, controller_at, resource
-from tests.waiting import until
+from tests.wait import until
 
 SECRET = b"5e" * 32
 KEY = orders_key(SECRET)

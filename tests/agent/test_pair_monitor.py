@@ -23,7 +23,7 @@ from reconciler.system.node import load_node
 from tests.cli.pair import node_file
 from tests.controller import Controller
 from tests.standings import SWITCHOVER, standing_of, told
-from tests.waiting import until
+from tests.wait import until
 
 
 class Beside:

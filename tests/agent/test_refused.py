@@ -19,7 +19,7 @@ from tests.agent.test_orders_file import NETWORK, POOL, orders, policy, with_wat
 from tests.controller import Controller, controller_at, interface
 from tests.core.planning.test_plan_properties import REVISION, observations
 from tests.core.planning.worlds import desires
-from tests.waiting import until
+from tests.wait import until
 
 STORAGE = interface("e0", "10.0.0.2/24")
 TOP = interface("top", "10.4.0.1/24", nic="top0", mtu=9000)

@@ -26,7 +26,7 @@ from tests.agent.signing import Signing
 from tests.controller import Controller, Done, interface, resource
 from tests.system.repositories import Work
 from tests.system.servers import https_server
-from tests.waiting import until
+from tests.wait import until
 
 STORAGE = interface("storage0", "10.0.0.1/24", nic="e0")
 HEAL = resource("Alerting", "alerts", "{drift: {default: heal}}")

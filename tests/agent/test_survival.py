@@ -14,7 +14,7 @@ import pytest
 
 from tests.agent.receivers import Hook
 from tests.controller import Controller, Done, interface, resource
-from tests.waiting import DEADLINE_S, until
+from tests.wait import DEADLINE_S, until
 
 STORAGE = interface("storage0", "10.0.0.1/24", nic="e0")
 SUBJECT = "address 10.0.0.1/24 of e0"

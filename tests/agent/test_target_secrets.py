@@ -10,7 +10,7 @@ from reconciler.system.node import load_node
 from tests.agent.receivers import Hook, secret
 from tests.agent.test_drift import STORAGE
 from tests.controller import Controller, resource
-from tests.waiting import until
+from tests.wait import until
 
 NODE = """\
 controller = "a"

@@ -14,7 +14,7 @@ from reconciler.system.addresses.placement import AddressPlacement
 from tests.agent.receivers import Hook
 from tests.agent.test_drift import alerting, in_force, until_told
 from tests.controller import Controller, interface
-from tests.waiting import until
+from tests.wait import until
 
 STORAGE = interface("storage0", "10.0.0.1/24", nic="e0", virtual="10.0.0.100/24")
 #: One that the configuration names, one in another family that it does not name (not any more).

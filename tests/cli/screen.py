@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from tests.controller import ROOT, Controller
-from tests.waiting import DEADLINE_S
+from tests.wait import DEADLINE_S
 
 
 class Screen:

@@ -20,7 +20,7 @@ from tests.cli.pair import Pair, node_file
 from tests.cli.screen import Screen
 from tests.controller import Controller, Done
 from tests.standings import SWITCHOVER, no_orders
-from tests.waiting import until
+from tests.wait import until
 
 Captured = pytest.CaptureFixture[str]
 

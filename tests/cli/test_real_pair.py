@@ -17,7 +17,7 @@ import pytest
 
 from reconciler.core.failover.orders import Timers
 from tests.controller import ROOT, Done
-from tests.waiting import until
+from tests.wait import until
 from tests.watchdog.pair import ORDERS, PATIENT, TIMERS, Head, Pair
 
 HAGIT = [sys.executable, "-m", "reconciler.cli.entry"]

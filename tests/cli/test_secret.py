@@ -22,7 +22,7 @@ from reconciler.simulation.script import PAIR
 from reconciler.system.secret import next_path, previous_path
 from tests.cli.pair import Pair, node_file
 from tests.controller import Done
-from tests.waiting import until
+from tests.wait import until
 
 OLD, NEW = b"0a" * 32, b"0b" * 32
 OLD_PRINT, NEW_PRINT = spelled(fingerprint(OLD)), spelled(fingerprint(NEW))

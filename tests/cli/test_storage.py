@@ -16,7 +16,7 @@ from reconciler.system.clock import monotonic_s
 from tests.controller import PAIR, Controller, resource
 from tests.standings import no_orders
 from tests.system.pools.programs import install, load, save
-from tests.waiting import until
+from tests.wait import until
 
 DISKS = "{type: mirror, disks: [wwn-0x5000c500a1b2c301, wwn-0x5000c500a1b2c302]}"
 POOL = resource("Pool", "tank", f"{{vdevs: [{DISKS}], properties: {{autotrim: on}}}}")

@@ -29,7 +29,7 @@ from reconciler.system.control_protocol import (
     request_document,
     request_from_line,
 )
-from tests.waiting import until
+from tests.wait import until
 
 #: Debian's `nobody` and `daemon`, and the group `daemon`: on every machine.
 NOBODY, DAEMON, GROUP = 65534, 1, "daemon"

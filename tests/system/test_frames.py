@@ -11,7 +11,7 @@ import pytest
 from reconciler.errors import ObservationError
 from reconciler.system.frames import ETHER_TYPE, GROUP, FrameSocket
 from tests.system.network.namespaces import in_namespace, ip
-from tests.waiting import until
+from tests.wait import until
 
 ETH_P_ALL = 3
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.waiting import DEADLINE_S, until
+from tests.wait import DEADLINE_S, until
 
 ROOT: Final = Path(__file__).parent.parent.parent
 

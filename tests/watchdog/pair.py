@@ -50,7 +50,7 @@ from reconciler.demo.powered_controller import ShelfControl
 from reconciler.system.control import client
 from reconciler.system.control_protocol import ControlAnswer, ControlRequest, RequestKind
 from reconciler.system.files import read_lines
-from tests.waiting import DEADLINE_S, Result, until
+from tests.wait import DEADLINE_S, Result, until
 from tests.watchdog.client import Client, pinging, prober
 
 ROOT: Final = Path(__file__).parent.parent.parent

@@ -31,7 +31,7 @@ from reconciler.simulation.faults import FAULTS as SIMULATED
 from reconciler.simulation.swarm import Injection
 from reconciler.system.control import client
 from reconciler.system.control_protocol import ControlRequest, RequestKind
-from tests.waiting import DEADLINE_S
+from tests.wait import DEADLINE_S
 from tests.watchdog import history
 from tests.watchdog.client import Client
 from tests.watchdog.history import Claimed, Moved

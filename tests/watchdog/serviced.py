@@ -16,7 +16,7 @@ from typing import Final
 from reconciler.core.failover.orders import Orders
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_from_document
 from tests.debian import UNITS, WATCHDOG, quiet
-from tests.waiting import DEADLINE_S, until
+from tests.wait import DEADLINE_S, until
 from tests.watchdog.pair import Head, Pair
 
 BOX: Final = Path(__file__).with_name("box.sh")

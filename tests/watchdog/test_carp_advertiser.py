@@ -16,7 +16,7 @@ from reconciler.core.failover.key import Side
 from reconciler.core.failover.overheard import first_counter
 from reconciler.core.failover.seal import Purpose, derive
 from reconciler.core.status.watchdog import CarpStatus
-from tests.waiting import DEADLINE_S
+from tests.wait import DEADLINE_S
 from tests.watchdog.pair import ROOT, SECRET, VIRTUAL4, VIRTUAL6, Head, Pair
 
 #: What follows from the pair's secret, as the watchdog derives it.

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.core.failover.key import Side
 from reconciler.system.control_protocol import RequestKind
-from tests.waiting import until
+from tests.wait import until
 from tests.watchdog.pair import ORDERS, PATIENT, TIMERS, Head, Pair
 from tests.watchdog.sequences import bury
 from tests.watchdog.wires import Wires

@@ -16,7 +16,7 @@ from reconciler.core.failover.state import Memory
 from reconciler.simulation.script import PAIR
 from reconciler.watchdog.durable_state import DurableState
 from reconciler.watchdog.file_thread import FileThread
-from tests.waiting import until
+from tests.wait import until
 
 MEMORY = Memory(Phase.ACTIVE, 7, quiet=True)
 

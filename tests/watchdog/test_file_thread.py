@@ -4,7 +4,7 @@ from pathlib import Path
 
 from reconciler.watchdog.file_thread import FileThread
 from tests.system.conftest import small_disk
-from tests.waiting import until
+from tests.wait import until
 
 __all__ = ["small_disk"]
 

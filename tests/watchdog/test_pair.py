@@ -11,7 +11,7 @@ from reconciler.core.failover.key import Key, Side
 from reconciler.core.status.watchdog import PairVerdict
 from reconciler.system.control_protocol import RequestKind
 from reconciler.system.shelf.simulated_shelf import SimulatedShelf
-from tests.waiting import DEADLINE_S
+from tests.wait import DEADLINE_S
 from tests.watchdog.pair import LENIENT, ORDERS, PATIENT, VIRTUAL4, VIRTUAL6, Pair
 
 

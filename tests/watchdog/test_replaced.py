@@ -16,7 +16,7 @@ import pytest
 from reconciler.system.control_protocol import RequestKind
 from reconciler.watchdog.event_loop import EventLoop
 from reconciler.watchdog.successor_handle import HandedOver, SuccessorHandle, words_of
-from tests.waiting import until
+from tests.wait import until
 from tests.watchdog.pair import ORDERS, PATIENT, ROOT, Pair
 
 Make = Callable[..., Pair]

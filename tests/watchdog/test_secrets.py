@@ -10,7 +10,7 @@ from reconciler.core.failover.keyring import fingerprint, spelled
 from reconciler.core.status.watchdog import SecretStatus
 from reconciler.system.control_protocol import RequestKind
 from reconciler.system.secret import next_path
-from tests.waiting import DEADLINE_S
+from tests.wait import DEADLINE_S
 from tests.watchdog.pair import ORDERS, PATIENT, ROOT, SECRET, Head, Pair
 
 TYPO = b"a secret of the tests, mistyped in one place for every seal"

@@ -11,7 +11,7 @@ import pytest
 
 from tests import debian
 from tests.debian import IMPORTERS, WATCHDOG
-from tests.waiting import until
+from tests.wait import until
 from tests.watchdog.pair import ORDERS, PATIENT
 from tests.watchdog.serviced import ServicedHead, ServicedPair
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from select import select
 
-from tests.waiting import until
+from tests.wait import until
 from tests.watchdog.pair import ROOT, Pair
 
 #: Nothing of these may come into the daemon or its children: they are large, and none of its business.

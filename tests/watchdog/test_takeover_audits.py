@@ -17,7 +17,7 @@ from reconciler.watchdog.worker_protocol import (
     read_reply,
     read_request,
 )
-from tests.waiting import until
+from tests.wait import until
 from tests.watchdog.pair import DISKS, ORDERS, Head, Pair
 from tests.watchdog.test_worker_pool import Driver, make_driver, now_ms, rig
 

@@ -14,7 +14,7 @@ from reconciler.core.failover.why import Code, Decision
 from reconciler.watchdog.event_loop import monotonic_ms
 from reconciler.watchdog.file_thread import FileThread
 from reconciler.watchdog.timeline import Timeline
-from tests.waiting import until
+from tests.wait import until
 from tests.watchdog.pair import ORDERS
 
 #: Any time ago that no test takes.

@@ -14,7 +14,7 @@ from typing import Final
 
 from reconciler.core.failover.key import Side
 from reconciler.system.frames import ETHER_TYPE
-from tests.waiting import DEADLINE_S
+from tests.wait import DEADLINE_S
 from tests.watchdog.pair import ROOT, Pair, Room
 
 #: The sender of everything that a player sends.

@@ -26,7 +26,7 @@ from tests.lab.image import Image
 from tests.lab.machine import Machine, MachineError, Nic, Share
 from tests.lab.pair.records import Acknowledged
 from tests.lab.target import Disks, disk_device
-from tests.waiting import until
+from tests.wait import until
 
 ROOT: Final = Path(__file__).parents[3]
 SECRET: Final = b"a secret of the tests, long enough for every seal"

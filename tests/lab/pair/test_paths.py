@@ -16,7 +16,7 @@ from tests.lab.image import image
 from tests.lab.pair.portal import Portal
 from tests.lab.pair.shelf_pair import BY_ID, FarShelf, Head, ShelfPair
 from tests.system.shelf.rig import DISKS, orders
-from tests.waiting import until
+from tests.wait import until
 
 A, B = Key(Side.A, 1), Key(Side.B, 2)
 #: A look that a path which hangs would make silent.

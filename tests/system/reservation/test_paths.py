@@ -20,7 +20,7 @@ from reconciler.system.reservation.registration_state import DiskPort, Registrat
 from reconciler.system.reservation.scsi_port import Learnt
 from reconciler.system.shelf.codec import plain_view, read_view
 from tests.system.reservation.standin import StandInCabinet, StandInDisk
-from tests.waiting import until
+from tests.wait import until
 
 A, LATER, B = Key(Side.A, 3), Key(Side.A, 9), Key(Side.B, 4)
 #: Nobody waits so long unless something is broken.

@@ -14,7 +14,7 @@ from reconciler.system.shelf.checks import findings
 from tests.system.reservation.standin import image
 from tests.system.shelf.rig import DISKS, LONG_S, SimulatedRig, claim, orders
 from tests.system.shelf.rig_disks import DisksRig
-from tests.waiting import until
+from tests.wait import until
 
 
 def found(disks: DisksRig, side: Side = Side.A) -> dict[str, Finding]:

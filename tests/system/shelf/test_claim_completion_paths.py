@@ -16,7 +16,7 @@ from reconciler.system.shelf.claim_completion import complete, complete_each
 from reconciler.system.shelf.disks import DiskShelf
 from tests.system.shelf.rig import DISKS, LONG_S, orders
 from tests.system.shelf.rig_disks import DisksRig
-from tests.waiting import until
+from tests.wait import until
 
 MINE, NEWER = Key(Side.A, 7), Key(Side.B, 8)
 DISK = 3

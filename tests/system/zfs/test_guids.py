@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.system.zfs.guids import AGAIN_S, PATIENCE_S, SETTLE_S, Guids
-from tests.waiting import until
+from tests.wait import until
 
 #: Tells what is written down, when it may, and what it was asked.
 PROGRAM = 'cd "$0"; echo "$@" >>asked; until [ ! -e held ]; do sleep 0.02; done; cat told; exit $(cat code)'

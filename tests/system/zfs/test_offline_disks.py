@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from reconciler.system.zfs.offline_disks import disks_offline, states
-from tests.waiting import until
+from tests.wait import until
 
 
 def test_disks_refuse_within_and_run_afterwards(tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
-"""Waiting for a condition instead of for a time."""
+"""Wait for a condition instead of for a time."""
 
 import threading
 import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-#: Long enough for the slowest machine: whoever waits so long waits in vain.
+#: Long enough for the slowest machine. A longer wait would be in vain.
 DEADLINE_S: Final = 30.0
 PAUSE_S: Final = 0.01
 
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 def until(
     condition: Callable[[], Result], why: Callable[[], object] = lambda: "", timeout_s: float = DEADLINE_S
 ) -> Result:
-    """Wait until the condition holds; what it returned then. `why` is said when it does not."""
+    """Wait until the condition holds and return its result. The message of a failure ends with `why`."""
     end_s = time.monotonic() + timeout_s
     pause = threading.Event()
     while not (result := condition()):
