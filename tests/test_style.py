@@ -315,14 +315,7 @@ OWN_USE = {
 }
 #: The modules of the programs that touch it themselves: their own processes, signals, sockets and standard streams.
 DOORS = {
-    "reconciler.agent.apply_journal",
     "reconciler.agent.daemon",
-    "reconciler.agent.mountpoint_check",
-    "reconciler.agent.power_file",
-    "reconciler.agent.session",
-    "reconciler.agent.status_publisher",
-    "reconciler.agent.store",
-    "reconciler.agent.unit_file",
     "reconciler.cli.capture",
     "reconciler.cli.completion",
     "reconciler.cli.daemon",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import queue
 import selectors
 import signal
@@ -70,7 +71,7 @@ class Agent:
         self._delivery = Delivery(self._outbox, self._reported)
         firing = self._outbox.firing()
         self._memory = recover_memory(session, firing)
-        self._publisher = AgentStatusPublisher(session, self._metrics, self._outbox)
+        self._publisher = AgentStatusPublisher(session, self._metrics, self._outbox, os.getpid())
         self._poller = SourcePoller(node, self._take)
         pair_alerts = tuple(alert for alert in firing if alert.kind in PAIR_ALERTS)
         self._pair = pair_monitor_of(
@@ -107,7 +108,7 @@ class Agent:
                 sleep_s = timeout_s if self._pair is None else min(timeout_s, self._pair.interval_s)
                 ready = {key.fileobj for key, _ in selector.select(sleep_s)}
                 if self._pair is not None:
-                    self._pair.look()
+                    self._pair.poll()
                 reasons = self._wakeup.take() if self._wakeup in ready else frozenset()
                 changed = self._monitor in ready and self._monitor.drain()
                 fresh = self._take_selections()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.agent.hardware_identity import require_this_unit
-from reconciler.agent.power_file import PowerFile, file_stamp
+from reconciler.agent.power_file import PowerFile
 from reconciler.agent.source.content import Content
 from reconciler.agent.store import Store
 from reconciler.agent.unit_file import UnitFile
@@ -23,7 +23,7 @@ from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_orders, orders_document
 from reconciler.core.planning.plan import OrdersChange
 from reconciler.errors import HagitError, StateError
-from reconciler.system.files import read_bytes, read_json, write_atomic
+from reconciler.system.files import file_stamp, read_bytes, read_json, write_atomic
 from reconciler.system.node import Node, WatchdogNode
 from reconciler.system.secret import document_keys, next_path, previous_path
 

@@ -1,8 +1,7 @@
-"""Disks of a pool that is to be made: under the reservation of the active controller before ZFS writes to them.
+"""Fence the disks of a new pool: the active controller reserves them before ZFS writes to them.
 
-A controller that was fenced must not be able to write to them either, and the orders name them only once the pool is
-there. Decides that a pool is not made over a disk that another may hold. Does not know how a disk is taken;
-`system/shelf/claim_completion` does.
+The orders name these disks only once the pool exists, but a fenced controller must not write to them either. A pool is
+not created over a disk that another controller may hold. `system/shelf/claim_completion` reserves a disk.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ COMMAND_S: Final = 2.0
 
 
 def fence_pool_disks(node: Node, watchdog: WatchdogNode, pool: str, disks: Sequence[str]) -> None:
-    """Take the disks with the key by which this controller holds those of the orders in force.
+    """Reserve the disks with the key by which this controller holds the disks of the orders in force.
 
-    Disks that only pending orders name are not taken yet. Raises PerformError, StateError.
+    Disks that only pending orders name are not held yet. Raises PerformError, StateError.
     """
     orders, _ = orders_in_force(node, watchdog)
     new = tuple(disk for disk in disks if disk not in orders.disks)
@@ -49,13 +48,13 @@ def fence_pool_disks(node: Node, watchdog: WatchdogNode, pool: str, disks: Seque
     finally:
         shelf.close()
     if refused:
-        what = f"{', '.join(refused)} cannot be taken under the reservation of this controller"
-        remedy = "somebody else holds it, or it is in use or does not answer: `sg_persist` and `lsblk` say which"
+        what = f"{', '.join(refused)} cannot be reserved for this controller"
+        remedy = "another holds it, or it is in use or does not answer: `sg_persist` and `lsblk` show which"
         raise PerformError(what, where=pool, remedy=remedy)
 
 
 def _key(orders: Orders, watchdog: WatchdogNode, side: Side) -> Key | None:
-    """Our key, as it stands on the disks of the orders; None where no disk is named yet. Raises PerformError."""
+    """The key of this controller on the disks of the orders; None where they name no disk. Raises PerformError."""
     if not orders.disks:
         return None
     shelf = open_disks(watchdog.shelf, side, orders)
@@ -65,7 +64,7 @@ def _key(orders: Orders, watchdog: WatchdogNode, side: Side) -> Key | None:
         shelf.close()
     if owner is None or owner.side is not side:
         raise PerformError(
-            f"the disks of the pair are held by {owner or 'nobody'}, not by this controller", where=orders.pair,
-            remedy="look with `hagit reservations`, then make a new plan",
+            f"the disks of the pair are held by {owner or 'no controller'}, not by this controller", where=orders.pair,
+            remedy="run `hagit reservations`, then make a new plan",
         )  # fmt: skip
     return owner

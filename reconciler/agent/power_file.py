@@ -7,7 +7,6 @@ one. A revision without power fencing publishes a plan without switches, and non
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from reconciler.agent.source.content import Content
@@ -17,7 +16,7 @@ from reconciler.core.planning.plan import OrdersChange
 from reconciler.core.power.document import POWER_BYTES_MAX, decode_power, power_document
 from reconciler.core.power.plan import PowerPlan, PowerSwitch
 from reconciler.errors import StateError
-from reconciler.system.files import read_bytes, write_atomic
+from reconciler.system.files import file_stamp, read_bytes, write_atomic
 from reconciler.system.node import WatchdogNode
 from reconciler.system.secret import document_keys
 
@@ -44,7 +43,7 @@ class PowerFile:
         be written.
         """
         current, wanted = self._current(), _wanted(content)
-        if current is None and not wanted.switches and not self.path.exists():
+        if current is None and not wanted.switches and not file_stamp(self.path):
             return None
         if current != wanted or not self._sealed:
             write_atomic(self.path, power_document(wanted, document_keys(self._watchdog)[0]), mode=0o600)
@@ -66,15 +65,6 @@ class PowerFile:
         #: Whether it is sealed with the secret that is used now.
         self._sealed = at == 0
         return read if isinstance(read, PowerPlan) else None
-
-
-def file_stamp(path: Path) -> tuple[int, ...]:
-    """Changes whenever a file is replaced or written; empty where there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return ()
-    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _wanted(content: Content) -> PowerPlan:

@@ -7,8 +7,6 @@ to the agent's engine: choose a revision, plan, apply. Imports are late, so that
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +16,7 @@ from reconciler.agent.source.content import Content, cached_content
 from reconciler.agent.store import Store
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HagitError
-from reconciler.system.files import holder_of
+from reconciler.system.files import hang_up_holder, holder_of
 from reconciler.system.node import Node, find_node_file, load_node
 
 if TYPE_CHECKING:
@@ -141,10 +139,7 @@ class Session:
 
     def notify_agent(self) -> None:
         """Ask a running agent to look at once (SIGHUP to whoever holds the agent's lock)."""
-        holder = holder_of(self.store.root / "agent.lock")
-        if holder is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(holder, signal.SIGHUP)
+        hang_up_holder(self.store.root / "agent.lock")
 
     def find_revision(self, commit: str) -> Revision:
         """The revision of a commit id or its beginning, when it may be used here (`agent/source/admission`).

@@ -5,7 +5,6 @@ The document is written only when it says something new, or when it would look s
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from typing import Any, Final
 
@@ -31,10 +30,11 @@ HOLDS_MAX: Final = 200
 class AgentStatusPublisher:
     """Belongs to the agent's loop; `health` may be called from any thread."""
 
-    def __init__(self, session: Session, metrics: Metrics, outbox: Outbox) -> None:
+    def __init__(self, session: Session, metrics: Metrics, outbox: Outbox, pid: int) -> None:
         self._session = session
         self._metrics = metrics
         self._outbox = outbox
+        self._pid = pid
         self._started_s = wall_s()
         self._document: dict[str, Any] = {}
         self._fresh: dict[str, Any] = {}
@@ -93,7 +93,7 @@ class AgentStatusPublisher:
         holds, foreign = memory.all_holds(), memory.foreign
         return {
             "format": FORMAT,
-            "pid": os.getpid(),
+            "pid": self._pid,
             "started_s": self._started_s,
             "controller": self._session.node.controller,
             "pair": selection.content.settings.pair.name if selection.content else "",

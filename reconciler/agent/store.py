@@ -34,13 +34,14 @@ from reconciler.system.files import (
     Lock,
     append_line,
     keep_last_lines,
+    keep_newest_files,
     make_directory,
     narrow,
-    read_bytes,
     read_json,
     read_lines,
     write_json,
 )
+from reconciler.system.machine import boot_identity
 
 Parsed = TypeVar("Parsed")
 #: The key of a fact that is held, and the resource that is held with it, if all of it is.
@@ -51,8 +52,6 @@ DECISION_LINES_MAX: Final = 20_000
 COMPILED_FILES_MAX: Final = 16
 #: What `hagit status` shows to everyone. Nothing else here may be read by other users.
 PUBLIC_FILES: Final = ("status.json", "applied.json")
-BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-NET_NAMESPACE: Final = Path("/proc/thread-self/ns/net")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +111,6 @@ class Applied:
     def awaits(self, key: Key, resource: str) -> bool:
         """Whether a fact is still to be done, by itself or with its whole resource."""
         return any(key == held or (of and of == resource) for held, of in self.held)
-
-
-def boot_identity() -> str:
-    """Which boot, and which network namespace, this thread lives in (random(4), namespaces(7))."""
-    boot = (read_bytes(BOOT_ID, 64) or b"").decode().strip()
-    return f"{boot}/{NET_NAMESPACE.readlink()}"
 
 
 class Store:
@@ -222,9 +215,7 @@ class Store:
     def prune(self) -> None:
         """Drop what is older than the limits allow."""
         keep_last_lines(self.root / "decisions.jsonl", DECISION_LINES_MAX)
-        compiled = sorted(self._compiled_files(), key=lambda path: path.stat().st_mtime)
-        for path in compiled[:-COMPILED_FILES_MAX]:
-            path.unlink(missing_ok=True)
+        keep_newest_files(self.root / "compiled", "*.json", COMPILED_FILES_MAX)
 
     def compiled(self, commit: str, version: str) -> Any | None:
         """The compiled form of a commit, None when it was not kept or another hagit made it."""
@@ -264,9 +255,6 @@ class Store:
             raise StateError(
                 f"damaged: {error!r}", where=str(self.root / name), remedy="move this file away; it will be made anew"
             ) from error
-
-    def _compiled_files(self) -> Iterable[Path]:
-        return (self.root / "compiled").glob("*.json")
 
 
 def _accepted(document: Mapping[str, Any]) -> Accepted:

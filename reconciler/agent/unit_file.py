@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from reconciler.agent.power_file import file_stamp
 from reconciler.agent.source.content import Content
 from reconciler.agent.store import Store
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.keyring import decode_any
 from reconciler.core.failover.unit import UNIT_BYTES_MAX, Unit, decode_unit, unit_document
 from reconciler.errors import StateError
-from reconciler.system.files import read_bytes, write_atomic
+from reconciler.system.files import file_stamp, read_bytes, write_atomic
 from reconciler.system.node import Node, WatchdogNode
 from reconciler.system.secret import document_keys
 
@@ -40,7 +39,7 @@ class UnitFile:
         serial = pair.serials.get(self._controller, "")
         wanted = Unit(pair.name, Side(self._controller), (serial,) if serial else ())
         current = self._current()
-        if not serial and not self.path.exists():
+        if not serial and not file_stamp(self.path):
             return None
         if current != wanted or not self._sealed:
             write_atomic(self.path, unit_document(wanted, document_keys(self._watchdog)[0]), mode=0o600)

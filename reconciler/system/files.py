@@ -12,6 +12,7 @@ import json
 import os
 import re
 import select
+import signal
 import stat
 import time
 from collections.abc import Collection
@@ -339,6 +340,30 @@ def _listed_holder(path: Path) -> int | None:
     except OSError:
         pass
     return None
+
+
+def keep_newest_files(directory: Path, pattern: str, count: int) -> None:
+    """Remove all but the `count` newest files of a directory that match `pattern`."""
+    found = sorted(directory.glob(pattern), key=lambda path: path.stat().st_mtime)
+    for path in found[:-count]:
+        path.unlink(missing_ok=True)
+
+
+def file_stamp(path: Path) -> tuple[int, ...]:
+    """Inode, time of the last change (ns) and size: another value after each change. Empty without the file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def hang_up_holder(path: Path) -> None:
+    """Send SIGHUP to the process that holds the lock at `path`, if there is one and this process may."""
+    holder = holder_of(path)
+    if holder is not None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(holder, signal.SIGHUP)
 
 
 def narrow(directory: Path, public: Collection[str] = ()) -> None:

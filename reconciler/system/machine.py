@@ -14,12 +14,18 @@ from reconciler.errors import StateError
 from reconciler.system.files import read_bytes
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+NET_NAMESPACE: Final = Path("/proc/thread-self/ns/net")
 SERIAL_BYTES_MAX: Final = 256
 
 
 def boot_id() -> str:
     """Names this boot of the kernel."""
     return BOOT_ID.read_text().strip()
+
+
+def boot_identity() -> str:
+    """Which boot, and which network namespace, this thread lives in (random(4), namespaces(7))."""
+    return f"{boot_id()}/{NET_NAMESPACE.readlink()}"
 
 
 def machine_number(boot: str, serial: str) -> int:

@@ -1,7 +1,7 @@
-"""What can be known of the watchdog from here: its published document, how old it is, and why there is no newer one.
+"""A client of the watchdog on this controller: reads its status and timeline, and sends requests.
 
-Reads the file first, because everybody may; a person who looks also learns from the socket why the file is old or
-missing. Shared by the agent and the commands.
+Reads the status file first, because every user may; the answer of the socket then says why the file is old or missing.
+The agent and the commands share this.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from reconciler.system.clock import monotonic_s
 from reconciler.system.control import client
 from reconciler.system.control_protocol import ControlAnswer, ControlRequest, RequestKind
 from reconciler.system.files import read_bytes, read_lines
+from reconciler.system.machine import boot_id
 from reconciler.system.node import Node
 
 DOCUMENT: Final = "watchdog.json"
+SOCKET: Final = "watchdog.sock"
 #: In the state directory of the node.
 TIMELINE: Final = Path("watchdog/timeline.jsonl")
-SOCKET: Final = "watchdog.sock"
-BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-#: How long a question waits for its answer; the watchdog answers at once or not at all.
-ASK_S_MAX: Final = 3.0
+#: Time limit of a request. The watchdog answers at once or not at all.
+ANSWER_S_MAX: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class StatusReading:
-    """The newest status of this boot, if there is any.
+    """The newest status of the watchdog in this boot, if there is one, and its age.
 
-    `problem` is empty while it is fresh; otherwise it says, with `remedy`, why nobody vouches for it any more.
+    `problem` is empty while the status is fresh. Else it says why there is no fresh one, and `remedy` what to do.
     """
 
     status: WatchdogStatus | None
@@ -44,26 +44,24 @@ class StatusReading:
 
     @property
     def fresh(self) -> bool:
-        """The status says what is."""
+        """Whether the status describes the present."""
         return self.status is not None and not self.problem
 
 
-def boot_id() -> str:
-    """Which boot this is (random(4))."""
-    return (read_bytes(BOOT_ID, 64) or b"").decode().strip()
-
-
 def query_status(node: Node) -> StatusReading | None:
-    """What the watchdog of this controller says; None when the node file names none. May wait for its answer."""
-    sight = read_status(node)
-    if sight is None or sight.fresh:
-        return sight
+    """Read the status; where it is not fresh, ask the watchdog why. None when the node file names no watchdog.
+
+    Waits up to `ANSWER_S_MAX` for the answer.
+    """
+    reading = read_status(node)
+    if reading is None or reading.fresh:
+        return reading
     problem, remedy = _silence(node)
-    return replace(sight, problem=problem or sight.problem, remedy=remedy)
+    return replace(reading, problem=problem or reading.problem, remedy=remedy)
 
 
 def read_status(node: Node) -> StatusReading | None:
-    """The same from the file alone, without waiting for anybody."""
+    """Read the status from its file alone, without waiting. None when the node file names no watchdog."""
     if node.watchdog is None:
         return None
     status, damage = _published(node.watchdog.run / DOCUMENT)
@@ -77,8 +75,37 @@ def read_status(node: Node) -> StatusReading | None:
     return StatusReading(None, 0, damage or "the watchdog has not published since this controller started")
 
 
+def require_status(node: Node) -> WatchdogStatus:
+    """The fresh status. Raises ControlError when there is none."""
+    reading = query_status(node)
+    if reading is None:
+        send_request(node, ControlRequest(RequestKind.STATUS))
+        raise AssertionError("a node without a watchdog cannot be asked")
+    if reading.status is None or not reading.fresh:
+        assert node.watchdog is not None
+        raise ControlError(reading.problem, where=str(node.watchdog.run / SOCKET), remedy=reading.remedy)
+    return reading.status
+
+
+def send_request(node: Node, request: ControlRequest) -> ControlAnswer:
+    """Send a request to the watchdog. Raises ControlError when it does not answer, or when there is none."""
+    if node.watchdog is None:
+        raise ControlError(
+            "this controller has no watchdog",
+            where=str(node.path),
+            remedy="give the node file a [watchdog] table; `hagit explain node` lists its keys",
+        )
+    return client(node.watchdog.run / SOCKET, request, ANSWER_S_MAX)
+
+
+def read_timeline(node: Node) -> tuple[TimelineEvent, ...]:
+    """Every event that the watchdog has recorded and kept, oldest first. Skips damaged lines."""
+    found = (event_from_document(line) for line in read_lines(node.state / TIMELINE))
+    return tuple(event for event in found if not isinstance(event, Damage))
+
+
 def _published(path: Path) -> tuple[WatchdogStatus | None, str]:
-    """The status in the file, or what is wrong with it."""
+    """The status in the file, or how it is damaged."""
     try:
         content = read_bytes(path, DOCUMENT_BYTES_MAX)
         if content is None:
@@ -92,38 +119,9 @@ def _published(path: Path) -> tuple[WatchdogStatus | None, str]:
 
 
 def _silence(node: Node) -> tuple[str, str]:
-    """Why nothing new is published, in words, and what to do; empty when the watchdog answers."""
+    """Why the watchdog publishes nothing new, and what to do; empty when it answers."""
     try:
         send_request(node, ControlRequest(RequestKind.STATUS))
     except ControlError as error:
         return error.what, error.remedy
     return "", ""
-
-
-def send_request(node: Node, request: ControlRequest) -> ControlAnswer:
-    """Ask the watchdog of this controller. Raises ControlError when it does not answer, or when there is none."""
-    if node.watchdog is None:
-        raise ControlError(
-            "this controller has no watchdog",
-            where=str(node.path),
-            remedy="give the node file a [watchdog] table; `hagit explain node` says what belongs into it",
-        )
-    return client(node.watchdog.run / SOCKET, request, ASK_S_MAX)
-
-
-def require_status(node: Node) -> WatchdogStatus:
-    """The fresh status. Raises ControlError when there is none."""
-    sight = query_status(node)
-    if sight is None:
-        send_request(node, ControlRequest(RequestKind.STATUS))
-        raise AssertionError("a node without a watchdog cannot be asked")
-    if sight.status is None or not sight.fresh:
-        assert node.watchdog is not None
-        raise ControlError(sight.problem, where=str(node.watchdog.run / SOCKET), remedy=sight.remedy)
-    return sight.status
-
-
-def read_timeline(node: Node) -> tuple[TimelineEvent, ...]:
-    """Every event that the watchdog has recorded and kept, oldest first. Skips damaged lines."""
-    found = (event_from_document(line) for line in read_lines(node.state / TIMELINE))
-    return tuple(event for event in found if not isinstance(event, Damage))

@@ -14,8 +14,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from reconciler.agent.metrics import Metrics
 from reconciler.agent.pair_metrics import PairMetrics
-from reconciler.agent.pair_monitor import HOLD_S, LOOK_S, MOVING_S, ROLE_S, PairMonitor
+from reconciler.agent.pair_monitor import POLL_S, PairMonitor
 from reconciler.core.alerts.alert import Alert
+from reconciler.core.alerts.pair_alerts import HOLD_S, MOVING_S, ROLE_S
 from reconciler.core.status.watchdog import STALE_MS, ReasonStatus, WatchdogStatus, watchdog_document
 from reconciler.errors import StateError
 from reconciler.system.files import write_json
@@ -61,8 +62,8 @@ class Beside:
             if status is not None:
                 self.publish(status)
             for _ in range(looks):
-                self.now_s += LOOK_S
-                self.watch.look()
+                self.now_s += POLL_S
+                self.watch.poll()
         return [(alert.kind.value, alert.status.value, alert.subject) for alert in self.told[before:]]
 
     def metrics(self) -> str:
@@ -116,7 +117,7 @@ def test_how_grave_a_reason_is(beside: Beside, code: str, severity: str) -> None
 
 def test_what_comes_and_goes_is_no_news(beside: Beside) -> None:
     assert beside.after(wrong("NO_PONG"), well(), wrong("NO_PONG"), well()) == []
-    assert beside.after(wrong("LOC_FAILOVER_ONGOING"), looks=int(MOVING_S / LOOK_S)) == []
+    assert beside.after(wrong("LOC_FAILOVER_ONGOING"), looks=int(MOVING_S / POLL_S)) == []
     assert beside.after(wrong("LOC_FAILOVER_ONGOING"), looks=2) == [
         ("ha-reason", "firing", "LOC_FAILOVER_ONGOING: because")
     ]
@@ -139,7 +140,7 @@ def test_a_change_of_role_is_told_and_is_over_after_a_while(beside: Beside, monk
 
 def test_a_watchdog_that_is_silent(beside: Beside) -> None:
     assert beside.after(wrong("NO_DISKS"), looks=6) == [("ha-reason", "firing", "NO_DISKS: because")]
-    assert beside.after(stale(), looks=int(HOLD_S / LOOK_S) + 1) == [("watchdog-down", "firing", "watchdog")]
+    assert beside.after(stale(), looks=int(HOLD_S / POLL_S) + 1) == [("watchdog-down", "firing", "watchdog")]
     assert beside.told[-1].severity == "critical"
     assert beside.after(None, looks=10) == [], "the reason neither holds nor is over: nobody knows"
     (beside.root / "a" / "run" / "watchdog.json").unlink()

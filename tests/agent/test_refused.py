@@ -83,35 +83,35 @@ def hold(key, why="refused") -> HeldChange:
     return HeldChange(key, Gate.REFUSED, why, "wait")
 
 
-def test_a_trial_waits_twice_as_long_each_time_and_has_a_limit() -> None:
-    trials, key, now_s = RefusedActions(), ("mtu", "e0"), 0.0
+def test_the_wait_before_a_retry_doubles_up_to_a_limit() -> None:
+    actions, key, now_s = RefusedActions(), ("mtu", "e0"), 0.0
     waits = []
     for _ in range(12):
-        trials.note({key}, [hold(key)], now_s)
-        trials.meet(Observed())
-        wait_s = trials.next_s(now_s)
-        assert wait_s is not None and trials.due(Observed(), now_s + wait_s) == {key}
-        assert trials.due(Observed(), now_s + wait_s - 0.01) == frozenset()
+        actions.record({key}, [hold(key)], now_s)
+        actions.observe(Observed())
+        wait_s = actions.next_s(now_s)
+        assert wait_s is not None and actions.due(Observed(), now_s + wait_s) == {key}
+        assert actions.due(Observed(), now_s + wait_s - 0.01) == frozenset()
         waits.append(wait_s)
         now_s += wait_s
     assert waits[:4] == [1, 2, 4, 8]
     assert waits[-1] == RETRY_S_MAX
-    trials.note({key}, [], now_s)
-    assert trials.keys == frozenset() and trials.next_s(now_s) is None
+    actions.record({key}, [], now_s)
+    assert actions.keys == frozenset() and actions.next_s(now_s) is None
 
 
 def test_a_trial_comes_sooner_when_something_has_changed() -> None:
-    trials, key = RefusedActions(), ("address", "e0", "fd00::1/64")
+    actions, key = RefusedActions(), ("address", "e0", "fd00::1/64")
     for at_s in (0.0, 1.0, 3.0, 7.0):
-        trials.note({key}, [hold(key)], at_s)
+        actions.record({key}, [hold(key)], at_s)
     met = Observed(facts={("mtu", "e0"): Mtu("e0", 1400)})
-    trials.meet(met)
+    actions.observe(met)
     changed = Observed(facts={("mtu", "e0"): Mtu("e0", 1500)})
-    assert trials.due(met, 7.0 + CHANGED_S_MIN) == frozenset()
-    assert trials.due(changed, 7.0 + CHANGED_S_MIN - 0.01) == frozenset()
-    assert trials.due(changed, 7.0 + CHANGED_S_MIN) == {key}
-    trials.keep({("mtu", "e0")})
-    assert trials.keys == frozenset()
+    assert actions.due(met, 7.0 + CHANGED_S_MIN) == frozenset()
+    assert actions.due(changed, 7.0 + CHANGED_S_MIN - 0.01) == frozenset()
+    assert actions.due(changed, 7.0 + CHANGED_S_MIN) == {key}
+    actions.retain({("mtu", "e0")})
+    assert actions.keys == frozenset()
 
 
 def test_what_only_the_kernel_knows_to_refuse_is_done_when_it_no_longer_does(controller: Controller) -> None:

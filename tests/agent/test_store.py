@@ -13,10 +13,11 @@ import pytest
 
 from reconciler.agent.source.content import cache_content, cached_content, compile_content
 from reconciler.agent.source.local_head import unchanged_selection
-from reconciler.agent.store import COMPILED_FILES_MAX, Accepted, Blocked, Store, boot_identity
+from reconciler.agent.store import COMPILED_FILES_MAX, Accepted, Blocked, Store
 from reconciler.core.status.revision import Revision
 from reconciler.errors import StateError
 from reconciler.system.local_branch import tip_of
+from reconciler.system.machine import boot_identity
 from reconciler.system.node import FirstSource, Node
 from reconciler.system.wakeup import Wakeup
 from tests.controller import ROOT

@@ -7,11 +7,11 @@ from typing import Final
 
 import pytest
 
-from reconciler.agent.mountpoint_check import require_safe_mountpoint
 from reconciler.core.facts.fact import Fact
 from reconciler.core.facts.storage import Dataset, DatasetKind, Pool, Property
 from reconciler.errors import PerformError
 from reconciler.simulation.pools import FakePools
+from reconciler.system.mountpoint_check import require_safe_mountpoint
 from reconciler.system.node import FirstSource, Listen, Node, WatchdogNode
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +56,7 @@ def test_what_the_node_file_names_is_not_covered(name: str) -> None:
 LINKED: Final = """
 mount -t tmpfs none /srv && ln -s /etc /srv/share && mkdir /srv/data && exec "$0" -c '
 from pathlib import Path
-from reconciler.agent.mountpoint_check import require_safe_mountpoint
+from reconciler.system.mountpoint_check import require_safe_mountpoint
 from reconciler.core.facts.storage import Property
 from reconciler.errors import PerformError
 from reconciler.simulation.pools import FakePools
