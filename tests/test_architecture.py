@@ -85,3 +85,13 @@ def test_every_reason_and_variable_in_a_document_exists() -> None:
     for path in DOCUMENTS:
         missing = set(re.findall(r"\b[A-Z]+_[A-Z_]+\b", path.read_text())) - known
         assert not missing, f"{title(path)} names {sorted(missing)}"
+
+
+def test_every_name_of_the_code_in_a_document_exists() -> None:
+    sources = [*ROOT.glob("reconciler/**/*.py"), *ROOT.glob("tests/**/*.py")]
+    known = set(re.findall(r"\w+", "\n".join(path.read_text() for path in sources)))
+    known |= {path.stem for path in ROOT.glob("tests/**/*")}
+    for path in DOCUMENTS:
+        quoted = re.findall(r"`([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?:\([^`]*)?`", path.read_text())
+        names = {name for text in quoted for name in text.split(".") if "_" in name or re.match(r"[A-Z][a-z]", name)}
+        assert names <= known, f"{title(path)} names {sorted(names - known)}"
