@@ -7,6 +7,8 @@ import pytest
 
 from reconciler.cli.application import COMMANDS
 from reconciler.core.failover.phase import diagram, phase_table
+from reconciler.core.planning.plan import Gate
+from reconciler.core.spec.kinds import KINDS
 from tests.test_style import RINGS as RULES
 
 ROOT = Path(__file__).parent.parent
@@ -46,6 +48,14 @@ def test_phases_and_edges_are_those_of_the_core() -> None:
     page = (ROOT / "docs/failover.md").read_text()
     assert phase_table() in page
     assert f"```mermaid\n{diagram()}```" in page
+
+
+def test_the_page_on_configuration_names_every_kind_and_gate() -> None:
+    page = (ROOT / "docs/configuration.md").read_text()
+    kinds = page[page.index("Kinds: ") :].partition("\n\n")[0]
+    gates = page[page.index("A named gate") :].partition("\n\n")[0]
+    assert set(KINDS) <= set(re.findall(r"`(\w+)`", kinds))
+    assert set(Gate) <= set(re.findall(r"[a-z-]+", gates))
 
 
 def test_the_table_of_rings_has_every_ring() -> None:
