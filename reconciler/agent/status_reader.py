@@ -63,7 +63,7 @@ def _verdict(document: dict[str, Any]) -> tuple[str, bool]:
         count = len(drifted)
         return f"{controller}: {count} difference{'s' if count > 1 else ''} drifted from {name}.", False
     if not document["agent"]:
-        return f"{controller}: {name} was applied; the agent does not run, so nobody watches.", False
+        return f"{controller}: {name} was applied; the agent does not run, so drift goes unnoticed.", False
     if unpublished_orders(document):
         return f"{controller}: {name} is in force; the watchdog's orders could not be published.", False
     if document.get("holds"):

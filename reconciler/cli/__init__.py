@@ -1,1 +1,1 @@
-"""The command line. Every heavy import is lazy: a command pays for what it uses."""
+"""The command line: one module for each command. `application` imports only the one that was typed."""

@@ -25,7 +25,9 @@ def accept_history(
     Example:  hagit accept-history 3f2c1ab
     """
     with Session(node) as session:
-        if not yes and not confirmed(f"Take {commit} as the tip, whatever came before it and whoever signed it?"):
+        if not yes and not confirmed(
+            f"Accept {commit} as the tip, whatever came before it and whatever its signature?"
+        ):
             asked = sys.stdin.isatty()
             print("Nothing was accepted." if asked else "Nothing was accepted: add --yes.", file=sys.stderr)
             return 1

@@ -28,6 +28,7 @@ from reconciler.system.zfs import arguments, tools
 from reconciler.system.zfs.pool_adapter import pools_of
 from reconciler.watchdog.durable_state import write_memory
 
+#: Time limit of the commands to all disks.
 COMMAND_S: Final = 8.0
 #: Properties of a pool with which a fenced controller is sure to stop: see `system/zfs/pool_adapter`.
 PROPERTIES: Final = (("failmode", "panic"), ("cachefile", "none"))
@@ -39,7 +40,7 @@ def adopt(yes: YesOption = False, node: NodeOption = None) -> int:
 
     A watchdog resets a controller that has pools imported without a reservation: the
     other one may have them as well. This command reserves every disk of the orders
-    for this controller, where nobody holds any of them, and leaves the pools imported
+    for this controller, if no other holds any of them, and leaves the pools imported
     and mounted. Run it on the controller that has the pools, after `hagit apply` has
     written the orders and before the watchdog is started.
 
@@ -61,7 +62,7 @@ def adopt(yes: YesOption = False, node: NodeOption = None) -> int:
                 )
             here = imported(access.node.watchdog.shelf, orders)
             names, count = ", ".join(here or pools_of(orders)), len(orders.disks)
-            print(f"{names}: imported here. {count} disks are held by nobody; this controller takes them.")
+            print(f"{names}: imported here. No controller holds any of the {count} disks; this one takes them.")
             if not yes and not confirmed("Make sure that the other controller has none of these pools. Adopt them?"):
                 print("Nothing was done.", file=sys.stderr)
                 return FAILED
@@ -86,7 +87,7 @@ def adopt(yes: YesOption = False, node: NodeOption = None) -> int:
 
 
 def _set_pool_properties(pools: tuple[str, ...]) -> None:
-    """The properties that an import by the watchdog would have set. Raises StateError."""
+    """Set the properties that an import by the watchdog sets. Raises StateError."""
     for pool in pools:
         for name, value in PROPERTIES:
             match tools.run(arguments.set_pool_property(pool, name, value), deadline_s=COMMAND_S):
@@ -100,7 +101,7 @@ def _set_pool_properties(pools: tuple[str, ...]) -> None:
 
 
 def _take_disks(disks: IsolatedAdapters, orders: Orders, key: Key) -> None:
-    """Register, reserve, look; or give everything back. Raises StateError."""
+    """Register, reserve, and look at every disk. If one was not taken, release all and raise StateError."""
     failed = _refusing_disks(disks, orders, adoption.registrations(orders, key))
     failed = failed or _refusing_disks(disks, orders, adoption.reservations(orders, key))
     if not failed:
@@ -116,6 +117,7 @@ def _take_disks(disks: IsolatedAdapters, orders: Orders, key: Key) -> None:
 
 
 def _refusing_disks(disks: IsolatedAdapters, orders: Orders, commands: tuple[Command, ...]) -> tuple[str, ...]:
+    """Send the commands. Returns the names of the disks that refused theirs."""
     replies = disks.perform(commands, COMMAND_S)
     answers = zip(commands, replies, strict=True)
     return tuple(orders.disks[one.disk] for one, reply in answers if reply.answer is not Answer.GOOD)

@@ -168,7 +168,7 @@ def _print_outcome(plan: Plan, revision: Revision, outcome: ApplyOutcome, orders
 
 def print_not_done(what: str) -> None:
     """Say on standard error that nothing was done, and how to do it where the operator cannot be asked."""
-    print(f"{what}." if sys.stdin.isatty() else f"{what}: nobody can be asked here; add --yes.", file=sys.stderr)
+    print(f"{what}." if sys.stdin.isatty() else f"{what}: there is no terminal to ask on; add --yes.", file=sys.stderr)
 
 
 def _everything(plan: Plan) -> str:
@@ -178,4 +178,5 @@ def _everything(plan: Plan) -> str:
 
 
 def _actions(count: int) -> str:
+    """`1 action`, `2 actions`."""
     return f"{count} action{'' if count == 1 else 's'}"

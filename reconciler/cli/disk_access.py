@@ -67,6 +67,7 @@ class IsolatedAdapters:
         os.waitpid(self.child, os.WNOHANG)
 
     def _ask(self, name: str, *words: Any) -> Any:
+        """The answer of the child. Raises StateError when the child has ended."""
         try:
             self._here.send((name, words))
             return self._here.recv()

@@ -52,7 +52,7 @@ def drill(
     """Switch over to the other controller and back, when all is well, and measure.
 
     Refuses while any reason stands. What clients waited is kept in the timeline
-    beside what was predicted. Without --peer a person asks for the way back on
+    beside what was predicted. Without --peer the operator asks for the way back on
     the other one. Exit status 0: there and back, 1: refused or failed, 3: not done
     in time.
 
@@ -133,6 +133,7 @@ class Drill:
         return problem
 
     def _ask_once(self) -> str:
+        """Run the command of --peer once. Returns the problem, or an empty text."""
         command = [*self._peer, "switchover"]
         try:
             done = subprocess.run(
@@ -178,6 +179,7 @@ class Drill:
 
 
 def _took(one: FailoverSummary | None, before: WatchdogStatus) -> str:
+    """What a switchover took, compared with the bound of the orders."""
     if one is None:
         return ""
     late = one.total_ms is not None and one.total_ms > before.readiness.switchover_ms
@@ -194,6 +196,7 @@ def _is_well(before: WatchdogStatus, now: WatchdogStatus) -> bool | None:
 
 
 def _is_back(before: WatchdogStatus, now: WatchdogStatus) -> bool | None:
+    """Active here again, and serving clients."""
     if now.phase == "halted":
         return False
     served = now.failover is not None and now.failover.served and now.failover != before.failover

@@ -1,4 +1,4 @@
-"""Times that people write and read: `90s`, `30m`, `2h`; `1.2 s`, `5 min`, `2 h 10 min`."""
+"""Durations as people write them (`90s`, `30m`, `2h`) and read them (`1.2 s`, `5 min`, `2 h 10 min`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_MS: Final = 7 * 24 * 3_600_000
 
 
 def parsed_ms(text: str, option: str) -> int:
-    """The milliseconds in `90s`, `30m`, `2h`. Raises UsageError naming the option."""
+    """The milliseconds in `90s`, `30m` or `2h`, at most 168 hours. Raises UsageError, which names the option."""
     found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)", text)
     value = round(float(found[1]) * _UNITS[found[2]]) if found else 0
     if not 0 < value <= _MOST_MS:
@@ -21,7 +21,7 @@ def parsed_ms(text: str, option: str) -> int:
 
 
 def duration_text(ms: int) -> str:
-    """A time as people say it, with what matters of it."""
+    """A duration for people, rounded to the two units that matter."""
     if ms < 1_000:
         return f"{ms} ms"
     if ms < 60_000:

@@ -1,7 +1,7 @@
-"""The `hagit` command: answers the two cheapest questions by itself, starts the watchdog by itself, and hands
-everything else to the application.
+"""The `hagit` command: answers `--version` and completion, starts the watchdog, and hands the rest to the application.
 
-`--version` and shell completion run at every prompt and every TAB, so they must not pay for anything else's imports.
+Completion runs at every TAB, so it must not wait for imports that it does not use. The process of the watchdog stays
+small for the same reason: nothing of the application comes into it.
 """
 
 from __future__ import annotations
@@ -31,12 +31,11 @@ def main() -> None:
         sys.exit(finish(0, 1))
     _take_node(arguments)
     if arguments[:1] == ["watchdog"]:
-        # The daemon stays small: neither the application nor anything it imports comes into its process.
         from reconciler.watchdog.main import main as watchdog
 
         sys.exit(finish(watchdog(arguments[1:]), 1))
-    # A command ends before there is any rubbish worth collecting; looking for it costs each start 15 ms.
-    # The agent, which stays, turns it on again.
+    # A command ends before there is garbage worth collecting, and collections cost each start 15 ms. The agent, which
+    # keeps running, turns them on again.
     gc.disable()
     from reconciler.cli.application import run
 

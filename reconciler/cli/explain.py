@@ -59,13 +59,13 @@ another. Relative paths are relative to the file. Nothing in the repository can 
   revoked_keys = "revoked"          SSH keys that count no more
   keyring = "keys.gpg"              OpenPGP: exported public keys
   unsigned = "refuse"               refuse, warn or accept; the repository can only be stricter
-                                    (refuse where signers are named, else accept). With warn and accept whoever can push
-                                    is root here, which status, plan and an alert say until you write
+                                    (refuse where signers are named, else accept). With warn and accept every user who
+                                    can push is root here, which status, plan and an alert say until you write
                                     unsigned = "accept-without-warning"
   pair = "north"                    the tip must carry the signed lines Hagit-Pair: north and Hagit-Branch: BRANCH; a
                                     commit that names another pair or branch is never followed
   floor = "3f2c1ab04d5e"            a commit that the first history adopted here must contain
-  [trust.scopes]                    what each signer may change; without the table everybody who is trusted may change
+  [trust.scopes]                    what each signer may change; without the table every trusted signer may change
                                     everything. The same on both controllers. Needs unsigned = "refuse"
   default = []                      signers that are not named, also when a name here is misspelt; when `default` is not
                                     given they may change everything
@@ -111,5 +111,5 @@ another. Relative paths are relative to the file. Nothing in the repository can 
   agent = "fence_ipmilan"           of the files, and no power is cut
   ip = "10.0.9.12"
   [fence_agents]                    programs of this controller that a repository may name as fence agents
-  fence_local_ups = "/usr/local/sbin/fence_ups"   the program belongs to root, and nobody else may change it
+  fence_local_ups = "/usr/local/sbin/fence_ups"   the program belongs to root, and only root may change it
 """

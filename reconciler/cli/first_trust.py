@@ -1,7 +1,7 @@
 """Whose signatures count on a new controller: what `hagit init` asks, makes and writes into [trust].
 
-Trust has no silent default: an SSH key is named, or made here, or a person says that unsigned commits are followed. It
-writes allowed_signers and keys beside the node file, and never over a file that is there.
+Trust has no silent default. The operator names an SSH key, has one made here, or says that unsigned commits are
+followed. This module writes allowed_signers and keys beside the node file and never overwrites a file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from reconciler.system.files import PUBLIC, PUBLIC_DIRECTORY, make_directory, op
 from reconciler.system.git.commit_writer import Author
 
 MAKE: Final = "make"
-NOBODY: Final = "nobody"
+#: The word that the operator types to follow unsigned commits.
+UNSIGNED: Final = "nobody"
 SIGNERS_FILE: Final = "allowed_signers"
 KEY_FILE: Final = "signing_key"
 _KEY_BYTES_MAX: Final = 64 << 10
@@ -33,17 +34,17 @@ class FirstTrust:
 
 
 def choose_trust(*, joins: bool, quiet: bool, signer: Path | None, accept_unsigned: bool) -> str:
-    """MAKE, NOBODY, or the file of a signer. Raises UsageError where it has to be said and nobody can be asked."""
+    """MAKE, UNSIGNED, or the file of a signer. Raises UsageError if the choice is open and there is no terminal."""
     if signer is not None and accept_unsigned:
         raise UsageError("--signer and --accept-unsigned exclude each other", remedy="leave one out")
     if signer is not None:
         return str(signer)
     if accept_unsigned:
-        return NOBODY
+        return UNSIGNED
     if not quiet:
-        print("Commits are followed only when they are signed: else whoever can push is root here.")
+        print("hagit follows only signed commits: otherwise every user who can push is root here.")
         offered = "the file of an SSH public key or of allowed signers"
-        offered += f", or `{NOBODY}`" if joins else f", `{MAKE}` (a key is made here), or `{NOBODY}`"
+        offered += f", or `{UNSIGNED}`" if joins else f", `{MAKE}` (a key is made here), or `{UNSIGNED}`"
         answer = ask_text(f"Who signs? {offered}", "" if joins else MAKE)
         if answer:
             return answer
@@ -56,8 +57,8 @@ def choose_trust(*, joins: bool, quiet: bool, signer: Path | None, accept_unsign
 
 
 def prepare_trust(choice: str, beside: Path, author: Author) -> FirstTrust:
-    """Make what `choice` needs in the directory `beside`. Raises UsageError for what is no key, or is there already."""
-    if choice == NOBODY:
+    """Make the files for a choice in the directory `beside`. Raises UsageError for a file that is no key, or exists."""
+    if choice == UNSIGNED:
         return FirstTrust({"unsigned": "accept"})
     signers = beside / SIGNERS_FILE
     if choice == MAKE:
@@ -79,6 +80,7 @@ def prepare_trust(choice: str, beside: Path, author: Author) -> FirstTrust:
 
 
 def _make_key(path: Path, comment: str) -> Path:
+    """Make a key without a passphrase; returns the file of its public half. Raises UsageError."""
     if path.exists():
         raise UsageError("there is a key already", where=str(path), remedy=f"name it: --signer {path}.pub")
     make_directory(path.parent, PUBLIC_DIRECTORY)
@@ -92,7 +94,7 @@ def _make_key(path: Path, comment: str) -> Path:
 
 
 def _content(path: Path) -> str:
-    """The public key or the signers in a file. Raises UsageError for what ssh-keygen does not take."""
+    """The public key or the signers in a file. Raises UsageError for a file that ssh-keygen would refuse."""
     try:
         with open_regular(path) as file:
             text = file.read(_KEY_BYTES_MAX).decode()

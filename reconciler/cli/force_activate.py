@@ -47,7 +47,9 @@ def force_activate(
         print(_overridden(status))
     if word is None:
         if not sys.stdin.isatty():
-            raise UsageError("nobody is here to type the word", remedy=f"in a script: --word {status.controller}")
+            raise UsageError(
+                "there is no terminal to type the word on", remedy=f"in a script: --word {status.controller}"
+            )
         word = ask_word(f"\nType {status.controller} to go on: ")
     request = ControlRequest(RequestKind.FORCE_ACTIVATE, word=word[:200])
     waits = WaitLimit(timeout_ms, while_moving=not timeout)

@@ -89,7 +89,7 @@ def init(
         typer.Option("--signer", help="Whose signatures count: an SSH public key, or an allowed_signers file."),
     ] = None,
     accept_unsigned: Annotated[
-        bool, typer.Option("--accept-unsigned", help="Follow commits without a signature: whoever can push is root.")
+        bool, typer.Option("--accept-unsigned", help="Follow unsigned commits: every user who can push is root.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Take the defaults instead of asking.")] = False,
 ) -> int:
@@ -146,6 +146,7 @@ def _require_empty(directory: Path) -> None:
 
 
 def _author() -> Author:
+    """The author of the first commit: git's own, or this user."""
     known = default_author()
     return known if known.name and known.email else Author(getpass.getuser(), f"{getpass.getuser()}@localhost")
 
@@ -175,8 +176,10 @@ def _make_node_file(path: Path, controller: str, directory: Path, state: Path, t
     print(f"Made     {path}: this is controller {controller}, its state is in {state}.")
     signers = trust.table.get("allowed_signers")
     if signers is None:
-        print("Trust    unsigned commits are followed: whoever can push is root here. A warning stands until you name")
-        print("         signers, or write that it is meant (`hagit explain node`, [trust]).")
+        print(
+            "Trust    unsigned commits are followed: every user who can push is root here. A warning stands until you"
+        )
+        print("         name signers, or write that it is meant (`hagit explain node`, [trust]).")
         return
     print(f"Trust    only commits are followed that a key in {path.absolute().parent / signers} signed.")
     if trust.signing_key is None:

@@ -62,7 +62,9 @@ def power(
         return _refused(answer, status, as_json)
     if what is PowerWord.OFF and word is None:
         if not sys.stdin.isatty():
-            raise UsageError("nobody is here to type the word", remedy=f"in a script: --word {switch.controller}")
+            raise UsageError(
+                "there is no terminal to type the word on", remedy=f"in a script: --word {switch.controller}"
+            )
         print("\n".join(_warning(status, switch)))
         word = ask_word(f"\nType {switch.controller} to go on: ")
     answer = send_request(loaded, ControlRequest(RequestKind.POWER, deed=what.value, word=(word or "")[:200]))
@@ -72,6 +74,7 @@ def power(
     turn = answer.document.get("turn")
 
     def ended(before: WatchdogStatus, now: WatchdogStatus) -> bool | None:
+        # A watchdog that restarted, or follows another power plan, has forgotten the request.
         if now.power is None or now.pid != before.pid or not isinstance(turn, int):
             return False
         return now.power.well if now.power.turns >= turn else None
@@ -97,7 +100,7 @@ def _warning(status: WatchdogStatus, power: PowerStatus) -> list[str]:
     if serves:
         text += f" It serves clients; once it is proven to be off, {status.controller} takes over."
         if not status.able:
-            text += f" {status.controller} is not able to take over now: nobody will serve."
+            text += f" {status.controller} is not able to take over now, so no controller will serve clients."
     return fold(f"{text} It stays off until `hagit power on`.", width() - 1)
 
 

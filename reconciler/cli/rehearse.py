@@ -42,7 +42,7 @@ def rehearse(
     last: Annotated[
         str | None, typer.Option("--for", help="How long to watch after the last event: 30s, 5m.", metavar="TIME")
     ] = None,
-    runs: Annotated[int, typer.Option("--runs", help="So many times, with luck: shows the longest wait.")] = 1,
+    runs: Annotated[int, typer.Option("--runs", help="Repeat it this many times with random delays.")] = 1,
     explore: Annotated[bool, typer.Option("--explore", help="Try every order of events in a small world.")] = False,
     states: Annotated[int, typer.Option("--states", help="Where --explore stops a scene.")] = 200_000,
     faults: Annotated[bool, typer.Option("--faults", help="List everything that can happen.")] = False,
@@ -105,7 +105,7 @@ def _play(orders: Orders, words: Sequence[str], script: Path | None, last: str |
     else:
         print(simulated.render(answer))
         if runs > 1:
-            print(f"In {runs} runs with luck clients wait {waits[len(waits) // 2] / 1000:.1f} s (median), "
+            print(f"In {runs} runs with random delays clients wait {waits[len(waits) // 2] / 1000:.1f} s (median), "
                   f"{waits[-1] / 1000:.1f} s (longest).")  # fmt: skip
     return 1 if answer.broken else 0
 
@@ -120,7 +120,7 @@ def _print_faults(as_json: bool) -> int:
     width = max(len(" ".join((one.name, *one.takes))) for one in FAULTS.values())
     for one in FAULTS.values():
         name = " ".join((one.name, *(kind.upper() for kind in one.takes)))
-        print(f"{name:<{width}}  {one.models}{'' if one.assumed else '  (outside of what is assumed)'}")
+        print(f"{name:<{width}}  {one.models}{'' if one.assumed else '  (outside the assumptions)'}")
     return 0
 
 

@@ -24,7 +24,7 @@ from reconciler.core.failover.repair import key_text
 from reconciler.system.reservation.registration_state import TYPE, TYPE_WORDS, Features
 from reconciler.system.shelf.shared_disk import DiskSurvey
 
-#: What all disks together may take.
+#: Time limit for looking at all disks.
 LOOK_S: Final = 8.0
 WELL, NOT_WELL = 0, 2
 
@@ -56,7 +56,7 @@ def reservations(
     `show` asks every disk of the orders. `repair` says what it would do and asks:
     on the active controller it completes the claim (disks that came back, others
     that are still registered), on the other it gives up registrations of its own.
-    It never leaves a disk to nobody, and refuses while the watchdog is at work.
+    It never leaves a disk without a holder, and refuses while the watchdog is at work.
 
     \b
     Example:  hagit reservations
@@ -93,7 +93,7 @@ def _show(node_file: Path | None, as_json: bool, *, detailed: bool) -> int:
 
 
 class DiskReport:
-    """One disk: what was seen, and what is wrong with it."""
+    """One disk as it was seen: `problems` that must be put right, `notes` that weaken the pair or explain it."""
 
     def __init__(self, orders: Orders, at: int, found: DiskSurvey | DiskView) -> None:
         self.name, self.at, self._orders = orders.disks[at], at, orders
@@ -110,13 +110,13 @@ class DiskReport:
         self.notes: list[str] = []
 
     def judge(self, owner: Key | None) -> None:
-        """Fill in what is wrong. `owner` holds the majority of the arbitration disks."""
+        """Fill in problems and notes. `owner` holds the majority of the arbitration disks."""
         view, say = self.view, self.problems.append
         if not view.answered:
             say(self.survey.trouble or "it does not answer")
             return
         if owner is not None and view.holder is None:
-            say("nobody holds it: the other controller could write to it")
+            say("no controller holds it: the other one could write to it")
         elif owner is not None and view.holder != owner:
             assert view.holder is not None
             say(f"{key_text(self._orders, view.holder)} holds it, not the owner of the pair")
@@ -137,18 +137,18 @@ class DiskReport:
         self.notes += _capability_notes(self.survey.features)
 
     def text(self) -> str:
-        """Who holds it, in a sentence."""
+        """The holder of the disk, in a sentence."""
         view = self.view
         if not view.answered:
             return "not known"
         if view.holder is None:
-            return "nobody holds it" + ("" if view.registered else ", nobody is registered")
+            return "no controller holds it" + ("" if view.registered else ", no key is registered")
         count = self.counts[encode_key(view.holder)]
         paths = f" (on {count} paths)" if count > 1 else ""
         return f"{key_text(self._orders, view.holder)}{paths}"
 
     def document(self) -> dict[str, Any]:
-        """The same for programs."""
+        """JSON form of the disk."""
         standing, features = self.survey.standing, self.survey.features
         told = self.survey.registrations
         return {
@@ -177,6 +177,7 @@ class DiskReport:
 
 
 def _capability_notes(features: Features) -> Iterator[str]:
+    """What the disk cannot do, or was not told to do, that weakens a fence."""
     if features.aborts is False:
         yield "knows no PREEMPT AND ABORT: commands that it has begun for the other finish"
     if features.persists is False:
@@ -186,6 +187,7 @@ def _capability_notes(features: Features) -> Iterator[str]:
 
 
 def _key(orders: Orders, key: Key) -> dict[str, Any]:
+    """JSON form of a key: its number, and whose it is."""
     controller = None if key.side is None else orders.controller(key.side)
     claim = None if key.side is None else key.claim
     machine = f"{key.machine:03x}" if key.machine else None
@@ -193,7 +195,7 @@ def _key(orders: Orders, key: Key) -> dict[str, Any]:
 
 
 def _document(orders: Orders, owner: Key | None, lines: list[DiskReport]) -> dict[str, Any]:
-    """The JSON form."""
+    """JSON form of all disks."""
     return {
         "format": "hagit.reservations/1",
         "controller": orders.controller(orders.side),
@@ -206,14 +208,14 @@ def _document(orders: Orders, owner: Key | None, lines: list[DiskReport]) -> dic
 
 
 def _verdict(orders: Orders, owner: Key | None, lines: list[DiskReport]) -> str:
-    """Everything in a sentence."""
+    """Who holds the disks, and how many are wrong, in a sentence."""
     count = len(lines)
     answered = sum(line.view.answered for line in lines)
     if owner is None:
         held = sum(line.view.holder is not None for line in lines)
         if not held:
-            return f"Nobody holds the disks; {answered} of {count} answer."
-        return f"Nobody holds the majority of the arbitration disks; {held} of {count} disks are held."
+            return f"No controller holds the disks; {answered} of {count} answer."
+        return f"No controller holds a majority of the arbitration disks; {held} of {count} disks are held."
     holds = sum(line.view.holder == owner for line in lines)
     wrong = sum(bool(line.problems) for line in lines)
     text = f"{key_text(orders, owner)} holds {'all' if holds == count else holds} of {count} disks"
@@ -222,7 +224,7 @@ def _verdict(orders: Orders, owner: Key | None, lines: list[DiskReport]) -> str:
 
 
 def page_lines(orders: Orders, owner: Key | None, lines: list[DiskReport]) -> Iterator[str]:
-    """The text form."""
+    """Text form of all disks, line by line. Notes that all disks share come once, at the end."""
     well = not any(line.problems for line in lines)
     yield styled(_verdict(orders, owner, lines), 1, 32 if well and owner else 33)
     column = max(len(line.name) for line in lines) + 2

@@ -70,6 +70,7 @@ def _carry_out(access: DiskAccess, planned: Repair) -> str:
 
 
 def _show(access: DiskAccess, planned: tuple[Repair | LeftAlone, ...]) -> None:
+    """Print the plan: `~` marks a disk that is repaired, `-` one that stays as it is."""
     if not planned:
         print("Nothing to repair: every disk is as it should be, seen from here.")
     for one in planned:

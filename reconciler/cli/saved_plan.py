@@ -1,4 +1,4 @@
-"""Plans in files: what `hagit plan --out` writes and `hagit apply FILE` reads."""
+"""Plans in files: `hagit plan --out` writes them, `hagit apply FILE` reads them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def save_plan(plan: Plan, path: Path) -> None:
 
 
 def saved_plan(path: Path, controller: str) -> Plan:
-    """Read a plan back. Raises UsageError when it is none, StalePlanError when it is for the other controller."""
+    """Read a saved plan. Raises UsageError for a file that is no plan, StalePlanError for the other controller's."""
     from reconciler.core.planning.plan_document import plan_from_document
     from reconciler.system.files import read_json
 

@@ -1,8 +1,8 @@
-"""`hagit secret`: change the secret that both controllers share, step by step, while they understand each other.
+"""`hagit secret`: changes the secret that both controllers share, step by step, while they understand each other.
 
-Each step changes files of this controller alone, beside the file that the node file names; the watchdog follows them
-within a second. A step is refused while it would leave one controller unable to understand the other. Shows
-fingerprints and never a secret.
+Each step changes only files of this controller, beside the file that the node file names. The watchdog reads them every
+second. A step is refused if one controller could not understand the other after it. The command prints fingerprints,
+never a secret.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from reconciler.system.secret import SECRET_BYTES_MAX, next_path, previous_path,
 from reconciler.system.watchdog_client import query_status
 
 DONE, REFUSED, TIMED_OUT = 0, 1, 3
-#: Bytes of a secret that is made here; written as hexadecimal digits.
+#: Bytes of a new secret, which is written as hexadecimal digits.
 NEW_BYTES: Final = 32
-#: The watchdog looks at the files once a second.
+#: Time limit for the watchdog, which reads the files every second, to follow them.
 FOLLOW_S: Final = 10.0
 LOOK_S: Final = 0.2
 UNHEARD: Final = "--without-peer goes on when that controller is off: it has to have this secret before it starts"
 
 
 class StepRefused(Exception):
-    """A step that is not done; `remedy` says what to do first."""
+    """Raised for a step that is not done. `what`: the reason; `remedy`: what to do first."""
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(what)
@@ -54,7 +54,7 @@ class StepRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SecretState:
-    """The files of this controller and what its watchdog says; `used`, `next` and `previous` are fingerprints."""
+    """The secrets of this controller, and its watchdog's status. `used`, `next`, `previous`: fingerprints, or empty."""
 
     node: Node
     watchdog: WatchdogNode
@@ -65,17 +65,17 @@ class SecretState:
 
     @property
     def file(self) -> Path:
-        """The secret that is used."""
+        """The file of the secret in use."""
         return self.watchdog.secret
 
     @property
     def reported(self) -> SecretStatus:
-        """What the watchdog says; nothing when it does not run."""
+        """Secrets that the watchdog uses and accepts; empty when it does not run."""
         return (self.status.secret if self.status is not None else None) or SecretStatus()
 
     @property
     def peer(self) -> str:
-        """How the other controller is called."""
+        """Name of the other controller, for messages."""
         return (self.status.peer.controller if self.status is not None else "") or "the other controller"
 
 
@@ -138,6 +138,7 @@ def secret(
 
 
 def _look(node: Node, watchdog: WatchdogNode) -> SecretState:
+    """Read the files and the status of the watchdog."""
     reading = query_status(node)
     status = reading.status if reading is not None and reading.fresh else None
     paths = (watchdog.secret, next_path(watchdog.secret), previous_path(watchdog.secret))
@@ -154,7 +155,7 @@ def _read(path: Path) -> bytes:
 
 
 def _followed(node: Node, watchdog: WatchdogNode) -> bool:
-    """Wait until the watchdog has the secrets of the files in force; at once where none runs."""
+    """Wait until the watchdog uses the secrets of the files. True at once when none runs, False after FOLLOW_S."""
     end_s, pause = monotonic_s() + FOLLOW_S, threading.Event()
     while True:
         state = _look(node, watchdog)
@@ -166,6 +167,7 @@ def _followed(node: Node, watchdog: WatchdogNode) -> bool:
 
 
 def _in_force(state: SecretState) -> bool:
+    """Whether the watchdog uses and accepts exactly the secrets of the files."""
     others = {one for one in (state.next, state.previous) if one and one != state.used}
     return state.reported.current == state.used and set(state.reported.accepted) == others
 
@@ -174,6 +176,7 @@ def _in_force(state: SecretState) -> bool:
 
 
 def _step(state: SecretState, step: str, file: str | None, without_peer: bool) -> str:
+    """Do one step. Returns what was done and what comes next, for people. Raises StepRefused."""
     match step:
         case "new":
             return _new(state)
@@ -228,7 +231,7 @@ def _use(state: SecretState, without_peer: bool) -> str:
         raise StepRefused(
             *_peer_unready(state, f"is not known to accept {state.next}", "run `hagit secret import` there first")
         )
-    # In this order: between the two, and after a crash there, both secrets are accepted.
+    # In this order, both secrets are accepted between the two steps and after a crash there.
     _put(state, previous_path(state.file), _read(state.file))
     next_path(state.file).replace(state.file)
     return (
@@ -259,7 +262,7 @@ def _drop(state: SecretState, without_peer: bool) -> str:
 
 
 def _none_under_way(state: SecretState, number: str) -> None:
-    """No change of the secret is in the middle, or one to this very secret."""
+    """Raise StepRefused if a change of the secret, to another one than `number`, is under way."""
     if state.next and state.next != number:
         raise StepRefused(
             f"{state.next} is the next secret already", "`hagit secret use`, or `hagit secret drop` to give it up"
@@ -275,14 +278,14 @@ def _keep_next(state: SecretState, secret: bytes) -> Path:
 
 
 def _put(state: SecretState, path: Path, secret: bytes) -> None:
-    """Write a secret for those who may read the one in use, and nobody else."""
+    """Write a secret with the owner and group of the one in use, readable by the owner only."""
     facts = state.file.stat()
     write_named(path, secret + b"\n", mode=0o600)
     os.chown(path, facts.st_uid, facts.st_gid)
 
 
 def _peer_unready(state: SecretState, lacks: str, remedy: str) -> tuple[str, str]:
-    """Why the peer might not understand, and what to do first."""
+    """Why the peer might not understand this controller, and what to do first."""
     if state.status is None:
         return f"no watchdog runs here, so whether {state.peer} could follow is unknown", f"start it; {UNHEARD}"
     if not state.reported.peer:
@@ -291,7 +294,7 @@ def _peer_unready(state: SecretState, lacks: str, remedy: str) -> tuple[str, str
 
 
 def _resealed(state: SecretState, path: Path, decode: Callable[[bytes, Any], object | Refused], bytes_max: int) -> None:
-    """The agent has sealed a file of the watchdog with the secret in use."""
+    """Raise StepRefused unless the agent has sealed this file with the secret in use. A missing file is fine."""
     try:
         data = read_bytes(path, bytes_max)
     except StateError:
@@ -307,7 +310,7 @@ def _resealed(state: SecretState, path: Path, decode: Callable[[bytes, Any], obj
 
 
 def _next_step(state: SecretState) -> str:
-    """What to do now, in a sentence; empty when nothing is under way."""
+    """The next step, in a sentence; empty when no change is under way."""
     if state.next:
         if state.next in (state.reported.peer, state.reported.peer_accepts):
             return f"`hagit secret use`: {state.peer} accepts {state.next}"

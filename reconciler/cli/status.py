@@ -64,7 +64,7 @@ def status(
 
 
 def _watch(node_file: Path | None, as_json: bool) -> int:
-    """`hagit status --watch`: until it is interrupted. On a terminal the page is drawn anew, in a pipe appended."""
+    """`hagit status --watch`: runs until it is interrupted. Redraws the page on a terminal, appends to a pipe."""
     shown, pause = "", threading.Event()
     with Session(node_file) as session:
         while True:
@@ -74,7 +74,7 @@ def _watch(node_file: Path | None, as_json: bool) -> int:
                     document["ha"] = reading_document(reading)
                 print(json.dumps(document, separators=(",", ":")), flush=True)
             elif sys.stdout.isatty():
-                # Home, each line with the rest of it cleared, then the rest of the screen (ECMA-48 8.3.57, 8.3.39).
+                # Home; clear the rest of each line, then the rest of the screen (ECMA-48 8.3.57, 8.3.39).
                 drawn = "".join(f"{line}{escape()}[K\n" for line in _page(document, reading))
                 print(f"{escape()}[H{drawn}{escape()}[J", end="", flush=True)
             else:
@@ -86,7 +86,7 @@ def _watch(node_file: Path | None, as_json: bool) -> int:
 
 
 def _page(document: dict[str, Any], reading: StatusReading | None) -> list[str]:
-    """Everything for people: the pair first, where there is a watchdog, then what is in force on this controller."""
+    """The page for people: the pair first, if there is a watchdog, then the revision in force on this controller."""
     applied = styled(document["verdict"], 1, 32 if document["well"] else 31)
     if reading is None:
         return [applied, *_agent_lines(document)]
@@ -120,7 +120,7 @@ def _agent_lines(document: dict[str, Any]) -> list[str]:
         lines.append(f"  orders     generation {document['orders']}")
     lines += [f"  orders     not published: {matter['summary']}" for matter in unpublished_orders(document)]
     if document.get("trust"):
-        # Each way out on lines of its own: none is read as if it ended where the line does.
+        # Each remedy begins on a line of its own, so that its end is clear.
         ways = [f"→ {way}" for way in document["trust"]["remedy"].split("; ")]
         folded = [line for text in (document["trust"]["what"], *ways) for line in fold(text, width() - 14)]
         lines += [f"  {'' if at else 'trust':<10} {line}" for at, line in enumerate(folded)]

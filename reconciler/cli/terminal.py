@@ -1,4 +1,4 @@
-"""The screen: colour where it is wanted, the width, questions, and progress that is silent in a pipe."""
+"""The terminal: colour, width, questions, and a progress line that is silent in a pipe."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def wants_color() -> bool:
 
 
 def width() -> int:
-    """Columns to fill; in a pipe 100 unless COLUMNS is set, so that saved output looks the same everywhere."""
+    """Columns of the output, 60 to 120. In a pipe 100 unless COLUMNS is set, so that output is reproducible."""
     if not sys.stdout.isatty() and not os.environ.get("COLUMNS"):
         return 100
     return max(WIDTH_MIN, min(WIDTH_MAX, shutil.get_terminal_size().columns))
 
 
 def fold(text: str, columns: int) -> list[str]:
-    """Lines of at most so many columns; no word is cut, and no command is cut at its hyphens. At least one line."""
+    """The text in lines of at most `columns`; at least one line. Breaks at spaces only."""
     lines = textwrap.wrap(text, max(20, columns), break_on_hyphens=False, break_long_words=False)
     return lines or [""]
 
@@ -52,31 +52,31 @@ def styled(text: str, *codes: int) -> str:
 
 
 def marked_escapes(text: str) -> str:
-    """Text whose every control sequence is hagit's own, made known as such."""
+    """The text with its control sequences marked as hagit's own, which the output stream lets through."""
     return text.replace(ESCAPE, escape())
 
 
 def confirmed(question: str) -> bool:
-    """Ask; only the whole word `yes` counts. Without a terminal nobody can answer, so the answer is no."""
+    """Ask the operator; only the whole word `yes` is a yes. Without a terminal the answer is no."""
     if not sys.stdin.isatty():
         return False
     return _answer(f"{question} Only 'yes' is taken: ") == "yes"
 
 
 def ask_text(question: str, default: str) -> str:
-    """Ask for a text, offering a default."""
+    """Ask the operator for a text. An empty answer means the default."""
     return _answer(f"{question} [{default}]: ") or default
 
 
 def ask_word(question: str) -> str:
-    """Ask for a word that stands for itself; empty at the end of the input."""
+    """Ask the operator for a word. Empty at the end of the input."""
     return _answer(question)
 
 
 def _answer(prompt: str) -> str:
-    """One line without the spaces around it; empty at the end of the input.
+    """One line of standard input, stripped; empty at the end of the input.
 
-    Not `input`: it forgets a Ctrl-C that comes between its prompt and its first read.
+    Does not use `input`, which loses a Ctrl-C between its prompt and its first read.
     """
     sys.stdout.write(prompt)
     sys.stdout.flush()
@@ -84,12 +84,12 @@ def _answer(prompt: str) -> str:
 
 
 def _clear() -> str:
-    """To the first column, and the line cleared (ECMA-48 8.3.9, 8.3.41)."""
+    """The sequence that goes to the first column and clears the line (ECMA-48 8.3.9, 8.3.41)."""
     return f"{escape()}[G{escape()}[K"
 
 
 class ProgressLine:
-    """One line that is overwritten, on a terminal only, and cleared at the end."""
+    """A line of progress that is overwritten, and cleared at the end. Prints nothing unless on a terminal."""
 
     def __init__(self) -> None:
         self._shown = sys.stderr.isatty()

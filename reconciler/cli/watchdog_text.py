@@ -1,7 +1,7 @@
-"""How the watchdog's status looks: the verdict in a line, then both sides, heartbeats, orders, readiness, reasons.
+"""The watchdog's status as text: the verdict in a line, the reasons, then both sides, heartbeats, orders, readiness.
 
-Written for whoever is woken at night: what is wrong and what to do stand first. Every line fits 80 columns unless a
-name or a reason is longer; those are folded under their label.
+The reader was woken at night, so the problems and their remedies come first. Lines fit 80 columns; longer names and
+reasons are folded under their label.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from reconciler.core.status.watchdog import (
 from reconciler.system.watchdog_client import StatusReading
 
 LABEL: Final = 12
-#: What a move is called, by the code of its cause; any other is a failover.
+#: Name of a move by the code of its cause; every other is a failover.
 MOVES: Final = {
     "ASKED": "switchover",
     "HANDED": "switchover",
@@ -33,7 +33,7 @@ MOVES: Final = {
     "PEER_ABSENT": "start",
     "PEER_UNABLE": "start",
 }
-#: A person's will, in the order in which it is named.
+#: Codes of reasons that the operator decided, in the order in which the verdict names them.
 DECISIONS: Final = ("NO_FAILOVER", "OVERRIDE", "MAINTENANCE")
 GREEN, RED, YELLOW, DIM, BOLD = 32, 31, 33, 2, 1
 COLORS: Final = {
@@ -45,7 +45,7 @@ COLORS: Final = {
 
 
 def reading_document(reading: StatusReading) -> dict[str, Any]:
-    """The JSON form: the verdict in a line, whether it is well, and the whole status."""
+    """JSON form: the verdict in a line, whether all is well, and the whole status."""
     return {
         "verdict": verdict_word(reading),
         "line": verdict_line(reading),
@@ -59,12 +59,12 @@ def reading_document(reading: StatusReading) -> dict[str, Any]:
 
 
 def verdict_word(reading: StatusReading) -> str:
-    """One of the four verdicts; nobody vouches for HA without a watchdog that runs."""
+    """One of the four verdicts. Without a running watchdog HA is unavailable."""
     return reading.status.verdict if reading.fresh and reading.status is not None else PairVerdict.UNAVAILABLE.value
 
 
 def verdict_line(reading: StatusReading) -> str:
-    """The verdict in one line, with what makes it so."""
+    """The verdict in one line, with its main reason."""
     status = reading.status
     if status is None or not reading.fresh:
         return f"{PairVerdict.UNAVAILABLE}: {reading.problem}."
@@ -88,7 +88,7 @@ def styled_verdict(reading: StatusReading) -> str:
 
 
 def status_lines(reading: StatusReading) -> Iterator[str]:
-    """Everything below the verdict."""
+    """The lines below the verdict."""
     status = reading.status
     if reading.problem:
         yield from _field("watchdog", f"not to be relied on: {reading.problem}", RED)
@@ -112,7 +112,7 @@ def status_lines(reading: StatusReading) -> Iterator[str]:
 
 
 def reason_lines(reasons: tuple[ReasonStatus, ...]) -> Iterator[str]:
-    """Each reason with its evidence and what to do; what makes HA unavailable stands before what weakens it."""
+    """Each reason with its evidence and remedy. Reasons that make HA unavailable come before those that weaken it."""
     for reason in sorted(reasons, key=lambda one: one.code in WEAKENING):
         color, mark = (YELLOW, "!") if reason.code in WEAKENING else (RED, "✗")
         evidence = f" ({reason.evidence})" if reason.evidence else ""
@@ -125,7 +125,7 @@ def reason_lines(reasons: tuple[ReasonStatus, ...]) -> Iterator[str]:
 
 
 def failover_text(one: FailoverSummary) -> str:
-    """A failover in a sentence, with the milliseconds of its parts."""
+    """One failover in a sentence, with the durations of its parts."""
     word = "drill" if one.drill else MOVES.get(one.code, "failover")
     what = f"{word}, {'taken over' if one.kind == 'takeover' else 'released'} here"
     names = (("detection", one.detection_ms), ("claim", one.claim_ms), ("release", one.release_ms),
@@ -147,7 +147,7 @@ def utc_text(at: str) -> str:
 
 
 def switchover_prediction(status: WatchdogStatus) -> str:
-    """What clients would see of a switchover now."""
+    """How long clients would wait during a switchover now: measured before, and the bound of the orders."""
     ready = status.readiness
     most = f"at most {duration_text(ready.switchover_ms)} by the orders"
     if not ready.measured_ms:
@@ -159,7 +159,7 @@ def switchover_prediction(status: WatchdogStatus) -> str:
 
 
 def power_line(power: PowerStatus) -> str:
-    """What is known of the peer's power switch."""
+    """What the peer's power switch said last, and when."""
     doing = f", being asked: {power.doing}" if power.doing else ""
     if power.checked_age_ms is None:
         return f"{power.agent} for {power.controller}, not asked yet{doing}"
@@ -174,11 +174,11 @@ def _sides(status: WatchdogStatus) -> str:
 
 
 def _main_reason(status: WatchdogStatus) -> ReasonStatus | None:
-    """What the verdict follows from; a person's word goes before what follows from it."""
+    """The reason for the verdict. A decision of the operator goes before its consequences."""
     if status.verdict == PairVerdict.DISABLED:
-        for will in DECISIONS:
+        for decision in DECISIONS:
             for reason in status.reasons:
-                if reason.code == will:
+                if reason.code == decision:
                     return reason
     return min(status.reasons, key=lambda one: one.code in WEAKENING, default=None)
 
@@ -210,7 +210,7 @@ def _channels(status: WatchdogStatus) -> tuple[ChannelStatus, ...]:
 
 def _channel(one: ChannelStatus, status: WatchdogStatus) -> str:
     if not one.expected and one.silent:
-        # Only an owner writes the record.
+        # Only an active controller writes the record.
         return f"{one.name} not expected"
     text = f"{one.name} {duration_text(one.age_ms)}"
     return styled(f"{text} SILENT", BOLD, RED) if one.silent and one.expected else text
@@ -243,7 +243,7 @@ def _resources(status: WatchdogStatus) -> Iterator[str]:
     yield from _field("deadman", f"{deadman.state}{where}")
     if status.power is not None:
         yield from _field("power", power_line(status.power))
-    # An override is kept as maintenance; it is shown once.
+    # An override counts as maintenance too; show it once.
     quiet_ms = status.maintenance_left_ms if status.override is None else None
     for name, left_ms in (("maintenance", quiet_ms), ("held back", status.held_back_left_ms)):
         if left_ms is not None:
@@ -269,8 +269,8 @@ def _readiness(status: WatchdogStatus) -> Iterator[str]:
 
 
 def _field(label: str, text: str, *codes: int) -> Iterator[str]:
-    """One labelled line, folded where the screen ends."""
-    # Colour has no width, but would be counted: a text that is coloured inside is short enough as it is.
+    """One labelled text, folded at the width of the screen."""
+    # Do not fold text with colour inside: its sequences would count as columns. Such texts are short.
     lines = [text] if "\x1b" in text else fold(text, _room() - LABEL + 2)
     for at, line in enumerate(lines):
         yield f"  {label if not at else '':<{LABEL}}{styled(line, *codes) if codes else line}"

@@ -309,7 +309,7 @@ def test_a_rollback_blocks_the_commit_until_another_comes(controller: Controller
     controller.until_applied(second)
     unasked = controller.hagit("rollback")
     assert unasked.code == 1
-    assert "Nothing was rolled back: nobody can be asked here; add --yes." in unasked.err
+    assert "Nothing was rolled back: there is no terminal to ask on; add --yes." in unasked.err
     assert f"Rolling back to main@{first[:7]} (Storage)" in unasked.out
     done = controller.hagit("rollback", "--yes")
     assert done.code == 0, done

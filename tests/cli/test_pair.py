@@ -300,7 +300,7 @@ def test_force_activate_says_what_it_overrides(sit: Callable[..., Desk]) -> None
 def test_force_activate_without_a_word(sit: Callable[..., Desk]) -> None:
     refused = sit().hagit("b", "force-activate")
     assert refused.code == 1
-    assert "nobody is here to type the word" in refused.err
+    assert "there is no terminal to type the word on" in refused.err
     assert "--word storage-b" in refused.err
 
 

@@ -79,8 +79,8 @@ def desk(tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> I
 def test_disks_that_nobody_holds(desk: Desk) -> None:
     shown = desk.hagit(Side.A)
     assert (shown.code, shown.err) == (0, "")
-    assert shown.out.startswith("Nobody holds the disks; 4 of 4 answer.\n")
-    assert " *disk0  nobody holds it, nobody is registered" in shown.out
+    assert shown.out.startswith("No controller holds the disks; 4 of 4 answer.\n")
+    assert " *disk0  no controller holds it, no key is registered" in shown.out
     assert desk.hagit(Side.A, "show", "--detailed-exitcode").code == 0
 
 
@@ -147,7 +147,7 @@ def test_repair_on_the_active_controller(desk: Desk) -> None:
     desk.watchdog(Side.A, "active", "all")
     asked = desk.hagit(Side.A, "repair")
     assert (asked.code, asked.err) == (1, "Nothing was done.\n"), "nobody is there to say yes"
-    assert "  ~ disk2: take it: nobody holds it\n" in asked.out
+    assert "  ~ disk2: take it: no controller holds it\n" in asked.out
     assert "  ~ disk3: remove two's claim 3, which may write to it\n" in asked.out
     done = desk.hagit(Side.A, "repair", "--yes")
     assert (done.code, done.err) == (0, "")
@@ -232,7 +232,7 @@ def test_without_a_watchdog_only_where_no_pool_is_imported(desk: Desk) -> None:
     assert house.import_(LONG_S)
     refused = desk.hagit(Side.A, "repair", "--yes")
     assert refused.code == 1
-    assert refused.err.startswith("hagit: nothing is repaired: pools are imported here, or nobody knows (all)")
+    assert refused.err.startswith("hagit: nothing is repaired: pools are imported here, or may be (all)")
     assert all(view.holder == Key(Side.A, 7) for view in shelf.look(LONG_S))
 
 
@@ -264,7 +264,7 @@ def test_real_disks_that_are_not_there(desk: Desk, tmp_path: Path) -> None:
     path.write_text(path.read_text().replace(desk.rig.url, f"disks:{tmp_path}/by-id"))
     shown = desk.hagit(Side.A, "show", "--detailed-exitcode")
     assert (shown.code, shown.err) == (2, "")
-    assert "Nobody holds the disks; 0 of 4 answer." in shown.out
+    assert "No controller holds the disks; 0 of 4 answer." in shown.out
     flat = " ".join(shown.out.split())
     assert "by-id/disk0 does not exist: the disk is absent, or its name is wrong" in flat
     document = desk.hagit(Side.A, "-o", "json")

@@ -181,7 +181,7 @@ def test_silence_alone_cuts_nobody_and_a_persons_word_with_proof_takes_over_with
         refused = hagit(pair.b, "off", "--word", word)
         assert refused.returncode == 1
         assert "hagit: refused: the word is the name of the controller that shall be off, left" in refused.stderr
-    assert "nobody is here to type the word" in hagit(pair.b, "off").stderr
+    assert "there is no terminal to type the word on" in hagit(pair.b, "off").stderr
     asked = hagit(pair.b, "status", "-o", "json")
     document = json.loads(asked.stdout)
     assert (asked.returncode, document["outcome"], document["power"]["power"]) == (0, "done", "on")

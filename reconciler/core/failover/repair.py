@@ -92,7 +92,7 @@ def plan_repairs(
         return tuple(one for at, view in enumerate(views) for one in _active(orders, owner, at, view, named))
     if pools is not Pools.NONE:
         return RepairRefused(
-            f"pools are imported here, or nobody knows ({pools.value}), and this controller is not active",
+            f"pools are imported here, or may be ({pools.value}), and this controller is not active",
             "look at `zpool status`; a reservation that protects them must stay",
         )
     return tuple(one for at, view in enumerate(views) for one in _standby(orders, at, view))
@@ -116,7 +116,7 @@ def _active(orders: Orders, me: Key, at: int, view: DiskView, named: frozenset[i
     undo = Command(Verb.UNREGISTER, at, me)
     if holder is None:
         commands = (register, Command(Verb.RESERVE, at, me))
-        yield Repair(at, "take it: nobody holds it", view, commands, undo)
+        yield Repair(at, "take it: no controller holds it", view, commands, undo)
     elif holder.side is None and encode_key(holder) not in named:
         number = f"{encode_key(holder):#x}"
         yield LeftAlone(at, f"held by {key_text(orders, holder)}: --foreign {number} takes the disk from it")
@@ -153,7 +153,7 @@ def _standby(orders: Orders, at: int, view: DiskView) -> Iterator[Repair | LeftA
     for key in sorted(view.registered, key=encode_key):
         whose = key_text(orders, key)
         if key.side is orders.side and key == view.holder:
-            yield LeftAlone(at, f"{whose} still holds it: the next claim takes it over, never nobody")
+            yield LeftAlone(at, f"{whose} still holds it: the next claim takes it over")
         elif key.side is orders.side:
             command = Command(Verb.UNREGISTER, at, key)
             yield Repair(at, f"give up {whose}, which may write to it", view, (command,))
@@ -253,7 +253,9 @@ def _checked(progress: RepairProgress, view: DiskView) -> RepairProgress:
     undo = progress.repair.undo
     if undo is None or not view.answered or view.holder == undo.key:
         return replace(progress, stage=RepairStage.DONE)
-    other = "another controller has taken it meanwhile" if view.holder is not None else "nobody holds it after all"
+    other = (
+        "another controller has taken it meanwhile" if view.holder is not None else "no controller holds it after all"
+    )
     return replace(progress, stage=RepairStage.UNDO, problem=progress.problem or f"left again: {other}")
 
 

@@ -232,11 +232,11 @@ def test_reservations_that_are_not_as_they_should_be_are_shown_and_mended(pair: 
         pair.say(f"| {line}")
     assert status == 2
     assert "a foreign key 0xabc is registered as well and may write to it" in text
-    assert "nobody holds it: the other controller could write to it" in text
+    assert "no controller holds it: the other one could write to it" in text
     status, text = standby.run_hagit("reservations", "repair", "--yes")
     assert status == 0 and "only the active controller can remove it" in text, text
     status, text = active.run_hagit("reservations", "repair", "--yes")
-    assert status == 0 and "disk4: take it: nobody holds it" in text and "disk4: done" in text, text
+    assert status == 0 and "disk4: take it: no controller holds it" in text and "disk4: done" in text, text
     assert "--foreign 0xabc removes it" in text, text
     fenced(pair, active, "disk4")
     status, text = active.run_hagit("reservations", "repair", "--yes", "--foreign", f"{FOREIGN:#x}")
