@@ -135,6 +135,9 @@ _TABLE: Final = (
     Fault("flap", ("channel", "ms"), "a cable with a loose contact: cut and joined at this interval",
           lambda world, words: world.wires.flap(deeds.channel_of(world, words[0]), max(20, int(words[1]))),
           deeds.heal_channel),
+    Fault("hold-back", ("channel", "ms"), "datagrams are held back; once healed, they come one by one, this far apart",
+          lambda world, words: world.wires.hold_back(deeds.channel_of(world, words[0]), int(words[1])),
+          deeds.heal_channel, drawn=False),
     Fault("replay", (), "datagrams that were recorded earlier are sent again", lambda world, _: world.wires.replay()),
     Fault("all-cables", (), "every channel is cut: only the disks are left to hear one another", deeds.all_cables,
           deeds.heal_cables),
@@ -185,6 +188,8 @@ _TABLE: Final = (
           deeds.left_by_hand, assumed=False),
     Fault("last-epoch", ("side",), "a key of this side with the highest epoch there is stands on every disk",
           deeds.last_epoch, assumed=False),
+    Fault("forged-epoch", ("side",), "a stranger who knows the secret sends a beat of this side with the last epoch",
+          other_machines.forged_epoch, drawn=False),
     # Controllers.
     Fault("twin", ("side",), "a standby machine that was cloned from this controller, with fewer starts, is on the air",
           other_machines.twin(other_machines.OLDER), other_machines.twin_off),

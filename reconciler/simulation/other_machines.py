@@ -1,4 +1,5 @@
-"""What machines do that are neither of the two controllers: another pair on the same shelf, and a cloned controller.
+"""What machines do that are neither of the two controllers: another pair on the same shelf, a cloned
+controller, and a stranger who knows the secret.
 
 Faults of the timed world (`faults`). Such a machine has no daemon here; only what it says and leaves on disks is there.
 How twins claim is searched in `twins`.
@@ -11,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.key import Key, Side, epoch_of
+from reconciler.core.failover.key import COUNTER_MAX, Key, Side, epoch_of
 from reconciler.core.failover.orders import digest, shelf_digest
 from reconciler.core.failover.phase import Phase
 from reconciler.simulation.disk import Disk
@@ -79,6 +80,18 @@ def _beats(world: World, side: Side) -> None:
             if not world.wires.ways[channel][side is Side.B].cut:
                 world.later(1, one.arrives, (channel, beat, world.controller(side).records.seal), one)
     world.later(orders.timers.beat_ms, lambda _: _beats(world, side))
+
+
+def forged_epoch(world: World, words: Sequence[str]) -> None:
+    """A machine that knows the secret sends one beat in the name of this controller, with the highest epoch."""
+    one = world.controller(Side(words[0]))
+    if one.outs is None:
+        return
+    one.counter += 1
+    epoch = epoch_of(COUNTER_MAX, world.orders.pair, machine=1)
+    beat = replace(one.outs.beat, counter=one.counter, epoch=epoch)
+    for channel in range(len(world.wires.channels)):
+        world.wires.send(one.side, channel, beat, one.records.seal)
 
 
 def foreign_key(world: World, words: Sequence[str]) -> None:

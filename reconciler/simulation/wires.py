@@ -1,4 +1,4 @@
-"""Cables and datagrams between the controllers: lost, late, doubled, out of order, cut one way, flapping, replayed.
+"""Cables and datagrams between the controllers: lost, late, held back, doubled, reordered, one way, flapping, replayed.
 
 Does not know what a beat means.
 """
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Datagrams that somebody could send again.
 HEARD_MAX: Final = 40
+#: Datagrams that an attacker holds back on one channel, the newest.
+HELD_MAX: Final = 1_000
 
 
 @dataclass(slots=True)
@@ -47,6 +49,7 @@ class Wires:
         self.interfaces = frozenset(interfaces | carp)
         self.flapping: dict[int, int] = {}
         self.heard: deque[tuple[Side, int, Beat, int]] = deque(maxlen=HEARD_MAX)
+        self.held: dict[int, tuple[int, deque[tuple[Side, Beat, int]]]] = {}
         self._up: list[frozenset[str] | None] = [None, None]
 
     def up(self, side: Side) -> frozenset[str]:
@@ -68,6 +71,9 @@ class Wires:
         name = self.channels[channel].name
         if name in self.down[0] or name in self.down[1]:
             return
+        if channel in self.held:
+            self.held[channel][1].append((side, beat, seal))
+            return
         world = self.world
         chance = world.chance
         if way.loss and chance.random() < way.loss:
@@ -87,6 +93,16 @@ class Wires:
             peer = self.world.controller(side.other)
             self.world.later(1, peer.arrives, (channel, beat, seal), peer)
 
+    def hold_back(self, channel: int, every_ms: int) -> None:
+        """Keep what is sent on a channel. When the channel is healed, it arrives one by one at this interval."""
+        self.held.setdefault(channel, (every_ms, deque(maxlen=HELD_MAX)))
+
+    def _let_go(self, channel: int) -> None:
+        every_ms, held = self.held.pop(channel, (0, deque()))
+        for at, (side, beat, seal) in enumerate(held):
+            peer = self.world.controller(side.other)
+            self.world.later(1 + at // 2 * every_ms, peer.arrives, (channel, beat, seal), peer)
+
     def flap(self, channel: int, period_ms: int) -> None:
         """Cut and join a channel again and again until it is healed."""
         if channel not in self.flapping:
@@ -104,6 +120,7 @@ class Wires:
     def heal(self, channel: int) -> None:
         """A channel works as on its first day."""
         self.flapping.pop(channel, None)
+        self._let_go(channel)
         for at in (0, 1):
             way = self.ways[channel][at]
             way.cut, way.loss, way.twice, way.shuffle, way.late_ms = False, 0.0, 0.0, 0.0, 0

@@ -58,9 +58,23 @@ KNOW = (
     ),
     Mutant(
         "compares-wall-clocks", "detector",
-        "heard_ms=_put(peer.heard_ms, channel, now_ms),",
-        "heard_ms=_put(peer.heard_ms, channel, beat.counter * state.orders.timers.beat_ms),",
+        "lived_ms = now_ms if disk or newest else max(peer.heard_ms)",
+        "lived_ms = beat.counter * state.orders.timers.beat_ms",
         "takes the age of a beat from the sender's clock: takes over from a living peer whose clock is behind",
+    ),
+    Mutant(
+        "overtaken-beats-prolong-life", "detector",
+        "    lived_ms = now_ms if disk or newest else max(peer.heard_ms)\n"
+        "    heard_ms = _put(peer.heard_ms, channel, lived_ms)\n"
+        '    assert disk or newest or max(heard_ms) == max(peer.heard_ms), "an overtaken beat prolongs no life"\n',
+        "    heard_ms = _put(peer.heard_ms, channel, now_ms)\n",
+        "beats that an attacker holds back on one channel, and lets go one by one, keep a dead peer alive",
+    ),
+    Mutant(
+        "every-epoch-is-believed", "key",
+        "return epoch >> TAG_BITS <= max(COUNTER_HEARD_MAX, highest >> TAG_BITS)",
+        "return True",
+        "one beat under a leaked secret names the last epoch: no controller claims any more",
     ),
     Mutant(
         "one-silent-channel-is-silence", "detector",

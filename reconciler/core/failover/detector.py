@@ -1,10 +1,12 @@
 """Which channels the peer is heard on, and which beats count as a sign of life.
 
 A beat on a network counts when it is newer than every earlier one of its channel and echoes this life of the receiver;
-the disk record counts when it has moved on since it was last read. A record that changes into something that cannot be
-decoded counts too: *whoever writes the peer's slot is alive, in whatever version and under whatever seal*. Ages are
-differences of the monotonic clock of the receiver; nothing in a beat is ever compared with a clock. Does not know what
-silence leads to.
+the disk record counts when it has moved on since it was last read. *A beat on a network shows life now only if it is
+newer than every beat heard before, on any channel or disk*. An overtaken beat shows life as of the newest sign: beats
+that are held back on one channel keep no dead peer alive. A record that changes into something that cannot be decoded
+counts too: *whoever writes the peer's slot is alive, in whatever version and under whatever seal*. Ages are differences
+of the monotonic clock of the receiver; nothing in a beat is ever compared with a clock. Does not know what follows from
+silence.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.key import rank
+from reconciler.core.failover.key import is_credible, rank
 from reconciler.core.failover.orders import digest, least_proof_ms, shelf_digest
 from reconciler.core.failover.phase import OWNING, Phase
 from reconciler.core.failover.progress import joined
@@ -43,17 +45,23 @@ def hear(state: State, channel: int, beat: Beat, now_ms: int) -> State:
         last=_put(peer.last, channel, stamp),
         incarnation=max(peer.incarnation, beat.incarnation),
     )
-    # A record whose writer is dead is no sign of life, and yet the last word of an owner.
-    state = _said(replace(state, highest=max(state.highest, beat.epoch)), beat)
+    if is_credible(state.highest, beat.epoch):
+        state = replace(state, highest=max(state.highest, beat.epoch))
+    # A record whose writer is dead is no sign of life, but it holds the last word of an owner.
+    state = _said(state, beat)
     if (last is None) if disk else (beat.echo != state.incarnation):
         return replace(state, peer=peer)
-    newest = peer.beat is None or stamp >= (peer.beat.incarnation, peer.beat.counter)
+    newest = peer.beat is None or stamp > (peer.beat.incarnation, peer.beat.counter)
+    # The newest beat may come on each channel. Only the first copy is news.
+    lived_ms = now_ms if disk or newest else max(peer.heard_ms)
+    heard_ms = _put(peer.heard_ms, channel, lived_ms)
+    assert disk or newest or max(heard_ms) == max(peer.heard_ms), "an overtaken beat prolongs no life"
     peer = replace(
         peer,
-        heard_ms=_put(peer.heard_ms, channel, now_ms),
+        heard_ms=heard_ms,
         beat=beat if newest else peer.beat,
         ever=True,
-        lately=True,
+        lately=peer.lately or disk or newest,
         dead=(beat.dying or beat.phase is Phase.HALTED) if newest else peer.dead,
         proven=peer.proven and not newest,
         unable_ms=_unable_ms(peer.unable_ms, beat, now_ms) if newest else peer.unable_ms,
@@ -106,8 +114,10 @@ def _said(state: State, beat: Beat) -> State:
     """How far the pools have come, as an owner says. Orders of another shelf may name them in another order."""
     if beat.phase not in OWNING or not any(beat.txgs) or beat.shelf != shelf_digest(state.orders):
         return state
-    word = joined(state.word, beat.txgs, newer=rank(beat.epoch) >= rank(state.word_epoch))
-    return replace(state, word=word, word_epoch=max(state.word_epoch, beat.epoch, key=rank))
+    # An epoch that is not believed replaces no word, but the word itself counts: it never lets an older copy in.
+    epoch = beat.epoch if is_credible(state.highest, beat.epoch) else 0
+    word = joined(state.word, beat.txgs, newer=rank(epoch) >= rank(state.word_epoch))
+    return replace(state, word=word, word_epoch=max(state.word_epoch, epoch, key=rank))
 
 
 def _unable_ms(since_ms: int | None, beat: Beat, now_ms: int) -> int | None:

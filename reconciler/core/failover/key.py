@@ -25,6 +25,8 @@ MACHINE_BITS: Final = 12
 PAIR_BITS: Final = 10
 TAG_BITS: Final = MACHINE_BITS + PAIR_BITS
 COUNTER_MAX: Final = EPOCH_MAX >> TAG_BITS
+#: Heartbeats and records bring the pair no further than this claim. Only keys on the disks do.
+COUNTER_HEARD_MAX: Final = COUNTER_MAX // 2
 #: Tags of machines begin at 1 and end here: a peer of the earlier release adds 1 for each of its claims, and this must
 #: not carry into the tag of the pair.
 MACHINE_TAGS: Final = 3_071
@@ -85,6 +87,15 @@ def epoch_of(counter: int, pair: str, machine: int) -> int:
 def next_epoch(highest: int, pair: str, machine: int) -> int:
     """The number of a new claim: its counter is above that of every number seen. Machine 0 counts plainly."""
     return epoch_of((highest >> TAG_BITS) + 1, pair, machine) if machine else highest + 1
+
+
+def is_credible(highest: int, epoch: int) -> bool:
+    """Whether to believe an epoch that a heartbeat or a record names, where `highest` is the highest one known.
+
+    *What the peer says never uses up more than half of the epochs*: a lie under a leaked secret leaves epochs for all
+    later claims. Keys on the disks are believed whatever they say. They name every claim that could own a disk.
+    """
+    return epoch >> TAG_BITS <= max(COUNTER_HEARD_MAX, highest >> TAG_BITS)
 
 
 def rank(epoch: int) -> int:

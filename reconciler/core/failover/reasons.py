@@ -15,6 +15,7 @@ from reconciler.core.failover.events import Pools
 from reconciler.core.failover.forbidden import forbidden, held_back, in_maintenance, same_role, spent
 from reconciler.core.failover.heartbeat import Beat
 from reconciler.core.failover.hold import TOLD_MAX, Hold
+from reconciler.core.failover.key import COUNTER_HEARD_MAX, TAG_BITS, is_credible
 from reconciler.core.failover.owner import GONE, stands_ms
 from reconciler.core.failover.phase import GUARANTEES, OWNING, Phase
 from reconciler.core.failover.standby import futile
@@ -251,6 +252,13 @@ def _said(state: State, beat: Beat) -> Iterator[Reason]:
     for number in sorted(beat.groups_down):
         evidence = "its heartbeat says so"
         yield Reason("REM_GROUP_DOWN", f"failover group {number} is down at the peer", evidence, "check its cables")
+    if not is_credible(state.highest, beat.epoch):
+        evidence = (
+            f"claim {beat.epoch >> TAG_BITS} there, {state.highest >> TAG_BITS} here, at most {COUNTER_HEARD_MAX}"
+        )
+        text = "the heartbeats of the peer name a claim that no key on the disks shows: not believed"
+        remedy = "if it stays, the secret of the pair may have leaked: change it on both, `hagit secret new`"
+        yield Reason("EPOCH_REFUSED", text, evidence, remedy)
     if beat.generation != orders.generation:
         evidence = f"generation {orders.generation} here, {beat.generation} there"
         yield Reason("ORDERS_DIFFER", "the controllers follow different orders", evidence, "let both agents apply")

@@ -53,6 +53,7 @@ def test_a_healthy_pair_has_no_reason() -> None:
         ("ORDERS_CONTRADICT", said(healthy(), digest=1, policy=1), 1),
         ("MISMATCH_DISKS", said(healthy(), generation=2, shelf=1), 1),
         ("ORDERS_DIFFER", said(healthy(), generation=0), 1),
+        ("EPOCH_REFUSED", said(healthy(), epoch=EPOCH_MAX), 1),
         ("PEER_UNGUARDED", said(healthy(), armed=False), 1),
         ("PEER_UNGUARDED", said(healthy(), policy=0), 1),
         ("UNFENCED", looked(healthy(phase=Phase.STANDBY), unguarded=True), 1),

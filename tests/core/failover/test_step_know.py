@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.absorb import absorb
+from reconciler.core.failover.absorb import absorb, wake
 from reconciler.core.failover.detector import disk_alive, disk_stale, network_alive, network_silent, undecoded
 from reconciler.core.failover.events import (
     ClaimEnded,
@@ -78,7 +78,61 @@ def test_a_record_lives_when_it_has_moved_since_it_was_first_seen() -> None:
 def test_the_newest_beat_counts_whatever_came_last() -> None:
     state = after(standing(Phase.STANDBY), (Heard(0, BEAT), 100), (Heard(1, replace(BEAT, counter=5, able=False)), 200))
     assert state.peer.beat == BEAT
-    assert state.peer.heard_ms == (100, 200, 0)
+    assert state.peer.heard_ms == (100, 100, 0)
+
+
+def heard(*events: tuple[Event, int], state: State | None = None) -> State:
+    """What is known after events, with no decision in between."""
+    state = standing(Phase.STANDBY) if state is None else state
+    for event, now_ms in events:
+        state = absorb(state, event, now_ms)
+    return state
+
+
+@pytest.mark.parametrize("behind", [0, 1, 60])
+def test_beats_that_were_overtaken_prolong_no_life(behind: int) -> None:
+    silence_ms = PAIR.timers.silence_ms
+    state = heard((Heard(0, replace(BEAT, counter=100)), 100))
+    late = [
+        (Heard(1, replace(BEAT, counter=100 - behind + at)), 100 + (at + 1) * (silence_ms - 1))
+        for at in range(behind + 1)
+    ]
+    state = heard(*late, state=state)
+    assert state.peer.heard_ms == (100, 100, 0)
+    assert network_silent(state, 100 + silence_ms)
+
+
+def test_the_record_overtakes_beats_of_every_network() -> None:
+    state = heard(
+        (Heard(RECORD, BEAT), 100),
+        (Heard(RECORD, replace(BEAT, counter=50)), 200),
+        (Heard(0, replace(BEAT, counter=49)), 900),
+        (Heard(0, replace(BEAT, counter=50)), 950),
+    )
+    assert state.peer.heard_ms == (200, 0, 200)
+
+
+def test_a_slow_channel_carries_alone_when_the_fast_one_is_cut() -> None:
+    """Its beats are old news for as long as it is behind, and news again after."""
+    state = heard((Heard(0, replace(BEAT, counter=10)), 2_000))
+    for counter in range(7, 14):
+        now_ms = 2_100 + 200 * (counter - 7)
+        state = heard((Heard(1, replace(BEAT, counter=counter)), now_ms), state=state)
+        assert network_alive(state, now_ms)
+    assert state.peer.heard_ms == (2_000, 3_300, 0)
+
+
+def test_a_copy_of_what_is_known_does_not_disprove_a_death() -> None:
+    dead = heard((Heard(0, BEAT), 100), (PeerDied("power controller"), 200), (Heard(1, BEAT), 300))
+    assert dead.peer.dead and dead.peer.proven
+    assert not heard((Heard(1, replace(BEAT, counter=8)), 400), state=dead).peer.dead
+
+
+def test_after_a_late_wake_old_beats_are_not_heard() -> None:
+    state = wake(heard((Heard(0, BEAT), 100)), 60_000)
+    state = heard((Heard(1, BEAT), 60_100), state=state)
+    assert not state.peer.lately
+    assert heard((Heard(1, replace(BEAT, counter=8)), 60_200), state=state).peer.lately
 
 
 @pytest.mark.parametrize("last", [replace(BEAT, dying=True), replace(BEAT, phase=Phase.HALTED)])
