@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from reconciler.core.failover.events import Pools
 from reconciler.core.failover.hold import DiskView, epochs
 from reconciler.core.failover.key import Key, Side, rank
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders import Orders, Vdev
 from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.state import State
 from reconciler.core.failover.why import Code
@@ -70,21 +70,21 @@ class Checkers:
         """Reservations, or ways to disks, changed: who can write, and is that allowed?"""
         importers = [one for one in self.world.controllers if one.kernel.imported]
         for one in importers:
-            reaches = self.reaches(one.side)
-            if not reaches:
-                one.kernel.stale = True
-            elif one.kernel.stale:
-                self.fails("stale-import", f"{one.side} can write again")
+            for pool, name in enumerate(self.world.pools):
+                if not self.reaches(one.side, pool):
+                    one.kernel.stale |= {pool}
+                elif pool in one.kernel.stale:
+                    self.fails("stale-import", f"{one.side} can write {name} again")
             self._check_free(one.side)
         if len(importers) == 2:
             self._check_two()
 
-    def reaches(self, side: Side) -> bool:
-        """Whether reservations let this side write every vdev. Lost ways do not count: they may come back."""
-        return all(self._vdev_reached(side, at) for at in range(len(self.world.orders.vdevs)))
+    def reaches(self, side: Side, pool: int) -> bool:
+        """Whether reservations let this side write every vdev of a pool. Lost ways do not count: they may come back."""
+        return all(self._vdev_reached(side, vdev) for vdev in self.world.vdevs_of[pool])
 
-    def _vdev_reached(self, side: Side, at: int) -> bool:
-        vdev, kernel = self.world.orders.vdevs[at], self.world.controller(side).kernel
+    def _vdev_reached(self, side: Side, vdev: Vdev) -> bool:
+        kernel = self.world.controller(side).kernel
         lets = {
             disk
             for disk in range(len(self.world.shelf.disks))
@@ -99,8 +99,8 @@ class Checkers:
             self.fails("free", f"{side} has pools imported, {free} arbitration disks have no holder")
 
     def _check_two(self) -> None:
-        for at, vdev in enumerate(self.world.orders.vdevs):
-            if self._vdev_reached(Side.A, at) and self._vdev_reached(Side.B, at):
+        for vdev in self.world.orders.vdevs:
+            if self._vdev_reached(Side.A, vdev) and self._vdev_reached(Side.B, vdev):
                 self.fails("two-writers", f"both have pools imported and can write vdev {vdev.name}")
 
     def completed(self, side: Side, disk: int) -> None:
@@ -116,7 +116,8 @@ class Checkers:
 
     def import_began(self, one: Controller) -> None:
         """An import begins."""
-        one.kernel.stale = not self.reaches(one.side)
+        pools = range(len(self.world.pools))
+        one.kernel.stale = frozenset(pool for pool in pools if not self.reaches(one.side, pool))
         other = self.world.controller(one.side.other).kernel
         other.replaced = other.stale
         core = one.core
@@ -128,23 +129,24 @@ class Checkers:
 
     def import_ended(self, one: Controller) -> None:
         """An import succeeded; whatever was acknowledged has to be in it."""
-        last = self.world.client.acknowledged
-        if one.kernel.newest < last:
-            self.fails("lost-write", f"{one.side} imports write {one.kernel.newest}, acknowledged was {last}")
+        found = zip(self.world.pools, one.kernel.newest, self.world.client.acknowledged, strict=True)
+        for name, newest, last in found:
+            if newest < last:
+                self.fails("lost-write", f"{one.side} imports {name} with write {newest}, acknowledged was {last}")
 
-    def acknowledged(self, one: Controller) -> None:
-        """A write was acknowledged."""
+    def acknowledged(self, one: Controller, pool: int) -> None:
+        """A write to a pool was acknowledged."""
         self.writes_checked += 1
-        if one.kernel.stale:
+        if pool in one.kernel.stale:
             self.fails("stale-import", f"{one.side} acknowledged a write")
         other = self.world.controller(one.side.other).kernel
-        if other.pools is Pools.ALL and not other.stale:
+        if other.pools is Pools.ALL and pool not in other.stale:
             self.fails("two-writers", f"{one.side} acknowledged a write while {one.side.other} has a valid import")
 
-    def stale_read(self, one: Controller) -> None:
+    def stale_read(self, one: Controller, pool: int) -> None:
         """A client was answered from a pool that lacks what another controller acknowledged."""
         if self.world.orders.strict:
-            self.fails("stale-read", f"{one.side} answered with write {one.kernel.newest}")
+            self.fails("stale-read", f"{one.side} answered with write {one.kernel.newest[pool]}")
 
     # Addresses -------------------------------------------------------------------------------------------------------
 

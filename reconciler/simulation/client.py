@@ -17,16 +17,15 @@ NOTEWORTHY_MS: Final = 1_000
 
 
 class Client:
-    """`acknowledged`: the number of the last write that was. `first_ms`, `last_ms`: when. `from_`: by whom.
-
-    `streak`: acknowledgements in a row. `waits_ms`: every noteworthy wait. `stale`: reads answered with less than what
-    had been acknowledged.
+    """`acknowledged`: by pool, the number of the last write that was; writes go to the pools in turn. `first_ms`,
+    `last_ms`: when. `from_`: by whom. `streak`: acknowledgements in a row. `waits_ms`: every noteworthy wait.
+    `stale`: reads answered with less than what had been acknowledged.
     """
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.number = 0
-        self.acknowledged = 0
+        self.acknowledged = [0] * len(world.pools)
         self.first_ms: int | None = None
         self.last_ms = 0
         self.from_: Side | None = None
@@ -44,13 +43,15 @@ class Client:
             self.streak = 0
             return
         chosen = answering[0] if len(answering) == 1 or world.chance.random() < 0.5 else answering[1]
-        if chosen.kernel.newest < self.acknowledged:
+        pool = self.number % len(world.pools)
+        if chosen.kernel.newest[pool] < self.acknowledged[pool]:
             self.stale += 1
-            world.checkers.stale_read(chosen)
+            world.checkers.stale_read(chosen, pool)
         self.number += 1
-        if not chosen.kernel.write(self.number):
+        if not chosen.kernel.write(self.number, pool):
             self.streak = 0
             return
+        self.acknowledged[pool] = self.number
         self._served(chosen.side)
 
     def _served(self, side: Side) -> None:
@@ -67,4 +68,3 @@ class Client:
         self.streak += 1
         self.from_ = side
         self.last_ms = world.now_ms
-        self.acknowledged = self.number

@@ -236,9 +236,7 @@ def suspend(world: World, words: Words) -> None:
 
 def unsuspend(world: World, words: Words) -> None:
     """They answer again."""
-    kernel = of(world, words[0]).kernel
-    if kernel.suspended:
-        kernel.suspended = False
+    of(world, words[0]).kernel.suspended.clear()
 
 
 def blind(*, blind: bool) -> Deed:

@@ -116,7 +116,7 @@ def heal_everything(world: World, *, without: Side | None = None) -> None:
             continue
         one.thaw()
         one.resume()
-        one.kernel.suspended = False
+        one.kernel.suspended.clear()
         one.power_on()
     world.note("event", "heal everything" if without is None else f"heal everything but {without}, which stays off")
 

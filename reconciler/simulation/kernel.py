@@ -26,15 +26,16 @@ AGAIN_MS = 500
 
 
 class Kernel:
-    """Pools, addresses and the newest write of one controller.
+    """Pools, addresses and the newest writes of one controller.
 
-    `pools` as in `Pools`, REFUSED and UNKNOWN aside. `out`: disks that the imported pools gave up. `newest`: the last
-    write that the imported pools hold; `opened`: the newest that an import found when it began. `stale`: this import
-    lost its reservation once; `replaced`: and another has begun since. `kept`: disks that a completion has for itself
-    alone. `paths_kept`: disks whose second path it has for itself alone, so that no pool writes over it. `in_use`: the
-    spare that stands in for a disk. `gained`: disks where a completion may have registered us; no pool can write there
-    before it has opened them again. `mood`: how the next command ends: "", "hangs", "refused", or "used": an export
-    that somebody keeps from going on. `refusal`: why labels made the last import impossible.
+    `pools` as in `Pools`, REFUSED and UNKNOWN aside. `out`: disks that the imported pools gave up. By pool, as the
+    world numbers them: `newest`, the last write that it holds; `opened`, the newest that an import found when it
+    began. Sets of pools: `stale`, whose import lost its reservation once; `replaced`, and another import has begun
+    since; `suspended`. `kept`: disks that a completion has for itself alone. `paths_kept`: disks whose second path it
+    has for itself alone, so that no pool writes over it. `in_use`: the spare that stands in for a disk. `gained`:
+    disks where a completion may have registered us; no pool can write there before it has opened them again. `mood`:
+    how the next command ends: "", "hangs", "refused", or "used": an export that somebody keeps from going on.
+    `refusal`: why labels made the last import impossible.
     """
 
     def __init__(self, world: World, owner: Controller) -> None:
@@ -53,12 +54,13 @@ class Kernel:
         self.kept: set[int] = set()
         self.paths_kept: set[int] = set()
         self.gained: set[int] = set()
-        self.newest = 0
-        self.opened = 0
-        self.stale = self.replaced = False
+        self.newest = [0] * len(self.world.pools)
+        self.opened = [0] * len(self.world.pools)
+        self.stale: frozenset[int] = frozenset()
+        self.replaced: frozenset[int] = frozenset()
+        self.suspended: set[int] = set()
         self.refused_ms: int | None = None
         self.refusal: tuple[str, ...] = ()
-        self.suspended = False
         self.busy = ""
         self.hangs = self.used = False
         self.progressed = 0
@@ -84,8 +86,8 @@ class Kernel:
 
     def seen(self) -> PoolsSeen:
         """The same with how an import or export goes on."""
-        waits = self.hangs or self.used or self.suspended or self._stalled
-        waits = waits or not self._enough(self.world.shelf.good(self.owner.side))
+        waits = self.hangs or self.used or bool(self.suspended) or self._stalled
+        waits = waits or not self._all_enough(self.world.shelf.good(self.owner.side))
         if self.busy and not waits:
             self.progressed = self.world.now_ms
         return PoolsSeen(self.look(), self.progressed, self.used, txgs=self.txgs())
@@ -149,13 +151,16 @@ class Kernel:
         self.pools = Pools.SOME
         self.gained.clear()
         self.paths_kept.clear()
-        self.stale = self.replaced = False
+        self.stale = self.replaced = frozenset()
         self.refused_ms = None
         shelf, side = self.world.shelf, self.owner.side
-        readable = [at for at in range(len(shelf.disks)) if shelf.reads(side, at)]
-        self.opened = max((shelf.content[at] for at in readable), default=0)
-        newest = max(readable, key=lambda at: shelf.content[at], default=None)
-        self.in_use = {} if newest is None else dict(shelf.trees[newest].in_use)
+        self.in_use = {}
+        for pool in range(len(self.world.pools)):
+            readable = [at for at in shelf.labelled(pool) if shelf.reads(side, at)]
+            self.opened[pool] = max((shelf.content[at] for at in readable), default=0)
+            newest = max(readable, key=lambda at: shelf.content[at], default=None)
+            if newest is not None:
+                self.in_use |= shelf.in_use(pool, newest)
         self.world.checkers.import_began(self.owner)
         lines = self._uncovered()
         for line in lines if lines != self.refusal else ():
@@ -178,10 +183,11 @@ class Kernel:
         return tuple(lines)
 
     def txgs(self) -> tuple[int, ...]:
-        """How far the pools have come: here every write is a commit, and all pools take every write."""
+        """How far the pools have come: here every write is a commit."""
         if self.pools is not Pools.ALL:
             return ()
-        return tuple(mark(at + 1, committed(self.newest)) for at in range(len(pools_of(self.owner.orders))))
+        numbers = (self.world.pools.index(name) for name in pools_of(self.owner.orders))
+        return tuple(mark(at + 1, committed(self.newest[pool])) for at, pool in enumerate(numbers))
 
     def _end_import(self, mood: str) -> None:
         if self.busy != "import" or self.hangs:
@@ -191,34 +197,39 @@ class Kernel:
             return
         self.busy = ""
         good = self.world.shelf.good(self.owner.side)
-        # ZFS opens the newest transaction group that any disk tells of, and refuses if a vdev cannot read it any more.
-        content = self.world.shelf.content
-        newest = max(self.opened, *(content[at] for at in good), 0)
-        if mood == "refused" or not self._enough({at for at in good if content[at] >= newest}):
+        # ZFS opens the newest transaction group that any disk of a pool tells of, and refuses if a vdev cannot read it
+        # any more.
+        content, pools = self.world.shelf.content, range(len(self.world.pools))
+        newest = [max((content[at] for at in self._disks(one) & good), default=0) for one in pools]
+        newest = [max(found, self.opened[pool]) for pool, found in enumerate(newest)]
+        if mood == "refused" or not all(
+            self._enough(pool, {at for at in good if content[at] >= newest[pool]}) for pool in pools
+        ):
             self.pools = Pools.NONE
             self.refused_ms = self.world.now_ms
             self.world.note(self.owner.side, "import is refused")
             return
         self.newest = newest
         self.world.checkers.import_ended(self.owner)
-        for at in good:
-            content[at] = newest
         self.out = set(range(len(self.world.shelf.disks))) - good
-        self._label()
+        for pool in pools:
+            for at in self._disks(pool) & good:
+                content[at] = newest[pool]
+            self._label(pool)
         self.pools = Pools.ALL
         self.world.note(self.owner.side, "import ends")
 
     def _end_export(self, mood: str) -> None:
         if self.busy != "export" or self.hangs:
             return
-        if self.suspended or self._stalled or not self._enough(self.world.shelf.good(self.owner.side)):
+        if self.suspended or self._stalled or not self._all_enough(self.world.shelf.good(self.owner.side)):
             self.world.later(AGAIN_MS, self._end_export, mood, self.owner)
             return
         self.busy = ""
         self.pools = Pools.NONE
         self.out = set()
         self.in_use = {}
-        self.stale = self.replaced = False
+        self.stale = self.replaced = frozenset()
         self.world.note(self.owner.side, "export ends")
 
     def unstick(self) -> None:
@@ -251,30 +262,38 @@ class Kernel:
         """Whether what this kernel asks of disks waits until a stall is over."""
         return self.owner.side in self.world.shelf.stalled
 
-    def _enough(self, good: frozenset[int] | set[int]) -> bool:
+    def _disks(self, pool: int) -> set[int]:
+        """The disks that a pool uses: its members, and spares that stand in for some."""
+        members = self.world.members_of[pool]
+        return {*members, *(spare for lost, spare in self.in_use.items() if lost in members)}
+
+    def _enough(self, pool: int, good: frozenset[int] | set[int]) -> bool:
         return all(
             sum(at in good or self.in_use.get(at) in good for at in vdev.disks) >= vdev.needed
-            for vdev in self.world.orders.vdevs
+            for vdev in self.world.vdevs_of[pool]
         )
 
-    def _label(self) -> None:
+    def _all_enough(self, good: frozenset[int]) -> bool:
+        return all(self._enough(pool, good) for pool in range(len(self.world.pools)))
+
+    def _label(self, pool: int) -> None:
         """Spares take the places of disks that are given up, and every disk in use is told which those are."""
-        shelf, orders = self.world.shelf, self.world.orders
-        members = [at for vdev in orders.vdevs for at in vdev.disks]
+        shelf, members = self.world.shelf, self.world.members_of[pool]
         self.in_use = {at: spare for at, spare in self.in_use.items() if at in self.out}
-        free = [at for at in spares(orders) if at not in self.out and at not in self.in_use.values()]
+        free = [at for at in spares(self.world.orders) if at not in self.out and at not in self.in_use.values()]
         for at in members:
             if at in self.out and self.in_use.get(at, at) in self.out and free:
-                self.in_use[at] = free.pop(0)
+                self.in_use[at] = spare = free.pop(0)
+                # Here resilvering takes no time.
+                shelf.content[spare] = self.newest[pool]
         tree = Tree(frozenset(self.out), frozenset(self.in_use.items()))
-        for at in range(len(shelf.disks)):
-            if at not in self.out:
-                shelf.trees[at] = tree
+        for at in self._disks(pool) - self.out:
+            shelf.trees[at] = tree
 
     def suspend(self) -> None:
         """The pools stop answering."""
         if self.pools is Pools.ALL:
-            self.suspended = True
+            self.suspended.update(range(len(self.world.pools)))
 
     def mend(self) -> None:
         """Disks that are back are brought up to date; pools that had too few go on. The daemon asks, at its looks."""
@@ -283,18 +302,18 @@ class Kernel:
         shelf = self.world.shelf
         good = shelf.good(self.owner.side)
         if self.suspended:
-            if self._enough(good - self.out):
-                self.suspended = False
+            self.suspended = {pool for pool in self.suspended if not self._enough(pool, good - self.out)}
             return
         back = (self.out & good) - self.kept
-        for at in back:
-            shelf.content[at] = self.newest
         self.out -= back
-        self._label()
+        for pool in range(len(self.world.pools)):
+            for at in back & self._disks(pool):
+                shelf.content[at] = self.newest[pool]
+            self._label(pool)
         if back & self.gained:
             self.gained -= back
-            if not self.replaced and self.world.checkers.reaches(self.owner.side):
-                self.stale = False
+            reached = {pool for pool in self.stale if self.world.checkers.reaches(self.owner.side, pool)}
+            self.stale -= reached - self.replaced
             self.world.checkers.disks_changed()
 
     def keep(self, disk: int) -> bool:
@@ -330,23 +349,25 @@ class Kernel:
         if self.world.shelf.disks[disk].key(self.owner.side) is None:
             self.gained.discard(disk)
 
-    def write(self, number: int) -> bool:
-        """A client's synchronous write; True when it is on disks and acknowledged."""
-        if self.pools is not Pools.ALL or self.suspended or self.busy == "export" or self._stalled:
+    def write(self, number: int, pool: int) -> bool:
+        """A client's synchronous write to a pool; True when it is on disks and acknowledged."""
+        if self.pools is not Pools.ALL or pool in self.suspended or self.busy == "export" or self._stalled:
             return False
         shelf = self.world.shelf
         good = shelf.good(self.owner.side)
-        used = good - self.out
-        if not self._enough(used):
-            self.suspended = True
+        others = set[int]().union(*(self._disks(one) for one in range(len(self.world.pools)) if one != pool))
+        used = self._disks(pool) & good - self.out
+        if not self._enough(pool, used):
+            self.suspended.add(pool)
             self.world.note(self.owner.side, "pools suspend: too few disks take writes")
             return False
-        out = set(range(len(shelf.disks))) - used
+        # A pool learns of the disks that it writes to, and of spares that are free.
+        out = self.out | (set(range(len(shelf.disks))) - good - others)
         if out != self.out:
             self.out = out
-            self._label()
-        for at in used:
+            self._label(pool)
+        for at in self._disks(pool) & good - self.out:
             shelf.content[at] = number
-        self.newest = number
-        self.world.checkers.acknowledged(self.owner)
+        self.newest[pool] = number
+        self.world.checkers.acknowledged(self.owner, pool)
         return True

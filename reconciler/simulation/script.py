@@ -32,7 +32,7 @@ PAIR: Final = Orders(
     generation=1,
     controllers=("a", "b"),
     disks=("disk0", "disk1", "disk2", "disk3", "log0"),
-    vdevs=(Vdev("mirror0", (0, 1), 1), Vdev("mirror1", (2, 3), 1), Vdev("log", (4,), 1)),
+    vdevs=(Vdev("tank/mirror0", (0, 1), 1), Vdev("tank/mirror1", (2, 3), 1), Vdev("tank/log", (4,), 1)),
     arbitration=(0, 2, 4),
     channels=(Channel("interlink"), Channel("net0", ChannelKind.CARP)),
     groups=(Group(1, ("net0",)),),
@@ -168,19 +168,23 @@ def _ordered(orders: Orders, name: str, values: Sequence[str]) -> Orders:
 def _shelf(values: Sequence[str]) -> dict[str, Any]:
     """Disks and top-level vdevs, as `zpool create` is told: `mirror d0 d1 raidz d2 d3 d4 alone d5 spare d6`.
 
+    `pool NAME` before a vdev begins another pool; the first is `tank`.
     The first disk of each of the first three vdevs arbitrates unless `arbitration` says otherwise.
     """
     disks: list[str] = []
-    found: list[tuple[str, list[int]]] = []
-    for word in values:
-        if word in ("mirror", "raidz", "alone", "spare"):
-            found.append((word, []))
+    found: list[tuple[str, str, list[int]]] = []
+    pool, words = "tank", iter(values)
+    for word in words:
+        if word == "pool":
+            pool = next(words)
+        elif word in ("mirror", "raidz", "alone", "spare"):
+            found.append((pool, word, []))
         else:
-            found[-1][1].append(len(disks))
+            found[-1][2].append(len(disks))
             disks.append(word)
     vdevs = tuple(
-        Vdev(f"{kind}{at}", tuple(held), len(held) - 1 if kind == "raidz" else 1)
-        for at, (kind, held) in enumerate(found)
+        Vdev(f"{pool}/{kind}{at}", tuple(held), len(held) - 1 if kind == "raidz" else 1)
+        for at, (pool, kind, held) in enumerate(found)
         if kind != "spare"
     )
     return {"disks": tuple(disks), "vdevs": vdevs, "arbitration": tuple(vdev.disks[0] for vdev in vdevs[:3])}

@@ -101,6 +101,16 @@ class Shelf:
                 return Copy(at, top, committed(self.content[at]), 1, places, tuple(tree.given_up))
         return None
 
+    def in_use(self, pool: int, disk: int) -> dict[int, int]:
+        """The spares of a pool by the disks that they stand in for, as the label of a disk says."""
+        members = self.world.members_of[pool]
+        return {lost: spare for lost, spare in self.trees[disk].in_use if lost in members}
+
+    def labelled(self, pool: int) -> list[int]:
+        """The disks whose labels are of this pool: its members, and spares that stand in for one, as they say."""
+        members = self.world.members_of[pool]
+        return [at for at in range(len(self.disks)) if at in members or at in self.in_use(pool, at).values()]
+
     def good(self, side: Side) -> frozenset[int]:
         """The disks that execute a write of this controller now."""
         known = self._good[side is Side.B]

@@ -119,12 +119,12 @@ def _word(chance: Random, world: World, kind: str) -> str:
 
 
 def _draw_orders(chance: Random) -> Orders:
-    """Pairs that differ in what decisions depend on: layout, groups, strictness, limits."""
+    """Pairs that differ in what decisions depend on: layout, one pool or two, groups, strictness, limits."""
     shelf = chance.choice(
         (
-            ((Vdev("mirror", (0, 1), 1), Vdev("alone", (2,), 1)), 3),
-            ((Vdev("mirror0", (0, 1), 1), Vdev("mirror1", (2, 3), 1)), 4),
-            ((Vdev("raidz", (0, 1, 2), 2), Vdev("log", (3, 4), 1)), 5),
+            ((Vdev("tank/mirror", (0, 1), 1), Vdev("tank/alone", (2,), 1)), 3),
+            ((Vdev("tank/mirror", (0, 1), 1), Vdev("data/mirror", (2, 3), 1)), 4),
+            ((Vdev("tank/raidz", (0, 1, 2), 2), Vdev("tank/log", (3, 4), 1)), 5),
         )
     )
     vdevs, count = shelf

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from typing import Any, Final, NamedTuple, Protocol
 
+from reconciler.core.failover.coverage import pool_name, pools_of
 from reconciler.core.failover.key import Side
 from reconciler.core.failover.orders import Orders
 from reconciler.simulation.checkers import Checkers
@@ -97,6 +98,9 @@ class World:
         self.generation = orders.generation
         #: Disks that the pools have; other disks of the shelf are spare.
         self.members = frozenset(at for vdev in orders.vdevs for at in vdev.disks)
+        self.pools = pools_of(orders)
+        self.vdevs_of = tuple(tuple(vdev for vdev in orders.vdevs if pool_name(vdev) == name) for name in self.pools)
+        self.members_of = tuple(tuple(at for vdev in vdevs for at in vdev.disks) for vdevs in self.vdevs_of)
         self._places = {name: at for at, name in enumerate(orders.disks)}
         self.notes: list[Note] | None = [] if notes else None
         self.steps = 0

@@ -230,6 +230,12 @@ CLAIM = (
         "does not compare how far the disks have come with what their last owner said: an older copy is as good as any",
     ),
     Mutant(
+        "word-of-the-first-pool-only", "progress",
+        "            found.append(NOTHING)\n",
+        "            if found:\n                break\n            found.append(NOTHING)\n",
+        "remembers how far one pool has come: an older copy of another pool is as good as any",
+    ),
+    Mutant(
         "record-of-the-dead-says-nothing", "detector",
         "    state = _said(replace(state, highest=max(state.highest, beat.epoch)), beat)\n",
         "    state = replace(state, highest=max(state.highest, beat.epoch))\n",
