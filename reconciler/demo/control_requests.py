@@ -52,13 +52,13 @@ def _state(model: ShelfModel) -> Message:
     return {
         "broken": model.broken,
         "invariant": model.checkers.name,
-        "acknowledged": model.writer.acknowledged,
+        "acknowledged": max(model.writer.acknowledged),
         "writes_checked": model.checkers.writes_checked,
         "now_ms": model.now_ms,
         "on": [one.on for one in model.attached_controllers],
         "pools": [one.kernel.look().value for one in model.attached_controllers],
         "busy": [one.kernel.busy for one in model.attached_controllers],
-        "stale": [one.kernel.stale for one in model.attached_controllers],
+        "stale": [bool(one.kernel.stale) for one in model.attached_controllers],
         "claims": [[claim.at_ms, claim.side.value, claim.epoch, claim.age_ms, claim.kept_ms] for claim in model.claims],
         "disks": {
             name: plain_view(disk.view()) for name, disk in zip(model.orders.disks, model.shelf.disks, strict=True)

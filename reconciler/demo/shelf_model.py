@@ -136,9 +136,11 @@ class WriteWorkload(Client):
 
     def through(self, one: Controller) -> bool:
         """One write through one controller; True when it was acknowledged."""
+        pool = self.number % len(self.world.pools)
         self.number += 1
-        if not one.kernel.write(self.number):
+        if not one.kernel.write(self.number, pool):
             return False
+        self.acknowledged[pool] = self.number
         self._served(one.side)
         return True
 
@@ -148,7 +150,8 @@ class ShelfCheckers(Checkers):
 
     def import_began(self, one: Controller) -> None:
         """Check, when an import begins, that its side has fenced the other on every vdev."""
-        one.kernel.stale = not self.reaches(one.side)
+        pools = range(len(self.world.pools))
+        one.kernel.stale = frozenset(pool for pool in pools if not self.reaches(one.side, pool))
         views = [disk.view() for disk in self.world.shelf.disks]
         mine = max((key.epoch for view in views for key in view.registered if key.side is one.side), default=0)
         overtaken = max(epochs(views), default=0) > mine

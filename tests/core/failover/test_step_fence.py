@@ -130,7 +130,7 @@ def spared(changes: dict[int, DiskView], out: set[int]) -> tuple[Fence, tuple[st
 
 def test_a_disk_that_was_given_up_is_never_the_one_to_import_from() -> None:
     """It has what its pool held when it was given up; the other half, silent now, has been written alone since."""
-    assert fence(PAIR, 5, seen({1: UNANSWERED}), frozenset({0}))[1] == ("mirror0",)
+    assert fence(PAIR, 5, seen({1: UNANSWERED}), frozenset({0}))[1] == ("tank/mirror0",)
     assert fence(RAIDZ, 5, seen({2: UNANSWERED}), frozenset({0}))[1] == ("raidz",)
     assert fence(RAIDZ, 5, ALL, frozenset({0}))[0] is Fence.HOLDS
 
@@ -152,4 +152,4 @@ def test_a_spare_may_be_in_use_for_each_disk_that_was_given_up() -> None:
 def test_an_owner_that_gave_up_more_than_it_could_do_without_says_nothing() -> None:
     """It lost its cable to the shelf: nothing was written since, so every disk has the same, and none is excused."""
     assert fence(PAIR, 5, ALL, frozenset(range(5)))[0] is Fence.HOLDS
-    assert fence(PAIR, 5, seen({1: UNANSWERED}), frozenset(range(5)))[1] == ("mirror0",)
+    assert fence(PAIR, 5, seen({1: UNANSWERED}), frozenset(range(5)))[1] == ("tank/mirror0",)
