@@ -41,13 +41,11 @@ from reconciler.system.deadman import Deadman
 from reconciler.watchdog.durable_state import DurableState
 from reconciler.watchdog.event_loop import EventLoop, Timer, monotonic_ms
 from reconciler.watchdog.first_state import first_state
-from reconciler.watchdog.import_retries import ImportRetries
+from reconciler.watchdog.import_attempts import ImportAttempts
 from reconciler.watchdog.ports import AddressPort, HeartbeatPort, StoragePort
 
 #: How long a reset waits until the disk has its reason; then it comes all the same.
 SENTINEL_S: Final = 0.5
-#: How long after a refused import the next one is tried.
-AGAIN_MS: Final = 500
 #: In these phases this daemon does not move pools: it looks at them as often as at the disks.
 STEADY: Final = frozenset({Phase.STANDBY, Phase.ACTIVE})
 #: Between two looks at pools that are being imported or exported here.
@@ -78,11 +76,10 @@ class Daemon:
         self.orders_refusal = ""
         self.pools = Pools.UNKNOWN
         self.pools_report = PoolsSeen(Pools.UNKNOWN)
-        self._retries = ImportRetries()
+        self._imports = ImportAttempts()
         self.disks_out: frozenset[int] = frozenset()
         self.links_up: frozenset[str] | None = None
         self.on_tick: Callable[[], None] = lambda: None
-        self._import_refused_ms: int | None = None
         self._move_ended_ms = self._pools_ms = 0
         self._applying = self._apply_again = self._reset_begun = False
         #: For a daemon that is to take over from one that runs: the orders it has got ready for, and what it has seen.
@@ -256,12 +253,13 @@ class Daemon:
         self._pools_ms, self.disks_out = begun_ms, out
         if self.storage.running_move == "import" and pools in (Pools.NONE, Pools.ALL):
             pools = Pools.SOME
-        elif pools is Pools.NONE and self._import_refused_ms is not None:
+        elif pools is Pools.NONE and self._imports.failed:
             pools = Pools.REFUSED
         if self.core.phase is not Phase.IMPORTING:
-            self._retries.reset()
-        told = bool(seen.progress) and not self._retries.is_repeat(begun_ms, runs=self.storage.running_move == "import")
-        seen = replace(seen, pools=pools, progress=seen.progress if told else self.pools_report.progress)
+            self._imports.forget_durations()
+        repetition = self._imports.is_repetition(begun_ms, running=self.storage.running_move == "import")
+        progress = seen.progress if seen.progress and not repetition else self.pools_report.progress
+        seen = replace(seen, pools=pools, progress=progress)
         if seen != self.pools_report:
             self.pools, self.pools_report = pools, seen
             self.handle(seen, act=True)
@@ -269,8 +267,7 @@ class Daemon:
     def import_ended(self, *, good: bool) -> None:
         """The import's child has ended; the next look says what it came to."""
         self._move_ended_ms = monotonic_ms()
-        self._import_refused_ms = None if good else self._move_ended_ms
-        self._retries.finish(self._move_ended_ms, good=good)
+        self._imports.finish(self._move_ended_ms, good=good)
         self.storage.look_at_pools()
 
     def export_ended(self) -> None:
@@ -386,13 +383,12 @@ class Daemon:
         if self.storage.running_move or self._pools_ms < self._move_ended_ms:
             return
         if Thing.POOLS in outs.wanted:
-            rested = self._import_refused_ms is None or monotonic_ms() - self._import_refused_ms >= AGAIN_MS
-            if self.pools in (Pools.NONE, Pools.REFUSED, Pools.SOME) and rested:
-                self._import_refused_ms = None
-                self._retries.start(monotonic_ms())
-                self.storage.import_pools(outs.excused, outs.word)
+            now_ms = monotonic_ms()
+            missing = self.pools in (Pools.NONE, Pools.REFUSED, Pools.SOME)
+            if missing and self._imports.may_start(now_ms) and self.storage.import_pools(outs.excused, outs.word):
+                self._imports.start(now_ms)
         elif Thing.POOLS not in outs.kept:
             if self.pools in (Pools.SOME, Pools.ALL):
                 self.storage.export_pools()
             elif self.pools in (Pools.NONE, Pools.REFUSED):
-                self._import_refused_ms = None
+                self._imports.forget_failure()

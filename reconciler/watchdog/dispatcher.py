@@ -20,7 +20,7 @@ from reconciler.core.failover.hold import UNANSWERED, DiskView
 from reconciler.core.failover.key import Key
 from reconciler.core.failover.orders import Orders, Timers
 from reconciler.core.failover.pending_orders import joined
-from reconciler.core.failover.phase import Phase, Thing
+from reconciler.core.failover.phase import Phase
 from reconciler.core.failover.slots import Reading
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.watchdog.daemon import Daemon
@@ -111,9 +111,7 @@ class Dispatcher:
 
     def look_at_pools(self) -> None:
         """Look at the pools, now or when the look in progress has ended."""
-        outputs = self._daemon.outputs
-        wanted = outputs is not None and Thing.POOLS in outputs.wanted
-        self._pools_due = not self._request(LookAtPools(wanted), max(POOLS_MS, 4 * self._timers.look_ms))
+        self._pools_due = not self._request(LookAtPools(), max(POOLS_MS, 4 * self._timers.look_ms))
 
     def write_record(self, beat: Beat) -> None:
         """Write the disk heartbeat, unless the previous one is still being written."""
@@ -134,15 +132,17 @@ class Dispatcher:
             if self._request(RunClaim(self._waiting_claim, min(COMMAND_MS_MAX, max(1, claim_ms // 4))), claim_ms):
                 self._waiting_claim = None
 
-    def import_pools(self, excused: frozenset[int], txgs: tuple[int, ...]) -> None:
-        """Start an import, if the worker is free.
+    def import_pools(self, excused: frozenset[int], txgs: tuple[int, ...]) -> bool:
+        """Start an import. False if the worker is busy or missing.
 
         `excused`: indices of disks that may be silent. `txgs`: each pool must have reached this transaction group.
         """
         # The import could not open a disk that the claim runner holds open exclusively.
         self._stop_completing()
-        if self._request(ImportPools(excused, txgs), MOVE_MS):
+        started = self._request(ImportPools(excused, txgs), MOVE_MS)
+        if started:
             self.running_move = "import"
+        return started
 
     def export_pools(self) -> None:
         """Start an export, if the worker is free."""

@@ -14,19 +14,19 @@ import subprocess
 import sys
 from typing import Final
 
-#: The first replacement comes at once, the next after this, then twice as late each time.
-PAUSE_MS: Final = 100
-PAUSE_MS_MAX: Final = 5_000
-TEXT_BYTES_MAX: Final = 64
+#: The first restart is immediate. The second waits this long, and each further one twice as long.
+RESTART_DELAY_MS: Final = 100
+RESTART_DELAY_MS_MAX: Final = 5_000
+NAME_BYTES_MAX: Final = 64
 
 
-def pause_ms(failures: int) -> int:
-    """How long to wait before the next start after so many failures in a row."""
-    return 0 if failures < 2 else min(PAUSE_MS << min(failures - 2, 8), PAUSE_MS_MAX)
+def restart_delay_ms(failures: int) -> int:
+    """Delay before the next start, after this number of failures in a row."""
+    return 0 if failures < 2 else min(RESTART_DELAY_MS << min(failures - 2, 8), RESTART_DELAY_MS_MAX)
 
 
 class ForkServerHandle:
-    """Starts arms. `problem`: what was wrong with it last."""
+    """Starts workers through the fork server. `problem`: why the fork server ended last, "" before the first time."""
 
     def __init__(self, selector: selectors.EpollSelector) -> None:
         self.problem = ""
@@ -35,11 +35,11 @@ class ForkServerHandle:
         self._control: socket.socket | None = None
         self._failures = 0
         self.start_ms = 0
-        #: Killed and not reaped yet.
+        #: Killed fork servers that have not been reaped yet.
         self._unreaped: list[subprocess.Popen[bytes]] = []
 
     def start(self, name: str, now_ms: int) -> socket.socket | None:
-        """Have an arm started; returns our end of its socket. None: not now; try again at `start_ms`."""
+        """Have a worker forked. Returns the watchdog's end of its socket, or None: try again at `start_ms`."""
         if self._control is None and (now_ms < self.start_ms or not self._start_process(now_ms)):
             return None
         assert self._control is not None
@@ -56,11 +56,14 @@ class ForkServerHandle:
         return near
 
     def take_started(self, now_ms: int) -> list[tuple[str, int]]:
-        """Arms that were started, each with a descriptor of its process (pidfd_open(2)), which is the caller's now."""
+        """The workers forked since the last call, each with a descriptor of its process (pidfd_open(2)).
+
+        The caller owns the descriptors.
+        """
         found: list[tuple[str, int]] = []
         while self._control is not None:
             try:
-                data, descriptors, _, _ = socket.recv_fds(self._control, TEXT_BYTES_MAX, 1)
+                data, descriptors, _, _ = socket.recv_fds(self._control, NAME_BYTES_MAX, 1)
             except BlockingIOError:
                 break
             except OSError:
@@ -73,20 +76,20 @@ class ForkServerHandle:
         return found
 
     def kill(self, now_ms: int, why: str) -> None:
-        """Kill it, and with it every arm; another is begun when one is needed."""
+        """Kill the fork server and with it every worker. The next `start` starts another one."""
         if self._control is not None:
             self._selector.unregister(self._control)
             self._control.close()
             self._control = None
         self._failures += 1
-        self.start_ms, self.problem = now_ms + pause_ms(self._failures), why
+        self.start_ms, self.problem = now_ms + restart_delay_ms(self._failures), why
         if self._process is not None:
             self._process.kill()
             self._unreaped.append(self._process)
             self._process = None
 
     def reap(self, within_s: float = 0.0) -> None:
-        """Let the kernel forget trunks that have ended; waits for each so long at the most."""
+        """Reap killed fork servers. Waits for each at most `within_s`."""
         for process in list(self._unreaped):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(within_s)
@@ -94,7 +97,7 @@ class ForkServerHandle:
 
     def _start_process(self, now_ms: int) -> bool:
         self.reap()
-        # Whole messages, each with its descriptor.
+        # Sequenced packets: each message arrives whole, with its descriptor.
         near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         near.setblocking(False)
         try:
@@ -103,7 +106,7 @@ class ForkServerHandle:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=(far.fileno(),),
-                # In a group of its own: what is typed at a terminal is for the watchdog.
+                # A process group of its own: signals from a terminal go to the watchdog only.
                 process_group=0,
             )
         except OSError as error:

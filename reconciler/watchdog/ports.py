@@ -47,8 +47,12 @@ class StoragePort(Protocol):
     def run_claim(self, key: Key | None) -> None:
         """Run the claim with this key, and no other; None: run none."""
 
-    def import_pools(self, excused: frozenset[int], txgs: tuple[int, ...]) -> None:
-        """Begin to import the pools; these disks (indices into the orders) may be silent, no pool may be older."""
+    def import_pools(self, excused: frozenset[int], txgs: tuple[int, ...]) -> bool:
+        """Start an import. False if that is not possible now.
+
+        `excused`: indices of disks that may be silent. `txgs`: each pool must have reached this transaction group.
+        """
+        ...
 
     def export_pools(self) -> None:
         """Begin to export the pools."""

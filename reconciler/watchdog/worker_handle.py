@@ -1,6 +1,6 @@
-"""One arm as its watchdog sees it: started, asked, heard, killed, and started again after a pause.
+"""The watchdog's handle on one worker: starts it, sends requests, reads replies, kills it, starts the next one.
 
-Decides when the next one is started. `workers` knows all of them, and what is asked.
+Decides when the next process is started. Leaves the choice of requests and the meaning of replies to `worker_pool`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from reconciler.core.failover.document import plain
 from reconciler.core.failover.orders import Orders
 from reconciler.errors import StateError
 from reconciler.system.message_stream import Frames, Message, frame
-from reconciler.watchdog.fork_server_handle import ForkServerHandle, pause_ms
+from reconciler.watchdog.fork_server_handle import ForkServerHandle, restart_delay_ms
 from reconciler.watchdog.worker_protocol import (
     FailedReply,
     WorkerKind,
@@ -29,15 +29,19 @@ from reconciler.watchdog.worker_protocol import (
 )
 
 CHUNK_BYTES: Final = 1 << 16
-#: An arm that does not say by then that it is ready is started anew.
+#: A worker that is not ready after this time is killed and started again.
 START_MS: Final = 30_000
-#: So many killed arms of one kind that do not end; then no further one is started.
-UNDEAD_MAX: Final = 3
+#: At this number of killed processes that do not end, no further worker of the kind is started.
+STUCK_MAX: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerCondition:
-    """How an arm is: `ready` for requests; how often it was started and killed; `stuck`: killed and not ended yet."""
+    """State of a worker, for the status.
+
+    `ready`: it accepts requests. `starts`, `kills`: since the daemon started. `stuck`: killed processes that have not
+    ended. `problem`: why the last process failed, or "".
+    """
 
     kind: WorkerKind
     ready: bool
@@ -58,7 +62,7 @@ class WorkerHandle:
         self._selector = selector
         self._has_orders = False
         self._lock = str(run / kind.lock_name) if kind.exclusive else ""
-        #: Whether there should be one at all.
+        #: Whether a process of this kind should run.
         self.wanted = kind.starts_with_daemon
         self._orders: Message = {}
         self._pidfd: int | None = None
@@ -76,22 +80,22 @@ class WorkerHandle:
 
     @property
     def ready(self) -> bool:
-        """Whether it has its orders and can be killed, so that it may be asked."""
+        """Whether the process has its orders and its descriptor is known, so that it can be killed."""
         return self._has_orders and self._pidfd is not None
 
     @property
     def started(self) -> bool:
-        """Whether it has a present life."""
+        """Whether a process was started and not given up."""
         return self._socket is not None
 
     @property
     def name(self) -> str:
-        """The name of its present life."""
+        """The name of the present process."""
         return f"{self.kind}-{self._starts}"
 
     def set_orders(self, url: str, orders: Orders, pending: Orders | None = None) -> None:
-        """Work by these orders from the next request on; look at the disks, too, that pending ones add."""
-        # Whoever asks the power switch has no business at the disks.
+        """Use these orders from the next request on, and also the disks that pending orders add."""
+        # The worker that asks the power switch opens no disks.
         url = "" if self.kind is WorkerKind.POWER else url
         self._orders = {"do": "obey", "url": url, "lock": self._lock, "orders": plain(orders)}
         if pending is not None:
@@ -100,23 +104,23 @@ class WorkerHandle:
             self._send(self._orders)
 
     def request(self, request: WorkerRequest, within_ms: int, limit_ms: int) -> None:
-        """Begin; at the moment `limit_ms` it is over, one way or the other."""
+        """Send a request. A worker that has not replied at the moment `limit_ms` is killed."""
         assert self.ready and not self._busy
         self._busy, self._number, self._limit_ms = True, self._number + 1, limit_ms
         self._send({"id": self._number, "within_ms": within_ms, **plain_request(request)})
 
     @property
     def next_ms(self) -> int | None:
-        """When `poll` has something to do by itself."""
+        """The moment of the next deadline or start; None without one."""
         if self._socket is not None:
             return self._limit_ms
         return max(self._start_ms, self._fork_server.start_ms) if self._may_start() else None
 
     def poll(self, now_ms: int) -> WorkerReply | None:
-        """Kill what is overdue, start what is missing; the reply to what was asked, once."""
+        """Kill an overdue process, start a missing one. Returns the reply to the request, once."""
         if self._socket is not None and self._limit_ms is not None and now_ms >= self._limit_ms:
             if self._pidfd is None:
-                self._fork_server.kill(now_ms, "starts no arms")
+                self._fork_server.kill(now_ms, "it starts no workers")
             self.kill(now_ms, why="no answer in time" if self.ready else "not ready in time")
         if self._socket is None and now_ms >= self._start_ms and self._may_start():
             self._start(now_ms)
@@ -124,7 +128,7 @@ class WorkerHandle:
         return reply
 
     def handle_event(self, descriptor: int, now_ms: int) -> None:
-        """Something happened on a descriptor of this arm."""
+        """Handle a descriptor of this worker that the selector reported."""
         if descriptor in self._stuck:
             self._reap(descriptor)
         elif self._socket is not None and descriptor == self._socket.fileno():
@@ -132,12 +136,12 @@ class WorkerHandle:
             self._read(now_ms)
 
     def attach(self, process: int) -> None:
-        """The process of its present life, as a descriptor."""
+        """Take the descriptor of the present process."""
         self._pidfd = process
         self._clear_limit()
 
     def kill(self, now_ms: int, *, why: str = "abandoned", failed: bool = True) -> None:
-        """End this life of the arm. Nothing of it is heard any more; whether it has ended, the kernel will say."""
+        """Kill the present process and ignore whatever it still sends. The kernel reports later when it has ended."""
         if self._socket is None:
             return
         if self._pidfd is not None:
@@ -147,22 +151,23 @@ class WorkerHandle:
         self._detach(now_ms, why, failed=failed)
 
     def condition(self) -> WorkerCondition:
-        """How it is."""
+        """The state of this worker."""
         why = self._problem or ("" if self.started else self._fork_server.problem)
         return WorkerCondition(self.kind, self.ready, self._starts, self._kills, len(self._stuck), why)
 
     def close(self) -> set[int]:
-        """Kill it for good; returns descriptors of the processes that may not have ended yet, to be closed."""
+        """Kill the worker and start no other. Returns descriptors of processes that may not have ended yet.
+
+        The caller closes them.
+        """
         self.kill(0, failed=False)
         for descriptor in self._stuck:
             self._selector.unregister(descriptor)
         undead, self._stuck = self._stuck, set()
         return undead
 
-    # Inside ----------------------------------------------------------------------------------------------------------
-
     def _may_start(self) -> bool:
-        return self.wanted and len(self._stuck) < (1 if self.kind.exclusive else UNDEAD_MAX)
+        return self.wanted and len(self._stuck) < (1 if self.kind.exclusive else STUCK_MAX)
 
     def _start(self, now_ms: int) -> None:
         self._starts += 1
@@ -187,7 +192,7 @@ class WorkerHandle:
         except BlockingIOError:
             pass
         except OSError:
-            # The other end is gone; reading will say so.
+            # The worker has closed its end; reading reports that.
             self._unsent.clear()
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._unsent else 0)
         self._selector.modify(self._socket, events, self)
@@ -203,7 +208,7 @@ class WorkerHandle:
         except ConnectionResetError:
             data = b""
         except (OSError, StateError, ValueError, KeyError, TypeError) as error:
-            self.kill(now_ms, why=f"speaks nonsense: {error}")
+            self.kill(now_ms, why=f"it sent a malformed reply: {error}")
             return
         if not data:
             self.kill(now_ms, why="ended by itself")
@@ -227,16 +232,16 @@ class WorkerHandle:
         if self._pidfd is not None:
             self._stuck.add(self._pidfd)
             self._selector.register(self._pidfd, selectors.EVENT_READ, self)
-        # Without a descriptor of its process it was asked nothing yet, and ends when it finds its socket closed.
+        # A process without a descriptor has received no request yet. It ends when it finds its socket closed.
         if self._busy and failed:
             self._reply = FailedReply(why)
         self._socket = self._pidfd = self._limit_ms = None
         self._has_orders = self._busy = False
         self._failures = self._failures + 1 if failed else 0
-        self._start_ms, self._problem = now_ms + pause_ms(self._failures), why if failed else ""
+        self._start_ms, self._problem = now_ms + restart_delay_ms(self._failures), why if failed else ""
 
     def _reap(self, descriptor: int) -> None:
-        """A descriptor of a process can be read when the process has ended (pidfd_open(2))."""
+        """Forget a killed process that has ended: then its descriptor is readable (pidfd_open(2))."""
         self._stuck.discard(descriptor)
         self._selector.unregister(descriptor)
         os.close(descriptor)

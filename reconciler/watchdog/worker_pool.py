@@ -1,10 +1,10 @@
-"""The watchdog's arms, from the watchdog's side: children are asked, never waited for.
+"""The pool of worker processes, as the watchdog sees it: it sends requests to workers and never waits for one.
 
-Decides when an arm is given up: at its deadline it is killed, and another takes its place, later and later when that
-goes on. An arm that does not die (it waits in the kernel for a disk) is left behind and counted; of the exclusive kinds
-none follows it before it has ended. Answers of a killed arm are never heard. Does not know what answers mean.
+Decides when a worker is given up: at its deadline it is killed and replaced, after growing delays if it fails again and
+again. A killed worker that does not end, because it waits in the kernel for a disk, is counted as stuck. An exclusive
+worker is replaced only when it has ended. Replies of a killed worker are dropped. Leaves their meaning to `dispatcher`.
 
-Give `fileno` to a selector; whenever it is readable, and at `next_ms`, call `turn`.
+Give `fileno` to a selector. Call `poll` when it is readable, and at `next_ms`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ import os
 import select
 import selectors
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.failover.events import Pools
 from reconciler.core.failover.orders import Orders, shelf_digest
 from reconciler.core.failover.pending_orders import with_records
 from reconciler.watchdog.fork_server_handle import ForkServerHandle
@@ -28,26 +27,23 @@ from reconciler.watchdog.worker_protocol import (
     FailedReply,
     ImportPools,
     LookAtDisks,
-    LookAtPools,
-    MoveReply,
-    PoolsReply,
     WorkerKind,
     WorkerReply,
     WorkerRequest,
     worker_for,
 )
 
-#: After the deadline that the arm itself keeps, so long until it is killed: it has to answer, and machines are busy.
+#: A worker limits its own work to the deadline. It is killed this long after it, because a busy machine delays replies.
 GRACE_MS: Final = 250
-#: Arms that reach the disks of pending orders, too: one looks at them, the other takes them.
-BOTH: Final = frozenset({WorkerKind.DISK_MONITOR, WorkerKind.CLAIM_RUNNER})
-#: How long `close` waits for killed children to end.
-LAST_S: Final = 1.0
+#: Workers that also use the disks of pending orders: one looks at them, the other claims them.
+USE_PENDING: Final = frozenset({WorkerKind.DISK_MONITOR, WorkerKind.CLAIM_RUNNER})
+#: `close` waits this long for killed workers to end.
+CLOSE_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerAnswer:
-    """A request and its reply. `asked_ms`, `answered_ms`: on the watchdog's clock; a look began when it was asked."""
+    """A request and its reply. `asked_ms`, `answered_ms`: monotonic clock. A look began at `asked_ms`, not before."""
 
     request: WorkerRequest
     asked_ms: int
@@ -56,15 +52,14 @@ class WorkerAnswer:
 
 
 class WorkerPool:
-    """All of them. `run`: the directory of the locks, which must not outlive a reset (/run)."""
+    """All workers of one daemon. `run`: the directory of the lock files, which must not survive a reset (/run)."""
 
     def __init__(self, url: str, orders: Orders, run: Path, now_ms: int, *, grace_ms: int = GRACE_MS) -> None:
         self._url = url
-        #: By digest: the shelf in force, and all disks that are looked at.
+        #: Digests of the disks in force, and of these with the disks of pending orders.
         self._shelves = (shelf_digest(orders), shelf_digest(orders))
         self._grace_ms = grace_ms
         self._selector = selectors.EpollSelector()
-        self._refused = False
         self._fork_server = ForkServerHandle(self._selector)
         self._handles = {kind: WorkerHandle(kind, self._fork_server, self._selector, run) for kind in WorkerKind}
         self._requests: dict[WorkerKind, tuple[WorkerRequest, int, tuple[int, int]]] = {}
@@ -77,15 +72,15 @@ class WorkerPool:
         return self._selector.fileno()
 
     def set_orders(self, orders: Orders, pending: Orders | None = None) -> None:
-        """Work by these orders from the next request on; what is still answered by other disks' orders has failed."""
+        """Use these orders from the next request on. A reply that is about other disks becomes a failure."""
         shelf, both = self._shelves
         self._shelves = shelf_digest(orders), shelf_digest(with_records(orders, pending))
         for kind, handle in self._handles.items():
-            if shelf != self._shelves[0] or (kind in BOTH and both != self._shelves[1]):
-                handle.set_orders(self._url, orders, pending if kind in BOTH else None)
+            if shelf != self._shelves[0] or (kind in USE_PENDING and both != self._shelves[1]):
+                handle.set_orders(self._url, orders, pending if kind in USE_PENDING else None)
 
     def set_wanted(self, kind: WorkerKind, now_ms: int, *, wanted: bool) -> None:
-        """Whether there should be an arm of this kind; one that is there stays."""
+        """Whether to start a worker of this kind when it is missing. A running one stays."""
         handle = self._handles[kind]
         if wanted and not handle.wanted:
             handle.wanted = True
@@ -93,11 +88,11 @@ class WorkerPool:
         handle.wanted = wanted
 
     def is_free(self, kind: WorkerKind) -> bool:
-        """Whether this arm would take a request now."""
+        """Whether this worker accepts a request now."""
         return self._handles[kind].ready and kind not in self._requests
 
     def current_request(self, kind: WorkerKind) -> WorkerRequest | None:
-        """What this arm is doing."""
+        """The request in progress, None without one."""
         return self._requests[kind][0] if kind in self._requests else None
 
     def request(self, request: WorkerRequest, now_ms: int, within_ms: int) -> bool:
@@ -108,23 +103,21 @@ class WorkerPool:
         kind = worker_for(request)
         if not self.is_free(kind):
             return False
-        if isinstance(request, ImportPools | ExportPools):
-            self._refused = False
         self._requests[kind] = (request, now_ms, self._shelves)
         self._handles[kind].request(request, within_ms, now_ms + within_ms + self._grace_ms)
         return True
 
     def abandon(self, kind: WorkerKind, now_ms: int) -> None:
-        """What this arm does is not wanted any more: it is killed, and nothing will be heard of it."""
+        """Kill the worker, if it has a request, and drop the reply."""
         if self._requests.pop(kind, None) is not None:
             self._handles[kind].kill(now_ms, failed=False)
 
     def poll(self, now_ms: int) -> tuple[WorkerAnswer, ...]:
-        """Hear answers, give up the overdue, start what is missing. Never waits."""
+        """Read replies, kill overdue workers, start missing ones. Never waits."""
         for key, _ in self._selector.select(0):
-            stirred: WorkerHandle | ForkServerHandle = key.data
-            if isinstance(stirred, WorkerHandle):
-                stirred.handle_event(key.fd, now_ms)
+            owner: WorkerHandle | ForkServerHandle = key.data
+            if isinstance(owner, WorkerHandle):
+                owner.handle_event(key.fd, now_ms)
             else:
                 self._attach_processes(now_ms)
         found = []
@@ -135,27 +128,27 @@ class WorkerPool:
         return tuple(found)
 
     def next_ms(self) -> int | None:
-        """The moment at which `poll` must be called though nothing is readable."""
+        """The moment of the next call of `poll` even if nothing is readable; None without one."""
         return min(
             (moment for handle in self._handles.values() if (moment := handle.next_ms) is not None), default=None
         )
 
     def conditions(self) -> tuple[WorkerCondition, ...]:
-        """How each arm is that there should be."""
+        """The state of each wanted worker."""
         return tuple(handle.condition() for handle in self._handles.values() if handle.wanted)
 
     def close(self) -> None:
-        """Kill all, and wait for a moment until they have ended: one that waits in the kernel does so later."""
+        """Kill all workers and wait briefly for their end. One that waits in the kernel ends later."""
         self._attach_processes(0)
         ending = {descriptor for handle in self._handles.values() for descriptor in handle.close()}
         self._fork_server.kill(0, "")
-        end_s = time.monotonic() + LAST_S
+        end_s = time.monotonic() + CLOSE_S
         left = set(ending)
         while left and (ended := select.select(left, [], [], max(0.0, end_s - time.monotonic()))[0]):
             left.difference_update(ended)
         for descriptor in ending:
             os.close(descriptor)
-        self._fork_server.reap(LAST_S)
+        self._fork_server.reap(CLOSE_S)
         self._selector.close()
 
     def _attach_processes(self, now_ms: int) -> None:
@@ -164,23 +157,14 @@ class WorkerPool:
             if handle is not None:
                 handle.attach(process)
             else:
-                # Given up before it was there; it finds its socket closed.
+                # The worker was given up before its descriptor arrived. It finds its socket closed.
                 os.close(process)
 
     def _answered(self, kind: WorkerKind, reply: WorkerReply, now_ms: int) -> WorkerAnswer:
         request, asked_ms, shelves = self._requests.pop(kind)
-        # A claim goes by the shelf in force, whatever else is looked at.
-        same = (
-            shelves == self._shelves
-            if isinstance(request, LookAtDisks | CompleteClaim)
-            else shelves[0] == self._shelves[0]
-        )
+        # A claim uses the disks in force, whichever disks pending orders add.
+        uses_pending = isinstance(request, LookAtDisks | CompleteClaim)
+        same = shelves == self._shelves if uses_pending else shelves[0] == self._shelves[0]
         if not same and not isinstance(request, ImportPools | ExportPools):
             reply = FailedReply("it was asked about the disks of other orders", outdated=True)
-        if isinstance(request, ImportPools) and isinstance(reply, MoveReply) and not reply.ok:
-            self._refused = True
-        if isinstance(request, LookAtPools):
-            self._refused = self._refused and request.wanted
-            if self._refused and isinstance(reply, PoolsReply) and reply.view.pools is Pools.NONE:
-                reply = PoolsReply(replace(reply.view, pools=Pools.REFUSED))
         return WorkerAnswer(request, asked_ms, now_ms, reply)

@@ -102,9 +102,7 @@ class CompleteClaim:
 
 @dataclass(frozen=True, slots=True)
 class LookAtPools:
-    """Look at the pools. `wanted`: the pools should be here; only then a refused import is worth telling."""
-
-    wanted: bool
+    """Look at the pools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,8 +282,8 @@ def plain_request(request: WorkerRequest) -> Message:
                 "disks": disks,
                 "command_ms": command_ms,
             }
-        case LookAtPools(wanted):
-            return {"do": "pools", "wanted": wanted}
+        case LookAtPools():
+            return {"do": "pools"}
         case ImportPools(excused, txgs):
             return {"do": "import", "excused": sorted(excused), "txgs": txgs}
         case ExportPools():
@@ -317,7 +315,7 @@ def read_request(message: Message) -> WorkerRequest:
                 raise ValueError("a claim without a key")
             return CompleteClaim(key, tuple(int(at) for at in message["disks"]), int(message["command_ms"]))
         case "pools":
-            return LookAtPools(bool(message["wanted"]))
+            return LookAtPools()
         case "import":
             excused, txgs = message["excused"], message["txgs"]
             return ImportPools(frozenset(int(at) for at in excused), tuple(int(txg) for txg in txgs))

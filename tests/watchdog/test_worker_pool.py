@@ -120,7 +120,7 @@ def test_each_arm_does_its_own(driver: Driver) -> None:
     assert fence(orders(Side.A), 1, claimed.views, frozenset()) == (Fence.HOLDS, ())
     assert driver.ask(WriteRecord((bytes(512),) * 3)) == RecordReply(Written.GOOD)
     assert driver.ask(ImportPools()) == MoveReply(ok=True)
-    pools = driver.ask(LookAtPools(wanted=True))
+    pools = driver.ask(LookAtPools())
     assert isinstance(pools, PoolsReply)
     assert pools.view.pools is Pools.ALL
     assert driver.ask(ExportPools()) == MoveReply(ok=True)
@@ -142,7 +142,7 @@ def test_a_busy_arm_takes_nothing_more_and_the_others_go_on(rig: SimulatedRig, d
     assert not driver.arms.request(LookAtDisks(), now_ms(), 100)
     assert driver.arms.current_request(WorkerKind.DISK_MONITOR) is begun
     assert driver.ask(WriteRecord((bytes(512),) * 3)) == RecordReply(Written.GOOD)
-    assert driver.ask(LookAtPools(wanted=False)) == PoolsReply(PoolsView(Pools.NONE))
+    assert driver.ask(LookAtPools()) == PoolsReply(PoolsView(Pools.NONE))
 
 
 def test_a_hanging_disk_costs_a_look_its_time_and_nothing_else(rig: SimulatedRig, driver: Driver) -> None:
@@ -357,13 +357,11 @@ select.select([], [], [])
 """
 
 
-def test_a_refused_import_is_told_as_long_as_pools_are_wanted(rig: SimulatedRig, driver: Driver) -> None:
+def test_a_refused_import_fails_with_its_reason(rig: SimulatedRig, driver: Driver) -> None:
     driver.ask(RunClaim(KEY))
     rig.control.inject("import-refused", "a")
     assert driver.ask(ImportPools()) == MoveReply(ok=False, why="the simulated pools refuse")
-    assert driver.ask(LookAtPools(wanted=True)) == PoolsReply(PoolsView(Pools.REFUSED))
-    assert driver.ask(LookAtPools(wanted=False)) == PoolsReply(PoolsView(Pools.NONE))
-    assert driver.ask(LookAtPools(wanted=True)) == PoolsReply(PoolsView(Pools.NONE)), "it is over"
+    assert driver.ask(LookAtPools()) == PoolsReply(PoolsView(Pools.NONE))
 
 
 def test_an_import_outlives_its_arm(rig: SimulatedRig, driver: Driver) -> None:
@@ -372,7 +370,7 @@ def test_an_import_outlives_its_arm(rig: SimulatedRig, driver: Driver) -> None:
     assert driver.ask(ImportPools(), 100) == MoveReply(ok=False, why="the simulated pools did not come in time")
     driver.begin(ImportPools())
     driver.arms.abandon(WorkerKind.POOL_MOVER, now_ms())
-    assert driver.ask(LookAtPools(wanted=True)) == PoolsReply(PoolsView(Pools.SOME))
+    assert driver.ask(LookAtPools()) == PoolsReply(PoolsView(Pools.SOME))
     rig.control.heal("import-hangs", "a")
     assert driver.ask(ImportPools()) == MoveReply(ok=True)
 
@@ -410,7 +408,7 @@ def test_without_a_shelf_every_arm_says_so(make_driver: Callable[..., Driver]) -
     driver = make_driver(url="simulated:/nowhere/shelf.sock")
     assert [view.answered for view in look(driver).views] == [False] * len(DISKS)
     assert driver.ask(WriteRecord((bytes(512),) * 3)) == RecordReply(Written.SILENT)
-    assert driver.ask(LookAtPools(wanted=True)) == PoolsReply(PoolsView(Pools.UNKNOWN))
+    assert driver.ask(LookAtPools()) == PoolsReply(PoolsView(Pools.UNKNOWN))
     claimed = driver.ask(RunClaim(KEY))
     assert isinstance(claimed, ClaimReply)
     assert claimed.silent == claimed.commands > 0
