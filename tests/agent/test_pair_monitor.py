@@ -21,7 +21,7 @@ from reconciler.core.status.watchdog import STALE_MS, ReasonStatus, WatchdogStat
 from reconciler.errors import StateError
 from reconciler.system.files import write_json
 from reconciler.system.node import load_node
-from tests.cli.pair import node_file
+from tests.cli.simulated_pair import node_file
 from tests.controller import Controller
 from tests.standings import SWITCHOVER, standing_of, told
 from tests.wait import until

@@ -1,4 +1,4 @@
-"""A terminal with somebody at it: a command on a pty(7), what it shows, what is typed."""
+"""A terminal with an operator: a command on a pty(7), what it shows, what is typed."""
 
 from __future__ import annotations
 

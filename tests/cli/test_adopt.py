@@ -14,13 +14,13 @@ from reconciler.core.failover.events import Pools
 from reconciler.core.failover.hold import DiskView
 from reconciler.core.failover.key import Key, Side
 from reconciler.system.files import Lock
-from tests.cli.test_reservations import Captured, Desk
+from tests.cli.test_reservations import Captured, ShelfOperator
 from tests.controller import Done
 from tests.system.shelf.rig import DISKS, LONG_S
 
 
-class Adopter(Desk):
-    """A person at both controllers; on one of them the pools are imported, and nobody claimed them."""
+class Adopter(ShelfOperator):
+    """An operator at both controllers. One of them has imported the pools without a claim."""
 
     def pools(self, side: Side) -> Pools:
         house = self.rig.open(side)[1]
@@ -42,70 +42,70 @@ class Adopter(Desk):
 
 
 @pytest.fixture
-def desk(tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> Iterator[Adopter]:
+def operator(tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> Iterator[Adopter]:
     monkeypatch.setenv("NO_COLOR", "1")
     made = Adopter(tmp_path, capsys)
     yield made
     made.rig.close()
 
 
-def test_imported_pools_come_under_a_reservation_and_the_watchdog_finds_it(desk: Adopter) -> None:
-    desk.imports(Side.A)
-    shown = desk.adopt(Side.A, "--yes")
+def test_imported_pools_come_under_a_reservation_and_the_watchdog_finds_it(operator: Adopter) -> None:
+    operator.imports(Side.A)
+    shown = operator.adopt(Side.A, "--yes")
     assert (shown.code, shown.err) == (0, "")
     assert shown.out.endswith("Adopted. Start the watchdog: systemctl start hagit-watchdog\n")
-    memory = json.loads(desk.memory(Side.A).read_bytes())
+    memory = json.loads(operator.memory(Side.A).read_bytes())
     key = Key(Side.A, memory["epoch"])
-    assert desk.views() == (DiskView(True, key, frozenset({key})),) * len(DISKS)
+    assert operator.views() == (DiskView(True, key, frozenset({key})),) * len(DISKS)
     assert (memory["phase"], memory["quiet"], key.claim, key.machine > 0) == ("importing", False, 1, True)
-    assert desk.pools(Side.A) is Pools.ALL
+    assert operator.pools(Side.A) is Pools.ALL
 
 
-def test_without_imported_pools_nothing_is_taken(desk: Adopter) -> None:
-    shown = desk.adopt(Side.A, "--yes")
+def test_without_imported_pools_nothing_is_taken(operator: Adopter) -> None:
+    shown = operator.adopt(Side.A, "--yes")
     assert shown.code == 1
     assert "nothing to adopt" in shown.err
-    assert desk.views() == (DiskView(True),) * len(DISKS)
-    assert not desk.memory(Side.A).exists()
+    assert operator.views() == (DiskView(True),) * len(DISKS)
+    assert not operator.memory(Side.A).exists()
 
 
 @pytest.mark.parametrize("holder", [Key(Side.B, 9), Key(None, 0xABC)])
-def test_a_disk_that_another_holds_refuses_all(desk: Adopter, holder: Key) -> None:
-    desk.imports(Side.A)
-    desk.do(Side.B, Verb.REGISTER, holder)
-    desk.do(Side.B, Verb.RESERVE, holder)
-    before = desk.views()
-    shown = desk.adopt(Side.A, "--yes")
+def test_a_disk_that_another_holds_refuses_all(operator: Adopter, holder: Key) -> None:
+    operator.imports(Side.A)
+    operator.do(Side.B, Verb.REGISTER, holder)
+    operator.do(Side.B, Verb.RESERVE, holder)
+    before = operator.views()
+    shown = operator.adopt(Side.A, "--yes")
     assert shown.code == 1
     assert f"disk3 is held by {holder}" in shown.err
-    assert desk.views() == before
-    assert not desk.memory(Side.A).exists()
+    assert operator.views() == before
+    assert not operator.memory(Side.A).exists()
 
 
-def test_a_silent_disk_refuses_all(desk: Adopter) -> None:
-    desk.imports(Side.A)
-    desk.rig.lose(Side.A, 2)
-    shown = desk.adopt(Side.A, "--yes")
+def test_a_silent_disk_refuses_all(operator: Adopter) -> None:
+    operator.imports(Side.A)
+    operator.rig.lose(Side.A, 2)
+    shown = operator.adopt(Side.A, "--yes")
     assert (shown.code, "disk2 does not answer" in shown.err) == (1, True)
-    assert desk.views() == (DiskView(True),) * len(DISKS)
+    assert operator.views() == (DiskView(True),) * len(DISKS)
 
 
-def test_it_refuses_beside_a_watchdog(desk: Adopter) -> None:
-    desk.imports(Side.A)
-    with Lock(desk.root / "a" / "run" / "watchdog.lock", "hagit watchdog"):
-        shown = desk.adopt(Side.A, "--yes")
+def test_it_refuses_beside_a_watchdog(operator: Adopter) -> None:
+    operator.imports(Side.A)
+    with Lock(operator.root / "a" / "run" / "watchdog.lock", "hagit watchdog"):
+        shown = operator.adopt(Side.A, "--yes")
     assert (shown.code, "locked by hagit watchdog" in shown.err) == (1, True)
 
 
-def test_without_a_yes_nothing_is_done(desk: Adopter) -> None:
-    desk.imports(Side.A)
-    assert desk.adopt(Side.A).code == 1
-    assert desk.views() == (DiskView(True),) * len(DISKS)
+def test_without_a_yes_nothing_is_done(operator: Adopter) -> None:
+    operator.imports(Side.A)
+    assert operator.adopt(Side.A).code == 1
+    assert operator.views() == (DiskView(True),) * len(DISKS)
 
 
-def test_disks_are_given_back_when_the_watchdog_could_not_find_them(desk: Adopter) -> None:
-    desk.imports(Side.A)
-    (desk.memory(Side.A) / "in-the-way").mkdir(parents=True)
-    shown = desk.adopt(Side.A, "--yes")
+def test_disks_are_given_back_when_the_watchdog_could_not_find_them(operator: Adopter) -> None:
+    operator.imports(Side.A)
+    (operator.memory(Side.A) / "in-the-way").mkdir(parents=True)
+    shown = operator.adopt(Side.A, "--yes")
     assert (shown.code, "memory" in shown.err, "Adopted" in shown.out) == (1, True, False)
-    assert desk.views() == (DiskView(True),) * len(DISKS)
+    assert operator.views() == (DiskView(True),) * len(DISKS)

@@ -1,4 +1,4 @@
-"""A child asks the disks, on disks that stand in for real ones: what it says, and that nobody waits for it."""
+"""Disks asked by a child process, on simulated disks: the same answers, and no command waits for the child."""
 
 import os
 import signal
@@ -38,7 +38,7 @@ def test_it_answers_as_the_adapters_do(rig: SimulatedRig) -> None:
     aside.close()
 
 
-def test_one_that_waits_for_ever_keeps_nobody(rig: SimulatedRig) -> None:
+def test_a_child_that_waits_for_ever_delays_nothing(rig: SimulatedRig) -> None:
     aside = IsolatedAdapters(lambda: adapters(rig))
     os.kill(aside.child, signal.SIGSTOP)
     aside.close()
@@ -47,7 +47,7 @@ def test_one_that_waits_for_ever_keeps_nobody(rig: SimulatedRig) -> None:
     again.close()
 
 
-def test_what_goes_wrong_in_it_is_told(rig: SimulatedRig) -> None:
+def test_an_error_in_the_child_is_raised_here(rig: SimulatedRig) -> None:
     with pytest.raises(NodeFileError) as refused:
         IsolatedAdapters(lambda: open_shelf("nowhere:", Side.A, orders(Side.A)))
     assert "write disks:" in refused.value.remedy

@@ -155,7 +155,7 @@ def test_output_that_cannot_be_written_is_an_error_and_no_difference(
     assert "Exception ignored" not in done.stderr
 
 
-def test_what_was_begun_is_done_though_nobody_can_be_told(changed: Controller) -> None:
+def test_what_was_begun_is_done_though_nothing_can_be_printed(changed: Controller) -> None:
     done = shell(changed, "HAGIT apply --yes > /dev/full")
     assert done.returncode == 1 and "standard output cannot be written" in done.stderr
     assert changed.addresses() == {"10.0.0.1/24"}
@@ -201,7 +201,7 @@ def test_a_pipe_that_is_closed_early_answers_no_question(changed: Controller, co
     ],
     ids=str,
 )
-def test_a_terminal_with_few_signs_is_told_everything(changed: Controller, environment: dict[str, str]) -> None:
+def test_a_terminal_with_few_characters_shows_everything(changed: Controller, environment: dict[str, str]) -> None:
     done = subprocess.run(
         changed.argv("plan"), cwd=ROOT, env=changed.environment | environment, capture_output=True, check=False
     )

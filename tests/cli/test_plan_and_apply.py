@@ -198,7 +198,7 @@ def test_ctrl_c_at_the_question_does_nothing(asked: Controller) -> None:
     assert asked.addresses() == set()
 
 
-def test_without_a_terminal_nobody_is_asked(asked: Controller) -> None:
+def test_without_a_terminal_there_is_no_question(asked: Controller) -> None:
     done = asked.hagit("apply", stdin="yes\n")
     assert done.code == 1
     assert "Nothing was applied: there is no terminal to ask on; add --yes." in done.err

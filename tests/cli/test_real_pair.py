@@ -116,7 +116,7 @@ def test_watching_in_a_pipe(pair: Pair) -> None:
         watching.stdout.close()
 
 
-def test_a_paused_daemon_is_told_from_a_dead_one(tmp_path: Path) -> None:
+def test_a_paused_daemon_differs_from_a_dead_one(tmp_path: Path) -> None:
     """A standby, so that nothing depends on it, with a deadman that is patient enough to be watched."""
     with serving(tmp_path, replace(PATIENT, deadman_ms=40_000, patience_ms=48_000)) as pair:
         pair.b.signal(signal.SIGSTOP)

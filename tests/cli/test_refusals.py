@@ -127,7 +127,7 @@ def test_an_interface_that_matches_two_nics_holds_only_itself(controller: Contro
     assert controller.addresses() == {"10.0.0.1/24"}
 
 
-def test_one_nic_that_is_claimed_twice_is_given_to_nobody(controller: Controller) -> None:
+def test_a_nic_that_two_resources_match_is_given_to_neither(controller: Controller) -> None:
     one = interface("one", "10.4.0.1/24", nic="e1")
     two = interface("two", "10.5.0.1/24").replace("match: {name: two}", 'match: {mac: "02:00:00:00:0a:01"}', 1)
     controller.work.commit("Two for one", net__yaml=STORAGE + one + two)

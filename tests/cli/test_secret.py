@@ -20,7 +20,7 @@ from reconciler.core.failover.orders_document import orders_document, orders_key
 from reconciler.core.status.watchdog import SecretStatus
 from reconciler.simulation.script import PAIR
 from reconciler.system.secret import next_path, previous_path
-from tests.cli.pair import Pair, node_file
+from tests.cli.simulated_pair import SimulatedPair, node_file
 from tests.controller import Done
 from tests.wait import until
 
@@ -28,10 +28,10 @@ OLD, NEW = b"0a" * 32, b"0b" * 32
 OLD_PRINT, NEW_PRINT = spelled(fingerprint(OLD)), spelled(fingerprint(NEW))
 
 
-class Controller:
+class SecretOperator:
     """One controller with its files, whose watchdog says what it is told to say."""
 
-    def __init__(self, pair: Pair, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, pair: SimulatedPair, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.pair, self.node, self._capsys = pair, node_file(root, "a"), capsys
         self.state, self.file = root / "a" / "state", root / "a" / "secret"
         self.put(self.file, OLD)
@@ -41,7 +41,7 @@ class Controller:
         path.chmod(0o600)
 
     def says(self, **words: Any) -> None:
-        self.pair.halves["a"].changes["secret"] = SecretStatus(**words)
+        self.pair.daemons["a"].changes["secret"] = SecretStatus(**words)
 
     def hagit(self, *words: str) -> Done:
         code = run(["secret", "--node", str(self.node), *words])
@@ -52,16 +52,18 @@ class Controller:
 
 
 @pytest.fixture
-def here(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Controller]:
+def here(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SecretOperator]:
     monkeypatch.setenv("NO_COLOR", "1")
-    pair = Pair(tmp_path)
-    made = Controller(pair, tmp_path, capsys)
+    pair = SimulatedPair(tmp_path)
+    made = SecretOperator(pair, tmp_path, capsys)
     made.says(current=OLD_PRINT, peer=OLD_PRINT)
     yield made
     pair.close()
 
 
-def test_status_shows_fingerprints_and_the_next_step(here: Controller) -> None:
+def test_status_shows_fingerprints_and_the_next_step(here: SecretOperator) -> None:
     shown = here.hagit().out
     assert OLD_PRINT in shown and "Next:" not in shown
     here.put(next_path(here.file), NEW)
@@ -71,7 +73,7 @@ def test_status_shows_fingerprints_and_the_next_step(here: Controller) -> None:
     assert "import" in document["next_step"]
 
 
-def test_a_new_secret_is_for_root_alone_and_refused_in_the_middle_of_another_change(here: Controller) -> None:
+def test_a_new_secret_is_for_root_alone_and_refused_in_the_middle_of_another_change(here: SecretOperator) -> None:
     here.pair.stop("a")
     assert here.hagit("new").code == 0
     path = next_path(here.file)
@@ -82,7 +84,7 @@ def test_a_new_secret_is_for_root_alone_and_refused_in_the_middle_of_another_cha
     assert "has not been dropped yet" in here.hagit("new").err
 
 
-def test_import_reads_a_file_and_refuses_what_is_no_new_secret(here: Controller, tmp_path: Path) -> None:
+def test_import_reads_a_file_and_refuses_what_is_no_new_secret(here: SecretOperator, tmp_path: Path) -> None:
     here.pair.stop("a")
     given = tmp_path / "given"
     given.write_bytes(NEW[:31])
@@ -97,32 +99,32 @@ def test_import_reads_a_file_and_refuses_what_is_no_new_secret(here: Controller,
     assert "goes with `import`" in here.hagit("import").err
 
 
-def test_use_waits_for_the_peer_to_accept(here: Controller) -> None:
+def test_use_waits_for_the_peer_to_accept(here: SecretOperator) -> None:
     here.put(next_path(here.file), NEW)
     here.says(current=OLD_PRINT, accepted=(NEW_PRINT,), peer=OLD_PRINT)
-    until_said(here, accepted=(NEW_PRINT,), peer_accepts="")
+    until_reported(here, accepted=(NEW_PRINT,), peer_accepts="")
     assert "not known to accept" in here.hagit("use").err
     here.says(current=OLD_PRINT, accepted=(NEW_PRINT,))
-    until_said(here, peer="")
+    until_reported(here, peer="")
     refused = here.hagit("use")
     assert "is not heard" in refused.err and "--without-peer" in refused.err
     assert here.file.read_bytes() == OLD, "nothing was done"
     here.pair.stop("a")
-    (here.pair.halves["a"].run / "watchdog.json").unlink()
+    (here.pair.daemons["a"].run / "watchdog.json").unlink()
     assert "no watchdog runs here" in here.hagit("use").err
     assert here.hagit("use", "--without-peer").code == 0
     assert here.file.read_bytes().strip() == NEW and previous_path(here.file).read_bytes().strip() == OLD
     assert not next_path(here.file).exists()
 
 
-def test_drop_waits_for_the_peer_and_for_the_orders(here: Controller) -> None:
+def test_drop_waits_for_the_peer_and_for_the_orders(here: SecretOperator) -> None:
     here.put(here.file, NEW)
     here.put(previous_path(here.file), OLD)
     here.says(current=NEW_PRINT, accepted=(OLD_PRINT,), peer=OLD_PRINT, peer_accepts=NEW_PRINT)
-    until_said(here, current=NEW_PRINT, peer=OLD_PRINT)
+    until_reported(here, current=NEW_PRINT, peer=OLD_PRINT)
     assert "not known to use" in here.hagit("drop").err
     here.says(current=NEW_PRINT, peer=NEW_PRINT)
-    until_said(here, peer=NEW_PRINT)
+    until_reported(here, peer=NEW_PRINT)
     (here.state / "orders.json").write_bytes(orders_document(PAIR, orders_key(OLD)))
     assert "is not sealed with" in here.hagit("drop").err
     assert previous_path(here.file).exists()
@@ -131,23 +133,23 @@ def test_drop_waits_for_the_peer_and_for_the_orders(here: Controller) -> None:
     assert not previous_path(here.file).exists() and here.file.read_bytes() == NEW
 
 
-def test_a_new_secret_is_given_up_unless_the_peer_uses_it(here: Controller) -> None:
+def test_a_new_secret_is_given_up_unless_the_peer_uses_it(here: SecretOperator) -> None:
     here.put(next_path(here.file), NEW)
     here.says(current=OLD_PRINT, peer=NEW_PRINT)
-    until_said(here, peer=NEW_PRINT)
+    until_reported(here, peer=NEW_PRINT)
     assert "uses" in here.hagit("drop").err
     here.says(current=OLD_PRINT, peer=OLD_PRINT)
-    until_said(here, peer=OLD_PRINT)
+    until_reported(here, peer=OLD_PRINT)
     assert here.hagit("drop").code == 0
     assert not next_path(here.file).exists()
     assert "only one secret" in here.hagit("drop").err
 
 
-def until_said(here: Controller, **words: Any) -> None:
+def until_reported(here: SecretOperator, **words: Any) -> None:
     """Wait until the watchdog has published it."""
 
     def said() -> bool:
-        document = json.loads((here.pair.halves["a"].run / "watchdog.json").read_bytes())["secret"] or {}
+        document = json.loads((here.pair.daemons["a"].run / "watchdog.json").read_bytes())["secret"] or {}
         found = {name: document.get(name) for name in words}
         return found == {name: list(value) if isinstance(value, tuple) else value for name, value in words.items()}
 

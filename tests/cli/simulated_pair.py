@@ -15,6 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
+from reconciler.cli.application import run
 from reconciler.core.failover.events import Asked
 from reconciler.core.failover.events import Request as Wish
 from reconciler.core.failover.key import Side
@@ -25,6 +28,7 @@ from reconciler.system.clock import monotonic_s
 from reconciler.system.control import ControlServer
 from reconciler.system.control_protocol import ControlAnswer, ControlRequest, RequestKind
 from reconciler.system.files import append_line, write_json
+from tests.controller import Controller, Done
 from tests.standings import BOOT, standing_of, told
 
 #: Simulated milliseconds that pass in one turn, and the real pause after it.
@@ -40,8 +44,8 @@ WISHES: Final = {
 }
 
 
-class Half:
-    """One controller: its directories, its socket, what it has told so far."""
+class SimulatedDaemon:
+    """The daemon of one controller: its directories, its socket, the events that it has published."""
 
     def __init__(self, world: World, side: str, root: Path) -> None:
         self.world, self.side, self.run, self.state = world, side, root / "run", root / "state"
@@ -121,12 +125,12 @@ class Half:
             write_json(self.run / "watchdog.json", watchdog_document(self.status()), sync=False)
 
 
-class Pair:
-    """Both, and the thread in which their time passes. `root/a` and `root/b` hold their directories."""
+class SimulatedPair:
+    """Both daemons, and the thread in which their time passes. `root/a` and `root/b` hold their directories."""
 
     def __init__(self, root: Path, *lines: str, until: str = "20s") -> None:
         self.world = told(*lines, until=until)
-        self.halves = {side: Half(self.world, side, root / side) for side in "ab"}
+        self.daemons = {side: SimulatedDaemon(self.world, side, root / side) for side in "ab"}
         self._near, self._far = socket.socketpair()
         self._orders: list[Callable[[World], None]] = []
         self._ended: list[tuple[str, threading.Event]] = []
@@ -147,8 +151,8 @@ class Pair:
     def _loop(self) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(self._near, selectors.EVENT_READ)
-            for half in self.halves.values():
-                selector.register(half.server, selectors.EVENT_READ)
+            for daemon in self.daemons.values():
+                selector.register(daemon.server, selectors.EVENT_READ)
             while True:
                 ready = {key.fileobj for key, _ in selector.select(TURN_S)}
                 if self._near in ready:
@@ -157,30 +161,30 @@ class Pair:
                     self._orders.pop(0)(self.world)
                 while self._ended:
                     side, gone = self._ended.pop()
-                    selector.unregister(self.halves[side].server)
-                    self.halves[side].server.close()
-                    self.halves[side].silent = True
+                    selector.unregister(self.daemons[side].server)
+                    self.daemons[side].server.close()
+                    self.daemons[side].silent = True
                     gone.set()
-                for half in self.halves.values():
-                    if half.server in ready and not half.silent:
-                        half.server.serve()
+                for daemon in self.daemons.values():
+                    if daemon.server in ready and not daemon.silent:
+                        daemon.server.serve()
                 self._turn()
 
     def _turn(self) -> None:
         for _ in range(STEP_MS // 10):
             self.world.run(self.world.now_ms + 10)
-            for half in self.halves.values():
-                half.watch()
-        for half in self.halves.values():
-            half.publish()
+            for daemon in self.daemons.values():
+                daemon.watch()
+        for daemon in self.daemons.values():
+            daemon.publish()
 
     def close(self) -> None:
         """End the thread and the servers."""
         self._far.send(b"!")
         self._thread.join(10)
-        for half in self.halves.values():
-            if not half.silent:
-                half.server.close()
+        for daemon in self.daemons.values():
+            if not daemon.silent:
+                daemon.server.close()
         self._near.close()
         self._far.close()
 
@@ -198,3 +202,26 @@ def node_file(root: Path, side: str) -> Path:
 def document(path: Path) -> Any:
     """What a file holds."""
     return json.loads(path.read_bytes())
+
+
+def use_node_of(controller: Controller, side: str, root: Path) -> None:
+    """Give the controller of a test the node file of one of the pair."""
+    controller.node.write_text(node_file(root, side).read_text().replace('"state"', f'"{root / side / "state"}"')
+                               .replace('"run"', f'"{root / side / "run"}"'))  # fmt: skip
+
+
+class PairOperator:
+    """Types commands on one controller or the other."""
+
+    def __init__(self, pair: SimulatedPair, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.pair, self.root, self._capsys = pair, root, capsys
+        self.nodes = {side: node_file(root, side) for side in "ab"}
+
+    def hagit(self, side: str, *words: str) -> Done:
+        code = run([words[0], "--node", str(self.nodes[side]), *words[1:]])
+        shown = self._capsys.readouterr()
+        return Done(code, shown.out, shown.err)
+
+
+#: Makes the operator of a simulated pair, given the lines of a story.
+MakeOperator = Callable[..., PairOperator]
