@@ -1,6 +1,6 @@
-"""Making a revision the state of this controller: propose a plan, perform it alone, record how it went.
+"""Apply a revision to this controller: propose a plan, perform it under the lock, record the outcome.
 
-One writer at a time: whoever performs holds the lock of the state directory, the agent and every command alike.
+One writer at a time: the agent and every command hold the lock of the state directory while they perform a plan.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from reconciler.core.planning.planner import blamed, make_plan, stale
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HagitError, StalePlanError
 
-#: An apply by a person and one by the agent may meet; each is over in moments.
+#: How long an apply waits for another one, of an operator or of the agent.
 LOCK_WAIT_S: Final = 5.0
 MOVED_MAX: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class PlanBasis:
-    """What was in force at the look that a plan was made from."""
+    """The revision in force at the observation that a plan was made from."""
 
     applied: Applied | None
 
@@ -44,16 +44,16 @@ def propose(
     blame_of: Callable[[Origin], Blame | None] | None = None,
     orders: tuple[OrdersChange, ...] = (),
 ) -> Plan:
-    """The plan that makes this controller what the content asks for; `revision` in full (`main@<40 digits>`).
+    """The plan from the observed state to the content; `revision` in full (`main@<40 digits>`).
 
-    `orders` say what else will be published when every action is done.
+    `orders`: the changes of the watchdog's orders that are published after all actions.
     """
     plan = replace(make_plan(content.desired, observed, revision), orders=orders)
     return blamed(plan, blame_of) if blame_of is not None else plan
 
 
 def restrict(plan: Plan, keys: Collection[Key]) -> Plan:
-    """Only the actions about `keys`; what the others would have changed stays as it is."""
+    """The plan with only the actions about `keys`."""
     actions = tuple(action for action in plan.actions if action.key in keys)
     touched = {action.key for action in actions}
     touched |= {fact.key for action in actions for fact in action.consequences}
@@ -63,13 +63,13 @@ def restrict(plan: Plan, keys: Collection[Key]) -> Plan:
 
 
 def resume_interrupted(store: Store, network: Network) -> None:
-    """Before a plan is made: finish the stamps of an apply that was cut off. Raises HagitError."""
+    """Finish the stamps of an interrupted apply. Called before a plan is made. Raises HagitError."""
     if read_interrupted(store.journal) is not None:
         with store.lock("resume", wait_s=LOCK_WAIT_S):
-            _take_up(store, network)
+            _finish_interrupted(store, network)
 
 
-def _take_up(store: Store, network: Network) -> bool:
+def _finish_interrupted(store: Store, network: Network) -> bool:
     what = mark_interrupted_links(network, store.journal)
     if what is not None:
         store.log_decision("resumed", what=what)
@@ -84,26 +84,27 @@ def apply_plan(
     *,
     purpose: str,
     record_as: str = "",
-    look: PlanBasis | None = None,
+    basis: PlanBasis | None = None,
     begin: Callable[[], None] | None = None,
     progress: Progress | None = None,
 ) -> ApplyOutcome:
     """Perform a plan and record the outcome, in the history as `record_as` unless that is empty.
 
-    What is refused, and what rests on it, is held: the revision is in force all the same, and the store remembers what
-    is still to be done. What stops everything (a full disk, a right that is missing) leaves the older one in force.
+    A refused action, and every action that depends on it, is held: the revision is in force all the same, and the
+    store remembers the held parts. An error that stops everything (full disk, missing permission) leaves the older
+    revision in force.
 
-    `look` says what was in force when the plan was made a moment ago: while that stands, no second look is taken.
-    `begin` is called under the lock before the first action.
+    `basis`: the revision in force when the plan was made a moment ago; while it is unchanged, no second observation is
+    made. `begin` is called under the lock before the first action.
 
-    Raises StalePlanError naming what moved since the plan was made, StateError when another applies or the state
-    directory cannot be written; in both cases nothing was done.
+    Raises StalePlanError with the changes since the plan was made, StateError when another apply runs or the state
+    directory cannot be written. In both cases nothing was changed.
     """
     with store.lock(purpose, wait_s=LOCK_WAIT_S):
-        if look is not None and look.applied != store.applied():
+        if basis is not None and basis.applied != store.applied():
             raise StalePlanError("another revision was applied since the plan was made")
-        resumed = _take_up(store, network)
-        if look is None or resumed:
+        resumed = _finish_interrupted(store, network)
+        if basis is None or resumed:
             require_current(plan, network.observe())
         if begin is not None:
             begin()
@@ -147,7 +148,7 @@ def _record_failure(store: Store, plan: Plan, revision: Revision, outcome: Apply
 
 
 def require_current(plan: Plan, observed: Observed) -> None:
-    """Raise StalePlanError when what the plan was made from has moved."""
+    """Raise StalePlanError when the state has changed since the plan was made."""
     moved = stale(plan, observed)
     if moved:
         rest = f"\n  and {len(moved) - MOVED_MAX} more" if len(moved) > MOVED_MAX else ""
@@ -158,10 +159,10 @@ def require_current(plan: Plan, observed: Observed) -> None:
 
 
 def changed_in_place(actions: Sequence[Action], plan: Plan) -> list[Document]:
-    """The facts that actions of a plan change in place, as they were, by resource: what a rollback has to put back.
+    """The facts that actions of a plan change in place, with their old values: a rollback restores them.
 
-    Whatever is created or removed carries a stamp or comes from a revision; a changed MTU carries nothing. That an
-    address was leased cannot be put back: only the program that leased it can ask again.
+    Created and removed facts carry a stamp or come from a revision; a changed MTU carries nothing. A lease of an
+    address cannot be restored: only the program that leased it can renew it.
     """
     resources = {name: resource for resource, name in plan.names.items()}
     changed = (
@@ -173,7 +174,7 @@ def changed_in_place(actions: Sequence[Action], plan: Plan) -> list[Document]:
 
 
 def restored_content(content: Content, entries: Sequence[Mapping[str, Any]]) -> Content:
-    """The content of an older revision, and what newer ones changed beyond it put back.
+    """The content of an older revision, with the old values of facts that newer revisions changed in place.
 
     `entries` are those of the history since that revision was in force, oldest first.
     """

@@ -1,10 +1,10 @@
-"""The agent: one loop that waits for the kernel, the source or the clock, and then runs a round.
+"""The agent: one loop that waits for the kernel, the source or the clock, and then reconciles.
 
-    follower (thread) ──selection──┐
-    monitor (kernel events) ───────┼──> loop ──> Round ──> outbox ──> delivery (a thread for each target)
-    clock (next look, retry) ──────┘      └──> status, metrics, decisions
+    source poller (thread) ──selection──┐
+    monitor (kernel events) ────────────┼──> loop ──> Reconciliation ──> outbox ──> delivery (a thread for each target)
+    clock (next observation, retry) ────┘      └──> status, metrics, decision log
 
-Everything that touches the kernel happens in the loop's own thread. Events are triggers; the look is the truth.
+Only the loop's thread observes and changes the kernel. An event only starts an observation; the observation counts.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ from reconciler.system.http.server import HttpEndpoints, HttpServer
 from reconciler.system.netlink.monitor import Monitor
 from reconciler.system.wakeup import Wakeup
 
-#: Even without any event the kernel is looked at this often.
-LOOK_INTERVAL_S: Final = 10.0
-#: A storm of events costs at most one look in this time.
-LOOK_PAUSE_S: Final = 0.02
+#: Longest interval between two observations.
+OBSERVE_INTERVAL_S: Final = 10.0
+#: Shortest interval between two observations, also in a storm of events.
+OBSERVE_PAUSE_S: Final = 0.02
 
 
 class Agent:
@@ -68,11 +68,11 @@ class Agent:
         self._metrics = Metrics(controller=node.controller)
         self._monitor = Monitor()
         self._outbox = Outbox(store.outbox)
-        self._delivery = Delivery(self._outbox, self._reported)
+        self._delivery = Delivery(self._outbox, self._on_delivery)
         firing = self._outbox.firing()
         self._memory = recover_memory(session, firing)
         self._publisher = AgentStatusPublisher(session, self._metrics, self._outbox, os.getpid())
-        self._poller = SourcePoller(node, self._take)
+        self._poller = SourcePoller(node, self._on_selection)
         pair_alerts = tuple(alert for alert in firing if alert.kind in PAIR_ALERTS)
         self._pair = pair_monitor_of(
             node, store.root / "pair.json", self._metrics.pair, self._put_pair_alert, pair_alerts
@@ -90,7 +90,7 @@ class Agent:
             self._listener = HttpServer(f"{_bracketed(node.listen.address)}:{node.listen.port}", pages)
 
     def run(self, *, once: bool = False) -> None:
-        """Until `stop`, or with `once` until the first selection has been acted on."""
+        """Run until `stop`, or with `once` until the first selection was applied."""
         if self._listener is not None:
             self._listener.start()
             self._publisher.port = self._listener.port
@@ -98,12 +98,12 @@ class Agent:
         with selectors.DefaultSelector() as selector:
             selector.register(self._monitor, selectors.EVENT_READ)
             selector.register(self._wakeup, selectors.EVENT_READ)
-            due_s: float | None = LOOK_INTERVAL_S
+            due_s: float | None = OBSERVE_INTERVAL_S
             if not once:
                 self._configure()
-                due_s = self._round("start")
+                due_s = self._reconcile("start")
             while not self._stopping:
-                timeout_s = LOOK_INTERVAL_S if due_s is None else min(due_s, LOOK_INTERVAL_S)
+                timeout_s = OBSERVE_INTERVAL_S if due_s is None else min(due_s, OBSERVE_INTERVAL_S)
                 began_s = monotonic_s()
                 sleep_s = timeout_s if self._pair is None else min(timeout_s, self._pair.interval_s)
                 ready = {key.fileobj for key, _ in selector.select(sleep_s)}
@@ -111,18 +111,18 @@ class Agent:
                     self._pair.poll()
                 reasons = self._wakeup.take() if self._wakeup in ready else frozenset()
                 changed = self._monitor in ready and self._monitor.drain()
-                fresh = self._take_selections()
+                fresh = self._read_selections()
                 waited_s = monotonic_s() - began_s
                 if changed or fresh or waited_s >= timeout_s:
-                    due_s = self._round("event" if changed else "source" if fresh else "interval")
+                    due_s = self._reconcile("event" if changed else "source" if fresh else "interval")
                 else:
                     due_s = max(0.0, timeout_s - waited_s)
                     if "delivery" in reasons:
-                        self._publisher.delivered()
+                        self._publisher.publish_delivery()
                 if once and fresh:
                     break
 
-    def outcome(self) -> int:
+    def exit_status(self) -> int:
         """The exit status of `--once`: 1, and the reason on stderr, when the newest commit is not in force."""
         reasons = [error for error in (self._selection.refusal, self._memory.failure) if error is not None]
         for error in reasons:
@@ -137,11 +137,11 @@ class Agent:
         self._wakeup.set("stop")
 
     def poll_source(self) -> None:
-        """Look at the source now; may be called from a signal handler."""
+        """Poll the source now; may be called from a signal handler."""
         self._poller.poll_source()
 
     def close(self) -> None:
-        """Stop the threads and give everything back; what is not delivered stays in the outbox."""
+        """Stop the threads and close everything. Alerts that were not delivered stay in the outbox."""
         self._poller.close()
         if self._listener is not None:
             self._listener.close()
@@ -151,14 +151,14 @@ class Agent:
         self._wakeup.close()
 
     def wait_delivered(self, timeout_s: float) -> bool:
-        """Wait until everybody has been told; False when somebody has not in time."""
+        """Wait until every target has received all alerts; False after `timeout_s`."""
         return self._delivery.wait_delivered(timeout_s)
 
-    def _take(self, selection: Selection) -> None:
+    def _on_selection(self, selection: Selection) -> None:
         self._selections.put(selection)
         self._wakeup.set("source")
 
-    def _take_selections(self) -> bool:
+    def _read_selections(self) -> bool:
         fresh = False
         while not self._selections.empty():
             self._selection = self._selections.get()
@@ -168,15 +168,15 @@ class Agent:
         return fresh
 
     def _configure(self) -> None:
-        """Tell whoever the revision in force says; a receiver that cannot be used must not stop the agent."""
+        """Deliver alerts to the targets of the selected revision. An unusable target must not stop the agent."""
         content = self._selection.content
         if content is None:
             return
         try:
             named = targets_of(content.settings.alerting)
-            unfit = {target: target_refusal(self._session.node, target) for target in named}
-            unusable = self._delivery.configure([target for target in named if not unfit[target]])
-            refused = (*filter(None, unfit.values()), *unusable)
+            refusals = {target: target_refusal(self._session.node, target) for target in named}
+            unusable = self._delivery.configure([target for target in named if not refusals[target]])
+            refused = (*filter(None, refusals.values()), *unusable)
         except HagitError as error:
             refused = (f"{error.where}: {error.what}",)
         if refused != self._publisher.targets_refused:
@@ -194,22 +194,22 @@ class Agent:
             names |= {f"{name}.{pair.domain}".lower() for name in short if pair.domain}
         return frozenset(names)
 
-    def _round(self, trigger: str) -> float | None:
+    def _reconcile(self, trigger: str) -> float | None:
         began_s = monotonic_s()
         self._metrics.look(trigger)
         before = self._memory.ledger, self._memory.conditions
         try:
-            due_s = self._make_round().run(self._selection)
-            self._keep(*before)
-            # What this round did made events of its own; they are answered by this look and need no other.
+            due_s = self._reconciliation().run(self._selection)
+            self._save_memory(*before)
+            # The actions of this round caused events; its own observation has answered them.
             success = self._memory.failure is None
         except StateError as error:
             print(f"hagit agent: {error}", file=sys.stderr)
-            due_s, success = LOOK_INTERVAL_S, False
-        self._publisher.round(self._selection, self._memory, began_s, trigger, success=success)
-        return LOOK_PAUSE_S if due_s is not None and due_s < LOOK_PAUSE_S else due_s
+            due_s, success = OBSERVE_INTERVAL_S, False
+        self._publisher.publish_round(self._selection, self._memory, began_s, trigger, success=success)
+        return OBSERVE_PAUSE_S if due_s is not None and due_s < OBSERVE_PAUSE_S else due_s
 
-    def _make_round(self) -> Reconciliation:
+    def _reconciliation(self) -> Reconciliation:
         content, revision = self._selection.content, self._selection.revision
         pair = content.settings.pair.name if content else ""
 
@@ -220,34 +220,34 @@ class Agent:
 
         return Reconciliation(
             self._session.store,
-            self._session.network,
+            self._session.host,
             AlertBuilder(pair, self._session.node.controller, blame_of),
             self._memory,
-            self._tell,
+            self._put_alert,
             self._session.content_for,
-            self._count,
+            self._count_actions,
             self._poller.poll_source,
             self._publish_orders,
-            self._look_for,
+            self._select_storage,
             lambda: unsigned_warning(self._session.node, self._session.store.accepted()),
         )
 
-    def _look_for(self, content: Content) -> bool:
-        return self._session.network.select_storage(content.keys())
+    def _select_storage(self, content: Content) -> bool:
+        return self._session.host.select_storage(content.keys())
 
     def _publish_orders(self, content: Content, commit: str) -> None:
         if self._session.orders is not None:
             self._session.orders.publish(content, commit)
 
-    def _tell(self, alert: Alert) -> None:
+    def _put_alert(self, alert: Alert) -> None:
         self._outbox.put(alert)
 
     def _put_pair_alert(self, alert: Alert) -> None:
-        self._tell(alert)
+        self._put_alert(alert)
         self._session.store.log_decision("alert", alert=alert.document())
 
-    def _reported(self, outcome: DeliveryReport) -> None:
-        """A target has answered; called from its thread."""
+    def _on_delivery(self, outcome: DeliveryReport) -> None:
+        """Record a report of a delivery thread; runs in that thread."""
         match outcome:
             case AlertsDelivered():
                 self._metrics.delivered(outcome.target, len(outcome.alerts))
@@ -261,31 +261,31 @@ class Agent:
                 assert_never(outcome)
         self._wakeup.set("delivery")
 
-    def _count(self, outcome: Performed) -> None:
+    def _count_actions(self, outcome: Performed) -> None:
         for word, actions in (("done", outcome.done), ("failed", outcome.refused)):
             for action in actions:
                 self._metrics.action(action.verb.value, action.stage.name.lower(), word)
 
-    def _keep(self, ledger: DriftLedger, conditions: Conditions) -> None:
+    def _save_memory(self, ledger: DriftLedger, conditions: Conditions) -> None:
         if (ledger, conditions) != (self._memory.ledger, self._memory.conditions):
-            standing = [alert.document() for alert in self._memory.conditions.firing]
-            self._session.store.write_drift({"drift": ledger_document(self._memory.ledger), "standing": standing})
+            firing = [alert.document() for alert in self._memory.conditions.firing]
+            self._session.store.write_drift({"drift": ledger_document(self._memory.ledger), "standing": firing})
 
 
 def _bracketed(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-def _only_one(session: Session) -> Lock:
-    """Held for as long as the agent lives. Waits a moment, because whoever asks for the holder has it for one."""
+def _agent_lock(session: Session) -> Lock:
+    """The lock of the only agent. Waits a moment: a process that looks for the holder takes the lock briefly."""
     return Lock(session.store.root / "agent.lock", "hagit agent", wait_s=0.5)
 
 
 def run_agent(node_file: Path | None, *, once: bool) -> int:
-    """`hagit agent`: run until SIGTERM or SIGINT; SIGHUP means "look now". Raises HagitError when it cannot start."""
-    with Session(node_file) as session, _only_one(session):
+    """`hagit agent`: run until SIGTERM or SIGINT; SIGHUP polls the source. Raises HagitError when it cannot start."""
+    with Session(node_file) as session, _agent_lock(session):
         agent = Agent(session)
-        # What is here now stays until the end, so no later collection needs to look at it.
+        # The objects so far stay until the end: later collections need not visit them.
         gc.collect()
         gc.freeze()
         gc.enable()
@@ -306,4 +306,4 @@ def run_agent(node_file: Path | None, *, once: bool) -> int:
         finally:
             agent.close()
             session.store.prune()
-        return agent.outcome() if once else 0
+        return agent.exit_status() if once else 0

@@ -1,9 +1,9 @@
-"""Performing a plan: one action at a time, behind the journal, looking after each.
+"""Execute a plan: one action at a time, behind the journal, each verified by an observation.
 
-Decides nothing about what to do: the plan leaves no choices. An action that the kernel, ZFS or a file refuses, and what
-rests on it, is held with the reason; every other action is done. What is cut off at any point is finished by planning
-again from what is then to be seen; the one thing a look cannot tell, whether a link without a stamp was made by us a
-moment before we died, is told by the journal (`mark_interrupted_links`).
+Makes no choices: the plan leaves none. An action that the kernel, ZFS or a file refuses is held with the reason, and so
+is every action that depends on it; all others are performed. After an interruption, a new plan from a new observation
+finishes the work. Only the journal knows whether a link without a stamp was created by hagit just before it died
+(`mark_interrupted_links`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from reconciler.errors import HagitError, NotPermitted, ObservationError, Perfor
 #: Called before each action with its index, the number of all actions, and the action.
 Progress: TypeAlias = Callable[[int, int, Action], None]
 
-#: What a person can do about a refusal that names no way out of its own.
+#: Remedies for a refusal that names none.
 TRIED_AGAIN: Final = "the agent tries again when something here changes, and after a while in any case"
 SOMETHING_ELSE: Final = "something else changes this controller; run `hagit plan` to see what is left to do"
 
@@ -33,9 +33,9 @@ SOMETHING_ELSE: Final = "something else changes this controller; run `hagit plan
 class ApplyOutcome:
     """How an apply ended.
 
-    `done` are the actions that succeeded, `refused` those that did not. `held` says for each of these, for what waits
-    for them, and for every fact that did not become what the plan predicted, what stands against it. `failure` stopped
-    everything: nothing after it was tried.
+    `done`: actions that succeeded; `refused`: actions that failed. `held`: the reason for each refused action, for each
+    action that waits for one, and for each fact that differs from the plan's prediction. `failure` stopped everything:
+    no later action was tried.
     """
 
     total: int
@@ -51,17 +51,17 @@ class ApplyOutcome:
 
     @property
     def complete(self) -> bool:
-        """Every action was done and the last look agreed with the prediction."""
+        """Whether every action succeeded and the last observation agrees with the prediction."""
         return self.failure is None and not self.held
 
     @property
     def problem(self) -> HagitError | None:
-        """What kept the apply from being complete, as one error."""
+        """One error for all that kept the apply from being complete; None when it is complete."""
         return self.failure if self.failure is not None or not self.held else error_of_holds(self.held)
 
 
 def error_of_holds(held: Sequence[HeldChange]) -> PerformError:
-    """Refused actions as one error: the first of them, and how many there are. `held` is not empty."""
+    """One error for several holds: the first refusal, and the number of the others. `held` is not empty."""
     first = next((hold for hold in held if hold.gate is Gate.REFUSED), held[0])
     rest = len(held) - 1
     more = f"; and {rest} more {'are' if rest > 1 else 'is'} held" if rest else ""
@@ -69,7 +69,7 @@ def error_of_holds(held: Sequence[HeldChange]) -> PerformError:
 
 
 def execute_plan(plan: Plan, network: Network, journal_path: Path, progress: Progress | None = None) -> ApplyOutcome:
-    """Do what the plan says, but for what is refused and what rests on that.
+    """Perform the actions of a plan, except refused ones and those that depend on them.
 
     Raises StateError before the first action when the journal cannot be written.
     """
@@ -94,7 +94,7 @@ def execute_plan(plan: Plan, network: Network, journal_path: Path, progress: Pro
                 journal.started(index)
                 try:
                     network.perform(action.before, action.after)
-                    _look_at(network, action)
+                    _verify(network, action)
                 except (NotPermitted, StateError):
                     refused.append(action)
                     raise
@@ -117,8 +117,8 @@ def _hold(action: Action, gate: Gate, why: str, remedy: str) -> HeldChange:
     return HeldChange(action.key, gate, why, remedy, action.origin, action.resource)
 
 
-def _look_at(network: Network, action: Action) -> None:
-    """The narrow look after one action. Raises SurpriseError when the fact is not what the action made it."""
+def _verify(network: Network, action: Action) -> None:
+    """Observe the fact of an action. Raises SurpriseError when it differs from the action's result."""
     found = network.observe_keys((action.key,)).get(action.key)
     if found != action.after:
         raise SurpriseError(
@@ -132,9 +132,9 @@ def _look_at(network: Network, action: Action) -> None:
 def unpredicted_facts(
     plan: Plan, observed: Observed, done: Sequence[Action], undone: Sequence[Action]
 ) -> list[HeldChange]:
-    """A hold for each fact that the last look shows otherwise than the plan predicted; unknown facts are passed over.
+    """A hold for each fact that the last observation shows otherwise than the plan predicted. Skips unknown facts.
 
-    Where an action was not done, only what the others made and what does not depend on it is compared.
+    After an action that was not performed, compares only the results of the others that do not depend on it.
     """
     keys: set[Key] = set(plan.before) | set(plan.after)
     if undone:
@@ -155,10 +155,9 @@ def unpredicted_facts(
 
 
 def mark_interrupted_links(network: Network, journal_path: Path) -> str | None:
-    """Finish the stamps of an apply that was cut off; returns a sentence about it, or None when none was.
+    """Stamp the links of an interrupted apply; returns a sentence about it, or None without one.
 
-    A link is made and stamped by two requests. Between them it looks like anybody's, so only the journal can say that
-    it is ours.
+    A link is created and stamped by two requests. Between them it looks foreign, and only the journal knows its maker.
     """
     cut = read_interrupted(journal_path)
     if cut is None:

@@ -1,7 +1,7 @@
-"""Whether this machine is the unit that the configuration names: failover is switched on on those two alone.
+"""The hardware identity of a controller: failover runs only on the two machines that the Pair names.
 
-Decides by the serial number that the hardware says of itself (DMI, or a file where there is none) and the one that a
-Pair gives this controller. A Pair that gives none has not bound itself to two units.
+Compares the serial number of the hardware (DMI, or a file where there is none) with the one that the Pair gives this
+controller. A Pair without serial numbers is not bound to two machines.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from reconciler.system.node import Node
 
 
 def require_this_unit(content: Content, node: Node) -> None:
-    """Raises NodeFileError where failover is asked for and another machine than this one is named."""
+    """Raise NodeFileError when failover is enabled and the Pair names another machine."""
     named = content.settings.pair.serials.get(node.controller, "")
     if content.orders is None or not content.orders.enabled or not named:
         return

@@ -1,7 +1,7 @@
-"""Everything of this controller that the agent writes: its network, and its pools as long as they belong here.
+"""The host: the live network of this controller, and its pools as long as they belong here.
 
-Decides whether pools are looked at: only those that are asked for, and only on the controller that the watchdog says is
-the active one, so that a configuration without Pools and Datasets costs nothing. Does not know what is desired of them.
+Pools are observed only when a revision names them, and only on the active controller, as the watchdog reports it. A
+configuration without pools therefore costs nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class LiveHost:
-    """Implements `core.facts.network.Network` for network and pools together. Belongs to one thread."""
+    """Implements `core.facts.network.Network` for the network and the pools together. Belongs to one thread."""
 
     def __init__(self, network: Network, node: Node) -> None:
         self._network = network
@@ -34,7 +34,7 @@ class LiveHost:
         self._keys: frozenset[Key] = frozenset()
 
     def select_storage(self, keys: Iterable[Key]) -> bool:
-        """Of pools and datasets, looks are about these `keys` from now on; True when the last look left some out."""
+        """Observe the pools and datasets among `keys` from now on; True when the last observation left some out."""
         wanted = frozenset(key for key in keys if key[0] in STORAGE_WORDS)
         wanted |= {("pool", key[1]) for key in wanted}
         is_more = not wanted <= self._keys
@@ -42,7 +42,7 @@ class LiveHost:
         return is_more
 
     def observe(self) -> Observed:
-        """One look at everything. Raises ObservationError when the network cannot be read at all."""
+        """Observe everything. Raises ObservationError when the network cannot be read at all."""
         observed = self._network.observe()
         if not self._keys:
             return observed
@@ -54,7 +54,7 @@ class LiveHost:
         return replace(observed, facts=facts, unknown=(*observed.unknown, *look.unknown), placement=placement)
 
     def observe_keys(self, keys: Collection[Key]) -> Mapping[Key, Fact | None]:
-        """A narrow look at a few keys. Raises ObservationError."""
+        """Observe a few keys. Raises ObservationError."""
         stored = [key for key in keys if key[0] in STORAGE_WORDS]
         if not stored:
             return self._network.observe_keys(keys)
@@ -63,7 +63,7 @@ class LiveHost:
         return {**found, **self.pools.observe_keys(stored)}
 
     def perform(self, before: Fact | None, after: Fact | None) -> None:
-        """One change of one fact. Raises PerformError; for pools also when they belong here no more."""
+        """Change one fact. Raises PerformError; for pools also when they have moved to the peer."""
         fact = after if after is not None else before
         if not isinstance(fact, Pool | PoolProperty | Dataset | Property):
             self._network.perform(before, after)
@@ -81,7 +81,7 @@ class LiveHost:
 
     @property
     def pools(self) -> Pools:
-        """The pools of this controller, whoever they belong to."""
+        """The adapter for pools, also where they belong to the peer."""
         if self._pools is None:
             from reconciler.system.shelf import directory_of
             from reconciler.system.zfs.live_pools import LivePools
@@ -93,15 +93,15 @@ class LiveHost:
 
 
 def pool_placement(node: Node) -> tuple[Placement, str]:
-    """Whether the pools belong here, and where they do not, why."""
+    """Whether the pools belong to this controller, and why not."""
     if node.watchdog is None:
         return Placement.UNWATCHED, ""
     from reconciler.system.watchdog_client import read_status
 
-    sight = read_status(node)
-    assert sight is not None
-    if sight.status is None or not sight.fresh:
-        return Placement.STANDBY, sight.problem
-    if sight.status.phase != Phase.ACTIVE:
-        return Placement.STANDBY, f"this controller is {sight.status.role}"
+    reading = read_status(node)
+    assert reading is not None
+    if reading.status is None or not reading.fresh:
+        return Placement.STANDBY, reading.problem
+    if reading.status.phase != Phase.ACTIVE:
+        return Placement.STANDBY, f"this controller is {reading.status.role}"
     return Placement.ACTIVE, ""

@@ -1,8 +1,8 @@
-"""The watchdog's orders as a file: compiled from a revision, sealed, and published last when it is applied.
+"""The file with the watchdog's orders: compiled from a revision, sealed, and published as the last step of an apply.
 
-Decides whether the file in the state directory has to be written anew, and as which generation
-(`core/failover/generation`); the power plan lies beside it and is written with it. Level-triggered: a lost, damaged or
-old file is replaced like a changed one. Does not know whether the watchdog runs; it takes the file when it sees it.
+Decides whether the file must be written, and with which generation (`core/failover/generation`). The power plan and the
+serial number lie beside it and are written with it. Level-triggered: a lost, damaged or old file is replaced like a
+changed one. The watchdog reads the file when it sees a change.
 """
 
 from __future__ import annotations
@@ -43,26 +43,36 @@ class OrdersFile:
         self._power = PowerFile(watchdog, store)
         self._unit = UnitFile(node, watchdog, store)
         self.path = store.root / FILE
-        self._settled: tuple[object, ...] | None = None
+        self._published: tuple[object, ...] | None = None
         self._read: tuple[object, Orders | None, bool] | None = None
 
     def changes(self, content: Content) -> tuple[OrdersChange, ...]:
-        """What publishing this content would change, in words. Raises NodeFileError for an unfit secret or unit."""
+        """The changes that publishing this content would make, in words.
+
+        Raises NodeFileError for an unusable secret or another machine.
+        """
         require_this_unit(content, self._node)
         current = self._current()
         wanted = self._wanted(content, "", current)
-        told = changes(current, wanted) if wanted is not None else ()
-        return (*(OrdersChange(*change) for change in told), *self._power.changes(content))
+        found = changes(current, wanted) if wanted is not None else ()
+        return (*(OrdersChange(*change) for change in found), *self._power.changes(content))
 
     def publish(self, content: Content, commit: str) -> Orders | None:
-        """Make the files say what a revision asks for; the orders that were written, None when they said so already.
+        """Write the files of a revision; return the orders that were written, None when the file holds them already.
 
-        `commit` is empty for a directory that nobody has committed. Raises NodeFileError for an unfit secret or unit,
-        StateError when the file cannot be written; what was published before is still in force then.
+        `commit` is empty for the files of a directory without a commit. Raises NodeFileError for an unusable secret or
+        another machine, StateError when a file cannot be written; the orders before stay in force then.
         """
         stamps = self._stamp(), self._power.stamp(), self._unit.stamp()
-        glance = (content.orders, content.power, content.position, commit, stamps, self._accepted_generation(content))
-        if glance == self._settled:
+        fingerprint = (
+            content.orders,
+            content.power,
+            content.position,
+            commit,
+            stamps,
+            self._accepted_generation(content),
+        )
+        if fingerprint == self._published:
             return None
         require_this_unit(content, self._node)
         with self._store.lock("orders", wait_s=LOCK_WAIT_S):
@@ -74,15 +84,15 @@ class OrdersFile:
                 self._write(fresh)
                 self._store.log_decision("orders", generation=fresh.generation, commit=commit, enabled=fresh.enabled)
             elif current is not None and not self._sealed:
-                # Secrets are being changed: the older one must not be needed any more when it goes.
+                # The secret is being changed: seal the file with the new one before the old one is removed.
                 self._write(current)
             plan, unit = self._power.publish(content), self._unit.publish(content)
-            # What was written may have been changed since: it counts when the next look has read it.
-            self._settled = glance if fresh is None and plan is None and unit is None else None
+            # The file may have changed since: only the next call, which reads it, counts it as published.
+            self._published = fingerprint if fresh is None and plan is None and unit is None else None
         return fresh
 
     def generation(self) -> int | None:
-        """The generation that is published, None when there is none that can be read."""
+        """The published generation, None without readable orders."""
         try:
             current = self._current()
         except HagitError:
@@ -90,7 +100,7 @@ class OrdersFile:
         return None if current is None else current.generation
 
     def _wanted(self, content: Content, commit: str, current: Orders | None) -> Orders | None:
-        """The orders of a revision; where it asks for no failover, those in force, disabled."""
+        """The orders of a revision; without failover, the present ones, disabled."""
         generation = self._place(content, commit)
         if content.orders is not None:
             return replace(content.orders, generation=generation)
@@ -110,11 +120,11 @@ class OrdersFile:
 
     @property
     def _sealed(self) -> bool:
-        """Whether the published orders are sealed with the secret that is used now."""
+        """Whether the published orders are sealed with the present secret."""
         return self._read is not None and self._read[2]
 
     def _current(self) -> Orders | None:
-        """The published orders; None for a file that is not there, damaged, or sealed with another secret."""
+        """The published orders; None for a file that is missing, damaged, or sealed with another secret."""
         stamp = self._stamp()
         if self._read is not None and self._read[0] == stamp:
             return self._read[1]
@@ -129,7 +139,7 @@ class OrdersFile:
         return current
 
     def _accepted_generation(self, content: Content) -> int:
-        """What the watchdog says that it followed last, for this pair; a damaged file says nothing."""
+        """The highest generation that the watchdog followed for this pair; 0 for a damaged file."""
         try:
             document = read_json(self._store.root / ACCEPTED)
         except StateError:
@@ -140,6 +150,6 @@ class OrdersFile:
         return generation if pair == content.settings.pair.name and isinstance(generation, int) else 0
 
     def _stamp(self) -> tuple[tuple[int, ...], ...]:
-        """Changes whenever the file or the secret does."""
+        """A value that changes with the file or the secret."""
         secret = self._watchdog.secret
         return tuple(file_stamp(path) for path in (self.path, secret, next_path(secret), previous_path(secret)))

@@ -1,7 +1,7 @@
-"""The power plan as a file: compiled from a revision, sealed, beside the watchdog's orders.
+"""The file with the power plan: compiled from a revision and sealed, beside the watchdog's orders.
 
-Decides whether the file has to be written anew. Level-triggered: a lost, damaged or old file is replaced like a changed
-one. A revision without power fencing publishes a plan without switches, and none where there never was one.
+Level-triggered: a lost, damaged or old file is replaced like a changed one. A revision without power fencing publishes
+a plan without switches, and none where there never was one.
 """
 
 from __future__ import annotations
@@ -32,15 +32,18 @@ class PowerFile:
         self._sealed = False
 
     def changes(self, content: Content) -> tuple[OrdersChange, ...]:
-        """What publishing this content would change, in words. Raises NodeFileError for an unfit secret."""
+        """The changes that publishing this content would make, in words.
+
+        Raises NodeFileError for an unusable secret.
+        """
         current, wanted = self._current(), _wanted(content)
         return tuple(_changes(current, wanted))
 
     def publish(self, content: Content) -> PowerPlan | None:
-        """Make the file say what a revision asks for; the plan that was written, None when it said so already.
+        """Write the plan of a revision; return it, or None when the file holds it already.
 
-        Called under the lock of the orders. Raises NodeFileError for an unfit secret, StateError when the file cannot
-        be written.
+        The caller holds the lock of the orders. Raises NodeFileError for an unusable secret, StateError when the file
+        cannot be written.
         """
         current, wanted = self._current(), _wanted(content)
         if current is None and not wanted.switches and not file_stamp(self.path):
@@ -50,11 +53,11 @@ class PowerFile:
         return wanted if current != wanted else None
 
     def stamp(self) -> tuple[int, ...]:
-        """Changes whenever the file does."""
+        """A value that changes with the file."""
         return file_stamp(self.path)
 
     def _current(self) -> PowerPlan | None:
-        """The published plan; None for a file that is not there, damaged, or sealed with another secret."""
+        """The published plan; None for a file that is missing, damaged, or sealed with another secret."""
         try:
             data = read_bytes(self.path, POWER_BYTES_MAX)
         except StateError:
@@ -62,7 +65,7 @@ class PowerFile:
         if data is None:
             return None
         read, at = decode_any(data, document_keys(self._watchdog), decode_power)
-        #: Whether it is sealed with the secret that is used now.
+        #: Whether it is sealed with the present secret.
         self._sealed = at == 0
         return read if isinstance(read, PowerPlan) else None
 

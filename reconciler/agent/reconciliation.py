@@ -1,7 +1,7 @@
-"""One round of the agent: look, apply what is new, tell drift from what is new, heal what may be healed.
+"""One reconciliation: observe, apply a new revision, detect drift, heal it where a revision allows that.
 
-Decides when something is applied and when it is only reported. Level-triggered: a round needs to know nothing of what
-woke it, so a lost or doubled event costs at most one look.
+Decides when a change is applied and when it is only reported. Level-triggered: the cause of a run does not matter, so a
+lost or doubled event costs at most one observation.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from reconciler.core.status.revision import Revision
 from reconciler.errors import ConfigurationError, HagitError, ObservationError, SourceError, StalePlanError
 from reconciler.system.clock import monotonic_s, wall_s
 
-#: A difference must be there in two looks this far apart: longer than a change takes that somebody makes in two steps.
+#: Drift is a difference in two observations this far apart: longer than a change that a program makes in two steps.
 SECOND_LOOK_S: Final = 0.1
-#: Orders that could not be published are tried again after this.
+#: Wait before the orders are published again after a failure.
 ORDERS_RETRY_S: Final = 5.0
-#: Matters that only the source can settle.
+#: Conditions that only an answer of the source can end.
 ABOUT_THE_SOURCE: Final = frozenset({AlertKind.REVISION_REFUSED, AlertKind.SOURCE_UNREACHABLE})
 
 
 @dataclass(slots=True)
 class AgentMemory:
-    """What one round leaves for the next. Everything in it can be lost without harm but the ledger and conditions.
+    """The state between two reconciliations. Only `ledger` and `conditions` must survive a restart.
 
-    `unsettled`: drift that an earlier agent told of, by identity; until a look has shown what it is now. `holds` and
-    `foreign` are those of the newest plan, which was made from the look `planned`; `trials` are actions of the revision
-    in force that were refused.
+    `unconfirmed`: drift that an earlier agent reported, by identity, until an observation confirms or ends it. `holds`
+    and `foreign` are those of the newest plan, which was made from the observation `planned`. `refused_actions`:
+    refused actions of the revision in force. `failed`: the commit whose apply failed, `failure` its error.
     """
 
     ledger: DriftLedger
@@ -61,11 +61,11 @@ class AgentMemory:
     placement: Placement = Placement.UNWATCHED
 
     def record_plan(self, plan: Plan, observed: Observed) -> None:
-        """Remember what the newest plan says, beside its actions."""
+        """Remember holds and foreign facts of the newest plan."""
         self.holds, self.foreign, self.planned = plan.holds, plan.foreign, observed
 
     def all_holds(self) -> tuple[HeldChange, ...]:
-        """What is held now: by a gate of the plan, or because it was refused."""
+        """All present holds: by a gate of the plan, or after a refusal."""
         refused = self.refused_actions.holds
         keys = {hold.key for hold in refused}
         return (*(hold for hold in self.holds if hold.key not in keys), *refused)
@@ -73,10 +73,10 @@ class AgentMemory:
 
 @dataclass(slots=True)
 class Reconciliation:
-    """The agent's decisions on one controller. `tell` takes alerts; `content_for` gives a revision's content."""
+    """Reconciles one controller. `emit` takes alerts; `content_for` returns the content of a revision."""
 
     store: Store
-    network: Network
+    host: Network
     alerts: AlertBuilder
     memory: AgentMemory
     emit: Callable[[Alert], None]
@@ -88,45 +88,47 @@ class Reconciliation:
     weak_trust: Callable[[], HagitError | None] = field(default=lambda: None)
 
     def run(self, selection: Selection) -> float | None:
-        """One round. Returns the seconds after which another is due even if nothing happens, None for no hurry."""
+        """Reconcile once. Returns the seconds until the next run is due without an event; None without a due time."""
         now_s = wall_s()
-        matters = list(self.alerts.source_conditions(selection.refusal, selection.head, selection.remotes, now_s))
-        if not selection.answered:
-            matters += [alert for alert in self.memory.conditions.firing if alert.kind in ABOUT_THE_SOURCE]
+        present = list(
+            self.alerts.source_conditions(selection.refusal, selection.head, selection.failed_remotes, now_s)
+        )
+        if not selection.source_answered:
+            present += [alert for alert in self.memory.conditions.firing if alert.kind in ABOUT_THE_SOURCE]
         weak = self.weak_trust()
         if weak is not None:
-            matters.append(self.alerts.condition(AlertKind.UNSIGNED_ACCEPTED, "trust of this controller", weak, now_s))
+            present.append(self.alerts.condition(AlertKind.UNSIGNED_ACCEPTED, "trust of this controller", weak, now_s))
         due_s: float | None = None
         try:
-            # What was applied is read first: a look that is younger than it can only show more.
+            # Read the applied revision first: a later observation can only show more.
             applied = self.store.applied()
-            observed = self.network.observe()
-            # What this look shows was not seen before it ended.
+            observed = self.host.observe()
+            # The observation counts from its end.
             now_s = wall_s()
-            due_s = self._act(selection, applied, observed, matters, now_s)
+            due_s = self._reconcile(selection, applied, observed, present, now_s)
         except ObservationError as error:
-            matters.append(self.alerts.condition(AlertKind.OBSERVATION_FAILED, "live state", error, now_s))
+            present.append(self.alerts.condition(AlertKind.OBSERVATION_FAILED, "live state", error, now_s))
             due_s = RETRY_S_MIN
-        conditions, news = self.memory.conditions.updated(matters, now_s)
-        for alert in news:
-            self._tell("alert", alert)
-        # Not before: what could not be told to the end is told again, and what was taken is no news then.
+        conditions, transitions = self.memory.conditions.updated(present, now_s)
+        for alert in transitions:
+            self._emit("alert", alert)
+        # Only now: after a failed `emit` the transitions are emitted again, and the outbox drops duplicates.
         self.memory.conditions = conditions
         return due_s
 
-    def _act(
-        self, selection: Selection, applied: Applied | None, observed: Observed, matters: list[Alert], now_s: float
+    def _reconcile(
+        self, selection: Selection, applied: Applied | None, observed: Observed, present: list[Alert], now_s: float
     ) -> float | None:
-        revision, content = self._wanted(selection, matters, now_s)
+        revision, content = self._wanted(selection, present, now_s)
         if revision is None or content is None:
             return None
         if applied is not None and applied.revision.commit != revision.commit:
-            # The revision in force says whether a newer one waits: a commit may not let itself in.
-            in_force = self._content(applied.revision, matters, now_s)
+            # The revision in force decides whether a newer one waits: a commit must not approve itself.
+            in_force = self._content(applied.revision, present, now_s)
             source = (in_force or content).settings.source
             if source is not None and source.apply is Applying.MANUAL:
-                matters.append(self.alerts.waiting_revision(revision, now_s))
-                # What waits for a person is only what is new: what was applied before a reboot is made again.
+                present.append(self.alerts.waiting_revision(revision, now_s))
+                # Only the new revision waits for an operator: the applied one is restored after a reboot.
                 if in_force is None:
                     return None
                 revision, content = applied.revision, in_force
@@ -135,34 +137,34 @@ class Reconciliation:
         if applied is None or applied.revision.commit != revision.commit or not applied.holds_now():
             if self._may_try(revision):
                 applied = self._apply(revision, content, observed, applied)
-                observed = self.network.observe()
-                # Nor was what this one shows: somebody may have been quick since the first.
+                observed = self.host.observe()
+                # Another program may have changed something since the first observation.
                 now_s = wall_s()
-            due_s = self._failure(revision, matters, now_s)
+            due_s = self._add_failure(revision, present, now_s)
         if applied is None or not applied.holds_now():
             return due_s
         unapplied = applied.revision.commit != revision.commit
         if unapplied:
-            content = self._content(applied.revision, matters, now_s)
+            content = self._content(applied.revision, present, now_s)
             if content is None:
                 return due_s
             observed = self._complete(content, observed)
         else:
-            acted = self._takes_over(observed) and self._apply_to_pools(revision, content, observed, applied)
+            acted = self._pools_moved_here(observed) and self._apply_to_pools(revision, content, observed, applied)
             acted = acted or self._finish(revision, content, observed, applied)
             if acted:
-                observed = self.network.observe()
+                observed = self.host.observe()
                 now_s = wall_s()
-        due_s = self._publish_orders(applied.revision, content, matters, now_s, due_s)
-        looked_s = self._judge(applied.revision, content, observed, unapplied, matters, now_s)
+        due_s = self._publish_orders(applied.revision, content, present, now_s, due_s)
+        looked_s = self._detect_drift(applied.revision, content, observed, unapplied, present, now_s)
         return min((due for due in (due_s, looked_s) if due is not None), default=None)
 
     def _complete(self, content: Content, observed: Observed) -> Observed:
-        """The look, or another one when a revision asks for what the first was not about."""
-        return self.network.observe() if self.select_storage(content) else observed
+        """The observation, or a new one when it left out pools that the content names."""
+        return self.host.observe() if self.select_storage(content) else observed
 
-    def _takes_over(self, observed: Observed) -> bool:
-        """Whether the pools have come here: what was applied while they were elsewhere left them out."""
+    def _pools_moved_here(self, observed: Observed) -> bool:
+        """Whether the pools have moved here. An apply on the standby left them out."""
         if observed.placement is not Placement.ACTIVE or self.memory.placement is not Placement.STANDBY:
             self.memory.placement = observed.placement
             return False
@@ -184,7 +186,7 @@ class Reconciliation:
         return bool(plan.actions)
 
     def _finish(self, revision: Revision, content: Content, observed: Observed, applied: Applied) -> bool:
-        """Do what was held when the revision was applied and is not held any more; True when something was tried."""
+        """Perform actions that were held and are not held any more; True when one was tried."""
         memory, now_s = self.memory, monotonic_s()
         memory.refused_actions.observe(observed)
         if not (applied.held or memory.refused_actions.keys or memory.holds or memory.foreign) or not self._may_try(
@@ -210,34 +212,34 @@ class Reconciliation:
         return bool(wanted - later)
 
     def _publish_orders(
-        self, revision: Revision, content: Content, matters: list[Alert], now_s: float, due_s: float | None
+        self, revision: Revision, content: Content, present: list[Alert], now_s: float, due_s: float | None
     ) -> float | None:
-        """The orders of the revision in force. When they cannot be published, those from before stay in force."""
+        """Publish the orders of the revision in force. When that fails, the orders before stay in force."""
         try:
             self.publish_orders(content, revision.commit)
         except HagitError as error:
             subject = "orders for the watchdog"
-            matters.append(self.alerts.condition(AlertKind.ORDERS_UNPUBLISHED, subject, error, now_s, revision))
+            present.append(self.alerts.condition(AlertKind.ORDERS_UNPUBLISHED, subject, error, now_s, revision))
             return ORDERS_RETRY_S if due_s is None else min(due_s, ORDERS_RETRY_S)
         return due_s
 
     def _wanted(
-        self, selection: Selection, matters: list[Alert], now_s: float
+        self, selection: Selection, present: list[Alert], now_s: float
     ) -> tuple[Revision | None, Content | None]:
-        """What should be in force. A command may have gone on, or back, since this selection was made."""
+        """The revision that should be in force. A command may have chosen another one since this selection."""
         wanted = self.store.accepted().wanted
         if wanted is None or (selection.revision is not None and selection.revision.commit == wanted.commit):
             return selection.revision, selection.content
         if selection.revision is not None:
             self.poll_source()
-        return wanted, self._content(wanted, matters, now_s)
+        return wanted, self._content(wanted, present, now_s)
 
-    def _content(self, revision: Revision, matters: list[Alert], now_s: float) -> Content | None:
-        """The content of a revision; None, and a matter, when it can be had no more and a new one has to come."""
+    def _content(self, revision: Revision, present: list[Alert], now_s: float) -> Content | None:
+        """The content of a revision; None, and a condition, when it is lost and a new revision has to come."""
         try:
             return self.content_for(revision)
         except (ConfigurationError, SourceError) as error:
-            matters.append(self.alerts.condition(AlertKind.STATE_DAMAGED, revision.name, error, now_s, revision))
+            present.append(self.alerts.condition(AlertKind.STATE_DAMAGED, revision.name, error, now_s, revision))
             return None
 
     def _may_try(self, revision: Revision) -> bool:
@@ -259,13 +261,13 @@ class Reconciliation:
     def _perform(
         self, plan: Plan, revision: Revision, purpose: str, applied: Applied | None, record_as: str = ""
     ) -> ApplyOutcome | None:
-        """Perform a plan. What is refused is tried again later; None when all of it failed, and then the next waits."""
+        """Perform a plan; refused actions are tried again later. None when all of it failed; then the next waits."""
         try:
             outcome = apply_plan(
-                self.store, self.network, plan, revision, purpose=purpose, look=PlanBasis(applied), record_as=record_as
+                self.store, self.host, plan, revision, purpose=purpose, basis=PlanBasis(applied), record_as=record_as
             )
         except StalePlanError:
-            # Another apply came first, or one that was cut off has just been finished: the next round looks again.
+            # Another apply came first, or an interrupted one was just finished: observe again in the next run.
             self._remember_failure(revision, None)
             return None
         except HagitError as error:
@@ -287,8 +289,8 @@ class Reconciliation:
         memory.retry_at_s = monotonic_s() + (memory.retry_s if error is not None else 0.0)
         memory.retry_s = min(2 * memory.retry_s, RETRY_S_MAX)
 
-    def _failure(self, revision: Revision, matters: list[Alert], now_s: float) -> float | None:
-        """The standing matter of an apply that failed, or was refused in part; returns the seconds to the next try."""
+    def _add_failure(self, revision: Revision, present: list[Alert], now_s: float) -> float | None:
+        """Add the condition of an apply that failed, or was refused in part; returns the seconds until the next try."""
         memory, subject = self.memory, f"apply of {revision.name}"
         error, due_s = memory.failure, None
         if memory.failed == revision.commit:
@@ -299,23 +301,23 @@ class Reconciliation:
             error = error_of_holds(memory.refused_actions.holds)
             refused_s = memory.refused_actions.next_s(monotonic_s())
             due_s = refused_s if due_s is None else due_s
-        if error is not None and not any(matter.kind is AlertKind.APPLY_FAILED for matter in matters):
-            matters.append(self.alerts.condition(AlertKind.APPLY_FAILED, subject, error, now_s, revision))
+        if error is not None and not any(alert.kind is AlertKind.APPLY_FAILED for alert in present):
+            present.append(self.alerts.condition(AlertKind.APPLY_FAILED, subject, error, now_s, revision))
         return due_s
 
-    def _judge(
+    def _detect_drift(
         self,
         revision: Revision,
         content: Content,
         observed: Observed,
         waits: bool,
-        matters: list[Alert],
+        present: list[Alert],
         now_s: float,
     ) -> float | None:
-        """Tell drift from the revision in force, report it, heal it. `waits`: a newer revision is not applied yet."""
+        """Detect drift from the revision in force, report it, heal it. `waits`: a newer revision is not applied yet."""
         sight = see(content.desired, observed)
-        # A newer revision that stopped half-way explains whatever differs until it is applied or mended. What was
-        # refused is no drift: it is told as what could not be applied.
+        # A newer revision that stopped half-way explains every difference until it is applied or corrected. A refused
+        # action is no drift: it is reported as a failed apply.
         halfway = waits and self.memory.failed != ""
         ledger, transitions = drift_step(
             self.memory.ledger,
@@ -330,24 +332,24 @@ class Reconciliation:
         for transition in transitions:
             alert = self.alerts.drift(transition, self._hold_of(transition))
             self.memory.unconfirmed.pop(alert.identity, None)
-            self._tell("drift", alert)
+            self._emit("drift", alert)
         self.memory.ledger = ledger
         if self.memory.unconfirmed and not halfway:
-            self._settle(sight, now_s)
+            self._end_unconfirmed(sight, now_s)
         healed = not waits and self._heal(revision, content, observed)
-        due_s = None if waits else self._failure(revision, matters, now_s)
+        due_s = None if waits else self._add_failure(revision, present, now_s)
         if not healed and due_s is not None:
             return due_s
         suspected = any(drift.state is DriftState.SUSPECTED for drift in ledger.drifts.values())
         return 0.0 if healed else SECOND_LOOK_S if suspected else None
 
-    def _tell(self, decision: str, alert: Alert) -> None:
-        # First to whoever is told: on a full disk the journal takes nothing, and alerts are delivered from memory.
+    def _emit(self, decision: str, alert: Alert) -> None:
+        # Emit first: on a full disk the decision log fails, but alerts are delivered from memory.
         self.emit(alert)
         self.store.log_decision(decision, alert=alert.document())
 
-    def _settle(self, sight: DriftLook, now_s: float) -> None:
-        """What an earlier agent told of, was killed, and this one has not found: it is over."""
+    def _end_unconfirmed(self, sight: DriftLook, now_s: float) -> None:
+        """End drift that a killed agent reported and this one does not find."""
         drifts = self.memory.ledger.drifts.values()
         if sight.unknown or any(drift.state is DriftState.SUSPECTED for drift in drifts):
             return
@@ -356,14 +358,14 @@ class Reconciliation:
             if alert.resource in sight.unclear:
                 continue
             if identity not in found:
-                self._tell("drift", replace(alert, status=AlertStatus.RESOLVED, ended_s=now_s))
+                self._emit("drift", replace(alert, status=AlertStatus.RESOLVED, ended_s=now_s))
             del self.memory.unconfirmed[identity]
 
     def _hold_of(self, transition: Transition) -> HeldChange | None:
         return next((hold for hold in self.memory.holds if hold.key == transition.drifts[0].key), None)
 
     def _heal(self, revision: Revision, content: Content, observed: Observed) -> bool:
-        """Put back what drifted and may be healed; True when something was done."""
+        """Undo drift where the policy allows it; True when an action was performed."""
         keys = {
             drift.key
             for drift in self.memory.ledger.firing()

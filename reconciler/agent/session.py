@@ -46,7 +46,7 @@ class Session:
         self.store = Store(self.node.state)
         self._mirror: Mirror | None = None
         self._network: LiveNetwork | None = None
-        self._live: LiveHost | None = None
+        self._host: LiveHost | None = None
         self._orders: OrdersFile | None = None
         self._blamer: tuple[str, Blamer] | None = None
 
@@ -60,15 +60,15 @@ class Session:
             self._network.close()
 
     @property
-    def network(self) -> LiveHost:
-        """The live network, and the pools that are asked for."""
-        if self._live is None:
+    def host(self) -> LiveHost:
+        """The live network, and the selected pools."""
+        if self._host is None:
             from reconciler.agent.host import LiveHost
             from reconciler.system.netlink.live_network import LiveNetwork
 
             self._network = LiveNetwork(self.node.hostname_file, self.node.resolver_file)
-            self._live = LiveHost(self._network, self.node)
-        return self._live
+            self._host = LiveHost(self._network, self.node)
+        return self._host
 
     @property
     def orders(self) -> OrdersFile | None:
@@ -89,7 +89,7 @@ class Session:
         return self._mirror
 
     def select(self) -> Selection:
-        """Follow the source. Without a network look when a local repository's branch has not moved since."""
+        """Follow the source. Reads only small files when the branch of a local repository has not moved."""
         from reconciler.agent.source.local_head import unchanged_selection
 
         known = unchanged_selection(self.node, self.store)
@@ -100,16 +100,17 @@ class Session:
         return select_revision(self.node, self.store, self.mirror)
 
     def last_selection(self) -> Selection:
-        """What was to be in force when the source was heard last: a network that waits for its source may never come
-        up, because the source may be reached through it.
+        """The selection of the last run, to use before the source answers.
+
+        The source may be reachable only through the network that this revision configures.
         """
         from reconciler.agent.source.selection import Selection
 
         accepted = self.store.accepted()
         if accepted.wanted is not None:
             with contextlib.suppress(HagitError):
-                return Selection(accepted.wanted, self.content_for(accepted.wanted), answered=False)
-        return Selection(answered=False)
+                return Selection(accepted.wanted, self.content_for(accepted.wanted), source_answered=False)
+        return Selection(source_answered=False)
 
     def content_for(self, revision: Revision) -> Content:
         """The content of a revision that is in the mirror."""
@@ -121,7 +122,10 @@ class Session:
         return load_content(self.node, self.store, self.mirror, revision.commit)
 
     def blame_lookup(self, commit: str) -> Callable[[Origin], Blame | None]:
-        """Finds who asks for a line in the files of a commit. Nothing is read or imported before the first question."""
+        """A function that finds commit and author of a line in the files of `commit`.
+
+        Loads nothing before its first call.
+        """
 
         def blame_of(origin: Origin) -> Blame | None:
             if self._blamer is None or self._blamer[0] != commit:
@@ -138,7 +142,7 @@ class Session:
         return holder_of(self.store.root / "agent.lock") is not None
 
     def notify_agent(self) -> None:
-        """Ask a running agent to look at once (SIGHUP to whoever holds the agent's lock)."""
+        """Make a running agent poll the source now (SIGHUP to the holder of its lock)."""
         hang_up_holder(self.store.root / "agent.lock")
 
     def find_revision(self, commit: str) -> Revision:
@@ -173,7 +177,7 @@ class Session:
         """Finish the stamps of an apply that was cut off. Called before a plan is made. Raises HagitError."""
         from reconciler.agent.apply import resume_interrupted
 
-        resume_interrupted(self.store, self.network)
+        resume_interrupted(self.store, self.host)
 
     def propose(self, revision: Revision, content: Content, orders: tuple[OrdersChange, ...] = ()) -> Plan:
         """The plan that makes this controller what `content` says. Looks at the kernel and the pools.
@@ -183,8 +187,8 @@ class Session:
         from reconciler.agent.apply import propose
 
         blame = self.blame_lookup(revision.commit) if revision.commit != UNCOMMITTED else None
-        self.network.select_storage(content.keys())
-        return propose(content, revision.full_name, self.network.observe(), blame, orders)
+        self.host.select_storage(content.keys())
+        return propose(content, revision.full_name, self.host.observe(), blame, orders)
 
     def apply(
         self,
@@ -204,7 +208,7 @@ class Session:
         record_as = what if revision.commit != UNCOMMITTED else ""
         return apply_plan(
             self.store,
-            self.network,
+            self.host,
             plan,
             revision,
             purpose="hagit apply",

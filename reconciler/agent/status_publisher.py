@@ -1,6 +1,6 @@
-"""What the agent publishes after each round: the status document, the metrics, the health page.
+"""Publish the agent's status after each reconciliation: the status document, the metrics, the health page.
 
-The document is written only when it says something new, or when it would look stale.
+The document is written only when its content changes, or before it would look stale.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from reconciler.system.alerts.outbox import Outbox
 from reconciler.system.clock import monotonic_s, wall_s
 
 FORMAT: Final = "hagit.agent/1"
-#: The document is written again after this time even if nothing changed, so that its age says the agent lives.
+#: The document is written again after this time even without a change, so that its age shows that the agent runs.
 REFRESH_S: Final = 5.0
 #: The document names at most this many holds; `hagit plan` shows them all.
 HOLDS_MAX: Final = 200
@@ -41,21 +41,23 @@ class AgentStatusPublisher:
         self._published_s = -REFRESH_S
         self._health = "no look yet"
         self.port = 0
-        #: Targets of the revision that get no alerts, in words.
+        #: Targets of the revision that get no alerts, with the reasons.
         self.targets_refused: tuple[str, ...] = ()
 
     def health(self) -> str:
-        """Empty while rounds end well, else why not."""
+        """Empty while reconciliations succeed, else the reason."""
         return self._health
 
-    def round(self, selection: Selection, memory: AgentMemory, began_s: float, trigger: str, *, success: bool) -> None:
-        """A round is over."""
+    def publish_round(
+        self, selection: Selection, memory: AgentMemory, began_s: float, trigger: str, *, success: bool
+    ) -> None:
+        """Publish the result of a reconciliation."""
         took_s = monotonic_s() - began_s
         self._metrics.reconciled(took_s, success=success, now_s=wall_s())
         drifting = memory.ledger.firing()
         present = memory.ledger.present()
         self._metrics.drift(Counter((drift.resource, drift.mode.value) for drift in present))
-        self._metrics.source(dict(selection.asked))
+        self._metrics.source(dict(selection.tried_remotes))
         self._count_alerts()
         self._health = "" if success else str(memory.failure or "the last round failed")
         try:
@@ -66,8 +68,8 @@ class AgentStatusPublisher:
         except StateError as error:
             self._health = error.what
 
-    def delivered(self) -> None:
-        """Something was delivered, or failed to be: no round follows, but the count of waiting alerts has changed."""
+    def publish_delivery(self) -> None:
+        """Publish a changed count of waiting alerts, after a delivery or a failed one."""
         self._count_alerts()
         waiting = self._outbox.pending_counts()
         if self._document and self._document["waiting"] != waiting:
@@ -107,7 +109,7 @@ class AgentStatusPublisher:
             "blocked": {"commit": accepted.blocked.commit, "why": accepted.blocked.why} if accepted.blocked else None,
             "trust": trust_document(unsigned_warning(self._session.node, accepted)),
             "notes": [*selection.notes, *(f"no alerts go to {target}" for target in self.targets_refused)],
-            "remotes": [{"remote": remote, "why": why} for remote, why in selection.remotes],
+            "remotes": [{"remote": remote, "why": why} for remote, why in selection.failed_remotes],
             "orders": self._session.orders.generation() if self._session.orders is not None else None,
             "drift": [_drift(drift) for drift in drifting],
             "holds": [_hold(hold) for hold in holds[:HOLDS_MAX]],

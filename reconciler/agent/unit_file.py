@@ -1,7 +1,7 @@
-"""The serial number that the Pair names for this controller, as a sealed file beside the watchdog's orders.
+"""The file with the serial number that the Pair gives this controller: sealed, beside the watchdog's orders.
 
-Decides whether the file has to be written anew. Level-triggered: a lost, damaged or old file is replaced like a changed
-one. A Pair without serial numbers publishes none where there never was one.
+Level-triggered: a lost, damaged or old file is replaced like a changed one. A Pair without serial numbers publishes no
+file where there never was one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FILE: Final = "unit.json"
 
 
 class UnitFile:
-    """The published unit of one controller; belongs to one thread."""
+    """The published serial number of one controller; belongs to one thread."""
 
     def __init__(self, node: Node, watchdog: WatchdogNode, store: Store) -> None:
         self._controller, self._watchdog = node.controller, watchdog
@@ -30,10 +30,10 @@ class UnitFile:
         self._sealed = False
 
     def publish(self, content: Content) -> Unit | None:
-        """Make the file say what a revision asks for; the unit that was written, None when it said so already.
+        """Write the serial number of a revision; return it, or None when the file holds it already.
 
-        Called under the lock of the orders. Raises NodeFileError for an unfit secret, StateError when the file cannot
-        be written.
+        The caller holds the lock of the orders. Raises NodeFileError for an unusable secret, StateError when the file
+        cannot be written.
         """
         pair = content.settings.pair
         serial = pair.serials.get(self._controller, "")
@@ -46,7 +46,7 @@ class UnitFile:
         return wanted if current != wanted else None
 
     def stamp(self) -> tuple[int, ...]:
-        """Changes whenever the file does."""
+        """A value that changes with the file."""
         return file_stamp(self.path)
 
     def _current(self) -> Unit | None:
@@ -57,6 +57,6 @@ class UnitFile:
         if data is None:
             return None
         read, at = decode_any(data, document_keys(self._watchdog), decode_unit)
-        #: Whether it is sealed with the secret that is used now.
+        #: Whether it is sealed with the present secret.
         self._sealed = at == 0
         return read if isinstance(read, Unit) else None

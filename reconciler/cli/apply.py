@@ -54,7 +54,7 @@ def apply(
         content: Content | None
         if file is not None:
             plan = saved_plan(file, session.node.controller)
-            session.network.select_storage(base_keys(plan))
+            session.host.select_storage(base_keys(plan))
             chosen = _revision_of_plan(session, plan)
             content = _content_of_plan(session, plan, chosen)
         else:

@@ -68,10 +68,10 @@ def _differences(session: Session, revision: Revision, content: Content, as_json
     """Print the differences that drift policy does not ignore. Returns 1 when there are any, else 0."""
     ignored = DriftMode.IGNORE
     policy = content.desired.drift
-    session.network.select_storage(content.keys())
+    session.host.select_storage(content.keys())
     found = [
         item
-        for item in see(content.desired, session.network.observe()).differences
+        for item in see(content.desired, session.host.observe()).differences
         if policy.mode(item.resource) is not ignored
     ]
     if as_json:

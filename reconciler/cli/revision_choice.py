@@ -32,7 +32,7 @@ def choose_revision(session: Session, commit: str | None, directory: Path | None
     weak = session.unsigned_warning()
     if weak is not None:
         print(f"warning: {weak}", file=sys.stderr)
-    for remote, why in selection.remotes:
+    for remote, why in selection.failed_remotes:
         print(f"note: {remote}: {why}", file=sys.stderr)
     for note in selection.notes:
         print(f"note: {note}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What following the source came to: the revision that should be in force, and why it is not a newer one."""
+"""The result of following the source: the revision that should be in force, and why it is not a newer one."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from reconciler.errors import HagitError
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """`revision` and `content` are to be in force, None before the first good one.
+    """`revision` and `content` should be in force; None before the first usable revision.
 
-    `head` is the tip the source gave (None when none did), `refusal` why the revision is not that tip, `remotes` the
-    remotes that failed with their reasons, `notes` sentences for people. Not `answered`: the source has not been heard
-    since this process began, so nothing is known about it. `asked`: every remote that was tried, and whether it gave
-    the branch.
+    `head`: the tip that the source gave, None without an answer. `refusal`: why the revision is not that tip.
+    `failed_remotes`: each remote that failed, with the reason. `notes`: sentences for people. Not `source_answered`: no
+    answer since this process began, so the state of the source is unknown. `tried_remotes`: every remote that was
+    tried, and whether it gave the branch.
     """
 
     revision: Revision | None = None
     content: Content | None = None
     head: str | None = None
     refusal: HagitError | None = None
-    remotes: tuple[tuple[str, str], ...] = ()
+    failed_remotes: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
-    answered: bool = True
-    asked: tuple[tuple[str, bool], ...] = ()
+    source_answered: bool = True
+    tried_remotes: tuple[tuple[str, bool], ...] = ()

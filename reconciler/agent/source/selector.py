@@ -90,31 +90,31 @@ def _look(node: Node, store: Store, mirror: Mirror, accepted: Accepted) -> tuple
     """What one look at the source comes to, and how far it is followed then."""
     policy = trust_policy_in_force(node, accepted)
     remotes: tuple[tuple[str, str], ...] = ()
-    asked = tuple((str(remote), False) for remote in policy.remotes)
+    tried = tuple((str(remote), False) for remote in policy.remotes)
     refused = refused_tips(store.root, policy, accepted)
     try:
         with mirror.receive(policy.remotes, policy.branch, FETCH_S, refused.tips()) as received:
             fetched = received.fetched
             remotes = tuple((str(refused.remote), refused.why.what) for refused in fetched.refused)
-            asked = (*((remote, False) for remote, _ in remotes), (str(fetched.remote), True))
+            tried = (*((remote, False) for remote, _ in remotes), (str(fetched.remote), True))
             head, notes, accepted = _accept(node, store, policy, accepted, received, refused)
     except SourceError as refusal:
         if isinstance(refusal, UnsupportedSource):
             refused.remember(refusal.tip, refusal)
-        return replace(_keep(node, store, mirror, accepted, refusal, remotes), asked=asked), accepted
+        return replace(_keep(node, store, mirror, accepted, refusal, remotes), tried_remotes=tried), accepted
     try:
         content, accepted = _load(node, store, mirror, policy, accepted, head)
     except HagitError as refusal:
         kept = _keep(node, store, mirror, accepted, refusal, remotes)
-        return replace(kept, head=head, asked=asked), accepted
+        return replace(kept, head=head, tried_remotes=tried), accepted
     if accepted.blocked is not None and accepted.blocked.commit != head:
         # Only a commit that can be used lifts the block: a defective one must not bring back what was rolled back.
         accepted = replace(accepted, blocked=None, pinned=None)
     if accepted.blocked is not None:
         kept = _keep(node, store, mirror, accepted, None, remotes)
         why = f"{policy.branch}@{head[:7]} is blocked: {accepted.blocked.why}; it waits for another commit"
-        return replace(kept, head=head, notes=(*notes, why), asked=asked), accepted
-    return Selection(accepted.good, content, head, None, remotes, notes, asked=asked), accepted
+        return replace(kept, head=head, notes=(*notes, why), tried_remotes=tried), accepted
+    return Selection(accepted.good, content, head, None, remotes, notes, tried_remotes=tried), accepted
 
 
 def _accept(
@@ -243,7 +243,7 @@ def _keep(
     """The last good revision, or the one a rollback went back to."""
     revision = accepted.wanted
     if revision is None:
-        return Selection(refusal=refusal, remotes=remotes)
+        return Selection(refusal=refusal, failed_remotes=remotes)
     return Selection(revision, load_content(node, store, mirror, revision.commit), None, refusal, remotes)
 
 
