@@ -44,11 +44,11 @@ from reconciler.watchdog.first_state import first_state
 from reconciler.watchdog.import_attempts import ImportAttempts
 from reconciler.watchdog.ports import AddressPort, HeartbeatPort, StoragePort
 
-#: How long a reset waits until the disk has its reason; then it comes all the same.
+#: A reset waits at most this long until its reason is on the disk.
 SENTINEL_S: Final = 0.5
 #: In these phases this daemon does not move pools: it looks at them as often as at the disks.
 STEADY: Final = frozenset({Phase.STANDBY, Phase.ACTIVE})
-#: Between two looks at pools that are being imported or exported here.
+#: Interval of looks at pools that are being imported or exported here.
 SELDOM_MS: Final = 1_000
 
 
@@ -82,19 +82,19 @@ class Daemon:
         self.on_tick: Callable[[], None] = lambda: None
         self._move_ended_ms = self._pools_ms = 0
         self._applying = self._apply_again = self._reset_begun = False
-        #: For a daemon that is to take over from one that runs: the orders it has got ready for, and what it has seen.
+        #: In a successor, before the hand-over: the orders that it prepared for, and what it has seen.
         self._prepared: Orders | None = None
         self._looked_at: set[str] = set()
         self._timers: dict[str, Timer] = {}
 
     def attach(self, voice: HeartbeatPort, work: StoragePort, place: AddressPort) -> None:
-        """The parts, which need the daemon themselves."""
+        """Set the parts, which need the daemon themselves."""
         self.heartbeats, self.storage, self.addresses = voice, work, place
 
     # Life ------------------------------------------------------------------------------------------------------------
 
     def start(self, orders: Orders) -> None:
-        """The first orders of this daemon's life."""
+        """Follow the first orders of this daemon."""
         assert self.core is None
         core = self.core = first_state(orders, self.durable, self._machine, self._unit_problem)
         self.outputs = outputs(core)
@@ -105,13 +105,13 @@ class Daemon:
         self._write_record()
 
     def prepare(self, orders: Orders) -> None:
-        """Get ready to follow these orders while another daemon acts: nothing is decided, changed or sent here."""
+        """Prepare to follow these orders while another daemon acts. Decides, changes and sends nothing."""
         assert self.core is None
         self._prepared = orders
         self._configure(orders)
 
     def look_at_missing(self) -> str:
-        """Look at what has not been seen yet, and say what that is; "" when everything has been."""
+        """Look at everything that this daemon has not seen yet. Returns its names, or ""."""
         if "disks" not in self._looked_at:
             self.storage.look_at_disks()
         if "pools" not in self._looked_at:
@@ -120,10 +120,10 @@ class Daemon:
         return ", ".join(thing for thing in ("disks", "pools", "links") if thing not in self._looked_at | links)
 
     def resume(self, state: State) -> None:
-        """Go on from the state of the daemon before, which decides nothing any more. For the core this is a pause."""
+        """Continue from the state of the predecessor, which no longer decides. To the core this is a pause."""
         assert self.core is None
         self.core, self.outputs = state, outputs(state)
-        # A look that began before may have seen what was before the last import or export ended.
+        # A look that began earlier may show the pools before the predecessor's last import or export ended.
         self.pools, self.disks_out, self._move_ended_ms = state.looks.pools, state.looks.out, monotonic_ms()
         if state.orders != self._prepared:
             self._put_in_force(state)
@@ -136,7 +136,7 @@ class Daemon:
         self._write_record()
 
     def activity(self) -> str:
-        """What must not be torn apart by a hand-over to another daemon; "" when nothing is in progress."""
+        """The activity that a hand-over to another daemon must not interrupt; "" without one."""
         if self.core is None:
             return "there are no orders yet"
         if self.core.phase not in STEADY:
@@ -144,7 +144,7 @@ class Daemon:
         return self.storage.activity() or ("effects are in progress" if self._applying else "")
 
     def follow_orders(self, orders: Orders) -> None:
-        """Orders that the agent published; the first ones must have been looked at before."""
+        """Follow orders that the agent published. The caller has checked the first ones (`first_refused`)."""
         if self.core is None:
             self.start(orders)
         elif orders != self.core.newest:
@@ -166,7 +166,7 @@ class Daemon:
         self.addresses.set_orders(orders)
 
     def _schedule(self, name: str, interval_ms: int, act: Callable[[], None]) -> None:
-        """Call `act` in so long; whatever was to be called under this name before is not."""
+        """Call `act` once after the interval. Replaces the pending call of this name."""
         if name in self._timers:
             self._timers[name].cancel()
         self._timers[name] = self.loop.after(max(1, interval_ms), act)
@@ -176,7 +176,7 @@ class Daemon:
     def _tick(self) -> None:
         if self.core is None:
             return
-        # Counted from here, so that work does not stretch the interval.
+        # Scheduled first, so that work does not stretch the interval.
         self._schedule("tick", self.core.orders.timers.beat_ms, self._tick)
         self.handle(Tick(), act=True)
         if self.outputs is not None:
@@ -187,7 +187,7 @@ class Daemon:
         self.on_tick()
 
     def _schedule_silence_check(self) -> None:
-        """Silence that becomes long enough before the next tick is judged then, and not at the tick."""
+        """Judge silence at the moment when it becomes long enough, if that is before the next tick."""
         core = self.core
         if core is None or core.phase is not Phase.STANDBY:
             return
@@ -200,7 +200,7 @@ class Daemon:
 
     def _check_silence(self) -> None:
         self.handle(Tick(), act=True)
-        # A record that was read meanwhile has moved the moment on.
+        # A record that arrived meanwhile has moved the moment.
         self._schedule_silence_check()
 
     def _look_at_disks(self) -> None:
@@ -208,7 +208,7 @@ class Daemon:
             timers = self.core.orders.timers
             self._schedule("look", timers.look_ms, self._look_at_disks)
             self.storage.look_at_disks()
-            # At other times every tick looks at them.
+            # In other phases every tick looks at the pools.
             if self.core.phase in STEADY or timers.look_ms < timers.beat_ms:
                 self._look_at_pools()
 
@@ -225,14 +225,14 @@ class Daemon:
         if self.outputs.record:
             self.storage.write_record(replace(outputs(self.core).beat, counter=self.heartbeats.next_number()))
 
-    # What is told to it ----------------------------------------------------------------------------------------------
+    # Events ----------------------------------------------------------------------------------------------------------
 
     def heartbeat_received(self, channel: int, beat: Beat) -> None:
-        """A beat of the peer; the channel after the last is the disk record."""
+        """A heartbeat of the peer arrived. The channel after the last one is the disk record."""
         self.handle(Heard(channel, beat))
 
     def disks_seen(self, begun_ms: int, views: tuple[DiskView, ...], records: Reading) -> None:
-        """A look at the disks that began at `begun_ms`, and what the peer's records say."""
+        """A look at the disks that began at `begun_ms`, and the peer's records."""
         if self.core is None:
             self._looked_at |= {"disks"} if any(view.answered for view in views) else set()
             return
@@ -241,9 +241,9 @@ class Daemon:
             self.handle(event)
 
     def pools_seen(self, begun_ms: int, seen: PoolsSeen, out: frozenset[int]) -> None:
-        """A look at the pools that began at `begun_ms`. A refused import shows as such until the next one begins."""
+        """A look at the pools that began at `begun_ms`. After a failed import, missing pools count as refused."""
         if begun_ms < self._move_ended_ms:
-            # It may have seen what was before an import or export ended.
+            # The look may show the pools before the import or export ended.
             self.storage.look_at_pools()
             return
         pools = seen.pools
@@ -265,48 +265,48 @@ class Daemon:
             self.handle(seen, act=True)
 
     def import_ended(self, *, good: bool) -> None:
-        """The import's child has ended; the next look says what it came to."""
+        """The import has ended. The next look shows its result."""
         self._move_ended_ms = monotonic_ms()
         self._imports.finish(self._move_ended_ms, good=good)
         self.storage.look_at_pools()
 
     def export_ended(self) -> None:
-        """The export's child has ended; the next look says what it came to."""
+        """The export has ended. The next look shows its result."""
         self._move_ended_ms = monotonic_ms()
         self.storage.look_at_pools()
 
     def record_refused(self) -> None:
-        """The arbitration disks refused our record because of their reservation."""
+        """The arbitration disks refused the record of this controller: a reservation conflict."""
         self.handle_now(Conflict())
 
     def claim_ended(self, key: Key, views: tuple[DiskView, ...]) -> None:
-        """The claim ran to its end."""
+        """The claim with this key has ended; `views` is its last look at each disk."""
         self.handle_now(ClaimEnded(key.epoch, views))
 
     def links_seen(self, up: frozenset[str]) -> None:
-        """Which interfaces of the orders have carrier and are up."""
+        """The interfaces of the orders that are up and have carrier."""
         if up != self.links_up:
             self.links_up = up
             self.handle(LinksSeen(up), act=True)
 
     def unit_seen(self, unfit: Decision | None) -> None:
-        """Why this machine may not claim by its serial number; None when it may."""
+        """Why the serial number forbids this machine to claim; None if it may claim."""
         if unfit != self._unit_problem:
             self._unit_problem = unfit
             self.handle_now(UnitSeen(unfit))
 
     def requested(self, request: Request, duration_ms: int = 0) -> None:
-        """A person asks; the core's `orders_refusal` says what came of it."""
+        """Give the core an operator's request. `core.refused` then says why it does not follow the request."""
         self.handle_now(Asked(request, duration_ms))
 
     def handle_now(self, event: Event) -> None:
-        """Anything that is acted upon at once."""
+        """Give the core an event and perform its outputs immediately."""
         self.handle(event, act=True)
 
-    # The core and what it asks for -----------------------------------------------------------------------------------
+    # The core and its outputs ----------------------------------------------------------------------------------------
 
     def handle(self, event: Event, *, act: bool = False) -> None:
-        """One step of the core."""
+        """Run one step of the core. Perform its outputs if `act`, and always after a change of phase."""
         before = self.core
         if before is None:
             return
@@ -316,7 +316,7 @@ class Daemon:
             self.durable.note_move()
         if core.orders is not before.orders or core.pending is not before.pending:
             if layout(core.orders) != layout(before.orders):
-                # Renumbered; the next look at the pools numbers by these orders.
+                # The disks have other indices now; the next look at the pools uses them.
                 self.disks_out = core.looks.out
             self._put_in_force(core)
         if not (act or moved):
@@ -326,16 +326,16 @@ class Daemon:
         if moved:
             self._phase_changed(before, core)
         if self._applying:
-            # An effect told us something: the round of effects that is in progress is followed by another one.
+            # The event came from an effect: perform the outputs again after the effects in progress.
             self._apply_again = True
         else:
             self._apply_outputs()
-        # The peer may wait for just this (pools handed over, a phase): it hears it now and not with the next beat.
+        # Send a changed heartbeat now: the peer may be waiting for this change.
         if known is not None and self.outputs.beat != known.beat and not self.outputs.reset and not self._applying:
             self.heartbeats.send(self.outputs.beat)
 
     def _apply_outputs(self) -> None:
-        """Make things as they should be, one effect after the other."""
+        """Perform the outputs, and again after effects that changed them."""
         self._applying = True
         try:
             for _ in range(10):
@@ -344,7 +344,7 @@ class Daemon:
                 self._apply(self.outputs)
                 if not self._apply_again:
                     return
-            raise AssertionError("effects that cause effects do not come to rest")
+            raise AssertionError("effects cause effects without end")
         finally:
             self._applying = False
 
@@ -358,14 +358,14 @@ class Daemon:
             if self.core.armed is not (guards := self.deadman.armed and not self.deadman.problem):
                 self.handle_now(DeadmanSeen(guards))
         if outs.reset:
-            # If it comes back, everything else is as if it had not been tried.
+            # If the reset fails and returns, the other effects follow as usual.
             self._reset(outs)
         if outs.claim != self.storage.running_claim:
             self.storage.run_claim(outs.claim)
         self._move_addresses_and_pools(outs)
 
     def _reset(self, outs: Outputs) -> None:
-        """The last word, the reason on disk, and the end. If that end does not come, the unfed deadman does."""
+        """Send the last heartbeat, write the reason and reset. If the reset fails, the unfed deadman resets."""
         assert self.core is not None
         self.heartbeats.send(outs.beat)
         if not self._reset_begun:
@@ -374,7 +374,7 @@ class Daemon:
         self.deadman.reset()
 
     def _move_addresses_and_pools(self, outs: Outputs) -> None:
-        """Addresses go before pools and come after them."""
+        """Remove addresses before pools are exported; add them after pools are imported."""
         here = self.pools is Pools.ALL
         self.addresses.set_wanted(wanted=Thing.ADDRESSES in outs.wanted and here, kept=Thing.ADDRESSES in outs.kept)
         if self.storage.running_move == "export" and Thing.POOLS in outs.wanted:

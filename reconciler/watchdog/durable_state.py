@@ -1,12 +1,14 @@
-"""What outlives the daemon: its memory, its number, and when this controller moved and reset itself.
+"""The state that outlives the daemon: its memory, its incarnation, and when this controller moved or was reset.
 
-`run/memory` is written by the loop before a phase is acted upon; it must vanish with a reset, so it lies in /run, and
-names the boot it belongs to. So does `run/orders`, the orders in force, written before other disks are asked: a daemon
-that starts over imported pools and cannot read the published orders goes on with those that its predecessor followed,
-and every daemon is judged by the shelf that was in force. Everything else lies in the state directory, which may be
-slow: it is read at the start and written by the clerk. Moments that outlive a boot are totals of `kept_time`, with the
-wall clock beside them for people: no wall clock, whatever it was set to, holds a controller back or lets it forget.
-Does not decide what is remembered.
+- `run/memory` names the phase. The event loop writes it before the effects of a phase. It must vanish with a reset, so
+  it lies in /run and names its boot.
+- `run/orders` holds the orders in force, and is written before their disks are asked. A daemon that starts over
+imported
+  pools and cannot read the published orders continues with these, and every daemon starts from their disks.
+- All other files lie in the state directory, which may be slow. They are read at the start and written by a thread.
+
+Moments that outlive a boot are totals of `elapsed_time`; the wall clock stands beside them for people. So no setting of
+the wall clock blocks a controller, or lets it forget a reset. Does not decide what is remembered.
 """
 
 from __future__ import annotations
@@ -34,12 +36,15 @@ from reconciler.watchdog.elapsed_time import NAME as KEPT_TIME
 from reconciler.watchdog.elapsed_time import ElapsedTime, machine_clocks, seconds
 from reconciler.watchdog.file_thread import FileThread
 
-#: More than any budget of the orders can need; older moments are dropped.
+#: More entries than any limit of the orders counts. Older entries are dropped.
 MOMENTS_MAX: Final = 1_000
 
 
 def inherits(run: Path) -> bool:
-    """Whether a daemon of this boot owned the pools when it ended: the next one must not fail to start."""
+    """Whether an earlier daemon of this boot owned the pools when it ended.
+
+    Then the next one must not fail to start.
+    """
     try:
         document = read_json(run / "memory")
     except HagitError:
@@ -50,9 +55,9 @@ def inherits(run: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A reset, or the beginning of an automatic move, which has no `why`. `at_s`: of the wall clock, for people.
+    """A reset by this controller itself or by its deadman, or the start of an automatic move, which has no `why`.
 
-    A reset is one that this controller made itself suffer, or was made to suffer by its deadman.
+    `at_s`: wall clock, for people. `total_s`: total of `elapsed_time`.
     """
 
     at_s: float
@@ -61,10 +66,10 @@ class Incident:
 
 
 class DurableState:
-    """The files of one controller. `problems` says what could not be read, which keeps no daemon from starting.
+    """The files of one controller. `problems` names unreadable files, which do not prevent a start.
 
-    `begins` is False for a daemon that waits to take over from one that runs: it writes nothing until `reload`.
-    Raises StateError when the directories cannot be made or the daemon's number cannot be written.
+    `begins` is False in a successor that waits for the hand-over: it writes nothing before `reload`.
+    Raises StateError if a directory cannot be made or the incarnation cannot be written.
     """
 
     def __init__(
@@ -94,7 +99,7 @@ class DurableState:
             self.elapsed.save()
 
     def reload(self, incarnation: int | None) -> None:
-        """Go on with what the daemon before left in the files. None: as a new daemon, with a number of its own."""
+        """Read the files again after a hand-over. None: start as a new daemon, with an incarnation of its own."""
         self.problems.clear()
         self._writes = True
         self.incarnation = self._next_incarnation() if incarnation is None else incarnation
@@ -125,9 +130,9 @@ class DurableState:
         self.peer_reads = reads if type(reads) is int and reads >= 1 else 1
 
     def _next_incarnation(self) -> int:
-        """The number of this start: higher than every earlier one, even if the file that kept it was lost.
+        """The incarnation of this start: higher than every earlier one, even if its file was lost.
 
-        The wall clock is only the floor: a clock that was set back does not lower a number that was kept.
+        The wall clock is only a lower bound: a clock that was set back does not lower a number that the file holds.
         """
         document = self._read("incarnation")
         kept = document.get("incarnation") if isinstance(document, dict) else None
@@ -136,7 +141,7 @@ class DurableState:
         return number
 
     def _read_boot_life(self, *, write: bool) -> None:
-        """Whether the daemon before this one died with the machine: it fed the deadman in an earlier boot."""
+        """Read whether the earlier daemon ended with the machine: it fed the deadman in an earlier boot."""
         life = self._read("life.json")
         earlier = life if isinstance(life, dict) else {}
         same = earlier.get("boot") == self.boot
@@ -146,7 +151,7 @@ class DurableState:
             self._write_now("life.json", {"boot": self.boot, "fed": self.deadman_fed})
 
     def note_deadman(self, fed: bool) -> None:
-        """The deadman is armed, or was disarmed in good order."""
+        """Note that the deadman is armed, or was disarmed in good order."""
         if fed is not self.deadman_fed:
             self.deadman_fed = fed
             self._clerk.write(self._directory / "life.json", _json({"boot": self.boot, "fed": fed}))
@@ -154,7 +159,7 @@ class DurableState:
     # Memory ----------------------------------------------------------------------------------------------------------
 
     def write_memory(self, memory: Memory | None) -> None:
-        """Write what must outlive the daemon, or take it away. Synced, as far as the file system can."""
+        """Write the memory, or remove it (None). Returns when the file system has it."""
         if memory is None:
             self._memory_path.unlink(missing_ok=True)
         else:
@@ -172,9 +177,9 @@ class DurableState:
         return Memory(Phase(phase), epoch, quiet)
 
     def keep_orders(self, orders: Orders) -> None:
-        """These orders are in force. They are kept for a daemon that starts in this boot, their shelf for later ones.
+        """Keep the orders in force for later daemons of this boot, and their disks for later boots.
 
-        The copy of the shelf in the state directory may be written a moment later.
+        The copy of the disks in the state directory may be written a moment later.
         """
         replace_file(orders_in_force_path(self._run), orders_in_force_document(orders, self.boot), sync=False)
         self.layout = layout(orders)
@@ -183,11 +188,11 @@ class DurableState:
             self._copied_layout = self.layout
 
     def kept_orders(self) -> Orders | None:
-        """The orders that were in force last in this boot; None without any, or when the file is damaged."""
+        """The last orders in force in this boot. None if there were none, or if the file is damaged."""
         return read_orders_in_force(self._run, self.boot)
 
     def _kept_layout(self) -> Layout | None:
-        """The shelf in force as this boot left it, by whatever release, else as an earlier boot did."""
+        """The disks that were in force last, in this boot or else in an earlier one."""
         kept = self.kept_orders()
         if kept is not None:
             return layout(kept)
@@ -203,20 +208,20 @@ class DurableState:
     # Moves and resets ------------------------------------------------------------------------------------------------
 
     def note_move(self) -> None:
-        """An automatic move began."""
+        """Note that an automatic move starts."""
         self.moves = [*self.moves, Incident(self.elapsed.clocks.wall_s, "", self.elapsed.total_s)][-MOMENTS_MAX:]
         document = [{"at": move.at_s, "total": move.total_s} for move in self.moves]
         self._clerk.write(self._directory / "moves.json", _json(document))
 
     def note_own_reset(self, why: str, wait_s: float) -> None:
-        """The sentinel: written and synced before a reset, waiting for the disk no longer than `wait_s`."""
+        """Note that this controller resets itself. Waits at most `wait_s` until the disk has it."""
         self._note_reset(why)
         self.deadman_fed = False
         self._clerk.write(self._directory / "life.json", _json({"boot": self.boot, "fed": False}))
         self._clerk.flush(wait_s)
 
     def note_deadman_reset(self, why: str) -> None:
-        """The deadman ended the last life of this controller."""
+        """Note that the deadman reset this controller."""
         self._note_reset(why)
 
     def _note_reset(self, why: str) -> None:
@@ -225,14 +230,14 @@ class DurableState:
         self._clerk.write(self._directory / "resets.json", _json(document))
 
     def recent_counts(self, limits: Limits) -> tuple[int, int]:
-        """How many resets and how many automatic moves lie in the windows of the orders."""
+        """The numbers of resets and of automatic moves within the windows of the orders."""
         total_s = self.elapsed.total_s
         resets = recent_count(tuple(reset.total_s for reset in self.resets), total_s, limits.resets_window_ms)
         moves = recent_count(tuple(move.total_s for move in self.moves), total_s, limits.moves_window_ms)
         return resets, moves
 
     def _incident(self, entry: Any) -> Incident | None:
-        """An entry of a file. One of the first release has no total: it is as old as a trusted wall clock says."""
+        """An entry of a file. An entry of the first release has no total: its age follows from the wall clock."""
         at_s = seconds(entry.get("at")) if isinstance(entry, dict) else None
         if at_s is None:
             return None
@@ -242,7 +247,7 @@ class DurableState:
         return Incident(at_s, str(entry.get("why", "")), total_s)
 
     def note_accepted(self, pair: str, generation: int) -> None:
-        """These orders are in force: older ones and those of another pair are refused, by later daemons, too."""
+        """Note the orders in force. Later daemons, too, refuse older ones and those of another pair."""
         if (pair, generation) != (self.pair, self.generation_max):
             self.pair, self.generation_max = pair, max(generation, self.generation_max)
             self._clerk.write(
@@ -250,22 +255,22 @@ class DurableState:
             )
 
     def note_agreement(self, agreed: Agreement) -> None:
-        """The limits in force, by which a later daemon goes on until it has heard the peer."""
+        """Note the limits in force. A later daemon uses them until it has heard the peer."""
         if agreed != self.agreement and self._writes:
             self.agreement = agreed
             document = {"lives": agreed.lives_ms, "feeds": agreed.feeds_ms, "waits": agreed.waits_ms}
             self._clerk.write(self._directory / "agreement.json", _json(document))
 
     def note_peer_reads(self, version: int) -> None:
-        """The highest layout version of heartbeats that the peer reads; a daemon that restarts begins with it."""
+        """Note the highest heartbeat version that the peer reads. A later daemon starts with it."""
         self.peer_reads = version
         if self._writes:
             self._clerk.write(self._directory / "peer.json", _json({"reads": version}))
 
     def set_maintenance(self, lasts_s: float | None, override: bool = False) -> None:
-        """Maintenance lasts so long from now, or is over (None); a daemon that restarts goes on with it.
+        """Note that maintenance lasts this long from now, or is over (None). A later daemon continues it.
 
-        `until` is for people and for a daemon of the first release.
+        `until` in the file is for people and for daemons of the first release.
         """
         self._maintained_s = None if lasts_s is None else self.elapsed.total_s + lasts_s
         self.override = override
@@ -274,7 +279,7 @@ class DurableState:
         self._clerk.write(self._directory / "maintenance.json", _json(document))
 
     def maintenance_left_s(self) -> float:
-        """How long maintenance goes on; 0 without any. Time that nobody can vouch for is not taken off."""
+        """Remaining maintenance, 0 without any. Time that is not certain to have passed is not subtracted."""
         return 0.0 if self._maintained_s is None else max(0.0, self._maintained_s - self.elapsed.total_s)
 
     def _read_maintenance(self, document: Any) -> None:
@@ -310,7 +315,7 @@ class DurableState:
 
 
 def write_memory(run: Path, boot: str, memory: Memory) -> None:
-    """The file in which a daemon of this boot finds what it, or `hagit adopt`, has taken. Raises OSError."""
+    """Write the memory of a daemon, or of `hagit adopt`, for the next daemon of this boot. Raises OSError."""
     document = {"boot": boot, "phase": memory.phase, "epoch": memory.epoch, "quiet": memory.quiet}
     replace_file(run / "memory", _json(document))
 

@@ -1,7 +1,6 @@
-"""The total of time that has surely passed, kept in a file over restarts and reboots (`core/failover/elapsed`).
+"""The time that has certainly passed, kept in a file over restarts and reboots (`core/failover/elapsed`).
 
-A damaged or lost file costs nothing but the hour: the total then begins at the newest entry of the ledger. Decides
-nothing.
+If the file is damaged or lost, the total starts at the newest entry of `durable_state`. Decides nothing.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ def machine_clocks(boot: str) -> Clocks:
 
 
 class ElapsedTime:
-    """The total of one controller. `read` begins it; before `save` and `save_if_due` nothing is written."""
+    """The total of one controller. `read` starts it. Only `save` and `save_if_due` write."""
 
     def __init__(self, directory: Path, boot: str, clerk: FileThread, clocks: Callable[[str], Clocks]) -> None:
         self._path, self._boot, self._clerk, self._clocks = directory / NAME, boot, clerk, clocks
         self._saved: Elapsed | None = None
 
     def read(self, document: Any, least_s: float) -> None:
-        """Begin with what the file says. `least_s`: the newest entry of the ledger, if the file was lost."""
+        """Start from the content of the file. `least_s`: lower bound of the total, if the file was lost."""
         self._saved = advanced(_elapsed(document), self.clocks, least_s)
 
     @property
@@ -50,7 +49,7 @@ class ElapsedTime:
         return advanced(self._saved, self.clocks).total_s
 
     def save(self) -> None:
-        """Bring the file up to date, soon."""
+        """Let the file thread write the total."""
         self._saved = advanced(self._saved, self.clocks)
         seen = self._saved.seen
         document = {
@@ -63,13 +62,13 @@ class ElapsedTime:
         self._clerk.write(self._path, json.dumps(document, separators=(",", ":")).encode() + b"\n")
 
     def save_if_due(self) -> None:
-        """Save when it is time, or when somebody set the wall clock."""
+        """Save at intervals, and after the wall clock was set."""
         if self._saved is not None and to_be_saved(self._saved, self.clocks):
             self.save()
 
 
 def seconds(value: Any) -> float | None:
-    """A number of seconds of a document; None where it is none that can be true."""
+    """A plausible number of seconds from a document, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or abs(value) > SECONDS_MAX:
         return None
     return float(value)

@@ -1,7 +1,7 @@
-"""The loop: file descriptors and moments, one after the other, in one thread.
+"""The event loop: calls back for file descriptors and timers, one after another, in one thread.
 
-Decides the order: whatever can be read is read before any moment that has come is acted upon, so that a process that
-was paused hears what arrived meanwhile before it judges silence. Measures how late it is. Knows nothing of failover.
+All readable descriptors come before all due timers. So a process that was paused reads the heartbeats that arrived
+meanwhile before it judges silence. Measures how late timers fire. Knows nothing about failover.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-#: Waits end by themselves after this, so that a daemon without anything to do still answers systemd.
+#: The longest wait, so that an idle daemon still sends its keep-alive to systemd.
 IDLE_MS_MAX: Final = 1_000
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def monotonic_ms() -> int:
-    """Milliseconds since an arbitrary point (clock_gettime(2), CLOCK_MONOTONIC): stands still while suspended."""
+    """Milliseconds since an arbitrary point (clock_gettime(2), CLOCK_MONOTONIC). Does not count suspended time."""
     return time.monotonic_ns() // 1_000_000
 
 
 @dataclass(order=True, slots=True)
 class Timer:
-    """A moment at which `act` is called, once. `cancel` is for ever."""
+    """Calls `act` once at a moment, unless it is cancelled."""
 
     due_ms: int
     number: int
     act: Callable[[], None] | None = field(compare=False)
 
     def cancel(self) -> None:
-        """Not called any more."""
+        """Never call `act`."""
         self.act = None
 
 
 class EventLoop:
-    """Calls back when a descriptor can be read or written and when moments come; `stop` ends it.
+    """Calls back when a descriptor is readable or writable, and when a timer is due. `stop` ends it.
 
-    `lateness_ms_max`: the latest that any moment was acted upon since the last `forget_lateness`.
+    `lateness_ms_max`: the largest delay of a timer so far, in milliseconds.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class EventLoop:
         self.now_ms = monotonic_ms()
 
     def watch(self, descriptor: int, ready: Callable[[], None], *, write: bool = False) -> None:
-        """Call `ready` whenever the descriptor can be read (or, with `write`, read or written)."""
+        """Call `ready` whenever the descriptor is readable (with `write`, readable or writable)."""
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if write else 0)
         if descriptor in self._selector.get_map():
             self._selector.modify(descriptor, events, ready)
@@ -62,33 +62,33 @@ class EventLoop:
             self._selector.register(descriptor, events, ready)
 
     def unwatch(self, descriptor: int) -> None:
-        """Not watched any more; to be called before the descriptor is closed."""
+        """Stop watching. Call this before the descriptor is closed."""
         if descriptor in self._selector.get_map():
             self._selector.unregister(descriptor)
 
     def at(self, due_ms: int, act: Callable[[], None]) -> Timer:
-        """Call `act` once when the moment has come."""
+        """Call `act` once at this moment."""
         self._timer_count += 1
         timer = Timer(due_ms, self._timer_count, act)
         heapq.heappush(self._timers, timer)
         return timer
 
     def after(self, delay_ms: int, act: Callable[[], None]) -> Timer:
-        """Call `act` once in so many milliseconds."""
+        """Call `act` once after this delay."""
         return self.at(monotonic_ms() + delay_ms, act)
 
     def stop(self) -> None:
-        """`run` returns after the present round."""
+        """Let `run` return after the present round."""
         self._running = False
 
     def run(self) -> None:
-        """Until `stop`. Whatever a callback raises ends it."""
+        """Run until `stop`. An exception of a callback ends the loop."""
         self._running = True
         while self._running:
             self.run_once()
 
     def run_once(self, wait_ms_max: int = IDLE_MS_MAX) -> None:
-        """One round: wait, read what can be read, then act on the moments that had come when the wait was over."""
+        """Run one round: wait, serve readable descriptors, then fire the timers that were due after the wait."""
         while self._timers and self._timers[0].act is None:
             heapq.heappop(self._timers)
         wait_ms = wait_ms_max
@@ -97,7 +97,7 @@ class EventLoop:
         ready = self._selector.select(wait_ms / 1_000)
         woke_ms = self.now_ms = monotonic_ms()
         for key, _ in ready:
-            # One callback may have made the loop forget the descriptor of another that is ready, too.
+            # An earlier callback of this round may have stopped watching this descriptor.
             if self._selector.get_map().get(key.fd) is key:
                 key.data()
         while self._timers and self._timers[0].due_ms <= woke_ms:
@@ -107,12 +107,12 @@ class EventLoop:
                 timer.act()
 
     def close(self) -> None:
-        """Gives the selector back."""
+        """Close the selector."""
         self._selector.close()
 
     @contextmanager
     def signals(self, heard: Callable[[int], None]) -> Iterator[None]:
-        """Signals become events of the loop (signal.set_wakeup_fd); only in the main thread."""
+        """Turn signals into events of the loop (signal.set_wakeup_fd). Only in the main thread."""
         near, far = socket.socketpair()
         near.setblocking(False)
         far.setblocking(False)

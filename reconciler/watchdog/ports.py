@@ -1,6 +1,6 @@
-"""What the daemon asks of its parts: heartbeats, disks and pools, addresses. Nothing here waits.
+"""The ports of the daemon: heartbeats, storage and virtual addresses. No method waits.
 
-Each protocol has one implementation that acts (`beats`, `work`, `placement`). Decides nothing.
+Each protocol has one implementation: `heartbeats`, `dispatcher` and `virtual_addresses`. Decides nothing.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from reconciler.core.failover.orders import Orders
 
 
 class HeartbeatPort(Protocol):
-    """Heartbeats on the network (`beats`)."""
+    """Heartbeats on the network (`heartbeats`)."""
 
     def set_orders(self, orders: Orders) -> None:
-        """New channels."""
+        """Use the channels of these orders."""
 
     def send(self, beat: Beat) -> None:
-        """Number it and send it on every channel."""
+        """Number the heartbeat and send it on every channel."""
 
     def next_number(self) -> int:
-        """The next number."""
+        """Take the next number, for a heartbeat on the disks."""
         ...
 
 
 class StoragePort(Protocol):
-    """Disks and pools, by children (`work`). Nothing here waits; what comes of it is told to the daemon."""
+    """Disks and pools, through worker processes (`dispatcher`). The results arrive as events of the daemon."""
 
     running_claim: Key | None
     running_move: str
 
     def set_orders(self, orders: Orders, pending: Orders | None) -> None:
-        """New disks, vdevs or timers; `pending` orders name disks that are not in force yet."""
+        """Use these disks, vdevs and timers. `pending` orders name disks that are not in force yet."""
 
     def look_at_disks(self) -> None:
         """Look at all disks and the peer's records."""
@@ -45,7 +45,7 @@ class StoragePort(Protocol):
         """Write the disk heartbeat."""
 
     def run_claim(self, key: Key | None) -> None:
-        """Run the claim with this key, and no other; None: run none."""
+        """Run the claim with this key and abandon any other. None runs no claim."""
 
     def import_pools(self, excused: frozenset[int], txgs: tuple[int, ...]) -> bool:
         """Start an import. False if that is not possible now.
@@ -55,21 +55,21 @@ class StoragePort(Protocol):
         ...
 
     def export_pools(self) -> None:
-        """Begin to export the pools."""
+        """Start an export."""
 
     def abandon_export(self) -> None:
-        """End an export that has begun, as far as it can be ended."""
+        """Kill the worker that exports. The kernel may continue its last command."""
 
     def activity(self) -> str:
-        """What changes disks, pools or the peer's power at this moment; "" when nothing does."""
+        """The change of disks or pools that is in progress, for messages; "" without one."""
         ...
 
 
 class AddressPort(Protocol):
-    """Virtual addresses and links (`placement`)."""
+    """Virtual addresses and links (`virtual_addresses`)."""
 
     def set_orders(self, orders: Orders) -> None:
-        """New addresses, groups or devices."""
+        """Use the addresses, groups and devices of these orders."""
 
     def set_wanted(self, *, wanted: bool, kept: bool) -> None:
-        """The addresses are here, are left as they are, or are not here."""
+        """Add the addresses (`wanted`), leave them as they are (`kept`), or remove them (neither)."""
