@@ -40,7 +40,6 @@ from reconciler.core.failover.why import Decision
 from reconciler.system.deadman import Deadman
 from reconciler.watchdog.durable_state import DurableState
 from reconciler.watchdog.event_loop import EventLoop, Timer, monotonic_ms
-from reconciler.watchdog.first_state import first_state
 from reconciler.watchdog.import_attempts import ImportAttempts
 from reconciler.watchdog.ports import AddressPort, HeartbeatPort, StoragePort
 
@@ -96,7 +95,7 @@ class Daemon:
     def start(self, orders: Orders) -> None:
         """Follow the first orders of this daemon."""
         assert self.core is None
-        core = self.core = first_state(orders, self.durable, self._machine, self._unit_problem)
+        core = self.core = self.durable.first_state(orders, self._machine, self._unit_problem)
         self.outputs = outputs(core)
         self._put_in_force(core)
         self._phase_changed(None, core)

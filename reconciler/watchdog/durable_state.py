@@ -15,18 +15,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.core.failover.agreement import Agreement
+from reconciler.core.failover.agreement import Agreement, with_agreement
 from reconciler.core.failover.document import Defect, build, plain
 from reconciler.core.failover.elapsed import Clocks, recent_count, wall_age_s
 from reconciler.core.failover.key import EPOCH_MAX
 from reconciler.core.failover.orders import Layout, Limits, Orders, layout
+from reconciler.core.failover.pending_orders import resumed
 from reconciler.core.failover.phase import GUARANTEES, Phase
-from reconciler.core.failover.state import Memory
+from reconciler.core.failover.state import Memory, State, initial
 from reconciler.core.failover.unsafe import TIMER_MS_MAX
+from reconciler.core.failover.why import Decision
 from reconciler.errors import HagitError
 from reconciler.system.files import PUBLIC_DIRECTORY, make_directory, read_json, state_error
 from reconciler.system.machine import boot_id
@@ -34,6 +36,7 @@ from reconciler.system.shelf.orders_in_force import orders_in_force_document, or
 from reconciler.watchdog.atomic_file import replace_file
 from reconciler.watchdog.elapsed_time import NAME as KEPT_TIME
 from reconciler.watchdog.elapsed_time import ElapsedTime, machine_clocks, seconds
+from reconciler.watchdog.event_loop import monotonic_ms
 from reconciler.watchdog.file_thread import FileThread
 
 #: More entries than any limit of the orders counts. Older entries are dropped.
@@ -204,6 +207,16 @@ class DurableState:
         except Defect as defect:
             self.problems.append(f"{self._directory / 'shelf.json'} is damaged: {defect}")
             return None
+
+    def first_state(self, orders: Orders, machine: int, unit: Decision | None) -> State:
+        """The core's state at the start of a daemon: its orders, and what the files say of earlier daemons.
+
+        A deadman that an earlier daemon of this boot armed is still counting.
+        """
+        recent = self.recent_counts(orders.limits)
+        orders, pending = resumed(orders, self.layout)
+        core = initial(orders, self.incarnation, monotonic_ms(), self.memory, *recent, machine, pending)
+        return replace(with_agreement(core, self.agreement), unit=unit, armed=self.deadman_fed)
 
     # Moves and resets ------------------------------------------------------------------------------------------------
 
