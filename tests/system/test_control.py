@@ -38,12 +38,12 @@ ASK = """
 import os, sys
 from pathlib import Path
 from reconciler.system.control import client
-from reconciler.system.control_protocol import Request, RequestKind
+from reconciler.system.control_protocol import ControlRequest, RequestKind
 path, uid, *groups = sys.argv[1:]
 os.setgroups([int(group) for group in groups])
 os.setgid(65534)
 os.setuid(int(uid))
-print(client(Path(path), Request(RequestKind.STATUS)).text)
+print(client(Path(path), ControlRequest(RequestKind.STATUS)).text)
 """
 
 

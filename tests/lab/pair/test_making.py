@@ -40,11 +40,11 @@ from reconciler.agent.host import pool_placement
 from reconciler.agent.pool_fencing import fence_pool_disks
 from reconciler.core.facts.state import Placement
 from reconciler.system.node import load_node
-from reconciler.system.zfs.pool_lock import Moving
+from reconciler.system.zfs.pool_lock import PoolLock
 node, (name, *disks) = load_node(Path("/root/node.toml")), sys.argv[1:]
 assert pool_placement(node) == (Placement.ACTIVE, ""), pool_placement(node)
 fence_pool_disks(node, node.watchdog, name, disks)
-Moving().set_ready(name, ready=True)
+PoolLock().set_ready(name, ready=True)
 """
 MIB: Final = 1 << 20
 SIZE_MIB: Final = 256

@@ -124,8 +124,8 @@ def test_the_leftovers_of_a_killed_process_are_removed(mirror: Mirror, work: Wor
 CONFINED = """
 import os, socket, sys
 from pathlib import Path
-from reconciler.system.sandbox import Limits, confine, limit
-limit(Limits(memory_bytes=256 << 20, file_bytes=1 << 20, processor_s=5))
+from reconciler.system.sandbox import ProcessLimits, confine, limit
+limit(ProcessLimits(memory_bytes=256 << 20, file_bytes=1 << 20, processor_s=5))
 place = Path(sys.argv[1])
 landlock = confine(readable=[Path("/usr"), Path("/proc")], writable=[place], network=False)
 def tried(what):

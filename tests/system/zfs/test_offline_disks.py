@@ -36,8 +36,8 @@ def test_they_run_again_when_whoever_imports_is_killed(tmp_path: Path) -> None:
     file = tmp_path / "state"
     file.write_text("running\n")
     code = (
-        "import sys; from pathlib import Path; from reconciler.system.zfs.offline_disks import refusing\n"
-        "with refusing([Path(sys.argv[1])]):\n    print('within', flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path; from reconciler.system.zfs.offline_disks import disks_offline\n"
+        "with disks_offline([Path(sys.argv[1])]):\n    print('within', flush=True); sys.stdin.read()"
     )
     argv = [sys.executable, "-c", code, str(file)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as importer:

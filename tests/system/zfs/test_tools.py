@@ -86,8 +86,8 @@ MOVER = """
 import sys
 from pathlib import Path
 from reconciler.system.zfs import tools
-from reconciler.system.zfs.pool_lock import Moving
-with Moving(Path(sys.argv[1])).held(30) as lock:
+from reconciler.system.zfs.pool_lock import PoolLock
+with PoolLock(Path(sys.argv[1])).held(30) as lock:
     tools.run(["sh", "-c", 'echo >"$0"/begun; exec sleep 1000', sys.argv[1]], deadline_s=1000, keep=(lock,))
 """
 
