@@ -9,39 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from reconciler.core.facts.scope import Scope
 from reconciler.core.spec.kinds import KINDS
 from reconciler.core.spec.text import decode, is_yaml
 from reconciler.core.spec.tree import YamlDocument, documents
-
-#: The scope of a kind; of the fields below another one.
-KIND_SCOPES: Final = {
-    "Pair": Scope.FAILOVER,
-    "Interface": Scope.NETWORK,
-    "Route": Scope.NETWORK,
-    "Source": Scope.SOURCE,
-    "Alerting": Scope.SOURCE,
-    "Failover": Scope.FAILOVER,
-    "Pool": Scope.STORAGE,
-    "Dataset": Scope.STORAGE,
-}
-#: Fields of a spec with a scope of their own: by kind, then by key.
-FIELD_SCOPES: Final[Mapping[str, Mapping[str, Scope]]] = {
-    "Pair": dict.fromkeys(("virtualHostname", "domain", "search", "dns", "gateway", "gateways"), Scope.NETWORK),
-    # They decide which links carry heartbeats, and whose loss moves the pools.
-    "Interface": dict.fromkeys(("critical", "failoverGroup", "role"), Scope.FAILOVER),
-    # Without protection a `destroy` that was only shown takes effect.
-    "Pool": {"protected": Scope.DESTROY},
-    "Dataset": {"protected": Scope.DESTROY, "destroy": Scope.DESTROY},
-}
-#: What a field is when it is not written: writing it, or leaving it out with its resource, changes nothing.
-_DEFAULTS: Final[Mapping[str, Mapping[str, bool]]] = {
-    "Interface": {"critical": False},
-    "Pool": {"protected": False},
-    "Dataset": {"protected": True, "destroy": False},
-}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -111,15 +84,15 @@ def _differences(key: tuple[str, str], old: list[YamlDocument], new: list[YamlDo
         return
     before, after = ((found[0].value if found else {}) for found in (old, new))
     if _text(_frame(before)) != _text(_frame(after)):
-        yield Touch(KIND_SCOPES[kind], what, shown.file, shown.place(("metadata", "name"))[0])
+        yield Touch(KINDS[kind].scope, what, shown.file, shown.place(("metadata", "name"))[0])
     earlier, later = before.get("spec", {}), after.get("spec", {})
-    defaults = _DEFAULTS.get(kind, {})
+    defaults = KINDS[kind].unwritten
     for field in sorted({*earlier, *later}):
         default = defaults.get(field)
         if _text(earlier.get(field, default)) != _text(later.get(field, default)):
-            scope = FIELD_SCOPES.get(kind, {}).get(field, KIND_SCOPES[kind])
+            scope = KINDS[kind].field_scopes.get(field, KINDS[kind].scope)
             yield Touch(scope, f"{what}, {field}", shown.file, shown.key_place(("spec", field))[0])
-    if kind == "Dataset" and later.get("destroy", False) is not False:
+    if KINDS[kind].destroys is not None and later.get("destroy", False) is not False:
         yield Touch(Scope.DESTROY, f"{what}, destroy", shown.file, shown.key_place(("spec", "destroy"))[0])
 
 

@@ -6,14 +6,16 @@ are managed; all others are left as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Final, Literal, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field
 
-from reconciler.core.facts.storage import DatasetKind, pool_of
+from reconciler.core.facts.scope import Scope
+from reconciler.core.facts.storage import STAMP, Dataset, DatasetKind, Options, Property, dataset_key, pool_of, ways_up
 from reconciler.core.spec.interface import Loose
 from reconciler.core.spec.model import Document, Model, example
+from reconciler.core.spec.resource_kind import Asked, Destruction, ResourceKind
 from reconciler.core.spec.sizes import (
     BlockSize,
     Compression,
@@ -26,9 +28,16 @@ from reconciler.core.spec.sizes import (
 )
 from reconciler.core.spec.tree import Path
 
+if TYPE_CHECKING:
+    from reconciler.core.spec.configuration import Configuration, Resource
+    from reconciler.core.spec.topology import ControllerTopology
+
 Switch: TypeAlias = Literal["on", "off"]
 Cache: TypeAlias = Literal["all", "none", "metadata"]
 
+#: A new filesystem starts without device files and set-user-ID bits (zfsprops(7)), unless it or one above it says
+#: otherwise: its files belong to clients, and root works on the controller.
+SAFE: Final[Options] = (("devices", "off"), ("setuid", "off"))
 #: Properties that only one kind of dataset has (zfsprops(7)).
 OF_FILESYSTEMS: Final = (
     "aclinherit", "aclmode", "acltype", "atime", "canmount", "casesensitivity", "devices", "exec", "normalization",
@@ -167,7 +176,7 @@ class DatasetSpec(Model):
         return pool_of(self.dataset)
 
 
-class Dataset(Document):
+class DatasetDocument(Document):
     """A filesystem or volume of a pool, with its properties. The active controller sees to it."""
 
     model_config = example(
@@ -176,3 +185,55 @@ class Dataset(Document):
 
     kind: Literal["Dataset"] = Field(description="Always `Dataset`.")
     spec: DatasetSpec = Field(description="The dataset.")
+
+
+def described(configuration: Configuration) -> dict[str, DatasetSpec]:
+    """Every dataset of the configuration by its whole name."""
+    return {resource.spec.dataset: resource.spec for resource in configuration.datasets.values()}
+
+
+def options_at_birth(resource: Resource[DatasetSpec], described: Mapping[str, DatasetSpec]) -> Options:
+    """All properties that a dataset is made with: what is written, the safe defaults, and its stamp.
+
+    Everything is set at once, because some properties can be chosen only at creation. `described`: see `described`.
+    """
+    spec = resource.spec
+    ways = (spec.dataset, *ways_up(spec.dataset))
+    said = {name for way in ways if way in described for _, name, _ in described[way].settings()}
+    safe = () if spec.type is DatasetKind.VOLUME else tuple(one for one in SAFE if one[0] not in said)
+    return (*((name, value) for _, name, value in spec.settings()), *safe, (STAMP, resource.name))
+
+
+def dataset_facts(configuration: Configuration, here: ControllerTopology) -> Iterator[Asked]:
+    """Each dataset that is not to be destroyed, each property that is written, and its stamp."""
+    known = described(configuration)
+    for resource in configuration.datasets.values():
+        spec = resource.spec
+        if spec.destroy:
+            continue
+        yield Dataset(spec.dataset, spec.type, spec.create, options_at_birth(resource, known)), resource, ()
+        for path, name, value in spec.settings():
+            yield Property(spec.dataset, name, value), resource, path
+        yield Property(spec.dataset, STAMP, resource.name), resource, ()
+
+
+def dataset_destructions(configuration: Configuration) -> Iterator[Destruction]:
+    """The keys of datasets that are to be destroyed, whether they are protected, and who asks."""
+    for resource in configuration.datasets.values():
+        if resource.spec.destroy:
+            pool = configuration.pools.get(resource.spec.pool)
+            protected = resource.spec.protected or (pool is not None and pool.spec.protected)
+            yield dataset_key(resource.spec.dataset), protected, resource
+
+
+DATASET = ResourceKind(
+    "Dataset",
+    DatasetDocument,
+    DatasetSpec,
+    Scope.STORAGE,
+    facts=dataset_facts,
+    destroys=dataset_destructions,
+    # Without protection a `destroy` that was only shown takes effect.
+    field_scopes={"protected": Scope.DESTROY, "destroy": Scope.DESTROY},
+    unwritten={"protected": True, "destroy": False},
+)

@@ -50,7 +50,7 @@ def explain(path: str) -> str:
         walked.append(name)
     if len(parts) == 1:
         example = yaml_text(node["examples"][0]).rstrip("\n")
-        about = definitions[f"{kind}Spec"]["description"]
+        about = definitions[KINDS[kind].spec.__name__]["description"]
         return _page(kind, f"{node['description']}\n\n{about}", None, example, spec, definitions)
     facts = _facts(node, definitions, required=required)
     return _page(".".join(walked), node.get("description", ""), facts, _example(walked[-1], node), node, definitions)

@@ -11,10 +11,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from reconciler.core.facts.scope import Scope
 from reconciler.core.spec.interface import Loose
 from reconciler.core.spec.limits import LIST_MAX
 from reconciler.core.spec.model import Document, Model, example
 from reconciler.core.spec.power import FailoverPower
+from reconciler.core.spec.resource_kind import ResourceKind
 from reconciler.core.spec.values import DiskName, Duration, Wait
 
 
@@ -153,7 +155,7 @@ class FailoverSpec(Model):
     )
 
 
-class Failover(Document):
+class FailoverDocument(Document):
     """When the active controller changes by itself, and how often."""
 
     model_config = example(
@@ -165,3 +167,6 @@ class Failover(Document):
 
     kind: Literal["Failover"] = Field(description="Always `Failover`.")
     spec: FailoverSpec = Field(description="Timers, arbitration and limits.")
+
+
+FAILOVER = ResourceKind("Failover", FailoverDocument, FailoverSpec, Scope.FAILOVER, single=True)

@@ -5,15 +5,36 @@ Decides the shape of one interface by itself. Whether its members, parents and a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from reconciler.core.facts.fact import BondMode, HashPolicy, LacpRate, LinkKind
+from reconciler.core.facts.fact import (
+    Address,
+    BondMode,
+    BondOptions,
+    HashPolicy,
+    LacpRate,
+    Link,
+    LinkKind,
+    Mark,
+    Mtu,
+    Port,
+    Power,
+)
+from reconciler.core.facts.ownership import mark_text
+from reconciler.core.facts.scope import Scope
 from reconciler.core.spec.limits import ADDRESSES_MAX, LIST_MAX
 from reconciler.core.spec.model import Document, Model, example
+from reconciler.core.spec.resource_kind import Asked, ResourceKind
 from reconciler.core.spec.values import DevicePath, InterfaceAddress, IPInterface, KernelName, Mac, Name, refuse
+
+if TYPE_CHECKING:
+    from reconciler.core.spec.configuration import Configuration
+    from reconciler.core.spec.topology import ControllerTopology, ResolvedInterface
+    from reconciler.core.spec.tree import Path
 
 Loose = Field(strict=False)
 
@@ -207,7 +228,7 @@ class InterfaceSpec(Model):
         return self.half(controller) is not None or (neither and self.kind is not LinkKind.PHYSICAL)
 
 
-class Interface(Document):
+class InterfaceDocument(Document):
     """A network interface: physical NIC, bond, VLAN or bridge."""
 
     model_config = example(
@@ -222,3 +243,52 @@ class Interface(Document):
 
     kind: Literal["Interface"] = Field(description="Always `Interface`.")
     spec: InterfaceSpec = Field(description="What the interface should be.")
+
+
+def interface_facts(configuration: Configuration, here: ControllerTopology) -> Iterator[Asked]:
+    """What every interface of one controller is: link, members, power, MTU, mark and static addresses."""
+    for face in here.faces.values():
+        yield from _facts_of(face)
+
+
+def _facts_of(face: ResolvedInterface) -> Iterator[Asked]:
+    resource, spec, name = face.resource, face.spec, face.name
+    yield _link(name, spec), resource, (str(spec.kind),) if spec.kind is not LinkKind.PHYSICAL else ()
+    for index, member in enumerate(spec.members):
+        yield Port(member, name), resource, (str(spec.kind), "members", index)
+    yield Power(name, up=True), resource, ()
+    if spec.mtu is not None:
+        yield Mtu(name, spec.mtu), resource, ("mtu",)
+    interlink = spec.role is Role.INTERLINK
+    group = spec.failover_group if spec.critical else None
+    reason: Path = ("failoverGroup",) if group is not None else ("role",) if interlink else ()
+    yield Mark(name, mark_text(name, group, interlink)), resource, reason
+    for path, address in face.addresses:
+        yield Address(name, str(address)), resource, path
+
+
+def _link(name: str, spec: InterfaceSpec) -> Link:
+    if spec.vlan is not None:
+        return Link(name, LinkKind.VLAN, parent=spec.vlan.parent, vlan_id=spec.vlan.id)
+    if spec.bond is not None:
+        return Link(name, LinkKind.BOND, bond=_bond_options(spec.bond))
+    if spec.bridge is not None:
+        return Link(name, LinkKind.BRIDGE, stp=spec.bridge.stp)
+    return Link(name, LinkKind.PHYSICAL)
+
+
+def _bond_options(bond: Bond) -> BondOptions:
+    rate = (bond.lacp_rate or LacpRate.SLOW) if bond.mode is BondMode.LACP else None
+    return BondOptions(bond.mode, bond.miimon, bond.hash_policy, rate)
+
+
+INTERFACE = ResourceKind(
+    "Interface",
+    InterfaceDocument,
+    InterfaceSpec,
+    Scope.NETWORK,
+    facts=interface_facts,
+    # They decide which links carry heartbeats, and whose loss moves the pools.
+    field_scopes=dict.fromkeys(("critical", "failoverGroup", "role"), Scope.FAILOVER),
+    unwritten={"critical": False},
+)

@@ -7,7 +7,6 @@ far as it can. Does not read files: it is given their bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -50,22 +49,12 @@ def load(tree: Mapping[str, bytes]) -> Configuration:
                 resources.append(resource)
             if len(found) > COMPLAINTS_MAX:
                 raise ConfigurationError(_foremost(found))
-    draft = SpecDraft(resources, incomplete=bool(found))
+    draft = SpecDraft.made_of(resources, incomplete=bool(found))
     errors, warnings = lint(draft)
     if found or errors:
         raise ConfigurationError(_foremost(found + errors))
     assert draft.pair is not None
-    return Configuration(
-        draft.pair,
-        MappingProxyType(dict(draft.interfaces)),
-        MappingProxyType(dict(draft.routes)),
-        draft.source,
-        draft.alerting,
-        draft.failover,
-        MappingProxyType(dict(draft.pools)),
-        tuple(sorted(warnings)),
-        MappingProxyType(dict(draft.datasets)),
-    )
+    return Configuration(draft.by_kind, tuple(sorted(warnings)))
 
 
 def _foremost(complaints: list[Complaint]) -> list[Complaint]:
@@ -99,7 +88,7 @@ def _resource(document: YamlDocument) -> Resource[Any] | None:
         else:
             _complain(document, ("kind",), f"unknown kind {shown(kind)}", suggestion(str(kind), KINDS), "unknown-kind")
         return None
-    model = KINDS[kind]
+    model = KINDS[kind].document
     try:
         parsed: Any = model.model_validate(document.value)
     except ValidationError as error:

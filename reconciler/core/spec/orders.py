@@ -30,7 +30,7 @@ from reconciler.core.failover.orders import (
 from reconciler.core.spec.configuration import Configuration, Resource
 from reconciler.core.spec.failover import FailoverSpec
 from reconciler.core.spec.interface import InterfaceSpec, Match, Role
-from reconciler.core.spec.kinds import PairSpec
+from reconciler.core.spec.pair import PairSpec
 from reconciler.core.spec.pool import PoolSpec, VdevType
 
 #: The longest time without proof that is derived; and what a takeover takes after its wait, claim and import.

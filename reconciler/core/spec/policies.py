@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from reconciler.core.facts.settings import AlertPolicy, PairNames, Receiver, Settings, SourcePolicy
 from reconciler.core.facts.state import DriftPolicy
+from reconciler.core.spec.alerting import AlertingSpec
 from reconciler.core.spec.configuration import Configuration, Resource
-from reconciler.core.spec.kinds import AlertingSpec
 
 
 def settings(configuration: Configuration) -> Settings:

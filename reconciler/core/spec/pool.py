@@ -8,16 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
+from reconciler.core.facts.scope import Scope
+from reconciler.core.facts.storage import Pool, PoolProperty
+from reconciler.core.spec.dataset import SAFE, described, options_at_birth
 from reconciler.core.spec.interface import Loose
 from reconciler.core.spec.limits import LIST_MAX
 from reconciler.core.spec.model import Document, Model, example
+from reconciler.core.spec.resource_kind import Asked, ResourceKind
 from reconciler.core.spec.sizes import Comment
 from reconciler.core.spec.tree import Path
 from reconciler.core.spec.values import DiskName, refuse
+
+if TYPE_CHECKING:
+    from reconciler.core.spec.configuration import Configuration
+    from reconciler.core.spec.topology import ControllerTopology
 
 
 class VdevType(StrEnum):
@@ -140,7 +148,7 @@ class PoolSpec(Model):
             yield from (((key, at), disk) for at, disk in enumerate(getattr(self, key)))
 
 
-class Pool(Document):
+class PoolDocument(Document):
     """A pool of disks that both controllers reach. Its datasets are described by kind Dataset."""
 
     model_config = example(
@@ -156,3 +164,45 @@ class Pool(Document):
 
     kind: Literal["Pool"] = Field(description="Always `Pool`.")
     spec: PoolSpec = Field(description="Which disks make the pool, and its properties.")
+
+
+def pool_facts(configuration: Configuration, here: ControllerTopology) -> Iterator[Asked]:
+    """Each pool of which more than the disks is written, or that a Dataset belongs to, and its properties."""
+    known = described(configuration)
+    roots = {
+        resource.spec.dataset: resource for resource in configuration.datasets.values() if not resource.spec.destroy
+    }
+    used = {resource.spec.pool for resource in configuration.datasets.values()}
+    for pool in configuration.pools.values():
+        properties = tuple(pool.spec.properties.written())
+        if not properties and not pool.spec.create and pool.name not in used:
+            continue
+        root = roots.get(pool.name)
+        settings = options_at_birth(root, known) if root is not None else SAFE
+        yield Pool(pool.name, pool.spec.create, _layout(pool.spec), properties, settings), pool, ()
+        for name, value in properties:
+            yield PoolProperty(pool.name, name, value), pool, ("properties", name)
+
+
+def _layout(spec: PoolSpec) -> tuple[tuple[str, ...], ...]:
+    """Each vdev: what it is for, its kind, its disks. Of kind disk, each disk is one by itself."""
+    vdevs: list[tuple[str, ...]] = []
+    for path, _, vdev in spec.top_level():
+        role = "" if path[0] == "vdevs" else str(path[0])
+        parts = [[disk] for disk in vdev.disks] if vdev.type is VdevType.DISK else [vdev.disks]
+        vdevs += [(role, str(vdev.type), *disks) for disks in parts]
+    vdevs += [("cache", "disk", disk) for disk in spec.cache]
+    vdevs += [("spare", "disk", disk) for disk in spec.spares]
+    return tuple(vdevs)
+
+
+POOL = ResourceKind(
+    "Pool",
+    PoolDocument,
+    PoolSpec,
+    Scope.STORAGE,
+    facts=pool_facts,
+    # Without protection a `destroy` that was only shown takes effect.
+    field_scopes={"protected": Scope.DESTROY},
+    unwritten={"protected": False},
+)

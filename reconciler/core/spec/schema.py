@@ -20,9 +20,11 @@ _SOFT_BREAK = re.compile(r"(?<!\n)\n(?!\n)")
 def json_schema() -> dict[str, Any]:
     """The schema of one document of the language; which kind it is decides which definition holds."""
     _, generated = models_json_schema(
-        [(model, "validation") for model in KINDS.values()], by_alias=True, ref_template="#/definitions/{model}"
+        [(kind.document, "validation") for kind in KINDS.values()], by_alias=True, ref_template="#/definitions/{model}"
     )
-    definitions = {name: _plain(definition) for name, definition in sorted(generated["$defs"].items())}
+    names = {kind.document.__name__: kind.name for kind in KINDS.values()}
+    generated = {names.get(name, name): definition for name, definition in generated["$defs"].items()}
+    definitions = {name: _plain(generated[name]) for name in sorted(generated)}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "hagit: the desired state of a pair",

@@ -7,18 +7,16 @@ picture and `compiler` turns it into facts, so that both see the same one. Works
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_network
 from typing import Any, TypeAlias
 
 from reconciler.core.facts.fact import LinkKind
-from reconciler.core.spec.configuration import CONTROLLERS, Resource
-from reconciler.core.spec.dataset import DatasetSpec
-from reconciler.core.spec.failover import FailoverSpec
+from reconciler.core.spec.configuration import CONTROLLERS, Resource, Resources, by_kind
 from reconciler.core.spec.interface import InterfaceSpec
-from reconciler.core.spec.kinds import METRIC_DEFAULT, AlertingSpec, PairSpec, RouteSpec, SourceSpec
-from reconciler.core.spec.pool import PoolSpec
+from reconciler.core.spec.pair import PairSpec
+from reconciler.core.spec.route import METRIC_DEFAULT, RouteSpec
 from reconciler.core.spec.tree import Path
 from reconciler.core.spec.values import IPAddress, IPInterface, IPNetwork
 
@@ -121,62 +119,25 @@ class ControllerTopology:
 
 
 @dataclass(frozen=True)
-class SpecDraft:
+class SpecDraft(Resources):
     """Everything that could be read, defects included.
 
-    `incomplete` says that something could not be read, so that nothing may be concluded from what is not here.
+    `resources`: all of them, also the second of two with one name. `incomplete`: something could not be read, so a
+    resource that is not here may exist.
     """
 
-    resources: Sequence[Resource[Any]]
+    resources: Sequence[Resource[Any]] = ()
     incomplete: bool = False
-    _first: dict[str, dict[str, Resource[Any]]] = field(default_factory=dict, init=False)
 
-    def __post_init__(self) -> None:
-        for resource in self.resources:
-            self._first.setdefault(resource.kind, {}).setdefault(resource.name, resource)
-
-    def _kind(self, kind: str) -> Mapping[str, Resource[Any]]:
-        return self._first.get(kind, {})
-
-    @property
-    def interfaces(self) -> Mapping[str, Resource[InterfaceSpec]]:
-        """By name; of two with one name the first."""
-        return self._kind("Interface")
-
-    @property
-    def routes(self) -> Mapping[str, Resource[RouteSpec]]:
-        """By name; of two with one name the first."""
-        return self._kind("Route")
+    @staticmethod
+    def made_of(resources: Sequence[Resource[Any]], *, incomplete: bool = False) -> SpecDraft:
+        """The draft of these resources."""
+        return SpecDraft(by_kind(resources), resources, incomplete)
 
     @property
     def pair(self) -> Resource[PairSpec] | None:
         """The first Pair."""
-        return next(iter(self._kind("Pair").values()), None)
-
-    @property
-    def source(self) -> Resource[SourceSpec] | None:
-        """The first Source."""
-        return next(iter(self._kind("Source").values()), None)
-
-    @property
-    def alerting(self) -> Resource[AlertingSpec] | None:
-        """The first Alerting."""
-        return next(iter(self._kind("Alerting").values()), None)
-
-    @property
-    def failover(self) -> Resource[FailoverSpec] | None:
-        """The first Failover."""
-        return next(iter(self._kind("Failover").values()), None)
-
-    @property
-    def pools(self) -> Mapping[str, Resource[PoolSpec]]:
-        """By name; of two with one name the first."""
-        return self._kind("Pool")
-
-    @property
-    def datasets(self) -> Mapping[str, Resource[DatasetSpec]]:
-        """By the name of the resource; of two with one name the first."""
-        return self._kind("Dataset")
+        return self._first("Pair")
 
     @cached_property
     def sides(self) -> Mapping[str, ControllerTopology]:

@@ -6,7 +6,7 @@ from reconciler.core.facts.fact import Address, Mark, Mtu, Power, Resolver, Rout
 from reconciler.core.facts.settings import AlertPolicy, Applying, Signing
 from reconciler.core.facts.state import DriftMode, NicMatch
 from reconciler.core.spec import compile_desired, load, settings
-from reconciler.core.spec.kinds import METRIC_DEFAULT
+from reconciler.core.spec.route import METRIC_DEFAULT
 from reconciler.errors import ConfigurationError
 
 TEXT = """\

@@ -192,7 +192,7 @@ def test_what_validate_takes_fits_the_schema(key: str, text: str) -> None:
     """The other way round an editor may let pass what only all resources together, or arithmetic, show."""
     document = next(iter(documents(f"{key}.yaml", text)))
     try:
-        KINDS[document.value["kind"]].model_validate(document.value)
+        KINDS[document.value["kind"]].document.model_validate(document.value)
     except ValidationError:
         return
     jsonschema.Draft7Validator(SCHEMA).validate(document.value)

@@ -10,19 +10,20 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
 
+from reconciler.core.spec.defect import LintDefect
+from reconciler.core.spec.kinds import KINDS
 from reconciler.core.spec.limits import COMPLAINTS_MAX
 from reconciler.core.spec.lint import addresses, datasets, failover, links, members, policy, power, routing, whole
-from reconciler.core.spec.lint.defect import LintDefect
 from reconciler.core.spec.topology import SpecDraft
 from reconciler.errors import Complaint
 
-#: Every defect by its code.
+#: Every defect by its code: those that are about several kinds, then those that a kind brings along.
 DEFECTS = {
     defect.code: defect
     for module in (whole, links, members, addresses, failover, policy, power, routing, datasets)
     for defect in vars(module).values()
     if isinstance(defect, LintDefect)
-}
+} | {defect.code: defect for kind in KINDS.values() for defect in kind.defects}
 
 
 def lint(draft: SpecDraft) -> tuple[list[Complaint], list[Complaint]]:

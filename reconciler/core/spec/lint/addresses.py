@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.core.spec.lint.defect import Finding, defect
+from reconciler.core.spec.defect import Finding, defect
 from reconciler.core.spec.topology import SpecDraft
 
 

@@ -10,7 +10,7 @@ from reconciler.core.facts.mountpoints import system_place
 from reconciler.core.facts.storage import DatasetKind, ways_up
 from reconciler.core.spec.configuration import Resource
 from reconciler.core.spec.dataset import OF_FILESYSTEMS, OF_VOLUMES, DatasetSpec
-from reconciler.core.spec.lint.defect import Finding, defect
+from reconciler.core.spec.defect import Finding, defect
 from reconciler.core.spec.nearest import suggestion
 from reconciler.core.spec.topology import SpecDraft
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reconciler.core.spec.defect import Finding, defect
 from reconciler.core.spec.interface import Role
-from reconciler.core.spec.lint.defect import Finding, defect
 from reconciler.core.spec.topology import SpecDraft
 
 

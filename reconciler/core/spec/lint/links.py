@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from reconciler.core.facts.fact import BondMode, LinkKind
-from reconciler.core.spec.lint.defect import Finding, defect
+from reconciler.core.spec.defect import Finding, defect
 from reconciler.core.spec.nearest import suggestion
 from reconciler.core.spec.topology import SpecDraft, is_virtual_kind
 from reconciler.core.spec.values import KERNEL_NAME, RESOURCE_NAME

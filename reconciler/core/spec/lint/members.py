@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.core.facts.fact import LinkKind
-from reconciler.core.spec.lint.defect import Finding, defect
+from reconciler.core.spec.defect import Finding, defect
 from reconciler.core.spec.nearest import suggestion
 from reconciler.core.spec.topology import ControllerTopology, SpecDraft
 from reconciler.core.spec.tree import Path

@@ -11,7 +11,7 @@ from typing import Any, Final
 from reconciler.core.failover.orders import Orders
 from reconciler.core.failover.unsafe import GROUPS_MAX, Unsafe, unsafe
 from reconciler.core.spec.configuration import Resource
-from reconciler.core.spec.lint.defect import Finding, defect
+from reconciler.core.spec.defect import Finding, defect
 from reconciler.core.spec.nearest import suggestion
 from reconciler.core.spec.orders import draft_orders
 from reconciler.core.spec.topology import SpecDraft

@@ -11,8 +11,8 @@ from reconciler.core.power.fence_agents import AGENTS, NO_POWER, SECRET, options
 from reconciler.core.power.options import OURS, PROGRAMS, TALK, unfit_agent, unfit_name, unfit_value
 from reconciler.core.power.plan import OPTION
 from reconciler.core.spec.configuration import Resource
+from reconciler.core.spec.defect import Finding, defect
 from reconciler.core.spec.failover import FailoverSpec
-from reconciler.core.spec.lint.defect import Finding, defect
 from reconciler.core.spec.nearest import suggestion
 from reconciler.core.spec.power import PowerAgent
 from reconciler.core.spec.topology import SpecDraft

@@ -6,13 +6,10 @@ from collections.abc import Iterator
 
 from reconciler.core.facts.settings import Signing
 from reconciler.core.spec.configuration import CONTROLLERS
+from reconciler.core.spec.defect import Finding, defect
 from reconciler.core.spec.kinds import KINDS
-from reconciler.core.spec.lint.defect import Finding, defect
 from reconciler.core.spec.nearest import suggestion
 from reconciler.core.spec.topology import SpecDraft
-
-#: The kinds of which a repository has one at most.
-ONE_ONLY = ("Pair", "Source", "Alerting", "Failover")
 
 
 @defect("pair-missing")
@@ -27,7 +24,7 @@ def one_only(draft: SpecDraft) -> Iterator[Finding]:
     """A second Pair, Source, Alerting or Failover."""
     seen: dict[str, str] = {}
     for resource in draft.resources:
-        if resource.kind in ONE_ONLY and seen.setdefault(resource.kind, resource.name) != (resource.name):
+        if KINDS[resource.kind].single and seen.setdefault(resource.kind, resource.name) != (resource.name):
             what = f"a second {resource.kind}; the first is `{seen[resource.kind]}`"
             yield resource, (), what, "A repository has one: merge the two."
 
