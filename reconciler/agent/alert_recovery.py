@@ -33,7 +33,7 @@ def recover_memory(session: Session, firing: Iterable[Alert]) -> AgentMemory:
     conditions = tuple(alert for alert in sent if alert.kind not in apart)
     unconfirmed = {alert.identity: alert for alert in sent if alert.kind in DRIFT_ALERTS}
     try:
-        document = session.store.ledger() or {}
+        document = session.store.read_drift() or {}
         ledger = ledger_from_document(document["drift"]) if "drift" in document else NO_DRIFT
         saved = tuple(alert_from_document(alert) for alert in document.get("standing", ()))
     except (HagitError, ValueError, TypeError, AttributeError) as error:

@@ -1,7 +1,7 @@
-"""What Prometheus can scrape from the agent.
+"""The agent's metrics for Prometheus.
 
-Decides names, labels and how many label values there may be. Does not know where the figures come from: the agent sets
-them. Gauges that are times hold seconds since 1970; no metric holds a secret.
+Decides names, labels and the number of label values. The agent sets the values. Gauges that are times hold seconds
+since 1970; no metric holds a secret.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from reconciler import __version__
 from reconciler.agent.pair_metrics import PairMetrics
 from reconciler.printing import printable
 
-#: Drifting resources shown by name; the others are summed up under `(others)`.
+#: Drifting resources with their own label; the others are summed up under `(others)`.
 RESOURCE_COUNT_MAX: Final = 1_000
 
 _DURATION_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -24,13 +24,13 @@ _OTHERS: Final = "(others)"
 
 
 class Metrics:
-    """All figures of one agent. Every method may be called from any thread."""
+    """All metrics of one agent. Every method may be called from any thread."""
 
     content_type: Final = CONTENT_TYPE_PLAIN_0_0_4
 
     def __init__(self, pair: str = "", controller: str = "") -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        # Process figures come from whatever watches the machine; the default collectors are left out.
+        # Other exporters report the process: the default collectors are left out.
         self._build = self._gauge("build_info", "Which hagit this is.", "version", "pair", "controller")
         self._build.labels(__version__, printable(pair), controller).set(1)
         self._reconcile = Histogram(
@@ -59,63 +59,63 @@ class Metrics:
         return generate_latest(self._registry)
 
     def reconciled(self, duration_s: float, *, success: bool, now_s: float) -> None:
-        """One round is over."""
+        """Record a reconciliation and its duration."""
         self._reconcile.observe(duration_s)
         self._failing.set(0 if success else 1)
         if success:
             self._success.set(now_s)
 
     def drift(self, counts: Mapping[tuple[str, str], int]) -> None:
-        """How many differences drift now, by (resource, mode). What is not named drifts no more."""
+        """Set the number of drifting differences by (resource, mode). Others are removed."""
         self._drift.clear()
         for place, ((resource, mode), count) in enumerate(sorted(counts.items())):
             self._drift.labels(printable(resource) if place < RESOURCE_COUNT_MAX else _OTHERS, mode).inc(count)
 
     def revision(self, commit: str, *, signed: bool, applied_s: float) -> None:
-        """A revision was applied."""
+        """Set the applied revision. `applied_s`: seconds since 1970."""
         self._revision.clear()
         self._revision.labels(commit, "yes" if signed else "no").set(1)
         self._applied.set(applied_s)
 
     def source(self, reachable: Mapping[str, bool]) -> None:
-        """Which remotes answered when they were last asked. Give names of remotes, not URLs with passwords."""
+        """Set which remotes answered the last time. Give names of remotes, not URLs with passwords."""
         self._reachable.clear()
         for remote, answers in reachable.items():
             self._reachable.labels(printable(remote)).set(1 if answers else 0)
 
     def suspended(self, is_suspended: bool) -> None:
-        """Whether a person keeps the agent from applying."""
+        """Set whether an operator keeps the agent from applying."""
         self._suspended.set(1 if is_suspended else 0)
 
     def alerts(self, waiting: Mapping[str, int], firing_count: int) -> None:
-        """How many alerts wait for each target (`Outbox.waiting`), and how many stand."""
+        """Set how many alerts wait for each target (`Outbox.pending_counts`), and how many are firing."""
         self._pending.clear()
         for target, count in waiting.items():
             self._pending.labels(printable(target)).set(count)
         self._firing.set(firing_count)
 
     def delivered(self, target: str, count: int) -> None:
-        """A target took alerts."""
+        """Count alerts that a target accepted."""
         self._delivered.labels(printable(target)).inc(count)
 
     def delivery_failed(self, target: str) -> None:
-        """A try failed."""
+        """Count a failed try."""
         self._failures.labels(printable(target)).inc()
 
     def collapsed(self, target: str, count: int) -> None:
-        """A target will not hear of these."""
+        """Count alerts that were dropped for a target."""
         self._collapsed.labels(printable(target)).inc(count)
 
     def action(self, verb: str, stage: str, outcome: str) -> None:
-        """An action was performed, or failed."""
+        """Count an action. `outcome`: `done` or `failed`."""
         self._actions.labels(verb, stage, outcome).inc()
 
     def look(self, trigger: str) -> None:
-        """The live state was observed, and what gave rise to it (`event`, `interval`, `apply`)."""
+        """Count an observation. `trigger`: its cause (`event`, `source`, `interval`, `start`)."""
         self._looks.labels(trigger).inc()
 
     def pair(self) -> PairMetrics:
-        """What is known of the pair, for an agent beside a watchdog."""
+        """The metrics of the pair, for an agent beside a watchdog."""
         return PairMetrics(self._registry)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:

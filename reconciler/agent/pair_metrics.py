@@ -1,7 +1,6 @@
-"""What Prometheus can scrape about the pair: the watchdog's published status as figures.
+"""Metrics of the pair for Prometheus, from the status of the watchdog.
 
-Decides names and labels. Does not know where the status comes from. A status that is not fresh leaves only
-`hagit_watchdog_up 0`: what nobody vouches for is not shown.
+Decides names and labels. Without a fresh status only `hagit_watchdog_up 0` remains: old values would look present.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class PairMetrics:
         self._seen: tuple[str, int, int] = ("", 0, 0)
 
     def show(self, status: WatchdogStatus | None) -> None:
-        """Set everything from a fresh status; None: there is none."""
+        """Set all metrics from a fresh status; None without one."""
         self._up.set(0 if status is None else 1)
         for one in (self._role, self._phase, self._reason, self._age, self._last, self._bound, self._generation):
             one.clear()
@@ -70,7 +69,7 @@ class PairMetrics:
         self._show_last(status)
 
     def _count(self, status: WatchdogStatus) -> None:
-        """The watchdog counts since its own start; a counter goes on through its restarts."""
+        """Count new failovers. The watchdog counts from its start; this counter goes on through its restarts."""
         boot, started_ms, count = self._seen
         same = (boot, started_ms) == (status.boot, status.started_ms)
         self._failovers.inc(max(0, status.failovers - count) if same else status.failovers)
@@ -94,7 +93,7 @@ class PairMetrics:
 
 
 def failover_possible(status: WatchdogStatus) -> bool:
-    """Whether the standby could take the pools if the active controller died now, as far as this side knows."""
+    """Whether the standby could take over the pools now, as far as this controller knows."""
     if status.phase == "active":
         return status.peer.phase == "standby" and status.peer.able and status.orders.there is not None
     return status.able and status.phase == "standby"

@@ -1,20 +1,20 @@
-"""The agent's state directory: what was accepted, what was applied, what is blocked, and the record of it all.
+"""The agent's state directory: accepted and applied revisions, blocked commits, history, caches.
 
     mirror.git/        the bare mirror of the source
-    source.json        accepted and good revisions, what is blocked after a rollback
-    applied.json       the revision that was applied last, and the boot it was applied in
+    source.json        accepted and good revisions, the commit that a rollback blocks
+    applied.json       the revision applied last, and the boot in which it was applied
     compiled/          compiled desired states by commit, so that a command need not parse YAML again
-    journal.jsonl      the write-ahead journal of the apply that runs, or was cut off
+    journal.jsonl      the write-ahead journal of the running or interrupted apply
     history.jsonl      every revision that was applied, rolled back or refused
-    decisions.jsonl    the structured journal of everything the agent decided
-    ledger.json        drift that is suspected or firing
+    decisions.jsonl    the decision log of the agent
+    ledger.json        suspected and firing drift
     outbox/            alerts that are not delivered yet
-    pair.json          what the agent last told about the pair, and the role of this controller then
+    pair.json          firing alerts about the pair, and the last role of this controller
     status.json        the published status document
-    lock               held by whoever applies
+    lock               held while a plan is performed
 
 Everything is small, bounded, and replaced whole or appended by lines. Only `status.json` and `applied.json` may be read
-by every user (`PUBLIC_FILES`); what an earlier release left wider is narrowed when the directory is opened.
+by every user (`PUBLIC_FILES`); the modes of files of an earlier release are narrowed when the directory is opened.
 """
 
 from __future__ import annotations
@@ -44,21 +44,21 @@ from reconciler.system.files import (
 from reconciler.system.machine import boot_identity
 
 Parsed = TypeVar("Parsed")
-#: The key of a fact that is held, and the resource that is held with it, if all of it is.
+#: The key of a held fact, and its resource when all of the resource is held.
 Held: TypeAlias = tuple[Key, str]
 
 HISTORY_LINES_MAX: Final = 1_000
 DECISION_LINES_MAX: Final = 20_000
 COMPILED_FILES_MAX: Final = 16
-#: What `hagit status` shows to everyone. Nothing else here may be read by other users.
+#: Files that every user may read, for `hagit status`.
 PUBLIC_FILES: Final = ("status.json", "applied.json")
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """A commit that was rolled back: it is not applied again until another one comes.
+    """A commit that was rolled back. It is not applied again until another one comes.
 
-    `position`: how many commits the history has up to it.
+    `position`: number of commits of the history up to it.
     """
 
     commit: str
@@ -71,9 +71,9 @@ class Blocked:
 class Accepted:
     """How far the source was followed.
 
-    `head` is the newest verified commit, `good` the newest one whose YAML could be used, `pinned` what a rollback
-    went back to. `policy` is the JSON form of the Source resource of the good revision: it judges the next range.
-    `base`: how many commits were followed before the history was replaced, so that generations of orders go on rising.
+    `head`: the newest verified commit; `good`: the newest one with usable YAML; `pinned`: the revision that a rollback
+    restored. `policy`: the JSON form of the Source resource of the good revision, which judges the next range. `base`:
+    number of commits that were followed before the history was replaced, so that generations of orders go on rising.
     """
 
     head: str = ""
@@ -86,7 +86,7 @@ class Accepted:
 
     @property
     def wanted(self) -> Revision | None:
-        """What should be in force, None before the first good revision."""
+        """The revision that should be in force, None before the first good one."""
         return self.pinned or self.good
 
 
@@ -94,8 +94,7 @@ class Accepted:
 class Applied:
     """The revision that was applied last. A reboot, or another network namespace, makes it unapplied.
 
-    `held` are the parts of it that could not be done yet: the key of each fact and, where its link was missing, the
-    resource of which nothing could be done.
+    `held`: its parts that are not applied yet: the key of each fact and, where its link was missing, the resource.
     """
 
     revision: Revision
@@ -105,11 +104,11 @@ class Applied:
     held: tuple[Held, ...] = ()
 
     def holds_now(self) -> bool:
-        """False after a reboot: the kernel has forgotten everything."""
+        """Whether it is still in force: false after a reboot, which cleared the kernel."""
         return self.boot == boot_identity()
 
     def awaits(self, key: Key, resource: str) -> bool:
-        """Whether a fact is still to be done, by itself or with its whole resource."""
+        """Whether a fact is held, by itself or with its whole resource."""
         return any(key == held or (of and of == resource) for held, of in self.held)
 
 
@@ -138,20 +137,20 @@ class Store:
 
     @property
     def verified(self) -> Path:
-        """Signatures that were found good, by commit and trust files."""
+        """The file of good signatures, by commit and trust files."""
         return self.root / "verified.json"
 
     @property
     def scoped(self) -> Path:
-        """The scopes that commits need, by commit, for a range that takes several looks."""
+        """The file of scopes that commits need, for a range that takes several runs."""
         return self.root / "scoped.json"
 
     def lock(self, purpose: str, *, wait_s: float = 0.0) -> Lock:
-        """The lock of whoever applies."""
+        """The lock that is held while a plan is performed."""
         return Lock(self.root / "lock", purpose, wait_s=wait_s)
 
     def source_lock(self, *, wait_s: float) -> Lock:
-        """The lock of whoever fetches and accepts revisions."""
+        """The lock that is held while a revision is fetched and accepted."""
         return Lock(self.root / "source.lock", "fetch", wait_s=wait_s)
 
     def accepted(self) -> Accepted:
@@ -159,7 +158,7 @@ class Store:
         return self._read("source.json", _accepted) or Accepted()
 
     def accept(self, accepted: Accepted) -> None:
-        """Record how far the source was followed; survives a power cut, since it guards against rewinding."""
+        """Record how far the source was followed. Synced: it guards against a rewound branch after a power cut."""
         if accepted != self.accepted():
             write_json(self.root / "source.json", asdict(accepted))
 
@@ -176,9 +175,9 @@ class Store:
         was: Sequence[Any] = (),
         held: Iterable[Held] = (),
     ) -> None:
-        """Record that a revision is in force but for what is `held`, and add it to the history.
+        """Record that a revision is in force except its `held` parts, and add it to the history.
 
-        `was` holds documents of facts that it changed and that no stamp remembers, as they were: what a rollback needs.
+        `was`: documents of facts that it changed in place, with their old values, for a rollback.
         """
         left = tuple(dict.fromkeys(held))
         applied = Applied(revision, wall_s(), boot_identity(), not left, left)
@@ -186,7 +185,7 @@ class Store:
         self.record_history(what, revision, counts=dict(counts), complete=not left, held=len(left), was=list(was))
 
     def record_held(self, applied: Applied, held: Iterable[Held]) -> Applied:
-        """Record which parts of the revision in force are held now."""
+        """Record the held parts of the revision in force."""
         left = tuple(dict.fromkeys(held))
         now = replace(applied, complete=not left, held=left)
         if now != applied:
@@ -194,18 +193,18 @@ class Store:
         return now
 
     def record_history(self, what: str, revision: Revision, **details: object) -> None:
-        """One line of `hagit history`."""
+        """Append a line to `hagit history`."""
         path = self.root / "history.jsonl"
         keep_last_lines(path, HISTORY_LINES_MAX)
         entry = {"at_s": wall_s(), "what": what, "revision": revision_document(revision), **details}
         append_line(path, entry, sync=True)
 
     def history(self) -> list[dict[str, Any]]:
-        """Every line of the history, oldest first; one that is damaged is passed over."""
+        """Every line of the history, oldest first. Skips damaged lines."""
         return [line for line in read_lines(self.root / "history.jsonl") if _is_entry(line)]
 
     def log_decision(self, decision: str, **details: object) -> None:
-        """One line of the structured journal: what was decided and from what."""
+        """Append a line to the decision log: the decision and its reasons."""
         append_line(self.root / "decisions.jsonl", {"at_s": round(wall_s(), 6), "decision": decision, **details})
 
     def decisions(self) -> list[Any]:
@@ -213,30 +212,30 @@ class Store:
         return read_lines(self.root / "decisions.jsonl")
 
     def prune(self) -> None:
-        """Drop what is older than the limits allow."""
+        """Remove old decisions and compiled states beyond the limits."""
         keep_last_lines(self.root / "decisions.jsonl", DECISION_LINES_MAX)
         keep_newest_files(self.root / "compiled", "*.json", COMPILED_FILES_MAX)
 
     def compiled(self, commit: str, version: str) -> Any | None:
-        """The compiled form of a commit, None when it was not kept or another hagit made it."""
+        """The compiled form of a commit, None when it is not cached or another version of hagit made it."""
         document = read_json(self.root / "compiled" / f"{commit}.json")
         return document["content"] if document and document.get("version") == version else None
 
     def write_compiled(self, commit: str, version: str, content: object) -> None:
-        """Keep the compiled form of a commit. A cache: losing it costs time only."""
+        """Cache the compiled form of a commit."""
         make_directory(self.root / "compiled")
         write_json(self.root / "compiled" / f"{commit}.json", {"version": version, "content": content}, sync=False)
 
-    def ledger(self) -> Any | None:
-        """The drift ledger's JSON form."""
+    def read_drift(self) -> Any | None:
+        """The saved drift state and firing alerts, in JSON form."""
         return read_json(self.root / "ledger.json")
 
     def write_drift(self, document: object) -> None:
-        """Keep the drift ledger."""
+        """Save the drift state and firing alerts, in JSON form."""
         write_json(self.root / "ledger.json", document, sync=False)
 
     def status(self) -> Any | None:
-        """The document the agent published last, None when there is none that can be used."""
+        """The status document that the agent published last, None without a usable one."""
         document = read_json(self.root / "status.json")
         return document if isinstance(document, dict) and isinstance(document.get("at_s"), float) else None
 
@@ -245,7 +244,7 @@ class Store:
         write_json(self.root / "status.json", document, mode=PUBLIC, sync=False)
 
     def _read(self, name: str, parse: Callable[[Mapping[str, Any]], Parsed]) -> Parsed | None:
-        """The value in a file, None when there is none. Raises StateError when it is damaged."""
+        """The value in a file, None without the file. Raises StateError when it is damaged."""
         document = read_json(self.root / name)
         if document is None:
             return None
@@ -253,7 +252,7 @@ class Store:
             return parse(document)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StateError(
-                f"damaged: {error!r}", where=str(self.root / name), remedy="move this file away; it will be made anew"
+                f"damaged: {error!r}", where=str(self.root / name), remedy="move this file away; hagit makes a new one"
             ) from error
 
 
@@ -270,7 +269,7 @@ def _accepted(document: Mapping[str, Any]) -> Accepted:
 
 
 def _blocked(document: Mapping[str, Any]) -> Blocked:
-    # What a newer hagit wrote besides is passed over: a rollback must go on to hold.
+    # Ignore fields of a newer hagit: a rollback must stay in force.
     return Blocked(**{name: document[name] for name in Blocked.__slots__ if name in document})
 
 
@@ -285,7 +284,7 @@ def _revision(document: Mapping[str, Any] | None) -> Revision | None:
 
 
 def _is_entry(line: Any) -> bool:
-    """True for a whole line of the history."""
+    """Whether a line of the history is complete."""
     try:
         revision_from_document(line["revision"])
         return isinstance(line["what"], str) and isinstance(line["at_s"], float)

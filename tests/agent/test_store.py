@@ -40,7 +40,7 @@ def test_a_new_store_knows_nothing(store: Store) -> None:
     assert store.applied() is None
     assert store.history() == []
     assert store.status() is None
-    assert store.ledger() is None
+    assert store.read_drift() is None
     assert store.compiled("a" * 40, "1") is None
 
 

@@ -1,8 +1,9 @@
-"""Whether a commit that a person names may be used here: `plan -r`, `apply -r`, `diff -r`, `rehearse -r`, `rollback`.
+"""Whether a command may use a commit that the operator names.
 
-The one gate for every command that takes a commit. *Naming a commit never does what following the branch refused*: the
-commit must be part of the history that this controller follows, and pass the same signature policy. What was in force
-here before may always come back, because it passed when it came. `agent/source/selector` decides what is followed.
+The one check for `plan -r`, `apply -r`, `diff -r`, `rehearse -r` and `rollback`. *Naming a commit never permits what
+following the branch refused*: the commit must belong to the followed history and pass the same signature policy. A
+commit that was in force here before may always come back, because it passed at that time. `agent/source/selector`
+follows the branch.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from reconciler.system.git.mirror import Mirror
 from reconciler.system.node import Node
 from reconciler.system.signatures import UnsignedPolicy, judge, require
 
-#: What `history.jsonl` says of a commit that was in force here, or that a person accepted.
+#: Words in `history.jsonl` for a commit that was in force here, or that an operator accepted.
 _IN_FORCE = frozenset({"applied", "rolled back", "restored", "accepted"})
 _NEVER_IN_FORCE = "it was never in force here, so its signer answers for the whole state and needs every scope"
 _ONLY_THE_TIP = "commit these files anew, signed, and follow that; a person can accept only the tip of the branch"
@@ -29,7 +30,7 @@ def admit_commit(node: Node, store: Store, mirror: Mirror, commit: str) -> Revis
     """The revision of `commit` (an id or its beginning), which may be used here.
 
     Raises SourceError when it is not here, HistoryRefused when it is not part of the followed history, and
-    SignatureRefused when the policy in force refuses its signature. Each says what a person can do.
+    SignatureRefused when the policy in force refuses its signature. Each error has a remedy.
     """
     accepted = store.accepted()
     if not accepted.head:
@@ -48,7 +49,7 @@ def admit_commit(node: Node, store: Store, mirror: Mirror, commit: str) -> Revis
 
 
 def _why_not_here(refused: RefusedTips, commit: str, missing: SourceError) -> SourceError:
-    """Nothing that was refused is kept: why a commit was refused, or that it is not here."""
+    """Why a commit is not in the mirror: it was refused (refused commits are not kept), or it is unknown."""
     known = refused.of(commit)
     if known is not None:
         return known
@@ -75,7 +76,7 @@ def _require_followed(store: Store, mirror: Mirror, policy: TrustPolicy, accepte
         verdicts = verify_commits(store, mirror, policy, (commit,), seen=True)
         require(judge(verdicts, UnsignedPolicy(policy.unsigned), policy.signers), commit)
         if commit != accepted.head:
-            # The head was judged with all that came with it. What lies below it may never have been.
+            # The head was judged with its range. A commit below it may never have been judged.
             require_every_scope(policy.scopes, commit, verdicts.get(commit), _NEVER_IN_FORCE)
     except SignatureRefused as refusal:
         raise SignatureRefused(refusal.what, where=refusal.where, remedy=_ONLY_THE_TIP) from refusal

@@ -1,7 +1,7 @@
-"""Blame: which commit, author and signer ask for a line of the desired state.
+"""Blame: commit, author and signer of a line of the desired state.
 
-Reads the mirror only when somebody asks, once for each file, and keeps what it found beside the compiled content: a
-command that finds it there needs no git library. Without an answer the change simply names nobody.
+Reads the mirror on demand, once for each file, and caches the result beside the compiled content: a command that finds
+it there needs no git library. Without a result, a change is shown without its author.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Blamer:
-    """Answers for the files of one commit. Belongs to one thread."""
+    """Finds the blame of lines in the files of one commit. Belongs to one thread."""
 
     def __init__(self, store: Store, mirror: Callable[[], Mirror], commit: str) -> None:
         self._store = store
@@ -32,7 +32,7 @@ class Blamer:
         self._signers: dict[str, str] | None = None
 
     def __call__(self, origin: Origin) -> Blame | None:
-        """Who asks for what stands at `origin`, None when that cannot be found out."""
+        """The blame of the line at `origin`, None when it cannot be found."""
         try:
             if origin.file not in self._files:
                 self._files[origin.file] = self._lines(origin.file)
@@ -42,7 +42,7 @@ class Blamer:
         return lines[origin.line - 1] if 0 < origin.line <= len(lines) else None
 
     def _lines(self, file: str) -> list[Blame]:
-        """Who asks for each line of a file. Raises HagitError."""
+        """The blame of each line of a file. Raises HagitError."""
         kept: dict[str, Any] = self._store.compiled(f"{self._commit}-blame", __version__) or {}
         if file not in kept:
             kept = kept | {file: self._document(file)}

@@ -1,8 +1,9 @@
-"""Whom a commit is meant for: trailers of its message that name a pair and a branch, and the floor of a first adoption.
+"""Trailers of a commit message that name its pair and branch, and the floor of a first adoption.
 
-A signature says who made a commit, not for which pair. `Hagit-Pair:` and `Hagit-Branch:` in the last paragraph of a
-message are signed with it: a commit that names another pair or branch is never followed here. The node file may demand
-them of the tip ([trust] pair), and may name a commit that the first history adopted here must contain ([trust] floor).
+A signature proves the author of a commit, not the pair it is meant for. `Hagit-Pair:` and `Hagit-Branch:` in the last
+paragraph of a message are signed with it; a commit that names another pair or branch is never followed here. The node
+file may require them of the tip ([trust] pair), and may name a commit that the first adopted history must contain
+([trust] floor).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The content of a revision: YAML checked and compiled for this controller, kept so that it need not be parsed again.
+"""The content of a revision: its YAML, checked and compiled for this controller, with a cache.
 
-The kept form is a cache, keyed by commit, controller and version of hagit; a command that finds it imports neither
-the YAML parser nor the models.
+The cache is keyed by commit, controller and version of hagit. A command that finds an entry imports neither the YAML
+parser nor the models.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from reconciler.core.power.plan import PowerPlan
 
 
-#: What a kept form has to have; one without is of an older hagit, and is made anew.
-KEPT: Final = frozenset({"orders", "power", "alone"})
+#: Fields that a cached form must have. An entry of an older hagit without them is ignored.
+REQUIRED_FIELDS: Final = frozenset({"orders", "power", "alone"})
 
-#: Complaints about one commit that are kept; the others are told once.
+#: Number of complaints about one commit that are cached.
 COMPLAINTS_MAX: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a revision asks of this controller, and of the agent itself; `warnings` of the linter.
+    """The desired state of this controller, the settings of the agent, and the warnings of the linter.
 
-    `orders` are the watchdog's, of generation 0, None without a Failover. `position`: how many commits the history
-    has up to this one, 0 for what is in none. `power`: how controllers' power is switched.
+    `orders`: those of the watchdog, with generation 0; None without a Failover. `position`: number of commits in the
+    history up to this one, 0 for uncommitted files. `power`: how the power of the controllers is switched.
     """
 
     desired: Desired
@@ -51,7 +51,7 @@ class Content:
     power: PowerPlan | None = None
 
     def keys(self) -> Iterator[Key]:
-        """Everything that it says something of: what is to be there, and what is not."""
+        """The keys of all facts that should exist, or should not."""
         yield from self.desired.facts
         yield from self.desired.destroy
 
@@ -72,24 +72,24 @@ def compile_content(tree: Mapping[str, bytes], controller: str) -> Content:
 
 
 def cached_content(store: Store, commit: str, controller: str) -> Content | None:
-    """The content that was kept for a commit, None when there is none."""
+    """The cached content of a commit, None without one."""
     document = store.compiled(f"{commit}-{controller}", __version__)
-    return None if document is None or not document.keys() >= KEPT else _content_from_document(document)
+    return None if document is None or not document.keys() >= REQUIRED_FIELDS else _content_from_document(document)
 
 
 def cache_content(store: Store, commit: str, content: Content) -> None:
-    """Keep the content of a commit."""
+    """Cache the content of a commit."""
     store.write_compiled(f"{commit}-{content.desired.controller}", __version__, _content_document(content))
 
 
 def cache_complaints(store: Store, commit: str, controller: str, error: ConfigurationError) -> None:
-    """Keep why a commit cannot be used."""
+    """Cache the complaints about a defective commit."""
     complaints = [asdict(complaint) for complaint in error.complaints[:COMPLAINTS_MAX]]
     store.write_compiled(f"{commit}-{controller}-defects", __version__, complaints)
 
 
 def require_no_cached_complaints(store: Store, commit: str, controller: str) -> None:
-    """Raises ConfigurationError when complaints about a commit were kept."""
+    """Raise ConfigurationError when complaints about a commit are cached."""
     complaints = store.compiled(f"{commit}-{controller}-defects", __version__)
     if complaints:
         raise ConfigurationError([Complaint(**complaint) for complaint in complaints])
@@ -134,7 +134,7 @@ def _content_from_document(document: Mapping[str, Any]) -> Content:
 
 
 def _plain(value: Orders | PowerPlan) -> Any:
-    # Most commands have nothing to do with orders, and are spared what these import.
+    # Imported late: most commands do not use orders.
     from reconciler.core.failover.document import plain
 
     return plain(value)

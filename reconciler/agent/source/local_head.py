@@ -1,7 +1,7 @@
-"""A glance at a local repository: when its branch has not moved since the last look, nothing need be fetched.
+"""A cheap check of a local repository: when its branch has not moved, nothing need be fetched.
 
 Reads one or two small files (`system/local_branch`) instead of opening the repository, so that a plan for an unchanged
-commit costs no git library. Whatever is unclear is left to the full look.
+commit loads no git library. In unclear cases `select_revision` decides.
 """
 
 from __future__ import annotations

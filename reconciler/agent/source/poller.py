@@ -1,5 +1,6 @@
-"""The thread that follows the source: polls with jitter, looks at once when nudged, and never holds up a look at the
-kernel, however slow a remote is.
+"""The thread that polls the source: at an interval with jitter, and at once when asked to.
+
+A slow remote therefore never delays an observation of the kernel.
 """
 
 from __future__ import annotations
@@ -20,45 +21,45 @@ from reconciler.system.file_watch import RepositoryWatch
 from reconciler.system.git.mirror import Mirror
 from reconciler.system.node import Node
 
-#: Each wait is shortened by up to this part of it, so that many controllers do not ask at the same moment.
+#: Each wait is shortened by up to this fraction, so that many controllers do not poll at the same moment.
 JITTER: Final = 0.2
-#: After a failure that left nothing to go by, ask again this soon.
+#: Wait after a failure without any usable revision.
 RETRY_S: Final = 5.0
-#: After an exception that is a defect the wait doubles up to this.
+#: Longest wait after exceptions that are defects; it doubles with each.
 DEFECT_S_MAX: Final = 300.0
 _TRACE_LINES: Final = 3
 
 
 class SourcePoller:
-    """Calls `found` from its own thread with each selection. `nudge` may be called from anywhere."""
+    """Calls `on_selection` from its own thread with each selection. `poll_source` may be called from any thread."""
 
     def __init__(
         self,
         node: Node,
-        found: Callable[[Selection], None],
+        on_selection: Callable[[Selection], None],
         select: Callable[[Node, Store, Mirror], Selection] = select_revision,
     ) -> None:
         self._node = node
         self._select = select
-        self._found = found
-        self._nudged = threading.Event()
+        self._on_selection = on_selection
+        self._poll_wanted = threading.Event()
         self._stopped = False
         self._watches: dict[tuple[Path, str], RepositoryWatch] = {}
         self._random = random.Random()
-        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="source poller", daemon=True)
 
     def start(self) -> None:
-        """Begin; the first look comes at once."""
+        """Start; the first poll comes at once."""
         self._thread.start()
 
     def poll_source(self) -> None:
-        """Look now. Nudges that come during a look make one more look."""
-        self._nudged.set()
+        """Poll now. Requests during a poll cause one more poll."""
+        self._poll_wanted.set()
 
     def close(self, timeout_s: float = 2.0) -> None:
-        """Stop; a fetch under way may outlive this by its own limit, without effect."""
+        """Stop. A running fetch may last until its own limit, without effect."""
         self._stopped = True
-        self._nudged.set()
+        self._poll_wanted.set()
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
@@ -66,7 +67,7 @@ class SourcePoller:
         mirror: Mirror | None = None
         defect_s = RETRY_S
         while not self._stopped:
-            self._nudged.clear()
+            self._poll_wanted.clear()
             wait_s = RETRY_S
             try:
                 self._watch(store)
@@ -79,16 +80,16 @@ class SourcePoller:
             except HagitError as error:
                 selection = Selection(refusal=error)
             except Exception as error:
-                # A defect of hagit or of a library must not end this thread: nobody would be told.
+                # A defect of hagit or of a library must not end this thread: report it, and poll again.
                 mirror, selection = None, Selection(refusal=_defect(error))
                 wait_s, defect_s = defect_s, min(2 * defect_s, DEFECT_S_MAX)
-            self._found(selection)
-            self._nudged.wait(wait_s * (1 - self._random.uniform(0, JITTER)))
+            self._on_selection(selection)
+            self._poll_wanted.wait(wait_s * (1 - self._random.uniform(0, JITTER)))
         for watch in self._watches.values():
             watch.close()
 
     def _watch(self, store: Store) -> None:
-        """Watch every local remote of the policy in force, and no other."""
+        """Watch exactly the local remotes of the policy in force."""
         try:
             policy = trust_policy_in_force(self._node, store.accepted())
         except HagitError:
@@ -101,10 +102,10 @@ class SourcePoller:
 
 
 def _defect(error: Exception) -> StateError:
-    """An exception that nothing expects, for people: what, and where in the code."""
+    """The error for an unexpected exception: what happened, and where in the code."""
     places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
     return StateError(
         f"following the source failed by a defect: {error!r:.300} at {', '.join(places[-_TRACE_LINES:])}",
-        where="follower",
-        remedy="the revision in force stays, and the source is asked again; please report this",
+        where="source",
+        remedy="the revision in force stays, and the source is polled again; please report this",
     )

@@ -1,8 +1,7 @@
-"""Tips of the branch that were refused, remembered for a while, so that no look at the source pays for them again.
+"""Refused tips of the branch, remembered for an hour, so that the next poll does not fetch and verify them again.
 
-A refusal holds for what it was judged by: the trusted files, the policy, [trust] of the node file, the branch and the
-last accepted commit. When any of them changes the tip is judged anew, and in any case after an hour, because keys
-expire.
+A refusal depends on the trusted files, the policy, [trust] of the node file, the branch and the last accepted commit.
+When any of these changes, the tip is judged again; it is judged again after an hour in any case, because keys expire.
 """
 
 from __future__ import annotations
@@ -26,28 +25,28 @@ _KINDS: Final = {kind.__name__: kind for kind in (SignatureRefused, HistoryRefus
 
 @dataclass(frozen=True, slots=True)
 class RefusedTips:
-    """The refusals in a file that hold under one set of conditions, `key`."""
+    """The refusals in a file that are valid under one set of conditions, `key`."""
 
     path: Path
     key: str
 
     def tips(self) -> frozenset[str]:
-        """Which tips need no second look."""
-        return frozenset(entry["tip"] for entry in self._holding())
+        """The tips that need not be fetched again."""
+        return frozenset(entry["tip"] for entry in self._valid_entries())
 
     def of(self, commit: str) -> SourceError | None:
-        """Why a tip, given by its id or the beginning of it, was refused; None when it was not."""
-        for entry in self._holding():
+        """The refusal of a tip, given by its id or its beginning; None when it was not refused."""
+        for entry in self._valid_entries():
             if commit and entry["tip"].startswith(commit):
                 return _KINDS[entry["kind"]](entry["what"], where=entry["where"], remedy=entry["remedy"])
         return None
 
     def last(self) -> str:
-        """The tip that was refused last; empty when there is none."""
-        return next((str(entry["tip"]) for entry in reversed(self._holding())), "")
+        """The tip that was refused last; empty without one."""
+        return next((str(entry["tip"]) for entry in reversed(self._valid_entries())), "")
 
     def remember(self, tip: str, refusal: SourceError) -> None:
-        """Keep a refusal of a kind that another look would only repeat."""
+        """Remember a refusal, if another poll would only repeat it."""
         if type(refusal).__name__ not in _KINDS or not tip:
             return
         entry = {
@@ -63,7 +62,7 @@ class RefusedTips:
         document = {"format": "hagit.refused/1", "tips": [*others, entry][-TIPS_MAX:]}
         write_json(self.path, document, sync=False)
 
-    def _holding(self) -> list[dict[str, Any]]:
+    def _valid_entries(self) -> list[dict[str, Any]]:
         now_s = wall_s()
         return [one for one in self._entries() if one["key"] == self.key and 0 <= now_s - one["at_s"] < HOLDS_S]
 
@@ -75,7 +74,10 @@ class RefusedTips:
 
 
 def refused_tips(root: Path, policy: TrustPolicy, accepted: Accepted) -> RefusedTips:
-    """Those that hold under this policy and after this commit. Raises NodeFileError for unusable trusted files."""
+    """The refusals that are valid under this policy and after this commit.
+
+    Raises NodeFileError for unusable trusted files.
+    """
     scopes = policy.scopes.spelled() if policy.scopes is not None else ""
     table = (str(policy.unsigned), scopes, policy.pair, policy.floor)
     conditions = (policy.trust.digest(), policy.branch, *table, *policy.signers, accepted.head)

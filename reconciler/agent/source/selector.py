@@ -1,14 +1,14 @@
-"""Following the source: fetch, advance, verify, load, and end with the revision that should be in force.
+"""Select the revision that should be in force: fetch the source, advance, verify, load.
 
-Decides in this order, and each refusal keeps the last good revision in force:
+In this order; each refusal keeps the last good revision in force:
 
-1. remotes: those of the Source resource in force, then those of the node file, so that a wrong Source can be mended;
-2. history: fast-forward only, from the last accepted commit (`hagit accept-history` is the way out);
+1. remotes: those of the Source resource in force, then those of the node file, so that a wrong Source can be corrected;
+2. history: fast-forward only, from the last accepted commit (`hagit accept-history` accepts another one);
 3. signatures: every commit of the new range, by the stricter of node file and Source resource in force. Of the first
    range only the tip (`Advance.to_verify` says why). Each commit changes only what its signer may
    (`agent/source/signer_scopes`);
-4. content: load, lint, compile. A defective commit is accepted as history, so it never blocks the one that mends it;
-5. a commit that was rolled back is blocked until another one comes that can be used.
+4. content: load, lint, compile. A defective commit is accepted as history, so it never blocks its correction;
+5. block: a commit that was rolled back is blocked until another usable one comes.
 """
 
 from __future__ import annotations
@@ -59,35 +59,36 @@ from reconciler.system.signatures import (
 )
 from reconciler.system.signing.verdict import Unverifiable, Verdict, Verified
 
-#: One remote may take this long; the whole search takes it once for each remote.
+#: Time limit for one remote.
 FETCH_S: Final = 20.0
-#: One look verifies no longer, and no more commits, than this; they come in batches of so many.
+#: Limits of one poll on the time and number of verifications, and the size of a batch.
 VERIFY_S: Final = 20.0
 VERIFY_MAX: Final = 512
 VERIFY_BATCH: Final = 16
-#: Another process may follow the source at the same time, and be first.
+#: Number of tries when another process follows the source at the same time.
 TRIES_MAX: Final = 3
 LOCK_WAIT_S: Final = 30.0
 BY_A_PERSON: Final = "accepted by a person on this controller"
 
 
 def select_revision(node: Node, store: Store, mirror: Mirror) -> Selection:
-    """Ask the source what should be in force, and record how far it was followed. Raises StateError.
+    """Poll the source, select the revision that should be in force, and record how far the source was followed.
 
-    Fetching, verifying and compiling hold no lock. Where another process followed the source meanwhile, ask it anew.
+    Fetching, verifying and compiling hold no lock. When another process followed the source meanwhile, poll again.
+    Raises StateError.
     """
     for _ in range(TRIES_MAX):
         accepted = store.accepted()
-        selection, followed = _look(node, store, mirror, accepted)
+        selection, followed = _poll(node, store, mirror, accepted)
         with store.source_lock(wait_s=LOCK_WAIT_S):
             if store.accepted() == accepted:
                 store.accept(followed)
                 return selection
-    raise StateError("what is followed changes at each look", where=str(store.root), remedy="try again")
+    raise StateError("another process follows the source at the same time", where=str(store.root), remedy="try again")
 
 
-def _look(node: Node, store: Store, mirror: Mirror, accepted: Accepted) -> tuple[Selection, Accepted]:
-    """What one look at the source comes to, and how far it is followed then."""
+def _poll(node: Node, store: Store, mirror: Mirror, accepted: Accepted) -> tuple[Selection, Accepted]:
+    """The selection of one poll, and how far the source is followed after it."""
     policy = trust_policy_in_force(node, accepted)
     remotes: tuple[tuple[str, str], ...] = ()
     tried = tuple((str(remote), False) for remote in policy.remotes)
@@ -101,17 +102,17 @@ def _look(node: Node, store: Store, mirror: Mirror, accepted: Accepted) -> tuple
     except SourceError as refusal:
         if isinstance(refusal, UnsupportedSource):
             refused.remember(refusal.tip, refusal)
-        return replace(_keep(node, store, mirror, accepted, refusal, remotes), tried_remotes=tried), accepted
+        return replace(_keep_last_good(node, store, mirror, accepted, refusal, remotes), tried_remotes=tried), accepted
     try:
         content, accepted = _load(node, store, mirror, policy, accepted, head)
     except HagitError as refusal:
-        kept = _keep(node, store, mirror, accepted, refusal, remotes)
+        kept = _keep_last_good(node, store, mirror, accepted, refusal, remotes)
         return replace(kept, head=head, tried_remotes=tried), accepted
     if accepted.blocked is not None and accepted.blocked.commit != head:
-        # Only a commit that can be used lifts the block: a defective one must not bring back what was rolled back.
+        # Only a usable commit lifts the block: a defective one must not restore the revision that was rolled back.
         accepted = replace(accepted, blocked=None, pinned=None)
     if accepted.blocked is not None:
-        kept = _keep(node, store, mirror, accepted, None, remotes)
+        kept = _keep_last_good(node, store, mirror, accepted, None, remotes)
         why = f"{policy.branch}@{head[:7]} is blocked: {accepted.blocked.why}; it waits for another commit"
         return replace(kept, head=head, notes=(*notes, why), tried_remotes=tried), accepted
     return Selection(accepted.good, content, head, None, remotes, notes, tried_remotes=tried), accepted
@@ -120,10 +121,10 @@ def _look(node: Node, store: Store, mirror: Mirror, accepted: Accepted) -> tuple
 def _accept(
     node: Node, store: Store, policy: TrustPolicy, accepted: Accepted, received: FetchedSource, refused: RefusedTips
 ) -> tuple[str, tuple[str, ...], Accepted]:
-    """The head to use, sentences about it, and how far the source is now followed. Raises SourceError."""
+    """The head to use, notes about it, and how far the source is followed now. Raises SourceError."""
     fetched = received.fetched
     if fetched.commit == accepted.head:
-        # A mirror that was lost has to be fetched again.
+        # The mirror may be new: keep the fetched commits.
         received.keep()
         return accepted.head, (), accepted
     known = refused.of(fetched.commit)
@@ -141,7 +142,7 @@ def _accept(
         require(judgement, step.head)
         require_scopes(store, received.repository, policy.scopes, judged, verdicts)
     except (HistoryRefused, SignatureRefused, UnsupportedSource) as refusal:
-        # A tool that was too slow or is missing may do better the next time.
+        # A tool that was missing or too slow may succeed the next time.
         if not any(isinstance(verdict, Unverifiable) for verdict in verdicts.values()):
             refused.remember(fetched.commit, refusal)
         raise
@@ -153,15 +154,14 @@ def _accept(
 def verify_commits(
     store: Store, mirror: Mirror, policy: TrustPolicy, commits: Sequence[str], *, seen: bool = False
 ) -> dict[str, Verdict]:
-    """What the signature of each commit proves, oldest first. What was verified before is remembered.
+    """The verdict on the signature of each commit, oldest first. Good verdicts are remembered.
 
-    A commit that is seen for the first time is judged at this moment, because its own time is the word of its author: a
-    key that has expired signs nothing new, whatever date it writes. With `seen` it was followed before, and is judged
-    at its own time.
+    A new commit is judged at the present time, because its own date is the author's claim: an expired key signs nothing
+    new, whatever date it writes. With `seen` the commit was followed before, and is judged at its own date.
 
-    The newest are verified first, in batches, and none after a batch in which one is refused: a range that cannot be
-    followed costs one batch, however long it is. Raises SourceError when a range needs more than one look; what was
-    verified counts in the next one.
+    The newest are verified first, in batches, and none after a batch with a refused one: a range that cannot be
+    followed costs one batch, however long it is. Raises SourceError when a range needs more than one poll; the verdicts
+    so far count in the next one.
     """
     digest = policy.trust.digest()
     known = remembered(read_json(store.verified), digest)
@@ -181,12 +181,14 @@ def verify_commits(
     if any(commit not in known and isinstance(verdict, Verified) for commit, verdict in verdicts.items()):
         write_json(store.verified, to_remember(known | verdicts, digest), sync=False)
     if left and policy.unsigned is Signing.REFUSE:
-        raise SourceError(f"{len(left)} of {len(commits)} new commits are still to be verified; the next look goes on")
+        raise SourceError(
+            f"{len(left)} of {len(commits)} new commits are still to be verified; the next poll continues"
+        )
     return {commit: verdicts[commit] for commit in commits if commit in verdicts}
 
 
 def _trust_words(verdict: Verdict | None) -> str:
-    """What the verification found, in the form `_signer` reads back."""
+    """The verdict in words, from which `_signer` reads the principal."""
     if isinstance(verdict, Verified):
         return f"signed by {verdict.principal} ({verdict.scheme.value})"
     return verdict.why if verdict is not None else ""
@@ -209,9 +211,9 @@ def _load(
 
 
 def load_content(node: Node, store: Store, mirror: Mirror, commit: str) -> Content:
-    """The content of a commit that is in the mirror, kept or made anew. Raises HagitError.
+    """The content of a commit in the mirror, from the cache or compiled now. Raises HagitError.
 
-    The complaints about a defective one are kept, too: what is dear to parse is parsed once.
+    The complaints about a defective one are cached, too, so that it is parsed once.
     """
     content = cached_content(store, commit, node.controller)
     if content is None:
@@ -232,7 +234,7 @@ def revision_of(mirror: Mirror, branch: str, commit: str, trust: str = "") -> Re
     return Revision(branch, info.id, info.author, info.summary, info.time_s, _signer(trust), trust)
 
 
-def _keep(
+def _keep_last_good(
     node: Node,
     store: Store,
     mirror: Mirror,
@@ -240,7 +242,7 @@ def _keep(
     refusal: HagitError | None,
     remotes: tuple[tuple[str, str], ...],
 ) -> Selection:
-    """The last good revision, or the one a rollback went back to."""
+    """Keep the last good revision, or the one that a rollback restored."""
     revision = accepted.wanted
     if revision is None:
         return Selection(refusal=refusal, failed_remotes=remotes)
@@ -248,7 +250,7 @@ def _keep(
 
 
 def accept_history(node: Node, store: Store, mirror: Mirror, commit: str) -> Revision:
-    """A person accepts a commit as the tip: the next look goes on from it. Raises SourceError when it is not there."""
+    """Accept a commit for the operator: the next poll goes on from it. Raises SourceError when it is not the tip."""
     policy = trust_policy_in_force(node, store.accepted())
     with mirror.receive(policy.remotes, policy.branch, FETCH_S) as received:
         tip, here = received.fetched.commit, received.repository
@@ -261,7 +263,7 @@ def accept_history(node: Node, store: Store, mirror: Mirror, commit: str) -> Rev
         received.keep()
     with store.source_lock(wait_s=LOCK_WAIT_S):
         accepted = store.accepted()
-        base = accepted.base + _given_up(mirror, accepted.head, info.id)
+        base = accepted.base + _replaced_count(mirror, accepted.head, info.id)
         accepted = replace(accepted, head=info.id, trust=BY_A_PERSON, base=base)
         if accepted.blocked is not None and accepted.blocked.commit == info.id:
             accepted = replace(accepted, blocked=None, pinned=None)
@@ -271,21 +273,21 @@ def accept_history(node: Node, store: Store, mirror: Mirror, commit: str) -> Rev
     return revision
 
 
-def _given_up(mirror: Mirror, last: str, head: str) -> int:
-    """How many commits of a history that is replaced count for those that come; 0 when it just goes on."""
+def _replaced_count(mirror: Mirror, last: str, head: str) -> int:
+    """Number of commits of a replaced history, which generations of orders must exceed; 0 when the history goes on."""
     try:
         return position(mirror, last) if last and replaces(mirror, last, head) else 0
     except SourceError:
-        # What was followed is no longer in the mirror: the highest generation seen keeps the orders rising.
+        # The followed history is no longer in the mirror: the highest generation seen keeps the orders rising.
         return 0
 
 
 def interval_s(selection: Selection) -> float:
-    """How long until the next look, in seconds."""
+    """Seconds until the next poll."""
     source: SourcePolicy | None = selection.content.settings.source if selection.content else None
     return source.interval_s if source else 60.0
 
 
 def local_remotes(policy: TrustPolicy) -> tuple[Path, ...]:
-    """The remotes that are directories of this machine and can be watched."""
+    """The remotes that are local directories and can be watched."""
     return tuple(Path(remote.url) for remote in policy.remotes if remote.url.startswith("/"))

@@ -1,7 +1,7 @@
 """Whether each new commit changes only what its signer may change: `[trust] scopes` of the node file.
 
 **Each commit of a new range is judged by itself: what differs between it and any of its parents needs the scopes of
-its signer.** So the judgement depends on the commits and the node file alone, and not on the moment of a look. It is
+its signer.** So the judgement depends on the commits and the node file alone, and not on the time of a poll. It is
 sound because a resource that no judged commit changed is the same in the head as in the commit that was accepted last.
 That is why a merge is compared with *every* parent: if only what differs from all of them counted, a merge with an old
 commit could bring back an old pool layout.
@@ -34,7 +34,7 @@ from reconciler.system.signing.verdict import Scheme, Verdict, Verified
 if TYPE_CHECKING:
     from reconciler.core.spec.commit_changes import Touch
 
-#: One look compares no longer than this, and at least one commit. What it found counts in the next look.
+#: Time limit of one poll for comparisons; it compares at least one commit. Its results count in the next poll.
 SCOPES_S: Final = 10.0
 #: A merge of more parents is not compared: it needs every scope.
 PARENTS_MAX: Final = 8
@@ -49,7 +49,7 @@ _NAMED_MAX: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class JudgedRange:
-    """The commits that are judged one by one, oldest first. `whole`: the head stands for the whole state instead."""
+    """The commits to judge one by one, oldest first. `whole`: judge the head for the whole state instead."""
 
     head: str
     commits: tuple[CommitInfo, ...]
@@ -58,7 +58,7 @@ class JudgedRange:
 
 
 def judged_range(mirror: Mirror, step: Advance, policy: TrustPolicy) -> JudgedRange:
-    """What of a step is judged, and which signatures that takes. Raises as `advance`."""
+    """The commits of a step to judge, and the signatures that this needs. Raises as `advance`."""
     if policy.scopes is None or not step.first:
         return JudgedRange(step.head, step.commits, step.to_verify)
     if len(policy.floor) != FLOOR_DIGITS:
@@ -73,7 +73,7 @@ def require_scopes(
 ) -> None:
     """Raise SignatureRefused for a signer who may not change what a commit changes.
 
-    SourceError when a range needs more than one look.
+    Raises SourceError when a range needs more than one poll.
     """
     if scopes is None:
         return
@@ -91,7 +91,7 @@ def require_scopes(
                 continue
             if found and monotonic_s() > deadline_s:
                 left = f"{len(judged.commits) - at} of {len(judged.commits)}"
-                raise SourceError(f"what {left} new commits change is still to be judged; the next look goes on")
+                raise SourceError(f"what {left} new commits change is still to be judged; the next poll continues")
             touches = _changes(mirror, commit)
             beyond = [touch for touch in touches if touch.scope not in allowed]
             if beyond:
@@ -110,15 +110,15 @@ def require_every_scope(scopes: Scopes | None, commit: str, verdict: Verdict | N
 
 
 def _allowed(scopes: Scopes, verdict: Verdict | None) -> frozenset[Scope]:
-    """What a signer may change; nothing without a trusted signature."""
+    """The scopes of a signer; none without a trusted signature."""
     if not isinstance(verdict, Verified):
         return frozenset()
     return scopes.of(names_of(verdict), verdict.principal if verdict.scheme is Scheme.OPENPGP else "")
 
 
 def _changes(mirror: Mirror, commit: CommitInfo) -> tuple[Touch, ...]:
-    """What differs between a commit and any of its parents; a first commit adds everything that it holds."""
-    # Who changes nothing in the state need not load the parser and the models.
+    """The differences between a commit and any of its parents; a root commit adds everything."""
+    # Imported late: a commit without changes of the state needs neither parser nor models.
     from reconciler.core.spec.commit_changes import everything, touched
 
     if len(commit.parents) > PARENTS_MAX:
@@ -164,7 +164,7 @@ def _remember(store: Store, scopes: Mapping[str, frozenset[Scope]]) -> None:
 
 
 def _remembered(document: object) -> dict[str, frozenset[Scope]]:
-    """What earlier looks found, by the same version of hagit; nothing when the file is damaged."""
+    """The results of earlier polls by the same version of hagit; empty when the file is damaged."""
     match document:
         case {"format": str(form), "hagit": str(version), "commits": dict(commits)} if (
             form == FORMAT and version == __version__

@@ -1,6 +1,6 @@
-"""What judges the next commits: the stricter of the node file and the Source resource in force.
+"""The trust policy for the next commits: the stricter of the node file and the Source resource in force.
 
-Decides which remotes are asked and whose signatures count. It fetches and verifies nothing (`agent/source/selector`).
+Decides which remotes are fetched and whose signatures count. `agent/source/selector` fetches and verifies.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from reconciler.system.signatures import TrustFiles
 
 @dataclass(frozen=True, slots=True)
 class TrustPolicy:
-    """What judges the next range: the Source resource in force, bounded by the node file.
+    """The policy for the next range of commits: the Source resource in force, limited by the node file.
 
     `scopes` None: every signer may change everything. `pair` and `floor` are those of [trust].
     """
@@ -54,7 +54,7 @@ def trust_policy_in_force(node: Node, accepted: Accepted) -> TrustPolicy:
 
 
 def hosts_for_credentials(first: FirstSource) -> frozenset[str]:
-    """Where key and token of the node file may be used: what `hosts` says, else the hosts of its own remotes."""
+    """Hosts for which the key and token of the node file may be used: its `hosts`, else those of its remotes."""
     if not first.hosts:
         return places_of(first.remotes)
     return frozenset(

@@ -1,7 +1,7 @@
-"""What happens to commits that nobody trusted has signed, and the warning that stands where they are followed.
+"""The policy for commits without a trusted signature, and the warning where they are followed.
 
-Without signatures whoever can push to the branch is root on both controllers. The warning stands in plan, status and
-alerts until the node file says that it is meant. Imports no git library, so that a plan of an unchanged commit is fast.
+Without signatures, everyone who can push to the branch is root on both controllers. Plan, status and alerts show the
+warning until the node file accepts this. Imports no git library, so that a plan of an unchanged commit is fast.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _STRICTNESS: Final = (Signing.ACCEPT, Signing.WARN, Signing.REFUSE)
 
 
 def unsigned_warning(node: Node, accepted: Accepted) -> NodeFileError | None:
-    """The standing warning that commits need no signature here; None where they do, or where that is wanted."""
+    """The warning that commits need no signature; None where they need one, or where the node file accepts this."""
     if node.trust.without_warning or unsigned_policy(node, accepted) is Signing.REFUSE:
         return None
     return NodeFileError(
@@ -29,7 +29,7 @@ def unsigned_warning(node: Node, accepted: Accepted) -> NodeFileError | None:
 
 
 def unsigned_policy(node: Node, accepted: Accepted) -> Signing:
-    """What happens to a commit that nobody trusted has signed: the stricter of node file and Source in force."""
+    """The policy for commits without a trusted signature: the stricter of node file and Source in force."""
     source = source_from_document(accepted.policy)
     floor = Signing(node.trust.unsigned)
     return max(floor, source.unsigned if source else floor, key=_STRICTNESS.index)
