@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Orders, VirtualAddress
+from reconciler.core.failover.orders.orders import Orders, VirtualAddress
+from reconciler.core.failover.reservations.key import Side
 from reconciler.core.status.timeline import FailoverSummary
 from reconciler.core.status.watchdog import AddressStatus, DeadmanStatus, WatchdogStatus
 from reconciler.core.watchdog_status import DaemonReport, status_without_orders, watchdog_status
-from reconciler.simulation.script import PAIR, play, read
-from reconciler.simulation.timed import World
+from reconciler.simulation.timed.stories import PAIR, play, read
+from reconciler.simulation.timed.world import World
 from reconciler.system.clock import monotonic_s
 
 BOOT = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli.application import COMMANDS
-from reconciler.core.failover.phase import diagram, phase_table
+from reconciler.core.failover.machine.phase import diagram, phase_table
 from reconciler.core.planning.plan import Gate
 from reconciler.core.spec.kinds import KINDS
 from tests.test_style import RINGS as RULES

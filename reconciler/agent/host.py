@@ -15,7 +15,7 @@ from reconciler.core.facts.fact import Fact, Key
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.state import Observed, Placement
 from reconciler.core.facts.storage import STORAGE_WORDS, Dataset, Pool, PoolProperty, Property
-from reconciler.core.failover.phase import Phase
+from reconciler.core.failover.machine.phase import Phase
 from reconciler.errors import PerformError
 from reconciler.system.mountpoint_check import require_safe_mountpoint
 from reconciler.system.node import Node

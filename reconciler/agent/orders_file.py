@@ -1,8 +1,8 @@
 """The file with the watchdog's orders: compiled from a revision, sealed, and published as the last step of an apply.
 
-Decides whether the file must be written, and with which generation (`core/failover/generation`). The power plan and the
-serial number lie beside it and are written with it. Level-triggered: a lost, damaged or old file is replaced like a
-changed one. The watchdog reads the file when it sees a change.
+Decides whether the file must be written, and with which generation (`core/failover/orders/generation`). The power plan
+and the serial number lie beside it and are written with it. Level-triggered: a lost, damaged or old file is replaced
+like a changed one. The watchdog reads the file when it sees a change.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from reconciler.agent.power_file import PowerFile
 from reconciler.agent.source.content import Content
 from reconciler.agent.store import Store
 from reconciler.agent.unit_file import UnitFile
-from reconciler.core.failover.change import changes
-from reconciler.core.failover.generation import place, published
-from reconciler.core.failover.keyring import decode_any
-from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_orders, orders_document
+from reconciler.core.failover.heartbeats.keyring import decode_any
+from reconciler.core.failover.orders.difference import changes
+from reconciler.core.failover.orders.document import ORDERS_BYTES_MAX, decode_orders, orders_document
+from reconciler.core.failover.orders.generation import place, published
+from reconciler.core.failover.orders.orders import Orders
 from reconciler.core.planning.plan import OrdersChange
 from reconciler.errors import HagitError, StateError
 from reconciler.system.files import file_stamp, read_bytes, read_json, write_atomic

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from reconciler.core.failover.completion import patience_ms
-from reconciler.core.failover.hold import judge
-from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.reservations.fence_completion import patience_ms
+from reconciler.core.failover.reservations.key import Key, Side
+from reconciler.core.failover.reservations.reservation_state import judge
 from reconciler.errors import PerformError
 from reconciler.system.node import Node, WatchdogNode
 from reconciler.system.published_orders import orders_in_force

@@ -11,7 +11,7 @@ from typing import Final
 
 from reconciler.agent.source.content import Content
 from reconciler.agent.store import Store
-from reconciler.core.failover.keyring import decode_any
+from reconciler.core.failover.heartbeats.keyring import decode_any
 from reconciler.core.planning.plan import OrdersChange
 from reconciler.core.power.document import POWER_BYTES_MAX, decode_power, power_document
 from reconciler.core.power.plan import PowerPlan, PowerSwitch

@@ -10,9 +10,9 @@ from typing import Final
 
 from reconciler.agent.source.content import Content
 from reconciler.agent.store import Store
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.keyring import decode_any
-from reconciler.core.failover.unit import UNIT_BYTES_MAX, Unit, decode_unit, unit_document
+from reconciler.core.failover.heartbeats.keyring import decode_any
+from reconciler.core.failover.orders.hardware_unit import UNIT_BYTES_MAX, Unit, decode_unit, unit_document
+from reconciler.core.failover.reservations.key import Side
 from reconciler.errors import StateError
 from reconciler.system.files import file_stamp, read_bytes, write_atomic
 from reconciler.system.node import Node, WatchdogNode

@@ -1,8 +1,8 @@
 """`hagit adopt`: takes pools that are imported here already under a reservation, before the watchdog first runs.
 
-Shows what it would do, asks, and runs the commands of `core/failover/adoption` one after the other. The watchdog must
-not run meanwhile. The command leaves the memory of a watchdog that died during an import; the next start of the
-watchdog continues from there, under the reservation that was taken here.
+Shows what it would do, asks, and runs the commands of `core/failover/reservations/adoption` one after the other. The
+watchdog must not run meanwhile. The command leaves the memory of a watchdog that died during an import; the next start
+of the watchdog continues from there, under the reservation that was taken here.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Final
 from reconciler.cli.disk_access import DiskAccess, IsolatedAdapters
 from reconciler.cli.options import NodeOption, YesOption
 from reconciler.cli.terminal import confirmed
-from reconciler.core.failover import adoption
-from reconciler.core.failover.claim import Answer, Command
-from reconciler.core.failover.hold import UNANSWERED
-from reconciler.core.failover.key import Key, Side, next_epoch
-from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.state import Memory
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.machine.state import Memory
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.reservations import adoption
+from reconciler.core.failover.reservations.claim import Answer, Command
+from reconciler.core.failover.reservations.key import Key, Side, next_epoch
+from reconciler.core.failover.reservations.reservation_state import UNANSWERED
 from reconciler.errors import StateError
 from reconciler.system.files import PUBLIC_DIRECTORY, Lock, make_directory, state_error
 from reconciler.system.machine import boot_id, machine_number, machine_serial

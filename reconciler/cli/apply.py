@@ -19,7 +19,7 @@ from reconciler.cli.plan import make_plan, orders_changes, print_plan
 from reconciler.cli.revision_choice import choose_revision
 from reconciler.cli.saved_plan import saved_plan
 from reconciler.cli.terminal import ProgressLine, confirmed, styled
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders.orders import Orders
 from reconciler.core.planning.plan import Action, Plan
 from reconciler.core.planning.planner import base_keys
 from reconciler.core.status.revision import Revision

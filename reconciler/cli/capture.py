@@ -13,7 +13,7 @@ import typer
 from reconciler.cli.options import NodeOption
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.state import Observed
-from reconciler.core.failover.key import Side
+from reconciler.core.failover.reservations.key import Side
 from reconciler.core.spec import capture as capturing
 from reconciler.core.spec.pool_capture import languages_properties
 from reconciler.errors import UsageError

@@ -14,12 +14,12 @@ from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any, NoReturn
 
-from reconciler.core.failover.adapters import PoolHouse, PoolsView, Shelf
-from reconciler.core.failover.claim import Command, Reply
-from reconciler.core.failover.hold import DiskView
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.pending_orders import joined
+from reconciler.core.failover.machine.pending_orders import joined
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.ports import PoolHouse, PoolsView, Shelf
+from reconciler.core.failover.reservations.claim import Command, Reply
+from reconciler.core.failover.reservations.key import Side
+from reconciler.core.failover.reservations.reservation_state import DiskView
 from reconciler.errors import HagitError, StateError, UsageError
 from reconciler.system.node import Node, find_node_file, load_node
 from reconciler.system.published_orders import orders_in_force

@@ -17,7 +17,7 @@ from reconciler.cli.capture import captured
 from reconciler.cli.first_trust import FirstTrust, choose_trust, prepare_trust
 from reconciler.cli.options import NodeOption
 from reconciler.cli.terminal import ask_text, styled
-from reconciler.core.failover.key import Side
+from reconciler.core.failover.reservations.key import Side
 from reconciler.core.spec import load
 from reconciler.core.spec.schema import json_schema
 from reconciler.errors import UsageError

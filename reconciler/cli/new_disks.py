@@ -1,7 +1,7 @@
 """Warnings of a plan about disks that newer orders add: those that the active controller could not take, and why.
 
-Looks at the disks and changes nothing. `core/failover/new_disks` decides which disks can be taken. Where this
-controller cannot look, the watchdog's own reason (ORDERS_PENDING) tells it later.
+Looks at the disks and changes nothing. `core/failover/reservations/new_disks` decides which disks can be taken. Where
+this controller cannot look, the watchdog's own reason (ORDERS_PENDING) tells it later.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Final
 
 from reconciler.cli.disk_access import IsolatedAdapters
-from reconciler.core.failover.hold import TOLD_MAX
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.new_disks import untakeable
-from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.pending_orders import joined
+from reconciler.core.failover.machine.pending_orders import joined
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.reservations.key import Side
+from reconciler.core.failover.reservations.new_disks import untakeable
+from reconciler.core.failover.reservations.reservation_state import TOLD_MAX
 from reconciler.errors import HagitError
 from reconciler.system.node import Node
 from reconciler.system.published_orders import orders_in_force

@@ -15,16 +15,16 @@ import typer
 
 from reconciler.cli.options import DirectoryOption, NodeOption, Output, OutputOption, RevisionOption
 from reconciler.cli.terminal import styled
-from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.unsafe import unsafe
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.orders.safety_checks import unsafe
 from reconciler.errors import UsageError
-from reconciler.simulation import rehearse as simulated
-from reconciler.simulation.bounded import BoundedWorld
-from reconciler.simulation.explore import explore as search
-from reconciler.simulation.faults import FAULTS
-from reconciler.simulation.reduced import reduced, scenes_of
-from reconciler.simulation.script import PAIR, Event, Story, milliseconds, read
-from reconciler.simulation.swarm import luck
+from reconciler.simulation.exhaustive.explorer import explore as search
+from reconciler.simulation.exhaustive.reduced_orders import reduced, scenes_of
+from reconciler.simulation.exhaustive.world import BoundedWorld
+from reconciler.simulation.timed import rehearsal as simulated
+from reconciler.simulation.timed.faults import FAULTS
+from reconciler.simulation.timed.stories import PAIR, Event, Story, milliseconds, read
+from reconciler.simulation.timed.swarm import luck
 from reconciler.system.files import read_bytes
 from reconciler.system.node import find_node_file
 

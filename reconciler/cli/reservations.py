@@ -17,10 +17,10 @@ import typer
 from reconciler.cli.disk_access import DiskAccess
 from reconciler.cli.options import NodeOption, Output, OutputOption, YesOption
 from reconciler.cli.terminal import fold, styled, width
-from reconciler.core.failover.hold import DiskView, for_pair, judge
-from reconciler.core.failover.key import Key, encode_key
-from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.repair import key_text
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.reservations.key import Key, encode_key
+from reconciler.core.failover.reservations.repair import key_text
+from reconciler.core.failover.reservations.reservation_state import DiskView, for_pair, judge
 from reconciler.system.reservation.registration_state import TYPE, TYPE_WORDS, Features
 from reconciler.system.shelf.shared_disk import DiskSurvey
 

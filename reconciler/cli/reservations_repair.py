@@ -1,7 +1,7 @@
 """`hagit reservations repair`: shows what it would do, asks, and repairs one disk after the other.
 
-`core/failover/repair` decides what may be done and which command comes next; the command sends it and prints the
-result.
+`core/failover/reservations/repair` decides what may be done and which command comes next; the command sends it and
+prints the result.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from reconciler.cli.disk_access import DiskAccess
 from reconciler.cli.terminal import confirmed, fold, width
-from reconciler.core.failover import repair
-from reconciler.core.failover.adapters import answered
-from reconciler.core.failover.events import Pools
-from reconciler.core.failover.repair import LeftAlone, Repair, RepairRefused
+from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.ports import answered
+from reconciler.core.failover.reservations import repair
+from reconciler.core.failover.reservations.repair import LeftAlone, Repair, RepairRefused
 from reconciler.errors import StateError, UsageError
 from reconciler.system.watchdog_client import query_status
 

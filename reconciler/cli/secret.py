@@ -22,10 +22,10 @@ import typer
 
 from reconciler.cli.options import NodeOption, Output, OutputOption
 from reconciler.cli.terminal import fold, styled, width
-from reconciler.core.failover.keyring import fingerprint, spelled
-from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_orders, orders_key
+from reconciler.core.failover.heartbeats.authentication import SECRET_BYTES_MIN
+from reconciler.core.failover.heartbeats.keyring import fingerprint, spelled
+from reconciler.core.failover.orders.document import ORDERS_BYTES_MAX, decode_orders, orders_key
 from reconciler.core.failover.refusal import Refusal, Refused
-from reconciler.core.failover.seal import SECRET_BYTES_MIN
 from reconciler.core.power.document import POWER_BYTES_MAX, decode_power
 from reconciler.core.status.watchdog import SecretStatus, WatchdogStatus
 from reconciler.errors import NodeFileError, StateError, UsageError

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reconciler.core.failover.bound import switchover_bound, takeover_bound
-from reconciler.core.failover.compare import able, peer_worse, resting
-from reconciler.core.failover.detector import network_alive
-from reconciler.core.failover.forbidden import held_back
-from reconciler.core.failover.orders import ChannelKind, digest
-from reconciler.core.failover.owner import switchover_refused
-from reconciler.core.failover.phase import GUARANTEES, OWNING, Phase
-from reconciler.core.failover.reasons import reasons
-from reconciler.core.failover.state import State
-from reconciler.core.failover.why import Code
+from reconciler.core.failover.heartbeats.failure_detector import network_alive
+from reconciler.core.failover.machine.decision_codes import Code
+from reconciler.core.failover.machine.inhibitors import held_back
+from reconciler.core.failover.machine.liveness_bound import switchover_bound, takeover_bound
+from reconciler.core.failover.machine.owner import switchover_refused
+from reconciler.core.failover.machine.phase import GUARANTEES, OWNING, Phase
+from reconciler.core.failover.machine.preference import able, peer_worse, resting
+from reconciler.core.failover.machine.reasons import reasons
+from reconciler.core.failover.machine.state import State
+from reconciler.core.failover.orders.orders import ChannelKind, digest
 from reconciler.core.status.timeline import FailoverSummary, measured
 from reconciler.core.status.watchdog import (
     AddressStatus,

@@ -9,10 +9,10 @@ from __future__ import annotations
 from itertools import islice
 from typing import Final
 
-from reconciler.core.failover.key import Side
+from reconciler.core.failover.reservations.key import Side
 from reconciler.demo.shelf_model import ShelfModel
 from reconciler.errors import UsageError
-from reconciler.simulation.faults import heal, inject
+from reconciler.simulation.timed.faults import heal, inject
 from reconciler.system.message_stream import Message
 from reconciler.system.shelf.codec import plain_view
 

@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.failover.key import Side
+from reconciler.core.failover.reservations.key import Side
 from reconciler.demo.powered_controller import PoweredController
 
 COMMAND_S: Final = 30.0

@@ -10,7 +10,7 @@ import os
 import time
 from typing import Final
 
-from reconciler.core.failover.orders import Timers
+from reconciler.core.failover.orders.orders import Timers
 from reconciler.demo.managed_controller import PHYSICS, WRITE_MS, start_shelf
 from reconciler.demo.pair_narration import PairNarrator
 from reconciler.demo.repository import FAILOVER, VIRTUAL

@@ -19,7 +19,7 @@ from typing import Final
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_from_document
 from reconciler.demo.repository import DISKS, Repository
 from reconciler.demo.testbed import CONTROLLERS, NETWORKS, Testbed
-from reconciler.simulation.timed import Physics
+from reconciler.simulation.timed.world import Physics
 
 PHYSICS: Final = Physics()
 WRITE_MS: Final = 50

@@ -18,7 +18,7 @@ import sys
 import time
 from typing import Final
 
-from reconciler.core.failover.checksum import checksum
+from reconciler.core.failover.carp.checksum import checksum
 
 #: Number of probes that are remembered; an answer to an older one is ignored.
 PENDING_MAX: Final = 4_096

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from reconciler.core.failover.key import Side
+from reconciler.core.failover.reservations.key import Side
 from reconciler.errors import StateError
 from reconciler.system.message_stream import Frames, Message, frame
 

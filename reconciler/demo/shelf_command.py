@@ -18,7 +18,7 @@ from pathlib import Path
 from reconciler.demo.control_requests import FAULTS
 from reconciler.demo.powered_controller import ShelfControl
 from reconciler.errors import HagitError, UsageError
-from reconciler.simulation import faults
+from reconciler.simulation.timed import faults
 
 
 def run_request(path: Path, words: list[str]) -> str:

@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from heapq import heappop
 from typing import Any, Final
 
-from reconciler.core.failover.adapters import PoolsView
-from reconciler.core.failover.claim import Command, Verb
-from reconciler.core.failover.events import Pools
-from reconciler.core.failover.hold import epochs
-from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.record import RECORD_BYTES
-from reconciler.simulation.checkers import Checkers, fenced_for
-from reconciler.simulation.client import Client
-from reconciler.simulation.daemon import Controller
-from reconciler.simulation.kernel import Kernel
-from reconciler.simulation.shelf import SIDES
-from reconciler.simulation.timed import Chance, Note, Physics, World
+from reconciler.core.failover.heartbeats.disk_record import RECORD_BYTES
+from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.ports import PoolsView
+from reconciler.core.failover.reservations.claim import Command, Verb
+from reconciler.core.failover.reservations.key import Key, Side
+from reconciler.core.failover.reservations.reservation_state import epochs
+from reconciler.simulation.timed.client import Client
+from reconciler.simulation.timed.controller import Controller
+from reconciler.simulation.timed.invariants import Checkers, fenced_for
+from reconciler.simulation.timed.kernel import Kernel
+from reconciler.simulation.timed.shelf import SIDES
+from reconciler.simulation.timed.world import Chance, Note, Physics, World
 
 #: Lines of history and claims that are kept, the newest.
 NOTES_MAX: Final = 20_000

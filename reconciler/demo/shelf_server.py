@@ -22,13 +22,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.core.failover.claim import Answer, Reply, Verb
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Orders, Vdev
+from reconciler.core.failover.orders.orders import Orders, Vdev
+from reconciler.core.failover.reservations.claim import Answer, Reply, Verb
+from reconciler.core.failover.reservations.key import Side
 from reconciler.demo.control_requests import answer_request
 from reconciler.demo.shelf_model import ShelfModel
 from reconciler.errors import HagitError, StateError
-from reconciler.simulation.timed import Physics, Range, Steady
+from reconciler.simulation.timed.world import Physics, Range, Steady
 from reconciler.system.message_stream import Frames, Message, frame
 from reconciler.system.shelf.codec import plain_pools, plain_reply, plain_view, read_command
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from reconciler.core.failover.claim import Answer, Command, Reply, Verb
-from reconciler.core.failover.hold import DiskView
-from reconciler.core.failover.key import Key, Side, decode_key, encode_key
+from reconciler.core.failover.reservations.claim import Answer, Command, Reply, Verb
+from reconciler.core.failover.reservations.key import Key, Side, decode_key, encode_key
+from reconciler.core.failover.reservations.reservation_state import DiskView
 
 NOBODY: tuple[Key | None, Key | None] = (None, None)
 

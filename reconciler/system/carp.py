@@ -1,7 +1,8 @@
 """CARP's packets on one interface: sent to and heard from 224.0.0.18 or ff02::12, protocol 112, with a TTL of 255.
 
-Knows addresses and indices, no advertisement: what the bytes mean is said by `core/failover/carp`. An interface with
-IPv4 virtual addresses has one of these for IPv4, one with IPv6 virtual addresses one for IPv6, as in ip_carp.c.
+Knows addresses and indices, no advertisement: what the bytes mean is said by `core/failover/carp/advertisement`. An
+interface with IPv4 virtual addresses has one of these for IPv4, one with IPv6 virtual addresses one for IPv6, as in
+ip_carp.c.
 
 Bound by the interface's index, so renaming does not matter. The kernel forgets the membership of a group when the
 interface goes; `rejoin` joins it again, with the new index where it has a new one.
@@ -27,8 +28,8 @@ from fcntl import ioctl
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
-from reconciler.core.failover.carp import ADVERTISEMENT_BYTES
-from reconciler.core.failover.checksum import checksum
+from reconciler.core.failover.carp.advertisement import ADVERTISEMENT_BYTES
+from reconciler.core.failover.carp.checksum import checksum
 
 PROTOCOL: Final = 112
 TTL: Final = 255

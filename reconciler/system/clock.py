@@ -1,6 +1,6 @@
 """The clocks: monotonic seconds for every decision, wall-clock seconds for what people read.
 
-Ages that outlive a boot need both; `core/failover/elapsed` says how far the wall clock is trusted then.
+Ages that outlive a boot need both; `core/failover/machine/elapsed_time` says how far the wall clock is trusted then.
 """
 
 from __future__ import annotations

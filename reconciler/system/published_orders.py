@@ -5,10 +5,10 @@ Reads files only. The core decides which orders are in force while newer ones ar
 
 from __future__ import annotations
 
-from reconciler.core.failover.keyring import decode_any
-from reconciler.core.failover.orders import Orders, layout
-from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_orders
-from reconciler.core.failover.pending_orders import resumed
+from reconciler.core.failover.heartbeats.keyring import decode_any
+from reconciler.core.failover.machine.pending_orders import resumed
+from reconciler.core.failover.orders.document import ORDERS_BYTES_MAX, decode_orders
+from reconciler.core.failover.orders.orders import Orders, layout
 from reconciler.core.failover.refusal import Refused
 from reconciler.errors import StateError
 from reconciler.system.files import read_bytes

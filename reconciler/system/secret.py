@@ -8,10 +8,10 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.failover.keyring import Keyring
-from reconciler.core.failover.orders_document import orders_key
-from reconciler.core.failover.seal import SECRET_BYTES_MIN as PAIR_SECRET_BYTES_MIN
-from reconciler.core.failover.seal import Purpose, SealKey, derive
+from reconciler.core.failover.heartbeats.authentication import SECRET_BYTES_MIN as PAIR_SECRET_BYTES_MIN
+from reconciler.core.failover.heartbeats.authentication import Purpose, SealKey, derive
+from reconciler.core.failover.heartbeats.keyring import Keyring
+from reconciler.core.failover.orders.document import orders_key
 from reconciler.errors import NodeFileError
 from reconciler.system.node import WatchdogNode
 from reconciler.system.ownership import exposed

@@ -11,16 +11,14 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
 
 from reconciler.core.facts.ownership import Owner
-from reconciler.core.failover.carp import (
+from reconciler.core.failover.carp.advertisement import (
     Advertisement,
     CarpKey,
     carp_key,
     decode_advertisement,
     encode_advertisement,
 )
-from reconciler.core.failover.keyring import decode_any
-from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.overheard import (
+from reconciler.core.failover.carp.monitor import (
     Overheard,
     Parties,
     counters_of,
@@ -28,6 +26,8 @@ from reconciler.core.failover.overheard import (
     overhear,
     role_seen,
 )
+from reconciler.core.failover.heartbeats.keyring import decode_any
+from reconciler.core.failover.orders.orders import Orders
 from reconciler.core.status.watchdog import CarpStatus
 from reconciler.system.addresses.snapshot import NetworkSnapshot
 from reconciler.system.carp import CarpSocket, Family

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, assert_never
 
-from reconciler.core.failover.events import Request as Wish
-from reconciler.core.failover.phase import Phase
+from reconciler.core.failover.machine.events import Request as Wish
+from reconciler.core.failover.machine.phase import Phase
 from reconciler.core.power.plan import PowerAction
 from reconciler.core.status.timeline import EventMark, event_document
 from reconciler.core.status.watchdog import watchdog_document

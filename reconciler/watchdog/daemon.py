@@ -1,7 +1,7 @@
 """The daemon: gives the core its events and performs its outputs, in one fixed order of effects.
 
-The order is that of the searched model (`simulation/daemon`): remember, feed the deadman, reset, claim, addresses and
-pools. Decides nothing itself. Knows its parts by the protocols of `ports`, and no file, socket or disk.
+The order is that of the searched model (`simulation/timed/controller`): remember, feed the deadman, reset, claim,
+addresses and pools. Decides nothing itself. Knows its parts by the protocols of `ports`, and no file, socket or disk.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from reconciler.core.failover.claiming import feeds_ms
-from reconciler.core.failover.events import (
+from reconciler.core.failover.heartbeats.heartbeat import Beat
+from reconciler.core.failover.heartbeats.record_slots import Reading
+from reconciler.core.failover.machine.decision_codes import Decision
+from reconciler.core.failover.machine.events import (
     Asked,
     ClaimEnded,
     Conflict,
@@ -27,16 +29,14 @@ from reconciler.core.failover.events import (
     Tick,
     UnitSeen,
 )
-from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.hold import DiskView
-from reconciler.core.failover.key import Key
-from reconciler.core.failover.orders import Orders, layout
-from reconciler.core.failover.outputs import Outputs, outputs
-from reconciler.core.failover.phase import Phase, Thing
-from reconciler.core.failover.slots import Reading
-from reconciler.core.failover.state import State
-from reconciler.core.failover.step import step
-from reconciler.core.failover.why import Decision
+from reconciler.core.failover.machine.finished_claim import feeds_ms
+from reconciler.core.failover.machine.outputs import Outputs, outputs
+from reconciler.core.failover.machine.phase import Phase, Thing
+from reconciler.core.failover.machine.state import State
+from reconciler.core.failover.machine.step import step
+from reconciler.core.failover.orders.orders import Orders, layout
+from reconciler.core.failover.reservations.key import Key
+from reconciler.core.failover.reservations.reservation_state import DiskView
 from reconciler.system.deadman import Deadman
 from reconciler.watchdog.durable_state import DurableState
 from reconciler.watchdog.event_loop import EventLoop, Timer, monotonic_ms

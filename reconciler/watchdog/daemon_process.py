@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.phase import Phase
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.reservations.key import Side
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.errors import StateError
 from reconciler.system.control import ControlServer

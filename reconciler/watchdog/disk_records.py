@@ -1,8 +1,8 @@
 """Disk heartbeats on the arbitration disks: seals the records of this controller and reads those of the peer.
 
-A record is a sign of life when its bytes change, whether it can be decoded or not (`core/failover/slots`). Counts the
-records that cannot be decoded, so that the status can name a wrong secret. Leaves reading and writing the disks to the
-workers.
+A record is a sign of life when its bytes change, whether it can be decoded or not
+(`core/failover/heartbeats/record_slots`). Counts the records that cannot be decoded, so that the status can name a
+wrong secret. Leaves reading and writing the disks to the workers.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from reconciler.core.failover.detector import harmless
-from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.keyring import decode_any
-from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.pending_orders import with_records
-from reconciler.core.failover.record import decode_record, encode_record, record_way
+from reconciler.core.failover.heartbeats.disk_record import decode_record, encode_record, record_way
+from reconciler.core.failover.heartbeats.failure_detector import harmless
+from reconciler.core.failover.heartbeats.heartbeat import Beat
+from reconciler.core.failover.heartbeats.keyring import decode_any
+from reconciler.core.failover.heartbeats.record_slots import Reading, compare, held
+from reconciler.core.failover.heartbeats.wire import Decoded, Way
+from reconciler.core.failover.machine.pending_orders import with_records
+from reconciler.core.failover.machine.state import State
+from reconciler.core.failover.orders.orders import Orders
 from reconciler.core.failover.refusal import Refusal, Refused
-from reconciler.core.failover.slots import Reading, compare, held
-from reconciler.core.failover.state import State
-from reconciler.core.failover.wire import Decoded, Way
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.watchdog.pair_keys import PairKeys
 from reconciler.watchdog.version_negotiator import VersionNegotiator

@@ -11,17 +11,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, assert_never
 
-from reconciler.core.failover.adapters import PoolsView, Written
-from reconciler.core.failover.completion import completable, completing, patience_ms, unfenced, unregistered
-from reconciler.core.failover.detector import heard_since
-from reconciler.core.failover.events import Pools, PoolsSeen
-from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.hold import UNANSWERED, DiskView
-from reconciler.core.failover.key import Key
-from reconciler.core.failover.orders import Orders, Timers
-from reconciler.core.failover.pending_orders import joined
-from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.slots import Reading
+from reconciler.core.failover.heartbeats.failure_detector import heard_since
+from reconciler.core.failover.heartbeats.heartbeat import Beat
+from reconciler.core.failover.heartbeats.record_slots import Reading
+from reconciler.core.failover.machine.events import Pools, PoolsSeen
+from reconciler.core.failover.machine.pending_orders import joined
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.orders.orders import Orders, Timers
+from reconciler.core.failover.ports import PoolsView, Written
+from reconciler.core.failover.reservations.fence_completion import (
+    completable,
+    completing,
+    patience_ms,
+    unfenced,
+    unregistered,
+)
+from reconciler.core.failover.reservations.key import Key
+from reconciler.core.failover.reservations.reservation_state import UNANSWERED, DiskView
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.disk_records import DiskRecords
@@ -351,7 +357,7 @@ class Dispatcher:
         return self._import_problem
 
     def _complete_claim(self, views: tuple[DiskView, ...]) -> None:
-        """Complete the claim on disks that the active controller does not hold alone (`core/failover/completion`)."""
+        """Complete the claim on disks that it does not hold alone while it is active (`fence_completion`)."""
         core, self._unfenced, self._unregistered = self._daemon.core, (), ()
         mine = completing(core) if core is not None else None
         if core is None or mine is None or core.orders is not self._orders or len(views) != len(self._all_disks):

@@ -19,16 +19,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.core.failover.agreement import Agreement, with_agreement
-from reconciler.core.failover.document import Defect, build, plain
-from reconciler.core.failover.elapsed import Clocks, recent_count, wall_age_s
-from reconciler.core.failover.key import EPOCH_MAX
-from reconciler.core.failover.orders import Layout, Limits, Orders, layout
-from reconciler.core.failover.pending_orders import resumed
-from reconciler.core.failover.phase import GUARANTEES, Phase
-from reconciler.core.failover.state import Memory, State, initial
-from reconciler.core.failover.unsafe import TIMER_MS_MAX
-from reconciler.core.failover.why import Decision
+from reconciler.core.failover.machine.agreed_limits import Agreement, with_agreement
+from reconciler.core.failover.machine.decision_codes import Decision
+from reconciler.core.failover.machine.elapsed_time import Clocks, recent_count, wall_age_s
+from reconciler.core.failover.machine.pending_orders import resumed
+from reconciler.core.failover.machine.phase import GUARANTEES, Phase
+from reconciler.core.failover.machine.state import Memory, State, initial
+from reconciler.core.failover.orders.orders import Layout, Limits, Orders, layout
+from reconciler.core.failover.orders.safety_checks import TIMER_MS_MAX
+from reconciler.core.failover.reservations.key import EPOCH_MAX
+from reconciler.core.failover.strict_json import Defect, build, plain
 from reconciler.errors import HagitError
 from reconciler.system.files import PUBLIC_DIRECTORY, make_directory, read_json, state_error
 from reconciler.system.machine import boot_id

@@ -1,4 +1,4 @@
-"""The time that has certainly passed, kept in a file over restarts and reboots (`core/failover/elapsed`).
+"""The time that has certainly passed, kept in a file over restarts and reboots (`core/failover/machine/elapsed_time`).
 
 If the file is damaged or lost, the total starts at the newest entry of `durable_state`. Decides nothing.
 """
@@ -11,7 +11,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.core.failover.elapsed import Clocks, Elapsed, advanced, to_be_saved
+from reconciler.core.failover.machine.elapsed_time import Clocks, Elapsed, advanced, to_be_saved
 from reconciler.system.clock import uptime_s, wall_s
 from reconciler.watchdog.file_thread import FileThread
 

@@ -12,9 +12,9 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from reconciler.core.failover.machine.state import State
+from reconciler.core.failover.machine.state_document import STATE_BYTES_MAX, read_state, state_document
 from reconciler.core.failover.refusal import Refused
-from reconciler.core.failover.state import State
-from reconciler.core.failover.state_document import STATE_BYTES_MAX, read_state, state_document
 
 DOCUMENT_BYTES_MAX: Final = 2 * STATE_BYTES_MAX
 HOSTS_MAX: Final = 10_000

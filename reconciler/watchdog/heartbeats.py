@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.keyring import decode_any
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.heartbeats.heartbeat import Beat
+from reconciler.core.failover.heartbeats.keyring import decode_any
+from reconciler.core.failover.heartbeats.replay_window import Admitted, Replayed, TooOld, Window
+from reconciler.core.failover.heartbeats.wire import Way, datagram_way, decode_datagram, encode_datagram
+from reconciler.core.failover.orders.orders import Orders
 from reconciler.core.failover.refusal import Refusal, Refused
-from reconciler.core.failover.window import Admitted, Replayed, TooOld, Window
-from reconciler.core.failover.wire import Way, datagram_way, decode_datagram, encode_datagram
 from reconciler.errors import ObservationError
 from reconciler.system.frames import FrameSocket
 from reconciler.watchdog.event_loop import EventLoop, monotonic_ms

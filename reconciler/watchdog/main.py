@@ -18,15 +18,15 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.failover.agreement import agreement
-from reconciler.core.failover.detector import network_alive
-from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.keyring import Keyring
-from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX
-from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.state import State
-from reconciler.core.failover.unit import UNIT_BYTES_MAX, unfit
+from reconciler.core.failover.heartbeats.failure_detector import network_alive
+from reconciler.core.failover.heartbeats.heartbeat import Beat
+from reconciler.core.failover.heartbeats.keyring import Keyring
+from reconciler.core.failover.machine.agreed_limits import agreement
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.machine.state import State
+from reconciler.core.failover.orders.document import ORDERS_BYTES_MAX
+from reconciler.core.failover.orders.hardware_unit import UNIT_BYTES_MAX, unfit
+from reconciler.core.failover.reservations.key import Side
 from reconciler.core.power.document import POWER_BYTES_MAX
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.errors import HagitError, NodeFileError, StateError, UsageError

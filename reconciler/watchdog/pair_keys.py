@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from reconciler.core.failover.keyring import Keyring, spelled
-from reconciler.core.failover.orders_document import orders_key
-from reconciler.core.failover.seal import SealKey
+from reconciler.core.failover.heartbeats.authentication import SealKey
+from reconciler.core.failover.heartbeats.keyring import Keyring, spelled
+from reconciler.core.failover.orders.document import orders_key
 from reconciler.core.status.watchdog import ReasonStatus, SecretStatus
 from reconciler.watchdog.event_loop import monotonic_ms
 from reconciler.watchdog.secret_watcher import SecretFiles

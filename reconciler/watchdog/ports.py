@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.key import Key
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.heartbeats.heartbeat import Beat
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.reservations.key import Key
 
 
 class HeartbeatPort(Protocol):

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Protocol
 
-from reconciler.core.failover.events import PeerDied
-from reconciler.core.failover.hold import Hold
-from reconciler.core.failover.phase import Phase
+from reconciler.core.failover.machine.decision_codes import Code
+from reconciler.core.failover.machine.events import PeerDied
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.machine.state import State
 from reconciler.core.failover.refusal import Refused
-from reconciler.core.failover.state import State
-from reconciler.core.failover.why import Code
+from reconciler.core.failover.reservations.reservation_state import Hold
 from reconciler.core.power.cut import CUTTING, cause, cuts, heard_since, proves
 from reconciler.core.power.plan import PowerAction, PowerPlan, PowerState, PowerSwitch
 from reconciler.core.status.timeline import EventMark

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from reconciler.core.failover.acceptance import unacceptable
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.keyring import decode_any
-from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.orders_document import OrdersRead, read_orders_document
+from reconciler.core.failover.heartbeats.authentication import SealKey
+from reconciler.core.failover.heartbeats.keyring import decode_any
+from reconciler.core.failover.machine.decision_codes import Code
+from reconciler.core.failover.machine.state import Memory
+from reconciler.core.failover.orders.acceptance import unacceptable
+from reconciler.core.failover.orders.document import OrdersRead, read_orders_document
+from reconciler.core.failover.orders.hardware_unit import Unit, decode_unit
+from reconciler.core.failover.orders.orders import Orders
 from reconciler.core.failover.refusal import Refusal, Refused
-from reconciler.core.failover.seal import SealKey
-from reconciler.core.failover.state import Memory
-from reconciler.core.failover.unit import Unit, decode_unit
-from reconciler.core.failover.why import Code
+from reconciler.core.failover.reservations.key import Side
 from reconciler.core.power.document import decode_power
 from reconciler.core.power.plan import PowerPlan
 from reconciler.watchdog.daemon import Daemon

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.failover.keyring import Keyring
+from reconciler.core.failover.heartbeats.keyring import Keyring
 from reconciler.errors import HagitError
 from reconciler.system.node import WatchdogNode
 from reconciler.system.secret import next_path, pair_keyring, previous_path

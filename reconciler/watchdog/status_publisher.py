@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from reconciler import __version__
-from reconciler.core.failover.detector import network_alive, undecoded
-from reconciler.core.failover.outputs import outputs
-from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.reasons import NOT_UNDERSTOOD, UNDERSTAND
+from reconciler.core.failover.heartbeats.failure_detector import network_alive, undecoded
+from reconciler.core.failover.machine.outputs import outputs
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.machine.reasons import NOT_UNDERSTOOD, UNDERSTAND
+from reconciler.core.failover.machine.state import State
 from reconciler.core.failover.refusal import Refusal
-from reconciler.core.failover.state import State
 from reconciler.core.status.watchdog import (
     AddressStatus,
     CarpStatus,

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders.orders import Orders
 from reconciler.errors import StateError
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.event_loop import EventLoop

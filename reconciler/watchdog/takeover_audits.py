@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from reconciler.core.failover.detector import network_alive
-from reconciler.core.failover.orders import digest
-from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.state import State
+from reconciler.core.failover.heartbeats.failure_detector import network_alive
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.machine.state import State
+from reconciler.core.failover.orders.orders import digest
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.system.findings import Finding
 from reconciler.watchdog.daemon import STEADY, Daemon

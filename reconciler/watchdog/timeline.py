@@ -13,9 +13,9 @@ from collections import deque
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.state import State
-from reconciler.core.failover.why import Code
+from reconciler.core.failover.machine.decision_codes import Code
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.machine.state import State
 from reconciler.core.status.plain_document import Damage
 from reconciler.core.status.timeline import (
     EVENTS_MAX,

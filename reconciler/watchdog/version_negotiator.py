@@ -1,13 +1,14 @@
 """What the releases on both controllers have in common: the layout version of heartbeats, and what people are told.
 
-Keeps what `core/failover/negotiation` decides, over restarts of the daemon, too, by the ledger. Does not know bytes.
+Keeps what `core/failover/heartbeats/layout_version` decides, over restarts of the daemon, too, by the ledger. Does not
+know bytes.
 """
 
 from __future__ import annotations
 
-from reconciler.core.failover.negotiation import PeerReads, learn, version_to_write
-from reconciler.core.failover.orders_document import OrdersRead
-from reconciler.core.failover.wire import VERSION, Decoded
+from reconciler.core.failover.heartbeats.layout_version import PeerReads, learn, version_to_write
+from reconciler.core.failover.heartbeats.wire import VERSION, Decoded
+from reconciler.core.failover.orders.document import OrdersRead
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.watchdog.durable_state import DurableState
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reconciler.core.failover.orders import Device, DeviceKey, Orders
+from reconciler.core.failover.orders.orders import Device, DeviceKey, Orders
 from reconciler.core.status.watchdog import AddressStatus, CarpStatus, ReasonStatus
 from reconciler.system.addresses.placement import AddressPlacement
 from reconciler.watchdog.carp_advertiser import CarpAdvertiser

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.failover.document import plain
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.strict_json import plain
 from reconciler.errors import StateError
 from reconciler.system.message_stream import Frames, Message, frame
 from reconciler.watchdog.fork_server_handle import ForkServerHandle, restart_delay_ms

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.failover.orders import Orders, shelf_digest
-from reconciler.core.failover.pending_orders import with_records
+from reconciler.core.failover.machine.pending_orders import with_records
+from reconciler.core.failover.orders.orders import Orders, shelf_digest
 from reconciler.watchdog.fork_server_handle import ForkServerHandle
 from reconciler.watchdog.worker_handle import WorkerCondition, WorkerHandle
 from reconciler.watchdog.worker_protocol import (

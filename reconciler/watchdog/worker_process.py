@@ -25,12 +25,12 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Final, NoReturn
 
-from reconciler.core.failover.adapters import PoolHouse, Shelf
-from reconciler.core.failover.claim import Answer, advance, begin, commands
-from reconciler.core.failover.completion import patience_ms
-from reconciler.core.failover.document import build
-from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.pending_orders import joined, with_records
+from reconciler.core.failover.machine.pending_orders import joined, with_records
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.ports import PoolHouse, Shelf
+from reconciler.core.failover.reservations.claim import Answer, advance, begin, commands
+from reconciler.core.failover.reservations.fence_completion import patience_ms
+from reconciler.core.failover.strict_json import build
 from reconciler.system.message_stream import Frames, Message, frame
 from reconciler.system.power.fence_agent import FenceAgent, perform
 from reconciler.system.process_protection import protect_worker

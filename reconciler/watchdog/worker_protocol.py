@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias, assert_never
 
-from reconciler.core.failover.adapters import PoolsView, Written
-from reconciler.core.failover.hold import DiskView
-from reconciler.core.failover.key import Key
+from reconciler.core.failover.ports import PoolsView, Written
+from reconciler.core.failover.reservations.key import Key
+from reconciler.core.failover.reservations.reservation_state import DiskView
 from reconciler.core.power.plan import PowerAction, PowerState
 from reconciler.system.findings import Finding
 from reconciler.system.message_stream import Message

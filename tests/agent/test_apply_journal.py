@@ -13,7 +13,7 @@ from reconciler.agent.executor import mark_interrupted_links
 from reconciler.core.facts.fact import Address, Link, LinkKind, Mark
 from reconciler.core.planning.plan import Action, ActionStage, ActionVerb, Base, Impact, Plan
 from reconciler.errors import StateError
-from reconciler.simulation.network import FakeNetwork, plugged_in
+from reconciler.simulation.fake_network import FakeNetwork, plugged_in
 
 BRIDGE = Link("br0", LinkKind.BRIDGE, stp=False)
 

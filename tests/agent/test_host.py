@@ -14,10 +14,10 @@ from reconciler.agent.host import LiveHost, pool_placement
 from reconciler.core.facts.fact import Mtu
 from reconciler.core.facts.state import Placement
 from reconciler.core.facts.storage import Dataset, Pool, Property
-from reconciler.core.failover.phase import GUARANTEES, Phase
+from reconciler.core.failover.machine.phase import GUARANTEES, Phase
 from reconciler.core.status.watchdog import watchdog_document
 from reconciler.errors import PerformError
-from reconciler.simulation.network import FakeNetwork, plugged_in
+from reconciler.simulation.fake_network import FakeNetwork, plugged_in
 from reconciler.system.clock import monotonic_s
 from reconciler.system.node import Node, WatchdogNode
 from tests.standings import no_orders
@@ -43,7 +43,7 @@ import sys
 from pathlib import Path
 from reconciler.agent.host import LiveHost
 from reconciler.core.facts.fact import Mtu
-from reconciler.simulation.network import FakeNetwork, plugged_in
+from reconciler.simulation.fake_network import FakeNetwork, plugged_in
 from reconciler.system.node import Node
 live = LiveHost(FakeNetwork(plugged_in("e0")), Node(Path("/nowhere"), "a"))
 live.select_storage([("mtu", "e0")])

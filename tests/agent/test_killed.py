@@ -24,7 +24,7 @@ from reconciler.core.facts.ownership import Owner
 from reconciler.core.facts.state import Observed
 from reconciler.core.planning.plan import Action, Plan
 from reconciler.core.status.revision import Revision
-from reconciler.simulation.network import FakeNetwork
+from reconciler.simulation.fake_network import FakeNetwork
 from reconciler.system.netlink.live_network import LiveNetwork
 from tests.controller import PAIR, ROOT, Controller, interface, resource
 from tests.system.network.conformance import starting_point

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Orders, digest
-from reconciler.core.failover.orders_document import decode_orders, orders_document, orders_key
-from reconciler.core.failover.unit import Unit, decode_unit
+from reconciler.core.failover.orders.document import decode_orders, orders_document, orders_key
+from reconciler.core.failover.orders.hardware_unit import Unit, decode_unit
+from reconciler.core.failover.orders.orders import Orders, digest
+from reconciler.core.failover.reservations.key import Side
 from reconciler.system.files import write_atomic
 from reconciler.system.secret import next_path, previous_path
 from tests.controller import Controller, Done, controller_at, resource

@@ -7,8 +7,8 @@ from reconciler.agent.orders_file import OrdersFile
 from reconciler.agent.power_file import PowerFile
 from reconciler.agent.source.content import Content, cache_content, cached_content, compile_content
 from reconciler.agent.store import Store
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders_document import orders_key
+from reconciler.core.failover.orders.document import orders_key
+from reconciler.core.failover.reservations.key import Side
 from reconciler.core.power.document import decode_power
 from reconciler.core.power.plan import PowerPlan
 from reconciler.system.node import Node, WatchdogNode

@@ -14,7 +14,7 @@ from reconciler.core.facts.state import Observed
 from reconciler.core.planning.plan import ActionVerb, Gate, HeldChange, Plan
 from reconciler.core.planning.planner import make_plan
 from reconciler.core.planning.retries import CHANGED_S_MIN, RETRY_S_MAX, RefusedActions
-from reconciler.simulation.network import FakeNetwork, Faults
+from reconciler.simulation.fake_network import FakeNetwork, Faults
 from tests.agent.test_orders_file import NETWORK, POOL, orders, policy, with_watchdog
 from tests.controller import Controller, controller_at, interface
 from tests.core.planning.test_plan_properties import REVISION, observations

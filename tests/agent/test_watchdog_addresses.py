@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.failover.orders import VirtualAddress
+from reconciler.core.failover.orders.orders import VirtualAddress
 from reconciler.system.addresses.placement import AddressPlacement
 from tests.agent.receivers import Hook
 from tests.agent.test_drift import alerting, in_force, until_told

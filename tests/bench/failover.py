@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from reconciler.core.failover.orders import Timers
+from reconciler.core.failover.orders.orders import Timers
 from reconciler.core.status.timeline import FailoverKind, FailoverSummary, TimelineEvent, event_from_document, summaries
 from reconciler.system.control_protocol import RequestKind
 from tests.bench import silence

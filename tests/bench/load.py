@@ -25,7 +25,7 @@ from pathlib import Path
 from threading import Event
 from typing import Final
 
-from reconciler.core.failover.orders import Timers
+from reconciler.core.failover.orders.orders import Timers
 from tests.bench.failover import COUNTERPARTS
 from tests.bench.stopwatch import PYTHON, ROOT
 from tests.watchdog.client import Client

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.failover.orders import Timers
+from reconciler.core.failover.orders.orders import Timers
 from reconciler.system.control_protocol import RequestKind
 from tests.bench.figure import Figure, Group
 from tests.bench.stopwatch import PYTHON, ROOT

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Event
 from typing import Final
 
-from reconciler.core.failover.orders import Timers
+from reconciler.core.failover.orders.orders import Timers
 from tests.bench.figure import Figure, Group
 from tests.bench.stopwatch import PYTHON, ROOT
 from tests.watchdog.pair import ORDERS, Head, Pair

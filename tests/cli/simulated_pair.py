@@ -18,12 +18,12 @@ from typing import Any, Final
 import pytest
 
 from reconciler.cli.application import run
-from reconciler.core.failover.events import Asked
-from reconciler.core.failover.events import Request as Wish
-from reconciler.core.failover.key import Side
+from reconciler.core.failover.machine.events import Asked
+from reconciler.core.failover.machine.events import Request as Wish
+from reconciler.core.failover.reservations.key import Side
 from reconciler.core.status.timeline import EventMark, TimelineEvent, event_document, summaries
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_document
-from reconciler.simulation.timed import World
+from reconciler.simulation.timed.world import World
 from reconciler.system.clock import monotonic_s
 from reconciler.system.control import ControlServer
 from reconciler.system.control_protocol import ControlAnswer, ControlRequest, RequestKind

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli.application import run
-from reconciler.core.failover.claim import Verb
-from reconciler.core.failover.events import Pools
-from reconciler.core.failover.hold import DiskView
-from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.reservations.claim import Verb
+from reconciler.core.failover.reservations.key import Key, Side
+from reconciler.core.failover.reservations.reservation_state import DiskView
 from reconciler.system.files import Lock
 from tests.cli.test_reservations import Captured, ShelfOperator
 from tests.controller import Done

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli.disk_access import IsolatedAdapters
-from reconciler.core.failover.adapters import PoolHouse, Shelf, answered
-from reconciler.core.failover.claim import Answer, Command, Verb
-from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.ports import PoolHouse, Shelf, answered
+from reconciler.core.failover.reservations.claim import Answer, Command, Verb
+from reconciler.core.failover.reservations.key import Key, Side
 from reconciler.errors import NodeFileError, StateError
 from reconciler.system.shelf import open_shelf
 from tests.system.shelf.rig import DISKS, LONG_S, SimulatedRig, orders

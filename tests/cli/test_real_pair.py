@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.failover.orders import Timers
+from reconciler.core.failover.orders.orders import Timers
 from tests.controller import ROOT, Done
 from tests.wait import until
 from tests.watchdog.pair import ORDERS, PATIENT, TIMERS, Head, Pair

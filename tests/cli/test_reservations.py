@@ -13,11 +13,11 @@ from reconciler.cli.application import run
 from reconciler.cli.new_disks import new_disk_warnings
 from reconciler.cli.reservations import DiskReport
 from reconciler.cli.reservations import page_lines as screen
-from reconciler.core.failover.adapters import answered
-from reconciler.core.failover.claim import Answer, Command, Verb
-from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.orders_document import orders_document, orders_key
+from reconciler.core.failover.orders.document import orders_document, orders_key
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.ports import answered
+from reconciler.core.failover.reservations.claim import Answer, Command, Verb
+from reconciler.core.failover.reservations.key import Key, Side
 from reconciler.core.status.watchdog import PoolStatus, watchdog_document
 from reconciler.system.files import write_json
 from reconciler.system.machine import boot_id

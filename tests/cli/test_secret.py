@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from reconciler.cli.application import run
-from reconciler.core.failover.keyring import fingerprint, spelled
-from reconciler.core.failover.orders_document import orders_document, orders_key
+from reconciler.core.failover.heartbeats.keyring import fingerprint, spelled
+from reconciler.core.failover.orders.document import orders_document, orders_key
 from reconciler.core.status.watchdog import SecretStatus
-from reconciler.simulation.script import PAIR
+from reconciler.simulation.timed.stories import PAIR
 from reconciler.system.secret import next_path, previous_path
 from tests.cli.simulated_pair import SimulatedPair, node_file
 from tests.controller import Done

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.status.watchdog import OverrideStatus, PairVerdict, watchdog_document
-from reconciler.simulation.faults import inject
+from reconciler.simulation.timed.faults import inject
 from tests.cli.screen import Screen
 from tests.cli.simulated_pair import MakeOperator, SimulatedPair, node_file, use_node_of
 from tests.controller import Controller

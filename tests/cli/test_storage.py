@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.core.facts.fact import Fact
 from reconciler.core.facts.storage import STAMP, Dataset, Pool, PoolProperty, Property
-from reconciler.core.failover.phase import GUARANTEES, Phase
+from reconciler.core.failover.machine.phase import GUARANTEES, Phase
 from reconciler.core.status.watchdog import watchdog_document
 from reconciler.system.clock import monotonic_s
 from tests.controller import PAIR, Controller, resource

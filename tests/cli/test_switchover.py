@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.simulation.faults import heal, inject
+from reconciler.simulation.timed.faults import heal, inject
 from reconciler.system.control_protocol import RequestKind
 from tests.cli.simulated_pair import MakeOperator
 from tests.standings import SWITCHOVER

@@ -10,10 +10,12 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from reconciler.core.failover import document, orders_document, record, wire
+from reconciler.core.failover import strict_json
+from reconciler.core.failover.heartbeats import disk_record, wire
+from reconciler.core.failover.orders import document as orders_document
 from tests.fuzz.targets import TARGETS
 
-MODULES = {Path(str(module.__file__)): module for module in (wire, record, orders_document, document)}
+MODULES = {Path(str(module.__file__)): module for module in (wire, disk_record, orders_document, strict_json)}
 
 
 def inside(code: CodeType) -> Iterator[CodeType]:

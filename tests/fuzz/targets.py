@@ -10,27 +10,22 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.core.failover.carp import (
+from reconciler.core.failover.carp.advertisement import (
     Advertisement,
     carp_key,
     decode_advertisement,
     encode_advertisement,
 )
-from reconciler.core.failover.checksum import checksum
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Orders, digest, shelf_digest
-from reconciler.core.failover.orders_document import decode_orders, orders_document, orders_key, seal_orders
-from reconciler.core.failover.record import (
+from reconciler.core.failover.carp.checksum import checksum
+from reconciler.core.failover.heartbeats.authentication import seal
+from reconciler.core.failover.heartbeats.disk_record import (
     RECORD_BYTES,
     SEAL_AT,
     decode_record,
     encode_record,
     record_way,
 )
-from reconciler.core.failover.refusal import Refusal, Refused
-from reconciler.core.failover.seal import seal
-from reconciler.core.failover.unsafe import unsafe
-from reconciler.core.failover.wire import (
+from reconciler.core.failover.heartbeats.wire import (
     CONTENT_BYTES,
     VERSION,
     Decoded,
@@ -38,6 +33,11 @@ from reconciler.core.failover.wire import (
     decode_datagram,
     encode_datagram,
 )
+from reconciler.core.failover.orders.document import decode_orders, orders_document, orders_key, seal_orders
+from reconciler.core.failover.orders.orders import Orders, digest, shelf_digest
+from reconciler.core.failover.orders.safety_checks import unsafe
+from reconciler.core.failover.refusal import Refusal, Refused
+from reconciler.core.failover.reservations.key import Side
 from tests.core.failover.beats import BEAT, ORDERS, PAIR, SECRET
 
 DATAGRAM = datagram_way(SECRET, PAIR, "interlink", Side.A)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders.orders import Orders
 from tests.lab.image import Image, image
 from tests.lab.machine import CROSSED_NICS, Machine, project_shares
 from tests.lab.pair.emulated import ORDERS, EmulatedPair

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders.orders import Orders
 from tests.lab.pair.emulated import ORDERS, PATIENT
 from tests.lab.pair.test_boots import (
     test_where_failover_is_disabled_both_stay_standby_until_a_person_forces_one,

@@ -20,12 +20,19 @@ from tests.simulation.mutants_twins import TWINS
 
 MUTANTS = (*ADOPT, *CLAIM, *COMPLETE, *KNOW, *DECIDE, *TWINS)
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
-SOURCES = Path(__file__).parents[2] / "reconciler" / "core" / "failover"
+ROOT = Path(__file__).parents[2]
+CORE = ROOT / "reconciler" / "core" / "failover"
+
+
+def source_of(mutant: Mutant) -> Path:
+    """The file of the mutant's module. Module names are unique in the failover core."""
+    (path,) = CORE.rglob(f"{mutant.module}.py")
+    return path
 
 
 def mutated(mutant: Mutant) -> str:
     """The changed source. Fails loudly if the fragment is not there exactly once: the core has moved on."""
-    source = (SOURCES / f"{mutant.module}.py").read_text()
+    source = source_of(mutant).read_text()
     found = source.count(mutant.fragment)
     assert found == 1, f"mutant {mutant.name}: its fragment occurs {found} times in {mutant.module}.py, not once"
     changed = source.replace(mutant.fragment, mutant.replacement)

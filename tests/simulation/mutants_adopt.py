@@ -49,7 +49,7 @@ ADOPT = (
     ),
     Mutant(
         "import-before-pending-disks",
-        "absorb",
+        "event_effects",
         "            covered=_covered(state, views) and not awaited(state, seen, now_ms),\n",
         "            covered=_covered(state, views),\n",
         "imports before it has taken a disk that only pending orders name: the old owner still writes to it",
@@ -105,7 +105,7 @@ ADOPT = (
     ),
     Mutant(
         "excuses-by-other-orders",
-        "absorb",
+        "event_effects",
         "    out = beat.out if beat is not None and beat.shelf == shelf_digest(state.orders) else frozenset()\n",
         "    out = beat.out if beat is not None else frozenset()\n",
         "takes the numbers of the peer's disks for its own: does without a disk that holds the only newest writes",
@@ -113,14 +113,14 @@ ADOPT = (
     ),
     Mutant(
         "foreign-key-is-loss",
-        "hold",
+        "reservation_state",
         "        return held is None or at in held\n",
         "        return True\n",
         "a disk that other software took while it was away is taken for a loss: the active controller resets",
     ),
     Mutant(
         "foreign-key-is-no-loss",
-        "hold",
+        "reservation_state",
         "        return held is None or at in held\n",
         "        return held is None\n",
         "goes on when other software takes disks that it held: writes are refused, pools suspend",

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-from tests.simulation.mutants import BY_NAME, SOURCES, mutated
+from tests.simulation.mutants import BY_NAME, mutated, source_of
 from tests.simulation.mutants_model import Mutant
 
 ROOT = Path(__file__).parents[2]
@@ -42,8 +42,9 @@ class Seeded(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Gives one module of the core another source; every other module is found as usual."""
 
     def __init__(self, mutant: Mutant) -> None:
-        self.name = f"reconciler.core.failover.{mutant.module}"
-        self.path = str(SOURCES / f"{mutant.module}.py")
+        path = source_of(mutant)
+        self.name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        self.path = str(path)
         self.source = mutated(mutant)
 
     def find_spec(
@@ -72,7 +73,7 @@ def crashed(error: BaseException) -> str:
 
 def story(name: str) -> Caught:
     """Play a story; what counts is an invariant or an expectation, never the golden timeline."""
-    from reconciler.simulation.script import play, read
+    from reconciler.simulation.timed.stories import play, read
 
     text = (STORIES / f"{name}.txt").read_text()
     try:
@@ -87,9 +88,9 @@ def story(name: str) -> Caught:
 
 def scene(name: str, states: int) -> Caught:
     """Explore a scene, shortest traces first, as far as it takes."""
-    from reconciler.simulation.bounded import BoundedWorld
-    from reconciler.simulation.explore import explore
-    from reconciler.simulation.scene import DEEP, SCENES
+    from reconciler.simulation.exhaustive.explorer import explore
+    from reconciler.simulation.exhaustive.scenes import DEEP, SCENES
+    from reconciler.simulation.exhaustive.world import BoundedWorld
 
     found = next(one for one in (*SCENES, *DEEP) if one.name == name)
     try:
@@ -103,8 +104,8 @@ def scene(name: str, states: int) -> Caught:
 
 def twins(name: str) -> Caught:
     """Search every order of the claims of twins."""
-    from reconciler.simulation.scene import SHELF
-    from reconciler.simulation.twins import TWINS, search, together
+    from reconciler.simulation.exhaustive.scenes import SHELF
+    from reconciler.simulation.exhaustive.twins import TWINS, search, together
 
     found, states, _ = search(together(SHELF, next(one for one in TWINS if one.name == name)))
     return f"twins:{name}", "" if found is None else "two machines of one side import at once", states
@@ -112,7 +113,7 @@ def twins(name: str) -> Caught:
 
 def seed(number: int) -> Caught:
     """Play a seed of the swarm; the length is what is left of its faults when it is shrunk (`shrunk`)."""
-    from reconciler.simulation.swarm import draw, run
+    from reconciler.simulation.timed.swarm import draw, run
 
     try:
         outcome = run(draw(number))
@@ -125,7 +126,7 @@ def seed(number: int) -> Caught:
 
 def shrunk(number: int) -> int:
     """How many faults it takes to break what the seed breaks."""
-    from reconciler.simulation.swarm import draw, shrink
+    from reconciler.simulation.timed.swarm import draw, shrink
 
     return len(shrink(draw(number), 400).injections) - 1
 
@@ -198,13 +199,13 @@ def search(task: str) -> Iterator[Caught]:
         if found := next((found for name in tries if (found := one(name)) and found[1]), None):
             yield found
     elif task == "twins":
-        from reconciler.simulation.twins import TWINS
+        from reconciler.simulation.exhaustive.twins import TWINS
 
         tries = (f"twins:{about.name}" for about in TWINS)
         if found := next((found for name in tries if (found := one(name)) and found[1]), None):
             yield found
     elif task == "scenes":
-        from reconciler.simulation.scene import SCENES
+        from reconciler.simulation.exhaustive.scenes import SCENES
 
         tries = (f"scene:{about.name}:{states}" for states in SCENE_STATES for about in SCENES)
         if found := next((found for name in tries if (found := one(name)) and found[1]), None):

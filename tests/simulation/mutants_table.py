@@ -34,8 +34,9 @@ Seeded bugs in `reconciler/core/failover`, each with what caught it. Written by
 plays each recorded catcher again. The bugs themselves are in `mutants_*.py`.
 
 A catcher is a story (`tests/stories`), a scene of the explorer with a limit of states, a scene of the search of twins
-(`simulation/twins`), or a seed of the swarm. A trace is as long as the timeline up to what broke (lines), the shortest
-path there (moves), the states that were searched (states), or the faults that are left when the seed is shrunk.
+(`simulation/exhaustive/twins`), or a seed of the swarm. A trace is as long as the timeline up to what broke (lines),
+the shortest path there (moves), the states that were searched (states), or the faults that are left when the seed is
+shrunk.
 
 """
 DEPTH = """

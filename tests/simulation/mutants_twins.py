@@ -12,7 +12,7 @@ TWINS = (
     ),
     Mutant(
         "fence-with-a-twin-inside",
-        "hold",
+        "reservation_state",
         "view.registered == {key} and not view.surplus\n",
         "view.registered == {key}\n",
         "compares registrations as a set: another machine that bears our very key can write, and both import",
@@ -28,7 +28,7 @@ TWINS = (
     ),
     Mutant(
         "another-pair-is-read-as-ours",
-        "hold",
+        "reservation_state",
         "    if not others:\n        return view\n",
         "    return view\n",
         "takes the keys of another pair for those of its own controllers: a commit that names one of its disks moves "
@@ -43,7 +43,7 @@ TWINS = (
     ),
     Mutant(
         "claims-on-another-unit",
-        "forbidden",
+        "inhibitors",
         "    return state.unit is not None and state.unit.code is Code.OTHER_UNIT\n",
         "    return False\n",
         "lets a person force a machine whose serial number is not that of the controller",
@@ -51,14 +51,14 @@ TWINS = (
     ),
     Mutant(
         "claims-beside-a-twin",
-        "twin",
+        "twins",
         "    return twin is not None and twin.alive and now_ms - twin.heard_ms < quiet_ms(timers)\n",
         "    return False\n",
         "hears another machine that says it is this controller, and claims all the same, for a person even",
     ),
     Mutant(
         "gives-the-holder-no-time",
-        "twin",
+        "twins",
         "    return now_ms - state.alone_ms < quiet_ms(state.orders.timers)\n",
         "    return False\n",
         "takes every reservation of its side for one of its own earlier life: a clone that boots fences the controller "
@@ -73,7 +73,7 @@ TWINS = (
     ),
     Mutant(
         "a-clone-silences-the-peer",
-        "twin",
+        "twins",
         "    return moved and all(now_ms - heard_ms >= silence_ms for heard_ms in peer.heard_ms[:-1])\n",
         "    return False\n",
         "never hears the peer again once a clone of it with newer numbers has spoken: no switchover, false silence",

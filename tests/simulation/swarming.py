@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from reconciler.simulation.swarm import Outcome, draw, report, run
+from reconciler.simulation.timed.swarm import Outcome, draw, report, run
 
 CHUNK = 50
 #: So many failing seeds are shown; more say nothing new.

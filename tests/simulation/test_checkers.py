@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.events import Pools
-from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.orders import Limits
-from reconciler.core.failover.phase import Phase, Thing
-from reconciler.core.failover.why import Code, Decision
-from reconciler.simulation.checkers import INVARIANTS, overlap_bound_ms
+from reconciler.core.failover.machine.decision_codes import Code, Decision
+from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.phase import Phase, Thing
+from reconciler.core.failover.orders.orders import Limits
+from reconciler.core.failover.reservations.key import Key, Side
 from reconciler.simulation.disk import Disk
-from reconciler.simulation.script import PAIR
-from reconciler.simulation.timed import Steady, World
+from reconciler.simulation.timed.invariants import INVARIANTS, overlap_bound_ms
+from reconciler.simulation.timed.stories import PAIR
+from reconciler.simulation.timed.world import Steady, World
 
 A1, B9 = Key(Side.A, 1), Key(Side.B, 9)
 

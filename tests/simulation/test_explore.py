@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.phase import LEGAL, Phase
-from reconciler.simulation.bounded import BoundedWorld
-from reconciler.simulation.explore import Explored, explore
-from reconciler.simulation.scene import DEEP, SCENES, Scene
+from reconciler.core.failover.machine.phase import LEGAL, Phase
+from reconciler.simulation.exhaustive.explorer import Explored, explore
+from reconciler.simulation.exhaustive.scenes import DEEP, SCENES, Scene
+from reconciler.simulation.exhaustive.world import BoundedWorld
 
 #: More than the largest scene has; whoever needs more has grown it.
 STATES_MAX = 2_500_000

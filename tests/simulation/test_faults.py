@@ -2,10 +2,10 @@
 
 import pytest
 
-from reconciler.core.failover.key import Side
-from reconciler.simulation.faults import FAULTS, FaultError, choices, find, heal, heal_everything, inject, table
-from reconciler.simulation.script import PAIR
-from reconciler.simulation.timed import Physics, Steady, World
+from reconciler.core.failover.reservations.key import Side
+from reconciler.simulation.timed.faults import FAULTS, FaultError, choices, find, heal, heal_everything, inject, table
+from reconciler.simulation.timed.stories import PAIR
+from reconciler.simulation.timed.world import Physics, Steady, World
 
 
 def words_for(world: World, name: str) -> tuple[str, ...]:

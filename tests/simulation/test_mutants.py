@@ -78,8 +78,8 @@ def test_a_fragment_that_is_gone_fails_loudly() -> None:
 
 
 def test_a_mutant_is_not_seeded_into_a_core_that_is_loaded_already() -> None:
-    import reconciler.core.failover.step
+    import reconciler.core.failover.machine.step
 
-    assert reconciler.core.failover.step
+    assert reconciler.core.failover.machine.step
     with pytest.raises(AssertionError, match="imported too early"):
         main(MUTANTS[0].name, [])

@@ -4,15 +4,15 @@ from dataclasses import fields, replace
 
 import pytest
 
-from reconciler.core.failover.events import Request
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Orders, Timers, Vdev
-from reconciler.core.failover.unsafe import unsafe
-from reconciler.simulation.bounded import BoundedWorld
-from reconciler.simulation.explore import explore
-from reconciler.simulation.reduced import reduced, scenes_of
-from reconciler.simulation.scene import LATE_MS, SCENES
-from reconciler.simulation.script import PAIR
+from reconciler.core.failover.machine.events import Request
+from reconciler.core.failover.orders.orders import Orders, Timers, Vdev
+from reconciler.core.failover.orders.safety_checks import unsafe
+from reconciler.core.failover.reservations.key import Side
+from reconciler.simulation.exhaustive.explorer import explore
+from reconciler.simulation.exhaustive.reduced_orders import reduced, scenes_of
+from reconciler.simulation.exhaustive.scenes import LATE_MS, SCENES
+from reconciler.simulation.exhaustive.world import BoundedWorld
+from reconciler.simulation.timed.stories import PAIR
 
 RAIDZ = replace(
     PAIR,

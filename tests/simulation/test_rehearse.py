@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders.orders import Orders
 from reconciler.errors import UsageError
-from reconciler.simulation.faults import FaultError
-from reconciler.simulation.rehearse import Rehearsal, document, question, rehearse, render
-from reconciler.simulation.script import PAIR, milliseconds, play, read
-from reconciler.simulation.swarm import luck
+from reconciler.simulation.timed.faults import FaultError
+from reconciler.simulation.timed.rehearsal import Rehearsal, document, question, rehearse, render
+from reconciler.simulation.timed.stories import PAIR, milliseconds, play, read
+from reconciler.simulation.timed.swarm import luck
 
 BARE = replace(PAIR, disks=(), vdevs=(), arbitration=(), channels=PAIR.channels[:1])
 

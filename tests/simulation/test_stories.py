@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.failover.why import Code
-from reconciler.simulation.faults import table
-from reconciler.simulation.script import play, read, written
+from reconciler.core.failover.machine.decision_codes import Code
+from reconciler.simulation.timed.faults import table
+from reconciler.simulation.timed.stories import play, read, written
 
 #: Every reason that takes an edge between phases.
 MOVES = (

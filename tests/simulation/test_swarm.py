@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.simulation.faults import FAULTS
-from reconciler.simulation.script import PAIR
-from reconciler.simulation.swarm import MACHINES, Injection, draw, liveness_bound, report, run, shrink
+from reconciler.simulation.timed.faults import FAULTS
+from reconciler.simulation.timed.stories import PAIR
+from reconciler.simulation.timed.swarm import MACHINES, Injection, draw, liveness_bound, report, run, shrink
 from tests.simulation.swarming import explained, swarm
 
 SEEDS = int(os.environ.get("HAGIT_SWARM_SEEDS", "10000"))

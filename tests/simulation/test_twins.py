@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from reconciler.core.failover.key import Key, Side, epoch_of
-from reconciler.simulation.scene import SHELF
-from reconciler.simulation.twins import (
+from reconciler.core.failover.reservations.key import Key, Side, epoch_of
+from reconciler.simulation.exhaustive.scenes import SHELF
+from reconciler.simulation.exhaustive.twins import (
     DEEP_TWINS,
     TWINS,
     TWO_SHELVES,

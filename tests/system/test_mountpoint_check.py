@@ -10,7 +10,7 @@ import pytest
 from reconciler.core.facts.fact import Fact
 from reconciler.core.facts.storage import Dataset, DatasetKind, Pool, Property
 from reconciler.errors import PerformError
-from reconciler.simulation.pools import FakePools
+from reconciler.simulation.fake_pools import FakePools
 from reconciler.system.mountpoint_check import require_safe_mountpoint
 from reconciler.system.node import FirstSource, Listen, Node, WatchdogNode
 
@@ -59,7 +59,7 @@ from pathlib import Path
 from reconciler.system.mountpoint_check import require_safe_mountpoint
 from reconciler.core.facts.storage import Property
 from reconciler.errors import PerformError
-from reconciler.simulation.pools import FakePools
+from reconciler.simulation.fake_pools import FakePools
 from reconciler.system.node import Node
 for at in ("/srv/data/cron.d", "/srv/share/cron.d", "/srv/share"):
     try:

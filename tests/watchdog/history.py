@@ -1,4 +1,5 @@
-"""The invariants of `simulation/checkers` that a shelf cannot see, from what a client and the daemons say of a pair.
+"""The invariants of `simulation/timed/invariants` that a shelf cannot see, from what a client and the daemons say of a
+pair.
 
 Each check takes plain facts and returns what is wrong, in words; nothing when all is well. One machine plays everybody,
 so all times are of one monotonic clock. Does not know how the facts were gathered.
@@ -10,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from reconciler.core.failover.orders import Orders
-from reconciler.simulation.checkers import INVARIANTS, overlap_bound_ms
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.simulation.timed.invariants import INVARIANTS, overlap_bound_ms
 
 #: Whoever answers again within this time has answered all the while; several questions were asked in between.
 ANSWERING_MS = 250

@@ -33,8 +33,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import (
+from reconciler.core.failover.orders.document import orders_document, orders_key
+from reconciler.core.failover.orders.orders import (
     Channel,
     ChannelKind,
     Group,
@@ -43,8 +43,8 @@ from reconciler.core.failover.orders import (
     Vdev,
     VirtualAddress,
 )
-from reconciler.core.failover.orders_document import orders_document, orders_key
-from reconciler.core.failover.unsafe import unsafe
+from reconciler.core.failover.orders.safety_checks import unsafe
+from reconciler.core.failover.reservations.key import Side
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_from_document
 from reconciler.demo.powered_controller import ShelfControl
 from reconciler.system.control import client

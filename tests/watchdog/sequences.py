@@ -1,8 +1,8 @@
 """Random sequences of faults for real pairs: drawn from a seed, played, healed, and held to the invariants.
 
-The faults have the names of the simulator (`simulation/faults`) where it knows them. A controller that is off boots by
-itself, a daemon that ended is started again, as machines and systemd do, unless a fault says otherwise. One pair plays
-one sequence after the other and must serve, with a standby that could take over, before the next begins.
+The faults have the names of the simulator (`simulation/timed/faults`) where it knows them. A controller that is off
+boots by itself, a daemon that ended is started again, as machines and systemd do, unless a fault says otherwise. One
+pair plays one sequence after the other and must serve, with a standby that could take over, before the next begins.
 
     python -m tests.watchdog.sequences SEED...      repeats seeds, each on a new pair, and prints their timelines
 """
@@ -23,12 +23,12 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from reconciler.core.failover.bound import settled_bound
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Limits, Timers, Vdev
+from reconciler.core.failover.machine.liveness_bound import settled_bound
+from reconciler.core.failover.orders.orders import Limits, Timers, Vdev
+from reconciler.core.failover.reservations.key import Side
 from reconciler.errors import HagitError
-from reconciler.simulation.faults import FAULTS as SIMULATED
-from reconciler.simulation.swarm import Injection
+from reconciler.simulation.timed.faults import FAULTS as SIMULATED
+from reconciler.simulation.timed.swarm import Injection
 from reconciler.system.control import client
 from reconciler.system.control_protocol import ControlRequest, RequestKind
 from tests.wait import DEADLINE_S

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders.orders import Orders
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_from_document
 from tests.debian import UNITS, WATCHDOG, quiet
 from tests.wait import DEADLINE_S, until

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.orders_document import orders_document, orders_key
+from reconciler.core.failover.orders.document import orders_document, orders_key
 from reconciler.system.control_protocol import RequestKind
 from tests.watchdog.pair import ORDERS, SECRET, TIMERS, Head, Pair
 from tests.watchdog.test_decisions import codes

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from reconciler.core.failover.key import Side
+from reconciler.core.failover.reservations.key import Side
 from reconciler.system.control_protocol import RequestKind
 from tests.watchdog.pair import TIMERS, Head, Pair
 from tests.watchdog.test_decisions import until_silent_for

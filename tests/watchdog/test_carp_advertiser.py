@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-from reconciler.core.failover.carp import Advertisement, carp_key, encode_advertisement
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.overheard import first_counter
-from reconciler.core.failover.seal import Purpose, derive
+from reconciler.core.failover.carp.advertisement import Advertisement, carp_key, encode_advertisement
+from reconciler.core.failover.carp.monitor import first_counter
+from reconciler.core.failover.heartbeats.authentication import Purpose, derive
+from reconciler.core.failover.reservations.key import Side
 from reconciler.core.status.watchdog import CarpStatus
 from tests.wait import DEADLINE_S
 from tests.watchdog.pair import ROOT, SECRET, VIRTUAL4, VIRTUAL6, Head, Pair

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders_document import orders_key
-from reconciler.core.failover.unit import Unit, unit_document
+from reconciler.core.failover.orders.document import orders_key
+from reconciler.core.failover.orders.hardware_unit import Unit, unit_document
+from reconciler.core.failover.reservations.key import Side
 from reconciler.system.control_protocol import RequestKind
 from tests.watchdog.pair import ROOT, SECRET, Pair
 
@@ -16,10 +16,10 @@ NEXT = bytes(reversed(SECRET))
 #: Runs where the bridge is: beats of a standby `b`, from a machine with another number, until its input ends.
 CLONE = """
 import socket, sys, threading, time
-from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.wire import datagram_way, encode_datagram
+from reconciler.core.failover.heartbeats.heartbeat import Beat
+from reconciler.core.failover.reservations.key import Side
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.heartbeats.wire import datagram_way, encode_datagram
 from reconciler.system.frames import ETHER_TYPE, GROUP
 way = datagram_way(bytes.fromhex(sys.argv[2]), sys.argv[1], "net0", Side.B)
 head = GROUP + bytes.fromhex("020000000099") + ETHER_TYPE.to_bytes(2)

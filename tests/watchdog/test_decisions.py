@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.key import Side
+from reconciler.core.failover.reservations.key import Side
 from reconciler.system.control_protocol import RequestKind
 from tests.wait import until
 from tests.watchdog.pair import ORDERS, PATIENT, TIMERS, Head, Pair

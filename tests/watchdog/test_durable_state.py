@@ -8,12 +8,12 @@ from select import select
 
 import pytest
 
-from reconciler.core.failover.agreement import Agreement
-from reconciler.core.failover.elapsed import Clocks
-from reconciler.core.failover.orders import Layout, Limits, layout
-from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.state import Memory
-from reconciler.simulation.script import PAIR
+from reconciler.core.failover.machine.agreed_limits import Agreement
+from reconciler.core.failover.machine.elapsed_time import Clocks
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.machine.state import Memory
+from reconciler.core.failover.orders.orders import Layout, Limits, layout
+from reconciler.simulation.timed.stories import PAIR
 from reconciler.watchdog.durable_state import DurableState
 from reconciler.watchdog.file_thread import FileThread
 from tests.wait import until

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.unsafe import unsafe
+from reconciler.core.failover.orders.safety_checks import unsafe
+from reconciler.core.failover.reservations.key import Side
 from reconciler.watchdog.published_files import first_refused
 from tests.core.failover.beats import ORDERS
 

@@ -13,8 +13,8 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Timers
+from reconciler.core.failover.orders.orders import Timers
+from reconciler.core.failover.reservations.key import Side
 from reconciler.system.control_protocol import RequestKind
 from tests.watchdog.pair import ORDERS, PATIENT, TIMERS, Pair
 from tests.watchdog.sequences import Stage, bury

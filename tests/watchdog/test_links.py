@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from reconciler.core.failover.orders import Device, DeviceKey
+from reconciler.core.failover.orders.orders import Device, DeviceKey
 from tests.watchdog.pair import VIRTUAL6, Pair
 from tests.watchdog.test_decisions import codes
 

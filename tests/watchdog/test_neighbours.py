@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders.orders import Orders
 from reconciler.system.control_protocol import RequestKind
 from tests.previous import previous_release
 from tests.watchdog.pair import ORDERS, PATIENT, ROOT, Head, Pair

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders_document import orders_document, orders_key
+from reconciler.core.failover.orders.document import orders_document, orders_key
+from reconciler.core.failover.reservations.key import Side
 from reconciler.system.control_protocol import RequestKind
 from tests.watchdog.pair import LENIENT, ORDERS, SECRET, TIMERS, Head, Pair
 

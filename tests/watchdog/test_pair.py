@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.claim import Answer, Command, Verb
-from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.reservations.claim import Answer, Command, Verb
+from reconciler.core.failover.reservations.key import Key, Side
 from reconciler.core.status.watchdog import PairVerdict
 from reconciler.system.control_protocol import RequestKind
 from reconciler.system.shelf.simulated_shelf import SimulatedShelf

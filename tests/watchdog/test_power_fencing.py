@@ -12,8 +12,8 @@ from typing import Final
 
 import pytest
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders_document import orders_key
+from reconciler.core.failover.orders.document import orders_key
+from reconciler.core.failover.reservations.key import Side
 from reconciler.core.power.document import power_document
 from reconciler.core.power.plan import Option, PowerPlan, PowerSwitch
 from reconciler.core.power.secret_scope import FREE

@@ -81,7 +81,7 @@ def test_a_release_with_another_state_goes_on_from_what_every_daemon_remembers(m
     pair = make_pair(replace(ORDERS, timers=PATIENT))
     release = copied(pair)
     pair.settle()
-    edit(release / "core/failover/state_document.py", "STATE_FORMAT: Final = 1\n", "STATE_FORMAT: Final = 2\n")
+    edit(release / "core/failover/machine/state_document.py", "STATE_FORMAT: Final = 1\n", "STATE_FORMAT: Final = 2\n")
     with pair.client() as client:
         client.until_answered()
         for head in pair.both():

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from reconciler.core.failover.keyring import fingerprint, spelled
+from reconciler.core.failover.heartbeats.keyring import fingerprint, spelled
 from reconciler.core.status.watchdog import SecretStatus
 from reconciler.system.control_protocol import RequestKind
 from reconciler.system.secret import next_path

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.simulation.checkers import INVARIANTS
+from reconciler.simulation.timed.invariants import INVARIANTS
 from tests.watchdog import history
 from tests.watchdog.history import Claimed, Moved
 from tests.watchdog.sequences import BASE, DRAWN, KINDS, draw, player

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.reservations.key import Side
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.system.findings import Finding
 from reconciler.watchdog.worker_protocol import (

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.state import initial
-from reconciler.core.failover.why import Code, Decision
+from reconciler.core.failover.machine.decision_codes import Code, Decision
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.machine.state import initial
 from reconciler.watchdog.event_loop import monotonic_ms
 from reconciler.watchdog.file_thread import FileThread
 from reconciler.watchdog.timeline import Timeline

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.failover.adapters import PoolsView, Written
-from reconciler.core.failover.events import Pools
-from reconciler.core.failover.hold import Fence, fence
-from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.orders import Orders, Vdev
+from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.orders.orders import Orders, Vdev
+from reconciler.core.failover.ports import PoolsView, Written
+from reconciler.core.failover.reservations.key import Key, Side
+from reconciler.core.failover.reservations.reservation_state import Fence, fence
 from reconciler.watchdog.worker_handle import WorkerCondition
 from reconciler.watchdog.worker_pool import WorkerAnswer, WorkerPool
 from reconciler.watchdog.worker_protocol import (
@@ -342,7 +342,7 @@ def test_arms_die_with_the_watchdog(rig: SimulatedRig, tmp_path: Path) -> None:
 
 WATCHDOG = """
 import os, pathlib, select, sys, time
-from reconciler.core.failover.key import Side
+from reconciler.core.failover.reservations.key import Side
 from reconciler.watchdog.worker_pool import WorkerPool
 from reconciler.watchdog.worker_protocol import WorkerKind
 from tests.system.shelf.rig import orders

@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Final
 
-from reconciler.core.failover.key import Side
+from reconciler.core.failover.reservations.key import Side
 from reconciler.system.frames import ETHER_TYPE
 from tests.wait import DEADLINE_S
 from tests.watchdog.pair import ROOT, Pair, Room

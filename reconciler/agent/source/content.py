@@ -24,7 +24,7 @@ from reconciler.core.facts.state import Desired, DriftMode, DriftPolicy, NicMatc
 from reconciler.errors import Complaint, ConfigurationError
 
 if TYPE_CHECKING:
-    from reconciler.core.failover.orders import Orders
+    from reconciler.core.failover.orders.orders import Orders
     from reconciler.core.power.plan import PowerPlan
 
 
@@ -135,20 +135,20 @@ def _content_from_document(document: Mapping[str, Any]) -> Content:
 
 def _plain(value: Orders | PowerPlan) -> Any:
     # Imported late: most commands do not use orders.
-    from reconciler.core.failover.document import plain
+    from reconciler.core.failover.strict_json import plain
 
     return plain(value)
 
 
 def _orders_from_document(document: Any) -> Orders:
-    from reconciler.core.failover.document import build
-    from reconciler.core.failover.orders import Orders
+    from reconciler.core.failover.orders.orders import Orders
+    from reconciler.core.failover.strict_json import build
 
     return build(Orders, document, "orders", [])
 
 
 def _power_from_document(document: Any) -> PowerPlan:
-    from reconciler.core.failover.document import build
+    from reconciler.core.failover.strict_json import build
     from reconciler.core.power.plan import PowerPlan
 
     return build(PowerPlan, document, "power", [])

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from reconciler.core.failover.detector import disk_alive
-from reconciler.core.failover.hold import Hold
-from reconciler.core.failover.orders import Timers
-from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.state import State
-from reconciler.core.failover.why import Code
+from reconciler.core.failover.heartbeats.failure_detector import disk_alive
+from reconciler.core.failover.machine.decision_codes import Code
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.machine.state import State
+from reconciler.core.failover.orders.orders import Timers
+from reconciler.core.failover.reservations.reservation_state import Hold
 
 #: So many signs of life have to be missing.
 MISSED: Final = 2

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from reconciler.core.failover.document import canonical
-from reconciler.core.failover.first_release import plain_of
-from reconciler.core.failover.orders_document import seal_orders
+from reconciler.core.failover.heartbeats.authentication import SealKey
+from reconciler.core.failover.orders.document import seal_orders
+from reconciler.core.failover.orders.first_release import plain_of
+from reconciler.core.failover.orders.sealed_value import read_value
 from reconciler.core.failover.refusal import Refusal, Refused
-from reconciler.core.failover.seal import SealKey
-from reconciler.core.failover.sealed_value import read_value
+from reconciler.core.failover.strict_json import canonical
 from reconciler.core.power.options import unfit_plan
 from reconciler.core.power.plan import PowerPlan
 

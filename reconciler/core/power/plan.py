@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from reconciler.core.failover.key import Side
+from reconciler.core.failover.reservations.key import Side
 
 #: A name of an option of a fence agent.
 OPTION: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")

@@ -1,7 +1,7 @@
 """The kind Failover: when the active controller changes by itself, and how often.
 
-Decides the shape of the policy. Whether it can be safe is told by `core/failover/unsafe`, whose arithmetic `lint`
-brings to the line that is responsible; how it becomes orders is in `orders`.
+Decides the shape of the policy. Whether it can be safe is told by `core/failover/orders/safety_checks`, whose
+arithmetic `lint` brings to the line that is responsible; how it becomes orders is in `orders`.
 """
 
 from __future__ import annotations

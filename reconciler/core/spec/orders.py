@@ -1,8 +1,9 @@
 """The orders that a configuration gives the watchdog of one controller.
 
 Decides how the language becomes orders: channels, failover groups, virtual addresses and devices from the Interfaces,
-disks and vdevs from the Pools, timers, limits and arbitration from the Failover. What no key says is derived here or
-is the default of `core/failover/orders`. Whether the orders can be safe is told by `core/failover/unsafe`.
+disks and vdevs from the Pools, timers, limits and arbitration from the Failover. What no key says is derived here or is
+the default of `core/failover/orders/orders`. Whether the orders can be safe is told by
+`core/failover/orders/safety_checks`.
 
 The disks stand in one order on both controllers: pools by name, their disks as they are written.
 """
@@ -13,8 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Protocol
 
 from reconciler.core.facts.fact import LinkKind
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import (
+from reconciler.core.failover.orders.orders import (
     Carp,
     Channel,
     ChannelKind,
@@ -27,6 +27,7 @@ from reconciler.core.failover.orders import (
     Vdev,
     VirtualAddress,
 )
+from reconciler.core.failover.reservations.key import Side
 from reconciler.core.spec.configuration import Configuration, Resource
 from reconciler.core.spec.failover import FailoverSpec
 from reconciler.core.spec.interface import InterfaceSpec, Match, Role

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
-from reconciler.core.failover.key import Side
+from reconciler.core.failover.reservations.key import Side
 from reconciler.core.power.options import VALUE, VALUE_LENGTH_MAX
 from reconciler.core.power.plan import Option, PowerPlan, PowerSwitch
 from reconciler.core.spec.model import Model

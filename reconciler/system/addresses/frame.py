@@ -11,7 +11,7 @@ import socket
 import struct
 from typing import Final
 
-from reconciler.core.failover.checksum import checksum
+from reconciler.core.failover.carp.checksum import checksum
 
 ETHERTYPE_ARP, ETHERTYPE_IPV6 = 0x0806, 0x86DD
 ARP_REQUEST, ARP_REPLY = 1, 2

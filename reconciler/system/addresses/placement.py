@@ -13,7 +13,7 @@ from ipaddress import ip_interface
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.failover.orders import Device, DeviceKey, VirtualAddress
+from reconciler.core.failover.orders.orders import Device, DeviceKey, VirtualAddress
 from reconciler.system.addresses.announcer import Announcer, Target
 from reconciler.system.addresses.duplicates import Duplicate, DuplicateWatch
 from reconciler.system.addresses.executor import PlanExecutor

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import assert_never
 
-from reconciler.core.failover.orders import Device, DeviceKey
+from reconciler.core.failover.orders.orders import Device, DeviceKey
 from reconciler.system.addresses.snapshot import LinkSeen, NetworkSnapshot
 from reconciler.system.netlink.device import device_of
 

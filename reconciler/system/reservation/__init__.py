@@ -11,5 +11,5 @@ Read in this order:
     nexus                a thread for each path
     multipath_disk       all paths of a disk together
 
-This package does not decide who may hold a disk; `core/failover/claim` does.
+This package does not decide who may hold a disk; `core/failover/reservations/claim` does.
 """

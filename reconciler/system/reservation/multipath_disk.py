@@ -31,9 +31,9 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, Final
 
-from reconciler.core.failover.claim import Answer, Command, Reply, Verb
-from reconciler.core.failover.hold import DiskView
-from reconciler.core.failover.key import Key, Side, encode_key
+from reconciler.core.failover.reservations.claim import Answer, Command, Reply, Verb
+from reconciler.core.failover.reservations.key import Key, Side, encode_key
+from reconciler.core.failover.reservations.reservation_state import DiskView
 from reconciler.system.reservation.nexus import Ended, Job, Nexus, next_ended, when_settled
 from reconciler.system.reservation.registration_state import DiskPort, Features, Registration, RegistrationState, Result
 

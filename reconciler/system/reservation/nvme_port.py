@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from reconciler.core.failover.key import decode_key
+from reconciler.core.failover.reservations.key import decode_key
 from reconciler.system.reservation.nvme import (
     REPORT_BYTES_MAX,
     Acquiring,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
-from reconciler.core.failover.hold import DiskView
-from reconciler.core.failover.key import Side, decode_key
+from reconciler.core.failover.reservations.key import Side, decode_key
+from reconciler.core.failover.reservations.reservation_state import DiskView
 
 #: Write Exclusive - Registrants Only.
 TYPE: Final = 5

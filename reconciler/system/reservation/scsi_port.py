@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from reconciler.core.failover.key import EPOCH_BITS, KEY_MARK
+from reconciler.core.failover.reservations.key import EPOCH_BITS, KEY_MARK
 from reconciler.system.reservation.registration_state import (
     Features,
     Malformed,

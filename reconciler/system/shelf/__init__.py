@@ -4,7 +4,7 @@
     disks:/dev/disk/by-id       real disks, each by its name in that directory, and the pools of this kernel
       ?partition=N, ?area=BYTE  where records lie on the arbitration disks, when not in the partition that ZFS reserves
 
-Decides which adapter; each keeps the protocols of `core/failover/adapters`.
+Decides which adapter; each keeps the protocols of `core/failover/ports`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from reconciler.core.failover.adapters import PoolHouse, Shelf
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.ports import PoolHouse, Shelf
+from reconciler.core.failover.reservations.key import Side
 from reconciler.errors import NodeFileError
 from reconciler.system.shelf.audit import DiskAudit, ShelfAudit, SimulatedAudit
 from reconciler.system.shelf.disks import DiskShelf, parse_address

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Final, Protocol
 
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders.orders import Orders
 from reconciler.system.findings import Finding
 from reconciler.system.shelf import checks as disks
 from reconciler.system.shelf import multipathd

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from reconciler.core.failover.hold import UNANSWERED, DiskView, judge
-from reconciler.core.failover.key import Key, of_another_pair
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.reservations.key import Key, of_another_pair
+from reconciler.core.failover.reservations.reservation_state import UNANSWERED, DiskView, judge
 from reconciler.system.findings import Finding, listed
 from reconciler.system.shelf.shared_disk import KNOWS_NONE, DiskSurvey
 

@@ -1,4 +1,5 @@
-"""An active controller completes its claim on disks that are there: the commands of `core/failover/completion`.
+"""An active controller completes its claim on disks that are there: the commands of
+`core/failover/reservations/fence_completion`.
 
 Does not decide which, nor when it is asked (`work` does).
 """
@@ -9,10 +10,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
-from reconciler.core.failover.adapters import Performing, answered
-from reconciler.core.failover.claim import Answer
-from reconciler.core.failover.completion import Completion, Keep, Stage, asks, heard, kept
-from reconciler.core.failover.key import Key
+from reconciler.core.failover.ports import Performing, answered
+from reconciler.core.failover.reservations.claim import Answer
+from reconciler.core.failover.reservations.fence_completion import Completion, Keep, Stage, asks, heard, kept
+from reconciler.core.failover.reservations.key import Key
 
 #: How often a disk that is silent is asked again.
 AGAIN_S: Final = 0.1

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.core.failover.adapters import PoolsView
-from reconciler.core.failover.claim import Answer, Command, Reply, Verb
-from reconciler.core.failover.events import Pools
-from reconciler.core.failover.hold import UNANSWERED, DiskView
-from reconciler.core.failover.key import Key, decode_key, encode_key
+from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.ports import PoolsView
+from reconciler.core.failover.reservations.claim import Answer, Command, Reply, Verb
+from reconciler.core.failover.reservations.key import Key, decode_key, encode_key
+from reconciler.core.failover.reservations.reservation_state import UNANSWERED, DiskView
 
 
 def plain_key(key: Key | None) -> int | None:

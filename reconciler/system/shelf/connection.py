@@ -10,7 +10,7 @@ import socket
 import time
 from typing import Final
 
-from reconciler.core.failover.key import Side
+from reconciler.core.failover.reservations.key import Side
 from reconciler.errors import StateError
 from reconciler.system.message_stream import Frames, Message, frame
 

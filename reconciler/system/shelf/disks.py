@@ -15,12 +15,12 @@ from queue import SimpleQueue
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from reconciler.core.failover.adapters import Watched, Written
-from reconciler.core.failover.claim import Answer, Command, Reply
-from reconciler.core.failover.hold import UNANSWERED, DiskView, sees
-from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.record import RECORD_BYTES
+from reconciler.core.failover.heartbeats.disk_record import RECORD_BYTES
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.ports import Watched, Written
+from reconciler.core.failover.reservations.claim import Answer, Command, Reply
+from reconciler.core.failover.reservations.key import Key, Side
+from reconciler.core.failover.reservations.reservation_state import UNANSWERED, DiskView, sees
 from reconciler.system.reservation.multipath_disk import SILENT
 from reconciler.system.shelf.direct_io import BLOCK_BYTES
 from reconciler.system.shelf.disk_thread import Answers, DiskThread, Task, TaskKind, next_answer

@@ -1,16 +1,16 @@
 """The orders in force of one controller, as its daemon keeps them in /run: the next daemon and people's commands ask.
 
-Published orders may be newer: their shelf can still be pending (`core/failover/pending_orders`). Sealed with a key of
-this boot, so a file of an earlier boot cannot be read. Does not know who writes the file, nor where /run is.
+Published orders may be newer: their shelf can still be pending (`core/failover/machine/pending_orders`). Sealed with a
+key of this boot, so a file of an earlier boot cannot be read. Does not know who writes the file, nor where /run is.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.orders_document import ORDERS_BYTES_MAX, decode_orders, orders_document
-from reconciler.core.failover.seal import Purpose, SealKey, derive
+from reconciler.core.failover.heartbeats.authentication import Purpose, SealKey, derive
+from reconciler.core.failover.orders.document import ORDERS_BYTES_MAX, decode_orders, orders_document
+from reconciler.core.failover.orders.orders import Orders
 from reconciler.errors import HagitError
 from reconciler.system.files import read_bytes
 

@@ -17,9 +17,9 @@ from typing import Final
 from uuid import UUID
 from zlib import crc32
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.record import RECORD_BYTES
-from reconciler.core.failover.wire import MAGIC
+from reconciler.core.failover.heartbeats.disk_record import RECORD_BYTES
+from reconciler.core.failover.heartbeats.wire import MAGIC
+from reconciler.core.failover.reservations.key import Side
 from reconciler.system.shelf.direct_io import BLOCK_BYTES, RawDisk
 
 #: "Solaris reserved 1", and the number and size that ZFS gives it.

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
-from reconciler.core.failover.claim import Answer, Command, Reply
-from reconciler.core.failover.hold import UNANSWERED, DiskView
-from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.record import RECORD_BYTES
+from reconciler.core.failover.heartbeats.disk_record import RECORD_BYTES
+from reconciler.core.failover.reservations.claim import Answer, Command, Reply
+from reconciler.core.failover.reservations.key import Key, Side
+from reconciler.core.failover.reservations.reservation_state import UNANSWERED, DiskView
 from reconciler.system.reservation.block_device import DiskKind, Finder, Unusable
 from reconciler.system.reservation.multipath_disk import SILENT, MultipathDisk
 from reconciler.system.reservation.nvme_ioctl import NvmeDevice

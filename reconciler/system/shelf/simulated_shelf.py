@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from reconciler.core.failover.adapters import PoolsView, Watched, Written
-from reconciler.core.failover.claim import Answer, Command, Reply
-from reconciler.core.failover.events import Pools
-from reconciler.core.failover.hold import UNANSWERED, DiskView
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.record import RECORD_BYTES
+from reconciler.core.failover.heartbeats.disk_record import RECORD_BYTES
+from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.ports import PoolsView, Watched, Written
+from reconciler.core.failover.reservations.claim import Answer, Command, Reply
+from reconciler.core.failover.reservations.key import Side
+from reconciler.core.failover.reservations.reservation_state import UNANSWERED, DiskView
 from reconciler.system.message_stream import Message
 from reconciler.system.shelf.codec import plain_command, read_pools, read_reply, read_view
 from reconciler.system.shelf.connection import Connection, Silence

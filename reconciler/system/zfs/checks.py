@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders.orders import Orders
 from reconciler.system.findings import Finding
 from reconciler.system.zfs import arguments, observe, tools
 from reconciler.system.zfs.devices import data_path

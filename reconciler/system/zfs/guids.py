@@ -1,9 +1,9 @@
 """Which pool stands behind a name on this kernel: its GUID, by `zpool get` as a child that nobody waits for.
 
-A transaction group means nothing without the GUID of its pool (`core/failover/progress`), and a name may pass to
-another pool. The kernel numbers each import and each creation of a pool anew (`kstat.pool_instance`), so a GUID counts
-only for the instance that it was asked for. It is asked when an instance has been here for a moment, which leaves a
-takeover alone, and again every minute: `zpool reguid` changes it while the pool stays. Decides nothing.
+A transaction group means nothing without the GUID of its pool (`core/failover/reservations/transaction_groups`), and a
+name may pass to another pool. The kernel numbers each import and each creation of a pool anew (`kstat.pool_instance`),
+so a GUID counts only for the instance that it was asked for. It is asked when an instance has been here for a moment,
+which leaves a takeover alone, and again every minute: `zpool reguid` changes it while the pool stays. Decides nothing.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 A pool with a device that the orders do not name is refused: that one is not fenced, and perhaps only one controller has
 it. So is one whose readable disks may be an older half: ZFS takes the newest that it finds for the newest there is.
-Decides the first, turns labels into what `core/failover/coverage` decides the second by, and reads nothing.
+Decides the first, turns labels into what `core/failover/reservations/current_copies` decides the second by, and reads
+nothing.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from reconciler.core.failover.coverage import Copy, outdated, pool_name, pools_of, uncovered
-from reconciler.core.failover.hold import spares
-from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.progress import NOTHING, speaks_of_another
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.reservations.current_copies import Copy, outdated, pool_name, pools_of, uncovered
+from reconciler.core.failover.reservations.reservation_state import spares
+from reconciler.core.failover.reservations.transaction_groups import NOTHING, speaks_of_another
 from reconciler.system.zfs.labels import Label
 
 
@@ -120,10 +121,10 @@ def incomplete(
 ) -> tuple[str, ...]:
     """Why an import must not begin with the disks that answered: a line for each pool or vdev that may be an older one.
 
-    `core/failover/coverage` decides. A disk counts as read only where what it says is whole: a label, or nothing at all
-    (`bare`). One that gives no answer, cannot be read, or has anything else in the place of its labels may hold newer
-    writes than the others. `out`: disks that the last owner had given up. `words`: how far it had come with each pool
-    (`progress`), in the order of the pools.
+    `core/failover/reservations/current_copies` decides. A disk counts as read only where what it says is whole: a
+    label, or nothing at all (`bare`). One that gives no answer, cannot be read, or has anything else in the place of
+    its labels may hold newer writes than the others. `out`: disks that the last owner had given up. `words`: how far it
+    had come with each pool (`progress`), in the order of the pools.
     """
     lines: list[str] = []
     guids = _guids(orders, labels, words)

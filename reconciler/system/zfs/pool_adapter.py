@@ -1,4 +1,4 @@
-"""The pools of the orders on real OpenZFS: the protocol `PoolHouse` of `core/failover/adapters`.
+"""The pools of the orders on real OpenZFS: the protocol `PoolHouse` of `core/failover/ports`.
 
 Decides how pools are imported and exported:
 
@@ -35,11 +35,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.failover.adapters import PoolsView
-from reconciler.core.failover.events import Pools
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.progress import NOTHING, mark, txg_of
+from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.ports import PoolsView
+from reconciler.core.failover.reservations.key import Side
+from reconciler.core.failover.reservations.transaction_groups import NOTHING, mark, txg_of
 from reconciler.system.zfs import arguments, tools
 from reconciler.system.zfs.devices import data_path
 from reconciler.system.zfs.faulted_devices import FaultedDevices

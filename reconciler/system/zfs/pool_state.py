@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from reconciler.core.failover.events import Pools
+from reconciler.core.failover.machine.events import Pools
 
 #: A change is believed when every sample says it for so long.
 STEADY_MS: Final = 120

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.key import EPOCH_MAX, Side
-from reconciler.core.failover.orders import (
+from reconciler.core.failover.heartbeats.heartbeat import Beat
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.orders.orders import (
     Carp,
     Channel,
     ChannelKind,
@@ -19,7 +19,7 @@ from reconciler.core.failover.orders import (
     Vdev,
     VirtualAddress,
 )
-from reconciler.core.failover.phase import Phase
+from reconciler.core.failover.reservations.key import EPOCH_MAX, Side
 
 SECRET = bytes(range(32))
 OTHER_SECRET = bytes(range(1, 33))

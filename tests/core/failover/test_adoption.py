@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover import adoption
-from reconciler.core.failover.claim import Answer, Command, Reply
-from reconciler.core.failover.events import Pools
-from reconciler.core.failover.hold import UNANSWERED, DiskView
-from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.reservations import adoption
+from reconciler.core.failover.reservations.claim import Answer, Command, Reply
+from reconciler.core.failover.reservations.key import Key, Side
+from reconciler.core.failover.reservations.reservation_state import UNANSWERED, DiskView
 from reconciler.simulation.disk import Disk, answer
-from reconciler.simulation.script import PAIR
+from reconciler.simulation.timed.stories import PAIR
 
 KEY = Key(Side.A, 1)
 FREE = (DiskView(True),) * len(PAIR.disks)

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.agreement import Agreement, agreement, with_agreement
-from reconciler.core.failover.events import Heard, NewOrders
-from reconciler.core.failover.orders import Orders, digest, first_digest, policy_digest
-from reconciler.core.failover.outputs import outputs
-from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.state import State, initial
-from reconciler.core.failover.step import step
+from reconciler.core.failover.machine.agreed_limits import Agreement, agreement, with_agreement
+from reconciler.core.failover.machine.events import Heard, NewOrders
+from reconciler.core.failover.machine.outputs import outputs
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.machine.state import State, initial
+from reconciler.core.failover.machine.step import step
+from reconciler.core.failover.orders.orders import Orders, digest, first_digest, policy_digest
 from tests.core.failover.test_step import PAIR, beat, standing
 
 

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.failover.carp import (
+from reconciler.core.failover.carp.advertisement import (
     Advertisement,
     CarpKey,
     carp_key,
     decode_advertisement,
     encode_advertisement,
 )
-from reconciler.core.failover.checksum import checksum
+from reconciler.core.failover.carp.checksum import checksum
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.errors import NodeFileError
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.core.failover.carp import COUNTER_MAX, Advertisement
-from reconciler.core.failover.carp_election import (
+from reconciler.core.failover.carp.advertisement import COUNTER_MAX, Advertisement
+from reconciler.core.failover.carp.election import (
     CarpRole,
     Elected,
     Election,

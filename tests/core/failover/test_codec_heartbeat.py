@@ -8,10 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.key import EPOCH_MAX, Side
-from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.record import (
+from reconciler.core.failover.heartbeats.authentication import seal
+from reconciler.core.failover.heartbeats.disk_record import (
     RECORD_BYTES,
     SEAL_AT,
     TAIL_AT,
@@ -19,9 +17,8 @@ from reconciler.core.failover.record import (
     encode_record,
     record_way,
 )
-from reconciler.core.failover.refusal import Refusal, Refused
-from reconciler.core.failover.seal import seal
-from reconciler.core.failover.wire import (
+from reconciler.core.failover.heartbeats.heartbeat import Beat
+from reconciler.core.failover.heartbeats.wire import (
     CONTENT_BYTES,
     LAYOUT,
     PHASES,
@@ -32,6 +29,9 @@ from reconciler.core.failover.wire import (
     decode_datagram,
     encode_datagram,
 )
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.refusal import Refusal, Refused
+from reconciler.core.failover.reservations.key import EPOCH_MAX, Side
 from tests.core.failover.beats import BEAT, OTHER_SECRET, PAIR, SECRET, beats, flipped, of_version
 
 MakeWay = Callable[[bytes, str, str, Side], Way]

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import pytest
 
-from reconciler.core.failover.seal import Purpose, derive, expand, extract, seal, sealed
+from reconciler.core.failover.heartbeats.authentication import Purpose, derive, expand, extract, seal, sealed
 from reconciler.errors import NodeFileError
 from tests.core.failover.beats import OTHER_SECRET, SECRET
 

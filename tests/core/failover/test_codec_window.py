@@ -3,7 +3,7 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reconciler.core.failover.window import WINDOW_BEATS, Admitted, Replayed, TooOld, Window
+from reconciler.core.failover.heartbeats.replay_window import WINDOW_BEATS, Admitted, Replayed, TooOld, Window
 
 
 def admitted(stamps: list[tuple[int, int]]) -> list[type]:

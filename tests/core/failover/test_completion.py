@@ -4,14 +4,22 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.claim import Answer, Command, Reply, Verb
-from reconciler.core.failover.completion import Completion, Keep, Stage, asks, completing, heard, kept
-from reconciler.core.failover.events import Pools
-from reconciler.core.failover.hold import DiskView, Hold
-from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.state import State, initial
-from reconciler.simulation.script import PAIR
+from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.machine.state import State, initial
+from reconciler.core.failover.reservations.claim import Answer, Command, Reply, Verb
+from reconciler.core.failover.reservations.fence_completion import (
+    Completion,
+    Keep,
+    Stage,
+    asks,
+    completing,
+    heard,
+    kept,
+)
+from reconciler.core.failover.reservations.key import Key, Side
+from reconciler.core.failover.reservations.reservation_state import DiskView, Hold
+from reconciler.simulation.timed.stories import PAIR
 
 MINE, OLD, THEIRS, NEWER = Key(Side.A, 7), Key(Side.A, 3), Key(Side.B, 5), Key(Side.B, 8)
 GOOD = Reply(Answer.GOOD)

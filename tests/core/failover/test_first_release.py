@@ -10,12 +10,12 @@ from pathlib import Path
 
 from hypothesis import given
 
-from reconciler.core.failover.first_release import FIRST_RELEASE, plain_of, text_of
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Orders, Timers, digest, first_digest, policy_digest, shelf_digest
-from reconciler.core.failover.orders_document import decode_orders, orders_document, orders_key
-from reconciler.core.failover.record import decode_record, encode_record, record_way
-from reconciler.core.failover.wire import Decoded, datagram_way, decode_datagram, encode_datagram
+from reconciler.core.failover.heartbeats.disk_record import decode_record, encode_record, record_way
+from reconciler.core.failover.heartbeats.wire import Decoded, datagram_way, decode_datagram, encode_datagram
+from reconciler.core.failover.orders.document import decode_orders, orders_document, orders_key
+from reconciler.core.failover.orders.first_release import FIRST_RELEASE, plain_of, text_of
+from reconciler.core.failover.orders.orders import Orders, Timers, digest, first_digest, policy_digest, shelf_digest
+from reconciler.core.failover.reservations.key import Side
 from tests.core.failover.beats import BEAT, ORDERS, PAIR, SECRET, all_orders, of_version
 
 HERE = Path(__file__).parent

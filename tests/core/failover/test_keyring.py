@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.keyring import Keyring, decode_any, fingerprint, spelled
-from reconciler.core.failover.record import decode_record, encode_record, record_way
+from reconciler.core.failover.heartbeats.disk_record import decode_record, encode_record, record_way
+from reconciler.core.failover.heartbeats.keyring import Keyring, decode_any, fingerprint, spelled
+from reconciler.core.failover.heartbeats.wire import Decoded, datagram_way, decode_datagram, encode_datagram
 from reconciler.core.failover.refusal import Refusal, Refused
-from reconciler.core.failover.wire import Decoded, datagram_way, decode_datagram, encode_datagram
+from reconciler.core.failover.reservations.key import Side
 from tests.core.failover.beats import BEAT, OTHER_SECRET, PAIR, SECRET
 
 THIRD = bytes(range(2, 34))

@@ -5,9 +5,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.negotiation import PeerReads, learn, version_to_write
-from reconciler.core.failover.wire import VERSION, Decoded, datagram_way, decode_datagram, encode_datagram
+from reconciler.core.failover.heartbeats.layout_version import PeerReads, learn, version_to_write
+from reconciler.core.failover.heartbeats.wire import VERSION, Decoded, datagram_way, decode_datagram, encode_datagram
+from reconciler.core.failover.reservations.key import Side
 from tests.core.failover.beats import BEAT, PAIR, SECRET
 
 WAY = datagram_way(SECRET, PAIR, "interlink", Side.A)

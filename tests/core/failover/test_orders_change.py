@@ -5,9 +5,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.failover.change import Change, changes, duration
-from reconciler.core.failover.generation import STEP, place, published
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders.difference import Change, changes, duration
+from reconciler.core.failover.orders.generation import STEP, place, published
+from reconciler.core.failover.orders.orders import Orders
 from tests.core.failover.beats import ORDERS, all_orders, large_orders
 
 

@@ -7,9 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Carp, Orders, Vdev, digest
-from reconciler.core.failover.orders_document import (
+from reconciler.core.failover.orders.document import (
     ORDERS_BYTES_MAX,
     OrdersRead,
     decode_orders,
@@ -18,7 +16,9 @@ from reconciler.core.failover.orders_document import (
     read_orders_document,
     seal_orders,
 )
+from reconciler.core.failover.orders.orders import Carp, Orders, Vdev, digest
 from reconciler.core.failover.refusal import Refusal, Refused
+from reconciler.core.failover.reservations.key import Side
 from reconciler.errors import StateError
 from tests.core.failover.beats import ORDERS, OTHER_SECRET, SECRET, all_orders, flipped, large_orders
 

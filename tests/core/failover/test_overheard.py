@@ -5,10 +5,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from reconciler.core.failover.carp import Advertisement
-from reconciler.core.failover.carp_election import CarpRole
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.overheard import (
+from reconciler.core.failover.carp.advertisement import Advertisement
+from reconciler.core.failover.carp.election import CarpRole
+from reconciler.core.failover.carp.monitor import (
     RECENT_MAX,
     SOURCES_MAX,
     CarpFact,
@@ -22,6 +21,7 @@ from reconciler.core.failover.overheard import (
     role_seen,
 )
 from reconciler.core.failover.refusal import Refusal, Refused
+from reconciler.core.failover.reservations.key import Side
 
 US, PEER, STRANGER, NOBODY = (ip_address(text) for text in ("10.0.0.1", "10.0.0.2", "10.0.0.66", "0.0.0.0"))
 PARTIES = Parties(own=frozenset({US}), peer=frozenset({PEER}))

@@ -4,19 +4,19 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.coverage import Copy, outdated
-from reconciler.core.failover.events import Heard, NewOrders, Pools, PoolsSeen, ShelfSeen
-from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.hold import DiskView
-from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.orders import Orders, Vdev, shelf_digest
-from reconciler.core.failover.outputs import outputs
-from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.progress import joined, mark, speaks_of_another, txg_of
-from reconciler.core.failover.state import State, initial
-from reconciler.core.failover.step import step
-from reconciler.core.failover.unsafe import unsafe
-from reconciler.simulation.script import PAIR
+from reconciler.core.failover.heartbeats.heartbeat import Beat
+from reconciler.core.failover.machine.events import Heard, NewOrders, Pools, PoolsSeen, ShelfSeen
+from reconciler.core.failover.machine.outputs import outputs
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.machine.state import State, initial
+from reconciler.core.failover.machine.step import step
+from reconciler.core.failover.orders.orders import Orders, Vdev, shelf_digest
+from reconciler.core.failover.orders.safety_checks import unsafe
+from reconciler.core.failover.reservations.current_copies import Copy, outdated
+from reconciler.core.failover.reservations.key import Key, Side
+from reconciler.core.failover.reservations.reservation_state import DiskView
+from reconciler.core.failover.reservations.transaction_groups import joined, mark, speaks_of_another, txg_of
+from reconciler.simulation.timed.stories import PAIR
 
 GUID, OTHER = 0xFEDC_BA98_7654_3210, 0x0123_4567_89AB_CDEF
 ORDERS = replace(PAIR, vdevs=(Vdev("tank/mirror-0", (0, 1), 1), Vdev("zoo/mirror-0", (2, 3), 1)))

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.events import Asked, Pools, PoolsSeen, Request
-from reconciler.core.failover.hold import Hold
-from reconciler.core.failover.key import EPOCH_MAX
-from reconciler.core.failover.orders import Limits, VirtualAddress, digest, policy_digest
-from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.reasons import reasons
-from reconciler.core.failover.state import State
-from reconciler.core.failover.step import step
-from reconciler.core.failover.why import Code, Decision
+from reconciler.core.failover.machine.decision_codes import Code, Decision
+from reconciler.core.failover.machine.events import Asked, Pools, PoolsSeen, Request
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.machine.reasons import reasons
+from reconciler.core.failover.machine.state import State
+from reconciler.core.failover.machine.step import step
+from reconciler.core.failover.orders.orders import Limits, VirtualAddress, digest, policy_digest
+from reconciler.core.failover.reservations.key import EPOCH_MAX
+from reconciler.core.failover.reservations.reservation_state import Hold
 from tests.core.failover.test_step import beat, standing
 
 HEALTHY = replace(

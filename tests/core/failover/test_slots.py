@@ -5,12 +5,12 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.failover.detector import harmless
-from reconciler.core.failover.events import Heard, RecordChanged
-from reconciler.core.failover.phase import OWNING, Phase
+from reconciler.core.failover.heartbeats.failure_detector import harmless
+from reconciler.core.failover.heartbeats.record_slots import Reading, compare, held
+from reconciler.core.failover.machine.events import Heard, RecordChanged
+from reconciler.core.failover.machine.phase import OWNING, Phase
+from reconciler.core.failover.machine.state import Peer
 from reconciler.core.failover.refusal import Refusal
-from reconciler.core.failover.slots import Reading, compare, held
-from reconciler.core.failover.state import Peer
 from tests.core.failover.beats import BEAT
 
 NEWER = replace(BEAT, counter=BEAT.counter + 1)

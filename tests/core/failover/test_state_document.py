@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from reconciler.core.failover.machine.state import State
+from reconciler.core.failover.machine.state_document import ITEMS_MAX, STATE_BYTES_MAX, read_state, state_document
 from reconciler.core.failover.refusal import Refused
-from reconciler.core.failover.state import State
-from reconciler.core.failover.state_document import ITEMS_MAX, STATE_BYTES_MAX, read_state, state_document
-from reconciler.simulation.faults import heal_everything, inject
-from reconciler.simulation.swarm import draw
-from reconciler.simulation.timed import World
+from reconciler.simulation.timed.faults import heal_everything, inject
+from reconciler.simulation.timed.swarm import draw
+from reconciler.simulation.timed.world import World
 
 
 def states(seed: int) -> Iterator[State]:

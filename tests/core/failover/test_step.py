@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.failover.events import (
+from reconciler.core.failover.heartbeats.heartbeat import Beat
+from reconciler.core.failover.machine.decision_codes import Code, Decision
+from reconciler.core.failover.machine.events import (
     Asked,
     ClaimEnded,
     Conflict,
@@ -26,16 +28,14 @@ from reconciler.core.failover.events import (
     Tick,
     UnitSeen,
 )
-from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.hold import UNANSWERED, DiskView, Hold
-from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.orders import digest, shelf_digest
-from reconciler.core.failover.outputs import outputs
-from reconciler.core.failover.phase import GUARANTEES, LEGAL, Phase
-from reconciler.core.failover.state import Looks, Memory, Peer, State, initial
-from reconciler.core.failover.step import step
-from reconciler.core.failover.why import Code, Decision
-from reconciler.simulation.script import PAIR
+from reconciler.core.failover.machine.outputs import outputs
+from reconciler.core.failover.machine.phase import GUARANTEES, LEGAL, Phase
+from reconciler.core.failover.machine.state import Looks, Memory, Peer, State, initial
+from reconciler.core.failover.machine.step import step
+from reconciler.core.failover.orders.orders import digest, shelf_digest
+from reconciler.core.failover.reservations.key import Key, Side
+from reconciler.core.failover.reservations.reservation_state import UNANSWERED, DiskView, Hold
+from reconciler.simulation.timed.stories import PAIR
 
 MINE, PEERS = Key(Side.A, 3), Key(Side.B, 2)
 NEWER = Key(Side.B, 4)

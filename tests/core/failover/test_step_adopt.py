@@ -4,19 +4,19 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.events import ClaimEnded, Heard, NewOrders, Pools, ShelfSeen, Tick
-from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.hold import UNANSWERED, DiskView, Hold, judge, seen_text
-from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.new_disks import untakeable
-from reconciler.core.failover.orders import Vdev, digest, layout, shelf_digest
-from reconciler.core.failover.outputs import outputs
-from reconciler.core.failover.pending_orders import joined, resumed, with_records
-from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.reasons import reasons
-from reconciler.core.failover.state import State, initial
-from reconciler.core.failover.step import step
-from reconciler.simulation.script import PAIR
+from reconciler.core.failover.heartbeats.heartbeat import Beat
+from reconciler.core.failover.machine.events import ClaimEnded, Heard, NewOrders, Pools, ShelfSeen, Tick
+from reconciler.core.failover.machine.outputs import outputs
+from reconciler.core.failover.machine.pending_orders import joined, resumed, with_records
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.machine.reasons import reasons
+from reconciler.core.failover.machine.state import State, initial
+from reconciler.core.failover.machine.step import step
+from reconciler.core.failover.orders.orders import Vdev, digest, layout, shelf_digest
+from reconciler.core.failover.reservations.key import Key, Side
+from reconciler.core.failover.reservations.new_disks import untakeable
+from reconciler.core.failover.reservations.reservation_state import UNANSWERED, DiskView, Hold, judge, seen_text
+from reconciler.simulation.timed.stories import PAIR
 from tests.core.failover.test_step_outputs import standing
 
 MINE, THEIRS, FOREIGN = Key(Side.A, 1), Key(Side.B, 7), Key(None, 0xABAD)

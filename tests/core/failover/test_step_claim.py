@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from reconciler.core.failover.claim import (
+from reconciler.core.failover.orders.orders import Vdev
+from reconciler.core.failover.reservations.claim import (
     Answer,
     Claim,
     Command,
@@ -18,11 +19,10 @@ from reconciler.core.failover.claim import (
     begin,
     commands,
 )
-from reconciler.core.failover.hold import DiskView, Fence, fence
-from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.orders import Vdev
+from reconciler.core.failover.reservations.key import Key, Side
+from reconciler.core.failover.reservations.reservation_state import DiskView, Fence, fence
 from reconciler.simulation.disk import Disk, answer
-from reconciler.simulation.script import PAIR as LARGE
+from reconciler.simulation.timed.stories import PAIR as LARGE
 
 SIDES = (Side.A, Side.B)
 #: Three arbitration disks and one more, so that every order can be tried.

@@ -5,19 +5,19 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.failover.claiming import lives_ms, wait_ms
-from reconciler.core.failover.compare import peer_better, peer_can_take, preferred
-from reconciler.core.failover.events import Asked, Event, Heard, NewOrders, Pools, PoolsSeen, Request, Tick
-from reconciler.core.failover.forbidden import forbidden
-from reconciler.core.failover.hold import Fence, Hold
-from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.move import Move
-from reconciler.core.failover.orders import PROOF_MS_LEAST, Limits, digest, policy_digest
-from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.state import Memory, State, initial
-from reconciler.core.failover.step import enter, step
-from reconciler.core.failover.why import Code
-from reconciler.simulation.script import PAIR
+from reconciler.core.failover.machine.decision_codes import Code
+from reconciler.core.failover.machine.events import Asked, Event, Heard, NewOrders, Pools, PoolsSeen, Request, Tick
+from reconciler.core.failover.machine.finished_claim import lives_ms, wait_ms
+from reconciler.core.failover.machine.inhibitors import forbidden
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.machine.preference import peer_better, peer_can_take, preferred
+from reconciler.core.failover.machine.state import Memory, State, initial
+from reconciler.core.failover.machine.step import enter, step
+from reconciler.core.failover.machine.transition import Move
+from reconciler.core.failover.orders.orders import PROOF_MS_LEAST, Limits, digest, policy_digest
+from reconciler.core.failover.reservations.key import Key, Side
+from reconciler.core.failover.reservations.reservation_state import Fence, Hold
+from reconciler.simulation.timed.stories import PAIR
 from tests.core.failover.test_step_know import BEAT
 from tests.core.failover.test_step_outputs import OWNERS, standing
 

@@ -2,7 +2,14 @@
 
 import pytest
 
-from reconciler.core.failover.elapsed import Clocks, Elapsed, advanced, recent_count, to_be_saved, wall_age_s
+from reconciler.core.failover.machine.elapsed_time import (
+    Clocks,
+    Elapsed,
+    advanced,
+    recent_count,
+    to_be_saved,
+    wall_age_s,
+)
 
 #: Some day in the year 2027, and that day's clocks after two hours of running.
 DAY_S = 1.8e9

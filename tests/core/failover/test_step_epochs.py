@@ -5,11 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.absorb import absorb
-from reconciler.core.failover.claim import begin, commands
-from reconciler.core.failover.events import Asked, Heard, Request, ShelfSeen, Tick
-from reconciler.core.failover.hold import DiskView
-from reconciler.core.failover.key import (
+from reconciler.core.failover.machine.decision_codes import Code
+from reconciler.core.failover.machine.event_effects import absorb
+from reconciler.core.failover.machine.events import Asked, Heard, Request, ShelfSeen, Tick
+from reconciler.core.failover.machine.outputs import outputs
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.machine.reasons import reasons
+from reconciler.core.failover.machine.state import State
+from reconciler.core.failover.machine.step import step
+from reconciler.core.failover.reservations.claim import begin, commands
+from reconciler.core.failover.reservations.key import (
     COUNTER_HEARD_MAX,
     COUNTER_MAX,
     TAG_BITS,
@@ -19,14 +24,9 @@ from reconciler.core.failover.key import (
     encode_key,
     epoch_of,
 )
-from reconciler.core.failover.outputs import outputs
-from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.progress import mark
-from reconciler.core.failover.reasons import reasons
-from reconciler.core.failover.state import State
-from reconciler.core.failover.step import step
-from reconciler.core.failover.why import Code
-from reconciler.simulation.script import PAIR
+from reconciler.core.failover.reservations.reservation_state import DiskView
+from reconciler.core.failover.reservations.transaction_groups import mark
+from reconciler.simulation.timed.stories import PAIR
 from tests.core.failover.test_step import beat, standing
 
 #: The highest number that a machine of this pair can claim with, and one with the counter before.

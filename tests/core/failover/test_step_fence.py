@@ -4,10 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.hold import UNANSWERED, DiskView, Fence, Hold, fence, judge, would_wait
-from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.orders import Vdev
-from reconciler.simulation.script import PAIR
+from reconciler.core.failover.orders.orders import Vdev
+from reconciler.core.failover.reservations.key import Key, Side
+from reconciler.core.failover.reservations.reservation_state import (
+    UNANSWERED,
+    DiskView,
+    Fence,
+    Hold,
+    fence,
+    judge,
+    would_wait,
+)
+from reconciler.simulation.timed.stories import PAIR
 
 MINE, PAST, PEER, LATER = Key(Side.A, 5), Key(Side.A, 4), Key(Side.B, 4), Key(Side.B, 6)
 FENCED = DiskView(True, MINE, frozenset({MINE}))

@@ -4,9 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.absorb import absorb, wake
-from reconciler.core.failover.detector import disk_alive, disk_stale, network_alive, network_silent, undecoded
-from reconciler.core.failover.events import (
+from reconciler.core.failover.heartbeats.failure_detector import (
+    disk_alive,
+    disk_stale,
+    network_alive,
+    network_silent,
+    undecoded,
+)
+from reconciler.core.failover.heartbeats.heartbeat import Beat
+from reconciler.core.failover.machine.decision_codes import Code
+from reconciler.core.failover.machine.event_effects import absorb, wake
+from reconciler.core.failover.machine.events import (
     ClaimEnded,
     Conflict,
     Event,
@@ -19,15 +27,13 @@ from reconciler.core.failover.events import (
     ShelfSeen,
     Tick,
 )
-from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.hold import UNANSWERED, DiskView, Fence, Hold
-from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.orders import Group, digest, shelf_digest
-from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.state import Memory, State, initial
-from reconciler.core.failover.step import step
-from reconciler.core.failover.why import Code
-from reconciler.simulation.script import PAIR
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.machine.state import Memory, State, initial
+from reconciler.core.failover.machine.step import step
+from reconciler.core.failover.orders.orders import Group, digest, shelf_digest
+from reconciler.core.failover.reservations.key import Key, Side
+from reconciler.core.failover.reservations.reservation_state import UNANSWERED, DiskView, Fence, Hold
+from reconciler.simulation.timed.stories import PAIR
 from tests.core.failover.test_step_outputs import OWNERS, standing
 
 MINE, LATER = Key(Side.A, 1), Key(Side.B, 2)

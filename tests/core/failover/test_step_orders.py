@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.acceptance import unacceptable
-from reconciler.core.failover.events import Asked, NewOrders, Request
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Channel, ChannelKind, Orders, Timers
-from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.state import State
-from reconciler.core.failover.step import step
-from reconciler.core.failover.why import Code
-from reconciler.simulation.script import PAIR
+from reconciler.core.failover.machine.decision_codes import Code
+from reconciler.core.failover.machine.events import Asked, NewOrders, Request
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.machine.state import State
+from reconciler.core.failover.machine.step import step
+from reconciler.core.failover.orders.acceptance import unacceptable
+from reconciler.core.failover.orders.orders import Channel, ChannelKind, Orders, Timers
+from reconciler.core.failover.reservations.key import Side
+from reconciler.simulation.timed.stories import PAIR
 from tests.core.failover.test_step_outputs import standing
 
 #: HALTED hears nothing any more.

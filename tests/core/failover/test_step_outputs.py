@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.events import Pools, ShelfSeen
-from reconciler.core.failover.hold import UNANSWERED, DiskView, Fence, Hold
-from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.outputs import Outputs, outputs
-from reconciler.core.failover.phase import GUARANTEES, Phase, Thing
-from reconciler.core.failover.state import Looks, Memory, State, initial
-from reconciler.core.failover.step import step
-from reconciler.simulation.script import PAIR
+from reconciler.core.failover.machine.events import Pools, ShelfSeen
+from reconciler.core.failover.machine.outputs import Outputs, outputs
+from reconciler.core.failover.machine.phase import GUARANTEES, Phase, Thing
+from reconciler.core.failover.machine.state import Looks, Memory, State, initial
+from reconciler.core.failover.machine.step import step
+from reconciler.core.failover.reservations.key import Key, Side
+from reconciler.core.failover.reservations.reservation_state import UNANSWERED, DiskView, Fence, Hold
+from reconciler.simulation.timed.stories import PAIR
 
 OWNERS = (Phase.IMPORTING, Phase.ACTIVE, Phase.RELEASING)
 

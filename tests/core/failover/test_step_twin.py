@@ -4,19 +4,19 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.claim import Answer, Reply, Verb, advance, begin, commands
-from reconciler.core.failover.completion import completable
-from reconciler.core.failover.events import Asked, Heard, Request, ShelfSeen, Tick, UnitSeen
-from reconciler.core.failover.heartbeat import Beat
-from reconciler.core.failover.hold import DiskView, Fence, Hold, fence, fenced, judge
-from reconciler.core.failover.key import Key, Side, epoch_of
-from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.reasons import reasons
-from reconciler.core.failover.state import State
-from reconciler.core.failover.step import step
-from reconciler.core.failover.twin import here, listening, quiet_ms
-from reconciler.core.failover.why import Code, Decision
-from reconciler.simulation.script import PAIR
+from reconciler.core.failover.heartbeats.heartbeat import Beat
+from reconciler.core.failover.heartbeats.twins import here, listening, quiet_ms
+from reconciler.core.failover.machine.decision_codes import Code, Decision
+from reconciler.core.failover.machine.events import Asked, Heard, Request, ShelfSeen, Tick, UnitSeen
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.machine.reasons import reasons
+from reconciler.core.failover.machine.state import State
+from reconciler.core.failover.machine.step import step
+from reconciler.core.failover.reservations.claim import Answer, Reply, Verb, advance, begin, commands
+from reconciler.core.failover.reservations.fence_completion import completable
+from reconciler.core.failover.reservations.key import Key, Side, epoch_of
+from reconciler.core.failover.reservations.reservation_state import DiskView, Fence, Hold, fence, fenced, judge
+from reconciler.simulation.timed.stories import PAIR
 from tests.core.failover.test_step import beat, standing
 
 MINE, OTHER = 11, 12

@@ -2,12 +2,19 @@
 
 import pytest
 
-from reconciler.core.failover.document import canonical
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders_document import orders_key, seal_orders
+from reconciler.core.failover.machine.decision_codes import Code
+from reconciler.core.failover.orders.document import orders_key, seal_orders
+from reconciler.core.failover.orders.hardware_unit import (
+    FORMAT,
+    UNIT_BYTES_MAX,
+    Unit,
+    decode_unit,
+    unfit,
+    unit_document,
+)
 from reconciler.core.failover.refusal import Refusal, Refused
-from reconciler.core.failover.unit import FORMAT, UNIT_BYTES_MAX, Unit, decode_unit, unfit, unit_document
-from reconciler.core.failover.why import Code
+from reconciler.core.failover.reservations.key import Side
+from reconciler.core.failover.strict_json import canonical
 
 KEY, OTHER = orders_key(b"1" * 32), orders_key(b"2" * 32)
 UNIT = Unit("tank", Side.A, ("SN-1",))

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.hold import Hold
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Orders, Timers
-from reconciler.core.failover.phase import Phase
-from reconciler.core.failover.state import State, initial
-from reconciler.core.failover.why import Code, Decision
+from reconciler.core.failover.machine.decision_codes import Code, Decision
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.machine.state import State, initial
+from reconciler.core.failover.orders.orders import Orders, Timers
+from reconciler.core.failover.reservations.key import Side
+from reconciler.core.failover.reservations.reservation_state import Hold
 from reconciler.core.power.cut import cause, cuts, heard_since, proves, quiet_ms
 from tests.core.failover.beats import ORDERS
 from tests.watchdog.pair import TIMERS

@@ -2,9 +2,9 @@
 
 import pytest
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders_document import decode_orders, orders_key, seal_orders
+from reconciler.core.failover.orders.document import decode_orders, orders_key, seal_orders
 from reconciler.core.failover.refusal import Refusal, Refused
+from reconciler.core.failover.reservations.key import Side
 from reconciler.core.power.document import POWER_BYTES_MAX, decode_power, power_document
 from reconciler.core.power.plan import Option, PowerPlan, PowerSwitch
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import (
+from reconciler.core.failover.orders.document import decode_orders, orders_document, orders_key
+from reconciler.core.failover.orders.orders import (
     Carp,
     Channel,
     ChannelKind,
@@ -20,8 +20,8 @@ from reconciler.core.failover.orders import (
     digest,
     shelf_digest,
 )
-from reconciler.core.failover.orders_document import decode_orders, orders_document, orders_key
-from reconciler.core.failover.unsafe import unsafe
+from reconciler.core.failover.orders.safety_checks import unsafe
+from reconciler.core.failover.reservations.key import Side
 from reconciler.core.spec import Configuration, load
 from reconciler.core.spec.orders import fails_over, orders_of
 from reconciler.errors import ConfigurationError

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.failover.phase import Phase
+from reconciler.core.failover.machine.phase import Phase
 from reconciler.core.status.plain_document import ITEMS_MAX, TEXT_LENGTH_MAX, Damage
 from reconciler.core.status.watchdog import (
     STALE_MS,

@@ -19,7 +19,7 @@ from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
-from reconciler.core.failover.key import Key, encode_key
+from reconciler.core.failover.reservations.key import Key, encode_key
 from tests.lab.pair import figures
 from tests.lab.pair.emulated import EmulatedPair
 from tests.lab.pair.head import WAIT_S, Head

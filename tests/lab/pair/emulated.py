@@ -27,8 +27,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import (
+from reconciler.core.failover.orders.orders import (
     Channel,
     ChannelKind,
     Group,
@@ -38,7 +37,8 @@ from reconciler.core.failover.orders import (
     Vdev,
     VirtualAddress,
 )
-from reconciler.core.failover.unsafe import unsafe
+from reconciler.core.failover.orders.safety_checks import unsafe
+from reconciler.core.failover.reservations.key import Side
 from tests.lab.closing import Closing
 from tests.lab.image import Image
 from tests.lab.machine import Share, project_shares

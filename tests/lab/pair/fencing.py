@@ -14,9 +14,9 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reconciler.core.failover.hold import Fence, fence
-from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.orders import Orders, Vdev
+from reconciler.core.failover.orders.orders import Orders, Vdev
+from reconciler.core.failover.reservations.key import Key, Side
+from reconciler.core.failover.reservations.reservation_state import Fence, fence
 from tests.lab.pair import figures
 from tests.lab.pair.shelf_pair import Head
 from tests.lab.target import Target

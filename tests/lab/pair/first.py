@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.failover.key import Side
+from reconciler.core.failover.reservations.key import Side
 from tests.debian import UNITS
 from tests.lab.image import Image
 from tests.lab.machine import Finished, Share

@@ -16,9 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Device, DeviceKey, Orders
-from reconciler.core.failover.orders_document import orders_document, orders_key
+from reconciler.core.failover.orders.document import orders_document, orders_key
+from reconciler.core.failover.orders.orders import Device, DeviceKey, Orders
+from reconciler.core.failover.reservations.key import Side
 from reconciler.core.status.timeline import FailoverSummary, TimelineEvent, event_from_document, summaries
 from reconciler.core.status.watchdog import WatchdogStatus, watchdog_from_document
 from reconciler.system.zfs.checks import IMPORT_UNITS

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.failover.key import Side
+from reconciler.core.failover.reservations.key import Side
 from tests.lab.image import Image
 from tests.lab.kernel_target import KernelTarget
 from tests.lab.pair.shelf_pair import ShelfPair

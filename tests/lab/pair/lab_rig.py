@@ -7,8 +7,8 @@ from inspect import signature
 from types import ModuleType
 from typing import Any
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.reservations.key import Side
 from tests.lab.pair.shelf_pair import FarShelf, ShelfPair
 from tests.system.shelf.rig import DISKS, orders
 

@@ -15,8 +15,8 @@ import tempfile
 from itertools import pairwise
 from pathlib import Path
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Vdev
+from reconciler.core.failover.orders.orders import Vdev
+from reconciler.core.failover.reservations.key import Side
 from tests.lab.pair import figures
 from tests.lab.pair.zfs_pair import ROOT, Head, Servant, parts
 from tests.lab.target import Target

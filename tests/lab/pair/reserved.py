@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.core.failover.key import Key, Side, decode_key
+from reconciler.core.failover.reservations.key import Key, Side, decode_key
 
 TYPE: Final = "Write Exclusive, registrants only"
 

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from reconciler.core.failover.adapters import Watched, Written
-from reconciler.core.failover.claim import Command, Reply
-from reconciler.core.failover.document import plain
-from reconciler.core.failover.hold import DiskView
-from reconciler.core.failover.key import Key, Side, encode_key
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.ports import Watched, Written
+from reconciler.core.failover.reservations.claim import Command, Reply
+from reconciler.core.failover.reservations.key import Key, Side, encode_key
+from reconciler.core.failover.reservations.reservation_state import DiskView
+from reconciler.core.failover.strict_json import plain
 from reconciler.system.shelf.codec import plain_command, read_reply, read_view
 from tests.lab.image import Image
 from tests.lab.machine import Machine, project_shares

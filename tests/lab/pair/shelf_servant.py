@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from reconciler.core.failover.claim import Answer, advance, begin, commands
-from reconciler.core.failover.document import build
-from reconciler.core.failover.key import decode_key
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.reservations.claim import Answer, advance, begin, commands
+from reconciler.core.failover.reservations.key import decode_key
+from reconciler.core.failover.strict_json import build
 from reconciler.system.reservation.block_device import Finder
 from reconciler.system.reservation.scsi import In, reserve_in
 from reconciler.system.reservation.scsi_port import COMMAND_S, KEYS_BYTES

@@ -16,7 +16,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from reconciler.core.failover.key import Key
+from reconciler.core.failover.reservations.key import Key
 from reconciler.core.status.timeline import FailoverSummary, summaries
 from tests.lab.pair import figures
 from tests.lab.pair.cutting import by_hand

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.failover.key import Key, Side, encode_key
+from reconciler.core.failover.reservations.key import Key, Side, encode_key
 from tests.lab.image import Image
 from tests.lab.machine import Machine, project_shares
 from tests.lab.pair.emulated import EmulatedPair

@@ -12,8 +12,8 @@ from typing import Final
 
 import pytest
 
-from reconciler.core.failover.key import encode_key
-from reconciler.core.failover.orders import Vdev
+from reconciler.core.failover.orders.orders import Vdev
+from reconciler.core.failover.reservations.key import encode_key
 from tests.lab.image import Image
 from tests.lab.pair.emulated import ORDERS
 from tests.lab.pair.faulty import FaultyPair, FaultyShelf

@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from reconciler.core.failover.orders import Vdev
+from reconciler.core.failover.orders.orders import Vdev
 from tests.lab.pair.test_zfs import CREATE, Heads, heads, machines
 from tests.lab.pair.unreadable import damage, restore
 from tests.lab.pair.zfs_pair import BY_ID, parts

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from reconciler.core.failover.adapters import Written
-from reconciler.core.failover.claim import Answer, Verb
-from reconciler.core.failover.hold import DiskView, Fence, Hold, fence, judge
-from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.ports import Written
+from reconciler.core.failover.reservations.claim import Answer, Verb
+from reconciler.core.failover.reservations.key import Key, Side
+from reconciler.core.failover.reservations.reservation_state import DiskView, Fence, Hold, fence, judge
 from tests.lab.image import image
 from tests.lab.pair import test_reservations as on_the_light_target
 from tests.lab.pair.kernel_pair import KernelPair

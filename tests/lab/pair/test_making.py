@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 
-from reconciler.core.failover.orders import Vdev
+from reconciler.core.failover.orders.orders import Vdev
 from tests.lab.image import Image
 from tests.lab.pair.emulated import ORDERS, EmulatedPair
 from tests.lab.pair.head import ROOT, WAIT_S, Head

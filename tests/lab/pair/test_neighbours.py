@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.failover.key import Side
+from reconciler.core.failover.reservations.key import Side
 from tests.lab.image import Image
 from tests.lab.machine import Share
 from tests.lab.pair.emulated import EmulatedPair

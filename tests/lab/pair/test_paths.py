@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from reconciler.core.failover.hold import DiskView, Fence, fence
-from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.reservations.key import Key, Side
+from reconciler.core.failover.reservations.reservation_state import DiskView, Fence, fence
 from tests.lab.image import image
 from tests.lab.pair.portal import Portal
 from tests.lab.pair.shelf_pair import BY_ID, FarShelf, Head, ShelfPair

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders.orders import Orders
 from tests.lab.pair.emulated import ORDERS, EmulatedPair
 
 pytestmark = pytest.mark.timeout(1_800)

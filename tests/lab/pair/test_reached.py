@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from reconciler.core.failover.orders import Vdev
+from reconciler.core.failover.orders.orders import Vdev
 from tests.lab.pair.test_zfs import CREATE, Heads, heads, imported, machines, until
 from tests.lab.pair.unreadable import damage, restore
 from tests.lab.pair.zfs_pair import Head, Servant, parts

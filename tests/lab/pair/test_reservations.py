@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from reconciler.core.failover.adapters import Written, answered
-from reconciler.core.failover.claim import Answer, Command, Verb
-from reconciler.core.failover.hold import DiskView, Fence, Hold, fence, judge
-from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.ports import Written, answered
+from reconciler.core.failover.reservations.claim import Answer, Command, Verb
+from reconciler.core.failover.reservations.key import Key, Side
+from reconciler.core.failover.reservations.reservation_state import DiskView, Fence, Hold, fence, judge
 from tests.lab.image import image
 from tests.lab.pair.lab_rig import LabRig, told_to_a_rig
 from tests.lab.pair.shelf_pair import BY_ID, ShelfPair

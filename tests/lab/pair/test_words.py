@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.orders import Orders, Vdev
+from reconciler.core.failover.orders.orders import Orders, Vdev
 from tests.lab.pair.emulated import ORDERS, EmulatedPair
 from tests.lab.pair.head import WAIT_S
 from tests.lab.pair.test_scenarios import refusal

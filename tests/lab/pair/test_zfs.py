@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Vdev
+from reconciler.core.failover.orders.orders import Vdev
+from reconciler.core.failover.reservations.key import Side
 from tests.lab.image import Image
 from tests.lab.pair.zfs_pair import BY_ID, LONG_S, ROOT, Head, Servant, parts
 from tests.lab.target import Target

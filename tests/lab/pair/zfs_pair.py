@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reconciler.core.failover.document import plain
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Orders, Vdev
+from reconciler.core.failover.orders.orders import Orders, Vdev
+from reconciler.core.failover.reservations.key import Side
+from reconciler.core.failover.strict_json import plain
 from tests.lab.image import Image
 from tests.lab.machine import Machine, project_shares
 from tests.lab.target import Target, disk_device

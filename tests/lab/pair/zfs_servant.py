@@ -18,9 +18,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from reconciler.core.failover.document import build
-from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.progress import txg_of
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.reservations.transaction_groups import txg_of
+from reconciler.core.failover.strict_json import build
 from reconciler.system.zfs import arguments
 from reconciler.system.zfs.devices import data_path
 from reconciler.system.zfs.kstat import KSTAT

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from reconciler.core.failover.orders import Device, VirtualAddress
+from reconciler.core.failover.orders.orders import Device, VirtualAddress
 from reconciler.system.addresses.placement import AddressPlacement, Placed
 
 Result = TypeVar("Result")

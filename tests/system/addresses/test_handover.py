@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.failover.orders import VirtualAddress
+from reconciler.core.failover.orders.orders import VirtualAddress
 from reconciler.system.addresses.placement import AddressPlacement, Placed
 from tests.system.addresses.segment import Segment, is_placed, mac_of, now_ms, placed, placing, run_until
 

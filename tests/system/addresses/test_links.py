@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.facts.ownership import Owner
-from reconciler.core.failover.orders import Device, DeviceKey
+from reconciler.core.failover.orders.orders import Device, DeviceKey
 from reconciler.system.addresses.links import Links
 from reconciler.system.addresses.resolve import resolve
 from reconciler.system.addresses.snapshot import Blind, LinkSeen, NetworkSnapshot, address_seen, link_seen, route_seen

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.failover.orders import Device, DeviceKey
+from reconciler.core.failover.orders.orders import Device, DeviceKey
 from tests.system.addresses.segment import (
     Segment,
     addresses_of,

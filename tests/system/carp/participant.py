@@ -15,9 +15,14 @@ import sys
 import time
 from ipaddress import IPv4Address, ip_address, ip_interface
 
-from reconciler.core.failover.carp import Advertisement, carp_key, decode_advertisement, encode_advertisement
-from reconciler.core.failover.carp_election import CarpRole, Elected, begin, elapsed, farewell, heard
-from reconciler.core.failover.overheard import Heard, Overheard, Parties, overhear
+from reconciler.core.failover.carp.advertisement import (
+    Advertisement,
+    carp_key,
+    decode_advertisement,
+    encode_advertisement,
+)
+from reconciler.core.failover.carp.election import CarpRole, Elected, begin, elapsed, farewell, heard
+from reconciler.core.failover.carp.monitor import Heard, Overheard, Parties, overhear
 from reconciler.system.carp import CarpSocket, Family
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.failover.carp import Advertisement, carp_key, encode_advertisement
+from reconciler.core.failover.carp.advertisement import Advertisement, carp_key, encode_advertisement
 from reconciler.system.carp import CarpSocket, Family
 from tests.system.carp.segment import Program, Segment
 

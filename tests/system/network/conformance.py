@@ -12,7 +12,7 @@ from reconciler.core.facts.fact import Fact, Hostname, Key, Power
 from reconciler.core.facts.ownership import Owner
 from reconciler.core.facts.state import Observed, facts_by_key
 from reconciler.errors import PerformError
-from reconciler.simulation.network import FakeNetwork, plugged_in
+from reconciler.simulation.fake_network import FakeNetwork, plugged_in
 from reconciler.system.netlink.live_network import LiveNetwork
 from tests.system.network.namespaces import in_namespace, ip, plug_in
 from tests.system.network.scenarios import BONDING, HOSTNAME, NICS, VLANS, Scenario, Step, Unplug

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.simulation.network import FakeNetwork
+from reconciler.simulation.fake_network import FakeNetwork
 from tests.system.network.conformance import differences, features, live_network, starting_point, unmet
 from tests.system.network.namespaces import in_namespace
 from tests.system.network.scenarios import SCENARIOS, Scenario

@@ -23,7 +23,7 @@ from reconciler.core.facts.fact import (
     Resolver,
     Route,
 )
-from reconciler.simulation.network import FakeNetwork
+from reconciler.simulation.fake_network import FakeNetwork
 from tests.system.network.conformance import contrast, live_network, seen, starting_point, take
 from tests.system.network.namespaces import in_namespace
 from tests.system.network.scenarios import BONDING, NICS, VLANS, Change, Unplug

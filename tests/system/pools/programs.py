@@ -14,7 +14,7 @@ from reconciler.core.facts.codec import fact_document, fact_from_document
 from reconciler.core.facts.fact import Fact
 from reconciler.core.facts.storage import STAMP, Dataset, DatasetKind, Pool, PoolProperty, Property
 from reconciler.errors import PerformError
-from reconciler.simulation.pools import FakePools
+from reconciler.simulation.fake_pools import FakePools
 
 ROOT = Path(__file__).parents[3]
 #: What the words of `zpool create` are for, when they stand before disks.

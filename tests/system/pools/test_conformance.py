@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from reconciler.simulation.pools import FakePools
+from reconciler.simulation.fake_pools import FakePools
 from tests.system.pools.conformance import unknown_pool, unmet
 from tests.system.pools.programs import install
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from uuid import UUID
 from zlib import crc32
 
-from reconciler.core.failover.key import Side
+from reconciler.core.failover.reservations.key import Side
 from reconciler.system.reservation.block_device import Unusable
 from reconciler.system.reservation.registration_state import DiskPort
 from reconciler.system.reservation.scsi_port import Learnt, ScsiPort

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.core.failover.claim import Answer, Command, Verb
-from reconciler.core.failover.hold import DiskView
-from reconciler.core.failover.key import Key, Side, encode_key
+from reconciler.core.failover.reservations.claim import Answer, Command, Verb
+from reconciler.core.failover.reservations.key import Key, Side, encode_key
+from reconciler.core.failover.reservations.reservation_state import DiskView
 from reconciler.simulation import disk as model
 from reconciler.system.reservation.multipath_disk import MultipathDisk
 from reconciler.system.reservation.registration_state import Features, RegistrationState, Result

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.failover.claim import Answer, Command, Verb
-from reconciler.core.failover.key import Key, Side, encode_key
+from reconciler.core.failover.reservations.claim import Answer, Command, Verb
+from reconciler.core.failover.reservations.key import Key, Side, encode_key
 from reconciler.simulation import disk as model
 from reconciler.system.reservation.multipath_disk import MultipathDisk
 from reconciler.system.reservation.nvme import (

@@ -10,9 +10,9 @@ from queue import SimpleQueue
 
 import pytest
 
-from reconciler.core.failover.claim import Answer, Command, Verb
-from reconciler.core.failover.hold import DiskView
-from reconciler.core.failover.key import Key, Side, encode_key
+from reconciler.core.failover.reservations.claim import Answer, Command, Verb
+from reconciler.core.failover.reservations.key import Key, Side, encode_key
+from reconciler.core.failover.reservations.reservation_state import DiskView
 from reconciler.system.reservation import nexus as nexuses
 from reconciler.system.reservation.multipath_disk import MultipathDisk
 from reconciler.system.reservation.nexus import Ended, Nexus

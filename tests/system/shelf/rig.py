@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
-from reconciler.core.failover.adapters import PoolHouse, Shelf
-from reconciler.core.failover.claim import Claim, advance, begin, commands
-from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.orders import Orders, Vdev
+from reconciler.core.failover.orders.orders import Orders, Vdev
+from reconciler.core.failover.ports import PoolHouse, Shelf
+from reconciler.core.failover.reservations.claim import Claim, advance, begin, commands
+from reconciler.core.failover.reservations.key import Key, Side
 from reconciler.demo.powered_controller import PoweredController, ShelfControl
 from reconciler.system.shelf import open_shelf
 

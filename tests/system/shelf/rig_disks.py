@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from reconciler.core.failover.adapters import PoolHouse, Shelf
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Orders
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.ports import PoolHouse, Shelf
+from reconciler.core.failover.reservations.key import Side
 from reconciler.system.shelf.disks import DiskShelf
 from tests.system.reservation.standin import StandInCabinet, StandInDisk, image
 from tests.system.shelf.rig import DISKS, orders

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-from reconciler.core.failover.adapters import answered
-from reconciler.core.failover.claim import Command, Verb
-from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.orders import Vdev
+from reconciler.core.failover.orders.orders import Vdev
+from reconciler.core.failover.ports import answered
+from reconciler.core.failover.reservations.claim import Command, Verb
+from reconciler.core.failover.reservations.key import Key, Side
 from reconciler.system.findings import Finding, listed
 from reconciler.system.shelf import open_audit
 from reconciler.system.shelf.audit import DiskAudit

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.failover.adapters import answered
-from reconciler.core.failover.claim import Answer, Command, Reply, Verb
-from reconciler.core.failover.completion import completable, unfenced
-from reconciler.core.failover.hold import DiskView
-from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.ports import answered
+from reconciler.core.failover.reservations.claim import Answer, Command, Reply, Verb
+from reconciler.core.failover.reservations.fence_completion import completable, unfenced
+from reconciler.core.failover.reservations.key import Key, Side
+from reconciler.core.failover.reservations.reservation_state import DiskView
 from reconciler.system.shelf.claim_completion import complete, complete_each
 from reconciler.system.shelf.disks import DiskShelf
 from reconciler.system.shelf.exclusive_open import ExclusiveOpen, close, open_exclusively

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.failover.adapters import answered
-from reconciler.core.failover.claim import Answer, Command, Reply, Verb
-from reconciler.core.failover.completion import completable, unregistered
-from reconciler.core.failover.key import Key, Side, encode_key
+from reconciler.core.failover.ports import answered
+from reconciler.core.failover.reservations.claim import Answer, Command, Reply, Verb
+from reconciler.core.failover.reservations.fence_completion import completable, unregistered
+from reconciler.core.failover.reservations.key import Key, Side, encode_key
 from reconciler.system.reservation import nexus
 from reconciler.system.shelf.claim_completion import complete, complete_each
 from reconciler.system.shelf.disks import DiskShelf

@@ -4,12 +4,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from reconciler.core.failover.adapters import Shelf, Written, answered
-from reconciler.core.failover.claim import Answer, Command, Verb
-from reconciler.core.failover.events import Pools
-from reconciler.core.failover.hold import UNANSWERED, DiskView, Fence, Hold, fence, judge
-from reconciler.core.failover.key import Key, Side
-from reconciler.core.failover.wire import MAGIC
+from reconciler.core.failover.heartbeats.wire import MAGIC
+from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.ports import Shelf, Written, answered
+from reconciler.core.failover.reservations.claim import Answer, Command, Verb
+from reconciler.core.failover.reservations.key import Key, Side
+from reconciler.core.failover.reservations.reservation_state import UNANSWERED, DiskView, Fence, Hold, fence, judge
 from tests.system.shelf.rig import DISKS, LONG_S, Rig, SimulatedRig, claim, orders
 
 A, B = Key(Side.A, 7), Key(Side.B, 8)

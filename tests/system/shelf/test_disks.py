@@ -7,10 +7,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from reconciler.core.failover.adapters import Written, answered
-from reconciler.core.failover.claim import Answer, Command, Verb
-from reconciler.core.failover.hold import DiskView
-from reconciler.core.failover.key import Key, Side, encode_key
+from reconciler.core.failover.ports import Written, answered
+from reconciler.core.failover.reservations.claim import Answer, Command, Verb
+from reconciler.core.failover.reservations.key import Key, Side, encode_key
+from reconciler.core.failover.reservations.reservation_state import DiskView
 from reconciler.system.reservation.registration_state import Features
 from reconciler.system.shelf.disks import DiskShelf
 from tests.system.reservation.standin import RESERVED_START, SOLARIS_RESERVED, StandInCabinet, image

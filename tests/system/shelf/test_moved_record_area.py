@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from reconciler.core.failover.adapters import Written
-from reconciler.core.failover.key import Side
+from reconciler.core.failover.ports import Written
+from reconciler.core.failover.reservations.key import Side
 from reconciler.system.shelf.disks import DiskShelf
 from reconciler.system.shelf.record_area import RESERVED_BYTES, Choice
 from tests.system.reservation.standin import (

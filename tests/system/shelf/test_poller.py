@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.hold import UNANSWERED, DiskView
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Timers, Vdev
+from reconciler.core.failover.orders.orders import Timers, Vdev
+from reconciler.core.failover.reservations.key import Side
+from reconciler.core.failover.reservations.reservation_state import UNANSWERED, DiskView
 from reconciler.system.shelf.disk_thread import DiskThread, TaskKind
 from reconciler.system.shelf.poller import GIVEN_UP_S, PAUSE_S, Poller
 from tests.system.shelf.rig import DISKS, LONG_S, orders

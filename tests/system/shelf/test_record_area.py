@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.wire import MAGIC
+from reconciler.core.failover.heartbeats.wire import MAGIC
+from reconciler.core.failover.reservations.key import Side
 from reconciler.system.shelf.direct_io import BLOCK_BYTES, DirectDisk
 from reconciler.system.shelf.disks import parse_address
 from reconciler.system.shelf.record_area import (

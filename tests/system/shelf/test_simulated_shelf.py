@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import pytest
 
-from reconciler.core.failover.adapters import Written, answered
-from reconciler.core.failover.claim import Answer, Command, Verb
-from reconciler.core.failover.events import Pools
-from reconciler.core.failover.hold import UNANSWERED
-from reconciler.core.failover.key import Key, Side
+from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.ports import Written, answered
+from reconciler.core.failover.reservations.claim import Answer, Command, Verb
+from reconciler.core.failover.reservations.key import Key, Side
+from reconciler.core.failover.reservations.reservation_state import UNANSWERED
 from reconciler.demo.powered_controller import PoweredController
 from reconciler.errors import NodeFileError, StateError
 from reconciler.system.message_stream import frame
@@ -176,7 +176,7 @@ SECOND_LIFE = """
 import sys
 from pathlib import Path
 from reconciler.demo import powered_controller
-from reconciler.core.failover.key import Side
+from reconciler.core.failover.reservations.key import Side
 from reconciler.errors import StateError
 powered_controller.CONNECT_S_MAX = 0.1
 try:

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Orders, Vdev
+from reconciler.core.failover.orders.orders import Orders, Vdev
+from reconciler.core.failover.reservations.key import Side
 from reconciler.system.zfs.checks import Gathered, findings, hostid, unmasked
 from reconciler.system.zfs.labels import Label, LabelState
 from reconciler.system.zfs.values import Health, ImportedPool, Member, PoolLayout, PropertySource, Setting, VdevRole

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.failover.key import Side
-from reconciler.core.failover.orders import Orders, Vdev
-from reconciler.core.failover.progress import mark
+from reconciler.core.failover.orders.orders import Orders, Vdev
+from reconciler.core.failover.reservations.key import Side
+from reconciler.core.failover.reservations.transaction_groups import mark
 from reconciler.system.zfs.import_devices import find_import_devices, incomplete, is_unmade
 from reconciler.system.zfs.label_reader import read_devices, read_labels, unanswered
 from reconciler.system.zfs.labels import LIST_OFFSETS, Label, parse_label

@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from reconciler.core.failover.events import Pools
+from reconciler.core.failover.machine.events import Pools
 from reconciler.system.zfs.kstat import parse_groups, pool_instance
 from reconciler.system.zfs.pool_state import (
     HUNG_MS,

@@ -1,6 +1,7 @@
 """Defects of failover as a whole: its policy, the disks it fences, and orders that cannot be safe.
 
-Decides which written value is responsible for a reason that `core/failover/unsafe` gives. Does no arithmetic itself.
+Decides which written value is responsible for a reason that `core/failover/orders/safety_checks` gives. Does no
+arithmetic itself.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from reconciler.core.failover.orders import Orders
-from reconciler.core.failover.unsafe import GROUPS_MAX, Unsafe, unsafe
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.orders.safety_checks import GROUPS_MAX, Unsafe, unsafe
 from reconciler.core.spec.configuration import Resource
 from reconciler.core.spec.defect import Finding, defect
 from reconciler.core.spec.nearest import suggestion

@@ -1,0 +1,223 @@
+"""What was overheard of CARP on one interface: who advertises our virtual host, and what is wrong with it.
+
+Decides what each packet is: the peer's, a stranger's, with a wrong password, played again, our own come back. Nothing
+here keeps a peer alive: an advertisement carries no echo, so a recorded one could. It tells people, and
+`carp_election`.
+
+Replays: from one source the counter must rise as long as this daemon lives; a source that was never heard is taken at
+its word. hagit's own counters rise over restarts too (`first_counter`). Others' do not: ucarp and FreeBSD draw a random
+counter for each advertisement until they have heard another member, from whose counter they then go on. Where such a
+one may be the peer (`Parties.rising`), only what was heard lately counts as played again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, Final
+
+from reconciler.core.failover.carp.advertisement import LEAVING, Advertisement
+from reconciler.core.failover.carp.election import CarpRole, master_down_ms
+from reconciler.core.failover.refusal import Refusal, Refused
+from reconciler.core.failover.reservations.key import Side
+
+Address = IPv4Address | IPv6Address
+
+#: As many senders who know the password are told apart; of more the one that was silent longest is forgotten.
+SOURCES_MAX: Final = 16
+#: So many counters of one sender are remembered where they need not rise.
+RECENT_MAX: Final = 256
+#: An incarnation is a number of seconds at the least, and nobody advertises 2**32 times a second.
+INCARNATION_BITS: Final = 32
+#: At 256 advertisements a second enough for a century of one life of the daemon.
+LIFE_BITS: Final = 40
+
+
+class Heard(StrEnum):
+    """What a packet was. The value is the name of its count in `Overheard`."""
+
+    GOOD = "good"
+    PASSWORD = "password"
+    STRANGER = "stranger"
+    REPLAYED = "replayed"
+    REFLECTED = "reflected"
+    FOREIGN = "foreign"
+
+
+class CarpFact(StrEnum):
+    """What is wrong on an interface. The value is the name of its count in `Overheard`."""
+
+    PASSWORD = "password"
+    STRANGER = "stranger"
+    REPLAYED = "replayed"
+    BOTH_MASTER = "both_master"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How often, when last and from whom. `knows_password`: the last one was sealed with ours."""
+
+    count: int = 0
+    last_ms: int = 0
+    source: Address | None = None
+    knows_password: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What one sender who knows the password has sent: its highest counter and its latest ones."""
+
+    source: Address
+    highest: int
+    recent: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Overheard:
+    """Everything heard on one interface of one virtual host since the daemon started.
+
+    good         of the peer, new                       replayed    authentic, but not new
+    password     of the peer, with another password     reflected   our own, come back
+    stranger     neither ours nor the peer's: another machine uses our VHID, in CARP or in VRRP
+    foreign      no advertisement of ours at all: another VHID or version, damaged
+    both_master  those of `good` that came while this controller advertised too, but a leave
+    master       the last good one and its sender
+    """
+
+    good: Tally = field(default_factory=Tally)
+    password: Tally = field(default_factory=Tally)
+    stranger: Tally = field(default_factory=Tally)
+    replayed: Tally = field(default_factory=Tally)
+    reflected: Tally = field(default_factory=Tally)
+    foreign: Tally = field(default_factory=Tally)
+    both_master: Tally = field(default_factory=Tally)
+    master: Advertisement | None = None
+    known: tuple[Known, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Parties:
+    """Who is who on the interface.
+
+    own     this controller's addresses
+    peer    the peer's addresses; None: not known, then `life` tells, and without it all others are taken for the peer
+    life    the counters of the peer's present life (`counters_of`), which its beats tell: who has the password but
+            other counters is a stranger, and so is who has another password, once the peer was heard from elsewhere
+    sent    the counters that this daemon has sent: where no address tells, what comes back is known by them
+    rising  the peer is hagit, so its counters rise
+    """
+
+    own: Set[Address]
+    peer: Set[Address] | None = None
+    life: range | None = None
+    sent: range = range(0)
+    rising: bool = True
+
+
+def first_counter(incarnation: int, side: Side) -> int:
+    """Where a daemon's counters begin: above all that its earlier lives sent, as long as incarnations rise with time.
+
+    Both sides may have the same incarnation, so one of them begins in the middle.
+    """
+    incarnation &= (1 << INCARNATION_BITS) - 1
+    return incarnation << INCARNATION_BITS | (side is Side.B) << INCARNATION_BITS - 1
+
+
+def counters_of(incarnation: int, side: Side) -> range:
+    """All counters that a daemon may send in one life."""
+    first = first_counter(incarnation, side)
+    return range(first, min(first + (1 << LIFE_BITS), 1 << 64))
+
+
+def overhear(
+    overheard: Overheard,
+    packet: Advertisement | Refused,
+    source: Address,
+    parties: Parties,
+    now_ms: int,
+    *,
+    advertising: bool = False,
+) -> tuple[Overheard, Heard]:
+    """The accounts after one packet, and what it was. `advertising`: this controller is master itself."""
+    if isinstance(packet, Refused):
+        what = _unsealed(overheard, packet, source, parties)
+        return _counted(overheard, what, source, now_ms), what
+    what = _sealed(overheard, packet, source, parties)
+    overheard = _counted(overheard, what, source, now_ms, knows_password=True)
+    if what is not Heard.GOOD:
+        return overheard, what
+    known = _remembered(overheard.known, source, packet.counter, parties)
+    if advertising and packet.pace != LEAVING:
+        overheard = replace(overheard, both_master=_tally(overheard.both_master, source, now_ms, True))
+    return replace(overheard, master=packet, known=known), what
+
+
+def role_seen(overheard: Overheard, now_ms: int, *, advertising: bool) -> CarpRole | None:
+    """What CARP shows of this controller: MASTER, BACKUP of a master that is heard, or None: there is no master."""
+    if advertising:
+        return CarpRole.MASTER
+    master = overheard.master
+    if master is None or now_ms - overheard.good.last_ms >= master_down_ms(*master.pace) or master.pace == LEAVING:
+        return None
+    return CarpRole.BACKUP
+
+
+def facts(overheard: Overheard, now_ms: int, fresh_ms: int) -> tuple[tuple[CarpFact, Tally], ...]:
+    """What was wrong within the last `fresh_ms`, with the evidence."""
+    tallies = tuple((fact, getattr(overheard, fact.value)) for fact in CarpFact)
+    return tuple((fact, tally) for fact, tally in tallies if tally.count and now_ms - tally.last_ms < fresh_ms)
+
+
+def _unsealed(overheard: Overheard, refused: Refused, source: Address, parties: Parties) -> Heard:
+    if source in parties.own and not source.is_unspecified:
+        return Heard.REFLECTED
+    if refused.why is Refusal.VRRP:
+        return Heard.STRANGER
+    if refused.why is not Refusal.SEAL:
+        return Heard.FOREIGN
+    elsewhere = (
+        parties.life is not None and bool(overheard.known) and all(past.source != source for past in overheard.known)
+    )
+    if not _peers(source, parties) or (parties.peer is None and elsewhere and not source.is_unspecified):
+        return Heard.STRANGER
+    return Heard.PASSWORD
+
+
+def _sealed(overheard: Overheard, advertisement: Advertisement, source: Address, parties: Parties) -> Heard:
+    if advertisement.counter in parties.sent if source.is_unspecified else source in parties.own:
+        return Heard.REFLECTED
+    other_life = parties.peer is None and parties.life is not None and advertisement.counter not in parties.life
+    if other_life or not _peers(source, parties):
+        return Heard.STRANGER
+    past = _of(overheard.known, source)
+    old = advertisement.counter <= past.highest if parties.rising else advertisement.counter in past.recent
+    return Heard.REPLAYED if old else Heard.GOOD
+
+
+def _of(known: tuple[Known, ...], source: Address) -> Known:
+    return next((past for past in known if past.source == source), Known(source, -1))
+
+
+def _remembered(known: tuple[Known, ...], source: Address, counter: int, parties: Parties) -> tuple[Known, ...]:
+    past = _of(known, source)
+    recent = () if parties.rising else (*past.recent[-(RECENT_MAX - 1) :], counter)
+    others = [other for other in known if other is not past]
+    return (*others[-(SOURCES_MAX - 1) :], Known(source, max(past.highest, counter), recent))
+
+
+def _peers(source: Address, parties: Parties) -> bool:
+    # Without an address of its own a controller sends from 0.0.0.0, as FreeBSD does: that tells nobody apart.
+    return parties.peer is None or source in parties.peer or source.is_unspecified
+
+
+def _counted(
+    overheard: Overheard, what: Heard, source: Address, now_ms: int, *, knows_password: bool = False
+) -> Overheard:
+    changed: dict[str, Any] = {what.value: _tally(getattr(overheard, what.value), source, now_ms, knows_password)}
+    return replace(overheard, **changed)
+
+
+def _tally(tally: Tally, source: Address, now_ms: int, knows_password: bool) -> Tally:
+    return Tally(tally.count + 1, now_ms, source, knows_password)

@@ -1,0 +1,241 @@
+"""What an event adds to what is known. Nothing is decided here, so the order of events cannot skip a decision.
+
+Does not change the phase. Requests of people are not kept: `step` hands them to the phase as they come.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import zip_longest
+from typing import assert_never
+
+from reconciler.core.failover.heartbeats.failure_detector import changed, claimed, forget, hear, watch_disks
+from reconciler.core.failover.machine.events import (
+    Asked,
+    ClaimEnded,
+    Conflict,
+    DeadmanSeen,
+    Event,
+    Heard,
+    LinksSeen,
+    NewOrders,
+    PeerDied,
+    Pools,
+    PoolsSeen,
+    RecordChanged,
+    ShelfSeen,
+    Tick,
+    UnitSeen,
+)
+from reconciler.core.failover.machine.finished_claim import lives_ms, wait_ms
+from reconciler.core.failover.machine.pending_orders import accept, adopt, awaited
+from reconciler.core.failover.machine.pending_orders import joined as with_pending
+from reconciler.core.failover.machine.phase import GUARANTEES, Phase
+from reconciler.core.failover.machine.state import Looks, State
+from reconciler.core.failover.orders.orders import Orders, shelf_digest
+from reconciler.core.failover.reservations.key import Key, rank
+from reconciler.core.failover.reservations.reservation_state import (
+    DiskView,
+    Fence,
+    Hold,
+    fence,
+    judge,
+    owned_by,
+    seen_text,
+    would_wait,
+)
+from reconciler.core.failover.reservations.transaction_groups import NOTHING, joined
+
+#: Phases in which pools are imported or exported, and so may stand still.
+MOVING = (Phase.IMPORTING, Phase.RELEASING)
+
+
+def absorb(state: State, event: Event, now_ms: int) -> State:
+    """The state with the event's knowledge in it, in the same phase."""
+    match event:
+        case Tick() | Asked():
+            return state
+        case Heard(channel, beat):
+            return hear(state, channel, beat, now_ms)
+        case RecordChanged():
+            return replace(state, peer=changed(state.peer, now_ms))
+        case ShelfSeen(views, out, begun_ms):
+            return state if _outdated(state, begun_ms) else _shelf(state, views, out, now_ms, begun_ms)
+        case PoolsSeen(txgs=txgs):
+            state = replace(state, looks=_pools(state.looks, event, now_ms, moving=state.phase in MOVING))
+            return _reached(state, txgs) if any(txgs) else state
+        case LinksSeen(up):
+            return replace(state, looks=_links(state.looks, state.orders, up, now_ms))
+        case ClaimEnded(epoch, views):
+            return _claim(state, epoch, views, now_ms)
+        case Conflict():
+            lost = GUARANTEES[state.phase].required
+            return replace(state, looks=replace(state.looks, hold=Hold.LOST)) if lost else state
+        case UnitSeen(unfit):
+            return replace(state, unit=unfit)
+        case DeadmanSeen(armed):
+            return replace(state, armed=armed)
+        case PeerDied():
+            # Whoever has no power writes to no disk and answers no client: there is nothing to be waited out.
+            return replace(state, peer=replace(state.peer, dead=True, proven=True), answer_ms=None)
+        case NewOrders(orders):
+            return accept(state, orders, now_ms)
+        case _:
+            assert_never(event)
+
+
+def _outdated(state: State, begun_ms: int | None) -> bool:
+    """A look that began before our claim ended cannot say whether we still have what we claimed."""
+    if begun_ms is None:
+        return False
+    required = GUARANTEES[state.phase].required
+    return (required and begun_ms < state.since_ms) or (state.fenced_ms is not None and begun_ms < state.fenced_ms)
+
+
+def _shelf(
+    state: State, views: tuple[DiskView, ...], out: frozenset[int], now_ms: int, begun_ms: int | None = None
+) -> State:
+    # A look proves what was true when it began.
+    proved_ms = now_ms if begun_ms is None else min(begun_ms, now_ms)
+    if len(views) not in (len(state.orders.disks), len(with_pending(state.orders, state.pending).disks)):
+        return state
+    state, seen = _holding(state, views), views
+    if state.pending is not None:
+        state, views = adopt(replace(state, looks=replace(state.looks, out=out)), views, now_ms)
+        # Renumbered, if the shelf is another one now.
+        out = state.looks.out
+        state = _holding(state, views)
+    verdict = judge(state.orders, state.epoch, views, state.held)
+    looks = state.looks
+    # A loss is for ever: a later look that finds nobody there does not undo that somebody was.
+    lost = looks.hold is Hold.LOST and GUARANTEES[state.phase].required
+    hold = Hold.LOST if lost else verdict.hold
+    peer = watch_disks(state.peer, now_ms) if verdict.sees and not looks.sees else state.peer
+    if owned_by(verdict.owner, state.orders.side.other) and verdict.highest > state.highest:
+        peer = claimed(peer, now_ms)
+    return replace(
+        state,
+        peer=peer,
+        highest=max(state.highest, verdict.highest),
+        looks=replace(
+            looks,
+            hold=hold,
+            owner=verdict.owner,
+            sees=verdict.sees,
+            shelf_ms=now_ms,
+            proved_ms=proved_ms if hold is Hold.OURS else looks.proved_ms,
+            unseen_ms=None if verdict.sees else looks.unseen_ms if looks.unseen_ms is not None else now_ms,
+            out=out,
+            covered=_covered(state, views) and not awaited(state, seen, now_ms),
+            unguarded=_unguarded(state, views),
+            woke=looks.woke and hold is not Hold.OURS and GUARANTEES[state.phase].required,
+            doubt="" if hold is Hold.OURS or not state.epoch else seen_text(state.orders, state.epoch, views),
+        ),
+    )
+
+
+def _holding(state: State, views: tuple[DiskView, ...]) -> State:
+    """What is under the key of our claim, is held from now on, whatever is there later."""
+    if not state.epoch:
+        return state
+    mine = Key(state.orders.side, state.epoch)
+    ours = {at for at, view in enumerate(views[: len(state.orders.disks)]) if view.holder == mine}
+    return state if ours <= state.held else replace(state, held=state.held | ours)
+
+
+def _unguarded(state: State, views: tuple[DiskView, ...]) -> bool:
+    """Whether a claim of this standby would come to a wait that proves nothing."""
+    beat = state.peer.beat
+    if state.phase is not Phase.STANDBY or beat is None or beat.guarded:
+        return False
+    # By the orders of another shelf the same numbers are other disks.
+    return beat.shelf == shelf_digest(state.orders) and would_wait(state.orders, views, beat.out)
+
+
+def _covered(state: State, views: tuple[DiskView, ...]) -> bool:
+    """Whether an import may begin by this look: a half of a mirror that is silent may hold the only newest writes."""
+    if state.phase is not Phase.IMPORTING and (state.phase is not Phase.CLAIMING or state.fence is None):
+        return False
+    return fence(state.orders, state.epoch, views, state.excused)[0] is not Fence.BROKEN
+
+
+def _pools(looks: Looks, seen: PoolsSeen, now_ms: int, *, moving: bool) -> Looks:
+    hung = seen.pools in (Pools.HUNG, Pools.UNKNOWN)
+    return replace(
+        looks,
+        pools=seen.pools,
+        hung_ms=(now_ms if looks.hung_ms is None else looks.hung_ms) if hung else None,
+        progress=seen.progress,
+        still_ms=now_ms if moving and seen.progress != looks.progress else looks.still_ms,
+        used=seen.used and moving,
+        doing=seen.doing,
+    )
+
+
+def _reached(state: State, txgs: tuple[int, ...]) -> State:
+    """How far pools have come that are imported here. The active controller's own look replaces every other word.
+
+    Only an active controller knows that its pools are the newest; before, what others said of them stands.
+    """
+    if state.phase is Phase.ACTIVE:
+        word = tuple(mine or said for mine, said in zip_longest(txgs, state.word, fillvalue=NOTHING))
+    else:
+        word = joined(state.word, txgs, newer=False)
+    return replace(state, word=word, word_epoch=max(state.word_epoch, state.epoch, key=rank))
+
+
+def _links(looks: Looks, orders: Orders, up: frozenset[str], now_ms: int) -> Looks:
+    """A group is down when all its members are; interfaces outside every group never matter."""
+    down = frozenset(group.number for group in orders.groups if not any(name in up for name in group.interfaces))
+    # A change of what is down starts the debounce again: a link that flaps is never down for long.
+    since_ms = None if not down else now_ms if down != looks.groups_down else looks.down_ms
+    return replace(looks, groups_down=down, down_ms=since_ms)
+
+
+def _claim(state: State, epoch: int, views: tuple[DiskView, ...], now_ms: int) -> State:
+    """The result of the one running claim; of any other claim, nothing."""
+    if state.phase is not Phase.CLAIMING or epoch != state.epoch or state.fence is not None:
+        return state
+    beat = state.peer.beat
+    # By the orders of another shelf the same numbers are other disks.
+    out = beat.out if beat is not None and beat.shelf == shelf_digest(state.orders) else frozenset()
+    verdict, unfenced = fence(state.orders, epoch, views, out)
+    state = _shelf(replace(state, fence=verdict, excused=out), views, state.looks.out, now_ms)
+    return replace(state, fenced_ms=now_ms, unfenced=unfenced)
+
+
+def wake(state: State, now_ms: int) -> State:
+    """Knowledge from before a pause longer than the orders allow is no ground to act: look first.
+
+    A healthy daemon steps at least once in `beat_ms`, late by `pause_ms` at the most.
+
+    An owner is given two looks' time to prove its reservation; it neither answers nor feeds the deadman until it has.
+    A wait for the peer's deadman begins anew: a clock that leapt looks like a process that slept, and only for the
+    second has the time really passed.
+    """
+    timers = state.orders.timers
+    if now_ms - state.now_ms <= timers.beat_ms + timers.pause_ms:
+        return state
+    looks, required = state.looks, GUARANTEES[state.phase].required
+    quiet = state.answer_ms is not None and state.now_ms < state.answer_ms
+    latest_ms = min(now_ms, now_ms - lives_ms(state) + 2 * timers.look_ms + timers.pause_ms)
+    return replace(
+        state,
+        peer=forget(state.peer, now_ms),
+        answer_ms=now_ms + wait_ms(state) if quiet else state.answer_ms,
+        fenced_ms=now_ms if state.fence is Fence.WAIT else state.fenced_ms,
+        alone_ms=now_ms,
+        looks=replace(
+            looks,
+            hold=looks.hold if looks.hold is Hold.LOST and required else Hold.UNKNOWN,
+            sees=False,
+            shelf_ms=None,
+            proved_ms=None if looks.proved_ms is None else max(looks.proved_ms, latest_ms),
+            woke=True,
+            unseen_ms=None,
+            down_ms=now_ms if looks.groups_down else None,
+            hung_ms=now_ms if looks.hung_ms is not None else None,
+            # What went on meanwhile, the next look at the pools says.
+            still_ms=now_ms if state.phase in MOVING else None,
+        ),
+    )

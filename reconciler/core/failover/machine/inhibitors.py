@@ -1,0 +1,115 @@
+"""What keeps a controller from moving by itself: every reason that holds, not only the first.
+
+Does not know what a person may do all the same, nor which move it forbids.
+"""
+
+from __future__ import annotations
+
+from reconciler.core.failover.heartbeats.failure_detector import network_alive
+from reconciler.core.failover.heartbeats.heartbeat import Beat
+from reconciler.core.failover.heartbeats.twins import here
+from reconciler.core.failover.machine.decision_codes import Code, Decision
+from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.machine.state import State, Twin
+from reconciler.core.failover.orders.orders import digest, policy_digest, shelf_digest
+from reconciler.core.failover.reservations.key import COUNTER_MAX, TAG_BITS, Key
+
+
+def forbidden(state: State, now_ms: int) -> tuple[Decision, ...]:
+    """Why no automatic move may begin here now; empty when it may."""
+    found = []
+    orders, beat = state.orders, state.peer.beat
+    if not orders.enabled:
+        found.append(Decision(Code.DISABLED, f"orders {orders.generation}"))
+    elif beat is not None and beat.generation > orders.generation and not beat.enabled:
+        found.append(Decision(Code.DISABLED, f"orders {beat.generation} of the peer"))
+    if in_maintenance(state, now_ms):
+        found.append(Decision(Code.MAINTENANCE, f"{(state.maintenance_ms or now_ms) - now_ms} ms left"))
+    if held_back(state, now_ms):
+        found.append(Decision(Code.HELD_BACK, f"{orders.limits.resets} resets"))
+    if spent(state, now_ms):
+        found.append(Decision(Code.BUDGET, f"{orders.limits.moves} moves"))
+    if beat is not None:
+        if contradict(state, beat):
+            found.append(Decision(Code.CONTRADICTION, f"generation {orders.generation}"))
+        if beat.generation > orders.generation and beat.shelf != shelf_digest(orders):
+            found.append(Decision(Code.SHELF_DIFFERS, f"generation {beat.generation} there, {orders.generation} here"))
+    if exhausted(state):
+        # Not even a release: neither controller could claim what it lets go.
+        found.append(Decision(Code.EPOCHS_EXHAUSTED, f"claim {Key(orders.side, state.highest).claim}"))
+    if twin_here(state, now_ms):
+        found.append(Decision(Code.TWIN, heard(state, state.twin, now_ms)))
+    if here(state.peer.twin, orders.timers, now_ms):
+        found.append(Decision(Code.PEER_TWIN, heard(state, state.peer.twin, now_ms)))
+    if same_role(state, now_ms):
+        found.append(Decision(Code.SAME_ROLE))
+    return tuple(found)
+
+
+def twin_here(state: State, now_ms: int) -> bool:
+    """Another machine says that it is this controller: neither by itself nor by request does this one claim."""
+    return here(state.twin, state.orders.timers, now_ms)
+
+
+def other_unit(state: State) -> bool:
+    """The hardware is not that of this controller: neither by itself nor by request does it claim."""
+    return state.unit is not None and state.unit.code is Code.OTHER_UNIT
+
+
+def heard(state: State, twin: Twin | None, now_ms: int) -> str:
+    """Which machine was heard where, in words."""
+    assert twin is not None
+    names = [*(channel.name for channel in state.orders.channels), "the disk record"]
+    where = names[twin.channel] if twin.channel < len(names) else "another channel"
+    return f"machine {twin.machine:016x} heard on {where} {now_ms - twin.heard_ms} ms ago"
+
+
+def contradict(state: State, beat: Beat) -> bool:
+    """Both controllers have orders of one generation that differ in what a configuration says.
+
+    Orders that differ only in what a release derives do not contradict each other: both controllers fence the same
+    disks, by the same policy, and each waits for the end of the other by the longer of both limits (`wait_ms`). A peer
+    of the first release gives one digest over all of it. Then the disks and whether failover is enabled decide: a fence
+    covers what both write to, and no release derives shorter limits than the first from the same configuration. One of
+    them may still have the older shelf in force (`pending_orders`).
+    """
+    orders = state.newest
+    if beat.generation != orders.generation or beat.digest == digest(orders):
+        return False
+    if beat.shelf not in (shelf_digest(orders), shelf_digest(state.orders)):
+        return True
+    return beat.policy != policy_digest(orders) if beat.policy else beat.enabled != orders.enabled
+
+
+def exhausted(state: State) -> bool:
+    """No epoch is left for a claim: a key has no room for a higher one, and a lower or equal one must never win."""
+    return state.highest >> TAG_BITS >= COUNTER_MAX
+
+
+def in_maintenance(state: State, now_ms: int) -> bool:
+    """A person asked for quiet and the time has not run out."""
+    return state.maintenance_ms is not None and now_ms < state.maintenance_ms
+
+
+def held_back(state: State, now_ms: int) -> bool:
+    """This controller came back from too many resets of its own."""
+    return state.held_back_ms is not None and now_ms - state.held_back_ms < state.orders.limits.resets_window_ms
+
+
+def spent(state: State, now_ms: int) -> bool:
+    """This controller has begun as many automatic moves as the window allows."""
+    limits = state.orders.limits
+    return limits.moves > 0 and len(recent(state.moves_ms, limits.moves_window_ms, now_ms)) >= limits.moves
+
+
+def recent(moments_ms: tuple[int, ...], window_ms: int, now_ms: int) -> tuple[int, ...]:
+    """The moments inside the window."""
+    return tuple(moment for moment in moments_ms if now_ms - moment < window_ms)
+
+
+def same_role(state: State, now_ms: int) -> bool:
+    """Both controllers say that they are active."""
+    beat = state.peer.beat
+    return (
+        state.phase is Phase.ACTIVE and beat is not None and beat.phase is Phase.ACTIVE and network_alive(state, now_ms)
+    )

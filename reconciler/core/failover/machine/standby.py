@@ -1,0 +1,100 @@
+"""STANDBY: whether to begin a claim. The decision table of the design, row by row.
+
+Does not know how a claim is done, only that it is the one irreversible act.
+"""
+
+from __future__ import annotations
+
+from reconciler.core.failover.heartbeats.failure_detector import (
+    ages,
+    disk_alive,
+    disk_stale,
+    network_alive,
+    network_silent,
+    undecoded,
+)
+from reconciler.core.failover.heartbeats.twins import owner_unheard
+from reconciler.core.failover.machine.decision_codes import Code
+from reconciler.core.failover.machine.events import Pools, Request
+from reconciler.core.failover.machine.inhibitors import exhausted, forbidden, other_unit, twin_here
+from reconciler.core.failover.machine.phase import OWNING, Phase
+from reconciler.core.failover.machine.preference import all_groups_down, preferred, ready, resting
+from reconciler.core.failover.machine.state import State
+from reconciler.core.failover.machine.transition import Move
+
+
+def standby(state: State, now_ms: int, asked: Request | None) -> Move | None:
+    """Begin a claim, halt, or (None) stay."""
+    if state.looks.pools in (Pools.SOME, Pools.ALL):
+        return Move(Phase.HALTED, Code.FOREIGN_IMPORT)
+    if not ready(state, now_ms) or exhausted(state) or twin_here(state, now_ms) or other_unit(state):
+        return None
+    vain = futile(state)
+    if vain and asked is Request.FORCE:
+        return None
+    if asked is Request.FORCE:
+        return Move(Phase.CLAIMING, Code.FORCED)
+    if resting(state, now_ms) or forbidden(state, now_ms) or state.unit is not None:
+        return None
+    code = occasion(state, now_ms)
+    if vain and code is not Code.HANDED:
+        return None
+    return Move(Phase.CLAIMING, code, ages(state, now_ms), automatic=code is not Code.HANDED) if code else None
+
+
+def futile(state: State) -> bool:
+    """Whether a claim would take the disks from the peer and end without an import: see `claiming`.
+
+    A peer that has exported its pools says after the claim that it stands by.
+    """
+    return state.looks.unguarded and not state.peer.proven
+
+
+def occasion(state: State, now_ms: int) -> Code | None:
+    """The row of the table that lets this controller claim now; None when no row does."""
+    peer, beat = state.peer, state.peer.beat
+    if peer.dead:
+        return None if all_groups_down(state) else Code.PEER_DEAD
+    if network_alive(state, now_ms):
+        assert beat is not None
+        if beat.handed:
+            return Code.HANDED
+        return None if beat.phase in OWNING else _election(state, now_ms)
+    if undecoded(state, now_ms):
+        # The peer lives. What it said before its record could no longer be decoded is no hand-over now.
+        return None
+    if disk_alive(state, now_ms):
+        # Whoever hands over because no client reaches it gains nothing from a peer that no client reaches either.
+        return Code.HANDED if beat is not None and beat.handed and not all_groups_down(state) else None
+    if all_groups_down(state) or not network_silent(state, now_ms) or not disk_stale(state, now_ms):
+        return None
+    if peer.ever:
+        return Code.PEER_SILENT
+    return Code.PEER_ABSENT if now_ms - state.since_ms >= _quiet_ms(state) else None
+
+
+def _quiet_ms(state: State) -> int:
+    """How long after a start nobody may be heard before this controller goes alone."""
+    timers = state.orders.timers
+    first = state.orders.default is state.orders.side
+    return timers.boot_ms if first else timers.boot_ms + timers.yield_ms
+
+
+def _election(state: State, now_ms: int) -> Code | None:
+    """Both are up and nobody owns the pools. A peer that boots without end is one that is not able.
+
+    How long it has not been able counts, and not how long this controller waits: a daemon that starts again over
+    imported pools says for a moment that it boots.
+    """
+    beat, timers, owner = state.peer.beat, state.orders.timers, state.looks.owner
+    assert beat is not None
+    if owner is not None and owner.side is state.orders.side.other and owner.epoch > beat.epoch:
+        # The disks say that the peer has claimed since its last beat; the next one will say so, too.
+        return None
+    if owner_unheard(state, now_ms):
+        return None
+    if beat.phase is Phase.STANDBY and preferred(state):
+        return Code.NO_OWNER
+    since_ms = state.peer.unable_ms
+    unable = since_ms is not None and now_ms - max(since_ms, state.since_ms) >= timers.yield_ms
+    return Code.PEER_UNABLE if unable else None

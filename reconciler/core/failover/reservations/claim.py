@@ -1,0 +1,332 @@
+"""The claim: which reservation commands fence the peer, as a pure program.
+
+The race comes first: the arbitration disks, one after the other in their fixed order, until the majority is won; the
+loser withdraws and touches nothing else. The sweep follows, over all other disks at once, for nobody can be there
+before the winner any more. Every PREEMPT AND ABORT names the exact key that was read, so it is a compare-and-swap.
+Disks that answered and were not won are visited once more, after the sweep. The last look, over all disks at once, is
+what `step` judges. Follows SPC-4 5.13.11; does not know how a command reaches a disk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.reservations.key import Key, rank
+from reconciler.core.failover.reservations.reservation_state import UNANSWERED, DiskView, Hold, for_pair, judge
+
+
+class Verb(StrEnum):
+    """What is asked of a disk.
+
+    LOOK: READ KEYS and READ RESERVATION. REGISTER: REGISTER AND IGNORE EXISTING KEY with APTPL, on every path. RESERVE:
+    type 5. PREEMPT: PREEMPT AND ABORT, type 5. UNREGISTER: REGISTER with service action key 0. EXTEND: REGISTER on only
+    those paths that a completion keeps (`completion`); no claim asks for it.
+    """
+
+    LOOK = "look"
+    REGISTER = "register"
+    RESERVE = "reserve"
+    PREEMPT = "preempt"
+    UNREGISTER = "unregister"
+    EXTEND = "extend"
+
+
+class Answer(StrEnum):
+    """How a disk answered. SILENT: refused, timed out or gone."""
+
+    GOOD = "good"
+    CONFLICT = "conflict"
+    SILENT = "silent"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command to one disk (an index into the orders). `victim` belongs to PREEMPT."""
+
+    verb: Verb
+    disk: int
+    key: Key
+    victim: Key | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer, with what was read if the command was a LOOK."""
+
+    answer: Answer
+    view: DiskView = UNANSWERED
+
+
+class Stage(StrEnum):
+    """Where a visit to a disk is.
+
+    CONFIRM: a second look, on disks where a key of our own stood before we registered.
+    """
+
+    LOOK = "look"
+    REGISTER = "register"
+    CONFIRM = "confirm"
+    SEIZE = "seize"
+    EVICT = "evict"
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A visit to one disk, and how the disk looks by what it has answered."""
+
+    disk: int
+    stage: Stage = Stage.LOOK
+    view: DiskView = UNANSWERED
+
+
+class Part(StrEnum):
+    """Where a claim is. RETURN: the second visits."""
+
+    RACE = "race"
+    SWEEP = "sweep"
+    RETURN = "return"
+    VERIFY = "verify"
+    WITHDRAW = "withdraw"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A claim in progress. `visits` are those that go on, of different disks; of a race there is one at a time.
+
+    `won` and `lost` are arbitration disks. `missed` are disks that answered and were not won: RETURN leads there once
+    more, but never to a disk that was silent, which would only cost its time-out again. `returnable` are disks where
+    leaving again takes nothing from anybody: they had no holder, or somebody else holds them. A disk taken from a
+    holder is never given back to nobody. `views` is the last look, None for a disk that has not answered it yet.
+    """
+
+    orders: Orders
+    key: Key
+    part: Part
+    visits: tuple[Visit, ...]
+    won: frozenset[int] = frozenset()
+    lost: frozenset[int] = frozenset()
+    missed: tuple[int, ...] = ()
+    returnable: tuple[int, ...] = ()
+    views: tuple[DiskView | None, ...] = ()
+
+    @property
+    def decided(self) -> bool:
+        """The majority of the arbitration disks is won."""
+        return len(self.won) >= self.orders.majority
+
+    @property
+    def result(self) -> tuple[DiskView, ...]:
+        """The last look of a claim at its end; nothing was seen by one that withdrew before it."""
+        assert self.part is Part.DONE
+        return tuple(view or UNANSWERED for view in self.views) or (UNANSWERED,) * len(self.orders.disks)
+
+
+def begin(orders: Orders, key: Key) -> Claim:
+    """A claim that has not asked anything yet."""
+    return Claim(orders, key, Part.RACE, (Visit(orders.arbitration[0]),))
+
+
+def commands(claim: Claim) -> tuple[Command, ...]:
+    """What to ask now, one command of each of these disks, in any order or all at once.
+
+    What one disk answers changes nothing of what is asked of another. Empty when the claim is at its end and
+    `claim.result` is there.
+    """
+    match claim.part:
+        case Part.RACE | Part.SWEEP | Part.RETURN:
+            return tuple(_command(claim.key, visit) for visit in claim.visits)
+        case Part.VERIFY:
+            return tuple(Command(Verb.LOOK, at, claim.key) for at, view in enumerate(claim.views) if view is None)
+        case Part.WITHDRAW:
+            return tuple(Command(Verb.UNREGISTER, at, claim.key) for at in claim.returnable)
+        case Part.DONE:
+            return ()
+
+
+def _command(key: Key, visit: Visit) -> Command:
+    match visit.stage:
+        case Stage.LOOK | Stage.CONFIRM:
+            return Command(Verb.LOOK, visit.disk, key)
+        case Stage.REGISTER:
+            return Command(Verb.REGISTER, visit.disk, key)
+        case Stage.SEIZE:
+            if visit.view.holder is None:
+                return Command(Verb.RESERVE, visit.disk, key)
+            return Command(Verb.PREEMPT, visit.disk, key, visit.view.holder)
+        case Stage.EVICT:
+            return Command(Verb.PREEMPT, visit.disk, key, strangers(key, visit.view)[0])
+
+
+def strangers(key: Key, view: DiskView) -> tuple[Key, ...]:
+    """Keys on the disk, besides ours and the holder's, that could write."""
+    others = view.registered - {key, view.holder}
+    return tuple(sorted(others, key=lambda other: (other.side or "", other.epoch)))
+
+
+def advance(claim: Claim, disk: int, reply: Reply) -> Claim:
+    """The claim after a disk's answer to its command of `commands(claim)`."""
+    reply = replace(reply, view=for_pair(reply.view, claim.orders.pair))
+    match claim.part:
+        case Part.RACE | Part.SWEEP | Part.RETURN:
+            (visit,) = (one for one in claim.visits if one.disk == disk)
+            return _visited(claim, visit, reply)
+        case Part.VERIFY:
+            return _verified(claim, disk, reply)
+        case Part.WITHDRAW:
+            return _withdraw(replace(claim, returnable=tuple(at for at in claim.returnable if at != disk)))
+        case Part.DONE:
+            raise AssertionError("a claim at its end has nothing to ask")
+
+
+def _visited(claim: Claim, visit: Visit, reply: Reply) -> Claim:
+    match visit.stage:
+        case Stage.LOOK:
+            return _looked(claim, visit, reply)
+        case Stage.REGISTER:
+            return _registered(claim, visit, reply)
+        case Stage.CONFIRM:
+            return _confirmed(claim, visit, reply)
+        case Stage.SEIZE:
+            return _seized(claim, visit, reply)
+        case Stage.EVICT:
+            return _evicted(claim, visit, reply)
+
+
+def _looked(claim: Claim, visit: Visit, reply: Reply) -> Claim:
+    if reply.answer is not Answer.GOOD or _overtaken(claim, reply.view):
+        return _lost(claim, visit, reply)
+    return _goes_on(claim, replace(visit, view=reply.view, stage=Stage.REGISTER))
+
+
+def _overtaken(claim: Claim, view: DiskView) -> bool:
+    """Another claim is the newer one: until the majority is ours an equal rank is a rival that came first.
+
+    The rival may be of our own side: a machine that believes to be this controller, too. With a surplus it bears our
+    very key.
+    """
+    rivals = [key for key in (view.holder, *view.registered) if key is not None and key != claim.key]
+    newest, mine = max((rank(key.epoch) for key in rivals if key.side is not None), default=0), rank(claim.key.epoch)
+    # Afterwards an equal rank is the loser of the race.
+    return view.surplus > 0 or newest > mine or (newest == mine and not claim.decided)
+
+
+def _registered(claim: Claim, visit: Visit, reply: Reply) -> Claim:
+    if reply.answer is not Answer.GOOD:
+        return _lost(claim, visit, reply)
+    if any(key is not None and key.side is claim.key.side for key in (visit.view.holder, *visit.view.registered)):
+        # REGISTER renames our registration and with it a reservation, but makes a new one where we have been preempted
+        # since the look, or where the old key is another session's. Only a look tells which: it takes the first one's
+        # place.
+        return _goes_on(claim, replace(visit, stage=Stage.CONFIRM))
+    return _take(claim, visit)
+
+
+def _confirmed(claim: Claim, visit: Visit, reply: Reply) -> Claim:
+    if reply.answer is not Answer.GOOD:
+        return _lost(claim, visit, reply)
+    if _overtaken(claim, reply.view):
+        return _lost(claim if reply.view.holder == claim.key else _leaving(claim, visit), visit, reply)
+    return _take(claim, replace(visit, view=reply.view))
+
+
+def _take(claim: Claim, visit: Visit) -> Claim:
+    """Registered: seize the disk, unless it is ours already."""
+    if visit.view.holder == claim.key:
+        return _evict(claim, visit)
+    free = visit.view.holder is None
+    return _goes_on(_leaving(claim, visit) if free else claim, replace(visit, stage=Stage.SEIZE))
+
+
+def _seized(claim: Claim, visit: Visit, reply: Reply) -> Claim:
+    if reply.answer is Answer.GOOD:
+        registered = visit.view.registered - {visit.view.holder} | {claim.key}
+        return _evict(claim, replace(visit, view=replace(visit.view, holder=claim.key, registered=registered)))
+    # Registered, but overtaken: leave the registration, so that the new holder's fence can hold. What was not answered
+    # may have been done all the same: to leave then could leave the disk to nobody.
+    return _lost(_leaving(claim, visit) if reply.answer is Answer.CONFLICT else claim, visit, reply)
+
+
+def _leaving(claim: Claim, visit: Visit) -> Claim:
+    """The visited disk may be left again."""
+    known = visit.disk in claim.returnable
+    return claim if known else replace(claim, returnable=tuple(sorted((*claim.returnable, visit.disk))))
+
+
+def _evict(claim: Claim, visit: Visit) -> Claim:
+    if strangers(claim.key, visit.view):
+        return _goes_on(claim, replace(visit, stage=Stage.EVICT))
+    return _end(claim, visit, won=True)
+
+
+def _evicted(claim: Claim, visit: Visit, reply: Reply) -> Claim:
+    if reply.answer is not Answer.GOOD:
+        return _lost(claim, visit, reply)
+    gone = strangers(claim.key, visit.view)[0]
+    return _evict(claim, replace(visit, view=replace(visit.view, registered=visit.view.registered - {gone})))
+
+
+def _lost(claim: Claim, visit: Visit, reply: Reply) -> Claim:
+    """The visit ends without its disk; where a rival was faster, it may have withdrawn by the second visit."""
+    answered = reply.answer is not Answer.SILENT
+    missed = tuple(sorted((*claim.missed, visit.disk))) if answered else claim.missed
+    return _end(replace(claim, missed=missed), visit, won=False)
+
+
+def _goes_on(claim: Claim, visit: Visit) -> Claim:
+    return replace(claim, visits=tuple(visit if one.disk == visit.disk else one for one in claim.visits))
+
+
+def _end(claim: Claim, visit: Visit, *, won: bool) -> Claim:
+    """A visit is over; after the last one, what comes next."""
+    claim = replace(claim, visits=tuple(one for one in claim.visits if one.disk != visit.disk))
+    if visit.disk in claim.orders.arbitration:
+        claim = (
+            replace(claim, won=claim.won | {visit.disk}, lost=claim.lost - {visit.disk})
+            if won
+            else replace(claim, lost=claim.lost | {visit.disk})
+        )
+    return claim if claim.visits else _next(claim)
+
+
+def _next(claim: Claim) -> Claim:
+    """On with the race; or withdraw, when the majority is out of reach; or sweep, return, verify."""
+    votes = claim.orders.arbitration
+    if len(claim.lost) > len(votes) - claim.orders.majority:
+        return _withdraw(claim)
+    raced = len(claim.won) + len(claim.lost)
+    if claim.part is Part.RACE and not claim.decided and raced < len(votes):
+        return replace(claim, visits=(Visit(votes[raced]),))
+    if claim.part is Part.RACE:
+        known = claim.won | claim.lost
+        claim = replace(
+            claim, part=Part.SWEEP, visits=tuple(Visit(at) for at in range(len(claim.orders.disks)) if at not in known)
+        )
+        if claim.visits:
+            return claim
+    if claim.part is Part.SWEEP and claim.missed:
+        return replace(claim, part=Part.RETURN, visits=tuple(Visit(at) for at in claim.missed), missed=())
+    return replace(claim, part=Part.VERIFY, views=(None,) * len(claim.orders.disks))
+
+
+def _verified(claim: Claim, disk: int, reply: Reply) -> Claim:
+    view = reply.view if reply.answer is Answer.GOOD else UNANSWERED
+    views = (*claim.views[:disk], view, *claim.views[disk + 1 :])
+    claim = replace(claim, views=views)
+    if None in views:
+        return claim
+    ended = replace(claim, part=Part.DONE)
+    if judge(claim.orders, claim.key.epoch, ended.result).hold is Hold.OURS:
+        return ended
+    # Overtaken: where somebody else holds a disk, our registration could still write. Nobody but ourselves can make us
+    # the holder, so what another held a moment ago is not given to nobody by leaving it.
+    held = [at for at, seen in enumerate(ended.result) if seen.holder not in (None, claim.key)]
+    return _withdraw(replace(claim, returnable=tuple(at for at in held if claim.key in ended.result[at].registered)))
+
+
+def _withdraw(claim: Claim) -> Claim:
+    if claim.returnable:
+        return replace(claim, part=Part.WITHDRAW, visits=())
+    return replace(claim, part=Part.DONE)

@@ -1,0 +1,170 @@
+"""The kernels of the exhaustive world: imports, exports, writes, and which disks pools have given up.
+
+In scenes where disks come back to stay, what was given up stays given up until the pools open it again, which they can
+at any moment when the disk takes their writes and is not kept. Elsewhere that happens with the next write, which says
+the same with fewer states. The child that completes a claim is here, too: what it keeps, no pool can open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.core.failover.machine.outputs import Outputs, outputs
+from reconciler.core.failover.machine.phase import Thing
+from reconciler.core.failover.machine.state import State
+from reconciler.core.failover.reservations.claim import Answer, Command, Reply
+from reconciler.core.failover.reservations.fence_completion import (
+    Completion,
+    Keep,
+    Stage,
+    asks,
+    completable,
+    completing,
+    heard,
+    kept,
+)
+from reconciler.simulation.disk import answer
+from reconciler.simulation.exhaustive.canonical import Disks, plain_disk
+from reconciler.simulation.exhaustive.disk_invariants import Truth
+from reconciler.simulation.exhaustive.state_numbers import ALL, HUNG, NONE, OFF, SIDES, SOME, Between, Node, Step
+
+
+class Housing(Truth):
+    """What moves without the core: pools as they were told, and a completion once it was begun."""
+
+    def state_of(self, node: Node) -> State:
+        """The core's state of a living daemon."""
+        state: State = self.cores.values[node.core]
+        return state
+
+    def outputs_of(self, core: int) -> Outputs:
+        """The outputs of a core by its number."""
+        known = self._outputs.get(core)
+        if known is None:
+            known = self._outputs[core] = outputs(self.cores.values[core])
+        return known
+
+    # Pools -----------------------------------------------------------------------------------------------------------
+
+    def _usable(self, me: int, node: Node, shelf: int, between: Between) -> int:
+        """The disks that take what these pools write."""
+        usable = self._writable(me, shelf) & ~between.lost[me]
+        return usable & ~node.out if self.scene.faults.sticky else usable
+
+    def _kernel(self, me: int, node: Node, shelf: int, between: Between) -> Iterator[Step]:
+        faults = self.scene.faults
+        if node.core == OFF:
+            return
+        outs = self.outputs_of(node.core) if node.core >= 0 else None
+        wanted = None if outs is None or Thing.POOLS in outs.kept else outs.wanted
+        works = self._quorum(self._usable(me, node, shelf, between))
+        if wanted is not None and Thing.POOLS in wanted and node.pools == NONE:
+            begun = node._replace(pools=SOME, refused=False, stale=not self._writes(me, shelf), completion=-1, gained=0)
+            if not faults.sticky or self._readable(node, between.lost[me]):
+                yield Step("import begins", begun)
+            if faults.refuse and not node.refused:
+                yield Step("import is refused", node._replace(refused=True), fault=True)
+        if wanted is not None and Thing.POOLS not in wanted and node.pools in (SOME, ALL) and works:
+            exported = node._replace(pools=NONE, stale=False, replaced=False, out=0, completion=-1, gained=0)
+            yield Step("export ends", exported)
+        if node.pools == SOME and works:
+            yield self._imported(me, node, shelf, between)
+        if faults.reach and node.pools == ALL and works:
+            fresh = self._usable(me, node, shelf, between)
+            if fresh != between.fresh or node.out != self.every & ~fresh:
+                after = node._replace(out=self.every & ~fresh)
+                yield Step("a client's write is acknowledged", after, between=between._replace(fresh=fresh))
+        if faults.sticky and node.pools == ALL:
+            yield from self._reopened(me, node, shelf, between)
+        if faults.hang and node.pools == ALL:
+            yield Step("pools hang", node._replace(pools=HUNG), fault=True)
+        if node.pools == HUNG:
+            yield Step("pools answer again", node._replace(pools=ALL))
+
+    def _excused(self, node: Node) -> int:
+        """The disks whose silence stops no import: the last owner had given them up."""
+        return sum(1 << at for at in self.state_of(node).excused) if node.core >= 0 else 0
+
+    def _readable(self, node: Node, lost: int) -> bool:
+        """Whether the adapter begins an import.
+
+        No silent disk may hold the only newest writes, and enough have to be read that no owner had given up.
+        """
+        excused = self._excused(node)
+        missing = lost & ~excused
+        carried_on = any(self._enough(vdev, missing) for vdev in range(len(self.scene.orders.vdevs)))
+        return self._quorum(self.every & ~lost & ~excused) and not carried_on
+
+    def _imported(self, me: int, node: Node, shelf: int, between: Between) -> Step:
+        seen = between.fresh & ~between.lost[me]
+        sticky = self.scene.faults.sticky
+        # What was there when the import began told of the newest writes.
+        told = sticky and bool(between.fresh & ~self._excused(node))
+        if (seen or told) and not self._quorum(seen):
+            return Step("import is refused: newer writes are missing", node._replace(pools=NONE, refused=True))
+        broken = "" if seen else "an acknowledged write is lost"
+        if not sticky:
+            return Step("import ends", node._replace(pools=ALL), broken=broken)
+        opened = self._usable(me, node, shelf, between)
+        after = node._replace(pools=ALL, out=self.every & ~opened)
+        return Step("import ends", after, between=between._replace(fresh=between.fresh | opened), broken=broken)
+
+    def _reopened(self, me: int, node: Node, shelf: int, between: Between) -> Iterator[Step]:
+        """A person, or ZFS itself, has the pools open a disk again, and it is brought up to what they hold."""
+        ready = node.out & self._writable(me, shelf) & ~between.lost[me] & ~self._kept(node)
+        for at in range(len(self.scene.orders.disks)):
+            if ready >> at & 1:
+                bit = 1 << at
+                fresh = between.fresh & ~bit if node.replaced else between.fresh | bit
+                after = node._replace(out=node.out & ~bit, gained=node.gained & ~bit)
+                if not node.replaced and self._writes(me, shelf, after.gained):
+                    after = after._replace(stale=False)
+                yield Step(f"disk{at} is opened again", after, between=between._replace(fresh=fresh))
+
+    # Completing ------------------------------------------------------------------------------------------------------
+
+    def _kept(self, node: Node) -> int:
+        """The disk that a completion has for itself alone."""
+        if node.completion < 0:
+            return 0
+        completion: Completion = self.completions.values[node.completion]
+        return 1 << completion.disk if completion.kept else 0
+
+    def _completes(self, me: int, node: Node, shelf: int, between: Between) -> Iterator[Step]:
+        """One command of a completion; or its beginning with the first look, where a look would lead to one."""
+        disks: Disks = self.shelves.values[shelf]
+        if node.completion >= 0:
+            yield self._goes_on(me, node, self.completions.values[node.completion], shelf, between)
+            return
+        mine = completing(self.state_of(node))
+        if mine is None or node.claim >= 0:
+            return
+        for at in completable(tuple(disk.view() for disk in disks), mine):
+            if not between.lost[me] >> at & 1:
+                yield self._goes_on(me, node, Completion(at, mine), shelf, between)
+
+    def _goes_on(self, me: int, node: Node, completion: Completion, shelf: int, between: Between) -> Step:
+        question, at = asks(completion), completion.disk
+        disks: Disks = self.shelves.values[shelf]
+        if isinstance(question, Keep):
+            alone = node.pools == NONE or (node.pools == ALL and bool(node.out >> at & 1))
+            completion, name = kept(completion, alone=alone), f"keeps disk{at}" if alone else f"cannot keep disk{at}"
+        else:
+            assert isinstance(question, Command)
+            disk, reply = disks[at], Reply(Answer.SILENT)
+            if not between.lost[me] >> at & 1:
+                disk, reply = answer(disk, SIDES[me], question)
+                disks = (*disks[:at], plain_disk(disk), *disks[at + 1 :])
+            completion = heard(completion, reply)
+            name = f"completes: {question.verb} disk{at}: {reply.answer}"
+        gained, broken = node.gained | (1 << at if completion.kept else 0), ""
+        if completion.stage is Stage.DONE:
+            found = disks[at]
+            if found.key(SIDES[me]) is None:
+                gained &= ~(1 << at)
+            elif completion.kept and found.holder is SIDES[1 - me]:
+                broken = "a completion leaves its key on a disk that another holds"
+            after = node._replace(completion=-1, gained=gained)
+        else:
+            after = node._replace(completion=self.completions.number(completion), gained=gained)
+        return Step(name, after, disks=self.shelves.number(disks), broken=broken)

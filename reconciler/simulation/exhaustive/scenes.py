@@ -1,0 +1,165 @@
+"""Bounded worlds to be explored: small orders, and which faults each scene allows.
+
+Does not know how a world moves; `bounded` does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+from reconciler.core.failover.machine.events import Request
+from reconciler.core.failover.orders.orders import Channel, Group, Limits, Orders, Timers, Vdev
+from reconciler.core.failover.reservations.key import Side
+
+#: A pause longer than every bound; the ages of moments stop there.
+LATE_MS: Final = 5
+
+#: Of `Fault.reach`: out of reach of either controller, and back, at once.
+BOTH: Final = 2
+
+#: One tick for everything: any timer may fire at any moment.
+TICKS: Final = Timers(
+    beat_ms=1, silence_ms=2, record_ms=1, stale_ms=2, look_ms=0, proof_ms=2, pause_ms=LATE_MS - 2, settle_ms=1,
+    claim_ms=1, import_ms=1, release_ms=1, handover_ms=1, boot_ms=1, yield_ms=1, retry_ms=1, again_ms=1, deadman_ms=1,
+    patience_ms=9, network_ms=0, maintenance_ms=1,
+)  # fmt: skip
+
+
+class Fault(NamedTuple):
+    """What may go wrong in a scene, `most` times in all (-1: without limit).
+
+    `cuts`: a controller hears nothing on any network. `slow`: a claim, import or release outlives its bound; imports
+    and exports go on, or are in use, uncounted. `reach`: (controller, disks) that are lost together, 0 and 1 or BOTH.
+    `links`: whose group goes down. Not counted, for they are no faults: `sticky` (what pools gave up they do without
+    until they open it again; claims are completed), `stays` (disks are lost before the start only), `secrets` (the two
+    daemons have different secrets until they agree for good), `delay` (beats under way are late, doubled, lost), `fine`
+    (one move for each reservation command, not for each disk), `wide` (what is asked of several disks at once is
+    answered in any order, not in theirs) and `unarmed` (no hardware watchdog resets a controller, and both say so).
+    Everything heals at any moment, uncounted.
+    """
+
+    crash: bool = False
+    power: bool = False
+    late: bool = False
+    cuts: bool = False
+    secrets: bool = False
+    slow: bool = False
+    delay: bool = False
+    fine: bool = False
+    wide: bool = False
+    most: int = -1
+    reach: tuple[tuple[int, int], ...] = ()
+    links: tuple[int, ...] = ()
+    hang: bool = False
+    refuse: bool = False
+    proof: bool = False
+    sticky: bool = False
+    stays: bool = False
+    unarmed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A bounded world: its orders and what may happen in it. `begins`: how the moves begin that lead to its start."""
+
+    name: str
+    about: str
+    orders: Orders
+    faults: Fault
+    asked: tuple[Request, ...] = ()
+    begins: tuple[str, ...] = ()
+
+
+#: Two top-level vdevs: one disk alone, and a mirror; all three arbitrate.
+SHELF: Final = Orders(
+    pair="explored",
+    side=Side.A,
+    generation=1,
+    controllers=("a", "b"),
+    disks=("disk0", "disk1", "disk2"),
+    vdevs=(Vdev("single", (0,), 1), Vdev("mirror", (1, 2), 1)),
+    arbitration=(0, 1, 2),
+    channels=(Channel("network"),),
+    timers=TICKS,
+    limits=Limits(moves=0),
+)
+#: One disk decides, and two are swept.
+SWEPT: Final = replace(SHELF, arbitration=(0,))
+#: One mirror: a single disk is enough to write to it, and to lose what was written to the other.
+MIRROR: Final = replace(SHELF, disks=("disk0", "disk1"), vdevs=(Vdev("mirror", (0, 1), 1),), arbitration=(0,))
+GROUPED: Final = replace(SHELF, groups=(Group(1, ("net",)),))
+#: Half a mirror is gone, the pools give it up, and the other controller takes over; the first one is up again.
+WITHOUT_HALF: Final = (
+    "a: boots", "a: looks", "b: boots", "b: looks",
+    "a: look disk0", "a: look disk1", "a: look disk0", "a: look disk1", "a: the claim ends",
+    "a: import begins", "a: import ends", "a: looks",
+    "disks 0b010 out of reach for both", "a: a client's write is acknowledged", "a: looks", "b: looks",
+    "b: a person asks: force-activate", "b: look disk0", "b: look disk1", "b: look disk0", "b: look disk1",
+    "b: the claim ends", "a: looks", "a: resets", "a: boots", "a: looks",
+    "b: time passes", "b: time passes", "b: time passes", "b: import begins", "b: import ends", "b: looks",
+)  # fmt: skip
+
+#: Half a mirror is out of reach for each controller by itself, the pools gave it up, and nobody takes over yet.
+HALF_APART: Final = (
+    *WITHOUT_HALF[: WITHOUT_HALF.index("disks 0b010 out of reach for both")],
+    "disks 0b010 out of reach for a", "disks 0b010 out of reach for b",
+    "a: a client's write is acknowledged", "a: looks", "b: looks",
+)  # fmt: skip
+
+#: A person asked for a switchover, and the export is to begin.
+SWITCHED: Final = (
+    "a: boots", "a: looks", "b: boots", "b: looks",
+    "a: look disk0", "a: look disk1", "a: look disk2", "a: look disk0", "a: look disk1", "a: look disk2",
+    "a: the claim ends", "a: import begins", "a: import ends", "a: looks", "b: looks", "a: a person asks: switchover",
+)  # fmt: skip
+
+SCENES: Final = (
+    Scene("hanging", "imports are refused and pools hang, any number of times",
+          SHELF, Fault(hang=True, refuse=True)),
+    Scene("requests", "people ask for switchovers and force either controller, twice",
+          SHELF, Fault(most=2), (Request.SWITCHOVER, Request.FORCE)),
+    Scene("sweep", "a person forces either controller, once, and disks answer in any order",
+          SWEPT, Fault(wide=True, most=1), (Request.FORCE,)),
+    Scene("comes-back", "half a mirror comes back after a takeover; a person forces either controller, twice",
+          MIRROR, Fault(reach=((BOTH, 0b10),), sticky=True, stays=True, most=2), (Request.FORCE,), WITHOUT_HALF),
+    Scene("comes-and-goes", "half a mirror comes back after a takeover; then it is lost, or a person forces one, once",
+          MIRROR, Fault(reach=((BOTH, 0b10),), sticky=True, most=1), (Request.FORCE,), WITHOUT_HALF),
+    Scene("unarmed", "half a mirror is given up and no hardware watchdog resets anybody; people ask for a move, once",
+          MIRROR, Fault(reach=((0, 0b10), (1, 0b10)), sticky=True, unarmed=True, most=1),
+          (Request.FORCE, Request.SWITCHOVER), HALF_APART),
+    Scene("disabled", "failover is disabled; a person may force either controller at any moment",
+          replace(SHELF, enabled=False), Fault(most=0), (Request.FORCE,)),
+    Scene("disks", "all disks are lost to one controller, or half a mirror to the other, once",
+          SHELF, Fault(reach=((0, 0b111), (1, 0b100)), most=1)),
+    Scene("lone-disk", "the disk that is alone in its vdev is lost to either controller, once",
+          SHELF, Fault(reach=((0, 0b001), (1, 0b001)), most=1)),
+    Scene("power", "controllers lose power, any number of times",
+          SHELF, Fault(power=True)),
+    Scene("proof", "controllers lose power and the peer is told, any number of times",
+          SHELF, Fault(power=True, proof=True)),
+    Scene("groups", "a failover group goes down on either side, once",
+          GROUPED, Fault(links=(0, 1), most=1)),
+    Scene("slow", "the export of a switchover goes on, stands still or is in use; one limit runs out, then or later",
+          SWEPT, Fault(slow=True, most=1), (Request.SWITCHOVER,), SWITCHED),
+    Scene("restarts", "daemons die and start again, any number of times",
+          SHELF, Fault(crash=True)),
+    Scene("secrets", "the secrets differ until somebody mends them; a person forces either controller, once",
+          SHELF, Fault(secrets=True, most=1), (Request.FORCE,)),
+    Scene("interrupted", "switchovers are asked for and daemons die in the middle, twice in all",
+          SHELF, Fault(crash=True, most=2), (Request.SWITCHOVER,)),
+    Scene("any-fault", "one fault of any kind: a crash, a power loss, a late wake, a cut cable, a bound that runs out",
+          SHELF, Fault(crash=True, power=True, late=True, cuts=True, slow=True, most=1)),
+)  # fmt: skip
+
+#: Worlds too large for every run; a search of them ends at the number of states it is given.
+DEEP: Final = (
+    Scene("late-beats", "beats and disk records arrive late, doubled or never",
+          SHELF, Fault(delay=True, most=0)),
+    Scene("swept-power", "controllers lose power, once, and disks answer in any order",
+          SWEPT, Fault(power=True, wide=True, most=1)),
+    Scene("fine-claims", "every single reservation command may be the last before a crash or power loss",
+          SHELF, Fault(crash=True, power=True, fine=True, most=1)),
+    Scene("two-faults", "two faults of any kind",
+          SHELF, Fault(crash=True, power=True, late=True, cuts=True, slow=True, most=2)),
+)  # fmt: skip

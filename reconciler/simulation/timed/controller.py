@@ -1,0 +1,379 @@
+"""One controller of the timed world: power, the hardware deadman, and a watchdog daemon around the core.
+
+The daemon is the smallest that obeys `outputs`: it ticks, looks, hears, keeps its memory before it acts, and runs
+commands as children. What can go wrong with it is reached through its methods; which of that happens, `faults` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from reconciler.core.failover.heartbeats.heartbeat import Beat
+from reconciler.core.failover.machine.agreed_limits import with_agreement
+from reconciler.core.failover.machine.events import (
+    ClaimEnded,
+    Conflict,
+    Event,
+    Heard,
+    LinksSeen,
+    NewOrders,
+    PeerDied,
+    Pools,
+    PoolsSeen,
+    Tick,
+)
+from reconciler.core.failover.machine.finished_claim import feeds_ms
+from reconciler.core.failover.machine.outputs import Outputs, outputs
+from reconciler.core.failover.machine.pending_orders import resumed, with_records
+from reconciler.core.failover.machine.state import Memory, State, initial
+from reconciler.core.failover.machine.step import step
+from reconciler.core.failover.orders.orders import Orders, layout
+from reconciler.core.failover.reservations.claim import Claim
+from reconciler.core.failover.reservations.key import Side
+from reconciler.simulation.timed.claim_runner import Hand
+from reconciler.simulation.timed.completion_runner import Completer
+from reconciler.simulation.timed.controller_files import Files
+from reconciler.simulation.timed.disk_monitor import DiskMonitor
+from reconciler.simulation.timed.disk_records import Records
+from reconciler.simulation.timed.kernel import Kernel
+
+if TYPE_CHECKING:
+    from reconciler.simulation.timed.world import World
+
+#: What a paused daemon's sockets hold before datagrams are lost.
+HELD_MAX: Final = 200
+
+
+class Controller:
+    """One of the two, from its power supply up to the core.
+
+    `life` rises with every reset, `daemon` with every start of the daemon; whatever belongs to an earlier one is
+    forgotten. `paused`: the daemon does not run, the kernel does. `frozen`: nothing runs but the hardware deadman.
+    `rate`: local milliseconds for each true one. `fuse`: the daemon dies after so many effects, None for never.
+    `orders` are in force, `published` the newest orders in the agent's file. `files`: the shelf in force, resets and
+    automatic moves. `published` and `files` outlive everything.
+    """
+
+    def __init__(self, world: World, orders: Orders) -> None:
+        self.world = world
+        self.side: Side = orders.side
+        self.orders = self.published = orders
+        self.on = False
+        self.life = 0
+        self.daemon = 0
+        self.incarnation = 0
+        self.counter = 0
+        self.core: State | None = None
+        self.outs: Outputs | None = None
+        self.paused = self.frozen = False
+        self.frozen_ms = 0
+        self.deferred: list[tuple[Callable[[Any], None], Any]] = []
+        self.held: list[tuple[Callable[[Any], None], Any]] = []
+        self.rate = 1.0
+        self.offset_ms = 0
+        self.leapt_ms: int | None = None
+        self.memory: Memory | None = None
+        self.files = Files(world, self)
+        self.fed_ms: int | None = None
+        self.completer = Completer(world, self)
+        self.monitor = DiskMonitor(world, self)
+        self.kernel = Kernel(world, self)
+        self.hand = Hand(world, self, self._claim_ended)
+        self.fuse: int | None = None
+        self.blind = False
+        self.reset_fails, self.guarded, self.timeout_ms = False, True, 0
+        self.records = Records(world, self.side)
+        self._told: tuple[PoolsSeen | None, frozenset[str] | None] = (None, None)
+
+    # Power and the deadman -------------------------------------------------------------------------------------------
+
+    def power_on(self, boot_ms: int | None = None) -> None:
+        """Begin to boot."""
+        if self.on:
+            return
+        self.on = True
+        world = self.world
+        world.later(world.draw(world.physics.boot_ms) if boot_ms is None else boot_ms, self.start, None, self)
+
+    def power_off(self) -> None:
+        """Everything volatile is gone at once."""
+        if not self.on:
+            return
+        self.on = False
+        self.life += 1
+        self.daemon += 1
+        self.core = self.outs = self.memory = self.fed_ms = self.fuse = None
+        self.paused = self.frozen = False
+        self.hand.drop()
+        self.completer.drop()
+        self.deferred.clear()
+        self.held.clear()
+        self.kernel.vanish()
+
+    def reset(self, why: str) -> None:
+        """A reset: power off, and boot."""
+        self.files.note_reset()
+        self.world.note(self.side, f"resets: {why}")
+        self.power_off()
+        self.power_on()
+
+    def _feed_deadman(self, core: State) -> None:
+        self.timeout_ms = feeds_ms(core)
+        if self.fed_ms is None and self.guarded:
+            self.world.later(self.timeout_ms, self._deadman, self.life)
+        self.fed_ms = self.world.now_ms if self.guarded else None
+
+    def _deadman(self, life: int) -> None:
+        """Hardware: does not stop when the machine freezes."""
+        if life != self.life or self.fed_ms is None:
+            return
+        left_ms = self.fed_ms + self.timeout_ms - self.world.now_ms
+        if left_ms > 0:
+            self.world.later(left_ms, self._deadman, life)
+        else:
+            self.reset("the deadman was not fed")
+
+    @property
+    def read(self) -> Orders:
+        """The disks that are looked at, with all arbitration disks where a record may lie."""
+        return with_records(self.orders, self.core.pending if self.core is not None else None)
+
+    def clock(self) -> int:
+        """The local monotonic clock."""
+        return int(self.world.now_ms * self.rate) + self.offset_ms
+
+    def set_rate(self, rate: float) -> None:
+        """The clock drifts from now on; it does not jump."""
+        before_ms = self.clock()
+        self.rate = rate
+        self.offset_ms += before_ms - self.clock()
+
+    def leap(self, by_ms: int) -> None:
+        """The clock leaps ahead."""
+        self.offset_ms += by_ms
+        self.leapt_ms = self.world.now_ms
+
+    # The daemon's life -----------------------------------------------------------------------------------------------
+
+    def start(self, _: Any = None) -> None:
+        """The daemon starts, after a boot or after it died."""
+        if not self.on or self.core is not None:
+            return
+        self.daemon += 1
+        self.incarnation += 1
+        self.counter = 0
+        newest = self.published if self.published.generation >= self.orders.generation else self.orders
+        self.orders, pending = resumed(newest, self.files.shelf)
+        self.files.shelf = layout(self.orders)
+        self.files.boots()
+        machine, (resets, moves) = self.world.machine(self), self.files.recent(self.orders.limits)
+        core = initial(self.orders, self.incarnation, self.clock(), self.memory, resets, moves, machine, pending)
+        self.core = replace(with_agreement(core, self.files.agreement), armed=self.guarded)
+        self.outs = outputs(self.core)
+        self._told = (None, None)
+        self.records.start()
+        self.paused = False
+        self.world.note(self.side, f"daemon starts{' again' if self.memory else ''}")
+        for loop in (self._tick, self.monitor.look, self._record):
+            loop(self.daemon)
+
+    def die(self) -> None:
+        """The daemon dies with its claim child; the kernel and what it was told to do go on."""
+        if self.core is None:
+            return
+        self.daemon += 1
+        self.core = self.outs = self.fuse = None
+        self.hand.drop()
+        self.completer.drop()
+        self.paused = False
+        self.held.clear()
+        self.world.note(self.side, "daemon dies")
+        self.world.later(self.world.draw(self.world.physics.restart_ms), self.start, None, self)
+
+    def pause(self) -> None:
+        """The daemon stops running."""
+        self.paused = self.core is not None
+
+    def resume(self) -> None:
+        """The daemon runs again and finds what has piled up, timers first or messages first."""
+        if not self.paused:
+            return
+        self.paused = False
+        held, self.held = self.held, []
+        if self.world.chance.random() < 0.5:
+            held.reverse()
+        for act, argument in held:
+            act(argument)
+
+    def freeze(self) -> None:
+        """The whole machine stops, but its hardware deadman."""
+        if self.on and not self.frozen:
+            self.frozen, self.frozen_ms = True, self.world.now_ms
+            self.world.checkers.answers_changed()
+
+    def thaw(self, *, clock_stood: bool = False) -> None:
+        """It goes on; its clock may have stood still, as that of a virtual machine does."""
+        if not self.frozen:
+            return
+        self.frozen = False
+        if clock_stood:
+            self.offset_ms -= int((self.world.now_ms - self.frozen_ms) * self.rate)
+        deferred, self.deferred = self.deferred, []
+        for act, argument in deferred:
+            self.world.later(0, act, argument, self)
+        self.world.checkers.answers_changed()
+
+    # Loops -----------------------------------------------------------------------------------------------------------
+
+    def again(self, interval_ms: int, loop: Callable[[int], None], daemon: int) -> None:
+        """Let a loop of this daemon go on after so long, by the local clock."""
+        self.world.later(max(1, int(interval_ms / self.rate)), loop, daemon, self)
+
+    def _tick(self, daemon: int) -> None:
+        if daemon != self.daemon:
+            return
+        if self.paused:
+            self.held.append((self._tick, daemon))
+            return
+        pools = PoolsSeen(Pools.UNKNOWN, self.kernel.progressed) if self.blind else self.kernel.seen()
+        up = self.world.wires.up(self.side)
+        if pools != self._told[0]:
+            self._told = (pools, self._told[1])
+            self.feed(pools)
+        if up is not self._told[1] and self.core is not None:
+            self._told = (self._told[0], up)
+            self.feed(LinksSeen(up))
+        if self.core is None:
+            return
+        self.files.ticks()
+        self.feed(Tick(), act=True)
+        if daemon == self.daemon and self.outs is not None:
+            self._send(self.outs.beat)
+            self.again(self.orders.timers.beat_ms, self._tick, daemon)
+
+    def _send(self, beat: Beat) -> None:
+        self.counter += 1
+        beat = replace(beat, counter=self.counter)
+        for channel in range(len(self.world.wires.channels)):
+            self.world.wires.send(self.side, channel, beat, self.records.seal)
+
+    def last_word(self, beat: Beat) -> None:
+        """What a panic handler sends: the daemon's last beat, marked as dying."""
+        self._send(replace(beat, dying=True))
+
+    def _record(self, daemon: int) -> None:
+        if daemon != self.daemon or self.core is None or self.outs is None:
+            return
+        if self.paused:
+            self.held.append((self._record, daemon))
+            return
+        if self.outs.record:
+            self.counter += 1
+            self.records.write(replace(outputs(self.core).beat, counter=self.counter), self)
+        self.again(self.orders.timers.record_ms, self._record, daemon)
+
+    def arrives(self, message: tuple[int, Beat, int]) -> None:
+        """A datagram; one that is sealed with another secret is dropped."""
+        if self.core is None:
+            return
+        if self.paused:
+            if len(self.held) < HELD_MAX:
+                self.held.append((self.arrives, message))
+            return
+        channel, beat, seal = message
+        if seal == self.records.seal:
+            self.feed(Heard(channel, beat))
+
+    def told(self, event: Event) -> None:
+        """Anything else from outside: a person, the agent, the power controller, the kernel."""
+        if self.core is None:
+            return
+        if self.frozen or self.paused:
+            (self.deferred if self.frozen else self.held).append((self.told, event))
+            return
+        self.feed(event, act=True)
+
+    def conflict(self, _: Any = None) -> None:
+        """The arbitration disks refused our record because of their reservation."""
+        self.told(Conflict())
+
+    def publish(self, orders: Orders) -> None:
+        """The agent's file with orders; the daemon takes what it accepts."""
+        if orders.generation > self.published.generation:
+            self.published = orders
+        self.told(NewOrders(orders))
+
+    def power_report(self, _: Any = None) -> None:
+        """The power controller says that the peer is off; it only says so while that is true."""
+        if not self.world.controller(self.side.other).on:
+            self.told(PeerDied("power controller"))
+
+    # The core and what it asks for -----------------------------------------------------------------------------------
+
+    def feed(self, event: Event, *, act: bool = False) -> None:
+        """One step of the core."""
+        before = self.core
+        if before is None:
+            return
+        self.world.steps += 1
+        core = self.core = step(before, event, self.clock())
+        if core.moves_ms is not before.moves_ms and len(core.moves_ms) and core.phase is not before.phase:
+            self.files.note_move()
+        if core.orders is not self.orders:
+            if layout(core.orders) != self.files.shelf:
+                self.world.note(self.side, f"adopts the shelf of generation {core.orders.generation}")
+            self.orders, self.files.shelf = core.orders, layout(core.orders)
+        if core.missing and core.missing != before.missing:
+            self.world.note(self.side, f"newer orders wait: {'; '.join(core.missing)}")
+        if core.phase is not before.phase:
+            self.world.note(self.side, f"{before.phase.name} -> {core.phase.name}: {core.why}")
+            self.world.checkers.phase_changed(self, before, core)
+            act = True
+        if act:
+            self.outs = outputs(core)
+            self._act(self.outs)
+
+    def _burns(self) -> bool:
+        """One effect is about to be made; True if the daemon dies before it."""
+        if self.fuse is None:
+            return False
+        self.fuse -= 1
+        if self.fuse >= 0:
+            return False
+        self.die()
+        return True
+
+    def _act(self, outs: Outputs) -> None:
+        """Make things as they should be, one effect after the other."""
+        if outs.remember != self.memory:
+            if self._burns():
+                return
+            self.memory = outs.remember
+        if outs.feed and self.core is not None:
+            self._feed_deadman(self.core)
+        if outs.reset and not self.reset_fails:
+            if self._burns():
+                return
+            self._send(outs.beat)
+            why = str(self.core.why) if self.core is not None else ""
+            self.reset(why)
+            return
+        if outs.claim != self.hand.key:
+            if self._burns():
+                return
+            self.hand.drop()
+            self.completer.drop()
+            if outs.claim is not None:
+                self.hand.begin(self.orders, outs.claim)
+        if self.kernel.wants(outs.wanted, outs.kept) and not self._burns():
+            self.kernel.obey(outs.wanted, outs.kept)
+
+    def _claim_ended(self, claim: Claim) -> None:
+        if self.paused:
+            self.held.append((self._claim_ended, claim))
+            return
+        if claim is self.hand.claim:
+            self.hand.drop()
+            self.feed(ClaimEnded(claim.key.epoch, claim.result), act=True)
