@@ -13,7 +13,7 @@ from reconciler.simulation.exhaustive.canonical import Disks
 from reconciler.simulation.exhaustive.state_numbers import NONE, SIDES, Node, Numbering
 
 
-class Truth(Numbering):
+class DiskInvariants(Numbering):
     """Who can write what, and which invariant a state breaks."""
 
     def _memo(self, key: Any, make: Callable[[], int]) -> int:

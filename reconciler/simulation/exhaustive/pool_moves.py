@@ -25,11 +25,11 @@ from reconciler.core.failover.reservations.fence_completion import (
 )
 from reconciler.simulation.disk import answer
 from reconciler.simulation.exhaustive.canonical import Disks, plain_disk
-from reconciler.simulation.exhaustive.disk_invariants import Truth
+from reconciler.simulation.exhaustive.disk_invariants import DiskInvariants
 from reconciler.simulation.exhaustive.state_numbers import ALL, HUNG, NONE, OFF, SIDES, SOME, Between, Node, Step
 
 
-class Housing(Truth):
+class Housing(DiskInvariants):
     """What moves without the core: pools as they were told, and a completion once it was begun."""
 
     def state_of(self, node: Node) -> State:

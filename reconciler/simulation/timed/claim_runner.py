@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from reconciler.simulation.timed.world import World
 
 
-class Hand:
+class ClaimRunner:
     """`claim`: the one that runs. `hangs`: it goes no further. `ended` is told the claim that is at its end."""
 
     def __init__(self, world: World, owner: Controller, ended: Callable[[Claim], Any]) -> None:

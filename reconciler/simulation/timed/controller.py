@@ -32,7 +32,7 @@ from reconciler.core.failover.machine.step import step
 from reconciler.core.failover.orders.orders import Orders, layout
 from reconciler.core.failover.reservations.claim import Claim
 from reconciler.core.failover.reservations.key import Side
-from reconciler.simulation.timed.claim_runner import Hand
+from reconciler.simulation.timed.claim_runner import ClaimRunner
 from reconciler.simulation.timed.completion_runner import Completer
 from reconciler.simulation.timed.controller_files import Files
 from reconciler.simulation.timed.disk_monitor import DiskMonitor
@@ -80,7 +80,7 @@ class Controller:
         self.completer = Completer(world, self)
         self.monitor = DiskMonitor(world, self)
         self.kernel = Kernel(world, self)
-        self.hand = Hand(world, self, self._claim_ended)
+        self.claim_runner = ClaimRunner(world, self, self._claim_ended)
         self.fuse: int | None = None
         self.blind = False
         self.reset_fails, self.guarded, self.timeout_ms = False, True, 0
@@ -106,7 +106,7 @@ class Controller:
         self.daemon += 1
         self.core = self.outs = self.memory = self.fed_ms = self.fuse = None
         self.paused = self.frozen = False
-        self.hand.drop()
+        self.claim_runner.drop()
         self.completer.drop()
         self.deferred.clear()
         self.held.clear()
@@ -185,7 +185,7 @@ class Controller:
             return
         self.daemon += 1
         self.core = self.outs = self.fuse = None
-        self.hand.drop()
+        self.claim_runner.drop()
         self.completer.drop()
         self.paused = False
         self.held.clear()
@@ -360,13 +360,13 @@ class Controller:
             why = str(self.core.why) if self.core is not None else ""
             self.reset(why)
             return
-        if outs.claim != self.hand.key:
+        if outs.claim != self.claim_runner.key:
             if self._burns():
                 return
-            self.hand.drop()
+            self.claim_runner.drop()
             self.completer.drop()
             if outs.claim is not None:
-                self.hand.begin(self.orders, outs.claim)
+                self.claim_runner.begin(self.orders, outs.claim)
         if self.kernel.wants(outs.wanted, outs.kept) and not self._burns():
             self.kernel.obey(outs.wanted, outs.kept)
 
@@ -374,6 +374,6 @@ class Controller:
         if self.paused:
             self.held.append((self._claim_ended, claim))
             return
-        if claim is self.hand.claim:
-            self.hand.drop()
+        if claim is self.claim_runner.claim:
+            self.claim_runner.drop()
             self.feed(ClaimEnded(claim.key.epoch, claim.result), act=True)

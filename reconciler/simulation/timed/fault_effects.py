@@ -251,12 +251,12 @@ def blind(*, blind: bool) -> Deed:
 def claim_hangs(world: World, words: Words) -> None:
     """The running claim goes no further."""
     one = of(world, words[0])
-    one.hand.hangs = one.hand.claim is not None
+    one.claim_runner.hangs = one.claim_runner.claim is not None
 
 
 def claim_killed(world: World, words: Words) -> None:
     """The running claim is gone."""
-    of(world, words[0]).hand.claim = None
+    of(world, words[0]).claim_runner.claim = None
 
 
 def asks(request: Request) -> Deed:

@@ -109,7 +109,7 @@ def heal_everything(world: World, *, without: Side | None = None) -> None:
     for one in world.controllers:
         one.kernel.unstick()
         one.set_rate(1.0)
-        one.blind = one.hand.hangs = one.reset_fails = False
+        one.blind = one.claim_runner.hangs = one.reset_fails = False
         one.fuse = None
         one.records.heal()
         if one.side is without:
