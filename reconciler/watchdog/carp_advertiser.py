@@ -1,7 +1,8 @@
-"""CARP on the interfaces with virtual addresses: advertised by the active controller, overheard by both.
+"""CARP on the interfaces with virtual addresses: the active controller advertises, both controllers listen.
 
-Decides nothing about roles: the disks do. Advertisements tell the field's tools who is master; what is overheard tells
-people of wrong passwords, strangers with our VHID and two masters, and keeps no peer alive. Does not know the core.
+Advertisements tell network tools which controller is master. Received ones reveal wrong passwords, foreign users of the
+VHID and two masters. They are no sign of life of the peer, and they decide no roles: the disks do. Does not know the
+core.
 """
 
 from __future__ import annotations
@@ -33,15 +34,16 @@ from reconciler.system.addresses.snapshot import NetworkSnapshot
 from reconciler.system.carp import CarpSocket, Family
 from reconciler.watchdog.event_loop import EventLoop, Timer, monotonic_ms
 
-#: The pace of a last advertisement: nobody needs to wait for the next one (ip_carp.c).
+#: advbase and advskew of the last advertisement: receivers do not wait for another one (ip_carp.c).
 FAREWELL = 255
 
 
 @dataclass(slots=True)
 class CarpHost:
-    """One virtual host id on one interface.
+    """One virtual host ID on one interface.
 
-    `others` are keys that are accepted besides `key`; `own` are this controller's own addresses there.
+    `others`: further accepted keys. `own`: the static addresses of this controller on the interface. `first`: the first
+    counter of this daemon. `sent`: the number of advertisements sent.
     """
 
     interface: str
@@ -58,7 +60,10 @@ class CarpHost:
 
 
 class CarpAdvertiser:
-    """All virtual hosts of the orders. `peer`: the number of the peer's present life, as its beats tell; 0: unheard."""
+    """All virtual hosts of the orders.
+
+    `peer` returns the incarnation of the peer's daemon, 0 before its first heartbeat.
+    """
 
     def __init__(
         self, loop: EventLoop, passwords: tuple[bytes, ...], incarnation: int, peer: Callable[[], int]
@@ -70,7 +75,7 @@ class CarpAdvertiser:
         self.advertising = False
 
     def set_orders(self, orders: Orders) -> None:
-        """The virtual hosts of new orders. One whose addresses stay keeps its accounts."""
+        """Use the virtual hosts of these orders. One whose addresses stay keeps its counters."""
         before = {(host.interface, host.key.vhid): host for host in self._hosts}
         self._orders, self._hosts = orders, []
         wanted: dict[tuple[str, int], list[str]] = {}
@@ -91,14 +96,14 @@ class CarpAdvertiser:
             self._close(gone)
 
     def set_passwords(self, passwords: tuple[bytes, ...]) -> None:
-        """Other passwords; counters and accounts go on."""
+        """Use other passwords: the first one seals. Counters continue."""
         self._passwords = passwords
         for host in self._hosts:
             host.key, *others = (replace(host.key, password=password) for password in passwords)
             host.others = tuple(others)
 
     def bind_interfaces(self, indices: Mapping[str, int | None], sight: NetworkSnapshot) -> None:
-        """Which interface each name stands for now, and what addresses of our own are there."""
+        """Bind each virtual host to the interface with this index, and note the static addresses there."""
         for host in self._hosts:
             index = indices.get(host.interface)
             for family in host.families:
@@ -116,7 +121,7 @@ class CarpAdvertiser:
             opened.close()
             del host.sockets[family]
         if index is None:
-            host.problem = "its interface is not here"
+            host.problem = "its interface does not exist"
             return
         try:
             made = host.sockets[family] = CarpSocket(family, index)
@@ -127,7 +132,7 @@ class CarpAdvertiser:
         self._loop.watch(made.fileno(), lambda: self._receive(host, made))
 
     def set_advertising(self, wanted: bool, *, farewell: bool = False) -> None:
-        """Whether this controller is master. `farewell`: the end of it is said, so that nobody waits for silence."""
+        """Start or stop advertising. `farewell`: send a last advertisement, so that receivers need not wait."""
         if wanted == self.advertising:
             return
         self.advertising = wanted
@@ -140,21 +145,21 @@ class CarpAdvertiser:
                 self._send(host, FAREWELL, FAREWELL)
 
     def counters(self) -> tuple[tuple[str, int, int], ...]:
-        """The newest counter of each virtual host: receivers refuse one that is not higher (ip_carp.c)."""
+        """Interface, VHID and newest counter of each virtual host. Receivers reject a lower counter (ip_carp.c)."""
         return tuple((host.interface, host.key.vhid, host.counter) for host in self._hosts)
 
     def resume(self, counters: tuple[tuple[str, int, int], ...], incarnation: int) -> None:
-        """Count on from those of the daemon before; a virtual host that it did not have begins with this number."""
+        """Continue the counters of the predecessor. A virtual host that it did not have starts by this incarnation."""
         self._incarnation = incarnation
         known = {(interface, vhid): counter for interface, vhid, counter in counters}
         for host in self._hosts:
             first = first_counter(incarnation, self._orders.side) if self._orders is not None else host.first
-            # What was overheard meanwhile was the daemon before.
+            # What this process has received so far came from the predecessor.
             host.overheard = Overheard()
             host.first, host.counter = first, max(first, known.get((host.interface, host.key.vhid), first))
 
     def rows(self, now_ms: int) -> tuple[CarpStatus, ...]:
-        """For the status."""
+        """The rows of the status."""
         found = []
         for host in self._hosts:
             heard = host.overheard
@@ -176,11 +181,11 @@ class CarpAdvertiser:
         return tuple(found)
 
     def problems(self) -> tuple[tuple[str, str], ...]:
-        """Interface and what keeps advertisements from it."""
+        """Interface and problem of each virtual host that cannot advertise."""
         return tuple((host.interface, host.problem) for host in self._hosts if host.problem)
 
     def close(self) -> None:
-        """Gives the sockets back, without a word: the next daemon may go on at once."""
+        """Close the sockets without a last advertisement: the next daemon may continue immediately."""
         if self._timer is not None:
             self._timer.cancel()
         for host in self._hosts:

@@ -1,8 +1,8 @@
-"""What a person asks for at once, made into events of the core, and the answer.
+"""Control requests of operators: turns them into events of the core, and answers them.
 
-Decides what an override is: disabling keeps this controller from moving by itself for a while, exactly as maintenance
-does, and is shown as what it is. Enabling against orders that disable is refused: both controllers must agree that they
-may move, and only a commit tells both. Everything asked for is noted with who asked.
+Decides what an override is. Disabling failover for a time is maintenance with another name in the status. Enabling
+failover against orders that disable it is refused: both controllers must agree, and only a commit reaches both. The
+timeline gets every request with its caller.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from reconciler.watchdog.power_fencing import PowerFencing
 from reconciler.watchdog.status_publisher import StatusPublisher
 from reconciler.watchdog.timeline import Timeline
 
-#: Answered when the caller does not say how many events it wants.
+#: Number of timeline events in an answer if the caller names none.
 EVENTS_COUNT: Final = 100
 
 
 class ControlRequests:
-    """Answers one request after the other; never waits."""
+    """Answers one request after another. Never waits."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class ControlRequests:
         self._replace, self._adopt = replace, adopted
 
     def answer(self, request: ControlRequest) -> ControlAnswer:
-        """Follow a request, or say why not."""
+        """Follow the request, or answer why not."""
         kind = request.kind
         if kind is RequestKind.STATUS:
             return ControlAnswer(True, document={"status": watchdog_document(self._publisher.status())})
@@ -102,7 +102,7 @@ class ControlRequests:
         )
 
     def _force(self, request: ControlRequest) -> ControlAnswer:
-        """The word is the name of the controller that shall serve: whoever types it knows where they are."""
+        """The confirming word is the name of this controller: an operator who types it knows which one will serve."""
         core = self._daemon.core
         assert core is not None
         name = core.orders.controller(core.orders.side)
@@ -141,11 +141,11 @@ class ControlRequests:
 
 
 def resume(daemon: Daemon, publisher: StatusPublisher) -> None:
-    """Maintenance that an earlier daemon was asked for goes on."""
+    """Continue maintenance that an earlier daemon was asked for."""
     durable = daemon.durable
     left_ms = int(durable.maintenance_left_s() * 1_000)
     if left_ms > 0 and daemon.core is not None:
-        # No longer than the orders allow, whatever a clock made of it, and counted on from here.
+        # At most as long as the orders allow, whatever the file says.
         left_ms = min(left_ms, daemon.core.orders.timers.maintenance_ms)
         durable.set_maintenance(left_ms / 1_000, durable.override)
         publisher.override = durable.override

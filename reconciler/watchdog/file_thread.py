@@ -1,8 +1,7 @@
-"""The clerk: a thread for files on disks that may be slow, so that the loop never waits for one.
+"""A thread for files on disks that may be slow, so that the event loop never waits for one.
 
-Writes and appends in the order they were asked for, each synced; looks once a second whether a watched file changed
-and hands its content over. Bounded: when the disk hangs, the oldest appended line is given up, never a moment of the
-loop. Decides nothing about what is written.
+Performs writes in the order of the calls, each synced. Checks once a second whether one watched file has changed, and
+reads it. The queue is bounded: if the disk hangs, the oldest write is dropped. Decides nothing about the content.
 """
 
 from __future__ import annotations
@@ -24,20 +23,20 @@ from reconciler.watchdog.atomic_file import replace_file
 JOBS_MAX: Final = 1_000
 STACK_BYTES: Final = 256 << 10
 POLL_S: Final = 1.0
-#: A file of so many bytes for each line it may keep is worth counting its lines.
+#: Count the lines of a file only when it has more than this many bytes for each line that it may hold.
 LINE_BYTES: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
 class FileContent:
-    """What a watched file was: None when it was not there; `problem` when it could not be read."""
+    """Content of a file: None if it does not exist or cannot be read. `problem`: why it cannot be read, or ""."""
 
     content: bytes | None
     problem: str = ""
 
 
 def read_content(path: Path, bytes_max: int) -> FileContent:
-    """What a file is now."""
+    """Read a file now. Never raises."""
     try:
         return FileContent(read_bytes(path, bytes_max))
     except HagitError as error:
@@ -45,7 +44,10 @@ def read_content(path: Path, bytes_max: int) -> FileContent:
 
 
 class FileThread:
-    """`fileno()` is readable when a watched file changed or a write failed; then `news()` says what happened."""
+    """Writes files and watches one. When `fileno()` is readable, `take_content()` returns the watched file's content.
+
+    `problem`: why the last write failed, or "". `lost`: the number of writes that were dropped.
+    """
 
     def __init__(self, watched: Path, bytes_max: int) -> None:
         self._watched, self._bytes_max = watched, bytes_max
@@ -63,43 +65,43 @@ class FileThread:
         self._thread.start()
 
     def fileno(self) -> int:
-        """For the loop."""
+        """The descriptor for the event loop."""
         return self._event
 
     def take_content(self) -> FileContent | None:
-        """The newest content of the watched file that was not handed over yet."""
+        """The newest content of the watched file, once after each change; None if it has not changed."""
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._event)
         with self._condition:
             return self._contents.pop() if self._contents else None
 
     def check_now(self) -> None:
-        """Look at the watched file now."""
+        """Check the watched file now."""
         with self._condition:
             self._check_requested = True
             self._condition.notify()
 
     def write(self, path: Path, content: bytes) -> None:
-        """Replace a file, synced, soon."""
+        """Queue: replace a file, synced."""
         self._enqueue(lambda: replace_file(path, content))
 
     def append(self, path: Path, line: bytes, lines_max: int) -> None:
-        """Add a line to a file that keeps about the last `lines_max`, synced, soon."""
+        """Queue: append a line, synced, to a file that holds about the last `lines_max` lines."""
         self._enqueue(lambda: _append(path, line, lines_max))
 
     @property
     def idle(self) -> bool:
-        """Whether everything asked for is on the disk."""
+        """Whether all writes are on the disk."""
         with self._condition:
             return self._pending == 0
 
     def flush(self, wait_s: float) -> bool:
-        """Wait until everything asked for is on the disk, but no longer than that."""
+        """Wait at most `wait_s` until all writes are on the disk. Returns whether they are."""
         with self._condition:
             return self._condition.wait_for(lambda: self._pending == 0, wait_s)
 
     def close(self, wait_s: float) -> None:
-        """Write what waits, if the disk lets it, and end."""
+        """Finish the queued writes and end the thread, if the disk answers within `wait_s`."""
         self.flush(wait_s)
         with self._condition:
             self._stopped = True

@@ -1,8 +1,8 @@
-"""Heartbeats on every network channel: sealed, numbered, sent to and heard from the interfaces the channels stand for.
+"""Heartbeats on every network channel: seals, numbers, sends and receives them as Ethernet frames.
 
-Decides which frames reach the core: those of the pair, sealed for just this channel, and new; of our own side only
-what another machine sent. Counts the others by what was
-wrong with them, so that a wrong secret or a stranger can be told to a person. Does not know what a beat leads to.
+Decides which frames reach the core: those of the pair that are sealed for this channel and are new. Of the frames of
+its own side only those that another machine sent. Counts the other frames by what is wrong with them, so that the
+status can name a wrong secret or a foreign sender. Leaves the meaning of a heartbeat to the core.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from reconciler.watchdog.event_loop import EventLoop, monotonic_ms
 from reconciler.watchdog.pair_keys import PairKeys
 from reconciler.watchdog.version_negotiator import VersionNegotiator
 
-#: Unfit frames of one kind on one channel are spoken of for so long after the last.
-REFUSED_MS: Final = 60_000
+#: The status names rejected frames for this long after the last one.
+REJECTED_MS: Final = 60_000
 
 
 @dataclass(frozen=True, slots=True)
 class RejectedFrames:
-    """What was wrong with frames on one channel, how many there were, and when the last came."""
+    """Frames on one channel that were rejected for the same reason: their number, and when the last one came."""
 
     channel: str
     problem: str
@@ -40,10 +40,11 @@ class RejectedFrames:
 
 @dataclass(slots=True)
 class HeartbeatChannel:
-    """One channel: its way out, a way in for each accepted secret, and its socket while its interface is there.
+    """One channel, with its socket while its interface exists.
 
-    `peer_mac`: from where the peer's newest sealed frame came; empty before the first.
-    `own`: the way out under each accepted secret; a machine that was cloned with this one's files may use another.
+    `out`: the seal of outgoing heartbeats. `into`: that of incoming ones, under each accepted secret. `own`: that of
+    outgoing ones, under each accepted secret, because a clone of this machine may use another secret than this machine.
+    `machine`, `peer_mac`: the sender of the peer's newest heartbeat; 0 and "" before the first.
     """
 
     name: str
@@ -52,7 +53,7 @@ class HeartbeatChannel:
     own: tuple[Way, ...]
     window: Window = field(default_factory=Window)
     socket: FrameSocket | None = None
-    problem: str = "its interface has not been looked for yet"
+    problem: str = "its interface is not known yet"
     machine: int = 0
     peer_mac: str = ""
     sent: int = 0
@@ -60,9 +61,10 @@ class HeartbeatChannel:
 
 
 class Heartbeats:
-    """All channels of the orders. `heard` is called with the channel's index and the beat, in the order of arrival.
+    """All channels of the orders.
 
-    `machine` is the number of this machine.
+    `heard` is called with the index of the channel and the heartbeat, in the order of arrival. `machine` is the number
+    of this machine (`system/machine`).
     """
 
     def __init__(
@@ -83,125 +85,125 @@ class Heartbeats:
         self._rejected_ms: dict[tuple[str, str], int] = {}
 
     def set_orders(self, orders: Orders) -> None:
-        """The channels of new orders. A channel that stays keeps its window."""
-        before = {line.name: line for line in self.channels}
+        """Use the channels of these orders. A channel that stays keeps its replay window."""
+        before = {channel.name: channel for channel in self.channels}
         self.channels, self._orders = [], orders
-        for channel in orders.channels:
-            line = HeartbeatChannel(channel.name, *self._ways(orders, channel.name))
-            old = before.pop(channel.name, None)
-            if old is not None and (old.out, old.into) == (line.out, line.into):
-                line = old
+        for wanted in orders.channels:
+            channel = HeartbeatChannel(wanted.name, *self._ways(orders, wanted.name))
+            old = before.pop(wanted.name, None)
+            if old is not None and (old.out, old.into) == (channel.out, channel.into):
+                channel = old
             elif old is not None:
                 self._close(old)
-            self.channels.append(line)
+            self.channels.append(channel)
         for gone in before.values():
             self._close(gone)
 
-    def _ways(self, orders: Orders, channel: str) -> tuple[Way, tuple[Way, ...], tuple[Way, ...]]:
-        """The way out, the ways in, and those of another machine of this side."""
+    def _ways(self, orders: Orders, name: str) -> tuple[Way, tuple[Way, ...], tuple[Way, ...]]:
+        """The seals `out`, `into` and `own` of a channel."""
         ring = self._keys.ring
-        into = (datagram_way(secret, orders.pair, channel, orders.side.other) for secret in ring.accepted)
-        own = (datagram_way(secret, orders.pair, channel, orders.side) for secret in ring.accepted)
-        return datagram_way(ring.current, orders.pair, channel, orders.side), tuple(into), tuple(own)
+        into = (datagram_way(secret, orders.pair, name, orders.side.other) for secret in ring.accepted)
+        own = (datagram_way(secret, orders.pair, name, orders.side) for secret in ring.accepted)
+        return datagram_way(ring.current, orders.pair, name, orders.side), tuple(into), tuple(own)
 
     def _set_keys(self) -> None:
-        """Other secrets are in force; windows and sockets stay, so no beat is missed or taken twice."""
-        for line in self.channels if self._orders is not None else ():
+        """Use the secrets in force. Windows and sockets stay, so no heartbeat is missed or accepted twice."""
+        for channel in self.channels if self._orders is not None else ():
             assert self._orders is not None
-            line.out, line.into, line.own = self._ways(self._orders, line.name)
+            channel.out, channel.into, channel.own = self._ways(self._orders, channel.name)
 
     def bind_interfaces(self, indices: Mapping[str, int]) -> None:
-        """Which interface each channel's name stands for now; a channel whose name is missing has none."""
-        for line in self.channels:
-            index = indices.get(line.name)
-            if line.socket is not None and line.socket.index != index:
-                self._close(line)
-            if line.socket is not None:
+        """Bind each channel to the interface with this index. A channel that is not in `indices` has no interface."""
+        for channel in self.channels:
+            index = indices.get(channel.name)
+            if channel.socket is not None and channel.socket.index != index:
+                self._close(channel)
+            if channel.socket is not None:
                 continue
             if index is None:
-                line.problem = "its interface is not here"
+                channel.problem = "its interface does not exist"
                 continue
             try:
-                line.socket = FrameSocket(index)
+                channel.socket = FrameSocket(index)
             except ObservationError as error:
-                line.problem = error.what
+                channel.problem = error.what
             else:
-                line.problem = ""
-                self._loop.watch(line.socket.fileno(), lambda line=line: self._read(line))  # type: ignore[misc]
+                channel.problem = ""
+                self._loop.watch(channel.socket.fileno(), lambda channel=channel: self._read(channel))  # type: ignore[misc]
 
     def send(self, beat: Beat) -> None:
-        """One beat on every channel, with the next number."""
+        """Send a heartbeat with the next number on every channel."""
         self.counter += 1
         version = self.negotiator.version
         beat = replace(beat, counter=self.counter, accepts=self._keys.ring.announced)
-        for line in self.channels:
-            if line.socket is not None and line.socket.send(encode_datagram(beat, line.out, version)):
-                line.sent += 1
+        for channel in self.channels:
+            if channel.socket is not None and channel.socket.send(encode_datagram(beat, channel.out, version)):
+                channel.sent += 1
 
     def next_number(self) -> int:
-        """The next number, for a beat that goes another way."""
+        """Take the next number, for a heartbeat on the disks."""
         self.counter += 1
         return self.counter
 
     def rejected(self, now_ms: int) -> tuple[RejectedFrames, ...]:
-        """What was refused lately."""
+        """The frames that were rejected lately."""
         return tuple(
             RejectedFrames(*key, count, self._rejected_ms[key])
             for key, count in self._rejected_counts.items()
-            if now_ms - self._rejected_ms[key] < REFUSED_MS
+            if now_ms - self._rejected_ms[key] < REJECTED_MS
         )
 
     def close(self) -> None:
-        """Gives the sockets back."""
-        for line in self.channels:
-            self._close(line)
+        """Close the sockets."""
+        for channel in self.channels:
+            self._close(channel)
 
-    def _close(self, line: HeartbeatChannel) -> None:
-        if line.socket is not None:
-            self._loop.unwatch(line.socket.fileno())
-            line.socket.close()
-            line.socket = None
+    def _close(self, channel: HeartbeatChannel) -> None:
+        if channel.socket is not None:
+            self._loop.unwatch(channel.socket.fileno())
+            channel.socket.close()
+            channel.socket = None
 
-    def _read(self, line: HeartbeatChannel) -> None:
-        opened = line.socket
+    def _read(self, channel: HeartbeatChannel) -> None:
+        opened = channel.socket
         if opened is None:
             return
         for data in opened.frames():
-            if line.socket is not opened:
-                # What was heard led to other orders, and this channel is gone with the old ones.
+            if channel.socket is not opened:
+                # An earlier frame led to other orders, which have closed this channel.
                 return
-            decoded, at = decode_any(data, line.into, decode_datagram)
+            decoded, at = decode_any(data, channel.into, decode_datagram)
             if isinstance(decoded, Refused):
-                self._handle_own_side(line, data, decoded)
+                self._handle_own_side(channel, data, decoded)
                 continue
             beat = decoded.beat
-            match line.window.admit(beat.incarnation, beat.counter):
+            match channel.window.admit(beat.incarnation, beat.counter):
                 case Admitted(window):
-                    line.window, line.machine, line.peer_mac = window, beat.machine, opened.source
+                    channel.window, channel.machine, channel.peer_mac = window, beat.machine, opened.source
                     self.negotiator.learn(decoded)
                     self._keys.verified(at, beat.accepts)
-                    line.heard += 1
-                    self._heard(self.channels.index(line), beat)
+                    channel.heard += 1
+                    self._heard(self.channels.index(channel), beat)
                 case Replayed():
-                    self._count_rejected(line, "heard before: doubled, or somebody repeats what we say")
-                case TooOld() if beat.machine not in (0, line.machine):
-                    # Not the earlier life of one machine: the core compares what two of them say.
-                    self._heard(self.channels.index(line), beat)
+                    self._count_rejected(channel, "received before: duplicated, or repeated by another machine")
+                case TooOld() if beat.machine not in (0, channel.machine):
+                    # Another machine than before, not an earlier daemon: the core compares the two.
+                    self._heard(self.channels.index(channel), beat)
                 case TooOld():
-                    self._count_rejected(line, "from an earlier life of the peer")
+                    self._count_rejected(channel, "from an earlier daemon of the peer")
 
-    def _handle_own_side(self, line: HeartbeatChannel, data: bytes, refused: Refused) -> None:
-        """A frame of our own side: the core knows whether this machine sent it, and a switch sent it back."""
+    def _handle_own_side(self, channel: HeartbeatChannel, data: bytes, refused: Refused) -> None:
+        """Handle a frame of this controller's own side: from a clone of this machine, or reflected by a switch."""
         reflected = refused.why is Refusal.REFLECTED
-        own = decode_any(data, line.own, decode_datagram)[0] if reflected else refused
+        own = decode_any(data, channel.own, decode_datagram)[0] if reflected else refused
         if isinstance(own, Refused):
-            self._count_rejected(line, refused.why.value)
+            self._count_rejected(channel, refused.why.value)
             return
         if own.beat.machine != self.machine:
-            self._heard(self.channels.index(line), own.beat)
+            self._heard(self.channels.index(channel), own.beat)
         else:
-            self._count_rejected(line, refused.why.value)
+            self._count_rejected(channel, refused.why.value)
 
-    def _count_rejected(self, line: HeartbeatChannel, what: str) -> None:
-        self._rejected_counts[line.name, what] += 1
-        self._rejected_ms[line.name, what] = monotonic_ms()
+    def _count_rejected(self, channel: HeartbeatChannel, problem: str) -> None:
+        self._rejected_counts[channel.name, problem] += 1
+        self._rejected_ms[channel.name, problem] = monotonic_ms()

@@ -49,7 +49,7 @@ from reconciler.watchdog.pair_keys import PairKeys
 from reconciler.watchdog.power_fencing import PowerFencing
 from reconciler.watchdog.published_files import PublishedFiles, read_unit
 from reconciler.watchdog.replace_command import replace_daemon
-from reconciler.watchdog.secret_watcher import SecretWatcher, look
+from reconciler.watchdog.secret_watcher import SecretWatcher, read_secret_files
 from reconciler.watchdog.status_publisher import StatusPublisher
 from reconciler.watchdog.successor import PredecessorLink
 from reconciler.watchdog.successor_handle import OPTION, HandedOver
@@ -197,14 +197,14 @@ def start_keys(watchdog: WatchdogNode, *, starts: bool) -> PairKeys:
     There a daemon that ends would have the machine reset. One that seals with a random secret is not understood, but
     its record changes, so the peer knows that it lives. A successor of a daemon that runs (not `starts`) fails instead.
     """
-    sight = look(watchdog)
-    if sight.ring is not None:
-        return PairKeys(sight.ring, sight.problems)
+    found = read_secret_files(watchdog)
+    if found.ring is not None:
+        return PairKeys(found.ring, found.problems)
     if not (starts and inherits(watchdog.run)):
         pair_secret(watchdog)
     if not starts:
         raise StateError("the pair's secret could not be read, and is there now: try again")
-    return PairKeys(Keyring(os.urandom(STOPGAP_BYTES)), sight.problems, stopgap=True)
+    return PairKeys(Keyring(os.urandom(STOPGAP_BYTES)), found.problems, stopgap=True)
 
 
 def start_passwords(watchdog: WatchdogNode, keys: PairKeys, *, starts: bool) -> tuple[bytes, ...]:

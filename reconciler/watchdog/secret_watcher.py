@@ -1,7 +1,7 @@
-"""Notices that the files of the pair's secrets changed: a thread, so that the loop never waits for a disk.
+"""Watches the files of the pair's secrets, in a thread, so that the event loop never waits for a disk.
 
-Looks once a second at three files (`system/secret`) and reads them when one changed. Decides nothing about what it
-reads.
+Checks three files once a second (`system/secret`) and reads them when one has changed. Decides nothing about the
+content.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ STACK_BYTES: Final = 256 << 10
 
 @dataclass(frozen=True, slots=True)
 class SecretFiles:
-    """What the files held: `ring` is None when the current secret is unfit, `problems` say what is wrong, in words."""
+    """Content of the files. `ring` is None if the current secret is unusable; `problems` say what is wrong."""
 
     ring: Keyring | None
     problems: tuple[str, ...] = ()
 
 
-def look(watchdog: WatchdogNode) -> SecretFiles:
-    """Read the files. Never raises for what they are."""
+def read_secret_files(watchdog: WatchdogNode) -> SecretFiles:
+    """Read the files. Never raises because of their content."""
     try:
         return SecretFiles(*pair_keyring(watchdog))
     except HagitError as error:
@@ -40,12 +40,12 @@ def look(watchdog: WatchdogNode) -> SecretFiles:
 
 
 class SecretWatcher:
-    """`fileno()` is readable when a file changed; then `news()` says what they hold."""
+    """When `fileno()` is readable, a file has changed and `take_files()` returns the content."""
 
     def __init__(self, watchdog: WatchdogNode) -> None:
         self._watchdog = watchdog
         self._paths = (watchdog.secret, next_path(watchdog.secret), previous_path(watchdog.secret))
-        #: Unlike any: what changed between the start of the daemon and the first look counts.
+        #: None differs from every stamp, so a change between the start of the daemon and the first check counts.
         self._stamp: tuple[object, ...] | None = None
         self._seen: deque[SecretFiles] = deque(maxlen=1)
         self._wake = threading.Event()
@@ -56,21 +56,21 @@ class SecretWatcher:
         self._thread.start()
 
     def fileno(self) -> int:
-        """For the loop."""
+        """The descriptor for the event loop."""
         return self._event
 
     def take_files(self) -> SecretFiles | None:
-        """What the files hold since they changed last, once."""
+        """The content of the files, once after each change; None if they have not changed."""
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._event)
         return self._seen.pop() if self._seen else None
 
     def check_now(self) -> None:
-        """Look now."""
+        """Check the files now."""
         self._wake.set()
 
     def close(self, wait_s: float) -> None:
-        """End, if the disk lets it."""
+        """End the thread, if the disk answers within `wait_s`."""
         self._stopped = True
         self._wake.set()
         self._thread.join(wait_s)
@@ -82,7 +82,7 @@ class SecretWatcher:
             stamp = self._stamps()
             if stamp != self._stamp:
                 self._stamp = stamp
-                self._seen.append(look(self._watchdog))
+                self._seen.append(read_secret_files(self._watchdog))
                 os.eventfd_write(self._event, 1)
             self._wake.wait(POLL_S)
             self._wake.clear()
@@ -96,5 +96,5 @@ def _stamp(path: Path) -> tuple[int, ...]:
         facts = path.stat()
     except OSError:
         return ()
-    # The mode counts: a secret that others could read becomes fit when they no longer can.
+    # With mode and owner: a secret that other users could read becomes usable when they no longer can.
     return facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_mode, facts.st_uid

@@ -1,8 +1,7 @@
-"""What could make a takeover fail or take long, looked for now and then and told as reasons.
+"""Audits: regular checks for problems that would make a takeover fail or take long. The status shows what they find.
 
-Decides when it is looked for: when this controller has come to rest, when it follows other orders, and every minute. A
-controller that is on its way has better use for its processors and disks: what is being looked at then is given up.
-Nothing that is found here is told to the core, so it never decides who writes.
+An audit runs when this controller has come to rest, after new orders, and every minute. A change of phase abandons the
+running audit, because it needs the processors and disks. The core never learns what an audit finds.
 """
 
 from __future__ import annotations
@@ -21,30 +20,30 @@ from reconciler.watchdog.event_loop import monotonic_ms
 from reconciler.watchdog.worker_pool import WorkerAnswer
 from reconciler.watchdog.worker_protocol import AuditReply, FailedReply, RunAudit
 
-#: Between the end of one look and the next.
+#: Delay between the end of one audit and the next.
 INTERVAL_MS: Final = 60_000
-#: After a change, until everything that follows from it is done.
+#: Delay after a change of phase or orders, until its effects are over.
 REST_MS: Final = 2_000
 WITHIN_MS: Final = 20_000
-#: So many that were not answered in a row are told.
+#: The status names this many failed audits in a row.
 FAILED_MAX: Final = 2
 
 
 class AuditPort(Protocol):
-    """Whoever runs audits (`work`)."""
+    """What runs audits (`dispatcher`)."""
 
     on_audit_reply: Callable[[WorkerAnswer], None]
 
     def request_audit(self, request: RunAudit, within_ms: int) -> bool:
-        """Begin; False: not now."""
+        """Start an audit. False if that is not possible now."""
         ...
 
     def abandon_audit(self) -> None:
-        """Give up the one that is going on."""
+        """Kill the running audit."""
 
 
 class TakeoverAudits:
-    """What the last audit of this controller found."""
+    """Starts the audits of this controller and keeps the findings of the last one."""
 
     def __init__(self, daemon: Daemon, board: AuditPort) -> None:
         self._daemon, self._workers = daemon, board
@@ -57,14 +56,14 @@ class TakeoverAudits:
         self._problem = ""
 
     def phase_changed(self, after: State) -> None:
-        """The phase changed."""
+        """Abandon the running audit if the new phase is not steady, and plan the next one."""
         if self._running and after.phase not in STEADY:
             self._workers.abandon_audit()
             self._running = False
         self._due_ms = monotonic_ms() + REST_MS
 
     def start_if_due(self) -> None:
-        """Whether an audit is due; to be called with every beat."""
+        """Start an audit if one is due. Called with every heartbeat."""
         core, now_ms = self._daemon.core, monotonic_ms()
         if core is None or core.phase not in STEADY:
             return
@@ -80,12 +79,12 @@ class TakeoverAudits:
         if isinstance(answered.reply, AuditReply):
             self._found, self._failures = answered.reply.findings, 0
         elif isinstance(answered.reply, FailedReply):
-            # What was found before is still the best that is known.
+            # The findings of the last complete audit stay.
             self._failures, self._problem = self._failures + 1, answered.reply.why
             self._due_ms = answered.answered_ms + REST_MS if self._failures < FAILED_MAX else self._due_ms
 
     def reasons(self) -> tuple[ReasonStatus, ...]:
-        """What was found, and whether there is anybody to find it."""
+        """The findings, and whether audits fail."""
         found = [
             ReasonStatus(code=one.code, text=one.text, evidence=one.evidence, remedy=one.remedy) for one in self._found
         ]
@@ -93,16 +92,16 @@ class TakeoverAudits:
             found.append(
                 ReasonStatus(
                     code="AUDIT_FAILED",
-                    text="nobody could look for what would make a takeover fail",
+                    text="the audit did not run, so problems that would make a takeover fail are unknown",
                     evidence=f"{self._problem}, {self._failures} times in a row",
-                    remedy="look for a hung zpool or disk, and into the journal of the watchdog",
+                    remedy="look for a hanging zpool command or disk, and read the journal of hagit-watchdog",
                 )
             )
         return tuple(found)
 
 
 def _theirs(core: State, now_ms: int) -> bool:
-    """Whether the peer has the pools: its last word that it is active is not old, and we have none."""
+    """Whether the peer has the pools: it says that it is active, its heartbeats arrive, and this side is standby."""
     beat = core.peer.beat
     return (
         core.phase is Phase.STANDBY and beat is not None and beat.phase is Phase.ACTIVE and network_alive(core, now_ms)

@@ -1,7 +1,8 @@
-"""The chronicle: every change of phase, every request and every coming and going of addresses, with its milliseconds.
+"""The timeline: every change of phase, every request and every change of the virtual addresses, with its milliseconds.
 
-Decides what triggered the failover in progress, so that each line says how long it has lasted. Keeps the newest events
-in memory and hands each to the clerk for `timeline.jsonl`. Does not judge them; `core/status/timeline` sums them up.
+Decides which moment triggered the failover in progress, so that each event says how long the failover has lasted. Keeps
+the newest events in memory and lets the file thread append each to `timeline.jsonl`. `core/status/timeline` summarises
+them.
 """
 
 from __future__ import annotations
@@ -32,19 +33,19 @@ from reconciler.system.files import read_lines
 from reconciler.watchdog.event_loop import monotonic_ms
 from reconciler.watchdog.file_thread import FileThread
 
-#: In memory; the file keeps more.
+#: Number of events in memory. The file holds more.
 REMEMBERED_MAX: Final = 500
 DONE_MAX: Final = 20
 
 
 def iso(moment_s: float) -> str:
-    """A moment of the wall clock as ISO 8601, UTC, with milliseconds."""
+    """A moment of the wall clock, in seconds, as ISO 8601 in UTC with milliseconds."""
     whole = int(moment_s)
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{int((moment_s - whole) * 1_000):03d}Z"
 
 
 class Timeline:
-    """The timeline of one controller. `failovers` counts takeovers begun here."""
+    """The timeline of one controller. `failovers`: the number of claims started here since the daemon started."""
 
     def __init__(self, directory: Path, boot: str, clerk: FileThread) -> None:
         self._path, self._boot, self._clerk = directory / "timeline.jsonl", boot, clerk
@@ -58,7 +59,7 @@ class Timeline:
         self._peer_left_ms: int | None = None
 
     def read(self) -> None:
-        """Read the file, unless it is as it was when it was read last."""
+        """Read the file, unless it has not changed since the last read."""
         stamp: tuple[int, ...] = ()
         with contextlib.suppress(OSError):
             facts = self._path.stat()
@@ -77,25 +78,25 @@ class Timeline:
                 self.events.append(event)
 
     def handover_memory(self) -> tuple[int, str]:
-        """What is not in the file: how many takeovers began here, and what the peer said of itself last."""
+        """What a successor cannot read from the file: the number of takeovers, and the last phase of the peer."""
         return self.failovers, self._peer
 
     def resume(self, memory: tuple[int, str]) -> None:
-        """Go on after another daemon of this controller, from what it has written and remembered."""
+        """Continue after the predecessor, from its file and its `handover_memory`."""
         self.read()
         self.failovers, self._peer = memory
 
     def add(self, mark: EventMark, code: str = "", text: str = "", evidence: str = "") -> None:
-        """Anything but a phase."""
+        """Add an event that is no change of phase."""
         self._append(mark, code=code, text=text, evidence=evidence)
 
     def add_request(self, code: str, evidence: str) -> None:
-        """A person asked; what follows at once follows from that."""
+        """Add an operator's request. It is the trigger of what follows immediately."""
         self._trigger_ms = monotonic_ms()
         self.add(EventMark.ASKED, code, evidence=evidence)
 
     def phase_changed(self, before: State | None, after: State) -> None:
-        """The phase changed, or (without `before`) the core began."""
+        """Add a change of phase, or the start of the core (without `before`)."""
         if before is None:
             self._append(EventMark.STARTED, new=after.phase.value, text=str(after.why))
             return
@@ -118,26 +119,29 @@ class Timeline:
             self._trigger_ms = None
 
     def addresses_changed(self, *, up: bool) -> None:
-        """Every virtual address is here and announced, or none is any more."""
+        """Add that all virtual addresses are here and announced, or that none is here any more."""
         self.add(EventMark.ADDRESSES_UP if up else EventMark.ADDRESSES_DOWN)
         if up:
             self._trigger_ms = None
 
     def peer_phase_seen(self, phase: Phase) -> None:
-        """What the peer says of itself."""
+        """Note the phase that the peer reports. Adds an event when the peer becomes active."""
         if phase.value == self._peer:
             return
         if self._peer == Phase.ACTIVE:
             self._peer_left_ms = monotonic_ms()
         self._peer = phase.value
         if phase is Phase.ACTIVE:
-            # What it let go before is another story. That it does so again may be told by the disks alone, not to us.
+            # An earlier release belongs to an earlier failover. The next release may be visible on the disks only.
             self._peer_left_ms = None
             self.add(EventMark.PEER_ACTIVE)
             self._trigger_ms = None
 
     def _trigger_of(self, after: State) -> int:
-        """The last sign of life of the peer, the moment it let go, or (when a person asked, or at a start) now."""
+        """The moment that triggered a claim.
+
+        The last sign of life of a silent peer, the moment when the peer left ACTIVE, an operator's request, or now.
+        """
         match after.why.code:
             case Code.PEER_SILENT:
                 return max(after.peer.heard_ms)
@@ -152,7 +156,7 @@ class Timeline:
         self, mark: EventMark, *, old: str = "", new: str = "", code: str = "", text: str = "", evidence: str = "",
         now_ms: int | None = None,
     ) -> None:  # fmt: skip
-        """`now_ms`: when it was, by the clock of the core; without it, now."""
+        """`now_ms`: the moment of the event by the clock of the core; default now."""
         now_ms = monotonic_ms() if now_ms is None else now_ms
         event = TimelineEvent(
             at=iso(wall_s()),
@@ -173,7 +177,7 @@ class Timeline:
 
     @property
     def failover_summaries(self) -> tuple[FailoverSummary, ...]:
-        """The newest failovers, oldest first."""
+        """Summaries of the newest failovers, oldest first."""
         if self._summaries is None:
             self._summaries = summaries(self.events)[-DONE_MAX:]
         return self._summaries

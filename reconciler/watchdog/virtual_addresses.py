@@ -1,7 +1,7 @@
-"""Virtual addresses and links on this controller, as the daemon wants them and as the core has to know them.
+"""Virtual addresses and links of this controller: adds and removes addresses, and reports links to the core.
 
-Decides what a name of the orders stands for where no device tells: the kernel's interface of that name. Tells the
-beats and the advertisements whenever names, indices or links changed; nothing here remembers a name of the kernel.
+Where the orders name no device for an interface, the kernel's interface of that name is meant. Reports changed indices
+and links to the heartbeats and to CARP. Stores no name of a kernel interface, because names may change.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from reconciler.watchdog.timeline import Timeline
 
 
 class AddressService:
-    """The network side of one daemon besides its beats."""
+    """The addresses, links and CARP advertisements of one daemon."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class AddressService:
             loop.watch(descriptor, self._step)
 
     def set_orders(self, orders: Orders) -> None:
-        """New addresses, groups or devices."""
+        """Use the addresses, groups and devices of these orders."""
         self._orders = orders
         known = {device.name for device in orders.devices}
         named = [channel.name for channel in orders.channels]
@@ -54,23 +54,26 @@ class AddressService:
         more = tuple(Device(name, DeviceKey.NAME, name) for name in dict.fromkeys(named) if name not in known)
         self._placement.follow(orders.addresses, (*orders.devices, *more), on_virtual_mac=orders.carp.virtual_mac)
         self._advertisements.set_orders(orders)
-        # Look at once: a channel without its interface is deaf.
+        # Look immediately: a channel without its interface receives nothing.
         self._looks = -1
         self._step()
 
     def set_passwords(self, passwords: tuple[bytes, ...]) -> None:
-        """Other passwords of CARP; the first one seals."""
+        """Use other CARP passwords: the first one seals."""
         self._advertisements.set_passwords(passwords)
 
     def set_wanted(self, *, wanted: bool, kept: bool) -> None:
-        """The addresses are here, stay as they are, or are not here: when this returns, as far as the kernel lets."""
+        """Add the addresses (`wanted`), leave them as they are (`kept`), or remove them (neither).
+
+        Done when this returns, as far as the kernel allows it.
+        """
         here = True if wanted else None if kept else False
         if here == self._wanted:
             return
         self._wanted = here
         self._placement.want(here)
         if not here:
-            # Where nothing is known or may be touched, nothing is said either.
+            # A last advertisement only if the addresses are removed, not if they are left as they are.
             self._advertisements.set_advertising(False, farewell=here is False)
         self._step()
         if here:
@@ -103,16 +106,16 @@ class AddressService:
         return tuple(found)
 
     def carp_counters(self) -> tuple[tuple[str, int, int], ...]:
-        """What the next daemon has to count on from, where it goes on in the same life."""
+        """The CARP counters that a successor continues."""
         return self._advertisements.counters()
 
     @property
     def all_present(self) -> bool:
-        """Whether all addresses have been told of as here."""
+        """Whether the timeline says that all addresses are here."""
         return self._all_present is True
 
     def resume(self, counters: tuple[tuple[str, int, int], ...], *, here: bool) -> None:
-        """Another daemon's life goes on here, under its number; what it told of the addresses is not told again."""
+        """Continue after the predecessor. `here`: the timeline already says that all addresses are here."""
         self._all_present = here
         self._advertisements.resume(counters, self._daemon.durable.incarnation)
 
@@ -121,7 +124,7 @@ class AddressService:
         return self._advertisements.rows(monotonic_ms())
 
     def reasons(self) -> tuple[ReasonStatus, ...]:
-        """What is not as it should be."""
+        """Problems with addresses and advertisements."""
         placed = self._placement.placed(monotonic_ms())
         found = [
             ReasonStatus(
@@ -143,7 +146,7 @@ class AddressService:
         return tuple(found)
 
     def close(self) -> None:
-        """Gives the sockets back; addresses and settings stay for the next daemon."""
+        """Close the sockets. Addresses and settings stay for the next daemon."""
         for descriptor in self._placement.sockets():
             self._loop.unwatch(descriptor)
         self._placement.close(restore=False)
@@ -166,7 +169,7 @@ class AddressService:
             self._stepping = False
 
     def _report(self) -> None:
-        """What a new look means to the other parts."""
+        """Report a new look to heartbeats, CARP, timeline and daemon."""
         placed, sight, orders = self._placement.placed(monotonic_ms()), self._placement.sight, self._orders
         if placed.looks == self._looks or sight is None or orders is None:
             return
