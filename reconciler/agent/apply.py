@@ -133,7 +133,7 @@ def held_in(holds: Iterable[HeldChange]) -> tuple[Held, ...]:
 
 
 def _is_whole(hold: HeldChange) -> bool:
-    """Whether nothing of the resource could be done: its link is not there, or cannot be told."""
+    """Whether the whole resource is held: its link is missing or ambiguous."""
     return hold.key[0] == "link" and hold.gate in (Gate.NIC, Gate.UNKNOWN, Gate.WAITS, Gate.REFUSED)
 
 

@@ -162,7 +162,7 @@ class Session:
         return compile_content(read_directory(directory), self.node.controller)
 
     def unsigned_warning(self) -> NodeFileError | None:
-        """The standing warning that unsigned commits are followed here, or None."""
+        """The warning that unsigned commits are followed here, or None."""
         from reconciler.agent.source.unsigned_commits import unsigned_warning
 
         return unsigned_warning(self.node, self.store.accepted())
@@ -180,7 +180,7 @@ class Session:
         resume_interrupted(self.store, self.host)
 
     def propose(self, revision: Revision, content: Content, orders: tuple[OrdersChange, ...] = ()) -> Plan:
-        """The plan that makes this controller what `content` says. Looks at the kernel and the pools.
+        """The plan that makes this controller what `content` says. Observes the kernel and the pools.
 
         `orders`: the changes of the watchdog's orders that are published with it. Raises ObservationError.
         """

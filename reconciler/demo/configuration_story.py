@@ -73,16 +73,16 @@ class ConfigurationStory(Narrator):
             self.wait_until(f"{controller} to record {head}", self._has_applied(controller, head))
 
     def _break(self) -> None:
-        self.step("Drift", "Somebody deletes an address by hand on controller a.")
+        self.step("Drift", "An operator deletes an address by hand on controller a.")
         began_s = time.time()
         self.testbed["a"].run("ip", "address", "del", "10.77.1.11/24", "dev", "data0")
         self.wait_until("the address to be back", lambda: "10.77.1.11/24" in self.testbed["a"].run("ip", "address"))
         back_s = time.time()
         self.wait_until("the alert", lambda: self.alert("10.77.1.11", began_s) is not None)
-        heard = self.alert("10.77.1.11", began_s)
-        assert heard is not None
-        alert = heard["event"]["data"]
-        self.note(f"the client's webhook heard a signed alert {1000 * (heard['at_s'] - began_s):.0f} ms later:")
+        received = self.alert("10.77.1.11", began_s)
+        assert received is not None
+        alert = received["event"]["data"]
+        self.note(f"the client's webhook received a signed alert {1000 * (received['at_s'] - began_s):.0f} ms later:")
         for name in ("summary", "desired", "origin", "commit", "author", "signer", "remedy"):
             self.note(f"  {name:<9} {alert.get(name) or '-'}")
         self.note(f"and the address was back {1000 * (back_s - began_s):.0f} ms after it was deleted")
@@ -97,10 +97,10 @@ class ConfigurationStory(Narrator):
         self.show(self.hagit("a", "status"))
         self.repository.replace("mtu: 90000", "mtu: 9000")
         self.repository.replace("address: 10.77.1.12}", "address: 10.77.1.12/24}")
-        mended = self.repository.commit("Mend the addresses")
+        corrected = self.repository.commit("Correct the addresses")
         for controller in CONTROLLERS:
-            self.wait_until(f"{controller} to apply {mended}", self._has_applied(controller, mended))
-        self.note(f"{head} was mended by {mended}: a refused commit never blocks the next one")
+            self.wait_until(f"{controller} to apply {corrected}", self._has_applied(controller, corrected))
+        self.note(f"{head} was corrected by {corrected}: a refused commit never blocks the next one")
 
     def _roll_back(self) -> None:
         self.step("hagit rollback", "A commit that is right in form and wrong in fact: the data network gets MTU 1400.")

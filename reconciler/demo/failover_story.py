@@ -49,8 +49,8 @@ class FailoverStory(PairNarrator):
             "Now the pair gets a shelf of four disks (simulated: an import takes "
             f"{low_ms / 1000:.1f} to {high_ms / 1000:.1f} s) and a watchdog on each controller. A commit says what may "
             f"be taken over; the timers are the defaults: {timers}. Both controllers are switched off and on again. "
-            f"From now on the client pings the virtual address every 10 ms, and writes through whoever has the pools "
-            f"every {WRITE_MS} ms; what was acknowledged must never be lost.",
+            f"From now on the client pings the virtual address every 10 ms, and writes through the active "
+            f"controller every {WRITE_MS} ms; what was acknowledged must never be lost.",
         )
         self.repository.replace("  mtu: 1400\n", f"  mtu: 9000\n{VIRTUAL}")
         self.repository.add(FAILOVER)
@@ -90,10 +90,10 @@ class FailoverStory(PairNarrator):
         self.controllers[one].kill_watchdog()
         self.controllers[one].start()
         self.wait_until("the watchdog to be back", lambda: self.controllers[one].phase or not self.controllers[one].on)
-        self.wait_until("somebody to be active", self.active)
+        self.wait_until("one to be active", self.active)
         took_ms = 1_000 * (time.monotonic() - began_s)
         if self.active() == one:
-            self.note(f"it was back after {took_ms:.0f} ms and went on where it had been; nobody moved", "done")
+            self.note(f"it was back after {took_ms:.0f} ms and continued where it had been; no pool moved", "done")
         else:
             self.note(f"it was not back within {TIMERS.stale_ms} ms on this machine, so {self.active()} took over",
                       "done")  # fmt: skip
@@ -106,8 +106,8 @@ class FailoverStory(PairNarrator):
         other = _other(one)
         self.step(
             "The active controller loses power",
-            f"Every process of {one} is killed and its namespaces are gone, network, cables and all. Nobody says good-"
-            f"bye: {other} has to notice, to make sure by the disks, and to take over.",
+            f"Every process of {one} is killed and its namespaces are gone, network, cables and all. It sends no "
+            f"goodbye: {other} has to notice, to verify it by the disks, and to take over.",
         )
         if one == "a":
             self.show_prediction(other, "power-loss", one)
@@ -130,7 +130,7 @@ class FailoverStory(PairNarrator):
         self.step(
             "The interlink is pulled",
             "The cable between the controllers. They still hear one another on the data network and by the disks: "
-            "nothing may move, and somebody should plug it in again.",
+            "nothing may move, and an operator should plug it in again.",
         )
         self.show_prediction(one, "cable-pull", "interlink")
         began_s = time.monotonic()
@@ -148,8 +148,8 @@ class FailoverStory(PairNarrator):
         self.step(
             "Every network between them is gone",
             "The interlink is pulled, and the switches forward nothing from one controller to the other. Without disks "
-            "each would think that it is alone. The heartbeat on the disks says otherwise: nobody moves, and an alert "
-            "says why nobody could.",
+            "each would believe that it is alone. The heartbeat on the disks proves the opposite: nothing moves, and "
+            "an alert says why.",
         )
         self.show_prediction(one, "all-cables")
         began_s, wall_s = time.monotonic(), time.time()
@@ -180,8 +180,8 @@ class FailoverStory(PairNarrator):
         return self.controllers[name].reasons().get(code, "?")
 
     def _unmoved(self, one: str) -> None:
-        assert self.active() == one, f"{one} was active; now {self.active() or 'nobody'} is"
-        self.note(f"{one} is active, {_other(one)} stands by, as before", "nobody moved")
+        assert self.active() == one, f"{one} was active; now {self.active() or 'none'} is"
+        self.note(f"{one} is active, {_other(one)} stands by, as before", "no move")
 
     def _pause_and_wake(self) -> None:
         one = self.active()
@@ -215,8 +215,7 @@ class FailoverStory(PairNarrator):
     def _boot_both(self) -> None:
         self.step(
             "Both lose power and boot at once",
-            "Nobody is active, nobody has the pools: the preferred controller takes them as soon as both have heard "
-            "one another.",
+            "No controller is active or has the pools: the preferred one takes them as soon as both hear each other.",
         )
         self.show_prediction(self.active(), script=f"{BOOT}\nat 0s power-loss-both\nat 1s heal everything\nuntil 30s")
         began_s = time.monotonic()
@@ -234,8 +233,8 @@ class FailoverStory(PairNarrator):
     def _force(self) -> None:
         self.step(
             "Both boot while failover is disabled",
-            "A commit disables failover. Then both lose power: after the boot nobody takes the pools by itself. A "
-            "person decides, and says so with a word; the disks are claimed all the same before anything is imported.",
+            "A commit disables failover. Then both lose power: after the boot no controller takes the pools by itself. "
+            "An operator decides, and confirms it with a word; the disks are claimed all the same before any import.",
         )
         script = f"{BOOT}\nat 0s disable\nat 1s power-loss-both\nat 2s heal power-loss-both\nat 15s force b\nuntil 30s"
         self.show_prediction(self.active(), script=script)
@@ -252,7 +251,7 @@ class FailoverStory(PairNarrator):
         self.show("\n".join(f"  {line}" for line in self.hagit("b", "force-activate", "--word", "b").splitlines()))
         self.wait_until_active("b")
         self.note(f"b answers {time.monotonic() - forced_s:.1f} s after the command was typed", "done")
-        self.report_silence(began_s, "it lasted until the person decided")
+        self.report_silence(began_s, "it lasted until the operator decided")
         self._policy("enabled: false", "enabled: true", "Failover again", enabled=True)
         self.wait_until_healthy()
         self.show_verdict("b")
@@ -287,9 +286,9 @@ class FailoverStory(PairNarrator):
         self.show("\n".join(f"  {line}" for line in self.hagit(one, "switchover", "--plan").splitlines()))
         began_s = time.monotonic()
         self.command(one, "switchover")
-        said = self.hagit(one, "switchover").splitlines()
+        output = self.hagit(one, "switchover").splitlines()
         self.wait_until_active(other)
-        self.show(f"  {said[-1]}")
+        self.show(f"  {output[-1]}")
         self.report_silence(began_s)
         self.show_failover(other)
         self.wait_until_healthy()

@@ -119,7 +119,7 @@ class Narrator:
 
 
 def _folded(line: str, columns: int) -> list[str]:
-    """A line that may be coloured, cut at spaces where it is too long; what goes on stands deeper than it began."""
+    """A line, perhaps with colours, folded at spaces; the continuation is indented."""
     indent = " " * (len(plain(line)) - len(plain(line).lstrip()) + len(INDENT))
     parts, now = [], ""
     for word in re.findall(r" *[^ ]+", line):

@@ -119,15 +119,15 @@ class PairNarrator(Narrator):
             self.command(controller, "rehearse", *words)
         # A rehearsal starts with controller a active. Where b is active and keeps the pools, it would name a.
         wrong = not script and self.active() != "a"
-        told = False
+        is_shown = False
         for line in self.hagit(controller, "rehearse", *words).splitlines():
             text = plain(line)
-            told = told or (bool(since) and f"event   {since}" in text)
+            is_shown = is_shown or (bool(since) and f"event   {since}" in text)
             if text.startswith(_CONCLUSIONS):
-                told = False
+                is_shown = False
                 if not (wrong and text.startswith("After:")):
                     self.show(f"  {line}")
-            elif told and text:
+            elif is_shown and text:
                 first, *rest = fold(text[MOMENT:], COLUMNS - MOMENT - len(INDENT))
                 self.show("\n".join((text[:MOMENT] + first, *(" " * MOMENT + more for more in rest))))
 

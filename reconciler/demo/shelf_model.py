@@ -62,7 +62,7 @@ class RealTimeKernel(Kernel):
         self.waiting.clear()
 
     def view(self) -> PoolsView:
-        """One look."""
+        """The state of the pools."""
         self.mend()
         pools = self.look()
         if pools is Pools.REFUSED:

@@ -49,11 +49,11 @@ class Machine:
         """The command line that runs `command` on this machine (nsenter(1))."""
         return ["nsenter", f"--target={self.holder.pid}", "--net", "--uts", "--mount", "--", *command]
 
-    def run(self, *command: str, check: bool = True, env: dict[str, str] | None = None, said: str = "") -> str:
+    def run(self, *command: str, check: bool = True, env: dict[str, str] | None = None, stdin: str = "") -> str:
         """Run a command on this machine to its end; returns what it printed on both outputs."""
         done = subprocess.run(
             self.enter(command),
-            input=said.encode(),
+            input=stdin.encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=COMMAND_S,
@@ -67,7 +67,7 @@ class Machine:
 
     def ip(self, *commands: str) -> None:
         """Commands of ip(8), all in one process."""
-        self.run("ip", "-batch", "-", said="\n".join(commands) + "\n")
+        self.run("ip", "-batch", "-", stdin="\n".join(commands) + "\n")
 
     def start(self, command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
         """Start a command on this machine that goes on until the machine ends; its output goes to `log`."""

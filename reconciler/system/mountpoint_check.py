@@ -1,7 +1,7 @@
-"""The last look at a mount point before ZFS is told of it: it must not lead into the system or into hagit's own files.
+"""The last check of a mount point before ZFS gets it: it must not lead into the system or into files of hagit.
 
-The compiler has refused what a path alone shows. Here links are resolved, what is inherited is asked for, and the
-directories that only the node file knows count as well.
+The compiler checks the path alone. This check resolves symbolic links, finds inherited mount points, and knows the
+directories of the node file.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from reconciler.system.node_files import files_of
 
 def require_safe_mountpoint(pools: Pools, fact: Fact | None, node: Node) -> None:
     """Raise PerformError when this change would mount a dataset over the system or over files of hagit."""
-    place = _place_of(pools, fact)
+    place = _mountpoint_of(pools, fact)
     if not place.startswith("/"):
         return
     assert fact is not None
-    own = tuple(_own(node))
-    # What a link leads to is covered, and so is the place where the link was meant to be.
+    own = tuple(_own_paths(node))
+    # The mount covers the target of a link, and the path itself once the link is replaced.
     for path in (place, os.path.realpath(place)):
         if found := system_place(path, own):
             raise PerformError(
@@ -36,8 +36,8 @@ def require_safe_mountpoint(pools: Pools, fact: Fact | None, node: Node) -> None
             )
 
 
-def _place_of(pools: Pools, fact: Fact | None) -> str:
-    """Where a filesystem would be mounted by this change; "" when it is about no mount point."""
+def _mountpoint_of(pools: Pools, fact: Fact | None) -> str:
+    """The mount point after this change; "" when it concerns no mount point."""
     match fact:
         case Pool():
             return dict(fact.root).get("mountpoint", f"/{fact.name}")
@@ -62,12 +62,12 @@ def _inherited(pools: Pools, dataset: str) -> str:
     return f"{point.rstrip('/')}/{dataset.rpartition('/')[2]}" if point.startswith("/") else ""
 
 
-def _own(node: Node) -> Iterator[str]:
-    """What hagit itself reads and writes on this controller."""
+def _own_paths(node: Node) -> Iterator[str]:
+    """Paths that hagit itself reads and writes on this controller."""
     if node.watchdog is not None:
         yield str(node.watchdog.run)
     yield str(node.state)
     yield str(node.state.resolve())
-    # A directory that holds one of these files lies above it, and is refused for that.
+    # A mount point above one of these files is refused as well.
     yield from map(str, (*files_of(node), node.hostname_file, node.resolver_file))
     yield str(Path(__file__).resolve().parent.parent)

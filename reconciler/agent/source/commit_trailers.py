@@ -24,7 +24,7 @@ def require_addressed(step: Advance, trust: Trust, branch: str) -> None:
     if step.first and trust.floor and not any(commit.id.startswith(trust.floor) for commit in step.commits):
         raise HistoryRefused(
             f"the history of {step.head} does not contain {trust.floor}, the floor of the first adoption",
-            remedy="fetch from a remote that is not behind; the floor stands in the node file, [trust] floor",
+            remedy="fetch from a remote that is not behind; the floor is in the node file, [trust] floor",
         )
     for commit in step.commits:
         for name, wanted in ((PAIR, trust.pair), (BRANCH, branch)):

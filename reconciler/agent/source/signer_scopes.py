@@ -6,8 +6,8 @@ sound because a resource that no judged commit changed is the same in the head a
 That is why a merge is compared with *every* parent: if only what differs from all of them counted, a merge with an old
 commit could bring back an old pool layout.
 
-The first history that is adopted has no such commit before it: its head stands for everything, unless a floor with all
-40 digits says from where on commits are judged. Signatures are verified by `agent/source/selector`, before.
+The first history that is adopted has no such commit before it: its head is judged for the whole state, unless a
+floor with all 40 digits names the last known commit. `agent/source/selector` verifies the signatures first.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def _refused(
         f"{commit[:12]} changes more than its signer may: {signer} may change {may}:{lines}",
         remedy="replace it on the branch by a commit of a signer who may (a merge needs the scopes of all that it "
         f"brings together), or, if a person has read it and means it: hagit accept-history {head}; "
-        "scopes stand in the node file, [trust.scopes]",
+        "scopes are in the node file, [trust.scopes]",
     )
 
 

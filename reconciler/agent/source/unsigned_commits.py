@@ -21,7 +21,7 @@ def unsigned_warning(node: Node, accepted: Accepted) -> NodeFileError | None:
     if node.trust.without_warning or unsigned_policy(node, accepted) is Signing.REFUSE:
         return None
     return NodeFileError(
-        "commits need no trusted signature here: whoever can push to the branch is root on this controller",
+        "commits need no trusted signature here: everyone who can push to the branch is root on this controller",
         where=str(node.path),
         remedy="name whose signatures count in [trust], allowed_signers (`hagit explain node`); "
         f'if it is meant: unsigned = "{WITHOUT_WARNING}"',

@@ -1,7 +1,7 @@
-"""One alert: something about a controller that a person should know, and later that it is over.
+"""An alert: a condition of a controller that an operator should know, and later its end.
 
-Decides what an alert says and when two alerts are about the same matter (`identity`) or are the same piece of news
-(`transition`). Does not know targets, queues, retries or clocks: times are handed in.
+Defines the fields of an alert, and when two alerts are about the same condition (`identity`) or are the same transition
+(`transition`). All times are arguments.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-#: No text of an alert is longer; what is cut ends in an ellipsis.
+#: Longest text of an alert. A cut text ends in an ellipsis.
 TEXT_LENGTH_MAX: Final = 1000
 
 Document: TypeAlias = dict[str, str | float]
 
 
 class AlertKind(StrEnum):
-    """What the alert is about."""
+    """The kind of condition."""
 
     DRIFT = "drift"
     DRIFT_STORM = "drift-storm"
@@ -40,14 +40,14 @@ class AlertKind(StrEnum):
 
 
 class AlertStatus(StrEnum):
-    """Whether the matter stands or is over."""
+    """Whether the condition lasts or has ended."""
 
     FIRING = "firing"
     RESOLVED = "resolved"
 
 
 class Severity(StrEnum):
-    """How soon a person should look, in the words Alertmanager configurations use."""
+    """How urgent an alert is, in the words that Alertmanager configurations use."""
 
     INFO = "info"
     WARNING = "warning"
@@ -56,12 +56,12 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """What is the case, where, since when, who asked for it and how to mend it.
+    """A condition: where it is, since when, which commit asks for another state, and how to end it.
 
-    `resource` is `Kind/name` or empty, `subject` the key in words (`address 10.0.0.11/24 on eth1`), `summary` one
-    sentence, `desired` and `live` values in words. `since_s` is when the matter began and `ended_s` when it was over
-    (0 while it stands), both in seconds since 1970 (UTC). `origin` is `file:line`, `remedy` a command. `commit` is a
-    full id; `signer` is empty when no signature was verified. A RESOLVED alert repeats the `since_s` of its FIRING.
+    `resource`: `Kind/name` or empty; `subject`: the key in words (`address 10.0.0.11/24 on eth1`); `summary`: one
+    sentence; `desired`, `live`: values in words. `since_s`: beginning; `ended_s`: end, 0 while it lasts; both in
+    seconds since 1970 (UTC). `origin`: `file:line`; `remedy`: a command. `commit`: a full id; `signer`: empty without a
+    verified signature. A RESOLVED alert repeats the `since_s` of its FIRING.
     """
 
     kind: AlertKind
@@ -90,17 +90,17 @@ class Alert:
 
     @property
     def ended(self) -> bool:
-        """True when the matter is over."""
+        """Whether the condition has ended."""
         return self.status is AlertStatus.RESOLVED
 
     @property
     def identity(self) -> str:
-        """Which matter this is about: 32 hex digits, the same for FIRING and RESOLVED and after a restart."""
+        """Identifies the condition: 32 hex digits, the same for FIRING and RESOLVED and after a restart."""
         return _digest(self.kind, self.pair, self.controller, self.resource, self.subject)
 
     @property
     def transition(self) -> str:
-        """Which piece of news this is: 32 hex digits, the same however often it is sent."""
+        """Identifies the transition: 32 hex digits, the same for every try to send it."""
         return _digest(self.identity, self.status, repr(float(self.since_s)))
 
     def document(self) -> Document:
@@ -112,9 +112,9 @@ class Alert:
 
 
 def alert_from_document(document: Mapping[str, object]) -> Alert:
-    """The alert that `Alert.document` described. Raises ValueError naming the field that does not fit.
+    """The alert of a document that `Alert.document` made. Raises ValueError with the name of an invalid field.
 
-    Unknown fields are passed over: an older hagit delivers what a newer one left behind.
+    Skips unknown fields: an older hagit delivers the alerts that a newer one left.
     """
     known = {item.name for item in fields(Alert)}
     values: dict[str, str | float] = {}

@@ -96,7 +96,7 @@ class AlertBuilder:
 
     def waiting_revision(self, revision: Revision, now_s: float) -> Alert:
         """The alert of a revision that only an operator applies."""
-        what = f"{revision.name} ({revision.summary}) waits for a person, because the Source resource says so"
+        what = f"{revision.name} ({revision.summary}) waits for an operator, because the Source resource says so"
         return self._alert(
             AlertKind.REVISION_WAITS,
             "newest commit",

@@ -84,7 +84,7 @@ def watchdog_alert(pair: str, controller: str, problem: str, at_s: float) -> Ale
         pair=pair,
         controller=controller,
         subject="watchdog",
-        summary=f"{problem}: nobody vouches for failover on this controller",
+        summary=f"{problem}: whether failover works on this controller is unknown",
         since_s=at_s,
         severity=Severity.CRITICAL,
         remedy="hagit status; systemctl status hagit-watchdog",

@@ -84,8 +84,8 @@ class ChatSender:
         match outcome:
             case Finished(code=0):
                 return SendAccepted()
-            case Finished(code=code, stdout=said):
-                why = said.decode(errors="replace").strip()
+            case Finished(code=code, stdout=output):
+                why = output.decode(errors="replace").strip()
                 return SendFailed(why or f"the worker for chat ended with status {code}")
             case TimedOut():
                 return SendFailed(f"the service did not take the message within {DEADLINE_S:g} s")

@@ -64,8 +64,8 @@ def send(url: str, message: dict[str, str]) -> str:
     kind, form = apprise.NotifyType(message["type"]), apprise.NotifyFormat.TEXT
     if service.notify(body=message["body"], title=message["title"], notify_type=kind, body_format=form):
         return ""
-    said = f": {' '.join(reasons.messages[-1].split())[:300]}" if reasons.messages else ""
-    return without_secrets(f"the service behind the {scheme}:// URL did not take the message{said}", url)
+    detail = f": {' '.join(reasons.messages[-1].split())[:300]}" if reasons.messages else ""
+    return without_secrets(f"the service behind the {scheme}:// URL did not take the message{detail}", url)
 
 
 def main() -> int:

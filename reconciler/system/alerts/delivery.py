@@ -206,12 +206,12 @@ class _Worker(threading.Thread):
         if self._mode is TargetMode.EVENTS:
             entry = self._outbox.next_event(self._target)
             return ((entry,) if entry is not None else (), float("inf"))
-        standing = self._outbox.state_alerts(self._target)
-        known = {entry.alert.identity for entry in standing}
+        waiting = self._outbox.state_alerts(self._target)
+        known = {entry.alert.identity for entry in waiting}
         self._announced = {identity: sent for identity, sent in self._announced.items() if identity in known}
         due: list[QueuedAlert] = []
         next_s = float("inf")
-        for entry in standing:
+        for entry in waiting:
             number, sent_s = self._announced.get(entry.alert.identity, (0, 0.0))
             if number != entry.number or now_s >= sent_s + self._refresh_interval_s:
                 due.append(entry)

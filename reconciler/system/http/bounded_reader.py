@@ -16,7 +16,7 @@ class BoundedReader(io.RawIOBase):
     """A raw stream over a socket.
 
     Raises TimeoutError after `deadline_s` (monotonic clock) and ConnectionAbortedError when more than `budget_bytes`
-    are asked for; `extend` allows more.
+    are read; `extend` allows more.
     """
 
     def __init__(self, sock: socket.socket, deadline_s: float, budget_bytes: int) -> None:
