@@ -164,6 +164,31 @@ def test_keys_of_another_pair_are_foreign_to_the_whole_repair() -> None:
     assert next_command(progress) == Command(Verb.PREEMPT, 3, ME, Key(None, encode_key(other)))
 
 
+def test_a_disk_that_has_changed_since_the_plan_is_left_alone() -> None:
+    (repair,) = active(DiskView(True))
+    assert isinstance(repair, Repair)
+    ended = advance(begin(orders(Side.A), repair), Reply(Answer.GOOD, THEIRS))
+    assert next_command(ended) is None
+    assert ended.problem == "left alone: it has changed since it was looked at"
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (Answer.CONFLICT, "preempt: reservation conflict; another controller was faster"),
+        (Answer.SILENT, "preempt: the disk does not answer, or refuses it"),
+    ],
+)
+def test_the_first_command_that_fails_is_the_last_change(answer: Answer, problem: str) -> None:
+    view = DiskView(True, ME, frozenset({ME, PEER, OLD}))
+    (repair,) = active(view)
+    assert isinstance(repair, Repair)
+    progress = advance(begin(orders(Side.A), repair), Reply(Answer.GOOD, view))
+    failed = advance(progress, Reply(answer))
+    assert next_command(failed) == Command(Verb.LOOK, 3, ME), "the other key is not removed any more"
+    assert failed.problem == problem
+
+
 #: Keys of the initiators of a disk: this controller, the peer, and a machine that is gone.
 HERE, THERE, GONE = 0, 1, 2
 NEXT = Key(Side.B, 9)
