@@ -15,8 +15,9 @@ from reconciler.agent.apply_journal import read_interrupted
 from reconciler.agent.executor import ApplyOutcome, Progress, execute_plan, mark_interrupted_links
 from reconciler.agent.source.content import Content
 from reconciler.agent.store import Applied, Held, Store
-from reconciler.core.facts.codec import Document, fact_document, fact_from_document
+from reconciler.core.facts.codec import fact_document, fact_from_document
 from reconciler.core.facts.fact import Address, Key
+from reconciler.core.facts.fact_kind import Document
 from reconciler.core.facts.network import Network
 from reconciler.core.facts.state import Observed, Origin
 from reconciler.core.planning.nic_match import rename

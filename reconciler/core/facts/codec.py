@@ -8,50 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any
 
-from reconciler.core.facts.fact import (
-    Address,
-    BondMode,
-    BondOptions,
-    Fact,
-    HashPolicy,
-    Hostname,
-    Key,
-    LacpRate,
-    Link,
-    LinkKind,
-    Mark,
-    Mtu,
-    Port,
-    Power,
-    Resolver,
-    Route,
-)
+from reconciler.core.facts.fact import BondOptions, Fact, Key
+from reconciler.core.facts.fact_kind import Document
+from reconciler.core.facts.fact_kinds import FACT_KINDS
 from reconciler.core.facts.ownership import Owner
 from reconciler.core.facts.state import Facts, Nic, Observed, Origin, Placement, Unknown, facts_by_key
-from reconciler.core.facts.storage import Dataset, DatasetKind, Pool, PoolProperty, Property
-
-Document: TypeAlias = dict[str, Any]
-
-#: By the first word of the key.
-FACT_TYPES: Final[Mapping[str, type[Fact]]] = {
-    "link": Link,
-    "port": Port,
-    "power": Power,
-    "mtu": Mtu,
-    "mark": Mark,
-    "address": Address,
-    "route": Route,
-    "hostname": Hostname,
-    "resolver": Resolver,
-    "pool": Pool,
-    "pool-property": PoolProperty,
-    "dataset": Dataset,
-    "property": Property,
-}
 
 
 def fact_document(fact: Fact) -> Document:
@@ -72,41 +37,9 @@ def fact_document(fact: Fact) -> Document:
 def fact_from_document(document: Document) -> Fact:
     """The fact of a document. Raises ValueError, KeyError or TypeError for anything else."""
     fields = dict(document)
-    kind = FACT_TYPES[fields.pop("fact")]
-    if kind is Link:
-        fields["kind"] = LinkKind(fields["kind"])
-        if "bond" in fields:
-            fields["bond"] = _bond_from_document(fields["bond"])
-    elif kind is Resolver:
-        fields = {name: tuple(value) for name, value in fields.items()}
-    elif kind is Route:
-        fields = {"gateway": None, "link": None, **fields}
-    elif kind is Pool or kind is Dataset:
-        _unfold(fields)
-    if "traits" in fields:
-        fields["traits"] = tuple(map(str, fields["traits"]))
-    return kind(**fields)
-
-
-def _unfold(fields: Document) -> None:
-    """Lists back to tuples, and words to what they stand for, in the fields of a pool or dataset."""
-    for name in ("options", "root"):
-        if name in fields:
-            fields[name] = tuple((word, value) for word, value in fields[name])
-    if "layout" in fields:
-        fields["layout"] = tuple(tuple(vdev) for vdev in fields["layout"])
-    if "kind" in fields:
-        fields["kind"] = DatasetKind(fields["kind"])
-
-
-def _bond_from_document(document: Document) -> BondOptions:
-    rate = document.get("lacp_rate")
-    return BondOptions(
-        mode=BondMode(document["mode"]),
-        miimon_ms=int(document["miimon_ms"]),
-        hash_policy=HashPolicy(document["hash_policy"]),
-        lacp_rate=None if rate is None else LacpRate(rate),
-    )
+    kind = FACT_KINDS[fields.pop("fact")]
+    fact: Fact = kind.type(**(kind.read(fields) if kind.read is not None else fields))
+    return fact
 
 
 def facts_document(facts: Facts) -> list[Document]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
+from reconciler.core.facts.fact_kind import Document, FactKind
 from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
 
 Key: TypeAlias = tuple[str, ...]
@@ -223,4 +224,91 @@ class Resolver:
 
 Fact: TypeAlias = (
     Link | Port | Power | Mtu | Mark | Address | Route | Hostname | Resolver | Pool | PoolProperty | Dataset | Property
+)
+
+
+def _read_link(fields: Document) -> Document:
+    fields["kind"] = LinkKind(fields["kind"])
+    if "bond" in fields:
+        bond = fields["bond"]
+        rate = bond.get("lacp_rate")
+        fields["bond"] = BondOptions(
+            mode=BondMode(bond["mode"]),
+            miimon_ms=int(bond["miimon_ms"]),
+            hash_policy=HashPolicy(bond["hash_policy"]),
+            lacp_rate=None if rate is None else LacpRate(rate),
+        )
+    return fields
+
+
+def _link_value(link: Link) -> str:
+    if link.kind is LinkKind.VLAN:
+        return f"vlan {link.vlan_id} on {link.parent}"
+    if link.kind is LinkKind.BOND and link.bond is not None:
+        bond = link.bond
+        rate = f", lacp {bond.lacp_rate}" if bond.lacp_rate is not None else ""
+        return f"bond {bond.mode}, {bond.hash_policy}, miimon {bond.miimon_ms} ms{rate}"
+    if link.kind is LinkKind.BRIDGE:
+        return f"bridge{', stp' if link.stp else ''}"
+    return link.kind.value
+
+
+def _traits(fact: Address | Route) -> str:
+    return f" ({', '.join(fact.traits)})" if fact.traits else ""
+
+
+def _read_traits(fields: Document) -> Document:
+    if "traits" in fields:
+        fields["traits"] = tuple(map(str, fields["traits"]))
+    return fields
+
+
+def _route_value(route: Route) -> str:
+    via = f" via {route.gateway}" if route.gateway is not None else ""
+    over = f" dev {route.link}" if route.link is not None else ""
+    metric = f" metric {route.metric}" if route.metric else ""
+    return f"{route.destination}{via}{over}{metric}{_traits(route)}"
+
+
+def _resolver_value(resolver: Resolver) -> str:
+    search = f", search {' '.join(resolver.search)}" if resolver.search else ""
+    return f"{' '.join(resolver.nameservers) or 'no name servers'}{search}"
+
+
+#: The kinds of facts of this module, with their words and their form in documents.
+NETWORK_KINDS: Final[tuple[FactKind[Any], ...]] = (
+    FactKind("link", Link, _link_value, lambda link: f"link {link.name}", read=_read_link),
+    FactKind(
+        "port",
+        Port,
+        lambda port: f"{port.link} in {port.master}",
+        lambda port: f"port of {port.link}",
+        about=lambda port: f"{port.link} ",
+    ),
+    FactKind("power", Power, lambda power: "up" if power.up else "down", lambda power: f"power of {power.link}"),
+    FactKind("mtu", Mtu, lambda mtu: str(mtu.size), lambda mtu: f"mtu of {mtu.link}"),
+    FactKind("mark", Mark, lambda mark: mark.text or "none", lambda mark: f"alias of {mark.link}", label="alias"),
+    FactKind(
+        "address",
+        Address,
+        lambda address: f"{address.address}{_traits(address)}",
+        lambda address: f"address {address.address} of {address.link}",
+        read=_read_traits,
+    ),
+    FactKind(
+        "route",
+        Route,
+        _route_value,
+        lambda route: f"route to {route.destination}",
+        about=lambda route: f"{route.destination} ",
+        read=lambda fields: _read_traits({"gateway": None, "link": None, **fields}),
+    ),
+    FactKind("hostname", Hostname, lambda hostname: hostname.name, lambda _: "hostname"),
+    FactKind(
+        "resolver",
+        Resolver,
+        _resolver_value,
+        lambda _: "resolver",
+        read=lambda fields: {name: tuple(value) for name, value in fields.items()},
+    ),
 )

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
+
+from reconciler.core.facts.fact_kind import Document, FactKind
 
 #: The user property by which a dataset says which resource it belongs to (zfsprops(7), User Properties).
 STAMP: Final = "hagit:resource"
@@ -29,6 +31,11 @@ INHERITED: Final = frozenset(
         "snapdir", "sync", "volmode", "xattr",
     }
 )  # fmt: skip
+
+#: Properties that are sizes in bytes, 0 for none.
+SIZES: Final = frozenset(
+    {"quota", "refquota", "reservation", "refreservation", "volsize", "volblocksize", "recordsize"}
+)
 
 #: zfs(8) takes these letters behind a number.
 UNITS: Final = "KMGTPE"
@@ -109,9 +116,6 @@ class Property:
 
 StorageFact: TypeAlias = Pool | PoolProperty | Dataset | Property
 
-#: The first words of the keys of these facts.
-STORAGE_WORDS: Final = frozenset({"pool", "pool-property", "dataset", "property"})
-
 
 def pool_of(dataset: str) -> str:
     """The pool of a dataset: `tank` of `tank/home/a`."""
@@ -163,3 +167,68 @@ def rests_on(fact: StorageFact) -> tuple[str, ...] | None:
     if isinstance(fact, Property):
         return dataset_key(fact.dataset)
     return dataset_key(above(fact.name)) if above(fact.name) else ("pool", fact.name)
+
+
+def property_value(name: str, value: str) -> str:
+    """The value of a property as a person writes it: `10G`, `none`; the exact number where it is no round one."""
+    if name not in SIZES or not value.isdecimal():
+        return value or "none"
+    return rounded(int(value)) if int(value) else "none"
+
+
+def _with(options: Options) -> str:
+    shown = ", ".join(f"{name}={property_value(name, value)}" for name, value in options if ":" not in name)
+    return f" with {shown}" if shown else ""
+
+
+def _pool_value(pool: Pool) -> str:
+    vdevs = "; ".join(" ".join(word for word in vdev if word) for vdev in pool.layout)
+    return f"pool {pool.name}{f' of {vdevs}' if vdevs else ''}{_with(pool.options + pool.root)}"
+
+
+def _property_value(fact: Property) -> str:
+    source = "" if fact.local or not fact.value else " (inherited)"
+    return f"{fact.name} {property_value(fact.name, fact.value)}{source}"
+
+
+def _read(fields: Document) -> Document:
+    """Lists back to tuples, and words to what they stand for, in the fields of a pool or dataset."""
+    for name in ("options", "root"):
+        if name in fields:
+            fields[name] = tuple((word, value) for word, value in fields[name])
+    if "layout" in fields:
+        fields["layout"] = tuple(tuple(vdev) for vdev in fields["layout"])
+    if "kind" in fields:
+        fields["kind"] = DatasetKind(fields["kind"])
+    return fields
+
+
+#: The kinds of facts of this module, with their words and their form in documents.
+STORAGE_KINDS: Final[tuple[FactKind[Any], ...]] = (
+    FactKind("pool", Pool, _pool_value, lambda pool: f"pool {pool.name}", read=_read),
+    FactKind(
+        "pool-property",
+        PoolProperty,
+        lambda fact: f"{fact.name} {property_value(fact.name, fact.value)}",
+        lambda fact: f"{fact.name} of {fact.pool}",
+        label="property",
+        about=lambda fact: f"{fact.name} ",
+    ),
+    FactKind(
+        "dataset",
+        Dataset,
+        lambda dataset: f"{dataset.kind} {dataset.name}{_with(dataset.options)}",
+        lambda dataset: f"{dataset.kind} {dataset.name}",
+        read=_read,
+    ),
+    FactKind(
+        "property",
+        Property,
+        _property_value,
+        lambda fact: f"{fact.name} of {fact.dataset}",
+        about=lambda fact: f"{fact.name} ",
+    ),
+)
+
+#: The first words of the keys of these facts.
+STORAGE_WORDS: Final = frozenset(kind.word for kind in STORAGE_KINDS)

@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from reconciler.core.facts.codec import (
-    Document,
     fact_document,
     fact_from_document,
     origin_document,
@@ -20,6 +19,7 @@ from reconciler.core.facts.codec import (
 )
 from reconciler.core.facts.difference import DifferenceKind
 from reconciler.core.facts.fact import Fact, Key
+from reconciler.core.facts.fact_kind import Document
 from reconciler.core.facts.state import DriftMode, Origin
 from reconciler.core.planning.fact_words import fact_name, fact_value
 from reconciler.errors import StateError

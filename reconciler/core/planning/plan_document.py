@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from reconciler.core.facts.codec import (
-    Document,
     fact_document,
     fact_from_document,
     facts_document,
@@ -18,6 +17,7 @@ from reconciler.core.facts.codec import (
     origin_from_document,
 )
 from reconciler.core.facts.fact import Fact
+from reconciler.core.facts.fact_kind import Document
 from reconciler.core.facts.state import Origin
 from reconciler.core.planning.plan import (
     Action,

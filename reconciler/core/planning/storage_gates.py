@@ -7,9 +7,19 @@ is shown and held, and the rest of the plan goes on.
 from __future__ import annotations
 
 from reconciler.core.facts.fact import Fact
-from reconciler.core.facts.storage import FIXED, Dataset, Pool, PoolProperty, Property, StorageFact, is_inside, rests_on
+from reconciler.core.facts.storage import (
+    FIXED,
+    Dataset,
+    Pool,
+    PoolProperty,
+    Property,
+    StorageFact,
+    is_inside,
+    property_value,
+    rests_on,
+)
 from reconciler.core.planning.draft import PlanDraft
-from reconciler.core.planning.fact_words import fact_name, property_value
+from reconciler.core.planning.fact_words import fact_name
 from reconciler.core.planning.plan import LOOKS_AGAIN, Gate, GateRefusal
 
 

@@ -13,8 +13,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from reconciler.core.facts.codec import Document, fact_document, fact_from_document, observed_document
+from reconciler.core.facts.codec import fact_document, fact_from_document, observed_document
 from reconciler.core.facts.fact import Fact, Key
+from reconciler.core.facts.fact_kind import Document
 from reconciler.core.facts.prediction import Prediction
 from reconciler.errors import HagitError
 from reconciler.system.netlink.live_network import LiveNetwork
