@@ -1,8 +1,8 @@
-"""The secrets that this daemon seals with and accepts, and what the peer's frames say of its own.
+"""The secrets with which this daemon seals and which it accepts, and the secrets of the peer as its frames show them.
 
-Decides which secrets from the files are followed. *A pair whose controllers hear each other is never parted by a file*:
-secrets of which none is in force are followed only while the peer is not heard. So a secret that somebody mistyped
-stays a reason in the status, and one that mends a pair is followed at once. Knows no file (`secret_watch`).
+Decides which secrets from the files to use. *A file never separates controllers that hear each other*: secrets of which
+none is in force are used only while the peer is not heard. So a mistyped secret is only a reason in the status, and a
+secret that repairs the pair is used immediately. Leaves the files to `secret_watcher`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from reconciler.core.status.watchdog import ReasonStatus, SecretStatus
 from reconciler.watchdog.event_loop import monotonic_ms
 from reconciler.watchdog.secret_watcher import SecretFiles
 
-#: What the peer's frames said of its secret is shown for this long.
+#: The status shows the secret of a frame of the peer for this long.
 PEER_MS: Final = 10_000
 
 
@@ -38,16 +38,16 @@ class PairKeys:
 
     @property
     def documents(self) -> tuple[SealKey, ...]:
-        """The keys of sealed files, one for each accepted secret."""
+        """The keys that open sealed files, one for each accepted secret."""
         return tuple(orders_key(secret) for secret in self.ring.accepted)
 
     def files_changed(self, sight: SecretFiles) -> None:
-        """The files changed."""
+        """Take the content of the changed files."""
         self.problems, self._not_followed = sight.problems, sight.ring
         self.follow_if_safe()
 
     def follow_if_safe(self) -> None:
-        """Follow what the files hold, as soon as that parts nobody."""
+        """Use the secrets of the files if that does not separate this controller from the peer."""
         ring = self._not_followed
         if ring is None or not (self._stopgap or ring.shares(self.ring) or not self.peer_heard()):
             return
@@ -59,15 +59,15 @@ class PairKeys:
 
     @property
     def differ_from_files(self) -> bool:
-        """Whether the files hold secrets that are not followed: a daemon that started now would part the pair."""
+        """Whether the files hold other secrets than those in force: a new daemon would not understand the peer."""
         return self._not_followed is not None or self._stopgap
 
     def verified(self, at: int, accepts: int) -> None:
-        """A frame or record of the peer was sealed with `ring.accepted[at]`; it accepts the secret `accepts`, too."""
+        """Note that the peer seals with `ring.accepted[at]` and also accepts the secret with the print `accepts`."""
         self._peer, self._peer_accepts, self._peer_seen_ms = self.ring.prints[at], accepts, monotonic_ms()
 
     def status(self) -> SecretStatus:
-        """For the status: fingerprints only."""
+        """The row of the status, with fingerprints only."""
         current, *others = (spelled(number) for number in self.ring.prints)
         lately = monotonic_ms() - self._peer_seen_ms < PEER_MS
         return SecretStatus(
@@ -78,14 +78,14 @@ class PairKeys:
         )
 
     def reasons(self) -> tuple[ReasonStatus, ...]:
-        """What is wrong with the files."""
+        """Problems of the files."""
         found = [
             ReasonStatus(
                 code="SECRET_UNFIT",
                 text="a secret of the pair cannot be used"
                 + (": this controller seals with a random one until then" if self._stopgap else ""),
                 evidence=problem,
-                remedy="put the pair's secret there, for root alone (chmod 600); it is followed at once",
+                remedy="put the pair's secret there, for root alone (chmod 600); it is used immediately",
             )
             for problem in self.problems
         ]

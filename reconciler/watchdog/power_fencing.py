@@ -1,8 +1,8 @@
-"""Power fencing: the second means. Asks the peer's power switch, and tells the core when it is proven to be off.
+"""Power fencing: cuts the peer's power through its switch, and tells the core when the peer is proven to be off.
 
-Decides what the switch is asked and when: a check now and then, a cut that follows a claim (`core/power/cut`), what a
-person wants, and power again after a cut by itself. Does not know agents, nor anything secret (`system/power`), and
-nothing waits for it: the claim, the import and the addresses go on beside it.
+Decides when the switch is asked: for a regular check, for a cut that follows a claim (`core/power/cut`), for an
+operator, and to restore power after an automatic cut. Claim, import and addresses never wait for it. Leaves fence
+agents and their secrets to `system/power`.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from reconciler.watchdog.event_loop import monotonic_ms
 from reconciler.watchdog.worker_pool import WorkerAnswer
 from reconciler.watchdog.worker_protocol import PowerReply, SwitchPower
 
-#: A cut, or power again, that failed is tried so often, with so long between.
+#: Number of tries of a cut or of restoring power, and the delay between them.
 TRIES_MAX: Final = 3
 RETRY_MS: Final = 3_000
-#: So many answers in a row that cannot be true make a switch the wrong one.
-LIES_MAX: Final = 2
-#: After a cut, so many times the silence that counts until the peer has to be silent.
+#: After this many contradictory answers in a row, treat the switch as that of another machine.
+CONTRADICTIONS_MAX: Final = 2
+#: After a cut, the peer must be silent within this multiple of the limit of silence.
 QUIET_FACTOR: Final = 3
-LIES: Final = "it says off, and the peer is heard"
+CONTRADICTION: Final = "it says off, and the peer is heard"
 
 
 class SwitchPurpose(Enum):
@@ -48,24 +48,24 @@ class SwitchPurpose(Enum):
 
 
 class PowerPort(Protocol):
-    """Whoever runs agents (`work`)."""
+    """What runs fence agents (`dispatcher`)."""
 
     on_power_reply: Callable[[WorkerAnswer], None]
 
     def set_power_wanted(self, *, wanted: bool) -> None:
-        """Whether there is an agent to be asked."""
+        """Start the worker for fence agents, or let it end."""
 
     def request_power(self, request: SwitchPower, within_ms: int) -> bool:
-        """Begin; False: not now."""
+        """Ask the agent. False if that is not possible now."""
         ...
 
     def abandon_power(self) -> None:
-        """Give up what is being asked."""
+        """Kill the agent that is being asked."""
 
 
 @dataclass(slots=True)
 class _SwitchTask:
-    """What the switch is asked."""
+    """One request to the switch."""
 
     deed: PowerAction
     purpose: SwitchPurpose
@@ -73,7 +73,7 @@ class _SwitchTask:
 
 
 class PowerFencing:
-    """One controller's hand on the power of the other."""
+    """Controls the power of the peer. `finished_count`: the number of operators' requests that have ended."""
 
     def __init__(
         self,
@@ -90,25 +90,24 @@ class PowerFencing:
         self._plan: PowerPlan | None = None
         self._plan_refusal = ""
         self._task: _SwitchTask | None = None
-        #: A cut that the switch has confirmed, and until when the peer has to be silent.
+        #: A cut that the switch has confirmed, and the moment by which the peer must be silent.
         self._confirmed_cut: tuple[_SwitchTask, int] | None = None
         self._cause: Code | None = None
-        #: Since when a cut is due; None when none is.
+        #: When the cut became due; None if no cut is due.
         self._cut_due_ms: int | None = None
         self._proven_ms: int | None = None
         self._power_on_due = False
         self._failed_tries = self._contradictions = 0
-        #: What people asked for and what has ended.
         self.finished_count = 0
         self._retry_at_ms = self._check_at_ms = 0
         self._power, self._checked_ms = PowerState.UNKNOWN, 0
         self._ever_asked = self._working = self._last_succeeded = False
         self._failure = self._last = ""
 
-    # What is told to it ----------------------------------------------------------------------------------------------
+    # Events ----------------------------------------------------------------------------------------------------------
 
     def set_plan(self, plan: PowerPlan | Refused | None) -> None:
-        """The plan that the agent published; None when there is none."""
+        """Use the plan that the agent published. None: there is no plan."""
         before = self._switch
         self._plan_refusal = f"the power plan is {plan}" if isinstance(plan, Refused) else ""
         self._plan = plan if isinstance(plan, PowerPlan) else None
@@ -118,20 +117,20 @@ class PowerFencing:
         self.consider()
 
     def phase_changed(self, after: State) -> None:
-        """The phase changed; what follows from it is begun at once."""
+        """Start immediately what follows from a change of phase."""
         self._cause = cause(after, self._cause)
         if after.phase is Phase.CLAIMING:
             self._failed_tries = 0
         self._start_what_is_due(after)
 
     def consider(self) -> None:
-        """Whether something is due; to be called with every beat."""
+        """Start what is due. Called with every heartbeat."""
         core = self._daemon.core
         if core is not None:
             self._start_what_is_due(core)
 
     def requested(self, deed: PowerAction, word: str) -> tuple[bool, str, str]:
-        """A person asks: whether it is followed, a code, and a sentence."""
+        """Take an operator's request. Returns whether it is accepted, a code, and a sentence."""
         core, switch = self._daemon.core, self._switch
         if core is None or switch is None:
             return False, "NO_POWER", self._plan_refusal or "no power fencing is configured for the peer"
@@ -145,12 +144,12 @@ class PowerFencing:
         return True, "ACCEPTED", f"{switch.agent} is asked: {deed}"
 
     def activity(self) -> str:
-        """What would be forgotten if another daemon went on now; "" when nothing would."""
+        """The activity that a hand-over to another daemon would lose; "" without one."""
         check = self._task is None or self._task.purpose is SwitchPurpose.CHECK
         due = self._confirmed_cut is not None or self._cut_due_ms is not None or self._power_on_due
         return "" if check and not due else "the peer's power is being switched"
 
-    # What is due -----------------------------------------------------------------------------------------------------
+    # Requests to the switch ------------------------------------------------------------------------------------------
 
     @property
     def _switch(self) -> PowerSwitch | None:
@@ -183,9 +182,9 @@ class PowerFencing:
         self._ask_agent(switch, core)
 
     def _judge_cut(self, core: State, now_ms: int) -> None:
-        """Whether a cut is due by itself, or no longer."""
+        """Decide whether an automatic cut is due, or no longer."""
         if self._cut_due_ms is None:
-            able = self._failed_tries < TRIES_MAX and self._contradictions < LIES_MAX
+            able = self._failed_tries < TRIES_MAX and self._contradictions < CONTRADICTIONS_MAX
             if able and cuts(core, self._cause, proven=self._proven_ms is not None):
                 self._cut_due_ms, self._retry_at_ms = now_ms, 0
         elif core.phase not in (*CUTTING, Phase.ACTIVE) or not core.orders.enabled:
@@ -204,7 +203,7 @@ class PowerFencing:
             self._workers.abandon_power()
         if self._task is not None and self._task.purpose is SwitchPurpose.PERSON:
             self.finished_count += 1
-            self._last_succeeded, self._last = False, "given up: the peer has to be cut"
+            self._last_succeeded, self._last = False, "given up: the peer's power must be cut first"
         self._task = task
 
     def _ask_agent(self, switch: PowerSwitch, core: State) -> None:
@@ -212,7 +211,7 @@ class PowerFencing:
         if task is None or task.begun:
             return
         if task.purpose is SwitchPurpose.FENCE and task.deed is PowerAction.OFF:
-            # Proven now, and not only when it became due.
+            # The reservation must be proven now, not only when the cut became due.
             if core.looks.hold is not Hold.OURS:
                 return
             assert self._cause in (Code.PEER_SILENT, Code.PEER_DEAD), self._cause
@@ -229,7 +228,7 @@ class PowerFencing:
         if task.begun and task.deed is not PowerAction.STATUS:
             self._note(EventMark.NOTE, "POWER", f"the peer's power switch is asked: {task.deed}", switch.agent)
 
-    # What comes of it ------------------------------------------------------------------------------------------------
+    # Answers of the switch -------------------------------------------------------------------------------------------
 
     def _handle_answer(self, answered: WorkerAnswer) -> None:
         task, core, now_ms = self._task, self._daemon.core, answered.answered_ms
@@ -257,26 +256,26 @@ class PowerFencing:
         self.consider()
 
     def _handle_off(self, core: State, task: _SwitchTask, now_ms: int) -> None:
-        """The switch says off. Of a peer that is heard that proves nothing yet, and nothing ever if it goes on."""
+        """The switch says off. While the peer is heard, that proves nothing; repeated, it disqualifies the switch."""
         if task.deed is PowerAction.OFF:
             limit_ms = now_ms + QUIET_FACTOR * max(core.orders.timers.silence_ms, core.orders.timers.stale_ms)
             self._confirmed_cut = (task, limit_ms)
         elif proves(core, now_ms):
-            # That a wrong switch may say as well: only "on", of a peer that is on, clears it.
+            # A wrong switch may say this, too. Only "on", while the peer is on, clears the count of contradictions.
             self._finish(task, PowerReply(True, PowerState.OFF), now_ms)
         else:
             self._contradictions += 1
             self._check_at_ms = now_ms + max(core.orders.timers.silence_ms, core.orders.timers.stale_ms)
-            self._finish(task, PowerReply(False, PowerState.OFF, LIES), now_ms)
+            self._finish(task, PowerReply(False, PowerState.OFF, CONTRADICTION), now_ms)
 
     def _await_silence(self, core: State, task: _SwitchTask, limit_ms: int, now_ms: int) -> None:
-        """What follows a cut: the proof, or the end of the belief in this switch."""
+        """After a cut: prove that the peer is off, or disqualify the switch when the time is over."""
         if proves(core, now_ms):
             self._confirmed_cut, self._contradictions = None, 0
             self._peer_is_off(core, task, now_ms)
         elif now_ms >= limit_ms:
-            self._confirmed_cut, self._contradictions = None, LIES_MAX
-            self._finish(task, PowerReply(False, PowerState.OFF, LIES), now_ms)
+            self._confirmed_cut, self._contradictions = None, CONTRADICTIONS_MAX
+            self._finish(task, PowerReply(False, PowerState.OFF, CONTRADICTION), now_ms)
 
     def _peer_is_off(self, core: State, task: _SwitchTask, now_ms: int) -> None:
         name, agent = core.orders.controller(core.orders.side.other), self._switch.agent if self._switch else ""
@@ -300,13 +299,13 @@ class PowerFencing:
         self._failed_tries += 1
         self._failure, self._retry_at_ms = why, now_ms + RETRY_MS
         self._note(EventMark.NOTE, "POWER", "the peer's power switch failed", why)
-        if self._failed_tries >= TRIES_MAX or self._contradictions >= LIES_MAX:
+        if self._failed_tries >= TRIES_MAX or self._contradictions >= CONTRADICTIONS_MAX:
             self._cut_due_ms, self._power_on_due = None, False
 
-    # What is told of it ----------------------------------------------------------------------------------------------
+    # Status ----------------------------------------------------------------------------------------------------------
 
     def status(self) -> PowerStatus | None:
-        """What there is to tell; None where no switch is configured."""
+        """The rows of the status; None if no switch is configured."""
         core, switch = self._daemon.core, self._switch
         if core is None or switch is None:
             return None
@@ -315,7 +314,7 @@ class PowerFencing:
             controller=core.orders.controller(core.orders.side.other),
             agent=switch.agent,
             power=self._power.value,
-            working=self._working and self._contradictions < LIES_MAX,
+            working=self._working and self._contradictions < CONTRADICTIONS_MAX,
             checked_age_ms=monotonic_ms() - self._checked_ms if self._ever_asked else None,
             doing=doing.deed.value if doing is not None else "",
             proven=self._proven_ms is not None,
@@ -326,9 +325,9 @@ class PowerFencing:
         )
 
     def reasons(self) -> tuple[ReasonStatus, ...]:
-        """What is wrong with power fencing, where it is configured."""
+        """Problems of power fencing, if it is configured."""
         found = []
-        if self._contradictions >= LIES_MAX:
+        if self._contradictions >= CONTRADICTIONS_MAX:
             found.append(
                 ReasonStatus(
                     code="POWER_WRONG",

@@ -1,7 +1,7 @@
-"""The files that the agent publishes, orders and power plan, as the daemon takes them, and why it does not.
+"""The files that the agent publishes: opens orders and power plan, and gives them to the daemon or says why not.
 
-Decides only about the first orders of a daemon's life; once it follows some, the core says which may replace them. A
-daemon over imported pools that cannot read the published orders goes on with those of its predecessor.
+Decides only about the first orders of a daemon; afterwards the core decides which orders may replace them. A daemon
+over imported pools that cannot open the published orders continues with those of its predecessor.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from reconciler.watchdog.power_fencing import PowerFencing
 
 
 def read_orders(sight: FileContent, keys: Sequence[SealKey]) -> OrdersRead | str:
-    """The orders in what the clerk saw, or in words why there are none."""
+    """Open the orders in this file. Returns the reason in words if there are none."""
     if sight.problem:
         return f"the orders cannot be read: {sight.problem}"
     if sight.content is None:
@@ -37,23 +37,24 @@ def read_orders(sight: FileContent, keys: Sequence[SealKey]) -> OrdersRead | str
 
 
 def read_power(sight: FileContent, keys: Sequence[SealKey]) -> PowerPlan | Refused | None:
-    """The power plan in what a clerk saw, why there is none, or None where none was published."""
+    """Open the power plan in this file. Returns the refusal if it cannot be opened, None if there is no file."""
     if sight.problem:
         return Refused(Refusal.AUTHENTIC_DEFECT, f"it cannot be read: {sight.problem}")
     return None if sight.content is None else decode_any(sight.content, keys, decode_power)[0]
 
 
 def read_unit(sight: FileContent, keys: Sequence[SealKey]) -> Unit | Refused | None:
-    """The unit in what a clerk saw, why there is none, or None where none was published."""
+    """Open the serial numbers in this file. Returns the refusal if it cannot be opened, None if there is no file."""
     if sight.problem:
         return Refused(Refusal.AUTHENTIC_DEFECT, f"it cannot be read: {sight.problem}")
     return None if sight.content is None else decode_any(sight.content, keys, decode_unit)[0]
 
 
 def unadopted(imported: Collection[str], generation_max: int, memory: Memory | None) -> str:
-    """Why a daemon must not begin: no orders were ever in force here, and pools are in use. "" when it may.
+    """Why a daemon must not start: pools are imported, and no orders were ever in force here. "" if it may start.
 
-    The core would have to reset the machine: nobody claimed these pools. Before the first start a person can.
+    The core would have to reset the machine, because no controller has claimed these pools. Before the first start an
+    operator can do that with `hagit adopt`.
     """
     if not imported or generation_max or memory is not None:
         return ""
@@ -62,11 +63,11 @@ def unadopted(imported: Collection[str], generation_max: int, memory: Memory | N
 
 
 def first_refused(orders: Orders, side: Side, pair: str, generation_max: int) -> str:
-    """Why a daemon that follows none does not begin with these; "" when it does.
+    """Why a daemon without orders does not start with these; "" if it does.
 
-    `pair` and `generation_max` are those of the orders that were in force last, "" and 0 if none ever were. The very
-    orders that were in force before a restart are neither old nor, by a rule that only a newer release has, unsafe: a
-    controller that serves would be reset for them. The status names the rule (ORDERS_UNSAFE) while they are followed.
+    `pair` and `generation_max` are those of the last orders in force, "" and 0 if there were none. Orders that were in
+    force before a restart are accepted even if a rule of a newer release calls them unsafe: otherwise an upgrade would
+    reset a controller that serves. The status names the rule (ORDERS_UNSAFE) while they are followed.
     """
     refused = unacceptable(orders, pair or orders.pair, side, generation_max)
     in_force = (orders.pair, orders.generation) == (pair, generation_max)
@@ -77,11 +78,10 @@ def first_refused(orders: Orders, side: Side, pair: str, generation_max: int) ->
 
 
 class PublishedFiles:
-    """Both files of one daemon. `on_first_orders` is called when the daemon has its first orders.
+    """Both files of one daemon. A file that cannot be opened is tried again after a change of secrets.
 
-    `imported_pools`: the pools of some orders that are imported here now.
-
-    What could not be opened is tried again with other secrets.
+    `on_first_orders` is called when the daemon has its first orders. `imported_pools` returns the pools of orders that
+    are imported here now.
     """
 
     def __init__(
@@ -92,28 +92,28 @@ class PublishedFiles:
         self._orders: FileContent | None = None
         self._plan: FileContent | None = None
         self.on_first_orders: Callable[[], None] = lambda: None
-        #: In a process that waits to take over from another daemon: what is told the orders in place of the daemon.
+        #: In a successor before the hand-over: called with the orders, or the reason in words why there are none.
         self.on_orders_to_prepare: Callable[[Orders | str], None] | None = None
         self.imported_pools: Callable[[Orders], Collection[str]] = lambda orders: ()
-        #: Called with the orders that are in force, as they were read.
+        #: Called with orders that are in force, as they were read.
         self.on_orders_in_force: Callable[[OrdersRead], None] = lambda read: None
 
     def orders_changed(self) -> None:
-        """The orders changed."""
+        """Read the changed orders."""
         sight = self._files[0].take_content()
         if sight is not None:
             self._orders = sight
             self._follow_orders(sight)
 
     def power_plan_changed(self) -> None:
-        """The power plan changed."""
+        """Read the changed power plan."""
         sight = self._files[1].take_content()
         if sight is not None:
             self._plan = sight
             self._power.set_plan(read_power(sight, self._pair_keys.documents))
 
     def reread(self) -> None:
-        """Other secrets are in force."""
+        """Open both files again: other secrets are in force."""
         if self._orders is not None:
             self._follow_orders(self._orders)
         if self._plan is not None:

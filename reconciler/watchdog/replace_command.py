@@ -16,16 +16,16 @@ from reconciler.errors import ControlError
 from reconciler.system.control import client
 from reconciler.system.control_protocol import ControlRequest, RequestKind
 
-#: Exit statuses: the daemon cannot be replaced while it runs, and has to be restarted.
+#: Exit status if the daemon cannot be replaced while it runs and must be restarted.
 RESTART: Final = 3
 LOOK_S: Final = 0.2
-#: How long nothing is answered before the daemon counts as gone, on a machine that is slow.
+#: A daemon that does not answer for this long counts as gone, also on a slow machine.
 SILENT_S: Final = 30.0
 WAIT_S: Final = 800.0
 
 
 def replace_daemon(run: Path) -> int:
-    """The exit status: 0 replaced, 1 the old one goes on, 3 it cannot be replaced, only restarted."""
+    """Replace the daemon. Returns the exit status: 0 replaced, 1 the old one continues, 3 it can only be restarted."""
     path = run / "watchdog.sock"
     before = _status(path)
     answer = client(path, ControlRequest(RequestKind.REPLACE), SILENT_S)

@@ -14,7 +14,7 @@ from reconciler.watchdog.durable_state import DurableState
 
 
 class VersionNegotiator:
-    """`version` is what to write now. `newer`: the peer's last beat says more than this release knows."""
+    """`version`: the version to write now. `newer`: the peer's last heartbeat has fields that this release ignores."""
 
     def __init__(self, durable: DurableState) -> None:
         self._durable = durable
@@ -24,11 +24,11 @@ class VersionNegotiator:
         self._unfollowed: tuple[str, ...] = ()
 
     def orders_in_force(self, read: OrdersRead) -> None:
-        """These orders are in force."""
+        """Note the fields of the orders in force that this release ignores."""
         self._unfollowed = read.newer
 
     def reasons(self) -> tuple[ReasonStatus, ...]:
-        """What two releases do not have in common."""
+        """Differences between the two releases."""
         found = []
         if self._unfollowed:
             found.append(
@@ -60,7 +60,7 @@ class VersionNegotiator:
         return tuple(found)
 
     def learn(self, decoded: Decoded) -> None:
-        """An authentic beat of the peer, on any channel or disk."""
+        """Learn from an authentic heartbeat of the peer, on any channel or disk, which version the peer reads."""
         known = learn(self._known, decoded)
         if known is self._known:
             return
