@@ -1,8 +1,8 @@
-"""What a daemon leaves to the one that replaces it while it runs: a document in memory, and open files.
+"""What a daemon hands over to the one that replaces it while it runs: a document in memory, and open files.
 
-The document holds the state of the core and the numbers that must not begin anew in the same life. Written and read by
-two releases: each part is checked, and a state that the newer release does not understand is left out, not guessed.
-Does not know when anything is handed over.
+The document holds the state of the core, and the numbers that must continue. Two releases write and read it: each part
+is checked, and a state that the newer release does not understand is left out, not guessed. Leaves the moment of the
+hand-over to `successor_handle`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FIELDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """What is left. `state` is None where it could not be read, and `problem` says that.
+    """What is handed over. `state` is None if it could not be read; then `problem` says why.
 
     `counter`: of the last heartbeat. `carp`: interface, VHID and newest counter of each virtual host.
     `addresses_present`: whether all virtual addresses are on this controller. `timeline`: `Timeline.handover_memory`.
@@ -50,7 +50,7 @@ class Handover:
 
 
 def handover_file(left: Handover) -> int:
-    """A descriptor of memory with the document in it (memfd_create(2)); the caller closes it."""
+    """Write the document into memory (memfd_create(2)). Returns the descriptor, which the caller closes."""
     assert left.state is not None
     document = {
         "state": state_document(left.state).decode("ascii"),
@@ -74,7 +74,7 @@ def handover_file(left: Handover) -> int:
 
 
 def read_handover(handle: int) -> Handover:
-    """What lies in that memory. Whatever part of it another release wrote differently is left out; never raises."""
+    """Read the document from memory. Leaves out parts that another release wrote differently. Never raises."""
     size = min(os.fstat(handle).st_size, DOCUMENT_BYTES_MAX)
     try:
         document = json.loads(os.pread(handle, size, 0))

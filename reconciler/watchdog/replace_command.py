@@ -1,7 +1,7 @@
-"""`hagit watchdog --replace_daemon`: ask the daemon that runs to hand over to a new one, and wait for what comes of it.
+"""`hagit watchdog --replace`: asks the running daemon to hand over to a new one, and waits for the result.
 
-The new daemon is a child of the old one and not of this command, so both live on when this command is ended. Decides
-when to stop waiting. Does not know how the daemons do it (`succession`).
+The new daemon is a child of the old one and not of this command, so both survive the end of this command. Decides when
+to stop waiting. Leaves the hand-over to `successor_handle`.
 """
 
 from __future__ import annotations

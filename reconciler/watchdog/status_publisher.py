@@ -1,7 +1,7 @@
-"""The status document: gathered from the daemon's parts and put into the run directory, at least once a second.
+"""The status document: gathers the status from the parts of the daemon and writes `watchdog.json` once a second.
 
-Decides when it is written. A status that cannot be made or written is said to systemd and to nobody else: it must never
-keep the daemon from its work.
+Decides when the file is written. A status that cannot be built or written must never stop the daemon: only systemd is
+told about it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from reconciler.watchdog.heartbeats import Heartbeats
 from reconciler.watchdog.timeline import Timeline, iso
 
 INTERVAL_MS: Final = 900
-#: What frames of a peer look like that has another secret or is of another release.
+#: Refusals of frames that a peer with another secret or of another release sends.
 UNDECODABLE: Final = frozenset({Refusal.SEAL.value, Refusal.VERSION.value})
 
 
@@ -66,21 +66,21 @@ class StatusPublisher:
         self.address_rows: Callable[[], tuple[AddressStatus, ...]] = lambda: ()
 
     def attach(self, daemon: Daemon, beats: Heartbeats, timeline: Timeline) -> None:
-        """What is published."""
+        """Set the parts whose status is published."""
         self._daemon, self._beats, self._timeline = daemon, beats, timeline
 
     def start(self, since: str = "") -> None:
-        """Publish from now on. `phase_since`: when the phase began, where another daemon's goes on here."""
+        """Start publishing. `since`: when the phase began, if this daemon continues the phase of a predecessor."""
         self._phase_since, self._started_publishing = since or self._phase_since, True
         self._write_and_repeat()
 
     @property
     def phase_since(self) -> str:
-        """When the present phase began, for people."""
+        """When the present phase began, ISO 8601, for people."""
         return self._phase_since
 
     def deadman_stays_armed(self, why: str) -> None:
-        """The hardware watchdog resets this controller although its daemon stops in good order."""
+        """Publish that the hardware watchdog will reset this controller although its daemon stops in good order."""
         remedy = "start the daemon at once, or load the watchdog's driver without nowayout"
         text = "the hardware watchdog resets this controller soon"
         self._complaints = (
@@ -89,7 +89,7 @@ class StatusPublisher:
         )
 
     def phase_changed(self, after: State) -> None:
-        """The phase changed: say so as soon as what follows from it is done; a last phase is said at once."""
+        """Publish a change of phase after its effects, HALTED immediately."""
         self._phase_since = iso(wall_s())
         if after.phase is Phase.HALTED:
             self.write()
@@ -97,7 +97,7 @@ class StatusPublisher:
             self._loop.after(0, self.write)
 
     def status(self) -> WatchdogStatus:
-        """The status now."""
+        """The present status."""
         daemon, now_ms = self._daemon, monotonic_ms()
         core, deadman = daemon.core, daemon.deadman
         around = DaemonReport(
@@ -136,7 +136,7 @@ class StatusPublisher:
         return OverrideStatus(enabled=False, left_ms=until_ms - now_ms)
 
     def write(self) -> None:
-        """Put the document there, unless another daemon still does."""
+        """Write the document, unless another daemon still publishes it."""
         if not self._started_publishing:
             return
         line = ""
@@ -146,7 +146,7 @@ class StatusPublisher:
             replace_file(self._path, content, mode=0o644, sync=False)
             line = f"{status.role} ({status.phase}): {status.why}"
         except Exception as error:
-            # A defect in what is told must not end what is done.
+            # A defect in the status must not end the daemon.
             line = f"no status: {error!r}"
         self._systemd.status(line)
 
@@ -156,7 +156,7 @@ class StatusPublisher:
         self._systemd.keep_alive(monotonic_ms())
 
     def _peer_not_understood(self, core: State | None, now_ms: int) -> tuple[ReasonStatus, ...]:
-        """The peer is heard by nobody's frames but such as cannot be decoded. They are no proof that it lives."""
+        """The reason if only frames arrive that cannot be decoded. They do not prove that the peer lives."""
         if core is None or network_alive(core, now_ms) or undecoded(core, now_ms):
             return ()
         unfit = [one for one in self._beats.rejected(now_ms) if now_ms - one.last_ms < core.orders.timers.silence_ms]

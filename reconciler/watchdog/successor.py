@@ -1,8 +1,8 @@
-"""Replacing the running daemon, from the side of the new one: get ready beside it, then go on where it was.
+"""A new daemon that replaces a running one: prepares beside its predecessor, and continues after the hand-over.
 
-Until the predecessor hands over, this process decides nothing and changes nothing: it opens its sockets, starts its
-children and looks, so that afterwards it acts at once. Its core begins only with what it is given. When the predecessor
-ends without handing over, this process ends too: the service manager sees to what comes next.
+Before the hand-over this process decides and changes nothing: it opens its sockets, starts its workers and looks, so
+that it can act immediately afterwards. Its core starts with the state that it is given. If the predecessor ends without
+a hand-over, this process ends, too, and the service manager starts a daemon.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from reconciler.watchdog.event_loop import EventLoop
 from reconciler.watchdog.handover import Handover, read_handover
 from reconciler.watchdog.successor_handle import COMMIT, MESSAGE_BYTES_MAX
 
-#: Document, lock, control socket, and the deadman's device.
+#: Descriptors in the hand-over: document, lock, control socket, and the devices of the deadman.
 HANDLES_MAX: Final = 8
-#: How often what has not been seen yet is looked for.
-AGAIN_MS: Final = 50
+#: Interval of looks at what has not been seen yet.
+LOOK_MS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedHandover:
-    """What the predecessor gave: what it knew, its lock, its control socket, and the deadman's open files."""
+    """What the predecessor handed over: its state, and descriptors of lock, control socket and deadman."""
 
     handover: Handover
     lock: int
@@ -39,7 +39,7 @@ class ReceivedHandover:
 
 
 class PredecessorLink:
-    """The daemon that still decides, at the other end of a socket."""
+    """The socket to the daemon that still decides."""
 
     def __init__(self, handle: int) -> None:
         self._socket = socket.socket(fileno=handle)
@@ -47,11 +47,11 @@ class PredecessorLink:
         self._last_sent = ""
 
     def fileno(self) -> int:
-        """Readable when it hands over, or is gone."""
+        """Readable when the predecessor hands over or has ended."""
         return self._socket.fileno()
 
     def send_hello(self) -> None:
-        """Which process this is. Raises StateError when nobody is there."""
+        """Send the process number and descriptor. Raises StateError if the predecessor has ended."""
         process = os.pidfd_open(os.getpid())
         try:
             socket.send_fds(self._socket, [b"hello %d" % os.getpid()], [process])
@@ -61,23 +61,23 @@ class PredecessorLink:
             os.close(process)
 
     def send_waiting(self, what: str) -> None:
-        """What this process waits for, in case it waits in vain."""
+        """Report what this process waits for, so that a time-out can name it."""
         if what != self._last_sent:
             self._last_sent = what
             self._send(b"waits " + what.encode()[: MESSAGE_BYTES_MAX - 10])
 
     def send_ready(self) -> None:
-        """Everything has been seen: the predecessor may hand over at any moment."""
+        """Report that this process has seen everything and is ready for the hand-over."""
         self._send(b"ready")
 
     def receive(self) -> ReceivedHandover:
-        """What it hands over. Raises StateError when it ended without that."""
+        """Receive the hand-over. Raises StateError if the predecessor ended without one."""
         try:
             data, handles, _, _ = socket.recv_fds(self._socket, MESSAGE_BYTES_MAX, HANDLES_MAX)
         except OSError:
             data, handles = b"", []
         if data != COMMIT or len(handles) < 3:
-            raise StateError("the daemon before ended, or wants no successor any more")
+            raise StateError("the running daemon ended, or gave this successor up")
         document, lock, control, *deadman = handles
         try:
             left = read_handover(document)
@@ -86,17 +86,17 @@ class PredecessorLink:
         return ReceivedHandover(left, lock, socket.socket(fileno=control), tuple(deadman))
 
     def close(self) -> None:
-        """Nothing more is to be said."""
+        """Close the socket."""
         self._socket.close()
 
     def _send(self, message: bytes) -> None:
-        # When nobody is there any more, reading will say so.
+        # If the predecessor has ended, reading reports that.
         with contextlib.suppress(OSError):
             self._socket.send(message)
 
 
 class Successor:
-    """Gets ready. `begin` is called with what was handed over, once."""
+    """Prepares this process. `begin` is called once, with what was handed over."""
 
     def __init__(
         self, loop: EventLoop, daemon: Daemon, predecessor: PredecessorLink, begin: Callable[[ReceivedHandover], None]
@@ -109,7 +109,7 @@ class Successor:
         loop.watch(predecessor.fileno(), self._handed_over)
 
     def set_orders(self, orders: Orders) -> None:
-        """Get ready for these orders."""
+        """Prepare for these orders."""
         self.orders = orders
         self._daemon.prepare(orders)
         if not self._looking:
@@ -121,7 +121,7 @@ class Successor:
             return
         if unseen := self._daemon.look_at_missing():
             self._predecessor.send_waiting(f"{unseen} have not been seen yet")
-            self._loop.after(AGAIN_MS, self._look)
+            self._loop.after(LOOK_MS, self._look)
             return
         self._ready = True
         self._predecessor.send_ready()
@@ -131,6 +131,6 @@ class Successor:
         self.predecessor_decides = False
         self._loop.unwatch(self._predecessor.fileno())
         self._predecessor.close()
-        # Until now the predecessor heard what this process had to complain about.
+        # Until now standard error went to the predecessor.
         os.dup2(sys.stdout.fileno(), sys.stderr.fileno())
         self._take_over(received)

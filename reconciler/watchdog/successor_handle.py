@@ -1,13 +1,13 @@
-"""Replacing the running daemon, from the side of the one that runs: start a successor, hear it, hand over in one step.
+"""The running daemon's handle on the daemon that replaces it: starts the successor and hands over in one step.
 
-The successor is started from what lies on the disk now, by the command line that started this process. It opens and
-looks at everything while this daemon goes on, and says when it is ready. Then, at the end of a beat at which nothing is
-in progress, one message gives it the state and the open files that only one process can have (lock, control socket,
-deadman). *That message is the hand-over: before it only this daemon decides, after it only the successor.* A successor
-that fails, hangs or takes too long is killed, and this daemon goes on as if it had not been asked. A hand-over that the
-successor does not live to act upon is the crash of a daemon: the deadman is not fed, and runs down.
+The successor is started from the installed files, by the command line that started this process. It opens and looks at
+everything while this daemon continues, and reports when it is ready. Then, after a heartbeat at which no activity is in
+progress, one message gives it the state and the open files that only one process can have: lock, control socket,
+deadman. *That message is the hand-over: before it only this daemon decides, after it only the successor.* A successor
+that fails, hangs or takes too long is killed, and this daemon continues. A successor that dies right after the
+hand-over is a crash of the daemon: the deadman is not fed and expires.
 
-Does not know what is handed over (`inheritance`), nor what the successor does (`successor`).
+Leaves the content of the hand-over to `handover`, and the successor's side to `successor`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from typing import Final
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.watchdog.event_loop import EventLoop, Timer
 
-#: The option with which a successor is started; the number of its descriptor follows.
+#: The option that starts a successor. The number of its descriptor follows.
 OPTION: Final = "--succeed"
-#: A successor that is not ready after this is killed, however slow the machine.
+#: A successor that is not ready after this time is killed.
 READY_MS: Final = 120_000
-#: How long a successor that is ready waits while pools are being moved here.
+#: A ready successor waits at most this long for the end of the activity of this daemon.
 RESTING_MS: Final = 600_000
 MESSAGE_BYTES_MAX: Final = 1_000
 WORDS_BYTES_MAX: Final = 4_000
@@ -36,11 +36,11 @@ COMMIT: Final = b"commit"
 
 
 class HandedOver(Exception):
-    """The successor decides from now on. Ends the loop of this daemon on the spot."""
+    """The successor decides from now on. Ends the event loop of this daemon immediately."""
 
 
 def words_of(data: bytes) -> str:
-    """The end of what a program printed, on one line, without what does not print."""
+    """The end of a program's output, on one line, with "?" for characters that do not print."""
     text = " ".join(data.decode(errors="replace").split())
     return "".join(character if character.isprintable() else "?" for character in text)[-SAID_CHARACTERS_MAX:]
 
@@ -81,11 +81,11 @@ class SuccessorHandle:
 
     @property
     def running(self) -> bool:
-        """Whether a successor is being waited for."""
+        """Whether a successor was started and has neither taken over nor failed."""
         return self._socket is not None
 
     def start(self) -> str:
-        """Start a successor, unless one is on its way; "" or why not."""
+        """Start a successor, unless one is running. Returns why that failed, or ""."""
         if self.running:
             return ""
         near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -118,16 +118,16 @@ class SuccessorHandle:
         return ""
 
     def hand_over_if_ready(self) -> None:
-        """Hand over if the successor is ready and nothing is in progress. Raises HandedOver when that is done."""
+        """Hand over if the successor is ready and no activity is in progress. Raises HandedOver after it."""
         if self._process is not None:
-            # It leaves the name of its child and ends at once.
+            # Reap the first process of the successor: it forks the successor and ends immediately.
             self._process.poll()
         if not self._ready or self._activity():
             return
         assert self._socket is not None
         handles = self._handover()
         try:
-            # One message, whole or not at all (unix(7), SOCK_SEQPACKET): nothing half is ever handed over.
+            # One packet arrives whole or not at all (unix(7), SOCK_SEQPACKET).
             socket.send_fds(self._socket, [COMMIT], list(handles))
         except OSError as error:
             self._fail(f"it does not take what it is given: {error.strerror}")
@@ -137,7 +137,7 @@ class SuccessorHandle:
         raise HandedOver
 
     def reasons(self) -> tuple[ReasonStatus, ...]:
-        """What the last attempt came to, until the next."""
+        """Why the last attempt failed, until the next one."""
         if not self.failure:
             return ()
         return (
@@ -150,7 +150,7 @@ class SuccessorHandle:
         )
 
     def close(self) -> None:
-        """End a successor that is not to come any more. One that took over is left alone: its socket is closed."""
+        """Close the socket, which ends a waiting successor. One that has taken over is not affected."""
         if self._timer is not None:
             self._timer.cancel()
         for descriptor in (self._stderr, self._socket.fileno() if self._socket is not None else None):
@@ -196,7 +196,7 @@ class SuccessorHandle:
         )
 
     def _read_stderr(self) -> None:
-        """What it prints on its standard error until it has taken over."""
+        """Read what the successor prints on standard error before the hand-over."""
         if self._stderr is None:
             return
         with contextlib.suppress(BlockingIOError):
@@ -205,11 +205,11 @@ class SuccessorHandle:
             self._loop.unwatch(self._stderr)
 
     def _fail(self, why: str) -> None:
-        """Nothing was handed over: this daemon goes on."""
+        """Kill the successor. This daemon continues."""
         self._read_stderr()
         said = words_of(self._printed)
         self.failure = f"{why}; {said}" if said else f"{why}; {self._waits_for}"
-        # By its descriptor: numbers are given to other processes when one has ended.
+        # By its descriptor: after its end, another process may have its number.
         if self._pidfd is not None:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)

@@ -1,9 +1,9 @@
-"""What the service manager does with the daemon: which end it asks for, and how one that runs is made its own again.
+"""The daemon as a systemd service: finds out whether a stop is a restart, and lets a new unit start adopt a daemon.
 
 `systemctl restart` is a stop and then a start: systemd starts nothing before the main process has ended. So at SIGTERM
 the daemon asks systemd which job this is (`JobQuery`). At a restart it first hands over to a successor, which the unit
-leaves alone (KillMode=process), and ends; the process that systemd then starts finds a daemon at work, names it to
-systemd as the main process of the unit, and ends (`adopt_running_daemon`). Any other end is one.
+leaves alone (KillMode=process), and ends. The process that systemd then starts finds the running daemon, names it to
+systemd as the main process of the unit, and ends (`adopt_running_daemon`). Any other job is a plain stop.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from reconciler.system.files import holder_of
 from reconciler.system.systemd_notifier import SystemdNotifier
 from reconciler.watchdog.event_loop import EventLoop, Timer, monotonic_ms
 
-#: The unit's name, which the unit file puts into the environment.
+#: The environment variable in which the unit file names the unit.
 UNIT: Final = "HAGIT_UNIT"
 QUERY_MS: Final = 20_000
 ANSWER_BYTES_MAX: Final = 4_096
-#: How long the end is put off at a time, and how often that is said.
+#: Extension of the stop time-out, and the interval at which it is asked for.
 EXTEND_S, EXTEND_AGAIN_MS = 5.0, 1_000
-#: A daemon that answers nothing for so long hangs.
+#: A daemon that does not answer for this long hangs.
 ANSWER_S: Final = 10.0
 END_S: Final = 5.0
-#: From when on it is worth a word that no service manager knows this daemon.
+#: The status names an unsupervised daemon after this time.
 ALONE_MS: Final = 15_000
 
 
 class JobQuery:
-    """Asks systemd once which job it runs on this unit; `found` gets its type ("restart", "stop"), or ""."""
+    """Asks systemd once which job it runs on this unit. Calls `found` with its type ("restart", "stop"), or ""."""
 
     def __init__(self, loop: EventLoop, unit: str, found: Callable[[str], None]) -> None:
         self._loop, self._on_answer, self._output = loop, found, b""
@@ -106,11 +106,11 @@ class SystemdService:
         self._ending = False
         self._extending = False
         self.unsupervised_since_ms: int | None = None
-        #: Whether a successor is to be the main process at once; not at a restart, see above.
+        #: Whether a successor becomes the main process immediately. Not at a restart, see the module docstring.
         self.keeps_unit = True
 
     def terminate_requested(self) -> None:
-        """SIGTERM. The second one while the first is being considered ends the daemon."""
+        """Handle SIGTERM. A second one, before the first is decided, ends the daemon."""
         unit = os.environ.get(UNIT, "")
         if not unit or not self._systemd.environment or self._ending:
             self._end_daemon()
@@ -133,17 +133,17 @@ class SystemdService:
             self._loop.after(EXTEND_AGAIN_MS, self._extend_timeout)
 
     def successor_failed(self, why: str) -> None:
-        """No successor: this daemon goes on, past its unit's end (SendSIGKILL=no), until a start finds it."""
+        """Continue without a successor, past the stop of the unit (SendSIGKILL=no), until a start adopts it."""
         if self._ending:
             self._ending, self.keeps_unit, self.unsupervised_since_ms = False, True, monotonic_ms()
 
     def adopt_this_process(self) -> int:
-        """A start of the unit has found this daemon: its process number."""
+        """Note that a start of the unit has adopted this daemon. Returns the process number."""
         self.unsupervised_since_ms, self._ending, self.keeps_unit = None, False, True
         return os.getpid()
 
     def reasons(self) -> tuple[ReasonStatus, ...]:
-        """Whether this daemon would not be started again."""
+        """The reason if systemd would not start this daemon again."""
         if self.unsupervised_since_ms is None or monotonic_ms() - self.unsupervised_since_ms < ALONE_MS:
             return ()
         return (
@@ -157,7 +157,7 @@ class SystemdService:
 
 
 def adopt_running_daemon(run: Path, systemd: SystemdNotifier) -> bool:
-    """Whether a daemon runs here already and is the unit's main process now. One that answers nothing is ended."""
+    """Make a running daemon the main process of the unit. Returns whether there is one. Kills one that hangs."""
     if not systemd.environment:
         return False
     try:
@@ -173,7 +173,7 @@ def adopt_running_daemon(run: Path, systemd: SystemdNotifier) -> bool:
 
 
 def _end_hung(lock: Path) -> None:
-    """What systemd would do after its limit, had the unit not been told to leave the daemon alone."""
+    """Kill a daemon that hangs, as systemd would do if the unit did not forbid it."""
     pid = holder_of(lock)
     if pid is None:
         return

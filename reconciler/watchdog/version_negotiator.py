@@ -1,7 +1,6 @@
-"""What the releases on both controllers have in common: the layout version of heartbeats, and what people are told.
+"""The heartbeat version that both releases of the pair understand, and the reasons that name a difference.
 
-Keeps what `core/failover/heartbeats/layout_version` decides, over restarts of the daemon, too, by the ledger. Does not
-know bytes.
+Keeps the result of `core/failover/heartbeats/layout_version`, over restarts of the daemon too. Encodes nothing.
 """
 
 from __future__ import annotations
