@@ -52,7 +52,7 @@ load: $(HOST_TOOLS) ## false failovers while both processors are busy: two pairs
 	$(PY) -m tests.bench.load --minutes $(or $(MINUTES),20)
 
 swarm: $(STAMP) ## play SEEDS (1000000) random histories of the simulated pair from FIRST (0) on; minutes to hours
-	$(PY) -m tests.simulation.swarming --first $(or $(FIRST),0) --seeds $(or $(SEEDS),1000000) --processes 2
+	$(PY) -m tests.simulation.swarm_runs --first $(or $(FIRST),0) --seeds $(or $(SEEDS),1000000) --processes 2
 
 lab: $(HOST_TOOLS) ## build kernel, initial file system and OpenZFS for the emulated machines (minutes, once), or say where they are
 	$(PY) -m tests.lab.image storage

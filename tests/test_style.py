@@ -214,15 +214,12 @@ NAMED_BY_A_PARTICIPLE = {
     "tests/lab/pair/reserved",
     "tests/lab/pair/switching",
     "tests/lab/unpacked",
-    "tests/simulation/swarming",
     "tests/watchdog/serviced",
 }
 #: One thing in two forms: the resource as a person writes it (`core/spec`), and the facts of it (`core/facts`).
 TWO_FORMS = {"Dataset", "Pool", "Route"}
 #: Public classes whose name still stands for different things. This list only shrinks.
-NAMED_TWICE = {
-    "Fault", "Heard", "Node", "Pools", "Role", "Shelf", "Stage", "Way", "World",
-}  # fmt: skip
+NAMED_TWICE: set[str] = set()
 
 
 def named_by_a_participle(path: Path) -> bool:

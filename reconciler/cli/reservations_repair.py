@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from reconciler.cli.disk_access import DiskAccess
 from reconciler.cli.terminal import confirmed, fold, width
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.ports import answered
 from reconciler.core.failover.reservations import repair
 from reconciler.core.failover.reservations.repair import LeftAlone, Repair, RepairRefused
@@ -55,7 +55,7 @@ def _planned(access: DiskAccess, named: frozenset[int]) -> tuple[Repair | LeftAl
     reading = query_status(access.node)
     status = reading.status if reading is not None and reading.fresh else None
     # A watchdog that hangs may still hold everything, so without a fresh status only the kernel's word counts.
-    pools = Pools(status.pools.state) if status is not None else access.disks.pools(COMMAND_S).pools
+    pools = Presence(status.pools.state) if status is not None else access.disks.pools(COMMAND_S).pools
     phase = status.phase if status is not None else ""
     pending = frozenset(range(access.known, len(access.orders.disks)))
     return repair.plan_repairs(access.orders, phase, pools, access.disks.look(COMMAND_S), named, pending)

@@ -13,7 +13,7 @@ from heapq import heappop
 from typing import Any, Final
 
 from reconciler.core.failover.heartbeats.disk_record import RECORD_BYTES
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.orders.orders import Orders
 from reconciler.core.failover.ports import PoolsView
 from reconciler.core.failover.reservations.claim import Command, Verb
@@ -65,17 +65,17 @@ class RealTimeKernel(Kernel):
         """The state of the pools."""
         self.mend()
         pools = self.look()
-        if pools is Pools.REFUSED:
-            pools = Pools.NONE
-        elif pools is Pools.ALL and self.busy:
-            pools = Pools.SOME
+        if pools is Presence.REFUSED:
+            pools = Presence.NONE
+        elif pools is Presence.ALL and self.busy:
+            pools = Presence.SOME
         seen = self.seen()
         return PoolsView(pools, frozenset(self.out), seen.progress, seen.used, txgs=self.txgs())
 
     def ask_import(self, done: Done) -> None:
         """Begin an import, or wait for the one in progress."""
         self.give_up_export()
-        if self.pools is Pools.ALL and not self.busy:
+        if self.pools is Presence.ALL and not self.busy:
             done(not self.suspended)
         elif self.busy == "export":
             done(False)
@@ -97,11 +97,11 @@ class RealTimeKernel(Kernel):
 
     def _end_import(self, mood: str) -> None:
         super()._end_import(mood)
-        self._tell(self.pools is Pools.ALL)
+        self._tell(self.pools is Presence.ALL)
 
     def _end_export(self, mood: str) -> None:
         super()._end_export(mood)
-        self._tell(self.pools is Pools.NONE)
+        self._tell(self.pools is Presence.NONE)
 
     def _tell(self, ok: bool) -> None:
         if self.busy:
@@ -131,7 +131,7 @@ class WriteWorkload(Client):
         self.world.later(self.world.physics.write_ms, self._write)
         for one in self.world.controllers:
             one.kernel.mend()
-            if one.kernel.pools is Pools.ALL:
+            if one.kernel.pools is Presence.ALL:
                 self.through(one)
 
     def through(self, one: Controller) -> bool:

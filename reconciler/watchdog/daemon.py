@@ -22,8 +22,8 @@ from reconciler.core.failover.machine.events import (
     Heard,
     LinksSeen,
     NewOrders,
-    Pools,
     PoolsSeen,
+    Presence,
     Request,
     ShelfSeen,
     Tick,
@@ -73,8 +73,8 @@ class Daemon:
         self.core: State | None = None
         self.outputs: Outputs | None = None
         self.orders_refusal = ""
-        self.pools = Pools.UNKNOWN
-        self.pools_report = PoolsSeen(Pools.UNKNOWN)
+        self.pools = Presence.UNKNOWN
+        self.pools_report = PoolsSeen(Presence.UNKNOWN)
         self._imports = ImportAttempts()
         self.disks_out: frozenset[int] = frozenset()
         self.links_up: frozenset[str] | None = None
@@ -213,7 +213,7 @@ class Daemon:
 
     def _look_at_pools(self) -> None:
         """Look at the pools, but rarely while a worker moves them: it reports its end, and needs the processor."""
-        moving = self.storage.running_move and self.pools is Pools.SOME
+        moving = self.storage.running_move and self.pools is Presence.SOME
         if not moving or monotonic_ms() - self._pools_ms >= SELDOM_MS:
             self.storage.look_at_pools()
 
@@ -247,13 +247,13 @@ class Daemon:
             return
         pools = seen.pools
         if self.core is None:
-            self._looked_at |= {"pools"} if pools is not Pools.UNKNOWN else set()
+            self._looked_at |= {"pools"} if pools is not Presence.UNKNOWN else set()
             return
         self._pools_ms, self.disks_out = begun_ms, out
-        if self.storage.running_move == "import" and pools in (Pools.NONE, Pools.ALL):
-            pools = Pools.SOME
-        elif pools is Pools.NONE and self._imports.failed:
-            pools = Pools.REFUSED
+        if self.storage.running_move == "import" and pools in (Presence.NONE, Presence.ALL):
+            pools = Presence.SOME
+        elif pools is Presence.NONE and self._imports.failed:
+            pools = Presence.REFUSED
         if self.core.phase is not Phase.IMPORTING:
             self._imports.forget_durations()
         repetition = self._imports.is_repetition(begun_ms, running=self.storage.running_move == "import")
@@ -374,7 +374,7 @@ class Daemon:
 
     def _move_addresses_and_pools(self, outs: Outputs) -> None:
         """Remove addresses before pools are exported; add them after pools are imported."""
-        here = self.pools is Pools.ALL
+        here = self.pools is Presence.ALL
         self.addresses.set_wanted(wanted=Thing.ADDRESSES in outs.wanted and here, kept=Thing.ADDRESSES in outs.kept)
         if self.storage.running_move == "export" and Thing.POOLS in outs.wanted:
             self.storage.abandon_export()
@@ -383,11 +383,11 @@ class Daemon:
             return
         if Thing.POOLS in outs.wanted:
             now_ms = monotonic_ms()
-            missing = self.pools in (Pools.NONE, Pools.REFUSED, Pools.SOME)
+            missing = self.pools in (Presence.NONE, Presence.REFUSED, Presence.SOME)
             if missing and self._imports.may_start(now_ms) and self.storage.import_pools(outs.excused, outs.word):
                 self._imports.start(now_ms)
         elif Thing.POOLS not in outs.kept:
-            if self.pools in (Pools.SOME, Pools.ALL):
+            if self.pools in (Presence.SOME, Presence.ALL):
                 self.storage.export_pools()
-            elif self.pools in (Pools.NONE, Pools.REFUSED):
+            elif self.pools in (Presence.NONE, Presence.REFUSED):
                 self._imports.forget_failure()

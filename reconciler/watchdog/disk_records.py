@@ -15,7 +15,7 @@ from reconciler.core.failover.heartbeats.failure_detector import harmless
 from reconciler.core.failover.heartbeats.heartbeat import Beat
 from reconciler.core.failover.heartbeats.keyring import decode_any
 from reconciler.core.failover.heartbeats.record_slots import Reading, compare, held
-from reconciler.core.failover.heartbeats.wire import Decoded, Way
+from reconciler.core.failover.heartbeats.wire import Decoded, Direction
 from reconciler.core.failover.machine.pending_orders import with_records
 from reconciler.core.failover.machine.state import State
 from reconciler.core.failover.orders.orders import Orders
@@ -31,8 +31,8 @@ class DiskRecords:
     def __init__(self, keys: PairKeys, negotiator: VersionNegotiator) -> None:
         self._keys, self._negotiator = keys, negotiator
         self._orders: Orders | None = None
-        self._outgoing: tuple[Way, ...] = ()
-        self._incoming: tuple[tuple[Way, ...], ...] = ()
+        self._outgoing: tuple[Direction, ...] = ()
+        self._incoming: tuple[tuple[Direction, ...], ...] = ()
         #: The arbitration disks, and what the peer's slot on each held in the last look.
         self._disks: tuple[str, ...] = ()
         self._slots: tuple[bytes | None, ...] = ()

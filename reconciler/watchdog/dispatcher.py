@@ -14,7 +14,7 @@ from typing import Final, assert_never
 from reconciler.core.failover.heartbeats.failure_detector import heard_since
 from reconciler.core.failover.heartbeats.heartbeat import Beat
 from reconciler.core.failover.heartbeats.record_slots import Reading
-from reconciler.core.failover.machine.events import Pools, PoolsSeen
+from reconciler.core.failover.machine.events import PoolsSeen, Presence
 from reconciler.core.failover.machine.pending_orders import joined
 from reconciler.core.failover.machine.phase import Phase
 from reconciler.core.failover.orders.orders import Orders, Timers
@@ -304,7 +304,7 @@ class Dispatcher:
                 self.look_at_pools()
             case LookAtPools():
                 view = answered.reply.view if isinstance(answered.reply, PoolsReply) else None
-                view = view or PoolsView(Pools.UNKNOWN, self._daemon.disks_out, txgs=self._daemon.pools_report.txgs)
+                view = view or PoolsView(Presence.UNKNOWN, self._daemon.disks_out, txgs=self._daemon.pools_report.txgs)
                 seen = PoolsSeen(view.pools, view.progress, view.used, view.doing, view.txgs)
                 self._daemon.pools_seen(answered.asked_ms, seen, view.out)
             case WriteRecord():

@@ -15,7 +15,7 @@ from typing import Final
 from reconciler.core.failover.heartbeats.heartbeat import Beat
 from reconciler.core.failover.heartbeats.keyring import decode_any
 from reconciler.core.failover.heartbeats.replay_window import Admitted, Replayed, TooOld, Window
-from reconciler.core.failover.heartbeats.wire import Way, datagram_way, decode_datagram, encode_datagram
+from reconciler.core.failover.heartbeats.wire import Direction, datagram_way, decode_datagram, encode_datagram
 from reconciler.core.failover.orders.orders import Orders
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.errors import ObservationError
@@ -48,9 +48,9 @@ class HeartbeatChannel:
     """
 
     name: str
-    out: Way
-    into: tuple[Way, ...]
-    own: tuple[Way, ...]
+    out: Direction
+    into: tuple[Direction, ...]
+    own: tuple[Direction, ...]
     window: Window = field(default_factory=Window)
     socket: FrameSocket | None = None
     problem: str = "its interface is not known yet"
@@ -99,7 +99,7 @@ class Heartbeats:
         for gone in before.values():
             self._close(gone)
 
-    def _ways(self, orders: Orders, name: str) -> tuple[Way, tuple[Way, ...], tuple[Way, ...]]:
+    def _ways(self, orders: Orders, name: str) -> tuple[Direction, tuple[Direction, ...], tuple[Direction, ...]]:
         """The seals `out`, `into` and `own` of a channel."""
         ring = self._keys.ring
         into = (datagram_way(secret, orders.pair, name, orders.side.other) for secret in ring.accepted)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli.application import run
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.reservations.claim import Verb
 from reconciler.core.failover.reservations.key import Key, Side
 from reconciler.core.failover.reservations.reservation_state import DiskView
@@ -22,7 +22,7 @@ from tests.system.shelf.rig import DISKS, LONG_S
 class Adopter(ShelfOperator):
     """An operator at both controllers. One of them has imported the pools without a claim."""
 
-    def pools(self, side: Side) -> Pools:
+    def pools(self, side: Side) -> Presence:
         house = self.rig.open(side)[1]
         return house.look(LONG_S).pools
 
@@ -58,7 +58,7 @@ def test_imported_pools_come_under_a_reservation_and_the_watchdog_finds_it(opera
     key = Key(Side.A, memory["epoch"])
     assert operator.views() == (DiskView(True, key, frozenset({key})),) * len(DISKS)
     assert (memory["phase"], memory["quiet"], key.claim, key.machine > 0) == ("importing", False, 1, True)
-    assert operator.pools(Side.A) is Pools.ALL
+    assert operator.pools(Side.A) is Presence.ALL
 
 
 def test_without_imported_pools_nothing_is_taken(operator: Adopter) -> None:

@@ -51,8 +51,8 @@ CLAIM = (
     ),
     Mutant(
         "claim-releases-to-nobody", "claim",
-        "return _goes_on(_leaving(claim, visit) if free else claim, replace(visit, stage=Stage.SEIZE))",
-        "return _goes_on(_leaving(claim, visit), replace(visit, stage=Stage.SEIZE))",
+        "return _goes_on(_leaving(claim, visit) if free else claim, replace(visit, stage=ClaimStage.SEIZE))",
+        "return _goes_on(_leaving(claim, visit), replace(visit, stage=ClaimStage.SEIZE))",
         "a loser gives back disks that it took from a holder, to nobody: the reservation is free under imported pools",
     ),
     Mutant(
@@ -70,7 +70,7 @@ CLAIM = (
     ),
     Mutant(
         "claim-does-not-evict", "claim",
-        "    if strangers(claim.key, visit.view):\n        return _goes_on(claim, replace(visit, stage=Stage.EVICT))\n",
+        "    if strangers(claim.key, visit.view):\n        return _goes_on(claim, replace(visit, stage=ClaimStage.EVICT))\n",
         "",
         "leaves other keys registered: their holders may go on writing, or no claim ever holds again",
     ),
@@ -94,7 +94,7 @@ CLAIM = (
     ),
     Mutant(
         "claim-takes-its-registration-for-the-reservation", "claim",
-        "        return _goes_on(claim, replace(visit, stage=Stage.CONFIRM))\n",
+        "        return _goes_on(claim, replace(visit, stage=ClaimStage.CONFIRM))\n",
         "        kept = frozenset(key for key in visit.view.registered if key.side is not claim.key.side)\n"
         "        return _evict(claim, replace(visit, view=DiskView(True, claim.key, kept | {claim.key})))\n",
         "does not look again after REGISTER where it was the holder: preempted in between, it stays registered under "

@@ -8,7 +8,7 @@ COMPLETE = (
     Mutant(
         "complete-what-the-pools-have",
         "fence_completion",
-        "return replace(completion, kept=alone, stage=following if alone else Stage.DONE)",
+        "return replace(completion, kept=alone, stage=following if alone else CompletionStage.DONE)",
         "return replace(completion, kept=True, stage=following)",
         "registers whether or not it could keep the disk: replaced meanwhile, its pools write to the disk again",
     ),
@@ -22,8 +22,8 @@ COMPLETE = (
     Mutant(
         "complete-and-leave-the-key",
         "fence_completion",
-        "        return replace(completion, stage=Stage.LEAVE)\n",
-        "        return replace(completion, stage=Stage.DONE)\n",
+        "        return replace(completion, stage=CompletionStage.LEAVE)\n",
+        "        return replace(completion, stage=CompletionStage.DONE)\n",
         "stays registered where another was faster: keeps the disk no longer, and its pools can open it and write",
     ),
     Mutant(
@@ -36,29 +36,29 @@ COMPLETE = (
     Mutant(
         "complete-what-is-registered-only",
         "fence_completion",
-        "stage=Stage.SEIZE if registered else Stage.KEEP)",
-        "stage=Stage.DONE if registered else Stage.KEEP)",
+        "stage=CompletionStage.SEIZE if registered else CompletionStage.KEEP)",
+        "stage=CompletionStage.DONE if registered else CompletionStage.KEEP)",
         "is content with being registered: the disk stays another's, or nobody's, and the fence never holds there",
     ),
     Mutant(
         "complete-until-it-is-silent",
         "fence_completion",
-        "stage=stage if stage in REGISTERED else Stage.DONE)",
-        "stage=Stage.DONE)",
+        "stage=stage if stage in REGISTERED else CompletionStage.DONE)",
+        "stage=CompletionStage.DONE)",
         "takes silence for the end: keeps the disk no longer, and may be registered there under another's reservation",
     ),
     Mutant(
         "complete-path-without-looking",
         "fence_completion",
-        "    if view.holder == key and stage is Stage.EXTENDED:\n",
-        "    if stage is Stage.EXTENDED:\n",
+        "    if view.holder == key and stage is CompletionStage.EXTENDED:\n",
+        "    if stage is CompletionStage.EXTENDED:\n",
         "registers a path and does not look who holds the disk by then: replaced meanwhile, its pools write over it",
     ),
     Mutant(
         "complete-path-in-use",
         "fence_completion",
-        "    return replace(completion, over=(), stage=Stage.KEEP_PATHS)\n",
-        "    return replace(completion, over=(), kept=True, stage=Stage.EXTEND)\n",
+        "    return replace(completion, over=(), stage=CompletionStage.KEEP_PATHS)\n",
+        "    return replace(completion, over=(), kept=True, stage=CompletionStage.EXTEND)\n",
         "registers a path that pools may write over: replaced meanwhile, they write before it is given up",
     ),
     Mutant(

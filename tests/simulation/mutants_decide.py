@@ -126,7 +126,7 @@ DECIDE = (
     ),
     Mutant(
         "foreign-import-tolerated", "standby",
-        "    if state.looks.pools in (Pools.SOME, Pools.ALL):\n        return Move(Phase.HALTED, Code.FOREIGN_IMPORT)\n",
+        "    if state.looks.pools in (Presence.SOME, Presence.ALL):\n        return Move(Phase.HALTED, Code.FOREIGN_IMPORT)\n",
         "",
         "stands by over pools that somebody imported by hand: two controllers have them",
     ),
@@ -216,8 +216,8 @@ DECIDE = (
     ),
     Mutant(
         "vanished-pools-not-noticed", "owner",
-        "    if state.looks.pools in (*GONE, Pools.SOME):\n",
-        "    if state.looks.pools is Pools.HUNG and state.looks.woke:\n",
+        "    if state.looks.pools in (*GONE, Presence.SOME):\n",
+        "    if state.looks.pools is Presence.HUNG and state.looks.woke:\n",
         "is active by name: pools that are gone are never imported again",
     ),
     Mutant(
@@ -252,8 +252,8 @@ DECIDE = (
     ),
     Mutant(
         "refused-import-hands-over-although-forbidden", "owner",
-        "if pools is Pools.REFUSED and peer_can_take(state, now_ms) and not forbidden(state, now_ms):",
-        "if pools is Pools.REFUSED and peer_can_take(state, now_ms):",
+        "if pools is Presence.REFUSED and peer_can_take(state, now_ms) and not forbidden(state, now_ms):",
+        "if pools is Presence.REFUSED and peer_can_take(state, now_ms):",
         "an import that is refused everywhere goes to and fro without a budget",
     ),
     Mutant(
@@ -452,8 +452,8 @@ DECIDE = (
     ),
     Mutant(
         "restart-takes-pools-away", "phase",
-        '            Role.ELECTING,\n            kept=EVERYTHING,\n        ),\n        Phase.STANDBY',
-        '            Role.ELECTING,\n        ),\n        Phase.STANDBY',
+        '            ControllerRole.ELECTING,\n            kept=EVERYTHING,\n        ),\n        Phase.STANDBY',
+        '            ControllerRole.ELECTING,\n        ),\n        Phase.STANDBY',
         "a daemon that starts exports what it finds, before it has looked whose it is: clients lose their service",
     ),
     Mutant(
@@ -464,14 +464,14 @@ DECIDE = (
     ),
     Mutant(
         "keeps-addresses-while-releasing", "phase",
-        "            Role.BACKUP,\n            required=True,\n",
-        "            Role.BACKUP,\n            kept=frozenset({Thing.ADDRESSES}),\n            required=True,\n",
+        "            ControllerRole.BACKUP,\n            required=True,\n",
+        "            ControllerRole.BACKUP,\n            kept=frozenset({Thing.ADDRESSES}),\n            required=True,\n",
         "clients write on while the pools are exported: their connections break in place of moving",
     ),
     Mutant(
         "loss-does-not-end-a-release", "phase",
-        "            Role.BACKUP,\n            required=True,\n",
-        "            Role.BACKUP,\n",
+        "            ControllerRole.BACKUP,\n            required=True,\n",
+        "            ControllerRole.BACKUP,\n",
         "forgets that a release needs the reservation, too: exports onto disks that the peer has taken",
     ),
 )  # fmt: skip

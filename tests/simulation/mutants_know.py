@@ -268,8 +268,8 @@ KNOW = (
     ),
     Mutant(
         "unknown-pools-are-none", "boot",
-        "if looks.pools in (Pools.NONE, Pools.REFUSED):",
-        "if looks.pools in (Pools.NONE, Pools.REFUSED, Pools.UNKNOWN):",
+        "if looks.pools in (Presence.NONE, Presence.REFUSED):",
+        "if looks.pools in (Presence.NONE, Presence.REFUSED, Presence.UNKNOWN):",
         "takes a hung zpool for no pools: stands by, with the deadman fed, over pools that are imported",
     ),
     Mutant(

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.core.failover.machine.decision_codes import Code, Decision
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.machine.phase import Phase, Thing
 from reconciler.core.failover.orders.orders import Limits
 from reconciler.core.failover.reservations.key import Key, Side
@@ -24,7 +24,7 @@ def reserve(world: World, disk: Disk) -> None:
 
 
 def two_writers(world: World) -> None:
-    world.controller(Side.B).kernel.pools = Pools.ALL
+    world.controller(Side.B).kernel.pools = Presence.ALL
     reserve(world, Disk((A1, B9), Side.A))
 
 

@@ -8,7 +8,7 @@ import pytest
 from reconciler.simulation.timed.faults import FAULTS
 from reconciler.simulation.timed.stories import PAIR
 from reconciler.simulation.timed.swarm import MACHINES, Injection, draw, liveness_bound, report, run, shrink
-from tests.simulation.swarming import explained, swarm
+from tests.simulation.swarm_runs import explained, swarm
 
 SEEDS = int(os.environ.get("HAGIT_SWARM_SEEDS", "10000"))
 FIRST = int(os.environ.get("HAGIT_SWARM_FIRST", "0"))

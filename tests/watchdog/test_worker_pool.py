@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.orders.orders import Orders, Vdev
 from reconciler.core.failover.ports import PoolsView, Written
 from reconciler.core.failover.reservations.key import Key, Side
@@ -122,7 +122,7 @@ def test_each_arm_does_its_own(driver: Driver) -> None:
     assert driver.ask(ImportPools()) == MoveReply(ok=True)
     pools = driver.ask(LookAtPools())
     assert isinstance(pools, PoolsReply)
-    assert pools.view.pools is Pools.ALL
+    assert pools.view.pools is Presence.ALL
     assert driver.ask(ExportPools()) == MoveReply(ok=True)
     assert [condition.starts for condition in driver.arms.conditions()] == [1] * len(ALWAYS)
 
@@ -142,7 +142,7 @@ def test_a_busy_arm_takes_nothing_more_and_the_others_go_on(rig: SimulatedRig, d
     assert not driver.arms.request(LookAtDisks(), now_ms(), 100)
     assert driver.arms.current_request(WorkerKind.DISK_MONITOR) is begun
     assert driver.ask(WriteRecord((bytes(512),) * 3)) == RecordReply(Written.GOOD)
-    assert driver.ask(LookAtPools()) == PoolsReply(PoolsView(Pools.NONE))
+    assert driver.ask(LookAtPools()) == PoolsReply(PoolsView(Presence.NONE))
 
 
 def test_a_hanging_disk_costs_a_look_its_time_and_nothing_else(rig: SimulatedRig, driver: Driver) -> None:
@@ -361,7 +361,7 @@ def test_a_refused_import_fails_with_its_reason(rig: SimulatedRig, driver: Drive
     driver.ask(RunClaim(KEY))
     rig.control.inject("import-refused", "a")
     assert driver.ask(ImportPools()) == MoveReply(ok=False, why="the simulated pools refuse")
-    assert driver.ask(LookAtPools()) == PoolsReply(PoolsView(Pools.NONE))
+    assert driver.ask(LookAtPools()) == PoolsReply(PoolsView(Presence.NONE))
 
 
 def test_an_import_outlives_its_arm(rig: SimulatedRig, driver: Driver) -> None:
@@ -370,7 +370,7 @@ def test_an_import_outlives_its_arm(rig: SimulatedRig, driver: Driver) -> None:
     assert driver.ask(ImportPools(), 100) == MoveReply(ok=False, why="the simulated pools did not come in time")
     driver.begin(ImportPools())
     driver.arms.abandon(WorkerKind.POOL_MOVER, now_ms())
-    assert driver.ask(LookAtPools()) == PoolsReply(PoolsView(Pools.SOME))
+    assert driver.ask(LookAtPools()) == PoolsReply(PoolsView(Presence.SOME))
     rig.control.heal("import-hangs", "a")
     assert driver.ask(ImportPools()) == MoveReply(ok=True)
 
@@ -408,7 +408,7 @@ def test_without_a_shelf_every_arm_says_so(make_driver: Callable[..., Driver]) -
     driver = make_driver(url="simulated:/nowhere/shelf.sock")
     assert [view.answered for view in look(driver).views] == [False] * len(DISKS)
     assert driver.ask(WriteRecord((bytes(512),) * 3)) == RecordReply(Written.SILENT)
-    assert driver.ask(LookAtPools()) == PoolsReply(PoolsView(Pools.UNKNOWN))
+    assert driver.ask(LookAtPools()) == PoolsReply(PoolsView(Presence.UNKNOWN))
     claimed = driver.ask(RunClaim(KEY))
     assert isinstance(claimed, ClaimReply)
     assert claimed.silent == claimed.commands > 0

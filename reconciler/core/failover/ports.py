@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.orders.orders import Orders
 from reconciler.core.failover.reservations.claim import Command, Reply
 from reconciler.core.failover.reservations.reservation_state import DiskView
@@ -40,7 +40,7 @@ class PoolsView:
     imported here, or not known.
     """
 
-    pools: Pools
+    pools: Presence
     out: frozenset[int] = frozenset()
     progress: int = 0
     used: bool = False

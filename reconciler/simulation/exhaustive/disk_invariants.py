@@ -10,7 +10,7 @@ from typing import Any
 
 from reconciler.core.failover.reservations.claim import Claim
 from reconciler.simulation.exhaustive.canonical import Disks
-from reconciler.simulation.exhaustive.state_numbers import NONE, SIDES, Node, Numbering
+from reconciler.simulation.exhaustive.state_numbers import NONE, SIDES, Numbering, SideState
 
 
 class DiskInvariants(Numbering):
@@ -62,7 +62,7 @@ class DiskInvariants(Numbering):
             known = self._broken[key] = self._look_for_violation((one, two), shelf)
         return known
 
-    def _look_for_violation(self, nodes: tuple[Node, Node], shelf: int) -> str:
+    def _look_for_violation(self, nodes: tuple[SideState, SideState], shelf: int) -> str:
         disks: Disks = self.shelves.values[shelf]
         # Where a completion has registered it, no pool of a controller can write before it opens the disk again.
         masks = [self._writable(side, shelf) & ~nodes[side].gained for side in (0, 1)]

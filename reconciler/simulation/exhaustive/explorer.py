@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
-class World(Protocol):
+class ExplorableWorld(Protocol):
     """What can be explored."""
 
     def start(self) -> int:
@@ -55,7 +55,7 @@ class Explored:
         return self.complete and not self.broken and not self.stuck
 
 
-def explore(world: World, states_max: int, *, recover: bool = True) -> Explored:
+def explore(world: ExplorableWorld, states_max: int, *, recover: bool = True) -> Explored:
     """Search until nothing is new, an invariant breaks, or `states_max` states are known."""
     first = world.start()
     index = {first: 0}
@@ -90,7 +90,7 @@ def explore(world: World, states_max: int, *, recover: bool = True) -> Explored:
     return Explored(len(order), moves, depth, True, stuck=len(stuck), stuck_trace=trace)
 
 
-def _trace(world: World, order: list[int], parents: array[int], at: int) -> list[str]:
+def _trace(world: ExplorableWorld, order: list[int], parents: array[int], at: int) -> list[str]:
     """The names of the moves that lead from the first state to this one, and the state in words."""
     path = [at]
     while parents[path[-1]] >= 0:
@@ -102,7 +102,7 @@ def _trace(world: World, order: list[int], parents: array[int], at: int) -> list
     return [*names, world.show(order[at])]
 
 
-def _stuck(world: World, order: list[int], sources: array[int], targets: array[int]) -> list[int]:
+def _stuck(world: ExplorableWorld, order: list[int], sources: array[int], targets: array[int]) -> list[int]:
     """States from which service cannot be reached, by going backwards from every state that serves."""
     count = len(order)
     starts = array("L", bytes(8 * (count + 1)))

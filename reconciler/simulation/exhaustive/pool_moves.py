@@ -15,8 +15,8 @@ from reconciler.core.failover.machine.state import State
 from reconciler.core.failover.reservations.claim import Answer, Command, Reply
 from reconciler.core.failover.reservations.fence_completion import (
     Completion,
+    CompletionStage,
     Keep,
-    Stage,
     asks,
     completable,
     completing,
@@ -26,13 +26,13 @@ from reconciler.core.failover.reservations.fence_completion import (
 from reconciler.simulation.disk import answer
 from reconciler.simulation.exhaustive.canonical import Disks, plain_disk
 from reconciler.simulation.exhaustive.disk_invariants import DiskInvariants
-from reconciler.simulation.exhaustive.state_numbers import ALL, HUNG, NONE, OFF, SIDES, SOME, Between, Node, Step
+from reconciler.simulation.exhaustive.state_numbers import ALL, HUNG, NONE, OFF, SIDES, SOME, Between, SideState, Step
 
 
-class Housing(DiskInvariants):
+class PoolMoves(DiskInvariants):
     """What moves without the core: pools as they were told, and a completion once it was begun."""
 
-    def state_of(self, node: Node) -> State:
+    def state_of(self, node: SideState) -> State:
         """The core's state of a living daemon."""
         state: State = self.cores.values[node.core]
         return state
@@ -46,12 +46,12 @@ class Housing(DiskInvariants):
 
     # Pools -----------------------------------------------------------------------------------------------------------
 
-    def _usable(self, me: int, node: Node, shelf: int, between: Between) -> int:
+    def _usable(self, me: int, node: SideState, shelf: int, between: Between) -> int:
         """The disks that take what these pools write."""
         usable = self._writable(me, shelf) & ~between.lost[me]
         return usable & ~node.out if self.scene.faults.sticky else usable
 
-    def _kernel(self, me: int, node: Node, shelf: int, between: Between) -> Iterator[Step]:
+    def _kernel(self, me: int, node: SideState, shelf: int, between: Between) -> Iterator[Step]:
         faults = self.scene.faults
         if node.core == OFF:
             return
@@ -81,11 +81,11 @@ class Housing(DiskInvariants):
         if node.pools == HUNG:
             yield Step("pools answer again", node._replace(pools=ALL))
 
-    def _excused(self, node: Node) -> int:
+    def _excused(self, node: SideState) -> int:
         """The disks whose silence stops no import: the last owner had given them up."""
         return sum(1 << at for at in self.state_of(node).excused) if node.core >= 0 else 0
 
-    def _readable(self, node: Node, lost: int) -> bool:
+    def _readable(self, node: SideState, lost: int) -> bool:
         """Whether the adapter begins an import.
 
         No silent disk may hold the only newest writes, and enough have to be read that no owner had given up.
@@ -95,7 +95,7 @@ class Housing(DiskInvariants):
         carried_on = any(self._enough(vdev, missing) for vdev in range(len(self.scene.orders.vdevs)))
         return self._quorum(self.every & ~lost & ~excused) and not carried_on
 
-    def _imported(self, me: int, node: Node, shelf: int, between: Between) -> Step:
+    def _imported(self, me: int, node: SideState, shelf: int, between: Between) -> Step:
         seen = between.fresh & ~between.lost[me]
         sticky = self.scene.faults.sticky
         # What was there when the import began told of the newest writes.
@@ -109,7 +109,7 @@ class Housing(DiskInvariants):
         after = node._replace(pools=ALL, out=self.every & ~opened)
         return Step("import ends", after, between=between._replace(fresh=between.fresh | opened), broken=broken)
 
-    def _reopened(self, me: int, node: Node, shelf: int, between: Between) -> Iterator[Step]:
+    def _reopened(self, me: int, node: SideState, shelf: int, between: Between) -> Iterator[Step]:
         """A person, or ZFS itself, has the pools open a disk again, and it is brought up to what they hold."""
         ready = node.out & self._writable(me, shelf) & ~between.lost[me] & ~self._kept(node)
         for at in range(len(self.scene.orders.disks)):
@@ -123,14 +123,14 @@ class Housing(DiskInvariants):
 
     # Completing ------------------------------------------------------------------------------------------------------
 
-    def _kept(self, node: Node) -> int:
+    def _kept(self, node: SideState) -> int:
         """The disk that a completion has for itself alone."""
         if node.completion < 0:
             return 0
         completion: Completion = self.completions.values[node.completion]
         return 1 << completion.disk if completion.kept else 0
 
-    def _completes(self, me: int, node: Node, shelf: int, between: Between) -> Iterator[Step]:
+    def _completes(self, me: int, node: SideState, shelf: int, between: Between) -> Iterator[Step]:
         """One command of a completion; or its beginning with the first look, where a look would lead to one."""
         disks: Disks = self.shelves.values[shelf]
         if node.completion >= 0:
@@ -143,7 +143,7 @@ class Housing(DiskInvariants):
             if not between.lost[me] >> at & 1:
                 yield self._goes_on(me, node, Completion(at, mine), shelf, between)
 
-    def _goes_on(self, me: int, node: Node, completion: Completion, shelf: int, between: Between) -> Step:
+    def _goes_on(self, me: int, node: SideState, completion: Completion, shelf: int, between: Between) -> Step:
         question, at = asks(completion), completion.disk
         disks: Disks = self.shelves.values[shelf]
         if isinstance(question, Keep):
@@ -158,7 +158,7 @@ class Housing(DiskInvariants):
             completion = heard(completion, reply)
             name = f"completes: {question.verb} disk{at}: {reply.answer}"
         gained, broken = node.gained | (1 << at if completion.kept else 0), ""
-        if completion.stage is Stage.DONE:
+        if completion.stage is CompletionStage.DONE:
             found = disks[at]
             if found.key(SIDES[me]) is None:
                 gained &= ~(1 << at)

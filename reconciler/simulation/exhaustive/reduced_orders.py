@@ -12,7 +12,7 @@ from typing import Final
 
 from reconciler.core.failover.machine.events import Request
 from reconciler.core.failover.orders.orders import Orders, Timers, Vdev
-from reconciler.simulation.exhaustive.scenes import SCENES, SHELF, TICKS, Fault, Scene
+from reconciler.simulation.exhaustive.scenes import SCENES, SHELF, TICKS, Scene, SceneFaults
 
 #: Ticks of the shortest limit of detection, and of those that are much longer: all stay below a late wake.
 TICKS_MIN: Final = 2
@@ -69,7 +69,7 @@ def scenes_of(orders: Orders) -> Iterator[Scene]:
         yield replace(scene, about=about, orders=own, faults=_reach(scene.faults, own), asked=asked)
 
 
-def _reach(faults: Fault, orders: Orders) -> Fault:
+def _reach(faults: SceneFaults, orders: Orders) -> SceneFaults:
     """The same losses on this shelf: all disks, half of what is redundant, or a vdev as a whole."""
     if not faults.reach:
         return faults

@@ -15,7 +15,7 @@ from reconciler.core.failover.reservations.key import Side
 #: A pause longer than every bound; the ages of moments stop there.
 LATE_MS: Final = 5
 
-#: Of `Fault.reach`: out of reach of either controller, and back, at once.
+#: Of `SceneFaults.reach`: out of reach of either controller, and back, at once.
 BOTH: Final = 2
 
 #: One tick for everything: any timer may fire at any moment.
@@ -26,7 +26,7 @@ TICKS: Final = Timers(
 )  # fmt: skip
 
 
-class Fault(NamedTuple):
+class SceneFaults(NamedTuple):
     """What may go wrong in a scene, `most` times in all (-1: without limit).
 
     `cuts`: a controller hears nothing on any network. `slow`: a claim, import or release outlives its bound; imports
@@ -66,7 +66,7 @@ class Scene:
     name: str
     about: str
     orders: Orders
-    faults: Fault
+    faults: SceneFaults
     asked: tuple[Request, ...] = ()
     begins: tuple[str, ...] = ()
 
@@ -116,50 +116,50 @@ SWITCHED: Final = (
 
 SCENES: Final = (
     Scene("hanging", "imports are refused and pools hang, any number of times",
-          SHELF, Fault(hang=True, refuse=True)),
+          SHELF, SceneFaults(hang=True, refuse=True)),
     Scene("requests", "people ask for switchovers and force either controller, twice",
-          SHELF, Fault(most=2), (Request.SWITCHOVER, Request.FORCE)),
+          SHELF, SceneFaults(most=2), (Request.SWITCHOVER, Request.FORCE)),
     Scene("sweep", "a person forces either controller, once, and disks answer in any order",
-          SWEPT, Fault(wide=True, most=1), (Request.FORCE,)),
+          SWEPT, SceneFaults(wide=True, most=1), (Request.FORCE,)),
     Scene("comes-back", "half a mirror comes back after a takeover; a person forces either controller, twice",
-          MIRROR, Fault(reach=((BOTH, 0b10),), sticky=True, stays=True, most=2), (Request.FORCE,), WITHOUT_HALF),
+          MIRROR, SceneFaults(reach=((BOTH, 0b10),), sticky=True, stays=True, most=2), (Request.FORCE,), WITHOUT_HALF),
     Scene("comes-and-goes", "half a mirror comes back after a takeover; then it is lost, or a person forces one, once",
-          MIRROR, Fault(reach=((BOTH, 0b10),), sticky=True, most=1), (Request.FORCE,), WITHOUT_HALF),
+          MIRROR, SceneFaults(reach=((BOTH, 0b10),), sticky=True, most=1), (Request.FORCE,), WITHOUT_HALF),
     Scene("unarmed", "half a mirror is given up and no hardware watchdog resets anybody; people ask for a move, once",
-          MIRROR, Fault(reach=((0, 0b10), (1, 0b10)), sticky=True, unarmed=True, most=1),
+          MIRROR, SceneFaults(reach=((0, 0b10), (1, 0b10)), sticky=True, unarmed=True, most=1),
           (Request.FORCE, Request.SWITCHOVER), HALF_APART),
     Scene("disabled", "failover is disabled; a person may force either controller at any moment",
-          replace(SHELF, enabled=False), Fault(most=0), (Request.FORCE,)),
+          replace(SHELF, enabled=False), SceneFaults(most=0), (Request.FORCE,)),
     Scene("disks", "all disks are lost to one controller, or half a mirror to the other, once",
-          SHELF, Fault(reach=((0, 0b111), (1, 0b100)), most=1)),
+          SHELF, SceneFaults(reach=((0, 0b111), (1, 0b100)), most=1)),
     Scene("lone-disk", "the disk that is alone in its vdev is lost to either controller, once",
-          SHELF, Fault(reach=((0, 0b001), (1, 0b001)), most=1)),
+          SHELF, SceneFaults(reach=((0, 0b001), (1, 0b001)), most=1)),
     Scene("power", "controllers lose power, any number of times",
-          SHELF, Fault(power=True)),
+          SHELF, SceneFaults(power=True)),
     Scene("proof", "controllers lose power and the peer is told, any number of times",
-          SHELF, Fault(power=True, proof=True)),
+          SHELF, SceneFaults(power=True, proof=True)),
     Scene("groups", "a failover group goes down on either side, once",
-          GROUPED, Fault(links=(0, 1), most=1)),
+          GROUPED, SceneFaults(links=(0, 1), most=1)),
     Scene("slow", "the export of a switchover goes on, stands still or is in use; one limit runs out, then or later",
-          SWEPT, Fault(slow=True, most=1), (Request.SWITCHOVER,), SWITCHED),
+          SWEPT, SceneFaults(slow=True, most=1), (Request.SWITCHOVER,), SWITCHED),
     Scene("restarts", "daemons die and start again, any number of times",
-          SHELF, Fault(crash=True)),
+          SHELF, SceneFaults(crash=True)),
     Scene("secrets", "the secrets differ until somebody mends them; a person forces either controller, once",
-          SHELF, Fault(secrets=True, most=1), (Request.FORCE,)),
+          SHELF, SceneFaults(secrets=True, most=1), (Request.FORCE,)),
     Scene("interrupted", "switchovers are asked for and daemons die in the middle, twice in all",
-          SHELF, Fault(crash=True, most=2), (Request.SWITCHOVER,)),
+          SHELF, SceneFaults(crash=True, most=2), (Request.SWITCHOVER,)),
     Scene("any-fault", "one fault of any kind: a crash, a power loss, a late wake, a cut cable, a bound that runs out",
-          SHELF, Fault(crash=True, power=True, late=True, cuts=True, slow=True, most=1)),
+          SHELF, SceneFaults(crash=True, power=True, late=True, cuts=True, slow=True, most=1)),
 )  # fmt: skip
 
 #: Worlds too large for every run; a search of them ends at the number of states it is given.
 DEEP: Final = (
     Scene("late-beats", "beats and disk records arrive late, doubled or never",
-          SHELF, Fault(delay=True, most=0)),
+          SHELF, SceneFaults(delay=True, most=0)),
     Scene("swept-power", "controllers lose power, once, and disks answer in any order",
-          SWEPT, Fault(power=True, wide=True, most=1)),
+          SWEPT, SceneFaults(power=True, wide=True, most=1)),
     Scene("fine-claims", "every single reservation command may be the last before a crash or power loss",
-          SHELF, Fault(crash=True, power=True, fine=True, most=1)),
+          SHELF, SceneFaults(crash=True, power=True, fine=True, most=1)),
     Scene("two-faults", "two faults of any kind",
-          SHELF, Fault(crash=True, power=True, late=True, cuts=True, slow=True, most=2)),
+          SHELF, SceneFaults(crash=True, power=True, late=True, cuts=True, slow=True, most=2)),
 )  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.machine.outputs import Outputs
 from reconciler.core.failover.reservations.key import Side
 from reconciler.simulation.exhaustive.canonical import Numbers, smaller
@@ -18,13 +18,13 @@ from reconciler.simulation.exhaustive.scenes import Scene
 OFF: Final = -1
 DEAD: Final = -2
 SIDES: Final = (Side.A, Side.B)
-POOLS: Final = (Pools.NONE, Pools.SOME, Pools.ALL, Pools.HUNG)
+POOLS: Final = (Presence.NONE, Presence.SOME, Presence.ALL, Presence.HUNG)
 NONE, SOME, ALL, HUNG = range(4)
 #: What a core is fed with, by the name under which its step is remembered.
 FED: Final = frozenset({"look", "tick", "late", "conflict", "died", "asked", "hear", "changed", "ended"})
 
 
-class Node(NamedTuple):
+class SideState(NamedTuple):
     """One controller: numbers of its core (or OFF, DEAD) and of its claim (-1 none), and what its kernel holds.
 
     `pools` indexes POOLS. `stale`: this import lost its reservation. `out`: disks its pools gave up, a bit each.
@@ -71,7 +71,7 @@ class Step(NamedTuple):
     """One move of one controller: what it is called and what changed. None: unchanged."""
 
     name: str
-    node: Node | None = None
+    node: SideState | None = None
     disks: int | None = None
     between: Between | None = None
     fault: bool = False
@@ -87,9 +87,9 @@ class Numbering:
         self.every = (1 << len(scene.orders.disks)) - 1
         self.cores, self.claims, self.beats = Numbers(), Numbers(), Numbers()
         self.memories, self.shelves, self.completions = Numbers(), Numbers(), Numbers()
-        self.nodes: list[Node] = []
+        self.nodes: list[SideState] = []
         self.betweens: list[Between] = []
-        self._node_numbers: dict[Node, int] = {}
+        self._node_numbers: dict[SideState, int] = {}
         self._between_numbers: dict[Between, int] = {}
         self._node_masks: list[int] = []
         self._between_masks: list[int] = []
@@ -103,7 +103,7 @@ class Numbering:
 
     # Numbers ---------------------------------------------------------------------------------------------------------
 
-    def node_number(self, node: Node) -> int:
+    def node_number(self, node: SideState) -> int:
         """The number of a controller's state."""
         number = self._node_numbers.get(node)
         if number is None:

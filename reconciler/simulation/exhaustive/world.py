@@ -26,8 +26,8 @@ from reconciler.core.failover.machine.events import (
     Heard,
     LinksSeen,
     PeerDied,
-    Pools,
     PoolsSeen,
+    Presence,
     RecordChanged,
     ShelfSeen,
     Tick,
@@ -42,7 +42,7 @@ from reconciler.core.failover.reservations.reservation_state import UNANSWERED, 
 from reconciler.simulation.disk import Disk
 from reconciler.simulation.exhaustive.canonical import Disks, plain_state
 from reconciler.simulation.exhaustive.disk_visits import visited
-from reconciler.simulation.exhaustive.pool_moves import Housing
+from reconciler.simulation.exhaustive.pool_moves import PoolMoves
 from reconciler.simulation.exhaustive.scenes import BOTH, LATE_MS
 from reconciler.simulation.exhaustive.state_numbers import (
     ALL,
@@ -53,7 +53,7 @@ from reconciler.simulation.exhaustive.state_numbers import (
     SIDES,
     SOME,
     Between,
-    Node,
+    SideState,
     Step,
 )
 
@@ -63,12 +63,12 @@ PROMPT_MAX: Final = 16
 Feed = Callable[[State], State]
 
 
-class BoundedWorld(Housing):
+class BoundedWorld(PoolMoves):
     """A scene that can be explored (see `explore.World`)."""
 
     def start(self) -> int:
         """Both controllers off, disks blank; or where the moves lead by which the scene begins."""
-        off = self.node_number(Node(OFF))
+        off = self.node_number(SideState(OFF))
         shelf = self.shelves.number((Disk(),) * len(self.scene.orders.disks))
         most, begins = self.scene.faults.most, self.scene.begins
         left = -1 if begins else most
@@ -144,7 +144,7 @@ class BoundedWorld(Housing):
                 return self.pack(*parts)
         raise AssertionError("two controllers that talk for ever")
 
-    def _told(self, me: int, node: Node, other: Node, shelf: int, between: Between) -> Node:
+    def _told(self, me: int, node: SideState, other: SideState, shelf: int, between: Between) -> SideState:
         """What a controller knows once it has heard all that there is to hear."""
         if node.core < 0 or other.core < 0:
             return node
@@ -160,7 +160,7 @@ class BoundedWorld(Housing):
 
     # One controller --------------------------------------------------------------------------------------------------
 
-    def _controller(self, me: int, node: Node, other: Node, shelf: int, between: Between) -> Iterator[Step]:
+    def _controller(self, me: int, node: SideState, other: SideState, shelf: int, between: Between) -> Iterator[Step]:
         yield from self._kernel(me, node, shelf, between)
         yield from self._life(me, node)
         if node.core < 0:
@@ -183,31 +183,31 @@ class BoundedWorld(Housing):
             person_needed = not self.scene.orders.enabled
             yield Step(f"a person asks: {request}", after, fault=not person_needed)
 
-    def _life(self, me: int, node: Node) -> Iterator[Step]:
+    def _life(self, me: int, node: SideState) -> Iterator[Step]:
         """Power, the daemon's life, and the deadman."""
         faults = self.scene.faults
         if node.core == OFF:
-            yield Step("boots", self._settled(Node(self._core(self._initial(me)))))
+            yield Step("boots", self._settled(SideState(self._core(self._initial(me)))))
             return
         if faults.power:
-            yield Step("loses power", Node(OFF), fault=True)
+            yield Step("loses power", SideState(OFF), fault=True)
         if node.core == DEAD:
             memory = self.memories.values[node.memory] if node.memory >= 0 else None
             core = self._core(self._initial(me, memory))
             yield Step("daemon restarts", self._settled(node._replace(core=core, memory=-1)))
-            yield Step("deadman resets it", Node(OFF))
+            yield Step("deadman resets it", SideState(OFF))
             return
         outs = self.outputs_of(node.core)
         if faults.crash:
             memory_no = -1 if outs.remember is None else self.memories.number(outs.remember)
             yield Step("daemon dies", node._replace(core=DEAD, claim=-1, completion=-1, memory=memory_no), fault=True)
         if not outs.feed:
-            yield Step("resets", Node(OFF))
+            yield Step("resets", SideState(OFF))
 
     def _initial(self, me: int, memory: Memory | None = None) -> State:
         return replace(initial(self.orders[me], 0, 0, memory), armed=not self.scene.faults.unarmed)
 
-    def _time(self, me: int, node: Node, other: Node, shelf: int, between: Between) -> Iterator[Step]:
+    def _time(self, me: int, node: SideState, other: SideState, shelf: int, between: Between) -> Iterator[Step]:
         """A look; a tick, with a look just before it; a late wake, without."""
         state = self.state_of(node)
         seen = self._look(me, node, shelf, between)
@@ -227,7 +227,7 @@ class BoundedWorld(Housing):
         if self.scene.faults.late:
             yield Step("wakes late", self._fed(node, ("late",), lambda s: step(s, Tick(), LATE_MS)), fault=True)
 
-    def _goes_slowly(self, node: Node, state: State) -> Iterator[Step]:
+    def _goes_slowly(self, node: SideState, state: State) -> Iterator[Step]:
         """What lasts goes on; or an export does not, because somebody uses what is mounted."""
         seen = PoolsSeen(state.looks.pools, 1 - state.looks.progress)
         yield Step("it goes on", self._fed(node, ("goes on",), lambda s: step(s, seen, 0)))
@@ -235,14 +235,14 @@ class BoundedWorld(Housing):
             used = replace(seen, progress=state.looks.progress, used=True)
             yield Step("what is mounted is in use", self._fed(node, ("used",), lambda s: step(s, used, 0)))
 
-    def _look(self, me: int, node: Node, shelf: int, between: Between) -> Node:
+    def _look(self, me: int, node: SideState, shelf: int, between: Between) -> SideState:
         lost, down = between.lost[me], between.down >> me & 1
         key = ("look", shelf, lost, node.pools, node.refused, node.out, down)
 
         def feed(state: State) -> State:
             disks: Disks = self.shelves.values[shelf]
             views = tuple(UNANSWERED if lost >> at & 1 else disk.view() for at, disk in enumerate(disks))
-            pools = Pools.REFUSED if node.refused and node.pools == NONE else POOLS[node.pools]
+            pools = Presence.REFUSED if node.refused and node.pools == NONE else POOLS[node.pools]
             out = frozenset(at for at in range(len(disks)) if node.out >> at & 1)
             events: tuple[Event, ...] = (
                 PoolsSeen(pools, state.looks.progress, state.looks.used),
@@ -255,7 +255,7 @@ class BoundedWorld(Housing):
 
         return self._fed(node, key, feed)
 
-    def _messages(self, me: int, node: Node, shelf: int, between: Between) -> Iterator[Step]:
+    def _messages(self, me: int, node: SideState, shelf: int, between: Between) -> Iterator[Step]:
         """Beats arrive late, as they were sent; not to arrive is no move and needs no fault."""
         outs = self.outputs_of(node.core)
         mine, flights = self._beat(node.core, outs), between.flights
@@ -276,7 +276,7 @@ class BoundedWorld(Housing):
     def _may_record(self, me: int, shelf: int, between: Between) -> bool:
         return self._majority(self._writable(me, shelf) & ~between.lost[me])
 
-    def _hears(self, node: Node, channel: int, beat: int, between: Between, name: str) -> Iterator[Step]:
+    def _hears(self, node: SideState, channel: int, beat: int, between: Between, name: str) -> Iterator[Step]:
         """Once, and then a second time: a doubled beat must change nothing."""
         once = self._hear(node, channel, beat, 1)
         yield Step(name, once, between=between)
@@ -284,13 +284,13 @@ class BoundedWorld(Housing):
         if twice != once:
             yield Step(f"{name} twice", twice, between=between)
 
-    def _hear(self, node: Node, channel: int, beat: int, counter: int) -> Node:
+    def _hear(self, node: SideState, channel: int, beat: int, counter: int) -> SideState:
         def feed(state: State) -> State:
             return step(state, Heard(channel, replace(self.beats.values[beat], counter=counter)), 0)
 
         return self._fed(node, ("hear", channel, beat, counter), feed)
 
-    def _claim(self, me: int, node: Node, shelf: int, between: Between) -> Iterator[Step]:
+    def _claim(self, me: int, node: SideState, shelf: int, between: Between) -> Iterator[Step]:
         """The end of a claim; or the next command to a disk (unless the scene is fine, the whole visit)."""
         claim: Claim = self.claims.values[node.claim]
         asked = commands(claim)
@@ -303,7 +303,7 @@ class BoundedWorld(Housing):
         for order in asked if self.scene.faults.wide else asked[:1]:
             yield self._visit(me, node, order, shelf, between)
 
-    def _visit(self, me: int, node: Node, order: Command, shelf: int, between: Between) -> Step:
+    def _visit(self, me: int, node: SideState, order: Command, shelf: int, between: Between) -> Step:
         lost = bool(between.lost[me] >> order.disk & 1)
         claim, disks, name = visited(
             self.claims.values[node.claim], order, SIDES[me], self.shelves.values[shelf],
@@ -338,12 +338,12 @@ class BoundedWorld(Housing):
     def _core(self, state: State) -> int:
         return self.cores.number(plain_state(state, state.orders.timers))
 
-    def _fed(self, node: Node, key: tuple[Any, ...], feed: Feed) -> Node:
+    def _fed(self, node: SideState, key: tuple[Any, ...], feed: Feed) -> SideState:
         """The controller after its core was fed; every (state, event) is stepped once and remembered."""
         core = self._memo((node.core, *key), lambda: self._core(feed(self.cores.values[node.core])))
         return self._settled(node._replace(core=core)) if core != node.core else node
 
-    def _settled(self, node: Node) -> Node:
+    def _settled(self, node: SideState) -> SideState:
         """What the daemon does at once: begin the claim that the core asks for."""
         key = self.outputs_of(node.core).claim
         if key is None or node.claim >= 0:

@@ -23,7 +23,7 @@ HELD_MAX: Final = 1_000
 
 
 @dataclass(slots=True)
-class Way:
+class CableDirection:
     """One channel in one direction. `loss`, `twice` and `shuffle` are chances; `late_ms` is added to every datagram."""
 
     cut: bool = False
@@ -42,7 +42,7 @@ class Wires:
     def __init__(self, world: World, orders: Orders) -> None:
         self.world = world
         self.channels = orders.channels
-        self.ways = tuple((Way(), Way()) for _ in orders.channels)
+        self.ways = tuple((CableDirection(), CableDirection()) for _ in orders.channels)
         self.down: tuple[set[str], set[str]] = (set(), set())
         interfaces = {name for group in orders.groups for name in group.interfaces}
         carp = {channel.name for channel in orders.channels if channel.kind is ChannelKind.CARP}

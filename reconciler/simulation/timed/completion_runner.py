@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from reconciler.core.failover.reservations.claim import Answer, Command, Reply
-from reconciler.core.failover.reservations.fence_completion import Completion, Keep, Stage, asks, heard, kept
+from reconciler.core.failover.reservations.fence_completion import Completion, CompletionStage, Keep, asks, heard, kept
 from reconciler.core.failover.reservations.key import Key
 
 if TYPE_CHECKING:
@@ -87,11 +87,11 @@ class Completer:
     def _on(self, answer: tuple[int, Reply]) -> None:
         number, reply = answer
         if number == self._number and self.completion is not None:
-            if self.completion.stage is Stage.LEAVE:
+            if self.completion.stage is CompletionStage.LEAVE:
                 name, holder = self._world.orders.disks[self.completion.disk], self.completion.view.holder
                 self._world.note(self._owner.side, f"gives {name} up again, which {holder or 'nobody'} holds by now")
             self.completion = heard(self.completion, reply)
-            silent = reply.answer is Answer.SILENT and self.completion.stage is not Stage.DONE
+            silent = reply.answer is Answer.SILENT and self.completion.stage is not CompletionStage.DONE
             self._world.later(SILENT_MS if silent else 0, self._next, number, self._owner)
 
     def _ended(self, completion: Completion) -> None:

@@ -20,8 +20,8 @@ from reconciler.core.failover.machine.events import (
     LinksSeen,
     NewOrders,
     PeerDied,
-    Pools,
     PoolsSeen,
+    Presence,
     Tick,
 )
 from reconciler.core.failover.machine.finished_claim import feeds_ms
@@ -237,7 +237,7 @@ class Controller:
         if self.paused:
             self.held.append((self._tick, daemon))
             return
-        pools = PoolsSeen(Pools.UNKNOWN, self.kernel.progressed) if self.blind else self.kernel.seen()
+        pools = PoolsSeen(Presence.UNKNOWN, self.kernel.progressed) if self.blind else self.kernel.seen()
         up = self.world.wires.up(self.side)
         if pools != self._told[0]:
             self._told = (pools, self._told[1])

@@ -16,7 +16,7 @@ from reconciler.simulation.timed.controller import Controller
 from reconciler.simulation.timed.world import World
 
 Words = tuple[str, ...]
-Deed = Callable[[World, Words], None]
+Effect = Callable[[World, Words], None]
 #: What other software writes: a host id and a counter.
 FOREIGN = Key(None, 0xABADCAFE_00000017)
 
@@ -36,7 +36,7 @@ def disk_of(world: World, word: str) -> int:
     return world.orders.disks.index(word)
 
 
-def way(**changes: float | bool | int) -> Deed:
+def way(**changes: float | bool | int) -> Effect:
     """Change a channel: one direction when a side is named, both otherwise."""
 
     def deed(world: World, words: Words) -> None:
@@ -67,7 +67,7 @@ def heal_cables(world: World, _: Words) -> None:
         world.wires.heal(at)
 
 
-def carrier(*, up: bool, both: bool = False, every: bool = False) -> Deed:
+def carrier(*, up: bool, both: bool = False, every: bool = False) -> Effect:
     """Interfaces lose or regain their carrier."""
 
     def deed(world: World, words: Words) -> None:
@@ -80,7 +80,7 @@ def carrier(*, up: bool, both: bool = False, every: bool = False) -> Deed:
     return deed
 
 
-def on_shelf(deed: Deed) -> Deed:
+def on_shelf(deed: Effect) -> Effect:
     """A deed after which the shelf is looked at anew."""
 
     def whole(world: World, words: Words) -> None:
@@ -90,7 +90,7 @@ def on_shelf(deed: Deed) -> Deed:
     return whole
 
 
-def cycle(*, persists: bool) -> Deed:
+def cycle(*, persists: bool) -> Effect:
     """The shelf loses power; its disks are gone until it is healed."""
 
     def deed(world: World, _: Words) -> None:
@@ -106,7 +106,7 @@ def slow(world: World, words: Words) -> None:
     world.shelf.slow_ms[disk_of(world, words[0])] = int(words[1])
 
 
-def secret(*, mistyped: bool) -> Deed:
+def secret(*, mistyped: bool) -> Effect:
     """The secret in the file of one controller is another one, or that of the pair again; the daemon starts again."""
 
     def deed(world: World, words: Words) -> None:
@@ -117,7 +117,7 @@ def secret(*, mistyped: bool) -> Deed:
     return deed
 
 
-def garbles(*, garbled: bool) -> Deed:
+def garbles(*, garbled: bool) -> Effect:
     """One controller writes records that its peer cannot decode."""
 
     def deed(world: World, words: Words) -> None:
@@ -126,7 +126,7 @@ def garbles(*, garbled: bool) -> Deed:
     return deed
 
 
-def panic(*, last_word: bool) -> Deed:
+def panic(*, last_word: bool) -> Effect:
     """The kernel stops; the panic handler may send one last beat, and reboots."""
 
     def deed(world: World, words: Words) -> None:
@@ -179,7 +179,7 @@ def unfuse(world: World, words: Words) -> None:
     of(world, words[0]).fuse = None
 
 
-def resettable(*, works: bool) -> Deed:
+def resettable(*, works: bool) -> Effect:
     """Whether a controller resets when its daemon asks for that."""
 
     def deed(world: World, words: Words) -> None:
@@ -188,7 +188,7 @@ def resettable(*, works: bool) -> Deed:
     return deed
 
 
-def rate(local_ms: float) -> Deed:
+def rate(local_ms: float) -> Effect:
     """Local milliseconds for each true one."""
 
     def deed(world: World, words: Words) -> None:
@@ -202,7 +202,7 @@ def jump(world: World, words: Words) -> None:
     of(world, words[0]).leap(int(words[1]))
 
 
-def mood(command: str, mood: str) -> Deed:
+def mood(command: str, mood: str) -> Effect:
     """How the next commands of this kind end."""
 
     def deed(world: World, words: Words) -> None:
@@ -239,7 +239,7 @@ def unsuspend(world: World, words: Words) -> None:
     of(world, words[0]).kernel.suspended.clear()
 
 
-def blind(*, blind: bool) -> Deed:
+def blind(*, blind: bool) -> Effect:
     """Whether the daemon can learn what is imported."""
 
     def deed(world: World, words: Words) -> None:
@@ -259,7 +259,7 @@ def claim_killed(world: World, words: Words) -> None:
     of(world, words[0]).claim_runner.claim = None
 
 
-def asks(request: Request) -> Deed:
+def asks(request: Request) -> Effect:
     """A person asks one controller."""
 
     def deed(world: World, words: Words) -> None:
@@ -280,7 +280,7 @@ def switchover(world: World, _: Words) -> None:
             return
 
 
-def enable(*, enabled: bool) -> Deed:
+def enable(*, enabled: bool) -> Effect:
     """Orders that enable or disable failover."""
 
     def deed(world: World, words: Words) -> None:
@@ -326,17 +326,17 @@ def ask_relent(world: World, words: Words) -> None:
     asks(Request.RELENT)(world, words[:1])
 
 
-def add_to(name: str, word: int = 0) -> Deed:
+def add_to(name: str, word: int = 0) -> Effect:
     """Put a disk into one of the shelf's sets."""
     return on_shelf(lambda world, words: getattr(world.shelf, name).add(disk_of(world, words[word])))
 
 
-def take_from(name: str, word: int = 0) -> Deed:
+def take_from(name: str, word: int = 0) -> Effect:
     """Take a disk out of one of the shelf's sets."""
     return on_shelf(lambda world, words: getattr(world.shelf, name).discard(disk_of(world, words[word])))
 
 
-def paths(*, lost: bool, every: bool = False) -> Deed:
+def paths(*, lost: bool, every: bool = False) -> Effect:
     """One controller's ways to disks."""
 
     def deed(world: World, words: Words) -> None:
@@ -347,7 +347,7 @@ def paths(*, lost: bool, every: bool = False) -> Deed:
     return on_shelf(deed)
 
 
-def second_paths(*, lost: bool) -> Deed:
+def second_paths(*, lost: bool) -> Effect:
     """One of the two ways of one controller to a disk."""
 
     def deed(world: World, words: Words) -> None:

@@ -17,7 +17,7 @@ from reconciler.errors import UsageError
 from reconciler.simulation.timed import fault_effects as effects
 from reconciler.simulation.timed import other_machines
 from reconciler.simulation.timed.controller_files import YEARS, set_right, set_wall_clock
-from reconciler.simulation.timed.fault_effects import Deed, Words
+from reconciler.simulation.timed.fault_effects import Effect, Words
 from reconciler.simulation.timed.hardware_watchdog import guards
 from reconciler.simulation.timed.moved_orders import move_arbitration
 from reconciler.simulation.timed.successor import replaced
@@ -39,8 +39,8 @@ class Fault:
     name: str
     takes: Words
     models: str
-    inject: Deed
-    heal: Deed | None = None
+    inject: Effect
+    heal: Effect | None = None
     assumed: bool = True
     drawn: bool = True
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.core.failover.machine.decision_codes import Code
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.machine.phase import Phase
 from reconciler.core.failover.machine.state import State
 from reconciler.core.failover.orders.orders import Orders, Vdev
@@ -140,7 +140,7 @@ class Checkers:
         if pool in one.kernel.stale:
             self.fails("stale-import", f"{one.side} acknowledged a write")
         other = self.world.controller(one.side.other).kernel
-        if other.pools is Pools.ALL and pool not in other.stale:
+        if other.pools is Presence.ALL and pool not in other.stale:
             self.fails("two-writers", f"{one.side} acknowledged a write while {one.side.other} has a valid import")
 
     def stale_read(self, one: Controller, pool: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.core.failover.machine.events import Pools, PoolsSeen
+from reconciler.core.failover.machine.events import PoolsSeen, Presence
 from reconciler.core.failover.machine.phase import Thing
 from reconciler.core.failover.reservations.current_copies import outdated, pools_of, uncovered
 from reconciler.core.failover.reservations.reservation_state import spares
@@ -28,7 +28,7 @@ AGAIN_MS = 500
 class Kernel:
     """Pools, addresses and the newest writes of one controller.
 
-    `pools` as in `Pools`, REFUSED and UNKNOWN aside. `out`: disks that the imported pools gave up. By pool, as the
+    `pools` as in `Presence`, REFUSED and UNKNOWN aside. `out`: disks that the imported pools gave up. By pool, as the
     world numbers them: `newest`, the last write that it holds; `opened`, the newest that an import found when it
     began. Sets of pools: `stale`, whose import lost its reservation once; `replaced`, and another import has begun
     since; `suspended`. `kept`: disks that a completion has for itself alone. `paths_kept`: disks whose second path it
@@ -47,7 +47,7 @@ class Kernel:
 
     def vanish(self) -> None:
         """The machine lost its memory."""
-        self.pools = Pools.NONE
+        self.pools = Presence.NONE
         self.addresses = False
         self.out: set[int] = set()
         self.in_use: dict[int, int] = {}
@@ -69,19 +69,19 @@ class Kernel:
     @property
     def imported(self) -> bool:
         """Whether anything of the pools is here."""
-        return self.pools is not Pools.NONE
+        return self.pools is not Presence.NONE
 
     @property
     def answering(self) -> bool:
         """Whether clients who ask for the virtual addresses are answered from here."""
         return self.addresses and not self.owner.frozen
 
-    def look(self) -> Pools:
+    def look(self) -> Presence:
         """What the daemon sees."""
         if self.suspended:
-            return Pools.HUNG
-        if self.pools is Pools.NONE and self.refused_ms is not None:
-            return Pools.REFUSED
+            return Presence.HUNG
+        if self.pools is Presence.NONE and self.refused_ms is not None:
+            return Presence.REFUSED
         return self.pools
 
     def seen(self) -> PoolsSeen:
@@ -104,14 +104,14 @@ class Kernel:
             return False
         if Thing.POOLS in wanted:
             ready = self.refused_ms is None or self.world.now_ms - self.refused_ms >= AGAIN_MS
-            return self.pools is Pools.NONE and ready
+            return self.pools is Presence.NONE and ready
         if not self.imported:
             self.refused_ms = None
         return self.imported and not self.suspended
 
     def _addresses(self, wanted: Things, kept: Things) -> bool:
         if Thing.ADDRESSES in wanted:
-            return self.pools is Pools.ALL
+            return self.pools is Presence.ALL
         return self.addresses and Thing.ADDRESSES in kept
 
     def obey(self, wanted: Things, kept: Things) -> None:
@@ -126,7 +126,7 @@ class Kernel:
         if self.busy:
             return
         if Thing.POOLS in wanted:
-            if self.pools is Pools.NONE:
+            if self.pools is Presence.NONE:
                 self._begin_import()
         elif Thing.POOLS not in kept and self.imported and not self.suspended:
             self._begin("export", self.world.physics.export_ms, self.mood_export)
@@ -148,7 +148,7 @@ class Kernel:
         self.world.later(self.world.draw(span_ms), act, mood, self.owner)
 
     def _begin_import(self) -> None:
-        self.pools = Pools.SOME
+        self.pools = Presence.SOME
         self.gained.clear()
         self.paths_kept.clear()
         self.stale = self.replaced = frozenset()
@@ -184,7 +184,7 @@ class Kernel:
 
     def txgs(self) -> tuple[int, ...]:
         """How far the pools have come: here every write is a commit."""
-        if self.pools is not Pools.ALL:
+        if self.pools is not Presence.ALL:
             return ()
         numbers = (self.world.pools.index(name) for name in pools_of(self.owner.orders))
         return tuple(mark(at + 1, committed(self.newest[pool])) for at, pool in enumerate(numbers))
@@ -205,7 +205,7 @@ class Kernel:
         if mood == "refused" or not all(
             self._enough(pool, {at for at in good if content[at] >= newest[pool]}) for pool in pools
         ):
-            self.pools = Pools.NONE
+            self.pools = Presence.NONE
             self.refused_ms = self.world.now_ms
             self.world.note(self.owner.side, "import is refused")
             return
@@ -216,7 +216,7 @@ class Kernel:
             for at in self._disks(pool) & good:
                 content[at] = newest[pool]
             self._label(pool)
-        self.pools = Pools.ALL
+        self.pools = Presence.ALL
         self.world.note(self.owner.side, "import ends")
 
     def _end_export(self, mood: str) -> None:
@@ -226,7 +226,7 @@ class Kernel:
             self.world.later(AGAIN_MS, self._end_export, mood, self.owner)
             return
         self.busy = ""
-        self.pools = Pools.NONE
+        self.pools = Presence.NONE
         self.out = set()
         self.in_use = {}
         self.stale = self.replaced = frozenset()
@@ -246,13 +246,13 @@ class Kernel:
 
     def imported_by_hand(self) -> None:
         """Pools appear that no daemon asked for."""
-        if self.owner.on and not self.busy and self.pools is Pools.NONE:
-            self.pools = Pools.ALL
+        if self.owner.on and not self.busy and self.pools is Presence.NONE:
+            self.pools = Presence.ALL
             self.world.checkers.disks_changed()
 
     def exported_by_hand(self) -> None:
         """Pools vanish that a daemon wants."""
-        if not self.busy and self.pools is Pools.ALL and not self.suspended:
+        if not self.busy and self.pools is Presence.ALL and not self.suspended:
             self._begin("export", self.world.physics.export_ms, "")
 
     # Disks and writes ------------------------------------------------------------------------------------------------
@@ -292,12 +292,12 @@ class Kernel:
 
     def suspend(self) -> None:
         """The pools stop answering."""
-        if self.pools is Pools.ALL:
+        if self.pools is Presence.ALL:
             self.suspended.update(range(len(self.world.pools)))
 
     def mend(self) -> None:
         """Disks that are back are brought up to date; pools that had too few go on. The daemon asks, at its looks."""
-        if self.pools is not Pools.ALL or not (self.out or self.suspended):
+        if self.pools is not Presence.ALL or not (self.out or self.suspended):
             return
         shelf = self.world.shelf
         good = shelf.good(self.owner.side)
@@ -319,7 +319,7 @@ class Kernel:
     def keep(self, disk: int) -> bool:
         """An exclusive open: refused while a pool has the disk."""
         spare = disk not in self.world.members and disk not in self.in_use.values()
-        alone = spare or self.pools is Pools.NONE or (self.pools is Pools.ALL and disk in self.out)
+        alone = spare or self.pools is Presence.NONE or (self.pools is Presence.ALL and disk in self.out)
         if alone:
             self.kept.add(disk)
             self.gained.add(disk)
@@ -351,7 +351,7 @@ class Kernel:
 
     def write(self, number: int, pool: int) -> bool:
         """A client's synchronous write to a pool; True when it is on disks and acknowledged."""
-        if self.pools is not Pools.ALL or pool in self.suspended or self.busy == "export" or self._stalled:
+        if self.pools is not Presence.ALL or pool in self.suspended or self.busy == "export" or self._stalled:
             return False
         shelf = self.world.shelf
         good = shelf.good(self.owner.side)

@@ -39,7 +39,7 @@ class Tree:
     in_use: frozenset[tuple[int, int]] = frozenset()
 
 
-class Shelf:
+class TimedShelf:
     """All disks of the pair. Sets of numbers are indices into the orders' disks.
 
     `gone`: for both. `lost`: out of reach of one controller. `hanging`: accepts commands, answers none. `refusing`:

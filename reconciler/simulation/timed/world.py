@@ -19,7 +19,7 @@ from reconciler.simulation.timed.cables import Wires
 from reconciler.simulation.timed.client import Client
 from reconciler.simulation.timed.controller import Controller
 from reconciler.simulation.timed.invariants import Checkers
-from reconciler.simulation.timed.shelf import Shelf
+from reconciler.simulation.timed.shelf import TimedShelf
 
 Act = Callable[[Any], None]
 SIDES: Final = (Side.A, Side.B)
@@ -106,7 +106,7 @@ class World:
         self.steps = 0
         self._queue: list[tuple[int, int, Controller | None, int, Act, Any]] = []
         self._number = 0
-        self.shelf = Shelf(self, len(orders.disks))
+        self.shelf = TimedShelf(self, len(orders.disks))
         self.wires = Wires(self, orders)
         self.checkers = Checkers(self)
         self.controllers = tuple(Controller(self, replace(orders, side=side)) for side in SIDES)

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from reconciler.core.failover.ports import Performing, answered
 from reconciler.core.failover.reservations.claim import Answer
-from reconciler.core.failover.reservations.fence_completion import Completion, Keep, Stage, asks, heard, kept
+from reconciler.core.failover.reservations.fence_completion import Completion, CompletionStage, Keep, asks, heard, kept
 from reconciler.core.failover.reservations.key import Key
 
 #: How often a disk that is silent is asked again.
@@ -55,7 +55,7 @@ def run(shelf: CompletableShelf, disk: int, mine: Key, command_s: float, patienc
                 continue
             reply = answered(shelf, question, command_s)
             completion = heard(completion, reply)
-            if reply.answer is Answer.SILENT and completion.stage is not Stage.DONE:
+            if reply.answer is Answer.SILENT and completion.stage is not CompletionStage.DONE:
                 time.sleep(AGAIN_S)
     finally:
         shelf.let_go(disk)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.ports import PoolsView
 from reconciler.core.failover.reservations.claim import Answer, Command, Reply, Verb
 from reconciler.core.failover.reservations.key import Key, decode_key, encode_key
@@ -90,7 +90,7 @@ def plain_pools(view: PoolsView) -> dict[str, Any]:
 def read_pools(value: dict[str, Any]) -> PoolsView:
     """The reverse."""
     return PoolsView(
-        Pools(value["pools"]),
+        Presence(value["pools"]),
         frozenset(int(at) for at in value["out"]),
         int(value["progress"]),
         bool(value["used"]),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from reconciler.core.failover.heartbeats.disk_record import RECORD_BYTES
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.orders.orders import Orders
 from reconciler.core.failover.ports import PoolsView, Watched, Written
 from reconciler.core.failover.reservations.claim import Answer, Command, Reply
@@ -138,7 +138,7 @@ class SimulatedPools:
     def look(self, deadline_s: float) -> PoolsView:
         """See `PoolHouse.look`."""
         answer = self._one({"do": "pools"}, deadline_s)
-        return PoolsView(Pools.UNKNOWN) if answer is None else read_pools(answer)
+        return PoolsView(Presence.UNKNOWN) if answer is None else read_pools(answer)
 
     def import_(self, deadline_s: float, excused: frozenset[int] = frozenset(), txgs: tuple[int, ...] = ()) -> bool:
         """See `PoolHouse.import_`. The simulated pools know by themselves what is newest."""

@@ -35,7 +35,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.orders.orders import Orders
 from reconciler.core.failover.ports import PoolsView
 from reconciler.core.failover.reservations.key import Side
@@ -110,19 +110,19 @@ class ZfsPools:
         end_s = time.monotonic() + deadline_s
         while True:
             states, sample = self._sample()
-            if sample is Pools.SOME and self._judge(states, end_s):
+            if sample is Presence.SOME and self._judge(states, end_s):
                 states, sample = self._sample()
             self._belief = self._belief.with_sample(sample, _now_ms())
             if self._belief.settled or time.monotonic() + SAMPLE_MS / 1000 >= end_s:
                 break
             time.sleep(SAMPLE_MS / 1000)
         told = self._belief.told
-        if told is Pools.NONE:
+        if told is Presence.NONE:
             self._given_up.forget()
             return PoolsView(told)
         moving = self._moving.going_on()
         progress, used, doing = self._progressed(states) if moving else (0, False, "")
-        out = self._given_up.known() if moving and told is Pools.SOME else self._given_up.look(states, end_s)
+        out = self._given_up.known() if moving and told is Presence.SOME else self._given_up.look(states, end_s)
         return PoolsView(told, out, progress, used, doing, self._words())
 
     def import_(self, deadline_s: float, excused: frozenset[int] = frozenset(), txgs: tuple[int, ...] = ()) -> bool:
@@ -192,7 +192,7 @@ class ZfsPools:
 
     # Inside ----------------------------------------------------------------------------------------------------------
 
-    def _sample(self) -> tuple[dict[str, str], Pools]:
+    def _sample(self) -> tuple[dict[str, str], Presence]:
         """What the kernel says now: the state of every pool that it knows, and what that makes together."""
         moving = self._moving.going_on()
         now_ms = _now_ms()

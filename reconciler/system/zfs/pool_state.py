@@ -1,4 +1,4 @@
-"""From what the kernel says of each pool to what the watchdog is told. Pure: words in, `Pools` out.
+"""From what the kernel says of each pool to what the watchdog is told. Pure: words in, `Presence` out.
 
     nothing known of any pool, nobody moves them           NONE
     suspended, or a write that does not end                HUNG
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 
 #: A change is believed when every sample says it for so long.
 STEADY_MS: Final = 120
@@ -54,28 +54,28 @@ def state_of_pool(state: str | None, *, ready: bool, stuck: bool, unmade: bool =
     return PoolState.HERE if ready and state in SERVING else PoolState.COMING
 
 
-def all_pools(standings: Sequence[PoolState], *, moving: bool) -> Pools:
+def all_pools(standings: Sequence[PoolState], *, moving: bool) -> Presence:
     """All pools of the orders together. `moving`: an import or export is running."""
     kinds = set(standings)
     if PoolState.HUNG in kinds:
-        return Pools.HUNG
+        return Presence.HUNG
     if moving or len(kinds) > 1 or PoolState.COMING in kinds:
-        return Pools.SOME
-    return Pools.ALL if kinds == {PoolState.HERE} else Pools.NONE
+        return Presence.SOME
+    return Presence.ALL if kinds == {PoolState.HERE} else Presence.NONE
 
 
 @dataclass(frozen=True, slots=True)
 class SettledState:
     """What was told last, what is seen now, and since when."""
 
-    told: Pools = Pools.UNKNOWN
-    seen: Pools = Pools.UNKNOWN
+    told: Presence = Presence.UNKNOWN
+    seen: Presence = Presence.UNKNOWN
     since_ms: int = 0
 
-    def with_sample(self, sample: Pools, now_ms: int) -> SettledState:
+    def with_sample(self, sample: Presence, now_ms: int) -> SettledState:
         """The belief after one more sample."""
         since_ms = self.since_ms if sample is self.seen else now_ms
-        at_once = sample is self.told or (self.told is Pools.SOME and sample in (Pools.ALL, Pools.NONE))
+        at_once = sample is self.told or (self.told is Presence.SOME and sample in (Presence.ALL, Presence.NONE))
         told = sample if at_once or now_ms - since_ms >= STEADY_MS else self.told
         return SettledState(told, sample, since_ms)
 

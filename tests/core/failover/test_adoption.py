@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.reservations import adoption
 from reconciler.core.failover.reservations.claim import Answer, Command, Reply
 from reconciler.core.failover.reservations.key import Key, Side
@@ -31,8 +31,8 @@ def views(disks: list[Disk]) -> tuple[DiskView, ...]:
     return tuple(reply.view for reply in play(disks, adoption.looks(PAIR, KEY)))
 
 
-@pytest.mark.parametrize("pools", [Pools.SOME, Pools.ALL])
-def test_free_disks_under_imported_pools_are_taken(pools: Pools) -> None:
+@pytest.mark.parametrize("pools", [Presence.SOME, Presence.ALL])
+def test_free_disks_under_imported_pools_are_taken(pools: Presence) -> None:
     disks = [Disk() for _ in PAIR.disks]
     assert adoption.refusals(PAIR, pools, views(disks)) == ()
     for commands in (adoption.registrations(PAIR, KEY), adoption.reservations(PAIR, KEY)):
@@ -53,12 +53,12 @@ def test_free_disks_under_imported_pools_are_taken(pools: Pools) -> None:
 )
 def test_what_others_have_is_left_and_named(view: DiskView, why: str) -> None:
     for at, name in enumerate(PAIR.disks):
-        found = adoption.refusals(PAIR, Pools.ALL, (*FREE[:at], view, *FREE[at + 1 :]))
+        found = adoption.refusals(PAIR, Presence.ALL, (*FREE[:at], view, *FREE[at + 1 :]))
         assert found == (f"{name} {why}",)
 
 
-@pytest.mark.parametrize("pools", [Pools.NONE, Pools.REFUSED, Pools.UNKNOWN, Pools.HUNG])
-def test_without_imported_pools_there_is_nothing_to_adopt(pools: Pools) -> None:
+@pytest.mark.parametrize("pools", [Presence.NONE, Presence.REFUSED, Presence.UNKNOWN, Presence.HUNG])
+def test_without_imported_pools_there_is_nothing_to_adopt(pools: Presence) -> None:
     assert adoption.refusals(PAIR, pools, FREE)
 
 

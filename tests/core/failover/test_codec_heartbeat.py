@@ -24,7 +24,7 @@ from reconciler.core.failover.heartbeats.wire import (
     PHASES,
     VERSION,
     Decoded,
-    Way,
+    Direction,
     datagram_way,
     decode_datagram,
     encode_datagram,
@@ -34,7 +34,7 @@ from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.reservations.key import EPOCH_MAX, Side
 from tests.core.failover.beats import BEAT, OTHER_SECRET, PAIR, SECRET, beats, flipped, of_version
 
-MakeWay = Callable[[bytes, str, str, Side], Way]
+MakeWay = Callable[[bytes, str, str, Side], Direction]
 CODECS = {
     "datagram": (datagram_way, encode_datagram, decode_datagram),
     "record": (record_way, encode_record, decode_record),
@@ -46,11 +46,11 @@ DATAGRAM_BYTES = CONTENT + 32
 codecs = pytest.mark.parametrize(("make", "encode", "decode"), CODECS.values(), ids=CODECS.keys())
 
 
-def sealed_datagram(content: bytes, way: Way) -> bytes:
+def sealed_datagram(content: bytes, way: Direction) -> bytes:
     return content + seal(way.key, content)
 
 
-def sealed_record(content: bytes, way: Way) -> bytes:
+def sealed_record(content: bytes, way: Direction) -> bytes:
     content = content.ljust(SEAL_AT, b"\0")
     tail = content[32:40]
     return content + seal(way.key, content + tail) + tail
@@ -198,7 +198,7 @@ DEFECTS = {
 NEWER = {"flags 0x31": (20, b"\0\0\0\x31"), "flags 0x80000011": (20, b"\x80\0\0\x11")}
 
 
-def patched(kind: str, version: int, patch: tuple[int, bytes]) -> tuple[Decoded | Refused, Way]:
+def patched(kind: str, version: int, patch: tuple[int, bytes]) -> tuple[Decoded | Refused, Direction]:
     """A beat with some bytes replaced before it was sealed, as it is read; and its way."""
     make, encode, decode = CODECS[kind]
     way = make(SECRET, PAIR, "interlink", Side.A)

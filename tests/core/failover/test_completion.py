@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.machine.phase import Phase
 from reconciler.core.failover.machine.state import State, initial
 from reconciler.core.failover.reservations.claim import Answer, Command, Reply, Verb
 from reconciler.core.failover.reservations.fence_completion import (
     Completion,
+    CompletionStage,
     Keep,
-    Stage,
     asks,
     completing,
     heard,
@@ -27,7 +27,7 @@ GOOD = Reply(Answer.GOOD)
 
 def owner(phase: Phase, **looks: object) -> State:
     state = replace(initial(PAIR, 1, 0), phase=phase, epoch=7)
-    return replace(state, looks=replace(state.looks, hold=Hold.OURS, pools=Pools.ALL, **looks))  # type: ignore[arg-type]
+    return replace(state, looks=replace(state.looks, hold=Hold.OURS, pools=Presence.ALL, **looks))  # type: ignore[arg-type]
 
 
 def saw(holder: Key | None, *registered: Key) -> Reply:
@@ -37,7 +37,7 @@ def saw(holder: Key | None, *registered: Key) -> Reply:
 def played(*replies: Reply, alone: bool = True) -> Completion:
     completion = Completion(1, MINE)
     for reply in replies:
-        if completion.stage is Stage.KEEP:
+        if completion.stage is CompletionStage.KEEP:
             completion = kept(completion, alone=alone)
         completion = heard(completion, reply)
     return completion
@@ -57,7 +57,7 @@ def test_only_while_the_last_look_proves_it() -> None:
 
 def test_before_an_import_only_when_it_cannot_begin() -> None:
     state = owner(Phase.IMPORTING)
-    waits = replace(state, looks=replace(state.looks, pools=Pools.NONE))
+    waits = replace(state, looks=replace(state.looks, pools=Presence.NONE))
     assert completing(waits) == MINE
     assert completing(replace(waits, looks=replace(waits.looks, covered=True))) is None
 
@@ -66,10 +66,10 @@ def test_before_an_import_only_when_it_cannot_begin() -> None:
 def test_nothing_is_registered_before_the_disk_is_kept(holder: Key | None) -> None:
     found = [saw(holder, *[holder] if holder else [])]
     assert asks(played(*found)) == Keep(1)
-    assert kept(played(*found), alone=False).stage is Stage.DONE
+    assert kept(played(*found), alone=False).stage is CompletionStage.DONE
     assert asks(kept(played(*found), alone=True)) == Command(Verb.REGISTER, 1, MINE)
     with pytest.raises(AssertionError, match="a pool of ours could open"):
-        asks(Completion(1, MINE, Stage.REGISTER))
+        asks(Completion(1, MINE, CompletionStage.REGISTER))
 
 
 def test_an_older_holder_is_preempted_by_its_exact_key() -> None:
@@ -81,7 +81,7 @@ def test_an_older_holder_is_preempted_by_its_exact_key() -> None:
 def test_who_was_overtaken_leaves_whatever_it_was_told(answer: Answer) -> None:
     after = played(saw(None), Reply(answer), saw(NEWER, NEWER, MINE))
     assert asks(after) == Command(Verb.UNREGISTER, 1, MINE)
-    assert heard(heard(after, Reply(answer)), saw(NEWER, NEWER)).stage is Stage.DONE
+    assert heard(heard(after, Reply(answer)), saw(NEWER, NEWER)).stage is CompletionStage.DONE
 
 
 def test_a_rival_that_is_registered_and_holds_nothing_yet_must_not_find_us() -> None:
@@ -90,7 +90,7 @@ def test_a_rival_that_is_registered_and_holds_nothing_yet_must_not_find_us() -> 
 
 def test_silence_ends_a_completion_only_before_it_is_registered() -> None:
     silent = Reply(Answer.SILENT)
-    assert played(silent).stage is Stage.DONE
+    assert played(silent).stage is CompletionStage.DONE
     for so_far in (
         [saw(None), GOOD],
         [saw(None), GOOD, saw(None, MINE), GOOD],
@@ -102,7 +102,7 @@ def test_silence_ends_a_completion_only_before_it_is_registered() -> None:
 def test_no_disk_is_left_to_nobody() -> None:
     view = DiskView(True, MINE, frozenset({MINE}))
     with pytest.raises(AssertionError, match="left to nobody"):
-        asks(Completion(1, MINE, Stage.LEAVE, view))
+        asks(Completion(1, MINE, CompletionStage.LEAVE, view))
 
 
 def extending(view: DiskView) -> Completion:
@@ -117,17 +117,17 @@ def extending(view: DiskView) -> Completion:
 
 def test_a_path_is_registered_only_while_it_is_kept_and_the_disk_is_looked_at_after() -> None:
     done = extending(DiskView(True, MINE, frozenset({MINE})))
-    assert (done.stage, done.ours, done.whole) == (Stage.DONE, True, True)
+    assert (done.stage, done.ours, done.whole) == (CompletionStage.DONE, True, True)
     vain = extending(DiskView(True, MINE, frozenset({MINE}), unregistered=1))
-    assert (vain.stage, vain.ours, vain.whole) == (Stage.DONE, True, False)
+    assert (vain.stage, vain.ours, vain.whole) == (CompletionStage.DONE, True, False)
     with pytest.raises(AssertionError, match="a pool of ours could use"):
-        asks(Completion(1, MINE, Stage.EXTEND))
+        asks(Completion(1, MINE, CompletionStage.EXTEND))
 
 
 def test_a_path_that_cannot_be_kept_is_not_registered() -> None:
     halfway = heard(Completion(1, MINE), Reply(Answer.GOOD, DiskView(True, MINE, frozenset({MINE}), unregistered=1)))
     left = kept(halfway, alone=False)
-    assert (left.stage, left.ours, left.whole) == (Stage.DONE, True, False)
+    assert (left.stage, left.ours, left.whole) == (CompletionStage.DONE, True, False)
 
 
 def test_a_path_is_given_up_where_another_was_faster_however_long_that_takes_to_see() -> None:

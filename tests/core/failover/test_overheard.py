@@ -11,8 +11,8 @@ from reconciler.core.failover.carp.monitor import (
     RECENT_MAX,
     SOURCES_MAX,
     CarpFact,
-    Heard,
     Overheard,
+    PacketKind,
     Parties,
     counters_of,
     facts,
@@ -36,34 +36,34 @@ def new(counter: int) -> Advertisement:
 @pytest.mark.parametrize(
     ("packet", "source", "parties", "what"),
     [
-        (new(5), PEER, PARTIES, Heard.GOOD),
-        (new(5), STRANGER, PARTIES, Heard.STRANGER),
-        (new(5), STRANGER, UNKNOWN_PEER, Heard.GOOD),
-        (new(5), US, PARTIES, Heard.REFLECTED),
-        (new(5), PEER, replace(PARTIES, sent=range(4, 6)), Heard.GOOD),
-        (new(5), NOBODY, PARTIES, Heard.GOOD),
-        (new(5), NOBODY, replace(PARTIES, own=frozenset({NOBODY})), Heard.GOOD),
-        (new(5), NOBODY, replace(PARTIES, sent=range(4, 6)), Heard.REFLECTED),
-        (FORGED, PEER, PARTIES, Heard.PASSWORD),
-        (FORGED, STRANGER, PARTIES, Heard.STRANGER),
-        (FORGED, STRANGER, UNKNOWN_PEER, Heard.PASSWORD),
-        (FORGED, US, PARTIES, Heard.REFLECTED),
-        (Refused(Refusal.WAY), PEER, PARTIES, Heard.FOREIGN),
-        (Refused(Refusal.LENGTH), STRANGER, PARTIES, Heard.FOREIGN),
-        (Refused(Refusal.CHECKSUM), PEER, PARTIES, Heard.FOREIGN),
+        (new(5), PEER, PARTIES, PacketKind.GOOD),
+        (new(5), STRANGER, PARTIES, PacketKind.STRANGER),
+        (new(5), STRANGER, UNKNOWN_PEER, PacketKind.GOOD),
+        (new(5), US, PARTIES, PacketKind.REFLECTED),
+        (new(5), PEER, replace(PARTIES, sent=range(4, 6)), PacketKind.GOOD),
+        (new(5), NOBODY, PARTIES, PacketKind.GOOD),
+        (new(5), NOBODY, replace(PARTIES, own=frozenset({NOBODY})), PacketKind.GOOD),
+        (new(5), NOBODY, replace(PARTIES, sent=range(4, 6)), PacketKind.REFLECTED),
+        (FORGED, PEER, PARTIES, PacketKind.PASSWORD),
+        (FORGED, STRANGER, PARTIES, PacketKind.STRANGER),
+        (FORGED, STRANGER, UNKNOWN_PEER, PacketKind.PASSWORD),
+        (FORGED, US, PARTIES, PacketKind.REFLECTED),
+        (Refused(Refusal.WAY), PEER, PARTIES, PacketKind.FOREIGN),
+        (Refused(Refusal.LENGTH), STRANGER, PARTIES, PacketKind.FOREIGN),
+        (Refused(Refusal.CHECKSUM), PEER, PARTIES, PacketKind.FOREIGN),
     ],
 )
-def test_what_a_packet_is(packet: Advertisement | Refused, source, parties: Parties, what: Heard) -> None:
+def test_what_a_packet_is(packet: Advertisement | Refused, source, parties: Parties, what: PacketKind) -> None:
     overheard, found = overhear(Overheard(), packet, source, parties, 77)
     assert found is what
     tally = getattr(overheard, what.value)
     assert (tally.count, tally.last_ms, tally.source) == (1, 77, source)
     assert tally.knows_password == isinstance(packet, Advertisement)
-    others = [getattr(overheard, other.value).count for other in Heard if other is not what]
+    others = [getattr(overheard, other.value).count for other in PacketKind if other is not what]
     assert not any(others)
 
 
-def sequence(counters: list[int], source=PEER) -> list[Heard]:
+def sequence(counters: list[int], source=PEER) -> list[PacketKind]:
     overheard, found = Overheard(), []
     for counter in counters:
         overheard, what = overhear(overheard, new(counter), source, UNKNOWN_PEER, 0)
@@ -72,7 +72,7 @@ def sequence(counters: list[int], source=PEER) -> list[Heard]:
 
 
 def test_the_counter_of_one_source_must_rise() -> None:
-    good, old = Heard.GOOD, Heard.REPLAYED
+    good, old = PacketKind.GOOD, PacketKind.REPLAYED
     assert sequence([0, 1, 1, 5, 4, 6, 2**64 - 1, 0]) == [good, good, old, good, old, good, good, old]
 
 
@@ -82,43 +82,43 @@ def test_a_peer_that_is_not_hagit_repeats_itself_only_in_replays() -> None:
     drawn = [7 * number % 2_003 + 1 for number in range(2_000)]
     for counter in drawn:
         overheard, what = overhear(overheard, new(counter), PEER, parties, 0)
-        assert what is Heard.GOOD
+        assert what is PacketKind.GOOD
     assert len(overheard.known[0].recent) == RECENT_MAX
     for counter in drawn[-RECENT_MAX:]:
-        assert overhear(overheard, new(counter), PEER, parties, 0)[1] is Heard.REPLAYED
+        assert overhear(overheard, new(counter), PEER, parties, 0)[1] is PacketKind.REPLAYED
 
 
 def test_a_peer_whose_addresses_are_not_known_is_known_by_its_life() -> None:
     life = counters_of(3, Side.B)
     parties = replace(UNKNOWN_PEER, life=life)
     overheard, what = overhear(Overheard(), FORGED, STRANGER, parties, 1)
-    assert what is Heard.PASSWORD  # Nobody was heard yet: this may be the peer.
+    assert what is PacketKind.PASSWORD  # Nobody was heard yet: this may be the peer.
     overheard, what = overhear(overheard, new(life[7]), PEER, parties, 2)
-    assert what is Heard.GOOD
+    assert what is PacketKind.GOOD
     for packet in (FORGED, new(life[0] - 1), new(life[-1] + 1), new(counters_of(3, Side.A)[7]), new(2**64 - 1)):
-        assert overhear(overheard, packet, STRANGER, parties, 3)[1] is Heard.STRANGER
-    assert overhear(overheard, FORGED, PEER, parties, 3)[1] is Heard.PASSWORD
-    assert overhear(overheard, FORGED, NOBODY, parties, 3)[1] is Heard.PASSWORD
+        assert overhear(overheard, packet, STRANGER, parties, 3)[1] is PacketKind.STRANGER
+    assert overhear(overheard, FORGED, PEER, parties, 3)[1] is PacketKind.PASSWORD
+    assert overhear(overheard, FORGED, NOBODY, parties, 3)[1] is PacketKind.PASSWORD
     # It starts again, perhaps with another address.
     parties = replace(parties, life=counters_of(4, Side.B))
-    assert overhear(overheard, new(counters_of(4, Side.B)[0]), STRANGER, parties, 4)[1] is Heard.GOOD
-    assert overhear(overheard, new(life[8]), PEER, parties, 4)[1] is Heard.STRANGER
+    assert overhear(overheard, new(counters_of(4, Side.B)[0]), STRANGER, parties, 4)[1] is PacketKind.GOOD
+    assert overhear(overheard, new(life[8]), PEER, parties, 4)[1] is PacketKind.STRANGER
 
 
 def test_sources_count_apart_and_are_bounded() -> None:
     overheard = Overheard()
     for number in range(SOURCES_MAX + 1):
         overheard, what = overhear(overheard, new(100 - number), ip_address(number + 1), UNKNOWN_PEER, number)
-        assert what is Heard.GOOD
+        assert what is PacketKind.GOOD
     assert len(overheard.known) == SOURCES_MAX
-    assert overhear(overheard, new(1), ip_address(SOURCES_MAX + 1), UNKNOWN_PEER, 99)[1] is Heard.REPLAYED
-    assert overhear(overheard, new(1), ip_address(1), UNKNOWN_PEER, 99)[1] is Heard.GOOD
+    assert overhear(overheard, new(1), ip_address(SOURCES_MAX + 1), UNKNOWN_PEER, 99)[1] is PacketKind.REPLAYED
+    assert overhear(overheard, new(1), ip_address(1), UNKNOWN_PEER, 99)[1] is PacketKind.GOOD
 
 
 def test_a_restarted_hagit_is_always_new_and_never_counts_as_the_other_side() -> None:
     lives = [first_counter(incarnation, Side.A) for incarnation in (1, 2, 3, 1_800_000_000, 2**32 - 1)]
     assert lives == sorted(set(lives)) and lives[-1] < 2**64
-    assert sequence([lives[0] + 4_711, lives[1], lives[2], lives[3], lives[4]]) == [Heard.GOOD] * 5
+    assert sequence([lives[0] + 4_711, lives[1], lives[2], lives[3], lives[4]]) == [PacketKind.GOOD] * 5
     others = {first_counter(incarnation, Side.B) for incarnation in range(1, 100)}
     assert not others & {first_counter(incarnation, Side.A) for incarnation in range(1, 100)}
 
@@ -133,7 +133,7 @@ def test_a_life_has_room_for_a_century_and_the_next_one_is_above_it() -> None:
 def test_a_replay_does_not_renew_a_master() -> None:
     overheard, _ = overhear(Overheard(), new(5), PEER, PARTIES, 1_000)
     overheard, what = overhear(overheard, new(5), PEER, PARTIES, 3_500)
-    assert what is Heard.REPLAYED
+    assert what is PacketKind.REPLAYED
     assert role_seen(overheard, 3_999, advertising=False) is CarpRole.BACKUP
     assert role_seen(overheard, 4_000, advertising=False) is None
 
@@ -148,7 +148,7 @@ def test_the_role_that_carp_shows() -> None:
 
 def test_both_sides_master_is_counted() -> None:
     overheard, what = overhear(Overheard(), new(5), PEER, PARTIES, 10, advertising=True)
-    assert what is Heard.GOOD
+    assert what is PacketKind.GOOD
     assert (overheard.both_master.count, overheard.both_master.source) == (1, PEER)
     overheard, _ = overhear(overheard, new(6), STRANGER, PARTIES, 10, advertising=True)
     overheard, _ = overhear(overheard, Advertisement(7, 255, 255, 7), PEER, PARTIES, 10, advertising=True)

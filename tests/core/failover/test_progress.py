@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.core.failover.heartbeats.heartbeat import Beat
-from reconciler.core.failover.machine.events import Heard, NewOrders, Pools, PoolsSeen, ShelfSeen
+from reconciler.core.failover.machine.events import Heard, NewOrders, PoolsSeen, Presence, ShelfSeen
 from reconciler.core.failover.machine.outputs import outputs
 from reconciler.core.failover.machine.phase import Phase
 from reconciler.core.failover.machine.state import State, initial
@@ -86,14 +86,14 @@ def active(word: tuple[int, ...]) -> State:
 
 def test_an_active_controller_says_what_it_sees_whatever_was_said_before() -> None:
     """So a number that was wrong ends with the next takeover that a person made possible."""
-    state = step(active((mark(GUID, 1 << 39), mark(OTHER, 3))), PoolsSeen(Pools.ALL, txgs=(mark(GUID, 44), 0)), 1)
+    state = step(active((mark(GUID, 1 << 39), mark(OTHER, 3))), PoolsSeen(Presence.ALL, txgs=(mark(GUID, 44), 0)), 1)
     assert state.word == (mark(GUID, 44), mark(OTHER, 3)) and state.word_epoch == 6
     assert outputs(state).beat.txgs == state.word
 
 
 def test_before_it_is_active_a_look_takes_no_word_back() -> None:
     state = replace(active((mark(GUID, 50),)), phase=Phase.IMPORTING)
-    state = step(state, PoolsSeen(Pools.SOME, txgs=(mark(GUID, 44),)), 1)
+    state = step(state, PoolsSeen(Presence.SOME, txgs=(mark(GUID, 44),)), 1)
     assert state.word == (mark(GUID, 50),)
     assert outputs(state).beat.txgs == state.word, "whoever dies while it imports hands the word on"
 

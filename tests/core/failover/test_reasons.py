@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.core.failover.machine.decision_codes import Code, Decision
-from reconciler.core.failover.machine.events import Asked, Pools, PoolsSeen, Request
+from reconciler.core.failover.machine.events import Asked, PoolsSeen, Presence, Request
 from reconciler.core.failover.machine.phase import Phase
 from reconciler.core.failover.machine.reasons import reasons
 from reconciler.core.failover.machine.state import State
@@ -68,14 +68,14 @@ def test_a_healthy_pair_has_no_reason() -> None:
         ("LOC_NOT_READY", healthy(phase=Phase.BOOTING), 1),
         ("LOC_HALTED", healthy(phase=Phase.HALTED), 1),
         ("LOC_FAILOVER_ONGOING", healthy(phase=Phase.IMPORTING), 1),
-        ("IMPORT_SLOW", looked(healthy(phase=Phase.IMPORTING), pools=Pools.SOME, still_ms=59_000), 60_000),
-        ("EXPORT_SLOW", looked(healthy(phase=Phase.RELEASING), pools=Pools.SOME, still_ms=4_000), 5_000),
-        ("EXPORT_IN_USE", looked(healthy(phase=Phase.RELEASING), pools=Pools.SOME, used=True), 4_000),
+        ("IMPORT_SLOW", looked(healthy(phase=Phase.IMPORTING), pools=Presence.SOME, still_ms=59_000), 60_000),
+        ("EXPORT_SLOW", looked(healthy(phase=Phase.RELEASING), pools=Presence.SOME, still_ms=4_000), 5_000),
+        ("EXPORT_IN_USE", looked(healthy(phase=Phase.RELEASING), pools=Presence.SOME, used=True), 4_000),
         ("SWITCHOVER_GIVEN_UP", healthy(refused=Decision(Code.RELEASE_GIVEN_UP), retry_ms=2), 1),
         ("NO_FENCED", looked(healthy(), hold=Hold.UNKNOWN), 1),
-        ("NO_VOLUME", looked(healthy(), pools=Pools.HUNG), 1),
+        ("NO_VOLUME", looked(healthy(), pools=Presence.HUNG), 1),
         ("NO_DISKS", looked(healthy(), sees=False), 1),
-        ("POOLS_UNKNOWN", step(standing(Phase.STANDBY), PoolsSeen(Pools.HUNG), 1), 1),
+        ("POOLS_UNKNOWN", step(standing(Phase.STANDBY), PoolsSeen(Presence.HUNG), 1), 1),
         ("GROUP_DOWN", looked(healthy(), groups_down=frozenset({1})), 1),
         ("DISKS_OUT", looked(healthy(), out=frozenset({0})), 1),
         ("WOKE_LATE", looked(healthy(), woke=True), 1),

@@ -20,8 +20,8 @@ from reconciler.core.failover.machine.events import (
     LinksSeen,
     NewOrders,
     PeerDied,
-    Pools,
     PoolsSeen,
+    Presence,
     RecordChanged,
     Request,
     ShelfSeen,
@@ -58,7 +58,9 @@ def views(key: Key | None) -> tuple[DiskView, ...]:
 def standing(phase: Phase) -> State:
     """A controller in a phase as it usually is there, its peer well and standby."""
     required = GUARANTEES[phase].required
-    pools = {Phase.IMPORTING: Pools.SOME, Phase.ACTIVE: Pools.ALL, Phase.RELEASING: Pools.ALL}.get(phase, Pools.NONE)
+    pools = {Phase.IMPORTING: Presence.SOME, Phase.ACTIVE: Presence.ALL, Phase.RELEASING: Presence.ALL}.get(
+        phase, Presence.NONE
+    )
     owner = MINE if required else PEERS
     hold = Hold.OURS if required else Hold.UNKNOWN
     state = initial(PAIR, 1, 0, Memory(Phase.ACTIVE, 3) if phase is Phase.BOOTING else None)
@@ -90,11 +92,11 @@ EVENTS: dict[str, tuple[Event, int]] = {
     "disks the peer's, newer": (ShelfSeen(views(NEWER)), 1),
     "disks free": (ShelfSeen(views(None)), 1),
     "disks silent": (ShelfSeen((UNANSWERED,) * len(PAIR.disks)), 1),
-    "no pool": (PoolsSeen(Pools.NONE), 1),
-    "some pools": (PoolsSeen(Pools.SOME), 1),
-    "all pools": (PoolsSeen(Pools.ALL), 1),
-    "import refused": (PoolsSeen(Pools.REFUSED), 1),
-    "pools hang": (PoolsSeen(Pools.HUNG), 1),
+    "no pool": (PoolsSeen(Presence.NONE), 1),
+    "some pools": (PoolsSeen(Presence.SOME), 1),
+    "all pools": (PoolsSeen(Presence.ALL), 1),
+    "import refused": (PoolsSeen(Presence.REFUSED), 1),
+    "pools hang": (PoolsSeen(Presence.HUNG), 1),
     "group down": (LinksSeen(frozenset()), 1),
     "group up": (LinksSeen(frozenset({"net0"})), 1),
     "claim won": (ClaimEnded(3, views(MINE)), 1),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.core.failover.heartbeats.heartbeat import Beat
-from reconciler.core.failover.machine.events import ClaimEnded, Heard, NewOrders, Pools, ShelfSeen, Tick
+from reconciler.core.failover.machine.events import ClaimEnded, Heard, NewOrders, Presence, ShelfSeen, Tick
 from reconciler.core.failover.machine.outputs import outputs
 from reconciler.core.failover.machine.pending_orders import joined, resumed, with_records
 from reconciler.core.failover.machine.phase import Phase
@@ -35,7 +35,7 @@ FREE = DiskView(True)
 ALL_OURS = (OURS,) * len(IN_FORCE.disks)
 
 
-def given(phase: Phase, pools: Pools = Pools.NONE) -> State:
+def given(phase: Phase, pools: Presence = Presence.NONE) -> State:
     """A controller with newer orders that it has just been given."""
     return step(replace(standing(phase, pools), orders=IN_FORCE), NewOrders(NEWER), 1)
 
@@ -65,7 +65,7 @@ def test_beats_tell_the_newest_orders_and_the_shelf_in_force() -> None:
 
 
 def test_an_owner_adopts_what_it_holds_in_one_step() -> None:
-    state = replace(given(Phase.ACTIVE, Pools.ALL), excused=frozenset({1}))
+    state = replace(given(Phase.ACTIVE, Presence.ALL), excused=frozenset({1}))
     after = step(state, ShelfSeen((*ALL_OURS, OURS, OURS), frozenset({4})), 2)
     assert after.orders == NEWER
     assert after.pending is None
@@ -86,7 +86,7 @@ def test_an_owner_adopts_what_it_holds_in_one_step() -> None:
     ids=["silent", "foreign", "newer", "shared"],
 )
 def test_what_cannot_be_taken_is_a_hold_with_a_name(view: DiskView, told: str) -> None:
-    state = given(Phase.ACTIVE, Pools.ALL)
+    state = given(Phase.ACTIVE, Presence.ALL)
     for now_ms in range(2, 20_000, 250):
         state = saw(state, OURS, view, now_ms=now_ms)
     assert state.phase is Phase.ACTIVE
@@ -100,7 +100,7 @@ def test_what_cannot_be_taken_is_a_hold_with_a_name(view: DiskView, told: str) -
 
 def test_a_data_disk_that_pools_here_have_open_waits_no_longer_than_a_claim() -> None:
     fewer = replace(NEWER, arbitration=(2, 4, 6))
-    state = step(replace(standing(Phase.ACTIVE, Pools.ALL), orders=IN_FORCE), NewOrders(fewer), 1)
+    state = step(replace(standing(Phase.ACTIVE, Presence.ALL), orders=IN_FORCE), NewOrders(fewer), 1)
     limit_ms = IN_FORCE.timers.claim_ms
     for now_ms in range(250, limit_ms, 250):
         state = saw(state, OURS, FREE, now_ms=now_ms)
@@ -109,7 +109,7 @@ def test_a_data_disk_that_pools_here_have_open_waits_no_longer_than_a_claim() ->
 
 
 def test_an_arbitration_disk_is_waited_for_as_long_as_it_takes() -> None:
-    state = given(Phase.ACTIVE, Pools.ALL)
+    state = given(Phase.ACTIVE, Presence.ALL)
     for now_ms in range(250, 3 * IN_FORCE.timers.claim_ms, 250):
         state = saw(state, FREE, FREE, now_ms=now_ms)
     assert state.pending == NEWER
@@ -139,7 +139,7 @@ def test_a_claim_is_judged_by_the_shelf_in_force() -> None:
 
 def test_orders_that_are_taken_back_wait_for_nothing() -> None:
     again = replace(IN_FORCE, generation=7)
-    after = step(given(Phase.ACTIVE, Pools.ALL), NewOrders(again), 3)
+    after = step(given(Phase.ACTIVE, Presence.ALL), NewOrders(again), 3)
     assert after.orders == again
     assert after.pending is None
 
@@ -214,7 +214,7 @@ def test_a_foreign_key_is_a_loss_only_where_the_disk_was_held() -> None:
 
 
 def test_what_was_held_once_is_lost_when_another_holds_it() -> None:
-    active = replace(standing(Phase.ACTIVE, Pools.ALL), orders=IN_FORCE)
+    active = replace(standing(Phase.ACTIVE, Presence.ALL), orders=IN_FORCE)
     foreign = DiskView(True, FOREIGN, frozenset({FOREIGN}))
     views = (OURS, foreign, *ALL_OURS[2:])
     assert step(active, ShelfSeen(views), 1).phase is Phase.ACTIVE

@@ -9,10 +9,10 @@ from reconciler.core.failover.orders.orders import Vdev
 from reconciler.core.failover.reservations.claim import (
     Answer,
     Claim,
+    ClaimStage,
     Command,
     Part,
     Reply,
-    Stage,
     Verb,
     Visit,
     advance,
@@ -87,7 +87,7 @@ def owned(side: Side, epoch: int) -> Shelf:
 
 def choices(claim: Claim) -> tuple[Command, ...]:
     """Disks are swept in any order, but one visit after the other, and looked at in theirs: else there are too many."""
-    orders, going = commands(claim), [visit.disk for visit in claim.visits if visit.stage is not Stage.LOOK]
+    orders, going = commands(claim), [visit.disk for visit in claim.visits if visit.stage is not ClaimStage.LOOK]
     if claim.part is not Part.SWEEP:
         return orders[:1]
     return tuple(order for order in orders if order.disk in going) or orders
@@ -230,7 +230,7 @@ def test_the_winner_returns_to_the_disks_where_its_rival_was_first(shelf: Shelf)
     for race in reached(shelf, (2, 2)):
         for side in (0, 1):
             winner, rival = race.claims[side], race.claims[1 - side]
-            begun = all(visit.stage is Stage.LOOK for visit in winner.visits)
+            begun = all(visit.stage is ClaimStage.LOOK for visit in winner.visits)
             if winner.part is Part.RETURN and begun and rival.part is Part.DONE:
                 tried += 1
                 assert race.ended(side).verdict(side) is Fence.HOLDS
@@ -242,7 +242,7 @@ def test_the_second_visit_is_the_last_and_never_to_a_silent_disk() -> None:
     race: Race | None = Race(BLANK, (begin(PAIR, Key(Side.A, 2)),) * 2)
     while race is not None:
         for visit in race.claims[0].visits:
-            looks[visit.disk] = looks.get(visit.disk, 0) + (visit.stage is Stage.LOOK)
+            looks[visit.disk] = looks.get(visit.disk, 0) + (visit.stage is ClaimStage.LOOK)
         assert race.claims[0].part is not Part.RETURN
         race = race.moved(0, silent=frozenset({1}))
     assert looks[1] == 1
@@ -257,7 +257,7 @@ def at_register(shelf: Shelf, epochs: tuple[int, int]) -> Race:
     claims = (begin(PAIR, Key(Side.A, epochs[0])), begin(replace(PAIR, side=Side.B), Key(Side.B, epochs[1])))
     race = Race(shelf, claims).moved(0)
     assert race is not None
-    assert [visit.stage for visit in race.claims[0].visits] == [Stage.REGISTER]
+    assert [visit.stage for visit in race.claims[0].visits] == [ClaimStage.REGISTER]
     return race
 
 

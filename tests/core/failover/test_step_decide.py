@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from reconciler.core.failover.machine.decision_codes import Code
-from reconciler.core.failover.machine.events import Asked, Event, Heard, NewOrders, Pools, PoolsSeen, Request, Tick
+from reconciler.core.failover.machine.events import Asked, Event, Heard, NewOrders, PoolsSeen, Presence, Request, Tick
 from reconciler.core.failover.machine.finished_claim import lives_ms, wait_ms
 from reconciler.core.failover.machine.inhibitors import forbidden
 from reconciler.core.failover.machine.phase import Phase
@@ -27,7 +27,7 @@ NOW_MS = 100_000
 ALL_DOWN = frozenset({1})
 
 
-def now(mine: Phase, pools: Pools = Pools.NONE, /, **beat: Any) -> State:
+def now(mine: Phase, pools: Presence = Presence.NONE, /, **beat: Any) -> State:
     """A controller that has stood in a phase for a while, beside a peer that says what `beat` says."""
     state = standing(mine, pools)
     looks = replace(state.looks, shelf_ms=NOW_MS, proved_ms=NOW_MS, owner=None)
@@ -80,7 +80,7 @@ SILENT = 50_000
         (seen(heard(now(Phase.STANDBY), SILENT, SILENT), sees=False), STAYS),
         (seen(heard(now(Phase.STANDBY), SILENT, SILENT), shelf_ms=NOW_MS - T.stale_ms), STAYS),
         (seen(heard(now(Phase.STANDBY), SILENT, SILENT), woke=True, shelf_ms=None), STAYS),
-        (seen(now(Phase.STANDBY), pools=Pools.ALL), (Phase.HALTED, Code.FOREIGN_IMPORT)),
+        (seen(now(Phase.STANDBY), pools=Presence.ALL), (Phase.HALTED, Code.FOREIGN_IMPORT)),
         (replace(heard(now(Phase.STANDBY), SILENT, SILENT), retry_ms=NOW_MS + 1), STAYS),
         (replace(heard(now(Phase.STANDBY), SILENT, SILENT), retry_ms=NOW_MS), CLAIMS[Code.PEER_SILENT]),
     ],
@@ -116,21 +116,21 @@ def test_better_is_fewer_groups_down_and_none_of_them_up_here(groups: tuple[int,
 
 @pytest.mark.parametrize("beat", [{"able": False}, {"sees": False}, {"phase": Phase.BOOTING}], ids=str)
 def test_a_peer_that_cannot_take_is_not_handed_to(beat: dict[str, Any]) -> None:
-    assert peer_can_take(now(Phase.ACTIVE, Pools.ALL), NOW_MS)
-    ill = seen(now(Phase.ACTIVE, Pools.ALL, **beat), hung_ms=0, pools=Pools.HUNG)
+    assert peer_can_take(now(Phase.ACTIVE, Presence.ALL), NOW_MS)
+    ill = seen(now(Phase.ACTIVE, Presence.ALL, **beat), hung_ms=0, pools=Presence.HUNG)
     assert not peer_can_take(ill, NOW_MS)
     assert moved(ill)[0] is Phase.ACTIVE
-    refused = step(now(Phase.ACTIVE, Pools.ALL, **beat), Asked(Request.SWITCHOVER), NOW_MS)
+    refused = step(now(Phase.ACTIVE, Presence.ALL, **beat), Asked(Request.SWITCHOVER), NOW_MS)
     assert refused.phase is Phase.ACTIVE
     assert refused.refused is not None
     assert refused.refused.code is Code.PEER_CANNOT
 
 
 AILING = (
-    (seen(now(Phase.ACTIVE, Pools.ALL), sees=False, unseen_ms=0), "unseen_ms", Code.DISKS_LOST),
-    (seen(now(Phase.ACTIVE, Pools.HUNG), hung_ms=0), "hung_ms", Code.POOLS_HUNG),
-    (seen(now(Phase.ACTIVE, Pools.ALL), groups_down=ALL_DOWN, down_ms=0), "down_ms", Code.GROUPS_DOWN),
-    (heard(seen(now(Phase.ACTIVE, Pools.ALL), groups_down=ALL_DOWN, down_ms=0), SILENT, SILENT), "down_ms",
+    (seen(now(Phase.ACTIVE, Presence.ALL), sees=False, unseen_ms=0), "unseen_ms", Code.DISKS_LOST),
+    (seen(now(Phase.ACTIVE, Presence.HUNG), hung_ms=0), "hung_ms", Code.POOLS_HUNG),
+    (seen(now(Phase.ACTIVE, Presence.ALL), groups_down=ALL_DOWN, down_ms=0), "down_ms", Code.GROUPS_DOWN),
+    (heard(seen(now(Phase.ACTIVE, Presence.ALL), groups_down=ALL_DOWN, down_ms=0), SILENT, SILENT), "down_ms",
      Code.ISOLATED),
 )  # fmt: skip
 ailing = pytest.mark.parametrize(("state", "since", "code"), AILING, ids=[str(one[2]) for one in AILING])
@@ -146,7 +146,7 @@ def test_an_ailing_active_lets_go_when_it_has_lasted(state: State, since: str, c
 
 def test_pools_that_hang_soon_after_the_peer_let_go_of_them_stay() -> None:
     bound_ms = 2 * T.again_ms
-    took = replace(now(Phase.ACTIVE, Pools.HUNG), taken=True, since_ms=NOW_MS - 10 * bound_ms)
+    took = replace(now(Phase.ACTIVE, Presence.HUNG), taken=True, since_ms=NOW_MS - 10 * bound_ms)
     soon = seen(took, hung_ms=took.since_ms + bound_ms - 1)
     assert moved(soon)[0] is Phase.ACTIVE
     assert moved(replace(soon, taken=False)) == (Phase.RELEASING, Code.POOLS_HUNG)
@@ -157,7 +157,7 @@ def test_pools_that_hang_soon_after_the_peer_let_go_of_them_stay() -> None:
 
 def test_nobody_lives_longer_without_proof_than_the_peer_waits() -> None:
     """Of older and newer orders the shorter life and the longer wait count, until a beat says that both have them."""
-    state = now(Phase.ACTIVE, Pools.ALL)
+    state = now(Phase.ACTIVE, Presence.ALL)
     longer = replace(PAIR, generation=2, timers=replace(T, proof_ms=6_000))
     told = step(state, NewOrders(longer), NOW_MS)
     assert (lives_ms(told), wait_ms(told)) == (T.proof_ms, 6_000 + T.deadman_ms)
@@ -181,29 +181,29 @@ def test_an_ailing_active_stays_while_it_must_not_move(state: State, since: str,
 
 
 def test_nobody_moves_to_a_side_that_is_no_better() -> None:
-    state = seen(now(Phase.ACTIVE, Pools.ALL, groups_down=ALL_DOWN), groups_down=ALL_DOWN, down_ms=0)
+    state = seen(now(Phase.ACTIVE, Presence.ALL, groups_down=ALL_DOWN), groups_down=ALL_DOWN, down_ms=0)
     assert moved(state)[0] is Phase.ACTIVE
 
 
 def test_a_controller_without_links_stays_while_it_hears_a_peer_that_cannot_take() -> None:
-    state = seen(now(Phase.ACTIVE, Pools.ALL, able=False), groups_down=ALL_DOWN, down_ms=0)
+    state = seen(now(Phase.ACTIVE, Presence.ALL, able=False), groups_down=ALL_DOWN, down_ms=0)
     assert moved(state)[0] is Phase.ACTIVE
 
 
 def test_a_switchover_never_goes_to_the_worse_side() -> None:
-    state = now(Phase.ACTIVE, Pools.ALL, groups_down=ALL_DOWN)
+    state = now(Phase.ACTIVE, Presence.ALL, groups_down=ALL_DOWN)
     assert moved(state, Asked(Request.SWITCHOVER))[0] is Phase.ACTIVE
-    assert moved(now(Phase.ACTIVE, Pools.ALL), Asked(Request.SWITCHOVER)) == (Phase.RELEASING, Code.ASKED)
+    assert moved(now(Phase.ACTIVE, Presence.ALL), Asked(Request.SWITCHOVER)) == (Phase.RELEASING, Code.ASKED)
 
 
-@pytest.mark.parametrize("pools", [Pools.NONE, Pools.REFUSED, Pools.SOME])
-def test_pools_that_vanished_are_imported_again(pools: Pools) -> None:
+@pytest.mark.parametrize("pools", [Presence.NONE, Presence.REFUSED, Presence.SOME])
+def test_pools_that_vanished_are_imported_again(pools: Presence) -> None:
     assert moved(now(Phase.ACTIVE, pools)) == (Phase.IMPORTING, Code.POOLS_GONE)
 
 
 @pytest.mark.parametrize("phase", OWNERS)
 def test_an_owner_without_its_reservation_halts(phase: Phase) -> None:
-    state = now(phase, Pools.SOME if phase is not Phase.ACTIVE else Pools.ALL)
+    state = now(phase, Presence.SOME if phase is not Phase.ACTIVE else Presence.ALL)
     assert moved(seen(state, hold=Hold.LOST)) == (Phase.HALTED, Code.FENCED)
     fresh = replace(state, since_ms=NOW_MS - 1)
     assert moved(seen(fresh, proved_ms=NOW_MS - T.proof_ms)) == (Phase.HALTED, Code.UNPROVEN)
@@ -216,25 +216,25 @@ def test_every_bound_ends_in_a_reset() -> None:
         return moved(replace(state, since_ms=NOW_MS - bound_ms))
 
     assert late(now(Phase.CLAIMING), T.claim_ms) == (Phase.HALTED, Code.CLAIM_HUNG)
-    assert late(now(Phase.IMPORTING, Pools.SOME), T.import_ms) == (Phase.HALTED, Code.IMPORT_HUNG)
-    assert late(now(Phase.RELEASING, Pools.ALL), T.release_ms) == (Phase.HALTED, Code.RELEASE_HUNG)
+    assert late(now(Phase.IMPORTING, Presence.SOME), T.import_ms) == (Phase.HALTED, Code.IMPORT_HUNG)
+    assert late(now(Phase.RELEASING, Presence.ALL), T.release_ms) == (Phase.HALTED, Code.RELEASE_HUNG)
 
 
 def test_what_goes_on_is_ended_by_no_clock() -> None:
     """Limits count from the last progress, and a phase that begins counts anew."""
     for phase, bound_ms in ((Phase.IMPORTING, T.import_ms), (Phase.RELEASING, T.release_ms)):
-        goes_on = step(now(phase, Pools.SOME), PoolsSeen(Pools.SOME, progress=7), NOW_MS)
+        goes_on = step(now(phase, Presence.SOME), PoolsSeen(Presence.SOME, progress=7), NOW_MS)
         assert (goes_on.phase, goes_on.looks.still_ms) == (phase, NOW_MS), f"began long before its {bound_ms} ms"
-        assert step(goes_on, PoolsSeen(Pools.SOME, progress=7), NOW_MS + 100).looks.still_ms == NOW_MS
+        assert step(goes_on, PoolsSeen(Presence.SOME, progress=7), NOW_MS + 100).looks.still_ms == NOW_MS
         late = seen(goes_on, still_ms=NOW_MS - bound_ms + 1)
         assert moved(late)[0] is phase
         assert moved(seen(late, still_ms=NOW_MS - bound_ms))[0] is Phase.HALTED
-    assert step(seen(now(Phase.IMPORTING, Pools.ALL), still_ms=NOW_MS), Tick(), NOW_MS).looks.still_ms is None
+    assert step(seen(now(Phase.IMPORTING, Presence.ALL), still_ms=NOW_MS), Tick(), NOW_MS).looks.still_ms is None
 
 
 def test_an_import_that_is_refused_again_and_again_does_not_go_on() -> None:
-    alone = now(Phase.IMPORTING, Pools.SOME, able=False)
-    refused = step(replace(alone, since_ms=NOW_MS - T.import_ms), PoolsSeen(Pools.REFUSED, progress=7), NOW_MS)
+    alone = now(Phase.IMPORTING, Presence.SOME, able=False)
+    refused = step(replace(alone, since_ms=NOW_MS - T.import_ms), PoolsSeen(Presence.REFUSED, progress=7), NOW_MS)
     assert (refused.phase, refused.why.code) == (Phase.RELEASING, Code.IMPORT_REFUSED)
 
 
@@ -252,7 +252,7 @@ def test_an_import_that_is_refused_again_and_again_does_not_go_on() -> None:
 def test_only_a_switchover_that_somebody_keeps_from_going_on_is_given_up(
     voluntary: bool, looks: dict[str, Any], ends: tuple[Phase, Code]
 ) -> None:
-    state = replace(seen(now(Phase.RELEASING, Pools.SOME), **looks), voluntary=voluntary)
+    state = replace(seen(now(Phase.RELEASING, Presence.SOME), **looks), voluntary=voluntary)
     assert moved(state) == ends
     after = step(state, Tick(), NOW_MS)
     if ends[0] is Phase.IMPORTING:
@@ -262,9 +262,9 @@ def test_only_a_switchover_that_somebody_keeps_from_going_on_is_given_up(
 
 
 def test_only_what_a_person_asks_for_is_voluntary() -> None:
-    state = now(Phase.ACTIVE, Pools.ALL)
+    state = now(Phase.ACTIVE, Presence.ALL)
     assert step(state, Asked(Request.SWITCHOVER), NOW_MS).voluntary
-    sick = step(seen(state, hung_ms=NOW_MS - 90_000, pools=Pools.HUNG), Tick(), NOW_MS)
+    sick = step(seen(state, hung_ms=NOW_MS - 90_000, pools=Presence.HUNG), Tick(), NOW_MS)
     assert (sick.phase, sick.voluntary) == (Phase.RELEASING, False)
 
 
@@ -281,7 +281,7 @@ def test_a_release_ends_when_the_peer_takes_or_nobody_does() -> None:
 
 
 def test_a_refused_import_goes_to_the_peer_only_when_moves_are_allowed() -> None:
-    refused = replace(now(Phase.IMPORTING, Pools.REFUSED), since_ms=NOW_MS - 1)
+    refused = replace(now(Phase.IMPORTING, Presence.REFUSED), since_ms=NOW_MS - 1)
     assert moved(refused) == (Phase.RELEASING, Code.IMPORT_REFUSED)
     assert moved(replace(refused, maintenance_ms=NOW_MS + 1))[0] is Phase.IMPORTING
 
@@ -417,5 +417,5 @@ def test_with_strict_orders_clients_wait_until_the_old_active_is_surely_silent()
 def test_the_wait_counts_from_the_fence_and_starts_again_with_the_daemon() -> None:
     ended = replace(strict(now(Phase.CLAIMING)), since_ms=NOW_MS - 1, fence=Fence.HOLDS, fenced_ms=NOW_MS, answer_ms=5)
     assert step(ended, Tick(), NOW_MS).answer_ms == NOW_MS + wait_ms(ended)
-    again = replace(strict(now(Phase.BOOTING, Pools.ALL)), memory=Memory(Phase.ACTIVE, 1, quiet=True))
+    again = replace(strict(now(Phase.BOOTING, Presence.ALL)), memory=Memory(Phase.ACTIVE, 1, quiet=True))
     assert step(again, Tick(), NOW_MS).answer_ms == NOW_MS + wait_ms(again)

@@ -21,8 +21,8 @@ from reconciler.core.failover.machine.events import (
     Heard,
     LinksSeen,
     PeerDied,
-    Pools,
     PoolsSeen,
+    Presence,
     RecordChanged,
     ShelfSeen,
     Tick,
@@ -143,7 +143,7 @@ def test_after_a_late_wake_old_beats_are_not_heard() -> None:
 
 @pytest.mark.parametrize("last", [replace(BEAT, dying=True), replace(BEAT, phase=Phase.HALTED)])
 def test_a_last_word_is_death_and_a_newer_beat_is_life(last: Beat) -> None:
-    dead = after(standing(Phase.BOOTING, Pools.UNKNOWN), (Heard(0, last), 100))
+    dead = after(standing(Phase.BOOTING, Presence.UNKNOWN), (Heard(0, last), 100))
     assert dead.peer.dead
     assert not after(dead, (Heard(0, replace(BEAT, counter=8)), 200)).peer.dead
 
@@ -189,7 +189,7 @@ def test_whoever_claims_lives_and_its_epoch_is_known() -> None:
 
 @pytest.mark.parametrize("phase", OWNERS)
 def test_a_loss_is_for_ever(phase: Phase) -> None:
-    state = standing(phase, Pools.ALL)
+    state = standing(phase, Presence.ALL)
     assert step(state, Conflict(), 1).phase is Phase.HALTED
     assert step(state, ShelfSeen(THEIRS), 1).phase is Phase.HALTED
     lost = absorb(state, Conflict(), 1)
@@ -198,7 +198,7 @@ def test_a_loss_is_for_ever(phase: Phase) -> None:
 
 @pytest.mark.parametrize("phase", OWNERS)
 def test_a_look_that_began_before_this_phase_says_nothing(phase: Phase) -> None:
-    state = replace(standing(phase, Pools.ALL), since_ms=100, now_ms=100)
+    state = replace(standing(phase, Presence.ALL), since_ms=100, now_ms=100)
     assert absorb(state, ShelfSeen(THEIRS, begun_ms=99), 150) == state
     assert absorb(state, ShelfSeen(THEIRS, begun_ms=100), 150).looks.hold is Hold.LOST
 
@@ -221,7 +221,7 @@ def test_only_the_running_claim_can_end() -> None:
 def test_a_late_wake_forgets_what_it_slept_through(phase: Phase) -> None:
     timers = PAIR.timers
     late_ms = timers.beat_ms + timers.pause_ms + 1
-    state = replace(standing(phase, Pools.ALL), peer=replace(standing(phase).peer, lately=True, dead=True))
+    state = replace(standing(phase, Presence.ALL), peer=replace(standing(phase).peer, lately=True, dead=True))
     on_time = step(state, Tick(), late_ms - 1)
     assert not on_time.looks.woke
     woken = step(state, Tick(), late_ms)
@@ -235,7 +235,7 @@ def test_a_late_wake_forgets_what_it_slept_through(phase: Phase) -> None:
 @pytest.mark.parametrize("phase", OWNERS)
 def test_whoever_slept_for_long_has_two_looks_time_to_prove_its_reservation(phase: Phase) -> None:
     timers = PAIR.timers
-    woken = step(standing(phase, Pools.HUNG), Tick(), 60_000)
+    woken = step(standing(phase, Presence.HUNG), Tick(), 60_000)
     assert woken.looks.proved_ms == 60_000 - timers.proof_ms + 2 * timers.look_ms + timers.pause_ms
 
 
@@ -251,7 +251,7 @@ def test_a_wait_for_the_deadman_of_the_peer_is_not_cut_short_by_a_clock_that_lea
 
 
 def test_a_group_is_down_when_all_its_members_are_and_flapping_is_not_lasting() -> None:
-    state = replace(standing(Phase.ACTIVE, Pools.ALL), orders=replace(PAIR, groups=(Group(1, ("one", "two")),)))
+    state = replace(standing(Phase.ACTIVE, Presence.ALL), orders=replace(PAIR, groups=(Group(1, ("one", "two")),)))
     up, half, down = frozenset({"one", "two"}), frozenset({"two"}), frozenset[str]()
     assert not absorb(state, LinksSeen(half), 1).looks.groups_down
     first = absorb(state, LinksSeen(down), 1)
@@ -264,22 +264,22 @@ def test_a_group_is_down_when_all_its_members_are_and_flapping_is_not_lasting() 
 @pytest.mark.parametrize(
     ("pools", "memory", "views", "phase", "code"),
     [
-        (Pools.NONE, None, OURS, Phase.STANDBY, Code.NOTHING_HERE),
-        (Pools.REFUSED, Memory(Phase.IMPORTING, 1), OURS, Phase.STANDBY, Code.NOTHING_HERE),
-        (Pools.UNKNOWN, None, OURS, Phase.BOOTING, Code.STARTED),
-        (Pools.HUNG, None, OURS, Phase.BOOTING, Code.STARTED),
-        (Pools.ALL, None, OURS, Phase.HALTED, Code.FOREIGN_IMPORT),
-        (Pools.SOME, None, THEIRS, Phase.HALTED, Code.FOREIGN_IMPORT),
-        (Pools.ALL, Memory(Phase.ACTIVE, 1), OURS, Phase.ACTIVE, Code.RESUMED),
-        (Pools.SOME, Memory(Phase.IMPORTING, 1), OURS, Phase.IMPORTING, Code.RESUMED),
-        (Pools.SOME, Memory(Phase.RELEASING, 1), OURS, Phase.RELEASING, Code.RESUMED),
-        (Pools.ALL, Memory(Phase.ACTIVE, 1), THEIRS, Phase.HALTED, Code.FENCED),
-        (Pools.ALL, Memory(Phase.ACTIVE, 1), (UNANSWERED,) * len(OURS), Phase.BOOTING, Code.STARTED),
-        (Pools.UNKNOWN, Memory(Phase.ACTIVE, 1), OURS, Phase.BOOTING, Code.STARTED),
+        (Presence.NONE, None, OURS, Phase.STANDBY, Code.NOTHING_HERE),
+        (Presence.REFUSED, Memory(Phase.IMPORTING, 1), OURS, Phase.STANDBY, Code.NOTHING_HERE),
+        (Presence.UNKNOWN, None, OURS, Phase.BOOTING, Code.STARTED),
+        (Presence.HUNG, None, OURS, Phase.BOOTING, Code.STARTED),
+        (Presence.ALL, None, OURS, Phase.HALTED, Code.FOREIGN_IMPORT),
+        (Presence.SOME, None, THEIRS, Phase.HALTED, Code.FOREIGN_IMPORT),
+        (Presence.ALL, Memory(Phase.ACTIVE, 1), OURS, Phase.ACTIVE, Code.RESUMED),
+        (Presence.SOME, Memory(Phase.IMPORTING, 1), OURS, Phase.IMPORTING, Code.RESUMED),
+        (Presence.SOME, Memory(Phase.RELEASING, 1), OURS, Phase.RELEASING, Code.RESUMED),
+        (Presence.ALL, Memory(Phase.ACTIVE, 1), THEIRS, Phase.HALTED, Code.FENCED),
+        (Presence.ALL, Memory(Phase.ACTIVE, 1), (UNANSWERED,) * len(OURS), Phase.BOOTING, Code.STARTED),
+        (Presence.UNKNOWN, Memory(Phase.ACTIVE, 1), OURS, Phase.BOOTING, Code.STARTED),
     ],
 )
 def test_a_daemon_that_starts(
-    pools: Pools, memory: Memory | None, views: tuple[DiskView, ...], phase: Phase, code: Code
+    pools: Presence, memory: Memory | None, views: tuple[DiskView, ...], phase: Phase, code: Code
 ) -> None:
     begun = initial(PAIR, 1, 0, memory)
     state = after(begun, (ShelfSeen(views), 1), (PoolsSeen(pools), 2))
@@ -287,7 +287,7 @@ def test_a_daemon_that_starts(
 
 
 def test_a_daemon_that_starts_over_pools_does_not_look_for_a_proof_for_ever() -> None:
-    begun = after(initial(PAIR, 1, 0, Memory(Phase.ACTIVE, 1)), (PoolsSeen(Pools.ALL), 1))
+    begun = after(initial(PAIR, 1, 0, Memory(Phase.ACTIVE, 1)), (PoolsSeen(Presence.ALL), 1))
     late_ms = PAIR.timers.proof_ms
     assert step(begun, Tick(), late_ms - 1).phase is Phase.BOOTING
     assert step(begun, Tick(), late_ms).why.code is Code.UNPROVEN

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.failover.machine.events import Pools, ShelfSeen
+from reconciler.core.failover.machine.events import Presence, ShelfSeen
 from reconciler.core.failover.machine.outputs import Outputs, outputs
 from reconciler.core.failover.machine.phase import GUARANTEES, Phase, Thing
 from reconciler.core.failover.machine.state import Looks, Memory, State, initial
@@ -16,7 +16,7 @@ from reconciler.simulation.timed.stories import PAIR
 OWNERS = (Phase.IMPORTING, Phase.ACTIVE, Phase.RELEASING)
 
 
-def standing(phase: Phase, pools: Pools = Pools.NONE) -> State:
+def standing(phase: Phase, pools: Presence = Presence.NONE) -> State:
     """A controller in a phase, that has just looked at everything and owns the disks of epoch 1."""
     looks = Looks(Hold.OURS, Key(Side.A, 1), sees=True, shelf_ms=0, proved_ms=0, pools=pools)
     return replace(initial(PAIR, 1, 0), phase=phase, epoch=1, highest=1, looks=looks)
@@ -35,15 +35,15 @@ def test_an_owner_that_woke_late_does_not_feed_the_deadman_until_it_has_looked(p
 
 @pytest.mark.parametrize("phase", OWNERS)
 def test_an_owner_that_woke_late_answers_nobody_and_moves_no_pool(phase: Phase) -> None:
-    state = standing(phase, Pools.ALL)
+    state = standing(phase, Presence.ALL)
     outs = outputs(replace(state, looks=replace(state.looks, woke=True)))
     assert not outs.wanted
     assert outs.kept == {Thing.POOLS, Thing.SHARES}
 
 
-@pytest.mark.parametrize("pools", Pools)
+@pytest.mark.parametrize("pools", Presence)
 @pytest.mark.parametrize("phase", Phase)
-def test_clients_are_answered_by_the_active_alone(phase: Phase, pools: Pools) -> None:
+def test_clients_are_answered_by_the_active_alone(phase: Phase, pools: Presence) -> None:
     """Addresses come after the pools and go before them; what boots or waits for its reset leaves all as it is."""
     outs = outputs(standing(phase, pools))
     assert (Thing.ADDRESSES in outs.wanted) is (phase is Phase.ACTIVE)
@@ -87,10 +87,10 @@ def test_a_claim_runs_in_one_phase_and_once(phase: Phase, fence: Fence | None) -
     assert (outs.claim is not None) is (phase is Phase.CLAIMING and fence is None)
 
 
-@pytest.mark.parametrize("pools", Pools)
+@pytest.mark.parametrize("pools", Presence)
 @pytest.mark.parametrize("phase", Phase)
-def test_the_pools_are_handed_over_when_they_are_gone(phase: Phase, pools: Pools) -> None:
-    gone = pools in (Pools.NONE, Pools.REFUSED)
+def test_the_pools_are_handed_over_when_they_are_gone(phase: Phase, pools: Presence) -> None:
+    gone = pools in (Presence.NONE, Presence.REFUSED)
     assert outputs(standing(phase, pools)).beat.handed is (phase is Phase.RELEASING and gone)
 
 

@@ -22,7 +22,7 @@ from reconciler.core.failover.carp.advertisement import (
     encode_advertisement,
 )
 from reconciler.core.failover.carp.election import CarpRole, Elected, begin, elapsed, farewell, heard
-from reconciler.core.failover.carp.monitor import Heard, Overheard, Parties, overhear
+from reconciler.core.failover.carp.monitor import Overheard, PacketKind, Parties, overhear
 from reconciler.system.carp import CarpSocket, Family
 
 
@@ -71,7 +71,7 @@ def main() -> None:
             advertising = election.role is CarpRole.MASTER
             overheard, what = overhear(overheard, found, packet.source, parties, now_ms(), advertising=advertising)
             print("heard", what, packet.source, flush=True)
-            if what is Heard.GOOD and isinstance(found, Advertisement):
+            if what is PacketKind.GOOD and isinstance(found, Advertisement):
                 follow(heard(election, found, packet.source.packed, now_ms()))
         follow(elapsed(election, now_ms()))
 

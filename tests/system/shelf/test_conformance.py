@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from reconciler.core.failover.heartbeats.wire import MAGIC
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.ports import Shelf, Written, answered
 from reconciler.core.failover.reservations.claim import Answer, Command, Verb
 from reconciler.core.failover.reservations.key import Key, Side
@@ -297,13 +297,13 @@ def test_reservations_outlive_a_power_cycle_and_attention_is_no_answer(rig: Rig)
 
 def test_pools_come_and_go(pooled: SimulatedRig) -> None:
     shelf, house = pooled.open(Side.A)
-    assert house.look(LONG_S).pools is Pools.NONE
+    assert house.look(LONG_S).pools is Presence.NONE
     claim(shelf, Side.A, 1)
     assert house.import_(LONG_S)
-    assert house.look(LONG_S).pools is Pools.ALL
+    assert house.look(LONG_S).pools is Presence.ALL
     assert house.import_(LONG_S), "there already"
     assert house.export(LONG_S)
-    assert house.look(LONG_S).pools is Pools.NONE
+    assert house.look(LONG_S).pools is Presence.NONE
     assert house.export(LONG_S), "gone already"
 
 
@@ -313,8 +313,8 @@ def test_pools_outlive_whoever_imported_them(pooled: SimulatedRig) -> None:
     assert house.import_(LONG_S)
     house.close()
     shelf.close()
-    assert pooled.open(Side.A)[1].look(LONG_S).pools is Pools.ALL
-    assert pooled.open(Side.B)[1].look(LONG_S).pools is Pools.NONE
+    assert pooled.open(Side.A)[1].look(LONG_S).pools is Presence.ALL
+    assert pooled.open(Side.B)[1].look(LONG_S).pools is Presence.NONE
 
 
 def test_a_disk_that_was_lost_is_given_up_and_comes_back(pooled: SimulatedRig) -> None:
@@ -331,6 +331,6 @@ def test_a_disk_that_was_lost_is_given_up_and_comes_back(pooled: SimulatedRig) -
 
     pooled.lose(Side.A, 2)
     assert out({2})
-    assert house.look(LONG_S).pools is Pools.ALL
+    assert house.look(LONG_S).pools is Presence.ALL
     pooled.restore(Side.A, 2)
     assert out(set())

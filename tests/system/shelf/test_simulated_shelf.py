@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.ports import Written, answered
 from reconciler.core.failover.reservations.claim import Answer, Command, Verb
 from reconciler.core.failover.reservations.key import Key, Side
@@ -57,7 +57,7 @@ def test_pools_whose_writes_the_disks_refuse_hang(simulated: SimulatedRig) -> No
     active(simulated, Side.A, 1)
     house = simulated.open(Side.A)[1]
     claim(simulated.open(Side.B)[0], Side.B, 2)
-    assert until(lambda: house.look(LONG_S).pools is Pools.HUNG)
+    assert until(lambda: house.look(LONG_S).pools is Presence.HUNG)
 
 
 def test_an_import_without_a_fence_is_noticed(simulated: SimulatedRig) -> None:
@@ -81,10 +81,10 @@ def test_pools_end_with_the_machine_and_connections_too(simulated: SimulatedRig)
     assert shelf.look(LONG_S)[0].answered
     simulated.lives[Side.A].end()
     assert until(lambda: simulated.control.state()["on"] == [False, True])
-    assert house.look(LONG_S).pools is Pools.UNKNOWN
+    assert house.look(LONG_S).pools is Presence.UNKNOWN
     assert shelf.look(LONG_S) == (UNANSWERED,) * 4
     simulated.lives[Side.A] = PoweredController(simulated.path, Side.A)
-    assert house.look(LONG_S).pools is Pools.NONE
+    assert house.look(LONG_S).pools is Presence.NONE
     assert shelf.look(LONG_S)[0].holder == Key(Side.A, 1)
 
 
@@ -106,7 +106,7 @@ def test_an_import_that_hangs_goes_on_in_the_kernel(simulated: SimulatedRig) -> 
     simulated.control.inject("import-hangs", "a")
     assert not house.import_(0.1)
     house.close()
-    assert house.look(LONG_S).pools is Pools.SOME
+    assert house.look(LONG_S).pools is Presence.SOME
     assert not house.export(LONG_S), "not while it is being imported"
     simulated.control.heal("import-hangs", "a")
     assert house.import_(LONG_S)
@@ -117,7 +117,7 @@ def test_a_refused_import_leaves_nothing_behind(simulated: SimulatedRig) -> None
     claim(shelf, Side.A, 1)
     simulated.control.inject("import-refused", "a")
     assert not house.import_(LONG_S)
-    assert house.look(LONG_S).pools is Pools.NONE
+    assert house.look(LONG_S).pools is Presence.NONE
     simulated.control.heal("import-refused", "a")
     assert house.import_(LONG_S)
 
@@ -127,11 +127,11 @@ def test_an_export_that_hangs_and_pools_nobody_can_look_at(simulated: SimulatedR
     house = simulated.open(Side.A)[1]
     simulated.control.inject("export-hangs", "a")
     assert not house.export(0.1)
-    assert house.look(LONG_S).pools is Pools.SOME
+    assert house.look(LONG_S).pools is Presence.SOME
     simulated.control.heal("export-hangs", "a")
     assert house.export(LONG_S)
     simulated.control.inject("pools-unknown", "a")
-    assert house.look(0.1).pools is Pools.UNKNOWN
+    assert house.look(0.1).pools is Presence.UNKNOWN
 
 
 def test_a_disk_that_refuses_answers_looks_only(simulated: SimulatedRig) -> None:
@@ -148,7 +148,7 @@ def test_latency_is_a_matter_of_options(make_simulated: Callable[..., SimulatedR
     assert shelf.look(LONG_S)[0].answered
     assert answered(shelf, Command(Verb.REGISTER, 0, Key(Side.A, 1)), 0.05).answer is Answer.SILENT
     assert not house.import_(0.05)
-    assert house.look(LONG_S).pools is Pools.SOME
+    assert house.look(LONG_S).pools is Presence.SOME
 
 
 def test_nobody_there_is_silence(simulated: SimulatedRig) -> None:
@@ -156,7 +156,7 @@ def test_nobody_there_is_silence(simulated: SimulatedRig) -> None:
     assert shelf.look(0.1) == (UNANSWERED,) * 4
     assert shelf.read_records(0.1) == (None,) * 3
     assert shelf.write_record((bytes(512),) * 3, 0.1) is Written.SILENT
-    assert house.look(0.1).pools is Pools.UNKNOWN
+    assert house.look(0.1).pools is Presence.UNKNOWN
     assert not house.import_(0.1)
 
 

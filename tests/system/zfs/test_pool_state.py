@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.system.zfs.kstat import parse_groups, pool_instance
 from reconciler.system.zfs.pool_state import (
     HUNG_MS,
@@ -52,22 +52,22 @@ def test_a_pool_that_was_taken_before_it_was_made_is_here_until_it_is() -> None:
 @pytest.mark.parametrize(
     ("standings", "moving", "expected"),
     [
-        ((), False, Pools.NONE),
-        ((ABSENT, ABSENT), False, Pools.NONE),
-        ((ABSENT, ABSENT), True, Pools.SOME),
-        ((ABSENT, HERE), False, Pools.SOME),
-        ((COMING,), False, Pools.SOME),
-        ((HERE, HERE), False, Pools.ALL),
-        ((HERE, HERE), True, Pools.SOME),
-        ((HERE, HUNG), False, Pools.HUNG),
-        ((ABSENT, HUNG), True, Pools.HUNG),
+        ((), False, Presence.NONE),
+        ((ABSENT, ABSENT), False, Presence.NONE),
+        ((ABSENT, ABSENT), True, Presence.SOME),
+        ((ABSENT, HERE), False, Presence.SOME),
+        ((COMING,), False, Presence.SOME),
+        ((HERE, HERE), False, Presence.ALL),
+        ((HERE, HERE), True, Presence.SOME),
+        ((HERE, HUNG), False, Presence.HUNG),
+        ((ABSENT, HUNG), True, Presence.HUNG),
     ],
 )
-def test_all_pools(standings: tuple[PoolState, ...], moving: bool, expected: Pools) -> None:
+def test_all_pools(standings: tuple[PoolState, ...], moving: bool, expected: Presence) -> None:
     assert all_pools(standings, moving=moving) is expected
 
 
-def believed(samples: list[Pools], told: Pools) -> list[Pools]:
+def believed(samples: list[Presence], told: Presence) -> list[Presence]:
     belief, found = SettledState(told, told), []
     for number, sample in enumerate(samples):
         belief = belief.with_sample(sample, number * SAMPLE_MS)
@@ -76,28 +76,28 @@ def believed(samples: list[Pools], told: Pools) -> list[Pools]:
 
 
 def test_what_flaps_for_78_ms_is_not_believed() -> None:
-    flap = [Pools.ALL, *[Pools.SOME] * (78 // SAMPLE_MS + 1), Pools.ALL, Pools.HUNG, Pools.ALL]
-    assert set(believed(flap, Pools.ALL)) == {Pools.ALL}
+    flap = [Presence.ALL, *[Presence.SOME] * (78 // SAMPLE_MS + 1), Presence.ALL, Presence.HUNG, Presence.ALL]
+    assert set(believed(flap, Presence.ALL)) == {Presence.ALL}
 
 
 def test_what_lasts_is_believed_and_not_before() -> None:
-    samples = [Pools.HUNG] * (STEADY_MS // SAMPLE_MS + 1)
-    assert believed(samples, Pools.ALL) == [Pools.ALL] * (len(samples) - 1) + [Pools.HUNG]
+    samples = [Presence.HUNG] * (STEADY_MS // SAMPLE_MS + 1)
+    assert believed(samples, Presence.ALL) == [Presence.ALL] * (len(samples) - 1) + [Presence.HUNG]
 
 
 def test_words_that_change_among_themselves_are_not_steady() -> None:
-    samples = [Pools.SOME, Pools.HUNG] * 20
-    assert set(believed(samples, Pools.ALL)) == {Pools.ALL}
+    samples = [Presence.SOME, Presence.HUNG] * 20
+    assert set(believed(samples, Presence.ALL)) == {Presence.ALL}
 
 
 def test_an_import_or_export_that_has_ended_is_believed_at_once() -> None:
-    assert believed([Pools.SOME, Pools.ALL], Pools.SOME) == [Pools.SOME, Pools.ALL]
-    assert believed([Pools.SOME, Pools.NONE], Pools.SOME) == [Pools.SOME, Pools.NONE]
-    assert believed([Pools.NONE], Pools.ALL) == [Pools.ALL]
+    assert believed([Presence.SOME, Presence.ALL], Presence.SOME) == [Presence.SOME, Presence.ALL]
+    assert believed([Presence.SOME, Presence.NONE], Presence.SOME) == [Presence.SOME, Presence.NONE]
+    assert believed([Presence.NONE], Presence.ALL) == [Presence.ALL]
 
 
 def test_nothing_is_told_before_it_was_steady() -> None:
-    assert believed([Pools.NONE], Pools.UNKNOWN) == [Pools.UNKNOWN]
+    assert believed([Presence.NONE], Presence.UNKNOWN) == [Presence.UNKNOWN]
 
 
 def test_a_pool_is_stuck_when_one_group_never_gets_to_the_disks() -> None:

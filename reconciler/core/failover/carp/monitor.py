@@ -35,7 +35,7 @@ INCARNATION_BITS: Final = 32
 LIFE_BITS: Final = 40
 
 
-class Heard(StrEnum):
+class PacketKind(StrEnum):
     """What a packet was. The value is the name of its count in `Overheard`."""
 
     GOOD = "good"
@@ -139,14 +139,14 @@ def overhear(
     now_ms: int,
     *,
     advertising: bool = False,
-) -> tuple[Overheard, Heard]:
+) -> tuple[Overheard, PacketKind]:
     """The accounts after one packet, and what it was. `advertising`: this controller is master itself."""
     if isinstance(packet, Refused):
         what = _unsealed(overheard, packet, source, parties)
         return _counted(overheard, what, source, now_ms), what
     what = _sealed(overheard, packet, source, parties)
     overheard = _counted(overheard, what, source, now_ms, knows_password=True)
-    if what is not Heard.GOOD:
+    if what is not PacketKind.GOOD:
         return overheard, what
     known = _remembered(overheard.known, source, packet.counter, parties)
     if advertising and packet.pace != LEAVING:
@@ -170,30 +170,30 @@ def facts(overheard: Overheard, now_ms: int, fresh_ms: int) -> tuple[tuple[CarpF
     return tuple((fact, tally) for fact, tally in tallies if tally.count and now_ms - tally.last_ms < fresh_ms)
 
 
-def _unsealed(overheard: Overheard, refused: Refused, source: Address, parties: Parties) -> Heard:
+def _unsealed(overheard: Overheard, refused: Refused, source: Address, parties: Parties) -> PacketKind:
     if source in parties.own and not source.is_unspecified:
-        return Heard.REFLECTED
+        return PacketKind.REFLECTED
     if refused.why is Refusal.VRRP:
-        return Heard.STRANGER
+        return PacketKind.STRANGER
     if refused.why is not Refusal.SEAL:
-        return Heard.FOREIGN
+        return PacketKind.FOREIGN
     elsewhere = (
         parties.life is not None and bool(overheard.known) and all(past.source != source for past in overheard.known)
     )
     if not _peers(source, parties) or (parties.peer is None and elsewhere and not source.is_unspecified):
-        return Heard.STRANGER
-    return Heard.PASSWORD
+        return PacketKind.STRANGER
+    return PacketKind.PASSWORD
 
 
-def _sealed(overheard: Overheard, advertisement: Advertisement, source: Address, parties: Parties) -> Heard:
+def _sealed(overheard: Overheard, advertisement: Advertisement, source: Address, parties: Parties) -> PacketKind:
     if advertisement.counter in parties.sent if source.is_unspecified else source in parties.own:
-        return Heard.REFLECTED
+        return PacketKind.REFLECTED
     other_life = parties.peer is None and parties.life is not None and advertisement.counter not in parties.life
     if other_life or not _peers(source, parties):
-        return Heard.STRANGER
+        return PacketKind.STRANGER
     past = _of(overheard.known, source)
     old = advertisement.counter <= past.highest if parties.rising else advertisement.counter in past.recent
-    return Heard.REPLAYED if old else Heard.GOOD
+    return PacketKind.REPLAYED if old else PacketKind.GOOD
 
 
 def _of(known: tuple[Known, ...], source: Address) -> Known:
@@ -213,7 +213,7 @@ def _peers(source: Address, parties: Parties) -> bool:
 
 
 def _counted(
-    overheard: Overheard, what: Heard, source: Address, now_ms: int, *, knows_password: bool = False
+    overheard: Overheard, what: PacketKind, source: Address, now_ms: int, *, knows_password: bool = False
 ) -> Overheard:
     changed: dict[str, Any] = {what.value: _tally(getattr(overheard, what.value), source, now_ms, knows_password)}
     return replace(overheard, **changed)

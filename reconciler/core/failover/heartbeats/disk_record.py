@@ -17,8 +17,8 @@ from reconciler.core.failover.heartbeats.wire import (
     COUNTER_AT,
     VERSION,
     Decoded,
+    Direction,
     Kind,
-    Way,
     beat_content,
     beat_of,
     misdirected,
@@ -34,23 +34,23 @@ SEAL_AT: Final = TAIL_AT - SEAL_BYTES
 assert max(CONTENT_BYTES) <= SEAL_AT
 
 
-def record_way(secret: bytes, pair: str, disk: str, sender: Side) -> Way:
+def record_way(secret: bytes, pair: str, disk: str, sender: Side) -> Direction:
     """The way of the records of one sender on one disk (its name in the orders).
 
     A record that was copied to another disk is refused there. Raises NodeFileError for an unfit secret.
     """
     key = derive(secret, Purpose.RECORD, pair, disk, sender.value)
-    return Way(Kind.RECORD, sender, short_digest(pair, 8), short_digest(disk, 4), key)
+    return Direction(Kind.RECORD, sender, short_digest(pair, 8), short_digest(disk, 4), key)
 
 
-def encode_record(beat: Beat, way: Way, version: int = VERSION, reads: int = VERSION) -> bytes:
+def encode_record(beat: Beat, way: Direction, version: int = VERSION, reads: int = VERSION) -> bytes:
     """512 bytes in either version. `reads`: what the sender says that it reads."""
     content = beat_content(beat, way, version, reads).ljust(SEAL_AT, b"\0")
     tail = content[COUNTER_AT : COUNTER_AT + 8]
     return content + seal(way.key, content + tail) + tail
 
 
-def decode_record(data: bytes, way: Way) -> Decoded | Refused:
+def decode_record(data: bytes, way: Direction) -> Decoded | Refused:
     """The beat in the peer's sector. Never raises, whatever the bytes; BLANK and TORN are no sign of an intruder."""
     if len(data) != RECORD_BYTES:
         return Refused(Refusal.LENGTH, f"{len(data)} bytes, a record has {RECORD_BYTES}")

@@ -89,7 +89,7 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Direction:
     """One direction of one channel or disk: who sends, what the bytes must say of it, and the key that seals them."""
 
     kind: Kind
@@ -118,19 +118,19 @@ def short_digest(text: str, count: int) -> int:
     return int.from_bytes(sha256(text.encode()).digest()[:count])
 
 
-def datagram_way(secret: bytes, pair: str, channel: str, sender: Side) -> Way:
+def datagram_way(secret: bytes, pair: str, channel: str, sender: Side) -> Direction:
     """The way of datagrams of one sender on one network channel. Raises NodeFileError for an unfit secret."""
     key = derive(secret, Purpose.DATAGRAM, pair, channel, sender.value)
-    return Way(Kind.DATAGRAM, sender, short_digest(pair, 8), short_digest(channel, 4), key)
+    return Direction(Kind.DATAGRAM, sender, short_digest(pair, 8), short_digest(channel, 4), key)
 
 
-def encode_datagram(beat: Beat, way: Way, version: int = VERSION, reads: int = VERSION) -> bytes:
+def encode_datagram(beat: Beat, way: Direction, version: int = VERSION, reads: int = VERSION) -> bytes:
     """376 bytes in version 1, 468 in version 2. `reads`: what the sender says that it reads."""
     content = beat_content(beat, way, version, reads)
     return content + seal(way.key, content)
 
 
-def decode_datagram(data: bytes, way: Way) -> Decoded | Refused:
+def decode_datagram(data: bytes, way: Direction) -> Decoded | Refused:
     """The beat in a datagram that arrived on `way`, whose sender is the peer. Never raises, whatever the bytes."""
     if not CONTENT_BYTES[1] + SEAL_BYTES <= len(data) <= DATAGRAM_BYTES_MAX[VERSION]:
         return Refused(Refusal.LENGTH, f"{len(data)} bytes, {CONTENT_BYTES[1] + SEAL_BYTES} are the least")
@@ -146,7 +146,7 @@ def decode_datagram(data: bytes, way: Way) -> Decoded | Refused:
     return beat_of(content, way)
 
 
-def beat_content(beat: Beat, way: Way, version: int, reads: int) -> bytes:
+def beat_content(beat: Beat, way: Direction, version: int, reads: int) -> bytes:
     """The layout filled in, not sealed. The beat must be the sender's own and within the layout's limits."""
     assert beat.side is way.sender, f"a beat of {beat.side} on the way of {way.sender}"
     assert version in (1, VERSION) and 0 <= reads <= 255
@@ -185,7 +185,7 @@ def beat_content(beat: Beat, way: Way, version: int, reads: int) -> bytes:
     return content + EXTENSION.pack(beat.machine, len(beat.txgs), beat.accepts, *txgs, beat.policy, life_ms)
 
 
-def misdirected(content: bytes, way: Way) -> Refused | None:
+def misdirected(content: bytes, way: Direction) -> Refused | None:
     """What the first bytes say against the way, before the seal is looked at; None when they fit."""
     magic, version, kind, sender, _, pair, name = struct.unpack_from(">4sBBBBQI", content)
     if magic != MAGIC:
@@ -205,7 +205,7 @@ def misdirected(content: bytes, way: Way) -> Refused | None:
     return None
 
 
-def beat_of(content: bytes, way: Way) -> Decoded | Refused:
+def beat_of(content: bytes, way: Direction) -> Decoded | Refused:
     """The beat in a layout that the seal vouches for. A peer with a bug is refused like a stranger.
 
     `content` has at least the bytes of its version; what stands behind those of version 2 is not looked at.

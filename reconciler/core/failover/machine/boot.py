@@ -7,7 +7,7 @@ the predecessor imported them with. Does not take anything.
 from __future__ import annotations
 
 from reconciler.core.failover.machine.decision_codes import Code
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.machine.finished_claim import lives_ms
 from reconciler.core.failover.machine.phase import GUARANTEES, Phase
 from reconciler.core.failover.machine.state import State
@@ -19,15 +19,15 @@ from reconciler.core.failover.reservations.reservation_state import Hold
 def booting(state: State, now_ms: int) -> Move | None:
     """Where to go from BOOTING, or None to look further."""
     looks, memory = state.looks, state.memory
-    if looks.pools in (Pools.NONE, Pools.REFUSED):
+    if looks.pools in (Presence.NONE, Presence.REFUSED):
         return Move(Phase.STANDBY, Code.NOTHING_HERE)
-    if looks.pools in (Pools.UNKNOWN, Pools.HUNG) and memory is None:
+    if looks.pools in (Presence.UNKNOWN, Presence.HUNG) and memory is None:
         return None
     if memory is None or not GUARANTEES[memory.phase].required:
         return Move(Phase.HALTED, Code.FOREIGN_IMPORT)
     if looks.hold is Hold.LOST:
         return Move(Phase.HALTED, Code.FENCED, looks.doubt)
-    if looks.hold is Hold.OURS and looks.pools is not Pools.UNKNOWN:
+    if looks.hold is Hold.OURS and looks.pools is not Presence.UNKNOWN:
         return Move(memory.phase, Code.RESUMED, f"{memory.phase} of epoch {Key(state.orders.side, memory.epoch).claim}")
     if now_ms - state.since_ms >= lives_ms(state):
         return Move(Phase.HALTED, Code.UNPROVEN, looks.doubt)

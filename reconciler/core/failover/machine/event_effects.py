@@ -20,8 +20,8 @@ from reconciler.core.failover.machine.events import (
     LinksSeen,
     NewOrders,
     PeerDied,
-    Pools,
     PoolsSeen,
+    Presence,
     RecordChanged,
     ShelfSeen,
     Tick,
@@ -160,7 +160,7 @@ def _covered(state: State, views: tuple[DiskView, ...]) -> bool:
 
 
 def _pools(looks: Looks, seen: PoolsSeen, now_ms: int, *, moving: bool) -> Looks:
-    hung = seen.pools in (Pools.HUNG, Pools.UNKNOWN)
+    hung = seen.pools in (Presence.HUNG, Presence.UNKNOWN)
     return replace(
         looks,
         pools=seen.pools,

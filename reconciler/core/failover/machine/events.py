@@ -15,7 +15,7 @@ from reconciler.core.failover.orders.orders import Orders
 from reconciler.core.failover.reservations.reservation_state import DiskView
 
 
-class Pools(StrEnum):
+class Presence(StrEnum):
     """What the kernel says about the pools of the orders, debounced (not what `zpool` last printed)."""
 
     UNKNOWN = "unknown"
@@ -78,7 +78,7 @@ class PoolsSeen:
     (`core/failover/reservations/transaction_groups`).
     """
 
-    pools: Pools
+    pools: Presence
     progress: int = 0
     used: bool = False
     doing: str = ""

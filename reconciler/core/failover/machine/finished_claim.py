@@ -12,7 +12,7 @@ Does not know the commands of a claim (`claim` does).
 from __future__ import annotations
 
 from reconciler.core.failover.machine.decision_codes import Code
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.machine.phase import Phase
 from reconciler.core.failover.machine.state import State
 from reconciler.core.failover.machine.transition import Move
@@ -23,7 +23,7 @@ from reconciler.core.failover.reservations.reservation_state import Fence, Hold
 def claiming(state: State, now_ms: int) -> Move | None:
     """Import, go back, or halt; None while the claim runs or is waited out."""
     timers, looks = state.orders.timers, state.looks
-    if looks.pools in (Pools.SOME, Pools.ALL):
+    if looks.pools in (Presence.SOME, Presence.ALL):
         return Move(Phase.HALTED, Code.FOREIGN_IMPORT)
     waiting = state.fence is Fence.WAIT and looks.hold is not Hold.LOST
     limit_ms = timers.claim_ms + (wait_ms(state) if waiting else 0)

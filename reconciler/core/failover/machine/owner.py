@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from reconciler.core.failover.heartbeats.failure_detector import heard_since, network_silent
 from reconciler.core.failover.machine.decision_codes import Code
-from reconciler.core.failover.machine.events import Pools, Request
+from reconciler.core.failover.machine.events import Presence, Request
 from reconciler.core.failover.machine.finished_claim import lives_ms
 from reconciler.core.failover.machine.inhibitors import forbidden
 from reconciler.core.failover.machine.phase import Phase
@@ -19,7 +19,7 @@ from reconciler.core.failover.machine.transition import Move
 from reconciler.core.failover.reservations.key import Key
 from reconciler.core.failover.reservations.reservation_state import Hold
 
-GONE = (Pools.NONE, Pools.REFUSED)
+GONE = (Presence.NONE, Presence.REFUSED)
 
 
 def unproven(state: State, now_ms: int) -> Move | None:
@@ -45,9 +45,9 @@ def importing(state: State, now_ms: int) -> Move | None:
     if state.looks.woke:
         return None
     pools = state.looks.pools
-    if pools is Pools.ALL:
+    if pools is Presence.ALL:
         return Move(Phase.ACTIVE, Code.IMPORTED)
-    if pools is Pools.REFUSED and peer_can_take(state, now_ms) and not forbidden(state, now_ms):
+    if pools is Presence.REFUSED and peer_can_take(state, now_ms) and not forbidden(state, now_ms):
         return Move(Phase.RELEASING, Code.IMPORT_REFUSED, automatic=True)
     limit_ms = state.orders.timers.import_ms
     if pools in GONE:
@@ -66,7 +66,7 @@ def active(state: State, now_ms: int, asked: Request | None) -> Move | None:
     """Serve; let go when a person asks or when the peer can do better."""
     if halt := unproven(state, now_ms):
         return halt
-    if state.looks.pools in (*GONE, Pools.SOME):
+    if state.looks.pools in (*GONE, Presence.SOME):
         return Move(Phase.IMPORTING, Code.POOLS_GONE)
     if asked is Request.SWITCHOVER and switchover_refused(state, now_ms) is None:
         return Move(Phase.RELEASING, Code.ASKED)

@@ -24,7 +24,7 @@ class Phase(StrEnum):
     HALTED = "halted"
 
 
-class Role(StrEnum):
+class ControllerRole(StrEnum):
     """The field's words for a phase, as `hagit status` shows them."""
 
     MASTER = "MASTER"
@@ -51,7 +51,7 @@ class Guarantee:
     """
 
     text: str
-    role: Role
+    role: ControllerRole
     wanted: frozenset[Thing] = frozenset()
     kept: frozenset[Thing] = frozenset()
     required: bool = False
@@ -64,33 +64,33 @@ GUARANTEES: Final[Mapping[Phase, Guarantee]] = MappingProxyType(
     {
         Phase.BOOTING: Guarantee(
             "nothing has been taken since this daemon started; neither side has been judged",
-            Role.ELECTING,
+            ControllerRole.ELECTING,
             kept=EVERYTHING,
         ),
-        Phase.STANDBY: Guarantee("no pool is imported here, and none will be without a claim", Role.BACKUP),
+        Phase.STANDBY: Guarantee("no pool is imported here, and none will be without a claim", ControllerRole.BACKUP),
         Phase.CLAIMING: Guarantee(
-            "no pool is imported here; one claim is running, bounded in time", Role.ELECTING, act=True
+            "no pool is imported here; one claim is running, bounded in time", ControllerRole.ELECTING, act=True
         ),
         Phase.IMPORTING: Guarantee(
             "the last look saw our reservation; import may be in progress",
-            Role.IMPORTING,
+            ControllerRole.IMPORTING,
             frozenset({Thing.POOLS}),
             required=True,
         ),
         Phase.ACTIVE: Guarantee(
             "pools are imported here under our reservation; clients are served here",
-            Role.MASTER,
+            ControllerRole.MASTER,
             EVERYTHING,
             required=True,
         ),
         Phase.RELEASING: Guarantee(
             "no new client is served; pools are being exported; the reservation is ours until the peer takes it",
-            Role.BACKUP,
+            ControllerRole.BACKUP,
             required=True,
         ),
         Phase.HALTED: Guarantee(
             "this controller may touch nothing until it has been reset; the deadman is not fed",
-            Role.ERROR,
+            ControllerRole.ERROR,
             kept=EVERYTHING,
         ),
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from reconciler.core.failover.heartbeats.failure_detector import network_alive
 from reconciler.core.failover.heartbeats.twins import listening
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.machine.inhibitors import forbidden
 from reconciler.core.failover.machine.phase import Phase
 from reconciler.core.failover.machine.state import State
@@ -66,7 +66,7 @@ def ready(state: State, now_ms: int) -> bool:
         looks.shelf_ms is not None
         and now_ms - looks.shelf_ms < state.orders.timers.stale_ms
         and looks.sees
-        and looks.pools in (Pools.NONE, Pools.REFUSED)
+        and looks.pools in (Presence.NONE, Presence.REFUSED)
         and not looks.woke
         and not listening(state, now_ms)
     )

@@ -19,7 +19,7 @@ from reconciler.core.failover.heartbeats.failure_detector import (
 from reconciler.core.failover.heartbeats.heartbeat import Beat
 from reconciler.core.failover.heartbeats.twins import listening, quiet_ms
 from reconciler.core.failover.machine.decision_codes import Code
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.machine.inhibitors import forbidden, held_back, in_maintenance, same_role, spent
 from reconciler.core.failover.machine.owner import GONE, stands_ms
 from reconciler.core.failover.machine.phase import GUARANTEES, OWNING, Phase
@@ -128,14 +128,14 @@ def _here(state: State, now_ms: int) -> Iterator[Reason]:
         since_ms = now_ms - (state.since_ms if looks.proved_ms is None else looks.proved_ms)
         evidence = f"last proven {since_ms} ms ago"
         yield Reason("NO_FENCED", "our reservation is not proven at the moment", evidence, "look at the disks")
-    if phase is Phase.ACTIVE and looks.pools is not Pools.ALL:
+    if phase is Phase.ACTIVE and looks.pools is not Presence.ALL:
         yield Reason(
             "NO_VOLUME", "the pools are not all imported", f"pools: {looks.pools.value}", "look at zpool status"
         )
     if looks.shelf_ms is not None and not looks.sees:
         evidence = f"{(now_ms - looks.unseen_ms) if looks.unseen_ms is not None else 0} ms"
         yield Reason("NO_DISKS", Code.NO_DISKS.value, evidence, "check cables, HBA and shelf")
-    if phase is Phase.STANDBY and looks.pools in (Pools.UNKNOWN, Pools.HUNG):
+    if phase is Phase.STANDBY and looks.pools in (Presence.UNKNOWN, Presence.HUNG):
         evidence = f"pools: {looks.pools.value}"
         yield Reason("POOLS_UNKNOWN", "the state of the pools cannot be read here", evidence, "look for a hung zpool")
     for number in sorted(looks.groups_down):

@@ -15,7 +15,7 @@ from reconciler.core.failover.heartbeats.failure_detector import (
 )
 from reconciler.core.failover.heartbeats.twins import owner_unheard
 from reconciler.core.failover.machine.decision_codes import Code
-from reconciler.core.failover.machine.events import Pools, Request
+from reconciler.core.failover.machine.events import Presence, Request
 from reconciler.core.failover.machine.inhibitors import exhausted, forbidden, other_unit, twin_here
 from reconciler.core.failover.machine.phase import OWNING, Phase
 from reconciler.core.failover.machine.preference import all_groups_down, preferred, ready, resting
@@ -25,7 +25,7 @@ from reconciler.core.failover.machine.transition import Move
 
 def standby(state: State, now_ms: int, asked: Request | None) -> Move | None:
     """Begin a claim, halt, or (None) stay."""
-    if state.looks.pools in (Pools.SOME, Pools.ALL):
+    if state.looks.pools in (Presence.SOME, Presence.ALL):
         return Move(Phase.HALTED, Code.FOREIGN_IMPORT)
     if not ready(state, now_ms) or exhausted(state) or twin_here(state, now_ms) or other_unit(state):
         return None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from reconciler.core.failover.heartbeats.heartbeat import Beat
 from reconciler.core.failover.machine.decision_codes import Code, Decision
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.machine.phase import Phase
 from reconciler.core.failover.orders.orders import Orders
 from reconciler.core.failover.reservations.key import Key
@@ -37,7 +37,7 @@ class Looks:
     shelf_ms: int | None = None
     proved_ms: int | None = None
     unseen_ms: int | None = None
-    pools: Pools = Pools.UNKNOWN
+    pools: Presence = Presence.UNKNOWN
     hung_ms: int | None = None
     progress: int = 0
     still_ms: int | None = None

@@ -13,7 +13,7 @@ from reconciler.core.failover.heartbeats.twins import listening
 from reconciler.core.failover.machine.boot import booting
 from reconciler.core.failover.machine.decision_codes import Code, Decision
 from reconciler.core.failover.machine.event_effects import absorb, wake
-from reconciler.core.failover.machine.events import Asked, Event, Pools, Request
+from reconciler.core.failover.machine.events import Asked, Event, Presence, Request
 from reconciler.core.failover.machine.finished_claim import claiming, wait_ms
 from reconciler.core.failover.machine.inhibitors import exhausted, other_unit, recent, twin_here
 from reconciler.core.failover.machine.owner import GONE, active, importing, releasing, switchover_refused
@@ -156,7 +156,7 @@ def _force_refused(state: State, now_ms: int) -> Code | None:
         return Code.OTHER_UNIT
     if ready(state, now_ms):
         return Code.CLAIM_UNARMED if futile(state) else None
-    seen = state.looks.shelf_ms is not None and state.looks.pools is not Pools.UNKNOWN
+    seen = state.looks.shelf_ms is not None and state.looks.pools is not Presence.UNKNOWN
     return Code.NO_DISKS if seen and not state.looks.sees else Code.NOT_READY
 
 

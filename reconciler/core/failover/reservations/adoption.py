@@ -12,19 +12,19 @@ the watchdog.
 
 from __future__ import annotations
 
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.orders.orders import Orders
 from reconciler.core.failover.reservations.claim import Command, Verb
 from reconciler.core.failover.reservations.key import Key, encode_key
 from reconciler.core.failover.reservations.reservation_state import DiskView, fenced
 
 
-def refusals(orders: Orders, pools: Pools, views: tuple[DiskView, ...]) -> tuple[str, ...]:
+def refusals(orders: Orders, pools: Presence, views: tuple[DiskView, ...]) -> tuple[str, ...]:
     """Why these pools cannot be adopted now, one sentence each; empty when they can."""
     assert len(views) == len(orders.disks)
-    if pools in (Pools.NONE, Pools.REFUSED):
+    if pools in (Presence.NONE, Presence.REFUSED):
         return ("no pool of the orders is imported here: there is nothing to adopt, start the watchdog",)
-    silent = ("the pools do not answer",) if pools in (Pools.UNKNOWN, Pools.HUNG) else ()
+    silent = ("the pools do not answer",) if pools in (Presence.UNKNOWN, Presence.HUNG) else ()
     seen = zip(orders.disks, views, strict=True)
     return (*silent, *(f"{name} {why}" for name, view in seen if (why := _taken(view))))
 

@@ -59,7 +59,7 @@ class Reply:
     view: DiskView = UNANSWERED
 
 
-class Stage(StrEnum):
+class ClaimStage(StrEnum):
     """Where a visit to a disk is.
 
     CONFIRM: a second look, on disks where a key of our own stood before we registered.
@@ -77,7 +77,7 @@ class Visit:
     """A visit to one disk, and how the disk looks by what it has answered."""
 
     disk: int
-    stage: Stage = Stage.LOOK
+    stage: ClaimStage = ClaimStage.LOOK
     view: DiskView = UNANSWERED
 
 
@@ -148,15 +148,15 @@ def commands(claim: Claim) -> tuple[Command, ...]:
 
 def _command(key: Key, visit: Visit) -> Command:
     match visit.stage:
-        case Stage.LOOK | Stage.CONFIRM:
+        case ClaimStage.LOOK | ClaimStage.CONFIRM:
             return Command(Verb.LOOK, visit.disk, key)
-        case Stage.REGISTER:
+        case ClaimStage.REGISTER:
             return Command(Verb.REGISTER, visit.disk, key)
-        case Stage.SEIZE:
+        case ClaimStage.SEIZE:
             if visit.view.holder is None:
                 return Command(Verb.RESERVE, visit.disk, key)
             return Command(Verb.PREEMPT, visit.disk, key, visit.view.holder)
-        case Stage.EVICT:
+        case ClaimStage.EVICT:
             return Command(Verb.PREEMPT, visit.disk, key, strangers(key, visit.view)[0])
 
 
@@ -183,22 +183,22 @@ def advance(claim: Claim, disk: int, reply: Reply) -> Claim:
 
 def _visited(claim: Claim, visit: Visit, reply: Reply) -> Claim:
     match visit.stage:
-        case Stage.LOOK:
+        case ClaimStage.LOOK:
             return _looked(claim, visit, reply)
-        case Stage.REGISTER:
+        case ClaimStage.REGISTER:
             return _registered(claim, visit, reply)
-        case Stage.CONFIRM:
+        case ClaimStage.CONFIRM:
             return _confirmed(claim, visit, reply)
-        case Stage.SEIZE:
+        case ClaimStage.SEIZE:
             return _seized(claim, visit, reply)
-        case Stage.EVICT:
+        case ClaimStage.EVICT:
             return _evicted(claim, visit, reply)
 
 
 def _looked(claim: Claim, visit: Visit, reply: Reply) -> Claim:
     if reply.answer is not Answer.GOOD or _overtaken(claim, reply.view):
         return _lost(claim, visit, reply)
-    return _goes_on(claim, replace(visit, view=reply.view, stage=Stage.REGISTER))
+    return _goes_on(claim, replace(visit, view=reply.view, stage=ClaimStage.REGISTER))
 
 
 def _overtaken(claim: Claim, view: DiskView) -> bool:
@@ -220,7 +220,7 @@ def _registered(claim: Claim, visit: Visit, reply: Reply) -> Claim:
         # REGISTER renames our registration and with it a reservation, but makes a new one where we have been preempted
         # since the look, or where the old key is another session's. Only a look tells which: it takes the first one's
         # place.
-        return _goes_on(claim, replace(visit, stage=Stage.CONFIRM))
+        return _goes_on(claim, replace(visit, stage=ClaimStage.CONFIRM))
     return _take(claim, visit)
 
 
@@ -237,7 +237,7 @@ def _take(claim: Claim, visit: Visit) -> Claim:
     if visit.view.holder == claim.key:
         return _evict(claim, visit)
     free = visit.view.holder is None
-    return _goes_on(_leaving(claim, visit) if free else claim, replace(visit, stage=Stage.SEIZE))
+    return _goes_on(_leaving(claim, visit) if free else claim, replace(visit, stage=ClaimStage.SEIZE))
 
 
 def _seized(claim: Claim, visit: Visit, reply: Reply) -> Claim:
@@ -257,7 +257,7 @@ def _leaving(claim: Claim, visit: Visit) -> Claim:
 
 def _evict(claim: Claim, visit: Visit) -> Claim:
     if strangers(claim.key, visit.view):
-        return _goes_on(claim, replace(visit, stage=Stage.EVICT))
+        return _goes_on(claim, replace(visit, stage=ClaimStage.EVICT))
     return _end(claim, visit, won=True)
 
 

@@ -41,7 +41,7 @@ def patience_ms(timers: Timers, command_ms: int) -> int:
     return timers.proof_ms + timers.deadman_ms + 2 * command_ms
 
 
-class Stage(StrEnum):
+class CompletionStage(StrEnum):
     """Where a completion is: what is asked next. CONFIRM, SETTLE, LEFT, EVICTED and EXTENDED are looks."""
 
     LOOK = "look"
@@ -61,7 +61,7 @@ class Stage(StrEnum):
 
 
 #: Looks after a registration.
-REGISTERED = (Stage.CONFIRM, Stage.SETTLE, Stage.LEFT, Stage.EXTENDED)
+REGISTERED = (CompletionStage.CONFIRM, CompletionStage.SETTLE, CompletionStage.LEFT, CompletionStage.EXTENDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Completion:
 
     disk: int
     key: Key
-    stage: Stage = Stage.LOOK
+    stage: CompletionStage = CompletionStage.LOOK
     view: DiskView = UNANSWERED
     over: tuple[Key, ...] = ()
     kept: bool = False
@@ -94,7 +94,7 @@ class Completion:
     @property
     def ours(self) -> bool:
         """At the end: the last look saw the disk under our reservation alone."""
-        assert self.stage is Stage.DONE
+        assert self.stage is CompletionStage.DONE
         return fenced(self.view, self.key)
 
     @property
@@ -107,37 +107,44 @@ def asks(completion: Completion) -> Command | Keep | None:
     """What to ask now; None at the end."""
     disk, key = completion.disk, completion.key
     match completion.stage:
-        case Stage.LOOK | Stage.CONFIRM | Stage.SETTLE | Stage.LEFT | Stage.EVICTED | Stage.EXTENDED:
+        case (
+            CompletionStage.LOOK
+            | CompletionStage.CONFIRM
+            | CompletionStage.SETTLE
+            | CompletionStage.LEFT
+            | CompletionStage.EVICTED
+            | CompletionStage.EXTENDED
+        ):
             return Command(Verb.LOOK, disk, key)
-        case Stage.KEEP:
+        case CompletionStage.KEEP:
             return Keep(disk)
-        case Stage.KEEP_PATHS:
+        case CompletionStage.KEEP_PATHS:
             return Keep(disk, key)
-        case Stage.EXTEND:
+        case CompletionStage.EXTEND:
             assert completion.kept, "a registration of a path that a pool of ours could use"
             assert not completion.view.surplus, "a registration beside another machine with our key"
             return Command(Verb.EXTEND, disk, key)
-        case Stage.REGISTER:
+        case CompletionStage.REGISTER:
             assert completion.kept, "a registration on a disk that a pool of ours could open"
             assert not completion.view.surplus, "a registration beside another machine with our key"
             return Command(Verb.REGISTER, disk, key)
-        case Stage.SEIZE:
+        case CompletionStage.SEIZE:
             holder = completion.view.holder
             return Command(Verb.RESERVE if holder is None else Verb.PREEMPT, disk, key, holder)
-        case Stage.LEAVE:
+        case CompletionStage.LEAVE:
             assert completion.view.holder != key, "a disk would be left to nobody"
             return Command(Verb.UNREGISTER, disk, key)
-        case Stage.EVICT:
+        case CompletionStage.EVICT:
             return Command(Verb.PREEMPT, disk, key, completion.over[0])
-        case Stage.DONE:
+        case CompletionStage.DONE:
             return None
 
 
 def kept(completion: Completion, *, alone: bool) -> Completion:
     """The completion after `Keep` was answered; `alone`: what was to be kept is ours alone here until the end."""
-    assert completion.stage in (Stage.KEEP, Stage.KEEP_PATHS)
-    following = Stage.REGISTER if completion.stage is Stage.KEEP else Stage.EXTEND
-    return replace(completion, kept=alone, stage=following if alone else Stage.DONE)
+    assert completion.stage in (CompletionStage.KEEP, CompletionStage.KEEP_PATHS)
+    following = CompletionStage.REGISTER if completion.stage is CompletionStage.KEEP else CompletionStage.EXTEND
+    return replace(completion, kept=alone, stage=following if alone else CompletionStage.DONE)
 
 
 def heard(completion: Completion, reply: Reply) -> Completion:
@@ -145,17 +152,17 @@ def heard(completion: Completion, reply: Reply) -> Completion:
     good = reply.answer is Answer.GOOD
     match completion.stage:
         # What was not answered may have been done: the look tells.
-        case Stage.REGISTER:
-            return replace(completion, stage=Stage.CONFIRM)
-        case Stage.SEIZE:
-            return replace(completion, stage=Stage.SETTLE)
-        case Stage.LEAVE:
-            return replace(completion, stage=Stage.LEFT)
-        case Stage.EVICT:
-            return replace(completion, stage=Stage.EVICTED if good else Stage.DONE)
-        case Stage.EXTEND:
-            return replace(completion, stage=Stage.EXTENDED)
-        case Stage.KEEP | Stage.KEEP_PATHS | Stage.DONE:
+        case CompletionStage.REGISTER:
+            return replace(completion, stage=CompletionStage.CONFIRM)
+        case CompletionStage.SEIZE:
+            return replace(completion, stage=CompletionStage.SETTLE)
+        case CompletionStage.LEAVE:
+            return replace(completion, stage=CompletionStage.LEFT)
+        case CompletionStage.EVICT:
+            return replace(completion, stage=CompletionStage.EVICTED if good else CompletionStage.DONE)
+        case CompletionStage.EXTEND:
+            return replace(completion, stage=CompletionStage.EXTENDED)
+        case CompletionStage.KEEP | CompletionStage.KEEP_PATHS | CompletionStage.DONE:
             raise AssertionError("no command was asked")
         case _:
             return _looked(replace(completion, view=reply.view if good else UNANSWERED))
@@ -165,31 +172,31 @@ def _looked(completion: Completion) -> Completion:
     stage, view, key = completion.stage, completion.view, completion.key
     if not view.answered:
         # Nobody keeps a disk no longer where it may be registered and not the holder: it looks again.
-        return replace(completion, stage=stage if stage in REGISTERED else Stage.DONE)
-    if stage is Stage.EVICTED:
+        return replace(completion, stage=stage if stage in REGISTERED else CompletionStage.DONE)
+    if stage is CompletionStage.EVICTED:
         return _evict(completion, completion.over[1:])
-    if view.holder == key and stage is Stage.EXTENDED:
-        return replace(completion, stage=Stage.DONE)
+    if view.holder == key and stage is CompletionStage.EXTENDED:
+        return replace(completion, stage=CompletionStage.DONE)
     if view.holder == key:
         return _evict(completion, _over(view, key))
     takeable, registered = _takeable(view, key), key in view.registered
-    if stage is Stage.LOOK and takeable:
+    if stage is CompletionStage.LOOK and takeable:
         # Where we are registered, nothing is gained by registering.
-        return replace(completion, stage=Stage.SEIZE if registered else Stage.KEEP)
-    if stage in (Stage.CONFIRM, Stage.EXTENDED) and takeable and registered:
-        return replace(completion, stage=Stage.SEIZE)
+        return replace(completion, stage=CompletionStage.SEIZE if registered else CompletionStage.KEEP)
+    if stage in (CompletionStage.CONFIRM, CompletionStage.EXTENDED) and takeable and registered:
+        return replace(completion, stage=CompletionStage.SEIZE)
     if stage in REGISTERED and registered and (view.holder is not None or not takeable):
         # Another was faster: it must not find us registered.
-        return replace(completion, stage=Stage.LEAVE)
-    return replace(completion, stage=Stage.DONE)
+        return replace(completion, stage=CompletionStage.LEAVE)
+    return replace(completion, stage=CompletionStage.DONE)
 
 
 def _evict(completion: Completion, over: tuple[Key, ...]) -> Completion:
     view = completion.view
     # With a surplus another machine has our key, and the reservation may be that machine's.
     if over or completion.kept or view.holder != completion.key or view.surplus or not view.unregistered:
-        return replace(completion, over=over, stage=Stage.EVICT if over else Stage.DONE)
-    return replace(completion, over=(), stage=Stage.KEEP_PATHS)
+        return replace(completion, over=over, stage=CompletionStage.EVICT if over else CompletionStage.DONE)
+    return replace(completion, over=(), stage=CompletionStage.KEEP_PATHS)
 
 
 def completing(state: State) -> Key | None:

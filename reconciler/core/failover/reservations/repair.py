@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.orders.orders import Orders
 from reconciler.core.failover.reservations.claim import Answer, Command, Reply, Verb
 from reconciler.core.failover.reservations.key import Key, decode_key, encode_key, is_over
@@ -67,7 +67,7 @@ BUSY: Final = {
 def plan_repairs(
     orders: Orders,
     phase: str,
-    pools: Pools,
+    pools: Presence,
     views: tuple[DiskView, ...],
     named: frozenset[int],
     pending: frozenset[int] = frozenset(),
@@ -90,7 +90,7 @@ def plan_repairs(
                 "whatever stands there",
             )
         return tuple(one for at, view in enumerate(views) for one in _active(orders, owner, at, view, named))
-    if pools is not Pools.NONE:
+    if pools is not Presence.NONE:
         return RepairRefused(
             f"pools are imported here, or may be ({pools.value}), and this controller is not active",
             "look at `zpool status`; a reservation that protects them must stay",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from reconciler.core.failover.machine.events import Pools
+from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.reservations import claim
 from reconciler.core.failover.reservations.claim import Answer, Claim, Command, Reply, Verb
 from reconciler.core.failover.reservations.key import Key, Side, encode_key, epoch_of, is_over
@@ -33,13 +33,13 @@ THEIRS = DiskView(True, PEER, frozenset({PEER}))
 
 
 def active(last: DiskView, *named: int) -> tuple[Repair | LeftAlone, ...]:
-    found = plan_repairs(orders(Side.A), "active", Pools.ALL, (MINE, MINE, MINE, last), frozenset(named))
+    found = plan_repairs(orders(Side.A), "active", Presence.ALL, (MINE, MINE, MINE, last), frozenset(named))
     assert not isinstance(found, RepairRefused)
     return found
 
 
 def standby(last: DiskView, phase: str = "standby") -> tuple[Repair | LeftAlone, ...]:
-    found = plan_repairs(orders(Side.A), phase, Pools.NONE, (THEIRS, THEIRS, THEIRS, last), frozenset())
+    found = plan_repairs(orders(Side.A), phase, Presence.NONE, (THEIRS, THEIRS, THEIRS, last), frozenset())
     assert not isinstance(found, RepairRefused)
     return found
 
@@ -101,7 +101,7 @@ def test_a_disk_of_a_foreign_key_is_taken_when_a_person_names_it() -> None:
 def test_a_disk_that_only_pending_orders_name_is_no_loss() -> None:
     theirs = DiskView(True, NEWER, frozenset({NEWER}))
     views = (MINE, MINE, MINE, theirs)
-    found = plan_repairs(orders(Side.A), "active", Pools.ALL, views, frozenset(), frozenset({3}))
+    found = plan_repairs(orders(Side.A), "active", Presence.ALL, views, frozenset(), frozenset({3}))
     assert not isinstance(found, RepairRefused)
     (left,) = found
     assert isinstance(left, LeftAlone)
@@ -132,11 +132,11 @@ def test_a_standby_takes_no_disk_and_leaves_none_to_nobody(view: DiskView, why: 
 
 @pytest.mark.parametrize("phase", ["booting", "claiming", "importing", "releasing", "halted"])
 def test_no_repair_while_the_watchdog_is_at_work(phase: str) -> None:
-    assert isinstance(plan_repairs(orders(Side.A), phase, Pools.NONE, (MINE,) * 4, frozenset()), RepairRefused)
+    assert isinstance(plan_repairs(orders(Side.A), phase, Presence.NONE, (MINE,) * 4, frozenset()), RepairRefused)
 
 
-@pytest.mark.parametrize("pools", [pools for pools in Pools if pools is not Pools.NONE])
-def test_no_repair_while_pools_may_be_imported_without_an_active_watchdog(pools: Pools) -> None:
+@pytest.mark.parametrize("pools", [pools for pools in Presence if pools is not Presence.NONE])
+def test_no_repair_while_pools_may_be_imported_without_an_active_watchdog(pools: Presence) -> None:
     for phase in ("", "standby"):
         assert isinstance(plan_repairs(orders(Side.A), phase, pools, (THEIRS,) * 4, frozenset()), RepairRefused)
 
@@ -151,7 +151,7 @@ def test_no_repair_while_pools_may_be_imported_without_an_active_watchdog(pools:
     ],
 )
 def test_no_repair_by_an_active_controller_that_does_not_own_the_disks(views: tuple[DiskView, ...]) -> None:
-    assert isinstance(plan_repairs(orders(Side.A), "active", Pools.ALL, views, frozenset()), RepairRefused)
+    assert isinstance(plan_repairs(orders(Side.A), "active", Presence.ALL, views, frozenset()), RepairRefused)
 
 
 def test_keys_of_another_pair_are_foreign_to_the_whole_repair() -> None:
@@ -216,7 +216,7 @@ class Race(NamedTuple):
 def race(at: int, disk: SharedDisk, lost: int = -1) -> Race:
     disks = tuple(disk if one == at else SharedDisk((ME, None, None), HERE) for one in range(4))
     views = tuple(one.view(HERE, ME) for one in disks)
-    (repair,) = plan_repairs(orders(Side.A), "active", Pools.ALL, views, NAMED)
+    (repair,) = plan_repairs(orders(Side.A), "active", Presence.ALL, views, NAMED)
     assert isinstance(repair, Repair)
     return Race(begin(orders(Side.A), repair), claim.begin(orders(Side.B), NEXT), disks, lost)
 
@@ -296,7 +296,7 @@ def test_no_plan_preempts_a_newer_or_unnamed_key_or_unregisters_the_holder() -> 
             view = DiskView(True, by, registered)
             # The last disk is pending: a newer key on it does not make the controller lose the pair.
             views, pending = (MINE, MINE, MINE, view), frozenset({3})
-            planned = plan_repairs(orders(Side.A), "active", Pools.ALL, views, frozenset(), pending)
+            planned = plan_repairs(orders(Side.A), "active", Presence.ALL, views, frozenset(), pending)
             assert not isinstance(planned, RepairRefused)
             for found in (*planned, *standby(view)):
                 if not isinstance(found, Repair):

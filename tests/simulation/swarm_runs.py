@@ -1,4 +1,4 @@
-"""Many seeds over several processes: `python -m tests.simulation.swarming --seeds 1000000 --processes 2`.
+"""Many seeds over several processes: `python -m tests.simulation.swarm_runs --seeds 1000000 --processes 2`.
 
 Stops at the first seeds that break an invariant and prints the smallest trace of each.
 """
