@@ -100,7 +100,7 @@ def test_a_reason_is_told_once_and_resolved(beside: Beside) -> None:
     firing, resolved = beside.told
     assert (firing.severity, firing.pair, firing.controller) == ("warning", "tank", "a")
     assert firing.remedy == "check that network"
-    assert "8199 ms" in firing.live
+    assert "8200 ms" in firing.live
     assert resolved.since_s == firing.since_s
 
 
