@@ -18,17 +18,17 @@ PORT = 9093
 
 
 class Alertmanager:
-    """Debian's prometheus-alertmanager on the controller. `hook` is told what Alertmanager makes of it."""
+    """Debian's prometheus-alertmanager on the controller. `hook`: URL that it notifies."""
 
     def __init__(self, controller: Controller, hook: str = "") -> None:
         self._controller = controller
         self.url = f"http://127.0.0.1:{PORT}"
         directory = controller.root / "alertmanager"
         directory.mkdir(exist_ok=True)
-        told = f"webhook_configs: [{{url: '{hook}', send_resolved: true}}]" if hook else ""
+        webhook = f"webhook_configs: [{{url: '{hook}', send_resolved: true}}]" if hook else ""
         (directory / "alertmanager.yml").write_text(
             "route: {receiver: all, group_by: ['...'], group_wait: 1s, group_interval: 1s}\n"
-            f"receivers:\n  - name: all\n    {told}\n"
+            f"receivers:\n  - name: all\n    {webhook}\n"
         )
         self._argv = controller.machine.enter(
             [
@@ -58,11 +58,11 @@ class Alertmanager:
             self._process = None
 
     def alerts(self) -> list[dict[str, Any]]:
-        """Those that fire now."""
+        """The firing alerts."""
         return list(json.loads(self._get("/api/v2/alerts") or b"[]"))
 
     def names(self) -> list[str]:
-        """What fires, by name, sorted."""
+        """The names of the firing alerts, sorted."""
         return sorted(alert["labels"]["alertname"] for alert in self.alerts())
 
     def _get(self, path: str) -> bytes | None:
@@ -77,7 +77,7 @@ class Alertmanager:
 
 
 class Hook:
-    """A webhook receiver on the controller; the alerts it got, in order, by what they say."""
+    """A webhook receiver on the controller, and the alerts it received, in order."""
 
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
@@ -96,22 +96,24 @@ class Hook:
         return [request.headers for request in list(self._receiver.requests.got)]  # type: ignore[attr-defined]
 
     def raw(self) -> list[bytes]:
-        """Every body as it came."""
+        """The bytes of every body so far."""
         return [request.body for request in list(self._receiver.requests.got)]  # type: ignore[attr-defined]
 
-    def told(self, kind: str = "") -> list[tuple[str, str]]:
+    def events(self, kind: str = "") -> list[tuple[str, str]]:
         """Status and subject of every CloudEvent so far, of one kind or of all."""
         data = [body["data"] for body in self.bodies]
         return [(alert["status"], alert["subject"]) for alert in data if kind in ("", alert["kind"])]
 
-    def news(self) -> list[tuple[str, str]]:
-        """Status and subject of each CloudEvent once, by its id: one that was sent to an agent that is killed before it
-        wrote down that it was taken comes again."""
+    def unique_events(self) -> list[tuple[str, str]]:
+        """Status and subject of each CloudEvent once, by its id.
+
+        An agent that is killed before it records a delivery sends the event again.
+        """
         events = {body["id"]: body["data"] for body in self.bodies}
         return [(alert["status"], alert["subject"]) for alert in events.values()]
 
     def pause(self) -> None:
-        """Nobody listens there for a while; nobody else may take the port."""
+        """Stop listening; no other process may take the port meanwhile."""
         self._receiver.close()
         self._kept = self._controller.inside(lambda: kept_port(self._receiver.port))
 
@@ -121,7 +123,7 @@ class Hook:
         self._receiver = self._controller.inside(lambda: Receiver(port))
 
     def close(self) -> None:
-        """End it."""
+        """Close the receiver."""
         self._receiver.close()
         if self._kept is not None:
             self._kept.close()

@@ -95,7 +95,7 @@ def test_a_link_that_was_made_and_not_yet_stamped_becomes_ours(tmp_path: Path) -
     assert mark_interrupted_links(network, path) is None
 
 
-def test_what_somebody_else_made_meanwhile_stays_theirs(tmp_path: Path) -> None:
+def test_a_link_that_another_program_made_meanwhile_stays_foreign(tmp_path: Path) -> None:
     network = FakeNetwork(plugged_in("e0"))
     path = tmp_path / "journal"
     cut_off(path, 1, 0)
@@ -104,7 +104,7 @@ def test_what_somebody_else_made_meanwhile_stays_theirs(tmp_path: Path) -> None:
     assert ("mark", "br0") not in network.observe().facts
 
 
-def test_after_a_reboot_nothing_is_ours_that_only_has_the_name(tmp_path: Path) -> None:
+def test_after_a_reboot_a_link_of_the_same_name_stays_foreign(tmp_path: Path) -> None:
     network = FakeNetwork(plugged_in("e0"))
     path = tmp_path / "journal"
     cut_off(path, 1, 0)
@@ -115,7 +115,7 @@ def test_after_a_reboot_nothing_is_ours_that_only_has_the_name(tmp_path: Path) -
     assert read_interrupted(path) is None
 
 
-def test_without_room_nothing_is_begun(tmp_path: Path) -> None:
+def test_a_full_disk_prevents_the_start(tmp_path: Path) -> None:
     with (
         pytest.raises(StateError, match="cannot write the journal: No space left"),
         ApplyJournal(Path("/dev/full"), PLAN),

@@ -32,18 +32,18 @@ def in_force(controller: Controller, text: str) -> str:
     return commit
 
 
-def until_told(hook: Hook, *expected: tuple[str, str]) -> None:
-    until(lambda: hook.told() == list(expected), hook.told)
+def until_received(hook: Hook, *expected: tuple[str, str]) -> None:
+    until(lambda: hook.events() == list(expected), hook.events)
 
 
-def test_an_address_deleted_by_hand_is_healed_and_told(
+def test_an_address_deleted_by_hand_is_healed_and_reported(
     controller: Controller, hook: Hook, manager: Alertmanager
 ) -> None:
     key = secret(controller.root / "hook.secret")
     commit = in_force(controller, STORAGE + alerting(hook.url, "{default: heal}", manager.url, secret_file=str(key)))
     before_s = time.time()
     controller.ip("address del 10.0.0.1/24 dev e0")
-    until_told(hook, ("firing", "address 10.0.0.1/24 of e0"), ("resolved", "address 10.0.0.1/24 of e0"))
+    until_received(hook, ("firing", "address 10.0.0.1/24 of e0"), ("resolved", "address 10.0.0.1/24 of e0"))
     assert controller.addresses("e0") == {"10.0.0.1/24"}
     firing, resolved = (body["data"] for body in hook.bodies)
     assert firing["kind"] == "drift"
@@ -78,7 +78,7 @@ def test_what_is_healed_is_notified_by_alertmanager(
     try:
         in_force(controller, STORAGE + alerting(hook.url, "{default: heal}", manager.url))
         controller.ip("address del 10.0.0.1/24 dev e0")
-        until_told(hook, ("firing", "address 10.0.0.1/24 of e0"), ("resolved", "address 10.0.0.1/24 of e0"))
+        until_received(hook, ("firing", "address 10.0.0.1/24 of e0"), ("resolved", "address 10.0.0.1/24 of e0"))
         (page, *_) = until(lambda: pager.bodies)
         assert page["status"] == "firing"
         assert page["alerts"][0]["labels"]["alertname"] == "HagitDrift"
@@ -86,12 +86,12 @@ def test_what_is_healed_is_notified_by_alertmanager(
         manager.stop()
 
 
-def test_a_warning_is_told_once_and_stays_until_somebody_mends_it(
+def test_a_warning_is_sent_once_and_stays_until_an_operator_corrects_it(
     controller: Controller, hook: Hook, manager: Alertmanager
 ) -> None:
     in_force(controller, STORAGE + alerting(hook.url, "{default: warn}", manager.url))
     controller.ip("link set e0 mtu 1400", "address del 10.0.0.1/24 dev e0")
-    until_told(hook, ("firing", "address 10.0.0.1/24 of e0"))
+    until_received(hook, ("firing", "address 10.0.0.1/24 of e0"))
     status = until(lambda: controller.status() if controller.status().get("drift") else None)
     assert status["drift"][0]["mode"] == "warn"
     shown = controller.hagit("status").out
@@ -103,7 +103,7 @@ def test_a_warning_is_told_once_and_stays_until_somebody_mends_it(
     controller.ip("link set e1 alias looked-at", "link set e1 alias again")
     assert controller.addresses("e0") == set()
     controller.ip("address add 10.0.0.1/24 dev e0")
-    until_told(hook, ("firing", "address 10.0.0.1/24 of e0"), ("resolved", "address 10.0.0.1/24 of e0"))
+    until_received(hook, ("firing", "address 10.0.0.1/24 of e0"), ("resolved", "address 10.0.0.1/24 of e0"))
     until(lambda: not controller.status()["drift"])
 
 
@@ -116,7 +116,7 @@ def test_what_is_ignored_is_silent(controller: Controller, hook: Hook) -> None:
     controller.ip("address del 10.0.0.1/24 dev e0")
     assert controller.hagit("drift").code == 0
     controller.ip("address del 10.1.0.1/24 dev e1")
-    until_told(hook, ("firing", "address 10.1.0.1/24 of e1"))
+    until_received(hook, ("firing", "address 10.1.0.1/24 of e1"))
     assert controller.addresses("e0") == set()
     plan = controller.hagit("plan").out
     assert "10.1.0.1/24" in plan.partition("Held")[0]
@@ -126,14 +126,14 @@ def test_what_is_ignored_is_silent(controller: Controller, hook: Hook) -> None:
 def test_a_foreign_address_is_shown_and_left_alone(controller: Controller, hook: Hook) -> None:
     in_force(controller, STORAGE + alerting(hook.url, "{default: heal}"))
     controller.ip("address add 10.9.9.9/24 dev e0")
-    until_told(hook, ("firing", "address 10.9.9.9/24 of e0"))
+    until_received(hook, ("firing", "address 10.9.9.9/24 of e0"))
     assert hook.bodies[0]["data"]["kind"] == "foreign"
     remedy = hook.bodies[0]["data"]["remedy"]
     assert remedy == "hagit leaves it alone; if nobody needs it: ip address delete 10.9.9.9/24 dev e0"
     assert "10.9.9.9/24" in controller.hagit("plan").out.partition("Left alone")[2]
     assert "10.9.9.9/24" in controller.addresses("e0")
     controller.ip("address del 10.9.9.9/24 dev e0")
-    until_told(hook, ("firing", "address 10.9.9.9/24 of e0"), ("resolved", "address 10.9.9.9/24 of e0"))
+    until_received(hook, ("firing", "address 10.9.9.9/24 of e0"), ("resolved", "address 10.9.9.9/24 of e0"))
 
 
 def test_a_virtual_address_belongs_to_the_watchdog(controller: Controller, hook: Hook) -> None:
@@ -142,16 +142,16 @@ def test_a_virtual_address_belongs_to_the_watchdog(controller: Controller, hook:
     controller.machine.run("sysctl", "-qw", "net.ipv4.conf.all.promote_secondaries=1")
     controller.ip("address add 10.0.0.100/24 dev e0")
     controller.ip("address del 10.0.0.1/24 dev e0")
-    until(lambda: len(hook.told()) == 2, hook.told)
+    until(lambda: len(hook.events()) == 2, hook.events)
     assert controller.addresses("e0") == {"10.0.0.1/24", "10.0.0.100/24"}
-    assert {subject for _, subject in hook.told()} == {"address 10.0.0.1/24 of e0"}
+    assert {subject for _, subject in hook.events()} == {"address 10.0.0.1/24 of e0"}
     assert controller.hagit("drift").code == 0
     plan = controller.hagit("plan", "--detailed-exitcode")
     assert plan.code == 0, plan.out
     controller.ip("address del 10.0.0.100/24 dev e0", "address del 10.0.0.1/24 dev e0")
-    until(lambda: len(hook.told()) == 4, hook.told)
+    until(lambda: len(hook.events()) == 4, hook.events)
     assert controller.addresses("e0") == {"10.0.0.1/24"}
-    assert {subject for _, subject in hook.told()} == {"address 10.0.0.1/24 of e0"}
+    assert {subject for _, subject in hook.events()} == {"address 10.0.0.1/24 of e0"}
 
 
 def test_a_storm_is_one_alert(controller: Controller, hook: Hook) -> None:
@@ -171,7 +171,7 @@ def test_a_storm_is_one_alert(controller: Controller, hook: Hook) -> None:
     assert len(controller.addresses("e1")) == count
     # Without promotion the kernel deletes all with the first; one event each all the same.
     controller.ip("address flush dev e1")
-    until(lambda: len(hook.told()) == 2, hook.told)
+    until(lambda: len(hook.events()) == 2, hook.events)
     firing, resolved = (body["data"] for body in hook.bodies)
     assert (firing["kind"], firing["status"], resolved["status"]) == ("drift-storm", "firing", "resolved")
     assert "60" in firing["summary"]
@@ -192,23 +192,23 @@ def test_events_that_the_kernel_dropped_are_made_up_for(controller: Controller, 
         assert any(int(drops) > 0 for *_, drops, _ in sockets), "nothing was dropped, so this test tells nothing"
     finally:
         os.kill(agent.pid, signal.SIGCONT)
-    until_told(hook, ("firing", "address 10.0.0.1/24 of e0"), ("resolved", "address 10.0.0.1/24 of e0"))
+    until_received(hook, ("firing", "address 10.0.0.1/24 of e0"), ("resolved", "address 10.0.0.1/24 of e0"))
     assert controller.addresses("e0") == {"10.0.0.1/24"}
 
 
 def test_a_nic_that_goes_away_and_comes_back(controller: Controller, hook: Hook) -> None:
     in_force(controller, STORAGE + alerting(hook.url, "{default: heal}"))
     controller.ip("link set e0 name other0")
-    until(lambda: len(hook.told()) == 1, hook.told)
+    until(lambda: len(hook.events()) == 1, hook.events)
     assert hook.bodies[0]["data"]["resource"] == "Interface/storage0"
     controller.ip("link set other0 down", "link set other0 name e0", "link set e0 up")
-    until(lambda: [status for status, _ in hook.told()][-1] == "resolved", hook.told)
+    until(lambda: [status for status, _ in hook.events()][-1] == "resolved", hook.events)
     until(lambda: controller.addresses("e0") == {"10.0.0.1/24"})
 
 
 def test_what_is_held_says_what_to_do_about_it(controller: Controller, hook: Hook) -> None:
     """Neither healing nor another apply would help."""
     in_force(controller, interface("storage0", nic="e0", mtu=65536) + alerting(hook.url, "{default: heal}"))
-    until_told(hook, ("firing", "mtu of e0"))
+    until_received(hook, ("firing", "mtu of e0"))
     assert hook.bodies[0]["data"]["remedy"] == "the driver veth of e0 takes at most 65535, not 65536: lower the mtu"
     assert "1 held" in controller.hagit("plan").out

@@ -49,7 +49,7 @@ def test_every_figure_is_there_for_prometheus():
     assert {key: got.get(key) for key in expected} == expected
 
 
-def test_what_drifts_no_more_is_gone_and_old_revisions_too():
+def test_ended_drift_and_old_revisions_disappear():
     metrics = Metrics()
     metrics.drift({("Interface/x", "warn"): 1})
     metrics.drift({})

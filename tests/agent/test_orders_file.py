@@ -112,7 +112,7 @@ def test_orders_are_published_last_and_sealed(guarded: Controller) -> None:
     assert [line["decision"] for line in decided] == ["applied", "orders"]
 
 
-def test_a_change_is_told_before_and_after(guarded: Controller) -> None:
+def test_a_change_of_orders_is_shown_before_and_after(guarded: Controller) -> None:
     applied(guarded)
     change(guarded, ", enabled: false, heartbeat: {silence: 2s}")
     plan = said(guarded.hagit("plan"))
@@ -229,7 +229,7 @@ def test_a_reinstalled_agent_goes_on_where_the_watchdog_is(guarded: Controller) 
     assert applied(guarded).generation == 2_000
 
 
-def test_a_directory_that_nobody_committed_rises_too(guarded: Controller, tmp_path: Path) -> None:
+def test_the_files_of_a_directory_raise_the_generation_too(guarded: Controller, tmp_path: Path) -> None:
     applied(guarded)
     folder = tmp_path / "tried"
     folder.mkdir()

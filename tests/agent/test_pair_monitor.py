@@ -88,11 +88,11 @@ def stale() -> WatchdogStatus:
     return replace(status, at_ms=status.at_ms - STALE_MS - 1)
 
 
-def test_a_pair_that_is_well_is_no_news(beside: Beside) -> None:
+def test_a_healthy_pair_causes_no_alert(beside: Beside) -> None:
     assert beside.after(well(), well(), looks=10) == []
 
 
-def test_a_reason_is_told_once_and_resolved(beside: Beside) -> None:
+def test_a_reason_is_sent_once_and_resolved(beside: Beside) -> None:
     isolated = standing_of(told("at 12s cable-pull interlink"))
     subject = "NO_HEARTBEAT: the peer is not heard on interlink"
     assert beside.after(isolated, looks=20) == [("ha-reason", "firing", subject)]
@@ -115,7 +115,7 @@ def test_how_grave_a_reason_is(beside: Beside, code: str, severity: str) -> None
     assert beside.told[0].severity == severity
 
 
-def test_what_comes_and_goes_is_no_news(beside: Beside) -> None:
+def test_a_reason_that_comes_and_goes_causes_no_alert(beside: Beside) -> None:
     assert beside.after(wrong("NO_PONG"), well(), wrong("NO_PONG"), well()) == []
     assert beside.after(wrong("LOC_FAILOVER_ONGOING"), looks=int(MOVING_S / POLL_S)) == []
     assert beside.after(wrong("LOC_FAILOVER_ONGOING"), looks=2) == [
@@ -123,7 +123,7 @@ def test_what_comes_and_goes_is_no_news(beside: Beside) -> None:
     ]
 
 
-def test_a_change_of_role_is_told_and_is_over_after_a_while(beside: Beside, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_of_role_is_sent_and_ends_after_a_while(beside: Beside, monkeypatch: pytest.MonkeyPatch) -> None:
     backup = well(role="BACKUP", phase="standby")
     assert beside.after(well(), well(role="ELECTING"), backup) == [("role-changed", "firing", "role MASTER → BACKUP")]
     assert beside.told[-1].summary.startswith("storage-a is BACKUP now, it was MASTER: ")
@@ -174,7 +174,7 @@ def test_what_stood_is_resolved_after_a_restart_of_the_agent(beside: Beside) -> 
     ]
 
 
-def test_what_was_told_by_an_agent_that_was_killed_before_it_kept_it_is_told_once_and_resolved(beside: Beside) -> None:
+def test_an_alert_of_an_agent_killed_before_it_saved_it_is_sent_once_and_resolved(beside: Beside) -> None:
     beside.after(well())
     kept = beside.root / "a" / "state" / "pair.json"
     before = kept.read_bytes()
@@ -192,7 +192,7 @@ def test_a_damaged_memory_is_forgotten(beside: Beside, content: bytes) -> None:
     assert beside.after(wrong("NO_DISKS"), looks=6) == [("ha-reason", "firing", "NO_DISKS: because")]
 
 
-def test_what_cannot_be_told_is_told_later(beside: Beside) -> None:
+def test_an_alert_that_cannot_be_stored_is_sent_later(beside: Beside) -> None:
     beside.full = True
     assert beside.after(well(), wrong("NO_DISKS"), looks=6) == []
     assert "no space left" in beside.watch.problem
@@ -210,7 +210,7 @@ def test_evidence_that_changes_is_not_written_each_time(beside: Beside) -> None:
     assert path.stat().st_ino == before
 
 
-def test_the_figures(beside: Beside) -> None:
+def test_metrics_of_a_status(beside: Beside) -> None:
     beside.after(standing_of(told("at 12s cable-pull interlink"), done=(SWITCHOVER,), failovers=2, lateness_ms_max=7))
     text = beside.metrics()
     for line in (
@@ -221,7 +221,7 @@ def test_the_figures(beside: Beside) -> None:
         "hagit_failover_possible 1.0",
         "hagit_ha_available 1.0",
         'hagit_reason{code="NO_HEARTBEAT"} 1.0',
-        'hagit_heartbeat_age_seconds{channel="interlink"} 8.199',
+        'hagit_heartbeat_age_seconds{channel="interlink"} 8.2',
         "hagit_failovers_total 2.0",
         'hagit_last_failover_seconds{kind="release",part="total"} 1.204',
         'hagit_predicted_outage_seconds{move="switchover"} 73.6',
@@ -237,7 +237,7 @@ def test_failovers_are_counted_through_restarts_of_the_watchdog(beside: Beside) 
     assert "hagit_failovers_total 4.0" in beside.metrics()
 
 
-def test_nothing_is_shown_that_nobody_vouches_for(beside: Beside) -> None:
+def test_an_old_status_leaves_no_metrics(beside: Beside) -> None:
     beside.after(well(), stale())
     text = beside.metrics()
     assert "hagit_watchdog_up 0.0" in text
@@ -255,7 +255,7 @@ def test_whether_a_failover_is_possible(beside: Beside, story: tuple[str, ...], 
     assert f"hagit_failover_possible {possible}.0" in beside.metrics()
 
 
-def test_an_agent_without_a_watchdog_shows_nothing_of_a_pair() -> None:
+def test_an_agent_without_a_watchdog_has_no_metrics_of_a_pair() -> None:
     assert b"hagit_watchdog_up" not in Metrics().render()
 
 

@@ -100,7 +100,7 @@ def test_the_wait_before_a_retry_doubles_up_to_a_limit() -> None:
     assert actions.keys == frozenset() and actions.next_s(now_s) is None
 
 
-def test_a_trial_comes_sooner_when_something_has_changed() -> None:
+def test_a_retry_comes_sooner_after_a_change() -> None:
     actions, key = RefusedActions(), ("address", "e0", "fd00::1/64")
     for at_s in (0.0, 1.0, 3.0, 7.0):
         actions.record({key}, [hold(key)], at_s)

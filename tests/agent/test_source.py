@@ -287,7 +287,7 @@ def test_sighup_means_look_now(controller: Controller, unwatched: str) -> None:
     controller.until_applied(second)
 
 
-def test_an_apply_by_hand_is_heard_by_the_agent(controller: Controller, unwatched: str) -> None:
+def test_the_agent_notices_an_apply_by_hand(controller: Controller, unwatched: str) -> None:
     """What a person applied is in force; the agent that was not told by the source does not undo it."""
     first = controller.work.commit("Rarely", net__yaml=unwatched)
     controller.start_agent()
@@ -406,7 +406,7 @@ def rests(pid: int) -> None:
     until(used_little)
 
 
-def test_a_mirror_that_was_lost_is_fetched_again_and_its_loss_told(controller: Controller) -> None:
+def test_a_lost_mirror_is_fetched_again_and_reported(controller: Controller) -> None:
     commit = controller.work.commit("Storage", net__yaml=STORAGE + HEAL)
     controller.apply()
     hidden = controller.work.path.rename(controller.root / "hidden")

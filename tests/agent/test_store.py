@@ -109,7 +109,7 @@ def test_one_applies_at_a_time(store: Store) -> None:
         pass
 
 
-def test_a_glance_tells_the_tip_as_git_does(tmp_path: Path) -> None:
+def test_the_tip_of_a_local_repository_is_read_as_git_does(tmp_path: Path) -> None:
     path = tmp_path / "work"
     path.mkdir()
     work = Work(path)
@@ -134,7 +134,7 @@ def test_a_glance_tells_the_tip_as_git_does(tmp_path: Path) -> None:
     assert tip_of(tmp_path / "nowhere", "main") is None
 
 
-def test_a_glance_is_enough_only_when_nothing_can_have_changed(tmp_path: Path, store: Store) -> None:
+def test_small_files_suffice_only_when_nothing_can_have_changed(tmp_path: Path, store: Store) -> None:
     path = tmp_path / "work"
     path.mkdir()
     work = Work(path)

@@ -24,12 +24,12 @@ def alerting(url: str, default: str) -> str:
     return resource("Alerting", "alerts", f"{{webhooks: [{{url: '{url}'}}], drift: {{default: {default}}}}}")
 
 
-def test_a_restart_tells_nothing_twice_and_forgets_nothing(controller: Controller, hook: Hook) -> None:
+def test_a_restart_sends_no_alert_twice_and_loses_none(controller: Controller, hook: Hook) -> None:
     commit = controller.work.commit("Storage", net__yaml=STORAGE + alerting(hook.url, "warn"))
     controller.start_agent()
     controller.until_applied(commit)
     controller.ip("address del 10.0.0.1/24 dev e0")
-    until(lambda: hook.news() == [("firing", SUBJECT)], hook.news)
+    until(lambda: hook.unique_events() == [("firing", SUBJECT)], hook.unique_events)
     controller.agents[-1].kill()
     second = controller.start_agent()
     until(lambda: controller.status().get("pid") == second.process.pid and controller.status()["drift"])
@@ -37,24 +37,24 @@ def test_a_restart_tells_nothing_twice_and_forgets_nothing(controller: Controlle
     # Mended while no agent ran: the next one says so.
     controller.ip("address add 10.0.0.1/24 dev e0")
     controller.start_agent()
-    until(lambda: len(hook.news()) == 2, hook.news)
-    assert hook.news() == [("firing", SUBJECT), ("resolved", SUBJECT)]
+    until(lambda: len(hook.unique_events()) == 2, hook.unique_events)
+    assert hook.unique_events() == [("firing", SUBJECT), ("resolved", SUBJECT)]
 
 
-def test_a_refusal_that_stands_is_told_once_over_restarts(controller: Controller, hook: Hook) -> None:
+def test_a_lasting_refusal_is_sent_once_over_restarts(controller: Controller, hook: Hook) -> None:
     text = STORAGE + alerting(hook.url, "warn")
     commit = controller.work.commit("Storage", net__yaml=text)
     controller.start_agent()
     controller.until_applied(commit)
     controller.work.commit("A mistake", net__yaml=text.replace("/24", ""))
-    until(lambda: hook.news() == [("firing", "newest commit")], hook.news)
+    until(lambda: hook.unique_events() == [("firing", "newest commit")], hook.unique_events)
     for _ in range(2):
         controller.agents[-1].kill()
         agent = controller.start_agent()
         until(lambda pid=agent.process.pid: controller.status().get("pid") == pid and controller.status()["refusal"])
     controller.until_applied(controller.work.commit("Mended", net__yaml=text.replace("10.0.0.1/", "10.0.0.2/")))
-    until(lambda: len(hook.news()) == 2, hook.news)
-    assert hook.news() == [("firing", "newest commit"), ("resolved", "newest commit")]
+    until(lambda: len(hook.unique_events()) == 2, hook.unique_events)
+    assert hook.unique_events() == [("firing", "newest commit"), ("resolved", "newest commit")]
 
 
 @contextlib.contextmanager
@@ -71,23 +71,23 @@ def killed_before_it_remembers(controller: Controller, words: str) -> Iterator[N
         ledger.write_bytes(before)
 
 
-def test_a_refusal_that_was_told_and_not_remembered_is_told_once(controller: Controller, hook: Hook) -> None:
+def test_a_refusal_that_was_sent_but_not_saved_is_sent_once(controller: Controller, hook: Hook) -> None:
     text = STORAGE + alerting(hook.url, "warn")
     commit = controller.work.commit("Storage", net__yaml=text)
     controller.start_agent()
     controller.until_applied(commit)
     with killed_before_it_remembers(controller, "newest commit"):
         controller.work.commit("A mistake", net__yaml=text.replace("/24", ""))
-        until(lambda: hook.news() == [("firing", "newest commit")], hook.news)
+        until(lambda: hook.unique_events() == [("firing", "newest commit")], hook.unique_events)
     agent = controller.start_agent()
     until(lambda: controller.status().get("pid") == agent.process.pid and controller.status()["refusal"])
     controller.until_applied(controller.work.commit("Mended", net__yaml=text.replace("10.0.0.1/", "10.0.0.2/")))
-    until(lambda: len(hook.news()) == 2, hook.news)
-    assert hook.news() == [("firing", "newest commit"), ("resolved", "newest commit")]
+    until(lambda: len(hook.unique_events()) == 2, hook.unique_events)
+    assert hook.unique_events() == [("firing", "newest commit"), ("resolved", "newest commit")]
 
 
 @pytest.mark.parametrize("mended", ["while no agent runs", "later"])
-def test_drift_that_was_told_and_not_remembered_is_told_once_and_resolved(
+def test_drift_that_was_sent_but_not_saved_is_sent_once_and_resolved(
     controller: Controller, hook: Hook, mended: str
 ) -> None:
     commit = controller.work.commit("Storage", net__yaml=STORAGE + alerting(hook.url, "warn"))
@@ -95,7 +95,7 @@ def test_drift_that_was_told_and_not_remembered_is_told_once_and_resolved(
     controller.until_applied(commit)
     with killed_before_it_remembers(controller, "firing"):
         controller.ip("address del 10.0.0.1/24 dev e0")
-        until(lambda: hook.news() == [("firing", SUBJECT)], hook.news)
+        until(lambda: hook.unique_events() == [("firing", SUBJECT)], hook.unique_events)
     if mended == "later":
         agent = controller.start_agent()
         until(lambda: controller.status().get("pid") == agent.process.pid and controller.status()["drift"])
@@ -103,13 +103,13 @@ def test_drift_that_was_told_and_not_remembered_is_told_once_and_resolved(
     else:
         controller.ip("address add 10.0.0.1/24 dev e0")
         controller.start_agent()
-    until(lambda: len(hook.news()) == 2, hook.news)
-    assert hook.news() == [("firing", SUBJECT), ("resolved", SUBJECT)]
+    until(lambda: len(hook.unique_events()) == 2, hook.unique_events)
+    assert hook.unique_events() == [("firing", SUBJECT), ("resolved", SUBJECT)]
     firing, resolved = (hook.bodies[0]["data"], hook.bodies[-1]["data"])
     assert (firing["identity"], firing["since_s"]) == (resolved["identity"], resolved["since_s"])
 
 
-def test_an_alert_that_nobody_took_outlives_sigkill(controller: Controller, hook: Hook) -> None:
+def test_an_undelivered_alert_outlives_sigkill(controller: Controller, hook: Hook) -> None:
     hook.pause()
     commit = controller.work.commit("Storage", net__yaml=STORAGE + alerting(hook.url, "warn"))
     controller.start_agent()
@@ -120,10 +120,10 @@ def test_an_alert_that_nobody_took_outlives_sigkill(controller: Controller, hook
     controller.agents[-1].kill()
     hook.go_on()
     controller.start_agent()
-    until(hook.news)
+    until(hook.unique_events)
     controller.ip("address add 10.0.0.1/24 dev e0")
-    until(lambda: len(hook.news()) == 2, hook.news)
-    assert hook.news() == [("firing", SUBJECT), ("resolved", SUBJECT)]
+    until(lambda: len(hook.unique_events()) == 2, hook.unique_events)
+    assert hook.unique_events() == [("firing", SUBJECT), ("resolved", SUBJECT)]
 
 
 def test_a_damaged_memory_is_put_aside(controller: Controller) -> None:

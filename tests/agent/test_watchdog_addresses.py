@@ -12,7 +12,7 @@ import pytest
 from reconciler.core.failover.orders.orders import VirtualAddress
 from reconciler.system.addresses.placement import AddressPlacement
 from tests.agent.receivers import Hook
-from tests.agent.test_drift import alerting, in_force, until_told
+from tests.agent.test_drift import alerting, in_force, until_received
 from tests.controller import Controller, interface
 from tests.wait import until
 
@@ -58,7 +58,7 @@ def test_the_agent_leaves_them_alone(controller: Controller, hook: Hook, tmp_pat
         assert "100" not in controller.hagit("plan").out
         # It looks, and heals what is its own beside them.
         controller.ip("address del 10.0.0.1/24 dev e0")
-        until_told(hook, *HEALED)
+        until_received(hook, *HEALED)
         assert hosts(controller) == {"10.0.0.1", *ADDRESSES}
         # Told first, published at the end of the round.
         until(lambda: controller.status()["drift"] == [], controller.status)
@@ -66,7 +66,7 @@ def test_the_agent_leaves_them_alone(controller: Controller, hook: Hook, tmp_pat
         placement.want(False)
         until(lambda: step(controller, placement) == ())
         controller.ip("address del 10.0.0.1/24 dev e0")
-        until_told(hook, *HEALED, *HEALED)
+        until_received(hook, *HEALED, *HEALED)
         assert hosts(controller) == {"10.0.0.1"}
         assert controller.hagit("drift").code == 0
 

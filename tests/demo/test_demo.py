@@ -103,7 +103,7 @@ def silences_ms(text: str) -> list[int]:
 
 
 @pytest.mark.timeout(900)
-def test_every_step_comes_as_it_is_told(place: Path) -> None:
+def test_every_step_ends_as_announced(place: Path) -> None:
     with demo(place) as process:
         output, _ = process.communicate(timeout=WHOLE_S)
     assert process.returncode == 0, output

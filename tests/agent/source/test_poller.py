@@ -13,7 +13,7 @@ from reconciler.system.git.mirror import Mirror
 from reconciler.system.node import Node
 
 
-def test_a_defect_is_told_and_the_next_look_comes(tmp_path: Path) -> None:
+def test_a_defect_is_reported_and_the_next_poll_comes(tmp_path: Path) -> None:
     looks = 0
 
     def select(node: Node, store: Store, mirror: Mirror) -> Selection:

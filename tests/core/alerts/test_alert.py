@@ -18,7 +18,7 @@ def test_its_identity_is_what_it_is_about(drift):
         assert drift(**{field: "other"}).identity != firing.identity
 
 
-def test_the_same_news_told_twice_is_one_transition(drift):
+def test_the_same_transition_has_one_id(drift):
     assert drift(live="other").transition == drift().transition
     assert drift(since_s=5).transition == drift(since_s=5.0).transition != drift().transition
 

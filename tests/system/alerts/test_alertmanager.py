@@ -74,7 +74,7 @@ def test_one_that_was_down_hears_what_stands(alertmanager, running, drift):
     alertmanager.until(lambda: subjects(alertmanager) == [drift(2).subject])
 
 
-def test_one_that_forgot_is_told_again(alertmanager, tmp_path, waiting, drift):
+def test_alertmanager_gets_its_alerts_again_after_it_lost_them(alertmanager, tmp_path, waiting, drift):
     box = Outbox(tmp_path / "outbox")
     delivery = Delivery(box, waiting, refresh_interval_s=0.2)
     delivery.configure([AlertmanagerTarget(alertmanager.url)])
@@ -112,7 +112,7 @@ def test_from_the_outbox_to_alertmanager_takes_milliseconds(alertmanager, runnin
     assert cuts[49] < 0.25
 
 
-def test_what_is_healed_at_once_lasts_long_enough_to_be_told(alertmanager, running, drift):
+def test_an_alert_that_ends_at_once_lasts_until_it_is_notified(alertmanager, running, drift):
     """Told as standing, then as over a moment later: it stands until it was heard, and not a moment longer."""
     box, delivery = running
     delivery.configure([AlertmanagerTarget(alertmanager.url)])
@@ -132,7 +132,7 @@ def test_what_is_healed_at_once_lasts_long_enough_to_be_told(alertmanager, runni
     assert since_s + DURATION_S_MIN <= time.time()
 
 
-def test_what_stands_has_no_end_and_what_is_over_ends_when_it_was_heard(drift):
+def test_a_firing_alert_has_no_end_and_a_resolved_one_lasts_long_enough(drift):
     since_s = drift().since_s
     assert "endsAt" not in alertmanager_document(drift())
     soon = alertmanager_document(drift(status=RESOLVED, ended_s=since_s + 0.2))

@@ -40,7 +40,7 @@ def of(kind, target=None):
     return lambda got: any(isinstance(item, kind) and (target is None or item.target == target) for item in got)
 
 
-def test_a_webhook_hears_everything_once_in_order_over_one_connection(
+def test_a_webhook_receives_every_alert_once_in_order_over_one_connection(
     box, delivery, receiver, secret_file, drift, waiting
 ):
     delivery.configure([WebhookTarget(receiver.url, str(secret_file))])
@@ -75,7 +75,7 @@ def test_pauses_double_with_jitter_and_are_bounded(box, delivery, dead_port, sec
     assert len({pause_s / 2**n for n, pause_s in enumerate(pauses)}) == len(pauses)
 
 
-def test_dead_and_hanging_targets_hold_up_nobody(box, delivery, receiver, mute, dead_port, secret_file, drift, waiting):
+def test_dead_and_hanging_targets_delay_no_other(box, delivery, receiver, mute, dead_port, secret_file, drift, waiting):
     hanging = WebhookTarget(f"http://127.0.0.1:{mute}/", str(secret_file))
     delivery.configure(
         [
@@ -182,7 +182,7 @@ def test_a_target_that_goes_and_one_that_comes(box, delivery, receivers, secret_
     assert (len(first.requests.got), len(second.requests.got)) == (1, 1)
 
 
-def test_standing_alerts_are_told_again_and_over_ones_are_not(box, receiver, drift, waiting):
+def test_firing_alerts_are_sent_again_and_resolved_ones_are_not(box, receiver, drift, waiting):
     delivery = Delivery(box, waiting, refresh_interval_s=0.1)
     delivery.configure([AlertmanagerTarget(receiver.url)])
     box.put(drift(1))

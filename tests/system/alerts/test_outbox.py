@@ -50,7 +50,7 @@ def test_a_restart_forgets_nothing(box, tmp_path, drift):
     box.close()
 
 
-def test_the_same_news_is_taken_once(box, tmp_path, drift):
+def test_the_same_transition_is_accepted_once(box, tmp_path, drift):
     assert box.put(drift())
     assert not box.put(drift())
     box = again(box, tmp_path)
@@ -107,7 +107,7 @@ def test_the_severity_stays_as_it_was(box, drift):
     assert [entry.alert.severity for entry in box.state_alerts("am")] == [Severity.CRITICAL]
 
 
-def test_a_standing_matter_is_told_to_alertmanager_until_it_is_over(box, tmp_path, drift):
+def test_a_lasting_condition_is_sent_to_alertmanager_until_it_ends(box, tmp_path, drift):
     box.put(drift())
     box.mark_delivered("am", box.state_alerts("am"))
     assert box.pending_counts()["am"] == 0
@@ -117,7 +117,7 @@ def test_a_standing_matter_is_told_to_alertmanager_until_it_is_over(box, tmp_pat
     box.close()
 
 
-def test_news_on_its_way_that_was_overtaken_is_not_confused_with_what_came_after(box, drift):
+def test_an_overtaken_alert_is_not_confused_with_its_successor(box, drift):
     box.put(drift())
     sent = box.state_alerts("am")
     box.put(drift(status=RESOLVED))
@@ -142,7 +142,7 @@ def test_a_target_that_leaves_is_forgotten_and_a_new_one_hears_what_stands(box, 
     box.close()
 
 
-def test_too_much_is_collapsed_into_a_count_that_is_told_first(tmp_path, drift):
+def test_dropped_alerts_become_a_count_that_is_sent_first(tmp_path, drift):
     box = Outbox(tmp_path / "outbox", entry_count_max=10)
     box.configure({"hook": TargetMode.EVENTS})
     for number in range(25):
@@ -199,7 +199,7 @@ def test_damaged_lines_are_passed_over(box, tmp_path, drift):
     box.close()
 
 
-def test_nobody_else_can_read_it(box, tmp_path):
+def test_other_users_cannot_read_it(box, tmp_path):
     assert (tmp_path / "outbox").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "outbox" / "outbox.log").stat().st_mode & 0o777 == 0o600
 
@@ -220,7 +220,7 @@ def child(code: str, *arguments: str, prefix: tuple[str, ...] = ()) -> subproces
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 40])
-def test_what_was_taken_survives_sigkill(tmp_path, count, drift):
+def test_accepted_alerts_survive_sigkill(tmp_path, count, drift):
     code = """
 box = Outbox(Path(sys.argv[2]))
 box.configure({"hook": TargetMode.EVENTS})
@@ -285,7 +285,7 @@ print("all kept", places)
     assert process.returncode == 0
 
 
-def test_a_full_disk_loses_nothing_that_was_stored_and_mends_itself(tmp_path):
+def test_a_full_disk_loses_no_stored_alert_and_recovers(tmp_path):
     code = """
 import os
 from reconciler.errors import StateError

@@ -82,7 +82,7 @@ FORGED = {
 
 
 @pytest.mark.parametrize("host", SIGNED)
-def test_whoever_knows_the_secret_may_ask_for_a_look(listener, waiting, host):
+def test_a_signed_request_polls_the_source(listener, waiting, host):
     # A signature with a time in it does not keep until a long run of tests comes here.
     headers = SIGNED[host] or {"X-Hagit-Signature": sign_webhook(BODY, SECRET, int(time.time()))}
     assert ask(listener, "POST", "/hooks/source", BODY, headers) == (202, "looking\n")
@@ -90,7 +90,7 @@ def test_whoever_knows_the_secret_may_ask_for_a_look(listener, waiting, host):
 
 
 @pytest.mark.parametrize("case", FORGED)
-def test_others_may_not(listener, waiting, case):
+def test_an_unsigned_request_is_refused(listener, waiting, case):
     status, _ = ask(listener, "POST", "/hooks/source", BODY, FORGED[case])
     assert status == 401
     assert waiting.got == []
@@ -138,7 +138,7 @@ def test_headers_are_bounded(listener, line, count, answer):
     assert ask(listener, "GET", "/healthz")[0] == 200
 
 
-def test_a_secret_that_cannot_be_used_lets_nobody_in(listener, secret_file, waiting):
+def test_an_unusable_secret_admits_no_request(listener, secret_file, waiting):
     secret_file.chmod(0o644)
     status, text = ask(listener, "POST", "/hooks/source", BODY, SIGNED["gitlab"])
     assert status == 500
@@ -156,7 +156,7 @@ def test_without_a_secret_there_is_no_hook(waiting):
     assert waiting.got == []
 
 
-def test_silent_clients_keep_nobody_out(listener):
+def test_silent_clients_block_no_other(listener):
     """However many they are: the oldest of the busiest client is closed for one that asks."""
     place = ("127.0.0.1", listener.port)
     quiet = socket.create_connection(place, timeout=20, source_address=("127.0.0.2", 0))
