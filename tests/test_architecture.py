@@ -105,3 +105,12 @@ def test_every_name_of_the_code_in_a_document_exists() -> None:
         quoted = re.findall(r"`([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?:\([^`]*)?`", path.read_text())
         names = {name for text in quoted for name in text.split(".") if "_" in name or re.match(r"[A-Z][a-z]", name)}
         assert names <= known, f"{title(path)} names {sorted(names - known)}"
+
+
+def test_the_examples_of_new_kinds_are_the_code() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    examples = re.findall(r"from\s+`(reconciler/[a-z_/.]+)`:\n\n((?:    .*\n|\n)+)", page, re.IGNORECASE)
+    assert len(examples) == 2
+    for name, text in examples:
+        source = re.sub(r"^ +", "", (ROOT / name).read_text(), flags=re.MULTILINE)
+        assert re.sub(r"^ +", "", text.strip("\n"), flags=re.MULTILINE) in source, f"{name} has changed"
