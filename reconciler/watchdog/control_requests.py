@@ -140,7 +140,7 @@ class ControlRequests:
         return self._ask_core(request, Wish.MAINTENANCE, text, duration_ms)
 
 
-def resume(daemon: Daemon, publisher: StatusPublisher) -> None:
+def resume_maintenance(daemon: Daemon, publisher: StatusPublisher) -> None:
     """Continue maintenance that an earlier daemon was asked for."""
     durable = daemon.durable
     left_ms = int(durable.maintenance_left_s() * 1_000)

@@ -350,7 +350,7 @@ class Daemon:
     def _apply(self, outs: Outputs) -> None:
         assert self.core is not None
         if outs.remember != self.durable.memory:
-            self.durable.write_memory(outs.remember)
+            self.durable.set_memory(outs.remember)
         if outs.feed:
             self.deadman.feed(feeds_ms(self.core))
             self.durable.note_deadman(self.deadman.armed)

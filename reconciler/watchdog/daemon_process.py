@@ -22,7 +22,7 @@ from reconciler.errors import StateError
 from reconciler.system.control import ControlServer
 from reconciler.system.files import Lock
 from reconciler.system.systemd_notifier import SystemdNotifier
-from reconciler.watchdog.control_requests import ControlRequests, resume
+from reconciler.watchdog.control_requests import ControlRequests, resume_maintenance
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.dispatcher import Dispatcher
 from reconciler.watchdog.event_loop import EventLoop, monotonic_ms
@@ -39,21 +39,21 @@ from reconciler.watchdog.systemd_service import SystemdService
 from reconciler.watchdog.timeline import Timeline
 from reconciler.watchdog.virtual_addresses import AddressService
 
-#: How often the control socket is served though nothing is readable: callers that are too slow are ended.
+#: Interval of serving the control socket even if nothing is readable, which closes connections of slow clients.
 SERVE_MS: Final = 1_000
-#: Between two looks whether the time that has passed is to be saved.
+#: Interval of checks whether the elapsed time must be saved.
 TIME_MS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class DaemonParts:
-    """Everything that runs in the loop."""
+    """The parts of a daemon, all driven by the event loop."""
 
     loop: EventLoop
-    clerk: FileThread
+    file_thread: FileThread
     daemon: Daemon
-    beats: Heartbeats
-    work: Dispatcher
+    heartbeats: Heartbeats
+    dispatcher: Dispatcher
     addresses: AddressService
     publisher: StatusPublisher
     timeline: Timeline
@@ -64,13 +64,17 @@ class DaemonParts:
 
 
 def successor_command() -> list[str]:
-    """The command line that started this process, for the files that lie there now."""
+    """The command line that started this process, without the option of a successor. It runs the installed files."""
     words = [sys.executable, *sys.orig_argv[1:]]
     return words[:-2] if words[-2:-1] == [OPTION] else words
 
 
 class DaemonProcess:
-    """`files`: what the agent publishes. `group`: who may use the control socket in `run`."""
+    """Makes this process the daemon or a successor.
+
+    `files`: the files that the agent publishes. `group`: the group that may use the control socket in `run`.
+    `predecessor`: the running daemon that this process will replace; None after a normal start.
+    """
 
     def __init__(
         self,
@@ -100,7 +104,7 @@ class DaemonProcess:
         self._successor = (
             Successor(loop, parts.daemon, predecessor, self._take_over) if predecessor is not None else None
         )
-        files.on_first_orders = lambda: resume(parts.daemon, parts.publisher)
+        files.on_first_orders = lambda: resume_maintenance(parts.daemon, parts.publisher)
         files.on_orders_to_prepare = self._prepare if self._successor is not None else None
         more = parts.publisher.extra_reasons
         parts.publisher.extra_reasons = lambda: (*more(), *self._successor_handle.reasons(), *self.service.reasons())
@@ -115,7 +119,7 @@ class DaemonProcess:
     # The daemon ------------------------------------------------------------------------------------------------------
 
     def start(self, listener: socket.socket | None = None, since: str = "") -> None:
-        """Be the daemon: serve the control socket and publish."""
+        """Become the daemon: serve the control socket and publish the status. `since`: when the phase began."""
         parts = self._parts
         requests = ControlRequests(
             parts.daemon, parts.timeline, parts.publisher, parts.power, self.replace, self.service.adopt_this_process
@@ -128,7 +132,7 @@ class DaemonProcess:
         parts.publisher.start(since)
 
     def _prepare(self, orders: Orders | str) -> None:
-        """Get ready for the published orders; without good ones there is nothing to take over with."""
+        """Prepare for the published orders. Raises StateError if there are none that this daemon would follow."""
         assert self._successor is not None
         durable = self._parts.daemon.durable
         if isinstance(orders, str):
@@ -138,7 +142,7 @@ class DaemonProcess:
         self._successor.set_orders(orders)
 
     def close(self) -> None:
-        """Give the sockets back."""
+        """Close the sockets."""
         self._successor_handle.close()
         if self._control is not None:
             self._control.close()
@@ -146,7 +150,7 @@ class DaemonProcess:
     # Replaced by a successor -----------------------------------------------------------------------------------------
 
     def replace(self) -> str:
-        """Have a successor started; "" or why not."""
+        """Start a successor. Returns why that is not possible, or ""."""
         return self._why_not_replaceable() or self._successor_handle.start()
 
     def _why_not_replaceable(self) -> str:
@@ -157,16 +161,16 @@ class DaemonProcess:
 
     def _activity(self) -> str:
         parts = self._parts
-        waiting = "" if parts.clerk.idle else "the state directory has not taken all files yet"
+        waiting = "" if parts.file_thread.idle else "the state directory has not taken all files yet"
         unlike = "the files hold none of the secrets in force" if parts.keys.differ_from_files else ""
         return parts.daemon.activity() or parts.power.activity() or unlike or waiting
 
     def _handover(self) -> tuple[int, ...]:
         parts = self._parts
         assert parts.daemon.core is not None and self._control is not None
-        left = Handover(
+        handover = Handover(
             parts.daemon.core,
-            counter=parts.beats.counter,
+            counter=parts.heartbeats.counter,
             carp=parts.addresses.carp_counters(),
             addresses_present=parts.addresses.all_present,
             timeline=parts.timeline.handover_memory(),
@@ -174,7 +178,7 @@ class DaemonProcess:
             override=parts.publisher.override,
             supervised=self.service.keeps_unit,
         )
-        document = handover_file(left)
+        document = handover_file(handover)
         return (document, parts.lock.handle, self._control.listener, *parts.daemon.deadman.handles())
 
     def _hand_over_if_ready(self) -> None:
@@ -195,8 +199,8 @@ class DaemonProcess:
     # Taking over -----------------------------------------------------------------------------------------------------
 
     def _take_over(self, received: ReceivedHandover) -> None:
-        """The predecessor decides nothing any more. Whatever it was about to be asked is asked of this process."""
-        left, parts = received.handover, self._parts
+        """Become the daemon after the hand-over: from now on this process decides and answers requests."""
+        handover, parts = received.handover, self._parts
         daemon, state = parts.daemon, received.handover.state
         assert self._successor is not None and self._successor.orders is not None
         orders = self._successor.orders
@@ -204,25 +208,25 @@ class DaemonProcess:
         parts.lock.adopt(received.lock)
         daemon.deadman.adopt(received.deadman)
         daemon.durable.reload(None if state is None else state.incarnation)
-        parts.timeline.resume(left.timeline)
-        parts.publisher.override = left.override
+        parts.timeline.resume(handover.timeline)
+        parts.publisher.override = handover.override
         if state is not None:
-            parts.beats.counter = left.counter
-            parts.addresses.resume(left.carp, here=left.addresses_present)
+            parts.heartbeats.counter = handover.counter
+            parts.addresses.resume(handover.carp, here=handover.addresses_present)
             daemon.resume(state)
         else:
-            parts.addresses.resume((), here=left.addresses_present)
+            parts.addresses.resume((), here=handover.addresses_present)
             daemon.start(orders)
-        if not left.supervised:
+        if not handover.supervised:
             self.service.unsupervised_since_ms = monotonic_ms()
-        self.start(received.control, left.phase_since if state is not None else "")
+        self.start(received.control, handover.phase_since if state is not None else "")
         if state is None:
-            resume(daemon, parts.publisher)
+            resume_maintenance(daemon, parts.publisher)
         daemon.follow_orders(orders)
 
 
-def complaints_of(missing: tuple[str, ...]) -> tuple[ReasonStatus, ...]:
-    """What keeps this process from being as well protected as it could be."""
+def protection_reasons(missing: tuple[str, ...]) -> tuple[ReasonStatus, ...]:
+    """Reasons for protection that this process lacks."""
     return tuple(
         ReasonStatus(
             code="LIFELINE",
@@ -234,7 +238,7 @@ def complaints_of(missing: tuple[str, ...]) -> tuple[ReasonStatus, ...]:
 
 
 def repeat(loop: EventLoop, interval_ms: int, act: Callable[[], None]) -> None:
-    """Call `act` at this interval, for ever."""
+    """Call `act` at this interval, without end."""
 
     def again() -> None:
         loop.after(interval_ms, again)

@@ -43,7 +43,7 @@ from reconciler.watchdog.file_thread import FileThread
 MOMENTS_MAX: Final = 1_000
 
 
-def inherits(run: Path) -> bool:
+def owned_pools(run: Path) -> bool:
     """Whether an earlier daemon of this boot owned the pools when it ended.
 
     Then the next one must not fail to start.
@@ -79,20 +79,20 @@ class DurableState:
         self,
         state: Path,
         run: Path,
-        clerk: FileThread,
+        file_thread: FileThread,
         *,
         begins: bool = True,
         clocks: Callable[[str], Clocks] = machine_clocks,
     ) -> None:
         self.problems: list[str] = []
-        self._clerk = clerk
+        self._file_thread = file_thread
         self._directory = state / "watchdog"
         self._run, self._memory_path = run, run / "memory"
         make_directory(state, PUBLIC_DIRECTORY)
         make_directory(self._directory)
         make_directory(run, PUBLIC_DIRECTORY)
         self.boot = boot_id()
-        self.elapsed = ElapsedTime(self._directory, self.boot, clerk, clocks)
+        self.elapsed = ElapsedTime(self._directory, self.boot, file_thread, clocks)
         self._writes = begins
         self._copied_layout: Layout | None = None
         self.incarnation = self._next_incarnation() if begins else 0
@@ -157,11 +157,11 @@ class DurableState:
         """Note that the deadman is armed, or was disarmed in good order."""
         if fed is not self.deadman_fed:
             self.deadman_fed = fed
-            self._clerk.write(self._directory / "life.json", _json({"boot": self.boot, "fed": fed}))
+            self._file_thread.write(self._directory / "life.json", _json({"boot": self.boot, "fed": fed}))
 
     # Memory ----------------------------------------------------------------------------------------------------------
 
-    def write_memory(self, memory: Memory | None) -> None:
+    def set_memory(self, memory: Memory | None) -> None:
         """Write the memory, or remove it (None). Returns when the file system has it."""
         if memory is None:
             self._memory_path.unlink(missing_ok=True)
@@ -187,7 +187,7 @@ class DurableState:
         replace_file(orders_in_force_path(self._run), orders_in_force_document(orders, self.boot), sync=False)
         self.layout = layout(orders)
         if self.layout != self._copied_layout:
-            self._clerk.write(self._directory / "shelf.json", _json(plain(self.layout)))
+            self._file_thread.write(self._directory / "shelf.json", _json(plain(self.layout)))
             self._copied_layout = self.layout
 
     def kept_orders(self) -> Orders | None:
@@ -224,14 +224,14 @@ class DurableState:
         """Note that an automatic move starts."""
         self.moves = [*self.moves, Incident(self.elapsed.clocks.wall_s, "", self.elapsed.total_s)][-MOMENTS_MAX:]
         document = [{"at": move.at_s, "total": move.total_s} for move in self.moves]
-        self._clerk.write(self._directory / "moves.json", _json(document))
+        self._file_thread.write(self._directory / "moves.json", _json(document))
 
     def note_own_reset(self, why: str, wait_s: float) -> None:
         """Note that this controller resets itself. Waits at most `wait_s` until the disk has it."""
         self._note_reset(why)
         self.deadman_fed = False
-        self._clerk.write(self._directory / "life.json", _json({"boot": self.boot, "fed": False}))
-        self._clerk.flush(wait_s)
+        self._file_thread.write(self._directory / "life.json", _json({"boot": self.boot, "fed": False}))
+        self._file_thread.flush(wait_s)
 
     def note_deadman_reset(self, why: str) -> None:
         """Note that the deadman reset this controller."""
@@ -240,7 +240,7 @@ class DurableState:
     def _note_reset(self, why: str) -> None:
         self.resets = [*self.resets, Incident(self.elapsed.clocks.wall_s, why, self.elapsed.total_s)][-MOMENTS_MAX:]
         document = [{"at": reset.at_s, "why": reset.why, "total": reset.total_s} for reset in self.resets]
-        self._clerk.write(self._directory / "resets.json", _json(document))
+        self._file_thread.write(self._directory / "resets.json", _json(document))
 
     def recent_counts(self, limits: Limits) -> tuple[int, int]:
         """The numbers of resets and of automatic moves within the windows of the orders."""
@@ -263,7 +263,7 @@ class DurableState:
         """Note the orders in force. Later daemons, too, refuse older ones and those of another pair."""
         if (pair, generation) != (self.pair, self.generation_max):
             self.pair, self.generation_max = pair, max(generation, self.generation_max)
-            self._clerk.write(
+            self._file_thread.write(
                 self._directory / "accepted.json", _json({"pair": pair, "generation": self.generation_max})
             )
 
@@ -272,13 +272,13 @@ class DurableState:
         if agreed != self.agreement and self._writes:
             self.agreement = agreed
             document = {"lives": agreed.lives_ms, "feeds": agreed.feeds_ms, "waits": agreed.waits_ms}
-            self._clerk.write(self._directory / "agreement.json", _json(document))
+            self._file_thread.write(self._directory / "agreement.json", _json(document))
 
     def note_peer_reads(self, version: int) -> None:
         """Note the highest heartbeat version that the peer reads. A later daemon starts with it."""
         self.peer_reads = version
         if self._writes:
-            self._clerk.write(self._directory / "peer.json", _json({"reads": version}))
+            self._file_thread.write(self._directory / "peer.json", _json({"reads": version}))
 
     def set_maintenance(self, lasts_s: float | None, override: bool = False) -> None:
         """Note that maintenance lasts this long from now, or is over (None). A later daemon continues it.
@@ -289,7 +289,7 @@ class DurableState:
         self.override = override
         until_s = None if lasts_s is None else self.elapsed.clocks.wall_s + lasts_s
         document = {"until": until_s, "override": override, "total": self._maintained_s}
-        self._clerk.write(self._directory / "maintenance.json", _json(document))
+        self._file_thread.write(self._directory / "maintenance.json", _json(document))
 
     def maintenance_left_s(self) -> float:
         """Remaining maintenance, 0 without any. Time that is not certain to have passed is not subtracted."""

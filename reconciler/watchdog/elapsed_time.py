@@ -30,8 +30,8 @@ def machine_clocks(boot: str) -> Clocks:
 class ElapsedTime:
     """The total of one controller. `read` starts it. Only `save` and `save_if_due` write."""
 
-    def __init__(self, directory: Path, boot: str, clerk: FileThread, clocks: Callable[[str], Clocks]) -> None:
-        self._path, self._boot, self._clerk, self._clocks = directory / NAME, boot, clerk, clocks
+    def __init__(self, directory: Path, boot: str, file_thread: FileThread, clocks: Callable[[str], Clocks]) -> None:
+        self._path, self._boot, self._file_thread, self._clocks = directory / NAME, boot, file_thread, clocks
         self._saved: Elapsed | None = None
 
     def read(self, document: Any, least_s: float) -> None:
@@ -59,7 +59,7 @@ class ElapsedTime:
             "wall": seen.wall_s,
             "set": self._saved.set_s,
         }
-        self._clerk.write(self._path, json.dumps(document, separators=(",", ":")).encode() + b"\n")
+        self._file_thread.write(self._path, json.dumps(document, separators=(",", ":")).encode() + b"\n")
 
     def save_if_due(self) -> None:
         """Save at intervals, and after the wall clock was set."""

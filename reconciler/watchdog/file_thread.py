@@ -157,9 +157,9 @@ class FileThread:
         if stamp == self._stamp:
             return
         self._stamp = stamp
-        sight = read_content(self._watched, self._bytes_max)
+        file = read_content(self._watched, self._bytes_max)
         with self._condition:
-            self._contents.append(sight)
+            self._contents.append(file)
         os.eventfd_write(self._event, 1)
 
 

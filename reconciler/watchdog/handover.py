@@ -49,18 +49,18 @@ class Handover:
     problem: str = field(default="", compare=False)
 
 
-def handover_file(left: Handover) -> int:
+def handover_file(handover: Handover) -> int:
     """Write the document into memory (memfd_create(2)). Returns the descriptor, which the caller closes."""
-    assert left.state is not None
+    assert handover.state is not None
     document = {
-        "state": state_document(left.state).decode("ascii"),
-        "counter": left.counter,
-        "carp": left.carp,
-        "story": left.timeline,
-        "since": left.phase_since,
-        "here": left.addresses_present,
-        "override": left.override,
-        "supervised": left.supervised,
+        "state": state_document(handover.state).decode("ascii"),
+        "counter": handover.counter,
+        "carp": handover.carp,
+        "story": handover.timeline,
+        "since": handover.phase_since,
+        "here": handover.addresses_present,
+        "override": handover.override,
+        "supervised": handover.supervised,
     }
     handle = os.memfd_create("hagit-inheritance", os.MFD_CLOEXEC)
     try:

@@ -1,8 +1,8 @@
-"""`hagit watchdog`: what a start does, in its order, and how the daemon ends.
+"""`hagit watchdog`: the steps of a start, and how the daemon ends.
 
-Starts from the node file, the secret and the orders file alone: no agent, no git, no network needs to be there. A start
-that fails before the loop ends with one message. In the loop, whatever is raised ends the daemon at once, with what it
-knew, and without a word to the deadman: a controller whose daemon is wrong about itself is restarted, or reset.
+The daemon starts from the node file, the secret and the orders file alone: it needs no agent, git or network. A start
+that fails before the event loop ends with one message. An exception in the loop ends the daemon immediately: it prints
+its state and leaves the deadman armed. So a controller with a defective daemon is restarted or reset.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from reconciler.system.secret import carp_passwords, pair_secret
 from reconciler.system.shelf import imported
 from reconciler.system.systemd_notifier import SystemdNotifier
 from reconciler.watchdog.daemon import Daemon
-from reconciler.watchdog.daemon_process import DaemonParts, DaemonProcess, complaints_of, repeat
+from reconciler.watchdog.daemon_process import DaemonParts, DaemonProcess, protection_reasons, repeat
 from reconciler.watchdog.dispatcher import Dispatcher
-from reconciler.watchdog.durable_state import DurableState, inherits
+from reconciler.watchdog.durable_state import DurableState, owned_pools
 from reconciler.watchdog.event_loop import EventLoop, monotonic_ms
 from reconciler.watchdog.file_thread import FileThread, read_content
 from reconciler.watchdog.heartbeats import Heartbeats
@@ -65,24 +65,24 @@ Usage: hagit watchdog [--replace]
   Keep this controller's part of the pair: heartbeats, claim, pools, virtual addresses. Runs until it is ended.
   Follows the orders that the agent wrote; needs neither agent nor network to start.
 
-  --replace    have the daemon that runs replaced by a new one, started from what is installed now. The old one goes
-               on until the new one is ready; when that fails, it stays, and this command says why.
+  --replace    replace the running daemon by a new one, started from the installed files. The old daemon continues
+               until the new one is ready. If that fails, the old daemon stays and this command says why.
 
   Example:  hagit --node /etc/hagit/node.toml watchdog
 """
-#: What every user may read in the run directory.
+#: Files in the run directory that every user may read.
 PUBLIC_FILES: Final = ("watchdog.json",)
-#: How long the end waits for slow files.
+#: The end of the daemon waits at most this long for slow files.
 FAREWELL_S: Final = 2.0
 STDOUT: Final = 1
-#: Of a secret that stands in for one that cannot be read.
+#: Length of the random secret that replaces an unreadable one.
 STOPGAP_BYTES: Final = 32
-#: sysexits.h, EX_CONFIG: starting again changes nothing before a person has changed a file.
+#: sysexits.h, EX_CONFIG: another start fails, too, until an operator has changed a file.
 MISCONFIGURED: Final = 78
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the daemon; the exit status."""
+    """Run the daemon. Returns the exit status."""
     try:
         words = list(arguments)
         if words in (["--help"], ["-h"]):
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str]) -> int:
             return 0
         predecessor = None
         if words[-2:-1] == [OPTION] and words[-1].isdigit():
-            predecessor = _parted(int(words[-1]))
+            predecessor = _separate_process(int(words[-1]))
             words = words[:-2]
         replaces = "--replace" in words
         if replaces:
@@ -118,8 +118,8 @@ def main(arguments: Sequence[str]) -> int:
         return 1
 
 
-def _parted(handle: int) -> PredecessorLink:
-    """The predecessor, and a process that is not its child: systemd is to be told of the end of its main process."""
+def _separate_process(handle: int) -> PredecessorLink:
+    """Continue in a process that is no child of the predecessor, so that systemd learns of the predecessor's end."""
     if os.fork():
         os._exit(0)
     predecessor = PredecessorLink(handle)
@@ -128,53 +128,53 @@ def _parted(handle: int) -> PredecessorLink:
 
 
 def run(node: Node, watchdog: WatchdogNode, predecessor: PredecessorLink | None = None) -> int:
-    """Assemble the daemon and run it until a signal ends it, or another daemon has taken over from it."""
+    """Assemble the daemon and run it until a signal ends it or a successor has taken over."""
     systemd = SystemdNotifier()
     make_directory(watchdog.run, PUBLIC_DIRECTORY)
     narrow(watchdog.run, PUBLIC_FILES)
     with ExitStack() as stack:
         lock = Lock(watchdog.run / "watchdog.lock", "hagit watchdog")
         stack.callback(lock.close)
-        if predecessor is None and not _locked(lock, watchdog.run, systemd):
+        if predecessor is None and not _take_lock(lock, watchdog.run, systemd):
             return 0
         keys = start_keys(watchdog, starts=predecessor is None)
         passwords = start_passwords(watchdog, keys, starts=predecessor is None)
-        clerk = FileThread(node.state / "orders.json", ORDERS_BYTES_MAX)
-        stack.callback(clerk.close, FAREWELL_S)
+        file_thread = FileThread(node.state / "orders.json", ORDERS_BYTES_MAX)
+        stack.callback(file_thread.close, FAREWELL_S)
         plans = FileThread(node.state / "power.json", POWER_BYTES_MAX)
         stack.callback(plans.close, FAREWELL_S)
-        parts = _assemble(node, watchdog, (keys, passwords), (clerk, lock), systemd, begins=predecessor is None)
-        stack.callback(_let_go, parts)
-        files = PublishedFiles(Side(node.controller), parts.daemon, parts.power, keys, clerk, plans)
+        parts = _assemble(node, watchdog, (keys, passwords), (file_thread, lock), systemd, begins=predecessor is None)
+        stack.callback(_close, parts)
+        files = PublishedFiles(Side(node.controller), parts.daemon, parts.power, keys, file_thread, plans)
         files.imported_pools = partial(imported, watchdog.shelf)
-        files.on_orders_in_force = parts.beats.negotiator.orders_in_force
+        files.on_orders_in_force = parts.heartbeats.negotiator.orders_in_force
         secrets = SecretWatcher(watchdog)
         stack.callback(secrets.close, FAREWELL_S)
         role = DaemonProcess(parts, watchdog.run, watchdog.group, Side(node.controller), files, predecessor)
         stack.callback(role.close)
         loop = parts.loop
-        loop.watch(clerk.fileno(), files.orders_changed)
+        loop.watch(file_thread.fileno(), files.orders_changed)
         loop.watch(plans.fileno(), files.power_plan_changed)
 
-        def secrets_seen() -> None:
-            sight = secrets.take_files()
-            if sight is not None:
-                keys.files_changed(sight)
+        def secrets_changed() -> None:
+            file = secrets.take_files()
+            if file is not None:
+                keys.files_changed(file)
 
-        def rekeyed() -> None:
+        def keys_changed() -> None:
             if watchdog.carp_password is None:
                 parts.addresses.set_passwords(carp_passwords(watchdog, keys.ring))
             files.reread()
-            _say(f"hagit: heartbeats are sealed with secret {keys.status().current} from now on")
+            _print_line(f"hagit: heartbeats are sealed with secret {keys.status().current} from now on")
 
-        keys.listeners.append(rekeyed)
+        keys.listeners.append(keys_changed)
         _follow_unit(node, keys, parts, stack)
-        loop.watch(secrets.fileno(), secrets_seen)
+        loop.watch(secrets.fileno(), secrets_changed)
         repeat(loop, 1_000, keys.follow_if_safe)
 
         def signalled(number: int) -> None:
             if number == signal.SIGHUP:
-                clerk.check_now()
+                file_thread.check_now()
                 secrets.check_now()
             elif number == signal.SIGTERM and role.is_daemon:
                 role.service.terminate_requested()
@@ -187,20 +187,20 @@ def run(node: Node, watchdog: WatchdogNode, predecessor: PredecessorLink | None 
                 systemd.ready()
             if _turn(parts) and role.is_daemon:
                 systemd.stopping()
-                _farewell(parts)
+                _end_in_order(parts)
     return 0
 
 
 def start_keys(watchdog: WatchdogNode, *, starts: bool) -> PairKeys:
-    """The secrets to start with. Raises NodeFileError for unfit ones, but not over pools that a predecessor imported.
+    """The secrets at the start. Raises NodeFileError for unusable ones, but not over pools of an earlier daemon.
 
-    There a daemon that ends would have the machine reset. One that seals with a random secret is not understood, but
-    its record changes, so the peer knows that it lives. A successor of a daemon that runs (not `starts`) fails instead.
+    There the end of the daemon would reset the machine. A daemon that seals with a random secret is not understood, but
+    its record changes, so the peer sees a sign of life. A successor of a running daemon (not `starts`) fails instead.
     """
     found = read_secret_files(watchdog)
     if found.ring is not None:
         return PairKeys(found.ring, found.problems)
-    if not (starts and inherits(watchdog.run)):
+    if not (starts and owned_pools(watchdog.run)):
         pair_secret(watchdog)
     if not starts:
         raise StateError("the pair's secret could not be read, and is there now: try again")
@@ -208,20 +208,20 @@ def start_keys(watchdog: WatchdogNode, *, starts: bool) -> PairKeys:
 
 
 def start_passwords(watchdog: WatchdogNode, keys: PairKeys, *, starts: bool) -> tuple[bytes, ...]:
-    """The passwords of CARP to start with, by the rule of `start_keys`: they tell people and decide nothing."""
+    """The CARP passwords at the start, by the rule of `start_keys`: they decide nothing about failover."""
     try:
         return carp_passwords(watchdog, keys.ring)
     except NodeFileError as error:
-        if not (starts and inherits(watchdog.run)):
+        if not (starts and owned_pools(watchdog.run)):
             raise
         keys.problems = (*keys.problems, f"{error.where}: {error.what}")
         return carp_passwords(replace(watchdog, carp_password=None), keys.ring)
 
 
 def _follow_unit(node: Node, keys: PairKeys, parts: DaemonParts, stack: ExitStack) -> None:
-    """Compare the serial number of this machine with the Pair's, before any orders are read, and at every change.
+    """Compare the serial number of this machine with that of the Pair, before orders are read and at every change.
 
-    In between, a machine that is not the unit could claim.
+    If orders were read first, a machine that does not belong to the pair could claim.
     """
     path, serial, side = node.state / "unit.json", machine_serial(node.serial_file), Side(node.controller)
     units = FileThread(path, UNIT_BYTES_MAX)
@@ -241,21 +241,21 @@ def _follow_unit(node: Node, keys: PairKeys, parts: DaemonParts, stack: ExitStac
     parts.loop.watch(units.fileno(), seen)
 
 
-def _locked(lock: Lock, run: Path, systemd: SystemdNotifier) -> bool:
-    """Whether this is the one daemon here. False: one that runs already is the unit's main process now."""
+def _take_lock(lock: Lock, run: Path, systemd: SystemdNotifier) -> bool:
+    """Take the lock. Returns False if a running daemon has it and was made the main process of the unit."""
     try:
         lock.__enter__()
     except StateError:
         if adopt_running_daemon(run, systemd):
-            _say("hagit: the daemon that runs goes on as the main process of its unit")
+            _print_line("hagit: the running daemon continues as the main process of its unit")
             return False
-        # Another one may have ended meanwhile; if not, this says who has the lock.
+        # The other daemon may have ended meanwhile. If not, this raises with the holder of the lock.
         lock.__enter__()
     return True
 
 
 def _turn(parts: DaemonParts) -> bool:
-    """The loop; False when another daemon goes on. What ends it by force is told with the state it happened in."""
+    """Run the event loop. Returns False after a hand-over. Prints the state if an exception ends the loop."""
     try:
         parts.loop.run()
     except HandedOver:
@@ -275,22 +275,22 @@ def _assemble(
     *,
     begins: bool,
 ) -> DaemonParts:
-    (keys, passwords), (clerk, lock) = secrets, files
+    (keys, passwords), (file_thread, lock) = secrets, files
     loop = EventLoop()
-    durable = DurableState(node.state, watchdog.run, clerk, begins=begins)
+    durable = DurableState(node.state, watchdog.run, file_thread, begins=begins)
     deadman = open_deadman(watchdog.deadman)
     if begins and deadman.fired(durable.died_with_machine):
         durable.note_deadman_reset("the deadman was not fed")
-    timeline = Timeline(node.state / "watchdog", durable.boot, clerk)
+    timeline = Timeline(node.state / "watchdog", durable.boot, file_thread)
     missing, problems = protect_daemon()
     for what in problems:
-        _say(f"hagit: {what}")
-    complaints = complaints_of(missing)
-    publisher = StatusPublisher(loop, watchdog.run, node.controller, systemd, complaints)
+        _print_line(f"hagit: {what}")
+    reasons = protection_reasons(missing)
+    publisher = StatusPublisher(loop, watchdog.run, node.controller, systemd, reasons)
 
     def changed(before: State | None, after: State) -> None:
         timeline.phase_changed(before, after)
-        _say(f"hagit: {before.phase.name if before else 'start'} -> {after.phase.name}: {after.why}")
+        _print_line(f"hagit: {before.phase.name if before else 'start'} -> {after.phase.name}: {after.why}")
         publisher.phase_changed(after)
         power.phase_changed(after)
         audits.phase_changed(after)
@@ -304,11 +304,11 @@ def _assemble(
             timeline.peer_phase_seen(daemon.core.peer.beat.phase)
 
     negotiator = VersionNegotiator(durable)
-    beats = Heartbeats(loop, keys, negotiator, heard, machine)
-    work = Dispatcher(loop, daemon, keys, watchdog.shelf, watchdog.run, negotiator)
+    heartbeats = Heartbeats(loop, keys, negotiator, heard, machine)
+    dispatcher = Dispatcher(loop, daemon, keys, watchdog.shelf, watchdog.run, negotiator)
     keys.peer_heard = lambda: daemon.core is not None and network_alive(daemon.core, monotonic_ms())
-    power = PowerFencing(daemon, work, node, timeline.add)
-    audits = TakeoverAudits(daemon, work)
+    power = PowerFencing(daemon, dispatcher, node, timeline.add)
+    audits = TakeoverAudits(daemon, dispatcher)
 
     def ticked() -> None:
         if daemon.core is not None:
@@ -317,41 +317,43 @@ def _assemble(
         audits.start_if_due()
 
     daemon.on_tick = ticked
-    addresses = AddressService(loop, daemon, beats, timeline, watchdog.run, passwords)
+    addresses = AddressService(loop, daemon, heartbeats, timeline, watchdog.run, passwords)
     publisher.address_rows, publisher.carp_rows = addresses.address_rows, addresses.carp_rows
     publisher.extra_reasons = lambda: (
-        *addresses.reasons(), *work.reasons(), *power.reasons(), *audits.reasons(), *keys.reasons(),
-        *_damage(durable),
+        *addresses.reasons(), *dispatcher.reasons(), *power.reasons(), *audits.reasons(), *keys.reasons(),
+        *_damage_reasons(durable),
         *negotiator.reasons(),
     )  # fmt: skip
     publisher.power_status, publisher.secret_status = power.status, keys.status
-    daemon.attach(beats, work, addresses)
-    publisher.attach(daemon, beats, timeline)
-    return DaemonParts(loop, clerk, daemon, beats, work, addresses, publisher, timeline, power, keys, systemd, lock)
+    daemon.attach(heartbeats, dispatcher, addresses)
+    publisher.attach(daemon, heartbeats, timeline)
+    return DaemonParts(
+        loop, file_thread, daemon, heartbeats, dispatcher, addresses, publisher, timeline, power, keys, systemd, lock
+    )
 
 
-def _damage(durable: DurableState) -> tuple[ReasonStatus, ...]:
+def _damage_reasons(durable: DurableState) -> tuple[ReasonStatus, ...]:
     return tuple(
         ReasonStatus(code="LEDGER_DAMAGED", text="a file of the watchdog was damaged and is made anew", evidence=what)
         for what in durable.problems
     )
 
 
-def _say(line: str) -> None:
-    """One line for the journal, if it takes it now."""
+def _print_line(line: str) -> None:
+    """Print a line for the journal, unless that would block."""
     os.set_blocking(STDOUT, False)
     with contextlib.suppress(OSError):
         os.write(STDOUT, line.encode() + b"\n")
 
 
-def _farewell(parts: DaemonParts) -> None:
-    """An orderly end. Where nothing is imported nothing needs a deadman; elsewhere it goes on counting for the next."""
+def _end_in_order(parts: DaemonParts) -> None:
+    """End in good order. Disarm the deadman if no pool is imported here; otherwise it counts on for the next daemon."""
     daemon = parts.daemon
     idle = daemon.core is None or daemon.core.phase in (Phase.STANDBY, Phase.BOOTING)
     if idle and daemon.durable.memory is None:
         deadman = daemon.deadman
         deadman.disarm()
-        # A reset that follows all the same is what a person asked for: it is not counted.
+        # A reset that follows nevertheless was asked for by an operator. It is not counted.
         daemon.durable.note_deadman(False)
         if deadman.armed:
             timeout_ms = daemon.core.orders.timers.deadman_ms if daemon.core is not None else 0
@@ -359,13 +361,13 @@ def _farewell(parts: DaemonParts) -> None:
             parts.publisher.deadman_stays_armed(
                 f"{why}: it resets this controller after {timeout_ms} ms unless a daemon starts"
             )
-            _say(f"hagit: {why}: this controller resets in {timeout_ms} ms unless a daemon starts before")
+            _print_line(f"hagit: {why}: this controller resets in {timeout_ms} ms unless a daemon starts before")
     parts.publisher.write()
 
 
-def _let_go(parts: DaemonParts) -> None:
+def _close(parts: DaemonParts) -> None:
     parts.daemon.deadman.close()
-    parts.beats.close()
-    parts.work.close()
+    parts.heartbeats.close()
+    parts.dispatcher.close()
     parts.addresses.close()
     parts.loop.close()

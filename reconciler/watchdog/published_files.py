@@ -26,28 +26,28 @@ from reconciler.watchdog.pair_keys import PairKeys
 from reconciler.watchdog.power_fencing import PowerFencing
 
 
-def read_orders(sight: FileContent, keys: Sequence[SealKey]) -> OrdersRead | str:
+def read_orders(file: FileContent, keys: Sequence[SealKey]) -> OrdersRead | str:
     """Open the orders in this file. Returns the reason in words if there are none."""
-    if sight.problem:
-        return f"the orders cannot be read: {sight.problem}"
-    if sight.content is None:
+    if file.problem:
+        return f"the orders cannot be read: {file.problem}"
+    if file.content is None:
         return "the agent has not published orders yet"
-    read = decode_any(sight.content, keys, read_orders_document)[0]
+    read = decode_any(file.content, keys, read_orders_document)[0]
     return f"the orders are {read}" if isinstance(read, Refused) else read
 
 
-def read_power(sight: FileContent, keys: Sequence[SealKey]) -> PowerPlan | Refused | None:
+def read_power(file: FileContent, keys: Sequence[SealKey]) -> PowerPlan | Refused | None:
     """Open the power plan in this file. Returns the refusal if it cannot be opened, None if there is no file."""
-    if sight.problem:
-        return Refused(Refusal.AUTHENTIC_DEFECT, f"it cannot be read: {sight.problem}")
-    return None if sight.content is None else decode_any(sight.content, keys, decode_power)[0]
+    if file.problem:
+        return Refused(Refusal.AUTHENTIC_DEFECT, f"it cannot be read: {file.problem}")
+    return None if file.content is None else decode_any(file.content, keys, decode_power)[0]
 
 
-def read_unit(sight: FileContent, keys: Sequence[SealKey]) -> Unit | Refused | None:
+def read_unit(file: FileContent, keys: Sequence[SealKey]) -> Unit | Refused | None:
     """Open the serial numbers in this file. Returns the refusal if it cannot be opened, None if there is no file."""
-    if sight.problem:
-        return Refused(Refusal.AUTHENTIC_DEFECT, f"it cannot be read: {sight.problem}")
-    return None if sight.content is None else decode_any(sight.content, keys, decode_unit)[0]
+    if file.problem:
+        return Refused(Refusal.AUTHENTIC_DEFECT, f"it cannot be read: {file.problem}")
+    return None if file.content is None else decode_any(file.content, keys, decode_unit)[0]
 
 
 def unadopted(imported: Collection[str], generation_max: int, memory: Memory | None) -> str:
@@ -100,17 +100,17 @@ class PublishedFiles:
 
     def orders_changed(self) -> None:
         """Read the changed orders."""
-        sight = self._files[0].take_content()
-        if sight is not None:
-            self._orders = sight
-            self._follow_orders(sight)
+        file = self._files[0].take_content()
+        if file is not None:
+            self._orders = file
+            self._follow_orders(file)
 
     def power_plan_changed(self) -> None:
         """Read the changed power plan."""
-        sight = self._files[1].take_content()
-        if sight is not None:
-            self._plan = sight
-            self._power.set_plan(read_power(sight, self._pair_keys.documents))
+        file = self._files[1].take_content()
+        if file is not None:
+            self._plan = file
+            self._power.set_plan(read_power(file, self._pair_keys.documents))
 
     def reread(self) -> None:
         """Open both files again: other secrets are in force."""
@@ -119,13 +119,13 @@ class PublishedFiles:
         if self._plan is not None:
             self._power.set_plan(read_power(self._plan, self._pair_keys.documents))
 
-    def _follow_orders(self, sight: FileContent) -> None:
+    def _follow_orders(self, file: FileContent) -> None:
         if self.on_orders_to_prepare is not None:
-            found = read_orders(sight, self._pair_keys.documents)
+            found = read_orders(file, self._pair_keys.documents)
             self.on_orders_to_prepare(found if isinstance(found, str) else found.orders)
             return
         daemon, durable = self._daemon, self._daemon.durable
-        first, read = daemon.core is None, read_orders(sight, self._pair_keys.documents)
+        first, read = daemon.core is None, read_orders(file, self._pair_keys.documents)
         if isinstance(read, str):
             kept = durable.kept_orders() if first and durable.memory is not None else None
             if kept is not None and kept.side is self._side:

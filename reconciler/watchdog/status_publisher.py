@@ -50,10 +50,10 @@ class StatusPublisher:
     """Writes `watchdog.json`. The other parts give their reasons (`extra_reasons`) and their rows of the status."""
 
     def __init__(
-        self, loop: EventLoop, run: Path, side: str, systemd: SystemdNotifier, complaints: tuple[ReasonStatus, ...]
+        self, loop: EventLoop, run: Path, side: str, systemd: SystemdNotifier, reasons: tuple[ReasonStatus, ...]
     ) -> None:
         self._loop, self._path, self._side, self._systemd = loop, run / "watchdog.json", side, systemd
-        self._complaints = complaints
+        self._own_reasons = reasons
         self._started_publishing = False
         self._pid = os.getpid()
         self._started, self._started_ms = iso(wall_s()), monotonic_ms()
@@ -65,9 +65,9 @@ class StatusPublisher:
         self.secret_status: Callable[[], SecretStatus | None] = lambda: None
         self.address_rows: Callable[[], tuple[AddressStatus, ...]] = lambda: ()
 
-    def attach(self, daemon: Daemon, beats: Heartbeats, timeline: Timeline) -> None:
+    def attach(self, daemon: Daemon, heartbeats: Heartbeats, timeline: Timeline) -> None:
         """Set the parts whose status is published."""
-        self._daemon, self._beats, self._timeline = daemon, beats, timeline
+        self._daemon, self._heartbeats, self._timeline = daemon, heartbeats, timeline
 
     def start(self, since: str = "") -> None:
         """Start publishing. `since`: when the phase began, if this daemon continues the phase of a predecessor."""
@@ -83,8 +83,8 @@ class StatusPublisher:
         """Publish that the hardware watchdog will reset this controller although its daemon stops in good order."""
         remedy = "start the daemon at once, or load the watchdog's driver without nowayout"
         text = "the hardware watchdog resets this controller soon"
-        self._complaints = (
-            *self._complaints,
+        self._own_reasons = (
+            *self._own_reasons,
             ReasonStatus(code="DEADMAN_RUNS", text=text, evidence=why, remedy=remedy),
         )
 
@@ -122,7 +122,7 @@ class StatusPublisher:
                 *self.extra_reasons(),
                 *self._channel_reasons(now_ms),
                 *self._peer_not_understood(core, now_ms),
-                *self._complaints,
+                *self._own_reasons,
             ),
         )
         if core is None:
@@ -159,7 +159,9 @@ class StatusPublisher:
         """The reason if only frames arrive that cannot be decoded. They do not prove that the peer lives."""
         if core is None or network_alive(core, now_ms) or undecoded(core, now_ms):
             return ()
-        unfit = [one for one in self._beats.rejected(now_ms) if now_ms - one.last_ms < core.orders.timers.silence_ms]
+        unfit = [
+            one for one in self._heartbeats.rejected(now_ms) if now_ms - one.last_ms < core.orders.timers.silence_ms
+        ]
         found = [one for one in unfit if one.problem in UNDECODABLE]
         if not found:
             return ()
@@ -175,7 +177,7 @@ class StatusPublisher:
                 evidence=f"{unfit.count} frames, the last {now_ms - unfit.last_ms} ms ago",
                 remedy="put the same secret on both controllers, or find who else sends such frames",
             )
-            for unfit in self._beats.rejected(now_ms)
+            for unfit in self._heartbeats.rejected(now_ms)
         ]
         found += [
             ReasonStatus(
@@ -184,7 +186,7 @@ class StatusPublisher:
                 evidence=line.problem,
                 remedy="look whether its interface is there, and what `match` says of it",
             )
-            for line in self._beats.channels
+            for line in self._heartbeats.channels
             if line.problem
         ]
         return tuple(found)

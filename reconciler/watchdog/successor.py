@@ -80,10 +80,10 @@ class PredecessorLink:
             raise StateError("the running daemon ended, or gave this successor up")
         document, lock, control, *deadman = handles
         try:
-            left = read_handover(document)
+            handover = read_handover(document)
         finally:
             os.close(document)
-        return ReceivedHandover(left, lock, socket.socket(fileno=control), tuple(deadman))
+        return ReceivedHandover(handover, lock, socket.socket(fileno=control), tuple(deadman))
 
     def close(self) -> None:
         """Close the socket."""

@@ -47,8 +47,8 @@ def iso(moment_s: float) -> str:
 class Timeline:
     """The timeline of one controller. `failovers`: the number of claims started here since the daemon started."""
 
-    def __init__(self, directory: Path, boot: str, clerk: FileThread) -> None:
-        self._path, self._boot, self._clerk = directory / "timeline.jsonl", boot, clerk
+    def __init__(self, directory: Path, boot: str, file_thread: FileThread) -> None:
+        self._path, self._boot, self._file_thread = directory / "timeline.jsonl", boot, file_thread
         self.events: deque[TimelineEvent] = deque(maxlen=REMEMBERED_MAX)
         self._summaries: tuple[FailoverSummary, ...] | None = None
         self._stamp: tuple[int, ...] = ()
@@ -172,7 +172,7 @@ class Timeline:
         )
         self.events.append(event)
         line = json.dumps(event_document(event), separators=(",", ":")).encode() + b"\n"
-        self._clerk.append(self._path, line, EVENTS_MAX)
+        self._file_thread.append(self._path, line, EVENTS_MAX)
         self._summaries = None
 
     @property

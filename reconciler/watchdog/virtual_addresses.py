@@ -25,12 +25,12 @@ class AddressService:
         self,
         loop: EventLoop,
         daemon: Daemon,
-        beats: Heartbeats,
+        heartbeats: Heartbeats,
         timeline: Timeline,
         run: Path,
         passwords: tuple[bytes, ...],
     ) -> None:
-        self._loop, self._daemon, self._beats, self._timeline = loop, daemon, beats, timeline
+        self._loop, self._daemon, self._heartbeats, self._timeline = loop, daemon, heartbeats, timeline
         self._placement = AddressPlacement(run)
         self._placement.want(None)
         self._advertisements = CarpAdvertiser(
@@ -87,7 +87,7 @@ class AddressService:
         heard: dict[str, tuple[str, int | None]] = {}
         for duplicate, age_ms in sorted(placed.ages_ms.items(), key=lambda one: -one[1]):
             heard[duplicate.address] = duplicate.mac, age_ms
-        peers = {line.peer_mac for line in self._beats.channels if line.peer_mac}
+        peers = {line.peer_mac for line in self._heartbeats.channels if line.peer_mac}
         found = []
         for address in self._orders.addresses:
             host = address.address.partition("/")[0]
@@ -175,7 +175,7 @@ class AddressService:
             return
         self._looks = placed.looks
         indices = placed.interfaces
-        self._beats.bind_interfaces({name: index for name, index in indices.items() if index is not None})
+        self._heartbeats.bind_interfaces({name: index for name, index in indices.items() if index is not None})
         self._advertisements.bind_interfaces(indices, sight)
         up = set()
         for name in (name for group in orders.groups for name in group.interfaces):

@@ -47,7 +47,7 @@ def test_the_number_rises_with_every_start_even_when_its_file_was_lost(tmp_path:
 def test_memory_outlives_the_daemon_but_no_boot(tmp_path: Path, clerk: FileThread) -> None:
     first = ledger(tmp_path, clerk)
     assert first.memory is None
-    first.write_memory(MEMORY)
+    first.set_memory(MEMORY)
     assert ledger(tmp_path, clerk).memory == MEMORY
     path = tmp_path / "run" / "memory"
     document = json.loads(path.read_text())
@@ -57,7 +57,7 @@ def test_memory_outlives_the_daemon_but_no_boot(tmp_path: Path, clerk: FileThrea
         path.write_text(json.dumps(document | damage))
         damaged = ledger(tmp_path, clerk)
         assert damaged.memory is None and damaged.problems
-    first.write_memory(None)
+    first.set_memory(None)
     assert not path.exists()
 
 

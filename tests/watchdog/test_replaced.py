@@ -104,7 +104,7 @@ def node_file(pair: Pair, release: Path) -> None:
 
 
 def orders(pair: Pair, release: Path) -> None:
-    empty = "    if sight.content is None:\n"
+    empty = "    if file.content is None:\n"
     edit(release / "watchdog/published_files.py", empty, empty.replace("is None", "is not None"))
 
 
