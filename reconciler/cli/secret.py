@@ -1,8 +1,8 @@
 """`hagit secret`: changes the secret that both controllers share, step by step, while they understand each other.
 
 Each step changes only files of this controller, beside the file that the node file names. The watchdog reads them every
-second. A step is refused if one controller could not understand the other after it. The command prints fingerprints,
-never a secret.
+second. `core/failover/heartbeats/secret_change` refuses a step after which one controller could not understand the
+other. The command prints fingerprints, never a secret.
 """
 
 from __future__ import annotations
@@ -24,6 +24,13 @@ from reconciler.cli.options import NodeOption, Output, OutputOption
 from reconciler.cli.terminal import fold, styled, width
 from reconciler.core.failover.heartbeats.authentication import SECRET_BYTES_MIN
 from reconciler.core.failover.heartbeats.keyring import fingerprint, spelled
+from reconciler.core.failover.heartbeats.secret_change import (
+    SecretStepRefusal,
+    SecretView,
+    refuse_addition,
+    refuse_drop,
+    refuse_use,
+)
 from reconciler.core.failover.orders.document import ORDERS_BYTES_MAX, decode_orders, orders_key
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.power.document import POWER_BYTES_MAX, decode_power
@@ -41,15 +48,14 @@ NEW_BYTES: Final = 32
 #: Time limit for the watchdog, which reads the files every second, to follow them.
 FOLLOW_S: Final = 10.0
 LOOK_S: Final = 0.2
-UNHEARD: Final = "--without-peer goes on when that controller is off: it has to have this secret before it starts"
 
 
-class StepRefused(Exception):
-    """Raised for a step that is not done. `what`: the reason; `remedy`: what to do first."""
+class SecretStepRefused(Exception):
+    """Raised for a step that is not done."""
 
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(what)
-        self.what, self.remedy = what, remedy
+    def __init__(self, refusal: SecretStepRefusal) -> None:
+        super().__init__(refusal.what)
+        self.refusal = refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,15 @@ class SecretState:
     def peer(self) -> str:
         """Name of the other controller, for messages."""
         return (self.status.peer.controller if self.status is not None else "") or "the other controller"
+
+    @property
+    def view(self) -> SecretView:
+        """The same for the core, which decides what may be done."""
+        said = self.reported
+        return SecretView(
+            self.used, self.next, self.previous, self.status is not None, said.accepted, self.peer, said.peer,
+            said.peer_accepts,
+        )  # fmt: skip
 
 
 class SecretWord(StrEnum):
@@ -121,11 +136,12 @@ def secret(
     try:
         with Lock(loaded.state / "secret.lock", f"hagit secret {step}"):
             text = _step(_look(loaded, loaded.watchdog), step, file, without_peer)
-    except StepRefused as refused:
+    except SecretStepRefused as error:
+        refusal = error.refusal
         if as_json:
-            print(json.dumps({"format": "hagit.secret/1", "outcome": "refused", "text": refused.what}, indent=1))
+            print(json.dumps({"format": "hagit.secret/1", "outcome": "refused", "text": refusal.what}, indent=1))
         else:
-            print(f"hagit: refused: {refused.what}\n  {refused.remedy}", file=sys.stderr)
+            print(f"hagit: refused: {refusal.what}\n  {refusal.remedy}", file=sys.stderr)
         return REFUSED
     followed = _followed(loaded, loaded.watchdog)
     if as_json:
@@ -176,7 +192,7 @@ def _in_force(state: SecretState) -> bool:
 
 
 def _step(state: SecretState, step: str, file: str | None, without_peer: bool) -> str:
-    """Do one step. Returns what was done and what comes next, for people. Raises StepRefused."""
+    """Do one step. Returns what was done and what comes next, for people. Raises SecretStepRefused."""
     match step:
         case "new":
             return _new(state)
@@ -188,8 +204,14 @@ def _step(state: SecretState, step: str, file: str | None, without_peer: bool) -
             return _drop(state, without_peer)
 
 
+def _require(refusal: SecretStepRefusal | None) -> None:
+    """Raise SecretStepRefused if there is a refusal."""
+    if refusal is not None:
+        raise SecretStepRefused(refusal)
+
+
 def _new(state: SecretState) -> str:
-    _none_under_way(state, "")
+    _require(refuse_addition(state.view))
     secret = secrets.token_hex(NEW_BYTES).encode()
     path = _keep_next(state, secret)
     return (
@@ -208,29 +230,16 @@ def _import(state: SecretState, file: str) -> str:
         data = read_bytes(Path(file), SECRET_BYTES_MAX) or b""
     secret = data.strip()
     if not SECRET_BYTES_MIN <= len(secret) <= SECRET_BYTES_MAX:
-        raise StepRefused(
-            f"this has {len(secret)} bytes, and a secret has {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX}",
-            "make one with `hagit secret new` on one controller",
-        )
+        what = f"this has {len(secret)} bytes, and a secret has {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX}"
+        raise SecretStepRefused(SecretStepRefusal(what, "make one with `hagit secret new` on one controller"))
     number = spelled(fingerprint(secret))
-    if number == state.used:
-        raise StepRefused(f"{number} is the secret in use here", "nothing is to be done")
-    _none_under_way(state, number)
+    _require(refuse_addition(state.view, number))
     _keep_next(state, secret)
     return f"This controller accepts {number} and does not use it yet. Next: `hagit secret use` on both controllers."
 
 
 def _use(state: SecretState, without_peer: bool) -> str:
-    if not state.next:
-        raise StepRefused(
-            "there is no next secret here", "`hagit secret new`, or `hagit secret import` what the peer made"
-        )
-    if state.status is not None and state.next not in state.reported.accepted:
-        raise StepRefused("the watchdog has not read the next secret yet", "see `hagit status`, and try again")
-    if not without_peer and state.next not in (state.reported.peer, state.reported.peer_accepts):
-        raise StepRefused(
-            *_peer_unready(state, f"is not known to accept {state.next}", "run `hagit secret import` there first")
-        )
+    _require(refuse_use(state.view, without_peer=without_peer))
     # In this order, both secrets are accepted between the two steps and after a crash there.
     _put(state, previous_path(state.file), _read(state.file))
     next_path(state.file).replace(state.file)
@@ -241,17 +250,10 @@ def _use(state: SecretState, without_peer: bool) -> str:
 
 
 def _drop(state: SecretState, without_peer: bool) -> str:
-    if not state.previous and not state.next:
-        raise StepRefused("only one secret is accepted here", "nothing is to be dropped")
+    _require(refuse_drop(state.view, without_peer=without_peer))
     if not state.previous:
-        if state.next == state.reported.peer:
-            raise StepRefused(f"{state.peer} uses {state.next} already", "go on: `hagit secret use`")
         next_path(state.file).unlink()
         return f"Dropped {state.next}, which was never used here. Drop it on {state.peer}, too."
-    if not without_peer and state.reported.peer != state.used:
-        raise StepRefused(
-            *_peer_unready(state, f"is not known to use {state.used}", "run `hagit secret use` there first")
-        )
     for name, decode, most in (
         ("orders.json", decode_orders, ORDERS_BYTES_MAX),
         ("power.json", decode_power, POWER_BYTES_MAX),
@@ -259,16 +261,6 @@ def _drop(state: SecretState, without_peer: bool) -> str:
         _resealed(state, state.node.state / name, decode, most)
     previous_path(state.file).unlink()
     return f"Dropped {state.previous}. This controller accepts {state.used} alone."
-
-
-def _none_under_way(state: SecretState, number: str) -> None:
-    """Raise StepRefused if a change of the secret, to another one than `number`, is under way."""
-    if state.next and state.next != number:
-        raise StepRefused(
-            f"{state.next} is the next secret already", "`hagit secret use`, or `hagit secret drop` to give it up"
-        )
-    if state.previous:
-        raise StepRefused(f"{state.previous} has not been dropped yet", "end the last change: `hagit secret drop`")
 
 
 def _keep_next(state: SecretState, secret: bytes) -> Path:
@@ -284,26 +276,16 @@ def _put(state: SecretState, path: Path, secret: bytes) -> None:
     os.chown(path, facts.st_uid, facts.st_gid)
 
 
-def _peer_unready(state: SecretState, lacks: str, remedy: str) -> tuple[str, str]:
-    """Why the peer might not understand this controller, and what to do first."""
-    if state.status is None:
-        return f"no watchdog runs here, so whether {state.peer} could follow is unknown", f"start it; {UNHEARD}"
-    if not state.reported.peer:
-        return f"{state.peer} is not heard, so whether it could follow is unknown", f"see `hagit status`; {UNHEARD}"
-    return f"{state.peer} {lacks}: it could not understand this controller", remedy
-
-
 def _resealed(state: SecretState, path: Path, decode: Callable[[bytes, Any], object | Refused], bytes_max: int) -> None:
-    """Raise StepRefused unless the agent has sealed this file with the secret in use. A missing file is fine."""
+    """Raise SecretStepRefused unless the agent has sealed this file with the secret in use. A missing file is fine."""
     try:
         data = read_bytes(path, bytes_max)
     except StateError:
         return
     found = decode(data, orders_key(_read(state.file))) if data is not None else None
     if isinstance(found, Refused) and found.why is Refusal.SEAL:
-        raise StepRefused(
-            f"{path} is not sealed with {state.used} yet", "the agent does it: start it, or run `hagit apply`"
-        )
+        what = f"{path} is not sealed with {state.used} yet"
+        raise SecretStepRefused(SecretStepRefusal(what, "the agent does it: start it, or run `hagit apply`"))
 
 
 # For people ----------------------------------------------------------------------------------------------------------
@@ -312,7 +294,7 @@ def _resealed(state: SecretState, path: Path, decode: Callable[[bytes, Any], obj
 def _next_step(state: SecretState) -> str:
     """The next step, in a sentence; empty when no change is under way."""
     if state.next:
-        if state.next in (state.reported.peer, state.reported.peer_accepts):
+        if state.view.peer_knows_next:
             return f"`hagit secret use`: {state.peer} accepts {state.next}"
         return f"on {state.peer}: ssh root@{state.peer} hagit secret import - < {next_path(state.file)}"
     if state.previous:
