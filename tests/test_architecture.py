@@ -9,6 +9,7 @@ from reconciler.cli.application import COMMANDS
 from reconciler.core.failover.machine.phase import diagram, phase_table
 from reconciler.core.planning.plan import Gate
 from reconciler.core.spec.kinds import KINDS
+from reconciler.simulation.timed.stories import play, read
 from tests.test_style import RINGS as RULES
 
 ROOT = Path(__file__).parent.parent
@@ -114,3 +115,16 @@ def test_the_examples_of_new_kinds_are_the_code() -> None:
     for name, text in examples:
         source = re.sub(r"^ +", "", (ROOT / name).read_text(), flags=re.MULTILINE)
         assert re.sub(r"^ +", "", text.strip("\n"), flags=re.MULTILINE) in source, f"{name} has changed"
+
+
+def test_the_example_of_a_story_can_be_played() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    lines = page[page.index("### a story") :].partition("\n    ")[2].partition("\n\n")[0]
+    telling = play(read(re.sub(r"^ +", "", lines, flags=re.MULTILINE) + "\n"))
+    assert not telling.failures
+
+
+def test_the_example_of_a_mutant_is_one() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    lines = page[page.index("### a mutant") :].partition("\n    Mutant(")[2].partition("\n    ),")[0]
+    assert f"Mutant({lines}" in (ROOT / "tests/simulation/mutants_decide.py").read_text()
