@@ -61,16 +61,16 @@ lab-test: lab ## the emulated pair with real disks: every scenario; minutes each
 	$(PY) -m pytest tests/lab/pair
 
 lab-compare: lab ## power cut to pool and address: hagit, the bare commands, Pacemaker; RUNS=3, TOKEN=1000 (ms), SHELF=kernel
-	$(PY) -m tests.lab.pair.comparing $(if $(findstring command line,$(origin RUNS)),$(RUNS),3) $(or $(TOKEN),1000) $(or $(SHELF),kernel)
+	$(PY) -m tests.lab.benchmarks.comparison $(if $(findstring command line,$(origin RUNS)),$(RUNS),3) $(or $(TOKEN),1000) $(or $(SHELF),kernel)
 
 lab-bench: lab ## times of hagit beside those of the bare commands, on emulated machines: an hour; RUNS=3 for less
-	$(PY) -m tests.lab.pair.cutting $(if $(findstring command line,$(origin RUNS)),$(RUNS))
-	$(PY) -m tests.lab.pair.switching $(if $(findstring command line,$(origin RUNS)),$(RUNS))
-	$(PY) -m tests.lab.pair.mounting $(if $(findstring command line,$(origin RUNS)),$(RUNS))
-	$(PY) -m tests.lab.pair.fencing $(if $(findstring command line,$(origin RUNS)),$(RUNS))
+	$(PY) -m tests.lab.benchmarks.power_cut $(if $(findstring command line,$(origin RUNS)),$(RUNS))
+	$(PY) -m tests.lab.benchmarks.switchover $(if $(findstring command line,$(origin RUNS)),$(RUNS))
+	$(PY) -m tests.lab.benchmarks.dataset_mounts $(if $(findstring command line,$(origin RUNS)),$(RUNS))
+	$(PY) -m tests.lab.benchmarks.fencing $(if $(findstring command line,$(origin RUNS)),$(RUNS))
 
 lab-load: lab ## false failovers of overloaded emulated machines: MINUTES (60)
-	$(PY) -m tests.lab.pair.loading $(or $(MINUTES),60)
+	$(PY) -m tests.lab.benchmarks.load $(or $(MINUTES),60)
 
 lab-shell: $(if $(MACHINE),$(HOST_TOOLS),lab) ## a prompt on the emulated pair (INSTALLED=1: under systemd); MACHINE=1 for one with bonds and VLANs
 	@$(PY) -m $(if $(MACHINE),tests.lab.shell,tests.lab.pair.shell $(if $(INSTALLED),installed))

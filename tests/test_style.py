@@ -204,16 +204,6 @@ NOUNS = {
 ADJECTIVES = {"pending"}
 #: Modules that are still named by a participle. This list only shrinks.
 NAMED_BY_A_PARTICIPLE = {
-    "tests/lab/closing",
-    "tests/lab/pair/comparing",
-    "tests/lab/pair/cutting",
-    "tests/lab/pair/emulated",
-    "tests/lab/pair/installed",
-    "tests/lab/pair/loading",
-    "tests/lab/pair/mounting",
-    "tests/lab/pair/reserved",
-    "tests/lab/pair/switching",
-    "tests/lab/unpacked",
     "tests/watchdog/serviced",
 }
 #: One thing in two forms: the resource as a person writes it (`core/spec`), and the facts of it (`core/facts`).

@@ -10,7 +10,7 @@ import pytest
 from reconciler.core.failover.orders.orders import Orders
 from tests.lab.image import Image, image
 from tests.lab.machine import CROSSED_NICS, Machine, project_shares
-from tests.lab.pair.emulated import ORDERS, EmulatedPair
+from tests.lab.pair.emulated_pair import ORDERS, EmulatedPair
 from tests.lab.pair.lab_rig import LabRig
 from tests.lab.pair.shelf_pair import ShelfPair
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.channel import Channel, ChannelError
-from tests.lab.closing import Closing
+from tests.lab.exit_stack import Closing
 from tests.lab.image import Image
 
 #: From QEMU's start to the agent's first word; a machine that shares its processors may need much of it.

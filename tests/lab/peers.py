@@ -13,8 +13,8 @@ import tempfile
 from pathlib import Path
 from urllib.parse import unquote
 
+from tests.lab.debian_trees import tree
 from tests.lab.step import LISTS, ImageError, Progress, run
-from tests.lab.unpacked import tree
 
 __all__ = ["ImageError", "laid_over", "peers"]
 

@@ -17,7 +17,7 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Final
 
-from tests.lab.closing import Closing
+from tests.lab.exit_stack import Closing
 from tests.lab.room import ENDS_WITH_US, Room
 
 #: Longest wait for the target to answer, and for one order to it.

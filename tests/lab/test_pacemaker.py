@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.lab.pair.pacemaker import MARKS, moments, seen
-from tests.lab.pair.pacemaker_files import ADDRESS, FENCING, POOL, Node, configuration, corosync_conf, scsi_key
+from tests.lab.benchmarks.pacemaker import MARKS, moments, seen
+from tests.lab.benchmarks.pacemaker_files import ADDRESS, FENCING, POOL, Node, configuration, corosync_conf, scsi_key
 
 NODES = [Node("left", ("10.79.1.11", "10.79.0.11")), Node("right", ("10.79.1.12", "10.79.0.12"))]
 SAID = """<pacemaker-result api-version="2.25" request="crm_mon --output-as=xml">

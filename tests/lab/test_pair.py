@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.core.failover.orders.orders import Orders
-from tests.lab.pair.emulated import ORDERS, PATIENT
+from tests.lab.pair.emulated_pair import ORDERS, PATIENT
 from tests.lab.pair.test_boots import (
     test_where_failover_is_disabled_both_stay_standby_until_a_person_forces_one,
 )

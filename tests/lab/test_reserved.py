@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.core.failover.reservations.key import Key, Side, encode_key
-from tests.lab.pair.reserved import TYPE, Reserved, complaints, parse
+from tests.lab.pair.sg_persist import TYPE, Reserved, complaints, parse
 
 MINE, OTHER = Key(Side.A, 7), Key(Side.B, 6)
 

@@ -12,8 +12,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from tests.lab.debian_trees import tree
 from tests.lab.step import LISTS, ImageError, Progress, run
-from tests.lab.unpacked import tree
 
 #: What of the package goes into the guest's /usr: Debian's merged one, which packages of its older layout do not know.
 PARTS = ("bin", "lib/systemd", "lib/udev")

@@ -10,7 +10,7 @@ import contextlib
 from typing import Final
 
 from tests.lab.machine import MachineError
-from tests.lab.pair.emulated import EmulatedPair
+from tests.lab.pair.emulated_pair import EmulatedPair
 from tests.lab.pair.portal import Portal
 from tests.lab.target import Target, partition
 

@@ -25,9 +25,9 @@ from typing import Final
 
 from tests.lab.image import ImageError, image
 from tests.lab.machine import MachineError
-from tests.lab.pair.emulated import VIRTUAL, EmulatedPair
+from tests.lab.pair.emulated_pair import VIRTUAL, EmulatedPair
 from tests.lab.pair.head import NETWORKS, Head
-from tests.lab.pair.installed import InstalledHead, InstalledPair
+from tests.lab.pair.installed_pair import InstalledHead, InstalledPair
 from tests.lab.target import TargetError
 
 #: Ends a console, as with telnet(1): Ctrl-].

@@ -12,9 +12,9 @@ import pytest
 from reconciler.core.failover.reservations.key import Key, Side, encode_key
 from tests.lab.image import Image
 from tests.lab.machine import Machine, project_shares
-from tests.lab.pair.emulated import EmulatedPair
+from tests.lab.pair.emulated_pair import EmulatedPair
 from tests.lab.pair.head import WAIT_S, Head
-from tests.lab.pair.reserved import TYPE, Reserved, asking, parse
+from tests.lab.pair.sg_persist import TYPE, Reserved, asking, parse
 
 pytestmark = pytest.mark.timeout(1_800)
 #: The key of a machine that is no controller of this pair.

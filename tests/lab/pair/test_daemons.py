@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.lab.pair.emulated import EmulatedPair
+from tests.lab.pair.emulated_pair import EmulatedPair
 
 pytestmark = pytest.mark.timeout(1_800)
 

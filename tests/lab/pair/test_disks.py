@@ -15,10 +15,10 @@ import pytest
 from reconciler.core.failover.orders.orders import Vdev
 from reconciler.core.failover.reservations.key import encode_key
 from tests.lab.image import Image
-from tests.lab.pair.emulated import ORDERS
+from tests.lab.pair.emulated_pair import ORDERS
 from tests.lab.pair.faulty import FaultyPair, FaultyShelf
 from tests.lab.pair.head import WAIT_S, Head
-from tests.lab.pair.reserved import asking, complaints, parse
+from tests.lab.pair.sg_persist import asking, complaints, parse
 
 pytestmark = pytest.mark.timeout(1_800)
 DISKS: Final = ("disk0", "disk1", "disk2", "disk3", "disk4")

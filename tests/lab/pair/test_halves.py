@@ -16,7 +16,7 @@ import pytest
 
 from reconciler.core.failover.orders.orders import Vdev
 from tests.lab.pair.test_zfs import CREATE, Heads, heads, machines
-from tests.lab.pair.unreadable import damage, restore
+from tests.lab.pair.unreadable_labels import damage, restore
 from tests.lab.pair.zfs_pair import BY_ID, parts
 
 __all__ = ["heads", "machines"]

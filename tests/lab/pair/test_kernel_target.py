@@ -15,9 +15,9 @@ import pytest
 from tests.lab.image import Image
 from tests.lab.kernel_target import KernelTarget
 from tests.lab.machine import MachineError
-from tests.lab.pair.emulated import EmulatedPair
+from tests.lab.pair.emulated_pair import EmulatedPair
 from tests.lab.pair.head import WAIT_S, Head
-from tests.lab.pair.reserved import Reserved, asking, complaints, parse
+from tests.lab.pair.sg_persist import Reserved, asking, complaints, parse
 from tests.lab.pair.test_scenarios import (
     test_a_frozen_controller_that_wakes_has_its_writes_refused_and_resets_itself,
     test_power_cut,

@@ -16,9 +16,9 @@ import pytest
 
 from reconciler.core.failover.orders.orders import Vdev
 from tests.lab.image import Image
-from tests.lab.pair.emulated import ORDERS, EmulatedPair
+from tests.lab.pair.emulated_pair import ORDERS, EmulatedPair
 from tests.lab.pair.head import ROOT, WAIT_S, Head
-from tests.lab.pair.reserved import asking, complaints, parse
+from tests.lab.pair.sg_persist import asking, complaints, parse
 from tests.lab.target import Target, layout
 
 pytestmark = pytest.mark.timeout(1_800)

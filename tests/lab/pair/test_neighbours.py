@@ -10,7 +10,7 @@ import pytest
 from reconciler.core.failover.reservations.key import Side
 from tests.lab.image import Image
 from tests.lab.machine import Share
-from tests.lab.pair.emulated import EmulatedPair
+from tests.lab.pair.emulated_pair import EmulatedPair
 from tests.lab.pair.head import Head
 from tests.lab.pair.test_scenarios import test_power_cut as power_cut
 from tests.lab.pair.test_scenarios import test_switchover_under_load as switchover

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.pair.emulated import EmulatedPair
+from tests.lab.pair.emulated_pair import EmulatedPair
 from tests.lab.pair.head import LINK0, NET0, NET1, NET2, Head
 
 pytestmark = pytest.mark.timeout(1_800)

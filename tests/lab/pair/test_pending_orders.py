@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.core.failover.orders.orders import Orders
-from tests.lab.pair.emulated import ORDERS, EmulatedPair
+from tests.lab.pair.emulated_pair import ORDERS, EmulatedPair
 
 pytestmark = pytest.mark.timeout(1_800)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.core.status.watchdog import ReasonStatus
-from tests.lab.pair.emulated import EmulatedPair
+from tests.lab.pair.emulated_pair import EmulatedPair
 from tests.lab.pair.head import MASKS, Head
 
 pytestmark = pytest.mark.timeout(1_800)

@@ -12,9 +12,9 @@ import time
 
 import pytest
 
-from tests.lab.pair.emulated import EmulatedPair
+from tests.lab.pair.emulated_pair import EmulatedPair
 from tests.lab.pair.head import LINK0, WAIT_S, Head
-from tests.lab.pair.unreadable import damage, restore
+from tests.lab.pair.unreadable_labels import damage, restore
 
 pytestmark = pytest.mark.timeout(1_800)
 

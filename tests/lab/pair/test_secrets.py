@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from tests.lab.pair.emulated import EmulatedPair
+from tests.lab.pair.emulated_pair import EmulatedPair
 from tests.lab.pair.head import SECRET, Head
 from tests.lab.pair.test_reasons import told
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from reconciler.core.failover.orders.orders import Orders, Vdev
-from tests.lab.pair.emulated import ORDERS, EmulatedPair
+from tests.lab.pair.emulated_pair import ORDERS, EmulatedPair
 from tests.lab.pair.head import WAIT_S
 from tests.lab.pair.test_scenarios import refusal
-from tests.lab.pair.unreadable import damage, restore
+from tests.lab.pair.unreadable_labels import damage, restore
 
 pytestmark = pytest.mark.timeout(1_800)
 

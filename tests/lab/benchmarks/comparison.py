@@ -1,6 +1,6 @@
 """Power cut to pool mounted and address answering: hagit, the bare commands, and Pacemaker; in one run.
 
-    python -m tests.lab.pair.comparing [RUNS] [TOKEN_MS] [SHELF]
+    python -m tests.lab.benchmarks.comparison [RUNS] [TOKEN_MS] [SHELF]
 
 All three have the same two machines, disks, pool, writer and client, one after the other, and each failover is
 verified: everything acknowledged is there, the other is fenced, a scrub finds no error. RUNS (3) power cuts each;
@@ -20,13 +20,13 @@ import tempfile
 from itertools import pairwise
 from pathlib import Path
 
+from tests.lab.benchmarks import figures
+from tests.lab.benchmarks.pacemaker import MARKS, Cluster
+from tests.lab.benchmarks.power_cut import bare, cut, judge, show, silence_s
 from tests.lab.image import ImageError
 from tests.lab.kernel_target import KernelTarget
 from tests.lab.machine import Share
-from tests.lab.pair import figures
-from tests.lab.pair.cutting import bare, cut, judge, show, silence_s
-from tests.lab.pair.emulated import EmulatedPair
-from tests.lab.pair.pacemaker import MARKS, Cluster
+from tests.lab.pair.emulated_pair import EmulatedPair
 from tests.lab.peers import peers
 from tests.lab.target import Target
 

@@ -1,6 +1,6 @@
 """How long clients wait in a switchover under load, beside the bare commands: on the same machines, in one run.
 
-    python -m tests.lab.pair.switching [RUNS]
+    python -m tests.lab.benchmarks.switchover [RUNS]
 
 Each of RUNS (5) times `hagit switchover` is asked for on the active controller, under a writer. `clients`: the longest
 time between two answers of the virtual address, by the host's clock; the parts are those of the timelines, in the time
@@ -18,9 +18,9 @@ from pathlib import Path
 
 from reconciler.core.failover.reservations.key import Key
 from reconciler.core.status.timeline import FailoverSummary, summaries
-from tests.lab.pair import figures
-from tests.lab.pair.cutting import by_hand
-from tests.lab.pair.emulated import EmulatedPair
+from tests.lab.benchmarks import figures
+from tests.lab.benchmarks.power_cut import by_hand
+from tests.lab.pair.emulated_pair import EmulatedPair
 from tests.lab.pair.head import WAIT_S, Head
 
 RUNS = 5

@@ -17,11 +17,11 @@ import pytest
 
 from tests.debian import IMPORTERS
 from tests.debian import WATCHDOG as UNIT
+from tests.lab.benchmarks.load import ask_gaps
 from tests.lab.image import Image
-from tests.lab.pair.emulated import EmulatedPair
+from tests.lab.pair.emulated_pair import EmulatedPair
 from tests.lab.pair.head import ROOT, Head
-from tests.lab.pair.installed import InstalledHead, InstalledPair
-from tests.lab.pair.loading import ask_gaps
+from tests.lab.pair.installed_pair import InstalledHead, InstalledPair
 
 pytestmark = pytest.mark.timeout(1_800)
 #: Programs that only count, two for each processor, at normal priority; over at the latest after this many seconds.

@@ -1,6 +1,6 @@
 """How long import and mount take with so many datasets, beside the bare commands: in one machine, in one run.
 
-    python -m tests.lab.pair.mounting [RUNS] [COUNT...]
+    python -m tests.lab.benchmarks.dataset_mounts [RUNS] [COUNT...]
 
 RUNS (5) times for each COUNT (10 100 1000), in turn: the adapter imports and exports, as an arm of the watchdog has it
 do; a shell does `zpool import -N` from the disks by name, `zfs mount -a` and `zpool export`. Both begin with a pool
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from reconciler.core.failover.orders.orders import Vdev
 from reconciler.core.failover.reservations.key import Side
-from tests.lab.pair import figures
+from tests.lab.benchmarks import figures
 from tests.lab.pair.zfs_pair import ROOT, Head, Servant, parts
 from tests.lab.target import Target
 
@@ -65,7 +65,10 @@ def by_us(head: Head, servant: Servant, count: int) -> dict[str, float]:
 def measure(head: Head, servant: Servant, count: int, runs: int) -> None:
     """All runs with so many datasets, after one of each that does not count."""
     head.sh(f"zpool import -N {PLACES} tank")
-    head.sh(f"cd {ROOT} && PYTHONPYCACHEPREFIX=/run/pyc {sys.executable} -m tests.lab.pair.many tank {count}", LONG_S)
+    head.sh(
+        f"cd {ROOT} && PYTHONPYCACHEPREFIX=/run/pyc {sys.executable} -m tests.lab.pair.filesystem_maker tank {count}",
+        LONG_S,
+    )
     head.sh("zpool export tank", LONG_S)
     found = []
     for number in range(runs + 1):

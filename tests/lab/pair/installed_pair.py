@@ -14,7 +14,7 @@ from typing import Final
 from tests.debian import UNITS, enable, installed, quiet
 from tests.lab.image import Image
 from tests.lab.machine import Share
-from tests.lab.pair.emulated import PATIENTLY, EmulatedPair
+from tests.lab.pair.emulated_pair import PATIENTLY, EmulatedPair
 from tests.lab.pair.head import NETWORKS, SECRET, WAIT_S, Head
 from tests.lab.target import Disks, Target
 

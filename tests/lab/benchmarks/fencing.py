@@ -1,6 +1,6 @@
 """How long fencing takes with so many disks: whole claims, each against the other machine's, on real SCSI disks.
 
-    python -m tests.lab.pair.fencing [RUNS] [COUNT...]
+    python -m tests.lab.benchmarks.fencing [RUNS] [COUNT...]
 
 Prints medians of RUNS claims (9) for each COUNT of disks (1 4 16 64), how often the target was asked, and how long the
 disks take for as many commands that only ask, a thread for each disk, with nothing else to do. The machines are
@@ -17,7 +17,7 @@ from pathlib import Path
 from reconciler.core.failover.orders.orders import Orders, Vdev
 from reconciler.core.failover.reservations.key import Key, Side
 from reconciler.core.failover.reservations.reservation_state import Fence, fence
-from tests.lab.pair import figures
+from tests.lab.benchmarks import figures
 from tests.lab.pair.shelf_pair import Head
 from tests.lab.target import Target
 

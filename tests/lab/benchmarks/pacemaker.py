@@ -22,9 +22,9 @@ from shlex import quote
 from typing import Final
 from xml.etree import ElementTree
 
-from tests.lab.pair.emulated import VIRTUAL, EmulatedPair
+from tests.lab.benchmarks.pacemaker_files import ADDRESS, FENCING, POOL, Node, configuration, corosync_conf, scsi_key
+from tests.lab.pair.emulated_pair import VIRTUAL, EmulatedPair
 from tests.lab.pair.head import Head
-from tests.lab.pair.pacemaker_files import ADDRESS, FENCING, POOL, Node, configuration, corosync_conf, scsi_key
 from tests.lab.peers import laid_over
 
 LOGS: Final = "/var/log/corosync/corosync.log /var/log/pacemaker/pacemaker.log"

@@ -39,11 +39,11 @@ from reconciler.core.failover.orders.orders import (
 )
 from reconciler.core.failover.orders.safety_checks import unsafe
 from reconciler.core.failover.reservations.key import Side
-from tests.lab.closing import Closing
+from tests.lab.exit_stack import Closing
 from tests.lab.image import Image
 from tests.lab.machine import Share, project_shares
 from tests.lab.pair.head import NETWORKS, ROOT, WAIT_S, Head
-from tests.lab.pair.reserved import asking, complaints, parse
+from tests.lab.pair.sg_persist import asking, complaints, parse
 from tests.lab.target import Disks, Target
 from tests.watchdog.client import Client, pinging, prober
 

@@ -17,9 +17,9 @@ from reconciler.core.failover.reservations.key import Side
 from tests.debian import UNITS
 from tests.lab.image import Image
 from tests.lab.machine import Finished, Share
-from tests.lab.pair.emulated import ORDERS, PATIENTLY, VIRTUAL
+from tests.lab.pair.emulated_pair import ORDERS, PATIENTLY, VIRTUAL
 from tests.lab.pair.head import NETWORKS, WAIT_S
-from tests.lab.pair.installed import InstalledHead, InstalledPair
+from tests.lab.pair.installed_pair import InstalledHead, InstalledPair
 from tests.lab.target import Target
 from tests.lab.udev import udev
 from tests.system.repositories import Work

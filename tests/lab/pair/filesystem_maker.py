@@ -1,6 +1,6 @@
 """Run in a guest: makes many filesystems at once, which zfs(8) would take minutes for.
 
-    python -m tests.lab.pair.many PARENT COUNT
+    python -m tests.lab.pair.filesystem_maker PARENT COUNT
 
 PARENT/0000 and so on, until there are COUNT below it, by lzc_create (include/libzfs_core.h) in threads: those that
 wait for the same transaction group wait together.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.image import Image
-from tests.lab.pair.first import FirstPair, FollowingHead, UdevHead
+from tests.lab.pair.first_boot import FirstPair, FollowingHead, UdevHead
 from tests.lab.pair.head import Head
 
 pytestmark = pytest.mark.timeout(1_800)

@@ -1,6 +1,6 @@
 """How long clients wait after a power cut, beside the bare commands: on the same machines, in one run.
 
-    python -m tests.lab.pair.cutting [RUNS]
+    python -m tests.lab.benchmarks.power_cut [RUNS]
 
 Each of RUNS (5) times the power of the active controller is cut under a writer. `clients`: from the cut to the first
 answer of the virtual address, by the host's clock; the parts are those of the new active one's timeline, in the guest's
@@ -20,10 +20,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from reconciler.core.failover.reservations.key import Key, encode_key
-from tests.lab.pair import figures
-from tests.lab.pair.emulated import EmulatedPair
+from tests.lab.benchmarks import figures
+from tests.lab.pair.emulated_pair import EmulatedPair
 from tests.lab.pair.head import WAIT_S, Head
-from tests.lab.pair.reserved import asking, parse
+from tests.lab.pair.sg_persist import asking, parse
 
 RUNS = 5
 PARTS = ("detection", "claim", "import", "addresses", "total")

@@ -1,6 +1,6 @@
 """False failovers under load: nothing fails, while both machines have more to do than they can. Counts what they do.
 
-    python -m tests.lab.pair.loading [MINUTES]
+    python -m tests.lab.benchmarks.load [MINUTES]
 
 For MINUTES (60) and with the timers of ORDERS, on both machines: two programs that only count, at normal priority;
 the records of the scenarios and a writer of megabytes on the pool of the active one, a reader of all disks, past the
@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
-from tests.lab.pair import figures
-from tests.lab.pair.emulated import EmulatedPair
+from tests.lab.benchmarks import figures
+from tests.lab.pair.emulated_pair import EmulatedPair
 from tests.lab.pair.head import ROOT, Head
 
 MINUTES = 60.0
