@@ -1,6 +1,6 @@
-"""Where a controller stands, for people and programs: a core's state and its surroundings as the published status.
+"""The published status of a controller, for people and programs, from the core's state and the daemon's report.
 
-Pure: decides words and which reasons come from outside the core. Does not know files, clocks or sockets.
+Decides the words, and the reasons that the core cannot know. Pure: knows no files, clocks or sockets.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ from reconciler.core.status.watchdog import (
     judge,
 )
 
-#: A bad or foreign advertisement is a reason for as long after it was heard.
+#: A bad or foreign advertisement is a reason for this long after it arrived.
 ADVERTISED_MS = 60_000
-#: What to do about another machine that answers for a virtual address.
-ON_THE_PEER = (
-    "after a takeover, wait: the peer lets go of it, or is reset; if this stays, see `hagit status` on the peer, which "
+#: Remedies for another machine that answers for a virtual address.
+DUPLICATE_ON_PEER = (
+    "after a takeover, wait: the peer removes the address, or is reset; if this stays, `hagit status` on the peer "
     "names the address and how to remove it there"
 )
-ON_A_STRANGER = "find the machine with this MAC address and remove the address there"
-#: Two masters that are heard for longer are no hand-over.
+DUPLICATE_ELSEWHERE = "find the machine with this MAC address and remove the address there"
+#: Two masters for longer than this are no hand-over.
 HANDOVER_MS = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonReport:
-    """What the daemon knows and the core does not. Wall-clock times are ISO 8601 in UTC.
+    """Facts that the daemon knows and the core does not. Wall-clock times are ISO 8601 in UTC.
 
     `since`: when the phase began. `refused`: why the newest orders of the agent are not followed. `done`: the newest
     failovers, oldest first. `more`: further reasons.
@@ -77,10 +77,10 @@ class DaemonReport:
     more: tuple[ReasonStatus, ...] = ()
 
 
-def watchdog_status(state: State, now_ms: int, around: DaemonReport) -> WatchdogStatus:
+def watchdog_status(state: State, now_ms: int, report: DaemonReport) -> WatchdogStatus:
     """The status of a controller that follows orders."""
     orders, guarantee = state.orders, GUARANTEES[state.phase]
-    found = (*_of_the_core(state, now_ms), *_around(state, now_ms, around), *around.more)
+    found = (*_core_reasons(state, now_ms), *_daemon_reasons(state, now_ms, report), *report.more)
     left_ms = None if state.maintenance_ms is None else max(0, state.maintenance_ms - now_ms)
     held_ms = None
     if state.held_back_ms is not None and held_back(state, now_ms):
@@ -92,25 +92,25 @@ def watchdog_status(state: State, now_ms: int, around: DaemonReport) -> Watchdog
         role=guarantee.role.value,
         phase=state.phase.value,
         guarantee=guarantee.text,
-        since=around.since,
+        since=report.since,
         since_ms=state.since_ms,
         why=str(state.why),
         verdict=judge(frozenset(reason.code for reason in found)).value,
-        at=around.at,
+        at=report.at,
         at_ms=now_ms,
-        boot=around.boot,
-        pid=around.pid,
-        started=around.started,
-        started_ms=around.started_ms,
-        orders=_orders(state, now_ms, around.refused),
+        boot=report.boot,
+        pid=report.pid,
+        started=report.started,
+        started_ms=report.started_ms,
+        orders=_orders(state, now_ms, report.refused),
         peer=_peer(state, now_ms),
-        deadman=around.deadman,
+        deadman=report.deadman,
         able=able(state, now_ms),
         record=_record(state, now_ms),
         channels=_channels(state, now_ms),
-        carp=around.carp,
+        carp=report.carp,
         reasons=found,
-        addresses=around.addresses,
+        addresses=report.addresses,
         pools=PoolStatus(
             state=state.looks.pools.value,
             out=tuple(orders.disks[at] for at in sorted(state.looks.out) if at < len(orders.disks)),
@@ -120,31 +120,31 @@ def watchdog_status(state: State, now_ms: int, around: DaemonReport) -> Watchdog
             obstacles=tuple(obstacles(state, now_ms)),
             switchover_ms=switchover_bound(orders).total_ms,
             takeover_ms=takeover_bound(orders).total_ms,
-            measured_ms=measured(around.done),
+            measured_ms=measured(report.done),
             parts=tuple(PartStatus(what=what, most_ms=ms) for what, ms in switchover_bound(orders).parts),
         ),
         maintenance_left_ms=left_ms or None,
         held_back_left_ms=held_ms,
-        override=around.override,
-        power=around.power,
-        secret=around.secret,
-        failover=around.done[-1] if around.done else None,
-        failovers=around.failovers,
-        lateness_ms_max=around.lateness_ms_max,
-        version=around.version,
+        override=report.override,
+        power=report.power,
+        secret=report.secret,
+        failover=report.done[-1] if report.done else None,
+        failovers=report.failovers,
+        lateness_ms_max=report.lateness_ms_max,
+        version=report.version,
     )
 
 
-def status_without_orders(controller: str, side: str, now_ms: int, around: DaemonReport) -> WatchdogStatus:
-    """The status of a daemon that has no orders to follow: it touches nothing and hears nobody."""
+def status_without_orders(controller: str, side: str, now_ms: int, report: DaemonReport) -> WatchdogStatus:
+    """The status of a daemon without orders: it changes nothing and listens on no channel."""
     guarantee = GUARANTEES[Phase.BOOTING]
     missing = ReasonStatus(
         code="NO_ORDERS",
         text="the watchdog has no orders to follow",
-        evidence=around.refused or "the agent has not published any",
-        remedy="look at `hagit plan` on this controller, and whether the agent runs",
+        evidence=report.refused or "the agent has not published any",
+        remedy="check that the agent runs, and run `hagit plan` on this controller",
     )
-    found = (missing, *around.more)
+    found = (missing, *report.more)
     return WatchdogStatus(
         controller=controller,
         side=side,
@@ -152,30 +152,30 @@ def status_without_orders(controller: str, side: str, now_ms: int, around: Daemo
         role=guarantee.role.value,
         phase=Phase.BOOTING.value,
         guarantee=guarantee.text,
-        since=around.since,
-        since_ms=around.started_ms,
+        since=report.since,
+        since_ms=report.started_ms,
         why=missing.text,
         verdict=judge(frozenset(reason.code for reason in found)).value,
-        at=around.at,
+        at=report.at,
         at_ms=now_ms,
-        boot=around.boot,
-        pid=around.pid,
-        started=around.started,
-        started_ms=around.started_ms,
-        orders=OrdersStatus(here=0, refused=around.refused),
+        boot=report.boot,
+        pid=report.pid,
+        started=report.started,
+        started_ms=report.started_ms,
+        orders=OrdersStatus(here=0, refused=report.refused),
         peer=PeerStatus(controller=""),
-        deadman=around.deadman,
+        deadman=report.deadman,
         reasons=found,
-        secret=around.secret,
+        secret=report.secret,
         readiness=ReadinessStatus(obstacles=(missing.text,)),
-        failover=around.done[-1] if around.done else None,
-        lateness_ms_max=around.lateness_ms_max,
-        version=around.version,
+        failover=report.done[-1] if report.done else None,
+        lateness_ms_max=report.lateness_ms_max,
+        version=report.version,
     )
 
 
 def obstacles(state: State, now_ms: int) -> Iterator[str]:
-    """Every reason why a switchover that is asked for now would not be followed here."""
+    """Every reason why a switchover would be refused here now."""
     beat = state.peer.beat
     if state.phase is not Phase.ACTIVE:
         yield Code.NOT_ACTIVE.value
@@ -199,63 +199,63 @@ def obstacles(state: State, now_ms: int) -> Iterator[str]:
             yield "the peer says that it could not take the pools now; see `hagit status` there"
 
 
-def _of_the_core(state: State, now_ms: int) -> Iterator[ReasonStatus]:
+def _core_reasons(state: State, now_ms: int) -> Iterator[ReasonStatus]:
     for reason in reasons(state, now_ms):
         yield ReasonStatus(code=reason.name, text=reason.text, evidence=reason.evidence, remedy=reason.remedy)
 
 
-def _around(state: State, now_ms: int, around: DaemonReport) -> Iterator[ReasonStatus]:
-    """Reasons that the core cannot know, or does not name."""
+def _daemon_reasons(state: State, now_ms: int, report: DaemonReport) -> Iterator[ReasonStatus]:
+    """Reasons that the core cannot know."""
     if state.phase is Phase.STANDBY and resting(state, now_ms):
         yield ReasonStatus(
             code="LOC_RESTING",
-            text="this controller has just let go of the pools, or failed to take them, and rests",
+            text="this controller has just released the pools, or failed to take them, and waits before the next try",
             evidence=f"{(state.retry_ms or now_ms) - now_ms} ms left",
             remedy="wait",
         )
-    if around.override is not None:
-        word = "enabled" if around.override.enabled else "disabled"
+    if report.override is not None:
+        word = "enabled" if report.override.enabled else "disabled"
         yield ReasonStatus(
             code="OVERRIDE",
-            text=f"a person has {word} failover for a while, whatever the configuration says",
-            evidence=f"{around.override.left_ms // 1000} s left",
+            text=f"an operator has {word} failover for a time, whatever the configuration says",
+            evidence=f"{report.override.left_ms // 1000} s left",
             remedy="wait, or end it with `hagit failover enable`",
         )
-    if around.refused:
+    if report.refused:
         yield ReasonStatus(
             code="ORDERS_REFUSED",
             text="the newest orders are not followed; the older ones stay in force",
-            evidence=around.refused,
-            remedy="mend the configuration and commit; `hagit validate` says how",
+            evidence=report.refused,
+            remedy="correct the configuration and commit; `hagit validate` says how",
         )
-    if around.deadman.state == "absent":
+    if report.deadman.state == "absent":
         yield ReasonStatus(
             code="NO_DEADMAN",
             text="no hardware watchdog would reset this controller if its daemon hung",
-            evidence=around.deadman.device or "none is named in the node file",
+            evidence=report.deadman.device or "the node file names none",
             remedy="load the driver of the machine's watchdog (or `softdog`) and restart the daemon",
         )
-    for carp in around.carp:
-        yield from _advertised(state, now_ms, carp)
-    for address in around.addresses:
-        yield from _addressed(address)
+    for carp in report.carp:
+        yield from _carp_reasons(state, now_ms, carp)
+    for address in report.addresses:
+        yield from _address_reasons(address)
 
 
-def _advertised(state: State, now_ms: int, carp: CarpStatus) -> Iterator[ReasonStatus]:
+def _carp_reasons(state: State, now_ms: int, carp: CarpStatus) -> Iterator[ReasonStatus]:
     where = f"{carp.interface}, VHID {carp.vhid}"
     if carp.bad_age_ms is not None and carp.bad_age_ms < ADVERTISED_MS:
         yield ReasonStatus(
             code="CARP_PASSWORD",
-            text=f"somebody advertises with another CARP password on {carp.interface}",
+            text=f"another machine advertises with another CARP password on {carp.interface}",
             evidence=f"{where}: {carp.bad} so far, the last {carp.bad_age_ms // 1000} s ago",
-            remedy="give both controllers the same secret, or find who else uses this VHID",
+            remedy="put the same secret on both controllers, or find the other machine that uses this VHID",
         )
     if carp.stranger_age_ms is not None and carp.stranger_age_ms < ADVERTISED_MS:
         yield ReasonStatus(
             code="CARP_STRANGER",
-            text=f"another machine uses our VHID on {carp.interface}, in CARP or VRRP",
+            text=f"another machine uses the VHID of this pair on {carp.interface}, in CARP or VRRP",
             evidence=f"{where}: {carp.strangers} so far, the last {carp.stranger_age_ms // 1000} s ago",
-            remedy="choose another vhid in the configuration, or stop the stranger",
+            remedy="choose another vhid in the configuration, or stop the other machine",
         )
     heard = carp.heard_age_ms is not None and carp.heard_age_ms < state.orders.timers.silence_ms
     if heard and state.phase is Phase.ACTIVE and now_ms - state.since_ms >= HANDOVER_MS:
@@ -267,22 +267,22 @@ def _advertised(state: State, now_ms: int, carp: CarpStatus) -> Iterator[ReasonS
         )
 
 
-def _addressed(address: AddressStatus) -> Iterator[ReasonStatus]:
+def _address_reasons(address: AddressStatus) -> Iterator[ReasonStatus]:
     if address.duplicate:
         who = "the peer" if address.of_the_peer else "another machine"
         age_s = (address.duplicate_age_ms or 0) // 1000
         yield ReasonStatus(
             code="DUPLICATE_ADDRESS",
-            text=f"{who} answers, too, for the virtual address {address.address}",
+            text=f"{who} also answers for the virtual address {address.address}",
             evidence=f"{address.duplicate} on {address.interface}, heard {age_s} s ago",
-            remedy=ON_THE_PEER if address.of_the_peer else ON_A_STRANGER,
+            remedy=DUPLICATE_ON_PEER if address.of_the_peer else DUPLICATE_ELSEWHERE,
         )
     if address.wanted and not address.present:
         yield ReasonStatus(
             code="ADDRESS_MISSING",
             text=f"the virtual address {address.address} is not on {address.interface}",
-            evidence="it is wanted here and not there yet",
-            remedy="look whether the interface exists and is up",
+            evidence="it is wanted here and was not added yet",
+            remedy="check that the interface exists and is up",
         )
 
 
@@ -326,7 +326,7 @@ def _channels(state: State, now_ms: int) -> tuple[ChannelStatus, ...]:
 
 
 def _record(state: State, now_ms: int) -> ChannelStatus:
-    """The disk heartbeat of the peer, which only an owner writes."""
+    """The disk heartbeat of the peer. Only an owner of the pools writes one."""
     beat = state.peer.beat
     return ChannelStatus(
         name="disk record",

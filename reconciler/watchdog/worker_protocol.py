@@ -1,6 +1,7 @@
-"""What the watchdog asks of its arms, and what they answer, as values and as messages.
+"""The protocol between the watchdog and its workers: requests and replies, as values and as messages.
 
-Decides which arm does what: each blocking thing has a child process of its own, so that none waits for another.
+Decides which worker performs which request. Each kind of blocking work has a worker of its own, so that none waits for
+another.
 """
 
 from __future__ import annotations
@@ -78,14 +79,14 @@ class LookAtDisks:
 
 @dataclass(frozen=True, slots=True)
 class WriteRecord:
-    """Write our disk heartbeat: one sector for each arbitration disk."""
+    """Write the disk heartbeat of this controller: one sector for each arbitration disk."""
 
     sectors: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RunClaim:
-    """Run a claim to its end; each command waits `command_ms` for its answer."""
+    """Run a claim to its end. Each command waits `command_ms` for its answer."""
 
     key: Key
     command_ms: int = 2_000
@@ -93,7 +94,7 @@ class RunClaim:
 
 @dataclass(frozen=True, slots=True)
 class CompleteClaim:
-    """Complete the claim `key` on these disks, as far as that may be done."""
+    """Complete the claim with this key on these disks, where the rules of completion allow it."""
 
     key: Key
     disks: tuple[int, ...]
@@ -107,9 +108,9 @@ class LookAtPools:
 
 @dataclass(frozen=True, slots=True)
 class ImportPools:
-    """Import the pools. `excused`: disks (indices into the orders) whose silence stops no import.
+    """Import the pools. `excused`: disks (indices into the orders) whose silence does not prevent the import.
 
-    `txgs`: marks that the pools had reached by the word of their last owner.
+    `txgs`: for each pool, the transaction group that it had reached according to its last owner.
     """
 
     excused: frozenset[int] = frozenset()
@@ -125,8 +126,8 @@ class ExportPools:
 class SwitchPower:
     """Ask a fence agent. `secrets` are names of options and of the files that hold their values, never the values.
 
-    `program`: the agent's program by the word of the node file; "" for one of Debian's. `bound`: which agent and
-    options the secrets are for, by its word.
+    `program`: the agent's program that the node file names, "" for one of Debian's. `bound`: the agent and options for
+    which the node file gives the secrets.
     """
 
     deed: PowerAction
@@ -139,7 +140,7 @@ class SwitchPower:
 
 @dataclass(frozen=True, slots=True)
 class RunAudit:
-    """Look for what could make a takeover slow, unsafe or impossible. `theirs`: the peer says that it has the pools."""
+    """Look for problems that would make a takeover slow, unsafe or impossible. `theirs`: the peer has the pools."""
 
     theirs: bool
 
@@ -161,7 +162,7 @@ WorkerRequest: TypeAlias = (
 class DisksReply:
     """A look at the disks, and the peer's sector on each arbitration disk (None: unreadable).
 
-    `age_ms`: so long before the look the oldest question was asked of those whose answers the views are.
+    `age_ms`: age of the oldest answer that the views use, counted from the start of the look.
     """
 
     views: tuple[DiskView, ...]
@@ -171,14 +172,14 @@ class DisksReply:
 
 @dataclass(frozen=True, slots=True)
 class RecordReply:
-    """What became of a disk heartbeat."""
+    """Result of writing the disk heartbeat."""
 
     written: Written
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimReply:
-    """A claim at its end; `commands` is how many it took, `silent` how many of them were not answered."""
+    """Result of a claim. `commands`: number of commands sent. `silent`: number of them without an answer."""
 
     epoch: int
     views: tuple[DiskView, ...]
@@ -188,7 +189,7 @@ class ClaimReply:
 
 @dataclass(frozen=True, slots=True)
 class CompletionReply:
-    """The disks on which a claim is complete now, of those that were named."""
+    """The disks of the request on which the claim is complete now."""
 
     disks: tuple[int, ...]
 
@@ -202,7 +203,7 @@ class PoolsReply:
 
 @dataclass(frozen=True, slots=True)
 class MoveReply:
-    """An import or export ended; not `ok`: refused, or still going on in the kernel; `why`, in words."""
+    """Result of an import or export. Not `ok`: it was refused or still runs in the kernel; `why` says which."""
 
     ok: bool
     why: str = ""
@@ -210,7 +211,7 @@ class MoveReply:
 
 @dataclass(frozen=True, slots=True)
 class PowerReply:
-    """What an agent came to: `ok`, the deed is done; `power`, what is certain now; `why`, in words."""
+    """Result of a fence agent. `ok`: it did what was asked. `power`: the proven state. `why`: the failure in words."""
 
     ok: bool
     power: PowerState
@@ -219,14 +220,14 @@ class PowerReply:
 
 @dataclass(frozen=True, slots=True)
 class AuditReply:
-    """Everything that was found to be wrong."""
+    """The findings of an audit."""
 
     findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class FailedReply:
-    """No answer, and none will come. `outdated`: it was about the disks of other orders, and says nothing of these."""
+    """No result. `outdated`: the request was about the disks of other orders."""
 
     why: str
     outdated: bool = False
@@ -246,7 +247,7 @@ WorkerReply: TypeAlias = (
 
 
 def worker_for(request: WorkerRequest) -> WorkerKind:
-    """Which arm does this."""
+    """The worker that performs this request."""
     match request:
         case LookAtDisks():
             return WorkerKind.DISK_MONITOR
@@ -298,7 +299,7 @@ def plain_request(request: WorkerRequest) -> Message:
 
 
 def read_request(message: Message) -> WorkerRequest:
-    """The reverse. Raises ValueError, KeyError or TypeError for a message that is no request."""
+    """A request from a message. Raises ValueError, KeyError or TypeError for a malformed one."""
     match message["do"]:
         case "look":
             return LookAtDisks()
@@ -366,7 +367,7 @@ def plain_reply(reply: WorkerReply) -> Message:
 
 
 def read_reply(message: Message) -> WorkerReply:
-    """The reverse. Raises ValueError, KeyError or TypeError for a message that is no reply."""
+    """A reply from a message. Raises ValueError, KeyError or TypeError for a malformed one."""
     match message:
         case {"looked": views, "records": records, "age_ms": age_ms}:
             sectors = tuple(None if record is None else bytes.fromhex(record) for record in records)

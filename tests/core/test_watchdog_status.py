@@ -1,4 +1,4 @@
-"""What a status says of virtual addresses that are where they should not be, and of others who answer for them."""
+"""The status of virtual addresses that are in the wrong place, and of other machines that answer for them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def duplicate(address: AddressStatus) -> ReasonStatus:
 
 def test_the_peer_that_answers_too_is_no_stranger() -> None:
     reason = duplicate(replace(ADDRESS, duplicate="02:00:00:00:00:0b", duplicate_age_ms=4_200, of_the_peer=True))
-    assert reason.text == "the peer answers, too, for the virtual address 10.0.0.10"
+    assert reason.text == "the peer also answers for the virtual address 10.0.0.10"
     assert reason.evidence == "02:00:00:00:00:0b on net0, heard 4 s ago"
     assert "hagit status" in reason.remedy and "wait" in reason.remedy
 
 
 def test_a_stranger_is_named_by_its_mac_and_by_when_it_was_heard() -> None:
     reason = duplicate(replace(ADDRESS, duplicate="02:00:00:00:66:66", duplicate_age_ms=21_000))
-    assert reason.text.startswith("another machine answers")
+    assert reason.text.startswith("another machine also answers")
     assert reason.evidence == "02:00:00:00:66:66 on net0, heard 21 s ago"
     assert "find the machine" in reason.remedy
     assert status_with(replace(ADDRESS, duplicate="02:00:00:00:66:66")).verdict == PairVerdict.ACTIVE.value
