@@ -65,7 +65,7 @@ def test_a_commit_is_applied(controller: Controller) -> None:
     assert controller.logs() == ""
 
 
-def test_a_revision_waits_for_a_person_when_the_source_says_so(controller: Controller) -> None:
+def test_a_revision_waits_for_an_operator_when_the_source_says_so(controller: Controller) -> None:
     """The first revision is applied by the agent; from then on the Source resource decides."""
     first = controller.work.commit("By hand", net__yaml=STORAGE + source(controller, "unsigned: accept, apply: manual"))
     controller.start_agent()
@@ -74,7 +74,7 @@ def test_a_revision_waits_for_a_person_when_the_source_says_so(controller: Contr
                                     + source(controller, "unsigned: accept, apply: manual"))  # fmt: skip
     alert = controller.until_alert("revision-waits")
     assert alert["commit"] == second
-    assert "waits for a person" in alert["summary"]
+    assert "waits for an operator" in alert["summary"]
     assert controller.in_force() == first
     # What waits is not what is in force: the old address is still what may drift.
     assert controller.hagit("drift").code == 0

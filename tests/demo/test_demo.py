@@ -108,31 +108,31 @@ def test_every_step_ends_as_announced(place: Path) -> None:
         output, _ = process.communicate(timeout=WHOLE_S)
     assert process.returncode == 0, output
     assert left_behind(place) == []
-    told = steps(output)
-    assert tuple(told) == STEPS
+    printed = steps(output)
+    assert tuple(printed) == STEPS
     assert "\x1b" not in output and "\r" not in output
     assert [line for line in output.splitlines() if len(line) > 100] == []
 
-    assert "the client's webhook heard a signed alert" in told["Drift"]
-    assert "2 defects in the desired state" in told["A mistake"]
-    assert "HA active" in told["Failover"] and "this side" in told["Failover"]
+    assert "the client's webhook received a signed alert" in printed["Drift"]
+    assert "2 defects in the desired state" in printed["A mistake"]
+    assert "HA active" in printed["Failover"] and "this side" in printed["Failover"]
     for title in STEPS[8:16]:
-        assert "hagit rehearse" in told[title] and "Every invariant held." in told[title], told[title]
-        assert len(silences_ms(told[title])) == 1, told[title]
-    assert "done" in told["The watchdog is killed"]
+        assert "hagit rehearse" in printed[title] and "Every invariant held." in printed[title], printed[title]
+        assert len(silences_ms(printed[title])) == 1, printed[title]
+    assert "done" in printed["The watchdog is killed"]
     for title in ("The interlink is pulled", "Every network between them is gone"):
-        assert "Clients notice nothing." in told[title] and "no move" in told[title]
-    power = told["The active controller loses power"]
+        assert "Clients notice nothing." in printed[title] and "no move" in printed[title]
+    power = printed["The active controller loses power"]
     assert "HA unavailable" in power and "failover, taken over here: served again after" in power
     assert silences_ms(power)[0] > 1_500, "nobody takes over before the silence counts"
-    assert re.search(r"alert +[ab]: every network to the peer is silent", told["Every network between them is gone"])
-    assert re.search(r"done +[ab] was reset: \S", told["A watchdog that sleeps too long, and wakes"])
-    assert re.search(r"done +[ab] is active", told["Both lose power and boot at once"])
-    forced = told["Both boot while failover is disabled"]
+    assert re.search(r"alert +[ab]: every network to the peer is silent", printed["Every network between them is gone"])
+    assert re.search(r"done +[ab] was reset: \S", printed["A watchdog that sleeps too long, and wakes"])
+    assert re.search(r"done +[ab] is active", printed["Both lose power and boot at once"])
+    forced = printed["Both boot while failover is disabled"]
     assert "HA administratively disabled" in forced and "Done: b is MASTER" in forced
-    assert re.search(r"Done: [ab] is MASTER\. Switchover", told["hagit switchover"])
-    assert re.search(r"writes +\d[\d,]+ were acknowledged", told["The account"])
-    assert re.search(r"lost +none", told["The account"])
+    assert re.search(r"Done: [ab] is MASTER\. Switchover", printed["hagit switchover"])
+    assert re.search(r"writes +\d[\d,]+ were acknowledged", printed["The account"])
+    assert re.search(r"lost +none", printed["The account"])
 
 
 @pytest.mark.parametrize(
