@@ -88,7 +88,7 @@ def test_an_earlier_key_is_not_overwritten(controller: Controller, init: list[st
     assert not Path(init[1]).exists()
 
 
-WARNING = "whoever can push to the branch is root on this controller"
+WARNING = "everyone who can push to the branch is root on this controller"
 
 
 @pytest.mark.parametrize("trust", ["unsigned = 'accept'", "unsigned = 'warn'", "# nothing"])
