@@ -206,10 +206,6 @@ ADJECTIVES = {"pending"}
 NAMED_BY_A_PARTICIPLE = {
     "tests/watchdog/serviced",
 }
-#: One thing in two forms: the resource as a person writes it (`core/spec`), and the facts of it (`core/facts`).
-TWO_FORMS = {"Dataset", "Pool", "Route"}
-#: Public classes whose name still stands for different things. This list only shrinks.
-NAMED_TWICE: set[str] = set()
 
 
 def named_by_a_participle(path: Path) -> bool:
@@ -242,13 +238,8 @@ def public_classes() -> dict[str, set[str]]:
 
 
 def test_no_class_name_means_two_things() -> None:
-    classes = public_classes()
-    found = {name for name, modules in classes.items() if len(modules) > 1}
-    for name in found & TWO_FORMS:
-        places = {".".join(module.split(".")[:3]) for module in classes[name]}
-        assert places == {"reconciler.core.spec", "reconciler.core.facts"}, (name, classes[name])
-    assert not found - TWO_FORMS - NAMED_TWICE, {name: classes[name] for name in found - TWO_FORMS - NAMED_TWICE}
-    assert not NAMED_TWICE - found, f"take from NAMED_TWICE: {sorted(NAMED_TWICE - found)}"
+    twice = {name: modules for name, modules in public_classes().items() if len(modules) > 1}
+    assert not twice, "give each of them the name of what it is"
 
 
 #: Private words that the field's words have replaced: worker process, disk monitor, pool monitor, file thread, status.
