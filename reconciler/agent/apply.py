@@ -18,7 +18,7 @@ from reconciler.agent.store import Applied, Held, Store
 from reconciler.core.facts.codec import fact_document, fact_from_document
 from reconciler.core.facts.fact import Address, Key
 from reconciler.core.facts.fact_kind import Document
-from reconciler.core.facts.network import Network
+from reconciler.core.facts.network_adapter import NetworkAdapter
 from reconciler.core.facts.state import Observed, Origin
 from reconciler.core.planning.nic_match import rename
 from reconciler.core.planning.plan import Action, ActionVerb, Blame, Gate, HeldChange, OrdersChange, Plan
@@ -63,14 +63,14 @@ def restrict(plan: Plan, keys: Collection[Key]) -> Plan:
     return replace(plan, actions=actions, after=after)
 
 
-def resume_interrupted(store: Store, network: Network) -> None:
+def resume_interrupted(store: Store, network: NetworkAdapter) -> None:
     """Finish the stamps of an interrupted apply. Called before a plan is made. Raises HagitError."""
     if read_interrupted(store.journal) is not None:
         with store.lock("resume", wait_s=LOCK_WAIT_S):
             _finish_interrupted(store, network)
 
 
-def _finish_interrupted(store: Store, network: Network) -> bool:
+def _finish_interrupted(store: Store, network: NetworkAdapter) -> bool:
     what = mark_interrupted_links(network, store.journal)
     if what is not None:
         store.log_decision("resumed", what=what)
@@ -79,7 +79,7 @@ def _finish_interrupted(store: Store, network: Network) -> bool:
 
 def apply_plan(
     store: Store,
-    network: Network,
+    network: NetworkAdapter,
     plan: Plan,
     revision: Revision,
     *,

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 from reconciler.agent.apply_journal import ApplyJournal, close_interrupted, read_interrupted
 from reconciler.core.facts.fact import Fact, Key, Link, Mark
-from reconciler.core.facts.network import Network
+from reconciler.core.facts.network_adapter import NetworkAdapter
 from reconciler.core.facts.state import Observed
 from reconciler.core.planning.dependencies import obstacle_to
 from reconciler.core.planning.plan import Action, Gate, HeldChange, Plan
@@ -68,7 +68,9 @@ def error_of_holds(held: Sequence[HeldChange]) -> PerformError:
     return PerformError(f"{first.why}{more}", where=first.resource, remedy=first.remedy)
 
 
-def execute_plan(plan: Plan, network: Network, journal_path: Path, progress: Progress | None = None) -> ApplyOutcome:
+def execute_plan(
+    plan: Plan, network: NetworkAdapter, journal_path: Path, progress: Progress | None = None
+) -> ApplyOutcome:
     """Perform the actions of a plan, except refused ones and those that depend on them.
 
     Raises StateError before the first action when the journal cannot be written.
@@ -117,7 +119,7 @@ def _hold(action: Action, gate: Gate, why: str, remedy: str) -> HeldChange:
     return HeldChange(action.key, gate, why, remedy, action.origin, action.resource)
 
 
-def _verify(network: Network, action: Action) -> None:
+def _verify(network: NetworkAdapter, action: Action) -> None:
     """Observe the fact of an action. Raises SurpriseError when it differs from the action's result."""
     found = network.observe_keys((action.key,)).get(action.key)
     if found != action.after:
@@ -154,7 +156,7 @@ def unpredicted_facts(
     return found
 
 
-def mark_interrupted_links(network: Network, journal_path: Path) -> str | None:
+def mark_interrupted_links(network: NetworkAdapter, journal_path: Path) -> str | None:
     """Stamp the links of an interrupted apply; returns a sentence about it, or None without one.
 
     A link is created and stamped by two requests. Between them it looks foreign, and only the journal knows its maker.

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from reconciler.core.facts.fact import Fact, Key
-from reconciler.core.facts.network import Network
+from reconciler.core.facts.network_adapter import NetworkAdapter
 from reconciler.core.facts.state import Observed, Placement
 from reconciler.core.facts.storage import STORAGE_WORDS, Dataset, Pool, PoolProperty, Property
 from reconciler.core.failover.machine.phase import Phase
@@ -21,16 +21,16 @@ from reconciler.system.mountpoint_check import require_safe_mountpoint
 from reconciler.system.node import Node
 
 if TYPE_CHECKING:
-    from reconciler.core.facts.pools import Pools
+    from reconciler.core.facts.storage_adapter import StorageAdapter
 
 
 class LiveHost:
     """Implements `core.facts.network.Network` for the network and the pools together. Belongs to one thread."""
 
-    def __init__(self, network: Network, node: Node) -> None:
+    def __init__(self, network: NetworkAdapter, node: Node) -> None:
         self._network = network
         self._node = node
-        self._pools: Pools | None = None
+        self._pools: StorageAdapter | None = None
         self._keys: frozenset[Key] = frozenset()
 
     def select_storage(self, keys: Iterable[Key]) -> bool:
@@ -80,7 +80,7 @@ class LiveHost:
         self.pools.perform(before, after)
 
     @property
-    def pools(self) -> Pools:
+    def pools(self) -> StorageAdapter:
         """The adapter for pools, also where they belong to the peer."""
         if self._pools is None:
             from reconciler.system.shelf import directory_of

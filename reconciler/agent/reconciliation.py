@@ -18,7 +18,7 @@ from reconciler.agent.store import Applied, Store
 from reconciler.core.alerts.alert import Alert, AlertKind, AlertStatus
 from reconciler.core.alerts.builder import AlertBuilder
 from reconciler.core.alerts.conditions import Conditions
-from reconciler.core.facts.network import Network
+from reconciler.core.facts.network_adapter import NetworkAdapter
 from reconciler.core.facts.settings import Applying
 from reconciler.core.facts.state import DriftMode, Observed, Placement
 from reconciler.core.facts.storage import STORAGE_WORDS
@@ -76,7 +76,7 @@ class Reconciliation:
     """Reconciles one controller. `emit` takes alerts; `content_for` returns the content of a revision."""
 
     store: Store
-    host: Network
+    host: NetworkAdapter
     alerts: AlertBuilder
     memory: AgentMemory
     emit: Callable[[Alert], None]

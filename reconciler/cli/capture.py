@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.options import NodeOption
-from reconciler.core.facts.network import Network
+from reconciler.core.facts.network_adapter import NetworkAdapter
 from reconciler.core.facts.state import Observed
 from reconciler.core.failover.reservations.key import Side
 from reconciler.core.spec import capture as capturing
@@ -52,7 +52,7 @@ def captured(node: Node, controller: str, serial: str) -> str:
         network.close()
 
 
-def _observe(network: Network) -> Observed:
+def _observe(network: NetworkAdapter) -> Observed:
     """One look at the network and, where ZFS is installed, at the pools."""
     observed = network.observe()
     if shutil.which("zpool", path=PATH) is None:

@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import Final
 
 from reconciler.core.facts.fact import Fact, Key
-from reconciler.core.facts.pools import PoolsLook
 from reconciler.core.facts.state import Unknown
 from reconciler.core.facts.storage import (
     FIXED,
@@ -27,6 +26,7 @@ from reconciler.core.facts.storage import (
     pool_of,
     ways_up,
 )
+from reconciler.core.facts.storage_adapter import StorageLook
 from reconciler.core.facts.storage_prediction import Stored, inherited
 from reconciler.errors import ObservationError, PerformError
 
@@ -52,7 +52,7 @@ class FakePools:
         for pool in pools:
             self.perform(None, Pool(pool, create=True))
 
-    def observe(self, keys: Collection[Key] | None) -> PoolsLook:
+    def observe(self, keys: Collection[Key] | None) -> StorageLook:
         """One look."""
         pools = None if keys is None else {key[1] for key in keys}
         facts = {
@@ -63,7 +63,7 @@ class FakePools:
             if key[1] not in self.hung or key[0] in ("pool", "pool-property")
         }
         unknown = [Unknown((word, pool), "hangs") for pool in sorted(self.hung) for word in ("dataset", "property")]
-        return PoolsLook(MappingProxyType(facts), tuple(unknown))
+        return StorageLook(MappingProxyType(facts), tuple(unknown))
 
     def observe_keys(self, keys: Collection[Key]) -> Mapping[Key, Fact | None]:
         """A narrow look. Raises ObservationError for a pool that hangs."""

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Final
 
 from reconciler.errors import StateError
+from reconciler.system.atomic_file import fill_and_rename
 
 #: Nothing that hagit keeps for itself comes near this; a larger file is not ours.
 FILE_BYTES_MAX: Final = 64 << 20
@@ -110,7 +111,7 @@ def write_atomic(path: Path, content: bytes, *, mode: int = PRIVATE, sync: bool 
 
     `sync` makes it survive a power cut as well. Raises StateError and leaves the old content.
     """
-    # Not before it is needed: whoever only reads is spared what it imports.
+    # Imported late: a process that only reads files does not pay for it.
     import tempfile
 
     try:
@@ -118,15 +119,7 @@ def write_atomic(path: Path, content: bytes, *, mode: int = PRIVATE, sync: bool 
     except OSError as error:
         raise state_error(path, error, "write beside this file") from error
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            os.fchmod(file.fileno(), mode)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105 - one system call, as the docstring promises
-        if sync:
-            _sync_directory(path.parent)
+        fill_and_rename(handle, Path(temporary), path, content, mode=mode, sync=sync)
     except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108
@@ -166,14 +159,6 @@ def _write_into(path: Path, content: bytes) -> None:
             content = content[os.write(descriptor, content) :]
     finally:
         os.close(descriptor)
-
-
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def read_json(path: Path) -> Any | None:

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from reconciler.core.facts.fact import Fact
 from reconciler.core.facts.mountpoints import system_place
-from reconciler.core.facts.pools import Pools
 from reconciler.core.facts.storage import Dataset, DatasetKind, Pool, Property, above, property_key
+from reconciler.core.facts.storage_adapter import StorageAdapter
 from reconciler.errors import ObservationError, PerformError
 from reconciler.system.node import Node
 from reconciler.system.node_files import files_of
 
 
-def require_safe_mountpoint(pools: Pools, fact: Fact | None, node: Node) -> None:
+def require_safe_mountpoint(pools: StorageAdapter, fact: Fact | None, node: Node) -> None:
     """Raise PerformError when this change would mount a dataset over the system or over files of hagit."""
     place = _mountpoint_of(pools, fact)
     if not place.startswith("/"):
@@ -36,7 +36,7 @@ def require_safe_mountpoint(pools: Pools, fact: Fact | None, node: Node) -> None
             )
 
 
-def _mountpoint_of(pools: Pools, fact: Fact | None) -> str:
+def _mountpoint_of(pools: StorageAdapter, fact: Fact | None) -> str:
     """The mount point after this change; "" when it concerns no mount point."""
     match fact:
         case Pool():
@@ -49,7 +49,7 @@ def _mountpoint_of(pools: Pools, fact: Fact | None) -> str:
             return ""
 
 
-def _inherited(pools: Pools, dataset: str) -> str:
+def _inherited(pools: StorageAdapter, dataset: str) -> str:
     upper = above(dataset)
     if not upper:
         return f"/{dataset}"

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.errors import HagitError
+from reconciler.system.atomic_file import replace_file
 from reconciler.system.clock import monotonic_s
 from reconciler.system.files import PRIVATE, append_bytes, read_bytes
-from reconciler.watchdog.atomic_file import replace_file
 
 JOBS_MAX: Final = 1_000
 STACK_BYTES: Final = 256 << 10

@@ -32,10 +32,10 @@ from reconciler.core.status.watchdog import (
     watchdog_document,
 )
 from reconciler.core.watchdog_status import DaemonReport, status_without_orders, watchdog_status
+from reconciler.system.atomic_file import replace_file
 from reconciler.system.clock import wall_s
 from reconciler.system.deadman import Deadman
 from reconciler.system.systemd_notifier import SystemdNotifier
-from reconciler.watchdog.atomic_file import replace_file
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.event_loop import EventLoop, monotonic_ms
 from reconciler.watchdog.heartbeats import Heartbeats

@@ -19,7 +19,7 @@ from reconciler.agent.apply_journal import read_interrupted
 from reconciler.agent.source.content import Content, compile_content
 from reconciler.agent.store import Store
 from reconciler.core.facts.fact import Fact, Key, Link, LinkKind
-from reconciler.core.facts.network import Network
+from reconciler.core.facts.network_adapter import NetworkAdapter
 from reconciler.core.facts.ownership import Owner
 from reconciler.core.facts.state import Observed
 from reconciler.core.planning.plan import Action, Plan
@@ -64,7 +64,7 @@ class Fatal:
     is made and stamped by two requests; a fifth point lies between them.
     """
 
-    network: Network
+    network: NetworkAdapter
     fatal: int
     how: object
     passed: int = field(default=0)
@@ -107,11 +107,11 @@ class Fatal:
         return found
 
 
-def plan_for(content: Content, revision: Revision, network: Network) -> Plan:
+def plan_for(content: Content, revision: Revision, network: NetworkAdapter) -> Plan:
     return propose(content, revision.full_name, network.observe())
 
 
-def apply(store: Store, network: Network, which: int, fatal: Fatal | None = None) -> Plan:
+def apply(store: Store, network: NetworkAdapter, which: int, fatal: Fatal | None = None) -> Plan:
     plan = plan_for(CONTENTS[which], REVISIONS[which], network)
     outcome = apply_plan(
         store,
@@ -126,13 +126,13 @@ def apply(store: Store, network: Network, which: int, fatal: Fatal | None = None
     return plan
 
 
-def finish(store: Store, network: Network) -> None:
+def finish(store: Store, network: NetworkAdapter) -> None:
     """What a person does after the crash: `hagit apply`, once."""
     resume_interrupted(store, network)
     apply(store, network, 1)
 
 
-def end_of(network: Network) -> tuple[Facts, dict[Key, Owner]]:
+def end_of(network: NetworkAdapter) -> tuple[Facts, dict[Key, Owner]]:
     """Everything that is to be seen, without what the kernel gives itself when it likes."""
     look = network.observe()
     assert not look.unknown

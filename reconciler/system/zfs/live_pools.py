@@ -12,9 +12,9 @@ from types import MappingProxyType
 from typing import Final
 
 from reconciler.core.facts.fact import Fact, Key
-from reconciler.core.facts.pools import PoolsLook
 from reconciler.core.facts.state import Unknown
 from reconciler.core.facts.storage import STAMP, Dataset, DatasetKind, Pool, PoolProperty, Property
+from reconciler.core.facts.storage_adapter import StorageLook
 from reconciler.errors import ObservationError, PerformError
 from reconciler.system.zfs import arguments, tools
 from reconciler.system.zfs import perform as performing
@@ -40,13 +40,13 @@ class LivePools:
         self._properties = properties
         self._moving = moving or PoolLock()
 
-    def observe(self, keys: Collection[Key] | None) -> PoolsLook:
+    def observe(self, keys: Collection[Key] | None) -> StorageLook:
         """One look; never raises."""
         asked = None if keys is None else {key[1] for key in keys}
         settings = _ask(arguments.pool_properties())
         if isinstance(settings, str):
             scopes = [("pool",)] if asked is None else [("pool", pool) for pool in sorted(asked)]
-            return PoolsLook(unknown=tuple(part for scope in scopes for part in _unknown(scope, settings)))
+            return StorageLook(unknown=tuple(part for scope in scopes for part in _unknown(scope, settings)))
         facts: list[Fact] = []
         unknown: list[Unknown] = []
         for pool, values in settings.items():
@@ -62,7 +62,7 @@ class LivePools:
             else:
                 facts += _dataset_facts(found, None if keys is None else frozenset(keys))
         by_key: dict[Key, Fact] = {fact.key: fact for fact in facts}
-        return PoolsLook(MappingProxyType(by_key), tuple(unknown))
+        return StorageLook(MappingProxyType(by_key), tuple(unknown))
 
     def observe_keys(self, keys: Collection[Key]) -> Mapping[Key, Fact | None]:
         """A narrow look. Raises ObservationError."""

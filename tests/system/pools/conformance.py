@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconciler.core.facts.fact import Fact, Key
-from reconciler.core.facts.pools import Pools
 from reconciler.core.facts.storage import STAMP, Dataset, DatasetKind, Pool, PoolProperty, Property
+from reconciler.core.facts.storage_adapter import StorageAdapter
 from reconciler.errors import PerformError
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -99,7 +99,7 @@ def story(pool: str) -> tuple[Step, ...]:
     )
 
 
-def unmet(pools: Pools, pool: str) -> list[str]:
+def unmet(pools: StorageAdapter, pool: str) -> list[str]:
     """Tells the story: where it does not go as it should. Every look is narrow and whole, and both have to agree."""
     found: list[str] = []
     for number, step in enumerate(story(pool), 1):
@@ -124,7 +124,7 @@ def unmet(pools: Pools, pool: str) -> list[str]:
     return found
 
 
-def unknown_pool(pools: Pools) -> list[str]:
+def unknown_pool(pools: StorageAdapter) -> list[str]:
     """A pool that is not there is absent, and nothing else."""
     keys = [("pool", "nowhere"), ("pool-property", "nowhere", "autotrim"), ("dataset", "nowhere", "nowhere/a")]
     look = pools.observe(keys)

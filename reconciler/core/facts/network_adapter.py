@@ -9,7 +9,7 @@ from reconciler.core.facts.fact import Fact, Key
 from reconciler.core.facts.state import Observed
 
 
-class Network(Protocol):
+class NetworkAdapter(Protocol):
     """Reads and changes links, addresses, routes, hostname and resolver of one controller."""
 
     def observe(self) -> Observed:

@@ -11,17 +11,17 @@ from reconciler.core.facts.state import NO_FACTS, Facts, Unknown
 
 
 @dataclass(frozen=True, slots=True)
-class PoolsLook:
+class StorageLook:
     """One look. A pool that does not answer is unknown with everything in it, and no other is."""
 
     facts: Facts = field(default_factory=lambda: NO_FACTS)
     unknown: tuple[Unknown, ...] = ()
 
 
-class Pools(Protocol):
+class StorageAdapter(Protocol):
     """Reads and changes pools and datasets. It does not know whether this controller is the one to do so."""
 
-    def observe(self, keys: Collection[Key] | None) -> PoolsLook:
+    def observe(self, keys: Collection[Key] | None) -> StorageLook:
         """Whether these pools are imported, all of their datasets with the stamp, and the properties that `keys` name.
 
         None: all pools and every property that the language has, and how the pools are laid out.
