@@ -19,7 +19,7 @@ COVERED: dict[str, tuple[str, ...]] = {
     ),
     "10,000 nested brackets": (
         "cli/test_refusals.py::test_text_that_is_wrong",
-        "core/spec/test_loading.py::test_ten_thousand_levels_are_refused_at_the_sixty_fifth",
+        "core/spec/test_loader.py::test_ten_thousand_levels_are_refused_at_the_sixty_fifth",
     ),
     "aliases": (
         "cli/test_refusals.py::test_text_that_is_wrong",
@@ -45,11 +45,11 @@ COVERED: dict[str, tuple[str, ...]] = {
     ),
     "an interface that matches no NIC": (
         "cli/test_refusals.py::test_an_interface_that_matches_no_nic_holds_only_itself",
-        "core/planning/test_bind.py::test_none_and_several_are_held_with_the_place",
+        "core/planning/test_nic_match.py::test_none_and_several_are_held_with_the_place",
     ),
     "an interface that matches two NICs": (
         "cli/test_refusals.py::test_an_interface_that_matches_two_nics_holds_only_itself",
-        "core/planning/test_bind.py::test_none_and_several_are_held_with_the_place",
+        "core/planning/test_nic_match.py::test_none_and_several_are_held_with_the_place",
     ),
     "the same NIC claimed twice": (
         "cli/test_refusals.py::test_one_nic_that_is_claimed_twice_is_given_to_nobody",
