@@ -72,7 +72,7 @@ def _verdict(document: dict[str, Any]) -> tuple[str, bool]:
 
 
 def lasting_drift(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Drift that is present now. Leaves out what is held already: a missing NIC is one matter, not two."""
+    """Drift that is present now. Leaves out held facts: a missing NIC is one problem, not two."""
     held = [(hold["key"], hold["why"]) for hold in document.get("holds", ())]
     return [
         item
@@ -88,4 +88,4 @@ def recurring_drift(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 def unpublished_orders(document: dict[str, Any]) -> list[dict[str, Any]]:
     """Reasons for which the orders of the revision could not be published to the watchdog."""
-    return [matter for matter in document.get("matters", ()) if matter["kind"] == "orders-unpublished"]
+    return [alert for alert in document.get("matters", ()) if alert["kind"] == "orders-unpublished"]

@@ -129,7 +129,7 @@ def test_a_foreign_address_is_shown_and_left_alone(controller: Controller, hook:
     until_received(hook, ("firing", "address 10.9.9.9/24 of e0"))
     assert hook.bodies[0]["data"]["kind"] == "foreign"
     remedy = hook.bodies[0]["data"]["remedy"]
-    assert remedy == "hagit leaves it alone; if nobody needs it: ip address delete 10.9.9.9/24 dev e0"
+    assert remedy == "hagit leaves it alone; if it is not needed: ip address delete 10.9.9.9/24 dev e0"
     assert "10.9.9.9/24" in controller.hagit("plan").out.partition("Left alone")[2]
     assert "10.9.9.9/24" in controller.addresses("e0")
     controller.ip("address del 10.9.9.9/24 dev e0")

@@ -155,7 +155,7 @@ def _drift_kind(drift: DriftEntry) -> AlertKind:
 
 def _remedy_for(drift: DriftEntry, hold: HeldChange | None) -> str:
     if drift.kind is DifferenceKind.FOREIGN and drift.live is not None:
-        return f"hagit leaves it alone; if nobody needs it: {removal_command(drift.live)}"
+        return f"hagit leaves it alone; if it is not needed: {removal_command(drift.live)}"
     if hold is not None:
         return f"{hold.why}: {hold.remedy}"
     return "healed by the agent" if drift.mode is DriftMode.HEAL else "hagit plan, then hagit apply"

@@ -41,7 +41,7 @@ def chat_message(alert: Alert) -> dict[str, str]:
         ("until", timestamp(alert.ended_s) if alert.ended and alert.ended_s else ""),
         ("asked for by", _asker(alert)),
         ("at", alert.origin),
-        ("to mend it", "" if alert.ended else alert.remedy),
+        ("remedy", "" if alert.ended else alert.remedy),
     )
     lines += [f"{name}: {_plain(text)}" for name, text in named if text]
     kinds = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.CRITICAL: "failure"}

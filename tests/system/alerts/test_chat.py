@@ -39,12 +39,12 @@ def test_a_message_says_what_to_know_and_what_to_do(drift):
         "since: 2026-01-01T00:00:01.000Z",
         "asked for by: 3f2c1ab00000, by Ada <ada@example.org>, signed by ada@example.org",
         "at: network.yaml:12",
-        "to mend it: hagit apply",
+        "remedy: hagit apply",
     ]
     over = chat_message(drift(status=AlertStatus.RESOLVED, ended_s=1_767_225_700.0))
     assert over["title"].startswith("[resolved]")
     assert over["type"] == "success"
-    assert "to mend it" not in over["body"]
+    assert "remedy" not in over["body"]
 
 
 def test_apprise_posts_to_a_web_service(url_file, receiver, drift):
