@@ -133,3 +133,14 @@ class StateError(HagitError):
 
 class ControlError(HagitError):
     """The watchdog does not answer, or its control socket cannot be served."""
+
+
+def shape_defect(error: Exception) -> str:
+    """Why a decoder refused a document of our own, in words, from the KeyError, TypeError or ValueError it raised."""
+    match error:
+        case KeyError(args=(str(name),)):
+            return f"`{name:.100}` is missing"
+        case ValueError() if str(error):
+            return f"{error!s:.200}"
+        case _:
+            return "it does not have the shape that hagit writes"

@@ -26,7 +26,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from reconciler.core.facts.fact import Key
 from reconciler.core.status.revision import Revision, revision_document, revision_from_document
-from reconciler.errors import StateError
+from reconciler.errors import StateError, shape_defect
 from reconciler.system.clock import wall_s
 from reconciler.system.files import (
     PUBLIC,
@@ -252,7 +252,9 @@ class Store:
             return parse(document)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StateError(
-                f"damaged: {error!r}", where=str(self.root / name), remedy="move this file away; hagit makes a new one"
+                f"damaged: {shape_defect(error)}",
+                where=str(self.root / name),
+                remedy="move this file away; hagit makes a new one",
             ) from error
 
 

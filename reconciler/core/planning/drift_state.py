@@ -22,7 +22,7 @@ from reconciler.core.facts.fact import Fact, Key
 from reconciler.core.facts.fact_kind import Document
 from reconciler.core.facts.state import DriftMode, Origin
 from reconciler.core.planning.fact_words import fact_name, fact_value
-from reconciler.errors import StateError
+from reconciler.errors import StateError, shape_defect
 
 FORMAT: Final = "hagit.drift/1"
 
@@ -170,7 +170,9 @@ def ledger_from_document(document: Document) -> DriftLedger:
             number=int(document["number"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StateError(f"the drift ledger is damaged: {error!r}", remedy="remove it: drift is found anew") from error
+        raise StateError(
+            f"the drift ledger is damaged: {shape_defect(error)}", remedy="remove it: drift is found anew"
+        ) from error
 
 
 def _drift_document(drift: DriftEntry) -> Document:

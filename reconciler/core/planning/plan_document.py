@@ -32,7 +32,7 @@ from reconciler.core.planning.plan import (
     OrdersChange,
     Plan,
 )
-from reconciler.errors import UsageError
+from reconciler.errors import UsageError, shape_defect
 
 FORMAT: Final = "hagit.plan/1"
 
@@ -78,7 +78,7 @@ def plan_from_document(document: Document) -> Plan:
             orders=tuple(OrdersChange(**item) for item in document.get("orders", ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
-        raise UsageError(f"the saved plan is damaged: {error!r}", remedy="plan again") from error
+        raise UsageError(f"the saved plan is damaged: {shape_defect(error)}", remedy="plan again") from error
 
 
 def _action_document(action: Action) -> Document:

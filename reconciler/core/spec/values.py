@@ -138,6 +138,8 @@ def _usable(ip: IPAddress, text: str) -> None:
         why = "is a loopback address"
     elif ip.is_unspecified:
         why = "is the unspecified address"
+    elif isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        why = f"is the IPv4 address {ip.ipv4_mapped} in another form, which no packet carries"
     elif ip.version == 6 and ip.is_link_local:
         why = "is link-local, and the kernel gives those itself"
     elif ip == ipaddress.IPv4Address("255.255.255.255"):

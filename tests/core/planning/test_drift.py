@@ -167,9 +167,12 @@ def perform_mtu(observed):
     return replace(observed, facts={**observed.facts, ("mtu", "eth0"): Mtu("eth0", 9000)})
 
 
-def test_a_damaged_ledger_says_so():
-    with pytest.raises(StateError, match="drift ledger is damaged"):
-        ledger_from_document({"format": "hagit.drift/1", "drifts": [{}]})
+@pytest.mark.parametrize(
+    ("drifts", "words"), [([{}], "damaged: `.+` is missing"), (7, "damaged: it does not have the shape")]
+)
+def test_a_damaged_ledger_says_so(drifts, words):
+    with pytest.raises(StateError, match=words):
+        ledger_from_document({"format": "hagit.drift/1", "drifts": drifts})
 
 
 looks = st.lists(st.tuples(st.frozensets(st.integers(1, 6)), st.booleans(), st.integers(0, 90)), max_size=30)
