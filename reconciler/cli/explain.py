@@ -59,7 +59,7 @@ another. Relative paths are relative to the file. Nothing in the repository can 
   revoked_keys = "revoked"          SSH keys that count no more
   keyring = "keys.gpg"              OpenPGP: exported public keys
   unsigned = "refuse"               refuse, warn or accept; the repository can only be stricter
-                                    (refuse where signers are named, else accept). With warn and accept every user who
+                                    (refuse where signers are named, else accept). With warn and accept everyone who
                                     can push is root here, which status, plan and an alert say until you write
                                     unsigned = "accept-without-warning"
   pair = "north"                    the tip must carry the signed lines Hagit-Pair: north and Hagit-Branch: BRANCH; a

@@ -42,7 +42,7 @@ def choose_trust(*, joins: bool, quiet: bool, signer: Path | None, accept_unsign
     if accept_unsigned:
         return UNSIGNED
     if not quiet:
-        print("hagit follows only signed commits: otherwise every user who can push is root here.")
+        print("hagit follows only signed commits: otherwise everyone who can push is root here.")
         offered = "the file of an SSH public key or of allowed signers"
         offered += f", or `{UNSIGNED}`" if joins else f", `{MAKE}` (a key is made here), or `{UNSIGNED}`"
         answer = ask_text(f"Who signs? {offered}", "" if joins else MAKE)

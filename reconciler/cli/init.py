@@ -89,7 +89,7 @@ def init(
         typer.Option("--signer", help="Whose signatures count: an SSH public key, or an allowed_signers file."),
     ] = None,
     accept_unsigned: Annotated[
-        bool, typer.Option("--accept-unsigned", help="Follow unsigned commits: every user who can push is root.")
+        bool, typer.Option("--accept-unsigned", help="Follow unsigned commits: everyone who can push is root.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Take the defaults instead of asking.")] = False,
 ) -> int:
@@ -176,9 +176,7 @@ def _make_node_file(path: Path, controller: str, directory: Path, state: Path, t
     print(f"Made     {path}: this is controller {controller}, its state is in {state}.")
     signers = trust.table.get("allowed_signers")
     if signers is None:
-        print(
-            "Trust    unsigned commits are followed: every user who can push is root here. A warning stands until you"
-        )
+        print("Trust    unsigned commits are followed: everyone who can push is root here. A warning stands until you")
         print("         name signers, or write that it is meant (`hagit explain node`, [trust]).")
         return
     print(f"Trust    only commits are followed that a key in {path.absolute().parent / signers} signed.")

@@ -90,7 +90,7 @@ def test_init_asks_a_few_questions(controller: Controller, tmp_path: Path) -> No
     screen.until("[make]: ")
     screen.type("nobody\n")
     assert screen.end() == 0, screen.shown
-    assert "every user who can push is root here" in screen.shown
+    assert "everyone who can push is root here" in screen.shown
     values = tomllib.loads(node.read_text())
     assert (values["controller"], values["trust"]) == ("b", {"unsigned": "accept"})
     assert "interlink" in (tmp_path / "new" / "pair.yaml").read_text()
