@@ -52,7 +52,7 @@ COVERED: dict[str, tuple[str, ...]] = {
         "core/planning/test_nic_match.py::test_none_and_several_are_held_with_the_place",
     ),
     "the same NIC claimed twice": (
-        "cli/test_refusals.py::test_one_nic_that_is_claimed_twice_is_given_to_nobody",
+        "cli/test_refusals.py::test_a_nic_that_two_resources_match_is_given_to_neither",
         "core/spec/bad/nic-twice.yaml",
         "core/planning/cases/two_claims/plan.txt",
     ),
