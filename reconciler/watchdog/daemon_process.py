@@ -20,13 +20,13 @@ from reconciler.core.failover.reservations.key import Side
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.errors import StateError
 from reconciler.system.control import ControlServer
+from reconciler.system.file_thread import FileThread
 from reconciler.system.files import Lock
 from reconciler.system.systemd_notifier import SystemdNotifier
 from reconciler.watchdog.control_requests import ControlRequests, resume_maintenance
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.dispatcher import Dispatcher
 from reconciler.watchdog.event_loop import EventLoop, monotonic_ms
-from reconciler.watchdog.file_thread import FileThread
 from reconciler.watchdog.handover import Handover, handover_file
 from reconciler.watchdog.heartbeats import Heartbeats
 from reconciler.watchdog.pair_keys import PairKeys

@@ -31,13 +31,13 @@ from reconciler.core.failover.reservations.key import EPOCH_MAX
 from reconciler.core.failover.strict_json import Defect, build, plain
 from reconciler.errors import HagitError
 from reconciler.system.atomic_file import replace_file
+from reconciler.system.file_thread import FileThread
 from reconciler.system.files import PUBLIC_DIRECTORY, make_directory, read_json, state_error
 from reconciler.system.machine import boot_id
 from reconciler.system.shelf.orders_in_force import orders_in_force_document, orders_in_force_path, read_orders_in_force
 from reconciler.watchdog.elapsed_time import NAME as KEPT_TIME
 from reconciler.watchdog.elapsed_time import ElapsedTime, machine_clocks, seconds
 from reconciler.watchdog.event_loop import monotonic_ms
-from reconciler.watchdog.file_thread import FileThread
 
 #: More entries than any limit of the orders counts. Older entries are dropped.
 MOMENTS_MAX: Final = 1_000

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from reconciler.core.failover.machine.elapsed_time import Clocks, Elapsed, advanced, to_be_saved
 from reconciler.system.clock import uptime_s, wall_s
-from reconciler.watchdog.file_thread import FileThread
+from reconciler.system.file_thread import FileThread
 
 NAME: Final = "elapsed.json"
 #: Larger numbers, in seconds, are damage: thirty thousand years.

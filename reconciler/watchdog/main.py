@@ -31,11 +31,13 @@ from reconciler.core.power.document import POWER_BYTES_MAX
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.errors import HagitError, NodeFileError, StateError, UsageError
 from reconciler.system.deadman import open_deadman
+from reconciler.system.file_thread import FileThread, read_content
 from reconciler.system.files import PUBLIC_DIRECTORY, Lock, make_directory, narrow
 from reconciler.system.machine import machine_number, machine_serial
 from reconciler.system.node import Node, WatchdogNode, find_node_file, load_node
 from reconciler.system.process_protection import protect_daemon
 from reconciler.system.secret import carp_passwords, pair_secret
+from reconciler.system.secret_watcher import SecretWatcher, read_secret_files
 from reconciler.system.shelf import imported
 from reconciler.system.systemd_notifier import SystemdNotifier
 from reconciler.watchdog.daemon import Daemon
@@ -43,13 +45,11 @@ from reconciler.watchdog.daemon_process import DaemonParts, DaemonProcess, prote
 from reconciler.watchdog.dispatcher import Dispatcher
 from reconciler.watchdog.durable_state import DurableState, owned_pools
 from reconciler.watchdog.event_loop import EventLoop, monotonic_ms
-from reconciler.watchdog.file_thread import FileThread, read_content
 from reconciler.watchdog.heartbeats import Heartbeats
 from reconciler.watchdog.pair_keys import PairKeys
 from reconciler.watchdog.power_fencing import PowerFencing
 from reconciler.watchdog.published_files import PublishedFiles, read_unit
 from reconciler.watchdog.replace_command import replace_daemon
-from reconciler.watchdog.secret_watcher import SecretWatcher, read_secret_files
 from reconciler.watchdog.status_publisher import StatusPublisher
 from reconciler.watchdog.successor import PredecessorLink
 from reconciler.watchdog.successor_handle import OPTION, HandedOver

@@ -2,7 +2,7 @@
 
 Decides which secrets from the files to use. *A file never separates controllers that hear each other*: secrets of which
 none is in force are used only while the peer is not heard. So a mistyped secret is only a reason in the status, and a
-secret that repairs the pair is used immediately. Leaves the files to `secret_watcher`.
+secret that repairs the pair is used immediately. Leaves the files to `system/secret_watcher`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from reconciler.core.failover.heartbeats.authentication import SealKey
 from reconciler.core.failover.heartbeats.keyring import Keyring, spelled
 from reconciler.core.failover.orders.document import orders_key
 from reconciler.core.status.watchdog import ReasonStatus, SecretStatus
+from reconciler.system.secret_watcher import SecretFiles
 from reconciler.watchdog.event_loop import monotonic_ms
-from reconciler.watchdog.secret_watcher import SecretFiles
 
 #: The status shows the secret of a frame of the peer for this long.
 PEER_MS: Final = 10_000

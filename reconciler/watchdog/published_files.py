@@ -20,8 +20,8 @@ from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.reservations.key import Side
 from reconciler.core.power.document import decode_power
 from reconciler.core.power.plan import PowerPlan
+from reconciler.system.file_thread import FileContent, FileThread
 from reconciler.watchdog.daemon import Daemon
-from reconciler.watchdog.file_thread import FileContent, FileThread
 from reconciler.watchdog.pair_keys import PairKeys
 from reconciler.watchdog.power_fencing import PowerFencing
 

@@ -29,9 +29,9 @@ from reconciler.core.status.timeline import (
 )
 from reconciler.errors import HagitError
 from reconciler.system.clock import wall_s
+from reconciler.system.file_thread import FileThread
 from reconciler.system.files import read_lines
 from reconciler.watchdog.event_loop import monotonic_ms
-from reconciler.watchdog.file_thread import FileThread
 
 #: Number of events in memory. The file holds more.
 REMEMBERED_MAX: Final = 500

@@ -14,8 +14,8 @@ from reconciler.core.failover.machine.phase import Phase
 from reconciler.core.failover.machine.state import Memory
 from reconciler.core.failover.orders.orders import Layout, Limits, layout
 from reconciler.simulation.timed.stories import PAIR
+from reconciler.system.file_thread import FileThread
 from reconciler.watchdog.durable_state import DurableState
-from reconciler.watchdog.file_thread import FileThread
 from tests.wait import until
 
 MEMORY = Memory(Phase.ACTIVE, 7, quiet=True)

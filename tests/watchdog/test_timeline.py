@@ -11,8 +11,8 @@ import pytest
 from reconciler.core.failover.machine.decision_codes import Code, Decision
 from reconciler.core.failover.machine.phase import Phase
 from reconciler.core.failover.machine.state import initial
+from reconciler.system.file_thread import FileThread
 from reconciler.watchdog.event_loop import monotonic_ms
-from reconciler.watchdog.file_thread import FileThread
 from reconciler.watchdog.timeline import Timeline
 from tests.wait import until
 from tests.watchdog.pair import ORDERS

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from reconciler.watchdog.file_thread import FileThread
+from reconciler.system.file_thread import FileThread
 from tests.system.conftest import small_disk
 from tests.wait import until
 
