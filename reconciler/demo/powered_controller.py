@@ -104,7 +104,7 @@ def _next(connection: socket.socket, frames: Frames) -> Message:
     while True:
         data = connection.recv(CHUNK_BYTES)
         if not data:
-            raise StateError("the shelf hung up")
+            raise StateError("the shelf closed the connection")
         for message in frames.take(data):
             return message
 

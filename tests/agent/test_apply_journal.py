@@ -29,7 +29,7 @@ PLAN = Plan(
 
 
 def cut_off(path: Path, started: int, done: int) -> None:
-    """What a process leaves that died after so many lines."""
+    """The journal of a process that died after this number of lines."""
     with ApplyJournal(path, PLAN) as journal:
         for index in range(started):
             journal.started(index)

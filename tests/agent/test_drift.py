@@ -61,7 +61,7 @@ def test_an_address_deleted_by_hand_is_healed_and_reported(
     assert seen["labels"]["alertname"] == "HagitDrift"
     assert seen["labels"]["subject"] == "address 10.0.0.1/24 of e0"
     assert seen["annotations"]["author"] == "Ada"
-    # Healed within milliseconds, and yet it lasts there until somebody was told.
+    # The drift ends within milliseconds, and its alert lasts until Alertmanager has notified.
     until(lambda: ends_s(manager) is not None and abs(ends_s(manager) - firing["since_s"] - DURATION_S_MIN) < 0.1)
 
 
@@ -72,7 +72,7 @@ def ends_s(manager: Alertmanager) -> float:
 def test_what_is_healed_is_notified_by_alertmanager(
     controller: Controller, hook: Hook, make_hook: Callable[[], Hook]
 ) -> None:
-    """Alertmanager waits before it notifies; an alert that had ended meanwhile would be told to nobody."""
+    """Alertmanager waits before it notifies, and notifies nobody of an alert that has ended meanwhile."""
     pager = make_hook()
     manager = Alertmanager(controller, hook=pager.url).start()
     try:
@@ -108,7 +108,7 @@ def test_a_warning_is_sent_once_and_stays_until_an_operator_corrects_it(
 
 
 def test_what_is_ignored_is_silent(controller: Controller, hook: Hook) -> None:
-    """The order of events tells: what is not ignored comes, and nothing came before it."""
+    """By the order of events: the alert of another resource comes, and none came before it."""
     both = STORAGE + interface("data0", "10.1.0.1/24", nic="e1")
     in_force(controller, both)
     ignoring = both + alerting(hook.url, "{default: warn, resources: {Interface/storage0: ignore}}")
@@ -137,7 +137,7 @@ def test_a_foreign_address_is_shown_and_left_alone(controller: Controller, hook:
 
 
 def test_a_virtual_address_belongs_to_the_watchdog(controller: Controller, hook: Hook) -> None:
-    """It comes and goes with the role; neither is told, and neither is undone, whoever else drifts meanwhile."""
+    """It comes and goes with the role. Neither causes an alert or an action, also while something else drifts."""
     in_force(controller, STORAGE + alerting(hook.url, "{default: heal}"))
     controller.machine.run("sysctl", "-qw", "net.ipv4.conf.all.promote_secondaries=1")
     controller.ip("address add 10.0.0.100/24 dev e0")

@@ -53,7 +53,7 @@ Facts: TypeAlias = dict[Key, Fact]
 
 
 class Killed(BaseException):
-    """The simulated process is gone; nobody catches this."""
+    """The simulated process has died. No code catches this."""
 
 
 @dataclass

@@ -138,7 +138,7 @@ def test_a_saved_plan_publishes_what_it_showed(guarded: Controller) -> None:
 
 
 def write(controller: Controller, told: Orders) -> None:
-    # Whole at once: an agent that runs would put right what is there in between, and the rest would be lost.
+    # In one step: a running agent would repair a half-written file.
     write_atomic(controller.state / "orders.json", orders_document(told, KEY))
 
 

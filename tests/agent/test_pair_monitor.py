@@ -152,7 +152,7 @@ def test_a_watchdog_that_is_silent(monitored: MonitoredWatchdog) -> None:
     assert monitored.after(unhealthy("NO_DISKS"), polls=6) == [("ha-reason", "firing", "NO_DISKS: because")]
     assert monitored.after(stale(), polls=int(HOLD_S / POLL_S) + 1) == [("watchdog-down", "firing", "watchdog")]
     assert monitored.alerts[-1].severity == "critical"
-    assert monitored.after(None, polls=10) == [], "the reason neither holds nor is over: nobody knows"
+    assert monitored.after(None, polls=10) == [], "without a status the reason goes on"
     (monitored.root / "a" / "run" / "watchdog.json").unlink()
     assert monitored.after(None, polls=10) == []
     assert sorted(monitored.after(healthy())) == [
@@ -285,7 +285,7 @@ def test_the_agent_looks_alerts_and_is_scraped(controller: Controller) -> None:
     def publish(status: Callable[[], WatchdogStatus]) -> Callable[[], bool]:
         def keep() -> bool:
             write_json(run / "watchdog.json", watchdog_document(status()), sync=False)
-            # Until it is told: a machine so busy that it looked late saw a document that was old, and told that first.
+            # Until the alert comes: a busy machine may read an old status first, and emit an alert about that.
             return "ha-reason" in {kind for kind, _, _ in controller.alerts()}
 
         return keep
@@ -302,5 +302,5 @@ def test_the_agent_looks_alerts_and_is_scraped(controller: Controller) -> None:
     until(lambda: scraped('hagit_role{role="MASTER"} 1.0'), controller.logs)
     until(publish(lambda: unhealthy("NO_PONG")), controller.logs)
     assert controller.until_alert("ha-reason")["subject"] == "NO_PONG: because"
-    # Nobody publishes any more.
+    # No status is published any more.
     assert controller.until_alert("watchdog-down")["severity"] == "critical"

@@ -76,7 +76,7 @@ def test_a_revision_waits_for_an_operator_when_the_source_says_so(controller: Co
     assert alert["commit"] == second
     assert "waits for an operator" in alert["summary"]
     assert controller.in_force() == first
-    # What waits is not what is in force: the old address is still what may drift.
+    # The waiting revision is not in force: drift is still measured against the old address.
     assert controller.hagit("drift").code == 0
     # The revision in force decides, so a commit cannot let itself in.
     third = controller.work.commit("Let me in", net__yaml=STORAGE.replace("10.0.0.1/", "10.0.0.2/")
@@ -226,7 +226,7 @@ def test_a_remote_that_hangs_holds_up_no_look_at_the_kernel(controller: Controll
         with connection:
             until(lambda: controller.status().get("at_s"), controller.logs)
             controller.ip("address del 10.0.0.1/24 dev e0")
-            # Before the source has answered or been given up nobody knows what is to be in force.
+            # Before the source has answered or timed out, the revision that should be in force is unknown.
             until(lambda: controller.addresses("e0") == {"10.0.0.1/24"}, controller.logs, timeout_s=FETCH_S - 5)
     assert controller.in_force() == commit
 

@@ -52,7 +52,7 @@ def test_what_was_accepted_is_read_back(store: Store) -> None:
     assert replace(accepted, pinned=None).wanted == REVISION
     before = (store.root / "source.json").stat().st_mtime_ns
     store.accept(accepted)
-    assert (store.root / "source.json").stat().st_mtime_ns == before, "what is known is not written again"
+    assert (store.root / "source.json").stat().st_mtime_ns == before, "an unchanged value is not written again"
 
 
 def test_what_a_newer_release_wrote_besides_is_passed_over(store: Store) -> None:

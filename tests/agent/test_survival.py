@@ -1,4 +1,4 @@
-"""What outlives the agent: drift that stands, alerts that nobody took yet; and a disk or a right that is missing."""
+"""What outlives the agent: lasting drift and undelivered alerts; and an agent on a full disk or without permission."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_lasting_refusal_is_sent_once_over_restarts(controller: Controller, ho
 
 @contextlib.contextmanager
 def killed_before_it_remembers(controller: Controller, words: str) -> Iterator[None]:
-    """What is told inside is not in the memory of the agent that was killed, which it wrote just after."""
+    """Alerts that the agent sends here are not in its memory, because it is killed before it saves that."""
     ledger = controller.state / "ledger.json"
     before = ledger.read_bytes() if ledger.exists() else None
     yield

@@ -23,7 +23,7 @@ HEALED = (("firing", "address 10.0.0.1/24 of e0"), ("resolved", "address 10.0.0.
 
 
 def step(controller: Controller, placement: AddressPlacement) -> tuple[str, ...]:
-    """One step on the controller's network; what is placed after it."""
+    """One step on the network of the controller; returns the addresses that the watchdog has set after it."""
 
     def run() -> tuple[str, ...]:
         now_ms = time.monotonic_ns() // 1_000_000
@@ -56,13 +56,13 @@ def test_the_agent_leaves_them_alone(controller: Controller, hook: Hook, tmp_pat
     with placing(controller, tmp_path, on_virtual_mac=on_virtual_mac) as placement:
         assert controller.hagit("drift").code == 0
         assert "100" not in controller.hagit("plan").out
-        # It looks, and heals what is its own beside them.
+        # It observes, and heals its own address beside them.
         controller.ip("address del 10.0.0.1/24 dev e0")
         until_received(hook, *HEALED)
         assert hosts(controller) == {"10.0.0.1", *ADDRESSES}
         # Told first, published at the end of the round.
         until(lambda: controller.status()["drift"] == [], controller.status)
-        # It adds none that is gone, whoever took it away.
+        # It does not add a missing one.
         placement.want(False)
         until(lambda: step(controller, placement) == ())
         controller.ip("address del 10.0.0.1/24 dev e0")

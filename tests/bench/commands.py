@@ -26,10 +26,10 @@ def measure(directory: Path, runs: int) -> Group:
         Timed("hagit plan, no change", (HAGIT, "plan", "--detailed-exitcode")),
     )
     aims = {"hagit --version": 3.0, "hagit pl<TAB>": 3.0, "hagit plan, no change": 12.0}
-    with Testbed() as stage:
-        stage["a"].run("ip", "link", "set", "mgmt0", "up")
-        time_in(stage["a"], (Timed("apply", (HAGIT, "apply", "--yes")), *commands), 1, env)
-        taken = time_in(stage["a"], commands, runs, env)
+    with Testbed() as testbed:
+        testbed["a"].run("ip", "link", "set", "mgmt0", "up")
+        time_in(testbed["a"], (Timed("apply", (HAGIT, "apply", "--yes")), *commands), 1, env)
+        taken = time_in(testbed["a"], commands, runs, env)
     bare = taken.pop(_FLOOR)
     floor = Figure(_FLOOR, bare.wall, note=bare.note)
     figures = (

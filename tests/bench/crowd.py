@@ -85,13 +85,13 @@ def undo(count: int) -> str:
     )
 
 
-def make_nics(stage: Testbed, first: int, count: int) -> None:
+def make_nics(testbed: Testbed, first: int, count: int) -> None:
     """Plug interfaces `first` to `count` - 1 into controller a; their other ends are up, on the client."""
-    far = stage["client"].holder.pid
+    far = testbed["client"].holder.pid
     here = "".join(
         f"link add {nic.name} address {nic.mac} type veth peer name far{nic.number} netns {far}\n"
         for nic in map(Nic, range(first, count))
     )
     there = "".join(f"link set far{number} up\n" for number in range(first, count))
     for name, lines in (("a", here), ("client", there)):
-        stage[name].run("sh", "-c", f"ip -batch - <<'END'\n{lines}END\n")
+        testbed[name].run("sh", "-c", f"ip -batch - <<'END'\n{lines}END\n")

@@ -24,14 +24,14 @@ def measure(directory: Path, runs: int) -> Group:
     make_repository(repository, files(0))
     env = make_node(directory / "a", "a", repository, listen=True)
     with ExitStack() as stack:
-        stage = stack.enter_context(Testbed())
-        stack.enter_context(alertmanager(stage, directory / "alertmanager"))
-        process = stack.enter_context(agent(stage["a"], env, directory / "a.log"))
+        testbed = stack.enter_context(Testbed())
+        stack.enter_context(alertmanager(testbed, directory / "alertmanager"))
+        process = stack.enter_context(agent(testbed["a"], env, directory / "a.log"))
         _until_published(directory / "a" / "state" / "status.json")
         first = _megabytes(process.pid)
         # Again after some more looks: what grows would show.
         for mtu in range(1400, 1400 + runs):
-            stage["a"].run("ip", "link", "set", "link0", "mtu", str(mtu))
+            testbed["a"].run("ip", "link", "set", "link0", "mtu", str(mtu))
         then = _megabytes(process.pid)
     figures = (
         Figure("agent, resident (RSS)", (first["Rss"],), "MB", aim=AIM_MB),

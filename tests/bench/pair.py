@@ -1,4 +1,4 @@
-"""A pair on the stage for the benchmark: one repository, a node file for each controller, agents, an Alertmanager."""
+"""A pair on the testbed for the benchmark: one repository, a node file for each controller, agents, an Alertmanager."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.bench.stopwatch import HAGIT, ROOT
 ALERTMANAGER_PORT: Final = 9093
 CLIENT_ADDRESS: Final = "10.77.0.1"
 _GIT: Final = ("git", "-c", "user.name=Bench", "-c", "user.email=bench@example.org", "-c", "gc.auto=0")
-#: The NICs of the stage in place of those of the example.
+#: The NICs of the testbed in place of those of the example.
 _MACS: Final = {
     "02:00:00:00:0a:01": "02:00:00:00:aa:01",
     "02:00:00:00:0b:01": "02:00:00:00:bb:01",
@@ -28,7 +28,7 @@ _MACS: Final = {
 
 
 def minimal_pair() -> dict[str, str]:
-    """The files of the smallest example, for the NICs of the stage."""
+    """The files of the smallest example, for the NICs of the testbed."""
     text = (ROOT / "examples" / "minimal-pair" / "pair.yaml").read_text()
     return {"pair.yaml": re.sub("|".join(_MACS), lambda found: _MACS[found[0]], text)}
 
@@ -78,7 +78,7 @@ def agent(machine: Machine, env: Mapping[str, str], log: Path) -> Iterator[subpr
 
 
 @contextmanager
-def alertmanager(stage: Testbed, directory: Path) -> Iterator[subprocess.Popen[bytes]]:
+def alertmanager(testbed: Testbed, directory: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Debian's Alertmanager on the client. It tells each alert that it has taken on standard error, which is a pipe."""
     program = shutil.which("prometheus-alertmanager")
     if program is None:
@@ -87,7 +87,7 @@ def alertmanager(stage: Testbed, directory: Path) -> Iterator[subprocess.Popen[b
     configuration = directory / "alertmanager.yml"
     configuration.write_text("route: {receiver: none}\nreceivers: [{name: none}]\n")
     process = subprocess.Popen(
-        stage["client"].enter(
+        testbed["client"].enter(
             [
                 program,
                 f"--config.file={configuration}",

@@ -1,4 +1,4 @@
-"""Times the parts of an apply inside one process. A program of its own, to run on a machine of the stage.
+"""Times the parts of an apply inside one process. A program of its own, to run on a machine of the testbed.
 
 python -m tests.bench.parts REPOSITORY JOURNAL-DIRECTORY RUNS RESET-COMMAND...
 """

@@ -88,20 +88,20 @@ def measure(directory: Path, runs: int) -> Group:
     repository = directory / "pair"
     make_repository(repository, files(0))
     with ExitStack() as stack:
-        stage = stack.enter_context(Testbed())
-        manager = stack.enter_context(alertmanager(stage, directory / "alertmanager"))
-        monitors = {name: address_monitor(stage[name]) for name in CONTROLLERS}
+        testbed = stack.enter_context(Testbed())
+        manager = stack.enter_context(alertmanager(testbed, directory / "alertmanager"))
+        monitors = {name: address_monitor(testbed[name]) for name in CONTROLLERS}
         stack.callback(end, list(monitors.values()))
         pipes = {name: monitor.stdout for name, monitor in monitors.items()} | {"manager": manager.stderr}
         ear = stack.enter_context(Ear({name: pipe for name, pipe in pipes.items() if pipe is not None}))
         for name in CONTROLLERS:
             env = make_node(directory / name, name, repository)
-            stack.enter_context(agent(stage[name], env, directory / f"{name}.log"))
+            stack.enter_context(agent(testbed[name], env, directory / f"{name}.log"))
         ear.times({name: _came(name, commit_address(0, name)) for name in CONTROLLERS}, TIMEOUT_S)
         _until_applied(directory, repository)
         commits = [_commit(ear, directory, repository, number) for number in range(1, runs + 1)]
         ear.idle(time.monotonic() + 0.5)
-        deletions = _deletions(stage, ear)
+        deletions = _deletions(testbed, ear)
     told, back = zip(*deletions, strict=True)
     figures = (
         Figure("git commit → live on both controllers", tuple(commits), aim=1000, judged=0.99),
@@ -150,7 +150,7 @@ def _until_applied(directory: Path, repository: Path) -> None:
             pause.wait(0.01)
 
 
-def _deletions(stage: Testbed, ear: Ear) -> list[tuple[float, float]]:
+def _deletions(testbed: Testbed, ear: Ear) -> list[tuple[float, float]]:
     """For each deletion: milliseconds until it is told, and until the address is back."""
     tries = []
     prints: dict[str, str] = {}
@@ -158,7 +158,7 @@ def _deletions(stage: Testbed, ear: Ear) -> list[tuple[float, float]]:
     for number, name in turns:
         next_s = time.monotonic() + PAUSE_S
         address = standing_address(number, name)
-        command = stage[name].enter(["ip", "address", "delete", address, "dev", "data0"])
+        command = testbed[name].enter(["ip", "address", "delete", address, "dev", "data0"])
         with subprocess.Popen(command, stdin=subprocess.DEVNULL):
             wanted = {
                 "gone": _came(name, address, gone=True),

@@ -34,13 +34,13 @@ class Size:
 def measure(directory: Path, runs: int) -> Group:
     """Whole processes and their parts at every size."""
     sizes = []
-    with Testbed() as stage:
-        stage["a"].run("hostname", HOSTNAME)
+    with Testbed() as testbed:
+        testbed["a"].run("hostname", HOSTNAME)
         made = 0
         for count in SIZES:
-            make_nics(stage, made, count)
+            make_nics(testbed, made, count)
             made = count
-            sizes.append(_at(stage["a"], directory / str(count), count, _runs_of(runs, count)))
+            sizes.append(_at(testbed["a"], directory / str(count), count, _runs_of(runs, count)))
     figures: list[Figure] = []
     for size in sizes:
         figures += _figures(size)

@@ -163,22 +163,22 @@ def silence_ms(contestant: Contestant, directory: Path, later_s: float = 0.0) ->
     `later_s` is waited before: programs that start alike would die at the same moment between two advertisements.
     """
     directory.mkdir(parents=True)
-    with Testbed() as stage:
+    with Testbed() as testbed:
         for name, own in OWN.items():
-            stage[name].run("ip", "address", "add", f"{own}/24", "dev", "data0")
-            stage[name].run("ip", "link", "set", "data0", "up")
-        prober = run_in(stage["client"], "reconciler.demo.pinger", ADDRESS, str(PROBE_MS))
+            testbed[name].run("ip", "address", "add", f"{own}/24", "dev", "data0")
+            testbed[name].run("ip", "link", "set", "data0", "up")
+        prober = run_in(testbed["client"], "reconciler.demo.pinger", ADDRESS, str(PROBE_MS))
         with probing(prober) as client:
-            first = contestant.start(stage["a"], directory)
+            first = contestant.start(testbed["a"], directory)
             client.steady(SETTLE_S)
-            contestant.start(stage["b"], directory)
+            contestant.start(testbed["b"], directory)
             client.listen(time.monotonic() + 3.0 + later_s)
             client.steady(SETTLE_S)
-            assert ADDRESS in stage["a"].run("ip", "address", "show", "dev", "data0")
+            assert ADDRESS in testbed["a"].run("ip", "address", "show", "dev", "data0")
             killed_s = time.monotonic()
             # The port first: keepalived's child would still say good-bye when its parent dies.
-            stage["client"].run("ip", "link", "set", "a-data0", "down")
-            kill(stage["a"], first)
+            testbed["client"].run("ip", "link", "set", "a-data0", "down")
+            kill(testbed["a"], first)
             client.steady(SETTLE_S, since_s=killed_s + IN_FLIGHT_S)
             return client.silence_ms(killed_s)
 

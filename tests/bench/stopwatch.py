@@ -1,6 +1,6 @@
 """Times whole commands, from before they are started until they have ended.
 
-A program of its own, so that it can run inside a machine of the stage: entering the machine is not part of what is
+A program of its own, so that it can run inside a machine of the testbed: entering the machine is not part of what is
 measured. Every round runs each command once, so that whatever else the machine does meets all of them alike.
 """
 

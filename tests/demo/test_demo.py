@@ -46,7 +46,7 @@ def demo(directory: Path) -> Iterator[subprocess.Popen[str]]:
     for name in ("KEEP", "FORCE_COLOR", "COLUMNS"):
         environment.pop(name, None)
     process = subprocess.Popen(
-        # Whoever runs the tests in the background may have Ctrl-C ignored, and that is inherited.
+        # Tests in the background may ignore Ctrl-C, and child processes inherit that.
         ["env", "--default-signal=INT", sys.executable, "-m", "reconciler.demo"],
         cwd=ROOT,
         env=environment,
@@ -124,7 +124,7 @@ def test_every_step_ends_as_announced(place: Path) -> None:
         assert "Clients notice nothing." in printed[title] and "no move" in printed[title]
     power = printed["The active controller loses power"]
     assert "HA unavailable" in power and "failover, taken over here: served again after" in power
-    assert silences_ms(power)[0] > 1_500, "nobody takes over before the silence counts"
+    assert silences_ms(power)[0] > 1_500, "no takeover before the peer counts as silent"
     assert re.search(r"alert +[ab]: every network to the peer is silent", printed["Every network between them is gone"])
     assert re.search(r"done +[ab] was reset: \S", printed["A watchdog that sleeps too long, and wakes"])
     assert re.search(r"done +[ab] is active", printed["Both lose power and boot at once"])

@@ -144,7 +144,7 @@ def _spelled(touches: list[Touch]) -> list[str]:
 def _refused(
     head: str, commit: str, verdict: Verdict | None, allowed: frozenset[Scope], beyond: list[str]
 ) -> SignatureRefused:
-    signer = verdict.principal if isinstance(verdict, Verified) else "nobody who is trusted here"
+    signer = verdict.principal if isinstance(verdict, Verified) else "a signer who is not trusted here"
     if isinstance(verdict, Verified) and verdict.scheme is Scheme.OPENPGP:
         signer += f" ({verdict.fingerprint})"
     more = [f"and {len(beyond) - _NAMED_MAX} more"] if len(beyond) > _NAMED_MAX else []

@@ -58,7 +58,7 @@ def test_a_refused_signature(controller: Controller, keys: Signing, signer: str)
 
 
 def test_a_refused_history(controller: Controller, keys: Signing) -> None:
-    """Signed by somebody trusted, on a branch that was replaced; until a person accepts it, and then back again."""
+    """A trusted signature on a branch that was replaced: refused until an operator accepts it, and then back again."""
     last = controller.in_force()
     controller.work.git("reset", "-q", "--hard", "HEAD~1")
     other = keys.commit("ada", "Another second", OTHER)

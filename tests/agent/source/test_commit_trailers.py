@@ -58,7 +58,7 @@ def test_a_commit_for_another_pair_or_branch(controller: Controller, keys: Signi
 
 
 def test_the_floor_of_a_first_adoption(controller: Controller, keys: Signing) -> None:
-    """A fresh controller is offered an old tip, which was signed by somebody trusted."""
+    """A fresh controller is offered an old tip with a trusted signature."""
     old = keys.commit("ada", "Old", STORAGE)
     new = keys.commit("ada", "New", OTHER)
     trust = f"allowed_signers = '{keys.signers}'\nfloor = '{new[:16]}'"

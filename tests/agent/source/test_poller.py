@@ -20,7 +20,7 @@ def test_a_defect_is_reported_and_the_next_poll_comes(tmp_path: Path) -> None:
         nonlocal looks
         looks += 1
         if looks == 1:
-            raise RuntimeError("nobody thought of this")
+            raise RuntimeError("an unexpected defect")
         return Selection()
 
     found: queue.SimpleQueue[Selection] = queue.SimpleQueue()
@@ -29,7 +29,7 @@ def test_a_defect_is_reported_and_the_next_poll_comes(tmp_path: Path) -> None:
     try:
         refusal = found.get(timeout=30).refusal
         assert isinstance(refusal, StateError)
-        assert "nobody thought of this" in refusal.what
+        assert "an unexpected defect" in refusal.what
         assert "test_poller.py" in refusal.what
         poller.poll_source()
         assert found.get(timeout=30).refusal is None

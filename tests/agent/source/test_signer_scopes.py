@@ -157,7 +157,7 @@ def test_a_floor_judges_every_commit_above_it(controller: Controller) -> None:
 
 
 def test_naming_a_commit_bypasses_no_check(controller: Controller) -> None:
-    """A commit below the first adoption, by a signer of a part: nobody ever judged what its state is."""
+    """A commit below the first adoption, by a signer with some scopes: its state was never judged."""
     scoped = Scoped(controller)
     below = scoped.commit("net", net__yaml=LINK, pair__yaml=PAIR.replace("shelf-b", "shelf-x"))
     controller.work.git("rm", "-q", "net.yaml")

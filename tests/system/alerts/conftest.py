@@ -133,7 +133,7 @@ def mute() -> Iterator[int]:
 
 @pytest.fixture
 def dead_port() -> Iterator[int]:
-    """A port on which nobody listens, until the test does."""
+    """A port on which no process listens, until the test does."""
     with kept_port() as held:
         yield int(held.getsockname()[1])
 

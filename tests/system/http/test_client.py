@@ -127,7 +127,7 @@ def test_certificates_are_verified(poster, tmp_path):
             connection, _ = server.accept()
             try:
                 with context.wrap_socket(connection, server_side=True) as channel:
-                    # Head and body come apart; closing on what is unread would take the answer back.
+                    # Head and body come in two parts; closing before both are read would reset the connection.
                     received = b""
                     while not received.endswith(b"{}") and (content := channel.recv(65_536)):
                         received += content
