@@ -90,6 +90,14 @@ def test_every_command_and_target_in_a_document_exists(path: Path) -> None:
     assert named <= targets, f"{title(path)} names make {sorted(named - targets)}"
 
 
+@pytest.mark.parametrize("path", [*DOCUMENTS, ROOT / "Makefile", *ROOT.glob("packaging/*.py")], ids=title)
+def test_every_program_that_is_run_as_a_module_exists(path: Path) -> None:
+    for name in re.findall(r"\b((?:tests|reconciler)(?:\.[a-z_]+)+)\b(?!\.)", path.read_text()):
+        parts = name.split(".")
+        places = [ROOT.joinpath(*parts), ROOT.joinpath(*parts[:-1], f"{parts[-1]}.py")]
+        assert any(place.exists() for place in places), f"{title(path)} runs {name}"
+
+
 def test_every_reason_and_variable_in_a_document_exists() -> None:
     sources = [*ROOT.glob("reconciler/**/*.py"), *ROOT.glob("tests/**/*.py"), *ROOT.glob("packaging/*.service")]
     known = set(re.findall(r"[A-Z]+_[A-Z_]+", "\n".join(path.read_text() for path in sources)))
