@@ -205,10 +205,6 @@ NOUNS = {
 }  # fmt: skip
 #: Participles that stand before their noun: `pending_orders` says what it holds.
 ADJECTIVES = {"pending"}
-#: Modules that are still named by a participle. This list only shrinks.
-NAMED_BY_A_PARTICIPLE = {
-    "tests/watchdog/serviced",
-}
 
 
 def named_by_a_participle(path: Path) -> bool:
@@ -225,9 +221,7 @@ def test_no_module_is_named_by_a_participle() -> None:
         for path in [*MODULES, *helpers]
         if named_by_a_participle(path)
     }
-    assert not found - NAMED_BY_A_PARTICIPLE, "name a module by what it holds: `reservations`, `loader`"
-    stale = NAMED_BY_A_PARTICIPLE - found
-    assert not stale, f"take from NAMED_BY_A_PARTICIPLE: {sorted(stale)}"
+    assert not found, "name a module by what it holds: `reservations`, `loader`"
 
 
 def public_classes() -> dict[str, set[str]]:

@@ -61,7 +61,7 @@ class FileThread:
         self.problem = ""
         self.lost = 0
         threading.stack_size(STACK_BYTES)
-        self._thread = threading.Thread(target=self._run, name="clerk", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="files", daemon=True)
         self._thread.start()
 
     def fileno(self) -> int:

@@ -247,7 +247,7 @@ class Dispatcher:
                     code="POOLS_REFUSED",
                     text="the pools could not be imported here",
                     evidence=refusal,
-                    remedy="mend what is named; it is tried again, and the journal of the watchdog has every try",
+                    remedy="correct what is named; the import is tried again, and the watchdog's journal has each try",
                 )
             )
         return (*found, *self._records.reasons())

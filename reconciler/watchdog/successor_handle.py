@@ -48,7 +48,7 @@ def words_of(data: bytes) -> str:
 class SuccessorHandle:
     """At most one successor at a time.
 
-    `busy` names the activity that a hand-over must not interrupt, "" when there is none. `inheritance` returns what is
+    `activity` names the activity that a hand-over must not interrupt, "" when there is none. `handover` returns what is
     sent: a descriptor of the document, then the open files. `on_failure` is called with the reason when no hand-over
     took place.
     """
@@ -58,15 +58,15 @@ class SuccessorHandle:
         loop: EventLoop,
         command: Sequence[str],
         environment: Mapping[str, str],
-        busy: Callable[[], str],
-        inheritance: Callable[[], tuple[int, ...]],
+        activity: Callable[[], str],
+        handover: Callable[[], tuple[int, ...]],
         *,
         ready_ms: int = READY_MS,
         resting_ms: int = RESTING_MS,
     ) -> None:
         self._ready_ms, self._resting_ms = ready_ms, resting_ms
         self._loop, self._command, self._environment = loop, tuple(command), dict(environment)
-        self._activity, self._handover = busy, inheritance
+        self._activity, self._handover = activity, handover
         self.on_failure: Callable[[str], None] = lambda why: None
         self.failure = ""
         self.pid = 0
@@ -143,7 +143,7 @@ class SuccessorHandle:
         return (
             ReasonStatus(
                 code="SUCCESSOR_FAILED",
-                text="a new daemon could not take over; the one that ran before goes on",
+                text="a new daemon could not take over; the one that ran before continues",
                 evidence=self.failure,
                 remedy="correct what is named, then: systemctl reload hagit-watchdog",
             ),

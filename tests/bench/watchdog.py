@@ -31,9 +31,9 @@ class Cost:
     """Samples of the processor, in percent of one core, and memory in MB (10^6 bytes)."""
 
     loop_percent: tuple[float, ...]
-    arms_percent: tuple[float, ...]
+    workers_percent: tuple[float, ...]
     loop_mb: float
-    arms_mb: float
+    workers_mb: float
 
 
 def measure(directory: Path, runs: int) -> Group:
@@ -47,13 +47,13 @@ def measure(directory: Path, runs: int) -> Group:
         pair.close()
     figures = (
         Figure("active, loop: resident (RSS)", (active.loop_mb,), "MB", aim=AIM_MB),
-        Figure("active, fork server and 5 workers: their share (PSS)", (active.arms_mb,), "MB"),
+        Figure("active, fork server and 5 workers: their share (PSS)", (active.workers_mb,), "MB"),
         Figure("active, loop: processor", active.loop_percent, "%", aim=AIM_PERCENT),
-        Figure("active, workers: processor", active.arms_percent, "%", aim=AIM_PERCENT),
+        Figure("active, workers: processor", active.workers_percent, "%", aim=AIM_PERCENT),
         Figure("standby, loop: resident (RSS)", (standby.loop_mb,), "MB", aim=AIM_MB),
-        Figure("standby, fork server and 5 workers: their share (PSS)", (standby.arms_mb,), "MB"),
+        Figure("standby, fork server and 5 workers: their share (PSS)", (standby.workers_mb,), "MB"),
         Figure("standby, loop: processor", standby.loop_percent, "%", aim=AIM_PERCENT),
-        Figure("standby, workers: processor", standby.arms_percent, "%", aim=AIM_PERCENT),
+        Figure("standby, workers: processor", standby.workers_percent, "%", aim=AIM_PERCENT),
         Figure("modules loaded, loop", (_modules("reconciler.watchdog.main"),), ""),
         Figure("modules loaded, worker", (_modules("reconciler.watchdog.fork_server"),), ""),
     )
@@ -67,20 +67,20 @@ def measure(directory: Path, runs: int) -> Group:
 
 def _costs(heads: tuple[Head, Head], samples: int) -> list[Cost]:
     processes = [_processes(head) for head in heads]
-    used = [[(_used_s(loop), sum(map(_used_s, arms))) for loop, *arms in processes]]
+    used = [[(_used_s(loop), sum(map(_used_s, workers))) for loop, *workers in processes]]
     taken_s = [time.monotonic()]
     for _ in range(samples):
         Event().wait(SAMPLE_S)
-        used.append([(_used_s(loop), sum(map(_used_s, arms))) for loop, *arms in processes])
+        used.append([(_used_s(loop), sum(map(_used_s, workers))) for loop, *workers in processes])
         taken_s.append(time.monotonic())
     return [
         Cost(
             loop_percent=_percent([moment[number][0] for moment in used], taken_s),
-            arms_percent=_percent([moment[number][1] for moment in used], taken_s),
+            workers_percent=_percent([moment[number][1] for moment in used], taken_s),
             loop_mb=_megabytes(loop, "Rss"),
-            arms_mb=sum(_megabytes(arm, "Pss") for arm in arms),
+            workers_mb=sum(_megabytes(worker, "Pss") for worker in workers),
         )
-        for number, (loop, *arms) in enumerate(processes)
+        for number, (loop, *workers) in enumerate(processes)
     ]
 
 
@@ -92,8 +92,8 @@ def _percent(used_s: list[float], taken_s: list[float]) -> tuple[float, ...]:
 def _processes(head: Head) -> list[int]:
     """The daemon, its fork server and the workers."""
     assert head.daemon is not None
-    (trunk,) = _children(head.daemon.pid)
-    return [head.daemon.pid, trunk, *_children(trunk)]
+    (fork_server,) = _children(head.daemon.pid)
+    return [head.daemon.pid, fork_server, *_children(fork_server)]
 
 
 def _children(pid: int) -> list[int]:

@@ -36,9 +36,9 @@ def test_requests_and_replies_as_messages() -> None:
     assert read_reply(plain_reply(reply)) == reply
 
 
-def test_an_arm_audits_real_disks(make_driver: Callable[..., Driver], tmp_path: Path) -> None:
+def test_a_worker_audits_real_disks(make_driver: Callable[..., Driver], tmp_path: Path) -> None:
     driver = make_driver(Side.A, f"disks:{tmp_path}")
-    driver.arms.set_wanted(WorkerKind.AUDITOR, now_ms(), wanted=True)
+    driver.pool.set_wanted(WorkerKind.AUDITOR, now_ms(), wanted=True)
     reply = driver.ask(RunAudit(theirs=False))
     assert isinstance(reply, AuditReply)
     first = reply.findings[0]

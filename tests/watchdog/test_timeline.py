@@ -22,17 +22,17 @@ LONG_MS = 50
 
 
 @pytest.fixture
-def chronicle(tmp_path: Path) -> Iterator[Timeline]:
-    clerk = FileThread(tmp_path / "watched", 1_000)
-    yield Timeline(tmp_path, "a boot", clerk)
-    clerk.close(10)
+def timeline(tmp_path: Path) -> Iterator[Timeline]:
+    file_thread = FileThread(tmp_path / "watched", 1_000)
+    yield Timeline(tmp_path, "a boot", file_thread)
+    file_thread.close(10)
 
 
-def claims(chronicle: Timeline, code: Code) -> int | None:
+def claims(timeline: Timeline, code: Code) -> int | None:
     """It begins a claim now: for how long the failover has lasted, by its timeline."""
     before = replace(initial(ORDERS, 1, monotonic_ms()), phase=Phase.STANDBY)
-    chronicle.phase_changed(before, replace(before, phase=Phase.CLAIMING, why=Decision(code), now_ms=monotonic_ms()))
-    return chronicle.events[-1].since_ms
+    timeline.phase_changed(before, replace(before, phase=Phase.CLAIMING, why=Decision(code), now_ms=monotonic_ms()))
+    return timeline.events[-1].since_ms
 
 
 def passes(duration_ms: int) -> None:
@@ -40,30 +40,28 @@ def passes(duration_ms: int) -> None:
     until(lambda: monotonic_ms() >= end_ms)
 
 
-def test_a_handover_lasts_since_the_peer_let_go(chronicle: Timeline) -> None:
-    chronicle.peer_phase_seen(Phase.ACTIVE)
-    chronicle.peer_phase_seen(Phase.RELEASING)
+def test_a_handover_lasts_since_the_peer_let_go(timeline: Timeline) -> None:
+    timeline.peer_phase_seen(Phase.ACTIVE)
+    timeline.peer_phase_seen(Phase.RELEASING)
     passes(LONG_MS)
-    lasted_ms = claims(chronicle, Code.HANDED)
+    lasted_ms = claims(timeline, Code.HANDED)
     assert lasted_ms is not None and lasted_ms >= LONG_MS
 
 
 def test_a_handover_that_only_the_disks_told_lasts_since_then_and_not_since_an_earlier_one(
-    chronicle: Timeline,
+    timeline: Timeline,
 ) -> None:
     for phase in (Phase.ACTIVE, Phase.RELEASING, Phase.STANDBY):
-        chronicle.peer_phase_seen(phase)
+        timeline.peer_phase_seen(phase)
     passes(LONG_MS)
     again_ms = monotonic_ms()
-    chronicle.peer_phase_seen(Phase.ACTIVE)
-    lasted_ms = claims(chronicle, Code.HANDED)
+    timeline.peer_phase_seen(Phase.ACTIVE)
+    lasted_ms = claims(timeline, Code.HANDED)
     assert lasted_ms is not None and lasted_ms <= monotonic_ms() - again_ms
 
 
-def test_a_phase_is_told_with_the_moment_at_which_it_began(chronicle: Timeline) -> None:
+def test_a_phase_is_told_with_the_moment_at_which_it_began(timeline: Timeline) -> None:
     now_ms = monotonic_ms() - LONG_MS
     before = replace(initial(ORDERS, 1, now_ms), phase=Phase.STANDBY)
-    chronicle.phase_changed(
-        before, replace(before, phase=Phase.CLAIMING, why=Decision(Code.PEER_ABSENT), now_ms=now_ms)
-    )
-    assert (chronicle.events[-1].mono_ms, chronicle.events[-1].since_ms) == (now_ms, 0)
+    timeline.phase_changed(before, replace(before, phase=Phase.CLAIMING, why=Decision(Code.PEER_ABSENT), now_ms=now_ms))
+    assert (timeline.events[-1].mono_ms, timeline.events[-1].since_ms) == (now_ms, 0)

@@ -1,4 +1,4 @@
-"""The arms with real children at a simulated shelf: what hangs is given up, and what was given up is not heard."""
+"""Worker processes at a simulated shelf: a hanging worker is killed, and the reply of a killed worker is dropped."""
 
 import os
 import random
@@ -43,7 +43,7 @@ from tests.system.shelf.rig import DISKS, LONG_S, SimulatedRig, orders
 
 LONG_MS = int(LONG_S * 1000)
 KEY = Key(Side.A, 1)
-#: The arms that every watchdog has.
+#: The workers that every watchdog starts.
 ALWAYS = tuple(kind for kind in WorkerKind if kind.starts_with_daemon)
 
 
@@ -52,26 +52,26 @@ def now_ms() -> int:
 
 
 class Driver:
-    """A loop around arms, as small as it can be."""
+    """A minimal loop around a pool of workers."""
 
     def __init__(self, url: str, run: Path, side: Side = Side.A) -> None:
-        self.arms = WorkerPool(url, orders(side), run, now_ms(), grace_ms=100)
+        self.pool = WorkerPool(url, orders(side), run, now_ms(), grace_ms=100)
         self.heard: list[WorkerAnswer] = []
 
     def until(self, true: Callable[[], object]) -> None:
         end_ms = now_ms() + LONG_MS
         while not true():
             assert now_ms() < end_ms, "it never came true"
-            due_ms = self.arms.next_ms()
+            due_ms = self.pool.next_ms()
             wait_s = 1.0 if due_ms is None else max(0, min(1000, due_ms - now_ms())) / 1000
-            select.select([self.arms], [], [], wait_s)
-            self.heard += self.arms.poll(now_ms())
+            select.select([self.pool], [], [], wait_s)
+            self.heard += self.pool.poll(now_ms())
 
     def ready(self, *kinds: WorkerKind) -> None:
-        self.until(lambda: all(self.arms.is_free(kind) for kind in kinds or ALWAYS))
+        self.until(lambda: all(self.pool.is_free(kind) for kind in kinds or ALWAYS))
 
     def begin(self, request: WorkerRequest, within_ms: int = LONG_MS) -> None:
-        self.until(lambda: self.arms.request(request, now_ms(), within_ms))
+        self.until(lambda: self.pool.request(request, now_ms(), within_ms))
 
     def ask(self, request: WorkerRequest, within_ms: int = LONG_MS) -> WorkerReply:
         self.begin(request, within_ms)
@@ -79,7 +79,7 @@ class Driver:
         return next(answered.reply for answered in self.heard if answered.request is request)
 
     def condition(self, kind: WorkerKind) -> WorkerCondition:
-        return next(condition for condition in self.arms.conditions() if condition.kind is kind)
+        return next(condition for condition in self.pool.conditions() if condition.kind is kind)
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def make_driver(rig: SimulatedRig, tmp_path: Path) -> Iterator[Callable[..., Dri
 
     yield make
     for driver in made:
-        driver.arms.close()
+        driver.pool.close()
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def driver(make_driver: Callable[..., Driver]) -> Driver:
     return make_driver()
 
 
-def test_each_arm_does_its_own(driver: Driver) -> None:
+def test_each_worker_performs_its_own_requests(driver: Driver) -> None:
     looked = driver.ask(LookAtDisks())
     assert isinstance(looked, DisksReply)
     assert [view.holder for view in looked.views] == [None] * len(DISKS)
@@ -124,7 +124,7 @@ def test_each_arm_does_its_own(driver: Driver) -> None:
     assert isinstance(pools, PoolsReply)
     assert pools.view.pools is Presence.ALL
     assert driver.ask(ExportPools()) == MoveReply(ok=True)
-    assert [condition.starts for condition in driver.arms.conditions()] == [1] * len(ALWAYS)
+    assert [condition.starts for condition in driver.pool.conditions()] == [1] * len(ALWAYS)
 
 
 def test_an_answer_says_when_it_was_asked(driver: Driver) -> None:
@@ -134,13 +134,13 @@ def test_an_answer_says_when_it_was_asked(driver: Driver) -> None:
     assert before_ms <= answered.asked_ms <= answered.answered_ms <= now_ms()
 
 
-def test_a_busy_arm_takes_nothing_more_and_the_others_go_on(rig: SimulatedRig, driver: Driver) -> None:
+def test_a_busy_worker_accepts_no_request_and_the_others_continue(rig: SimulatedRig, driver: Driver) -> None:
     driver.ready()
     rig.hang(0)
     begun = LookAtDisks()
     driver.begin(begun, 60_000)
-    assert not driver.arms.request(LookAtDisks(), now_ms(), 100)
-    assert driver.arms.current_request(WorkerKind.DISK_MONITOR) is begun
+    assert not driver.pool.request(LookAtDisks(), now_ms(), 100)
+    assert driver.pool.current_request(WorkerKind.DISK_MONITOR) is begun
     assert driver.ask(WriteRecord((bytes(512),) * 3)) == RecordReply(Written.GOOD)
     assert driver.ask(LookAtPools()) == PoolsReply(PoolsView(Presence.NONE))
 
@@ -160,7 +160,7 @@ def parent(pid: int) -> int:
 
 
 def children(kind: WorkerKind) -> list[int]:
-    """The arms of this kind that we started and that have not ended."""
+    """The workers of this kind that this process started and that have not ended."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -173,7 +173,7 @@ def children(kind: WorkerKind) -> list[int]:
     return found
 
 
-def test_an_arm_that_stops_is_killed_at_its_deadline_and_replaced(driver: Driver) -> None:
+def test_a_worker_that_stops_is_killed_at_its_deadline_and_replaced(driver: Driver) -> None:
     driver.ready()
     (pid,) = children(WorkerKind.DISK_MONITOR)
     os.kill(pid, signal.SIGSTOP)
@@ -186,7 +186,7 @@ def test_an_arm_that_stops_is_killed_at_its_deadline_and_replaced(driver: Driver
     assert (condition.starts, condition.kills) == (2, 1)
 
 
-def test_an_arm_that_dies_is_replaced_and_its_request_has_failed(driver: Driver) -> None:
+def test_a_worker_that_dies_is_replaced_and_its_request_has_failed(driver: Driver) -> None:
     driver.ready()
     (pid,) = children(WorkerKind.DISK_MONITOR)
     os.kill(pid, signal.SIGSTOP)
@@ -198,13 +198,13 @@ def test_an_arm_that_dies_is_replaced_and_its_request_has_failed(driver: Driver)
     assert isinstance(driver.ask(LookAtDisks()), DisksReply)
 
 
-def test_a_trunk_that_dies_takes_its_arms_along_and_all_grow_again(driver: Driver) -> None:
+def test_workers_die_with_their_fork_server_and_are_started_again(driver: Driver) -> None:
     driver.ready()
-    (eyes,) = children(WorkerKind.DISK_MONITOR)
-    os.kill(parent(eyes), signal.SIGKILL)
-    driver.until(lambda: all(condition.starts == 2 for condition in driver.arms.conditions()))
+    (monitor,) = children(WorkerKind.DISK_MONITOR)
+    os.kill(parent(monitor), signal.SIGKILL)
+    driver.until(lambda: all(condition.starts == 2 for condition in driver.pool.conditions()))
     assert isinstance(driver.ask(LookAtDisks()), DisksReply)
-    assert eyes not in children(WorkerKind.DISK_MONITOR)
+    assert monitor not in children(WorkerKind.DISK_MONITOR)
     assert isinstance(driver.ask(RunClaim(KEY)), ClaimReply)
 
 
@@ -213,8 +213,8 @@ def test_of_an_abandoned_claim_nothing_is_heard_and_nothing_is_done(rig: Simulat
     rig.hang(0)
     driver.begin(RunClaim(KEY, command_ms=60_000))
     driver.until(lambda: any("disk0" in line for line in held(rig)))
-    driver.arms.abandon(WorkerKind.CLAIM_RUNNER, now_ms())
-    assert not driver.arms.is_free(WorkerKind.CLAIM_RUNNER)
+    driver.pool.abandon(WorkerKind.CLAIM_RUNNER, now_ms())
+    assert not driver.pool.is_free(WorkerKind.CLAIM_RUNNER)
     driver.ready(WorkerKind.CLAIM_RUNNER)
     rig.unhang(0)
     assert [view.registered for view in look(driver).views] == [frozenset()] * len(DISKS)
@@ -222,7 +222,7 @@ def test_of_an_abandoned_claim_nothing_is_heard_and_nothing_is_done(rig: Simulat
     assert isinstance(driver.ask(RunClaim(Key(Side.A, 2))), ClaimReply)
 
 
-def test_arms_go_before_others_with_every_thread(driver: Driver) -> None:
+def test_workers_run_before_other_programs_with_every_thread(driver: Driver) -> None:
     driver.ready()
     driver.ask(LookAtDisks())
     for kind in ALWAYS:
@@ -236,8 +236,8 @@ def test_arms_go_before_others_with_every_thread(driver: Driver) -> None:
 def test_an_auditor_comes_when_it_is_wanted_and_is_a_program_like_any_other(driver: Driver) -> None:
     driver.ready()
     assert not children(WorkerKind.AUDITOR)
-    assert not driver.arms.request(RunAudit(theirs=False), now_ms(), LONG_MS)
-    driver.arms.set_wanted(WorkerKind.AUDITOR, now_ms(), wanted=True)
+    assert not driver.pool.request(RunAudit(theirs=False), now_ms(), LONG_MS)
+    driver.pool.set_wanted(WorkerKind.AUDITOR, now_ms(), wanted=True)
     assert driver.ask(RunAudit(theirs=False)) == AuditReply(())
     (pid,) = children(WorkerKind.AUDITOR)
     assert os.sched_getscheduler(pid) == os.SCHED_OTHER, "nothing waits for an audit"
@@ -248,13 +248,13 @@ def is_locked(pid: int) -> bool:
     return "VmLck:\t       0 kB" not in Path(f"/proc/{pid}/status").read_text()
 
 
-def test_arms_that_come_and_go_leave_nothing_open(rig: SimulatedRig, driver: Driver) -> None:
+def test_killed_and_started_workers_leave_no_descriptor_open(rig: SimulatedRig, driver: Driver) -> None:
     driver.ready()
     rig.hang(0)
     before = len(os.listdir("/proc/self/fd"))
     for number in range(1, 6):
         driver.begin(RunClaim(Key(Side.A, number), command_ms=60_000))
-        driver.arms.abandon(WorkerKind.CLAIM_RUNNER, now_ms())
+        driver.pool.abandon(WorkerKind.CLAIM_RUNNER, now_ms())
         driver.ready(WorkerKind.CLAIM_RUNNER)
     driver.until(lambda: driver.condition(WorkerKind.CLAIM_RUNNER).stuck == 0)
     assert len(os.listdir("/proc/self/fd")) == before
@@ -289,15 +289,15 @@ def test_claims_abandoned_anywhere_leave_nothing_unsafe(rig: SimulatedRig, make_
         driver.begin(request)
         end_ms = now_ms() + patience_ms
         driver.until(
-            lambda driver=driver, end_ms=end_ms: now_ms() >= end_ms or driver.arms.is_free(WorkerKind.CLAIM_RUNNER)
+            lambda driver=driver, end_ms=end_ms: now_ms() >= end_ms or driver.pool.is_free(WorkerKind.CLAIM_RUNNER)
         )
-        driver.arms.abandon(WorkerKind.CLAIM_RUNNER, now_ms())
+        driver.pool.abandon(WorkerKind.CLAIM_RUNNER, now_ms())
     claimed = drivers[Side.A].ask(RunClaim(Key(Side.A, epoch + 1)))
     assert isinstance(claimed, ClaimReply)
     assert fence(orders(Side.A), epoch + 1, claimed.views, frozenset()) == (Fence.HOLDS, ())
     assert drivers[Side.A].ask(ImportPools()) == MoveReply(ok=True)
     drivers[Side.B].begin(RunClaim(Key(Side.B, epoch + 2)))
-    drivers[Side.B].arms.abandon(WorkerKind.CLAIM_RUNNER, now_ms())
+    drivers[Side.B].pool.abandon(WorkerKind.CLAIM_RUNNER, now_ms())
     claimed = drivers[Side.B].ask(RunClaim(Key(Side.B, epoch + 3)))
     assert isinstance(claimed, ClaimReply)
     assert fence(orders(Side.B), epoch + 3, claimed.views, frozenset()) == (Fence.HOLDS, ())
@@ -309,13 +309,13 @@ def test_no_second_hand_while_one_lives(driver: Driver, make_driver: Callable[..
     driver.ready()
     second = make_driver()
     second.ready(WorkerKind.DISK_MONITOR, WorkerKind.DISK_HEARTBEAT, WorkerKind.POOL_MONITOR)
-    assert not second.arms.is_free(WorkerKind.CLAIM_RUNNER)
-    assert not second.arms.is_free(WorkerKind.POOL_MOVER)
+    assert not second.pool.is_free(WorkerKind.CLAIM_RUNNER)
+    assert not second.pool.is_free(WorkerKind.POOL_MOVER)
     # Stopped, as one is that waits for a disk: nobody can say that it will do nothing more.
     holder = next(pid for pid in children(WorkerKind.CLAIM_RUNNER) if holds_a_lock(pid))
     os.kill(holder, signal.SIGSTOP)
     assert isinstance(second.ask(LookAtDisks()), DisksReply)
-    assert not second.arms.is_free(WorkerKind.CLAIM_RUNNER)
+    assert not second.pool.is_free(WorkerKind.CLAIM_RUNNER)
     os.kill(holder, signal.SIGKILL)
     second.ready(WorkerKind.CLAIM_RUNNER)
 
@@ -326,7 +326,7 @@ def holds_a_lock(pid: int) -> bool:
     return any(words[1] == "FLOCK" and words[4] == str(pid) for words in lines)
 
 
-def test_arms_die_with_the_watchdog(rig: SimulatedRig, tmp_path: Path) -> None:
+def test_workers_die_with_the_watchdog(rig: SimulatedRig, tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", WATCHDOG, rig.url, str(tmp_path)], stdout=subprocess.PIPE, text=True
     ) as watchdog:
@@ -364,12 +364,12 @@ def test_a_refused_import_fails_with_its_reason(rig: SimulatedRig, driver: Drive
     assert driver.ask(LookAtPools()) == PoolsReply(PoolsView(Presence.NONE))
 
 
-def test_an_import_outlives_its_arm(rig: SimulatedRig, driver: Driver) -> None:
+def test_an_import_outlives_its_worker(rig: SimulatedRig, driver: Driver) -> None:
     driver.ask(RunClaim(KEY))
     rig.control.inject("import-hangs", "a")
     assert driver.ask(ImportPools(), 100) == MoveReply(ok=False, why="the simulated pools did not come in time")
     driver.begin(ImportPools())
-    driver.arms.abandon(WorkerKind.POOL_MOVER, now_ms())
+    driver.pool.abandon(WorkerKind.POOL_MOVER, now_ms())
     assert driver.ask(LookAtPools()) == PoolsReply(PoolsView(Presence.SOME))
     rig.control.heal("import-hangs", "a")
     assert driver.ask(ImportPools()) == MoveReply(ok=True)
@@ -381,7 +381,7 @@ def test_what_was_asked_of_other_disks_has_failed(rig: SimulatedRig, driver: Dri
     request = LookAtDisks()
     driver.begin(request, 500)
     fewer = Orders("pair", Side.A, 2, ("one", "two"), DISKS[:3], (Vdev("v", (0, 1, 2), 2),), (0, 1, 2), channels=())
-    driver.arms.set_orders(fewer)
+    driver.pool.set_orders(fewer)
     driver.until(lambda: driver.heard)
     assert driver.heard[0].reply == FailedReply("it was asked about the disks of other orders", outdated=True)
     assert len(look(driver).views) == 3
@@ -391,7 +391,7 @@ def test_disks_of_pending_orders_are_looked_at_last_and_claimed_by_nobody(rig: S
     driver.ready()
     fewer = Orders("pair", Side.A, 2, ("one", "two"), DISKS[1:], (Vdev("v", (0, 1, 2), 2),), (0, 1, 2), channels=())
     pending = replace(fewer, generation=3, disks=DISKS, arbitration=(0,))
-    driver.arms.set_orders(fewer, pending)
+    driver.pool.set_orders(fewer, pending)
     assert len(look(driver).views) == len(DISKS)
     claimed = driver.ask(RunClaim(KEY))
     assert isinstance(claimed, ClaimReply)
@@ -400,11 +400,11 @@ def test_disks_of_pending_orders_are_looked_at_last_and_claimed_by_nobody(rig: S
     looked = driver.ask(LookAtDisks())
     assert isinstance(looked, DisksReply)
     assert len(looked.records) == 4, "the record may lie on the arbitration disks of both"
-    driver.arms.set_orders(pending)
+    driver.pool.set_orders(pending)
     assert [view.holder for view in look(driver).views] == [None, *[KEY] * len(DISKS[1:])]
 
 
-def test_without_a_shelf_every_arm_says_so(make_driver: Callable[..., Driver]) -> None:
+def test_without_a_shelf_every_worker_says_so(make_driver: Callable[..., Driver]) -> None:
     driver = make_driver(url="simulated:/nowhere/shelf.sock")
     assert [view.answered for view in look(driver).views] == [False] * len(DISKS)
     assert driver.ask(WriteRecord((bytes(512),) * 3)) == RecordReply(Written.SILENT)
@@ -414,10 +414,10 @@ def test_without_a_shelf_every_arm_says_so(make_driver: Callable[..., Driver]) -
     assert claimed.silent == claimed.commands > 0
 
 
-def test_arms_that_cannot_live_are_started_later_and_later(make_driver: Callable[..., Driver]) -> None:
+def test_workers_that_cannot_start_are_started_after_growing_delays(make_driver: Callable[..., Driver]) -> None:
     driver = make_driver(url="nonsense:")
     driver.until(lambda: driver.condition(WorkerKind.DISK_MONITOR).starts >= 3)
-    due_ms = driver.arms.next_ms()
+    due_ms = driver.pool.next_ms()
     assert due_ms is not None
-    assert not driver.arms.is_free(WorkerKind.DISK_MONITOR)
+    assert not driver.pool.is_free(WorkerKind.DISK_MONITOR)
     assert driver.condition(WorkerKind.DISK_MONITOR).problem == "ended by itself"

@@ -13,7 +13,7 @@ from tests import debian
 from tests.debian import IMPORTERS, WATCHDOG
 from tests.wait import until
 from tests.watchdog.pair import ORDERS, PATIENT
-from tests.watchdog.serviced import ServicedHead, ServicedPair
+from tests.watchdog.systemd_pair import SystemdHead, SystemdPair
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +22,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def pair(tmp_path: Path, installed: Path) -> Iterator[ServicedPair]:
+def pair(tmp_path: Path, installed: Path) -> Iterator[SystemdPair]:
     """a is active, b ready."""
-    made = ServicedPair(tmp_path, replace(ORDERS, timers=PATIENT), installed)
+    made = SystemdPair(tmp_path, replace(ORDERS, timers=PATIENT), installed)
     try:
         made.settle()
         yield made
@@ -33,7 +33,7 @@ def pair(tmp_path: Path, installed: Path) -> Iterator[ServicedPair]:
         made.close()
 
 
-def restarted(pair: ServicedPair, head: ServicedHead, before: int) -> None:
+def restarted(pair: SystemdPair, head: SystemdHead, before: int) -> None:
     """Waits until another daemon goes on as the active one."""
 
     def again() -> bool:
@@ -44,7 +44,7 @@ def restarted(pair: ServicedPair, head: ServicedHead, before: int) -> None:
     pair.until_ready()
 
 
-def test_the_package_boots_to_a_pair_and_no_unit_imports_pools(pair: ServicedPair) -> None:
+def test_the_package_boots_to_a_pair_and_no_unit_imports_pools(pair: SystemdPair) -> None:
     for letter in ("a", "b"):
         head = pair.serviced(letter)
         assert head.property("ActiveState") == "active" and head.property("NRestarts") == "0"
@@ -56,7 +56,7 @@ def test_the_package_boots_to_a_pair_and_no_unit_imports_pools(pair: ServicedPai
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_daemon_that_ends_unasked_is_started_again_and_stays_active(pair: ServicedPair, number: int) -> None:
+def test_a_daemon_that_ends_unasked_is_started_again_and_stays_active(pair: SystemdPair, number: int) -> None:
     status = pair.a.status()
     assert status is not None
     pair.a.signal(number)
@@ -66,7 +66,7 @@ def test_a_daemon_that_ends_unasked_is_started_again_and_stays_active(pair: Serv
 
 
 @pytest.mark.parametrize("words", ["restart", "reload", "restart restart reload"])
-def test_a_new_daemon_goes_on_where_the_old_one_was(pair: ServicedPair, words: str) -> None:
+def test_a_new_daemon_goes_on_where_the_old_one_was(pair: SystemdPair, words: str) -> None:
     """Not even a start is told of: the same life goes on, in another process that is the unit's main one."""
     with pair.client() as client:
         client.until_answered()
@@ -96,7 +96,7 @@ def test_a_new_daemon_goes_on_where_the_old_one_was(pair: ServicedPair, words: s
     assert head.property("NRestarts") == "1"
 
 
-def test_a_daemon_that_cannot_be_replaced_goes_on_over_a_restart(pair: ServicedPair) -> None:
+def test_a_daemon_that_cannot_be_replaced_goes_on_over_a_restart(pair: SystemdPair) -> None:
     """Neither the new daemon nor the start that follows can read its node file, and pools and clients stay."""
     head = pair.serviced("a")
     place = f"/run/systemd/system/{WATCHDOG}.d"
@@ -124,7 +124,7 @@ def test_a_daemon_that_cannot_be_replaced_goes_on_over_a_restart(pair: ServicedP
     assert pair.b.went()[-1] == "standby"
 
 
-def test_a_daemon_that_hangs_is_ended_by_the_start_that_follows(pair: ServicedPair) -> None:
+def test_a_daemon_that_hangs_is_ended_by_the_start_that_follows(pair: SystemdPair) -> None:
     head = pair.serviced("b")
     place = f"/run/systemd/system/{WATCHDOG}.d"
     head.inside("sh", "-c", f"mkdir -p {place}; printf '[Service]\\nTimeoutStopSec=1\\n' >{place}/zz.conf")
@@ -137,18 +137,18 @@ def test_a_daemon_that_hangs_is_ended_by_the_start_that_follows(pair: ServicedPa
     assert pair.a.went()[-1] == "active"
 
 
-def main(head: ServicedHead) -> int:
+def main(head: SystemdHead) -> int:
     """The process that published last, as its own system counts; 0 when none has."""
     status = head.status()
     return status.pid if status is not None else 0
 
 
-def until_alone(head: ServicedHead) -> None:
+def until_alone(head: SystemdHead) -> None:
     """Waits until the main process of the unit is the only daemon."""
     until(lambda: head.inside("pgrep", "-f", "hagit watchdog").stdout.split() == [head.property("MainPID")], head.logs)
 
 
-def test_a_standby_is_stopped_without_a_reset(pair: ServicedPair) -> None:
+def test_a_standby_is_stopped_without_a_reset(pair: SystemdPair) -> None:
     head = pair.serviced("b")
     head.systemctl("stop", WATCHDOG)
     assert (head.property("ActiveState"), head.property("Result")) == ("inactive", "success")
@@ -158,14 +158,14 @@ def test_a_standby_is_stopped_without_a_reset(pair: ServicedPair) -> None:
     pair.until_phases(a="active", b="standby")
 
 
-def test_an_active_controller_whose_daemon_is_stopped_for_good_is_reset_and_replaced(pair: ServicedPair) -> None:
+def test_an_active_controller_whose_daemon_is_stopped_for_good_is_reset_and_replaced(pair: SystemdPair) -> None:
     pair.serviced("a").systemctl("stop", WATCHDOG)
     assert pair.a.until_reset() == "the deadman was not fed"
     pair.until_phases(b="active")
     pair.until(lambda: pair.b.serves)
 
 
-def test_a_reboot_of_the_active_controller_hands_over_first(pair: ServicedPair) -> None:
+def test_a_reboot_of_the_active_controller_hands_over_first(pair: SystemdPair) -> None:
     with pair.client() as client:
         client.until_answered()
         pair.serviced("a").systemctl("reboot")
@@ -177,7 +177,7 @@ def test_a_reboot_of_the_active_controller_hands_over_first(pair: ServicedPair) 
     assert "the deadman was not fed" not in pair.a.logs()
 
 
-def test_a_reboot_without_a_peer_is_not_held_up(pair: ServicedPair) -> None:
+def test_a_reboot_without_a_peer_is_not_held_up(pair: SystemdPair) -> None:
     pair.b.pull_the_plug()
 
     def alone() -> bool:
@@ -190,7 +190,7 @@ def test_a_reboot_without_a_peer_is_not_held_up(pair: ServicedPair) -> None:
     assert pair.a.went()[-1] == "active"
 
 
-def test_a_reboot_of_a_standby_disturbs_nobody(pair: ServicedPair) -> None:
+def test_a_reboot_of_a_standby_disturbs_nobody(pair: SystemdPair) -> None:
     mark = pair.a.went()
     pair.serviced("b").systemctl("reboot")
     pair.serviced("b").until_down()

@@ -25,7 +25,7 @@ PATIENT_UNIT: Final = "[Service]\nWatchdogSec=60\nTimeoutStopSec=60\n"
 
 
 @dataclass(slots=True)
-class ServicedHead(Head):
+class SystemdHead(Head):
     """One controller. `installed`: the root with the package. `manager`: the process that holds its systemd."""
 
     installed: Path = Path()
@@ -119,18 +119,18 @@ class ServicedHead(Head):
         Head.close(self)
 
 
-class ServicedPair(Pair):
+class SystemdPair(Pair):
     """Both controllers, still off."""
 
-    kind = ServicedHead
+    kind = SystemdHead
 
     def __init__(self, root: Path, orders: Orders, installed: Path) -> None:
         super().__init__(root, orders)
         for letter in ("a", "b"):
             self.serviced(letter).installed = installed
 
-    def serviced(self, letter: str) -> ServicedHead:
+    def serviced(self, letter: str) -> SystemdHead:
         """One of them."""
         head = self.head(letter)
-        assert isinstance(head, ServicedHead)
+        assert isinstance(head, SystemdHead)
         return head

@@ -227,11 +227,13 @@ socket.send_fds(s, [b"hello %d" % os.getpid()], [os.pidfd_open(os.getpid())])
 """
 
 
-def succession(program: str, busy: Callable[[], str], **limits: int) -> tuple[EventLoop, SuccessorHandle, list[int]]:
+def succession(
+    program: str, activity: Callable[[], str], **limits: int
+) -> tuple[EventLoop, SuccessorHandle, list[int]]:
     """One that starts a program of ours in place of a daemon; it hands over the first descriptor of the list."""
     loop, handles = EventLoop(), list(os.pipe())
     made = SuccessorHandle(
-        loop, [sys.executable, "-c", program], {}, busy, lambda: (os.dup(handles[0]), handles[1]), **limits
+        loop, [sys.executable, "-c", program], {}, activity, lambda: (os.dup(handles[0]), handles[1]), **limits
     )
     made.on_failure = lambda why: loop.stop()
 
