@@ -154,7 +154,7 @@ class CarpSocket:
             except BlockingIOError:
                 break
             except OSError as error:
-                # The interface went down or away; whoever watches the links knows.
+                # The interface went down or away; `links` reports that.
                 if error.errno not in PASSING:
                     raise
                 continue

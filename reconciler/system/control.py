@@ -1,7 +1,7 @@
 """The control socket: what a person asks of the watchdog at once, and what it answers.
 
 A unix stream socket; one JSON line asks, one JSON line answers, then the connection ends. Who may ask is decided by the
-kernel twice: by mode and group of the socket file, and by the credentials of whoever connected (SO_PEERCRED, unix(7)).
+kernel twice: by mode and group of the socket file, and by the credentials of the caller (SO_PEERCRED, unix(7)).
 The server never blocks: every socket it waits for is behind one file descriptor (epoll(7) nests), which a loop puts
 into its own selector. Does not know what a request means; whoever serves answers at once and acts later.
 """
@@ -117,7 +117,7 @@ class ControlServer:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
             self._remove_leftover()
-            # Nobody may connect before mode and group are as they shall be.
+            # No client may connect before mode and group are set.
             old = os.umask(0o177)
             try:
                 listener.bind(str(self._path))
@@ -139,7 +139,7 @@ class ControlServer:
         return listener
 
     def _remove_leftover(self) -> None:
-        """A socket that nobody listens on was left by a watchdog that was killed."""
+        """A socket without a listener was left by a watchdog that was killed."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
             try:
                 probe.connect(str(self._path))
@@ -280,7 +280,7 @@ def client(path: Path, request: ControlRequest, timeout_s: float = 5.0) -> Contr
         try:
             caller.settimeout(timeout_s)
             caller.connect(str(path))
-            # Whoever was refused finds the answer although nothing can be sent any more.
+            # A client that was refused finds the answer although it can send nothing any more.
             with contextlib.suppress(ConnectionError):
                 caller.sendall(json.dumps(request_document(request)).encode() + b"\n")
             line = _read_line(caller, deadline_s)
@@ -315,7 +315,7 @@ def _read_line(caller: socket.socket, deadline_s: float) -> bytes:
 
 
 def _no_answer(path: Path, error: OSError, timeout_s: float) -> ControlError:
-    """One clear message for each way in which nobody answers."""
+    """One message for each way in which the watchdog does not answer."""
     start = "start it with `hagit watchdog` or `systemctl start hagit-watchdog`"
     match error:
         case FileNotFoundError() | ConnectionRefusedError():

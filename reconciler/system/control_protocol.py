@@ -112,7 +112,7 @@ def request_from_line(line: bytes, caller: Caller = Caller()) -> ControlRequest 
 
 
 def _is_text(value: object) -> bool:
-    # What is noted is printed on somebody's terminal later: no control characters.
+    # A note is printed on a terminal later: no control characters.
     return isinstance(value, str) and len(value) <= WORD_LENGTH_MAX and (value.isprintable() or not value)
 
 

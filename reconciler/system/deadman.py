@@ -56,7 +56,7 @@ class Deadman(Protocol):
         """Reset this controller now. Returns only when that did not work; the deadman is armed still."""
 
     def close(self) -> None:
-        """Let go of it without disarming: the next daemon feeds it in time, or nobody does."""
+        """Close it without disarming: the next daemon feeds it in time, or it resets this controller."""
 
     def handles(self) -> tuple[int, ...]:
         """Open files that a successor has to get, because it cannot open them while this process has them."""

@@ -1,6 +1,6 @@
 """Noticing that a branch of a local repository moved, within a fraction of a second, by inotify.
 
-Decides only that it is worth looking now; what the branch names is read by whoever is nudged. Events are a hint and
+Decides only that it is worth looking now; the caller reads the branch itself. Events are a hint and
 never the truth: they overflow, and network filesystems send none. So the files that hold the branch are also looked at
 every few seconds, and every second when the kernel has no watch left to give. Reading a repository makes events too;
 only those of writing are listened to, or every look would cause the next.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-#: So many are named; of the others it is said how many there are.
+#: Items that are named at most; of the others only the number is given.
 NAMED_MAX: Final = 8
 
 

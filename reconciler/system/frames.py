@@ -21,7 +21,7 @@ GROUP: Final = bytes.fromhex("036867000001")
 #: Room for a second of the fastest beats and a burst beside them.
 RECEIVE_BUFFER_BYTES: Final = 256 << 10
 FRAME_BYTES_MAX: Final = 1_500
-#: Frames read in one turn of the loop; what goes beyond is met in the next, so a flood starves nobody.
+#: Frames read in one turn of the loop; the rest waits for the next, so a flood starves no other work.
 READS_MAX: Final = 64
 
 _SOL_PACKET: Final = 263

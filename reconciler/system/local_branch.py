@@ -18,7 +18,7 @@ from reconciler.errors import StateError
 from reconciler.system.files import read_bytes
 
 REF_BYTES_MAX: Final = 4 << 20
-#: So many files of a repository are looked at; what is behind them, the limits of a fetch have to stop.
+#: Files of a repository that are looked at, at most; what is behind them, the limits of a fetch have to stop.
 FILES_MAX: Final = 20_000
 #: Where a git library opens files by their names alone.
 _OPENED: Final = ("refs", "objects/info", "objects/pack", "info")

@@ -43,7 +43,7 @@ _NAMED_MAX = 5
 
 
 class UnsignedPolicy(StrEnum):
-    """What to do with a commit that nobody trusted has signed. A forged or revoked signature is always refused."""
+    """What to do with a commit without a trusted signature. A forged or revoked signature is always refused."""
 
     REFUSE = "refuse"
     WARN = "warn"
@@ -52,7 +52,7 @@ class UnsignedPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TrustFiles:
-    """The files that say who is trusted, from the node file; None: that scheme trusts nobody.
+    """The files that say who is trusted, from the node file; None: no signer of that scheme is trusted.
 
     `allowed_signers`: ssh-keygen(1) ALLOWED SIGNERS. `revoked_keys`: a KRL or public keys, one a line.
     `openpgp_keys`: exported keys, armoured or binary.

@@ -17,7 +17,7 @@ from typing import Final, TextIO
 
 ESCAPE: Final = "\x1b"
 _STDIN, _STDOUT, _STDERR = range(3)
-#: Behind the escape of hagit's own sequences: whoever chooses a text cannot know it.
+#: Follows the escape of hagit's own sequences. The author of a foreign text cannot know it.
 _secret = ""
 
 
@@ -108,8 +108,8 @@ def trust_help() -> None:
 def finish(status: int, failed: int, *, asks: bool = False) -> int:
     """The exit status of a command: `failed` when its output could not be written.
 
-    Whoever closes a pipe early has seen enough, and that is no error, unless the command `asks`: then 0 would be an
-    answer that nobody has read.
+    A reader that closes the pipe early has seen enough, and that is no error, unless the command `asks`: then 0 would
+    be an answer that was not read.
     """
     error = sys.stdout.give_up() if isinstance(sys.stdout, Screen) else None
     if error is not None and error.errno == errno.EPIPE:

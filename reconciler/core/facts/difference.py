@@ -167,7 +167,7 @@ def is_marked(link: str, observed: Observed) -> bool:
 
 
 def _prunable(fact: Fact, desired: Desired, observed: Observed) -> bool:
-    """Whether a fact of ours that nobody desires can be taken away by itself."""
+    """Whether a fact of ours that is no longer desired can be removed by itself."""
     if isinstance(fact, Link):
         return fact.kind is not LinkKind.PHYSICAL
     if isinstance(fact, Mark):

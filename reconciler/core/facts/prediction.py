@@ -86,7 +86,7 @@ class Prediction:
         self._on: dict[str, dict[Key, None]] = {}
         self._vlans: dict[str, dict[str, None]] = {}
         self._ports: dict[str, dict[str, None]] = {}
-        # Bridges made here whose MTU nobody has set: those follow their ports.
+        # Bridges made here without an MTU of their own: those follow their ports.
         self._auto_mtu: set[str] = set()
         self._networks: dict[tuple[int, int], dict[int, str]] | None = None
         for fact in self.facts.values():
@@ -382,7 +382,7 @@ class Prediction:
             self._follow_ports(master.master, lost)
 
     def _follow_ports(self, master: str, lost: list[Fact]) -> None:
-        """A bridge whose MTU nobody has set has that of its smallest port."""
+        """A bridge without an MTU of its own has that of its smallest port."""
         if master in self._auto_mtu:
             sizes = [size for port in self.ports(master) if (size := self.mtu(port)) is not None]
             self._set_mtu(master, min(sizes, default=MTU_DEFAULT), lost, by_itself=True)

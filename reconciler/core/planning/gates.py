@@ -109,7 +109,7 @@ def _parent_down(draft: PlanDraft, power: Power) -> GateRefusal | None:
 
 
 def removal_refusal(draft: PlanDraft, link: str) -> GateRefusal | None:
-    """Why a link may not be removed: somebody else's things, or a virtual address, would go with it."""
+    """Why a link may not be removed: another program's settings, or a virtual address, would go with it."""
     pending = [link]
     while pending:
         name = pending.pop()

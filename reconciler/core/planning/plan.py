@@ -18,7 +18,7 @@ from reconciler.core.facts.state import NO_FACTS, Facts, Origin
 class ActionStage(IntEnum):
     """The place of an action. Creating and changing run upwards; removing runs downwards and comes first.
 
-    A mark comes before the port, so that an interrupted plan never leaves a port that nobody owns up to.
+    A mark comes before the port, so that an interrupted plan never leaves a port without an owner.
     """
 
     HOSTNAME = 0

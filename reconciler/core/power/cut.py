@@ -4,7 +4,7 @@ The decision stays where it was searched: in the failover core. A cut only follo
 only when the disks say that the claim is ours. So silence on the networks alone, with a disk record that moves on, cuts
 nobody; and of two controllers that claim at once only the one that got the majority of the arbitration disks cuts.
 
-The invariant, asserted by whoever cuts: *power is cut only by a controller that holds the majority of the arbitration
+The invariant, asserted before each cut: *power is cut only by a controller that holds the majority of the arbitration
 disks by a claim which began because the peer was silent everywhere, its disk record included, or had said itself that
 it was dying under orders that wait for its end.* And never while its record changes, whether or not it can be decoded.
 """
@@ -20,7 +20,7 @@ from reconciler.core.failover.machine.state import State
 from reconciler.core.failover.orders.orders import Timers
 from reconciler.core.failover.reservations.reservation_state import Hold
 
-#: So many signs of life have to be missing.
+#: Number of consecutive signs of life that have to be missing.
 MISSED: Final = 2
 #: In these the claim is running, or has just been won.
 CUTTING: Final = frozenset({Phase.CLAIMING, Phase.IMPORTING})
@@ -47,7 +47,7 @@ def cuts(state: State, began: Code | None, *, proven: bool) -> bool:
 def heard_since(state: State, moment_ms: int) -> bool:
     """Whether the peer gave a sign of life, on any network or by its disk record, after that moment.
 
-    Listening that began anew counts as one: what nobody listened to cannot be told from silence.
+    A restart of listening counts as one: a time without listening cannot be told from silence.
     """
     return max(state.peer.heard_ms) > moment_ms
 

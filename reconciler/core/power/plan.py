@@ -1,6 +1,6 @@
 """How the power of each controller is switched: which fence agent, with which plain options, within which time.
 
-Decides nothing. Holds nothing secret: what an agent must know and nobody else is in files of the controllers.
+Decides nothing and holds no secret: the credentials of agents stay in files of the controllers.
 """
 
 from __future__ import annotations

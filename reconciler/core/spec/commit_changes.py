@@ -1,7 +1,7 @@
 """What one commit changes: resources whose parsed content differs between two trees, each with the scope it needs.
 
 Compares YAML values by kind and name, so comments, layout and a move to another file change nothing. Files that are
-equal in both trees are not parsed. *What cannot be parsed touches every scope*, because nobody can say what it changed.
+equal in both trees are not parsed. *What cannot be parsed touches every scope*, because its change is unknown.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def touched(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> tuple[To
 
 
 def everything(what: str, file: str = "", line: int = 0) -> tuple[Touch, ...]:
-    """A change of which nobody can say what it is: it needs every scope."""
+    """An unknown change: it needs every scope."""
     return tuple(Touch(scope, what, file, line) for scope in Scope)
 
 

@@ -1,4 +1,4 @@
-"""How large a desired state may be. A pair of controllers needs a hundredth of this; whoever sends more is mistaken.
+"""How large a desired state may be. A pair of controllers needs a hundredth of this; a larger one is a mistake.
 
 Decides the bounds only; `text`, `tree` and `loader` keep to them.
 """
@@ -19,7 +19,7 @@ NESTING_MAX: Final = 64
 #: Documents in all files together.
 RESOURCES_MAX: Final = 10_000
 
-#: Complaints that are told at once; nobody reads more.
+#: Complaints that are reported at once. People read no more.
 COMPLAINTS_MAX: Final = 1_000
 
 #: Addresses of one interface on one controller.

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Final
 
-#: So many names are compared closely; a repository with more interfaces has names that differ in a digit.
+#: Names that are compared closely at most; a repository with more interfaces has names that differ in a digit.
 _COMPARED_MAX: Final = 64
 
 

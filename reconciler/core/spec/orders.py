@@ -64,7 +64,7 @@ def orders_of(configuration: Configuration, controller: str = "a", generation: i
 
 
 def draft_orders(sources: Sources, pair: Resource[PairSpec], controller: str, generation: int = 1) -> Orders:
-    """The orders, whatever defects there may be: a disk that stands twice counts once, one nobody has is left out."""
+    """The orders in spite of defects: a disk that stands twice counts once, one that no pool has is left out."""
     interfaces = tuple(sources.interfaces.values())
     channels, groups = tuple(_channels(interfaces)), tuple(_groups(interfaces))
     addresses = tuple(_addresses(interfaces))

@@ -1,7 +1,7 @@
 """Imported pools and their datasets to the resources that ask for exactly what is there.
 
 Decides what is worth writing: the disks, and every property that is set and that the language has. What was chosen when
-something was made is not written, because nobody could change it. Does not know how the facts were observed.
+something was made is not written, because it cannot be changed later. Does not know how the facts were observed.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ class _Reader:
         self._document.values[path] = (self._line + mark.line + 1, mark.column + 1)
         kind = type(event)
         if kind is AliasEvent:
-            # One complaint for each name: whoever uses aliases uses many.
+            # One complaint for each name: a file with aliases has many.
             if event.anchor not in self._aliases:
                 self._complain(mark, path, f"`*{event.anchor}` is an alias", "Write the value out.", "alias")
             self._aliases.add(event.anchor)

@@ -138,7 +138,7 @@ def summaries(events: Iterable[TimelineEvent]) -> tuple[FailoverSummary, ...]:
 
 #: Codes of moves that a person asked for: what they take says what the next switchover will take.
 PLANNED: Final = frozenset({"ASKED", "HANDED"})
-#: So many of the newest are looked at.
+#: Number of the newest failovers that are looked at.
 MEASURED_MAX: Final = 5
 
 

@@ -94,14 +94,14 @@ class Announcer:
                 self.probe(target)
 
     def probe(self, target: Target) -> None:
-        """Asks whether anybody else has the address; `DuplicateWatch` hears the answer."""
+        """Asks whether another machine has the address; `DuplicateWatch` hears the answer."""
         try:
             self._send(target.index, frame.probe(target.address, target.mac))
         except ValueError:
             self.lost += 1
 
     def defend(self, address: str, now_ms: int) -> None:
-        """Announces at once an address that somebody else claims, no more often than every DEFEND_MS."""
+        """Announces at once an address that another machine claims, at most every DEFEND_MS."""
         for target, sent in self._targets.items():
             if target.address != address:
                 continue

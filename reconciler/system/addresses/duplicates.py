@@ -1,9 +1,9 @@
-"""DuplicateWatch: hears whoever else says to have one of our virtual addresses.
+"""DuplicateWatch: detects other machines that answer for one of our virtual addresses.
 
 Listens while the address is held (RFC 5227 section 2.4), so that a takeover never waits for silence. For IPv4 every
 ARP packet whose sender has our address is evidence, for IPv6 a neighbour advertisement for it. The kernel drops all
-other packets before they wake anybody. MACs of this controller, and the virtual MACs that the pair itself uses, do not
-count; the caller of `watch` names them. Does not know what to do about it.
+other packets before they wake this process. MACs of this controller, and the virtual MACs that the pair itself uses, do
+not count; the caller of `watch` names them. Does not know what to do about it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from reconciler.errors import ObservationError
 from reconciler.system.addresses import frame
 from reconciler.system.addresses.plan import PLACES_MAX
 
-#: Whoever was heard is asked again every 10 s (`announcer`), so evidence is renewed while it lasts, and what is older
-#: than two questions and a half is over.
+#: A machine that was heard is asked again every 10 s (`announcer`), which renews the evidence while it lasts. Evidence
+#: that is older than two and a half of these intervals is dropped.
 REMEMBERED_MS: Final = 25_000
 DUPLICATES_MAX: Final = 256
 READS_MAX: Final = 256
@@ -34,7 +34,7 @@ _SENDER_AT: Final = 14  # the sender's protocol address in an ARP packet
 
 @dataclass(frozen=True, slots=True, order=True)
 class Duplicate:
-    """Somebody at `mac` says on the interface `index` to have `address`."""
+    """A machine at `mac` claims, on the interface `index`, to have `address`."""
 
     address: str
     mac: str

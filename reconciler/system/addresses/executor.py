@@ -1,4 +1,4 @@
-"""VirtualAddresses: brings about what `plan` says, one request after the other; every refusal is a value.
+"""PlanExecutor: performs what `plan` says, one request after the other; every refusal is a value.
 
 Decides what the kernel's answers mean: what is there or gone already is done, an interface that vanished meanwhile is
 a problem to tell and not an error. Does not know when to act.

@@ -47,7 +47,7 @@ def announcements(address: str, mac: str) -> tuple[bytes, ...]:
 
 
 def probe(address: str, mac: str) -> bytes:
-    """The frame that asks whether anybody else has `address`, without a word about who asks. Raises ValueError.
+    """The frame that asks whether another machine has `address`, without naming the asker. Raises ValueError.
 
     An ARP probe (RFC 5227 section 2.1.1) or the solicitation of duplicate address detection (RFC 4862 section 5.4.2).
     """

@@ -54,7 +54,7 @@ class Links:
         try:
             return self._events.drain()
         except OSError:
-            # The socket says nothing any more: somebody has to look.
+            # The socket reports nothing any more: look now.
             return True
 
     def snapshot(self) -> NetworkSnapshot | Blind:

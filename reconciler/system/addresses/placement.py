@@ -1,4 +1,4 @@
-"""Placement: the virtual addresses of one controller behind one object for a loop of file descriptors.
+"""AddressPlacement: the virtual addresses of one controller behind one object for a loop of file descriptors.
 
 Joins the parts. Decides when to look again: at once when asked or when the kernel says that something changed, a
 second after something was refused, and every few seconds anyhow. Never raises because of the network: interfaces that
@@ -23,7 +23,7 @@ from reconciler.system.addresses.resolve import resolve
 from reconciler.system.addresses.settings import InterfaceSettings
 from reconciler.system.addresses.snapshot import Blind, NetworkSnapshot
 
-#: Somebody may change what no event tells.
+#: Another process may change what no event reports.
 LOOK_EVERY_MS: Final = 5_000
 RETRY_MS: Final = 1_000
 BLIND_MS: Final = 100
@@ -38,7 +38,7 @@ class Placed:
 
     `wanted` is empty while the addresses do not belong here; `strays` are those that are here all the same. `ages_ms`:
     how long ago each duplicate was heard last. `interfaces`: resource name -> index, None when no
-    interface, or several, answer to it. `looks` rises with every look, for whoever derives something from `sight`.
+    interface, or several, answer to it. `looks` rises with every look, for callers that derive something from `sight`.
     """
 
     wanted: tuple[str, ...]
@@ -128,7 +128,7 @@ class AddressPlacement:
             self._problems = (Problem("netlink", sight.why),)
             self._look_ms = now_ms + BLIND_MS
             if not self._wanted:
-                # They may still be here, but nobody is called to them any more.
+                # They may still be here, but are no longer announced.
                 self.announcer.follow((), now_ms)
             return
         self._interfaces = resolve(self._devices, sight)
@@ -210,7 +210,7 @@ class AddressPlacement:
     def close(self, *, restore: bool) -> tuple[Problem, ...]:
         """Gives the sockets back. `restore`: and the settings; without it the next start goes on where this one was.
 
-        The addresses stay as they are: whoever stops for good wants nothing first, and steps once more.
+        The addresses stay as they are. To remove them before closing, want none and step once more.
         """
         problems: tuple[Problem, ...] = ()
         if restore:

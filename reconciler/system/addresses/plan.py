@@ -2,7 +2,7 @@
 
 Decides on which interface an address goes (the interface itself, or a macvlan with the CARP virtual MAC over it),
 that only what carries the watchdog's stamp is ever removed, and that removing comes before adding. Does not know
-whether this controller is active: whoever wants nothing passes no places.
+whether this controller is active: a standby passes no places.
 """
 
 from __future__ import annotations
@@ -243,7 +243,7 @@ class _Draft:
         if here is None:
             self.additions.append(AddAddress(index, place.host))
         elif here.failed and here.owner is Owner.WATCHDOG:
-            # The kernel never tries again by itself, and an address that failed answers nobody.
+            # The kernel never tries again by itself, and an address that failed answers no request.
             self.additions += [RemoveAddress(here), AddAddress(index, place.host)]
         else:
             self.present.append(place)

@@ -1,7 +1,7 @@
 """Which kernel interface each resource name of the orders means, by what one look shows.
 
 Decides that an answer that is not the only one is none, and that bonds, VLANs and bridges, which share the MAC of a
-NIC, are found by name alone. Does not remember: names and indices change, so whoever acts resolves anew.
+NIC, are found by name alone. Does not remember: names and indices change, so each action resolves them again.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class InterfaceSettings:
         for link in gone:
             before = kept.pop(link.index)[1]
             found = dict(link.arp)
-            # What is not as we set it was set by somebody since, and is theirs.
+            # A value that is not as we set it was set by another process since: leave it.
             problems += self._set(link, {at: value for at, value in before.items() if found.get(at) == WANTED[at]})
         self._remember(kept, problems)
         return tuple(problems)

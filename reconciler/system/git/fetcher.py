@@ -122,7 +122,7 @@ def main() -> None:
     """Serve the one request on stdin."""
     request = json.load(sys.stdin)
     timeout_s = float(request["timeout_s"])
-    # The parent may die first; nobody would then end a fetch that hangs.
+    # The parent may die first; then nothing else would end a fetch that hangs.
     signal.setitimer(signal.ITIMER_REAL, timeout_s)
     files: dict[str, Any] = {key: Path(value) for key, value in request["access"].items()}
     access = Access(**files, hosts=frozenset(request["hosts"]))

@@ -58,7 +58,7 @@ class Mirror:
         """Raises StateError when it can neither be opened nor made."""
         self.path = path
         if path.exists() and not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-            # Before libgit2 takes it for the repository of somebody else, whose remedy would be another one.
+            # Before libgit2 takes it for a repository of another user, which has another remedy.
             denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             raise state_error(path, denied, "write to this directory")
         with speaking(str(path)):

@@ -2,7 +2,7 @@
 
 *Nothing that was refused stays*: the quarantine is removed with everything in it, and only what was accepted is moved
 into the mirror. It reads the mirror's objects as its alternates, so a fetch transfers no more than what is new. Each
-fetch has its own, so nobody waits for a fetch of another process; the mirror's lock is held for the move alone.
+fetch has its own, so no process waits for the fetch of another one; the mirror's lock is held for the move alone.
 """
 
 from __future__ import annotations

@@ -305,7 +305,7 @@ class _Callbacks(pygit2.RemoteCallbacks):
 
 
 def _secret(file: Path, where: str) -> str:
-    """The content of a file with a key or a token, provided that nobody else can read it."""
+    """The content of a file with a key or a token, provided that no other user can read it."""
     try:
         if file.stat().st_mode & 0o077:
             raise SourceError(

@@ -1,4 +1,4 @@
-"""Monitor: says that the network changed, so that somebody looks.
+"""Monitor: reports that the network changed, so that the agent looks again.
 
 Events are a trigger and the look is the truth. Hostname changes count too (the sysctl kernel.hostname can be polled);
 the resolver's file does not, and the kernel says nothing when the alias of a link that is down changes: somebody has to
@@ -43,7 +43,7 @@ class Monitor:
         with contextlib.suppress(OSError):
             self._hostname = os.open(_HOSTNAME, os.O_RDONLY | os.O_CLOEXEC)
             # This sysctl reports a change as priority data, once and to the first who polls, whichever UTS namespace
-            # it was in: good enough to wake somebody, and the name itself says whether it concerns us.
+            # it was in: good enough to wake the agent, and the name itself says whether it concerns us.
             self._poll.register(self._hostname, select.EPOLLPRI)
         self._name = os.uname().nodename
 

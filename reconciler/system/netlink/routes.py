@@ -92,7 +92,7 @@ def read_route(payload: bytes, names: Mapping[int, str]) -> RouteRecord | None:
 
 
 def joined(one: RouteRecord, other: RouteRecord) -> RouteRecord:
-    """Two routes that answer to one destination and metric (`ip route append`) as one record, which is nobody's."""
+    """Two routes that answer to one destination and metric (`ip route append`) as one record without an owner."""
     count = 2
     for trait in one.route.traits:
         words = trait.split(" ")

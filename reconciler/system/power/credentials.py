@@ -1,6 +1,6 @@
-"""What an agent must know and nobody else may: read from files of this controller at the moment of use.
+"""Credentials of fence agents, read from files of this controller at the moment of use.
 
-Decides which files are believed to be secret: regular ones that belong to root and that nobody else may read. Nothing
+Decides which files are believed to be secret: regular ones that belong to root and that no other user may read. Nothing
 of what is read is kept, shown or logged.
 """
 

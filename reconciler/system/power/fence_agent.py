@@ -118,7 +118,7 @@ def _run(agent: FenceAgent, deed: PowerAction, timeout_s: float) -> FenceResult:
     with wrap_secrets(Path(program).name, secrets) as (told, environment):
         options = {**dict(agent.options), **told, "action": deed.value}
         given = "".join(f"{name}={value}\n" for name, value in options.items())
-        # The agent ends with whoever runs it, even if that is killed.
+        # The agent ends with the process that runs it, even if that one is killed.
         argv = ["setpriv", "--pdeathsig", "KILL", "--", program]
         settings = {**ENVIRONMENT, **environment}
         outcome = run(argv, stdin=given.encode(), timeout_s=timeout_s, env=settings, output_bytes_max=OUTPUT_BYTES_MAX)

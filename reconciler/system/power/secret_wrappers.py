@@ -65,7 +65,7 @@ def wrap_secrets(
 
 @contextlib.contextmanager
 def _snmp_conf(words: Mapping[str, str]) -> Iterator[Path]:
-    """A directory with an snmp.conf that is memory of this process: nothing is left of it, whoever is killed."""
+    """A directory with an snmp.conf that is memory of this process: nothing is left of it when a process is killed."""
     memory = os.memfd_create("snmp.conf")
     try:
         for token, word in words.items():

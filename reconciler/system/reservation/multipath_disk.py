@@ -302,7 +302,7 @@ def _settle(port: DiskPort, key: int, result: Any) -> None:
     """A registration came late: keep it where our key holds the disk, else give it up. See above.
 
     While the disk does not answer, nothing is given up: this path may be the holder itself, under a new name, and the
-    disk would be left to nobody.
+    disk would be left without a holder.
     """
     if result not in (Result.GOOD, Result.SILENT):
         return

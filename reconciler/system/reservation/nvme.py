@@ -23,7 +23,7 @@ HOST_IDENTIFIER_FEATURE: Final = 0x81
 
 HEADER_BYTES: Final = 24
 EXTENDED_HEADER_BYTES: Final = 64
-#: Nobody has so many controllers attached to one namespace.
+#: More controllers than any namespace has attached.
 REPORT_BYTES_MAX: Final = 1 << 18
 
 #: Type of SPC-4, by that of NVMe (figure 421).

@@ -46,7 +46,7 @@ class Result(Enum):
     """How one command ended.
 
     CONFLICT: status RESERVATION CONFLICT. UNSUPPORTED: the disk does not know it, or not in this form; nothing was
-    done. UNREACHED: it surely did not come to the disk. SILENT: nobody knows whether it was done.
+    done. UNREACHED: it surely did not come to the disk. SILENT: it is unknown whether it was done.
     """
 
     GOOD = "good"
@@ -133,12 +133,13 @@ class DiskPort(Protocol):
     def renew(self, key: int, end_s: float) -> Result:
         """Register `key` in the place of `key`: CONFLICT where this path is not registered with it.
 
-        That changes nothing, and registers no path that was not registered, whoever holds the disk by then.
+        That changes nothing, and registers no path that was not registered, also if another controller holds the disk
+        by then.
         """
         ...
 
     def reserve(self, key: int, end_s: float) -> Result:
-        """Take the reservation that nobody holds, as type 5."""
+        """Take a free reservation, as type 5."""
         ...
 
     def preempt(self, key: int, victim: int, end_s: float) -> Result:

@@ -23,7 +23,7 @@ class CompletableShelf(Performing, Protocol):
     """What is needed of a shelf. See `DiskShelf`."""
 
     def keep(self, disk: int, deadline_s: float, paths: Key | None = None) -> bool:
-        """Have the disk for ourselves alone until `let_go`; False: our own pools have it, or nobody knows.
+        """Open the disk exclusively until `let_go`; False: our own pools have it open, or that is unknown.
 
         `paths`: only the paths that are not registered with this key.
         """

@@ -18,7 +18,7 @@ CHUNK_BYTES: Final = 1 << 16
 
 
 class Silence(Exception):
-    """Nobody is there, or the connection broke, or it did not take the question in time."""
+    """There is no listener, or the connection broke, or it did not take the request in time."""
 
 
 class Connection:
@@ -85,7 +85,7 @@ class Connection:
         return connection
 
     def _send(self, connection: socket.socket, data: bytes, end_s: float) -> None:
-        # A part of a frame would make everything after it unreadable: whoever calls this hangs up when it fails.
+        # A part of a frame would make everything after it unreadable: the caller closes the connection when it fails.
         connection.settimeout(max(0.001, end_s - time.monotonic()))
         connection.sendall(data)
         connection.settimeout(None)

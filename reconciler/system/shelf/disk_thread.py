@@ -1,7 +1,7 @@
-"""A thread that asks one disk, one thing after the other: whoever asks waits no longer than it wants to.
+"""A thread that sends commands to one disk, one after the other. The caller waits no longer than its deadline.
 
 Decides nothing. What has begun ends before the next begins, so nothing late is ever overtaken; what has not begun when
-nobody waits for it any more is never done.
+no caller waits for it any more is never done.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Task:
 
 
 class DiskThread:
-    """The thread starts with the first task, with the priority of whoever asks for it, and stays until `close`."""
+    """The thread starts with the first task, with the priority of its caller, and stays until `close`."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -1,4 +1,4 @@
-"""A disk for ourselves alone: nobody here writes to it, and nobody begins to, while we keep it.
+"""Exclusive opens of a disk: while we hold one, no other process of this machine writes to it or begins to.
 
 An exclusive open (open(2), O_EXCL without O_CREAT) of a block device is refused while it or a partition of it is open
 for somebody else alone (block/bdev.c, bd_may_claim): an imported pool, a mount, a mapping. ZFS opens for itself alone
@@ -22,7 +22,7 @@ TRANSPARENT: Final = ("mpath-", "part")
 def open_exclusively(node: Path, sysfs: Path = SYSFS) -> tuple[int, ...] | None:
     """Descriptors that keep the disk and every part of it until they are closed.
 
-    None where somebody has a part of it, or when that cannot be found out.
+    None where another process has a part of it open, or when that cannot be found out.
     """
     try:
         holders = os.listdir(sysfs / "class/block" / node.name / "holders")
@@ -60,7 +60,7 @@ class ExclusiveOpen:
         self._over = False
 
     def take(self, descriptors: tuple[int, ...] | None) -> bool:
-        """Keep with these; False when there are none, or when nobody waits for them any more."""
+        """Keep these; False when there are none, or when no caller waits for them any more."""
         if descriptors is None:
             return False
         with self._lock:

@@ -68,7 +68,7 @@ class Poller:
     def ask(self, questions: Mapping[int, Callable[[float], Any]], deadline_s: float, patience_s: float) -> PollAnswers:
         """Ask every disk that is not being asked, and wait for all of them until the deadline.
 
-        An answer that takes longer than `patience_s` is told to nobody. Raises what a question raised.
+        Drops an answer that takes longer than `patience_s`. Raises what a question raised.
         """
         begun_s = time.monotonic()
         found = PollAnswers()

@@ -36,7 +36,7 @@ CHUNK_BYTES: Final = 1 << 20
 HEADER: Final = struct.Struct("<8sIIIIQQQQ16sQIII")
 SIGNATURE: Final = b"EFI PART"
 ENTRY: Final = struct.Struct("<16s16sQQQ72s")
-#: The specification asks for 128 bytes; tables of other sizes are made by nobody.
+#: The specification asks for 128 bytes; no tool makes tables of other sizes.
 ENTRIES_BYTES_MAX: Final = 1 << 20
 
 

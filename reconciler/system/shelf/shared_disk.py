@@ -67,7 +67,7 @@ class DiskLocator(Protocol):
         ...
 
     def keep(self, name: str) -> tuple[int, ...] | None:
-        """Descriptors that keep the disk for ourselves alone; None while somebody here has it. See `exclusive_open`."""
+        """Descriptors of an exclusive open; None while another process here has the disk. See `exclusive_open`."""
         ...
 
     def keep_path(self, name: str, path: str) -> tuple[int, ...] | None:

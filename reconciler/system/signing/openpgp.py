@@ -1,4 +1,4 @@
-"""OpenPGP signatures by the system's `gpg`, with a key ring of its own and nobody's configuration.
+"""OpenPGP signatures by the system's `gpg`, with a key ring of its own and no user's configuration.
 
 The answers are the status lines of GnuPG's doc/DETAILS. A key is trusted because it stands in the given file; expiry
 and revocation are gpg's judgement at the present time. No agent, no network.

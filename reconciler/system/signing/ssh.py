@@ -30,7 +30,7 @@ _GOOD = re.compile(rb'Good "git" signature .*?with \S+ key (\S+)')
 
 
 def verify_ssh(part: SignedPart, allowed: Path | None, revoked: Path | None, signature_file: Path) -> Verdict:
-    """What the SSH signature in `signature_file`, the one of `part`, proves. `allowed` None: nobody is trusted."""
+    """What the SSH signature in `signature_file`, the one of `part`, proves. `allowed` None: no key is trusted."""
     if allowed is None:
         return _of_a_stranger(part, signature_file, "no allowed_signers file is named in the node file")
     # The tool reads local time, as in the allowed_signers file. A time to come would make a future key valid early.

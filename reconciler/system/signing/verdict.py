@@ -27,7 +27,7 @@ class Scheme(StrEnum):
 class SignedPart:
     """A commit as its signer saw it: `payload` is what `signature` signs, None for an unsigned commit.
 
-    `time_s` is the committer's clock, seconds since 1970; whoever commits chooses it.
+    `time_s` is the committer's clock, seconds since 1970; the committer chooses it.
     """
 
     commit: str
@@ -61,7 +61,7 @@ class BadSignature:
 
 @dataclass(frozen=True, slots=True)
 class Untrusted:
-    """The signature may be right, but nobody trusted here has this key."""
+    """The signature may be right, but no trusted signer has this key."""
 
     why: str
     fingerprint: str = ""

@@ -1,4 +1,4 @@
-"""Which disks of the orders the imported pools have given up: `zpool status`, run as a child that nobody waits for.
+"""Disks of the orders that imported pools no longer write to, by `zpool status` in a child that is not waited for.
 
 It is asked only while the kernel says of a pool that it is not whole: a pool whose every device is there is ONLINE.
 What a pool says that cannot write is not believed: a controller that loses its way to the shelf sees all its disks
@@ -28,7 +28,7 @@ OUT: Final = (Health.FAULTED, Health.OFFLINE, Health.REMOVED, Health.UNAVAIL)
 AGAIN_S: Final = 0.5
 #: A child that has not ended by then is left behind.
 PATIENCE_S: Final = 10.0
-#: Where so many wait in the kernel for a pool, a further one would do so, too.
+#: Children that wait in the kernel for a pool at most: a further one would wait, too.
 STUCK_MAX: Final = 3
 
 

@@ -1,4 +1,4 @@
-"""Which pool stands behind a name on this kernel: its GUID, by `zpool get` as a child that nobody waits for.
+"""Which pool stands behind a name on this kernel: its GUID, by `zpool get` in a child that is not waited for.
 
 A transaction group means nothing without the GUID of its pool (`core/failover/reservations/transaction_groups`), and a
 name may pass to another pool. The kernel numbers each import and each creation of a pool anew (`kstat.pool_instance`),
@@ -22,7 +22,7 @@ SETTLE_S: Final = 2.0
 AGAIN_S: Final = 60.0
 #: A child that has not ended by then is left behind.
 PATIENCE_S: Final = 10.0
-#: Where so many wait in the kernel for a pool, a further one would do so, too.
+#: Children that wait in the kernel for a pool at most: a further one would wait, too.
 STUCK_MAX: Final = 3
 
 

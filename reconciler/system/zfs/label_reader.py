@@ -76,7 +76,7 @@ def read_devices(
     policy, priority = os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK, os.sched_getparam(0)
     child = os.fork()
     if child == 0:
-        # Whoever waits for it is no more urgent than it is.
+        # It is as urgent as its caller.
         with contextlib.suppress(OSError):
             os.sched_setscheduler(0, policy, priority)
         _read_all(dict(paths), far)

@@ -17,7 +17,7 @@ from typing import Any, Final
 #: are written one after the other.
 LIST_OFFSETS: Final = (16 << 10, (256 + 16) << 10)
 LIST_BYTES: Final = 112 << 10
-#: Of a tree that nobody damaged: a vdev in a replacement in a spare in a raidz, with room.
+#: Depth of an undamaged tree: a vdev in a replacement in a spare in a raidz, with room.
 DEPTH_MAX: Final = 8
 #: What stands at a device that is written no more (module/zfs/vdev_label.c, vdev_config_generate).
 GIVEN_UP: Final = ("offline", "faulted", "removed", "not_present")
@@ -47,7 +47,7 @@ class Label:
     """What one device says of itself.
 
     `guid`: its own. `leaves`: the GUIDs of all devices of its top-level vdev. `top`: the place of that vdev in the
-    pool, of `tops` places; `holes` are the empty ones. `hostid` and `hostname`: whoever wrote the label last.
+    pool, of `tops` places; `holes` are the empty ones. `hostid` and `hostname`: the host that wrote the label last.
     `txg`: when; labels are written when the layout or the state of a device changes, not with every write. `given_up`:
     those of the leaves that the pool had given up by then (offline, faulted, removed, not there when it was imported).
     `behind`: those that were being resilvered. `places`: the leaves, together where one stands in for another (a spare

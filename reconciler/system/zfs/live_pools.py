@@ -98,7 +98,7 @@ class LivePools:
         if isinstance(fact, Pool):
             layout = layout_in(fact.layout)
             settings, root = dict(fact.options), _settings(fact.root)
-            # It is mounted as it is made: to whoever looks meanwhile it is here at once.
+            # It is mounted as it is made: a look in the meantime finds it at once.
             was_here = self._moving.ready(fact.name)
             self._moving.set_ready(fact.name, ready=True)
             made = performing.create_pool(

@@ -1,7 +1,7 @@
 """What is imported here: pools with layout and properties, as plain frozen values.
 
 Each look is one program or a few, all within one deadline; what could not be seen is `Unseen`, never absent. Decides
-nothing. Must not run where nobody may wait: a pool that hangs makes `zpool` and `zfs` wait until the deadline.
+nothing. Must not run in a loop that may not block: a pool that hangs makes `zpool` and `zfs` wait until the deadline.
 """
 
 from __future__ import annotations

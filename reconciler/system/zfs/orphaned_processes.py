@@ -1,4 +1,4 @@
-"""Forked children that may have to be left behind, because a disk keeps them in the kernel: nothing ends them there.
+"""Forked children that a disk holds in the kernel, where no signal ends them, so that their parent leaves them.
 
 Decides nothing. A child must not hold what its parent is to let go of, such as a lock, for as long as a disk likes.
 """
@@ -20,7 +20,7 @@ class OrphanedProcesses:
         self._children: set[int] = set()
 
     def add(self, child: int) -> None:
-        """Nobody waits for this one any more."""
+        """Leave this one behind: its parent stops waiting for it."""
         self._children.add(child)
 
     def reap(self) -> int:

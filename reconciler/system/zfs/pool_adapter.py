@@ -4,19 +4,19 @@ Decides how pools are imported and exported:
 
 - by GUID, from exactly the disks of the orders that answer and carry it: nothing is scanned, no other pool is found;
   those that do not answer refuse meanwhile (`offline_disks`), because the kernel would open them, too, and wait;
-- from labels that are read after the claim, when nobody else writes any more: to read them earlier would save a moment,
-  and they could lack what the last owner changed meanwhile (a disk that it gave up, for one);
+- from labels that are read after the claim, when no other host writes any more: to read them earlier would save a
+  moment, and they could lack what the last owner changed meanwhile (a disk that it gave up, for one);
 - `cachefile=none`: nothing imports it at boot; `failmode=panic`: a controller whose writes fail, because it was
   fenced, ends instead of answering from memory;
 - `-l`, where the orders name one pool: the same program loads the keys and then mounts, many filesystems at a time, as
   starting another one takes its time. What it could not do is done and told by `mounts`. Several pools are imported
   with `-N`: one may have a filesystem below a mountpoint of another, so they are mounted together;
-- an export unmounts first, as soon as nobody uses what is mounted (`unmounts`);
-- `-f`: ZFS refuses pools that another host used last, and that is every takeover. Whoever calls `import_` has the
+- an export unmounts first, as soon as no process uses the mounts (`unmounts`);
+- `-f`: ZFS refuses pools that another host used last. Every takeover is such a case. The caller of `import_` has the
   claim's right: its reservation was seen on every top-level vdev after the peer's was gone, so the peer writes no more.
-  Without that right nobody may call it: `-f` is what the fence is for.
+  Without that right it must not be called: the fence makes `-f` safe.
 
-A pool of the orders that nobody has made yet is taken like the others and is as good as imported, so that the agent can
+A pool of the orders that does not exist yet is taken like the others and is as good as imported, so that the agent can
 make it here, under our reservation; `belonging.is_unmade` says which.
 
 It looks by /proc/spl alone, which waits for nothing; `zpool status` is a child that is asked and not waited for. ZFS
@@ -181,7 +181,7 @@ class ZfsPools:
                 if any(_in_use(outcome) for outcome in outcomes):
                     self._moving.refused_export(time.monotonic() - begun_s)
                 if any(_fault(outcome) for outcome in outcomes):
-                    # Somebody may still close what is open.
+                    # A process may still close its files.
                     time.sleep(max(0.0, min(BUSY_S, end_s - time.monotonic())))
             return True
 

@@ -1,8 +1,8 @@
 """One import or export at a time on this controller, known to everybody, and until the kernel itself is done with it.
 
-A lock (flock(2)) is held by whoever moves pools and by every program that it starts. A program that is killed while it
-waits in the kernel for an import holds it until that has ended, so no second import or export overtakes the first,
-whoever asked for either. And everybody can see without waiting whether pools are being moved. Decides nothing.
+The process that moves pools holds a lock (flock(2)), and so does every program that it starts. A program that is killed
+while it waits in the kernel for an import holds it until that has ended, so no second import or export overtakes the
+first, whoever asked for either. And everybody can see without waiting whether pools are being moved. Decides nothing.
 
 Beside the lock lie marks: for each pool whose filesystems have been mounted, and for each that was taken without being
 there, because nobody has made it yet; and when an export was refused last because somebody uses what is mounted. All
@@ -55,7 +55,7 @@ class PoolLock:
             os.close(descriptor)
 
     def going_on(self) -> bool:
-        """Whether anybody moves pools now."""
+        """Whether any process moves pools now."""
         try:
             descriptor = self._open()
         except OSError:
@@ -85,7 +85,7 @@ class PoolLock:
         self._set(self._mark(pool, "unmade"), there=unmade)
 
     def refused_export(self, took_s: float) -> None:
-        """An export was refused after so long, because somebody uses what is mounted; the next try takes as long."""
+        """An export was refused after this time, because a process uses the mounts; the next try takes as long."""
         self._directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
         self._used.write_text(str(_now_ms() + min(USED_MS + round(2_000 * took_s), USED_MS_MAX)))
 

@@ -1,8 +1,8 @@
-"""From what the kernel says of each pool to what the watchdog is told. Pure: words in, `Presence` out.
+"""The state of all pools together, as the watchdog sees it, from the state of each. Pure: words in, `Pools` out.
 
-    nothing known of any pool, nobody moves them           NONE
+    nothing known of any pool, none is being moved         NONE
     suspended, or a write that does not end                HUNG
-    all there, mounted, nobody moves them                  ALL
+    all there, mounted, none is being moved                ALL
     whatever else                                          SOME
 
 Decides also when a change is believed: `/proc/spl/kstat/zfs/POOL/state` has been seen to say something else for up to

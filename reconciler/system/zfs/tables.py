@@ -14,7 +14,7 @@ INHERITED: Final = "inherited from "
 
 
 def rows(text: str, fields: int) -> list[tuple[str, ...]]:
-    """Every line that has so many fields; others are left out."""
+    """Every line with this number of fields; others are left out."""
     split = (tuple(line.split("\t")) for line in text.split("\n"))
     return [row for row in split if len(row) == fields]
 

@@ -1,4 +1,4 @@
-"""Filesystems of pools unmounted before these are exported, by umount2(2) itself and as soon as nobody uses them.
+"""Unmounts the filesystems of pools before an export, by umount2(2) itself and as soon as they are idle.
 
 `zpool export` unmounts, too, and ends at the first filesystem that is in use. Files that are open for moments only keep
 it out for long: it takes a tenth of a second and more to try again. Here one that is in use is tried again within a
@@ -7,8 +7,8 @@ millisecond, until none of them was free for CATCH_S; what is left then, the pro
 What `zpool export` does before it unmounts must have been done: it withdraws what ZFS itself shares, but only of
 filesystems that are mounted (lib/libzfs/libzfs_mount.c, zpool_disable_datasets). `shared` says whether there is any.
 
-A child does it, because nothing ends a call that a pool keeps in the kernel. It holds the lock of whoever moves the
-pools as long as it lives, and ends with its parent at the latest, unless the kernel keeps it.
+A child does it, because nothing ends a call that a pool keeps in the kernel. It holds the lock of the process that
+moves the pools as long as it lives, and ends with its parent at the latest, unless the kernel keeps it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from reconciler.system.zfs.tools import URGENT
 
 #: Nothing was free for so long: it may stay in use.
 CATCH_S: Final = 0.25
-#: So many that zpool has unmounted them sooner: there it is asked first.
+#: From this number of mounts on `zpool export` is faster, so it is asked first.
 MANY: Final = 64
 #: Unmounted at the same time.
 WIDTH: Final = 8
@@ -74,7 +74,7 @@ def parse_mounts(text: str, pools: Iterable[str]) -> tuple[Mount, ...]:
 def _named(dataset: str, place: str, there: Container[tuple[str, str]]) -> bool:
     """Below its parent, under its own name (zfsprops(7), mountpoint).
 
-    Never a snapshot: to remove its place would be to destroy it. Never where somebody has bound a filesystem to.
+    Never a snapshot: to remove its place would be to destroy it. Never where a filesystem is bind-mounted.
     """
     parent, _, name = dataset.rpartition("/")
     above, _, last = place.rpartition("/")
@@ -129,8 +129,8 @@ def leave_all(mounts: Sequence[Mount]) -> list[Mount]:
 def clear(gone: Iterable[Mount]) -> None:
     """Remove the directories of what was unmounted, where `zpool export` would and as late as it does.
 
-    Whoever opens a file there later must not find a directory of another filesystem. Those inside a filesystem that
-    went, too, have gone with it: to remove them before would only give it something to write.
+    A process that opens a file there later must not find a directory of another filesystem. Those inside a filesystem
+    that went, too, have gone with it: to remove them before would only give it something to write.
     """
     for mount in gone:
         if mount.named:
@@ -163,7 +163,7 @@ def _work(pools: Sequence[str], end_s: float, lock: int, parent: int) -> NoRetur
         now_s = time.monotonic()
         give_up_s = now_s + CATCH_S
         while mounts and now_s < min(end_s, give_up_s) and os.getppid() == parent:
-            # To read them anew for each try would take the processor from whoever is to let go of a file.
+            # To read them anew for each try would take the processor from the processes that have files open.
             if left := leave_all(mounts):
                 gone += left
                 mounts = parse_mounts(MOUNTS.read_text(), pools)

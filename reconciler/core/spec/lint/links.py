@@ -14,7 +14,7 @@ from reconciler.core.spec.values import KERNEL_NAME, RESOURCE_NAME
 #: linux/if.h: IFNAMSIZ less the zero at the end.
 NAME_LENGTH_MAX = 15
 
-#: What an Ethernet link has when nobody says otherwise.
+#: MTU of an Ethernet link by default.
 _MTU_ETHERNET = 1500
 #: RFC 8200, section 5.
 _MTU_IPV6_MIN = 1280

@@ -16,7 +16,7 @@ _FITTING = {
     LinkKind.BRIDGE: {LinkKind.PHYSICAL, LinkKind.BOND, LinkKind.VLAN},
 }
 
-#: So many names of a circle are shown.
+#: Names of a circle that are shown at most.
 _SHOWN_MAX = 8
 
 
