@@ -1,12 +1,12 @@
-"""Adoption: pools that are imported here already come under our reservation, before the watchdog first runs.
+"""Adoption: put pools that this controller has already imported under its reservation, before the watchdog first runs.
 
-A watchdog that starts over imported pools which nobody claimed must reset its machine: it cannot know whether the peer
-has them, too. So the first start over pools in use needs one step before it. The invariant: *adoption takes a disk from
-nobody*. It begins only where no disk of the orders has a reservation or a registration, it never preempts, and where
-any disk turns out not to be ours alone at the end, all registrations are given back. Registering comes before
-reserving on every path, so no write of the imported pools is ever refused.
+A watchdog that starts over imported pools without a claim must reset its machine, because it cannot know whether the
+peer has imported them, too. So the first start over pools in use needs this step before it. The invariant: *adoption
+takes a disk from no other key*. It begins only if no disk of the orders has a reservation or a registration. It never
+preempts. If any disk is not ours alone at the end, it gives back all registrations. It registers on every path before
+it reserves, so no disk ever refuses a write of the imported pools.
 
-Decides which commands are asked and what their end means. Does not know how a command reaches a disk, nor the files of
+Decides which commands to send and judges their outcome. Does not know how a command reaches a disk, nor the files of
 the watchdog.
 """
 
@@ -20,7 +20,7 @@ from reconciler.core.failover.reservations.reservation_state import DiskView, fe
 
 
 def refusals(orders: Orders, pools: Presence, views: tuple[DiskView, ...]) -> tuple[str, ...]:
-    """Why these pools cannot be adopted now, one sentence each; empty when they can."""
+    """Return why these pools cannot be adopted now, one sentence each; empty if they can."""
     assert len(views) == len(orders.disks)
     if pools in (Presence.NONE, Presence.REFUSED):
         return ("no pool of the orders is imported here: there is nothing to adopt, start the watchdog",)
@@ -40,27 +40,28 @@ def _taken(view: DiskView) -> str:
 
 
 def registrations(orders: Orders, key: Key) -> tuple[Command, ...]:
-    """Asked first, of all disks at once."""
+    """Return the first commands, to all disks at once."""
     return _each(orders, Verb.REGISTER, key)
 
 
 def reservations(orders: Orders, key: Key) -> tuple[Command, ...]:
-    """Asked when all registrations are good. A disk that another holds by then answers with a conflict."""
+    """Return the second commands, sent once all registrations are good. A disk with another holder reports a
+    conflict."""
     return _each(orders, Verb.RESERVE, key)
 
 
 def looks(orders: Orders, key: Key) -> tuple[Command, ...]:
-    """Asked last: what came of it."""
+    """Return the last commands: look at the outcome on every disk."""
     return _each(orders, Verb.LOOK, key)
 
 
 def undone(orders: Orders, key: Key) -> tuple[Command, ...]:
-    """Asked where adoption failed: every disk is as it was found."""
+    """Return the commands after a failed adoption: they restore every disk to the state before it."""
     return _each(orders, Verb.UNREGISTER, key)
 
 
 def missed(orders: Orders, key: Key, views: tuple[DiskView, ...]) -> tuple[str, ...]:
-    """The disks that are not under our reservation alone after the last look; adoption holds when there is none."""
+    """Return the disks that are not fenced after the last look. Adoption has succeeded if there is none."""
     return tuple(name for name, view in zip(orders.disks, views, strict=True) if not fenced(view, key))
 
 

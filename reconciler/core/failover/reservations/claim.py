@@ -1,10 +1,12 @@
 """The claim: which reservation commands fence the peer, as a pure program.
 
-The race comes first: the arbitration disks, one after the other in their fixed order, until the majority is won; the
-loser withdraws and touches nothing else. The sweep follows, over all other disks at once, for nobody can be there
-before the winner any more. Every PREEMPT AND ABORT names the exact key that was read, so it is a compare-and-swap.
-Disks that answered and were not won are visited once more, after the sweep. The last look, over all disks at once, is
-what `step` judges. Follows SPC-4 5.13.11; does not know how a command reaches a disk.
+The claim runs in four parts. First the race: it visits the arbitration disks one after the other in their fixed order,
+until it has won the majority. The loser withdraws and touches nothing else. Then the sweep: it visits all other disks
+at once, because the rival cannot be there before the winner any more. Then it returns once to every disk that answered
+and was not won. At the end it looks at all disks at once, and `step` judges this last look.
+
+Every PREEMPT AND ABORT names the exact key that the claim has read, so it is a compare-and-swap. Follows SPC-4 5.13.11.
+Does not know how a command reaches a disk.
 """
 
 from __future__ import annotations
@@ -18,11 +20,11 @@ from reconciler.core.failover.reservations.reservation_state import UNANSWERED, 
 
 
 class Verb(StrEnum):
-    """What is asked of a disk.
+    """A command to a disk.
 
     LOOK: READ KEYS and READ RESERVATION. REGISTER: REGISTER AND IGNORE EXISTING KEY with APTPL, on every path. RESERVE:
     type 5. PREEMPT: PREEMPT AND ABORT, type 5. UNREGISTER: REGISTER with service action key 0. EXTEND: REGISTER on only
-    those paths that a completion keeps (`completion`); no claim asks for it.
+    those paths that a completion keeps (`fence_completion`); a claim never sends it.
     """
 
     LOOK = "look"
@@ -34,7 +36,7 @@ class Verb(StrEnum):
 
 
 class Answer(StrEnum):
-    """How a disk answered. SILENT: refused, timed out or gone."""
+    """Outcome of a command. SILENT: the disk refused the command, timed out or is gone."""
 
     GOOD = "good"
     CONFLICT = "conflict"
@@ -43,7 +45,7 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command to one disk (an index into the orders). `victim` belongs to PREEMPT."""
+    """One command to one disk (an index into the orders). `victim`: the key that a PREEMPT removes."""
 
     verb: Verb
     disk: int
@@ -53,16 +55,16 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer, with what was read if the command was a LOOK."""
+    """The answer of a disk. `view`: the keys and the reservation that a LOOK has read."""
 
     answer: Answer
     view: DiskView = UNANSWERED
 
 
 class ClaimStage(StrEnum):
-    """Where a visit to a disk is.
+    """Stage of a visit to a disk.
 
-    CONFIRM: a second look, on disks where a key of our own stood before we registered.
+    CONFIRM: a second look, on disks that had a key of our side before we registered.
     """
 
     LOOK = "look"
@@ -74,7 +76,7 @@ class ClaimStage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A visit to one disk, and how the disk looks by what it has answered."""
+    """A visit to one disk. `view`: the state of the disk by its answers so far."""
 
     disk: int
     stage: ClaimStage = ClaimStage.LOOK
@@ -82,7 +84,7 @@ class Visit:
 
 
 class Part(StrEnum):
-    """Where a claim is. RETURN: the second visits."""
+    """Stage of a claim. RETURN: visiting, a second time, the disks that answered and were not won."""
 
     RACE = "race"
     SWEEP = "sweep"
@@ -94,12 +96,13 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A claim in progress. `visits` are those that go on, of different disks; of a race there is one at a time.
+    """A claim in progress.
 
-    `won` and `lost` are arbitration disks. `missed` are disks that answered and were not won: RETURN leads there once
-    more, but never to a disk that was silent, which would only cost its time-out again. `returnable` are disks where
-    leaving again takes nothing from anybody: they had no holder, or somebody else holds them. A disk taken from a
-    holder is never given back to nobody. `views` is the last look, None for a disk that has not answered it yet.
+    `visits`: the visits under way, each to a different disk; the race has one at a time. `won` and `lost`: arbitration
+    disks. `missed`: disks that answered and were not won. RETURN visits them once more; it never visits a silent disk,
+    which would only cost another time-out. `returnable`: disks that the claim may leave again, because no controller
+    loses a disk by it: they had no holder, or another key holds them. *A disk taken from a holder is never left without
+    a holder.* `views`: the last look; None for a disk that has not answered it yet.
     """
 
     orders: Orders
@@ -119,21 +122,21 @@ class Claim:
 
     @property
     def result(self) -> tuple[DiskView, ...]:
-        """The last look of a claim at its end; nothing was seen by one that withdrew before it."""
+        """The last look of a finished claim. All disks are UNANSWERED if it withdrew before the last look."""
         assert self.part is Part.DONE
         return tuple(view or UNANSWERED for view in self.views) or (UNANSWERED,) * len(self.orders.disks)
 
 
 def begin(orders: Orders, key: Key) -> Claim:
-    """A claim that has not asked anything yet."""
+    """Return a claim that has sent no command yet."""
     return Claim(orders, key, Part.RACE, (Visit(orders.arbitration[0]),))
 
 
 def commands(claim: Claim) -> tuple[Command, ...]:
-    """What to ask now, one command of each of these disks, in any order or all at once.
+    """Return the next commands, one a disk. The caller may send them in any order or all at once.
 
-    What one disk answers changes nothing of what is asked of another. Empty when the claim is at its end and
-    `claim.result` is there.
+    The answer of one disk never changes the command to another. Empty when the claim is finished and `claim.result` is
+    available.
     """
     match claim.part:
         case Part.RACE | Part.SWEEP | Part.RETURN:
@@ -161,13 +164,13 @@ def _command(key: Key, visit: Visit) -> Command:
 
 
 def strangers(key: Key, view: DiskView) -> tuple[Key, ...]:
-    """Keys on the disk, besides ours and the holder's, that could write."""
+    """Return the other registered keys, besides ours and the holder's. Their machines could write to the disk."""
     others = view.registered - {key, view.holder}
     return tuple(sorted(others, key=lambda other: (other.side or "", other.epoch)))
 
 
 def advance(claim: Claim, disk: int, reply: Reply) -> Claim:
-    """The claim after a disk's answer to its command of `commands(claim)`."""
+    """Return the claim after a disk has answered its command from `commands(claim)`."""
     reply = replace(reply, view=for_pair(reply.view, claim.orders.pair))
     match claim.part:
         case Part.RACE | Part.SWEEP | Part.RETURN:
@@ -202,14 +205,14 @@ def _looked(claim: Claim, visit: Visit, reply: Reply) -> Claim:
 
 
 def _overtaken(claim: Claim, view: DiskView) -> bool:
-    """Another claim is the newer one: until the majority is ours an equal rank is a rival that came first.
+    """Whether another claim is newer. Until we have the majority, an equal rank is a rival that came first.
 
-    The rival may be of our own side: a machine that believes to be this controller, too. With a surplus it bears our
-    very key.
+    The rival may be of our own side: another machine that takes itself for this controller. With a surplus it has
+    registered exactly our key.
     """
     rivals = [key for key in (view.holder, *view.registered) if key is not None and key != claim.key]
     newest, mine = max((rank(key.epoch) for key in rivals if key.side is not None), default=0), rank(claim.key.epoch)
-    # Afterwards an equal rank is the loser of the race.
+    # Once we have the majority, an equal rank is the loser of the race.
     return view.surplus > 0 or newest > mine or (newest == mine and not claim.decided)
 
 
@@ -217,9 +220,9 @@ def _registered(claim: Claim, visit: Visit, reply: Reply) -> Claim:
     if reply.answer is not Answer.GOOD:
         return _lost(claim, visit, reply)
     if any(key is not None and key.side is claim.key.side for key in (visit.view.holder, *visit.view.registered)):
-        # REGISTER renames our registration and with it a reservation, but makes a new one where we have been preempted
-        # since the look, or where the old key is another session's. Only a look tells which: it takes the first one's
-        # place.
+        # REGISTER renames our registration, and with it a reservation. But it makes a new registration where a rival
+        # has preempted us since the look, or where the old key belongs to another session. Only a second look can tell
+        # which, and its view replaces the first.
         return _goes_on(claim, replace(visit, stage=ClaimStage.CONFIRM))
     return _take(claim, visit)
 
@@ -233,7 +236,7 @@ def _confirmed(claim: Claim, visit: Visit, reply: Reply) -> Claim:
 
 
 def _take(claim: Claim, visit: Visit) -> Claim:
-    """Registered: seize the disk, unless it is ours already."""
+    """We are registered: seize the disk, unless we hold it already."""
     if visit.view.holder == claim.key:
         return _evict(claim, visit)
     free = visit.view.holder is None
@@ -244,13 +247,13 @@ def _seized(claim: Claim, visit: Visit, reply: Reply) -> Claim:
     if reply.answer is Answer.GOOD:
         registered = visit.view.registered - {visit.view.holder} | {claim.key}
         return _evict(claim, replace(visit, view=replace(visit.view, holder=claim.key, registered=registered)))
-    # Registered, but overtaken: leave the registration, so that the new holder's fence can hold. What was not answered
-    # may have been done all the same: to leave then could leave the disk to nobody.
+    # Registered, but overtaken: leave the registration, so that the new holder's fence can hold. A disk may have
+    # executed a command that it did not answer. To leave it then could leave the disk without a holder.
     return _lost(_leaving(claim, visit) if reply.answer is Answer.CONFLICT else claim, visit, reply)
 
 
 def _leaving(claim: Claim, visit: Visit) -> Claim:
-    """The visited disk may be left again."""
+    """Note that the claim may leave the visited disk again."""
     known = visit.disk in claim.returnable
     return claim if known else replace(claim, returnable=tuple(sorted((*claim.returnable, visit.disk))))
 
@@ -269,7 +272,7 @@ def _evicted(claim: Claim, visit: Visit, reply: Reply) -> Claim:
 
 
 def _lost(claim: Claim, visit: Visit, reply: Reply) -> Claim:
-    """The visit ends without its disk; where a rival was faster, it may have withdrawn by the second visit."""
+    """End the visit without winning the disk. A rival that was faster may have withdrawn by the second visit."""
     answered = reply.answer is not Answer.SILENT
     missed = tuple(sorted((*claim.missed, visit.disk))) if answered else claim.missed
     return _end(replace(claim, missed=missed), visit, won=False)
@@ -280,7 +283,7 @@ def _goes_on(claim: Claim, visit: Visit) -> Claim:
 
 
 def _end(claim: Claim, visit: Visit, *, won: bool) -> Claim:
-    """A visit is over; after the last one, what comes next."""
+    """End a visit. After the last one, go on with the next part of the claim."""
     claim = replace(claim, visits=tuple(one for one in claim.visits if one.disk != visit.disk))
     if visit.disk in claim.orders.arbitration:
         claim = (
@@ -292,7 +295,7 @@ def _end(claim: Claim, visit: Visit, *, won: bool) -> Claim:
 
 
 def _next(claim: Claim) -> Claim:
-    """On with the race; or withdraw, when the majority is out of reach; or sweep, return, verify."""
+    """Continue the race; withdraw if the majority is out of reach; otherwise sweep, return and verify."""
     votes = claim.orders.arbitration
     if len(claim.lost) > len(votes) - claim.orders.majority:
         return _withdraw(claim)
@@ -320,8 +323,8 @@ def _verified(claim: Claim, disk: int, reply: Reply) -> Claim:
     ended = replace(claim, part=Part.DONE)
     if judge(claim.orders, claim.key.epoch, ended.result).hold is Hold.OURS:
         return ended
-    # Overtaken: where somebody else holds a disk, our registration could still write. Nobody but ourselves can make us
-    # the holder, so what another held a moment ago is not given to nobody by leaving it.
+    # Overtaken: on a disk that another key holds, our registration could still write. Only our own command can make us
+    # the holder, so a disk that another key held a moment ago keeps its holder when we leave.
     held = [at for at, seen in enumerate(ended.result) if seen.holder not in (None, claim.key)]
     return _withdraw(replace(claim, returnable=tuple(at for at in held if claim.key in ended.result[at].registered)))
 

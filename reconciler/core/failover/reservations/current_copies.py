@@ -1,10 +1,10 @@
-"""Which copies of a pool are current: whether the readable disks are enough to import it, and not an older half.
+"""Current copies: whether the readable disks suffice to import a pool with its newest writes, not an older half of it.
 
-ZFS imports the newest state that it finds, and cannot know of newer writes on disks that it does not read. *An import
+ZFS imports the newest state that it finds. It cannot know of newer writes on disks that it does not read. *An import
 begins only when enough disks of every top-level vdev are proven current; a disk that cannot be read proves nothing, and
-a disk that the last owner had given up never counts.* Each device carries the whole tree of its top-level vdev, written
-anew with every change of it, so the newest readable one names every disk that may have gone on without it. Pure; does
-not know how a label is read (`system/zfs`).
+a disk that the last owner had given up never counts.* Each device carries the whole tree of its top-level vdev, and ZFS
+writes the tree anew with every change. So the newest readable tree names every disk that the pool may have gone on
+without. Pure; does not know how a label is read (`system/zfs`).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from reconciler.core.failover.reservations.transaction_groups import txg_of
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """What one disk says of its pool and of its top-level vdev.
+    """The contents of one disk's label about its pool and its top-level vdev.
 
-    `guid`: its own; `top`: the place of its vdev in the pool. `written`: the newest transaction group that was
-    committed to it, `changed`: the one in which its tree was written, `given_up` and `behind` are of that tree: devices
-    that were written no more, and devices that were being resilvered. `places`: the devices of the vdev, together where
-    one stands in for another (a spare in use, a replacement).
+    `guid`: GUID of the device. `top`: index of its vdev in the pool. `written`: newest transaction group committed to
+    the disk. `changed`: transaction group in which ZFS wrote its tree. From that tree come the GUIDs in the other
+    fields. `places`: devices of the vdev; a device and the one that stands in for it (a spare in use, a replacement)
+    share a place. `given_up`: devices that ZFS no longer wrote to. `behind`: devices that were being resilvered.
     """
 
     guid: int
@@ -37,34 +37,34 @@ class Copy:
 
     @property
     def age(self) -> tuple[int, int]:
-        """Rises with every commit that reached this disk."""
+        """Sort key that rises with every commit that reached this disk."""
         return self.written or self.changed, self.changed
 
 
 def pool_name(vdev: Vdev) -> str:
-    """The pool of a vdev: what stands before the slash in its name."""
+    """Return the pool of a vdev: the part of its name before the slash."""
     return vdev.name.partition("/")[0]
 
 
 def pools_of(orders: Orders) -> tuple[str, ...]:
-    """The pools of the orders, in the order in which the vdevs first name them."""
+    """Return the pools of the orders, in the order in which the vdevs first name them."""
     return tuple(dict.fromkeys(pool_name(vdev) for vdev in orders.vdevs))
 
 
 def uncovered(
     orders: Orders, pool: str, copies: Mapping[int, Copy | None], out: frozenset[int] = frozenset()
 ) -> tuple[str, ...]:
-    """Why an import of the pool must not begin: a line for each vdev of it that is not proven current.
+    """Return why an import of the pool must not begin: one line for each vdev that is not proven current.
 
-    `copies`: by disk (index into the orders); None: the disk was read and carries nothing of this pool; a disk without
-    an entry did not answer, or cannot be read. `out`: disks that the last owner had given up.
+    `copies`: by disk (index into the orders). None: the disk is readable and carries nothing of this pool. A disk
+    without an entry did not answer, or cannot be read. `out`: disks that the last owner had given up.
     """
     vdevs = [vdev for vdev in orders.vdevs if pool_name(vdev) == pool]
     tops = _tops(orders, vdevs, copies)
     return tuple(
         line
         for vdev in vdevs
-        # Without any copy of a vdev ZFS refuses by itself, or the vdev is not, or no more, in the pool.
+        # Without any copy of a vdev ZFS itself refuses the import, or the vdev is not in the pool.
         if vdev.name in tops and (line := _uncovered(orders, vdev, tops[vdev.name], copies, out))
     )
 
@@ -72,10 +72,10 @@ def uncovered(
 def outdated(
     orders: Orders, pool: str, guid: int, copies: Mapping[int, Copy | None], out: frozenset[int], word: int
 ) -> str:
-    """Why a pool must not be imported because its last owner had come further; nothing when it had not.
+    """Return why a pool must not be imported because its last owner had committed more; empty if it had not.
 
-    `word`: its mark for this pool (`progress`). Every commit reaches all disks of at least one top-level vdev, so the
-    newest disk that can be read tells how far the pool has come.
+    `word`: the owner's mark for this pool (`transaction_groups`). Every commit reaches all disks of at least one
+    top-level vdev, so the newest readable disk tells the newest transaction group on the readable disks.
     """
     reached = max((copy.written for at, copy in copies.items() if copy is not None and at not in out), default=0)
     said = txg_of(word, guid)
@@ -90,7 +90,8 @@ def outdated(
 
 
 def _tops(orders: Orders, vdevs: Iterable[Vdev], copies: Mapping[int, Copy | None]) -> dict[str, int]:
-    """The places of the vdevs in the pool. One whose own disks cannot be read may be known by a spare in use."""
+    """Return the index of each vdev in the pool. A spare in use may tell it where the vdev's own disks are
+    unreadable."""
     tops: dict[str, int] = {}
     lost = []
     for vdev in vdevs:
@@ -100,12 +101,13 @@ def _tops(orders: Orders, vdevs: Iterable[Vdev], copies: Mapping[int, Copy | Non
         else:
             lost.append(vdev.name)
     others = {copy.top for at in spares(orders) if (copy := copies.get(at)) is not None} - set(tops.values())
-    # Which of several it is does not matter where they need the same; where one is lost, it is that one.
+    # If only one vdev is lost, the other index belongs to it. If several are lost, the order does not matter as long as
+    # they need the same number of disks.
     return tops | dict(zip(lost, sorted(others), strict=False))
 
 
 def _uncovered(orders: Orders, vdev: Vdev, top: int, copies: Mapping[int, Copy | None], out: frozenset[int]) -> str:
-    """Why this vdev is not proven current; nothing when it is."""
+    """Return why this vdev is not proven current; empty if it is."""
     found = {at: copy for at, copy in copies.items() if copy is not None and copy.top == top}
     where = {copy.guid: at for at, copy in found.items()}
     newest = max(found.values(), key=lambda copy: copy.age)
@@ -114,7 +116,7 @@ def _uncovered(orders: Orders, vdev: Vdev, top: int, copies: Mapping[int, Copy |
     dropped = given_up(vdev, out, max(0, doubled)) | extra
     current = frozenset(at for at, copy in found.items() if at not in dropped and _is_current(copy, newest))
     seated = sum(any(where.get(guid) in current for guid in place) for place in newest.places)
-    # What may have been written after the newest copy that can be read: by the devices that it does not know as lost.
+    # Devices that the newest readable copy does not know as lost may have newer writes.
     missing = frozenset(guid for place in newest.places for guid in place) - where.keys()
     lost = missing & frozenset(newest.given_up)
     going_on = sum(any(guid in missing - lost for guid in place) for place in newest.places)
@@ -128,7 +130,8 @@ def _uncovered(orders: Orders, vdev: Vdev, top: int, copies: Mapping[int, Copy |
 
 
 def _is_current(copy: Copy, newest: Copy) -> bool:
-    """Whether the disk has what the newest one has. A crash may come between the last writes of one commit."""
+    """Whether the disk has the same writes as the newest one. A crash may fall between the last writes of one
+    commit."""
     if copy.guid in newest.behind:
         return False
     return copy.age[0] >= newest.age[0] or (copy.age[0] == newest.age[0] - 1 and copy.guid not in newest.given_up)
@@ -142,7 +145,7 @@ def _line(
     current: frozenset[int],
     dropped: frozenset[int],
 ) -> str:
-    """Names every disk that is missing, and why it does not count."""
+    """Return a line that names every missing disk and why it does not count."""
     disks = [*vdev.disks, *(at for at in spares(orders) if at in found or at not in copies)]
     groups = (
         ("cannot be read", [at for at in disks if at not in copies]),

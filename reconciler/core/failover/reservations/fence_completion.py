@@ -1,18 +1,20 @@
-"""An active controller completes its claim: what it asks of one more disk while its pools are imported, a pure program.
+"""Completion: how an active controller takes one more disk while its pools are imported, as a pure program.
 
-A disk that newer orders name, and one that comes back after a takeover, is taken as the claim would have taken it,
-before ZFS writes to it. The invariant: *a completion gives no pool a way to write that it did not have*. A registration
-lets a controller write whoever holds the disk by then, and a controller that slept between its look and its
-registration may have been replaced. Three rules keep that as safe as a claim, which runs where no pool is imported:
+Newer orders may name a disk that the claim did not take, and a disk may come back after a takeover. A completion takes
+such a disk as the claim would have taken it, before ZFS writes to it. The invariant: *a completion gives no pool a way
+to write that it did not have*. A registered controller can write whichever controller holds the disk, and a controller
+that slept between its look and its registration may have been replaced. A claim is safe from this because it runs while
+no pool is imported. These rules make a completion as safe:
 
-- what others have registered with older keys on a disk of ours is removed; that needs no registration;
-- a disk that nobody holds, or an older key does, is registered only while it is kept: opened for us alone, from before
-  the registration to the end, so that no pool of this controller has it or can open it meanwhile;
-- newer keys and foreign ones are left alone, and whoever finds that another was faster gives the registration up before
-  it keeps the disk no longer, however long the disk is silent. No disk is ever left to nobody;
-- a path of ours that came back to a disk of ours is registered only while that path is kept: opened for us alone, so
-  that no pool writes over it. The look after the registration must see our reservation, or the registration is given up
-  before the path is kept no longer.
+- It removes the older keys of others from a disk that we hold. That needs no new registration.
+- It registers on a disk without a holder, or with an older key as holder, only while it keeps the disk: this controller
+  has opened the disk exclusively, from before the registration to the end. So no pool of this controller has the disk
+  or can open it meanwhile.
+- It leaves newer keys and foreign keys alone. If another controller was faster, it gives its registration up before it
+  closes the disk, however long the disk is silent. *No disk is ever left without a holder.*
+- It registers a path that came back to a disk of ours only while it keeps that path: opened exclusively, so that no
+  pool writes over it. The look after the registration must see our reservation. Otherwise the completion gives the
+  registration up before it closes the path.
 
 Does not know how a command reaches a disk, nor how a disk or a path is kept.
 """
@@ -33,16 +35,16 @@ from reconciler.core.failover.reservations.reservation_state import UNANSWERED, 
 
 
 def patience_ms(timers: Timers, command_ms: int) -> int:
-    """How long a completion of one disk must be able to go on, when a command takes `command_ms` at the longest.
+    """Return how long, in ms, a completion of one disk must be able to run. A command takes at most `command_ms`.
 
-    It may be given up before its end only when a controller that was replaced would be dead: after the longest time
-    without proof, and its deadman. Two commands may lie around that.
+    A completion may be aborted only when a replaced controller would be dead: after the longest time without proof,
+    plus its deadman. One command may run before that time, and one after it.
     """
     return timers.proof_ms + timers.deadman_ms + 2 * command_ms
 
 
 class CompletionStage(StrEnum):
-    """Where a completion is: what is asked next. CONFIRM, SETTLE, LEFT, EVICTED and EXTENDED are looks."""
+    """Stage of a completion: its next command. CONFIRM, SETTLE, LEFT, EVICTED and EXTENDED are looks."""
 
     LOOK = "look"
     KEEP = "keep"
@@ -66,10 +68,10 @@ REGISTERED = (CompletionStage.CONFIRM, CompletionStage.SETTLE, CompletionStage.L
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Open the disk for ourselves alone, until the completion is at its end; refused while a pool here has it.
+    """Open the disk exclusively until the completion ends. The open fails while a pool of this controller has the disk.
 
-    `paths`: not the disk, but those of its running paths that are not registered with this key; refused when nothing
-    here lets go of any of them.
+    `paths`: open instead those running paths of the disk that are not registered with this key. The open fails if this
+    controller cannot free any of them.
     """
 
     disk: int
@@ -80,8 +82,8 @@ class Keep:
 class Completion:
     """A completion of one disk in progress.
 
-    `view`: how the disk looked last. `over`: whose registrations are still to be removed. `kept`: the disk, or the
-    paths that are registered, are opened for us alone.
+    `view`: the last look at the disk. `over`: keys whose registrations it still has to remove. `kept`: this controller
+    has opened the disk, or the paths that it registers, exclusively.
     """
 
     disk: int
@@ -93,18 +95,18 @@ class Completion:
 
     @property
     def ours(self) -> bool:
-        """At the end: the last look saw the disk under our reservation alone."""
+        """At the end: the last look saw our reservation and no other registration."""
         assert self.stage is CompletionStage.DONE
         return fenced(self.view, self.key)
 
     @property
     def whole(self) -> bool:
-        """At the end: ours, and every path of ours that runs is registered."""
+        """At the end: we hold the disk, and every running path of ours is registered."""
         return self.ours and not self.view.unregistered
 
 
 def asks(completion: Completion) -> Command | Keep | None:
-    """What to ask now; None at the end."""
+    """Return the next command, or the `Keep` to carry out; None at the end."""
     disk, key = completion.disk, completion.key
     match completion.stage:
         case (
@@ -141,17 +143,17 @@ def asks(completion: Completion) -> Command | Keep | None:
 
 
 def kept(completion: Completion, *, alone: bool) -> Completion:
-    """The completion after `Keep` was answered; `alone`: what was to be kept is ours alone here until the end."""
+    """Return the completion after a `Keep`. `alone`: the exclusive open succeeded and lasts until the end."""
     assert completion.stage in (CompletionStage.KEEP, CompletionStage.KEEP_PATHS)
     following = CompletionStage.REGISTER if completion.stage is CompletionStage.KEEP else CompletionStage.EXTEND
     return replace(completion, kept=alone, stage=following if alone else CompletionStage.DONE)
 
 
 def heard(completion: Completion, reply: Reply) -> Completion:
-    """The completion after the disk's answer to its command."""
+    """Return the completion after the disk has answered its command."""
     good = reply.answer is Answer.GOOD
     match completion.stage:
-        # What was not answered may have been done: the look tells.
+        # A disk may have executed a command that it did not answer: the next look tells.
         case CompletionStage.REGISTER:
             return replace(completion, stage=CompletionStage.CONFIRM)
         case CompletionStage.SEIZE:
@@ -171,7 +173,7 @@ def heard(completion: Completion, reply: Reply) -> Completion:
 def _looked(completion: Completion) -> Completion:
     stage, view, key = completion.stage, completion.view, completion.key
     if not view.answered:
-        # Nobody keeps a disk no longer where it may be registered and not the holder: it looks again.
+        # We may be registered here without being the holder. Keep the disk and look again.
         return replace(completion, stage=stage if stage in REGISTERED else CompletionStage.DONE)
     if stage is CompletionStage.EVICTED:
         return _evict(completion, completion.over[1:])
@@ -181,29 +183,30 @@ def _looked(completion: Completion) -> Completion:
         return _evict(completion, _over(view, key))
     takeable, registered = _takeable(view, key), key in view.registered
     if stage is CompletionStage.LOOK and takeable:
-        # Where we are registered, nothing is gained by registering.
+        # Where we are already registered, a new registration would add nothing.
         return replace(completion, stage=CompletionStage.SEIZE if registered else CompletionStage.KEEP)
     if stage in (CompletionStage.CONFIRM, CompletionStage.EXTENDED) and takeable and registered:
         return replace(completion, stage=CompletionStage.SEIZE)
     if stage in REGISTERED and registered and (view.holder is not None or not takeable):
-        # Another was faster: it must not find us registered.
+        # Another controller was faster. Its fence holds only once we are not registered.
         return replace(completion, stage=CompletionStage.LEAVE)
     return replace(completion, stage=CompletionStage.DONE)
 
 
 def _evict(completion: Completion, over: tuple[Key, ...]) -> Completion:
     view = completion.view
-    # With a surplus another machine has our key, and the reservation may be that machine's.
+    # With a surplus another machine has our key, and the reservation may belong to that machine.
     if over or completion.kept or view.holder != completion.key or view.surplus or not view.unregistered:
         return replace(completion, over=over, stage=CompletionStage.EVICT if over else CompletionStage.DONE)
     return replace(completion, over=(), stage=CompletionStage.KEEP_PATHS)
 
 
 def completing(state: State) -> Key | None:
-    """The key of the claim that this controller may complete now: its last look proves that it owns the shelf.
+    """Return the key of the claim that this controller may complete now; None if its last look does not prove it owner.
 
-    While it is active; or before the import, when that cannot begin because a disk that was waited out is back, and so
-    is excused no more, or because the pools have disks already that only pending orders name.
+    It may do so while it is active. It may also do so before the import, if the import cannot begin for one of two
+    reasons: a silent disk, which was excused once the peer's deadman had run out, is back and is no longer excused; or
+    the pools already have disks that only pending orders name.
     """
     looks = state.looks
     stuck = not looks.covered or state.pending is not None
@@ -214,17 +217,17 @@ def completing(state: State) -> Key | None:
 
 
 def unfenced(views: Collection[DiskView], mine: Key) -> tuple[int, ...]:
-    """Disks that answered and are not under our reservation alone."""
+    """Return the disks that answered and are not fenced: held by another key, or with another key registered."""
     return tuple(at for at, view in enumerate(views) if view.answered and not fenced(view, mine))
 
 
 def unregistered(views: Collection[DiskView], mine: Key) -> tuple[int, ...]:
-    """Disks of ours with a path that runs and is not registered."""
+    """Return the disks that we hold and that have a running path without a registration."""
     return tuple(at for at, view in enumerate(views) if view.holder == mine and view.unregistered)
 
 
 def completable(views: Collection[DiskView], mine: Key) -> tuple[int, ...]:
-    """Those of them about which something may be done."""
+    """Return the disks that a completion may improve: take them, remove an older key, or register a path."""
     found = []
     for at, view in enumerate(views):
         ours = view.holder == mine
@@ -234,11 +237,11 @@ def completable(views: Collection[DiskView], mine: Key) -> tuple[int, ...]:
 
 
 def _takeable(view: DiskView, mine: Key) -> bool:
-    """Nobody is there, or only what is over; and no other machine with our key."""
+    """Whether the disk has no keys but ours and those of claims that are over, and no other machine has our key."""
     others = {key for key in (view.holder, *view.registered) if key is not None and key != mine}
     return not view.surplus and all(is_over(key, mine) for key in others)
 
 
 def _over(view: DiskView, mine: Key) -> tuple[Key, ...]:
-    """Others that are registered with keys that are over."""
+    """Return the registered keys of other claims that are over."""
     return tuple(sorted((key for key in view.registered - {mine} if is_over(key, mine)), key=encode_key))

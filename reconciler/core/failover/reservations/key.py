@@ -1,10 +1,10 @@
-"""The two sides of a pair, and the reservation keys they write into the disks.
+"""The two sides of a pair, and the reservation keys that they write to the disks.
 
-A key carries a mark, the side, and a 40-bit number that rises with every claim: 18 bits count the claims, 10 bits are a
-tag of the pair, 12 bits a tag of the machine. So two machines that both believe to be controller `a` never choose one
-key, and the keys of another pair on the same shelf are told apart. The earlier release writes plain numbers that begin
-at 1 and adds 1 to the highest number that it reads: a number without a counter is such a key, of our pair by
-assumption, and it is lower than every number with one. Does not know how a key reaches a disk.
+A key carries a mark of hagit, the side, and a 40-bit number that rises with every claim: 18 bits count the claims, 10
+bits are a tag of the pair, 12 bits a tag of the machine. So two machines that both take themselves for controller `a`
+never choose the same key, and a controller recognizes the keys of another pair on the same shelf. The earlier release
+writes plain numbers: it begins at 1 and adds 1 to the highest number that it reads. Hagit takes a number without a
+counter for such a key of our pair, lower than every number with a counter. Does not know how a key reaches a disk.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ MACHINE_BITS: Final = 12
 PAIR_BITS: Final = 10
 TAG_BITS: Final = MACHINE_BITS + PAIR_BITS
 COUNTER_MAX: Final = EPOCH_MAX >> TAG_BITS
-#: Heartbeats and records bring the pair no further than this claim. Only keys on the disks do.
+#: Heartbeats and records raise the claim counter no further than this. Only keys on the disks do.
 COUNTER_HEARD_MAX: Final = COUNTER_MAX // 2
-#: Tags of machines begin at 1 and end here: a peer of the earlier release adds 1 for each of its claims, and this must
+#: Tags of machines run from 1 to this. A peer of the earlier release adds 1 for each of its claims, and the sum must
 #: not carry into the tag of the pair.
 MACHINE_TAGS: Final = 3_071
 
@@ -53,12 +53,12 @@ class Key:
 
     @property
     def claim(self) -> int:
-        """The number of the claim, as people read it: the counter, or the whole number of the earlier release."""
+        """The claim number that people read: the counter, or the whole number in a key of the earlier release."""
         return self.epoch >> TAG_BITS or self.epoch
 
     @property
     def machine(self) -> int:
-        """The tag of the machine; 0 where the key has none."""
+        """The tag of the machine; 0 if the key has none."""
         structured = self.side is not None and self.epoch >> TAG_BITS
         return self.epoch & ((1 << MACHINE_BITS) - 1) if structured else 0
 
@@ -70,38 +70,39 @@ class Key:
 
 @lru_cache(maxsize=64)
 def pair_tag(pair: str) -> int:
-    """10 bits of a hash of the pair's name."""
+    """Return 10 bits of a SHA-256 hash of the pair's name."""
     return int.from_bytes(sha256(pair.encode()).digest()[:2]) & ((1 << PAIR_BITS) - 1)
 
 
 def machine_tag(machine: int) -> int:
-    """The tag of a machine number; 0 for 0, which is no machine."""
+    """Return the tag of a machine number; 0 for 0, which is no machine."""
     return 1 + machine % MACHINE_TAGS if machine else 0
 
 
 def epoch_of(counter: int, pair: str, machine: int) -> int:
-    """The number of a claim by its parts."""
+    """Return the epoch of a claim, composed of its counter and the tags of pair and machine."""
     return counter << TAG_BITS | pair_tag(pair) << MACHINE_BITS | machine_tag(machine)
 
 
 def next_epoch(highest: int, pair: str, machine: int) -> int:
-    """The number of a new claim: its counter is above that of every number seen. Machine 0 counts plainly."""
+    """Return the epoch of a new claim. Its counter is above that of `highest`. Machine 0 adds 1 to the plain number."""
     return epoch_of((highest >> TAG_BITS) + 1, pair, machine) if machine else highest + 1
 
 
 def is_credible(highest: int, epoch: int) -> bool:
-    """Whether to believe an epoch that a heartbeat or a record names, where `highest` is the highest one known.
+    """Whether to believe an epoch that a heartbeat or a record names. `highest`: the highest epoch known.
 
-    *What the peer says never uses up more than half of the epochs*: a lie under a leaked secret leaves epochs for all
-    later claims. Keys on the disks are believed whatever they say. They name every claim that could own a disk.
+    *The peer's messages never use up more than half of the epochs*: a forged message under a leaked secret leaves
+    epochs for all later claims. Keys on the disks are always believed, because they name every claim that could own a
+    disk.
     """
     return epoch >> TAG_BITS <= max(COUNTER_HEARD_MAX, highest >> TAG_BITS)
 
 
 def rank(epoch: int) -> int:
-    """What says which of two claims is the newer one: the counter. Two claims of one rank began at the same time.
+    """Return the rank of a claim, its counter: the higher rank is the newer claim. Claims of equal rank are rivals.
 
-    Plain numbers of the earlier release rank by themselves, below all others.
+    A plain number of the earlier release is its own rank, below all others.
     """
     return epoch >> TAG_BITS << TAG_BITS or epoch
 
@@ -124,7 +125,7 @@ def _pair_bits(key: Key) -> int:
 
 
 def encode_key(key: Key) -> int:
-    """The 64-bit number that PERSISTENT RESERVE OUT carries (SPC-4, 6.16). Never 0: zero means "no key"."""
+    """Return the 64-bit number that PERSISTENT RESERVE OUT carries (SPC-4, 6.16). Never 0: zero means "no key"."""
     if key.side is None:
         return key.epoch
     assert 0 < key.epoch <= EPOCH_MAX, f"epoch {key.epoch} does not fit a key"
@@ -132,7 +133,7 @@ def encode_key(key: Key) -> int:
 
 
 def decode_key(number: int) -> Key:
-    """What a 64-bit number read from a disk means, whichever pair it belongs to; never raises."""
+    """Return the key for a 64-bit number read from a disk, whichever pair it belongs to; never raises."""
     side = {1: Side.A, 2: Side.B}.get(number >> EPOCH_BITS & 0xFF)
     if number >> 48 != KEY_MARK or side is None or number & EPOCH_MAX == 0:
         return Key(None, number)

@@ -1,6 +1,6 @@
-"""Disks that newer orders add, and that their owner could not take: what a plan can tell before anything is published.
+"""New disks: which disks newer orders add that the present owner could not take, known before they are published.
 
-The same rules as `pending_orders`, asked of one look before the orders are newer. Touches nothing; knows no daemon.
+Applies the rules of `pending_orders` to one look at the disks. Sends no command to a disk and knows no daemon.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from reconciler.core.failover.reservations.reservation_state import DiskView, fe
 
 
 def untakeable(in_force: Orders, newer: Orders, views: tuple[DiskView, ...]) -> tuple[str, ...]:
-    """Each disk that `newer` adds and the present owner cannot take, with what holds it.
+    """Return each disk that `newer` adds and the present owner cannot take, with the key that holds it.
 
-    `views`: a look at the disks of both, as `joined` numbers them. Empty where no controller owns the pools: the next
-    claim goes by the newer orders.
+    `views`: a look at the disks of both orders, as `joined` numbers them. Empty if no controller owns the pools: the
+    next claim follows the newer orders.
     """
     both = joined(in_force, newer)
     assert len(views) == len(both.disks)

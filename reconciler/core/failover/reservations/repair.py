@@ -40,7 +40,7 @@ class Repair:
 
 @dataclass(frozen=True, slots=True)
 class LeftAlone:
-    """A defect of a disk that no command from here may mend, and why."""
+    """A defect of a disk that this controller may not repair, and why."""
 
     disk: int
     why: str
@@ -72,10 +72,11 @@ def plan_repairs(
     named: frozenset[int],
     pending: frozenset[int] = frozenset(),
 ) -> tuple[Repair | LeftAlone, ...] | RepairRefused:
-    """What this controller may repair, by one look at all disks of the orders.
+    """Return the repairs that this controller may make, judged by one look at all disks of the orders.
 
-    `phase`: phase of the watchdog, empty while none runs. `named`: numbers of foreign keys that the operator allows to
-    remove. `pending`: disks that only pending orders name; a key on one of them is no loss.
+    `phase`: phase of the watchdog, empty while none runs. `named`: 64-bit numbers of the foreign keys that the operator
+    allows hagit to remove. `pending`: disks that only pending orders name; a foreign holder of one of them does not
+    count as a loss.
     """
     views = tuple(for_pair(view, orders.pair) for view in views)
     if phase in BUSY:
@@ -130,7 +131,7 @@ def _active(orders: Orders, me: Key, at: int, view: DiskView, named: frozenset[i
 
 
 def _evictions(orders: Orders, me: Key, at: int, view: DiskView, named: frozenset[int]) -> Iterator[Repair | LeftAlone]:
-    """Remove the keys beside ours, on a disk that we hold, whose claims are over or that the operator named."""
+    """On a disk that we hold, remove every other key whose claim is over or that the operator named."""
     if view.kind != 5:
         yield LeftAlone(at, f"held with a reservation of type {view.kind}: a switchover makes it a new one")
     strangers = sorted(view.registered - {me}, key=encode_key)
@@ -146,7 +147,7 @@ def _evictions(orders: Orders, me: Key, at: int, view: DiskView, named: frozense
 
 
 def _standby(orders: Orders, at: int, view: DiskView) -> Iterator[Repair | LeftAlone]:
-    """A controller that is not active gives up registrations of its own that hold nothing, and does nothing else."""
+    """A controller that is not active removes those of its own registrations that hold no disk, and nothing else."""
     if not view.answered:
         yield LeftAlone(at, "it does not answer")
         return
@@ -162,7 +163,7 @@ def _standby(orders: Orders, at: int, view: DiskView) -> Iterator[Repair | LeftA
 
 
 def key_text(orders: Orders, key: Key) -> str:
-    """A key for people: the controller and its claim, or a foreign key."""
+    """Return a key as words for people: the controller and its claim, or a foreign key."""
     if key.side is not None:
         machine = f" from machine {key.machine:03x}" if key.machine else ""
         return f"{orders.controller(key.side)}'s claim {key.claim}{machine}"
@@ -186,8 +187,8 @@ class RepairStage(StrEnum):
 class RepairProgress:
     """A repair under way, for the pair of this name.
 
-    `succeeded`: how many of its commands the disk has executed. `problem`: what went wrong, for people; empty when
-    nothing did.
+    `succeeded`: number of commands that the disk has executed. `problem`: the failure, for people; empty if there is
+    none.
     """
 
     repair: Repair
@@ -198,12 +199,12 @@ class RepairProgress:
 
 
 def begin(orders: Orders, repair: Repair) -> RepairProgress:
-    """The repair of one disk, before its first command."""
+    """Return the repair of one disk before its first command."""
     return RepairProgress(repair, orders.pair)
 
 
 def next_command(progress: RepairProgress) -> Command | None:
-    """The next command to the disk; None when the repair is at its end."""
+    """Return the next command to the disk; None when the repair is finished."""
     repair = progress.repair
     match progress.stage:
         case RepairStage.LOOK | RepairStage.CHECK:
@@ -217,7 +218,7 @@ def next_command(progress: RepairProgress) -> Command | None:
 
 
 def advance(progress: RepairProgress, reply: Reply) -> RepairProgress:
-    """The repair after the reply to its `next_command`."""
+    """Return the repair after the disk has answered its `next_command`."""
     view = for_pair(reply.view, progress.pair)
     match progress.stage:
         case RepairStage.LOOK if view != progress.repair.view:
@@ -246,7 +247,7 @@ def _changed(progress: RepairProgress, answer: Answer) -> RepairProgress:
 
 
 def _checked(progress: RepairProgress, view: DiskView) -> RepairProgress:
-    """Give the registration up where we do not hold the disk: the next holder could not fence us there.
+    """Give the registration up where we do not hold the disk, because the next holder could not fence us there.
 
     A disk that does not answer has commands in flight, which an UNREGISTER must not overtake.
     """
@@ -260,7 +261,7 @@ def _checked(progress: RepairProgress, view: DiskView) -> RepairProgress:
 
 
 def _failure(command: Command, answer: Answer) -> str:
-    """Why a disk did not execute a command, for people."""
+    """Return why a disk did not execute a command, for people."""
     if answer is Answer.SILENT:
         return f"{command.verb}: the disk does not answer, or refuses it"
     if command.verb is Verb.UNREGISTER:

@@ -1,8 +1,8 @@
-"""What a look at the disks means: who owns them, whether we do, and whether a fence holds on every top-level vdev.
+"""Judge a look at the disks: who owns them, whether we do, and whether a fence holds on every top-level vdev.
 
 Follows SPC-4 (5.13, 6.15): type 5, Write Exclusive - Registrants Only, with only the active controller registered.
-"The peer cannot write to this disk" therefore is "our key holds the reservation and no other key is registered". Does
-not know how a disk is asked.
+Therefore the peer cannot write to a disk if our key holds its reservation and no other key is registered. Does not know
+how a command reaches a disk.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from reconciler.core.failover.reservations.key import Key, Side, encode_key, of_
 
 @dataclass(frozen=True, slots=True)
 class DiskView:
-    """What one disk said. `answered` False: nothing is known. `holder` None: no reservation.
+    """The reservation state of one disk. `answered` False: it is unknown. `holder` None: no reservation.
 
-    `kind` is the type code of the reservation (SPC-4, table 63); anything but 5 does not fence as we need it.
-    `surplus`: how many registrations bear our own newest key and belong to none of our own paths. `unregistered`: how
-    many of our paths that run have no registration, where others have one; what is written over them is refused.
+    `kind`: type code of the reservation (SPC-4, table 63); only type 5 fences. `surplus`: number of registrations with
+    our own newest key that belong to none of our own paths. `unregistered`: number of our running paths without a
+    registration where other paths have one; the disk refuses writes over them.
     """
 
     answered: bool
@@ -40,7 +40,7 @@ TOLD_MAX: Final = 8
 
 
 class Hold(StrEnum):
-    """Whether the reservation is ours."""
+    """Whether we hold the reservations."""
 
     OURS = "ours"
     LOST = "lost"
@@ -48,7 +48,8 @@ class Hold(StrEnum):
 
 
 class Fence(StrEnum):
-    """How a claim ended. WAIT: what could not be fenced is out of the pools; wait until the peer's deadman is over."""
+    """Outcome of a claim. WAIT: the pools had given up every unfenced disk; wait until the peer's deadman has run
+    out."""
 
     HOLDS = "holds"
     WAIT = "wait"
@@ -57,7 +58,10 @@ class Fence(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one look says. `owner` holds the majority of the arbitration disks; `highest` is the highest epoch seen."""
+    """Judgement of one look. `owner` holds the majority of the arbitration disks; `highest`: the highest epoch seen.
+
+    `sees`: the look reached the majority of the arbitration disks, and enough of every vdev to import it.
+    """
 
     hold: Hold
     owner: Key | None
@@ -66,9 +70,9 @@ class Verdict:
 
 
 def for_pair(view: DiskView, pair: str) -> DiskView:
-    """The view with the keys of other pairs as foreign keys: they are never newer or older than ours.
+    """Return the view with the keys of other pairs as foreign keys, which are never newer or older than ours.
 
-    Every judgement of a view begins with this.
+    Every judgement of a view begins with this call.
     """
     others = [key for key in (view.holder, *view.registered) if key is not None and of_another_pair(key, pair)]
     if not others:
@@ -79,7 +83,7 @@ def for_pair(view: DiskView, pair: str) -> DiskView:
 
 
 def epochs(views: Iterable[DiskView]) -> Iterable[int]:
-    """Every epoch that stands on the disks, of either side."""
+    """Yield every epoch that a key on the disks carries, of either side."""
     for view in views:
         for key in (view.holder, *view.registered):
             if key is not None and key.side is not None:
@@ -87,28 +91,28 @@ def epochs(views: Iterable[DiskView]) -> Iterable[int]:
 
 
 def fenced(view: DiskView, key: Key) -> bool:
-    """Only the paths of the machine that made `key` can write to this disk.
+    """Whether only the paths of the machine that made `key` can write to this disk.
 
-    With a surplus another machine is registered with this very key, and can write, too.
+    With a surplus another machine has registered the same key and can write, too.
     """
     return view.answered and view.holder == key and view.kind == 5 and view.registered == {key} and not view.surplus
 
 
 def sees(orders: Orders, views: tuple[DiskView, ...]) -> bool:
-    """Whether the majority of the arbitration disks answered, and enough of every vdev to import it."""
+    """Whether the majority of the arbitration disks answered, and enough disks of every vdev to import it."""
     answers = [index for index, view in enumerate(views) if view.answered]
     votes = sum(index in answers for index in orders.arbitration)
     return votes >= orders.majority and all(_reached(vdev, answers) for vdev in orders.vdevs)
 
 
 def judge(orders: Orders, epoch: int, views: tuple[DiskView, ...], held: frozenset[int] | None = None) -> Verdict:
-    """What a look means to the controller whose claim was `epoch`.
+    """Judge a look for the controller whose claim was `epoch`. `views`: one a disk, in the order of the orders.
 
-    LOST as soon as any disk is held by a later claim, or when too few arbitration disks could still be ours. UNKNOWN
-    when too few answered to say either. A surplus takes nothing from an owner: whoever registered our key after our
-    claim was verified finds our registration in its own last look, and verifies nothing (`fenced`). `held`: disks that
+    LOST: a later claim holds at least one disk, or too few arbitration disks could still be ours. UNKNOWN: too few
+    disks answered to tell. A surplus takes nothing from an owner: a machine that registers our key after our claim was
+    verified finds our registration in its own last look, so it cannot verify its claim (`fenced`). `held`: disks that
     this controller held before (None: all of them). A disk that it never held, and that other software or another pair
-    holds, is a disk that is not fenced, and no loss.
+    holds, is not fenced, but it is no loss.
     """
     assert len(views) == len(orders.disks)
     views = tuple(for_pair(view, orders.pair) for view in views)
@@ -129,7 +133,7 @@ def judge(orders: Orders, epoch: int, views: tuple[DiskView, ...], held: frozens
 
 
 def _overtaken(view: DiskView, mine: Key, at: int, held: frozenset[int] | None) -> bool:
-    """A later claim holds the disk. Nobody knows the age of a foreign key: it counts where we held the disk."""
+    """Whether a later claim holds the disk. A foreign key has no known age: it counts only where we held the disk."""
     other = view.holder
     if other is None or other == mine:
         return False
@@ -140,7 +144,7 @@ def _overtaken(view: DiskView, mine: Key, at: int, held: frozenset[int] | None) 
 
 
 def holder_text(view: DiskView) -> str:
-    """What a look saw of one disk, for people."""
+    """Return the reservation state of one disk as words for people."""
     if not view.answered:
         return "is silent"
     others = ", ".join(sorted(str(key) for key in view.registered - {view.holder}))
@@ -152,7 +156,7 @@ def holder_text(view: DiskView) -> str:
 
 
 def seen_text(orders: Orders, epoch: int, views: tuple[DiskView, ...]) -> str:
-    """Who holds the arbitration disks, and every other disk that a later claim or a foreign key holds, for people."""
+    """Return the holders of the arbitration disks, and the disks that a later or foreign key holds, for people."""
     mine, views = Key(orders.side, epoch), tuple(for_pair(view, orders.pair) for view in views)
     found = [at for at, view in enumerate(views) if at in orders.arbitration or _overtaken(view, mine, at, None)]
     names: dict[str, list[str]] = {}
@@ -170,16 +174,17 @@ def _reached(vdev: Vdev, answers: list[int]) -> bool:
 
 @lru_cache(maxsize=16)
 def spares(orders: Orders) -> tuple[int, ...]:
-    """The disks in no top-level vdev: spares and cache devices. ZFS may use a spare in any vdev of its pool."""
+    """Return the disks in no top-level vdev: spares and cache devices. ZFS may use a spare in any vdev of its pool."""
     used = {index for vdev in orders.vdevs for index in vdev.disks}
     return tuple(index for index in range(len(orders.disks)) if index not in used)
 
 
 def given_up(vdev: Vdev, out: frozenset[int], stand_ins: int) -> frozenset[int]:
-    """The disks of a vdev that its last owner had given up and gone on without: they may lack newer writes.
+    """Return the disks of a vdev that its last owner gave up and wrote on without: they may lack newer writes.
 
-    With fewer disks than the vdev needs (`stand_ins`: spares that may be in use) no pool can write. An owner that says
-    so lost the last of them together with its pool, and wrote nothing since: its word tells no disk from the others.
+    `out`: the disks that the owner reports as given up. `stand_ins`: number of spares that may be in use. If fewer
+    disks are left than the vdev needs, the pool cannot write. Such an owner lost the last disks together with its pool
+    and wrote nothing since, so its report does not tell older disks from current ones: the result is empty.
     """
     given = out.intersection(vdev.disks)
     left = len(vdev.disks) - len(given) + min(len(given), stand_ins)
@@ -189,13 +194,13 @@ def given_up(vdev: Vdev, out: frozenset[int], stand_ins: int) -> frozenset[int]:
 def fence(
     orders: Orders, epoch: int, views: tuple[DiskView, ...], out: frozenset[int]
 ) -> tuple[Fence, tuple[str, ...]]:
-    """Whether a claim fenced the peer, and the vdevs where it did not.
+    """Return whether a claim fenced the peer, and the names of the vdevs where it did not.
 
-    A vdev is fenced when the disks left to the peer are too few to write it, and enough are ours to import it. A disk
-    that the last owner had given up (`out`) lacks what was written since, so it is never one of those enough; where it
-    does not answer, it is not left to the peer for ever, only until the peer's deadman has run out: WAIT. For each
-    such disk a spare may be in use: one that is not ours is left to the peer, one that is ours may be enough.
-    A disk where another machine bears our key is not fenced.
+    `out`: disks that the last owner had given up. A vdev is fenced if the peer has too few disks left to write it, and
+    we hold enough disks to import it. A disk in `out` lacks newer writes, so it never counts towards our import. If it
+    does not answer, the peer keeps it only until its deadman has run out: WAIT. A spare may be in use for each such
+    disk: a spare that we do not hold counts for the peer, a spare that we hold may count for our import. A disk where
+    another machine has registered our key is not fenced.
     """
     mine = Key(orders.side, epoch)
     if judge(orders, epoch, views).hold is not Hold.OURS:
@@ -221,7 +226,7 @@ def fence(
 
 
 def would_wait(orders: Orders, views: tuple[DiskView, ...], out: frozenset[int]) -> bool:
-    """Whether a claim that won every disk which answers could fence the peer only by waiting for its deadman."""
+    """Whether a claim would have to wait for the peer's deadman, even if it won every disk that answers."""
     if all(views[index].answered for index in out if index < len(views)):
         return False
     mine = Key(orders.side, 1)
@@ -230,5 +235,5 @@ def would_wait(orders: Orders, views: tuple[DiskView, ...], out: frozenset[int])
 
 
 def owned_by(owner: Key | None, side: Side) -> bool:
-    """The majority of the arbitration disks is held by a key of this side, of whatever age."""
+    """Whether a key of this side, of any age, holds the majority of the arbitration disks."""
     return owner is not None and owner.side is side

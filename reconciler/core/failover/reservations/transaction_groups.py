@@ -1,14 +1,13 @@
-"""How far the pools have come: the word of their last owner, by which an older copy is known.
+"""Transaction groups of the pools: the marks by which an owner makes an older copy of a pool recognizable.
 
-An owner says of each pool the newest transaction group that is committed to the disks, and says it again and again, in
-its heartbeats and in its disk record. *No pool is served that is older than the last owner's word.* A number speaks of
-one pool only, so it carries 24 bits that are folded from the pool's GUID: a pool that was made anew under the same name
-begins at low numbers, and is not measured by those of its predecessor. Only what is committed is said, because what is
-merely being written need not be on any disk when its writer dies. What was acknowledged after the last commit is in the
-intent log of the same disks; and ZFS commits when a disk is lost, so a disk without later writes is behind by this
-number, too.
+An owner repeats, in its heartbeats and in its disk record, the newest transaction group of each pool that is committed
+to the disks. *No pool is served that is older than its last owner's mark.* A mark is about one pool only, so it carries
+24 bits folded from the pool's GUID. A pool made anew under the same name begins at low numbers, and the marks of its
+predecessor do not apply to it. An owner reports only committed groups, because the group that it is still writing may
+be on no disk when it dies. Writes that ZFS acknowledged after the last commit are in the intent log of the same disks.
+ZFS commits when it loses a disk, so a disk without later writes has a lower number, too.
 
-Decides what is remembered and compared; does not know where it was read.
+Decides which marks are remembered and compares them. Does not know where a number was read.
 """
 
 from __future__ import annotations
@@ -16,27 +15,28 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-#: A mark has so many bits for the transaction group; at a thousand commits a second they last for 34 years.
+#: Bits of a mark for the transaction group. At a thousand commits a second they last for 34 years.
 TXG_BITS: Final = 40
 TAG_BITS: Final = 24
-#: A mark of this stands for nothing.
+#: The empty mark: it names no pool and no transaction group.
 NOTHING: Final = 0
 
 
 def tag_of(guid: int) -> int:
-    """24 bits that tell this pool from another of its name."""
+    """Return 24 bits that tell this pool from another pool of the same name."""
     return (guid ^ guid >> TAG_BITS ^ guid >> 2 * TAG_BITS) & ((1 << TAG_BITS) - 1)
 
 
 def mark(guid: int, txg: int) -> int:
-    """What an owner says of a pool; NOTHING where it knows no GUID, no commit, or a number that no pool reaches."""
+    """Return an owner's mark for a pool; NOTHING if the GUID or the commit is unknown, or the number is out of
+    range."""
     if not guid or not 0 < txg < 1 << TXG_BITS:
         return NOTHING
     return tag_of(guid) << TXG_BITS | txg
 
 
 def txg_of(word: int, guid: int) -> int:
-    """The transaction group that this pool has reached by a mark; 0 where it speaks of another pool, or of none."""
+    """Return the transaction group that a mark names for this pool; 0 if it names another pool, or none."""
     return word & ((1 << TXG_BITS) - 1) if word and word >> TXG_BITS == tag_of(guid) else 0
 
 
@@ -46,7 +46,7 @@ def speaks_of_another(word: int, guid: int) -> bool:
 
 
 def joined(mine: tuple[int, ...], theirs: Iterable[int], *, newer: bool) -> tuple[int, ...]:
-    """Two words in one, pool by pool: the higher of one pool; of two pools, theirs only when it is `newer`."""
+    """Merge two lists of marks, pool by pool. For the same pool take the higher; otherwise theirs only if `newer`."""
     found = list(mine)
     for at, word in enumerate(theirs):
         if at == len(found):
