@@ -14,7 +14,7 @@ from typing import Any, Final
 from reconciler.agent.apply_journal import read_interrupted
 from reconciler.agent.executor import ApplyOutcome, Progress, execute_plan, mark_interrupted_links
 from reconciler.agent.source.content import Content
-from reconciler.agent.store import Applied, Held, Store
+from reconciler.agent.store import AppliedRevision, HeldPart, Store
 from reconciler.core.facts.codec import fact_document, fact_from_document
 from reconciler.core.facts.fact import Address, Key
 from reconciler.core.facts.fact_kind import Document
@@ -35,7 +35,7 @@ MOVED_MAX: Final = 5
 class PlanBasis:
     """The revision in force at the observation that a plan was made from."""
 
-    applied: Applied | None
+    applied: AppliedRevision | None
 
 
 def propose(
@@ -128,7 +128,7 @@ def apply_plan(
         return outcome
 
 
-def held_in(holds: Iterable[HeldChange]) -> tuple[Held, ...]:
+def held_in(holds: Iterable[HeldChange]) -> tuple[HeldPart, ...]:
     """What the store remembers of holds: which facts are still to be done; of a missing link, its whole resource."""
     return tuple(dict.fromkeys((hold.key, hold.resource if _is_whole(hold) else "") for hold in holds))
 

@@ -14,7 +14,7 @@ from reconciler.agent.apply import PlanBasis, apply_plan, held_in, propose, rest
 from reconciler.agent.executor import ApplyOutcome, error_of_holds
 from reconciler.agent.source.content import Content
 from reconciler.agent.source.selection import Selection
-from reconciler.agent.store import Applied, Store
+from reconciler.agent.store import AppliedRevision, Store
 from reconciler.core.alerts.alert import Alert, AlertKind, AlertStatus
 from reconciler.core.alerts.builder import AlertBuilder
 from reconciler.core.alerts.conditions import Conditions
@@ -117,7 +117,12 @@ class Reconciliation:
         return due_s
 
     def _reconcile(
-        self, selection: Selection, applied: Applied | None, observed: Observed, present: list[Alert], now_s: float
+        self,
+        selection: Selection,
+        applied: AppliedRevision | None,
+        observed: Observed,
+        present: list[Alert],
+        now_s: float,
     ) -> float | None:
         revision, content = self._wanted(selection, present, now_s)
         if revision is None or content is None:
@@ -170,7 +175,9 @@ class Reconciliation:
             return False
         return True
 
-    def _apply_to_pools(self, revision: Revision, content: Content, observed: Observed, applied: Applied) -> bool:
+    def _apply_to_pools(
+        self, revision: Revision, content: Content, observed: Observed, applied: AppliedRevision
+    ) -> bool:
         plan = propose(content, revision.full_name, observed)
         self.memory.record_plan(plan, observed)
         plan = restrict(plan, {action.key for action in plan.actions if action.key[0] in STORAGE_WORDS})
@@ -185,7 +192,7 @@ class Reconciliation:
             self.store.record_held(applied, (*applied.held, *held_in(held)))
         return bool(plan.actions)
 
-    def _finish(self, revision: Revision, content: Content, observed: Observed, applied: Applied) -> bool:
+    def _finish(self, revision: Revision, content: Content, observed: Observed, applied: AppliedRevision) -> bool:
         """Perform actions that were held and are not held any more; True when one was tried."""
         memory, now_s = self.memory, monotonic_s()
         memory.refused_actions.observe(observed)
@@ -246,8 +253,8 @@ class Reconciliation:
         return self.memory.failed != revision.commit or monotonic_s() >= self.memory.retry_at_s
 
     def _apply(
-        self, revision: Revision, content: Content, observed: Observed, applied: Applied | None
-    ) -> Applied | None:
+        self, revision: Revision, content: Content, observed: Observed, applied: AppliedRevision | None
+    ) -> AppliedRevision | None:
         plan = propose(content, revision.full_name, observed)
         self.memory.record_plan(plan, observed)
         self.memory.placement = observed.placement
@@ -259,7 +266,7 @@ class Reconciliation:
         return self.store.applied()
 
     def _perform(
-        self, plan: Plan, revision: Revision, purpose: str, applied: Applied | None, record_as: str = ""
+        self, plan: Plan, revision: Revision, purpose: str, applied: AppliedRevision | None, record_as: str = ""
     ) -> ApplyOutcome | None:
         """Perform a plan; refused actions are tried again later. None when all of it failed; then the next waits."""
         try:

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 
 from reconciler.agent.apply import restored_content
 from reconciler.agent.session import Content, Session
-from reconciler.agent.store import Blocked
+from reconciler.agent.store import BlockedCommit
 from reconciler.core.status.revision import Revision, revision_from_document
 from reconciler.errors import SourceError
 from reconciler.system.clock import wall_s
@@ -40,7 +40,7 @@ def block_head(session: Session, head: str, target: Revision) -> None:
     with session.store.source_lock(wait_s=LOCK_WAIT_S):
         accepted = session.store.accepted()
         why = f"rolled back to {target.name}"
-        blocked = None if target.commit == head else Blocked(head, why, wall_s(), position(session.mirror, head))
+        blocked = None if target.commit == head else BlockedCommit(head, why, wall_s(), position(session.mirror, head))
         # From now on the Source resource of the target judges new commits.
         source = session.content_for(target).settings.source
         policy = asdict(source) if source else None

@@ -45,7 +45,7 @@ from reconciler.system.machine import boot_identity
 
 Parsed = TypeVar("Parsed")
 #: The key of a held fact, and its resource when all of the resource is held.
-Held: TypeAlias = tuple[Key, str]
+HeldPart: TypeAlias = tuple[Key, str]
 
 HISTORY_LINES_MAX: Final = 1_000
 DECISION_LINES_MAX: Final = 20_000
@@ -55,7 +55,7 @@ PUBLIC_FILES: Final = ("status.json", "applied.json")
 
 
 @dataclass(frozen=True, slots=True)
-class Blocked:
+class BlockedCommit:
     """A commit that was rolled back. It is not applied again until another one comes.
 
     `position`: number of commits of the history up to it.
@@ -68,7 +68,7 @@ class Blocked:
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class AcceptedHistory:
     """How far the source was followed.
 
     `head`: the newest verified commit; `good`: the newest one with usable YAML; `pinned`: the revision that a rollback
@@ -79,7 +79,7 @@ class Accepted:
     head: str = ""
     good: Revision | None = None
     pinned: Revision | None = None
-    blocked: Blocked | None = None
+    blocked: BlockedCommit | None = None
     policy: Mapping[str, Any] | None = None
     trust: str = ""
     base: int = 0
@@ -91,7 +91,7 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class AppliedRevision:
     """The revision that was applied last. A reboot, or another network namespace, makes it unapplied.
 
     `held`: its parts that are not applied yet: the key of each fact and, where its link was missing, the resource.
@@ -101,7 +101,7 @@ class Applied:
     at_s: float
     boot: str
     complete: bool
-    held: tuple[Held, ...] = ()
+    held: tuple[HeldPart, ...] = ()
 
     def holds_now(self) -> bool:
         """Whether it is still in force: false after a reboot, which cleared the kernel."""
@@ -153,16 +153,16 @@ class Store:
         """The lock that is held while a revision is fetched and accepted."""
         return Lock(self.root / "source.lock", "fetch", wait_s=wait_s)
 
-    def accepted(self) -> Accepted:
+    def accepted(self) -> AcceptedHistory:
         """How far the source was followed; empty before the first revision."""
-        return self._read("source.json", _accepted) or Accepted()
+        return self._read("source.json", _accepted) or AcceptedHistory()
 
-    def accept(self, accepted: Accepted) -> None:
+    def accept(self, accepted: AcceptedHistory) -> None:
         """Record how far the source was followed. Synced: it guards against a rewound branch after a power cut."""
         if accepted != self.accepted():
             write_json(self.root / "source.json", asdict(accepted))
 
-    def applied(self) -> Applied | None:
+    def applied(self) -> AppliedRevision | None:
         """The revision applied last, None before the first."""
         return self._read("applied.json", _applied)
 
@@ -173,18 +173,18 @@ class Store:
         what: str,
         counts: Mapping[str, int],
         was: Sequence[Any] = (),
-        held: Iterable[Held] = (),
+        held: Iterable[HeldPart] = (),
     ) -> None:
         """Record that a revision is in force except its `held` parts, and add it to the history.
 
         `was`: documents of facts that it changed in place, with their old values, for a rollback.
         """
         left = tuple(dict.fromkeys(held))
-        applied = Applied(revision, wall_s(), boot_identity(), not left, left)
+        applied = AppliedRevision(revision, wall_s(), boot_identity(), not left, left)
         write_json(self.root / "applied.json", asdict(applied), mode=PUBLIC)
         self.record_history(what, revision, counts=dict(counts), complete=not left, held=len(left), was=list(was))
 
-    def record_held(self, applied: Applied, held: Iterable[Held]) -> Applied:
+    def record_held(self, applied: AppliedRevision, held: Iterable[HeldPart]) -> AppliedRevision:
         """Record the held parts of the revision in force."""
         left = tuple(dict.fromkeys(held))
         now = replace(applied, complete=not left, held=left)
@@ -258,8 +258,8 @@ class Store:
             ) from error
 
 
-def _accepted(document: Mapping[str, Any]) -> Accepted:
-    return Accepted(
+def _accepted(document: Mapping[str, Any]) -> AcceptedHistory:
+    return AcceptedHistory(
         head=document.get("head", ""),
         good=_revision(document.get("good")),
         pinned=_revision(document.get("pinned")),
@@ -270,15 +270,15 @@ def _accepted(document: Mapping[str, Any]) -> Accepted:
     )
 
 
-def _blocked(document: Mapping[str, Any]) -> Blocked:
+def _blocked(document: Mapping[str, Any]) -> BlockedCommit:
     # Ignore fields of a newer hagit: a rollback must stay in force.
-    return Blocked(**{name: document[name] for name in Blocked.__slots__ if name in document})
+    return BlockedCommit(**{name: document[name] for name in BlockedCommit.__slots__ if name in document})
 
 
-def _applied(document: Mapping[str, Any]) -> Applied:
+def _applied(document: Mapping[str, Any]) -> AppliedRevision:
     revision = revision_from_document(document["revision"])
     held = tuple((tuple(map(str, key)), str(resource)) for key, resource in document.get("held", ()))
-    return Applied(revision, document["at_s"], document["boot"], document["complete"], held)
+    return AppliedRevision(revision, document["at_s"], document["boot"], document["complete"], held)
 
 
 def _revision(document: Mapping[str, Any] | None) -> Revision | None:

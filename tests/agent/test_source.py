@@ -18,7 +18,7 @@ import pytest
 
 from reconciler.agent.source.selector import FETCH_S
 from reconciler.agent.source.trust_policy import hosts_for_credentials, trust_policy_in_force
-from reconciler.agent.store import Accepted
+from reconciler.agent.store import AcceptedHistory
 from reconciler.core.facts.settings import SourcePolicy
 from reconciler.system.node import FirstSource, load_node
 from tests.agent.receivers import secret
@@ -486,6 +486,6 @@ def test_key_and_token_are_for_the_hosts_of_the_node_file(
 def test_a_commit_adds_no_host_to_those_of_the_token(controller: Controller) -> None:
     controller.write_node(source=f"remotes = ['{controller.work.path}']\ntoken = 'token'\nhosts = ['git.example.org']")
     source = SourcePolicy(remotes=("https://evil.example/x.git",))
-    policy = trust_policy_in_force(load_node(controller.node), Accepted(policy=asdict(source)))
+    policy = trust_policy_in_force(load_node(controller.node), AcceptedHistory(policy=asdict(source)))
     bound = frozenset({"git.example.org:443", "git.example.org:22"})
     assert [remote.access.hosts for remote in policy.remotes] == [bound, bound]

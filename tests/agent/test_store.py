@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.agent.source.content import cache_content, cached_content, compile_content
 from reconciler.agent.source.local_head import unchanged_selection
-from reconciler.agent.store import COMPILED_FILES_MAX, Accepted, Blocked, Store
+from reconciler.agent.store import COMPILED_FILES_MAX, AcceptedHistory, BlockedCommit, Store
 from reconciler.core.status.revision import Revision
 from reconciler.errors import StateError
 from reconciler.system.local_branch import tip_of
@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_a_new_store_knows_nothing(store: Store) -> None:
-    assert store.accepted() == Accepted()
+    assert store.accepted() == AcceptedHistory()
     assert store.accepted().wanted is None
     assert store.applied() is None
     assert store.history() == []
@@ -45,7 +45,9 @@ def test_a_new_store_knows_nothing(store: Store) -> None:
 
 
 def test_what_was_accepted_is_read_back(store: Store) -> None:
-    accepted = Accepted("a" * 40, REVISION, OLDER, Blocked("a" * 40, "rolled back", 5.0), {"branch": "main"}, "words")
+    accepted = AcceptedHistory(
+        "a" * 40, REVISION, OLDER, BlockedCommit("a" * 40, "rolled back", 5.0), {"branch": "main"}, "words"
+    )
     store.accept(accepted)
     assert Store(store.root).accepted() == accepted
     assert accepted.wanted == OLDER
@@ -56,7 +58,9 @@ def test_what_was_accepted_is_read_back(store: Store) -> None:
 
 
 def test_what_a_newer_release_wrote_besides_is_passed_over(store: Store) -> None:
-    accepted = Accepted("a" * 40, REVISION, OLDER, Blocked("a" * 40, "rolled back", 5.0), {"branch": "main"}, "words")
+    accepted = AcceptedHistory(
+        "a" * 40, REVISION, OLDER, BlockedCommit("a" * 40, "rolled back", 5.0), {"branch": "main"}, "words"
+    )
     store.accept(accepted)
     path = store.root / "source.json"
     document = json.loads(path.read_text())
@@ -144,17 +148,17 @@ def test_small_files_suffice_only_when_nothing_can_have_changed(tmp_path: Path, 
     node = Node(tmp_path / "node.toml", "a", store.root, FirstSource((str(path),)))
     good = Revision("main", commit)
     assert unchanged_selection(node, store) is None
-    store.accept(Accepted(commit, good))
+    store.accept(AcceptedHistory(commit, good))
     assert unchanged_selection(node, store) is None, "there is no content yet"
     cache_content(store, commit, compile_content(files, "a"))
     known = unchanged_selection(node, store)
     assert known is not None
     assert known.revision == good
-    store.accept(Accepted(commit, good, blocked=Blocked(commit, "rolled back", 0.0)))
+    store.accept(AcceptedHistory(commit, good, blocked=BlockedCommit(commit, "rolled back", 0.0)))
     assert unchanged_selection(node, store) is None
-    store.accept(Accepted("c" * 40, good))
+    store.accept(AcceptedHistory("c" * 40, good))
     assert unchanged_selection(node, store) is None, "a newer one was refused, and why has to be said"
-    store.accept(Accepted(commit, good))
+    store.accept(AcceptedHistory(commit, good))
     far = replace(node, source=FirstSource(("https://example.org/pair.git", str(path))))
     assert unchanged_selection(far, store) is None
     work.commit(pair__yaml="# changed\n")

@@ -12,7 +12,7 @@ from reconciler.agent.source.refused_tips import RefusedTips, refused_tips
 from reconciler.agent.source.selector import revision_of, verify_commits
 from reconciler.agent.source.signer_scopes import require_every_scope
 from reconciler.agent.source.trust_policy import TrustPolicy, trust_policy_in_force
-from reconciler.agent.store import Accepted, Store
+from reconciler.agent.store import AcceptedHistory, Store
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HistoryRefused, SignatureRefused, SourceError
 from reconciler.system.git.history import leads_to
@@ -65,7 +65,9 @@ def _were_in_force(store: Store) -> set[str]:
     return {entry["revision"]["commit"] for entry in store.history() if entry["what"] in _IN_FORCE}
 
 
-def _require_followed(store: Store, mirror: Mirror, policy: TrustPolicy, accepted: Accepted, commit: str) -> None:
+def _require_followed(
+    store: Store, mirror: Mirror, policy: TrustPolicy, accepted: AcceptedHistory, commit: str
+) -> None:
     """Raise unless `commit` leads to the accepted head and its signature is good."""
     if not leads_to(mirror, commit, accepted.head):
         raise HistoryRefused(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.agent.source.trust_policy import TrustPolicy
-from reconciler.agent.store import Accepted
+from reconciler.agent.store import AcceptedHistory
 from reconciler.errors import HistoryRefused, SignatureRefused, SourceError, UnsupportedSource
 from reconciler.system.clock import wall_s
 from reconciler.system.files import read_json, write_json
@@ -73,7 +73,7 @@ class RefusedTips:
         return []
 
 
-def refused_tips(root: Path, policy: TrustPolicy, accepted: Accepted) -> RefusedTips:
+def refused_tips(root: Path, policy: TrustPolicy, accepted: AcceptedHistory) -> RefusedTips:
     """The refusals that are valid under this policy and after this commit.
 
     Raises NodeFileError for unusable trusted files.

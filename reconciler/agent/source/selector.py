@@ -31,7 +31,7 @@ from reconciler.agent.source.refused_tips import RefusedTips, refused_tips
 from reconciler.agent.source.selection import Selection
 from reconciler.agent.source.signer_scopes import judged_range, require_scopes
 from reconciler.agent.source.trust_policy import TrustPolicy, trust_policy_in_force
-from reconciler.agent.store import Accepted, Store
+from reconciler.agent.store import AcceptedHistory, Store
 from reconciler.core.facts.settings import Signing, SourcePolicy
 from reconciler.core.status.revision import Revision
 from reconciler.errors import (
@@ -87,7 +87,7 @@ def select_revision(node: Node, store: Store, mirror: Mirror) -> Selection:
     raise StateError("another process follows the source at the same time", where=str(store.root), remedy="try again")
 
 
-def _poll(node: Node, store: Store, mirror: Mirror, accepted: Accepted) -> tuple[Selection, Accepted]:
+def _poll(node: Node, store: Store, mirror: Mirror, accepted: AcceptedHistory) -> tuple[Selection, AcceptedHistory]:
     """The selection of one poll, and how far the source is followed after it."""
     policy = trust_policy_in_force(node, accepted)
     remotes: tuple[tuple[str, str], ...] = ()
@@ -119,8 +119,13 @@ def _poll(node: Node, store: Store, mirror: Mirror, accepted: Accepted) -> tuple
 
 
 def _accept(
-    node: Node, store: Store, policy: TrustPolicy, accepted: Accepted, received: FetchedSource, refused: RefusedTips
-) -> tuple[str, tuple[str, ...], Accepted]:
+    node: Node,
+    store: Store,
+    policy: TrustPolicy,
+    accepted: AcceptedHistory,
+    received: FetchedSource,
+    refused: RefusedTips,
+) -> tuple[str, tuple[str, ...], AcceptedHistory]:
     """The head to use, notes about it, and how far the source is followed now. Raises SourceError."""
     fetched = received.fetched
     if fetched.commit == accepted.head:
@@ -199,8 +204,8 @@ def _signer(words: str) -> str:
 
 
 def _load(
-    node: Node, store: Store, mirror: Mirror, policy: TrustPolicy, accepted: Accepted, head: str
-) -> tuple[Content, Accepted]:
+    node: Node, store: Store, mirror: Mirror, policy: TrustPolicy, accepted: AcceptedHistory, head: str
+) -> tuple[Content, AcceptedHistory]:
     """The content of the head, and the record with it as the good revision. Raises HagitError."""
     content = load_content(node, store, mirror, head)
     if accepted.good is not None and accepted.good.commit == head:
@@ -238,7 +243,7 @@ def _keep_last_good(
     node: Node,
     store: Store,
     mirror: Mirror,
-    accepted: Accepted,
+    accepted: AcceptedHistory,
     refusal: HagitError | None,
     remotes: tuple[tuple[str, str], ...],
 ) -> Selection:

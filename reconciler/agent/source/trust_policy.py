@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from reconciler.agent.source.unsigned_commits import unsigned_policy
-from reconciler.agent.store import Accepted
+from reconciler.agent.store import AcceptedHistory
 from reconciler.core.facts.scope import Scopes
 from reconciler.core.facts.settings import Signing, source_from_document
 from reconciler.system.git.remote import PORTS, Access, Remote, places_of
@@ -34,7 +34,7 @@ class TrustPolicy:
     floor: str = ""
 
 
-def trust_policy_in_force(node: Node, accepted: Accepted) -> TrustPolicy:
+def trust_policy_in_force(node: Node, accepted: AcceptedHistory) -> TrustPolicy:
     """The policy in force on this controller."""
     source = source_from_document(accepted.policy)
     urls = dict.fromkeys((*(source.remotes if source else ()), *node.source.remotes))

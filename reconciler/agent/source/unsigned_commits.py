@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from reconciler.agent.store import Accepted
+from reconciler.agent.store import AcceptedHistory
 from reconciler.core.facts.settings import Signing, source_from_document
 from reconciler.errors import NodeFileError
 from reconciler.system.node import WITHOUT_WARNING, Node
@@ -16,7 +16,7 @@ from reconciler.system.node import WITHOUT_WARNING, Node
 _STRICTNESS: Final = (Signing.ACCEPT, Signing.WARN, Signing.REFUSE)
 
 
-def unsigned_warning(node: Node, accepted: Accepted) -> NodeFileError | None:
+def unsigned_warning(node: Node, accepted: AcceptedHistory) -> NodeFileError | None:
     """The warning that commits need no signature; None where they need one, or where the node file accepts this."""
     if node.trust.without_warning or unsigned_policy(node, accepted) is Signing.REFUSE:
         return None
@@ -28,7 +28,7 @@ def unsigned_warning(node: Node, accepted: Accepted) -> NodeFileError | None:
     )
 
 
-def unsigned_policy(node: Node, accepted: Accepted) -> Signing:
+def unsigned_policy(node: Node, accepted: AcceptedHistory) -> Signing:
     """The policy for commits without a trusted signature: the stricter of node file and Source in force."""
     source = source_from_document(accepted.policy)
     floor = Signing(node.trust.unsigned)
