@@ -118,7 +118,7 @@ class ControlRequests:
         if accepted and deed is not PowerAction.STATUS:
             self._timeline.add(EventMark.NOTE, request.kind.name, f"asked for: {deed}", str(request.caller))
         turn = self._power.finished_count + 1
-        self._power.consider()
+        self._power.start_if_due()
         return ControlAnswer(accepted, code, text, {"turn": turn} if accepted else {})
 
     def _override(self, request: ControlRequest) -> ControlAnswer:

@@ -313,7 +313,7 @@ def _assemble(
     def ticked() -> None:
         if daemon.core is not None:
             durable.note_agreement(agreement(daemon.core))
-        power.consider()
+        power.start_if_due()
         audits.start_if_due()
 
     daemon.on_tick = ticked
@@ -334,7 +334,9 @@ def _assemble(
 
 def _damage_reasons(durable: DurableState) -> tuple[ReasonStatus, ...]:
     return tuple(
-        ReasonStatus(code="LEDGER_DAMAGED", text="a file of the watchdog was damaged and is made anew", evidence=what)
+        ReasonStatus(
+            code="LEDGER_DAMAGED", text="a file of the watchdog is damaged and will be written again", evidence=what
+        )
         for what in durable.problems
     )
 

@@ -18,7 +18,7 @@ from reconciler.core.failover.machine.phase import Phase
 from reconciler.core.failover.machine.state import State
 from reconciler.core.failover.refusal import Refused
 from reconciler.core.failover.reservations.reservation_state import Hold
-from reconciler.core.power.cut import CUTTING, cause, cuts, heard_since, proves
+from reconciler.core.power.cut import CUTTING, cause, cuts, proves, sign_of_life_since
 from reconciler.core.power.plan import PowerAction, PowerPlan, PowerState, PowerSwitch
 from reconciler.core.status.timeline import EventMark
 from reconciler.core.status.watchdog import PowerStatus, ReasonStatus
@@ -114,7 +114,7 @@ class PowerFencing:
         if self._switch != before:
             self._check_at_ms = self._contradictions = 0
             self._ever_asked, self._failure, self._power = False, "", PowerState.UNKNOWN
-        self.consider()
+        self.start_if_due()
 
     def phase_changed(self, after: State) -> None:
         """Start immediately what follows from a change of phase."""
@@ -123,7 +123,7 @@ class PowerFencing:
             self._failed_tries = 0
         self._start_what_is_due(after)
 
-    def consider(self) -> None:
+    def start_if_due(self) -> None:
         """Start what is due. Called with every heartbeat."""
         core = self._daemon.core
         if core is not None:
@@ -167,7 +167,7 @@ class PowerFencing:
         if self._confirmed_cut is not None:
             self._await_silence(core, *self._confirmed_cut, now_ms)
             return
-        if self._proven_ms is not None and heard_since(core, self._proven_ms):
+        if self._proven_ms is not None and sign_of_life_since(core, self._proven_ms):
             self._proven_ms, self._power_on_due = None, False
         self._judge_cut(core, now_ms)
         if self._cut_due_ms is not None:
@@ -189,7 +189,7 @@ class PowerFencing:
                 self._cut_due_ms, self._retry_at_ms = now_ms, 0
         elif core.phase not in (*CUTTING, Phase.ACTIVE) or not core.orders.enabled:
             self._cancel_cut(f"this controller is {core.phase.value}")
-        elif heard_since(core, self._cut_due_ms):
+        elif sign_of_life_since(core, self._cut_due_ms):
             self._cancel_cut("the peer is heard again")
 
     def _cancel_cut(self, why: str) -> None:
@@ -253,7 +253,7 @@ class PowerFencing:
         else:
             self._contradictions = 0 if told.ok else self._contradictions
             self._finish(task, told, now_ms)
-        self.consider()
+        self.start_if_due()
 
     def _handle_off(self, core: State, task: _SwitchTask, now_ms: int) -> None:
         """The switch says off. While the peer is heard, that proves nothing; repeated, it disqualifies the switch."""

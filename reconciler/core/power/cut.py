@@ -44,10 +44,11 @@ def cuts(state: State, began: Code | None, *, proven: bool) -> bool:
     return due and not proven and state.phase in CUTTING and state.looks.hold is Hold.OURS and state.orders.enabled
 
 
-def heard_since(state: State, moment_ms: int) -> bool:
-    """Whether the peer gave a sign of life, on any network or by its disk record, after that moment.
+def sign_of_life_since(state: State, moment_ms: int) -> bool:
+    """Whether the peer gave a sign of life after this moment, on any network or by its disk record.
 
-    A restart of listening counts as one: a time without listening cannot be told from silence.
+    A restart of silence detection counts as a sign of life: the time before it cannot be told from silence.
+    `heard_since` of the failure detector is about networks only.
     """
     return max(state.peer.heard_ms) > moment_ms
 
@@ -58,7 +59,7 @@ def proves(state: State, now_ms: int) -> bool:
     An agent answers faster than a peer beats, and the switch of another machine says off just as well. What has to be
     missing is less than what begins a claim (`unsafe` wants a longer silence than this), so the proof is there before.
     """
-    return not heard_since(state, now_ms - quiet_ms(state.orders.timers))
+    return not sign_of_life_since(state, now_ms - quiet_ms(state.orders.timers))
 
 
 def quiet_ms(timers: Timers) -> int:

@@ -10,7 +10,7 @@ from reconciler.core.failover.machine.state import State, initial
 from reconciler.core.failover.orders.orders import Orders, Timers
 from reconciler.core.failover.reservations.key import Side
 from reconciler.core.failover.reservations.reservation_state import Hold
-from reconciler.core.power.cut import cause, cuts, heard_since, proves, quiet_ms
+from reconciler.core.power.cut import cause, cuts, proves, quiet_ms, sign_of_life_since
 from tests.core.failover.beats import ORDERS
 from tests.watchdog.pair import TIMERS
 
@@ -45,11 +45,11 @@ def test_the_cause_is_that_of_the_claim_for_as_long_as_it_lasts() -> None:
 
 def test_any_channel_counts_as_a_sign_of_life() -> None:
     there = state(Phase.ACTIVE)
-    assert not heard_since(there, 1_000)
+    assert not sign_of_life_since(there, 1_000)
     for channel in range(len(there.peer.heard_ms)):
         moments = [*there.peer.heard_ms]
         moments[channel] = 1_001
-        assert heard_since(replace(there, peer=replace(there.peer, heard_ms=tuple(moments))), 1_000)
+        assert sign_of_life_since(replace(there, peer=replace(there.peer, heard_ms=tuple(moments))), 1_000)
     assert there.orders.side is Side.A
 
 
