@@ -1,8 +1,8 @@
-"""FakeNetwork: a controller's network in memory, which becomes what the kernel would make of each change.
+"""FakeNetwork: a controller's network in memory, which changes as the kernel would change it.
 
-Consequences come from `core.facts.predict`; this module decides what the kernel refuses, and lets a test inject
-faults: unknown parts, refusals, links that vanish, a process that is cut off. The conformance suite of the network
-adapter keeps it equal to a real kernel. Does not know addresses that the kernel gives itself.
+Consequences come from `core.facts.predict`. This module decides what the kernel refuses, and lets a test inject faults:
+unknown parts, refusals, links that vanish, a process that dies. The conformance suite of the network adapter keeps it
+equal to a real kernel. Does not model addresses that the kernel assigns itself.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ from reconciler.errors import ObservationError, PerformError
 
 #: Longest name of a link (IFNAMSIZ less its terminating zero).
 NAME_LENGTH_MAX: Final = 15
-#: What IPv6 makes of metric 0 (IP6_RT_PRIO_USER).
+#: The metric that IPv6 uses for metric 0 (IP6_RT_PRIO_USER).
 IPV6_METRIC: Final = 1024
 
 
 class Cut(Exception):
-    """The process ended here: the caller learns nothing more."""
+    """The process ended here; its caller gets no result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What goes wrong. Actions count from 1.
+    """Faults to inject. Actions count from 1.
 
-    `refuse` gives the kernel's reason by key. `vanish_before` names links that go just before an action. A cut
-    before action n leaves it undone; a cut after it leaves it done, and nobody knows.
+    `refuse` gives the kernel's reason by key. `vanish_before` names links that disappear just before an action. If the
+    process dies before action n, the action is not done. If it dies after the action, it is done but not reported.
     """
 
     unknown: tuple[Unknown, ...] = ()
@@ -62,7 +62,7 @@ NO_FAULTS: Final = Faults()
 
 
 def plugged_in(*names: str, mtu_min: int = 68, mtu_max: int = 65535) -> Observed:
-    """A controller with these NICs, all down, and nothing else."""
+    """Return a controller with these NICs, all down, and nothing else."""
     facts: list[Fact] = []
     nics = {}
     for number, name in enumerate(names):
@@ -72,7 +72,7 @@ def plugged_in(*names: str, mtu_min: int = 68, mtu_max: int = 65535) -> Observed
 
 
 class FakeNetwork:
-    """Implements `core.facts.network.Network`. `actions` counts what was asked of it."""
+    """Implements `core.facts.network.Network`. `actions` counts the changes that were requested."""
 
     def __init__(self, observed: Observed, faults: Faults = NO_FAULTS) -> None:
         self._live = Prediction(observed)
@@ -80,7 +80,7 @@ class FakeNetwork:
         self.actions = 0
 
     def observe(self) -> Observed:
-        """One look, without the parts that are unknown. Raises ObservationError when everything is."""
+        """Return one look, without the parts that are unknown. Raises ObservationError if everything is unknown."""
         look = self._live.observed()
         unknown = self.faults.unknown
         if any(scope.scope == () for scope in unknown):
@@ -92,14 +92,14 @@ class FakeNetwork:
         return replace(look, facts=MappingProxyType(facts), owners=owners, unknown=(*look.unknown, *unknown))
 
     def observe_keys(self, keys: Collection[Key]) -> Mapping[Key, Fact | None]:
-        """A narrow look. Raises ObservationError for a key that is unknown."""
+        """Return a look at these keys only. Raises ObservationError for a key that is unknown."""
         for scope in self.faults.unknown:
             if any(scope.covers(key) for key in keys):
                 raise ObservationError(scope.why)
         return {key: self._live.facts.get(key) for key in keys}
 
     def perform(self, before: Fact | None, after: Fact | None) -> None:
-        """One change. Raises PerformError where the kernel refuses, Cut where the process is to end."""
+        """Make one change. Raises PerformError if the kernel refuses, Cut if the process dies here."""
         self.actions += 1
         for name in self.faults.vanish_before.get(self.actions, ()):
             self.vanish(name)
@@ -110,7 +110,7 @@ class FakeNetwork:
             raise Cut
 
     def by_hand(self, before: Fact | None, after: Fact | None) -> None:
-        """The same change made by a person: it carries no stamp. Raises PerformError."""
+        """Make the same change as a person would: it carries no stamp. Raises PerformError."""
         self._perform(before, after)
         if after is not None and not isinstance(after, Mark):
             self._live.owners.pop(_as_kept(after).key, None)
@@ -120,7 +120,7 @@ class FakeNetwork:
                 self._live.perform(mark, None)
 
     def vanish(self, name: str) -> None:
-        """A NIC is pulled out, or a link is removed by another."""
+        """Unplug a NIC, or remove a link as another process would."""
         link = self._live.facts.get(("link", name))
         if link is not None:
             self._live.perform(link, None)
@@ -146,7 +146,7 @@ class FakeNetwork:
             raise PerformError(f"refused: {why}", where=after.key[-1])
         self._live.perform(held, after)
 
-    # What the kernel, or hagit itself, refuses: a reason, or nothing.
+    # Refusals by the kernel, or by hagit itself: each returns a reason, or an empty string.
 
     def _refusal_to_remove(self, fact: Fact) -> str:
         held = self._live.facts.get(fact.key)
@@ -212,7 +212,7 @@ class FakeNetwork:
         return ""
 
     def _refuse_options(self, held: Link, link: Link) -> str:
-        """Some options of a bond cannot change while it is used (Linux, bond_options.c)."""
+        """Refuse options of a bond that cannot change while it is in use (Linux, bond_options.c)."""
         if held.bond is None or link.bond is None:
             return ""
         up, ports = self._live.is_up(link.name), self._live.ports(link.name)
@@ -234,7 +234,7 @@ class FakeNetwork:
         return "Too many levels of symbolic links" if same and kind is LinkKind.BRIDGE else ""
 
     def _below(self, link: str, seen: set[str]) -> set[str]:
-        """The links that `link` stands on: its ports and its parent, and theirs."""
+        """Return the links below `link`: its ports and its parent, and theirs."""
         fact = self._live.facts.get(("link", link))
         parents = [fact.parent] if isinstance(fact, Link) and fact.parent else []
         for name in (*self._live.ports(link), *parents):
@@ -293,7 +293,7 @@ class FakeNetwork:
             return ""
         if self._live.link_towards(route.gateway, route.link) is None:
             return "Nexthop has invalid gateway"
-        # IPv4 takes its own address for a gateway, IPv6 does not.
+        # IPv4 rejects its own address as a gateway, IPv6 does not.
         return "Gateway can not be a local address" if ipv6 and self._is_own(route.gateway) else ""
 
     def _is_own(self, gateway: str) -> bool:
@@ -303,14 +303,14 @@ class FakeNetwork:
 
 
 def _as_kept(fact: Fact) -> Fact:
-    """A fact as the kernel will tell it."""
+    """Return a fact in the form in which the kernel reports it."""
     if isinstance(fact, Route) and is_ipv6(fact.destination) and fact.metric == 0:
         return replace(fact, metric=IPV6_METRIC)
     return fact
 
 
 def _same_route(held: Fact | None, asked: Fact) -> bool:
-    """Whether a route that is there is the one asked for; a link that was not named can be any."""
+    """Whether an existing route is the requested one; a request that names no link matches any link."""
     if not isinstance(held, Route) or not isinstance(asked, Route):
         return False
     return held.gateway == asked.gateway and asked.link in (None, held.link)

@@ -1,7 +1,7 @@
-"""FakePools: pools and datasets in memory, which become what ZFS would make of each change.
+"""FakePools: pools and datasets in memory, which change as ZFS would change them.
 
-What follows from a change comes from `core.facts.storing`; this module decides what ZFS refuses and what a new dataset
-has, and lets a test make pools hang. The conformance suite keeps it equal to the programs, and in the lab to ZFS.
+Consequences come from `core.facts.storing`. This module decides what ZFS refuses and which defaults a new dataset has,
+and lets a test make pools hang. The conformance suite keeps it equal to the programs, and in the lab to ZFS.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from reconciler.core.facts.storage_adapter import StorageLook
 from reconciler.core.facts.storage_prediction import Stored, inherited
 from reconciler.errors import ObservationError, PerformError
 
-#: What a dataset has of which nothing is said (zfsprops(7), OpenZFS 2.1), as far as the tests look at it.
+#: Default properties of a dataset (zfsprops(7), OpenZFS 2.1), as far as the tests read them.
 DEFAULTS: Final = {
     "compression": "off", "atime": "on", "recordsize": "131072", "quota": "0", "reservation": "0", "readonly": "off",
     "mountpoint": "", "canmount": "on", "sync": "standard", "copies": "1", "casesensitivity": "sensitive",
@@ -43,7 +43,7 @@ POOL_DEFAULTS: Final = {"ashift": "0", "autotrim": "off", "autoexpand": "off", "
 
 
 class FakePools:
-    """Implements `core.facts.pools.Pools`. `hung` are pools that do not answer."""
+    """Implements `core.facts.pools.Pools`. `hung`: pools that do not answer."""
 
     def __init__(self, *pools: str) -> None:
         self.facts: dict[Key, Fact] = {}
@@ -53,7 +53,7 @@ class FakePools:
             self.perform(None, Pool(pool, create=True))
 
     def observe(self, keys: Collection[Key] | None) -> StorageLook:
-        """One look."""
+        """Return one look; `keys` limits it to these, None for all."""
         pools = None if keys is None else {key[1] for key in keys}
         facts = {
             key: fact
@@ -66,13 +66,13 @@ class FakePools:
         return StorageLook(MappingProxyType(facts), tuple(unknown))
 
     def observe_keys(self, keys: Collection[Key]) -> Mapping[Key, Fact | None]:
-        """A narrow look. Raises ObservationError for a pool that hangs."""
+        """Return a look at these keys only. Raises ObservationError for a pool that hangs."""
         if any(key[1] in self.hung for key in keys):
             raise ObservationError("hangs")
         return {key: self.facts.get(key) for key in keys}
 
     def perform(self, before: Fact | None, after: Fact | None) -> None:
-        """One change. Raises PerformError where ZFS refuses."""
+        """Make one change. Raises PerformError if ZFS refuses."""
         fact = after if after is not None else before
         assert isinstance(fact, Pool | PoolProperty | Dataset | Property)
         refused = self._refused_removal(fact) if after is None else self._refused(fact)
@@ -130,7 +130,7 @@ class FakePools:
         return ""
 
     def _complete(self, fact: Fact) -> None:
-        """What something new has besides what was said."""
+        """Add the defaults of a new fact."""
         if isinstance(fact, Pool):
             for name, value in POOL_DEFAULTS.items():
                 self.facts.setdefault(("pool-property", fact.name, name), PoolProperty(fact.name, name, value))
@@ -146,7 +146,7 @@ class FakePools:
         self._stored.set(Property(fact.dataset, fact.name, value, local=False))
 
     def _unset(self, dataset: str, name: str) -> str:
-        """The value of a property that is not set on a dataset."""
+        """Return the value of a property that is not set on a dataset."""
         for upper in ways_up(dataset) if name in INHERITED else ():
             there = self.facts.get(("property", pool_of(dataset), upper, name))
             if isinstance(there, Property) and there.local:

@@ -1,7 +1,8 @@
-"""States, beats, claims and disks of the exhaustive world, made equal when they behave alike, and numbered.
+"""States, beats, claims and disks of the exhaustive world: make those equal that behave alike, and number them.
 
-What behaves alike: moments relative to now, older than every bound; counters, of which only "newer" matters; epochs, of
-which only order and the distances 0, 1 and more matter; evidence for people. Does not know the moves of the world.
+These differences do not change behaviour: moments older than every bound (moments count relative to now); the size of
+counters, which only say "newer"; the size of epochs, which only say order and the distances 0, 1 and more; text for
+people. Does not know the moves of the world.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Disks = tuple[Disk, ...]
 
 
 class Numbers:
-    """Values by number and numbers by value, each with the set of its epochs as a bit mask."""
+    """Values by number and numbers by value. Keeps for each value the set of its epochs as a bit mask."""
 
     def __init__(self) -> None:
         self.values: list[Any] = []
@@ -34,7 +35,7 @@ class Numbers:
         self._renamed: dict[tuple[int, int], int] = {}
 
     def number(self, value: Any) -> int:
-        """The number of a value; the same for equal values."""
+        """Return the number of a value; equal values have the same number."""
         number = self._numbers.get(value)
         if number is None:
             number = self._numbers[value] = len(self.values)
@@ -43,7 +44,7 @@ class Numbers:
         return number
 
     def renamed(self, number: int, mask: int) -> int:
-        """The number of the same value with the epochs of the whole world (`mask`) made small."""
+        """Return the number of the same value after the epochs of the whole world (`mask`) were made small."""
         known = self._renamed.get((number, mask))
         if known is None:
             known = self.number(rename(self.values[number], smaller(mask)))
@@ -52,7 +53,7 @@ class Numbers:
 
 
 def smaller(mask: int) -> dict[int, int]:
-    """Epochs in use to the smallest that keep their order and the distances 1 and "2 or more"."""
+    """Map the epochs in use to the smallest ones that keep their order and the distances 1 and "2 or more"."""
     found, last, new = {0: 0}, 0, 0
     for epoch in range(1, mask.bit_length()):
         if mask >> epoch & 1:
@@ -63,7 +64,7 @@ def smaller(mask: int) -> dict[int, int]:
 
 
 def epochs_of(value: Any) -> list[int]:
-    """Every epoch inside a value."""
+    """Return every epoch inside a value."""
     match value:
         case State():
             said = value.peer.beat.epoch if value.peer.beat is not None else 0
@@ -89,7 +90,7 @@ def epochs_of(value: Any) -> list[int]:
 
 
 def rename(value: Any, names: dict[int, int]) -> Any:
-    """The same value with other epochs."""
+    """Return the same value with other epochs."""
     match value:
         case State():
             memory = replace(value.memory, epoch=names[value.memory.epoch]) if value.memory else None
@@ -120,12 +121,12 @@ def rename(value: Any, names: dict[int, int]) -> Any:
             return value
 
 
-#: Phases in which it matters what the pools did without.
+#: In these phases the core still needs to know which disks the pools did without.
 REIMPORTING: Final = (Phase.CLAIMING, Phase.IMPORTING, Phase.RELEASING)
 
 
 def plain_state(state: State, timers: Timers) -> State:
-    """A state at moment 0, without counters, evidence, and what its phase never asks for again."""
+    """Return the state at moment 0, without counters, text for people, and fields that its phase never reads again."""
     if state.phase is Phase.HALTED:
         return _plain_halted(state)
     longest_ms = max(timers.boot_ms + timers.yield_ms, timers.claim_ms + timers.proof_ms + timers.deadman_ms)
@@ -159,44 +160,47 @@ def plain_state(state: State, timers: Timers) -> State:
         handed_over=_waits_for_word(state),
         taken=state.taken and _taken_matters(state, timers),
         excused=state.excused if state.phase in REIMPORTING else frozenset(),
-        # There are only two machines: no third one is ever heard or listened for.
+        # There are only two machines, so the core never hears or listens for a third one.
         alone_ms=0,
-        # Only what other software holds is judged by this, and there is none.
+        # The core reads this only where other software holds disks, and there is none here.
         held=frozenset(),
     )
 
 
 def _plain_halted(state: State) -> State:
-    """Nothing is left of a halted controller but what it says."""
+    """Return the state of a halted controller: only what it says is left."""
     peer = Peer(heard_ms=(0,) * len(state.peer.heard_ms), last=(None,) * len(state.peer.last))
     return State(state.orders, 0, 0, Phase.HALTED, 0, peer, highest=state.highest, armed=state.armed)
 
 
 def _since(moment_ms: int | None, bound_ms: int) -> int | None:
-    """Older than its bound is as old as its bound."""
+    """Cap the age of a moment at its bound."""
     return None if moment_ms is None else max(moment_ms, -bound_ms)
 
 
 def _waits_for_word(state: State) -> bool:
-    """Whether a claim of what was handed over may have to wait for the word of a peer without a deadman."""
+    """Whether a claim of released disks may have to wait for the beat of a peer that has no hardware watchdog."""
     beat = state.peer.beat
     return state.phase is Phase.CLAIMING and state.handed_over and beat is not None and not beat.guarded
 
 
 def _taken_matters(state: State, timers: Timers) -> bool:
-    """Why the pools came matters while a hang that began by now would be their own, and while one that was goes on."""
+    """Whether the reason for taking the pools still matters.
+
+    It matters while the core would blame a hang that begins now on the takeover, and while such a hang lasts.
+    """
     bound_ms, hung_ms = _hang_ms(timers), state.looks.hung_ms
     young = state.since_ms > -bound_ms or (hung_ms is not None and hung_ms - state.since_ms < bound_ms)
     return state.phase in (Phase.CLAIMING, Phase.IMPORTING) or (state.phase is Phase.ACTIVE and young)
 
 
 def _hang_ms(timers: Timers) -> int:
-    """So long after it took pools it matters why a controller did."""
+    """Return for how many milliseconds after taking the pools the reason for it matters."""
     return 2 * timers.again_ms
 
 
 def _phase_ms(state: State, timers: Timers) -> int:
-    """The longest bound that counts from the beginning of a phase."""
+    """Return the longest bound, in milliseconds, that counts from the beginning of a phase."""
     match state.phase:
         case Phase.BOOTING:
             return timers.proof_ms
@@ -215,9 +219,9 @@ def _phase_ms(state: State, timers: Timers) -> int:
 
 
 def _plain_peer(state: State, timers: Timers) -> Peer:
-    """What the core can still tell apart: a beat is asked for its details only while a channel is alive.
+    """Return what the core can still tell apart: it reads a beat's details only while a channel is alive.
 
-    That a peer without a deadman gave way to the claim that runs counts afterwards, too.
+    One fact also counts afterwards: a peer without a hardware watchdog gave way to the claim that runs.
     """
     peer = state.peer
     bounds = [timers.silence_ms + timers.network_ms] * (len(peer.heard_ms) - 1) + [timers.stale_ms]
@@ -239,10 +243,10 @@ def _plain_peer(state: State, timers: Timers) -> Peer:
             dying=False,
             groups_down=frozenset() if silent else beat.groups_down,
         )
-    # Whether a network channel was ever heard makes no difference; for the disk record the first reading is special.
+    # Whether a controller ever heard a network channel does not matter. The first read of the disk record is special.
     last = (*((0, 0) for _ in bounds[1:]), None if peer.last[-1] is None else (0, 0))
     unable_ms = None if beat is None or silent else _since(peer.unable_ms, timers.yield_ms)
-    # Since when matters to people only, and whether while the record is alive.
+    # Only people read the moment itself. The core needs to know whether it began while the record was alive.
     undecoded_ms = None if peer.undecoded_ms is None or heard[-1] <= -timers.stale_ms else 0
     return replace(
         peer, heard_ms=heard, last=last, beat=beat, incarnation=0, unable_ms=unable_ms, undecoded_ms=undecoded_ms
@@ -250,5 +254,5 @@ def _plain_peer(state: State, timers: Timers) -> Peer:
 
 
 def plain_disk(disk: Disk) -> Disk:
-    """A disk without its counters."""
+    """Return a disk without its counters."""
     return Disk(disk.keys, disk.holder)

@@ -1,6 +1,6 @@
-"""What is true of the disks of the exhaustive world, whatever anybody believes, and the invariants read from it.
+"""Invariants of the exhaustive world, read from the disks and not from what the controllers believe.
 
-Does not know how the world moves; `bounded` does.
+Computes which controller can write which disk, and which invariant a state breaks. Does not know the moves (`world`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from reconciler.simulation.exhaustive.state_numbers import NONE, SIDES, Numberin
 
 
 class DiskInvariants(Numbering):
-    """Who can write what, and which invariant a state breaks."""
+    """Computes which controller can write which disk, and which invariant a state breaks."""
 
     def _memo(self, key: Any, make: Callable[[], int]) -> int:
         known = self._steps.get(key)
@@ -23,7 +23,7 @@ class DiskInvariants(Numbering):
         return known
 
     def _writable(self, side: int, shelf: int) -> int:
-        """The disks that execute this controller's writes, a bit each."""
+        """Return the disks that execute this controller's writes, a bit each."""
         disks: Disks = self.shelves.values[shelf]
         return self._memo(
             ("writable", side, shelf),
@@ -31,7 +31,7 @@ class DiskInvariants(Numbering):
         )
 
     def _quorum(self, disks: int) -> bool:
-        """These disks are enough for every top-level vdev."""
+        """Whether these disks are enough for every top-level vdev."""
         return all(self._enough(vdev, disks) for vdev in range(len(self.scene.orders.vdevs)))
 
     def _enough(self, vdev: int, disks: int) -> bool:
@@ -45,7 +45,7 @@ class DiskInvariants(Numbering):
         return sum(disks >> at & 1 for at in self.scene.orders.arbitration) >= self.scene.orders.majority
 
     def _proves(self, claim: Claim) -> bool:
-        """An independent reading of a claim's last look: on every vdev the peer is left with too few disks."""
+        """Whether a claim's last look, read independently, leaves the peer too few disks on every vdev."""
         for vdev in claim.orders.vdevs:
             views = [claim.result[at] for at in vdev.disks]
             ours = sum(view.answered and view.holder == claim.key and len(view.registered) == 1 for view in views)
@@ -54,7 +54,7 @@ class DiskInvariants(Numbering):
         return True
 
     def _violation(self, a: int, b: int, shelf: int) -> str:
-        """The invariant that this state breaks, or nothing."""
+        """Return the name of the invariant that this state breaks, or an empty string."""
         one, two = self.nodes[a], self.nodes[b]
         key = (one[2:5], one.gained, one.replaced, two[2:5], two.gained, two.replaced, shelf)
         known = self._broken.get(key)
@@ -64,7 +64,7 @@ class DiskInvariants(Numbering):
 
     def _look_for_violation(self, nodes: tuple[SideState, SideState], shelf: int) -> str:
         disks: Disks = self.shelves.values[shelf]
-        # Where a completion has registered it, no pool of a controller can write before it opens the disk again.
+        # A completion has registered these disks. No pool of this controller writes there before it reopens the disk.
         masks = [self._writable(side, shelf) & ~nodes[side].gained for side in (0, 1)]
         if nodes[0].pools != NONE and nodes[1].pools != NONE:
             for at, vdev in enumerate(self.scene.orders.vdevs):
@@ -73,7 +73,7 @@ class DiskInvariants(Numbering):
         for side, node in enumerate(nodes):
             if node.pools == NONE:
                 continue
-            # Where disks come back, an import may have one more of them as long as no other has begun.
+            # In scenes where disks come back, an import may have one more disk as long as no other import has begun.
             over = node.replaced if self.scene.faults.sticky else node.stale
             if over and self._quorum(masks[side]):
                 return f"an import of {SIDES[side]} that lost its reservation can write again"

@@ -1,6 +1,6 @@
-"""What a claim asks one disk of the exhaustive world, played to the end of the visit or for one command.
+"""The commands that a claim sends to one disk of the exhaustive world: a whole visit, or one command.
 
-Does not know whose move it is.
+Does not know which controller moves.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from reconciler.simulation.exhaustive.canonical import Disks, plain_disk
 def visited(
     claim: Claim, first: Command, side: Side, disks: Disks, *, lost: bool, fine: bool
 ) -> tuple[Claim, Disks, str]:
-    """The claim and the disks after `first` and what follows it on the same disk, and what was asked, in words.
+    """Send `first` and the commands that follow it on the same disk.
 
-    `lost`: the disk is out of reach. `fine`: nothing follows.
+    Returns the claim, the disks and a description of the commands. `lost`: the disk is out of reach. `fine`: send
+    `first` only.
     """
     order: Command | None = first
     part, at, names = claim.part, first.disk, []

@@ -1,6 +1,6 @@
 """Exhaustive search: every state that a bounded world can reach, shortest trace first, and whether each can recover.
 
-Breadth first over states coded as integers. Does not know what a state means; the world (see `bounded`) does.
+Searches breadth first over states coded as integers. Does not know what a state means; the world (`world`) does.
 """
 
 from __future__ import annotations
@@ -13,31 +13,32 @@ from typing import Protocol
 
 
 class ExplorableWorld(Protocol):
-    """What can be explored."""
+    """A world that `explore` can search. States are integers."""
 
     def start(self) -> int:
-        """The first state."""
+        """Return the first state."""
         ...
 
     def moves(self, state: int) -> Iterator[tuple[str, int, bool, str]]:
-        """Every move: its name, the state after it, whether it is a fault, and the invariant it breaks (or "")."""
+        """Yield every move: name, state after it, whether it is a fault, and the invariant that it breaks (or "")."""
         ...
 
     def served(self, state: int) -> bool:
-        """Whether clients are served in this state."""
+        """Whether a controller serves clients in this state."""
         ...
 
     def show(self, state: int) -> str:
-        """The state in words."""
+        """Return the state in words."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Explored:
-    """What a search found.
+    """Result of a search.
 
-    `complete`: every reachable state was visited. `broken` names the invariant that the last move of `trace` breaks.
-    `stuck` counts states from which no sequence of moves without faults leads to service; `stuck_trace` leads to one.
+    `complete`: the search visited every reachable state. `broken` names the invariant that the last move of `trace`
+    breaks. `stuck` counts states from which no sequence of moves without faults leads to service; `stuck_trace` leads
+    to one of them.
     """
 
     states: int
@@ -51,12 +52,12 @@ class Explored:
 
     @property
     def good(self) -> bool:
-        """No violation, nothing left out, and no state without a way back to service."""
+        """Whether the search was complete, found no violation, and found a way back to service from every state."""
         return self.complete and not self.broken and not self.stuck
 
 
 def explore(world: ExplorableWorld, states_max: int, *, recover: bool = True) -> Explored:
-    """Search until nothing is new, an invariant breaks, or `states_max` states are known."""
+    """Search until no new state is found, an invariant breaks, or `states_max` states are known."""
     first = world.start()
     index = {first: 0}
     order = [first]
@@ -91,7 +92,7 @@ def explore(world: ExplorableWorld, states_max: int, *, recover: bool = True) ->
 
 
 def _trace(world: ExplorableWorld, order: list[int], parents: array[int], at: int) -> list[str]:
-    """The names of the moves that lead from the first state to this one, and the state in words."""
+    """Return the names of the moves that lead from the first state to this one, and the state in words."""
     path = [at]
     while parents[path[-1]] >= 0:
         path.append(parents[path[-1]])
@@ -103,7 +104,7 @@ def _trace(world: ExplorableWorld, order: list[int], parents: array[int], at: in
 
 
 def _stuck(world: ExplorableWorld, order: list[int], sources: array[int], targets: array[int]) -> list[int]:
-    """States from which service cannot be reached, by going backwards from every state that serves."""
+    """Return the states that cannot reach service, by going backwards from every state that serves."""
     count = len(order)
     starts = array("L", bytes(8 * (count + 1)))
     for target in targets:

@@ -1,8 +1,9 @@
-"""The kernels of the exhaustive world: imports, exports, writes, and which disks pools have given up.
+"""The kernels of the exhaustive world: imports, exports, writes, and the disks that pools have dropped.
 
-In scenes where disks come back to stay, what was given up stays given up until the pools open it again, which they can
-at any moment when the disk takes their writes and is not kept. Elsewhere that happens with the next write, which says
-the same with fewer states. The child that completes a claim is here, too: what it keeps, no pool can open.
+In scenes where disks come back to stay, a pool does without a dropped disk until it opens the disk again. It can do so
+at any moment when the disk takes its writes and no completion keeps it. In other scenes the pool opens the disk with
+its next write, which shows the same with fewer states. This module also runs the child that completes a claim: no pool
+can open a disk that the child keeps.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ from reconciler.simulation.exhaustive.state_numbers import ALL, HUNG, NONE, OFF,
 
 
 class PoolMoves(DiskInvariants):
-    """What moves without the core: pools as they were told, and a completion once it was begun."""
+    """Moves that need no step of the core: pools that obey earlier outputs, and a completion that has begun."""
 
     def state_of(self, node: SideState) -> State:
-        """The core's state of a living daemon."""
+        """Return the core's state of a living daemon."""
         state: State = self.cores.values[node.core]
         return state
 
     def outputs_of(self, core: int) -> Outputs:
-        """The outputs of a core by its number."""
+        """Return the outputs of a core by its number."""
         known = self._outputs.get(core)
         if known is None:
             known = self._outputs[core] = outputs(self.cores.values[core])
@@ -47,7 +48,7 @@ class PoolMoves(DiskInvariants):
     # Pools -----------------------------------------------------------------------------------------------------------
 
     def _usable(self, me: int, node: SideState, shelf: int, between: Between) -> int:
-        """The disks that take what these pools write."""
+        """Return the disks that execute the writes of these pools, a bit each."""
         usable = self._writable(me, shelf) & ~between.lost[me]
         return usable & ~node.out if self.scene.faults.sticky else usable
 
@@ -82,13 +83,14 @@ class PoolMoves(DiskInvariants):
             yield Step("pools answer again", node._replace(pools=ALL))
 
     def _excused(self, node: SideState) -> int:
-        """The disks whose silence stops no import: the last owner had given them up."""
+        """Return the disks whose silence does not stop an import, a bit each: the last owner had dropped them."""
         return sum(1 << at for at in self.state_of(node).excused) if node.core >= 0 else 0
 
     def _readable(self, node: SideState, lost: int) -> bool:
         """Whether the adapter begins an import.
 
-        No silent disk may hold the only newest writes, and enough have to be read that no owner had given up.
+        The silent disks must not be enough to hold newer writes by themselves. Enough of the disks that no owner had
+        dropped must be readable.
         """
         excused = self._excused(node)
         missing = lost & ~excused
@@ -98,7 +100,7 @@ class PoolMoves(DiskInvariants):
     def _imported(self, me: int, node: SideState, shelf: int, between: Between) -> Step:
         seen = between.fresh & ~between.lost[me]
         sticky = self.scene.faults.sticky
-        # What was there when the import began told of the newest writes.
+        # A disk with the newest writes was readable when the import began.
         told = sticky and bool(between.fresh & ~self._excused(node))
         if (seen or told) and not self._quorum(seen):
             return Step("import is refused: newer writes are missing", node._replace(pools=NONE, refused=True))
@@ -110,7 +112,7 @@ class PoolMoves(DiskInvariants):
         return Step("import ends", after, between=between._replace(fresh=between.fresh | opened), broken=broken)
 
     def _reopened(self, me: int, node: SideState, shelf: int, between: Between) -> Iterator[Step]:
-        """A person, or ZFS itself, has the pools open a disk again, and it is brought up to what they hold."""
+        """A person, or ZFS itself, makes the pools open a disk again. ZFS resilvers it at once."""
         ready = node.out & self._writable(me, shelf) & ~between.lost[me] & ~self._kept(node)
         for at in range(len(self.scene.orders.disks)):
             if ready >> at & 1:
@@ -124,14 +126,14 @@ class PoolMoves(DiskInvariants):
     # Completing ------------------------------------------------------------------------------------------------------
 
     def _kept(self, node: SideState) -> int:
-        """The disk that a completion has for itself alone."""
+        """Return the disk that a completion has opened exclusively, a bit."""
         if node.completion < 0:
             return 0
         completion: Completion = self.completions.values[node.completion]
         return 1 << completion.disk if completion.kept else 0
 
     def _completes(self, me: int, node: SideState, shelf: int, between: Between) -> Iterator[Step]:
-        """One command of a completion; or its beginning with the first look, where a look would lead to one."""
+        """Yield one command of a completion, or the start of one with its first look if a look would start one."""
         disks: Disks = self.shelves.values[shelf]
         if node.completion >= 0:
             yield self._goes_on(me, node, self.completions.values[node.completion], shelf, between)

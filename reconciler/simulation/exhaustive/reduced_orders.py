@@ -1,7 +1,8 @@
-"""A pair's own orders, made small enough for the exhaustive world, and in words what was left out for that.
+"""A pair's own orders, made small enough for the exhaustive world, and a description of what that leaves out.
 
-Decides which disks, vdevs and timers stand for those of the pair. Detection keeps the order and the ratios of the
-pair's own limits, in ticks; every other timer is one tick, so it may run out at any moment, the pair's own among them.
+Chooses the disks, vdevs and timers that stand for those of the pair. Limits of detection keep the order and the ratios
+of the pair's own limits, in ticks. Every other timer is one tick and may expire at any moment, which includes the
+moment at which the pair's own timer expires.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from reconciler.core.failover.machine.events import Request
 from reconciler.core.failover.orders.orders import Orders, Timers, Vdev
 from reconciler.simulation.exhaustive.scenes import SCENES, SHELF, TICKS, Scene, SceneFaults
 
-#: Ticks of the shortest limit of detection, and of those that are much longer: all stay below a late wake.
+#: Ticks of the shortest limit of detection, and of limits that are much longer: all stay below a late wake.
 TICKS_MIN: Final = 2
 TICKS_MAX: Final = 4
 DISKS_MAX: Final = 4
@@ -22,14 +23,14 @@ DISKS_MAX: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Reduced:
-    """The small orders, and a sentence for everything that they leave out or simplify."""
+    """The small orders, and a sentence for each thing that they leave out or simplify."""
 
     orders: Orders
     notes: tuple[str, ...]
 
 
 def reduced(orders: Orders) -> Reduced:
-    """The pair's own policy, timers and shelf within the bounds of the exhaustive world."""
+    """Return the pair's own policy, timers and shelf within the bounds of the exhaustive world."""
     vdevs, arbitration, shelf_note = _shelf(orders)
     timers, timer_note = _timers(orders.timers)
     small = replace(
@@ -54,9 +55,9 @@ def reduced(orders: Orders) -> Reduced:
 
 
 def scenes_of(orders: Orders) -> Iterator[Scene]:
-    """Every scene with these small orders in it, but for those that begin in the middle of a story of their own.
+    """Yield every scene with these small orders in it, except scenes that begin in the middle of a story of their own.
 
-    Where failover is disabled, a person may force either controller.
+    Where the orders disable failover, a person may force either controller.
     """
     for scene in SCENES:
         if scene.begins:
@@ -70,7 +71,7 @@ def scenes_of(orders: Orders) -> Iterator[Scene]:
 
 
 def _reach(faults: SceneFaults, orders: Orders) -> SceneFaults:
-    """The same losses on this shelf: all disks, half of what is redundant, or a vdev as a whole."""
+    """Return the same losses on this shelf: all disks, half of the redundant disks, or a whole vdev."""
     if not faults.reach:
         return faults
     every = (1 << len(orders.disks)) - 1
@@ -81,7 +82,7 @@ def _reach(faults: SceneFaults, orders: Orders) -> SceneFaults:
 
 
 def _shelf(orders: Orders) -> tuple[tuple[Vdev, ...], tuple[int, ...], str]:
-    """Two vdevs of the kinds that the pair has, the one with the least redundancy first, in four disks at the most."""
+    """Return two vdevs of the kinds that the pair has, the least redundant first, with at most four disks together."""
     kinds = sorted({len(vdev.disks) > vdev.needed for vdev in orders.vdevs})
     chosen = [kinds[0], kinds[-1]]
     vdevs: list[Vdev] = []
@@ -105,7 +106,7 @@ def _counted(count: int, what: str) -> str:
 
 
 def _timers(timers: Timers) -> tuple[Timers, str]:
-    """The limits of detection in ticks, the shortest two of them; everything else runs out at any moment."""
+    """Return the shortest two limits of detection in ticks; every other timer may expire at any moment."""
     network_ms = timers.silence_ms + timers.network_ms
     unit_ms = min(network_ms, timers.stale_ms, timers.proof_ms) / TICKS_MIN
 

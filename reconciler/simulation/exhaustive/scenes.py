@@ -1,6 +1,6 @@
-"""Bounded worlds to be explored: small orders, and which faults each scene allows.
+"""Bounded worlds to explore: small orders, and the faults that each scene allows.
 
-Does not know how a world moves; `bounded` does.
+Does not know how a world moves; `world` does.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from reconciler.core.failover.machine.events import Request
 from reconciler.core.failover.orders.orders import Channel, Group, Limits, Orders, Timers, Vdev
 from reconciler.core.failover.reservations.key import Side
 
-#: A pause longer than every bound; the ages of moments stop there.
+#: A pause longer than every bound. Ages of moments stop here.
 LATE_MS: Final = 5
 
-#: Of `SceneFaults.reach`: out of reach of either controller, and back, at once.
+#: A value in `SceneFaults.reach`: both controllers lose the disks at once, and get them back at once.
 BOTH: Final = 2
 
 #: One tick for everything: any timer may fire at any moment.
@@ -27,16 +27,17 @@ TICKS: Final = Timers(
 
 
 class SceneFaults(NamedTuple):
-    """What may go wrong in a scene, `most` times in all (-1: without limit).
+    """The faults of a scene, at most `most` in all (-1: without limit).
 
-    `cuts`: a controller hears nothing on any network. `slow`: a claim, import or release outlives its bound; imports
-    and exports go on, or are in use, uncounted. `reach`: (controller, disks) that are lost together, 0 and 1 or BOTH.
-    `links`: whose group goes down. Not counted, for they are no faults: `sticky` (what pools gave up they do without
-    until they open it again; claims are completed), `stays` (disks are lost before the start only), `secrets` (the two
-    daemons have different secrets until they agree for good), `delay` (beats under way are late, doubled, lost), `fine`
-    (one move for each reservation command, not for each disk), `wide` (what is asked of several disks at once is
-    answered in any order, not in theirs) and `unarmed` (no hardware watchdog resets a controller, and both say so).
-    Everything heals at any moment, uncounted.
+    `cuts`: a controller hears nothing on any network. `slow`: a claim, import or release outlives its bound; that an
+    import or export makes progress, or finds a file in use, does not count. `reach`: (controller, disks) that are lost
+    together; the controller is 0, 1 or BOTH. `links`: the controllers whose failover group may go down.
+
+    These are no faults and do not count: `sticky` (pools do without dropped disks until they open them again; the
+    daemons complete claims), `stays` (disks are lost before the start only), `secrets` (the two daemons have different
+    secrets until they agree for good), `delay` (beats under way are late, doubled, lost), `fine` (one move for each
+    reservation command, not for each disk), `wide` (disks answer commands sent to several of them in any order) and
+    `unarmed` (no hardware watchdog resets a controller, and both say so). Everything can heal at any moment, uncounted.
     """
 
     crash: bool = False
@@ -61,7 +62,7 @@ class SceneFaults(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A bounded world: its orders and what may happen in it. `begins`: how the moves begin that lead to its start."""
+    """A bounded world: its orders and its faults. `begins`: the beginnings of the moves that lead to its start."""
 
     name: str
     about: str
@@ -84,12 +85,12 @@ SHELF: Final = Orders(
     timers=TICKS,
     limits=Limits(moves=0),
 )
-#: One disk decides, and two are swept.
+#: One disk arbitrates, and a claim sweeps the other two.
 SWEPT: Final = replace(SHELF, arbitration=(0,))
-#: One mirror: a single disk is enough to write to it, and to lose what was written to the other.
+#: One mirror: a single disk is enough to write to it, and enough to lose what a pool wrote to the other one.
 MIRROR: Final = replace(SHELF, disks=("disk0", "disk1"), vdevs=(Vdev("mirror", (0, 1), 1),), arbitration=(0,))
 GROUPED: Final = replace(SHELF, groups=(Group(1, ("net",)),))
-#: Half a mirror is gone, the pools give it up, and the other controller takes over; the first one is up again.
+#: Half a mirror fails, the pools drop it, and the other controller takes over; the first one is up again.
 WITHOUT_HALF: Final = (
     "a: boots", "a: looks", "b: boots", "b: looks",
     "a: look disk0", "a: look disk1", "a: look disk0", "a: look disk1", "a: the claim ends",
@@ -100,14 +101,14 @@ WITHOUT_HALF: Final = (
     "b: time passes", "b: time passes", "b: time passes", "b: import begins", "b: import ends", "b: looks",
 )  # fmt: skip
 
-#: Half a mirror is out of reach for each controller by itself, the pools gave it up, and nobody takes over yet.
+#: Each controller has lost a different half of a mirror, the pools dropped theirs, and no controller takes over yet.
 HALF_APART: Final = (
     *WITHOUT_HALF[: WITHOUT_HALF.index("disks 0b010 out of reach for both")],
     "disks 0b010 out of reach for a", "disks 0b010 out of reach for b",
     "a: a client's write is acknowledged", "a: looks", "b: looks",
 )  # fmt: skip
 
-#: A person asked for a switchover, and the export is to begin.
+#: A person asked for a switchover, and the export is about to begin.
 SWITCHED: Final = (
     "a: boots", "a: looks", "b: boots", "b: looks",
     "a: look disk0", "a: look disk1", "a: look disk2", "a: look disk0", "a: look disk1", "a: look disk2",
@@ -144,7 +145,7 @@ SCENES: Final = (
           SWEPT, SceneFaults(slow=True, most=1), (Request.SWITCHOVER,), SWITCHED),
     Scene("restarts", "daemons die and start again, any number of times",
           SHELF, SceneFaults(crash=True)),
-    Scene("secrets", "the secrets differ until somebody mends them; a person forces either controller, once",
+    Scene("secrets", "the secrets differ until a person corrects them; a person forces either controller, once",
           SHELF, SceneFaults(secrets=True, most=1), (Request.FORCE,)),
     Scene("interrupted", "switchovers are asked for and daemons die in the middle, twice in all",
           SHELF, SceneFaults(crash=True, most=2), (Request.SWITCHOVER,)),
@@ -152,7 +153,7 @@ SCENES: Final = (
           SHELF, SceneFaults(crash=True, power=True, late=True, cuts=True, slow=True, most=1)),
 )  # fmt: skip
 
-#: Worlds too large for every run; a search of them ends at the number of states it is given.
+#: Worlds too large for every run; a search stops at the number of states that its caller gives.
 DEEP: Final = (
     Scene("late-beats", "beats and disk records arrive late, doubled or never",
           SHELF, SceneFaults(delay=True, most=0)),

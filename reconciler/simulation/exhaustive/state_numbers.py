@@ -1,6 +1,6 @@
-"""States of the exhaustive world as small numbers: each part is numbered once, a state is four numbers in one integer.
+"""States of the exhaustive world as small numbers: each part has a number, a state is four numbers in one integer.
 
-Does not know how the world moves; `bounded` does.
+Does not know how the world moves; `world` does.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ DEAD: Final = -2
 SIDES: Final = (Side.A, Side.B)
 POOLS: Final = (Presence.NONE, Presence.SOME, Presence.ALL, Presence.HUNG)
 NONE, SOME, ALL, HUNG = range(4)
-#: What a core is fed with, by the name under which its step is remembered.
+#: Names of the events that the world feeds to a core. The world remembers a step by this name.
 FED: Final = frozenset({"look", "tick", "late", "conflict", "died", "asked", "hear", "changed", "ended"})
 
 
 class SideState(NamedTuple):
-    """One controller: numbers of its core (or OFF, DEAD) and of its claim (-1 none), and what its kernel holds.
+    """One controller: numbers of its core (or OFF, DEAD) and of its claim (-1 none), and the state of its kernel.
 
-    `pools` indexes POOLS. `stale`: this import lost its reservation. `out`: disks its pools gave up, a bit each.
-    `memory`: number of what a dead daemon left in /run, -1 none. `refused`: the last import was. In sticky scenes only:
-    `completion`: number of the one that runs, -1 none. `gained`: disks where one may have registered us, which pools
-    have not opened since. `replaced`: this import lost its reservation, and another has begun since.
+    `pools` indexes POOLS. `stale`: this import lost its reservation. `out`: disks that its pools dropped, a bit each.
+    `memory`: number of what a dead daemon left in /run, -1 none. `refused`: ZFS refused the last import. In sticky
+    scenes only: `completion`: number of the one that runs, -1 none. `gained`: disks that a completion may have
+    registered and that pools have not opened since. `replaced`: this import lost its reservation, and another import
+    has begun since.
     """
 
     core: int
@@ -46,13 +47,13 @@ class SideState(NamedTuple):
 
 
 class Between(NamedTuple):
-    """What lies between the controllers.
+    """The part of the state that lies between the controllers.
 
-    `flights`: beats under way from a and from b, `record` the disk record, `writer` whose it is, `unread` whether the
-    other has not read it yet; all -1 and False in scenes without delay. `lost`: disks out of reach of a and of b.
-    `down`: a bit for each controller whose failover group is down. `fresh`: disks that hold every acknowledged
-    write. `left`: how many faults may still happen, -1 without limit. `cuts`: a bit for each
-    controller that hears nothing (scenes without delay). `differ`: neither can decode what the other seals.
+    `flights`: beats under way from a and from b, `record` the disk record, `writer` the controller that wrote it,
+    `unread` whether the other has not read it yet; all -1 and False in scenes without delay. `lost`: disks out of reach
+    of a and of b. `down`: a bit for each controller whose failover group is down. `fresh`: disks that hold every
+    acknowledged write. `left`: how many more faults may happen, -1 without limit. `cuts`: a bit for each controller
+    that hears nothing (scenes without delay). `differ`: neither can decode what the other seals.
     """
 
     flights: tuple[int, int]
@@ -68,7 +69,7 @@ class Between(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One move of one controller: what it is called and what changed. None: unchanged."""
+    """One move of one controller: its name and what it changed. None: unchanged."""
 
     name: str
     node: SideState | None = None
@@ -79,7 +80,7 @@ class Step(NamedTuple):
 
 
 class Numbering:
-    """Every part of a world by number, and whole states packed into one integer."""
+    """Numbers for every part of a world; packs whole states into one integer."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -104,7 +105,7 @@ class Numbering:
     # Numbers ---------------------------------------------------------------------------------------------------------
 
     def node_number(self, node: SideState) -> int:
-        """The number of a controller's state."""
+        """Return the number of a controller's state."""
         number = self._node_numbers.get(node)
         if number is None:
             number = self._node_numbers[node] = len(self.nodes)
@@ -116,7 +117,7 @@ class Numbering:
         return number
 
     def between_number(self, between: Between) -> int:
-        """The number of what lies between."""
+        """Return the number of the state between the controllers."""
         number = self._between_numbers.get(between)
         if number is None:
             number = self._between_numbers[between] = len(self.betweens)
@@ -129,13 +130,13 @@ class Numbering:
         return number
 
     def core_steps(self) -> Iterator[tuple[int, int]]:
-        """Every step that was taken, as numbers of the cores before and after."""
+        """Yield every step that the search took, as numbers of the cores before and after."""
         for key, after in self._steps.items():
             if len(key) > 1 and key[1] in FED:
                 yield key[0], after
 
     def pack(self, a: int, b: int, shelf: int, between: int) -> int:
-        """A state of the world as one number, its epochs made small."""
+        """Return a state of the world as one number, with its epochs made small."""
         mask = self._node_masks[a] | self._node_masks[b] | self.shelves.masks[shelf] | self._between_masks[between]
         same = self._identity.get(mask)
         if same is None:
@@ -148,7 +149,7 @@ class Numbering:
         return a | b << 24 | shelf << 48 | between << 72
 
     def unpack(self, state: int) -> tuple[int, int, int, int]:
-        """The four parts of a state."""
+        """Return the four parts of a state: both controllers, the shelf, and what lies between."""
         low = (1 << 24) - 1
         return state & low, state >> 24 & low, state >> 48 & low, state >> 72
 

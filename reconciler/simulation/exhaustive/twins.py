@@ -1,8 +1,9 @@
-"""Claims by any number of machines at once, of one side or by different shelves perhaps: every order of their commands.
+"""Claims by any number of machines at once, in every order of their commands.
 
-A machine that was cloned with its boot disk believes to be the controller that it was cloned from. The program of a
-claim is the watchdog's own; a disk is SPC-4 (5.13, 6.16) with one registration for each initiator, so that a registered
-key tells nothing of the machine that registered it. Machines only claim here: they hear nobody and do not halt.
+The machines may have the same side, or follow orders with different shelves. A machine that was cloned with its boot
+disk believes that it is the original controller. Each machine runs the watchdog's own claim program. A disk follows
+SPC-4 (5.13, 6.16) with one registration for each initiator, so a registered key does not identify the machine that
+registered it. The machines only claim: they receive no beats and do not halt.
 """
 
 from __future__ import annotations
@@ -29,25 +30,25 @@ from reconciler.core.failover.reservations.reservation_state import DiskView, Fe
 
 @dataclass(frozen=True, slots=True)
 class SharedDisk:
-    """A disk with a registration for each initiator, None for none. `holder`: the initiator that holds, type 5."""
+    """A disk with a registration for each initiator, None for none. `holder`: the initiator that holds it, type 5."""
 
     keys: tuple[Key | None, ...]
     holder: int | None = None
     told: bool = True
 
     def view(self, initiator: int, mine: Key) -> DiskView:
-        """What this initiator reads: keys without names, and how many of its own belong to others."""
+        """Return what this initiator reads: keys without names, and how many other initiators have its own key."""
         registered = frozenset(key for key in self.keys if key is not None)
         surplus = sum(key == mine for at, key in enumerate(self.keys) if at != initiator) if self.told else 0
         return DiskView(True, None if self.holder is None else self.keys[self.holder], registered, surplus=surplus)
 
     def lets_write(self, initiator: int) -> bool:
-        """Whether a WRITE of this initiator is executed."""
+        """Whether the disk executes a WRITE of this initiator."""
         return self.holder is None or self.keys[initiator] is not None
 
 
 def answer(disk: SharedDisk, initiator: int, command: Command) -> tuple[SharedDisk, Reply]:
-    """The disk and its reply after one command of one initiator."""
+    """Return the disk and its reply after one command of one initiator."""
     key, good, conflict = disk.keys[initiator], Reply(Answer.GOOD), Reply(Answer.CONFLICT)
     match command.verb:
         case Verb.LOOK:
@@ -81,11 +82,11 @@ def _put(keys: tuple[Key | None, ...], at: int, key: Key | None) -> tuple[Key | 
 
 @dataclass(frozen=True, slots=True)
 class Twins:
-    """Machines that claim at the same time, by side and number. `before`: who holds all disks, None for a free shelf.
+    """Machines that claim at the same time, by side and number. `before`: the holder of all disks, None for none.
 
-    `told`: disks say which initiators bear a key. Those that do not show no surplus. `arbitration`: by which
-    disks of the shelf each machine decides the race, and that it names no others than those and the vdevs'; empty where
-    all follow one shelf.
+    `told`: disks report the initiator of each key; disks that do not report it show no surplus. `arbitration`: the
+    arbitration disks of each machine's own shelf, by which it decides the race; it then names only those and the disks
+    of the vdevs. Empty if all machines follow one shelf.
     """
 
     name: str
@@ -96,14 +97,14 @@ class Twins:
     arbitration: tuple[tuple[int, ...], ...] = ()
 
 
-#: 1 and 3072 have the same tag: what happens once in 3071 pairs of twins.
+#: Machines 1 and 3072 have the same tag, as one in 3071 pairs of twins has.
 TWINS: Final = (
     Twins("free", "two machines of one side claim a free shelf", ((Side.A, 1), (Side.A, 2)), told=False),
     Twins("taken-over", "the same, over the reservation of one of them", ((Side.A, 1), (Side.A, 2)), 0, told=False),
     Twins("one-key", "two machines of one side have the same key", ((Side.A, 1), (Side.A, 3072))),
     Twins("one-key-over", "the same, over the reservation of one of them", ((Side.A, 1), (Side.A, 3072)), 0),
 )
-#: Newer orders have moved arbitration disks, and only one controller has their shelf in force (`pending_orders`).
+#: Newer orders have moved arbitration disks, and the new shelf is in force at one controller only (`pending_orders`).
 TWO_SHELVES: Final = (
     Twins("two-of-three", "two of three arbitration disks moved", ((Side.A, 1), (Side.B, 2)),
           arbitration=((0, 1, 2), (0, 3, 4))),
@@ -128,7 +129,7 @@ class Together(NamedTuple):
 
 
 def together(orders: Orders, twins: Twins) -> Together:
-    """Every machine begins a claim with the key that the core gives it."""
+    """Start a claim at every machine, with the key that the core gives it."""
     old: list[Key | None] = [None] * len(twins.machines)
     if twins.before is not None:
         side, machine = twins.machines[twins.before]
@@ -146,7 +147,7 @@ def together(orders: Orders, twins: Twins) -> Together:
 
 
 def moves(world: Together) -> Iterator[Together]:
-    """One machine sends the next command of its claim."""
+    """Yield the world after each machine's next command."""
     for at, claim in enumerate(world.claims):
         for command in commands(claim)[:1]:
             disk, reply = answer(world.disks[command.disk], at, command)
@@ -155,14 +156,14 @@ def moves(world: Together) -> Iterator[Together]:
 
 
 def verified(claim: Claim) -> bool:
-    """The claim is at its end, and its last look lets its machine import."""
+    """Whether the claim is at its end and its last look lets its machine import."""
     if claim.part is not Part.DONE:
         return False
     return fence(claim.orders, claim.key.epoch, claim.result, frozenset())[0] is Fence.HOLDS
 
 
 def writers(world: Together) -> tuple[int, ...]:
-    """The machines that import, and whose writes enough disks of one vdev execute, where there are two or more."""
+    """Return the machines that import and that can write enough disks of one vdev; empty if fewer than two can."""
     importing = [at for at, claim in enumerate(world.claims) if verified(claim)]
     for vdev in world.claims[0].orders.vdevs:
         able = [at for at in importing if sum(world.disks[disk].lets_write(at) for disk in vdev.disks) >= vdev.needed]
@@ -172,7 +173,11 @@ def writers(world: Together) -> tuple[int, ...]:
 
 
 def search(start: Together) -> tuple[Together | None, int, int]:
-    """Every order of all commands: the first state with two writers, the states found, and the ends with a winner."""
+    """Search every order of all commands.
+
+    Returns the first state with two writers (None: there is none), the number of states, and the number of ends with a
+    winner.
+    """
     found, left, winners = {start}, [start], 0
     while left:
         world = left.pop()

@@ -1,14 +1,14 @@
-"""The exhaustive world: two controllers, their disks and what lies between them, and every move they can make.
+"""The exhaustive world: two controllers, their disks, the state between them, and every move they can make.
 
-The same `step`, `outputs` and claim as the watchdog runs. What is abstract is said here: all network channels are one
-(the core only asks whether all are silent); a look reads all disks, pools and links at one moment; each message
-channel and the disk record hold one beat that may be late, lost or doubled; one tick is one bound of the core, and the
-two clocks are independent, so every timer may fire at any moment. Faults may happen any number of times. What kernels
-do, and the child that completes a claim, is in `housing`.
+It runs the same `step`, `outputs` and claim as the watchdog. It simplifies these things: all network channels are one
+channel (the core only asks whether all are silent); a look reads all disks, pools and links at one moment; each message
+channel and the disk record hold one beat that may be late, lost or doubled; one tick is one bound of the core. The two
+clocks are independent, so every timer may expire at any moment. Faults may happen any number of times. `pool_moves` has
+the kernels and the child that completes a claim.
 
-Assumed: ZFS refuses an import when some disk in reach holds newer writes than the others can complete; a deadman that
-is not fed resets its controller before the peer's `wait_ms` is over (it guards a claim that waits out a disk it could
-not reach, and nothing else).
+Assumptions: ZFS refuses an import if a disk in reach holds newer writes than the others can complete. A hardware
+watchdog that is not fed resets its controller before the peer's `wait_ms` is over. Only a claim that waits for a disk
+that it could not reach relies on this.
 """
 
 from __future__ import annotations
@@ -57,17 +57,17 @@ from reconciler.simulation.exhaustive.state_numbers import (
     Step,
 )
 
-#: Beats to and fro until nothing is new; a handful, or the core does not settle.
+#: At most this many exchanges of beats until both cores learn nothing new. More means that the core does not settle.
 PROMPT_MAX: Final = 16
 
 Feed = Callable[[State], State]
 
 
 class BoundedWorld(PoolMoves):
-    """A scene that can be explored (see `explore.World`)."""
+    """A scene that can be explored (see `explorer.ExplorableWorld`)."""
 
     def start(self) -> int:
-        """Both controllers off, disks blank; or where the moves lead by which the scene begins."""
+        """Both controllers off and the disks blank, or the state after the moves by which the scene begins."""
         off = self.node_number(SideState(OFF))
         shelf = self.shelves.number((Disk(),) * len(self.scene.orders.disks))
         most, begins = self.scene.faults.most, self.scene.begins
@@ -82,7 +82,7 @@ class BoundedWorld(PoolMoves):
         return self.pack(a, b, shelf, self.between_number(self.betweens[there]._replace(left=most)))
 
     def moves(self, state: int) -> Iterator[tuple[str, int, bool, str]]:
-        """Every move of both controllers and of the world between them."""
+        """Yield every move of both controllers and of the state between them."""
         numbers = self.unpack(state)
         left = self.betweens[numbers[3]].left
         for me in (0, 1):
@@ -96,7 +96,7 @@ class BoundedWorld(PoolMoves):
                 yield name, self._prompt([*numbers[:3], self.between_number(after)]), fault, ""
 
     def _own_moves(self, me: int, mine: int, others: int, shelf: int, between: int) -> list[Step]:
-        """The moves of one controller, remembered by what they depend on."""
+        """Return the moves of one controller, remembered by the parts of the state that they depend on."""
         node, other = self.nodes[mine], self.nodes[others]
         key = (me, mine, shelf, between, other.core == OFF, other.pools != NONE)
         known = self._moves.get(key)
@@ -106,7 +106,7 @@ class BoundedWorld(PoolMoves):
         return known
 
     def _finish(self, move: Step, me: int, old: tuple[int, int, int, int]) -> tuple[str, int, bool, str]:
-        """The whole world after a controller's move, with what a change of the disks means to the other."""
+        """Return the whole world after a controller's move. Tells the other controller about changed disks."""
         parts = list(old)
         if move.node is not None:
             parts[me] = self.node_number(move.node)
@@ -127,7 +127,7 @@ class BoundedWorld(PoolMoves):
         return move.name, self._prompt(parts), move.fault, broken
 
     def _prompt(self, parts: list[int]) -> int:
-        """Without delay, whoever hears hears at once: beats go to and fro until nobody learns anything new."""
+        """In scenes without delay beats arrive at once: exchange them until neither controller learns anything new."""
         between = self.betweens[parts[3]]
         if self.scene.faults.delay:
             return self.pack(*parts)
@@ -145,7 +145,7 @@ class BoundedWorld(PoolMoves):
         raise AssertionError("two controllers that talk for ever")
 
     def _told(self, me: int, node: SideState, other: SideState, shelf: int, between: Between) -> SideState:
-        """What a controller knows once it has heard all that there is to hear."""
+        """Return the controller after it has received everything that it can receive."""
         if node.core < 0 or other.core < 0:
             return node
         beat = self._beat(other.core, self.outputs_of(other.core))
@@ -184,7 +184,7 @@ class BoundedWorld(PoolMoves):
             yield Step(f"a person asks: {request}", after, fault=not person_needed)
 
     def _life(self, me: int, node: SideState) -> Iterator[Step]:
-        """Power, the daemon's life, and the deadman."""
+        """Yield moves of power, of the daemon's life, and of the hardware watchdog."""
         faults = self.scene.faults
         if node.core == OFF:
             yield Step("boots", self._settled(SideState(self._core(self._initial(me)))))
@@ -208,15 +208,15 @@ class BoundedWorld(PoolMoves):
         return replace(initial(self.orders[me], 0, 0, memory), armed=not self.scene.faults.unarmed)
 
     def _time(self, me: int, node: SideState, other: SideState, shelf: int, between: Between) -> Iterator[Step]:
-        """A look; a tick, with a look just before it; a late wake, without."""
+        """Yield a look, a tick with a look just before it, and a late wake without a look."""
         state = self.state_of(node)
         seen = self._look(me, node, shelf, between)
         yield Step("looks", seen)
-        # The one place where the deadman of the peer is trusted: see the module's text.
+        # Only here the world trusts the hardware watchdog of the peer: see the docstring of the module.
         waits = state.phase is Phase.CLAIMING and state.fence is Fence.WAIT
         if waits and other.pools != NONE and not self.scene.faults.unarmed:
             return
-        # What runs longer than its bound is a fault; every other timer may fire at any moment.
+        # A command that outlives its bound is a fault. Every other timer may expire at any moment.
         slow = node.claim >= 0 or (state.phase, node.pools != NONE) == (Phase.RELEASING, True)
         slow = slow or (state.phase, node.pools != ALL) == (Phase.IMPORTING, True)
         after = self._fed(seen, ("tick",), lambda s: step(s, Tick(), 1))
@@ -228,7 +228,7 @@ class BoundedWorld(PoolMoves):
             yield Step("wakes late", self._fed(node, ("late",), lambda s: step(s, Tick(), LATE_MS)), fault=True)
 
     def _goes_slowly(self, node: SideState, state: State) -> Iterator[Step]:
-        """What lasts goes on; or an export does not, because somebody uses what is mounted."""
+        """A slow import or export makes progress; or an export stops because a process uses a mounted file system."""
         seen = PoolsSeen(state.looks.pools, 1 - state.looks.progress)
         yield Step("it goes on", self._fed(node, ("goes on",), lambda s: step(s, seen, 0)))
         if state.phase is Phase.RELEASING and node.pools == ALL:
@@ -256,7 +256,7 @@ class BoundedWorld(PoolMoves):
         return self._fed(node, key, feed)
 
     def _messages(self, me: int, node: SideState, shelf: int, between: Between) -> Iterator[Step]:
-        """Beats arrive late, as they were sent; not to arrive is no move and needs no fault."""
+        """Beats arrive late and unchanged. A beat that never arrives needs no move and is no fault."""
         outs = self.outputs_of(node.core)
         mine, flights = self._beat(node.core, outs), between.flights
         if flights[me] != mine:
@@ -277,7 +277,7 @@ class BoundedWorld(PoolMoves):
         return self._majority(self._writable(me, shelf) & ~between.lost[me])
 
     def _hears(self, node: SideState, channel: int, beat: int, between: Between, name: str) -> Iterator[Step]:
-        """Once, and then a second time: a doubled beat must change nothing."""
+        """Deliver the beat once, and then a second time: a doubled beat must change nothing."""
         once = self._hear(node, channel, beat, 1)
         yield Step(name, once, between=between)
         twice = self._hear(once, channel, beat, 0)
@@ -291,7 +291,7 @@ class BoundedWorld(PoolMoves):
         return self._fed(node, ("hear", channel, beat, counter), feed)
 
     def _claim(self, me: int, node: SideState, shelf: int, between: Between) -> Iterator[Step]:
-        """The end of a claim; or the next command to a disk (unless the scene is fine, the whole visit)."""
+        """Yield the end of a claim, or its next command to a disk (the whole visit unless the scene is `fine`)."""
         claim: Claim = self.claims.values[node.claim]
         asked = commands(claim)
         if not asked:
@@ -314,7 +314,7 @@ class BoundedWorld(PoolMoves):
     # Between ---------------------------------------------------------------------------------------------------------
 
     def _surroundings(self, between: Between) -> Iterator[tuple[str, Between, bool]]:
-        """Disks and groups: a fault when they go, none when they come back."""
+        """Yield disks and groups that fail, which are faults, and that come back, which are none."""
         faults = self.scene.faults
         for side in (0, 1) if faults.cuts and not faults.delay else ():
             gone = between.cuts >> side & 1
@@ -339,12 +339,12 @@ class BoundedWorld(PoolMoves):
         return self.cores.number(plain_state(state, state.orders.timers))
 
     def _fed(self, node: SideState, key: tuple[Any, ...], feed: Feed) -> SideState:
-        """The controller after its core was fed; every (state, event) is stepped once and remembered."""
+        """Return the controller after its core was fed. Steps each (state, event) once and remembers the result."""
         core = self._memo((node.core, *key), lambda: self._core(feed(self.cores.values[node.core])))
         return self._settled(node._replace(core=core)) if core != node.core else node
 
     def _settled(self, node: SideState) -> SideState:
-        """What the daemon does at once: begin the claim that the core asks for."""
+        """Do what the daemon does at once: begin the claim that the core asks for."""
         key = self.outputs_of(node.core).claim
         if key is None or node.claim >= 0:
             return node
@@ -358,7 +358,7 @@ class BoundedWorld(PoolMoves):
     # For people ------------------------------------------------------------------------------------------------------
 
     def served(self, state: int) -> bool:
-        """One controller serves: active, pools there, every vdev writable and in reach."""
+        """Whether one controller serves: active, pools imported, every vdev writable and in reach."""
         numbers = self.unpack(state)
         between = self.betweens[numbers[3]]
         for me in (0, 1):
@@ -368,7 +368,7 @@ class BoundedWorld(PoolMoves):
         return False
 
     def show(self, state: int) -> str:
-        """The state in words."""
+        """Return the state in words."""
         numbers = self.unpack(state)
         words = []
         for me in (0, 1):

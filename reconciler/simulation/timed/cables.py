@@ -16,15 +16,18 @@ from reconciler.core.failover.reservations.key import Side
 if TYPE_CHECKING:
     from reconciler.simulation.timed.world import World
 
-#: Datagrams that somebody could send again.
+#: Datagrams that an attacker has recorded and may replay: the newest ones.
 HEARD_MAX: Final = 40
-#: Datagrams that an attacker holds back on one channel, the newest.
+#: Datagrams that an attacker holds back on one channel: the newest ones.
 HELD_MAX: Final = 1_000
 
 
 @dataclass(slots=True)
 class CableDirection:
-    """One channel in one direction. `loss`, `twice` and `shuffle` are chances; `late_ms` is added to every datagram."""
+    """One channel in one direction.
+
+    `loss`, `twice` and `shuffle` are probabilities (0 to 1); every datagram arrives `late_ms` later.
+    """
 
     cut: bool = False
     loss: float = 0.0
@@ -36,7 +39,7 @@ class CableDirection:
 class Wires:
     """All channels, and the interfaces of both controllers.
 
-    A CARP channel runs over the interface it is named for, so an interface without carrier takes its channel along.
+    A CARP channel runs over the interface it is named for, so the channel fails with its interface.
     """
 
     def __init__(self, world: World, orders: Orders) -> None:
@@ -53,18 +56,18 @@ class Wires:
         self._up: list[frozenset[str] | None] = [None, None]
 
     def up(self, side: Side) -> frozenset[str]:
-        """The interfaces with carrier."""
+        """Return the interfaces with carrier."""
         known = self._up[side is Side.B]
         if known is None:
             known = self._up[side is Side.B] = self.interfaces - self.down[side is Side.B]
         return known
 
     def changed(self) -> None:
-        """An interface came or went."""
+        """Drop cached carrier states after an interface came or went."""
         self._up = [None, None]
 
     def send(self, side: Side, channel: int, beat: Beat, seal: int = 0) -> None:
-        """One datagram to the other side, sealed with the secret of this number."""
+        """Send one datagram to the other side. `seal`: the number of the secret that seals it."""
         way = self.ways[channel][side is Side.B]
         if way.cut:
             return
@@ -88,23 +91,23 @@ class Wires:
             world.later(late_ms + world.draw((1, 2_000)), peer.arrives, (channel, beat, seal), peer)
 
     def replay(self) -> None:
-        """Somebody sends again everything that was heard lately."""
+        """An attacker sends all recorded datagrams again."""
         for side, channel, beat, seal in tuple(self.heard):
             peer = self.world.controller(side.other)
             self.world.later(1, peer.arrives, (channel, beat, seal), peer)
 
     def hold_back(self, channel: int, every_ms: int) -> None:
-        """Keep what is sent on a channel. When the channel is healed, it arrives one by one at this interval."""
+        """Hold back the datagrams of a channel. After it is healed, they arrive one by one, `every_ms` apart."""
         self.held.setdefault(channel, (every_ms, deque(maxlen=HELD_MAX)))
 
-    def _let_go(self, channel: int) -> None:
+    def _deliver_held(self, channel: int) -> None:
         every_ms, held = self.held.pop(channel, (0, deque()))
         for at, (side, beat, seal) in enumerate(held):
             peer = self.world.controller(side.other)
             self.world.later(1 + at // 2 * every_ms, peer.arrives, (channel, beat, seal), peer)
 
     def flap(self, channel: int, period_ms: int) -> None:
-        """Cut and join a channel again and again until it is healed."""
+        """Cut and join a channel every `period_ms` until it is healed."""
         if channel not in self.flapping:
             self.flapping[channel] = period_ms
             self._flap(channel)
@@ -118,14 +121,14 @@ class Wires:
             self.world.later(period_ms, self._flap, channel)
 
     def heal(self, channel: int) -> None:
-        """A channel works as on its first day."""
+        """Remove every fault of a channel."""
         self.flapping.pop(channel, None)
-        self._let_go(channel)
+        self._deliver_held(channel)
         for at in (0, 1):
             way = self.ways[channel][at]
             way.cut, way.loss, way.twice, way.shuffle, way.late_ms = False, 0.0, 0.0, 0.0, 0
 
     def clients_reach(self, side: Side) -> bool:
-        """Whether clients get to this controller: some interface of every failover group has carrier."""
+        """Whether clients reach this controller: at least one interface of every failover group has carrier."""
         up = self.up(side)
         return all(any(name in up for name in group.interfaces) for group in self.world.orders.groups)

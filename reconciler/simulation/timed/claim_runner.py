@@ -1,6 +1,6 @@
 """The child that runs a claim in the timed world: commands to several disks at once, each answered in its time.
 
-Does not know why a claim is run.
+Does not know why the core claims.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ClaimRunner:
-    """`claim`: the one that runs. `hangs`: it goes no further. `ended` is told the claim that is at its end."""
+    """Runs one claim. `claim`: the running one. `hangs`: it makes no progress. `ended` receives a finished claim."""
 
     def __init__(self, world: World, owner: Controller, ended: Callable[[Claim], Any]) -> None:
         self._world, self._owner, self._ended = world, owner, ended
@@ -30,7 +30,7 @@ class ClaimRunner:
 
     @property
     def key(self) -> Key | None:
-        """The key of the claim that runs."""
+        """Return the key of the running claim."""
         return self.claim.key if self.claim is not None else None
 
     def begin(self, orders: Orders, key: Key) -> None:
@@ -42,11 +42,11 @@ class ClaimRunner:
         self._world.later(0, self._on, (self._number, None), self._owner)
 
     def drop(self) -> None:
-        """Run no claim. What disks were asked, they have done."""
+        """Stop the claim. Commands that are on their way to disks are still executed."""
         self.claim, self.hangs = None, False
 
     def _on(self, heard: tuple[int, tuple[int, Reply] | None]) -> None:
-        """After a disk's answer: ask every disk what is to be asked now, or end."""
+        """After a disk's answer: send every disk its next command, or end the claim."""
         number, answer = heard
         if number != self._number or self.claim is None or self.hangs:
             return

@@ -1,6 +1,6 @@
 """A client that writes and reads through the virtual addresses and remembers every acknowledgement.
 
-Does not know which controller should answer; it takes whoever does.
+Does not know which controller should answer; it uses the one that answers.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from reconciler.core.failover.reservations.key import Side
 if TYPE_CHECKING:
     from reconciler.simulation.timed.world import World
 
-#: A wait that is worth a line in a timeline.
+#: Waits of at least this length get a line in the timeline.
 NOTEWORTHY_MS: Final = 1_000
 
 
 class Client:
-    """`acknowledged`: by pool, the number of the last write that was; writes go to the pools in turn. `first_ms`,
-    `last_ms`: when. `from_`: by whom. `streak`: acknowledgements in a row. `waits_ms`: every noteworthy wait.
-    `stale`: reads answered with less than what had been acknowledged.
+    """`acknowledged`: by pool, the number of the last acknowledged write. Writes go to the pools in turn.
+
+    `first_ms`, `last_ms`: when. `from_`: by which controller. `streak`: acknowledgements in a row. `waits_ms`: every
+    noteworthy wait. `stale`: reads that returned less than what a controller had acknowledged before.
     """
 
     def __init__(self, world: World) -> None:

@@ -1,7 +1,7 @@
 """The child that completes a claim in the timed world: one disk after the other, one command after the other.
 
-What a disk was asked it does even when nobody waits for it any more; until then the disk is kept, as by a process that
-waits in the kernel. Does not know why a claim is completed.
+A disk executes a command even if the child no longer waits for it. Until then the child keeps the disk open, as a
+process that waits in the kernel does. Does not know why the core completes a claim.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ if TYPE_CHECKING:
     from reconciler.simulation.timed.controller import Controller
     from reconciler.simulation.timed.world import World
 
-#: Until the next try, where a disk did not become ours; until a silent disk is asked again; all of it. As the watchdog
-#: and its arm have it, who give each disk more time: what is cut off sooner is harder.
+#: Time until the next try after a disk did not become ours; time until a silent disk is asked again; time budget of the
+#: whole completion. The watchdog's worker gives each disk more time: a shorter limit is harder on the core.
 AGAIN_MS: Final = 1_000
 SILENT_MS: Final = 100
 COMPLETE_MS: Final = 10_000
 
 
 class Completer:
-    """`completion`: the one that runs. `again_ms`: by the local clock, not before which moment another may begin."""
+    """`completion`: the running one. `again_ms`: moment of the local clock before which no other completion begins."""
 
     def __init__(self, world: World, owner: Controller) -> None:
         self._world, self._owner = world, owner
         self.completion: Completion | None = None
         self.again_ms = 0
         self._disks: tuple[int, ...] = ()
-        self._flying = False
+        self._in_flight = False
         self._number = self._begun_ms = 0
 
     def begin(self, key: Key, disks: tuple[int, ...]) -> None:
-        """Complete the claim on these disks of the world, unless one is busy or was in vain a moment ago."""
-        if not disks or self.completion is not None or self._flying or self._owner.clock() < self.again_ms:
+        """Complete the claim on these disks of the world unless a completion runs or failed within `AGAIN_MS`."""
+        if not disks or self.completion is not None or self._in_flight or self._owner.clock() < self.again_ms:
             return
         self._number += 1
         self._disks, self._begun_ms = disks[1:], self._owner.clock()
         self._start(disks[0], key)
 
     def drop(self) -> None:
-        """Complete nothing more. A command that is under way is still done."""
-        if self.completion is not None and not self._flying:
-            self._owner.kernel.let_go(self.completion.disk)
+        """Stop completing. The shelf still executes a command that is under way."""
+        if self.completion is not None and not self._in_flight:
+            self._owner.kernel.release_disk(self.completion.disk)
         self.completion = None
         self._number += 1
 
@@ -54,7 +54,7 @@ class Completer:
         self._world.later(0, self._next, self._number, self._owner)
 
     def _next(self, number: int) -> None:
-        """Ask what is to be asked now, or go on to the next disk."""
+        """Send the next command, or go on to the next disk."""
         completion = self.completion
         if number != self._number or completion is None:
             return
@@ -68,9 +68,9 @@ class Completer:
             self.completion = kept(completion, alone=keep(question.disk))
             self._world.later(0, self._next, number, self._owner)
         elif isinstance(question, Command):
-            self._flying = True
+            self._in_flight = True
             delay_ms = self._world.draw(self._world.physics.command_ms)
-            # Nobody's any more: neither a freeze nor a reset of its controller stops what is under way.
+            # The event has no owner: neither a freeze nor a reset of its controller stops a command that is under way.
             self._world.later(delay_ms, self._does, (number, question))
         else:
             self._ended(completion)
@@ -78,9 +78,9 @@ class Completer:
     def _does(self, sent: tuple[int, Command]) -> None:
         number, command = sent
         reply, took_ms = self._world.shelf.perform(self._owner.side, command)
-        self._flying = False
+        self._in_flight = False
         if number != self._number:
-            self._owner.kernel.let_go(command.disk)
+            self._owner.kernel.release_disk(command.disk)
             return
         self._world.later(took_ms, self._on, (number, reply), self._owner)
 
@@ -105,7 +105,7 @@ class Completer:
             self._world.note(owner.side, f"completes its claim on {self._world.orders.disks[disk]}")
         else:
             self.again_ms = owner.clock() + AGAIN_MS
-        owner.kernel.let_go(disk)
+        owner.kernel.release_disk(disk)
         if self._disks:
             following, self._disks = self._disks[0], self._disks[1:]
             self._start(following, completion.key)

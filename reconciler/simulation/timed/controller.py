@@ -1,7 +1,7 @@
-"""One controller of the timed world: power, the hardware deadman, and a watchdog daemon around the core.
+"""One controller of the timed world: power, the hardware watchdog, and a watchdog daemon around the core.
 
-The daemon is the smallest that obeys `outputs`: it ticks, looks, hears, keeps its memory before it acts, and runs
-commands as children. What can go wrong with it is reached through its methods; which of that happens, `faults` says.
+The daemon is the smallest that obeys `outputs`: it ticks, looks, receives beats, saves its memory before it acts, and
+runs commands as children. Its methods let things go wrong; `faults` decides which of them.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ from reconciler.simulation.timed.kernel import Kernel
 if TYPE_CHECKING:
     from reconciler.simulation.timed.world import World
 
-#: What a paused daemon's sockets hold before datagrams are lost.
+#: Datagrams that the sockets of a paused daemon hold; further ones are lost.
 HELD_MAX: Final = 200
 
 
 class Controller:
-    """One of the two, from its power supply up to the core.
+    """One of the two controllers, from its power supply up to the core.
 
-    `life` rises with every reset, `daemon` with every start of the daemon; whatever belongs to an earlier one is
-    forgotten. `paused`: the daemon does not run, the kernel does. `frozen`: nothing runs but the hardware deadman.
-    `rate`: local milliseconds for each true one. `fuse`: the daemon dies after so many effects, None for never.
+    `life` rises with every reset, `daemon` with every start of the daemon; the controller drops events of an earlier
+    life or daemon. `paused`: the daemon does not run, the kernel does. `frozen`: only the hardware watchdog runs.
+    `rate`: local milliseconds for each true one. `fuse`: the daemon dies after this many effects, None for never.
     `orders` are in force, `published` the newest orders in the agent's file. `files`: the shelf in force, resets and
-    automatic moves. `published` and `files` outlive everything.
+    automatic moves. `published` and `files` survive every reset.
     """
 
     def __init__(self, world: World, orders: Orders) -> None:
@@ -90,7 +90,7 @@ class Controller:
     # Power and the deadman -------------------------------------------------------------------------------------------
 
     def power_on(self, boot_ms: int | None = None) -> None:
-        """Begin to boot."""
+        """Switch the power on and boot. `boot_ms`: duration; drawn from the physics if None."""
         if self.on:
             return
         self.on = True
@@ -98,7 +98,7 @@ class Controller:
         world.later(world.draw(world.physics.boot_ms) if boot_ms is None else boot_ms, self.start, None, self)
 
     def power_off(self) -> None:
-        """Everything volatile is gone at once."""
+        """Switch the power off. Everything volatile is lost at once."""
         if not self.on:
             return
         self.on = False
@@ -113,7 +113,7 @@ class Controller:
         self.kernel.vanish()
 
     def reset(self, why: str) -> None:
-        """A reset: power off, and boot."""
+        """Reset: power off, and boot. `why` goes into the timeline."""
         self.files.note_reset()
         self.world.note(self.side, f"resets: {why}")
         self.power_off()
@@ -126,7 +126,7 @@ class Controller:
         self.fed_ms = self.world.now_ms if self.guarded else None
 
     def _deadman(self, life: int) -> None:
-        """Hardware: does not stop when the machine freezes."""
+        """The hardware watchdog. It keeps counting when the machine freezes."""
         if life != self.life or self.fed_ms is None:
             return
         left_ms = self.fed_ms + self.timeout_ms - self.world.now_ms
@@ -137,28 +137,28 @@ class Controller:
 
     @property
     def read(self) -> Orders:
-        """The disks that are looked at, with all arbitration disks where a record may lie."""
+        """Return the orders with the disks to look at: these include all arbitration disks that may hold a record."""
         return with_records(self.orders, self.core.pending if self.core is not None else None)
 
     def clock(self) -> int:
-        """The local monotonic clock."""
+        """Return the local monotonic clock in milliseconds."""
         return int(self.world.now_ms * self.rate) + self.offset_ms
 
     def set_rate(self, rate: float) -> None:
-        """The clock drifts from now on; it does not jump."""
+        """Let the clock drift at this rate from now on; it does not jump."""
         before_ms = self.clock()
         self.rate = rate
         self.offset_ms += before_ms - self.clock()
 
     def leap(self, by_ms: int) -> None:
-        """The clock leaps ahead."""
+        """Let the clock leap ahead."""
         self.offset_ms += by_ms
         self.leapt_ms = self.world.now_ms
 
     # The daemon's life -----------------------------------------------------------------------------------------------
 
     def start(self, _: Any = None) -> None:
-        """The daemon starts, after a boot or after it died."""
+        """Start the daemon, after a boot or after it died."""
         if not self.on or self.core is not None:
             return
         self.daemon += 1
@@ -180,7 +180,7 @@ class Controller:
             loop(self.daemon)
 
     def die(self) -> None:
-        """The daemon dies with its claim child; the kernel and what it was told to do go on."""
+        """The daemon dies, and its claim child with it. The kernel continues, also with commands it has begun."""
         if self.core is None:
             return
         self.daemon += 1
@@ -197,7 +197,7 @@ class Controller:
         self.paused = self.core is not None
 
     def resume(self) -> None:
-        """The daemon runs again and finds what has piled up, timers first or messages first."""
+        """The daemon runs again and handles all events that piled up, timers first or messages first."""
         if not self.paused:
             return
         self.paused = False
@@ -208,13 +208,13 @@ class Controller:
             act(argument)
 
     def freeze(self) -> None:
-        """The whole machine stops, but its hardware deadman."""
+        """The whole machine stops, except its hardware watchdog."""
         if self.on and not self.frozen:
             self.frozen, self.frozen_ms = True, self.world.now_ms
             self.world.checkers.answers_changed()
 
     def thaw(self, *, clock_stood: bool = False) -> None:
-        """It goes on; its clock may have stood still, as that of a virtual machine does."""
+        """The machine runs again. `clock_stood`: its clock stood still, as a paused virtual machine's does."""
         if not self.frozen:
             return
         self.frozen = False
@@ -228,7 +228,7 @@ class Controller:
     # Loops -----------------------------------------------------------------------------------------------------------
 
     def again(self, interval_ms: int, loop: Callable[[int], None], daemon: int) -> None:
-        """Let a loop of this daemon go on after so long, by the local clock."""
+        """Call a loop of this daemon again after `interval_ms` of the local clock."""
         self.world.later(max(1, int(interval_ms / self.rate)), loop, daemon, self)
 
     def _tick(self, daemon: int) -> None:
@@ -260,7 +260,7 @@ class Controller:
             self.world.wires.send(self.side, channel, beat, self.records.seal)
 
     def last_word(self, beat: Beat) -> None:
-        """What a panic handler sends: the daemon's last beat, marked as dying."""
+        """Send what a panic handler sends: the daemon's last beat, marked as dying."""
         self._send(replace(beat, dying=True))
 
     def _record(self, daemon: int) -> None:
@@ -275,7 +275,7 @@ class Controller:
         self.again(self.orders.timers.record_ms, self._record, daemon)
 
     def arrives(self, message: tuple[int, Beat, int]) -> None:
-        """A datagram; one that is sealed with another secret is dropped."""
+        """Receive a datagram. The daemon drops one that is sealed with another secret."""
         if self.core is None:
             return
         if self.paused:
@@ -287,7 +287,7 @@ class Controller:
             self.feed(Heard(channel, beat))
 
     def told(self, event: Event) -> None:
-        """Anything else from outside: a person, the agent, the power controller, the kernel."""
+        """Receive any other event from outside: from a person, the agent, the power controller, the kernel."""
         if self.core is None:
             return
         if self.frozen or self.paused:
@@ -300,20 +300,20 @@ class Controller:
         self.told(Conflict())
 
     def publish(self, orders: Orders) -> None:
-        """The agent's file with orders; the daemon takes what it accepts."""
+        """The agent writes its file with orders; the daemon follows the orders that it accepts."""
         if orders.generation > self.published.generation:
             self.published = orders
         self.told(NewOrders(orders))
 
     def power_report(self, _: Any = None) -> None:
-        """The power controller says that the peer is off; it only says so while that is true."""
+        """The power controller reports that the peer is off, if the peer is still off now."""
         if not self.world.controller(self.side.other).on:
             self.told(PeerDied("power controller"))
 
     # The core and what it asks for -----------------------------------------------------------------------------------
 
     def feed(self, event: Event, *, act: bool = False) -> None:
-        """One step of the core."""
+        """Run one step of the core."""
         before = self.core
         if before is None:
             return
@@ -336,7 +336,7 @@ class Controller:
             self._act(self.outs)
 
     def _burns(self) -> bool:
-        """One effect is about to be made; True if the daemon dies before it."""
+        """Count one effect that the daemon is about to make. True: the daemon dies before it."""
         if self.fuse is None:
             return False
         self.fuse -= 1
@@ -346,7 +346,7 @@ class Controller:
         return True
 
     def _act(self, outs: Outputs) -> None:
-        """Make things as they should be, one effect after the other."""
+        """Carry out the outputs, one effect after the other."""
         if outs.remember != self.memory:
             if self._burns():
                 return

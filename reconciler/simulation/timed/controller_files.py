@@ -1,7 +1,7 @@
-"""What a controller of the timed world keeps on its own disk: its shelf, resets and moves, and its wall clock.
+"""The files of a controller of the timed world, on its own disk: its shelf, resets and moves; and its wall clock.
 
-The files hold totals of `core/failover/machine/elapsed_time`, as the ledger of the real watchdog does; the true moments
-stand beside them for the checkers. The wall clock keeps what it was set to over a reset.
+The files hold totals of `core/failover/machine/elapsed_time`, as the ledger of the real watchdog does. The true moments
+stand beside them for the checkers. The wall clock keeps its error over a reset.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from reconciler.simulation.timed.controller import Controller
     from reconciler.simulation.timed.world import World
 
-#: What the wall clock may be set to: by a dead battery, back by a year, by a mistake. A run takes place in YEAR.
+#: The true year of a run. A fault sets the wall clock to another one: a dead battery, a mistake.
 YEAR: Final = 2030
 YEARS: Final = ("1970", "2029", "2030", "2099")
 YEAR_S: Final = 31_556_952
 
 
 class Files:
-    """Outlive everything. `resets_ms` and `moves_ms` are true moments, `moves_local_ms` those of the daemon's clock.
+    """Files that survive every reset. `resets_ms` and `moves_ms` are true moments, `moves_local_ms` local ones.
 
     `shelf` is the shelf in force.
     """
@@ -43,7 +43,7 @@ class Files:
         self._booted_ms = self._life = 0
 
     def set_wall_clock(self, year: int) -> None:
-        """Somebody or something sets the wall clock to this year."""
+        """Set the wall clock to this year."""
         self._wrong_s = (year - YEAR) * YEAR_S
 
     def boots(self) -> None:
@@ -53,25 +53,25 @@ class Files:
         self._save()
 
     def ticks(self) -> None:
-        """The daemon runs."""
+        """The daemon runs: save what is due."""
         if self._one.core is not None:
             self.agreement = agreement(self._one.core)
         if self._elapsed is not None and to_be_saved(self._elapsed, self._clocks()):
             self._save()
 
     def note_reset(self) -> None:
-        """The controller resets itself, or its deadman does."""
+        """Record that the controller resets itself, or that its hardware watchdog does."""
         self.resets_ms.append(self._world.now_ms)
         self._resets_s.append(self._save())
 
     def note_move(self) -> None:
-        """An automatic move begins."""
+        """Record that an automatic move begins."""
         self.moves_ms.append(self._world.now_ms)
         self.moves_local_ms.append(self._one.clock())
         self._moves_s.append(self._save())
 
     def recent(self, limits: Limits) -> tuple[int, int]:
-        """How many resets and moves the files say are within the windows."""
+        """Return how many resets and how many moves are within the windows, according to the files."""
         total_s = self._save()
         resets = recent_count(tuple(self._resets_s), total_s, limits.resets_window_ms)
         return resets, recent_count(tuple(self._moves_s), total_s, limits.moves_window_ms)
@@ -87,10 +87,10 @@ class Files:
 
 
 def set_wall_clock(world: World, words: tuple[str, ...]) -> None:
-    """The deed."""
+    """Inject the fault: set the wall clock of a controller to a year."""
     world.controller(Side(words[0])).files.set_wall_clock(int(words[1]))
 
 
 def set_right(world: World, words: tuple[str, ...]) -> None:
-    """The wall clock is right again."""
+    """Set the wall clock right again."""
     world.controller(Side(words[0])).files.set_wall_clock(YEAR)

@@ -1,6 +1,7 @@
-"""The looks of one controller of the timed world: at the disks, at the peer's records, and what follows from them.
+"""The looks of one controller of the timed world at the disks and at the peer's records, and their consequences.
 
-What was asked by other orders says nothing of the present disks, and is dropped. Does not know what a look means.
+A look that began under other orders does not describe the present disks, so it is dropped. Does not know what a look
+means.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
     from reconciler.simulation.timed.controller import Controller
     from reconciler.simulation.timed.world import World
 
-#: Of which daemon, begun when and for how long, the names of the disks, how they looked, and the peer's records.
+#: One look: its daemon, when it began, how long it took, the names and views of the disks, and the peer's records.
 Look = tuple[int, int, int, tuple[str, ...], tuple[DiskView, ...], tuple[Sealed | None, ...]]
 
 
 class DiskMonitor:
-    """Looks again and again, for as long as the daemon lives."""
+    """Looks again and again while the daemon lives."""
 
     def __init__(self, world: World, owner: Controller) -> None:
         self._world, self._owner = world, owner
@@ -34,7 +35,7 @@ class DiskMonitor:
         if one.paused:
             one.held.append((self.look, daemon))
             return
-        one.kernel.mend()
+        one.kernel.recover()
         names, every, records = one.read.disks, world.shelf.views(one.side), world.shelf.read_records(one.side)
         views = tuple(every[at] for at in world.places(names))
         took_ms = world.shelf.look_ms(one.side, one.orders.timers.look_ms)
@@ -60,7 +61,7 @@ class DiskMonitor:
         one.again(one.orders.timers.look_ms - took_ms, self.look, daemon)
 
     def _complete(self, names: tuple[str, ...], views: tuple[DiskView, ...]) -> None:
-        """What an active controller does not hold alone, it takes where it may."""
+        """Complete the claim of an active controller: take the disks that it does not hold alone, where it may."""
         one = self._owner
         mine = completing(one.core) if one.core is not None else None
         if mine is not None:

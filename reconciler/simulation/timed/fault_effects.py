@@ -1,6 +1,6 @@
-"""How faults reach the world: each deed changes one thing, now. `faults` gives them their names.
+"""How faults change the world: each effect changes one thing, now. `faults` gives them their names.
 
-Decides nothing about when; does not know which deeds belong together.
+Does not decide when a fault happens or which effects belong together.
 """
 
 from __future__ import annotations
@@ -17,40 +17,40 @@ from reconciler.simulation.timed.world import World
 
 Words = tuple[str, ...]
 Effect = Callable[[World, Words], None]
-#: What other software writes: a host id and a counter.
+#: A key that other software registers: a host id and a counter.
 FOREIGN = Key(None, 0xABADCAFE_00000017)
 
 
 def of(world: World, word: str) -> Controller:
-    """The controller of this letter."""
+    """Return the controller of this letter."""
     return world.controller(Side(word))
 
 
 def channel_of(world: World, word: str) -> int:
-    """The index of a channel."""
+    """Return the index of a channel."""
     return next(at for at, channel in enumerate(world.wires.channels) if channel.name == word)
 
 
 def disk_of(world: World, word: str) -> int:
-    """The index of a disk."""
+    """Return the index of a disk."""
     return world.orders.disks.index(word)
 
 
 def way(**changes: float | bool | int) -> Effect:
-    """Change a channel: one direction when a side is named, both otherwise."""
+    """Change a channel: one direction when the words name a side, both otherwise."""
 
-    def deed(world: World, words: Words) -> None:
+    def effect(world: World, words: Words) -> None:
         ways = world.wires.ways[channel_of(world, words[0])]
         sides = [Side(word) for word in words[1:] if word in ("a", "b")] or list(Side)
         for side in sides:
             for name, value in changes.items():
                 setattr(ways[side is Side.B], name, value)
 
-    return deed
+    return effect
 
 
 def heal_channel(world: World, words: Words) -> None:
-    """A channel works again."""
+    """Repair a channel."""
     world.wires.heal(channel_of(world, words[0]))
 
 
@@ -70,21 +70,21 @@ def heal_cables(world: World, _: Words) -> None:
 def carrier(*, up: bool, both: bool = False, every: bool = False) -> Effect:
     """Interfaces lose or regain their carrier."""
 
-    def deed(world: World, words: Words) -> None:
+    def effect(world: World, words: Words) -> None:
         names = world.wires.interfaces if every else {words[-1]}
         for side in Side if both else (Side(words[0]),):
             kept = world.wires.down[side is Side.B]
             kept.difference_update(names) if up else kept.update(names)
         world.wires.changed()
 
-    return deed
+    return effect
 
 
-def on_shelf(deed: Effect) -> Effect:
-    """A deed after which the shelf is looked at anew."""
+def on_shelf(effect: Effect) -> Effect:
+    """Report the changed shelf to the checkers after this effect."""
 
     def whole(world: World, words: Words) -> None:
-        deed(world, words)
+        effect(world, words)
         world.shelf.changed()
 
     return whole
@@ -93,43 +93,43 @@ def on_shelf(deed: Effect) -> Effect:
 def cycle(*, persists: bool) -> Effect:
     """The shelf loses power; its disks are gone until it is healed."""
 
-    def deed(world: World, _: Words) -> None:
+    def effect(world: World, _: Words) -> None:
         shelf = world.shelf
         shelf.gone.update(range(len(shelf.disks)))
         shelf.cycle(persists=persists)
 
-    return deed
+    return effect
 
 
 def slow(world: World, words: Words) -> None:
-    """A disk takes longer."""
+    """Make a disk answer more slowly."""
     world.shelf.slow_ms[disk_of(world, words[0])] = int(words[1])
 
 
 def secret(*, mistyped: bool) -> Effect:
-    """The secret in the file of one controller is another one, or that of the pair again; the daemon starts again."""
+    """Put another secret, or the pair's secret again, into one controller's file; its daemon starts again."""
 
-    def deed(world: World, words: Words) -> None:
+    def effect(world: World, words: Words) -> None:
         one = of(world, words[0])
         one.records.secret = (1 if one.side is Side.A else 2) if mistyped else 0
         one.die()
 
-    return deed
+    return effect
 
 
 def garbles(*, garbled: bool) -> Effect:
-    """One controller writes records that its peer cannot decode."""
+    """One controller writes records that its peer cannot decode, or readable ones again."""
 
-    def deed(world: World, words: Words) -> None:
+    def effect(world: World, words: Words) -> None:
         of(world, words[0]).records.garbled = garbled
 
-    return deed
+    return effect
 
 
 def panic(*, last_word: bool) -> Effect:
-    """The kernel stops; the panic handler may send one last beat, and reboots."""
+    """The kernel panics and reboots. `last_word`: its panic handler sends one last beat."""
 
-    def deed(world: World, words: Words) -> None:
+    def effect(world: World, words: Words) -> None:
         one = of(world, words[0])
         outs = one.outs
         if last_word and one.on and not one.frozen and outs is not None and one.core is not None:
@@ -137,11 +137,11 @@ def panic(*, last_word: bool) -> Effect:
         if one.on:
             one.reset("the kernel panicked")
 
-    return deed
+    return effect
 
 
 def power_loss(world: World, words: Words) -> None:
-    """Off, one or both; the power controller, if there is one, tells the peer."""
+    """Switch one controller or both off; the power controller, if there is one, reports it to the peer."""
     for one in [of(world, word) for word in words] or world.controllers:
         one.power_off()
         peer = world.controller(one.side.other)
@@ -150,7 +150,7 @@ def power_loss(world: World, words: Words) -> None:
 
 
 def power_on(world: World, words: Words) -> None:
-    """Power again, one or both."""
+    """Switch one controller or both on."""
     for one in [of(world, word) for word in words] or world.controllers:
         one.power_on()
 
@@ -169,32 +169,32 @@ def pause(world: World, words: Words) -> None:
 
 
 def fuse(world: World, words: Words) -> None:
-    """The daemon will die after a few effects."""
+    """Let the daemon die after a few effects."""
     one = of(world, words[0])
     one.fuse = int(world.chance.random() * 3)
 
 
 def unfuse(world: World, words: Words) -> None:
-    """It will not."""
+    """Let the daemon live."""
     of(world, words[0]).fuse = None
 
 
 def resettable(*, works: bool) -> Effect:
     """Whether a controller resets when its daemon asks for that."""
 
-    def deed(world: World, words: Words) -> None:
+    def effect(world: World, words: Words) -> None:
         of(world, words[0]).reset_fails = not works
 
-    return deed
+    return effect
 
 
 def rate(local_ms: float) -> Effect:
-    """Local milliseconds for each true one."""
+    """Set a clock's rate: local milliseconds for each true one."""
 
-    def deed(world: World, words: Words) -> None:
+    def effect(world: World, words: Words) -> None:
         of(world, words[0]).set_rate(local_ms)
 
-    return deed
+    return effect
 
 
 def jump(world: World, words: Words) -> None:
@@ -203,28 +203,28 @@ def jump(world: World, words: Words) -> None:
 
 
 def mood(command: str, mood: str) -> Effect:
-    """How the next commands of this kind end."""
+    """Set how the next commands of this kind end (see `Kernel.mood`)."""
 
-    def deed(world: World, words: Words) -> None:
+    def effect(world: World, words: Words) -> None:
         kernel = of(world, words[0]).kernel
         setattr(kernel, f"mood_{command}", mood)
 
-    return deed
+    return effect
 
 
 def unstick(world: World, words: Words) -> None:
-    """Commands end again."""
+    """Let hanging commands end again."""
     of(world, words[0]).kernel.unstick()
 
 
 def stall(world: World, words: Words) -> None:
-    """No disk answers these controllers until it is over; nothing is given up meanwhile."""
+    """No disk answers these controllers until the stall ends; the controllers drop no disk meanwhile."""
     world.shelf.stalled.update(Side(word) for word in words or tuple(Side))
     world.shelf.changed()
 
 
 def stall_ends(world: World, words: Words) -> None:
-    """Everything is answered again, after the kernels' error handling has reset the disks."""
+    """The disks answer everything, after the kernels' error handling has reset them."""
     world.shelf.stalled.difference_update(Side(word) for word in words or tuple(Side))
     world.shelf.cycle(persists=True)
 
@@ -235,45 +235,45 @@ def suspend(world: World, words: Words) -> None:
 
 
 def unsuspend(world: World, words: Words) -> None:
-    """They answer again."""
+    """The pools answer again."""
     of(world, words[0]).kernel.suspended.clear()
 
 
 def blind(*, blind: bool) -> Effect:
-    """Whether the daemon can learn what is imported."""
+    """Whether the daemon can learn which pools are imported."""
 
-    def deed(world: World, words: Words) -> None:
+    def effect(world: World, words: Words) -> None:
         of(world, words[0]).blind = blind
 
-    return deed
+    return effect
 
 
 def claim_hangs(world: World, words: Words) -> None:
-    """The running claim goes no further."""
+    """The running claim stops making progress."""
     one = of(world, words[0])
     one.claim_runner.hangs = one.claim_runner.claim is not None
 
 
 def claim_killed(world: World, words: Words) -> None:
-    """The running claim is gone."""
+    """Kill the running claim."""
     of(world, words[0]).claim_runner.claim = None
 
 
 def asks(request: Request) -> Effect:
-    """A person asks one controller."""
+    """A person sends a request to one controller."""
 
-    def deed(world: World, words: Words) -> None:
+    def effect(world: World, words: Words) -> None:
         duration_ms = int(words[1]) if len(words) > 1 else 0
         one = of(world, words[0])
         one.told(Asked(request, duration_ms))
         if one.core is not None and one.core.refused is not None:
             world.note(one.side, f"refuses {request.value}: {one.core.refused}")
 
-    return deed
+    return effect
 
 
 def switchover(world: World, _: Words) -> None:
-    """Whoever is active is asked, as `hagit switchover` does."""
+    """Ask the active controller for a switchover, as `hagit switchover` does."""
     for one in world.controllers:
         if one.kernel.imported:
             asks(Request.SWITCHOVER)(world, (one.side.value,))
@@ -281,17 +281,17 @@ def switchover(world: World, _: Words) -> None:
 
 
 def enable(*, enabled: bool) -> Effect:
-    """Orders that enable or disable failover."""
+    """Publish orders that enable or disable failover."""
 
-    def deed(world: World, words: Words) -> None:
+    def effect(world: World, words: Words) -> None:
         sides = tuple(Side(word) for word in words) or tuple(Side)
         world.publish(sides, enabled=enabled)
 
-    return deed
+    return effect
 
 
 def contradict(world: World, _: Words) -> None:
-    """One generation, two texts."""
+    """Publish two orders of one generation that differ."""
     generation = world.generation + 1
     for side in Side:
         world.generation = generation - 1
@@ -299,23 +299,23 @@ def contradict(world: World, _: Words) -> None:
 
 
 def agree(world: World, _: Words) -> None:
-    """Both have the same orders again."""
+    """Publish the same orders to both controllers again."""
     world.publish()
 
 
 def lag(world: World, words: Words) -> None:
-    """Newer orders for one side."""
+    """Publish newer orders to one side."""
     world.publish((Side(words[0]),))
 
 
 def old_orders(world: World, words: Words) -> None:
-    """Orders of an older generation, which say otherwise."""
+    """Publish orders of an older generation with other contents."""
     one = of(world, words[0])
     bring(world, one, replace(one.orders, generation=max(0, one.orders.generation - 1), enabled=not one.orders.enabled))
 
 
 def bring(world: World, one: Controller, orders: Orders) -> None:
-    """The agent's file with orders is there; the daemon says what it refuses."""
+    """Write the agent's file with orders; note what the daemon refuses."""
     one.publish(orders)
     if one.core is not None and one.core.refused is not None:
         world.note(one.side, f"refuses orders: {one.core.refused}")
@@ -327,45 +327,45 @@ def ask_relent(world: World, words: Words) -> None:
 
 
 def add_to(name: str, word: int = 0) -> Effect:
-    """Put a disk into one of the shelf's sets."""
+    """Add a disk to one of the shelf's sets."""
     return on_shelf(lambda world, words: getattr(world.shelf, name).add(disk_of(world, words[word])))
 
 
 def take_from(name: str, word: int = 0) -> Effect:
-    """Take a disk out of one of the shelf's sets."""
+    """Remove a disk from one of the shelf's sets."""
     return on_shelf(lambda world, words: getattr(world.shelf, name).discard(disk_of(world, words[word])))
 
 
 def paths(*, lost: bool, every: bool = False) -> Effect:
-    """One controller's ways to disks."""
+    """Break or restore one controller's paths to disks."""
 
-    def deed(world: World, words: Words) -> None:
+    def effect(world: World, words: Words) -> None:
         kept = world.shelf.lost[words[0] == "b"]
         disks = set(range(len(world.shelf.disks))) if every else {disk_of(world, words[1])}
         kept.update(disks) if lost else kept.difference_update(disks)
 
-    return on_shelf(deed)
+    return on_shelf(effect)
 
 
 def second_paths(*, lost: bool) -> Effect:
-    """One of the two ways of one controller to a disk."""
+    """Break or restore one of a controller's two paths to a disk."""
 
-    def deed(world: World, words: Words) -> None:
+    def effect(world: World, words: Words) -> None:
         kept, disk = world.shelf.half_lost[words[0] == "b"], disk_of(world, words[1])
         kept.add(disk) if lost else kept.discard(disk)
 
-    return on_shelf(deed)
+    return on_shelf(effect)
 
 
 def foreign_keys(world: World, _: Words) -> None:
-    """Every disk is reserved with a key that hagit did not make, as other software left it."""
+    """Reserve every disk with a key that hagit did not make, as other software would leave it."""
     shelf = world.shelf
     shelf.disks = [Disk((None, FOREIGN), Side.B, generation=disk.generation + 2) for disk in shelf.disks]
     shelf.changed()
 
 
 def left_by_hand(world: World, words: Words) -> None:
-    """Every disk is reserved with a key of this controller, of type 1 (Write Exclusive), as `sg_persist` can do."""
+    """Reserve every disk with a key of this controller, type 1 (Write Exclusive), as a person can with `sg_persist`."""
     side, shelf = Side(words[0]), world.shelf
     key = Key(side, 1)
     keys = (key, None) if side is Side.A else (None, key)
@@ -374,7 +374,7 @@ def left_by_hand(world: World, words: Words) -> None:
 
 
 def last_epoch(world: World, words: Words) -> None:
-    """Every disk has a registration of this controller with the highest epoch that a key can hold."""
+    """Register this controller on every disk with the highest epoch that a key can hold."""
     side, shelf = Side(words[0]), world.shelf
     key = Key(side, epoch_of(COUNTER_MAX, world.orders.pair, machine=1))
     shelf.disks = [
@@ -384,10 +384,10 @@ def last_epoch(world: World, words: Words) -> None:
 
 
 def import_by_hand(world: World, words: Words) -> None:
-    """A person imports the pools without asking anybody."""
+    """A person imports the pools without asking the daemon."""
     of(world, words[0]).kernel.imported_by_hand()
 
 
 def export_by_hand(world: World, words: Words) -> None:
-    """A person exports the pools without asking anybody."""
+    """A person exports the pools without asking the daemon."""
     of(world, words[0]).kernel.exported_by_hand()

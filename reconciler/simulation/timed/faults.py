@@ -1,7 +1,7 @@
-"""Every kind of fault in one table: its name, what it models, how it is injected and how it heals.
+"""Every kind of fault in one table: its name, what it models, how to inject it and how it heals.
 
-The names are what stories and `hagit rehearse` understand, so they are an operator's words. Does not know when a fault
-happens; that is drawn by `swarm` or written down by a person.
+Stories and `hagit rehearse` understand the names, so they are an operator's words. Does not know when a fault happens:
+`swarm` draws the moment, or a person writes it down.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from reconciler.simulation.timed.world import World
 
 
 class FaultError(UsageError):
-    """Words that name no fault of this pair; the message says which words would."""
+    """The words name no fault of this pair; the message lists words that do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One row. `takes`: what each word after the name is: channel, interface, side, disk, or ms.
+    """One row. `takes`: the meaning of each word after the name: channel, interface, side, disk, or ms.
 
-    `assumed` False: it breaks an assumption about the hardware, so the invariants need not hold; the swarm leaves it
-    out, stories show what happens. `drawn` False: the swarm leaves it out, too, and stories alone tell of it.
+    `assumed` False: the fault breaks an assumption about the hardware, so the invariants need not hold. The swarm
+    leaves it out; stories show what happens. `drawn` False: the swarm leaves it out, too, and only stories use it.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Fault:
 
 
 def choices(world: World, kind: str) -> Words:
-    """The words that may stand for `kind` in this world; any number for ms."""
+    """Return the words that may stand for `kind` in this world; empty if any number may."""
     match kind:
         case "side":
             return ("a", "b")
@@ -63,14 +63,14 @@ def choices(world: World, kind: str) -> Words:
 
 
 def inject(world: World, name: str, words: Words) -> None:
-    """Let a fault happen now. Raises FaultError when the words do not fit."""
+    """Inject a fault now. Raises FaultError if the words do not fit."""
     fault = find(world, name, words)
     world.note("event", " ".join((name, *words)))
     fault.inject(world, words)
 
 
 def heal(world: World, name: str, words: Words) -> None:
-    """Undo it; what cannot be undone (a reset, a request) is over by itself."""
+    """Undo a fault. A fault that cannot be undone (a reset, a request) is over by itself."""
     fault = find(world, name, words)
     if fault.heal is not None:
         world.note("event", " ".join(("heal", name, *words)))
@@ -78,7 +78,7 @@ def heal(world: World, name: str, words: Words) -> None:
 
 
 def find(world: World, name: str, words: Words) -> Fault:
-    """The row for these words, checked against this world."""
+    """Return the row for these words, checked against this world. Raises FaultError."""
     fault = FAULTS.get(name)
     if fault is None:
         raise FaultError(f"{name} is not a fault; these are: {', '.join(sorted(FAULTS))}")
@@ -95,7 +95,7 @@ def find(world: World, name: str, words: Words) -> Fault:
 
 
 def heal_everything(world: World, *, without: Side | None = None) -> None:
-    """All is well again from now on: cables, disks, machines; except one controller, which stays off."""
+    """Heal everything from now on: cables, disks, machines. `without`: this controller stays off."""
     for at in range(len(world.wires.channels)):
         world.wires.heal(at)
     shelf = world.shelf
@@ -165,7 +165,7 @@ _TABLE: Final = (
           effects.take_from("hanging")),
     Fault("stall", ("side",), "no disk answers one controller for a while (its HBA recovers); then aborts and resets",
           effects.stall, effects.stall_ends),
-    Fault("stall-both", (), "the whole shelf answers nobody for a while; then everything late, with aborts and resets",
+    Fault("stall-both", (), "no disk answers at all for a while; then everything late, with aborts and resets",
           effects.stall, effects.stall_ends),
     Fault("disk-slow", ("disk", "ms"), "a disk answers late (error recovery)", effects.slow,
           lambda world, words: world.shelf.slow_ms.clear()),
@@ -175,7 +175,7 @@ _TABLE: Final = (
           effects.add_to("mute"), effects.take_from("mute"), drawn=False),
     Fault("disk-unreadable", ("disk",), "a disk answers reservation commands, and every read and write fails",
           effects.add_to("unreadable"), effects.take_from("unreadable"), drawn=False),
-    Fault("attention", (), "every disk has a unit attention for everybody (a bus reset)",
+    Fault("attention", (), "every disk has a unit attention for every initiator (a bus reset)",
           lambda world, _: world.shelf.cycle(persists=True)),
     Fault("foreign-keys", (), "every disk is reserved by other software, as on a shelf from another system",
           effects.foreign_keys, assumed=False),
@@ -238,10 +238,10 @@ _TABLE: Final = (
           lambda world, words: effects.of(world, words[0]).kernel.stand_still(), effects.unstick),
     Fault("export-hangs", ("side",), "an export does not end: the kernel waits for something",
           effects.mood("export", "hangs"), effects.unstick),
-    Fault("export-used", ("side",), "an export is refused: somebody uses what is mounted",
+    Fault("export-used", ("side",), "an export is refused: a process uses a mounted file system",
           effects.mood("export", "used"), effects.unstick),
     Fault("pools-hang", ("side",), "the pools stop answering", effects.suspend, effects.unsuspend),
-    Fault("pools-unknown", ("side",), "nobody can say whether pools are imported (a hung zpool)",
+    Fault("pools-unknown", ("side",), "no command can tell whether pools are imported (a hung zpool)",
           effects.blind(blind=True),
           effects.blind(blind=False)),
     Fault("export-by-hand", ("side",), "a person exports the pools behind the daemon's back", effects.export_by_hand),
@@ -270,7 +270,7 @@ FAULTS: Final[Mapping[str, Fault]] = MappingProxyType({fault.name: fault for fau
 
 
 def table() -> str:
-    """All faults as a Markdown table."""
+    """Return all faults as a Markdown table."""
     lines = ["| fault | models | within the assumptions |", "|---|---|---|"]
     for fault in FAULTS.values():
         words = " ".join(f"<{kind}>" for kind in fault.takes)

@@ -1,4 +1,4 @@
-"""A hardware watchdog of the timed world that is missing: the machine is not reset when its daemon stops."""
+"""The fault of a missing hardware watchdog in the timed world: no reset follows when the machine's daemon stops."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from reconciler.simulation.timed.world import World
 
 
 def guards(*, guarded: bool) -> Callable[[World, tuple[str, ...]], None]:
-    """The deed: from now on this machine has one, or has none, and its daemon knows."""
+    """Give this machine a hardware watchdog, or take it from it; its daemon learns of the change."""
 
-    def deed(world: World, words: tuple[str, ...]) -> None:
+    def effect(world: World, words: tuple[str, ...]) -> None:
         one = world.controller(Side(words[0]))
         one.guarded = guarded
         one.told(DeadmanSeen(guarded))
 
-    return deed
+    return effect

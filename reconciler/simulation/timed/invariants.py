@@ -1,7 +1,7 @@
-"""Invariants of the timed world, with history: what must never happen, whatever fails.
+"""Invariants of the timed world, with history: what must never happen under any fault.
 
-Each is checked where it could break, with the world's own knowledge and none of the core's. Liveness is not here: it
-is asked for after faults have healed (`swarm`).
+Each check runs where the invariant could break, with the world's own knowledge and none of the core's. Liveness is not
+here: `swarm` checks it after faults have healed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from reconciler.simulation.timed.controller import Controller
     from reconciler.simulation.timed.world import World
 
-#: Every invariant by its short name, as `hagit rehearse --invariants` and the stories tell it.
+#: Every invariant by its short name. `hagit rehearse --invariants` and the stories print these texts.
 INVARIANTS = {
     "two-writers": "never two controllers whose writes can reach a pool",
     "unfenced": "no import without a fence verified on every top-level vdev",
@@ -40,16 +40,17 @@ INVARIANTS = {
 
 
 def overlap_bound_ms(orders: Orders) -> int:
-    """How long two controllers may answer the virtual addresses at once: until the deadman of the one that is gone.
+    """Return for how many milliseconds two controllers may answer the virtual addresses at once.
 
-    None at all with strict orders: there the new active waits for it.
+    The time ends when the hardware watchdog of the old active resets it. It is 0 with strict orders: there the new
+    active waits for that reset.
     """
     timers = orders.timers
     return 0 if orders.strict else timers.proof_ms + timers.deadman_ms + timers.look_ms
 
 
 class Checkers:
-    """Holds one world to the invariants; `broken` says which broke first, and how."""
+    """Checks one world; `broken` says which invariant broke first, and how."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -59,7 +60,7 @@ class Checkers:
         self._both_ms: int | None = None
 
     def fails(self, name: str, how: str) -> None:
-        """An invariant broke; only the first counts."""
+        """Record that an invariant broke; only the first one counts."""
         if not self.broken:
             self.name, self.broken = name, f"{INVARIANTS[name]}: {how}"
             self.world.note("broken", self.broken)
@@ -67,7 +68,7 @@ class Checkers:
     # Disks -----------------------------------------------------------------------------------------------------------
 
     def disks_changed(self) -> None:
-        """Reservations, or ways to disks, changed: who can write, and is that allowed?"""
+        """Check after reservations, or paths to disks, changed: which controllers can write, and may they?"""
         importers = [one for one in self.world.controllers if one.kernel.imported]
         for one in importers:
             for pool, name in enumerate(self.world.pools):
@@ -80,7 +81,7 @@ class Checkers:
             self._check_two()
 
     def reaches(self, side: Side, pool: int) -> bool:
-        """Whether reservations let this side write every vdev of a pool. Lost ways do not count: they may come back."""
+        """Whether reservations let this side write every vdev of a pool. Ignores lost paths: they may come back."""
         return all(self._vdev_reached(side, vdev) for vdev in self.world.vdevs_of[pool])
 
     def _vdev_reached(self, side: Side, vdev: Vdev) -> bool:
@@ -104,7 +105,7 @@ class Checkers:
                 self.fails("two-writers", f"both have pools imported and can write vdev {vdev.name}")
 
     def completed(self, side: Side, disk: int) -> None:
-        """A completion that had the disk for itself alone is at its end."""
+        """Check at the end of a completion that had the disk exclusively."""
         found = self.world.shelf.disks[disk]
         registered = found.key(side) is not None or found.second(side) is not None
         if registered and found.holder is side.other:
@@ -115,7 +116,7 @@ class Checkers:
     # Pools and writes ------------------------------------------------------------------------------------------------
 
     def import_began(self, one: Controller) -> None:
-        """An import begins."""
+        """Check at the beginning of an import."""
         pools = range(len(self.world.pools))
         one.kernel.stale = frozenset(pool for pool in pools if not self.reaches(one.side, pool))
         other = self.world.controller(one.side.other).kernel
@@ -128,14 +129,14 @@ class Checkers:
         self.disks_changed()
 
     def import_ended(self, one: Controller) -> None:
-        """An import succeeded; whatever was acknowledged has to be in it."""
+        """Check after a successful import: it must contain every acknowledged write."""
         found = zip(self.world.pools, one.kernel.newest, self.world.client.acknowledged, strict=True)
         for name, newest, last in found:
             if newest < last:
                 self.fails("lost-write", f"{one.side} imports {name} with write {newest}, acknowledged was {last}")
 
     def acknowledged(self, one: Controller, pool: int) -> None:
-        """A write to a pool was acknowledged."""
+        """Check an acknowledged write to a pool."""
         self.writes_checked += 1
         if pool in one.kernel.stale:
             self.fails("stale-import", f"{one.side} acknowledged a write")
@@ -151,7 +152,7 @@ class Checkers:
     # Addresses -------------------------------------------------------------------------------------------------------
 
     def answers_changed(self) -> None:
-        """Somebody began or ceased to answer."""
+        """Check after a controller began or ceased to answer the virtual addresses."""
         world = self.world
         controllers = getattr(world, "controllers", ())
         both = len(controllers) == 2 and all(one.kernel.answering for one in controllers)
@@ -169,9 +170,9 @@ class Checkers:
     # Phases ----------------------------------------------------------------------------------------------------------
 
     def phase_changed(self, one: Controller, before: State, after: State) -> None:
-        """The core took an edge."""
+        """Check a change of the core's phase."""
         if after.phase is Phase.IMPORTING and before.phase is Phase.CLAIMING:
-            # Disks that only pending orders name are taken before the import begins.
+            # The claim takes disks that only pending orders name before the import begins.
             self._check_fence(one, after, frozenset(self.world.places(after.orders.disks)))
         moved = after.phase in (Phase.CLAIMING, Phase.RELEASING) and before.phase is not Phase.BOOTING
         code = after.why.code
@@ -180,7 +181,7 @@ class Checkers:
         if after.phase is Phase.CLAIMING and code in (Code.PEER_SILENT, Code.PEER_ABSENT):
             self._check_silence(one)
         limits = after.orders.limits
-        # By its own clock, and by the true one: files outlive a reset with the time of day, the daemon counts its own.
+        # By its own clock and by the true one: files keep the time of day over a reset, the daemon counts its own.
         window_ms = limits.moves_window_ms
         own = sum(one.clock() - moment < window_ms for moment in one.files.moves_local_ms)
         recent = min(own, sum(self.world.now_ms - moment < window_ms for moment in one.files.moves_ms))
@@ -188,11 +189,11 @@ class Checkers:
             self.fails("budget", f"{one.side} began {recent} automatic moves in {limits.moves_window_ms} ms")
 
     def _check_silence(self, one: Controller) -> None:
-        """A record that was written and could be read a moment ago is a sign of life, whatever the cables say."""
+        """A record that was readable a moment ago is a sign of life, in whatever state the cables are."""
         world, timers = self.world, one.orders.timers
         margin_ms = 2 * timers.look_ms + timers.record_ms + timers.pause_ms
-        # Only where both are told to: newer orders may choose other disks and reach the peer first. A record that
-        # began after the last look cannot have been read.
+        # Only disks that the orders of both name: newer orders may choose other disks and reach the peer first. The
+        # last look cannot have read a record that the peer began to write after it.
         wrote = world.shelf.wrote_ms[one.side is Side.A]
         fresh = [
             last_ms
@@ -206,7 +207,7 @@ class Checkers:
             self.fails("needless", f"{one.side} takes over from a peer that wrote its record at {max(fresh)} ms")
 
     def _check_fence(self, one: Controller, after: State, disks: frozenset[int]) -> None:
-        """An independent reading of the disks, not of what the claim said it saw. Looks at `disks` alone."""
+        """Check the fence by reading the disks independently of the claim's own result. Reads `disks` only."""
         key = Key(one.side, after.epoch)
         peer = self.world.controller(one.side.other)
         for vdev in self.world.orders.vdevs:
@@ -214,9 +215,9 @@ class Checkers:
             views = [self._view(at, one.side.other) for at in named]
             ours = sum(fenced_for(view, key) for view in views)
             if any(rank(epoch) > rank(key.epoch) for epoch in epochs(views)):
-                # Overtaken between the claim's last look and now; the next look halts it and the disks refuse it.
+                # A newer claim followed this claim's last look. The next look halts it and the disks refuse it.
                 continue
-            # What a completion of the peer has gained, no pool of the peer can write.
+            # No pool of the peer can write a disk that a completion of the peer has only registered.
             left = sum(
                 not fenced_for(view, key) and disk not in peer.kernel.gained
                 for disk, view in zip(named, views, strict=True)
@@ -225,7 +226,7 @@ class Checkers:
                 self.fails("unfenced", f"{one.side} imports vdev {vdev.name} with {ours} of {len(views)} disks fenced")
 
     def _view(self, disk: int, peer: Side) -> DiskView:
-        """The disk without the registration of a second path that no pool of the peer writes over."""
+        """Return a disk's view without the registration of a second path that no pool of the peer writes over."""
         found = self.world.shelf.disks[disk]
         if disk in self.world.controller(peer).kernel.paths_kept:
             kept = found.second(peer.other)
@@ -234,5 +235,5 @@ class Checkers:
 
 
 def fenced_for(view: DiskView, key: Key) -> bool:
-    """Only this key can write the disk."""
+    """Whether only this key can write the disk."""
     return view.holder == key and view.registered == {key}

@@ -1,7 +1,7 @@
-"""What a controller's kernel does with pools and addresses, whether or not a daemon is alive to ask for it.
+"""A controller's kernel: its pools and addresses, whether or not a daemon is alive to ask for changes.
 
-A disk that does not take a write is given up if its vdev can do without; if not, the pool suspends. Does not know who
-should own the pools.
+If a disk does not take a write, the pool drops the disk when its vdev can do without it, and suspends otherwise. Does
+not know which controller should own the pools.
 """
 
 from __future__ import annotations
@@ -21,21 +21,24 @@ if TYPE_CHECKING:
 
 Things = frozenset[Thing]
 
-#: How long after a refused import the next one is tried, and how often a stuck export is.
+#: Milliseconds between a refused import and the next try, and between two tries of a stuck export.
 AGAIN_MS = 500
 
 
 class Kernel:
     """Pools, addresses and the newest writes of one controller.
 
-    `pools` as in `Presence`, REFUSED and UNKNOWN aside. `out`: disks that the imported pools gave up. By pool, as the
-    world numbers them: `newest`, the last write that it holds; `opened`, the newest that an import found when it
-    began. Sets of pools: `stale`, whose import lost its reservation once; `replaced`, and another import has begun
-    since; `suspended`. `kept`: disks that a completion has for itself alone. `paths_kept`: disks whose second path it
-    has for itself alone, so that no pool writes over it. `in_use`: the spare that stands in for a disk. `gained`:
-    disks where a completion may have registered us; no pool can write there before it has opened them again. `mood`:
-    how the next command ends: "", "hangs", "refused", or "used": an export that somebody keeps from going on.
-    `refusal`: why labels made the last import impossible.
+    `pools` as in `Presence`, without REFUSED and UNKNOWN. `out`: disks that the imported pools dropped. Lists by pool,
+    in the world's numbering: `newest`, the last write that the pool holds; `opened`, the newest write that an import
+    found when it began. Sets of pools: `stale`, whose import lost its reservation once; `replaced`, and another import
+    has begun since; `suspended`.
+
+    `kept`: disks that a completion has opened exclusively. `paths_kept`: disks whose second path a completion has
+    opened exclusively, so that no pool writes over it. `in_use`: the spare that stands in for a disk. `gained`: disks
+    where a completion may have registered this controller; no pool can write there before it has opened them again.
+
+    `mood`: how the next command ends: "", "hangs", "refused", or "used" (a process uses a mounted file system, so an
+    export cannot continue). `refusal`: why labels made the last import impossible.
     """
 
     def __init__(self, world: World, owner: Controller) -> None:
@@ -68,16 +71,16 @@ class Kernel:
 
     @property
     def imported(self) -> bool:
-        """Whether anything of the pools is here."""
+        """Whether at least one pool is imported."""
         return self.pools is not Presence.NONE
 
     @property
     def answering(self) -> bool:
-        """Whether clients who ask for the virtual addresses are answered from here."""
+        """Whether this controller answers clients at the virtual addresses."""
         return self.addresses and not self.owner.frozen
 
     def look(self) -> Presence:
-        """What the daemon sees."""
+        """Return what the daemon sees of the pools."""
         if self.suspended:
             return Presence.HUNG
         if self.pools is Presence.NONE and self.refused_ms is not None:
@@ -85,7 +88,7 @@ class Kernel:
         return self.pools
 
     def seen(self) -> PoolsSeen:
-        """The same with how an import or export goes on."""
+        """Return what the daemon sees of the pools and of the progress of an import or export."""
         waits = self.hangs or self.used or bool(self.suspended) or self._stalled
         waits = waits or not self._all_enough(self.world.shelf.good(self.owner.side))
         if self.busy and not waits:
@@ -95,7 +98,7 @@ class Kernel:
     # What the daemon asks for ----------------------------------------------------------------------------------------
 
     def wants(self, wanted: Things, kept: Things) -> bool:
-        """Whether something differs from what is wanted and can be changed now."""
+        """Whether the present state differs from the wanted one and can be changed now."""
         if self.addresses != self._addresses(wanted, kept):
             return True
         if self.used and Thing.POOLS in wanted:
@@ -115,14 +118,14 @@ class Kernel:
         return self.addresses and Thing.ADDRESSES in kept
 
     def obey(self, wanted: Things, kept: Things) -> None:
-        """Begin what is wanted; addresses go before pools and come after them."""
+        """Begin the wanted changes. Addresses go before pools leave and come after pools arrive."""
         addresses = self._addresses(wanted, kept)
         if addresses != self.addresses:
             self.addresses = addresses
             self.world.note(self.owner.side, "answers clients" if addresses else "stops answering clients")
             self.world.checkers.answers_changed()
         if Thing.POOLS in wanted:
-            self.give_up_export()
+            self.abort_export()
         if self.busy:
             return
         if Thing.POOLS in wanted:
@@ -131,8 +134,8 @@ class Kernel:
         elif Thing.POOLS not in kept and self.imported and not self.suspended:
             self._begin("export", self.world.physics.export_ms, self.mood_export)
 
-    def give_up_export(self) -> None:
-        """Where somebody uses what is mounted, nothing was exported, and whoever unmounted the rest mounts it again."""
+    def abort_export(self) -> None:
+        """Abort an export that a process prevents: no pool was exported, and everything is mounted again."""
         if self.used:
             self.busy, self.used = "", False
             self.world.note(self.owner.side, "export is given up, everything is mounted again")
@@ -169,7 +172,7 @@ class Kernel:
         self._begin("import", self.world.physics.import_ms, "refused" if lines else self.mood_import)
 
     def _uncovered(self) -> tuple[str, ...]:
-        """What the adapter says to the labels that it reads: see `coverage`."""
+        """Return what the adapter says about the labels that it reads: see `coverage`."""
         orders, outs = self.owner.orders, self.owner.outs
         out = outs.excused if outs is not None else frozenset()
         shelf, side = self.world.shelf, self.owner.side
@@ -183,7 +186,7 @@ class Kernel:
         return tuple(lines)
 
     def txgs(self) -> tuple[int, ...]:
-        """How far the pools have come: here every write is a commit."""
+        """Return the transaction groups of the pools: here every write is a commit."""
         if self.pools is not Presence.ALL:
             return ()
         numbers = (self.world.pools.index(name) for name in pools_of(self.owner.orders))
@@ -197,8 +200,8 @@ class Kernel:
             return
         self.busy = ""
         good = self.world.shelf.good(self.owner.side)
-        # ZFS opens the newest transaction group that any disk of a pool tells of, and refuses if a vdev cannot read it
-        # any more.
+        # ZFS opens the newest transaction group that any disk of a pool reports. It refuses the import if a vdev cannot
+        # read that group.
         content, pools = self.world.shelf.content, range(len(self.world.pools))
         newest = [max((content[at] for at in self._disks(one) & good), default=0) for one in pools]
         newest = [max(found, self.opened[pool]) for pool, found in enumerate(newest)]
@@ -233,7 +236,7 @@ class Kernel:
         self.world.note(self.owner.side, "export ends")
 
     def unstick(self) -> None:
-        """Commands that hang go on."""
+        """Let hanging commands continue."""
         self.mood_import = self.mood_export = ""
         self.hangs = self.used = False
         act = {"import": self._end_import, "export": self._end_export}.get(self.busy)
@@ -241,7 +244,7 @@ class Kernel:
             self.world.later(0, act, "", self.owner)
 
     def stand_still(self) -> None:
-        """The command that runs does not go on."""
+        """Stop the running command from making progress."""
         self.hangs = bool(self.busy)
 
     def imported_by_hand(self) -> None:
@@ -259,11 +262,11 @@ class Kernel:
 
     @property
     def _stalled(self) -> bool:
-        """Whether what this kernel asks of disks waits until a stall is over."""
+        """Whether the commands of this kernel wait for the end of a stall."""
         return self.owner.side in self.world.shelf.stalled
 
     def _disks(self, pool: int) -> set[int]:
-        """The disks that a pool uses: its members, and spares that stand in for some."""
+        """Return the disks that a pool uses: its members, and spares that stand in for some."""
         members = self.world.members_of[pool]
         return {*members, *(spare for lost, spare in self.in_use.items() if lost in members)}
 
@@ -277,14 +280,14 @@ class Kernel:
         return all(self._enough(pool, good) for pool in range(len(self.world.pools)))
 
     def _label(self, pool: int) -> None:
-        """Spares take the places of disks that are given up, and every disk in use is told which those are."""
+        """Replace dropped disks by spares, and write both to the label of every disk in use."""
         shelf, members = self.world.shelf, self.world.members_of[pool]
         self.in_use = {at: spare for at, spare in self.in_use.items() if at in self.out}
         free = [at for at in spares(self.world.orders) if at not in self.out and at not in self.in_use.values()]
         for at in members:
             if at in self.out and self.in_use.get(at, at) in self.out and free:
                 self.in_use[at] = spare = free.pop(0)
-                # Here resilvering takes no time.
+                # Resilvering takes no time here.
                 shelf.content[spare] = self.newest[pool]
         tree = Tree(frozenset(self.out), frozenset(self.in_use.items()))
         for at in self._disks(pool) - self.out:
@@ -295,8 +298,8 @@ class Kernel:
         if self.pools is Presence.ALL:
             self.suspended.update(range(len(self.world.pools)))
 
-    def mend(self) -> None:
-        """Disks that are back are brought up to date; pools that had too few go on. The daemon asks, at its looks."""
+    def recover(self) -> None:
+        """Resilver disks that are back, and resume pools that had too few disks. The daemon calls this at its looks."""
         if self.pools is not Presence.ALL or not (self.out or self.suspended):
             return
         shelf = self.world.shelf
@@ -317,7 +320,7 @@ class Kernel:
             self.world.checkers.disks_changed()
 
     def keep(self, disk: int) -> bool:
-        """An exclusive open: refused while a pool has the disk."""
+        """Open a disk exclusively. False: a pool uses it."""
         spare = disk not in self.world.members and disk not in self.in_use.values()
         alone = spare or self.pools is Presence.NONE or (self.pools is Presence.ALL and disk in self.out)
         if alone:
@@ -326,22 +329,22 @@ class Kernel:
         return alone
 
     def keep_paths(self, disk: int) -> bool:
-        """An exclusive open of a second path that is not registered: pools write over the first one only."""
+        """Open an unregistered second path exclusively. Always succeeds: pools write over the first path only."""
         self.paths_kept.add(disk)
         return True
 
     def writes_over(self, disk: int) -> bool:
-        """Whether the disk takes what the pools write, over the first path or over the second."""
+        """Whether the disk executes the pools' writes, over the first path or over the second."""
         found, side = self.world.shelf.disks[disk], self.owner.side
         second = found.second(side) is not None and disk not in self.paths_kept
         return found.lets_write(side) or second
 
-    def let_go(self, disk: int) -> None:
-        """Pools may open it again. What it gained counts when they do, unless the registration was given up."""
+    def release_disk(self, disk: int) -> None:
+        """Let pools open the disk again. Its registration counts from then on, unless the completion removed it."""
         self.kept.discard(disk)
         found, side = self.world.shelf.disks[disk], self.owner.side
-        # A child that was killed in between leaves its path registered, but no pool opens a path by itself. What a
-        # completion leaves at its end is checked there.
+        # A child that was killed in between leaves its path registered, but no pool opens a path by itself. `completed`
+        # of the checkers reads what a completion leaves at its end.
         left = found.second(side) is not None and found.holder is side.other
         if disk in self.paths_kept and not left:
             self.paths_kept.discard(disk)
@@ -350,7 +353,7 @@ class Kernel:
             self.gained.discard(disk)
 
     def write(self, number: int, pool: int) -> bool:
-        """A client's synchronous write to a pool; True when it is on disks and acknowledged."""
+        """Execute a client's synchronous write to a pool. True: it is on disks and acknowledged."""
         if self.pools is not Presence.ALL or pool in self.suspended or self.busy == "export" or self._stalled:
             return False
         shelf = self.world.shelf
@@ -361,7 +364,7 @@ class Kernel:
             self.suspended.add(pool)
             self.world.note(self.owner.side, "pools suspend: too few disks take writes")
             return False
-        # A pool learns of the disks that it writes to, and of spares that are free.
+        # A pool learns the state of the disks that it writes to, and of free spares.
         out = self.out | (set(range(len(shelf.disks))) - good - others)
         if out != self.out:
             self.out = out

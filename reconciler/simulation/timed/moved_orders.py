@@ -1,6 +1,6 @@
-"""Newer orders that move arbitration disks: what a commit can change while everything else fails.
+"""Newer orders that move arbitration disks: a commit can do this while everything else fails.
 
-Decides nothing; `pending_orders` of the core says when they come into force.
+Makes no decisions; `pending_orders` of the core says when they come into force.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def move_arbitration(world: World, words: Sequence[str]) -> None:
-    """Newer orders with other arbitration disks, for one side or for both."""
+    """Publish newer orders with other arbitration disks, to the sides in `words` or to both."""
     sides = tuple(Side(word) for word in words) or tuple(Side)
     last = len(world.orders.disks) - 1
     choices = ((0, 1, 2), (last, last - 1, last - 2), (last,))

@@ -1,8 +1,8 @@
-"""What machines do that are neither of the two controllers: another pair on the same shelf, a cloned
+"""The actions of machines that are neither of the two controllers: another pair on the same shelf, a cloned
 controller, and a stranger who knows the secret.
 
-Faults of the timed world (`faults`). Such a machine has no daemon here; only what it says and leaves on disks is there.
-How twins claim is searched in `twins`.
+Faults of the timed world (`faults`) use them. Such a machine has no daemon here, only the beats that it sends and the
+keys that it leaves on disks. `twins` searches the claims of cloned machines.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from reconciler.simulation.disk import Disk
 if TYPE_CHECKING:
     from reconciler.simulation.timed.world import World
 
-#: A controller `b` of a pair of another name, at its 500th claim, and at its first.
+#: Keys of a controller `b` of a pair with another name, at its 500th claim, and at its first.
 ANOTHER: Final = Key(Side.B, epoch_of(500, "another pair", machine=1))
 YOUNGER: Final = Key(Side.B, epoch_of(1, "another pair", machine=1))
 #: A key that hagit did not make.
@@ -28,14 +28,14 @@ FOREIGN: Final = Key(None, 0xABADCAFE_00000017)
 
 
 def another_pair(world: World, _: Sequence[str]) -> None:
-    """Every disk is reserved by another pair of this software."""
+    """Reserve every disk by another pair of this software."""
     shelf = world.shelf
     shelf.disks = [Disk((None, ANOTHER), Side.B, generation=disk.generation + 2) for disk in shelf.disks]
     shelf.changed()
 
 
 def another_registers(world: World, words: Sequence[str]) -> None:
-    """Another pair registers on a disk that one of our controllers holds."""
+    """Register another pair on a disk that one of our controllers holds."""
     shelf, at = world.shelf, world.orders.disks.index(words[0])
     disk = shelf.disks[at]
     keys = (disk.keys[0], YOUNGER) if disk.holder is not Side.B else (YOUNGER, disk.keys[1])
@@ -43,25 +43,25 @@ def another_registers(world: World, words: Sequence[str]) -> None:
     shelf.changed()
 
 
-#: The number of a twin, and the starts of its daemon: fewer than any controller has had, or more.
+#: The machine number of a twin, and the starts of its daemon: fewer than any controller has had, or more.
 TWIN_MACHINE: Final = 0xC10ED
 OLDER, NEWER = 0, 1_000_000
 
 
 def twin(incarnation: int) -> Callable[[World, Sequence[str]], None]:
-    """A standby machine that believes to be this controller beats on every channel until it is powered off."""
+    """Return the effect: a clone of this controller, in standby, beats on every channel until it is powered off."""
 
-    def deed(world: World, words: Sequence[str]) -> None:
+    def effect(world: World, words: Sequence[str]) -> None:
         side = Side(words[0])
         if side not in world.twins:
             world.twins[side] = incarnation
             _beats(world, side)
 
-    return deed
+    return effect
 
 
 def twin_off(world: World, words: Sequence[str]) -> None:
-    """It is powered off."""
+    """Power the twin off."""
     world.twins.pop(Side(words[0]), None)
 
 
@@ -95,7 +95,7 @@ def forged_epoch(world: World, words: Sequence[str]) -> None:
 
 
 def foreign_key(world: World, words: Sequence[str]) -> None:
-    """One disk is reserved with a key that hagit did not make, by an initiator that is not there any more."""
+    """Reserve one disk with a key that hagit did not make, by an initiator that no longer exists."""
     (at,), shelf = world.places(words[:1]), world.shelf
     shelf.disks[at] = Disk((None, FOREIGN), Side.B, generation=shelf.disks[at].generation + 2)
     shelf.changed()

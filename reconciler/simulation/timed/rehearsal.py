@@ -1,7 +1,7 @@
 """What if: an operator's question put to the simulated pair, and the answer as a timeline.
 
-The pair boots, settles, and then what was asked about happens. Everything is counted from that moment. Does not know
-where orders come from; a pair whose disks nobody has described gets a shelf that is said to be assumed.
+The pair boots and settles; then the events of the question happen. All moments count from the first event. A pair
+whose orders describe no disks gets an assumed shelf, and the answer says so. Does not know where orders come from.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from reconciler.simulation.timed.stories import Event, happen, serving, timeline
 from reconciler.simulation.timed.world import Chance, Note, Physics, Steady, World
 
 FORMAT: Final = "hagit.rehearsal/1"
-#: How long a pair may take to settle before anything is asked of it.
+#: The longest time that a pair may take to settle before the first event.
 SETTLE_MS_MAX: Final = 300_000
-#: Between two events of one question.
+#: Time between two events of one question.
 APART_MS: Final = 1_000
-#: The shelf of a pair that has not described its own: two mirrors and a log device, three of them arbitrate.
+#: The shelf of a pair that has not described its own: two mirrors and a log device, three of the disks arbitrate.
 SHELF: Final = (
     ("disk0", "disk1", "disk2", "disk3", "log0"),
     (Vdev("mirror0", (0, 1), 1), Vdev("mirror1", (2, 3), 1), Vdev("log", (4,), 1)),
@@ -37,8 +37,9 @@ SHELF: Final = (
 class Rehearsal:
     """The answer. Moments count from the first event. `broken` is the invariant that broke, or empty.
 
-    `before` and `after`: who serves (a, b, or nobody). `waits_ms`: every time that clients waited noticeably; the last
-    one may still go on (`waiting`). `bound`: what the orders allow for what happened. `reasons`: why nobody serves.
+    `before` and `after`: which controller serves (a, b, or nobody). `waits_ms`: every noticeable wait of clients; the
+    last one may still go on (`waiting`). `bound`: the longest wait that the orders allow for these events. `reasons`:
+    why no controller serves.
     """
 
     question: str
@@ -56,12 +57,12 @@ class Rehearsal:
 
     @property
     def longest_ms(self) -> int:
-        """The longest wait of any client."""
+        """Return the longest wait of any client, in milliseconds."""
         return max(self.waits_ms, default=0)
 
 
 def with_shelf(orders: Orders) -> tuple[Orders, tuple[str, ...]]:
-    """Orders that can be played, and what had to be assumed for that."""
+    """Return orders that the simulation can play, and the assumptions that this needed."""
     assumed = []
     if not orders.disks:
         disks, vdevs, arbitration = SHELF
@@ -77,7 +78,7 @@ def with_shelf(orders: Orders) -> tuple[Orders, tuple[str, ...]]:
 
 
 def question(words: Sequence[str]) -> tuple[Event, ...]:
-    """Words as events, one after the other: each fault takes the words it needs. Raises FaultError."""
+    """Return words as events, one after the other: each fault takes the words it needs. Raises FaultError."""
     events: list[Event] = []
     left = list(words)
     while left:
@@ -101,7 +102,10 @@ def rehearse(
     orders: Orders, events: Sequence[Event], *, lasts_ms: int | None = None, physics: Physics | None = None,
     chance: Chance | None = None,
 ) -> Rehearsal:  # fmt: skip
-    """Play events on a settled pair, until `lasts_ms` after the last or as long as the orders' bounds."""
+    """Play events on a settled pair, until `lasts_ms` after the last event or as long as the orders' bounds.
+
+    Raises UsageError if the pair does not settle.
+    """
     orders, assumed = with_shelf(orders)
     physics = physics or Physics()
     world = World(orders, chance or Steady(), physics, notes=True)
@@ -120,7 +124,7 @@ def rehearse(
 
 
 def _settle(world: World) -> None:
-    """Until one serves and the other could take over."""
+    """Run until one controller serves and the other could take over. Raises UsageError if they do not settle."""
     while world.now_ms < SETTLE_MS_MAX:
         world.run(world.now_ms + 1_000)
         ready = any(one.core is not None and one.core.phase is Phase.STANDBY and one.outs is not None
@@ -163,7 +167,7 @@ def _told(world: World, events: Sequence[Event], before: str, bound: Bound, star
 
 
 def _reasons(world: World) -> tuple[str, ...]:
-    """Why each controller does not serve, all reasons that hold."""
+    """Return why each controller does not serve: all reasons that hold."""
     found = []
     for one in world.controllers:
         if one.core is None:
@@ -179,7 +183,7 @@ def _reasons(world: World) -> tuple[str, ...]:
 
 
 def render(answer: Rehearsal) -> str:
-    """The answer for a person."""
+    """Return the answer as text for a person."""
     lines = [f"What if: {answer.question}", f"Before: {answer.before} serves.", ""]
     lines += timeline(answer.notes, answer.start_ms)
     if answer.after == answer.before:
@@ -201,7 +205,7 @@ def render(answer: Rehearsal) -> str:
 
 
 def document(answer: Rehearsal) -> dict[str, Any]:
-    """The answer for a program."""
+    """Return the answer as a JSON document for a program."""
     return {
         "format": FORMAT,
         "question": answer.question,

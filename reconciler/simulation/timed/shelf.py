@@ -1,6 +1,6 @@
-"""The shelf in time: disks that answer, refuse, hang or are gone, what is written on them, and the disk records.
+"""The shelf in time: disks that answer, refuse, hang or are gone, their contents, and the disk records.
 
-How a disk treats reservations is `disk`. Does not know who asks, or why.
+`disk` computes how a disk treats reservations. Does not know who asks, or why.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 SIDES: Final = (Side.A, Side.B)
 #: A disk heartbeat with the number of the secret that seals it.
 Sealed = tuple[int, Beat]
-#: Longest wait for one disk's answer, as the adapter has it; a look waits no longer than its own interval.
+#: Longest wait for one disk's answer, as in the adapter; a look waits no longer than its own interval.
 DEADLINE_MS: Final = 2_000
 
 
 def committed(write: int) -> int:
-    """The transaction group of a write: every other one, for two that follow one another may count as equal."""
+    """Return the transaction group of a write: every second one, because two successive ones may count as equal."""
     return 2 * write + 2
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """What the label of a disk says of the others: those that were given up, and the spare in use for each of them."""
+    """What the label of a disk says of other disks: the dropped ones, and the spare in use for each of them."""
 
     given_up: frozenset[int] = frozenset()
     in_use: frozenset[tuple[int, int]] = frozenset()
@@ -42,14 +42,16 @@ class Tree:
 class TimedShelf:
     """All disks of the pair. Sets of numbers are indices into the orders' disks.
 
-    `gone`: for both. `lost`: out of reach of one controller. `hanging`: accepts commands, answers none. `refusing`:
-    answers reads and refuses every reservation command. `mute`: executes these, and the answer is lost. `unreadable`:
-    answers every reservation command and fails every read and write. `slow_ms`: extra time of a disk. `stalled`:
-    controllers that no disk answers for a while; what their pools write waits. `half_lost`: where the second path of
-    one controller is down. `content`: the newest write that each disk holds; `trees`: what its label says of the
-    others. `records`: for each disk the disk heartbeats of both sides, each with the number of the secret that seals
-    it. `wrote_ms`: when each disk took one last of either side, with since when it did so without a gap; only
-    records that a majority of the writer's arbitration disks took count.
+    `gone`: for both controllers. `lost`: out of reach of one controller. `hanging`: accepts commands, answers none.
+    `refusing`: answers reads and refuses every reservation command. `mute`: executes reservation commands, but the
+    answer is lost. `unreadable`: answers every reservation command and fails every read and write. `slow_ms`: extra
+    time of a disk. `stalled`: controllers that no disk answers for a while; the writes of their pools wait.
+    `half_lost`: disks to which the second path of one controller is down.
+
+    `content`: the newest write that each disk holds; `trees`: what its label says of the others. `records`: for each
+    disk the disk heartbeats of both sides, each with the number of the secret that seals it. `wrote_ms`: for each side
+    and disk, when the disk took the last record and since when it took them without a gap. Only records that a majority
+    of the writer's arbitration disks took count.
     """
 
     def __init__(self, world: World, count: int) -> None:
@@ -72,7 +74,7 @@ class TimedShelf:
         self._good: list[frozenset[int] | None] = [None, None]
 
     def answers(self, side: Side, disk: int) -> bool:
-        """Whether a command of this controller comes back in time."""
+        """Whether a command of this controller is answered in time."""
         return side not in self.stalled and self.works(side, disk)
 
     def works(self, side: Side, disk: int) -> bool:
@@ -80,15 +82,15 @@ class TimedShelf:
         return disk not in self.gone and disk not in self.lost[side is Side.B] and disk not in self.hanging
 
     def has_two(self, side: Side, disk: int) -> bool:
-        """Whether the second path of this controller runs."""
+        """Whether the second path of this controller works."""
         return disk not in self.half_lost[side is Side.B]
 
     def reads(self, side: Side, disk: int) -> bool:
-        """Whether what is on the disk can be read by this controller."""
+        """Whether this controller can read the disk's content."""
         return disk not in self.unreadable and self.answers(side, disk)
 
     def copies(self, side: Side, orders: Orders, pool: str) -> dict[int, Copy | None]:
-        """What the labels say that this controller can read: see `coverage`."""
+        """Return what the labels say that this controller can read, by disk: see `coverage`."""
         vdevs = [(top, vdev) for top, vdev in enumerate(orders.vdevs) if pool_name(vdev) == pool]
         return {at: self._copy(vdevs, at) for at in range(len(orders.disks)) if self.reads(side, at)}
 
@@ -102,17 +104,17 @@ class TimedShelf:
         return None
 
     def in_use(self, pool: int, disk: int) -> dict[int, int]:
-        """The spares of a pool by the disks that they stand in for, as the label of a disk says."""
+        """Return the spares of a pool by the disks that they stand in for, as the label of a disk says."""
         members = self.world.members_of[pool]
         return {lost: spare for lost, spare in self.trees[disk].in_use if lost in members}
 
     def labelled(self, pool: int) -> list[int]:
-        """The disks whose labels are of this pool: its members, and spares that stand in for one, as they say."""
+        """Return the disks with labels of this pool: its members, and spares whose labels say that they stand in."""
         members = self.world.members_of[pool]
         return [at for at in range(len(self.disks)) if at in members or at in self.in_use(pool, at).values()]
 
     def good(self, side: Side) -> frozenset[int]:
-        """The disks that execute a write of this controller now."""
+        """Return the disks that execute a write of this controller now."""
         known = self._good[side is Side.B]
         if known is None:
             disks = enumerate(self.disks)
@@ -123,7 +125,7 @@ class TimedShelf:
         return known
 
     def views(self, side: Side) -> tuple[DiskView, ...]:
-        """What a look of this controller reads now."""
+        """Return what a look of this controller reads now."""
         known = self._views[side is Side.B]
         if known is None:
             disks = enumerate(self.disks)
@@ -135,7 +137,7 @@ class TimedShelf:
         return known
 
     def look_ms(self, side: Side, limit_ms: int) -> int:
-        """How long a look takes: as long as its slowest disk, and no longer than its limit."""
+        """Return how long a look takes: as long as its slowest disk, at most `limit_ms`."""
         slowest = self.world.draw(self.world.physics.command_ms)
         if side in self.stalled:
             return limit_ms
@@ -146,7 +148,7 @@ class TimedShelf:
         return min(slowest, limit_ms)
 
     def perform(self, side: Side, order: Command) -> tuple[Reply, int]:
-        """One command: its reply and how long it took."""
+        """Execute one command. Returns its reply and how many milliseconds it took."""
         at = order.disk
         took_ms = self.world.draw(self.world.physics.command_ms) + self.slow_ms.get(at, 0)
         if not self.answers(side, at):
@@ -169,20 +171,20 @@ class TimedShelf:
         return reply, took_ms
 
     def changed(self) -> None:
-        """Something about disks or ways to them is different now."""
+        """Drop cached results after disks or paths to them changed, and call the checkers."""
         self._views = [None, None]
         self._good = [None, None]
         self.world.checkers.disks_changed()
 
     def cycle(self, *, persists: bool) -> None:
-        """Every disk loses power and has it again."""
+        """Power every disk off and on."""
         self.disks = [power_cycle(disk, persists=persists) for disk in self.disks]
         self.changed()
 
     def write_record(self, side: Side, beat: Beat, seal: int = 0) -> bool:
-        """A disk heartbeat, on the arbitration disks that execute this controller's writes.
+        """Write a disk heartbeat to the arbitration disks that execute this controller's writes.
 
-        False when so many refuse it because of their reservation that no majority can be ours.
+        False: so many disks refuse it because of their reservation that this controller cannot have a majority.
         """
         good = self.good(side) if side not in self.stalled else frozenset[int]()
         orders = self.world.controller(side).orders
@@ -199,7 +201,10 @@ class TimedShelf:
         return len(votes) - refused >= orders.majority
 
     def read_records(self, side: Side) -> tuple[Sealed | None, ...]:
-        """The peer's disk heartbeat on each arbitration disk; None: blank or unreadable, and all without a majority."""
+        """Return the peer's disk heartbeat on each arbitration disk.
+
+        None: blank or unreadable. All are None if this controller does not reach a majority.
+        """
         one = self.world.controller(side)
         places = self.world.places(one.read.voters)
         reached = [at for at in places if self.reads(side, at)]

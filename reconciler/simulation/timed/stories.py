@@ -1,10 +1,10 @@
-"""Stories: readable transcripts. A person writes what happens and what must come of it; the timeline tells what came.
+"""Stories: readable transcripts. A person writes events and expectations; the timeline shows what followed.
 
-A story is lines of text. `# …` says what it tells. `orders NAME VALUE` and `machine NAME MS` change the pair it is told
-of; `boot a 5s` or `boot a never` when a controller has power. `at 20s FAULT WORDS` lets a fault of the table happen,
+A story is lines of text. `# …` is its title. `orders NAME VALUE` and `machine NAME MS` change the pair that plays it;
+`boot a 5s` or `boot a never` says when a controller has power. `at 20s FAULT WORDS` injects a fault of the table,
 `at 30s heal FAULT WORDS` or `at 30s heal everything` ends it; `at 20s orders b NAME VALUE, NAME VALUE` brings orders to
-one controller. `until 60s` ends the story. `expect …` is what must be true then. After a line `---` comes the timeline,
-which is compared word for word. No luck is in it.
+one controller. `until 60s` ends the story. `expect …` must be true then. After a line `---` comes the timeline, which a
+test compares word for word. Nothing is random.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LINES_MAX: Final = 500
 UNTIL_MS_MAX: Final = 24 * 3_600_000
 CUT: Final = "---"
 
-#: The pair that stories are told of, unless they say otherwise: two mirrors and a log device, two ways to hear.
+#: The pair that plays a story unless the story changes it: two mirrors and a log device, two channels.
 PAIR: Final = Orders(
     pair="story",
     side=Side.A,
@@ -41,7 +41,7 @@ PAIR: Final = Orders(
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happens. `heals`: it ends instead of beginning; no name then means everything."""
+    """One event. `heals`: the fault ends instead of beginning; an empty name then means all faults."""
 
     at_ms: int
     words: tuple[str, ...]
@@ -50,7 +50,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A story as a person wrote it, `head`, and what was read from it. `timeline` is what it says happened."""
+    """A story as a person wrote it, `head`, and its parsed parts. `timeline` is the expected timeline."""
 
     head: tuple[str, ...]
     orders: Orders
@@ -65,7 +65,7 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """What happened when a story was played. `failures` are expectations that did not hold."""
+    """Result of playing a story. `failures` are expectations that did not hold."""
 
     world: World = field(repr=False)
     lines: tuple[str, ...]
@@ -73,7 +73,7 @@ class Telling:
 
 
 def read(text: str) -> Story:
-    """A story from its text. Raises UsageError with the number of the line that makes no sense."""
+    """Parse a story. Raises UsageError with the number of the line that makes no sense."""
     lines = text.splitlines()
     if len(lines) > 100 * LINES_MAX:
         raise UsageError(f"a script has at most {100 * LINES_MAX} lines, this one {len(lines)}")
@@ -125,7 +125,7 @@ def _sentence(story: Story, words: list[str]) -> Story:
 
 
 def milliseconds(word: str) -> int:
-    """`20s`, `250ms`, `2m` or a bare number of milliseconds."""
+    """Parse `20s`, `250ms`, `2m` or a bare number of milliseconds."""
     for unit, factor in (("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("", 1)):
         if unit and not word.endswith(unit):
             continue
@@ -137,7 +137,7 @@ def milliseconds(word: str) -> int:
 
 
 def _ordered(orders: Orders, name: str, values: Sequence[str]) -> Orders:
-    """The orders with one field changed, in the words a person would use."""
+    """Return the orders with one field changed, in the words a person would use."""
     if name.startswith(("timers.", "limits.")):
         part, _, member = name.partition(".")
         held: Timers | Limits = orders.timers if part == "timers" else orders.limits
@@ -166,7 +166,7 @@ def _ordered(orders: Orders, name: str, values: Sequence[str]) -> Orders:
 
 
 def _shelf(values: Sequence[str]) -> dict[str, Any]:
-    """Disks and top-level vdevs, as `zpool create` is told: `mirror d0 d1 raidz d2 d3 d4 alone d5 spare d6`.
+    """Parse disks and top-level vdevs as `zpool create` does: `mirror d0 d1 raidz d2 d3 d4 alone d5 spare d6`.
 
     `pool NAME` before a vdev begins another pool; the first is `tank`.
     The first disk of each of the first three vdevs arbitrates unless `arbitration` says otherwise.
@@ -191,7 +191,7 @@ def _shelf(values: Sequence[str]) -> dict[str, Any]:
 
 
 def _brought(orders: Orders, words: Sequence[str]) -> Orders:
-    """Orders with some things changed, said as `generation 2, enabled no`."""
+    """Return orders with some fields changed, from words such as `generation 2, enabled no`."""
     for clause in " ".join(words).split(","):
         name, *values = clause.split()
         if name == "generation":
@@ -211,7 +211,7 @@ def _physics(physics: Physics, name: str, value_ms: int) -> Physics:
 
 
 def play(story: Story) -> Telling:
-    """Tell a story. Raises UsageError when an event names no fault of its pair."""
+    """Play a story. Raises UsageError when an event names no fault of its pair."""
     world = World(story.orders, Steady(), story.physics, notes=True, power=False, machines=story.machines)
     for side, when_ms in story.boots:
         if when_ms is not None:
@@ -226,7 +226,7 @@ def play(story: Story) -> Telling:
 
 
 def happen(world: World, event: Event) -> None:
-    """One event of a script, now."""
+    """Let one event of a script happen now."""
     if not event.words:
         heal_everything(world)
     elif event.words[0] == "orders":
@@ -240,23 +240,23 @@ def happen(world: World, event: Event) -> None:
 
 
 def timeline(notes: Sequence[Note], start_ms: int = 0) -> list[str]:
-    """Notes as aligned lines: seconds, who, what."""
+    """Return notes as aligned lines: seconds, source, text."""
     return [f"{(note.at_ms - start_ms) / 1000:9.3f}  {note.who:<6}  {note.text}".rstrip() for note in notes]
 
 
 def written(story: Story, telling: Telling) -> str:
-    """The file of a story with the timeline that was played."""
+    """Return the text of a story's file with the timeline that was played."""
     return "\n".join((*story.head, CUT, *telling.lines)) + "\n"
 
 
 def serving(world: World) -> Side | None:
-    """Who serves clients now: whoever acknowledged a write a moment ago."""
+    """Return the controller that serves clients now: the one that acknowledged a write a moment ago."""
     fresh = world.client.first_ms is not None and world.now_ms - world.client.last_ms <= 3 * world.physics.write_ms
     return world.client.from_ if fresh else None
 
 
 def _expected(world: World, words: tuple[str, ...]) -> str:
-    """What is wrong with an expectation, or nothing."""
+    """Return why an expectation does not hold, or an empty string."""
     told = " ".join(words)
     notes = world.notes or []
     match words:
@@ -300,6 +300,6 @@ def _expected(world: World, words: tuple[str, ...]) -> str:
 
 
 def _said(notes: Sequence[Note], who: str, words: Sequence[str]) -> list[int]:
-    """The moments at which a line of the timeline has these words, said by one or by `someone`."""
+    """Return the moments, in milliseconds, at which `who` (or `someone`: any source) said a line with these words."""
     told = " ".join(words)
     return [note.at_ms for note in notes if who in ("someone", note.who) and told in note.text]

@@ -1,6 +1,7 @@
-"""A daemon of the timed world that takes over in one step from the one that runs (`watchdog/successor_handle`).
+"""A daemon of the timed world that replaces the running one in one step (`watchdog/successor_handle`).
 
-It goes on from the state, or, being of another release, begins and has the memory. Not while something is in progress.
+It continues from the state of the old daemon. A daemon of another release cannot read the state, so it starts with the
+memory. No replacement happens while an operation is in progress.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from reconciler.simulation.timed.world import World
 
 
 def replaced(*, same: bool) -> Callable[[World, tuple[str, ...]], None]:
-    """The deed; `same`: the new daemon knows the form of the state."""
+    """Return the effect. `same`: the new daemon knows the form of the state."""
 
-    def deed(world: World, words: tuple[str, ...]) -> None:
+    def effect(world: World, words: tuple[str, ...]) -> None:
         one = world.controller(Side(words[0]))
         core = one.core
         if core is None or one.paused or one.frozen or core.phase not in (Phase.STANDBY, Phase.ACTIVE):
             return
         world.note(one.side, "daemon is replaced")
-        # What the old one asked is not answered to the new one.
+        # The new daemon does not receive answers to the old one's commands.
         one.completer.drop()
         one.fuse = None
         if same:
@@ -33,7 +34,7 @@ def replaced(*, same: bool) -> Callable[[World, tuple[str, ...]], None]:
             assert isinstance(state, State), state
             one.daemon += 1
             one.core, one.outs, one._told = state, outputs(state), (None, None)
-            # Its sockets were open before, so nothing is lost while it does not act yet.
+            # Its sockets were open before, so no datagram is lost before it acts.
             one.paused = True
             for loop in (one._tick, one.monitor.look, one._record):
                 loop(one.daemon)
@@ -43,7 +44,7 @@ def replaced(*, same: bool) -> Callable[[World, tuple[str, ...]], None]:
             one.paused = True
         world.later(world.draw(world.physics.handover_ms), lambda daemon: _acts(one, daemon), one.daemon, one)
 
-    return deed
+    return effect
 
 
 def _acts(one: Controller, daemon: int) -> None:

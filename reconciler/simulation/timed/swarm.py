@@ -1,7 +1,7 @@
 """Seeded random runs: faults first and safety throughout, then everything heals and service must come back in time.
 
-A seed is the whole run: its pair, its faults, every delay. `run` plays one, `shrink` finds the fewest of its faults
-that still break what broke. Does not know processes or files; the command line and the tests have those.
+A seed determines the whole run: its pair, its faults, every delay. `run` plays one, `shrink` finds the fewest of its
+faults that still break the same invariant. Does not know processes or files; the command line and the tests have those.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from reconciler.simulation.timed.controller_files import YEAR
 from reconciler.simulation.timed.faults import FAULTS, choices, heal, heal_everything, inject
 from reconciler.simulation.timed.world import SIDES, Note, Physics, World
 
-#: Timers of the runs: the defaults' proportions, with fewer beats and shorter waits, so that more happens in a second.
+#: Timers of the runs: the defaults' proportions, with fewer beats and shorter waits, so that a second has more events.
 QUICK: Final = Timers(
     beat_ms=300, silence_ms=1_200, record_ms=400, stale_ms=1_800, look_ms=400, proof_ms=1_600, pause_ms=500,
     settle_ms=500, claim_ms=4_000, import_ms=8_000, release_ms=3_000, handover_ms=3_000, boot_ms=3_000, yield_ms=6_000,
@@ -32,9 +32,9 @@ MACHINES: Final = Physics(
 #: No budget and no stay after resets: service must come back without a person.
 UNLIMITED: Final = Limits(moves=100_000, resets=100_000)
 FAULTS_MIN, FAULTS_MAX = 20, 80
-#: So many acknowledged writes in a row are service.
+#: This many acknowledged writes in a row count as service.
 STREAK: Final = 6
-#: What real machines and clients add to the bound of the orders.
+#: Time that real machines and clients add to the bound of the orders.
 PATIENCE_MS: Final = 2_000
 
 _DRAWN: Final = tuple(sorted(name for name, fault in FAULTS.items() if fault.assumed and fault.drawn))
@@ -42,7 +42,7 @@ _DRAWN: Final = tuple(sorted(name for name, fault in FAULTS.items() if fault.ass
 
 @dataclass(frozen=True, slots=True)
 class Injection:
-    """One fault of a run: when, what, and for how long; faults that are over by themselves do not mind."""
+    """One fault of a run: when, which, and for how long. A fault that ends by itself ignores the duration."""
 
     at_ms: int
     name: str
@@ -55,7 +55,7 @@ class Injection:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One run, entirely: `survivor` None heals both controllers, otherwise the other one stays off."""
+    """One complete run. `survivor` None: both controllers are healed; otherwise the other one stays off."""
 
     seed: int
     orders: Orders
@@ -65,14 +65,17 @@ class Scenario:
 
     @property
     def end_ms(self) -> int:
-        """When everything heals."""
+        """Return the moment, in milliseconds, at which everything heals."""
         return self.injections[-1].at_ms + 500 if self.injections else 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run showed. `broken`: the invariant, or empty; `person`: service came back only after a person asked;
-    `limited`: the orders had a budget of moves that may have been used up."""
+    """Result of a run. `broken`: the invariant, or empty.
+
+    `person`: service came back only after a person asked for it. `limited`: the orders had a budget of moves, which may
+    have been used up.
+    """
 
     seed: int
     broken: str
@@ -89,12 +92,12 @@ class Outcome:
 
 
 def luck(seed: int) -> Random:
-    """Chance that is the same for the same seed."""
+    """Return a random generator that repeats itself for the same seed."""
     return Random(seed)
 
 
 def draw(seed: int) -> Scenario:
-    """The run of a seed."""
+    """Return the run of a seed."""
     chance = Random(seed)
     orders = _draw_orders(chance)
     report = (100, 900) if chance.random() < 0.3 else None
@@ -119,7 +122,7 @@ def _word(chance: Random, world: World, kind: str) -> str:
 
 
 def _draw_orders(chance: Random) -> Orders:
-    """Pairs that differ in what decisions depend on: layout, one pool or two, groups, strictness, limits."""
+    """Draw a pair that differs in what decisions depend on: layout, one pool or two, groups, strictness, limits."""
     shelf = chance.choice(
         (
             ((Vdev("tank/mirror", (0, 1), 1), Vdev("tank/alone", (2,), 1)), 3),
@@ -184,7 +187,7 @@ def _inject(world: World, injection: Injection) -> None:
 
 
 def liveness_bound(orders: Orders, physics: Physics) -> Bound:
-    """How long service may take to come back once everything is well: the orders' bound, a boot, and a restart."""
+    """Return how long service may take to come back after healing: the orders' bound, a boot, and a restart."""
     settled = settled_bound(orders)
     machine = ("a machine boots, a daemon restarts, a client asks again",
                physics.boot_ms[1] + physics.restart_ms[1] + PATIENCE_MS)  # fmt: skip
@@ -192,7 +195,10 @@ def liveness_bound(orders: Orders, physics: Physics) -> Bound:
 
 
 def _recovers(world: World, scenario: Scenario) -> tuple[bool, int]:
-    """Heal, and wait for service; if the orders keep both still, let a person ask for it. (person, how long)."""
+    """Heal, and wait for service. If the orders keep both controllers still, a person asks for it.
+
+    Returns whether a person had to ask, and the wait in milliseconds.
+    """
     bound_ms = liveness_bound(scenario.orders, scenario.physics).total_ms
     without = scenario.survivor.other if scenario.survivor else None
     world.publish(enabled=True)
@@ -212,7 +218,7 @@ def _recovers(world: World, scenario: Scenario) -> tuple[bool, int]:
 
 
 def _served(world: World, within_ms: int) -> bool:
-    """Whether a client is served steadily before the time is up."""
+    """Whether a client is served steadily within `within_ms`."""
     end_ms = world.now_ms + within_ms
     world.client.streak = 0
     while world.now_ms < end_ms and not world.broken:
@@ -234,7 +240,7 @@ def _person(world: World, bound_ms: int) -> bool:
 
 
 def where(world: World) -> str:
-    """Where both controllers stand, in a line."""
+    """Return the phases of both controllers in a line."""
     words = []
     for one in world.controllers:
         phase = "off" if not one.on else "no daemon" if one.core is None else f"{one.core.phase}: {one.core.why}"
@@ -243,7 +249,7 @@ def where(world: World) -> str:
 
 
 def shrink(scenario: Scenario, runs_max: int = 2_000) -> Scenario:
-    """The same run with the fewest faults that still break the same invariant (delta debugging, Zeller 2002)."""
+    """Return the run with the fewest faults that still breaks the same invariant (delta debugging, Zeller 2002)."""
     wanted = run(scenario).broken.partition(":")[0]
     kept, parts, runs = list(scenario.injections), 2, 0
     end_ms = scenario.end_ms
@@ -252,7 +258,7 @@ def shrink(scenario: Scenario, runs_max: int = 2_000) -> Scenario:
         for start in range(0, len(kept), size):
             fewer = kept[:start] + kept[start + size :]
             runs += 1
-            # A fault that does nothing, the right time, keeps the end of the run where it was.
+            # A fault without an effect (it sets the right year) keeps the end of the run where it was.
             tried = replace(scenario, injections=(*fewer, Injection(end_ms - 500, "wall-clock", ("a", str(YEAR)), 0)))
             if wanted and run(tried).broken.partition(":")[0] == wanted:
                 kept, parts = fewer, max(2, parts - 1)
@@ -265,7 +271,7 @@ def shrink(scenario: Scenario, runs_max: int = 2_000) -> Scenario:
 
 
 def report(scenario: Scenario, outcome: Outcome) -> str:
-    """A failing run for a person: what broke, the fewest faults, the timeline, and how to see it again."""
+    """Return a failing run for a person: what broke, the fewest faults, the timeline, and how to see it again."""
     smallest = shrink(scenario)
     shown = run(smallest, notes=True)
     lines = [

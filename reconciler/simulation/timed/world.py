@@ -1,8 +1,8 @@
-"""The timed world: two controllers, their shelf, what lies between them and a client, every millisecond of it.
+"""The timed world: two controllers, their shelf, the cables between them and a client, every millisecond of it.
 
-Events happen in order of time, and those of one moment in the order in which they were scheduled, so a run is repeated
-exactly by the same orders, the same chance and the same faults. Does not know any fault by name (`faults`) nor what
-must not happen (`checkers`).
+Events happen in order of time; events of one moment happen in the order in which they were scheduled. So the same
+orders, the same chance and the same faults repeat a run exactly. Does not know faults by name (`faults`) or what must
+not happen (`invariants`).
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ SIDES: Final = (Side.A, Side.B)
 
 
 class Chance(Protocol):
-    """Where a run takes its luck from: `random.Random(seed)`, or `Steady`."""
+    """The source of randomness of a run: `random.Random(seed)`, or `Steady`."""
 
     def random(self) -> float:
-        """A number from 0 up to, not including, 1."""
+        """Return a number from 0 up to, not including, 1."""
         ...
 
 
 class Steady:
-    """No luck: numbers spread evenly, the same ones each time (multiples of the golden ratio)."""
+    """No randomness: numbers spread evenly, the same ones each time (multiples of the golden ratio)."""
 
     def __init__(self) -> None:
         self._number = 0.5
 
     def random(self) -> float:
-        """The next of them."""
+        """Return the next number."""
         self._number = (self._number + 0.618_034) % 1.0
         return self._number
 
@@ -50,9 +50,10 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Physics:
-    """How long things really take, in milliseconds from and to. `report` is the power controller's, None without one.
+    """How long things really take, each as (shortest, longest) in milliseconds.
 
-    `write` is the client's time between two writes; everything else is named for what takes the time.
+    `report` is the power controller's, None without one. `write` is the client's time between two writes. Every other
+    field is named after the action that it times.
     """
 
     wire_ms: Range = (0, 2)
@@ -67,7 +68,7 @@ class Physics:
 
 
 class Note(NamedTuple):
-    """One line of a timeline: when, who (a, b, client, or what happened to the world), and what."""
+    """One line of a timeline: when, who (a, b, client, or a fault of the world), and what."""
 
     at_ms: int
     who: str
@@ -75,7 +76,7 @@ class Note(NamedTuple):
 
 
 class World:
-    """Everything there is. `broken` is the first invariant that did not hold; the run stops there."""
+    """The whole world. `broken` is the first invariant that did not hold; the run stops there."""
 
     def __init__(
         self,
@@ -87,9 +88,12 @@ class World:
         power: bool = True,
         machines: bool = False,
     ) -> None:
-        """`machines`: controllers have machine numbers, another one after each boot; else their keys count plainly."""
+        """Build a world. `machines`: controllers have machine numbers, another one after each boot.
+
+        Without `machines`, the epochs of keys count up by one.
+        """
         self.machines = machines
-        #: Sides that another machine speaks for, too, with the number of its daemon's starts.
+        #: Sides in whose name another machine beats, too, with the number of its daemon's starts.
         self.twins: dict[Side, int] = {}
         self.now_ms = 0
         self.chance = chance
@@ -117,23 +121,23 @@ class World:
 
     @property
     def broken(self) -> str:
-        """The invariant that broke first, or nothing."""
+        """Return the invariant that broke first, or an empty string."""
         return self.checkers.broken
 
     def controller(self, side: Side) -> Controller:
-        """One of the two."""
+        """Return the controller of this side."""
         return self.controllers[side is Side.B]
 
     def machine(self, one: Controller) -> int:
-        """The number of a controller's machine in this boot; 0 in worlds that give none."""
+        """Return the number of a controller's machine in this boot; 0 in worlds without machine numbers."""
         return 2 * one.life + (one.side is Side.B) + 1 if self.machines else 0
 
     def places(self, names: Iterable[str]) -> tuple[int, ...]:
-        """The numbers of these disks in this world, whatever orders number them like."""
+        """Return the numbers of these disks in this world; orders may number them differently."""
         return tuple(self._places[name] for name in names)
 
     def later(self, delay_ms: int, act: Act, argument: Any = None, owner: Controller | None = None) -> None:
-        """Let something happen; not if its owner is reset before, and only after its owner thaws."""
+        """Schedule `act` after `delay_ms`. A reset of `owner` cancels it; while `owner` is frozen, it waits."""
         self._number += 1
         life = 0 if owner is None else owner.life
         heappush(self._queue, (self.now_ms + max(0, delay_ms), self._number, owner, life, act, argument))
@@ -155,17 +159,17 @@ class World:
             self.now_ms = until_ms
 
     def draw(self, span_ms: Range) -> int:
-        """A duration from a range."""
+        """Draw a duration, in milliseconds, from a range."""
         low, high = span_ms
         return low + int((high - low) * self.chance.random())
 
     def note(self, who: str, text: str) -> None:
-        """Write a line of the timeline, if one is kept."""
+        """Write a line of the timeline, if the world keeps one."""
         if self.notes is not None:
             self.notes.append(Note(self.now_ms, who, text))
 
     def publish(self, sides: tuple[Side, ...] = SIDES, **changes: Any) -> None:
-        """New orders from the agents: the world's orders changed in some fields, with the next generation."""
+        """Publish new orders from the agents: the world's orders with some fields changed and the next generation."""
         self.generation += 1
         self.orders = replace(self.orders, generation=self.generation, **changes)
         for side in sides:
