@@ -63,7 +63,7 @@ class RealTimeKernel(Kernel):
 
     def view(self) -> PoolsView:
         """The state of the pools."""
-        self.mend()
+        self.recover()
         pools = self.look()
         if pools is Presence.REFUSED:
             pools = Presence.NONE
@@ -74,7 +74,7 @@ class RealTimeKernel(Kernel):
 
     def ask_import(self, done: Done) -> None:
         """Begin an import, or wait for the one in progress."""
-        self.give_up_export()
+        self.abort_export()
         if self.pools is Presence.ALL and not self.busy:
             done(not self.suspended)
         elif self.busy == "export":
@@ -130,7 +130,7 @@ class WriteWorkload(Client):
     def _write(self, _: Any) -> None:
         self.world.later(self.world.physics.write_ms, self._write)
         for one in self.world.controllers:
-            one.kernel.mend()
+            one.kernel.recover()
             if one.kernel.pools is Presence.ALL:
                 self.through(one)
 
