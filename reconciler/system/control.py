@@ -295,7 +295,7 @@ def client(path: Path, request: ControlRequest, timeout_s: float = 5.0) -> Contr
         raise ControlError(
             "the watchdog gave an answer that this hagit does not understand",
             where=str(path),
-            remedy="restart the watchdog, so that both are of one version; that disturbs nobody",
+            remedy="restart the watchdog, so that both are of one version; clients notice nothing",
         )
     return answer
 

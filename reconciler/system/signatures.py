@@ -138,7 +138,7 @@ def require(judgement: Judgement, head: str) -> None:
     if more > 0:
         lines.append(f"\n  and {more} more")
     raise SignatureRefused(
-        "commits are not signed by anybody who is trusted here:" + "".join(lines),
+        "commits have no signature that is trusted here:" + "".join(lines),
         remedy=f"if a person has read them and means it: hagit accept-history {head}; "
         "whom this controller trusts stands in the files that its node file names",
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Signing(StrEnum):
-    """What happens to a commit that nobody trusted has signed, from lax to strict."""
+    """What happens to a commit without a trusted signature, from lax to strict."""
 
     ACCEPT = "accept"
     WARN = "warn"

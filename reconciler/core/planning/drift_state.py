@@ -74,7 +74,7 @@ class DriftEntry:
         words = {
             DifferenceKind.ADD: f"{be} missing",
             DifferenceKind.REMOVE: f"{be} there, but not desired",
-            DifferenceKind.FOREIGN: "was added by somebody else",
+            DifferenceKind.FOREIGN: "was added by another program",
         }
         return f"{subject}{fact_name(fact)} {words.get(self.kind, self.why)}"
 

@@ -66,7 +66,7 @@ class DatasetProperties(Model):
     acltype: Literal["off", "nfsv4", "posix"] | None = Field(None, description="Which kind of ACL files have.")
     atime: Switch | None = Field(None, description="Whether reading a file notes when.")
     canmount: Literal["on", "off", "noauto"] | None = Field(
-        None, description="Whether a takeover mounts it: on does, noauto leaves it to somebody else."
+        None, description="Whether a takeover mounts it: on does, noauto leaves it unmounted."
     )
     casesensitivity: Literal["sensitive", "insensitive", "mixed"] | None = Field(
         None, description="Whether names differ that differ in case. Chosen when the dataset is made."

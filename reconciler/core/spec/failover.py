@@ -66,8 +66,8 @@ class FailoverLimits(Model):
     export: Duration = _time(
         "5s",
         5.0,
-        "The same for an export. A switchover that somebody keeps from going on, by using what is mounted, is given "
-        "up then, and the controller serves again.",
+        "The same for an export. A switchover that open files keep from going on ends then, and the controller "
+        "serves again.",
     )
     proof: Duration | None = Field(
         None,
@@ -111,10 +111,10 @@ class FailoverSpec(Model):
 
     enabled: bool = Field(
         True,
-        description="Whether anything moves by itself. When false, the active one stays, and after a boot nobody is.",
+        description="Whether pools move by themselves. When false, the active one stays active; after a boot none is.",
     )
     default_controller: Annotated[ControllerName, Loose] = Field(
-        ControllerName.A, description="Who takes the pools when both start and nobody has them."
+        ControllerName.A, description="Who takes the pools when both start and neither has them."
     )
     timeout: Wait = _time("0s", 0.0, "How much longer a network interruption is borne before the standby takes over.")
     heartbeat: FailoverHeartbeat = Field(

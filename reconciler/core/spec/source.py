@@ -47,7 +47,7 @@ class SourceSpec(Model):
         "commit cannot vouch for itself.",
     )
     unsigned: Annotated[Signing, Loose] = Field(
-        Signing.REFUSE, description="What to do with a commit that nobody trusted has signed."
+        Signing.REFUSE, description="What to do with a commit without a trusted signature."
     )
     apply: Annotated[Applying, Loose] = Field(
         Applying.AUTOMATIC, description="Whether new commits are applied by themselves or wait for `hagit apply`."

@@ -23,7 +23,7 @@ def refusal(address: RemoteAddress, access: Access, where: str) -> SourceError:
     """The exception for a server whose key or certificate did not convince."""
     if address.transport is not GitTransport.SSH:
         return SourceError(
-            f"the certificate of {address.host} is signed by nobody who is trusted here, or for another name",
+            f"the certificate of {address.host} has no signature that is trusted here, or is for another name",
             where=where,
             remedy="name the file with your CA's certificate in the node file",
         )

@@ -122,7 +122,7 @@ def address_of(url: str) -> RemoteAddress:
             transport = GitTransport.HTTPS
         case "http" | "git":
             raise SourceError(
-                f"{parts.scheme}:// is neither encrypted nor authenticated, so anybody on the way could answer",
+                f"{parts.scheme}:// is neither encrypted nor authenticated, so any machine on the way could answer",
                 where=url,
                 remedy="use https://, ssh:// or a local path",
             )

@@ -24,7 +24,7 @@ def _silent(surveys: Sequence[DiskSurvey]) -> Iterator[Finding]:
     if unfit:
         yield Finding(
             "FENCING_IMPOSSIBLE",
-            "a disk knows no persistent reservations: nobody can be fenced from it",
+            "a disk knows no persistent reservations: no controller can be fenced from it",
             listed(unfit),
             "use disks, HBAs and expanders that pass SCSI-3 or NVMe reservations on to the disks",
         )
@@ -69,7 +69,7 @@ def _held(orders: Orders, surveys: Sequence[DiskSurvey]) -> Iterator[Finding]:
 def _holder(orders: Orders, view: DiskView) -> str:
     key: Key | None = view.holder
     if key is None:
-        return "held by nobody"
+        return "held by no controller"
     if of_another_pair(key, orders.pair):
         return f"held by {key.side} of another hagit pair, claim {key.claim}"
     return f"held by {'a foreign key' if key.side is None else f'{orders.controller(key.side)}, claim {key.claim}'}"

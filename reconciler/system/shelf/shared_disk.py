@@ -38,7 +38,7 @@ from reconciler.system.shelf.record_area import (
     stamp,
 )
 
-KNOWS_NONE: Final = "it knows no persistent reservations, so nobody can be fenced from it"
+KNOWS_NONE: Final = "it knows no persistent reservations, so no controller can be fenced from it"
 #: Called with what a person should know of a disk.
 Told = Callable[[str], None]
 

@@ -62,7 +62,7 @@ def test_a_disk_that_the_peer_does_not_hold_though_it_owns_the_pair(disks: Disks
     answered(shelf, Command(Verb.UNREGISTER, 3, Key(Side.A, 3)), LONG_S)
     assert found(disks) == {}, "the watchdog of the owner knows by itself"
     theirs = found(disks, Side.B)
-    assert (list(theirs), theirs["DISKS_DIFFER"].evidence) == (["DISKS_DIFFER"], "disk3: held by nobody")
+    assert (list(theirs), theirs["DISKS_DIFFER"].evidence) == (["DISKS_DIFFER"], "disk3: held by no controller")
     other = disks.open(Side.B)[0]
     for verb in (Verb.REGISTER, Verb.RESERVE):
         answered(other, Command(verb, 3, Key(Side.B, 9)), LONG_S)

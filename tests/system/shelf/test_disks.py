@@ -142,7 +142,7 @@ def test_a_disk_without_reservations_is_told(disks: DisksRig) -> None:
     shelf = disks.open_shelf(Side.A, orders(Side.A))
     for _ in range(2):
         assert not shelf.look(LONG_S)[0].answered
-    words = "it knows no persistent reservations, so nobody can be fenced from it"
+    words = "it knows no persistent reservations, so no controller can be fenced from it"
     assert disks.told == [(DISKS[0], words)]
     assert shelf.survey(LONG_S)[0].trouble == words
 

@@ -211,7 +211,7 @@ def create_nobody(draft: SpecDraft) -> Iterator[Finding]:
     """A pool is to be made, and nothing says which of two controllers is the active one."""
     for pool in draft.pools.values():
         if pool.spec.create and draft.failover is None and len(draft.sides) == 2 and not draft.incomplete:
-            what = f"nobody makes `{pool.name}`: of two controllers without a Failover none is the active one"
+            what = f"no controller makes `{pool.name}`: without a Failover neither of the two is the active one"
             yield pool, ("create",), what, "Add a resource of kind Failover, or make the pool by hand: zpool create."
 
 

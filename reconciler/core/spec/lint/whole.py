@@ -87,10 +87,10 @@ def half_missing(draft: SpecDraft) -> Iterator[Finding]:
 
 @defect("signers-missing")
 def signers_missing(draft: SpecDraft) -> Iterator[Finding]:
-    """Unsigned commits are refused and nobody is trusted to sign."""
+    """Unsigned commits are refused and no signer is trusted."""
     if draft.source and draft.source.spec.unsigned is Signing.REFUSE and not draft.source.spec.trusted_signers:
         remedy = "List whose signatures count in `trustedSigners`, or say `unsigned: warn`."
-        yield draft.source, (), "unsigned commits are refused, and nobody is trusted to sign", remedy
+        yield draft.source, (), "unsigned commits are refused, and no signer is trusted", remedy
 
 
 @defect("drift-unknown")
