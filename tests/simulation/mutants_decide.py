@@ -9,7 +9,7 @@ DECIDE = (
     Mutant(
         "takes-over-on-network-silence-alone", "standby",
         "    if disk_alive(state, now_ms):\n"
-        "        # Whoever hands over because no client reaches it gains nothing from a peer that no client reaches either.\n"
+        "        # If no client reaches this controller either, taking over from a peer that no client reaches gains nothing.\n"
         "        return Code.HANDED if beat is not None and beat.handed and not all_groups_down(state) else None\n"
         "    if all_groups_down(state) or not network_silent(state, now_ms) or not disk_stale(state, now_ms):\n",
         "    if all_groups_down(state) or not network_silent(state, now_ms):\n",

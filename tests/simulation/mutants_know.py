@@ -33,7 +33,7 @@ KNOW = (
     Mutant(
         "old-word-of-an-undecoded-peer", "standby",
         "    if undecoded(state, now_ms):\n"
-        "        # The peer lives. What it said before its record could no longer be decoded is no hand-over now.\n"
+        "        # The peer lives. Its last readable beat is too old to count as a hand-over.\n"
         "        return None\n",
         "",
         "believes what the peer said before its record could no longer be decoded: takes a hand-over that is long over",

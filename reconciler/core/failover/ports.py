@@ -1,8 +1,9 @@
-"""What the watchdog needs of a shelf and of pools: protocols that a simulated shelf and real disks obey alike.
+"""Ports: the protocols of a shelf and of pools, which real disks and simulated ones implement alike.
 
-Every call may block, up to its deadline and not noticeably longer; so they are made in the watchdog's arms only, never
-in its loop. A disk that hangs delays nobody else's answer. No call raises for what a disk, a path or a pool does:
-silence is an answer. The conformance suite holds every implementation to what is written here. Decides nothing.
+Every call may block, up to its deadline and not noticeably longer, so the watchdog calls them only in its worker
+processes, never in its loop. A disk that hangs does not delay the answer of another disk. No call raises for a fault of
+a disk, a path or a pool: silence is an answer. The conformance suite checks every implementation against these
+docstrings. Makes no decisions.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from reconciler.core.failover.reservations.reservation_state import DiskView
 
 
 class Written(StrEnum):
-    """What became of a disk heartbeat.
+    """Outcome of writing a disk heartbeat.
 
-    GOOD: the majority of the arbitration disks took the sector. CONFLICT: so many answered with status RESERVATION
-    CONFLICT (SPC-4, 5.13.1) that no majority can be ours; fewer may be disks that came back after the claim, still held
-    by a peer that is gone. SILENT: neither.
+    GOOD: the majority of the arbitration disks took the sector. CONFLICT: too many disks answered with status
+    RESERVATION CONFLICT (SPC-4, 5.13.1) to leave us a majority. Fewer conflicts may come from disks that returned after
+    the claim, still held by a peer that is gone. SILENT: neither.
     """
 
     GOOD = "good"
@@ -34,10 +35,10 @@ class Written(StrEnum):
 class PoolsView:
     """One look at the pools of the orders.
 
-    `out`: disks (indices into the orders) that the imported pools gave up. `progress` and `used`: see `PoolsSeen`;
-    `doing` says in words what went on. They are empty where no import or export is in progress. `txgs`: how far each
-    pool has come, as marks (`progress`), in the order in which the vdevs of the orders first name pools; 0: not
-    imported here, or not known.
+    `out`: disks (indices into the orders) that the imported pools gave up. `progress` and `used`: see `PoolsSeen`.
+    `doing`: the work in progress, for people. All three are empty if no import or export is in progress. `txgs`:
+    committed transaction group of each pool, as marks (`transaction_groups`), in the order in which the vdevs of the
+    orders first name pools; 0: not imported here, or unknown.
     """
 
     pools: Presence
@@ -50,7 +51,7 @@ class PoolsView:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """One of many looks at all disks. `age_s`: so long before it the oldest of the questions was asked that count."""
+    """One look at all disks. `age_s`: age, in seconds, of the oldest answer that this look uses."""
 
     views: tuple[DiskView, ...]
     age_s: float = 0.0
@@ -60,11 +61,11 @@ class Performing(Protocol):
     """Disks that take reservation commands."""
 
     def perform(self, commands: tuple[Command, ...], deadline_s: float) -> tuple[Reply, ...]:
-        """Commands to different disks, all at once: what each disk answered, in the order of the commands.
+        """Send commands to different disks, all at once, and return the replies in the order of the commands.
 
-        REGISTER goes over every path, with APTPL (SPC-4, 5.13.5). A unit attention (SPC-4, 5.14) is consumed and the
-        command repeated. While a command to a disk is unanswered, further ones are SILENT at once: what is late is
-        never overtaken by what was asked after it.
+        REGISTER goes over every path, with APTPL (SPC-4, 5.13.5). After a unit attention (SPC-4, 5.14) the command is
+        repeated. While a command to a disk is unanswered, further ones are SILENT at once: a later command never
+        overtakes a late one.
         """
         ...
 
@@ -73,29 +74,29 @@ class Shelf(Performing, Protocol):
     """The disks of the orders, as one controller reaches them."""
 
     def obey(self, orders: Orders) -> None:
-        """Newer orders of the same controller. Disks that they name as the older ones did are reached as before.
+        """Follow newer orders of the same controller. Disks that both orders name stay open as they are.
 
-        What such a disk has not answered yet is not overtaken by what is asked from now on.
+        A later command to such a disk never overtakes one that the disk has not answered yet.
         """
         ...
 
     def look(self, deadline_s: float) -> tuple[DiskView, ...]:
-        """READ KEYS and READ RESERVATION (SPC-4, 6.15.2 and 6.15.3) of all disks at once, in the orders' order.
+        """Send READ KEYS and READ RESERVATION (SPC-4, 6.15.2 and 6.15.3) to all disks at once.
 
-        UNANSWERED stands for each disk that did not answer in time.
+        Returns one view a disk, in the order of the orders; UNANSWERED for each disk that did not answer in time.
         """
         ...
 
     def watch(self, deadline_s: float) -> Watched:
-        """`look`, again and again: where too few answered in time, what others answered late to an earlier one counts.
+        """Look again. If too few disks answer in time, use the late answers of the others to earlier looks.
 
-        Disks that always answer late are busy, not lost. Of an answer that took half as long as the controller may be
-        without proof (`Timers.proof_ms`) nothing is told.
+        Disks that always answer late are busy, not lost. An answer that took longer than half the time that the
+        controller may go without proof (`Timers.proof_ms`) does not count.
         """
         ...
 
     def read_records(self, deadline_s: float) -> tuple[bytes | None, ...]:
-        """The peer's 512-byte sector on each arbitration disk, in their order; None: unreadable.
+        """Return the peer's 512-byte sector on each arbitration disk, in their order; None: unreadable.
 
         As for `watch`, an answer may be a late one to an earlier question.
         """
@@ -106,43 +107,44 @@ class Shelf(Performing, Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of everything. What a disk has not answered yet may still be done."""
+        """Close all disks. Commands still in flight may complete later."""
         ...
 
 
 def answered(shelf: Performing, command: Command, deadline_s: float) -> Reply:
-    """What one disk answers to one command."""
+    """Send one command and return the reply of its disk."""
     (reply,) = shelf.perform((command,), deadline_s)
     return reply
 
 
 class PoolHouse(Protocol):
-    """The pools of the orders, as one controller's kernel has them. `look` may run beside an import or export."""
+    """The pools of the orders in one controller's kernel. `look` may run beside an import or export."""
 
     def look(self, deadline_s: float) -> PoolsView:
-        """What is imported here: NONE, SOME (an import or export in progress, too), ALL, HUNG; no answer is UNKNOWN.
+        """Return which pools are imported here: NONE, SOME (also during an import or export), ALL, HUNG, or UNKNOWN.
 
-        REFUSED is never said here: no kernel remembers a refused import, only who asked for it.
+        UNKNOWN means no answer. Never returns REFUSED: the kernel does not remember a refused import, only its caller
+        does.
         """
         ...
 
     def import_(self, deadline_s: float, excused: frozenset[int] = frozenset(), txgs: tuple[int, ...] = ()) -> bool:
         """Import all pools without scanning; True when all are imported. After False one may still be in progress.
 
-        `excused`: disks (indices into the orders) that the last owner of the pools had given up: none of them holds
-        anything newer than the others, so their silence stops no import, and what they say allows none.
-        `txgs`: marks that the pools had reached by the word of their last owner. One that is behind is not imported.
+        `excused`: disks (indices into the orders) that the last owner of the pools had given up. None of them has newer
+        writes than the others, so their silence stops no import, and their contents allow none. `txgs`: marks that the
+        pools had reached by the reports of their last owner; a pool behind its mark is not imported.
         """
         ...
 
     def export(self, deadline_s: float) -> bool:
         """Export all pools; True when none is imported any more. After False one may still be in progress.
 
-        What somebody uses is tried again until the deadline. Whoever wants the pools back meanwhile kills this process
-        and imports.
+        While a process uses a pool, the export retries until the deadline. A caller that wants the pools back meanwhile
+        kills this process and imports.
         """
         ...
 
     def close(self) -> None:
-        """Let go of everything; an import or export in progress goes on in the kernel."""
+        """Release all resources. An import or export in progress goes on in the kernel."""
         ...

@@ -1,6 +1,6 @@
-"""Why bytes from outside are refused: the values that decoders return in place of raising.
+"""Refusals: why a decoder refuses bytes from outside. Decoders return these values instead of raising.
 
-Decides nothing.
+Makes no decisions.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from enum import Enum
 
 
 class Refusal(Enum):
-    """What is wrong with the bytes. The value is the sentence.
+    """A defect of the bytes. The value is the sentence for people.
 
-    All but AUTHENTIC_DEFECT are judged before the seal has vouched for anything: they tell a person where to look, and
-    decide no more than that the bytes are not followed.
+    A decoder checks all but AUTHENTIC_DEFECT before the seal has authenticated the bytes. So they only tell people
+    where to look, and that the bytes were ignored.
     """
 
     LENGTH = "not as long as such bytes are"
@@ -34,7 +34,7 @@ class Refusal(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Bytes that are not followed. `detail` says where and what, in at most 200 characters."""
+    """Refused bytes. `detail`: the place and the defect, in at most 200 characters."""
 
     why: Refusal
     detail: str = ""

@@ -1,8 +1,8 @@
-"""Strict JSON as typed values: the fields of a frozen dataclass, each of its type, each within its limits.
+"""Strict JSON: decode a document into a frozen dataclass, each field of its type and within its limits.
 
-Decides what is a value of a type and what is a defect. No key twice; no fraction, no infinity, no integer beyond 63
-bits, no text that does not print. A field with a default may be missing, because an older release did not know it; a
-key that is not known is kept apart by name, because a newer release may have written it. Knows no particular type.
+Tells values of a type from defects. Refuses a key that occurs twice, a fraction, an infinity, an integer beyond 63
+bits, and text that does not print. A field with a default may be missing, because an older release did not know it. An
+unknown key is reported by name, because a newer release may have written it. Knows no particular type.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ INTEGER_MAX: Final = (1 << 63) - 1
 TEXT_MAX: Final = 255
 ITEMS_MAX: Final = 4_096
 QUOTE_MAX: Final = 60
-#: Of more keys that are not known the rest is not named.
+#: Report at most this many unknown keys.
 UNKNOWN_MAX: Final = 20
 
 
 class Defect(ValueError):
-    """What is wrong, and where in the document; the decoder that uses this module turns it into a refusal."""
+    """A defect and its place in the document. The decoder that uses this module turns it into a refusal."""
 
     def __init__(self, where: str, what: str) -> None:
         super().__init__(f"{where}: {what}"[:200])
 
 
 def quoted(text: str) -> str:
-    """A piece of somebody else's text for a message: printable ASCII, short."""
+    """Return a piece of foreign text for a message: short, printable ASCII."""
     return ascii(text[:QUOTE_MAX])
 
 
 def canonical(value: Any) -> bytes:
-    """The one form in which a value is written: keys in order, no spaces, ASCII only."""
+    """Return the canonical JSON of a value: sorted keys, no spaces, ASCII only."""
     return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 def plain(value: Any) -> Any:
-    """A dataclass as dictionaries, lists, text, integers and booleans."""
+    """Return a dataclass as dictionaries, lists, text, integers and booleans."""
     if is_dataclass(value) and not isinstance(value, type):
         return {part.name: plain(getattr(value, part.name)) for part in fields(value)}
     if isinstance(value, Enum):
@@ -53,7 +53,7 @@ def plain(value: Any) -> Any:
 
 
 def parse(text: bytes) -> Any:
-    """Plain values from JSON. Raises Defect for anything that is not strict JSON, however deep it is nested."""
+    """Return plain values from JSON. Raises Defect for anything that is not strict JSON, at any depth."""
     try:
         return json.loads(
             text.decode("ascii"),
@@ -89,9 +89,10 @@ def _no_fraction(text: str) -> Any:
 
 
 def build(kind: type[T], value: Any, where: str, unknown: list[str] | None = None) -> T:
-    """The value of a type: a dataclass of dataclasses, tuples, enums of text, text, integers and booleans.
+    """Return a value of type `kind`: a dataclass of dataclasses, tuples, enums of text, text, integers and booleans.
 
-    The places of keys that are not known are added to `unknown`, the first UNKNOWN_MAX of them; None: they are defects.
+    Adds the places of unknown keys to `unknown`, at most UNKNOWN_MAX. If `unknown` is None, unknown keys are defects.
+    Raises Defect.
     """
     if is_dataclass(kind):
         return cast(T, _build_dataclass(kind, value, where, unknown))
@@ -101,7 +102,7 @@ def build(kind: type[T], value: Any, where: str, unknown: list[str] | None = Non
         if not isinstance(value, str) or value not in [member.value for member in kind]:
             raise Defect(where, f"one of {', '.join(member.value for member in kind)}")
         return kind(value)
-    # Not isinstance: true is an int to Python, and a defect here.
+    # Not isinstance: Python takes true for an int, which is a defect here.
     if type(value) is not kind:
         raise Defect(where, f"{type(value).__name__} in place of {kind.__name__}")
     _within(value, where)
@@ -117,7 +118,7 @@ def _within(value: object, where: str) -> None:
 
 @lru_cache(maxsize=64)
 def _hints(kind: type) -> dict[str, tuple[Any, bool]]:
-    """The type of each field, and whether it has a default."""
+    """Return the type of each field, and whether it has a default."""
     hints = get_type_hints(kind)
     return {
         part.name: (hints[part.name], part.default is not MISSING or part.default_factory is not MISSING)

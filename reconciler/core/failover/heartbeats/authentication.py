@@ -1,7 +1,8 @@
-"""Seals: who wrote these bytes, and for what. HMAC-SHA-256 (RFC 2104) under keys derived with HKDF (RFC 5869).
+"""Authentication: seals that prove the writer and the purpose of bytes.
 
-Every purpose, direction and way has a key of its own, so bytes that were written for one are worth nothing in another.
-Knows no format and no file; `wire`, `record` and `orders_document` say what is sealed.
+A seal is HMAC-SHA-256 (RFC 2104) under a key derived with HKDF (RFC 5869). Every purpose, direction and channel or disk
+has a key of its own, so bytes written for one are invalid in any other. Knows no format and no file; `wire`,
+`disk_record` and `orders.document` define the sealed bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ SALT: Final = b"hagit/1"
 
 
 class Purpose(StrEnum):
-    """What a key is for."""
+    """Purpose of a key."""
 
     DATAGRAM = "datagram"
     RECORD = "record"
@@ -40,12 +41,12 @@ class SealKey:
 
 
 def extract(salt: bytes, secret: bytes) -> bytes:
-    """HKDF-Extract, RFC 5869, section 2.2: 32 bytes. An empty salt counts as 32 zero bytes."""
+    """Return HKDF-Extract (RFC 5869, section 2.2): 32 bytes. An empty salt counts as 32 zero bytes."""
     return hmac.digest(salt or bytes(SEAL_BYTES), secret, HASH)
 
 
 def expand(extracted: bytes, info: bytes, length: int) -> bytes:
-    """HKDF-Expand, RFC 5869, section 2.3: `length` bytes, at most 255 × 32."""
+    """Return HKDF-Expand (RFC 5869, section 2.3): `length` bytes, at most 255 × 32."""
     assert 0 < length <= 255 * SEAL_BYTES
     block = result = b""
     for number in range(1, -(-length // SEAL_BYTES) + 1):
@@ -55,10 +56,10 @@ def expand(extracted: bytes, info: bytes, length: int) -> bytes:
 
 
 def derive(secret: bytes, purpose: Purpose, *context: str) -> SealKey:
-    """The key for one purpose in one context, from the secret that both controllers share.
+    """Return the key for one purpose in one context, derived from the secret that both controllers share.
 
-    Each part goes in with its length, so that no two contexts run together. Raises NodeFileError for a secret that is
-    shorter than 32 bytes or longer than 4,096.
+    Each part is encoded with its length, so that different contexts never give the same bytes. Raises NodeFileError for
+    a secret shorter than 32 bytes or longer than 4,096.
     """
     if not SECRET_BYTES_MIN <= len(secret) <= SECRET_BYTES_MAX:
         raise NodeFileError(
@@ -70,10 +71,10 @@ def derive(secret: bytes, purpose: Purpose, *context: str) -> SealKey:
 
 
 def seal(key: SealKey, data: bytes) -> bytes:
-    """The 32 bytes that prove that `data` was written by somebody who has the key."""
+    """Return the 32 bytes that prove that a program with the key wrote `data`."""
     return hmac.digest(key.material, data, HASH)
 
 
 def sealed(key: SealKey, data: bytes, tag: bytes) -> bool:
-    """Whether `tag` is the seal of `data`, in a time that does not depend on where they differ."""
+    """Whether `tag` is the seal of `data`. Takes the same time wherever they differ."""
     return hmac.compare_digest(seal(key, data), tag)

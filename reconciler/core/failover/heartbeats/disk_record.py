@@ -1,9 +1,10 @@
-"""The disk heartbeat: a beat in one 512-byte sector, told apart from a blank, torn, foreign or copied one.
+"""Disk record: a beat in one 512-byte sector, told apart from a blank, torn, foreign or copied one.
 
 Each controller writes a sector of its own on every arbitration disk and reads the other's. Layout: as in `wire`, then
-zeros, the seal at 472 and, in the last 8 bytes, the bytes of the counter again: a write that stopped within the sector
-leaves them different, which says more than a broken seal. Version 2 may grow up to the seal. Does not know where on a
-disk the sectors lie; on a drive with larger sectors the record is the first 512 bytes of one, and the rest is zeros.
+zeros, the seal at 472 and, in the last 8 bytes, the bytes of the counter again. A write that stopped within the sector
+leaves the two counters different, which tells more than a broken seal. Version 2 may grow up to the seal. Does not know
+the place of the sectors on a disk. On a drive with larger sectors the record is the first 512 bytes of one, and the
+rest is zeros.
 """
 
 from __future__ import annotations
@@ -35,23 +36,23 @@ assert max(CONTENT_BYTES) <= SEAL_AT
 
 
 def record_way(secret: bytes, pair: str, disk: str, sender: Side) -> Direction:
-    """The way of the records of one sender on one disk (its name in the orders).
+    """Return the way of one sender's records on one disk (its name in the orders).
 
-    A record that was copied to another disk is refused there. Raises NodeFileError for an unfit secret.
+    A reader refuses a record that was copied to another disk. Raises NodeFileError for an unfit secret.
     """
     key = derive(secret, Purpose.RECORD, pair, disk, sender.value)
     return Direction(Kind.RECORD, sender, short_digest(pair, 8), short_digest(disk, 4), key)
 
 
 def encode_record(beat: Beat, way: Direction, version: int = VERSION, reads: int = VERSION) -> bytes:
-    """512 bytes in either version. `reads`: what the sender says that it reads."""
+    """Return 512 bytes in either version. `reads`: the highest version that the sender reads."""
     content = beat_content(beat, way, version, reads).ljust(SEAL_AT, b"\0")
     tail = content[COUNTER_AT : COUNTER_AT + 8]
     return content + seal(way.key, content + tail) + tail
 
 
 def decode_record(data: bytes, way: Direction) -> Decoded | Refused:
-    """The beat in the peer's sector. Never raises, whatever the bytes; BLANK and TORN are no sign of an intruder."""
+    """Return the beat in the peer's sector. Never raises for any bytes. BLANK and TORN do not point to an intruder."""
     if len(data) != RECORD_BYTES:
         return Refused(Refusal.LENGTH, f"{len(data)} bytes, a record has {RECORD_BYTES}")
     if not any(data):

@@ -1,11 +1,11 @@
-"""Which channels the peer is heard on, and which beats count as a sign of life.
+"""Failure detector: on which channels the peer is heard, and which beats count as signs of life.
 
-A beat on a network counts when it is newer than every earlier one of its channel and echoes this life of the receiver;
-the disk record counts when it has moved on since it was last read. *A beat on a network shows life now only if it is
-newer than every beat heard before, on any channel or disk*. An overtaken beat shows life as of the newest sign: beats
-that are held back on one channel keep no dead peer alive. A record that changes into something that cannot be decoded
-counts too: *whoever writes the peer's slot is alive, in whatever version and under whatever seal*. Ages are differences
-of the monotonic clock of the receiver; nothing in a beat is ever compared with a clock. Does not know what follows from
+A beat on a network counts if it is newer than every earlier one of its channel and echoes this life of the receiver.
+The disk record counts if its beat has advanced since the last read. *A beat on a network shows life now only if it is
+newer than every beat heard before, on any channel or disk*. An overtaken beat shows life only as of the newest sign, so
+beats delayed on one channel cannot keep a dead peer alive. A record that changes to undecodable content counts, too: *a
+controller that writes the peer's slot is alive, in whatever version and under whatever seal*. Ages are differences of
+the receiver's monotonic clock; the core compares no value in a beat with a clock. Does not know the consequences of
 silence.
 """
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 def hear(state: State, channel: int, beat: Beat, now_ms: int) -> State:
-    """What is known after a beat arrived."""
+    """Return the state after a beat arrived on a channel (index; one past the last is the disk record)."""
     if not 0 <= channel < len(state.peer.last):
         return state
     if beat.side is state.orders.side:
@@ -47,7 +47,7 @@ def hear(state: State, channel: int, beat: Beat, now_ms: int) -> State:
     )
     if is_credible(state.highest, beat.epoch):
         state = replace(state, highest=max(state.highest, beat.epoch))
-    # A record whose writer is dead is no sign of life, but it holds the last word of an owner.
+    # The record of a dead owner is no sign of life, but it holds the owner's last marks.
     state = _said(state, beat)
     if (last is None) if disk else (beat.echo != state.incarnation):
         return replace(state, peer=peer)
@@ -71,10 +71,11 @@ def hear(state: State, channel: int, beat: Beat, now_ms: int) -> State:
 
 
 def agreed(state: State, beat: Beat) -> State:
-    """*Nobody lives longer without proof than the other one waits*: what the orders say counts when both have them.
+    """Apply the invariant: *no controller lives longer without proof than the other one waits*.
 
-    A peer with other orders waits as long as every release does at the least, and may itself live as long as it did by
-    the orders before. The deadman belongs to it: a longer one is set only when the peer has those orders, too.
+    The limits of the orders apply once both controllers have the same orders. A peer with other orders waits only as
+    long as every release does at least, and may itself live as long as under its earlier orders. The deadman is part of
+    this: its time-out becomes longer only once the peer has those orders, too.
     """
     timers = state.orders.timers
     if beat.digest == digest(state.newest):
@@ -85,7 +86,7 @@ def agreed(state: State, beat: Beat) -> State:
 
 
 def changed(peer: Peer, now_ms: int) -> Peer:
-    """The peer's slot changed and brought no beat: the peer lives, and what it said before may no longer be true."""
+    """The peer's slot changed without a readable beat: the peer lives, and its earlier reports may be out of date."""
     return replace(
         peer,
         heard_ms=(*peer.heard_ms[:-1], now_ms),
@@ -98,10 +99,10 @@ def changed(peer: Peer, now_ms: int) -> Peer:
 
 
 def harmless(peer: Peer | None, why: Refusal) -> bool:
-    """Whether a record in the peer's slots that cannot be followed needs no person: blank, half written, or left over.
+    """Whether an undecodable record in the peer's slots needs no repair: it is blank, half written, or left over.
 
-    Only an owner writes its record. While the newest sign of life of the peer says that it owns nothing, a seal that
-    does not fit is on a record from when it did, under a secret that was dropped since.
+    Only an owner writes its record. If the newest sign of life of the peer reports that it owns nothing, a record with
+    a wrong seal is from an earlier ownership, under a secret that was dropped since.
     """
     if why in (Refusal.BLANK, Refusal.TORN):
         return True
@@ -111,17 +112,19 @@ def harmless(peer: Peer | None, why: Refusal) -> bool:
 
 
 def _said(state: State, beat: Beat) -> State:
-    """How far the pools have come, as an owner says. Orders of another shelf may name them in another order."""
+    """Keep the marks that an owner reports, unless its orders are for another shelf, which may order pools
+    differently."""
     if beat.phase not in OWNING or not any(beat.txgs) or beat.shelf != shelf_digest(state.orders):
         return state
-    # An epoch that is not believed replaces no word, but the word itself counts: it never lets an older copy in.
+    # An incredible epoch replaces no marks, but its marks still count: a mark never lets an older copy in.
     epoch = beat.epoch if is_credible(state.highest, beat.epoch) else 0
     word = joined(state.word, beat.txgs, newer=rank(epoch) >= rank(state.word_epoch))
     return replace(state, word=word, word_epoch=max(state.word_epoch, epoch, key=rank))
 
 
 def _unable_ms(since_ms: int | None, beat: Beat, now_ms: int) -> int | None:
-    """Since when the peer neither owns the pools nor could take them, as this beat and those before it say."""
+    """Return since when the peer reports, in this beat and the ones before, that it neither owns nor could take
+    pools."""
     if beat.able or beat.phase in OWNING:
         return None
     return now_ms if since_ms is None else since_ms
@@ -132,7 +135,7 @@ def _put(values: tuple[T, ...], index: int, value: T) -> tuple[T, ...]:
 
 
 def forget(peer: Peer, now_ms: int) -> Peer:
-    """Listening begins anew: whoever slept through the silence may not count it."""
+    """Restart silence detection. After a late wake, the time spent asleep does not count as peer silence."""
     return replace(
         peer,
         heard_ms=(now_ms,) * len(peer.heard_ms),
@@ -146,28 +149,29 @@ def forget(peer: Peer, now_ms: int) -> Peer:
 
 
 def watch_disks(peer: Peer, now_ms: int) -> Peer:
-    """The disks came into sight: staleness of the record counts from here."""
+    """The disks came into sight: count the staleness of the record from now."""
     return replace(peer, heard_ms=(*peer.heard_ms[:-1], now_ms), last=(*peer.last[:-1], None))
 
 
 def claimed(peer: Peer, now_ms: int) -> Peer:
-    """The peer's key on the disks is newer than any seen before: whoever claims, lives."""
+    """The peer's key on the disks is newer than any seen before. Only a live controller claims, so the peer lives."""
     return replace(peer, heard_ms=(*peer.heard_ms[:-1], now_ms))
 
 
 def network_alive(state: State, now_ms: int) -> bool:
-    """The peer has been heard on a network channel recently enough."""
+    """Whether the peer was heard on a network channel within the silence limit."""
     bound_ms = state.orders.timers.silence_ms
     return state.peer.lately and any(now_ms - heard < bound_ms for heard in state.peer.heard_ms[:-1])
 
 
 def heard_since(state: State, moment_ms: int) -> bool:
-    """The peer has been heard on a network channel at that moment or later."""
+    """Whether the peer was heard on a network channel at that moment or later."""
     return state.peer.lately and any(heard >= moment_ms for heard in state.peer.heard_ms[:-1])
 
 
 def network_silent(state: State, now_ms: int) -> bool:
-    """Every network channel has been silent for the bound and the extra wait of the orders. No channel, no silence."""
+    """Whether every network channel was silent for the limit and the extra wait of the orders. False without
+    channels."""
     timers = state.orders.timers
     bound_ms = timers.silence_ms + timers.network_ms
     heard = state.peer.heard_ms[:-1]
@@ -175,18 +179,18 @@ def network_silent(state: State, now_ms: int) -> bool:
 
 
 def disk_alive(state: State, now_ms: int) -> bool:
-    """The disk record has moved on recently enough."""
+    """Whether the disk record has advanced within the limit."""
     listened = state.peer.lately or state.peer.undecoded_ms is not None
     return listened and now_ms - state.peer.heard_ms[-1] < state.orders.timers.stale_ms
 
 
 def undecoded(state: State, now_ms: int) -> bool:
-    """The peer is alive and only its disk record shows it, which this controller cannot decode."""
+    """Whether the only sign of life of the peer is its disk record, which this controller cannot decode."""
     return state.peer.undecoded_ms is not None and disk_alive(state, now_ms) and not network_alive(state, now_ms)
 
 
 def disk_stale(state: State, now_ms: int) -> bool:
-    """The disk record has not moved for the bound, and the disks could be read all the while (see `watch_disks`)."""
+    """Whether the disk record has not advanced for the limit while the disks were readable (see `watch_disks`)."""
     looks = state.looks
     return (
         looks.sees
@@ -197,7 +201,7 @@ def disk_stale(state: State, now_ms: int) -> bool:
 
 
 def ages(state: State, now_ms: int) -> str:
-    """How old each channel is, in words."""
+    """Return the age of the last beat on each channel, for people."""
     names = [*(channel.name for channel in state.orders.channels), "disk record"]
     pairs = zip(names, state.peer.heard_ms, strict=True)
     return ", ".join(f"{name} {now_ms - heard} ms" for name, heard in pairs)

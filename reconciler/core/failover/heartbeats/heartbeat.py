@@ -1,6 +1,6 @@
-"""Beats: what a controller says about itself, the same on every network channel and in its disk record.
+"""Heartbeat: the report of a controller about itself, the same on every network channel and in its disk record.
 
-Decides nothing; `detector` says which beats count. Does not know how a beat travels; `wire` writes it as bytes.
+Makes no decisions; `failure_detector` decides which beats count. Does not know how a beat travels; `wire` encodes it.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ TXGS_MAX: Final = 8
 class Beat:
     """One heartbeat.
 
-    `incarnation` rises with every start of the daemon, `counter` with every beat; `echo` is the incarnation of the
-    receiver that the sender heard last, which proves that the beat answers this life of the receiver. `epoch` is the
-    highest seen by the sender. `groups_down` are the failover groups that are down there; `out` are disks (indices)
-    that the pools there have given up. `able`: could take the pools now. `handed`: released and exported, take them.
-    `dying`: a last word, sent by a panic or before a reset.
+    `incarnation` rises with every start of the daemon, `counter` with every beat. `echo`: the receiver's incarnation
+    that the sender heard last; it proves that the beat answers this life of the receiver. `epoch`: the highest that the
+    sender has seen. `groups_down`: failover groups that are down at the sender. `out`: disks (indices) that the pools
+    there have given up. `able`: the sender could take the pools now. `handed`: the sender has released and exported the
+    pools for the receiver. `dying`: a last beat, sent by a panic or before a reset.
 
-    `machine` is a 64-bit number of the sending machine, different on any two machines and after each boot; 0: not said.
-    `txgs`: the newest transaction group of each pool, in the order in which the vdevs of the orders first name pools;
-    0 for a pool that is not imported there; empty: not said. `armed`: a hardware watchdog resets that machine if its
-    daemon stops. `accepts`: fingerprint of a secret that the sender accepts besides the one that seals the beat; 0 for
-    none. `policy`: digest of what the sender's configuration means in every release, 0: not said. `lives_ms`: the
-    longest time for which the sender may go on after it lost its disks, 0: not said. A beat in layout version 1 says
-    nothing of these six: they have their defaults.
+    `machine`: 64-bit number of the sending machine, different on any two machines and after each boot; 0: not said.
+    `txgs`: newest transaction group of each pool, in the order in which the vdevs of the orders first name pools; 0 for
+    a pool that is not imported there; empty: not said. `armed`: a hardware watchdog resets that machine if its daemon
+    stops. `accepts`: fingerprint of a secret that the sender accepts besides the one that seals the beat; 0 for none.
+    `policy`: digest of the part of the sender's configuration that means the same in every release; 0: not said.
+    `lives_ms`: longest time for which the sender may go on after it lost its disks; 0: not said. A beat in layout
+    version 1 does not carry these six; they have their defaults.
 
-    `first_digest` does not travel by itself: it stands in the place of `digest` in a beat in version 1, which only
-    readers of the first release are sent; 0: `digest` does.
+    `first_digest` has no field of its own on the wire: it replaces `digest` in a beat in version 1, which only readers
+    of the first release receive. 0: `digest` stays.
     """
 
     side: Side
@@ -63,5 +63,5 @@ class Beat:
 
     @property
     def guarded(self) -> bool:
-        """Whether the sender says that a hardware watchdog resets its machine. The first release says nothing."""
+        """Whether the sender reports that a hardware watchdog resets its machine. The first release never does."""
         return self.armed and self.policy != 0

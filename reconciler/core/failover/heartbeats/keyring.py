@@ -1,8 +1,8 @@
-"""The secrets of a pair: one that seals what is sent, and others that are accepted beside it.
+"""Keyring: the secrets of a pair, one that seals the beats that a controller sends, and others that it accepts.
 
-With two accepted secrets the controllers change theirs one after the other and understand each other all the while:
-both accept the new one, both send with it, both drop the old one. Names a secret by a fingerprint, which is no secret.
-Does not know files; `wire` and `record` know what is sealed.
+With two accepted secrets the controllers can change theirs one after the other and always understand each other: both
+accept the new one, both send with it, both drop the old one. Identifies a secret by a fingerprint, which is not secret.
+Does not know files, nor the sealed formats (`wire` and `disk_record`).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from reconciler.core.failover.refusal import Refusal, Refused
 K = TypeVar("K")
 T = TypeVar("T")
 
-#: The one that is used, the next one, the previous one.
+#: The used secret, the next one and the previous one.
 SECRETS_MAX: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """`current` seals what is sent; what is received may be sealed with it or with one of `others`, the next one first.
+    """Secrets of a controller: `current` seals its beats. It accepts `current` and `others`, the next secret first.
 
     Its `repr` shows no secret.
     """
@@ -44,29 +44,29 @@ class Keyring:
 
     @property
     def announced(self) -> int:
-        """The fingerprint that beats carry: of the first secret accepted besides the current one; 0 for none."""
+        """The fingerprint that beats carry: that of the first accepted secret besides the current one; 0 for none."""
         return self.prints[1] if len(self.prints) > 1 else 0
 
     def shares(self, other: Keyring) -> bool:
-        """Whether a controller with the one still understands something of a controller with the other."""
+        """Whether controllers with these two keyrings have an accepted secret in common."""
         return not set(self.accepted).isdisjoint(other.accepted)
 
 
 @lru_cache(maxsize=16)
 def fingerprint(secret: bytes) -> int:
-    """32 bits that tell secrets apart, never 0. They say nothing about a secret that is as long as ours are."""
+    """Return 32 bits that tell secrets apart, never 0. They reveal nothing about a secret of at least 32 bytes."""
     return int.from_bytes(derive(secret, Purpose.FINGERPRINT).material[:4]) or 1
 
 
 def spelled(number: int) -> str:
-    """A fingerprint as people see it, 8 hexadecimal digits; 0 is empty."""
+    """Return a fingerprint for people: 8 hexadecimal digits; empty for 0."""
     return f"{number:08x}" if number else ""
 
 
 def decode_any(data: bytes, keys: Sequence[K], decode: Callable[[bytes, K], T | Refused]) -> tuple[T | Refused, int]:
-    """What `decode` makes of the bytes with the first key that vouches for them, and its index; -1 when it is refused.
+    """Decode bytes with the first key whose seal fits. Return the result and the key's index; -1 if they are refused.
 
-    The keys follow from different secrets and are alike in all else.
+    The keys are derived from different secrets for the same purpose and context.
     """
     assert keys
     found: T | Refused = Refused(Refusal.SEAL)

@@ -1,8 +1,8 @@
-"""The peer's slots on the arbitration disks, from one read to the next.
+"""Record slots: the peer's slots on the arbitration disks, compared from one read to the next.
 
-Finds the peer's newest beat, and whether the peer writes although its record brings no new beat. Slots are compared as
-they are read, bytes with bytes, so life shows under a seal or in a version that this controller cannot decode. What a
-disk held when it was first read is no sign of life: a dead peer may have left it. Does not decode anything.
+Finds the peer's newest beat, and whether the peer writes although its record brings no new beat. It compares the raw
+bytes of the slots, so it notices life under a seal or in a version that this controller cannot decode. The first
+content read from a disk is no sign of life, because a dead peer may have left it. Decodes nothing.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """`beat`: the newest that could be decoded. `changed`: a slot changed to something that brings no new beat."""
+    """Result of a read. `beat`: the newest decoded beat. `changed`: a slot changed to content without a new beat."""
 
     beat: Beat | None
     changed: bool
 
     def events(self, channel: int) -> tuple[Heard | RecordChanged, ...]:
-        """What the core is told, in this order: a beat says more than a change. `channel`: that of the disk record."""
+        """Return the events for the core, in order: a beat tells more, so it comes last. `channel`: the disk
+        record's."""
         changed = (RecordChanged(),) if self.changed else ()
         return (*changed, Heard(channel, self.beat)) if self.beat is not None else changed
 
@@ -33,10 +34,11 @@ class Reading:
 def compare(
     before: Sequence[T | None], now: Sequence[T | None], beats: Sequence[Beat | None], incarnation: int
 ) -> Reading:
-    """What one read of all slots says. `before`: what they held (None: never read), `beats`: what `now` decodes to.
+    """Compare one read of all slots with the contents before.
 
-    `incarnation` is the highest known of the peer. A slot that changes to a beat of a lower one is written by a peer
-    whose numbers went back; its beats are not followed, but it lives. A slot that only lags behind the others is not.
+    `before`: earlier contents (None: never read). `beats`: the decoded contents of `now`. `incarnation`: the highest
+    known of the peer. If a slot changes to a beat of a lower incarnation, the numbers of its writer went back: its
+    beats do not count, but the writer lives. A slot that only lags behind the others does not count as changed.
     """
     found = [beat for beat in beats if beat is not None]
     newest = max(found, key=lambda beat: (beat.incarnation, beat.counter), default=None)
@@ -48,5 +50,5 @@ def compare(
 
 
 def held(before: Sequence[T | None], now: Sequence[T | None]) -> tuple[T | None, ...]:
-    """What the slots hold as far as it is known: a slot that could not be read holds what it held."""
+    """Return the known contents of the slots: an unreadable slot keeps its earlier contents."""
     return tuple(old if new is None else new for old, new in zip(before, now, strict=True))

@@ -1,8 +1,9 @@
-"""Which authentic datagrams are new: a sliding window over (incarnation, counter), one for each channel and sender.
+"""Replay window: which authentic datagrams are new, by a sliding window over (incarnation, counter).
 
-Follows the anti-replay window of RFC 4303 (3.4.3 and appendix A2), with the sender's incarnation in place of the
-sequence number's upper half. A window that has just been made admits what it is shown, even a replay from before: that
-is caught by the `echo` of a beat, which must name this life of the receiver. Does not know bytes or time.
+Each channel and sender has a window of its own. Follows the anti-replay window of RFC 4303 (3.4.3 and appendix A2),
+with the sender's incarnation in place of the sequence number's upper half. A new window admits any first beat, even a
+replay from before its creation. The `echo` of a beat, which must name this life of the receiver, catches such a replay.
+Does not know bytes or time.
 """
 
 from __future__ import annotations
@@ -15,24 +16,25 @@ WINDOW_BEATS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """This very beat was admitted before."""
+    """The window has admitted this beat before."""
 
 
 @dataclass(frozen=True, slots=True)
 class TooOld:
-    """From an earlier life of the sender, or so far behind that nobody knows whether it was admitted before."""
+    """The beat is from an earlier life of the sender, or older than the window, which does not know whether it is
+    new."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What was admitted: of life `incarnation`, bit n of `seen` says that `highest` - n was. -1: nothing yet."""
+    """The admitted beats of life `incarnation`: bit n of `seen` stands for counter `highest` - n. -1: none yet."""
 
     incarnation: int = -1
     highest: int = -1
     seen: int = 0
 
     def admit(self, incarnation: int, counter: int) -> Admitted | Replayed | TooOld:
-        """Whether a beat is new. A beat that was overtaken by others is, within 64 beats."""
+        """Return whether a beat is new. A beat that at most 63 later ones overtook is still new."""
         if incarnation > self.incarnation:
             return Admitted(Window(incarnation, counter, 1))
         if incarnation < self.incarnation:
@@ -51,6 +53,6 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The beat is new; `window` is what to ask the next time."""
+    """The beat is new; `window` is the window for the next beat."""
 
     window: Window

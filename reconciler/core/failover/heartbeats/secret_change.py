@@ -1,9 +1,9 @@
-"""Change of the secret that both controllers share: which step may be done now.
+"""Change of the secret that both controllers share: which step is allowed now.
 
-The invariant: each controller accepts, at every moment, the secret that the other one uses. A change goes by steps.
-`new` or `import` adds a next secret, which is accepted and not used. `use` makes it the used one, and the old one the
-previous, which is still accepted. `drop` forgets the previous one, or a next one that was never used. Each step changes
-one controller, so it may depend on what the peer's heartbeats say.
+The invariant: each controller accepts, at every moment, the secret that the other one uses. A change has three steps.
+`new` or `import` adds a next secret, which the controller accepts and does not use. `use` makes it the used secret and
+the old one the previous, which the controller still accepts. `drop` forgets the previous secret, or a next one that was
+never used. Each step changes one controller, so it may depend on the peer's heartbeats.
 
 Decides by fingerprints. Does not know the secrets, nor the files that hold them.
 """
@@ -18,11 +18,11 @@ WITHOUT_PEER: Final = "--without-peer goes on when that controller is off: it ha
 
 @dataclass(frozen=True, slots=True)
 class SecretView:
-    """Fingerprints of the secrets of one controller and of its peer; empty where there is none, or it is not known.
+    """Fingerprints of the secrets of one controller and of its peer; empty if there is none, or it is unknown.
 
     `used`, `next`, `previous`: secrets of this controller. `runs`: whether its watchdog runs. `accepted`: secrets that
-    the watchdog accepts besides the used one. `peer`: name of the other controller. `peer_uses`, `peer_accepts`: what
-    its heartbeats say.
+    the watchdog accepts besides the used one. `peer`: name of the other controller. `peer_uses`, `peer_accepts`: as its
+    heartbeats report.
     """
 
     used: str
@@ -42,14 +42,14 @@ class SecretView:
 
 @dataclass(frozen=True, slots=True)
 class SecretStepRefusal:
-    """Why a step is not done now, and what to do first, for people."""
+    """Why a step is not allowed now, and the remedy, for people."""
 
     what: str
     remedy: str
 
 
 def refuse_addition(view: SecretView, number: str = "") -> SecretStepRefusal | None:
-    """Why the secret `number` cannot become the next one; without a number, why a new one cannot be made."""
+    """Return why the secret `number` cannot become the next one; without a number, why hagit cannot make a new one."""
     if number and number == view.used:
         return SecretStepRefusal(f"{number} is the secret in use here", "nothing is to be done")
     if view.next and view.next != number:
@@ -62,7 +62,8 @@ def refuse_addition(view: SecretView, number: str = "") -> SecretStepRefusal | N
 
 
 def refuse_use(view: SecretView, *, without_peer: bool) -> SecretStepRefusal | None:
-    """Why the next secret cannot be used now. `without_peer`: the operator says that the peer is off."""
+    """Return why this controller cannot use the next secret now. `without_peer`: the operator says that the peer is
+    off."""
     if not view.next:
         remedy = "`hagit secret new`, or `hagit secret import` what the peer made"
         return SecretStepRefusal("there is no next secret here", remedy)
@@ -75,7 +76,7 @@ def refuse_use(view: SecretView, *, without_peer: bool) -> SecretStepRefusal | N
 
 
 def refuse_drop(view: SecretView, *, without_peer: bool) -> SecretStepRefusal | None:
-    """Why the previous secret, or a next one that was never used, cannot be dropped now."""
+    """Return why this controller cannot drop the previous secret, or a next one that was never used, now."""
     if not view.previous and not view.next:
         return SecretStepRefusal("only one secret is accepted here", "nothing is to be dropped")
     if not view.previous:
@@ -88,7 +89,7 @@ def refuse_drop(view: SecretView, *, without_peer: bool) -> SecretStepRefusal | 
 
 
 def _peer_unready(view: SecretView, lacks: str, remedy: str) -> SecretStepRefusal:
-    """Why the peer might not understand this controller, and what to do first."""
+    """Return why the peer might not understand this controller, and the remedy."""
     if not view.runs:
         what = f"no watchdog runs here, so whether {view.peer} could follow is unknown"
         return SecretStepRefusal(what, f"start it; {WITHOUT_PEER}")

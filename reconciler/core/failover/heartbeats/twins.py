@@ -1,12 +1,12 @@
-"""Machines that speak for a side that another machine is: a cloned boot disk, or a node file on the wrong machine.
+"""Twins: two machines that present themselves as the same side, by a cloned boot disk or a misplaced node file.
 
-Every machine has a number, another one after each boot, and says it in its beats. A beat of our own side with another
-number is from a machine that believes to be this controller; two numbers on the peer's side are two machines that
-believe to be the peer. The invariant: *no claim begins while such a machine is heard, and none begins over a
+Every machine has a number, new after each boot, and sends it in its beats. A beat of our own side with another number
+comes from a machine that takes itself for this controller. Two numbers on the peer's side are two machines that take
+themselves for the peer. The invariant: *no claim begins while such a machine is heard, and none begins over a
 reservation of our own side that this machine did not make before that machine had time to be heard*.
 
-A recording of our own earlier life is no such machine: it counts once it has moved on, beyond all that was heard of it.
-Does not know what keeps a machine from claiming; `forbidden` and `compare` do.
+A recording of our own earlier life is no such machine: a machine counts only once its beats advance beyond all that was
+heard of it. Does not know the inhibitors of a claim (`inhibitors` does).
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from reconciler.core.failover.reservations.key import machine_tag
 
 
 def quiet_ms(timers: Timers) -> int:
-    """After this long without a sign a machine is no longer there: the bound of the slowest way to hear it."""
+    """Return the time in ms after which an unheard machine counts as gone: the limit of the slowest channel."""
     return max(timers.silence_ms + timers.network_ms, timers.stale_ms)
 
 
 def hear_own(state: State, channel: int, beat: Beat, now_ms: int) -> State:
-    """A beat of our own side: what a switch reflects of ours is harmless, what another machine says is not."""
+    """Take a beat of our own side. A network switch may reflect our own beats, which is harmless; another machine's is
+    not."""
     if beat.machine == state.machine or (not beat.machine and beat.incarnation == state.incarnation):
         return state
     twin = _moved(state.twin, beat, channel, now_ms, alive=beat.incarnation > state.incarnation)
@@ -35,7 +36,7 @@ def hear_own(state: State, channel: int, beat: Beat, now_ms: int) -> State:
 
 
 def hear_peer(state: State, channel: int, beat: Beat, now_ms: int) -> Peer:
-    """What is known of machines on the peer's side after this beat. It must answer this life of ours."""
+    """Return the knowledge about machines on the peer's side after this beat, which must echo our incarnation."""
     peer, stamp = state.peer, (beat.incarnation, beat.counter)
     newest = peer.beat
     if newest is None or not beat.machine or not newest.machine or beat.machine == newest.machine:
@@ -43,16 +44,17 @@ def hear_peer(state: State, channel: int, beat: Beat, now_ms: int) -> Peer:
     if beat.echo != state.incarnation and channel < len(peer.last) - 1:
         return peer
     if stamp > (newest.incarnation, newest.counter):
-        # The peer has booted, or a second machine speaks for it: then the first one goes on speaking.
+        # Either the peer has rebooted, or a second machine acts as the peer. In that case the first one goes on
+        # sending.
         known = (newest.incarnation, newest.counter)
         return replace(peer, twin=Twin(newest.machine, known, channel, now_ms, now_ms, alive=False))
     return replace(peer, twin=_moved(peer.twin, beat, channel, now_ms, alive=False))
 
 
 def is_back(state: State, channel: int, beat: Beat, now_ms: int) -> bool:
-    """Whether the machine that was the peer before is the only one again: it speaks, and the newer one is silent.
+    """Whether the earlier machine is the only peer again: it sends beats, and the newer machine is silent.
 
-    Its beats carry older numbers than those of the newer one, and would never count again.
+    Its beats have lower numbers than those of the newer machine, so without this rule they would never count again.
     """
     peer, twin, silence_ms = state.peer, state.peer.twin, state.orders.timers.silence_ms
     if twin is None or not twin.alive or twin.machine != beat.machine or channel == len(peer.last) - 1:
@@ -62,7 +64,7 @@ def is_back(state: State, channel: int, beat: Beat, now_ms: int) -> bool:
 
 
 def _moved(twin: Twin | None, beat: Beat, channel: int, now_ms: int, *, alive: bool) -> Twin:
-    """`alive`: the beat alone shows that its machine runs."""
+    """Return the twin after its beat. `alive`: the beat alone proves that its machine runs."""
     stamp = (beat.incarnation, beat.counter)
     if twin is None or twin.machine != beat.machine:
         return Twin(beat.machine, stamp, channel, now_ms, now_ms, alive)
@@ -72,14 +74,14 @@ def _moved(twin: Twin | None, beat: Beat, channel: int, now_ms: int, *, alive: b
 
 
 def here(twin: Twin | None, timers: Timers, now_ms: int) -> bool:
-    """Whether this machine is known to run, and was heard lately."""
+    """Whether this machine is known to run and was heard recently."""
     return twin is not None and twin.alive and now_ms - twin.heard_ms < quiet_ms(timers)
 
 
 def owner_unheard(state: State, now_ms: int) -> bool:
-    """Whether the disks are the peer's, but by another machine or boot than the one that speaks for it since lately.
+    """Whether another machine or boot of the peer's side holds the disks than the one that has been heard for a while.
 
-    That machine may serve, and be heard in a moment.
+    The holder may be serving, and its beats may arrive in a moment.
     """
     owner, peer = state.looks.owner, state.peer
     if owner is None or owner.side is state.orders.side or peer.beat is None or not owner.machine:
@@ -90,7 +92,7 @@ def owner_unheard(state: State, now_ms: int) -> bool:
 
 
 def listening(state: State, now_ms: int) -> bool:
-    """Whether the disks are reserved by our own side, by another machine or boot, that may still be heard."""
+    """Whether another machine or boot of our own side holds the disks, and may still be heard."""
     owner = state.looks.owner
     if owner is None or owner.side is not state.orders.side or owner.machine == machine_tag(state.machine):
         return False

@@ -1,8 +1,8 @@
-"""Beats as bytes: the layout that the datagram and the disk record share, and the datagram around it.
+"""Wire format: the layout that the datagram and the disk record share, and the datagram around it.
 
-Decides which datagrams are beats of the peer: right length, pair, channel and sender, sealed for just this way, in a
-form that its version allows. Whether a beat is new is said by `window` and `detector`; which version is written, by
-`negotiation`. Does not know sockets.
+Decides which datagrams are beats of the peer: right length, pair, channel and sender, a valid seal for this way, and a
+form that its version allows. `replay_window` and `failure_detector` decide whether a beat is new; `layout_version`
+chooses the version to write. A *way* is one direction of one channel or disk. Does not know sockets.
 
     offset  bytes  all integers big-endian                offset  bytes
          0      4  "hgHB"                                     40      8  echo
@@ -20,18 +20,19 @@ form that its version allows. Whether a beat is new is said by `window` and `det
                                                              360     64  transaction groups of up to 8 pools
                                                              424      8  digest of the policy
                                                              432      4  longest life without disks, in ms
-    at the end: seal, 32 bytes over all that is before (datagram)
+    at the end: seal, 32 bytes over all bytes before it (datagram)
 
 Version 1 has exactly these 344 bytes; its readers refuse every other flag. Its first release counted with all 8 bytes
-from 32 on and therefore wrote 0 where a later release says what it reads; to that release the byte is part of a
-counter, which rises all the same. So either release understands the other before the two have heard each other.
+from 32 on. So it wrote 0 in the byte where a later release names the version that it reads. To the first release this
+byte is a part of a counter that still rises. So each release understands the other before the two have heard each
+other.
 
-Version 2 may grow. A writer of a later release may set more flags and append bytes behind the last that is listed, as
-long as zero there means "not said" and a reader that ignores them decides nothing unsafe. A reader takes what it knows
-and reports the rest as `newer`; it never refuses a beat for that. A later release says a higher number at 32, so a
-sender knows what its peer takes into account. A change that an older reader must not misunderstand, such as another
-phase, needs another version in byte 4: readers refuse versions that they do not know, and `negotiation` writes a
-version only to a peer that reads it. So version 3 is written to a reader of version 3, and version 2 to others.
+Version 2 may grow. A writer of a later release may set more flags and append bytes after the last one listed, as long
+as zero there means "not said" and a reader that ignores them decides nothing unsafe. A reader uses the fields that it
+knows and reports others as `newer`; it never refuses a beat for them. A later release names a higher version at 32, so
+a sender knows which fields its peer reads. A change that an older reader must not misunderstand, such as another phase,
+needs another version in byte 4: readers refuse versions that they do not know, and `layout_version` chooses a version
+only for a peer that reads it. So a writer uses version 3 for a reader of version 3, and version 2 for others.
 """
 
 from __future__ import annotations
@@ -54,27 +55,27 @@ MAGIC: Final = b"hgHB"
 #: The highest version that this release reads, and writes to a peer that reads it.
 VERSION: Final = 2
 LAYOUT: Final = struct.Struct(f">4sBBBBQII8Q{DISKS_MAX // 8}s")
-#: What version 2 appends: machine, number of transaction groups, fingerprint of a secret, transaction groups, policy,
-#: life without disks.
+#: Fields that version 2 appends: machine, number of transaction groups, fingerprint of a secret, transaction groups,
+#: policy, life without disks.
 EXTENSION: Final = struct.Struct(f">QBI3x{TXGS_MAX}QQI")
 LIFE_MS_MAX: Final = (1 << 32) - 1
-#: By version, 0 for none: the bytes that a writer of this release fills.
+#: By version: number of bytes that a writer of this release fills. There is no version 0.
 CONTENT_BYTES: Final = (0, LAYOUT.size, LAYOUT.size + EXTENSION.size)
-#: By version: the longest datagram; version 2 may grow as far as a frame carries it.
+#: By version: the longest datagram. Version 2 may grow as long as one Ethernet frame carries it.
 DATAGRAM_BYTES_MAX: Final = (0, LAYOUT.size + SEAL_BYTES, 1_400)
-#: The byte at COUNTER_AT says which version the sender reads; the counter has the other seven.
+#: The byte at COUNTER_AT names the highest version that the sender reads; the other seven bytes are the counter.
 COUNTER_AT: Final = 32
 COUNTER_BITS: Final = 56
 COUNTER_MAX: Final = (1 << COUNTER_BITS) - 1
 
 SIDE_CODES: Final = {Side.A: 1, Side.B: 2}
-#: By the phase's code; 0 is none. A phase is never given another's code.
+#: By the phase's code; 0 is none. Never give a phase the code of another.
 PHASES: Final = (
     None, Phase.BOOTING, Phase.STANDBY, Phase.CLAIMING, Phase.IMPORTING, Phase.ACTIVE, Phase.RELEASING, Phase.HALTED,
 )  # fmt: skip
-#: By bit, of both versions. A flag is never given another's bit.
+#: By bit, of both versions. Never give a flag the bit of another.
 FLAGS: Final = ("sees", "able", "handed", "dying", "enabled")
-#: From version 2 on: this bit is set where the flag is false, so that zero means "not said".
+#: From version 2 on: this bit is set if `armed` is false, so that zero means "not said".
 UNARMED: Final = 1 << len(FLAGS)
 FLAGS_KNOWN: Final = (0, UNARMED - 1, 2 * UNARMED - 1)
 
@@ -82,7 +83,7 @@ assert GROUPS_MAX <= 64
 
 
 class Kind(Enum):
-    """What is around the layout."""
+    """The container of the layout."""
 
     DATAGRAM = 1
     RECORD = 2
@@ -90,7 +91,8 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """One direction of one channel or disk: who sends, what the bytes must say of it, and the key that seals them."""
+    """One direction of one channel or disk: its sender, the header that its bytes must have, and the key of their
+    seal."""
 
     kind: Kind
     sender: Side
@@ -103,7 +105,7 @@ class Direction:
 class Decoded:
     """A beat that the peer wrote for this way, in layout `version`.
 
-    `reads` is the highest version that the sender reads. `newer`: the layout says more than this release knows.
+    `reads`: the highest version that the sender reads. `newer`: the layout has content that this release does not know.
     """
 
     beat: Beat
@@ -114,24 +116,25 @@ class Decoded:
 
 @lru_cache(maxsize=4_096)
 def short_digest(text: str, count: int) -> int:
-    """The first `count` bytes of SHA-256: enough to tell names apart for the message; the seal's key has them whole."""
+    """Return the first `count` bytes of SHA-256, enough for messages about wrong names. The seal's key has full
+    names."""
     return int.from_bytes(sha256(text.encode()).digest()[:count])
 
 
 def datagram_way(secret: bytes, pair: str, channel: str, sender: Side) -> Direction:
-    """The way of datagrams of one sender on one network channel. Raises NodeFileError for an unfit secret."""
+    """Return the way of one sender's datagrams on one network channel. Raises NodeFileError for an unfit secret."""
     key = derive(secret, Purpose.DATAGRAM, pair, channel, sender.value)
     return Direction(Kind.DATAGRAM, sender, short_digest(pair, 8), short_digest(channel, 4), key)
 
 
 def encode_datagram(beat: Beat, way: Direction, version: int = VERSION, reads: int = VERSION) -> bytes:
-    """376 bytes in version 1, 468 in version 2. `reads`: what the sender says that it reads."""
+    """Return 376 bytes in version 1, 468 in version 2. `reads`: the highest version that the sender reads."""
     content = beat_content(beat, way, version, reads)
     return content + seal(way.key, content)
 
 
 def decode_datagram(data: bytes, way: Direction) -> Decoded | Refused:
-    """The beat in a datagram that arrived on `way`, whose sender is the peer. Never raises, whatever the bytes."""
+    """Return the beat in a datagram that arrived on `way`, whose sender is the peer. Never raises for any bytes."""
     if not CONTENT_BYTES[1] + SEAL_BYTES <= len(data) <= DATAGRAM_BYTES_MAX[VERSION]:
         return Refused(Refusal.LENGTH, f"{len(data)} bytes, {CONTENT_BYTES[1] + SEAL_BYTES} are the least")
     content = data[:-SEAL_BYTES]
@@ -147,7 +150,7 @@ def decode_datagram(data: bytes, way: Direction) -> Decoded | Refused:
 
 
 def beat_content(beat: Beat, way: Direction, version: int, reads: int) -> bytes:
-    """The layout filled in, not sealed. The beat must be the sender's own and within the layout's limits."""
+    """Return the filled layout without a seal. The beat must be the sender's own and within the layout's limits."""
     assert beat.side is way.sender, f"a beat of {beat.side} on the way of {way.sender}"
     assert version in (1, VERSION) and 0 <= reads <= 255
     assert 0 <= beat.epoch <= EPOCH_MAX, f"epoch {beat.epoch}"
@@ -186,7 +189,7 @@ def beat_content(beat: Beat, way: Direction, version: int, reads: int) -> bytes:
 
 
 def misdirected(content: bytes, way: Direction) -> Refused | None:
-    """What the first bytes say against the way, before the seal is looked at; None when they fit."""
+    """Return why the header does not fit the way, before the seal is checked; None if it fits."""
     magic, version, kind, sender, _, pair, name = struct.unpack_from(">4sBBBBQI", content)
     if magic != MAGIC:
         return Refused(Refusal.FOREIGN)
@@ -206,9 +209,9 @@ def misdirected(content: bytes, way: Direction) -> Refused | None:
 
 
 def beat_of(content: bytes, way: Direction) -> Decoded | Refused:
-    """The beat in a layout that the seal vouches for. A peer with a bug is refused like a stranger.
+    """Return the beat in a layout with a valid seal. A defect is refused even from the peer, which may have a bug.
 
-    `content` has at least the bytes of its version; what stands behind those of version 2 is not looked at.
+    `content` has at least the bytes of its version. Bytes after those of version 2 are ignored.
     """
     (_, version, _, _, phase_code, _, _, flags, *numbers, out) = LAYOUT.unpack_from(content)
     incarnation, counted, echo, epoch, groups, generation, digest, shelf = numbers
@@ -241,10 +244,10 @@ def beat_of(content: bytes, way: Direction) -> Decoded | Refused:
 
 
 def _extension(content: bytes) -> tuple[dict[str, Any], bool]:
-    """The fields that version 2 appends, and whether there is more than this release knows."""
+    """Return the fields that version 2 appends, and whether there is content that this release does not know."""
     machine, count, accepts, *txgs, policy, life_ms = EXTENSION.unpack_from(content, LAYOUT.size)
     more = any(content[LAYOUT.size + 13 : LAYOUT.size + 16]) or any(content[CONTENT_BYTES[2] :]) or any(txgs[count:])
-    # Of more pools some are not told here: as good as not said.
+    # With more pools than this field holds, take the whole list as not said.
     told = tuple(txgs[:count]) if count <= TXGS_MAX else ()
     found = {"machine": machine, "txgs": told, "accepts": accepts, "lives_ms": life_ms, "policy": policy}
     return found, more or count > TXGS_MAX

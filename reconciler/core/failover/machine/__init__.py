@@ -1,8 +1,9 @@
-"""The state machine of one controller: an event comes in, the state grows, the phase decides, at most one edge follows.
+"""The state machine of one controller: an event updates the state, the phase decides, and at most one transition
+follows.
 
-Read in this order: `phase` (what each phase guarantees), `state` and `events`, `step`, then what each phase decides:
-`boot`, `standby`, `finished_claim`, `owner`. `event_effects` says what an event adds to the state, `outputs` what the
-controller should be, `inhibitors` what keeps it from moving by itself, `preference` which side is better off,
-`reasons` what people are told, `decision_codes` the names of all decisions. `pending_orders` brings newer orders into
-force.
+Read in this order: `phase` (the guarantees of each phase), `state` and `events`, `step`, then the decisions of each
+phase: `boot`, `standby`, `finished_claim`, `owner`. `event_effects` updates the state with an event. `outputs` derives
+the wanted pools and addresses from the state. `inhibitors` lists the reasons against an automatic move. `preference`
+compares the two sides. `reasons` explains to people why HA is not available. `decision_codes` names all decisions.
+`pending_orders` brings newer orders into force.
 """

@@ -1,8 +1,8 @@
-"""What both controllers may count on of each other's limits, and what of that outlives a daemon.
+"""Agreed limits: the time limits that both controllers rely on, and how they outlive a daemon.
 
-The invariant (`detector.agreed`): *nobody lives longer without proof, its deadman included, than the other one waits*.
-A daemon that starts again does not know yet which orders its peer has. So it goes on by what was in force before it,
-and one that was left nothing goes on by what every release keeps.
+The invariant (`failure_detector.agreed`): *no controller lives longer without proof, its deadman included, than the
+other one waits*. A daemon that restarts does not know yet which orders its peer has. So it keeps the limits that were
+in force before it. If there are none, it keeps the limits that every release respects.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from reconciler.core.failover.orders.orders import least_proof_ms
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The limits that were in force: time without proof, deadman, and the wait for the end of the peer."""
+    """The limits in force, in ms: time without proof, time-out of the deadman, and the wait for the end of the peer."""
 
     lives_ms: int
     feeds_ms: int
@@ -24,12 +24,12 @@ class Agreement:
 
 
 def agreement(state: State) -> Agreement:
-    """The limits in force now. The wait is as long as the peer has said that it may live."""
+    """Return the limits in force now. The wait lasts at least as long as the peer reports that it may live."""
     return Agreement(lives_ms(state), feeds_ms(state), wait_ms(state))
 
 
 def with_agreement(state: State, kept: Agreement | None) -> State:
-    """The state of a daemon that starts, with the limits that were in force before; None: nobody knows of any."""
+    """Return the state of a starting daemon with the limits in force before it. `kept` None: no limits are known."""
     timers = state.orders.timers
     if kept is None:
         kept = Agreement(least_proof_ms(timers), timers.deadman_ms, 0)

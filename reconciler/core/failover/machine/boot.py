@@ -1,7 +1,7 @@
-"""BOOTING: what the first looks say about what this daemon found.
+"""BOOTING: judge, by the first looks, the state in which this daemon found the controller.
 
-A daemon that restarts over imported pools goes on where its predecessor was, but only under the very reservation that
-the predecessor imported them with. Does not take anything.
+A daemon that restarts over imported pools resumes the phase of its predecessor. It does so only under the same
+reservation under which the predecessor imported them. Takes no disk and no pool.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from reconciler.core.failover.reservations.reservation_state import Hold
 
 
 def booting(state: State, now_ms: int) -> Move | None:
-    """Where to go from BOOTING, or None to look further."""
+    """Return the move out of BOOTING, or None to wait for more looks."""
     looks, memory = state.looks, state.memory
     if looks.pools in (Presence.NONE, Presence.REFUSED):
         return Move(Phase.STANDBY, Code.NOTHING_HERE)

@@ -1,6 +1,6 @@
-"""Decisions by name, each with the sentence that explains it; the words people read come from here.
+"""Decision codes: the name of every decision, each with the sentence that explains it to people.
 
-Does not decide anything.
+Makes no decisions.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import Enum
 
 
 class Code(Enum):
-    """What was decided, or what stands in the way. The value is the sentence."""
+    """A decision, or an obstacle to one. The value is the sentence for people."""
 
     # While booting.
     STARTED = "the daemon started and has judged nothing yet"
@@ -39,7 +39,7 @@ class Code(Enum):
     FENCED = "the reservation is lost: the disks say another owner"
     UNPROVEN = "our reservation could not be proven for too long"
     POOLS_GONE = "a pool is no longer imported"
-    # Why the active controller lets go.
+    # Why the active controller releases its pools.
     ASKED = "a person asked for a switchover"
     DISKS_LOST = "this controller lost its disks and the peer sees them"
     POOLS_HUNG = "the pools do not answer and the peer can take them"
@@ -52,7 +52,7 @@ class Code(Enum):
     REFUSED_HERE = "the import was refused here and nobody took the pools; only a new claim can reach more disks"
     LEFT = "the pools are exported, nobody took them, and the disks are not to be seen from here"
     RELEASE_HUNG = "the export stood still for too long"
-    # What keeps a controller still.
+    # Inhibitors: why a controller does not move by itself.
     DISABLED = "failover is disabled"
     MAINTENANCE = "maintenance is in progress"
     HELD_BACK = "this controller reset itself too often and stays standby"
@@ -82,7 +82,7 @@ class Code(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A code and the evidence that held when it was taken."""
+    """A code and the evidence for it at the time of the decision."""
 
     code: Code
     evidence: str = ""

@@ -1,6 +1,7 @@
-"""What an event adds to what is known. Nothing is decided here, so the order of events cannot skip a decision.
+"""Event effects: update the state with the knowledge that an event brings.
 
-Does not change the phase. Requests of people are not kept: `step` hands them to the phase as they come.
+Makes no decisions, so the order of events cannot skip one. Does not change the phase. Does not keep requests of the
+operator: `step` passes them to the phase at once.
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ from reconciler.core.failover.reservations.reservation_state import (
 )
 from reconciler.core.failover.reservations.transaction_groups import NOTHING, joined
 
-#: Phases in which pools are imported or exported, and so may stand still.
+#: Phases that import or export pools, which may stop making progress.
 MOVING = (Phase.IMPORTING, Phase.RELEASING)
 
 
 def absorb(state: State, event: Event, now_ms: int) -> State:
-    """The state with the event's knowledge in it, in the same phase."""
+    """Return the state updated with the event's knowledge, in the same phase."""
     match event:
         case Tick() | Asked():
             return state
@@ -76,7 +77,7 @@ def absorb(state: State, event: Event, now_ms: int) -> State:
         case DeadmanSeen(armed):
             return replace(state, armed=armed)
         case PeerDied():
-            # Whoever has no power writes to no disk and answers no client: there is nothing to be waited out.
+            # A controller without power writes to no disk and serves no client, so no wait is needed.
             return replace(state, peer=replace(state.peer, dead=True, proven=True), answer_ms=None)
         case NewOrders(orders):
             return accept(state, orders, now_ms)
@@ -85,7 +86,7 @@ def absorb(state: State, event: Event, now_ms: int) -> State:
 
 
 def _outdated(state: State, begun_ms: int | None) -> bool:
-    """A look that began before our claim ended cannot say whether we still have what we claimed."""
+    """Whether a look began before our claim ended. It cannot tell whether we still hold the disks that we claimed."""
     if begun_ms is None:
         return False
     required = GUARANTEES[state.phase].required
@@ -95,19 +96,19 @@ def _outdated(state: State, begun_ms: int | None) -> bool:
 def _shelf(
     state: State, views: tuple[DiskView, ...], out: frozenset[int], now_ms: int, begun_ms: int | None = None
 ) -> State:
-    # A look proves what was true when it began.
+    # A look proves the state at its beginning.
     proved_ms = now_ms if begun_ms is None else min(begun_ms, now_ms)
     if len(views) not in (len(state.orders.disks), len(with_pending(state.orders, state.pending).disks)):
         return state
     state, seen = _holding(state, views), views
     if state.pending is not None:
         state, views = adopt(replace(state, looks=replace(state.looks, out=out)), views, now_ms)
-        # Renumbered, if the shelf is another one now.
+        # `adopt` has renumbered it if another shelf is in force now.
         out = state.looks.out
         state = _holding(state, views)
     verdict = judge(state.orders, state.epoch, views, state.held)
     looks = state.looks
-    # A loss is for ever: a later look that finds nobody there does not undo that somebody was.
+    # Losing the reservation is final. A later look that finds the disk free does not restore it.
     lost = looks.hold is Hold.LOST and GUARANTEES[state.phase].required
     hold = Hold.LOST if lost else verdict.hold
     peer = watch_disks(state.peer, now_ms) if verdict.sees and not looks.sees else state.peer
@@ -135,7 +136,7 @@ def _shelf(
 
 
 def _holding(state: State, views: tuple[DiskView, ...]) -> State:
-    """What is under the key of our claim, is held from now on, whatever is there later."""
+    """Add the disks under the key of our claim to `held`. They stay there, whatever a later look finds."""
     if not state.epoch:
         return state
     mine = Key(state.orders.side, state.epoch)
@@ -144,16 +145,16 @@ def _holding(state: State, views: tuple[DiskView, ...]) -> State:
 
 
 def _unguarded(state: State, views: tuple[DiskView, ...]) -> bool:
-    """Whether a claim of this standby would come to a wait that proves nothing."""
+    """Whether a claim of this standby would end in a wait that proves nothing."""
     beat = state.peer.beat
     if state.phase is not Phase.STANDBY or beat is None or beat.guarded:
         return False
-    # By the orders of another shelf the same numbers are other disks.
+    # In the orders of another shelf the same numbers mean other disks.
     return beat.shelf == shelf_digest(state.orders) and would_wait(state.orders, views, beat.out)
 
 
 def _covered(state: State, views: tuple[DiskView, ...]) -> bool:
-    """Whether an import may begin by this look: a half of a mirror that is silent may hold the only newest writes."""
+    """Whether this look lets an import begin. A silent half of a mirror may hold the only copy of the newest writes."""
     if state.phase is not Phase.IMPORTING and (state.phase is not Phase.CLAIMING or state.fence is None):
         return False
     return fence(state.orders, state.epoch, views, state.excused)[0] is not Fence.BROKEN
@@ -173,9 +174,9 @@ def _pools(looks: Looks, seen: PoolsSeen, now_ms: int, *, moving: bool) -> Looks
 
 
 def _reached(state: State, txgs: tuple[int, ...]) -> State:
-    """How far pools have come that are imported here. The active controller's own look replaces every other word.
+    """Keep the marks of the pools that are imported here. The active controller's own look replaces all other marks.
 
-    Only an active controller knows that its pools are the newest; before, what others said of them stands.
+    Only an active controller knows that its pools are the newest. Before that, the marks of earlier owners stay.
     """
     if state.phase is Phase.ACTIVE:
         word = tuple(mine or said for mine, said in zip_longest(txgs, state.word, fillvalue=NOTHING))
@@ -185,19 +186,19 @@ def _reached(state: State, txgs: tuple[int, ...]) -> State:
 
 
 def _links(looks: Looks, orders: Orders, up: frozenset[str], now_ms: int) -> Looks:
-    """A group is down when all its members are; interfaces outside every group never matter."""
+    """A group is down when all its interfaces are down. Interfaces outside every group never matter."""
     down = frozenset(group.number for group in orders.groups if not any(name in up for name in group.interfaces))
-    # A change of what is down starts the debounce again: a link that flaps is never down for long.
+    # A change in the set of down groups restarts the debounce: a flapping link is never down for long.
     since_ms = None if not down else now_ms if down != looks.groups_down else looks.down_ms
     return replace(looks, groups_down=down, down_ms=since_ms)
 
 
 def _claim(state: State, epoch: int, views: tuple[DiskView, ...], now_ms: int) -> State:
-    """The result of the one running claim; of any other claim, nothing."""
+    """Take the result of the running claim; ignore the result of any other claim."""
     if state.phase is not Phase.CLAIMING or epoch != state.epoch or state.fence is not None:
         return state
     beat = state.peer.beat
-    # By the orders of another shelf the same numbers are other disks.
+    # In the orders of another shelf the same numbers mean other disks.
     out = beat.out if beat is not None and beat.shelf == shelf_digest(state.orders) else frozenset()
     verdict, unfenced = fence(state.orders, epoch, views, out)
     state = _shelf(replace(state, fence=verdict, excused=out), views, state.looks.out, now_ms)
@@ -205,13 +206,12 @@ def _claim(state: State, epoch: int, views: tuple[DiskView, ...], now_ms: int) -
 
 
 def wake(state: State, now_ms: int) -> State:
-    """Knowledge from before a pause longer than the orders allow is no ground to act: look first.
+    """Discard stale knowledge after a pause longer than the orders allow, so that the controller looks before it acts.
 
-    A healthy daemon steps at least once in `beat_ms`, late by `pause_ms` at the most.
-
-    An owner is given two looks' time to prove its reservation; it neither answers nor feeds the deadman until it has.
-    A wait for the peer's deadman begins anew: a clock that leapt looks like a process that slept, and only for the
-    second has the time really passed.
+    A healthy daemon steps at least once in `beat_ms`, at most `pause_ms` late. An owner gets the time of two looks to
+    prove its reservation. It neither serves clients nor feeds the deadman until it has. A wait for the peer's deadman
+    starts again: a clock that jumped looks like a process that slept, and the time has really passed only for the
+    sleeper.
     """
     timers = state.orders.timers
     if now_ms - state.now_ms <= timers.beat_ms + timers.pause_ms:
@@ -235,7 +235,7 @@ def wake(state: State, now_ms: int) -> State:
             unseen_ms=None,
             down_ms=now_ms if looks.groups_down else None,
             hung_ms=now_ms if looks.hung_ms is not None else None,
-            # What went on meanwhile, the next look at the pools says.
+            # The next look at the pools shows the progress made meanwhile.
             still_ms=now_ms if state.phase in MOVING else None,
         ),
     )

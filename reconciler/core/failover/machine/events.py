@@ -1,6 +1,6 @@
-"""Everything that can happen to the core. Looks are levels, not edges: each replaces what was known before.
+"""The events of the core. A look is a level, not an edge: each look replaces the result of the one before.
 
-Decides nothing. Does not know who looked, or how.
+Makes no decisions. Does not know which adapter looked, or how.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from reconciler.core.failover.reservations.reservation_state import DiskView
 
 
 class Presence(StrEnum):
-    """What the kernel says about the pools of the orders, debounced (not what `zpool` last printed)."""
+    """Which pools of the orders are imported here, by the kernel and debounced (not by the last output of `zpool`)."""
 
     UNKNOWN = "unknown"
     NONE = "none"
@@ -27,7 +27,7 @@ class Presence(StrEnum):
 
 
 class Request(StrEnum):
-    """What a person may ask for at once."""
+    """A request that the operator may make at any time."""
 
     SWITCHOVER = "switchover"
     FORCE = "force-activate"
@@ -42,7 +42,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A beat arrived on a channel (an index into the orders' channels; one past the last is the disk record)."""
+    """A beat arrived on a channel: an index into the orders' channels, or one past the last for the disk record."""
 
     channel: int
     beat: Beat
@@ -50,17 +50,18 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class RecordChanged:
-    """The peer's slot on an arbitration disk changed between two reads to something that this controller cannot follow.
+    """The peer's slot on an arbitration disk changed between two reads, to content that this controller cannot decode.
 
-    Another seal, another version, a torn sector: the peer writes to the shelf, so it lives, and nothing else is known.
+    Examples: another secret, another version, a torn sector. The peer writes to the shelf, so it lives. Nothing else is
+    known about it.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class ShelfSeen:
-    """One look at the reservation of every disk, in the order of the orders; `out` are disks our pools gave up.
+    """One look at the reservation of every disk, in the order of the orders. `out`: disks that our pools gave up.
 
-    `begun_ms` is when the look was started: a slow look must not testify about what came after it began.
+    `begun_ms`: start of the look. A slow look proves nothing about changes after its start.
     """
 
     views: tuple[DiskView, ...]
@@ -72,10 +73,10 @@ class ShelfSeen:
 class PoolsSeen:
     """One look at the pools. An import or export in progress is SOME; REFUSED is NONE after a refused import.
 
-    `progress` is any number that changes while an import or export goes on. `used`: every pool is still imported, and
-    the export does not go on because somebody uses what is mounted; nothing of it is left in the kernel. `doing` says
-    for people what went on. `txgs`: how far each pool has come that is imported here, as marks
-    (`core/failover/reservations/transaction_groups`).
+    `progress`: any number that changes while an import or export makes progress. `used`: every pool is still imported,
+    the export cannot go on because a process uses a mounted file system, and no part of the export is left in the
+    kernel. `doing`: the work in progress, for people. `txgs`: committed transaction group of each pool imported here,
+    as marks (`core/failover/reservations/transaction_groups`).
     """
 
     pools: Presence
@@ -87,14 +88,14 @@ class PoolsSeen:
 
 @dataclass(frozen=True, slots=True)
 class LinksSeen:
-    """Which interfaces of the failover groups have carrier and are up."""
+    """The interfaces of the failover groups that have carrier and are up, by name."""
 
     up: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimEnded:
-    """The claim of this epoch ran to its end, and `views` is the look it took last. Whether it won is judged here."""
+    """The claim of this epoch has ended. `views`: its last look, by which the core judges whether it won."""
 
     epoch: int
     views: tuple[DiskView, ...]
@@ -102,22 +103,22 @@ class ClaimEnded:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """So many arbitration disks refused our record with a reservation conflict that no majority can be ours.
+    """Arbitration disks refused our record with a reservation conflict, too many to leave us a majority.
 
-    What ZFS writes tells nothing: no event of OpenZFS on Linux names a reservation conflict.
+    ZFS's own writes cannot show this: no event of OpenZFS on Linux names a reservation conflict.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class PeerDied:
-    """Proof of death from outside: `how` names the power controller."""
+    """The peer is proven dead from outside. `how`: the power controller that proved it."""
 
     how: str
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A person asks. `duration_ms` belongs to maintenance; RELENT ends maintenance and the stay after resets."""
+    """A request of the operator. `duration_ms`: length of MAINTENANCE. RELENT ends it and the stay after resets."""
 
     request: Request
     duration_ms: int = 0
@@ -132,14 +133,15 @@ class NewOrders:
 
 @dataclass(frozen=True, slots=True)
 class UnitSeen:
-    """The serial numbers of the Pair and of this machine were compared: why it may not claim, None when it may."""
+    """The serial numbers of the Pair and of this machine were compared. `unfit`: why it may not claim; None if it
+    may."""
 
     unfit: Decision | None
 
 
 @dataclass(frozen=True, slots=True)
 class DeadmanSeen:
-    """Whether a hardware watchdog counts that resets this machine in the time of the orders if its daemon stops."""
+    """Whether a hardware watchdog is armed that resets this machine within the orders' time if its daemon stops."""
 
     armed: bool
 

@@ -1,10 +1,10 @@
-"""CLAIMING: what a finished claim allows. The look that the claim took last is judged here, not by whoever claimed.
+"""CLAIMING: judge a finished claim by its last look, and decide between import, standby and halt.
 
-A disk that could not be fenced, and that the peer had given up, must not be written by the peer any more when the
-import begins. Time alone proves that only where a hardware watchdog resets the peer. The invariant: *a wait ends in an
+The peer may have given up a disk that the claim could not fence. The peer must no longer write to such a disk when the
+import begins. Time alone proves that only if a hardware watchdog resets the peer. The invariant: *a wait ends in an
 import only if the peer said that its deadman is armed, if it is proven dead, or if it had exported its pools before the
-claim and says after it that it stands by*. That a peer which was fenced stands by proves nothing: a machine that no
-hardware watchdog resets may have written to such a disk until it booted.
+claim and reports after it that it is standby*. A standby report of a peer that was fenced proves nothing: without a
+hardware watchdog it may have written to such a disk until it rebooted.
 
 Does not know the commands of a claim (`claim` does).
 """
@@ -21,13 +21,13 @@ from reconciler.core.failover.reservations.reservation_state import Fence, Hold
 
 
 def claiming(state: State, now_ms: int) -> Move | None:
-    """Import, go back, or halt; None while the claim runs or is waited out."""
+    """Return the move to import, standby or halt; None while the claim runs or waits for the peer's deadman."""
     timers, looks = state.orders.timers, state.looks
     if looks.pools in (Presence.SOME, Presence.ALL):
         return Move(Phase.HALTED, Code.FOREIGN_IMPORT)
     waiting = state.fence is Fence.WAIT and looks.hold is not Hold.LOST
     limit_ms = timers.claim_ms + (wait_ms(state) if waiting else 0)
-    # A wait that had to begin anew is given its time.
+    # A wait that started again gets its full time.
     begun_ms = state.fenced_ms if waiting and state.fenced_ms is not None else state.since_ms
     if now_ms - begun_ms >= limit_ms:
         return Move(Phase.HALTED, Code.CLAIM_HUNG)
@@ -50,20 +50,21 @@ def claiming(state: State, now_ms: int) -> Move | None:
 
 
 def guarded(state: State) -> bool:
-    """Whether a peer that hangs is reset by its hardware watchdog, as its newest heartbeat says."""
+    """Whether the peer's newest heartbeat reports that a hardware watchdog resets it if it hangs."""
     return state.peer.beat is not None and state.peer.beat.guarded
 
 
 def gave_way(state: State) -> bool:
-    """Whether the peer says that it stands by and knows of our claim: to import it would have to claim again."""
+    """Whether the peer reports that it is standby and knows our claim. To import it would have to claim again."""
     beat = state.peer.beat
     return beat is not None and beat.phase is Phase.STANDBY and rank(beat.epoch) >= rank(state.epoch)
 
 
 def wait_ms(state: State) -> int:
-    """How long a peer that lost the majority may still run: until it cannot prove it, and its deadman.
+    """Return how long, in ms, a peer that lost the majority may still run: its time without proof, plus its deadman.
 
-    By its own word where that is longer: a peer of another release may derive other limits from the same configuration.
+    The peer's own heartbeat counts if it reports a longer time: a peer of another release may derive other limits from
+    the same configuration.
     """
     timers, beat = state.orders.timers, state.peer.beat
     said_ms = beat.lives_ms if beat is not None else 0
@@ -71,9 +72,9 @@ def wait_ms(state: State) -> int:
 
 
 def feeds_ms(state: State) -> int:
-    """After which time without food the deadman of this controller is to reset it.
+    """Return the time-out of this controller's deadman in ms.
 
-    Never so short that the orders' own pauses would: a healthy controller is fed that seldom.
+    It is never shorter than the pauses that the orders allow, because a healthy daemon may feed its deadman that late.
     """
     timers = state.orders.timers
     floor_ms = timers.beat_ms + timers.pause_ms + 1_000
@@ -81,5 +82,5 @@ def feeds_ms(state: State) -> int:
 
 
 def lives_ms(state: State) -> int:
-    """How long this controller may go on without proof of its reservation."""
+    """Return how long, in ms, this controller may go on without proof of its reservation."""
     return min(state.orders.timers.proof_ms, state.lives_ms or state.orders.timers.proof_ms)

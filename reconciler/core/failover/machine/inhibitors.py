@@ -1,6 +1,6 @@
-"""What keeps a controller from moving by itself: every reason that holds, not only the first.
+"""Inhibitors: every reason that now forbids an automatic move of this controller, not only the first.
 
-Does not know what a person may do all the same, nor which move it forbids.
+Does not know which requests the operator may still make, nor which move an inhibitor forbids.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from reconciler.core.failover.reservations.key import COUNTER_MAX, TAG_BITS, Key
 
 
 def forbidden(state: State, now_ms: int) -> tuple[Decision, ...]:
-    """Why no automatic move may begin here now; empty when it may."""
+    """Return why no automatic move may begin here now; empty if one may."""
     found = []
     orders, beat = state.orders, state.peer.beat
     if not orders.enabled:
@@ -35,7 +35,7 @@ def forbidden(state: State, now_ms: int) -> tuple[Decision, ...]:
         if beat.generation > orders.generation and beat.shelf != shelf_digest(orders):
             found.append(Decision(Code.SHELF_DIFFERS, f"generation {beat.generation} there, {orders.generation} here"))
     if exhausted(state):
-        # Not even a release: neither controller could claim what it lets go.
+        # This forbids even a release: neither controller could claim the released pools.
         found.append(Decision(Code.EPOCHS_EXHAUSTED, f"claim {Key(orders.side, state.highest).claim}"))
     if twin_here(state, now_ms):
         found.append(Decision(Code.TWIN, heard(state, state.twin, now_ms)))
@@ -47,17 +47,17 @@ def forbidden(state: State, now_ms: int) -> tuple[Decision, ...]:
 
 
 def twin_here(state: State, now_ms: int) -> bool:
-    """Another machine says that it is this controller: neither by itself nor by request does this one claim."""
+    """Whether another machine presents itself as this controller. Then this one never claims, not even on request."""
     return here(state.twin, state.orders.timers, now_ms)
 
 
 def other_unit(state: State) -> bool:
-    """The hardware is not that of this controller: neither by itself nor by request does it claim."""
+    """Whether this hardware is not that of the controller. Then it never claims, not even on request."""
     return state.unit is not None and state.unit.code is Code.OTHER_UNIT
 
 
 def heard(state: State, twin: Twin | None, now_ms: int) -> str:
-    """Which machine was heard where, in words."""
+    """Return, for people, which machine was heard on which channel and when."""
     assert twin is not None
     names = [*(channel.name for channel in state.orders.channels), "the disk record"]
     where = names[twin.channel] if twin.channel < len(names) else "another channel"
@@ -65,13 +65,13 @@ def heard(state: State, twin: Twin | None, now_ms: int) -> str:
 
 
 def contradict(state: State, beat: Beat) -> bool:
-    """Both controllers have orders of one generation that differ in what a configuration says.
+    """Whether both controllers have orders of the same generation that come from different configurations.
 
-    Orders that differ only in what a release derives do not contradict each other: both controllers fence the same
-    disks, by the same policy, and each waits for the end of the other by the longer of both limits (`wait_ms`). A peer
-    of the first release gives one digest over all of it. Then the disks and whether failover is enabled decide: a fence
-    covers what both write to, and no release derives shorter limits than the first from the same configuration. One of
-    them may still have the older shelf in force (`pending_orders`).
+    Orders that differ only in the limits that a release derives do not contradict each other: both controllers fence
+    the same disks, by the same policy, and each waits for the end of the other by the longer of both limits
+    (`wait_ms`). A peer of the first release sends one digest over everything. For it, only the disks and whether
+    failover is enabled decide: a fence covers every disk that both write to, and no release derives shorter limits than
+    the first from the same configuration. One controller may still have the older shelf in force (`pending_orders`).
     """
     orders = state.newest
     if beat.generation != orders.generation or beat.digest == digest(orders):
@@ -82,33 +82,34 @@ def contradict(state: State, beat: Beat) -> bool:
 
 
 def exhausted(state: State) -> bool:
-    """No epoch is left for a claim: a key has no room for a higher one, and a lower or equal one must never win."""
+    """Whether no epoch is left for a claim. A key has no room for a higher one, and an equal or lower one must not
+    win."""
     return state.highest >> TAG_BITS >= COUNTER_MAX
 
 
 def in_maintenance(state: State, now_ms: int) -> bool:
-    """A person asked for quiet and the time has not run out."""
+    """Whether the operator asked for maintenance and its time has not run out."""
     return state.maintenance_ms is not None and now_ms < state.maintenance_ms
 
 
 def held_back(state: State, now_ms: int) -> bool:
-    """This controller came back from too many resets of its own."""
+    """Whether this controller stays standby after too many resets of its own."""
     return state.held_back_ms is not None and now_ms - state.held_back_ms < state.orders.limits.resets_window_ms
 
 
 def spent(state: State, now_ms: int) -> bool:
-    """This controller has begun as many automatic moves as the window allows."""
+    """Whether this controller has begun as many automatic moves as the window allows."""
     limits = state.orders.limits
     return limits.moves > 0 and len(recent(state.moves_ms, limits.moves_window_ms, now_ms)) >= limits.moves
 
 
 def recent(moments_ms: tuple[int, ...], window_ms: int, now_ms: int) -> tuple[int, ...]:
-    """The moments inside the window."""
+    """Return the moments inside the window."""
     return tuple(moment for moment in moments_ms if now_ms - moment < window_ms)
 
 
 def same_role(state: State, now_ms: int) -> bool:
-    """Both controllers say that they are active."""
+    """Whether both controllers report that they are active."""
     beat = state.peer.beat
     return (
         state.phase is Phase.ACTIVE and beat is not None and beat.phase is Phase.ACTIVE and network_alive(state, now_ms)

@@ -1,7 +1,8 @@
-"""How long clients wait at most, computed from the orders: the liveness bound that the simulator holds the core to.
+"""Liveness bounds: the longest time that clients wait for service, computed from the orders.
 
-Counts what the core waits for and the limits it sets others. An import or export that goes on for longer than it may
-stand still is ended by no clock, so none of that is counted. Does not know how long an import really takes.
+The simulator checks the core against these bounds. They add up the core's own waits and the limits that it sets others.
+No clock ends an import or export that makes progress, so the bounds count only its limit without progress. Does not
+know how long an import really takes.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from reconciler.core.failover.orders.orders import Orders
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Parts that add up, each with its name, in milliseconds."""
+    """A bound: named parts in milliseconds that add up."""
 
     name: str
     parts: tuple[tuple[str, int], ...]
 
     @property
     def total_ms(self) -> int:
-        """The sum."""
+        """The sum of the parts."""
         return sum(part for _, part in self.parts)
 
     def __str__(self) -> str:
@@ -28,7 +29,7 @@ class Bound:
 
 
 def takeover_bound(orders: Orders) -> Bound:
-    """From the last sign of life of the active controller to clients being served again, peer healthy, disks there."""
+    """From the active controller's last sign of life until a healthy peer with its disks serves the clients."""
     t = orders.timers
     return Bound(
         "takeover",
@@ -43,7 +44,7 @@ def takeover_bound(orders: Orders) -> Bound:
 
 
 def switchover_bound(orders: Orders) -> Bound:
-    """From a person's request to clients being served by the other controller."""
+    """From the operator's request until the other controller serves the clients."""
     t = orders.timers
     return Bound(
         "switchover",
@@ -57,7 +58,7 @@ def switchover_bound(orders: Orders) -> Bound:
 
 
 def start_bound(orders: Orders) -> Bound:
-    """From the moment that both or one controller are up to clients being served."""
+    """From the moment that one or both controllers are up until one serves the clients."""
     t = orders.timers
     return Bound(
         "cold start",
@@ -74,7 +75,7 @@ def start_bound(orders: Orders) -> Bound:
 
 
 def settled_bound(orders: Orders) -> Bound:
-    """From the healing of every fault to service, whatever happened before: the longest way through the phases."""
+    """From the end of every fault until service, after any history: the longest way through the phases."""
     t = orders.timers
     return Bound(
         "after everything healed",

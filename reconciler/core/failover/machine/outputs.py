@@ -1,7 +1,7 @@
-"""What a controller should be, as a function of its state alone: a Moore machine's outputs.
+"""Outputs: the wanted pools, addresses, claim and heartbeat, as a function of the state alone (a Moore machine).
 
-Whoever performs them compares them with what is there, so a restart loses nothing and a vanished address is put back.
-Does not know what is there.
+The daemon compares them with the actual state of the controller. So a restart loses nothing, and the daemon restores an
+address that has vanished. Does not know the actual state.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from reconciler.core.failover.reservations.reservation_state import Fence
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What should be there.
+    """The wanted state of the controller.
 
-    `wanted` should be there, `kept` is left as it is found, whatever is in neither is taken away. `claim`: the key to
-    claim with, None when no claim may run. `remember`: to be written before the rest is acted upon. `feed`: the
-    deadman. `reset`: reset this controller at once. `record`: write `beat` to the disk record, too. `beat.counter` is
-    0: the sender numbers its beats. `excused`: disks that the last owner of the pools had given up: an import may do
-    without them, and is never begun for the sake of what is on them. `word`: marks that the pools had reached by the
-    word of their last owner (`progress`): nothing older is imported.
+    `wanted`: things to bring up. `kept`: things to leave as they are. The daemon takes down a thing in neither.
+    `claim`: the key to claim with; None if no claim may run. `required`: the key of the reservation that this phase
+    requires. `remember`: write this to `Memory` before acting on the rest. `feed`: feed the deadman. `reset`: reset
+    this controller at once. `record`: write `beat` to the disk record, too. `beat.counter` is 0: the sender numbers its
+    beats. `excused`: disks that the last owner of the pools had given up; an import may do without them, and never
+    begins for the sake of their contents. `word`: marks that the pools had reached by the reports of their last owner
+    (`transaction_groups`); nothing older is imported.
     """
 
     wanted: frozenset[Thing]
@@ -44,14 +45,14 @@ class Outputs:
 
 
 def outputs(state: State) -> Outputs:
-    """The outputs of a state."""
+    """Return the outputs of a state."""
     guarantee, looks = GUARANTEES[state.phase], state.looks
     wanted, kept = guarantee.wanted, guarantee.kept
     if guarantee.required and looks.woke:
-        # Nobody has looked since a late wake: begin nothing, end nothing, and answer nobody.
+        # This process woke late and has not looked since: begin nothing, end nothing, and serve no client.
         wanted, kept = frozenset(), EVERYTHING - {Thing.ADDRESSES}
     if state.phase is Phase.IMPORTING and not looks.covered:
-        # A pool that is imported from the older halves of its mirrors has lost what was acknowledged since.
+        # An import from the older halves of its mirrors would lose the writes acknowledged since.
         wanted, kept = wanted - {Thing.POOLS}, kept | {Thing.POOLS}
     quiet = state.answer_ms is not None and state.now_ms < state.answer_ms
     if quiet:
@@ -65,7 +66,7 @@ def outputs(state: State) -> Outputs:
         claim=key if guarantee.act and state.fence is None else None,
         required=key if guarantee.required else None,
         remember=state.memory if state.phase is Phase.BOOTING else remember,
-        # Never fed on ignorance: a daemon that starts again proves first what its predecessor left behind, or is reset.
+        # A restarted daemon feeds the deadman only after it has judged the state that its predecessor left.
         feed=state.phase is not Phase.BOOTING and not halted and not (guarantee.required and looks.woke),
         reset=halted,
         record=guarantee.required or state.fence is Fence.WAIT,
@@ -76,7 +77,7 @@ def outputs(state: State) -> Outputs:
 
 
 def _first_digest(state: State) -> int:
-    """What a peer of the first release is told that says the digest which it derives itself; 0 for any other peer."""
+    """Return the digest that a peer of the first release expects if the peer sends that digest itself; 0 otherwise."""
     its, beat = first_digest(state.newest), state.peer.beat
     return its if beat is not None and beat.digest == its != digest(state.newest) else 0
 
@@ -103,7 +104,7 @@ def _beat(state: State) -> Beat:
         shelf=shelf_digest(orders),
         machine=state.machine,
         armed=state.armed,
-        # What is said before an import is the last owner's word: whoever dies meanwhile must not take it along.
+        # Before the import this repeats the last owner's marks, so they survive if this controller dies meanwhile.
         txgs=state.word[:TXGS_MAX] if GUARANTEES[state.phase].required else (),
         policy=policy_digest(state.newest),
         first_digest=_first_digest(state),

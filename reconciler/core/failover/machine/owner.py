@@ -1,8 +1,8 @@
-"""IMPORTING, ACTIVE, RELEASING: the phases that require the reservation, and what ends each.
+"""IMPORTING, ACTIVE, RELEASING: the phases that require the reservation, and the conditions that end each.
 
-*An import or export that goes on is never ended by a clock*: its limit counts from its last progress. A limit that ran
-out during a late wake counts only once disks and pools have been looked at again. Does not know how pools are imported
-or exported.
+*An import or export that makes progress is never ended by a clock*: its limit counts from its last progress. If a limit
+runs out while the process slept, it counts only after a new look at disks and pools. Does not know how pools are
+imported or exported.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ GONE = (Presence.NONE, Presence.REFUSED)
 
 
 def unproven(state: State, now_ms: int) -> Move | None:
-    """Without its reservation, or without proof of it for too long, an owner halts. First rule of all three phases."""
+    """Halt if the reservation is lost, or unproven for too long. This is the first rule of all three phases."""
     looks = state.looks
     if looks.hold is Hold.LOST:
         return Move(Phase.HALTED, Code.FENCED, f"{_taker(state)}; ours was {Key(state.orders.side, state.epoch)}")
@@ -34,12 +34,12 @@ def unproven(state: State, now_ms: int) -> Move | None:
 
 
 def _taker(state: State) -> str:
-    """What tells that the disks are lost. A refused record tells it before the next look does."""
+    """Return the evidence that the disks are lost. A refused record shows it before the next look does."""
     return state.looks.doubt or "our record was refused"
 
 
 def importing(state: State, now_ms: int) -> Move | None:
-    """Serve when all pools are there; give up in time."""
+    """Become active when all pools are imported; release or halt if that does not happen in time."""
     if halt := unproven(state, now_ms):
         return halt
     if state.looks.woke:
@@ -51,19 +51,19 @@ def importing(state: State, now_ms: int) -> Move | None:
         return Move(Phase.RELEASING, Code.IMPORT_REFUSED, automatic=True)
     limit_ms = state.orders.timers.import_ms
     if pools in GONE:
-        # Whoever is refused again and again reads something each time: that is no progress.
+        # Each refused import reads some labels first. That is no progress, so the limit counts from the phase's start.
         return Move(Phase.RELEASING, Code.IMPORT_REFUSED) if now_ms - state.since_ms >= limit_ms else None
     still = stands_ms(state, now_ms)
     return Move(Phase.HALTED, Code.IMPORT_HUNG, f"{still} ms without progress") if still >= limit_ms else None
 
 
 def stands_ms(state: State, now_ms: int) -> int:
-    """For how long the import or export of this phase has not gone on."""
+    """Return for how long, in ms, the import or export of this phase has made no progress."""
     return now_ms - max(state.since_ms, state.looks.still_ms or state.since_ms)
 
 
 def active(state: State, now_ms: int, asked: Request | None) -> Move | None:
-    """Serve; let go when a person asks or when the peer can do better."""
+    """Serve; release when the operator asks for it or when the peer can serve better."""
     if halt := unproven(state, now_ms):
         return halt
     if state.looks.pools in (*GONE, Presence.SOME):
@@ -77,10 +77,10 @@ def active(state: State, now_ms: int, asked: Request | None) -> Move | None:
 
 
 def ailment(state: State, now_ms: int) -> Code | None:
-    """Why the active controller should let go by itself; None when it should not."""
+    """Return why the active controller should release the pools by itself; None if it should not."""
     looks, timers = state.looks, state.orders.timers
 
-    # A release that begins without disks cannot end: to begin it early takes the service of a shelf that only paused.
+    # A release that begins without disks cannot end. Beginning it early would stop service on a shelf that only paused.
     blind_ms = max(0, lives_ms(state) // 2 - timers.settle_ms)
 
     def lasts(since_ms: int | None, extra_ms: int = 0) -> bool:
@@ -99,19 +99,20 @@ def ailment(state: State, now_ms: int) -> Code | None:
 
 
 def _hangs_anywhere(state: State) -> bool:
-    """Pools that hang soon after the peer let go of them are sick themselves: to move them again heals nothing."""
+    """Whether the pools hung soon after the peer released them. The pools are the cause then; a move would not help."""
     hung_ms = state.looks.hung_ms
     return state.taken and hung_ms is not None and hung_ms - state.since_ms < 2 * state.orders.timers.again_ms
 
 
 def _told_since(state: State) -> bool:
-    """What the peer says of its groups was sent after ours went down: whatever failed may have failed for both."""
+    """Whether the peer has reported its groups since ours went down, because one fault may take down the links of
+    both."""
     down_ms = state.looks.down_ms
     return down_ms is not None and heard_since(state, down_ms + state.orders.timers.beat_ms)
 
 
 def switchover_refused(state: State, now_ms: int) -> Code | None:
-    """Why a switchover on request cannot be begun here; None when it can."""
+    """Return why a requested switchover cannot begin here; None if it can."""
     if state.phase is not Phase.ACTIVE:
         return Code.NOT_ACTIVE
     if not state.orders.enabled:
@@ -123,7 +124,7 @@ def switchover_refused(state: State, now_ms: int) -> Code | None:
 
 
 def releasing(state: State, now_ms: int, asked: Request | None) -> Move | None:
-    """Let go of everything but the reservation; come back when nobody takes it."""
+    """Release everything but the reservation; serve again if the peer does not take it."""
     looks, timers = state.looks, state.orders.timers
     if looks.pools not in GONE:
         if halt := unproven(state, now_ms):
@@ -135,7 +136,7 @@ def releasing(state: State, now_ms: int, asked: Request | None) -> Move | None:
             return None
         evidence = f"{still_ms} ms without progress"
         if state.voluntary and looks.used and looks.sees and looks.hold is Hold.OURS:
-            # Everything is still here, under our reservation, and nothing of the export is left in the kernel.
+            # Every pool is still imported under our reservation, and no part of the export is left in the kernel.
             return Move(Phase.IMPORTING, Code.RELEASE_GIVEN_UP, evidence)
         return Move(Phase.HALTED, Code.RELEASE_HUNG, evidence)
     if looks.hold is Hold.LOST:
@@ -146,7 +147,8 @@ def releasing(state: State, now_ms: int, asked: Request | None) -> Move | None:
     if not (waited or asked is Request.FORCE):
         return None
     if state.unimportable:
-        # Trying the same again would find the same: a new claim also fences the disks that the last one had to skip.
+        # Another import under this claim would be refused again. A new claim also fences the disks that the last one
+        # skipped.
         return Move(Phase.STANDBY, Code.REFUSED_HERE)
     proved = looks.hold is Hold.OURS and looks.proved_ms is not None and now_ms - looks.proved_ms < lives_ms(state)
     if proved and looks.sees:

@@ -1,23 +1,24 @@
-"""Newer orders that change the shelf: what is in force meanwhile, and when the newer shelf comes into force.
+"""Pending orders: newer orders that change the shelf, and the conditions under which the newer shelf comes into force.
 
-The shelf (disks, vdevs, arbitration) is what a claim has to fence and what a proof is read from; everything else in
-newer orders comes into force at once. A changed shelf is *pending* until it is safe to judge this controller by it:
+The shelf (disks, vdevs, arbitration) is the set that a claim has to fence and that proves a reservation. Every other
+part of newer orders comes into force at once. A changed shelf is *pending* until it is safe to judge this controller by
+it:
 
-- the owner takes the new disks first, with the key that it has (`completion`). The shelf comes into force when one look
-  shows the majority of its arbitration disks, and every disk that it adds, under that key. A disk that its own pools
-  have open cannot be taken by a completion; it holds the others up no longer than a claim may last;
-- a standby follows the owner: its shelf comes into force when the owner says so, or when no controller owns the pools.
-  A standby that takes over from a dead owner claims by the shelf in force, then takes the new disks, then imports: the
-  owner's pools may have a new disk already;
-- the shelf in force outlives the daemon and the machine, so that a controller that starts does not mistake the newest
-  orders for those that its own reservation, or the owner's, is judged by.
+- The owner first takes the new disks with its present key (`fence_completion`). The shelf comes into force when one
+  look shows the majority of its arbitration disks, and every disk that it adds, under that key. A completion cannot
+  take a disk that the owner's pools have open. Such a disk delays the others at most as long as a claim may last.
+- A standby follows the owner: its shelf comes into force when the owner reports it, or when no controller owns the
+  pools. A standby that takes over from a dead owner claims by the shelf in force, then takes the new disks, then
+  imports: the owner's pools may already have a new disk.
+- The shelf in force outlives the daemon and the machine. So a starting controller does not judge its own reservation,
+  or the owner's, by the newest orders.
 
-Invariant: *no orders, whatever they name, make an owner lose what it held*. It is judged by disks that it holds, until
-it holds those of the newer shelf. Two controllers may have different shelves in force for a while, and two majorities
-of arbitration disks may be won. That is safe, because no majority lets a controller write: a claim fences every
-top-level vdev of its own shelf before it imports, an import refuses pools with disks that the shelf does not name, and
-an owner that finds a later key of the pair on any of its disks halts (`simulation/exhaustive/twins` searches two such
-claims). Does not know how a disk is taken.
+Invariant: *no orders, whatever they name, make an owner lose what it held*. The core judges an owner by disks that it
+holds, until it holds those of the newer shelf. Two controllers may have different shelves in force for a while, and
+both may win a majority of arbitration disks. That is safe, because no majority lets a controller write: a claim fences
+every top-level vdev of its own shelf before it imports, an import refuses pools with disks that the shelf does not
+name, and an owner that finds a later key of the pair on any of its disks halts (`simulation/exhaustive/twins` searches
+two such claims). Does not know the commands that take a disk.
 """
 
 from __future__ import annotations
@@ -49,17 +50,17 @@ from reconciler.core.failover.reservations.transaction_groups import NOTHING
 
 #: Phases in which an owner takes the disks that pending orders add.
 TAKING = (Phase.IMPORTING, Phase.ACTIVE)
-#: Where `unsafe` finds a defect of the shelf.
+#: Parts of the orders in which `unsafe` finds a defect of the shelf.
 SHELF_PARTS = ("disks", "vdevs", "arbitration")
 
 
 def on_shelf(newest: Orders, shelf: Layout) -> Orders:
-    """The newest orders with another shelf."""
+    """Return the newest orders with another shelf."""
     return replace(newest, disks=shelf.disks, vdevs=shelf.vdevs, arbitration=shelf.arbitration)
 
 
 def resumed(newest: Orders, kept: Layout | None) -> tuple[Orders, Orders | None]:
-    """The orders in force and the pending ones at the start of a daemon; `kept`: the shelf in force before it."""
+    """Return the orders in force and the pending ones at a daemon's start. `kept`: the shelf in force before it."""
     if kept is None or kept == layout(newest):
         return newest, None
     before = on_shelf(newest, kept)
@@ -69,7 +70,7 @@ def resumed(newest: Orders, kept: Layout | None) -> tuple[Orders, Orders | None]
 
 
 def joined(orders: Orders, pending: Orders | None) -> Orders:
-    """The orders in force with the disks that pending ones add, last: what is looked at. Indices stay valid."""
+    """Return the orders in force with the disks that pending ones add at the end, for looks. Indices stay valid."""
     if pending is None:
         return orders
     known = frozenset(orders.disks)
@@ -77,7 +78,7 @@ def joined(orders: Orders, pending: Orders | None) -> Orders:
 
 
 def with_records(orders: Orders, pending: Orders | None) -> Orders:
-    """`joined`, with the arbitration disks of both: where the record of a peer may lie that follows either."""
+    """Return `joined` with the arbitration disks of both: a peer that follows either orders writes its record there."""
     both = joined(orders, pending)
     if pending is None:
         return both
@@ -87,7 +88,7 @@ def with_records(orders: Orders, pending: Orders | None) -> Orders:
 
 
 def accept(state: State, orders: Orders, now_ms: int) -> State:
-    """The state after orders were published. Only orders that are beyond doubt newer replace others."""
+    """Return the state after orders were published. Only orders that are certainly newer replace others."""
     newest = state.newest
     if orders == newest:
         return state
@@ -121,11 +122,11 @@ def accept(state: State, orders: Orders, now_ms: int) -> State:
 
 
 def adopt(state: State, views: tuple[DiskView, ...], now_ms: int) -> tuple[State, tuple[DiskView, ...]]:
-    """The state by a look at the disks of both, and the views of the disks of the shelf that is in force then."""
+    """Return the state after a look at the disks of both orders, and the views of the shelf that is then in force."""
     own = views[: len(state.orders.disks)]
     pending = state.pending
     places = {name: at for at, name in enumerate(joined(state.orders, pending).disks)}
-    # The last look of a claim saw the disks in force only.
+    # The last look of a claim covers only the disks in force.
     if pending is None or state.phase not in TAKING or len(views) < len(places):
         return state, own
     seen = tuple(for_pair(views[places[name]], pending.pair) for name in pending.disks)
@@ -133,12 +134,12 @@ def adopt(state: State, views: tuple[DiskView, ...], now_ms: int) -> tuple[State
     ours_now = judge(state.orders, state.epoch, own, state.held).hold is Hold.OURS
     hard, soft = _hindrances(state, pending, seen, mine)
     taken = judge(pending, state.epoch, seen, _renumbered(state.held, state.orders, pending)).hold is Hold.OURS
-    # A disk that pools here have open already cannot be taken without a claim; it does not hold the others up for ever.
+    # Only a claim can take a disk that pools here already have open. Such a disk must not delay the others for ever.
     begun_ms = max(state.since_ms, state.pending_ms or 0)
     waited = now_ms - begun_ms >= state.orders.timers.claim_ms
     ready = ours_now and taken and not hard and (waited or not soft)
     if state.phase is Phase.IMPORTING:
-        # An import begins under a fence that covers every top-level vdev of the shelf in force.
+        # An import needs a fence on every top-level vdev of the shelf in force.
         excused = _renumbered(state.excused, state.orders, pending)
         ready = ready and fence(pending, state.epoch, seen, excused)[0] is not Fence.BROKEN
     if ready:
@@ -149,14 +150,14 @@ def adopt(state: State, views: tuple[DiskView, ...], now_ms: int) -> tuple[State
 def awaited(state: State, views: tuple[DiskView, ...], now_ms: int) -> bool:
     """Whether an import has to wait for disks that only pending orders name. `views`: a look at the disks of both.
 
-    Pools may have such a disk already, and the last owner may write to it: what can be taken is taken first. The wait
-    is bounded, and a disk that is silent, or that another holds, does not prolong it.
+    The pools may already have such a disk, and the last owner may write to it. So this controller first takes every
+    disk that it can take. The wait is bounded, and a disk that is silent or that another key holds does not prolong it.
     """
     if state.pending is None:
         return False
     known, every = len(state.orders.disks), len(joined(state.orders, state.pending).disks)
     if state.phase is not Phase.IMPORTING or len(views) < every:
-        # The last look of a claim saw the disks in force only.
+        # The last look of a claim covers only the disks in force.
         return True
     mine = Key(state.orders.side, state.epoch)
     return bool(completable(views[known:], mine)) and now_ms - state.since_ms < state.orders.timers.claim_ms
@@ -165,7 +166,7 @@ def awaited(state: State, views: tuple[DiskView, ...], now_ms: int) -> bool:
 def _hindrances(
     state: State, pending: Orders, seen: tuple[DiskView, ...], mine: Key
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What keeps the pending shelf from coming into force: disks that cannot be taken, and those not taken yet."""
+    """Return the disks that block the pending shelf: those that cannot be taken, and those not taken yet."""
     known = frozenset(state.orders.disks)
     hard: list[str] = []
     soft: list[str] = []
@@ -179,9 +180,9 @@ def _hindrances(
 
 
 def _in_force(state: State, pending: Orders) -> State:
-    """The pending orders are in force. What was known by index is known by the indices of the newer disks."""
+    """Bring the pending orders into force, and renumber every disk index in the state."""
     old = state.orders
-    # Marks stand in the order of the pools.
+    # Marks are in the order of the pools.
     said = dict(zip(pools_of(old), state.word, strict=False))
     return replace(
         state,
@@ -197,7 +198,7 @@ def _in_force(state: State, pending: Orders) -> State:
 
 
 def _renumbered(indices: frozenset[int], old: Orders, new: Orders) -> frozenset[int]:
-    """The indices in `new` of disks that `old` numbers like this; disks that `new` does not name are left out."""
+    """Translate disk indices of `old` into those of `new`, without the disks that `new` does not name."""
     names = {old.disks[at] for at in indices if at < len(old.disks)}
     return frozenset(at for at, name in enumerate(new.disks) if name in names)
 
@@ -206,31 +207,32 @@ def _renumbered(indices: frozenset[int], old: Orders, new: Orders) -> frozenset[
 
 
 def follow_owner(state: State, now_ms: int) -> State:
-    """A standby's pending orders come into force unless an owner may live that follows another shelf."""
+    """Bring a standby's pending orders into force, unless an owner that follows another shelf may be alive."""
     pending = state.pending
     if pending is None or state.phase is not Phase.STANDBY or _waits_for_owner(state, pending, now_ms):
         return state
     state = _in_force(state, pending)
-    # What was seen, was seen of other disks.
+    # The last look was at other disks.
     return replace(state, looks=replace(state.looks, shelf_ms=None, sees=False))
 
 
 def _waits_for_owner(state: State, pending: Orders, now_ms: int) -> bool:
-    """Whether the shelf in force may still be the one by which to take over."""
+    """Whether a takeover may still have to go by the shelf in force."""
     beat, looks = state.peer.beat, state.looks
     unseen = looks.shelf_ms is not None and not looks.sees
     if beat is None:
-        # This daemon has heard no owner: the newest orders count, once it has listened long enough to say so.
+        # This daemon has heard no owner. The newest orders count once it has listened long enough to be sure.
         return not (network_silent(state, now_ms) and (unseen or disk_stale(state, now_ms)))
     if beat.shelf == shelf_digest(pending) or beat.shelf != shelf_digest(state.orders):
         return False
     if network_alive(state, now_ms) and not state.peer.dead:
         owner, other = looks.owner, state.orders.side.other
-        # The disks may say that the peer has claimed since its last beat.
+        # The disks may show that the peer has claimed since its last beat.
         claimed = owner is not None and owner.side is other and owner.epoch > beat.epoch
-        # A daemon that starts again over imported pools says for a moment that it boots.
+        # A daemon that restarts over imported pools reports BOOTING for a moment.
         return claimed or beat.phase in OWNING or beat.phase is Phase.BOOTING
     if disk_alive(state, now_ms) or not (network_silent(state, now_ms) or state.peer.dead):
         return True
-    # The owner is gone: the next claim is by the shelf in force, unless that led to nothing or is out of sight.
+    # The owner is gone: the next claim goes by the shelf in force, unless such a claim failed or its disks are out of
+    # sight.
     return not (unseen or state.why.code is Code.CLAIM_LOST)

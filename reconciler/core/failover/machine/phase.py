@@ -1,6 +1,7 @@
-"""Phases and what each guarantees; the edges between them, as data that `step` asserts and the diagram is drawn from.
+"""Phases, the guarantees of each, and the legal transitions between them as data.
 
-Does not know when an edge is taken: that is decided by `booting`, `standby`, `claiming` and `owner`.
+`step` asserts the legal transitions, and `diagram` draws them. Does not know when a transition happens: `boot`,
+`standby`, `finished_claim` and `owner` decide that.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Final
 
 
 class Phase(StrEnum):
-    """Where the core is."""
+    """Phase of the core."""
 
     BOOTING = "booting"
     STANDBY = "standby"
@@ -25,7 +26,7 @@ class Phase(StrEnum):
 
 
 class ControllerRole(StrEnum):
-    """The field's words for a phase, as `hagit status` shows them."""
+    """The usual words for a phase, as `hagit status` shows them."""
 
     MASTER = "MASTER"
     BACKUP = "BACKUP"
@@ -35,7 +36,7 @@ class ControllerRole(StrEnum):
 
 
 class Thing(StrEnum):
-    """What a phase wants to be there."""
+    """Something that a phase wants to be up."""
 
     POOLS = "pools"
     ADDRESSES = "virtual addresses"
@@ -44,10 +45,10 @@ class Thing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Guarantee:
-    """What is certain in a phase and what follows from it.
+    """The guarantee of a phase and its consequences.
 
-    What is neither `wanted` nor `kept` is to be taken away; what is `kept` is left as it is found. `required`: losing
-    the reservation ends the phase. `act`: the claim may run, and nowhere else.
+    `wanted`: things to bring up. `kept`: things to leave as they are. The daemon takes down all others. `required`:
+    losing the reservation ends the phase. `act`: a claim may run in this phase, and in no other.
     """
 
     text: str
@@ -96,7 +97,7 @@ GUARANTEES: Final[Mapping[Phase, Guarantee]] = MappingProxyType(
     }
 )
 
-#: Every change of phase that may happen, and why it is there.
+#: Every legal transition, and why it exists.
 LEGAL: Final[Mapping[tuple[Phase, Phase], str]] = MappingProxyType(
     {
         (Phase.BOOTING, Phase.STANDBY): "no pool is imported here",
@@ -126,7 +127,7 @@ OWNING: Final[frozenset[Phase]] = frozenset({Phase.CLAIMING, Phase.IMPORTING, Ph
 
 
 def diagram() -> str:
-    """The phases and their legal edges as a Mermaid state diagram."""
+    """Return the phases and their legal transitions as a Mermaid state diagram."""
     lines = ["stateDiagram-v2", "    [*] --> BOOTING"]
     lines += [f"    {old.name} --> {new.name}: {reason}" for (old, new), reason in LEGAL.items()]
     lines.append("    HALTED --> [*]: reset")
@@ -134,7 +135,7 @@ def diagram() -> str:
 
 
 def phase_table() -> str:
-    """The guarantees as a Markdown table."""
+    """Return the guarantees as a Markdown table."""
     lines = ["| phase | shown as | guarantee | wanted | required |", "|---|---|---|---|---|"]
     for phase, guarantee in GUARANTEES.items():
         wanted = ", ".join(thing.value for thing in Thing if thing in guarantee.wanted)

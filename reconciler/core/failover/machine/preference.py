@@ -1,6 +1,6 @@
-"""Which side is better off: failover groups, and who may take the pools when nobody has them.
+"""Preference: which side has the better failover groups, and which may take the pools when neither owns them.
 
-Never prefers a side that has a group down which is up at the other. Does not know timers.
+Never prefers a side that has a group down which is up at the other side. Does not know timers.
 """
 
 from __future__ import annotations
@@ -14,35 +14,35 @@ from reconciler.core.failover.machine.state import State
 
 
 def peer_better(state: State) -> bool:
-    """The groups that are down at the peer are fewer than ours, and none of them is up here."""
+    """Whether the peer has fewer groups down, and each of them is down here, too."""
     beat = state.peer.beat
     return beat is not None and beat.groups_down < state.looks.groups_down
 
 
 def peer_worse(state: State) -> bool:
-    """A group is down at the peer that is up here, and none the other way round."""
+    """Whether we have fewer groups down, and each of them is down at the peer, too."""
     beat = state.peer.beat
     return beat is not None and state.looks.groups_down < beat.groups_down
 
 
 def preferred(state: State) -> bool:
-    """When both are up and nobody owns the pools: whether this side goes first."""
+    """Whether this side claims first when both controllers are up and neither owns the pools."""
     if peer_better(state):
         return False
     return peer_worse(state) or state.orders.default is state.orders.side
 
 
 def all_groups_down(state: State) -> bool:
-    """No failover group works here: silence may be our own fault."""
+    """Whether every failover group is down here. The peer's silence may then be our own fault."""
     groups = state.orders.groups
     return bool(groups) and len(state.looks.groups_down) == len(groups)
 
 
 def peer_can_take(state: State, now_ms: int) -> bool:
-    """The peer is heard on a network, is standby, and says that it could take the pools.
+    """Whether the peer is heard on a network, is standby, and reports that it could take the pools.
 
-    Where pools have given up disks, the peer has to wait until this controller cannot write to them, and does so only
-    for one that a hardware watchdog resets.
+    If the pools have given up disks, the peer has to wait until this controller cannot write to them. It waits only for
+    a controller that a hardware watchdog resets.
     """
     beat = state.peer.beat
     return (
@@ -57,9 +57,10 @@ def peer_can_take(state: State, now_ms: int) -> bool:
 
 
 def ready(state: State, now_ms: int) -> bool:
-    """The disks and pools have been looked at lately, the disks are in sight and no pool is imported here.
+    """Whether this controller may claim: recent looks see enough disks and no imported pool here.
 
-    Where our own side holds the disks, but not by this machine in this boot, its holder must have had time to be heard.
+    If our own side holds the disks, but this machine did not claim them in this boot, the holder must first have had
+    time to be heard.
     """
     looks = state.looks
     return (
@@ -73,12 +74,12 @@ def ready(state: State, now_ms: int) -> bool:
 
 
 def resting(state: State, now_ms: int) -> bool:
-    """The last attempt failed and its pause is not over."""
+    """Whether the pause after a failed attempt is not over yet."""
     return state.retry_ms is not None and now_ms < state.retry_ms
 
 
 def able(state: State, now_ms: int) -> bool:
-    """This controller, standby, could take the pools now if there were a reason."""
+    """Whether this standby could take the pools now if there were a reason."""
     return (
         state.phase is Phase.STANDBY
         and ready(state, now_ms)

@@ -1,7 +1,7 @@
-"""Why HA is not available: every reason that holds now, each with its evidence and what to do about it.
+"""Reasons why HA is not available: every reason that holds now, each with its evidence and its remedy.
 
-No reason hides another one. Names are the field's where it has them. Does not decide anything, and knows only what one
-controller knows; reasons from outside the core (versions, licences, sync) are added by whoever publishes status.
+No reason hides another one. Names follow the usage of the field. Makes no decisions, and knows only the state of one
+controller. The agent, which publishes status, adds reasons from outside the core (versions, licences, sync).
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from reconciler.core.failover.reservations.key import COUNTER_HEARD_MAX, TAG_BIT
 from reconciler.core.failover.reservations.reservation_state import TOLD_MAX, Hold
 
 NOT_UNDERSTOOD = "PEER_NOT_UNDERSTOOD"
-#: What mends it.
+#: The remedy if the peer's heartbeats cannot be decoded.
 UNDERSTAND = "compare `hagit secret status` and `hagit --version` on both: they need one secret and version in common"
 MOVING = (Phase.CLAIMING, Phase.IMPORTING, Phase.RELEASING)
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One reason: a name that stays the same, a sentence, what was seen, and what a person can do."""
+    """One reason: a stable name, a sentence, the evidence, and the remedy."""
 
     name: str
     text: str
@@ -50,12 +50,12 @@ class Reason:
 
 
 def reasons(state: State, now_ms: int) -> tuple[Reason, ...]:
-    """Every reason that holds at `now_ms`, in a fixed order; empty when HA is available."""
+    """Return every reason that holds at `now_ms`, in a fixed order; empty if HA is available."""
     return (*_policy(state, now_ms), *_here(state, now_ms), *_between(state, now_ms), *_there(state, now_ms))
 
 
 def _policy(state: State, now_ms: int) -> Iterator[Reason]:
-    """What the orders and people keep from happening."""
+    """Yield the reasons that the orders and the operator set."""
     orders, limits = state.orders, state.orders.limits
     for decision in forbidden(state, now_ms):
         if decision.code is Code.DISABLED:
@@ -113,7 +113,7 @@ def _policy(state: State, now_ms: int) -> Iterator[Reason]:
 
 
 def _here(state: State, now_ms: int) -> Iterator[Reason]:
-    """What is wrong with this controller."""
+    """Yield the reasons on this controller."""
     looks, phase = state.looks, state.phase
     if phase is Phase.BOOTING:
         yield Reason("LOC_NOT_READY", "this controller is still starting", str(state.why), "wait for its first looks")
@@ -164,7 +164,7 @@ def _here(state: State, now_ms: int) -> Iterator[Reason]:
 
 
 def _slow(state: State, now_ms: int) -> Iterator[Reason]:
-    """An import or export that lasts longer than it may stand still, and a switchover that was given up."""
+    """Yield an import or export that lasts longer than its limit without progress, and a cancelled switchover."""
     timers, looks = state.orders.timers, state.looks
     limit_ms = {Phase.IMPORTING: timers.import_ms, Phase.RELEASING: timers.release_ms}.get(state.phase)
     lasts_ms = now_ms - state.since_ms
@@ -184,10 +184,10 @@ def _slow(state: State, now_ms: int) -> Iterator[Reason]:
 
 
 def _between(state: State, now_ms: int) -> Iterator[Reason]:
-    """What is wrong with the ways in which the controllers hear one another."""
+    """Yield the reasons on the channels between the controllers."""
     peer, timers = state.peer, state.orders.timers
     for channel, heard_ms in zip(state.orders.channels, peer.heard_ms, strict=False):
-        # Both beat on every channel, whatever their phase: an active controller learns here that a network is deaf.
+        # Both controllers send beats on every channel in every phase, so the active one sees here that a network fails.
         if now_ms - heard_ms >= timers.silence_ms:
             evidence = f"{now_ms - heard_ms} ms, at most {timers.silence_ms} ms"
             yield Reason("NO_HEARTBEAT", f"the peer is not heard on {channel.name}", evidence, "check that network")
@@ -214,7 +214,7 @@ def _between(state: State, now_ms: int) -> Iterator[Reason]:
 
 
 def _there(state: State, now_ms: int) -> Iterator[Reason]:
-    """What is wrong with the peer."""
+    """Yield the reasons on the peer."""
     peer = state.peer
     if not peer.ever:
         evidence = f"{now_ms - state.since_ms} ms in this phase"
@@ -230,14 +230,14 @@ def _there(state: State, now_ms: int) -> Iterator[Reason]:
 
 
 def _deadman_of(beat: Beat | None) -> str:
-    """What is known of the peer's hardware watchdog."""
+    """Return the reported state of the peer's hardware watchdog, for people."""
     if beat is None or not beat.policy:
         return "the peer is of a release that does not say whether its hardware watchdog is armed"
     return "its hardware watchdog is armed" if beat.armed else "it says that no hardware watchdog is armed there"
 
 
 def _said(state: State, beat: Beat) -> Iterator[Reason]:
-    """What the peer says of itself."""
+    """Yield the reasons that the peer reports about itself."""
     orders = state.orders
     if beat.phase is Phase.BOOTING:
         yield Reason("NO_SYSTEM_READY", "the peer is still starting", "its heartbeat says so", "wait")

@@ -1,6 +1,6 @@
-"""STANDBY: whether to begin a claim. The decision table of the design, row by row.
+"""STANDBY: decide whether to begin a claim, by the decision table of the design, row by row.
 
-Does not know how a claim is done, only that it is the one irreversible act.
+A claim is the only irreversible act of a standby. Does not know the commands of a claim.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from reconciler.core.failover.machine.transition import Move
 
 
 def standby(state: State, now_ms: int, asked: Request | None) -> Move | None:
-    """Begin a claim, halt, or (None) stay."""
+    """Return the move that begins a claim, or one that halts; None to stay."""
     if state.looks.pools in (Presence.SOME, Presence.ALL):
         return Move(Phase.HALTED, Code.FOREIGN_IMPORT)
     if not ready(state, now_ms) or exhausted(state) or twin_here(state, now_ms) or other_unit(state):
@@ -43,15 +43,15 @@ def standby(state: State, now_ms: int, asked: Request | None) -> Move | None:
 
 
 def futile(state: State) -> bool:
-    """Whether a claim would take the disks from the peer and end without an import: see `claiming`.
+    """Whether a claim would take the disks from the peer and still end without an import (see `claiming`).
 
-    A peer that has exported its pools says after the claim that it stands by.
+    A hand-over is no such case: a peer that has exported its pools reports after the claim that it is standby.
     """
     return state.looks.unguarded and not state.peer.proven
 
 
 def occasion(state: State, now_ms: int) -> Code | None:
-    """The row of the table that lets this controller claim now; None when no row does."""
+    """Return the row of the table that lets this controller claim now; None if no row does."""
     peer, beat = state.peer, state.peer.beat
     if peer.dead:
         return None if all_groups_down(state) else Code.PEER_DEAD
@@ -61,10 +61,10 @@ def occasion(state: State, now_ms: int) -> Code | None:
             return Code.HANDED
         return None if beat.phase in OWNING else _election(state, now_ms)
     if undecoded(state, now_ms):
-        # The peer lives. What it said before its record could no longer be decoded is no hand-over now.
+        # The peer lives. Its last readable beat is too old to count as a hand-over.
         return None
     if disk_alive(state, now_ms):
-        # Whoever hands over because no client reaches it gains nothing from a peer that no client reaches either.
+        # If no client reaches this controller either, taking over from a peer that no client reaches gains nothing.
         return Code.HANDED if beat is not None and beat.handed and not all_groups_down(state) else None
     if all_groups_down(state) or not network_silent(state, now_ms) or not disk_stale(state, now_ms):
         return None
@@ -74,22 +74,22 @@ def occasion(state: State, now_ms: int) -> Code | None:
 
 
 def _quiet_ms(state: State) -> int:
-    """How long after a start nobody may be heard before this controller goes alone."""
+    """Return how long, in ms, the peer must be silent after a start before this controller claims alone."""
     timers = state.orders.timers
     first = state.orders.default is state.orders.side
     return timers.boot_ms if first else timers.boot_ms + timers.yield_ms
 
 
 def _election(state: State, now_ms: int) -> Code | None:
-    """Both are up and nobody owns the pools. A peer that boots without end is one that is not able.
+    """Choose who claims when both controllers are up and neither owns the pools; None: not this one now.
 
-    How long it has not been able counts, and not how long this controller waits: a daemon that starts again over
-    imported pools says for a moment that it boots.
+    A peer that stays in BOOTING counts as unable. The time counts from when the peer became unable, not from when this
+    controller began to wait: a daemon that restarts over imported pools reports BOOTING for a moment.
     """
     beat, timers, owner = state.peer.beat, state.orders.timers, state.looks.owner
     assert beat is not None
     if owner is not None and owner.side is state.orders.side.other and owner.epoch > beat.epoch:
-        # The disks say that the peer has claimed since its last beat; the next one will say so, too.
+        # The disks show that the peer has claimed since its last beat. Its next beat will report it.
         return None
     if owner_unheard(state, now_ms):
         return None

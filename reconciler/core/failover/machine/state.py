@@ -1,7 +1,7 @@
-"""What one controller knows and where it stands: one frozen value, made anew by every step.
+"""The state of one controller: one frozen value, which every step replaces.
 
-Fields that end in `_ms` and hold an int are moments of the monotonic clock; `shifted` lists them all, so that the
-explorer can look at states relative to now. Does not decide anything.
+Fields that end in `_ms` and hold an int are moments of the monotonic clock, except where their class says durations.
+`shifted` lists the moments, so that the explorer can compare states relative to now. Makes no decisions.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from reconciler.core.failover.reservations.reservation_state import Fence, Hold
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """What the latest looks at disks, pools and links said.
+    """Results of the latest looks at disks, pools and links.
 
-    `shelf_ms` is None until the disks were looked at since the start (or since a late wake); `unseen_ms`, `hung_ms` and
-    `down_ms` say since when the disks are out of sight, the pools hang, a group is down. `progress` is what the last
-    look said of an import or export, `still_ms` when that changed last in this phase (None: not yet), and `used` that
-    an export is kept from going on by who uses what is mounted, with every pool still here. `covered`: the fence of our
-    claim still holds on every top-level vdev, with no disk silent that could hold newer writes than the rest; known
-    while pools are to be imported. `unguarded`: a claim could fence the peer only by waiting for a deadman that it is
-    not known to have. `doubt`: what was seen by a look that did not prove our reservation. `woke`: nothing that was
-    known before a late wake has been looked at again.
+    `shelf_ms`: time of the last look at the disks; None until the first one after the start or after a late wake.
+    `proved_ms`: time of the last proof that we hold the reservation. `unseen_ms`, `hung_ms`, `down_ms`: since when the
+    disks are out of sight, the pools hang, a group is down. `progress`: the progress counter of an import or export at
+    the last look. `still_ms`: its last change in this phase (None: none yet). `used`: the export cannot go on because a
+    process uses a mounted file system; every pool is still imported. `covered`: the fence of our claim still holds on
+    every top-level vdev, and no silent disk could have newer writes than the others; known while pools are to be
+    imported. `unguarded`: a claim could fence the peer only by waiting for its deadman, and the peer has not reported
+    that it is armed. `doubt`: findings of a look that did not prove our reservation. `woke`: this process woke late and
+    has not looked again since.
     """
 
     hold: Hold = Hold.UNKNOWN
@@ -54,9 +55,9 @@ class Looks:
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """Another machine of one side: its number, its newest (incarnation, counter) and the channel it was heard on last.
+    """Another machine of one side: its number, its newest (incarnation, counter) and the channel of its last beat.
 
-    `alive`: it has moved on since it was heard first, so it is no recording.
+    `alive`: its counter has advanced since its first beat, so its beats are no recording.
     """
 
     machine: int
@@ -69,15 +70,15 @@ class Twin:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """What is known of the peer.
+    """Knowledge about the peer.
 
-    `heard_ms` has a moment for each network channel and one, the last, for the disk record: when it was last heard, or
-    when listening began. `last` is the newest (incarnation, counter) of each, None before the first. `beat` is the
-    newest accepted beat. `ever`: heard alive since the daemon started; `lately`: since listening began, which is also
-    when this controller last woke late. `twin`: a second machine that says it is the peer. `dead`: proven, or said by
-    itself; `proven`: from outside, and nothing newer heard since. `unable_ms`: since when its beats say that it neither
-    owns the pools nor could take them; None while they do not. `undecoded_ms`: since when its record has
-    changed without a beat that could be followed; None when its newest sign of life is `beat`.
+    `heard_ms`: time of its last beat, or the start of listening, for each network channel and at the end for the disk
+    record. `last`: newest (incarnation, counter) of each; None before the first. `beat`: newest accepted beat. `ever`:
+    heard alive since the daemon started. `lately`: heard since listening began, at the start or after a late wake.
+    `twin`: a second machine that presents itself as the peer. `dead`: proven dead, or reported by the peer itself.
+    `proven`: dead by proof from outside, and no newer beat since. `unable_ms`: since when its beats report that it
+    neither owns the pools nor could take them; None while they do not. `undecoded_ms`: since when its record has
+    changed without a beat that this controller could accept; None if its newest sign of life is `beat`.
     """
 
     heard_ms: tuple[int, ...]
@@ -95,9 +96,10 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What outlives the daemon but not a reset (a file in /run, written before the phase is acted upon).
+    """The part of the state that outlives the daemon but not a reset: a file in /run, written before acting on the
+    phase.
 
-    `quiet`: clients were not to be answered yet (strict orders).
+    `quiet`: the addresses were to stay down for now (strict orders).
     """
 
     phase: Phase
@@ -107,24 +109,27 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One controller. `why` explains the phase, `refused` the last request that was not followed.
+    """State of one controller. `why` explains the phase, `refused` the last request that it refused.
 
-    `orders` are in force; `pending` are newer ones that change the shelf (see `pending_orders`); `missing` says which
-    of their disks are not ours, and `pending_ms` since when all of these could be taken. `held`: disks that a look saw
-    under the key of our claim. `handed_over`: the running claim began because the peer had exported its pools for this
-    controller. `unimportable`: this release follows imports that were refused. `voluntary`: a person
-    asked for it, and nothing is wrong here, so it may be given up. `taken`: the pools came here because the peer let go
-    of them, or could serve no more. `lives_ms`: a shorter time without proof than the orders give, for nobody has said
-    yet that the peer waits longer (0: none); `feeds_ms`: the same of the deadman; `waits_ms`: a longer wait for the
-    peer than they ask for, as it may not have them yet (0: none). `unfenced`: vdevs that the last claim could not
-    fence. `word`: marks (`progress`) that the
-    pools have reached, by what their owners said, this controller included; `word_epoch`: the epoch of whoever said it
-    last. `excused`: disks that the pools did without when they were last imported: nothing newer is on them than on the
-    others, and much may be missing. `machine`: the number of this machine, another one after each boot; 0 where none is
-    given.
-    `twin`: another machine that says it is this controller. `alone_ms`: since when none was heard, or listening began.
-    `unit`: why this machine may not claim by its serial number. `armed`: a hardware watchdog resets this machine in the
-    time of the orders if its daemon stops.
+    `orders`: the orders in force. `pending`: newer ones that change the shelf (see `pending_orders`). `missing`: those
+    of their disks that are not ours. `pending_ms`: since when all of these could be taken. `held`: disks that a look
+    saw under the key of our claim. `fenced_ms`: end of the claim, or the start of the wait after it. `handed_ms`: when
+    this release had exported its pools. `handed_over`: the running claim began because the peer had exported its pools
+    for this controller. `unimportable`: this release follows refused imports. `voluntary`: the operator asked for this
+    release and nothing is wrong here, so it may be cancelled. `taken`: the pools came here because the peer released
+    them or could no longer serve.
+
+    Limits, as durations: `lives_ms`: a shorter time without proof than the orders give, until the peer has confirmed
+    that it waits longer (0: none). `feeds_ms`: the same for the deadman. `waits_ms`: a longer wait for the peer than
+    the orders ask for, because the peer may not have them yet (0: none).
+
+    `unfenced`: vdevs that the last claim could not fence. `word`: marks (`transaction_groups`) that the pools have
+    reached, as their owners, including this controller, reported. `word_epoch`: epoch of the last reporter. `excused`:
+    disks that the pools did without at their last import; they have nothing newer than the other disks and may lack
+    much. `machine`: number of this machine, new at each boot; 0 if none is given. `twin`: another machine that presents
+    itself as this controller. `alone_ms`: since when none was heard, or the start of listening. `unit`: why this
+    machine may not claim by its serial number. `armed`: a hardware watchdog resets this machine within the time of the
+    orders if its daemon stops.
     """
 
     orders: Orders
@@ -170,7 +175,7 @@ class State:
 
     @property
     def newest(self) -> Orders:
-        """The newest orders that were accepted, whether or not their shelf is in force."""
+        """The newest accepted orders, whether or not their shelf is in force."""
         return self.orders if self.pending is None else self.pending
 
 
@@ -184,10 +189,10 @@ def initial(
     machine: int = 0,
     pending: Orders | None = None,
 ) -> State:
-    """The state of a daemon that has just started.
+    """Return the state of a daemon that has just started.
 
-    `resets_recent` and `moves_recent` count what the files of this controller say about the windows of the orders.
-    `pending`: the newest orders, where the daemon before this one had not adopted their shelf.
+    `resets_recent` and `moves_recent`: resets and moves within the windows of the orders, by the files of this
+    controller. `pending`: the newest orders, if the previous daemon had not adopted their shelf.
     """
     channels = len(orders.channels) + 1
     return State(
@@ -210,10 +215,10 @@ def initial(
 
 
 def shifted(state: State, by_ms: int, floor_ms: int) -> State:
-    """The same state with every moment moved by `by_ms`, and none before `floor_ms`.
+    """Return the same state with every moment moved by `by_ms`, and none before `floor_ms`.
 
-    Every comparison in the core is "now minus a moment is at least a bound", so moments older than the longest bound
-    are all alike; a moment that something lasts until means nothing once it is over.
+    Every comparison in the core is "now minus a moment is at least a bound", so all moments older than the longest
+    bound are equivalent. A moment at which something ends has no meaning once it is past.
     """
 
     def move(moment_ms: int | None) -> int | None:

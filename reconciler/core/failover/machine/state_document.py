@@ -1,9 +1,9 @@
-"""The whole state of the core as one JSON document, for the daemon that replaces the one that runs.
+"""State document: the whole state of the core as JSON, for the daemon that replaces the running one.
 
-`state_document` writes every field by its name; `read_state` accepts exactly the fields that this release knows, each
-of its type. A state of another release is refused, and the successor begins as any daemon that starts: from `Memory`.
-All moments are of the monotonic clock, which both processes share, so for the core a hand-over is a pause of the
-process and nothing else. Does not know how the document travels.
+`state_document` writes every field by its name. `read_state` accepts exactly the fields that this release knows, each
+of its type. It refuses a state of another release, and the successor then starts from `Memory` like any new daemon. All
+moments are of the monotonic clock, which both processes share, so for the core a hand-over is only a pause of the
+process. Does not know how the document travels.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from reconciler.core.failover.machine.state import State
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.strict_json import Defect, quoted
 
-#: To be raised when a field keeps its name and type and means something else.
+#: Raise this when a field keeps its name and type but changes its meaning.
 STATE_FORMAT: Final = 1
 STATE_BYTES_MAX: Final = 4 << 20
 TEXT_MAX: Final = 10_000
@@ -27,13 +27,13 @@ ITEMS_MAX: Final = 4_096
 
 
 def state_document(state: State) -> bytes:
-    """The one form of a state."""
+    """Return the canonical JSON form of a state, in ASCII."""
     whole = {"format": STATE_FORMAT, "state": _plain(state)}
     return json.dumps(whole, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 def read_state(data: bytes) -> State | Refused:
-    """The state in a document; `Refused` where another release wrote it or it is damaged."""
+    """Return the state in a document; `Refused` if another release wrote it or it is damaged."""
     if len(data) > STATE_BYTES_MAX:
         return Refused(Refusal.LENGTH, f"{len(data)} bytes, at most {STATE_BYTES_MAX}")
     try:
@@ -41,7 +41,7 @@ def read_state(data: bytes) -> State | Refused:
         if not isinstance(whole, dict) or whole.keys() != {"format", "state"} or whole["format"] != STATE_FORMAT:
             raise Defect("document", f"not a state of format {STATE_FORMAT}")
         state: State = _build(State, whole["state"], "state")
-        # What every state of the core keeps: one moment for each channel and one for the disk record.
+        # Every state of the core has one moment for each channel and one for the disk record.
         channels = len(state.orders.channels) + 1
         if {len(state.peer.heard_ms), len(state.peer.last)} != {channels}:
             raise Defect("state.peer", f"not {channels} channels")
@@ -80,7 +80,7 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         if not isinstance(value, str) or value not in found:
             raise Defect(where, f"no {kind.__name__}")
         return found[value]
-    # Not isinstance: true is an int to Python, and a defect here.
+    # Not isinstance: Python takes true for an int, which is a defect here.
     if type(value) is not kind or (kind is str and len(value) > TEXT_MAX):
         raise Defect(where, f"no {kind.__name__}")
     return value

@@ -1,7 +1,7 @@
-"""One step of the core: what is known grows, then the phase decides, then at most one edge is taken.
+"""One step of the core: an event updates the state, the phase decides, and at most one transition follows.
 
-Level-triggered: a decision follows from everything known now and never from the event that came last, so no order of
-events can lose one. Reads no clock: `now_ms` comes from a monotonic clock and only ever rises.
+Level-triggered: a decision follows from the whole state and never from the last event alone, so no order of events can
+lose a decision. Reads no clock: `now_ms` comes from a monotonic clock and only rises.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from reconciler.core.failover.machine.transition import Move
 from reconciler.core.failover.reservations.key import next_epoch
 from reconciler.core.failover.reservations.reservation_state import Hold
 
-#: Why a controller takes pools that the other one just had.
+#: Reasons of a claim for pools that the peer owned until now.
 TAKING = (Code.HANDED, Code.PEER_DEAD, Code.PEER_SILENT)
 
 
 def step(state: State, event: Event, now_ms: int) -> State:
-    """The state after `event` at `now_ms`. Pure; asserts that only legal edges are taken."""
+    """Return the state after `event` at `now_ms`. Pure; asserts that every transition is legal."""
     now_ms = max(now_ms, state.now_ms)
     if state.phase is Phase.HALTED:
         return replace(state, now_ms=now_ms)
@@ -47,7 +47,7 @@ def step(state: State, event: Event, now_ms: int) -> State:
 
 
 def decide(state: State, now_ms: int, asked: Request | None) -> Move | None:
-    """What the phase's own rules say."""
+    """Return the move that the rules of the current phase ask for; None to stay."""
     match state.phase:
         case Phase.BOOTING:
             return booting(state, now_ms)
@@ -68,7 +68,7 @@ def decide(state: State, now_ms: int, asked: Request | None) -> Move | None:
 
 
 def enter(state: State, move: Move, now_ms: int) -> State:
-    """Take one edge, and keep what only the edge knows."""
+    """Make one transition. Reset the fields that belong to a phase, and set those that the transition decides."""
     assert (state.phase, move.to) in LEGAL, f"{state.phase.name} -> {move.to.name} is not legal"
     old, timers, fenced_ms, memory = state.phase, state.orders.timers, state.fenced_ms, state.memory
     state = replace(
@@ -88,7 +88,7 @@ def enter(state: State, move: Move, now_ms: int) -> State:
         why=Decision(move.code, move.evidence),
     )
     if move.code is Code.RELEASE_GIVEN_UP:
-        # Whoever asked for the switchover waits for what came of it.
+        # The operator who asked for the switchover waits for its outcome.
         state = replace(state, refused=state.why)
     if move.automatic and state.orders.limits.moves:
         window_ms = state.orders.limits.moves_window_ms
@@ -107,7 +107,7 @@ def enter(state: State, move: Move, now_ms: int) -> State:
             state = replace(state, epoch=0, held=frozenset(), missing=())
             return replace(state, retry_ms=retry_ms, looks=replace(state.looks, hold=Hold.UNKNOWN))
         case Phase.IMPORTING | Phase.ACTIVE if memory is not None and memory.quiet:
-            # Nobody knows how much of the wait was left when the daemon died.
+            # The rest of the wait when the daemon died is unknown, so the wait starts again.
             return replace(state, answer_ms=now_ms + wait_ms(state))
         case Phase.IMPORTING if old is Phase.CLAIMING and state.answer_ms is not None and fenced_ms is not None:
             # The old owner could prove its reservation until the fence, however long the claim took.
@@ -119,7 +119,8 @@ def enter(state: State, move: Move, now_ms: int) -> State:
 
 
 def _answer_ms(state: State, code: Code, now_ms: int) -> int | None:
-    """From when clients may be answered: at once, or (strict orders, peer not surely gone) after its deadman."""
+    """Return when the addresses may come up. None: at once. With strict orders and no proof: after the peer's
+    deadman."""
     beat = state.peer.beat
     said = state.peer.dead and not state.peer.proven and beat is not None and beat.dying
     sure = code is Code.HANDED or (code is Code.PEER_DEAD and not said)
@@ -127,7 +128,7 @@ def _answer_ms(state: State, code: Code, now_ms: int) -> int | None:
 
 
 def _answer(state: State, asked: Asked, now_ms: int) -> State:
-    """What a person hears at once, kept in `refused`; the phase acts on what is not refused."""
+    """Judge a request at once and keep a refusal in `refused`. The phase acts on a request that is not refused."""
     match asked.request:
         case Request.SWITCHOVER:
             code = switchover_refused(state, now_ms)
@@ -161,5 +162,5 @@ def _force_refused(state: State, now_ms: int) -> Code | None:
 
 
 def required(state: State) -> bool:
-    """Whether the phase ends when the reservation is lost."""
+    """Whether losing the reservation ends the current phase."""
     return GUARANTEES[state.phase].required

@@ -1,6 +1,6 @@
-"""A change of phase that a phase's own module asks for; `step` makes it.
+"""A transition: the change of phase that the module of a phase asks for and `step` makes.
 
-Decides nothing.
+Makes no decisions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from reconciler.core.failover.machine.phase import Phase
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Go to `to` because of `code`. `automatic`: begun by this controller alone, and so counted in its budget."""
+    """Go to `to` because of `code`. `automatic`: this controller moves by itself, so the move counts in its budget."""
 
     to: Phase
     code: Code
