@@ -70,7 +70,7 @@ CLAIM = (
     ),
     Mutant(
         "claim-does-not-evict", "claim",
-        "    if strangers(claim.key, visit.view):\n        return _goes_on(claim, replace(visit, stage=ClaimStage.EVICT))\n",
+        "    if other_keys(claim.key, visit.view):\n        return _goes_on(claim, replace(visit, stage=ClaimStage.EVICT))\n",
         "",
         "leaves other keys registered: their holders may go on writing, or no claim ever holds again",
     ),
@@ -304,13 +304,13 @@ CLAIM = (
     ),
     Mutant(
         "any-deadman-is-waited-for", "finished_claim",
-        "    if guarded(state) or (state.handed_over and gave_way(state)):\n",
-        "    if guarded(state) or not state.handed_over or gave_way(state):\n",
+        "    if guarded(state) or (state.handed_over and peer_yielded(state)):\n",
+        "    if guarded(state) or not state.handed_over or peer_yielded(state):\n",
         "waits for a deadman that the peer does not have: a peer that hangs writes to the disk out of reach for ever",
     ),
     Mutant(
         "exported-pools-are-waited-for", "finished_claim",
-        "guarded(state) or (state.handed_over and gave_way(state))",
+        "guarded(state) or (state.handed_over and peer_yielded(state))",
         "guarded(state)",
         "refuses what was handed over because the machine that exported it has no deadman: the pools are served by nobody",
     ),

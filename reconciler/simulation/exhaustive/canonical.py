@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from reconciler.core.failover.heartbeats.heartbeat import Beat
-from reconciler.core.failover.machine.finished_claim import gave_way
+from reconciler.core.failover.machine.finished_claim import peer_yielded
 from reconciler.core.failover.machine.phase import GUARANTEES, Phase
 from reconciler.core.failover.machine.state import Peer, State, shifted
 from reconciler.core.failover.orders.orders import Timers
@@ -231,7 +231,7 @@ def _plain_peer(state: State, timers: Timers) -> Peer:
         silent = peer.dead or all(moment <= -bound for moment, bound in zip(heard, bounds, strict=True))
         useful = beat.able and beat.sees and not silent
         phase = Phase.IMPORTING if beat.phase in (Phase.CLAIMING, Phase.RELEASING) else beat.phase
-        gave = _waits_for_word(state) and gave_way(state)
+        gave = _waits_for_word(state) and peer_yielded(state)
         beat = replace(
             beat,
             counter=0,

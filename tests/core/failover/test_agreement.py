@@ -1,4 +1,4 @@
-"""Limits that both controllers count on: nobody lives longer without proof, deadman included, than the other waits."""
+"""Agreed limits: no controller lives longer without proof, deadman included, than the other waits."""
 
 from dataclasses import replace
 
@@ -32,7 +32,7 @@ OLD = Agreement(PAIR.timers.proof_ms, PAIR.timers.deadman_ms, PAIR.timers.proof_
 def test_a_longer_deadman_is_set_when_the_peer_has_the_orders_too() -> None:
     state = step(standing(Phase.ACTIVE), NewOrders(LONGER), 1)
     assert (agreement(state).lives_ms, agreement(state).feeds_ms) == (OLD.lives_ms, OLD.feeds_ms)
-    # Whoever waits for this controller by the older orders waits long enough.
+    # A peer that waits for this controller by the older orders waits long enough.
     assert agreement(state).lives_ms + agreement(state).feeds_ms <= OLD.waits_ms
     assert agreement(told(state, PAIR)).feeds_ms == OLD.feeds_ms
     assert agreement(told(state, LONGER)) == Agreement(6_000, 8_000, 14_000)
@@ -65,7 +65,7 @@ def test_a_daemon_that_is_left_nothing_lives_as_every_release_waits() -> None:
 
 
 def test_the_first_release_is_told_its_own_digest_of_the_same_configuration() -> None:
-    """And beside it nobody lives longer than it waits: it derives 2 s without proof."""
+    """Beside such a peer, which derives 2 s without proof, this controller lives no longer than the peer waits."""
     orders = of(2, proof_ms=4_000)
     state = step(standing(Phase.ACTIVE), NewOrders(orders), 1)
     for said, answer in ((digest(orders), 0), (first_digest(orders), first_digest(orders)), (77, 0)):

@@ -169,7 +169,7 @@ def test_what_was_written_for_another_way_is_refused(make, encode, decode) -> No
 
 @codecs
 def test_the_hints_in_the_clear_are_not_what_protects(make, encode, decode) -> None:
-    """Whoever has the key of another pair, channel, direction or purpose writes what he likes; the seal says no."""
+    """The seal refuses bytes under the key of another pair, channel, direction or purpose."""
     mine = make(SECRET, PAIR, "interlink", Side.A)
     parts = product((SECRET, OTHER_SECRET), (PAIR, "other"), ("interlink", "eth1"), Side)
     ways = [other(*part) for part in parts for other in (datagram_way, record_way)]

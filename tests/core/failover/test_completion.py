@@ -101,7 +101,7 @@ def test_silence_ends_a_completion_only_before_it_is_registered() -> None:
 
 def test_no_disk_is_left_to_nobody() -> None:
     view = DiskView(True, MINE, frozenset({MINE}))
-    with pytest.raises(AssertionError, match="left to nobody"):
+    with pytest.raises(AssertionError, match="left without a holder"):
         asks(Completion(1, MINE, CompletionStage.LEAVE, view))
 
 

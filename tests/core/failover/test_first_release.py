@@ -54,7 +54,7 @@ def test_its_orders_are_read_and_written() -> None:
 
 
 def test_it_is_told_the_digest_that_it_has_of_the_same_configuration() -> None:
-    """It derives 2 s without proof, or two looks and a pause; every other release says so to it and to nobody else."""
+    """It derives 2 s without proof, or two looks and a pause; every other release tells only such a peer so."""
     for look_ms, derived_ms in ((250, 2_000), (1_500, 3_400)):
         its = replace(ORDERS, timers=replace(ORDERS.timers, look_ms=look_ms, pause_ms=400, proof_ms=derived_ms))
         ours = replace(its, timers=replace(its.timers, proof_ms=4_000))

@@ -23,7 +23,7 @@ from reconciler.core.failover.carp.monitor import (
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.reservations.key import Side
 
-US, PEER, STRANGER, NOBODY = (ip_address(text) for text in ("10.0.0.1", "10.0.0.2", "10.0.0.66", "0.0.0.0"))
+US, PEER, STRANGER, NO_ADDRESS = (ip_address(text) for text in ("10.0.0.1", "10.0.0.2", "10.0.0.66", "0.0.0.0"))
 PARTIES = Parties(own=frozenset({US}), peer=frozenset({PEER}))
 UNKNOWN_PEER = Parties(own=frozenset({US}))
 FORGED = Refused(Refusal.SEAL)
@@ -41,9 +41,9 @@ def new(counter: int) -> Advertisement:
         (new(5), STRANGER, UNKNOWN_PEER, PacketKind.GOOD),
         (new(5), US, PARTIES, PacketKind.REFLECTED),
         (new(5), PEER, replace(PARTIES, sent=range(4, 6)), PacketKind.GOOD),
-        (new(5), NOBODY, PARTIES, PacketKind.GOOD),
-        (new(5), NOBODY, replace(PARTIES, own=frozenset({NOBODY})), PacketKind.GOOD),
-        (new(5), NOBODY, replace(PARTIES, sent=range(4, 6)), PacketKind.REFLECTED),
+        (new(5), NO_ADDRESS, PARTIES, PacketKind.GOOD),
+        (new(5), NO_ADDRESS, replace(PARTIES, own=frozenset({NO_ADDRESS})), PacketKind.GOOD),
+        (new(5), NO_ADDRESS, replace(PARTIES, sent=range(4, 6)), PacketKind.REFLECTED),
         (FORGED, PEER, PARTIES, PacketKind.PASSWORD),
         (FORGED, STRANGER, PARTIES, PacketKind.STRANGER),
         (FORGED, STRANGER, UNKNOWN_PEER, PacketKind.PASSWORD),
@@ -92,13 +92,13 @@ def test_a_peer_whose_addresses_are_not_known_is_known_by_its_life() -> None:
     life = counters_of(3, Side.B)
     parties = replace(UNKNOWN_PEER, life=life)
     overheard, what = overhear(Overheard(), FORGED, STRANGER, parties, 1)
-    assert what is PacketKind.PASSWORD  # Nobody was heard yet: this may be the peer.
+    assert what is PacketKind.PASSWORD  # No sender was heard yet, so this may be the peer.
     overheard, what = overhear(overheard, new(life[7]), PEER, parties, 2)
     assert what is PacketKind.GOOD
     for packet in (FORGED, new(life[0] - 1), new(life[-1] + 1), new(counters_of(3, Side.A)[7]), new(2**64 - 1)):
         assert overhear(overheard, packet, STRANGER, parties, 3)[1] is PacketKind.STRANGER
     assert overhear(overheard, FORGED, PEER, parties, 3)[1] is PacketKind.PASSWORD
-    assert overhear(overheard, FORGED, NOBODY, parties, 3)[1] is PacketKind.PASSWORD
+    assert overhear(overheard, FORGED, NO_ADDRESS, parties, 3)[1] is PacketKind.PASSWORD
     # It starts again, perhaps with another address.
     parties = replace(parties, life=counters_of(4, Side.B))
     assert overhear(overheard, new(counters_of(4, Side.B)[0]), STRANGER, parties, 4)[1] is PacketKind.GOOD

@@ -95,7 +95,7 @@ def test_before_it_is_active_a_look_takes_no_word_back() -> None:
     state = replace(active((mark(GUID, 50),)), phase=Phase.IMPORTING)
     state = step(state, PoolsSeen(Presence.SOME, txgs=(mark(GUID, 44),)), 1)
     assert state.word == (mark(GUID, 50),)
-    assert outputs(state).beat.txgs == state.word, "whoever dies while it imports hands the word on"
+    assert outputs(state).beat.txgs == state.word, "a controller that dies during its import passes the marks on"
 
 
 def test_a_standby_says_nothing_and_imports_nothing() -> None:

@@ -313,7 +313,7 @@ def test_a_disk_that_the_peer_took_before_we_registered_is_left_again(rival: Key
     claim, _ = told(begin(PAIR, NEW), seen(OLD, OLD), GOOD, seen(rival, rival, NEW))
     assert (claim.visits, claim.returnable, claim.lost) == ((Visit(1),), (0,), {0})
     claim, _ = told(begin(PAIR, NEW), seen(OLD, OLD), GOOD, seen(NEW, rival, NEW))
-    assert claim.returnable == (), "it would leave its own reservation to nobody"
+    assert claim.returnable == (), "it would leave its own disk without a holder"
 
 
 def test_without_a_key_of_our_own_nothing_is_looked_at_twice() -> None:
@@ -326,7 +326,7 @@ def test_without_a_key_of_our_own_nothing_is_looked_at_twice() -> None:
 
 
 def test_a_preemption_that_was_done_but_not_answered_is_not_undone() -> None:
-    """Whoever leaves then gives what the other holder had to nobody."""
+    """A claim that left the disk then would leave it without a holder."""
     race = Race(SHELVES["b's"], (begin(PAIR, NEW),) * 2)
     while (after := race.moved(0, unheard=frozenset({Verb.PREEMPT}))) is not None:
         race = after

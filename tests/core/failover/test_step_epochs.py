@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.core.failover.machine.decision_codes import Code
-from reconciler.core.failover.machine.event_effects import absorb
+from reconciler.core.failover.machine.event_effects import apply_event
 from reconciler.core.failover.machine.events import Asked, Heard, Request, ShelfSeen, Tick
 from reconciler.core.failover.machine.outputs import outputs
 from reconciler.core.failover.machine.phase import Phase
@@ -81,7 +81,7 @@ def test_a_person_who_forces_hears_why_not(told: Telling) -> None:
 def heard(epoch: int, *, channel: int = 0, highest: int = 0) -> State:
     """What is known after a beat, with no decision yet."""
     state = replace(standing(Phase.STANDBY), machine=9, highest=highest)
-    return absorb(state, Heard(channel, beat(epoch=epoch, counter=10)), 1)
+    return apply_event(state, Heard(channel, beat(epoch=epoch, counter=10)), 1)
 
 
 @pytest.mark.parametrize("channel", [0, 1, len(PAIR.channels)])
@@ -103,7 +103,7 @@ def test_many_lies_use_up_no_more_than_half() -> None:
     state = replace(standing(Phase.STANDBY), machine=9)
     for number in range(1, 400):
         lie = epoch_of(min(number * 1_000, COUNTER_MAX), PAIR.pair, machine=7)
-        state = absorb(state, Heard(0, replace(beat(epoch=lie), counter=number)), number)
+        state = apply_event(state, Heard(0, replace(beat(epoch=lie), counter=number)), number)
     assert state.highest >> TAG_BITS == COUNTER_HEARD_MAX // 1_000 * 1_000
 
 

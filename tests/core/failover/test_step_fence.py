@@ -70,7 +70,7 @@ def test_a_silent_disk_is_waited_out_only_if_the_last_owner_had_given_it_up() ->
 def test_a_claim_would_wait_where_a_disk_is_silent_that_was_given_up_and_could_be_written_alone() -> None:
     free = {1: UNANSWERED}
     assert would_wait(PAIR, seen(free), frozenset({1}))
-    # Whoever holds the others now, the claim would take them.
+    # The claim would take the other disks from any present holder.
     assert would_wait(PAIR, tuple(BAD["the peer's"] if view.answered else view for view in seen(free)), frozenset({1}))
     assert not would_wait(PAIR, seen({}), frozenset({1}))
     assert not would_wait(PAIR, seen(free), frozenset()), "that one is no fence at all"

@@ -13,7 +13,7 @@ from reconciler.core.failover.heartbeats.failure_detector import (
 )
 from reconciler.core.failover.heartbeats.heartbeat import Beat
 from reconciler.core.failover.machine.decision_codes import Code
-from reconciler.core.failover.machine.event_effects import absorb, wake
+from reconciler.core.failover.machine.event_effects import apply_event, wake
 from reconciler.core.failover.machine.events import (
     ClaimEnded,
     Conflict,
@@ -91,7 +91,7 @@ def heard(*events: tuple[Event, int], state: State | None = None) -> State:
     """What is known after events, with no decision in between."""
     state = standing(Phase.STANDBY) if state is None else state
     for event, now_ms in events:
-        state = absorb(state, event, now_ms)
+        state = apply_event(state, event, now_ms)
     return state
 
 
@@ -176,15 +176,15 @@ def test_a_record_is_stale_only_to_who_could_read_it() -> None:
 def test_staleness_counts_from_when_the_disks_came_into_sight() -> None:
     state = standing(Phase.STANDBY)
     blind = replace(state, looks=replace(state.looks, sees=False))
-    assert absorb(blind, ShelfSeen(OURS), 9_000).peer.heard_ms == (0, 0, 9_000)
-    assert absorb(state, ShelfSeen(OURS), 9_000).peer.heard_ms == (0, 0, 0)
+    assert apply_event(blind, ShelfSeen(OURS), 9_000).peer.heard_ms == (0, 0, 9_000)
+    assert apply_event(state, ShelfSeen(OURS), 9_000).peer.heard_ms == (0, 0, 0)
 
 
 def test_whoever_claims_lives_and_its_epoch_is_known() -> None:
-    state = absorb(standing(Phase.STANDBY), ShelfSeen(THEIRS), 9_000)
+    state = apply_event(standing(Phase.STANDBY), ShelfSeen(THEIRS), 9_000)
     assert state.peer.heard_ms == (0, 0, 9_000)
     assert state.highest == 2
-    assert absorb(state, ShelfSeen(THEIRS), 9_500).peer.heard_ms == (0, 0, 9_000)
+    assert apply_event(state, ShelfSeen(THEIRS), 9_500).peer.heard_ms == (0, 0, 9_000)
 
 
 @pytest.mark.parametrize("phase", OWNERS)
@@ -192,22 +192,22 @@ def test_a_loss_is_for_ever(phase: Phase) -> None:
     state = standing(phase, Presence.ALL)
     assert step(state, Conflict(), 1).phase is Phase.HALTED
     assert step(state, ShelfSeen(THEIRS), 1).phase is Phase.HALTED
-    lost = absorb(state, Conflict(), 1)
-    assert absorb(lost, ShelfSeen(OURS), 2).looks.hold is Hold.LOST
+    lost = apply_event(state, Conflict(), 1)
+    assert apply_event(lost, ShelfSeen(OURS), 2).looks.hold is Hold.LOST
 
 
 @pytest.mark.parametrize("phase", OWNERS)
 def test_a_look_that_began_before_this_phase_says_nothing(phase: Phase) -> None:
     state = replace(standing(phase, Presence.ALL), since_ms=100, now_ms=100)
-    assert absorb(state, ShelfSeen(THEIRS, begun_ms=99), 150) == state
-    assert absorb(state, ShelfSeen(THEIRS, begun_ms=100), 150).looks.hold is Hold.LOST
+    assert apply_event(state, ShelfSeen(THEIRS, begun_ms=99), 150) == state
+    assert apply_event(state, ShelfSeen(THEIRS, begun_ms=100), 150).looks.hold is Hold.LOST
 
 
 def test_a_slow_look_proves_what_was_true_when_it_began() -> None:
-    assert absorb(standing(Phase.ACTIVE), ShelfSeen(OURS, begun_ms=300), 900).looks.proved_ms == 300
-    assert absorb(standing(Phase.ACTIVE), ShelfSeen(OURS), 900).looks.proved_ms == 900
+    assert apply_event(standing(Phase.ACTIVE), ShelfSeen(OURS, begun_ms=300), 900).looks.proved_ms == 300
+    assert apply_event(standing(Phase.ACTIVE), ShelfSeen(OURS), 900).looks.proved_ms == 900
     silent = (UNANSWERED,) * len(OURS)
-    assert absorb(standing(Phase.ACTIVE), ShelfSeen(silent), 900).looks.proved_ms == 0
+    assert apply_event(standing(Phase.ACTIVE), ShelfSeen(silent), 900).looks.proved_ms == 0
 
 
 def test_only_the_running_claim_can_end() -> None:
@@ -253,11 +253,11 @@ def test_a_wait_for_the_deadman_of_the_peer_is_not_cut_short_by_a_clock_that_lea
 def test_a_group_is_down_when_all_its_members_are_and_flapping_is_not_lasting() -> None:
     state = replace(standing(Phase.ACTIVE, Presence.ALL), orders=replace(PAIR, groups=(Group(1, ("one", "two")),)))
     up, half, down = frozenset({"one", "two"}), frozenset({"two"}), frozenset[str]()
-    assert not absorb(state, LinksSeen(half), 1).looks.groups_down
-    first = absorb(state, LinksSeen(down), 1)
+    assert not apply_event(state, LinksSeen(half), 1).looks.groups_down
+    first = apply_event(state, LinksSeen(down), 1)
     assert (first.looks.groups_down, first.looks.down_ms) == ({1}, 1)
-    assert absorb(first, LinksSeen(down), 2).looks.down_ms == 1
-    again = absorb(absorb(first, LinksSeen(up), 2), LinksSeen(down), 3)
+    assert apply_event(first, LinksSeen(down), 2).looks.down_ms == 1
+    again = apply_event(apply_event(first, LinksSeen(up), 2), LinksSeen(down), 3)
     assert again.looks.down_ms == 3
 
 
@@ -302,7 +302,7 @@ def test_a_proof_of_death_ends_every_wait_until_something_newer_is_heard() -> No
     proven = step(waiting, PeerDied("power controller"), 100)
     assert (proven.phase, proven.why.code, proven.answer_ms) == (Phase.IMPORTING, Code.CLAIM_PROVEN, None)
     assert (proven.peer.dead, proven.peer.proven) == (True, True)
-    again = absorb(proven, Heard(0, BEAT), 200)
+    again = apply_event(proven, Heard(0, BEAT), 200)
     assert (again.peer.dead, again.peer.proven) == (False, False)
 
 
@@ -324,7 +324,7 @@ def test_a_beat_ends_what_could_not_be_decoded() -> None:
 def test_an_undecodable_change_ends_a_death_and_its_proof() -> None:
     dying = after(standing(Phase.STANDBY), (PeerDied("power controller"), 100))
     assert dying.peer.dead and dying.peer.proven
-    alive = absorb(dying, RecordChanged(), 200)
+    alive = apply_event(dying, RecordChanged(), 200)
     assert not alive.peer.dead and not alive.peer.proven
 
 

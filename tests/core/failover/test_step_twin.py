@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.core.failover.heartbeats.heartbeat import Beat
-from reconciler.core.failover.heartbeats.twins import here, listening, quiet_ms
+from reconciler.core.failover.heartbeats.twins import listening, quiet_ms, recently_heard
 from reconciler.core.failover.machine.decision_codes import Code, Decision
 from reconciler.core.failover.machine.events import Asked, Heard, Request, ShelfSeen, Tick, UnitSeen
 from reconciler.core.failover.machine.phase import Phase
@@ -65,8 +65,8 @@ def test_a_beat_with_more_starts_than_ours_needs_no_second_one() -> None:
 
 def test_it_is_forgotten_when_it_has_been_silent() -> None:
     state = step(controller(), Heard(0, own(1, incarnation=6)), 1)
-    assert here(state.twin, TIMERS, quiet_ms(TIMERS))
-    assert not here(state.twin, TIMERS, quiet_ms(TIMERS) + 1)
+    assert recently_heard(state.twin, TIMERS, quiet_ms(TIMERS))
+    assert not recently_heard(state.twin, TIMERS, quiet_ms(TIMERS) + 1)
 
 
 def test_two_machines_of_the_peer_are_a_reason() -> None:

@@ -1,1 +1,1 @@
-"""CARP, version 2: `advertisement` (the bytes), `election` (who is master), `monitor` (what one interface hears)."""
+"""CARP, version 2: `advertisement` (the bytes), `election` (which member is master), `monitor` (received packets)."""

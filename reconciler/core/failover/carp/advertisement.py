@@ -1,8 +1,7 @@
-"""CARP, version 2: advertisements as bytes.
+"""Advertisements of CARP, version 2, as bytes.
 
-Decides which bytes are an advertisement of one virtual host, made by somebody who knows its password. Whether it is
-new, who sent it and what follows from it is said by `overheard` and `carp_election`. Does not know sockets or IP
-headers.
+Decides which bytes are an advertisement of one virtual host by a sender that knows its password. `monitor` decides
+whether it is new and who sent it, `election` what follows from it. Does not know sockets or IP headers.
 
     offset  bytes  all integers big-endian                  offset  bytes
          0      1  0x21: version 2, type 1                       5      1  advbase, seconds
@@ -11,14 +10,13 @@ headers.
          3      1  7: words of 32 bits that follow offset 8     16     20  HMAC-SHA-1
          4      1  demotion (OpenBSD), elsewhere 0
 
-The HMAC (RFC 2104) covers 0x02, 0x01, the VHID, the virtual addresses and the counter: FreeBSD's ip_carp.c takes all
+The HMAC (RFC 2104) covers 0x02, 0x01, the VHID, the virtual addresses and the counter. FreeBSD's ip_carp.c takes all
 IPv4 addresses of the VHID in rising order, then all its IPv6 addresses in rising order, each once and a link-local one
-without its scope; ucarp takes its only address, which is IPv4. Both take the password, filled up with zeros to 20
-bytes, as the key, which RFC 2104 fills up with zeros anyway. The IPv6 packet is the same; its checksum has no
-pseudo-header.
+without its scope. ucarp takes its only address, which is IPv4. Both take the password, padded with zeros to 20 bytes,
+as the key, which RFC 2104 pads with zeros anyway. The IPv6 packet is the same; its checksum has no pseudo-header.
 
-What CARP leaves open: advskew, advbase and demotion stand outside the HMAC. The checksum catches an accident; whoever
-alters them on purpose makes a sender look better or worse, but cannot make its counter rise.
+A weakness of CARP: the HMAC does not cover advskew, advbase and demotion. The checksum detects accidents. An attacker
+who alters these fields can make a sender look better or worse, but cannot raise its counter.
 """
 
 from __future__ import annotations
@@ -42,11 +40,11 @@ ADVERTISEMENT_BYTES: Final = LAYOUT.size
 AUTHENTICATION_WORDS: Final = 7
 COUNTER_MAX: Final = (1 << 64) - 1
 BYTE_MAX: Final = 255
-#: The pace of a master that takes its leave (ip_carp.c, carp_send_ad of an interface that goes down).
+#: Pace in the last advertisement of a master that resigns (ip_carp.c, carp_send_ad of an interface that goes down).
 LEAVING: Final = (255, 255)
-#: FreeBSD takes 20 bytes (CARP_KEY_LEN); ucarp keeps room for a zero at the end and so takes 19.
+#: FreeBSD takes 20 bytes (CARP_KEY_LEN). ucarp reserves one for a final zero and takes 19.
 PASSWORD_BYTES_MAX: Final = 20
-#: As many virtual addresses as one interface may have under one VHID.
+#: Largest number of virtual addresses of one interface under one VHID.
 ADDRESSES_MAX: Final = 256
 
 assert ADVERTISEMENT_BYTES == 36
@@ -54,17 +52,17 @@ assert ADVERTISEMENT_BYTES == 36
 
 @dataclass(frozen=True, slots=True)
 class CarpKey:
-    """What one virtual host's advertisements are sealed with. Its `repr` does not show the password."""
+    """The key of one virtual host's advertisements. Its `repr` does not show the password."""
 
     vhid: int
     password: bytes = field(repr=False)
-    #: What stands before the counter under the HMAC.
+    #: The bytes under the HMAC before the counter.
     prefix: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Advertisement:
-    """What a master says of itself: it advertises every `advbase` + `advskew` / 256 seconds."""
+    """An advertisement of a master, which sends one every `advbase` + `advskew` / 256 seconds."""
 
     vhid: int
     advbase: int
@@ -79,9 +77,10 @@ class Advertisement:
 
 
 def carp_key(password: bytes, vhid: int, addresses: Iterable[str]) -> CarpKey:
-    """The key of one virtual host; `addresses` ("10.0.0.10/24", "2001:db8::10") in any order, prefixes do not count.
+    """Return the key of one virtual host.
 
-    Raises NodeFileError for a password that CARP cannot carry.
+    `addresses`: "10.0.0.10/24", "2001:db8::10", in any order; prefixes do not count. Raises NodeFileError for a
+    password that CARP does not allow.
     """
     assert 1 <= vhid <= BYTE_MAX, f"VHID {vhid}"
     if not 1 <= len(password) <= PASSWORD_BYTES_MAX or b"\0" in password:
@@ -97,7 +96,7 @@ def carp_key(password: bytes, vhid: int, addresses: Iterable[str]) -> CarpKey:
 
 
 def encode_advertisement(advertisement: Advertisement, key: CarpKey) -> bytes:
-    """36 bytes. The advertisement must be of the key's virtual host and within the layout's limits."""
+    """Return 36 bytes. The advertisement must be of the key's virtual host and within the layout's limits."""
     assert advertisement.vhid == key.vhid, f"VHID {advertisement.vhid}, the key is of {key.vhid}"
     assert 0 <= advertisement.counter <= COUNTER_MAX, f"counter {advertisement.counter}"
     parts = (
@@ -115,7 +114,8 @@ def encode_advertisement(advertisement: Advertisement, key: CarpKey) -> bytes:
 def is_vrrp(data: bytes) -> bool:
     """Whether this is a VRRP advertisement, version 2 or 3 (RFC 3768 and RFC 9568, section 5.1), and not one of CARP.
 
-    Version 2 begins as CARP does. It counts its addresses where CARP has the length of its seal: its own length tells.
+    VRRP version 2 begins like CARP. It has the number of addresses in the byte of CARP's authentication length, so the
+    length of the packet tells the two apart.
     """
     if len(data) < VRRP_HEADER_BYTES or data[0] & 0xF != TYPE:
         return False
@@ -125,9 +125,9 @@ def is_vrrp(data: bytes) -> bool:
 
 
 def decode_advertisement(data: bytes, key: CarpKey) -> Advertisement | Refused:
-    """The advertisement in the payload of an IP packet of protocol 112. Never raises, whatever the bytes.
+    """Return the advertisement in the payload of an IP packet of protocol 112. Never raises for any bytes.
 
-    VRRP uses the same protocol number and group: its packets are refused as another version, length or kind.
+    VRRP uses the same protocol number and group. Its packets are refused as another version, length or kind.
     """
     if is_vrrp(data) and data[1] == key.vhid:
         return Refused(Refusal.VRRP, f"VRRP version {data[0] >> 4} with our virtual host id {key.vhid}")
@@ -138,7 +138,7 @@ def decode_advertisement(data: bytes, key: CarpKey) -> Advertisement | Refused:
         return Refused(Refusal.VERSION, f"version {first >> 4}, this is {VERSION}")
     if first & 0xF != TYPE or words != AUTHENTICATION_WORDS:
         return Refused(Refusal.KIND, f"type {first & 0xF} with {words} words")
-    # Made anew, as a sum of all the bytes takes 0xffff for 0, which nobody sends.
+    # Compute the checksum again: a sum over all bytes would accept 0xffff for 0, which no sender uses.
     if checksum(data[:6] + bytes(2) + data[8:]) != total:
         return Refused(Refusal.CHECKSUM)
     if vhid != key.vhid:

@@ -1,6 +1,6 @@
-"""The Internet checksum, which IPv4, ICMP, ICMPv6 and CARP share (RFC 1071).
+"""The Internet checksum of IPv4, ICMP, ICMPv6 and CARP (RFC 1071).
 
-Decides nothing. Does not know pseudo-headers: whoever needs one puts it before the bytes.
+Does not know pseudo-headers: a caller that needs one prepends it to the bytes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import struct
 
 
 def checksum(data: bytes) -> int:
-    """16 bits over all bytes, an odd last one filled up with zero; 0 for bytes that hold their own right checksum."""
+    """Return 16 bits over all bytes, padded with zero to an even length; 0 if the bytes include their right
+    checksum."""
     data += bytes(len(data) % 2)
     total: int = sum(struct.unpack(f">{len(data) // 2}H", data))
     while total >> 16:

@@ -1,15 +1,17 @@
-"""CARP's election: who of several senders of one virtual host is master, as ip_carp.c and ucarp have it.
+"""Election of CARP: which of several members of one virtual host is master, by the rules of ip_carp.c and ucarp.
 
-Decides when to advertise, and whether an advertisement that was heard ends the own mastery or the other's. It must be
-given only what `overheard` found good. hagit's own pair does not elect so: the disks do, and only the active controller
-advertises; by these rules it and other implementations of CARP agree on one master of a segment.
+Decides when to advertise, and whether a received advertisement ends this member's mastery or the other's. Callers pass
+only advertisements that `monitor` found good. The controllers of a hagit pair do not elect their active one this way:
+the disks decide, and only the active controller advertises. By these rules it and other implementations of CARP agree
+on one master of a segment.
 
 The better master is the one with the smaller (advbase, advskew). Of two equal ones ucarp keeps the one with the lower
-address and FreeBSD's masters step back for one another; here the lower address stays, and equal ones step back.
+address, and FreeBSD's masters step back for one another. Here the lower address stays, and members with equal addresses
+step back.
 
-The shortest times: with an advbase of 0, which ucarp takes with an advskew of 1 or more and FreeBSD refuses, a master
-advertises every advskew/256 seconds, and a backup waits no longer than its own advskew/256 seconds. So a backup needs a
-multiple of the master's advskew (three times or more), or one advertisement that comes late makes two masters for a
+The shortest times: an advbase of 0, which FreeBSD refuses, is valid in ucarp with an advskew of 1 or more. Such a
+master advertises every advskew/256 seconds, and a backup waits no longer than its own advskew/256 seconds. So a backup
+needs a multiple of the master's advskew (three times or more). Otherwise one late advertisement makes two masters for a
 while.
 """
 
@@ -21,12 +23,12 @@ from typing import Final
 
 from reconciler.core.failover.carp.advertisement import BYTE_MAX, COUNTER_MAX, LEAVING, Advertisement
 
-#: How many of the master's advertisements a backup lets pass, with its own advbase (ip_carp.c, ucarp's dead ratio).
+#: Number of advertisements, by its own advbase, that a backup may miss (ip_carp.c, ucarp's dead ratio).
 MISSED: Final = 3
 
 
 class CarpRole(StrEnum):
-    """What a member of a virtual host is."""
+    """Role of a member of a virtual host."""
 
     BACKUP = "BACKUP"
     MASTER = "MASTER"
@@ -34,10 +36,10 @@ class CarpRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Election:
-    """One member. `due_ms`: a backup becomes master then, a master advertises then.
+    """One member. `due_ms`: when a backup becomes master, or a master advertises.
 
-    `source` are the bytes of the address it sends from. `counter` is the highest that it sent or heard: it goes on from
-    there, as all implementations do, so that what it sends is new to whoever heard the last master.
+    `source`: bytes of its source address. `counter`: the highest that it sent or heard. It continues from there, as in
+    all implementations, so that its advertisements are new to every member that heard the last master.
     """
 
     vhid: int
@@ -57,38 +59,38 @@ class Election:
 
 @dataclass(frozen=True, slots=True)
 class Elected:
-    """The member afterwards, and what it has to send at once, if anything."""
+    """The member after an event, and the advertisement that it has to send at once, if any."""
 
     election: Election
     advertise: Advertisement | None = None
 
 
 def interval_ms(advbase: int, advskew: int) -> int:
-    """Between two advertisements of a master."""
+    """Return the time in ms between two advertisements of a master."""
     return max(1, advbase * 1_000 + advskew * 1_000 // 256)
 
 
 def master_down_ms(advbase: int, advskew: int) -> int:
-    """How long a backup waits for an advertisement before it becomes master, by its own figures."""
+    """Return how long, in ms, a backup waits for an advertisement before it becomes master, by its own pace."""
     return max(1, MISSED * advbase * 1_000 + advskew * 1_000 // 256)
 
 
 def begin(
     now_ms: int, *, vhid: int, advbase: int, advskew: int, source: bytes, counter: int, preempt: bool = False
 ) -> Election:
-    """A member that has just started: backup, and listening. `counter` must be above that of its earlier lives."""
+    """Return a new member: a listening backup. `counter` must be above that of its earlier lives."""
     assert 0 <= advbase <= BYTE_MAX and 0 <= advskew < BYTE_MAX and advbase + advskew > 0, f"{advbase}, {advskew}"
     due_ms = now_ms + master_down_ms(advbase, advskew)
     return Election(vhid, advbase, advskew, source, preempt, counter, CarpRole.BACKUP, due_ms)
 
 
 def elapsed(election: Election, now_ms: int) -> Elected:
-    """What the passing of time makes of it; nothing before `due_ms`."""
+    """Return the member at `now_ms`. It changes nothing before `due_ms`."""
     return _advertising(election, now_ms) if now_ms >= election.due_ms else Elected(election)
 
 
 def heard(election: Election, advertisement: Advertisement, source: bytes, now_ms: int) -> Elected:
-    """What a good and new advertisement of another member makes of it."""
+    """Return the member after a good and new advertisement of another member."""
     election = replace(election, counter=max(election.counter, advertisement.counter))
     mine, other = election.pace, advertisement.pace
     if election.role is CarpRole.MASTER:
@@ -97,14 +99,14 @@ def heard(election: Election, advertisement: Advertisement, source: bytes, now_m
         return Elected(election)
     if election.preempt and mine < other:
         return _advertising(election, now_ms)
-    # So slow that it is sure to be missed: a master that takes its leave says so.
+    # The master's pace is slower than this backup's wait. A master that resigns announces such a pace.
     if (MISSED * election.advbase, election.advskew) < other:
         return _advertising(election, now_ms)
     return Elected(_waiting(election, now_ms))
 
 
 def farewell(election: Election, now_ms: int) -> Elected:
-    """A master's last advertisement, after which the others need not wait: `LEAVING`."""
+    """Resign with a master's last advertisement (`LEAVING`), after which the others need not wait."""
     counter = _next(election.counter)
     last = Advertisement(election.vhid, *LEAVING, counter)
     return Elected(_waiting(replace(election, counter=counter), now_ms), last)
@@ -123,5 +125,6 @@ def _advertising(election: Election, now_ms: int) -> Elected:
 
 
 def _next(counter: int) -> int:
-    """The next counter; after the last one 0, as everywhere, which nobody reaches who does not start there."""
+    """Return the next counter. It wraps to 0 as in all implementations; only a counter that starts near the end
+    wraps."""
     return 0 if counter == COUNTER_MAX else counter + 1

@@ -1,13 +1,13 @@
-"""What was overheard of CARP on one interface: who advertises our virtual host, and what is wrong with it.
+"""Monitor of CARP on one interface: which senders advertise our virtual host, and which faults they show.
 
-Decides what each packet is: the peer's, a stranger's, with a wrong password, played again, our own come back. Nothing
-here keeps a peer alive: an advertisement carries no echo, so a recorded one could. It tells people, and
-`carp_election`.
+Classifies each packet: of the peer, of a stranger, with a wrong password, replayed, or our own reflected. No
+advertisement counts as a sign of life of the peer: it carries no echo, so it could be a recording. The results go to
+people and to `election`.
 
-Replays: from one source the counter must rise as long as this daemon lives; a source that was never heard is taken at
-its word. hagit's own counters rise over restarts too (`first_counter`). Others' do not: ucarp and FreeBSD draw a random
-counter for each advertisement until they have heard another member, from whose counter they then go on. Where such a
-one may be the peer (`Parties.rising`), only what was heard lately counts as played again.
+Replays: the counter of one source must rise as long as this daemon lives. The first counter of a new source is
+accepted. The counters of hagit also rise over restarts (`first_counter`). Those of others do not: ucarp and FreeBSD
+draw a random counter for each advertisement until they have heard another member, and then continue from its counter.
+If the peer may be one of these (`Parties.rising`), only recently heard counters count as replayed.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from reconciler.core.failover.reservations.key import Side
 
 Address = IPv4Address | IPv6Address
 
-#: As many senders who know the password are told apart; of more the one that was silent longest is forgotten.
+#: Keep apart at most this many senders with the password; forget the one that was silent longest.
 SOURCES_MAX: Final = 16
-#: So many counters of one sender are remembered where they need not rise.
+#: Remember this many counters of a sender whose counters need not rise.
 RECENT_MAX: Final = 256
-#: An incarnation is a number of seconds at the least, and nobody advertises 2**32 times a second.
+#: Incarnations are at least seconds apart, and no sender advertises 2**32 times a second.
 INCARNATION_BITS: Final = 32
-#: At 256 advertisements a second enough for a century of one life of the daemon.
+#: At 256 advertisements a second, enough for a century of one life of the daemon.
 LIFE_BITS: Final = 40
 
 
 class PacketKind(StrEnum):
-    """What a packet was. The value is the name of its count in `Overheard`."""
+    """Kind of a packet. The value is the name of its count in `Overheard`."""
 
     GOOD = "good"
     PASSWORD = "password"
@@ -47,7 +47,7 @@ class PacketKind(StrEnum):
 
 
 class CarpFact(StrEnum):
-    """What is wrong on an interface. The value is the name of its count in `Overheard`."""
+    """A fault on an interface. The value is the name of its count in `Overheard`."""
 
     PASSWORD = "password"
     STRANGER = "stranger"
@@ -57,7 +57,8 @@ class CarpFact(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How often, when last and from whom. `knows_password`: the last one was sealed with ours."""
+    """Number of packets, time and source of the last one. `knows_password`: the last one was sealed with our
+    password."""
 
     count: int = 0
     last_ms: int = 0
@@ -67,7 +68,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What one sender who knows the password has sent: its highest counter and its latest ones."""
+    """Counters of one sender that knows the password: the highest and the latest ones."""
 
     source: Address
     highest: int
@@ -76,13 +77,13 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Overheard:
-    """Everything heard on one interface of one virtual host since the daemon started.
+    """Packets of one virtual host that one interface received since the daemon started.
 
     good         of the peer, new                       replayed    authentic, but not new
-    password     of the peer, with another password     reflected   our own, come back
+    password     of the peer, with another password     reflected   our own, reflected by the network
     stranger     neither ours nor the peer's: another machine uses our VHID, in CARP or in VRRP
-    foreign      no advertisement of ours at all: another VHID or version, damaged
-    both_master  those of `good` that came while this controller advertised too, but a leave
+    foreign      not of our virtual host: another VHID or version, or damaged
+    both_master  those of `good`, except `LEAVING`, that arrived while this controller advertised, too
     master       the last good one and its sender
     """
 
@@ -99,13 +100,15 @@ class Overheard:
 
 @dataclass(frozen=True, slots=True)
 class Parties:
-    """Who is who on the interface.
+    """The known senders on the interface.
 
     own     this controller's addresses
-    peer    the peer's addresses; None: not known, then `life` tells, and without it all others are taken for the peer
-    life    the counters of the peer's present life (`counters_of`), which its beats tell: who has the password but
-            other counters is a stranger, and so is who has another password, once the peer was heard from elsewhere
-    sent    the counters that this daemon has sent: where no address tells, what comes back is known by them
+    peer    the peer's addresses; None: unknown. Then `life` tells the peer, and without `life` every other sender
+    counts
+            as the peer
+    life    the counters of the peer's present life (`counters_of`), as its beats report. A sender with the password but
+            other counters is a stranger. Once the peer was heard, a sender from elsewhere with a wrong password is, too
+    sent    the counters that this daemon has sent; they identify a reflected packet without a source address
     rising  the peer is hagit, so its counters rise
     """
 
@@ -117,16 +120,16 @@ class Parties:
 
 
 def first_counter(incarnation: int, side: Side) -> int:
-    """Where a daemon's counters begin: above all that its earlier lives sent, as long as incarnations rise with time.
+    """Return the first counter of a daemon, above all of its earlier lives as long as incarnations rise with time.
 
-    Both sides may have the same incarnation, so one of them begins in the middle.
+    Both sides may have the same incarnation, so side B begins in the middle of the range.
     """
     incarnation &= (1 << INCARNATION_BITS) - 1
     return incarnation << INCARNATION_BITS | (side is Side.B) << INCARNATION_BITS - 1
 
 
 def counters_of(incarnation: int, side: Side) -> range:
-    """All counters that a daemon may send in one life."""
+    """Return all counters that a daemon may send in one life."""
     first = first_counter(incarnation, side)
     return range(first, min(first + (1 << LIFE_BITS), 1 << 64))
 
@@ -140,7 +143,7 @@ def overhear(
     *,
     advertising: bool = False,
 ) -> tuple[Overheard, PacketKind]:
-    """The accounts after one packet, and what it was. `advertising`: this controller is master itself."""
+    """Return the counts after one packet, and its kind. `advertising`: this controller is master itself."""
     if isinstance(packet, Refused):
         what = _unsealed(overheard, packet, source, parties)
         return _counted(overheard, what, source, now_ms), what
@@ -155,7 +158,7 @@ def overhear(
 
 
 def role_seen(overheard: Overheard, now_ms: int, *, advertising: bool) -> CarpRole | None:
-    """What CARP shows of this controller: MASTER, BACKUP of a master that is heard, or None: there is no master."""
+    """Return this controller's role in CARP: MASTER, BACKUP of a master that is heard, or None without a master."""
     if advertising:
         return CarpRole.MASTER
     master = overheard.master
@@ -165,7 +168,7 @@ def role_seen(overheard: Overheard, now_ms: int, *, advertising: bool) -> CarpRo
 
 
 def facts(overheard: Overheard, now_ms: int, fresh_ms: int) -> tuple[tuple[CarpFact, Tally], ...]:
-    """What was wrong within the last `fresh_ms`, with the evidence."""
+    """Return the faults within the last `fresh_ms`, with the evidence."""
     tallies = tuple((fact, getattr(overheard, fact.value)) for fact in CarpFact)
     return tuple((fact, tally) for fact, tally in tallies if tally.count and now_ms - tally.last_ms < fresh_ms)
 
@@ -208,7 +211,7 @@ def _remembered(known: tuple[Known, ...], source: Address, counter: int, parties
 
 
 def _peers(source: Address, parties: Parties) -> bool:
-    # Without an address of its own a controller sends from 0.0.0.0, as FreeBSD does: that tells nobody apart.
+    # Without an address of its own a controller sends from 0.0.0.0, as FreeBSD does. That address identifies no sender.
     return parties.peer is None or source in parties.peer or source.is_unspecified
 
 

@@ -73,7 +73,7 @@ def _moved(twin: Twin | None, beat: Beat, channel: int, now_ms: int, *, alive: b
     return replace(twin, stamp=stamp, channel=channel, heard_ms=now_ms, alive=True)
 
 
-def here(twin: Twin | None, timers: Timers, now_ms: int) -> bool:
+def recently_heard(twin: Twin | None, timers: Timers, now_ms: int) -> bool:
     """Whether this machine is known to run and was heard recently."""
     return twin is not None and twin.alive and now_ms - twin.heard_ms < quiet_ms(timers)
 

@@ -51,7 +51,7 @@ from reconciler.core.failover.reservations.transaction_groups import NOTHING, jo
 MOVING = (Phase.IMPORTING, Phase.RELEASING)
 
 
-def absorb(state: State, event: Event, now_ms: int) -> State:
+def apply_event(state: State, event: Event, now_ms: int) -> State:
     """Return the state updated with the event's knowledge, in the same phase."""
     match event:
         case Tick() | Asked():

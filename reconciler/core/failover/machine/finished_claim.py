@@ -44,7 +44,7 @@ def claiming(state: State, now_ms: int) -> Move | None:
         return Move(Phase.IMPORTING, Code.CLAIM_PROVEN)
     if now_ms - state.fenced_ms < wait_ms(state):
         return None
-    if guarded(state) or (state.handed_over and gave_way(state)):
+    if guarded(state) or (state.handed_over and peer_yielded(state)):
         return Move(Phase.IMPORTING, Code.CLAIM_WAITED)
     return Move(Phase.STANDBY, Code.CLAIM_UNARMED)
 
@@ -54,7 +54,7 @@ def guarded(state: State) -> bool:
     return state.peer.beat is not None and state.peer.beat.guarded
 
 
-def gave_way(state: State) -> bool:
+def peer_yielded(state: State) -> bool:
     """Whether the peer reports that it is standby and knows our claim. To import it would have to claim again."""
     beat = state.peer.beat
     return beat is not None and beat.phase is Phase.STANDBY and rank(beat.epoch) >= rank(state.epoch)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from reconciler.core.failover.heartbeats.failure_detector import network_alive
 from reconciler.core.failover.heartbeats.heartbeat import Beat
-from reconciler.core.failover.heartbeats.twins import here
+from reconciler.core.failover.heartbeats.twins import recently_heard
 from reconciler.core.failover.machine.decision_codes import Code, Decision
 from reconciler.core.failover.machine.phase import Phase
 from reconciler.core.failover.machine.state import State, Twin
@@ -27,7 +27,7 @@ def forbidden(state: State, now_ms: int) -> tuple[Decision, ...]:
         found.append(Decision(Code.MAINTENANCE, f"{(state.maintenance_ms or now_ms) - now_ms} ms left"))
     if held_back(state, now_ms):
         found.append(Decision(Code.HELD_BACK, f"{orders.limits.resets} resets"))
-    if spent(state, now_ms):
+    if budget_spent(state, now_ms):
         found.append(Decision(Code.BUDGET, f"{orders.limits.moves} moves"))
     if beat is not None:
         if contradict(state, beat):
@@ -39,7 +39,7 @@ def forbidden(state: State, now_ms: int) -> tuple[Decision, ...]:
         found.append(Decision(Code.EPOCHS_EXHAUSTED, f"claim {Key(orders.side, state.highest).claim}"))
     if twin_here(state, now_ms):
         found.append(Decision(Code.TWIN, heard(state, state.twin, now_ms)))
-    if here(state.peer.twin, orders.timers, now_ms):
+    if recently_heard(state.peer.twin, orders.timers, now_ms):
         found.append(Decision(Code.PEER_TWIN, heard(state, state.peer.twin, now_ms)))
     if same_role(state, now_ms):
         found.append(Decision(Code.SAME_ROLE))
@@ -48,7 +48,7 @@ def forbidden(state: State, now_ms: int) -> tuple[Decision, ...]:
 
 def twin_here(state: State, now_ms: int) -> bool:
     """Whether another machine presents itself as this controller. Then this one never claims, not even on request."""
-    return here(state.twin, state.orders.timers, now_ms)
+    return recently_heard(state.twin, state.orders.timers, now_ms)
 
 
 def other_unit(state: State) -> bool:
@@ -97,7 +97,7 @@ def held_back(state: State, now_ms: int) -> bool:
     return state.held_back_ms is not None and now_ms - state.held_back_ms < state.orders.limits.resets_window_ms
 
 
-def spent(state: State, now_ms: int) -> bool:
+def budget_spent(state: State, now_ms: int) -> bool:
     """Whether this controller has begun as many automatic moves as the window allows."""
     limits = state.orders.limits
     return limits.moves > 0 and len(recent(state.moves_ms, limits.moves_window_ms, now_ms)) >= limits.moves

@@ -53,11 +53,11 @@ def importing(state: State, now_ms: int) -> Move | None:
     if pools in GONE:
         # Each refused import reads some labels first. That is no progress, so the limit counts from the phase's start.
         return Move(Phase.RELEASING, Code.IMPORT_REFUSED) if now_ms - state.since_ms >= limit_ms else None
-    still = stands_ms(state, now_ms)
+    still = stalled_ms(state, now_ms)
     return Move(Phase.HALTED, Code.IMPORT_HUNG, f"{still} ms without progress") if still >= limit_ms else None
 
 
-def stands_ms(state: State, now_ms: int) -> int:
+def stalled_ms(state: State, now_ms: int) -> int:
     """Return for how long, in ms, the import or export of this phase has made no progress."""
     return now_ms - max(state.since_ms, state.looks.still_ms or state.since_ms)
 
@@ -72,11 +72,11 @@ def active(state: State, now_ms: int, asked: Request | None) -> Move | None:
         return Move(Phase.RELEASING, Code.ASKED)
     if state.looks.woke or resting(state, now_ms) or forbidden(state, now_ms):
         return None
-    code = ailment(state, now_ms)
+    code = release_reason(state, now_ms)
     return Move(Phase.RELEASING, code, automatic=True) if code else None
 
 
-def ailment(state: State, now_ms: int) -> Code | None:
+def release_reason(state: State, now_ms: int) -> Code | None:
     """Return why the active controller should release the pools by itself; None if it should not."""
     looks, timers = state.looks, state.orders.timers
 
@@ -131,7 +131,7 @@ def releasing(state: State, now_ms: int, asked: Request | None) -> Move | None:
             return halt
         if looks.woke:
             return None
-        still_ms = stands_ms(state, now_ms)
+        still_ms = stalled_ms(state, now_ms)
         if still_ms < timers.release_ms:
             return None
         evidence = f"{still_ms} ms without progress"

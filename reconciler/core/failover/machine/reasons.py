@@ -20,11 +20,11 @@ from reconciler.core.failover.heartbeats.heartbeat import Beat
 from reconciler.core.failover.heartbeats.twins import listening, quiet_ms
 from reconciler.core.failover.machine.decision_codes import Code
 from reconciler.core.failover.machine.events import Presence
-from reconciler.core.failover.machine.inhibitors import forbidden, held_back, in_maintenance, same_role, spent
-from reconciler.core.failover.machine.owner import GONE, stands_ms
+from reconciler.core.failover.machine.inhibitors import budget_spent, forbidden, held_back, in_maintenance, same_role
+from reconciler.core.failover.machine.owner import GONE, stalled_ms
 from reconciler.core.failover.machine.phase import GUARANTEES, OWNING, Phase
 from reconciler.core.failover.machine.preference import resting
-from reconciler.core.failover.machine.standby import futile
+from reconciler.core.failover.machine.standby import ends_without_import
 from reconciler.core.failover.machine.state import State
 from reconciler.core.failover.orders.safety_checks import unsafe
 from reconciler.core.failover.reservations.key import COUNTER_HEARD_MAX, TAG_BITS, is_credible
@@ -88,7 +88,7 @@ def _policy(state: State, now_ms: int) -> Iterator[Reason]:
         yield Reason(
             "HELD_BACK", Code.HELD_BACK.value, evidence, "find out why it reset itself, then `hagit maintenance --end`"
         )
-    if spent(state, now_ms):
+    if budget_spent(state, now_ms):
         evidence = f"{limits.moves} moves in {limits.moves_window_ms // 60_000} min"
         yield Reason(
             "FLAPPING", Code.BUDGET.value, evidence, "find what makes the pair flap; `hagit force-activate` if needed"
@@ -146,7 +146,7 @@ def _here(state: State, now_ms: int) -> Iterator[Reason]:
         yield Reason(
             "DISKS_OUT", "the pools have given up disks", names, "replace them: a takeover has to wait for them"
         )
-    if phase is Phase.STANDBY and (state.why.code is Code.CLAIM_UNARMED or futile(state)):
+    if phase is Phase.STANDBY and (state.why.code is Code.CLAIM_UNARMED or ends_without_import(state)):
         remedy = "let power fencing prove that the peer is off, start the peer, or mend the disks that do not answer"
         yield Reason("UNFENCED", Code.CLAIM_UNARMED.value, _deadman_of(state.peer.beat), remedy)
     if phase is Phase.STANDBY and state.why.code is Code.CLAIM_LOST:
@@ -169,14 +169,16 @@ def _slow(state: State, now_ms: int) -> Iterator[Reason]:
     limit_ms = {Phase.IMPORTING: timers.import_ms, Phase.RELEASING: timers.release_ms}.get(state.phase)
     lasts_ms = now_ms - state.since_ms
     if limit_ms is not None and lasts_ms >= limit_ms and looks.pools not in GONE:
-        evidence = f"{lasts_ms} ms so far, went on {stands_ms(state, now_ms)} ms ago, may stand still for {limit_ms} ms"
+        evidence = (
+            f"{lasts_ms} ms so far, went on {stalled_ms(state, now_ms)} ms ago, may stand still for {limit_ms} ms"
+        )
         evidence = f"{evidence}; {looks.doing}" if looks.doing else evidence
         what = "import" if state.phase is Phase.IMPORTING else "export"
         name, text = f"{what.upper()}_SLOW", f"the {what} takes long, but goes on: no clock ends it"
         yield Reason(name, text, evidence, "wait: it ends by itself, and a reset follows where it stands still")
     elif state.phase is Phase.RELEASING and looks.used:
         text = "the export is refused: somebody uses what is mounted"
-        evidence = f"{stands_ms(state, now_ms)} ms, at most {limit_ms} ms"
+        evidence = f"{stalled_ms(state, now_ms)} ms, at most {limit_ms} ms"
         yield Reason("EXPORT_IN_USE", text, evidence, "end what uses it: `fuser -vm` with the mountpoint names it")
     if state.refused is not None and state.refused.code is Code.RELEASE_GIVEN_UP and resting(state, now_ms):
         remedy = "end what uses it (`fuser -vm` with the mountpoint names it), then `hagit switchover` again"

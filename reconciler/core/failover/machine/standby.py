@@ -29,20 +29,20 @@ def standby(state: State, now_ms: int, asked: Request | None) -> Move | None:
         return Move(Phase.HALTED, Code.FOREIGN_IMPORT)
     if not ready(state, now_ms) or exhausted(state) or twin_here(state, now_ms) or other_unit(state):
         return None
-    vain = futile(state)
-    if vain and asked is Request.FORCE:
+    without_import = ends_without_import(state)
+    if without_import and asked is Request.FORCE:
         return None
     if asked is Request.FORCE:
         return Move(Phase.CLAIMING, Code.FORCED)
     if resting(state, now_ms) or forbidden(state, now_ms) or state.unit is not None:
         return None
-    code = occasion(state, now_ms)
-    if vain and code is not Code.HANDED:
+    code = claim_reason(state, now_ms)
+    if without_import and code is not Code.HANDED:
         return None
     return Move(Phase.CLAIMING, code, ages(state, now_ms), automatic=code is not Code.HANDED) if code else None
 
 
-def futile(state: State) -> bool:
+def ends_without_import(state: State) -> bool:
     """Whether a claim would take the disks from the peer and still end without an import (see `claiming`).
 
     A hand-over is no such case: a peer that has exported its pools reports after the claim that it is standby.
@@ -50,7 +50,7 @@ def futile(state: State) -> bool:
     return state.looks.unguarded and not state.peer.proven
 
 
-def occasion(state: State, now_ms: int) -> Code | None:
+def claim_reason(state: State, now_ms: int) -> Code | None:
     """Return the row of the table that lets this controller claim now; None if no row does."""
     peer, beat = state.peer, state.peer.beat
     if peer.dead:

@@ -12,7 +12,7 @@ from typing import assert_never
 from reconciler.core.failover.heartbeats.twins import listening
 from reconciler.core.failover.machine.boot import booting
 from reconciler.core.failover.machine.decision_codes import Code, Decision
-from reconciler.core.failover.machine.event_effects import absorb, wake
+from reconciler.core.failover.machine.event_effects import apply_event, wake
 from reconciler.core.failover.machine.events import Asked, Event, Presence, Request
 from reconciler.core.failover.machine.finished_claim import claiming, wait_ms
 from reconciler.core.failover.machine.inhibitors import exhausted, other_unit, recent, twin_here
@@ -20,7 +20,7 @@ from reconciler.core.failover.machine.owner import GONE, active, importing, rele
 from reconciler.core.failover.machine.pending_orders import follow_owner
 from reconciler.core.failover.machine.phase import GUARANTEES, LEGAL, Phase
 from reconciler.core.failover.machine.preference import ready
-from reconciler.core.failover.machine.standby import futile, standby
+from reconciler.core.failover.machine.standby import ends_without_import, standby
 from reconciler.core.failover.machine.state import State
 from reconciler.core.failover.machine.transition import Move
 from reconciler.core.failover.reservations.key import next_epoch
@@ -36,7 +36,7 @@ def step(state: State, event: Event, now_ms: int) -> State:
     if state.phase is Phase.HALTED:
         return replace(state, now_ms=now_ms)
     state = replace(wake(state, now_ms), now_ms=now_ms)
-    state = follow_owner(absorb(state, event, now_ms), now_ms)
+    state = follow_owner(apply_event(state, event, now_ms), now_ms)
     asked = event.request if isinstance(event, Asked) else None
     if isinstance(event, Asked):
         state = _answer(state, event, now_ms)
@@ -156,7 +156,7 @@ def _force_refused(state: State, now_ms: int) -> Code | None:
     if other_unit(state):
         return Code.OTHER_UNIT
     if ready(state, now_ms):
-        return Code.CLAIM_UNARMED if futile(state) else None
+        return Code.CLAIM_UNARMED if ends_without_import(state) else None
     seen = state.looks.shelf_ms is not None and state.looks.pools is not Presence.UNKNOWN
     return Code.NO_DISKS if seen and not state.looks.sees else Code.NOT_READY
 

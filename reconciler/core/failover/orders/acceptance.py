@@ -1,6 +1,6 @@
-"""Which orders may be followed at all: the same rule for those a daemon begins with and for those that replace others.
+"""Acceptance: which orders a watchdog may follow, by one rule for its first orders and for those that replace others.
 
-Does not know where orders lie, nor who sealed them.
+Does not know the path of orders, nor who sealed them.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from reconciler.core.failover.reservations.key import Side
 
 
 def unacceptable(orders: Orders, pair: str, side: Side, generation_min: int) -> Decision | None:
-    """Why these orders must not be followed by this side of this pair; None when they may.
+    """Return why this side of this pair must not follow these orders; None if it may.
 
-    `generation_min` is the least generation that is not old. No state is made with orders that this refuses: a fence
-    is judged by their disks, and a takeover by their timers.
+    `generation_min`: the least generation that is not too old. No state ever contains orders that this function
+    refuses, because a fence depends on their disks and a takeover on their timers.
     """
     if (orders.pair, orders.side) != (pair, side):
         return Decision(Code.ORDERS_FOREIGN, f"{orders.pair} {orders.side}, this is {pair} {side}")

@@ -1,6 +1,6 @@
-"""What changes from one set of orders to the next, in the words of people.
+"""Difference: the changes from one set of orders to the next, in words for people.
 
-Decides on words. A generation is no content and no change.
+A change of the generation alone is no change.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 
 from reconciler.core.failover.orders.orders import Channel, Device, Group, Orders, Timers, VirtualAddress
 
-#: Names that are told; of longer lists the rest is counted.
+#: Name at most this many items of a list, and count the rest.
 NAMED_MAX: Final = 6
 
-#: The timers that have a word of their own; the others are told by their names.
+#: Words for timers. Timers without an entry appear under their field names.
 TIMERS: Final = {
     "beat_ms": "heartbeat interval",
     "silence_ms": "network silence",
@@ -32,7 +32,7 @@ TIMERS: Final = {
 
 
 class Change(NamedTuple):
-    """One part of the orders; `before` is empty when there was none of it, `after` when there is none any more."""
+    """A changed part of the orders. `before` is empty if the part is new, `after` if it is gone."""
 
     what: str
     before: str
@@ -40,14 +40,14 @@ class Change(NamedTuple):
 
 
 def changes(before: Orders | None, after: Orders) -> tuple[Change, ...]:
-    """Every part that differs, in a fixed order; with nothing before, every part that is not empty."""
+    """Return every part that differs, in a fixed order. `before` None: every part that is not empty."""
     old = {part.what: part for part in _parts(before)} if before is not None else {}
     pairs = ((old.get(part.what, part._replace(value=(), words=())), part) for part in _parts(after))
     return tuple(_change(new.what, was.words, new.words) for was, new in pairs if was.value != new.value)
 
 
 def _change(what: str, old: tuple[str, ...], new: tuple[str, ...]) -> Change:
-    """Short lists are told whole; of long ones what comes and what goes."""
+    """Return a change: short lists in full; for long ones only the added and removed items."""
     if len(old) <= NAMED_MAX and len(new) <= NAMED_MAX:
         return Change(what, ", ".join(old), ", ".join(new))
     come, go = [item for item in new if item not in set(old)], [item for item in old if item not in set(new)]
@@ -62,7 +62,7 @@ def _named(items: Sequence[str], joint: str = ", ") -> str:
 
 
 class _Part(NamedTuple):
-    """A part of the orders. Two are the same when their values are: words leave things out."""
+    """A part of the orders. Compare parts by value, because their words may be incomplete."""
 
     what: str
     value: object
@@ -95,17 +95,17 @@ def _parts(orders: Orders) -> Iterator[_Part]:
 
 
 def _said(what: str, words: str) -> _Part:
-    """A part that its words say whole."""
+    """Return a part that its words describe completely."""
     return _Part(what, (words,), (words,))
 
 
 def _disks(names: tuple[str, ...], indices: tuple[int, ...]) -> tuple[str, ...]:
-    """By name; an index that no disk has, which validation refuses, as its number."""
+    """Return disks by name. An index without a disk, which validation refuses, appears as its number."""
     return tuple(names[index] if index < len(names) else f"no disk {index}" for index in indices)
 
 
 def duration(value_ms: int) -> str:
-    """`8h`, `90s`, `1500ms`: the largest unit that says it whole."""
+    """Return a duration in the largest unit that gives a whole number: `8h`, `90s`, `1500ms`."""
     for unit, factor in (("h", 3_600_000), ("m", 60_000), ("s", 1_000)):
         if value_ms and value_ms % factor == 0:
             return f"{value_ms // factor}{unit}"

@@ -1,17 +1,17 @@
 """Orders as a file: one line of canonical JSON, one line with its seal.
 
-Decides which bytes are orders. The seal is looked at before the JSON, so that a parser never sees a stranger's text.
-Whether orders are safe, new enough and for this controller is said by `unsafe` and by the core. Does not know where
-the file lies.
+Decides which bytes are orders. Checks the seal before the JSON, so that the parser never reads unauthenticated text.
+`safety_checks` and `acceptance` decide whether orders are safe, new enough and for this controller. Does not know the
+path of the file.
 
     {"format":"hagit.orders/1","orders":{"addresses":[...],...,"vdevs":[...]}}
     {"seal":"<64 hexadecimal digits, HMAC-SHA-256 of the first line with its line end>"}
 
-Releases read each other's files. A field that the writer did not know has its default; one that the reader does not
-know is named in `OrdersRead.newer` and not followed. Where orders would be dangerous if a part of them was not
-followed, the writer names what a reader must know, `"needs":["..."]` between format and orders; a reader that does not
-know one of these refuses the orders, and the older ones stay in force. Fields that came after the first release are
-not written while they are at their default, so that it reads the file, too (`first_release`).
+Releases read each other's files. A field that the writer did not know has its default. The reader names a field that it
+does not know in `OrdersRead.newer` and ignores it. If orders would be dangerous without a part of them, the writer
+names the features that a reader must know, `"needs":["..."]` between format and orders. A reader that does not know one
+of these refuses the orders, and the older ones stay in force. The writer leaves out fields that came after the first
+release while they have their default, so that the first release reads the file, too (`first_release`).
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ from reconciler.errors import StateError
 FORMAT: Final = "hagit.orders/1"
 ORDERS_BYTES_MAX: Final = 1 << 20
 OPENING: Final = b'{"format":"hagit.orders/'
-#: By name: what a reader must know to follow orders that ask for it. A name is never given another meaning.
+#: By name: features that a reader must know to follow orders that need them. Never give a name another meaning.
 FEATURES: Final[Mapping[str, Callable[[Orders], bool]]] = MappingProxyType({})
 SEAL_LINE_BYTES: Final = len(b'{"seal":""}\n') + 2 * SEAL_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class OrdersRead:
-    """Orders, and the places of fields that a newer release wrote and this one does not follow."""
+    """Orders. `newer`: the places of fields that a newer release wrote and this one ignores."""
 
     orders: Orders
     newer: tuple[str, ...] = ()
 
 
 def orders_key(secret: bytes) -> SealKey:
-    """The key that seals orders. Raises NodeFileError for an unfit secret."""
+    """Return the key that seals orders. Raises NodeFileError for an unfit secret."""
     return derive(secret, Purpose.ORDERS)
 
 
 def orders_document(orders: Orders, key: SealKey) -> bytes:
-    """The file of these orders. Raises StateError for orders that no decoder would take back."""
+    """Return the sealed file of these orders. Raises StateError for orders that no decoder would accept."""
     body = _body(orders)
     read = _read(body)
     if isinstance(read, Refused):
@@ -66,19 +66,19 @@ def orders_document(orders: Orders, key: SealKey) -> bytes:
 
 
 def decode_orders(data: bytes, key: SealKey) -> Orders | Refused:
-    """The orders in a file. Never raises, whatever the bytes."""
+    """Return the orders in a file. Never raises for any bytes."""
     read = read_orders_document(data, key)
     return read if isinstance(read, Refused) else read.orders
 
 
 def read_orders_document(data: bytes, key: SealKey) -> OrdersRead | Refused:
-    """The orders in a file, and what of it this release does not know. Never raises, whatever the bytes."""
+    """Return the orders in a file and the places of unknown fields. Never raises for any bytes."""
     body = unsealed(data, OPENING, ORDERS_BYTES_MAX, key)
     return body if isinstance(body, Refused) else _read(body)
 
 
 def unsealed(data: bytes, opening: bytes, bytes_max: int, key: SealKey) -> bytes | Refused:
-    """The first line of a sealed file that begins with `opening`. Never raises, whatever the bytes."""
+    """Return the first line of a sealed file that begins with `opening`. Never raises for any bytes."""
     if not SEAL_LINE_BYTES < len(data) <= bytes_max:
         return Refused(Refusal.LENGTH, f"{len(data)} bytes, {bytes_max} are allowed")
     if not data.startswith(opening):
@@ -90,12 +90,12 @@ def unsealed(data: bytes, opening: bytes, bytes_max: int, key: SealKey) -> bytes
 
 
 def seal_orders(body: bytes, key: SealKey) -> bytes:
-    """A first line, whatever it says, with the line that seals it."""
+    """Return a first line of any content, followed by the line that seals it."""
     return body + seal_line(body, key)
 
 
 def seal_line(body: bytes, key: SealKey) -> bytes:
-    """The second line."""
+    """Return the second line, the seal of the first."""
     return b'{"seal":"%s"}\n' % seal(key, body).hex().encode()
 
 

@@ -1,8 +1,9 @@
-"""Which fields of orders and power plans every release knows, and how a value is said so that all say it alike.
+"""First release: the fields of orders and power plans that every release knows, and their common text form.
 
-The first release wrote each of these fields and refuses orders with any other; its digests cover just these. So a field
-that came later has a default, and while it is at its default it is neither written nor part of a digest: two releases
-agree as long as nothing is asked for that only one of them knows. Knows dataclasses by their names; decides nothing.
+The first release writes each of these fields and refuses orders with any other. Its digests cover just these fields. So
+every later field has a default, and while it has its default it is neither written nor part of a digest. Two releases
+agree as long as the configuration uses nothing that only one of them knows. Identifies dataclasses by their names;
+makes no decisions.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
-#: By class, in the order in which the digests of the first release take them. Frozen: never add to these.
+#: By class, in the order of the digests of the first release. Frozen: never add to these.
 FIRST_RELEASE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "Orders": (
@@ -40,21 +41,21 @@ FIRST_RELEASE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )  # fmt: skip
 
 
-def said(value: Any) -> list[tuple[str, Any]]:
-    """The fields of a dataclass that are said: those of the first release, then later ones that have no default."""
+def written_fields(value: Any) -> list[tuple[str, Any]]:
+    """Return the written fields of a dataclass: those of the first release, then later ones not at their default."""
     first, later = _fields(value.__class__)
     found = [(name, getattr(value, name)) for name in first]
     return found + [(name, now) for name, default in later if (now := getattr(value, name)) != default()]
 
 
 def text_of(value: Any, *, first_only: bool = False) -> str:
-    """A value as the first release has it in its digests: Python's repr of these fields.
+    """Return a value in the form of the first release's digests: Python's repr of the written fields.
 
-    `first_only`: without later fields, whatever they say.
+    `first_only`: leave out later fields, whatever their values.
     """
     if is_dataclass(value):
         first, _ = _fields(value.__class__)
-        told = [(name, getattr(value, name)) for name in first] if first_only else said(value)
+        told = [(name, getattr(value, name)) for name in first] if first_only else written_fields(value)
         parts = ", ".join(f"{name}={text_of(part, first_only=first_only)}" for name, part in told)
         return f"{value.__class__.__qualname__}({parts})"
     if isinstance(value, tuple):
@@ -64,9 +65,9 @@ def text_of(value: Any, *, first_only: bool = False) -> str:
 
 
 def plain_of(value: Any) -> Any:
-    """A value as dictionaries, lists, text, integers and booleans, without later fields that are at their default."""
+    """Return a value as dictionaries, lists, text, integers and booleans, without later fields at their default."""
     if is_dataclass(value):
-        return {name: plain_of(part) for name, part in said(value)}
+        return {name: plain_of(part) for name, part in written_fields(value)}
     if isinstance(value, Enum):
         return value.value
     return [plain_of(item) for item in value] if isinstance(value, tuple) else value
@@ -74,8 +75,8 @@ def plain_of(value: Any) -> Any:
 
 @lru_cache(maxsize=64)
 def _fields(kind: Any) -> tuple[tuple[str, ...], tuple[tuple[str, Any], ...]]:
-    """The fields of the first release, and the later ones with what makes their default."""
-    # A type that came later is only there where a later field is said: all of it is.
+    """Return the fields of the first release, and the later ones, each with a function that returns its default."""
+    # A later type occurs only in a later field that is not at its default, so all of its fields are written.
     every = tuple(field.name for field in fields(kind))
     first = FIRST_RELEASE.get(kind.__qualname__, every)
     return first, tuple((field.name, _default(kind, field)) for field in fields(kind) if field.name not in first)

@@ -1,8 +1,8 @@
-"""Which generation orders get, so that it rises with every change and both controllers come to the same one.
+"""Generation: the number of orders, which rises with every change and is the same on both controllers.
 
-Decides by the place of a revision in its history: the number of commits up to it, a thousand generations apart, so
-that what has no place of its own (a rollback, orders that were changed by hand) fits between two commits. Both
-controllers count the same commits, so they agree without talking. Does not know git, nor where orders are kept.
+The position of a revision in its history gives the number: the count of commits up to it, times one thousand. The gap
+leaves room between two commits for orders without a position of their own (a rollback, or orders changed by hand). Both
+controllers count the same commits, so they agree without communication. Does not know git, nor where orders are kept.
 """
 
 from __future__ import annotations
@@ -17,23 +17,22 @@ STEP: Final = 1_000
 
 
 def place(position: int, back: int = 0) -> int:
-    """The generation of the revision that is the `position`-th of its history.
+    """Return the generation of the revision that is the `position`-th of its history.
 
-    `back`: this many commits were gone back from there by a rollback; the further back, the later.
+    `back`: number of commits that a rollback went back from there. A rollback further back gets a higher generation.
     """
     return position * STEP + min(max(back, 0), STEP - 1)
 
 
 def published(wanted: Orders, current: Orders | None, seen: int) -> Orders | None:
-    """The orders that have to be written for `wanted`, whose generation is that of its place; None when all is well.
+    """Return the orders to publish for `wanted`, whose generation comes from its position; None if none are needed.
 
-    `current` are those that are published now, None when there are none that can be read. `seen` is the highest
-    generation that was ever published or followed here, 0 when none was: what a watchdog follows is never repeated
-    with another content.
+    `current`: the published orders; None if there are none that can be read. `seen`: highest generation ever published
+    or followed here; 0 if none was. Two orders with different content never have the same generation.
     """
     seen = max(seen, current.generation if current is not None else 0)
     if current is None:
-        # The same revision again, after the state of the agent was lost: the same generation again.
+        # The agent lost its state and publishes the same revision again: use the same generation again.
         return wanted if wanted.generation >= seen else replace(wanted, generation=seen + 1)
     if replace(wanted, generation=current.generation) == current and current.generation == seen:
         return wanted if wanted.generation > seen else None

@@ -1,7 +1,7 @@
-"""Which unit of hardware a controller is: the serial number that the Pair names for it, as a sealed file.
+"""Hardware unit: the serial number that the Pair names for a controller, as a sealed file.
 
-It is a file of its own and no part of the orders: a watchdog of the earlier release refuses orders with a field that it
-does not know, and must go on beside a newer agent. Decides which machine may claim; a running owner is left alone.
+The file is separate from the orders, because a watchdog of the earlier release refuses orders with an unknown field and
+must keep running beside a newer agent. Decides which machine may claim. Does not stop a running owner.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ UNIT_BYTES_MAX: Final = 1 << 13
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """The unit of one controller. `serials`: its serial number; empty where the Pair names none."""
+    """The unit of one controller. `serials`: its serial number; empty if the Pair names none."""
 
     pair: str
     side: Side
@@ -31,23 +31,23 @@ class Unit:
 
 
 def unit_document(unit: Unit, key: SealKey) -> bytes:
-    """The file of this unit."""
+    """Return the sealed file of this unit."""
     return seal_orders(canonical({"format": FORMAT, "unit": unit}) + b"\n", key)
 
 
 def decode_unit(data: bytes, key: SealKey) -> Unit | Refused:
-    """The unit in a file. Never raises, whatever the bytes.
+    """Return the unit in a file. Never raises for any bytes.
 
-    What a newer release says besides is not looked at: which serial numbers may claim, it says as this one does.
+    Ignores fields of a newer release: every release writes the serial numbers that may claim in the same way.
     """
     read = read_value(Unit, "unit", FORMAT, data, UNIT_BYTES_MAX, key)
     return read if isinstance(read, Refused) else read[0]
 
 
 def unfit(unit: Unit | Refused | None, side: Side, serial: str) -> Decision | None:
-    """Why the machine with this serial number, "" if it says none, may not claim as this side; None when it may.
+    """Return why the machine with this serial number may not claim as this side; None if it may.
 
-    `unit` is None where no file was published.
+    `serial`: "" if the machine reports none. `unit`: None if no file was published.
     """
     if unit is None:
         return None

@@ -1,6 +1,7 @@
-"""Orders: what the watchdog may do alone, as plain values compiled by the agent from the configuration.
+"""Orders: the permissions and limits of the watchdog, as plain values that the agent compiles from the configuration.
 
-Decides nothing; `unsafe` (beside it) says which orders must be refused. Does not know YAML, nor where a file lies.
+Makes no decisions; `safety_checks` finds orders that a watchdog must refuse. Does not know YAML, nor the path of a
+file.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
-from reconciler.core.failover.orders.first_release import FIRST_RELEASE, said, text_of
+from reconciler.core.failover.orders.first_release import FIRST_RELEASE, text_of, written_fields
 from reconciler.core.failover.reservations.key import Side
 
 
 class ChannelKind(StrEnum):
-    """What carries a heartbeat over a network."""
+    """The kind of a network channel that carries heartbeats."""
 
     INTERLINK = "interlink"
     CARP = "carp"
@@ -24,7 +25,7 @@ class ChannelKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One independent way in which the controllers hear one another."""
+    """One independent network path for heartbeats between the controllers."""
 
     name: str
     kind: ChannelKind = ChannelKind.INTERLINK
@@ -34,7 +35,7 @@ class Channel:
 class Vdev:
     """One top-level vdev of one pool, log devices included.
 
-    `disks` are indices into `Orders.disks`; `needed` is the least number of them with which the vdev can be written:
+    `disks`: indices into `Orders.disks`. `needed`: the least number of these disks with which the vdev can be written:
     1 for a mirror, n minus parity for raidz.
     """
 
@@ -45,7 +46,7 @@ class Vdev:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A failover group: critical interfaces that count together. It is down when all of them are."""
+    """A failover group: critical interfaces that count together. It is down when all of its interfaces are down."""
 
     number: int
     interfaces: tuple[str, ...]
@@ -64,7 +65,7 @@ class VirtualAddress:
 
 
 class DeviceKey(StrEnum):
-    """By what a NIC is known: its permanent MAC address, udev's ID_PATH (a `*` at the end: the rest), its name."""
+    """How to identify a NIC: permanent MAC address, udev's ID_PATH (a final `*` matches any rest), or name."""
 
     MAC = "mac"
     PATH = "path"
@@ -73,7 +74,7 @@ class DeviceKey(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """How this controller finds the kernel's interface behind a name that channels, groups or addresses use."""
+    """The kernel's interface for a name that channels, groups or addresses use."""
 
     name: str
     by: DeviceKey
@@ -93,24 +94,24 @@ class Carp:
 
     @property
     def interval_ms(self) -> int:
-        """Between two advertisements, rounded up."""
+        """Time between two advertisements in ms, rounded up."""
         return self.advbase * 1_000 + -(-self.advskew * 1_000 // 256)
 
 
 @dataclass(frozen=True, slots=True)
 class Timers:
-    """Every bound the core keeps, in milliseconds of the monotonic clock.
+    """Every time limit of the core, in milliseconds of the monotonic clock.
 
     beat        between two heartbeats                 silence     a network channel is silent after this
     record      between two disk heartbeats            stale       the disk heartbeat is stale after this
     look        between two looks at the disks         proof       longest time without proof of our reservation
     pause       longest pause a process may suffer     settle      how long a link or disk must be gone to count
-    claim       a claim that runs longer halts         import_     an import that stands still so long halts
+    claim       a claim that runs longer halts         import_     an import without progress for this long halts
     release     the same for an export                 handover    how long a released pair waits for the peer
     boot        quiet time after start without a peer  yield_      added for the controller that is not the default
-    retry       after a claim that failed              again       after a hand-over that nobody took
-    deadman     the hardware watchdog resets after     patience    longest silence the clients bear
-    network     extra wait at a network interruption   maintenance longest maintenance a person may ask for
+    retry       pause after a failed claim             again       pause after a hand-over that the peer did not take
+    deadman     time-out of the hardware watchdog      patience    longest silence that clients tolerate
+    network     extra wait at a network interruption   maintenance longest maintenance that the operator may ask for
     """
 
     beat_ms: int = 200
@@ -137,7 +138,7 @@ class Timers:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How often a controller may move by itself, and how often it may have reset itself, before it stays still."""
+    """How often, within a window, a controller may move by itself or reset itself before it makes no more moves."""
 
     moves: int = 3
     moves_window_ms: int = 3_600_000
@@ -147,11 +148,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """Everything the watchdog of one controller needs to know, in one value with a rising generation.
+    """The orders of one controller's watchdog, in one value with a rising generation.
 
-    `disks` are all devices of the pools in one global order that is the same on both controllers; `arbitration` are
-    indices into it. `strict`: the new active answers clients only when the old one is surely silent. `devices` are this
-    controller's own: its NICs have other MAC addresses than the peer's.
+    `disks`: all devices of the pools, in an order that is the same on both controllers. `arbitration`: indices into
+    `disks`. `strict`: the new active controller serves clients only when the old one is certainly silent. `devices`:
+    this controller's own, because its NICs have other MAC addresses than the peer's.
     """
 
     pair: str
@@ -173,12 +174,12 @@ class Orders:
     devices: tuple[Device, ...] = ()
 
     def __hash__(self) -> int:
-        # Asked for with every beat (`digest`): equal orders have these in common, and no disk has to be visited.
+        # `digest` needs this hash for every beat. Equal orders have equal fields here, and the disks need no hashing.
         return hash((self.pair, self.side, self.generation))
 
     @property
     def majority(self) -> int:
-        """How many arbitration disks decide."""
+        """The number of arbitration disks that is a majority."""
         return len(self.arbitration) // 2 + 1
 
     @property
@@ -187,13 +188,13 @@ class Orders:
         return tuple(self.disks[at] for at in self.arbitration)
 
     def controller(self, side: Side) -> str:
-        """The name of one controller."""
+        """Return the name of the controller of this side."""
         return self.controllers[0 if side is Side.A else 1]
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The shelf of orders: what a claim has to cover, and what a proof is read from."""
+    """The shelf of orders: the disks that a claim has to fence and that prove a reservation."""
 
     disks: tuple[str, ...]
     vdevs: tuple[Vdev, ...]
@@ -201,17 +202,17 @@ class Layout:
 
 
 def layout(orders: Orders) -> Layout:
-    """The shelf of these orders."""
+    """Return the shelf of these orders."""
     return Layout(orders.disks, orders.vdevs, orders.arbitration)
 
 
-#: What differs between the two controllers, and does not make their orders different.
+#: Fields that differ between the two controllers without making their orders different.
 OWN = frozenset({"side", "devices"})
 
 
-#: What the orders of every release that does not know the key derive, unless looks and pauses are long.
+#: The value of `proof_ms` that every release without a key for it derives, unless looks and pauses are long.
 PROOF_MS_LEAST: Final = 2_000
-#: Timers that no key of the configuration gives: each release derives them, so two may differ in them.
+#: Timers without a key in the configuration. Each release derives them, so two releases may differ in them.
 DERIVED: Final = frozenset(
     {
         "proof_ms", "settle_ms", "claim_ms", "import_ms", "release_ms", "handover_ms", "boot_ms", "yield_ms",
@@ -222,44 +223,44 @@ DERIVED: Final = frozenset(
 
 @lru_cache(maxsize=256)
 def digest(orders: Orders) -> int:
-    """64 bits that are equal on both controllers exactly when both have the same orders, whichever side they are.
+    """Return 64 bits that are equal on both controllers exactly if both have the same orders, on either side.
 
-    Every release computes them alike from orders that say nothing that it does not know (`first_release`).
+    Every release computes the same bits for orders without fields that it does not know (`first_release`).
     """
     first = FIRST_RELEASE["Orders"]
     same = [text_of(getattr(orders, name)) for name in first if name not in OWN]
-    later = [f"{name}={text_of(value)}" for name, value in said(orders)[len(first) :] if name not in OWN]
+    later = [f"{name}={text_of(value)}" for name, value in written_fields(orders)[len(first) :] if name not in OWN]
     return _short(f"[{', '.join(same + later)}]")
 
 
 @lru_cache(maxsize=256)
 def first_digest(orders: Orders) -> int:
-    """The digest that a peer of the first release has, where it follows the same configuration.
+    """Return the digest that a peer of the first release has for the same configuration.
 
-    That release derives the longest time without proof from looks and pauses alone. It takes a digest that differs
-    for another configuration, and then moves nothing by itself. What it waits for after a takeover is its own limit:
-    beside a peer that has not the same digest, this controller lives by no longer one (`detector.agreed`).
+    That release derives the longest time without proof from looks and pauses alone. It takes a different digest for
+    another configuration, and then makes no automatic move. After a takeover it waits by its own limit. So beside a
+    peer with another digest this controller uses no longer limit (`failure_detector.agreed`).
     """
     timers = replace(orders.timers, proof_ms=least_proof_ms(orders.timers))
     return digest(replace(orders, timers=timers))
 
 
 def least_proof_ms(timers: Timers) -> int:
-    """How long every release lets a controller go on without proof, at the least."""
+    """Return the time in ms that every release grants a controller without proof, at least."""
     return max(PROOF_MS_LEAST, 2 * timers.look_ms + timers.pause_ms)
 
 
 @lru_cache(maxsize=256)
 def shelf_digest(orders: Orders) -> int:
-    """64 bits over what a fence has to cover: disks, vdevs and arbitration."""
+    """Return 64 bits over the shelf that a fence has to cover: disks, vdevs and arbitration."""
     return _short(text_of((orders.disks, orders.vdevs, orders.arbitration)))
 
 
 @lru_cache(maxsize=256)
 def policy_digest(orders: Orders) -> int:
-    """64 bits over what one configuration means in every release: not what a release derives, nor what came later.
+    """Return 64 bits over the fields that mean the same in every release, without derived timers and later fields.
 
-    Never 0, which says in a beat that the sender is of the first release and has none.
+    Never 0: in a beat, 0 means that the sender is of the first release and has no such digest.
     """
     first = [name for name in FIRST_RELEASE["Orders"] if name not in OWN and name != "timers"]
     same = [text_of(getattr(orders, name), first_only=True) for name in first]

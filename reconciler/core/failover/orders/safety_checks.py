@@ -1,6 +1,6 @@
-"""Orders that cannot be safe, each with the arithmetic that says so.
+"""Safety checks: find orders that cannot be safe, and show the arithmetic that proves it.
 
-Decides what must be refused, by `validate` and by the watchdog alike. Does not know the file the orders came from.
+`hagit validate` and the watchdog both refuse such orders. Does not know the file of the orders.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ DISKS_MAX = 2_048
 GROUPS_MAX = 64
 #: CARP carries the virtual host id in one byte, and 0 is no id (ip_carp.c).
 VHID_MAX = 255
-#: So are its advbase and advskew; FreeBSD keeps 255 for an interface that must not become master (ip_carp.c).
+#: CARP also carries advbase and advskew in a byte each; FreeBSD reserves 255 for an interface that must not become
+#: master (ip_carp.c).
 ADVBASE_MAX = 255
 ADVSKEW_MAX = 254
-#: Longer than a week is a mistake of units.
+#: A timer of more than a week is a mistake of units.
 TIMER_MS_MAX = 7 * 24 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
 class Unsafe:
-    """One reason to refuse orders. `where` names the part of the orders."""
+    """A reason to refuse orders. `where`: the part of the orders."""
 
     where: str
     what: str
@@ -33,7 +34,7 @@ class Unsafe:
 
 
 def unsafe(orders: Orders) -> tuple[Unsafe, ...]:
-    """Everything that makes these orders unsafe; empty when they may be followed."""
+    """Return every defect that makes these orders unsafe; empty if a watchdog may follow them."""
     return (
         *_ranges(orders.timers),
         *_silence(orders.timers),
@@ -190,7 +191,7 @@ def _groups(orders: Orders) -> Iterator[Unsafe]:
         if not 1 <= address.vhid <= VHID_MAX:
             yield Unsafe("addresses", f"{address.address} has VHID {address.vhid}", f"1 to {VHID_MAX}")
         elif seen.setdefault(address.vhid, address.interface) != address.interface:
-            # The addresses of one interface share its VHID, as CARP has it.
+            # In CARP the addresses of one interface share its VHID.
             yield Unsafe(
                 "addresses",
                 f"VHID {address.vhid} stands on {seen[address.vhid]} and on {address.interface}: they would answer for "

@@ -1,7 +1,7 @@
-"""One value in a sealed file beside the orders: how every such file is read, whatever it holds.
+"""Sealed value: read one value of any type from a sealed file beside the orders.
 
-A key that this release does not know was written by a newer one. It is kept apart, with its place, and whoever reads
-the file decides what that means. Does not know any kind of value.
+A key that this release does not know comes from a newer one. `read_value` reports its place, and the caller decides
+about it. Knows no particular type of value.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ T = TypeVar("T")
 def read_value(
     kind: type[T], name: str, written: str, data: bytes, bytes_max: int, key: SealKey
 ) -> tuple[T, tuple[str, ...]] | Refused:
-    """The value under `name` in a file of the format `written`, and the places of unknown keys. Never raises.
+    """Return the value under `name` in a file of the format `written`, and the places of unknown keys. Never raises.
 
-    Formats of one purpose differ in what follows their last slash.
+    Formats of one purpose differ only in the version after their last slash.
     """
     body = unsealed(data, f'{{"format":"{written.rpartition("/")[0]}/'.encode(), bytes_max, key)
     if isinstance(body, Refused):

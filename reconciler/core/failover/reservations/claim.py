@@ -160,10 +160,10 @@ def _command(key: Key, visit: Visit) -> Command:
                 return Command(Verb.RESERVE, visit.disk, key)
             return Command(Verb.PREEMPT, visit.disk, key, visit.view.holder)
         case ClaimStage.EVICT:
-            return Command(Verb.PREEMPT, visit.disk, key, strangers(key, visit.view)[0])
+            return Command(Verb.PREEMPT, visit.disk, key, other_keys(key, visit.view)[0])
 
 
-def strangers(key: Key, view: DiskView) -> tuple[Key, ...]:
+def other_keys(key: Key, view: DiskView) -> tuple[Key, ...]:
     """Return the other registered keys, besides ours and the holder's. Their machines could write to the disk."""
     others = view.registered - {key, view.holder}
     return tuple(sorted(others, key=lambda other: (other.side or "", other.epoch)))
@@ -259,7 +259,7 @@ def _leaving(claim: Claim, visit: Visit) -> Claim:
 
 
 def _evict(claim: Claim, visit: Visit) -> Claim:
-    if strangers(claim.key, visit.view):
+    if other_keys(claim.key, visit.view):
         return _goes_on(claim, replace(visit, stage=ClaimStage.EVICT))
     return _end(claim, visit, won=True)
 
@@ -267,7 +267,7 @@ def _evict(claim: Claim, visit: Visit) -> Claim:
 def _evicted(claim: Claim, visit: Visit, reply: Reply) -> Claim:
     if reply.answer is not Answer.GOOD:
         return _lost(claim, visit, reply)
-    gone = strangers(claim.key, visit.view)[0]
+    gone = other_keys(claim.key, visit.view)[0]
     return _evict(claim, replace(visit, view=replace(visit.view, registered=visit.view.registered - {gone})))
 
 

@@ -134,7 +134,7 @@ def asks(completion: Completion) -> Command | Keep | None:
             holder = completion.view.holder
             return Command(Verb.RESERVE if holder is None else Verb.PREEMPT, disk, key, holder)
         case CompletionStage.LEAVE:
-            assert completion.view.holder != key, "a disk would be left to nobody"
+            assert completion.view.holder != key, "a disk would be left without a holder"
             return Command(Verb.UNREGISTER, disk, key)
         case CompletionStage.EVICT:
             return Command(Verb.PREEMPT, disk, key, completion.over[0])

@@ -134,13 +134,13 @@ def _evictions(orders: Orders, me: Key, at: int, view: DiskView, named: frozense
     """On a disk that we hold, remove every other key whose claim is over or that the operator named."""
     if view.kind != 5:
         yield LeftAlone(at, f"held with a reservation of type {view.kind}: a switchover makes it a new one")
-    strangers = sorted(view.registered - {me}, key=encode_key)
-    removed = [key for key in strangers if is_over(key, me) or (key.side is None and encode_key(key) in named)]
+    other_keys = sorted(view.registered - {me}, key=encode_key)
+    removed = [key for key in other_keys if is_over(key, me) or (key.side is None and encode_key(key) in named)]
     if removed:
         what = " and ".join(key_text(orders, key) for key in removed)
         commands = tuple(Command(Verb.PREEMPT, at, me, key) for key in removed)
         yield Repair(at, f"remove {what}, which may write to it", view, commands)
-    for key in strangers:
+    for key in other_keys:
         if key not in removed:
             why = "it claims now" if key.side is not None else f"--foreign {encode_key(key):#x} removes it"
             yield LeftAlone(at, f"{key_text(orders, key)} is registered: {why}")

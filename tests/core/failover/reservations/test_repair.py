@@ -246,7 +246,7 @@ def holder(disk: SharedDisk) -> Key | None:
 def judge_move(before: Race, after: Race) -> None:
     """What no command of a repair does."""
     for old, new in zip(before.disks, after.disks, strict=True):
-        assert holder(old) is None or holder(new) is not None, "a disk is left to nobody"
+        assert holder(old) is None or holder(new) is not None, "a disk is left without a holder"
         if new.holder == HERE != old.holder:
             assert holder(old) is None or is_over(holder(old) or ME, ME) or holder(old) == FOREIGN
 
