@@ -1,6 +1,6 @@
-"""JSON objects, one a line, over a connected socket, each wait bounded.
+"""JSON objects, one a line, over a connected socket; each wait has a limit.
 
-Knows neither QEMU's monitor nor the agent's protocol, which both look like this.
+Knows neither QEMU's monitor nor the agent's protocol; both use such lines.
 """
 
 from __future__ import annotations
@@ -11,34 +11,34 @@ import socket
 import time
 from typing import Any
 
-#: A longer line is taken for a defect.
+#: Treat a longer line as a defect.
 LINE_MAX = 32 << 20
 
 
 class ChannelError(Exception):
-    """The other side is gone, silent for too long, or talks nonsense."""
+    """The other side is gone, silent for too long, or sends no JSON object."""
 
 
 class Channel:
-    """One end of a line-wise conversation."""
+    """One end of a connection that carries lines."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._input = bytearray()
 
     def close(self) -> None:
-        """Ends the conversation."""
+        """Close the connection."""
         self._connection.close()
 
     def send(self, message: dict[str, Any]) -> None:
-        """One object to the other side. Raises ChannelError when it is gone."""
+        """Send one object to the other side. Raises ChannelError if it is gone."""
         try:
             self._connection.sendall(json.dumps(message).encode() + b"\n")
         except OSError as error:
             raise ChannelError(f"cannot send: {error}") from None
 
     def receive(self, timeout_s: float) -> dict[str, Any]:
-        """The next object. Raises ChannelError when none comes in time."""
+        """Return the next object. Raises ChannelError if none arrives in time."""
         deadline_s = time.monotonic() + timeout_s
         while (end := self._input.find(b"\n")) < 0:
             if len(self._input) > LINE_MAX:

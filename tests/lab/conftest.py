@@ -1,4 +1,4 @@
-"""One emulated machine for all tests of this directory, and one pair; each is booted when the first test needs it."""
+"""One emulated machine for all tests of this directory, and one pair; each boots when the first test needs it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ PARTNER = Path(__file__).parent / "guest" / "partner"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The pair that several modules share comes last: no other machines take its processors."""
+    """Run the tests of the shared pair last, so that no other machines take its processors."""
     items.sort(key=lambda item: "one_pair" in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")
 def progress(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Prints a line at once, past pytest's capture."""
+    """Return a function that prints a line at once, past pytest's capture."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
     terminal = request.config.pluginmanager.getplugin("terminalreporter")
 
@@ -50,20 +50,20 @@ def machine(lab_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def crossed(machine: Machine) -> Iterator[Machine]:
-    """The machine for one test that uses its NICs."""
+    """Yield the machine to one test that uses its NICs."""
     yield machine
     restore(machine)
 
 
 @pytest.fixture(scope="session")
 def storage_image(progress: Callable[[str], None]) -> Image:
-    """What a machine with disks boots."""
+    """Return the image that a machine with disks boots."""
     return image(progress=progress, storage=True)
 
 
 @pytest.fixture(scope="module")
 def pair_orders() -> Orders:
-    """What the watchdogs of the pair follow; a module may have others."""
+    """Return the orders of the pair's watchdogs; a module may override them."""
     return ORDERS
 
 
@@ -74,21 +74,21 @@ def one_pair(
     tmp_path_factory: pytest.TempPathFactory,
     pair_orders: Orders,
 ) -> Iterator[EmulatedPair]:
-    """One for each module: two machines, even idle, would slow down those of the next one."""
+    """Yield one pair for each module: two machines, even idle, would slow down those of the next module."""
     with EmulatedPair(storage_image, tmp_path_factory.mktemp("pair"), progress, pair_orders) as made:
         yield made
 
 
 @pytest.fixture
 def pair(one_pair: EmulatedPair, request: pytest.FixtureRequest) -> EmulatedPair:
-    """Well: both on, every cable plugged, one active, the other ready, a writer on the active one."""
+    """Yield the pair once it is well: both on, cables plugged, one active, one ready, a writer on the active one."""
     one_pair.scenario(request.node.name)
     return one_pair
 
 
 @pytest.fixture
 def rig(pair: ShelfPair) -> Iterator[LabRig]:
-    """One test's use of a module's pair of machines that have disks and no pools."""
+    """Yield one test's use of a module's pair of machines that have disks and no pools."""
     pair.clear()
     made = LabRig(pair)
     yield made
@@ -97,7 +97,7 @@ def rig(pair: ShelfPair) -> Iterator[LabRig]:
 
 @pytest.fixture
 def empty_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An apt that knows no package, and an empty cache of ours."""
+    """Provide an apt that knows no package, and an empty cache of the lab."""
     (tmp_path / "lists").mkdir()
     (tmp_path / "apt.conf").write_text(
         'Dir::Etc::sourcelist "/dev/null"; Dir::Etc::sourceparts "/dev/null"; Dir::State::status "/dev/null";'
@@ -108,7 +108,7 @@ def empty_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def restore(machine: Machine) -> None:
-    """Cables plugged in, NICs as they were at boot, every other link gone."""
+    """Plug in all cables, restore the NICs as they were at boot, and remove every other link."""
     for hub in (0, 1):
         machine.cable(hub, plugged=True)
     machine.check(f"sh {PARTNER} down; sh {PARTNER.with_name('restore')}")

@@ -1,7 +1,7 @@
 """Trees of Debian's packages in the lab's cache: unpacked for machines, never installed on the host.
 
-Decides which one is used: that of what apt would install now, and without apt or a network the one that was used last.
-Does not know which packages are in a tree.
+Decides which tree to use: the one of the version that apt would install now; without apt or a network, the one that was
+used last. Does not know which packages are in a tree.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pathlib import Path
 from tests.lab.image import alone, cache_directory
 from tests.lab.step import ImageError, Progress
 
-#: Trees of each kind that are kept; the oldest go.
+#: Number of trees of each kind to keep; the oldest are removed.
 TREES_MAX = 2
 
 
 def tree(kind: str, newest: Callable[[Path, Progress], Path], progress: Progress) -> Path:
-    """The tree `KIND-VERSION` to use. Raises ImageError.
+    """Return the tree `KIND-VERSION` to use. Raises ImageError.
 
-    `newest` makes the one that there should be now in the cache, unless it is there, and returns it.
+    `newest` returns the current tree, and makes it in the cache if it is missing.
     """
     cache = cache_directory()
     cache.mkdir(parents=True, exist_ok=True)
@@ -40,5 +40,5 @@ def tree(kind: str, newest: Callable[[Path, Progress], Path], progress: Progress
 
 
 def _trees(cache: Path, kind: str) -> list[Path]:
-    """Those in the cache, the one that was used last at the end."""
+    """Return the trees in the cache, the one that was used last at the end."""
     return sorted(cache.glob(f"{kind}-*"), key=lambda path: path.stat().st_mtime)

@@ -1,4 +1,4 @@
-"""What ends with its block, whatever happens in it."""
+"""A context manager whose resources end with its block, even after an exception."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Self
 
 
 class Closing(ABC):
-    """A context manager that closes itself, also when its block cannot begin."""
+    """A context manager that closes itself, also when `enter` fails."""
 
     def __enter__(self) -> Self:
         try:
@@ -24,8 +24,8 @@ class Closing(ABC):
         self.close()
 
     def enter(self) -> None:  # noqa: B027 (most need no more than to be there)
-        """What the block begins with."""
+        """Acquire what the block needs."""
 
     @abstractmethod
     def close(self) -> None:
-        """End it. Doing it twice is no error."""
+        """Release everything. A second call is no error."""

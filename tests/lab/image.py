@@ -1,12 +1,12 @@
-"""What an emulated machine boots: Debian's own kernel and a small initial file system, built once and cached.
+"""The image that an emulated machine boots: Debian's own kernel and a small initial file system, built once and cached.
 
 Decides which kernel (the newest `linux-image-FLAVOUR` that apt offers), which modules go in, and where the result is
 kept: `$HAGIT_CACHE`, else `$XDG_CACHE_HOME/hagit`, else `~/.cache/hagit`, shared by all checkouts of one user. The
-kernel package is unpacked, never installed. Nothing is left half-made: everything is built beside its place and
-renamed into it. There are two images of one kernel: the plain one, and the one for storage, with drivers of disks, a
-hardware watchdog and OpenZFS (`zfs`). Does not know QEMU, nor what runs in the guest beyond `guest/`.
+kernel package is unpacked, never installed. No half-made image is ever used: each is built beside its place and then
+renamed. There are two images of one kernel: the plain one, and the one for storage, with drivers of disks, a hardware
+watchdog and OpenZFS (`zfs`). Does not know QEMU, nor what runs in the guest beyond `guest/`.
 
-    python -m tests.lab.image             builds the plain image, or says at once where it is
+    python -m tests.lab.image             builds the plain image, or prints its path at once
     python -m tests.lab.image storage     both
 """
 
@@ -34,16 +34,16 @@ GUEST = Path(__file__).parent / "guest"
 #: Busybox without libraries, from busybox-static.
 BUSYBOX = Path("/bin/busybox")
 
-#: Loaded at boot, in this order, each after what it depends on.
+#: Modules to load at boot, in this order, each after those it depends on.
 MODULES = (
     "virtio_pci", "virtio_console", "virtio-rng", "9p", "9pnet_virtio",
     "virtio_net", "bonding", "8021q", "bridge", "veth", "dummy", "macvlan", "vrf",
 )  # fmt: skip
 
-#: Further ones for storage, before those of ZFS.
+#: Further modules for storage, before those of ZFS.
 STORAGE = ("sd_mod", "sg", "virtio_scsi", "overlay", "i6300esb")
 
-#: What is unpacked of the kernel package, some 60 of its 400 MB: other modules have no use without their hardware.
+#: Members to unpack from the kernel package, some 60 of its 400 MB: other modules have no use without their hardware.
 MEMBERS = (
     "./boot/vmlinuz-*", "./lib/modules/*/modules.*", "./lib/modules/*/kernel/net/*", "./lib/modules/*/kernel/lib/*",
     "./lib/modules/*/kernel/fs/9p/*", "./lib/modules/*/kernel/fs/netfs/*", "./lib/modules/*/kernel/fs/fscache/*",
@@ -54,16 +54,16 @@ MEMBERS = (
     "./lib/modules/*/kernel/drivers/target/*", "./lib/modules/*/kernel/drivers/watchdog/*",
 )  # fmt: skip
 
-#: Unpacked kernels that are kept; the oldest go.
+#: Number of unpacked kernels to keep; the oldest are removed.
 KERNELS_MAX = 2
-#: Initial file systems of each kind that are kept beside a kernel: checkouts that differ take turns, and a machine that
-#: runs boots again from the one it was given.
+#: Number of initial file systems of each kind to keep beside a kernel: checkouts that differ take turns, and a running
+#: machine boots again from its own one.
 INITRDS_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A kernel and its initial file system. `release` is what `uname -r` will say."""
+    """A kernel and its initial file system. `release` is the output of `uname -r`."""
 
     release: str
     kernel: Path
@@ -71,7 +71,7 @@ class Image:
 
 
 def cache_directory() -> Path:
-    """Where images are kept between runs and between checkouts."""
+    """Return where images are kept between runs and between checkouts."""
     chosen = os.environ.get("HAGIT_CACHE")
     if chosen:
         return Path(chosen) / "lab"
@@ -80,9 +80,9 @@ def cache_directory() -> Path:
 
 
 def image(flavour: str = "amd64", progress: Progress = lambda text: None, *, storage: bool = False) -> Image:
-    """The image of the kernel that apt would install now, plain or for storage; built where the cache has none.
+    """Return the image of the kernel that apt would install now, plain or for storage; builds it if it is missing.
 
-    Without a network a kernel that the cache has serves as well. Raises ImageError.
+    Without a network, a kernel from the cache serves as well. Raises ImageError.
     """
     cache = cache_directory()
     cache.mkdir(parents=True, exist_ok=True)
@@ -98,14 +98,14 @@ def image(flavour: str = "amd64", progress: Progress = lambda text: None, *, sto
 
 @contextmanager
 def alone(lock: Path) -> Iterator[None]:
-    """One process builds, the others wait for it: flock(2) ends with its holder, so no lock is ever stale."""
+    """Let one process build while others wait: flock(2) ends with its holder, so no lock is ever stale."""
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield
 
 
 def _kernel(cache: Path, flavour: str, progress: Progress) -> Path:
-    """The directory of the kernel to use: `vmlinux`, `modules/`, `release`."""
+    """Return the directory of the kernel to use: `vmlinux`, `modules/`, `release`."""
     try:
         return _newest(cache, flavour, progress)
     except ImageError as error:
@@ -122,9 +122,9 @@ def _kernel(cache: Path, flavour: str, progress: Progress) -> Path:
 
 
 def _newest(cache: Path, flavour: str, progress: Progress) -> Path:
-    """The kernel that apt would install now, unpacked where the cache has it not."""
+    """Return the kernel that apt would install now; unpacks it if the cache does not have it."""
     package, version = _candidate(cache, flavour)
-    # Another choice of members is another kernel.
+    # A changed list of members makes another kernel.
     made = cache / f"kernel-{package}_{version}_{hashlib.sha256(repr(MEMBERS).encode()).hexdigest()[:8]}"
     if not made.is_dir():
         _unpack(package, version, made, progress)
@@ -132,7 +132,7 @@ def _newest(cache: Path, flavour: str, progress: Progress) -> Path:
 
 
 def _candidate(cache: Path, flavour: str) -> tuple[str, str]:
-    """Name and version of the package that holds the flavour's newest kernel."""
+    """Return name and version of the package with the flavour's newest kernel."""
     shown = run(["apt-cache", "show", "--no-all-versions", f"linux-image-{flavour}"], cache, LISTS)
     found = re.search(rf"^Depends: (linux-image-\d\S*-{re.escape(flavour)}) \(= (\S+)\)", shown, re.MULTILINE)
     if found is None:
@@ -141,7 +141,7 @@ def _candidate(cache: Path, flavour: str) -> tuple[str, str]:
 
 
 def _unpack(package: str, version: str, made: Path, progress: Progress) -> None:
-    """Downloads the package and keeps what a machine needs of it."""
+    """Download the package and keep the files that a machine needs."""
     with tempfile.TemporaryDirectory(prefix="building-", dir=made.parent) as name:
         work = Path(name)
         progress(f"lab: downloading {package} {version} (about 70 MB)")
@@ -162,7 +162,7 @@ def _unpack(package: str, version: str, made: Path, progress: Progress) -> None:
 
 
 def _bare_kernel(packed: bytes, place: Path) -> None:
-    """Takes the ELF kernel out of a bzImage, which QEMU starts by PVH four seconds sooner than the guest unpacks it.
+    """Extract the ELF kernel from a bzImage: QEMU starts it by PVH four seconds sooner than the guest can unpack it.
 
     Kernels that are not packed with xz stay as they are: they boot the ordinary way.
     """
@@ -172,16 +172,16 @@ def _bare_kernel(packed: bytes, place: Path) -> None:
 
 
 def module_files(image: Image, *names: str) -> tuple[Path, ...]:
-    """The files of these modules of the image's kernel and of all they depend on, in the order in which they load.
+    """Return the files of these modules of the image's kernel and of their dependencies, in loading order.
 
-    For what only a few machines need; they get it as a share. Raises ImageError where the kernel has no such module.
+    For modules that only a few machines need; they get them as a share. Raises ImageError for an unknown module.
     """
     modules = image.kernel.parent / "modules"
     return tuple(modules / path for path in _module_files(modules, names))
 
 
 def _module_files(modules: Path, names: tuple[str, ...]) -> list[str]:
-    """The files of these modules and all they depend on, dependencies first, relative to `modules`."""
+    """Return the files of these modules and their dependencies, dependencies first, relative to `modules`."""
     needs: dict[str, list[str]] = {}
     by_name: dict[str, str] = {}
     for line in (modules / "modules.dep").read_text().splitlines():
@@ -206,7 +206,7 @@ def _module_files(modules: Path, names: tuple[str, ...]) -> list[str]:
 
 
 def _initrd(kernel: Path, release: str, pools: Zfs | None, progress: Progress) -> Path:
-    """The initial file system for this kernel and the present `guest/`, named by the digest of what went in."""
+    """Return the initial file system for this kernel and the present `guest/`, named by the digest of its content."""
     names = (*MODULES, *STORAGE) if pools else MODULES
     files = [kernel / "modules" / path for path in _module_files(kernel / "modules", names)]
     files += pools.modules if pools else ()
@@ -242,7 +242,7 @@ def _initrd(kernel: Path, release: str, pools: Zfs | None, progress: Progress) -
 
 
 def main() -> int:
-    """Builds the image, telling each step; exit status 1 and one line where it cannot."""
+    """Build the image and print each step. On failure: exit status 1 and one line."""
     storage = sys.argv[1:] == ["storage"]
     try:
         built = image(progress=lambda text: print(text, file=sys.stderr, flush=True))

@@ -1,9 +1,9 @@
 """Shared disks served by the kernel's own target (LIO) in a machine of its own: a shelf that can lose its power.
 
-Decides how the shelf is wired (a TAP device in the namespace where its users live, a relay for each disk), what is a
-disk (a file of the host that the shelf has as a SCSI disk) and what outlives a loss of power: the disks always,
-registrations if they were asked to (APTPL) and the shelf keeps them. This target knows PREEMPT AND ABORT, READ FULL
-STATUS and APTPL. Does not know what is on the disks.
+Decides how the shelf is wired (a TAP device in the network namespace of its users, a relay for each disk), what a disk
+is (a file of the host that the shelf has as a SCSI disk) and what survives a loss of power: always the disks, and
+registrations that were made with APTPL unless `forget` removes them. This target supports PREEMPT AND ABORT, READ FULL
+STATUS and APTPL. Does not know the contents of the disks.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from tests.lab.target import INITIATORS, Disks, blockdev, disk_device, partition
 TAP: Final = "shelf"
 NEAR, FAR = "10.79.3.1", "10.79.3.2"
 PORTAL: Final = f"{FAR}:3260"
-#: The relay to logical unit 1 listens on the next one.
+#: The relay to logical unit 1 listens on the port after this one.
 PORT: Final = 3300
 GUEST: Final = Path(__file__).parent / "guest"
-#: The target asks the kernel for the sum of RFC 7143, 13.1, at each login, whether it is used or not.
+#: At each login the target asks the kernel for the checksum of RFC 7143, 13.1, even if it is not used.
 MODULES: Final = ("sd_mod", "virtio_scsi", "target_core_iblock", "crc32c_generic", "iscsi_target_mod")
 #: Where the kernel keeps registrations with APTPL.
 KEPT: Final = "/var/target/pr"
@@ -50,7 +50,7 @@ class KernelTarget(Disks):
         super().__init__(count, size_mib)
         self.kept = self.place / "kept"
         self.kept.mkdir()
-        #: The way to each disk.
+        #: The relay to each disk.
         self.ways: dict[str, Way] = {}
         self._admitted: list[str] = []
         self._machine: Machine | None = None
@@ -70,12 +70,12 @@ class KernelTarget(Disks):
 
     @property
     def machine(self) -> Machine:
-        """The shelf."""
+        """The machine that is the shelf."""
         assert self._machine is not None
         return self._machine
 
     def devices(self, machine: str) -> tuple[str, ...]:
-        """See `Disks.devices`. The shelf has to be on when they are used."""
+        """See `Disks.devices`. The shelf must be on while a machine uses them."""
         if machine not in self._admitted:
             self._shelf("admit", f"{INITIATORS}:{machine}")
             self._admitted.append(machine)
@@ -86,11 +86,11 @@ class KernelTarget(Disks):
         return tuple(words)
 
     def power_off(self) -> None:
-        """The shelf loses its power: what it has not answered for may be lost, and every registration is."""
+        """Cut the shelf's power: it may lose writes that it has not acknowledged, and loses every registration."""
         self.machine.close()
 
     def power_on(self) -> None:
-        """It boots, finds its disks and the registrations that it kept, and can be reached again."""
+        """Boot the shelf. It finds its disks and the registrations that it kept, and becomes reachable again."""
         self.machine.start()
         load = " && ".join(f"/lab/bin/busybox insmod {shlex.quote(str(path))}" for path in self._modules())
         there = " && ".join(f"[ -e /dev/disk/by-id/{name} ]" for name in self.names)
@@ -105,7 +105,7 @@ class KernelTarget(Disks):
         self._shelf("open")
 
     def forget(self) -> None:
-        """What it kept of registrations is gone: as of a shelf without APTPL. Only while it is off."""
+        """Remove the kept registrations, as on a shelf without APTPL. Only while the shelf is off."""
         assert not self.machine.on, "it would write them again"
         for path in self.kept.iterdir():
             path.unlink()
@@ -136,7 +136,7 @@ class KernelTarget(Disks):
         )  # fmt: skip
 
     def _modules(self) -> list[Path]:
-        """Those that the machine has not loaded at its boot."""
+        """Return the modules that the machine has not loaded at its boot."""
         loaded = {line.split()[0] for line in self.machine.check("cat /proc/modules").splitlines()}
         files = module_files(self._image, *MODULES)
         return [path for path in files if path.name.split(".")[0].replace("-", "_") not in loaded]
@@ -146,7 +146,7 @@ class KernelTarget(Disks):
 
 
 class Way:
-    """A relay to one disk of a shelf; by it every initiator is the same port whenever it logs in."""
+    """A relay to one disk of a shelf; through it every initiator keeps its port name over logins."""
 
     def __init__(self, target: KernelTarget, name: str, number: int) -> None:
         self.name, self.file = name, target.file(name)
@@ -159,12 +159,12 @@ class Way:
         assert self._process.stdout.readline() == b"ready\n"
 
     def hang(self, *, hangs: bool) -> None:
-        """Nothing comes through for anybody, or everything does again."""
+        """Stop the relay for every initiator, or let it continue."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP if hangs else signal.SIGCONT)
 
     def close(self) -> None:
-        """Cut it. Doing it twice is no error."""
+        """Cut the connections. A second call is no error."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

@@ -1,8 +1,8 @@
 """One emulated machine: a QEMU process, its cables, its monitor and the agent inside that runs commands.
 
-Decides how a machine is started and that it always ends: with `close`, with the program that started it, or when its
-kernel stops. Emulation is pure software (`-accel tcg`), so it works wherever programs run. The guest sees the host's
-files only through read-only shares and has no network but the cables it is given here. Does not know what is tested.
+Decides how a machine starts. A machine always ends: with `close`, with the program that started it, or when its kernel
+stops. Emulation is pure software (`-accel tcg`), so it works wherever programs run. The guest sees the host's files
+only through read-only shares and has no network except its cables. Does not know which test uses the machine.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from tests.lab.channel import Channel, ChannelError
 from tests.lab.exit_stack import Closing
 from tests.lab.image import Image
 
-#: From QEMU's start to the agent's first word; a machine that shares its processors may need much of it.
+#: From QEMU's start to the agent's first message; a machine that shares its processors may need much of it.
 BOOT_S = 120
-#: Lines of the console shown when a machine ends unasked: a whole panic.
+#: Lines of the console to show when a machine ends unexpectedly: a whole panic.
 CONSOLE_LINES = 60
-#: How long the monitor may take to answer.
+#: Longest wait for an answer of the monitor.
 MONITOR_S = 20
 KERNEL_ARGUMENTS = (
     "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check nokaslr random.trust_cpu=on"
     " cryptomgr.notests rcupdate.rcu_expedited=1 audit=0 selinux=0 apparmor=0 net.ifnames=0"
 )
-#: The guest's clock by its instructions; QEMU allows that with one thread only.
+#: The guest's clock counts its instructions; QEMU allows that with one thread only.
 STEADY = ("-accel", "tcg,thread=single", "-icount", "shift=1,sleep=on")
-#: What a virtio NIC says of itself: without a speed and full duplex the kernel keeps it out of an LACP aggregate.
+#: Speed and duplex that a virtio NIC reports: without them the kernel keeps it out of an LACP aggregate.
 SPEED = "speed=10000,duplex=full"
 
 
 class MachineError(Exception):
-    """A machine that did not start, ended, or does not answer."""
+    """A machine did not start, ended, or does not answer."""
 
 
 class CommandFailed(MachineError):
@@ -49,8 +49,8 @@ class CommandFailed(MachineError):
 class Nic:
     """A virtio NIC, `eth0`, `eth1`... in the order given. All NICs of one machine on one hub share a cable.
 
-    `slot` is its PCI address, `3b:00.1`, on a bus of its own that the machine then has; those NICs come last. `tap` is
-    a TAP device of the host in the place of the hub: the other end of this NIC's own cable.
+    `slot` is its PCI address, such as `3b:00.1`, on an additional bus of the machine; those NICs come last. `tap` is a
+    TAP device of the host in place of the hub: the other end of this NIC's own cable.
     """
 
     hub: int
@@ -67,7 +67,7 @@ CROSSED_NICS = tuple(Nic(hub=number % 2, mac=f"02:00:00:00:1a:0{number}") for nu
 class Share:
     """A directory of the host that the guest has at the same place, read-only.
 
-    One with a place in the guest, `at`, can be written: what must outlive the machine.
+    With `at`, a place in the guest, the guest can write it: for files that must survive the machine.
     """
 
     path: Path
@@ -76,7 +76,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a command printed, and its exit status; `late` when the timeout ended it."""
+    """Output and exit status of a command; `late` if the timeout ended it."""
 
     status: int
     out: str
@@ -85,7 +85,7 @@ class Finished:
 
 
 def project_shares() -> tuple[Share, ...]:
-    """What the guest needs to run this checkout with this interpreter: the checkout, its venv, its Python."""
+    """Return the shares for running this checkout with this interpreter: the checkout, its venv, its Python."""
     places = [Path(__file__).parents[2], Path(sys.prefix), Path(sys.base_prefix)]
     chosen: list[Path] = [Path("/usr")]
     for place in places:
@@ -114,23 +114,23 @@ class Machine(Closing):
         shell: bool = False,
         trees: Sequence[Path] = (),
     ) -> None:
-        """`directory` takes the console's log. `serial` is what the firmware tells as the machine's serial number.
+        """`directory` takes the console's log. `serial` is the machine's serial number in its firmware.
 
         `devices` are further QEMU arguments, for disks and the like; `within` is the start of a command line that runs
         QEMU elsewhere, such as in a network namespace; `name` is the host's name, letters and digits.
 
         `steady`: the guest's clock counts its instructions, two nanoseconds each, and real time only while it is idle.
-        A host that is too busy makes such a guest slow, but never lets it find that time has been lost.
+        A host that is too busy makes such a guest slow, but the guest never finds that time has been lost.
 
-        `ordered`: the guest's memory barriers and locked instructions are real ones, as QEMU makes them only where a
-        second processor could be. Without it a virtio device that works hard may miss that it was told of something,
-        and stand still for ever.
+        `ordered`: the guest's memory barriers and locked instructions are real ones; QEMU otherwise makes them real
+        only where a second processor is possible. Without it a virtio device under load may miss a notification and
+        stop forever.
 
         `shell` puts a shell of the guest on this terminal; the log is then empty.
 
-        `trees` are directories of the host with what is installed there: their `usr` is laid over the guest's, later
-        ones over earlier ones, their `etc` copied into it. systemd is then the first process, and a service
-        among them has to run `/lab/agent.py`.
+        `trees` are directories of the host with installed software: their `usr` is laid over the guest's, later ones
+        over earlier ones, their `etc` copied into it. systemd is then the first process, and a service in one of the
+        trees must run `/lab/agent.py`.
         """
         self.log = directory / "console.log"
         self._image, self._nics, self._shares, self._shell = image, tuple(nics), tuple(shares), shell
@@ -147,17 +147,17 @@ class Machine(Closing):
 
     @property
     def pid(self) -> int:
-        """The process of QEMU."""
+        """The process id of QEMU."""
         assert self._process is not None, "not started"
         return self._process.pid
 
     def start(self) -> None:
-        """Boots and mounts the shares; returns when commands can run. Raises MachineError."""
+        """Boot and mount the shares. Returns when commands can run. Raises MachineError."""
         self.launch()
         self.ready()
 
     def launch(self) -> None:
-        """Switches it on. `ready` must follow. The thread that does this must live as long as the machine."""
+        """Switch it on. `ready` must follow. The calling thread must live as long as the machine."""
         monitor, far_monitor = socket.socketpair()
         agent, far_agent = socket.socketpair()
         self._monitor, self._agent = Channel(monitor), Channel(agent)
@@ -174,7 +174,7 @@ class Machine(Closing):
             )
 
     def ready(self) -> None:
-        """Waits until commands can run, and mounts the shares. Raises MachineError."""
+        """Wait until commands can run, and mount the shares. Raises MachineError."""
         try:
             self._monitor.receive(MONITOR_S)
             self.monitor("qmp_capabilities")
@@ -187,7 +187,7 @@ class Machine(Closing):
             how = "rw,cache=none" if share.at else "ro,cache=loose"
             options = f"{how},trans=virtio,version=9p2000.L,msize=262144"
             mount = f"mkdir -p {place} && mount -t 9p -o {options} share{number} {place}"
-            # A service manager has mounted some already.
+            # A service manager has already mounted some of them.
             self.check(f"mountpoint -q {place} || {{ {mount}; }}" if self._trees else mount)
 
     @property
@@ -196,7 +196,7 @@ class Machine(Closing):
         return self._process is not None and self._process.poll() is None
 
     def close(self) -> None:
-        """Cuts the power. Doing it twice is no error."""
+        """Cut the power. A second call is no error."""
         if self._process is None:
             return
         self._process.kill()
@@ -206,7 +206,7 @@ class Machine(Closing):
         self._agent.close()
 
     def monitor(self, command: str, **arguments: Any) -> Any:
-        """One command of QEMU's machine protocol, and its answer."""
+        """Run one command of QEMU's machine protocol and return its answer."""
         self._monitor.send({"execute": command, "arguments": arguments})
         while True:
             answer = self._monitor.receive(MONITOR_S)
@@ -216,20 +216,20 @@ class Machine(Closing):
                 return answer["return"]
 
     def cable(self, hub: int, *, plugged: bool) -> None:
-        """Pulls a cable or puts it back: every NIC on this hub loses or gains its carrier."""
+        """Plug or unplug a cable: every NIC on this hub gains or loses its carrier."""
         for number, nic in enumerate(self._nics):
             if nic.hub == hub:
                 self.monitor("set_link", name=f"nic{number}", up=plugged)
 
     def send(self, command: str, timeout_s: float = 60) -> int:
-        """Starts a shell command in the guest; `result` waits for it. Several may run at once."""
+        """Start a shell command in the guest; `result` waits for it. Several may run at once."""
         self._numbers += 1
         self._results[self._numbers] = []
         self._agent.send({"id": self._numbers, "command": command, "timeout_s": timeout_s})
         return self._numbers
 
     def result(self, number: int, timeout_s: float = 60) -> Finished:
-        """Waits for a command. Raises MachineError when the guest says nothing for `timeout_s` and a little more."""
+        """Wait for a command. Raises MachineError if the guest is silent for `timeout_s` and a little more."""
         parts = self._results[number]
         deadline_s = time.monotonic() + timeout_s + MONITOR_S
         while not parts or "status" not in parts[-1]:
@@ -243,11 +243,11 @@ class Machine(Closing):
         return Finished(parts[-1]["status"], out, err, parts[-1]["late"])
 
     def run(self, command: str, timeout_s: float = 60) -> Finished:
-        """Runs a shell command in the guest to its end, at most `timeout_s`."""
+        """Run a shell command in the guest to its end, for at most `timeout_s`."""
         return self.result(self.send(command, timeout_s), timeout_s)
 
     def check(self, command: str, timeout_s: float = 60) -> str:
-        """What a command printed. Raises CommandFailed when it did not end with status 0 in time."""
+        """Return what a command printed. Raises CommandFailed if it did not end with status 0 in time."""
         done = self.run(command, timeout_s)
         if done.status != 0:
             how = f"was ended after {timeout_s:g} s" if done.late else f"ended with status {done.status}"
@@ -255,11 +255,11 @@ class Machine(Closing):
         return done.out
 
     def until(self, condition: str, timeout_s: float = 30) -> None:
-        """Waits until a shell command in the guest ends with status 0. Raises CommandFailed when it does not."""
+        """Wait until a shell command in the guest ends with status 0. Raises CommandFailed if it does not in time."""
         self.check(f"until {condition}; do sleep 0.1; done", timeout_s)
 
     def memory_mib(self) -> int:
-        """What QEMU holds of the host's memory now."""
+        """Return how much of the host's memory QEMU uses now, in MiB."""
         (line,) = [text for text in Path(f"/proc/{self.pid}/status").read_text().splitlines() if "VmRSS" in text]
         return int(line.split()[1]) >> 10
 
@@ -285,7 +285,7 @@ class Machine(Closing):
         tags = [("usr", Share(Path("/usr"))), *((f"share{n}", share) for n, share in enumerate(self._shares))]
         tags += [(name, Share(tree)) for name, tree in zip(names, self._trees, strict=True)]
         for tag, share in tags:
-            # A comma ends an option of QEMU; doubled it stands for itself.
+            # A comma separates options of QEMU; a doubled comma is a literal one.
             place = str(share.path).replace(",", ",,")
             how = f"security_model=none,readonly={'off' if share.at else 'on'},multidevs=remap"
             arguments += ["-virtfs", f"local,path={place},mount_tag={tag},{how}"]
@@ -295,7 +295,7 @@ class Machine(Closing):
             device = f"virtio-net-pci,netdev=net{number},id=nic{number},mac={nic.mac},romfile=,{SPEED}"
             if nic.slot:
                 bus, _, address = nic.slot.partition(":")
-                # The firmware gives the bus behind a root port the number that follows the port's own.
+                # The firmware gives the bus behind a root port the number after the port's own.
                 host = f"pxb-pcie,id=host{bus},bus_nr={int(bus, 16) - 1},bus=pcie.0"
                 port = f"pcie-root-port,id=port{bus},bus=host{bus},chassis={int(bus, 16)}"
                 arguments += [] if host in arguments else ["-device", host, "-device", port]

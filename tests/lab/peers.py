@@ -1,8 +1,8 @@
-"""Pacemaker and corosync for an emulated machine: what hagit is compared with, never installed on the host.
+"""Pacemaker and corosync for an emulated machine, to compare hagit with; never installed on the host.
 
-Decides which packages (Debian's, with what they depend on and the host lacks), and where they are kept: unpacked into
-one tree in the lab's cache, named by the version of Pacemaker and a digest of all of them. A machine that shares the
-tree runs `laid_over` once: then its `/usr` has them. Does not know how a cluster is configured.
+Decides which packages (Debian's, with dependencies that the host lacks) and where to keep them: unpacked into one tree
+in the lab's cache, named by the version of Pacemaker and a digest of all of them. A machine that shares the tree runs
+`laid_over` once: then its `/usr` has them. Does not know how a cluster is configured.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ PACKAGES = ("pacemaker", "pacemaker-cli-utils", "corosync", "resource-agents", "
 
 
 def peers(progress: Progress = lambda text: None) -> Path:
-    """The tree whose `usr` goes over a guest's; made where the cache has none. Raises ImageError."""
+    """Return the tree whose `usr` goes over a guest's; makes it if the cache has none. Raises ImageError."""
     return tree("peers", _newest, progress)
 
 
 def laid_over(tree: Path) -> str:
-    """The shell command that lays the tree over the `/usr` of a machine that shares it, unless that is done."""
+    """Return the shell command that lays the tree over the `/usr` of a machine that shares it, unless that is done."""
     usr = tree / "usr"
     return f"[ -e /usr/sbin/pacemakerd ] || mount -t overlay -o ro,lowerdir={usr}:/usr overlay /usr"
 
 
 def _newest(cache: Path, progress: Progress) -> Path:
-    """The tree of what apt would install now."""
+    """Return the tree of the packages that apt would install now."""
     archives = _archives(cache)
     made = cache / _name(archives)
     if not made.is_dir():
@@ -43,11 +43,11 @@ def _newest(cache: Path, progress: Progress) -> Path:
 
 
 def _archives(cache: Path) -> list[str]:
-    """The files of the packages that apt would install here now, `NAME_VERSION_ARCHITECTURE.deb`."""
+    """Return the files of the packages that apt would install here now, `NAME_VERSION_ARCHITECTURE.deb`."""
     words = ["--print-uris", "--no-install-recommends", "install", *PACKAGES]
     with tempfile.TemporaryDirectory(prefix="asking-", dir=cache) as empty:
         (Path(empty) / "partial").mkdir()
-        # Apt names only what it has not downloaded yet.
+        # Apt names only packages that it has not downloaded yet.
         told = run(["apt-get", "-qq", "-o", f"Dir::Cache::archives={empty}", *words], cache, LISTS)
     return sorted(re.findall(r"^'\S+' (\S+\.deb) ", told, re.MULTILINE))
 
@@ -60,7 +60,7 @@ def _name(archives: list[str]) -> str:
 
 
 def _unpack(archives: list[str], made: Path, progress: Progress) -> None:
-    """Downloads the packages and unpacks them into one tree."""
+    """Download the packages and unpack them into one tree."""
     with tempfile.TemporaryDirectory(prefix="building-", dir=made.parent) as name:
         work = Path(name)
         (work / "tree/usr").mkdir(parents=True)

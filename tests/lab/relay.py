@@ -1,11 +1,11 @@
-"""A way to an iSCSI target that can hang, and by which every initiator port keeps its name.
+"""A relay to an iSCSI target: it can hang, and every initiator port keeps its name through it.
 
     python -m tests.lab.relay PORT HOST:PORT NUMBER
 
 Prints `ready` when it listens on 127.0.0.1. Stopped (SIGSTOP) it keeps every connection and carries nothing. When one
-side of a connection ends, so does the other. Initiators that take a new session identifier (ISID) for each login get
-one that is made of the number: for a target they are the same port before and after (RFC 7143, 4.4.3.1), as one of SAS
-is. An initiator may have one session over each relay, and each relay needs a number of its own.
+side of a connection ends, so does the other. Some initiators take a new session identifier (ISID) for each login; the
+relay replaces it by one made of NUMBER. For a target they are then the same port before and after (RFC 7143, 4.4.3.1),
+as a SAS port is. An initiator may have one session over each relay, and each relay needs its own number.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ import sys
 from typing import Final
 
 CHUNK: Final = 1 << 18
-#: RFC 7143, 11.2.1 and 11.12: the header, the code of a Login Request, where it has the identifier.
+#: RFC 7143, 11.2.1 and 11.12: length of the header, opcode of a Login Request, place of the identifier.
 HEADER_BYTES: Final = 48
 CODE_MASK: Final = 0x3F
 LOGIN: Final = 0x03
 ISID: Final = slice(8, 14)
-#: T field 10b, "random": any number will do.
+#: T field 10b, "random": any number is valid.
 RANDOM: Final = 0x80
 
 
 def isid(number: int) -> bytes:
-    """The six bytes of a session identifier."""
+    """Return the six bytes of a session identifier."""
     return bytes([RANDOM, *number.to_bytes(3), 0, 0])
 
 
 def rest_bytes(header: bytes) -> int:
-    """What follows a header without digests: additional headers and data, padded to whole words."""
+    """Return how many bytes follow a header without digests: additional headers and data, padded to whole words."""
     return header[4] * 4 + (int.from_bytes(header[5:8]) + 3) // 4 * 4
 
 
 async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    """Everything from one side to the other, until either ends."""
+    """Carry everything from one side to the other, until either ends."""
     with contextlib.suppress(OSError):
         while data := await source.read(CHUNK):
             sink.write(data)
@@ -44,7 +44,7 @@ async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None
 
 
 async def log_in(source: asyncio.StreamReader, sink: asyncio.StreamWriter, name: bytes) -> None:
-    """The requests of a login under the name, and whatever comes afterwards as it is."""
+    """Carry the requests of a login with the new identifier, and everything after it unchanged."""
     with contextlib.suppress(OSError, asyncio.IncompleteReadError):
         while True:
             header = bytearray(await source.readexactly(HEADER_BYTES))
@@ -59,13 +59,13 @@ async def log_in(source: asyncio.StreamReader, sink: asyncio.StreamWriter, name:
 
 
 class Relay:
-    """Where connections go, and by which name."""
+    """The target of the connections, and the session identifier."""
 
     def __init__(self, host: str, port: int, number: int) -> None:
         self._host, self._port, self._name = host, port, isid(number)
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, to its end."""
+        """Carry one connection, to its end."""
         with contextlib.suppress(OSError):
             far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
             there = asyncio.create_task(log_in(reader, far_writer, self._name))
@@ -77,7 +77,7 @@ class Relay:
         writer.transport.abort()
 
     async def serve(self, here: int) -> None:
-        """For ever."""
+        """Serve until the process ends."""
         server = await asyncio.start_server(self.carry, "127.0.0.1", here)
         print("ready", flush=True)
         async with server:

@@ -1,4 +1,4 @@
-"""A network namespace for shared disks, the machines on them and their networks. Does not know what is in it."""
+"""A network namespace for shared disks, the machines on them and their networks. Does not know its contents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ENDS_WITH_US: Final = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
 class RoomError(Exception):
-    """There can be no namespace here."""
+    """This host allows no namespace."""
 
 
 class Room:
@@ -28,12 +28,12 @@ class Room:
 
     @property
     def within(self) -> tuple[str, ...]:
-        """The start of a command line that runs in it."""
+        """Return the start of a command line that runs in the namespace."""
         assert self._process is not None, "closed"
         return ("nsenter", f"--target={self._process.pid}", "--net", "--")
 
     def close(self) -> None:
-        """Doing it twice is no error."""
+        """Remove the namespace. A second call is no error."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

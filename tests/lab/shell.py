@@ -1,4 +1,4 @@
-"""`make lab-shell`: boots the machine that the tests use and gives its console. `exit` does not end it; Ctrl-a x does.
+"""`make lab-shell`: boot the machine of the tests and connect to its console. `exit` does not end it; Ctrl-a x does.
 
 python -m tests.lab.shell
 """
@@ -15,7 +15,7 @@ from tests.lab.machine import CROSSED_NICS, Machine, MachineError, project_share
 
 
 def main() -> int:
-    """Runs until the person ends the machine. Needs a terminal."""
+    """Run until the person ends the machine. Needs a terminal."""
     try:
         built = image(progress=lambda text: print(text, file=sys.stderr, flush=True))
         with tempfile.TemporaryDirectory(prefix="hagit-lab-") as directory:

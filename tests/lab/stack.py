@@ -1,4 +1,4 @@
-"""Facts that need modules of a real kernel, and their way into the guest: `perform` runs the real adapter there."""
+"""Facts that need modules of a real kernel; `perform` runs the real adapter on them in the guest."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ STACK: tuple[Fact, ...] = (
 
 
 def perform(machine: Machine, changes: Iterable[tuple[str, Fact]] = ()) -> tuple[Observed, list[str]]:
-    """Changes, each `set` or `remove` and a fact: the last look, and what came out otherwise than predicted."""
-    text = shlex.quote(json.dumps([[deed, fact_document(fact)] for deed, fact in changes]))
+    """Make changes, each `set` or `remove` and a fact. Returns the last look, and differences to the prediction."""
+    text = shlex.quote(json.dumps([[action, fact_document(fact)] for action, fact in changes]))
     told = json.loads(machine.check(f"cd {ROOT} && {sys.executable} -B -m tests.lab.guest.performer {text}", 120))
     return observed_from_document(told["observed"]), told["surprises"]
 
 
 def making(facts: Iterable[Fact]) -> list[tuple[str, Fact]]:
-    """The changes that make these facts true, in their order."""
+    """Return the changes that make these facts true, in their order."""
     return [("set", fact) for fact in facts]
 
 
 def taking(facts: Iterable[Fact]) -> list[tuple[str, Fact]]:
-    """The changes that take these facts away, the last first, as far as they can be taken away."""
+    """Return the changes that remove these facts, the last first; skips facts that cannot be removed."""
     return [("remove", fact) for fact in reversed(tuple(facts)) if isinstance(fact, Address | Port | Link)]

@@ -1,4 +1,4 @@
-"""One step of building what the lab boots: a program that runs to its end, with one clear message where it does not.
+"""One step of building an image: a program that runs to its end, or fails with one clear message.
 
 Knows neither kernels nor ZFS.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 #: Longest wait for one step, and for another process that builds the same.
 STEP_S = 180
-#: What helps where apt does not know or find a package.
+#: Advice if apt does not know or find a package.
 LISTS = "; run `apt-get update` as root"
 
 Progress = Callable[[str], None]
@@ -22,7 +22,7 @@ class ImageError(Exception):
 
 
 def run(arguments: list[str], directory: Path, advice: str = "", timeout_s: float = STEP_S) -> str:
-    """Runs a program and returns what it printed. Raises ImageError with the end of its complaint and the advice."""
+    """Run a program and return its output. Raises ImageError with the end of its error output and the advice."""
     try:
         done = subprocess.run(
             arguments, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s

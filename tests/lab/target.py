@@ -1,9 +1,9 @@
-"""Shared disks with real persistent reservations: a SCSI target of the host in a network namespace of its own.
+"""Shared disks with real persistent reservations: a SCSI target of the host in its own network namespace.
 
-Decides what the disks are (files in memory, each with a partition for a pool and the reserved ninth one) and that the
-target always ends: with `close`, or with the program that started it. Machines on these disks run in the same
-namespace (`within`). The target is Debian's tgt: it knows PREEMPT but not PREEMPT AND ABORT, and no APTPL. Does not
-know what is on the disks.
+Decides what the disks are: files in memory, each with a partition for a pool and the reserved ninth one. The target
+always ends: with `close`, or with the program that started it. Machines on these disks run in the same namespace
+(`within`). The target is Debian's tgt: it supports PREEMPT but not PREEMPT AND ABORT, and no APTPL. Does not know the
+contents of the disks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Final
 from tests.lab.exit_stack import Closing
 from tests.lab.room import ENDS_WITH_US, Room
 
-#: Longest wait for the target to answer, and for one order to it.
+#: Longest wait for the target to answer, and for one command to it.
 TARGET_S: Final = 60
 NAME: Final = "iqn.2026-01.lab:shelf"
 INITIATORS: Final = "iqn.2026-01.lab"
@@ -33,17 +33,17 @@ RESERVED_TYPE: Final = "6A945A3B-1DD2-11B2-99A6-080020736631"
 
 
 class TargetError(Exception):
-    """The target does not start or refuses an order; the message says what it said."""
+    """The target does not start or refuses a command; the message has its output."""
 
 
 def disks_place(size_mib: int) -> Path:
-    """A new directory for files of so much in all: in memory, or where temporary files go if memory is short."""
+    """Return a new directory for files of `size_mib` in all: in memory, or with temporary files if memory is short."""
     roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >> 20 > size_mib
     return Path(tempfile.mkdtemp(prefix="hagit-lab-", dir=MEMORY if roomy else None))
 
 
 class Disks(Closing):
-    """Disks `disk0`, `disk1`... that any number of machines share, whatever serves them. As files below `place`."""
+    """Disks `disk0`, `disk1`... that any number of machines share, with any target. They are files below `place`."""
 
     def __init__(self, count: int, size_mib: int) -> None:
         #: As a machine finds them in /dev/disk/by-id.
@@ -53,20 +53,20 @@ class Disks(Closing):
 
     @property
     def within(self) -> tuple[str, ...]:
-        """The start of a command line that runs where the disks can be reached."""
+        """Return the start of a command line that runs where the disks can be reached."""
         assert self._room is not None
         return self._room.within
 
     @abstractmethod
     def devices(self, machine: str) -> tuple[str, ...]:
-        """Arguments of QEMU that give a machine all disks. Each machine has a name of its own: an initiator."""
+        """Return QEMU arguments that give a machine all disks. Each machine has its own name: an initiator."""
 
     def file(self, name: str) -> Path:
-        """What a disk holds, as the host sees it."""
+        """Return the host's file with the contents of a disk."""
         return self.place / name
 
     def close(self) -> None:
-        """Ends whatever serves them and forgets them. Doing it twice is no error."""
+        """End the target and forget the disks. A second call is no error."""
         if self._room is not None:
             self._room.close()
         self._room = None
@@ -88,7 +88,7 @@ class Target(Disks):
 
     @property
     def log(self) -> str:
-        """What the target said."""
+        """Return the target's output."""
         return (self.place / "log").read_text(errors="replace")
 
     def devices(self, machine: str) -> tuple[str, ...]:
@@ -96,13 +96,13 @@ class Target(Disks):
         return initiator(self.names, PORTAL, machine)
 
     def add(self, name: str) -> int:
-        """One more disk. Returns its logical unit's number; machines get it with QEMU's device_add."""
+        """Add one more disk. Returns its logical unit's number; machines get it with QEMU's device_add."""
         self.names = (*self.names, name)
         self._unit(len(self.names))
         return len(self.names)
 
     def erase(self, *names: str) -> None:
-        """These disks are bare: there is nothing on them at all. No machine may have seen them yet."""
+        """Make these disks empty. No machine may have seen them yet."""
         for name in names:
             with self.file(name).open("r+b") as file:
                 file.truncate(0)
@@ -138,7 +138,7 @@ class Target(Disks):
         self._order("--op", "bind", "--mode", "target", "--tid", "1", "-I", "ALL")
 
     def _unit(self, number: int) -> None:
-        """One disk."""
+        """Add one logical unit."""
         name = self.names[number - 1]
         path = self.file(name)
         partition(path, self._size_mib)
@@ -161,7 +161,7 @@ class Target(Disks):
 
 
 def layout(size_mib: int) -> str:
-    """What sfdisk(8) is told, to divide a disk as `zpool create` would."""
+    """Return the input of sfdisk(8) that divides a disk as `zpool create` would."""
     # 1 MiB of GPT at both ends.
     sectors = (size_mib - 2 - RESERVED_MIB) << 11
     return (
@@ -171,7 +171,7 @@ def layout(size_mib: int) -> str:
 
 
 def partition(path: Path, size_mib: int) -> None:
-    """Makes the file of a disk, partitioned here: a machine need not see a table that another has written."""
+    """Make the file of a disk, partitioned here: a machine may not notice a table that another one has written."""
     with path.open("wb") as file:
         file.truncate(size_mib << 20)
     table = layout(size_mib).encode()
@@ -181,7 +181,7 @@ def partition(path: Path, size_mib: int) -> None:
 
 
 def initiator(names: tuple[str, ...], portal: str, machine: str) -> tuple[str, ...]:
-    """Arguments of QEMU for disks that are the logical units 1, 2... at a portal; `machine` names the initiator."""
+    """Return QEMU arguments for disks that are the logical units 1, 2... at a portal; `machine` names the initiator."""
     arguments = ["-device", "virtio-scsi-pci,id=disks,num_queues=1"]
     for number, name in enumerate(names):
         arguments += ["-blockdev", blockdev(name, portal, number + 1, machine), "-device", disk_device(name, number)]
@@ -189,13 +189,13 @@ def initiator(names: tuple[str, ...], portal: str, machine: str) -> tuple[str, .
 
 
 def blockdev(name: str, portal: str, unit: int, machine: str, target: str = NAME) -> str:
-    """QEMU's backend of a disk, `at-NAME`: a session of its own to one logical unit of the target at a portal."""
+    """Return QEMU's backend of a disk, `at-NAME`: its own session to one logical unit of the target at a portal."""
     where = f"transport=tcp,portal={portal},target={target},lun={unit}"
     who = f"initiator-name={INITIATORS}:{machine}"
     return f"driver=iscsi,node-name=at-{name},{where},{who},timeout=0,cache.direct=on,cache.no-flush=off"
 
 
 def disk_device(name: str, number: int) -> str:
-    """QEMU's device for one of the disks, whose blockdev is `at-NAME`; its own id is the disk's name."""
+    """Return QEMU's device for one of the disks, whose blockdev is `at-NAME`; its own id is the disk's name."""
     place = f"bus=disks.0,channel=0,scsi-id={number % 128},lun={number // 128}"
     return f"scsi-block,drive=at-{name},{place},share-rw=on,rerror=report,werror=report,id={name}"

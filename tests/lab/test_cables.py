@@ -1,4 +1,4 @@
-"""What the cables between the NICs carry: bonds with partners, tagged and jumbo frames. The ground for hagit's own."""
+"""The cables between the NICs carry bonds with partners, tagged frames and jumbo frames. Tests of hagit rely on it."""
 
 from __future__ import annotations
 

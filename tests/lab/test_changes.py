@@ -1,4 +1,4 @@
-"""Bonds, VLANs and bridges made, changed and taken away by the real adapter, each change as predicted."""
+"""The real adapter makes, changes and removes bonds, VLANs and bridges, each change as predicted."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ def test_everything_can_be_taken_away_again(crossed: Machine) -> None:
     after, surprises = perform(crossed, [*making(STACK), *taking(STACK)])
     assert not {"bond0", "bond0.7", "storage"} & set(after.nics)
     assert ("port", "eth0") not in after.facts
-    # What MTU a bond's member or a bridge goes back to is not predicted: no fact tells what it was.
+    # The prediction does not cover the MTU that a bond's member or a bridge returns to: no fact has the old one.
     assert not [text for text in surprises if ": predicted Mtu(" not in text]

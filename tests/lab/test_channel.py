@@ -1,4 +1,4 @@
-"""The line-wise conversation, over a socket pair."""
+"""JSON lines over a socket pair."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A shelf whose disks fail, without machines: what a failure takes away, and what it leaves."""
+"""A shelf whose disks fail, without machines: what a failure removes, and what remains."""
 
 import subprocess
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ def shelf() -> Iterator[FaultyShelf]:
 
 
 def reached(shelf: FaultyShelf, machine: str, disk: str) -> bool:
-    """Whether somebody listens where this machine looks for the disk."""
+    """Whether a target listens where this machine looks for the disk."""
     words = shelf.portals[disk].device(machine)[1]
     host, _, port = words.partition("portal=")[2].partition(",")[0].partition(":")
     done = subprocess.run(

@@ -48,7 +48,7 @@ sh {PARTNER} network 30 10.30.0.1/24
 
 @pytest.fixture(scope="module")
 def controller(lab_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """Controller a of the example, before anything was applied."""
+    """Yield controller a of the example, before any `hagit apply`."""
     place, shares = tmp_path_factory.mktemp("controller"), project_shares()
     with Machine(lab_image, place, nics=NICS, shares=shares, serial="SN-2001", memory_mib=640) as machine:
         machine.check(SETTING)
@@ -57,7 +57,7 @@ def controller(lab_image: Image, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture(scope="module")
 def applied(controller: Machine) -> Finished:
-    """The example applied; what the command said."""
+    """Apply the example; return the output of the command."""
     done = hagit(controller, "apply --yes")
     assert done.status == 0, done.out + done.err
     return done

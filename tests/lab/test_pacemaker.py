@@ -1,4 +1,4 @@
-"""How the comparison reads what Pacemaker and corosync say, and what it configures them with."""
+"""How the comparison reads the output of Pacemaker and corosync, and how it configures them."""
 
 from __future__ import annotations
 

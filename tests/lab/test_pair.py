@@ -1,7 +1,7 @@
-"""Two controllers on shared disks: of the scenarios in `pair` those that any host can play, beside whatever it does.
+"""Two controllers on shared disks: the scenarios of `pair` that any host can play, even with other work.
 
-The timers are so long that a daemon or a disk which stands still for fifteen seconds, because the host has other work,
-is neither replaced nor given up for it. With the default timers, and all the others: `make lab-test`.
+With these timers, neither a daemon nor a disk that stands still for fifteen seconds is replaced or dropped because the
+host is busy. `make lab-test` plays these and all other scenarios with the default timers.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
     "test_where_failover_is_disabled_both_stay_standby_until_a_person_forces_one",
 ]
 
-#: Where all goes well only `silence_ms` and `stale_ms` are waited for. A look must be answered within its interval.
+#: If all goes well, tests wait for `silence_ms` and `stale_ms` only. A look must be answered within its interval.
 TIMERS = replace(
     PATIENT,
     beat_ms=500,

@@ -1,4 +1,4 @@
-"""What the checker of acknowledged records finds."""
+"""The checker of acknowledged records finds missing and damaged ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.lab.pair.records import RECORD_BYTES, SLOTS, problems, record
 
 
 def written(place: Path, life: int, count: int) -> None:
-    """What a writer leaves that had `count` records acknowledged."""
+    """Write the files of a writer that had `count` records acknowledged."""
     (place / f"log-{life}").write_bytes(b"".join(record(life, number) for number in range(count)))
     slots = bytearray((place / "slots").read_bytes() if (place / "slots").exists() else b"")
     for number in range(count):

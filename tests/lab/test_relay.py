@@ -1,4 +1,4 @@
-"""The way to a disk that can hang: it carries, it holds back, it ends with either side, and it names ports."""
+"""The relay to a disk: it carries, it holds back, it ends with either side, and it names ports."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 WAIT_S = 20.0
-#: Nothing comes within it; more would only make a defect surer to be found.
+#: No data arrives within this time; a longer wait would only make a defect more certain to show.
 QUIET_S = 0.3
-#: A Login Request (immediate) with an identifier of its own and five bytes of text, then a NOP-Out with two.
+#: A Login Request (immediate) with its own identifier and five bytes of text, then a NOP-Out with two.
 LOGIN = bytes([0x43, 0x87, 0, 0, 0, 0, 0, 5]) + b"random" + bytes(34) + b"A=bcd\0\0\0"
 PING = bytes([0x40, 0x80, 0, 0, 0, 0, 0, 2]) + b"random" + bytes(34) + b"hi\0\0"
 NAMED = LOGIN.replace(b"random", b"\x80\x00\x00\x07\x00\x00")
@@ -59,7 +59,7 @@ def comes(one: socket.socket, count: int) -> bytes:
 
 
 def ends(one: socket.socket) -> bool:
-    """Whether the other side is gone, be it in an orderly way or not."""
+    """Whether the other side is gone, in an orderly way or not."""
     one.settimeout(WAIT_S)
     try:
         return one.recv(1) == b""

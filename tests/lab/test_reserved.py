@@ -1,4 +1,4 @@
-"""What is wrong with what sg_persist(8) says of the disks."""
+"""Wrong reports of sg_persist(8) on the disks, and how they are described."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MINE, OTHER = Key(Side.A, 7), Key(Side.B, 6)
 
 
 def told(disk: str, registered: tuple[Key, ...], holder: Key | None, kind: str = TYPE) -> str:
-    """The output of sg_persist 1.46 with -n."""
+    """Return the output of sg_persist 1.46 with -n."""
     keys = "".join(f"    0x{encode_key(key):x}\n" for key in registered)
     first = f"{len(registered)} registered reservation key{'' if len(registered) == 1 else 's'} follow"
     text = (

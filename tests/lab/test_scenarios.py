@@ -1,6 +1,6 @@
 """Every story of the network adapter on Debian's kernel, which has the bonds and VLANs that the host's may lack.
 
-All selected stories are told in one go, because starting Python in the guest costs more than the stories.
+All selected stories run in one program, because starting Python in the guest costs more than the stories.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from tests.lab.machine import Machine
 from tests.system.network.scenarios import BONDING, SCENARIOS, VLANS, Scenario
 
 ROOT = Path(__file__).parents[2]
-#: Random walks told as well; longer walks are for the host's kernel, which is faster.
+#: Number of random walks; longer walks run on the host's kernel, which is faster.
 WALKS = 15
 TELLING_S = 240
 
 
 def tell(machine: Machine, arguments: str) -> list[dict[str, list[str]]]:
-    """What the guest says, one object a line."""
+    """Return the guest's output, one object a line."""
     command = f"cd {ROOT} && {sys.executable} -B -m tests.lab.guest.scenarios {arguments}"
     return [json.loads(line) for line in machine.check(command, TELLING_S).splitlines()]
 
 
 @pytest.fixture(scope="module")
 def told(request: pytest.FixtureRequest, machine: Machine) -> Mapping[str, list[str]]:
-    """Where kernel and simulation differ in each of the stories that were selected, by name."""
+    """Return where kernel and simulation differ in each of the selected stories, by name."""
     calls = (getattr(item, "callspec", None) for item in request.session.items if item.path == request.path)
     names = [call.params["scenario"].name for call in calls if call is not None and "scenario" in call.params]
     first, *answers = tell(machine, " ".join(map(shlex.quote, names)))

@@ -1,4 +1,4 @@
-"""A bond with a VLAN, a bridge and jumbo frames, made by the real adapter on NICs with cables."""
+"""The real adapter makes a bond with a VLAN, a bridge and jumbo frames on NICs with cables."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def ip(machine: Machine, command: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def look(machine: Machine) -> Iterator[Observed]:
-    """The stack, made once; what was seen after the last change."""
+    """Make the stack once; yield the look after the last change."""
     seen, surprises = perform(machine, making(STACK))
     assert not surprises, "\n".join(surprises)
     yield seen

@@ -1,4 +1,4 @@
-"""Debian's udev for machines: what is kept of it, and what happens where apt does not know it."""
+"""Debian's udev for machines: which files are kept, and what happens if apt does not know the package."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Debian's udev for an emulated machine: the daemon and its rules, never installed on the host.
 
-Decides where it comes from (what apt would install now) and where it is kept: unpacked into one tree in the lab's
-cache, named by its version. A machine under systemd that has the tree among its own (`Machine(trees=...)`) begins
-udevd at boot, as Debian does. Does not know what the disks of a machine are called.
+Decides where it comes from (the package that apt would install now) and where it is kept: unpacked into one tree in the
+lab's cache, named by its version. A machine under systemd that has the tree among its own (`Machine(trees=...)`) starts
+udevd at boot, as Debian does. Does not know the names of a machine's disks.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from pathlib import Path
 from tests.lab.debian_trees import tree
 from tests.lab.step import LISTS, ImageError, Progress, run
 
-#: What of the package goes into the guest's /usr: Debian's merged one, which packages of its older layout do not know.
+#: Parts of the package for the guest's /usr: Debian's merged one, which packages of its older layout do not know.
 PARTS = ("bin", "lib/systemd", "lib/udev")
 
 
 def udev(progress: Progress = lambda text: None) -> Path:
-    """The tree whose `usr` goes over a guest's; made where the cache has none. Raises ImageError."""
+    """Return the tree whose `usr` goes over a guest's; makes it if the cache has none. Raises ImageError."""
     return tree("udev", _newest, progress)
 
 
 def _newest(cache: Path, progress: Progress) -> Path:
-    """The tree of what apt would install now."""
+    """Return the tree of the package that apt would install now."""
     shown = run(["apt-cache", "show", "--no-all-versions", "udev"], cache, LISTS)
     found = re.search(r"^Version: (\S+)", shown, re.MULTILINE)
     if found is None:
@@ -37,7 +37,7 @@ def _newest(cache: Path, progress: Progress) -> Path:
 
 
 def _unpack(version: str, made: Path, progress: Progress) -> None:
-    """Downloads the package and keeps what a machine needs of it."""
+    """Download the package and keep the files that a machine needs."""
     with tempfile.TemporaryDirectory(prefix="building-", dir=made.parent) as name:
         work = Path(name)
         progress(f"lab: downloading udev {version} (2 MB)")

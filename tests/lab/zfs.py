@@ -1,9 +1,9 @@
 """OpenZFS for an emulated machine: Debian's modules, built once for the lab's kernel, and Debian's own programs.
 
-Decides where the packages come from (the archive that apt uses, with its component contrib, in lists of our own: the
-host's are not touched, and nothing is installed) and how the modules are built: as `zfs-dkms` does, against the
-kernel's headers, both unpacked beside their place. Kept beside the kernel, named by the version of ZFS; a kernel that
-has one keeps it. Does not know what is done with a pool.
+Decides where the packages come from: the archive that apt uses, with its component contrib, in separate lists; the
+host's lists are not touched, and nothing is installed. Decides how to build the modules: as `zfs-dkms` does, against
+the kernel's headers, both unpacked beside their place. The result is kept beside the kernel, named by the version of
+ZFS; a kernel that has one keeps it. Does not know the uses of a pool.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from tests.lab.step import LISTS, ImageError, Progress, run
 KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 #: Longest time for one of the two long steps, on two slow and busy processors.
 BUILD_S = 3_600
-#: What the guest needs of the packages of programs and libraries.
+#: Parts of the packages of programs and libraries that the guest needs.
 PARTS = ("sbin", "lib/x86_64-linux-gnu", "usr/share/zfs")
-#: And of the first of them where it runs under systemd: its units, its rules for udev.
+#: Further parts of the first package for a guest under systemd: its units, its rules for udev.
 UNITS = ("lib/systemd/system", "lib/udev")
 
 
 @dataclass(frozen=True, slots=True)
 class Zfs:
-    """Modules in the order in which they load, and a tree whose `usr` goes over the guest's."""
+    """Modules in their loading order, and a tree whose `usr` goes over the guest's."""
 
     version: str
     modules: tuple[Path, ...]
@@ -36,7 +36,7 @@ class Zfs:
 
 
 def zfs(kernel: Path, release: str, progress: Progress) -> Zfs:
-    """ZFS for the kernel in this directory of the cache, which the caller has locked. Raises ImageError."""
+    """Return ZFS for the kernel in this directory of the cache, which the caller has locked. Raises ImageError."""
     for made in sorted(kernel.glob("zfs-*")):
         if missing := [part for part in UNITS if not (made / "tree/usr" / part).is_dir()]:
             _units(made, missing, progress)
@@ -73,7 +73,7 @@ def _build(kernel: Path, release: str, work: Path, progress: Progress) -> None:
 
 
 def _units(made: Path, parts: list[str], progress: Progress) -> None:
-    """ZFS's own units and rules, beside its programs."""
+    """Add ZFS's own units and rules to its programs."""
     progress("lab: asking the archive for the units and rules of ZFS")
     with tempfile.TemporaryDirectory(prefix="building-", dir=made) as name:
         work = Path(name)
@@ -87,7 +87,7 @@ def _units(made: Path, parts: list[str], progress: Progress) -> None:
 
 
 def _apt(work: Path) -> list[str]:
-    """Options of apt for lists of our own, fetched: contrib of every suite of Debian that the host's apt uses."""
+    """Fetch separate apt lists, contrib of every suite of Debian that the host uses. Returns options for them."""
     told = run(["apt-get", "indextargets", "--format", "$(ORIGIN) $(CREATED_BY) $(REPO_URI) $(CODENAME)"], work, LISTS)
     found = sorted({tuple(line.split()[2:4]) for line in told.splitlines() if line.startswith("Debian Packages ")})
     if not found:
@@ -110,7 +110,7 @@ def _apt(work: Path) -> list[str]:
 
 
 def _headers(release: str, work: Path) -> Path:
-    """The kernel's headers, unpacked: the directory for which modules are built."""
+    """Unpack the kernel's headers. Returns the directory for which modules are built."""
     package = f"linux-headers-{release}"
     told = run(["apt-cache", "depends", package], work, LISTS)
     others = re.findall(r"Depends: (linux-headers-\S+-common|linux-kbuild-\S+)", told)
@@ -120,14 +120,14 @@ def _headers(release: str, work: Path) -> Path:
         run(["dpkg-deb", "-x", archive.name, "tree"], work / "headers")
     tree = work / "headers/tree"
     made = tree / "usr/src" / package
-    # The only path in them that says where the packages would be installed.
+    # The only path in them that names the place of an installed package.
     makefile = made / "Makefile"
     makefile.write_text(makefile.read_text().replace("/usr/src/", f"{tree}/usr/src/"))
     return made
 
 
 def _modules(source: Path, headers: Path, progress: Progress) -> list[Path]:
-    """The modules built from this source, each after what it depends on."""
+    """Build the modules from this source. Returns them, each after those it depends on."""
     (common,) = headers.parent.glob("linux-headers-*-common")
     run(
         ["nice", "./configure", "--with-config=kernel", f"--with-linux={common}", f"--with-linux-obj={headers}"],

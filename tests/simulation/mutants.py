@@ -1,11 +1,11 @@
 """Seeded bugs in the failover core: each one plausible, each one caught.
 
-A mutant is one fragment of one source file and what a careless programmer would have written instead. It is applied
-without touching the tree: a child interpreter (`mutants_child`) compiles the changed source under the module's own
-name. Every mutant must be caught by a story, by the explorer, by the search of twins or by the swarm; only where
-another layer does the same work, and the mutant says which, a test of one step will do. A mutant nobody catches shows
-a hole in the checkers.
-`MUTANTS.md` says what caught each; `test_mutants` keeps it true.
+A mutant replaces one fragment of one source file by what a careless programmer would have written. The tree stays
+untouched: a child interpreter (`mutants_child`) compiles the changed source under the module's own name. A story, the
+explorer, the search of twins or the swarm must catch every mutant. A test of one step may catch it instead only if
+another layer does the same work, and the mutant names that layer. A mutant that no test catches shows a hole in the
+checkers.
+`MUTANTS.md` says what caught each mutant; `test_mutants` keeps it true.
 """
 
 from pathlib import Path
@@ -25,13 +25,13 @@ CORE = ROOT / "reconciler" / "core" / "failover"
 
 
 def source_of(mutant: Mutant) -> Path:
-    """The file of the mutant's module. Module names are unique in the failover core."""
+    """Return the file of the mutant's module. Module names are unique in the failover core."""
     (path,) = CORE.rglob(f"{mutant.module}.py")
     return path
 
 
 def mutated(mutant: Mutant) -> str:
-    """The changed source. Fails loudly if the fragment is not there exactly once: the core has moved on."""
+    """Return the changed source. Fails if the fragment does not occur exactly once: the core has changed."""
     source = source_of(mutant).read_text()
     found = source.count(mutant.fragment)
     assert found == 1, f"mutant {mutant.name}: its fragment occurs {found} times in {mutant.module}.py, not once"

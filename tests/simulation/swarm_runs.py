@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from reconciler.simulation.timed.swarm import Outcome, draw, report, run
 
 CHUNK = 50
-#: So many failing seeds are shown; more say nothing new.
+#: Show at most this many failing seeds; more show nothing new.
 BROKEN_MAX = 5
 
 
 @dataclass
 class Totals:
-    """What all runs together showed. `broken` are seeds."""
+    """Result of all runs together. `broken` are seeds."""
 
     seeds: int = 0
     faults: int = 0
@@ -69,7 +69,7 @@ def outcomes(first: int, count: int, processes: int) -> Iterator[list[Outcome]]:
 
 
 def swarm(first: int, count: int, processes: int, *, progress: bool = False) -> Totals:
-    """Run the seeds; stops early when enough of them break something."""
+    """Run the seeds. Stops early when `BROKEN_MAX` of them break something."""
     totals, begun = Totals(), time.monotonic()
     for many in outcomes(first, count, processes):
         for outcome in many:
@@ -83,7 +83,7 @@ def swarm(first: int, count: int, processes: int, *, progress: bool = False) -> 
 
 
 def explained(seeds: list[int]) -> str:
-    """The smallest traces of failing seeds."""
+    """Return the smallest traces of failing seeds."""
     return "\n\n".join(report(draw(seed), run(draw(seed))) for seed in sorted(seeds)[:BROKEN_MAX])
 
 

@@ -1,4 +1,4 @@
-"""Every invariant of the timed world breaks when the world is bent behind the core's back: the checkers see."""
+"""The checkers see a broken invariant: each test changes the timed world without the core's knowledge."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,7 +38,7 @@ def free(world: World) -> None:
 
 
 def lost_write(world: World) -> None:
-    # No disk has it. Disks that are older than what the pools have reached would not be imported at all.
+    # No disk has the write. ZFS would refuse an import of disks that are older than the state the pools have reached.
     world.client.acknowledged[0] += 1_000
     world.controller(Side.A).kernel.exported_by_hand()
     world.physics = replace(world.physics, write_ms=60_000)
@@ -66,7 +66,7 @@ def stale_read(world: World) -> None:
 
 
 def moved(world: World, code: Code, **orders: object) -> None:
-    """The standby begins a claim for a reason that it may not have."""
+    """The standby begins a claim for a reason that does not allow one."""
     one = world.controller(Side.B)
     assert one.core is not None
     changed = replace(one.core.orders, **orders)  # type: ignore[arg-type]
@@ -127,5 +127,5 @@ def test_a_bent_world_breaks_the_invariant(name: str) -> None:
 
 
 def test_every_invariant_is_bent() -> None:
-    """Service and recovery are asked for after faults have healed; their tests are the swarm's."""
+    """The tests of the swarm check service and recovery, because both hold only after faults have healed."""
     assert set(BENT) == set(INVARIANTS) - {"service", "recovery"}

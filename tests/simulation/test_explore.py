@@ -1,5 +1,5 @@
-"""Every state of every scene. HAGIT_EXPLORE: which scenes (default: those that take seconds; `all`: every scene);
-HAGIT_EXPLORE_DEEP: how many states of each of the worlds that are too large to finish."""
+"""Every state of every scene. HAGIT_EXPLORE: the scenes to search (default: those that take seconds; `all`: all);
+HAGIT_EXPLORE_DEEP: the number of states to search in each world that is too large to finish."""
 
 import os
 import time
@@ -13,9 +13,9 @@ from reconciler.simulation.exhaustive.explorer import Explored, explore
 from reconciler.simulation.exhaustive.scenes import DEEP, SCENES, Scene
 from reconciler.simulation.exhaustive.world import BoundedWorld
 
-#: More than the largest scene has; whoever needs more has grown it.
+#: More states than the largest scene has. A scene that needs more has grown.
 STATES_MAX = 2_500_000
-#: Scenes of a default run: over a million states together, in the seconds that a test run can spare.
+#: Scenes of a default run: more than a million states together, within the seconds that a test run can spare.
 USUAL = ("hanging", "requests", "sweep", "comes-and-goes", "disabled", "disks", "lone-disk", "power")
 CHOSEN = os.environ.get("HAGIT_EXPLORE", " ".join(USUAL))
 RUN = [scene for scene in SCENES if CHOSEN == "all" or scene.name in CHOSEN.split()]
@@ -47,7 +47,7 @@ def test_the_first_states_of_the_large_worlds_are_safe(scene: Scene) -> None:
 
 
 def test_every_phase_and_edge_is_reached_somewhere() -> None:
-    """What the explorer never does, it cannot have proven."""
+    """The explorer proves nothing about edges that it never takes."""
     reached: set[tuple[Phase, Phase]] = set()
     by_name = {scene.name: scene for scene in SCENES}
     requests = by_name["requests"]
@@ -62,12 +62,12 @@ def test_every_phase_and_edge_is_reached_somewhere() -> None:
         world = BoundedWorld(scene)
         explore(world, 50_000, recover=False)
         reached |= edges(world)
-    # Nobody exports by hand in these worlds (stories do); a restart during a release lies deeper than this test goes.
+    # In these worlds no person exports (stories do that); a restart during a release lies deeper than this test goes.
     assert set(LEGAL) - reached <= {(Phase.ACTIVE, Phase.IMPORTING), (Phase.BOOTING, Phase.RELEASING)}
 
 
 def edges(world: BoundedWorld) -> set[tuple[Phase, Phase]]:
-    """Changes of phase among the steps that the world remembered."""
+    """Return the changes of phase among the steps that the world remembered."""
     return {
         (world.cores.values[before].phase, world.cores.values[after].phase)
         for before, after in world.core_steps()
@@ -76,7 +76,7 @@ def edges(world: BoundedWorld) -> set[tuple[Phase, Phase]]:
 
 
 class Ring:
-    """A world of numbers: 0 goes on to `size` - 1; the states of `dead` go nowhere, `bad` breaks."""
+    """A world of numbers: 0 leads to 1, and so on up to `size` - 1; states in `dead` lead nowhere, `bad` breaks."""
 
     def __init__(self, size: int, dead: int = -1, bad: int = -1) -> None:
         self.size, self.dead, self.bad = size, dead, bad

@@ -1,4 +1,4 @@
-"""Every seeded bug is caught, by what `MUTANTS.md` says. HAGIT_MUTANTS=all searches anew; --rewrite-goldens writes."""
+"""Every seeded bug is caught by the test in `MUTANTS.md`. HAGIT_MUTANTS=all searches anew; --rewrite-goldens writes."""
 
 import os
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(6 * 3_600 if EVERYTHING else 900)
 
 @pytest.fixture(scope="module")
 def catches(request: pytest.FixtureRequest) -> dict[str, Catch | None]:
-    """What catches each mutant now: the recorded catcher, or whatever a search finds."""
+    """Return what catches each mutant now: the recorded catcher, or the one that a search finds."""
     rows, rewrite = recorded(), request.config.getoption("--rewrite-goldens")
 
     def look(name: str) -> Catch | None:
@@ -30,7 +30,7 @@ def catches(request: pytest.FixtureRequest) -> dict[str, Catch | None]:
 
 @pytest.fixture(scope="module")
 def page(request: pytest.FixtureRequest, catches: dict[str, Catch | None]) -> str:
-    """The page as it should be; written if that was asked for and every mutant is caught."""
+    """Return the expected page. Writes it if requested and if every mutant is caught."""
     caught = {name: catch for name, catch in catches.items() if catch is not None and catch.broke}
     text = rendered(caught)
     if request.config.getoption("--rewrite-goldens") and len(caught) == len(catches):

@@ -1,4 +1,4 @@
-"""A pair's own orders in the exhaustive world: what stands for them, and that they are searched."""
+"""A pair's own orders in the exhaustive world: how they are made small, and that every scene is searched."""
 
 from dataclasses import fields, replace
 
@@ -84,7 +84,7 @@ def test_a_disabled_pair_still_has_a_way_back_by_a_person() -> None:
 
 
 def test_a_shelf_that_cannot_decide_is_found_out() -> None:
-    """The search is not blind."""
+    """The search finds that a shelf without arbitration disks cannot decide."""
     small = reduced(PAIR).orders
     scene = next(scene for scene in scenes_of(replace(small, arbitration=())) if scene.name == "disks")
     found = explore(BoundedWorld(scene), 20_000)

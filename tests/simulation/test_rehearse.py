@@ -1,4 +1,4 @@
-"""Questions to the simulated pair: what moves, who waits, what is said, and what cannot be asked."""
+"""Questions to the simulated pair: what moves, who waits, what the answer says, and which questions are refused."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Every story is played and must end as it says, word for word. --rewrite-goldens rewrites the timelines."""
+"""Every story plays and must end as its file says, word for word. --rewrite-goldens rewrites the timelines."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ from reconciler.core.failover.machine.decision_codes import Code
 from reconciler.simulation.timed.faults import table
 from reconciler.simulation.timed.stories import play, read, written
 
-#: Every reason that takes an edge between phases.
+#: Every reason that leads from one phase to another.
 MOVES = (
     Code.NOTHING_HERE, Code.RESUMED, Code.FOREIGN_IMPORT, Code.FORCED, Code.PEER_DEAD, Code.HANDED, Code.PEER_SILENT,
     Code.NO_OWNER, Code.PEER_ABSENT, Code.PEER_UNABLE, Code.CLAIM_VERIFIED, Code.CLAIM_WAITED, Code.CLAIM_PROVEN,
@@ -40,7 +40,7 @@ def test_the_page_lists_every_fault(request: pytest.FixtureRequest) -> None:
 
 
 def test_every_decision_of_the_table_has_a_story() -> None:
-    """Every reason for which the core can move is told in some story."""
+    """Every reason for which the core can move occurs in at least one story."""
     told = "\n".join(path.read_text().partition("---")[2] for path in STORIES)
     never = [code.name for code in MOVES if code.value not in told]
     assert not never, f"no story tells of {never}"

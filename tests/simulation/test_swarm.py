@@ -1,4 +1,4 @@
-"""Seeded runs. HAGIT_SWARM_SEEDS: how many (10,000); HAGIT_SWARM_FIRST: from which; HAGIT_SWARM_SEED: play this one."""
+"""Seeded runs. HAGIT_SWARM_SEEDS: how many (10,000); HAGIT_SWARM_FIRST: first seed; HAGIT_SWARM_SEED: only this one."""
 
 import os
 from dataclasses import replace
@@ -46,7 +46,7 @@ def test_every_fault_within_the_assumptions_is_drawn() -> None:
 
 
 def test_a_failing_run_shrinks_to_what_breaks_it_and_says_how_to_see_it_again() -> None:
-    """Disks that forget their reservations are outside of what is assumed, so they break what depends on it."""
+    """Disks that forget their reservations break an assumption, so they break invariants that depend on it."""
     harmless = [Injection(4_000 + 500 * at, "wall-clock", ("a", "2099"), 0) for at in range(12)]
     forgets = Injection(8_700, "shelf-forgets", (), 300)
     injections = tuple(sorted((*harmless, forgets), key=lambda one: one.at_ms))

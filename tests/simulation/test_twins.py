@@ -1,4 +1,4 @@
-"""Two machines that believe to be one controller claim at once: in no order of their commands do both import."""
+"""Two machines that both believe they are one controller claim at once: no order of commands lets both import."""
 
 import os
 
@@ -30,7 +30,7 @@ def test_at_most_one_of_them_imports(twins: Twins) -> None:
 
 @pytest.mark.parametrize("twins", TWO_SHELVES, ids=lambda twins: twins.name)
 def test_at_most_one_writes_where_two_shelves_are_in_force(twins: Twins) -> None:
-    """Two majorities may be won at once. What lets a controller write is the fence on every top-level vdev."""
+    """Both can win a majority at once. The fence on every top-level vdev decides which one may write."""
     start = together(SHELF, twins)
     assert len({claim.orders.arbitration for claim in start.claims}) == 2
     found, states, winners = search(start)

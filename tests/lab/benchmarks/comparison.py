@@ -1,16 +1,17 @@
-"""Power cut to pool mounted and address answering: hagit, the bare commands, and Pacemaker; in one run.
+"""From a power cut to a mounted pool and an answering address: hagit, the bare commands, and Pacemaker; in one run.
 
     python -m tests.lab.benchmarks.comparison [RUNS] [TOKEN_MS] [SHELF]
 
-All three have the same two machines, disks, pool, writer and client, one after the other, and each failover is
-verified: everything acknowledged is there, the other is fenced, a scrub finds no error. RUNS (3) power cuts each;
-corosync's token is TOKEN_MS (1000; its default is 3000), everything else as in `pacemaker_files`. SHELF is `kernel`: a
-machine with the kernel's own target, which knows PREEMPT AND ABORT as fence_scsi(8) demands; or `tgt`: PREEMPT in its
-place. Prints medians, and two ratios: hagit's time beside detection + 1.3 × the commands, and beside Pacemaker's.
+All three run one after the other with the same two machines, disks, pool, writer and client. Each failover is verified:
+the pool has every acknowledged record, the other machine is fenced, a scrub finds no error. Each gets RUNS (3) power
+cuts. corosync's token is TOKEN_MS (1000; its default is 3000), everything else as in `pacemaker_files`. SHELF is
+`kernel`: a machine with the kernel's own target, which supports PREEMPT AND ABORT as fence_scsi(8) demands; or `tgt`,
+which has only PREEMPT. Prints medians and two ratios: hagit's time to detection + 1.3 × the commands, and to
+Pacemaker's time.
 
-Pacemaker's agents are shell and Python programs that start many others, and an emulated processor takes long for that
-(some 40 ms for a shell): on real machines its fencing, pool and address take less. What corosync and Pacemaker wait
-for, token and consensus, is the same everywhere. That is why the parts are printed.
+Pacemaker's agents are shell and Python programs that start many others, and an emulated processor is slow at that
+(some 40 ms for a shell). On real machines its fencing, pool and address take less. The waits of corosync and Pacemaker
+(token and consensus) are the same everywhere. Therefore the output shows the parts.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ from tests.lab.target import Target
 
 RUNS = 3
 TOKEN_MS = 1_000
-#: What part of Pacemaker's time hagit may take.
+#: The largest ratio of hagit's time to Pacemaker's time.
 PACEMAKER_RATIO = 1 / 3
 
 
 def cut_cluster(pair: EmulatedPair, cluster: Cluster) -> dict[str, float]:
-    """One power cut of the node that has the pool: milliseconds of each part. The data are verified."""
+    """Cut the power of the node that has the pool. Returns milliseconds of each part; verifies the data."""
     old = cluster.well()
     new = pair.other(old)
     pair.write(old)
@@ -51,7 +52,7 @@ def cut_cluster(pair: EmulatedPair, cluster: Cluster) -> dict[str, float]:
 
 
 def compare(pair: EmulatedPair, cluster: Cluster, runs: int) -> None:
-    """Measures all three, and shows them together."""
+    """Measure all three, and print them together."""
     pair.begin()
     hagit = [figures.noted(cut(pair), pair.say) for _ in range(runs)]
     commands = bare(pair, runs)

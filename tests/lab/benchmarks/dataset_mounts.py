@@ -1,11 +1,11 @@
-"""How long import and mount take with so many datasets, beside the bare commands: in one machine, in one run.
+"""How long import and mount take with many datasets, beside the bare commands: in one machine, in one run.
 
     python -m tests.lab.benchmarks.dataset_mounts [RUNS] [COUNT...]
 
-RUNS (5) times for each COUNT (10 100 1000), in turn: the adapter imports and exports, as an arm of the watchdog has it
-do; a shell does `zpool import -N` from the disks by name, `zfs mount -a` and `zpool export`. Both begin with a pool
-that was exported; the programs lie in memory when the first figure is taken. What counts is the ratio: the machine is
-emulated.
+Measures RUNS (5) times for each COUNT (10 100 1000), in turn: the adapter imports and exports, as a worker of the
+watchdog has it do; a shell runs `zpool import -N` from the disks by name, `zfs mount -a` and `zpool export`. Both begin
+with an exported pool, and the programs are in memory before the first measurement. Only the ratio counts, because the
+machine is emulated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RUNS = 5
 COUNTS = (10, 100, 1_000)
 DISKS = 4
 VDEVS = (Vdev("tank/mirror-0", (0, 1), 1), Vdev("tank/mirror-1", (2, 3), 1))
-#: The bare commands, a moment before and after each.
+#: Prints the time before and after each bare command.
 MOMENT = "date +%s%N"
 PLACES = " ".join(f"-d {place}" for place in parts(*range(DISKS)).split())
 BARE = (
@@ -34,12 +34,12 @@ BARE = (
 )
 LONG_S = 600.0
 AIM = 1.3
-#: With less, a thousand filesystems leave the kernel no memory to mount them in.
+#: With less memory, a thousand filesystems leave the kernel too little to mount them.
 MEMORY_MIB = 4_096
 
 
 def by_hand(head: Head, count: int) -> dict[str, float]:
-    """The bare commands, in one shell: milliseconds of each."""
+    """Run the bare commands in one shell. Returns milliseconds of each."""
     lines = head.sh(BARE, LONG_S).split()
     assert int(lines.pop(3)) == count, lines
     moments = [int(line) / 1e6 for line in lines]
@@ -53,7 +53,7 @@ def by_hand(head: Head, count: int) -> dict[str, float]:
 
 
 def by_us(head: Head, servant: Servant, count: int) -> dict[str, float]:
-    """The adapter: milliseconds of its import, which mounts, and of its export."""
+    """Run the adapter. Returns milliseconds of its import, which mounts, and of its export."""
     found = servant.ask("import", LONG_S)
     assert found["good"], found
     assert int(head.sh("grep -c ^tank/ /proc/mounts")) == count
@@ -63,7 +63,7 @@ def by_us(head: Head, servant: Servant, count: int) -> dict[str, float]:
 
 
 def measure(head: Head, servant: Servant, count: int, runs: int) -> None:
-    """All runs with so many datasets, after one of each that does not count."""
+    """Run everything with `count` datasets; the first run of each does not count."""
     head.sh(f"zpool import -N {PLACES} tank")
     head.sh(
         f"cd {ROOT} && PYTHONPYCACHEPREFIX=/run/pyc {sys.executable} -m tests.lab.pair.filesystem_maker tank {count}",

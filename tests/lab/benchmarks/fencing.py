@@ -1,10 +1,10 @@
-"""How long fencing takes with so many disks: whole claims, each against the other machine's, on real SCSI disks.
+"""How long fencing takes with 1 to 64 disks: whole claims, each against the other machine's, on real SCSI disks.
 
     python -m tests.lab.benchmarks.fencing [RUNS] [COUNT...]
 
-Prints medians of RUNS claims (9) for each COUNT of disks (1 4 16 64), how often the target was asked, and how long the
-disks take for as many commands that only ask, a thread for each disk, with nothing else to do. The machines are
-emulated, and so is the processor that sends each command: what counts are the ratios, not the time of one disk.
+Prints for each COUNT of disks (1 4 16 64) the median of RUNS claims (9), the number of commands that the target
+received, and how long the disks take for the same number of commands that only read, with a thread for each disk and
+nothing else to do. The machines and their processors are emulated: only the ratios count, not the time of one disk.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ DISK_MIB = 24
 
 
 def orders(side: Side, names: tuple[str, ...]) -> Orders:
-    """Each disk a vdev of its own: the fence has to hold on every one."""
+    """Return orders with each disk as a vdev of its own, so that the fence must hold on every disk."""
     vdevs = tuple(Vdev(f"tank/{name}", (at,), 1) for at, name in enumerate(names))
     return Orders("pair", side, 1, ("one", "two"), names, vdevs, (0, 1, 2)[: 3 if len(names) > 2 else 1], channels=())
 
 
 @dataclass(slots=True)
 class Measured:
-    """Claims on so many disks, in seconds; the same number of commands alone; how many; the next epoch."""
+    """Claims on some disks, in seconds; the same number of commands alone; that number; the next epoch."""
 
     epoch: int
     claims_s: list[float] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Measured:
 
 
 def measure(heads: dict[Side, Head], names: tuple[str, ...], runs: int, first: int) -> Measured:
-    """Claims that each take every disk from the other machine."""
+    """Measure claims that each take every disk from the other machine."""
     shelves = {side: head.shelf(orders(side, names)) for side, head in heads.items()}
     told = Measured(first)
     for number in range(runs + 2):
@@ -56,7 +56,7 @@ def measure(heads: dict[Side, Head], names: tuple[str, ...], runs: int, first: i
         held, broken = fence(orders(side, names), told.epoch, views, frozenset())
         assert held is Fence.HOLDS, broken
         told.epoch += 1
-        # The first two learn what the target lacks.
+        # The first two claims find out what the target does not support.
         if number >= 2:
             told.claims_s.append(found["seconds"])
             told.commands = found["commands"]

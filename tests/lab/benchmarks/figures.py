@@ -1,4 +1,4 @@
-"""Figures of a run, as they are asked for and told: medians, how many, least and most; and how busy the host was."""
+"""Figures of a run, from command line to output: medians, number, least and most; and how busy the host was."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tests.lab.image import Image, ImageError, image
 
-#: Of the names, in characters.
+#: Width of the names, in characters.
 WIDTH = 24
 
 
 def say(text: str) -> None:
-    """A line that is there at once, in a pipe, too."""
+    """Print a line and flush it, so that a pipe gets it at once."""
     print(text, flush=True)
 
 
 def parser(doc: str | None, runs: int | None = None) -> argparse.ArgumentParser:
-    """Of a module's command line; `--help` is its docstring. `runs`: how many there are unless it is said."""
+    """Return a parser for a module's command line; `--help` prints its docstring. `runs`: default number of runs."""
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     if runs is not None:
         made.add_argument("runs", type=count, nargs="?", default=runs)
@@ -28,7 +28,7 @@ def parser(doc: str | None, runs: int | None = None) -> argparse.ArgumentParser:
 
 
 def positive(text: str) -> float:
-    """What can be asked for: more than nothing. For argparse."""
+    """Parse a number greater than 0, for argparse."""
     value = float(text)
     if not 0 < value < float("inf"):
         raise ValueError(text)
@@ -36,7 +36,7 @@ def positive(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """The same of what is counted."""
+    """Parse a whole number greater than 0, for argparse."""
     value = int(text)
     if value < 1:
         raise ValueError(text)
@@ -44,7 +44,7 @@ def count(text: str) -> int:
 
 
 def built() -> Image:
-    """What the machines boot; ends the program with a line where it cannot be built."""
+    """Return the image that the machines boot. If it cannot be built, ends the program with one line."""
     try:
         return image(progress=say, storage=True)
     except ImageError as error:
@@ -52,7 +52,7 @@ def built() -> Image:
 
 
 def told(name: str, values: Sequence[float]) -> str:
-    """Milliseconds, in one line."""
+    """Return milliseconds, in one line."""
     return (
         f"{name:>{WIDTH}} {statistics.median(values):7.0f} ms, median of {len(values)} "
         f"({min(values):.0f} to {max(values):.0f})"
@@ -60,27 +60,27 @@ def told(name: str, values: Sequence[float]) -> str:
 
 
 def ratio(what: str, ours: Sequence[float], theirs: Sequence[float], aim: float | None = None) -> str:
-    """How many times the second the first is, by their medians."""
+    """Return the ratio of the two medians, `ours` to `theirs`, in one line."""
     times = statistics.median(ours) / statistics.median(theirs)
     return f"{what:>{WIDTH}} {times:7.2f} x" + ("" if aim is None else f", aim {aim:g} x")
 
 
 def columns(found: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
-    """The values of each name, over all runs."""
+    """Return the values of each name, over all runs."""
     return {name: [one[name] for one in found] for name in found[0]}
 
 
 def run(values: Mapping[str, float]) -> str:
-    """One run, in one line."""
+    """Return one run, in one line."""
     return "  ".join(f"{name} {value:.0f} ms" for name, value in values.items())
 
 
 def noted(values: dict[str, float], tell: Callable[[str], None]) -> dict[str, float]:
-    """The same run again, once it is told."""
+    """Print one run and return it."""
     tell(run(values))
     return values
 
 
 def host() -> str:
-    """How busy the host is: what emulated machines do depends on it."""
+    """Return how busy the host is: the speed of emulated machines depends on it."""
     return f"load of the host {os.getloadavg()[0]:.1f}, {os.cpu_count()} processors"

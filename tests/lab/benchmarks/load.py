@@ -1,12 +1,12 @@
-"""False failovers under load: nothing fails, while both machines have more to do than they can. Counts what they do.
+"""False failovers under load: nothing fails, while both machines have more to do than they can. Counts failovers.
 
     python -m tests.lab.benchmarks.load [MINUTES]
 
-For MINUTES (60) and with the timers of ORDERS, on both machines: two programs that only count, at normal priority;
-the records of the scenarios and a writer of megabytes on the pool of the active one, a reader of all disks, past the
-cache, on the standby. Told are: changes of phase, machines that went off, daemons that started again, the longest time
-between two heartbeats on the wire and between two answers of the virtual address, the oldest disk heartbeat that was
-seen (asked every few seconds), and how late a daemon's loop was at the worst. Ends with 1 if anything moved.
+Runs MINUTES (60) with the timers of ORDERS. Both machines run two programs that only count, at normal priority. The
+active one also runs the records of the scenarios and a writer of megabytes on its pool; the standby runs a reader of
+all disks, past the cache. The output shows changes of phase, machines that went off, daemons that started again, the
+longest time between two heartbeats on the wire and between two answers of the virtual address, the oldest disk
+heartbeat (sampled every few seconds), and how late a daemon's loop was at most. Exits with 1 if a controller moved.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.lab.pair.emulated_pair import EmulatedPair
 from tests.lab.pair.head import ROOT, Head
 
 MINUTES = 60.0
-#: Between two looks: each costs an emulated processor a tenth of a second.
+#: Seconds between two looks: each costs an emulated processor a tenth of a second.
 LOOK_S = 5.0
 COUNTING = "for n in 1 2; do (while :; do :; done) & done"
 WRITING = "while :; do dd if=/dev/zero of=/tank/records/load bs=1M count=48 conv=fsync; done"
@@ -35,7 +35,7 @@ READING = "while :; do for disk in {disks}; do dd if=/dev/disk/by-id/$disk of=/d
 
 @dataclass(slots=True)
 class Seen:
-    """What was seen of one machine."""
+    """Observations of one machine."""
 
     head: Head
     mark: int
@@ -44,7 +44,7 @@ class Seen:
     oldest_ms: dict[str, int] = field(default_factory=dict)
 
     def look(self) -> None:
-        """How late it is, and how old what it heard."""
+        """Sample how late its loop is, and how old the peer's disk heartbeat."""
         status = self.head.status()
         if status is None:
             return
@@ -54,14 +54,14 @@ class Seen:
             self.oldest_ms[channel.name] = max(self.oldest_ms.get(channel.name, 0), channel.age_ms)
 
     def changes(self) -> list[str]:
-        """What it did."""
+        """Return its changes of phase, and whether it went off or its daemon started again."""
         events = self.head.events(self.mark)
         found = [f"{event.mark} {event.old} -> {event.new}: {event.text}" for event in events if event.mark != "note"]
         return [*found, *([] if self.head.on else ["it went off"])]
 
 
 def ask_gaps(gaps: subprocess.Popen[bytes], word: bytes) -> dict[str, float]:
-    """The longest times between two heartbeats on the interlink since the last `again`, by the sender's address."""
+    """Return the longest time between two heartbeats on the interlink since the last `again`, by sender's address."""
     assert gaps.stdin is not None and gaps.stdout is not None
     gaps.stdin.write(word)
     gaps.stdin.flush()
@@ -78,7 +78,7 @@ def load(pair: EmulatedPair, active: Head) -> None:
 
 
 def main() -> int:
-    """Load, look on, and print."""
+    """Load both machines, observe them, and print."""
     parser = figures.parser(__doc__)
     parser.add_argument("minutes", type=figures.positive, nargs="?", default=MINUTES)
     minutes: float = parser.parse_args().minutes
@@ -89,7 +89,7 @@ def main() -> int:
         active = pair.well()
         pair.write(active)
         seen = [Seen(head, head.mark()) for head in pair.heads]
-        # A bridge passes on to its host what is for all.
+        # A bridge passes multicast datagrams on to its host.
         argv = pair.within(sys.executable, "-m", "tests.bench.gaps", "wire")
         gaps = stack.enter_context(subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
         assert gaps.stdin is not None
@@ -117,7 +117,7 @@ def main() -> int:
 
 
 def tell(one: Seen) -> str:
-    """Its figures in words."""
+    """Return the figures of one machine in words."""
     oldest = ", ".join(f"{name} {age} ms" for name, age in one.oldest_ms.items())
     late = f"its loop late by {one.lateness_ms} ms at the worst"
     return f"{one.head.side}: {late}; oldest heartbeats that it knew in {one.looks} looks: {oldest}"

@@ -1,13 +1,13 @@
-"""A cluster of Pacemaker and corosync on the emulated pair: in the place of the project's watchdog.
+"""A cluster of Pacemaker and corosync on the emulated pair, in place of the project's watchdog.
 
-The same machines, disks, pool, networks, writer and client. What Debian's packages would set up in a system (users,
-directories) and what an administrator writes (`pacemaker_files`) is made at each boot. Decides when the cluster is well
-and what must hold after a power cut, so that only a cluster that works is measured; says from the logs of the survivor
-when each part of a failover was over. The agents are shell scripts that start many programs, which costs more under
-emulation than on a real machine.
+It has the same machines, disks, pool, networks, writer and client. Each boot creates what Debian's packages would set
+up in a system (users, directories) and what an administrator writes (`pacemaker_files`). Decides when the cluster is
+well and what must hold after a power cut, so that only a working cluster is measured. Reads from the logs of the
+survivor when each part of a failover was over. The agents are shell scripts that start many programs, which costs more
+under emulation than on a real machine.
 
-Shelves that know no PREEMPT AND ABORT get a program in the place of sg_persist(8), as fence_scsi(8) has an option for
-(`sg_persist_path`), which asks for PREEMPT instead.
+On shelves without PREEMPT AND ABORT, a program replaces sg_persist(8) and sends PREEMPT instead. fence_scsi(8) has an
+option for that (`sg_persist_path`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.lab.pair.head import Head
 from tests.lab.peers import laid_over
 
 LOGS: Final = "/var/log/corosync/corosync.log /var/log/pacemaker/pacemaker.log"
-#: What a failover's parts end with in the logs, in the order in which they happen.
+#: The log lines with which the parts of a failover end, in the order in which they happen.
 MARKS: Final = {
     "token": r"\[TOTEM \] A processor failed, forming new configuration",
     "membership": r"\[TOTEM \] A new membership",
@@ -46,9 +46,9 @@ chown -R hacluster:haclient /var/lib/pacemaker /var/log/pacemaker
 chmod -R 750 /var/lib/pacemaker /var/log/pacemaker
 """
 CLOCK_TRIES: Final = 5
-#: What the agents ask for the programs they need, and what they read their output with: links of the host outside /usr.
+#: Programs that the agents call, and with which they parse output: links of the host outside /usr.
 ALTERNATIVES: Final = (Path("/etc/alternatives/which"), Path("/etc/alternatives/awk"))
-#: For a target that knows PREEMPT only.
+#: For a target that supports PREEMPT only.
 WITHOUT_ABORT: Final = "/run/sg_persist"
 WRAPPER: Final = (
     '#!/bin/sh\nfor word; do shift; [ "$word" = -A ] && word=-P; set -- "$@" "$word"; done\nexec sg_persist "$@"\n'
@@ -57,7 +57,7 @@ WRAPPER: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What crm_mon(8) says: who is a member, where each resource runs, what failed."""
+    """What crm_mon(8) reports: the members, where each resource runs, what failed."""
 
     dc: str
     online: frozenset[str]
@@ -66,7 +66,7 @@ class Seen:
 
 
 def seen(text: str) -> Seen:
-    """From its XML."""
+    """Parse the XML of crm_mon(8)."""
     root = ElementTree.fromstring(text)
     nodes = {
         node.get("name", "")
@@ -84,7 +84,7 @@ def seen(text: str) -> Seen:
 
 
 def moments(log: str, year: int) -> dict[str, float]:
-    """When each part of the last failover in these lines was over: seconds since 1970 on the clock that wrote them."""
+    """Return when each part of the last failover in these lines ended: seconds since 1970, on the clock of the log."""
     found = {}
     for line in log.splitlines():
         stamp = re.match(r"(\w{3} \d\d \d\d:\d\d:\d\d(?:\.\d+)?) ", line)
@@ -101,7 +101,7 @@ class Cluster:
     """Both machines of a pair as nodes. `tree` has the programs, and both machines share it; `begin` starts anew."""
 
     def __init__(self, pair: EmulatedPair, tree: Path, token_ms: int, *, aborts: bool) -> None:
-        """`aborts`: whether the shelf knows PREEMPT AND ABORT."""
+        """`aborts`: whether the shelf supports PREEMPT AND ABORT."""
         self.token_ms = token_ms
         self._pair, self._tree, self._aborts = pair, tree, aborts
         self._nodes = [
@@ -112,7 +112,7 @@ class Cluster:
     # Life ------------------------------------------------------------------------------------------------------------
 
     def begin(self) -> Head:
-        """From machines in any state to a cluster that is well, with no keys on the disks but its own."""
+        """Start a cluster from machines in any state. Returns once it is well and the disks have only its own keys."""
         for head in self._pair.heads:
             head.pull_the_plug()
         for head in self._pair.heads:
@@ -131,7 +131,7 @@ class Cluster:
         return self.well()
 
     def boot(self, head: Head) -> None:
-        """Switches one on that was off; it joins."""
+        """Switch a machine on that was off; it joins the cluster."""
         head.power_on()
         self._start(head)
 
@@ -149,25 +149,25 @@ class Cluster:
         check("setsid pacemakerd < /dev/null > /dev/null 2>&1 &")
 
     def clock_s(self, head: Head) -> float:
-        """What its clock says, in seconds since 1970, when this host's monotonic clock says 0."""
+        """Return what its clock says, in seconds since 1970, when this host's monotonic clock says 0."""
         tries = []
         for _ in range(CLOCK_TRIES):
             before = time.monotonic()
             told = float(head.machine.check("date +%s.%N"))
             tries.append((time.monotonic() - before, told - before))
-        # The quickest answer is least late; half of it may be the way back.
+        # The quickest answer is the least late one; half of its time may be the way back.
         took_s, difference_s = min(tries)
         return difference_s - took_s / 2
 
     # What it says ----------------------------------------------------------------------------------------------------
 
     def see(self, head: Head) -> Seen:
-        """What a node sees; nothing while it has not joined."""
+        """Return what a node sees; empty while it has not joined."""
         told = head.machine.run("crm_mon --one-shot --output-as=xml", 30)
         return seen(told.out) if told.status == 0 else Seen("", frozenset(), {}, ())
 
     def well(self) -> Head:
-        """Waits until both are members and can be fenced, and one has pool and address; the one that has them."""
+        """Wait until both are members and can be fenced, and one has pool and address. Returns that one."""
         found: list[Seen] = [Seen("", frozenset(), {}, ())]
 
         def ready() -> bool:
@@ -175,7 +175,7 @@ class Cluster:
             both = now.online == {node.name for node in self._nodes}
             if not both or not set(now.running) >= {FENCING, POOL, ADDRESS} or now.failures:
                 return False
-            # Who joins registers its keys only then.
+            # A node registers its keys only when it joins.
             return self._unfenced(self._pair.a, {node.name for node in self._nodes}) == []
 
         self._until(ready, "both nodes are online and registered; fencing, pool and address started")
@@ -184,7 +184,7 @@ class Cluster:
         return active
 
     def parts(self, new: Head, cut_s: float) -> dict[str, float]:
-        """When each part of a failover was over, in milliseconds since the cut; `cut_s` on the clock of the new one."""
+        """Return when each part of a failover ended, in ms since the cut; `cut_s` is on the clock of the new one."""
         pattern = "|".join(MARKS.values())
         log = new.machine.check(f"grep -hE {quote(pattern)} {LOGS}")
         found = moments(log, datetime.now(UTC).year)
@@ -193,7 +193,7 @@ class Cluster:
         return {name: late[name] for name in MARKS}
 
     def logs(self) -> str:
-        """The end of what the nodes said."""
+        """Return the end of the nodes' logs."""
         heads = [head for head in self._pair.heads if head.on]
         command = f"crm_mon -1 2>&1; for log in {LOGS}; do echo $log; tail -n 40 $log | cut -c1-200; done"
         return "\n".join(f"== {head.machine.name}\n{head.machine.run(command).out}" for head in heads)
@@ -201,7 +201,7 @@ class Cluster:
     # Check -----------------------------------------------------------------------------------------------------------
 
     def verify(self, new: Head) -> None:
-        """The other is off and fenced, its pool and the address are here, and everything acknowledged is there."""
+        """Check that the other is off and fenced, pool and address are here, and no acknowledged record is lost."""
         here = {POOL: new.machine.name, ADDRESS: new.machine.name}
         self._until(lambda: self.see(new).running.items() >= here.items(), "pool and address are started")
         assert self.see(new).failures == (), self.logs()
@@ -211,7 +211,7 @@ class Cluster:
         self._pair.intact(new)
 
     def _unfenced(self, head: Head, names: set[str]) -> list[str]:
-        """The disks that have other keys than those of these nodes, or no reservation of one of them, and what is."""
+        """Return the disks with keys of other nodes, or without a reservation of these, and what they have."""
         wanted = {scsi_key(name) for name in names}
         found = []
         for disk in self._disks:

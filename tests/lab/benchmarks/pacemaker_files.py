@@ -25,7 +25,7 @@ from typing import Final
 from xml.sax.saxutils import quoteattr
 
 CLUSTER: Final = "hagit"
-#: The resources' names; the two of the group in the order in which they start.
+#: The names of the resources; the two of the group are in the order in which they start.
 FENCING, POOL, ADDRESS = "fencing", "pool", "address"
 
 
@@ -38,7 +38,7 @@ class Node:
 
 
 def corosync_conf(nodes: Sequence[Node], token_ms: int) -> str:
-    """corosync.conf(5) for these nodes."""
+    """Return corosync.conf(5) for these nodes."""
     entries = []
     for number, node in enumerate(nodes, start=1):
         links = "".join(f"    ring{link}_addr: {address}\n" for link, address in enumerate(node.addresses))
@@ -53,15 +53,15 @@ def corosync_conf(nodes: Sequence[Node], token_ms: int) -> str:
 
 
 def scsi_key(node: str) -> int:
-    """The key that fence_scsi(8) makes of a node's name (`key_value=hash`)."""
+    """Return the key that fence_scsi(8) makes of a node's name (`key_value=hash`)."""
     cluster, own = (hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:4] for text in (CLUSTER, node))
     return int(cluster + own, 16)
 
 
 def configuration(nodes: Sequence[Node], disks: Sequence[str], address: str, device: str, sg_persist: str) -> str:
-    """The section `configuration` of the CIB: nodes, fencing, and the group of pool and address (ADDRESS/BITS).
+    """Return the section `configuration` of the CIB: nodes, fencing, and the group of pool and address (ADDRESS/BITS).
 
-    `sg_persist` is the program that fence_scsi(8) is to use; empty for its own choice.
+    `sg_persist` is the program that fence_scsi(8) uses; empty for its own choice.
     """
     host, _, bits = address.partition("/")
     fencing = {
@@ -107,7 +107,7 @@ def _set(section: str, element: str, name: str, values: dict[str, str]) -> str:
 def _primitive(
     name: str, kind: str, values: dict[str, str], operations: tuple[tuple[str, int, int], ...], unfencing: bool = False
 ) -> str:
-    """A resource with its parameters and its operations: each with its interval and its timeout, in seconds."""
+    """Return a resource with its parameters and its operations: each with its interval and its timeout, in seconds."""
     meta = f'<meta_attributes id="{name}-meta">{_pairs(f"{name}-meta", {"provides": "unfencing"})}</meta_attributes>'
     return (
         f'<primitive id="{name}" {kind}>{meta if unfencing else ""}'

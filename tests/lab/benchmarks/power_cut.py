@@ -2,11 +2,11 @@
 
     python -m tests.lab.benchmarks.power_cut [RUNS]
 
-Each of RUNS (5) times the power of the active controller is cut under a writer. `clients`: from the cut to the first
-answer of the virtual address, by the host's clock; the parts are those of the new active one's timeline, in the guest's
-time, and `import` mounts, too. Afterwards, as often and without any daemon: the survivor of a cut fences with
+Cuts the power of the active controller RUNS (5) times under a writer. `clients`: from the cut to the first answer of
+the virtual address, by the host's clock. The parts are those of the new active one's timeline, in the guest's time;
+`import` includes mounting. Afterwards the same number of cuts without any daemon: the survivor fences with
 sg_persist(8), imports with `zpool import -f` from the disks by name, and mounts, in one shell; `commands` is the sum of
-these. Nothing else may run on the host: emulated machines are slow, and what counts is the ratio.
+these. Run nothing else on the host: emulated machines are slow, and only the ratio counts.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ RUNS = 5
 PARTS = ("detection", "claim", "import", "addresses", "total")
 BARE = ("fence", "import", "mount")
 PROBE_MS = 10
-#: Times the bare commands.
+#: The largest ratio of the watchdog's time to the bare commands' time.
 AIM = 1.3
 
 
 def silence_s(pair: EmulatedPair, old: Head) -> tuple[float, float]:
-    """Cuts this one's power: the moment, by the host's monotonic clock, and how long the virtual address is silent."""
+    """Cut this one's power. Returns the moment, by the host's monotonic clock, and how long the address is silent."""
     with pair.client(PROBE_MS) as client:
         client.until_answered()
         moment_s = old.pull_the_plug()
@@ -45,7 +45,7 @@ def silence_s(pair: EmulatedPair, old: Head) -> tuple[float, float]:
 
 
 def cut(pair: EmulatedPair) -> dict[str, float]:
-    """One power cut of the active controller: milliseconds of each part. The data are verified."""
+    """Cut the power of the active controller. Returns milliseconds of each part; verifies the data."""
     old = pair.well()
     new = pair.other(old)
     pair.write(old)
@@ -59,7 +59,7 @@ def cut(pair: EmulatedPair) -> dict[str, float]:
 
 
 def by_hand(pair: EmulatedPair, head: Head, mine: Key) -> dict[str, float]:
-    """The bare commands, in one shell of this machine: milliseconds of each."""
+    """Run the bare commands in one shell of this machine. Returns milliseconds of each."""
     names = pair.orders.disks
     (holder,) = {one.holder for one in parse(head.machine.check(asking(names)))}
     assert holder is not None
@@ -79,7 +79,7 @@ def by_hand(pair: EmulatedPair, head: Head, mine: Key) -> dict[str, float]:
 
 
 def bare(pair: EmulatedPair, runs: int) -> list[dict[str, float]]:
-    """Power cuts without a daemon, answered by hand."""
+    """Cut the power without a daemon, `runs` times; this program runs the commands."""
     old, new = pair.heads
     for head in pair.heads:
         head.pull_the_plug()
@@ -97,13 +97,13 @@ def bare(pair: EmulatedPair, runs: int) -> list[dict[str, float]]:
 
 
 def show(pair: EmulatedPair, found: Sequence[Mapping[str, float]]) -> None:
-    """Medians, least and most."""
+    """Print medians, least and most."""
     for name, values in figures.columns(found).items():
         pair.say(figures.told(name, values))
 
 
 def judge(pair: EmulatedPair, cuts: Sequence[Mapping[str, float]], floor: Sequence[Mapping[str, float]]) -> None:
-    """Both beside each other."""
+    """Print both beside each other."""
     ours, theirs = figures.columns(cuts), figures.columns(floor)
     pair.say(figures.ratio("import and mount", ours["import"], [one["import"] + one["mount"] for one in floor], AIM))
     aim_ms = statistics.median(ours["detection"]) + AIM * statistics.median(theirs["commands"])

@@ -2,12 +2,12 @@
 
     python -m tests.lab.benchmarks.switchover [RUNS]
 
-Each of RUNS (5) times `hagit switchover` is asked for on the active controller, under a writer. `clients`: the longest
-time between two answers of the virtual address, by the host's clock; the parts are those of the timelines, in the time
-of the guest that took them (`release` ends when the other has claimed the disks). Afterwards, as often and without any
-daemon, also under a writer: the one machine exports with `zpool export`, again and again until nothing is busy, the
-other fences, imports and mounts (`cutting`). `commands` is the sum of the bare ones, `moved` that without the fence.
-What counts is the ratio: the machines are emulated, and nothing else may run on the host.
+Runs `hagit switchover` RUNS (5) times on the active controller, under a writer. `clients`: the longest time between two
+answers of the virtual address, by the host's clock. The parts are those of the timelines, in the time of the guest that
+took them (`release` ends when the other has claimed the disks). Afterwards the same number of times without any daemon,
+also under a writer: one machine exports with `zpool export`, again and again until nothing is busy; the other fences,
+imports and mounts (`cutting`). `commands` is the sum of the bare ones, `moved` that without the fence. Only the ratio
+counts: the machines are emulated. Run nothing else on the host.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EXPORT = "date +%s%N; until zpool export tank 2> /dev/null; do :; done; date +%s
 
 
 def switch(pair: EmulatedPair) -> dict[str, float]:
-    """One switchover: milliseconds of each part. The data are verified."""
+    """Run one switchover. Returns milliseconds of each part; verifies the data."""
     old = pair.well()
     new = pair.other(old)
     pair.write(old)
@@ -54,7 +54,7 @@ def switch(pair: EmulatedPair) -> dict[str, float]:
 
 
 def bare(pair: EmulatedPair, runs: int) -> list[dict[str, float]]:
-    """The same without a daemon."""
+    """Move the pool without a daemon, `runs` times."""
     for head in pair.heads:
         head.pull_the_plug()
     old, new = pair.heads

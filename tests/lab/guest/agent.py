@@ -1,9 +1,9 @@
-"""The command agent inside an emulated machine: runs what the host asks for, over a virtio-serial port.
+"""The command agent inside an emulated machine: runs the host's commands, which arrive over a virtio-serial port.
 
 One JSON object a line. From the host: `{"id": 1, "command": "sh text", "timeout_s": 60}`. To the host, first
 `{"hello": seconds since boot}`, then for each command any number of `{"id": 1, "out": text}` and `{"id": 1, "err":
 text}` and one `{"id": 1, "status": exit status, "late": whether the timeout ended it}`. Several commands may run at
-once. Knows nothing but the standard library, for it starts before anything else is there.
+once. Imports only the standard library, because it starts before anything else is there.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ CHUNK = 65536
 
 
 def port() -> Path:
-    """The device of the port, once the kernel has it."""
+    """Return the device of the port, once the kernel has it."""
     deadline_s = time.monotonic() + PORT_WAIT_S
     while time.monotonic() < deadline_s:
         for name in Path("/sys/class/virtio-ports").glob("*/name"):
@@ -32,7 +32,7 @@ def port() -> Path:
 
 
 class Job:
-    """One running command. It is over when its shell is, whoever else still holds its output."""
+    """One running command. It ends with its shell, even if another process still holds its output."""
 
     def __init__(self, number: int, command: str, timeout_s: float) -> None:
         self.number = number
@@ -49,7 +49,7 @@ class Job:
             os.set_blocking(stream.fileno(), False)
 
     def kill(self) -> None:
-        """Ends the command and whatever it started in its session."""
+        """Kill the command and every process that it started in its session."""
         self.late = True
         self.deadline_s = float("inf")
         with contextlib.suppress(ProcessLookupError):
@@ -57,7 +57,7 @@ class Job:
 
 
 class Agent:
-    """Reads requests, runs them, sends what they print."""
+    """Reads requests, runs them, sends their output."""
 
     def __init__(self, device: int) -> None:
         self.device = device
@@ -68,13 +68,13 @@ class Agent:
         self.send({"hello": float(Path("/proc/uptime").read_text().split()[0])})
 
     def send(self, message: dict[str, object]) -> None:
-        """One line to the host; waits while the host does not read."""
+        """Send one line to the host; waits while the host does not read."""
         data = json.dumps(message).encode() + b"\n"
         while data:
             data = data[os.write(self.device, data) :]
 
     def requests(self) -> None:
-        """Starts what the host has asked for since."""
+        """Start the commands that have arrived."""
         self.input += os.read(self.device, CHUNK)
         *lines, self.input = self.input.split(b"\n")
         for line in lines:
@@ -86,7 +86,7 @@ class Agent:
                 self.selector.register(stream, selectors.EVENT_READ, (job, stream))
 
     def forward(self, job: Job, stream: IO[bytes]) -> None:
-        """Sends what a command has printed so far."""
+        """Send what a command has printed so far."""
         with contextlib.suppress(BlockingIOError):
             while data := os.read(stream.fileno(), CHUNK):
                 self.send({"id": job.number, job.streams[stream]: data.decode(errors="replace")})
@@ -94,7 +94,7 @@ class Agent:
             del job.streams[stream]
 
     def serve(self) -> None:
-        """Runs for ever."""
+        """Run until the machine ends."""
         while True:
             nearest_s = min((job.deadline_s for job in self.jobs), default=float("inf"))
             wait_s = None if nearest_s == float("inf") else max(0.0, nearest_s - time.monotonic())
@@ -112,7 +112,7 @@ class Agent:
                     job.kill()
 
     def finish(self, job: Job) -> None:
-        """Reports a command that has ended, after the last it printed."""
+        """Report a command that has ended, after its last output."""
         for stream in list(job.streams):
             self.forward(job, stream)
         self.selector.unregister(job.ended)

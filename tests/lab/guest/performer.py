@@ -1,9 +1,9 @@
-"""Run in the guest: changes of facts through the real adapter, each held against what the core predicts of it.
+"""Run in the guest: change facts through the real adapter, and compare each result with the core's prediction.
 
     python -m tests.lab.guest.performer JSON      JSON: [["set" or "remove", fact], ...], facts as documents
 
-Prints one JSON object: `surprises`, a sentence for each fact that came out otherwise than predicted, and `observed`,
-the last look. A change that the adapter refuses ends it with the refusal on standard error and status 1.
+Prints one JSON object: `surprises`, a sentence for each fact that differs from its prediction, and `observed`, the last
+look. If the adapter refuses a change, ends with the refusal on standard error and status 1.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from reconciler.system.netlink.live_network import LiveNetwork
 
 
 def surprises(predicted: Mapping[Key, Fact], found: Mapping[Key, Fact]) -> list[str]:
-    """What is otherwise than predicted. Addresses that the kernel gives itself are not predicted."""
+    """Return the differences to the prediction. Addresses that the kernel assigns itself are not predicted."""
     keys = [key for key in sorted({*predicted, *found}) if not (key[0] == "address" and key[2].startswith("fe80:"))]
     answers = [(predicted.get(key), found.get(key)) for key in keys]
     return [f"predicted {expected}, found {real}" for expected, real in answers if expected != real]
 
 
 def perform(changes: list[tuple[str, Fact]]) -> Document:
-    """Makes the changes one by one, looking after each."""
+    """Make the changes one by one, and look after each."""
     network = LiveNetwork(Path("/etc/hostname"), Path("/etc/resolv.conf"))
     told: list[str] = []
     look = network.observe()
     prediction = Prediction(look)
-    for deed, fact in changes:
-        before, after = look.facts.get(fact.key), fact if deed == "set" else None
+    for action, fact in changes:
+        before, after = look.facts.get(fact.key), fact if action == "set" else None
         prediction.perform(before, after)
         network.perform(before, after)
         look = network.observe()
-        told += [f"{deed} {fact_document(fact)}: {text}" for text in surprises(prediction.facts, look.facts)]
+        told += [f"{action} {fact_document(fact)}: {text}" for text in surprises(prediction.facts, look.facts)]
     network.close()
     return {"surprises": told, "observed": observed_document(look)}
 
 
 def main() -> int:
-    """Reads the changes from the command line."""
-    changes = [(deed, fact_from_document(fact)) for deed, fact in json.loads(sys.argv[1])]
+    """Read the changes from the command line."""
+    changes = [(action, fact_from_document(fact)) for action, fact in json.loads(sys.argv[1])]
     try:
         print(json.dumps(perform(changes)))
     except HagitError as error:

@@ -1,8 +1,8 @@
-"""Run in the guest: the stories of the network adapter, told to this kernel and to the simulated network.
+"""Run in the guest: play the stories of the network adapter on this kernel and on the simulated network.
 
     python -m tests.lab.guest.scenarios [--walks N] NAME...
 
-That the simulated network goes as each story says is tested on the host; here the kernel has to do the same at every
+Tests on the host check that the simulated network behaves as each story says. Here the kernel must do the same at every
 step. Prints the kernel's features and then, after each story, where the two differ, as one JSON object a line:
 `{"features": [...]}`, `{"scenario": name, "problems": [...]}`, and for the walks `{"scenario": "walks", ...}`.
 """
@@ -22,7 +22,7 @@ from tests.system.network.walks import random_walks
 
 
 def guarded(tell: Callable[[], list[str]]) -> list[str]:
-    """Problems as sentences, whatever form they take: one bad story does not hide the next."""
+    """Return problems as sentences, exceptions included: one bad story does not hide the next."""
     try:
         return tell()
     except (HagitError, AssertionError, OSError) as problem:
@@ -30,7 +30,7 @@ def guarded(tell: Callable[[], list[str]]) -> list[str]:
 
 
 def main() -> int:
-    """See the module."""
+    """Play the stories that the command line names."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--walks", type=int, default=0)
     parser.add_argument("names", nargs="*")

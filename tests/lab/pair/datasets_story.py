@@ -1,4 +1,4 @@
-"""Run in a machine with real ZFS: a pool made from a fact, then the story that every adapter for pools is told.
+"""Run in a machine with real ZFS: make a pool from a fact, then play the story that all pool adapters share.
 
 python -m tests.lab.pair.datasets_story
 """
@@ -22,7 +22,7 @@ POOL = Pool(
 
 
 def made() -> list[str]:
-    """Make the pool twice: once it is made, once it is refused."""
+    """Make the pool twice: the first time succeeds, the second one is refused."""
     pools = LivePools(BY_ID, properties=languages_properties())
     pools.perform(None, POOL)
     wanted = (

@@ -48,21 +48,21 @@ from tests.lab.target import Disks, Target
 from tests.watchdog.client import Client, pinging, prober
 
 VIRTUAL: Final = "10.79.0.100"
-#: Guests that count their time by their instructions: for a host that is very busy.
+#: Guests count their time by their instructions: for a host that is very busy.
 STEADY: Final = os.environ.get("STEADY") == "1"
-#: With the timers `PATIENT`, and clocks that run with the host's: for a host with other work.
+#: The timers are `PATIENT`, and clocks run with the host's: for a host with other work.
 PATIENTLY: Final = STEADY or os.environ.get("PATIENT") == "1"
 #: The bridge that joins each network of both controllers.
 BRIDGES: Final = {"net0": "lan", "link0": "wire", "net1": "lan1", "net2": "lan2"}
-#: So many records have been acknowledged before anything fails.
+#: Number of acknowledged records before a test lets anything fail.
 RECORDS_MIN: Final = 20
-#: What a daemon, its arms, a writer and a switchover load, compiled on the host: the guest would take long for it.
+#: Modules of a daemon, its workers, a writer and a switchover, compiled on the host: the guest would take long for it.
 COMPILED: Final = (
     "import reconciler.cli.entry, reconciler.watchdog.main, reconciler.watchdog.worker_handle,"
     " reconciler.watchdog.fork_server, reconciler.cli.application, reconciler.cli.switchover, tests.lab.pair.writer"
 )
-#: For emulated processors of a busy machine, where a daemon may stand still for three seconds: what fails must fail by
-#: what is tested, and not by slowness.
+#: For emulated processors of a busy machine, where a daemon may stand still for three seconds: a test must fail because
+#: of its subject, and not because of slowness.
 PATIENT: Final = Timers(
     silence_ms=6_000,
     record_ms=500,
@@ -97,7 +97,7 @@ ORDERS: Final = Orders(
 
 
 class EmulatedPair(Closing):
-    """Both controllers and the client's network; ends everything in `close`. As a context manager it begins, too."""
+    """Both controllers and the client's network; `close` ends everything. A `with` block also calls `begin`."""
 
     def __init__(
         self,
@@ -109,9 +109,9 @@ class EmulatedPair(Closing):
         shelf: Callable[[int], Disks] = Target,
         kind: type[Head] = Head,
     ) -> None:
-        """`further`: directories of the host that both machines have besides. `shelf`: what serves so many disks.
+        """`further`: more directories of the host for both machines. `shelf`: makes a shelf with that many disks.
 
-        `kind`: what a controller is.
+        `kind`: the class of a controller.
         """
         assert unsafe(orders) == (), unsafe(orders)
         self.orders = self._first = orders
@@ -142,15 +142,15 @@ class EmulatedPair(Closing):
         return self.a, self.b
 
     def close(self) -> None:
-        """Ends everything that was started."""
+        """End every process that the pair started."""
         self._stack.close()
 
     def say(self, text: str) -> None:
-        """One line of progress, with the seconds since the pair began."""
+        """Print one line of progress, with the seconds since the pair began."""
         self._say(f"  {time.monotonic() - self._began:7.1f} s  {text}")
 
     def within(self, *command: str) -> list[str]:
-        """The command line that runs a command where the client is."""
+        """Return the command line that runs a command in the client's namespace."""
         return [*self.target.within, *command]
 
     def _network(self) -> None:
@@ -165,27 +165,27 @@ class EmulatedPair(Closing):
             assert done.returncode == 0, f"ip {line}: {done.stderr.decode().strip()}"
 
     def networks(self, *, up: bool) -> None:
-        """Whether they hear anything of one another. Their links stay up: only silence tells that they do not."""
+        """Let the controllers hear each other, or not. Their links stay up: only silence shows the difference."""
         for bridge in ("lan", "wire"):
             subprocess.run(self.within("ip", "link", "set", bridge, "up" if up else "down"), check=True, timeout=WAIT_S)
 
     # Orders ----------------------------------------------------------------------------------------------------------
 
     def publish(self, **changes: Any) -> None:
-        """Other orders for both, of the next generation; `changes` as for `Orders`, against the present ones."""
+        """Publish other orders for both, of the next generation; `changes`: fields of the present orders."""
         self.orders = replace(self.orders, generation=self.orders.generation + 1, **changes)
         assert unsafe(self.orders) == (), unsafe(self.orders)
         for head in self.heads:
             head.publish(self.orders)
 
     def first_orders(self) -> None:
-        """The orders that the pair began with, again."""
+        """Publish the orders with which the pair began."""
         if replace(self.orders, generation=self._first.generation) != self._first:
             self.orders = replace(self._first, generation=self.orders.generation)
             self.publish()
 
     def until_followed(self, *heads: Head) -> None:
-        """Waits until these daemons follow the present orders."""
+        """Wait until these daemons follow the present orders."""
 
         def followed() -> bool:
             found = [head.status() for head in heads or self.heads]
@@ -196,7 +196,7 @@ class EmulatedPair(Closing):
     # Life ------------------------------------------------------------------------------------------------------------
 
     def make_pool(self) -> None:
-        """Makes the pool on a, with filesystems, and exports it."""
+        """Make the pool on a, with filesystems, and export it."""
         places = [f"/dev/disk/by-id/{name}-part1" for name in self.orders.disks]
         kinds = [vdev.name.partition("/")[2].rpartition("-")[0] for vdev in self.orders.vdevs]
         layout = zip(kinds, self.orders.vdevs, strict=True)
@@ -209,7 +209,7 @@ class EmulatedPair(Closing):
         )
 
     def begin(self) -> None:
-        """From nothing to one that is active, the other ready."""
+        """Start the pair from nothing. Returns once one is active and the other ready."""
         self.say("booting")
         self.a.power_on()
         self.make_pool()
@@ -219,7 +219,7 @@ class EmulatedPair(Closing):
         self.say(f"{self.well().side} is active, the other ready")
 
     def boot(self, *heads: Head) -> None:
-        """Switches controllers on, all at once, and starts their daemons."""
+        """Switch controllers on, all at once, and start their daemons."""
         for head in heads or self.heads:
             head.launch()
         for head in heads or self.heads:
@@ -228,7 +228,7 @@ class EmulatedPair(Closing):
             head.start()
 
     def make_well(self) -> None:
-        """Every cable plugged, the first orders, both on."""
+        """Plug in every cable, publish the first orders, and switch both on."""
         self.networks(up=True)
         self.first_orders()
         if off := [head for head in self.heads if not head.on]:
@@ -238,13 +238,13 @@ class EmulatedPair(Closing):
                 head.cable(nic, plugged=True)
 
     def scenario(self, name: str) -> None:
-        """A new one begins: everything well, a writer on the active one."""
+        """Begin a new scenario: everything well, a writer on the active one."""
         self.say(f"--- {name}")
         self.make_well()
         self.write(self.well())
 
     def until(self, condition: Callable[[], Any], what: str, timeout_s: float = WAIT_S) -> Any:
-        """Waits, and says in vain in what state both are."""
+        """Wait for a condition. On timeout, fails with the state of both controllers."""
         end_s = time.monotonic() + timeout_s
         pause = threading.Event()
         while not (result := condition()):
@@ -253,7 +253,7 @@ class EmulatedPair(Closing):
         return result
 
     def active(self) -> Head:
-        """Waits until exactly one is active and returns it."""
+        """Wait until exactly one is active and return it."""
         found: list[Head] = []
 
         def one() -> bool:
@@ -264,21 +264,21 @@ class EmulatedPair(Closing):
         return found[0]
 
     def roles(self) -> tuple[Head, Head, int]:
-        """The active one, the other, and a mark in the timeline of the latter."""
+        """Return the active one, the other, and a mark in the timeline of the latter."""
         old = self.active()
         new = self.other(old)
         return old, new, new.mark()
 
     def taken_over(self, new: Head, since: int) -> None:
-        """Waits until this one has become active and answers clients, since a mark; tells its timeline."""
+        """Wait until this one has become active since a mark and answers clients; print its timeline."""
         self.until(lambda: new.phase == "active", f"{new.side} takes over")
         self.until(lambda: any(event.mark == "addresses-up" for event in new.events(since)), "addresses")
         self.tell(new, since)
 
     def kill_daemon(self, active: Head) -> bool:
-        """Kills the daemon of the active one. Whether that is active again; if not, the other took over, and it is off.
+        """Kill the daemon of the active one. Whether it is active again; if not, the other took over, and it is off.
 
-        Which of both depends on how long the emulated processor takes for the start of a program.
+        The outcome depends on how long the emulated processor takes to start a program.
         """
         new, pid = self.other(active), active.known().pid
         active.daemon("KILL")
@@ -295,8 +295,8 @@ class EmulatedPair(Closing):
         return False
 
     @contextlib.contextmanager
-    def nobody_moves(self) -> Iterator[None]:
-        """Neither controller changes its phase meanwhile, nor ends."""
+    def no_failover(self) -> Iterator[None]:
+        """Check that neither controller changes its phase or ends within the block."""
         marks = [head.mark() for head in self.heads]
         yield
         events = [event for head, mark in zip(self.heads, marks, strict=True) for event in head.events(mark)]
@@ -304,7 +304,7 @@ class EmulatedPair(Closing):
         assert all(head.on for head in self.heads), self.describe()
 
     def pass_time(self, duration_s: float) -> None:
-        """So long: for what must not happen."""
+        """Wait this long, for a test that nothing happens."""
         end_s = time.monotonic() + duration_s
         self.until(lambda: time.monotonic() >= end_s, "time passes", duration_s + WAIT_S)
 
@@ -312,7 +312,7 @@ class EmulatedPair(Closing):
         return self.b if head is self.a else self.a
 
     def well(self) -> Head:
-        """Waits until one is active and the other is ready to take over; the active one."""
+        """Wait until one is active and the other is ready to take over; return the active one."""
 
         def ready() -> Head | None:
             assert all(head.on for head in self.heads), f"one went off\n{self.describe()}"
@@ -320,7 +320,7 @@ class EmulatedPair(Closing):
                 if (head.phase, self.other(head).phase) != ("active", "standby"):
                     continue
                 status = head.status()
-                # Asking costs an emulated processor a tenth of a second.
+                # Each look costs an emulated processor a tenth of a second.
                 threading.Event().wait(1.0)
                 if status is not None and status.peer.phase == "standby" and status.peer.able:
                     return head
@@ -330,7 +330,7 @@ class EmulatedPair(Closing):
         return found
 
     def describe(self) -> str:
-        """Everything one wants to know of a failure."""
+        """Return everything that helps to understand a failure."""
         lines = []
         for head in self.heads:
             raw = head.machine.run("cat /run/hagit/watchdog.json; dmesg | tail -5", 20).out if head.on else ""
@@ -340,7 +340,7 @@ class EmulatedPair(Closing):
     # Load and check --------------------------------------------------------------------------------------------------
 
     def write(self, head: Head) -> None:
-        """Starts a writer there in the place of any other, and waits until it is well under way."""
+        """Start a writer there, stop any other one, and wait until `RECORDS_MIN` records are acknowledged."""
         life = next(self._lives)
         self.stop_writing(head)
         head.machine.send(
@@ -349,15 +349,15 @@ class EmulatedPair(Closing):
         self.until(lambda: head.records.said().get(life, 0) > RECORDS_MIN, "acknowledged records")
 
     def stop_writing(self, head: Head) -> None:
-        """Ends the writer there, if there is one."""
+        """End the writer there, if there is one."""
         head.machine.check("pkill -f tests.lab.pair.write[r]; while pgrep -f tests.lab.pair.write[r]; do :; done")
 
     def said(self) -> dict[int, int]:
-        """All that was acknowledged, by whichever controller."""
+        """Return the number of acknowledged records of each writer, on either controller."""
         return {life: count for head in self.heads for life, count in head.records.said().items()}
 
     def verify(self) -> Head:
-        """One active; its pool imported there only and fenced; everything acknowledged; no error in a scrub."""
+        """Check that one is active, has the pool alone and fenced, with every acknowledged record and a clean scrub."""
         head = self.active()
         other = self.other(head)
         if other.on and "tank" in other.pools():
@@ -369,7 +369,7 @@ class EmulatedPair(Closing):
         return head
 
     def intact(self, head: Head) -> None:
-        """Everything acknowledged is in the pool that this one has; no error in a scrub."""
+        """Check that the pool of this one has every acknowledged record, and that a scrub finds no error."""
         said = self.said()
         words = [f"{life}:{count}" for life, count in said.items()]
         checked = head.machine.run(head.python("tests.lab.pair.writer", "/tank/records", "check", *words), WAIT_S)
@@ -384,12 +384,12 @@ class EmulatedPair(Closing):
 
     @contextlib.contextmanager
     def client(self, interval_ms: int = 20) -> Iterator[Client]:
-        """A client that pings the virtual address."""
+        """Yield a client that pings the virtual address."""
         with pinging(self.within(*prober(VIRTUAL, interval_ms)), interval_ms) as client:
             yield client
 
     def tell(self, head: Head, since: int) -> None:
-        """Prints what a controller's timeline says from a mark on, in its own time since the failover's trigger."""
+        """Print a controller's timeline from a mark on, in its own time since the trigger of the failover."""
         for event in head.events(since):
             if event.mark != "note":
                 what = f"{event.old} → {event.new}" if event.mark == "phase" else event.mark

@@ -1,7 +1,7 @@
-"""A shelf whose disks fail one by one: each has a target of its own, all in one network namespace.
+"""A shelf whose disks fail one by one: each disk has its own target, all in one network namespace.
 
-Decides how disks hang for both controllers and how the whole shelf loses its power. What fails for one controller only
-is the controller's (`head`). Does not know pools.
+Decides how disks hang for both controllers and how the whole shelf loses its power. `head` has faults of one controller
+only. Does not know pools.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.lab.pair.portal import Portal
 from tests.lab.target import Target, partition
 
 SIZE_MIB: Final = 256
-#: Longer than a machine that is on takes to answer.
+#: More seconds than a machine that is on takes to answer.
 ANSWER_S: Final = 20
 
 
@@ -43,30 +43,30 @@ class FaultyShelf(Target):
         return tuple(words)
 
     def hang(self, *names: str) -> None:
-        """These disks answer nobody."""
+        """These disks answer no machine."""
         for name in names:
             self.portals[name].hang(hangs=True)
 
     def hang_for(self, machine: str, *names: str) -> None:
-        """These disks answer this machine no more."""
+        """These disks no longer answer this machine."""
         for name in names:
             self.portals[name].reach(machine, reaches=False)
             self._cut.setdefault(name, set()).add(machine)
 
     def unhang(self, *names: str) -> None:
-        """They go on where they were."""
+        """Hanging disks continue where they were."""
         for name in names or self.names:
             self.portals[name].hang(hangs=False)
             for machine in self._cut.pop(name, ()):
                 self.portals[name].reach(machine, reaches=True)
 
     def power_off(self) -> None:
-        """No disk is there any more; what was registered and reserved is forgotten."""
+        """Remove every disk, and forget all registrations and reservations."""
         for portal in self.portals.values():
             portal.close()
 
     def power_on(self) -> None:
-        """They are there again, with what was written."""
+        """Bring the disks back with their data."""
         for portal in self.portals.values():
             portal.begin()
         for portal in self.portals.values():
@@ -92,7 +92,7 @@ class FaultyPair(EmulatedPair):
         """See `EmulatedPair.make_well`; and every disk answers."""
         self.shelf.unhang()
         for head in self.heads:
-            # What resets itself does not go off before a disk that hung has answered.
+            # A machine that resets itself does not go off before a disk that hung has answered.
             with contextlib.suppress(MachineError):
                 if not head.on or head.machine.check("cat /run/hagit/watchdog.json", ANSWER_S):
                     continue

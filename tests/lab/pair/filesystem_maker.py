@@ -1,9 +1,9 @@
-"""Run in a guest: makes many filesystems at once, which zfs(8) would take minutes for.
+"""Run in a guest: make many filesystems at once. zfs(8) would take minutes for them.
 
     python -m tests.lab.pair.filesystem_maker PARENT COUNT
 
-PARENT/0000 and so on, until there are COUNT below it, by lzc_create (include/libzfs_core.h) in threads: those that
-wait for the same transaction group wait together.
+Makes PARENT/0000 and so on, until there are COUNT of them, by lzc_create (include/libzfs_core.h) in threads: all
+threads that wait for the same transaction group wait together.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 #: include/libzfs_core.h, enum lzc_dataset_type.
 FILESYSTEM = 2
-#: errno(3): it is there already.
+#: errno(3): the filesystem exists already.
 EEXIST = 17
 WIDTH = 64
 
 
 def main() -> None:
-    """Make them."""
+    """Make the filesystems."""
     parent, count = sys.argv[1], int(sys.argv[2])
     core, pairs = ctypes.CDLL("libzfs_core.so.3"), ctypes.CDLL("libnvpair.so.3")
     assert core.libzfs_core_init() == 0

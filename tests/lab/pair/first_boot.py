@@ -1,8 +1,8 @@
-"""The pair as it comes from the box: the package, udev, bare disks, and a repository with the first configuration.
+"""The pair as a new user has it: the package, udev, bare disks, and a repository with the first configuration.
 
-Decides what stands in the repository, what udev calls the disks of the lab, and how both controllers come to follow it:
-by `hagit apply` on each, as a person types it, or by their agents. The disks have nothing on them, so `zpool create` is
-given whole disks and divides them itself, and it waits for the links that udevd makes for the partitions.
+Decides the content of the repository, what udev calls the disks of the lab, and how both controllers come to follow the
+repository: by `hagit apply` on each, as a person types it, or by their agents. The disks are empty, so `zpool create`
+gets whole disks, divides them itself, and waits for the links that udevd makes for the partitions.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from tests.lab.target import Target
 from tests.lab.udev import udev
 from tests.system.repositories import Work
 
-#: In the place of the names that udev's own rules give them besides, which nobody can remember.
+#: Short names in addition to those of udev's own rules, which are hard to remember.
 RULES: Final = """\
 SUBSYSTEM!="block", GOTO="lab_end"
 ENV{DEVTYPE}=="disk", ENV{ID_SCSI_SERIAL}=="?*", SYMLINK+="disk/by-id/$env{ID_SCSI_SERIAL}"
 ENV{DEVTYPE}=="partition", ENV{ID_SCSI_SERIAL}=="?*", SYMLINK+="disk/by-id/$env{ID_SCSI_SERIAL}-part%n"
 LABEL="lab_end"
 """
-#: To which udev's rules give devices.
+#: Groups to which udev's rules give devices.
 GROUPS: Final = (
     "audio", "cdrom", "dialout", "disk", "floppy", "input", "kmem", "kvm", "lp", "netdev", "plugdev", "render", "sgx",
     "tape", "tty", "video",
@@ -60,7 +60,7 @@ ROLES: Final = {
     "net1": "  critical: true\n  failoverGroup: 1",
     "net2": "  critical: true\n  failoverGroup: 2",
 }
-#: The networks in which the controllers have addresses of their own.
+#: The networks in which each controller has its own address.
 NETS: Final = {"net0": "10.79.0", "link0": "169.254.79"}
 POOL: Final = """\
 ---
@@ -86,7 +86,7 @@ spec:
   budget: {moves: 1000, per: 1h}
   resets: {count: 1000, per: 1h}
 """
-#: As `PATIENT`, as far as the language has it.
+#: As `PATIENT`, as far as the configuration language allows.
 PATIENTLY_SPEC: Final = """\
   heartbeat: {silence: 6s, diskInterval: 1s, diskStale: 8s, pause: 3s}
   deadman: 10s
@@ -101,7 +101,7 @@ class UdevHead(InstalledHead):
         return (udev(), *super().trees(place, states))
 
     def name_disks(self, own: Path) -> None:
-        """By a rule of udev."""
+        """Name the disks by a rule of udev."""
         rules = own / "etc/udev/rules.d/61-lab.rules"
         rules.parent.mkdir(parents=True)
         rules.write_text(RULES)
@@ -109,24 +109,24 @@ class UdevHead(InstalledHead):
         (own / "etc/group").write_text(known + "".join(f"{name}:x:{100 + at}:\n" for at, name in enumerate(GROUPS)))
 
     def node(self, place: Path) -> str:
-        """It follows the repository."""
+        """Return a node file that follows the repository."""
         return super().node(place) + (
             f'[source]\nremotes = ["{place / "repository"}"]\n[trust]\nunsigned = "accept-without-warning"\n'
         )
 
     def ready(self) -> None:
-        """Waits until it has booted and has all disks."""
+        """Wait until it has booted and has all disks."""
         self.machine.ready()
         for name in self._disks:
             self.machine.until(f"[ -e /dev/disk/by-id/{name} ]", WAIT_S)
 
     def hagit(self, words: str) -> Finished:
-        """A command of hagit, as root types it."""
+        """Run a command of hagit, as root types it."""
         return self.machine.run(f"NO_COLOR=1 hagit {words}", WAIT_S)
 
 
 class FollowingHead(UdevHead):
-    """Its agent follows the repository, and applies by itself what is new."""
+    """A controller whose agent follows the repository, and applies new commits itself."""
 
     def trees(self, place: Path, states: int) -> tuple[Path, ...]:
         """See `InstalledHead.trees`."""
@@ -146,7 +146,7 @@ class FirstPair(InstalledPair):
         super().__init__(image, place, progress, further=(Share(repository),), shelf=bare, kind=kind)
 
     def begin(self) -> None:
-        """From nothing to one that is active, the other ready; by `hagit apply` no pool has been made then."""
+        """Start from nothing. Returns once one is active and the other ready; `hagit apply` made no pool yet."""
         for head in self.heads:
             (head.state / "orders.json").unlink()
         self.say("booting")
@@ -158,7 +158,7 @@ class FirstPair(InstalledPair):
         self.orders = replace(ORDERS, generation=self.a.known().orders.here)
 
     def apply(self) -> None:
-        """`hagit apply` on both at once."""
+        """Run `hagit apply` on both at once."""
         began_s = time.monotonic()
         asked = [(head, head.machine.send("NO_COLOR=1 hagit apply --yes", WAIT_S)) for head in self.heads]
         for head, number in asked:
@@ -168,14 +168,14 @@ class FirstPair(InstalledPair):
 
 
 def bare(count: int) -> Target:
-    """Disks as from the factory."""
+    """Return a target with empty disks."""
     target = Target(count)
     target.erase(*target.names)
     return target
 
 
 def configuration() -> str:
-    """The first one of this pair."""
+    """Return the first configuration of this pair."""
     documents = [PAIR]
     for nic, name in enumerate(NETWORKS):
         macs = [f"02:00:00:00:79:{number}{nic}" for number, _ in enumerate(Side)]
@@ -185,7 +185,7 @@ def configuration() -> str:
 
 
 def commit(repository: Path, text: str) -> None:
-    """The repository of the pair, with its only commit."""
+    """Make the repository of the pair, with its only commit."""
     work = Work(repository)
     work.write("pair.yaml", text.encode())
     work.git("init", "-q", "-b", "main")

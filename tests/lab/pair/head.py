@@ -1,8 +1,8 @@
-"""One controller of the emulated pair: switched on and off, listened to, and hurt.
+"""One controller of the emulated pair: power, observation, and faults.
 
-Decides how a controller is set up from nothing at each power-on and which faults one machine can suffer. What a real
-controller keeps on its system disk, /var/lib/hagit, is a directory of the host that both the machine and the test see;
-everything else of a machine is gone when its power is. Does not know the other controller.
+Decides how a controller is set up from nothing at each power-on and which faults one machine can have. /var/lib/hagit,
+which a real controller keeps on its system disk, is a directory of the host that both the machine and the test see. A
+machine loses everything else with its power. Does not know the other controller.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from tests.wait import until
 
 ROOT: Final = Path(__file__).parents[3]
 SECRET: Final = b"a secret of the tests, long enough for every seal"
-#: Its NICs: eth0 to eth3, under the names that the orders use.
+#: Its NICs eth0 to eth3, under their names in the orders.
 NETWORKS: Final = ("net0", "link0", "net1", "net2")
 NET0, LINK0, NET1, NET2 = range(len(NETWORKS))
 #: Where units are masked, as the package does it.
 MASKS: Final = "/etc/systemd/system"
-#: Whatever is waited for may take this long on two slow and busy processors.
+#: Longest wait for any condition, on two slow and busy processors.
 WAIT_S: Final = 300.0
-#: As the service manager does: a daemon that ends without being asked to starts again at once.
+#: As the service manager does: a daemon that ends unexpectedly starts again at once.
 SERVICE: Final = (
     "cd {root} && while :; do {python} -m reconciler.cli.entry watchdog --node /root/node.toml; status=$?;"
     " [ $status = 0 ] && break; [ $status = 78 ] && break; done >> /var/lib/hagit/journal 2>&1"
@@ -45,7 +45,7 @@ SERVICE: Final = (
 
 
 class Head:
-    """One controller: a machine that is on or off, and what outlives it."""
+    """One controller: a machine that is on or off, and the state that survives the machine."""
 
     def __init__(
         self,
@@ -74,36 +74,36 @@ class Head:
         self.machine.log.parent.mkdir()
         self._disks = target.names
         self._environment = f"PYTHONDONTWRITEBYTECODE=1 PYTHONPYCACHEPREFIX={place}/compiled"
-        #: Whose daemon it runs: this checkout's, or that of another release.
+        #: The checkout whose daemon it runs: this one, or that of another release.
         self.tree = ROOT
-        #: The pair's secret, as it is there at each power-on; its orders are sealed with it.
+        #: The pair's secret at each power-on; it seals the controller's orders.
         self.secret = SECRET
-        #: Lines of its timeline that are of earlier lives.
+        #: Number of lines in its timeline from earlier lives.
         self._told = 0
 
     def besides(self, place: Path) -> tuple[str, ...]:
-        """Further arguments of QEMU."""
+        """Return further arguments of QEMU."""
         return ()
 
     def trees(self, place: Path, states: int) -> tuple[Path, ...]:
-        """What is installed on it (`Machine`). `states`: the number of the share that is /var/lib/hagit."""
+        """Return trees with its installed software (`Machine`). `states`: number of the share for /var/lib/hagit."""
         return ()
 
     # Power -----------------------------------------------------------------------------------------------------------
 
     def power_on(self) -> None:
-        """On, with disks and links, and no daemon yet."""
+        """Switch on, with disks and links, but no daemon yet."""
         self.launch()
         self.ready()
 
     def launch(self) -> None:
-        """Switched on; `ready` must follow."""
+        """Switch on; `ready` must follow."""
         self.machine.close()
         self._told = self.mark()
         self.machine.launch()
 
     def ready(self) -> None:
-        """Waits until it has booted."""
+        """Wait until it has booted."""
         self.machine.ready()
         secret, nics = self.secret.decode(), " ".join(map(str, range(len(NETWORKS))))
         node = (
@@ -120,29 +120,29 @@ class Head:
             self.machine.until(f"[ -e /dev/disk/by-id/{name}-part9 ]", WAIT_S)
 
     def start(self) -> None:
-        """Starts the daemon, as the service manager would."""
+        """Start the daemon, as the service manager would."""
         text = SERVICE.format(root=self.tree, python=f"{self._environment} {sys.executable}")
         self.machine.send(text, timeout_s=1e6)
 
     def python(self, module: str, *words: str) -> str:
-        """The command that runs a module of the checkout in the guest."""
+        """Return the command that runs a module of the checkout in the guest."""
         argv = shlex.join([sys.executable, "-m", module, *words])
         return f"cd {ROOT} && {self._environment} {argv}"
 
     def run_hagit(self, *words: str, given: str = "") -> tuple[int, str]:
-        """A command of hagit there, with a text on its standard input: exit status, and what it printed."""
+        """Run a command of hagit there. `given`: its standard input. Returns exit status and output."""
         command = self.python("reconciler.cli.entry", *words, "--node", "/root/node.toml")
         done = self.machine.run(f"export COLUMNS=110; printf %s {shlex.quote(given)} | ({command})", WAIT_S)
         return done.status, done.out + done.err
 
     def pull_the_plug(self) -> float:
-        """Off at once. The moment, on the host's monotonic clock."""
+        """Switch off at once. Returns the moment, on the host's monotonic clock."""
         moment = time.monotonic()
         self.machine.close()
         return moment
 
     def until_off(self, timeout_s: float = WAIT_S) -> None:
-        """Waits until it has reset itself."""
+        """Wait until it has reset itself."""
         until(lambda: not self.machine.on, lambda: f"{self.side} is still on\n{self.journal()}", timeout_s)
 
     @property
@@ -152,7 +152,7 @@ class Head:
     # What it says ----------------------------------------------------------------------------------------------------
 
     def status(self) -> WatchdogStatus | None:
-        """What its daemon published last; None while there is none."""
+        """Return what its daemon published last; None while there is none."""
         if not self.on:
             return None
         with contextlib.suppress(MachineError, ValueError):
@@ -161,19 +161,19 @@ class Head:
         return None
 
     def known(self) -> WatchdogStatus:
-        """What its daemon published last, waited for."""
+        """Wait for a status of its daemon and return it."""
         told = until(self.status, lambda: f"{self.side} says nothing of itself\n{self.journal()}", WAIT_S)
         assert told is not None
         return told
 
     @property
     def phase(self) -> str:
-        """The last phase in the timeline of its present life: looking costs the guest nothing. Empty when it is off."""
+        """Return the last phase in the timeline of its present life, at no cost for the guest. Empty when it is off."""
         told = [event.new for event in self.events(self._told) if event.mark in ("phase", "started")]
         return told[-1] if told and self.on else ""
 
     def events(self, since: int = 0) -> list[TimelineEvent]:
-        """Its timeline, over all its lives or from a mark on."""
+        """Return its timeline, over all its lives or from a mark on."""
         found = []
         with contextlib.suppress(FileNotFoundError):
             for line in (self.state / "watchdog/timeline.jsonl").read_bytes().splitlines():
@@ -183,25 +183,25 @@ class Head:
         return found[since:]
 
     def mark(self) -> int:
-        """Where its timeline ends now: `events(since)` goes on there."""
+        """Return where its timeline ends now: `events(since)` continues there."""
         return len(self.events())
 
     def silent(self) -> set[str]:
-        """The networks on which it does not hear the peer."""
+        """Return the networks on which it does not hear the peer."""
         status = self.status()
         return {channel.name for channel in status.channels if channel.silent} if status is not None else set()
 
     def failovers(self) -> tuple[FailoverSummary, ...]:
-        """Its timeline, summed up."""
+        """Return a summary of its timeline."""
         return summaries(self.events())
 
     @property
     def acknowledged(self) -> int:
-        """How many records all its writers had acknowledged so far."""
+        """Return how many records all its writers have acknowledged so far."""
         return sum(self.records.said().values())
 
     def journal(self) -> str:
-        """The end of what its daemons and its console said."""
+        """Return the end of its daemons' output and of its console."""
         texts = []
         for path in (self.state / "journal", self.machine.log):
             with contextlib.suppress(FileNotFoundError):
@@ -209,20 +209,20 @@ class Head:
         return "\n".join(texts)
 
     def codes(self, since: int, phase: str) -> list[str]:
-        """Why it came to a phase, each time from a mark on: the names of the core's decisions.
+        """Return why it entered a phase, each time from a mark on: the names of the core's decisions.
 
-        More than once to a claim, where a disk was slow to answer the first.
+        It may enter a claim more than once if a disk was slow to answer the first one.
         """
         return [event.code for event in self.events(since) if event.mark == "phase" and event.new == phase]
 
     def pools(self) -> list[str]:
-        """The pools that its kernel has."""
+        """Return the pools that its kernel has imported."""
         return self.machine.check("cd /proc/spl/kstat/zfs && ls -d */ 2>/dev/null | tr -d / || true").split()
 
     # Orders ----------------------------------------------------------------------------------------------------------
 
     def publish(self, orders: Orders) -> None:
-        """Orders for this controller, as its agent writes them: its daemon finds them whole, within a second or two."""
+        """Write orders for this controller as its agent does. The daemon finds them whole, within a second or two."""
         mine = replace(orders, side=self.side, devices=self.devices)
         written = self.state / "orders.new"
         written.write_bytes(orders_document(mine, orders_key(self.secret)))
@@ -231,27 +231,27 @@ class Head:
     # Faults ----------------------------------------------------------------------------------------------------------
 
     def freeze(self) -> None:
-        """No processor runs, no clock counts, no watchdog either."""
+        """Stop its processors, its clock and its hardware watchdog."""
         self.machine.monitor("stop")
 
     def wake(self) -> None:
-        """It goes on where it was."""
+        """Let it continue where it was."""
         self.machine.monitor("cont")
 
     def daemon(self, signal: str) -> None:
-        """A signal to the daemon."""
+        """Send a signal to the daemon."""
         self.machine.check(f"kill -{signal} {self.known().pid}")
 
     def cable(self, nic: int, *, plugged: bool) -> None:
-        """Pulls one cable of this controller, or puts it back."""
+        """Plug or unplug one cable of this controller."""
         self.machine.cable(nic, plugged=plugged)
 
     def unplug(self, disk: str) -> None:
-        """One disk is gone from this controller only."""
+        """Remove one disk from this controller only."""
         self.machine.monitor("device_del", id=disk)
 
     def plug_in(self, disk: str) -> None:
-        """It is back."""
+        """Bring the disk back."""
         driver, *words = disk_device(disk, self._disks.index(disk)).split(",")
         options: dict[str, Any] = dict(word.split("=", 1) for word in words)
         options |= {key: int(options[key]) for key in ("channel", "scsi-id", "lun")} | {"share-rw": True}

@@ -1,8 +1,8 @@
 """Controllers as a user has them: systemd is the first process, hagit is the package that this checkout builds.
 
-Decides what else is in such a machine: what `tests.debian` installs, a node file, its links, and the agent through
-which the host runs commands. Neither dbus nor logins are there, nor udevd (`first` has it). The daemon is started by
-its unit, at boot.
+Decides the rest of such a machine: the software that `tests.debian` installs, a node file, its links, and the agent
+through which the host runs commands. The machine has no dbus, no logins, and no udevd (`first_boot` adds udevd). The
+daemon is started by its unit, at boot.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart=/bin/sh -c '{commands}'
 """
-#: What Debian's units of ZFS require and this machine does in another way: without it they would import nothing anyway.
+#: Units that Debian's units of ZFS require and that this machine replaces: without them ZFS imports nothing anyway.
 THERE: Final = """\
 [Unit]
 Description={what}: the lab sees to that
@@ -59,9 +59,9 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart=/bin/true
 """
-#: Where no udevd is, libudev waits for it at each device of a pool.
+#: Without udevd, libudev waits for it at each device of a pool.
 MANAGER: Final = "[Manager]\nDefaultEnvironment=ZFS_VDEV_DEVID_OPT_OUT=YES\n"
-#: The limits of the unit go with the timers `PATIENT`: what is slow must not be taken for what hangs.
+#: Limits of the unit for the timers `PATIENT`: a slow daemon must not count as a hanging one.
 PATIENT_UNIT: Final = "[Service]\nWatchdogSec=60\nTimeoutStopSec=60\n"
 JOURNAL: Final = "[Journal]\nStorage=volatile\nForwardToConsole=yes\nTTYPath=/dev/ttyS0\nMaxLevelConsole=info\n"
 
@@ -70,7 +70,7 @@ class InstalledHead(Head):
     """One controller under systemd, with the package installed."""
 
     def trees(self, place: Path, states: int) -> tuple[Path, ...]:
-        """The installed package, and what this controller's administrator has written."""
+        """Return the installed package, and the files that this controller's administrator has written."""
         own = place / f"{self.side.value}-tree"
         units = own / UNITS
         units.mkdir(parents=True)
@@ -98,12 +98,12 @@ class InstalledHead(Head):
         return place / "installed", own
 
     def node(self, place: Path) -> str:
-        """Its node file. `place`: as for `trees`."""
+        """Return its node file. `place`: as for `trees`."""
         text = f'controller = "{self.side.value}"\nlisten = false\n[watchdog]\nsecret = "secret"\n'
         return text + 'shelf = "disks:/dev/disk/by-id"\ndeadman = "/dev/watchdog"\n'
 
     def name_disks(self, own: Path) -> None:
-        """Disks by their serial numbers, in the place of udev: into this controller's tree."""
+        """Name disks by their serial numbers in this controller's tree, in place of udev."""
         units, manager = own / UNITS, own / "etc/systemd/system.conf.d/lab.conf"
         (units / "lab-disks.service").write_text(DISKS)
         enable(own, "lab-disks.service", "sysinit.target", "..")
@@ -112,20 +112,20 @@ class InstalledHead(Head):
         manager.write_text(MANAGER)
 
     def ready(self) -> None:
-        """Waits until it has booted: its service manager starts the daemon meanwhile."""
+        """Wait until it has booted: its service manager starts the daemon meanwhile."""
         self.machine.ready()
         for name in self._disks:
             self.machine.until(f"[ -e /dev/disk/by-id/{name}-part9 ]")
 
     def start(self) -> None:
-        """Its unit has."""
+        """Do nothing: the unit has started the daemon."""
 
     def systemctl(self, words: str, timeout_s: float = WAIT_S) -> str:
-        """What the service manager answers."""
+        """Return the output of systemctl(1)."""
         return self.machine.check(f"systemctl {words}", timeout_s)
 
     def unit(self, name: str) -> dict[str, str]:
-        """What the service manager knows of a unit."""
+        """Return the properties of a unit."""
         lines = self.systemctl(f"show {name}").splitlines()
         return {key: value for key, _, value in (line.partition("=") for line in lines)}
 
@@ -146,7 +146,7 @@ class InstalledPair(EmulatedPair):
         super().__init__(image, place, progress, further=further, shelf=shelf, kind=kind)
 
     def begin(self) -> None:
-        """From nothing to one that is active, the other ready. No orders, no deeds: so the pool is made first."""
+        """Start from nothing, with the pool before any orders. Returns once one is active and the other ready."""
         self.say("booting")
         (self.a.state / "orders.json").unlink()
         self.a.power_on()

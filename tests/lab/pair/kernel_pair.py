@@ -1,6 +1,6 @@
 """The two machines of `shelf_pair` on a shelf with the kernel's own target, whose power can fail.
 
-Does not know what is asked.
+Does not know the tests.
 """
 
 from __future__ import annotations

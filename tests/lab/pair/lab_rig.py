@@ -1,4 +1,4 @@
-"""One test's use of two machines on shared disks, as the conformance suite of shelves wants it."""
+"""One test's use of two machines on shared disks, in the form that the conformance suite of shelves needs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class LabRig:
 
     def __init__(self, pair: ShelfPair) -> None:
         self.pair = pair
-        #: Those that are closed when the test ends.
+        #: Shelves to close when the test ends.
         self.shelves: list[FarShelf] = []
         self._undone: list[tuple[str, Side, int]] = []
 
@@ -56,7 +56,7 @@ class LabRig:
 
 
 def told_to_a_rig(*modules: ModuleType, without: Collection[str] = ()) -> dict[str, Callable[..., Any]]:
-    """The tests of these modules that a rig is enough for, but some: to be told to another rig."""
+    """Return the tests of these modules that need only a rig, except `without`, to run them with another rig."""
     return {
         name: test
         for module in modules

@@ -1,8 +1,8 @@
-"""One disk behind a SCSI target of its own, so that it can hang or lose its power while others answer.
+"""One disk behind its own SCSI target, so that it can hang or lose its power while others answer.
 
-Decides how a disk hangs, for everybody (its target is stopped) or for one machine (what it sends there is dropped), and
-how it loses its power (its target ends and begins anew: what it remembered of registrations and reservations is gone,
-what was written is not). Does not know who uses it.
+Decides how a disk hangs: for all machines (its target is stopped) or for one machine (that machine's packets are
+dropped). Decides how it loses its power: its target ends and starts again, and loses registrations and reservations,
+but not data. Does not know who uses the disk.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from tests.lab.target import INITIATORS, Target, blockdev, disk_device
 PORT: Final = 3300
 #: Places of second paths on a machine's bus.
 SECONDS: Final = 64
-#: Nobody waits so long unless something is broken.
+#: Longest wait; only a defect takes this long.
 LONG_S: Final = 120.0
 
 
 class Portal:
-    """Runs in the network namespace of `room`, whose directory has its log; `number` tells it from others there."""
+    """Runs in the network namespace of `room`, whose directory has its log; `number` makes it unique there."""
 
     def __init__(self, room: Target, file: Path, number: int) -> None:
         self.name, self.file = file.name, file
@@ -35,7 +35,7 @@ class Portal:
         self.settle()
 
     def begin(self) -> None:
-        """Starts the target; `settle` must follow."""
+        """Start the target; `settle` must follow."""
         with (self._room.place / f"log-{self.name}").open("ab") as log:
             words = ["tgtd", "-f", "-C", str(self._number), "--iscsi", f"portal=0.0.0.0:{PORT + self._number}"]
             self._process = subprocess.Popen(
@@ -44,7 +44,7 @@ class Portal:
             )  # fmt: skip
 
     def settle(self) -> None:
-        """Waits for the target and gives it the disk."""
+        """Wait for the target and give it the disk."""
         end_s = time.monotonic() + LONG_S
         while self._admin("--op", "show", "--mode", "sys") != 0:
             assert time.monotonic() < end_s, "tgtd does not answer"
@@ -59,24 +59,24 @@ class Portal:
             assert self._admin(*words) == 0, words
 
     def device(self, machine: str, place: int | None = None) -> tuple[str, ...]:
-        """Arguments of QEMU that give it to a machine; `place`: on the machine's bus, else its number."""
+        """Return QEMU arguments that give the disk to a machine; `place`: on the bus, by default its number."""
         portal = f"{self._address(machine)}:{PORT + self._number}"
         drive = blockdev(self.name, portal, 1, machine, f"{INITIATORS}:{self.name}")
         return ("-blockdev", drive, "-device", disk_device(self.name, self._number if place is None else place))
 
     def second_device(self, machine: str) -> tuple[str, ...]:
-        """The same by a second session, of an initiator of its own: another path to the same disk."""
+        """Return QEMU arguments for a second path to the same disk: a second session, of another initiator."""
         name = f"{self.name}-second"
         portal = f"{self._address(machine)}:{PORT + self._number}"
         drive = blockdev(name, portal, 1, machine, f"{INITIATORS}:{self.name}")
         return ("-blockdev", drive, "-device", disk_device(name, SECONDS + self._number))
 
     def hang(self, *, hangs: bool) -> None:
-        """It answers nobody, or goes on where it was."""
+        """Stop the disk for all machines, or let it continue where it was."""
         self._process.send_signal(signal.SIGSTOP if hangs else signal.SIGCONT)
 
     def reach(self, machine: str, *, reaches: bool) -> None:
-        """Whether this machine reaches it; if not, it hangs there, and what is on the way comes later."""
+        """Whether this machine reaches it; if not, it hangs there, and packets on the way arrive later."""
         table = f"{self.name}-{machine}"
         ruleset = f"table inet {table} {{}}\ndelete table inet {table}\n"
         if not reaches:
@@ -86,11 +86,11 @@ class Portal:
         subprocess.run([*self._room.within, "nft", "-f", "-"], input=ruleset.encode(), check=True, timeout=LONG_S)
 
     def _address(self, machine: str) -> str:
-        """By which a machine reaches this disk and no other."""
+        """Return the address by which a machine reaches this disk and no other."""
         return f"127.78.{self._number}.{1 + sum(machine.encode()) % 250}"
 
     def close(self) -> None:
-        """Without power."""
+        """Cut the power of the disk."""
         self._process.kill()
         self._process.wait()
 

@@ -1,10 +1,10 @@
 """Records that a writer on the active controller had acknowledged, remembered outside of both machines.
 
-A record is named by the writer's life (the host numbers them) and its number in it; its bytes follow from the name. The
+A record's name is the writer's life (the host numbers them) and its number in it; its bytes follow from the name. The
 writer (`writer.py`) appends record N to the file `log-LIFE` at N × 4096, then overwrites one of 64 slots of the file
-`slots` with it, each made stable by fsync(2), and only then says `LIFE N` over a virtio-serial port. `Acknowledged`
-hears it, with the host's time. What was said must be found on whichever controller has the pool, whatever happened: a
-slot may hold a later record than the one that was said last, never an earlier one.
+`slots` with it, makes each stable by fsync(2), and only then says `LIFE N` over a virtio-serial port. `Acknowledged`
+receives it, with the host's time. After any fault, the controller that has the pool must have every record that the
+writer said: a slot may hold a later record than the one that was said last, never an earlier one.
 
 Knows neither machines nor pools.
 """
@@ -24,13 +24,13 @@ PORT_NAME: Final = "lab.records"
 
 
 def record(life: int, number: int) -> bytes:
-    """The bytes of a record: its name, and what only this name gives."""
+    """Return the bytes of a record: its name, and bytes that only this name gives."""
     name = b"%d %d\n" % (life, number)
     return name + hashlib.shake_128(name).digest(RECORD_BYTES - len(name))
 
 
 def problems(directory: Path, said: dict[int, int]) -> list[str]:
-    """What is missing or damaged, a line each. `said`: for each life the number of records acknowledged, 0 to n - 1."""
+    """Return missing or damaged records, a line each. `said`: number n of acknowledged records of each life."""
     found: list[str] = []
     last: dict[int, tuple[int, int]] = {}
     for life, count in sorted(said.items()):
@@ -53,7 +53,7 @@ def problems(directory: Path, said: dict[int, int]) -> list[str]:
 
 
 class Acknowledged:
-    """Hears the writers of one machine over its port, for as long as the tests run; the machine may end and start."""
+    """Receives from the writers of one machine over its port while the tests run; the machine may end and start."""
 
     def __init__(self, place: Path) -> None:
         self._place = place
@@ -66,22 +66,22 @@ class Acknowledged:
         self._thread.start()
 
     def devices(self) -> tuple[str, ...]:
-        """Arguments of QEMU for the port; a machine that is started connects by itself."""
+        """Return QEMU arguments for the port; a machine that starts connects by itself."""
         chardev = f"socket,id=records,path={self._place}"
         return ("-chardev", chardev, "-device", f"virtserialport,chardev=records,name={PORT_NAME}")
 
     def said(self) -> dict[int, int]:
-        """For each life how many records were acknowledged."""
+        """Return for each life how many records were acknowledged."""
         with self._lock:
             return {life: len(moments) for life, moments in self._said.items()}
 
     def moments(self) -> list[float]:
-        """When each was heard, on this host's monotonic clock."""
+        """Return when each acknowledgement arrived, on this host's monotonic clock."""
         with self._lock:
             return sorted(moment for moments in self._said.values() for moment in moments)
 
     def close(self) -> None:
-        """Hears nothing more."""
+        """Stop receiving."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join()
@@ -100,7 +100,7 @@ class Acknowledged:
                     continue
 
     def _hear(self, line: bytes) -> None:
-        # A line that a power cut shortened says nothing.
+        # A line that a power cut shortened does not count.
         words = line.split() if line.endswith(b"\n") else []
         if len(words) != 2:
             return

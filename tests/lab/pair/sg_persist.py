@@ -1,6 +1,6 @@
-"""Who holds the disks, as sg_persist(8) says: another program than the one that is tested asks the kernel.
+"""The holders of the disks according to sg_persist(8), which asks the kernel independently of hagit.
 
-Decides what is wrong with what it says. Does not know how it comes to a machine.
+Decides which of its reports are wrong. Does not know how a machine gets it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Reserved:
 
 
 def asking(disks: Iterable[str]) -> str:
-    """The shell command whose output `parse` reads."""
+    """Return the shell command whose output `parse` reads."""
     return (
         f"for disk in {' '.join(disks)}; do echo disk $disk; "
         "for what in --read-keys --read-reservation; do sg_persist -n -i $what /dev/disk/by-id/$disk; done; done"
@@ -34,7 +34,7 @@ def asking(disks: Iterable[str]) -> str:
 
 
 def parse(text: str) -> tuple[Reserved, ...]:
-    """What it printed."""
+    """Parse the output of the command."""
     found = []
     for part in re.split(r"^disk ", text, flags=re.MULTILINE)[1:]:
         name, _, told = part.partition("\n")
@@ -53,7 +53,7 @@ def parse(text: str) -> tuple[Reserved, ...]:
 
 
 def complaints(found: Sequence[Reserved], disks: Sequence[str], side: Side) -> list[str]:
-    """Why these disks are not this controller's alone, with one key: a line for each disk."""
+    """Return why these disks are not reserved by this controller alone, with one key: a line for each disk."""
     if [one.disk for one in found] != list(disks):
         return [f"asked for {', '.join(disks)}, told of {', '.join(one.disk for one in found) or 'none'}"]
     wanted = found[0].holder

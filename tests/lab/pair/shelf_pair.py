@@ -1,7 +1,7 @@
-"""Two machines on shared SCSI disks, and the adapter of disks inside them, as one process in each that is asked.
+"""Two machines on shared SCSI disks; a process in each runs the adapter of disks on request.
 
-Each disk has a target of its own (tgt), so that one can hang while others answer. Decides how a disk hangs (its target
-is stopped), is lost to one machine (the kernel there deletes it) and comes back. Does not know what is asked.
+Each disk has its own target (tgt), so that one can hang while others answer. Decides how a disk hangs (its target is
+stopped), is lost to one machine (the kernel there deletes it) and comes back. Does not know the requests.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.system.reservation.standin import RESERVED_START, image
 
 ROOT: Final = Path(__file__).parents[3]
 BY_ID: Final = Path("/dev/disk/by-id")
-#: Nobody waits so long unless something is broken.
+#: Longest wait; only a defect takes this long.
 LONG_S: Final = 120.0
 MEMORY_MIB: Final = 512
 
@@ -48,7 +48,7 @@ class Head:
         self.start()
 
     def start(self) -> None:
-        """Power on."""
+        """Switch the power on."""
         self.machine.start()
         names = " ".join(self._disks)
         there = f"for name in {names}; do until test -e {BY_ID}/$name-part9; do sleep 0.1; done; done"
@@ -58,7 +58,7 @@ class Head:
         self.machine.check(f"cd {ROOT}; ({shlex.join(words)} </dev/null >/run/servant.log 2>&1 &)")
 
     def ask(self, do: str, deadline_s: float = 30, **more: Any) -> dict[str, Any]:
-        """One request, to its end."""
+        """Send one request and wait for its end."""
         text = shlex.quote(json.dumps({"do": do, "deadline_s": deadline_s, **more}))
         done = self.machine.run(f"echo {text} >/run/servant.in; cat /run/servant.out", deadline_s + LONG_S)
         if done.status != 0 or done.late or not done.out:
@@ -67,26 +67,26 @@ class Head:
         return found
 
     def shelf(self, orders: Orders) -> FarShelf:
-        """A shelf in this machine."""
+        """Open a shelf in this machine."""
         return FarShelf(self, orders)
 
     def device(self, disk: str) -> str:
-        """The kernel's name of a disk."""
+        """Return the kernel's name of a disk."""
         return self.machine.check(f"basename $(readlink {BY_ID}/{disk})").strip()
 
     def lose(self, disk: str) -> None:
-        """The kernel of this machine has the disk no more."""
+        """Delete the disk from the kernel of this machine."""
         self.machine.check(f"echo 1 >/sys/block/{self.device(disk)}/device/delete")
         self.machine.until(f"! test -e {BY_ID}/{disk}", LONG_S)
 
     def restore(self, disk: str) -> None:
-        """It looks for disks again."""
+        """Let the kernel look for disks again."""
         self.machine.check("for host in /sys/class/scsi_host/*; do echo '- - -' >$host/scan; done")
         self.machine.until(f"test -e {BY_ID}/{disk}-part9", LONG_S)
 
 
 class FarShelf:
-    """See `Shelf`: one that is in a machine."""
+    """See `Shelf`: a shelf inside a machine."""
 
     def __init__(self, head: Head, orders: Orders) -> None:
         self._head = head
@@ -111,17 +111,17 @@ class FarShelf:
         return Written(self._ask("write", deadline_s, records=[sector.hex() for sector in data])["written"])
 
     def claim(self, key: Key, deadline_s: float = 30) -> tuple[tuple[DiskView, ...], dict[str, Any]]:
-        """A whole claim in the machine: the views, and how long it took."""
+        """Run a whole claim in the machine. Returns the views, and the reply with the time that it took."""
         found = self._ask("claim", deadline_s, key=encode_key(key))
         return tuple(read_view(view) for view in found["views"]), found
 
     def complete(self, disks: tuple[int, ...], key: Key) -> list[list[Any]]:
-        """Complete a claim on these disks: each with whether it is ours by all paths."""
+        """Complete a claim on these disks. Returns each with whether it is ours on all paths."""
         found: list[list[Any]] = self._ask("complete", 30, disks=list(disks), key=encode_key(key))["done"]
         return found
 
     def bare(self, count: int) -> float:
-        """Seconds that the disks take for `count` commands each when nothing else is done."""
+        """Return the seconds that the disks take for `count` commands each when nothing else runs."""
         found: float = self._ask("bare", LONG_S, count=count)["bare_s"]
         return found
 
@@ -140,7 +140,7 @@ class FarShelf:
 
 
 class Reached(Protocol):
-    """A disk as both machines have it."""
+    """A disk that both machines have."""
 
     file: Path
 
@@ -171,30 +171,30 @@ class ShelfPair:
             raise
 
     def serve(self, names: Sequence[str]) -> None:
-        """Makes the disks, and the ways to them."""
+        """Make the disks, and the paths to them."""
         self.room = room = Target(0)
         for number, name in enumerate(names, 1):
             self.portals.append(Portal(room, image(room.place / name), number))
 
     def devices(self, side: Side) -> tuple[str, ...]:
-        """Arguments of QEMU that give one machine every disk on the bus `disks`."""
+        """Return QEMU arguments that give one machine every disk on the bus `disks`."""
         portals = [portal for portal in self.portals if isinstance(portal, Portal)]
         return tuple(word for portal in portals for word in portal.device(f"side-{side}"))
 
     def clear(self) -> None:
-        """No reservation, no registration, no record."""
+        """Remove reservations, registrations and records."""
         head = self.heads[Side.A]
         out = "sg_persist --no-inquiry --out"
         for name, portal in zip(self.names, self.portals, strict=True):
             place = f"{BY_ID}/{name}"
-            # The first may meet a unit attention, and so may the second.
+            # The first try may meet a unit attention, and so may the second.
             again = f"for n in 1 2 3 4; do {out} %s {place} >/dev/null 2>&1 && break; done"
             head.machine.check(again % "--register-ignore --param-sark=1" + "; " + again % "--clear --param-rk=1")
             with portal.file.open("rb+") as file:
                 os.pwrite(file.fileno(), bytes(8192), self.reserved_start)
 
     def power_cycle(self) -> None:
-        """The shelf loses its power and has it again."""
+        """Switch the shelf's power off and on."""
         raise AssertionError("tgt would forget the disks as well")
 
     def close(self) -> None:

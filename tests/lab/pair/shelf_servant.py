@@ -1,10 +1,10 @@
-"""Run in a guest: shelves of real disks through the real adapter, asked over two pipes with names.
+"""Run in a guest: shelves of real disks through the real adapter, on request over two named pipes.
 
     python -m tests.lab.pair.shelf_servant PLACE DIRECTORY
 
-PLACE.in takes a line of JSON, PLACE.out gives one back, with `seconds` it took. `open` makes a shelf for some orders
-and says its number; everything else names one. `claim` runs a whole claim here, as the watchdog's arm does; `bare` says
-how long the disks take for `count` commands each, when nothing else is done.
+PLACE.in takes a line of JSON, PLACE.out returns one, with `seconds` it took. `open` makes a shelf for some orders and
+returns its number; every other request names a shelf. `claim` runs a whole claim here, as the watchdog's worker does;
+`bare` returns how long the disks take for `count` commands each, when nothing else runs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from reconciler.system.shelf.shared_disk import DiskDirectory
 
 
 class Servant:
-    """Every shelf that was opened, with its orders."""
+    """Every open shelf, with its orders."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -39,7 +39,7 @@ class Servant:
         self.said: list[str] = []
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """One request done."""
+        """Execute one request."""
         if request["do"] == "open":
             orders = build(Orders, request["orders"], "orders")
             cabinet = DiskDirectory(self._directory)
@@ -83,7 +83,7 @@ class Servant:
                 raise ValueError(other)
 
     def claim(self, shelf: DiskShelf, orders: Orders, key: int, deadline_s: float) -> dict[str, Any]:
-        """A whole claim."""
+        """Run a whole claim."""
         running = begin(orders, decode_key(key))
         asked = silent = 0
         while wanted := commands(running):
@@ -96,7 +96,7 @@ class Servant:
 
 
 def bare(directory: Path, names: tuple[str, ...], count: int) -> float:
-    """Seconds of so many READ KEYS to each disk, by a thread for each that is ready."""
+    """Return the seconds for `count` READ KEYS to each disk, with one thread for each disk."""
     finder, ready = Finder(directory), threading.Barrier(len(names) + 1)
     cdb = reserve_in(In.READ_KEYS, KEYS_BYTES)
 
@@ -121,7 +121,7 @@ def bare(directory: Path, names: tuple[str, ...], count: int) -> float:
 
 
 def main() -> None:
-    """Serve for as long as the machine runs."""
+    """Serve as long as the machine runs."""
     place, servant = Path(sys.argv[1]), Servant(Path(sys.argv[2]))
     while True:
         for line in place.with_suffix(".in").read_text().splitlines():

@@ -1,9 +1,9 @@
-"""`make lab-shell`: the emulated pair with a pool and daemons that run, and a prompt to work on it and to hurt it.
+"""`make lab-shell`: the emulated pair with a pool and running daemons, and a prompt to use it and to inject faults.
 
     python -m tests.lab.pair.shell [installed]
 
-`installed`: both controllers under systemd with the package of this checkout, else with a small init and the checkout
-itself. `help` lists the commands. Everything ends with the prompt.
+`installed`: both controllers under systemd with the package of this checkout; otherwise with a small init and the
+checkout itself. `help` lists the commands. Everything ends with the prompt.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.lab.pair.head import NETWORKS, Head
 from tests.lab.pair.installed_pair import InstalledHead, InstalledPair
 from tests.lab.target import TargetError
 
-#: Ends a console, as with telnet(1): Ctrl-].
+#: Ends a console, as in telnet(1): Ctrl-].
 LEAVE: Final = b"\x1d"
 #: Longest time for one command in a machine.
 COMMAND_S: Final = 600
@@ -50,7 +50,7 @@ class Consoled(Head):
     """A controller with a second console, on a socket of the host."""
 
     def besides(self, place: Path) -> tuple[str, ...]:
-        """A virtio console, /dev/hvc0 in the machine."""
+        """Return a virtio console, /dev/hvc0 in the machine."""
         self.console = place / f"{self.side.value}.console"
         return (
             "-chardev", f"socket,id=second,path={self.console},server=on,wait=off",
@@ -59,17 +59,17 @@ class Consoled(Head):
 
     @property
     def terminal(self) -> str:
-        """What a shell there has to know."""
+        """Return the environment for a shell there."""
         return f"HOME=/root TERM=linux PS1='{self.side.value}:\\w# '"
 
     @property
     def environment(self) -> str:
-        """What makes `hagit` this checkout's, for this controller."""
+        """Return the environment that makes `hagit` run this checkout for this controller."""
         path = f"{sys.prefix}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
         return f"env {self._environment} PATH={path} HAGIT_NODE=/root/node.toml {self.terminal}"
 
     def ready(self) -> None:
-        """Also waits for the shell on the console."""
+        """Wait for the shell on the console, too."""
         super().ready()
         self.machine.send(SHELL.format(environment=self.environment), 1e6)
 
@@ -84,7 +84,7 @@ class ConsoledInstalled(Consoled, InstalledHead):
 
 @contextlib.contextmanager
 def raw() -> Iterator[None]:
-    """The terminal hands every key on; a pipe does anyway."""
+    """Pass every key of the terminal on unchanged; does nothing on a pipe."""
     if not sys.stdin.isatty():
         yield
         return
@@ -97,10 +97,10 @@ def raw() -> Iterator[None]:
 
 
 def connect(console: Path, rows: int, columns: int) -> None:
-    """This terminal is that console until Ctrl-], or until the machine is off."""
+    """Connect this terminal to that console until Ctrl-], or until the machine is off."""
     with socket.socket(socket.AF_UNIX) as line, raw():
         line.connect(str(console))
-        # Ctrl-U: whatever is half typed there goes; the size is that of this terminal.
+        # Ctrl-U clears a half-typed line there; then set the size of this terminal.
         line.sendall(b"\x15 stty rows %d columns %d\r" % (rows, columns))
         while True:
             for ready in select.select([0, line], [], [])[0]:
@@ -123,7 +123,7 @@ class Prompt(cmd.Cmd):
         self._pair = pair
 
     def run(self) -> None:
-        """Until `exit`. Ctrl-C forgets a line that is half typed."""
+        """Run until `exit`. Ctrl-C drops a half-typed line."""
         introduction = INTRODUCTION
         while True:
             try:
@@ -133,7 +133,7 @@ class Prompt(cmd.Cmd):
                 introduction = ""
 
     def onecmd(self, line: str) -> bool:
-        """One command; what goes wrong is said, and ends nothing."""
+        """Run one command. An error is printed and ends nothing."""
         try:
             return bool(super().onecmd(line))
         except KeyboardInterrupt:
@@ -143,11 +143,11 @@ class Prompt(cmd.Cmd):
         return False
 
     def emptyline(self) -> bool:
-        """Nothing."""
+        """Do nothing on an empty line."""
         return False
 
     def default(self, line: str) -> None:
-        """Says what there is."""
+        """Print the list of commands."""
         print(f"lab: no command {line.split()[0]!r}; `help` lists them")
 
     def do_help(self, arg: str) -> None:

@@ -1,6 +1,6 @@
-"""How the pair comes up: one alone, both disabled, both in either order, and over disks that somebody else reserved.
+"""How the pair starts: one alone, both disabled, both in either order, and over disks that another machine reserved.
 
-Each test ends with `verify`. Quiet times are counted by the controller's own clock, as its timeline tells them.
+Each test ends with `verify`. Quiet times come from the controller's timeline, so they count by its own clock.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ FOREIGN = 0x77
 
 
 def off(pair: EmulatedPair) -> None:
-    """Both without power, one after the other: the standby first, so that nobody takes over."""
+    """Cut the power of both, the standby first, so that it does not take over."""
     active = pair.active()
     pair.other(active).pull_the_plug()
     active.pull_the_plug()
 
 
 def quiet_ms(head: Head, since: int) -> int:
-    """How long it was standby before its first claim, by its own clock."""
-    # Of several with one key the last one stays.
+    """Return how many milliseconds it was standby before its first claim, by its own clock."""
+    # Of several moments with one key the dictionary keeps the last.
     moments = {event.new: event.mono_ms for event in reversed(head.events(since)) if event.mark == "phase"}
     return moments["claiming"] - moments["standby"]
 
@@ -79,7 +79,7 @@ def test_of_two_that_boot_the_default_serves_whichever_starts_first(
 
 
 def force(pair: EmulatedPair, head: Head) -> None:
-    """By the command, again where a disk was slow to answer the claim."""
+    """Force it by the command, again if a disk was slow to answer the claim."""
     words = ("force-activate", "--word", head.machine.name, "--node", "/root/node.toml")
 
     def forced() -> bool:
@@ -99,7 +99,7 @@ def test_where_failover_is_disabled_both_stay_standby_until_a_person_forces_one(
         pair.boot()
         pair.until(lambda: all(head.phase == "standby" for head in pair.heads), "both are standby")
         pair.until_followed()
-        with pair.nobody_moves():
+        with pair.no_failover():
             pair.pass_time(pair.orders.timers.boot_ms / 1_000)
         for head, mark in zip(pair.heads, marks, strict=True):
             assert head.codes(mark, "claiming") == []
@@ -114,7 +114,7 @@ def test_where_failover_is_disabled_both_stay_standby_until_a_person_forces_one(
 
 
 def seize(stranger: Machine, names: tuple[str, ...]) -> None:
-    """Every disk is reserved with the foreign key, by sg_persist(8)."""
+    """Reserve every disk with the foreign key, by sg_persist(8)."""
     for disk in parse(stranger.check(asking(names))):
         assert disk.holder is not None
         place, own = f"/dev/disk/by-id/{disk.disk}", f"{FOREIGN:x}"
@@ -142,5 +142,5 @@ def test_a_claim_goes_through_the_key_of_a_machine_that_is_no_more(
     pair.boot()
     new = pair.well()
     pair.tell(new, marks[pair.heads.index(new)])
-    # It asks for our key on every disk, and for no other.
+    # The check expects our key on every disk, and no other.
     assert pair.verify() is new

@@ -1,4 +1,4 @@
-"""Two machines that both believe to be controller a, on one shelf: at most one of them writes, and both say why."""
+"""Two machines that both believe they are controller a, on one shelf: at most one writes, and both say why."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ pytestmark = pytest.mark.timeout(1_800)
 
 
 def reasons(head: Head) -> set[str]:
-    """The codes of the reasons in its status."""
+    """Return the codes of the reasons in its status."""
     status = head.status()
     return {reason.code for reason in status.reasons} if status is not None else set()
 
 
 @pytest.fixture
 def clone(pair: EmulatedPair) -> Iterator[Head]:
-    """The machine of the standby, booted with the node file and the orders of the active controller."""
+    """Yield the machine of the standby, booted with the node file and the orders of the active controller."""
     active, other, _ = pair.roles()
     side = other.side
     other.pull_the_plug()

@@ -1,6 +1,6 @@
-"""What must hold when a watchdog is killed, or stands still and goes on late, on a controller that is well otherwise.
+"""What must hold when a watchdog is killed, or stands still and continues late, on an otherwise healthy controller.
 
-The kernel of that controller goes on all the while, and with it whoever writes to the pool. Each test ends with
+The kernel of that controller keeps running, and so do the processes that write to the pool. Each test ends with
 `verify`.
 """
 
@@ -33,7 +33,7 @@ def test_a_daemon_that_stands_still_has_its_controller_reset(pair: EmulatedPair)
 
 
 def lenient_deadman(pair: EmulatedPair) -> None:
-    """So that a daemon that stands still can go on before its controller is reset for it."""
+    """Lengthen the hardware watchdog's timeout, so that a daemon can continue before its controller is reset."""
     timers = pair.orders.timers
     pair.publish(timers=replace(timers, deadman_ms=120_000, patience_ms=timers.proof_ms + 120_000))
     pair.until_followed()
@@ -41,7 +41,7 @@ def lenient_deadman(pair: EmulatedPair) -> None:
 
 
 def test_a_daemon_that_goes_on_late_finds_itself_replaced_and_resets_its_controller(pair: EmulatedPair) -> None:
-    """Nothing is written there when it is replaced, so that its kernel does not notice: only the daemon can."""
+    """No process writes there when it is replaced, so the kernel does not notice: only the daemon can."""
     lenient_deadman(pair)
     old, new, mark = pair.roles()
     olds = old.mark()
@@ -63,7 +63,7 @@ def test_a_daemon_that_goes_on_late_finds_itself_replaced_and_resets_its_control
 def test_the_writes_of_a_controller_whose_daemon_stands_still_are_refused_once_it_is_replaced(
     pair: EmulatedPair,
 ) -> None:
-    """Its daemon is never asked: the disks refuse, and its kernel stops for it (failmode=panic)."""
+    """The daemon takes no part: the disks refuse writes, and the kernel panics (failmode=panic)."""
     lenient_deadman(pair)
     old, new, mark = pair.roles()
     old.daemon("STOP")
@@ -81,7 +81,7 @@ def test_a_standby_that_stood_still_takes_nothing_when_it_goes_on(pair: Emulated
     active, standby, _ = pair.roles()
     with pair.client() as client:
         client.until_answered()
-        with pair.nobody_moves():
+        with pair.no_failover():
             standby.daemon("STOP")
             pair.until(lambda: {"link0", "net0"} <= active.silent(), "the active one misses it")
             pair.pass_time(2 * pair.orders.timers.stale_ms / 1_000)

@@ -1,4 +1,4 @@
-"""Real ZFS is told the story that the adapter for pools and datasets, its programs and its fake are told elsewhere."""
+"""Real ZFS plays the story of the pool adapter, which its programs and its fake play in other tests."""
 
 import sys
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""What must hold when disks fail, hang, come back, are replaced, or forget who reserved them.
+"""What must hold when disks fail, hang, come back, are replaced, or forget their reservations.
 
-The pool is a mirror and a raidz1 of three. A disk further is in no pool at first. Each test ends with `verify`, as
-those of `test_scenarios` do; they follow one another on one pair, and the last one changes the pool.
+The pool is a mirror and a raidz1 of three. One more disk is in no pool at first. Each test ends with `verify`, as in
+`test_scenarios`; the tests run one after the other on one pair, and the last one changes the pool.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from tests.lab.pair.sg_persist import asking, complaints, parse
 
 pytestmark = pytest.mark.timeout(1_800)
 DISKS: Final = ("disk0", "disk1", "disk2", "disk3", "disk4")
-#: In no orders at first.
+#: Not named in the orders at first.
 NEW: Final = "disk5"
 RAIDZ: Final = Vdev("tank/raidz1-1", (2, 3, 4), 2)
 LAYOUT: Final = replace(ORDERS, disks=DISKS, vdevs=(Vdev("tank/mirror-0", (0, 1), 1), RAIDZ))
 FOREIGN: Final = 0xABC
-#: Shorter than an import may take: a failure is told while it lasts.
+#: Shorter than an import may take: the tests see a failure while it lasts.
 TAKEOVER_S: Final = 110.0
 #: How long an export may take in the test where it never ends.
 RELEASE_MS: Final = 3_000
@@ -49,28 +49,28 @@ def pair(whole: FaultyPair, request: pytest.FixtureRequest) -> FaultyPair:
     active = whole.well()
     status = active.status()
     if status is not None and status.pools.out:
-        # What the test before has left, because it failed.
+        # Disks that the previous test left out because it failed.
         made_whole(whole, active, *status.pools.out)
     whole.write(active)
     return whole
 
 
 def both(pair: FaultyPair) -> tuple[Head, Head, int]:
-    """The active one, the standby, and a mark in the timeline of the latter."""
+    """Return the active one, the standby, and a mark in the timeline of the latter."""
     old = pair.active()
     new = pair.other(old)
     return old, new, new.mark()
 
 
 def taken_over(pair: FaultyPair, new: Head, since: int) -> None:
-    """Waits until this one has become active and answers clients, since a mark; tells its timeline."""
+    """Wait until this one has become active since a mark and answers clients; print its timeline."""
     pair.until(lambda: new.phase == "active", "the other takes over", TAKEOVER_S)
     pair.until(lambda: any(event.mark == "addresses-up" for event in new.events(since)), "addresses")
     pair.tell(new, since)
 
 
-def given_up(pair: FaultyPair, head: Head, *disks: str) -> None:
-    """Waits until its pools have given up exactly these disks."""
+def dropped(pair: FaultyPair, head: Head, *disks: str) -> None:
+    """Wait until its pools have dropped exactly these disks."""
 
     def so() -> bool:
         status = head.status()
@@ -80,7 +80,7 @@ def given_up(pair: FaultyPair, head: Head, *disks: str) -> None:
 
 
 def fenced(pair: FaultyPair, head: Head, *disks: str) -> None:
-    """Waits until these disks are under its reservation alone."""
+    """Wait until these disks are under its reservation alone."""
     found: list[str] = []
 
     def so() -> bool:
@@ -91,21 +91,21 @@ def fenced(pair: FaultyPair, head: Head, *disks: str) -> None:
 
 
 def made_whole(pair: FaultyPair, head: Head, *disks: str) -> None:
-    """As an administrator does where no zed runs: says that disks are back, and waits until they are written again."""
+    """Bring disks online as an administrator does where no zed runs, and wait until the pool writes to them again."""
     head.machine.check(f"zpool online tank {' '.join(f'{disk}-part1' for disk in disks)}", WAIT_S)
     head.machine.check("zpool wait -t resilver tank", WAIT_S)
-    given_up(pair, head)
+    dropped(pair, head)
 
 
 def test_half_of_the_disks_lost_and_back(pair: FaultyPair) -> None:
-    """One disk of each vdev is gone from the active controller: it serves on without them, and says so."""
+    """The active controller loses one disk of each vdev: it serves on without them, and says so."""
     active, standby, mark = both(pair)
     marks = active.mark()
     with pair.client() as client:
         client.until_answered()
         for disk in ("disk1", "disk4"):
             active.unplug(disk)
-        given_up(pair, active, "disk1", "disk4")
+        dropped(pair, active, "disk1", "disk4")
         status, text = active.run_hagit("status")
         pair.say(f"`hagit status` says {status}: {[line for line in text.splitlines() if 'disk' in line]}")
         assert "DISKS_OUT" in text and "disk1, disk4" in text, text
@@ -121,7 +121,7 @@ def test_half_of_the_disks_lost_and_back(pair: FaultyPair) -> None:
 
 
 def test_a_disk_that_hangs_does_not_keep_the_other_from_taking_over(pair: FaultyPair) -> None:
-    """One of three of a raidz1 answers nobody, and the active controller dies; then the disk answers again."""
+    """One of three disks of a raidz1 stops answering, and the active controller dies; then the disk answers again."""
     old, new, mark = both(pair)
     with pair.client() as client:
         client.until_answered()
@@ -140,10 +140,10 @@ def test_a_disk_that_hangs_does_not_keep_the_other_from_taking_over(pair: Faulty
 
 
 def test_the_half_of_a_mirror_that_was_given_up_hangs_and_the_other_takes_over(pair: FaultyPair) -> None:
-    """It may not be asked for: the last owner did without it, said so, and is dead by the time of the import."""
+    """The import may not need it: the last owner had dropped it, said so, and is dead at the time of the import."""
     old, new, mark = both(pair)
     old.unplug("disk1")
-    given_up(pair, old, "disk1")
+    dropped(pair, old, "disk1")
     pair.write(old)
     pair.shelf.hang("disk1")
     old.pull_the_plug()
@@ -157,7 +157,7 @@ def test_the_half_of_a_mirror_that_was_given_up_hangs_and_the_other_takes_over(p
 
 
 def test_a_switchover_that_somebody_keeps_from_going_on_is_given_up(pair: FaultyPair) -> None:
-    """Somebody keeps a file of the pool open while the active controller is to hand over, and lets go later."""
+    """A process keeps a file of the pool open while the active controller exports, and closes it later."""
     old, new, mark = both(pair)
     olds = old.mark()
     pair.publish(timers=replace(pair.orders.timers, release_ms=RELEASE_MS))
@@ -176,14 +176,14 @@ def test_a_switchover_that_somebody_keeps_from_going_on_is_given_up(pair: Faulty
 
 
 def test_a_disk_that_hangs_for_the_active_controller_moves_the_pools_by_a_reset(pair: FaultyPair) -> None:
-    """Nothing is written any more, and nothing can be exported: the other takes over from a controller that halts."""
+    """Writes stop, and no export can end: the other takes over from a controller that halts."""
     old, new, mark = both(pair)
     olds = old.mark()
     pair.publish(timers=replace(pair.orders.timers, release_ms=RELEASE_MS))
     pair.until_followed()
     pair.shelf.hang_for(old.side.value, "disk1")
     taken_over(pair, new, mark)
-    # A machine that resets itself goes off when its disks let it.
+    # A machine that resets itself goes off only when its disks answer.
     pair.shelf.unhang()
     old.until_off()
     pair.tell(old, olds)
@@ -192,7 +192,7 @@ def test_a_disk_that_hangs_for_the_active_controller_moves_the_pools_by_a_reset(
 
 
 def test_the_shelf_loses_its_power_and_every_reservation(pair: FaultyPair) -> None:
-    """The active controller ends before anybody else may write; then one of them claims the disks anew."""
+    """The active controller ends before another machine may write; then one controller claims the disks anew."""
     old, _, _ = both(pair)
     olds = old.mark()
     pair.shelf.power_off()
@@ -222,7 +222,7 @@ def test_reservations_that_are_not_as_they_should_be_are_shown_and_mended(pair: 
     (first, *_) = parse(active.machine.check(asking(DISKS[4:])))
     assert first.holder is not None
     persist = "sg_persist -n --out"
-    # Whoever is told of another's doing gives up; the next try is past it.
+    # A command fails if another initiator's action is reported to it; the next try succeeds.
     again = "for n in 1 2 3; do %s && break; done"
     standby.machine.check(again % f"{persist} --register-ignore --param-sark={FOREIGN:#x} /dev/disk/by-id/disk3")
     mine = f"{encode_key(first.holder):#x}"
@@ -251,21 +251,21 @@ def test_a_spare_is_reserved_before_it_joins_and_takes_the_place_of_a_dead_disk(
     pair.publish(disks=(*DISKS, NEW))
     pair.until_followed()
     fenced(pair, old, NEW)
-    # What nobody has written to yet refuses the other controller already.
+    # A disk without any data refuses the other controller already.
     write = f"dd if=/dev/zero of=/dev/disk/by-id/{NEW} bs=4k count=1 seek=2000 oflag=direct conv=notrunc"
     refused = new.machine.run(write)
     assert refused.status != 0 and "Invalid exchange" in refused.err, refused.err
     old.machine.check(f"zpool add -f tank spare {NEW}-part1", WAIT_S)
     for head in pair.heads:
         head.unplug("disk1")
-    given_up(pair, old, "disk1")
+    dropped(pair, old, "disk1")
     old.machine.check(f"zpool replace tank disk1-part1 {NEW}-part1 && zpool wait -t resilver tank", WAIT_S)
     pair.write(old)
     old.pull_the_plug()
     taken_over(pair, new, mark)
     assert f"{NEW}-part1" in new.machine.check("zpool status tank")
     fenced(pair, new, NEW)
-    # The dead one is taken out, of the pool and of the orders, and the spare is a disk like others.
+    # The dead disk leaves the pool and the orders, and the spare becomes a member.
     new.machine.check("zpool detach tank disk1-part1")
     disks = ("disk0", *DISKS[2:], NEW)
     vdevs = (Vdev("tank/mirror-0", (0, 4), 1), replace(RAIDZ, disks=(1, 2, 3)))

@@ -1,4 +1,4 @@
-"""What must hold when the first pool of a pair is made, on whole disks that were bare: by a person or by the agents."""
+"""What must hold when a person or the agents make the first pool of a pair, on bare whole disks."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from tests.lab.pair.first_boot import FirstPair, FollowingHead, UdevHead
 from tests.lab.pair.head import Head
 
 pytestmark = pytest.mark.timeout(1_800)
-#: The kernel counts what it tells udev.
+#: The kernel counts its events for udev.
 EVENTS = "cat /sys/kernel/uevent_seqnum"
 
 
 def codes(head: Head) -> set[str]:
-    """Every reason that stands."""
+    """Return every present reason."""
     status = head.status()
     return {reason.code for reason in status.reasons} if status is not None else {"SILENT"}
 
 
 def well_with_records(pair: FirstPair) -> Head:
-    """The active one, when an audit of both found nothing wrong: nor room for records missing, as on bare disks."""
-    # The shelf of tgt knows neither of these.
+    """Return the active one, once an audit of both finds nothing wrong, not even missing room for disk records."""
+    # The shelf of tgt supports neither.
     pair.until(lambda: all(codes(head) <= {"NO_ABORT", "NO_APTPL"} for head in pair.heads), "nothing is wrong")
     return pair.well()
 
 
 def taken_over(pair: FirstPair, old: Head) -> None:
-    """The other takes over what was made, when the power of the active one is cut; and is well with it again."""
+    """Cut the power of the active one. The other takes over the new pool, and the pair becomes well again."""
     new = pair.other(old)
     pair.write(old)
     mark = new.mark()
@@ -50,7 +50,7 @@ def test_the_first_pool_of_a_pair_is_made_and_taken_over(
         assert isinstance(old, UdevHead)
         assert old.pools() == []
         pair.until(lambda: "NO_RECORDS" in codes(old), "it is told that the disks have no room for records yet")
-        with pair.nobody_moves():
+        with pair.no_failover():
             before = [head.machine.check(EVENTS) for head in pair.heads]
             pair.pass_time(5)
             assert [head.machine.check(EVENTS) for head in pair.heads] == before, "udev is kept busy with bare disks"
@@ -85,7 +85,7 @@ def test_a_pool_whose_making_was_cut_off_is_made_by_the_other(
         old, new, mark = pair.roles()
         assert isinstance(old, UdevHead) and isinstance(new, UdevHead)
         old.systemctl("stop systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udevd.service")
-        with pair.nobody_moves():
+        with pair.no_failover():
             began_s = time.monotonic()
             done = old.hagit("apply --yes")
             pair.say(f"hagit apply gave up after {time.monotonic() - began_s:.1f} s")

@@ -1,8 +1,8 @@
-"""No older half of a pool is imported: on real ZFS, by the adapter that the watchdog uses, again and again.
+"""The adapter never imports an older half of a pool: on real ZFS, again and again.
 
-One controller gives a disk up, writes on, and loses its power. Then the disk with the newest writes cannot be read,
-though it answers reservations: its labels are damaged, or every read fails. The other controller may refuse the import
-or find everything; it must never serve what was there before. `HALVES=20` plays each layout so many times.
+One controller drops a disk, continues to write, and loses its power. Then the disk with the newest writes becomes
+unreadable, though it answers reservations: its labels are damaged, or every read fails. The other controller may refuse
+the import or find everything; it must never serve the older data. `HALVES=20` plays each layout 20 times.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ROUNDS: Final = int(os.environ.get("HALVES", "2"))
 
 @dataclass(frozen=True)
 class Layout:
-    """A pool, the disks that are given up one after the other, how, and the disk that cannot be read then."""
+    """A pool, the disks that it drops one after the other, how, and the disk that then becomes unreadable."""
 
     vdev: Vdev
     create: str
@@ -38,7 +38,7 @@ class Layout:
 
 
 def offline(number: int) -> str:
-    """As after too many errors: the disk is written no more, and its own label does not say so."""
+    """Return the command that takes a disk offline as after too many errors: its own label does not say so."""
     return f"zpool offline -f tank {parts(number)}"
 
 
@@ -71,40 +71,40 @@ def test_the_older_half_is_never_imported(heads: Heads, layout: Layout, progress
             heads.a.sh(command)
         heads.a.sh(f"echo new{number} >/tank/f; sync /tank/f")
         heads.a.cut()
-        house = heads.b.servant((layout.vdev,), disks)
+        servant = heads.b.servant((layout.vdev,), disks)
         state = f"/sys/block/$(basename $(readlink {BY_ID}/disk{layout.unreadable}))/device/state"
         file, kept = heads.target.file(f"disk{layout.unreadable}"), b""
         if number % 2:
             heads.b.sh(f"echo offline >{state}")
         else:
             kept = damage(file)
-        # The word of the last owner is known, or not.
+        # The importing controller knows the last owner's dropped disks in half of the rounds.
         out = list(layout.given_up) if number % 4 < 2 else []
-        answer = house.ask("import", out=out)
+        answer = servant.ask("import", out=out)
         if answer["good"]:
             assert heads.b.sh("cat /tank/f") == f"new{number}\n"
         else:
             refused += 1
-            assert house.look() == "none"
+            assert servant.look() == "none"
             assert f"disk{layout.unreadable}" in " ".join(answer["said"]), answer
         if number % 2:
             heads.b.sh(f"echo running >{state}")
         else:
             restore(file, kept)
-        answer = house.ask("import", out=out)
+        answer = servant.ask("import", out=out)
         assert answer["good"], answer
         assert heads.b.sh("cat /tank/f") == f"new{number}\n"
         heads.b.sh("zpool destroy -f tank")
-        house.kill()
+        servant.kill()
         heads.wipe()
     progress(f"{ROUNDS} times: {refused} refused, {ROUNDS - refused} current, 0 old")
 
 
 def test_uberblocks_say_how_far_a_disk_has_come(heads: Heads) -> None:
-    """The newest of them is the transaction group that the kernel has committed last."""
+    """The newest uberblock has the transaction group that the kernel committed last."""
     heads.a.sh(f"{CREATE} tank mirror {parts(2, 1)}; echo here >/tank/f; zpool sync tank")
-    house = heads.a.servant((Vdev("tank/mirror-0", (2, 1), 1),), ["disk0", "disk1", "disk2"])
+    servant = heads.a.servant((Vdev("tank/mirror-0", (2, 1), 1),), ["disk0", "disk1", "disk2"])
     heads.a.sh("zpool export tank")
-    answer = house.ask("labels")
+    answer = servant.ask("labels")
     written = {at: word.partition("written=")[2].rstrip(")") for at, word in answer["labels"].items()}
     assert written["1"] == written["2"] and int(written["1"]) > 4, answer

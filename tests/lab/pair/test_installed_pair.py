@@ -1,6 +1,6 @@
 """The package that this checkout builds, under systemd on two emulated machines: boot, end and restart of the daemon.
 
-Each test ends with `verify`, as those of `test_scenarios` do.
+Each test ends with `verify`, as in `test_scenarios`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from tests.lab.pair.head import ROOT, Head
 from tests.lab.pair.installed_pair import InstalledHead, InstalledPair
 
 pytestmark = pytest.mark.timeout(1_800)
-#: Programs that only count, two for each processor, at normal priority; over at the latest after this many seconds.
+#: Programs that only count, two for each processor, at normal priority; they end after this many seconds at the latest.
 LOAD: Final = "timeout 300 sh -c 'for n in 1 2 3 4; do (while :; do :; done) & done; wait; : hagit-lab-load'"
-#: How long heartbeats are looked at while nothing happens, and what a renewal may take at the most.
+#: How long the test samples heartbeats while nothing happens, and how long a renewal may take.
 USUAL_S, RENEW_S = 10.0, 240.0
 
 
@@ -44,20 +44,20 @@ def of(head: Head) -> InstalledHead:
 
 
 def both(pair: EmulatedPair) -> tuple[InstalledHead, InstalledHead]:
-    """The active one and the other."""
+    """Return the active one and the other."""
     active = pair.active()
     return of(active), of(pair.other(active))
 
 
 def taken_over(pair: EmulatedPair, new: Head, since: int) -> None:
-    """Waits until this one has become active and answers clients, since a mark; tells its timeline."""
+    """Wait until this one has become active since a mark and answers clients; print its timeline."""
     pair.until(lambda: new.phase == "active", "the other takes over")
     pair.until(lambda: any(event.mark == "addresses-up" for event in new.events(since)), "addresses")
     pair.tell(new, since)
 
 
 def imported(head: Head) -> str:
-    """Other after each import."""
+    """Return a text that differs after each import."""
     return head.machine.check("zpool get -H -o value load_guid tank").strip()
 
 
@@ -76,7 +76,7 @@ def test_both_boot_and_nothing_but_the_daemon_imports_the_pool(pair: EmulatedPai
         assert head.systemctl("list-units --failed --no-legend --plain").strip() == ""
         status = head.status()
         codes = {reason.code for reason in status.reasons} if status is not None else {"SILENT"}
-        # The shelf of tgt knows neither; what the units and their masks are for is well.
+        # The shelf of tgt supports neither. The units and their masks are well.
         assert codes <= {"NO_ABORT", "NO_APTPL"}, codes
         assert status is not None
         command = head.machine.check(f"tr '\\0' ' ' < /proc/{status.pid}/cmdline")
@@ -109,7 +109,7 @@ def test_a_daemon_that_stands_still_has_its_controller_reset_by_the_deadman(pair
 
 @pytest.mark.parametrize("how", ["restart", "reload", "upgrade"])
 def test_a_new_daemon_takes_over_under_load_and_nobody_notices(pair: EmulatedPair, how: str) -> None:
-    """On the active controller and on the other, whose processors have more to do than they can all the while."""
+    """On the active controller and on the other, while their processors have more to do than they can."""
     active, standby = both(pair)
     before, writer = imported(active), active.machine.check("pgrep -f tests.lab.pair.write[r]")
     marks = [(head, head.mark()) for head in (active, standby)]
@@ -150,7 +150,7 @@ def test_a_new_daemon_takes_over_under_load_and_nobody_notices(pair: EmulatedPai
 
 
 def renew(head: InstalledHead, how: str) -> None:
-    """By systemd, or as dpkg does when the package is there already."""
+    """Renew the daemon by systemd, or as dpkg does when the package is already installed."""
     if how != "upgrade":
         head.systemctl(f"{how} {UNIT}", RENEW_S)
         return
@@ -161,7 +161,7 @@ def renew(head: InstalledHead, how: str) -> None:
 
 @contextlib.contextmanager
 def heartbeats(pair: EmulatedPair) -> Iterator[subprocess.Popen[bytes]]:
-    """Who listens on the interlink; see `ask_gaps`."""
+    """Yield a listener on the interlink; see `ask_gaps`."""
     argv = pair.within(sys.executable, "-m", "tests.bench.gaps", "wire")
     with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as gaps:
         yield gaps
@@ -184,7 +184,7 @@ def test_a_standby_whose_daemon_is_stopped_stays_on(pair: EmulatedPair) -> None:
 
 
 def test_an_active_controller_whose_daemon_is_stopped_for_good_is_reset_and_replaced(pair: EmulatedPair) -> None:
-    """Nobody would answer for its pools: the deadman goes on counting over an orderly end."""
+    """Without a daemon no process answers for its pools: the hardware watchdog keeps counting over an orderly end."""
     old, new = both(pair)
     mark, stopped_s = new.mark(), time.monotonic()
     old.machine.send(f"systemctl stop {UNIT}")

@@ -1,4 +1,4 @@
-"""Disks that know everything, served by the kernel's own target: the suite of shelves, and what tgt cannot show."""
+"""The suite of shelves on the kernel's own target, which supports everything, and tests that tgt cannot run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.system.shelf import test_conformance as suite
 from tests.system.shelf.rig import DISKS, orders
 from tests.system.shelf.test_conformance import A, B, ask, hold, sectors
 
-#: This target lacks nothing; its ports are the same after a restart; and it has other words for one refusal. See below.
+#: This target lacks nothing; its ports stay the same after a restart; and one refusal has other words. See below.
 OTHERWISE = {
     "test_what_a_target_lacks_is_known",
     "test_a_machine_that_restarts_is_a_stranger_to_its_own_key",
@@ -37,13 +37,13 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelPair]:
 
 
 def resets(pair: KernelPair, disk: str) -> int:
-    """How often the target ended all commands of a disk: at each PREEMPT AND ABORT, and at nothing else here."""
+    """Return how often the target aborted all commands of a disk: here, only PREEMPT AND ABORT does that."""
     statistics = "/sys/kernel/config/target/core/iblock_0"
     return int(pair.target.machine.check(f"cat {statistics}/{disk}/statistics/scsi_lu/resets"))
 
 
 def test_what_a_target_knows_is_known(rig: LabRig) -> None:
-    """That it knows PREEMPT AND ABORT this kernel does not say of itself: it is known once it was used."""
+    """This kernel does not report PREEMPT AND ABORT: the adapter knows of it only after it has used it."""
     (ours, _), (theirs, _) = rig.open(Side.A), rig.open(Side.B)
     ours.claim(Key(Side.A, 1))
     theirs.claim(Key(Side.B, 2))
@@ -78,7 +78,7 @@ def test_a_shelf_that_kept_nothing_is_free(rig: LabRig, pair: KernelPair) -> Non
 
 
 def test_only_the_registered_reserve_and_only_what_nobody_holds(rig: LabRig) -> None:
-    """It refuses who is not registered with NOT READY, which could mean anything, in the place of a conflict."""
+    """It refuses an unregistered initiator with NOT READY, which could mean anything, and not with a conflict."""
     (ours, _), (theirs, _) = rig.open(Side.A), rig.open(Side.B)
     assert ask(ours, Verb.RESERVE, A) is Answer.SILENT
     assert ours.look(LONG_S)[0] == DiskView(True), "nothing has changed"

@@ -1,6 +1,6 @@
-"""The pair on a shelf with the kernel's own target, in a machine of its own: what tgt lacks, and a loss of its power.
+"""The pair on a shelf with the kernel's own target, in its own machine: features that tgt lacks, and a loss of power.
 
-It knows PREEMPT AND ABORT, READ FULL STATUS and APTPL.
+It supports PREEMPT AND ABORT, READ FULL STATUS and APTPL.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.lab.pair.test_scenarios import (
 )
 
 pytestmark = pytest.mark.timeout(1_800)
-#: Scenarios of the pair that are tried on these disks as well.
+#: Scenarios of the pair that run on these disks as well.
 __all__ = [
     "test_a_frozen_controller_that_wakes_has_its_writes_refused_and_resets_itself",
     "test_power_cut",
@@ -57,7 +57,7 @@ def reserved(pair: EmulatedPair, head: Head) -> tuple[Reserved, ...]:
 
 
 def power_cycle(pair: EmulatedPair, *, keeps: bool) -> None:
-    """The shelf loses its power under load and has it again."""
+    """Cut the shelf's power under load and restore it."""
     target = shelf(pair)
     cut_s = time.monotonic()
     target.power_off()
@@ -68,7 +68,7 @@ def power_cycle(pair: EmulatedPair, *, keeps: bool) -> None:
 
 
 def recovered(pair: EmulatedPair) -> Head:
-    """Waits until one is active with every disk under its reservation, the other ready; who has reset itself boots."""
+    """Wait until one is active with every disk under its reservation, and the other ready; boots one that was reset."""
 
     def well() -> Head | None:
         for head in pair.heads:
@@ -78,7 +78,7 @@ def recovered(pair: EmulatedPair) -> Head:
         for head in pair.heads:
             if (head.phase, pair.other(head).phase) != ("active", "standby"):
                 continue
-            # It may reset itself while it is asked.
+            # It may reset itself during the request.
             with contextlib.suppress(MachineError):
                 status = head.status()
                 ready = status is not None and status.peer.phase == "standby" and status.peer.able
@@ -96,7 +96,7 @@ def told(pair: EmulatedPair, marks: list[int]) -> None:
 
 
 def test_what_the_shelf_knows_is_used_and_said(pair: EmulatedPair) -> None:
-    """Nobody is told of plain PREEMPT; registrations were asked to outlive a loss of power; initiators have names."""
+    """No status mentions plain PREEMPT; registrations were made with APTPL; initiators have names."""
     active = pair.active()
     for head in pair.heads:
         command = head.python("reconciler.cli.entry", "reservations", "show", "-o", "json", "--node", "/root/node.toml")
@@ -104,7 +104,7 @@ def test_what_the_shelf_knows_is_used_and_said(pair: EmulatedPair) -> None:
         assert shown["well"], shown
         for disk in shown["disks"]:
             assert (disk["persists"], disk["persisting"], disk["notes"]) == (True, True, []), disk
-            # This kernel does not say that it knows PREEMPT AND ABORT; nobody says that it does not.
+            # This kernel does not report PREEMPT AND ABORT, and it does not deny it either.
             assert disk["aborts"] is not False, disk
             (initiator,) = disk["initiators"]
             assert initiator["who"].startswith(f"iqn.2026-01.lab:{active.side}"), disk

@@ -1,4 +1,4 @@
-"""What must hold when a pool is made on a pair that is up: nobody moves, and the other controller can take it over.
+"""What must hold when a pool is made on a running pair: neither controller moves, and the other can take the pool over.
 
 The disks of the new pool are bare, and the controller that did not make it has read them before they had partitions.
 """
@@ -31,7 +31,7 @@ WITH_MORE: Final = replace(
 WITH_LATER: Final = replace(
     WITH_MORE, disks=(*WITH_MORE.disks, *LATER), vdevs=(*WITH_MORE.vdevs, Vdev("later/mirror-0", (6, 7), 1))
 )
-#: In the machine: what the agent does before it runs zpool, and what it tells whoever looks meanwhile. Without udev
+#: In the machine: the agent's steps before it runs zpool, and what it reports to observers meanwhile. Without udev
 #: `zpool create` waits in vain for links of partitions; so the disks are divided and named one by one.
 MAKING: Final = """
 import sys
@@ -51,7 +51,7 @@ SIZE_MIB: Final = 256
 
 
 class Undivided(Head):
-    """A controller that waits for the partitions of those disks only that have some."""
+    """A controller that waits for partitions only on disks that have some."""
 
     def __init__(self, *words: Any, **named: Any) -> None:
         super().__init__(*words, **named)
@@ -59,7 +59,7 @@ class Undivided(Head):
 
 
 def shelf(bare: tuple[str, ...]) -> Callable[[int], Target]:
-    """Disks, some of them with nothing on them at all."""
+    """Return a function that makes a shelf in which the disks `bare` are empty."""
 
     def made(count: int) -> Target:
         target = Target(count + len(BARE), SIZE_MIB)
@@ -74,7 +74,7 @@ def shelf(bare: tuple[str, ...]) -> Callable[[int], Target]:
 
 
 def make(head: Head, name: str, disks: tuple[str, ...]) -> None:
-    """A pool of bare disks, on this controller."""
+    """Make a pool of bare disks on this controller."""
     divide = " && ".join(
         f"printf %s {shlex.quote(layout(SIZE_MIB))} | sfdisk -q /dev/disk/by-id/{disk}" for disk in disks
     )
@@ -89,7 +89,7 @@ def make(head: Head, name: str, disks: tuple[str, ...]) -> None:
 
 
 def reserved(head: Head, disks: tuple[str, ...]) -> bool:
-    """Whether every one of these disks is under this controller's key alone."""
+    """Whether each of these disks is under this controller's key alone."""
     return not complaints(parse(head.machine.check(asking(disks))), disks, head.side)
 
 
@@ -99,7 +99,7 @@ def test_pools_are_made_beside_another_and_taken_over(
     with EmulatedPair(storage_image, tmp_path, progress, shelf=shelf(BARE), kind=Undivided) as pair:
         old, new, mark = pair.roles()
         pair.write(old)
-        with pair.nobody_moves():
+        with pair.no_failover():
             make(old, "more", MORE)
             assert reserved(old, MORE), "before any orders name them"
             pair.publish(disks=WITH_MORE.disks, vdevs=WITH_MORE.vdevs)

@@ -1,4 +1,4 @@
-"""A pair that is being upgraded, on real disks: the first release on one controller, this one on the other."""
+"""A pair during an upgrade, on real disks: the first release on one controller, this one on the other."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(3_600)
 def mixed(
     storage_image: Image, tmp_path_factory: pytest.TempPathFactory, progress: Callable[[str], None]
 ) -> Iterator[EmulatedPair]:
-    """b runs the first release."""
+    """Yield a pair in which b runs the first release."""
     place = tmp_path_factory.mktemp("neighbours")
     tree = previous_release(place / "first-release")
 

@@ -1,6 +1,6 @@
 """Two paths from each machine to each disk: a session each to its target, two SCSI disks with one world-wide name.
 
-What one path carries can be dropped while the other goes on, and the kernel can lose a path and find it again.
+A test can drop the packets of one path while the other works, and the kernel can lose a path and find it again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.system.shelf.rig import DISKS, orders
 from tests.wait import until
 
 A, B = Key(Side.A, 1), Key(Side.B, 2)
-#: A look that a path which hangs would make silent.
+#: A look in which a hanging path would make the disk silent.
 LOOK_S = 5.0
 
 
@@ -43,7 +43,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PathsPair]:
 
 
 def twins(head: Head, disk: str) -> list[str]:
-    """The kernel's names of both paths to a disk, that which its name leads to first."""
+    """Return the kernel's names of both paths to a disk, first the one to which its link leads."""
     first = head.device(disk)
     wwid = head.machine.check(f"cat /sys/block/{first}/device/wwid").strip()
     assert wwid.startswith(("naa.", "eui.")), wwid
@@ -65,7 +65,7 @@ def test_paths_that_hang_and_paths_that_come_back(pair: PathsPair) -> None:
     keys = f"sg_persist --no-inquiry --in --read-keys {BY_ID}/{DISKS[0]} | grep -c '^ *0x'"
     assert head.machine.check(keys).strip() == "2", "one registration for each path"
 
-    # Either path hangs: the other one answers, and in time.
+    # Either path hangs: the other one answers in time.
     for name in ("side-a", "side-a-second"):
         portal.reach(name, reaches=False)
         for _ in range(5):
@@ -74,7 +74,7 @@ def test_paths_that_hang_and_paths_that_come_back(pair: PathsPair) -> None:
             print(f"a look with {name} hanging: {time.monotonic() - begun_s:.2f} s with the way to the machine")
         portal.reach(name, reaches=True)
 
-    # The kernel loses a path, a claim is made without it, and it comes back: seen, registered, and the disk stays ours.
+    # The kernel loses a path, a claim runs without it, and it comes back: seen and registered; the disk stays ours.
     head.machine.check(f"echo 1 >/sys/block/{second}/device/delete")
     later = Key(Side.A, 3)
     assert fence(orders(Side.A), 3, ours.claim(later)[0], frozenset()) == (Fence.HOLDS, ())

@@ -1,4 +1,4 @@
-"""Orders that choose other arbitration disks for a pair that serves: nobody moves, and the peer can still take over."""
+"""Orders that choose other arbitration disks on a serving pair: no controller moves, and the peer can take over."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ pytestmark = pytest.mark.timeout(1_800)
 
 @pytest.fixture(scope="module")
 def pair_orders() -> Orders:
-    """With a spare that can arbitrate, too."""
+    """Return orders with a spare that can arbitrate, too."""
     return replace(ORDERS, disks=(*ORDERS.disks, "disk4"))
 
 
 def in_force(pair: EmulatedPair) -> bool:
-    """Whether both follow the present orders, and nothing of them waits."""
+    """Whether both follow the present orders completely, with nothing pending."""
     found = [head.status() for head in pair.heads]
     return all(
         status is not None
@@ -32,7 +32,7 @@ def in_force(pair: EmulatedPair) -> bool:
 def test_arbitration_disks_move_while_the_active_serves(pair: EmulatedPair) -> None:
     active = pair.active()
     pid = active.known().pid
-    with pair.client() as client, pair.nobody_moves():
+    with pair.client() as client, pair.no_failover():
         pair.publish(arbitration=(2, 3, 4))
         pair.until(lambda: in_force(pair), "two of three arbitration disks have moved")
         client.until_answered()

@@ -1,7 +1,7 @@
-"""How far a pool has come, as its owner says it: never more than the disks have, and soon what they have.
+"""The transaction group that a pool has reached, as its owner reports it: never more than on the disks, and soon equal.
 
-The kernel's count of transaction groups goes on in an idle pool and is on no disk. Each look of the adapter is held
-against the uberblocks that are read from the disks after it. `TAKEOVERS=20` plays so many power cuts in a row.
+The kernel's count of transaction groups rises in an idle pool and is on no disk. The tests compare each look of the
+adapter with the uberblocks that they read from the disks after it. `TAKEOVERS=20` plays 20 power cuts in a row.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ POOLS: Final = (
     Vdev("west/disk-0", (5,), 1),
 )
 TAKEOVERS: Final = int(os.environ.get("TAKEOVERS", "3"))
-#: An idle pool closes a transaction group after this (zfs_txg_timeout).
+#: An idle pool closes a transaction group after this many seconds (zfs_txg_timeout).
 IDLE_S: Final = 5.0
 LOOKS: Final = 8
 #: Writes and syncs until the file is gone.
@@ -41,16 +41,16 @@ QUIET: Final = "rm -f /run/busy; sleep 0.5"
 
 
 class Watch:
-    """Asks one adapter again and again, and holds every answer against the disks."""
+    """Asks one adapter again and again, and compares every answer with the disks."""
 
-    def __init__(self, house: Servant, disks: dict[str, tuple[int, ...]], say: Callable[[str], None]) -> None:
-        self._house, self._disks, self._say = house, disks, say
-        #: How much the kernel's count, and how much the disks, were ahead of the word.
+    def __init__(self, servant: Servant, disks: dict[str, tuple[int, ...]], say: Callable[[str], None]) -> None:
+        self._servant, self._disks, self._say = servant, disks, say
+        #: By how much the kernel's count, and by how much the disks, were ahead of the adapter's report.
         self.idle, self.late = 0, 0
 
     def look(self) -> dict[str, Any]:
-        """One answer. No disk that takes writes may end before the word."""
-        answer = self._house.ask("reached")
+        """Return one answer. Every disk that takes writes must have reached at least the reported group."""
+        answer = self._servant.ask("reached")
         for pool, disks in self._disks.items():
             word, written = answer["words"].get(pool, 0), [answer["written"].get(str(at), 0) for at in disks]
             assert word <= min(written), f"{pool}: the word is {word}, the disks end at {written}"
@@ -60,7 +60,7 @@ class Watch:
         return answer
 
     def looks(self, what: str, count: int = LOOKS, pause_s: float = 0.3) -> None:
-        """Many of them."""
+        """Look many times."""
         self.idle = self.late = 0
         for _ in range(count):
             self.look()
@@ -69,7 +69,7 @@ class Watch:
 
 
 def committed(head: Head, pool: str, watch: Watch) -> None:
-    """What is written now and committed is in the word at once, when it is known which pool this is."""
+    """A committed write is in the report at once, when the adapter knows which pool this is."""
     head.sh(f"date >/{pool}/now; zpool sync {pool}")
     until(lambda: watch.look()["words"][pool] > 0, "the adapter says how far the pool has come")
     before = watch.look()["words"][pool]
@@ -80,9 +80,9 @@ def committed(head: Head, pool: str, watch: Watch) -> None:
 
 def test_the_word_is_never_ahead_of_the_disks(heads: Heads, progress: Callable[[str], None]) -> None:
     heads.a.sh(f"{CREATE} tank mirror {parts(2, 3)}; zpool export tank")
-    house = heads.a.servant(MIRROR)
-    imported(house)
-    watch = Watch(house, {"tank": (2, 3)}, progress)
+    servant = heads.a.servant(MIRROR)
+    imported(servant)
+    watch = Watch(servant, {"tank": (2, 3)}, progress)
     committed(heads.a, "tank", watch)
     watch.looks("idle", count=4, pause_s=IDLE_S)
     assert watch.idle > 0, "the kernel did not count on: this test shows nothing"
@@ -96,28 +96,28 @@ def test_the_word_is_never_ahead_of_the_disks(heads: Heads, progress: Callable[[
         watch.look()
     progress(f"properties and snapshots: the disks were ahead of the word by up to {watch.late}")
     committed(heads.a, "tank", watch)
-    # A disk that is given up is written no more, and the word goes on with the other one.
+    # The pool no longer writes to a dropped disk; the report continues with the other disk.
     heads.a.sh("zpool offline tank disk3-part1")
-    degraded = Watch(house, {"tank": (2,)}, progress)
+    degraded = Watch(servant, {"tank": (2,)}, progress)
     committed(heads.a, "tank", degraded)
     heads.a.sh("dd if=/dev/urandom of=/tank/f bs=1M count=24 2>/dev/null; zpool sync tank")
     heads.a.sh("zpool online tank disk3-part1")
     degraded.looks("resilver", pause_s=0.1)
     heads.a.sh("zpool wait -t resilver tank; zpool sync tank")
     committed(heads.a, "tank", watch)
-    assert house.ask("export")["good"]
-    imported(house)
+    assert servant.ask("export")["good"]
+    imported(servant)
     committed(heads.a, "tank", watch)
     watch.looks("imported again")
-    assert house.ask("export")["good"]
+    assert servant.ask("export")["good"]
 
 
 def test_each_of_many_pools_has_its_own_word(heads: Heads, progress: Callable[[str], None]) -> None:
     heads.a.sh("; ".join(f"{CREATE} {vdev.name.split('/')[0]} {_layout(vdev)}" for vdev in POOLS))
     heads.a.sh("zpool export -a")
-    house = heads.a.servant(POOLS)
-    imported(house)
-    watch = Watch(house, {vdev.name.split("/")[0]: vdev.disks for vdev in POOLS}, progress)
+    servant = heads.a.servant(POOLS)
+    imported(servant)
+    watch = Watch(servant, {vdev.name.split("/")[0]: vdev.disks for vdev in POOLS}, progress)
     committed(heads.a, "east", watch)
     committed(heads.a, "west", watch)
     heads.a.sh(BUSY.format(pool="north"))
@@ -127,12 +127,12 @@ def test_each_of_many_pools_has_its_own_word(heads: Heads, progress: Callable[[s
     after = watch.look()["words"]
     assert after["north"] > before["north"] and after["west"] == before["west"], (before, after)
     heads.a.sh(QUIET)
-    # A pool that gets another GUID begins with a word of its own.
+    # A pool that gets another GUID begins with a report of its own.
     heads.a.sh("zpool reguid south; zpool sync south")
-    assert house.ask("export")["good"]
-    imported(house)
+    assert servant.ask("export")["good"]
+    imported(servant)
     committed(heads.a, "south", watch)
-    assert house.ask("export")["good"]
+    assert servant.ask("export")["good"]
 
 
 def _layout(vdev: Vdev) -> str:
@@ -140,39 +140,39 @@ def _layout(vdev: Vdev) -> str:
 
 
 def test_no_healthy_takeover_is_refused(heads: Heads, progress: Callable[[str], None]) -> None:
-    """The power of the owner is cut while it writes, and its last word is what the other one imports by."""
+    """Cut the owner's power while it writes; the other one imports by the owner's last report."""
     heads.a.sh(f"{CREATE} tank mirror {parts(2, 3)}; zpool export tank")
     owner, other = heads.a, heads.b
-    house = owner.servant(MIRROR)
+    servant = owner.servant(MIRROR)
     txgs: list[int] = []
     for number in range(TAKEOVERS):
-        answer = house.ask("import", txgs=txgs)
+        answer = servant.ask("import", txgs=txgs)
         assert answer["good"] and not answer["said"], (number, txgs, answer)
         owner.sh("zpool sync tank" if number % 3 else BUSY.format(pool="tank"))
         owner.sh(f"date >>/tank/now; zpool sync tank; date >>/tank/now; sleep {number % 4}")
-        committed(owner, "tank", Watch(house, {"tank": (2, 3)}, progress))
-        txgs = house.ask("look")["txgs"]
+        committed(owner, "tank", Watch(servant, {"tank": (2, 3)}, progress))
+        txgs = servant.ask("look")["txgs"]
         owner.cut()
         progress(f"{number + 1}: power cut at the word {txgs[0] & (1 << 40) - 1}")
         owner, other = other, owner
-        house = owner.servant(MIRROR)
+        servant = owner.servant(MIRROR)
         other.start()
-    assert house.ask("import", txgs=txgs)["good"]
+    assert servant.ask("import", txgs=txgs)["good"]
 
 
 def test_the_word_alone_refuses_an_older_half(heads: Heads) -> None:
-    """Where labels are no help, because neither disk names one that was given up, the number decides."""
+    """Labels are no help here, because neither disk names a dropped one: the number decides."""
     heads.a.sh(f"{CREATE} tank mirror {parts(2, 3)}; zpool export tank")
-    house = heads.a.servant(MIRROR)
-    imported(house)
+    servant = heads.a.servant(MIRROR)
+    imported(servant)
     heads.a.sh("echo old >/tank/f; zpool sync tank")
     older = damage(heads.target.file("disk2"))
     restore(heads.target.file("disk2"), older)
     heads.a.sh("echo new >/tank/f; zpool sync tank")
-    until(lambda: house.ask("look")["txgs"][0] > 0, "the adapter says how far the pool has come")
-    txgs = house.ask("look")["txgs"]
+    until(lambda: servant.ask("look")["txgs"][0] > 0, "the adapter says how far the pool has come")
+    txgs = servant.ask("look")["txgs"]
     heads.a.cut()
-    # Disk 2 lost its last writes and says nothing of it; disk 3 is gone, and the orders name it no more.
+    # Disk 2 lost its last writes and does not report it; disk 3 is gone, and the orders no longer name it.
     newest = damage(heads.target.file("disk2"))
     restore(heads.target.file("disk2"), older)
     kept = damage(heads.target.file("disk3"))

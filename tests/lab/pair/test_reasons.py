@@ -1,4 +1,4 @@
-"""What would make a takeover fail is told by both controllers as long as it is so, on real disks and pools."""
+"""Both controllers report a problem that would make a takeover fail while it lasts, on real disks and pools."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ UNIT = f"{MASKS}/zfs-import-scan.service"
 
 
 def told(head: Head) -> dict[str, ReasonStatus]:
-    """The reasons that a controller publishes now, by their codes."""
+    """Return the reasons that a controller publishes now, by their codes."""
     status = head.status()
     return {reason.code: reason for reason in status.reasons} if status is not None else {}
 
 
 def about_storage(pair: EmulatedPair) -> set[str]:
-    """What either tells of its pools, or of disks that it does not reach or that are not held."""
+    """Return what either reports of its pools, or of disks that it does not reach or that are not reserved."""
     return {code for head in pair.heads for code in told(head) if code.startswith(("ZFS_", "DISK"))}
 
 
 def test_reasons_are_told_and_go_away_when_mended(pair: EmulatedPair) -> None:
     active = pair.active()
     standby = pair.other(active)
-    # What the target of this lab does not know is mended by nobody.
+    # The target of this lab lacks these features, and no test can change that.
     lacks = {"NO_ABORT", "NO_APTPL"}
     pair.until(lambda: all(lacks <= told(head).keys() for head in pair.heads), "both tell what their disks lack")
     pair.until(lambda: not about_storage(pair), "nothing else is told of disks and pools")

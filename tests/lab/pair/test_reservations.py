@@ -1,4 +1,4 @@
-"""Real SCSI disks, reached by two machines: the suite of shelves, and what only real disks can show."""
+"""Real SCSI disks, reached by two machines: the suite of shelves, and tests that need real disks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.system.shelf import test_conformance as suite
 from tests.system.shelf.rig import DISKS, orders
 from tests.system.shelf.test_conformance import ask, comes, hold, sectors
 
-#: They need APTPL, which this target lacks.
+#: These tests need APTPL, which this target lacks.
 LACKING = {"test_reservations_outlive_a_power_cycle_and_attention_is_no_answer"}
 globals().update(told_to_a_rig(suite, without=LACKING))
 A = Key(Side.A, 7)
@@ -32,7 +32,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShelfPair]:
     made.close()
 
 
-# What only real disks show ------------------------------------------------------------------------------------------
+# Tests that need real disks ------------------------------------------------------------------------------------------
 
 
 def test_two_whole_claims_race_and_at_most_one_holds(rig: LabRig) -> None:
@@ -112,7 +112,7 @@ def test_a_machine_that_was_frozen_finds_itself_fenced(rig: LabRig) -> None:
 def test_foreign_programs_and_ours_see_the_same(rig: LabRig) -> None:
     ours = rig.open(Side.A)[0]
     hold(ours, A)
-    # Plain programs give up at a unit attention; the next try is past it.
+    # Plain programs fail at a unit attention; the next try succeeds.
     again = f"for n in 1 2 3 4; do sg_persist --no-inquiry %s {BY_ID}/disk0 && break; done"
     shown = rig.pair.heads[Side.B].machine.check(again % "--in --read-reservation")
     assert "0x6867010000000007" in shown

@@ -1,8 +1,8 @@
 """What must hold when a controller, a link or a disk fails, on two emulated machines with real disks and pools.
 
-Each test ends with `verify`: one active, the pool imported once, every disk under its reservation alone, nothing
-acknowledged missing, a scrub without errors. Each prints what happened when. How long it took depends on this host and
-its other work, and is not judged.
+Each test ends with `verify`: one active, the pool imported once, every disk under its reservation alone, no
+acknowledged record missing, a scrub without errors. Each prints its timeline. The tests do not judge durations, which
+depend on this host and its other work.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from tests.lab.pair.unreadable_labels import damage, restore
 pytestmark = pytest.mark.timeout(1_800)
 
 
-#: In a row, in the longest test.
+#: Number of failovers in a row, in the longest test.
 FAILOVERS = int(os.environ.get("FAILOVERS", "10"))
 
 
 def switch_over(old: Head) -> str:
-    """By the command, on the active one; the last line that it printed."""
+    """Run the command on the active one. Returns the last line that it printed."""
     said = old.machine.check(old.python("reconciler.cli.entry", "switchover", "--node", "/root/node.toml"), WAIT_S)
     return said.strip().splitlines()[-1]
 
@@ -65,20 +65,20 @@ def test_a_frozen_controller_that_wakes_has_its_writes_refused_and_resets_itself
     old.until_off()
     pair.say(f"{old.side} reset itself {time.monotonic() - woken_s:.2f} s after it woke")
     late = old.acknowledged - before
-    # What was on the disks before it froze may be told after it woke; `verify` looks for that, too.
+    # The host may hear of a record from before the freeze only after the wake; `verify` looks for that one, too.
     assert late <= 1, f"{late} records were acknowledged by the controller that was fenced"
     assert pair.verify() is new
 
 
 def refusal(head: Head) -> str:
-    """Why the pools could not be imported there, as status says."""
+    """Return why the pools could not be imported there, as its status says."""
     status = head.status()
     found = [reason.evidence for reason in status.reasons if reason.code == "POOLS_REFUSED"] if status else []
     return " ".join(found)
 
 
 def test_no_older_half_of_a_mirror_is_served(pair: EmulatedPair) -> None:
-    """The active one goes on without a disk and dies; then the other half answers reservations and cannot be read."""
+    """The active one goes on without a disk and dies; then the other half answers reservations but no reads."""
     old, new, mark = pair.roles()
     old.unplug("disk0")
 
@@ -118,7 +118,7 @@ def test_a_cut_interlink_moves_nobody(pair: EmulatedPair) -> None:
 
 def test_without_any_network_the_disks_say_that_both_live_and_nobody_moves(pair: EmulatedPair) -> None:
     active = pair.active()
-    with pair.nobody_moves():
+    with pair.no_failover():
         pair.networks(up=False)
         pair.until(lambda: all({"link0", "net0"} <= head.silent() for head in pair.heads), "both hear nothing")
         pair.pass_time(4 * pair.orders.timers.stale_ms / 1_000)
@@ -165,7 +165,7 @@ def test_failovers_in_a_row(pair: EmulatedPair) -> None:
         old, new, mark = pair.roles()
         assert pair.well() is old
         pair.write(old)
-        # Two of a kind before the other, which turns the directions round.
+        # Two of one kind, then two of the other, so that each kind runs in both directions.
         cut = number // 2 % 2 == 0
         if cut:
             old.pull_the_plug()

@@ -1,4 +1,4 @@
-"""The pair's secret is changed while clients are served; a wrong one on one controller costs nobody anything."""
+"""The pair's secret changes while clients are served; a wrong one on one controller interrupts no client."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ MISTYPED: Final = SECRET.replace(b"secret", b"sercet")
 
 
 def done(head: Head, *words: str, given: str = "") -> str:
-    """What a step of `hagit secret` printed, which did what it was asked for."""
+    """Run a step of `hagit secret`, which must succeed. Returns what it printed."""
     status, text = head.run_hagit("secret", *words, given=given)
     assert status == 0, f"{head.side}: hagit secret {' '.join(words)} ended with {status}: {text}"
     return text
 
 
 def in_force(pair: EmulatedPair) -> set[tuple[str, tuple[str, ...]]]:
-    """What both use and accept, as fingerprints."""
+    """Return which secrets both use and accept, as fingerprints."""
     found = set()
     for head in pair.heads:
         said = head.known().secret
@@ -35,7 +35,7 @@ def test_the_secret_is_changed_while_both_serve(pair: EmulatedPair) -> None:
     active, standby, _ = pair.roles()
     ((before, _),) = in_force(pair)
     written = active.acknowledged
-    with pair.nobody_moves(), pair.client() as client:
+    with pair.no_failover(), pair.client() as client:
         client.until_answered()
         done(active, "new")
         secret = active.machine.check("cat /root/secret.next").strip()
@@ -44,7 +44,7 @@ def test_the_secret_is_changed_while_both_serve(pair: EmulatedPair) -> None:
         done(standby, "import", "-", given=secret)
         for head in (active, standby):
             pair.until(lambda head=head: head.run_hagit("secret", "use")[0] == 0, f"{head.side} uses the new secret")
-        # What the agent does: orders are sealed with the secret that is used.
+        # As the agent does: the secret in use seals orders.
         for head in pair.heads:
             head.secret = secret.encode()
             head.publish(pair.orders)
@@ -63,7 +63,7 @@ def test_the_secret_is_changed_while_both_serve(pair: EmulatedPair) -> None:
 
 
 def test_a_mistyped_secret_on_the_standby_fences_nobody(pair: EmulatedPair) -> None:
-    """It decodes neither beats nor records, which change all the same: the active controller lives."""
+    """It decodes neither beats nor records, but sees them change: the active controller lives."""
     active, standby, _ = pair.roles()
     right, written = standby.secret, active.acknowledged
     standby.pull_the_plug()
@@ -75,7 +75,7 @@ def test_a_mistyped_secret_on_the_standby_fences_nobody(pair: EmulatedPair) -> N
         pair.until(lambda: standby.phase == "standby", "the standby has judged its peer")
         pair.until(lambda: "PEER_NOT_UNDERSTOOD" in told(standby), "the standby does not understand its peer")
         pair.until(lambda: "PEER_NOT_UNDERSTOOD" in told(active), "the active controller does not understand its peer")
-        with pair.nobody_moves():
+        with pair.no_failover():
             pair.networks(up=False)
             pair.pass_time(3 * pair.orders.timers.stale_ms / 1_000 + 10)
             pair.networks(up=True)

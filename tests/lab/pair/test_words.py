@@ -1,4 +1,4 @@
-"""The last owner's word goes from one controller to the other: a pool of one mirror, whose older half is left."""
+"""The last owner's report reaches the other controller: a pool of one mirror, of which only the older half is left."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def pair_orders() -> Orders:
 
 
 def test_an_older_half_is_refused_by_the_number_of_its_last_owner(pair: EmulatedPair) -> None:
-    """With another vdev that is current the pool would be as new as the word, and labels alone would decide."""
+    """Another current vdev would make the pool as new as the report, and labels alone would decide."""
     old, new, mark = pair.roles()
     old.unplug("disk0")
     pair.until(lambda: (status := old.status()) and status.pools.out == ("disk0",), "disk0 is given up")
     pair.write(old)
-    # What is committed before the next records are is in its word by then.
+    # The report then includes everything that was committed before the next records.
     old.machine.check("zpool sync tank")
     pair.write(old)
     old.pull_the_plug()

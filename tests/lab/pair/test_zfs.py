@@ -1,7 +1,7 @@
 """Real pools on shared disks, moved between two machines by the adapter that the watchdog uses.
 
-The reservations are others' concern (`test_reservations`): here nobody fences but the power that is cut, except where
-a test says so. Every test makes its pools anew.
+`test_reservations` tests reservations. Here only a power cut fences, except where a test says so. Every test makes its
+pools anew.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from tests.lab.image import Image
 from tests.lab.pair.zfs_pair import BY_ID, LONG_S, ROOT, Head, Servant, parts
 from tests.lab.target import Target
 
-#: Booting both machines is part of the first test, and a busy machine is slow.
+#: The first test includes booting both machines, and a busy machine is slow.
 pytestmark = pytest.mark.timeout(1_800)
 DISKS = 6
 MIRRORS = (Vdev("tank/mirror-0", (0, 1), 1), Vdev("tank/mirror-1", (2, 3), 1))
 TANK = f"tank mirror {parts(0, 1)} mirror {parts(2, 3)}"
 SINGLE = (Vdev("tank/mirror-0", (0, 1), 1),)
 CREATE = "zpool create -f -o cachefile=none"
-#: As a person would import, from every disk that is there.
+#: Imports from every present disk, as a person would.
 IMPORT = f"zpool import -d {BY_ID} -o cachefile=none -N -f"
 
 
@@ -40,7 +40,7 @@ class Heads:
     target: Target
 
     def wipe(self) -> None:
-        """No pool anywhere, no label on any disk, every disk in both machines."""
+        """Remove all pools and all labels, and give both machines every disk."""
         for head in (self.a, self.b):
             head.empty()
         for name in self.target.names:
@@ -78,7 +78,7 @@ def heads(machines: Heads) -> Heads:
 
 
 def imported(servant: Servant) -> None:
-    """The pools are imported, in time and without a word."""
+    """Import the pools; it must end in time and without a message."""
     answer = servant.ask("import", LONG_S)
     assert answer["good"] and not answer["said"], answer
 
@@ -95,29 +95,29 @@ def test_pools_come_and_go(heads: Heads) -> None:
     heads.a.sh(f"{CREATE} tank mirror {parts(0, 1)} && {CREATE} zoo {parts(2)} log {parts(3)}")
     heads.a.sh("for n in 1 2 3; do zfs create tank/d$n; done; zfs create -o mountpoint=/srv/deep zoo/d")
     heads.a.sh("zfs create -o canmount=noauto zoo/never; zpool export tank zoo")
-    (house, mover), elsewhere = (heads.a.servant(two), heads.a.servant(two)), heads.b.servant(two)
-    assert house.look() == "none"
+    (servant, mover), elsewhere = (heads.a.servant(two), heads.a.servant(two)), heads.b.servant(two)
+    assert servant.look() == "none"
     imported(mover)
-    assert house.look() == "all"
+    assert servant.look() == "all"
     imported(mover)  # there already
     mounted = heads.a.sh("grep -E ' zfs ' /proc/mounts | cut -d' ' -f2 | sort").split()
     assert mounted == ["/srv/deep", "/tank", "/tank/d1", "/tank/d2", "/tank/d3", "/zoo"]
     assert heads.a.sh("zpool get -H -o value failmode,cachefile tank zoo").split() == ["panic", "none"] * 2
     assert elsewhere.look() == "none"
     mover.kill()
-    assert heads.a.servant(two).look() == "all", "pools outlive whoever imported them"
-    assert house.ask("export")["good"]
-    assert house.look() == "none"
-    assert house.ask("export")["good"], "gone already"
+    assert heads.a.servant(two).look() == "all", "pools outlive the process that imported them"
+    assert servant.ask("export")["good"]
+    assert servant.look() == "none"
+    assert servant.ask("export")["good"], "gone already"
 
 
 def test_one_of_two_pools_is_some(heads: Heads) -> None:
     two = (*SINGLE, Vdev("zoo/disk-0", (2,), 1))
     heads.a.sh(f"{CREATE} tank mirror {parts(0, 1)} && {CREATE} zoo {parts(2)}; zpool export zoo")
-    house = heads.a.servant(two)
-    assert house.look() == "some"
-    imported(house)  # the one that is missing, and the mounts of both
-    assert house.look() == "all"
+    servant = heads.a.servant(two)
+    assert servant.look() == "some"
+    imported(servant)  # the one that is missing, and the mounts of both
+    assert servant.look() == "all"
 
 
 def test_keys_in_files_are_loaded_and_a_locked_dataset_keeps_no_other(heads: Heads) -> None:
@@ -125,30 +125,30 @@ def test_keys_in_files_are_loaded_and_a_locked_dataset_keeps_no_other(heads: Hea
     heads.a.sh("head -c 32 /dev/zero >/run/key; head -c 32 /dev/zero >/run/lost")
     heads.a.sh(f"{CREATE} tank mirror {parts(0, 1)}; zfs create {key}/key tank/k; zfs create tank/k/below")
     heads.a.sh(f"zfs create {key}/lost tank/l; zfs create tank/d; rm /run/lost; zpool export tank")
-    house = heads.a.servant(SINGLE)
-    answer = house.ask("import")
+    servant = heads.a.servant(SINGLE)
+    answer = servant.ask("import")
     assert answer["good"] and "tank/l" in " ".join(answer["said"])
     mounted = heads.a.sh("grep -E ' zfs ' /proc/mounts | cut -d' ' -f2 | sort").split()
     assert mounted == ["/tank", "/tank/d", "/tank/k", "/tank/k/below"]
-    assert house.look() == "all"
+    assert servant.look() == "all"
 
 
 def test_one_pool_is_mounted_as_zfs_would(heads: Heads) -> None:
-    """By the program that imports it; a key that lies in the pool itself is found by another one."""
+    """The importing program mounts it; a second program finds a key that lies in the pool itself."""
     key = "-o encryption=on -o keyformat=raw -o keylocation=file://"
     heads.a.sh(f"head -c 32 /dev/zero >/run/key; {CREATE} tank mirror {parts(0, 1)}")
     heads.a.sh(f"zfs create {key}/run/key tank/k; zfs create {key}/run/key -V 8M tank/volume")
     heads.a.sh("zfs create -o canmount=noauto tank/never; zfs create -o canmount=off tank/off; zfs create tank/off/d")
     heads.a.sh("zfs create -o mountpoint=legacy tank/legacy; zfs create -o mountpoint=none tank/none")
-    house = heads.a.servant(SINGLE)
+    servant = heads.a.servant(SINGLE)
     expected = ["/tank", "/tank/k", "/tank/off/d"]
     for more in ([], ["/tank/in", "/tank/keys"]):
         heads.a.sh("zpool export tank")
-        imported(house)
+        imported(servant)
         mounted = heads.a.sh("grep -E ' zfs ' /proc/mounts | cut -d' ' -f2 | sort").split()
         assert mounted == sorted([*expected, *more])
         assert heads.a.sh("zfs get -H -o value keystatus tank/volume").strip() == "available"
-        assert house.look() == "all"
+        assert servant.look() == "all"
         if not more:
             heads.a.sh(f"zfs create tank/keys; cp /run/key /tank/keys/k; zfs create {key}/tank/keys/k tank/in")
 
@@ -162,15 +162,15 @@ def test_after_a_power_cut_nothing_acknowledged_is_missing(heads: Heads) -> None
     heads.a.machine.until("[ $(tail -1 /run/acknowledged || echo 0) -ge 10 ]", LONG_S)
     acknowledged = int(heads.a.sh("tail -1 /run/acknowledged"))
     heads.a.cut()
-    house = heads.b.servant(MIRRORS)
-    imported(house)
-    assert house.look() == "all"
+    servant = heads.b.servant(MIRRORS)
+    imported(servant)
+    assert servant.look() == "all"
     assert int(heads.b.sh("tail -1 /tank/d/f")) >= acknowledged
     assert heads.b.sh("zpool scrub -w tank; zpool status tank | grep errors:") == "errors: No known data errors\n"
 
 
 def test_zfs_itself_takes_the_older_half_for_the_pool(heads: Heads) -> None:
-    """What the rules of `import_devices` and of the claim are for: no refusal, no warning, and what was new is gone."""
+    """The reason for the rules of `import_devices` and the claim: no refusal, no warning, new data are gone."""
     heads.a.sh(f"{CREATE} {TANK}; echo old >/tank/f; zpool export tank")
     for number in (0, 2):
         heads.a.pull(number)
@@ -187,76 +187,76 @@ def test_the_older_half_alone_is_not_imported_while_the_newer_hangs(heads: Heads
     heads.a.pull(0)
     heads.a.sh(f"{IMPORT} tank; zfs mount -a; echo new >/tank/f; sync; zpool sync tank")
     heads.a.cut()
-    house = heads.b.servant(SINGLE)
+    servant = heads.b.servant(SINGLE)
     heads.b.hang(hangs=True)
-    refused = house.ask("import")
+    refused = servant.ask("import")
     assert not refused["good"]
     assert refused["said"] == ["vdev tank/mirror-0: the newest writes may be missing: disk1 cannot be read"]
-    assert refused["seconds"] < 30, "nobody waits for the disk"
-    assert house.look() == "none"
+    assert refused["seconds"] < 30, "the import does not wait for the disk"
+    assert servant.look() == "none"
     heads.b.hang(hangs=False)
-    until(lambda: bool(house.ask("import")["good"]), "the disk answers again")
+    until(lambda: bool(servant.ask("import")["good"]), "the disk answers again")
     assert heads.b.sh("cat /tank/f") == "new\n"
 
 
 def test_a_pool_is_imported_without_a_disk_that_hangs(heads: Heads) -> None:
-    """One of three of a raidz1: nothing can be newer on it alone. ZFS would open it all the same, and wait."""
+    """One of three disks of a raidz1: it alone cannot be newer. ZFS would open it all the same, and wait."""
     raidz = (Vdev("tank/raidz1-0", (0, 1, 2), 2),)
     heads.a.sh(f"{CREATE} tank raidz1 {parts(0, 1, 2)}; echo here >/tank/f; zpool export tank")
-    house, state = heads.b.servant(raidz), f"/sys/block/$(basename $(readlink {BY_ID}/disk1))/device/state"
+    servant, state = heads.b.servant(raidz), f"/sys/block/$(basename $(readlink {BY_ID}/disk1))/device/state"
     heads.b.hang(hangs=True)
-    imported(house)
+    imported(servant)
     assert heads.b.sh("cat /tank/f") == "here\n"
-    until(lambda: house.ask("look")["out"] == [1], "the pool does without it")
+    until(lambda: servant.ask("look")["out"] == [1], "the pool does without it")
     heads.b.hang(hangs=False)
     until(lambda: heads.b.sh(f"cat {state}") == "running\n", "the disk may be used again")
     heads.b.sh("zpool online tank disk1-part1; zpool wait -t resilver tank")
-    until(lambda: house.ask("look")["out"] == [], "it is back")
+    until(lambda: servant.ask("look")["out"] == [], "it is back")
 
 
 def test_a_device_outside_the_orders_is_refused(heads: Heads) -> None:
     heads.a.sh(f"{CREATE} {TANK}; zpool export tank")
-    house = heads.a.servant(SINGLE, ["disk0", "disk1"])
-    refused = house.ask("import")
+    servant = heads.a.servant(SINGLE, ["disk0", "disk1"])
+    refused = servant.ask("import")
     assert not refused["good"] and "write down every disk of the pool" in refused["said"][0]
-    assert house.look() == "none"
+    assert servant.look() == "none"
 
 
 def test_a_disk_of_another_pool_does_not_hide_a_device_outside_the_orders(heads: Heads) -> None:
     heads.a.sh(f"{CREATE} {TANK}; {CREATE} zoo {parts(4)}; zpool export tank zoo")
-    house = heads.a.servant((*SINGLE, Vdev("zoo/disk-0", (2,), 1)), ["disk0", "disk1", "disk4"])
-    refused = house.ask("import")
+    servant = heads.a.servant((*SINGLE, Vdev("zoo/disk-0", (2,), 1)), ["disk0", "disk1", "disk4"])
+    refused = servant.ask("import")
     assert not refused["good"] and "write down every disk of the pool" in refused["said"][0]
-    assert house.look() == "some", "the other pool is whole"
+    assert servant.look() == "some", "the other pool is whole"
 
 
 def test_divided_disks_are_a_pool_that_is_to_be_made_only_while_nothing_is_in_their_partitions(heads: Heads) -> None:
-    """A `zpool create` that was cut off holds up no takeover, but a pool with damaged labels is none to be made."""
-    house = heads.a.servant(MIRRORS)
+    """An interrupted `zpool create` blocks no takeover, but damaged labels do not mean a pool that is to be made."""
+    servant = heads.a.servant(MIRRORS)
     write = f"dd of={BY_ID}/disk2-part1 bs=512 seek=700 count=1 conv=fsync"
     heads.a.sh(f"{write} if=/dev/urandom")
-    refused = house.ask("import")
+    refused = servant.ask("import")
     assert not refused["good"] and "carries pool tank" in refused["said"][0]
-    assert house.look() == "none"
+    assert servant.look() == "none"
     heads.a.sh(f"{write} if=/dev/zero")
-    imported(house)
-    assert house.look() == "all"
+    imported(servant)
+    assert servant.look() == "all"
 
 
 def test_a_busy_pool_is_not_exported_and_the_deadline_is_kept(heads: Heads) -> None:
     heads.a.sh(f"{CREATE} tank mirror {parts(0, 1)}; zpool export tank")
-    house, mover = heads.a.servant(SINGLE), heads.a.servant(SINGLE)
+    servant, mover = heads.a.servant(SINGLE), heads.a.servant(SINGLE)
     imported(mover)
     heads.a.sh("cd /tank; (exec sleep 100000 >/dev/null 2>&1 & echo $! >/run/sleeper)")
     busy = mover.ask("export", 4)
     assert not busy["good"] and "busy" in busy["said"][0]
     assert 3.9 < busy["seconds"] < 30
-    assert house.look() == "some", "it may be half unmounted"
-    imported(mover)  # whoever is kept by it makes it whole again
-    assert house.look() == "all"
+    assert servant.look() == "some", "it may be half unmounted"
+    imported(mover)  # an import after it makes it whole again
+    assert servant.look() == "all"
     heads.a.sh("kill $(cat /run/sleeper)")
     assert mover.ask("export")["good"]
-    assert house.look() == "none"
+    assert servant.look() == "none"
 
 
 def test_what_is_in_use_for_moments_is_exported_between_two(heads: Heads) -> None:
@@ -275,7 +275,7 @@ def test_what_is_in_use_for_moments_is_exported_between_two(heads: Heads) -> Non
 
 
 def test_zfs_names_no_reservation_conflict(heads: Heads) -> None:
-    """EBADE is ZFS' own checksum error on Linux: what the kernel's log and `zpool status` show, no event does."""
+    """EBADE is ZFS' own checksum error on Linux: the kernel's log and `zpool status` show it, no event does."""
     heads.a.sh(f"{CREATE} -o failmode=wait tank mirror {parts(2, 3)} && zpool events -c")
     disk = f"{BY_ID}/disk3"
     heads.b.sh(f"sg_persist --out --register --param-sark=0xbeef {disk}")
@@ -292,16 +292,16 @@ def test_zfs_names_no_reservation_conflict(heads: Heads) -> None:
 
 def test_a_pulled_disk_is_given_up_and_comes_back(heads: Heads) -> None:
     heads.a.sh(f"{CREATE} {TANK}; zpool export tank")
-    house = heads.a.servant(MIRRORS)
-    imported(house)
+    servant = heads.a.servant(MIRRORS)
+    imported(servant)
     heads.a.pull(2)
     heads.a.sh("echo x >/tank/f; sync; zpool sync tank")
-    until(lambda: house.ask("look")["out"] == [2], "the pool gave disk 2 up")
-    assert house.look() == "all"
+    until(lambda: servant.ask("look")["out"] == [2], "the pool gave disk 2 up")
+    assert servant.look() == "all"
     heads.a.push(2)
-    # Where no zed runs somebody has to say that it is back.
+    # Without zed, a person must bring the disk online.
     heads.a.sh("zpool online tank disk2-part1")
-    until(lambda: house.ask("look")["out"] == [], "it is back")
+    until(lambda: servant.ask("look")["out"] == [], "it is back")
 
 
 def test_properties_are_seen_and_set(heads: Heads) -> None:

@@ -1,6 +1,6 @@
-"""Disks whose labels cannot be read, though they answer everything else: what a file of a shared disk has is damaged.
+"""Disks with unreadable labels that answer everything else: the file behind a shared disk is damaged.
 
-Decides nothing; the first two labels are those that the adapter reads.
+Makes no decisions; the adapter reads the first two labels.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ LABELS_BYTES: Final = 512 << 10
 
 
 def damage(file: Path) -> bytes:
-    """Writes something else in the place of the labels; what was there."""
+    """Overwrite the labels. Returns the old bytes."""
     with file.open("r+b") as disk:
         disk.seek(START)
         kept = disk.read(LABELS_BYTES)
@@ -24,7 +24,7 @@ def damage(file: Path) -> bytes:
 
 
 def restore(file: Path, kept: bytes) -> None:
-    """Makes them readable again."""
+    """Write the old labels back."""
     with file.open("r+b") as disk:
         disk.seek(START)
         disk.write(kept)

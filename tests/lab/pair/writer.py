@@ -1,11 +1,11 @@
-"""Run in the guest: writes records until a write fails, and says of each that it is on stable storage.
+"""Run in the guest: write records until the machine ends, and report each one that is on stable storage.
 
     python -m tests.lab.pair.writer DIRECTORY LIFE     see `records`
     python -m tests.lab.pair.writer DIRECTORY check LIFE:COUNT...
 
-A failed write is tried again: the writer of a controller that was fenced must never be acknowledged, however often it
-tries. Files are open only while a record is written, as with clients that come and go: a pool can be exported between
-two records, and then the writer ends.
+Tries a failed write again: the writer of a fenced controller must never get an acknowledgement, however often it tries.
+Opens files only while it writes a record, as clients do that come and go: a pool can be exported between two records,
+and then the writer ends.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pathlib import Path
 
 from tests.lab.pair.records import PORT_NAME, RECORD_BYTES, SLOTS, problems, record
 
-#: Between two records, and between two tries.
+#: Seconds between two records, and between two tries.
 PACE_S = 0.02
 
 
 def port() -> int:
-    """The virtio-serial port to the host."""
+    """Open the virtio-serial port to the host."""
     for name in Path("/sys/class/virtio-ports").glob("*/name"):
         if name.read_text().strip() == PORT_NAME:
             return os.open(Path("/dev") / name.parent.name, os.O_WRONLY)
@@ -30,7 +30,7 @@ def port() -> int:
 
 
 def put(path: Path, data: bytes, offset: int) -> None:
-    """Into a file that is there: what lies under a filesystem that is mounted no more has none."""
+    """Write into an existing file: the directory below an unmounted filesystem has none."""
     file = os.open(path, os.O_WRONLY)
     try:
         os.pwrite(file, data, offset)
@@ -40,7 +40,7 @@ def put(path: Path, data: bytes, offset: int) -> None:
 
 
 def write(directory: Path, life: int) -> None:
-    """Writes until this machine ends or the filesystem is gone."""
+    """Write until this machine ends or the filesystem is gone."""
     if not directory.is_mount():
         raise SystemExit(f"{directory} is not mounted")
     out = port()

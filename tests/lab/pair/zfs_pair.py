@@ -1,4 +1,4 @@
-"""Machines with real ZFS on shared disks, and the adapter of pools inside them, as processes that are asked."""
+"""Machines with real ZFS on shared disks, and processes in them that run the adapter of pools on request."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from tests.lab.target import Target, disk_device
 
 ROOT = Path(__file__).parents[3]
 BY_ID = Path("/dev/disk/by-id")
-#: Nobody waits so long unless something is broken.
+#: Longest wait; only a defect takes this long.
 LONG_S = 120.0
 MEMORY_MIB = 768
 
 
 def orders_of(side: Side, disks: Sequence[str], vdevs: Sequence[Vdev]) -> Orders:
-    """Orders as far as pools need them."""
+    """Return orders with the fields that pools need."""
     return Orders("pair", side, 1, ("alpha", "beta"), tuple(disks), tuple(vdevs), (0,), channels=())
 
 
 def parts(*numbers: int) -> str:
-    """The partitions of some disks that pools are made from."""
+    """Return the partitions of some disks, for `zpool create`."""
     return " ".join(f"{BY_ID}/disk{number}-part1" for number in numbers)
 
 
@@ -46,7 +46,7 @@ class Head:
         memory_mib: int = MEMORY_MIB,
     ) -> None:
         self.side, self._target, self._hanging, self._servants = side, target, hanging, 0
-        #: Whether something was done that only a new boot undoes.
+        #: Whether a test changed something that only a new boot undoes.
         self._touched = False
         name = "alpha" if side is Side.A else "beta"
         place = directory / name
@@ -61,18 +61,18 @@ class Head:
         )
 
     def start(self) -> None:
-        """Power on, and wait for all disks."""
+        """Switch on, and wait for all disks."""
         self.machine.start()
         self._touched = False
         for name in self._target.names:
             self.machine.until(f"[ -e {BY_ID}/{name}-part9 ]", LONG_S)
 
     def cut(self) -> None:
-        """Power off."""
+        """Switch off."""
         self.machine.close()
 
     def empty(self) -> None:
-        """No pool here, and no process of ours: by a power cut where that is quicker."""
+        """Remove all pools and servants here; by a power cut if that is quicker."""
         if not self._touched and self.machine.on:
             self.machine.run("kill -9 $(cat /run/servant*.pid); rm -f /run/servant*")
             if self.machine.run("zpool list -H -o name | xargs -rn1 zpool destroy -f; rm -rf /run/hagit").status == 0:
@@ -87,7 +87,7 @@ class Head:
         self.machine.until(f"! [ -e {BY_ID}/{name}-part1 ]", LONG_S)
 
     def push(self, number: int) -> None:
-        """Put it back."""
+        """Put the disk back."""
         name = self._target.names[number]
         driver, *words = disk_device(name, number).split(",")
         options: dict[str, Any] = dict(word.split("=", 1) for word in words)
@@ -96,23 +96,23 @@ class Head:
         self.machine.until(f"[ -e {BY_ID}/{name}-part9 ]", LONG_S)
 
     def hang(self, *, hangs: bool) -> None:
-        """Let commands to the hanging disk wait: a byte a second."""
+        """Let commands to the hanging disk wait: it transfers a byte a second."""
         self._touched = True
         none = dict.fromkeys(("bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr"), 0)
         self.machine.monitor("block_set_io_throttle", id="hanging", bps=int(hangs), **none)
 
     def sh(self, command: str, timeout_s: float = LONG_S) -> str:
-        """What a command printed."""
+        """Return what a command printed."""
         return self.machine.check(command, timeout_s)
 
     def servant(self, vdevs: Sequence[Vdev], disks: Sequence[str] = ()) -> Servant:
-        """A process with the adapter for these orders."""
+        """Start a process with the adapter for these orders."""
         self._servants += 1
         return Servant(self.machine, self._servants, orders_of(self.side, disks or self._target.names, vdevs))
 
 
 def _devices(target: Target, name: str, hanging: int | None) -> tuple[str, ...]:
-    """The shared disks; the one that is to hang comes from its file, because QEMU holds no passed-through one back."""
+    """Return the shared disks. A file serves the one that is to hang: QEMU cannot throttle a passed-through disk."""
     devices = list(target.devices(name))
     if hanging is None:
         return tuple(devices)
@@ -135,16 +135,16 @@ class Servant:
         machine.check(f"cd {ROOT}; ({settings} {text} </dev/null >{self._place}.log 2>&1 & echo $! >{self._place}.pid)")
 
     def ask(self, do: str, deadline_s: float = 60, **more: Any) -> dict[str, Any]:
-        """One request, to its end."""
+        """Send one request and wait for its end."""
         return self.heard(self.begin(do, deadline_s, **more), deadline_s)
 
     def begin(self, do: str, deadline_s: float = 60, **more: Any) -> int:
-        """Begin a request; `heard` waits for its end."""
+        """Send a request; `heard` waits for its end."""
         text = shlex.quote(json.dumps({"do": do, "deadline_s": deadline_s, **more}))
         return self._machine.send(f"echo {text} >{self._place}.in; cat {self._place}.out", deadline_s + LONG_S)
 
     def heard(self, number: int, deadline_s: float = 60) -> dict[str, Any]:
-        """The answer to what was begun."""
+        """Wait for the answer to a request."""
         done = self._machine.result(number, deadline_s + LONG_S)
         log = self._machine.run(f"cat {self._place}.log")
         assert done.status == 0 and not done.late and done.out, done.err + log.out
@@ -152,9 +152,9 @@ class Servant:
         return found
 
     def look(self) -> str:
-        """How the pools stand."""
+        """Return the state of the pools."""
         return str(self.ask("look")["pools"])
 
     def kill(self) -> None:
-        """As a watchdog kills an arm."""
+        """Kill the process, as a watchdog kills a worker."""
         self._machine.check(f"kill -9 $(cat {self._place}.pid)")

@@ -1,12 +1,12 @@
-"""Run in a guest: the pools of some orders through the real adapter, asked over two pipes with names.
+"""Run in a guest: the pools of some orders through the real adapter, on request over two named pipes.
 
     python -m tests.lab.pair.zfs_servant PLACE DIRECTORY ORDERS
 
 PLACE.in takes a line of JSON, `{"do": "look" | "import" | "export" | "labels" | "reached" | "end", "deadline_s":
-seconds}`, for an import with `out`, the disks that the last owner had given up, and `txgs`, its word of how far the
-pools had come. PLACE.out gives one back: what came of it, `seconds` it took, and `said`, what the adapter had to say
-meanwhile. `reached` looks at the pools first and at the uberblocks on the disks afterwards. It is a process of its own,
-as an arm of the watchdog is: two of them look and move at the same time.
+seconds}`; an import also takes `out`, the disks that the last owner had dropped, and `txgs`, the transaction groups
+that it reported. PLACE.out returns one line: the result, `seconds` it took, and `said`, the adapter's messages
+meanwhile. `reached` looks at the pools first and at the uberblocks on the disks afterwards. It runs as a separate
+process, like a worker of the watchdog: two of them look and move at the same time.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ from reconciler.system.zfs.pool_adapter import ZfsPools, pools_of
 from reconciler.system.zfs.tables import rows
 
 
-def answer(house: ZfsPools, directory: Path, orders: Orders, request: dict[str, Any]) -> dict[str, Any]:
-    """One request done."""
+def answer(adapter: ZfsPools, directory: Path, orders: Orders, request: dict[str, Any]) -> dict[str, Any]:
+    """Execute one request."""
     deadline_s = float(request.get("deadline_s", 60))
     match request["do"]:
         case "look":
-            view = house.look(deadline_s)
+            view = adapter.look(deadline_s)
             return {"pools": view.pools.value, "out": sorted(view.out), "txgs": view.txgs}
         case "import":
             out, txgs = frozenset(request.get("out", ())), tuple(request.get("txgs", ()))
-            return {"good": house.import_(deadline_s, out, txgs)}
+            return {"good": adapter.import_(deadline_s, out, txgs)}
         case "export":
-            return {"good": house.export(deadline_s)}
+            return {"good": adapter.export(deadline_s)}
         case "labels":
             paths = {at: data_path(directory, name) for at, name in enumerate(orders.disks)}
             return {"labels": {at: str(label) for at, label in read_labels(paths, deadline_s).items()}}
         case "reached":
-            return reached(house, directory, orders, deadline_s)
+            return reached(adapter, directory, orders, deadline_s)
         case other:
             raise ValueError(other)
 
 
-def reached(house: ZfsPools, directory: Path, orders: Orders, deadline_s: float) -> dict[str, Any]:
-    """How far pools have come: as the adapter says, as the disks say after that, and as the kernel counts."""
-    txgs = house.look(deadline_s).txgs
+def reached(adapter: ZfsPools, directory: Path, orders: Orders, deadline_s: float) -> dict[str, Any]:
+    """Return the groups that pools reached: by the adapter, then by the disks, and by the kernel's count."""
+    txgs = adapter.look(deadline_s).txgs
     pools = pools_of(orders)
     counted = {pool: _newest(pool) for pool in pools}
     paths = {at: data_path(directory, name) for at, name in enumerate(orders.disks)}
@@ -72,18 +72,18 @@ def _newest(pool: str) -> int:
 
 
 def main() -> None:
-    """Serve until told to end."""
+    """Serve until a request ends the process."""
     place, directory, text = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     orders = build(Orders, json.loads(text), "orders")
     said: list[str] = []
-    house = ZfsPools(directory, orders.side, orders, say=said.append)
+    adapter = ZfsPools(directory, orders.side, orders, say=said.append)
     while True:
         request = json.loads(place.with_suffix(".in").read_text())
         if request["do"] == "end":
-            house.close()
+            adapter.close()
             return
         begun_s = time.monotonic()
-        found = answer(house, directory, orders, request)
+        found = answer(adapter, directory, orders, request)
         found |= {"seconds": time.monotonic() - begun_s, "said": said.copy()}
         said.clear()
         place.with_suffix(".out").write_text(json.dumps(found) + "\n")

@@ -1,8 +1,8 @@
-"""Run in a guest: pools and datasets made, changed, seen and destroyed through the real adapter; prints JSON.
+"""Run in a guest: make, change, look at and destroy pools and datasets through the real adapter; print JSON.
 
     python -m tests.lab.pair.zfs_story DISK DISK DISK
 
-Makes a pool `story` of the first two disks and a log of the third. Nothing is left of it.
+Makes a pool `story` of the first two disks and a log of the third, and removes it at the end.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DEADLINE_S = 60.0
 
 
 def story(first: str, second: str, third: str) -> dict[str, Any]:
-    """What each step came to, and what was seen after it."""
+    """Return the result of each step, and the facts seen after it."""
     layout = PoolLayout((LayoutVdev(VdevKind.MIRROR, (first, second)),), log=(LayoutVdev(VdevKind.DISK, (third,)),))
     steps: list[str] = []
 
