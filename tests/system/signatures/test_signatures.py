@@ -352,7 +352,7 @@ def test_nothing_is_left_behind(bench: Bench, rings: Rings, tmp_path: Path) -> N
         "import sys; from pathlib import Path; from reconciler.system.signatures import *;"
         "kinds = [b'-----BEGIN SSH SIGNATURE-----', b'-----BEGIN PGP SIGNATURE-----'];"
         "parts = [SignedPart(str(n), kind, b'', 0) for n, kind in enumerate(kinds)];"
-        "print(len(verify(parts, Trust(Path(sys.argv[1]), None, Path(sys.argv[2])), timeout_s=20)))"
+        "print(len(verify(parts, TrustFiles(Path(sys.argv[1]), None, Path(sys.argv[2])), timeout_s=20)))"
     )
     scratch = tmp_path / "scratch"
     scratch.mkdir()
