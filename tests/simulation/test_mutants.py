@@ -70,11 +70,11 @@ def test_the_core_as_it_is_passes_every_recorded_catcher() -> None:
 
 
 def test_a_fragment_that_is_gone_fails_loudly() -> None:
-    gone = Mutant("gone", "hold", "no such words in it", "", "nothing")
-    with pytest.raises(AssertionError, match=r"occurs 0 times in hold\.py"):
+    gone = Mutant("gone", "reservation_state", "no such words in it", "", "nothing")
+    with pytest.raises(AssertionError, match=r"occurs 0 times in reservation_state\.py"):
         mutated(gone)
     with pytest.raises(AssertionError, match=r"occurs \d+ times"):
-        mutated(Mutant("many", "hold", "orders", "", "nothing"))
+        mutated(Mutant("many", "reservation_state", "orders", "", "nothing"))
 
 
 def test_a_mutant_is_not_seeded_into_a_core_that_is_loaded_already() -> None:
