@@ -84,13 +84,13 @@ DECIDE = (
     ),
     Mutant(
         "hands-over-whatever-the-groups-there", "owner",
-        " and peer_better(state) and _told_since(state):\n            return Code.GROUPS_DOWN",
+        " and peer_better(state) and _reported_since(state):\n            return Code.GROUPS_DOWN",
         ":\n            return Code.GROUPS_DOWN",
         "a group is down here, so anywhere is better: the pools move to and fro while a switch reboots",
     ),
     Mutant(
         "trusts-what-was-said-before", "owner",
-        " and _told_since(state):\n",
+        " and _reported_since(state):\n",
         ":\n",
         "believes what the peer said of its groups before all was lost on both sides: lets go where nobody can take",
     ),

@@ -9,8 +9,7 @@ import struct
 
 
 def checksum(data: bytes) -> int:
-    """Return 16 bits over all bytes, padded with zero to an even length; 0 if the bytes include their right
-    checksum."""
+    """Return the 16-bit checksum; 0 if the bytes include their right one. An odd length is padded with a zero byte."""
     data += bytes(len(data) % 2)
     total: int = sum(struct.unpack(f">{len(data) // 2}H", data))
     while total >> 16:

@@ -85,7 +85,7 @@ def begin(
 
 
 def elapsed(election: Election, now_ms: int) -> Elected:
-    """Return the member at `now_ms`. It changes nothing before `due_ms`."""
+    """Return the member at `now_ms`. The member does not change before `due_ms`."""
     return _advertising(election, now_ms) if now_ms >= election.due_ms else Elected(election)
 
 
@@ -125,6 +125,5 @@ def _advertising(election: Election, now_ms: int) -> Elected:
 
 
 def _next(counter: int) -> int:
-    """Return the next counter. It wraps to 0 as in all implementations; only a counter that starts near the end
-    wraps."""
+    """Return the next counter. It wraps to 0, as in all implementations; only one that starts near the end wraps."""
     return 0 if counter == COUNTER_MAX else counter + 1

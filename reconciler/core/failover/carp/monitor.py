@@ -57,8 +57,7 @@ class CarpFact(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Number of packets, time and source of the last one. `knows_password`: the last one was sealed with our
-    password."""
+    """Number of packets, time and source of the last. `knows_password`: the last was sealed with our password."""
 
     count: int = 0
     last_ms: int = 0

@@ -112,8 +112,7 @@ def harmless(peer: Peer | None, why: Refusal) -> bool:
 
 
 def _said(state: State, beat: Beat) -> State:
-    """Keep the marks that an owner reports, unless its orders are for another shelf, which may order pools
-    differently."""
+    """Keep the marks that an owner reports. Ignore orders of another shelf, which may order the pools differently."""
     if beat.phase not in OWNING or not any(beat.txgs) or beat.shelf != shelf_digest(state.orders):
         return state
     # An incredible epoch replaces no marks, but its marks still count: a mark never lets an older copy in.
@@ -123,8 +122,7 @@ def _said(state: State, beat: Beat) -> State:
 
 
 def _unable_ms(since_ms: int | None, beat: Beat, now_ms: int) -> int | None:
-    """Return since when the peer reports, in this beat and the ones before, that it neither owns nor could take
-    pools."""
+    """Return since when the peer, up to this beat, reports that it neither owns the pools nor could take them."""
     if beat.able or beat.phase in OWNING:
         return None
     return now_ms if since_ms is None else since_ms
@@ -170,8 +168,7 @@ def heard_since(state: State, moment_ms: int) -> bool:
 
 
 def network_silent(state: State, now_ms: int) -> bool:
-    """Whether every network channel was silent for the limit and the extra wait of the orders. False without
-    channels."""
+    """Whether all network channels were silent for the limit and the extra wait. False if there are none."""
     timers = state.orders.timers
     bound_ms = timers.silence_ms + timers.network_ms
     heard = state.peer.heard_ms[:-1]

@@ -25,8 +25,7 @@ class Reading:
     changed: bool
 
     def events(self, channel: int) -> tuple[Heard | RecordChanged, ...]:
-        """Return the events for the core, in order: a beat tells more, so it comes last. `channel`: the disk
-        record's."""
+        """Return the events for the core; a beat tells more and comes last. `channel`: that of the disk record."""
         changed = (RecordChanged(),) if self.changed else ()
         return (*changed, Heard(channel, self.beat)) if self.beat is not None else changed
 

@@ -21,8 +21,7 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True)
 class TooOld:
-    """The beat is from an earlier life of the sender, or older than the window, which does not know whether it is
-    new."""
+    """The beat is from an earlier life of the sender, or so old that the window cannot tell whether it is new."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,8 +62,7 @@ def refuse_addition(view: SecretView, number: str = "") -> SecretStepRefusal | N
 
 
 def refuse_use(view: SecretView, *, without_peer: bool) -> SecretStepRefusal | None:
-    """Return why this controller cannot use the next secret now. `without_peer`: the operator says that the peer is
-    off."""
+    """Return why the next secret cannot be used now. `without_peer`: the operator says that the peer is off."""
     if not view.next:
         remedy = "`hagit secret new`, or `hagit secret import` what the peer made"
         return SecretStepRefusal("there is no next secret here", remedy)

@@ -25,8 +25,7 @@ def quiet_ms(timers: Timers) -> int:
 
 
 def hear_own(state: State, channel: int, beat: Beat, now_ms: int) -> State:
-    """Take a beat of our own side. A network switch may reflect our own beats, which is harmless; another machine's is
-    not."""
+    """Take a beat of our own side: harmless if a network switch reflects ours, not if another machine sent it."""
     if beat.machine == state.machine or (not beat.machine and beat.incarnation == state.incarnation):
         return state
     twin = _moved(state.twin, beat, channel, now_ms, alive=beat.incarnation > state.incarnation)
@@ -79,7 +78,7 @@ def recently_heard(twin: Twin | None, timers: Timers, now_ms: int) -> bool:
 
 
 def owner_unheard(state: State, now_ms: int) -> bool:
-    """Whether another machine or boot of the peer's side holds the disks than the one that has been heard for a while.
+    """Whether the peer's side holds the disks, but by another machine or boot than the one recently heard.
 
     The holder may be serving, and its beats may arrive in a moment.
     """

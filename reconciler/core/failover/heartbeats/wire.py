@@ -91,8 +91,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """One direction of one channel or disk: its sender, the header that its bytes must have, and the key of their
-    seal."""
+    """One direction of one channel or disk: its sender, the header of its bytes, and the key of their seal."""
 
     kind: Kind
     sender: Side
@@ -116,8 +115,7 @@ class Decoded:
 
 @lru_cache(maxsize=4_096)
 def short_digest(text: str, count: int) -> int:
-    """Return the first `count` bytes of SHA-256, enough for messages about wrong names. The seal's key has full
-    names."""
+    """Return the first `count` bytes of SHA-256, enough for messages. The seal's key covers the full names."""
     return int.from_bytes(sha256(text.encode()).digest()[:count])
 
 

@@ -1,5 +1,4 @@
-"""The state machine of one controller: an event updates the state, the phase decides, and at most one transition
-follows.
+"""State machine of one controller: an event updates the state, the phase decides, at most one transition follows.
 
 Read in this order: `phase` (the guarantees of each phase), `state` and `events`, `step`, then the decisions of each
 phase: `boot`, `standby`, `finished_claim`, `owner`. `event_effects` updates the state with an event. `outputs` derives

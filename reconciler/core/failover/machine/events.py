@@ -133,8 +133,7 @@ class NewOrders:
 
 @dataclass(frozen=True, slots=True)
 class UnitSeen:
-    """The serial numbers of the Pair and of this machine were compared. `unfit`: why it may not claim; None if it
-    may."""
+    """The serial numbers of the Pair and this machine were compared. `unfit`: why it may not claim, or None."""
 
     unfit: Decision | None
 

@@ -82,8 +82,7 @@ def contradict(state: State, beat: Beat) -> bool:
 
 
 def exhausted(state: State) -> bool:
-    """Whether no epoch is left for a claim. A key has no room for a higher one, and an equal or lower one must not
-    win."""
+    """Whether no epoch is left for a claim: a key has no room for a higher one, and no other one may win."""
     return state.highest >> TAG_BITS >= COUNTER_MAX
 
 

@@ -91,7 +91,7 @@ def release_reason(state: State, now_ms: int) -> Code | None:
             return Code.DISKS_LOST
         if lasts(looks.hung_ms) and not _hangs_anywhere(state):
             return Code.POOLS_HUNG
-        if lasts(looks.down_ms, timers.network_ms) and peer_better(state) and _told_since(state):
+        if lasts(looks.down_ms, timers.network_ms) and peer_better(state) and _reported_since(state):
             return Code.GROUPS_DOWN
     elif all_groups_down(state) and lasts(looks.down_ms, timers.network_ms) and network_silent(state, now_ms):
         return Code.ISOLATED
@@ -104,9 +104,8 @@ def _hangs_anywhere(state: State) -> bool:
     return state.taken and hung_ms is not None and hung_ms - state.since_ms < 2 * state.orders.timers.again_ms
 
 
-def _told_since(state: State) -> bool:
-    """Whether the peer has reported its groups since ours went down, because one fault may take down the links of
-    both."""
+def _reported_since(state: State) -> bool:
+    """Whether the peer has reported its groups since ours went down. One fault may take down the links of both."""
     down_ms = state.looks.down_ms
     return down_ms is not None and heard_since(state, down_ms + state.orders.timers.beat_ms)
 

@@ -96,8 +96,7 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """The part of the state that outlives the daemon but not a reset: a file in /run, written before acting on the
-    phase.
+    """The part of the state that outlives the daemon but not a reset: a file in /run, written before acting on it.
 
     `quiet`: the addresses were to stay down for now (strict orders).
     """

@@ -119,8 +119,7 @@ def enter(state: State, move: Move, now_ms: int) -> State:
 
 
 def _answer_ms(state: State, code: Code, now_ms: int) -> int | None:
-    """Return when the addresses may come up. None: at once. With strict orders and no proof: after the peer's
-    deadman."""
+    """Return when the addresses may come up. None: at once. Strict orders and no proof: after the peer's deadman."""
     beat = state.peer.beat
     said = state.peer.dead and not state.peer.proven and beat is not None and beat.dying
     sure = code is Code.HANDED or (code is Code.PEER_DEAD and not said)

@@ -55,8 +55,8 @@ def text_of(value: Any, *, first_only: bool = False) -> str:
     """
     if is_dataclass(value):
         first, _ = _fields(value.__class__)
-        told = [(name, getattr(value, name)) for name in first] if first_only else written_fields(value)
-        parts = ", ".join(f"{name}={text_of(part, first_only=first_only)}" for name, part in told)
+        written = [(name, getattr(value, name)) for name in first] if first_only else written_fields(value)
+        parts = ", ".join(f"{name}={text_of(part, first_only=first_only)}" for name, part in written)
         return f"{value.__class__.__qualname__}({parts})"
     if isinstance(value, tuple):
         parts = ", ".join(text_of(item, first_only=first_only) for item in value)

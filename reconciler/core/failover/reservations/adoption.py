@@ -45,8 +45,7 @@ def registrations(orders: Orders, key: Key) -> tuple[Command, ...]:
 
 
 def reservations(orders: Orders, key: Key) -> tuple[Command, ...]:
-    """Return the second commands, sent once all registrations are good. A disk with another holder reports a
-    conflict."""
+    """Return the second commands, sent once all registrations are good. A disk with another holder refuses."""
     return _each(orders, Verb.RESERVE, key)
 
 

@@ -90,8 +90,7 @@ def outdated(
 
 
 def _tops(orders: Orders, vdevs: Iterable[Vdev], copies: Mapping[int, Copy | None]) -> dict[str, int]:
-    """Return the index of each vdev in the pool. A spare in use may tell it where the vdev's own disks are
-    unreadable."""
+    """Return the index of each vdev in the pool. A spare in use may tell it if the vdev's own disks are unreadable."""
     tops: dict[str, int] = {}
     lost = []
     for vdev in vdevs:
@@ -130,8 +129,7 @@ def _uncovered(orders: Orders, vdev: Vdev, top: int, copies: Mapping[int, Copy |
 
 
 def _is_current(copy: Copy, newest: Copy) -> bool:
-    """Whether the disk has the same writes as the newest one. A crash may fall between the last writes of one
-    commit."""
+    """Whether the disk has the writes of the newest one. A crash may fall between the last writes of one commit."""
     if copy.guid in newest.behind:
         return False
     return copy.age[0] >= newest.age[0] or (copy.age[0] == newest.age[0] - 1 and copy.guid not in newest.given_up)

@@ -217,7 +217,7 @@ def completing(state: State) -> Key | None:
 
 
 def unfenced(views: Collection[DiskView], mine: Key) -> tuple[int, ...]:
-    """Return the disks that answered and are not fenced: held by another key, or with another key registered."""
+    """Return the disks that answered and are not under our reservation alone."""
     return tuple(at for at, view in enumerate(views) if view.answered and not fenced(view, mine))
 
 

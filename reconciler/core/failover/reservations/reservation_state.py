@@ -48,8 +48,7 @@ class Hold(StrEnum):
 
 
 class Fence(StrEnum):
-    """Outcome of a claim. WAIT: the pools had given up every unfenced disk; wait until the peer's deadman has run
-    out."""
+    """Outcome of a claim. WAIT: the pools had given up every unfenced disk; wait for the end of the peer's deadman."""
 
     HOLDS = "holds"
     WAIT = "wait"

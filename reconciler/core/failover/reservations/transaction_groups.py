@@ -28,8 +28,7 @@ def tag_of(guid: int) -> int:
 
 
 def mark(guid: int, txg: int) -> int:
-    """Return an owner's mark for a pool; NOTHING if the GUID or the commit is unknown, or the number is out of
-    range."""
+    """Return the mark of a pool; NOTHING if the GUID or the commit is unknown, or the number is out of range."""
     if not guid or not 0 < txg < 1 << TXG_BITS:
         return NOTHING
     return tag_of(guid) << TXG_BITS | txg
