@@ -42,7 +42,7 @@ beats = st.builds(
 
 
 def of_version(beat: Beat, version: int) -> Beat:
-    """What is left of a beat in this layout version."""
+    """The fields of a beat that this layout version carries."""
     if version > 1:
         return beat
     return replace(beat, machine=0, txgs=(), armed=True, accepts=0, policy=0, lives_ms=0)
@@ -97,7 +97,7 @@ def large_orders(disks: int) -> Orders:
 
 
 def flipped(data: bytes, bit: int) -> bytes:
-    """The same bytes with one bit the other way round."""
+    """The same bytes with one bit flipped."""
     changed = bytearray(data)
     changed[bit // 8] ^= 1 << bit % 8
     return bytes(changed)

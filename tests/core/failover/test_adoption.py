@@ -1,4 +1,4 @@
-"""Pools that are imported already come under a reservation: what is refused, and how disks answer."""
+"""Adoption: imported pools come under a reservation, or the adoption is refused and takes no disk."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def of(generation: int, **timers: int) -> Orders:
 
 
 def told(state: State, orders: Orders) -> State:
-    """The peer says that it has these orders."""
+    """The peer's beat carries the digest of these orders."""
     said = beat(counter=20, generation=orders.generation, digest=digest(orders), policy=policy_digest(orders))
     return step(state, Heard(0, said), 2)
 

@@ -1,4 +1,4 @@
-"""Beats as datagrams and as disk records: what comes back, and everything that must not."""
+"""Beats as datagrams and as disk records: every beat round-trips, and every other content is refused."""
 
 from collections.abc import Callable
 from dataclasses import replace

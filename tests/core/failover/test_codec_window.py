@@ -1,4 +1,4 @@
-"""Which beats are new: replayed, reordered, duplicated and ancient ones against a model that remembers everything."""
+"""Replay window: replayed, reordered, duplicated and old beats against a model that remembers every beat."""
 
 from hypothesis import example, given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""When an active controller may complete its claim, and what the completion of one disk never asks."""
+"""Completion: when an active controller may begin one, and the commands that it never sends."""
 
 from dataclasses import replace
 
@@ -106,7 +106,7 @@ def test_no_disk_is_left_to_nobody() -> None:
 
 
 def extending(view: DiskView) -> Completion:
-    """A path is registered, and this is what the look after it saw."""
+    """A path is registered, and the look after it has this result."""
     halfway = DiskView(True, MINE, frozenset({MINE}), unregistered=1)
     completion = heard(Completion(1, MINE), Reply(Answer.GOOD, halfway))
     assert asks(completion) == Keep(1, MINE)

@@ -74,14 +74,14 @@ def test_its_digests_are_ours() -> None:
 
 @given(all_orders)
 def test_a_digest_of_any_orders_is_that_of_its_fields_as_python_shows_them(orders: Orders) -> None:
-    """What the first release did, as long as no field of a later one is asked for."""
+    """The text of the first release, as long as the orders use no later field."""
     same = [getattr(orders, name) for name in FIRST_RELEASE["Orders"] if name not in ("side", "devices")]
     assert digest(orders) == int.from_bytes(sha256(repr(same).encode()).digest()[:8])
 
 
 @dataclass(frozen=True)
 class Limits:
-    """As a later release has it."""
+    """The same value in a later release."""
 
     moves: int = 3
     moves_window_ms: int = 1

@@ -1,4 +1,4 @@
-"""Secrets of a pair: which seals, which are accepted, and what names them."""
+"""Keyring: one secret seals, others are accepted, and fingerprints identify them."""
 
 from dataclasses import replace
 

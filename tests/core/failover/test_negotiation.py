@@ -1,4 +1,4 @@
-"""Which layout version is written: the highest the peer reads, the first where that is not known."""
+"""Layout version: a controller writes the highest that the peer reads, or the first if that is unknown."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What changes from one set of orders to the next, and which generation it gets."""
+"""Differences between two sets of orders, and the generation of the newer ones."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Orders as a file: one file for each value, and everything that is no such file refused with what and where."""
+"""Orders as a file: one file for each value; any other bytes are refused with the defect and its place."""
 
 import json
 from dataclasses import replace

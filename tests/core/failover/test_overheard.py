@@ -1,4 +1,4 @@
-"""What each packet was, what is counted, and what a restarted sender is taken for."""
+"""Monitor of CARP: the kind of each packet, the counts, and senders that restart."""
 
 from dataclasses import replace
 from ipaddress import ip_address
@@ -77,7 +77,7 @@ def test_the_counter_of_one_source_must_rise() -> None:
 
 
 def test_a_peer_that_is_not_hagit_repeats_itself_only_in_replays() -> None:
-    """As ucarp and FreeBSD, which have not heard anybody yet."""
+    """Like ucarp and FreeBSD before they have heard another member."""
     parties, overheard = replace(UNKNOWN_PEER, rising=False), Overheard()
     drawn = [7 * number % 2_003 + 1 for number in range(2_000)]
     for counter in drawn:

@@ -1,4 +1,4 @@
-"""How far the pools have come: marks, whose word counts, and what an older copy is."""
+"""Transaction groups: marks, whose marks count, and which copies are older."""
 
 from dataclasses import replace
 
@@ -85,7 +85,7 @@ def active(word: tuple[int, ...]) -> State:
 
 
 def test_an_active_controller_says_what_it_sees_whatever_was_said_before() -> None:
-    """So a number that was wrong ends with the next takeover that a person made possible."""
+    """So a wrong number ends with the next takeover that the operator made possible."""
     state = step(active((mark(GUID, 1 << 39), mark(OTHER, 3))), PoolsSeen(Presence.ALL, txgs=(mark(GUID, 44), 0)), 1)
     assert state.word == (mark(GUID, 44), mark(OTHER, 3)) and state.word_epoch == 6
     assert outputs(state).beat.txgs == state.word

@@ -1,4 +1,4 @@
-"""Every reason that holds is told, none hides another, and a healthy pair has none."""
+"""Reasons: every one that holds appears, none hides another, and a healthy pair has none."""
 
 from dataclasses import replace
 
@@ -32,7 +32,7 @@ def names(state: State, now_ms: int = 1) -> set[str]:
 
 
 def said(state: State, **changes: object) -> State:
-    """The same, with the peer saying something else."""
+    """The same, with another beat of the peer."""
     assert state.peer.beat is not None
     return replace(state, peer=replace(state.peer, beat=replace(state.peer.beat, **changes)))  # type: ignore[arg-type]
 
@@ -104,7 +104,7 @@ def test_reason(name: str, state: State, now_ms: int) -> None:
 
 
 def test_an_active_controller_misses_a_standby_on_every_channel() -> None:
-    """A standby advertises nothing by CARP, and beats there all the same."""
+    """A standby sends no CARP advertisement, but its beats on that channel count."""
     deaf = healthy(peer=replace(HEALTHY.peer, beat=healthy().peer.beat, heard_ms=(1_000, 0, 1_000)))
     assert [reason.text for reason in reasons(deaf, 1_000)] == ["the peer is not heard on net0"]
 

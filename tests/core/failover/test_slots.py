@@ -1,4 +1,4 @@
-"""What the peer's slots on the arbitration disks say from one read to the next."""
+"""Record slots: signs of life in the peer's slots from one read to the next."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The state as a document: what is written is read again; all else is refused, and nothing raises."""
+"""State document: every state round-trips, any other bytes are refused, and no input raises."""
 
 from __future__ import annotations
 

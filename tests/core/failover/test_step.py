@@ -1,4 +1,4 @@
-"""One step in every phase with every event: a table that people read (step.txt), and what holds for any sequence."""
+"""One step in every phase with every event: a table that people read (step.txt), and invariants of any sequence."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -42,7 +42,7 @@ NEWER = Key(Side.B, 4)
 
 
 def beat(phase: Phase = Phase.STANDBY, **changes: object) -> Beat:
-    """What the peer says when it is well."""
+    """A beat of a healthy peer."""
     said = Beat(
         Side.B, incarnation=1, counter=9, echo=1, phase=phase, epoch=2, sees=True, able=phase is Phase.STANDBY,
         generation=PAIR.generation, digest=digest(PAIR), shelf=shelf_digest(PAIR),
@@ -56,7 +56,7 @@ def views(key: Key | None) -> tuple[DiskView, ...]:
 
 
 def standing(phase: Phase) -> State:
-    """A controller in a phase as it usually is there, its peer well and standby."""
+    """A controller in a phase, in its usual state there, with a healthy standby peer."""
     required = GUARANTEES[phase].required
     pools = {Phase.IMPORTING: Presence.SOME, Phase.ACTIVE: Presence.ALL, Phase.RELEASING: Presence.ALL}.get(
         phase, Presence.NONE

@@ -1,4 +1,4 @@
-"""Newer orders with another shelf: when they come into force in each phase, and what is known by number then."""
+"""Newer orders with another shelf: when they come into force in each phase, and how disk indices change then."""
 
 from dataclasses import replace
 
@@ -41,7 +41,7 @@ def given(phase: Phase, pools: Presence = Presence.NONE) -> State:
 
 
 def saw(state: State, *new: DiskView, now_ms: int = 2) -> State:
-    """After a look at the disks in force, which are ours, and at these new ones."""
+    """The state after a look at the disks in force, which are ours, and at these new ones."""
     return step(state, ShelfSeen((*ALL_OURS, *new)), now_ms)
 
 

@@ -94,7 +94,7 @@ def choices(claim: Claim) -> tuple[Command, ...]:
 
 
 def reached(shelf: Shelf, epochs: tuple[int, int]) -> Iterator[Race]:
-    """Every state that two claims can bring about together."""
+    """Every state that two claims can reach together."""
     first = Race(shelf, tuple(begin(replace(PAIR, side=side), Key(side, epoch))
                               for side, epoch in zip(SIDES, epochs, strict=True)))  # type: ignore[arg-type]  # fmt: skip
     known, queue = {first}, [first]
@@ -119,7 +119,7 @@ shelves = pytest.mark.parametrize("shelf", SHELVES.values(), ids=SHELVES)
 @shelves
 @races
 def test_at_most_one_of_two_claims_fences_unless_a_later_one_follows(shelf: Shelf, epochs: tuple[int, int]) -> None:
-    """Two that end well with one number would both import."""
+    """Two claims that end well with the same number would both import."""
     ends = {(race.verdict(0), race.verdict(1)) for race in reached(shelf, epochs)}
     if epochs[0] == epochs[1]:
         assert (Fence.HOLDS, Fence.HOLDS) not in ends
@@ -173,7 +173,7 @@ def test_both_go_through_the_arbitration_disks_in_one_order(shelf: Shelf, epochs
 @shelves
 @races
 def test_who_loses_the_majority_leaves_no_registration_behind(shelf: Shelf, epochs: tuple[int, int]) -> None:
-    """It could write wherever it is registered."""
+    """The loser could write wherever it is still registered."""
     for race in reached(shelf, epochs):
         for side in (0, 1):
             loser = race.claims[1 - side]
@@ -194,7 +194,7 @@ def test_a_claim_without_a_rival_fences_every_disk(shelf: Shelf, side: int) -> N
 @shelves
 @pytest.mark.parametrize("disk", range(len(PAIR.disks)))
 def test_a_disk_that_is_silent_at_the_last_look_is_not_taken_for_fenced(shelf: Shelf, disk: int) -> None:
-    """Whatever was done to it before: the last look is what counts."""
+    """Only the last look counts, whatever happened to the claim before."""
     race = Race(shelf, (begin(PAIR, Key(Side.A, 2)),) * 2)
     while (moved := race.moved(0, silent=frozenset({disk} if race.claims[0].part is Part.VERIFY else ()))) is not None:
         race = moved
@@ -275,7 +275,7 @@ def test_a_second_look_that_finds_an_older_claim_of_the_peer_goes_on_as_if_it_we
 
 
 def told(claim: Claim, *replies: Reply) -> tuple[Claim, list[str]]:
-    """A claim that was answered so, and what it asked for."""
+    """A claim after these answers, and the commands that it sent."""
     asked = []
     for reply in replies:
         order = commands(claim)[0]

@@ -1,4 +1,4 @@
-"""What a controller does with what it knows: when it claims, lets go, stays still, and gives up."""
+"""Decisions of a controller by its state: when it claims, releases, stays, and halts."""
 
 from dataclasses import replace
 from typing import Any
@@ -28,7 +28,7 @@ ALL_DOWN = frozenset({1})
 
 
 def now(mine: Phase, pools: Presence = Presence.NONE, /, **beat: Any) -> State:
-    """A controller that has stood in a phase for a while, beside a peer that says what `beat` says."""
+    """A controller that has been in a phase for a while, with a peer that sends `beat`."""
     state = standing(mine, pools)
     looks = replace(state.looks, shelf_ms=NOW_MS, proved_ms=NOW_MS, owner=None)
     heard = replace(state.peer, heard_ms=(NOW_MS,) * 3, beat=replace(BEAT, epoch=1, **beat), ever=True, lately=True)
@@ -41,17 +41,17 @@ def seen(state: State, **looks: Any) -> State:
 
 
 def unable(state: State, for_ms: int) -> State:
-    """The same, and the peer has said for so long that it could not take the pools."""
+    """The same, with a peer that has reported for this long that it could not take the pools."""
     return replace(state, peer=replace(state.peer, unable_ms=NOW_MS - for_ms))
 
 
 def heard(state: State, network_ms: int, disk_ms: int) -> State:
-    """The same, with a peer that was last heard so long ago."""
+    """The same, with a peer that was last heard this long ago."""
     return replace(state, peer=replace(state.peer, heard_ms=(NOW_MS - network_ms,) * 2 + (NOW_MS - disk_ms,)))
 
 
 def moved(state: State, event: Event | None = None) -> tuple[Phase, Code]:
-    """Where one step leads, and why."""
+    """The phase after one step, and its reason."""
     after = step(state, event or Tick(), NOW_MS)
     return after.phase, after.why.code
 
@@ -328,7 +328,7 @@ def test_a_deadman_that_nobody_knows_of_ends_no_wait(said: dict[str, Any]) -> No
 
 
 def test_a_claim_that_would_wait_in_vain_is_not_begun() -> None:
-    """Nor by a person: it would take the disks from a peer that serves, and end without an import."""
+    """Not even on request: it would take the disks from a serving peer, and end without an import."""
     vain = seen(heard(now(Phase.STANDBY), SILENT, SILENT), unguarded=True)
     assert moved(vain) == STAYS
     forced = step(vain, Asked(Request.FORCE), NOW_MS)

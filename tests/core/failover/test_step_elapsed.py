@@ -1,4 +1,4 @@
-"""How much time has surely passed, step by step: from one reading of the clocks to the next."""
+"""Elapsed time: the time that has certainly passed from one reading of the clocks to the next."""
 
 import pytest
 

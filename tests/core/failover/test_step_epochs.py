@@ -1,4 +1,4 @@
-"""The last epoch that fits a key: no claim begins after it, nothing breaks, and a person reads what to do."""
+"""The last epoch that fits a key: no claim begins after it, and the operator reads the remedy."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -79,7 +79,7 @@ def test_a_person_who_forces_hears_why_not(told: Telling) -> None:
 
 
 def heard(epoch: int, *, channel: int = 0, highest: int = 0) -> State:
-    """What is known after a beat, with no decision yet."""
+    """The state after a beat, before any decision."""
     state = replace(standing(Phase.STANDBY), machine=9, highest=highest)
     return apply_event(state, Heard(channel, beat(epoch=epoch, counter=10)), 1)
 

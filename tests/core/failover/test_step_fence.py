@@ -1,4 +1,4 @@
-"""Whether a look proves a fence: what each disk has to say, vdev by vdev (SPC-4, 5.13; type 5 is table 63's)."""
+"""Whether a look proves a fence: the required state of each disk, vdev by vdev (SPC-4, 5.13; type 5 is table 63's)."""
 
 from dataclasses import replace
 
@@ -137,7 +137,7 @@ def spared(changes: dict[int, DiskView], out: set[int]) -> tuple[Fence, tuple[st
 
 
 def test_a_disk_that_was_given_up_is_never_the_one_to_import_from() -> None:
-    """It has what its pool held when it was given up; the other half, silent now, has been written alone since."""
+    """It has the contents from when the pool gave it up; since then only the other half, silent now, was written."""
     assert fence(PAIR, 5, seen({1: UNANSWERED}), frozenset({0}))[1] == ("tank/mirror0",)
     assert fence(RAIDZ, 5, seen({2: UNANSWERED}), frozenset({0}))[1] == ("raidz",)
     assert fence(RAIDZ, 5, ALL, frozenset({0}))[0] is Fence.HOLDS

@@ -1,4 +1,4 @@
-"""What one event adds to what is known: beats, looks, conflicts, a late wake, and a daemon that starts."""
+"""Effects of single events on the state: beats, looks, conflicts, a late wake, and a daemon that starts."""
 
 from dataclasses import replace
 
@@ -88,7 +88,7 @@ def test_the_newest_beat_counts_whatever_came_last() -> None:
 
 
 def heard(*events: tuple[Event, int], state: State | None = None) -> State:
-    """What is known after events, with no decision in between."""
+    """The state after events, without decisions in between."""
     state = standing(Phase.STANDBY) if state is None else state
     for event, now_ms in events:
         state = apply_event(state, event, now_ms)
@@ -119,7 +119,7 @@ def test_the_record_overtakes_beats_of_every_network() -> None:
 
 
 def test_a_slow_channel_carries_alone_when_the_fast_one_is_cut() -> None:
-    """Its beats are old news for as long as it is behind, and news again after."""
+    """Its beats are old as long as their numbers are behind, and new again after that."""
     state = heard((Heard(0, replace(BEAT, counter=10)), 2_000))
     for counter in range(7, 14):
         now_ms = 2_100 + 200 * (counter - 7)

@@ -1,4 +1,4 @@
-"""New orders in every phase: which are taken, which are refused and why, and what is no longer known then."""
+"""New orders in every phase: which are accepted, which are refused and why, and which knowledge they discard."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What a controller should be in each phase: who feeds the deadman, who answers clients, what is remembered."""
+"""Outputs in each phase: whether to feed the deadman, serve clients, and what to remember."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Beats of machines that say they are this controller, or the peer: which count, and for how long."""
+"""Twins: beats of other machines that present themselves as this controller or the peer; which count, and how long."""
 
 from dataclasses import replace
 

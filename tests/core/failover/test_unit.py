@@ -1,4 +1,4 @@
-"""The file that says which unit of hardware a controller is, and who may claim by it."""
+"""Hardware unit: the file with the serial number of a controller, and which machine may claim by it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The change of the secret: every order of all steps on both controllers, and what is refused."""
+"""Change of the secret: every order of all steps on both controllers, and the refusals."""
 
 from __future__ import annotations
 

@@ -244,7 +244,7 @@ def holder(disk: SharedDisk) -> Key | None:
 
 
 def judge_move(before: Race, after: Race) -> None:
-    """What no command of a repair does."""
+    """Invariants of every command of a repair."""
     for old, new in zip(before.disks, after.disks, strict=True):
         assert holder(old) is None or holder(new) is not None, "a disk is left without a holder"
         if new.holder == HERE != old.holder:
@@ -252,7 +252,7 @@ def judge_move(before: Race, after: Race) -> None:
 
 
 def judge_end(end: Race) -> None:
-    """What is true whenever both have come to their end."""
+    """Invariants once the repair and the claim have ended."""
     for disk in end.disks:
         assert disk.holder is not None, "every disk is held in the end"
         assert disk.holder == HERE or disk.keys[HERE] is None, "we could write to a disk that another holds"
