@@ -1,9 +1,9 @@
 """A child interpreter with one mutant in its core: `python -m tests.simulation.mutants_child MUTANT TASK …`.
 
-MUTANT may be `-`, the core as it is. A TASK is a catcher, `story:NAME`, `scene:NAME:STATES`, `twins:NAME`,
-`seed:NUMBER` or `test:FILE::NAME`, or a search: `stories`, `scenes`, `twins`, `swarm`, `tests`. Prints one line of
-JSON for each catcher that was tried: its name, what broke ("" for nothing) and the length of the trace. A search
-prints only what broke.
+MUTANT may be `-`, the unchanged core. A TASK is a catcher, `story:NAME`, `scene:NAME:STATES`, `twins:NAME`,
+`seed:NUMBER` or `test:FILE::NAME`, or a search: `stories`, `scenes`, `twins`, `swarm`, `tests`. Prints one line of JSON
+for each catcher that it tried: its name, what broke ("" for nothing) and the length of the trace. A search prints only
+catchers that found something broken.
 """
 
 import importlib.abc
@@ -24,11 +24,11 @@ from tests.simulation.mutants_model import Mutant
 ROOT = Path(__file__).parents[2]
 STORIES = ROOT / "tests" / "stories"
 UNITS = ROOT / "tests" / "core" / "failover"
-#: A catcher that runs longer has not caught anything: the mutant may just be slow.
+#: A catcher that runs longer counts as having caught nothing: the mutant may only be slow.
 CATCH_S_MAX = 40
 SCENE_STATES = (1_000, 30_000)
 SEEDS = 200
-#: So many stories that catch a mutant are enough to choose the shortest from.
+#: This many catching stories are enough to choose the shortest from.
 STORIES_MAX = 4
 
 Caught = tuple[str, str, int]
@@ -39,7 +39,7 @@ class Slow(Exception):
 
 
 class Seeded(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Gives one module of the core another source; every other module is found as usual."""
+    """Gives one module of the core another source; Python finds every other module as usual."""
 
     def __init__(self, mutant: Mutant) -> None:
         path = source_of(mutant)
@@ -67,12 +67,12 @@ def install(name: str) -> None:
 
 
 def crashed(error: BaseException) -> str:
-    """An assertion of the core that broke is a catch like any other."""
+    """Describe a broken assertion of the core, which counts as a catch like any other."""
     return f"crash: {type(error).__name__}: {error}".replace("\n", " ")[:160]
 
 
 def story(name: str) -> Caught:
-    """Play a story; what counts is an invariant or an expectation, never the golden timeline."""
+    """Play a story. A broken invariant or expectation counts, the golden timeline never does."""
     from reconciler.simulation.timed.stories import play, read
 
     text = (STORIES / f"{name}.txt").read_text()
@@ -87,7 +87,7 @@ def story(name: str) -> Caught:
 
 
 def scene(name: str, states: int) -> Caught:
-    """Explore a scene, shortest traces first, as far as it takes."""
+    """Explore a scene up to `states` states, shortest traces first."""
     from reconciler.simulation.exhaustive.explorer import explore
     from reconciler.simulation.exhaustive.scenes import DEEP, SCENES
     from reconciler.simulation.exhaustive.world import BoundedWorld
@@ -112,7 +112,7 @@ def twins(name: str) -> Caught:
 
 
 def seed(number: int) -> Caught:
-    """Play a seed of the swarm; the length is what is left of its faults when it is shrunk (`shrunk`)."""
+    """Play a seed of the swarm; the length is the number of faults that remain after shrinking (`shrunk`)."""
     from reconciler.simulation.timed.swarm import draw, run
 
     try:
@@ -125,14 +125,14 @@ def seed(number: int) -> Caught:
 
 
 def shrunk(number: int) -> int:
-    """How many faults it takes to break what the seed breaks."""
+    """Return how many faults are enough to break what the seed breaks."""
     from reconciler.simulation.timed.swarm import draw, shrink
 
     return len(shrink(draw(number), 400).injections) - 1
 
 
 class FirstFailure:
-    """Hears from pytest which test failed first."""
+    """Records the first failed test that pytest reports."""
 
     def __init__(self) -> None:
         self.name = ""
@@ -143,7 +143,7 @@ class FirstFailure:
 
 
 def unit(place: str) -> Caught:
-    """The tests of one step in a file, or one of them, in this very interpreter."""
+    """Run the tests of one step in a file, or one of them, in this interpreter."""
     import pytest
 
     first = FirstFailure()
@@ -154,7 +154,7 @@ def unit(place: str) -> Caught:
 
 
 def limited(catch: Callable[[], Caught]) -> Caught | None:
-    """What it catches, or None when it takes too long."""
+    """Return what `catch` finds, or None if it takes too long."""
 
     def expired(_: int, __: FrameType | None) -> None:
         raise Slow
@@ -170,7 +170,7 @@ def limited(catch: Callable[[], Caught]) -> Caught | None:
 
 
 def one(task: str) -> Caught | None:
-    """A catcher by its name."""
+    """Run a catcher by its name."""
     kind, _, rest = task.partition(":")
     match kind:
         case "story":
@@ -189,7 +189,7 @@ def one(task: str) -> Caught | None:
 
 
 def search(task: str) -> Iterator[Caught]:
-    """Some stories that catch it; or the first scene, within the fewest states; or the first seed."""
+    """Yield some stories that catch the mutant, or the first scene within the fewest states, or the first seed."""
     if task == "stories":
         names = sorted(path.stem for path in STORIES.glob("*.txt"))
         caught = (found for name in names if (found := one(f"story:{name}")) and found[1])

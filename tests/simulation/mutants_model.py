@@ -1,15 +1,15 @@
-"""What a mutant is."""
+"""One seeded bug, as data."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One seeded bug: `fragment` of `module` replaced; `careless` says who would do so and what data would suffer.
+    """One seeded bug: `replacement` for `fragment` of `module`.
 
-    `covered` names the layer that does the same work, if one does: then nothing happens in the field when this one is
-    gone, and a test of one step is all that can see it. Any other mutant has to be caught by a story, the explorer or
-    the swarm.
+    `careless` says who would write it and which data would suffer. `covered` names the layer that does the same work,
+    if there is one: then the bug has no effect in the field, and only a test of one step can see it. A story, the
+    explorer or the swarm must catch any other mutant.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""The table of mutants: what caught each, and how long the trace is. Reads and writes `MUTANTS.md`.
+"""The table of mutants: what caught each, and the length of the trace. Reads and writes `MUTANTS.md`.
 
-A replay runs the one catcher that the table names, a search tries everything and takes the shortest trace of the
+A replay runs the one catcher that the table names. A search tries every catcher and takes the shortest trace of the
 cheapest kind: stories, then the explorer, then the swarm.
 """
 
@@ -18,10 +18,10 @@ from tests.simulation.mutants import BY_NAME, MUTANTS
 
 ROOT = Path(__file__).parents[2]
 PAGE = Path(__file__).with_name("MUTANTS.md")
-#: Nothing found by a search runs nearly as long; beyond it the child is taken to hang.
+#: No search that finds something runs nearly as long. After this time the child counts as hanging.
 CHILD_S_MAX = 3_600
 WORKERS = 2
-#: What the length of a trace counts, by the kind of catcher.
+#: The unit of a trace's length, by the kind of catcher.
 UNITS = {"story": "lines", "scene": "moves", "twins": "states", "seed": "faults", "test": "step"}
 KINDS = {
     "story": "stories", "scene": "the explorer", "twins": "the search of twins",
@@ -50,7 +50,7 @@ layer alone; it is kept, so that two careless changes are needed before anything
 
 @dataclass(frozen=True)
 class Catch:
-    """What one catcher found. `broke` is empty when it found nothing."""
+    """The result of one catcher. `broke` is empty if it found nothing."""
 
     catcher: str
     broke: str
@@ -62,7 +62,7 @@ class Catch:
 
 
 def child(name: str, tasks: Iterable[str]) -> list[Catch]:
-    """Run catchers or searches over one mutant, `-` for the core as it is, in an interpreter of their own."""
+    """Run catchers or searches over one mutant, `-` for the unchanged core, in a separate interpreter."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.simulation.mutants_child", name, *tasks],
         cwd=ROOT, capture_output=True, text=True, timeout=CHILD_S_MAX, check=False,
@@ -73,17 +73,17 @@ def child(name: str, tasks: Iterable[str]) -> list[Catch]:
 
 
 def words(broke: str) -> str:
-    """The invariant or the expectation that broke, without the figures of this run."""
+    """Return the invariant or the expectation that broke, without the figures of this run."""
     told = broke.removeprefix("an invariant broke: ")
     if told.startswith("crash: "):
         return told.replace("|", "/")
-    # What was said may have a colon in it; what an invariant or a test found has not.
+    # A line of a timeline may contain a colon; the report of an invariant or a test does not.
     cut = told.rpartition(": ")[0] if told == broke and not told.startswith("broken ") else told.partition(":")[0]
     return (cut or told).replace("|", "/")
 
 
 def search(name: str) -> Catch | None:
-    """The best catch of the cheapest kind; a crash only if nothing else catches. A test only for what is covered."""
+    """Return the best catch of the cheapest kind: a crash only without another, a test only for covered mutants."""
     for task in ("stories", "scenes", "twins", "swarm", *(("tests",) if BY_NAME[name].covered else ())):
         found = sorted(child(name, [task]), key=lambda catch: (catch.broke.startswith("crash"), catch.length))
         if found:
@@ -92,21 +92,21 @@ def search(name: str) -> Catch | None:
 
 
 def replay(name: str, recorded: Catch) -> Catch:
-    """What the recorded catcher finds now."""
+    """Return what the recorded catcher finds now."""
     (found,) = child(name, [recorded.catcher])
-    # The length of a shrunk trace takes many runs to find; only a search does that.
+    # Finding the length of a shrunk trace takes many runs; only a search does that.
     return Catch(found.catcher, found.broke, recorded.length) if found.kind == "seed" else found
 
 
 def everywhere(work: Callable[[str], Catch | None]) -> dict[str, Catch | None]:
-    """Something done to every mutant, on both cores."""
+    """Call `work` for every mutant, in `WORKERS` threads."""
     names = [mutant.name for mutant in MUTANTS]
     with ThreadPoolExecutor(WORKERS) as pool:
         return dict(zip(names, pool.map(work, names), strict=True))
 
 
 def rendered(catches: Mapping[str, Catch]) -> str:
-    """The page."""
+    """Return the page."""
     kinds = Counter(catch.kind for catch in catches.values())
     lines = [f"{len(catches)} mutants, all caught: "
              + ", ".join(f"{kinds[kind]} by {told}" for kind, told in KINDS.items() if kinds[kind]) + "."]  # fmt: skip
