@@ -19,7 +19,7 @@ from reconciler.agent.unit_file import UnitFile
 from reconciler.core.failover.heartbeats.keyring import decode_any
 from reconciler.core.failover.orders.difference import changes
 from reconciler.core.failover.orders.document import ORDERS_BYTES_MAX, decode_orders, orders_document
-from reconciler.core.failover.orders.generation import place, published
+from reconciler.core.failover.orders.generation import generation_of, published
 from reconciler.core.failover.orders.orders import Orders
 from reconciler.core.planning.plan import OrdersChange
 from reconciler.errors import HagitError, StateError
@@ -112,8 +112,8 @@ class OrdersFile:
         accepted = self._store.accepted()
         blocked, pinned = accepted.blocked, accepted.pinned
         if blocked is not None and blocked.position and pinned is not None and pinned.commit == commit:
-            return place(accepted.base + blocked.position, blocked.position - content.position)
-        return place(accepted.base + content.position)
+            return generation_of(accepted.base + blocked.position, blocked.position - content.position)
+        return generation_of(accepted.base + content.position)
 
     def _write(self, orders: Orders) -> None:
         write_atomic(self.path, orders_document(orders, document_keys(self._watchdog)[0]), mode=0o600)

@@ -23,7 +23,7 @@ import typer
 from reconciler.cli.options import NodeOption, Output, OutputOption
 from reconciler.cli.terminal import fold, styled, width
 from reconciler.core.failover.heartbeats.authentication import SECRET_BYTES_MIN
-from reconciler.core.failover.heartbeats.keyring import fingerprint, spelled
+from reconciler.core.failover.heartbeats.keyring import fingerprint, fingerprint_text
 from reconciler.core.failover.heartbeats.secret_change import (
     SecretStepRefusal,
     SecretView,
@@ -163,7 +163,7 @@ def _look(node: Node, watchdog: WatchdogNode) -> SecretState:
 
 def _fingerprint_of(path: Path) -> str:
     """The fingerprint of the secret in a file; empty where there is none. Raises NodeFileError for an unfit one."""
-    return spelled(fingerprint(_read(path))) if path.exists() else ""
+    return fingerprint_text(fingerprint(_read(path))) if path.exists() else ""
 
 
 def _read(path: Path) -> bytes:
@@ -214,8 +214,9 @@ def _new(state: SecretState) -> str:
     _require(refuse_addition(state.view))
     secret = secrets.token_hex(NEW_BYTES).encode()
     path = _keep_next(state, secret)
+    number = fingerprint_text(fingerprint(secret))
     return (
-        f"Made secret {spelled(fingerprint(secret))}: this controller accepts it and does not use it yet. Take it to "
+        f"Made secret {number}: this controller accepts it and does not use it yet. Take it to "
         f"{state.peer} by a safe way: ssh root@{state.peer} hagit secret import - < {path}\n"
         "Then run `hagit secret use` on both controllers, one after the other."
     )
@@ -232,7 +233,7 @@ def _import(state: SecretState, file: str) -> str:
     if not SECRET_BYTES_MIN <= len(secret) <= SECRET_BYTES_MAX:
         what = f"this has {len(secret)} bytes, and a secret has {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX}"
         raise SecretStepRefused(SecretStepRefusal(what, "make one with `hagit secret new` on one controller"))
-    number = spelled(fingerprint(secret))
+    number = fingerprint_text(fingerprint(secret))
     _require(refuse_addition(state.view, number))
     _keep_next(state, secret)
     return f"This controller accepts {number} and does not use it yet. Next: `hagit secret use` on both controllers."

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from reconciler.core.failover.heartbeats.authentication import SealKey
-from reconciler.core.failover.heartbeats.keyring import Keyring, spelled
+from reconciler.core.failover.heartbeats.keyring import Keyring, fingerprint_text
 from reconciler.core.failover.orders.document import orders_key
 from reconciler.core.status.watchdog import ReasonStatus, SecretStatus
 from reconciler.system.secret_watcher import SecretFiles
@@ -68,13 +68,13 @@ class PairKeys:
 
     def status(self) -> SecretStatus:
         """The row of the status, with fingerprints only."""
-        current, *others = (spelled(number) for number in self.ring.prints)
+        current, *others = (fingerprint_text(number) for number in self.ring.prints)
         lately = monotonic_ms() - self._peer_seen_ms < PEER_MS
         return SecretStatus(
             current="" if self._stopgap else current,
             accepted=tuple(others),
-            peer=spelled(self._peer) if lately else "",
-            peer_accepts=spelled(self._peer_accepts) if lately else "",
+            peer=fingerprint_text(self._peer) if lately else "",
+            peer_accepts=fingerprint_text(self._peer_accepts) if lately else "",
         )
 
     def reasons(self) -> tuple[ReasonStatus, ...]:
@@ -94,8 +94,8 @@ class PairKeys:
                 ReasonStatus(
                     code="SECRET_NOT_FOLLOWED",
                     text="the files hold none of the secrets in force, and following them would part the pair",
-                    evidence=f"in the file {spelled(self._not_followed.prints[0])}, "
-                    f"in force {spelled(self.ring.prints[0])}",
+                    evidence=f"in the file {fingerprint_text(self._not_followed.prints[0])}, "
+                    f"in force {fingerprint_text(self.ring.prints[0])}",
                     remedy="put the secret back, and change it with `hagit secret new`",
                 )
             )

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from reconciler.cli.application import run
-from reconciler.core.failover.heartbeats.keyring import fingerprint, spelled
+from reconciler.core.failover.heartbeats.keyring import fingerprint, fingerprint_text
 from reconciler.core.failover.orders.document import orders_document, orders_key
 from reconciler.core.status.watchdog import SecretStatus
 from reconciler.simulation.timed.stories import PAIR
@@ -25,7 +25,7 @@ from tests.controller import Done
 from tests.wait import until
 
 OLD, NEW = b"0a" * 32, b"0b" * 32
-OLD_PRINT, NEW_PRINT = spelled(fingerprint(OLD)), spelled(fingerprint(NEW))
+OLD_PRINT, NEW_PRINT = fingerprint_text(fingerprint(OLD)), fingerprint_text(fingerprint(NEW))
 
 
 class SecretOperator:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from reconciler.core.failover.heartbeats.keyring import fingerprint, spelled
+from reconciler.core.failover.heartbeats.keyring import fingerprint, fingerprint_text
 from reconciler.core.status.watchdog import SecretStatus
 from reconciler.system.control_protocol import RequestKind
 from reconciler.system.secret import next_path
@@ -14,7 +14,7 @@ from tests.wait import DEADLINE_S
 from tests.watchdog.pair import ORDERS, PATIENT, ROOT, SECRET, Head, Pair
 
 TYPO = b"a secret of the tests, mistyped in one place for every seal"
-OLD_PRINT = spelled(fingerprint(SECRET))
+OLD_PRINT = fingerprint_text(fingerprint(SECRET))
 #: What says that a controller does not understand the other now.
 DEAF = {"NO_PONG", "NO_HEARTBEAT", "RECORD_REFUSED", "PEER_NOT_UNDERSTOOD"}
 #: And what says that it did not understand it within the last minute.
@@ -75,7 +75,7 @@ def test_both_change_their_secret_by_the_commands_and_every_beat_is_understood(m
     assert "no next secret" in refused(pair.a, "use") and "only one secret" in refused(pair.a, "drop")
     told = done(pair.a, "new")
     new = next_path(secret_file(pair.a)).read_bytes().strip()
-    number = spelled(fingerprint(new))
+    number = fingerprint_text(fingerprint(new))
     assert number in told and new.decode() not in told
     assert "not known to accept" in refused(pair.a, "use"), "b could not understand it"
     assert "is the next secret already" in refused(pair.a, "new")

@@ -18,11 +18,11 @@ from reconciler.core.failover.reservations.fence_completion import (
     Completion,
     CompletionStage,
     Keep,
-    asks,
+    after_keep,
+    after_reply,
     completable,
     completing,
-    heard,
-    kept,
+    next_request,
 )
 from reconciler.simulation.disk import answer
 from reconciler.simulation.exhaustive.canonical import Disks, plain_disk
@@ -146,18 +146,19 @@ class PoolMoves(DiskInvariants):
                 yield self._goes_on(me, node, Completion(at, mine), shelf, between)
 
     def _goes_on(self, me: int, node: SideState, completion: Completion, shelf: int, between: Between) -> Step:
-        question, at = asks(completion), completion.disk
+        question, at = next_request(completion), completion.disk
         disks: Disks = self.shelves.values[shelf]
         if isinstance(question, Keep):
             alone = node.pools == NONE or (node.pools == ALL and bool(node.out >> at & 1))
-            completion, name = kept(completion, alone=alone), f"keeps disk{at}" if alone else f"cannot keep disk{at}"
+            completion = after_keep(completion, alone=alone)
+            name = f"keeps disk{at}" if alone else f"cannot keep disk{at}"
         else:
             assert isinstance(question, Command)
             disk, reply = disks[at], Reply(Answer.SILENT)
             if not between.lost[me] >> at & 1:
                 disk, reply = answer(disk, SIDES[me], question)
                 disks = (*disks[:at], plain_disk(disk), *disks[at + 1 :])
-            completion = heard(completion, reply)
+            completion = after_reply(completion, reply)
             name = f"completes: {question.verb} disk{at}: {reply.answer}"
         gained, broken = node.gained | (1 << at if completion.kept else 0), ""
         if completion.stage is CompletionStage.DONE:

@@ -9,7 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from reconciler.core.failover.reservations.claim import Answer, Command, Reply
-from reconciler.core.failover.reservations.fence_completion import Completion, CompletionStage, Keep, asks, heard, kept
+from reconciler.core.failover.reservations.fence_completion import (
+    Completion,
+    CompletionStage,
+    Keep,
+    after_keep,
+    after_reply,
+    next_request,
+)
 from reconciler.core.failover.reservations.key import Key
 
 if TYPE_CHECKING:
@@ -62,10 +69,10 @@ class Completer:
             self.again_ms = self._owner.clock() + AGAIN_MS
             self.drop()
             return
-        question = asks(completion)
+        question = next_request(completion)
         if isinstance(question, Keep):
             keep = self._owner.kernel.keep if question.paths is None else self._owner.kernel.keep_paths
-            self.completion = kept(completion, alone=keep(question.disk))
+            self.completion = after_keep(completion, alone=keep(question.disk))
             self._world.later(0, self._next, number, self._owner)
         elif isinstance(question, Command):
             self._in_flight = True
@@ -90,7 +97,7 @@ class Completer:
             if self.completion.stage is CompletionStage.LEAVE:
                 name, holder = self._world.orders.disks[self.completion.disk], self.completion.view.holder
                 self._world.note(self._owner.side, f"gives {name} up again, which {holder or 'nobody'} holds by now")
-            self.completion = heard(self.completion, reply)
+            self.completion = after_reply(self.completion, reply)
             silent = reply.answer is Answer.SILENT and self.completion.stage is not CompletionStage.DONE
             self._world.later(SILENT_MS if silent else 0, self._next, number, self._owner)
 

@@ -12,7 +12,14 @@ from typing import Final, Protocol
 
 from reconciler.core.failover.ports import Performing, answered
 from reconciler.core.failover.reservations.claim import Answer
-from reconciler.core.failover.reservations.fence_completion import Completion, CompletionStage, Keep, asks, heard, kept
+from reconciler.core.failover.reservations.fence_completion import (
+    Completion,
+    CompletionStage,
+    Keep,
+    after_keep,
+    after_reply,
+    next_request,
+)
 from reconciler.core.failover.reservations.key import Key
 
 #: How often a disk that is silent is asked again.
@@ -47,14 +54,14 @@ def run(shelf: CompletableShelf, disk: int, mine: Key, command_s: float, patienc
     """
     completion, end_s = Completion(disk, mine), time.monotonic() + patience_s
     try:
-        while (question := asks(completion)) is not None:
+        while (question := next_request(completion)) is not None:
             if time.monotonic() >= end_s:
                 return None
             if isinstance(question, Keep):
-                completion = kept(completion, alone=shelf.keep(disk, command_s, question.paths))
+                completion = after_keep(completion, alone=shelf.keep(disk, command_s, question.paths))
                 continue
             reply = answered(shelf, question, command_s)
-            completion = heard(completion, reply)
+            completion = after_reply(completion, reply)
             if reply.answer is Answer.SILENT and completion.stage is not CompletionStage.DONE:
                 time.sleep(AGAIN_S)
     finally:

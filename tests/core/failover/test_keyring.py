@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.core.failover.heartbeats.disk_record import decode_record, encode_record, record_way
-from reconciler.core.failover.heartbeats.keyring import Keyring, decode_any, fingerprint, spelled
+from reconciler.core.failover.heartbeats.keyring import Keyring, decode_any, fingerprint, fingerprint_text
 from reconciler.core.failover.heartbeats.wire import Decoded, datagram_way, decode_datagram, encode_datagram
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.reservations.key import Side
@@ -35,8 +35,8 @@ def test_nothing_that_is_shown_has_a_secret_in_it() -> None:
     ring = Keyring(SECRET, (OTHER_SECRET,))
     for secret in ring.accepted:
         assert repr(secret)[2:-1] not in repr(ring)
-        assert len(spelled(fingerprint(secret))) == 8
-    assert spelled(0) == ""
+        assert len(fingerprint_text(fingerprint(secret))) == 8
+    assert fingerprint_text(0) == ""
 
 
 @CODECS

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.failover.orders.difference import Change, changes, duration
-from reconciler.core.failover.orders.generation import STEP, place, published
+from reconciler.core.failover.orders.generation import STEP, generation_of, published
 from reconciler.core.failover.orders.orders import Orders
 from tests.core.failover.beats import ORDERS, all_orders, large_orders
 
@@ -66,30 +66,34 @@ def at(generation: int, *, enabled: bool = True) -> Orders:
 
 
 def test_a_revision_gets_the_generation_of_its_place() -> None:
-    assert published(at(place(3)), None, 0) == at(3 * STEP)
-    assert published(at(place(3)), at(place(3)), place(3)) is None
-    assert published(at(place(4)), at(place(3)), place(3)) == at(4 * STEP), "on both controllers, changed or not"
+    assert published(at(generation_of(3)), None, 0) == at(3 * STEP)
+    assert published(at(generation_of(3)), at(generation_of(3)), generation_of(3)) is None
+    assert published(at(generation_of(4)), at(generation_of(3)), generation_of(3)) == at(4 * STEP), (
+        "on both controllers, changed or not"
+    )
 
 
 def test_a_rollback_is_a_new_generation_with_old_content() -> None:
-    back = at(place(5, back=2), enabled=False)
-    assert published(back, at(place(5)), place(5)) == at(5 * STEP + 2, enabled=False)
-    assert place(5, back=10_000) < place(6)
-    assert place(5, back=-3) == place(5)
+    back = at(generation_of(5, back=2), enabled=False)
+    assert published(back, at(generation_of(5)), generation_of(5)) == at(5 * STEP + 2, enabled=False)
+    assert generation_of(5, back=10_000) < generation_of(6)
+    assert generation_of(5, back=-3) == generation_of(5)
 
 
 def test_a_change_by_hand_rises_too() -> None:
-    assert published(at(place(0), enabled=False), at(place(5)), place(5)) == at(5 * STEP + 1, enabled=False)
-    assert published(at(place(5)), at(5 * STEP + 1, enabled=False), 5 * STEP + 1) == at(5 * STEP + 2)
+    assert published(at(generation_of(0), enabled=False), at(generation_of(5)), generation_of(5)) == at(
+        5 * STEP + 1, enabled=False
+    )
+    assert published(at(generation_of(5)), at(5 * STEP + 1, enabled=False), 5 * STEP + 1) == at(5 * STEP + 2)
 
 
 def test_a_lost_file_comes_back_with_its_generation() -> None:
-    assert published(at(place(5)), None, place(5)) == at(5 * STEP)
-    assert published(at(place(5)), None, place(5) + 3) == at(5 * STEP + 4)
+    assert published(at(generation_of(5)), None, generation_of(5)) == at(5 * STEP)
+    assert published(at(generation_of(5)), None, generation_of(5) + 3) == at(5 * STEP + 4)
 
 
 def test_an_old_file_that_came_back_is_replaced() -> None:
-    assert published(at(place(5)), at(place(5)), place(5) + 3) == at(5 * STEP + 4)
+    assert published(at(generation_of(5)), at(generation_of(5)), generation_of(5) + 3) == at(5 * STEP + 4)
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50), st.booleans(), st.booleans()), max_size=30))
@@ -98,7 +102,7 @@ def test_generations_rise_whatever_comes(history: list[tuple[int, int, bool, boo
     current, seen = None, 0
     for position, back, enabled, lost in history:
         current = None if lost else current
-        wanted = at(place(position, back), enabled=(position + back) % 3 > 0 if lost else enabled)
+        wanted = at(generation_of(position, back), enabled=(position + back) % 3 > 0 if lost else enabled)
         fresh = published(wanted, current, seen)
         if fresh is None:
             assert current is not None and current.enabled == wanted.enabled and current.generation == seen

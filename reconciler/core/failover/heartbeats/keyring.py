@@ -58,7 +58,7 @@ def fingerprint(secret: bytes) -> int:
     return int.from_bytes(derive(secret, Purpose.FINGERPRINT).material[:4]) or 1
 
 
-def spelled(number: int) -> str:
+def fingerprint_text(number: int) -> str:
     """Return a fingerprint for people: 8 hexadecimal digits; empty for 0."""
     return f"{number:08x}" if number else ""
 

@@ -16,7 +16,7 @@ from reconciler.core.failover.orders.orders import Orders
 STEP: Final = 1_000
 
 
-def place(position: int, back: int = 0) -> int:
+def generation_of(position: int, back: int = 0) -> int:
     """Return the generation of the revision that is the `position`-th of its history.
 
     `back`: number of commits that a rollback went back from there. A rollback further back gets a higher generation.

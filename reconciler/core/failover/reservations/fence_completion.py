@@ -105,7 +105,7 @@ class Completion:
         return self.ours and not self.view.unregistered
 
 
-def asks(completion: Completion) -> Command | Keep | None:
+def next_request(completion: Completion) -> Command | Keep | None:
     """Return the next command, or the `Keep` to carry out; None at the end."""
     disk, key = completion.disk, completion.key
     match completion.stage:
@@ -142,14 +142,14 @@ def asks(completion: Completion) -> Command | Keep | None:
             return None
 
 
-def kept(completion: Completion, *, alone: bool) -> Completion:
+def after_keep(completion: Completion, *, alone: bool) -> Completion:
     """Return the completion after a `Keep`. `alone`: the exclusive open succeeded and lasts until the end."""
     assert completion.stage in (CompletionStage.KEEP, CompletionStage.KEEP_PATHS)
     following = CompletionStage.REGISTER if completion.stage is CompletionStage.KEEP else CompletionStage.EXTEND
     return replace(completion, kept=alone, stage=following if alone else CompletionStage.DONE)
 
 
-def heard(completion: Completion, reply: Reply) -> Completion:
+def after_reply(completion: Completion, reply: Reply) -> Completion:
     """Return the completion after the disk has answered its command."""
     good = reply.answer is Answer.GOOD
     match completion.stage:
