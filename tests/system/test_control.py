@@ -329,6 +329,14 @@ def test_a_caller_that_says_nothing_is_sent_away(serve: Callable[..., Served], d
     assert time.monotonic() - began_s >= CONNECTION_S_MAX - 0.1
 
 
+def is_closed(caller: socket.socket) -> bool:
+    """Whether the server closed a connection. The kernel resets one whose last words were not read (unix(7))."""
+    try:
+        return caller.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
 def test_a_crowd_that_says_nothing_gives_way_to_the_next_caller(serve: Callable[..., Served], directory: Path) -> None:
     """The oldest of the crowd is closed for it, and only that one."""
     served = serve()
@@ -341,7 +349,7 @@ def test_a_crowd_that_says_nothing_gives_way_to_the_next_caller(serve: Callable[
             one.sendall(b"{")
         assert client(path, ControlRequest(RequestKind.STATUS)).accepted
         assert len(served.requests) == 1
-        assert crowd[0].recv(1) == b""
+        assert is_closed(crowd[0])
         crowd[1].sendall(b'"request":"status"}\n')
         assert b'"accepted":true' in crowd[1].recv(4_096)
     finally:
