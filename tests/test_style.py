@@ -246,17 +246,12 @@ RETIRED = {
     "truth",
     "voice",
 }  # fmt: skip
-#: Modules and public classes that still bear one. This list only shrinks.
-STILL_PRIVATE = {
-    "PoolHouse",
-}  # fmt: skip
 
 
 def test_names_are_the_words_of_the_field() -> None:
     names = {name_of(path).rpartition(".")[2] for path in MODULES} | set(public_classes())
     found = {name for name in names if RETIRED & set(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().split("_"))}
-    assert not found - STILL_PRIVATE, "a private word: see the words of ARCHITECTURE.md"
-    assert not STILL_PRIVATE - found, f"take from STILL_PRIVATE: {sorted(STILL_PRIVATE - found)}"
+    assert not found, "a private word: see the words of ARCHITECTURE.md"
 
 
 # The outside world.

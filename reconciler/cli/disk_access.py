@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from reconciler.core.failover.machine.pending_orders import joined
 from reconciler.core.failover.orders.orders import Orders
-from reconciler.core.failover.ports import PoolHouse, PoolsView, Shelf
+from reconciler.core.failover.ports import PoolsView, SharedPools, Shelf
 from reconciler.core.failover.reservations.claim import Command, Reply
 from reconciler.core.failover.reservations.key import Side
 from reconciler.core.failover.reservations.reservation_state import DiskView
@@ -31,7 +31,7 @@ from reconciler.system.shelf.shared_disk import DiskSurvey
 class IsolatedAdapters:
     """The adapters to disks and pools that `make` returns, in a child process. Raises the errors of `make`."""
 
-    def __init__(self, make: Callable[[], tuple[Shelf, PoolHouse]]) -> None:
+    def __init__(self, make: Callable[[], tuple[Shelf, SharedPools]]) -> None:
         self._here, there = Pipe()
         self.child = os.fork()
         if self.child == 0:
@@ -56,7 +56,7 @@ class IsolatedAdapters:
         return tuple(self._ask("perform", commands, deadline_s))
 
     def pools(self, deadline_s: float) -> PoolsView:
-        """See `PoolHouse.look`."""
+        """See `SharedPools.look`."""
         found: PoolsView = self._ask("pools", deadline_s)
         return found
 
@@ -100,7 +100,7 @@ class DiskAccess:
         self.disks.close()
 
 
-def _serve(make: Callable[[], tuple[Shelf, PoolHouse]], there: Any) -> NoReturn:
+def _serve(make: Callable[[], tuple[Shelf, SharedPools]], there: Any) -> NoReturn:
     """Run the child process until its parent closes the pipe."""
     try:
         nowhere = os.open(os.devnull, os.O_RDWR)

@@ -27,7 +27,7 @@ from typing import Final, NoReturn
 
 from reconciler.core.failover.machine.pending_orders import joined, with_records
 from reconciler.core.failover.orders.orders import Orders
-from reconciler.core.failover.ports import PoolHouse, Shelf
+from reconciler.core.failover.ports import SharedPools, Shelf
 from reconciler.core.failover.reservations.claim import Answer, advance, begin, commands
 from reconciler.core.failover.reservations.fence_completion import patience_ms
 from reconciler.core.failover.strict_json import build
@@ -118,7 +118,7 @@ class WorkerProcess:
         self._frames = Frames()
         self._orders: Orders | None = None
         self._shelf: Shelf | None = None
-        self._pools: PoolHouse | None = None
+        self._pools: SharedPools | None = None
         self._auditor: ShelfAudit | None = None
         #: A second connection to the disks, through which the disk monitor reads records, and the thread that reads.
         self._record_shelf: Shelf | None = None

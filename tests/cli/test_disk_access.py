@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli.disk_access import IsolatedAdapters
-from reconciler.core.failover.ports import PoolHouse, Shelf, answered
+from reconciler.core.failover.ports import SharedPools, Shelf, answered
 from reconciler.core.failover.reservations.claim import Answer, Command, Verb
 from reconciler.core.failover.reservations.key import Key, Side
 from reconciler.errors import NodeFileError, StateError
@@ -25,7 +25,7 @@ def rig(tmp_path: Path) -> Iterator[SimulatedRig]:
     made.close()
 
 
-def adapters(rig: SimulatedRig) -> tuple[Shelf, PoolHouse]:
+def adapters(rig: SimulatedRig) -> tuple[Shelf, SharedPools]:
     return open_shelf(f"simulated:{rig.path}", Side.A, orders(Side.A))
 
 

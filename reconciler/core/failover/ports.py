@@ -117,7 +117,7 @@ def answered(shelf: Performing, command: Command, deadline_s: float) -> Reply:
     return reply
 
 
-class PoolHouse(Protocol):
+class SharedPools(Protocol):
     """The pools of the orders in one controller's kernel. `look` may run beside an import or export."""
 
     def look(self, deadline_s: float) -> PoolsView:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from reconciler.core.failover.orders.orders import Orders
-from reconciler.core.failover.ports import PoolHouse, Shelf
+from reconciler.core.failover.ports import SharedPools, Shelf
 from reconciler.core.failover.reservations.key import Side
 from reconciler.errors import NodeFileError
 from reconciler.system.shelf.audit import DiskAudit, ShelfAudit, SimulatedAudit
@@ -25,7 +25,7 @@ from reconciler.system.zfs.kstat import pool_state
 from reconciler.system.zfs.pool_adapter import ZfsPools, note, pools_of
 
 
-def open_shelf(url: str, side: Side, orders: Orders) -> tuple[Shelf, PoolHouse]:
+def open_shelf(url: str, side: Side, orders: Orders) -> tuple[Shelf, SharedPools]:
     """Both adapters for one controller. Opens nothing that could block: what is not there is silent.
 
     Raises NodeFileError for an address that names no adapter.
@@ -42,7 +42,7 @@ def open_disks(url: str, side: Side, orders: Orders) -> Shelf:
     return DiskShelf(orders, side, DiskDirectory(directory), choice)
 
 
-def open_pools(url: str, side: Side, orders: Orders, told: Callable[[str], None] | None = None) -> PoolHouse:
+def open_pools(url: str, side: Side, orders: Orders, told: Callable[[str], None] | None = None) -> SharedPools:
     """The pools of the orders; the journal and `told` hear why one does not come or go. Otherwise as `open_shelf`."""
     place = _place(url)
 

@@ -136,12 +136,12 @@ class SimulatedPools:
         self._say = say
 
     def look(self, deadline_s: float) -> PoolsView:
-        """See `PoolHouse.look`."""
+        """See `SharedPools.look`."""
         answer = self._one({"do": "pools"}, deadline_s)
         return PoolsView(Presence.UNKNOWN) if answer is None else read_pools(answer)
 
     def import_(self, deadline_s: float, excused: frozenset[int] = frozenset(), txgs: tuple[int, ...] = ()) -> bool:
-        """See `PoolHouse.import_`. The simulated pools know by themselves what is newest."""
+        """See `SharedPools.import_`. The simulated pools know by themselves what is newest."""
         answer = self._one({"do": "import"}, deadline_s)
         good = answer is not None and answer["ok"] is True
         if not good:
@@ -151,12 +151,12 @@ class SimulatedPools:
         return good
 
     def export(self, deadline_s: float) -> bool:
-        """See `PoolHouse.export`."""
+        """See `SharedPools.export`."""
         answer = self._one({"do": "export"}, deadline_s)
         return answer is not None and answer["ok"] is True
 
     def close(self) -> None:
-        """See `PoolHouse.close`."""
+        """See `SharedPools.close`."""
         self._connection.close()
 
     def _one(self, question: Message, deadline_s: float) -> Message | None:

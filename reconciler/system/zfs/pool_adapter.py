@@ -1,4 +1,4 @@
-"""The pools of the orders on real OpenZFS: the protocol `PoolHouse` of `core/failover/ports`.
+"""The pools of the orders on real OpenZFS: the protocol `SharedPools` of `core/failover/ports`.
 
 Decides how pools are imported and exported:
 
@@ -106,7 +106,7 @@ class ZfsPools:
     # The protocol ----------------------------------------------------------------------------------------------------
 
     def look(self, deadline_s: float) -> PoolsView:
-        """See `PoolHouse.look`."""
+        """See `SharedPools.look`."""
         end_s = time.monotonic() + deadline_s
         while True:
             states, sample = self._sample()
@@ -126,7 +126,7 @@ class ZfsPools:
         return PoolsView(told, out, progress, used, doing, self._words())
 
     def import_(self, deadline_s: float, excused: frozenset[int] = frozenset(), txgs: tuple[int, ...] = ()) -> bool:
-        """See `PoolHouse.import_`."""
+        """See `SharedPools.import_`."""
         end_s = time.monotonic() + deadline_s
         with self._moving.held(min(deadline_s, HELD_S)) as lock:
             if lock is None:
@@ -145,7 +145,7 @@ class ZfsPools:
             return good and all(self._moving.ready(pool) or self._moving.unmade(pool) for pool in self._pools)
 
     def export(self, deadline_s: float) -> bool:
-        """See `PoolHouse.export`."""
+        """See `SharedPools.export`."""
         end_s = time.monotonic() + deadline_s
         with self._moving.held(min(deadline_s, HELD_S)) as lock:
             if lock is None:
@@ -186,7 +186,7 @@ class ZfsPools:
             return True
 
     def close(self) -> None:
-        """See `PoolHouse.close`."""
+        """See `SharedPools.close`."""
         self._given_up.forget()
         self._guids.close()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from reconciler.core.failover.orders.orders import Orders, Vdev
-from reconciler.core.failover.ports import PoolHouse, Shelf
+from reconciler.core.failover.ports import SharedPools, Shelf
 from reconciler.core.failover.reservations.claim import Claim, advance, begin, commands
 from reconciler.core.failover.reservations.key import Key, Side
 from reconciler.demo.powered_controller import PoweredController, ShelfControl
@@ -37,7 +37,7 @@ def orders(side: Side) -> Orders:
 class Rig(Protocol):
     """A shelf that the suite is run against. The house is None where there are disks only."""
 
-    def open(self, side: Side) -> tuple[Shelf, PoolHouse | None]: ...
+    def open(self, side: Side) -> tuple[Shelf, SharedPools | None]: ...
 
     def open_shelf(self, side: Side, obeyed: Orders) -> Shelf: ...
 
@@ -65,13 +65,13 @@ class SimulatedRig:
         assert self.process.stdout.readline() == b"ready\n"
         self.control = ShelfControl(self.path)
         self.lives = {side: PoweredController(self.path, side) for side in Side}
-        self._opened: list[Shelf | PoolHouse] = []
+        self._opened: list[Shelf | SharedPools] = []
 
     @property
     def url(self) -> str:
         return f"simulated:{self.path}"
 
-    def open(self, side: Side) -> tuple[Shelf, PoolHouse]:
+    def open(self, side: Side) -> tuple[Shelf, SharedPools]:
         pair = open_shelf(self.url, side, orders(side))
         self._opened += pair
         return pair

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from reconciler.core.failover.orders.orders import Orders
-from reconciler.core.failover.ports import PoolHouse, Shelf
+from reconciler.core.failover.ports import SharedPools, Shelf
 from reconciler.core.failover.reservations.key import Side
 from reconciler.system.shelf.disks import DiskShelf
 from tests.system.reservation.standin import StandInCabinet, StandInDisk, image
@@ -21,7 +21,7 @@ class DisksRig:
         self.cabinets: list[StandInCabinet] = []
         self._opened: list[DiskShelf] = []
 
-    def open(self, side: Side) -> tuple[Shelf, PoolHouse | None]:
+    def open(self, side: Side) -> tuple[Shelf, SharedPools | None]:
         return self.open_shelf(side, orders(side)), None
 
     def open_shelf(self, side: Side, obeyed: Orders) -> DiskShelf:
