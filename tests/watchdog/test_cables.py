@@ -102,7 +102,7 @@ def test_everything_doubled_counts_once_and_is_told(pair: Pair, wires: Wires) ->
     for channel in CHANNELS:
         wires.both(channel, "duplicate")
     for head in pair.both():
-        pair.until(lambda head=head: "heard before" in refused(head))
+        pair.until(lambda head=head: "received before" in refused(head))
     until_beats(wires, 40)
     nobody_moved(pair)
 
@@ -147,7 +147,7 @@ def test_forgeries_are_refused_and_told(pair: Pair, wires: Wires) -> None:
     pair.until_phases(b="active")
 
 
-def test_the_words_of_an_earlier_life_are_not_believed(pair: Pair, wires: Wires) -> None:
+def test_the_words_of_an_earlier_daemon_are_not_believed(pair: Pair, wires: Wires) -> None:
     pair.settle()
     players = [wires.player(channel, Side.A) for channel in CHANNELS]
     for player in players:
@@ -160,7 +160,7 @@ def test_the_words_of_an_earlier_life_are_not_believed(pair: Pair, wires: Wires)
     # "I am active", said a in the life before this one.
     for player in players:
         player.tell("replay")
-    pair.until(lambda: "from an earlier life" in refused(pair.b) or "heard before" in refused(pair.b))
+    pair.until(lambda: "from an earlier daemon" in refused(pair.b) or "received before" in refused(pair.b))
     assert "DISAGREE_VIP" not in pair.b.reasons()
     pair.until_ready()
     assert (pair.a.phase, pair.b.phase) == ("standby", "active")

@@ -50,7 +50,7 @@ def test_what_was_recorded_keeps_nobody_alive(pair: Pair) -> None:
         "not as long as such bytes are",
         "sealed with another secret",
         "not written by hagit",
-        "heard before",
+        "received before",
     ):
         pair.until(lambda words=words: words in refused(pair.b))
 
