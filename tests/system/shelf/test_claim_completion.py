@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ from reconciler.watchdog.worker_protocol import (
     read_reply,
     read_request,
 )
+from tests.system.shelf.paused_shelf import PausedShelf
 from tests.system.shelf.rig import DISKS, LONG_S, orders
 from tests.system.shelf.rig_disks import DisksRig
 
@@ -54,26 +55,6 @@ def there(shelf: DiskShelf) -> tuple[Key | None, set[Key]]:
     return view.holder, set(view.registered)
 
 
-class Hasty:
-    """The shelf of a controller that stands still before its first command of one kind, while something happens."""
-
-    def __init__(self, shelf: DiskShelf, verb: Verb, meanwhile: Callable[[], None]) -> None:
-        self._shelf, self._verb, self._meanwhile = shelf, verb, meanwhile
-        self.asked: list[Verb] = []
-
-    def perform(self, commands: tuple[Command, ...], deadline_s: float) -> tuple[Reply, ...]:
-        self.asked += (command.verb for command in commands)
-        if self.asked[-1] is self._verb and self.asked.count(self._verb) == 1:
-            self._meanwhile()
-        return self._shelf.perform(commands, deadline_s)
-
-    def keep(self, disk: int, deadline_s: float, paths: Key | None = None) -> bool:
-        return self._shelf.keep(disk, deadline_s, paths)
-
-    def let_go(self, disk: int) -> None:
-        self._shelf.let_go(disk)
-
-
 @pytest.mark.parametrize("before", [None, OLD, THEIRS])
 def test_a_disk_without_a_holder_or_with_an_older_one_is_taken(rig: DisksRig, before: Key | None) -> None:
     ours, theirs = (rig.open_shelf(side, orders(side)) for side in Side)
@@ -94,7 +75,7 @@ def test_what_our_pools_have_is_left_alone(rig: DisksRig) -> None:
 @pytest.mark.parametrize("verb", [Verb.REGISTER, Verb.RESERVE])
 def test_no_pool_can_open_it_until_it_is_ours_or_given_up(rig: DisksRig, verb: Verb) -> None:
     ours, seen = rig.open_shelf(Side.A, orders(Side.A)), []
-    late = Hasty(ours, verb, lambda: seen.append(free(rig)))
+    late = PausedShelf(ours, verb, lambda: seen.append(free(rig)))
     assert complete(late, DISK, MINE, LONG_S, LONG_S)
     assert (seen, free(rig)) == ([False], True)
 
@@ -152,7 +133,7 @@ def test_a_newer_claim_and_a_foreign_key_are_left_alone(rig: DisksRig, holder: K
 @pytest.mark.parametrize("verb", [Verb.REGISTER, Verb.RESERVE])
 def test_who_is_overtaken_in_between_leaves_no_registration_behind(rig: DisksRig, verb: Verb) -> None:
     ours, theirs = (rig.open_shelf(side, orders(side)) for side in Side)
-    late = Hasty(ours, verb, lambda: held(theirs, NEWER))
+    late = PausedShelf(ours, verb, lambda: held(theirs, NEWER))
     assert not complete(late, DISK, MINE, LONG_S, LONG_S)
     assert late.asked[-2:] == [Verb.UNREGISTER, Verb.LOOK]
     assert there(theirs) == (NEWER, {NEWER})
@@ -165,7 +146,7 @@ def test_who_may_be_registered_keeps_the_disk_until_it_answers(rig: DisksRig) ->
         rig.lose(Side.A, DISK)
         held(theirs, NEWER)
 
-    class Patient(Hasty):
+    class Patient(PausedShelf):
         """The disk is back after a few vain looks."""
 
         def perform(self, commands: tuple[Command, ...], deadline_s: float) -> tuple[Reply, ...]:
@@ -188,7 +169,7 @@ def test_none_is_begun_that_would_be_cut_off_before_it_may_be_given_up(
 ) -> None:
     """The first is registered when it falls silent, and takes all its patience."""
     ours, theirs = (rig.open_shelf(side, orders(side)) for side in Side)
-    late = Hasty(ours, Verb.RESERVE, lambda: rig.lose(Side.A, DISK))
+    late = PausedShelf(ours, Verb.RESERVE, lambda: rig.lose(Side.A, DISK))
     found = list(complete_each(late, (DISK, 1), MINE, LONG_S, 0.3, within_s))
     assert found == [(disk, disk != DISK) for disk in begun]
     assert theirs.look(LONG_S)[1].holder == (MINE if len(begun) > 1 else None)

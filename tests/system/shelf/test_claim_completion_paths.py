@@ -2,18 +2,19 @@
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from reconciler.core.failover.ports import answered
-from reconciler.core.failover.reservations.claim import Answer, Command, Reply, Verb
+from reconciler.core.failover.reservations.claim import Answer, Command, Verb
 from reconciler.core.failover.reservations.fence_completion import completable, unregistered
 from reconciler.core.failover.reservations.key import Key, Side, encode_key
 from reconciler.system.reservation import nexus
 from reconciler.system.shelf.claim_completion import complete, complete_each
 from reconciler.system.shelf.disks import DiskShelf
+from tests.system.shelf.paused_shelf import PausedShelf
 from tests.system.shelf.rig import DISKS, LONG_S, orders
 from tests.system.shelf.rig_disks import DisksRig
 from tests.wait import until
@@ -75,26 +76,6 @@ def test_a_path_that_something_uses_is_left_alone_and_the_disk_is_still_ours(rig
     assert "a1" not in disk.keys
 
 
-class Sleeping:
-    """The shelf of a controller that stands still before its first command of one kind, while something happens."""
-
-    def __init__(self, shelf: DiskShelf, verb: Verb, meanwhile: Callable[[], object]) -> None:
-        self._shelf, self._verb, self._meanwhile = shelf, verb, meanwhile
-        self.asked: list[Verb] = []
-
-    def perform(self, commands: tuple[Command, ...], deadline_s: float) -> tuple[Reply, ...]:
-        self.asked += (command.verb for command in commands)
-        if self.asked[-1] is self._verb and self.asked.count(self._verb) == 1:
-            self._meanwhile()
-        return self._shelf.perform(commands, deadline_s)
-
-    def keep(self, disk: int, deadline_s: float, paths: Key | None = None) -> bool:
-        return self._shelf.keep(disk, deadline_s, paths)
-
-    def let_go(self, disk: int) -> None:
-        self._shelf.let_go(disk)
-
-
 def free(rig: DisksRig, name: str = "a1") -> bool:
     """Whether something here could open this path."""
     descriptor = os.open(f"{rig.disks[DISKS[DISK]].file}-{name}", os.O_RDONLY | os.O_CREAT)
@@ -115,7 +96,7 @@ def test_who_slept_and_was_replaced_gives_it_up_before_it_can_be_used(rig: Disks
         taken(theirs, NEWER, MINE)
         seen.append(free(rig))
 
-    late = Sleeping(ours, Verb.EXTEND, replaced)
+    late = PausedShelf(ours, Verb.EXTEND, replaced)
     assert not complete(late, DISK, MINE, LONG_S, LONG_S)
     assert late.asked == [Verb.LOOK, Verb.EXTEND, Verb.LOOK, Verb.UNREGISTER, Verb.LOOK]
     assert (seen, free(rig)) == ([False], True), "nothing could open it while it was registered"
@@ -136,7 +117,9 @@ def test_a_path_whose_registration_hangs_is_kept_until_it_has_ended_and_was_give
     def hangs() -> None:
         disk.stop("a1")
 
-    assert complete(Sleeping(ours, Verb.EXTEND, hangs), DISK, MINE, 0.5, LONG_S), "the disk is ours by the other path"
+    assert complete(PausedShelf(ours, Verb.EXTEND, hangs), DISK, MINE, 0.5, LONG_S), (
+        "the disk is ours by the other path"
+    )
     assert disk.held == 1
     assert not free(rig)
     taken(theirs, NEWER, MINE)
