@@ -7,7 +7,6 @@ cut the network state that they describe is gone anyway.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, Final
 from reconciler.core.facts.codec import fact_document, fact_from_document
 from reconciler.core.facts.fact import Fact
 from reconciler.core.planning.plan import Plan
-from reconciler.system.files import read_bytes, read_lines
+from reconciler.system.files import json_line, read_bytes, read_lines
 from reconciler.system.journal_file import JournalFile, append_to_journal
 from reconciler.system.machine import boot_identity
 
@@ -74,7 +73,7 @@ class ApplyJournal:
         self._file.__exit__(kind, error, trace)
 
     def _write(self, document: Mapping[str, Any]) -> None:
-        self._file.write_whole(json.dumps(document, separators=(",", ":")).encode() + b"\n")
+        self._file.write_whole(json_line(document))
 
 
 def close_interrupted(path: Path) -> None:

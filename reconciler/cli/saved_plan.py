@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from reconciler.core.planning.plan import Plan
@@ -12,9 +11,9 @@ from reconciler.errors import StalePlanError, StateError, UsageError
 def save_plan(plan: Plan, path: Path) -> None:
     """Write a plan for `hagit apply FILE`."""
     from reconciler.core.planning.plan_document import plan_document
-    from reconciler.system.files import write_named
+    from reconciler.system.files import json_line, write_named
 
-    write_named(path, json.dumps(plan_document(plan), separators=(",", ":")).encode() + b"\n")
+    write_named(path, json_line(plan_document(plan)))
 
 
 def saved_plan(path: Path, controller: str) -> Plan:

@@ -12,6 +12,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
+from reconciler.system.files import json_line
+
 WORD_LENGTH_MAX: Final = 200
 DURATION_MS_MAX: Final = 366 * 86_400_000
 COUNT_MAX: Final = 5_000
@@ -140,7 +142,7 @@ _FITS: Final[Mapping[str, Callable[[object], bool]]] = MappingProxyType(
 def answer_line(answer: ControlAnswer) -> bytes:
     """What travels back."""
     document = {"accepted": answer.accepted, "code": answer.code, "text": answer.text, "document": {**answer.document}}
-    return json.dumps(document, separators=(",", ":")).encode() + b"\n"
+    return json_line(document)
 
 
 def answer_from_line(line: bytes) -> ControlAnswer | None:

@@ -174,14 +174,19 @@ def read_json(path: Path) -> Any | None:
         ) from error
 
 
+def json_line(document: Any) -> bytes:
+    """A document as one line of compact JSON, with the line's end: the form of every file and answer for programs."""
+    return json.dumps(document, separators=(",", ":")).encode() + b"\n"
+
+
 def write_json(path: Path, document: Any, *, mode: int = PRIVATE, sync: bool = True) -> None:
     """Replace a file by a document, whole. Raises StateError."""
-    write_atomic(path, json.dumps(document, separators=(",", ":")).encode() + b"\n", mode=mode, sync=sync)
+    write_atomic(path, json_line(document), mode=mode, sync=sync)
 
 
 def append_line(path: Path, document: Any, *, sync: bool = False) -> None:
     """Add one JSON line; see `append_bytes`. Raises StateError."""
-    append_bytes(path, json.dumps(document, separators=(",", ":")).encode() + b"\n", sync=sync)
+    append_bytes(path, json_line(document), sync=sync)
 
 
 def append_bytes(path: Path, line: bytes, *, mode: int = PRIVATE, sync: bool = False) -> int:

@@ -13,7 +13,6 @@ the wall clock blocks a controller, or lets it forget a reset. Does not decide w
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +31,7 @@ from reconciler.core.failover.strict_json import Defect, build, plain
 from reconciler.errors import HagitError
 from reconciler.system.atomic_file import replace_file
 from reconciler.system.file_thread import FileThread
-from reconciler.system.files import PUBLIC_DIRECTORY, make_directory, read_json, state_error
+from reconciler.system.files import PUBLIC_DIRECTORY, json_line, make_directory, read_json, state_error
 from reconciler.system.machine import boot_id
 from reconciler.system.shelf.orders_in_force import orders_in_force_document, orders_in_force_path, read_orders_in_force
 from reconciler.watchdog.elapsed_time import NAME as KEPT_TIME
@@ -157,7 +156,7 @@ class DurableState:
         """Note that the deadman is armed, or was disarmed in good order."""
         if fed is not self.deadman_fed:
             self.deadman_fed = fed
-            self._file_thread.write(self._directory / "life.json", _json({"boot": self.boot, "fed": fed}))
+            self._file_thread.write(self._directory / "life.json", json_line({"boot": self.boot, "fed": fed}))
 
     # Memory ----------------------------------------------------------------------------------------------------------
 
@@ -187,7 +186,7 @@ class DurableState:
         replace_file(orders_in_force_path(self._run), orders_in_force_document(orders, self.boot), sync=False)
         self.layout = layout(orders)
         if self.layout != self._copied_layout:
-            self._file_thread.write(self._directory / "shelf.json", _json(plain(self.layout)))
+            self._file_thread.write(self._directory / "shelf.json", json_line(plain(self.layout)))
             self._copied_layout = self.layout
 
     def kept_orders(self) -> Orders | None:
@@ -224,13 +223,13 @@ class DurableState:
         """Note that an automatic move starts."""
         self.moves = [*self.moves, Incident(self.elapsed.clocks.wall_s, "", self.elapsed.total_s)][-MOMENTS_MAX:]
         document = [{"at": move.at_s, "total": move.total_s} for move in self.moves]
-        self._file_thread.write(self._directory / "moves.json", _json(document))
+        self._file_thread.write(self._directory / "moves.json", json_line(document))
 
     def note_own_reset(self, why: str, wait_s: float) -> None:
         """Note that this controller resets itself. Waits at most `wait_s` until the disk has it."""
         self._note_reset(why)
         self.deadman_fed = False
-        self._file_thread.write(self._directory / "life.json", _json({"boot": self.boot, "fed": False}))
+        self._file_thread.write(self._directory / "life.json", json_line({"boot": self.boot, "fed": False}))
         self._file_thread.flush(wait_s)
 
     def note_deadman_reset(self, why: str) -> None:
@@ -240,7 +239,7 @@ class DurableState:
     def _note_reset(self, why: str) -> None:
         self.resets = [*self.resets, Incident(self.elapsed.clocks.wall_s, why, self.elapsed.total_s)][-MOMENTS_MAX:]
         document = [{"at": reset.at_s, "why": reset.why, "total": reset.total_s} for reset in self.resets]
-        self._file_thread.write(self._directory / "resets.json", _json(document))
+        self._file_thread.write(self._directory / "resets.json", json_line(document))
 
     def recent_counts(self, limits: Limits) -> tuple[int, int]:
         """The numbers of resets and of automatic moves within the windows of the orders."""
@@ -264,7 +263,7 @@ class DurableState:
         if (pair, generation) != (self.pair, self.generation_max):
             self.pair, self.generation_max = pair, max(generation, self.generation_max)
             self._file_thread.write(
-                self._directory / "accepted.json", _json({"pair": pair, "generation": self.generation_max})
+                self._directory / "accepted.json", json_line({"pair": pair, "generation": self.generation_max})
             )
 
     def note_agreement(self, agreed: Agreement) -> None:
@@ -272,13 +271,13 @@ class DurableState:
         if agreed != self.agreement and self._writes:
             self.agreement = agreed
             document = {"lives": agreed.lives_ms, "feeds": agreed.feeds_ms, "waits": agreed.waits_ms}
-            self._file_thread.write(self._directory / "agreement.json", _json(document))
+            self._file_thread.write(self._directory / "agreement.json", json_line(document))
 
     def note_peer_reads(self, version: int) -> None:
         """Note the highest heartbeat version that the peer reads. A later daemon starts with it."""
         self.peer_reads = version
         if self._writes:
-            self._file_thread.write(self._directory / "peer.json", _json({"reads": version}))
+            self._file_thread.write(self._directory / "peer.json", json_line({"reads": version}))
 
     def set_maintenance(self, lasts_s: float | None, override: bool = False) -> None:
         """Note that maintenance lasts this long from now, or is over (None). A later daemon continues it.
@@ -289,7 +288,7 @@ class DurableState:
         self.override = override
         until_s = None if lasts_s is None else self.elapsed.clocks.wall_s + lasts_s
         document = {"until": until_s, "override": override, "total": self._maintained_s}
-        self._file_thread.write(self._directory / "maintenance.json", _json(document))
+        self._file_thread.write(self._directory / "maintenance.json", json_line(document))
 
     def maintenance_left_s(self) -> float:
         """Remaining maintenance, 0 without any. Time that is not certain to have passed is not subtracted."""
@@ -308,7 +307,7 @@ class DurableState:
     def _write_now(self, name: str, document: Any) -> None:
         path = self._directory / name
         try:
-            replace_file(path, _json(document))
+            replace_file(path, json_line(document))
         except OSError as error:
             raise state_error(path, error, "write this file") from error
 
@@ -330,7 +329,7 @@ class DurableState:
 def write_memory(run: Path, boot: str, memory: Memory) -> None:
     """Write the memory of a daemon, or of `hagit adopt`, for the next daemon of this boot. Raises OSError."""
     document = {"boot": boot, "phase": memory.phase, "epoch": memory.epoch, "quiet": memory.quiet}
-    replace_file(run / "memory", _json(document))
+    replace_file(run / "memory", json_line(document))
 
 
 def _agreement(document: Any) -> Agreement | None:
@@ -342,7 +341,3 @@ def _agreement(document: Any) -> Agreement | None:
 
 def _total_s(entry: Any) -> float | None:
     return seconds(entry.get("total")) if isinstance(entry, dict) else None
-
-
-def _json(document: Any) -> bytes:
-    return json.dumps(document, separators=(",", ":")).encode() + b"\n"

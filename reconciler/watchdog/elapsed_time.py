@@ -5,7 +5,6 @@ If the file is damaged or lost, the total starts at the newest entry of `durable
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Final
 from reconciler.core.failover.machine.elapsed_time import Clocks, Elapsed, advanced, to_be_saved
 from reconciler.system.clock import uptime_s, wall_s
 from reconciler.system.file_thread import FileThread
+from reconciler.system.files import json_line
 
 NAME: Final = "elapsed.json"
 #: Larger numbers, in seconds, are damage: thirty thousand years.
@@ -59,7 +59,7 @@ class ElapsedTime:
             "wall": seen.wall_s,
             "set": self._saved.set_s,
         }
-        self._file_thread.write(self._path, json.dumps(document, separators=(",", ":")).encode() + b"\n")
+        self._file_thread.write(self._path, json_line(document))
 
     def save_if_due(self) -> None:
         """Save at intervals, and after the wall clock was set."""

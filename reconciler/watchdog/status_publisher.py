@@ -6,7 +6,6 @@ told about it.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 from collections.abc import Callable
@@ -35,6 +34,7 @@ from reconciler.core.watchdog_status import DaemonReport, status_without_orders,
 from reconciler.system.atomic_file import replace_file
 from reconciler.system.clock import wall_s
 from reconciler.system.deadman import Deadman
+from reconciler.system.files import json_line
 from reconciler.system.systemd_notifier import SystemdNotifier
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.event_loop import EventLoop, monotonic_ms
@@ -142,7 +142,7 @@ class StatusPublisher:
         line = ""
         try:
             status = self.status()
-            content = json.dumps(watchdog_document(status), separators=(",", ":")).encode() + b"\n"
+            content = json_line(watchdog_document(status))
             replace_file(self._path, content, mode=0o644, sync=False)
             line = f"{status.role} ({status.phase}): {status.why}"
         except Exception as error:

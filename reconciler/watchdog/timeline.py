@@ -8,7 +8,6 @@ them.
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections import deque
 from pathlib import Path
@@ -30,7 +29,7 @@ from reconciler.core.status.timeline import (
 from reconciler.errors import HagitError
 from reconciler.system.clock import wall_s
 from reconciler.system.file_thread import FileThread
-from reconciler.system.files import read_lines
+from reconciler.system.files import json_line, read_lines
 from reconciler.watchdog.event_loop import monotonic_ms
 
 #: Number of events in memory. The file holds more.
@@ -171,7 +170,7 @@ class Timeline:
             since_ms=None if self._trigger_ms is None else now_ms - self._trigger_ms,
         )
         self.events.append(event)
-        line = json.dumps(event_document(event), separators=(",", ":")).encode() + b"\n"
+        line = json_line(event_document(event))
         self._file_thread.append(self._path, line, EVENTS_MAX)
         self._summaries = None
 
