@@ -15,9 +15,9 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from pathlib import Path
 
+from reconciler.core.facts.settings import UnsignedPolicy
 from reconciler.errors import NodeFileError, SignatureRefused, StateError
 from reconciler.system.files import open_regular
 from reconciler.system.ownership import exposed
@@ -40,14 +40,6 @@ SIGNATURE_BYTES_MAX = 64 << 10
 TRUST_FILE_BYTES_MAX = 4 << 20
 REMEMBERED_MAX = 10_000
 _NAMED_MAX = 5
-
-
-class UnsignedPolicy(StrEnum):
-    """What to do with a commit without a trusted signature. A forged or revoked signature is always refused."""
-
-    REFUSE = "refuse"
-    WARN = "warn"
-    ACCEPT = "accept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +77,7 @@ def verify(
     """The verdict on every commit, by its id. `known` holds earlier ones under the same `trust.digest()`.
 
     Ends within `timeout_s` plus one tool's own limit (10 s); what was not reached is Unverifiable.
-    Raises NodeFileError as `Trust.digest`, StateError when no temporary file can be written.
+    Raises NodeFileError as `TrustFiles.digest`, StateError when no temporary file can be written.
     """
     trust.digest()
     deadline_s = time.monotonic() + timeout_s

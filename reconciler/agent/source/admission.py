@@ -18,7 +18,7 @@ from reconciler.errors import HistoryRefused, SignatureRefused, SourceError
 from reconciler.system.git.history import leads_to
 from reconciler.system.git.mirror import Mirror
 from reconciler.system.node import Node
-from reconciler.system.signatures import UnsignedPolicy, judge, require
+from reconciler.system.signatures import judge, require
 
 #: Words in `history.jsonl` for a commit that was in force here, or that an operator accepted.
 _IN_FORCE = frozenset({"applied", "rolled back", "restored", "accepted"})
@@ -76,7 +76,7 @@ def _require_followed(
         )
     try:
         verdicts = verify_commits(store, mirror, policy, (commit,), seen=True)
-        require(judge(verdicts, UnsignedPolicy(policy.unsigned), policy.signers), commit)
+        require(judge(verdicts, policy.unsigned, policy.signers), commit)
         if commit != accepted.head:
             # The head was judged with its range. A commit below it may never have been judged.
             require_every_scope(policy.scopes, commit, verdicts.get(commit), _NEVER_IN_FORCE)

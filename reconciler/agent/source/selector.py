@@ -32,7 +32,7 @@ from reconciler.agent.source.selection import Selection
 from reconciler.agent.source.signer_scopes import judged_range, require_scopes
 from reconciler.agent.source.trust_policy import TrustPolicy, trust_policy_in_force
 from reconciler.agent.store import AcceptedHistory, Store
-from reconciler.core.facts.settings import Signing, SourcePolicy
+from reconciler.core.facts.settings import SourcePolicy, UnsignedPolicy
 from reconciler.core.status.revision import Revision
 from reconciler.errors import (
     ConfigurationError,
@@ -50,7 +50,6 @@ from reconciler.system.git.mirror import FetchedSource, Mirror
 from reconciler.system.git.tree import read_tree
 from reconciler.system.node import Node
 from reconciler.system.signatures import (
-    UnsignedPolicy,
     judge,
     remembered,
     require,
@@ -143,7 +142,7 @@ def _accept(
         require_addressed(step, node.trust, policy.branch)
         judged = judged_range(received.repository, step, policy)
         verdicts = verify_commits(store, received.repository, policy, judged.to_verify)
-        judgement = judge(verdicts, UnsignedPolicy(policy.unsigned), policy.signers)
+        judgement = judge(verdicts, policy.unsigned, policy.signers)
         require(judgement, step.head)
         require_scopes(store, received.repository, policy.scopes, judged, verdicts)
     except (HistoryRefused, SignatureRefused, UnsupportedSource) as refusal:
@@ -181,11 +180,11 @@ def verify_commits(
         if not seen:
             parts = [replace(part, time_s=int(wall_s())) for part in parts]
         verdicts |= verify(parts, policy.trust, timeout_s=max(0.0, deadline_s - monotonic_s()))
-        if judge(verdicts, UnsignedPolicy(policy.unsigned), policy.signers).refused:
+        if judge(verdicts, policy.unsigned, policy.signers).refused:
             left = []
     if any(commit not in known and isinstance(verdict, Verified) for commit, verdict in verdicts.items()):
         write_json(store.verified, to_remember(known | verdicts, digest), sync=False)
-    if left and policy.unsigned is Signing.REFUSE:
+    if left and policy.unsigned is UnsignedPolicy.REFUSE:
         raise SourceError(
             f"{len(left)} of {len(commits)} new commits are still to be verified; the next poll continues"
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from reconciler.agent.source.unsigned_commits import unsigned_policy
 from reconciler.agent.store import AcceptedHistory
 from reconciler.core.facts.scope import Scopes
-from reconciler.core.facts.settings import Signing, source_from_document
+from reconciler.core.facts.settings import UnsignedPolicy, source_from_document
 from reconciler.system.git.remote import PORTS, Access, Remote, places_of
 from reconciler.system.node import FirstSource, Node
 from reconciler.system.signatures import TrustFiles
@@ -27,7 +27,7 @@ class TrustPolicy:
     remotes: tuple[Remote, ...]
     branch: str
     signers: tuple[str, ...]
-    unsigned: Signing
+    unsigned: UnsignedPolicy
     trust: TrustFiles
     scopes: Scopes | None = None
     pair: str = ""

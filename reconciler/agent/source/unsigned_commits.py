@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import Final
 
 from reconciler.agent.store import AcceptedHistory
-from reconciler.core.facts.settings import Signing, source_from_document
+from reconciler.core.facts.settings import UnsignedPolicy, source_from_document
 from reconciler.errors import NodeFileError
 from reconciler.system.node import WITHOUT_WARNING, Node
 
-_STRICTNESS: Final = (Signing.ACCEPT, Signing.WARN, Signing.REFUSE)
+_STRICTNESS: Final = (UnsignedPolicy.ACCEPT, UnsignedPolicy.WARN, UnsignedPolicy.REFUSE)
 
 
 def unsigned_warning(node: Node, accepted: AcceptedHistory) -> NodeFileError | None:
     """The warning that commits need no signature; None where they need one, or where the node file accepts this."""
-    if node.trust.without_warning or unsigned_policy(node, accepted) is Signing.REFUSE:
+    if node.trust.without_warning or unsigned_policy(node, accepted) is UnsignedPolicy.REFUSE:
         return None
     return NodeFileError(
         "commits need no trusted signature here: everyone who can push to the branch is root on this controller",
@@ -28,10 +28,10 @@ def unsigned_warning(node: Node, accepted: AcceptedHistory) -> NodeFileError | N
     )
 
 
-def unsigned_policy(node: Node, accepted: AcceptedHistory) -> Signing:
+def unsigned_policy(node: Node, accepted: AcceptedHistory) -> UnsignedPolicy:
     """The policy for commits without a trusted signature: the stricter of node file and Source in force."""
     source = source_from_document(accepted.policy)
-    floor = Signing(node.trust.unsigned)
+    floor = UnsignedPolicy(node.trust.unsigned)
     return max(floor, source.unsigned if source else floor, key=_STRICTNESS.index)
 
 

@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import Any
 
 
-class Signing(StrEnum):
-    """What happens to a commit without a trusted signature, from lax to strict."""
+class UnsignedPolicy(StrEnum):
+    """What happens to a commit without a trusted signature, from lax to strict. A forged or revoked one is refused."""
 
     ACCEPT = "accept"
     WARN = "warn"
@@ -45,7 +45,7 @@ class SourcePolicy:
     branch: str = "main"
     interval_s: float = 60.0
     trusted_signers: tuple[str, ...] = ()
-    unsigned: Signing = Signing.REFUSE
+    unsigned: UnsignedPolicy = UnsignedPolicy.REFUSE
     apply: Applying = Applying.AUTOMATIC
 
 
@@ -85,7 +85,7 @@ def source_from_document(document: Mapping[str, Any] | None) -> SourcePolicy | N
         branch=document["branch"],
         interval_s=document["interval_s"],
         trusted_signers=tuple(document["trusted_signers"]),
-        unsigned=Signing(document["unsigned"]),
+        unsigned=UnsignedPolicy(document["unsigned"]),
         apply=Applying(document["apply"]),
     )
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from reconciler.core.facts.scope import Scope
-from reconciler.core.facts.settings import Applying, Signing
+from reconciler.core.facts.settings import Applying, UnsignedPolicy
 from reconciler.core.spec.interface import Loose
 from reconciler.core.spec.limits import LIST_MAX
 from reconciler.core.spec.model import Document, Model, example
@@ -46,8 +46,8 @@ class SourceSpec(Model):
         "because anyone can write a user id into a key. The keys stand in files outside the repository, so that a "
         "commit cannot vouch for itself.",
     )
-    unsigned: Annotated[Signing, Loose] = Field(
-        Signing.REFUSE, description="What to do with a commit without a trusted signature."
+    unsigned: Annotated[UnsignedPolicy, Loose] = Field(
+        UnsignedPolicy.REFUSE, description="What to do with a commit without a trusted signature."
     )
     apply: Annotated[Applying, Loose] = Field(
         Applying.AUTOMATIC, description="Whether new commits are applied by themselves or wait for `hagit apply`."

@@ -3,7 +3,7 @@
 import pytest
 
 from reconciler.core.facts.fact import Address, Mark, Mtu, Power, Resolver, Route
-from reconciler.core.facts.settings import AlertPolicy, Applying, Signing
+from reconciler.core.facts.settings import AlertPolicy, Applying, UnsignedPolicy
 from reconciler.core.facts.state import DriftMode, NicMatch
 from reconciler.core.spec import compile_desired, load, settings
 from reconciler.core.spec.route import METRIC_DEFAULT
@@ -128,7 +128,7 @@ def test_settings_for_the_agent() -> None:
     assert found.source is not None
     assert found.source.remotes == ("ssh://git@git.example/pair.git", "/srv/git/pair.git")
     assert (found.source.branch, found.source.interval_s) == ("main", 120.0)
-    assert (found.source.unsigned, found.source.apply) == (Signing.REFUSE, Applying.AUTOMATIC)
+    assert (found.source.unsigned, found.source.apply) == (UnsignedPolicy.REFUSE, Applying.AUTOMATIC)
     assert found.alerting.alertmanager == ("http://alerts.example:9093",)
     assert [(hook.url, hook.secret_file) for hook in found.alerting.webhooks] == [
         ("https://hook.example/x", "/etc/hagit/hook")

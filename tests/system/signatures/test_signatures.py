@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.facts.settings import UnsignedPolicy
 from reconciler.errors import NodeFileError, SignatureRefused
 from reconciler.system.git.history import advance, signed_part
 from reconciler.system.git.mirror import Mirror
-from reconciler.system.signatures import TrustFiles, UnsignedPolicy, judge, remembered, require, to_remember, verify
+from reconciler.system.signatures import TrustFiles, judge, remembered, require, to_remember, verify
 from reconciler.system.signing.openpgp import read_status
 from reconciler.system.signing.verdict import (
     BadSignature,

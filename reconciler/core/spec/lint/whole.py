@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.core.facts.settings import Signing
+from reconciler.core.facts.settings import UnsignedPolicy
 from reconciler.core.spec.configuration import CONTROLLERS
 from reconciler.core.spec.defect import Finding, defect
 from reconciler.core.spec.kinds import KINDS
@@ -88,7 +88,7 @@ def half_missing(draft: SpecDraft) -> Iterator[Finding]:
 @defect("signers-missing")
 def signers_missing(draft: SpecDraft) -> Iterator[Finding]:
     """Unsigned commits are refused and no signer is trusted."""
-    if draft.source and draft.source.spec.unsigned is Signing.REFUSE and not draft.source.spec.trusted_signers:
+    if draft.source and draft.source.spec.unsigned is UnsignedPolicy.REFUSE and not draft.source.spec.trusted_signers:
         remedy = "List whose signatures count in `trustedSigners`, or say `unsigned: warn`."
         yield draft.source, (), "unsigned commits are refused, and no signer is trusted", remedy
 
