@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class LiveHost:
-    """Implements `core.facts.network.Network` for the network and the pools together. Belongs to one thread."""
+    """Implements `NetworkAdapter` for the network and the pools together. Belongs to one thread."""
 
     def __init__(self, network: NetworkAdapter, node: Node) -> None:
         self._network = network

@@ -18,6 +18,7 @@ from reconciler.core.failover.machine.state import Memory
 from reconciler.core.failover.orders.orders import Orders
 from reconciler.core.failover.reservations import adoption
 from reconciler.core.failover.reservations.claim import Answer, Command
+from reconciler.core.failover.reservations.current_copies import pools_of
 from reconciler.core.failover.reservations.key import Key, Side, next_epoch
 from reconciler.core.failover.reservations.reservation_state import UNANSWERED
 from reconciler.errors import StateError
@@ -25,7 +26,6 @@ from reconciler.system.files import PUBLIC_DIRECTORY, Lock, make_directory, stat
 from reconciler.system.machine import boot_id, machine_number, machine_serial
 from reconciler.system.shelf import imported
 from reconciler.system.zfs import arguments, tools
-from reconciler.system.zfs.pool_adapter import pools_of
 from reconciler.watchdog.durable_state import write_memory
 
 #: Time limit of the commands to all disks.

@@ -72,7 +72,7 @@ def plugged_in(*names: str, mtu_min: int = 68, mtu_max: int = 65535) -> Observed
 
 
 class FakeNetwork:
-    """Implements `core.facts.network.Network`. `actions` counts the changes that were requested."""
+    """Implements `NetworkAdapter`. `actions` counts the changes that were requested."""
 
     def __init__(self, observed: Observed, faults: Faults = NO_FAULTS) -> None:
         self._live = Prediction(observed)

@@ -1,7 +1,8 @@
 """FakePools: pools and datasets in memory, which change as ZFS would change them.
 
-Consequences come from `core.facts.storing`. This module decides what ZFS refuses and which defaults a new dataset has,
-and lets a test make pools hang. The conformance suite keeps it equal to the programs, and in the lab to ZFS.
+Consequences come from `core.facts.storage_prediction`. This module decides what ZFS refuses and which defaults a new
+dataset has, and lets a test make pools hang. The conformance suite keeps it equal to the programs, and in the lab to
+ZFS.
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ CLAIM = (
         "len(held.intersection(vdev.disks) - given)",
         "len(held.intersection(vdev.disks))",
         "counts a disk that the last owner had given up among those to import from: what is on it is old",
-        covered="the adapter reads the labels of what is fenced and counts such a disk no more than this (`coverage`)",
+        covered="the adapter reads the labels of what is fenced and counts such a disk no more than this (`current_copies`)",
     ),
     Mutant(
         "fence-forgets-spares", "reservation_state",

@@ -68,7 +68,7 @@ def prober(address: str, interval_ms: int) -> list[str]:
 
 @contextlib.contextmanager
 def pinging(argv: Sequence[str], interval_ms: int) -> Iterator[Client]:
-    """A client as long as it is needed; `argv` is its `prober`, and how to get there."""
+    """A client as long as it is needed; `argv` is its `pinger`, and how to get there."""
     process = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None and process.stdout is not None
     word, moment = process.stdout.readline().split()

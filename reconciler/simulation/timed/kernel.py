@@ -172,7 +172,7 @@ class Kernel:
         self._begin("import", self.world.physics.import_ms, "refused" if lines else self.mood_import)
 
     def _uncovered(self) -> tuple[str, ...]:
-        """Return what the adapter says about the labels that it reads: see `coverage`."""
+        """Return what the adapter says about the labels that it reads: see `current_copies`."""
         orders, outs = self.owner.orders, self.owner.outs
         out = outs.excused if outs is not None else frozenset()
         shelf, side = self.world.shelf, self.owner.side

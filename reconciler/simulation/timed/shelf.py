@@ -90,7 +90,7 @@ class TimedShelf:
         return disk not in self.unreadable and self.answers(side, disk)
 
     def copies(self, side: Side, orders: Orders, pool: str) -> dict[int, Copy | None]:
-        """Return what the labels say that this controller can read, by disk: see `coverage`."""
+        """Return what the labels say that this controller can read, by disk: see `current_copies`."""
         vdevs = [(top, vdev) for top, vdev in enumerate(orders.vdevs) if pool_name(vdev) == pool]
         return {at: self._copy(vdevs, at) for at in range(len(orders.disks)) if self.reads(side, at)}
 

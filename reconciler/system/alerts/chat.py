@@ -22,7 +22,7 @@ from reconciler.system.process import Finished, Missing, TimedOut, run
 #: Time limit of one message, including the start of the interpreter and all tries of the service.
 DEADLINE_S: Final = 30.0
 
-#: How the child ends (`chat_worker`).
+#: How the child ends (`chat_process`).
 EXIT_TAKEN: Final = 0
 EXIT_REFUSED: Final = 1
 

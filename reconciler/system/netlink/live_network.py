@@ -23,7 +23,7 @@ from reconciler.system.netlink.wire import MalformedMessage
 
 
 class LiveNetwork:
-    """Reads and changes the live network. Belongs to one thread. Implements `core.facts.network.Network`.
+    """Reads and changes the live network. Belongs to one thread. Implements `NetworkAdapter`.
 
     `root` is where the files of other network managers are looked for.
     """

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from reconciler.core.failover.orders.orders import Orders
 from reconciler.core.failover.ports import SharedPools, Shelf
+from reconciler.core.failover.reservations.current_copies import pools_of
 from reconciler.core.failover.reservations.key import Side
 from reconciler.errors import NodeFileError
 from reconciler.system.shelf.audit import DiskAudit, ShelfAudit, SimulatedAudit
@@ -22,7 +23,7 @@ from reconciler.system.shelf.record_area import Choice
 from reconciler.system.shelf.shared_disk import DiskDirectory
 from reconciler.system.shelf.simulated_shelf import SimulatedPools, SimulatedShelf
 from reconciler.system.zfs.kstat import pool_state
-from reconciler.system.zfs.pool_adapter import ZfsPools, note, pools_of
+from reconciler.system.zfs.pool_adapter import ZfsPools, note
 
 
 def open_shelf(url: str, side: Side, orders: Orders) -> tuple[Shelf, SharedPools]:

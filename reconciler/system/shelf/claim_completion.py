@@ -1,7 +1,7 @@
 """An active controller completes its claim on disks that are there: the commands of
 `core/failover/reservations/fence_completion`.
 
-Does not decide which, nor when it is asked (`work` does).
+Does not decide which, nor when it is asked (the `dispatcher` of the watchdog does).
 """
 
 from __future__ import annotations

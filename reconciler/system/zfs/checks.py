@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.reservations.current_copies import pools_of
 from reconciler.system.findings import Finding
 from reconciler.system.zfs import arguments, observe, tools
 from reconciler.system.zfs.devices import data_path
@@ -22,7 +23,6 @@ from reconciler.system.zfs.kstat import loaded, pool_state
 from reconciler.system.zfs.label_reader import read_labels
 from reconciler.system.zfs.labels import Label, LabelState
 from reconciler.system.zfs.mounts import parse_mountable, unmounted
-from reconciler.system.zfs.pool_adapter import pools_of
 from reconciler.system.zfs.values import ImportedPool, Unseen
 
 #: Units of Debian's zfsutils-linux that import pools at boot (zfs-import-scan.service and its kin).

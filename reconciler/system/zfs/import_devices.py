@@ -106,10 +106,10 @@ def _is_elsewhere(
 def is_unmade(pool: str, orders: Orders, bare: Collection[int]) -> bool:
     """Whether a pool of the orders has not been made yet: nothing is on any disk of its vdevs.
 
-    `bare`: disks (indices into the orders) that were read and have nothing on them (`reading.Seen`). One that gives no
-    answer, or has anything in its partitions, may hold the pool.
+    `bare`: disks (indices into the orders) that were read and have nothing on them (`label_reader.Seen`). One that
+    gives no answer, or has anything in its partitions, may hold the pool.
     """
-    return all(at in bare for vdev in orders.vdevs if vdev.name.partition("/")[0] == pool for at in vdev.disks)
+    return all(at in bare for vdev in orders.vdevs if pool_name(vdev) == pool for at in vdev.disks)
 
 
 def incomplete(

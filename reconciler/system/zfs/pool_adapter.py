@@ -17,7 +17,7 @@ Decides how pools are imported and exported:
   Without that right it must not be called: the fence makes `-f` safe.
 
 A pool of the orders that does not exist yet is taken like the others and is as good as imported, so that the agent can
-make it here, under our reservation; `belonging.is_unmade` says which.
+make it here, under our reservation; `import_devices.is_unmade` says which.
 
 It looks by /proc/spl alone, which waits for nothing; `zpool status` is a child that is asked and not waited for. ZFS
 does not tell which writes a disk refuses with a reservation conflict: on Linux that error has the number of ZFS' own
@@ -38,6 +38,7 @@ from typing import Final
 from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.orders.orders import Orders
 from reconciler.core.failover.ports import PoolsView
+from reconciler.core.failover.reservations.current_copies import pools_of
 from reconciler.core.failover.reservations.key import Side
 from reconciler.core.failover.reservations.transaction_groups import NOTHING, mark, txg_of
 from reconciler.system.zfs import arguments, tools
@@ -322,11 +323,6 @@ class ZfsPools:
         self._older.add(one.pool)
         tools.run_all([arguments.export_pool(one.pool)], width=1, deadline_s=OLDER_S, keep=(lock,), nice=tools.URGENT)
         return False
-
-
-def pools_of(orders: Orders) -> tuple[str, ...]:
-    """The pools of the orders: what stands before the slash in the names of their vdevs."""
-    return tuple(dict.fromkeys(vdev.name.partition("/")[0] for vdev in orders.vdevs))
 
 
 def _in_use(outcome: tools.Outcome) -> bool:

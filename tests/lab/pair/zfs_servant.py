@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.core.failover.orders.orders import Orders
+from reconciler.core.failover.reservations.current_copies import pools_of
 from reconciler.core.failover.reservations.transaction_groups import txg_of
 from reconciler.core.failover.strict_json import build
 from reconciler.system.zfs import arguments
 from reconciler.system.zfs.devices import data_path
 from reconciler.system.zfs.kstat import KSTAT
 from reconciler.system.zfs.label_reader import read_labels
-from reconciler.system.zfs.pool_adapter import ZfsPools, pools_of
+from reconciler.system.zfs.pool_adapter import ZfsPools
 from reconciler.system.zfs.tables import rows
 
 

@@ -43,7 +43,7 @@ def standby(state: State, now_ms: int, asked: Request | None) -> Move | None:
 
 
 def ends_without_import(state: State) -> bool:
-    """Whether a claim would take the disks from the peer and still end without an import (see `claiming`).
+    """Whether a claim would take the disks from the peer and still end without an import (see `finished_claim`).
 
     A hand-over is no such case: a peer that has exported its pools reports after the claim that it is standby.
     """
