@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum, StrEnum
 from functools import lru_cache
+from types import NoneType, UnionType
 from typing import Any, Final, TypeVar, cast, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -91,11 +92,16 @@ def _no_fraction(text: str) -> Any:
 def build(kind: type[T], value: Any, where: str, unknown: list[str] | None = None) -> T:
     """Return a value of type `kind`: a dataclass of dataclasses, tuples, enums of text, text, integers and booleans.
 
+    A field of one of these types or None (`X | None`) is null without a value.
+
     Adds the places of unknown keys to `unknown`, at most UNKNOWN_MAX. If `unknown` is None, unknown keys are defects.
     Raises Defect.
     """
     if is_dataclass(kind):
         return cast(T, _build_dataclass(kind, value, where, unknown))
+    if get_origin(kind) is UnionType:
+        (inner,) = (option for option in get_args(kind) if option is not NoneType)
+        return cast(T, None if value is None else build(inner, value, where, unknown))
     if get_origin(kind) is tuple:
         return cast(T, _build_tuple(get_args(kind), value, where, unknown))
     if issubclass(kind, StrEnum):

@@ -24,6 +24,7 @@ from reconciler.core.failover.machine.events import (
     PoolsSeen,
     Presence,
     RecordChanged,
+    SharesSeen,
     ShelfSeen,
     Tick,
     UnitSeen,
@@ -65,6 +66,8 @@ def apply_event(state: State, event: Event, now_ms: int) -> State:
         case PoolsSeen(txgs=txgs):
             state = replace(state, looks=_pools(state.looks, event, now_ms, moving=state.phase in MOVING))
             return _reached(state, txgs) if any(txgs) else state
+        case SharesSeen():
+            return replace(state, looks=_shares(state.looks, event, now_ms, moving=state.phase in MOVING))
         case LinksSeen(up):
             return replace(state, looks=_links(state.looks, state.orders, up, now_ms))
         case ClaimEnded(epoch, views):
@@ -158,6 +161,12 @@ def _covered(state: State, views: tuple[DiskView, ...]) -> bool:
     if state.phase is not Phase.IMPORTING and (state.phase is not Phase.CLAIMING or state.fence is None):
         return False
     return fence(state.orders, state.epoch, views, state.excused)[0] is not Fence.BROKEN
+
+
+def _shares(looks: Looks, seen: SharesSeen, now_ms: int, *, moving: bool) -> Looks:
+    # The release of the pools begins with the servers: their end is progress of the release.
+    still_ms = now_ms if moving and seen.stopped and not looks.stopped else looks.still_ms
+    return replace(looks, served=seen.served, stopped=seen.stopped, still_ms=still_ms)
 
 
 def _pools(looks: Looks, seen: PoolsSeen, now_ms: int, *, moving: bool) -> Looks:

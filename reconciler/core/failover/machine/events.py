@@ -87,6 +87,18 @@ class PoolsSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class SharesSeen:
+    """The servers of shares on this controller (`core/shares`). Both are true where there is nothing to serve.
+
+    `served`: every server answers clients, with all shares that can be served. `stopped`: nothing of a server uses a
+    pool.
+    """
+
+    served: bool
+    stopped: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LinksSeen:
     """The interfaces of the failover groups that have carrier and are up, by name."""
 
@@ -153,6 +165,7 @@ Event: TypeAlias = (
     | RecordChanged
     | ShelfSeen
     | PoolsSeen
+    | SharesSeen
     | LinksSeen
     | ClaimEnded
     | Conflict

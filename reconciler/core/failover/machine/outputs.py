@@ -7,6 +7,7 @@ address that has vanished. Does not know the actual state.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from reconciler.core.failover.heartbeats.heartbeat import TXGS_MAX, Beat
 from reconciler.core.failover.machine.owner import GONE
@@ -16,6 +17,10 @@ from reconciler.core.failover.machine.state import Memory, State
 from reconciler.core.failover.orders.orders import digest, first_digest, policy_digest, shelf_digest
 from reconciler.core.failover.reservations.key import Key
 from reconciler.core.failover.reservations.reservation_state import Fence
+
+#: For at most this long, in ms after the import, the virtual addresses wait for the servers of shares. A server that
+#: does not start must not hold up what else the controller serves.
+SERVE_MS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,12 @@ def outputs(state: State) -> Outputs:
     if state.phase is Phase.IMPORTING and not looks.covered:
         # An import from the older halves of its mirrors would lose the writes acknowledged since.
         wanted, kept = wanted - {Thing.POOLS}, kept | {Thing.POOLS}
+    if Thing.ADDRESSES in wanted and late(state):
+        # A client that finds the address and no server takes an error for an answer. A silent address makes it wait.
+        wanted, kept = wanted - {Thing.ADDRESSES}, kept | {Thing.ADDRESSES}
+    if not looks.stopped and Thing.POOLS not in wanted | kept:
+        # A server holds the filesystems and volumes that it serves: it ends before its pool does.
+        kept |= {Thing.POOLS}
     quiet = state.answer_ms is not None and state.now_ms < state.answer_ms
     if quiet:
         wanted -= {Thing.ADDRESSES}
@@ -74,6 +85,11 @@ def outputs(state: State) -> Outputs:
         excused=state.excused if Thing.POOLS in wanted else frozenset(),
         word=state.word if Thing.POOLS in wanted else (),
     )
+
+
+def late(state: State) -> bool:
+    """Whether the servers of shares do not answer yet, and the addresses still wait for them."""
+    return not state.looks.served and state.now_ms - state.since_ms < SERVE_MS
 
 
 def _first_digest(state: State) -> int:

@@ -29,7 +29,7 @@ class Looks:
     every top-level vdev, and no silent disk could have newer writes than the others; known while pools are to be
     imported. `unguarded`: a claim could fence the peer only by waiting for its deadman, and the peer has not reported
     that it is armed. `doubt`: findings of a look that did not prove our reservation. `woke`: this process woke late and
-    has not looked again since.
+    has not looked again since. `served`, `stopped`: see `SharesSeen`.
     """
 
     hold: Hold = Hold.UNKNOWN
@@ -50,6 +50,8 @@ class Looks:
     covered: bool = False
     unguarded: bool = False
     woke: bool = False
+    served: bool = True
+    stopped: bool = True
     doubt: str = field(default="", compare=False)
 
 
