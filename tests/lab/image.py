@@ -52,6 +52,8 @@ MEMBERS = (
     "./lib/modules/*/kernel/block/*", "./lib/modules/*/kernel/fs/overlayfs/*", "./lib/modules/*/kernel/fs/configfs/*",
     "./lib/modules/*/kernel/drivers/scsi/*.ko*", "./lib/modules/*/kernel/drivers/nvme/*",
     "./lib/modules/*/kernel/drivers/target/*", "./lib/modules/*/kernel/drivers/watchdog/*",
+    "./lib/modules/*/kernel/fs/nfs/*", "./lib/modules/*/kernel/fs/nfsd/*", "./lib/modules/*/kernel/fs/nfs_common/*",
+    "./lib/modules/*/kernel/fs/lockd/*",
 )  # fmt: skip
 
 #: Number of unpacked kernels to keep; the oldest are removed.

@@ -43,7 +43,12 @@ def zfs(kernel: Path, release: str, progress: Progress) -> Zfs:
         names = (made / "order").read_text().split()
         return Zfs(made.name.removeprefix("zfs-"), tuple(made / "modules" / name for name in names), made / "tree")
     with tempfile.TemporaryDirectory(prefix="building-", dir=kernel) as name:
-        _build(kernel, release, Path(name), progress)
+        # The same kernel with another choice of members may have been built for already.
+        built = sorted(kernel.parent.glob(f"{kernel.name.rpartition('_')[0]}_*/zfs-*"))
+        if built:
+            shutil.copytree(built[-1], Path(name) / "result", symlinks=True).rename(kernel / built[-1].name)
+        else:
+            _build(kernel, release, Path(name), progress)
     return zfs(kernel, release, progress)
 
 
