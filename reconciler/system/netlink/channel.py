@@ -46,10 +46,11 @@ class Unreadable(Exception):
 
 
 class NetlinkChannel:
-    """A netlink socket for requests (NETLINK_ROUTE, strict checking, extended errors)."""
+    """A netlink socket for requests (strict checking, extended errors) of one protocol of netlink(7)."""
 
-    def __init__(self) -> None:
-        self._socket = _open()
+    def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
+        self._protocol = protocol
+        self._socket = _open(protocol)
         self._buffer = bytearray(RECEIVE_BYTES)
         self._sequence = int.from_bytes(os.urandom(3), "big")
 
@@ -88,23 +89,26 @@ class NetlinkChannel:
                     return payload
                 _judge(reply_flags, payload)
 
-    def dump(self, kind: int, body: bytes) -> list[bytes]:
-        """The payloads of one whole table, read again while it changes. Raises Refused or Unreadable."""
+    def dump(self, kind: int, body: bytes, reply: int | None = None) -> list[bytes]:
+        """The payloads of one whole table, read again while it changes. Raises Refused or Unreadable.
+
+        `reply`: the type of the messages that answer; None is that of rtnetlink(7), two less than `kind`.
+        """
         deadline = time.monotonic() + DUMP_WAIT_S
         for _ in range(DUMP_TRIES_MAX):
             try:
-                payloads, whole = self._dump_once(kind, body, deadline)
+                payloads, whole = self._dump_once(kind, body, kind - 2 if reply is None else reply, deadline)
             except (Unreadable, wire.MalformedMessage):
                 # The kernel starts no second dump on a socket whose first one was not read to its end.
                 if self._socket.fileno() >= 0:
                     self._socket.close()
-                    self._socket = _open()
+                    self._socket = _open(self._protocol)
                 raise
             if whole:
                 return payloads
         raise Unreadable(f"the table kept changing while it was read ({DUMP_TRIES_MAX} tries)")
 
-    def _dump_once(self, kind: int, body: bytes, deadline: float) -> tuple[list[bytes], bool]:
+    def _dump_once(self, kind: int, body: bytes, wanted: int, deadline: float) -> tuple[list[bytes], bool]:
         sequence = self._send(kind, wire.REQUEST | wire.DUMP, body)
         payloads: list[bytes] = []
         interrupted = 0
@@ -119,7 +123,7 @@ class NetlinkChannel:
                     return payloads, not interrupted
                 if reply == wire.ERROR:
                     _judge(flags, payload)
-                elif reply == kind - 2:
+                elif reply == wanted:
                     payloads.append(payload)
             if time.monotonic() > deadline or len(payloads) > DUMP_MESSAGES_MAX:
                 raise Unreadable(f"the dump was not over after {DUMP_WAIT_S} s or {len(payloads)} messages")
@@ -145,9 +149,9 @@ class NetlinkChannel:
         return bytes(memoryview(self._buffer)[:length])
 
 
-def _open() -> socket.socket:
+def _open(protocol: int) -> socket.socket:
     """A connected socket whose waits end in the kernel, which spares a poll for each reply."""
-    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
     for option in (_CAP_ACK, _EXT_ACK, _STRICT_CHECK):
         opened.setsockopt(_SOL_NETLINK, option, 1)
     wait = struct.pack("@ll", REPLY_WAIT_S, 0)
