@@ -208,8 +208,8 @@ def test_no_test_patches(path: Path) -> None:
 
 #: Words in -ing and -ed that are nouns of the field. Any other is a participle and does not say what a module holds.
 NOUNS = {
-    "alerting", "fencing", "framing", "keyring", "ping", "printing", "routing", "signing", "string", "testbed",
-    "timing", "wording",
+    "alerting", "fencing", "framing", "keyring", "ping", "printing", "routing", "setting", "signing", "string",
+    "testbed", "timing", "wording",
 }  # fmt: skip
 #: Participles that stand before their noun: `pending_orders` says what it holds.
 ADJECTIVES = {"pending"}

@@ -15,13 +15,14 @@ from reconciler.agent.apply_journal import read_interrupted
 from reconciler.agent.executor import ApplyOutcome, Progress, execute_plan, mark_interrupted_links
 from reconciler.agent.source.content import Content
 from reconciler.agent.store import AppliedRevision, HeldPart, Store
+from reconciler.core.facts.change import ActionVerb
 from reconciler.core.facts.codec import fact_document, fact_from_document
 from reconciler.core.facts.fact import Address, Key
 from reconciler.core.facts.fact_kind import Document
 from reconciler.core.facts.network_adapter import NetworkAdapter
 from reconciler.core.facts.state import Observed, Origin
 from reconciler.core.planning.nic_match import rename
-from reconciler.core.planning.plan import Action, ActionVerb, Blame, Gate, HeldChange, OrdersChange, Plan
+from reconciler.core.planning.plan import Action, Blame, Gate, HeldChange, OrdersChange, Plan
 from reconciler.core.planning.planner import blamed, make_plan, stale
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HagitError, StalePlanError

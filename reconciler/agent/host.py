@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from reconciler.core.facts.fact import Fact, Key
 from reconciler.core.facts.network_adapter import NetworkAdapter
 from reconciler.core.facts.state import Observed, Placement
-from reconciler.core.facts.storage import STORAGE_WORDS, Dataset, Pool, PoolProperty, Property
+from reconciler.core.facts.storage import STORAGE_WORDS, Pool, StorageFact
 from reconciler.core.failover.machine.phase import Phase
 from reconciler.errors import PerformError
 from reconciler.system.mountpoint_check import require_safe_mountpoint
@@ -65,7 +65,7 @@ class LiveHost:
     def perform(self, before: Fact | None, after: Fact | None) -> None:
         """Change one fact. Raises PerformError; for pools also when they have moved to the peer."""
         fact = after if after is not None else before
-        if not isinstance(fact, Pool | PoolProperty | Dataset | Property):
+        if not isinstance(fact, StorageFact):
             self._network.perform(before, after)
             return
         placement, why = pool_placement(self._node)

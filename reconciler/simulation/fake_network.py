@@ -13,20 +13,8 @@ from ipaddress import ip_address, ip_interface, ip_network
 from types import MappingProxyType
 from typing import Final, assert_never
 
-from reconciler.core.facts.fact import (
-    Address,
-    Fact,
-    Hostname,
-    Key,
-    Link,
-    LinkKind,
-    Mark,
-    Mtu,
-    Port,
-    Power,
-    Resolver,
-    Route,
-)
+from reconciler.core.facts.fact import Address, Fact, Key, Link, LinkKind, Mark, Mtu, Port, Power, Route
+from reconciler.core.facts.host_setting import Hostname, HostSetting
 from reconciler.core.facts.ownership import MARK_LENGTH_MAX
 from reconciler.core.facts.prediction import IPV6_MTU_MIN, Prediction, is_ipv6
 from reconciler.core.facts.state import Nic, Observed, Unknown, facts_by_key
@@ -180,7 +168,7 @@ class FakeNetwork:
                 return self._refuse_route(before, after)
             case Power():
                 return self._refuse_power(after)
-            case Hostname() | Resolver():
+            case HostSetting():
                 return ""
             case Pool() | PoolProperty() | Dataset() | Property():
                 raise AssertionError("pools are no part of a network")

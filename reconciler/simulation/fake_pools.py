@@ -22,6 +22,7 @@ from reconciler.core.facts.storage import (
     Pool,
     PoolProperty,
     Property,
+    StorageFact,
     above,
     is_inside,
     pool_of,
@@ -75,7 +76,7 @@ class FakePools:
     def perform(self, before: Fact | None, after: Fact | None) -> None:
         """Make one change. Raises PerformError if ZFS refuses."""
         fact = after if after is not None else before
-        assert isinstance(fact, Pool | PoolProperty | Dataset | Property)
+        assert isinstance(fact, StorageFact)
         refused = self._refused_removal(fact) if after is None else self._refused(fact)
         if refused:
             raise PerformError(refused, where=" ".join(fact.key))
@@ -89,7 +90,7 @@ class FakePools:
             if is_new:
                 self._complete(fact)
 
-    def _refused(self, fact: Pool | PoolProperty | Dataset | Property) -> str:
+    def _refused(self, fact: StorageFact) -> str:
         if isinstance(fact, Pool):
             return f"cannot create '{fact.name}': pool already exists" if fact.key in self.facts else ""
         if isinstance(fact, PoolProperty):

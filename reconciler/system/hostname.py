@@ -12,7 +12,7 @@ import socket
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.facts.fact import Hostname
+from reconciler.core.facts.host_setting import Hostname
 from reconciler.core.facts.state import Unknown
 from reconciler.errors import PerformError, StateError
 from reconciler.system.files import PUBLIC, read_bytes, write_atomic

@@ -11,7 +11,7 @@ import ipaddress
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.facts.fact import Resolver
+from reconciler.core.facts.host_setting import Resolver
 from reconciler.core.facts.state import Unknown
 from reconciler.errors import PerformError, StateError
 from reconciler.system.files import read_bytes

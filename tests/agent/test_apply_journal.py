@@ -10,8 +10,9 @@ import pytest
 
 from reconciler.agent.apply_journal import ApplyJournal, close_interrupted, read_interrupted
 from reconciler.agent.executor import mark_interrupted_links
+from reconciler.core.facts.change import ActionStage, ActionVerb, Impact
 from reconciler.core.facts.fact import Address, Link, LinkKind, Mark
-from reconciler.core.planning.plan import Action, ActionStage, ActionVerb, Base, Impact, Plan
+from reconciler.core.planning.plan import Action, Base, Plan
 from reconciler.errors import StateError
 from reconciler.simulation.fake_network import FakeNetwork, plugged_in
 

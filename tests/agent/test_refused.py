@@ -9,9 +9,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from reconciler.agent.executor import ApplyOutcome, execute_plan
+from reconciler.core.facts.change import ActionVerb
 from reconciler.core.facts.fact import Address, Mtu
 from reconciler.core.facts.state import Observed
-from reconciler.core.planning.plan import ActionVerb, Gate, HeldChange, Plan
+from reconciler.core.planning.plan import Gate, HeldChange, Plan
 from reconciler.core.planning.planner import make_plan
 from reconciler.core.planning.retries import CHANGED_S_MIN, RETRY_S_MAX, RefusedActions
 from reconciler.simulation.fake_network import FakeNetwork, Faults

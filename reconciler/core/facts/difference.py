@@ -13,9 +13,10 @@ from enum import StrEnum
 from typing import Final
 
 from reconciler.core.facts.fact import Address, Fact, Key, Link, LinkKind, Mark, Mtu, Port, Power, Route
+from reconciler.core.facts.fact_kinds import kind_of
 from reconciler.core.facts.ownership import Owner, mark_owner
 from reconciler.core.facts.state import Desired, Facts, Observed, Origin
-from reconciler.core.facts.storage import FIXED, STAMP, Dataset, Pool, PoolProperty, Property, property_key
+from reconciler.core.facts.storage import FIXED, STAMP, Dataset, Property, StorageFact, property_key
 
 #: Reasons, as sentences without subject; `render` and alerts print them as they are.
 MISSING: Final = "missing"
@@ -118,7 +119,7 @@ def _from_observed(desired: Desired, observed: Observed, spared: frozenset[Key])
         if key in desired.facts or key in spared or (blind and observed.why_unknown(key) is not None):
             continue
         fact = observed.facts[key]
-        if isinstance(fact, Pool | PoolProperty | Dataset | Property):
+        if isinstance(fact, StorageFact):
             if isinstance(fact, Dataset) and key not in desired.destroy and (stamp := stamp_of(fact, observed)):
                 yield Difference(key, DifferenceKind.LEFT, None, fact, NOT_ASKED, None, f"Dataset/{stamp}")
             continue
@@ -174,7 +175,7 @@ def _prunable(fact: Fact, desired: Desired, observed: Observed) -> bool:
         link = observed.facts.get(("link", fact.link))
         made = isinstance(link, Link) and link.kind is not LinkKind.PHYSICAL
         return not made  # the mark of a link we made says that we made it, and goes with the link
-    return isinstance(fact, Address | Route | Port)
+    return kind_of(fact).pruned
 
 
 def _link_of(fact: Fact) -> str:

@@ -1,4 +1,4 @@
-"""The facts of a controller: those of its network, and by name those of its pools (`storage`).
+"""The facts of a controller: those of its network, and by name those of its host and pools.
 
 A fact has a *key* (what it is about) and a value (the rest of its fields). Two facts with one key are two answers
 to one question; a set of facts therefore never holds both. In desired facts `link` fields name resources; binding
@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
+from reconciler.core.facts.change import ActionStage, ActionVerb, Impact
 from reconciler.core.facts.fact_kind import Document, FactKind
-from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
+from reconciler.core.facts.host_setting import HostSetting
+from reconciler.core.facts.storage import StorageFact
 
 Key: TypeAlias = tuple[str, ...]
 
@@ -197,34 +199,7 @@ class Route:
         return ("route", self.destination, str(self.metric), *beside)
 
 
-@dataclass(frozen=True, slots=True)
-class Hostname:
-    """The name of this controller, in the kernel and in /etc/hostname."""
-
-    name: str
-
-    @property
-    def key(self) -> Key:
-        """The question this fact answers."""
-        return ("hostname",)
-
-
-@dataclass(frozen=True, slots=True)
-class Resolver:
-    """Name servers and search domains of resolv.conf(5), in their order."""
-
-    nameservers: tuple[str, ...]
-    search: tuple[str, ...] = ()
-
-    @property
-    def key(self) -> Key:
-        """The question this fact answers."""
-        return ("resolver",)
-
-
-Fact: TypeAlias = (
-    Link | Port | Power | Mtu | Mark | Address | Route | Hostname | Resolver | Pool | PoolProperty | Dataset | Property
-)
+Fact: TypeAlias = Link | Port | Power | Mtu | Mark | Address | Route | HostSetting | StorageFact
 
 
 def _read_link(fields: Document) -> Document:
@@ -270,30 +245,83 @@ def _route_value(route: Route) -> str:
     return f"{route.destination}{via}{over}{metric}{_traits(route)}"
 
 
-def _resolver_value(resolver: Resolver) -> str:
-    search = f", search {' '.join(resolver.search)}" if resolver.search else ""
-    return f"{' '.join(resolver.nameservers) or 'no name servers'}{search}"
+def _power_impact(_verb: ActionVerb, power: Power) -> Impact:
+    return Impact.NONE if power.up else Impact.TRAFFIC
+
+
+def _port_impact(_verb: ActionVerb, _port: Port) -> Impact:
+    return Impact.BLIP
+
+
+def _link_impact(verb: ActionVerb, _fact: Link | Route) -> Impact:
+    return {ActionVerb.REMOVE: Impact.TRAFFIC, ActionVerb.CHANGE: Impact.BLIP}.get(verb, Impact.NONE)
+
+
+def _mtu_impact(verb: ActionVerb, _mtu: Mtu) -> Impact:
+    return Impact.TRAFFIC if verb is ActionVerb.REMOVE else Impact.BLIP
+
+
+def _address_impact(verb: ActionVerb, _address: Address) -> Impact:
+    # What changes about an address is its lifetime, in place.
+    return Impact.TRAFFIC if verb is ActionVerb.REMOVE else Impact.NONE
 
 
 #: The kinds of facts of this module, with their words and their form in documents.
 NETWORK_KINDS: Final[tuple[FactKind[Any], ...]] = (
-    FactKind("link", Link, _link_value, lambda link: f"link {link.name}", read=_read_link),
+    FactKind(
+        "link",
+        Link,
+        _link_value,
+        lambda link: f"link {link.name}",
+        read=_read_link,
+        stage=ActionStage.LINK,
+        impact=_link_impact,
+        pruned=True,
+    ),
     FactKind(
         "port",
         Port,
         lambda port: f"{port.link} in {port.master}",
         lambda port: f"port of {port.link}",
         about=lambda port: f"{port.link} ",
+        stage=ActionStage.PORT,
+        impact=_port_impact,
+        pruned=True,
     ),
-    FactKind("power", Power, lambda power: "up" if power.up else "down", lambda power: f"power of {power.link}"),
-    FactKind("mtu", Mtu, lambda mtu: str(mtu.size), lambda mtu: f"mtu of {mtu.link}"),
-    FactKind("mark", Mark, lambda mark: mark.text or "none", lambda mark: f"alias of {mark.link}", label="alias"),
+    FactKind(
+        "power",
+        Power,
+        lambda power: "up" if power.up else "down",
+        lambda power: f"power of {power.link}",
+        stage=ActionStage.POWER,
+        impact=_power_impact,
+    ),
+    FactKind(
+        "mtu",
+        Mtu,
+        lambda mtu: str(mtu.size),
+        lambda mtu: f"mtu of {mtu.link}",
+        stage=ActionStage.MTU,
+        impact=_mtu_impact,
+    ),
+    FactKind(
+        "mark",
+        Mark,
+        lambda mark: mark.text or "none",
+        lambda mark: f"alias of {mark.link}",
+        label="alias",
+        stage=ActionStage.MARK,
+        pruned=True,
+    ),
     FactKind(
         "address",
         Address,
         lambda address: f"{address.address}{_traits(address)}",
         lambda address: f"address {address.address} of {address.link}",
         read=_read_traits,
+        stage=ActionStage.ADDRESS,
+        impact=_address_impact,
+        pruned=True,
     ),
     FactKind(
         "route",
@@ -302,13 +330,8 @@ NETWORK_KINDS: Final[tuple[FactKind[Any], ...]] = (
         lambda route: f"route to {route.destination}",
         about=lambda route: f"{route.destination} ",
         read=lambda fields: _read_traits({"gateway": None, "link": None, **fields}),
-    ),
-    FactKind("hostname", Hostname, lambda hostname: hostname.name, lambda _: "hostname"),
-    FactKind(
-        "resolver",
-        Resolver,
-        _resolver_value,
-        lambda _: "resolver",
-        read=lambda fields: {name: tuple(value) for name, value in fields.items()},
+        stage=ActionStage.ROUTE,
+        impact=_link_impact,
+        pruned=True,
     ),
 )

@@ -19,7 +19,6 @@ from reconciler.core.facts.fact import (
     NO_PREFIX_ROUTE,
     Address,
     Fact,
-    Hostname,
     Key,
     Link,
     LinkKind,
@@ -27,12 +26,13 @@ from reconciler.core.facts.fact import (
     Mtu,
     Port,
     Power,
-    Resolver,
     Route,
 )
+from reconciler.core.facts.fact_kinds import kind_of
+from reconciler.core.facts.host_setting import HostSetting
 from reconciler.core.facts.ownership import Owner, mark_owner, mark_text
 from reconciler.core.facts.state import Nic, Observed
-from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
+from reconciler.core.facts.storage import StorageFact
 from reconciler.core.facts.storage_prediction import Stored
 
 #: What the kernel gives a new link that has no parent, in bytes (ETH_DATA_LEN).
@@ -249,9 +249,11 @@ class Prediction:
             link = fact.link if fact.gateway is None else self.link_towards(fact.gateway, fact.link) or fact.link
             self._put(replace(fact, link=link))
             self.owners[fact.key] = Owner.AGENT
-        elif isinstance(fact, Hostname | Resolver):
+        elif isinstance(fact, HostSetting):
             self._put(fact)
-        elif isinstance(fact, Pool | PoolProperty | Dataset | Property):
+            if kind_of(fact).pruned:
+                self.owners[fact.key] = Owner.AGENT
+        elif isinstance(fact, StorageFact):
             self._stored.set(fact)
         else:
             assert_never(fact)
@@ -265,10 +267,10 @@ class Prediction:
             self.owners.pop(fact.key, None)
             if self._drop(fact.key) is not None and not is_ipv6(fact.address):
                 self._flush_without_ipv4(fact.link, lost)
-        elif isinstance(fact, Mark | Route | Hostname | Resolver):
+        elif isinstance(fact, Mark | Route | HostSetting):
             self.owners.pop(fact.key, None)
             self._drop(fact.key)
-        elif isinstance(fact, Pool | PoolProperty | Dataset | Property):
+        elif isinstance(fact, StorageFact):
             self._stored.remove(fact)
         elif isinstance(fact, Power | Mtu):
             raise AssertionError(f"{fact.key} cannot be taken away from a link, only changed")

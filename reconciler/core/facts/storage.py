@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
+from reconciler.core.facts.change import ActionStage, ActionVerb, Impact
 from reconciler.core.facts.fact_kind import Document, FactKind
 
 #: The user property by which a dataset says which resource it belongs to (zfsprops(7), User Properties).
@@ -36,6 +37,9 @@ INHERITED: Final = frozenset(
 SIZES: Final = frozenset(
     {"quota", "refquota", "reservation", "refreservation", "volsize", "volblocksize", "recordsize"}
 )
+
+#: Clients lose their files for a moment, or for good, when one of these changes (zfsprops(7)).
+_SEEN_BY_CLIENTS: Final = frozenset({"mountpoint", "canmount", "readonly"})
 
 #: zfs(8) takes these letters behind a number.
 UNITS: Final = "KMGTPE"
@@ -203,9 +207,25 @@ def _read(fields: Document) -> Document:
     return fields
 
 
+def _impact(verb: ActionVerb, fact: StorageFact) -> Impact:
+    if verb is ActionVerb.REMOVE:
+        return Impact.DATA
+    if isinstance(fact, Property) and fact.name in _SEEN_BY_CLIENTS:
+        return Impact.TRAFFIC
+    return Impact.NONE
+
+
 #: The kinds of facts of this module, with their words and their form in documents.
 STORAGE_KINDS: Final[tuple[FactKind[Any], ...]] = (
-    FactKind("pool", Pool, _pool_value, lambda pool: f"pool {pool.name}", read=_read),
+    FactKind(
+        "pool",
+        Pool,
+        _pool_value,
+        lambda pool: f"pool {pool.name}",
+        read=_read,
+        stage=ActionStage.POOL,
+        impact=_impact,
+    ),
     FactKind(
         "pool-property",
         PoolProperty,
@@ -213,6 +233,8 @@ STORAGE_KINDS: Final[tuple[FactKind[Any], ...]] = (
         lambda fact: f"{fact.name} of {fact.pool}",
         label="property",
         about=lambda fact: f"{fact.name} ",
+        stage=ActionStage.POOL,
+        impact=_impact,
     ),
     FactKind(
         "dataset",
@@ -220,6 +242,8 @@ STORAGE_KINDS: Final[tuple[FactKind[Any], ...]] = (
         lambda dataset: f"{dataset.kind} {dataset.name}{_with(dataset.options)}",
         lambda dataset: f"{dataset.kind} {dataset.name}",
         read=_read,
+        stage=ActionStage.DATASET,
+        impact=_impact,
     ),
     FactKind(
         "property",
@@ -227,6 +251,8 @@ STORAGE_KINDS: Final[tuple[FactKind[Any], ...]] = (
         _property_value,
         lambda fact: f"{fact.name} of {fact.dataset}",
         about=lambda fact: f"{fact.name} ",
+        stage=ActionStage.DATASET,
+        impact=_impact,
     ),
 )
 

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
+from reconciler.core.facts.change import ActionStage
 from reconciler.core.facts.difference import Difference, host, need
 from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Mtu, Power, Route
-from reconciler.core.planning.draft import STAGES, PlanDraft, depths
+from reconciler.core.facts.fact_kinds import kind_of
+from reconciler.core.planning.draft import PlanDraft, depths
 from reconciler.core.planning.gates import refusal
-from reconciler.core.planning.plan import ActionStage, Gate
+from reconciler.core.planning.plan import Gate
 from reconciler.core.planning.pools import storage_order
 from reconciler.core.planning.storage_gates import is_told_elsewhere
 
@@ -22,7 +24,7 @@ def plan_creations(draft: PlanDraft, waiting: Iterable[Difference]) -> None:
     """Add everything that is to be created or changed, and, once their successors are there, the waiting removals."""
     stages: dict[ActionStage, list[Fact]] = {stage: [] for stage in ActionStage}
     for fact in draft.desired.facts.values():
-        stages[STAGES[type(fact)]].append(fact)
+        stages[kind_of(fact).stage].append(fact)
     height = depths(draft.desired.facts)
     for stage in ActionStage:
         facts = stages[stage]

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from reconciler.core.facts.change import ActionVerb
 from reconciler.core.facts.fact import Address, Fact, Link, Mark, Port
 from reconciler.core.facts.prediction import is_ipv6
 from reconciler.core.facts.storage import STORAGE_WORDS, Dataset, Pool, Property, is_inside
 from reconciler.core.planning.nic_match import links_of
-from reconciler.core.planning.plan import Action, ActionVerb
+from reconciler.core.planning.plan import Action
 
 #: After this many refusals in one pool the rest of its actions wait: a pool that hangs answers each of them late.
 REFUSALS_OF_A_POOL_MAX: Final = 8

@@ -6,46 +6,16 @@ Decides the impact of an action and what it drags along. Does not know which act
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
+from reconciler.core.facts.change import ActionVerb, Impact
 from reconciler.core.facts.difference import virtual_hosts
-from reconciler.core.facts.fact import (
-    Address,
-    Fact,
-    Hostname,
-    Key,
-    Link,
-    LinkKind,
-    Mark,
-    Mtu,
-    Port,
-    Power,
-    Resolver,
-    Route,
-)
+from reconciler.core.facts.fact import Address, Fact, Key, Link, LinkKind, Mark, Mtu, Port, Power, Route
+from reconciler.core.facts.fact_kinds import kind_of
 from reconciler.core.facts.ownership import Owner
 from reconciler.core.facts.prediction import Prediction
 from reconciler.core.facts.state import Desired, DriftMode, Observed, Origin
-from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
 from reconciler.core.planning.nic_match import BoundState
-from reconciler.core.planning.plan import LOOKS_AGAIN, Action, ActionStage, ActionVerb, Gate, HeldChange, Impact
-from reconciler.core.planning.pools import storage_impact
-
-STAGES: Final[Mapping[type[Fact], ActionStage]] = {
-    Hostname: ActionStage.HOSTNAME,
-    Resolver: ActionStage.RESOLVER,
-    Link: ActionStage.LINK,
-    Mark: ActionStage.MARK,
-    Port: ActionStage.PORT,
-    Mtu: ActionStage.MTU,
-    Power: ActionStage.POWER,
-    Address: ActionStage.ADDRESS,
-    Route: ActionStage.ROUTE,
-    Pool: ActionStage.POOL,
-    PoolProperty: ActionStage.POOL,
-    Dataset: ActionStage.DATASET,
-    Property: ActionStage.DATASET,
-}
+from reconciler.core.planning.plan import LOOKS_AGAIN, Action, Gate, HeldChange
 
 
 class PlanDraft:
@@ -82,12 +52,12 @@ class PlanDraft:
             cause = _cause(verb, fact)
             for item in consequences:
                 self.lost[item.key] = cause
-        impact = impact_of(verb, fact)
+        kind = kind_of(fact)
+        impact = kind.impact(verb, fact)
         if impact < Impact.TRAFFIC and any(isinstance(item, Address | Route) for item in consequences):
             impact = Impact.TRAFFIC
-        stage = STAGES[type(fact)]
         self._actions.append(
-            Action(stage, verb, before, after, reason, impact, resource, origin, consequences=consequences)
+            Action(kind.stage, verb, before, after, reason, impact, resource, origin, consequences=consequences)
         )
 
     def _worth_telling(self, fact: Fact) -> bool:
@@ -121,23 +91,6 @@ class PlanDraft:
             resource,
             origin,
         )
-
-
-def impact_of(verb: ActionVerb, fact: Fact) -> Impact:
-    """What clients notice of one change by itself."""
-    if isinstance(fact, Mark | Hostname | Resolver):
-        return Impact.NONE
-    if isinstance(fact, Pool | PoolProperty | Dataset | Property):
-        return storage_impact(verb, fact)
-    if verb is ActionVerb.CHANGE and isinstance(fact, Address):
-        return Impact.NONE  # its lifetime changes, in place
-    if verb is ActionVerb.REMOVE:
-        return Impact.BLIP if isinstance(fact, Port) else Impact.TRAFFIC
-    if isinstance(fact, Power):
-        return Impact.NONE if fact.up else Impact.TRAFFIC
-    if isinstance(fact, Mtu | Port):
-        return Impact.BLIP
-    return Impact.BLIP if verb is ActionVerb.CHANGE else Impact.NONE
 
 
 def _cause(verb: ActionVerb, fact: Fact) -> str:

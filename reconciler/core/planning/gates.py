@@ -9,7 +9,7 @@ from reconciler.core.facts.difference import host, is_marked
 from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Mark, Mtu, Power, Route
 from reconciler.core.facts.kernel import RESERVED_NAMES
 from reconciler.core.facts.ownership import Owner, mark_owner
-from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
+from reconciler.core.facts.storage import StorageFact
 from reconciler.core.planning.address_gates import address_refusal, route_refusal
 from reconciler.core.planning.draft import PlanDraft
 from reconciler.core.planning.nic_match import links_of
@@ -20,7 +20,7 @@ from reconciler.core.planning.storage_gates import obstacle
 
 def refusal(draft: PlanDraft, fact: Fact) -> GateRefusal | None:
     """Why a desired fact cannot be made true now, or None when nothing stands against it."""
-    if isinstance(fact, Pool | PoolProperty | Dataset | Property):
+    if isinstance(fact, StorageFact):
         return obstacle(draft, fact)
     waits = _rests_on_held(draft, fact)
     if waits is not None:

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from reconciler.core.facts.fact import Address, Fact, Hostname, Key, Link, LinkKind, Mark, Port, Resolver, Route
+from reconciler.core.facts.fact import Address, Fact, Key, Link, LinkKind, Mark, Port, Route
+from reconciler.core.facts.host_setting import HostSetting
 from reconciler.core.facts.ownership import MARK_WORD
 from reconciler.core.facts.state import Desired, Nic, NicMatch, Observed, Origin, facts_by_key
-from reconciler.core.facts.storage import STORAGE_WORDS, Dataset, Pool, PoolProperty, Property
+from reconciler.core.facts.storage import STORAGE_WORDS, StorageFact
 from reconciler.core.planning.plan import LOOKS_AGAIN, Gate, HeldChange
 from reconciler.core.planning.pools import left_to_others
 
@@ -82,7 +83,7 @@ def rename(fact: Fact, names: Mapping[str, str]) -> Fact:
         return fact if (name, parent) == (fact.name, fact.parent) else replace(fact, name=name, parent=parent)
     if isinstance(fact, Port):
         return Port(names.get(fact.link, fact.link), names.get(fact.master, fact.master))
-    if isinstance(fact, Hostname | Resolver | Pool | PoolProperty | Dataset | Property):
+    if isinstance(fact, HostSetting | StorageFact):
         return fact
     if fact.link is None or names.get(fact.link, fact.link) == fact.link:
         return fact

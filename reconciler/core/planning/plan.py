@@ -8,47 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import Final, NamedTuple
 
+from reconciler.core.facts.change import ActionStage, ActionVerb, Impact
 from reconciler.core.facts.fact import Fact, Key
 from reconciler.core.facts.state import NO_FACTS, Facts, Origin
-
-
-class ActionStage(IntEnum):
-    """The place of an action. Creating and changing run upwards; removing runs downwards and comes first.
-
-    A mark comes before the port, so that an interrupted plan never leaves a port without an owner.
-    """
-
-    HOSTNAME = 0
-    RESOLVER = 1
-    LINK = 2
-    MARK = 3
-    PORT = 4
-    MTU = 5
-    POWER = 6
-    ADDRESS = 7
-    ROUTE = 8
-    POOL = 9
-    DATASET = 10
-
-
-class ActionVerb(StrEnum):
-    """What an action does with its fact."""
-
-    CREATE = "create"
-    CHANGE = "change"
-    REMOVE = "remove"
-
-
-class Impact(IntEnum):
-    """What clients notice, from nothing to danger for data."""
-
-    NONE = 0
-    BLIP = 1
-    TRAFFIC = 2
-    DATA = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any, Final
 
+from reconciler.core.facts.change import ActionStage, ActionVerb, Impact
 from reconciler.core.facts.codec import (
     fact_document,
     fact_from_document,
@@ -19,19 +20,7 @@ from reconciler.core.facts.codec import (
 from reconciler.core.facts.fact import Fact
 from reconciler.core.facts.fact_kind import Document
 from reconciler.core.facts.state import Origin
-from reconciler.core.planning.plan import (
-    Action,
-    ActionStage,
-    ActionVerb,
-    Base,
-    Blame,
-    Foreign,
-    Gate,
-    HeldChange,
-    Impact,
-    OrdersChange,
-    Plan,
-)
+from reconciler.core.planning.plan import Action, Base, Blame, Foreign, Gate, HeldChange, OrdersChange, Plan
 from reconciler.errors import UsageError, shape_defect
 
 FORMAT: Final = "hagit.plan/1"

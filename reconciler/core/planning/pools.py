@@ -1,4 +1,4 @@
-"""What planning has to know of pools and datasets: whose they are now, in which order they change, what clients notice.
+"""What planning has to know of pools and datasets: whose they are now, and in which order they change.
 
 Decides that on a controller that is not the active one nothing is said of them: a pool that is on the other controller
 is never missing here. Does not know how anything is done.
@@ -11,11 +11,8 @@ from typing import Final
 
 from reconciler.core.facts.fact import Fact, Key
 from reconciler.core.facts.state import Desired, Observed, Placement
-from reconciler.core.facts.storage import STORAGE_WORDS, Dataset, Pool, PoolProperty, Property, StorageFact
-from reconciler.core.planning.plan import ActionVerb, Impact
+from reconciler.core.facts.storage import STORAGE_WORDS, Dataset, Pool, PoolProperty, Property
 
-#: Clients lose their files for a moment, or for good, when one of these changes (zfsprops(7)).
-_SEEN_BY_CLIENTS: Final = frozenset({"mountpoint", "canmount", "readonly"})
 _QUOTAS: Final = ("quota", "refquota", "volsize")
 _RESERVATIONS: Final = ("reservation", "refreservation")
 
@@ -63,12 +60,3 @@ def storage_order(fact: Fact, live: Mapping[Key, Fact]) -> tuple[int, int, str]:
 
 def _bytes(value: str) -> int:
     return int(value) if value.isdecimal() else 0
-
-
-def storage_impact(verb: ActionVerb, fact: StorageFact) -> Impact:
-    """What clients notice of one change."""
-    if verb is ActionVerb.REMOVE:
-        return Impact.DATA
-    if isinstance(fact, Property) and fact.name in _SEEN_BY_CLIENTS:
-        return Impact.TRAFFIC
-    return Impact.NONE

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 
 from reconciler.core.facts.difference import Difference, DifferenceKind, contrast, is_marked
 from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Mark, Port, Route
+from reconciler.core.facts.fact_kinds import kind_of
 from reconciler.core.facts.prediction import is_ipv6
-from reconciler.core.planning.draft import STAGES, PlanDraft, depths
+from reconciler.core.planning.draft import PlanDraft, depths
 from reconciler.core.planning.gates import removal_refusal
 from reconciler.core.planning.plan import Gate
 
@@ -22,7 +23,7 @@ def plan_removals(draft: PlanDraft, found: Iterable[Difference]) -> tuple[Differ
     gaining = _links_gaining_ipv4(draft)
     waiting: list[Difference] = []
     loose = [item for item in removals if not isinstance(item.observed, Link)]
-    for item in sorted(loose, key=lambda item: -STAGES[type(item.observed)] if item.observed is not None else 0):
+    for item in sorted(loose, key=lambda item: -kind_of(item.observed).stage if item.observed is not None else 0):
         fact = item.observed
         assert fact is not None
         if not _goes_by_itself(fact, doomed):

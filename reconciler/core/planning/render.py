@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from reconciler.core.facts.change import ActionVerb, Impact
 from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Mark, Mtu, Port, Power
 from reconciler.core.facts.state import Facts, Origin
 from reconciler.core.facts.storage import STORAGE_WORDS
 from reconciler.core.planning.fact_words import change_value, fact_name, fact_value, fact_word
-from reconciler.core.planning.plan import Action, ActionVerb, Blame, Foreign, Gate, HeldChange, Impact, Plan
+from reconciler.core.planning.plan import Action, Blame, Foreign, Gate, HeldChange, Plan
 from reconciler.core.planning.styled_text import Piece, Style, paint, unbroken, wrapped
 
 IMPACT_STYLES: Final = {

@@ -18,16 +18,15 @@ from reconciler.core.facts.fact import (
     NO_PREFIX_ROUTE,
     Address,
     Fact,
-    Hostname,
     Link,
     LinkKind,
     Mark,
     Mtu,
     Port,
     Power,
-    Resolver,
     Route,
 )
+from reconciler.core.facts.host_setting import Hostname, Resolver
 from reconciler.core.facts.ownership import MARK_WORD, Owner
 from reconciler.core.facts.state import Observed
 from reconciler.core.spec.compiler import compile_desired

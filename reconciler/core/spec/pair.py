@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
-from reconciler.core.facts.fact import Hostname, Resolver
+from reconciler.core.facts.host_setting import Hostname, Resolver
 from reconciler.core.facts.scope import Scope
 from reconciler.core.spec.limits import NAMESERVERS_MAX, SEARCH_DOMAINS_MAX
 from reconciler.core.spec.model import Document, Model, example

@@ -9,12 +9,14 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from reconciler.core.facts.fact import Fact, Hostname, Key, Mtu, Resolver
+from reconciler.core.facts.fact import Fact, Key, Mtu
+from reconciler.core.facts.host_setting import HostSetting
 from reconciler.core.facts.ownership import Owner
 from reconciler.core.facts.state import Nic, Observed, Unknown
-from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
+from reconciler.core.facts.storage import StorageFact
 from reconciler.errors import ObservationError, PerformError
-from reconciler.system import hostname, network_managers, resolver
+from reconciler.system import network_managers
+from reconciler.system.host_settings import HostSettings
 from reconciler.system.netlink.changes import Changes
 from reconciler.system.netlink.channel import KernelRefused, NetlinkChannel, Unreadable
 from reconciler.system.netlink.look import NarrowLook, look_at_all
@@ -29,9 +31,9 @@ class LiveNetwork:
     """
 
     def __init__(self, hostname_file: Path, resolver_file: Path, root: Path = Path("/")) -> None:
-        self._hostname_file = hostname_file
         self._resolver_file = resolver_file
         self._root = root
+        self._settings = HostSettings(root, {"hostname": hostname_file, "resolver": resolver_file})
         try:
             self._channel = NetlinkChannel()
         except OSError as problem:
@@ -48,15 +50,15 @@ class LiveNetwork:
     def observe(self) -> Observed:
         """One look at everything. Raises ObservationError when nothing at all could be read."""
         look = look_at_all(self._channel)
-        for fact in (hostname.read(self._hostname_file), resolver.read(self._resolver_file)):
+        for fact, owner in self._settings.observe():
             if isinstance(fact, Unknown):
                 look.unknown.append(fact)
-            elif fact is not None:
-                look.facts[fact.key] = fact
+                continue
+            look.facts[fact.key] = fact
+            if owner is not Owner.FOREIGN:
+                look.owners[fact.key] = owner
         if not look.facts and not look.names:
             raise ObservationError("; ".join(dict.fromkeys(scope.why for scope in look.unknown)) or "no network here")
-        if resolver.is_stamped(self._resolver_file):
-            look.owners[("resolver",)] = Owner.AGENT
         indices = {name: index for index, name in look.names.items() if index not in look.loopback}
         return Observed(
             facts=MappingProxyType(look.facts),
@@ -71,25 +73,18 @@ class LiveNetwork:
         answers = self._narrow.at(keys)
         for key in keys:
             if key not in answers:
-                read = hostname.read if key == ("hostname",) else resolver.read
-                path = self._hostname_file if key == ("hostname",) else self._resolver_file
-                fact = read(path)
-                if isinstance(fact, Unknown):
-                    raise ObservationError(fact.why, where=str(path))
-                answers[key] = fact
+                answers[key] = self._settings.observe_key(key)
         return answers
 
     def perform(self, before: Fact | None, after: Fact | None) -> None:
         """One change of one fact. Raises PerformError."""
         try:
             fact = after if after is not None else before
-            if isinstance(fact, Hostname):
-                hostname.write(self._hostname_file, after if isinstance(after, Hostname) else None)
-            elif isinstance(fact, Resolver):
-                resolver.write(self._resolver_file, after if isinstance(after, Resolver) else None)
+            if isinstance(fact, HostSetting):
+                self._settings.write(fact.key, after if isinstance(after, HostSetting) else None)
             else:
-                assert not isinstance(before, Hostname | Resolver | Pool | PoolProperty | Dataset | Property)
-                assert not isinstance(after, Hostname | Resolver | Pool | PoolProperty | Dataset | Property)
+                assert not isinstance(before, HostSetting | StorageFact)
+                assert not isinstance(after, HostSetting | StorageFact)
                 self._changes.make(before, after)
         except KernelRefused as problem:
             raise refusal(problem, before, after, self._limits(after)) from problem

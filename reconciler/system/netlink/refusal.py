@@ -11,7 +11,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.facts.fact import Address, Fact, Hostname, Link, Mark, Mtu, Port, Power, Resolver, Route
+from reconciler.core.facts.fact import Address, Fact, Link, Mark, Mtu, Port, Power, Route
+from reconciler.core.facts.host_setting import HostSetting
 from reconciler.core.facts.kernel import switch_on_ipv6
 from reconciler.core.facts.state import Nic
 from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
@@ -105,10 +106,8 @@ def deed(before: Fact | None, after: Fact | None) -> str:
         case Route(destination=destination, metric=metric):
             verb = "remove" if removing else "add" if before is None else "change"
             return f"{verb} the route to {destination} (metric {metric})"
-        case Hostname(name=name):
-            return f"set the hostname {name}"
-        case Resolver():
-            return "write the resolver"
+        case HostSetting():
+            return f"{'remove' if removing else 'set'} the {fact.key[0]}"
         case Pool() | PoolProperty() | Dataset() | Property():
             return " ".join(fact.key)
         case None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from reconciler.core.facts.fact import Fact, Key
 from reconciler.core.facts.state import Unknown
-from reconciler.core.facts.storage import STAMP, Dataset, DatasetKind, Pool, PoolProperty, Property
+from reconciler.core.facts.storage import STAMP, Dataset, DatasetKind, Pool, PoolProperty, Property, StorageFact
 from reconciler.core.facts.storage_adapter import StorageLook
 from reconciler.errors import ObservationError, PerformError
 from reconciler.system.zfs import arguments, tools
@@ -85,7 +85,7 @@ class LivePools:
     def perform(self, before: Fact | None, after: Fact | None) -> None:
         """One change. Raises PerformError."""
         fact = after if after is not None else before
-        assert isinstance(fact, Pool | PoolProperty | Dataset | Property)
+        assert isinstance(fact, StorageFact)
         match self._perform(after) if after is not None else performing.destroy_dataset(fact.key[-1]):
             case performing.Denied(why):
                 remedy = "look with zpool status and zfs list, then make a new plan"

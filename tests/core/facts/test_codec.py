@@ -18,7 +18,6 @@ from reconciler.core.facts.fact import (
     BondMode,
     BondOptions,
     HashPolicy,
-    Hostname,
     LacpRate,
     Link,
     LinkKind,
@@ -26,9 +25,9 @@ from reconciler.core.facts.fact import (
     Mtu,
     Port,
     Power,
-    Resolver,
     Route,
 )
+from reconciler.core.facts.host_setting import Hostname, Resolver
 from reconciler.core.facts.ownership import Owner
 from reconciler.core.facts.state import Nic, Observed, Unknown, facts_by_key
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.core.facts.change import ActionVerb, Impact
 from reconciler.core.facts.codec import fact_document, fact_from_document, observed_document, observed_from_document
 from reconciler.core.facts.difference import DifferenceKind
 from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Power, Route
@@ -21,7 +22,7 @@ from reconciler.core.planning.drift_state import (
     ledger_document,
     ledger_from_document,
 )
-from reconciler.core.planning.plan import ActionVerb, Gate, HeldChange, Impact
+from reconciler.core.planning.plan import Gate, HeldChange
 from reconciler.core.planning.planner import make_plan
 from tests.core.planning.test_plan_properties import REVISION, many, observations
 from tests.core.planning.worlds import bare, desired_of, desires, perform

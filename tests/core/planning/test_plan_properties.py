@@ -3,12 +3,13 @@
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from reconciler.core.facts.change import ActionVerb
 from reconciler.core.facts.difference import DifferenceKind, differences
 from reconciler.core.facts.fact import Address, Route
+from reconciler.core.facts.fact_kinds import kind_of
 from reconciler.core.facts.ownership import Owner
-from reconciler.core.planning.draft import STAGES
 from reconciler.core.planning.nic_match import bind
-from reconciler.core.planning.plan import ActionVerb, Gate
+from reconciler.core.planning.plan import Gate
 from reconciler.core.planning.plan_document import plan_document, plan_from_document
 from reconciler.core.planning.planner import make_plan, stale
 from tests.core.planning.worlds import bare, desires, perform, settled, with_foreign, without
@@ -106,7 +107,7 @@ def test_stages_rise_after_the_removals_and_documents_are_lossless(desired, obse
     plan = make_plan(desired, observed, REVISION)
     for action in plan.actions:
         fact = action.after or action.before
-        assert action.stage is STAGES[type(fact)]
+        assert action.stage is kind_of(fact).stage
     coming = [action.stage for action in plan.actions if action.verb is not ActionVerb.REMOVE]
     assert coming == sorted(coming)
     assert plan_from_document(plan_document(plan)) == plan

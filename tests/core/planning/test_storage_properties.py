@@ -5,11 +5,11 @@ from hypothesis import strategies as st
 
 from reconciler.agent.apply import changed_in_place, restored_content
 from reconciler.agent.source.content import Content
+from reconciler.core.facts.change import ActionVerb, Impact
 from reconciler.core.facts.settings import PairNames, Settings
 from reconciler.core.facts.state import Desired, Placement
 from reconciler.core.facts.storage import Dataset, Property
 from reconciler.core.planning.drift import see
-from reconciler.core.planning.plan import ActionVerb, Impact
 from reconciler.core.planning.plan_document import plan_document, plan_from_document
 from reconciler.core.planning.planner import make_plan, stale
 from tests.core.planning.shelves import NAMES, VALUES, bare, by_hand, desires, filled

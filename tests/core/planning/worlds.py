@@ -10,16 +10,15 @@ from reconciler.core.facts.fact import (
     BondMode,
     BondOptions,
     Fact,
-    Hostname,
     Link,
     LinkKind,
     Mark,
     Mtu,
     Port,
     Power,
-    Resolver,
     Route,
 )
+from reconciler.core.facts.host_setting import Hostname, Resolver
 from reconciler.core.facts.ownership import mark_text
 from reconciler.core.facts.prediction import Prediction
 from reconciler.core.facts.state import Desired, Nic, NicMatch, Observed, Origin, facts_by_key

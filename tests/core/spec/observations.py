@@ -11,7 +11,6 @@ from reconciler.core.facts.fact import (
     BondOptions,
     Fact,
     HashPolicy,
-    Hostname,
     Key,
     LacpRate,
     Link,
@@ -20,9 +19,9 @@ from reconciler.core.facts.fact import (
     Mtu,
     Port,
     Power,
-    Resolver,
     Route,
 )
+from reconciler.core.facts.host_setting import Hostname, Resolver
 from reconciler.core.facts.ownership import Owner, mark_text
 from reconciler.core.facts.state import Nic, Observed, Unknown, facts_by_key
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 
 from reconciler.core.facts.difference import Difference, DifferenceKind, differences
-from reconciler.core.facts.fact import Address, Hostname, Link, LinkKind, Mtu, Port, Power, Resolver, Route
+from reconciler.core.facts.fact import Address, Link, LinkKind, Mtu, Port, Power, Route
+from reconciler.core.facts.host_setting import Hostname, Resolver
 from reconciler.core.facts.ownership import Owner
 from reconciler.core.facts.state import Nic, Observed, Unknown, facts_by_key
 from reconciler.core.facts.storage import Property

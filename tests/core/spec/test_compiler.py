@@ -2,7 +2,8 @@
 
 import pytest
 
-from reconciler.core.facts.fact import Address, Mark, Mtu, Power, Resolver, Route
+from reconciler.core.facts.fact import Address, Mark, Mtu, Power, Route
+from reconciler.core.facts.host_setting import Resolver
 from reconciler.core.facts.settings import AlertPolicy, Applying, UnsignedPolicy
 from reconciler.core.facts.state import DriftMode, NicMatch
 from reconciler.core.spec import compile_desired, load, settings

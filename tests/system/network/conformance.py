@@ -8,7 +8,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.core.facts.fact import Fact, Hostname, Key, Power
+from reconciler.core.facts.fact import Fact, Key, Power
+from reconciler.core.facts.host_setting import Hostname
 from reconciler.core.facts.ownership import Owner
 from reconciler.core.facts.state import Observed, facts_by_key
 from reconciler.errors import PerformError

@@ -14,7 +14,6 @@ from reconciler.core.facts.fact import (
     BondOptions,
     Fact,
     HashPolicy,
-    Hostname,
     LacpRate,
     Link,
     LinkKind,
@@ -22,9 +21,9 @@ from reconciler.core.facts.fact import (
     Mtu,
     Port,
     Power,
-    Resolver,
     Route,
 )
+from reconciler.core.facts.host_setting import Hostname, Resolver
 
 NICS = ("e0", "e1", "e2")
 HOSTNAME = "scenario"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.facts.fact import Hostname, Resolver
+from reconciler.core.facts.host_setting import Hostname, Resolver
 from reconciler.core.facts.ownership import Owner
 from reconciler.core.facts.state import Unknown
 from reconciler.errors import PerformError

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.facts.fact import Address, BondMode, BondOptions, Hostname, Link, LinkKind, Mark, Mtu, Power, Route
+from reconciler.core.facts.fact import Address, BondMode, BondOptions, Link, LinkKind, Mark, Mtu, Power, Route
+from reconciler.core.facts.host_setting import Hostname
 from reconciler.errors import ObservationError, PerformError
 from reconciler.system.netlink import wire
 from reconciler.system.netlink.addresses import addresses_request, read_address
@@ -87,7 +88,8 @@ def test_a_gateway_that_nobody_reaches_says_what_to_check() -> None:
 UNPRIVILEGED = """
 import sys
 from pathlib import Path
-from reconciler.core.facts.fact import Address, Hostname, Mtu
+from reconciler.core.facts.fact import Address, Mtu
+from reconciler.core.facts.host_setting import Hostname
 from reconciler.errors import PerformError
 from reconciler.system.netlink.live_network import LiveNetwork
 

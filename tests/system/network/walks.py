@@ -13,16 +13,15 @@ from reconciler.core.facts.fact import (
     BondMode,
     BondOptions,
     Fact,
-    Hostname,
     Link,
     LinkKind,
     Mark,
     Mtu,
     Port,
     Power,
-    Resolver,
     Route,
 )
+from reconciler.core.facts.host_setting import Hostname, Resolver
 from reconciler.simulation.fake_network import FakeNetwork
 from tests.system.network.conformance import contrast, live_network, seen, starting_point, take
 from tests.system.network.namespaces import in_namespace
