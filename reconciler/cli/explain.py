@@ -71,11 +71,12 @@ another. Relative paths are relative to the file. Nothing in the repository can 
                                     given they may change everything
   "net@example.org" = ["network"]   an SSH signer as allowed_signers names it. Scopes: network (Interface, Route; dns,
                                     domain, search, gateways and virtualHostname of the Pair), storage (Pool, Dataset),
-                                    failover (Failover with its power, the rest of the Pair, and which interfaces are
-                                    critical or the interlink), source (Source, Alerting), destroy (`destroy` and
-                                    `protected`). A commit needs the scopes of all in which it differs from any parent;
-                                    one that cannot be parsed, or is the first that is adopted here, needs every scope.
-                                    With a floor of 40 digits each commit above it is judged instead
+                                    shares (NfsExport, NfsServer, IscsiTarget, IscsiServer), failover (Failover with its
+                                    power, the rest of the Pair, and which interfaces are critical or the interlink),
+                                    source (Source, Alerting), destroy (`destroy` and `protected`). A commit needs the
+                                    scopes of all in which it differs from any parent; one that cannot be parsed, or is
+                                    the first that is adopted here, needs every scope. With a floor of 40 digits each
+                                    commit above it is judged instead
   "3E0C54A1B7F2D86690AB1C2D3E4F5061728394A5" = ["all"]   an OpenPGP signer: the fingerprint of the primary key
   [files]
   hostname = "/etc/hostname"

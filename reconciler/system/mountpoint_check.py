@@ -1,7 +1,7 @@
 """The last check of a mount point before ZFS gets it: it must not lead into the system or into files of hagit.
 
 The compiler checks the path alone. This check resolves symbolic links, finds inherited mount points, and knows the
-directories of the node file.
+directories of the node file. The one dataset that belongs among hagit's own files is the state dataset of the shares.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from pathlib import Path
 
 from reconciler.core.facts.fact import Fact
 from reconciler.core.facts.mountpoints import system_place
-from reconciler.core.facts.storage import Dataset, DatasetKind, Pool, Property, above, property_key
+from reconciler.core.facts.storage import Dataset, DatasetKind, Pool, Property, above, pool_of, property_key
 from reconciler.core.facts.storage_adapter import StorageAdapter
+from reconciler.core.shares.shares import STATE_MOUNTPOINT, STATE_NAME
 from reconciler.errors import ObservationError, PerformError
 from reconciler.system.node import Node
 from reconciler.system.node_files import files_of
@@ -22,7 +23,7 @@ from reconciler.system.node_files import files_of
 def require_safe_mountpoint(pools: StorageAdapter, fact: Fact | None, node: Node) -> None:
     """Raise PerformError when this change would mount a dataset over the system or over files of hagit."""
     place = _mountpoint_of(pools, fact)
-    if not place.startswith("/"):
+    if not place.startswith("/") or (place == STATE_MOUNTPOINT and _is_state(fact) and not Path(place).is_symlink()):
         return
     assert fact is not None
     own = tuple(_own_paths(node))
@@ -47,6 +48,12 @@ def _mountpoint_of(pools: StorageAdapter, fact: Fact | None) -> str:
             return fact.value if fact.local else _inherited(pools, fact.dataset)
         case _:
             return ""
+
+
+def _is_state(fact: Fact | None) -> bool:
+    """Whether this is the state dataset of a pool."""
+    name = fact.name if isinstance(fact, Dataset) else fact.dataset if isinstance(fact, Property) else ""
+    return name == f"{pool_of(name)}/{STATE_NAME}"
 
 
 def _inherited(pools: StorageAdapter, dataset: str) -> str:

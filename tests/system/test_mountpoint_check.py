@@ -38,6 +38,11 @@ def mounted(at: str, name: str = "tank/home") -> Dataset:
         Property("tank/home", "mountpoint", "/usr/lib/hagit"),
         Pool("boot"),
         Pool("tank", root=(("mountpoint", "/var/lib"),)),
+        mounted("/var/lib/hagit/pool-state"),
+        mounted("/var/lib/hagit/pool-state", "tank/a/hagit-state"),
+        mounted("/var/lib/hagit/pool-state/x", "tank/hagit-state"),
+        mounted("/var/lib/hagit", "tank/hagit-state"),
+        Pool("hagit-state", root=(("mountpoint", "/var/lib/hagit/pool-state"),)),
     ],
     ids=str,
 )
@@ -98,6 +103,8 @@ def test_what_is_inherited_is_asked_for() -> None:
     "fact",
     [
         mounted("/srv/home"),
+        mounted("/var/lib/hagit/pool-state", "tank/hagit-state"),
+        Property("tank/hagit-state", "mountpoint", "/var/lib/hagit/pool-state"),
         mounted("none"),
         mounted("legacy"),
         Dataset("tank/disk", DatasetKind.VOLUME),

@@ -1,4 +1,4 @@
-"""Which parts of the desired state a signer may change: five scopes, and the table of the node file that gives them.
+"""Which parts of the desired state a signer may change: six scopes, and the table of the node file that gives them.
 
 Decides what a table gives to one signer. Which scope a change needs is decided in `core/spec/commit_changes`.
 """
@@ -16,6 +16,7 @@ class Scope(StrEnum):
 
     NETWORK = "network"
     STORAGE = "storage"
+    SHARES = "shares"
     FAILOVER = "failover"
     SOURCE = "source"
     DESTROY = "destroy"

@@ -16,7 +16,8 @@ from reconciler.core.failover.strict_json import canonical
 from reconciler.core.shares.shares import Shares
 
 FORMAT: Final = "hagit.shares/1"
-SHARES_BYTES_MAX: Final = 1 << 21
+#: The language allows 4,096 shares with 16,384 clients, initiators and LUNs, each at most 700 bytes here.
+SHARES_BYTES_MAX: Final = 1 << 24
 
 
 def shares_document(shares: Shares, key: SealKey) -> bytes:

@@ -10,6 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+#: The name of the state dataset below its pool, and where it is mounted.
+STATE_NAME: Final = "hagit-state"
+STATE_MOUNTPOINT: Final = "/var/lib/hagit/pool-state"
+#: The name of a CHAP secret: a bare key of TOML, because the node file gives its file.
+SECRET_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}"
 
 
 class Protocol(StrEnum):

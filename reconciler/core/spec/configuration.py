@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from reconciler.core.spec.dataset import DatasetSpec
     from reconciler.core.spec.failover import FailoverSpec
     from reconciler.core.spec.interface import InterfaceSpec
+    from reconciler.core.spec.iscsi import IscsiServerSpec, IscsiTargetSpec
+    from reconciler.core.spec.nfs import NfsExportSpec, NfsServerSpec
     from reconciler.core.spec.pair import PairSpec
     from reconciler.core.spec.pool import PoolSpec
     from reconciler.core.spec.resource_kind import ResourceKind
@@ -101,6 +103,26 @@ class Resources:
     def datasets(self) -> Mapping[str, Resource[DatasetSpec]]:
         """Every Dataset by the name of the resource."""
         return self.by_kind.get("Dataset", {})
+
+    @property
+    def exports(self) -> Mapping[str, Resource[NfsExportSpec]]:
+        """Every NfsExport by name."""
+        return self.by_kind.get("NfsExport", {})
+
+    @property
+    def targets(self) -> Mapping[str, Resource[IscsiTargetSpec]]:
+        """Every IscsiTarget by name."""
+        return self.by_kind.get("IscsiTarget", {})
+
+    @property
+    def nfs_server(self) -> Resource[NfsServerSpec] | None:
+        """The NfsServer, if there is one."""
+        return self._first("NfsServer")
+
+    @property
+    def iscsi_server(self) -> Resource[IscsiServerSpec] | None:
+        """The IscsiServer, if there is one."""
+        return self._first("IscsiServer")
 
     @property
     def source(self) -> Resource[SourceSpec] | None:

@@ -57,7 +57,7 @@ def explain(path: str) -> str:
 
 
 def _kinds(definitions: dict[str, Any]) -> str:
-    lines = [f"  {kind:<11}{definitions[kind]['description']}" for kind in KINDS]
+    lines = [f"  {kind:<13}{definitions[kind]['description']}" for kind in KINDS]
     hint = "`hagit explain interface` shows the keys of a kind, `hagit explain interface.mtu` one key."
     return "\n".join(["The kinds of hagit/v1:", "", *lines, "", hint]) + "\n"
 
@@ -89,7 +89,7 @@ def _type(node: dict[str, Any], definitions: dict[str, Any]) -> str:
     if "const" in node:
         return f"`{node['const']}`"
     if "enum" in node:
-        return " | ".join(str(value) for value in node["enum"])
+        return " | ".join(dict.fromkeys(str(value) for value in node["enum"]))
     written = node.get("type", "")
     kind = " or ".join(_TYPES[one] for one in written) if isinstance(written, list) else _TYPES.get(written, "value")
     if "items" in node:
@@ -111,7 +111,8 @@ def _facts(node: dict[str, Any], definitions: dict[str, Any], *, required: bool)
         facts.append("required")
     elif "default" in node:
         default = node["default"]
-        facts.append(f"default {str(default).lower() if isinstance(default, bool) else default}")
+        text = ", ".join(default) if isinstance(default, list) else str(default)
+        facts.append(f"default {text.lower() if isinstance(default, bool) else text}")
     else:
         facts.append("optional")
     return facts

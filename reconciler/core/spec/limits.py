@@ -31,5 +31,14 @@ NAMESERVERS_MAX: Final = 3
 #: resolv.conf(5): six search domains in older C libraries.
 SEARCH_DOMAINS_MAX: Final = 6
 
+#: Exports and targets together: what the sealed file of the shares can hold in one list (strict_json, ITEMS_MAX).
+SHARES_MAX: Final = 4_096
+
+#: Entries of clients of one export, and initiators of one target.
+CLIENTS_MAX: Final = 1_024
+
+#: Entries of clients, initiators and LUNs of all shares together.
+SHARE_ENTRIES_MAX: Final = 16_384
+
 #: Members of a list that names other things: remotes, signers, receivers, ports.
 LIST_MAX: Final = 256

@@ -86,6 +86,7 @@ class PairDocument(Document):
     model_config = example(
         "Pair",
         "shelf1",
+        virtualHostname="shelf1",
         a={"hostname": "shelf1-a"},
         b={"hostname": "shelf1-b"},
         dns=["10.0.0.2"],

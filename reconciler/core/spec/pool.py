@@ -19,6 +19,7 @@ from reconciler.core.spec.interface import Loose
 from reconciler.core.spec.limits import LIST_MAX
 from reconciler.core.spec.model import Document, Model, example
 from reconciler.core.spec.resource_kind import Asked, ResourceKind
+from reconciler.core.spec.share_state import state_pool
 from reconciler.core.spec.sizes import Comment
 from reconciler.core.spec.tree import Path
 from reconciler.core.spec.values import DiskName, refuse
@@ -167,12 +168,14 @@ class PoolDocument(Document):
 
 
 def pool_facts(configuration: Configuration, here: ControllerTopology) -> Iterator[Asked]:
-    """Each pool of which more than the disks is written, or that a Dataset belongs to, and its properties."""
+    """Each pool of which more than the disks is written, or that a dataset belongs to, and its properties."""
     known = described(configuration)
     roots = {
         resource.spec.dataset: resource for resource in configuration.datasets.values() if not resource.spec.destroy
     }
     used = {resource.spec.pool for resource in configuration.datasets.values()}
+    if (state := state_pool(configuration)) is not None:
+        used.add(state[0])
     for pool in configuration.pools.values():
         properties = tuple(pool.spec.properties.written())
         if not properties and not pool.spec.create and pool.name not in used:

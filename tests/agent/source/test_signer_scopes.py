@@ -98,7 +98,7 @@ def test_each_commit_is_judged_whatever_lies_on_top(controller: Controller, scop
 def test_a_broken_file_needs_a_signer_of_everything(controller: Controller, scoped: Scoped) -> None:
     start = controller.in_force()
     bad = scoped.commit("net", broken__yaml="kind: [")
-    scoped.refused(bad, "(broken.yaml:", "needs destroy and failover and source and storage")
+    scoped.refused(bad, "(broken.yaml:", "needs destroy and failover and shares and source and storage")
     scoped.commit("net", broken__yaml="# mended\n")
     scoped.refused(bad)
     scoped.reset(start)

@@ -63,7 +63,7 @@ def test_the_examples_of_all_kinds_make_one_configuration() -> None:
         for example in SCHEMA["definitions"][kind]["examples"]
     }
     assert len(tree) == len(KINDS)
-    # Failover asks for a second way in which the controllers hear each other.
+    # Failover asks for a second way in which the controllers hear each other, and a target for a volume.
     tree["interlink.yaml"] = b"""\
 apiVersion: hagit/v1
 kind: Interface
@@ -72,6 +72,11 @@ spec:
   role: interlink
   a: {match: {name: eth1}, address: 169.254.10.1/24}
   b: {match: {name: eth1}, address: 169.254.10.2/24}
+---
+apiVersion: hagit/v1
+kind: Dataset
+metadata: {name: vm1}
+spec: {dataset: tank/vm1, type: volume, size: 40G, properties: {sync: always}}
 """
     configuration = load(tree)
     assert configuration.failover is not None
