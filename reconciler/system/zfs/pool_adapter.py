@@ -118,11 +118,12 @@ class ZfsPools:
                 break
             time.sleep(SAMPLE_MS / 1000)
         told = self._belief.told
-        if told is Presence.NONE:
-            self._given_up.forget()
-            return PoolsView(told)
         moving = self._moving.going_on()
         progress, used, doing = self._progressed(states) if moving else (0, False, "")
+        if told is Presence.NONE:
+            # An import first reads labels and tries the pool out: progress before any pool is here.
+            self._given_up.forget()
+            return PoolsView(told, progress=progress, doing=doing)
         out = self._given_up.known() if moving and told is Presence.SOME else self._given_up.look(states, end_s)
         return PoolsView(told, out, progress, used, doing, self._words())
 
