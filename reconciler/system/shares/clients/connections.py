@@ -145,9 +145,10 @@ def _read_file(path: Path) -> bytes:
     """Return at most one byte more than allowed; all of that for what is no regular file. Raises OSError."""
     # Without O_NONBLOCK a FIFO would be waited for.
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        return bytes(FILE_BYTES_MAX + 1)
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            return bytes(FILE_BYTES_MAX + 1)
         return file.read(FILE_BYTES_MAX + 1)
 
 

@@ -164,4 +164,6 @@ class _Work:
 
     def report(self) -> GuardReport:
         """All of it."""
-        return GuardReport(tuple(self.findings), self.destroyed, self.remembered, self.tickled, tuple(self._steps_ms))
+        return GuardReport(
+            tuple(dict.fromkeys(self.findings)), self.destroyed, self.remembered, self.tickled, tuple(self._steps_ms)
+        )

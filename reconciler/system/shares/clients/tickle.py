@@ -30,7 +30,6 @@ SEND_BUFFER_BYTES: Final = 4 << 20
 _ACK: Final = 0x10
 _TCP: Final = struct.Struct("!HHIIBBHHH")
 _HOPS: Final = 64
-_IP_PKTINFO: Final = 8  # linux/in.h
 _SO_SNDBUFFORCE: Final = 32  # asm-generic/socket.h
 
 
@@ -57,10 +56,7 @@ def tickle(connections: Sequence[ClientConnection]) -> int | Finding:
     packets = [(connection, tickle_packet(connection)) for connection in connections]
     if not packets:
         return 0
-    try:
-        sockets = {version: _open(version) for version in {":" in one.address for one in connections}}
-    except OSError as problem:
-        return _untickled(problem.strerror or str(problem))
+    sockets: dict[str, socket.socket] = {}
     reached: set[ClientConnection] = set()
     last = ""
     began_s = time.monotonic()
@@ -69,7 +65,9 @@ def tickle(connections: Sequence[ClientConnection]) -> int | Finding:
             time.sleep(max(0.0, began_s + at_s - time.monotonic()))
             for number, (connection, packet) in enumerate(packets, 1):
                 try:
-                    _send(sockets[":" in connection.address], connection, packet)
+                    if connection.address not in sockets:
+                        sockets[connection.address] = _open(connection.address)
+                    sockets[connection.address].sendto(packet, (connection.client, 0))
                     reached.add(connection)
                 except OSError as problem:
                     last = f"to {connection.client} from {connection.address}: {problem.strerror}"
@@ -81,23 +79,20 @@ def tickle(connections: Sequence[ClientConnection]) -> int | Finding:
     return len(reached) if reached else _untickled(last)
 
 
-def _open(is_ipv6: bool) -> socket.socket:
-    """A socket that sends whole packets and receives none (raw(7), IPPROTO_RAW)."""
-    family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
+def _open(address: str) -> socket.socket:
+    """A socket that sends whole packets by the routes of this address and receives none (raw(7), IPPROTO_RAW).
+
+    Raises OSError, also if this controller does not have the address.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     opened = socket.socket(family, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)
-    opened.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, SEND_BUFFER_BYTES)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, SEND_BUFFER_BYTES)
+        opened.bind((address, 0))
+    except BaseException:
+        opened.close()
+        raise
     return opened
-
-
-def _send(raw: socket.socket, connection: ClientConnection, packet: bytes) -> None:
-    """Send by the routes of the virtual address. Raises OSError, also if this controller does not have the address."""
-    if ":" in connection.address:
-        source = socket.inet_pton(socket.AF_INET6, connection.address) + bytes(4)
-        control = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, source)
-    else:
-        source = bytes(4) + socket.inet_pton(socket.AF_INET, connection.address) + bytes(4)
-        control = (socket.IPPROTO_IP, _IP_PKTINFO, source)
-    raw.sendmsg([packet], [control], 0, (connection.client, 0))
 
 
 def _untickled(why: str) -> Finding:
