@@ -446,7 +446,7 @@ DECIDE = (
     ),
     Mutant(
         "hands-over-before-the-export", "outputs",
-        "handed=state.phase is Phase.RELEASING and looks.pools in GONE,",
+        "handed=state.phase is Phase.RELEASING and released(state),",
         "handed=state.phase is Phase.RELEASING,",
         "says that the pools are released while they are being exported: the peer fences it in the middle",
     ),

@@ -20,7 +20,7 @@ ROLE_S: Final = 300.0
 #: Reasons that come and go with every move of the pools. One that lasts longer is stuck.
 MOVING: Final = frozenset(
     {"LOC_FAILOVER_ONGOING", "REM_FAILOVER_ONGOING", "LOC_RESTING", "LOC_NOT_READY", "NO_SYSTEM_READY", "REM_NOT_ABLE",
-     "WOKE_LATE", "ADDRESS_MISSING"}
+     "WOKE_LATE", "ADDRESS_MISSING", "SHARES_LATE", "SHARES_NOT_STOPPED"}
 )  # fmt: skip
 #: Reasons that an operator asked for, or that do not weaken the pair yet.
 MILD: Final = frozenset({"MAINTENANCE", "OVERRIDE", "NO_FAILOVER"}) | MOVING | WEAKENING

@@ -280,7 +280,7 @@ def is_stale(status: WatchdogStatus, boot: str, now_ms: int) -> bool:
 #: Reasons that only say that a person wants it so.
 _WANTED: Final = frozenset({"NO_FAILOVER", "MAINTENANCE", "OVERRIDE"})
 _MOVING: Final = frozenset(
-    {"LOC_FAILOVER_ONGOING", "REM_FAILOVER_ONGOING", "IMPORT_SLOW", "EXPORT_SLOW", "EXPORT_IN_USE"}
+    {"LOC_FAILOVER_ONGOING", "REM_FAILOVER_ONGOING", "IMPORT_SLOW", "EXPORT_SLOW", "EXPORT_IN_USE", "SHARES_LATE"}
 )
 #: Reasons with which a failover still happens when it is needed: less is left to lose, but HA is there.
 WEAKENING: Final = frozenset(
@@ -295,6 +295,7 @@ WEAKENING: Final = frozenset(
         "NO_ABORT", "NO_APTPL", "ZFS_NO_HOSTID", "ZFS_SAME_HOSTID", "ZFS_IMPORT_UNIT", "ZFS_MULTIHOST", "ZFS_FAILMODE",
         "ZFS_CACHEFILE", "ZFS_UNMOUNTED", "AUDIT_FAILED", "MULTIPATH_KEY", "PATH_DOWN", "SWITCHOVER_GIVEN_UP",
         "ORDERS_NEWER", "PEER_OLDER", "PEER_NEWER", "ORDERS_PENDING", "EPOCH_REFUSED",
+        "SHARES_UNSERVED", "SHARES_NOT_STOPPED",
     }
 )  # fmt: skip
 

@@ -64,10 +64,11 @@ def apply_event(state: State, event: Event, now_ms: int) -> State:
         case ShelfSeen(views, out, begun_ms):
             return state if _outdated(state, begun_ms) else _shelf(state, views, out, now_ms, begun_ms)
         case PoolsSeen(txgs=txgs):
-            state = replace(state, looks=_pools(state.looks, event, now_ms, moving=state.phase in MOVING))
+            state = replace(state, looks=_pools(state.looks, event, now_ms, state.phase))
             return _reached(state, txgs) if any(txgs) else state
         case SharesSeen():
-            return replace(state, looks=_shares(state.looks, event, now_ms, moving=state.phase in MOVING))
+            releasing = state.phase is Phase.RELEASING
+            return replace(state, looks=_shares(state.looks, event, now_ms, releasing=releasing))
         case LinksSeen(up):
             return replace(state, looks=_links(state.looks, state.orders, up, now_ms))
         case ClaimEnded(epoch, views):
@@ -163,21 +164,32 @@ def _covered(state: State, views: tuple[DiskView, ...]) -> bool:
     return fence(state.orders, state.epoch, views, state.excused)[0] is not Fence.BROKEN
 
 
-def _shares(looks: Looks, seen: SharesSeen, now_ms: int, *, moving: bool) -> Looks:
-    # The release of the pools begins with the servers: their end is progress of the release.
-    still_ms = now_ms if moving and seen.stopped and not looks.stopped else looks.still_ms
-    return replace(looks, served=seen.served, stopped=seen.stopped, still_ms=still_ms)
+def _shares(looks: Looks, seen: SharesSeen, now_ms: int, *, releasing: bool) -> Looks:
+    """Take a look at the servers. A release begins with their end, so the export after it gets its whole limit.
+
+    Only their first end counts: servers that start again and again would otherwise put off the limit for ever.
+    """
+    ends = releasing and seen.stopped and not looks.stopped and not looks.ended
+    return replace(
+        looks,
+        served=seen.served,
+        stopped=seen.stopped,
+        ended=looks.ended or ends,
+        still_ms=now_ms if ends else looks.still_ms,
+    )
 
 
-def _pools(looks: Looks, seen: PoolsSeen, now_ms: int, *, moving: bool) -> Looks:
+def _pools(looks: Looks, seen: PoolsSeen, now_ms: int, phase: Phase) -> Looks:
     hung = seen.pools in (Presence.HUNG, Presence.UNKNOWN)
+    # While servers run in a release, what the disks do is the clients' work and no progress of the release.
+    goes_on = phase is Phase.IMPORTING or (phase is Phase.RELEASING and looks.stopped)
     return replace(
         looks,
         pools=seen.pools,
         hung_ms=(now_ms if looks.hung_ms is None else looks.hung_ms) if hung else None,
         progress=seen.progress,
-        still_ms=now_ms if moving and seen.progress != looks.progress else looks.still_ms,
-        used=seen.used and moving,
+        still_ms=now_ms if goes_on and seen.progress != looks.progress else looks.still_ms,
+        used=seen.used and phase in MOVING,
         doing=seen.doing,
     )
 

@@ -5,6 +5,7 @@ Makes no decisions. Does not know which adapter looked, or how.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -88,14 +89,30 @@ class PoolsSeen:
 
 @dataclass(frozen=True, slots=True)
 class SharesSeen:
-    """The servers of shares on this controller (`core/shares`). Both are true where there is nothing to serve.
+    """One look at the servers of shares on this controller (`core/shares`), or at one of them (`all_servers`).
 
-    `served`: every server answers clients, with all shares that can be served. `stopped`: nothing of a server uses a
-    pool.
+    `served`: every server answers clients, with all shares that can be served. `stopped`: every server is down, and
+    nothing of a server runs or uses a pool. Both are true where nothing is to be served and nothing of earlier servers
+    is left; both are false while a server starts or stops, and where no look succeeds.
+
+    The rules for the daemon, on which the core relies:
+
+    - It brings servers up while `Thing.SHARES` is in `Outputs.wanted` and all pools are imported, leaves them as they
+      are while it is in `Outputs.kept`, and otherwise takes the addresses away first and then stops every server.
+    - It reports `SharesSeen(False, False)` *before* the first command of a start or stop, and as its first event if
+      it starts without the state of another daemon. Without any report the core assumes that there are no servers.
+    - A look that began before the latest start or stop does not count.
+    - It hands over to no other daemon during a start or stop.
     """
 
     served: bool
     stopped: bool
+
+
+def all_servers(seen: Iterable[SharesSeen]) -> SharesSeen:
+    """Return the looks at each server as one: all serve, or all have stopped. Without servers both are true."""
+    each = tuple(seen)
+    return SharesSeen(served=all(one.served for one in each), stopped=all(one.stopped for one in each))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from reconciler.core.failover.heartbeats.heartbeat import TXGS_MAX, Beat
-from reconciler.core.failover.machine.owner import GONE
+from reconciler.core.failover.machine.owner import released
 from reconciler.core.failover.machine.phase import EVERYTHING, GUARANTEES, Phase, Thing
 from reconciler.core.failover.machine.preference import able
 from reconciler.core.failover.machine.state import Memory, State
-from reconciler.core.failover.orders.orders import digest, first_digest, policy_digest, shelf_digest
+from reconciler.core.failover.orders.orders import Orders, digest, first_digest, policy_digest, shelf_digest
 from reconciler.core.failover.reservations.key import Key
 from reconciler.core.failover.reservations.reservation_state import Fence
 
-#: For at most this long, in ms after the import, the virtual addresses wait for the servers of shares. A server that
-#: does not start must not hold up what else the controller serves.
+#: The virtual addresses wait for the servers of shares at most this long, in ms from the start of ACTIVE. A server that
+#: does not start must not stop the others.
 SERVE_MS: Final = 10_000
 
 
@@ -27,7 +27,9 @@ SERVE_MS: Final = 10_000
 class Outputs:
     """The wanted state of the controller.
 
-    `wanted`: things to bring up. `kept`: things to leave as they are. The daemon takes down a thing in neither.
+    `wanted`: things to bring up. `kept`: things to leave as they are. The daemon takes down a thing in neither:
+    addresses first, then servers of shares (see `SharesSeen`), then pools.
+
     `claim`: the key to claim with; None if no claim may run. `required`: the key of the reservation that this phase
     requires. `remember`: write this to `Memory` before acting on the rest. `feed`: feed the deadman. `reset`: reset
     this controller at once. `record`: write `beat` to the disk record, too. `beat.counter` is 0: the sender numbers its
@@ -59,15 +61,16 @@ def outputs(state: State) -> Outputs:
     if state.phase is Phase.IMPORTING and not looks.covered:
         # An import from the older halves of its mirrors would lose the writes acknowledged since.
         wanted, kept = wanted - {Thing.POOLS}, kept | {Thing.POOLS}
-    if Thing.ADDRESSES in wanted and late(state):
+    quiet = state.answer_ms is not None and state.now_ms < state.answer_ms
+    if quiet:
+        wanted -= {Thing.ADDRESSES}
+    elif Thing.ADDRESSES in wanted and late(state, state.now_ms):
         # A client that finds the address and no server takes an error for an answer. A silent address makes it wait.
+        # An address that answers already, over a server that starts again, goes on answering for the other servers.
         wanted, kept = wanted - {Thing.ADDRESSES}, kept | {Thing.ADDRESSES}
     if not looks.stopped and Thing.POOLS not in wanted | kept:
         # A server holds the filesystems and volumes that it serves: it ends before its pool does.
         kept |= {Thing.POOLS}
-    quiet = state.answer_ms is not None and state.now_ms < state.answer_ms
-    if quiet:
-        wanted -= {Thing.ADDRESSES}
     key = Key(state.orders.side, state.epoch)
     halted = state.phase is Phase.HALTED
     remember = Memory(state.phase, state.epoch, quiet) if guarantee.required else None
@@ -87,9 +90,14 @@ def outputs(state: State) -> Outputs:
     )
 
 
-def late(state: State) -> bool:
-    """Whether the servers of shares do not answer yet, and the addresses still wait for them."""
-    return not state.looks.served and state.now_ms - state.since_ms < SERVE_MS
+def late(state: State, now_ms: int) -> bool:
+    """Whether the servers of shares do not answer yet, and the addresses of an active controller still wait."""
+    return not state.looks.served and now_ms - state.since_ms < serve_ms(state.orders)
+
+
+def serve_ms(orders: Orders) -> int:
+    """Return how long, in ms, the addresses wait for the servers: never longer than clients wait for an address."""
+    return min(SERVE_MS, orders.timers.patience_ms)
 
 
 def _first_digest(state: State) -> int:
@@ -112,7 +120,7 @@ def _beat(state: State) -> Beat:
         out=looks.out,
         sees=looks.sees,
         able=not halted and able(state, state.now_ms),
-        handed=state.phase is Phase.RELEASING and looks.pools in GONE,
+        handed=state.phase is Phase.RELEASING and released(state),
         dying=halted,
         enabled=orders.enabled,
         generation=orders.generation,

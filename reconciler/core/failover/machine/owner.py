@@ -22,6 +22,11 @@ from reconciler.core.failover.reservations.reservation_state import Hold
 GONE = (Presence.NONE, Presence.REFUSED)
 
 
+def released(state: State) -> bool:
+    """Whether the peer may have the pools: none is imported here, and no server of shares runs here."""
+    return state.looks.pools in GONE and state.looks.stopped
+
+
 def unproven(state: State, now_ms: int) -> Move | None:
     """Halt if the reservation is lost, or unproven for too long. This is the first rule of all three phases."""
     looks = state.looks
@@ -125,7 +130,7 @@ def switchover_refused(state: State, now_ms: int) -> Code | None:
 def releasing(state: State, now_ms: int, asked: Request | None) -> Move | None:
     """Release everything but the reservation; serve again if the peer does not take it."""
     looks, timers = state.looks, state.orders.timers
-    if looks.pools not in GONE:
+    if not released(state):
         if halt := unproven(state, now_ms):
             return halt
         if looks.woke:
@@ -134,6 +139,8 @@ def releasing(state: State, now_ms: int, asked: Request | None) -> Move | None:
         if still_ms < timers.release_ms:
             return None
         evidence = f"{still_ms} ms without progress"
+        if not looks.stopped:
+            evidence = f"{evidence}; a server of shares has not stopped"
         if state.voluntary and looks.used and looks.sees and looks.hold is Hold.OURS:
             # Every pool is still imported under our reservation, and no part of the export is left in the kernel.
             return Move(Phase.IMPORTING, Code.RELEASE_GIVEN_UP, evidence)

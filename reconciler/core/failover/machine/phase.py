@@ -36,7 +36,11 @@ class ControllerRole(StrEnum):
 
 
 class Thing(StrEnum):
-    """Something that a phase wants to be up."""
+    """Something that a phase wants to be up.
+
+    SHARES: the servers of shares (see `SharesSeen`). They come after the pools and before the addresses, and end after
+    the addresses and before the pools.
+    """
 
     POOLS = "pools"
     ADDRESSES = "virtual addresses"

@@ -21,7 +21,8 @@ from reconciler.core.failover.heartbeats.twins import listening, quiet_ms
 from reconciler.core.failover.machine.decision_codes import Code
 from reconciler.core.failover.machine.events import Presence
 from reconciler.core.failover.machine.inhibitors import budget_spent, forbidden, held_back, in_maintenance, same_role
-from reconciler.core.failover.machine.owner import GONE, stalled_ms
+from reconciler.core.failover.machine.outputs import late, serve_ms
+from reconciler.core.failover.machine.owner import GONE, released, stalled_ms
 from reconciler.core.failover.machine.phase import GUARANTEES, OWNING, Phase
 from reconciler.core.failover.machine.preference import resting
 from reconciler.core.failover.machine.standby import ends_without_import
@@ -124,6 +125,7 @@ def _here(state: State, now_ms: int) -> Iterator[Reason]:
         evidence = f"{phase.value} for {now_ms - state.since_ms} ms: {state.why}"
         yield Reason("LOC_FAILOVER_ONGOING", "this controller is on its way", evidence, "wait for it to end")
     yield from _slow(state, now_ms)
+    yield from _shares(state, now_ms)
     if GUARANTEES[phase].required and looks.hold is not Hold.OURS:
         since_ms = now_ms - (state.since_ms if looks.proved_ms is None else looks.proved_ms)
         evidence = f"last proven {since_ms} ms ago"
@@ -163,12 +165,32 @@ def _here(state: State, now_ms: int) -> Iterator[Reason]:
         yield Reason("WOKE_LATE", "this process was paused and looks before it acts", "", "find what paused it")
 
 
+def _shares(state: State, now_ms: int) -> Iterator[Reason]:
+    """Yield servers of shares that do not serve on the active controller, or that run on the standby controller."""
+    looks, phase = state.looks, state.phase
+    if phase is Phase.ACTIVE and not looks.served:
+        waited_ms, limit_ms = now_ms - state.since_ms, serve_ms(state.orders)
+        if late(state, now_ms):
+            text = "the virtual addresses wait for the servers of shares"
+            evidence = f"{waited_ms} ms, at most {limit_ms} ms"
+            yield Reason("SHARES_LATE", text, evidence, "wait: the addresses answer at the latest after this time")
+        else:
+            text = "a server of shares does not serve, and the virtual addresses do not wait for it any longer"
+            evidence = f"active for {waited_ms} ms, the wait ended after {limit_ms} ms"
+            yield Reason("SHARES_UNSERVED", text, evidence, "see the shares in `hagit status`: each says what it needs")
+    if phase is Phase.STANDBY and not looks.stopped:
+        text = "a server of shares runs on the standby controller, where no pool is imported"
+        remedy = "stop what `systemctl` or another program started; a server that cannot stop ends with a reboot"
+        yield Reason("SHARES_NOT_STOPPED", text, "the last look at the servers", remedy)
+
+
 def _slow(state: State, now_ms: int) -> Iterator[Reason]:
     """Yield an import or export that lasts longer than its limit without progress, and a cancelled switchover."""
     timers, looks = state.orders.timers, state.looks
     limit_ms = {Phase.IMPORTING: timers.import_ms, Phase.RELEASING: timers.release_ms}.get(state.phase)
     lasts_ms = now_ms - state.since_ms
-    if limit_ms is not None and lasts_ms >= limit_ms and looks.pools not in GONE:
+    gone = looks.pools in GONE if state.phase is Phase.IMPORTING else released(state)
+    if limit_ms is not None and lasts_ms >= limit_ms and not gone:
         evidence = (
             f"{lasts_ms} ms so far, went on {stalled_ms(state, now_ms)} ms ago, may stand still for {limit_ms} ms"
         )

@@ -29,7 +29,8 @@ class Looks:
     every top-level vdev, and no silent disk could have newer writes than the others; known while pools are to be
     imported. `unguarded`: a claim could fence the peer only by waiting for its deadman, and the peer has not reported
     that it is armed. `doubt`: findings of a look that did not prove our reservation. `woke`: this process woke late and
-    has not looked again since. `served`, `stopped`: see `SharesSeen`.
+    has not looked again since. `served`, `stopped`: see `SharesSeen`. `ended`: the servers have stopped once in this
+    release.
     """
 
     hold: Hold = Hold.UNKNOWN
@@ -52,6 +53,7 @@ class Looks:
     woke: bool = False
     served: bool = True
     stopped: bool = True
+    ended: bool = False
     doubt: str = field(default="", compare=False)
 
 

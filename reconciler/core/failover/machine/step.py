@@ -16,7 +16,7 @@ from reconciler.core.failover.machine.event_effects import apply_event, wake
 from reconciler.core.failover.machine.events import Asked, Event, Presence, Request
 from reconciler.core.failover.machine.finished_claim import claiming, wait_ms
 from reconciler.core.failover.machine.inhibitors import exhausted, other_unit, recent, twin_here
-from reconciler.core.failover.machine.owner import GONE, active, importing, releasing, switchover_refused
+from reconciler.core.failover.machine.owner import active, importing, released, releasing, switchover_refused
 from reconciler.core.failover.machine.pending_orders import follow_owner
 from reconciler.core.failover.machine.phase import GUARANTEES, LEGAL, Phase
 from reconciler.core.failover.machine.preference import ready
@@ -40,7 +40,7 @@ def step(state: State, event: Event, now_ms: int) -> State:
     asked = event.request if isinstance(event, Asked) else None
     if isinstance(event, Asked):
         state = _answer(state, event, now_ms)
-    if state.phase is Phase.RELEASING and state.handed_ms is None and state.looks.pools in GONE:
+    if state.phase is Phase.RELEASING and state.handed_ms is None and released(state):
         state = replace(state, handed_ms=now_ms)
     move = decide(state, now_ms, asked)
     return enter(state, move, now_ms) if move is not None else state
@@ -84,7 +84,7 @@ def enter(state: State, move: Move, now_ms: int) -> State:
         taken=move.code in TAKING if move.to is Phase.CLAIMING else state.taken,
         voluntary=move.code is Code.ASKED,
         excused=state.looks.out if old is Phase.ACTIVE else state.excused,
-        looks=replace(state.looks, still_ms=None, used=False),
+        looks=replace(state.looks, still_ms=None, used=False, ended=False),
         why=Decision(move.code, move.evidence),
     )
     if move.code is Code.RELEASE_GIVEN_UP:
@@ -144,7 +144,7 @@ def _answer(state: State, asked: Asked, now_ms: int) -> State:
 
 
 def _force_refused(state: State, now_ms: int) -> Code | None:
-    if state.phase is Phase.RELEASING and state.looks.pools in GONE:
+    if state.phase is Phase.RELEASING and released(state):
         return None
     if state.phase is not Phase.STANDBY:
         return Code.NOT_STANDBY
