@@ -1,0 +1,192 @@
+"""What the NFS server does now, compared with the shares and with what the last start gave it.
+
+Decides which differences are problems, and which of them another program made. Changes nothing, apart from removing
+clients that have been gone for minutes, so that they prolong no failover.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reconciler.core.shares.ports import ServerView, Serving, ShareProblem
+from reconciler.core.shares.shares import STATE_MOUNTPOINT, NfsServer, Shares
+from reconciler.system.shares.nfs import client_list, helper_programs, kernel_server
+from reconciler.system.shares.nfs.etab import path_of
+from reconciler.system.shares.nfs.exports import ResolvedExports, resolve_exports, share_problem
+from reconciler.system.shares.nfs.helper_programs import HelperProgram
+from reconciler.system.shares.nfs.mounted_datasets import mounted_datasets
+from reconciler.system.shares.nfs.start_record import StartRecord, read_record
+
+#: Clients that are gone are removed this often.
+EXPIRE_EVERY_S: Final = 60.0
+#: utsname.h: a host name, without the byte at its end.
+SCOPE_MAX: Final = 64
+TABLE_BYTES_MAX: Final = 64 << 20
+INSTALL: Final = "run `apt-get install nfs-kernel-server`"
+AGAIN: Final = "the next start of the server takes it: run `hagit switchover` when clients may wait"
+MASK: Final = "run `systemctl mask --now nfs-server nfs-mountd nfsdcld`; hagit starts its own"
+
+
+@dataclass(frozen=True, slots=True)
+class NfsPlaces:
+    """Directories: `run` vanishes with a reset, `state` is the mount point of the state dataset."""
+
+    run: Path = Path("/run/hagit/nfs")
+    state: Path = Path(STATE_MOUNTPOINT)
+
+    @property
+    def storage(self) -> Path:
+        """The directory of nfsdcld's database."""
+        return self.state / "nfsdcld"
+
+    @property
+    def etab(self) -> Path:
+        """The table of exports that mountd reads."""
+        return self.run / "etab"
+
+    @property
+    def record(self) -> Path:
+        """The record of the last start."""
+        return self.run / "start.json"
+
+    def nfsdcld(self, pipes: Path) -> HelperProgram:
+        """Return the program that keeps the clients of the kernel's server."""
+        return helper_programs.nfsdcld(self.storage, pipes, self.run / "nfsdcld.log")
+
+    def mountd(self) -> HelperProgram:
+        """Return the program that knows the exports."""
+        return helper_programs.mountd(self.run, self.run / "mountd.log", version_3=False)
+
+    def helpers(self) -> tuple[HelperProgram, HelperProgram]:
+        """Return both programs, with the pipes that are mounted now."""
+        return self.nfsdcld(kernel_server.pipes() or kernel_server.PIPES), self.mountd()
+
+
+def scope_of(shares: Shares) -> str:
+    """Return the server's owner and scope: one name on both controllers, and on no other pair."""
+    return (shares.hostname or f"hagit-{shares.pair}")[:SCOPE_MAX]
+
+
+def served_versions(server: NfsServer) -> tuple[str, ...]:
+    """Return the versions that this server can serve."""
+    return tuple(version for version in server.versions if version != "3")
+
+
+def table(places: NfsPlaces) -> str:
+    """Return mountd's table, "" without one."""
+    try:
+        with places.etab.open("rb") as file:
+            return file.read(TABLE_BYTES_MAX).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def ours(places: NfsPlaces) -> bool:
+    """Whether anything of a server that hagit started is there."""
+    return places.record.exists() or any(helper_programs.ours(helper) for helper in places.helpers())
+
+
+def serving(places: NfsPlaces) -> Serving:
+    """Return whether the server serves, whatever its exports are."""
+    helpers = places.helpers()
+    if not ours(places):
+        return Serving.DOWN
+    here = [helper_programs.alive(helper) is not None for helper in helpers]
+    return Serving.UP if kernel_server.threads() and all(here) else Serving.PARTLY
+
+
+def foreign_server(places: NfsPlaces) -> ShareProblem | None:
+    """Return the problem of an NFS server that hagit did not start, None without one."""
+    for helper in places.helpers():
+        if helper_programs.others(helper):
+            return share_problem("", f"another {helper.program} than hagit's runs and answers the kernel", MASK)
+    if kernel_server.threads() and not ours(places):
+        return share_problem("", "another program has started the kernel's NFS server", MASK)
+    return None
+
+
+def view(places: NfsPlaces, shares: Shares, *, expire: bool) -> ServerView:
+    """Look. `expire`: also remove clients that have been gone for minutes. Raises OSError."""
+    state, record = serving(places), read_record(places.record)
+    foreign = foreign_server(places)
+    if state is Serving.DOWN or record is None:
+        return ServerView(state, problems=() if foreign is None else (foreign,))
+    helpers = places.helpers()
+    for helper in helpers:
+        helper_programs.trim_log(helper)
+    exports = resolve_exports(shares, mounted_datasets(), record.guids, record.resolved)
+    served = tuple(
+        export.name
+        for export in shares.exports
+        if export.name in record.lines and export.name in exports.lines and kernel_server.threads()
+    )
+    problems = [
+        *(() if foreign is None else (foreign,)),
+        *_program_problems(helpers),
+        *_kernel_problems(shares, record),
+        *_table_problems(places, shares, record, exports),
+    ]
+    known = client_list.clients()
+    if expire and client_list.expire_old(known, record.lease_s):
+        known = client_list.clients()
+    connected = tuple(client.connected() for client in known[: client_list.CLIENTS_MAX])
+    return ServerView(state, served, tuple(problems), connected, len(known))
+
+
+def _program_problems(helpers: tuple[HelperProgram, HelperProgram]) -> Iterator[ShareProblem]:
+    cld, mountd = helpers
+    pid = helper_programs.alive(cld)
+    if pid is None:
+        text = f"nfsdcld has ended: {helper_programs.last_words(cld)}; new clients are not remembered"
+        yield share_problem("", text, "look at the space on the state dataset", served=True)
+    elif kernel_server.threads() and not helper_programs.has_open(pid, helper_programs.CLD_PIPE):
+        text = "the kernel does not ask nfsdcld, so clients cannot reclaim their locks after a failover"
+        yield share_problem("", text, "see `dmesg`; the next start of the server asks again", served=True)
+    if helper_programs.alive(mountd) is None:
+        text = f"rpc.mountd has ended: {helper_programs.last_words(mountd)}; new clients cannot mount"
+        yield share_problem("", text, INSTALL, served=True)
+
+
+def _kernel_problems(shares: Shares, record: StartRecord) -> Iterator[ShareProblem]:
+    """What the shares say and the running server does not do."""
+    if shares.nfs is None:
+        return
+    wanted = {
+        "its name": (scope_of(shares), record.scope),
+        "versions": (" ".join(sorted(served_versions(shares.nfs))), " ".join(sorted(record.versions))),
+        "lease": (f"{shares.nfs.lease_s} s", f"{record.lease_s} s"),
+        "grace": (f"{shares.nfs.grace_s} s", f"{record.grace_s} s"),
+    }
+    for name, (asked, given) in wanted.items():
+        if asked != given:
+            yield share_problem(
+                "", f"{name}: the running server has {given}, the shares say {asked}", AGAIN, served=True
+            )
+    if not kernel_server.threads():
+        yield share_problem("", "the kernel's server has no threads", changed=True)
+        return
+    if missing := sorted(set(record.listens) - kernel_server.listeners()):
+        yield share_problem("", f"it does not listen at {', '.join(missing)}", served=True)
+
+
+def _table_problems(
+    places: NfsPlaces, shares: Shares, record: StartRecord, exports: ResolvedExports
+) -> Iterator[ShareProblem]:
+    yield from exports.problems
+    told = {problem.name for problem in exports.problems}
+    for export in shares.exports:
+        lines = exports.lines.get(export.name)
+        if lines is not None and export.name not in told and record.lines.get(export.name) != lines:
+            here = export.name in record.lines
+            text = "it is served as it was before its change" if here else "it is not served yet"
+            yield share_problem(export.name, text, served=here)
+    if table(places) != "".join(f"{line}\n" for _, lines in sorted(record.lines.items()) for line in lines):
+        text = f"another program changed {places.etab}, which says who may use the exports"
+        yield share_problem("", text, "the next start writes it again", served=True, changed=True)
+    known = {kernel_server.escaped(path_of(line)) for lines in record.lines.values() for line in lines}
+    if strange := sorted(kernel_server.exports_in_use() - known):
+        text = f"the kernel exports {', '.join(strange[:5])}, which no share asks for"
+        yield share_problem("", text, "run `exportfs -ua`, and remove it from /etc/exports", served=True, changed=True)
