@@ -148,7 +148,7 @@ def test_without_a_failover_nothing_moves_and_what_is_missing_is_assumed(tmp_pat
     assert "Assumed: heartbeat channels: storage0, interlink" in out
 
 
-@pytest.mark.parametrize("name", ["minimal-pair", "everything", "bonds-vlans-jumbo"])
+@pytest.mark.parametrize("name", ["minimal-pair", "everything", "bonds-vlans-jumbo", "nfs-and-iscsi"])
 def test_the_examples_can_be_rehearsed(name: str, capsys: Captured) -> None:
     assert run(["validate", str(EXAMPLES / name)]) == 0
     assert run(["rehearse", "power-loss", "a", "-C", str(EXAMPLES / name)]) == 0

@@ -15,7 +15,7 @@ from reconciler.core.spec.limits import CLIENTS_MAX, LIST_MAX
 from reconciler.core.spec.model import Document, Model, example
 from reconciler.core.spec.nfs import seconds_field, whole_seconds
 from reconciler.core.spec.resource_kind import ResourceKind
-from reconciler.core.spec.share_values import ChapUser, IscsiName, SecretName
+from reconciler.core.spec.share_values import ChapUser, IscsiName, SecretName, SharedDataset
 from reconciler.core.spec.values import Duration, Name, refuse
 
 #: SAM-5, peripheral device addressing method: one byte, which every initiator understands.
@@ -29,7 +29,7 @@ class TargetLun(Model):
     """One logical unit of a target."""
 
     lun: int = Field(ge=0, le=LUN_MAX, description="The number by which initiators see it.", examples=[0])
-    dataset: Name = Field(
+    dataset: SharedDataset = Field(
         description="The Dataset resource with the blocks, by its name; a volume with `sync: always`, because an "
         "initiator does not repeat writes that were answered before a failover."
     )
@@ -113,7 +113,7 @@ class IscsiServerSpec(Model):
     pool: Name | None = Field(
         None,
         description="The pool whose dataset hagit-state keeps persistent reservations of initiators, for NFS and iSCSI "
-        "together. Without it, the first by name of the pools with shares.",
+        "together. Needed when the shares are in several pools.",
     )
 
 

@@ -18,7 +18,7 @@ from reconciler.core.spec.limits import CLIENTS_MAX, LIST_MAX
 from reconciler.core.spec.model import Document, Model, example
 from reconciler.core.spec.resource_kind import Asked, ResourceKind
 from reconciler.core.spec.share_state import state_facts
-from reconciler.core.spec.share_values import ClientHosts, NfsVersion, SharePath
+from reconciler.core.spec.share_values import ClientHosts, NfsVersion, SharedDataset, SharePath
 from reconciler.core.spec.values import Duration, Name, refuse
 
 if TYPE_CHECKING:
@@ -90,7 +90,9 @@ class NfsExportSpec(Model):
     Datasets below it are not part of the export: each needs one of its own.
     """
 
-    dataset: Name = Field(description="The Dataset resource with the files, by its name; a filesystem that is mounted.")
+    dataset: SharedDataset = Field(
+        description="The Dataset resource with the files, by its name; a filesystem that is mounted."
+    )
     path: SharePath | None = Field(
         None,
         description="A directory in the dataset, relative to its mount point. It has to be there, with no symbolic "
@@ -144,7 +146,7 @@ class NfsServerSpec(Model):
     pool: Name | None = Field(
         None,
         description="The pool whose dataset hagit-state keeps what the servers know of their clients, for NFS and "
-        "iSCSI together. Without it, the first by name of the pools with shares.",
+        "iSCSI together. Needed when the shares are in several pools.",
     )
 
 

@@ -39,11 +39,9 @@ def written_state_pools(resources: Resources) -> list[tuple[Resource[Any], str]]
 def state_pool(resources: Resources) -> tuple[str, Resource[Any], Path] | None:
     """The pool of the state dataset with the resource and the value that ask for it; None without shares.
 
-    That is the pool that a server names, else the first by name of the pools with shares.
+    That is the pool that a server names, else the one pool with shares. `lint` asks for a name when there are several.
     """
-    used: dict[str, Resource[Any]] = {}
-    for name, share in _pools_with_shares(resources):
-        used.setdefault(name, share)
+    used = shares_by_pool(resources)
     if not used:
         return None
     for server, pool in written_state_pools(resources):
@@ -56,6 +54,14 @@ def state_dataset(resources: Resources) -> str | None:
     """The whole name of the state dataset; None without shares."""
     found = state_pool(resources)
     return None if found is None else f"{found[0]}/{STATE_NAME}"
+
+
+def shares_by_pool(resources: Resources) -> dict[str, Resource[Any]]:
+    """The pools of all shared datasets, each with its first share."""
+    found: dict[str, Resource[Any]] = {}
+    for name, share in _pools_with_shares(resources):
+        found.setdefault(name, share)
+    return found
 
 
 def _pools_with_shares(resources: Resources) -> Iterator[tuple[str, Resource[Any]]]:

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Final
 from pydantic import PlainValidator, WithJsonSchema
 
 from reconciler.core.shares.shares import SECRET_NAME
-from reconciler.core.spec.values import ADDRESS, HOSTNAME, refuse, shown
+from reconciler.core.spec.sizes import DATASET
+from reconciler.core.spec.values import ADDRESS, HOSTNAME, RESOURCE_NAME, refuse, shown
 
 #: strict_json, TEXT_MAX; and limits.h, NAME_MAX, for one part.
 SHARE_PATH_LENGTH_MAX: Final = 255
@@ -81,6 +82,16 @@ def _share_path(value: Any) -> str:
     return text
 
 
+def _dataset(value: Any) -> str:
+    """The name of a Dataset resource."""
+    if isinstance(value, str) and re.fullmatch(DATASET, value) and "/" in value:
+        remedy = "Write the name of its Dataset resource, which stands there as metadata.name."
+        raise refuse("dataset-resource", f"{shown(value)} is the name of a dataset in ZFS", remedy)
+    if not isinstance(value, str) or not re.fullmatch(RESOURCE_NAME, value):
+        raise refuse("name", f"{shown(value)} is no name of a Dataset resource", "Write its metadata.name.")
+    return value
+
+
 def _iscsi_name(value: Any) -> str:
     text = value if isinstance(value, str) else ""
     remedy = "Write iqn.2026-01.org.example:disk1, eui. and 16 hexadecimal digits, or naa. and 16 or 32 of them."
@@ -125,6 +136,7 @@ def _schema(pattern: str, *examples: str) -> WithJsonSchema:
 ClientHosts = Annotated[
     str, PlainValidator(_hosts), _schema(r"\*|[A-Za-z0-9.:/-]{1,64}", "10.0.0.0/24", "fd00:10::/64", "ws1.example.org")
 ]
+SharedDataset = Annotated[str, PlainValidator(_dataset), _schema(RESOURCE_NAME, "home")]
 SharePath = Annotated[str, PlainValidator(_share_path), _schema(r"[^\s/][^\s]{0,254}", "projects/alpha")]
 IscsiName = Annotated[str, PlainValidator(_iscsi_name), _schema(ISCSI_NAME, "iqn.2026-01.org.example:disk1")]
 ChapUser = Annotated[str, PlainValidator(_chap_user), _schema(CHAP_USER, "hypervisor1")]

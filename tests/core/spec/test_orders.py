@@ -27,7 +27,7 @@ from reconciler.core.spec.orders import fails_over, orders_of
 from reconciler.errors import ConfigurationError
 
 EXAMPLES = Path(__file__).parent.parent.parent.parent / "examples"
-NAMES = ("minimal-pair", "everything", "bonds-vlans-jumbo")
+NAMES = ("minimal-pair", "everything", "bonds-vlans-jumbo", "nfs-and-iscsi")
 
 
 def configuration(name: str, *, without: tuple[str, ...] = ()) -> Configuration:
@@ -154,7 +154,7 @@ def test_the_orders_of_the_examples_are_safe_and_can_be_written(name: str) -> No
 
 def test_without_a_failover_nothing_moves() -> None:
     assert fails_over(configuration("everything"))
-    bare = configuration("everything", without=("failover", "storage"))
+    bare = configuration("everything", without=("failover", "storage", "shares"))
     assert not fails_over(bare)
     assert [warning.code for warning in bare.warnings] == ["failover-missing"]
     assert {reason.where for reason in unsafe(orders_of(bare))} == {"disks", "arbitration"}

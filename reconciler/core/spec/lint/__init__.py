@@ -13,14 +13,40 @@ from itertools import islice
 from reconciler.core.spec.defect import LintDefect
 from reconciler.core.spec.kinds import KINDS
 from reconciler.core.spec.limits import COMPLAINTS_MAX
-from reconciler.core.spec.lint import addresses, datasets, failover, links, members, policy, power, routing, whole
+from reconciler.core.spec.lint import (
+    addresses,
+    datasets,
+    exports,
+    failover,
+    links,
+    members,
+    policy,
+    power,
+    routing,
+    shares,
+    targets,
+    whole,
+)
 from reconciler.core.spec.topology import SpecDraft
 from reconciler.errors import Complaint
 
 #: Every defect by its code: those that are about several kinds, then those that a kind brings along.
 DEFECTS = {
     defect.code: defect
-    for module in (whole, links, members, addresses, failover, policy, power, routing, datasets)
+    for module in (
+        whole,
+        links,
+        members,
+        addresses,
+        failover,
+        policy,
+        power,
+        routing,
+        datasets,
+        shares,
+        exports,
+        targets,
+    )
     for defect in vars(module).values()
     if isinstance(defect, LintDefect)
 } | {defect.code: defect for kind in KINDS.values() for defect in kind.defects}
@@ -30,7 +56,7 @@ def lint(draft: SpecDraft) -> tuple[list[Complaint], list[Complaint]]:
     """Errors and warnings of a draft, each complaint once, in no particular order."""
     errors = _complaints(draft, (defect for defect in DEFECTS.values() if not defect.warning))
     warnings = _complaints(draft, (defect for defect in DEFECTS.values() if defect.warning))
-    return errors, warnings
+    return [*errors, *shares.too_many(draft)], warnings
 
 
 def _complaints(draft: SpecDraft, defects: Iterable[LintDefect]) -> list[Complaint]:

@@ -44,7 +44,7 @@ def dataset_twice(draft: SpecDraft) -> Iterator[Finding]:
 @defect("dataset-below-volume")
 def dataset_below_volume(draft: SpecDraft) -> Iterator[Finding]:
     """A dataset lies below a volume."""
-    described = _described(draft)
+    described = described_datasets(draft)
     for dataset in draft.datasets.values():
         for name in ways_up(dataset.spec.dataset):
             upper = described.get(name)
@@ -112,13 +112,13 @@ def reservation_large(draft: SpecDraft) -> Iterator[Finding]:
 @defect("mountpoint-system")
 def mountpoint_system(draft: SpecDraft) -> Iterator[Finding]:
     """A dataset is mounted over the system, or over hagit's own files."""
-    described = _described(draft)
+    described = described_datasets(draft)
     remedy = "Give it a place for data: /srv/home, /export/home or /mnt/home."
     for dataset in draft.datasets.values():
         spec = dataset.spec
         if spec.type is DatasetKind.VOLUME or spec.destroy:
             continue
-        place = _place(spec.dataset, described)
+        place = mount_place(spec.dataset, described)
         if place.startswith("/") and (found := system_place(place)):
             path = ("mountpoint",) if spec.mountpoint is not None else ("dataset",)
             yield dataset, path, f"{place} is no place for data: {_why(place, found)}", remedy
@@ -136,12 +136,12 @@ def _why(place: str, found: str) -> str:
 @defect("mountpoint-twice")
 def mountpoint_twice(draft: SpecDraft) -> Iterator[Finding]:
     """Two datasets are mounted at one place."""
-    described = _described(draft)
+    described = described_datasets(draft)
     seen: dict[str, Resource[DatasetSpec]] = {}
     for dataset in draft.datasets.values():
         if dataset.spec.type is DatasetKind.VOLUME or dataset.spec.destroy:
             continue
-        place = _place(dataset.spec.dataset, described)
+        place = mount_place(dataset.spec.dataset, described)
         if place in ("none", "legacy") or dataset.spec.properties.canmount == "off":
             continue
         first = seen.setdefault(place, dataset)
@@ -151,7 +151,7 @@ def mountpoint_twice(draft: SpecDraft) -> Iterator[Finding]:
             yield dataset, path, what, "Give each a place of its own."
 
 
-def _place(name: str, described: dict[str, Resource[DatasetSpec]]) -> str:
+def mount_place(name: str, described: dict[str, Resource[DatasetSpec]]) -> str:
     """Where a dataset is mounted as far as it is written; above what is written, below the name of the pool."""
     below = ""
     for upper in (name, *ways_up(name)):
@@ -166,7 +166,7 @@ def _place(name: str, described: dict[str, Resource[DatasetSpec]]) -> str:
 @defect("destroy-above")
 def destroy_above(draft: SpecDraft) -> Iterator[Finding]:
     """A dataset is to be destroyed, and one below it is to stay."""
-    described = _described(draft)
+    described = described_datasets(draft)
     for dataset in draft.datasets.values():
         if dataset.spec.destroy:
             continue
@@ -215,7 +215,7 @@ def create_nobody(draft: SpecDraft) -> Iterator[Finding]:
             yield pool, ("create",), what, "Add a resource of kind Failover, or make the pool by hand: zpool create."
 
 
-def _described(draft: SpecDraft) -> dict[str, Resource[DatasetSpec]]:
+def described_datasets(draft: SpecDraft) -> dict[str, Resource[DatasetSpec]]:
     """By the name of the dataset; of two with one name the first."""
     found: dict[str, Resource[DatasetSpec]] = {}
     for dataset in draft.datasets.values():
