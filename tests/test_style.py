@@ -89,6 +89,7 @@ RINGS: list[tuple[str, list[str] | None, list[str] | None]] = [
             "reconciler.system.process_protection",
             "reconciler.system.control_protocol",
             "reconciler.system.secret",
+            "reconciler.system.shares",
             "reconciler.system.shelf",
             "reconciler.system.streams",
             "reconciler.system.systemd_notifier",

@@ -29,6 +29,8 @@ from reconciler.system.watchdog_client import read_timeline
 WORDS: Final = {
     EventMark.ADDRESSES_UP.value: "virtual addresses are here: clients are answered",
     EventMark.ADDRESSES_DOWN.value: "virtual addresses are gone",
+    EventMark.SHARES_UP.value: "clients can use shares",
+    EventMark.SHARES_DOWN.value: "a server of shares has stopped",
     EventMark.PEER_ACTIVE.value: "the peer says that it is active",
     EventMark.ASKED.value: "a person asks",
     EventMark.DRILL.value: "a drill begins",

@@ -129,7 +129,7 @@ def failover_text(one: FailoverSummary) -> str:
     word = "drill" if one.drill else MOVES.get(one.code, "failover")
     what = f"{word}, {'taken over' if one.kind == 'takeover' else 'released'} here"
     names = (("detection", one.detection_ms), ("claim", one.claim_ms), ("release", one.release_ms),
-             ("import", one.import_ms), ("addresses", one.addresses_ms))  # fmt: skip
+             ("import", one.import_ms), ("shares", one.shares_ms), ("addresses", one.addresses_ms))  # fmt: skip
     parts = ", ".join(f"{name} {duration_text(ms)}" for name, ms in names if ms is not None)
     if one.total_ms is not None:
         ended = f"served again after {duration_text(one.total_ms)}"

@@ -33,6 +33,7 @@ from reconciler.core.status.watchdog import (
     ReadinessStatus,
     ReasonStatus,
     SecretStatus,
+    ServerStatus,
     WatchdogStatus,
     judge,
 )
@@ -66,6 +67,7 @@ class DaemonReport:
     deadman: DeadmanStatus
     carp: tuple[CarpStatus, ...] = ()
     addresses: tuple[AddressStatus, ...] = ()
+    servers: tuple[ServerStatus, ...] = ()
     override: OverrideStatus | None = None
     power: PowerStatus | None = None
     secret: SecretStatus | None = None
@@ -111,6 +113,7 @@ def watchdog_status(state: State, now_ms: int, report: DaemonReport) -> Watchdog
         carp=report.carp,
         reasons=found,
         addresses=report.addresses,
+        servers=report.servers,
         pools=PoolStatus(
             state=state.looks.pools.value,
             out=tuple(orders.disks[at] for at in sorted(state.looks.out) if at < len(orders.disks)),

@@ -1,7 +1,8 @@
 """The daemon: gives the core its events and performs its outputs, in one fixed order of effects.
 
 The order is that of the searched model (`simulation/timed/controller`): remember, feed the deadman, reset, claim,
-addresses and pools. Decides nothing itself. Knows its parts by the protocols of `ports`, and no file, socket or disk.
+addresses, servers of shares, pools. Decides nothing itself. Knows its parts by the protocols of `ports`, and no file,
+socket or disk.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from reconciler.system.deadman import Deadman
 from reconciler.watchdog.durable_state import DurableState
 from reconciler.watchdog.event_loop import EventLoop, Timer, monotonic_ms
 from reconciler.watchdog.import_attempts import ImportAttempts
-from reconciler.watchdog.ports import AddressPort, HeartbeatPort, StoragePort
+from reconciler.watchdog.ports import AddressPort, HeartbeatPort, SharePort, StoragePort
 
 #: A reset waits at most this long until its reason is on the disk.
 SENTINEL_S: Final = 0.5
@@ -86,9 +87,9 @@ class Daemon:
         self._looked_at: set[str] = set()
         self._timers: dict[str, Timer] = {}
 
-    def attach(self, voice: HeartbeatPort, work: StoragePort, place: AddressPort) -> None:
+    def attach(self, voice: HeartbeatPort, work: StoragePort, place: AddressPort, shares: SharePort) -> None:
         """Set the parts, which need the daemon themselves."""
-        self.heartbeats, self.storage, self.addresses = voice, work, place
+        self.heartbeats, self.storage, self.addresses, self.shares = voice, work, place, shares
 
     # Life ------------------------------------------------------------------------------------------------------------
 
@@ -99,6 +100,7 @@ class Daemon:
         self.outputs = outputs(core)
         self._put_in_force(core)
         self._phase_changed(None, core)
+        self.shares.begin()
         self._tick()
         self._look_at_disks()
         self._write_record()
@@ -126,6 +128,7 @@ class Daemon:
         self.pools, self.disks_out, self._move_ended_ms = state.looks.pools, state.looks.out, monotonic_ms()
         if state.orders != self._prepared:
             self._put_in_force(state)
+        self.shares.begin(served=state.looks.served)
         self._tick()
         if self._unit_problem != state.unit:
             self.handle_now(UnitSeen(self._unit_problem))
@@ -140,7 +143,9 @@ class Daemon:
             return "there are no orders yet"
         if self.core.phase not in STEADY:
             return f"this controller is {self.core.phase.value}"
-        return self.storage.activity() or ("effects are in progress" if self._applying else "")
+        return (
+            self.storage.activity() or self.shares.activity() or ("effects are in progress" if self._applying else "")
+        )
 
     def follow_orders(self, orders: Orders) -> None:
         """Follow orders that the agent published. The caller has checked the first ones (`first_refused`)."""
@@ -373,9 +378,10 @@ class Daemon:
         self.deadman.reset()
 
     def _move_addresses_and_pools(self, outs: Outputs) -> None:
-        """Remove addresses before pools are exported; add them after pools are imported."""
-        here = self.pools is Presence.ALL
+        """Remove addresses before servers stop, and export pools after that; the core says when each comes up."""
+        here, serve = self.pools is Presence.ALL, Thing.SHARES in outs.wanted
         self.addresses.set_wanted(wanted=Thing.ADDRESSES in outs.wanted and here, kept=Thing.ADDRESSES in outs.kept)
+        self.shares.set_wanted(wanted=serve and here, kept=serve or Thing.SHARES in outs.kept)
         if self.storage.running_move == "export" and Thing.POOLS in outs.wanted:
             self.storage.abandon_export()
             self.export_ended()

@@ -32,6 +32,7 @@ from reconciler.watchdog.heartbeats import Heartbeats
 from reconciler.watchdog.pair_keys import PairKeys
 from reconciler.watchdog.power_fencing import PowerFencing
 from reconciler.watchdog.published_files import PublishedFiles, first_refused
+from reconciler.watchdog.share_service import ShareService
 from reconciler.watchdog.status_publisher import StatusPublisher
 from reconciler.watchdog.successor import PredecessorLink, ReceivedHandover, Successor
 from reconciler.watchdog.successor_handle import OPTION, HandedOver, SuccessorHandle
@@ -55,6 +56,7 @@ class DaemonParts:
     heartbeats: Heartbeats
     dispatcher: Dispatcher
     addresses: AddressService
+    shares: ShareService
     publisher: StatusPublisher
     timeline: Timeline
     power: PowerFencing

@@ -46,17 +46,21 @@ from reconciler.watchdog.worker_protocol import (
     ImportPools,
     LookAtDisks,
     LookAtPools,
+    LookAtShares,
     MoveReply,
     PoolsReply,
     RecordReply,
     RunAudit,
     RunClaim,
+    ServeShares,
+    StopShares,
     SwitchPower,
     WorkerKind,
     WorkerReply,
     WorkerRequest,
     WriteRecord,
 )
+from reconciler.watchdog.worker_reasons import worker_reasons
 
 #: Time for one command of a claim. A claim has time for several commands that are not answered.
 COMMAND_MS_MAX: Final = 2_000
@@ -98,6 +102,8 @@ class Dispatcher:
         self.running_move = ""
         self.on_power_reply: Callable[[WorkerAnswer], None] = lambda answered: None
         self.on_audit_reply: Callable[[WorkerAnswer], None] = lambda answered: None
+        self.on_shares_reply: Callable[[WorkerAnswer], None] = lambda answered: None
+        self.on_workers_changed: Callable[[], None] = lambda: None
 
     def set_orders(self, orders: Orders, pending: Orders | None) -> None:
         """Use these disks, vdevs and timers. The workers also look at, and claim, the disks that pending orders add."""
@@ -206,22 +212,26 @@ class Dispatcher:
             self._workers.abandon(WorkerKind.AUDITOR, monotonic_ms())
             self._schedule()
 
+    def set_shares_wanted(self, *, wanted: bool) -> None:
+        """Start the workers that serve shares, or let them end."""
+        if self._workers is not None:
+            for kind in (WorkerKind.SHARE_MOVER, WorkerKind.SHARE_MONITOR):
+                self._workers.set_wanted(kind, monotonic_ms(), wanted=wanted)
+            self._schedule()
+
+    def request_shares(self, request: ServeShares | StopShares | LookAtShares, within_ms: int) -> bool:
+        """Start, stop or look at servers. False if the worker is busy or missing. See `on_shares_reply`."""
+        return self._workers is not None and self._request(request, within_ms)
+
+    def abandon_start(self) -> None:
+        """Kill the worker that starts servers. The next one starts when it has ended."""
+        if self._workers is not None:
+            self._workers.abandon(WorkerKind.SHARE_MOVER, monotonic_ms())
+            self._schedule()
+
     def reasons(self) -> tuple[ReasonStatus, ...]:
         """Problems of the workers, the disks, the last import and the peer's records."""
-        found = []
-        for worker in self._workers.conditions() if self._workers is not None else ():
-            if worker.kind in (WorkerKind.POWER, WorkerKind.AUDITOR):
-                # A hanging agent says nothing about the disks; `power_fencing` and `takeover_audits` report these two.
-                continue
-            if worker.stuck or (worker.problem and not worker.ready):
-                found.append(
-                    ReasonStatus(
-                        code="ARM_STUCK",
-                        text=f"the worker process that {WORKER_TASKS[worker.kind]} had to be killed",
-                        evidence=f"{worker.problem}; {worker.kills} killed, {worker.stuck} of them have not ended yet",
-                        remedy="check disks, HBA and kernel log: a killed process that does not end waits for them",
-                    )
-                )
+        found = list(worker_reasons(self._workers.conditions() if self._workers is not None else ()))
         if self._unfenced and self._orders is not None:
             found.append(
                 ReasonStatus(
@@ -293,6 +303,7 @@ class Dispatcher:
         self._start_claim()
         if self._pools_due:
             self.look_at_pools()
+        self.on_workers_changed()
         self._schedule()
 
     def _handle_answer(self, answered: WorkerAnswer) -> None:
@@ -330,6 +341,8 @@ class Dispatcher:
                 self.on_power_reply(answered)
             case RunAudit():
                 self.on_audit_reply(answered)
+            case ServeShares() | StopShares() | LookAtShares():
+                self.on_shares_reply(answered)
             case _:
                 assert_never(answered.request)
 

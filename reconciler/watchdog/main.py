@@ -25,13 +25,12 @@ from reconciler.core.failover.machine.agreed_limits import agreement
 from reconciler.core.failover.machine.phase import Phase
 from reconciler.core.failover.machine.state import State
 from reconciler.core.failover.orders.document import ORDERS_BYTES_MAX
-from reconciler.core.failover.orders.hardware_unit import UNIT_BYTES_MAX, unfit
 from reconciler.core.failover.reservations.key import Side
 from reconciler.core.power.document import POWER_BYTES_MAX
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.errors import HagitError, NodeFileError, StateError, UsageError
 from reconciler.system.deadman import open_deadman
-from reconciler.system.file_thread import FileThread, read_content
+from reconciler.system.file_thread import FileThread
 from reconciler.system.files import PUBLIC_DIRECTORY, Lock, make_directory, narrow
 from reconciler.system.machine import machine_number, machine_serial
 from reconciler.system.node import Node, WatchdogNode, find_node_file, load_node
@@ -45,11 +44,14 @@ from reconciler.watchdog.daemon_process import DaemonParts, DaemonProcess, prote
 from reconciler.watchdog.dispatcher import Dispatcher
 from reconciler.watchdog.durable_state import DurableState, owned_pools
 from reconciler.watchdog.event_loop import EventLoop, monotonic_ms
+from reconciler.watchdog.followed_files import FAREWELL_S, follow_shares, follow_unit
 from reconciler.watchdog.heartbeats import Heartbeats
 from reconciler.watchdog.pair_keys import PairKeys
 from reconciler.watchdog.power_fencing import PowerFencing
-from reconciler.watchdog.published_files import PublishedFiles, read_unit
+from reconciler.watchdog.published_files import PublishedFiles
 from reconciler.watchdog.replace_command import replace_daemon
+from reconciler.watchdog.share_service import ShareService
+from reconciler.watchdog.share_status import server_rows, share_reasons
 from reconciler.watchdog.status_publisher import StatusPublisher
 from reconciler.watchdog.successor import PredecessorLink
 from reconciler.watchdog.successor_handle import OPTION, HandedOver
@@ -72,8 +74,6 @@ Usage: hagit watchdog [--replace]
 """
 #: Files in the run directory that every user may read.
 PUBLIC_FILES: Final = ("watchdog.json",)
-#: The end of the daemon waits at most this long for slow files.
-FAREWELL_S: Final = 2.0
 STDOUT: Final = 1
 #: Length of the random secret that replaces an unreadable one.
 STOPGAP_BYTES: Final = 32
@@ -168,7 +168,9 @@ def run(node: Node, watchdog: WatchdogNode, predecessor: PredecessorLink | None 
             _print_line(f"hagit: heartbeats are sealed with secret {keys.status().current} from now on")
 
         keys.listeners.append(keys_changed)
-        _follow_unit(node, keys, parts, stack)
+        side, serial = Side(node.controller), machine_serial(node.serial_file)
+        follow_unit(node.state, side, serial, keys, parts.loop, parts.daemon, stack)
+        follow_shares(node.state, keys, parts.loop, parts.shares, stack)
         loop.watch(secrets.fileno(), secrets_changed)
         repeat(loop, 1_000, keys.follow_if_safe)
 
@@ -216,29 +218,6 @@ def start_passwords(watchdog: WatchdogNode, keys: PairKeys, *, starts: bool) -> 
             raise
         keys.problems = (*keys.problems, f"{error.where}: {error.what}")
         return carp_passwords(replace(watchdog, carp_password=None), keys.ring)
-
-
-def _follow_unit(node: Node, keys: PairKeys, parts: DaemonParts, stack: ExitStack) -> None:
-    """Compare the serial number of this machine with that of the Pair, before orders are read and at every change.
-
-    If orders were read first, a machine that does not belong to the pair could claim.
-    """
-    path, serial, side = node.state / "unit.json", machine_serial(node.serial_file), Side(node.controller)
-    units = FileThread(path, UNIT_BYTES_MAX)
-    stack.callback(units.close, FAREWELL_S)
-    last = read_content(path, UNIT_BYTES_MAX)
-
-    def judge() -> None:
-        parts.daemon.unit_seen(unfit(read_unit(last, keys.documents), side, serial))
-
-    def seen() -> None:
-        nonlocal last
-        last = units.take_content() or last
-        judge()
-
-    judge()
-    keys.listeners.append(judge)
-    parts.loop.watch(units.fileno(), seen)
 
 
 def _take_lock(lock: Lock, run: Path, systemd: SystemdNotifier) -> bool:
@@ -309,27 +288,39 @@ def _assemble(
     keys.peer_heard = lambda: daemon.core is not None and network_alive(daemon.core, monotonic_ms())
     power = PowerFencing(daemon, dispatcher, node, timeline.add)
     audits = TakeoverAudits(daemon, dispatcher)
+    shares = ShareService(daemon, dispatcher, watchdog.run, (), timeline.add)
 
     def ticked() -> None:
         if daemon.core is not None:
             durable.note_agreement(agreement(daemon.core))
         power.start_if_due()
         audits.start_if_due()
+        shares.check()
 
     daemon.on_tick = ticked
     addresses = AddressService(loop, daemon, heartbeats, timeline, watchdog.run, passwords)
+    daemon.attach(heartbeats, dispatcher, addresses, shares)
+    publisher.attach(daemon, heartbeats, timeline)
+    parts = DaemonParts(
+        loop, file_thread, daemon, heartbeats, dispatcher, addresses, shares, publisher, timeline, power, keys,
+        systemd, lock,
+    )  # fmt: skip
+    _publish(parts, audits, negotiator)
+    return parts
+
+
+def _publish(parts: DaemonParts, audits: TakeoverAudits, negotiator: VersionNegotiator) -> None:
+    """Connect the parts with the status: their rows and their reasons."""
+    publisher, addresses, power, keys, shares = parts.publisher, parts.addresses, parts.power, parts.keys, parts.shares
     publisher.address_rows, publisher.carp_rows = addresses.address_rows, addresses.carp_rows
+    publisher.share_rows, publisher.power_status, publisher.secret_status = (
+        partial(server_rows, shares), power.status, keys.status,
+    )  # fmt: skip
     publisher.extra_reasons = lambda: (
-        *addresses.reasons(), *dispatcher.reasons(), *power.reasons(), *audits.reasons(), *keys.reasons(),
-        *_damage_reasons(durable),
+        *addresses.reasons(), *parts.dispatcher.reasons(), *power.reasons(), *audits.reasons(), *keys.reasons(),
+        *_damage_reasons(parts.daemon.durable), *share_reasons(shares),
         *negotiator.reasons(),
     )  # fmt: skip
-    publisher.power_status, publisher.secret_status = power.status, keys.status
-    daemon.attach(heartbeats, dispatcher, addresses)
-    publisher.attach(daemon, heartbeats, timeline)
-    return DaemonParts(
-        loop, file_thread, daemon, heartbeats, dispatcher, addresses, publisher, timeline, power, keys, systemd, lock
-    )
 
 
 def _damage_reasons(durable: DurableState) -> tuple[ReasonStatus, ...]:

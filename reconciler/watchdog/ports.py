@@ -1,6 +1,6 @@
-"""The ports of the daemon: heartbeats, storage and virtual addresses. No method waits.
+"""The ports of the daemon: heartbeats, storage, shares and virtual addresses. No method waits.
 
-Each protocol has one implementation: `heartbeats`, `dispatcher` and `virtual_addresses`. Decides nothing.
+Each protocol has one implementation: `heartbeats`, `dispatcher`, `share_service`, `virtual_addresses`. Decides nothing.
 """
 
 from __future__ import annotations
@@ -62,6 +62,20 @@ class StoragePort(Protocol):
 
     def activity(self) -> str:
         """The change of disks or pools that is in progress, for messages; "" without one."""
+        ...
+
+
+class SharePort(Protocol):
+    """Servers of shares (`share_service`)."""
+
+    def begin(self, *, served: bool = False) -> None:
+        """The core exists now. `served`: whether the servers served when a predecessor handed over."""
+
+    def set_wanted(self, *, wanted: bool, kept: bool) -> None:
+        """Start the servers (`wanted`), leave them as they are (`kept`), or stop them (neither)."""
+
+    def activity(self) -> str:
+        """The change of servers that is in progress, for messages; "" without one."""
         ...
 
 

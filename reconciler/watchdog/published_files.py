@@ -1,4 +1,4 @@
-"""The files that the agent publishes: opens orders and power plan, and gives them to the daemon or says why not.
+"""The files that the agent publishes: opens orders, power plan and shares, or says why that is not possible.
 
 Decides only about the first orders of a daemon; afterwards the core decides which orders may replace them. A daemon
 over imported pools that cannot open the published orders continues with those of its predecessor.
@@ -20,6 +20,8 @@ from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.reservations.key import Side
 from reconciler.core.power.document import decode_power
 from reconciler.core.power.plan import PowerPlan
+from reconciler.core.shares.document import decode_shares
+from reconciler.core.shares.shares import Shares
 from reconciler.system.file_thread import FileContent, FileThread
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.pair_keys import PairKeys
@@ -41,6 +43,13 @@ def read_power(file: FileContent, keys: Sequence[SealKey]) -> PowerPlan | Refuse
     if file.problem:
         return Refused(Refusal.AUTHENTIC_DEFECT, f"it cannot be read: {file.problem}")
     return None if file.content is None else decode_any(file.content, keys, decode_power)[0]
+
+
+def read_shares(file: FileContent, keys: Sequence[SealKey]) -> Shares | Refused | None:
+    """Open the shares in this file. Returns the refusal if they cannot be opened, None if there is no file."""
+    if file.problem:
+        return Refused(Refusal.AUTHENTIC_DEFECT, f"it cannot be read: {file.problem}")
+    return None if file.content is None else decode_any(file.content, keys, decode_shares)[0]
 
 
 def read_unit(file: FileContent, keys: Sequence[SealKey]) -> Unit | Refused | None:

@@ -27,6 +27,7 @@ from reconciler.core.status.watchdog import (
     PowerStatus,
     ReasonStatus,
     SecretStatus,
+    ServerStatus,
     WatchdogStatus,
     watchdog_document,
 )
@@ -63,6 +64,7 @@ class StatusPublisher:
         self.carp_rows: Callable[[], tuple[CarpStatus, ...]] = lambda: ()
         self.power_status: Callable[[], PowerStatus | None] = lambda: None
         self.secret_status: Callable[[], SecretStatus | None] = lambda: None
+        self.share_rows: Callable[[], tuple[ServerStatus, ...]] = lambda: ()
         self.address_rows: Callable[[], tuple[AddressStatus, ...]] = lambda: ()
 
     def attach(self, daemon: Daemon, heartbeats: Heartbeats, timeline: Timeline) -> None:
@@ -110,6 +112,7 @@ class StatusPublisher:
             deadman=_deadman(core, deadman),
             carp=self.carp_rows(),
             addresses=self.address_rows(),
+            servers=self.share_rows(),
             override=self._override(core, now_ms),
             power=self.power_status(),
             secret=self.secret_status(),

@@ -19,13 +19,12 @@ from reconciler.core.failover.strict_json import plain
 from reconciler.errors import StateError
 from reconciler.system.message_stream import Frames, Message, frame
 from reconciler.watchdog.fork_server_handle import ForkServerHandle, restart_delay_ms
+from reconciler.watchdog.worker_messages import plain_request, read_reply
 from reconciler.watchdog.worker_protocol import (
     FailedReply,
     WorkerKind,
     WorkerReply,
     WorkerRequest,
-    plain_request,
-    read_reply,
 )
 
 CHUNK_BYTES: Final = 1 << 16
@@ -52,7 +51,7 @@ class WorkerCondition:
 
 
 class WorkerHandle:
-    """The present process of one kind of worker, and the next one. `run`: the directory of the lock files."""
+    """The present process of one kind of worker, and the next one. `run`: see `WorkerPool`."""
 
     def __init__(
         self, kind: WorkerKind, fork_server: ForkServerHandle, selector: selectors.EpollSelector, run: Path
@@ -61,7 +60,7 @@ class WorkerHandle:
         self._fork_server = fork_server
         self._selector = selector
         self._has_orders = False
-        self._lock = str(run / kind.lock_name) if kind.exclusive else ""
+        self._run, self._lock = str(run), str(run / kind.lock_name) if kind.exclusive else ""
         #: Whether a process of this kind should run.
         self.wanted = kind.starts_with_daemon
         self._orders: Message = {}
@@ -95,9 +94,13 @@ class WorkerHandle:
 
     def set_orders(self, url: str, orders: Orders, pending: Orders | None = None) -> None:
         """Use these orders from the next request on, and also the disks that pending orders add."""
-        # The worker that asks the power switch opens no disks.
-        url = "" if self.kind is WorkerKind.POWER else url
-        self._orders = {"do": "obey", "url": url, "lock": self._lock, "orders": plain(orders)}
+        self._orders = {
+            "do": "obey",
+            "url": url,
+            "run": self._run,
+            "lock": self._lock,
+            "orders": plain(orders),
+        }
         if pending is not None:
             self._orders["pending"] = plain(pending)
         if self._socket is not None:

@@ -38,6 +38,8 @@ from reconciler.system.shelf import open_audit, open_disks, open_pools
 from reconciler.system.shelf.audit import ShelfAudit
 from reconciler.system.shelf.claim_completion import complete_each
 from reconciler.system.shelf.disks import DiskShelf
+from reconciler.watchdog.share_worker import ShareWorker
+from reconciler.watchdog.worker_messages import plain_reply, read_request
 from reconciler.watchdog.worker_protocol import (
     AuditReply,
     ClaimReply,
@@ -48,19 +50,20 @@ from reconciler.watchdog.worker_protocol import (
     ImportPools,
     LookAtDisks,
     LookAtPools,
+    LookAtShares,
     MoveReply,
     PoolsReply,
     PowerReply,
     RecordReply,
     RunAudit,
     RunClaim,
+    ServeShares,
+    StopShares,
     SwitchPower,
     WorkerKind,
     WorkerReply,
     WorkerRequest,
     WriteRecord,
-    plain_reply,
-    read_request,
 )
 
 CHUNK_BYTES: Final = 1 << 16
@@ -120,6 +123,7 @@ class WorkerProcess:
         self._shelf: Shelf | None = None
         self._pools: SharedPools | None = None
         self._auditor: ShelfAudit | None = None
+        self._share_worker: ShareWorker | None = None
         #: A second connection to the disks, through which the disk monitor reads records, and the thread that reads.
         self._record_shelf: Shelf | None = None
         self._record_reader: RecordReader | None = None
@@ -162,7 +166,9 @@ class WorkerProcess:
         pending = build(Orders, message["pending"], "pending", []) if "pending" in message else None
         # Claims follow the orders in force. An index of one of their disks means the same disk in the joined orders.
         self._orders, both = orders, joined(orders, pending)
-        if not url:
+        if not self._kind.opens_disks:
+            if self._kind is not WorkerKind.POWER and self._share_worker is None:
+                self._share_worker = ShareWorker(url, Path(message["run"]), urgent=self._kind.urgent)
             return
         if self._auditor is not None:
             self._auditor.close()
@@ -206,6 +212,9 @@ class WorkerProcess:
         if isinstance(request, RunAudit):
             assert self._auditor is not None
             return AuditReply(self._auditor.look(within_s, theirs=request.theirs))
+        if isinstance(request, ServeShares | StopShares | LookAtShares):
+            assert self._share_worker is not None
+            return self._share_worker.perform(request, within_s)
         shelf, pools = self._shelf, self._pools
         assert shelf is not None and pools is not None
         match request:

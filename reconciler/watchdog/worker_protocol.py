@@ -1,7 +1,7 @@
-"""The protocol between the watchdog and its workers: requests and replies, as values and as messages.
+"""The protocol between the watchdog and its workers: requests and replies as values.
 
 Decides which worker performs which request. Each kind of blocking work has a worker of its own, so that none waits for
-another.
+another. `worker_messages` writes and reads them.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from reconciler.core.failover.ports import PoolsView, Written
 from reconciler.core.failover.reservations.key import Key
 from reconciler.core.failover.reservations.reservation_state import DiskView
 from reconciler.core.power.plan import PowerAction, PowerState
+from reconciler.core.shares.ports import ServerView
+from reconciler.core.shares.shares import Protocol
 from reconciler.system.findings import Finding
-from reconciler.system.message_stream import Message
-from reconciler.system.shelf.codec import plain_key, plain_pools, plain_view, read_key, read_pools, read_view
 
 
 class WorkerKind(StrEnum):
@@ -24,7 +24,8 @@ class WorkerKind(StrEnum):
 
     DISK_MONITOR looks at the disks. DISK_HEARTBEAT writes disk heartbeats. CLAIM_RUNNER runs and completes claims.
     POOL_MONITOR looks at the pools. POOL_MOVER imports and exports them. POWER asks the fence agent of the peer; it
-    runs only where one is configured. AUDITOR looks for what could make a takeover fail.
+    runs only where one is configured. AUDITOR looks for what could make a takeover fail. SHARE_MOVER starts and stops
+    the servers of shares, and SHARE_MONITOR looks at them; both run only where there are shares.
     """
 
     DISK_MONITOR = "disks"
@@ -34,15 +35,22 @@ class WorkerKind(StrEnum):
     POOL_MOVER = "mover"
     POWER = "power"
     AUDITOR = "audit"
+    SHARE_MOVER = "shares"
+    SHARE_MONITOR = "clients"
 
     @property
     def lock_name(self) -> str:
         """The lock file of an exclusive worker, "" for the others.
 
-        An exclusive worker changes what belongs to both controllers. Its successor starts only when the old process has
-        ended. Workers of the first release hold the same files, so these names stay.
+        An exclusive worker changes what belongs to both controllers, or what two workers must not change at once. Its
+        successor starts only when the old process has ended. Workers of the first release hold the same files, so these
+        names stay.
         """
-        return {WorkerKind.CLAIM_RUNNER: "hand.lock", WorkerKind.POOL_MOVER: "mover.lock"}.get(self, "")
+        return {
+            WorkerKind.CLAIM_RUNNER: "hand.lock",
+            WorkerKind.POOL_MOVER: "mover.lock",
+            WorkerKind.SHARE_MOVER: "shares.lock",
+        }.get(self, "")
 
     @property
     def exclusive(self) -> bool:
@@ -52,12 +60,22 @@ class WorkerKind(StrEnum):
     @property
     def starts_with_daemon(self) -> bool:
         """Whether the pool starts this worker immediately. It starts the others when they are first needed."""
-        return self not in (WorkerKind.POWER, WorkerKind.AUDITOR)
+        return self not in (
+            WorkerKind.POWER,
+            WorkerKind.AUDITOR,
+            WorkerKind.SHARE_MOVER,
+            WorkerKind.SHARE_MONITOR,
+        )
+
+    @property
+    def opens_disks(self) -> bool:
+        """Whether this worker opens the disks and pools of the orders."""
+        return self not in (WorkerKind.POWER, WorkerKind.SHARE_MOVER, WorkerKind.SHARE_MONITOR)
 
     @property
     def urgent(self) -> bool:
         """Whether this worker runs before other programs: a reservation proof or a client waits for its answer."""
-        return self is not WorkerKind.AUDITOR
+        return self not in (WorkerKind.AUDITOR, WorkerKind.SHARE_MONITOR)
 
 
 #: What each worker does, for messages.
@@ -69,6 +87,8 @@ WORKER_TASKS: Final = {
     WorkerKind.POOL_MOVER: "imports and exports the pools",
     WorkerKind.POWER: "asks the power switch",
     WorkerKind.AUDITOR: "looks for what could make a takeover fail",
+    WorkerKind.SHARE_MOVER: "starts and stops the servers of shares",
+    WorkerKind.SHARE_MONITOR: "looks at the servers of shares",
 }
 
 
@@ -145,6 +165,34 @@ class RunAudit:
     theirs: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ServeShares:
+    """Serve the shares in `run/shares` whose SHA-256 is `digest`, and stop the servers of `others`.
+
+    `chap`: the name of each CHAP secret and its file, never the secret.
+    """
+
+    digest: str
+    others: tuple[Protocol, ...] = ()
+    chap: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StopShares:
+    """Stop these servers."""
+
+    protocols: tuple[Protocol, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtShares:
+    """Look at these servers, and write their clients to `run/clients.json`. `digest`, `chap`: as in `ServeShares`."""
+
+    digest: str
+    protocols: tuple[Protocol, ...]
+    chap: tuple[tuple[str, str], ...] = ()
+
+
 WorkerRequest: TypeAlias = (
     LookAtDisks
     | WriteRecord
@@ -155,6 +203,9 @@ WorkerRequest: TypeAlias = (
     | ExportPools
     | SwitchPower
     | RunAudit
+    | ServeShares
+    | StopShares
+    | LookAtShares
 )
 
 
@@ -226,6 +277,13 @@ class AuditReply:
 
 
 @dataclass(frozen=True, slots=True)
+class SharesReply:
+    """One view of each server that was asked. The views name no clients, only their number."""
+
+    views: tuple[tuple[Protocol, ServerView], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FailedReply:
     """No result. `outdated`: the request was about the disks of other orders."""
 
@@ -242,6 +300,7 @@ WorkerReply: TypeAlias = (
     | MoveReply
     | PowerReply
     | AuditReply
+    | SharesReply
     | FailedReply
 )
 
@@ -263,130 +322,9 @@ def worker_for(request: WorkerRequest) -> WorkerKind:
             return WorkerKind.POWER
         case RunAudit():
             return WorkerKind.AUDITOR
+        case ServeShares() | StopShares():
+            return WorkerKind.SHARE_MOVER
+        case LookAtShares():
+            return WorkerKind.SHARE_MONITOR
         case _:
             assert_never(request)
-
-
-def plain_request(request: WorkerRequest) -> Message:
-    """A request as a message."""
-    match request:
-        case LookAtDisks():
-            return {"do": "look"}
-        case WriteRecord(sectors):
-            return {"do": "write", "sectors": [sector.hex() for sector in sectors]}
-        case RunClaim(key, command_ms):
-            return {"do": "claim", "key": plain_key(key), "command_ms": command_ms}
-        case CompleteClaim(key, disks, command_ms):
-            return {
-                "do": "complete",
-                "key": plain_key(key),
-                "disks": disks,
-                "command_ms": command_ms,
-            }
-        case LookAtPools():
-            return {"do": "pools"}
-        case ImportPools(excused, txgs):
-            return {"do": "import", "excused": sorted(excused), "txgs": txgs}
-        case ExportPools():
-            return {"do": "export"}
-        case SwitchPower(deed, agent, options, secrets, program, bound):
-            told = {"agent": agent, "options": options, "secrets": secrets, "program": program, "bound": bound}
-            return {"do": "power", "deed": deed.value, **told}
-        case RunAudit(theirs):
-            return {"do": "audit", "theirs": theirs}
-        case _:
-            assert_never(request)
-
-
-def read_request(message: Message) -> WorkerRequest:
-    """A request from a message. Raises ValueError, KeyError or TypeError for a malformed one."""
-    match message["do"]:
-        case "look":
-            return LookAtDisks()
-        case "write":
-            return WriteRecord(tuple(bytes.fromhex(sector) for sector in message["sectors"]))
-        case "claim":
-            key = read_key(message["key"])
-            if key is None:
-                raise ValueError("a claim without a key")
-            return RunClaim(key, int(message["command_ms"]))
-        case "complete":
-            key = read_key(message["key"])
-            if key is None:
-                raise ValueError("a claim without a key")
-            return CompleteClaim(key, tuple(int(at) for at in message["disks"]), int(message["command_ms"]))
-        case "pools":
-            return LookAtPools()
-        case "import":
-            excused, txgs = message["excused"], message["txgs"]
-            return ImportPools(frozenset(int(at) for at in excused), tuple(int(txg) for txg in txgs))
-        case "export":
-            return ExportPools()
-        case "power":
-            options, secrets, bound = (
-                tuple((str(name), str(value)) for name, value in message[part])
-                for part in ("options", "secrets", "bound")
-            )
-            deed, agent, program = PowerAction(message["deed"]), str(message["agent"]), str(message["program"])
-            return SwitchPower(deed, agent, options, secrets, program, bound)
-        case "audit":
-            return RunAudit(bool(message["theirs"]))
-        case other:
-            raise ValueError(f"{other!r} is no request")
-
-
-def plain_reply(reply: WorkerReply) -> Message:
-    """A reply as a message."""
-    match reply:
-        case DisksReply(views, records, age_ms):
-            sectors = [None if record is None else record.hex() for record in records]
-            return {"looked": [plain_view(view) for view in views], "records": sectors, "age_ms": age_ms}
-        case RecordReply(written):
-            return {"written": written.value}
-        case ClaimReply(epoch, views, commands, silent):
-            return {
-                "claimed": epoch,
-                "views": [plain_view(view) for view in views],
-                "commands": commands,
-                "silent": silent,
-            }
-        case CompletionReply(disks):
-            return {"completed": disks}
-        case PoolsReply(view):
-            return {"pools": plain_pools(view)}
-        case MoveReply(ok, why):
-            return {"moved": ok, "why": why}
-        case PowerReply(ok, power, why):
-            return {"powered": ok, "power": power.value, "why": why}
-        case AuditReply(findings):
-            return {"found": [[one.code, one.text, one.evidence, one.remedy] for one in findings]}
-        case FailedReply(why):
-            return {"failed": why}
-        case _:
-            assert_never(reply)
-
-
-def read_reply(message: Message) -> WorkerReply:
-    """A reply from a message. Raises ValueError, KeyError or TypeError for a malformed one."""
-    match message:
-        case {"looked": views, "records": records, "age_ms": age_ms}:
-            sectors = tuple(None if record is None else bytes.fromhex(record) for record in records)
-            return DisksReply(tuple(read_view(view) for view in views), sectors, int(age_ms))
-        case {"written": written}:
-            return RecordReply(Written(written))
-        case {"claimed": epoch, "views": views, "commands": commands, "silent": silent}:
-            return ClaimReply(int(epoch), tuple(read_view(view) for view in views), int(commands), int(silent))
-        case {"completed": disks}:
-            return CompletionReply(tuple(int(at) for at in disks))
-        case {"pools": pools}:
-            return PoolsReply(read_pools(pools))
-        case {"moved": ok, "why": why}:
-            return MoveReply(bool(ok), str(why))
-        case {"powered": ok, "power": power, "why": why}:
-            return PowerReply(bool(ok), PowerState(power), str(why))
-        case {"found": findings}:
-            return AuditReply(tuple(Finding(*(str(word) for word in words)) for words in findings))
-        case {"failed": why}:
-            return FailedReply(str(why))
-        case _:
-            raise ValueError("no reply")

@@ -193,7 +193,7 @@ class Head:
         """What a reset takes away: carrier, every address, and what lies in /run."""
         return (
             "ip link set net0 down; ip link set link0 down; ip address flush dev net0; "
-            f"rm -f '{self.run}/memory' '{self.run}/orders' '{self.run}/addresses.json'"
+            f"cd '{self.run}' && rm -rf memory orders addresses.json shares serving clients.json simulated-shares"
         )
 
     def power_on(self) -> None:

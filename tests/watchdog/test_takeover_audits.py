@@ -8,14 +8,11 @@ from reconciler.core.failover.orders.orders import Orders
 from reconciler.core.failover.reservations.key import Side
 from reconciler.core.status.watchdog import ReasonStatus
 from reconciler.system.findings import Finding
+from reconciler.watchdog.worker_messages import plain_reply, plain_request, read_reply, read_request
 from reconciler.watchdog.worker_protocol import (
     AuditReply,
     RunAudit,
     WorkerKind,
-    plain_reply,
-    plain_request,
-    read_reply,
-    read_request,
 )
 from tests.wait import until
 from tests.watchdog.pair import DISKS, ORDERS, Head, Pair

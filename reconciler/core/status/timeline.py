@@ -25,6 +25,8 @@ class EventMark(StrEnum):
     PHASE = "phase"  #: the phase changed from `old` to `new`
     ADDRESSES_UP = "addresses-up"  #: every virtual address is here and was announced: clients are answered
     ADDRESSES_DOWN = "addresses-down"  #: no virtual address is here any more
+    SHARES_UP = "shares-up"  #: the server of a protocol serves; `code` names the protocol
+    SHARES_DOWN = "shares-down"  #: the server of a protocol has stopped
     PEER_ACTIVE = "peer-active"  #: the peer says for the first time that it is active
     ASKED = "asked"  #: a person asked for something; `code` says what, `evidence` who and how it was answered
     DRILL = "drill"  #: the move that begins now is a drill; `evidence` says what was predicted
@@ -64,11 +66,11 @@ class FailoverKind(StrEnum):
 class FailoverSummary:
     """One failover as one controller saw it; parts that did not happen here are None.
 
-    A takeover: `detection_ms` from the trigger to the claim, `claim_ms`, `import_ms`, `addresses_ms` until clients are
-    answered. A release: `release_ms` from the phase RELEASING to the last address gone and the pools taken by the
-    peer. `total_ms`: from the trigger to clients answered (takeover), or from the release to the peer's first word
-    that it is active (release). `ended`: the phase in which it ended, or `running` or `cut off` (the daemon ended).
-    `predicted`: of a drill, what was said before.
+    A takeover: `detection_ms` from the trigger to the claim, `claim_ms`, `import_ms`, `shares_ms` until the last server
+    of shares serves (None without shares), `addresses_ms` until clients are answered. A release: `release_ms` from the
+    phase RELEASING to the last address gone and the pools taken by the peer. `total_ms`: from the trigger to clients
+    answered (takeover), or from the release to the peer's first word that it is active (release). `ended`: the phase in
+    which it ended, or `running` or `cut off` (the daemon ended). `predicted`: of a drill, what was said before.
     """
 
     kind: str
@@ -79,6 +81,7 @@ class FailoverSummary:
     detection_ms: int | None = None
     claim_ms: int | None = None
     import_ms: int | None = None
+    shares_ms: int | None = None
     addresses_ms: int | None = None
     release_ms: int | None = None
     total_ms: int | None = None
@@ -191,6 +194,9 @@ def _go_on(going: _Open, event: TimelineEvent) -> None:
             summary = replace(summary, release_ms=part_ms, ended="standby")
         case EventMark.PHASE, _, new:
             summary = replace(summary, ended=new)
+        case EventMark.SHARES_UP, _, _ if takes and summary.ended == "active":
+            # Each protocol has an event; the last one ends this part.
+            summary = replace(summary, shares_ms=(summary.shares_ms or 0) + part_ms)
         case EventMark.ADDRESSES_UP, _, _ if summary.ended == "active":
             summary = replace(summary, addresses_ms=part_ms, total_ms=total_ms)
         case EventMark.PEER_ACTIVE, _, _ if not takes:

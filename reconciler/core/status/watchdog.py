@@ -141,6 +141,27 @@ class AddressStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServerStatus:
+    """The server of one protocol. `serving`: `up`, `partly`, `down` or `unknown`; `wanted`: clients should be served.
+
+    `shares`: how many there are, `served_count` of them can be used. `served`, `unserved`: their names, the first 512
+    each. `clients`: connected ones.
+    `start_ms`, `stop_ms`: how long the last start and stop took.
+    """
+
+    protocol: str
+    serving: str
+    wanted: bool = False
+    shares: int = 0
+    served_count: int = 0
+    served: tuple[str, ...] = ()
+    unserved: tuple[str, ...] = ()
+    clients: int = 0
+    start_ms: int | None = None
+    stop_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoolStatus:
     """The pools as the core sees them (`all`, `none`, `some`, ...), and disks that they have given up."""
 
@@ -245,6 +266,7 @@ class WatchdogStatus:
     carp: tuple[CarpStatus, ...] = ()
     reasons: tuple[ReasonStatus, ...] = ()
     addresses: tuple[AddressStatus, ...] = ()
+    servers: tuple[ServerStatus, ...] = ()
     pools: PoolStatus = PoolStatus()
     readiness: ReadinessStatus = ReadinessStatus()
     maintenance_left_ms: int | None = None
@@ -295,7 +317,7 @@ WEAKENING: Final = frozenset(
         "NO_ABORT", "NO_APTPL", "ZFS_NO_HOSTID", "ZFS_SAME_HOSTID", "ZFS_IMPORT_UNIT", "ZFS_MULTIHOST", "ZFS_FAILMODE",
         "ZFS_CACHEFILE", "ZFS_UNMOUNTED", "AUDIT_FAILED", "MULTIPATH_KEY", "PATH_DOWN", "SWITCHOVER_GIVEN_UP",
         "ORDERS_NEWER", "PEER_OLDER", "PEER_NEWER", "ORDERS_PENDING", "EPOCH_REFUSED",
-        "SHARES_UNSERVED", "SHARES_NOT_STOPPED",
+        "SHARES_UNSERVED", "SHARES_NOT_STOPPED", "SHARES_REFUSED", "SHARES_DOWN", "SHARE_PROBLEM", "SHARE_CHANGED",
     }
 )  # fmt: skip
 

@@ -15,13 +15,10 @@ from reconciler.core.failover.reservations.reservation_state import DiskView
 from reconciler.system.shelf.claim_completion import complete, complete_each
 from reconciler.system.shelf.disks import DiskShelf
 from reconciler.system.shelf.exclusive_open import ExclusiveOpen, close, open_exclusively
+from reconciler.watchdog.worker_messages import plain_reply, plain_request, read_reply, read_request
 from reconciler.watchdog.worker_protocol import (
     CompleteClaim,
     CompletionReply,
-    plain_reply,
-    plain_request,
-    read_reply,
-    read_request,
 )
 from tests.system.shelf.paused_shelf import PausedShelf
 from tests.system.shelf.rig import DISKS, LONG_S, orders

@@ -1,0 +1,125 @@
+"""What people see of shares: a row of each server, and the reasons why shares are not served as they should be.
+
+Each share that is not served has a reason of its own. Decides the words only; `share_service` decides what is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from reconciler.core.failover.machine.outputs import SERVE_MS
+from reconciler.core.shares.ports import ServerView, Serving, ShareProblem
+from reconciler.core.shares.shares import Protocol
+from reconciler.core.status.watchdog import ReasonStatus, ServerStatus
+from reconciler.system.shares.servers import NAMES, protocols_of
+from reconciler.watchdog.event_loop import monotonic_ms
+from reconciler.watchdog.share_service import ShareGoal, ShareService
+
+#: Reasons about single shares; one more reason counts the others.
+PROBLEMS_MAX: Final = 50
+NAMES_MAX: Final = 512
+NOTHING: Final = ServerView(Serving.UNKNOWN)
+SERVER_REMEDY: Final = "the start is tried again; the journal of hagit-watchdog has each try"
+
+
+def server_rows(service: ShareService) -> tuple[ServerStatus, ...]:
+    """One row for each protocol that has shares, or whose server may run."""
+    shares = service.shares
+    protocols = {*(protocols_of(shares) if shares else ()), *service.running}
+    found = []
+    for protocol in sorted(protocols):
+        view, wanted = service.views.get(protocol, NOTHING), service.goal is ShareGoal.SERVE
+        names = [name for kind, name in shares.names() if kind is protocol] if shares else []
+        served = [name for name in names if name in set(view.served)]
+        found.append(
+            ServerStatus(
+                protocol=protocol.value,
+                serving=view.serving.value,
+                wanted=wanted,
+                shares=len(names),
+                served_count=len(served),
+                served=tuple(served[:NAMES_MAX]),
+                unserved=tuple([name for name in names if name not in set(view.served)][:NAMES_MAX]),
+                clients=view.clients_count,
+                start_ms=service.start_ms.get(protocol),
+                stop_ms=service.stop_ms.get(protocol),
+            )
+        )
+    return tuple(found)
+
+
+def share_reasons(service: ShareService) -> tuple[ReasonStatus, ...]:
+    """Why shares are not served, or not as their resources say."""
+    found = []
+    if service.refusal:
+        found.append(
+            ReasonStatus(
+                code="SHARES_REFUSED",
+                text="the newest shares are not followed; the last good ones stay in force",
+                evidence=service.refusal,
+                remedy="let the agent write them again: `hagit apply` on this controller",
+            )
+        )
+    protocols = protocols_of(service.shares) if service.shares else ()
+    for protocol in protocols:
+        found += _server_reasons(service, protocol)
+    problems = [
+        one
+        for protocol in protocols
+        for one in service.views.get(protocol, NOTHING).problems
+        if one.name and service.goal is ShareGoal.SERVE
+    ]
+    found += [_share_reason(one) for one in problems[:PROBLEMS_MAX]]
+    if len(problems) > PROBLEMS_MAX:
+        found.append(
+            ReasonStatus(
+                code="SHARE_PROBLEM",
+                text="more shares have problems",
+                evidence=f"{len(problems) - PROBLEMS_MAX} more than are listed here",
+                remedy="mend the listed ones first",
+            )
+        )
+    return tuple(found)
+
+
+def _server_reasons(service: ShareService, protocol: Protocol) -> Iterator[ReasonStatus]:
+    """A server that does not serve here, or could not serve after a takeover."""
+    view, core = service.views.get(protocol), service.core
+    late = core is not None and monotonic_ms() - core.since_ms >= SERVE_MS
+    down = service.goal is ShareGoal.SERVE and (view is None or view.serving is not Serving.UP)
+    problems = [one for one in view.problems if not one.name] if view is not None else []
+    if down and not problems:
+        problems = list(service.start_problems.get(protocol, ()))
+    for one in problems:
+        yield ReasonStatus(
+            code="SHARES_DOWN" if not one.served else "SHARE_PROBLEM",
+            text=f"{NAMES[protocol]} {'does not serve' if down else 'has a problem'}",
+            evidence=one.text,
+            remedy=one.remedy or SERVER_REMEDY,
+        )
+    if down and not problems and (service.failure or late):
+        yield ReasonStatus(
+            code="SHARES_DOWN",
+            text=f"{NAMES[protocol]} does not serve",
+            evidence=service.failure or f"it is {view.serving.value if view is not None else 'not started'}",
+            remedy=SERVER_REMEDY,
+        )
+
+
+def _share_reason(one: ShareProblem) -> ReasonStatus:
+    """One share. The text names it and stays the same while the evidence changes: alerts tell reasons apart by it."""
+    share = f"{NAMES[one.protocol]} share {one.name}"
+    if one.changed:
+        return ReasonStatus(
+            code="SHARE_CHANGED",
+            text=f"{share} was changed by hand: it differs from the configuration",
+            evidence=one.text,
+            remedy=one.remedy or "commit the change, or let hagit serve again: the next start undoes it",
+        )
+    return ReasonStatus(
+        code="SHARE_PROBLEM",
+        text=f"{share} is served with a problem" if one.served else f"{share} is not served",
+        evidence=one.text,
+        remedy=one.remedy or SERVER_REMEDY,
+    )
