@@ -121,10 +121,13 @@ def watchdog_status(state: State, now_ms: int, report: DaemonReport) -> Watchdog
         readiness=ReadinessStatus(
             ready=switchover_refused(state, now_ms) is None,
             obstacles=tuple(obstacles(state, now_ms)),
-            switchover_ms=switchover_bound(orders).total_ms,
-            takeover_ms=takeover_bound(orders).total_ms,
+            switchover_ms=switchover_bound(orders, shares=bool(report.servers)).total_ms,
+            takeover_ms=takeover_bound(orders, shares=bool(report.servers)).total_ms,
             measured_ms=measured(report.done),
-            parts=tuple(PartStatus(what=what, most_ms=ms) for what, ms in switchover_bound(orders).parts),
+            parts=tuple(
+                PartStatus(what=what, most_ms=ms)
+                for what, ms in switchover_bound(orders, shares=bool(report.servers)).parts
+            ),
         ),
         maintenance_left_ms=left_ms or None,
         held_back_left_ms=held_ms,

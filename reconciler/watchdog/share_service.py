@@ -17,7 +17,6 @@ from typing import Final, Protocol
 
 from reconciler.core.failover.machine.events import SharesSeen
 from reconciler.core.failover.machine.phase import Phase
-from reconciler.core.failover.machine.state import State
 from reconciler.core.failover.refusal import Refused
 from reconciler.core.shares import shares as share_values
 from reconciler.core.shares.ports import ServerView, Serving, ShareProblem
@@ -215,6 +214,8 @@ class ShareService:
         if self._in_force == self._digest and not self.faulty:
             return
         if self._note_running(self.running | wanted):
+            # The core knows that servers may run before the first command.
+            self._report()
             self._request(ServeShares(self._digest, tuple(sorted(self.running - wanted)), self._chap), START_MS, now_ms)
 
     def _stop_if_due(self, now_ms: int) -> None:
@@ -329,11 +330,6 @@ class ShareService:
     # The core --------------------------------------------------------------------------------------------------------
 
     @property
-    def core(self) -> State | None:
-        """The core of this daemon."""
-        return self._daemon.core
-
-    @property
     def faulty(self) -> bool:
         """Whether a server does not serve, or leaves out a share."""
         if not self.shares:
@@ -347,6 +343,8 @@ class ShareService:
     @property
     def served(self) -> bool:
         """Whether every server answers clients."""
+        if isinstance(self._change, StopShares):
+            return False
         if not self.shares:
             return True
         if not self._looked and not self.views and self.running:

@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from reconciler.core.failover.machine.outputs import SERVE_MS
 from reconciler.core.shares.ports import ServerView, Serving, ShareProblem
 from reconciler.core.shares.shares import Protocol
 from reconciler.core.status.watchdog import ReasonStatus, ServerStatus
 from reconciler.system.shares.servers import NAMES, protocols_of
-from reconciler.watchdog.event_loop import monotonic_ms
 from reconciler.watchdog.share_service import ShareGoal, ShareService
 
 #: Reasons about single shares; one more reason counts the others.
@@ -85,8 +83,7 @@ def share_reasons(service: ShareService) -> tuple[ReasonStatus, ...]:
 
 def _server_reasons(service: ShareService, protocol: Protocol) -> Iterator[ReasonStatus]:
     """A server that does not serve here, or could not serve after a takeover."""
-    view, core = service.views.get(protocol), service.core
-    late = core is not None and monotonic_ms() - core.since_ms >= SERVE_MS
+    view = service.views.get(protocol)
     down = service.goal is ShareGoal.SERVE and (view is None or view.serving is not Serving.UP)
     problems = [one for one in view.problems if not one.name] if view is not None else []
     if down and not problems:
@@ -98,11 +95,11 @@ def _server_reasons(service: ShareService, protocol: Protocol) -> Iterator[Reaso
             evidence=one.text,
             remedy=one.remedy or SERVER_REMEDY,
         )
-    if down and not problems and (service.failure or late):
+    if down and not problems and service.failure:
         yield ReasonStatus(
             code="SHARES_DOWN",
             text=f"{NAMES[protocol]} does not serve",
-            evidence=service.failure or f"it is {view.serving.value if view is not None else 'not started'}",
+            evidence=service.failure,
             remedy=SERVER_REMEDY,
         )
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.core.failover.machine.outputs import serve_ms
 from reconciler.core.failover.orders.document import orders_key
 from reconciler.core.shares.document import shares_document
 from reconciler.core.shares.shares import (
@@ -146,7 +147,7 @@ def test_a_server_that_never_starts_holds_up_the_addresses_for_a_while_only(make
     pair.settle()
     pair.until(lambda: serves(pair.a, "iscsi"))
     pair.until(lambda: pair.a.serves, timeout_s=40)
-    assert moment(pair.a, "addresses-up") - moment(pair.a, "phase", new="active") >= 9_000
+    assert moment(pair.a, "addresses-up") - moment(pair.a, "phase", new="active") >= serve_ms(pair.orders)
     (reason,) = reasons(pair.a, "SHARES_DOWN")
     assert (reason.text, reason.evidence) == ("NFS does not serve", "the kernel module nfsd is missing")
     assert words(pair.a).count("nfs start") >= 3
