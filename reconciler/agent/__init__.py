@@ -7,7 +7,7 @@ Modules in the order in which a commit passes through them:
     reconciliation      one run: observe, apply a new revision, detect drift, heal it
     host                observes and changes the live network, and the pools on the active controller
     apply, executor     a plan is proposed, and its actions are performed one by one behind `apply_journal`
-    orders_file         the orders for the watchdog; beside it `power_file` and `unit_file`
+    orders_file         the orders for the watchdog; beside it `power_file`, `unit_file`, `shares_file`
     pair_monitor        the status of the watchdog becomes alerts and `pair_metrics`
     status_publisher    the status document, the health page and the metrics
 

@@ -1,8 +1,8 @@
 """The file with the watchdog's orders: compiled from a revision, sealed, and published as the last step of an apply.
 
-Decides whether the file must be written, and with which generation (`core/failover/orders/generation`). The power plan
-and the serial number lie beside it and are written with it. Level-triggered: a lost, damaged or old file is replaced
-like a changed one. The watchdog reads the file when it sees a change.
+Decides whether the file must be written, and with which generation (`core/failover/orders/generation`). The power plan,
+the serial number and the shares lie beside it and are written with it. Level-triggered: a lost, damaged or old file is
+replaced like a changed one. The watchdog reads the file when it sees a change.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Final
 
 from reconciler.agent.hardware_identity import require_this_unit
 from reconciler.agent.power_file import PowerFile
+from reconciler.agent.shares_file import SharesFile
 from reconciler.agent.source.content import Content
 from reconciler.agent.store import Store
 from reconciler.agent.unit_file import UnitFile
@@ -42,6 +43,7 @@ class OrdersFile:
         self._store = store
         self._power = PowerFile(watchdog, store)
         self._unit = UnitFile(node, watchdog, store)
+        self._shares = SharesFile(watchdog, store)
         self.path = store.root / FILE
         self._published: tuple[object, ...] | None = None
         self._read: tuple[object, Orders | None, bool] | None = None
@@ -55,7 +57,12 @@ class OrdersFile:
         current = self._current()
         wanted = self._wanted(content, "", current)
         found = changes(current, wanted) if wanted is not None else ()
-        return (*(OrdersChange(*change) for change in found), *self._power.changes(content))
+        orders = (OrdersChange(*change) for change in found)
+        return (*orders, *self._power.changes(content), *self._shares.changes(content))
+
+    def warnings(self, content: Content) -> tuple[str, ...]:
+        """What would keep the watchdog of this controller from serving the shares of this content, in sentences."""
+        return self._shares.warnings(content)
 
     def publish(self, content: Content, commit: str) -> Orders | None:
         """Write the files of a revision; return the orders that were written, None when the file holds them already.
@@ -63,10 +70,11 @@ class OrdersFile:
         `commit` is empty for the files of a directory without a commit. Raises NodeFileError for an unusable secret or
         another machine, StateError when a file cannot be written; the orders before stay in force then.
         """
-        stamps = self._stamp(), self._power.stamp(), self._unit.stamp()
+        stamps = self._stamp(), self._power.stamp(), self._unit.stamp(), self._shares.stamp()
         fingerprint = (
             content.orders,
             content.power,
+            content.shares,
             content.position,
             commit,
             stamps,
@@ -87,8 +95,10 @@ class OrdersFile:
                 # The secret is being changed: seal the file with the new one before the old one is removed.
                 self._write(current)
             plan, unit = self._power.publish(content), self._unit.publish(content)
+            shares = self._shares.publish(content, commit)
             # The file may have changed since: only the next call, which reads it, counts it as published.
-            self._published = fingerprint if fresh is None and plan is None and unit is None else None
+            settled = fresh is None and plan is None and unit is None and shares is None
+            self._published = fingerprint if settled else None
         return fresh
 
     def generation(self) -> int | None:

@@ -111,6 +111,8 @@ another. Relative paths are relative to the file. Nothing in the repository can 
   [power.for]                       which agent that is, with every option but outlets and times: otherwise it gets none
   agent = "fence_ipmilan"           of the files, and no power is cut
   ip = "10.0.9.12"
+  [chap]                            secrets that targets name (IscsiTarget, initiators): 12 to 255 letters and digits in
+  hypervisor1 = "chap/hypervisor1"  a file that root alone may read, the same on both controllers
   [fence_agents]                    programs of this controller that a repository may name as fence agents
   fence_local_ups = "/usr/local/sbin/fence_ups"   the program belongs to root, and only root may change it
 """

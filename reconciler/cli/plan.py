@@ -52,9 +52,11 @@ def plan(
 
 
 def make_plan(session: Session, revision: Revision, content: Content) -> Plan:
-    """The plan that makes this controller what `content` says, with warnings about disks that it could not take."""
+    """The plan that makes this controller what `content` says, with warnings about disks and secrets that it lacks."""
     orders = orders_changes(session, content)
     plan = session.propose(revision, content, orders)
+    if session.orders is not None:
+        plan = replace(plan, warnings=(*plan.warnings, *session.orders.warnings(content)))
     if not orders:
         return plan
     from reconciler.cli.new_disks import new_disk_warnings

@@ -18,6 +18,7 @@ from typing import Any, Final
 from reconciler.core.facts.scope import EVERYTHING, Scope, Scopes
 from reconciler.core.power.options import LOCAL
 from reconciler.core.power.plan import OPTION
+from reconciler.core.shares.shares import SECRET_NAME
 from reconciler.errors import NodeFileError
 from reconciler.system.files import open_regular
 from reconciler.system.ownership import exposed
@@ -39,6 +40,7 @@ COMMIT: Final = re.compile(r"[0-9a-f]{12,40}")
 KEY_NUMBER: Final = re.compile(r"(0x)?[0-9a-f ]{8,}", re.IGNORECASE)
 FINGERPRINT: Final = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 ALL_SCOPES: Final = "all"
+CHAP_NAME: Final = re.compile(SECRET_NAME)
 UNSIGNED: Final = ("refuse", "warn", "accept", WITHOUT_WARNING)
 
 
@@ -107,6 +109,7 @@ class WatchdogNode:
 
     `secret` names a file, the same on both controllers; `carp_password` another, or none: then it follows from the
     secret. `deadman` is the device of the hardware watchdog, None to do without. `group` may use the control socket.
+    `chap`: the CHAP secrets that targets name, by name, each with its file.
     """
 
     secret: Path
@@ -115,6 +118,7 @@ class WatchdogNode:
     run: Path = Path("/run/hagit")
     deadman: Path | None = None
     group: str = "root"
+    chap: tuple[tuple[str, Path], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +280,7 @@ class _Reader:
         return alerts
 
     def _watchdog(self) -> WatchdogNode | None:
+        chap = self._files("chap", CHAP_NAME, "is no name of a secret: letters, digits, _ and -, at most 63")
         if "watchdog" not in self._document:
             return None
         table = self._table("watchdog")
@@ -291,6 +296,7 @@ class _Reader:
             run=self._file(table, "run") or Path("/run/hagit"),
             deadman=self._deadman(table),
             group=self._take(table, "group", str, None, bool) or _default_group(),
+            chap=chap,
         )
         for key in table:
             raise self._error(f"watchdog.{key}", "is not known here; see `hagit explain node`")

@@ -22,5 +22,6 @@ def files_of(node: Node) -> Iterator[Path]:
         yield node.listen.hook_secret
     if watchdog is not None:
         yield watchdog.secret
+        yield from (path for _, path in watchdog.chap)
         if watchdog.carp_password is not None:
             yield watchdog.carp_password

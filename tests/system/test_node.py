@@ -8,6 +8,7 @@ import pytest
 from reconciler.core.facts.scope import Scope
 from reconciler.errors import NodeFileError
 from reconciler.system.node import DEADMAN, Listen, WatchdogNode, find_node_file, load_node, render_node
+from reconciler.system.node_files import files_of
 from reconciler.system.secret import carp_passwords, pair_keyring, pair_secret
 
 
@@ -188,3 +189,16 @@ def test_whose_the_secrets_are(tmp_path: Path) -> None:
     for wrong in ('[source]\nhosts = ["https://git"]\n', "[power.for]\nip = [1]\n", "[power]\nfor = 1\n"):
         with pytest.raises(NodeFileError):
             load_node(write(tmp_path, 'controller = "a"\n' + wrong))
+
+
+def test_secrets_of_targets_are_files_by_name(tmp_path: Path) -> None:
+    watchdog = '[watchdog]\nsecret = "s"\nshelf = "simulated:/x"\n'
+    text = 'controller = "a"\n[chap]\nhypervisor1 = "chap/one"\nold = "/etc/hagit/old"\n'
+    node = load_node(write(tmp_path, text + watchdog))
+    assert node.watchdog is not None
+    assert node.watchdog.chap == (("hypervisor1", tmp_path / "chap/one"), ("old", Path("/etc/hagit/old")))
+    assert tmp_path / "chap/one" in files_of(node), "no dataset may cover it, and no repository may name it"
+    assert load_node(write(tmp_path, text)).watchdog is None
+    for wrong in ('"a/b" = "x"', '"../x" = "x"', "a = 1", "a = true", '[chap.a]\nb = "x"'):
+        with pytest.raises(NodeFileError, match=r"chap|`a`"):
+            load_node(write(tmp_path, f'controller = "a"\n[chap]\n{wrong}\n{watchdog}'))

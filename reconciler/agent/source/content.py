@@ -7,7 +7,7 @@ parser nor the models.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler import __version__
@@ -26,10 +26,11 @@ from reconciler.errors import Complaint, ConfigurationError
 if TYPE_CHECKING:
     from reconciler.core.failover.orders.orders import Orders
     from reconciler.core.power.plan import PowerPlan
+    from reconciler.core.shares.shares import Shares
 
 
 #: Fields that a cached form must have. An entry of an older hagit without them is ignored.
-REQUIRED_FIELDS: Final = frozenset({"orders", "power", "alone"})
+REQUIRED_FIELDS: Final = frozenset({"orders", "power", "alone", "shares"})
 
 #: Number of complaints about one commit that are cached.
 COMPLAINTS_MAX: Final = 200
@@ -41,6 +42,7 @@ class Content:
 
     `orders`: those of the watchdog, with generation 0; None without a Failover. `position`: number of commits in the
     history up to this one, 0 for uncommitted files. `power`: how the power of the controllers is switched.
+    `shares`: what clients may use; None if there is nothing.
     """
 
     desired: Desired
@@ -49,6 +51,7 @@ class Content:
     orders: Orders | None = None
     position: int = 0
     power: PowerPlan | None = None
+    shares: Shares | None = None
 
     def keys(self) -> Iterator[Key]:
         """The keys of all facts that should exist, or should not."""
@@ -61,14 +64,20 @@ def compile_content(tree: Mapping[str, bytes], controller: str) -> Content:
     from reconciler.core.spec import compile_desired, load, settings
     from reconciler.core.spec.orders import fails_over, orders_of
     from reconciler.core.spec.power import power_plan
+    from reconciler.core.spec.shares import shares_of
 
     configuration = load(tree)
-    desired, warnings = compile_desired(configuration, controller), configuration.warnings
+    content = Content(
+        compile_desired(configuration, controller),
+        settings(configuration),
+        configuration.warnings,
+        shares=shares_of(configuration) or None,
+    )
     if configuration.failover is None or not fails_over(configuration):
-        return Content(desired, settings(configuration), warnings)
+        return content
     orders = orders_of(configuration, controller, 0)
     power = power_plan(configuration.pair.name, configuration.failover.spec.power)
-    return Content(desired, settings(configuration), warnings, orders, power=power)
+    return replace(content, orders=orders, power=power)
 
 
 def cached_content(store: Store, commit: str, controller: str) -> Content | None:
@@ -111,6 +120,7 @@ def _content_document(content: Content) -> dict[str, Any]:
         "warnings": [asdict(warning) for warning in content.warnings],
         "orders": None if content.orders is None else _plain(content.orders),
         "power": None if content.power is None else _plain(content.power),
+        "shares": None if content.shares is None else _plain(content.shares),
         "position": content.position,
     }
 
@@ -130,10 +140,12 @@ def _content_from_document(document: Mapping[str, Any]) -> Content:
     warnings = tuple(Complaint(**warning) for warning in document["warnings"])
     orders = None if document["orders"] is None else _orders_from_document(document["orders"])
     power = None if document["power"] is None else _power_from_document(document["power"])
-    return Content(desired, settings_from_document(document["settings"]), warnings, orders, document["position"], power)
+    shares = None if document["shares"] is None else _shares_from_document(document["shares"])
+    agent = settings_from_document(document["settings"])
+    return Content(desired, agent, warnings, orders, document["position"], power, shares)
 
 
-def _plain(value: Orders | PowerPlan) -> Any:
+def _plain(value: Orders | PowerPlan | Shares) -> Any:
     # Imported late: most commands do not use orders.
     from reconciler.core.failover.strict_json import plain
 
@@ -152,6 +164,13 @@ def _power_from_document(document: Any) -> PowerPlan:
     from reconciler.core.power.plan import PowerPlan
 
     return build(PowerPlan, document, "power", [])
+
+
+def _shares_from_document(document: Any) -> Shares:
+    from reconciler.core.failover.strict_json import build
+    from reconciler.core.shares.shares import Shares
+
+    return build(Shares, document, "shares", [])
 
 
 def _drift_from_document(document: Mapping[str, Any]) -> DriftPolicy:
