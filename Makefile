@@ -43,7 +43,7 @@ demo: $(STAMP) ## a pair in namespaces: commit, apply, heal, roll back, fail ove
 	packaging/prerequisites demo
 	@$(PY) -m reconciler.demo
 
-bench: $(HOST_TOOLS) ## measure the times that operators and clients wait, in a quarter of an hour; GROUP=failover for one, RUNS=100 for more
+bench: $(HOST_TOOLS) ## measure the times that operators and clients wait, in twenty minutes; GROUP=failover for one, RUNS=100 for more
 	packaging/prerequisites bench
 	$(PY) -m tests.bench $(if $(findstring command line,$(origin RUNS)),--runs $(RUNS)) $(GROUP)
 

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from tests.bench import commands, failover, memory, reaction, replacement, scale, watchdog
+from tests.bench import clients, commands, failover, memory, reaction, replacement, scale, watchdog
 from tests.bench.figure import Group, table
 from tests.bench.stopwatch import ROOT
 
@@ -29,6 +29,7 @@ GROUPS: Final = {
     "failover": failover.measure,
     "watchdog": watchdog.measure,
     "replacement": replacement.measure,
+    "clients": clients.measure,
 }
 RUNS_MAX: Final = 1000
 OUTPUT: Final = ROOT / "build" / "bench.json"

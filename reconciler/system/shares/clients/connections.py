@@ -23,7 +23,7 @@ from reconciler.system.findings import Finding
 from reconciler.system.shares.clients.services import ServicePoints
 
 NAME: Final = "clients.json"
-FORMAT: Final = "hagit.clients/1"
+FORMAT: Final = "hagit.connections/1"
 #: As many as the strict decoder takes in one list.
 CONNECTIONS_MAX: Final = 4_096
 #: The longest file of that many connections has 600 kB.
@@ -54,7 +54,7 @@ class ConnectionFile:
     def __init__(self, state: Path) -> None:
         self._state = state
         self._path = state / NAME
-        self._written: bytes | None = None
+        self._written: tuple[ClientConnection, ...] | None = None
         self._written_s = -WRITE_EVERY_S
 
     def write(self, connections: Sequence[ClientConnection]) -> Finding | None:
@@ -62,17 +62,17 @@ class ConnectionFile:
 
         Writes nothing while no filesystem is mounted there: the file would stay on this controller.
         """
-        content = encode_connections(connections)
+        wanted = tuple(connections)
         now_s = time.monotonic()
-        if content == self._written or now_s - self._written_s < WRITE_EVERY_S:
+        if wanted == self._written or now_s - self._written_s < WRITE_EVERY_S:
             return None
         try:
             if not self._state.is_mount():
                 return _unwritten(f"no filesystem is mounted at {self._state}")
-            replace_file(self._path, content)
+            replace_file(self._path, encode_connections(wanted))
         except OSError as problem:
             return _unwritten(f"{self._path}: {problem.strerror}")
-        self._written, self._written_s = content, now_s
+        self._written, self._written_s = wanted, now_s
         return None
 
     def read(self, points: ServicePoints) -> tuple[ClientConnection, ...] | Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import selectors
 import socket
 import struct
@@ -178,6 +179,9 @@ class PersistentClient:
                 refused_s = min(refused_s * 2, REFUSED_S_MAX)
             except OSError as problem:
                 self.losses.append(problem.strerror or str(problem))
+                if problem.errno == errno.EADDRNOTAVAIL:
+                    # The old connection still waits for the end that the server never confirmed.
+                    self._source_port += 1_000
                 self._stopped.wait(REQUEST_EVERY_S)
 
     def _connected(self) -> socket.socket:

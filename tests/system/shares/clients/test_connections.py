@@ -110,7 +110,7 @@ def test_connections_of_addresses_and_ports_that_are_not_served_are_left_out() -
         b"[]",
         b"\xff\xfe",
         b"[" * 100_000,
-        document(form="hagit.clients/2"),
+        document(form="hagit.connections/2"),
         document(more=1),
         document(entry(more=1)),
         document({"address": HOST4}),

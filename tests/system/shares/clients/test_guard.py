@@ -152,7 +152,7 @@ def test_without_the_program_all_else_is_done(segment: ClientSegment, state: Pat
 
 def test_a_hostile_list_opens_the_ports_and_tickles_no_client(segment: ClientSegment, state: Path) -> None:
     a = GuardedService(segment.a, ClientGuard(state))
-    (state / NAME).write_text('{"format":"hagit.clients/1","connections":[{"address":"10.0.0.10","port":2049}]}')
+    (state / NAME).write_text('{"format":"hagit.connections/1","connections":[{"address":"10.0.0.10","port":2049}]}')
     with closing(Sniffer(segment.client)) as sniffer:
         report = a.take_over()
         assert [finding.code for finding in report.findings] == ["clients-unread"]
