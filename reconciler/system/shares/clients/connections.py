@@ -75,14 +75,19 @@ class ConnectionFile:
         self._written, self._written_s = wanted, now_s
         return None
 
-    def read(self, points: ServicePoints) -> tuple[ClientConnection, ...] | Finding:
-        """Return the connections in the file to these service points; none if there is no file."""
+    def load(self) -> bytes | Finding:
+        """Return the bytes of the file, unchecked and at most one more than allowed; none if there is no file."""
         try:
-            data = _read_file(self._path)
+            return _read_file(self._path)
         except FileNotFoundError:
-            return ()
+            return b""
         except OSError as problem:
             return _unread(self._path, problem.strerror or str(problem))
+
+    def decode(self, data: bytes, points: ServicePoints) -> tuple[ClientConnection, ...] | Finding:
+        """Return the connections to these service points in the bytes of a file."""
+        if not data:
+            return ()
         if len(data) > FILE_BYTES_MAX:
             return _unread(self._path, f"longer than {FILE_BYTES_MAX} bytes, or no regular file")
         try:

@@ -48,7 +48,8 @@ class ClientGuard:
 
     - standby, at its start and again before a takeover: `before_takeover`, before it places an address
     - takeover: import, servers started, addresses placed, then `after_serving`
-    - active, every second: `record`. It writes to the pool and so may block as long as the pool does; call it in the
+    - active, every second: `record`. It may run beside all other calls, and keeps the list of before a move until
+      `after_serving` has read it. It writes to the pool and so may block as long as the pool does; call it in the
       worker that looks at the servers, not in the one that starts and stops them
     - release: `before_release`, then addresses removed, servers stopped, pools exported. Nothing here touches the pool.
       The addresses should stay until `before_release` returns (about 0.1 s): so the answers to the last requests reach
@@ -80,8 +81,10 @@ class ClientGuard:
         disturb a client that has connected already.
         """
         points, work = self._begin(shares)
+        # As soon as the filter is open, `record` of another process may replace the file.
+        content = self._file.load()
         work.do("filter", self._filter.open)
-        connections = self._file.read(points)
+        connections = content if isinstance(content, Finding) else self._file.decode(content, points)
         if isinstance(connections, Finding):
             work.findings.append(connections)
             return work.report()
@@ -90,7 +93,10 @@ class ClientGuard:
         return work.report()
 
     def record(self, shares: Shares) -> GuardReport:
-        """Write the connections of now to the state filesystem if they changed; at most once a second."""
+        """Write the connections of now to the state filesystem if they changed; at most once a second.
+
+        Writes nothing while the filter is closed: a move is going on, and the list of before it is still needed.
+        """
         points, work = self._begin(shares)
         work.do("record", lambda: self._record(points, work))
         return work.report()
@@ -135,6 +141,9 @@ class ClientGuard:
             connections = sockets.connections(points)
         if isinstance(connections, Finding):
             return connections
+        # In this order: a list of after the destruction of sockets must not replace the one of before.
+        if self._filter.is_closed():
+            return None
         work.remembered = len(connections)
         return self._file.write(connections)
 

@@ -9,12 +9,15 @@ nft(8), which reads JSON (libnftables-json(5)) on its standard input. Decides no
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 from reconciler.system.findings import Finding
+from reconciler.system.netlink import wire
+from reconciler.system.netlink.channel import KernelRefused, NetlinkChannel, Unreadable
 from reconciler.system.process import Finished, Missing, TimedOut, run
 from reconciler.system.shares.clients.services import ServicePoints
 
@@ -26,6 +29,13 @@ OUTPUT_BYTES_MAX: Final = 1 << 20
 ENVIRONMENT: Final[Mapping[str, str]] = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 #: NF_IP_PRI_RAW: before connection tracking, which begins at -200 (linux/netfilter_ipv4.h).
 PRIORITY_RAW: Final = -300
+
+# One question of linux/netfilter/nf_tables.h: the table of this name.
+_NETLINK_NETFILTER: Final = 12
+_GET_TABLE: Final = 10 << 8 | 1  # NFNL_SUBSYS_NFTABLES, NFT_MSG_GETTABLE
+_NFPROTO_INET: Final = 1
+_NFGENMSG: Final = struct.Struct("!BBH")
+_TABLE_NAME: Final = 1  # NFTA_TABLE_NAME
 
 _DIRECTIONS: Final = (("incoming", "prerouting", "daddr", "dport"), ("outgoing", "output", "saddr", "sport"))
 _SETS: Final = (("addresses4", "ipv4_addr"), ("addresses6", "ipv6_addr"), ("ports", "inet_service"))
@@ -82,6 +92,21 @@ class PortFilter:
             if b"No such file or directory" in outcome.stderr:
                 return FilterState(Dropped.NONE, ServicePoints(), 0)
         return _finding(outcome)
+
+    def is_closed(self) -> bool:
+        """Return whether the table is there, by one message to the kernel. False if the kernel has no tables."""
+        body = _NFGENMSG.pack(_NFPROTO_INET, 0, 0) + wire.text(_TABLE_NAME, TABLE)
+        try:
+            channel = NetlinkChannel(_NETLINK_NETFILTER)
+        except OSError:
+            return False
+        try:
+            channel.ask(_GET_TABLE, body)
+        except (KernelRefused, Unreadable, wire.MalformedMessage):
+            return False
+        finally:
+            channel.close()
+        return True
 
     def _change(self, commands: list[dict[str, Any]], *options: str) -> Finding | None:
         text = json.dumps({"nftables": commands}).encode()

@@ -172,6 +172,24 @@ def test_the_audit_finds_this_kernel_able_and_changes_nothing(segment: ClientSeg
     assert dropped(a) is Dropped.NONE
 
 
+def test_a_record_during_a_move_keeps_the_list_of_before(segment: ClientSegment, state: Path) -> None:
+    a, b = (GuardedService(controller, ClientGuard(state)) for controller in (segment.a, segment.b))
+    a.take_over()
+    with clients_of(segment) as clients:
+        recorded(a, clients)
+        before = (state / NAME).read_bytes()
+        a.release()
+        # Another process looks, as the watchdog's monitor does.
+        assert a.controller.inside(lambda: ClientGuard(state).record(SHARES)).remembered == 0
+        b.call(b.guard.before_takeover)
+        assert b.controller.inside(lambda: ClientGuard(state).record(SHARES)).remembered == 0
+        assert (state / NAME).read_bytes() == before
+        report = b.take_over()
+        assert (report.remembered, report.tickled) == (4, 4)
+        recorded(b, clients)
+    b.release()
+
+
 def test_without_shares_nothing_is_done(segment: ClientSegment, state: Path) -> None:
     guard = ClientGuard(state)
     for step in (guard.before_takeover, guard.after_serving, guard.before_release):

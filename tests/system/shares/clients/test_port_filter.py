@@ -103,8 +103,10 @@ def test_what_an_earlier_life_left_is_replaced_and_other_tables_stay() -> None:
         ]
         subprocess.run(["nft", "-f", "-"], input="\n".join(commands), text=True, check=True)
         port_filter = PortFilter()
+        assert port_filter.is_closed()
         for _ in range(2):
             assert port_filter.close(POINTS) is None
+            assert port_filter.is_closed()
             state = port_filter.state()
             assert isinstance(state, FilterState)
             assert (state.dropped, state.points) == (Dropped.ALL, POINTS)
@@ -114,6 +116,7 @@ def test_what_an_earlier_life_left_is_replaced_and_other_tables_stay() -> None:
         assert port_filter.state() == state
         for _ in range(2):
             assert port_filter.open() is None
+            assert not port_filter.is_closed()
             assert port_filter.state() == FilterState(Dropped.NONE, ServicePoints(), 0)
         listed = subprocess.run(["nft", "list", "tables"], capture_output=True, check=True, text=True).stdout
         assert listed.split() == ["table", "inet", "filter"]
