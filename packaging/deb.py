@@ -53,7 +53,7 @@ Architecture: {architecture}
 Maintainer: the authors of hagit <root@localhost>
 Installed-Size: {size_kib}
 Depends: python3 (>= {python}~), python3 (<< {python_next}~), systemd, ca-certificates
-Recommends: zfsutils-linux, nftables, openssh-client, gpg
+Recommends: zfsutils-linux, nftables, nfs-kernel-server, openssh-client, gpg
 Suggests: fence-agents, ipmitool, sg3-utils, snmp
 Section: admin
 Priority: optional

@@ -18,6 +18,8 @@ from tests import debian
 from tests.debian import IMPORTERS, dpkg
 from tests.debian import ran as run
 
+#: Debian's NFS server: hagit starts the kernel's server itself.
+NFS = ("nfs-server.service", "nfs-mountd.service", "nfsdcld.service")
 UNITS = ("hagit-agent.service", "hagit-handover.service", "hagit-watchdog.service")
 LOCK = Path("packaging/requirements.lock")
 
@@ -36,8 +38,8 @@ def installed(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def masked(root: Path) -> list[str]:
-    """Units of ZFS that systemd does not start."""
-    found = [name for name in IMPORTERS if (root / "etc/systemd/system" / name).is_symlink()]
+    """Units of ZFS and NFS that systemd does not start."""
+    found = [name for name in (*IMPORTERS, *NFS) if (root / "etc/systemd/system" / name).is_symlink()]
     assert all((root / "etc/systemd/system" / name).readlink() == Path("/dev/null") for name in found)
     return found
 
@@ -73,8 +75,15 @@ def test_every_module_is_compiled(installed: Path) -> None:
 
 def test_a_first_installation_enables_the_units_and_masks_what_would_import_pools(installed: Path) -> None:
     assert enabled(installed) == list(UNITS)
-    assert masked(installed) == list(IMPORTERS)
+    assert masked(installed) == [*IMPORTERS, *NFS]
     assert "hagit:" in (installed / "etc/group").read_text()
+
+
+def test_exports_of_the_operator_keep_debians_nfs_server(package: Path, tmp_path: Path) -> None:
+    debian.bare(tmp_path)
+    (tmp_path / "etc/exports").write_text("# exports(5)\n/srv 192.0.2.0/24(rw)\n")
+    dpkg(tmp_path, "-i", package)
+    assert masked(tmp_path) == list(IMPORTERS)
 
 
 def test_every_link_of_an_installed_document_leads_to_an_installed_file(installed: Path) -> None:
@@ -109,7 +118,7 @@ def test_an_upgrade_leaves_what_a_person_has_changed_and_removal_leaves_nothing(
     (installed / "etc/systemd/system/zfs-import-scan.service").unlink()
     (installed / "etc/systemd/system/multi-user.target.wants/hagit-agent.service").unlink()
     dpkg(installed, "-i", package)
-    assert masked(installed) == ["zfs-import-cache.service"]
+    assert masked(installed) == ["zfs-import-cache.service", *NFS]
     assert enabled(installed) == ["hagit-handover.service", "hagit-watchdog.service"]
     dpkg(installed, "-r", "hagit")
     assert (enabled(installed), masked(installed)) == ([], [])
