@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from reconciler.core.shares.shares import NfsClients, NfsExport
 from tests.lab.image import Image
-from tests.lab.nfs_machine import WAIT_S, NfsMachine
+from tests.lab.nfs_machine import ALPHA, HOME, SHARES, STATE, WAIT_S, NfsMachine, with_exports
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +68,128 @@ def test_a_client_goes_on_over_a_stop_and_a_start(up: NfsMachine, progress: Call
     up.check("kill $(cat /tmp/holder)")
     up.until(f"flock -n {other}/locked true", WAIT_S)
     up.check(f"umount {home} {other}")
+
+
+def test_only_what_differs_changes_while_clients_work(up: NfsMachine) -> None:
+    home = up.mount(1, "/srv/home")
+    more = NfsExport("projects", "tank/projects", (NfsClients("10.77.0.3"),))
+    view = up.call("start", with_exports(HOME, more, threads=6))
+    assert (view["serving"], view["served"], view["problems"]) == ("up", ["home", "projects"], [])
+    assert up.check("cat /proc/fs/nfsd/threads").strip() == "6"
+    projects = up.mount(2, "/srv/projects")
+    up.check(f"touch {home}/still && ls {projects}")
+    # Without its export a client is refused, and the other one goes on.
+    assert up.call("start", with_exports(HOME))["served"] == ["home"]
+    assert up.run(f"ls {projects}").status != 0
+    up.check(f"touch {home}/again && umount {home} {projects}")
+
+    view = up.call("start", with_exports(HOME, ALPHA, lease_s=30, versions=("4.2",)))
+    assert (view["serving"], [text for _, text in texts(view)]) == (
+        "up",
+        [
+            "versions: the running server has 4.1 4.2, the shares say 4.2",
+            "lease: the running server has 15 s, the shares say 30 s",
+        ],
+    )
+    assert all(problem["served"] for problem in view["problems"])
+
+
+def test_faulty_exports_are_told_and_hold_up_no_other(up: NfsMachine) -> None:
+    up.check("ln -sfn /etc /srv/projects/link; zfs create -o mountpoint=/srv/away tank/away; zfs unmount tank/away")
+    anybody = (NfsClients("*"),)
+    wanted = with_exports(
+        NfsExport("link", "tank/projects", anybody, path="link"),
+        NfsExport("away", "tank/away", anybody),
+        NfsExport("gone", "tank/gone", anybody),
+        HOME,
+    )
+    view = up.call("start", wanted)
+    assert (view["serving"], view["served"]) == ("up", ["home"])
+    assert texts(view) == [
+        ("link", "/srv/projects/link cannot be exported: it leads over a symbolic link"),
+        ("away", "its dataset tank/away is not mounted"),
+        ("gone", "its dataset tank/gone is not mounted"),
+    ]
+    assert texts(up.call("look", wanted)) == texts(view)
+    up.check("zfs mount tank/away")
+    assert ("away", "it is not served yet") in texts(up.call("look", wanted))
+    up.check("zfs destroy tank/away; rm /srv/projects/link")
+
+
+def test_a_directory_that_becomes_a_link_is_seen(up: NfsMachine) -> None:
+    up.check("mv /srv/projects/alpha /srv/projects/beta && ln -s /etc /srv/projects/alpha")
+    view = up.call("look")
+    assert (view["served"], [name for name, _ in texts(view)]) == (["home"], ["alpha"])
+    assert "alpha" not in up.call("start")["served"]
+    assert "/srv/projects/alpha" not in up.check("cat /run/hagit/nfs/etab")
+    up.check("rm /srv/projects/alpha && mv /srv/projects/beta /srv/projects/alpha")
+    assert up.call("start")["problems"] == []
+
+
+def test_exports_that_another_program_edits_are_seen(up: NfsMachine) -> None:
+    up.check("echo '/srv *(rw,no_root_squash)' >> /run/hagit/nfs/etab")
+    (problem,) = up.call("look")["problems"]
+    assert (problem["changed"], problem["served"]) == (True, True)
+    assert "/run/hagit/nfs/etab" in problem["text"]
+    assert up.call("start")["problems"] == []
+    assert "/srv *" not in up.check("cat /run/hagit/nfs/etab")
+
+
+def test_programs_that_end_are_seen_and_started_again(up: NfsMachine) -> None:
+    for program in ("rpc.mountd", "nfsdcld"):
+        up.check(f"kill -KILL $(pidof {program})")
+        view = up.call("look")
+        assert view["serving"] == "partly"
+        assert any(text.startswith(f"{program} has ended") for _, text in texts(view))
+        view = up.call("start")
+        assert (view["serving"], view["problems"]) == ("up", [])
+
+
+def test_another_mountd_is_seen(up: NfsMachine) -> None:
+    up.check("mkdir -p /var/lib/nfs && touch /var/lib/nfs/etab /var/lib/nfs/rmtab")
+    up.check("rpc.mountd -F -N 2 -N 3 > /dev/null 2>&1 &")
+    up.until("[ $(pidof rpc.mountd | wc -w) = 2 ]")
+    told = ("", "another rpc.mountd than hagit's runs and answers the kernel")
+    assert told in texts(up.call("look"))
+    assert up.call("stop")["serving"] == "down"
+    assert texts(up.call("start")) == [told]
+    assert up.call("look")["serving"] == "down"
+    up.check("kill $(pidof rpc.mountd)")
+
+
+def test_without_the_state_dataset_it_does_not_start(server: NfsMachine) -> None:
+    assert server.call("stop")["serving"] == "down"
+    server.check("zfs unmount tank/hagit-state")
+    view = server.call("start")
+    assert (view["serving"], texts(view)) == (
+        "down",
+        [("", f"the state dataset tank/hagit-state is not mounted at {STATE}")],
+    )
+    assert server.check(f"ls {STATE}") == ""
+    server.check("zfs mount tank/hagit-state")
+    view = server.call("start", replace(SHARES, state=None))
+    assert view["problems"][0]["remedy"] == "give the shares a state dataset"
+
+
+def test_a_missing_package_is_named(server: NfsMachine) -> None:
+    server.call("stop")
+    server.check("mount --bind /dev/null /usr/sbin/nfsdcld")
+    try:
+        views = server.call("start"), server.call("look")
+    finally:
+        server.check("umount /usr/sbin/nfsdcld")
+    for view in views:
+        assert (view["serving"], texts(view)) == ("down", [("", "the program nfsdcld is missing")])
+        assert view["problems"][0]["remedy"] == "run `apt-get install nfs-kernel-server`"
+
+
+def test_a_server_that_hagit_did_not_start_is_left_alone(server: NfsMachine) -> None:
+    server.call("stop")
+    server.check("echo 2 > /proc/fs/nfsd/threads")
+    told = ("", "another program has started the kernel's NFS server")
+    assert texts(server.call("start")) == [told]
+    view = server.call("stop")
+    assert (view["serving"], view["problems"]) == ("down", [])
+    assert server.check("cat /proc/fs/nfsd/threads").strip() == "2"
+    server.check("echo 0 > /proc/fs/nfsd/threads")
+    assert server.call("start")["problems"] == []

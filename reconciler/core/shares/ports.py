@@ -60,7 +60,9 @@ class ServerView:
     """One look at a server, or the result of a start or a stop.
 
     `served`: the names of the shares that clients can use. `clients`: at most 1,024 of them; `clients_count`: all.
-    `steps_ms`: how long the parts of a start or stop took, by name, in their order.
+    `steps_ms`: how long the parts of a start or stop took, by name, in their order. `figures`: counts that a protocol
+    adds, by name. NFS: `grace` (1 while clients reclaim and others wait), `clients_4_0` (each makes the next grace
+    period last its full time), `clients_courtesy` (those that are gone and still remembered).
     """
 
     serving: Serving
@@ -69,6 +71,7 @@ class ServerView:
     clients: tuple[ConnectedClient, ...] = ()
     clients_count: int = 0
     steps_ms: tuple[tuple[str, int], ...] = ()
+    figures: tuple[tuple[str, int], ...] = ()
 
 
 class ShareServer(Port):

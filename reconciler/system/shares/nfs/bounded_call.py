@@ -1,11 +1,13 @@
 """One call with a deadline, although what it asks of the kernel may never return.
 
 The call runs in a thread of its own, which is left behind at the deadline: no signal ends a thread that waits in the
-kernel for a dataset. Decides nothing.
+kernel for a dataset. It runs with the priority of its caller. Decides nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -20,6 +22,8 @@ class BoundedCall(Generic[T]):
         self._body = body
         self._result: T | None = None
         self._error: BaseException | None = None
+        # A real-time priority belongs to one thread and is not inherited (sched(7), SCHED_RESET_ON_FORK).
+        self._schedule = os.sched_getscheduler(0), os.sched_getparam(0)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -38,6 +42,8 @@ class BoundedCall(Generic[T]):
         return self._thread.is_alive()
 
     def _run(self) -> None:
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, *self._schedule)
         try:
             self._result = self._body()
         except BaseException as error:

@@ -24,7 +24,7 @@ PATH_BYTES_MAX: Final = 4_095
 FLAVOURS: Final = ("sys", "krb5", "krb5i", "krb5p", "null", "none")
 ANYBODY: Final = "*"
 _HOST_NAME: Final = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*\.?")
-_PLAIN: Final = re.compile(rb"[A-Za-z0-9/._+:@%=~-]")
+_SPECIAL: Final = re.compile(rb"[^A-Za-z0-9/._+:@%=~-]")
 _SQUASH: Final = {
     Squash.ROOT: "root_squash,no_all_squash",
     Squash.ALL: "root_squash,all_squash",
@@ -80,7 +80,7 @@ def escaped_path(path: str) -> str:
         raise UnfitExport(f"its path has more than {PATH_BYTES_MAX} bytes")
     if b"\\" in data or any(byte < 32 or byte == 127 for byte in data):
         raise UnfitExport("its path has a backslash or a control character, which rpc.mountd does not read")
-    return "".join(chr(byte) if _PLAIN.fullmatch(bytes((byte,))) else f"\\{byte:03o}" for byte in data)
+    return _SPECIAL.sub(lambda match: b"\\%03o" % match[0][0], data).decode("ascii")
 
 
 def path_of(line: str) -> str:

@@ -12,15 +12,19 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reconciler.system.zfs.tools import PATH
+from reconciler.system.zfs.tools import PATH, URGENT
 
 PROC: Final = Path("/proc")
 CLD: Final = "nfsdcld"
 MOUNTD: Final = "rpc.mountd"
+#: Programs for Kerberos: one of them answers the kernel where an export has `sec=krb5`.
+GSS: Final = ("rpc.svcgssd", "gssproxy")
+WATCHED: Final = (CLD, MOUNTD, *GSS)
 #: The pipe by which the kernel asks nfsdcld, in rpc_pipefs.
 CLD_PIPE: Final = "nfsd/cld"
 #: A program that is not ready by then does not become so.
@@ -66,10 +70,32 @@ def location(program: str) -> str | None:
     return shutil.which(program, path=PATH)
 
 
-def running(program: str) -> dict[int, tuple[str, ...]]:
-    """Return the command lines of all processes of this program, by process id, also of those that are not ours."""
+@dataclass(frozen=True, slots=True)
+class ProgramProcesses:
+    """The command lines of all processes of `WATCHED` programs, by process id, also of those that are not ours."""
+
+    lines: Mapping[int, tuple[str, ...]]
+
+    def of(self, program: str) -> list[int]:
+        """Return the processes of a program."""
+        return sorted(pid for pid, line in self.lines.items() if _base(line[0]) == program)
+
+    def ours(self, helper: HelperProgram) -> list[int]:
+        """Return the processes of this program that hagit started, whatever their options."""
+        return [pid for pid in self.of(helper.program) if helper.mark in self.lines[pid]]
+
+    def others(self, helper: HelperProgram) -> list[int]:
+        """Return the processes of this program that hagit did not start."""
+        return [pid for pid in self.of(helper.program) if helper.mark not in self.lines[pid]]
+
+    def alive(self, helper: HelperProgram) -> int | None:
+        """Return the process id of this program with exactly these options, None if there is none."""
+        return next((pid for pid in self.of(helper.program) if self.lines[pid][1:] == helper.words), None)
+
+
+def processes() -> ProgramProcesses:
+    """Look at all processes once."""
     found = {}
-    wanted = program.encode()
     for name in os.listdir(PROC):
         if name.isdigit():
             try:
@@ -83,25 +109,10 @@ def running(program: str) -> dict[int, tuple[str, ...]]:
                 data = b""
             finally:
                 os.close(handle)
-            line = data.split(b"\0")
-            if line[0].rpartition(b"/")[2] == wanted:
-                found[int(name)] = tuple(word.decode(errors="replace") for word in line[:-1])
-    return found
-
-
-def ours(helper: HelperProgram) -> dict[int, tuple[str, ...]]:
-    """Return the processes of this program that hagit started, whatever their options."""
-    return {pid: line for pid, line in running(helper.program).items() if helper.mark in line}
-
-
-def others(helper: HelperProgram) -> list[int]:
-    """Return the processes of this program that hagit did not start."""
-    return sorted(set(running(helper.program)) - set(ours(helper)))
-
-
-def alive(helper: HelperProgram) -> int | None:
-    """Return the process id of this program with exactly these options, None if there is none."""
-    return next((pid for pid, line in sorted(ours(helper).items()) if line[1:] == helper.words), None)
+            line = tuple(word.decode(errors="replace") for word in data.split(b"\0")[:-1])
+            if line and _base(line[0]) in WATCHED:
+                found[int(name)] = line
+    return ProgramProcesses(found)
 
 
 def has_open(pid: int, part: str) -> bool:
@@ -116,7 +127,7 @@ def has_open(pid: int, part: str) -> bool:
 
 def ensure(helper: HelperProgram) -> str:
     """Start the program unless it runs with these options. Returns the problem, or ""."""
-    if alive(helper) is not None:
+    if processes().alive(helper) is not None:
         return ""
     end(helper)
     path = location(helper.program)
@@ -137,6 +148,8 @@ def ensure(helper: HelperProgram) -> str:
         )
     except OSError as error:
         return f"{helper.program} cannot be started: {error.strerror}"
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, URGENT)
     end_s = time.monotonic() + READY_S
     while not has_open(pid, helper.ready):
         if _reap(pid):
@@ -150,7 +163,7 @@ def ensure(helper: HelperProgram) -> str:
 def end(helper: HelperProgram) -> bool:
     """End every process of this program that hagit started. Returns whether all have ended."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
-        waiting = set(ours(helper))
+        waiting = set(processes().ours(helper))
         for pid in waiting:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, sign)
@@ -179,6 +192,10 @@ def trim_log(helper: HelperProgram) -> None:
     with contextlib.suppress(OSError):
         if helper.log.stat().st_size > LOG_BYTES_MAX:
             os.truncate(helper.log, 0)
+
+
+def _base(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _ended(pid: int) -> bool:

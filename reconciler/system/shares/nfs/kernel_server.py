@@ -40,6 +40,13 @@ _IPV6_FREEBIND: Final = 78
 _CLONE_NEWUTS: Final = 0x04000000
 
 
+def has_module() -> bool:
+    """Whether this kernel has the server, or a module with it."""
+    if "nfsd" in Path("/proc/filesystems").read_text().split():
+        return True
+    return any(Path("/lib/modules", os.uname().release, "kernel/fs/nfsd").glob("nfsd.ko*"))
+
+
 def mount_file_systems() -> str:
     """Mount nfsd's file system and the one of its pipes where they are missing. Returns the problem, or ""."""
     filesystems = Path("/proc/filesystems").read_text().split()

@@ -55,7 +55,7 @@ def dataset_guids(datasets: Iterable[str], deadline_s: float, tool: Sequence[str
     if not names:
         return {}
     argv = [*tool, "get", "-Hp", "-t", "filesystem", "-o", "name,value", "guid", *names]
-    outcome = tools.run(argv, deadline_s=deadline_s)
+    (outcome,) = tools.run_all([argv], width=1, deadline_s=deadline_s, nice=tools.URGENT)
     # One missing dataset ends it with status 1; it still prints the others.
     text = outcome.stdout if isinstance(outcome, tools.Ended) else ""
     return {name: guid for name, guid in rows(text, 2) if guid.isdigit()}

@@ -14,9 +14,10 @@ from typing import Final
 from reconciler.core.shares.ports import ServerView, Serving, ShareProblem
 from reconciler.core.shares.shares import STATE_MOUNTPOINT, NfsServer, Shares
 from reconciler.system.shares.nfs import client_list, helper_programs, kernel_server
+from reconciler.system.shares.nfs.client_list import ClientRecord
 from reconciler.system.shares.nfs.etab import path_of
 from reconciler.system.shares.nfs.exports import ResolvedExports, resolve_exports, share_problem
-from reconciler.system.shares.nfs.helper_programs import HelperProgram
+from reconciler.system.shares.nfs.helper_programs import HelperProgram, ProgramProcesses
 from reconciler.system.shares.nfs.mounted_datasets import mounted_datasets
 from reconciler.system.shares.nfs.start_record import StartRecord, read_record
 
@@ -26,6 +27,7 @@ EXPIRE_EVERY_S: Final = 60.0
 SCOPE_MAX: Final = 64
 TABLE_BYTES_MAX: Final = 64 << 20
 INSTALL: Final = "run `apt-get install nfs-kernel-server`"
+KERNEL: Final = "run `apt-get install linux-image-$(dpkg --print-architecture)`, and restart this controller"
 AGAIN: Final = "the next start of the server takes it: run `hagit switchover` when clients may wait"
 MASK: Final = "run `systemctl mask --now nfs-server nfs-mountd nfsdcld`; hagit starts its own"
 
@@ -84,39 +86,48 @@ def table(places: NfsPlaces) -> str:
         return ""
 
 
-def ours(places: NfsPlaces) -> bool:
+def ours(places: NfsPlaces, found: ProgramProcesses) -> bool:
     """Whether anything of a server that hagit started is there."""
-    return places.record.exists() or any(helper_programs.ours(helper) for helper in places.helpers())
+    return places.record.exists() or any(found.ours(helper) for helper in places.helpers())
 
 
-def serving(places: NfsPlaces) -> Serving:
+def serving(places: NfsPlaces, found: ProgramProcesses) -> Serving:
     """Return whether the server serves, whatever its exports are."""
-    helpers = places.helpers()
-    if not ours(places):
+    if not ours(places, found):
         return Serving.DOWN
-    here = [helper_programs.alive(helper) is not None for helper in helpers]
+    here = [found.alive(helper) is not None for helper in places.helpers()]
     return Serving.UP if kernel_server.threads() and all(here) else Serving.PARTLY
 
 
-def foreign_server(places: NfsPlaces) -> ShareProblem | None:
+def foreign_server(places: NfsPlaces, found: ProgramProcesses) -> ShareProblem | None:
     """Return the problem of an NFS server that hagit did not start, None without one."""
     for helper in places.helpers():
-        if helper_programs.others(helper):
+        if found.others(helper):
             return share_problem("", f"another {helper.program} than hagit's runs and answers the kernel", MASK)
-    if kernel_server.threads() and not ours(places):
+    if kernel_server.threads() and not ours(places, found):
         return share_problem("", "another program has started the kernel's NFS server", MASK)
+    return None
+
+
+def missing_parts() -> ShareProblem | None:
+    """Return the problem of a program or kernel module that is not installed, None if all are."""
+    for program in (helper_programs.CLD, helper_programs.MOUNTD):
+        if helper_programs.location(program) is None:
+            return share_problem("", f"the program {program} is missing", INSTALL)
+    if not kernel_server.has_module():
+        return share_problem("", "the kernel module nfsd is missing", KERNEL)
     return None
 
 
 def view(places: NfsPlaces, shares: Shares, *, expire: bool) -> ServerView:
     """Look. `expire`: also remove clients that have been gone for minutes. Raises OSError."""
-    state, record = serving(places), read_record(places.record)
-    foreign = foreign_server(places)
+    found, record = helper_programs.processes(), read_record(places.record)
+    state = serving(places, found)
+    foreign = foreign_server(places, found) if shares.nfs is not None else None
     if state is Serving.DOWN or record is None:
-        return ServerView(state, problems=() if foreign is None else (foreign,))
-    helpers = places.helpers()
-    for helper in helpers:
-        helper_programs.trim_log(helper)
+        # What would keep a standby controller from serving is told before it has to.
+        obstacle = foreign or (missing_parts() if shares.nfs is not None else None)
+        return ServerView(state, problems=() if obstacle is None else (obstacle,))
     exports = resolve_exports(shares, mounted_datasets(), record.guids, record.resolved)
     served = tuple(
         export.name
@@ -125,7 +136,8 @@ def view(places: NfsPlaces, shares: Shares, *, expire: bool) -> ServerView:
     )
     problems = [
         *(() if foreign is None else (foreign,)),
-        *_program_problems(helpers),
+        *_program_problems(places, found),
+        *_gss_problems(shares, found),
         *_kernel_problems(shares, record),
         *_table_problems(places, shares, record, exports),
     ]
@@ -133,21 +145,41 @@ def view(places: NfsPlaces, shares: Shares, *, expire: bool) -> ServerView:
     if expire and client_list.expire_old(known, record.lease_s):
         known = client_list.clients()
     connected = tuple(client.connected() for client in known[: client_list.CLIENTS_MAX])
-    return ServerView(state, served, tuple(problems), connected, len(known))
+    return ServerView(state, served, tuple(problems), connected, len(known), figures=_figures(known))
 
 
-def _program_problems(helpers: tuple[HelperProgram, HelperProgram]) -> Iterator[ShareProblem]:
-    cld, mountd = helpers
-    pid = helper_programs.alive(cld)
+def _figures(known: list[ClientRecord]) -> tuple[tuple[str, int], ...]:
+    return (
+        ("grace", int(kernel_server.in_grace())),
+        ("clients_4_0", sum(client.minor == 0 for client in known)),
+        ("clients_courtesy", sum(client.status in client_list.COURTESY for client in known)),
+    )
+
+
+def _program_problems(places: NfsPlaces, found: ProgramProcesses) -> Iterator[ShareProblem]:
+    cld, mountd = places.helpers()
+    for helper in (cld, mountd):
+        helper_programs.trim_log(helper)
+    pid = found.alive(cld)
     if pid is None:
         text = f"nfsdcld has ended: {helper_programs.last_words(cld)}; new clients are not remembered"
         yield share_problem("", text, "look at the space on the state dataset", served=True)
     elif kernel_server.threads() and not helper_programs.has_open(pid, helper_programs.CLD_PIPE):
         text = "the kernel does not ask nfsdcld, so clients cannot reclaim their locks after a failover"
         yield share_problem("", text, "see `dmesg`; the next start of the server asks again", served=True)
-    if helper_programs.alive(mountd) is None:
+    if found.alive(mountd) is None:
         text = f"rpc.mountd has ended: {helper_programs.last_words(mountd)}; new clients cannot mount"
         yield share_problem("", text, INSTALL, served=True)
+
+
+def _gss_problems(shares: Shares, found: ProgramProcesses) -> Iterator[ShareProblem]:
+    if any(found.of(program) for program in helper_programs.GSS):
+        return
+    for export in shares.exports:
+        if any(flavour.startswith("krb5") for clients in export.clients for flavour in clients.security):
+            text = f"it asks for Kerberos, and no {' and no '.join(helper_programs.GSS)} runs"
+            remedy = "run `systemctl start rpc-svcgssd`; both controllers need the key of the virtual host name"
+            yield share_problem(export.name, text, remedy, served=True)
 
 
 def _kernel_problems(shares: Shares, record: StartRecord) -> Iterator[ShareProblem]:

@@ -127,12 +127,11 @@ class NfsShareServer:
 
     def _prepare(self, shares: Shares, server: NfsServer) -> list[ShareProblem]:
         """Check what a start needs. Raises _Failed."""
-        for program in (helper_programs.CLD, helper_programs.MOUNTD):
-            if helper_programs.location(program) is None:
-                raise _Failed(share_problem("", f"the program {program} is missing", INSTALL))
+        if problem := observation.missing_parts():
+            raise _Failed(problem)
         if fault := kernel_server.mount_file_systems():
-            raise _Failed(share_problem("", fault, "install Debian's standard kernel and restart, or see `dmesg`"))
-        if problem := observation.foreign_server(self._places):
+            raise _Failed(share_problem("", fault, observation.KERNEL))
+        if problem := observation.foreign_server(self._places, helper_programs.processes()):
             raise _Failed(problem)
         state = mounted_datasets().get(shares.state or "")
         if state is None or state.place != str(self._places.state):
@@ -212,7 +211,7 @@ class NfsShareServer:
 
     def _stop(self, progress: _Progress) -> ServerView:
         helpers = (self._places.mountd(), self._places.nfsdcld(kernel_server.PIPES))
-        if not observation.ours(self._places):
+        if not observation.ours(self._places, helper_programs.processes()):
             return ServerView(Serving.DOWN)
         with progress.step("nfsd"):
             if (kernel_server.NFSD / "threads").exists():
@@ -232,7 +231,7 @@ class NfsShareServer:
     # Look ------------------------------------------------------------------------------------------------------------
 
     def _serving(self) -> Serving:
-        return observation.serving(self._places)
+        return observation.serving(self._places, helper_programs.processes())
 
     def _observe(self, shares: Shares) -> ServerView:
         now_s = time.monotonic()
