@@ -14,17 +14,21 @@ from reconciler.agent.source.content import Content
 from reconciler.agent.store import Store
 from reconciler.core.failover.heartbeats.keyring import decode_any
 from reconciler.core.planning.plan import OrdersChange
-from reconciler.core.shares.difference import ShareChange, share_changes, summary
+from reconciler.core.shares.difference import ShareChange, removed_shares, share_changes, summary, use_of
 from reconciler.core.shares.document import SHARES_BYTES_MAX, decode_shares, shares_document
 from reconciler.core.shares.shares import Shares
 from reconciler.errors import NodeFileError, StateError
 from reconciler.system.files import file_stamp, read_bytes, write_atomic
+from reconciler.system.machine import boot_id
 from reconciler.system.node import WatchdogNode
 from reconciler.system.secret import document_keys, read_secret
+from reconciler.system.shares.client_file import read_clients
 
 FILE: Final = "shares.json"
 #: Changes that one line of the decision log names.
 RECORDED_MAX: Final = 100
+#: A list of clients that is older says nothing: this controller has stopped serving since.
+CLIENTS_AGE_S_MAX: Final = 120.0
 #: RFC 7143, 9.2.1: a secret of 96 bits where nothing encrypts the connection.
 CHAP_BYTES_MIN: Final = 12
 
@@ -45,8 +49,21 @@ class SharesFile:
         return tuple(OrdersChange(*change) for change in share_changes(self._current(), _wanted(content)))
 
     def warnings(self, content: Content) -> tuple[str, ...]:
-        """A sentence for each CHAP secret that this controller does not have."""
-        return tuple(_missing_secrets(content.shares, dict(self._watchdog.chap)))
+        """A sentence for each removed share that clients use, and for each CHAP secret that is not on this controller.
+
+        Raises NodeFileError for an unusable secret of the pair.
+        """
+        return (*self._used(content), *_missing_secrets(content.shares, dict(self._watchdog.chap)))
+
+    def _used(self, content: Content) -> Iterator[str]:
+        """The clients of removed shares, as far as this controller serves them."""
+        removed = removed_shares(self._current(), _wanted(content))
+        try:
+            found = read_clients(self._watchdog.run, boot_id()) if removed else None
+        except StateError:
+            found = None
+        if found is not None and found.age_s <= CLIENTS_AGE_S_MAX:
+            yield from filter(None, (use_of(share, found.clients) for share in removed))
 
     def publish(self, content: Content, commit: str) -> Shares | None:
         """Write the shares of a revision; return them, or None when the file holds them already.

@@ -5,6 +5,7 @@ Changes nothing. `core/planning` makes the plan; `apply` and `rollback` make and
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from dataclasses import replace
@@ -56,7 +57,8 @@ def make_plan(session: Session, revision: Revision, content: Content) -> Plan:
     orders = orders_changes(session, content)
     plan = session.propose(revision, content, orders)
     if session.orders is not None:
-        plan = replace(plan, warnings=(*plan.warnings, *session.orders.warnings(content)))
+        with contextlib.suppress(HagitError):
+            plan = replace(plan, warnings=(*plan.warnings, *session.orders.warnings(content)))
     if not orders:
         return plan
     from reconciler.cli.new_disks import new_disk_warnings

@@ -9,9 +9,12 @@ from reconciler.agent.source.content import Content, cache_content, cached_conte
 from reconciler.agent.store import Store
 from reconciler.core.failover.orders.document import orders_key
 from reconciler.core.shares.document import decode_shares
-from reconciler.core.shares.shares import Shares
+from reconciler.core.shares.ports import ConnectedClient, ServerView, Serving
+from reconciler.core.shares.shares import Protocol, Shares
 from reconciler.core.status.revision import Revision
+from reconciler.system.machine import boot_id
 from reconciler.system.node import Node, WatchdogNode
+from reconciler.system.shares.client_file import write_clients
 
 SECRET = b"a secret of the tests, long enough for every seal"
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "nfs-and-iscsi"
@@ -92,6 +95,24 @@ def test_the_shares_are_kept_with_the_content_of_a_commit(tmp_path: Path) -> Non
         cache_content(store, "c0ffee", one)
         kept = cached_content(store, "c0ffee", "a")
         assert kept is not None and kept.shares == one.shares
+
+
+def test_a_plan_names_the_clients_of_a_removed_share(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    watchdog = WatchdogNode(secret_in(tmp_path / "secret"), "simulated:/nowhere", run=run)
+    file, wanted = SharesFile(watchdog, Store(tmp_path / "state")), content()
+    none = replace(wanted, shares=None)
+    file.publish(wanted, "")
+    assert file.warnings(none) == ()
+    client = ConnectedClient(Protocol.NFS, "10.0.0.7", "Linux NFSv4.2 ws1", ("home",))
+    view = ServerView(Serving.UP, ("home",), clients=(client,), clients_count=1)
+    write_clients(run, boot_id(), {Protocol.NFS: view})
+    assert file.warnings(none) == ("NFS export home is removed while clients use it: 10.0.0.7 (Linux NFSv4.2 ws1)",)
+    write_clients(run, "another boot", {Protocol.NFS: view})
+    assert file.warnings(none) == ()
+    (run / "clients.json").write_text("rubbish")
+    assert file.warnings(none) == ()
 
 
 def test_a_secret_that_this_controller_does_not_have_is_a_warning(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+from reconciler.core.shares.ports import ConnectedClient
 from reconciler.core.shares.shares import (
     Initiator,
     IscsiServer,
@@ -17,6 +18,7 @@ from reconciler.core.shares.shares import (
     NfsClients,
     NfsExport,
     NfsServer,
+    Protocol,
     Shares,
 )
 
@@ -39,6 +41,37 @@ def share_changes(before: Shares | None, after: Shares) -> tuple[ShareChange, ..
     """Return every part that differs, in a fixed order. `before` None: every part that there is."""
     old = before or Shares(after.pair)
     return (*_common_changes(old, after), *_export_changes(old, after), *_target_changes(old, after))
+
+
+def removed_shares(before: Shares | None, after: Shares) -> tuple[tuple[Protocol, str], ...]:
+    """Return the protocol and name of each share that is no longer served."""
+    if before is None:
+        return ()
+    places = {(export.dataset, export.path) for export in after.exports}
+    names = {target.iqn for target in after.targets}
+    exports = [export for export in before.exports if (export.dataset, export.path) not in places]
+    targets = [target for target in before.targets if target.iqn not in names]
+    return (*((Protocol.NFS, one.name) for one in exports), *((Protocol.ISCSI, one.name) for one in targets))
+
+
+def use_of(removed: tuple[Protocol, str], clients: Sequence[ConnectedClient]) -> str:
+    """Return in a sentence which clients use a removed share; "" if none is known to use it."""
+    protocol, name = removed
+    share = f"NFS export {name}" if protocol is Protocol.NFS else f"iSCSI target {name}"
+    speakers = [client for client in clients if client.protocol is protocol]
+    users = [client for client in speakers if name in client.shares]
+    if users:
+        return f"{share} is removed while clients use it: {_named(list(map(_client, users)))}"
+    unsure = [client for client in speakers if not client.shares]
+    if not unsure:
+        return ""
+    return (
+        f"{share} is removed, and these clients do not tell which shares they use: {_named(list(map(_client, unsure)))}"
+    )
+
+
+def _client(client: ConnectedClient) -> str:
+    return f"{client.address} ({client.name})" if client.name else client.address
 
 
 def summary(changes: Sequence[ShareChange]) -> str:

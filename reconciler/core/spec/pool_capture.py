@@ -11,7 +11,18 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from reconciler.core.facts.state import Observed
-from reconciler.core.facts.storage import FIXED, STAMP, Dataset, DatasetKind, Pool, PoolProperty, Property, rounded
+from reconciler.core.facts.storage import (
+    FIXED,
+    STAMP,
+    Dataset,
+    DatasetKind,
+    Pool,
+    PoolProperty,
+    Property,
+    pool_of,
+    rounded,
+)
+from reconciler.core.shares.shares import STATE_NAME
 from reconciler.core.spec.dataset import SIZES, DatasetProperties
 from reconciler.core.spec.pool import PoolProperties
 from reconciler.core.spec.values import RESOURCE_NAME
@@ -39,7 +50,8 @@ def captured_pools(observed: Observed) -> Iterator[tuple[str, str, dict[str, Any
         if isinstance(fact, Pool):
             yield "Pool", fact.name, _pool(fact, observed)
     for fact in facts:
-        if isinstance(fact, Dataset):
+        # Shares ask for the state dataset: no resource does.
+        if isinstance(fact, Dataset) and fact.name != f"{pool_of(fact.name)}/{STATE_NAME}":
             spec = _dataset(fact, observed)
             stamp = observed.facts.get(("property", fact.key[1], fact.name, STAMP))
             name = stamp.value if isinstance(stamp, Property) and stamp.local else ""

@@ -4,7 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.shares.difference import EXPORT_GONE, TARGET_GONE, ShareChange, share_changes, summary
+from reconciler.core.shares.difference import (
+    EXPORT_GONE,
+    TARGET_GONE,
+    ShareChange,
+    removed_shares,
+    share_changes,
+    summary,
+    use_of,
+)
+from reconciler.core.shares.ports import ConnectedClient
 from reconciler.core.shares.shares import (
     Chap,
     ExportAccess,
@@ -15,6 +24,7 @@ from reconciler.core.shares.shares import (
     NfsClients,
     NfsExport,
     NfsServer,
+    Protocol,
     Shares,
     Squash,
 )
@@ -142,6 +152,24 @@ CLIENTS = replace(
 )
 def test_what_changes_says_what_clients_notice(after: Shares, changes: list[tuple[str, str, str]]) -> None:
     assert [tuple(change) for change in share_changes(ALL, after)] == changes
+
+
+def test_clients_of_removed_shares_are_named() -> None:
+    home, target = (Protocol.NFS, "home"), (Protocol.ISCSI, "vm")
+    assert removed_shares(ALL, NONE) == (home, target)
+    assert removed_shares(None, NONE) == removed_shares(ALL, ALL) == ()
+    assert removed_shares(ALL, replace(ALL, exports=(replace(HOME, name="homes"),))) == ()
+    initiator = ConnectedClient(Protocol.ISCSI, "10.0.0.7", "iqn.1993-08.org.debian:01:h1", ("vm",))
+    other = ConnectedClient(Protocol.ISCSI, "10.0.0.8", "iqn.1993-08.org.debian:01:h2", ("db",))
+    clients = (initiator, other, *(ConnectedClient(Protocol.NFS, f"10.0.1.{at}") for at in range(1, 9)))
+    assert use_of(target, clients) == (
+        "iSCSI target vm is removed while clients use it: 10.0.0.7 (iqn.1993-08.org.debian:01:h1)"
+    )
+    assert use_of(home, clients) == (
+        "NFS export home is removed, and these clients do not tell which shares they use: 10.0.1.1, 10.0.1.2, "
+        "10.0.1.3, 10.0.1.4, 10.0.1.5, 10.0.1.6 and 2 more"
+    )
+    assert use_of(target, (other,)) == use_of(home, ()) == ""
 
 
 def test_long_lists_are_counted() -> None:

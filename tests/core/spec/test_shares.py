@@ -5,6 +5,7 @@ from time import perf_counter
 
 import pytest
 
+from reconciler.core.facts.state import Observed, facts_by_key
 from reconciler.core.facts.storage import STAMP, Dataset, Pool, Property
 from reconciler.core.shares.shares import (
     Chap,
@@ -21,6 +22,7 @@ from reconciler.core.shares.shares import (
 )
 from reconciler.core.spec import Configuration, compile_desired, load
 from reconciler.core.spec.limits import CLIENTS_MAX, SHARE_ENTRIES_MAX, SHARES_MAX
+from reconciler.core.spec.pool_capture import captured_pools
 from reconciler.core.spec.shares import shares_of
 from reconciler.errors import ConfigurationError
 
@@ -160,6 +162,13 @@ def test_a_pool_that_only_keeps_the_state_is_looked_at() -> None:
     assert desired.facts["pool", "fast"] == Pool("fast")
     assert ("dataset", "fast", "fast/hagit-state") in desired.facts
     assert ("dataset", "tank", "tank/hagit-state") not in desired.facts
+
+
+def test_the_state_dataset_is_not_captured() -> None:
+    state = Property("tank/hagit-state", "mountpoint", "/var/lib/hagit/pool-state")
+    facts = [Pool("tank"), Dataset("tank/home"), Dataset("tank/hagit-state"), state, Dataset("tank/a/hagit-state")]
+    captured = captured_pools(Observed(facts_by_key(facts)))
+    assert [spec["dataset"] for kind, _, spec in captured if kind == "Dataset"] == ["tank/a/hagit-state", "tank/home"]
 
 
 def test_too_many_shares_or_clients_are_refused_and_the_most_are_read_in_time() -> None:
