@@ -12,6 +12,7 @@ from reconciler.core.failover.orders.orders import Limits
 from reconciler.core.failover.reservations.key import Key, Side
 from reconciler.simulation.disk import Disk
 from reconciler.simulation.timed.invariants import INVARIANTS, overlap_bound_ms
+from reconciler.simulation.timed.servers import ServerState
 from reconciler.simulation.timed.stories import PAIR
 from reconciler.simulation.timed.world import Steady, World
 
@@ -60,6 +61,31 @@ def two_answers(world: World) -> None:
     world.run(world.now_ms + 2_000)
 
 
+def address_first(world: World) -> None:
+    one = world.controller(Side.A)
+    one.kernel.servers.dies("nfs")
+    one.kernel.addresses = False
+    world.checkers.active_ms[Side.A] = one.clock() - 9_000
+    one.kernel.obey(frozenset(Thing), frozenset())
+
+
+def shares_outlive(world: World) -> None:
+    world.controller(Side.A).kernel.obey(frozenset(), frozenset())
+
+
+def two_servers(world: World) -> None:
+    one = world.controller(Side.B)
+    one.pause()
+    one.fed_ms = None
+    one.kernel.pools = Presence.ALL
+    one.kernel.stale = frozenset(range(len(world.pools)))
+    one.kernel.servers.states["nfs"] = ServerState.UP
+    world.checkers.servers_changed()
+    world.run(world.now_ms + overlap_bound_ms(world.orders) - 1_000)
+    assert not world.broken, "an overlap within the bound is allowed"
+    world.run(world.now_ms + 2_000)
+
+
 def stale_read(world: World) -> None:
     world.controller(Side.A).kernel.newest[0] -= 1
     world.run(world.now_ms + 1_000)
@@ -101,6 +127,7 @@ def needless(world: World) -> None:
 
 
 PHASE_THINGS = (Thing.POOLS,)
+SERVERS = ("address-first", "shares-outlive", "two-servers")
 BENT: dict[str, Callable[[World], None]] = {
     "two-writers": two_writers,
     "unfenced": unfenced,
@@ -108,6 +135,9 @@ BENT: dict[str, Callable[[World], None]] = {
     "lost-write": lost_write,
     "free": free,
     "two-answers": two_answers,
+    "address-first": address_first,
+    "shares-outlive": shares_outlive,
+    "two-servers": two_servers,
     "stale-read": stale_read,
     "disabled": disabled,
     "budget": budget,
@@ -118,7 +148,8 @@ BENT: dict[str, Callable[[World], None]] = {
 
 @pytest.mark.parametrize("name", BENT)
 def test_a_bent_world_breaks_the_invariant(name: str) -> None:
-    world = World(replace(PAIR, strict=name == "stale-read"), Steady())
+    protocols = ("nfs", "iscsi") if name in SERVERS else ()
+    world = World(replace(PAIR, strict=name == "stale-read"), Steady(), protocols=protocols)
     world.run(20_000)
     assert not world.broken
     assert max(world.client.acknowledged) > 10

@@ -13,7 +13,7 @@ def words_for(world: World, name: str) -> tuple[str, ...]:
 
 
 def running() -> World:
-    world = World(PAIR, Steady(), Physics(boot_ms=(1_000, 1_000)))
+    world = World(PAIR, Steady(), Physics(boot_ms=(1_000, 1_000)), protocols=("nfs", "iscsi"))
     world.run(5_000)
     assert max(world.client.acknowledged) > 5
     return world

@@ -1,5 +1,7 @@
 """A client that writes and reads through the virtual addresses and remembers every acknowledgement.
 
+Where the pair has servers of shares, it uses one protocol after the other.
+
 Does not know which controller should answer; it uses the one that answers.
 """
 
@@ -45,6 +47,11 @@ class Client:
             return
         chosen = answering[0] if len(answering) == 1 or world.chance.random() < 0.5 else answering[1]
         pool = self.number % len(world.pools)
+        protocols = world.protocols
+        turn = world.now_ms // world.physics.write_ms
+        if protocols and not chosen.kernel.servers.serves(protocols[turn % len(protocols)]):
+            self.streak = 0
+            return
         if chosen.kernel.newest[pool] < self.acknowledged[pool]:
             self.stale += 1
             world.checkers.stale_read(chosen, pool)

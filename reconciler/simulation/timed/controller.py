@@ -22,6 +22,7 @@ from reconciler.core.failover.machine.events import (
     PeerDied,
     PoolsSeen,
     Presence,
+    SharesSeen,
     Tick,
 )
 from reconciler.core.failover.machine.finished_claim import feeds_ms
@@ -86,6 +87,7 @@ class Controller:
         self.reset_fails, self.guarded, self.timeout_ms = False, True, 0
         self.records = Records(world, self.side)
         self._told: tuple[PoolsSeen | None, frozenset[str] | None] = (None, None)
+        self._told_shares: SharesSeen | None = None
 
     # Power and the deadman -------------------------------------------------------------------------------------------
 
@@ -172,10 +174,12 @@ class Controller:
         core = initial(self.orders, self.incarnation, self.clock(), self.memory, resets, moves, machine, pending)
         self.core = replace(with_agreement(core, self.files.agreement), armed=self.guarded)
         self.outs = outputs(self.core)
-        self._told = (None, None)
+        self._told, self._told_shares = (None, None), None
         self.records.start()
         self.paused = False
         self.world.note(self.side, f"daemon starts{' again' if self.memory else ''}")
+        if self.world.protocols:
+            self._tell_shares(SharesSeen(served=False, stopped=False))
         for loop in (self._tick, self.monitor.look, self._record):
             loop(self.daemon)
 
@@ -245,6 +249,8 @@ class Controller:
         if up is not self._told[1] and self.core is not None:
             self._told = (self._told[0], up)
             self.feed(LinksSeen(up))
+        if self.world.protocols:
+            self._tell_shares(self.kernel.servers.seen())
         if self.core is None:
             return
         self.files.ticks()
@@ -252,6 +258,11 @@ class Controller:
         if daemon == self.daemon and self.outs is not None:
             self._send(self.outs.beat)
             self.again(self.orders.timers.beat_ms, self._tick, daemon)
+
+    def _tell_shares(self, seen: SharesSeen) -> None:
+        if seen != self._told_shares:
+            self._told_shares = seen
+            self.feed(seen)
 
     def _send(self, beat: Beat) -> None:
         self.counter += 1
@@ -367,8 +378,14 @@ class Controller:
             self.completer.drop()
             if outs.claim is not None:
                 self.claim_runner.begin(self.orders, outs.claim)
-        if self.kernel.wants(outs.wanted, outs.kept) and not self._burns():
+        if self.kernel.wants(outs.wanted, outs.kept):
+            if self._burns():
+                return
             self.kernel.obey(outs.wanted, outs.kept)
+        if self.kernel.servers.wants(outs.wanted, outs.kept) and not self._burns():
+            self._tell_shares(SharesSeen(served=False, stopped=False))
+            if self.outs is outs:
+                self.kernel.servers.obey(outs.wanted, outs.kept)
 
     def _claim_ended(self, claim: Claim) -> None:
         if self.paused:

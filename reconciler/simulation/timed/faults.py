@@ -15,7 +15,7 @@ from reconciler.core.failover.machine.events import Request
 from reconciler.core.failover.reservations.key import Side
 from reconciler.errors import UsageError
 from reconciler.simulation.timed import fault_effects as effects
-from reconciler.simulation.timed import other_machines
+from reconciler.simulation.timed import other_machines, server_effects
 from reconciler.simulation.timed.controller_files import YEARS, set_right, set_wall_clock
 from reconciler.simulation.timed.fault_effects import Effect, Words
 from reconciler.simulation.timed.hardware_watchdog import guards
@@ -30,7 +30,7 @@ class FaultError(UsageError):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One row. `takes`: the meaning of each word after the name: channel, interface, side, disk, or ms.
+    """One row. `takes`: the meaning of each word after the name: channel, interface, side, disk, protocol, or ms.
 
     `assumed` False: the fault breaks an assumption about the hardware, so the invariants need not hold. The swarm
     leaves it out; stories show what happens. `drawn` False: the swarm leaves it out, too, and only stories use it.
@@ -58,6 +58,8 @@ def choices(world: World, kind: str) -> Words:
             return world.orders.disks
         case "year":
             return YEARS
+        case "protocol":
+            return world.protocols
         case _:
             return ()
 
@@ -108,6 +110,7 @@ def heal_everything(world: World, *, without: Side | None = None) -> None:
     shelf.changed()
     for one in world.controllers:
         one.kernel.unstick()
+        one.kernel.servers.heal()
         one.set_rate(1.0)
         one.blind = one.claim_runner.hangs = one.reset_fails = False
         one.fuse = None
@@ -247,6 +250,11 @@ _TABLE: Final = (
     Fault("export-by-hand", ("side",), "a person exports the pools behind the daemon's back", effects.export_by_hand),
     Fault("import-by-hand", ("side",), "a person imports the pools behind the daemon's back", effects.import_by_hand,
           assumed=False),
+    Fault("server-fails", ("side", "protocol"), "a server of shares does not start",
+          server_effects.trouble("fails", begins=True), server_effects.trouble("fails", begins=False)),
+    Fault("server-hangs", ("side", "protocol"), "a server of shares does not stop (a thread waits in the kernel)",
+          server_effects.trouble("hangs", begins=True), server_effects.trouble("hangs", begins=False)),
+    Fault("server-dies", ("side", "protocol"), "a server of shares ends by itself", server_effects.dies),
     Fault("claim-hangs", ("side",), "the running claim's child hangs", effects.claim_hangs),
     Fault("claim-killed", ("side",), "the running claim's child is killed", effects.claim_killed),
     # People and orders.

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.failover.machine.decision_codes import Code
 from reconciler.core.failover.machine.events import Presence
+from reconciler.core.failover.machine.outputs import serve_ms
 from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.machine.reasons import reasons
 from reconciler.core.failover.machine.state import State
 from reconciler.core.failover.orders.orders import Orders, Vdev
 from reconciler.core.failover.reservations.key import Key, Side, rank
@@ -29,6 +31,9 @@ INVARIANTS = {
     "lost-write": "no acknowledged write is lost",
     "free": "the reservation is never free while a pool is imported",
     "two-answers": "at most one side answers the virtual addresses, beyond the bound",
+    "address-first": "no address answers before all servers of shares do, except after the bounded wait, which is told",
+    "shares-outlive": "no export begins while a server of shares uses a pool",
+    "two-servers": "never servers of both controllers over one pool, beyond the bound",
     "stale-read": "with strict orders no client reads less than what was acknowledged",
     "disabled": "while failover is disabled nobody moves without a person",
     "budget": "no controller begins more automatic moves than its orders allow",
@@ -58,6 +63,10 @@ class Checkers:
         self.name = ""
         self.writes_checked = 0
         self._both_ms: int | None = None
+        #: Since when servers run over the pools of both controllers.
+        self._servers_ms: int | None = None
+        #: When each controller became active last, by its own clock.
+        self.active_ms = {Side.A: 0, Side.B: 0}
 
     def fails(self, name: str, how: str) -> None:
         """Record that an invariant broke; only the first one counts."""
@@ -161,11 +170,61 @@ class Checkers:
         elif self._both_ms is None:
             self._both_ms = world.now_ms
             world.later(overlap_bound_ms(world.orders) + 1, self._check_overlap, world.now_ms)
+        self.servers_changed()
 
     def _check_overlap(self, since_ms: int) -> None:
         if self._both_ms == since_ms:
             bound_ms = overlap_bound_ms(self.world.orders)
             self.fails("two-answers", f"both answer for longer than {bound_ms} ms")
+
+    # Servers of shares -----------------------------------------------------------------------------------------------
+
+    def address_comes(self, one: Controller) -> None:
+        """Check when a controller begins to answer at the virtual addresses."""
+        missing, core = ", ".join(one.kernel.servers.unserved()), one.core
+        if not missing or core is None:
+            return
+        waited_ms, limit_ms = one.clock() - self.active_ms[one.side], serve_ms(one.orders)
+        if waited_ms < limit_ms:
+            self.fails("address-first", f"{one.side} answers without {missing} after {waited_ms} of {limit_ms} ms")
+        elif all(reason.name != "SHARES_UNSERVED" for reason in reasons(core, one.clock())):
+            self.fails("address-first", f"{one.side} answers without {missing} and does not say so")
+
+    def server_stops(self, one: Controller) -> None:
+        """Check when the daemon stops a server."""
+        if one.kernel.addresses:
+            self.fails("address-first", f"{one.side} stops a server behind an address that answers")
+
+    def export_begins(self, one: Controller) -> None:
+        """Check when the daemon begins to export pools."""
+        running = [f"{name} is {state}" for name, state in one.kernel.servers.states.items() if state != "down"]
+        if running:
+            self.fails("shares-outlive", f"{one.side} exports pools while {', '.join(running)}")
+
+    def server_starts(self, one: Controller) -> None:
+        """Check when the daemon starts a server."""
+        if one.core is None or one.core.phase is not Phase.ACTIVE or one.kernel.pools is not Presence.ALL:
+            self.fails("two-servers", f"{one.side} starts a server while its pools are {one.kernel.pools}")
+        self.servers_changed()
+
+    def servers_changed(self) -> None:
+        """Check after servers began to run, or to run no longer, on a controller."""
+        world = self.world
+        if not self._serve_both():
+            self._servers_ms = None
+        elif self._servers_ms is None:
+            self._servers_ms = world.now_ms
+            bound_ms = overlap_bound_ms(replace(world.orders, strict=False))
+            world.later(bound_ms + 1, self._check_servers, world.now_ms)
+
+    def _serve_both(self) -> bool:
+        controllers = getattr(self.world, "controllers", ())
+        running = [one for one in controllers if one.kernel.servers.running and one.kernel.imported and not one.frozen]
+        return len(running) == 2
+
+    def _check_servers(self, since_ms: int) -> None:
+        if self._servers_ms == since_ms and self._serve_both():
+            self.fails("two-servers", f"servers run on both controllers since {since_ms} ms")
 
     # Phases ----------------------------------------------------------------------------------------------------------
 
@@ -174,6 +233,8 @@ class Checkers:
         if after.phase is Phase.IMPORTING and before.phase is Phase.CLAIMING:
             # The claim takes disks that only pending orders name before the import begins.
             self._check_fence(one, after, frozenset(self.world.places(after.orders.disks)))
+        if after.phase is Phase.ACTIVE:
+            self.active_ms[one.side] = one.clock()
         moved = after.phase in (Phase.CLAIMING, Phase.RELEASING) and before.phase is not Phase.BOOTING
         code = after.why.code
         if moved and not after.orders.enabled and code not in (Code.FORCED, Code.ASKED, Code.IMPORT_REFUSED):

@@ -1,4 +1,4 @@
-"""A controller's kernel: its pools and addresses, whether or not a daemon is alive to ask for changes.
+"""A controller's kernel: its pools, servers and addresses, whether or not a daemon is alive to ask for changes.
 
 If a disk does not take a write, the pool drops the disk when its vdev can do without it, and suspends otherwise. Does
 not know which controller should own the pools.
@@ -13,6 +13,7 @@ from reconciler.core.failover.machine.phase import Thing
 from reconciler.core.failover.reservations.current_copies import outdated, pools_of, uncovered
 from reconciler.core.failover.reservations.reservation_state import spares
 from reconciler.core.failover.reservations.transaction_groups import NOTHING, mark
+from reconciler.simulation.timed.servers import Servers
 from reconciler.simulation.timed.shelf import Tree, committed
 
 if TYPE_CHECKING:
@@ -46,12 +47,14 @@ class Kernel:
         self.owner = owner
         self.mood_import = ""
         self.mood_export = ""
+        self.servers = Servers(world, owner, self)
         self.vanish()
 
     def vanish(self) -> None:
         """The machine lost its memory."""
         self.pools = Presence.NONE
         self.addresses = False
+        self.servers.vanish()
         self.out: set[int] = set()
         self.in_use: dict[int, int] = {}
         self.kept: set[int] = set()
@@ -122,8 +125,11 @@ class Kernel:
         addresses = self._addresses(wanted, kept)
         if addresses != self.addresses:
             self.addresses = addresses
-            self.world.note(self.owner.side, "answers clients" if addresses else "stops answering clients")
+            without = f" without {', '.join(self.servers.unserved())}" if self.servers.unserved() else ""
+            self.world.note(self.owner.side, f"answers clients{without}" if addresses else "stops answering clients")
             self.world.checkers.answers_changed()
+            if addresses:
+                self.world.checkers.address_comes(self.owner)
         if Thing.POOLS in wanted:
             self.abort_export()
         if self.busy:
@@ -132,6 +138,7 @@ class Kernel:
             if self.pools is Presence.NONE:
                 self._begin_import()
         elif Thing.POOLS not in kept and self.imported and not self.suspended:
+            self.world.checkers.export_begins(self.owner)
             self._begin("export", self.world.physics.export_ms, self.mood_export)
 
     def abort_export(self) -> None:
@@ -259,6 +266,11 @@ class Kernel:
             self._begin("export", self.world.physics.export_ms, "")
 
     # Disks and writes ------------------------------------------------------------------------------------------------
+
+    @property
+    def waits(self) -> bool:
+        """Whether everything that needs the pools waits: their disks or they themselves do not answer."""
+        return bool(self.suspended) or self._stalled
 
     @property
     def _stalled(self) -> bool:

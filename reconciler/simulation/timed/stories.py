@@ -1,10 +1,10 @@
 """Stories: readable transcripts. A person writes events and expectations; the timeline shows what followed.
 
 A story is lines of text. `# …` is its title. `orders NAME VALUE` and `machine NAME MS` change the pair that plays it;
-`boot a 5s` or `boot a never` says when a controller has power. `at 20s FAULT WORDS` injects a fault of the table,
-`at 30s heal FAULT WORDS` or `at 30s heal everything` ends it; `at 20s orders b NAME VALUE, NAME VALUE` brings orders to
-one controller. `until 60s` ends the story. `expect …` must be true then. After a line `---` comes the timeline, which a
-test compares word for word. Nothing is random.
+`servers nfs iscsi` gives it servers of shares; `boot a 5s` or `boot a never` says when a controller has power. `at 20s
+FAULT WORDS` injects a fault of the table, `at 30s heal FAULT WORDS` or `at 30s heal everything` ends it; `at 20s orders
+b NAME VALUE, NAME VALUE` brings orders to one controller. `until 60s` ends the story. `expect …` must be true then.
+After a line `---` comes the timeline, which a test compares word for word. Nothing is random.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class Story:
     until_ms: int
     expects: tuple[tuple[str, ...], ...]
     machines: bool = False
+    protocols: tuple[str, ...] = ()
     timeline: tuple[str, ...] = ()
 
 
@@ -89,7 +90,7 @@ def read(text: str) -> Story:
         try:
             story = _sentence(story, words)
         except (KeyError, ValueError, IndexError) as error:
-            known = "at, boot, expect, machine, machines, orders, until"
+            known = "at, boot, expect, machine, machines, orders, servers, until"
             raise UsageError(f"`{line.strip()}` makes no sense ({error})", where=str(number),
                              remedy=f"lines begin with {known}") from error  # fmt: skip
     return replace(story, timeline=tuple(line for line in lines[cut + 1 :] if line.strip()))
@@ -118,6 +119,8 @@ def _sentence(story: Story, words: list[str]) -> Story:
             return replace(story, physics=_physics(story.physics, name, milliseconds(value)))
         case ["machines", "numbered"]:
             return replace(story, machines=True)
+        case ["servers", *protocols] if protocols:
+            return replace(story, protocols=tuple(protocols))
         case ["expect", *rest] if rest:
             return replace(story, expects=(*story.expects, tuple(rest)))
         case _:
@@ -212,7 +215,10 @@ def _physics(physics: Physics, name: str, value_ms: int) -> Physics:
 
 def play(story: Story) -> Telling:
     """Play a story. Raises UsageError when an event names no fault of its pair."""
-    world = World(story.orders, Steady(), story.physics, notes=True, power=False, machines=story.machines)
+    world = World(
+        story.orders, Steady(), story.physics, notes=True, power=False, machines=story.machines,
+        protocols=story.protocols,
+    )  # fmt: skip
     for side, when_ms in story.boots:
         if when_ms is not None:
             world.later(when_ms, world.controller(side).power_on, 0)

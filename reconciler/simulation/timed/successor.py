@@ -25,6 +25,8 @@ def replaced(*, same: bool) -> Callable[[World, tuple[str, ...]], None]:
         core = one.core
         if core is None or one.paused or one.frozen or core.phase not in (Phase.STANDBY, Phase.ACTIVE):
             return
+        if one.kernel.servers.changing:
+            return
         world.note(one.side, "daemon is replaced")
         # The new daemon does not receive answers to the old one's commands.
         one.completer.drop()

@@ -52,8 +52,8 @@ Range = tuple[int, int]
 class Physics:
     """How long things really take, each as (shortest, longest) in milliseconds.
 
-    `report` is the power controller's, None without one. `write` is the client's time between two writes. Every other
-    field is named after the action that it times.
+    `report` is the power controller's, None without one. `write` is the client's time between two writes. `start` and
+    `stop` are those of a server of shares. Every other field is named after the action that it times.
     """
 
     wire_ms: Range = (0, 2)
@@ -64,6 +64,8 @@ class Physics:
     handover_ms: Range = (5, 60)
     boot_ms: Range = (20_000, 40_000)
     report_ms: Range | None = None
+    start_ms: Range = (200, 1_200)
+    stop_ms: Range = (50, 600)
     write_ms: int = 250
 
 
@@ -87,12 +89,15 @@ class World:
         notes: bool = False,
         power: bool = True,
         machines: bool = False,
+        protocols: tuple[str, ...] = (),
     ) -> None:
         """Build a world. `machines`: controllers have machine numbers, another one after each boot.
 
+        `protocols`: those that clients speak, each with a server on both controllers; the client uses them in turn.
         Without `machines`, the epochs of keys count up by one.
         """
         self.machines = machines
+        self.protocols = protocols
         #: Sides in whose name another machine beats, too, with the number of its daemon's starts.
         self.twins: dict[Side, int] = {}
         self.now_ms = 0
