@@ -29,6 +29,8 @@ QUICK: Final = Timers(
 MACHINES: Final = Physics(
     boot_ms=(1_500, 4_000), import_ms=(300, 1_500), restart_ms=(100, 1_000), handover_ms=(1, 900), write_ms=300
 )
+#: Protocols of the pairs that serve shares.
+PROTOCOLS: Final = ("nfs", "iscsi")
 #: No budget and no stay after resets: service must come back without a person.
 UNLIMITED: Final = Limits(moves=100_000, resets=100_000)
 FAULTS_MIN, FAULTS_MAX = 20, 80
@@ -62,6 +64,7 @@ class Scenario:
     physics: Physics
     injections: tuple[Injection, ...]
     survivor: Side | None
+    protocols: tuple[str, ...] = ()
 
     @property
     def end_ms(self) -> int:
@@ -102,17 +105,19 @@ def draw(seed: int) -> Scenario:
     orders = _draw_orders(chance)
     report = (100, 900) if chance.random() < 0.3 else None
     physics = replace(MACHINES, report_ms=report)
-    world = World(orders, chance, physics, power=False)
+    protocols = PROTOCOLS if chance.random() < 0.6 else ()
+    world = World(orders, chance, physics, power=False, protocols=protocols)
+    drawn = tuple(name for name in _DRAWN if protocols or "protocol" not in FAULTS[name].takes)
     injections, at_ms = [], 4_000
     pace_ms = chance.choice((60, 200, 500, 900))
-    favourites = tuple(chance.choice(_DRAWN) for _ in range(6)) if chance.random() < 0.5 else ()
+    favourites = tuple(chance.choice(drawn) for _ in range(6)) if chance.random() < 0.5 else ()
     for _ in range(chance.randint(FAULTS_MIN, FAULTS_MAX)):
         at_ms += int(chance.expovariate(1 / pace_ms))
-        name = chance.choice(favourites if favourites and chance.random() < 0.7 else _DRAWN)
+        name = chance.choice(favourites if favourites and chance.random() < 0.7 else drawn)
         words = tuple(_word(chance, world, kind) for kind in FAULTS[name].takes)
         injections.append(Injection(at_ms, name, words, int(chance.expovariate(1 / (pace_ms * 4)))))
     survivor = chance.choice(SIDES) if chance.random() < 0.4 else None
-    return Scenario(seed, orders, physics, tuple(injections), survivor)
+    return Scenario(seed, orders, physics, tuple(injections), survivor, protocols)
 
 
 def _word(chance: Random, world: World, kind: str) -> str:
@@ -156,7 +161,8 @@ def _draw_orders(chance: Random) -> Orders:
 def run(scenario: Scenario, *, notes: bool = False) -> Outcome:
     """Play a run: faults, then healing, then service within the bound."""
     chance = Random(scenario.seed ^ 0x5EED)
-    world = World(scenario.orders, chance, scenario.physics, notes=notes, machines=True)
+    protocols = scenario.protocols
+    world = World(scenario.orders, chance, scenario.physics, notes=notes, machines=True, protocols=protocols)
     for injection in scenario.injections:
         world.later(injection.at_ms, lambda one: _inject(world, one), injection)
     world.run(scenario.end_ms)
@@ -186,9 +192,9 @@ def _inject(world: World, injection: Injection) -> None:
         world.later(injection.lasts_ms, lambda one: heal(world, one.name, one.words), injection)
 
 
-def liveness_bound(orders: Orders, physics: Physics) -> Bound:
+def liveness_bound(orders: Orders, physics: Physics, *, shares: bool = False) -> Bound:
     """Return how long service may take to come back after healing: the orders' bound, a boot, and a restart."""
-    settled = settled_bound(orders)
+    settled = settled_bound(orders, shares=shares)
     machine = ("a machine boots, a daemon restarts, a client asks again",
                physics.boot_ms[1] + physics.restart_ms[1] + PATIENCE_MS)  # fmt: skip
     return replace(settled, parts=(*settled.parts, machine))
@@ -199,7 +205,7 @@ def _recovers(world: World, scenario: Scenario) -> tuple[bool, int]:
 
     Returns whether a person had to ask, and the wait in milliseconds.
     """
-    bound_ms = liveness_bound(scenario.orders, scenario.physics).total_ms
+    bound_ms = liveness_bound(scenario.orders, scenario.physics, shares=bool(scenario.protocols)).total_ms
     without = scenario.survivor.other if scenario.survivor else None
     world.publish(enabled=True)
     heal_everything(world, without=without)
@@ -245,6 +251,7 @@ def where(world: World) -> str:
     for one in world.controllers:
         phase = "off" if not one.on else "no daemon" if one.core is None else f"{one.core.phase}: {one.core.why}"
         words.append(f"{one.side} {phase}, pools {one.kernel.pools}")
+        words[-1] += "".join(f", {name} {state}" for name, state in one.kernel.servers.states.items())
     return "; ".join(words)
 
 
