@@ -16,9 +16,10 @@ from tests.simulation.mutants_complete import COMPLETE
 from tests.simulation.mutants_decide import DECIDE
 from tests.simulation.mutants_know import KNOW
 from tests.simulation.mutants_model import Mutant
+from tests.simulation.mutants_shares import SHARES
 from tests.simulation.mutants_twins import TWINS
 
-MUTANTS = (*ADOPT, *CLAIM, *COMPLETE, *KNOW, *DECIDE, *TWINS)
+MUTANTS = (*ADOPT, *CLAIM, *COMPLETE, *KNOW, *DECIDE, *SHARES, *TWINS)
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "reconciler" / "core" / "failover"
