@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from reconciler.core.failover.heartbeats.heartbeat import Beat
 from reconciler.core.failover.machine.finished_claim import peer_yielded
+from reconciler.core.failover.machine.outputs import serve_ms
 from reconciler.core.failover.machine.phase import GUARANTEES, Phase
 from reconciler.core.failover.machine.state import Peer, State, shifted
 from reconciler.core.failover.orders.orders import Timers
@@ -206,8 +207,10 @@ def _phase_ms(state: State, timers: Timers) -> int:
             return timers.proof_ms
         case Phase.IMPORTING:
             return timers.import_ms
-        case Phase.ACTIVE if state.taken:
-            return _hang_ms(timers)
+        case Phase.ACTIVE:
+            # Without servers both are true.
+            waits_ms = 0 if state.looks.served and state.looks.stopped else serve_ms(state.orders)
+            return max(_hang_ms(timers) if state.taken else 0, waits_ms)
         case Phase.RELEASING:
             return timers.release_ms
         case Phase.STANDBY:

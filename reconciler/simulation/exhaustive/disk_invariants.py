@@ -56,7 +56,7 @@ class DiskInvariants(Numbering):
     def _violation(self, a: int, b: int, shelf: int) -> str:
         """Return the name of the invariant that this state breaks, or an empty string."""
         one, two = self.nodes[a], self.nodes[b]
-        key = (one[2:5], one.gained, one.replaced, two[2:5], two.gained, two.replaced, shelf)
+        key = (one[2:5], one.gained, one.replaced, two[2:5], two.gained, two.replaced, shelf, one.servers, two.servers)
         known = self._broken.get(key)
         if known is None:
             known = self._broken[key] = self._look_for_violation((one, two), shelf)
@@ -70,6 +70,11 @@ class DiskInvariants(Numbering):
             for at, vdev in enumerate(self.scene.orders.vdevs):
                 if self._enough(at, masks[0]) and self._enough(at, masks[1]):
                     return f"the writes of both controllers reach vdev {vdev.name}"
+        if nodes[0].servers and nodes[1].servers:
+            if self._quorum(masks[0]) and self._quorum(masks[1]):
+                return "servers of both controllers reach the pools"
+            if NONE in (nodes[0].pools, nodes[1].pools):
+                return "servers run without pools while those of the other controller serve"
         for side, node in enumerate(nodes):
             if node.pools == NONE:
                 continue

@@ -67,7 +67,7 @@ class PoolMoves(DiskInvariants):
                 yield Step("import is refused", node._replace(refused=True), fault=True)
         if wanted is not None and Thing.POOLS not in wanted and node.pools in (SOME, ALL) and works:
             exported = node._replace(pools=NONE, stale=False, replaced=False, out=0, completion=-1, gained=0)
-            yield Step("export ends", exported)
+            yield Step("export ends", exported, broken="an export under a server" if node.servers else "")
         if node.pools == SOME and works:
             yield self._imported(me, node, shelf, between)
         if faults.reach and node.pools == ALL and works:

@@ -37,7 +37,8 @@ class SceneFaults(NamedTuple):
     daemons complete claims), `stays` (disks are lost before the start only), `secrets` (the two daemons have different
     secrets until they agree for good), `delay` (beats under way are late, doubled, lost), `fine` (one move for each
     reservation command, not for each disk), `wide` (disks answer commands sent to several of them in any order) and
-    `unarmed` (no hardware watchdog resets a controller, and both say so). Everything can heal at any moment, uncounted.
+    `unarmed` (no hardware watchdog resets a controller, and both say so). `servers`: servers of shares on each
+    controller; they die where daemons do. Everything can heal at any moment, uncounted.
     """
 
     crash: bool = False
@@ -58,6 +59,7 @@ class SceneFaults(NamedTuple):
     sticky: bool = False
     stays: bool = False
     unarmed: bool = False
+    servers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,14 @@ SWITCHED: Final = (
     "a: the claim ends", "a: import begins", "a: import ends", "a: looks", "b: looks", "a: a person asks: switchover",
 )  # fmt: skip
 
+#: A mirror whose pools are served by servers of shares, for which addresses wait one tick.
+SERVED: Final = replace(MIRROR, timers=replace(TICKS, patience_ms=1))
+#: Two servers of shares serve on one controller.
+SERVING: Final = (
+    *WITHOUT_HALF[: WITHOUT_HALF.index("disks 0b010 out of reach for both")],
+    "a: server0 starts", "a: server1 starts", "a: looks", "a: answers clients", "a: looks", "b: looks",
+)  # fmt: skip
+
 SCENES: Final = (
     Scene("hanging", "imports are refused and pools hang, any number of times",
           SHELF, SceneFaults(hang=True, refuse=True)),
@@ -143,6 +153,8 @@ SCENES: Final = (
           GROUPED, SceneFaults(links=(0, 1), most=1)),
     Scene("slow", "the export of a switchover goes on, stands still or is in use; one limit runs out, then or later",
           SWEPT, SceneFaults(slow=True, most=1), (Request.SWITCHOVER,), SWITCHED),
+    Scene("shares", "two servers of shares each; one or its daemon dies, a move is asked for, a limit runs out: twice",
+          SERVED, SceneFaults(crash=True, slow=True, servers=2, most=2), (Request.SWITCHOVER,), SERVING),
     Scene("restarts", "daemons die and start again, any number of times",
           SHELF, SceneFaults(crash=True)),
     Scene("secrets", "the secrets differ until a person corrects them; a person forces either controller, once",

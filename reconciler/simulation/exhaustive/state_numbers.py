@@ -21,7 +21,7 @@ SIDES: Final = (Side.A, Side.B)
 POOLS: Final = (Presence.NONE, Presence.SOME, Presence.ALL, Presence.HUNG)
 NONE, SOME, ALL, HUNG = range(4)
 #: Names of the events that the world feeds to a core. The world remembers a step by this name.
-FED: Final = frozenset({"look", "tick", "late", "conflict", "died", "asked", "hear", "changed", "ended"})
+FED: Final = frozenset({"look", "tick", "late", "conflict", "died", "asked", "hear", "changed", "ended", "shares"})
 
 
 class SideState(NamedTuple):
@@ -31,7 +31,7 @@ class SideState(NamedTuple):
     `memory`: number of what a dead daemon left in /run, -1 none. `refused`: ZFS refused the last import. In sticky
     scenes only: `completion`: number of the one that runs, -1 none. `gained`: disks that a completion may have
     registered and that pools have not opened since. `replaced`: this import lost its reservation, and another import
-    has begun since.
+    has begun since. In scenes with servers only: `servers` that run, a bit each; `answers`: at the virtual addresses.
     """
 
     core: int
@@ -44,6 +44,8 @@ class SideState(NamedTuple):
     completion: int = -1
     gained: int = 0
     replaced: bool = False
+    servers: int = 0
+    answers: bool = False
 
 
 class Between(NamedTuple):

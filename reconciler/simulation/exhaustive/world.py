@@ -42,8 +42,8 @@ from reconciler.core.failover.reservations.reservation_state import UNANSWERED, 
 from reconciler.simulation.disk import Disk
 from reconciler.simulation.exhaustive.canonical import Disks, plain_state
 from reconciler.simulation.exhaustive.disk_visits import visited
-from reconciler.simulation.exhaustive.pool_moves import PoolMoves
 from reconciler.simulation.exhaustive.scenes import BOTH, LATE_MS
+from reconciler.simulation.exhaustive.server_moves import CHANGING, ServerMoves
 from reconciler.simulation.exhaustive.state_numbers import (
     ALL,
     DEAD,
@@ -63,7 +63,7 @@ PROMPT_MAX: Final = 16
 Feed = Callable[[State], State]
 
 
-class BoundedWorld(PoolMoves):
+class BoundedWorld(ServerMoves):
     """A scene that can be explored (see `explorer.ExplorableWorld`)."""
 
     def start(self) -> int:
@@ -163,6 +163,7 @@ class BoundedWorld(PoolMoves):
     def _controller(self, me: int, node: SideState, other: SideState, shelf: int, between: Between) -> Iterator[Step]:
         yield from self._kernel(me, node, shelf, between)
         yield from self._life(me, node)
+        yield from self._servers(node)
         if node.core < 0:
             return
         yield from self._time(me, node, other, shelf, between)
@@ -205,7 +206,8 @@ class BoundedWorld(PoolMoves):
             yield Step("resets", SideState(OFF))
 
     def _initial(self, me: int, memory: Memory | None = None) -> State:
-        return replace(initial(self.orders[me], 0, 0, memory), armed=not self.scene.faults.unarmed)
+        state = replace(initial(self.orders[me], 0, 0, memory), armed=not self.scene.faults.unarmed)
+        return step(state, CHANGING, 0) if self.scene.faults.servers else state
 
     def _time(self, me: int, node: SideState, other: SideState, shelf: int, between: Between) -> Iterator[Step]:
         """Yield a look, a tick with a look just before it, and a late wake without a look."""
@@ -237,7 +239,7 @@ class BoundedWorld(PoolMoves):
 
     def _look(self, me: int, node: SideState, shelf: int, between: Between) -> SideState:
         lost, down = between.lost[me], between.down >> me & 1
-        key = ("look", shelf, lost, node.pools, node.refused, node.out, down)
+        key = ("look", shelf, lost, node.pools, node.refused, node.out, down, node.servers)
 
         def feed(state: State) -> State:
             disks: Disks = self.shelves.values[shelf]
@@ -249,7 +251,8 @@ class BoundedWorld(PoolMoves):
                 LinksSeen(frozenset() if down else frozenset({"net"})),
                 ShelfSeen(views, out),
             )
-            for event in events:
+            shares = (self._shares_seen(node),) if self.scene.faults.servers else ()
+            for event in (*shares, *events):
                 state = step(state, event, 0)
             return state
 
@@ -363,7 +366,8 @@ class BoundedWorld(PoolMoves):
         between = self.betweens[numbers[3]]
         for me in (0, 1):
             node = self.nodes[numbers[me]]
-            if node.core >= 0 and node.pools == ALL and self.state_of(node).phase is Phase.ACTIVE:
+            up = node.servers == self._all_servers and (node.answers or not node.servers)
+            if node.core >= 0 and node.pools == ALL and up and self.state_of(node).phase is Phase.ACTIVE:
                 return self._quorum(self._writable(me, numbers[2]) & ~between.lost[me])
         return False
 

@@ -88,6 +88,7 @@ class Controller:
         self.records = Records(world, self.side)
         self._told: tuple[PoolsSeen | None, frozenset[str] | None] = (None, None)
         self._told_shares: SharesSeen | None = None
+        self.servers_seen_ms = 0
 
     # Power and the deadman -------------------------------------------------------------------------------------------
 
@@ -250,6 +251,7 @@ class Controller:
             self._told = (self._told[0], up)
             self.feed(LinksSeen(up))
         if self.world.protocols:
+            self.servers_seen_ms = self.world.now_ms
             self._tell_shares(self.kernel.servers.seen())
         if self.core is None:
             return

@@ -182,7 +182,8 @@ class Checkers:
     def address_comes(self, one: Controller) -> None:
         """Check when a controller begins to answer at the virtual addresses."""
         missing, core = ", ".join(one.kernel.servers.unserved()), one.core
-        if not missing or core is None:
+        # A server may have died since the last look of the daemon.
+        if not missing or core is None or one.kernel.servers.ended_ms > one.servers_seen_ms:
             return
         waited_ms, limit_ms = one.clock() - self.active_ms[one.side], serve_ms(one.orders)
         if waited_ms < limit_ms:

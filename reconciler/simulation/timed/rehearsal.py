@@ -17,6 +17,7 @@ from reconciler.core.failover.machine.phase import Phase
 from reconciler.core.failover.orders.orders import Channel, ChannelKind, Orders, Vdev
 from reconciler.errors import UsageError
 from reconciler.simulation.timed.faults import FAULTS, FaultError
+from reconciler.simulation.timed.servers import PROTOCOLS
 from reconciler.simulation.timed.stories import Event, happen, serving, timeline
 from reconciler.simulation.timed.world import Chance, Note, Physics, Steady, World
 
@@ -108,7 +109,13 @@ def rehearse(
     """
     orders, assumed = with_shelf(orders)
     physics = physics or Physics()
-    world = World(orders, chance or Steady(), physics, notes=True)
+    takes = {
+        kind for event in events if event.words and event.words[0] in FAULTS for kind in FAULTS[event.words[0]].takes
+    }
+    protocols = PROTOCOLS if "protocol" in takes else ()
+    if protocols:
+        assumed = (*assumed, f"servers of shares: {', '.join(protocols)}")
+    world = World(orders, chance or Steady(), physics, notes=True, protocols=protocols)
     _settle(world)
     before, start_ms = serving(world), world.now_ms
     world.client.waits_ms.clear()
@@ -116,7 +123,7 @@ def rehearse(
         world.notes.clear()
     for event in events:
         world.later(event.at_ms, lambda one: happen(world, one), event)
-    bound = _bound(orders, events)
+    bound = _bound(orders, events, shares=bool(protocols))
     last_ms = max((event.at_ms for event in events), default=0)
     span_ms = bound.total_ms + physics.boot_ms[1] + 5_000 if lasts_ms is None else lasts_ms
     world.run(start_ms + last_ms + span_ms)
@@ -134,13 +141,13 @@ def _settle(world: World) -> None:
     raise UsageError("the pair does not settle with these orders", remedy="hagit validate says what is unsafe")
 
 
-def _bound(orders: Orders, events: Sequence[Event]) -> Bound:
+def _bound(orders: Orders, events: Sequence[Event], *, shares: bool) -> Bound:
     names = {event.words[0] for event in events if event.words}
     if names and names <= {"switchover"}:
-        return switchover_bound(orders)
+        return switchover_bound(orders, shares=shares)
     if names & {"power-loss-both", "switch-reboot"}:
-        return start_bound(orders)
-    return takeover_bound(orders)
+        return start_bound(orders, shares=shares)
+    return takeover_bound(orders, shares=shares)
 
 
 def _told(world: World, events: Sequence[Event], before: str, bound: Bound, start_ms: int,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from reconciler.simulation.timed.kernel import Kernel
     from reconciler.simulation.timed.world import World
 
+#: Protocols of the pairs that serve shares.
+PROTOCOLS: Final = ("nfs", "iscsi")
 #: Milliseconds between a start that failed and the next try, and between two tries of a stop that disks hold up.
 AGAIN_MS: Final = 500
 
@@ -33,6 +35,7 @@ class ServerState(StrEnum):
 
 class Servers:
     """`states`: by protocol. `fails`, `hangs`: protocols whose next starts fail, and whose stops do not end.
+    `ended_ms`: when a server ended last.
 
     A command that another one has replaced does nothing at its end: `_numbers` counts the commands of each server.
     """
@@ -50,6 +53,7 @@ class Servers:
         """The machine lost its memory."""
         self.states = dict.fromkeys(self.world.protocols, ServerState.DOWN)
         self._retry_ms = dict.fromkeys(self.world.protocols, 0)
+        self.ended_ms = 0
 
     @property
     def running(self) -> bool:
@@ -140,6 +144,7 @@ class Servers:
 
     def _down(self, protocol: str, how: str) -> None:
         self.states[protocol] = ServerState.DOWN
+        self.ended_ms = self.world.now_ms
         self.world.note(self.owner.side, f"{protocol} {how}")
         self.world.checkers.servers_changed()
 

@@ -17,6 +17,7 @@ from reconciler.core.failover.orders.orders import Channel, ChannelKind, Group, 
 from reconciler.core.failover.reservations.key import Side
 from reconciler.simulation.timed.controller_files import YEAR
 from reconciler.simulation.timed.faults import FAULTS, choices, heal, heal_everything, inject
+from reconciler.simulation.timed.servers import PROTOCOLS
 from reconciler.simulation.timed.world import SIDES, Note, Physics, World
 
 #: Timers of the runs: the defaults' proportions, with fewer beats and shorter waits, so that a second has more events.
@@ -29,8 +30,6 @@ QUICK: Final = Timers(
 MACHINES: Final = Physics(
     boot_ms=(1_500, 4_000), import_ms=(300, 1_500), restart_ms=(100, 1_000), handover_ms=(1, 900), write_ms=300
 )
-#: Protocols of the pairs that serve shares.
-PROTOCOLS: Final = ("nfs", "iscsi")
 #: No budget and no stay after resets: service must come back without a person.
 UNLIMITED: Final = Limits(moves=100_000, resets=100_000)
 FAULTS_MIN, FAULTS_MAX = 20, 80

@@ -20,7 +20,7 @@ from reconciler.simulation.timed.world import World
 def states(seed: int) -> Iterator[State]:
     """States of both controllers in a history of faults."""
     scenario = draw(seed)
-    world = World(scenario.orders, Random(seed), scenario.physics)
+    world = World(scenario.orders, Random(seed), scenario.physics, protocols=scenario.protocols)
     for injection in scenario.injections[:30]:
         world.run(injection.at_ms)
         inject(world, injection.name, injection.words)
