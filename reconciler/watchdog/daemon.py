@@ -380,7 +380,8 @@ class Daemon:
     def _move_addresses_and_pools(self, outs: Outputs) -> None:
         """Remove addresses before servers stop, and export pools after that; the core says when each comes up."""
         here, serve = self.pools is Presence.ALL, Thing.SHARES in outs.wanted
-        self.addresses.set_wanted(wanted=Thing.ADDRESSES in outs.wanted and here, kept=Thing.ADDRESSES in outs.kept)
+        kept = Thing.ADDRESSES in outs.kept or self.shares.holds_addresses
+        self.addresses.set_wanted(wanted=Thing.ADDRESSES in outs.wanted and here, kept=kept)
         self.shares.set_wanted(wanted=serve and here, kept=serve or Thing.SHARES in outs.kept)
         if self.storage.running_move == "export" and Thing.POOLS in outs.wanted:
             self.storage.abandon_export()

@@ -43,6 +43,7 @@ from reconciler.watchdog.worker_protocol import (
     DisksReply,
     ExportPools,
     FailedReply,
+    GuardClients,
     ImportPools,
     LookAtDisks,
     LookAtPools,
@@ -53,6 +54,7 @@ from reconciler.watchdog.worker_protocol import (
     RunAudit,
     RunClaim,
     ServeShares,
+    ShareRequest,
     StopShares,
     SwitchPower,
     WorkerKind,
@@ -219,7 +221,7 @@ class Dispatcher:
                 self._workers.set_wanted(kind, monotonic_ms(), wanted=wanted)
             self._schedule()
 
-    def request_shares(self, request: ServeShares | StopShares | LookAtShares, within_ms: int) -> bool:
+    def request_shares(self, request: ShareRequest, within_ms: int) -> bool:
         """Start, stop or look at servers. False if the worker is busy or missing. See `on_shares_reply`."""
         return self._workers is not None and self._request(request, within_ms)
 
@@ -341,7 +343,7 @@ class Dispatcher:
                 self.on_power_reply(answered)
             case RunAudit():
                 self.on_audit_reply(answered)
-            case ServeShares() | StopShares() | LookAtShares():
+            case ServeShares() | StopShares() | LookAtShares() | GuardClients():
                 self.on_shares_reply(answered)
             case _:
                 assert_never(answered.request)

@@ -68,6 +68,11 @@ class StoragePort(Protocol):
 class SharePort(Protocol):
     """Servers of shares (`share_service`)."""
 
+    @property
+    def holds_addresses(self) -> bool:
+        """Whether a release keeps the addresses for a moment, so that the last answers reach the clients."""
+        ...
+
     def begin(self, *, served: bool = False) -> None:
         """The core exists now. `served`: whether the servers served when a predecessor handed over."""
 

@@ -15,24 +15,40 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Final, Protocol
 
-from reconciler.core.failover.machine.events import SharesSeen
-from reconciler.core.failover.machine.phase import Phase
+from reconciler.core.failover.machine.events import SharesSeen, Tick
+from reconciler.core.failover.machine.phase import Phase, Thing
+from reconciler.core.failover.machine.state import State
 from reconciler.core.failover.refusal import Refused
 from reconciler.core.shares import shares as share_values
 from reconciler.core.shares.ports import ServerView, Serving, ShareProblem
 from reconciler.core.shares.shares import Shares
 from reconciler.core.status.timeline import EventMark
-from reconciler.errors import HagitError
-from reconciler.system.shares.kept_shares import keep_shares, kept_shares, note_serving, noted_serving
-from reconciler.system.shares.servers import NAMES, protocols_of
+from reconciler.system.findings import Finding
+from reconciler.system.shares.kept_shares import note_serving, noted_serving
+from reconciler.system.shares.servers import NAMES, Views, protocols_of
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.event_loop import monotonic_ms
+from reconciler.watchdog.followed_shares import FollowedShares
+from reconciler.watchdog.guard_schedule import GuardSchedule
 from reconciler.watchdog.worker_pool import WorkerAnswer
-from reconciler.watchdog.worker_protocol import FailedReply, LookAtShares, ServeShares, SharesReply, StopShares
+from reconciler.watchdog.worker_protocol import (
+    FailedReply,
+    GuardClients,
+    GuardStep,
+    LookAtShares,
+    ServeShares,
+    ShareRequest,
+    SharesReply,
+    StopShares,
+    WorkerReply,
+)
 
 #: A start may take this long. The core lets the addresses wait for a shorter time (`SERVE_MS`).
 START_MS: Final = 30_000
 LOOK_WITHIN_MS: Final = 3_000
+#: Time for ending the clients' connections in a release, and for other steps of the guard.
+GUARD_MS: Final = 400
+OPEN_MS: Final = 3_000
 #: Intervals of looks: while a server starts, while this controller serves, and on a standby.
 STARTING_MS: Final = 250
 ACTIVE_MS: Final = 1_000
@@ -42,7 +58,7 @@ RETRY_MS: Final = 1_000
 RETRY_MS_MAX: Final = 60_000
 #: Delay before a stop is tried again.
 STOP_RETRY_MS: Final = 200
-#: A worker that has just been killed is missing for a moment.
+#: The timeline names at most this many steps of a start.
 STEPS_SHOWN_MAX: Final = 12
 
 
@@ -63,7 +79,7 @@ class ShareWorkerPort(Protocol):
     def set_shares_wanted(self, *, wanted: bool) -> None:
         """Start both workers for shares, or let them end."""
 
-    def request_shares(self, request: ServeShares | StopShares | LookAtShares, within_ms: int) -> bool:
+    def request_shares(self, request: ShareRequest, within_ms: int) -> bool:
         """Make a request. False if its worker is busy or missing."""
         ...
 
@@ -74,8 +90,8 @@ class ShareWorkerPort(Protocol):
 class ShareService:
     """The servers of shares of one daemon. `run`: the run directory. `chap`: names and files of CHAP secrets.
 
-    The attributes are for `share_status`: `shares` that are followed (None: none), `refusal` of the newest document,
-    `views` of the last look or change, `running`: servers that may run.
+    The attributes are for `share_status`: `views` of the last look or change, `running`: servers that may run,
+    `findings`: what fails for the clients.
     """
 
     def __init__(
@@ -89,14 +105,12 @@ class ShareService:
         self._daemon, self._workers, self._run, self._chap, self._note = daemon, board, run, chap, note
         board.on_shares_reply = self._handle_answer
         board.on_workers_changed = self.check
-        self._document: Shares | Refused | None = None
-        self.shares: Shares | None = None
-        self.refusal = ""
-        self._digest = ""
-        self._pair = ""
+        self._followed = FollowedShares(run, daemon.durable.boot)
+        self._guard = GuardSchedule()
+        self.findings: tuple[Finding, ...] = ()
         self.goal = ShareGoal.KEEP
         self.running: frozenset[share_values.Protocol] = frozenset()
-        self.views: dict[share_values.Protocol, ServerView] = {}
+        self.views: Views = {}
         #: Why a server did not start. A later look cannot know that.
         self.start_problems: dict[share_values.Protocol, tuple[ShareProblem, ...]] = {}
         self.start_ms: dict[share_values.Protocol, int] = {}
@@ -109,7 +123,7 @@ class ShareService:
         self._looked = False
         self._up: set[share_values.Protocol] = set()
         #: The change in progress, when it was asked for, and when the last one ended.
-        self._change: ServeShares | StopShares | None = None
+        self._change: ShareRequest | None = None
         self._asked_ms = self._changed_ms = 0
         self._failures = self._retry_ms = self._stop_retry_ms = self._look_ms = 0
         self._acting = False
@@ -118,10 +132,8 @@ class ShareService:
 
     def set_document(self, document: Shares | Refused | None) -> None:
         """Follow the document that the agent published. None: there is no file."""
-        self._document = document
-        if self._reported is not None:
-            self._judge()
-            self._act()
+        self._followed.set_document(document)
+        self._act()
 
     def begin(self, *, served: bool = False) -> None:
         """The core exists now. Servers of an earlier daemon may run. `served`: what its predecessor knew of them."""
@@ -130,7 +142,8 @@ class ShareService:
         core = self._daemon.core
         assert core is not None
         self._reported = SharesSeen(core.looks.served, core.looks.stopped)
-        self._judge()
+        self._guard.begin(self.running)
+        self._followed.judge(core.orders.pair)
         # The daemon performs the outputs after its own first event.
         self._report(act=False)
 
@@ -143,42 +156,25 @@ class ShareService:
         """Do what is due. Called with every heartbeat, and when a worker has changed."""
         self._act()
 
+    @property
+    def holds_addresses(self) -> bool:
+        """Whether a release keeps the addresses for a moment: the last answers to clients have not left."""
+        core = self._daemon.core
+        return core is not None and bool(self.shares) and self._guard.holds_addresses(core, monotonic_ms())
+
     def activity(self) -> str:
         """The change that a hand-over to another daemon must not interrupt; "" without one."""
-        return "" if self._change is None else "servers of shares start or stop"
+        return "servers of shares start or stop" if isinstance(self._change, ServeShares | StopShares) else ""
 
-    def _judge(self) -> None:
-        """Decide which shares are followed."""
-        core, boot = self._daemon.core, self._daemon.durable.boot
-        assert core is not None
-        pair, document, self.refusal = core.orders.pair, self._document, ""
-        self._pair, followed = pair, self.shares
-        if isinstance(document, Shares) and document.pair == pair:
-            followed = document
-        else:
-            if followed is None:
-                followed = self._kept(pair)
-            if isinstance(document, Refused):
-                self.refusal = f"the shares are {document}"
-            elif document is not None:
-                self.refusal = f"they are those of the pair {document.pair}, and this is {pair}"
-            elif followed:
-                self.refusal = "the file of the shares is missing"
-        if followed != self.shares:
-            self.shares, self._failures, self._retry_ms = followed, 0, 0
-            if followed is not None:
-                try:
-                    self._digest = keep_shares(self._run, boot, followed)
-                except OSError as error:
-                    self.refusal = f"the run directory does not take them: {error.strerror}"
+    @property
+    def shares(self) -> Shares | None:
+        """The shares that are followed; None without any."""
+        return self._followed.shares
 
-    def _kept(self, pair: str) -> Shares | None:
-        """The last good shares of this boot."""
-        try:
-            kept = kept_shares(self._run, self._daemon.durable.boot)
-        except HagitError:
-            return None
-        return kept if kept is not None and kept.pair == pair else None
+    @property
+    def refusal(self) -> str:
+        """Why the newest document is not followed, or ""."""
+        return self._followed.refusal
 
     # What is due -----------------------------------------------------------------------------------------------------
 
@@ -188,14 +184,16 @@ class ShareService:
             return
         self._acting = True
         try:
-            if core.orders.pair != self._pair:
-                self._judge()
+            if self._followed.judge(core.orders.pair):
+                self._failures = self._retry_ms = self._look_ms = 0
             self._workers.set_shares_wanted(wanted=bool(self.shares or self.running))
             now_ms = monotonic_ms()
             if self.goal is ShareGoal.SERVE and self.shares:
                 self._serve_if_due(self.shares, now_ms)
             elif self.goal is not ShareGoal.KEEP:
-                self._stop_if_due(now_ms)
+                self._stop_if_due(core, now_ms)
+            if self.shares and self.goal is not ShareGoal.KEEP:
+                self._guard_if_due(core, now_ms)
             self._look_if_due(now_ms)
         finally:
             self._acting = False
@@ -210,26 +208,42 @@ class ShareService:
                 # An earlier daemon may have started everything already: look first.
                 return
             if self.running == wanted and not self.faulty:
-                self._in_force = self._digest
-        if self._in_force == self._digest and not self.faulty:
+                self._in_force = self._followed.digest
+        if self._in_force == self._followed.digest and not self.faulty:
             return
         if self._note_running(self.running | wanted):
             # The core knows that servers may run before the first command.
             self._report()
-            self._request(ServeShares(self._digest, tuple(sorted(self.running - wanted)), self._chap), START_MS, now_ms)
+            others = tuple(sorted(self.running - wanted))
+            self._request(ServeShares(self._followed.digest, others, self._chap), START_MS, now_ms)
 
-    def _stop_if_due(self, now_ms: int) -> None:
-        if isinstance(self._change, ServeShares):
-            self._workers.abandon_start()
-            self._change, self._changed_ms = None, now_ms
+    def _stop_if_due(self, core: State, now_ms: int) -> None:
+        if core.phase is Phase.RELEASING and isinstance(self._change, ServeShares | GuardClients):
+            step = self._change.step if isinstance(self._change, GuardClients) else None
+            if step is not GuardStep.RELEASE:
+                self._workers.abandon_start()
+                self._change, self._changed_ms = None, now_ms
+        if self.holds_addresses:
+            # The addresses go first, and the servers after them.
+            return
         if self._change is None and self.running and now_ms >= self._stop_retry_ms:
-            core = self._daemon.core
-            assert core is not None
             self._request(StopShares(tuple(sorted(self.running))), core.orders.timers.release_ms, now_ms)
 
-    def _request(self, request: ServeShares | StopShares, within_ms: int, now_ms: int) -> None:
-        if self._workers.request_shares(request, within_ms):
-            self._change, self._asked_ms = request, now_ms
+    def _guard_if_due(self, core: State, now_ms: int) -> None:
+        outs = self._daemon.outputs
+        addresses, digest = outs is not None and Thing.ADDRESSES in outs.wanted, self._followed.digest
+        up = frozenset(one for one, view in self.views.items() if view.serving is Serving.UP)
+        step = self._guard.due(core, digest, up, addresses=addresses)
+        if step is None or self._change is not None:
+            return
+        if self._request(GuardClients(digest, step), GUARD_MS if step is GuardStep.RELEASE else OPEN_MS, now_ms):
+            self._guard.started(step, core, digest, up)
+
+    def _request(self, request: ShareRequest, within_ms: int, now_ms: int) -> bool:
+        if not self._workers.request_shares(request, within_ms):
+            return False
+        self._change, self._asked_ms = request, now_ms
+        return True
 
     def _look_if_due(self, now_ms: int) -> None:
         core = self._daemon.core
@@ -239,7 +253,8 @@ class ShareService:
         if core.phase not in (Phase.BOOTING, Phase.STANDBY, Phase.ACTIVE):
             return
         protocols = tuple(sorted({*protocols_of(self.shares), *self.running}))
-        if self._workers.request_shares(LookAtShares(self._digest, protocols, self._chap), LOOK_WITHIN_MS):
+        request = LookAtShares(self._followed.digest, protocols, self._chap, core.phase is Phase.ACTIVE)
+        if self._workers.request_shares(request, LOOK_WITHIN_MS):
             steady_ms = ACTIVE_MS if core.phase is not Phase.STANDBY else STANDBY_MS
             self._look_ms = now_ms + (STARTING_MS if self._change is not None else steady_ms)
 
@@ -259,8 +274,12 @@ class ShareService:
     def _handle_answer(self, answered: WorkerAnswer) -> None:
         request, reply, now_ms = answered.request, answered.reply, answered.answered_ms
         views = dict(reply.views) if isinstance(reply, SharesReply) else {}
+        if isinstance(reply, SharesReply) and isinstance(request, LookAtShares | GuardClients):
+            self.findings = reply.findings
         if isinstance(request, LookAtShares):
             self._handle_look(request, views, answered.asked_ms, now_ms)
+        elif isinstance(request, GuardClients):
+            self._handle_guard(request, reply, now_ms)
         else:
             self._change, self._changed_ms, self._look_ms = None, now_ms, 0
             self.failure = reply.why if isinstance(reply, FailedReply) else ""
@@ -270,7 +289,7 @@ class ShareService:
                 self._handle_stop(request, views, now_ms)
         self._act()
 
-    def _handle_start(self, request: ServeShares, views: dict[share_values.Protocol, ServerView], now_ms: int) -> None:
+    def _handle_start(self, request: ServeShares, views: Views, now_ms: int) -> None:
         took_ms = now_ms - self._asked_ms
         for protocol, view in views.items():
             if protocol not in request.others:
@@ -287,7 +306,7 @@ class ShareService:
         else:
             self._failures = self._retry_ms = 0
 
-    def _handle_stop(self, request: StopShares, views: dict[share_values.Protocol, ServerView], now_ms: int) -> None:
+    def _handle_stop(self, request: StopShares, views: Views, now_ms: int) -> None:
         took_ms = now_ms - self._asked_ms
         for protocol, view in views.items():
             self.stop_ms[protocol] = _sum_ms(view) or took_ms
@@ -297,10 +316,23 @@ class ShareService:
         self._in_force, self._retry_ms, self._failures = "", 0, 0
         self._stop_retry_ms = now_ms + STOP_RETRY_MS if self.running else 0
 
-    def _handle_look(
-        self, request: LookAtShares, views: dict[share_values.Protocol, ServerView], asked_ms: int, now_ms: int
-    ) -> None:
-        if asked_ms < self._changed_ms or request.digest != self._digest or isinstance(self._change, StopShares):
+    def _handle_guard(self, request: GuardClients, reply: WorkerReply, now_ms: int) -> None:
+        self._change = None
+        if request.step is GuardStep.OPEN:
+            tickled = reply.tickled if isinstance(reply, SharesReply) else 0
+            evidence = f"{now_ms - self._asked_ms} ms; {tickled} clients were told to connect again"
+            self._note(EventMark.NOTE, "CLIENTS", "packets of clients pass to the shares", evidence)
+        elif request.step is GuardStep.RELEASE:
+            self._guard.released()
+            # The addresses go now, and the servers stop after them.
+            self._daemon.handle_now(Tick())
+
+    def _handle_look(self, request: LookAtShares, views: Views, asked_ms: int, now_ms: int) -> None:
+        if (
+            asked_ms < self._changed_ms
+            or request.digest != self._followed.digest
+            or isinstance(self._change, StopShares)
+        ):
             # It may show what was before the last change.
             self._look_ms = 0
             return
@@ -312,7 +344,7 @@ class ShareService:
             self._note_running(self.running | found)
         self._take(views, now_ms - self._asked_ms)
 
-    def _take(self, views: dict[share_values.Protocol, ServerView], took_ms: int) -> None:
+    def _take(self, views: Views, took_ms: int) -> None:
         """Keep the views. The timeline gets each server that serves now, or no longer."""
         self.views |= views
         for protocol, view in views.items():

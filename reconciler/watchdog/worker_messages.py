@@ -5,7 +5,8 @@ Decides nothing. A reader raises ValueError, KeyError or TypeError for a malform
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from collections.abc import Iterable
+from typing import Any, Final, assert_never
 
 from reconciler.core.failover.ports import Written
 from reconciler.core.power.plan import PowerAction, PowerState
@@ -22,6 +23,8 @@ from reconciler.watchdog.worker_protocol import (
     DisksReply,
     ExportPools,
     FailedReply,
+    GuardClients,
+    GuardStep,
     ImportPools,
     LookAtDisks,
     LookAtPools,
@@ -40,6 +43,9 @@ from reconciler.watchdog.worker_protocol import (
     WorkerRequest,
     WriteRecord,
 )
+
+#: A reply about shares has at most this many findings.
+FINDINGS_MAX: Final = 50
 
 
 def plain_request(request: WorkerRequest) -> Message:
@@ -73,8 +79,10 @@ def plain_request(request: WorkerRequest) -> Message:
             return {"do": "serve", "digest": digest, "others": others, "chap": chap}
         case StopShares(protocols):
             return {"do": "stop", "protocols": protocols}
-        case LookAtShares(digest, protocols, chap):
-            return {"do": "shares", "digest": digest, "protocols": protocols, "chap": chap}
+        case LookAtShares(digest, protocols, chap, active):
+            return {"do": "shares", "digest": digest, "protocols": protocols, "chap": chap, "active": active}
+        case GuardClients(digest, step):
+            return {"do": "guard", "digest": digest, "step": step.value}
         case _:
             assert_never(request)
 
@@ -114,7 +122,10 @@ def read_request(message: Message) -> WorkerRequest:
         case "stop":
             return StopShares(_protocols(message["protocols"]))
         case "shares":
-            return LookAtShares(str(message["digest"]), _protocols(message["protocols"]), _pairs(message["chap"]))
+            digest, protocols = str(message["digest"]), _protocols(message["protocols"])
+            return LookAtShares(digest, protocols, _pairs(message["chap"]), bool(message["active"]))
+        case "guard":
+            return GuardClients(str(message["digest"]), GuardStep(message["step"]))
         case other:
             raise ValueError(f"{other!r} is no request")
 
@@ -143,9 +154,10 @@ def plain_reply(reply: WorkerReply) -> Message:
         case PowerReply(ok, power, why):
             return {"powered": ok, "power": power.value, "why": why}
         case AuditReply(findings):
-            return {"found": [[one.code, one.text, one.evidence, one.remedy] for one in findings]}
-        case SharesReply(views):
-            return {"servers": [[protocol.value, plain_server(view)] for protocol, view in views]}
+            return {"found": _plain_findings(findings)}
+        case SharesReply(views, findings, tickled):
+            servers = [[protocol.value, plain_server(view)] for protocol, view in views]
+            return {"servers": servers, "findings": _plain_findings(findings[:FINDINGS_MAX]), "tickled": tickled}
         case FailedReply(why):
             return {"failed": why}
         case _:
@@ -171,13 +183,22 @@ def read_reply(message: Message) -> WorkerReply:
         case {"powered": ok, "power": power, "why": why}:
             return PowerReply(bool(ok), PowerState(power), str(why))
         case {"found": findings}:
-            return AuditReply(tuple(Finding(*(str(word) for word in words)) for words in findings))
-        case {"servers": views}:
-            return SharesReply(tuple((Protocol(protocol), read_server(view)) for protocol, view in views))
+            return AuditReply(_findings(findings))
+        case {"servers": views, "findings": findings, "tickled": tickled}:
+            servers = tuple((Protocol(protocol), read_server(view)) for protocol, view in views)
+            return SharesReply(servers, _findings(findings), int(tickled))
         case {"failed": why}:
             return FailedReply(str(why))
         case _:
             raise ValueError("no reply")
+
+
+def _plain_findings(findings: Iterable[Finding]) -> list[list[str]]:
+    return [[one.code, one.text, one.evidence, one.remedy] for one in findings]
+
+
+def _findings(value: Any) -> tuple[Finding, ...]:
+    return tuple(Finding(*(str(word) for word in words)) for words in value)
 
 
 def _pairs(value: Any) -> tuple[tuple[str, str], ...]:

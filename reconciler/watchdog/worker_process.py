@@ -47,6 +47,7 @@ from reconciler.watchdog.worker_protocol import (
     CompletionReply,
     DisksReply,
     ExportPools,
+    GuardClients,
     ImportPools,
     LookAtDisks,
     LookAtPools,
@@ -212,7 +213,7 @@ class WorkerProcess:
         if isinstance(request, RunAudit):
             assert self._auditor is not None
             return AuditReply(self._auditor.look(within_s, theirs=request.theirs))
-        if isinstance(request, ServeShares | StopShares | LookAtShares):
+        if isinstance(request, ServeShares | StopShares | LookAtShares | GuardClients):
             assert self._share_worker is not None
             return self._share_worker.perform(request, within_s)
         shelf, pools = self._shelf, self._pools

@@ -184,13 +184,38 @@ class StopShares:
     protocols: tuple[Protocol, ...]
 
 
+class GuardStep(StrEnum):
+    """What happens to the clients' packets and connections (`system/shares/clients/guard`).
+
+    CLOSE: drop packets for the shares, before an address is placed. OPEN: let them through and tickle known clients,
+    when servers serve and addresses are here. RELEASE: end all connections silently, before the addresses go.
+    """
+
+    CLOSE = "close"
+    OPEN = "open"
+    RELEASE = "release"
+
+
+@dataclass(frozen=True, slots=True)
+class GuardClients:
+    """Perform this step for the shares with this digest."""
+
+    digest: str
+    step: GuardStep
+
+
 @dataclass(frozen=True, slots=True)
 class LookAtShares:
-    """Look at these servers, and write their clients to `run/clients.json`. `digest`, `chap`: as in `ServeShares`."""
+    """Look at these servers, and write their clients to `run/clients.json`. `digest`, `chap`: as in `ServeShares`.
+
+    `active`: this controller serves, so the connections of clients are recorded for the next takeover. Otherwise what
+    would fail in a takeover is looked for.
+    """
 
     digest: str
     protocols: tuple[Protocol, ...]
     chap: tuple[tuple[str, str], ...] = ()
+    active: bool = False
 
 
 WorkerRequest: TypeAlias = (
@@ -206,7 +231,11 @@ WorkerRequest: TypeAlias = (
     | ServeShares
     | StopShares
     | LookAtShares
+    | GuardClients
 )
+
+
+ShareRequest: TypeAlias = ServeShares | StopShares | LookAtShares | GuardClients
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,9 +307,14 @@ class AuditReply:
 
 @dataclass(frozen=True, slots=True)
 class SharesReply:
-    """One view of each server that was asked. The views name no clients, only their number."""
+    """One view of each server that was asked. The views name no clients, only their number.
 
-    views: tuple[tuple[Protocol, ServerView], ...]
+    `findings`: what failed for the clients. `tickled`: the number of clients that were told to connect again.
+    """
+
+    views: tuple[tuple[Protocol, ServerView], ...] = ()
+    findings: tuple[Finding, ...] = ()
+    tickled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +356,7 @@ def worker_for(request: WorkerRequest) -> WorkerKind:
             return WorkerKind.POWER
         case RunAudit():
             return WorkerKind.AUDITOR
-        case ServeShares() | StopShares():
+        case ServeShares() | StopShares() | GuardClients():
             return WorkerKind.SHARE_MOVER
         case LookAtShares():
             return WorkerKind.SHARE_MONITOR

@@ -134,7 +134,21 @@ def test_a_release_takes_addresses_away_then_stops_servers_then_exports(make_pai
     gone, left = moment(pair.a, "addresses-down"), moment(pair.a, "phase", old="active")
     stop = next(at for at, protocol, word in log(pair.a) if (protocol, word) == ("nfs", "stop"))
     stopped = next(at for at, protocol, word in log(pair.a) if (protocol, word) == ("nfs", "stopped"))
-    assert left <= gone <= stop + 20 and stopped - stop >= 300
+    ended = next(at for at, protocol, word in log(pair.a) if (protocol, word) == ("guard", "release"))
+    assert left <= ended <= gone + 20 and gone <= stop + 20 and stopped - stop >= 300
+    # Packets pass when the servers serve and the addresses are here, and no longer on the standby.
+    pair.until(
+        lambda: (
+            [word for word in words(pair.b) if word.startswith("guard")][-3:]
+            == [
+                "guard close",
+                "guard close",
+                "guard open",
+            ]
+        )
+    )
+    pair.until(lambda: any(line["code"] == "CLIENTS" for line in pair.b.timeline()))
+    assert moment(pair.b, "addresses-up") <= moment(pair.b, "note", code="CLIENTS")
     assert moment(pair.b, "phase", new="active") >= stopped
     assert moment(pair.a, "shares-down", code="nfs") >= stopped - 20
     assert not reasons(pair.a, "SHARES_DOWN")
@@ -199,7 +213,7 @@ def test_a_damaged_or_foreign_document_keeps_the_last_good_one(make_pair: Callab
     pair.fault("kill", "a")
     pair.fault("restart", "a")
     pair.until(lambda: pair.a.phase == "active" and serves(pair.a, "nfs"))
-    assert words(pair.a) == ["nfs start", "nfs started"]
+    assert [word for word in words(pair.a) if word.startswith("nfs")] == ["nfs start", "nfs started"]
     publish(pair.a, ONE)
     pair.until(lambda: not reasons(pair.a, "SHARES_REFUSED"))
 
@@ -209,14 +223,14 @@ def test_a_restart_of_the_daemon_leaves_servers_and_addresses_as_they_are(make_p
     publish_both(pair, BOTH)
     pair.settle()
     pair.until(lambda: serves(pair.a, "nfs", "iscsi") and pair.a.serves)
-    before = words(pair.a)
+    before = [word for word in words(pair.a) if not word.startswith("guard")]
     pair.fault("kill", "a")
     pair.fault("restart", "a")
     pair.until(lambda: pair.a.phase == "active" and serves(pair.a, "nfs", "iscsi"))
     assert pair.a.ask(RequestKind.REPLACE).accepted
     pair.a.until_replaced()
     pair.until(lambda: pair.a.phase == "active" and serves(pair.a, "nfs", "iscsi"))
-    assert words(pair.a) == before
+    assert [word for word in words(pair.a) if not word.startswith("guard")] == before
     assert "addresses-down" not in [line["mark"] for line in pair.a.timeline()]
 
 
