@@ -37,12 +37,17 @@ class PairMetrics:
         self._generation = gauge("orders_generation", "Generation of the orders in force.", "side")
         self._lateness = gauge("watchdog_lateness_seconds", "The latest that the watchdog ever woke.")
         self._quiet = gauge("maintenance_left_seconds", "Until maintenance or an override ends; 0 without one.")
+        self._share = gauge("share_served", "1 for a share that clients can use, else 0.", "protocol", "name")
+        self._clients = gauge("share_clients", "Clients of the shares.", "protocol")
+        self._server = gauge("share_server_up", "1 while the server of the protocol serves.", "protocol")
+        self._moves = gauge("share_server_seconds", "How long the last start or stop took.", "protocol", "what")
         self._seen: tuple[str, int, int] = ("", 0, 0)
 
     def show(self, status: WatchdogStatus | None) -> None:
         """Set all metrics from a fresh status; None without one."""
         self._up.set(0 if status is None else 1)
-        for one in (self._role, self._phase, self._reason, self._age, self._last, self._bound, self._generation):
+        for one in (self._role, self._phase, self._reason, self._age, self._last, self._bound, self._generation,
+                    self._share, self._clients, self._server, self._moves):  # fmt: skip
             one.clear()
         for gauge in (self._available, self._possible, self._quiet):
             gauge.set(0)
@@ -65,8 +70,22 @@ class PairMetrics:
             self._generation.labels("there").set(status.orders.there)
         self._lateness.set(status.lateness_ms_max / 1_000)
         self._quiet.set((status.maintenance_left_ms or 0) / 1_000)
+        self._show_shares(status)
         self._count(status)
         self._show_last(status)
+
+    def _show_shares(self, status: WatchdogStatus) -> None:
+        """The servers of shares. On a standby no share is served, and none should be."""
+        for server in status.servers:
+            protocol = printable(server.protocol)
+            self._server.labels(protocol).set(1 if server.serving == "up" else 0)
+            self._clients.labels(protocol).set(server.clients)
+            for served, names in ((1, server.served), (0, server.unserved)):
+                for name in names if server.wanted else ():
+                    self._share.labels(protocol, printable(name)).set(served)
+            for what, took_ms in (("start", server.start_ms), ("stop", server.stop_ms)):
+                if took_ms is not None:
+                    self._moves.labels(protocol, what).set(took_ms / 1_000)
 
     def _count(self, status: WatchdogStatus) -> None:
         """Count new failovers. The watchdog counts from its start; this counter goes on through its restarts."""
@@ -83,6 +102,7 @@ class PairMetrics:
             ("detection", last.detection_ms),
             ("claim", last.claim_ms),
             ("import", last.import_ms),
+            ("shares", last.shares_ms),
             ("addresses", last.addresses_ms),
             ("release", last.release_ms),
             ("total", last.total_ms),

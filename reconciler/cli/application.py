@@ -53,6 +53,7 @@ COMMANDS: Final[Sequence[tuple[str, str, str]]] = (
     ("adopt", "adopt", "Failover"),
     ("status", "status", "Watch"),
     ("timeline", "timeline", "Watch"),
+    ("clients", "clients", "Watch"),
     ("drift", "diff", "Watch"),
     ("history", "history", "Watch"),
     ("decisions", "history", "Watch"),

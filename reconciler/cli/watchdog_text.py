@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from reconciler.cli.duration import duration_text
+from reconciler.cli.share_text import server_text
 from reconciler.cli.terminal import fold, styled, width
 from reconciler.core.status.timeline import FailoverSummary
 from reconciler.core.status.watchdog import (
@@ -234,6 +235,9 @@ def _resources(status: WatchdogStatus) -> Iterator[str]:
         yield from _field("address", f"{one.address} on {one.interface}: {state}")
     given_up = f"; given up: {', '.join(status.pools.out)}" if status.pools.out else ""
     yield from _field("pools", f"{status.pools.state} here{given_up}")
+    for at, server in enumerate(status.servers):
+        well = not server.wanted or (server.serving == "up" and not server.unserved)
+        yield from _field("" if at else "shares", server_text(server), *(() if well else (YELLOW,)))
     for carp in status.carp:
         heard = "none heard" if carp.heard_age_ms is None else f"heard {duration_text(carp.heard_age_ms)} ago"
         role = carp.role or "no role yet"

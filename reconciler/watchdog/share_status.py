@@ -59,9 +59,9 @@ def share_reasons(service: ShareService) -> tuple[ReasonStatus, ...]:
                 remedy="let the agent write them again: `hagit apply` on this controller",
             )
         )
-    found += [
-        ReasonStatus(code=one.code, text=one.text, evidence=one.evidence, remedy=one.remedy) for one in service.findings
-    ]
+    for one in service.findings:
+        code = one.code.upper().replace("-", "_")
+        found.append(ReasonStatus(code=code, text=one.text, evidence=one.evidence, remedy=one.remedy))
     protocols = protocols_of(service.shares) if service.shares else ()
     for protocol in protocols:
         found += _server_reasons(service, protocol)
