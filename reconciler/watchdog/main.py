@@ -288,7 +288,8 @@ def _assemble(
     keys.peer_heard = lambda: daemon.core is not None and network_alive(daemon.core, monotonic_ms())
     power = PowerFencing(daemon, dispatcher, node, timeline.add)
     audits = TakeoverAudits(daemon, dispatcher)
-    shares = ShareService(daemon, dispatcher, watchdog.run, (), timeline.add)
+    chap = tuple((name, str(path)) for name, path in watchdog.chap)
+    shares = ShareService(daemon, dispatcher, watchdog.run, chap, timeline.add)
 
     def ticked() -> None:
         if daemon.core is not None:
