@@ -31,6 +31,8 @@ NETCONFIG: Final = "tcp tpi_cots_ord v inet tcp - -\ntcp6 tpi_cots_ord v inet6 t
 PROTOCOLS: Final = "tcp 6 TCP\nudp 17 UDP\n"
 #: Of one command in the guest.
 WAIT_S: Final = 120
+#: Characters of one command line.
+PART: Final = 60_000
 MEMORY_MIB: Final = 1024
 NETWORK: Final = f"""
 set -e
@@ -88,7 +90,9 @@ class NfsMachine(Machine):
         """Call the adapter: look, start or stop. Returns the view."""
         text = canonical(shares).decode()
         words = shlex.join([sys.executable, "-B", "-m", "tests.lab.guest.nfs_servant", wanted, "/run/shares.json"])
-        self.check(f"printf %s {shlex.quote(text)} > /run/shares.json")
+        self.check("rm -f /run/shares.json")
+        for at in range(0, len(text), PART):
+            self.check(f"printf %s {shlex.quote(text[at : at + PART])} >> /run/shares.json")
         view: dict[str, Any] = json.loads(self.check(f"cd {ROOT} && {words}", WAIT_S))
         return view
 

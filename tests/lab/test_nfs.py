@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from reconciler.core.shares.shares import NfsClients, NfsExport
 from tests.lab.image import Image
-from tests.lab.nfs_machine import ALPHA, HOME, SHARES, STATE, WAIT_S, NfsMachine, with_exports
+from tests.lab.nfs_machine import ALPHA, HOME, ROOT, SHARES, STATE, WAIT_S, NfsMachine, with_exports
+
+CLIENT_LIST: Final = "reconciler.system.shares.nfs.client_list"
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,8 @@ def test_a_client_goes_on_over_a_stop_and_a_start(up: NfsMachine, progress: Call
     assert up.run(f"flock -n {other}/locked true").status == 1
     view = up.call("look")
     assert view["clients_count"] == 2
-    assert sorted(client["address"].rpartition(":")[0] for client in view["clients"]) == ["10.77.0.2", "10.77.0.3"]
+    used = [(client["address"].rpartition(":")[0], client["shares"]) for client in view["clients"]]
+    assert sorted(used) == [("10.77.0.2", ["home"]), ("10.77.0.3", [])]
 
     stopped = up.call("stop")
     progress(f"lab: NFS stops in {stopped['steps_ms']}")
@@ -155,6 +159,32 @@ def test_another_mountd_is_seen(up: NfsMachine) -> None:
     assert texts(up.call("start")) == [told]
     assert up.call("look")["serving"] == "down"
     up.check("kill $(pidof rpc.mountd)")
+
+
+def test_a_client_that_is_gone_prolongs_no_failover(server: NfsMachine, progress: Callable[[str], None]) -> None:
+    wanted = with_exports(HOME, lease_s=10, grace_s=40)
+    server.call("stop")
+    assert server.call("start", wanted)["problems"] == []
+    home, gone = server.mount(1, "/srv/home"), server.mount(2, "/srv/home")
+    for number, place in enumerate((home, gone)):
+        words = f"(exec 9>>{place}/held{number}; flock 9; while :; do sleep 1; done)"
+        server.check(f"{words} > /dev/null 2>&1 & echo $! > /tmp/holder{number}")
+    server.until(f"[ -e {home}/held1 ]")
+    server.check("ip link set lan2 down")
+    server.until("grep -q courtesy /proc/fs/nfsd/clients/*/info", WAIT_S)
+    view = server.call("look", wanted)
+    assert (view["clients_count"], dict(view["figures"])["clients_courtesy"]) == (2, 1)
+    # As a look does it some minutes later.
+    code = f"from {CLIENT_LIST} import clients, expire_old; print(expire_old(clients(), -180))"
+    assert server.check(f"cd {ROOT} && {sys.executable} -B -c '{code}'", WAIT_S) == "1\n"
+    assert server.call("look", wanted)["clients_count"] == 1
+    server.call("stop")
+    assert server.call("start", wanted)["serving"] == "up"
+    server.until("grep -q Y /proc/fs/nfsd/v4_end_grace", timeout_s=20)
+    server.check("kill $(cat /tmp/holder0 /tmp/holder1); ip link set lan2 up")
+    server.until(f"umount -f -l {gone}", WAIT_S)
+    server.check(f"umount {home}", WAIT_S)
+    server.call("stop")
 
 
 def test_without_the_state_dataset_it_does_not_start(server: NfsMachine) -> None:

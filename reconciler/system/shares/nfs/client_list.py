@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -26,6 +27,10 @@ CLIENTS_MAX: Final = 1_024
 READ_MAX: Final = 16_384
 INFO_BYTES_MAX: Final = 8_192
 NAME_MAX: Final = 128
+#: Files of clients are read for so many clients at most, and so much of each.
+STATES_MAX: Final = 256
+STATES_BYTES_MAX: Final = 32_768
+_SUPER_BLOCK: Final = re.compile(rb'superblock: "([0-9a-f]{1,3}):([0-9a-f]{1,5}):')
 #: A courtesy client (linux 5.19 and later) that has been silent for so long after its lease is removed: its record
 #: would make the grace period of the next failover last its full time. The kernel itself keeps it for a day.
 COURTESY_S: Final = 180
@@ -43,9 +48,11 @@ class ClientRecord:
     status: str
     silent_s: int
 
-    def connected(self) -> ConnectedClient:
-        """Return it in the words of the port."""
-        return ConnectedClient(Protocol.NFS, self.address, self.name, detail=f"NFS 4.{self.minor}, {self.status}")
+    def connected(self, shares: tuple[str, ...] = ()) -> ConnectedClient:
+        """Return it in the words of the port. `shares`: names of those in which it has files open."""
+        return ConnectedClient(
+            Protocol.NFS, self.address, self.name, shares, detail=f"NFS 4.{self.minor}, {self.status}"
+        )
 
 
 def parse_info(directory: Path, text: str) -> ClientRecord | None:
@@ -78,6 +85,20 @@ def clients() -> list[ClientRecord]:
             if record is not None:
                 found.append(record)
     return sorted(found, key=lambda record: (record.address, record.name))
+
+
+def parse_devices(data: bytes) -> set[int]:
+    """Return the devices of the file systems in which a client has opens, locks or delegations. Pure."""
+    return {os.makedev(int(major, 16), int(minor, 16)) for major, minor in _SUPER_BLOCK.findall(data)}
+
+
+def devices_in_use(record: ClientRecord) -> set[int]:
+    """Return the devices of the file systems in which this client has files open now, as far as `STATES_BYTES_MAX`."""
+    try:
+        with (record.directory / "states").open("rb") as file:
+            return parse_devices(file.read(STATES_BYTES_MAX))
+    except OSError:
+        return set()
 
 
 def expire_old(records: list[ClientRecord], lease_s: int) -> int:

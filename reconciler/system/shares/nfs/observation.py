@@ -6,25 +6,28 @@ clients that have been gone for minutes, so that they prolong no failover.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.shares.ports import ServerView, Serving, ShareProblem
+from reconciler.core.shares.ports import ConnectedClient, ServerView, Serving, ShareProblem
 from reconciler.core.shares.shares import STATE_MOUNTPOINT, NfsServer, Shares
 from reconciler.system.shares.nfs import client_list, helper_programs, kernel_server
 from reconciler.system.shares.nfs.client_list import ClientRecord
 from reconciler.system.shares.nfs.etab import path_of
 from reconciler.system.shares.nfs.exports import ResolvedExports, resolve_exports, share_problem
 from reconciler.system.shares.nfs.helper_programs import HelperProgram, ProgramProcesses
-from reconciler.system.shares.nfs.mounted_datasets import mounted_datasets
+from reconciler.system.shares.nfs.mounted_datasets import MountedDataset, mounted_datasets
 from reconciler.system.shares.nfs.start_record import StartRecord, read_record
 
 #: Clients that are gone are removed this often.
 EXPIRE_EVERY_S: Final = 60.0
 #: utsname.h: a host name, without the byte at its end.
 SCOPE_MAX: Final = 64
+#: nfsdcld's database grows by some hundred bytes a client; a transaction needs as much again.
+STATE_BYTES_MIN: Final = 8 << 20
 TABLE_BYTES_MAX: Final = 64 << 20
 INSTALL: Final = "run `apt-get install nfs-kernel-server`"
 KERNEL: Final = "run `apt-get install linux-image-$(dpkg --print-architecture)`, and restart this controller"
@@ -128,7 +131,8 @@ def view(places: NfsPlaces, shares: Shares, *, expire: bool) -> ServerView:
         # What would keep a standby controller from serving is told before it has to.
         obstacle = foreign or (missing_parts() if shares.nfs is not None else None)
         return ServerView(state, problems=() if obstacle is None else (obstacle,))
-    exports = resolve_exports(shares, mounted_datasets(), record.guids, record.resolved)
+    mounted = mounted_datasets()
+    exports = resolve_exports(shares, mounted, record.guids, record.resolved)
     served = tuple(
         export.name
         for export in shares.exports
@@ -144,8 +148,21 @@ def view(places: NfsPlaces, shares: Shares, *, expire: bool) -> ServerView:
     known = client_list.clients()
     if expire and client_list.expire_old(known, record.lease_s):
         known = client_list.clients()
-    connected = tuple(client.connected() for client in known[: client_list.CLIENTS_MAX])
+    connected = tuple(_connected(known, shares, mounted))
     return ServerView(state, served, tuple(problems), connected, len(known), figures=_figures(known))
+
+
+def _connected(
+    known: list[ClientRecord], shares: Shares, mounted: dict[str, MountedDataset]
+) -> Iterator[ConnectedClient]:
+    """The clients, with the shares in whose datasets they have files open."""
+    names: dict[int, list[str]] = {}
+    for export in shares.exports:
+        if export.dataset in mounted:
+            names.setdefault(mounted[export.dataset].device, []).append(export.name)
+    for number, client in enumerate(known[: client_list.CLIENTS_MAX]):
+        devices = client_list.devices_in_use(client) if number < client_list.STATES_MAX else set()
+        yield client.connected(tuple(name for device in sorted(devices) for name in names.get(device, ())))
 
 
 def _figures(known: list[ClientRecord]) -> tuple[tuple[str, int], ...]:
@@ -167,9 +184,17 @@ def _program_problems(places: NfsPlaces, found: ProgramProcesses) -> Iterator[Sh
     elif kernel_server.threads() and not helper_programs.has_open(pid, helper_programs.CLD_PIPE):
         text = "the kernel does not ask nfsdcld, so clients cannot reclaim their locks after a failover"
         yield share_problem("", text, "see `dmesg`; the next start of the server asks again", served=True)
+    if (left := _bytes_left(places.state)) < STATE_BYTES_MIN:
+        text = f"the state dataset has {left >> 10} KiB left: clients that come now may not be remembered"
+        yield share_problem("", text, "run `zfs list -o space`, and give it room", served=True)
     if found.alive(mountd) is None:
         text = f"rpc.mountd has ended: {helper_programs.last_words(mountd)}; new clients cannot mount"
         yield share_problem("", text, INSTALL, served=True)
+
+
+def _bytes_left(place: Path) -> int:
+    found = os.statvfs(place)
+    return found.f_bavail * found.f_frsize
 
 
 def _gss_problems(shares: Shares, found: ProgramProcesses) -> Iterator[ShareProblem]:
