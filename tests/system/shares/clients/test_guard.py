@@ -190,6 +190,20 @@ def test_a_record_during_a_move_keeps_the_list_of_before(segment: ClientSegment,
     b.release()
 
 
+def test_a_tickle_does_not_disturb_a_live_connection(segment: ClientSegment, state: Path) -> None:
+    a = GuardedService(segment.a, ClientGuard(state))
+    a.take_over()
+    with clients_of(segment) as clients:
+        recorded(a, clients)
+        # A daemon that starts on the active controller does not know whether an earlier one did it.
+        report = a.call(a.guard.after_serving)
+        assert (report.findings, report.tickled) == ((), 4)
+        moment_s = time.monotonic()
+        until(lambda: all(client.answered_after(moment_s) for client in clients))
+        assert [client.losses for client in clients] == [[]] * 4
+    a.release()
+
+
 def test_without_shares_nothing_is_done(segment: ClientSegment, state: Path) -> None:
     guard = ClientGuard(state)
     for step in (guard.before_takeover, guard.after_serving, guard.before_release):
