@@ -35,10 +35,10 @@ INVARIANTS = {
     "shares-outlive": "no export begins while a server of shares uses a pool",
     "two-servers": "never servers of both controllers over one pool, beyond the bound",
     "stale-read": "with strict orders no client reads less than what was acknowledged",
-    "disabled": "while failover is disabled nobody moves without a person",
+    "disabled": "while failover is disabled no controller moves without a person",
     "budget": "no controller begins more automatic moves than its orders allow",
-    "left-behind": "whoever completes its claim leaves no key on a disk that another holds",
-    "needless": "nobody takes over for silence from a peer whose disk heartbeat is alive",
+    "left-behind": "a completed claim leaves no key on a disk that the other controller holds",
+    "needless": "no controller takes over for silence from a peer whose disk heartbeat is alive",
     "service": "with one healthy controller and enough disks, service within the bound",
     "recovery": "no state from which a person cannot recover",
 }

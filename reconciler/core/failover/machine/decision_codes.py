@@ -13,18 +13,18 @@ class Code(Enum):
     """A decision, or an obstacle to one. The value is the sentence for people."""
 
     # While booting.
-    STARTED = "the daemon started and has judged nothing yet"
+    STARTED = "the daemon has started and has made no decision yet"
     NOTHING_HERE = "no pool is imported here"
     RESUMED = "the daemon restarted; pools are still here under our own, unchanged reservation"
     FOREIGN_IMPORT = "a pool is imported here without a claim of ours"
     # Why a claim begins.
     FORCED = "a person told this controller to take the pools"
-    PEER_DEAD = "the peer is proven dead, or says itself that it can touch nothing any more"
+    PEER_DEAD = "the peer is proven dead, or reports that it can no longer write to the disks"
     HANDED = "the peer has released the pools and waits for us"
     PEER_SILENT = "the peer is silent on every network channel and its disk heartbeat is stale"
-    NO_OWNER = "both controllers are up, nobody owns the pools, and this one is preferred"
-    PEER_ABSENT = "nobody owns the pools and the peer has not been heard since this controller started"
-    PEER_UNABLE = "nobody owns the pools and the preferred controller says it cannot take them"
+    NO_OWNER = "both controllers are up, neither owns the pools, and this one is preferred"
+    PEER_ABSENT = "no controller owns the pools and the peer has not been heard since this controller started"
+    PEER_UNABLE = "no controller owns the pools and the preferred controller says it cannot take them"
     # How a claim ends.
     CLAIM_VERIFIED = "the fence is verified on every top-level vdev"
     CLAIM_WAITED = "the fence holds, and the disks it could not reach were waited out until the peer's deadman"
@@ -35,8 +35,8 @@ class Code(Enum):
     # As the owner.
     IMPORTED = "all pools are imported"
     IMPORT_REFUSED = "the import was refused or did not begin in time"
-    IMPORT_HUNG = "the import stood still for too long"
-    FENCED = "the reservation is lost: the disks say another owner"
+    IMPORT_HUNG = "the import made no progress for too long"
+    FENCED = "the reservation is lost: the disks name another owner"
     UNPROVEN = "our reservation could not be proven for too long"
     POOLS_GONE = "a pool is no longer imported"
     # Why the active controller releases its pools.
@@ -46,12 +46,12 @@ class Code(Enum):
     GROUPS_DOWN = "a failover group is down here and up at the peer"
     ISOLATED = "every failover group is down here and the peer is not heard"
     # How a release ends.
-    RELEASE_GIVEN_UP = "somebody uses what is mounted here: the switchover was given up, and nothing was exported"
+    RELEASE_GIVEN_UP = "a program uses a filesystem here: the switchover was cancelled, and nothing was exported"
     TAKEN = "the pools are exported and the peer has taken the reservation"
-    RESUMED_SERVICE = "the pools are exported and nobody took them; serving again"
-    REFUSED_HERE = "the import was refused here and nobody took the pools; only a new claim can reach more disks"
-    LEFT = "the pools are exported, nobody took them, and the disks are not to be seen from here"
-    RELEASE_HUNG = "the export stood still for too long"
+    RESUMED_SERVICE = "the pools are exported and the peer did not take them; serving again"
+    REFUSED_HERE = "the import was refused and the peer did not take the pools; only a new claim can reach more disks"
+    LEFT = "the pools are exported, the peer did not take them, and the disks cannot be seen from here"
+    RELEASE_HUNG = "the export made no progress for too long"
     # Inhibitors: why a controller does not move by itself.
     DISABLED = "failover is disabled"
     MAINTENANCE = "maintenance is in progress"

@@ -110,7 +110,7 @@ LEGAL: Final[Mapping[tuple[Phase, Phase], str]] = MappingProxyType(
         (Phase.BOOTING, Phase.RELEASING): "the daemon restarted during a release",
         (Phase.BOOTING, Phase.HALTED): "pools are imported here without our reservation",
         (Phase.STANDBY, Phase.CLAIMING): "a row of the decision table, or a person",
-        (Phase.STANDBY, Phase.HALTED): "a pool appeared that nobody claimed",
+        (Phase.STANDBY, Phase.HALTED): "a pool appeared here without a claim",
         (Phase.CLAIMING, Phase.STANDBY): "the claim was lost or could not fence every vdev",
         (Phase.CLAIMING, Phase.IMPORTING): "the fence is verified on every top-level vdev",
         (Phase.CLAIMING, Phase.HALTED): "the claim outlived its deadline",
@@ -121,7 +121,7 @@ LEGAL: Final[Mapping[tuple[Phase, Phase], str]] = MappingProxyType(
         (Phase.ACTIVE, Phase.RELEASING): "switchover, or the peer can do better",
         (Phase.ACTIVE, Phase.HALTED): "the reservation is lost or can no longer be proven",
         (Phase.RELEASING, Phase.STANDBY): "pools are exported and the peer has taken the reservation",
-        (Phase.RELEASING, Phase.IMPORTING): "nobody took the exported pools, or what is in use could not be exported",
+        (Phase.RELEASING, Phase.IMPORTING): "the peer did not take the pools, or a pool in use could not be exported",
         (Phase.RELEASING, Phase.HALTED): "the export stands still, or the reservation went before the pools",
     }
 )

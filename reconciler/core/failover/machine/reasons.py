@@ -123,7 +123,7 @@ def _here(state: State, now_ms: int) -> Iterator[Reason]:
         return
     if phase in MOVING:
         evidence = f"{phase.value} for {now_ms - state.since_ms} ms: {state.why}"
-        yield Reason("LOC_FAILOVER_ONGOING", "this controller is on its way", evidence, "wait for it to end")
+        yield Reason("LOC_FAILOVER_ONGOING", "a failover is in progress here", evidence, "wait for it to end")
     yield from _slow(state, now_ms)
     yield from _shares(state, now_ms)
     if GUARANTEES[phase].required and looks.hold is not Hold.OURS:
@@ -146,7 +146,10 @@ def _here(state: State, now_ms: int) -> Iterator[Reason]:
     if looks.out:
         names = ", ".join(state.orders.disks[at] for at in sorted(looks.out) if at < len(state.orders.disks))
         yield Reason(
-            "DISKS_OUT", "the pools have given up disks", names, "replace them: a takeover has to wait for them"
+            "DISKS_OUT",
+            "the pools run without some of their disks",
+            names,
+            "replace them: a takeover has to wait for them",
         )
     if phase is Phase.STANDBY and (state.why.code is Code.CLAIM_UNARMED or ends_without_import(state)):
         remedy = "let power fencing prove that the peer is off, start the peer, or mend the disks that do not answer"
@@ -159,7 +162,7 @@ def _here(state: State, now_ms: int) -> Iterator[Reason]:
         yield Reason(state.unit.code.name, f"{state.unit.code.value}: no claim", state.unit.evidence, remedy)
     if phase is Phase.STANDBY and listening(state, now_ms):
         evidence = f"owner {looks.owner}, listening for {now_ms - state.alone_ms} ms"
-        text = "our own side holds the disks from another boot or machine, which is listened for before any claim"
+        text = "the disks hold a key of this controller from another boot or machine: it listens before any claim"
         yield Reason("LOC_NOT_READY", text, evidence, f"wait {quiet_ms(state.orders.timers)} ms")
     if looks.woke:
         yield Reason("WOKE_LATE", "this process was paused and looks before it acts", "", "find what paused it")
@@ -191,19 +194,17 @@ def _slow(state: State, now_ms: int) -> Iterator[Reason]:
     lasts_ms = now_ms - state.since_ms
     gone = looks.pools in GONE if state.phase is Phase.IMPORTING else released(state)
     if limit_ms is not None and lasts_ms >= limit_ms and not gone:
-        evidence = (
-            f"{lasts_ms} ms so far, went on {stalled_ms(state, now_ms)} ms ago, may stand still for {limit_ms} ms"
-        )
+        evidence = f"{lasts_ms} ms so far, last progress {stalled_ms(state, now_ms)} ms ago, at most {limit_ms} ms"
         evidence = f"{evidence}; {looks.doing}" if looks.doing else evidence
         what = "import" if state.phase is Phase.IMPORTING else "export"
-        name, text = f"{what.upper()}_SLOW", f"the {what} takes long, but goes on: no clock ends it"
-        yield Reason(name, text, evidence, "wait: it ends by itself, and a reset follows where it stands still")
+        name, text = f"{what.upper()}_SLOW", f"the {what} takes long, but makes progress: no time limit ends it"
+        yield Reason(name, text, evidence, "wait: it ends by itself; a reset follows if it makes no progress")
     elif state.phase is Phase.RELEASING and looks.used:
-        text = "the export is refused: somebody uses what is mounted"
+        text = "the export is refused: a program uses a filesystem of the pools"
         evidence = f"{stalled_ms(state, now_ms)} ms, at most {limit_ms} ms"
-        yield Reason("EXPORT_IN_USE", text, evidence, "end what uses it: `fuser -vm` with the mountpoint names it")
+        yield Reason("EXPORT_IN_USE", text, evidence, "end that program: `fuser -vm` with the mountpoint names it")
     if state.refused is not None and state.refused.code is Code.RELEASE_GIVEN_UP and resting(state, now_ms):
-        remedy = "end what uses it (`fuser -vm` with the mountpoint names it), then `hagit switchover` again"
+        remedy = "end that program (`fuser -vm` with the mountpoint names it), then `hagit switchover` again"
         yield Reason("SWITCHOVER_GIVEN_UP", state.refused.code.value, state.refused.evidence, remedy)
 
 
@@ -224,7 +225,7 @@ def _between(state: State, now_ms: int) -> Iterator[Reason]:
         evidence = f"its record moved {now_ms - peer.heard_ms[-1]} ms ago"
         yield Reason(
             "ISOLATED",
-            "every network to the peer is silent, but it lives: nobody takes over",
+            "the peer is silent on every network, but its disk record moves: no takeover",
             evidence,
             "mend a network",
         )
@@ -266,10 +267,12 @@ def _said(state: State, beat: Beat) -> Iterator[Reason]:
     if beat.phase is Phase.BOOTING:
         yield Reason("NO_SYSTEM_READY", "the peer is still starting", "its heartbeat says so", "wait")
     if not beat.guarded and beat.phase not in (Phase.BOOTING, Phase.HALTED):
-        text = "no hardware watchdog is known to reset the peer: with a disk that is out of reach nobody takes over"
+        text = "no hardware watchdog is known to reset the peer: with a disk out of reach no takeover is possible"
         yield Reason("PEER_UNGUARDED", text, _deadman_of(beat), "see NO_DEADMAN in `hagit status` on the peer")
     if beat.phase in MOVING:
-        yield Reason("REM_FAILOVER_ONGOING", "the peer is on its way", beat.phase.value, "wait for it to end")
+        yield Reason(
+            "REM_FAILOVER_ONGOING", "a failover is in progress at the peer", beat.phase.value, "wait for it to end"
+        )
     if beat.phase is Phase.STANDBY and state.phase is Phase.STANDBY:
         yield Reason(
             "NO_OWNER", "both controllers are standby", "two heartbeats of a standby", "`hagit force-activate` on one"

@@ -145,7 +145,7 @@ def _disks(orders: Orders) -> Iterator[Unsafe]:
         )
     votes = len(orders.arbitration)
     if votes == 0:
-        yield Unsafe("arbitration", "no arbitration disks: nobody can decide a race", "choose 3 disks")
+        yield Unsafe("arbitration", "no arbitration disks: a race of two claims cannot be decided", "choose 3 disks")
     elif votes % 2 == 0:
         half = votes // 2
         yield Unsafe(
