@@ -322,13 +322,13 @@ class Reconciliation:
         now_s: float,
     ) -> float | None:
         """Detect drift from the revision in force, report it, heal it. `waits`: a newer revision is not applied yet."""
-        sight = see(content.desired, observed)
+        look = see(content.desired, observed)
         # A newer revision that stopped half-way explains every difference until it is applied or corrected. A refused
         # action is no drift: it is reported as a failed apply.
         halfway = waits and self.memory.failed != ""
         ledger, transitions = drift_step(
             self.memory.ledger,
-            sight,
+            look,
             now_s=now_s,
             revision=revision.full_name,
             policy=content.desired.drift,
@@ -342,7 +342,7 @@ class Reconciliation:
             self._emit("drift", alert)
         self.memory.ledger = ledger
         if self.memory.unconfirmed and not halfway:
-            self._end_unconfirmed(sight, now_s)
+            self._end_unconfirmed(look, now_s)
         healed = not waits and self._heal(revision, content, observed)
         due_s = None if waits else self._add_failure(revision, present, now_s)
         if not healed and due_s is not None:
@@ -355,14 +355,14 @@ class Reconciliation:
         self.emit(alert)
         self.store.log_decision(decision, alert=alert.document())
 
-    def _end_unconfirmed(self, sight: DriftLook, now_s: float) -> None:
+    def _end_unconfirmed(self, look: DriftLook, now_s: float) -> None:
         """End drift that a killed agent reported and this one does not find."""
         drifts = self.memory.ledger.drifts.values()
-        if sight.unknown or any(drift.state is DriftState.SUSPECTED for drift in drifts):
+        if look.unknown or any(drift.state is DriftState.SUSPECTED for drift in drifts):
             return
         found = {alert.identity for alert in self.alerts.firing_drift(self.memory.ledger)}
         for identity, alert in list(self.memory.unconfirmed.items()):
-            if alert.resource in sight.unclear:
+            if alert.resource in look.unclear:
                 continue
             if identity not in found:
                 self._emit("drift", replace(alert, status=AlertStatus.RESOLVED, ended_s=now_s))

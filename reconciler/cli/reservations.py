@@ -150,7 +150,7 @@ class DiskReport:
     def document(self) -> dict[str, Any]:
         """JSON form of the disk."""
         standing, features = self.survey.standing, self.survey.features
-        told = self.survey.registrations
+        registrations = self.survey.registrations
         return {
             "disk": self.name,
             "arbitration": self.at in self._orders.arbitration,
@@ -162,8 +162,8 @@ class DiskReport:
                 for key in sorted(self.view.registered, key=encode_key)
             ],
             "initiators": None
-            if told is None
-            else [{"key": f"{one.key:#x}", "holds": one.holds, "who": one.who} for one in told],
+            if registrations is None
+            else [{"key": f"{one.key:#x}", "holds": one.holds, "who": one.who} for one in registrations],
             "generation": standing.generation if standing is not None else None,
             "paths": list(self.survey.paths),
             "paths_down": list(self.survey.down),

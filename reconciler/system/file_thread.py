@@ -130,10 +130,10 @@ class FileThread:
                 if self._stopped and not self._jobs:
                     return
                 job = self._jobs.popleft() if self._jobs else None
-                glance, self._check_requested = self._check_requested or monotonic_s() >= due_s, False
+                check, self._check_requested = self._check_requested or monotonic_s() >= due_s, False
             if job is not None:
                 self._perform(job)
-            if glance:
+            if check:
                 self._check()
                 due_s = monotonic_s() + POLL_S
 

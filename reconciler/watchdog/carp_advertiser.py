@@ -102,14 +102,14 @@ class CarpAdvertiser:
             host.key, *others = (replace(host.key, password=password) for password in passwords)
             host.others = tuple(others)
 
-    def bind_interfaces(self, indices: Mapping[str, int | None], sight: NetworkSnapshot) -> None:
+    def bind_interfaces(self, indices: Mapping[str, int | None], snapshot: NetworkSnapshot) -> None:
         """Bind each virtual host to the interface with this index, and note the static addresses there."""
         for host in self._hosts:
             index = indices.get(host.interface)
             for family in host.families:
                 self._open(host, family, index)
             if index is not None:
-                seen = (address for address in sight.on(index) if address.owner is not Owner.WATCHDOG)
+                seen = (address for address in snapshot.on(index) if address.owner is not Owner.WATCHDOG)
                 host.own = frozenset(ip_address(address.address) for address in seen)
 
     def _open(self, host: CarpHost, family: Family, index: int | None) -> None:

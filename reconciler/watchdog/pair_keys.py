@@ -41,9 +41,9 @@ class PairKeys:
         """The keys that open sealed files, one for each accepted secret."""
         return tuple(orders_key(secret) for secret in self.ring.accepted)
 
-    def files_changed(self, sight: SecretFiles) -> None:
+    def files_changed(self, found: SecretFiles) -> None:
         """Take the content of the changed files."""
-        self.problems, self._not_followed = sight.problems, sight.ring
+        self.problems, self._not_followed = found.problems, found.ring
         self.follow_if_safe()
 
     def follow_if_safe(self) -> None:

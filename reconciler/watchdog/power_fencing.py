@@ -236,23 +236,22 @@ class PowerFencing:
             return
         self._task = None
         reply = answered.reply
-        told = (
-            reply if isinstance(reply, PowerReply) else PowerReply(False, PowerState.UNKNOWN, getattr(reply, "why", ""))
-        )
+        if not isinstance(reply, PowerReply):
+            reply = PowerReply(False, PowerState.UNKNOWN, getattr(reply, "why", ""))
         self._ever_asked, self._working, self._checked_ms = (
             True,
-            told.ok or told.power is not PowerState.UNKNOWN,
+            reply.ok or reply.power is not PowerState.UNKNOWN,
             now_ms,
         )
-        self._power = PowerState.ON if told.ok and task.deed is PowerAction.ON else told.power
-        self._failure = "" if told.ok else told.why
+        self._power = PowerState.ON if reply.ok and task.deed is PowerAction.ON else reply.power
+        self._failure = "" if reply.ok else reply.why
         assert self._plan is not None
         self._check_at_ms = now_ms + self._plan.check_ms
-        if told.power is PowerState.OFF:
+        if reply.power is PowerState.OFF:
             self._handle_off(core, task, now_ms)
         else:
-            self._contradictions = 0 if told.ok else self._contradictions
-            self._finish(task, told, now_ms)
+            self._contradictions = 0 if reply.ok else self._contradictions
+            self._finish(task, reply, now_ms)
         self.start_if_due()
 
     def _handle_off(self, core: State, task: _SwitchTask, now_ms: int) -> None:
@@ -286,14 +285,14 @@ class PowerFencing:
         self._finish(task, PowerReply(True, PowerState.OFF), now_ms)
         self._daemon.handle_now(PeerDied(agent))
 
-    def _finish(self, task: _SwitchTask, told: PowerReply, now_ms: int) -> None:
+    def _finish(self, task: _SwitchTask, reply: PowerReply, now_ms: int) -> None:
         if task.purpose is SwitchPurpose.PERSON:
             self.finished_count += 1
-            self._last_succeeded, self._last = told.ok, told.why
-        if task.deed is PowerAction.ON and told.ok:
+            self._last_succeeded, self._last = reply.ok, reply.why
+        if task.deed is PowerAction.ON and reply.ok:
             self._power_on_due, self._failed_tries, self._proven_ms = False, 0, None
-        elif task.purpose in (SwitchPurpose.FENCE, SwitchPurpose.RESTART) and not told.ok:
-            self._count_failure(now_ms, told.why)
+        elif task.purpose in (SwitchPurpose.FENCE, SwitchPurpose.RESTART) and not reply.ok:
+            self._count_failure(now_ms, reply.why)
 
     def _count_failure(self, now_ms: int, why: str) -> None:
         self._failed_tries += 1

@@ -170,16 +170,16 @@ class AddressService:
 
     def _report(self) -> None:
         """Report a new look to heartbeats, CARP, timeline and daemon."""
-        placed, sight, orders = self._placement.placed(monotonic_ms()), self._placement.sight, self._orders
-        if placed.looks == self._looks or sight is None or orders is None:
+        placed, snapshot, orders = self._placement.placed(monotonic_ms()), self._placement.snapshot, self._orders
+        if placed.looks == self._looks or snapshot is None or orders is None:
             return
         self._looks = placed.looks
         indices = placed.interfaces
         self._heartbeats.bind_interfaces({name: index for name, index in indices.items() if index is not None})
-        self._advertisements.bind_interfaces(indices, sight)
+        self._advertisements.bind_interfaces(indices, snapshot)
         up = set()
         for name in (name for group in orders.groups for name in group.interfaces):
-            link = sight.links.get(indices.get(name) or 0)
+            link = snapshot.links.get(indices.get(name) or 0)
             if link is not None and link.up and link.carrier:
                 up.add(name)
         self._note_presence(len(placed.present) == len(orders.addresses) > 0)

@@ -62,7 +62,7 @@ class Scene:
         self.holding = fault
         self.pair.shelf.inject(*fault)
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """The fault is over."""
         if self.holding:
             self.pair.shelf.heal(*self.holding)
@@ -116,7 +116,7 @@ def kill(scene: Scene, phase: str) -> None:
     bury(scene.victim)
     scene.victim.start()
     scene.until(lambda: scene.victim.phase == phase or (phase not in OWNERS and scene.victim.phase != ""))
-    scene.let_go()
+    scene.release()
 
 
 def stop(scene: Scene, phase: str) -> None:
@@ -128,7 +128,7 @@ def stop(scene: Scene, phase: str) -> None:
         scene.victim.signal(signal.SIGCONT)
     else:
         assert scene.victim.until_reset() == "the deadman was not fed"
-    scene.let_go()
+    scene.release()
 
 
 def doze(scene: Scene, phase: str) -> None:
@@ -136,7 +136,7 @@ def doze(scene: Scene, phase: str) -> None:
     scene.victim.signal(signal.SIGSTOP)
     let_pass(scene, 3 * BRISK.pause_ms)
     scene.victim.signal(signal.SIGCONT)
-    scene.let_go()
+    scene.release()
 
 
 def let_pass(scene: Scene, ms: int) -> None:

@@ -106,7 +106,7 @@ def _rests_on(item: Difference, missing: set[str]) -> bool:
 
 def drift_step(
     ledger: DriftLedger,
-    sight: DriftLook,
+    look: DriftLook,
     *,
     now_s: float,
     revision: str,
@@ -121,7 +121,7 @@ def drift_step(
     drifts: dict[Key, DriftEntry] = {}
     confirmed: list[DriftEntry] = []
     ended: list[tuple[DriftEntry, str]] = []
-    present = {item.key: item for item in sight.differences}
+    present = {item.key: item for item in look.differences}
     for key, item in present.items():
         old = ledger.drifts.get(key)
         fired_before = old is not None and old.state is DriftState.FIRING
@@ -140,7 +140,7 @@ def drift_step(
     for key, old in ledger.drifts.items():
         if key in present:
             continue
-        if sight.is_unclear(old):
+        if look.is_unclear(old):
             drifts[key] = old
         elif old.state is DriftState.FIRING:
             waiting = _quiet(old, ledger, now_s, rules)

@@ -54,7 +54,7 @@ _GONE: Final = (errno.ENODEV, errno.EADDRNOTAVAIL, errno.ESRCH, errno.ENXIO)
 
 @dataclass(frozen=True, slots=True)
 class ExecutionResult:
-    """What was done. `present`: the places filled when it ended. `sight`: the look it ended with.
+    """What was done. `present`: the places filled when it ended. `snapshot`: the look it ended with.
 
     `later`: links without addresses are left that another reconcile takes away.
     """
@@ -63,7 +63,7 @@ class ExecutionResult:
     added: tuple[str, ...]
     removed: tuple[str, ...]
     problems: tuple[Problem, ...]
-    sight: NetworkSnapshot | None
+    snapshot: NetworkSnapshot | None
     later: bool = False
 
 
@@ -85,13 +85,13 @@ class PlanExecutor:
         refused: list[Problem] = []
         unlinked = 0
         for _ in range(PASSES):
-            sight: NetworkSnapshot | Blind = look if look is not None else self._links.snapshot()
+            snapshot: NetworkSnapshot | Blind = look if look is not None else self._links.snapshot()
             look = None
-            if isinstance(sight, Blind):
+            if isinstance(snapshot, Blind):
                 return ExecutionResult(
-                    (), tuple(added), tuple(removed), (*refused, Problem("netlink", sight.why)), None
+                    (), tuple(added), tuple(removed), (*refused, Problem("netlink", snapshot.why)), None
                 )
-            planned = plan(sight, places, on_virtual_mac=on_virtual_mac)
+            planned = plan(snapshot, places, on_virtual_mac=on_virtual_mac)
             if not planned.actions or refused:
                 break
             for action in planned.actions:
@@ -106,10 +106,10 @@ class PlanExecutor:
                     added.append(action.address)
                 elif isinstance(action, RemoveAddress):
                     removed.append(action.seen.address)
-        assert isinstance(sight, NetworkSnapshot)
+        assert isinstance(snapshot, NetworkSnapshot)
         later = any(isinstance(action, RemoveLink) for action in planned.actions)
         return ExecutionResult(
-            planned.present, tuple(added), tuple(removed), (*planned.problems, *refused), sight, later
+            planned.present, tuple(added), tuple(removed), (*planned.problems, *refused), snapshot, later
         )
 
     def perform(self, action: Action) -> Problem | None:

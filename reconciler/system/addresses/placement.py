@@ -38,7 +38,7 @@ class Placed:
 
     `wanted` is empty while the addresses do not belong here; `strays` are those that are here all the same. `ages_ms`:
     how long ago each duplicate was heard last. `interfaces`: resource name -> index, None when no
-    interface, or several, answer to it. `looks` rises with every look, for callers that derive something from `sight`.
+    interface, or several, answer to it. `looks` rises with every look: callers then derive from `snapshot` anew.
     """
 
     wanted: tuple[str, ...]
@@ -66,7 +66,7 @@ class AddressPlacement:
         self.links = Links()
         self.announcer = Announcer()
         self.watch = DuplicateWatch()
-        self.sight: NetworkSnapshot | None = None
+        self.snapshot: NetworkSnapshot | None = None
         self._addresses = PlanExecutor(self.links)
         self._settings = InterfaceSettings(self.links, run / JOURNAL)
         self._orders: tuple[VirtualAddress, ...] = ()
@@ -123,34 +123,34 @@ class AddressPlacement:
 
     def _look(self, now_ms: int) -> None:
         self._looked_ms = now_ms
-        sight = self.links.snapshot()
-        if isinstance(sight, Blind):
-            self._problems = (Problem("netlink", sight.why),)
+        snapshot = self.links.snapshot()
+        if isinstance(snapshot, Blind):
+            self._problems = (Problem("netlink", snapshot.why),)
             self._look_ms = now_ms + BLIND_MS
             if not self._wanted:
                 # They may still be here, but are no longer announced.
                 self.announcer.follow((), now_ms)
             return
-        self._interfaces = resolve(self._devices, sight)
+        self._interfaces = resolve(self._devices, snapshot)
         places, problems = self._places()
-        self._strays = strays(sight, places) if self._wanted is False else ()
-        problems += self._settings.manage({place.index for place in places}, sight)
+        self._strays = strays(snapshot, places) if self._wanted is False else ()
+        problems += self._settings.manage({place.index for place in places}, snapshot)
         if self._wanted is None:
-            self._present = plan(sight, places, on_virtual_mac=self._on_virtual_mac).present
-            self.sight, self._problems = sight, tuple(dict.fromkeys(problems))
+            self._present = plan(snapshot, places, on_virtual_mac=self._on_virtual_mac).present
+            self.snapshot, self._problems = snapshot, tuple(dict.fromkeys(problems))
             self._looks += 1
             # What may not be touched is not answered for either; a burst follows when it is wanted again.
             self.announcer.follow((), now_ms)
             self._look_ms = now_ms + (RETRY_MS if problems else LOOK_EVERY_MS)
             return
         wanted = places if self._wanted else []
-        outcome = self._addresses.reconcile(wanted, on_virtual_mac=self._on_virtual_mac, look=sight)
+        outcome = self._addresses.reconcile(wanted, on_virtual_mac=self._on_virtual_mac, look=snapshot)
         problems += outcome.problems
         self._present = outcome.present
-        if outcome.sight is not None:
-            self.sight = outcome.sight
+        if outcome.snapshot is not None:
+            self.snapshot = outcome.snapshot
             self._looks += 1
-            self._tell(outcome.sight, now_ms)
+            self._tell(outcome.snapshot, now_ms)
         if self._settings.problem is not None and self._settings.problem not in problems:
             problems.append(self._settings.problem)
         self._problems = tuple(dict.fromkeys(problems))
@@ -174,20 +174,20 @@ class AddressPlacement:
             places.append(place)
         return places, problems
 
-    def _tell(self, sight: NetworkSnapshot, now_ms: int) -> None:
+    def _tell(self, snapshot: NetworkSnapshot, now_ms: int) -> None:
         """Announce what is there over links that carry something; a link that comes back begins with a burst."""
         targets: list[Target] = []
         hosts: dict[str, set[int]] = {}
         for place in self._present:
-            link = sight.links.get(place.index)
+            link = snapshot.links.get(place.index)
             if link is None:
                 continue
-            over = {made.index for made in sight.links.values() if is_own_link(made) and made.parent == place.index}
+            over = {made.index for made in snapshot.links.values() if is_own_link(made) and made.parent == place.index}
             hosts.setdefault(place.host, set()).update({place.index}, over)
             if link.carrier and link.mac:
                 on_virtual = self._on_virtual_mac and place.vhid
                 targets.append(Target(place.index, place.host, virtual_mac(place.vhid) if on_virtual else link.mac))
-        own = {mac for link in sight.links.values() for mac in (link.mac, link.permanent) if mac}
+        own = {mac for link in snapshot.links.values() for mac in (link.mac, link.permanent) if mac}
         if self._on_virtual_mac:
             # The peer answers with it while it lets go of the address; a VRRP router of the same VHID is heard by CARP.
             own |= {virtual_mac(place.vhid) for place in self._present if place.vhid}
@@ -214,8 +214,10 @@ class AddressPlacement:
         """
         problems: tuple[Problem, ...] = ()
         if restore:
-            sight = self.links.snapshot()
-            problems = (Problem("netlink", sight.why),) if isinstance(sight, Blind) else self._settings.restore(sight)
+            snapshot = self.links.snapshot()
+            problems = (
+                (Problem("netlink", snapshot.why),) if isinstance(snapshot, Blind) else self._settings.restore(snapshot)
+            )
         for part in (self.links, self.announcer, self.watch):
             part.close()
         return problems

@@ -141,14 +141,14 @@ class Stray:
         return Problem(self.host, what, remedy)
 
 
-def strays(sight: NetworkSnapshot, places: Sequence[AddressPlace]) -> tuple[Stray, ...]:
+def strays(snapshot: NetworkSnapshot, places: Sequence[AddressPlace]) -> tuple[Stray, ...]:
     """Virtual addresses on links of this controller that carry another stamp than the watchdog's, or none."""
     hosts = {place.host for place in places}
     return tuple(
         sorted(
-            Stray(seen.address, seen.prefix, sight.links[seen.index].name)
-            for seen in sight.addresses
-            if seen.address in hosts and seen.owner is not Owner.WATCHDOG and seen.index in sight.links
+            Stray(seen.address, seen.prefix, snapshot.links[seen.index].name)
+            for seen in snapshot.addresses
+            if seen.address in hosts and seen.owner is not Owner.WATCHDOG and seen.index in snapshot.links
         )
     )
 
@@ -180,9 +180,9 @@ def is_own_link(link: LinkSeen) -> bool:
     return link.kind == "macvlan" and (link.alias == ALIAS or _OWN_NAME.fullmatch(link.name) is not None)
 
 
-def plan(sight: NetworkSnapshot, places: Sequence[AddressPlace], *, on_virtual_mac: bool = False) -> AddressPlan:
+def plan(snapshot: NetworkSnapshot, places: Sequence[AddressPlace], *, on_virtual_mac: bool = False) -> AddressPlan:
     """What to do so that exactly `places` are filled by stamped addresses."""
-    draft = _Draft(sight, on_virtual_mac)
+    draft = _Draft(snapshot, on_virtual_mac)
     for place in sorted(set(places))[PLACES_MAX:]:
         draft.problems.append(Problem(place.address, f"more than {PLACES_MAX} virtual addresses are not placed"))
     draft.fill(sorted(set(places))[:PLACES_MAX])
@@ -195,7 +195,7 @@ def plan(sight: NetworkSnapshot, places: Sequence[AddressPlace], *, on_virtual_m
 
 @dataclass(slots=True)
 class _Draft:
-    sight: NetworkSnapshot
+    snapshot: NetworkSnapshot
     on_virtual_mac: bool
     makings: list[Action] = field(default_factory=list)
     additions: list[Action] = field(default_factory=list)
@@ -209,7 +209,7 @@ class _Draft:
     def fill(self, places: Sequence[AddressPlace]) -> None:
         """Settle for each place what is there, and what is to be done."""
         for place in places:
-            parent = self.sight.links.get(place.index)
+            parent = self.snapshot.links.get(place.index)
             if parent is None:
                 self.problems.append(Problem(place.address, f"its interface (index {place.index}) is gone"))
                 continue
@@ -222,7 +222,7 @@ class _Draft:
 
     def _carrier(self, place: AddressPlace) -> int | None:
         """The macvlan for a place, None while it has to be made."""
-        for link in self.sight.links.values():
+        for link in self.snapshot.links.values():
             if is_own_link(link) and link.parent == place.index and link.mac == virtual_mac(place.vhid):
                 self.links.add(link.index)
                 raising = RaiseLink(link.index)
@@ -235,7 +235,7 @@ class _Draft:
         return None
 
     def _address(self, place: AddressPlace, index: int) -> None:
-        held = [seen for seen in self.sight.addresses if seen.address == place.host]
+        held = [seen for seen in self.snapshot.addresses if seen.address == place.host]
         for seen in held:
             if seen.owner is not Owner.WATCHDOG:
                 self.problems.append(self._foreign(seen))
@@ -249,7 +249,7 @@ class _Draft:
             self.present.append(place)
 
     def _foreign(self, seen: AddressSeen) -> Problem:
-        name = self.sight.links[seen.index].name
+        name = self.snapshot.links[seen.index].name
         what = f"{name} carries it without the watchdog's stamp: it will stay there when this controller is no longer "
         return Problem(seen.address, what + f"active; take it away with `ip address delete {seen.address}/{seen.prefix}"
                                             f" dev {name}`")  # fmt: skip
@@ -258,7 +258,7 @@ class _Draft:
         if place.network.endswith("/32" if place.family == socket.AF_INET else "/128"):
             return
         at = (place.index, place.network)
-        there = any((seen.index, seen.network) == at for seen in self.sight.routes)
+        there = any((seen.index, seen.network) == at for seen in self.snapshot.routes)
         # A link that is down takes no routes, and tells when it comes up.
         if not there and at not in self.networks and parent.up:
             self.routings.append(AddRoute(*at))
@@ -266,12 +266,12 @@ class _Draft:
 
     def removals(self) -> Iterator[Action]:
         """Everything of ours that no place wants: addresses first, then what they rested on."""
-        for seen in self.sight.addresses:
+        for seen in self.snapshot.addresses:
             if seen.owner is Owner.WATCHDOG and (seen.index, seen.address) not in self.addresses:
                 yield RemoveAddress(seen)
-        for route in self.sight.routes:
+        for route in self.snapshot.routes:
             if (route.index, route.network) not in self.networks:
                 yield RemoveRoute(route.index, route.network, route.metric)
-        for link in self.sight.links.values():
+        for link in self.snapshot.links.values():
             if is_own_link(link) and link.index not in self.links:
                 yield RemoveLink(link.index, link.name)

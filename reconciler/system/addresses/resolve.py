@@ -17,10 +17,10 @@ from reconciler.system.netlink.device import device_of
 _MADE_OVER_OTHERS = frozenset({"bond", "vlan", "bridge", "macvlan", "macvtap", "ipvlan", "team", "vrf"})
 
 
-def resolve(devices: Iterable[Device], sight: NetworkSnapshot) -> dict[str, int | None]:
+def resolve(devices: Iterable[Device], snapshot: NetworkSnapshot) -> dict[str, int | None]:
     """Resource name -> index; None when no interface answers to it, or several do."""
     paths: dict[int, str] = {}
-    return {device.name: _only(_candidates(device, sight, paths)) for device in devices}
+    return {device.name: _only(_candidates(device, snapshot, paths)) for device in devices}
 
 
 def _only(found: Iterator[int]) -> int | None:
@@ -28,8 +28,8 @@ def _only(found: Iterator[int]) -> int | None:
     return first if next(found, None) is None else None
 
 
-def _candidates(device: Device, sight: NetworkSnapshot, paths: dict[int, str]) -> Iterator[int]:
-    for link in sight.links.values():
+def _candidates(device: Device, snapshot: NetworkSnapshot, paths: dict[int, str]) -> Iterator[int]:
+    for link in snapshot.links.values():
         match device.by:
             case DeviceKey.NAME:
                 matches = link.name == device.value

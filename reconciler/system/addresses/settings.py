@@ -52,25 +52,25 @@ class InterfaceSettings:
         except StateError as problem:
             self.problem = Problem(str(journal), problem.what)
 
-    def manage(self, indices: Collection[int], sight: NetworkSnapshot) -> tuple[Problem, ...]:
+    def manage(self, indices: Collection[int], snapshot: NetworkSnapshot) -> tuple[Problem, ...]:
         """Exactly these interfaces have our settings after this; the others get theirs back."""
         problems: list[Problem] = []
         kept = dict(self._before)
         gone: list[LinkSeen] = []
         for index, (mac, _) in self._before.items():
-            link = sight.links.get(index)
+            link = snapshot.links.get(index)
             if link is None or link.permanent != mac:
                 del kept[index]
             elif index not in indices:
                 gone.append(link)
         for index in sorted(indices):
-            link = sight.links.get(index)
+            link = snapshot.links.get(index)
             if link is not None and index not in kept and len(kept) < ENTRIES_MAX and link.arp:
                 found = dict(link.arp)
                 kept[index] = (link.permanent, {position: found[position] for position in WANTED if position in found})
         self._remember(kept, problems)
         for index in sorted(kept.keys() & set(indices)):
-            problems += self._set(sight.links[index], WANTED)
+            problems += self._set(snapshot.links[index], WANTED)
         for link in gone:
             before = kept.pop(link.index)[1]
             found = dict(link.arp)
@@ -79,9 +79,9 @@ class InterfaceSettings:
         self._remember(kept, problems)
         return tuple(problems)
 
-    def restore(self, sight: NetworkSnapshot) -> tuple[Problem, ...]:
+    def restore(self, snapshot: NetworkSnapshot) -> tuple[Problem, ...]:
         """Gives everything back."""
-        return self.manage((), sight)
+        return self.manage((), snapshot)
 
     def _remember(self, entries: dict[int, tuple[str, dict[int, int]]], problems: list[Problem]) -> None:
         if entries == self._before and self.problem is None:

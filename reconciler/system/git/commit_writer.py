@@ -16,7 +16,7 @@ import pygit2
 
 from reconciler.errors import UsageError
 from reconciler.system import process
-from reconciler.system.git.defects import speaking
+from reconciler.system.git.defects import hagit_errors
 
 #: A key may ask for its passphrase, or a card for its PIN.
 SIGN_TIMEOUT_S: Final = 60.0
@@ -45,7 +45,7 @@ def create_repository(
             raise UsageError(f"'{name}' lies outside the repository", where=str(path))
         if (path / name).exists():
             raise UsageError("this file is there already", where=str(path / name), remedy="choose another directory")
-    with speaking(str(path)):
+    with hagit_errors(str(path)):
         path.mkdir(parents=True, exist_ok=True)
         repository = pygit2.init_repository(str(path), initial_head=branch)
         if signing_key is not None:
@@ -62,7 +62,7 @@ def create_repository(
 
 def commit_files(path: Path, files: Mapping[str, bytes], author: Author, message: str) -> str:
     """Write `files` into the repository at `path` and commit them, and nothing else, on its current branch."""
-    with speaking(str(path)):
+    with hagit_errors(str(path)):
         repository = pygit2.Repository(str(path))
         repository.index.read()
         for name, content in files.items():
@@ -79,7 +79,7 @@ def default_author() -> Author:
         config = pygit2.Config.get_global_config()
     except OSError:
         return Author("", "")
-    with speaking("~/.gitconfig"):
+    with hagit_errors("~/.gitconfig"):
         # A Config has no `get`.
         known = {name: config[name] or "" for name in ("user.name", "user.email") if name in config}
     return Author(known.get("user.name", ""), known.get("user.email", ""))

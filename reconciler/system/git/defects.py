@@ -37,7 +37,7 @@ _UNREACHED = (
 )
 
 
-def told(error: BaseException, where: str) -> HagitError:
+def as_hagit_error(error: BaseException, where: str) -> HagitError:
     """The exception to raise instead of `error`. `where` names the remote or the repository."""
     if isinstance(error, HagitError):
         return error
@@ -101,9 +101,9 @@ def sha256(where: str) -> UnsupportedSource:
 
 
 @contextmanager
-def speaking(where: str) -> Iterator[None]:
+def hagit_errors(where: str) -> Iterator[None]:
     """Whatever git raises inside comes out as one of hagit's exceptions, with `where`."""
     try:
         yield
     except GIT_TROUBLE as error:
-        raise told(error, where) from error
+        raise as_hagit_error(error, where) from error

@@ -14,7 +14,7 @@ from pygit2.enums import SortMode
 
 from reconciler.errors import HistoryRefused, UnsupportedSource
 from reconciler.printing import cut
-from reconciler.system.git.defects import speaking
+from reconciler.system.git.defects import hagit_errors
 from reconciler.system.git.mirror import Mirror
 from reconciler.system.git.quarantine import COMMITS_MAX
 from reconciler.system.signing.verdict import SignedPart
@@ -78,14 +78,14 @@ def advance(mirror: Mirror, last: str | None, head: str, *, fallback: bool = Fal
         return Advance(head, ())
     if last is not None:
         accepted = mirror.commit(last)
-        with speaking(str(mirror.path)):
+        with hagit_errors(str(mirror.path)):
             if mirror.repository.descendant_of(accepted.id, newest.id):
                 if fallback:
                     return Advance(head, (), behind=True)
                 raise _refused("was rewound", last, head)
             if not mirror.repository.descendant_of(newest.id, accepted.id):
                 raise _refused("was replaced", last, head)
-    with speaking(str(mirror.path)):
+    with hagit_errors(str(mirror.path)):
         walker = mirror.repository.walk(newest.id, SortMode.TOPOLOGICAL | SortMode.REVERSE)
         if last is not None:
             walker.hide(last)
@@ -104,7 +104,7 @@ def advance(mirror: Mirror, last: str | None, head: str, *, fallback: bool = Fal
 def position(mirror: Mirror, commit_id: str) -> int:
     """How many commits are reachable from this one, itself included: rises with every fast-forward, merges too."""
     newest = mirror.commit(commit_id)
-    with speaking(str(mirror.path)):
+    with hagit_errors(str(mirror.path)):
         return sum(1 for _ in mirror.repository.walk(newest.id, SortMode.NONE))
 
 
@@ -116,14 +116,14 @@ def replaces(mirror: Mirror, last: str, head: str) -> bool:
 def leads_to(mirror: Mirror, commit: str, head: str) -> bool:
     """Whether `commit` is `head` or one of its ancestors."""
     older, newest = mirror.commit(commit), mirror.commit(head)
-    with speaking(str(mirror.path)):
+    with hagit_errors(str(mirror.path)):
         return older.id == newest.id or mirror.repository.descendant_of(newest.id, older.id)
 
 
 def signed_part(mirror: Mirror, commit_id: str) -> SignedPart:
     """What a verifier needs of one commit. Raises SourceError when it cannot be read."""
     commit = mirror.commit(commit_id)
-    with speaking(f"commit {commit_id}"):
+    with hagit_errors(f"commit {commit_id}"):
         parts: tuple[bytes | None, bytes | None] = commit.gpg_signature
         signature, payload = parts
         return SignedPart(str(commit.id), signature, payload or b"", commit.commit_time)

@@ -13,7 +13,7 @@ import pygit2
 from pygit2.enums import SortMode
 
 from reconciler.errors import SourceError
-from reconciler.system.git.defects import speaking
+from reconciler.system.git.defects import hagit_errors
 from reconciler.system.git.mirror import Mirror
 
 REVISIONS_MAX = 400
@@ -42,7 +42,7 @@ class Authorship:
         Raises SourceError when the file or the commit is not there.
         """
         commit = self._mirror.commit(commit_id)
-        with speaking(f"{path}@{commit_id[:7]}"):
+        with hagit_errors(f"{path}@{commit_id[:7]}"):
             blob = _blob_of(commit, path)
             if blob is None:
                 raise SourceError(f"there is no file {path}", where=f"commit {commit_id[:7]}")

@@ -19,7 +19,7 @@ import pygit2
 
 from reconciler.errors import RemoteUnreachable, SourceError, UnsupportedSource
 from reconciler.system.files import state_error
-from reconciler.system.git.defects import speaking
+from reconciler.system.git.defects import hagit_errors
 from reconciler.system.git.fetcher import fetch_in_child
 from reconciler.system.git.quarantine import HEAD_REF, keep, quarantine
 from reconciler.system.git.remote import GitTransport, Remote, address_of
@@ -61,7 +61,7 @@ class Mirror:
             # Before libgit2 takes it for a repository of another user, which has another remedy.
             denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             raise state_error(path, denied, "write to this directory")
-        with speaking(str(path)):
+        with hagit_errors(str(path)):
             if not (path / "HEAD").is_file():
                 path.mkdir(parents=True, exist_ok=True, mode=0o700)
                 pygit2.init_repository(str(path), bare=True)
@@ -136,7 +136,7 @@ class Mirror:
     @property
     def head(self) -> str | None:
         """The last complete tip that was fetched (full id), also when offline; None before the first fetch."""
-        with speaking(str(self.path)):
+        with hagit_errors(str(self.path)):
             reference = self.repository.references.get(HEAD_REF)
             return None if reference is None else str(reference.target)
 
@@ -185,7 +185,7 @@ def head_of(path: Path, branch: str) -> str | None:
 
     Raises SourceError when there is no repository that can be read.
     """
-    with speaking(str(path)):
+    with hagit_errors(str(path)):
         reference = pygit2.Repository(str(path)).references.get(f"refs/heads/{branch}")
         return None if reference is None else str(reference.resolve().target)
 

@@ -21,7 +21,7 @@ from typing import Final
 import pygit2
 
 from reconciler.system.files import Lock
-from reconciler.system.git.defects import speaking, told
+from reconciler.system.git.defects import as_hagit_error, hagit_errors
 from reconciler.system.git.packs import merge_packs
 
 #: The last tip that was accepted; in a quarantine: the tip that was received.
@@ -49,10 +49,10 @@ def quarantine(mirror: Path) -> Iterator[Path]:
         path.mkdir(mode=0o700)
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise told(error, str(folder)) from error
+        raise as_hagit_error(error, str(folder)) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        with speaking(str(path)):
+        with hagit_errors(str(path)):
             fresh = pygit2.init_repository(str(path), bare=True)
             (path / "objects" / "info").mkdir(exist_ok=True)
             (path / "objects" / "info" / "alternates").write_text(f"{(mirror / 'objects').absolute()}\n")
@@ -69,7 +69,7 @@ def quarantine(mirror: Path) -> Iterator[Path]:
 def keep(mirror: Path, received: Path, deadline_s: float) -> None:
     """Move what a quarantine holds into the mirror, whose head is its tip then. Raises StateError, SourceError."""
     wait_s = max(0.0, deadline_s - time.monotonic())
-    with Lock(mirror / LOCK, "hagit, keeping what was fetched", wait_s=wait_s), speaking(str(mirror)):
+    with Lock(mirror / LOCK, "hagit, keeping what was fetched", wait_s=wait_s), hagit_errors(str(mirror)):
         _sweep(mirror)
         repository = pygit2.Repository(str(mirror))
         tip = target(pygit2.Repository(str(received)), HEAD_REF)

@@ -20,7 +20,7 @@ from pygit2.enums import CredentialType, ObjectType, SortMode
 
 from reconciler.errors import SourceError, StateError, UnsupportedSource
 from reconciler.system.files import open_regular
-from reconciler.system.git.defects import sha256, speaking, told
+from reconciler.system.git.defects import as_hagit_error, hagit_errors, sha256
 from reconciler.system.git.hostkeys import refusal
 from reconciler.system.git.quarantine import COMMITS_MAX, HEAD_REF, target
 from reconciler.system.git.remote import Access, GitTransport, Remote, RemoteAddress, address_of, place_of
@@ -64,14 +64,14 @@ def transfer(received: Path, remote: Remote, branch: str, timeout_s: float, refu
         raise SourceError(f"'{branch}' cannot be the name of a branch", where=where)
     if address.transport is GitTransport.LOCAL:
         _look_at_directory(Path(address.path), where)
-    with speaking(str(received)):
+    with hagit_errors(str(received)):
         repository = pygit2.Repository(str(received))
         callbacks = _Callbacks(address, remote.access, where, deadline_s, _room(received))
         known = target(repository, HEAD_REF)
         tip = _receive(repository, remote, address, name, callbacks, refused)
         if known == tip or str(tip) in refused:
             return str(tip)
-        with speaking(where):
+        with hagit_errors(where):
             _require_small(repository, received, tip, where)
             _require_whole(repository, tip, known, where)
         repository.references.create(HEAD_REF, tip, force=True)
@@ -103,7 +103,7 @@ def _receive(
     except (pygit2.GitError, KeyError, ValueError, OSError) as error:
         if callbacks.refused_host is not None:
             raise refusal(address, remote.access, str(remote)) from error
-        raise told(error, str(remote)) from error
+        raise as_hagit_error(error, str(remote)) from error
     return tip
 
 

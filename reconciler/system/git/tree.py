@@ -18,7 +18,7 @@ from types import MappingProxyType
 import pygit2
 
 from reconciler.errors import SourceError, UnsupportedSource
-from reconciler.system.git.defects import speaking
+from reconciler.system.git.defects import hagit_errors
 from reconciler.system.git.mirror import Mirror
 
 FILES_MAX = 2_000
@@ -40,7 +40,7 @@ def read_tree(mirror: Mirror, commit_id: str) -> Tree:
     """
     commit = mirror.commit(commit_id)
     where = f"commit {str(commit.id)[:7]}"
-    with speaking(where):
+    with hagit_errors(where):
         key = str(commit.tree_id)
         cached = mirror.trees.pop(key, None)
         if cached is None:

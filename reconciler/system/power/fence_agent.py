@@ -99,8 +99,8 @@ def _cut(agent: FenceAgent, end_s: float) -> FenceResult:
 
 
 def _status(agent: FenceAgent, timeout_s: float) -> FenceResult:
-    told = _run(agent, PowerAction.STATUS, timeout_s)
-    return FenceResult(told.power is not PowerState.UNKNOWN, told.power, told.why)
+    status = _run(agent, PowerAction.STATUS, timeout_s)
+    return FenceResult(status.power is not PowerState.UNKNOWN, status.power, status.why)
 
 
 def _run(agent: FenceAgent, deed: PowerAction, timeout_s: float) -> FenceResult:
@@ -115,8 +115,8 @@ def _run(agent: FenceAgent, deed: PowerAction, timeout_s: float) -> FenceResult:
         return FenceResult(False, PowerState.UNKNOWN, f"{error.where}: {error.what}")
     hidden = [secret for _, secret in secrets.values()]
     program = agent.name if agent.program is None else str(agent.program)
-    with wrap_secrets(Path(program).name, secrets) as (told, environment):
-        options = {**dict(agent.options), **told, "action": deed.value}
+    with wrap_secrets(Path(program).name, secrets) as (wrapped, environment):
+        options = {**dict(agent.options), **wrapped, "action": deed.value}
         given = "".join(f"{name}={value}\n" for name, value in options.items())
         # The agent ends with the process that runs it, even if that one is killed.
         argv = ["setpriv", "--pdeathsig", "KILL", "--", program]

@@ -50,12 +50,12 @@ class NvmePort:
         name: str,
         transport: NvmeTransport,
         machine: Callable[[], bytes] = machine_identifier,
-        told: Callable[[str], None] = lambda text: None,
+        notify: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """`machine`: the host identifier for a controller that has none. `told`: what people should know, once."""
+        """`machine`: the host identifier for a controller that has none. `notify`: what people should know, once."""
         self._name = name
         self._transport = transport
-        self._machine, self._tell, self._said = machine, told, ""
+        self._machine, self._notify, self._said = machine, notify, ""
         self._host = NvmeHost()
         self._host_s: float | None = None
 
@@ -150,7 +150,7 @@ class NvmePort:
 
     def _say(self, what: str) -> None:
         if what and what != self._said:
-            self._tell(what)
+            self._notify(what)
         self._said = what or self._said
 
     def _report(self, end_s: float) -> Report | Result:

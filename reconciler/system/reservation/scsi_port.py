@@ -73,12 +73,12 @@ class Learnt:
 class ScsiPort:
     """See `Port`."""
 
-    def __init__(self, name: str, transport: ScsiTransport, learnt: Learnt, told: Callable[[str], None]) -> None:
-        """`told` is called with what a person should know of the disk, once."""
+    def __init__(self, name: str, transport: ScsiTransport, learnt: Learnt, notify: Callable[[str], None]) -> None:
+        """`notify` is called with what a person should know of the disk, once."""
         self._name = name
         self._transport = transport
         self._learnt = learnt
-        self._told = told
+        self._notify = notify
 
     @property
     def name(self) -> str:
@@ -139,7 +139,7 @@ class ScsiPort:
         result = self._do(action, parameters(old, key), end_s)
         if result is Result.GOOD and self._learnt.persisting is None:
             self._learnt.persisting = False
-            self._told("forgets its reservation when it loses power: it knows no APTPL")
+            self._notify("forgets its reservation when it loses power: it knows no APTPL")
         return result
 
     def reserve(self, key: int, end_s: float) -> Result:
@@ -157,7 +157,7 @@ class ScsiPort:
         result = self._do(Out.PREEMPT, parameters(key, victim), end_s)
         if result is not Result.UNSUPPORTED and self._learnt.aborts is None:
             self._learnt.aborts = False
-            self._told("knows no PREEMPT AND ABORT: plain PREEMPT is used, which aborts nothing that it has begun")
+            self._notify("knows no PREEMPT AND ABORT: plain PREEMPT is used, which aborts nothing that it has begun")
         return result
 
     def unregister(self, key: int, end_s: float) -> Result:
@@ -238,7 +238,7 @@ class ScsiPort:
             if not sense.attention:
                 return self._refused(sense)
             if sense.preempted:
-                self._told(f"{self._name}: {sense}")
+                self._notify(f"{self._name}: {sense}")
             attentions += 1
         return Result.SILENT
 
@@ -247,5 +247,5 @@ class ScsiPort:
             return Result.UNSUPPORTED
         if self._learnt.refusal != sense:
             self._learnt.refusal = sense
-            self._told(f"{self._name}: {sense}")
+            self._notify(f"{self._name}: {sense}")
         return Result.SILENT

@@ -43,14 +43,14 @@ def open_disks(url: str, side: Side, orders: Orders) -> Shelf:
     return DiskShelf(orders, side, DiskDirectory(directory), choice)
 
 
-def open_pools(url: str, side: Side, orders: Orders, told: Callable[[str], None] | None = None) -> SharedPools:
-    """The pools of the orders; the journal and `told` hear why one does not come or go. Otherwise as `open_shelf`."""
+def open_pools(url: str, side: Side, orders: Orders, notify: Callable[[str], None] | None = None) -> SharedPools:
+    """The pools of the orders; the journal and `notify` hear why one does not come or go. Otherwise as `open_shelf`."""
     place = _place(url)
 
     def say(text: str) -> None:
         note(text)
-        if told is not None:
-            told(text)
+        if notify is not None:
+            notify(text)
 
     return SimulatedPools(place, side, say) if isinstance(place, str) else ZfsPools(place[0], side, orders, say=say)
 
@@ -62,7 +62,7 @@ def open_audit(url: str, side: Side, orders: Orders) -> ShelfAudit:
         return SimulatedAudit()
     directory, choice = place
     # What its disks have to tell, the eyes tell already.
-    shelf = DiskShelf(orders, side, DiskDirectory(directory), choice, told=lambda name, what: None)
+    shelf = DiskShelf(orders, side, DiskDirectory(directory), choice, notify=lambda name, what: None)
     return DiskAudit(shelf, directory, orders)
 
 

@@ -30,13 +30,13 @@ class CompletableShelf(Performing, Protocol):
     """What is needed of a shelf. See `DiskShelf`."""
 
     def keep(self, disk: int, deadline_s: float, paths: Key | None = None) -> bool:
-        """Open the disk exclusively until `let_go`; False: our own pools have it open, or that is unknown.
+        """Open the disk exclusively until `release`; False: our own pools have it open, or that is unknown.
 
         `paths`: only the paths that are not registered with this key.
         """
         ...
 
-    def let_go(self, disk: int) -> None:
+    def release(self, disk: int) -> None:
         """Keep it no longer; nothing when it was not kept."""
         ...
 
@@ -65,7 +65,7 @@ def run(shelf: CompletableShelf, disk: int, mine: Key, command_s: float, patienc
             if reply.answer is Answer.SILENT and completion.stage is not CompletionStage.DONE:
                 time.sleep(AGAIN_S)
     finally:
-        shelf.let_go(disk)
+        shelf.release(disk)
     return completion
 
 

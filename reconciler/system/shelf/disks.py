@@ -72,13 +72,13 @@ class DiskShelf:
         side: Side,
         cabinet: DiskLocator,
         choice: Choice = BY_ZFS,
-        told: Callable[[str, str], None] = say,
+        notify: Callable[[str, str], None] = say,
     ) -> None:
-        """`told` is called, by any thread, with the name of a disk and what a person should know of it."""
+        """`notify` is called, by any thread, with the name of a disk and what a person should know of it."""
         self._side = side
         self._cabinet = cabinet
         self._choice = choice
-        self._told = told
+        self._notify = notify
         self._bays: tuple[ShelfDisk, ...] = ()
         self._workers: tuple[DiskThread, ...] = ()
         self._kept: dict[int, ExclusiveOpen] = {}
@@ -181,7 +181,7 @@ class DiskShelf:
         return tuple(found[at] for at in range(len(self._bays)))
 
     def keep(self, disk: int, deadline_s: float, paths: Key | None = None) -> bool:
-        """Have it for ourselves alone until `let_go`: no pool of ours writes to it, and none can begin to.
+        """Have it for ourselves alone until `release`: no pool of ours writes to it, and none can begin to.
 
         `paths`: only the paths that are not registered with this key.
         """
@@ -190,14 +190,14 @@ class DiskShelf:
         do = partial(bay.keep, kept) if paths is None else partial(bay.keep_paths, kept, paths)
         return bool(dict(self._each(TaskKind.KEEP, {disk: do}, deadline_s)).get(disk))
 
-    def let_go(self, disk: int) -> None:
+    def release(self, disk: int) -> None:
         """Keep it no longer; what was asked and is not answered yet will keep nothing.
 
         While a registration is under way on a path after its time, it is kept on.
         """
         kept = self._kept.pop(disk, None)
         if kept is not None:
-            self._bays[disk].when_settled(kept.let_go)
+            self._bays[disk].when_settled(kept.release)
 
     @property
     def _patience_s(self) -> float:
@@ -205,14 +205,14 @@ class DiskShelf:
         return self._orders.timers.proof_ms / 2_000
 
     def _opened(self, name: str) -> tuple[ShelfDisk, DiskThread]:
-        return ShelfDisk(name, self._side, self._cabinet, self._choice, partial(self._told, name)), DiskThread(
+        return ShelfDisk(name, self._side, self._cabinet, self._choice, partial(self._notify, name)), DiskThread(
             f"disk {name}"
         )
 
     def close(self) -> None:
         """See `Shelf.close`."""
         for disk in tuple(self._kept):
-            self.let_go(disk)
+            self.release(disk)
         for bay, worker in zip(self._bays, self._workers, strict=True):
             worker.close(bay.close)
 

@@ -70,7 +70,7 @@ class ExclusiveOpen:
         close(descriptors)
         return False
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Keep nothing, now and later."""
         with self._lock:
             descriptors, self._descriptors, self._over = self._descriptors, (), True

@@ -40,7 +40,7 @@ from reconciler.system.shelf.record_area import (
 
 KNOWS_NONE: Final = "it knows no persistent reservations, so no controller can be fenced from it"
 #: Called with what a person should know of a disk.
-Told = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 class DiskLocator(Protocol):
@@ -54,7 +54,7 @@ class DiskLocator(Protocol):
         """What tells this cabinet from others of this process."""
         ...
 
-    def ports(self, name: str, learnt: Learnt, told: Told) -> tuple[DiskPort, ...]:
+    def ports(self, name: str, learnt: Learnt, notify: Notify) -> tuple[DiskPort, ...]:
         """Every path to one disk that runs."""
         ...
 
@@ -87,12 +87,12 @@ class DiskDirectory:
         """See `Cabinet.place`."""
         return str(self._place)
 
-    def ports(self, name: str, learnt: Learnt, told: Told) -> tuple[DiskPort, ...]:
+    def ports(self, name: str, learnt: Learnt, notify: Notify) -> tuple[DiskPort, ...]:
         """See `Cabinet.ports`."""
         found = self._finder.find(name)
         if found.kind is DiskKind.NVME:
-            return tuple(NvmePort(path.name, NvmeDevice(path), told=told) for path in found.paths)
-        return tuple(ScsiPort(path.name, SgTransport(path), learnt, told) for path in found.paths)
+            return tuple(NvmePort(path.name, NvmeDevice(path), notify=notify) for path in found.paths)
+        return tuple(ScsiPort(path.name, SgTransport(path), learnt, notify) for path in found.paths)
 
     def known(self, name: str) -> tuple[str, ...]:
         """See `Cabinet.known`."""
@@ -135,15 +135,17 @@ class DiskSurvey:
 class ShelfDisk:
     """Opens nothing before it is asked something."""
 
-    def __init__(self, name: str, side: Side, cabinet: DiskLocator, choice: Choice, told: Told) -> None:
+    def __init__(self, name: str, side: Side, cabinet: DiskLocator, choice: Choice, notify: Notify) -> None:
         self.name = name
         self._side = side
         self._cabinet = cabinet
         self._choice = choice
-        self._tell = told
+        self._notify = notify
         self._learnt = Learnt()
         place = cabinet.place, side.value, name
-        self._disk = MultipathDisk(lambda: cabinet.ports(name, self._learnt, told), lambda: cabinet.known(name), place)
+        self._disk = MultipathDisk(
+            lambda: cabinet.ports(name, self._learnt, notify), lambda: cabinet.known(name), place
+        )
         self._raw: RawDisk | None = None
         self._writes = False
         self._area = Area(0, 0)
@@ -243,11 +245,11 @@ class ShelfDisk:
             if not isinstance(standing, RegistrationState):
                 words = KNOWS_NONE if standing is Result.UNSUPPORTED else "it does not answer"
                 return DiskSurvey(self.name, trouble=words, records=place)
-            told = self._disk.registrations(end_s)
+            answer = self._disk.registrations(end_s)
             features = self._disk.features(end_s)
         except Unusable as error:
             return DiskSurvey(self.name, trouble=str(error))
-        registrations = None if isinstance(told, Result) else told
+        registrations = None if isinstance(answer, Result) else answer
         disk = self._disk
         return DiskSurvey(self.name, standing, registrations, features, disk.paths, disk.down, records=place)
 
@@ -310,7 +312,7 @@ class ShelfDisk:
         """Tell it, unless it was told last."""
         if self._troubles.get(about, "") != what:
             self._troubles[about] = what
-            self._tell(what or f"{about}: well again")
+            self._notify(what or f"{about}: well again")
 
 
 def _words(error: Exception) -> str:

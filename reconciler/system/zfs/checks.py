@@ -132,16 +132,16 @@ def _is_of_the_peer(label: Label, found: Gathered) -> bool:
 
 def _strangers(orders: Orders, found: Gathered) -> tuple[Finding, ...]:
     """Devices that the orders do not name: on labels, and cache devices and spares, which no label of a pool has."""
-    told = []
+    findings = []
     for pool in pools_of(orders):
         one = find_import_devices(pool, orders, found.labels)
         if one.guid and one.refusal:
-            told.append(one.refusal)
+            findings.append(one.refusal)
     for seen in found.pools or ():
         if seen.name in pools_of(orders):
             others = sorted(member.path for member in seen.members if member.disk not in orders.disks)
             if others:
-                told.append(f"pool {seen.name} has {', '.join(others)}, which the configuration does not name")
+                findings.append(f"pool {seen.name} has {', '.join(others)}, which the configuration does not name")
     return tuple(
         Finding(
             "ZFS_STRANGE_DEVICE",
@@ -149,12 +149,12 @@ def _strangers(orders: Orders, found: Gathered) -> tuple[Finding, ...]:
             evidence,
             "write every disk of the pool into its Pool, or remove the device from the pool",
         )
-        for evidence in told
+        for evidence in findings
     )
 
 
 def _properties(orders: Orders, found: Gathered) -> tuple[Finding, ...]:
-    told = []
+    findings = []
     for pool in found.pools or ():
         if pool.name not in pools_of(orders):
             continue
@@ -166,8 +166,10 @@ def _properties(orders: Orders, found: Gathered) -> tuple[Finding, ...]:
             setting = pool.setting(name)
             if setting is not None and setting.value != wanted:
                 remedy = f"zpool set {name}={wanted} {pool.name}"
-                told.append(Finding(f"ZFS_{name.upper()}", text, f"{name} of {pool.name} is {setting.value}", remedy))
-    return tuple(told)
+                findings.append(
+                    Finding(f"ZFS_{name.upper()}", text, f"{name} of {pool.name} is {setting.value}", remedy)
+                )
+    return tuple(findings)
 
 
 # Reading ------------------------------------------------------------------------------------------------------------

@@ -53,13 +53,13 @@ def disks_offline(files: Sequence[Path]) -> Iterator[None]:
         yield
         return
     _left.reap()
-    ready, told = os.pipe()
+    ready, answer = os.pipe()
     ending, kept = os.pipe()
     child = os.fork()
     if child == 0:
-        _keep(files, told, ending)
+        _keep(files, answer, ending)
     _left.add(child)
-    os.close(told)
+    os.close(answer)
     os.close(ending)
     try:
         select.select([ready], [], [], READY_S)
@@ -70,10 +70,10 @@ def disks_offline(files: Sequence[Path]) -> Iterator[None]:
         _left.reap()
 
 
-def _keep(files: Sequence[Path], told: int, ending: int) -> NoReturn:
+def _keep(files: Sequence[Path], answer: int, ending: int) -> NoReturn:
     """The child: nothing of its parent stays open but these two, above all no lock. Its parent's end ends the wait."""
     try:
-        close_all_but(told, ending)
+        close_all_but(answer, ending)
         # What the kernel has given up by itself stays as it is.
         files = [file for file in files if _read(file) == RUNS]
         before = {aging: _read(aging) for aging in (file.parents[1] / AGING for file in files)}
@@ -81,7 +81,7 @@ def _keep(files: Sequence[Path], told: int, ending: int) -> NoReturn:
             _write(aging, AT_ONCE)
         for file in files:
             _write(file, REFUSES)
-        os.write(told, b"\n")
+        os.write(answer, b"\n")
         os.read(ending, 1)
         for aging, text in before.items():
             _write(aging, text)

@@ -117,15 +117,15 @@ class ZfsPools:
             if self._belief.settled or time.monotonic() + SAMPLE_MS / 1000 >= end_s:
                 break
             time.sleep(SAMPLE_MS / 1000)
-        told = self._belief.told
+        accepted = self._belief.accepted
         moving = self._moving.going_on()
         progress, used, doing = self._progressed(states) if moving else (0, False, "")
-        if told is Presence.NONE:
+        if accepted is Presence.NONE:
             # An import first reads labels and tries the pool out: progress before any pool is here.
             self._given_up.forget()
-            return PoolsView(told, progress=progress, doing=doing)
-        out = self._given_up.known() if moving and told is Presence.SOME else self._given_up.look(states, end_s)
-        return PoolsView(told, out, progress, used, doing, self._words())
+            return PoolsView(accepted, progress=progress, doing=doing)
+        out = self._given_up.known() if moving and accepted is Presence.SOME else self._given_up.look(states, end_s)
+        return PoolsView(accepted, out, progress, used, doing, self._words())
 
     def import_(self, deadline_s: float, excused: frozenset[int] = frozenset(), txgs: tuple[int, ...] = ()) -> bool:
         """See `SharedPools.import_`."""

@@ -66,23 +66,25 @@ def all_pools(standings: Sequence[PoolState], *, moving: bool) -> Presence:
 
 @dataclass(frozen=True, slots=True)
 class SettledState:
-    """What was told last, what is seen now, and since when."""
+    """What was accepted last, what is seen now, and since when."""
 
-    told: Presence = Presence.UNKNOWN
+    accepted: Presence = Presence.UNKNOWN
     seen: Presence = Presence.UNKNOWN
     since_ms: int = 0
 
     def with_sample(self, sample: Presence, now_ms: int) -> SettledState:
         """The belief after one more sample."""
         since_ms = self.since_ms if sample is self.seen else now_ms
-        at_once = sample is self.told or (self.told is Presence.SOME and sample in (Presence.ALL, Presence.NONE))
-        told = sample if at_once or now_ms - since_ms >= STEADY_MS else self.told
-        return SettledState(told, sample, since_ms)
+        at_once = sample is self.accepted or (
+            self.accepted is Presence.SOME and sample in (Presence.ALL, Presence.NONE)
+        )
+        accepted = sample if at_once or now_ms - since_ms >= STEADY_MS else self.accepted
+        return SettledState(accepted, sample, since_ms)
 
     @property
     def settled(self) -> bool:
-        """Whether what is seen is what is told."""
-        return self.seen is self.told
+        """Whether what is seen is what is accepted."""
+        return self.seen is self.accepted
 
 
 @dataclass(frozen=True, slots=True)

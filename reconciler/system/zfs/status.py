@@ -73,7 +73,7 @@ class DeviceRow:
 class PoolTree:
     """One pool: its state, its `scan:` line, and its top-level vdevs, cache devices and spares.
 
-    `guid`: of a pool that could be imported, 0 of one that is. `told`: what is wrong, the first line.
+    `guid`: of a pool that could be imported, 0 of one that is. `problem`: what is wrong, the first line.
     """
 
     name: str
@@ -81,7 +81,7 @@ class PoolTree:
     scan: str
     rows: tuple[DeviceRow, ...]
     guid: int = 0
-    told: str = ""
+    problem: str = ""
 
     def leaves(self) -> Iterator[DeviceRow]:
         """Every device."""
@@ -124,7 +124,7 @@ def parse_status(text: str) -> tuple[PoolTree, ...]:
                 scan=fields.get("scan", ""),
                 rows=(*top, *rows[1:]),
                 guid=int(number) if number.isdecimal() else 0,
-                told=fields.get("status", ""),
+                problem=fields.get("status", ""),
             )
         )
     return tuple(found)

@@ -43,7 +43,9 @@ class Servant:
         if request["do"] == "open":
             orders = build(Orders, request["orders"], "orders")
             cabinet = DiskDirectory(self._directory)
-            shelf = DiskShelf(orders, orders.side, cabinet, told=lambda name, what: self.said.append(f"{name}: {what}"))
+            shelf = DiskShelf(
+                orders, orders.side, cabinet, notify=lambda name, what: self.said.append(f"{name}: {what}")
+            )
             self._shelves.append((shelf, orders))
             return {"number": len(self._shelves) - 1}
         shelf, orders = self._shelves[request["number"]]

@@ -213,7 +213,7 @@ def test_a_link_that_comes_back_is_announced_again(segment: Segment, tmp_path: P
         run_until(placement, is_placed(placement))
         segment.switch.ip("link set here down")
         index = socket.if_nametoindex("e0")
-        run_until(placement, lambda: placement.sight is not None and not placement.sight.links[index].carrier)
+        run_until(placement, lambda: placement.snapshot is not None and not placement.snapshot.links[index].carrier)
         received(hearing, "10.0.0.10")
         assert placement.announcer.next_ms() is None
         segment.switch.ip("link set here up")

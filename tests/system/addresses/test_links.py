@@ -66,15 +66,15 @@ def test_a_look(bare_network: None) -> None:
         "address add fd00::1/64 dev e0",
     )
     with closing(Links()) as links:
-        sight = links.snapshot()
-        assert isinstance(sight, NetworkSnapshot)
-        seen = next(link for link in sight.links.values() if link.name == "e0")
+        snapshot = links.snapshot()
+        assert isinstance(snapshot, NetworkSnapshot)
+        seen = next(link for link in snapshot.links.values() if link.name == "e0")
         assert (seen.mac, seen.permanent, seen.up, seen.carrier) == ("02:00:00:00:00:07",) * 2 + (True, True)
-        held = {address.address: address for address in sight.on(seen.index)}
+        held = {address.address: address for address in snapshot.on(seen.index)}
         assert (held["10.0.0.1"].prefix, held["10.0.0.1"].owner) == (24, Owner.FOREIGN)
         assert held["fd00::1"].tentative
         assert not held["fd00::1"].failed
-        assert sight.routes == ()
+        assert snapshot.routes == ()
 
 
 def test_a_look_that_cannot_be_had_is_a_value(bare_network: None) -> None:
@@ -89,7 +89,7 @@ def link(index: int, name: str, permanent: str, kind: str = "") -> LinkSeen:
 
 def test_a_device_is_found_by_what_the_orders_say() -> None:
     mac = "02:00:00:00:00:07"
-    sight = NetworkSnapshot(
+    snapshot = NetworkSnapshot(
         {
             seen.index: seen
             for seen in (
@@ -109,7 +109,7 @@ def test_a_device_is_found_by_what_the_orders_say() -> None:
         Device("nowhere", DeviceKey.PATH, "pci-0000:03:00.0"),
         Device("nothing", DeviceKey.NAME, "eth9"),
     ]
-    assert resolve(devices, sight) == {
+    assert resolve(devices, snapshot) == {
         "nic": 2, "bond": 3, "vlan": 4, "twins": None, "nowhere": None, "nothing": None,
     }  # fmt: skip
 
@@ -127,8 +127,8 @@ def test_a_member_of_a_bond_is_known_by_its_own_mac() -> None:
         + wire.attribute(wire.IFLA_LINKINFO, member)
     )
     assert (seen.mac, seen.permanent) == ("02:00:00:00:00:99", "02:00:00:00:00:07")
-    sight = NetworkSnapshot({2: seen, 3: link(3, "bond0", "02:00:00:00:00:99", "bond")})
-    assert resolve([Device("nic", DeviceKey.MAC, "02:00:00:00:00:07")], sight) == {"nic": 2}
+    snapshot = NetworkSnapshot({2: seen, 3: link(3, "bond0", "02:00:00:00:00:99", "bond")})
+    assert resolve([Device("nic", DeviceKey.MAC, "02:00:00:00:00:07")], snapshot) == {"nic": 2}
 
 
 @given(st.binary(max_size=120))

@@ -39,9 +39,9 @@ def keeping(journal: Path) -> Iterator[tuple[InterfaceSettings, Links]]:
 
 
 def look(links: Links) -> NetworkSnapshot:
-    sight = links.snapshot()
-    assert isinstance(sight, NetworkSnapshot)
-    return sight
+    snapshot = links.snapshot()
+    assert isinstance(snapshot, NetworkSnapshot)
+    return snapshot
 
 
 def index_of(links: Links, name: str) -> int:

@@ -25,5 +25,5 @@ class PausedShelf:
     def keep(self, disk: int, deadline_s: float, paths: Key | None = None) -> bool:
         return self._shelf.keep(disk, deadline_s, paths)
 
-    def let_go(self, disk: int) -> None:
-        self._shelf.let_go(disk)
+    def release(self, disk: int) -> None:
+        self._shelf.release(disk)

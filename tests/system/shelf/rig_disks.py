@@ -25,11 +25,11 @@ class DisksRig:
         return self.open_shelf(side, orders(side)), None
 
     def open_shelf(self, side: Side, obeyed: Orders) -> DiskShelf:
-        def told(name: str, what: str) -> None:
+        def notify(name: str, what: str) -> None:
             self.told.append((name, what))
 
         self.cabinets.append(StandInCabinet(self.disks, side))
-        self._opened.append(DiskShelf(obeyed, side, self.cabinets[-1], told=told))
+        self._opened.append(DiskShelf(obeyed, side, self.cabinets[-1], notify=notify))
         return self._opened[-1]
 
     def hang(self, disk: int) -> None:

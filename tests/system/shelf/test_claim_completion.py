@@ -92,7 +92,7 @@ def test_what_is_opened_when_nobody_waits_for_it_any_more_is_closed(tmp_path: Pa
     image.touch()
     kept, descriptors = ExclusiveOpen(), open_exclusively(image, tmp_path)
     assert descriptors is not None
-    kept.let_go()
+    kept.release()
     assert not kept.take(descriptors)
     with pytest.raises(OSError):
         os.fstat(descriptors[0])

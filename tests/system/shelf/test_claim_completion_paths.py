@@ -144,5 +144,5 @@ def test_asking_whether_a_path_is_registered_registers_none(rig: DisksRig) -> No
     before = dict(disk.keys), disk.holder, disk.persist
     disk.in_use.add("a1")
     assert not shelf.keep(DISK, LONG_S, MINE)
-    shelf.let_go(DISK)
+    shelf.release(DISK)
     assert (dict(disk.keys), disk.holder, disk.persist) == before

@@ -81,7 +81,7 @@ def test_nothing_is_written_to_a_new_place_that_is_not_empty(disks: DisksRig) ->
 def test_what_overwrote_a_record_stays_and_is_told(disks: DisksRig, choice: Choice, slot: int) -> None:
     told: list[str] = []
     cabinet = StandInCabinet(disks.disks, Side.A)
-    shelf = DiskShelf(orders(Side.A), Side.A, cabinet, choice, told=lambda name, what: told.append(f"{name} {what}"))
+    shelf = DiskShelf(orders(Side.A), Side.A, cabinet, choice, notify=lambda name, what: told.append(f"{name} {what}"))
     assert shelf.write_record(sectors(b"before"), LONG_S) is Written.GOOD
     for disk in disks.disks.values():
         change(disk, {RESERVED_START + slot: DATA})

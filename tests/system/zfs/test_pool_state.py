@@ -71,7 +71,7 @@ def believed(samples: list[Presence], told: Presence) -> list[Presence]:
     belief, found = SettledState(told, told), []
     for number, sample in enumerate(samples):
         belief = belief.with_sample(sample, number * SAMPLE_MS)
-        found.append(belief.told)
+        found.append(belief.accepted)
     return found
 
 

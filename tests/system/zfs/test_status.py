@@ -93,7 +93,7 @@ IMPORTABLE = """\
 def test_pools_that_could_be_imported() -> None:
     tank, zoo = parse_status(IMPORTABLE)
     assert (tank.name, tank.guid, tank.health) == ("tank", 15451357997522795478, Health.DEGRADED)
-    assert tank.told == "One or more devices contains corrupted data."
+    assert tank.problem == "One or more devices contains corrupted data."
     assert [(row.name, row.kind, row.role) for row in tank.rows] == [
         ("mirror-0", VdevKind.MIRROR, VdevRole.DATA),
         ("/dev/sdb1", VdevKind.DISK, VdevRole.LOG),
