@@ -8,7 +8,7 @@
     │   ├── RemoteUnreachable  no remote answered within its limits (work goes on offline)
     │   ├── HostKeyRefused     the SSH host key is not known, or is not the one that is known
     │   ├── HistoryRefused     the branch was rewound or replaced
-    │   ├── SignatureRefused   a commit is unsigned, or signed by nobody who is trusted
+    │   ├── SignatureRefused   a commit is unsigned, or its signer is not trusted
     │   └── UnsupportedSource  empty, SHA-256, symlinks, submodules, too large
     ├── ObservationError       the live state cannot be read at all
     ├── StalePlanError         what a saved plan was made from has moved
@@ -98,7 +98,7 @@ class HistoryRefused(SourceError):
 
 
 class SignatureRefused(SourceError):
-    """A commit is unsigned, or signed by nobody who is trusted."""
+    """A commit is unsigned, or its signer is not trusted."""
 
 
 class UnsupportedSource(SourceError):

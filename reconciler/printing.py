@@ -20,7 +20,7 @@ _UNSAFE: Final = (
 )
 _IN_LINE: Final = re.compile(f"[{_UNSAFE}]")
 _IN_TEXT: Final = re.compile(f"(?![\n\t])[{_UNSAFE}]")
-#: No value that somebody else chose takes more of a line of people's.
+#: Longest value from outside that a line for people shows, in characters.
 VALUE_LENGTH_MAX: Final = 200
 
 
@@ -35,7 +35,7 @@ def printable_text(text: str) -> str:
 
 
 def cut(text: str, most: int = VALUE_LENGTH_MAX) -> str:
-    """At most so many characters; what is cut ends in an ellipsis."""
+    """At most this many characters; a cut text ends in an ellipsis."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

@@ -31,7 +31,7 @@ class FailoverWord(StrEnum):
 def failover(
     what: Annotated[FailoverWord, typer.Argument(help="Whether the pair may fail over.")],
     last: Annotated[
-        str | None, typer.Option("--for", help="Only here, for so long, with an alert: 30m, 2h.", metavar="TIME")
+        str | None, typer.Option("--for", help="Only here, for this time, with an alert: 30m, 2h.", metavar="TIME")
     ] = None,
     node: NodeOption = None,
     output: OutputOption = Output.TEXT,

@@ -18,7 +18,9 @@ from reconciler.system.git.commit_writer import Author
 
 MAKE: Final = "make"
 #: The word that the operator types to follow unsigned commits.
-UNSIGNED: Final = "nobody"
+UNSIGNED: Final = "unsigned"
+#: The word of earlier releases.
+_UNSIGNED_BEFORE: Final = "nobody"
 SIGNERS_FILE: Final = "allowed_signers"
 KEY_FILE: Final = "signing_key"
 _KEY_BYTES_MAX: Final = 64 << 10
@@ -58,7 +60,7 @@ def choose_trust(*, joins: bool, quiet: bool, signer: Path | None, accept_unsign
 
 def prepare_trust(choice: str, beside: Path, author: Author) -> FirstTrust:
     """Make the files for a choice in the directory `beside`. Raises UsageError for a file that is no key, or exists."""
-    if choice == UNSIGNED:
+    if choice in (UNSIGNED, _UNSIGNED_BEFORE):
         return FirstTrust({"unsigned": "accept"})
     signers = beside / SIGNERS_FILE
     if choice == MAKE:

@@ -3,7 +3,7 @@
 A unix stream socket; one JSON line asks, one JSON line answers, then the connection ends. Who may ask is decided by the
 kernel twice: by mode and group of the socket file, and by the credentials of the caller (SO_PEERCRED, unix(7)).
 The server never blocks: every socket it waits for is behind one file descriptor (epoll(7) nests), which a loop puts
-into its own selector. Does not know what a request means; whoever serves answers at once and acts later.
+into its own selector. Does not know what a request means: the daemon answers at once and acts later.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class ControlAnswer:
     """`accepted`: the request is followed. `code` stays the same for programs, `text` is one sentence for people.
 
     `document`: what was asked for (`{"status": ...}` for STATUS, `{"events": [...]}` for TIMELINE);
-    `{"turn": n}` for POWER, which is over when the status counts so many turns.
+    `{"turn": n}` for POWER, which is over when the status counts `n` turns.
     """
 
     accepted: bool

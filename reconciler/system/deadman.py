@@ -1,4 +1,4 @@
-"""The deadman: hardware that resets this controller when nobody feeds it, and the reset that comes at once.
+"""The deadman: a hardware timer that resets this controller if it is not fed, and the reset that comes at once.
 
 `open_deadman` chooses by name: a device of the kernel's watchdog API (Documentation/watchdog/watchdog-api.rst), a
 simulated one (`demo/deadman`, for controllers that are namespaces), or none. Opening a device starts it, so it is
@@ -43,10 +43,10 @@ class Deadman(Protocol):
         ...
 
     def feed(self, timeout_ms: int) -> None:
-        """Not to be reset for so long. The first feeding arms it."""
+        """Postpone the reset by `timeout_ms`. The first call arms the timer."""
 
     def fired(self, new_boot: bool) -> bool:
-        """Whether it was the deadman that reset this controller last; `new_boot`: nobody has asked in this boot."""
+        """Whether it was the deadman that reset this controller last; `new_boot`: the first question of this boot."""
         ...
 
     def disarm(self) -> None:
@@ -268,10 +268,10 @@ class NoDeadman:
         self._trigger, self._network = trigger, network
 
     def feed(self, timeout_ms: int) -> None:
-        """Nobody is fed."""
+        """There is no timer to feed."""
 
     def fired(self, new_boot: bool) -> bool:
-        """Nobody could."""
+        """False: there is no timer."""
         return False
 
     def disarm(self) -> None:

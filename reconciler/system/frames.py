@@ -1,8 +1,8 @@
 """Heartbeats as Ethernet frames: one socket for each interface, without address, route or neighbour (packet(7)).
 
-Frames of EtherType 0x88B5 (IEEE 802: for local experiments) go to one multicast address, so they reach whoever is on
-the same segment and pass no router. The socket is bound to an interface's index; a name is only looked up to hand it
-to the system call. Knows nothing of what a frame carries.
+Frames of EtherType 0x88B5 (IEEE 802: for local experiments) go to one multicast address, so they reach all
+machines on the same segment and pass no router. The socket is bound to an interface's index; a name is only looked up
+to hand it to the system call. Knows nothing of what a frame carries.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ DEADMAN: Final = Path("/dev/watchdog")
 GROUP: Final = "hagit"
 #: A host with or without a port, as in a URL.
 HOST: Final = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(:[0-9]{1,5})?")
-#: Like `accept`, by a person who knows that whoever can push is root here; without it a warning stands.
+#: Like `accept`, for an operator who knows that everyone who can push is root here; `accept` alone keeps a warning.
 WITHOUT_WARNING: Final = "accept-without-warning"
 PAIR_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 COMMIT: Final = re.compile(r"[0-9a-f]{12,40}")
@@ -125,7 +125,7 @@ class WatchdogNode:
 class Node:
     """One controller as its own machine knows it. Paths are absolute.
 
-    `power`: what the fence agent of the peer must know and nobody else may: names of options, each with a file.
+    `power`: secrets for the fence agent of the peer: names of options, each with a file.
     `power_for`: which agent and options these are for: names and values, and the agent's name as `agent`.
     `fence_agents`: programs that a repository can name as fence agents, beside Debian's.
     """

@@ -200,7 +200,7 @@ class Daemon:
             max(heard_ms[:-1], default=0) + timers.silence_ms + timers.network_ms, heard_ms[-1] + timers.stale_ms
         )
         if 0 < due_ms - monotonic_ms() < timers.beat_ms:
-            self._schedule("vigil", due_ms - monotonic_ms(), self._check_silence)
+            self._schedule("silence-check", due_ms - monotonic_ms(), self._check_silence)
 
     def _check_silence(self) -> None:
         self.handle(Tick(), act=True)

@@ -71,8 +71,8 @@ def plain_request(request: WorkerRequest) -> Message:
         case ExportPools():
             return {"do": "export"}
         case SwitchPower(deed, agent, options, secrets, program, bound):
-            told = {"agent": agent, "options": options, "secrets": secrets, "program": program, "bound": bound}
-            return {"do": "power", "deed": deed.value, **told}
+            details = {"agent": agent, "options": options, "secrets": secrets, "program": program, "bound": bound}
+            return {"do": "power", "deed": deed.value, **details}
         case RunAudit(theirs):
             return {"do": "audit", "theirs": theirs}
         case ServeShares(digest, others, chap):

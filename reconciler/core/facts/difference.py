@@ -143,7 +143,7 @@ def owner_of(fact: Fact, observed: Observed, desired: Desired) -> Owner:
     """Who made an observed fact.
 
     A link is ours when its alias says so. A port carries no stamp of its own: it is ours when its link carries our
-    mark and its master is ours or desired, so that a tap somebody plugs into our bridge stays theirs.
+    mark and its master is ours or desired, so that a tap that another program plugs into our bridge stays its own.
     """
     if isinstance(fact, Mark):
         return mark_owner(fact.text)

@@ -89,7 +89,7 @@ class Origin:
 
 
 class Placement(StrEnum):
-    """Whether the pools belong here. ACTIVE: the watchdog says so. STANDBY: they do not, or nobody can tell.
+    """Whether the pools belong here. ACTIVE: the watchdog says so. STANDBY: they do not, or it is unknown.
 
     UNWATCHED: no watchdog places them; whichever controller has a pool imported is the one to see to it.
     """

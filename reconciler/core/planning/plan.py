@@ -1,7 +1,7 @@
 """The plan and its parts: plain values, printed, saved, compared and performed, and never changed.
 
-A plan leaves no choice to whoever performs it, and nothing happens without a reason: every action says which
-difference it removes, every held action names its gate, and an empty plan is a sentence.
+A plan leaves no choice to the executor, and each of its parts has a reason: every action says which difference it
+removes, every held action names its gate, and an empty plan is a sentence.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The decision stays where it was searched: in the failover core. A cut only follows a claim that the core began, and
 only when the disks say that the claim is ours. So silence on the networks alone, with a disk record that moves on, cuts
-nobody; and of two controllers that claim at once only the one that got the majority of the arbitration disks cuts.
+no power; and of two controllers that claim at once only the one that got the majority of the arbitration disks cuts.
 
 The invariant, asserted before each cut: *power is cut only by a controller that holds the majority of the arbitration
 disks by a claim which began because the peer was silent everywhere, its disk record included, or had said itself that
@@ -37,7 +37,7 @@ def cuts(state: State, began: Code | None, *, proven: bool) -> bool:
     """Whether the peer's power is to be cut now. `began`: `cause`. `proven`: its switch has been proven off already.
 
     PEER_DEAD is the peer's own last word, unless proven: it resets itself then, and only strict orders do not take
-    its word for that. A person who forces a claim, a hand-over and an election cut nobody.
+    its word for that. A forced claim, a hand-over and an election cut no power.
     """
     silent = began is Code.PEER_SILENT and not disk_alive(state, state.now_ms)
     due = silent or (began is Code.PEER_DEAD and state.orders.strict)

@@ -74,7 +74,7 @@ class FailoverLimits(Model):
         json_schema_extra={"examples": ["6s"]},
         description="How long the active controller goes on serving while its disks do not say that it holds them: the "
         "longest stall of a shelf that moves nothing. A takeover that has to wait for the old owner waits for this and "
-        "the deadman. Without it 4s, as far as the deadman leaves so much of 15 s, at least 2s.",
+        "the deadman. Without it 4s, or what the deadman leaves of 15 s, at least 2s.",
     )
 
 

@@ -1,7 +1,7 @@
 """What a watchdog publishes about itself, its peer and what lies between: the document `watchdog.json`.
 
 Decides the shape, how old a document may be, and the verdict on the pair in one of four words. Every field is a plain
-text, number or truth value. Does not know the core: whoever publishes fills it from a state (`core/watchdog_status`).
+text, number or truth value. Does not know the core: `core/watchdog_status` fills it from a state.
 
 Moments that end in `_ms` without more are of the writer's monotonic clock, comparable while `boot` is the reader's own;
 ages, bounds and what is left of a time are milliseconds, too. Wall-clock times are ISO 8601 in UTC, for people only.

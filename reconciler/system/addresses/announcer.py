@@ -1,6 +1,6 @@
 """Announcer: tells the neighbours where the virtual addresses are, in bursts and then regularly.
 
-Decides that whoever fell behind (a paused process) sends one announcement and not the missed ones, and that a frame
+Decides that a process that was paused sends one announcement and not the missed ones, and that a frame
 that cannot be sent now is counted and forgotten: the schedule brings the next. Sends with the MAC it is told, over the
 interface itself also where the address is on a macvlan. Does not know whether the address is really placed.
 """

@@ -1,10 +1,10 @@
 """Settings: how the interfaces with virtual addresses answer ARP, set while they are managed and given back after.
 
 Decides the values (ip-sysctl: arp_ignore 1, arp_announce 2, promote_secondaries 1) and keeps what was there before in
-a journal, written before anything is changed, so that a start after a crash goes on from it. A value that somebody
-else changed meanwhile is put right while managed and left as it is when given back. IPv6 needs no setting: neighbour
-solicitations are answered per interface anyway, and the addresses say for themselves that detection is off. Set
-through netlink by index, so that a renamed interface is the same one.
+a journal, written before anything is changed, so that a start after a crash goes on from it. A value that another
+program changed is put right while managed, and left as it is when hagit stops managing it. IPv6 needs no
+setting: neighbour solicitations are answered per interface anyway, and the addresses say for themselves that detection
+is off. Set through netlink by index, so that a renamed interface is the same one.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from reconciler.system.http.client import HttpPoster
 
 #: Interval at which a firing alert is sent again. The default of Alertmanager's `resolve_timeout` is five minutes.
 REFRESH_INTERVAL_S: Final = 60.0
-#: Shortest duration of an alert in Alertmanager. It notifies nobody of an alert that ends before `group_wait` (30 s
+#: Shortest duration of an alert in Alertmanager. It sends no notice of an alert that ends before `group_wait` (30 s
 #: unless configured), and healed drift ends within milliseconds.
 DURATION_S_MIN: Final = 40.0
 

@@ -158,7 +158,7 @@ def _confine(received: Path, mirror: Path, remote: Remote) -> None:
 
 
 def _prepare(received: Path, remote: Remote, timeout_s: float) -> None:
-    """libgit2's settings for this process: finite timeouts, our known_hosts, our CA, nobody's ~/.gitconfig."""
+    """libgit2's settings for this process: finite timeouts, our known_hosts, our CA, no ~/.gitconfig."""
     settings = pygit2.settings
     settings.server_connect_timeout = max(1, int(timeout_s * 1000))
     settings.server_timeout = max(1, int(timeout_s * 1000))

@@ -1,7 +1,7 @@
 """What is new on the followed branch, and whether it may be followed: fast-forward only.
 
-Decides by ancestry alone. A head that does not descend from the last accepted commit is refused, because whoever can
-rewind a branch could otherwise bring back any old state. The last accepted commit is remembered by the caller; a
+Decides by ancestry alone. A head that does not descend from the last accepted commit is refused, because a person who
+can rewind a branch could otherwise bring back any old state. The last accepted commit is remembered by the caller; a
 person changes it on purpose with `hagit accept-history`. It does not know signatures.
 """
 
@@ -56,8 +56,8 @@ class Advance:
     def to_verify(self) -> tuple[str, ...]:
         """The commits whose signatures count: all new ones, but only the head when a history is adopted.
 
-        The signature of a head covers every byte of its tree, so it vouches for the state; whoever adopts a history
-        cannot ask its past to have followed a rule that did not hold then.
+        The signature of a head covers every byte of its tree, so it vouches for the state. The commits
+        before it were made under no such rule, so the rule is not applied to them.
         """
         return (self.head,) if self.first else tuple(commit.id for commit in self.commits)
 

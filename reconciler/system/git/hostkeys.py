@@ -1,7 +1,7 @@
 """A server that is not who it should be: why, and how a person makes it known.
 
 Decides what to say when libgit2 found the SSH host key or the TLS certificate wanting. It never adds a key itself:
-trust on first use would trust whoever happens to stand in between.
+trust on first use would trust a machine in the middle.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Where a source lives: the URL of a remote taken apart, and what this controller needs to be let in.
 
-Decides which URLs are acceptable. It connects to nothing. Plain `git://` and `http://` are refused because anybody
-on the way could answer; a password inside a URL is refused because the URL stands in git.
+Decides which URLs are acceptable. It connects to nothing. Plain `git://` and `http://` are refused because any
+machine on the way could answer; a password inside a URL is refused because the URL stands in git.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from reconciler.system.git.remote import Access, GitTransport, Remote, RemoteAdd
 from reconciler.system.ownership import exposed
 from reconciler.system.ownership import remedy as mend
 
-#: Where a tip waits until it is known to be complete; the file with the tip that a remote named, for whoever waits.
+#: Where a tip waits until it is known to be complete; the file with the tip that a remote named, for the parent.
 INCOMING_REF = "refs/hagit/incoming"
 TIP_FILE = "tip"
 

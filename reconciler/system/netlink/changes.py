@@ -178,7 +178,7 @@ class Changes:
             if problem.code != errno.EEXIST or self._narrow.at([after.key])[after.key] != after:
                 raise
         found = self._narrow.link(after.name)
-        # The kernel takes no alias at creation; without the stamp a crash would leave a link that is nobody's.
+        # The kernel takes no alias at creation; without the stamp a crash would leave a link without an owner.
         if found is not None and not found.alias:
             self._mark(after.name, mark_text(after.name, None, interlink=False))
         return None

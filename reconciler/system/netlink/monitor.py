@@ -1,8 +1,8 @@
 """Monitor: reports that the network changed, so that the agent looks again.
 
 Events are a trigger and the look is the truth. Hostname changes count too (the sysctl kernel.hostname can be polled);
-the resolver's file does not, and the kernel says nothing when the alias of a link that is down changes: somebody has to
-look now and then anyhow.
+the resolver's file does not, and the kernel reports no change of the alias of a link that is down. So the caller
+also looks from time to time.
 """
 
 from __future__ import annotations

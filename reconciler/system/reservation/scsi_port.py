@@ -41,7 +41,7 @@ from reconciler.system.reservation.scsi import (
 from reconciler.system.reservation.sense import Sense, SenseKey, decode_sense
 from reconciler.system.reservation.sg_io import ScsiTransport
 
-#: After this the kernel aborts a command. Deadlines are kept by whoever waits: a shorter one here would make the kernel
+#: After this the kernel aborts a command. The caller keeps the deadlines: a shorter one here would make the kernel
 #: abort, and then reset, a disk that is only slow.
 COMMAND_S: Final = 5.0
 #: One for each thing that can have happened to a disk, and more.
@@ -51,7 +51,7 @@ BUSY_S: Final = 0.01
 KEYS_BYTES: Final = HEADER_BYTES + 64 * 8
 STANDING_TRIES: Final = 4
 #: A key of ours for the claim 0, which no claim ever has.
-NOBODY: Final = KEY_MARK << 48 | 1 << EPOCH_BITS
+UNUSED_KEY: Final = KEY_MARK << 48 | 1 << EPOCH_BITS
 
 Listed = TypeVar("Listed")
 
@@ -60,8 +60,8 @@ Listed = TypeVar("Listed")
 class Learnt:
     """What a disk has refused, for all its paths and for as long as the process lives. None: not asked yet.
 
-    `refusal`: what was said last by a disk that does not do what it is asked. `tried`: how a PREEMPT AND ABORT of
-    nobody ended. It is tried once: the kernel writes a line into its log for each command that ends in a conflict.
+    `refusal`: the last sense data of a disk that does not do what it is asked. `tried`: how a PREEMPT AND ABORT of a
+    key that no initiator has ended. It is tried once: the kernel logs each command that ends in a conflict.
     """
 
     persisting: bool | None = None
@@ -169,11 +169,11 @@ class ScsiPort:
         self._transport.close()
 
     def _aborts(self, end_s: float) -> bool | None:
-        """Whether PREEMPT AND ABORT is known; some say so and refuse it, so it is tried with a key that nobody has.
+        """Whether the disk does PREEMPT AND ABORT. Some report it and refuse it, so it is tried with an unused key.
 
         A wrong key ends with RESERVATION CONFLICT before anything is done (SPC-4, 5.13.11.2).
         """
-        tried = self._learnt.tried or self._do(Out.PREEMPT_AND_ABORT, parameters(NOBODY, NOBODY), end_s)
+        tried = self._learnt.tried or self._do(Out.PREEMPT_AND_ABORT, parameters(UNUSED_KEY, UNUSED_KEY), end_s)
         if tried not in (Result.CONFLICT, Result.UNSUPPORTED):
             return None
         self._learnt.tried = tried

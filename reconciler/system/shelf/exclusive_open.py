@@ -1,7 +1,7 @@
 """Exclusive opens of a disk: while we hold one, no other process of this machine writes to it or begins to.
 
 An exclusive open (open(2), O_EXCL without O_CREAT) of a block device is refused while it or a partition of it is open
-for somebody else alone (block/bdev.c, bd_may_claim): an imported pool, a mount, a mapping. ZFS opens for itself alone
+exclusively elsewhere (block/bdev.c, bd_may_claim): by an imported pool, a mount, a mapping. ZFS opens for itself alone
 what belongs to a pool, so it cannot open what is kept. Decides what that means for a disk with several paths, whose
 partitions are mappings of their own. Reads and writes nothing.
 """

@@ -2,7 +2,7 @@
 
 hagit registers every path of a multipath device itself, with a key that is new for each claim. multipathd registers
 paths, too, where `reservation_key` is configured (multipath.conf(5)): with a key that hagit did not make, which fences
-nobody and which a claim removes. Reads files only; changes nothing and asks no daemon.
+no controller and which a claim removes. Reads files only; changes nothing and asks no daemon.
 """
 
 from __future__ import annotations

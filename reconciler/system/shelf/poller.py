@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from reconciler.system.shelf.disk_thread import Answers, DiskThread, Task, TaskKind, next_answer
 
-#: A question without an answer that took so long was given up by the kernel; an error comes sooner.
+#: A question that took this long without an answer was aborted by the kernel; an error comes sooner.
 GIVEN_UP_S: Final = 1.0
 #: The first pause, and the longest.
 PAUSE_S, PAUSE_S_MAX = 0.5, 4.0

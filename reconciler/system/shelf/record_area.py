@@ -1,6 +1,6 @@
 """Where on an arbitration disk the heartbeat records lie, and whether anything else lies there.
 
-ZFS makes two partitions on a whole disk: 1 for itself, 9 of exactly 8 MiB that nobody uses ("Solaris reserved"). There
+ZFS makes two partitions on a whole disk: 1 for itself, 9 of exactly 8 MiB that stays unused ("Solaris reserved"). There
 records go, one block for each side, unless another place is configured. Decides what is refused: everything that is not
 surely unused. The place can move: when a disk has grown, `zpool online -e` and the pool property `autoexpand` move
 partition 9 to its new end, and ZFS fills the old place. So the invariant is: *a record is written only where the table,

@@ -67,8 +67,8 @@ def read_devices(
 ) -> dict[int, DeviceContent]:
     """What is on each device that answered in time, by the same numbers.
 
-    `settle_s`: the slowest may take so long when the fastest is quick, and four times as long as that one when it is
-    not: on a machine with too much to do nothing is quick, and that says nothing about a disk.
+    `settle_s`: longest answer of the slowest disk, or four times that of the fastest if this is longer. On a busy
+    machine every disk is slow, and that says nothing about one of them.
     """
     begun_s = time.monotonic()
     _left.reap()

@@ -6,8 +6,8 @@ one that does not answer would keep the whole import waiting. A SCSI disk in sta
 on what it is to refuse: what our arms have asked it before, with real-time priority, is unanswered, and mq-deadline
 lets everything else wait for that, 10 s each time (block/mq-deadline.c, dd_dispatch_request).
 
-A child sees to it that all is as before afterwards, however the import ends and whoever is killed; it may wait there
-for the disk, and nobody waits for it. Decides nothing. Other kinds of disk are left as they are.
+A child restores the state afterwards, also if the import fails or its parent is killed. It may wait there for the
+disk; its parent does not wait for it. Decides nothing. Other kinds of disk are left as they are.
 """
 
 from __future__ import annotations

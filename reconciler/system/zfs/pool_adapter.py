@@ -68,9 +68,9 @@ from reconciler.system.zfs.unmounts import few, shared, unmount
 LABELS_S: Final = 2.0
 #: An older pool that was imported is exported at once, and no later than this.
 OLDER_S: Final = 5.0
-#: Of disks that all are slow, the labels are waited for so long at most.
+#: Longest wait for the labels of disks that are all slow.
 LABELS_S_MAX: Final = 30.0
-#: What another move left behind in the kernel is waited for so long; then this one is tried again.
+#: Longest wait for what another move left behind in the kernel; then this one is tried again.
 HELD_S: Final = 30.0
 #: An export of a pool that is busy is tried again after this.
 BUSY_S: Final = 0.01

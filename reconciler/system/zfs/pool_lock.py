@@ -2,10 +2,10 @@
 
 The process that moves pools holds a lock (flock(2)), and so does every program that it starts. A program that is killed
 while it waits in the kernel for an import holds it until that has ended, so no second import or export overtakes the
-first, whoever asked for either. And everybody can see without waiting whether pools are being moved. Decides nothing.
+first, from whichever process. Every process can see without waiting whether pools are being moved. Decides nothing.
 
 Beside the lock lie marks: for each pool whose filesystems have been mounted, and for each that was taken without being
-there, because nobody has made it yet; and when an export was refused last because somebody uses what is mounted. All
+there, because it is still to be made; and when an export was refused last because a program uses a filesystem. All
 are in /run: they vanish with the kernel whose pools they speak of.
 """
 
@@ -23,7 +23,7 @@ from reconciler.system.files import PRIVATE, PRIVATE_DIRECTORY
 
 RUN: Final = Path("/run/hagit/zfs")
 AGAIN_S: Final = 0.02
-#: An export that is refused is tried again at once; so long after it was to be refused again it is in the kernel.
+#: A refused export is tried again at once. If it is not refused again within this time, it is in the kernel.
 USED_MS: Final = 2_000
 USED_MS_MAX: Final = 15_000
 

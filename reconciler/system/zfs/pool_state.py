@@ -6,8 +6,8 @@
     whatever else                                          SOME
 
 Decides also when a change is believed: `/proc/spl/kstat/zfs/POOL/state` has been seen to say something else for up to
-78 ms, so what has changed must be seen to last. Only that an import or export has ended is believed at once: whoever
-moves the pools holds a lock until then, and a pool that is there has a state, whichever it says.
+78 ms, so what has changed must be seen to last. Only that an import or export has ended is believed at once: the
+process that moves the pools holds a lock until then, and a pool that is there has a state, whichever it says.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import Final
 
 from reconciler.core.failover.machine.events import Presence
 
-#: A change is believed when every sample says it for so long.
+#: A change is believed when every sample says it for this time.
 STEADY_MS: Final = 120
 #: Between two samples.
 SAMPLE_MS: Final = 20
-#: A transaction group that is closed for so long and not on the disks: the pool does not answer.
+#: A transaction group is closed for this time and not on the disks: the pool does not answer.
 HUNG_MS: Final = 30_000
 #: States in which a pool serves (module/zfs/spa_misc.c, spa_state_to_name).
 SERVING: Final = ("ONLINE", "DEGRADED")

@@ -1,9 +1,10 @@
 """Running `zpool` and `zfs`: several at once, with a deadline, and never waiting for one that is stuck in the kernel.
 
 Decides when a program is given up: at the deadline it is killed and left behind. A process that waits in the kernel
-for a pool ends when the kernel lets it, so nobody waits for that; whoever must know holds a lock that the program
-inherits (`keep`). Programs die with the thread that started them (prctl(2), PR_SET_PDEATHSIG, by setpriv(1)). Does not
-know what a program is for. No secret may stand in `argv`, where every user of the machine can read it.
+for a pool ends when the kernel lets it, so hagit does not wait for that; a caller that must know passes a lock that
+the program inherits (`keep`). Programs die with the thread that started them (prctl(2), PR_SET_PDEATHSIG, by
+setpriv(1)). Does not know what a program is for. No secret may stand in `argv`, where every user of the
+machine can read it.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from reconciler.system.files import open_regular
 from reconciler.system.zfs.orphaned_processes import OrphanedProcesses, close_all_but
 from reconciler.system.zfs.tools import URGENT
 
-#: Nothing was free for so long: it may stay in use.
+#: Nothing came free within this time: it may stay in use.
 CATCH_S: Final = 0.25
 #: From this number of mounts on `zpool export` is faster, so it is asked first.
 MANY: Final = 64
