@@ -49,15 +49,17 @@ class SharesFile:
         return tuple(OrdersChange(*change) for change in share_changes(self._current(), _wanted(content)))
 
     def warnings(self, content: Content) -> tuple[str, ...]:
-        """A sentence for each removed share that clients use, and for each CHAP secret that is not on this controller.
+        """A sentence for each removed share that clients use, a state dataset that moves, and each missing CHAP secret.
 
         Raises NodeFileError for an unusable secret of the pair.
         """
-        return (*self._used(content), *_missing_secrets(content.shares, dict(self._watchdog.chap)))
+        before, after = self._current(), _wanted(content)
+        secrets = _missing_secrets(content.shares, dict(self._watchdog.chap))
+        return (*self._used(before, after), *_left_state(before, after), *secrets)
 
-    def _used(self, content: Content) -> Iterator[str]:
+    def _used(self, before: Shares | None, after: Shares) -> Iterator[str]:
         """The clients of removed shares, as far as this controller serves them."""
-        removed = removed_shares(self._current(), _wanted(content))
+        removed = removed_shares(before, after)
         try:
             found = read_clients(self._watchdog.run, boot_id()) if removed else None
         except StateError:
@@ -104,6 +106,16 @@ class SharesFile:
         #: Whether it is sealed with the present secret.
         self._sealed = at == 0
         return read if isinstance(read, Shares) else None
+
+
+def _left_state(before: Shares | None, after: Shares) -> Iterator[str]:
+    """Two datasets at one place: the one that is mounted last covers the other."""
+    old = before.state if before is not None else None
+    if old is not None and after.state is not None and old != after.state:
+        yield (
+            f"{old} has the same mount point as {after.state} and is left as it is; after the apply run on the active "
+            f"controller: zfs set canmount=noauto {old}, and switch over once"
+        )
 
 
 def _missing_secrets(shares: Shares | None, files: Mapping[str, Path]) -> Iterator[str]:

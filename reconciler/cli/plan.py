@@ -5,7 +5,6 @@ Changes nothing. `core/planning` makes the plan; `apply` and `rollback` make and
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 from dataclasses import replace
@@ -56,14 +55,24 @@ def make_plan(session: Session, revision: Revision, content: Content) -> Plan:
     """The plan that makes this controller what `content` says, with warnings about disks and secrets that it lacks."""
     orders = orders_changes(session, content)
     plan = session.propose(revision, content, orders)
-    if session.orders is not None:
-        with contextlib.suppress(HagitError):
-            plan = replace(plan, warnings=(*plan.warnings, *session.orders.warnings(content)))
+    plan = replace(plan, warnings=(*plan.warnings, *_share_warnings(session, content)))
     if not orders:
         return plan
     from reconciler.cli.new_disks import new_disk_warnings
 
     return replace(plan, warnings=(*plan.warnings, *new_disk_warnings(session.node, content.orders)))
+
+
+def _share_warnings(session: Session, content: Content) -> tuple[str, ...]:
+    """What keeps this controller from serving the shares, and who uses shares that go."""
+    if session.orders is None:
+        lacking = "the node file has no [watchdog], so this controller serves no share; see `hagit explain node`"
+        return (lacking,) if content.shares is not None else ()
+    try:
+        return session.orders.warnings(content)
+    except HagitError:
+        # The changes of the orders meet the same error, and say so.
+        return ()
 
 
 def orders_changes(session: Session, content: Content) -> tuple[OrdersChange, ...]:

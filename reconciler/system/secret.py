@@ -33,10 +33,11 @@ def read_secret(path: str | Path, *, bytes_min: int = SECRET_BYTES_MIN) -> bytes
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise NodeFileError(f"cannot read this secret: {error.strerror}", where=where) from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise NodeFileError("a secret has to be a regular file", where=where)
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise NodeFileError("a secret has to be a regular file", where=where)
         if status.st_mode & 0o077 or status.st_uid not in (0, os.geteuid()):
             named = shlex.quote(where)
             raise NodeFileError(

@@ -115,6 +115,16 @@ def test_a_plan_names_the_clients_of_a_removed_share(tmp_path: Path) -> None:
     assert file.warnings(none) == ()
 
 
+def test_a_plan_says_what_to_do_with_the_state_dataset_that_is_left(tmp_path: Path) -> None:
+    watchdog = WatchdogNode(secret_in(tmp_path / "secret"), "simulated:/nowhere", chap=(("hypervisor1", EXAMPLE),))
+    file, wanted = SharesFile(watchdog, Store(tmp_path / "state")), content()
+    assert wanted.shares is not None
+    file.publish(wanted, "")
+    moved = replace(wanted, shares=replace(wanted.shares, state="fast/hagit-state"))
+    assert "zfs set canmount=noauto tank/hagit-state" in file.warnings(moved)[0]
+    assert not any("canmount" in warning for warning in file.warnings(replace(wanted, shares=None)))
+
+
 def test_a_secret_that_this_controller_does_not_have_is_a_warning(tmp_path: Path) -> None:
     store, wanted, chap = Store(tmp_path / "state"), content(), tmp_path / "hypervisor1"
     watchdog = WatchdogNode(secret_in(tmp_path / "secret"), "simulated:/nowhere")

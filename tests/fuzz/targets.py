@@ -38,6 +38,19 @@ from reconciler.core.failover.orders.orders import Orders, digest, shelf_digest
 from reconciler.core.failover.orders.safety_checks import unsafe
 from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.reservations.key import Side
+from reconciler.core.shares.difference import removed_shares, share_changes
+from reconciler.core.shares.document import decode_shares, shares_document
+from reconciler.core.shares.shares import (
+    Chap,
+    Initiator,
+    IscsiServer,
+    IscsiTarget,
+    Lun,
+    NfsClients,
+    NfsExport,
+    NfsServer,
+    Shares,
+)
 from tests.core.failover.beats import BEAT, ORDERS, PAIR, SECRET
 
 DATAGRAM = datagram_way(SECRET, PAIR, "interlink", Side.A)
@@ -132,6 +145,23 @@ def orders_sealed(data: bytes) -> bool:
     return orders(seal_orders(data, ORDERS_KEY))
 
 
+def shares(data: bytes) -> bool:
+    """Accepted only if it means what the encoder writes; then its changes can be told, from nothing and to nothing."""
+    decoded = decode_shares(data, ORDERS_KEY)
+    if isinstance(decoded, Shares):
+        assert decode_shares(shares_document(decoded, ORDERS_KEY), ORDERS_KEY) == decoded
+        share_changes(None, decoded)
+        removed_shares(decoded, Shares(decoded.pair))
+        assert not share_changes(decoded, decoded)
+        return True
+    refused(decoded)
+    return False
+
+
+def shares_sealed(data: bytes) -> bool:
+    return shares(seal_orders(data, ORDERS_KEY))
+
+
 #: What an edit puts in some place of the document.
 PIECES = (
     None, True, False, 0, 1, -1, 3, 255, 2**31, 2**63 - 1, 2**63, 10**30, 1.5, float("nan"), float("inf"), "", "a", "b",
@@ -186,6 +216,30 @@ ORDERS_WORDS = (
     b"null", b"true", b"false", b"NaN", b"-Infinity", b"1e9", b"-0", b"0.0", b"9223372036854775808", b"\\u0000",
     b"\\ud800", b"\\u202e", b"[" * 64, b'{"":' * 32, b'"carp"', b'"interlink"', b'"a"', b'"b"', b"\n",
 )  # fmt: skip
+SHARES = Shares(
+    "tank",
+    "storage",
+    "tank/hagit-state",
+    NfsServer(("10.0.9.10",)),
+    (NfsExport("home", "tank/home", (NfsClients("10.0.9.0/24"),), "films"),),
+    IscsiServer(),
+    (
+        IscsiTarget(
+            "vm",
+            "iqn.2026-11.com.example:vm",
+            ("10.0.9.10",),
+            (Lun(0, "tank/vm0"),),
+            (Initiator("iqn.1993-08.org.debian:01:1", Chap("vm", "in"), Chap("tank", "out")),),
+        ),
+    ),
+)
+SHARES_FILE = shares_document(SHARES, ORDERS_KEY)
+SHARES_BODY = SHARES_FILE[: SHARES_FILE.index(b"\n") + 1]
+SHARES_WORDS = (
+    *(f'"{name}":'.encode() for name in (*Shares.__slots__, *NfsExport.__slots__, *IscsiTarget.__slots__)), b'{"',
+    b'":', b"},{", b"[", b"]", b",", b'""', b"null", b"true", b"-1", b"0.0", b"9223372036854775808", b"\\u0000",
+    b"\\u202e", b"[" * 64, b'"rw"', b'"ro"', b"\n",
+)  # fmt: skip
 BEAT_WORDS = (b"hgHB\x01\x01\x01\x05", b"hgHB\x01\x02\x01\x05", b"\xff" * 8, b"\0" * 8, b"\0\0\x01\0\0\0\0\0")
 
 CARP_WORDS = (b"\x21\x07\0\x07\0\x01", b"\x31\x07", b"\xff" * 8, b"\0" * 8)
@@ -214,5 +268,7 @@ TARGETS = {
     "carp-sealed": Target(carp_sealed, (CARP_SEED[:16],), CARP_WORDS, 16),
     "orders": Target(orders, (ORDERS_FILE,), ORDERS_WORDS, 4_096),
     "orders-sealed": Target(orders_sealed, (ORDERS_BODY, ORDERS_DEEP), ORDERS_WORDS, 4_096, 3),
+    "shares": Target(shares, (SHARES_FILE,), SHARES_WORDS, 4_096),
+    "shares-sealed": Target(shares_sealed, (SHARES_BODY,), SHARES_WORDS, 4_096, 2),
     "orders-edited": Target(orders_edited, (b"", b"\1\4\1", b"\2\5\2\3\6\3"), (), 24, 2),
 }

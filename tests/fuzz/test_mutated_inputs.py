@@ -12,8 +12,10 @@ COUNTS = {
     "record-sealed": 30_000,
     "carp": 10_000,
     "carp-sealed": 10_000,
-    "orders": 20_000,
-    "orders-sealed": 26_000,
+    "orders": 15_000,
+    "orders-sealed": 20_000,
+    "shares": 4_000,
+    "shares-sealed": 7_000,
     "orders-edited": 4_000,
 }
 

@@ -30,6 +30,14 @@ def test_what_only_root_may_change_is_fit(folder: Path) -> None:
     assert read_secret(folder / "secret").startswith(b"a secret")
 
 
+def test_a_secret_is_a_regular_file(folder: Path) -> None:
+    (folder / "folder").mkdir(mode=0o700)
+    os.mkfifo(folder / "pipe", 0o600)
+    for name in ("folder", "pipe"):
+        with pytest.raises(NodeFileError, match="has to be a regular file"):
+            read_secret(folder / name)
+
+
 @pytest.mark.parametrize("mode", [0o664, 0o646, 0o666])
 def test_a_node_file_that_others_may_write_is_refused(folder: Path, mode: int) -> None:
     file = folder / "node.toml"

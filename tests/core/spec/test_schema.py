@@ -164,6 +164,39 @@ URLS = (
     "http://-h/",
     "http://",
 )
+CLIENTS = (
+    "*", "10.0.0.7", "10.0.0.0/24", "10.0.0.1/24", "fd00:10::/64", "fd00:10::7", "ws1", "ws1.example.org", "WS1",
+    "@lab",
+    "*.example.org", "a b", "a;b", "$(x)", "10.0.0.0/255.255.255.0", "224.0.0.1", "fe80::1%e0", "10.0.0", "-x", "",
+    "ünï",
+    "x" * 64, "x" * 65, "a..b", "a/b",
+)  # fmt: skip
+PATHS = (
+    "a",
+    "a/b",
+    "/",
+    "/a",
+    "../a",
+    "a/..",
+    "a//b",
+    "a/",
+    "ünï",
+    "a b",
+    "a\tb",
+    "-a",
+    ".a",
+    ".",
+    "x" * 255,
+    "x" * 256,
+    "",
+)
+ISCSI_NAMES = (
+    "iqn.2026-01.org.example", "iqn.2026-01.org.example:a:b.c-d", "iqn.2026-01.org.example:A",
+    "iqn.2026-13.org.example:a",
+    "iqn.2026-01.org.example:", "iqn.2026-01.-x:a", "eui.0123456789abcdef", "eui.0123456789abcde", "naa." + "0" * 32,
+    "naa." + "0" * 24, "iqn.2026-01.org.example:a b", "iqn.2026-01.org.example:" + "a" * 200, "",
+)  # fmt: skip
+NFS_VERSIONS = ("3", "4", "4.0", "4.1", "4.2", "'4.2'", "4.20", "'3'", "true")
 DURATIONS = ("60s", "0s", "1.5s", "5 m", "5m", "1d", "60", "٣s")
 NUMBERS = ("1500", "9000", "67", "65537", "1500.0", "1.5e3", "true", "'1500'", "-1", "1_500", "0x5dc")
 FILES = ("/etc/hagit/x", "etc/x", "/etc/../x", "/etc/a\x7f", "/proc/1/environ", "/")
@@ -189,6 +222,18 @@ def trees() -> list[tuple[str, str]]:
     made += [("url", kind("Alerting", f"alertmanager: [{json.dumps(value)}]")) for value in URLS]
     made += [("file", kind("Alerting", f"notify: [{{urlFile: {json.dumps(value)}}}]")) for value in FILES]
     made += [("interval", kind("Source", f"remotes: [/srv/x], interval: {json.dumps(value)}")) for value in DURATIONS]
+    made += [
+        ("hosts", kind("NfsExport", f"dataset: d, clients: [{{hosts: {json.dumps(value)}}}]")) for value in CLIENTS
+    ]
+    made += [
+        ("path", kind("NfsExport", f"dataset: d, path: {json.dumps(value)}, clients: [{{hosts: a}}]"))
+        for value in PATHS
+    ]
+    made += [
+        ("iqn", kind("IscsiTarget", f"iqn: {name}, luns: [{{lun: 0, dataset: d}}], initiators: [{{iqn: {name}}}]"))
+        for name in map(json.dumps, ISCSI_NAMES)
+    ]
+    made += [("versions", kind("NfsServer", f"versions: [{value}]")) for value in NFS_VERSIONS]
     return made
 
 
