@@ -5,14 +5,16 @@ Each is read at once, and again at every change of the file or of the pair's sec
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 from reconciler.core.failover.orders.hardware_unit import UNIT_BYTES_MAX, unfit
+from reconciler.core.failover.refusal import Refused
 from reconciler.core.failover.reservations.key import Side
-from reconciler.core.shares.document import SHARES_BYTES_MAX
+from reconciler.core.shares.document import SHARES_BYTES_MAX, decode_in_steps
+from reconciler.core.shares.shares import Shares
 from reconciler.system.file_thread import FileContent, FileThread, read_content
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.event_loop import EventLoop
@@ -39,12 +41,35 @@ def follow_unit(
 
 
 def follow_shares(state: Path, keys: PairKeys, loop: EventLoop, shares: ShareService, stack: ExitStack) -> None:
-    """Follow the shares. If orders were read first, addresses could come up before a server is known to be missing."""
+    """Follow the shares. If orders were read first, addresses could come up before a server is known to be missing.
+
+    The first document is read at once. Later ones are read in steps, because heartbeats must not wait for a long one.
+    """
+    begun = False
+    newest = 0
 
     def judge(file: FileContent) -> None:
-        shares.set_document(read_shares(file, keys.documents))
+        nonlocal newest
+        newest += 1
+        body = read_shares(file, keys.documents)
+        if isinstance(body, bytes):
+            advance(newest, body, decode_in_steps(body))
+        else:
+            shares.set_document(body)
+
+    def advance(number: int, body: bytes, steps: Iterator[Shares | Refused | None]) -> None:
+        if number != newest:
+            # Another document has arrived.
+            return
+        for found in steps:
+            if found is not None:
+                shares.set_document(found, body)
+            elif begun:
+                loop.after(1, lambda: advance(number, body, steps))
+                return
 
     _follow(state / "shares.json", SHARES_BYTES_MAX, keys, loop, stack, judge)
+    begun = True
 
 
 def _follow(

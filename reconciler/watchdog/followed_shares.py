@@ -23,25 +23,27 @@ class FollowedShares:
     def __init__(self, run: Path, boot: str) -> None:
         self._run, self._boot = run, boot
         self._document: Shares | Refused | None = None
+        self._body = b""
         self._pair = ""
         self.shares: Shares | None = None
         self.digest = ""
         self.refusal = ""
 
-    def set_document(self, document: Shares | Refused | None) -> None:
-        """Take the newest document. None: there is no file. `judge` decides about it."""
-        self._document, self._pair = document, ""
+    def set_document(self, document: Shares | Refused | None, body: bytes = b"") -> None:
+        """Take the newest document, and the first line of its file. None: no file. `judge` decides about it."""
+        self._document, self._body, self._pair = document, body, ""
 
     def judge(self, pair: str) -> bool:
         """Decide which shares this pair follows, unless that is decided. Returns whether they have changed."""
         if pair == self._pair:
             return False
         self._pair, self.refusal, document, followed = pair, "", self._document, self.shares
+        body = self._body
         if isinstance(document, Shares) and document.pair == pair:
             followed = document
         else:
             if followed is None:
-                followed = self._kept(pair)
+                followed, body = self._kept(pair)
             if isinstance(document, Refused):
                 self.refusal = f"the shares are {document}"
             elif document is not None:
@@ -53,15 +55,15 @@ class FollowedShares:
         self.shares = followed
         if followed is not None:
             try:
-                self.digest = keep_shares(self._run, self._boot, followed)
+                self.digest = keep_shares(self._run, self._boot, body)
             except OSError as error:
                 self.refusal = f"the run directory does not take them: {error.strerror}"
         return True
 
-    def _kept(self, pair: str) -> Shares | None:
+    def _kept(self, pair: str) -> tuple[Shares | None, bytes]:
         """The last good shares of this boot."""
         try:
             kept = kept_shares(self._run, self._boot)
         except HagitError:
-            return None
-        return kept if kept is not None and kept.pair == pair else None
+            kept = None
+        return kept if kept is not None and kept[0].pair == pair else (None, b"")

@@ -20,8 +20,7 @@ from reconciler.core.failover.refusal import Refusal, Refused
 from reconciler.core.failover.reservations.key import Side
 from reconciler.core.power.document import decode_power
 from reconciler.core.power.plan import PowerPlan
-from reconciler.core.shares.document import decode_shares
-from reconciler.core.shares.shares import Shares
+from reconciler.core.shares.document import shares_body
 from reconciler.system.file_thread import FileContent, FileThread
 from reconciler.watchdog.daemon import Daemon
 from reconciler.watchdog.pair_keys import PairKeys
@@ -45,11 +44,11 @@ def read_power(file: FileContent, keys: Sequence[SealKey]) -> PowerPlan | Refuse
     return None if file.content is None else decode_any(file.content, keys, decode_power)[0]
 
 
-def read_shares(file: FileContent, keys: Sequence[SealKey]) -> Shares | Refused | None:
-    """Open the shares in this file. Returns the refusal if they cannot be opened, None if there is no file."""
+def read_shares(file: FileContent, keys: Sequence[SealKey]) -> bytes | Refused | None:
+    """Return the first line of this file of shares, the refusal of its seal, or None if there is no file."""
     if file.problem:
         return Refused(Refusal.AUTHENTIC_DEFECT, f"it cannot be read: {file.problem}")
-    return None if file.content is None else decode_any(file.content, keys, decode_shares)[0]
+    return None if file.content is None else decode_any(file.content, keys, shares_body)[0]
 
 
 def read_unit(file: FileContent, keys: Sequence[SealKey]) -> Unit | Refused | None:

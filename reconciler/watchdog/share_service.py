@@ -130,9 +130,9 @@ class ShareService:
 
     # Document and core -----------------------------------------------------------------------------------------------
 
-    def set_document(self, document: Shares | Refused | None) -> None:
-        """Follow the document that the agent published. None: there is no file."""
-        self._followed.set_document(document)
+    def set_document(self, document: Shares | Refused | None, body: bytes = b"") -> None:
+        """Follow the document that the agent published; `body` is its first line. None: there is no file."""
+        self._followed.set_document(document, body)
         self._act()
 
     def begin(self, *, served: bool = False) -> None:

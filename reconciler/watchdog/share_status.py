@@ -29,7 +29,8 @@ def server_rows(service: ShareService) -> tuple[ServerStatus, ...]:
     for protocol in sorted(protocols):
         view, wanted = service.views.get(protocol, NOTHING), service.goal is ShareGoal.SERVE
         names = [name for kind, name in shares.names() if kind is protocol] if shares else []
-        served = [name for name in names if name in set(view.served)]
+        usable = frozenset(view.served)
+        served = [name for name in names if name in usable]
         found.append(
             ServerStatus(
                 protocol=protocol.value,
@@ -38,7 +39,7 @@ def server_rows(service: ShareService) -> tuple[ServerStatus, ...]:
                 shares=len(names),
                 served_count=len(served),
                 served=tuple(served[:NAMES_MAX]),
-                unserved=tuple([name for name in names if name not in set(view.served)][:NAMES_MAX]),
+                unserved=tuple([name for name in names if name not in usable][:NAMES_MAX]),
                 clients=view.clients_count,
                 start_ms=service.start_ms.get(protocol),
                 stop_ms=service.stop_ms.get(protocol),

@@ -87,12 +87,12 @@ class ShareWorker:
         """The kept shares, if they have this digest."""
         if self._shares is None or self._digest != digest:
             try:
-                shares = kept_shares(self._run, self._boot)
+                kept = kept_shares(self._run, self._boot)
             except HagitError as error:
                 return FailedReply(error.what)
-            if shares is None or digest_of(shares) != digest:
+            if kept is None or digest_of(kept[1]) != digest:
                 return FailedReply("other shares are kept by now")
-            self._shares, self._digest = shares, digest
+            self._shares, self._digest = kept[0], digest
         return self._shares
 
 

@@ -34,7 +34,11 @@ TARGET: Final = IscsiTarget(
 )
 BOTH: Final = Shares("tank", state="tank/hagit-state", nfs=NFS, exports=(HOME,), iscsi=IscsiServer(), targets=(TARGET,))
 ONE: Final = replace(BOTH, iscsi=None, targets=())
-SLOW: Final = replace(ORDERS, timers=PATIENT)
+#: A daemon that starts again on a busy machine takes long, and no peer may take that for a death.
+SLOW: Final = replace(
+    ORDERS,
+    timers=replace(PATIENT, silence_ms=20_000, stale_ms=20_000, deadman_ms=20_000, patience_ms=40_000, yield_ms=30_000),
+)
 
 
 def publish(head: Head, shares: Shares, secret: bytes = SECRET) -> None:

@@ -11,8 +11,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.core.failover.strict_json import Defect, build, canonical, parse
-from reconciler.core.shares.document import SHARES_BYTES_MAX
+from reconciler.core.failover.refusal import Refused
+from reconciler.core.shares.document import SHARES_BYTES_MAX, decode_body
 from reconciler.core.shares.shares import Protocol, Shares
 from reconciler.errors import HagitError, StateError
 from reconciler.system.atomic_file import replace_file
@@ -20,32 +20,36 @@ from reconciler.system.files import json_line, read_bytes, read_json
 
 SHARES: Final = "shares"
 SERVING: Final = "serving"
+BOOT_BYTES_MAX: Final = 64
 
 
-def keep_shares(run: Path, boot: str, shares: Shares) -> str:
-    """Write the shares. Returns their digest. Raises OSError."""
-    replace_file(run / SHARES, canonical({"boot": boot, "shares": shares}), sync=False)
-    return digest_of(shares)
+def keep_shares(run: Path, boot: str, body: bytes) -> str:
+    """Write the shares, as the first line of their file. Returns their digest. Raises OSError."""
+    replace_file(run / SHARES, boot.encode() + b"\n" + body, sync=False)
+    return digest_of(body)
 
 
-def digest_of(shares: Shares) -> str:
-    """The SHA-256 of these shares, in hexadecimal digits."""
-    return hashlib.sha256(canonical(shares)).hexdigest()
+def digest_of(body: bytes) -> str:
+    """The SHA-256 of the first line, in hexadecimal digits."""
+    return hashlib.sha256(body).hexdigest()
 
 
-def kept_shares(run: Path, boot: str) -> Shares | None:
-    """The shares that were written in this boot; None without some. Raises StateError for a damaged file."""
+def kept_shares(run: Path, boot: str) -> tuple[Shares, bytes] | None:
+    """The shares that were written in this boot, and their first line; None without some.
+
+    Raises StateError for a damaged file.
+    """
     path = run / SHARES
-    content = read_bytes(path, SHARES_BYTES_MAX)
+    content = read_bytes(path, SHARES_BYTES_MAX + BOOT_BYTES_MAX)
     if content is None:
         return None
-    try:
-        document = parse(content)
-        if not isinstance(document, dict) or document.get("boot") != boot:
-            return None
-        return build(Shares, document.get("shares"), SHARES)
-    except Defect as defect:
-        raise StateError(f"the kept shares are damaged: {defect}", where=str(path), remedy="remove it") from defect
+    written, _, body = content.partition(b"\n")
+    if written != boot.encode():
+        return None
+    shares = decode_body(body)
+    if isinstance(shares, Refused):
+        raise StateError(f"the kept shares are damaged: {shares}", where=str(path), remedy="remove it")
+    return shares, body
 
 
 def note_serving(run: Path, boot: str, protocols: Collection[Protocol]) -> None:

@@ -1,10 +1,19 @@
 """The shares as bytes: what was written is read, and nothing else is believed."""
 
+from dataclasses import replace
+
 import pytest
 
 from reconciler.core.failover.orders.document import orders_key, seal_orders
 from reconciler.core.failover.refusal import Refusal, Refused
-from reconciler.core.shares.document import SHARES_BYTES_MAX, decode_shares, shares_document
+from reconciler.core.shares.document import (
+    SHARES_BYTES_MAX,
+    decode_body,
+    decode_in_steps,
+    decode_shares,
+    shares_body,
+    shares_document,
+)
 from reconciler.core.shares.shares import (
     Chap,
     ExportAccess,
@@ -70,3 +79,32 @@ def test_a_field_of_a_newer_release_is_refused() -> None:
 def test_a_document_without_shares_has_nothing_to_serve() -> None:
     assert not Shares("tank") and SHARES
     assert list(SHARES.names()) == [(Protocol.NFS, "home"), (Protocol.NFS, "media"), (Protocol.ISCSI, "vm")]
+
+
+def test_reading_in_steps_finds_the_same() -> None:
+    many = replace(SHARES, exports=tuple(replace(SHARES.exports[0], name=f"share{at}") for at in range(60)))
+    for shares in (SHARES, many, Shares("tank")):
+        data = shares_document(shares, KEY)
+        body = shares_body(data, KEY)
+        assert isinstance(body, bytes) and decode_body(body) == shares == decode_shares(data, KEY)
+    body = shares_body(shares_document(many, KEY), KEY)
+    assert isinstance(body, bytes)
+    assert [found is None for found in decode_in_steps(body)] == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}\n",
+        b'{"format":"hagit.shares/1"}\n',
+        b'{"format":"hagit.shares/1","shares":[]}\n',
+        b'{"format":"hagit.shares/1","shares":{"pair":"tank","exports":{}}}\n',
+        b'{"format":"hagit.shares/1","shares":{"pair":"tank","exports":[{"name":"x"}]}}\n',
+        b'{"format":"hagit.shares/1","shares":{"pair":"tank","targets":[{}],"new":1}}\n',
+        b'{"format":"hagit.shares/1","shares":{"pair":"tank","new":1}}\n',
+        b'{"format":"hagit.shares/9","shares":{"pair":"tank"}}\n',
+        b"no JSON",
+    ],
+)
+def test_reading_in_steps_refuses_what_is_no_document(body: bytes) -> None:
+    assert isinstance(decode_body(body), Refused)
