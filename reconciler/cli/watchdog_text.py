@@ -238,6 +238,8 @@ def _resources(status: WatchdogStatus) -> Iterator[str]:
     for at, server in enumerate(status.servers):
         well = not server.wanted or (server.serving == "up" and not server.unserved)
         yield from _field("" if at else "shares", server_text(server), *(() if well else (YELLOW,)))
+        for note in server.notes:
+            yield from _field("", note)
     for carp in status.carp:
         heard = "none heard" if carp.heard_age_ms is None else f"heard {duration_text(carp.heard_age_ms)} ago"
         role = carp.role or "no role yet"

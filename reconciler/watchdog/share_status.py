@@ -43,9 +43,21 @@ def server_rows(service: ShareService) -> tuple[ServerStatus, ...]:
                 clients=view.clients_count,
                 start_ms=service.start_ms.get(protocol),
                 stop_ms=service.stop_ms.get(protocol),
+                notes=tuple(_notes(view)) if wanted else (),
             )
         )
     return tuple(found)
+
+
+def _notes(view: ServerView) -> Iterator[str]:
+    """What a protocol's figures mean for clients (`ServerView.figures`)."""
+    for name, count in view.figures:
+        if name == "grace" and count:
+            yield "clients reclaim their state; new opens and locks wait"
+        elif name == "clients_4_0" and count:
+            yield f"{count} clients of version 4.0: each makes the next grace period last its full time"
+        elif name == "clients_courtesy" and count:
+            yield f"{count} clients are gone and still remembered"
 
 
 def share_reasons(service: ShareService) -> tuple[ReasonStatus, ...]:

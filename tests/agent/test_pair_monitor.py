@@ -17,7 +17,7 @@ from reconciler.agent.pair_metrics import PairMetrics
 from reconciler.agent.pair_monitor import POLL_S, PairMonitor
 from reconciler.core.alerts.alert import Alert
 from reconciler.core.alerts.pair_alerts import HOLD_S, MOVING_S, ROLE_S
-from reconciler.core.status.watchdog import STALE_MS, ReasonStatus, WatchdogStatus, watchdog_document
+from reconciler.core.status.watchdog import STALE_MS, ReasonStatus, ServerStatus, WatchdogStatus, watchdog_document
 from reconciler.errors import StateError
 from reconciler.system.files import write_json
 from reconciler.system.node import load_node
@@ -88,6 +88,35 @@ def unhealthy(*codes: str, **changes: Any) -> WatchdogStatus:
 def stale() -> WatchdogStatus:
     status = healthy()
     return replace(status, at_ms=status.at_ms - STALE_MS - 1)
+
+
+def test_metrics_and_alerts_tell_of_shares(monitored: MonitoredWatchdog) -> None:
+    server = ServerStatus(
+        protocol="nfs",
+        serving="up",
+        wanted=True,
+        shares=2,
+        served_count=1,
+        served=("home",),
+        unserved=("mail",),
+        clients=3,
+        start_ms=412,
+    )
+    text = "NFS share mail is not served"
+    reason = ReasonStatus(code="SHARE_PROBLEM", text=text, evidence="its dataset is missing", remedy="mount it")
+    fired = monitored.after(healthy(servers=(server,), reasons=(reason,)), polls=10)
+    assert fired == [("ha-reason", "firing", f"SHARE_PROBLEM: {text}")]
+    assert monitored.alerts[0].severity == "warning"
+    for line in (
+        'hagit_share_served{name="home",protocol="nfs"} 1.0',
+        'hagit_share_served{name="mail",protocol="nfs"} 0.0',
+        'hagit_share_clients{protocol="nfs"} 3.0',
+        'hagit_share_server_up{protocol="nfs"} 1.0',
+        'hagit_share_server_seconds{protocol="nfs",what="start"} 0.412',
+    ):
+        assert line in monitored.metrics(), monitored.metrics()
+    monitored.after(healthy())
+    assert "hagit_share_served{" not in monitored.metrics()
 
 
 def test_a_healthy_pair_causes_no_alert(monitored: MonitoredWatchdog) -> None:

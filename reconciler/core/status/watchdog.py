@@ -146,7 +146,7 @@ class ServerStatus:
 
     `shares`: how many there are, `served_count` of them can be used. `served`, `unserved`: their names, the first 512
     each. `clients`: connected ones.
-    `start_ms`, `stop_ms`: how long the last start and stop took.
+    `start_ms`, `stop_ms`: how long the last start and stop took. `notes`: what makes the next pause longer, in words.
     """
 
     protocol: str
@@ -159,6 +159,7 @@ class ServerStatus:
     clients: int = 0
     start_ms: int | None = None
     stop_ms: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

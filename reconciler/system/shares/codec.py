@@ -11,7 +11,7 @@ from reconciler.core.shares.ports import ServerView, Serving, ShareProblem
 from reconciler.core.shares.shares import Protocol
 from reconciler.system.message_stream import Message
 
-#: A message names at most this many problems, shares and steps.
+#: A message names at most this many problems and shares, and this many steps and figures.
 PROBLEMS_MAX: Final = 200
 SHARES_MAX: Final = 4_096
 STEPS_MAX: Final = 32
@@ -34,6 +34,7 @@ def plain_server(view: ServerView) -> Message:
         ],
         "clients": view.clients_count,
         "steps": [[cleaned(name, 40), ms] for name, ms in view.steps_ms[:STEPS_MAX]],
+        "figures": [[cleaned(name, 40), count] for name, count in view.figures[:STEPS_MAX]],
     }
 
 
@@ -49,4 +50,5 @@ def read_server(message: Any) -> ServerView:
         (),
         int(message["clients"]),
         tuple((str(name), int(ms)) for name, ms in message["steps"]),
+        tuple((str(name), int(count)) for name, count in message["figures"]),
     )
