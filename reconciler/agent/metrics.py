@@ -43,6 +43,7 @@ class Metrics:
         self._failing = self._gauge("reconcile_failing", "1 while the last round ended in an error.")
         self._drift = self._gauge("drift", "Differences that no unapplied revision explains.", "resource", "mode")
         self._revision = self._gauge("revision_info", "The applied revision.", "commit", "signed")
+        self._trust = self._gauge("trust_info", "Digest of [trust]; equal on controllers that trust alike.", "digest")
         self._applied = self._gauge("applied_timestamp_seconds", "When a revision was last applied.")
         self._reachable = self._gauge("source_reachable", "1 when the last fetch from the remote worked.", "remote")
         self._suspended = self._gauge("suspended", "1 while an operator keeps the agent from applying.")
@@ -76,6 +77,12 @@ class Metrics:
         self._revision.clear()
         self._revision.labels(commit, "yes" if signed else "no").set(1)
         self._applied.set(applied_s)
+
+    def trust(self, digest: str) -> None:
+        """Set the digest of the trust settings; empty: unknown."""
+        self._trust.clear()
+        if digest:
+            self._trust.labels(digest).set(1)
 
     def source(self, reachable: Mapping[str, bool]) -> None:
         """Set which remotes answered the last time. Give names of remotes, not URLs with passwords."""

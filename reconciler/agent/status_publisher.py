@@ -12,11 +12,12 @@ from reconciler.agent.metrics import Metrics
 from reconciler.agent.reconciliation import AgentMemory
 from reconciler.agent.session import Session
 from reconciler.agent.source.selection import Selection
+from reconciler.agent.source.trust_policy import trust_digest
 from reconciler.agent.source.unsigned_commits import trust_document, unsigned_warning
 from reconciler.core.planning.drift_state import DriftEntry
 from reconciler.core.planning.plan import HeldChange
 from reconciler.core.status.revision import revision_document
-from reconciler.errors import HagitError, StateError
+from reconciler.errors import HagitError, NodeFileError, StateError
 from reconciler.system.alerts.outbox import Outbox
 from reconciler.system.clock import monotonic_s, wall_s
 
@@ -85,6 +86,13 @@ class AgentStatusPublisher:
     def _count_alerts(self) -> None:
         self._metrics.alerts(self._outbox.pending_counts(), len(self._outbox.firing()))
 
+    def _trust_digest(self) -> str:
+        """Empty if a file of [trust] cannot be read: then the source is refused, with the reason."""
+        try:
+            return trust_digest(self._session.node)
+        except NodeFileError:
+            return ""
+
     def _describe(self, selection: Selection, memory: AgentMemory, drifting: tuple[DriftEntry, ...]) -> dict[str, Any]:
         store = self._session.store
         applied, accepted = store.applied(), store.accepted()
@@ -93,6 +101,8 @@ class AgentStatusPublisher:
                 applied.revision.commit, signed=bool(applied.revision.signer), applied_s=applied.at_s
             )
         holds, foreign = memory.all_holds(), memory.foreign
+        digest = self._trust_digest()
+        self._metrics.trust(digest)
         return {
             "format": FORMAT,
             "pid": self._pid,
@@ -108,6 +118,7 @@ class AgentStatusPublisher:
             "failure": _error(memory.failure),
             "blocked": {"commit": accepted.blocked.commit, "why": accepted.blocked.why} if accepted.blocked else None,
             "trust": trust_document(unsigned_warning(self._session.node, accepted)),
+            "trust_digest": digest,
             "notes": [*selection.notes, *(f"no alerts go to {target}" for target in self.targets_refused)],
             "remotes": [{"remote": remote, "why": why} for remote, why in selection.failed_remotes],
             "orders": self._session.orders.generation() if self._session.orders is not None else None,

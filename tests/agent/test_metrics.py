@@ -16,6 +16,7 @@ def test_every_figure_is_there_for_prometheus():
     metrics.reconciled(0.02, success=True, now_s=1000.0)
     metrics.reconciled(0.2, success=False, now_s=2000.0)
     metrics.revision("3f2c1ab", signed=True, applied_s=900.0)
+    metrics.trust("0123456789abcdef")
     metrics.source({"origin": True, "backup": False})
     metrics.suspended(True)
     metrics.alerts({"am": 3}, 2)
@@ -33,6 +34,7 @@ def test_every_figure_is_there_for_prometheus():
         ("hagit_last_reconcile_success_timestamp_seconds",): 1000,
         ("hagit_reconcile_failing",): 1,
         ("hagit_revision_info", ("commit", "3f2c1ab"), ("signed", "yes")): 1,
+        ("hagit_trust_info", ("digest", "0123456789abcdef")): 1,
         ("hagit_applied_timestamp_seconds",): 900,
         ("hagit_source_reachable", ("remote", "origin")): 1,
         ("hagit_source_reachable", ("remote", "backup")): 0,

@@ -5,6 +5,7 @@ Decides which remotes are fetched and whose signatures count. `agent/source/sele
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 
@@ -51,6 +52,18 @@ def trust_policy_in_force(node: Node, accepted: AcceptedHistory) -> TrustPolicy:
         pair=node.trust.pair,
         floor=node.trust.floor,
     )
+
+
+def trust_digest(node: Node) -> str:
+    """What decides whose commits count, as 16 hexadecimal digits: equal on two controllers that trust alike.
+
+    Covers the contents of the files of [trust], `unsigned` and the scopes. Raises NodeFileError for a file that is
+    missing or open to others.
+    """
+    trust = node.trust
+    files = TrustFiles(trust.allowed_signers, trust.revoked_keys, trust.keyring).digest()
+    scopes = trust.scopes.spelled() if trust.scopes is not None else ""
+    return hashlib.sha256(repr((files, trust.unsigned, scopes)).encode()).hexdigest()[:16]
 
 
 def hosts_for_credentials(first: FirstSource) -> frozenset[str]:
