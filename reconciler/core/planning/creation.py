@@ -1,23 +1,27 @@
 """The second pass: what comes and what changes, stage by stage, each against the state the steps before it leave.
 
-Decides the order inside a stage: what lies below comes first, except that MTUs shrink from the top.
+Decides the order inside a stage: what lies below comes first, except that MTUs shrink from the top and that sizes of
+datasets change in the order that ZFS accepts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from reconciler.core.facts.change import ActionStage
 from reconciler.core.facts.difference import Difference, host, need
-from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Mtu, Power, Route
+from reconciler.core.facts.fact import Address, Fact, Key, Link, LinkKind, Mtu, Power, Route
 from reconciler.core.facts.fact_kinds import kind_of
+from reconciler.core.facts.storage import Dataset, Pool, PoolProperty, Property
 from reconciler.core.planning.draft import PlanDraft, depths
 from reconciler.core.planning.gates import refusal
 from reconciler.core.planning.plan import Gate
-from reconciler.core.planning.pools import storage_order
 from reconciler.core.planning.storage_gates import is_told_elsewhere
+
+_QUOTAS: Final = ("quota", "refquota", "volsize")
+_RESERVATIONS: Final = ("reservation", "refreservation")
 
 
 def plan_creations(draft: PlanDraft, waiting: Iterable[Difference]) -> None:
@@ -33,7 +37,7 @@ def plan_creations(draft: PlanDraft, waiting: Iterable[Difference]) -> None:
         if stage is ActionStage.MTU:
             _plan_mtus(draft, facts, height)
         elif stage in (ActionStage.POOL, ActionStage.DATASET):
-            facts.sort(key=lambda fact: storage_order(fact, draft.live.facts))
+            facts.sort(key=lambda fact: _storage_order(fact, draft.live.facts))
             _plan_facts(draft, facts)
         elif stage is ActionStage.POWER:
             facts.sort(key=_power_order(height))
@@ -105,3 +109,28 @@ def _plan_facts(draft: PlanDraft, facts: Iterable[Fact]) -> None:
             # A plan leaves no choice to the kernel: the link that the gate found is the one that is asked for.
             fact = replace(fact, link=live.link_towards(fact.gateway, None))
         draft.act(live.facts.get(key), fact, draft.lost.get(key, reason), resource, origin)
+
+
+def _storage_order(fact: Fact, live: Mapping[Key, Fact]) -> tuple[int, int, str]:
+    """The place of a change among those of one stage.
+
+    What is made comes first, from the top. Of sizes ZFS refuses a reservation beyond the quota at any moment: so
+    reservations shrink first, from the bottom, and grow last, with the quotas between.
+    """
+    if isinstance(fact, Pool | PoolProperty):
+        return (isinstance(fact, PoolProperty), 0, "")
+    if isinstance(fact, Dataset):
+        return (0, fact.name.count("/"), fact.name)
+    assert isinstance(fact, Property)
+    depth = fact.dataset.count("/")
+    if fact.name in _QUOTAS:
+        return (3, depth, fact.dataset)
+    if fact.name in _RESERVATIONS:
+        seen = live.get(fact.key)
+        shrinks = isinstance(seen, Property) and _bytes(fact.value) < _bytes(seen.value)
+        return (2, -depth, fact.dataset) if shrinks else (4, depth, fact.dataset)
+    return (1, depth, fact.dataset)
+
+
+def _bytes(value: str) -> int:
+    return int(value) if value.isdecimal() else 0

@@ -2,7 +2,8 @@
 
 Decides nothing about a resource whose NIC cannot be told: that resource, and what rests on it, becomes a hold, and
 everything else goes on, so that one missing NIC never locks out the commit that mends it. Binding therefore never
-fails as a whole. Does not know what differs.
+fails as a whole. On a controller that is not the active one it leaves out pools and datasets: a pool that is on the
+other controller is never missing here. Does not know what differs.
 """
 
 from __future__ import annotations
@@ -14,10 +15,9 @@ from types import MappingProxyType
 from reconciler.core.facts.fact import Address, Fact, Key, Link, LinkKind, Mark, Port, Route
 from reconciler.core.facts.host_setting import HostSetting
 from reconciler.core.facts.ownership import MARK_WORD
-from reconciler.core.facts.state import Desired, Nic, NicMatch, Observed, Origin, facts_by_key
+from reconciler.core.facts.state import Desired, Nic, NicMatch, Observed, Origin, Placement, facts_by_key
 from reconciler.core.facts.storage import STORAGE_WORDS, StorageFact
 from reconciler.core.planning.plan import LOOKS_AGAIN, Gate, HeldChange
-from reconciler.core.planning.pools import left_to_others
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class BoundState:
 
 def bind(desired: Desired, observed: Observed) -> BoundState:
     """Bind the desired facts to the links of this controller. Every problem becomes a hold; nothing is raised."""
-    elsewhere, notes = left_to_others(desired, observed)
+    elsewhere, notes = _left_to_others(desired, observed)
     names, problems = _match(desired, observed)
     held = _resting_on(desired, set(problems))
     facts: list[Fact] = []
@@ -63,6 +63,26 @@ def bind(desired: Desired, observed: Observed) -> BoundState:
         bound_desired = replace(bound_desired, destroy=destroy)
     holds = (*problems.values(), *_waiting(desired, left_out, set(problems)))
     return BoundState(bound_desired, MappingProxyType(names), holds, _spared(observed, held, left_out), notes)
+
+
+def _left_to_others(desired: Desired, observed: Observed) -> tuple[frozenset[str], tuple[str, ...]]:
+    """The pools of which nothing is desired here now, and sentences that say why."""
+    keys = [key for key in (*desired.facts, *desired.destroy) if key[0] in STORAGE_WORDS]
+    pools = sorted({key[1] for key in keys})
+    if not pools or observed.placement is Placement.ACTIVE:
+        return frozenset(), ()
+    if observed.placement is Placement.STANDBY:
+        why = observed.placement_why or "this controller is not the active one"
+        return frozenset(pools), (f"left to the active controller: {', '.join(pools)} ({why})",)
+    if desired.alone:
+        return frozenset(), ()
+    gone = [pool for pool in pools if _is_absent(("pool", pool), observed)]
+    notes = (f"left to the controller that has imported it: {pool} (it is not imported here)" for pool in gone)
+    return frozenset(gone), tuple(notes)
+
+
+def _is_absent(key: Key, observed: Observed) -> bool:
+    return key not in observed.facts and observed.why_unknown(key) is None
 
 
 def links_of(fact: Fact) -> tuple[str, ...]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from reconciler.core.spec.compiler import compile_desired
+from reconciler.core.spec.compiler import compile_desired, settings
 from reconciler.core.spec.configuration import Configuration
 from reconciler.core.spec.loader import load
-from reconciler.core.spec.policies import settings
 
 __all__ = [
     "Configuration",

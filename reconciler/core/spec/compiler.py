@@ -1,16 +1,18 @@
-"""A configuration to the facts that one controller should have, each with the line that asks for it.
+"""A configuration to what each controller should be: its facts, each with the line that asks for it, and its settings.
 
 Each kind says which facts its resources ask for (`ResourceKind.facts`); this module collects them. Virtual addresses
-are no facts here: the watchdog places them. Does not know which NIC a match finds.
+are no facts here: the watchdog places them. Settings are what the agent itself works with, defaults filled in: whom it
+follows, trusts and alerts. Does not know which NIC a match finds.
 """
 
 from __future__ import annotations
 
 from reconciler.core.facts.fact import Fact, Key
-from reconciler.core.facts.state import Desired, NicMatch, Origin, facts_by_key
-from reconciler.core.spec.configuration import Configuration
+from reconciler.core.facts.settings import AlertPolicy, PairNames, Receiver, Settings, SourcePolicy
+from reconciler.core.facts.state import Desired, DriftPolicy, NicMatch, Origin, facts_by_key
+from reconciler.core.spec.alerting import AlertingSpec
+from reconciler.core.spec.configuration import Configuration, Resource
 from reconciler.core.spec.kinds import KINDS
-from reconciler.core.spec.policies import drift_policy
 from reconciler.core.spec.topology import side
 from reconciler.errors import ConfigurationError
 
@@ -51,4 +53,51 @@ def compile_desired(configuration: Configuration, controller: str) -> Desired:
         drift=drift_policy(configuration.alerting),
         destroy=destroy,
         alone=len(configuration.controllers) == 1,
+    )
+
+
+def settings(configuration: Configuration) -> Settings:
+    """The settings of a configuration."""
+    spec = configuration.pair.spec
+    halves = {name: half for name in configuration.controllers if (half := spec.half(name)) is not None}
+    pair = PairNames(
+        configuration.pair.name,
+        {name: half.hostname for name, half in halves.items()},
+        {name: half.serial for name, half in halves.items() if half.serial is not None},
+        spec.virtual_hostname,
+        spec.domain,
+    )
+    return Settings(pair, _source(configuration), _alerting(configuration.alerting))
+
+
+def drift_policy(alerting: Resource[AlertingSpec] | None) -> DriftPolicy:
+    """The drift policy of an Alerting, or the default one."""
+    if alerting is None:
+        return DriftPolicy()
+    drift = alerting.spec.drift
+    return DriftPolicy(drift.default, dict(drift.kinds), dict(drift.resources))
+
+
+def _source(configuration: Configuration) -> SourcePolicy | None:
+    if configuration.source is None:
+        return None
+    spec = configuration.source.spec
+    return SourcePolicy(
+        remotes=tuple(spec.remotes),
+        branch=spec.branch,
+        interval_s=spec.interval,
+        trusted_signers=tuple(spec.trusted_signers),
+        unsigned=spec.unsigned,
+        apply=spec.apply,
+    )
+
+
+def _alerting(alerting: Resource[AlertingSpec] | None) -> AlertPolicy:
+    if alerting is None:
+        return AlertPolicy()
+    spec = alerting.spec
+    return AlertPolicy(
+        alertmanager=tuple(spec.alertmanager),
+        webhooks=tuple(Receiver(hook.url or "", hook.secret_file, hook.url_file or "") for hook in spec.webhooks),
+        notify=tuple(notify.url_file for notify in spec.notify),
     )

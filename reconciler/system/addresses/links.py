@@ -16,8 +16,8 @@ from reconciler.system.addresses.snapshot import Blind, NetworkSnapshot, address
 from reconciler.system.netlink import wire
 from reconciler.system.netlink.addresses import FAMILIES, addresses_request
 from reconciler.system.netlink.channel import KernelRefused, NetlinkChannel, Unreadable
-from reconciler.system.netlink.events import NetlinkEvents
 from reconciler.system.netlink.links import ALL_LINKS
+from reconciler.system.netlink.monitor import NetlinkEvents
 
 #: RTNLGRP_LINK, _IPV4_IFADDR, _IPV6_IFADDR (linux/rtnetlink.h). A route that is lost comes with one of these.
 _GROUPS: Final = (1, 5, 9)
