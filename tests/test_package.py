@@ -18,6 +18,8 @@ from tests import debian
 from tests.debian import IMPORTERS, dpkg
 from tests.debian import ran as run
 
+#: Its stop would remove hagit's iSCSI targets.
+RTSLIB = "etc/systemd/system/rtslib-fb-targetctl.service"
 #: Debian's NFS server: hagit starts the kernel's server itself.
 NFS = ("nfs-server.service", "nfs-mountd.service", "nfsdcld.service")
 UNITS = ("hagit-agent.service", "hagit-handover.service", "hagit-watchdog.service")
@@ -76,14 +78,19 @@ def test_every_module_is_compiled(installed: Path) -> None:
 def test_a_first_installation_enables_the_units_and_masks_what_would_import_pools(installed: Path) -> None:
     assert enabled(installed) == list(UNITS)
     assert masked(installed) == [*IMPORTERS, *NFS]
+    assert (installed / RTSLIB).readlink() == Path("/dev/null")
     assert "hagit:" in (installed / "etc/group").read_text()
 
 
-def test_exports_of_the_operator_keep_debians_nfs_server(package: Path, tmp_path: Path) -> None:
+def test_exports_and_targets_of_the_operator_keep_debians_units(package: Path, tmp_path: Path) -> None:
     debian.bare(tmp_path)
     (tmp_path / "etc/exports").write_text("# exports(5)\n/srv 192.0.2.0/24(rw)\n")
+    saved = tmp_path / "etc/rtslib-fb-target/saveconfig.json"
+    saved.parent.mkdir()
+    saved.write_text("{}")
     dpkg(tmp_path, "-i", package)
     assert masked(tmp_path) == list(IMPORTERS)
+    assert not (tmp_path / RTSLIB).is_symlink()
 
 
 def test_every_link_of_an_installed_document_leads_to_an_installed_file(installed: Path) -> None:
@@ -122,6 +129,7 @@ def test_an_upgrade_leaves_what_a_person_has_changed_and_removal_leaves_nothing(
     assert enabled(installed) == ["hagit-handover.service", "hagit-watchdog.service"]
     dpkg(installed, "-r", "hagit")
     assert (enabled(installed), masked(installed)) == ([], [])
+    assert not (installed / RTSLIB).is_symlink()
     assert not (installed / "usr/lib/hagit").exists()
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reconciler.system.shares.iscsi.configfs import LOAD, TargetTree, TargetTreeError
+from reconciler.system.shares.iscsi.configfs import LOAD, TargetTree, TargetTreeError, TreeOverdue
 from reconciler.system.shares.iscsi.group_settings import unit_of
 from reconciler.system.shares.iscsi.identities import ADAPTER, serial_in
 from reconciler.system.shares.iscsi.reservation_files import (
@@ -27,7 +27,6 @@ from reconciler.system.shares.iscsi.reservation_files import (
 
 _DEVICE: Final = re.compile(r"Major: (\d+) Minor: (\d+)  CLAIMED")
 _SERIAL_LINE: Final = "T10 VPD Unit Serial Number: "
-#: The open files of the kernel's target are hidden, so only the tree says where a backstore is used.
 DBROOT: Final = "dbroot"
 
 
@@ -58,6 +57,16 @@ def serves(tree: TargetTree, serial: str, device: str) -> bool:
     return same and tree.read(f"{place}/wwn/vpd_unit_serial") == _SERIAL_LINE + serial
 
 
+def make_adapter(tree: TargetTree) -> None:
+    """Make the adapter of all backstores, unless it is there. Raises TargetTreeError."""
+    try:
+        tree.make(f"core/{ADAPTER}")
+    except TreeOverdue:
+        raise
+    except TargetTreeError as error:
+        raise TargetTreeError(f"the kernel module target_core_iblock is not loaded: {error.what}", LOAD) from error
+
+
 @dataclass(frozen=True, slots=True)
 class KeptReservations:
     """What a reservation file says. `lines`: for the kernel. `fault`: why the file is of no use, "" without a fault."""
@@ -66,11 +75,22 @@ class KeptReservations:
     fault: str = ""
 
 
-def kept_reservations(directory: Path | None, serial: str) -> KeptReservations:
-    """Read the file of a volume below the kernel's dbroot; None: there is no such directory."""
+def reservation_files(directory: Path | None) -> dict[str, Path]:
+    """Return the files below the kernel's dbroot by serial number; none if there is no such directory."""
     if directory is None:
+        return {}
+    place = directory / DIRECTORY
+    try:
+        names = os.listdir(place)
+    except OSError:
+        return {}
+    return {name.removeprefix(FILE_PREFIX): place / name for name in names if name.startswith(FILE_PREFIX)}
+
+
+def kept_reservations(place: Path | None) -> KeptReservations:
+    """Read the file of a volume; None: it has none."""
+    if place is None:
         return KeptReservations()
-    place = directory / DIRECTORY / f"{FILE_PREFIX}{serial}"
     try:
         descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -90,10 +110,6 @@ def make_backstore(tree: TargetTree, serial: str, device: str, kept: KeptReserva
     Raises TargetTreeError, and leaves no half-made backstore behind if the kernel lets it.
     """
     place = unit_of(serial)
-    try:
-        tree.make(f"core/{ADAPTER}")
-    except TargetTreeError as error:
-        raise TargetTreeError(f"the kernel module target_core_iblock is not loaded: {error.what}", LOAD) from error
     tree.make(place)
     try:
         tree.write(f"{place}/control", f"udev_path={device}")

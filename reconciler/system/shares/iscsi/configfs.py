@@ -51,6 +51,8 @@ class TargetTree:
 
     def __init__(self, root: Path = CONFIGFS, end_s: float = float("inf")) -> None:
         self.place, self._root, self._end_s = root / "target", root, end_s
+        # Joined as text: a tree of 64 disks has some thousand paths.
+        self._base = f"{self.place}/"
 
     def ready(self) -> bool:
         """Whether the kernel's target is loaded."""
@@ -77,7 +79,7 @@ class TargetTree:
     def read(self, path: str) -> str:
         """Return an attribute without its line end; "" if it is not there. Raises TargetTreeError."""
         try:
-            descriptor = os.open(self.place / path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(self._base + path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return ""
         except OSError as error:
@@ -95,7 +97,7 @@ class TargetTree:
         while True:
             self._in_time(path)
             try:
-                descriptor = os.open(self.place / path, os.O_WRONLY | os.O_CLOEXEC)
+                descriptor = os.open(self._base + path, os.O_WRONLY | os.O_CLOEXEC)
             except OSError as error:
                 raise self._refused(path, shown, error) from error
             try:
@@ -113,7 +115,7 @@ class TargetTree:
         """Make an object, unless it is there. Returns whether it is new. Raises TargetTreeError."""
         self._in_time(path)
         try:
-            (self.place / path).mkdir()
+            os.mkdir(self._base + path)  # noqa: PTH102
         except FileExistsError:
             return False
         except OSError as error:
@@ -124,7 +126,7 @@ class TargetTree:
         """Make a use of the object `to`, which is a path of this tree. Raises TargetTreeError."""
         self._in_time(path)
         try:
-            (self.place / path).symlink_to(self.place / to)
+            os.symlink(self._base + to, self._base + path)  # noqa: PTH211
         except OSError as error:
             raise self._refused(path, f"link {to} as", error) from error
 
@@ -132,7 +134,9 @@ class TargetTree:
         """End a use, unless it is gone. Raises TargetTreeError."""
         self._in_time(path)
         try:
-            (self.place / path).unlink(missing_ok=True)
+            os.unlink(self._base + path)  # noqa: PTH108
+        except FileNotFoundError:
+            return
         except OSError as error:
             raise self._refused(path, "unlink", error) from error
 
@@ -140,7 +144,7 @@ class TargetTree:
         """Remove an object, unless it is gone. Raises TargetTreeError."""
         self._in_time(path)
         try:
-            (self.place / path).rmdir()
+            os.rmdir(self._base + path)  # noqa: PTH106
         except FileNotFoundError:
             return
         except OSError as error:
@@ -155,15 +159,21 @@ class TargetTree:
         found = {}
         for name, link in self._entries(path):
             if link:
-                to = os.path.realpath(self.place / path / name)
-                inside = to.startswith(f"{self.place}/")
-                found[name] = to.removeprefix(f"{self.place}/") if inside else ""
+                try:
+                    to = os.readlink(f"{self._base}{path}/{name}")  # noqa: PTH115
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    raise self._refused(f"{path}/{name}", "read", error) from error
+                # configfs shows the way up to its root and then the whole path (configfs_get_link).
+                inside = to.lstrip("./")
+                found[name] = inside.removeprefix(f"{self.place.name}/") if inside.startswith(self.place.name) else ""
         return found
 
     def _entries(self, path: str) -> Iterator[tuple[str, bool]]:
         """Yield names of objects (False) and links (True), not of attributes."""
         try:
-            with os.scandir(self.place / path) as entries:
+            with os.scandir(self._base + path) as entries:
                 for entry in entries:
                     if entry.is_symlink():
                         yield entry.name, True

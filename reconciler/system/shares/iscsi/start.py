@@ -18,9 +18,11 @@ from reconciler.errors import StateError
 from reconciler.system.shares.iscsi import volume_memory as memory
 from reconciler.system.shares.iscsi.backstores import (
     kept_reservations,
+    make_adapter,
     make_backstore,
     own_backstores,
     remove_backstore,
+    reservation_files,
     serves,
 )
 from reconciler.system.shares.iscsi.configfs import TargetTree, TargetTreeError, TreeOverdue
@@ -32,6 +34,7 @@ from reconciler.system.shares.iscsi.portal_groups import (
     own_groups,
     perform_all,
     read_group,
+    read_units,
     settings_of,
 )
 from reconciler.system.shares.iscsi.report import ServingReport
@@ -60,6 +63,7 @@ class TargetStart:
         self._tree, self._secrets, self._mount_point = tree, secrets, mount_point
         self._report, self._end_s = report, end_s
         self._directory: Path | None = None
+        self._files: dict[str, Path] = {}
         #: Serial number of each volume, for looks that follow.
         self.serials: dict[str, str] = {}
 
@@ -161,7 +165,9 @@ class TargetStart:
         """Make the backstores that are missing. Returns the targets that have all of theirs."""
         datasets = {volume.dataset for one in wanted for volume in one.volumes}
         found = devices.find(datasets, self._end_s)
-        own = set(own_backstores(self._tree))
+        if datasets:
+            make_adapter(self._tree)
+        own, self._files = set(own_backstores(self._tree)), reservation_files(self._directory)
         faults: dict[str, tuple[str, str]] = {}
         for dataset in sorted(datasets):
             try:
@@ -191,7 +197,7 @@ class TargetStart:
                 return
             # Left half-made by a start that was cut short, or opened before the pool was exported by force.
             release(self._tree, self._report, [serial])
-        kept = kept_reservations(self._directory, serial)
+        kept = kept_reservations(self._files.get(serial))
         if fault := make_backstore(self._tree, serial, device, kept):
             text = f"reservations of initiators on {dataset} are not restored: {fault}"
             self._report.fault("", text, "initiators have to register again", served=True)
@@ -262,14 +268,13 @@ class TargetStart:
 
     def _remove_unused(self) -> None:
         """Close volumes that no target uses any more, so that ZFS can destroy them."""
-        used = set[str]()
-        for iqn in own_groups(self._tree):
-            place = place_of(iqn)
-            for name in self._tree.objects(f"{place}/lun", "lun_"):
-                used |= {to.rpartition("-")[2] for to in self._tree.links(f"{place}/lun/{name}").values()}
-        for serial in own_backstores(self._tree):
-            if serial not in used:
-                try:
-                    remove_backstore(self._tree, serial)
-                except TargetTreeError as error:
-                    self._report.fault("", f"a volume that no share uses stays open: {error.what}", served=True)
+        unused = set(own_backstores(self._tree)) - set(self.serials.values())
+        if unused:
+            for iqn in own_groups(self._tree):
+                for links in read_units(self._tree, place_of(iqn)).values():
+                    unused -= {to.rpartition("-")[2] for to in links.values()}
+        for serial in sorted(unused):
+            try:
+                remove_backstore(self._tree, serial)
+            except TargetTreeError as error:
+                self._report.fault("", f"a volume that no share uses stays open: {error.what}", served=True)

@@ -76,5 +76,5 @@ def _in_use(tree: TargetTree, directory: Path, error: TargetTreeError) -> tuple[
     if others:
         shown = ", ".join(others[:3]) + (" and others" if len(others) > 3 else "")
         what = f"the kernel takes no directory for reservations while another program has backstores ({shown}): {LOST}"
-        return what, "remove them, run: systemctl disable --now rtslib-fb-targetctl, then switch over"
+        return what, "run: systemctl mask rtslib-fb-targetctl.service; remove them with targetcli, then switch over"
     return f"the kernel refuses {directory} for reservations: {error.what}: {LOST}", error.remedy

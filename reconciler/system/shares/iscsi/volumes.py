@@ -123,7 +123,8 @@ class VolumeDevices:
         """
         end_s = min(end_s, time.monotonic() + DEVICE_S)
         wanted = set(datasets) - set(self._open)
-        self._take((Path(os.path.realpath(LINKS / name)) for name in sorted(wanted)), wanted)
+        if LINKS.is_dir():
+            self._take((Path(os.path.realpath(LINKS / name)) for name in sorted(wanted)), wanted)
         looked: set[str] = set()
         while wanted:
             names = {path.name for path in BLOCK.glob("zd*")} - {Path(path).name for _, path in self._open.values()}
