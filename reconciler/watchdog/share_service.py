@@ -105,7 +105,7 @@ class ShareService:
         self._daemon, self._workers, self._run, self._chap, self._note = daemon, board, run, chap, note
         board.on_shares_reply = self._handle_answer
         board.on_workers_changed = self.check
-        self._followed = FollowedShares(run, daemon.durable.boot)
+        self.followed = FollowedShares(run, daemon.durable.boot)
         self._guard = GuardSchedule()
         self.findings: tuple[Finding, ...] = ()
         self.goal = ShareGoal.KEEP
@@ -132,7 +132,7 @@ class ShareService:
 
     def set_document(self, document: Shares | Refused | None, body: bytes = b"") -> None:
         """Follow the document that the agent published; `body` is its first line. None: there is no file."""
-        self._followed.set_document(document, body)
+        self.followed.set_document(document, body)
         self._act()
 
     def begin(self, *, served: bool = False) -> None:
@@ -143,7 +143,7 @@ class ShareService:
         assert core is not None
         self._reported = SharesSeen(core.looks.served, core.looks.stopped)
         self._guard.begin(self.running)
-        self._followed.judge(core.orders.pair)
+        self.followed.judge(core.orders.pair)
         # The daemon performs the outputs after its own first event.
         self._report(act=False)
 
@@ -169,12 +169,7 @@ class ShareService:
     @property
     def shares(self) -> Shares | None:
         """The shares that are followed; None without any."""
-        return self._followed.shares
-
-    @property
-    def refusal(self) -> str:
-        """Why the newest document is not followed, or ""."""
-        return self._followed.refusal
+        return self.followed.shares
 
     # What is due -----------------------------------------------------------------------------------------------------
 
@@ -184,7 +179,7 @@ class ShareService:
             return
         self._acting = True
         try:
-            if self._followed.judge(core.orders.pair):
+            if self.followed.judge(core.orders.pair):
                 self._failures = self._retry_ms = self._look_ms = 0
             self._workers.set_shares_wanted(wanted=bool(self.shares or self.running))
             now_ms = monotonic_ms()
@@ -208,21 +203,21 @@ class ShareService:
                 # An earlier daemon may have started everything already: look first.
                 return
             if self.running == wanted and not self.faulty:
-                self._in_force = self._followed.digest
-        if self._in_force == self._followed.digest and not self.faulty:
+                self._in_force = self.followed.digest
+        if self._in_force == self.followed.digest and not self.faulty:
             return
         if self._note_running(self.running | wanted):
             # The core knows that servers may run before the first command.
             self._report()
             others = tuple(sorted(self.running - wanted))
-            self._request(ServeShares(self._followed.digest, others, self._chap), START_MS, now_ms)
+            self._request(ServeShares(self.followed.digest, others, self._chap), START_MS, now_ms)
 
     def _stop_if_due(self, core: State, now_ms: int) -> None:
-        if core.phase is Phase.RELEASING and isinstance(self._change, ServeShares | GuardClients):
-            step = self._change.step if isinstance(self._change, GuardClients) else None
-            if step is not GuardStep.RELEASE:
-                self._workers.abandon_start()
-                self._change, self._changed_ms = None, now_ms
+        change, releasing = self._change, core.phase is Phase.RELEASING
+        guards = isinstance(change, GuardClients) and change.step is not GuardStep.RELEASE
+        if isinstance(change, ServeShares) or (guards and releasing):
+            self._workers.abandon_start()
+            self._change, self._changed_ms = None, now_ms
         if self.holds_addresses:
             # The addresses go first, and the servers after them.
             return
@@ -231,7 +226,7 @@ class ShareService:
 
     def _guard_if_due(self, core: State, now_ms: int) -> None:
         outs = self._daemon.outputs
-        addresses, digest = outs is not None and Thing.ADDRESSES in outs.wanted, self._followed.digest
+        addresses, digest = outs is not None and Thing.ADDRESSES in outs.wanted, self.followed.digest
         up = frozenset(one for one, view in self.views.items() if view.serving is Serving.UP)
         step = self._guard.due(core, digest, up, addresses=addresses)
         if step is None or self._change is not None:
@@ -253,7 +248,7 @@ class ShareService:
         if core.phase not in (Phase.BOOTING, Phase.STANDBY, Phase.ACTIVE):
             return
         protocols = tuple(sorted({*protocols_of(self.shares), *self.running}))
-        request = LookAtShares(self._followed.digest, protocols, self._chap, core.phase is Phase.ACTIVE)
+        request = LookAtShares(self.followed.digest, protocols, self._chap, core.phase is Phase.ACTIVE)
         if self._workers.request_shares(request, LOOK_WITHIN_MS):
             steady_ms = ACTIVE_MS if core.phase is not Phase.STANDBY else STANDBY_MS
             self._look_ms = now_ms + (STARTING_MS if self._change is not None else steady_ms)
@@ -330,7 +325,7 @@ class ShareService:
     def _handle_look(self, request: LookAtShares, views: Views, asked_ms: int, now_ms: int) -> None:
         if (
             asked_ms < self._changed_ms
-            or request.digest != self._followed.digest
+            or request.digest != self.followed.digest
             or isinstance(self._change, StopShares)
         ):
             # It may show what was before the last change.
@@ -352,9 +347,8 @@ class ShareService:
             if view.serving is Serving.UP and protocol not in self._up:
                 self._up.add(protocol)
                 evidence = f"{took_ms} ms" + (f": {steps}" if steps else "")
-                self._note(
-                    EventMark.SHARES_UP, protocol.value, f"{len(view.served)} shares of {NAMES[protocol]}", evidence
-                )
+                count = f"{len(view.served)} share{'' if len(view.served) == 1 else 's'}"
+                self._note(EventMark.SHARES_UP, protocol.value, f"{NAMES[protocol]}, {count}", evidence)
             elif view.serving is Serving.DOWN and protocol in self._up:
                 self._up.discard(protocol)
                 self._note(EventMark.SHARES_DOWN, protocol.value, NAMES[protocol], steps)
@@ -368,7 +362,8 @@ class ShareService:
             return False
         for protocol in protocols_of(self.shares):
             view = self.views.get(protocol)
-            if view is None or view.serving is not Serving.UP or any(not one.served for one in view.problems):
+            # What another program changed is told, and not undone by itself.
+            if view is None or view.serving is not Serving.UP or any(_fault(one) for one in view.problems):
                 return True
         return False
 
@@ -393,6 +388,10 @@ class ShareService:
 
 def _is(view: ServerView | None, serving: Serving) -> bool:
     return view is not None and view.serving is serving
+
+
+def _fault(one: ShareProblem) -> bool:
+    return not (one.served or one.changed)
 
 
 def _sum_ms(view: ServerView) -> int:

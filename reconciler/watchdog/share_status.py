@@ -55,20 +55,20 @@ def _notes(view: ServerView) -> Iterator[str]:
         if name == "grace" and count:
             yield "clients reclaim their state; new opens and locks wait"
         elif name == "clients_4_0" and count:
-            yield f"{count} clients of version 4.0: each makes the next grace period last its full time"
+            yield f"clients of version 4.0, each makes the next grace period last its full time: {count}"
         elif name == "clients_courtesy" and count:
-            yield f"{count} clients are gone and still remembered"
+            yield f"clients that are gone and still remembered: {count}"
 
 
 def share_reasons(service: ShareService) -> tuple[ReasonStatus, ...]:
     """Why shares are not served, or not as their resources say."""
     found = []
-    if service.refusal:
+    if service.followed.refusal:
         found.append(
             ReasonStatus(
                 code="SHARES_REFUSED",
                 text="the newest shares are not followed; the last good ones stay in force",
-                evidence=service.refusal,
+                evidence=service.followed.refusal,
                 remedy="let the agent write them again: `hagit apply` on this controller",
             )
         )
@@ -105,12 +105,15 @@ def _server_reasons(service: ShareService, protocol: Protocol) -> Iterator[Reaso
     if down and not problems:
         problems = list(service.start_problems.get(protocol, ()))
     for one in problems:
-        yield ReasonStatus(
-            code="SHARES_DOWN" if not one.served else "SHARE_PROBLEM",
-            text=f"{NAMES[protocol]} {'does not serve' if down else 'has a problem'}",
-            evidence=one.text,
-            remedy=one.remedy or SERVER_REMEDY,
-        )
+        if down:
+            code, text = "SHARES_DOWN", f"{NAMES[protocol]} does not serve"
+        elif service.goal is not ShareGoal.SERVE:
+            code, text = "SHARES_DOWN", f"{NAMES[protocol]} could not serve here after a takeover"
+        elif one.changed:
+            code, text = "SHARE_CHANGED", f"the {NAMES[protocol]} server was changed by hand"
+        else:
+            code, text = "SHARE_PROBLEM", f"the {NAMES[protocol]} server has a problem"
+        yield ReasonStatus(code=code, text=text, evidence=one.text, remedy=one.remedy or SERVER_REMEDY)
     if down and not problems and service.failure:
         yield ReasonStatus(
             code="SHARES_DOWN",
