@@ -46,7 +46,9 @@ class SharesFile:
 
         Raises NodeFileError for an unusable secret.
         """
-        return tuple(OrdersChange(*change) for change in share_changes(self._current(), _wanted(content)))
+        found = share_changes(self._current(), _wanted(content))
+        origins = content.share_origins
+        return tuple(OrdersChange(one.what, one.before, one.after, origins.get(one.resource)) for one in found)
 
     def warnings(self, content: Content) -> tuple[str, ...]:
         """A sentence for each removed share that clients use, a state dataset that moves, and each missing CHAP secret.

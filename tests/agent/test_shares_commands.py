@@ -51,7 +51,13 @@ def test_shares_are_planned_applied_changed_and_rolled_back(sharing: Controller)
     assert "3 changes of the watchdog's orders" not in plan and "2 changes of the watchdog's orders" in plan
     assert "~ NFS export home clients 10.0.0.0/24 rw root_squash, 10.1.0.7 ro all_squash →" in plan
     assert "no longer served: initiators that use it get I/O errors; its data stays" in plan
-    sharing.apply()
+    assert "shares.yaml:5" in plan and "“No target, fewer clients”" in plan, "who asks for it"
+    document = sharing.hagit("plan", "-o", "json").json()
+    assert document["orders"][0]["origin"]["line"] == 5 and document["orders"][0]["blame"]["author"]
+    assert "origin" not in document["orders"][1], "nothing asks for a target that goes"
+    file = str(sharing.root / "plan.json")
+    said(sharing.hagit("plan", "--out", file))
+    assert sharing.hagit("apply", file, "--yes").err.count("stale") == 0
     assert shares(sharing).targets == () and shares(sharing).iscsi is None
     assert "NFS export home; iSCSI target vm" in said(sharing.hagit("history"))
     sharing.hagit("rollback", "--yes")

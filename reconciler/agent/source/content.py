@@ -7,7 +7,7 @@ parser nor the models.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler import __version__
@@ -20,7 +20,7 @@ from reconciler.core.facts.codec import (
 )
 from reconciler.core.facts.fact import Key
 from reconciler.core.facts.settings import Settings, settings_from_document
-from reconciler.core.facts.state import Desired, DriftMode, DriftPolicy, NicMatch
+from reconciler.core.facts.state import Desired, DriftMode, DriftPolicy, NicMatch, Origin
 from reconciler.errors import Complaint, ConfigurationError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 #: Fields that a cached form must have. An entry of an older hagit without them is ignored.
-REQUIRED_FIELDS: Final = frozenset({"orders", "power", "alone", "shares"})
+REQUIRED_FIELDS: Final = frozenset({"orders", "power", "alone", "shares", "share_origins"})
 
 #: Number of complaints about one commit that are cached.
 COMPLAINTS_MAX: Final = 200
@@ -42,7 +42,7 @@ class Content:
 
     `orders`: those of the watchdog, with generation 0; None without a Failover. `position`: number of commits in the
     history up to this one, 0 for uncommitted files. `power`: how the power of the controllers is switched.
-    `shares`: what clients may use; None if there is nothing.
+    `shares`: what clients may use; None if there is nothing. `share_origins`: see `core/spec/shares`.
     """
 
     desired: Desired
@@ -52,6 +52,7 @@ class Content:
     position: int = 0
     power: PowerPlan | None = None
     shares: Shares | None = None
+    share_origins: Mapping[str, Origin] = field(default_factory=dict)
 
     def keys(self) -> Iterator[Key]:
         """The keys of all facts that should exist, or should not."""
@@ -64,7 +65,7 @@ def compile_content(tree: Mapping[str, bytes], controller: str) -> Content:
     from reconciler.core.spec import compile_desired, load, settings
     from reconciler.core.spec.orders import fails_over, orders_of
     from reconciler.core.spec.power import power_plan
-    from reconciler.core.spec.shares import shares_of
+    from reconciler.core.spec.shares import share_origins, shares_of
 
     configuration = load(tree)
     content = Content(
@@ -72,6 +73,7 @@ def compile_content(tree: Mapping[str, bytes], controller: str) -> Content:
         settings(configuration),
         configuration.warnings,
         shares=shares_of(configuration) or None,
+        share_origins=share_origins(configuration) if configuration.exports or configuration.targets else {},
     )
     if configuration.failover is None or not fails_over(configuration):
         return content
@@ -121,6 +123,7 @@ def _content_document(content: Content) -> dict[str, Any]:
         "orders": None if content.orders is None else _plain(content.orders),
         "power": None if content.power is None else _plain(content.power),
         "shares": None if content.shares is None else _plain(content.shares),
+        "share_origins": {name: origin_document(origin) for name, origin in content.share_origins.items()},
         "position": content.position,
     }
 
@@ -142,7 +145,8 @@ def _content_from_document(document: Mapping[str, Any]) -> Content:
     power = None if document["power"] is None else _power_from_document(document["power"])
     shares = None if document["shares"] is None else _shares_from_document(document["shares"])
     agent = settings_from_document(document["settings"])
-    return Content(desired, agent, warnings, orders, document["position"], power, shares)
+    origins = {name: origin_from_document(origin) for name, origin in document["share_origins"].items()}
+    return Content(desired, agent, warnings, orders, document["position"], power, shares, origins)
 
 
 def _plain(value: Orders | PowerPlan | Shares) -> Any:

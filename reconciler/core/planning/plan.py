@@ -114,11 +114,16 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class OrdersChange:
-    """One part of the watchdog's orders that will change, in words. `before` is empty when there are no orders yet."""
+    """One part of the watchdog's orders that will change, in words. `before` is empty when there are no orders yet.
+
+    `origin`: the place in the YAML that asks for it, where one place does. Two changes are equal if their words are.
+    """
 
     what: str
     before: str
     after: str
+    origin: Origin | None = field(default=None, compare=False)
+    blame: Blame | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def plan_document(plan: Plan) -> Document:
         "after": facts_document(plan.after),
         "names": dict(sorted(plan.names.items())),
         "notes": list(plan.notes),
-        "orders": [{"what": item.what, "before": item.before, "after": item.after} for item in plan.orders],
+        "orders": [_orders_document(item) for item in plan.orders],
     }
 
 
@@ -64,10 +64,30 @@ def plan_from_document(document: Document) -> Plan:
             after=facts_from_document(document["after"]),
             names=MappingProxyType(dict(document["names"])),
             notes=tuple(document.get("notes", ())),
-            orders=tuple(OrdersChange(**item) for item in document.get("orders", ())),
+            orders=tuple(map(_orders_change, document.get("orders", ()))),
         )
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
         raise UsageError(f"the saved plan is damaged: {shape_defect(error)}", remedy="plan again") from error
+
+
+def _orders_document(change: OrdersChange) -> Document:
+    document: Document = {"what": change.what, "before": change.before, "after": change.after}
+    if change.origin is not None:
+        document["origin"] = origin_document(change.origin)
+    if change.blame is not None:
+        document["blame"] = {name: getattr(change.blame, name) for name in Blame.__slots__}
+    return document
+
+
+def _orders_change(document: Document) -> OrdersChange:
+    blame = document.get("blame")
+    return OrdersChange(
+        what=document["what"],
+        before=document["before"],
+        after=document["after"],
+        origin=_origin(document.get("origin")),
+        blame=None if blame is None else Blame(**blame),
+    )
 
 
 def _action_document(action: Action) -> Document:

@@ -78,15 +78,12 @@ def _warnings(draft: PlanDraft) -> Iterator[str]:
 
 
 def blamed(plan: Plan, blame_of: Callable[[Origin], Blame | None]) -> Plan:
-    """The plan with, for each action, who asks for it. `blame_of` is asked once for each place in the YAML."""
-    known: dict[Origin, Blame | None] = {}
-    actions = []
-    for action in plan.actions:
-        if action.origin is not None and action.origin not in known:
-            known[action.origin] = blame_of(action.origin)
-        blame = known.get(action.origin) if action.origin is not None else None
-        actions.append(replace(action, blame=blame) if blame is not None else action)
-    return replace(plan, actions=tuple(actions))
+    """The plan with, for each change, who asks for it. `blame_of` is asked once for each place in the YAML."""
+    places = (*(action.origin for action in plan.actions), *(change.origin for change in plan.orders))
+    known = {origin: blame_of(origin) for origin in dict.fromkeys(places) if origin is not None}
+    actions = tuple(replace(item, blame=known[item.origin]) if item.origin else item for item in plan.actions)
+    orders = tuple(replace(item, blame=known[item.origin]) if item.origin else item for item in plan.orders)
+    return replace(plan, actions=actions, orders=orders)
 
 
 def base_keys(plan: Plan) -> tuple[Key, ...]:

@@ -13,7 +13,7 @@ from reconciler.core.facts.fact import Address, Fact, Link, LinkKind, Mark, Mtu,
 from reconciler.core.facts.state import Facts, Origin
 from reconciler.core.facts.storage import STORAGE_WORDS
 from reconciler.core.planning.fact_words import change_value, fact_name, fact_value, fact_word
-from reconciler.core.planning.plan import Action, Blame, Foreign, Gate, HeldChange, Plan
+from reconciler.core.planning.plan import Action, Blame, Foreign, Gate, HeldChange, OrdersChange, Plan
 from reconciler.core.planning.styled_text import Piece, Style, paint, unbroken, wrapped
 
 IMPACT_STYLES: Final = {
@@ -122,8 +122,10 @@ def _orders_lines(plan: Plan, width: int) -> Iterator[list[Piece]]:
     for item in plan.orders:
         symbol, style = ("~", Style.CHANGE) if item.before else ("+", Style.GOOD)
         text = f"{item.before} → {item.after or 'none'}" if item.before else item.after
+        text += f"  {item.origin.file}:{item.origin.line}" if item.origin is not None else ""
         first = f"  {symbol} {item.what:<{column}}"
         yield from wrapped(text, first=first, indent=len(first) + 2, width=width, style=style)
+    yield from _blame_lines(plan.orders, width)
 
 
 def _verdict(plan: Plan) -> list[Piece]:
@@ -203,7 +205,7 @@ def _group_lines(
     for row in rows:
         yield from _row_lines(plan, row, value_width, width)
     yield from wrapped(_state(after, kernel_name, rows), first="    after", indent=MARGIN, width=width)
-    yield from _blame_lines(rows, width)
+    yield from _blame_lines([row.action for row in rows], width)
 
 
 def _kernel_name(plan: Plan, title: str, rows: list[PlanRow]) -> str:
@@ -303,13 +305,13 @@ def _consequence_lines(plan: Plan, row: PlanRow, indent: int, width: int) -> Ite
         yield from wrapped(text, first="", indent=indent, width=width, style=Style.CHANGE)
 
 
-def _blame_lines(rows: list[PlanRow], width: int) -> Iterator[list[Piece]]:
-    """Who asks for the rows: once for each commit, with the lines it is about when there are several commits."""
+def _blame_lines(changes: Sequence[Action | OrdersChange], width: int) -> Iterator[list[Piece]]:
+    """Who asks for the changes: once for each commit, with the lines it is about when there are several commits."""
     asking: dict[Blame, list[str]] = {}
-    for row in rows:
-        if row.action.blame is not None and row.action.origin is not None:
-            places = asking.setdefault(row.action.blame, [])
-            place = f"{row.action.origin.file}:{row.action.origin.line}"
+    for change in changes:
+        if change.blame is not None and change.origin is not None:
+            places = asking.setdefault(change.blame, [])
+            place = f"{change.origin.file}:{change.origin.line}"
             if place not in places:
                 places.append(place)
     for blame, places in asking.items():

@@ -30,11 +30,15 @@ LUN_GONE: Final = "initiators that use it get I/O errors"
 
 
 class ShareChange(NamedTuple):
-    """A changed part of the shares. `before` is empty if the part is new."""
+    """A changed part of the shares. `before` is empty if the part is new.
+
+    `resource`: what asks for it, as Kind/name, or the kind alone where there is at most one; "" if nothing does.
+    """
 
     what: str
     before: str
     after: str
+    resource: str = ""
 
 
 def share_changes(before: Shares | None, after: Shares) -> tuple[ShareChange, ...]:
@@ -82,16 +86,17 @@ def summary(changes: Sequence[ShareChange]) -> str:
 def _common_changes(before: Shares, after: Shares) -> Iterator[ShareChange]:
     if before.nfs is not None and after.nfs is not None and before.hostname != after.hostname:
         now = f"{after.hostname}: another server to NFS clients, which lose their locks"
-        yield ShareChange("name of the NFS server", before.hostname or "none", now)
+        yield ShareChange("name of the NFS server", before.hostname or "none", now, "Pair")
     if before.state != after.state and after.state is not None:
         # Nothing moves the contents.
         lost = "; locks and reservations that clients hold now are lost with the next failover" if before.state else ""
         yield ShareChange("state of the servers", before.state or "", f"{after.state}{lost}")
     if after.nfs is not None and before.nfs != after.nfs:
-        yield ShareChange("NFS server", _nfs_words(before.nfs) if before.nfs else "", _nfs_words(after.nfs))
+        was = _nfs_words(before.nfs) if before.nfs else ""
+        yield ShareChange("NFS server", was, _nfs_words(after.nfs), "NfsServer")
     if after.iscsi is not None and before.iscsi != after.iscsi:
         was = _iscsi_words(before.iscsi) if before.iscsi else ""
-        yield ShareChange("iSCSI server", was, _iscsi_words(after.iscsi))
+        yield ShareChange("iSCSI server", was, _iscsi_words(after.iscsi), "IscsiServer")
 
 
 def _nfs_words(server: NfsServer) -> str:
@@ -111,14 +116,15 @@ def _export_changes(before: Shares, after: Shares) -> Iterator[ShareChange]:
         was, now = old.get(place), new.get(place)
         if was is None and now is not None:
             words = _named([_client_words(clients) for clients in now.clients])
-            yield ShareChange(_export_name(now), "", f"{_place(now)} for {words}")
+            yield ShareChange(_export_name(now), "", f"{_place(now)} for {words}", f"NfsExport/{now.name}")
         elif was is not None and now is None:
             yield ShareChange(_export_name(was), _place(was), EXPORT_GONE)
         elif was is not None and now is not None:
-            yield from _renamed(_export_name(now), was.name, now.name)
+            yield from _renamed(_export_name(now), was.name, now.name, f"NfsExport/{now.name}")
             less, more = _both([_client_words(one) for one in was.clients], [_client_words(one) for one in now.clients])
             if less or more:
-                yield ShareChange(_export_name(now), f"clients {less or '…'}", more or "without them")
+                before_words, after_words = f"clients {less or '…'}", more or "without them"
+                yield ShareChange(_export_name(now), before_words, after_words, f"NfsExport/{now.name}")
 
 
 def _export_name(export: NfsExport) -> str:
@@ -145,7 +151,7 @@ def _target_changes(before: Shares, after: Shares) -> Iterator[ShareChange]:
         if was is None and now is not None:
             luns, initiators = _named(list(map(_lun_words, now.luns))), _named(list(map(_who, now.initiators)))
             words = f"{iqn} at {_named(now.addresses)}: {luns}; for {initiators}"
-            yield ShareChange(f"iSCSI target {now.name}", "", words)
+            yield ShareChange(f"iSCSI target {now.name}", "", words, f"IscsiTarget/{now.name}")
         elif was is not None and now is None:
             yield ShareChange(f"iSCSI target {was.name}", iqn, TARGET_GONE)
         elif was is not None and now is not None:
@@ -153,10 +159,10 @@ def _target_changes(before: Shares, after: Shares) -> Iterator[ShareChange]:
 
 
 def _target_parts(was: IscsiTarget, now: IscsiTarget) -> Iterator[ShareChange]:
-    name = f"iSCSI target {now.name}"
-    yield from _renamed(name, was.name, now.name)
+    name, resource = f"iSCSI target {now.name}", f"IscsiTarget/{now.name}"
+    yield from _renamed(name, was.name, now.name, resource)
     if was.addresses != now.addresses:
-        yield ShareChange(name, f"at {_named(was.addresses)}", f"at {_named(now.addresses)}")
+        yield ShareChange(name, f"at {_named(was.addresses)}", f"at {_named(now.addresses)}", resource)
     old, new = {lun.number: lun for lun in was.luns}, {lun.number: lun for lun in now.luns}
     for number in sorted({*old, *new}):
         less, more = old.get(number), new.get(number)
@@ -164,10 +170,10 @@ def _target_parts(was: IscsiTarget, now: IscsiTarget) -> Iterator[ShareChange]:
             after = more.dataset if more is not None else f"none: {LUN_GONE}"
             if less is not None and more is not None:
                 after += f": {LUN_GONE}, and find other data"
-            yield ShareChange(f"{name}, LUN {number}", less.dataset if less is not None else "", after)
+            yield ShareChange(f"{name}, LUN {number}", less.dataset if less is not None else "", after, resource)
     come, go = _both(list(map(_who, was.initiators)), list(map(_who, now.initiators)))
     if come or go:
-        yield ShareChange(name, f"initiators {come or '…'}", go or "without them, whose sessions end")
+        yield ShareChange(name, f"initiators {come or '…'}", go or "without them, whose sessions end", resource)
 
 
 def _lun_words(lun: Lun) -> str:
@@ -181,9 +187,9 @@ def _who(initiator: Initiator) -> str:
     return f"{initiator.iqn} with CHAP {initiator.chap.user} by {initiator.chap.secret}{mutual}"
 
 
-def _renamed(what: str, was: str, now: str) -> Iterator[ShareChange]:
+def _renamed(what: str, was: str, now: str, resource: str) -> Iterator[ShareChange]:
     if was != now:
-        yield ShareChange(what, f"named {was}", f"named {now}; clients notice nothing")
+        yield ShareChange(what, f"named {was}", f"named {now}; clients notice nothing", resource)
 
 
 def _both(old: Sequence[str], new: Sequence[str]) -> tuple[str, str]:

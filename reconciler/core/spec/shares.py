@@ -8,7 +8,9 @@ watchdog.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
+from reconciler.core.facts.state import Origin
 from reconciler.core.shares.shares import (
     Chap,
     Initiator,
@@ -48,6 +50,15 @@ def shares_of(configuration: Configuration) -> Shares:
         iscsi=_iscsi_server(iscsi.spec if iscsi is not None else None) if targets else None,
         targets=tuple(_target(target, configuration) for target in targets),
     )
+
+
+def share_origins(configuration: Configuration) -> dict[str, Origin]:
+    """Where each share is written, by Kind/name; the servers and the Pair by their kind alone."""
+    servers: list[Resource[Any] | None] = [configuration.nfs_server, configuration.iscsi_server, configuration.pair]
+    found = {server.kind: server.origin() for server in servers if server is not None}
+    # Where a change is most likely, so that blame finds the commit that made it.
+    exports = {export.id: export.origin("clients") for export in configuration.exports.values()}
+    return found | exports | {target.id: target.origin("luns") for target in configuration.targets.values()}
 
 
 def _addresses(names: Iterable[str], configuration: Configuration) -> tuple[str, ...]:

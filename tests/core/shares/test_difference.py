@@ -46,7 +46,7 @@ NONE = Shares("shelf1", "shelf1")
 def test_everything_that_comes_is_named() -> None:
     assert share_changes(None, NONE) == share_changes(NONE, NONE) == share_changes(ALL, ALL) == ()
     assert share_changes(None, ALL) == share_changes(NONE, ALL)
-    assert [tuple(change) for change in share_changes(None, ALL)] == [
+    assert [tuple(change[:3]) for change in share_changes(None, ALL)] == [
         ("state of the servers", "", "tank/hagit-state"),
         ("NFS server", "", "at 10.0.0.10, version 4.1 and 4.2, 16 threads, lease 15 s, grace 15 s"),
         ("iSCSI server", "", "port 3260, silent initiators asked after 5 s, login within 10 s"),
@@ -58,6 +58,11 @@ def test_everything_that_comes_is_named() -> None:
             "with CHAP h1 by one, mutual vm by two",
         ),
     ]
+
+
+def test_each_change_names_the_resource_that_asks_for_it() -> None:
+    asking = ["", "NfsServer", "IscsiServer", "NfsExport/home", "IscsiTarget/vm"]
+    assert [change.resource for change in share_changes(None, ALL)] == asking
 
 
 def test_what_goes_says_what_clients_notice() -> None:
@@ -151,7 +156,7 @@ CLIENTS = replace(
     ids=["clients", "name", "place", "hostname", "state", "luns", "portals", "server"],
 )
 def test_what_changes_says_what_clients_notice(after: Shares, changes: list[tuple[str, str, str]]) -> None:
-    assert [tuple(change) for change in share_changes(ALL, after)] == changes
+    assert [tuple(change[:3]) for change in share_changes(ALL, after)] == changes
 
 
 def test_clients_of_removed_shares_are_named() -> None:
