@@ -16,6 +16,7 @@ from reconciler.system.shares.nfs.mounted_datasets import MountedDataset
 
 #: openat2(2) has one number on all architectures (asm-generic/unistd.h). linux/openat2.h has the flags.
 _OPENAT2: Final = 437
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _RESOLVE: Final = 0x01 | 0x02 | 0x04 | 0x08  # NO_XDEV, NO_MAGICLINKS, NO_SYMLINKS, BENEATH
 _FAULTS: Final = {
     errno.ELOOP: "it leads over a symbolic link",
@@ -45,8 +46,7 @@ def directory_fault(mounted: MountedDataset, path: str | None) -> str:
         if not path or "\0" in path:
             return "its path is empty or has a zero byte"
         how = _How(os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, 0, _RESOLVE)
-        libc = ctypes.CDLL(None, use_errno=True)
-        found = libc.syscall(ctypes.c_long(_OPENAT2), top, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how))
+        found = _LIBC.syscall(ctypes.c_long(_OPENAT2), top, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how))
         if found < 0:
             number = ctypes.get_errno()
             return _FAULTS.get(number, os.strerror(number))

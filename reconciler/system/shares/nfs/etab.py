@@ -11,6 +11,7 @@ import ipaddress
 import re
 import uuid
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from reconciler.core.shares.shares import ExportAccess, NfsClients, NfsExport, Squash
@@ -46,13 +47,7 @@ def file_system_identifier(guid: str, path: str | None) -> str:
 
 def is_host_name(hosts: str) -> bool:
     """Whether these clients are given by a host name, which has to be resolved."""
-    if hosts == ANYBODY:
-        return False
-    try:
-        ipaddress.ip_network(hosts, strict=False)
-    except ValueError:
-        return _HOST_NAME.fullmatch(hosts) is not None
-    return False
+    return hosts != ANYBODY and not _network(hosts) and _HOST_NAME.fullmatch(hosts) is not None
 
 
 def export_lines(export: NfsExport, directory: str, guid: str, resolved: Mapping[str, tuple[str, ...]]) -> list[str]:
@@ -94,11 +89,19 @@ def _hosts(hosts: str, resolved: Mapping[str, tuple[str, ...]]) -> tuple[str, ..
         return (ANYBODY,)
     if is_host_name(hosts):
         return resolved.get(hosts, ())
+    if network := _network(hosts):
+        return (network,)
+    raise UnfitExport(f"{hosts!r} is no address, network or host name")
+
+
+@lru_cache(maxsize=4_096)
+def _network(hosts: str) -> str:
+    """Return an address or a network in the kernel's form, "" for any other text."""
     try:
         network = ipaddress.ip_network(hosts, strict=False)
     except ValueError:
-        raise UnfitExport(f"{hosts!r} is no address, network or host name") from None
-    return (str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network),)
+        return ""
+    return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
 
 
 def _options(clients: NfsClients, fsid: str, *, whole: bool) -> str:
