@@ -35,7 +35,7 @@ def test_status_of_a_pair_that_is_well(operator_of: MakeOperator) -> None:
     [
         (("at 12s cable-pull interlink",), "a", "HA active, with 1 warning: storage-a is MASTER",
          ["! NO_HEARTBEAT", "→ check that network", "interlink"]),
-        (("at 12s all-cables",), "b", "HA unavailable: every network to the peer is silent, but it lives",
+        (("at 12s all-cables",), "b", "HA unavailable: the peer is silent on every network, but its disk record moves",
          ["✗ ISOLATED", "✗ NO_PONG", "SILENT", "→ mend a network", "and 3 more reasons"]),
         (("at 12s disable",), "a", "HA administratively disabled: failover is disabled",
          ["✗ NO_FAILOVER", "`hagit failover enable` says how", "switchover  not now: failover is disabled"]),

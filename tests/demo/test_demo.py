@@ -125,7 +125,7 @@ def test_every_step_ends_as_announced(place: Path) -> None:
     power = printed["The active controller loses power"]
     assert "HA unavailable" in power and "failover, taken over here: served again after" in power
     assert silences_ms(power)[0] > 1_500, "no takeover before the peer counts as silent"
-    assert re.search(r"alert +[ab]: every network to the peer is silent", printed["Every network between them is gone"])
+    assert re.search(r"alert +[ab]: the peer is silent on every network", printed["Every network between them is gone"])
     assert re.search(r"done +[ab] was reset: \S", printed["A watchdog that sleeps too long, and wakes"])
     assert re.search(r"done +[ab] is active", printed["Both lose power and boot at once"])
     forced = printed["Both boot while failover is disabled"]
