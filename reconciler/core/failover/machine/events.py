@@ -99,8 +99,9 @@ class SharesSeen:
 
     - It brings servers up while `Thing.SHARES` is in `Outputs.wanted` and all pools are imported, leaves them as they
       are while it is in `Outputs.kept`, and otherwise takes the addresses away first and then stops every server.
-    - It reports `SharesSeen(False, False)` *before* the first command of a start or stop, and as its first event if
-      it starts without the state of another daemon. Without any report the core assumes that there are no servers.
+    - It reports `SharesSeen(False, False)` *before* the first command of a start or stop. If it starts without the
+      state of another daemon, it does so before its first look at the pools, unless it knows that no server runs.
+      Without any report the core assumes that there are no servers.
     - A look that began before the latest start or stop does not count.
     - It hands over to no other daemon during a start or stop.
     """
