@@ -87,16 +87,18 @@ def _play(orders: Orders, words: Sequence[str], script: Path | None, last: str |
     except ValueError as error:
         raise UsageError(f"--for {last}: {error}", remedy="30s, 5m, 250ms") from error
     events: Sequence[Event]
-    physics = None
+    protocols: tuple[str, ...]
+    physics, protocols = None, ()
     if script is not None:
         story = _read(script)
-        events, physics = story.events, story.physics
+        events, physics, protocols = story.events, story.physics, story.protocols
         if lasts_ms is None:
             lasts_ms = max(0, story.until_ms - max(event.at_ms for event in events))
     else:
         events = simulated.question(words)
-    answer = simulated.rehearse(orders, events, lasts_ms=lasts_ms, physics=physics)
-    others = [simulated.rehearse(orders, events, lasts_ms=lasts_ms, chance=luck(seed)) for seed in range(1, runs)]
+    answer = simulated.rehearse(orders, events, lasts_ms=lasts_ms, physics=physics, protocols=protocols)
+    others = [simulated.rehearse(orders, events, lasts_ms=lasts_ms, chance=luck(seed), protocols=protocols)
+              for seed in range(1, runs)]  # fmt: skip
     for other in others:
         answer = other if other.broken and not answer.broken else answer
     waits = sorted(one.longest_ms for one in (answer, *others))

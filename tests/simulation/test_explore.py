@@ -39,6 +39,14 @@ def test_every_state_is_safe_and_has_a_way_back(scene: Scene, capsys: pytest.Cap
     assert not found.stuck, "\n".join(found.stuck_trace)
 
 
+def test_one_fault_beside_servers_of_shares_is_safe_and_has_a_way_back() -> None:
+    """The whole scene allows two, and takes minutes."""
+    scene = next(scene for scene in SCENES if scene.faults.servers)
+    found = explore(BoundedWorld(replace(scene, faults=scene.faults._replace(most=1))), 100_000)
+    assert found.good, "\n".join(found.trace or found.stuck_trace)
+    assert found.states > 5_000
+
+
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("scene", DEEP, ids=lambda scene: scene.name)
 def test_the_first_states_of_the_large_worlds_are_safe(scene: Scene) -> None:

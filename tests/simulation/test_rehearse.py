@@ -54,6 +54,15 @@ def test_what_is_assumed_is_said() -> None:
     assert not ask("power-loss a").assumed
 
 
+def test_servers_of_shares_are_assumed_where_the_question_names_one() -> None:
+    answer = ask("server-fails b nfs power-loss a")
+    assert (answer.after, answer.assumed) == ("b", ("servers of shares: nfs, iscsi",))
+    assert any("answers clients without nfs" in note.text for note in answer.notes)
+    assert ("servers of shares start", 10_000) in answer.bound.parts
+    with pytest.raises(FaultError, match="smb is no protocol"):
+        ask("server-dies a smb")
+
+
 def test_a_broken_invariant_is_said() -> None:
     answer = ask("shelf-forgets")
     assert "BROKEN: the reservation is never free" in render(answer)

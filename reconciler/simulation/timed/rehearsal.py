@@ -101,19 +101,18 @@ def question(words: Sequence[str]) -> tuple[Event, ...]:
 
 def rehearse(
     orders: Orders, events: Sequence[Event], *, lasts_ms: int | None = None, physics: Physics | None = None,
-    chance: Chance | None = None,
+    chance: Chance | None = None, protocols: tuple[str, ...] = (),
 ) -> Rehearsal:  # fmt: skip
     """Play events on a settled pair, until `lasts_ms` after the last event or as long as the orders' bounds.
 
+    `protocols`: those with a server of shares on both controllers. Events that name a protocol assume the usual ones.
     Raises UsageError if the pair does not settle.
     """
     orders, assumed = with_shelf(orders)
     physics = physics or Physics()
-    takes = {
-        kind for event in events if event.words and event.words[0] in FAULTS for kind in FAULTS[event.words[0]].takes
-    }
-    protocols = PROTOCOLS if "protocol" in takes else ()
-    if protocols:
+    named = (FAULTS[event.words[0]] for event in events if event.words and event.words[0] in FAULTS)
+    if not protocols and any("protocol" in fault.takes for fault in named):
+        protocols = PROTOCOLS
         assumed = (*assumed, f"servers of shares: {', '.join(protocols)}")
     world = World(orders, chance or Steady(), physics, notes=True, protocols=protocols)
     _settle(world)
