@@ -157,6 +157,7 @@ def plain_state(state: State, timers: Timers) -> State:
         peer=_plain_peer(state, timers),
         looks=looks,
         fenced_ms=state.fenced_ms if state.phase is Phase.CLAIMING else None,
+        pending_ms=_since(state.pending_ms, timers.claim_ms),
         handed_ms=_since(state.handed_ms, timers.handover_ms),
         handed_over=_waits_for_word(state),
         taken=state.taken and _taken_matters(state, timers),

@@ -56,7 +56,7 @@ class DiskInvariants(Numbering):
     def _violation(self, a: int, b: int, shelf: int) -> str:
         """Return the name of the invariant that this state breaks, or an empty string."""
         one, two = self.nodes[a], self.nodes[b]
-        key = (one[2:5], one.gained, one.replaced, two[2:5], two.gained, two.replaced, shelf, one.servers, two.servers)
+        key = tuple((node[2:5], node.gained, node.replaced, node.servers, node.shelf) for node in (one, two)), shelf
         known = self._broken.get(key)
         if known is None:
             known = self._broken[key] = self._look_for_violation((one, two), shelf)
@@ -82,7 +82,7 @@ class DiskInvariants(Numbering):
             over = node.replaced if self.scene.faults.sticky else node.stale
             if over and self._quorum(masks[side]):
                 return f"an import of {SIDES[side]} that lost its reservation can write again"
-            free = sum(disks[at].holder is None for at in self.scene.orders.arbitration)
-            if free >= self.scene.orders.majority:
+            voters = self.scene.faults.moved if node.shelf == 2 else self.scene.orders.arbitration
+            if 2 * sum(disks[at].holder is None for at in voters) > len(voters):
                 return f"the reservation is free while {SIDES[side]} has pools imported"
         return ""

@@ -38,7 +38,8 @@ class SceneFaults(NamedTuple):
     secrets until they agree for good), `delay` (beats under way are late, doubled, lost), `fine` (one move for each
     reservation command, not for each disk), `wide` (disks answer commands sent to several of them in any order) and
     `unarmed` (no hardware watchdog resets a controller, and both say so). `servers`: servers of shares on each
-    controller; they die where daemons do. Everything can heal at any moment, uncounted.
+    controller; they die where daemons do. `moved`: the arbitration disks of newer orders, which reach each controller
+    at any moment. Everything can heal at any moment, uncounted.
     """
 
     crash: bool = False
@@ -60,6 +61,7 @@ class SceneFaults(NamedTuple):
     stays: bool = False
     unarmed: bool = False
     servers: int = 0
+    moved: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +105,12 @@ WITHOUT_HALF: Final = (
     "b: time passes", "b: time passes", "b: time passes", "b: import begins", "b: import ends", "b: looks",
 )  # fmt: skip
 
+#: One controller of a mirror is active, the other one standby.
+ONE_ACTIVE: Final = WITHOUT_HALF[: WITHOUT_HALF.index("disks 0b010 out of reach for both")]
+
 #: Each controller has lost a different half of a mirror, the pools dropped theirs, and no controller takes over yet.
 HALF_APART: Final = (
-    *WITHOUT_HALF[: WITHOUT_HALF.index("disks 0b010 out of reach for both")],
-    "disks 0b010 out of reach for a", "disks 0b010 out of reach for b",
+    *ONE_ACTIVE, "disks 0b010 out of reach for a", "disks 0b010 out of reach for b",
     "a: a client's write is acknowledged", "a: looks", "b: looks",
 )  # fmt: skip
 
@@ -121,8 +125,7 @@ SWITCHED: Final = (
 SERVED: Final = replace(MIRROR, timers=replace(TICKS, patience_ms=1))
 #: Two servers of shares serve on one controller.
 SERVING: Final = (
-    *WITHOUT_HALF[: WITHOUT_HALF.index("disks 0b010 out of reach for both")],
-    "a: server0 starts", "a: server1 starts", "a: looks", "a: answers clients", "a: looks", "b: looks",
+    *ONE_ACTIVE, "a: server0 starts", "a: server1 starts", "a: looks", "a: answers clients", "a: looks", "b: looks",
 )  # fmt: skip
 
 SCENES: Final = (
@@ -155,6 +158,9 @@ SCENES: Final = (
           SWEPT, SceneFaults(slow=True, most=1), (Request.SWITCHOVER,), SWITCHED),
     Scene("shares", "two servers of shares each; one or its daemon dies, a move is asked for, a limit runs out: twice",
           SERVED, SceneFaults(crash=True, slow=True, servers=2, most=2), (Request.SWITCHOVER,), SERVING),
+    Scene("moved-arbitration", "newer orders move the arbitration disk; a daemon dies or sleeps, a person asks, once",
+          MIRROR, SceneFaults(crash=True, late=True, moved=(1,), most=1),
+          (Request.FORCE, Request.SWITCHOVER), ONE_ACTIVE),
     Scene("restarts", "daemons die and start again, any number of times",
           SHELF, SceneFaults(crash=True)),
     Scene("secrets", "the secrets differ until a person corrects them; a person forces either controller, once",

@@ -21,7 +21,9 @@ SIDES: Final = (Side.A, Side.B)
 POOLS: Final = (Presence.NONE, Presence.SOME, Presence.ALL, Presence.HUNG)
 NONE, SOME, ALL, HUNG = range(4)
 #: Names of the events that the world feeds to a core. The world remembers a step by this name.
-FED: Final = frozenset({"look", "tick", "late", "conflict", "died", "asked", "hear", "changed", "ended", "shares"})
+FED: Final = frozenset(
+    {"look", "tick", "late", "conflict", "died", "asked", "hear", "changed", "ended", "shares", "newer"}
+)
 
 
 class SideState(NamedTuple):
@@ -32,6 +34,7 @@ class SideState(NamedTuple):
     scenes only: `completion`: number of the one that runs, -1 none. `gained`: disks that a completion may have
     registered and that pools have not opened since. `replaced`: this import lost its reservation, and another import
     has begun since. In scenes with servers only: `servers` that run, a bit each; `answers`: at the virtual addresses.
+    `shelf`: of which orders (`order_moves`).
     """
 
     core: int
@@ -46,6 +49,7 @@ class SideState(NamedTuple):
     replaced: bool = False
     servers: int = 0
     answers: bool = False
+    shelf: int = 0
 
 
 class Between(NamedTuple):

@@ -34,16 +34,15 @@ from reconciler.core.failover.machine.events import (
 )
 from reconciler.core.failover.machine.outputs import Outputs
 from reconciler.core.failover.machine.phase import Phase
-from reconciler.core.failover.machine.state import Memory, State, initial
+from reconciler.core.failover.machine.state import State
 from reconciler.core.failover.machine.step import step
 from reconciler.core.failover.reservations.claim import Claim, Command, begin, commands
-from reconciler.core.failover.reservations.key import Side
 from reconciler.core.failover.reservations.reservation_state import UNANSWERED, Fence
 from reconciler.simulation.disk import Disk
 from reconciler.simulation.exhaustive.canonical import Disks, plain_state
 from reconciler.simulation.exhaustive.disk_visits import visited
+from reconciler.simulation.exhaustive.order_moves import OrderMoves
 from reconciler.simulation.exhaustive.scenes import BOTH, LATE_MS
-from reconciler.simulation.exhaustive.server_moves import CHANGING, ServerMoves
 from reconciler.simulation.exhaustive.state_numbers import (
     ALL,
     DEAD,
@@ -63,7 +62,7 @@ PROMPT_MAX: Final = 16
 Feed = Callable[[State], State]
 
 
-class BoundedWorld(ServerMoves):
+class BoundedWorld(OrderMoves):
     """A scene that can be explored (see `explorer.ExplorableWorld`)."""
 
     def start(self) -> int:
@@ -164,6 +163,7 @@ class BoundedWorld(ServerMoves):
         yield from self._kernel(me, node, shelf, between)
         yield from self._life(me, node)
         yield from self._servers(node)
+        yield from self._arrives(me, node)
         if node.core < 0:
             return
         yield from self._time(me, node, other, shelf, between)
@@ -188,26 +188,22 @@ class BoundedWorld(ServerMoves):
         """Yield moves of power, of the daemon's life, and of the hardware watchdog."""
         faults = self.scene.faults
         if node.core == OFF:
-            yield Step("boots", self._settled(SideState(self._core(self._initial(me)))))
+            yield Step("boots", self._settled(SideState(self._core(self._initial(node, me)), shelf=node.shelf)))
             return
         if faults.power:
-            yield Step("loses power", SideState(OFF), fault=True)
+            yield Step("loses power", self._off(node), fault=True)
         if node.core == DEAD:
             memory = self.memories.values[node.memory] if node.memory >= 0 else None
-            core = self._core(self._initial(me, memory))
+            core = self._core(self._initial(node, me, memory))
             yield Step("daemon restarts", self._settled(node._replace(core=core, memory=-1)))
-            yield Step("deadman resets it", SideState(OFF))
+            yield Step("deadman resets it", self._off(node))
             return
         outs = self.outputs_of(node.core)
         if faults.crash:
             memory_no = -1 if outs.remember is None else self.memories.number(outs.remember)
             yield Step("daemon dies", node._replace(core=DEAD, claim=-1, completion=-1, memory=memory_no), fault=True)
         if not outs.feed:
-            yield Step("resets", SideState(OFF))
-
-    def _initial(self, me: int, memory: Memory | None = None) -> State:
-        state = replace(initial(self.orders[me], 0, 0, memory), armed=not self.scene.faults.unarmed)
-        return step(state, CHANGING, 0) if self.scene.faults.servers else state
+            yield Step("resets", self._off(node))
 
     def _time(self, me: int, node: SideState, other: SideState, shelf: int, between: Between) -> Iterator[Step]:
         """Yield a look, a tick with a look just before it, and a late wake without a look."""
@@ -348,11 +344,10 @@ class BoundedWorld(ServerMoves):
 
     def _settled(self, node: SideState) -> SideState:
         """Do what the daemon does at once: begin the claim that the core asks for."""
-        key = self.outputs_of(node.core).claim
+        node, key = self._with_shelf(node), self.outputs_of(node.core).claim
         if key is None or node.claim >= 0:
             return node
-        side = self.state_of(node).orders.side
-        claim = self._memo(("begin", node.core), lambda: self.claims.number(begin(self.orders[side is Side.B], key)))
+        claim = self._memo(("begin", node.core), lambda: self.claims.number(begin(self.state_of(node).orders, key)))
         return node._replace(claim=claim, completion=-1)
 
     def _beat(self, core: int, outs: Outputs) -> int:
