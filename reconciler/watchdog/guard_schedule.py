@@ -17,6 +17,8 @@ from reconciler.watchdog.worker_protocol import GuardStep
 
 #: A release keeps the addresses at most this long, in ms, for the last answers to clients.
 HOLD_MS: Final = 700
+#: Delay before packets are let through again, when that failed.
+RETRY_MS: Final = 1_000
 #: Phases on the way to ACTIVE.
 TAKING_OVER: Final = frozenset({Phase.CLAIMING, Phase.IMPORTING})
 
@@ -29,14 +31,17 @@ class GuardSchedule:
         #: Protocols whose clients are let through. A daemon that starts does not know, and opens again.
         self._opened: frozenset[Protocol] = frozenset()
         self._release_due = False
+        self._retry_ms = 0
 
     def begin(self, running: Collection[Protocol]) -> None:
         """The core exists now. `running`: servers that an earlier daemon may have left running."""
         self._release_due = bool(running)
 
-    def due(self, core: State, digest: str, up: frozenset[Protocol], *, addresses: bool) -> GuardStep | None:
+    def due(
+        self, core: State, digest: str, up: frozenset[Protocol], now_ms: int, *, addresses: bool
+    ) -> GuardStep | None:
         """The step that is due. `up`: servers that serve. `addresses`: virtual addresses are here."""
-        if core.phase is Phase.ACTIVE and addresses and up - self._opened:
+        if core.phase is Phase.ACTIVE and addresses and up - self._opened and now_ms >= self._retry_ms:
             return GuardStep.OPEN
         if core.phase is Phase.RELEASING and self._release_due:
             return GuardStep.RELEASE
@@ -45,16 +50,19 @@ class GuardSchedule:
         return None
 
     def started(self, step: GuardStep, core: State, digest: str, up: frozenset[Protocol]) -> None:
-        """This step is being performed. Another try would not help if it fails."""
+        """This step is being performed."""
         match step:
             case GuardStep.OPEN:
                 self._opened, self._release_due = up, True
             case GuardStep.CLOSE:
                 self._closed, self._opened = (digest, core.phase in TAKING_OVER), frozenset()
 
-    def released(self) -> None:
-        """The connections have ended, or could not be ended."""
-        self._release_due, self._opened, self._closed = False, frozenset(), None
+    def finished(self, step: GuardStep, now_ms: int, *, good: bool) -> None:
+        """This step has ended. While packets do not pass, no client is served: that is tried again."""
+        if step is GuardStep.RELEASE:
+            self._release_due, self._opened, self._closed = False, frozenset(), None
+        elif step is GuardStep.OPEN and not good:
+            self._opened, self._retry_ms = frozenset(), now_ms + RETRY_MS
 
     def holds_addresses(self, core: State, now_ms: int) -> bool:
         """Whether the addresses of a release wait for the last answers to clients."""

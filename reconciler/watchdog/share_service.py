@@ -58,6 +58,8 @@ RETRY_MS: Final = 1_000
 RETRY_MS_MAX: Final = 60_000
 #: Delay before a stop is tried again.
 STOP_RETRY_MS: Final = 200
+#: Findings with such a code mean that packets do not pass.
+FILTER: Final = "port-filter"
 #: The timeline names at most this many steps of a start.
 STEPS_SHOWN_MAX: Final = 12
 
@@ -91,7 +93,7 @@ class ShareService:
     """The servers of shares of one daemon. `run`: the run directory. `chap`: names and files of CHAP secrets.
 
     The attributes are for `share_status`: `views` of the last look or change, `running`: servers that may run,
-    `findings`: what fails for the clients.
+    `findings`: what fails for the clients, by the request that found it.
     """
 
     def __init__(
@@ -107,7 +109,7 @@ class ShareService:
         board.on_workers_changed = self.check
         self.followed = FollowedShares(run, daemon.durable.boot)
         self._guard = GuardSchedule()
-        self.findings: tuple[Finding, ...] = ()
+        self.findings: dict[str, tuple[Finding, ...]] = {}
         self.goal = ShareGoal.KEEP
         self.running: frozenset[share_values.Protocol] = frozenset()
         self.views: Views = {}
@@ -228,7 +230,7 @@ class ShareService:
         outs = self._daemon.outputs
         addresses, digest = outs is not None and Thing.ADDRESSES in outs.wanted, self.followed.digest
         up = frozenset(one for one, view in self.views.items() if view.serving is Serving.UP)
-        step = self._guard.due(core, digest, up, addresses=addresses)
+        step = self._guard.due(core, digest, up, now_ms, addresses=addresses)
         if step is None or self._change is not None:
             return
         if self._request(GuardClients(digest, step), GUARD_MS if step is GuardStep.RELEASE else OPEN_MS, now_ms):
@@ -270,7 +272,7 @@ class ShareService:
         request, reply, now_ms = answered.request, answered.reply, answered.answered_ms
         views = dict(reply.views) if isinstance(reply, SharesReply) else {}
         if isinstance(reply, SharesReply) and isinstance(request, LookAtShares | GuardClients):
-            self.findings = reply.findings
+            self.findings[type(request).__name__] = reply.findings
         if isinstance(request, LookAtShares):
             self._handle_look(request, views, answered.asked_ms, now_ms)
         elif isinstance(request, GuardClients):
@@ -313,12 +315,12 @@ class ShareService:
 
     def _handle_guard(self, request: GuardClients, reply: WorkerReply, now_ms: int) -> None:
         self._change = None
-        if request.step is GuardStep.OPEN:
-            tickled = reply.tickled if isinstance(reply, SharesReply) else 0
-            evidence = f"{now_ms - self._asked_ms} ms; {tickled} clients were told to connect again"
+        good = isinstance(reply, SharesReply) and not any(one.code.startswith(FILTER) for one in reply.findings)
+        self._guard.finished(request.step, now_ms, good=good)
+        if request.step is GuardStep.OPEN and isinstance(reply, SharesReply) and good:
+            evidence = f"{now_ms - self._asked_ms} ms; {reply.tickled} clients were told to connect again"
             self._note(EventMark.NOTE, "CLIENTS", "packets of clients pass to the shares", evidence)
         elif request.step is GuardStep.RELEASE:
-            self._guard.released()
             # The addresses go now, and the servers stop after them.
             self._daemon.handle_now(Tick())
 

@@ -72,7 +72,7 @@ def share_reasons(service: ShareService) -> tuple[ReasonStatus, ...]:
                 remedy="let the agent write them again: `hagit apply` on this controller",
             )
         )
-    for one in service.findings:
+    for one in dict.fromkeys(one for part in service.findings.values() for one in part):
         code = one.code.upper().replace("-", "_")
         found.append(ReasonStatus(code=code, text=one.text, evidence=one.evidence, remedy=one.remedy))
     protocols = protocols_of(service.shares) if service.shares else ()

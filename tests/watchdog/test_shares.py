@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from reconciler.core.failover.machine.outputs import serve_ms
 from reconciler.core.failover.orders.document import orders_key
-from reconciler.core.shares.document import shares_document
+from reconciler.core.failover.reservations.key import Side
+from reconciler.core.shares.document import shares_body, shares_document
+from reconciler.core.shares.ports import Serving
 from reconciler.core.shares.shares import (
     Initiator,
     IscsiServer,
@@ -20,11 +22,19 @@ from reconciler.core.shares.shares import (
     NfsClients,
     NfsExport,
     NfsServer,
+    Protocol,
     Shares,
 )
 from reconciler.core.status.watchdog import ReasonStatus, ServerStatus
 from reconciler.system.control_protocol import RequestKind
+from reconciler.system.machine import boot_id
+from reconciler.system.shares.client_file import read_clients
+from reconciler.system.shares.kept_shares import keep_shares
+from reconciler.watchdog.worker_protocol import FailedReply, LookAtShares, SharesReply, WorkerKind
 from tests.watchdog.pair import ORDERS, PATIENT, SECRET, VIRTUAL4, Head, Pair
+from tests.watchdog.test_worker_pool import Driver, make_driver, now_ms, rig
+
+__all__ = ["make_driver", "rig"]
 
 NFS: Final = NfsServer((VIRTUAL4,))
 HOME: Final = NfsExport("home", "tank/home", (NfsClients("*"),))
@@ -184,6 +194,41 @@ def test_a_hung_stop_ends_in_the_deadline_of_the_release_and_a_reset(make_pair: 
     pair.until_phases(b="active")
     assert "RELEASE_HUNG" in [line["code"] for line in pair.a.timeline()]
     pair.until(lambda: serves(pair.b, "nfs", "iscsi") and pair.b.serves)
+
+
+def test_a_start_that_hangs_is_killed_by_a_release(make_pair: Callable[..., Pair]) -> None:
+    pair = shared_pair(make_pair)
+    inject(pair.a, "nfs", hangs=["start"])
+    pair.settle()
+    pair.until(lambda: "nfs start" in words(pair.a) and serves(pair.a, "iscsi"))
+    assert "nfs started" not in words(pair.a)
+    assert pair.a.ask(RequestKind.SWITCHOVER).accepted
+    pair.until(lambda: serves(pair.b, "nfs", "iscsi") and pair.b.serves)
+    assert pair.a.on and "iscsi stopped" in words(pair.a)
+
+
+def test_packets_that_do_not_pass_are_a_reason_and_tried_again(make_pair: Callable[..., Pair]) -> None:
+    pair = shared_pair(make_pair)
+    inject(pair.a, "guard", fails=["open"])
+    pair.settle()
+    pair.until(lambda: words(pair.a).count("guard open") >= 2 and bool(reasons(pair.a, "PORT_FILTER_REFUSED")))
+    inject(pair.a, "guard")
+    pair.until(lambda: not reasons(pair.a, "PORT_FILTER_REFUSED"))
+    assert any(line["code"] == "CLIENTS" for line in pair.a.timeline())
+
+
+def test_a_worker_looks_at_the_servers_of_this_kernel(make_driver: Callable[..., Driver], tmp_path: Path) -> None:
+    driver, run = make_driver(Side.A, f"disks:{tmp_path}"), tmp_path / "a"
+    body = shares_body(shares_document(BOTH, orders_key(SECRET)), orders_key(SECRET))
+    assert isinstance(body, bytes)
+    digest = keep_shares(run, boot_id(), body)
+    driver.pool.set_wanted(WorkerKind.SHARE_MONITOR, now_ms(), wanted=True)
+    reply = driver.ask(LookAtShares(digest, tuple(Protocol)))
+    assert isinstance(reply, SharesReply)
+    assert {protocol: view.serving for protocol, view in reply.views} == dict.fromkeys(Protocol, Serving.DOWN)
+    clients = read_clients(run, boot_id())
+    assert clients is not None and clients.counts == ((Protocol.NFS, 0), (Protocol.ISCSI, 0))
+    assert driver.ask(LookAtShares("0" * 64, tuple(Protocol))) == FailedReply("other shares are kept by now")
 
 
 def test_a_changed_document_is_served_at_once_and_an_empty_one_stops_all(make_pair: Callable[..., Pair]) -> None:

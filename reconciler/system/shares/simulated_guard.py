@@ -1,6 +1,8 @@
 """The clients' side of a move on a simulated controller: it notes its calls in the log of the simulated servers.
 
-`DIRECTORY/guard.faults` slows it down from outside, as for a simulated server: `{"release_ms": 300}`.
+`DIRECTORY/guard.faults` slows it down from outside, as for a simulated server, or lets it fail:
+
+    {"release_ms": 300, "fails": ["open"]}
 """
 
 from __future__ import annotations
@@ -49,7 +51,10 @@ class SimulatedGuard:
             faults = read_json(self._directory / "guard.faults")
         except (HagitError, json.JSONDecodeError):
             faults = None
-        if isinstance(faults, dict):
-            time.sleep(int(faults.get(f"{word}_ms", 0)) / 1_000)
+        faults = faults if isinstance(faults, dict) else {}
+        time.sleep(int(faults.get(f"{word}_ms", 0)) / 1_000)
         append_bytes(self._directory / "log", f"{int(monotonic_s() * 1_000)} guard {word}\n".encode())
+        if word in faults.get("fails", ()):
+            text = "packets of clients could not be let through"
+            return GuardReport((Finding("port-filter-refused", text, "simulated", "end the simulated fault"),))
         return GuardReport()
