@@ -10,6 +10,16 @@ import pytest
 TESTS = Path(__file__).parent
 
 COVERED: dict[str, tuple[str, ...]] = {
+    "an export of `/`, or of a path outside its dataset": ("core/spec/bad/share-path.yaml",),
+    "an export that overlaps another pool": ("core/spec/bad/export-overlap.yaml",),
+    "clients with spaces or signs of a shell": ("core/spec/bad/client-hosts.yaml",),
+    "a malformed IQN, EUI or CHAP user": ("core/spec/bad/iscsi-name.yaml", "core/spec/bad/chap-user.yaml"),
+    "CHAP without a secret, or with one that is not here": (
+        "core/spec/bad/missing-key+chap.yaml",
+        "core/spec/bad/chap-secret.yaml",
+        "agent/test_shares_file.py::test_a_secret_that_this_controller_does_not_have_is_a_warning",
+    ),
+    "a volume that answers writes before they are on disk": ("core/spec/bad/lun-sync.yaml",),
     "not YAML": ("cli/test_refusals.py::test_text_that_is_wrong", "core/spec/bad/syntax.yaml"),
     "a tab": ("cli/test_refusals.py::test_text_that_is_wrong", "core/spec/bad/tab.yaml"),
     "duplicate keys": ("cli/test_refusals.py::test_text_that_is_wrong", "core/spec/bad/duplicate-key.yaml"),

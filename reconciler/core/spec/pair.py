@@ -36,7 +36,9 @@ class PairSpec(Model):
     a: PairHalf | None = Field(None, description="Controller a.")
     b: PairHalf | None = Field(None, description="Controller b. A lone controller is possible, and warned about.")
     virtual_hostname: HostName | None = Field(
-        None, description="The name under which clients find whichever controller is active."
+        None,
+        description="The name under which clients find whichever controller is active. NFS clients take it for the "
+        "server itself: exports need it, and it stays the same while clients mount.",
     )
     domain: HostName | None = Field(
         None, description="The DNS domain of the controllers; the search domain unless `search` says otherwise."

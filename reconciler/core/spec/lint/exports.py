@@ -51,7 +51,8 @@ def nfs_name(draft: SpecDraft) -> Iterator[Finding]:
     # A refusal and no warning: a name that is added later is a new server to all clients, which lose their locks.
     if draft.exports and draft.pair is not None and draft.pair.spec.virtual_hostname is None:
         what = "without `virtualHostname` each controller is another server to NFS clients, and a failover costs locks"
-        remedy = f"Add virtualHostname: {draft.pair.name.lower()} to the Pair, and never change it while clients mount."
+        name = draft.pair.name.lower().replace("_", "-")
+        remedy = f"Add virtualHostname: {name} to the Pair, and never change it while clients mount."
         yield draft.pair, (), what, remedy
 
 
