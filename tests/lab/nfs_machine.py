@@ -88,13 +88,17 @@ class NfsMachine(Machine):
 
     def call(self, wanted: str, shares: Shares = SHARES) -> dict[str, Any]:
         """Call the adapter: look, start or stop. Returns the view."""
+        view: dict[str, Any] = json.loads(self.servant(wanted, shares))
+        return view
+
+    def servant(self, wanted: str, shares: Shares = SHARES) -> str:
+        """Return what the servant in the guest prints."""
         text = canonical(shares).decode()
         words = shlex.join([sys.executable, "-B", "-m", "tests.lab.guest.nfs_servant", wanted, "/run/shares.json"])
         self.check("rm -f /run/shares.json")
         for at in range(0, len(text), PART):
             self.check(f"printf %s {shlex.quote(text[at : at + PART])} >> /run/shares.json")
-        view: dict[str, Any] = json.loads(self.check(f"cd {ROOT} && {words}", WAIT_S))
-        return view
+        return self.check(f"cd {ROOT} && {words}", WAIT_S)
 
     def mount(self, client: int, path: str, options: str = "vers=4.2") -> str:
         """Mount an export on a client. Returns where."""

@@ -12,6 +12,7 @@ import pytest
 from reconciler.core.shares.shares import NfsClients, NfsExport
 from tests.lab.image import Image
 from tests.lab.nfs_machine import ALPHA, HOME, ROOT, SHARES, STATE, WAIT_S, NfsMachine, with_exports
+from tests.system.shares.conformance import CHECKS
 
 CLIENT_LIST: Final = "reconciler.system.shares.nfs.client_list"
 
@@ -45,6 +46,11 @@ def test_a_start_serves_all_exports_and_tells_its_steps(server: NfsMachine, prog
     again = server.call("start")
     assert (again["serving"], again["problems"]) == ("up", [])
     progress(f"lab: a second start takes {again['steps_ms']}")
+
+
+def test_it_keeps_the_port_of_a_server(server: NfsMachine) -> None:
+    server.call("stop")
+    assert server.servant("check").split() == [check.__name__ for check in CHECKS]
 
 
 def test_a_client_goes_on_over_a_stop_and_a_start(up: NfsMachine, progress: Callable[[str], None]) -> None:

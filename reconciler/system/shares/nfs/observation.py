@@ -32,6 +32,8 @@ TABLE_BYTES_MAX: Final = 64 << 20
 INSTALL: Final = "run `apt-get install nfs-kernel-server`"
 KERNEL: Final = "run `apt-get install linux-image-$(dpkg --print-architecture)`, and restart this controller"
 AGAIN: Final = "the next start of the server takes it: run `hagit switchover` when clients may wait"
+AGAIN_SOON: Final = "the watchdog starts the server with it; if that lasts, look at `hagit timeline`"
+VERSION_3: Final = "version 3 is not supported yet: it is not served, version 4 is"
 MASK: Final = "run `systemctl mask --now nfs-server nfs-mountd nfsdcld`; hagit starts its own"
 
 
@@ -211,6 +213,8 @@ def _kernel_problems(shares: Shares, record: StartRecord) -> Iterator[ShareProbl
     """What the shares say and the running server does not do."""
     if shares.nfs is None:
         return
+    if "3" in shares.nfs.versions:
+        yield share_problem("", VERSION_3, "remove version 3", served=True)
     wanted = {
         "its name": (scope_of(shares), record.scope),
         "versions": (" ".join(sorted(served_versions(shares.nfs))), " ".join(sorted(record.versions))),
@@ -239,7 +243,7 @@ def _table_problems(
         if lines is not None and export.name not in told and record.lines.get(export.name) != lines:
             here = export.name in record.lines
             text = "it is served as it was before its change" if here else "it is not served yet"
-            yield share_problem(export.name, text, served=here)
+            yield share_problem(export.name, text, AGAIN_SOON, served=here)
     if table(places) != "".join(f"{line}\n" for _, lines in sorted(record.lines.items()) for line in lines):
         text = f"another program changed {places.etab}, which says who may use the exports"
         yield share_problem("", text, "the next start writes it again", served=True, changed=True)

@@ -28,8 +28,9 @@ from reconciler.system.shares.nfs.start_record import StartRecord, read_record, 
 #: Host names and GUIDs are waited for this long: clients wait meanwhile.
 NAMES_S: Final = 2.0
 GUIDS_S: Final = 10.0
-VERSION_3: Final = "version 3 is not supported yet: it is not served, version 4 is"
 NO_LISTENER: Final = f"another program listens at port {kernel_server.PORT} of the virtual addresses"
+LISTENERS: Final = f"look who does: `ss -ltnp sport = :{kernel_server.PORT}`"
+SEE: Final = "look at `dmesg` and at the pool: `zpool status`"
 NO_ADDRESS: Final = "give NfsServer an interface with a virtual address"
 
 
@@ -74,7 +75,7 @@ class NfsShareServer:
         try:
             return self._look.result(deadline_s) or _late("the look", Serving.UNKNOWN)
         except OSError as error:
-            return ServerView(Serving.UNKNOWN, problems=(share_problem("", f"it cannot be seen: {error}"),))
+            return ServerView(Serving.UNKNOWN, problems=(share_problem("", f"it cannot be seen: {error}", SEE),))
 
     def start(self, shares: Shares, deadline_s: float) -> ServerView:
         """See `ShareServer.start`."""
@@ -96,7 +97,7 @@ class NfsShareServer:
             view = self._change.result(deadline_s) or _late(progress.now, Serving.PARTLY)
         except OSError as error:
             text = f"{progress.now}: {error.strerror or error}" + (f": {error.filename}" if error.filename else "")
-            view = ServerView(self._serving(), problems=(share_problem("", text),))
+            view = ServerView(self._serving(), problems=(share_problem("", text, SEE),))
         return replace(view, steps_ms=tuple(progress.steps_ms))
 
     # Start -----------------------------------------------------------------------------------------------------------
@@ -111,7 +112,7 @@ class NfsShareServer:
 
     def _serve(self, shares: Shares, server: NfsServer, progress: _Progress) -> list[ShareProblem]:
         with progress.step("preparation"):
-            problems = self._prepare(shares, server)
+            self._prepare(shares, server)
             pipes = kernel_server.pipes() or kernel_server.PIPES
         with progress.step("nfsdcld"):
             _ensure(self._places.nfsdcld(pipes), "look at the space on the state dataset")
@@ -122,10 +123,9 @@ class NfsShareServer:
             if changed and kernel_server.threads():
                 kernel_server.flush_caches()
         with progress.step("nfsd"):
-            problems += self._start_kernel(server, record)
-        return problems
+            return self._start_kernel(server, record)
 
-    def _prepare(self, shares: Shares, server: NfsServer) -> list[ShareProblem]:
+    def _prepare(self, shares: Shares, server: NfsServer) -> None:
         """Check what a start needs. Raises _Failed."""
         if problem := observation.missing_parts():
             raise _Failed(problem)
@@ -145,10 +145,7 @@ class NfsShareServer:
         if not server.addresses:
             raise _Failed(share_problem("", "there is no virtual address to listen at", NO_ADDRESS))
         if not served_versions(server):
-            raise _Failed(share_problem("", VERSION_3, "serve 4.1 and 4.2"))
-        if "3" in server.versions:
-            return [share_problem("", VERSION_3, "remove version 3", served=True)]
-        return []
+            raise _Failed(share_problem("", observation.VERSION_3, "serve 4.1 and 4.2"))
 
     def _write_exports(self, shares: Shares, server: NfsServer) -> tuple[StartRecord, bool]:
         """Write mountd's table and the record. Returns the record, and whether the table is another one."""
@@ -200,9 +197,9 @@ class NfsShareServer:
                 kernel_server.listen(address)
             except (OSError, ValueError) as error:
                 text = f"it cannot listen at {address}, port {kernel_server.PORT}: {error}"
-                problems.append(share_problem("", text, f"look who does: `ss -ltnp sport = :{kernel_server.PORT}`"))
+                problems.append(share_problem("", text, LISTENERS))
         if not kernel_server.has_listeners():
-            raise _Failed(problems[0] if problems else share_problem("", NO_LISTENER))
+            raise _Failed(problems[0] if problems else share_problem("", NO_LISTENER, LISTENERS))
         if threads != server.threads:
             kernel_server.set_threads(server.threads, record.scope)
         return [replace(problem, served=True) for problem in problems]
@@ -223,7 +220,8 @@ class NfsShareServer:
         with progress.step("mountd and nfsdcld"):
             stuck = [helper.program for helper in helpers if not helper_programs.end(helper)]
         if stuck:
-            return ServerView(Serving.PARTLY, problems=(share_problem("", f"{' and '.join(stuck)} cannot be ended"),))
+            problem = share_problem("", f"{' and '.join(stuck)} cannot be ended", SEE)
+            return ServerView(Serving.PARTLY, problems=(problem,))
         for place in (self._places.record, self._places.etab):
             place.unlink(missing_ok=True)
         return ServerView(self._serving())
@@ -258,4 +256,4 @@ def _ensure(helper: helper_programs.HelperProgram, remedy: str) -> None:
 
 
 def _late(what: str, serving: Serving) -> ServerView:
-    return ServerView(serving, problems=(share_problem("", f"no answer in time: {what} waits in the kernel"),))
+    return ServerView(serving, problems=(share_problem("", f"no answer in time: {what} waits in the kernel", SEE),))
