@@ -310,7 +310,7 @@ class ShareService:
         self._take(views, took_ms)
         down = {protocol for protocol in request.protocols if _is(views.get(protocol), Serving.DOWN)}
         self._note_running(self.running - down)
-        self._in_force, self._retry_ms, self._failures = "", 0, 0
+        self._in_force, self._retry_ms, self._failures, self.start_problems = "", 0, 0, {}
         self._stop_retry_ms = now_ms + STOP_RETRY_MS if self.running else 0
 
     def _handle_guard(self, request: GuardClients, reply: WorkerReply, now_ms: int) -> None:
