@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.core.failover.strict_json import plain
+from reconciler.core.failover.strict_json import build, plain
+from reconciler.core.shares.ports import ServerView
 from reconciler.core.shares.shares import Initiator, IscsiServer, IscsiTarget, Lun, Shares
 from tests.lab.exit_stack import Closing
 from tests.lab.image import Image, module_files
@@ -30,6 +31,7 @@ POOL_MIB: Final = 2_048
 ADDRESS: Final = "10.9.0.1"
 PORT: Final = 3_260
 CLIENT: Final = "iqn.2026-01.lab:client"
+PART: Final = "/dev/disk/by-id/disk0-part1"
 STATE: Final = "tank/hagit-state"
 TREE: Final = "/sys/kernel/config/target"
 REQUESTS, ANSWERS = "/run/requests", "/run/answers"
@@ -49,6 +51,30 @@ def target(name: str, volumes: Sequence[str], initiators: Sequence[Initiator] = 
 def shares_of(*targets: IscsiTarget) -> Shares:
     """Return shares that are these targets."""
     return Shares("lab", None, STATE, iscsi=IscsiServer(), targets=targets)
+
+
+class GuestServer:
+    """The adapter in the guest, as the port that it implements."""
+
+    def __init__(self, machine: IscsiMachine) -> None:
+        self._machine = machine
+
+    def look(self, shares: Shares, deadline_s: float) -> ServerView:
+        """See `ShareServer.look`."""
+        return self._call("look", shares, deadline_s)
+
+    def start(self, shares: Shares, deadline_s: float) -> ServerView:
+        """See `ShareServer.start`."""
+        return self._call("start", shares, deadline_s)
+
+    def stop(self, deadline_s: float) -> ServerView:
+        """See `ShareServer.stop`."""
+        return self._call("stop", Shares("lab"), deadline_s)
+
+    def _call(self, verb: str, shares: Shares, deadline_s: float) -> ServerView:
+        (view,) = self._machine.serve(shares, verb, deadline_s=deadline_s)
+        del view["ms"]
+        return build(ServerView, view, "view")
 
 
 class IscsiMachine(Closing):
@@ -83,7 +109,7 @@ class IscsiMachine(Closing):
         words = shlex.join([sys.executable, str(GUEST / "iscsi_server.py"), REQUESTS, ANSWERS])
         self.machine.send(f"cd {ROOT} && PYTHONPATH={ROOT} {words} >/dev/console 2>&1", ALWAYS_S)
         self.check(
-            "zpool create -f -o cachefile=none -O mountpoint=none tank /dev/disk/by-id/disk0-part1 &&"
+            f"zpool create -f -o cachefile=none -O mountpoint=none tank {PART} &&"
             " mkdir -p /var/lib/hagit/pool-state &&"
             f" zfs create -o mountpoint=/var/lib/hagit/pool-state -o sync=always {STATE}",
             LONG_S,
@@ -97,6 +123,10 @@ class IscsiMachine(Closing):
         """Make volumes of the pool."""
         made = " && ".join(f"zfs create -s -V {size_mib}M -o sync=always tank/{name}" for name in names)
         self.check(made, LONG_S)
+
+    def move_pool(self) -> None:
+        """Export the pool and import it again, as if the peer did. Looks at no disk of the initiator: those wait."""
+        self.check(f"zpool export tank && zpool import -d {PART} -o cachefile=none tank", LONG_S)
 
     def clear(self) -> None:
         """End every session, target and volume of an earlier test."""
@@ -132,9 +162,11 @@ class IscsiMachine(Closing):
         return "/dev/" + self.check(found).split()[-1].rpartition("/")[2]
 
     def write_to(self, device: str) -> int:
-        """Start to write records without pause; `written` ends that."""
-        self.check(f"rm -f {WRITTEN}.end")
-        return self.machine.send(shlex.join(["python3", str(GUEST / "disk_writer.py"), device, WRITTEN]), LONG_S)
+        """Start to write records without pause, and wait for the first one; `written` ends that."""
+        self.check(f"rm -f {WRITTEN}.end {WRITTEN}.begun")
+        number = self.machine.send(shlex.join(["python3", str(GUEST / "disk_writer.py"), device, WRITTEN]), LONG_S)
+        self.machine.until(f"[ -e {WRITTEN}.begun ]", LONG_S)
+        return number
 
     def written(self, number: int) -> dict[str, Any]:
         """End a writer once it has written for another second, and return what came of it."""

@@ -1,8 +1,8 @@
 """Write numbered records to a disk without pause: `disk_writer.py DEVICE FILE`.
 
-Each record is 4 KiB with O_DIRECT and O_DSYNC. Writes until FILE.end exists. Then FILE gets a line of JSON: how many
-records the disk has acknowledged, the longest wait for one in milliseconds, the errors, and how many records read back
-wrong. Runs alone.
+Each record is 4 KiB with O_DIRECT and O_DSYNC. FILE.begun appears with the first one, and writing ends once FILE.end
+exists. Then FILE gets a line of JSON: how many records the disk has acknowledged, the longest wait for one in
+milliseconds, the errors, and how many records read back wrong. Runs alone.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ def main() -> None:
                 break
         longest_s = max(longest_s, time.monotonic() - begun_s)
         number += 1
+        if number == 1:
+            Path(f"{file}.begun").touch()
     wrong = 0
     for place, expected in newest.items():
         os.preadv(descriptor, [memory], place * SIZE)

@@ -18,6 +18,9 @@ from reconciler.system.shares.iscsi.sessions import CLIENTS_MAX, merged
 #: A message has room for the names of one target and one volume.
 TEXT_LENGTH_MAX = 700
 
+#: What helps if nothing better is known.
+LOOK = "look at: dmesg; journalctl -u hagit-watchdog"
+
 
 class ServingReport:
     """The parts of a `ServerView`."""
@@ -32,6 +35,8 @@ class ServingReport:
 
     def fault(self, share: str, text: str, remedy: str = "", *, served: bool = False, changed: bool = False) -> None:
         """Add a problem of a share, or of the whole server for ""."""
+        if not (remedy or served or changed):
+            remedy = LOOK
         said = cut(printable(text), TEXT_LENGTH_MAX), cut(printable(remedy), TEXT_LENGTH_MAX)
         problem = ShareProblem(Protocol.ISCSI, share, *said, served=served, changed=changed)
         if problem not in self.problems:

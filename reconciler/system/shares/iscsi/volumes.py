@@ -87,7 +87,7 @@ def _judge(name: str, told: Mapping[str, str]) -> Volume | VolumeFault:
     if not told:
         return VolumeFault(name, f"there is no volume {name}", f"look at: zfs list -t volume {name.partition('/')[0]}")
     if told.get("type") != "volume":
-        return VolumeFault(name, f"{name} is a {told.get('type')} and no volume")
+        return VolumeFault(name, f"{name} is a {told.get('type')} and no volume", "name a volume in the resource")
     if told.get("keystatus") == "unavailable":
         return VolumeFault(name, f"{name} is locked", f"run: zfs load-key -r {name.partition('/')[0]}")
     if told.get("volmode") == "none":
