@@ -98,7 +98,8 @@ def settings_of(
         Attribute("attrib/generate_node_acls", "0"),
         Attribute("attrib/demo_mode_discovery", "0"),
         Attribute("attrib/login_timeout", str(server.login_s)),
-        # An initiator waits this long before its first try to come back (RFC 7143, 13.15).
+        # An initiator waits this long before it comes back, or as long as it asks for, if that is longer (RFC 7143,
+        # 13.15); open-iscsi asks for 2 s.
         Attribute("param/DefaultTime2Wait", "0"),
         Attribute("param/DefaultTime2Retain", "0"),
     )
