@@ -3,7 +3,7 @@
 Decides for each commit what its signature proves, and by a policy what is refused. Only the files named in `TrustFiles`
 count; a key that stands in the repository never does. SSH keys are judged at the time that the caller gives with each
 commit: the time it was first seen, since the holder of an expired key can write any date. OpenPGP keys are judged by
-gpg at the present. Signatures and certifications by SHA-1 do not count. It knows neither git nor which commits are new.
+gpg at the present. Signatures and certifications by SHA-1 do not count. Knows neither git nor which commits are new.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The secrets with which this daemon seals and which it accepts, and the secrets of the peer as its frames show them.
 
-Decides which secrets from the files to use. *A file never separates controllers that hear each other*: secrets of which
-none is in force are used only while the peer is not heard. So a mistyped secret is only a reason in the status, and a
-secret that repairs the pair is used immediately. Leaves the files to `system/secret_watcher`.
+Decides which secrets from the files to use. *A file never separates controllers that hear each other*: a new set of
+secrets that shares none with the present set is used only while the peer is not heard. So a mistyped secret is only a
+reason in the status, and a secret that repairs the pair is used immediately. Leaves the files to
+`system/secret_watcher`.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
 Decides the shape, how old a document may be, and the verdict on the pair in one of four words. Every field is a plain
 text, number or truth value. Does not know the core: `core/watchdog_status` fills it from a state.
 
-Moments that end in `_ms` without more are of the writer's monotonic clock, comparable while `boot` is the reader's own;
-ages, bounds and what is left of a time are milliseconds, too. Wall-clock times are ISO 8601 in UTC, for people only.
+Names in `_ms` are milliseconds. `at_ms`, `since_ms` and `started_ms` are moments of the writer's monotonic clock; a
+reader may compare them with its own clock if `boot` is its own boot. All others are ages, limits or remaining times.
+Wall-clock times are ISO 8601 in UTC, for people only.
 """
 
 from __future__ import annotations
@@ -328,7 +329,7 @@ WEAKENING: Final = frozenset(
 def judge(codes: frozenset[str]) -> PairVerdict:
     """The verdict that follows from the codes of all reasons that hold.
 
-    A person's will is named before what follows from it, a movement before what it makes unavailable for a while.
+    A move in progress comes first, then what a person has asked for, then what makes failover impossible.
     """
     if codes & _MOVING:
         return PairVerdict.MOVING

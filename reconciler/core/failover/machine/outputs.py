@@ -1,7 +1,8 @@
 """Outputs: the wanted pools, addresses, claim and heartbeat, as a function of the state alone (a Moore machine).
 
 The daemon compares them with the actual state of the controller. So a restart loses nothing, and the daemon restores an
-address that has vanished. Does not know the actual state.
+address that has vanished. Also decides when the addresses wait for the servers of shares, and the export of the pools
+for their end. Does not know the actual state.
 """
 
 from __future__ import annotations

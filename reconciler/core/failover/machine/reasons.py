@@ -1,7 +1,7 @@
 """Reasons why HA is not available: every reason that holds now, each with its evidence and its remedy.
 
 No reason hides another one. Names follow the usage of the field. Makes no decisions, and knows only the state of one
-controller. The agent, which publishes status, adds reasons from outside the core (versions, licences, sync).
+controller. Parts of the watchdog add reasons of their own, for example about workers, secrets and shares.
 """
 
 from __future__ import annotations

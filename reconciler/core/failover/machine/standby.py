@@ -1,4 +1,4 @@
-"""STANDBY: decide whether to begin a claim, by the decision table of the design, row by row.
+"""STANDBY: decide whether to begin a claim, by a decision table, row by row.
 
 A claim is the only irreversible act of a standby. Does not know the commands of a claim.
 """

@@ -2,9 +2,9 @@
 
 ZFS imports the newest state that it finds. It cannot know of newer writes on disks that it does not read. *An import
 begins only when enough disks of every top-level vdev are proven current; a disk that cannot be read proves nothing, and
-a disk that the last owner had given up never counts.* Each device carries the whole tree of its top-level vdev, and ZFS
-writes the tree anew with every change. So the newest readable tree names every disk that the pool may have gone on
-without. Pure; does not know how a label is read (`system/zfs`).
+a disk that the last owner had given up never counts.* The label of each device describes its whole top-level vdev
+(vdev_tree), and ZFS writes the labels anew with every change. So the newest readable label names every disk without
+which the pool may have gone on. Pure; does not know how a label is read (`system/zfs`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""What each export comes to on this controller now: its lines for rpc.mountd, or the reason why it is not served.
+"""Lines of exports for rpc.mountd: each export of the shares becomes its lines, or the reason why it is not served.
 
 Each export stands for itself: a dataset that is not mounted, a path that leads out of it, a host name without an
-address are problems of one export. Reads the directories; starts nothing.
+address are problems of one export. Reads the directories; writes and starts
+nothing: `share_server` does.
 """
 
 from __future__ import annotations
