@@ -17,9 +17,11 @@ from typing import Any, Final
 from reconciler.core.failover.strict_json import build, plain
 from reconciler.core.shares.ports import ServerView
 from reconciler.core.shares.shares import Initiator, IscsiServer, IscsiTarget, Lun, Shares
+from tests.lab.debian_trees import laid_over
 from tests.lab.exit_stack import Closing
-from tests.lab.image import Image, module_files
-from tests.lab.initiator import initiator_tree, laid_over
+from tests.lab.image import Image
+from tests.lab.initiator import OPEN_ISCSI, start_initiator
+from tests.lab.kernel_modules import load_modules, modules_share
 from tests.lab.machine import Finished, Machine, Share, project_shares
 from tests.lab.target import partition
 
@@ -82,8 +84,8 @@ class IscsiMachine(Closing):
 
     def __init__(self, image: Image, place: Path, progress: Callable[[str], None] = lambda text: None) -> None:
         partition(place / "disk0", POOL_MIB)
-        self._image, self._tree = image, initiator_tree(progress)
-        shares = (*project_shares(), Share(image.kernel.parent / "modules"), Share(self._tree))
+        self._image, self._tree = image, OPEN_ISCSI.tree(progress)
+        shares = (*project_shares(), modules_share(image), Share(self._tree))
         devices = (
             "-device", "virtio-scsi-pci,id=disks,num_queues=1",
             "-blockdev", f"driver=file,node-name=at-disk0,filename={place / 'disk0'}",
@@ -98,13 +100,10 @@ class IscsiMachine(Closing):
     def enter(self) -> None:
         """Boot it and make its pool."""
         self.machine.start()
-        loaded = {line.split()[0] for line in self.check("cat /proc/modules").splitlines()}
-        files = module_files(self._image, *MODULES)
-        missing = [path for path in files if path.name.split(".")[0].replace("-", "_") not in loaded]
-        for path in missing:
-            self.check(f"/lab/bin/busybox insmod {path}")
+        load_modules(self.machine, self._image, *MODULES)
         self.check("mount -t configfs configfs /sys/kernel/config")
-        self.check(f"{laid_over(self._tree, CLIENT)} && mkdir -p /run/lock/iscsi && iscsid")
+        self.check(laid_over(self._tree))
+        start_initiator(self.machine, self._tree, CLIENT)
         self.check(f"ip address add {ADDRESS}/32 dev lo && mkfifo {REQUESTS} {ANSWERS}")
         words = shlex.join([sys.executable, str(GUEST / "iscsi_server.py"), REQUESTS, ANSWERS])
         self.machine.send(f"cd {ROOT} && PYTHONPATH={ROOT} {words} >/dev/console 2>&1", ALWAYS_S)

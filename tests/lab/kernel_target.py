@@ -16,7 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.lab.image import Image, image, module_files
+from tests.lab.image import Image, image
+from tests.lab.kernel_modules import load_modules, modules_share
 from tests.lab.machine import Machine, Nic, Share
 from tests.lab.room import ENDS_WITH_US, Room
 from tests.lab.target import INITIATORS, Disks, blockdev, disk_device, partition
@@ -92,10 +93,10 @@ class KernelTarget(Disks):
     def power_on(self) -> None:
         """Boot the shelf. It finds its disks and the registrations that it kept, and becomes reachable again."""
         self.machine.start()
-        load = " && ".join(f"/lab/bin/busybox insmod {shlex.quote(str(path))}" for path in self._modules())
+        load_modules(self.machine, self._image, *MODULES)
         there = " && ".join(f"[ -e /dev/disk/by-id/{name} ]" for name in self.names)
         self.machine.check(
-            f"{load or 'true'} && ip address add {FAR}/24 dev eth0 && ip link set eth0 up && "
+            f"ip address add {FAR}/24 dev eth0 && ip link set eth0 up && "
             f"until sh {GUEST}/links && {there or 'true'}; do sleep 0.1; done",
             TARGET_S,
         )
@@ -128,18 +129,12 @@ class KernelTarget(Disks):
             devices += ["-device", f"scsi-hd,drive=at-{name},{where},serial={name}"]
         console = self.place / "console"
         console.mkdir()
-        shares = (Share(GUEST), Share(built.kernel.parent / "modules"), Share(self.kept, KEPT))
+        shares = (Share(GUEST), modules_share(built), Share(self.kept, KEPT))
         nic = Nic(hub=0, mac="02:00:00:00:79:f0", tap=TAP)
         return Machine(
             built, console, nics=[nic], shares=shares, memory_mib=MEMORY_MIB, devices=devices, within=self.within,
             name="shelf", ordered=True,
         )  # fmt: skip
-
-    def _modules(self) -> list[Path]:
-        """Return the modules that the machine has not loaded at its boot."""
-        loaded = {line.split()[0] for line in self.machine.check("cat /proc/modules").splitlines()}
-        files = module_files(self._image, *MODULES)
-        return [path for path in files if path.name.split(".")[0].replace("-", "_") not in loaded]
 
     def _shelf(self, *words: str) -> None:
         self.machine.check(f"sh {GUEST}/shelf {shlex.join(words)}", TARGET_S)

@@ -18,17 +18,16 @@ from typing import Any, Final
 
 from reconciler.core.failover.strict_json import canonical
 from reconciler.core.shares.shares import STATE_MOUNTPOINT, NfsClients, NfsExport, NfsServer, Shares, Squash
-from tests.lab.image import Image, module_files
+from tests.lab.debian_trees import laid_over
+from tests.lab.image import Image
+from tests.lab.kernel_modules import load_modules, modules_share
 from tests.lab.machine import Machine, Share, project_shares
-from tests.lab.nfs_utils import MODULES, laid_over, nfs_utils
+from tests.lab.nfs_utils import MODULES, NFS_UTILS, describe_protocols
 from tests.lab.step import Progress
 
 ROOT: Final = Path(__file__).parents[2]
 VIRTUAL: Final = "10.77.0.100"
 STATE: Final = STATE_MOUNTPOINT
-#: What libtirpc must know of transports, netconfig(5), and mount.nfs of protocols(5).
-NETCONFIG: Final = "tcp tpi_cots_ord v inet tcp - -\ntcp6 tpi_cots_ord v inet6 tcp - -\n"
-PROTOCOLS: Final = "tcp 6 TCP\nudp 17 UDP\n"
 #: Of one command in the guest.
 WAIT_S: Final = 120
 #: Characters of one command line.
@@ -70,19 +69,16 @@ class NfsMachine(Machine):
     """The machine; `serve` and its kin run the adapter in the guest."""
 
     def __init__(self, image: Image, directory: Path, progress: Progress) -> None:
-        self._programs, self._kernel = nfs_utils(progress), image
-        shares = (*project_shares(), Share(self._programs), Share(image.kernel.parent / "modules"))
+        self._programs, self._kernel = NFS_UTILS.tree(progress), image
+        shares = (*project_shares(), Share(self._programs), modules_share(image))
         super().__init__(image, directory, shares=shares, memory_mib=MEMORY_MIB, name="server")
 
     def start(self) -> None:
         """Boot, and make network and pool."""
         super().start()
         self.check(laid_over(self._programs))
-        loaded = {line.split()[0] for line in self.check("cat /proc/modules").splitlines()}
-        files = [path for path in module_files(self._kernel, *MODULES) if _module(path) not in loaded]
-        self.check(" && ".join(f"/lab/bin/busybox insmod {shlex.quote(str(path))}" for path in files), WAIT_S)
-        for name, text in (("netconfig", NETCONFIG), ("protocols", PROTOCOLS)):
-            self.check(f"printf %s {shlex.quote(text)} > /etc/{name}")
+        load_modules(self, self._kernel, *MODULES)
+        describe_protocols(self)
         self.check(NETWORK)
         self.check(POOL, WAIT_S)
 
@@ -118,7 +114,3 @@ def with_exports(*exports: NfsExport, **server: Any) -> Shares:
     """Return the shares of the lab with these exports, and other settings of the server."""
     assert SHARES.nfs is not None
     return replace(SHARES, exports=exports, nfs=replace(SHARES.nfs, **server))
-
-
-def _module(path: Path) -> str:
-    return path.name.split(".")[0].replace("-", "_")

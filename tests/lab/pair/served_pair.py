@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -32,14 +31,13 @@ from reconciler.core.shares.shares import (
     Shares,
     Squash,
 )
-from tests.lab.image import Image, module_files
-from tests.lab.initiator import initiator_tree
-from tests.lab.initiator import laid_over as initiator_laid_over
+from tests.lab.debian_trees import laid_over
+from tests.lab.image import Image
+from tests.lab.initiator import OPEN_ISCSI, start_initiator
+from tests.lab.kernel_modules import load_modules, modules_share
 from tests.lab.machine import Machine, Nic, Share, project_shares
-from tests.lab.nfs_machine import NETCONFIG, PROTOCOLS
 from tests.lab.nfs_utils import MODULES as NFS_MODULES
-from tests.lab.nfs_utils import laid_over as nfs_laid_over
-from tests.lab.nfs_utils import nfs_utils
+from tests.lab.nfs_utils import NFS_UTILS, describe_protocols
 from tests.lab.pair.emulated_pair import ORDERS, VIRTUAL, EmulatedPair
 from tests.lab.pair.head import ROOT, WAIT_S, Head
 
@@ -64,20 +62,6 @@ SHARES: Final = Shares(
 )
 
 
-def describe_protocols(machine: Machine) -> None:
-    """Write the files in which the programs of NFS look for transports and protocols."""
-    for name, text in (("netconfig", NETCONFIG), ("protocols", PROTOCOLS)):
-        machine.check(f"printf %s {shlex.quote(text)} > /etc/{name}")
-
-
-def load(machine: Machine, image: Image, *names: str) -> None:
-    """Load kernel modules and those they need, except those that are loaded."""
-    loaded = {line.split()[0] for line in machine.check("cat /proc/modules").splitlines()}
-    files = [path for path in module_files(image, *names) if path.name.split(".")[0].replace("-", "_") not in loaded]
-    if files:
-        machine.check(" && ".join(f"/lab/bin/busybox insmod {shlex.quote(str(path))}" for path in files), WAIT_S)
-
-
 class ServingHead(Head):
     """A controller with the programs and modules of both servers."""
 
@@ -88,9 +72,9 @@ class ServingHead(Head):
     def ready(self) -> None:
         """Wait until it has booted."""
         super().ready()
-        self.machine.check(nfs_laid_over(self.programs))
+        self.machine.check(laid_over(self.programs))
         describe_protocols(self.machine)
-        load(self.machine, self.kernel, *SERVER_MODULES)
+        load_modules(self.machine, self.kernel, *SERVER_MODULES)
         self.machine.check("mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config")
 
     def publish_shares(self, shares: Shares) -> None:
@@ -105,7 +89,7 @@ class ShareClient:
 
     def __init__(self, image: Image, place: Path, within: tuple[str, ...], nfs: Path, initiator: Path) -> None:
         self._image, self._nfs, self._initiator = image, nfs, initiator
-        modules = Share(image.kernel.parent / "modules")
+        modules = modules_share(image)
         directory = place / "client-console"
         directory.mkdir()
         self.machine = Machine(
@@ -118,12 +102,11 @@ class ShareClient:
         """Boot; no mount yet."""
         self.machine.start()
         self.machine.check(f"ip address add {CLIENT}/24 dev eth0 && ip link set eth0 up")
-        # One overlay for both: the kernel stacks no third one upon the image's own.
-        self.machine.check(f"mount -t overlay -o ro,lowerdir={self._initiator}/usr:{self._nfs}/usr:/usr overlay /usr")
-        self.machine.check(initiator_laid_over(self._initiator, INITIATOR))
+        self.machine.check(laid_over(self._initiator, self._nfs))
         describe_protocols(self.machine)
-        load(self.machine, self._image, *CLIENT_MODULES)
-        self.machine.check("mkdir -p /run/kept /run/lock/iscsi && iscsid")
+        load_modules(self.machine, self._image, *CLIENT_MODULES)
+        start_initiator(self.machine, self._initiator, INITIATOR)
+        self.machine.check("mkdir -p /run/kept")
 
     def mount(self, path: str, options: str = "vers=4.2") -> str:
         """Mount an export. Returns where."""
@@ -173,12 +156,12 @@ class ServedPair(EmulatedPair):
     """The pair, its client, and shares that both controllers know."""
 
     def __init__(self, image: Image, place: Path, progress: Callable[[str], None], orders: Orders = ORDERS) -> None:
-        nfs, initiator = nfs_utils(progress), initiator_tree(progress)
+        nfs, initiator = NFS_UTILS.tree(progress), OPEN_ISCSI.tree(progress)
 
         class _Head(ServingHead):
             kernel, programs = image, nfs
 
-        further = (Share(nfs), Share(image.kernel.parent / "modules"))
+        further = (Share(nfs), modules_share(image))
         super().__init__(image, place, progress, orders, further, kind=_Head)
         for line in ("tuntap add dev client-lan mode tap", "link set client-lan master lan", "link set client-lan up"):
             subprocess.run(self.within("ip", *line.split()), check=True, timeout=WAIT_S)
