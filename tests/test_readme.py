@@ -2,10 +2,15 @@
 
 import html
 import re
+import shutil
 import subprocess
+import textwrap
 from pathlib import Path
 
 from reconciler.cli.application import COMMANDS
+from reconciler.core.spec.kinds import KINDS
+from reconciler.core.spec.loader import load
+from reconciler.system.git.tree import read_directory
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -52,3 +57,12 @@ def test_every_command_is_named() -> None:
     table = README[README.index("## Commands") :]
     for name, _, _ in COMMANDS:
         assert f"`{name}`" in table or f"hagit {name}" in table, f"the README does not name {name}"
+
+
+def test_the_export_of_the_readme_belongs_to_a_valid_pair(tmp_path: Path) -> None:
+    (block,) = re.findall(r"((?:    .*\n)*    kind: NfsExport\n(?:    .*\n)+)", README)
+    (tmp_path / "export.yaml").write_text(textwrap.dedent(block))
+    for name in ("pair.yaml", "storage.yaml"):
+        shutil.copy(ROOT / "examples" / "nfs-and-iscsi" / name, tmp_path)
+    loaded = load(read_directory(tmp_path))
+    assert list(loaded.of(KINDS["NfsExport"])) == ["home"]

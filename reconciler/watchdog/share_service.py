@@ -15,7 +15,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Final, Protocol
 
-from reconciler.core.failover.machine.events import SharesSeen, Tick
+from reconciler.core.failover.machine.events import SharesSeen, Tick, all_servers
 from reconciler.core.failover.machine.phase import Phase, Thing
 from reconciler.core.failover.machine.state import State
 from reconciler.core.failover.refusal import Refused
@@ -381,8 +381,8 @@ class ShareService:
         return all(_is(self.views.get(protocol), Serving.UP) for protocol in protocols_of(self.shares))
 
     def _report(self, *, act: bool = True) -> None:
-        """Tell the core what has changed."""
-        seen = SharesSeen(self.served, not self.running)
+        """Tell the core what has changed. It joins the servers: a release waits until each has stopped."""
+        seen = all_servers(SharesSeen(self.served, one not in self.running) for one in share_values.Protocol)
         if seen != self._reported:
             self._reported = seen
             self._daemon.handle(seen, act=act)
