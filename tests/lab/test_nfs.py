@@ -56,7 +56,7 @@ def test_it_keeps_the_port_of_a_server(server: NfsMachine) -> None:
 def test_a_client_goes_on_over_a_stop_and_a_start(up: NfsMachine, progress: Callable[[str], None]) -> None:
     home = up.mount(1, "/srv/home")
     up.check(f"echo before > {home}/file && sync {home}/file")
-    up.check(f"(exec 9>>{home}/locked; flock 9; while :; do sleep 1; done) > /dev/null 2>&1 & echo $! > /tmp/holder")
+    up.check(f"(exec 9>>{home}/locked; flock 9; exec sleep infinity) > /dev/null 2>&1 & echo $! > /tmp/holder")
     other = up.mount(2, "/srv/home")
     assert up.run(f"flock -n {other}/locked true").status == 1
     view = up.call("look")
@@ -173,7 +173,7 @@ def test_a_client_that_is_gone_prolongs_no_failover(server: NfsMachine, progress
     assert server.call("start", wanted)["problems"] == []
     home, gone = server.mount(1, "/srv/home"), server.mount(2, "/srv/home")
     for number, place in enumerate((home, gone)):
-        words = f"(exec 9>>{place}/held{number}; flock 9; while :; do sleep 1; done)"
+        words = f"(exec 9>>{place}/held{number}; flock 9; exec sleep infinity)"
         server.check(f"{words} > /dev/null 2>&1 & echo $! > /tmp/holder{number}")
     server.until(f"[ -e {home}/held1 ]")
     server.check("ip link set lan2 down")
