@@ -16,7 +16,8 @@
     ├── PerformError           the kernel or the system refused an action
     │   └── NotPermitted       this process may change nothing of this kind, so no other action can succeed either
     ├── StateError             hagit's own state directory: disk full, no permission, locked
-    └── ControlError           the watchdog does not answer, or its socket cannot be served
+    ├── ControlError           the watchdog does not answer, or its socket cannot be served
+    └── PeerError              the other controller does not answer, or answers that it cannot
 
 Expected outcomes are values, never exceptions.
 """
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from reconciler.printing import printable
 
@@ -133,6 +135,35 @@ class StateError(HagitError):
 
 class ControlError(HagitError):
     """The watchdog does not answer, or its control socket cannot be served."""
+
+
+class PeerErrorCode(StrEnum):
+    """Why the other controller did not do what it was asked."""
+
+    #: No answer within the time limit, or no connection.
+    UNREACHABLE = "unreachable"
+    #: One of the two does not accept the other: certificate, serial number, right.
+    REFUSED = "refused"
+    #: The peer does not know this request: it runs another release.
+    UNKNOWN_REQUEST = "unknown-request"
+    #: The peer's message needs a newer reader, or ours does.
+    VERSION = "version"
+    #: The peer tried, and this went wrong.
+    FAILED = "failed"
+
+
+class PeerError(HagitError):
+    """The other controller does not answer, or answers that it cannot.
+
+    `sent`: the request may have reached the peer, so that it may have been carried out although no answer came.
+    """
+
+    def __init__(
+        self, code: PeerErrorCode, what: str, where: str = "", remedy: str = "", *, sent: bool = False
+    ) -> None:
+        self.code = code
+        self.sent = sent
+        super().__init__(what, where=where, remedy=remedy)
 
 
 def shape_defect(error: Exception) -> str:

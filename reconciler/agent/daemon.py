@@ -24,6 +24,7 @@ from reconciler.agent.alert_recovery import PAIR_ALERTS, recover_memory
 from reconciler.agent.executor import ApplyOutcome as Performed
 from reconciler.agent.metrics import Metrics
 from reconciler.agent.pair_monitor import pair_monitor_of
+from reconciler.agent.peer_service import PeerService
 from reconciler.agent.reconciliation import Reconciliation
 from reconciler.agent.session import Session
 from reconciler.agent.source.content import Content
@@ -73,6 +74,7 @@ class Agent:
         self._memory = recover_memory(session, firing)
         self._publisher = AgentStatusPublisher(session, self._metrics, self._outbox, os.getpid())
         self._poller = SourcePoller(node, self._on_selection)
+        self._peer_service = PeerService(node)
         pair_alerts = tuple(alert for alert in firing if alert.kind in PAIR_ALERTS)
         self._pair = pair_monitor_of(
             node, store.root / "pair.json", self._metrics.pair, self._put_pair_alert, pair_alerts
@@ -95,6 +97,8 @@ class Agent:
             self._listener.start()
             self._publisher.port = self._listener.port
         self._poller.start()
+        if not once:
+            self._peer_service.start()
         with selectors.DefaultSelector() as selector:
             selector.register(self._monitor, selectors.EVENT_READ)
             selector.register(self._wakeup, selectors.EVENT_READ)
@@ -143,6 +147,7 @@ class Agent:
     def close(self) -> None:
         """Stop the threads and close everything. Alerts that were not delivered stay in the outbox."""
         self._poller.close()
+        self._peer_service.close()
         if self._listener is not None:
             self._listener.close()
         self._delivery.close()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from reconciler.errors import NodeFileError
     from reconciler.system.git.mirror import Mirror
     from reconciler.system.netlink.live_network import LiveNetwork
+    from reconciler.system.peer.channel import PeerClient
 
 
 __all__ = ["UNCOMMITTED", "ApplyOutcome", "Content", "Selection", "Session"]
@@ -49,6 +50,7 @@ class Session:
         self._host: LiveHost | None = None
         self._orders: OrdersFile | None = None
         self._blamer: tuple[str, Blamer] | None = None
+        self._peer: PeerClient | None = None
 
     def __enter__(self) -> Session:
         return self
@@ -87,6 +89,26 @@ class Session:
 
             self._mirror = Mirror(self.store.mirror)
         return self._mirror
+
+    @property
+    def peer(self) -> PeerClient | None:
+        """The other controller's agent; None on a pair that is not enrolled.
+
+        A client whose requests are all refused, with the reason, when the Pair names other machines. Raises StateError
+        when the identity cannot be read.
+        """
+        from reconciler.system.peer.identity import load_identity
+
+        identity = load_identity(self.node)
+        if identity is None:
+            return None
+        from reconciler.agent.peer_paths import pair_refusal, peer_addresses
+        from reconciler.system.peer.channel import PeerClient
+
+        addresses = peer_addresses(self, identity)
+        if self._peer is None or (self._peer.identity, self._peer.addresses) != (identity, addresses):
+            self._peer = PeerClient(identity, addresses, self.node.peer.port, lambda: pair_refusal(self, identity))
+        return self._peer
 
     def select(self) -> Selection:
         """Follow the source. Reads only small files when the branch of a local repository has not moved."""

@@ -105,6 +105,12 @@ another. Relative paths are relative to the file. Nothing in the repository can 
                                     softdog; /dev/watchdog1: that one; false: do without
   group = "hagit"                   who may ask the watchdog for something; root's without a group of that name
 
+  [peer]                            the channel between the agents of an enrolled pair
+  addresses = ["192.0.2.12"]        where the peer may be found, besides the addresses of the revision in force and
+                                    those of the enrolment; a link-local one names its link: fe80::1%eth0
+  listen = ["192.0.2.11"]           where it may find this controller, besides the addresses of the revision in force
+  port = 9724                       the same on both controllers
+
   [power]                           what the fence agent of the peer (Failover, spec.power) is told besides its options
   password = "bmc.password"         an option's name, and a file that root alone may read; its content is given to the
                                     agent on its standard input, and appears nowhere else

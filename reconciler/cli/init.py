@@ -23,7 +23,8 @@ from reconciler.core.spec.schema import json_schema
 from reconciler.errors import UsageError
 from reconciler.system.files import PUBLIC, PUBLIC_DIRECTORY, make_directory, write_named
 from reconciler.system.git.commit_writer import Author, create_repository, default_author
-from reconciler.system.node import Node, find_node_file, render_node
+from reconciler.system.node import Node, find_node_file
+from reconciler.system.node_text import render_node
 
 STATE: Final = Path("/var/lib/hagit")
 SCHEMA_FILE: Final = "hagit.schema.json"

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from reconciler.system.node import render_node
+from reconciler.system.node_text import render_node
 
 OPERATOR: Final = "operator@pair.example"
 HOOK: Final = "http://10.77.0.1:8080/alerts"

@@ -6,11 +6,10 @@ so that several can run on one machine. See `hagit explain node`.
 
 from __future__ import annotations
 
-import grp
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -21,17 +20,17 @@ from reconciler.core.power.plan import OPTION
 from reconciler.core.shares.shares import SECRET_NAME
 from reconciler.errors import NodeFileError
 from reconciler.system.files import open_regular
+from reconciler.system.node_checks import default_group, host_names, ip_addresses, one_of, shelf_url
 from reconciler.system.ownership import exposed
 from reconciler.system.ownership import remedy as mend
 
 DEFAULT_PATH: Final = Path("/etc/hagit/node.toml")
 ENVIRONMENT: Final = "HAGIT_NODE"
 FILE_BYTES_MAX: Final = 256 << 10
+#: TCP port of the agents, for each other.
+PEER_PORT: Final = 9724
 #: The hardware watchdog of a machine that has one (Linux, Documentation/watchdog).
 DEADMAN: Final = Path("/dev/watchdog")
-GROUP: Final = "hagit"
-#: A host with or without a port, as in a URL.
-HOST: Final = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(:[0-9]{1,5})?")
 #: Like `accept`, for an operator who knows that everyone who can push is root here; `accept` alone keeps a warning.
 WITHOUT_WARNING: Final = "accept-without-warning"
 PAIR_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
@@ -122,6 +121,19 @@ class WatchdogNode:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerNode:
+    """The channel to the agent of the other controller.
+
+    `addresses`: where the peer may be found, `listen`: where it may find this controller, both besides the addresses of
+    the revision in force. `port`: the same on both controllers.
+    """
+
+    addresses: tuple[str, ...] = ()
+    listen: tuple[str, ...] = ()
+    port: int = PEER_PORT
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One controller as its own machine knows it. Paths are absolute.
 
@@ -144,6 +156,7 @@ class Node:
     hostname_file: Path = Path("/etc/hostname")
     resolver_file: Path = Path("/etc/resolv.conf")
     serial_file: Path = Path("/sys/class/dmi/id/product_serial")
+    peer: PeerNode = field(default_factory=PeerNode)
 
 
 def find_node_file(named: Path | None) -> Path:
@@ -183,7 +196,7 @@ class _Reader:
 
     def node(self) -> Node:
         top = self._document
-        controller = self._take(top, "controller", str, None, _one_of(("a", "b")))
+        controller = self._take(top, "controller", str, None, one_of(("a", "b")))
         if controller is None:
             raise self._error("controller", 'is missing; write controller = "a" or "b"')
         source, trust, files = self._table("source"), self._table("trust"), self._table("files")
@@ -202,6 +215,7 @@ class _Reader:
             hostname_file=self._file(files, "hostname") or Path("/etc/hostname"),
             resolver_file=self._file(files, "resolver") or Path("/etc/resolv.conf"),
             serial_file=self._file(files, "serial") or Path("/sys/class/dmi/id/product_serial"),
+            peer=self._peer(),
         )
         for prefix, table in (("", top), ("source.", source), ("trust.", trust), ("files.", files)):
             for key in table:
@@ -217,13 +231,13 @@ class _Reader:
             key=self._file(table, "key"),
             certificate_authorities=self._file(table, "certificate_authorities"),
             token=self._file(table, "token"),
-            hosts=tuple(self._take(table, "hosts", list, [], _host_names) or ()),
+            hosts=tuple(self._take(table, "hosts", list, [], host_names) or ()),
         )
 
     def _trust(self, table: dict[str, Any]) -> Trust:
         signers, keyring = self._file(table, "allowed_signers"), self._file(table, "keyring")
         default = "refuse" if signers or keyring else "accept"
-        unsigned = self._take(table, "unsigned", str, default, _one_of(UNSIGNED)) or default
+        unsigned = self._take(table, "unsigned", str, default, one_of(UNSIGNED)) or default
         if unsigned == "refuse" and not (signers or keyring):
             raise self._error("trust.unsigned", "is `refuse`, but no allowed_signers and no keyring is named")
         wanted = unsigned == WITHOUT_WARNING
@@ -263,7 +277,7 @@ class _Reader:
             address=self._take(table, "address", str, "127.0.0.1") or "127.0.0.1",
             port=int(self._take(table, "port", int, 9723, lambda port: 0 <= port <= 65535) or 0),
             hook_secret=self._file(table, "hook_secret"),
-            hosts=tuple(self._take(table, "hosts", list, [], _host_names) or ()),
+            hosts=tuple(self._take(table, "hosts", list, [], host_names) or ()),
         )
         for key in table:
             raise self._error(f"listen.{key}", "is not known here; see `hagit explain node`")
@@ -273,18 +287,29 @@ class _Reader:
         table = self._table("alerts")
         alerts = AlertSecrets(
             secrets=self._file(table, "secrets") or self._path.absolute().parent,
-            hosts=tuple(self._take(table, "hosts", list, [], _host_names) or ()),
+            hosts=tuple(self._take(table, "hosts", list, [], host_names) or ()),
         )
         for key in table:
             raise self._error(f"alerts.{key}", "is not known here; see `hagit explain node`")
         return alerts
+
+    def _peer(self) -> PeerNode:
+        table = self._table("peer")
+        peer = PeerNode(
+            addresses=tuple(self._take(table, "addresses", list, [], ip_addresses) or ()),
+            listen=tuple(self._take(table, "listen", list, [], ip_addresses) or ()),
+            port=self._take(table, "port", int, PEER_PORT, lambda port: 0 < port <= 65535),
+        )
+        for key in table:
+            raise self._error(f"peer.{key}", "is not known here; see `hagit explain node`")
+        return peer
 
     def _watchdog(self) -> WatchdogNode | None:
         chap = self._files("chap", CHAP_NAME, "is no name of a secret: letters, digits, _ and -, at most 63")
         if "watchdog" not in self._document:
             return None
         table = self._table("watchdog")
-        secret, shelf = self._file(table, "secret"), self._take(table, "shelf", str, None, _shelf_url)
+        secret, shelf = self._file(table, "secret"), self._take(table, "shelf", str, None, shelf_url)
         if secret is None:
             raise self._error("watchdog.secret", "is missing; name a file that is the same on both controllers")
         if shelf is None:
@@ -295,7 +320,7 @@ class _Reader:
             carp_password=self._file(table, "carp_password"),
             run=self._file(table, "run") or Path("/run/hagit"),
             deadman=self._deadman(table),
-            group=self._take(table, "group", str, None, bool) or _default_group(),
+            group=self._take(table, "group", str, None, bool) or default_group(),
             chap=chap,
         )
         for key in table:
@@ -353,43 +378,3 @@ class _Reader:
 
     def _error(self, key: str, what: str) -> NodeFileError:
         return NodeFileError(f"`{key}` {what}", where=str(self._path))
-
-
-def _host_names(values: list[Any]) -> bool:
-    return all(isinstance(value, str) and HOST.fullmatch(value) for value in values)
-
-
-def _shelf_url(value: str) -> bool:
-    scheme, colon, rest = value.partition(":")
-    return bool(scheme and colon and rest)
-
-
-def _default_group() -> str:
-    """The group that packaging makes, when it is there."""
-    return GROUP if any(group.gr_name == GROUP for group in grp.getgrall()) else "root"
-
-
-def _one_of(words: tuple[str, ...]) -> Callable[[Any], bool]:
-    return lambda value: value in words
-
-
-def render_node(values: Mapping[str, object]) -> str:
-    """A node file for `hagit init`: top-level values first, then tables, commented."""
-    lines = ["# Which controller this is, where its state lives and whom it trusts. See `hagit explain node`."]
-    lines += [f"{key} = {_toml(value)}" for key, value in values.items() if not isinstance(value, Mapping)]
-    for name, table in values.items():
-        if isinstance(table, Mapping):
-            lines += ["", f"[{name}]"]
-            lines += [f"{key} = {_toml(value)}" for key, value in table.items()]
-    return "\n".join(lines) + "\n"
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int):
-        return str(value)
-    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{text}"'

@@ -85,7 +85,9 @@ def compile_content(tree: Mapping[str, bytes], controller: str) -> Content:
 def cached_content(store: Store, commit: str, controller: str) -> Content | None:
     """The cached content of a commit, None without one."""
     document = store.compiled(f"{commit}-{controller}", __version__)
-    return None if document is None or not document.keys() >= REQUIRED_FIELDS else _content_from_document(document)
+    if document is None or not document.keys() >= REQUIRED_FIELDS or "addresses" not in document["settings"]:
+        return None
+    return _content_from_document(document)
 
 
 def cache_content(store: Store, commit: str, content: Content) -> None:

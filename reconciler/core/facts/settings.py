@@ -69,11 +69,16 @@ class AlertPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything in a revision that is about the agent and not about the network. No Source: None."""
+    """Everything in a revision that is about the agent and not about the network. No Source: None.
+
+    `addresses`: by controller, each static address without its prefix, with the interface that has it; those of
+    interlinks first. There the agents reach each other.
+    """
 
     pair: PairNames
     source: SourcePolicy | None = None
     alerting: AlertPolicy = field(default_factory=AlertPolicy)
+    addresses: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
 
 def source_from_document(document: Mapping[str, Any] | None) -> SourcePolicy | None:
@@ -101,4 +106,9 @@ def settings_from_document(document: Mapping[str, Any]) -> Settings:
             webhooks=tuple(Receiver(**webhook) for webhook in alerting["webhooks"]),
             notify=tuple(alerting["notify"]),
         ),
+        # An older release stored none.
+        {
+            side: tuple((interface, address) for interface, address in placed)
+            for side, placed in document.get("addresses", {}).items()
+        },
     )

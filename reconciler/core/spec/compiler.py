@@ -12,6 +12,7 @@ from reconciler.core.facts.settings import AlertPolicy, PairNames, Receiver, Set
 from reconciler.core.facts.state import Desired, DriftPolicy, NicMatch, Origin, facts_by_key
 from reconciler.core.spec.alerting import AlertingSpec
 from reconciler.core.spec.configuration import Configuration, Resource
+from reconciler.core.spec.interface import Role
 from reconciler.core.spec.kinds import KINDS
 from reconciler.core.spec.topology import side
 from reconciler.errors import ConfigurationError
@@ -67,7 +68,7 @@ def settings(configuration: Configuration) -> Settings:
         spec.virtual_hostname,
         spec.domain,
     )
-    return Settings(pair, _source(configuration), _alerting(configuration.alerting))
+    return Settings(pair, _source(configuration), _alerting(configuration.alerting), _addresses(configuration))
 
 
 def drift_policy(alerting: Resource[AlertingSpec] | None) -> DriftPolicy:
@@ -76,6 +77,18 @@ def drift_policy(alerting: Resource[AlertingSpec] | None) -> DriftPolicy:
         return DriftPolicy()
     drift = alerting.spec.drift
     return DriftPolicy(drift.default, dict(drift.kinds), dict(drift.resources))
+
+
+def _addresses(configuration: Configuration) -> dict[str, tuple[tuple[str, str], ...]]:
+    """The static addresses of each controller, those of interlinks first. A link-local one means nothing elsewhere."""
+    found: dict[str, tuple[tuple[str, str], ...]] = {}
+    for name in configuration.controllers:
+        here = side(name, configuration.pair, configuration.interfaces.values(), ())
+        faces = sorted(here.faces.values(), key=lambda face: face.spec.role is not Role.INTERLINK)
+        # 169.254.0.0/16 is link-local too, and an interlink often has such addresses.
+        placed = ((face.name, address.ip) for face in faces for _, address in face.addresses)
+        found[name] = tuple((face, str(ip)) for face, ip in placed if ip.version == 4 or not ip.is_link_local)
+    return found
 
 
 def _source(configuration: Configuration) -> SourcePolicy | None:
