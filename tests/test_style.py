@@ -46,6 +46,7 @@ RINGS: list[tuple[str, list[str] | None, list[str] | None]] = [
         ["reconciler.core.facts", "reconciler.core.planning", "reconciler.core.status", "reconciler.core.alerts"],
         [],
     ),
+    ("reconciler.core.rollout", ["reconciler.core.facts", "reconciler.core.planning", "reconciler.core.rollout"], []),
     ("reconciler.core", ["reconciler.core"], []),
     ("reconciler.simulation", ["reconciler.core", "reconciler.simulation"], []),
     (

@@ -23,6 +23,8 @@ KERNEL_ROUTE_PROTOCOLS: Final = frozenset({1, 2, 9})
 
 #: First word of an alias that hagit wrote.
 MARK_WORD: Final = "hagit"
+#: First letters of the word by which an alias names a failover group.
+CRITICAL_WORD: Final = "CriticalGroup"
 
 #: The kernel refuses a longer alias (IFALIASZ less its terminating zero).
 MARK_LENGTH_MAX: Final = 255
@@ -41,7 +43,7 @@ def mark_text(resource: str, group: int | None, interlink: bool) -> str:
     """The alias of a link that carries `resource`: `hagit storage0 CriticalGroup1 Interlink`."""
     words = [MARK_WORD, resource]
     if group is not None:
-        words.append(f"CriticalGroup{group}")
+        words.append(f"{CRITICAL_WORD}{group}")
     if interlink:
         words.append("Interlink")
     return " ".join(words)
