@@ -54,7 +54,7 @@ Maintainer: the authors of hagit <root@localhost>
 Installed-Size: {size_kib}
 Depends: python3 (>= {python}~), python3 (<< {python_next}~), systemd, ca-certificates
 Recommends: zfsutils-linux, nftables, nfs-kernel-server, openssh-client, gpg
-Suggests: fence-agents, ipmitool, sg3-utils, snmp, targetcli-fb
+Suggests: avahi-daemon, fence-agents, ipmitool, sg3-utils, snmp, targetcli-fb
 Section: admin
 Priority: optional
 Description: high availability for Linux storage pairs, configured from git

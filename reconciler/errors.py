@@ -16,6 +16,7 @@
     ├── PerformError           the kernel or the system refused an action
     │   └── NotPermitted       this process may change nothing of this kind, so no other action can succeed either
     ├── StateError             hagit's own state directory: disk full, no permission, locked
+    ├── PublicationError       the virtual host name cannot be published
     ├── ControlError           the watchdog does not answer, or its socket cannot be served
     └── PeerError              the other controller does not answer, or answers that it cannot
 
@@ -131,6 +132,10 @@ class NotPermitted(PerformError):
 
 class StateError(HagitError):
     """hagit's own state: disk full, no permission, locked by another."""
+
+
+class PublicationError(HagitError):
+    """The virtual host name cannot be published: by DNS, or by mDNS."""
 
 
 class ControlError(HagitError):

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -245,28 +245,7 @@ class Controller:
 
     def inside(self, function: Callable[[], Result]) -> Result:
         """The result of `function` run in a thread that is on this controller's network and has its host name."""
-        results: list[Result] = []
-        problems: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                for kind in ("net", "uts"):
-                    handle = os.open(f"/proc/{self.machine.holder.pid}/ns/{kind}", os.O_RDONLY)
-                    try:
-                        if _LIBC.setns(handle, 0):
-                            raise OSError(ctypes.get_errno(), "setns")
-                    finally:
-                        os.close(handle)
-                results.append(function())
-            except BaseException as problem:
-                problems.append(problem)
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        thread.join(DEADLINE_S)
-        if problems:
-            raise problems[0]
-        return results[0]
+        return inside(self.machine.holder.pid, ("net", "uts"), function)
 
     def close(self) -> None:
         """End the agents, and the machine with everything on it."""
@@ -282,6 +261,32 @@ class Controller:
             if stream is not None:
                 stream.close()
         self.machine.holder.wait(DEADLINE_S)
+
+
+def inside(pid: int, kinds: Sequence[str], function: Callable[[], Result]) -> Result:
+    """The result of `function` run in a thread that has entered these namespaces of a process."""
+    results: list[Result] = []
+    problems: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            for kind in kinds:
+                handle = os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY)
+                try:
+                    if _LIBC.setns(handle, 0):
+                        raise OSError(ctypes.get_errno(), "setns")
+                finally:
+                    os.close(handle)
+            results.append(function())
+        except BaseException as problem:
+            problems.append(problem)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(DEADLINE_S)
+    if problems:
+        raise problems[0]
+    return results[0]
 
 
 @contextlib.contextmanager

@@ -123,7 +123,10 @@ RINGS: list[tuple[str, list[str] | None, list[str] | None]] = [
     ("reconciler", None, None),
 ]
 #: Which module of `system` may use which library.
-OWN_PACKAGE = {"pygit2": "git", "watchdog": "file_watch", "pyroute2": "netlink", "apprise": "alerts"}
+OWN_PACKAGE = {
+    "pygit2": "git", "watchdog": "file_watch", "pyroute2": "netlink", "apprise": "alerts", "dns": "names",
+    "jeepney": "names",
+}  # fmt: skip
 BANNED_IN_CORE = {
     "os", "io", "socket", "subprocess", "time", "random", "threading", "asyncio", "logging", "datetime", "pathlib",
     "tempfile", "shutil", "sys", "signal", "multiprocessing", "urllib", "http", "secrets", "uuid",

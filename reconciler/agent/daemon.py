@@ -23,6 +23,7 @@ from typing import Final, assert_never
 from reconciler.agent.alert_recovery import PAIR_ALERTS, recover_memory
 from reconciler.agent.executor import ApplyOutcome as Performed
 from reconciler.agent.metrics import Metrics
+from reconciler.agent.name_publisher import NamePublisher
 from reconciler.agent.pair_monitor import pair_monitor_of
 from reconciler.agent.peer_service import PeerService
 from reconciler.agent.reconciliation import Reconciliation
@@ -72,7 +73,10 @@ class Agent:
         self._delivery = Delivery(self._outbox, self._on_delivery)
         firing = self._outbox.firing()
         self._memory = recover_memory(session, firing)
-        self._publisher = AgentStatusPublisher(session, self._metrics, self._outbox, os.getpid())
+        self._names = NamePublisher(node, lambda: self._wakeup.set("names"))
+        self._publisher = AgentStatusPublisher(
+            session, self._metrics, self._outbox, os.getpid(), self._names.publications
+        )
         self._poller = SourcePoller(node, self._on_selection)
         self._peer_service = PeerService(node)
         pair_alerts = tuple(alert for alert in firing if alert.kind in PAIR_ALERTS)
@@ -113,12 +117,15 @@ class Agent:
                 ready = {key.fileobj for key, _ in selector.select(sleep_s)}
                 if self._pair is not None:
                     self._pair.poll()
+                    self._names.observe(self._pair.status)
                 reasons = self._wakeup.take() if self._wakeup in ready else frozenset()
                 changed = self._monitor in ready and self._monitor.drain()
                 fresh = self._read_selections()
                 waited_s = monotonic_s() - began_s
-                if changed or fresh or waited_s >= timeout_s:
-                    due_s = self._reconcile("event" if changed else "source" if fresh else "interval")
+                named = "names" in reasons
+                if changed or fresh or named or waited_s >= timeout_s:
+                    trigger = "event" if changed else "source" if fresh else "names" if named else "interval"
+                    due_s = self._reconcile(trigger)
                 else:
                     due_s = max(0.0, timeout_s - waited_s)
                     if "delivery" in reasons:
@@ -146,6 +153,7 @@ class Agent:
 
     def close(self) -> None:
         """Stop the threads and close everything. Alerts that were not delivered stay in the outbox."""
+        self._names.close()
         self._poller.close()
         self._peer_service.close()
         if self._listener is not None:
@@ -235,12 +243,15 @@ class Agent:
             self._publish_orders,
             self._select_storage,
             lambda: unsigned_warning(self._session.node, self._session.store.accepted()),
+            self._names.failures,
         )
 
     def _select_storage(self, content: Content) -> bool:
         return self._session.host.select_storage(content.keys())
 
     def _publish_orders(self, content: Content, commit: str) -> None:
+        """Publish what the revision in force says to others: the orders, and the name of the pair."""
+        self._names.follow(content.settings.virtual_name)
         if self._session.orders is not None:
             self._session.orders.publish(content, commit)
 

@@ -6,7 +6,7 @@ since 1970; no metric holds a secret.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -14,6 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from reconciler import __version__
 from reconciler.agent.pair_metrics import PairMetrics
+from reconciler.core.status.publication import NamePublication, PublicationState
 from reconciler.printing import printable
 
 #: Drifting resources with their own label; the others are summed up under `(others)`.
@@ -47,6 +48,7 @@ class Metrics:
         self._applied = self._gauge("applied_timestamp_seconds", "When a revision was last applied.")
         self._reachable = self._gauge("source_reachable", "1 when the last fetch from the remote worked.", "remote")
         self._suspended = self._gauge("suspended", "1 while an operator keeps the agent from applying.")
+        self._names = self._gauge("name_published", "1 while this controller publishes the name.", "name", "by")
         self._pending = self._gauge("alerts_pending", "Alerts that a target has not taken yet.", "target")
         self._firing = self._gauge("alerts_firing", "Alerts that are firing.")
         self._delivered = self._counter("alerts_delivered", "Alerts that a target has taken.", "target")
@@ -89,6 +91,14 @@ class Metrics:
         self._reachable.clear()
         for remote, answers in reachable.items():
             self._reachable.labels(printable(remote)).set(1 if answers else 0)
+
+    def names(self, publications: Iterable[NamePublication]) -> None:
+        """Set which names are published here. On a standby no name is."""
+        self._names.clear()
+        for one in publications:
+            if one.state is not PublicationState.STANDBY:
+                is_there = one.state is PublicationState.PUBLISHED
+                self._names.labels(printable(one.name), one.by).set(1 if is_there else 0)
 
     def suspended(self, is_suspended: bool) -> None:
         """Set whether an operator keeps the agent from applying."""

@@ -60,6 +60,8 @@ class PairMonitor:
         kept, self._role, self._pair = _read_memory(path)
         self._conditions = kept.merged(firing)
         self.problem = ""
+        #: The fresh status of the last reading, None without one.
+        self.status: WatchdogStatus | None = None
 
     @property
     def interval_s(self) -> float:
@@ -75,7 +77,7 @@ class PairMonitor:
         reading = read_status(self._node)
         if reading is None:
             return
-        status = reading.status if reading.fresh else None
+        status = self.status = reading.status if reading.fresh else None
         self._metrics.show(status)
         present = list(self._present(status, reading, now_s, self._wall()))
         conditions, transitions = self._conditions.updated(present, self._wall())

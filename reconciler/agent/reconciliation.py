@@ -6,7 +6,7 @@ lost or doubled event costs at most one observation.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -86,6 +86,7 @@ class Reconciliation:
     publish_orders: Callable[[Content, str], object] = field(default=lambda content, commit: None)
     select_storage: Callable[[Content], bool] = field(default=lambda content: False)
     weak_trust: Callable[[], HagitError | None] = field(default=lambda: None)
+    unpublished_names: Callable[[], Iterable[tuple[str, HagitError]]] = field(default=lambda: ())
 
     def run(self, selection: Selection) -> float | None:
         """Reconcile once. Returns the seconds until the next run is due without an event; None without a due time."""
@@ -98,6 +99,10 @@ class Reconciliation:
         weak = self.weak_trust()
         if weak is not None:
             present.append(self.alerts.condition(AlertKind.UNSIGNED_ACCEPTED, "trust of this controller", weak, now_s))
+        present += [
+            self.alerts.condition(AlertKind.NAME_UNPUBLISHED, subject, error, now_s)
+            for subject, error in self.unpublished_names()
+        ]
         due_s: float | None = None
         try:
             # Read the applied revision first: a later observation can only show more.

@@ -212,6 +212,21 @@ class Session:
         self.host.select_storage(content.keys())
         return propose(content, revision.full_name, self.host.observe(), blame, orders)
 
+    def name_notes(self, content: Content) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What `content` changes about the published name of the pair, and what this controller lacks for it."""
+        from reconciler.core.facts.virtual_name import VirtualName
+
+        applied = self.store.applied()
+        before = VirtualName()
+        if applied is not None:
+            known = cached_content(self.store, applied.revision.commit, self.node.controller)
+            before = known.settings.virtual_name if known is not None else before
+        if before == content.settings.virtual_name == VirtualName():
+            return (), ()
+        from reconciler.agent.name_plan import changed_names, name_warnings
+
+        return changed_names(before, content), tuple(name_warnings(self.node, content))
+
     def apply(
         self,
         plan: Plan,

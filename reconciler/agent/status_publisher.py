@@ -6,6 +6,7 @@ The document is written only when its content changes, or before it would look s
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final
 
 from reconciler.agent.metrics import Metrics
@@ -16,6 +17,7 @@ from reconciler.agent.source.trust_policy import trust_digest
 from reconciler.agent.source.unsigned_commits import trust_document, unsigned_warning
 from reconciler.core.planning.drift_state import DriftEntry
 from reconciler.core.planning.plan import HeldChange
+from reconciler.core.status.publication import NamePublication
 from reconciler.core.status.revision import revision_document
 from reconciler.errors import HagitError, NodeFileError, StateError
 from reconciler.system.alerts.outbox import Outbox
@@ -31,11 +33,19 @@ HOLDS_MAX: Final = 200
 class AgentStatusPublisher:
     """Belongs to the agent's loop; `health` may be called from any thread."""
 
-    def __init__(self, session: Session, metrics: Metrics, outbox: Outbox, pid: int) -> None:
+    def __init__(
+        self,
+        session: Session,
+        metrics: Metrics,
+        outbox: Outbox,
+        pid: int,
+        names: Callable[[], tuple[NamePublication, ...]] = lambda: (),
+    ) -> None:
         self._session = session
         self._metrics = metrics
         self._outbox = outbox
         self._pid = pid
+        self._names = names
         self._started_s = wall_s()
         self._document: dict[str, Any] = {}
         self._fresh: dict[str, Any] = {}
@@ -100,6 +110,8 @@ class AgentStatusPublisher:
             self._metrics.revision(
                 applied.revision.commit, signed=bool(applied.revision.signer), applied_s=applied.at_s
             )
+        names = self._names()
+        self._metrics.names(names)
         holds, foreign = memory.all_holds(), memory.foreign
         digest = self._trust_digest()
         self._metrics.trust(digest)
@@ -122,6 +134,7 @@ class AgentStatusPublisher:
             "notes": [*selection.notes, *(f"no alerts go to {target}" for target in self.targets_refused)],
             "remotes": [{"remote": remote, "why": why} for remote, why in selection.failed_remotes],
             "orders": self._session.orders.generation() if self._session.orders is not None else None,
+            "names": [name.document() for name in names],
             "drift": [_drift(drift) for drift in drifting],
             "holds": [_hold(hold) for hold in holds[:HOLDS_MAX]],
             "foreign": [{"fact": str(item.fact), "note": item.note} for item in foreign],

@@ -66,6 +66,8 @@ def _verdict(document: dict[str, Any]) -> tuple[str, bool]:
         return f"{controller}: {name} was applied; the agent does not run, so drift goes unnoticed.", False
     if unpublished_orders(document):
         return f"{controller}: {name} is in force; the watchdog's orders could not be published.", False
+    if unpublished := [name for name in document.get("names", ()) if name["state"] == "failing"]:
+        return f"{controller}: {name} is in force; {unpublished[0]['name']} could not be published.", False
     if document.get("holds"):
         return f"{controller}: {name} is in force, with {len(document['holds'])} held.", False
     return f"{controller}: {name} is in force; live state matches.", True

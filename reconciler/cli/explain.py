@@ -70,7 +70,8 @@ another. Relative paths are relative to the file. Nothing in the repository can 
   default = []                      signers that are not named, also when a name here is misspelt; when `default` is not
                                     given they may change everything
   "net@example.org" = ["network"]   an SSH signer as allowed_signers names it. Scopes: network (Interface, Route; dns,
-                                    domain, search, gateways and virtualHostname of the Pair), storage (Pool, Dataset),
+                                    domain, dnsUpdate, mdns, search, gateways and virtualHostname of the Pair), storage
+                                    (Pool, Dataset),
                                     shares (NfsExport, NfsServer, IscsiTarget, IscsiServer), failover (Failover with its
                                     power, the rest of the Pair, and which interfaces are critical or the interlink),
                                     source (Source, Alerting), destroy (`destroy` and `protected`). A commit needs the
@@ -119,6 +120,10 @@ another. Relative paths are relative to the file. Nothing in the repository can 
   ip = "10.0.9.12"
   [chap]                            secrets that targets name (IscsiTarget, initiators): 12 to 255 letters and digits in
   hypervisor1 = "chap/hypervisor1"  a file that root alone may read, the same on both controllers
+  [tsig]                            keys that sign updates of DNS (Pair, dnsUpdate), by the name that the server knows:
+  shelf1-update = "tsig/shelf1"     a file that root alone may read, as tsig-keygen(8) makes it
+  [tsig.for]                        the servers that may get messages signed with a key, by their addresses; without
+  shelf1-update = ["10.0.0.2"]      them it is used nowhere
   [fence_agents]                    programs of this controller that a repository may name as fence agents
   fence_local_ups = "/usr/local/sbin/fence_ups"   the program belongs to root, and only root may change it
 """

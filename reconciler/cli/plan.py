@@ -55,7 +55,9 @@ def make_plan(session: Session, revision: Revision, content: Content) -> Plan:
     """The plan that makes this controller what `content` says, with warnings about disks and secrets that it lacks."""
     orders = orders_changes(session, content)
     plan = session.propose(revision, content, orders)
-    plan = replace(plan, warnings=(*plan.warnings, *_share_warnings(session, content)))
+    notes, lacking = session.name_notes(content)
+    warnings = (*plan.warnings, *_share_warnings(session, content), *lacking)
+    plan = replace(plan, notes=(*plan.notes, *notes), warnings=warnings)
     if not orders:
         return plan
     from reconciler.cli.new_disks import new_disk_warnings

@@ -93,6 +93,22 @@ def _page(document: dict[str, Any], reading: StatusReading | None) -> list[str]:
     return [styled_verdict(reading), *status_lines(reading), applied, *_agent_lines(document)]
 
 
+def _name_lines(published: dict[str, Any]) -> list[str]:
+    """One name that clients use, and where they find it. Newer agents may know other ways and states."""
+    where = f"in DNS at {published['place']}" if published["by"] == "dns" else f"by {published['by']}"
+    state, name = published["state"], published["name"]
+    if state == "published":
+        return [f"  name       {name} is {', '.join(published['addresses'])} {where}"]
+    if state == "standby":
+        return [f"  name       {name} {where}: the active controller publishes it"]
+    if state != "failing":
+        return [f"  name       {name} {where}: being published"]
+    told = [f"{name} {where} is not published: {published['why']}"]
+    told += [f"→ {published['remedy']}"] if published["remedy"] else []
+    folded = [line for text in told for line in fold(text, width() - 14)]
+    return [f"  {'' if at else 'name':<10} {line}" for at, line in enumerate(folded)]
+
+
 def _agent_lines(document: dict[str, Any]) -> list[str]:
     lines: list[str] = []
     applied = document["applied"]
@@ -119,6 +135,8 @@ def _agent_lines(document: dict[str, Any]) -> list[str]:
     if document.get("orders") is not None:
         lines.append(f"  orders     generation {document['orders']}")
     lines += [f"  orders     not published: {matter['summary']}" for matter in unpublished_orders(document)]
+    for published in document.get("names", ()):
+        lines += _name_lines(published)
     if document.get("trust"):
         # Each remedy begins on a line of its own, so that its end is clear.
         ways = [f"→ {way}" for way in document["trust"]["remedy"].split("; ")]

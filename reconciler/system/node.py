@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.core.facts.scope import EVERYTHING, Scope, Scopes
+from reconciler.core.facts.virtual_name import KEY_NAME
 from reconciler.core.power.options import LOCAL
 from reconciler.core.power.plan import OPTION
 from reconciler.core.shares.shares import SECRET_NAME
@@ -40,6 +41,7 @@ KEY_NUMBER: Final = re.compile(r"(0x)?[0-9a-f ]{8,}", re.IGNORECASE)
 FINGERPRINT: Final = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 ALL_SCOPES: Final = "all"
 CHAP_NAME: Final = re.compile(SECRET_NAME)
+TSIG_NAME: Final = re.compile(KEY_NAME)
 UNSIGNED: Final = ("refuse", "warn", "accept", WITHOUT_WARNING)
 
 
@@ -140,6 +142,8 @@ class Node:
     `power`: secrets for the fence agent of the peer: names of options, each with a file.
     `power_for`: which agent and options these are for: names and values, and the agent's name as `agent`.
     `fence_agents`: programs that a repository can name as fence agents, beside Debian's.
+    `tsig`: the TSIG keys that a Pair names, by name, each with its file. `tsig_for`: IP addresses of the servers that
+    each is for.
     """
 
     path: Path
@@ -153,6 +157,8 @@ class Node:
     power: tuple[tuple[str, Path], ...] = ()
     power_for: tuple[tuple[str, str], ...] = ()
     fence_agents: tuple[tuple[str, Path], ...] = ()
+    tsig: tuple[tuple[str, Path], ...] = ()
+    tsig_for: tuple[tuple[str, tuple[str, ...]], ...] = ()
     hostname_file: Path = Path("/etc/hostname")
     resolver_file: Path = Path("/etc/resolv.conf")
     serial_file: Path = Path("/sys/class/dmi/id/product_serial")
@@ -210,6 +216,8 @@ class _Reader:
             alerts=self._alerts(),
             watchdog=self._watchdog(),
             power_for=self._power_for(),
+            tsig_for=self._tsig_for(),
+            tsig=self._files("tsig", TSIG_NAME, "is no name of a TSIG key: letters, digits, _, - and dots"),
             power=self._files("power", OPTION, "is no name of an option of a fence agent, like `password`"),
             fence_agents=self._files("fence_agents", LOCAL, "is no name of such an agent, like `fence_local_ups`"),
             hostname_file=self._file(files, "hostname") or Path("/etc/hostname"),
@@ -338,15 +346,27 @@ class _Reader:
 
     def _power_for(self) -> tuple[tuple[str, str], ...]:
         """The table [power.for]: values as fence agents read them."""
-        power = self._document.get("power")
-        table = power.pop("for", {}) if isinstance(power, dict) else {}
-        if not isinstance(table, dict):
-            raise self._error("power.for", "must be a table: write [power.for]")
+        table = self._bindings("power")
         for key, value in table.items():
             if not OPTION.fullmatch(key) or not isinstance(value, str | int):
                 raise self._error(f"power.for.{key}", "is no option of a fence agent with a text, a number or true")
         values = {key: str(int(value)) if isinstance(value, bool) else str(value) for key, value in table.items()}
         return tuple(sorted(values.items()))
+
+    def _tsig_for(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The table [tsig.for]: lists of addresses by key."""
+        for key, servers in (table := self._bindings("tsig")).items():
+            if not isinstance(servers, list) or not ip_addresses(servers):
+                raise self._error(f"tsig.for.{key}", 'must be a list of IP addresses: ["10.0.0.2"]')
+        return tuple((key, tuple(servers)) for key, servers in sorted(table.items()))
+
+    def _bindings(self, name: str) -> dict[str, Any]:
+        """The table [NAME.for]: what the secrets of [NAME] are for."""
+        secrets = self._document.get(name)
+        table = secrets.pop("for", {}) if isinstance(secrets, dict) else {}
+        if not isinstance(table, dict):
+            raise self._error(f"{name}.for", f"must be a table: write [{name}.for]")
+        return table
 
     def _deadman(self, table: dict[str, Any]) -> Path | None:
         if table.get("deadman") is False:

@@ -15,7 +15,7 @@ def files_of(node: Node) -> Iterator[Path]:
     """The node file and every other that it names as a key, a secret, a list of signers or a program."""
     source, trust, watchdog = node.source, node.trust, node.watchdog
     yield node.path
-    yield from (path for _, path in (*node.power, *node.fence_agents))
+    yield from (path for _, path in (*node.power, *node.fence_agents, *node.tsig))
     yield from filter(None, (source.key, source.token, source.known_hosts, source.certificate_authorities))
     yield from filter(None, (trust.allowed_signers, trust.revoked_keys, trust.keyring))
     if node.listen is not None and node.listen.hook_secret is not None:

@@ -192,6 +192,20 @@ def test_whose_the_secrets_are(tmp_path: Path) -> None:
             load_node(write(tmp_path, 'controller = "a"\n' + wrong))
 
 
+def test_keys_of_dns_updates_are_files_for_servers(tmp_path: Path) -> None:
+    text = 'controller = "a"\n[tsig]\nshelf1 = "tsig/one"\n"two.example.org" = "/etc/hagit/two"\n'
+    node = load_node(write(tmp_path, f'{text}[tsig.for]\nshelf1 = ["10.0.0.2", "fd00::2"]\n'))
+    assert node.tsig == (("shelf1", tmp_path / "tsig/one"), ("two.example.org", Path("/etc/hagit/two")))
+    assert node.tsig_for == (("shelf1", ("10.0.0.2", "fd00::2")),)
+    assert tmp_path / "tsig/one" in files_of(node), "no dataset may cover it, and no repository may name it"
+    for wrong in (
+        '[tsig]\n"a b" = "x"', "[tsig]\na = 1", "[tsig]\nfor = 1", "tsig = 1", '[tsig.for]\na = "10.0.0.2"',
+        '[tsig.for]\na = ["ns.example.org"]', '[tsig.for]\na = ["10.0.0.2:53"]', "[tsig.for]\na = [1]",
+    ):  # fmt: skip
+        with pytest.raises(NodeFileError, match=r"tsig|`a`"):
+            load_node(write(tmp_path, f'controller = "a"\n{wrong}\n'))
+
+
 def test_secrets_of_targets_are_files_by_name(tmp_path: Path) -> None:
     watchdog = '[watchdog]\nsecret = "s"\nshelf = "simulated:/x"\n'
     text = 'controller = "a"\n[chap]\nhypervisor1 = "chap/one"\nold = "/etc/hagit/old"\n'

@@ -33,6 +33,7 @@ class AlertKind(StrEnum):
     OBSERVATION_FAILED = "observation-failed"
     STATE_DAMAGED = "state-damaged"
     ORDERS_UNPUBLISHED = "orders-unpublished"
+    NAME_UNPUBLISHED = "name-unpublished"
     ALERTS_COLLAPSED = "alerts-collapsed"
     ROLE_CHANGED = "role-changed"
     HA_REASON = "ha-reason"

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from reconciler.core.facts.virtual_name import VirtualName, virtual_name_from_document
+
 
 class UnsignedPolicy(StrEnum):
     """What happens to a commit without a trusted signature, from lax to strict. A forged or revoked one is refused."""
@@ -79,6 +81,7 @@ class Settings:
     source: SourcePolicy | None = None
     alerting: AlertPolicy = field(default_factory=AlertPolicy)
     addresses: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    virtual_name: VirtualName = field(default_factory=VirtualName)
 
 
 def source_from_document(document: Mapping[str, Any] | None) -> SourcePolicy | None:
@@ -111,4 +114,5 @@ def settings_from_document(document: Mapping[str, Any]) -> Settings:
             side: tuple((interface, address) for interface, address in placed)
             for side, placed in document.get("addresses", {}).items()
         },
+        virtual_name_from_document(document.get("virtual_name")),
     )

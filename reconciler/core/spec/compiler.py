@@ -15,6 +15,7 @@ from reconciler.core.spec.configuration import Configuration, Resource
 from reconciler.core.spec.interface import Role
 from reconciler.core.spec.kinds import KINDS
 from reconciler.core.spec.topology import side
+from reconciler.core.spec.virtual_name import virtual_name_of
 from reconciler.errors import ConfigurationError
 
 
@@ -68,7 +69,8 @@ def settings(configuration: Configuration) -> Settings:
         spec.virtual_hostname,
         spec.domain,
     )
-    return Settings(pair, _source(configuration), _alerting(configuration.alerting), _addresses(configuration))
+    alerting, names = _alerting(configuration.alerting), virtual_name_of(configuration)
+    return Settings(pair, _source(configuration), alerting, _addresses(configuration), names)
 
 
 def drift_policy(alerting: Resource[AlertingSpec] | None) -> DriftPolicy:

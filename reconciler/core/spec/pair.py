@@ -14,6 +14,7 @@ from reconciler.core.spec.model import Document, Model, example
 from reconciler.core.spec.resource_kind import Asked, ResourceKind
 from reconciler.core.spec.route import METRIC_DEFAULT
 from reconciler.core.spec.values import HostAddress, HostName, IPAddress, NameServer, Serial, refuse
+from reconciler.core.spec.virtual_name import DnsUpdateSpec
 
 if TYPE_CHECKING:
     from reconciler.core.spec.configuration import Configuration
@@ -42,6 +43,14 @@ class PairSpec(Model):
     )
     domain: HostName | None = Field(
         None, description="The DNS domain of the controllers; the search domain unless `search` says otherwise."
+    )
+    dns_update: DnsUpdateSpec | None = Field(
+        None, description="The virtual host name in DNS: the active controller writes its address records."
+    )
+    mdns: bool = Field(
+        False,
+        description="Whether the active controller announces the virtual host name by mDNS (RFC 6762), as "
+        "virtualHostname.local. Needs avahi-daemon on both controllers.",
     )
     search: list[HostName] = Field(
         default_factory=list,
@@ -117,5 +126,8 @@ PAIR = ResourceKind(
     Scope.FAILOVER,
     single=True,
     facts=pair_facts,
-    field_scopes=dict.fromkeys(("virtualHostname", "domain", "search", "dns", "gateway", "gateways"), Scope.NETWORK),
+    field_scopes=dict.fromkeys(
+        ("virtualHostname", "domain", "dnsUpdate", "mdns", "search", "dns", "gateway", "gateways"), Scope.NETWORK
+    ),
+    unwritten={"mdns": False},
 )

@@ -329,6 +329,11 @@ def _schema(pattern: str, *examples: str) -> WithJsonSchema:
     return WithJsonSchema(schema | ({"pattern": pattern} if pattern else {}))
 
 
+def pattern_schema(pattern: str, *examples: str) -> WithJsonSchema:
+    """The JSON Schema of a text that has this pattern from its beginning to its end."""
+    return _schema(f"^({pattern})$", *examples)
+
+
 Mac = Annotated[str, PlainValidator(_mac), _schema("^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$", "02:00:00:00:0a:01")]
 Name = Annotated[str, PlainValidator(_NAME), _schema(f"^{RESOURCE_NAME}$", "storage0")]
 KernelName = Annotated[str, PlainValidator(_KERNEL), _schema(f"^{KERNEL_NAME}$", "enp3s0")]

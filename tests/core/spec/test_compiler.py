@@ -1,11 +1,15 @@
 """A configuration becomes facts, each with the line that asks for it."""
 
+import json
+from dataclasses import asdict
+
 import pytest
 
 from reconciler.core.facts.fact import Address, Mark, Mtu, Power, Route
 from reconciler.core.facts.host_setting import Resolver
-from reconciler.core.facts.settings import AlertPolicy, Applying, UnsignedPolicy
+from reconciler.core.facts.settings import AlertPolicy, Applying, UnsignedPolicy, settings_from_document
 from reconciler.core.facts.state import DriftMode, NicMatch
+from reconciler.core.facts.virtual_name import DnsUpdate, MulticastName, VirtualName
 from reconciler.core.spec import compile_desired, load, settings
 from reconciler.core.spec.route import METRIC_DEFAULT
 from reconciler.errors import ConfigurationError
@@ -87,6 +91,33 @@ def test_a_route_names_its_link_and_halves_go_first() -> None:
         Route("10.9.0.0/16", "10.0.0.7", "storage0", METRIC_DEFAULT),
     ]
     assert b.facts[("route", "10.9.0.0/16", "7")] == Route("10.9.0.0/16", "10.0.0.8", "storage0", 7)
+
+
+@pytest.mark.parametrize(
+    ("written", "name", "zone"),
+    [
+        ("virtualHostname: Storage, domain: example.org", "storage.example.org", "example.org"),
+        ("virtualHostname: storage.example.org, domain: Example.Org", "storage.example.org", "example.org"),
+        ("virtualHostname: storage.lan, domain: example.org", "storage.lan.example.org", "example.org"),
+        ("virtualHostname: a.storage.example.org", "a.storage.example.org", "storage.example.org"),
+        ("virtualHostname: example.org", "example.org", "example.org"),
+    ],
+)
+def test_the_virtual_host_name_in_dns_and_mdns(written: str, name: str, zone: str) -> None:
+    update = f"{{server: 10.0.0.2, port: 5353, zone: {zone}, ttl: 2m, key: shelf1.update}}"
+    pair = f"{{a: {{hostname: one}}, {written}, dnsUpdate: {update}, mdns: true}}"
+    text = f"apiVersion: hagit/v1\nkind: Pair\nmetadata: {{name: pair}}\nspec: {pair}\n" + TEXT[TEXT.index("---") :]
+    configuration = load({"pair.yaml": text.encode()})
+    found = settings(configuration)
+    addresses = ("10.0.0.10",)
+    assert found.virtual_name == VirtualName(
+        DnsUpdate("10.0.0.2", zone, name, "shelf1.update", addresses, 120, 5353),
+        MulticastName(f"{name.partition('.')[0]}.local", addresses),
+    )
+    document = json.loads(json.dumps(asdict(found)))
+    assert settings_from_document(document) == found
+    del document["virtual_name"]
+    assert settings_from_document(document).virtual_name == VirtualName(), "an older release wrote it"
 
 
 def test_matches_and_virtual_addresses() -> None:

@@ -20,6 +20,7 @@ from reconciler.core.spec.lint import (
     failover,
     links,
     members,
+    names,
     policy,
     power,
     routing,
@@ -35,6 +36,7 @@ DEFECTS = {
     defect.code: defect
     for module in (
         whole,
+        names,
         links,
         members,
         addresses,
