@@ -132,7 +132,7 @@ class Reconciliation:
         revision, content = self._wanted(selection, present, now_s)
         if revision is None or content is None:
             return None
-        if applied is not None and applied.revision.commit != revision.commit:
+        if applied is not None and not applied.revision.same_state(revision):
             # The revision in force decides whether a newer one waits: a commit must not approve itself.
             in_force = self._content(applied.revision, present, now_s)
             source = (in_force or content).settings.source
@@ -144,7 +144,7 @@ class Reconciliation:
                 revision, content = applied.revision, in_force
         observed = self._complete(content, observed)
         due_s: float | None = None
-        if applied is None or applied.revision.commit != revision.commit or not applied.holds_now():
+        if applied is None or not applied.revision.same_state(revision) or not applied.holds_now():
             if self._may_try(revision):
                 applied = self._apply(revision, content, observed, applied)
                 observed = self.host.observe()
@@ -153,7 +153,7 @@ class Reconciliation:
             due_s = self._add_failure(revision, present, now_s)
         if applied is None or not applied.holds_now():
             return due_s
-        unapplied = applied.revision.commit != revision.commit
+        unapplied = not applied.revision.same_state(revision)
         if unapplied:
             content = self._content(applied.revision, present, now_s)
             if content is None:
@@ -240,7 +240,7 @@ class Reconciliation:
     ) -> tuple[Revision | None, Content | None]:
         """The revision that should be in force. A command may have chosen another one since this selection."""
         wanted = self.store.accepted().wanted
-        if wanted is None or (selection.revision is not None and selection.revision.commit == wanted.commit):
+        if wanted is None or (selection.revision is not None and selection.revision.same_state(wanted)):
             return selection.revision, selection.content
         if selection.revision is not None:
             self.poll_source()
@@ -263,7 +263,7 @@ class Reconciliation:
         plan = propose(content, revision.full_name, observed)
         self.memory.record_plan(plan, observed)
         self.memory.placement = observed.placement
-        what = "applied" if applied is None or applied.revision.commit != revision.commit else "restored"
+        what = "applied" if applied is None or not applied.revision.same_state(revision) else "restored"
         before, self.memory.refused_actions = self.memory.refused_actions, RefusedActions()
         if self._perform(plan, revision, "apply", applied, what) is None:
             self.memory.refused_actions = before

@@ -21,8 +21,10 @@ LOCK_WAIT_S = 10.0
 def previous_revision(session: Session, now: Revision) -> Revision:
     """The revision that was in force before `now`. Raises SourceError when there is none."""
     for entry in reversed(session.store.history()):
-        if entry["what"] in ("applied", "rolled back") and entry["revision"]["commit"] != now.commit:
-            return revision_from_document(entry["revision"])
+        if entry["what"] in ("applied", "rolled back"):
+            revision = revision_from_document(entry["revision"])
+            if not revision.same_state(now):
+                return revision
     raise SourceError(
         f"nothing was in force before {now.name}", remedy="name the commit to go back to: hagit rollback COMMIT"
     )
@@ -31,12 +33,16 @@ def previous_revision(session: Session, now: Revision) -> Revision:
 def rollback_content(session: Session, target: Revision) -> Content:
     """The content of the target, completed by the values that newer revisions changed in place."""
     entries = session.store.history()
-    last = max((at for at, entry in enumerate(entries) if entry["revision"]["commit"] == target.commit), default=-1)
+    revisions = [revision_from_document(entry["revision"]) for entry in entries]
+    last = max((at for at, revision in enumerate(revisions) if revision.same_state(target)), default=-1)
     return restored_content(session.content_for(target), entries[last + 1 :])
 
 
 def block_head(session: Session, head: str, target: Revision) -> None:
-    """Keep `target` in force: do not apply `head` again until another commit comes. Blocks nothing if it is `head`."""
+    """Keep `target` in force: do not apply `head` again until another state comes. Blocks nothing if it is `head`.
+
+    `head`: the commit to which the state of the followed head goes back.
+    """
     with session.store.source_lock(wait_s=LOCK_WAIT_S):
         accepted = session.store.accepted()
         why = f"rolled back to {target.name}"

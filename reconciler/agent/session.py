@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from reconciler.agent.source.selection import Selection
     from reconciler.core.facts.state import Origin
     from reconciler.core.planning.plan import Blame, OrdersChange, Plan
+    from reconciler.core.spec import Configuration
     from reconciler.errors import NodeFileError
     from reconciler.system.git.mirror import Mirror
     from reconciler.system.netlink.live_network import LiveNetwork
@@ -136,12 +137,30 @@ class Session:
 
     def content_for(self, revision: Revision) -> Content:
         """The content of a revision that is in the mirror."""
-        content = cached_content(self.store, revision.commit, self.node.controller)
+        content = cached_content(self.store, revision.commit, self.node.controller, revision.folder)
         if content is not None:
             return content
         from reconciler.agent.source.selector import load_content
 
-        return load_content(self.node, self.store, self.mirror, revision.commit)
+        return load_content(self.node, self.store, self.mirror, revision.commit, revision.folder)
+
+    def configuration_for(self, revision: Revision) -> Configuration:
+        """The resources of a revision that is in the mirror. Raises HagitError."""
+        from reconciler.agent.source.pair_folder import pair_folder
+        from reconciler.core.spec import load
+        from reconciler.system.git.folder import read_folder
+
+        return load(read_folder(self.mirror, revision.commit, pair_folder(revision.folder)), revision.folder)
+
+    def newest_state(self) -> str:
+        """The commit to which the state of the followed head goes back. Raises SourceError."""
+        accepted = self.store.accepted()
+        if not accepted.folder:
+            return accepted.head
+        from reconciler.agent.source.pair_folder import pair_folder
+        from reconciler.system.git.folder import newest_change
+
+        return newest_change(self.mirror, accepted.head, pair_folder(accepted.folder))
 
     def blame_lookup(self, commit: str) -> Callable[[Origin], Blame | None]:
         """A function that finds commit and author of a line in the files of `commit`.
@@ -177,11 +196,13 @@ class Session:
         return admit_commit(self.node, self.store, self.mirror, commit)
 
     def directory_content(self, directory: Path) -> Content:
-        """The content of uncommitted files. Raises ConfigurationError."""
+        """The content of uncommitted files in a directory, the root of the repository. Raises ConfigurationError."""
         from reconciler.agent.source.content import compile_content
-        from reconciler.system.git.tree import read_directory
+        from reconciler.agent.source.pair_folder import pair_folder
+        from reconciler.system.git.folder import read_folder_directory
 
-        return compile_content(read_directory(directory), self.node.controller)
+        folder = self.node.source.path
+        return compile_content(read_folder_directory(directory, pair_folder(folder)), self.node.controller, folder)
 
     def unsigned_warning(self) -> NodeFileError | None:
         """The warning that unsigned commits are followed here, or None."""

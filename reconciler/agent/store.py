@@ -71,7 +71,8 @@ class BlockedCommit:
 class AcceptedHistory:
     """How far the source was followed.
 
-    `head`: the newest verified commit; `good`: the newest one with usable YAML; `pinned`: the revision that a rollback
+    `head`: the newest verified commit; `good`: the newest state with usable YAML, of the head `usable`; `folder`: the
+    folder of the pair that was followed, empty for the whole repository. `pinned`: the revision that a rollback
     restored. `policy`: the JSON form of the Source resource of the good revision, which judges the next range. `base`:
     number of commits that were followed before the history was replaced, so that generations of orders go on rising.
     """
@@ -83,6 +84,8 @@ class AcceptedHistory:
     policy: Mapping[str, Any] | None = None
     trust: str = ""
     base: int = 0
+    folder: str = ""
+    usable: str = ""
 
     @property
     def wanted(self) -> Revision | None:
@@ -267,6 +270,9 @@ def _accepted(document: Mapping[str, Any]) -> AcceptedHistory:
         policy=document.get("policy"),
         trust=document.get("trust", ""),
         base=document.get("base", 0),
+        folder=document.get("folder", ""),
+        # An older release wrote none, and each of its revisions was a head.
+        usable=document.get("usable") or (document.get("good") or {}).get("commit", ""),
     )
 
 

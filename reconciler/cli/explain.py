@@ -47,6 +47,8 @@ another. Relative paths are relative to the file. Nothing in the repository can 
   [source]                          where the first revision comes from; a Source resource adds to it from then on
   remotes = ["/srv/pair", "ssh://git@host/pair.git"]
   branch = "main"
+  path = "pairs/shelf1"             the folder of this pair in a repository of many; all of the repository when not
+                                    given. Another one is followed after `hagit accept-history` only
   known_hosts = "known_hosts"       SSH host keys that are believed; ~/.ssh/known_hosts when not given
   key = "id_ed25519"                the SSH key of this controller
   certificate_authorities = "ca.pem"   for https
@@ -63,7 +65,8 @@ another. Relative paths are relative to the file. Nothing in the repository can 
                                     can push is root here, which status, plan and an alert say until you write
                                     unsigned = "accept-without-warning"
   pair = "north"                    the tip must carry the signed lines Hagit-Pair: north and Hagit-Branch: BRANCH; a
-                                    commit that names another pair or branch is never followed
+                                    commit that names other pairs or another branch only is never followed. With
+                                    `path` above the lines count in commits that change the folder
   floor = "3f2c1ab04d5e"            a commit that the first history adopted here must contain
   [trust.scopes]                    what each signer may change; without the table every trusted signer may change
                                     everything. The same on both controllers. Needs unsigned = "refuse"
@@ -74,10 +77,10 @@ another. Relative paths are relative to the file. Nothing in the repository can 
                                     (Pool, Dataset),
                                     shares (NfsExport, NfsServer, IscsiTarget, IscsiServer), failover (Failover with its
                                     power, the rest of the Pair, and which interfaces are critical or the interlink),
-                                    source (Source, Alerting), destroy (`destroy` and `protected`). A commit needs the
-                                    scopes of all in which it differs from any parent; one that cannot be parsed, or is
-                                    the first that is adopted here, needs every scope. With a floor of 40 digits each
-                                    commit above it is judged instead
+                                    source (Source, Alerting; shared and site of the Pair), destroy (`destroy` and
+                                    `protected`). A commit needs the scopes of all in which it differs from any parent;
+                                    one that cannot be parsed, or is the first that is adopted here, needs every scope.
+                                    With a floor of 40 digits each commit above it is judged instead
   "3E0C54A1B7F2D86690AB1C2D3E4F5061728394A5" = ["all"]   an OpenPGP signer: the fingerprint of the primary key
   [files]
   hostname = "/etc/hostname"

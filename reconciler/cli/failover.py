@@ -15,10 +15,8 @@ from reconciler.agent.session import Session
 from reconciler.cli.duration import parsed_ms
 from reconciler.cli.options import NodeOption, Output, OutputOption
 from reconciler.cli.watchdog_request import DONE, REFUSED, fresh_status, request_answer
-from reconciler.core.spec import load
 from reconciler.errors import HagitError
 from reconciler.system.control_protocol import ControlRequest, RequestKind
-from reconciler.system.git.tree import read_tree
 
 
 class FailoverWord(StrEnum):
@@ -101,7 +99,7 @@ def _resource(session: Session) -> tuple[str, str]:
     wanted = session.store.accepted().wanted
     if wanted is not None:
         try:
-            found = load(read_tree(session.mirror, wanted.commit)).failover
+            found = session.configuration_for(wanted).failover
         except HagitError:
             found = None
         if found is not None:

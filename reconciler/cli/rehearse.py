@@ -26,7 +26,7 @@ from reconciler.simulation.timed.faults import FAULTS
 from reconciler.simulation.timed.stories import PAIR, Event, Story, milliseconds, read
 from reconciler.simulation.timed.swarm import luck
 from reconciler.system.files import read_bytes
-from reconciler.system.node import find_node_file
+from reconciler.system.node import find_node_file, load_node
 
 SCRIPT_BYTES_MAX: Final = 1_000_000
 RUNS_MAX: Final = 10_000
@@ -142,30 +142,24 @@ def _read(path: Path) -> Story:
 
 def _orders(node_file: Path | None, revision: str | None, directory: Path | None) -> Orders:
     """The orders of a directory or of the selected revision; those of an example pair where there is no node file."""
-    from reconciler.core.spec import load
     from reconciler.core.spec.orders import orders_of
 
     if directory is not None:
-        from reconciler.system.git.tree import read_directory
+        from reconciler.cli.repository_files import configuration_in
 
-        return orders_of(load(read_directory(directory)))
+        file = find_node_file(node_file)
+        folder = load_node(file).source.path if file.exists() else ""
+        return orders_of(configuration_in(directory, folder))
     if node_file is None and revision is None and not find_node_file(None).exists():
         print("note: no node file and no -C DIRECTORY: an example pair is rehearsed", file=sys.stderr)
         return PAIR
     from reconciler.agent.session import Session
 
     with Session(node_file) as session:
-        commit = revision
-        if commit is None:
-            selected = session.select().revision
-            commit = selected.commit if selected is not None else None
-        else:
-            commit = session.find_revision(commit).commit
-        if commit is None:
+        chosen = session.find_revision(revision) if revision is not None else session.select().revision
+        if chosen is None:
             raise UsageError("there is no revision to rehearse", remedy="commit a configuration, or give -C DIRECTORY")
-        from reconciler.system.git.tree import read_tree
-
-        return orders_of(load(read_tree(session.mirror, commit)))
+        return orders_of(session.configuration_for(chosen))
 
 
 def _explore(orders: Orders, states_max: int, as_json: bool) -> int:

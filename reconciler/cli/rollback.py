@@ -39,7 +39,7 @@ def rollback(
         content = rollback_content(session, target)
         plan = make_plan(session, target, content)
         print_plan(plan, as_json=False)
-        head = session.store.accepted().head
+        head = session.newest_state()
         what = f"{head[:7]} is blocked until another commit comes"
         if target.commit == head:
             what = "it is the newest commit as well, so nothing is blocked"

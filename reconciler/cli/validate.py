@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,41 +13,99 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.options import Output, OutputOption
+from reconciler.cli.repository_files import configuration_in, folders_of_pairs
 from reconciler.cli.terminal import styled
-from reconciler.core.spec import Configuration, compile_desired, load
-from reconciler.errors import ConfigurationError
-from reconciler.system.git.tree import read_directory
+from reconciler.core.facts.folder import FOLDER
+from reconciler.core.spec import Configuration, compile_desired
+from reconciler.core.spec.fleet import UniqueValue, doubled, unique_values, without_pair
+from reconciler.core.spec.loader import foremost
+from reconciler.errors import Complaint, ConfigurationError, UsageError
 
 
 def validate(
-    directory: Annotated[Path, typer.Argument(help="The files to check; need not be committed.")] = Path(),
+    directory: Annotated[
+        Path, typer.Argument(help="The root of the repository; its files need not be committed.")
+    ] = Path(),
+    path: Annotated[
+        str, typer.Option("--path", help="The folder of the pair, in a repository of many.", metavar="FOLDER")
+    ] = "",
+    every: Annotated[bool, typer.Option("--all", help="Check every pair of the repository, and all together.")] = False,
     output: OutputOption = Output.TEXT,
 ) -> int:
     """Check a desired state without touching anything; every defect comes at once, with file, line and column.
 
     \b
     Example:  hagit validate /srv/pair
+              hagit validate --all /srv/fleet
+              hagit validate --path pairs/shelf1 /srv/fleet
     """
-    as_json = output is Output.JSON
-    tree = read_directory(directory)
+    if path and (every or not re.fullmatch(FOLDER, path)):
+        raise UsageError(
+            "--all checks every folder" if every else f"'{path}' is no folder of a repository",
+            where="--path",
+            remedy="write the path of one folder from the root of the repository: pairs/shelf1",
+        )
     try:
-        configuration = load(tree)
-        for controller in configuration.controllers:
-            compile_desired(configuration, controller)
+        what, warnings = _every_pair(directory) if every else _one_pair(directory, path.removesuffix("/"))
     except ConfigurationError as error:
-        if not as_json:
+        if output is not Output.JSON:
             raise
-        complaints = [asdict(complaint) for complaint in error.complaints]
-        print(json.dumps({"format": "hagit.complaints/1", "valid": False, "complaints": complaints}, indent=1))
+        _print_json(error.complaints, valid=False)
         return 1
-    if as_json:
-        warnings = [asdict(warning) for warning in configuration.warnings]
-        print(json.dumps({"format": "hagit.complaints/1", "valid": True, "complaints": warnings}, indent=1))
+    if output is Output.JSON:
+        _print_json(warnings, valid=True)
         return 0
-    for warning in configuration.warnings:
+    for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    print(f"{styled('Valid', 32, 1)}: {_counted(configuration)}.")
+    print(f"{styled('Valid', 32, 1)}: {what}.")
     return 0
+
+
+def _one_pair(directory: Path, path: str) -> tuple[str, Sequence[Complaint]]:
+    """What was found, in words, and the warnings. Raises ConfigurationError."""
+    configuration = _compiled(directory, path)
+    return _counted(configuration), configuration.warnings
+
+
+def _every_pair(directory: Path) -> tuple[str, Sequence[Complaint]]:
+    """The same for all pairs of a repository, which are kept one at a time. Raises ConfigurationError."""
+    folders, paths = folders_of_pairs(directory)
+    complaints: dict[Complaint, None] = {}
+    warnings: dict[Complaint, None] = {}
+    values: list[UniqueValue] = []
+    shared: dict[str, tuple[str, ...]] = {}
+    for folder in folders:
+        shared[folder] = ()
+        try:
+            configuration = _compiled(directory, folder)
+        except ConfigurationError as error:
+            complaints |= dict.fromkeys(error.complaints)
+            continue
+        warnings |= dict.fromkeys(configuration.warnings)
+        values += unique_values(configuration, folder)
+        shared[folder] = tuple(configuration.pair.spec.shared)
+    complaints |= dict.fromkeys(doubled(values))
+    if not folders:
+        raise ConfigurationError(
+            [Complaint("(all files)", 0, 0, "there is no Pair", "Add a folder with one for each pair.", "pair-missing")]
+        )
+    if complaints:
+        raise ConfigurationError(foremost(list(complaints)))
+    warnings |= dict.fromkeys(without_pair(paths, shared))
+    return f"{len(folders)} pair{'s' if len(folders) > 1 else ''}", sorted(warnings)
+
+
+def _compiled(directory: Path, path: str) -> Configuration:
+    """The configuration of a pair, which compiles for each of its controllers. Raises ConfigurationError."""
+    configuration = configuration_in(directory, path)
+    for controller in configuration.controllers:
+        compile_desired(configuration, controller)
+    return configuration
+
+
+def _print_json(complaints: Sequence[Complaint], *, valid: bool) -> None:
+    documents = [asdict(complaint) for complaint in complaints]
+    print(json.dumps({"format": "hagit.complaints/1", "valid": valid, "complaints": documents}, indent=1))
 
 
 def _counted(configuration: Configuration) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.core.facts.folder import FOLDER
 from reconciler.core.facts.scope import EVERYTHING, Scope, Scopes
 from reconciler.core.facts.virtual_name import KEY_NAME
 from reconciler.core.power.options import LOCAL
@@ -68,11 +69,13 @@ class Trust:
 class FirstSource:
     """Where the first revision comes from; a Source resource in the repository takes over from then on.
 
+    `path`: the folder of this pair in a repository of many; empty: the pair has the whole repository.
     `hosts`: where `key` and `token` may be used, `host` or `host:port`; empty: at the hosts of `remotes`.
     """
 
     remotes: tuple[str, ...] = ()
     branch: str = "main"
+    path: str = ""
     known_hosts: Path | None = None
     key: Path | None = None
     certificate_authorities: Path | None = None
@@ -235,6 +238,7 @@ class _Reader:
         return FirstSource(
             remotes=tuple(remotes or ()),
             branch=self._take(table, "branch", str, "main") or "main",
+            path=self._take(table, "path", str, "", re.compile(FOLDER).fullmatch).removesuffix("/"),
             known_hosts=self._file(table, "known_hosts"),
             key=self._file(table, "key"),
             certificate_authorities=self._file(table, "certificate_authorities"),
@@ -387,7 +391,7 @@ class _Reader:
         return None if value is None else (self._path.parent / value).absolute()
 
     def _take(
-        self, table: dict[str, Any], key: str, kind: type, default: Any, check: Callable[[Any], bool] | None = None
+        self, table: dict[str, Any], key: str, kind: type, default: Any, check: Callable[[Any], object] | None = None
     ) -> Any:
         if key not in table:
             return default

@@ -8,14 +8,18 @@ follows the branch.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from reconciler.agent.source.pair_folder import pair_folder
 from reconciler.agent.source.refused_tips import RefusedTips, refused_tips
-from reconciler.agent.source.selector import revision_of, verify_commits
+from reconciler.agent.source.selector import folder_changed, revision_of, verify_commits
 from reconciler.agent.source.signer_scopes import require_every_scope
 from reconciler.agent.source.trust_policy import TrustPolicy, trust_policy_in_force
 from reconciler.agent.store import AcceptedHistory, Store
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HistoryRefused, SignatureRefused, SourceError
-from reconciler.system.git.history import leads_to
+from reconciler.system.git.folder import newest_change
+from reconciler.system.git.history import describe, leads_to
 from reconciler.system.git.mirror import Mirror
 from reconciler.system.node import Node
 from reconciler.system.signatures import judge, require
@@ -29,6 +33,8 @@ _ONLY_THE_TIP = "commit these files anew, signed, and follow that; a person can 
 def admit_commit(node: Node, store: Store, mirror: Mirror, commit: str) -> Revision:
     """The revision of `commit` (an id or its beginning), which may be used here.
 
+    In a repository of many pairs: of the newest commit up to it that changed the folder of this pair.
+
     Raises SourceError when it is not here, HistoryRefused when it is not part of the followed history, and
     SignatureRefused when the policy in force refuses its signature. Each error has a remedy.
     """
@@ -39,12 +45,16 @@ def admit_commit(node: Node, store: Store, mirror: Mirror, commit: str) -> Revis
     for known in (accepted.good, accepted.pinned):
         if known is not None and known.commit == commit:
             return known
+    if accepted.folder != policy.folder:
+        raise folder_changed(accepted, policy)
     try:
-        revision = revision_of(mirror, policy.branch, commit)
+        named = describe(mirror, commit).id
+        state = newest_change(mirror, named, pair_folder(policy.folder))
+        revision = replace(revision_of(mirror, policy.branch, state), folder=policy.folder)
     except SourceError as missing:
         raise _why_not_here(refused_tips(store.root, policy, accepted), commit, missing) from missing
-    if revision.commit not in _were_in_force(store):
-        _require_followed(store, mirror, policy, accepted, revision.commit)
+    if (revision.commit, revision.folder) not in _were_in_force(store):
+        _require_followed(store, mirror, policy, accepted, named)
     return revision
 
 
@@ -61,8 +71,10 @@ def _why_not_here(refused: RefusedTips, commit: str, missing: SourceError) -> So
     )
 
 
-def _were_in_force(store: Store) -> set[str]:
-    return {entry["revision"]["commit"] for entry in store.history() if entry["what"] in _IN_FORCE}
+def _were_in_force(store: Store) -> set[tuple[str, str]]:
+    """Commits that were in force here, each with the folder."""
+    found = (entry["revision"] for entry in store.history() if entry["what"] in _IN_FORCE)
+    return {(revision["commit"], revision.get("folder", "")) for revision in found}
 
 
 def _require_followed(

@@ -3,12 +3,14 @@
 A signature proves the author of a commit, not the pair it is meant for. `Hagit-Pair:` and `Hagit-Branch:` in the last
 paragraph of a message are signed with it; a commit that names another pair or branch is never followed here. The node
 file may require them of the tip ([trust] pair), and may name a commit that the first adopted history must contain
-([trust] floor).
+([trust] floor). A commit that is meant for several pairs names each. In a repository of many pairs, commits that leave
+the folder of this pair as it was may name others.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from reconciler.errors import HistoryRefused, SignatureRefused
@@ -19,8 +21,11 @@ PAIR: Final = "Hagit-Pair"
 BRANCH: Final = "Hagit-Branch"
 
 
-def require_addressed(step: Advance, trust: Trust, branch: str) -> None:
-    """Raise SignatureRefused for a commit meant for others, HistoryRefused for a first history without the floor."""
+def require_addressed(step: Advance, trust: Trust, branch: str, tip: str, concerns: Callable[[str], bool]) -> None:
+    """Raise SignatureRefused for a commit meant for others, HistoryRefused for a first history without the floor.
+
+    `tip`: the commit that must say for which pair and branch it is; `concerns`: whether a commit changes this pair.
+    """
     if step.first and trust.floor and not any(commit.id.startswith(trust.floor) for commit in step.commits):
         raise HistoryRefused(
             f"the history of {step.head} does not contain {trust.floor}, the floor of the first adoption",
@@ -28,11 +33,11 @@ def require_addressed(step: Advance, trust: Trust, branch: str) -> None:
         )
     for commit in step.commits:
         for name, wanted in ((PAIR, trust.pair), (BRANCH, branch)):
-            for value in trailers(commit.message, name):
-                if wanted and value != wanted:
-                    raise _meant_for_another(commit, f"{name}: {value}", wanted)
+            named = trailers(commit.message, name)
+            if wanted and named and wanted not in named and (name == BRANCH or concerns(commit.id)):
+                raise _meant_for_another(commit, f"{name}: {', '.join(named)}", wanted)
     if trust.pair:
-        _require_named(step, trust.pair, branch)
+        _require_named(step, tip, trust.pair, branch)
 
 
 def trailers(message: str, name: str) -> list[str]:
@@ -41,12 +46,12 @@ def trailers(message: str, name: str) -> list[str]:
     return re.findall(rf"^{re.escape(name)}:[ \t]*(\S+)[ \t]*$", last, re.MULTILINE | re.IGNORECASE)
 
 
-def _require_named(step: Advance, pair: str, branch: str) -> None:
-    tip = next((commit for commit in step.commits if commit.id == step.head), None)
+def _require_named(step: Advance, tip: str, pair: str, branch: str) -> None:
+    newest = next((commit for commit in step.commits if commit.id == tip), None)
     for name, wanted in ((PAIR, pair), (BRANCH, branch)):
-        if tip is not None and not trailers(tip.message, name):
+        if newest is not None and not trailers(newest.message, name):
             raise SignatureRefused(
-                f"{tip.short} does not say that it is meant for here: its message has no line {name}: {wanted}",
+                f"{newest.short} does not say that it is meant for here: its message has no line {name}: {wanted}",
                 remedy=f'git commit --amend -S --trailer "{name}: {wanted}"; the node file asks for it, [trust] pair',
             )
 

@@ -1,11 +1,12 @@
 """The content of a revision: its YAML, checked and compiled for this controller, with a cache.
 
-The cache is keyed by commit, controller and version of hagit. A command that finds an entry imports neither the YAML
-parser nor the models.
+The cache is keyed by commit, folder, controller and version of hagit. A command that finds an entry imports neither the
+YAML parser nor the models.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -60,14 +61,17 @@ class Content:
         yield from self.desired.destroy
 
 
-def compile_content(tree: Mapping[str, bytes], controller: str) -> Content:
-    """Load, lint and compile. Raises ConfigurationError with every complaint."""
+def compile_content(tree: Mapping[str, bytes], controller: str, folder: str = "") -> Content:
+    """Load, lint and compile the files of a pair's folder, empty for the whole repository.
+
+    Raises ConfigurationError with every complaint.
+    """
     from reconciler.core.spec import compile_desired, load, settings
     from reconciler.core.spec.orders import fails_over, orders_of
     from reconciler.core.spec.power import power_plan
     from reconciler.core.spec.shares import share_origins, shares_of
 
-    configuration = load(tree)
+    configuration = load(tree, folder)
     content = Content(
         compile_desired(configuration, controller),
         settings(configuration),
@@ -82,30 +86,37 @@ def compile_content(tree: Mapping[str, bytes], controller: str) -> Content:
     return replace(content, orders=orders, power=power)
 
 
-def cached_content(store: Store, commit: str, controller: str) -> Content | None:
+def cached_content(store: Store, commit: str, controller: str, folder: str = "") -> Content | None:
     """The cached content of a commit, None without one."""
-    document = store.compiled(f"{commit}-{controller}", __version__)
+    document = store.compiled(_cache_name(commit, controller, folder), __version__)
     if document is None or not document.keys() >= REQUIRED_FIELDS or "addresses" not in document["settings"]:
         return None
     return _content_from_document(document)
 
 
-def cache_content(store: Store, commit: str, content: Content) -> None:
+def cache_content(store: Store, commit: str, content: Content, folder: str = "") -> None:
     """Cache the content of a commit."""
-    store.write_compiled(f"{commit}-{content.desired.controller}", __version__, _content_document(content))
+    name = _cache_name(commit, content.desired.controller, folder)
+    store.write_compiled(name, __version__, _content_document(content))
 
 
-def cache_complaints(store: Store, commit: str, controller: str, error: ConfigurationError) -> None:
+def cache_complaints(store: Store, commit: str, controller: str, error: ConfigurationError, folder: str = "") -> None:
     """Cache the complaints about a defective commit."""
     complaints = [asdict(complaint) for complaint in error.complaints[:COMPLAINTS_MAX]]
-    store.write_compiled(f"{commit}-{controller}-defects", __version__, complaints)
+    store.write_compiled(f"{_cache_name(commit, controller, folder)}-defects", __version__, complaints)
 
 
-def require_no_cached_complaints(store: Store, commit: str, controller: str) -> None:
+def require_no_cached_complaints(store: Store, commit: str, controller: str, folder: str = "") -> None:
     """Raise ConfigurationError when complaints about a commit are cached."""
-    complaints = store.compiled(f"{commit}-{controller}-defects", __version__)
+    complaints = store.compiled(f"{_cache_name(commit, controller, folder)}-defects", __version__)
     if complaints:
         raise ConfigurationError([Complaint(**complaint) for complaint in complaints])
+
+
+def _cache_name(commit: str, controller: str, folder: str) -> str:
+    """The name of a cached form. A folder stands in it by its hash, because it has slashes."""
+    name = f"{commit}-{controller}"
+    return f"{name}-{hashlib.sha256(folder.encode()).hexdigest()[:16]}" if folder else name
 
 
 def _content_document(content: Content) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from reconciler.system.node import Node
 
 
 def unchanged_selection(node: Node, store: Store) -> Selection | None:
-    """The selection, when the first remote is a local repository whose tip is the good revision; else None."""
+    """The selection, when the first remote is a local repository whose tip has the good revision; else None."""
     accepted = store.accepted()
     source = source_from_document(accepted.policy)
     remotes = source.remotes if source else node.source.remotes
@@ -27,10 +27,11 @@ def unchanged_selection(node: Node, store: Store) -> Selection | None:
         or not remotes[0].startswith("/")
         or good is None
         or accepted.blocked
-        or accepted.head != good.commit
+        or accepted.head != accepted.usable
+        or good.folder != node.source.path
     ):
         return None
-    if tip_of(Path(remotes[0]), good.branch) != good.commit:
+    if tip_of(Path(remotes[0]), good.branch) != accepted.head:
         return None
-    content = cached_content(store, good.commit, node.controller)
-    return None if content is None else Selection(good, content, good.commit)
+    content = cached_content(store, good.commit, node.controller, good.folder)
+    return None if content is None else Selection(good, content, accepted.head)

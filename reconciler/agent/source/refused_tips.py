@@ -79,7 +79,7 @@ def refused_tips(root: Path, policy: TrustPolicy, accepted: AcceptedHistory) -> 
     Raises NodeFileError for unusable trusted files.
     """
     scopes = policy.scopes.spelled() if policy.scopes is not None else ""
-    table = (str(policy.unsigned), scopes, policy.pair, policy.floor)
+    table = (str(policy.unsigned), scopes, policy.pair, policy.floor, *([policy.folder] if policy.folder else []))
     conditions = (policy.trust.digest(), policy.branch, *table, *policy.signers, accepted.head)
     return RefusedTips(root / "refused.json", hashlib.sha256("\0".join(conditions).encode()).hexdigest())
 

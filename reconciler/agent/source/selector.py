@@ -9,6 +9,9 @@ In this order; each refusal keeps the last good revision in force:
    (`agent/source/signer_scopes`);
 4. content: load, lint, compile. A defective commit is accepted as history, so it never blocks its correction;
 5. block: a commit that was rolled back is blocked until another usable one comes.
+
+In a repository of many pairs the revision is the newest commit that changed the folder of this pair
+(`system/git/folder`): commits that change other folders alone are verified and accepted, and make no new revision.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from reconciler.agent.source.content import (
     compile_content,
     require_no_cached_complaints,
 )
+from reconciler.agent.source.pair_folder import pair_folder
 from reconciler.agent.source.refused_tips import RefusedTips, refused_tips
 from reconciler.agent.source.selection import Selection
 from reconciler.agent.source.signer_scopes import judged_range, require_scopes
@@ -45,9 +49,9 @@ from reconciler.errors import (
 )
 from reconciler.system.clock import monotonic_s, wall_s
 from reconciler.system.files import read_json, write_json
+from reconciler.system.git.folder import changes_folder, newest_change, read_folder
 from reconciler.system.git.history import advance, describe, position, replaces, signed_part
 from reconciler.system.git.mirror import FetchedSource, Mirror
-from reconciler.system.git.tree import read_tree
 from reconciler.system.node import Node
 from reconciler.system.signatures import (
     judge,
@@ -97,6 +101,8 @@ def _poll(node: Node, store: Store, mirror: Mirror, accepted: AcceptedHistory) -
             fetched = received.fetched
             remotes = tuple((str(refused.remote), refused.why.what) for refused in fetched.refused)
             tried = (*((remote, False) for remote, _ in remotes), (str(fetched.remote), True))
+            if accepted.head and accepted.folder != policy.folder:
+                raise folder_changed(accepted, policy, fetched.commit)
             head, notes, accepted = _accept(node, store, policy, accepted, received, refused)
     except SourceError as refusal:
         if isinstance(refusal, UnsupportedSource):
@@ -107,12 +113,13 @@ def _poll(node: Node, store: Store, mirror: Mirror, accepted: AcceptedHistory) -
     except HagitError as refusal:
         kept = _keep_last_good(node, store, mirror, accepted, refusal, remotes)
         return replace(kept, head=head, tried_remotes=tried), accepted
-    if accepted.blocked is not None and accepted.blocked.commit != head:
+    if accepted.blocked is not None and accepted.good is not None and accepted.blocked.commit != accepted.good.commit:
         # Only a usable commit lifts the block: a defective one must not restore the revision that was rolled back.
         accepted = replace(accepted, blocked=None, pinned=None)
     if accepted.blocked is not None:
         kept = _keep_last_good(node, store, mirror, accepted, None, remotes)
-        why = f"{policy.branch}@{head[:7]} is blocked: {accepted.blocked.why}; it waits for another commit"
+        blocked = accepted.blocked
+        why = f"{policy.branch}@{blocked.commit[:7]} is blocked: {blocked.why}; it waits for another commit"
         return replace(kept, head=head, notes=(*notes, why), tried_remotes=tried), accepted
     return Selection(accepted.good, content, head, None, remotes, notes, tried_remotes=tried), accepted
 
@@ -139,12 +146,14 @@ def _accept(
         step = advance(received.repository, accepted.head or None, fetched.commit, fallback=fetched.fallback)
         if step.behind:
             return accepted.head, (f"{fetched.remote} is behind what was accepted; it is left alone",), accepted
-        require_addressed(step, node.trust, policy.branch)
-        judged = judged_range(received.repository, step, policy)
-        verdicts = verify_commits(store, received.repository, policy, judged.to_verify)
+        here, folder = received.repository, pair_folder(policy.folder)
+        state = newest_change(here, step.head, folder, _known_state(accepted))
+        require_addressed(step, node.trust, policy.branch, state, lambda commit: changes_folder(here, commit, folder))
+        judged = judged_range(here, step, policy)
+        verdicts = verify_commits(store, here, policy, judged.to_verify)
         judgement = judge(verdicts, policy.unsigned, policy.signers)
         require(judgement, step.head)
-        require_scopes(store, received.repository, policy.scopes, judged, verdicts)
+        require_scopes(store, here, policy.scopes, judged, verdicts, folder)
     except (HistoryRefused, SignatureRefused, UnsupportedSource) as refusal:
         # A tool that was missing or too slow may succeed the next time.
         if not any(isinstance(verdict, Unverifiable) for verdict in verdicts.values()):
@@ -152,7 +161,25 @@ def _accept(
         raise
     received.keep()
     notes = tuple(f"{commit[:7]} {why}" for commit, why in judgement.warned)
-    return step.head, notes, replace(accepted, head=step.head, trust=_trust_words(verdicts.get(step.head)))
+    trust = _trust_words(verdicts.get(step.head))
+    return step.head, notes, replace(accepted, head=step.head, trust=trust, folder=policy.folder)
+
+
+def _known_state(accepted: AcceptedHistory) -> tuple[str, str] | None:
+    """An earlier head, and the commit that its state goes back to."""
+    good = accepted.good
+    return (accepted.usable, good.commit) if good is not None and good.folder == accepted.folder else None
+
+
+def folder_changed(accepted: AcceptedHistory, policy: TrustPolicy, tip: str = "TIP") -> HistoryRefused:
+    """The refusal of another folder than the one that was followed: nothing in it was judged here."""
+    followed, named = (
+        f"the folder {path}" if path else "the whole repository" for path in (accepted.folder, policy.folder)
+    )
+    return HistoryRefused(
+        f"the node file names {named} as this pair's, and this controller has followed {followed}",
+        remedy=f"if that is meant: hagit accept-history {tip}; if not, correct path in [source] of the node file",
+    )
 
 
 def verify_commits(
@@ -206,29 +233,44 @@ def _load(
     node: Node, store: Store, mirror: Mirror, policy: TrustPolicy, accepted: AcceptedHistory, head: str
 ) -> tuple[Content, AcceptedHistory]:
     """The content of the head, and the record with it as the good revision. Raises HagitError."""
-    content = load_content(node, store, mirror, head)
-    if accepted.good is not None and accepted.good.commit == head:
-        return content, accepted
-    revision = revision_of(mirror, policy.branch, head, accepted.trust)
+    folder, good = accepted.folder, accepted.good
+    state = newest_change(mirror, head, pair_folder(folder), _known_state(accepted))
+    content = load_content(node, store, mirror, state, folder)
+    if good is not None and (good.commit, good.folder) == (state, folder):
+        return content, replace(accepted, usable=head)
+    revision = replace(_state_revision(store, mirror, policy, accepted, state), folder=folder)
     source = content.settings.source
-    return content, replace(accepted, good=revision, policy=asdict(source) if source else None)
+    return content, replace(accepted, good=revision, usable=head, policy=asdict(source) if source else None)
 
 
-def load_content(node: Node, store: Store, mirror: Mirror, commit: str) -> Content:
-    """The content of a commit in the mirror, from the cache or compiled now. Raises HagitError.
+def _state_revision(
+    store: Store, mirror: Mirror, policy: TrustPolicy, accepted: AcceptedHistory, state: str
+) -> Revision:
+    """The revision of the state of the accepted head. The signature of a head covers the states before it."""
+    if state == accepted.head:
+        return revision_of(mirror, policy.branch, state, accepted.trust)
+    verdict = remembered(read_json(store.verified), policy.trust.digest()).get(state)
+    if verdict is not None:
+        return revision_of(mirror, policy.branch, state, _trust_words(verdict))
+    found = revision_of(mirror, policy.branch, state, accepted.trust)
+    return replace(found, signature=f"{accepted.head[:7]} above it: {found.signature}" if found.signature else "")
+
+
+def load_content(node: Node, store: Store, mirror: Mirror, commit: str, folder: str = "") -> Content:
+    """The content of a folder in a commit of the mirror, from the cache or compiled now. Raises HagitError.
 
     The complaints about a defective one are cached, too, so that it is parsed once.
     """
-    content = cached_content(store, commit, node.controller)
+    content = cached_content(store, commit, node.controller, folder)
     if content is None:
-        require_no_cached_complaints(store, commit, node.controller)
+        require_no_cached_complaints(store, commit, node.controller, folder)
         try:
-            content = compile_content(read_tree(mirror, commit), node.controller)
+            content = compile_content(read_folder(mirror, commit, pair_folder(folder)), node.controller, folder)
         except ConfigurationError as error:
-            cache_complaints(store, commit, node.controller, error)
+            cache_complaints(store, commit, node.controller, error, folder)
             raise
         content = replace(content, position=position(mirror, commit))
-        cache_content(store, commit, content)
+        cache_content(store, commit, content, folder)
     return content
 
 
@@ -250,7 +292,9 @@ def _keep_last_good(
     revision = accepted.wanted
     if revision is None:
         return Selection(refusal=refusal, failed_remotes=remotes)
-    return Selection(revision, load_content(node, store, mirror, revision.commit), None, refusal, remotes)
+    return Selection(
+        revision, load_content(node, store, mirror, revision.commit, revision.folder), None, refusal, remotes
+    )
 
 
 def accept_history(node: Node, store: Store, mirror: Mirror, commit: str) -> Revision:
@@ -268,8 +312,9 @@ def accept_history(node: Node, store: Store, mirror: Mirror, commit: str) -> Rev
     with store.source_lock(wait_s=LOCK_WAIT_S):
         accepted = store.accepted()
         base = accepted.base + _replaced_count(mirror, accepted.head, info.id)
-        accepted = replace(accepted, head=info.id, trust=BY_A_PERSON, base=base)
-        if accepted.blocked is not None and accepted.blocked.commit == info.id:
+        state = newest_change(mirror, info.id, pair_folder(policy.folder))
+        accepted = replace(accepted, head=info.id, trust=BY_A_PERSON, base=base, folder=policy.folder)
+        if accepted.blocked is not None and accepted.blocked.commit == state:
             accepted = replace(accepted, blocked=None, pinned=None)
         store.accept(accepted)
     revision = revision_of(mirror, policy.branch, info.id, BY_A_PERSON)

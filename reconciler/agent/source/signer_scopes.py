@@ -6,6 +6,9 @@ sound because a resource that no judged commit changed is the same in the head a
 That is why a merge is compared with *every* parent: if only what differs from all of them counted, a merge with an old
 commit could bring back an old pool layout.
 
+In a repository of many pairs only what differs in the folder of this pair, and in those that it shares, is judged here:
+nothing else takes effect here. A document that enters by another list of shared folders is a difference, too.
+
 The first history that is adopted has no such commit before it: its head is judged for the whole state, unless a
 floor with all 40 digits names the last known commit. `agent/source/selector` verifies the signatures first.
 """
@@ -24,10 +27,11 @@ from reconciler.errors import SignatureRefused, SourceError, UnsupportedSource
 from reconciler.printing import cut, printable
 from reconciler.system.clock import monotonic_s
 from reconciler.system.files import read_json, write_json
+from reconciler.system.git.folder import WHOLE, Folder, changes_folder, read_folder
 from reconciler.system.git.history import Advance, CommitInfo, advance
 from reconciler.system.git.mirror import Mirror
 from reconciler.system.git.quarantine import COMMITS_MAX
-from reconciler.system.git.tree import Tree, read_tree
+from reconciler.system.git.tree import Tree
 from reconciler.system.signatures import names_of
 from reconciler.system.signing.verdict import Scheme, Verdict, Verified
 
@@ -69,9 +73,14 @@ def judged_range(mirror: Mirror, step: Advance, policy: TrustPolicy) -> JudgedRa
 
 
 def require_scopes(
-    store: Store, mirror: Mirror, scopes: Scopes | None, judged: JudgedRange, verdicts: Mapping[str, Verdict]
+    store: Store,
+    mirror: Mirror,
+    scopes: Scopes | None,
+    judged: JudgedRange,
+    verdicts: Mapping[str, Verdict],
+    folder: Folder = WHOLE,
 ) -> None:
-    """Raise SignatureRefused for a signer who may not change what a commit changes.
+    """Raise SignatureRefused for a signer who may not change what a commit changes in the folder of this pair.
 
     Raises SourceError when a range needs more than one poll.
     """
@@ -80,7 +89,7 @@ def require_scopes(
     if judged.whole:
         require_every_scope(scopes, judged.head, verdicts.get(judged.head), FIRST)
         return
-    known = _remembered(read_json(store.scoped))
+    known = _remembered(read_json(store.scoped), folder.path)
     found: dict[str, frozenset[Scope]] = {}
     deadline_s = monotonic_s() + SCOPES_S
     try:
@@ -92,14 +101,14 @@ def require_scopes(
             if found and monotonic_s() > deadline_s:
                 left = f"{len(judged.commits) - at} of {len(judged.commits)}"
                 raise SourceError(f"what {left} new commits change is still to be judged; the next poll continues")
-            touches = _changes(mirror, commit)
+            touches = _changes(mirror, commit, folder)
             beyond = [touch for touch in touches if touch.scope not in allowed]
             if beyond:
                 raise _refused(judged.head, commit.id, verdict, allowed, _spelled(beyond))
             found[commit.id] = frozenset(touch.scope for touch in touches)
     finally:
         if found:
-            _remember(store, known | found)
+            _remember(store, known | found, folder.path)
 
 
 def require_every_scope(scopes: Scopes | None, commit: str, verdict: Verdict | None, why: str) -> None:
@@ -116,8 +125,10 @@ def _allowed(scopes: Scopes, verdict: Verdict | None) -> frozenset[Scope]:
     return scopes.of(names_of(verdict), verdict.principal if verdict.scheme is Scheme.OPENPGP else "")
 
 
-def _changes(mirror: Mirror, commit: CommitInfo) -> tuple[Touch, ...]:
+def _changes(mirror: Mirror, commit: CommitInfo, folder: Folder) -> tuple[Touch, ...]:
     """The differences between a commit and any of its parents; a root commit adds everything."""
+    if not changes_folder(mirror, commit.id, folder):
+        return ()
     # Imported late: a commit without changes of the state needs neither parser nor models.
     from reconciler.core.spec.commit_changes import everything, touched
 
@@ -125,8 +136,8 @@ def _changes(mirror: Mirror, commit: CommitInfo) -> tuple[Touch, ...]:
         return everything(f"a merge of {len(commit.parents)} parents")
     empty: Tree = {}
     try:
-        after = read_tree(mirror, commit.id)
-        befores = [read_tree(mirror, parent) for parent in commit.parents] or [empty]
+        after = read_folder(mirror, commit.id, folder)
+        befores = [read_folder(mirror, parent, folder) for parent in commit.parents] or [empty]
     except UnsupportedSource as unsupported:
         return everything(cut(" ".join(unsupported.what.split())))
     return tuple(sorted({touch for before in befores for touch in touched(before, after)}))
@@ -158,16 +169,18 @@ def _refused(
     )
 
 
-def _remember(store: Store, scopes: Mapping[str, frozenset[Scope]]) -> None:
+def _remember(store: Store, scopes: Mapping[str, frozenset[Scope]], folder: str) -> None:
     kept = [(commit, sorted(needed)) for commit, needed in scopes.items()][-COMMITS_MAX:]
-    write_json(store.scoped, {"format": FORMAT, "hagit": __version__, "commits": dict(kept)}, sync=False)
+    write_json(
+        store.scoped, {"format": FORMAT, "hagit": __version__, "folder": folder, "commits": dict(kept)}, sync=False
+    )
 
 
-def _remembered(document: object) -> dict[str, frozenset[Scope]]:
-    """The results of earlier polls by the same version of hagit; empty when the file is damaged."""
+def _remembered(document: object, folder: str) -> dict[str, frozenset[Scope]]:
+    """The results of earlier polls of this folder by the same version of hagit; empty when the file is damaged."""
     match document:
-        case {"format": str(form), "hagit": str(version), "commits": dict(commits)} if (
-            form == FORMAT and version == __version__
+        case {"format": str(form), "hagit": str(version), "commits": dict(commits), **more} if (
+            form == FORMAT and version == __version__ and more.get("folder", "") == folder
         ):
             try:
                 return {str(commit): frozenset(Scope(one) for one in needed) for commit, needed in commits.items()}

@@ -22,7 +22,8 @@ from reconciler.system.signatures import TrustFiles
 class TrustPolicy:
     """The policy for the next range of commits: the Source resource in force, limited by the node file.
 
-    `scopes` None: every signer may change everything. `pair` and `floor` are those of [trust].
+    `scopes` None: every signer may change everything. `pair` and `floor` are those of [trust], `folder` is the
+    path of [source].
     """
 
     remotes: tuple[Remote, ...]
@@ -33,6 +34,7 @@ class TrustPolicy:
     scopes: Scopes | None = None
     pair: str = ""
     floor: str = ""
+    folder: str = ""
 
 
 def trust_policy_in_force(node: Node, accepted: AcceptedHistory) -> TrustPolicy:
@@ -51,6 +53,7 @@ def trust_policy_in_force(node: Node, accepted: AcceptedHistory) -> TrustPolicy:
         scopes=node.trust.scopes,
         pair=node.trust.pair,
         floor=node.trust.floor,
+        folder=node.source.path,
     )
 
 

@@ -40,5 +40,8 @@ CLIENTS_MAX: Final = 1_024
 #: Entries of clients, initiators and LUNs of all shares together.
 SHARE_ENTRIES_MAX: Final = 16_384
 
+#: Folders that one pair shares with others.
+SHARED_MAX: Final = 16
+
 #: Members of a list that names other things: remotes, signers, receivers, ports.
 LIST_MAX: Final = 256

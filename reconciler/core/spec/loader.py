@@ -11,12 +11,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from reconciler.core.facts.folder import lies_in
 from reconciler.core.spec.configuration import Configuration, Resource
 from reconciler.core.spec.kinds import KINDS
 from reconciler.core.spec.limits import COMPLAINTS_MAX, RESOURCES_MAX
 from reconciler.core.spec.lint import lint
 from reconciler.core.spec.model import API_VERSION
 from reconciler.core.spec.nearest import suggestion
+from reconciler.core.spec.pair_folder import folder_complaints, no_files
 from reconciler.core.spec.shape_complaints import complaints
 from reconciler.core.spec.text import decode, is_yaml, size_complaints
 from reconciler.core.spec.topology import SpecDraft
@@ -25,11 +27,14 @@ from reconciler.core.spec.values import shown
 from reconciler.errors import Complaint, ConfigurationError
 
 
-def load(tree: Mapping[str, bytes]) -> Configuration:
+def load(tree: Mapping[str, bytes], folder: str = "") -> Configuration:
     """The configuration in the YAML files of a tree (path -> content); other files are left alone.
 
-    Raises ConfigurationError with every complaint, in the order of the files.
+    `folder`: that of the pair in a repository of many; the tree has its files and those of the folders that it shares
+    (`pair_folder`). Raises ConfigurationError with every complaint, in the order of the files.
     """
+    if folder and not any(lies_in(path, folder) for path in tree):
+        raise ConfigurationError([no_files(folder)])
     files = {path: tree[path] for path in sorted(tree) if is_yaml(path)}
     found = size_complaints(files)
     if found:
@@ -48,16 +53,18 @@ def load(tree: Mapping[str, bytes]) -> Configuration:
             if resource is not None:
                 resources.append(resource)
             if len(found) > COMPLAINTS_MAX:
-                raise ConfigurationError(_foremost(found))
+                raise ConfigurationError(foremost(found))
     draft = SpecDraft.made_of(resources, incomplete=bool(found))
     errors, warnings = lint(draft)
+    errors += folder_complaints(draft, folder)
     if found or errors:
-        raise ConfigurationError(_foremost(found + errors))
+        raise ConfigurationError(foremost(found + errors))
     assert draft.pair is not None
     return Configuration(draft.by_kind, tuple(sorted(warnings)))
 
 
-def _foremost(complaints: list[Complaint]) -> list[Complaint]:
+def foremost(complaints: list[Complaint]) -> list[Complaint]:
+    """At most as many complaints as people read, the first ones, and a word about the rest."""
     if len(complaints) <= COMPLAINTS_MAX:
         return complaints
     what = f"more than {COMPLAINTS_MAX:,} defects; the rest is not listed"

@@ -9,11 +9,11 @@ from pydantic import Field, model_validator
 
 from reconciler.core.facts.host_setting import Hostname, Resolver
 from reconciler.core.facts.scope import Scope
-from reconciler.core.spec.limits import NAMESERVERS_MAX, SEARCH_DOMAINS_MAX
+from reconciler.core.spec.limits import NAMESERVERS_MAX, SEARCH_DOMAINS_MAX, SHARED_MAX
 from reconciler.core.spec.model import Document, Model, example
 from reconciler.core.spec.resource_kind import Asked, ResourceKind
 from reconciler.core.spec.route import METRIC_DEFAULT
-from reconciler.core.spec.values import HostAddress, HostName, IPAddress, NameServer, Serial, refuse
+from reconciler.core.spec.values import Folder, HostAddress, HostName, IPAddress, Name, NameServer, Serial, refuse
 from reconciler.core.spec.virtual_name import DnsUpdateSpec
 
 if TYPE_CHECKING:
@@ -72,6 +72,18 @@ class PairSpec(Model):
         description="The default gateways when there is one for IPv4 and one for IPv6. Instead of `gateway`.",
     )
 
+    shared: list[Folder] = Field(
+        default_factory=list,
+        max_length=SHARED_MAX,
+        description="Folders of the repository whose documents belong to this pair as well, from the root of the "
+        "repository. Only in a repository of many pairs, where the node file names the folder of each.",
+    )
+    site: Name | None = Field(
+        None,
+        description="Where the pair stands. Pairs of different sites have no network in common, so `hagit validate "
+        "--all` lets them use the same addresses. It has no other effect.",
+    )
+
     @model_validator(mode="after")
     def _either(self) -> PairSpec:
         if self.gateway is not None and self.gateways:
@@ -128,6 +140,7 @@ PAIR = ResourceKind(
     facts=pair_facts,
     field_scopes=dict.fromkeys(
         ("virtualHostname", "domain", "dnsUpdate", "mdns", "search", "dns", "gateway", "gateways"), Scope.NETWORK
-    ),
+    )
+    | dict.fromkeys(("shared", "site"), Scope.SOURCE),
     unwritten={"mdns": False},
 )

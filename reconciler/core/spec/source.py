@@ -12,7 +12,7 @@ from reconciler.core.spec.interface import Loose
 from reconciler.core.spec.limits import LIST_MAX
 from reconciler.core.spec.model import Document, Model, example
 from reconciler.core.spec.resource_kind import ResourceKind
-from reconciler.core.spec.values import Branch, Duration, Principal, Remote, refuse
+from reconciler.core.spec.values import Branch, Duration, Folder, Principal, Remote, refuse
 
 
 def _interval(seconds: float) -> float:
@@ -31,6 +31,11 @@ class SourceSpec(Model):
         "controller. Credentials are never part of them.",
     )
     branch: Branch = Field("main", description="The branch to follow, fast-forward only.")
+    path: Folder | None = Field(
+        None,
+        description="The folder of this pair in a repository of many pairs. The node file of each controller names it "
+        "([source] path); here it may stand as well, and must be the same. A Source that pairs share has none.",
+    )
     interval: Annotated[Duration, AfterValidator(_interval)] = Field(
         60.0,
         validate_default=False,

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final, TypeAlias
 from pydantic import PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from reconciler.core.facts.folder import FOLDER
+
 IPInterface: TypeAlias = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -314,6 +316,12 @@ _PRINCIPAL = _pattern(
     "a principal",
     "Write one name as it stands in the controller's file of allowed signers, without patterns.",
 )
+_FOLDER = _pattern(
+    FOLDER,
+    "folder",
+    "a folder of the repository",
+    "Write its path from the root of the repository, without a slash before it: pairs/shelf1.",
+)
 _RESOURCE = _pattern(r"[A-Za-z]+/" + RESOURCE_NAME, "resource", "a resource", "Write Kind/name: Interface/storage0.")
 
 _ADDRESS_SCHEMA: dict[str, Any] = {
@@ -357,6 +365,9 @@ Remote = Annotated[
     _schema("", "ssh://git@git.example/pair.git", "https://git.example/pair.git", "/srv/git/pair.git"),
 ]
 SecretFile = Annotated[str, PlainValidator(_secret_file), _schema("^/", "/etc/hagit/webhook.secret")]
+Folder = Annotated[
+    str, PlainValidator(lambda value: _FOLDER(value).removesuffix("/")), _schema(f"^{FOLDER}$", "pairs/shelf1")
+]
 Branch = Annotated[str, PlainValidator(_REF), _schema("", "main")]
 Serial = Annotated[str, PlainValidator(_SERIAL), _schema("", "A1-0001")]
 Principal = Annotated[str, PlainValidator(_PRINCIPAL), _schema("", "admin@example.org")]

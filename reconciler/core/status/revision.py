@@ -12,7 +12,8 @@ class Revision:
     """`main@3f2c1ab`: a commit id (40 hex digits), its branch, author, first line, time (epoch seconds), signer.
 
     `signer` is the principal whose signature was verified, empty when there is none; `signature` says in words what
-    the verification found.
+    the verification found. `folder`: the folder of the pair in a repository of many, which this commit changed; empty
+    for the whole repository.
     """
 
     branch: str
@@ -22,6 +23,11 @@ class Revision:
     time_s: int = 0
     signer: str = ""
     signature: str = ""
+    folder: str = ""
+
+    def same_state(self, other: Revision) -> bool:
+        """Whether two revisions are the same files of the same commit."""
+        return (self.commit, self.folder) == (other.commit, other.folder)
 
     @property
     def name(self) -> str:
@@ -35,8 +41,9 @@ class Revision:
 
 
 def revision_document(revision: Revision) -> dict[str, Any]:
-    """The JSON form."""
-    return asdict(revision)
+    """The JSON form; without a folder where there is none, as older releases write it."""
+    document = asdict(revision)
+    return document if revision.folder else {key: value for key, value in document.items() if key != "folder"}
 
 
 def revision_from_document(document: Mapping[str, Any]) -> Revision:

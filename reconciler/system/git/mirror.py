@@ -68,6 +68,8 @@ class Mirror:
             self.repository = pygit2.Repository(str(path))
         #: Trees read lately, by id; filled by `tree`.
         self.trees: dict[str, Mapping[str, bytes]] = {}
+        #: The shared folders that the files of a folder name, by its path and tree; filled by `folder`.
+        self.shared: dict[str, tuple[str, ...]] = {}
 
     @contextmanager
     def receive(

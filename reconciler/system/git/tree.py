@@ -44,29 +44,32 @@ def read_tree(mirror: Mirror, commit_id: str) -> Tree:
         key = str(commit.tree_id)
         cached = mirror.trees.pop(key, None)
         if cached is None:
-            intake = _Intake(where)
-            for path, entry_id in _entries(mirror.repository, commit.tree, "", 0, intake):
-                _, size = mirror.repository.odb.read_header(entry_id)
-                if intake.admits(path, size):
-                    intake.take(path, mirror.repository.odb.read(entry_id)[1])
+            intake = Intake(where)
+            intake.take_tree(mirror.repository, commit.tree, "")
             cached = intake.finished()
-        mirror.trees[key] = cached
-        while len(mirror.trees) > _CACHED_MAX:
-            mirror.trees.pop(next(iter(mirror.trees)))
-        return cached
+        return remember_tree(mirror, key, cached)
 
 
-def read_directory(directory: Path) -> Tree:
+def remember_tree(mirror: Mirror, key: str, tree: Tree) -> Tree:
+    """Keep a tree under its key, as one of the last few; return it."""
+    mirror.trees[key] = tree
+    while len(mirror.trees) > _CACHED_MAX:
+        mirror.trees.pop(next(iter(mirror.trees)))
+    return tree
+
+
+def read_directory(directory: Path, folder: str = "", intake: Intake | None = None) -> Tree:
     """The same mapping from files as they lie in `directory`, committed or not. Hidden directories are not entered.
 
-    Raises as `read_tree`; SourceError for what cannot be read.
+    With `folder` only the files below it, if it is there; an `intake` collects those of several folders. Raises as
+    `read_tree`; SourceError for what cannot be read.
     """
     where = str(directory)
-    intake = _Intake(where)
+    intake = intake or Intake(where)
     try:
         if not directory.is_dir():
             raise SourceError("there is no such directory", where=where)
-        for path, file in _files(directory, "", 0, intake):
+        for path, file in _files(*_beginning(directory, folder, intake), 0, intake):
             # Not following and not waiting: the file may be replaced by a symlink or a pipe between look and open.
             with os.fdopen(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as stream:
                 status = os.fstat(stream.fileno())
@@ -77,11 +80,23 @@ def read_directory(directory: Path) -> Tree:
     return intake.finished()
 
 
+def _beginning(directory: Path, folder: str, intake: Intake) -> tuple[Path | None, str]:
+    """Where reading begins, None for a folder that is not there, and what its paths begin with."""
+    at = directory
+    for part in folder.split("/") if folder else ():
+        at = at / part
+        if at.is_symlink():
+            intake.refuse(folder, "a symlink")
+            return None, ""
+    return (at, f"{folder}/" if folder else "") if at.is_dir() else (None, "")
+
+
 @dataclass(slots=True)
-class _Intake:
+class Intake:
     """What has been taken so far, against the limits; what is refused is collected, so that all is said at once."""
 
     where: str
+    smaller: str = "keep only the desired state of this pair in the repository"
     files: dict[str, bytes] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     entries: int = 0
@@ -91,9 +106,11 @@ class _Intake:
         """One more entry of a tree, wanted or not."""
         self.entries += 1
         if self.entries > ENTRIES_MAX:
-            raise UnsupportedSource(f"more than {ENTRIES_MAX} files", where=self.where, remedy=_SMALLER)
+            raise UnsupportedSource(f"more than {ENTRIES_MAX} files", where=self.where, remedy=self.smaller)
         if depth > DEPTH_MAX:
-            raise UnsupportedSource(f"directories nested deeper than {DEPTH_MAX}", where=self.where, remedy=_SMALLER)
+            raise UnsupportedSource(
+                f"directories nested deeper than {DEPTH_MAX}", where=self.where, remedy=self.smaller
+            )
 
     def refuse(self, path: str, what: str) -> None:
         """`path` is something that cannot be part of a desired state."""
@@ -107,18 +124,25 @@ class _Intake:
         self.size_bytes += size_bytes
         if self.size_bytes > TREE_BYTES_MAX:
             raise UnsupportedSource(
-                f"all files together are more than {TREE_BYTES_MAX >> 20} MiB", where=self.where, remedy=_SMALLER
+                f"all files together are more than {TREE_BYTES_MAX >> 20} MiB", where=self.where, remedy=self.smaller
             )
         return True
 
     def take(self, path: str, content: bytes) -> None:
         """Keep one file."""
         if len(self.files) >= FILES_MAX:
-            raise UnsupportedSource(f"more than {FILES_MAX} YAML files", where=self.where, remedy=_SMALLER)
+            raise UnsupportedSource(f"more than {FILES_MAX} YAML files", where=self.where, remedy=self.smaller)
         if len(content) > FILE_BYTES_MAX:
             self.refuse(path, "it grows while it is read")
             return
         self.files[path] = content
+
+    def take_tree(self, repository: pygit2.Repository, tree: pygit2.Tree, above: str) -> None:
+        """Keep every wanted file of a git tree; `above` begins their paths."""
+        for path, entry_id in _entries(repository, tree, above, 0, self):
+            _, size = repository.odb.read_header(entry_id)
+            if self.admits(path, size):
+                self.take(path, repository.odb.read(entry_id)[1])
 
     def finished(self) -> Tree:
         """The mapping, or the refusal naming every path."""
@@ -133,11 +157,8 @@ class _Intake:
         return MappingProxyType(dict(sorted(self.files.items())))
 
 
-_SMALLER = "keep only the desired state of this pair in the repository"
-
-
 def _entries(
-    repository: pygit2.Repository, tree: pygit2.Tree, above: str, depth: int, intake: _Intake
+    repository: pygit2.Repository, tree: pygit2.Tree, above: str, depth: int, intake: Intake
 ) -> Iterator[tuple[str, pygit2.Oid]]:
     """Every wanted file below `tree`. Hidden directories are looked through as well, for what must not be there."""
     for entry in tree:
@@ -154,12 +175,14 @@ def _entries(
                 assert isinstance(below, pygit2.Tree)
                 yield from _entries(repository, below, path + "/", depth + 1, intake)
             case _:
-                if _wanted(path) and _named_well(path, intake):
+                if is_wanted(path) and _named_well(path, intake):
                     yield path, entry.id
 
 
-def _files(directory: Path, above: str, depth: int, intake: _Intake) -> Iterator[tuple[str, Path]]:
+def _files(directory: Path | None, above: str, depth: int, intake: Intake) -> Iterator[tuple[str, Path]]:
     """Every wanted file below `directory`, as `_entries` finds them in a tree."""
+    if directory is None:
+        return
     with os.scandir(directory) as found:
         entries = sorted(found, key=lambda entry: entry.name)
     for entry in entries:
@@ -175,7 +198,7 @@ def _files(directory: Path, above: str, depth: int, intake: _Intake) -> Iterator
                 intake.refuse(path, "a repository of its own")
             else:
                 yield from _files(Path(entry.path), path + "/", depth + 1, intake)
-        elif entry.is_file() and _wanted(path) and _named_well(path, intake):
+        elif entry.is_file() and is_wanted(path) and _named_well(path, intake):
             yield path, Path(entry.path)
 
 
@@ -183,11 +206,12 @@ def _is_lock(path: str) -> bool:
     return path.rpartition("/")[2].startswith(".#")
 
 
-def _wanted(path: str) -> bool:
+def is_wanted(path: str) -> bool:
+    """Whether a file belongs to the desired state, by its path."""
     return path.lower().endswith(_SUFFIXES) and not any(part.startswith(".") for part in path.split("/"))
 
 
-def _named_well(path: str, intake: _Intake) -> bool:
+def _named_well(path: str, intake: Intake) -> bool:
     """Paths are shown on terminals and compared as text."""
     if path.isprintable():
         return True

@@ -26,7 +26,8 @@ def one_only(draft: SpecDraft) -> Iterator[Finding]:
     for resource in draft.resources:
         if KINDS[resource.kind].single and seen.setdefault(resource.kind, resource.name) != (resource.name):
             what = f"a second {resource.kind}; the first is `{seen[resource.kind]}`"
-            yield resource, (), what, "A repository has one: merge the two."
+            remedy = "Merge the two. If this is a repository of many pairs: hagit validate --all, or --path FOLDER."
+            yield resource, (), what, remedy if resource.kind == "Pair" else "A pair has one: merge the two."
 
 
 @defect("search-without-dns")
