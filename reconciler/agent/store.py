@@ -272,7 +272,7 @@ def _accepted(document: Mapping[str, Any]) -> AcceptedHistory:
         base=document.get("base", 0),
         folder=document.get("folder", ""),
         # An older release wrote none, and each of its revisions was a head.
-        usable=document.get("usable") or (document.get("good") or {}).get("commit", ""),
+        usable=document.get("usable", (document.get("good") or {}).get("commit", "")),
     )
 
 
