@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +22,7 @@ from reconciler.core.shares.shares import SECRET_NAME
 from reconciler.errors import NodeFileError
 from reconciler.system.files import open_regular
 from reconciler.system.node_checks import default_group, host_names, ip_addresses, one_of, shelf_url
+from reconciler.system.node_tables import NodeTables
 from reconciler.system.ownership import exposed
 from reconciler.system.ownership import remedy as mend
 
@@ -196,12 +196,8 @@ def load_node(path: Path) -> Node:
     return _Reader(path, document).node()
 
 
-class _Reader:
-    """Takes the keys out of the document one by one; what is left over at the end is unknown."""
-
-    def __init__(self, path: Path, document: dict[str, Any]) -> None:
-        self._path = path
-        self._document = document
+class _Reader(NodeTables):
+    """Makes a node of the tables of the file."""
 
     def node(self) -> Node:
         top = self._document
@@ -378,27 +374,3 @@ class _Reader:
             return None
         # Its driver may be loaded later than the daemon starts.
         return self._file(table, "deadman") or DEADMAN
-
-    def _table(self, name: str) -> dict[str, Any]:
-        table = self._document.pop(name, {})
-        if not isinstance(table, dict):
-            raise self._error(name, f"must be a table: write [{name}]")
-        return table
-
-    def _file(self, table: dict[str, Any], key: str) -> Path | None:
-        value = self._take(table, key, str, None)
-        # Relative to the node file, so that a folder with everything in it can be moved.
-        return None if value is None else (self._path.parent / value).absolute()
-
-    def _take(
-        self, table: dict[str, Any], key: str, kind: type, default: Any, check: Callable[[Any], object] | None = None
-    ) -> Any:
-        if key not in table:
-            return default
-        value = table.pop(key)
-        if not isinstance(value, kind) or (check and not check(value)):
-            raise self._error(key, f"has a value that does not fit: {value!r}")
-        return value
-
-    def _error(self, key: str, what: str) -> NodeFileError:
-        return NodeFileError(f"`{key}` {what}", where=str(self._path))
