@@ -88,6 +88,11 @@ class AcceptedHistory:
     usable: str = ""
 
     @property
+    def good_head(self) -> str:
+        """The newest head whose state is `good`. An older release wrote none: each of its revisions was a head."""
+        return self.usable or (self.good.commit if self.good is not None else "")
+
+    @property
     def wanted(self) -> Revision | None:
         """The revision that should be in force, None before the first good one."""
         return self.pinned or self.good
@@ -271,8 +276,7 @@ def _accepted(document: Mapping[str, Any]) -> AcceptedHistory:
         trust=document.get("trust", ""),
         base=document.get("base", 0),
         folder=document.get("folder", ""),
-        # An older release wrote none, and each of its revisions was a head.
-        usable=document.get("usable", (document.get("good") or {}).get("commit", "")),
+        usable=document.get("usable", ""),
     )
 
 

@@ -27,7 +27,7 @@ def unchanged_selection(node: Node, store: Store) -> Selection | None:
         or not remotes[0].startswith("/")
         or good is None
         or accepted.blocked
-        or accepted.head != accepted.usable
+        or accepted.head != accepted.good_head
         or good.folder != node.source.path
     ):
         return None

@@ -168,7 +168,7 @@ def _accept(
 def _known_state(accepted: AcceptedHistory) -> tuple[str, str] | None:
     """An earlier head, and the commit that its state goes back to."""
     good = accepted.good
-    return (accepted.usable, good.commit) if good is not None and good.folder == accepted.folder else None
+    return (accepted.good_head, good.commit) if good is not None and good.folder == accepted.folder else None
 
 
 def folder_changed(accepted: AcceptedHistory, policy: TrustPolicy, tip: str = "TIP") -> HistoryRefused:
