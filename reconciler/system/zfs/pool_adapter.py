@@ -61,7 +61,8 @@ from reconciler.system.zfs.pool_state import (
     all_pools,
     state_of_pool,
 )
-from reconciler.system.zfs.progress import progress_of, telling
+from reconciler.system.zfs.processor_time import ProcessorTime
+from reconciler.system.zfs.progress import ProgressCounter, progress_of, telling
 from reconciler.system.zfs.unmounts import few, shared, unmount
 
 #: A disk that has not shown its label by then, or much later than others, is silent.
@@ -101,8 +102,8 @@ class ZfsPools:
         #: Pools that came out older than their last owner's word, and are not exported again yet.
         self._older: set[str] = set()
         self._mounter = Mounter(say)
-        #: What devices had done when it told of the move for the last time.
-        self._requests = 0
+        self._processor_time = ProcessorTime()
+        self._counter = ProgressCounter()
 
     # The protocol ----------------------------------------------------------------------------------------------------
 
@@ -183,6 +184,7 @@ class ZfsPools:
                 if any(_in_use(outcome) for outcome in outcomes):
                     self._moving.refused_export(time.monotonic() - begun_s)
                 if any(_fault(outcome) for outcome in outcomes):
+                    self._moving.repeats(lock)
                     # A process may still close its files.
                     time.sleep(max(0.0, min(BUSY_S, end_s - time.monotonic())))
             return True
@@ -223,9 +225,10 @@ class ZfsPools:
         arbitration = frozenset(self._orders.arbitration)
         devices = telling((path, at in arbitration) for at, path in self._paths().items())
         found, refused = progress_of(self._pools, devices), self._moving.in_use()
+        found = replace(found, processor_ms=self._processor_time.look(self._moving.mover()))
+        counted = self._counter.look(found, refused=refused)
         whole = all(pool in states or self._moving.unmade(pool) for pool in self._pools)
-        self._requests = self._requests if refused else found.requests
-        return replace(found, requests=self._requests).number, refused and whole, str(found)
+        return counted.number, refused and whole, str(found)
 
     def _judge(self, states: Mapping[str, str], end_s: float) -> bool:
         """Once for each pool that is not here while others are: newer orders may name one that is still to be made.

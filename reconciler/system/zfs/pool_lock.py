@@ -2,7 +2,9 @@
 
 The process that moves pools holds a lock (flock(2)), and so does every program that it starts. A program that is killed
 while it waits in the kernel for an import holds it until that has ended, so no second import or export overtakes the
-first, from whichever process. Every process can see without waiting whether pools are being moved. Decides nothing.
+first, from whichever process. Every process can see without waiting whether pools are being moved, and which process
+moves them: it stands in the file, so that the processor time of its programs can be counted (`processor_time`). Decides
+nothing.
 
 Beside the lock lie marks: for each pool whose filesystems have been mounted, and for each that was taken without being
 there, because it is still to be made; and when an export was refused last because a program uses a filesystem. All
@@ -20,12 +22,15 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.system.files import PRIVATE, PRIVATE_DIRECTORY
+from reconciler.system.zfs.processor_time import ProcessIdentity, parse_identity, this_process
 
 RUN: Final = Path("/run/hagit/zfs")
 AGAIN_S: Final = 0.02
 #: A refused export is tried again at once. If it is not refused again within this time, it is in the kernel.
 USED_MS: Final = 2_000
 USED_MS_MAX: Final = 15_000
+#: No name of a process is longer.
+NAME_BYTES_MAX: Final = 64
 
 
 class PoolLock:
@@ -49,6 +54,9 @@ class PoolLock:
                         yield None
                         return
                     time.sleep(AGAIN_S)
+            self.repeats(descriptor)
+            with contextlib.suppress(OSError):
+                os.pwrite(descriptor, f"{this_process() or ''}".encode(), 0)
             yield descriptor
         finally:
             # Never unlocked: a program that still has it goes on holding the lock.
@@ -67,6 +75,17 @@ class PoolLock:
         finally:
             os.close(descriptor)
         return False
+
+    def mover(self) -> ProcessIdentity | None:
+        """The process that moves pools, if one does and does not only repeat itself; see `repeats`."""
+        with contextlib.suppress(OSError), (self._directory / "lock").open("rb") as file:
+            return parse_identity(file.read(NAME_BYTES_MAX).decode(errors="replace"))
+        return None
+
+    def repeats(self, descriptor: int) -> None:
+        """What the holder starts from now on has failed before, so its processor time is no progress."""
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
 
     def ready(self, pool: str) -> bool:
         """Whether the filesystems of this pool were mounted since it was imported."""

@@ -1,15 +1,19 @@
-"""Whether an import or export goes on: what the kernel did meanwhile, as a number that changes and in words.
+"""Whether an import or export goes on: what was done meanwhile, as a number that changes and in words.
 
 Counts what is asked of /proc and /sys alone, which wait for nothing: pools that are here, filesystems that are mounted,
-and the requests that the pools' own devices have ended. Devices on which disk heartbeats lie, too, are left out: they
-end requests whatever the pools do. Decides nothing.
+the requests that the pools' own devices have ended, and the processor time of the programs that move the pools. Devices
+on which disk heartbeats lie, too, are left out: they end requests whatever the pools do.
+
+Decides what counts. *An export that is refused does not go on*, whatever disks and programs do. *A program that
+computes goes on*, but not for ever: one that has used `COMPUTING_MS_MAX` since anything else changed runs in a circle.
+Smaller amounts than `STEP_MS` are those of a program that waits and wakes up.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -20,23 +24,52 @@ from reconciler.system.zfs.unmounts import MOUNTS, parse_mounts
 #: Where in /sys/class/block/*/stat requests that have ended are counted: reads, writes, discards, flushes
 #: (Documentation/block/stat.rst).
 ENDED: Final = (0, 4, 11, 15)
+#: Processor time counts in steps of this. Within the default limit of an export it is a fiftieth of one processor.
+STEP_MS: Final = 100
+#: Processor time counts up to this much after the last change of anything else.
+COMPUTING_MS_MAX: Final = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
 class MoveProgress:
-    """What there is now. `requests`: of all devices together, since the machine started."""
+    """What there is now. `requests`: of all devices together, since the machine started. `processor_ms`: see above."""
 
     pools: int
     mounts: int
     requests: int
+    processor_ms: int = 0
 
     @property
     def number(self) -> int:
         """Changes when anything changes, and is never 0."""
-        return 1 + (hash((self.pools, self.mounts, self.requests)) & ((1 << 60) - 1))
+        counted = (self.pools, self.mounts, self.requests, self.processor_ms // STEP_MS)
+        return 1 + (hash(counted) & ((1 << 60) - 1))
 
     def __str__(self) -> str:
-        return f"pools here: {self.pools}, filesystems mounted: {self.mounts}, disk requests: {self.requests}"
+        return (
+            f"pools here: {self.pools}, filesystems mounted: {self.mounts}, disk requests: {self.requests}, "
+            f"processor time: {self.processor_ms / 1_000:.1f} s"
+        )
+
+
+class ProgressCounter:
+    """What counts of a move, from one look to the next. Pure."""
+
+    def __init__(self) -> None:
+        self._counted = MoveProgress(0, 0, 0)
+        #: The processor time when anything else changed last.
+        self._since_ms = 0
+
+    def look(self, found: MoveProgress, *, refused: bool) -> MoveProgress:
+        """What counts of what there is. `refused`: an export that a process keeps from going on is tried again."""
+        before = self._counted
+        if refused:
+            self._counted = replace(found, requests=before.requests, processor_ms=before.processor_ms)
+            return self._counted
+        if replace(found, processor_ms=before.processor_ms) != before:
+            self._since_ms = found.processor_ms
+        self._counted = replace(found, processor_ms=min(found.processor_ms, self._since_ms + COMPUTING_MS_MAX))
+        return self._counted
 
 
 def progress_of(
