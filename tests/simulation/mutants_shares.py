@@ -56,6 +56,13 @@ SHARES = (
         "keeps the servers in place of the pools: exports under them, and nobody ends them",
     ),
     Mutant(
+        "import-waits-for-the-servers",
+        "outputs",
+        "    if not looks.stopped and Thing.POOLS not in wanted | kept:\n",
+        "    if not looks.stopped:\n        wanted -= {Thing.POOLS}\n",
+        "imports nothing beside a server that does not stop: a stop that hangs takes every other server along",
+    ),
+    Mutant(
         "release-forgets-one-protocol",
         "events",
         "stopped=all(one.stopped for one in each)",

@@ -61,8 +61,8 @@ class FailoverLimits(Model):
         validate_default=False,
         json_schema_extra={"default": "60s", "examples": ["60s"]},
         description="An import that has not gone on for this long hangs: the controller resets itself, and the other "
-        "one tries. Pools, mounted filesystems and requests that disks have ended are counted; the time in which ZFS "
-        "lists filesystems before it mounts the first is not. Write more for very many filesystems.",
+        "one tries. Pools, mounted filesystems, requests that disks have ended and the processor time of the importing "
+        "programs are counted; processor time alone counts for an hour of it.",
     )
     export: Duration = _time(
         "5s",
