@@ -85,9 +85,10 @@ def read_devices(
         found = _receive(near, len(paths), begun_s, deadline_s, settle_s)
         return {at: DeviceContent(_newest(lists, written), bare) for at, (lists, bare, written) in found.items()}
     finally:
-        os.close(near)
+        # Before the pipe is closed: a disk that answers late is no error for the journal.
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
+        os.close(near)
         _left.add(child)
         _left.reap()
 
