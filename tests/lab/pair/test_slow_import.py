@@ -34,8 +34,15 @@ EVIDENCE: Final = re.compile(
 
 @pytest.fixture(scope="module")
 def pair_orders() -> Orders:
-    """Return orders with a short limit of the import."""
-    return replace(ORDERS, timers=replace(ORDERS.timers, import_ms=LIMIT_MS))
+    """Return orders with a short limit of the import.
+
+    While all filesystems are mounted, an emulated processor hears its disks too late to prove its reservation.
+    """
+    proof_ms = 60_000
+    patience_ms = ORDERS.timers.patience_ms + proof_ms
+    return replace(
+        ORDERS, timers=replace(ORDERS.timers, import_ms=LIMIT_MS, proof_ms=proof_ms, patience_ms=patience_ms)
+    )
 
 
 def fill(pair: EmulatedPair, head: Head) -> None:
@@ -70,7 +77,7 @@ def test_an_import_that_computes_is_not_ended(pair: EmulatedPair) -> None:
     told: list[Mapping[str, str]] = []
 
     def served() -> bool:
-        assert new.on, f"{new.side} reset itself\n{pair.describe()}"
+        assert new.on, f"{new.side} reset itself: {new.codes(mark, 'halted')}\n{pair.describe()}"
         if (now := slow(new)) is not None and now not in told:
             told.append(now)
         return new.phase == "active"
