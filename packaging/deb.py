@@ -41,7 +41,12 @@ DOCUMENTS = (
     "reconciler/ARCHITECTURE.md",
     "examples/minimal-pair/plan.svg",
 )
-UNITS = ("hagit-watchdog.service", "hagit-agent.service", "hagit-handover.service")
+UNITS = ("hagit-watchdog.service", "hagit-agent.service", "hagit-handover.service", "hagit-push.service")
+#: Programs in the package's own folder, and the module that each runs: a shell for the git user, and its SSH server.
+PROGRAMS = {
+    "hagit-git-shell": "reconciler.system.push.ssh_shell",
+    "hagit-push-server": "reconciler.system.push.ssh_server",
+}
 SCRIPTS = ("postinst", "prerm", "postrm")
 #: Time limit of one step, for a slow and busy processor.
 STEP_S = 600
@@ -53,7 +58,7 @@ Architecture: {architecture}
 Maintainer: the authors of hagit <root@localhost>
 Installed-Size: {size_kib}
 Depends: python3 (>= {python}~), python3 (<< {python_next}~), systemd, ca-certificates
-Recommends: zfsutils-linux, nftables, nfs-kernel-server, openssh-client, gpg
+Recommends: zfsutils-linux, nftables, nfs-kernel-server, openssh-client, openssh-server, git, gpg
 Suggests: avahi-daemon, fence-agents, ipmitool, sg3-utils, snmp, targetcli-fb
 Section: admin
 Priority: optional
@@ -159,6 +164,10 @@ def environment(tree: Path) -> Path:
     start = "import sys\nfrom reconciler.cli.entry import main\n\nsys.exit(main())\n"
     (home / "bin/hagit").write_text(f"#!{HOME}/bin/python3 -P\n{start}")
     (home / "bin/hagit").chmod(0o755)
+    for name, module in PROGRAMS.items():
+        program = f"import sys\nfrom {module} import main\n\nsys.exit(main())\n"
+        (home / "bin" / name).write_text(f"#!{HOME}/bin/python3 -P\n{program}")
+        (home / "bin" / name).chmod(0o755)
     (tree / "usr/bin").mkdir()
     (tree / "usr/bin/hagit").symlink_to("../lib/hagit/bin/hagit")
     return site

@@ -22,7 +22,7 @@ from tests.debian import ran as run
 RTSLIB = "etc/systemd/system/rtslib-fb-targetctl.service"
 #: Debian's NFS server: hagit starts the kernel's server itself.
 NFS = ("nfs-server.service", "nfs-mountd.service", "nfsdcld.service")
-UNITS = ("hagit-agent.service", "hagit-handover.service", "hagit-watchdog.service")
+UNITS = ("hagit-agent.service", "hagit-handover.service", "hagit-push.service", "hagit-watchdog.service")
 LOCK = Path("packaging/requirements.lock")
 
 
@@ -82,6 +82,15 @@ def test_a_first_installation_enables_the_units_and_masks_what_would_import_pool
     assert "hagit:" in (installed / "etc/group").read_text()
 
 
+def test_the_git_user_has_no_shell_but_the_one_that_serves_git(installed: Path) -> None:
+    account = next(line for line in (installed / "etc/passwd").read_text().splitlines() if "hagit-git" in line)
+    shell = installed / account.rpartition(":")[2].lstrip("/")
+    assert shell.stat().st_mode & 0o777 == 0o755
+    python = installed / "usr/lib/hagit/bin/python3"
+    done = subprocess.run([python, "-P", shell], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "") and "there is no shell here" in done.stderr
+
+
 def test_exports_and_targets_of_the_operator_keep_debians_units(package: Path, tmp_path: Path) -> None:
     debian.bare(tmp_path)
     (tmp_path / "etc/exports").write_text("# exports(5)\n/srv 192.0.2.0/24(rw)\n")
@@ -114,7 +123,9 @@ def test_systemd_understands_the_units(installed: Path) -> None:
     for unit in UNITS:
         text = (installed / "usr/lib/systemd/system" / unit).read_text()
         place = installed / unit
-        place.write_text(text.replace("/usr/bin/hagit", str(installed / "usr/bin/hagit")))
+        for program in ("/usr/bin/hagit", "/usr/lib/hagit/bin/hagit-push-server"):
+            text = text.replace(program, f"{installed}{program}")
+        place.write_text(text)
         done = subprocess.run(
             ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", place], capture_output=True, text=True
         )
@@ -126,7 +137,7 @@ def test_an_upgrade_leaves_what_a_person_has_changed_and_removal_leaves_nothing(
     (installed / "etc/systemd/system/multi-user.target.wants/hagit-agent.service").unlink()
     dpkg(installed, "-i", package)
     assert masked(installed) == ["zfs-import-cache.service", *NFS]
-    assert enabled(installed) == ["hagit-handover.service", "hagit-watchdog.service"]
+    assert enabled(installed) == ["hagit-handover.service", "hagit-push.service", "hagit-watchdog.service"]
     dpkg(installed, "-r", "hagit")
     assert (enabled(installed), masked(installed)) == ([], [])
     assert not (installed / RTSLIB).is_symlink()

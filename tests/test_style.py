@@ -47,6 +47,7 @@ RINGS: list[tuple[str, list[str] | None, list[str] | None]] = [
         [],
     ),
     ("reconciler.core.rollout", ["reconciler.core.facts", "reconciler.core.planning", "reconciler.core.rollout"], []),
+    ("reconciler.core.push", ["reconciler.core.facts", "reconciler.core.push"], []),
     ("reconciler.core", ["reconciler.core"], []),
     ("reconciler.simulation", ["reconciler.core", "reconciler.simulation"], []),
     (
@@ -58,6 +59,7 @@ RINGS: list[tuple[str, list[str] | None, list[str] | None]] = [
             "reconciler.core.shares",
             "reconciler.core.status",
             "reconciler.core.alerts",
+            "reconciler.core.push",
             "reconciler.system",
         ],
         None,

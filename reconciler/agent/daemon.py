@@ -26,6 +26,7 @@ from reconciler.agent.metrics import Metrics
 from reconciler.agent.name_publisher import NamePublisher
 from reconciler.agent.pair_monitor import pair_monitor_of
 from reconciler.agent.peer_service import PeerService
+from reconciler.agent.push.push_host import push_host_of
 from reconciler.agent.reconciliation import Reconciliation
 from reconciler.agent.session import Session
 from reconciler.agent.source.content import Content
@@ -79,6 +80,7 @@ class Agent:
         )
         self._poller = SourcePoller(node, self._on_selection)
         self._peer_service = PeerService(node)
+        self._push = push_host_of(node, self._poller.poll_source)
         pair_alerts = tuple(alert for alert in firing if alert.kind in PAIR_ALERTS)
         self._pair = pair_monitor_of(
             node, store.root / "pair.json", self._metrics.pair, self._put_pair_alert, pair_alerts
@@ -103,6 +105,8 @@ class Agent:
         self._poller.start()
         if not once:
             self._peer_service.start()
+        if self._push is not None and not once:
+            self._push.start()
         with selectors.DefaultSelector() as selector:
             selector.register(self._monitor, selectors.EVENT_READ)
             selector.register(self._wakeup, selectors.EVENT_READ)
@@ -156,6 +160,8 @@ class Agent:
         self._names.close()
         self._poller.close()
         self._peer_service.close()
+        if self._push is not None:
+            self._push.close()
         if self._listener is not None:
             self._listener.close()
         self._delivery.close()
@@ -244,6 +250,7 @@ class Agent:
             self._select_storage,
             lambda: unsigned_warning(self._session.node, self._session.store.accepted()),
             self._names.failures,
+            lambda: self._push.conditions if self._push is not None else (),
         )
 
     def _select_storage(self, content: Content) -> bool:

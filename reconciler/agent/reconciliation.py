@@ -87,6 +87,7 @@ class Reconciliation:
     select_storage: Callable[[Content], bool] = field(default=lambda content: False)
     weak_trust: Callable[[], HagitError | None] = field(default=lambda: None)
     unpublished_names: Callable[[], Iterable[tuple[str, HagitError]]] = field(default=lambda: ())
+    push_conditions: Callable[[], Iterable[tuple[AlertKind, str, HagitError]]] = field(default=lambda: ())
 
     def run(self, selection: Selection) -> float | None:
         """Reconcile once. Returns the seconds until the next run is due without an event; None without a due time."""
@@ -103,6 +104,7 @@ class Reconciliation:
             self.alerts.condition(AlertKind.NAME_UNPUBLISHED, subject, error, now_s)
             for subject, error in self.unpublished_names()
         ]
+        present += [self.alerts.condition(*condition, now_s) for condition in self.push_conditions()]
         due_s: float | None = None
         try:
             # Read the applied revision first: a later observation can only show more.

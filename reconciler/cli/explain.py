@@ -93,6 +93,14 @@ another. Relative paths are relative to the file. Nothing in the repository can 
   hosts = ["proxy.example.org"]     names under which it answers, besides addresses, localhost and those of the Pair
   hook_secret = "hook.secret"       signs the hook's requests; without it there is no hook
 
+  [push]                            this controller hosts the repository of its pair and takes `git push`; it then
+                                    follows that repository alone. The same table on both controllers
+  user = "hagit-git"                who serves git over SSH; its login shell is hagit-git-shell, and nothing else
+  port = 9722                       of an SSH server of its own, at every address: ssh://hagit-git@ADDRESS:9722/pair
+  directory = "push"                repository, host key and list of keys; in `state` when not given
+  host_key = "ssh_host_key"         the same on both controllers; one is made in `directory` when not given
+  socket = "/run/hagit/push.sock"   where git's hooks ask the agent
+
   [alerts]
   secrets = "/etc/hagit"            where the files lie that a repository may name for alerts; where this file is when
                                     not given. Those that this file names are never among them

@@ -21,7 +21,17 @@ from reconciler.core.power.plan import OPTION
 from reconciler.core.shares.shares import SECRET_NAME
 from reconciler.errors import NodeFileError
 from reconciler.system.files import open_regular
-from reconciler.system.node_checks import default_group, host_names, ip_addresses, one_of, shelf_url
+from reconciler.system.node_checks import (
+    FINGERPRINT,
+    KEY_NUMBER,
+    default_group,
+    host_names,
+    ip_addresses,
+    one_of,
+    shelf_url,
+)
+from reconciler.system.node_listen import AlertSecrets, Listen
+from reconciler.system.node_push import PushNode, push_node
 from reconciler.system.node_tables import NodeTables
 from reconciler.system.ownership import exposed
 from reconciler.system.ownership import remedy as mend
@@ -37,9 +47,6 @@ DEADMAN: Final = Path("/dev/watchdog")
 WITHOUT_WARNING: Final = "accept-without-warning"
 PAIR_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 COMMIT: Final = re.compile(r"[0-9a-f]{12,40}")
-#: What looks like an OpenPGP key in a list of signers, and its whole fingerprint. A shorter number would match no key.
-KEY_NUMBER: Final = re.compile(r"(0x)?[0-9a-f ]{8,}", re.IGNORECASE)
-FINGERPRINT: Final = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 ALL_SCOPES: Final = "all"
 CHAP_NAME: Final = re.compile(SECRET_NAME)
 TSIG_NAME: Final = re.compile(KEY_NAME)
@@ -84,30 +91,6 @@ class FirstSource:
 
 
 @dataclass(frozen=True, slots=True)
-class Listen:
-    """The agent's HTTP address for metrics and hooks. Port 0 takes any free one and is published in the status.
-
-    `hosts`: names under which it may be asked, besides those of the Pair.
-    """
-
-    address: str = "127.0.0.1"
-    port: int = 9723
-    hook_secret: Path | None = None
-    hosts: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class AlertSecrets:
-    """Where the secrets of alert targets lie: a repository names files below `secrets`, and no others.
-
-    `hosts`: which hosts a signed webhook may go to, `host` or `host:port`; empty: to any.
-    """
-
-    secrets: Path = Path("/etc/hagit")
-    hosts: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class WatchdogNode:
     """What the watchdog needs to know of this machine. A node without it has none, and nothing fails over.
 
@@ -146,7 +129,7 @@ class Node:
     `power_for`: which agent and options these are for: names and values, and the agent's name as `agent`.
     `fence_agents`: programs that a repository can name as fence agents, beside Debian's.
     `tsig`: the TSIG keys that a Pair names, by name, each with its file. `tsig_for`: IP addresses of the servers that
-    each is for.
+    each is for. `push`: hosts the repository of the pair.
     """
 
     path: Path
@@ -166,6 +149,7 @@ class Node:
     resolver_file: Path = Path("/etc/resolv.conf")
     serial_file: Path = Path("/sys/class/dmi/id/product_serial")
     peer: PeerNode = field(default_factory=PeerNode)
+    push: PushNode | None = None
 
 
 def find_node_file(named: Path | None) -> Path:
@@ -205,10 +189,12 @@ class _Reader(NodeTables):
         if controller is None:
             raise self._error("controller", 'is missing; write controller = "a" or "b"')
         source, trust, files = self._table("source"), self._table("trust"), self._table("files")
+        state = self._file(top, "state") or Path("/var/lib/hagit")
         node = Node(
             path=self._path,
             controller=controller,
-            state=self._file(top, "state") or Path("/var/lib/hagit"),
+            state=state,
+            push=push_node(self._table("push"), self._path, state) if "push" in top else None,
             source=self._source(source),
             trust=self._trust(trust),
             listen=self._listen(),

@@ -14,6 +14,9 @@ from typing import Any, Final
 #: A host with or without a port, as in a URL.
 HOST: Final = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(:[0-9]{1,5})?")
 GROUP: Final = "hagit"
+#: What looks like an OpenPGP key in a list of signers, and its whole fingerprint. A shorter number would match no key.
+KEY_NUMBER: Final = re.compile(r"(0x)?[0-9a-f ]{8,}", re.IGNORECASE)
+FINGERPRINT: Final = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 
 
 def host_names(values: list[Any]) -> bool:

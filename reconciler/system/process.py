@@ -61,12 +61,14 @@ def run(
     env: Mapping[str, str] | None = None,
     output_bytes_max: int = 1 << 20,
     limits: Mapping[int, int] | None = None,
+    identity: tuple[int, int] | None = None,
 ) -> Outcome:
     """Run `argv` to its end or to the deadline. Never raises for what the program does.
 
     `env` replaces the whole environment, None keeps ours. Each of stdout and stderr is kept up to `output_bytes_max`;
     what comes after is read and thrown away, so a chatty program does not stand still. Other files are closed in it.
     `limits` are resources of setrlimit(2), set as soon as it runs: before it can have read its standard input.
+    `identity`: user and group that it runs as, without other groups; needs root.
     """
     deadline_s = time.monotonic() + timeout_s
     try:
@@ -77,6 +79,9 @@ def run(
             stderr=subprocess.PIPE,
             env=None if env is None else dict(env),
             process_group=0,
+            user=None if identity is None else identity[0],
+            group=None if identity is None else identity[1],
+            extra_groups=None if identity is None else (),
         )
     except (FileNotFoundError, NotADirectoryError):
         return Missing(argv[0], "not installed, or not in PATH")

@@ -189,6 +189,11 @@ def _is_openpgp(part: SignedPart) -> bool:
     return part.signature is not None and part.signature.lstrip().startswith(b"-----BEGIN PGP ")
 
 
+def trusted_text(file: Path) -> str:
+    """The content of a file of signers, when only its owner can change it. Raises NodeFileError."""
+    return _trusted_content(file).decode(errors="replace")
+
+
 def _trusted_content(file: Path) -> bytes:
     """The content of a file that decides whom we trust, provided that only its owner can change it."""
     try:

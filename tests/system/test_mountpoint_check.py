@@ -12,7 +12,8 @@ from reconciler.core.facts.storage import Dataset, DatasetKind, Pool, Property
 from reconciler.errors import PerformError
 from reconciler.simulation.fake_pools import FakePools
 from reconciler.system.mountpoint_check import require_safe_mountpoint
-from reconciler.system.node import FirstSource, Listen, Node, WatchdogNode
+from reconciler.system.node import FirstSource, Node, WatchdogNode
+from reconciler.system.node_listen import Listen
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,8 +7,9 @@ import pytest
 
 from reconciler.core.facts.scope import Scope
 from reconciler.errors import NodeFileError
-from reconciler.system.node import DEADMAN, Listen, WatchdogNode, find_node_file, load_node
+from reconciler.system.node import DEADMAN, WatchdogNode, find_node_file, load_node
 from reconciler.system.node_files import files_of
+from reconciler.system.node_listen import Listen
 from reconciler.system.node_text import render_node
 from reconciler.system.secret import carp_passwords, pair_keyring, pair_secret
 

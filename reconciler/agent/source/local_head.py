@@ -21,6 +21,8 @@ def unchanged_selection(node: Node, store: Store) -> Selection | None:
     accepted = store.accepted()
     source = source_from_document(accepted.policy)
     remotes = source.remotes if source else node.source.remotes
+    if node.push is not None:
+        remotes = (str(node.push.repository),)
     good = accepted.good
     if (
         not remotes

@@ -50,10 +50,11 @@ from reconciler.errors import (
 from reconciler.system.clock import monotonic_s, wall_s
 from reconciler.system.files import read_json, write_json
 from reconciler.system.git.folder import changes_folder, newest_change, read_folder
-from reconciler.system.git.history import advance, describe, position, replaces, signed_part
+from reconciler.system.git.history import Advance, advance, describe, position, replaces, signed_part
 from reconciler.system.git.mirror import FetchedSource, Mirror
 from reconciler.system.node import Node
 from reconciler.system.signatures import (
+    Judgement,
     judge,
     remembered,
     require,
@@ -143,17 +144,12 @@ def _accept(
         raise known
     verdicts: dict[str, Verdict] = {}
     try:
-        step = advance(received.repository, accepted.head or None, fetched.commit, fallback=fetched.fallback)
+        tip, fallback = fetched.commit, fetched.fallback
+        step, judgement = judge_range(
+            node, store, policy, accepted, received.repository, tip, verdicts, fallback=fallback
+        )
         if step.behind:
             return accepted.head, (f"{fetched.remote} is behind what was accepted; it is left alone",), accepted
-        here, folder = received.repository, pair_folder(policy.folder)
-        state = newest_change(here, step.head, folder, _known_state(accepted))
-        require_addressed(step, node.trust, policy.branch, state, lambda commit: changes_folder(here, commit, folder))
-        judged = judged_range(here, step, policy)
-        verdicts = verify_commits(store, here, policy, judged.to_verify)
-        judgement = judge(verdicts, policy.unsigned, policy.signers)
-        require(judgement, step.head)
-        require_scopes(store, here, policy.scopes, judged, verdicts, folder)
     except (HistoryRefused, SignatureRefused, UnsupportedSource) as refusal:
         # A tool that was missing or too slow may succeed the next time.
         if not any(isinstance(verdict, Unverifiable) for verdict in verdicts.values()):
@@ -180,6 +176,36 @@ def folder_changed(accepted: AcceptedHistory, policy: TrustPolicy, tip: str = "T
         f"the node file names {named} as this pair's, and this controller has followed {followed}",
         remedy=f"if that is meant: hagit accept-history {tip}; if not, correct path in [source] of the node file",
     )
+
+
+def judge_range(
+    node: Node,
+    store: Store,
+    policy: TrustPolicy,
+    accepted: AcceptedHistory,
+    repository: Mirror,
+    tip: str,
+    verdicts: dict[str, Verdict],
+    *,
+    fallback: bool = False,
+) -> tuple[Advance, Judgement]:
+    """The step from the last accepted commit to `tip`, judged by history, signatures and scopes. Fills `verdicts`.
+
+    The one judgement of new commits, whichever way they came. Raises HistoryRefused, SignatureRefused,
+    UnsupportedSource.
+    """
+    step = advance(repository, accepted.head or None, tip, fallback=fallback)
+    if step.behind:
+        return step, Judgement((), ())
+    folder = pair_folder(policy.folder)
+    state = newest_change(repository, step.head, folder, _known_state(accepted))
+    require_addressed(step, node.trust, policy.branch, state, lambda commit: changes_folder(repository, commit, folder))
+    judged = judged_range(repository, step, policy)
+    verdicts |= verify_commits(store, repository, policy, judged.to_verify)
+    judgement = judge(verdicts, policy.unsigned, policy.signers)
+    require(judgement, step.head)
+    require_scopes(store, repository, policy.scopes, judged, verdicts, folder)
+    return step, judgement
 
 
 def verify_commits(
@@ -254,6 +280,16 @@ def _state_revision(
         return revision_of(mirror, policy.branch, state, _trust_words(verdict))
     found = revision_of(mirror, policy.branch, state, accepted.trust)
     return replace(found, signature=f"{accepted.head[:7]} above it: {found.signature}" if found.signature else "")
+
+
+def candidate_content(
+    node: Node, policy: TrustPolicy, accepted: AcceptedHistory, repository: Mirror, tip: str
+) -> Content:
+    """The content of a commit that is not followed yet. Caches nothing. Raises HagitError."""
+    folder = pair_folder(policy.folder)
+    state = newest_change(repository, tip, folder, _known_state(accepted))
+    content = compile_content(read_folder(repository, state, folder), node.controller, policy.folder)
+    return replace(content, position=position(repository, state))
 
 
 def load_content(node: Node, store: Store, mirror: Mirror, commit: str, folder: str = "") -> Content:

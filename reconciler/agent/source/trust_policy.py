@@ -41,6 +41,9 @@ def trust_policy_in_force(node: Node, accepted: AcceptedHistory) -> TrustPolicy:
     """The policy in force on this controller."""
     source = source_from_document(accepted.policy)
     urls = dict.fromkeys((*(source.remotes if source else ()), *node.source.remotes))
+    if node.push is not None:
+        # The pair is its own git host: one branch, which both controllers move together, and no other.
+        urls = dict.fromkeys((str(node.push.repository),))
     first = node.source
     hosts = hosts_for_credentials(first)
     access = Access(first.key, first.known_hosts, first.certificate_authorities, first.token, hosts)

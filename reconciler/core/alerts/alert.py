@@ -29,6 +29,8 @@ class AlertKind(StrEnum):
     REVISION_WAITS = "revision-waits"
     SOURCE_UNREACHABLE = "source-unreachable"
     UNSIGNED_ACCEPTED = "unsigned-accepted"
+    PEER_LACKS_COMMITS = "peer-lacks-commits"
+    HISTORIES_DIFFER = "histories-differ"
     APPLY_FAILED = "apply-failed"
     OBSERVATION_FAILED = "observation-failed"
     STATE_DAMAGED = "state-damaged"

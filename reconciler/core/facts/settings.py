@@ -28,6 +28,13 @@ class Applying(StrEnum):
     MANUAL = "manual"
 
 
+class AlonePolicy(StrEnum):
+    """What becomes of a push to the pair while the peer cannot take part in it."""
+
+    REFUSE = "refuse"
+    ACCEPT = "accept"
+
+
 @dataclass(frozen=True, slots=True)
 class PairNames:
     """The controllers by "a" and "b", those that are described; serial numbers only where they are given."""
@@ -41,7 +48,11 @@ class PairNames:
 
 @dataclass(frozen=True, slots=True)
 class SourcePolicy:
-    """Which commits are followed. `remotes` are URLs or absolute paths, in the order in which they are tried."""
+    """Which commits are followed. `remotes` are URLs or absolute paths, in the order in which they are tried.
+
+    `push_keys`: SSH public keys that may push to a pair that hosts its repository itself; `push_alone`: whether it
+    takes a push that the peer cannot take.
+    """
 
     remotes: tuple[str, ...]
     branch: str = "main"
@@ -49,6 +60,8 @@ class SourcePolicy:
     trusted_signers: tuple[str, ...] = ()
     unsigned: UnsignedPolicy = UnsignedPolicy.REFUSE
     apply: Applying = Applying.AUTOMATIC
+    push_keys: tuple[str, ...] = ()
+    push_alone: AlonePolicy = AlonePolicy.REFUSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +108,9 @@ def source_from_document(document: Mapping[str, Any] | None) -> SourcePolicy | N
         trusted_signers=tuple(document["trusted_signers"]),
         unsigned=UnsignedPolicy(document["unsigned"]),
         apply=Applying(document["apply"]),
+        # An older release wrote neither.
+        push_keys=tuple(document.get("push_keys", ())),
+        push_alone=AlonePolicy(document.get("push_alone", AlonePolicy.REFUSE)),
     )
 
 

@@ -8,7 +8,7 @@ follows, trusts and alerts. Does not know which NIC a match finds.
 from __future__ import annotations
 
 from reconciler.core.facts.fact import Fact, Key
-from reconciler.core.facts.settings import AlertPolicy, PairNames, Receiver, Settings, SourcePolicy
+from reconciler.core.facts.settings import AlertPolicy, AlonePolicy, PairNames, Receiver, Settings, SourcePolicy
 from reconciler.core.facts.state import Desired, DriftPolicy, NicMatch, Origin, facts_by_key
 from reconciler.core.spec.alerting import AlertingSpec
 from reconciler.core.spec.configuration import Configuration, Resource
@@ -104,6 +104,8 @@ def _source(configuration: Configuration) -> SourcePolicy | None:
         trusted_signers=tuple(spec.trusted_signers),
         unsigned=spec.unsigned,
         apply=spec.apply,
+        push_keys=tuple(spec.push.keys) if spec.push is not None else (),
+        push_alone=spec.push.alone if spec.push is not None else AlonePolicy.REFUSE,
     )
 
 

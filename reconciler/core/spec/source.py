@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from reconciler.core.facts.scope import Scope
-from reconciler.core.facts.settings import Applying, UnsignedPolicy
+from reconciler.core.facts.settings import AlonePolicy, Applying, UnsignedPolicy
+from reconciler.core.spec.defect import Finding, defect
 from reconciler.core.spec.interface import Loose
 from reconciler.core.spec.limits import LIST_MAX
 from reconciler.core.spec.model import Document, Model, example
 from reconciler.core.spec.resource_kind import ResourceKind
-from reconciler.core.spec.values import Branch, Duration, Folder, Principal, Remote, refuse
+from reconciler.core.spec.topology import SpecDraft
+from reconciler.core.spec.values import Branch, Duration, Folder, Principal, PublicKey, Remote, refuse
 
 
 def _interval(seconds: float) -> float:
@@ -21,14 +24,38 @@ def _interval(seconds: float) -> float:
     return seconds
 
 
+class PushSpec(Model):
+    """Who may push to a pair that hosts its repository itself, and what happens while one controller is away.
+
+    The node file of each controller switches this on, with the table [push].
+    """
+
+    keys: list[PublicKey] = Field(
+        default_factory=list,
+        max_length=LIST_MAX,
+        description="SSH public keys that may push, each a line of an id_*.pub file, besides the SSH keys of trusted "
+        "signers. A key lets in, and signs nothing: a commit needs the signature that the trust of each controller "
+        "asks for.",
+    )
+    alone: Annotated[AlonePolicy, Loose] = Field(
+        AlonePolicy.REFUSE,
+        description="What becomes of a push while the peer does not answer: `refuse` it, or `accept` it on one "
+        "controller, with an alert until the peer has it. `git push -o alone` accepts one push.",
+    )
+
+
 class SourceSpec(Model):
     """Where the desired state comes from and which commits count. There is at most one Source."""
 
     remotes: list[Remote] = Field(
-        min_length=1,
+        default_factory=list,
         max_length=16,
         description="The repositories in the order in which they are tried: ssh, https or an absolute path on the "
-        "controller. Credentials are never part of them.",
+        "controller. Credentials are never part of them. A pair that hosts its repository itself (`push`) needs none, "
+        "and follows none of them.",
+    )
+    push: PushSpec | None = Field(
+        None, description="The pair hosts its repository itself, and takes pushes at its virtual addresses."
     )
     branch: Branch = Field("main", description="The branch to follow, fast-forward only.")
     path: Folder | None = Field(
@@ -74,4 +101,12 @@ class SourceDocument(Document):
     spec: SourceSpec = Field(description="Repositories, branch and signatures.")
 
 
-SOURCE = ResourceKind("Source", SourceDocument, SourceSpec, Scope.SOURCE, single=True)
+@defect("source-nowhere")
+def source_nowhere(draft: SpecDraft) -> Iterator[Finding]:
+    """A Source names no repository, and the pair hosts none."""
+    if draft.source is not None and not draft.source.spec.remotes and draft.source.spec.push is None:
+        what = "this Source names no repository to follow"
+        yield draft.source, ("remotes",), what, "Name one in `remotes`, or write `push:` for a pair that hosts its own."
+
+
+SOURCE = ResourceKind("Source", SourceDocument, SourceSpec, Scope.SOURCE, single=True, defects=(source_nowhere,))

@@ -14,6 +14,7 @@ from pydantic import PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from reconciler.core.facts.folder import FOLDER
+from reconciler.core.facts.ssh_public_key import ALGORITHMS, public_key
 
 IPInterface: TypeAlias = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -237,6 +238,14 @@ def _remote(value: Any) -> str:
     return _checked_url(text, ("https", "http", "ssh", "git", "file"))
 
 
+def _public_key(value: Any) -> str:
+    text = _text(value, "a public key")
+    key = public_key(text)
+    if isinstance(key, str):
+        raise refuse("public-key", f"this {key}", "Copy the one line of the file id_ed25519.pub, without options.")
+    return str(key)
+
+
 def _checked_url(text: str, schemes: tuple[str, ...]) -> str:
     match = _URL.fullmatch(text)
     if not match or match[1] not in schemes:
@@ -371,4 +380,12 @@ Folder = Annotated[
 Branch = Annotated[str, PlainValidator(_REF), _schema("", "main")]
 Serial = Annotated[str, PlainValidator(_SERIAL), _schema("", "A1-0001")]
 Principal = Annotated[str, PlainValidator(_PRINCIPAL), _schema("", "admin@example.org")]
+PublicKey = Annotated[
+    str,
+    PlainValidator(_public_key),
+    _schema(
+        f"^({'|'.join(map(re.escape, ALGORITHMS))}) +[A-Za-z0-9+/]+={{0,2}}( |$)",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ8UQOrB6WYG2LNAWdPYkQDbXbQyxmJAJj4hTTgCzMDh ada@example.org",
+    ),
+]
 ResourceName = Annotated[str, PlainValidator(_RESOURCE), _schema("^[A-Za-z]+/.+$", "Interface/storage0")]

@@ -72,8 +72,8 @@ def transfer(received: Path, remote: Remote, branch: str, timeout_s: float, refu
         if known == tip or str(tip) in refused:
             return str(tip)
         with hagit_errors(where):
-            _require_small(repository, received, tip, where)
-            _require_whole(repository, tip, known, where)
+            require_small(repository, received, tip, where)
+            require_whole(repository, tip, known, where)
         repository.references.create(HEAD_REF, tip, force=True)
         return str(tip)
 
@@ -128,7 +128,7 @@ def _tip_among(heads: dict[str, pygit2.Oid], name: str, where: str, *, emptied: 
     )
 
 
-def _require_whole(repository: pygit2.Repository, tip: pygit2.Oid, known: pygit2.Oid | None, where: str) -> None:
+def require_whole(repository: pygit2.Repository, tip: pygit2.Oid, known: pygit2.Oid | None, where: str) -> None:
     """Walk everything that is new; a gap raises KeyError, too much raises UnsupportedSource."""
     if not isinstance(repository[tip], pygit2.Commit):
         raise SourceError(
@@ -173,7 +173,7 @@ def _room(received: Path) -> int:
     return status.f_bavail * status.f_frsize // FREE_PART
 
 
-def _require_small(repository: pygit2.Repository, received: Path, tip: pygit2.Oid, where: str) -> None:
+def require_small(repository: pygit2.Repository, received: Path, tip: pygit2.Oid, where: str) -> None:
     """Look at the size of every object that came, without inflating one. Raises UnsupportedSource."""
     total_bytes = 0
     for index in (received / "objects" / "pack").glob("pack-*.idx"):
