@@ -125,9 +125,9 @@ class NfsServerSpec(Model):
         default_factory=lambda: list(VERSIONS_DEFAULT),
         min_length=1,
         max_length=4,
-        description="The versions of NFS that are served. 4.0 and 3 cost time after each failover: a client of 4.0 "
-        "never says that it has reclaimed its locks, so the grace period runs to its end; with 3, the lock manager "
-        "begins a grace period of its own, which holds up locks of version 4 too. 3 also needs rpcbind and statd.",
+        description="The versions of NFS that are served. 4.0 costs time after each failover: its clients never say "
+        "that they have reclaimed their locks, so the grace period runs to its end. 3 is not supported yet: it is not "
+        "served, and the status says so.",
         json_schema_extra={"default": list(VERSIONS_DEFAULT)},
     )
     threads: int = Field(

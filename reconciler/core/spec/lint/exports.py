@@ -19,10 +19,18 @@ from reconciler.core.spec.nfs import NfsExportSpec
 from reconciler.core.spec.shares import serving_interfaces
 from reconciler.core.spec.topology import SpecDraft
 
-#: What an old version of NFS costs each client of the pair.
-_COSTS: Final = {
-    "3": "its lock manager has a grace period of its own after each failover, which holds up locks of version 4, too",
-    "4.0": "its clients never tell that their grace period can end, so each failover waits for the whole of it",
+#: What an old version of NFS comes to.
+_OLD: Final = {
+    "3": (
+        "NFS 3 is not supported yet, so it is not served: its lock manager has a grace period of its own after each "
+        "failover, which would hold up locks of version 4, too",
+        "Take it out, and mount with 4.1 or 4.2.",
+    ),
+    "4.0": (
+        "NFS 4.0 is served: its clients never tell that their grace period can end, so each failover waits for the "
+        "whole of it",
+        "Take it out once no client needs it: Linux mounts with 4.2 by itself.",
+    ),
 }
 
 
@@ -58,12 +66,21 @@ def nfs_name(draft: SpecDraft) -> Iterator[Finding]:
 
 @defect("nfs-old", warning=True)
 def nfs_old(draft: SpecDraft) -> Iterator[Finding]:
-    """A version of NFS is served that makes every failover longer."""
+    """A version of NFS is asked for that makes every failover longer, or that is not served."""
     if draft.nfs_server is not None:
         for index, version in enumerate(draft.nfs_server.spec.versions):
-            if version in _COSTS:
-                remedy = "Take it out once no client needs it: Linux mounts with 4.2 by itself."
-                yield draft.nfs_server, ("versions", index), f"NFS {version} is served: {_COSTS[version]}", remedy
+            if version in _OLD:
+                what, remedy = _OLD[version]
+                yield draft.nfs_server, ("versions", index), what, remedy
+
+
+@defect("nfs-none")
+def nfs_none(draft: SpecDraft) -> Iterator[Finding]:
+    """No version of NFS that is served is among the versions."""
+    server = draft.nfs_server
+    if server is not None and server.spec.versions and not set(server.spec.versions) - {"3"}:
+        what = "only version 3 of NFS is asked for, which is not supported yet, so no client could mount"
+        yield server, ("versions",), what, "Write versions: [4.1, 4.2], or leave it out."
 
 
 @defect("export-unmounted")
