@@ -74,7 +74,7 @@ class Agent:
         self._delivery = Delivery(self._outbox, self._on_delivery)
         firing = self._outbox.firing()
         self._memory = recover_memory(session, firing)
-        self._names = NamePublisher(node, lambda: self._wakeup.set("names"))
+        self._names = NamePublisher(node.path, lambda: self._wakeup.set("names"))
         self._publisher = AgentStatusPublisher(
             session, self._metrics, self._outbox, os.getpid(), self._names.publications
         )

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from reconciler.agent.source.content import Content
 from reconciler.core.facts.virtual_name import VirtualName, name_changes
-from reconciler.errors import NodeFileError
-from reconciler.system.names.avahi import is_installed
+from reconciler.errors import NodeFileError, PublicationError
+from reconciler.system.names.avahi import require_installed
 from reconciler.system.names.tsig_keys import read_tsig_key
 from reconciler.system.node import Node
 
@@ -31,8 +31,8 @@ def name_warnings(node: Node, content: Content) -> Iterator[str]:
         except NodeFileError as error:
             way_out = f"; {error.remedy}" if error.remedy else ""
             yield f"this controller cannot write {wanted.dns.name} to DNS: {error.where}: {error.what}{way_out}"
-    if wanted.mdns is not None and not is_installed():
-        yield (
-            f"this controller cannot announce {wanted.mdns.name}: avahi-daemon is not installed; run: apt-get install "
-            "avahi-daemon"
-        )
+    if wanted.mdns is not None:
+        try:
+            require_installed()
+        except PublicationError as error:
+            yield f"this controller cannot announce {wanted.mdns.name}: {error.what}; run: {error.remedy}"

@@ -10,26 +10,30 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
 
-from reconciler.core.facts.virtual_name import VirtualName
+from reconciler.core.facts.virtual_name import DnsUpdate, VirtualName
 from reconciler.core.failover.machine.phase import Phase
-from reconciler.core.status.publication import NamePublication, PublicationState
+from reconciler.core.status.publication import LASTING_FAILURES, NamePublication, PublicationState
 from reconciler.core.status.watchdog import WatchdogStatus
 from reconciler.errors import HagitError, PublicationError
 from reconciler.system.clock import monotonic_s
-from reconciler.system.node import Node
+from reconciler.system.node import load_node
+
+if TYPE_CHECKING:
+    from reconciler.system.names.tsig_keys import TsigKey
 
 #: Interval between two looks at a published name.
 DNS_S: Final = 600.0
+#: The same while the other controller publishes, and this one sees whether it could.
+STANDBY_S: Final = 600.0
 MDNS_S: Final = 5.0
 #: Wait after a failed try; it doubles with each.
 RETRY_S_MIN: Final = 2.0
 RETRY_S_MAX: Final = 300.0
 #: A watchdog without a fresh status for longer no longer makes this controller active.
 UNKNOWN_S_MAX: Final = 10.0
-#: Failed tries, one after the other, that are worth an alert.
-ALERT_FAILURES: Final = 3
 
 
 class NameMethod(Protocol):
@@ -39,6 +43,9 @@ class NameMethod(Protocol):
 
     def described(self, wanted: VirtualName) -> NamePublication | None:
         """What is to be published in this way; None for nothing."""
+
+    def require_ready(self, wanted: VirtualName) -> None:
+        """See whether what is needed is here, before it is needed. Raises HagitError."""
 
     def publish(self, wanted: VirtualName) -> None:
         """Publish, or see that it is published. Raises HagitError."""
@@ -52,7 +59,7 @@ class DnsMethod:
 
     interval_s = DNS_S
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Path) -> None:
         self._node = node
 
     def described(self, wanted: VirtualName) -> NamePublication | None:
@@ -60,14 +67,23 @@ class DnsMethod:
         dns = wanted.dns
         return NamePublication("dns", dns.name, dns.addresses, dns.server) if dns is not None else None
 
+    def require_ready(self, wanted: VirtualName) -> None:
+        """See `NameMethod`."""
+        assert wanted.dns is not None
+        self._key(wanted.dns)
+
     def publish(self, wanted: VirtualName) -> None:
         """See `NameMethod`."""
         from reconciler.system.names.dns_update import publish_records
-        from reconciler.system.names.tsig_keys import read_tsig_key
 
         assert wanted.dns is not None
-        # Read each time: a new key needs no restart.
-        publish_records(wanted.dns, read_tsig_key(self._node, wanted.dns.key, wanted.dns.server))
+        publish_records(wanted.dns, self._key(wanted.dns))
+
+    def _key(self, update: DnsUpdate) -> TsigKey:
+        from reconciler.system.names.tsig_keys import read_tsig_key
+
+        # Node file and key are read each time: a new key needs no restart.
+        return read_tsig_key(load_node(self._node), update.key, update.server)
 
     def withdraw(self) -> None:
         """See `NameMethod`."""
@@ -86,6 +102,12 @@ class MulticastMethod:
     def described(self, wanted: VirtualName) -> NamePublication | None:
         """See `NameMethod`."""
         return NamePublication("mdns", wanted.mdns.name, wanted.mdns.addresses) if wanted.mdns is not None else None
+
+    def require_ready(self, wanted: VirtualName) -> None:
+        """See `NameMethod`."""
+        from reconciler.system.names.avahi import require_installed
+
+        require_installed()
 
     def publish(self, wanted: VirtualName) -> None:
         """See `NameMethod`."""
@@ -107,9 +129,12 @@ class _Order:
 
 
 class NamePublisher:
-    """Both threads. `follow` and `observe` belong to the agent's loop; `changed` is called by the threads."""
+    """Both threads. `follow` and `observe` belong to the agent's loop; `changed` is called by the threads.
 
-    def __init__(self, node: Node, changed: Callable[[], None], clock: Callable[[], float] = monotonic_s) -> None:
+    `node`: the node file.
+    """
+
+    def __init__(self, node: Path, changed: Callable[[], None], clock: Callable[[], float] = monotonic_s) -> None:
         self._clock = clock
         self._changed = changed
         self._node = node
@@ -151,7 +176,7 @@ class NamePublisher:
         return tuple(
             (one.subject, PublicationError(one.why, where=one.name, remedy=one.remedy))
             for one in self.publications()
-            if one.failures >= ALERT_FAILURES
+            if one.failures >= LASTING_FAILURES
         )
 
     def close(self, timeout_s: float = 1.0) -> None:
@@ -212,20 +237,25 @@ class _Worker(threading.Thread):
         described = self._method.described(order.wanted)
         if described is None or not order.active:
             self._method.withdraw()
-            self._show(described and replace(described, state=PublicationState.STANDBY))
+        if described is None:
+            self._show(None)
             return None
         if self.shown is None or self.shown.untried() != described:
             self._show(described)
         try:
-            self._method.publish(order.wanted)
+            if order.active:
+                self._method.publish(order.wanted)
+            else:
+                self._method.require_ready(order.wanted)
         except HagitError as error:
             return self._fail(described, str(error.what), error.remedy)
         except Exception as error:
             # A defect of hagit or of a library must not end this thread.
             return self._fail(described, f"{type(error).__name__}: {error!s:.200}", "please report this")
         self._failures = 0
-        self._show(replace(described, state=PublicationState.PUBLISHED))
-        return self._method.interval_s
+        state = PublicationState.PUBLISHED if order.active else PublicationState.STANDBY
+        self._show(replace(described, state=state))
+        return self._method.interval_s if order.active else STANDBY_S
 
     def _fail(self, described: NamePublication, why: str, remedy: str) -> float:
         self._failures += 1
@@ -235,7 +265,7 @@ class _Worker(threading.Thread):
 
     def _show(self, shown: NamePublication | None) -> None:
         # Of failures only the first ones are told: the count alone is no news.
-        told = self.shown is None or shown is None or shown.failures <= ALERT_FAILURES or shown.why != self.shown.why
+        told = self.shown is None or shown is None or shown.failures <= LASTING_FAILURES or shown.why != self.shown.why
         if shown != self.shown:
             self.shown = shown
             if told and not self._stopped:

@@ -11,6 +11,7 @@ from typing import Any
 
 from reconciler.agent.session import Session
 from reconciler.agent.source.unsigned_commits import trust_document
+from reconciler.core.status.publication import LASTING_FAILURES
 from reconciler.errors import StateError
 from reconciler.system.clock import wall_s
 
@@ -66,8 +67,8 @@ def _verdict(document: dict[str, Any]) -> tuple[str, bool]:
         return f"{controller}: {name} was applied; the agent does not run, so drift goes unnoticed.", False
     if unpublished_orders(document):
         return f"{controller}: {name} is in force; the watchdog's orders could not be published.", False
-    if unpublished := [name for name in document.get("names", ()) if name["state"] == "failing"]:
-        return f"{controller}: {name} is in force; {unpublished[0]['name']} could not be published.", False
+    if unpublished := [one for one in document.get("names", ()) if one["failures"] >= LASTING_FAILURES]:
+        return f"{controller}: {name} is in force; {unpublished[0]['name']} cannot be published here.", False
     if document.get("holds"):
         return f"{controller}: {name} is in force, with {len(document['holds'])} held.", False
     return f"{controller}: {name} is in force; live state matches.", True

@@ -103,7 +103,7 @@ def _name_lines(published: dict[str, Any]) -> list[str]:
         return [f"  name       {name} {where}: the active controller publishes it"]
     if state != "failing":
         return [f"  name       {name} {where}: being published"]
-    told = [f"{name} {where} is not published: {published['why']}"]
+    told = [f"{name} {where} cannot be published here: {published['why']}"]
     told += [f"→ {published['remedy']}"] if published["remedy"] else []
     folded = [line for text in told for line in fold(text, width() - 14)]
     return [f"  {'' if at else 'name':<10} {line}" for at, line in enumerate(folded)]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+
+#: Tries that failed, one after the other, that are more than a moment.
+LASTING_FAILURES: Final = 3
 
 
 class PublicationState(StrEnum):

@@ -31,9 +31,10 @@ _SERVER: Final = DBusAddress("/", SERVICE, f"{SERVICE}.Server")
 _INSTALL: Final = "apt-get install avahi-daemon, and see: systemctl status avahi-daemon dbus"
 
 
-def is_installed() -> bool:
-    """Whether avahi-daemon is installed here."""
-    return shutil.which("avahi-daemon", path=_PATH) is not None
+def require_installed() -> None:
+    """Raise PublicationError unless avahi-daemon is installed here."""
+    if shutil.which("avahi-daemon", path=_PATH) is None:
+        raise PublicationError("avahi-daemon is not installed", remedy="apt-get install avahi-daemon")
 
 
 class AvahiAnnouncement:
