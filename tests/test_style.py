@@ -48,6 +48,7 @@ RINGS: list[tuple[str, list[str] | None, list[str] | None]] = [
     ),
     ("reconciler.core.rollout", ["reconciler.core.facts", "reconciler.core.planning", "reconciler.core.rollout"], []),
     ("reconciler.core.push", ["reconciler.core.facts", "reconciler.core.push"], []),
+    ("reconciler.core.peer", ["reconciler.core.peer"], []),
     ("reconciler.core", ["reconciler.core"], []),
     ("reconciler.simulation", ["reconciler.core", "reconciler.simulation"], []),
     (
@@ -60,6 +61,7 @@ RINGS: list[tuple[str, list[str] | None, list[str] | None]] = [
             "reconciler.core.status",
             "reconciler.core.alerts",
             "reconciler.core.push",
+            "reconciler.core.peer",
             "reconciler.system",
         ],
         None,
@@ -127,7 +129,7 @@ RINGS: list[tuple[str, list[str] | None, list[str] | None]] = [
 #: Which module of `system` may use which library.
 OWN_PACKAGE = {
     "pygit2": "git", "watchdog": "file_watch", "pyroute2": "netlink", "apprise": "alerts", "dns": "names",
-    "jeepney": "names",
+    "jeepney": "names", "cryptography": "peer", "spake2": "peer",
 }  # fmt: skip
 BANNED_IN_CORE = {
     "os", "io", "socket", "subprocess", "time", "random", "threading", "asyncio", "logging", "datetime", "pathlib",

@@ -20,11 +20,13 @@ from reconciler.system.files import hang_up_holder, holder_of
 from reconciler.system.node import Node, find_node_file, load_node
 
 if TYPE_CHECKING:
+    from reconciler.agent.enrolment_recovery import EnrolmentRemains
     from reconciler.agent.executor import ApplyOutcome, Progress
     from reconciler.agent.host import LiveHost
     from reconciler.agent.orders_file import OrdersFile
     from reconciler.agent.source.blame import Blamer
     from reconciler.agent.source.selection import Selection
+    from reconciler.core.facts.settings import PairNames
     from reconciler.core.facts.state import Origin
     from reconciler.core.planning.plan import Blame, OrdersChange, Plan
     from reconciler.core.spec import Configuration
@@ -110,6 +112,19 @@ class Session:
         if self._peer is None or (self._peer.identity, self._peer.addresses) != (identity, addresses):
             self._peer = PeerClient(identity, addresses, self.node.peer.port, lambda: pair_refusal(self, identity))
         return self._peer
+
+    def pair_names(self) -> PairNames | None:
+        """The Pair of the newest revision; None before the first one."""
+        from reconciler.agent.peer_paths import settings_in_force
+
+        settings = settings_in_force(self)
+        return settings[-1].pair if settings else None
+
+    def finish_enrolment(self) -> EnrolmentRemains:
+        """Finish an enrolment that was cut, if the peer says that it is in force there. See `EnrolmentRemains`."""
+        from reconciler.agent.enrolment_recovery import finish_enrolment
+
+        return finish_enrolment(self)
 
     def select(self) -> Selection:
         """Follow the source. Reads only small files when the branch of a local repository has not moved."""

@@ -37,6 +37,7 @@ COMMANDS: Final[Sequence[tuple[str, str, str]]] = (
     ("explain", "explain", "Start"),
     ("schema", "explain", "Start"),
     ("capture", "capture", "Start"),
+    ("enroll", "enroll", "Start"),
     ("plan", "plan", "Change"),
     ("apply", "apply", "Change"),
     ("diff", "diff", "Change"),

@@ -54,6 +54,8 @@ class PeerClient:
         self.port = port
         #: Address over which the last reply came; empty before the first one.
         self.path = ""
+        #: Certificate that the peer has proved last (DER); during a rotation one of two.
+        self.certificate = b""
         #: Version of hagit that greeted last.
         self.peer_version = ""
         self._refusal = refusal
@@ -90,7 +92,7 @@ class PeerClient:
                     continue
                 with contextlib.closing(stream):
                     reply = self._exchange(stream, data, address)
-                self.path = address
+                self.path, self.certificate = address, stream.certificate
                 return reply
             raise refused or self._unreachable(connections.failures)
 

@@ -45,6 +45,8 @@ class PeerRequest:
     attachment: bytes = b""
     local: str = ""
     remote: str = ""
+    #: What the peer has proved on this connection (DER); during a rotation one of two.
+    certificate: bytes = field(default=b"", repr=False)
 
 
 def encode_request(name: str, body: Mapping[str, Any], attachment: bytes) -> bytes:
@@ -69,6 +71,11 @@ def encode_error(error: PeerError) -> bytes:
     return _encode({"error": {"code": error.code.value, **said}}, b"")
 
 
+def encode_head(head: Mapping[str, Any]) -> bytes:
+    """The bytes of another message: `head` with the version, and no attachment."""
+    return _encode(head, b"")
+
+
 def _encode(head: Mapping[str, Any], attachment: bytes) -> bytes:
     text = json.dumps({"version": VERSION, "least": LEAST, **head}, separators=(",", ":"), allow_nan=False).encode()
     for what, size, most in (
@@ -82,13 +89,17 @@ def _encode(head: Mapping[str, Any], attachment: bytes) -> bytes:
     return len(text).to_bytes(LENGTH_BYTES) + text + len(attachment).to_bytes(LENGTH_BYTES) + attachment
 
 
-def read_message(read: Callable[[int], bytes]) -> tuple[dict[str, Any], bytes]:
+def read_message(
+    read: Callable[[int], bytes],
+    head_bytes_max: int = HEAD_BYTES_MAX,
+    attachment_bytes_max: int = ATTACHMENT_BYTES_MAX,
+) -> tuple[dict[str, Any], bytes]:
     """Head and attachment of the next message. `read(n)` returns exactly n bytes or raises.
 
     Raises PeerError: `failed` for bytes that are no message, `version` for one that needs a newer reader.
     """
-    head = _head(read(_length(read, HEAD_BYTES_MAX)))
-    size = _length(read, ATTACHMENT_BYTES_MAX)
+    head = _head(read(_length(read, head_bytes_max)))
+    size = _length(read, attachment_bytes_max)
     attachment = read(size) if size else b""
     least = head.get("least", 1)
     if not isinstance(least, int) or least > VERSION:
@@ -122,12 +133,14 @@ def _no_number(text: str) -> Any:
     raise ValueError(text)
 
 
-def request_from(head: Mapping[str, Any], attachment: bytes, local: str, remote: str) -> PeerRequest:
+def request_from(
+    head: Mapping[str, Any], attachment: bytes, local: str, remote: str, certificate: bytes = b""
+) -> PeerRequest:
     """The request in a message. Raises PeerError (failed) when it is none."""
     name, body = head.get("request"), head.get("body", {})
     if not isinstance(name, str) or not isinstance(body, dict):
         raise PeerError(PeerErrorCode.FAILED, "a message from the peer that is no request")
-    return PeerRequest(printable(cut(name, NAME_LENGTH_MAX)), body, attachment, local, remote)
+    return PeerRequest(printable(cut(name, NAME_LENGTH_MAX)), body, attachment, local, remote, certificate)
 
 
 def reply_from(head: Mapping[str, Any], attachment: bytes) -> PeerReply:

@@ -203,7 +203,9 @@ class PeerServer:
         stream.write(encode_greeting(__version__))
         stream.deadline_s = time.monotonic() + TRANSFER_S_MAX
         try:
-            reply = encode_reply(self._reply(request_from(*read_message(stream.read), local, client)))
+            reply = encode_reply(
+                self._reply(request_from(*read_message(stream.read), local, client, stream.certificate))
+            )
         except PeerError as error:
             reply = encode_error(error)
         stream.deadline_s = time.monotonic() + TRANSFER_S_MAX

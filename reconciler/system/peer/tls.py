@@ -54,31 +54,19 @@ def _load_own(context: ssl.SSLContext, identity: PeerIdentity) -> None:
         os.close(handle)
 
 
-class TlsStream:
-    """One authenticated connection. Every read and write ends at `deadline_s` of the monotonic clock at the latest."""
+class BoundedStream:
+    """A connection. Every read and write ends at `deadline_s` of the monotonic clock at the latest."""
 
-    def __init__(
-        self, sock: socket.socket, context: ssl.SSLContext, pins: tuple[bytes, ...], deadline_s: float
-    ) -> None:
-        """Shake hands. Raises OSError (TimeoutError, ssl.SSLError), or PeerError (refused) for another certificate."""
+    def __init__(self, sock: socket.socket, deadline_s: float) -> None:
+        self.socket = sock
         self.deadline_s = deadline_s
-        sock.settimeout(self._left_s())
-        server = context.protocol is ssl.PROTOCOL_TLS_SERVER
-        self._socket = context.wrap_socket(sock, server_side=server, do_handshake_on_connect=False)
-        try:
-            self._socket.do_handshake()
-            if self._socket.getpeercert(binary_form=True) not in pins:
-                raise PeerError(PeerErrorCode.REFUSED, "another certificate than that of the enrolled peer")
-        except BaseException:
-            self._socket.close()
-            raise
 
     def read(self, size: int) -> bytes:
         """Exactly `size` bytes. Raises OSError; ConnectionError when the other side has closed before."""
         found = bytearray()
         while len(found) < size:
-            self._socket.settimeout(self._left_s())
-            part = self._socket.recv(min(READ_BYTES, size - len(found)))
+            self.socket.settimeout(self._left_s())
+            part = self.socket.recv(min(READ_BYTES, size - len(found)))
             if not part:
                 raise ConnectionAbortedError("the connection was closed")
             found += part
@@ -88,15 +76,36 @@ class TlsStream:
         """Send all of it. Raises OSError."""
         left = memoryview(data)
         while left:
-            self._socket.settimeout(self._left_s())
-            left = left[self._socket.send(left[:READ_BYTES]) :]
+            self.socket.settimeout(self._left_s())
+            left = left[self.socket.send(left[:READ_BYTES]) :]
 
     def close(self) -> None:
         """Close the connection."""
-        self._socket.close()
+        self.socket.close()
 
     def _left_s(self) -> float:
         left_s = self.deadline_s - time.monotonic()
         if left_s <= 0:
             raise TimeoutError("timed out")
         return max(left_s, TIMEOUT_S_MIN)
+
+
+class TlsStream(BoundedStream):
+    """One authenticated connection. `certificate`: what the other side has proved, one of the pins."""
+
+    def __init__(
+        self, sock: socket.socket, context: ssl.SSLContext, pins: tuple[bytes, ...], deadline_s: float
+    ) -> None:
+        """Shake hands. Raises OSError (TimeoutError, ssl.SSLError), or PeerError (refused) for another certificate."""
+        super().__init__(sock, deadline_s)
+        sock.settimeout(self._left_s())
+        server = context.protocol is ssl.PROTOCOL_TLS_SERVER
+        self.socket = tls = context.wrap_socket(sock, server_side=server, do_handshake_on_connect=False)
+        try:
+            tls.do_handshake()
+            self.certificate = tls.getpeercert(binary_form=True) or b""
+            if self.certificate not in pins:
+                raise PeerError(PeerErrorCode.REFUSED, "another certificate than that of the enrolled peer")
+        except BaseException:
+            tls.close()
+            raise
