@@ -115,6 +115,8 @@ RINGS: list[tuple[str, list[str] | None, list[str] | None]] = [
             "reconciler.cli",
             # The library of the commands: the engine, a rollback, the status; and the two daemons themselves.
             "reconciler.agent.session",
+            "reconciler.agent.pair_plans",
+            "reconciler.agent.rollout_record",
             "reconciler.agent.rollback",
             "reconciler.agent.status_reader",
             "reconciler.agent.daemon",

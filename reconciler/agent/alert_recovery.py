@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from reconciler.agent.reconciliation import AgentMemory
+from reconciler.agent.agent_memory import AgentMemory
 from reconciler.agent.session import Session
 from reconciler.core.alerts.alert import Alert, AlertKind, alert_from_document
 from reconciler.core.alerts.conditions import Conditions

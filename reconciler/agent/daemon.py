@@ -25,9 +25,11 @@ from reconciler.agent.executor import ApplyOutcome as Performed
 from reconciler.agent.metrics import Metrics
 from reconciler.agent.name_publisher import NamePublisher
 from reconciler.agent.pair_monitor import pair_monitor_of
+from reconciler.agent.pair_rollout import PairRollout
 from reconciler.agent.peer_service import PeerService
 from reconciler.agent.push.push_host import push_host_of
 from reconciler.agent.reconciliation import Reconciliation
+from reconciler.agent.revision_gate import RevisionGate
 from reconciler.agent.session import Session
 from reconciler.agent.source.content import Content
 from reconciler.agent.source.poller import SourcePoller
@@ -81,6 +83,7 @@ class Agent:
         self._poller = SourcePoller(node, self._on_selection)
         self._peer_service = PeerService(node)
         self._push = push_host_of(node, self._poller.poll_source)
+        self._gate = RevisionGate(store, PairRollout(session))
         pair_alerts = tuple(alert for alert in firing if alert.kind in PAIR_ALERTS)
         self._pair = pair_monitor_of(
             node, store.root / "pair.json", self._metrics.pair, self._put_pair_alert, pair_alerts
@@ -103,7 +106,10 @@ class Agent:
             self._listener.start()
             self._publisher.port = self._listener.port
         self._poller.start()
-        if not once:
+        if once:
+            # Without a loop nothing could answer the peer or wait for it.
+            self._gate.rollout = None
+        else:
             self._peer_service.start()
         if self._push is not None and not once:
             self._push.start()
@@ -244,6 +250,7 @@ class Agent:
             self._memory,
             self._put_alert,
             self._session.content_for,
+            self._gate,
             self._count_actions,
             self._poller.poll_source,
             self._publish_orders,

@@ -10,21 +10,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from reconciler.agent.agent_memory import AgentMemory
 from reconciler.agent.apply import PlanBasis, apply_plan, held_in, propose, restrict
 from reconciler.agent.executor import ApplyOutcome, error_of_holds
+from reconciler.agent.revision_gate import RevisionGate
 from reconciler.agent.source.content import Content
 from reconciler.agent.source.selection import Selection
 from reconciler.agent.store import AppliedRevision, Store
 from reconciler.core.alerts.alert import Alert, AlertKind, AlertStatus
 from reconciler.core.alerts.builder import AlertBuilder
-from reconciler.core.alerts.conditions import Conditions
 from reconciler.core.facts.network_adapter import NetworkAdapter
-from reconciler.core.facts.settings import Applying
 from reconciler.core.facts.state import DriftMode, Observed, Placement
 from reconciler.core.facts.storage import STORAGE_WORDS
 from reconciler.core.planning.drift import DriftLook, drift_step, see
-from reconciler.core.planning.drift_state import DriftLedger, DriftState, Transition
-from reconciler.core.planning.plan import Foreign, HeldChange, Plan
+from reconciler.core.planning.drift_state import DriftState, Transition
+from reconciler.core.planning.plan import HeldChange, Plan
 from reconciler.core.planning.retries import RETRY_S_MAX, RETRY_S_MIN, RefusedActions
 from reconciler.core.status.revision import Revision
 from reconciler.errors import ConfigurationError, HagitError, ObservationError, SourceError, StalePlanError
@@ -39,39 +39,6 @@ ABOUT_THE_SOURCE: Final = frozenset({AlertKind.REVISION_REFUSED, AlertKind.SOURC
 
 
 @dataclass(slots=True)
-class AgentMemory:
-    """The state between two reconciliations. Only `ledger` and `conditions` must survive a restart.
-
-    `unconfirmed`: drift that an earlier agent reported, by identity, until an observation confirms or ends it. `holds`
-    and `foreign` are those of the newest plan, which was made from the observation `planned`. `refused_actions`:
-    refused actions of the revision in force. `failed`: the commit whose apply failed, `failure` its error.
-    """
-
-    ledger: DriftLedger
-    conditions: Conditions
-    unconfirmed: dict[str, Alert] = field(default_factory=dict)
-    holds: tuple[HeldChange, ...] = ()
-    foreign: tuple[Foreign, ...] = ()
-    planned: Observed | None = None
-    refused_actions: RefusedActions = field(default_factory=RefusedActions)
-    failed: str = ""
-    failure: HagitError | None = None
-    retry_s: float = RETRY_S_MIN
-    retry_at_s: float = 0.0
-    placement: Placement = Placement.UNWATCHED
-
-    def record_plan(self, plan: Plan, observed: Observed) -> None:
-        """Remember holds and foreign facts of the newest plan."""
-        self.holds, self.foreign, self.planned = plan.holds, plan.foreign, observed
-
-    def all_holds(self) -> tuple[HeldChange, ...]:
-        """All present holds: by a gate of the plan, or after a refusal."""
-        refused = self.refused_actions.holds
-        keys = {hold.key for hold in refused}
-        return (*(hold for hold in self.holds if hold.key not in keys), *refused)
-
-
-@dataclass(slots=True)
 class Reconciliation:
     """Reconciles one controller. `emit` takes alerts; `content_for` returns the content of a revision."""
 
@@ -81,6 +48,7 @@ class Reconciliation:
     memory: AgentMemory
     emit: Callable[[Alert], None]
     content_for: Callable[[Revision], Content]
+    gate: RevisionGate
     count_outcome: Callable[[ApplyOutcome], None] = field(default=lambda outcome: None)
     poll_source: Callable[[], None] = field(default=lambda: None)
     publish_orders: Callable[[Content, str], object] = field(default=lambda content, commit: None)
@@ -119,6 +87,7 @@ class Reconciliation:
         conditions, transitions = self.memory.conditions.updated(present, now_s)
         for alert in transitions:
             self._emit("alert", alert)
+        self.gate.note(selection, self.memory.failed, self.memory.failure, self.memory.refused_actions)
         # Only now: after a failed `emit` the transitions are emitted again, and the outbox drops duplicates.
         self.memory.conditions = conditions
         return due_s
@@ -131,28 +100,30 @@ class Reconciliation:
         present: list[Alert],
         now_s: float,
     ) -> float | None:
+        due_s: float | None = None
         revision, content = self._wanted(selection, present, now_s)
         if revision is None or content is None:
             return None
         if applied is not None and not applied.revision.same_state(revision):
-            # The revision in force decides whether a newer one waits: a commit must not approve itself.
             in_force = self._content(applied.revision, present, now_s)
-            source = (in_force or content).settings.source
-            if source is not None and source.apply is Applying.MANUAL:
-                present.append(self.alerts.waiting_revision(revision, now_s))
-                # Only the new revision waits for an operator: the applied one is restored after a reboot.
-                if in_force is None:
-                    return None
-                revision, content = applied.revision, in_force
+            if self._may_try(revision):
+                plan = propose(content, revision.full_name, observed)
+                held = self.gate.hold(revision, content, in_force, plan, self.alerts, now_s)
+                if held is not None:
+                    present += held.alerts
+                    # Only the new revision waits: the applied one is restored after a reboot.
+                    if in_force is None:
+                        return held.due_s
+                    revision, content, due_s = applied.revision, in_force, held.due_s
         observed = self._complete(content, observed)
-        due_s: float | None = None
         if applied is None or not applied.revision.same_state(revision) or not applied.holds_now():
             if self._may_try(revision):
                 applied = self._apply(revision, content, observed, applied)
+                self.gate.ended()
                 observed = self.host.observe()
                 # Another program may have changed something since the first observation.
                 now_s = wall_s()
-            due_s = self._add_failure(revision, present, now_s)
+            due_s = _soonest(due_s, self._add_failure(revision, present, now_s))
         if applied is None or not applied.holds_now():
             return due_s
         unapplied = not applied.revision.same_state(revision)
@@ -169,7 +140,7 @@ class Reconciliation:
                 now_s = wall_s()
         due_s = self._publish_orders(applied.revision, content, present, now_s, due_s)
         looked_s = self._detect_drift(applied.revision, content, observed, unapplied, present, now_s)
-        return min((due for due in (due_s, looked_s) if due is not None), default=None)
+        return _soonest(due_s, looked_s)
 
     def _complete(self, content: Content, observed: Observed) -> Observed:
         """The observation, or a new one when it left out pools that the content names."""
@@ -234,7 +205,7 @@ class Reconciliation:
         except HagitError as error:
             subject = "orders for the watchdog"
             present.append(self.alerts.condition(AlertKind.ORDERS_UNPUBLISHED, subject, error, now_s, revision))
-            return ORDERS_RETRY_S if due_s is None else min(due_s, ORDERS_RETRY_S)
+            return _soonest(due_s, ORDERS_RETRY_S)
         return due_s
 
     def _wanted(
@@ -257,6 +228,8 @@ class Reconciliation:
             return None
 
     def _may_try(self, revision: Revision) -> bool:
+        if self.gate.is_released_again(revision):
+            self.memory.failed, self.memory.failure = "", None
         return self.memory.failed != revision.commit or monotonic_s() >= self.memory.retry_at_s
 
     def _apply(
@@ -392,3 +365,7 @@ class Reconciliation:
         self.memory.record_plan(plan, observed)
         plan = restrict(plan, keys)
         return bool(plan.actions) and self._perform(plan, revision, "heal", self.store.applied()) is not None
+
+
+def _soonest(*due_s: float | None) -> float | None:
+    return min((due for due in due_s if due is not None), default=None)

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
+from reconciler.agent.agent_memory import AgentMemory
 from reconciler.agent.metrics import Metrics
-from reconciler.agent.reconciliation import AgentMemory
 from reconciler.agent.session import Session
 from reconciler.agent.source.selection import Selection
 from reconciler.agent.source.trust_policy import trust_digest

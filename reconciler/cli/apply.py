@@ -1,6 +1,7 @@
 """`hagit apply`: shows the plan, asks, and carries it out; or carries out a saved plan.
 
-`agent/apply` does the actions. `rollback` carries out its plan with the functions here.
+On an enrolled pair the agents of both controllers carry it out (`pair_apply`). Elsewhere `agent/apply` does the actions
+here. `rollback` carries out its plan with the functions here.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import typer
 
 from reconciler.agent.session import UNCOMMITTED, Content, Session
 from reconciler.cli.options import DirectoryOption, NodeOption, Output, OutputOption, RevisionOption, YesOption
-from reconciler.cli.plan import make_plan, orders_changes, print_plan
+from reconciler.cli.plan import orders_changes, plan_alone, plan_with_peer, print_plan
 from reconciler.cli.revision_choice import choose_revision
 from reconciler.cli.saved_plan import saved_plan
-from reconciler.cli.terminal import ProgressLine, confirmed, styled
+from reconciler.cli.terminal import ProgressLine, confirmed, print_not_done, styled
 from reconciler.core.failover.orders.orders import Orders
 from reconciler.core.planning.plan import Action, Plan
 from reconciler.core.planning.planner import base_keys
@@ -27,6 +28,8 @@ from reconciler.errors import StalePlanError, UsageError
 
 if TYPE_CHECKING:
     from reconciler.agent.session import ApplyOutcome
+    from reconciler.core.rollout.pair_document import SavedPair
+    from reconciler.core.rollout.pair_plan import PairPlan
 
 
 def apply(
@@ -36,8 +39,13 @@ def apply(
     revision: RevisionOption = None,
     directory: DirectoryOption = None,
     yes: YesOption = False,
+    here: Annotated[
+        bool, typer.Option("--here", help="Apply on this controller alone and at once, whatever the other one does.")
+    ] = False,
 ) -> int:
     """Show the plan, ask, and do it: one action at a time, looking after each, stopping at a surprise.
+
+    On an enrolled pair both agents do their part in the order of the plan, and this command shows how they get on.
 
     A saved plan is refused when what it was made from has moved. Cut off at any point, run it again: it ends at the
     same state.
@@ -53,13 +61,20 @@ def apply(
         session.resume_interrupted()
         content: Content | None
         if file is not None:
-            plan = saved_plan(file, session.node.controller)
+            plan, saved = saved_plan(file, session.node.controller)
             session.host.select_storage(base_keys(plan))
             chosen = _revision_of_plan(session, plan)
             content = _content_of_plan(session, plan, chosen)
+            pair = None if saved is None or here else _unmoved_pair(session, plan, saved)
         else:
             chosen, content = choose_revision(session, revision, directory)
-            plan = make_plan(session, chosen, content)
+            make = plan_alone if here else plan_with_peer
+            plan, pair = make(session, chosen, content)
+        if pair is not None:
+            from reconciler.cli.pair_apply import apply_pair, concerns_both
+
+            if concerns_both(session, chosen, pair):
+                return apply_pair(session, chosen, pair, yes=yes, as_json=as_json)
         if not as_json:
             print_plan(plan, as_json=False)
         if (plan.actions or plan.orders) and not yes and not confirmed(f"\nApply {_everything(plan)}?"):
@@ -100,6 +115,12 @@ def carry_out(
     if not as_json:
         _print_outcome(plan, revision, outcome, orders)
     return 1 if outcome.held else 0
+
+
+def _unmoved_pair(session: Session, plan: Plan, saved: SavedPair) -> PairPlan:
+    from reconciler.cli.pair_apply import require_unmoved
+
+    return require_unmoved(session, plan, saved)
 
 
 def _revision_of_plan(session: Session, plan: Plan) -> Revision:
@@ -164,11 +185,6 @@ def _print_outcome(plan: Plan, revision: Revision, outcome: ApplyOutcome, orders
     print(f"\n{styled('Applied', 32, 1)} {revision.name}: {both}{held_too}.")
     for hold in outcome.held:
         print(f"held ({hold.gate}): {hold.why}\n  {hold.remedy}", file=sys.stderr)
-
-
-def print_not_done(what: str) -> None:
-    """Say on standard error that nothing was done, and how to do it where the operator cannot be asked."""
-    print(f"{what}." if sys.stdin.isatty() else f"{what}: there is no terminal to ask on; add --yes.", file=sys.stderr)
 
 
 def _everything(plan: Plan) -> str:

@@ -1,4 +1,4 @@
-"""`hagit plan`: shows what would be done on this controller, and can save it for `hagit apply FILE`.
+"""`hagit plan`: shows what would be done, and can save it for `hagit apply FILE`: on an enrolled pair, for both.
 
 Changes nothing. `core/planning` makes the plan; `apply` and `rollback` make and print theirs with the functions here.
 """
@@ -9,11 +9,11 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reconciler.agent.session import Content, Session
+from reconciler.agent.session import UNCOMMITTED, Content, Session
 from reconciler.cli.options import DirectoryOption, NodeOption, Output, OutputOption, RevisionOption
 from reconciler.cli.revision_choice import choose_revision
 from reconciler.cli.saved_plan import save_plan
@@ -21,6 +21,9 @@ from reconciler.cli.terminal import marked_escapes, wants_color, width
 from reconciler.core.planning.plan import OrdersChange, Plan
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HagitError
+
+if TYPE_CHECKING:
+    from reconciler.core.rollout.pair_plan import PairPlan
 
 
 def plan(
@@ -33,7 +36,9 @@ def plan(
         bool, typer.Option("--detailed-exitcode", help="0 nothing to do, 1 error, 2 changes.")
     ] = False,
 ) -> int:
-    """Show what would be done on this controller, why, with which impact, and who asks for it. Changes nothing.
+    """Show what would be done, why, with which impact, and who asks for it. Changes nothing.
+
+    On an enrolled pair it is one plan for both controllers: in which order, in which role, and how long clients wait.
 
     \b
     Example:  hagit plan
@@ -42,13 +47,38 @@ def plan(
     as_json = output is Output.JSON
     with Session(node) as session:
         chosen, content = choose_revision(session, revision, directory)
-        found = make_plan(session, chosen, content)
+        found, pair = plan_with_peer(session, chosen, content)
     if out is not None:
-        save_plan(found, out)
-    print_plan(found, as_json=as_json)
+        save_plan(found, out, pair)
+    print_plans(found, pair, as_json=as_json)
     if out is not None and not as_json:
         print(f"\nSaved. Apply exactly this with: hagit apply {out}")
-    return 2 if detailed_exitcode and (found.actions or found.orders) else 0
+    changes = pair.steps or pair.stops if pair is not None else ()
+    return 2 if detailed_exitcode and (found.actions or found.orders or changes) else 0
+
+
+def plan_alone(session: Session, revision: Revision, content: Content) -> tuple[Plan, None]:
+    """The plan of this controller, whatever the peer does."""
+    return make_plan(session, revision, content), None
+
+
+def plan_with_peer(session: Session, revision: Revision, content: Content) -> tuple[Plan, PairPlan | None]:
+    """The plan of this controller, and that of the pair; None on a pair that is not enrolled, or for uncommitted files.
+
+    The peer makes its part at the same time.
+    """
+    try:
+        client = session.peer
+    except HagitError as error:
+        print(f"note: this plan is for controller {session.node.controller} alone: {error}", file=sys.stderr)
+        client = None
+    if client is None or revision.commit == UNCOMMITTED:
+        return plan_alone(session, revision, content)
+    from reconciler.agent.pair_plans import PeerPlan, planned_side
+
+    asked = PeerPlan(client, revision.commit)
+    plan = make_plan(session, revision, content)
+    return plan, asked.combined(planned_side(session, content, plan))
 
 
 def make_plan(session: Session, revision: Revision, content: Content) -> Plan:
@@ -86,6 +116,20 @@ def orders_changes(session: Session, content: Content) -> tuple[OrdersChange, ..
     except HagitError as error:
         print(f"note: the orders for the watchdog cannot be published: {error}", file=sys.stderr)
         return ()
+
+
+def print_plans(plan: Plan, pair: PairPlan | None, *, as_json: bool) -> None:
+    """Print the plan of the pair, or of this controller where there is none for the pair."""
+    if pair is None:
+        print_plan(plan, as_json=as_json)
+    elif as_json:
+        from reconciler.core.rollout.pair_document import pair_document
+
+        print(json.dumps(pair_document(plan.base.controller, pair), indent=1))
+    else:
+        from reconciler.cli.pair_plan_text import render_pair_plan
+
+        print(marked_escapes(render_pair_plan(pair, color=wants_color(), width=width())))
 
 
 def print_plan(plan: Plan, *, as_json: bool) -> None:

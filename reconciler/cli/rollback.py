@@ -8,10 +8,10 @@ import typer
 
 from reconciler.agent.rollback import block_head, previous_revision, rollback_content
 from reconciler.agent.session import Session
-from reconciler.cli.apply import carry_out, print_not_done
+from reconciler.cli.apply import carry_out
 from reconciler.cli.options import NodeOption, YesOption
 from reconciler.cli.plan import make_plan, print_plan
-from reconciler.cli.terminal import confirmed
+from reconciler.cli.terminal import confirmed, print_not_done
 from reconciler.errors import SourceError
 
 

@@ -88,6 +88,11 @@ def _clear() -> str:
     return f"{escape()}[G{escape()}[K"
 
 
+def print_not_done(what: str) -> None:
+    """Say on standard error that nothing was done, and how to do it where the operator cannot be asked."""
+    print(f"{what}." if sys.stdin.isatty() else f"{what}: there is no terminal to ask on; add --yes.", file=sys.stderr)
+
+
 class ProgressLine:
     """A line of progress that is overwritten, and cleared at the end. Prints nothing unless on a terminal."""
 

@@ -108,6 +108,19 @@ class AlertBuilder:
             signer=revision.signer,
         )
 
+    def held_revision(self, revision: Revision, why: str, remedy: str, now_s: float) -> Alert:
+        """The alert of a revision that the pair cannot take as things are."""
+        return self._alert(
+            AlertKind.REVISION_WAITS,
+            "newest commit",
+            f"{revision.name} ({revision.summary}) is not applied here: {why}",
+            now_s,
+            remedy=remedy,
+            commit=revision.commit,
+            author=revision.author,
+            signer=revision.signer,
+        )
+
     def _alert(
         self,
         kind: AlertKind,

@@ -99,7 +99,7 @@ def _alone(own: RolloutState) -> RolloutStep:
     """
     why = f"alone: the agent of {own.other} does not answer, so whether it can follow is not known"
     serves = own.role in (ServingRole.ACTIVE, ServingRole.UNKNOWN)
-    if serves and own.interrupts and own.hears and own.forced != own.wanted:
+    if serves and own.interrupts and own.hears:
         return RolloutStep(
             StepKind.HOLD,
             f"it would interrupt clients, and {own.other} is alive although its agent does not answer",
@@ -109,15 +109,10 @@ def _alone(own: RolloutState) -> RolloutStep:
 
 
 def _together(own: RolloutState, peer: RolloutState, looks: LookCounts) -> RolloutStep:
-    if own.forced == own.wanted:
-        return RolloutStep(StepKind.APPLY, "an operator wants it here whatever the peer does")
     here, there = own.controller, peer.controller
-    if peer.refused == own.wanted:
-        return RolloutStep(
-            StepKind.HOLD,
-            f"{there} cannot take this revision: {peer.refused_why}",
-            f"correct it with a new commit, or mend what {there} names",
-        )
+    for state in (own, peer):
+        if state.refused == own.wanted:
+            return refused_step(state.controller, state.refused_why)
     if own.wanted not in (peer.wanted, peer.applied):
         return RolloutStep(StepKind.WAIT, f"{there} does not have this revision yet")
     if ServingRole.MOVING in (own.role, peer.role):
@@ -133,6 +128,15 @@ def _together(own: RolloutState, peer: RolloutState, looks: LookCounts) -> Rollo
     if own.failed == own.wanted:
         return _stopped(here, own.failed_why)
     return _second(own, peer, looks)
+
+
+def refused_step(controller: str, why: str) -> RolloutStep:
+    """The step of a pair of which one controller cannot take the revision."""
+    return RolloutStep(
+        StepKind.HOLD,
+        f"{controller} cannot take this revision: {why}",
+        f"correct it with a new commit, or mend what {controller} names",
+    )
 
 
 def _stopped(controller: str, why: str) -> RolloutStep:
@@ -180,7 +184,7 @@ def _second(own: RolloutState, peer: RolloutState, looks: LookCounts) -> Rollout
             f"the switchover for it was asked for once, and {own.controller} is active",
             "hand over with `hagit switchover`, or apply in place: hagit apply --here",
         )
-    if own.role is not ServingRole.ACTIVE or peer.role is not ServingRole.STANDBY or not peer.able:
+    if not own.ready or peer.role is not ServingRole.STANDBY or not peer.able:
         return RolloutStep(
             StepKind.HOLD,
             f"it would interrupt clients, and a switchover to {there} is not possible",

@@ -55,12 +55,11 @@ class RolloutState:
     `wanted`: the commit that should be in force; `applied`: the one that is, empty before the first and after a boot.
     `begun`: the commit that is being applied, or will be after one more look at the peer. `failed`: the commit whose
     apply failed here. `refused`: a commit that cannot be used here, or that was rolled back. `switched`: the commit for
-    which this controller asked its watchdog for a switchover. `forced`: the commit that an operator wants applied here
-    whatever the peer does; `approved`: the commit that an operator has released for the pair.
+    which this controller asked its watchdog for a switchover.
 
-    `able`: the watchdog could take the pools now; `was_able`: it could before `applied` was applied. `hears`: the
-    watchdog hears the peer. `interrupts`: applying `wanted` here would interrupt the clients that this controller
-    serves.
+    `able`: the watchdog could take the pools now; `was_able`: it could before `applied` was applied. `ready`: it would
+    follow a request for a switchover. `hears`: it hears the peer. `interrupts`: applying `wanted` here would interrupt
+    the clients that this controller serves.
     """
 
     controller: str
@@ -72,11 +71,10 @@ class RolloutState:
     refused: str = ""
     refused_why: str = ""
     switched: str = ""
-    forced: str = ""
-    approved: str = ""
     role: ServingRole = ServingRole.UNKNOWN
     able: bool = False
     was_able: bool = False
+    ready: bool = False
     hears: bool = False
     interrupts: bool = False
     held: int = 0

@@ -66,6 +66,6 @@ def planned(side: str, text: str, role: ServingRole, before: str = PAIR, **more:
     plan: Plan = make_plan(new.desired, observed(before, side), f"main@{NEW}")
     noticed = noticed_actions(plan, {*critical_resources(old.desired), *critical_resources(new.desired)})
     state = RolloutState(controller=side, wanted=NEW, applied=OLD, role=role, able=role is ServingRole.STANDBY)
-    state = replace(state, hears=True, **more)  # type: ignore[arg-type]
+    state = replace(state, hears=True, ready=role is ServingRole.ACTIVE, **more)  # type: ignore[arg-type]
     forecast = FORECAST if role is ServingRole.ACTIVE else SwitchoverForecast()
     return PlannedSide(state, plan, len(noticed), forecast)

@@ -24,7 +24,7 @@ from reconciler.core.rollout.rollout_state import (
 )
 from reconciler.errors import UsageError
 
-ACTIVE = RolloutState(controller="a", wanted="new", applied="old", role=ServingRole.ACTIVE, hears=True)
+ACTIVE = RolloutState(controller="a", wanted="new", applied="old", role=ServingRole.ACTIVE, hears=True, ready=True)
 STANDBY = RolloutState(
     controller="b", wanted="new", applied="old", role=ServingRole.STANDBY, hears=True, able=True, was_able=True
 )
@@ -54,7 +54,8 @@ def test_after_a_switchover_where_clients_would_notice() -> None:
     assert (once.kind, "hagit apply --here" in once.remedy) == (StepKind.HOLD, True)
     assert step_of(replace(loud, switched="older"), READY).kind is StepKind.SWITCHOVER
     assert step_of(loud, replace(READY, able=False, was_able=False)).kind is StepKind.HOLD
-    assert step_of(replace(loud, role=ServingRole.UNKNOWN), READY).kind is StepKind.HOLD
+    assert step_of(replace(loud, role=ServingRole.UNKNOWN, ready=False), READY).kind is StepKind.HOLD
+    assert step_of(replace(loud, ready=False), READY).kind is StepKind.HOLD
     handed = replace(loud, role=ServingRole.STANDBY, switched="new")
     assert step_of(handed, replace(READY, role=ServingRole.ACTIVE)).kind is StepKind.APPLY
 
@@ -96,7 +97,6 @@ def test_a_peer_that_does_not_answer_is_waited_for_and_then_gone_without() -> No
     loud = replace(ACTIVE, interrupts=True)
     assert step_of(loud, None, AWAY).kind is StepKind.HOLD
     assert step_of(replace(loud, hears=False), None, AWAY).kind is StepKind.APPLY
-    assert step_of(replace(loud, forced="new"), None, AWAY).kind is StepKind.APPLY
 
 
 def test_what_the_peer_cannot_take_is_not_applied() -> None:
@@ -104,7 +104,8 @@ def test_what_the_peer_cannot_take_is_not_applied() -> None:
     step = step_of(STANDBY, peer)
     assert (step.kind, step.why) == (StepKind.HOLD, "a cannot take this revision: pair.yaml:3:1: no such key")
     assert step_of(STANDBY, replace(ACTIVE, wanted="old")).kind is StepKind.WAIT
-    assert step_of(replace(STANDBY, forced="new"), peer).kind is StepKind.APPLY
+    own = step_of(replace(STANDBY, refused="new", refused_why="another machine"), ACTIVE)
+    assert (own.kind, own.why) == (StepKind.HOLD, "b cannot take this revision: another machine")
 
 
 def test_two_that_begin_together_do_not_block_each_other() -> None:

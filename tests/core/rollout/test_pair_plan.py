@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.cli.pair_plan_text import render_pair_plan
 from reconciler.core.planning.plan_document import plan_document, plan_from_document
-from reconciler.core.rollout.next_step import RolloutStep, StepKind
+from reconciler.core.rollout.next_step import refused_step
 from reconciler.core.rollout.pair_document import pair_document, saved_pair
 from reconciler.core.rollout.pair_plan import PairPlan, PairStepKind, pair_plan
 from reconciler.core.rollout.rollout_state import ServingRole
@@ -28,11 +28,7 @@ def both(text: str, a: ServingRole = ACTIVE, b: ServingRole = STANDBY) -> PairPl
 
 
 def plans() -> dict[str, PairPlan]:
-    refusal = RolloutStep(
-        StepKind.HOLD,
-        "b cannot take this revision: serial.yaml:3:5: this is another machine",
-        "correct it with a new commit, or mend what b names",
-    )
+    refusal = refused_step("b", "serial.yaml:3:5: this is another machine")
     disabled = pair_plan(planned("a", JUMBO, ACTIVE), planned("b", JUMBO, STANDBY, able=False))
     away = ["b does not answer over cross0 (10.2.0.2): no route to host"]
     return {

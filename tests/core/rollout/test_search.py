@@ -98,11 +98,12 @@ def act(world: World, side: str) -> World:
 def moved(world: World) -> World:
     """The pools move: the roles change places."""
 
-    def role(half: Half) -> Half:
+    def changed(half: Half) -> Half:
         serves = half.state.role is not ACTIVE
-        return replace(half, state=replace(half.state, role=ACTIVE if serves else STANDBY, able=not serves))
+        role = ACTIVE if serves else STANDBY
+        return replace(half, state=replace(half.state, role=role, able=not serves, ready=serves))
 
-    return replace(world, a=role(world.a), b=role(world.b))
+    return replace(world, a=changed(world.a), b=changed(world.b))
 
 
 def finish(world: World, side: str, *, well: bool) -> World:
@@ -166,7 +167,7 @@ def settled(world: World) -> World:
 
 def state_of(side: str, role: ServingRole, **more: object) -> RolloutState:
     state = RolloutState(controller=side, wanted=NEW, applied=OLD, role=role, hears=True, interrupts=True)
-    return replace(state, able=role is STANDBY, was_able=role is STANDBY, **more)  # type: ignore[arg-type]
+    return replace(state, able=role is STANDBY, was_able=role is STANDBY, ready=role is ACTIVE, **more)  # type: ignore[arg-type]
 
 
 @dataclass

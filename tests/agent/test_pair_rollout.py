@@ -1,0 +1,91 @@
+"""Commits on an enrolled pair: two real agents that follow one plan, with watchdogs of a simulated world.
+
+The tests share one pair, one after the other; each begins with one revision in force on both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.agent.enrolled_pair import CRITICAL, PLAIN, EnrolledPair, enrolled_pair
+from tests.controller import Controller, interface
+from tests.wait import until
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnrolledPair]:
+    with enrolled_pair(tmp_path_factory.mktemp("pair")) as made:
+        made.start()
+        yield made
+
+
+@pytest.fixture
+def pair(running: EnrolledPair) -> EnrolledPair:
+    """The pair with the first network, active on the side that the last test left active."""
+    running.commit(CRITICAL + PLAIN, "Back to the first network")
+    running.until_both(running.a.work.git("rev-parse", "HEAD").strip())
+    until(lambda: {running.state(side).role for side in "ab"} == {"active", "standby"}, running.told)
+    until(lambda: all(running.state(side).ready for side in running.active()), running.told)
+    return running
+
+
+def with_mtu(size: int) -> str:
+    return CRITICAL.rstrip() + f"\n  mtu: {size}\n" + PLAIN
+
+
+def test_standby_first_and_in_place_where_clients_do_not_notice(pair: EnrolledPair) -> None:
+    commit = pair.commit(CRITICAL + PLAIN.replace("10.1.0.1", "10.1.0.2"))
+    pair.until_both(commit)
+    active, standby = pair.active() + pair.standby()
+    assert pair.applied_order(commit) == [(standby, "applied"), (active, "applied")]
+
+
+def test_one_switchover_where_clients_would_notice(pair: EnrolledPair) -> None:
+    active, standby = pair.active() + pair.standby()
+    commit = pair.commit(with_mtu(9000))
+    pair.until_both(commit)
+    assert pair.applied_order(commit) == [(standby, "applied"), (active, "switchover"), (active, "applied")]
+    assert pair.active() == standby
+    assert pair.a.mtu("e0") == pair.b.mtu("e0") == 9000
+
+
+def test_what_is_refused_on_the_standby_stops_the_active_one(pair: EnrolledPair) -> None:
+    """A NIC on top of another takes no larger MTU than that one, which no limit of its own says."""
+    active, standby = (pair.of(side) for side in pair.active() + pair.standby())
+    standby.ip("link add link e1 name top0 type macvlan mode bridge")
+    active.ip("link add top0 type veth peer name top0-far")
+    commit = pair.commit(CRITICAL + PLAIN + interface("top0", "10.4.0.1/24", mtu=9000))
+    until(
+        lambda: told(active, f"it failed on {standby.letter}: Interface/top0: the kernel refused to set the MTU"),
+        pair.told,
+    )
+    assert (standby.in_force() == commit, active.in_force() == commit) == (True, False)
+    standby.ip("link set e1 mtu 9000")
+    pair.until_both(commit)
+    order = pair.applied_order(commit)
+    assert (order[0], order[-1]) == ((standby.letter, "applied-in-part"), (active.letter, "applied"))
+    assert [side for side, _ in order].count(active.letter) == 1
+    standby.ip("link set e1 mtu 1500")
+
+
+def test_a_peer_without_an_agent_is_gone_without_unless_clients_would_notice(pair: EnrolledPair) -> None:
+    active, standby = (pair.of(side) for side in pair.active() + pair.standby())
+    standby.agents[-1].kill()
+    harmless = pair.commit(CRITICAL + PLAIN.replace("10.1.0.1", "10.1.0.3"))
+    active.until_applied(harmless)
+    loud = pair.commit(with_mtu(8000))
+    until(lambda: told(active, "is alive although its agent does not answer"), pair.told)
+    assert active.in_force() == harmless
+    standby.start_agent()
+    pair.until_both(loud)
+    assert pair.applied_order(loud) == [
+        (standby.letter, "applied"), (active.letter, "switchover"), (active.letter, "applied"),
+    ]  # fmt: skip
+
+
+def told(controller: Controller, words: str) -> bool:
+    """Whether an alert that a revision waits says so."""
+    alerts = (line["alert"] for line in controller.lines("decisions.jsonl") if "alert" in line)
+    return any(alert["kind"] == "revision-waits" and words in alert["summary"] for alert in alerts)
