@@ -138,6 +138,10 @@ class PublicationError(HagitError):
     """The virtual host name cannot be published: by DNS, or by mDNS."""
 
 
+class ChangePendingError(HagitError):
+    """A change waits for its confirmation, or none does."""
+
+
 class ControlError(HagitError):
     """The watchdog does not answer, or its control socket cannot be served."""
 

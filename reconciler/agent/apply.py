@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from reconciler.agent.apply_journal import read_interrupted
 from reconciler.agent.executor import ApplyOutcome, Progress, execute_plan, mark_interrupted_links
 from reconciler.agent.source.content import Content
-from reconciler.agent.store import AppliedRevision, HeldPart, Store
+from reconciler.agent.store import NO_DETAILS, AppliedRevision, HeldPart, Store
 from reconciler.core.facts.change import ActionVerb
 from reconciler.core.facts.codec import fact_document, fact_from_document
 from reconciler.core.facts.fact import Address, Key
@@ -30,6 +30,18 @@ from reconciler.errors import HagitError, StalePlanError
 #: How long an apply waits for another one, of an operator or of the agent.
 LOCK_WAIT_S: Final = 5.0
 MOVED_MAX: Final = 5
+
+
+class ChangeGuard(Protocol):
+    """Keeps a change from cutting this controller off. Both are called under the lock."""
+
+    def begin(self, plan: Plan) -> None:
+        """Called before the first action. Raises HagitError when the change must not begin."""
+        ...
+
+    def end(self, outcome: ApplyOutcome) -> None:
+        """Called after the last action, whether all were done or not."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +101,8 @@ def apply_plan(
     basis: PlanBasis | None = None,
     begin: Callable[[], None] | None = None,
     progress: Progress | None = None,
+    guard: ChangeGuard | None = None,
+    details: Mapping[str, object] = NO_DETAILS,
 ) -> ApplyOutcome:
     """Perform a plan and record the outcome, in the history as `record_as` unless that is empty.
 
@@ -97,7 +111,7 @@ def apply_plan(
     revision in force.
 
     `basis`: the revision in force when the plan was made a moment ago; while it is unchanged, no second observation is
-    made. `begin` is called under the lock before the first action.
+    made. `begin` is called under the lock before the first action. `details`: more fields of the line in the history.
 
     Raises StalePlanError with the changes since the plan was made, StateError when another apply runs or the state
     directory cannot be written. In both cases nothing was changed.
@@ -108,6 +122,8 @@ def apply_plan(
         resumed = _finish_interrupted(store, network)
         if basis is None or resumed:
             require_current(plan, network.observe())
+        if guard is not None:
+            guard.begin(plan)
         if begin is not None:
             begin()
         store.log_decision("apply", revision=revision.full_name, purpose=purpose, actions=len(plan.actions))
@@ -125,7 +141,9 @@ def apply_plan(
         elif record_as:
             counts, was = count_verbs(outcome.done), changed_in_place(outcome.done, plan)
             held = held_in((*plan.holds, *outcome.held))
-            store.record_applied(revision, what=record_as, counts=counts, was=was, held=held)
+            store.record_applied(revision, what=record_as, counts=counts, was=was, held=held, details=details)
+        if guard is not None:
+            guard.end(outcome)
         return outcome
 
 

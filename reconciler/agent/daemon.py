@@ -21,6 +21,8 @@ from types import FrameType
 from typing import Final, assert_never
 
 from reconciler.agent.alert_recovery import PAIR_ALERTS, recover_memory
+from reconciler.agent.change_guard import ConfirmedChange
+from reconciler.agent.change_watch import ChangeWatch
 from reconciler.agent.executor import ApplyOutcome as Performed
 from reconciler.agent.metrics import Metrics
 from reconciler.agent.name_publisher import NamePublisher
@@ -77,8 +79,9 @@ class Agent:
         firing = self._outbox.firing()
         self._memory = recover_memory(session, firing)
         self._names = NamePublisher(node.path, lambda: self._wakeup.set("names"))
+        self._changes = ChangeWatch(session, lambda: self._wakeup.set("paths"))
         self._publisher = AgentStatusPublisher(
-            session, self._metrics, self._outbox, os.getpid(), self._names.publications
+            session, self._metrics, self._outbox, self._changes, os.getpid(), self._names.publications
         )
         self._poller = SourcePoller(node, self._on_selection)
         self._peer_service = PeerService(node)
@@ -132,8 +135,8 @@ class Agent:
                 changed = self._monitor in ready and self._monitor.drain()
                 fresh = self._read_selections()
                 waited_s = monotonic_s() - began_s
-                named = "names" in reasons
-                if changed or fresh or named or waited_s >= timeout_s:
+                named, asked = "names" in reasons, "paths" in reasons
+                if changed or fresh or named or asked or waited_s >= timeout_s:
                     trigger = "event" if changed else "source" if fresh else "names" if named else "interval"
                     due_s = self._reconcile(trigger)
                 else:
@@ -164,6 +167,7 @@ class Agent:
     def close(self) -> None:
         """Stop the threads and close everything. Alerts that were not delivered stay in the outbox."""
         self._names.close()
+        self._changes.close()
         self._poller.close()
         self._peer_service.close()
         if self._push is not None:
@@ -258,6 +262,8 @@ class Agent:
             lambda: unsigned_warning(self._session.node, self._session.store.accepted()),
             self._names.failures,
             lambda: self._push.conditions if self._push is not None else (),
+            lambda revision, content: ConfirmedChange(self._session, revision, content),
+            self._changes,
         )
 
     def _select_storage(self, content: Content) -> bool:

@@ -49,6 +49,8 @@ class Metrics:
         self._reachable = self._gauge("source_reachable", "1 when the last fetch from the remote worked.", "remote")
         self._suspended = self._gauge("suspended", "1 while an operator keeps the agent from applying.")
         self._names = self._gauge("name_published", "1 while this controller publishes the name.", "name", "by")
+        self._change = self._gauge("change_pending", "1 while a change waits for its confirmation.")
+        self._reverted = self._gauge("change_reverted", "1 while the newest revision is taken back.")
         self._pending = self._gauge("alerts_pending", "Alerts that a target has not taken yet.", "target")
         self._firing = self._gauge("alerts_firing", "Alerts that are firing.")
         self._delivered = self._counter("alerts_delivered", "Alerts that a target has taken.", "target")
@@ -103,6 +105,11 @@ class Metrics:
     def suspended(self, is_suspended: bool) -> None:
         """Set whether an operator keeps the agent from applying."""
         self._suspended.set(1 if is_suspended else 0)
+
+    def change(self, stage: str) -> None:
+        """Set the stage of the newest change that could cut this controller off; empty without one that matters."""
+        self._change.set(1 if stage not in ("", "reverted") else 0)
+        self._reverted.set(1 if stage == "reverted" else 0)
 
     def alerts(self, waiting: Mapping[str, int], firing_count: int) -> None:
         """Set how many alerts wait for each target (`Outbox.pending_counts`), and how many are firing."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from reconciler.agent.agent_memory import AgentMemory
-from reconciler.agent.apply import PlanBasis, apply_plan, held_in, propose, restrict
+from reconciler.agent.apply import ChangeGuard, PlanBasis, apply_plan, held_in, propose, restrict
+from reconciler.agent.change_watch import ChangeWatch
 from reconciler.agent.executor import ApplyOutcome, error_of_holds
 from reconciler.agent.revision_gate import RevisionGate
 from reconciler.agent.source.content import Content
@@ -56,9 +57,12 @@ class Reconciliation:
     weak_trust: Callable[[], HagitError | None] = field(default=lambda: None)
     unpublished_names: Callable[[], Iterable[tuple[str, HagitError]]] = field(default=lambda: ())
     push_conditions: Callable[[], Iterable[tuple[AlertKind, str, HagitError]]] = field(default=lambda: ())
+    guard_for: Callable[[Revision, Content], ChangeGuard | None] = field(default=lambda revision, content: None)
+    changes: ChangeWatch | None = None
 
     def run(self, selection: Selection) -> float | None:
         """Reconcile once. Returns the seconds until the next run is due without an event; None without a due time."""
+        changed_s = self.changes.step() if self.changes is not None else None
         now_s = wall_s()
         present = list(
             self.alerts.source_conditions(selection.refusal, selection.head, selection.failed_remotes, now_s)
@@ -84,13 +88,14 @@ class Reconciliation:
         except ObservationError as error:
             present.append(self.alerts.condition(AlertKind.OBSERVATION_FAILED, "live state", error, now_s))
             due_s = RETRY_S_MIN
+        present += self.changes.conditions(self.alerts, now_s) if self.changes is not None else ()
         conditions, transitions = self.memory.conditions.updated(present, now_s)
         for alert in transitions:
             self._emit("alert", alert)
         self.gate.note(selection, self.memory.failed, self.memory.failure, self.memory.refused_actions)
         # Only now: after a failed `emit` the transitions are emitted again, and the outbox drops duplicates.
         self.memory.conditions = conditions
-        return due_s
+        return min((due for due in (due_s, changed_s) if due is not None), default=None)
 
     def _reconcile(
         self,
@@ -106,7 +111,11 @@ class Reconciliation:
             return None
         if applied is not None and not applied.revision.same_state(revision):
             in_force = self._content(applied.revision, present, now_s)
-            if self._may_try(revision):
+            if self._is_frozen:
+                if in_force is None:
+                    return None
+                revision, content = applied.revision, in_force
+            elif self._may_try(revision):
                 plan = propose(content, revision.full_name, observed)
                 held = self.gate.hold(revision, content, in_force, plan, self.alerts, now_s)
                 if held is not None:
@@ -117,7 +126,7 @@ class Reconciliation:
                     revision, content, due_s = applied.revision, in_force, held.due_s
         observed = self._complete(content, observed)
         if applied is None or not applied.revision.same_state(revision) or not applied.holds_now():
-            if self._may_try(revision):
+            if self._may_try(revision) and not self._is_changing:
                 applied = self._apply(revision, content, observed, applied)
                 self.gate.ended()
                 observed = self.host.observe()
@@ -132,7 +141,7 @@ class Reconciliation:
             if content is None:
                 return due_s
             observed = self._complete(content, observed)
-        else:
+        elif not self._is_frozen:
             acted = self._pools_moved_here(observed) and self._apply_to_pools(revision, content, observed, applied)
             acted = acted or self._finish(revision, content, observed, applied)
             if acted:
@@ -141,6 +150,16 @@ class Reconciliation:
         due_s = self._publish_orders(applied.revision, content, present, now_s, due_s)
         looked_s = self._detect_drift(applied.revision, content, observed, unapplied, present, now_s)
         return _soonest(due_s, looked_s)
+
+    @property
+    def _is_changing(self) -> bool:
+        """Whether a change waits for its confirmation: until then this controller stays as it is."""
+        return self.changes is not None and self.changes.open
+
+    @property
+    def _is_frozen(self) -> bool:
+        """Whether neither a newer revision nor a healing may be applied now."""
+        return self._is_changing
 
     def _complete(self, content: Content, observed: Observed) -> Observed:
         """The observation, or a new one when it left out pools that the content names."""
@@ -212,7 +231,11 @@ class Reconciliation:
         self, selection: Selection, present: list[Alert], now_s: float
     ) -> tuple[Revision | None, Content | None]:
         """The revision that should be in force. A command may have chosen another one since this selection."""
-        wanted = self.store.accepted().wanted
+        accepted = self.store.accepted()
+        wanted = accepted.wanted
+        if wanted is None and accepted.blocked is not None:
+            # The only revision there was has been taken back.
+            return None, None
         if wanted is None or (selection.revision is not None and selection.revision.same_state(wanted)):
             return selection.revision, selection.content
         if selection.revision is not None:
@@ -240,18 +263,32 @@ class Reconciliation:
         self.memory.placement = observed.placement
         what = "applied" if applied is None or not applied.revision.same_state(revision) else "restored"
         before, self.memory.refused_actions = self.memory.refused_actions, RefusedActions()
-        if self._perform(plan, revision, "apply", applied, what) is None:
+        guard = self.guard_for(revision, content) if what == "applied" else None
+        if self._perform(plan, revision, "apply", applied, what, guard) is None:
             self.memory.refused_actions = before
             return applied
         return self.store.applied()
 
     def _perform(
-        self, plan: Plan, revision: Revision, purpose: str, applied: AppliedRevision | None, record_as: str = ""
+        self,
+        plan: Plan,
+        revision: Revision,
+        purpose: str,
+        applied: AppliedRevision | None,
+        record_as: str = "",
+        guard: ChangeGuard | None = None,
     ) -> ApplyOutcome | None:
         """Perform a plan; refused actions are tried again later. None when all of it failed; then the next waits."""
         try:
             outcome = apply_plan(
-                self.store, self.host, plan, revision, purpose=purpose, basis=PlanBasis(applied), record_as=record_as
+                self.store,
+                self.host,
+                plan,
+                revision,
+                purpose=purpose,
+                basis=PlanBasis(applied),
+                record_as=record_as,
+                guard=guard,
             )
         except StalePlanError:
             # Another apply came first, or an interrupted one was just finished: observe again in the next run.
@@ -323,7 +360,7 @@ class Reconciliation:
         self.memory.ledger = ledger
         if self.memory.unconfirmed and not halfway:
             self._end_unconfirmed(look, now_s)
-        healed = not waits and self._heal(revision, content, observed)
+        healed = not waits and not self._is_frozen and self._heal(revision, content, observed)
         due_s = None if waits else self._add_failure(revision, present, now_s)
         if not healed and due_s is not None:
             return due_s

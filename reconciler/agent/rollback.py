@@ -16,12 +16,17 @@ from reconciler.system.clock import wall_s
 from reconciler.system.git.history import position
 
 LOCK_WAIT_S = 10.0
+#: Words of the history for a revision that came into force.
+IN_FORCE = ("applied", "rolled back", "reverted")
 
 
 def previous_revision(session: Session, now: Revision) -> Revision:
     """The revision that was in force before `now`. Raises SourceError when there is none."""
-    for entry in reversed(session.store.history()):
-        if entry["what"] in ("applied", "rolled back"):
+    entries = session.store.history()
+    # What could not be reached after its change is nothing to go back to.
+    undone = {entry.get("undone") for entry in entries}
+    for entry in reversed(entries):
+        if entry["what"] in IN_FORCE and entry["revision"]["commit"] not in undone:
             revision = revision_from_document(entry["revision"])
             if not revision.same_state(now):
                 return revision

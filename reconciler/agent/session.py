@@ -20,6 +20,7 @@ from reconciler.system.files import hang_up_holder, holder_of
 from reconciler.system.node import Node, find_node_file, load_node
 
 if TYPE_CHECKING:
+    from reconciler.agent.change_confirmation import ChangeConfirmation
     from reconciler.agent.enrolment_recovery import EnrolmentRemains
     from reconciler.agent.executor import ApplyOutcome, Progress
     from reconciler.agent.host import LiveHost
@@ -83,6 +84,13 @@ class Session:
 
             self._orders = OrdersFile(self.node, self.node.watchdog, self.store)
         return self._orders
+
+    @property
+    def changes(self) -> ChangeConfirmation:
+        """The newest change that could cut this controller off."""
+        from reconciler.agent.change_confirmation import ChangeConfirmation
+
+        return ChangeConfirmation(self)
 
     @property
     def mirror(self) -> Mirror:
@@ -269,14 +277,18 @@ class Session:
         revision: Revision,
         *,
         what: str,
+        content: Content | None = None,
         begin: Callable[[], None] | None = None,
         progress: Progress | None = None,
+        within_s: float | None = None,
     ) -> ApplyOutcome:
-        """Carry out a plan for the operator. See `apply_plan`.
+        """Carry out a plan for the operator, guarded (`agent/change_guard`). See `apply_plan`.
 
-        `what`: word for the history, where uncommitted files never appear.
+        `what`: word for the history, where uncommitted files never appear. `within_s`: the operator has to confirm
+        within this time.
         """
         from reconciler.agent.apply import apply_plan
+        from reconciler.agent.change_guard import ConfirmedChange
 
         record_as = what if revision.commit != UNCOMMITTED else ""
         return apply_plan(
@@ -288,4 +300,5 @@ class Session:
             record_as=record_as,
             begin=begin,
             progress=progress,
+            guard=ConfirmedChange(self, revision, content, within_s),
         )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from reconciler.agent.agent_memory import AgentMemory
+from reconciler.agent.change_watch import ChangeWatch
 from reconciler.agent.metrics import Metrics
 from reconciler.agent.session import Session
 from reconciler.agent.source.selection import Selection
@@ -38,12 +39,14 @@ class AgentStatusPublisher:
         session: Session,
         metrics: Metrics,
         outbox: Outbox,
+        changes: ChangeWatch,
         pid: int,
         names: Callable[[], tuple[NamePublication, ...]] = lambda: (),
     ) -> None:
         self._session = session
         self._metrics = metrics
         self._outbox = outbox
+        self._changes = changes
         self._pid = pid
         self._names = names
         self._started_s = wall_s()
@@ -113,6 +116,8 @@ class AgentStatusPublisher:
         names = self._names()
         self._metrics.names(names)
         holds, foreign = memory.all_holds(), memory.foreign
+        change = self._changes.document()
+        self._metrics.change(change["stage"] if change is not None else "")
         digest = self._trust_digest()
         self._metrics.trust(digest)
         return {
@@ -129,6 +134,7 @@ class AgentStatusPublisher:
             "refusal": _error(selection.refusal),
             "failure": _error(memory.failure),
             "blocked": {"commit": accepted.blocked.commit, "why": accepted.blocked.why} if accepted.blocked else None,
+            "change": change,
             "trust": trust_document(unsigned_warning(self._session.node, accepted)),
             "trust_digest": digest,
             "notes": [*selection.notes, *(f"no alerts go to {target}" for target in self.targets_refused)],

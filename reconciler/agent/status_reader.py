@@ -57,6 +57,11 @@ def _verdict(document: dict[str, Any]) -> tuple[str, bool]:
         return f"{controller}: {name} was applied before the last boot and is not in force.", False
     if document.get("failure") and document["agent"]:
         return f"{controller}: applying fails; {name} is in force.", False
+    change = document.get("change")
+    if change and document["agent"]:
+        if change["stage"] == "reverted":
+            return f"{controller}: {change['revision']} was taken back; {name} is in force.", False
+        return f"{controller}: {change['revision']} waits for its confirmation.", False
     if document.get("refusal") and document["agent"]:
         return f"{controller}: {name} is in force; a newer commit or the source is refused.", False
     drifted = lasting_drift(document)

@@ -5,6 +5,7 @@
     applied.json       the revision applied last, and the boot in which it was applied
     compiled/          compiled desired states by commit, so that a command need not parse YAML again
     journal.jsonl      the write-ahead journal of the running or interrupted apply
+    change.json        the newest change that could cut this controller off, and the way back from it
     history.jsonl      every revision that was applied, rolled back or refused
     decisions.jsonl    the decision log of the agent
     ledger.json        suspected and firing drift
@@ -22,8 +23,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias, TypeVar
 
+from reconciler.core.confirmation.pending_change import PendingChange, change_document, change_from_document
 from reconciler.core.facts.fact import Key
 from reconciler.core.status.revision import Revision, revision_document, revision_from_document
 from reconciler.errors import StateError, shape_defect
@@ -39,6 +42,7 @@ from reconciler.system.files import (
     narrow,
     read_json,
     read_lines,
+    remove_file,
     write_json,
 )
 from reconciler.system.machine import boot_identity
@@ -50,6 +54,7 @@ HeldPart: TypeAlias = tuple[Key, str]
 HISTORY_LINES_MAX: Final = 1_000
 DECISION_LINES_MAX: Final = 20_000
 COMPILED_FILES_MAX: Final = 16
+NO_DETAILS: Final[Mapping[str, object]] = MappingProxyType({})
 #: Files that every user may read, for `hagit status`.
 PUBLIC_FILES: Final = ("status.json", "applied.json")
 
@@ -94,7 +99,9 @@ class AcceptedHistory:
 
     @property
     def wanted(self) -> Revision | None:
-        """The revision that should be in force, None before the first good one."""
+        """The revision that should be in force; None before the first good one, or if that was taken back."""
+        if self.pinned is None and self.blocked is not None and self.good is not None:
+            return None if self.good.commit == self.blocked.commit else self.good
         return self.pinned or self.good
 
 
@@ -182,15 +189,18 @@ class Store:
         counts: Mapping[str, int],
         was: Sequence[Any] = (),
         held: Iterable[HeldPart] = (),
+        details: Mapping[str, object] = NO_DETAILS,
     ) -> None:
         """Record that a revision is in force except its `held` parts, and add it to the history.
 
-        `was`: documents of facts that it changed in place, with their old values, for a rollback.
+        `was`: documents of facts that it changed in place, with their old values, for a rollback. `details`: more
+        fields of the line in the history.
         """
         left = tuple(dict.fromkeys(held))
         applied = AppliedRevision(revision, wall_s(), boot_identity(), not left, left)
         write_json(self.root / "applied.json", asdict(applied), mode=PUBLIC)
-        self.record_history(what, revision, counts=dict(counts), complete=not left, held=len(left), was=list(was))
+        about = {"counts": dict(counts), "complete": not left, "held": len(left), "was": list(was), **details}
+        self.record_history(what, revision, **about)
 
     def record_held(self, applied: AppliedRevision, held: Iterable[HeldPart]) -> AppliedRevision:
         """Record the held parts of the revision in force."""
@@ -210,6 +220,18 @@ class Store:
     def history(self) -> list[dict[str, Any]]:
         """Every line of the history, oldest first. Skips damaged lines."""
         return [line for line in read_lines(self.root / "history.jsonl") if _is_entry(line)]
+
+    def change(self) -> PendingChange | None:
+        """The newest change that could cut this controller off, None without one. Raises StateError if damaged."""
+        return self._read("change.json", change_from_document)
+
+    def record_change(self, change: PendingChange) -> None:
+        """Record a stage of a change. Synced: after a power cut the next agent takes the way back."""
+        write_json(self.root / "change.json", change_document(change))
+
+    def forget_applied(self) -> None:
+        """Record that no revision is in force."""
+        remove_file(self.root / "applied.json")
 
     def log_decision(self, decision: str, **details: object) -> None:
         """Append a line to the decision log: the decision and its reasons."""

@@ -41,6 +41,8 @@ COMMANDS: Final[Sequence[tuple[str, str, str]]] = (
     ("plan", "plan", "Change"),
     ("apply", "apply", "Change"),
     ("diff", "diff", "Change"),
+    ("confirm", "confirm", "Change"),
+    ("revert", "confirm", "Change"),
     ("rollback", "rollback", "Change"),
     ("accept-history", "accept_history", "Change"),
     ("switchover", "switchover", "Failover"),

@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from reconciler.agent.session import UNCOMMITTED, Content, Session
+from reconciler.cli.confirm import await_confirmation
+from reconciler.cli.duration import parsed_ms
 from reconciler.cli.options import DirectoryOption, NodeOption, Output, OutputOption, RevisionOption, YesOption
 from reconciler.cli.plan import orders_changes, plan_alone, plan_with_peer, print_plan
 from reconciler.cli.revision_choice import choose_revision
 from reconciler.cli.saved_plan import saved_plan
-from reconciler.cli.terminal import ProgressLine, confirmed, print_not_done, styled
+from reconciler.cli.terminal import ProgressLine, confirmed, print_not_done, styled, survive_hangup
+from reconciler.core.confirmation.pending_change import ChangeStage, PendingChange
 from reconciler.core.failover.orders.orders import Orders
 from reconciler.core.planning.plan import Action, Plan
 from reconciler.core.planning.planner import base_keys
@@ -42,10 +45,20 @@ def apply(
     here: Annotated[
         bool, typer.Option("--here", help="Apply on this controller alone and at once, whatever the other one does.")
     ] = False,
+    confirm_within: Annotated[
+        str | None,
+        typer.Option(
+            "--confirm-within",
+            help="Here alone, and back again unless `hagit confirm` comes within this time: 2m.",
+            metavar="TIME",
+        ),
+    ] = None,
 ) -> int:
     """Show the plan, ask, and do it: one action at a time, looking after each, stopping at a surprise.
 
     On an enrolled pair both agents do their part in the order of the plan, and this command shows how they get on.
+    A change that could cut a controller off is taken back by itself unless everything that answered before answers
+    after it, or `hagit confirm` keeps it.
 
     A saved plan is refused when what it was made from has moved. Cut off at any point, run it again: it ends at the
     same state.
@@ -55,6 +68,8 @@ def apply(
               hagit apply --yes change.plan
     """
     as_json = output is Output.JSON
+    within_s = parsed_ms(confirm_within, "--confirm-within") / 1_000 if confirm_within else None
+    here = here or within_s is not None
     if file is not None and (revision or directory):
         raise UsageError("a saved plan already says which revision it is for", remedy="leave the option out")
     with Session(node) as session:
@@ -80,7 +95,7 @@ def apply(
         if (plan.actions or plan.orders) and not yes and not confirmed(f"\nApply {_everything(plan)}?"):
             print_not_done("Nothing was applied")
             return 1
-        return carry_out(session, plan, chosen, content, "applied", as_json=as_json)
+        return carry_out(session, plan, chosen, content, "applied", as_json=as_json, within_s=within_s)
 
 
 def carry_out(
@@ -92,29 +107,35 @@ def carry_out(
     *,
     as_json: bool = False,
     begin: Callable[[], None] | None = None,
+    within_s: float | None = None,
 ) -> int:
     """Do what a plan says, publish the orders, and print the outcome. Returns the exit status.
 
     `what`: the word for it in the history. `begin` is called once everything is ready, before the first action.
+    `within_s`: the operator has to confirm the change within this time.
     """
+    survive_hangup()
     with ProgressLine() as progress:
 
         def show(index: int, total: int, action: Action) -> None:
             progress.show(f"[{index + 1}/{total}] {action.verb.value} {action.key}")
 
-        outcome = session.apply(plan, revision, what=what, begin=begin, progress=show)
+        outcome = session.apply(
+            plan, revision, what=what, content=content, begin=begin, progress=show, within_s=within_s
+        )
     orders = None
     if outcome.failure is None and content is not None and session.orders is not None:
         orders = session.orders.publish(content, revision.commit if revision.commit != UNCOMMITTED else "")
+    session.notify_agent()
+    if not as_json and outcome.failure is None:
+        _print_outcome(plan, revision, outcome, orders)
+    change = await_confirmation(session, as_json=as_json)
     if as_json:
-        print(json.dumps(_document(plan, revision, outcome, orders)))
+        print(json.dumps(_document(plan, revision, outcome, orders, change)))
     if outcome.failure is not None:
         print(f"Stopped after {outcome.performed} of {_actions(outcome.total)}.", file=sys.stderr)
         raise outcome.failure
-    session.notify_agent()
-    if not as_json:
-        _print_outcome(plan, revision, outcome, orders)
-    return 1 if outcome.held else 0
+    return 1 if outcome.held or (change is not None and change.stage is ChangeStage.REVERTED) else 0
 
 
 def _unmoved_pair(session: Session, plan: Plan, saved: SavedPair) -> PairPlan:
@@ -156,8 +177,13 @@ def _content_of_plan(session: Session, plan: Plan, revision: Revision) -> Conten
     return content
 
 
-def _document(plan: Plan, revision: Revision, outcome: ApplyOutcome, orders: Orders | None) -> dict[str, Any]:
-    """JSON form of an outcome. `failure`: the problem to read first; `held`: each part that was not done, and why."""
+def _document(
+    plan: Plan, revision: Revision, outcome: ApplyOutcome, orders: Orders | None, change: PendingChange | None
+) -> dict[str, Any]:
+    """JSON form of an outcome. `failure`: the problem to read first; `held`: each part that was not done, and why.
+
+    `change`: what became of a change that could cut this controller off.
+    """
     problem = outcome.problem
     return {
         "format": "hagit.outcome/1",
@@ -166,6 +192,7 @@ def _document(plan: Plan, revision: Revision, outcome: ApplyOutcome, orders: Ord
         "total": outcome.total,
         "complete": outcome.complete,
         "orders": orders.generation if orders is not None else None,
+        "change": {"stage": change.stage.value, "why": change.why} if change is not None else None,
         "failure": {"what": problem.what, "where": problem.where, "remedy": problem.remedy} if problem else None,
         "held": [
             {"key": list(hold.key), "gate": hold.gate.value, "why": hold.why, "remedy": hold.remedy}

@@ -19,6 +19,7 @@ from reconciler.agent.status_reader import lasting_drift, read_agent_status, rec
 from reconciler.cli.options import NodeOption, Output, OutputOption
 from reconciler.cli.terminal import fold, local_time, styled, width
 from reconciler.cli.watchdog_text import reading_document, status_lines, styled_verdict
+from reconciler.core.confirmation.pending_change import names_in_words
 from reconciler.system.streams import escape
 from reconciler.system.watchdog_client import StatusReading, query_status
 
@@ -109,6 +110,16 @@ def _name_lines(published: dict[str, Any]) -> list[str]:
     return [f"  {'' if at else 'name':<10} {line}" for at, line in enumerate(folded)]
 
 
+def _change_lines(change: dict[str, Any]) -> list[str]:
+    """A change that waits for its confirmation, or was taken back."""
+    name = change["revision"]
+    if change["stage"] == "reverted":
+        return [f"  taken back {name}: {change['why']}"]
+    silent = change.get("silent")
+    waits = f"silent: {names_in_words(silent)}" if silent else "hagit confirm keeps it, hagit revert undoes it"
+    return [f"  confirm    {name} is taken back in {change['left_s']} s; {waits}"]
+
+
 def _agent_lines(document: dict[str, Any]) -> list[str]:
     lines: list[str] = []
     applied = document["applied"]
@@ -142,6 +153,8 @@ def _agent_lines(document: dict[str, Any]) -> list[str]:
         ways = [f"→ {way}" for way in document["trust"]["remedy"].split("; ")]
         folded = [line for text in (document["trust"]["what"], *ways) for line in fold(text, width() - 14)]
         lines += [f"  {'' if at else 'trust':<10} {line}" for at, line in enumerate(folded)]
+    if document.get("change"):
+        lines += _change_lines(document["change"])
     if document.get("blocked"):
         lines.append(f"  blocked    {document['blocked']['commit'][:7]}: {document['blocked']['why']}")
     lines += [

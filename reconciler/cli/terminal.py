@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import textwrap
 import time
@@ -83,6 +84,11 @@ def _answer(prompt: str) -> str:
     return sys.stdin.readline().strip()
 
 
+def survive_hangup() -> None:
+    """Go on when the terminal is gone: a change of the network may have cut the operator's own session (SIGHUP)."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
 def _clear() -> str:
     """The sequence that goes to the first column and clears the line (ECMA-48 8.3.9, 8.3.41)."""
     return f"{escape()}[G{escape()}[K"
@@ -105,8 +111,12 @@ class ProgressLine:
     def show(self, text: str) -> None:
         """Replace the line."""
         if self._shown:
-            sys.stderr.write(f"{_clear()}{printable(text)[: width() - 1]}")
-            sys.stderr.flush()
+            try:
+                sys.stderr.write(f"{_clear()}{printable(text)[: width() - 1]}")
+                sys.stderr.flush()
+            except OSError:
+                # The terminal is gone, and the work goes on.
+                self._shown = False
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

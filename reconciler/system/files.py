@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Final
 
 from reconciler.errors import StateError
-from reconciler.system.atomic_file import fill_and_rename
+from reconciler.system.atomic_file import fill_and_rename, sync_directory
 
 #: Nothing that hagit keeps for itself comes near this; a larger file is not ours.
 FILE_BYTES_MAX: Final = 64 << 20
@@ -172,6 +172,15 @@ def read_json(path: Path) -> Any | None:
         raise StateError(
             f"not a JSON document: {error}", where=str(path), remedy="move this file away; it will be made anew"
         ) from error
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file if it is there, for good: a power cut does not bring it back. Raises StateError."""
+    try:
+        path.unlink(missing_ok=True)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise state_error(path, error, "remove this file") from error
 
 
 def json_line(document: Any) -> bytes:

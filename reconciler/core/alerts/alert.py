@@ -32,6 +32,8 @@ class AlertKind(StrEnum):
     PEER_LACKS_COMMITS = "peer-lacks-commits"
     HISTORIES_DIFFER = "histories-differ"
     APPLY_FAILED = "apply-failed"
+    CHANGE_PENDING = "change-pending"
+    CHANGE_REVERTED = "change-reverted"
     OBSERVATION_FAILED = "observation-failed"
     STATE_DAMAGED = "state-damaged"
     ORDERS_UNPUBLISHED = "orders-unpublished"

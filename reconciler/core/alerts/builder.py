@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from reconciler.core.alerts.alert import Alert, AlertKind, AlertStatus, Severity
 from reconciler.core.facts.difference import DifferenceKind
@@ -17,6 +18,9 @@ from reconciler.core.planning.plan import Blame, HeldChange
 from reconciler.core.planning.removal_commands import removal_command
 from reconciler.core.status.revision import Revision
 from reconciler.errors import ConfigurationError, HagitError, HistoryRefused, SignatureRefused
+
+#: Conditions that a person should look at now: the configuration is not what the newest commit asks for.
+CRITICAL: Final = frozenset({AlertKind.APPLY_FAILED, AlertKind.CHANGE_REVERTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,10 @@ class AlertBuilder:
             signer=revision.signer,
         )
 
+    def about_change(self, kind: AlertKind, subject: str, summary: str, remedy: str, now_s: float) -> Alert:
+        """The alert about a change that waits for its confirmation, or was taken back."""
+        return self._alert(kind, subject, summary, now_s, remedy=remedy)
+
     def _alert(
         self,
         kind: AlertKind,
@@ -141,7 +149,7 @@ class AlertBuilder:
             subject=subject,
             summary=summary,
             since_s=now_s,
-            severity=Severity.CRITICAL if kind is AlertKind.APPLY_FAILED else Severity.WARNING,
+            severity=Severity.CRITICAL if kind in CRITICAL else Severity.WARNING,
             commit=commit,
             author=author,
             signer=signer,

@@ -82,6 +82,26 @@ class AlertPolicy:
     notify: tuple[str, ...] = ()
 
 
+class Confirmation(StrEnum):
+    """Who keeps a change that could cut this controller off. AUTO: probes or a person, MANUAL: a person.
+
+    NEVER: no change is taken back by itself.
+    """
+
+    AUTO = "auto"
+    MANUAL = "manual"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePolicy:
+    """How a change that could cut this controller off is made. Without a confirmation it is taken back after
+    `timeout_s`."""
+
+    confirm: Confirmation = Confirmation.AUTO
+    timeout_s: float = 60.0
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything in a revision that is about the agent and not about the network. No Source: None.
@@ -95,6 +115,7 @@ class Settings:
     alerting: AlertPolicy = field(default_factory=AlertPolicy)
     addresses: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     virtual_name: VirtualName = field(default_factory=VirtualName)
+    changes: ChangePolicy = field(default_factory=ChangePolicy)
 
 
 def source_from_document(document: Mapping[str, Any] | None) -> SourcePolicy | None:
@@ -116,7 +137,7 @@ def source_from_document(document: Mapping[str, Any] | None) -> SourcePolicy | N
 
 def settings_from_document(document: Mapping[str, Any]) -> Settings:
     """The settings whose `dataclasses.asdict` went through JSON."""
-    alerting = document["alerting"]
+    alerting, changes = document["alerting"], document.get("changes")
     return Settings(
         PairNames(**document["pair"]),
         source_from_document(document["source"]),
@@ -131,4 +152,6 @@ def settings_from_document(document: Mapping[str, Any]) -> Settings:
             for side, placed in document.get("addresses", {}).items()
         },
         virtual_name_from_document(document.get("virtual_name")),
+        # What an older release cached lacks it.
+        ChangePolicy(Confirmation(changes["confirm"]), changes["timeout_s"]) if changes else ChangePolicy(),
     )

@@ -8,7 +8,15 @@ follows, trusts and alerts. Does not know which NIC a match finds.
 from __future__ import annotations
 
 from reconciler.core.facts.fact import Fact, Key
-from reconciler.core.facts.settings import AlertPolicy, AlonePolicy, PairNames, Receiver, Settings, SourcePolicy
+from reconciler.core.facts.settings import (
+    AlertPolicy,
+    AlonePolicy,
+    ChangePolicy,
+    PairNames,
+    Receiver,
+    Settings,
+    SourcePolicy,
+)
 from reconciler.core.facts.state import Desired, DriftPolicy, NicMatch, Origin, facts_by_key
 from reconciler.core.spec.alerting import AlertingSpec
 from reconciler.core.spec.configuration import Configuration, Resource
@@ -70,7 +78,8 @@ def settings(configuration: Configuration) -> Settings:
         spec.domain,
     )
     alerting, names = _alerting(configuration.alerting), virtual_name_of(configuration)
-    return Settings(pair, _source(configuration), alerting, _addresses(configuration), names)
+    changes = ChangePolicy(spec.changes.confirm, spec.changes.timeout)
+    return Settings(pair, _source(configuration), alerting, _addresses(configuration), names, changes)
 
 
 def drift_policy(alerting: Resource[AlertingSpec] | None) -> DriftPolicy:

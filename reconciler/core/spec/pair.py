@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from reconciler.core.facts.host_setting import Hostname, Resolver
 from reconciler.core.facts.scope import Scope
+from reconciler.core.facts.settings import Confirmation
+from reconciler.core.spec.interface import Loose
 from reconciler.core.spec.limits import NAMESERVERS_MAX, SEARCH_DOMAINS_MAX, SHARED_MAX
 from reconciler.core.spec.model import Document, Model, example
 from reconciler.core.spec.resource_kind import Asked, ResourceKind
 from reconciler.core.spec.route import METRIC_DEFAULT
-from reconciler.core.spec.values import Folder, HostAddress, HostName, IPAddress, Name, NameServer, Serial, refuse
+from reconciler.core.spec.values import (
+    Duration,
+    Folder,
+    HostAddress,
+    HostName,
+    IPAddress,
+    Name,
+    NameServer,
+    Serial,
+    refuse,
+)
 from reconciler.core.spec.virtual_name import DnsUpdateSpec
 
 if TYPE_CHECKING:
@@ -28,6 +40,28 @@ class PairHalf(Model):
     serial: Serial | None = Field(
         None,
         description="The serial number of this controller's hardware: failover is switched on on no other machine.",
+    )
+
+
+def _confirm_timeout(seconds: float) -> float:
+    if not 2 <= seconds <= 3_600:
+        raise refuse("duration", "the time to confirm a change is between 2s and 1h", "60s is a good choice.")
+    return seconds
+
+
+class PairChanges(Model):
+    """What happens to a change that could cut a controller off."""
+
+    confirm: Annotated[Confirmation, Loose] = Field(
+        Confirmation.AUTO,
+        description="What keeps such a change. `auto`: everything that answered before the change answers after it, "
+        "or `hagit confirm`; `manual`: `hagit confirm` alone; `never`: no change is taken back by itself.",
+    )
+    timeout: Annotated[Duration, AfterValidator(_confirm_timeout)] = Field(
+        60.0,
+        validate_default=False,
+        json_schema_extra={"default": "60s", "examples": ["60s"]},
+        description="How long a change waits for that, 2s to 1h. Then the controller goes back to what was.",
     )
 
 
@@ -70,6 +104,10 @@ class PairSpec(Model):
         default_factory=list,
         max_length=2,
         description="The default gateways when there is one for IPv4 and one for IPv6. Instead of `gateway`.",
+    )
+    changes: PairChanges = Field(
+        default_factory=lambda: PairChanges.model_validate({}),
+        description="What happens to a change that could cut a controller off. The revision in force decides.",
     )
 
     shared: list[Folder] = Field(
