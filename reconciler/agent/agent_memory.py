@@ -9,7 +9,7 @@ from reconciler.core.alerts.conditions import Conditions
 from reconciler.core.facts.state import Observed, Placement
 from reconciler.core.planning.drift_state import DriftLedger
 from reconciler.core.planning.plan import Foreign, HeldChange, Plan
-from reconciler.core.planning.retries import RETRY_S_MIN, RefusedActions
+from reconciler.core.planning.retries import RETRY_S_MAX, RETRY_S_MIN, RefusedActions
 from reconciler.errors import HagitError
 
 
@@ -44,3 +44,11 @@ class AgentMemory:
         refused = self.refused_actions.holds
         keys = {hold.key for hold in refused}
         return (*(hold for hold in self.holds if hold.key not in keys), *refused)
+
+    def record_failure(self, commit: str, error: HagitError | None, now_s: float) -> None:
+        """Remember that the apply of a commit failed, and when it may be tried again. `error` None: at once."""
+        if self.failed != commit:
+            self.retry_s = RETRY_S_MIN
+        self.failed, self.failure = commit, error
+        self.retry_at_s = now_s + (self.retry_s if error is not None else 0.0)
+        self.retry_s = min(2 * self.retry_s, RETRY_S_MAX)

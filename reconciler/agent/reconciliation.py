@@ -26,7 +26,7 @@ from reconciler.core.facts.storage import STORAGE_WORDS
 from reconciler.core.planning.drift import DriftLook, drift_step, see
 from reconciler.core.planning.drift_state import DriftState, Transition
 from reconciler.core.planning.plan import HeldChange, Plan
-from reconciler.core.planning.retries import RETRY_S_MAX, RETRY_S_MIN, RefusedActions
+from reconciler.core.planning.retries import RETRY_S_MIN, RefusedActions
 from reconciler.core.status.revision import Revision
 from reconciler.errors import ConfigurationError, HagitError, ObservationError, SourceError, StalePlanError
 from reconciler.system.clock import monotonic_s, wall_s
@@ -126,7 +126,7 @@ class Reconciliation:
                     revision, content, due_s = applied.revision, in_force, held.due_s
         observed = self._complete(content, observed)
         if applied is None or not applied.revision.same_state(revision) or not applied.holds_now():
-            if self._may_try(revision) and not self._is_changing:
+            if self._may_try(revision) and not self._is_frozen:
                 applied = self._apply(revision, content, observed, applied)
                 self.gate.ended()
                 observed = self.host.observe()
@@ -152,14 +152,9 @@ class Reconciliation:
         return _soonest(due_s, looked_s)
 
     @property
-    def _is_changing(self) -> bool:
+    def _is_frozen(self) -> bool:
         """Whether a change waits for its confirmation: until then this controller stays as it is."""
         return self.changes is not None and self.changes.open
-
-    @property
-    def _is_frozen(self) -> bool:
-        """Whether neither a newer revision nor a healing may be applied now."""
-        return self._is_changing
 
     def _complete(self, content: Content, observed: Observed) -> Observed:
         """The observation, or a new one when it left out pools that the content names."""
@@ -292,26 +287,18 @@ class Reconciliation:
             )
         except StalePlanError:
             # Another apply came first, or an interrupted one was just finished: observe again in the next run.
-            self._remember_failure(revision, None)
+            self.memory.record_failure(revision.commit, None, monotonic_s())
             return None
         except HagitError as error:
-            self._remember_failure(revision, error)
+            self.memory.record_failure(revision.commit, error, monotonic_s())
             return None
         self.count_outcome(outcome)
         if outcome.failure is not None:
-            self._remember_failure(revision, outcome.failure)
+            self.memory.record_failure(revision.commit, outcome.failure, monotonic_s())
             return None
         self.memory.refused_actions.record({action.key for action in plan.actions}, outcome.held, monotonic_s())
         self.memory.failed, self.memory.failure, self.memory.retry_s = "", None, RETRY_S_MIN
         return outcome
-
-    def _remember_failure(self, revision: Revision, error: HagitError | None) -> None:
-        memory = self.memory
-        if memory.failed != revision.commit:
-            memory.retry_s = RETRY_S_MIN
-        memory.failed, memory.failure = revision.commit, error
-        memory.retry_at_s = monotonic_s() + (memory.retry_s if error is not None else 0.0)
-        memory.retry_s = min(2 * memory.retry_s, RETRY_S_MAX)
 
     def _add_failure(self, revision: Revision, present: list[Alert], now_s: float) -> float | None:
         """Add the condition of an apply that failed, or was refused in part; returns the seconds until the next try."""
