@@ -7,7 +7,8 @@
 
 Decides also when a change is believed: `/proc/spl/kstat/zfs/POOL/state` has been seen to say something else for up to
 78 ms, so what has changed must be seen to last. Only that an import or export has ended is believed at once: the
-process that moves the pools holds a lock until then, and a pool that is there has a state, whichever it says.
+process that moves the pools holds a lock until then, and a pool that is there has a state, whichever it says. A pool
+that serves and whose disks are opened again is here, however long that takes; if disks hang, so do its writes.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ SAMPLE_MS: Final = 20
 HUNG_MS: Final = 30_000
 #: States in which a pool serves (module/zfs/spa_misc.c, spa_state_to_name).
 SERVING: Final = ("ONLINE", "DEGRADED")
+#: All disks of the pool are closed and opened again, as `zpool scrub`, `clear`, `online` and `reopen` do (vdev_reopen,
+#: module/zfs/vdev.c), until the slowest disk is open. Where nothing is mounted yet, the pool is being imported.
+REOPENED: Final = "OFFLINE"
 #: Its writes fail or do not end, and it waits for a person (zpoolprops(7), failmode=wait).
 SUSPENDED: Final = "SUSPENDED"
 
@@ -51,7 +55,7 @@ def state_of_pool(state: str | None, *, ready: bool, stuck: bool, unmade: bool =
         return PoolState.HUNG
     if unmade and state not in SERVING:
         return PoolState.HERE
-    return PoolState.HERE if ready and state in SERVING else PoolState.COMING
+    return PoolState.HERE if ready and state in (*SERVING, REOPENED) else PoolState.COMING
 
 
 def all_pools(standings: Sequence[PoolState], *, moving: bool) -> Presence:

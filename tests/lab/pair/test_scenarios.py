@@ -21,6 +21,8 @@ pytestmark = pytest.mark.timeout(1_800)
 
 #: Number of failovers in a row, in the longest test.
 FAILOVERS = int(os.environ.get("FAILOVERS", "10"))
+#: Number of scrubs in a row.
+SCRUBS = 10
 
 
 def switch_over(old: Head) -> str:
@@ -97,6 +99,15 @@ def test_no_older_half_of_a_mirror_is_served(pair: EmulatedPair) -> None:
     pair.taken_over(new, mark)
     new.machine.check("zpool online tank disk0-part1; zpool wait -t resilver tank", WAIT_S)
     assert pair.verify() is new
+
+
+def test_a_scrub_interrupts_nobody(pair: EmulatedPair) -> None:
+    """Its start closes and opens every disk of the pool, which takes an emulated machine a while."""
+    active = pair.active()
+    with pair.no_failover():
+        for _ in range(SCRUBS):
+            active.machine.check("zpool scrub -w tank", WAIT_S)
+    assert pair.verify() is active
 
 
 def test_a_cut_interlink_moves_nobody(pair: EmulatedPair) -> None:
