@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from reconciler import __version__
 from reconciler.agent.peer_paths import own_addresses, pair_refusal
+from reconciler.agent.push.peer_pushes import push_handlers
 from reconciler.agent.rollout_requests import rollout_handlers
 from reconciler.agent.session import Session
 from reconciler.core.status.revision import revision_document
@@ -39,6 +40,7 @@ def handlers_of(sessions: SessionFactory) -> dict[str, Handler]:
     return {
         "hello": lambda request: hello(sessions, request),
         **rollout_handlers(sessions),
+        **push_handlers(sessions),
     }
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from reconciler.agent.executor import ApplyOutcome, Progress
     from reconciler.agent.host import LiveHost
     from reconciler.agent.orders_file import OrdersFile
+    from reconciler.agent.push.synchronisation import PairRepositories
     from reconciler.agent.source.blame import Blamer
     from reconciler.agent.source.selection import Selection
     from reconciler.core.facts.settings import PairNames
@@ -133,6 +134,20 @@ class Session:
         from reconciler.agent.enrolment_recovery import finish_enrolment
 
         return finish_enrolment(self)
+
+    @property
+    def pair_repositories(self) -> PairRepositories:
+        """The repositories that the two controllers host. Raises NodeFileError on a node without [push]."""
+        from reconciler.agent.push.peer_pushes import repositories_of
+        from reconciler.errors import NodeFileError
+
+        if self.node.push is None:
+            raise NodeFileError(
+                "this controller hosts no repository: the node file has no [push]",
+                where=str(self.node.path),
+                remedy="`hagit explain node` describes the table; where a remote is followed, there is nothing to sync",
+            )
+        return repositories_of(self, self.node.push)
 
     def select(self) -> Selection:
         """Follow the source. Reads only small files when the branch of a local repository has not moved."""

@@ -45,6 +45,7 @@ COMMANDS: Final[Sequence[tuple[str, str, str]]] = (
     ("revert", "confirm", "Change"),
     ("rollback", "rollback", "Change"),
     ("accept-history", "accept_history", "Change"),
+    ("sync", "sync", "Change"),
     ("switchover", "switchover", "Failover"),
     ("failover", "failover", "Failover"),
     ("force-activate", "force_activate", "Failover"),

@@ -8,6 +8,7 @@ needed. Histories of which neither descends from the other stay as they are, and
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from reconciler.agent.push.candidate import judge_candidate
@@ -25,11 +26,26 @@ from reconciler.system.push.hosted_repository import HostedRepository
 
 SHORT: Final = 12
 LOCK_S: Final = 10.0
-DECIDE: Final = "look at both, then decide on one controller: hagit sync --from-peer, or hagit sync --to-peer"
+DECIDE: Final = "look at both with `hagit sync`; then on the controller whose commits go: hagit sync --from-peer"
 
 
 #: What keeps the two repositories apart: a kind of alert, its subject, and why.
 SyncCondition: TypeAlias = tuple[AlertKind, str, HagitError]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryComparison:
+    """Both tips (full ids, empty for none), and the commits that only one of the histories has, newest first."""
+
+    here: str
+    there: str
+    only_here: tuple[str, ...] = ()
+    only_there: tuple[str, ...] = ()
+
+    @property
+    def forward(self) -> bool:
+        """Whether one of the histories continues the other."""
+        return not self.only_here or not self.only_there
 
 
 class PairRepositories:
@@ -149,7 +165,8 @@ class PairRepositories:
         tip = self.catch_up(session)
         if tip:
             return f"the peer had {tip[:SHORT]} already, and this controller has it now, too; fetch, and push again"
-        return "the peer has commits that this controller does not follow; `hagit status` says why"
+        why = [str(error) for _, _, error in self._conditions]
+        return why[0] if why else "the peer is ahead, and gives nothing; push again in a moment"
 
     def different_text(self, here: str, there: str) -> str:
         """Both tips, for a person."""
@@ -157,6 +174,30 @@ class PairRepositories:
             f"the controllers have different histories: this one is at {here or 'nothing'}, the peer at "
             f"{there or 'nothing'}, and neither descends from the other"
         )
+
+    def compare(self, session: Session) -> HistoryComparison:
+        """Compare with the peer, whose commits are fetched and kept apart. Raises HagitError."""
+        peer = self.peer(session)
+        if peer is None:
+            raise StateError("this pair is not enrolled, so the peer cannot be asked", remedy="see docs/pair.md")
+        branch = trust_policy_in_force(session.node, session.store.accepted()).branch
+        here, there = self.repository.tip(branch), peer.branch().tip
+        if there and not self.repository.has(there):
+            there, pack = peer.fetch([here] if here else [])
+            if pack:
+                with self.lock():
+                    self.repository.store(pack, there)
+        if not here or not there or here == there:
+            return HistoryComparison(here, there)
+        repository = self.repository
+        return HistoryComparison(here, there, repository.only_in(here, there), repository.only_in(there, here))
+
+    def take_from_peer(self, session: Session, found: HistoryComparison) -> None:
+        """Replace our history by the peer's, as a person has decided. What is replaced stays. Raises StateError."""
+        branch = trust_policy_in_force(session.node, session.store.accepted()).branch
+        with self.lock():
+            self.repository.replace(branch, found.here, found.there, found.here)
+        forget_alone(self._push.directory)
 
     def maintain(self) -> None:
         """Merge packs when there are many."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.errors import SourceError, StateError
+from reconciler.printing import cut
 from reconciler.system import process
 from reconciler.system.files import PUBLIC_DIRECTORY, make_directory, state_error, write_atomic
 from reconciler.system.git.packs import PACKS_MAX
@@ -28,6 +29,8 @@ FREE_BYTES_MIN: Final = 64 << 20
 #: Objects of a push that was announced to the peer and not followed by a move.
 STAGING: Final = "refs/hagit/incoming"
 ZERO: Final = "0" * 40
+#: Commits of one history that are listed.
+SHOWN_MAX: Final = 50
 GRACE: Final = "2.hours.ago"
 #: Relative to the repository; the git user writes there and nowhere else.
 _WRITTEN: Final = ("objects", "objects/info", "objects/pack", "refs", "refs/heads", "refs/hagit")
@@ -101,6 +104,10 @@ class HostedRepository:
         """Whether this commit is here, whether or not a reference leads to it."""
         return self._git("cat-file", "-e", f"{commit}^{{commit}}").code == 0
 
+    def is_staged(self, commit: str) -> bool:
+        """Whether the objects of this commit were stored for a move that has not come yet."""
+        return bool(commit) and self._resolve(f"{STAGING}/{commit}") == commit
+
     def leads_to(self, older: str, newer: str) -> bool:
         """Whether `older` is `newer` or one of its ancestors. Both are here."""
         return self._git("merge-base", "--is-ancestor", older, newer).code == 0
@@ -111,6 +118,11 @@ class HostedRepository:
             return ""
         done = self._git("merge-base", "--octopus", *commits)
         return done.stdout.decode(errors="replace").strip() if done.code == 0 else ""
+
+    def only_in(self, one: str, other: str) -> tuple[str, ...]:
+        """The commits of `one` that `other` does not have, newest first: short id, author and first line of each."""
+        done = self._git("log", f"--max-count={SHOWN_MAX}", "--format=%h %an: %s", one, f"^{other}")
+        return tuple(cut(line) for line in done.stdout.decode(errors="replace").splitlines())
 
     def pack(self, tip: str, have: Sequence[str]) -> bytes:
         """A pack of everything that `tip` needs beyond `have`. Raises SourceError when it is larger than the limit."""
@@ -128,9 +140,7 @@ class HostedRepository:
 
     def store(self, pack: bytes, tip: str) -> None:
         """Keep the objects of a pack, synced, under a reference of their own until `move`. The last one replaces it."""
-        self._require(
-            self._git("index-pack", "--stdin", "--fix-thin", "--strict", "-q", stdin=pack), "store the objects"
-        )
+        self._require(self._git("index-pack", "--stdin", "--fix-thin", "--strict", stdin=pack), "store the objects")
         lines = [f"delete {name}" for name in self._staged() if not name.endswith(tip)]
         lines.append(f"update {STAGING}/{tip} {tip}")
         self._transaction(lines, "keep the objects")

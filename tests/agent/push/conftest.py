@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.system.node import PEER_PORT, load_node
+from reconciler.system.peer.identity import write_identity
 from reconciler.system.push.sshd_files import shell_script
 from tests.controller import PAIR, ROOT, Controller, Done, controller_at
+from tests.system.peer.identities import two_identities
 from tests.system.repositories import Work
 from tests.system.servers import make_key
 from tests.wait import DEADLINE_S, until
@@ -89,6 +93,13 @@ class HostedPair:
         self.pushed.append(self.run("git", "-C", str(self.work.path), "push", *options, self.url(), refspec, key=key))
         return self.pushed[-1]
 
+    def begin_push(self, refspec: str = "HEAD:main", *options: str) -> subprocess.Popen[bytes]:
+        """`git push`, while something else happens."""
+        argv = ["git", "-C", str(self.work.path), "push", *options, self.url(), refspec]
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.controller.root)}
+        environment["GIT_SSH_COMMAND"] = " ".join(self.ssh())
+        return subprocess.Popen(self.controller.machine.enter(argv), env=environment, stderr=subprocess.PIPE)
+
     def tip(self, name: str = "heads/main") -> str:
         """What a reference of the hosted repository points to; empty for none."""
         path = self.directory / "pair.git/refs" / name
@@ -111,6 +122,18 @@ class HostedPair:
             )
         until(lambda: "Server listening" in log.read_text(), log.read_text)
 
+    def reaches(self, address: str) -> bool:
+        """Whether an agent listens for this one there."""
+
+        def connect() -> bool:
+            try:
+                socket.create_connection((address, PEER_PORT), 1.0).close()
+            except OSError:
+                return False
+            return True
+
+        return self.controller.inside(connect)
+
     def close(self) -> None:
         if self.server is not None:
             self.server.terminate()
@@ -118,9 +141,10 @@ class HostedPair:
 
 
 @contextlib.contextmanager
-def hosted_pair(root: Path, *, trust: str = "", text: str = "", push: str = "") -> Iterator[HostedPair]:
-    """A hosting controller whose agent does not run yet. `trust`: lines of [trust]; `{root}` is its directory."""
+def hosted_pair(root: Path, *, letter: str = "a", key: Path | None = None) -> Iterator[HostedPair]:
+    """Controller `letter`, which hosts and whose agent does not run yet. `key`: of the person who pushes and signs."""
     with controller_at(root) as controller:
+        controller.letter = letter
         machine = controller.machine
         machine.run("sh", "-ec", ACCOUNT.format(user=USER, uid=UID, shell=SHELL))
         script = Path(f"/proc/{machine.holder.pid}/root{SHELL}")
@@ -128,18 +152,18 @@ def hosted_pair(root: Path, *, trust: str = "", text: str = "", push: str = "") 
             machine.run("sh", "-ec", READABLE_PYTHON.format(python=sys.base_prefix))
         script.write_text(shell_script())
         script.chmod(0o755)
-        key = make_key(root / "ada", comment="ada@example.org")
+        key = key or make_key(root / "ada", comment="ada@example.org")
         public = key.with_suffix(".pub").read_text()
         (root / "signers").write_text(f'ada@example.org namespaces="git" {" ".join(public.split()[:2])}\n')
-        lines = f"[push]\ndirectory = '/run/push'\nsocket = '/run/push.sock'\n{push}"
-        controller.write_node(
-            trust=trust.format(root=root) or f"allowed_signers = '{root}/signers'", source="branch = 'main'"
-        )
+        here, there = ("169.254.10.1", "169.254.10.2") if letter == "a" else ("169.254.10.2", "169.254.10.1")
+        controller.write_node(trust=f"allowed_signers = '{root}/signers'", source="branch = 'main'")
+        lines = "[push]\ndirectory = '/run/push'\nsocket = '/run/push.sock'\n"
+        lines += f"[peer]\naddresses = ['{there}']\nlisten = ['{here}']\n"
         controller.node.write_text(controller.node.read_text() + lines)
         work = controller.work
         for name, value in (("gpg.format", "ssh"), ("user.signingKey", str(key)), ("commit.gpgSign", "true")):
             work.git("config", name, value)
-        work.commit("Describe the pair again", pair__yaml=PAIR + text)
+        work.commit("Describe the pair again", pair__yaml=PAIR)
         # The first commit of every repository of these tests is not signed: begin with one that is.
         work.git("checkout", "-q", "--orphan", "fresh")
         work.commit("Describe the pair")
@@ -155,6 +179,46 @@ def hosted_pair(root: Path, *, trust: str = "", text: str = "", push: str = "") 
 def make_hosted(tmp_path: Path) -> Iterator[Callable[..., HostedPair]]:
     with contextlib.ExitStack() as stack:
         yield lambda name="a", **how: stack.enter_context(hosted_pair(tmp_path / name, **how))
+
+
+@dataclass
+class Enrolled:
+    """Both controllers with a cable between them, enrolled, each with its agent and its sshd."""
+
+    a: HostedPair
+    b: HostedPair
+
+    def cut(self) -> None:
+        """Pull the cable."""
+        self.a.controller.ip("link set peer down")
+
+    def mend(self) -> None:
+        """Plug the cable in again."""
+        self.a.controller.ip("link set peer up")
+
+    def until_equal(self, commit: str) -> None:
+        """Wait until both have this commit."""
+        until(
+            lambda: self.a.tip() == self.b.tip() == commit,
+            lambda: (self.a.tip(), self.b.tip(), commit, self.a.controller.logs(), self.b.controller.logs()),
+        )
+
+
+@pytest.fixture
+def enrolled(make_hosted: Callable[..., HostedPair]) -> Enrolled:
+    """The pair before the first push."""
+    a = make_hosted("a")
+    b = make_hosted("b", letter="b", key=a.key)
+    a.controller.ip(f"link add peer type veth peer name peer netns {b.controller.machine.holder.pid}")
+    for pair, number in ((a, 1), (b, 2)):
+        pair.controller.ip("link set peer up", f"address add 169.254.10.{number}/24 dev peer")
+    for pair, identity in zip((a, b), two_identities(), strict=True):
+        write_identity(load_node(pair.controller.node), identity)
+    for pair in (a, b):
+        pair.start()
+    for pair, number in ((a, 2), (b, 1)):
+        until(lambda pair=pair, number=number: pair.reaches(f"169.254.10.{number}"), pair.controller.logs)
+    return Enrolled(a, b)
 
 
 @pytest.fixture

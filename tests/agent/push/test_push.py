@@ -170,14 +170,7 @@ def test_two_pushes_at_once_leave_one(make_hosted: Callable[..., HostedPair]) ->
     for name in ("one", "two"):
         pair.work.git("reset", "-q", "--hard", base)
         commits.append(pair.work.commit(name))
-    argv = ["git", "-C", str(pair.work.path), "push", "-o", "alone", pair.url()]
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(pair.controller.root), "GIT_SSH_COMMAND": " ".join(pair.ssh())}
-    pushes = [
-        subprocess.Popen(
-            pair.controller.machine.enter([*argv, f"{commit}:main"]), env=environment, stderr=subprocess.PIPE
-        )
-        for commit in commits
-    ]
+    pushes = [pair.begin_push(f"{commit}:main", *ALONE) for commit in commits]
     said = [push.communicate(timeout=60)[1].decode() for push in pushes]
     codes = [push.returncode for push in pushes]
     assert sorted(codes) == [0, 1], said
