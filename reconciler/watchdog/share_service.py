@@ -266,13 +266,13 @@ class ShareService:
         self.running = running
         return True
 
-    # Answers ---------------------------------------------------------------------------------------------------------
-
     def _handle_answer(self, answered: WorkerAnswer) -> None:
         request, reply, now_ms = answered.request, answered.reply, answered.answered_ms
         views = dict(reply.views) if isinstance(reply, SharesReply) else {}
         if isinstance(reply, SharesReply) and isinstance(request, LookAtShares | GuardClients):
-            self.findings[type(request).__name__] = reply.findings
+            # What kept packets from being dropped stays true when they pass again.
+            opens = isinstance(request, GuardClients) and request.step is GuardStep.OPEN
+            self.findings["OpenClients" if opens else type(request).__name__] = reply.findings
         if isinstance(request, LookAtShares):
             self._handle_look(request, views, answered.asked_ms, now_ms)
         elif isinstance(request, GuardClients):

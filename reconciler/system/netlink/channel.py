@@ -30,6 +30,8 @@ _SOL_NETLINK: Final = 270
 _CAP_ACK, _EXT_ACK, _STRICT_CHECK = 10, 11, 12
 _SIOCGIFINDEX: Final = 0x8933
 _IFREQ: Final = struct.Struct("=16si20x")
+_BATCH_BEGIN, _BATCH_END = 0x10, 0x11  # NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END
+_NFGENMSG: Final = struct.Struct("!BBH")
 
 
 class KernelRefused(Exception):
@@ -72,11 +74,21 @@ class NetlinkChannel:
 
     def request(self, kind: int, flags: int, body: bytes) -> None:
         """Sends one change and waits for the kernel's word. Raises Refused or Unreadable."""
-        sequence = self._send(kind, wire.REQUEST | wire.ACK | flags, body)
-        while True:
-            for reply, reply_flags, reply_sequence, payload in wire.messages(self._receive()):
-                if reply == wire.ERROR and reply_sequence == sequence:
-                    return _judge(reply_flags, payload)
+        self._send(kind, wire.REQUEST | wire.ACK | flags, body)
+        self._until_acknowledged()
+
+    def transact(self, subsystem: int, kind: int, body: bytes) -> None:
+        """Sends one change as a transaction of nfnetlink (linux/netfilter/nfnetlink.h) and waits for the kernel's word.
+
+        Raises Refused or Unreadable.
+        """
+        frame = _NFGENMSG.pack(0, 0, subsystem)
+        begin, end = (
+            wire.HEADER.pack(16 + len(frame), one, wire.REQUEST, 0, 0) + frame for one in (_BATCH_BEGIN, _BATCH_END)
+        )
+        change = wire.HEADER.pack(16 + len(body), kind, wire.REQUEST | wire.ACK, self._next(), 0) + body
+        self._send_all(begin + change + bytes(-len(change) % 4) + end)
+        self._until_acknowledged()
 
     def ask(self, kind: int, body: bytes) -> bytes:
         """Sends one question that has one answer. Raises Refused or Unreadable."""
@@ -128,13 +140,27 @@ class NetlinkChannel:
             if time.monotonic() > deadline or len(payloads) > DUMP_MESSAGES_MAX:
                 raise Unreadable(f"the dump was not over after {DUMP_WAIT_S} s or {len(payloads)} messages")
 
+    def _next(self) -> int:
+        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
+        return self._sequence
+
     def _send(self, kind: int, flags: int, body: bytes) -> int:
-        self._sequence = sequence = (self._sequence + 1) & 0xFFFFFFFF
+        sequence = self._next()
+        self._send_all(wire.HEADER.pack(16 + len(body), kind, flags, sequence, 0) + body)
+        return sequence
+
+    def _send_all(self, messages: bytes) -> None:
         try:
-            self._socket.send(wire.HEADER.pack(16 + len(body), kind, flags, sequence, 0) + body)
+            self._socket.send(messages)
         except OSError as problem:
             raise Unreadable(f"netlink: {problem.strerror}") from problem
-        return sequence
+
+    def _until_acknowledged(self) -> None:
+        """Waits for the word on the last message that was sent. Raises Refused or Unreadable."""
+        while True:
+            for reply, flags, sequence, payload in wire.messages(self._receive()):
+                if reply == wire.ERROR and sequence == self._sequence:
+                    return _judge(flags, payload)
 
     def _receive(self) -> bytes:
         try:

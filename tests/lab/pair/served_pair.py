@@ -202,6 +202,8 @@ class ServedPair(EmulatedPair):
             return status is not None and {server.protocol: server.serving for server in status.servers} == SERVING
 
         self.until(served, f"{head.side} serves NFS and iSCSI", 90)
+        status = head.status()
+        assert status is not None and "PORT_FILTER_REFUSED" not in {reason.code for reason in status.reasons}, status
 
     def until_written(self, more: int = 20) -> None:
         """Wait until every writer of the client has so many more records acknowledged."""

@@ -2,12 +2,14 @@
 
 One table of hagit's own, `inet hagit_shares`, drops in the hooks that come first (priority raw, before any connection
 tracking), so the kernel's answer to a port without a listener (RST, ICMP) does not arise, and what closing sockets send
-does not leave. Other addresses, other ports and other tables are not concerned. Every change is one transaction of
-nft(8), which reads JSON (libnftables-json(5)) on its standard input. Decides no moment: see `guard`.
+does not leave. Other addresses, other ports and other tables are not concerned. Every change is one transaction.
+nft(8) reads the table as JSON (libnftables-json(5)) on its standard input; its removal, for which clients wait, is one
+message to the kernel. Decides no moment: see `guard`.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import struct
 from collections.abc import Mapping
@@ -27,12 +29,17 @@ FAMILY: Final = "inet"
 NFT_S: Final = 5.0
 OUTPUT_BYTES_MAX: Final = 1 << 20
 ENVIRONMENT: Final[Mapping[str, str]] = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+#: nft opens its own name for "-", /dev/stdin, which exists only where udev or an init program has made the link.
+STANDARD_INPUT: Final = "/proc/self/fd/0"
 #: NF_IP_PRI_RAW: before connection tracking, which begins at -200 (linux/netfilter_ipv4.h).
 PRIORITY_RAW: Final = -300
 
-# One question of linux/netfilter/nf_tables.h: the table of this name.
+# Two messages of linux/netfilter/nf_tables.h about the table of this name: is it there, and its removal. Clients wait
+# for the removal, and the start of a program would make it last a hundred times as long.
 _NETLINK_NETFILTER: Final = 12
-_GET_TABLE: Final = 10 << 8 | 1  # NFNL_SUBSYS_NFTABLES, NFT_MSG_GETTABLE
+_NFTABLES: Final = 10  # NFNL_SUBSYS_NFTABLES
+_GET_TABLE: Final = _NFTABLES << 8 | 1  # NFT_MSG_GETTABLE
+_REMOVE_TABLE: Final = _NFTABLES << 8 | 2  # NFT_MSG_DELTABLE
 _NFPROTO_INET: Final = 1
 _NFGENMSG: Final = struct.Struct("!BBH")
 _TABLE_NAME: Final = 1  # NFTA_TABLE_NAME
@@ -76,8 +83,20 @@ class PortFilter:
         return self._change(_closed(points, outgoing) if points else _opened())
 
     def open(self) -> Finding | None:
-        """Drop nothing and remove the table. Does nothing if there is none."""
-        return self._change(_opened())
+        """Drop nothing and remove the table, by one message to the kernel. Does nothing if there is none."""
+        try:
+            channel = NetlinkChannel(_NETLINK_NETFILTER)
+        except OSError as problem:
+            return _refused(f"netlink: {problem.strerror}")
+        try:
+            channel.transact(_NFTABLES, _REMOVE_TABLE, _table())
+        except KernelRefused as refusal:
+            return None if refusal.code == errno.ENOENT else _refused(str(refusal))
+        except (Unreadable, wire.MalformedMessage) as problem:
+            return _refused(str(problem))
+        finally:
+            channel.close()
+        return None
 
     def check(self, points: ServicePoints) -> Finding | None:
         """Return what would make `close` fail. The kernel checks the transaction and performs none of it."""
@@ -95,13 +114,12 @@ class PortFilter:
 
     def is_closed(self) -> bool:
         """Return whether the table is there, by one message to the kernel. False if the kernel has no tables."""
-        body = _NFGENMSG.pack(_NFPROTO_INET, 0, 0) + wire.text(_TABLE_NAME, TABLE)
         try:
             channel = NetlinkChannel(_NETLINK_NETFILTER)
         except OSError:
             return False
         try:
-            channel.ask(_GET_TABLE, body)
+            channel.ask(_GET_TABLE, _table())
         except (KernelRefused, Unreadable, wire.MalformedMessage):
             return False
         finally:
@@ -110,12 +128,17 @@ class PortFilter:
 
     def _change(self, commands: list[dict[str, Any]], *options: str) -> Finding | None:
         text = json.dumps({"nftables": commands}).encode()
-        outcome = self._run([*options, "--json", "--file", "-"], text)
+        outcome = self._run([*options, "--json", "--file", STANDARD_INPUT], text)
         return None if isinstance(outcome, Finished) and outcome.code == 0 else _finding(outcome)
 
     def _run(self, arguments: list[str], stdin: bytes) -> Finished | TimedOut | Missing:
         argv = [self._program, *arguments]
         return run(argv, stdin=stdin, timeout_s=NFT_S, env=ENVIRONMENT, output_bytes_max=OUTPUT_BYTES_MAX)
+
+
+def _table() -> bytes:
+    """The body of a message about the table."""
+    return _NFGENMSG.pack(_NFPROTO_INET, 0, 0) + wire.text(_TABLE_NAME, TABLE)
 
 
 def _opened() -> list[dict[str, Any]]:
@@ -190,5 +213,9 @@ def _finding(outcome: Finished | TimedOut | Missing) -> Finding:
         return Finding("port-filter-silent", _TEXT, evidence, "try it by hand: nft list ruleset")
     said = " ".join(outcome.stderr.decode(errors="replace").split())
     said = "".join(letter for letter in said if letter.isprintable())[:200]
+    return _refused(f"nft ended with status {outcome.code}: {said}")
+
+
+def _refused(evidence: str) -> Finding:
     remedy = "try it by hand: nft list ruleset; the kernel needs CONFIG_NF_TABLES and CONFIG_NF_TABLES_INET"
-    return Finding("port-filter-refused", _TEXT, f"nft ended with status {outcome.code}: {said}", remedy)
+    return Finding("port-filter-refused", _TEXT, evidence, remedy)
