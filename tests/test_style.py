@@ -131,7 +131,7 @@ RINGS: list[tuple[str, list[str] | None, list[str] | None]] = [
 #: Which module of `system` may use which library.
 OWN_PACKAGE = {
     "pygit2": "git", "watchdog": "file_watch", "pyroute2": "netlink", "apprise": "alerts", "dns": "names",
-    "jeepney": "names", "cryptography": "peer", "spake2": "peer",
+    "jeepney": "names", "cryptography": "peer", "spake2": "peer", "pyrage": "backup",
 }  # fmt: skip
 BANNED_IN_CORE = {
     "os", "io", "socket", "subprocess", "time", "random", "threading", "asyncio", "logging", "datetime", "pathlib",

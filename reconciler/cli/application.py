@@ -64,6 +64,8 @@ COMMANDS: Final[Sequence[tuple[str, str, str]]] = (
     ("rehearse", "rehearse", "Watch"),
     ("agent", "daemon", "Run"),
     ("watchdog", "daemon", "Run"),
+    ("backup", "backup", "Run"),
+    ("restore", "restore", "Run"),
     ("completion", "completion_script", "Run"),
 )
 

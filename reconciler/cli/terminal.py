@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ import time
 from types import TracebackType
 from typing import Final
 
+from reconciler.errors import UsageError
 from reconciler.printing import printable
 from reconciler.system.streams import ESCAPE, escape
 
@@ -72,6 +74,13 @@ def ask_text(question: str, default: str) -> str:
 def ask_word(question: str) -> str:
     """Ask the operator for a word. Empty at the end of the input."""
     return _answer(question)
+
+
+def ask_secret(question: str) -> str:
+    """Ask the operator for a text that is not shown. Raises UsageError without a terminal: no argument has a secret."""
+    if not sys.stdin.isatty():
+        raise UsageError("a passphrase is typed on a terminal, and standard input is none", remedy="use a key: --help")
+    return getpass.getpass(f"{question}: ")
 
 
 def _answer(prompt: str) -> str:

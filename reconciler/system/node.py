@@ -173,6 +173,11 @@ def load_node(path: Path) -> Node:
         raise NodeFileError(f"cannot be read: {error.strerror}", where=str(path), remedy=remedy) from error
     if len(content) > FILE_BYTES_MAX:
         raise NodeFileError(f"larger than {FILE_BYTES_MAX} bytes", where=str(path), remedy=remedy)
+    return node_of(path, content)
+
+
+def node_of(path: Path, content: bytes) -> Node:
+    """The node that the content of a node file describes, as if it were at `path`. Raises NodeFileError."""
     try:
         document = tomllib.loads(content.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
