@@ -38,7 +38,7 @@ class Effect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RestoredFile:
     """One file of a restore; without a `file` it is removed."""
 
     path: Path
@@ -50,11 +50,11 @@ class Target:
 class RestorePlan:
     """What a restore does, the node file last. `outside`: files elsewhere, which only an operator allows."""
 
-    targets: tuple[Target, ...]
+    targets: tuple[RestoredFile, ...]
     outside: tuple[Path, ...] = ()
 
     @property
-    def changes(self) -> tuple[Target, ...]:
+    def changes(self) -> tuple[RestoredFile, ...]:
         """The files that do not stay as they are."""
         return tuple(target for target in self.targets if target.effect is not Effect.SAME)
 
@@ -66,7 +66,7 @@ def plan_restore(backup: Backup, node_file: Path, state: Path, present: Node | N
     Raises StateError for a place that cannot be used.
     """
     roots = {Place.CONFIGURATION: node_file.absolute().parent.resolve(), Place.PEER: state.absolute() / DIRECTORY}
-    targets: list[Target] = []
+    targets: list[RestoredFile] = []
     elsewhere: list[Path] = []
     for file in backup.files:
         if file.place is Place.NODE:
@@ -75,12 +75,12 @@ def plan_restore(backup: Backup, node_file: Path, state: Path, present: Node | N
         if file.place is Place.OUTSIDE and not outside:
             elsewhere.append(path)
             continue
-        targets.append(Target(path, _effect(path, file), file))
+        targets.append(RestoredFile(path, _effect(path, file), file))
     taken = {target.path for target in targets}
     left = [path for path in (kept_beside(present) if present is not None else ()) if path not in taken]
-    targets += [Target(path, Effect.REMOVED) for path in left]
+    targets += [RestoredFile(path, Effect.REMOVED) for path in left]
     own = roots[Place.CONFIGURATION] / node_file.name
-    targets.append(Target(own, _effect(own, backup.node), backup.node))
+    targets.append(RestoredFile(own, _effect(own, backup.node), backup.node))
     for target in targets:
         _require_safe(target.path)
     return RestorePlan(tuple(targets), tuple(elsewhere))
@@ -89,7 +89,7 @@ def plan_restore(backup: Backup, node_file: Path, state: Path, present: Node | N
 def perform_restore(plan: RestorePlan) -> None:
     """Carry out a plan: all of it, or nothing. Raises StateError."""
     *others, node = plan.targets
-    done: list[tuple[Target, bool]] = []
+    done: list[tuple[RestoredFile, bool]] = []
     try:
         _set_aside(node, done)
         for target in others:
@@ -131,14 +131,14 @@ def _require_safe(path: Path) -> None:
         raise state_error(path, error, "look at this place") from error
 
 
-def _set_aside(target: Target, done: list[tuple[Target, bool]]) -> None:
+def _set_aside(target: RestoredFile, done: list[tuple[RestoredFile, bool]]) -> None:
     there = target.path.exists()
     if there:
         target.path.replace(_aside(target.path))
     done.append((target, there))
 
 
-def _write(target: Target) -> None:
+def _write(target: RestoredFile) -> None:
     if target.file is None:
         return
     if not target.path.parent.exists():
@@ -146,7 +146,7 @@ def _write(target: Target) -> None:
     write_atomic(target.path, target.file.content, mode=PUBLIC if target.file.public else PRIVATE)
 
 
-def _undo(done: Sequence[tuple[Target, bool]]) -> None:
+def _undo(done: Sequence[tuple[RestoredFile, bool]]) -> None:
     """Put every file back that was set aside, the node file last."""
     for target, there in reversed(done):
         with contextlib.suppress(OSError):
