@@ -14,7 +14,7 @@ from reconciler.cli.options import NodeOption
 from reconciler.cli.terminal import ask_secret
 from reconciler.errors import UsageError
 from reconciler.system.backup.archive import Backup, encode_backup
-from reconciler.system.backup.collection import collect_files
+from reconciler.system.backup.collection import collect_files, require_new
 from reconciler.system.clock import wall_s
 from reconciler.system.files import write_atomic
 from reconciler.system.machine import machine_serial
@@ -39,8 +39,7 @@ def backup(
     Example:  hagit backup /mnt/usb/shelf1-a.age
               hagit backup shelf1-a.age --to age1qyqszqgp… --to ~/.ssh/id_ed25519.pub
     """
-    if file.exists() or file.is_symlink():
-        raise UsageError("this file is there already", where=str(file), remedy="name another one, or remove it")
+    require_new(file)
     with Session(node) as session:
         here = session.node
         content = session.last_selection().content

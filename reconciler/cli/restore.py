@@ -101,9 +101,9 @@ def _opened(file: Path, identities: list[Path]) -> bytes:
 
 def _present(path: Path) -> Node | None:
     """The node that is here now, None without a node file that can be used."""
-    if not path.exists():
-        return None
     try:
+        if read_bytes(path) is None:
+            return None
         return load_node(path)
     except HagitError as error:
         print(f"note: the present node file cannot be used: {error}", file=sys.stderr)
@@ -118,7 +118,7 @@ def _require_stopped(*nodes: Node | None) -> None:
         locks = [("agent", node.state / "agent.lock")]
         locks += [("watchdog", node.watchdog.run / "watchdog.lock")] if node.watchdog is not None else []
         for name, lock in locks:
-            if lock.exists() and holder_of(lock) is not None:
+            if holder_of(lock) is not None:
                 raise StateError(
                     f"the {name} runs, and would go on with the files of before",
                     where=str(lock),

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from reconciler.errors import StateError
+from reconciler.errors import StateError, UsageError
 from reconciler.system.backup.archive import FILE_BYTES_MAX, BackupFile, Place, fits
 from reconciler.system.files import read_bytes, state_error
 from reconciler.system.node import Node
@@ -35,6 +35,12 @@ def collect_files(node: Node, more: Iterable[Path] = ()) -> tuple[tuple[BackupFi
         else:
             missing.append(path)
     return tuple(found), tuple(missing)
+
+
+def require_new(file: Path) -> None:
+    """Raise UsageError for the name of a backup that is taken: no backup overwrites another one."""
+    if file.exists() or file.is_symlink():
+        raise UsageError("this file is there already", where=str(file), remedy="name another one, or remove it")
 
 
 def place_of_file(path: Path, node: Node) -> tuple[Place, str]:
