@@ -278,7 +278,8 @@ class Session:
         applied = self.store.applied()
         before = VirtualName()
         if applied is not None:
-            known = cached_content(self.store, applied.revision.commit, self.node.controller)
+            last = applied.revision
+            known = cached_content(self.store, last.commit, self.node.controller, last.folder)
             before = known.settings.virtual_name if known is not None else before
         if before == content.settings.virtual_name == VirtualName():
             return (), ()
