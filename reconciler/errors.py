@@ -138,6 +138,10 @@ class PublicationError(HagitError):
     """The virtual host name cannot be published: by DNS, or by mDNS."""
 
 
+class EditsLockedError(HagitError):
+    """The policy holds changes of interfaces while failover is enabled."""
+
+
 class ChangePendingError(HagitError):
     """A change waits for its confirmation, or none does."""
 

@@ -89,9 +89,7 @@ class ChangeConfirmation:
                 silent: frozenset[str] | None = None
                 if not self._session.agent_runs:
                     if watch is None and change.paths and change.stage is ChangeStage.PENDING:
-                        watch = PathWatch(
-                            self._session.node, change.paths, self._session.peer, change.done_s, lambda: None
-                        )
+                        watch = PathWatch(self._session.node, change.paths, change.done_s, lambda: None)
                     silent, answered_for_s = watch.read() if watch is not None else (None, 0.0)
                     self.judge(silent, answered_for_s)
                 show(change, silent)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reconciler.agent.edit_lock import edit_lock
 from reconciler.agent.path_probe import answered, paths_of
 from reconciler.agent.source.content import Content
 from reconciler.agent.source.trust_policy import trust_policy_in_force
@@ -24,7 +25,7 @@ from reconciler.core.facts.settings import ChangePolicy, Confirmation
 from reconciler.core.planning.nic_match import links_of
 from reconciler.core.planning.plan import Action, Plan
 from reconciler.core.status.revision import Revision
-from reconciler.errors import ChangePendingError, HagitError
+from reconciler.errors import ChangePendingError, EditsLockedError, HagitError
 from reconciler.system.clock import monotonic_s, wall_s
 from reconciler.system.git.remote import places_of
 from reconciler.system.machine import boot_identity
@@ -54,6 +55,10 @@ class ConfirmedChange:
                 remedy="keep it with `hagit confirm`, or undo it with `hagit revert`; then try again",
             )
         applied = store.applied()
+        in_force = self._session.content_for(applied.revision) if applied is not None else None
+        lock = edit_lock(self._session.node, in_force, self._content) if self._content is not None else None
+        if lock is not None and plan.actions:
+            raise EditsLockedError(f"{self._revision.name} is held: {lock.why}", remedy=lock.remedy)
         policy = self._policy(applied.revision if applied is not None else None)
         if self._within_s is None and (policy.confirm is Confirmation.NEVER or not risky_actions(plan)):
             return
@@ -66,7 +71,7 @@ class ConfirmedChange:
         new = desired.virtual if desired is not None else frozenset()
         found = paths_of(node, observed, after, new, self._remotes(), self._peer_addresses(applied), peer)
         paths = endangered_paths(plan, found)
-        names = answered(node, paths, peer)
+        names = answered(node, paths)
         paths = tuple(path for path in paths if path.name in names)
         if not paths and not manual:
             return

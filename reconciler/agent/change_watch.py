@@ -1,7 +1,7 @@
 """Watches a change that could cut this controller off: asks its paths, minds its timer, keeps it or takes it back.
 
-While a change is open, the agent applies nothing else. One that no path and no person confirms in time is taken back,
-and one that a death or a power cut left behind is taken back at the next start.
+While a change is open, or an operator has suspended applying, the agent applies nothing else. A change that neither
+its paths nor a person confirm in time is taken back. So is one that a death or a power cut left behind.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from reconciler.agent.path_probe import PathWatch
 from reconciler.agent.session import Session
+from reconciler.agent.store import Suspension
 from reconciler.core.alerts.alert import Alert, AlertKind
 from reconciler.core.alerts.builder import AlertBuilder
 from reconciler.core.confirmation.pending_change import ChangeStage, PendingChange
@@ -30,15 +31,22 @@ class ChangeWatch:
         self._watch: tuple[float, PathWatch] | None = None
         self._change: PendingChange | None = None
         self._failure: HagitError | None = None
+        self._suspension: Suspension | None = None
 
     @property
     def open(self) -> bool:
         """Whether a change is neither kept nor taken back. Then nothing else may be applied."""
         return self._change is not None and self._change.open
 
+    @property
+    def suspended(self) -> bool:
+        """Whether an operator keeps the agent from applying."""
+        return self._suspension is not None
+
     def step(self) -> float | None:
         """Keep the open change or take it back when it is time. Returns the seconds until the next step is due."""
         changes = self._session.changes
+        self._suspension = self._session.store.suspension()
         self._change = changes.open_change()
         if self._change is None:
             self.close()
@@ -61,7 +69,9 @@ class ChangeWatch:
 
     def conditions(self, alerts: AlertBuilder, now_s: float) -> Iterator[Alert]:
         """What an operator should know: a change that waits, or one that was taken back and is not replaced yet."""
-        change = self._change
+        change, suspension = self._change, self._suspension
+        if suspension is not None:
+            yield alerts.suspended(suspension.reason, suspension.left_s(now_s), now_s)
         if change is None:
             return
         name = change.revision.name
@@ -104,7 +114,7 @@ class ChangeWatch:
             return None, 0.0
         if self._watch is None or self._watch[0] != change.done_s:
             self.close()
-            watch = PathWatch(self._session.node, change.paths, self._session.peer, change.done_s, self._report)
+            watch = PathWatch(self._session.node, change.paths, change.done_s, self._report)
             self._watch = change.done_s, watch
         return self._watch[1].read()
 

@@ -86,7 +86,7 @@ class Agent:
         self._poller = SourcePoller(node, self._on_selection)
         self._peer_service = PeerService(node)
         self._push = push_host_of(node, self._poller.poll_source)
-        self._gate = RevisionGate(store, PairRollout(session))
+        self._gate = RevisionGate(store, PairRollout(session), node)
         pair_alerts = tuple(alert for alert in firing if alert.kind in PAIR_ALERTS)
         self._pair = pair_monitor_of(
             node, store.root / "pair.json", self._metrics.pair, self._put_pair_alert, pair_alerts

@@ -1,5 +1,5 @@
-"""Asks the paths of this controller: gateways and hosts by ARP, neighbour discovery and echo, git remotes by TCP, the
-peer by its heartbeats and by a request to its agent.
+"""Asks the paths of this controller: gateways and hosts by ARP, neighbour discovery and echo, the git
+remotes and the peer by TCP, and the peer by its heartbeats.
 
 All paths are asked at once, within one deadline. Heartbeats and virtual addresses are read from the watchdog's status:
 what it said before the change does not count after it.
@@ -7,7 +7,6 @@ what it said before the change does not count after it.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Final
@@ -38,6 +37,7 @@ ANSWER_S: Final = 1.0
 CONNECT_S: Final = 1.5
 #: Between two rounds of questions after a change.
 PAUSE_S: Final = 0.2
+BY_CONNECTION: Final = frozenset({PathKind.REMOTE, PathKind.PEER})
 BY_NEIGHBOUR: Final = frozenset({PathKind.GATEWAY, PathKind.NETWORK})
 
 
@@ -59,24 +59,24 @@ def paths_of(
         with Neighbours() as neighbours:
             beside = ((neighbours.link_to(address), address) for address in peer_addresses)
             peers = {Neighbour(link, address, True) for link, address in beside if link}
-            known = (*peers, *(one for one in neighbours.known() if (one.link, one.address) not in _places(peers)))
+            known = (*peers, *(one for one in neighbours.known() if (one.link, one.address) not in _seats(peers)))
             places = {place: _link_to(neighbours, place) for place in remotes}
             carriers = [neighbours.link_to(_bare(address)) for address in peer.addresses] if peer is not None else []
     except OSError:
         known, places, carriers = (), dict.fromkeys(remotes), []
     links = frozenset(name for link in carriers if link is not None for name in below(before, link))
-    agent = ("agent",)
+    agent = tuple(f"[{address}]:{peer.port}" for address in peer.addresses) if peer is not None else ()
     reading = read_status(node)
     status = reading.status if reading is not None and reading.fresh else None
     return (
         *network_paths(before, after, known),
         *pair_paths(before, status, virtual),
-        *([ProbedPath(PathKind.PEER, "the agent of the peer", agent, agent, links=links)] if peer is not None else []),
+        *([ProbedPath(PathKind.PEER, "the peer", agent, agent, links=links)] if agent else []),
         *remote_paths(places, before),
     )
 
 
-def answered(node: Node, paths: Iterable[ProbedPath], peer: PeerClient | None, since_s: float = 0.0) -> frozenset[str]:
+def answered(node: Node, paths: Iterable[ProbedPath], since_s: float = 0.0) -> frozenset[str]:
     """The names of the paths that answer now. `since_s`: monotonic; what the watchdog saw before it does not count."""
     paths = tuple(paths)
     found: list[frozenset[str]] = []
@@ -84,8 +84,7 @@ def answered(node: Node, paths: Iterable[ProbedPath], peer: PeerClient | None, s
     def run(ask: Callable[[tuple[ProbedPath, ...]], Iterable[str]]) -> None:
         found.append(frozenset(ask(paths)))
 
-    asks = (_neighbours, _echoes, _remotes, lambda asked: _agent(asked, peer))
-    threads = [threading.Thread(target=run, args=(ask,), daemon=True) for ask in asks]
+    threads = [threading.Thread(target=run, args=(ask,), daemon=True) for ask in (_neighbours, _echoes, _places)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -112,22 +111,13 @@ def _echoes(paths: tuple[ProbedPath, ...]) -> Iterator[str]:
     yield from (path.name for path in asked if any((target, path.size) in answers for target in path.targets))
 
 
-def _remotes(paths: tuple[ProbedPath, ...]) -> Iterator[str]:
-    asked = [path for path in paths if path.kind is PathKind.REMOTE]
+def _places(paths: tuple[ProbedPath, ...]) -> Iterator[str]:
+    asked = [path for path in paths if path.kind in BY_CONNECTION]
     answers = connections([target for path in asked for target in path.targets], CONNECT_S) if asked else ()
     yield from (path.name for path in asked if any(target in answers for target in path.targets))
 
 
-def _agent(paths: tuple[ProbedPath, ...], peer: PeerClient | None) -> Iterator[str]:
-    """The peer's agent: it hears this controller and is heard by it."""
-    asked = [path for path in paths if path.kind is PathKind.PEER]
-    if asked and peer is not None:
-        with contextlib.suppress(HagitError):
-            peer.ask("hello", {}, timeout_s=CONNECT_S)
-            yield from (path.name for path in asked)
-
-
-def _places(neighbours: Iterable[Neighbour]) -> set[tuple[str, str]]:
+def _seats(neighbours: Iterable[Neighbour]) -> set[tuple[str, str]]:
     return {(neighbour.link, neighbour.address) for neighbour in neighbours}
 
 
@@ -175,15 +165,8 @@ class PathWatch:
     the first answer, and for how many seconds all have answered.
     """
 
-    def __init__(
-        self,
-        node: Node,
-        paths: Iterable[ProbedPath],
-        peer: PeerClient | None,
-        since_s: float,
-        report: Callable[[], None],
-    ) -> None:
-        self._node, self._peer, self._since_s, self._report = node, peer, since_s, report
+    def __init__(self, node: Node, paths: Iterable[ProbedPath], since_s: float, report: Callable[[], None]) -> None:
+        self._node, self._since_s, self._report = node, since_s, report
         self._paths = tuple(path.after() for path in paths)
         self._silent: frozenset[str] | None = None
         self._answered_s: float | None = None
@@ -205,9 +188,7 @@ class PathWatch:
         while not self._closed.is_set():
             began_s = monotonic_s()
             try:
-                silent = frozenset(path.name for path in self._paths) - answered(
-                    self._node, self._paths, self._peer, self._since_s
-                )
+                silent = frozenset(path.name for path in self._paths) - answered(self._node, self._paths, self._since_s)
             except HagitError:
                 silent = frozenset(path.name for path in self._paths)
             if silent:

@@ -126,7 +126,7 @@ class Reconciliation:
                     revision, content, due_s = applied.revision, in_force, held.due_s
         observed = self._complete(content, observed)
         if applied is None or not applied.revision.same_state(revision) or not applied.holds_now():
-            if self._may_try(revision) and not self._is_frozen:
+            if self._may_try(revision) and not (self._is_changing or (applied is None and self._is_frozen)):
                 applied = self._apply(revision, content, observed, applied)
                 self.gate.ended()
                 observed = self.host.observe()
@@ -152,9 +152,14 @@ class Reconciliation:
         return _soonest(due_s, looked_s)
 
     @property
-    def _is_frozen(self) -> bool:
+    def _is_changing(self) -> bool:
         """Whether a change waits for its confirmation: until then this controller stays as it is."""
         return self.changes is not None and self.changes.open
+
+    @property
+    def _is_frozen(self) -> bool:
+        """Whether nothing new is applied. A suspended agent restores the revision in force after a boot."""
+        return self._is_changing or (self.changes is not None and self.changes.suspended)
 
     def _complete(self, content: Content, observed: Observed) -> Observed:
         """The observation, or a new one when it left out pools that the content names."""

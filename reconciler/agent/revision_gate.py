@@ -7,8 +7,9 @@ for one reconciliation.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from reconciler.agent.edit_lock import edit_lock
 from reconciler.agent.executor import error_of_holds
 from reconciler.agent.pair_rollout import PairRollout
 from reconciler.agent.rollout_record import ReleasedCommit, read_released
@@ -23,6 +24,10 @@ from reconciler.core.planning.retries import RefusedActions
 from reconciler.core.rollout.next_step import StepKind
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HagitError
+from reconciler.system.node import Node
+
+#: Between two looks at whether failover is disabled.
+LOCK_LOOK_S: Final = 1.0
 
 
 class RevisionHold(NamedTuple):
@@ -38,6 +43,7 @@ class RevisionGate:
 
     store: Store
     rollout: PairRollout | None = None
+    node: Node | None = None
     why: str = ""
     released: ReleasedCommit | None = None
 
@@ -60,6 +66,10 @@ class RevisionGate:
         manual = source is not None and source.apply is Applying.MANUAL
         if manual and read_released(self.store).commit != revision.commit:
             return RevisionHold((alerts.waiting_revision(revision, now_s),), None)
+        lock = edit_lock(self.node, in_force, content) if self.node is not None else None
+        if lock is not None:
+            self.why = lock.why
+            return RevisionHold((alerts.held_revision(revision, lock.why, lock.remedy, now_s),), LOCK_LOOK_S)
         if self.rollout is None:
             return None
         step = self.rollout.decide(revision, content, in_force, plan)

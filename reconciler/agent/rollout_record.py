@@ -96,13 +96,16 @@ def own_state(node: Node, store: Store) -> RolloutState:
     refused, refused_why = record.refused or record.unfit, record.refused_why or record.unfit_why
     if accepted.blocked is not None:
         refused, refused_why = accepted.blocked.commit, f"it was rolled back: {accepted.blocked.why}"
+    change = store.change()
+    # A change on trial may still be taken back: the peer waits for its end.
+    is_trial = change is not None and change.open and change.revision.commit == in_force
     status = watchdog_status(node)
     role = ServingRole.IDLE if node.watchdog is None else ServingRole.UNKNOWN
     return RolloutState(
         controller=node.controller,
         wanted=accepted.wanted.commit if accepted.wanted is not None else "",
         applied=in_force,
-        begun=record.begun,
+        begun=in_force if is_trial else record.begun,
         failed=record.failed,
         failed_why=clean(record.failed_why),
         refused=refused,

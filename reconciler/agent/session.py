@@ -254,6 +254,21 @@ class Session:
 
         return accept_history(self.node, self.store, self.mirror, commit)
 
+    def suspend(self, since_s: float, until_s: float, reason: str) -> None:
+        """Keep the agent from applying until a time (wall clock). Raises StateError."""
+        from reconciler.agent.store import Suspension
+
+        self.store.suspend(Suspension(since_s, until_s, reason))
+        self.store.log_decision("suspended", until_s=until_s, reason=reason)
+
+    def resume_applying(self) -> bool:
+        """End a suspension; False when there was none. Raises StateError."""
+        was = self.store.suspension() is not None
+        self.store.suspend(None)
+        if was:
+            self.store.log_decision("resumed applying")
+        return was
+
     def resume_interrupted(self) -> None:
         """Finish the stamps of an apply that was cut off. Called before a plan is made. Raises HagitError."""
         from reconciler.agent.apply import resume_interrupted

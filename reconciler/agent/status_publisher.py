@@ -116,6 +116,8 @@ class AgentStatusPublisher:
         names = self._names()
         self._metrics.names(names)
         holds, foreign = memory.all_holds(), memory.foreign
+        suspension = store.suspension()
+        self._metrics.suspended(suspension is not None)
         change = self._changes.document()
         self._metrics.change(change["stage"] if change is not None else "")
         digest = self._trust_digest()
@@ -135,6 +137,7 @@ class AgentStatusPublisher:
             "failure": _error(memory.failure),
             "blocked": {"commit": accepted.blocked.commit, "why": accepted.blocked.why} if accepted.blocked else None,
             "change": change,
+            "suspended": None if suspension is None else {"until_s": suspension.until_s, "reason": suspension.reason},
             "trust": trust_document(unsigned_warning(self._session.node, accepted)),
             "trust_digest": digest,
             "notes": [*selection.notes, *(f"no alerts go to {target}" for target in self.targets_refused)],

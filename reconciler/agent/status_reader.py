@@ -62,6 +62,8 @@ def _verdict(document: dict[str, Any]) -> tuple[str, bool]:
         if change["stage"] == "reverted":
             return f"{controller}: {change['revision']} was taken back; {name} is in force.", False
         return f"{controller}: {change['revision']} waits for its confirmation.", False
+    if document.get("suspended") and document["agent"]:
+        return f"{controller}: {name} is in force; applying is suspended.", False
     if document.get("refusal") and document["agent"]:
         return f"{controller}: {name} is in force; a newer commit or the source is refused.", False
     drifted = lasting_drift(document)

@@ -5,6 +5,7 @@
     applied.json       the revision applied last, and the boot in which it was applied
     compiled/          compiled desired states by commit, so that a command need not parse YAML again
     journal.jsonl      the write-ahead journal of the running or interrupted apply
+    suspended.json     until when an operator keeps the agent from applying, and why
     change.json        the newest change that could cut this controller off, and the way back from it
     history.jsonl      every revision that was applied, rolled back or refused
     decisions.jsonl    the decision log of the agent
@@ -127,6 +128,19 @@ class AppliedRevision:
         return any(key == held or (of and of == resource) for held, of in self.held)
 
 
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """An operator keeps the agent from applying, until a time. Wall clock, in seconds since 1970."""
+
+    since_s: float
+    until_s: float
+    reason: str = ""
+
+    def left_s(self, now_s: float) -> float:
+        """How long it still lasts; 0 when it is over. A clock that was set back does not make it longer."""
+        return max(0.0, min(self.until_s - now_s, self.until_s - self.since_s))
+
+
 class Store:
     """One controller's state directory. Raises StateError when it cannot be made, read or written."""
 
@@ -233,6 +247,18 @@ class Store:
         """Record that no revision is in force."""
         remove_file(self.root / "applied.json")
 
+    def suspension(self) -> Suspension | None:
+        """What keeps the agent from applying now; None when nothing does."""
+        found = self._read("suspended.json", _suspension)
+        return found if found is not None and found.left_s(wall_s()) > 0 else None
+
+    def suspend(self, suspension: Suspension | None) -> None:
+        """Keep the agent from applying; None ends that. Synced: it outlives a reboot."""
+        if suspension is None:
+            remove_file(self.root / "suspended.json")
+        else:
+            write_json(self.root / "suspended.json", asdict(suspension))
+
     def log_decision(self, decision: str, **details: object) -> None:
         """Append a line to the decision log: the decision and its reasons."""
         append_line(self.root / "decisions.jsonl", {"at_s": round(wall_s(), 6), "decision": decision, **details})
@@ -305,6 +331,10 @@ def _accepted(document: Mapping[str, Any]) -> AcceptedHistory:
 def _blocked(document: Mapping[str, Any]) -> BlockedCommit:
     # Ignore fields of a newer hagit: a rollback must stay in force.
     return BlockedCommit(**{name: document[name] for name in BlockedCommit.__slots__ if name in document})
+
+
+def _suspension(document: Mapping[str, Any]) -> Suspension:
+    return Suspension(float(document["since_s"]), float(document["until_s"]), str(document.get("reason", "")))
 
 
 def _applied(document: Mapping[str, Any]) -> AppliedRevision:

@@ -44,6 +44,8 @@ COMMANDS: Final[Sequence[tuple[str, str, str]]] = (
     ("confirm", "confirm", "Change"),
     ("revert", "confirm", "Change"),
     ("rollback", "rollback", "Change"),
+    ("suspend", "suspend", "Change"),
+    ("resume", "suspend", "Change"),
     ("accept-history", "accept_history", "Change"),
     ("sync", "sync", "Change"),
     ("switchover", "switchover", "Failover"),

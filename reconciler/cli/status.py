@@ -153,6 +153,10 @@ def _agent_lines(document: dict[str, Any]) -> list[str]:
         ways = [f"→ {way}" for way in document["trust"]["remedy"].split("; ")]
         folded = [line for text in (document["trust"]["what"], *ways) for line in fold(text, width() - 14)]
         lines += [f"  {'' if at else 'trust':<10} {line}" for at, line in enumerate(folded)]
+    if document.get("suspended"):
+        suspended = document["suspended"]
+        why = f": {suspended['reason']}" if suspended["reason"] else ""
+        lines.append(f"  suspended  until {local_time(suspended['until_s'])}{why}; hagit resume ends it")
     if document.get("change"):
         lines += _change_lines(document["change"])
     if document.get("blocked"):

@@ -58,16 +58,21 @@ def echoes(targets: Collection[EchoTarget], timeout_s: float) -> frozenset[EchoT
 
 
 def connections(places: Collection[str], timeout_s: float) -> frozenset[str]:
-    """The places (`host:port`, `[address]:port`) that take a TCP connection within `timeout_s`. Sends no byte."""
+    """The places (`host:port`, `[address]:port`) that answer a TCP connection within `timeout_s`. Sends no byte.
+
+    A refusal (ECONNREFUSED) is an answer: the host was reached, and its program may be starting again.
+    """
     found: list[str] = []
 
     def connect(place: str) -> None:
         host, _, port = place.rpartition(":")
-        with (
-            contextlib.suppress(OSError, ValueError, UnicodeError),
-            socket.create_connection((host.strip("[]"), int(port)), timeout_s),
-        ):
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout_s):
+                found.append(place)
+        except ConnectionRefusedError:
             found.append(place)
+        except (OSError, ValueError, UnicodeError):
+            return
 
     threads = [threading.Thread(target=connect, args=(place,), daemon=True) for place in places]
     for thread in threads:

@@ -32,6 +32,7 @@ class AlertKind(StrEnum):
     PEER_LACKS_COMMITS = "peer-lacks-commits"
     HISTORIES_DIFFER = "histories-differ"
     APPLY_FAILED = "apply-failed"
+    SUSPENDED = "suspended"
     CHANGE_PENDING = "change-pending"
     CHANGE_REVERTED = "change-reverted"
     OBSERVATION_FAILED = "observation-failed"

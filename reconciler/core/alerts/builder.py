@@ -125,6 +125,14 @@ class AlertBuilder:
             signer=revision.signer,
         )
 
+    def suspended(self, reason: str, left_s: float, now_s: float) -> Alert:
+        """The alert that an operator keeps the agent from applying."""
+        # The time left changes with each look, and the alert must not.
+        until = f"for {max(1, round(left_s / 3_600))} h more at most" if left_s > 3_600 else "for less than 1 h more"
+        why = f": {reason}" if reason else ""
+        summary = f"an operator has suspended applying, {until}{why}"
+        return self._alert(AlertKind.SUSPENDED, "applying", summary, now_s, remedy="hagit resume")
+
     def about_change(self, kind: AlertKind, subject: str, summary: str, remedy: str, now_s: float) -> Alert:
         """The alert about a change that waits for its confirmation, or was taken back."""
         return self._alert(kind, subject, summary, now_s, remedy=remedy)

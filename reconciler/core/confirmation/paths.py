@@ -28,7 +28,7 @@ DEFAULT_ROUTES: Final = ("0.0.0.0/0", "::/0")
 class PathKind(StrEnum):
     """GATEWAY: the default gateway of one family. NETWORK: hosts on one link. REMOTE: a git remote, by TCP.
 
-    INTERLINK and CHANNEL: heartbeats of the peer on the interlink, and on another network. PEER: the peer's agent.
+    INTERLINK and CHANNEL: heartbeats of the peer on the interlink, and on another network. PEER: its addresses, by TCP.
     VIRTUAL: a virtual address that this controller serves.
     """
 
@@ -45,9 +45,9 @@ class PathKind(StrEnum):
 class ProbedPath:
     """One path. It answers if one of its `targets` does; after the change, one of `later`.
 
-    Targets: IP addresses (`fe80::1%eth0` for a link-local one) for GATEWAY and NETWORK, `host:port` for REMOTE, the
-    name of a channel or an address for the others. `size`, `later_size`: bytes of the IP packets that are sent, 0 for
-    the smallest. `links`: the links that carry it before the change, those that they rest on included.
+    Targets: IP addresses (`fe80::1%eth0` for a link-local one) for GATEWAY and NETWORK, `host:port` for REMOTE and
+    PEER, the name of a channel or an address for the others. `size`, `later_size`: bytes of the IP packets that are
+    sent, 0 for the smallest. `links`: the links that carry it before the change, with those that they rest on.
     """
 
     kind: PathKind

@@ -93,6 +93,13 @@ class Confirmation(StrEnum):
     NEVER = "never"
 
 
+class InterfaceEdits(StrEnum):
+    """When interfaces may be changed. ROLLING: any time, standby first. LOCKED: only while failover is disabled."""
+
+    ROLLING = "rolling"
+    LOCKED = "locked"
+
+
 @dataclass(frozen=True, slots=True)
 class ChangePolicy:
     """How a change that could cut this controller off is made. Without a confirmation it is taken back after
@@ -100,6 +107,7 @@ class ChangePolicy:
 
     confirm: Confirmation = Confirmation.AUTO
     timeout_s: float = 60.0
+    edits: InterfaceEdits = InterfaceEdits.ROLLING
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,5 +161,10 @@ def settings_from_document(document: Mapping[str, Any]) -> Settings:
         },
         virtual_name_from_document(document.get("virtual_name")),
         # What an older release cached lacks it.
-        ChangePolicy(Confirmation(changes["confirm"]), changes["timeout_s"]) if changes else ChangePolicy(),
+        _changes_from_document(changes) if changes else ChangePolicy(),
     )
+
+
+def _changes_from_document(document: Mapping[str, Any]) -> ChangePolicy:
+    edits = InterfaceEdits(document.get("edits", InterfaceEdits.ROLLING))
+    return ChangePolicy(Confirmation(document["confirm"]), document["timeout_s"], edits)

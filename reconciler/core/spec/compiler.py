@@ -12,6 +12,7 @@ from reconciler.core.facts.settings import (
     AlertPolicy,
     AlonePolicy,
     ChangePolicy,
+    InterfaceEdits,
     PairNames,
     Receiver,
     Settings,
@@ -78,7 +79,9 @@ def settings(configuration: Configuration) -> Settings:
         spec.domain,
     )
     alerting, names = _alerting(configuration.alerting), virtual_name_of(configuration)
-    changes = ChangePolicy(spec.changes.confirm, spec.changes.timeout)
+    failover = configuration.failover
+    edits = failover.spec.interface_edits if failover is not None else InterfaceEdits.ROLLING
+    changes = ChangePolicy(spec.changes.confirm, spec.changes.timeout, edits)
     return Settings(pair, _source(configuration), alerting, _addresses(configuration), names, changes)
 
 

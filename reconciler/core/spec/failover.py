@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from reconciler.core.facts.scope import Scope
+from reconciler.core.facts.settings import InterfaceEdits
 from reconciler.core.spec.interface import Loose
 from reconciler.core.spec.limits import LIST_MAX
 from reconciler.core.spec.model import Document, Model, example
@@ -141,6 +142,11 @@ class FailoverSpec(Model):
     limits: FailoverLimits = Field(
         default_factory=lambda: FailoverLimits.model_validate({}),
         description="How long an import, an export and the proof of the reservation may stand still.",
+    )
+    interface_edits: Annotated[InterfaceEdits, Loose] = Field(
+        InterfaceEdits.ROLLING,
+        description="When a commit may change interfaces. `rolling`: any time, the standby first. `locked`: only while "
+        "failover is disabled, by a commit or by `hagit failover disable --for`, whatever else is wrong.",
     )
     strict: bool = Field(
         False,
