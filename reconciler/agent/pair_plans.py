@@ -14,7 +14,7 @@ from reconciler.agent.rollout_record import own_state, watchdog_status
 from reconciler.agent.session import Content, Session
 from reconciler.core.planning.plan import Plan
 from reconciler.core.planning.plan_document import plan_from_document
-from reconciler.core.rollout.interruption import noticed_actions
+from reconciler.core.rollout.interruption import critical_marks, noticed_actions
 from reconciler.core.rollout.next_step import RolloutStep, refused_step
 from reconciler.core.rollout.pair_plan import PairPlan, PlannedSide, SwitchoverForecast, pair_plan
 from reconciler.core.rollout.rollout_state import clean, rollout_document, rollout_from_document
@@ -32,20 +32,15 @@ MS_MAX: Final = 10**9
 
 def planned_side(session: Session, content: Content, plan: Plan) -> PlannedSide:
     """The part of this controller: its plan, its state, and what clients would notice of it. Raises StateError."""
-    applied = session.store.applied()
-    in_force = None
-    if applied is not None:
-        try:
-            in_force = session.content_for(applied.revision)
-        except HagitError:
-            # Without it the interfaces of the new revision count alone.
-            in_force = None
     status = watchdog_status(session.node)
     forecast = SwitchoverForecast()
+    # The marks on the links and the watchdog tell which interfaces serve clients now: no need to load the old revision.
+    serving = {*serving_resources(content), *critical_marks(plan.before.values())}
     if status is not None:
         parts = tuple((part.what, part.most_ms) for part in status.readiness.parts)
         forecast = SwitchoverForecast(parts, status.readiness.measured_ms)
-    noticed = noticed_actions(plan, serving_resources(content, in_force))
+        serving |= {address.interface for address in status.addresses}
+    noticed = noticed_actions(plan, serving)
     return PlannedSide(own_state(session.node, session.store), plan, len(noticed), forecast)
 
 
@@ -86,7 +81,7 @@ class PeerPlan:
             self._read(reply, there)
         except PeerError as error:
             self.unknown = (f"{there} gives no plan: {error.what}",)
-        except (HagitError, KeyError, TypeError, ValueError) as error:
+        except (HagitError, KeyError, TypeError, ValueError, RecursionError) as error:
             self.unknown = (f"{there} gave a plan that cannot be read: {clean(error)}",)
 
     def _read(self, reply: PeerReply, there: str) -> None:

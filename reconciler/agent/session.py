@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["UNCOMMITTED", "ApplyOutcome", "Content", "Selection", "Session"]
 
+#: As many revisions as one reconciliation or one command is about: the one in force and the newest one.
+CONTENTS_MAX: Final = 2
 #: Branch and commit of a revision that is no commit: the files of a directory.
 UNCOMMITTED: Final = "uncommitted"
 
@@ -56,6 +58,8 @@ class Session:
         self._orders: OrdersFile | None = None
         self._blamer: tuple[str, Blamer] | None = None
         self._peer: PeerClient | None = None
+        #: The contents that were used last, by commit and folder: reading a large one takes longer than using it.
+        self._contents: dict[tuple[str, str], Content] = {}
 
     def __enter__(self) -> Session:
         return self
@@ -153,12 +157,14 @@ class Session:
         """Follow the source. Reads only small files when the branch of a local repository has not moved."""
         from reconciler.agent.source.local_head import unchanged_selection
 
-        known = unchanged_selection(self.node, self.store)
-        if known is not None:
-            return known
-        from reconciler.agent.source.selector import select_revision
+        selection = unchanged_selection(self.node, self.store)
+        if selection is None:
+            from reconciler.agent.source.selector import select_revision
 
-        return select_revision(self.node, self.store, self.mirror)
+            selection = select_revision(self.node, self.store, self.mirror)
+        if selection.revision is not None and selection.content is not None:
+            self._keep(selection.revision, selection.content)
+        return selection
 
     def last_selection(self) -> Selection:
         """The selection of the last run, to use before the source answers.
@@ -175,12 +181,22 @@ class Session:
 
     def content_for(self, revision: Revision) -> Content:
         """The content of a revision that is in the mirror."""
-        content = cached_content(self.store, revision.commit, self.node.controller, revision.folder)
-        if content is not None:
-            return content
-        from reconciler.agent.source.selector import load_content
+        content = self._contents.get((revision.commit, revision.folder))
+        if content is None:
+            content = cached_content(self.store, revision.commit, self.node.controller, revision.folder)
+        if content is None:
+            from reconciler.agent.source.selector import load_content
 
-        return load_content(self.node, self.store, self.mirror, revision.commit, revision.folder)
+            content = load_content(self.node, self.store, self.mirror, revision.commit, revision.folder)
+        self._keep(revision, content)
+        return content
+
+    def _keep(self, revision: Revision, content: Content) -> None:
+        """Keep a content for the next question about it, at most `CONTENTS_MAX` of them."""
+        self._contents.pop((revision.commit, revision.folder), None)
+        self._contents[revision.commit, revision.folder] = content
+        while len(self._contents) > CONTENTS_MAX:
+            del self._contents[next(iter(self._contents))]
 
     def configuration_for(self, revision: Revision) -> Configuration:
         """The resources of a revision that is in the mirror. Raises HagitError."""

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from tests.bench import clients, commands, failover, fleet, memory, reaction, replacement, scale, watchdog
+from tests.bench import clients, commands, failover, fleet, memory, pair_plan, reaction, replacement, scale, watchdog
 from tests.bench.figure import Group, table
 from tests.bench.stopwatch import ROOT
 
@@ -31,6 +31,7 @@ GROUPS: Final = {
     "replacement": replacement.measure,
     "clients": clients.measure,
     "fleet": fleet.measure,
+    "pair plan": pair_plan.measure,
 }
 RUNS_MAX: Final = 1000
 OUTPUT: Final = ROOT / "build" / "bench.json"

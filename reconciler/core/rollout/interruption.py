@@ -8,7 +8,7 @@ the active controller in any case, so a switchover would not spare clients from 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from reconciler.core.facts.change import Impact
 from reconciler.core.facts.fact import Fact, Link, Mark, Port, Route
@@ -20,8 +20,15 @@ from reconciler.core.planning.plan import Action, Plan
 
 def critical_resources(desired: Desired) -> frozenset[str]:
     """The names of the critical Interfaces; each mark says so."""
-    marks = (fact.text.split(" ") for fact in desired.facts.values() if isinstance(fact, Mark))
-    return frozenset(words[1] for words in marks if any(word.startswith(CRITICAL_WORD) for word in words[2:]))
+    return critical_marks(desired.facts.values())
+
+
+def critical_marks(facts: Iterable[Fact]) -> frozenset[str]:
+    """The links of all marks that name a failover group: resources in desired facts, the kernel's names elsewhere."""
+    marks = (fact for fact in facts if isinstance(fact, Mark))
+    return frozenset(
+        mark.link for mark in marks if any(word.startswith(CRITICAL_WORD) for word in mark.text.split(" ")[2:])
+    )
 
 
 def noticed_actions(plan: Plan, resources: Collection[str]) -> tuple[Action, ...]:
