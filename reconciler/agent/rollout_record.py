@@ -96,16 +96,15 @@ def own_state(node: Node, store: Store) -> RolloutState:
     refused, refused_why = record.refused or record.unfit, record.refused_why or record.unfit_why
     if accepted.blocked is not None:
         refused, refused_why = accepted.blocked.commit, f"it was rolled back: {accepted.blocked.why}"
-    change = store.change()
-    # A change on trial may still be taken back: the peer waits for its end.
-    is_trial = change is not None and change.open and change.revision.commit == in_force
+    # A change that is not confirmed yet may be taken back, so the peer waits for it as for an apply.
+    begun = record.begun or _unconfirmed(store)
     status = watchdog_status(node)
     role = ServingRole.IDLE if node.watchdog is None else ServingRole.UNKNOWN
     return RolloutState(
         controller=node.controller,
         wanted=accepted.wanted.commit if accepted.wanted is not None else "",
         applied=in_force,
-        begun=in_force if is_trial else record.begun,
+        begun=begun,
         failed=record.failed,
         failed_why=clean(record.failed_why),
         refused=refused,
@@ -118,6 +117,15 @@ def own_state(node: Node, store: Store) -> RolloutState:
         hears=status is not None and any(not channel.silent for channel in status.channels),
         held=len(applied.held) if applied is not None else 0,
     )
+
+
+def _unconfirmed(store: Store) -> str:
+    """The commit of a change that waits for its confirmation here; empty without one."""
+    try:
+        change = store.change()
+    except HagitError:
+        return ""
+    return change.revision.commit if change is not None and change.open else ""
 
 
 def _document(path: Path) -> Mapping[str, Any]:

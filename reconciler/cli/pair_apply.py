@@ -130,7 +130,7 @@ class _Progress:
                     if state is not None:
                         self._tell(state)
                 now_s = monotonic_s()
-                if own.applied == self._revision.commit and (peer is None or peer.applied == own.applied):
+                if all(self._is_done(state) for state in (own, peer) if state is not None):
                     break
                 stop = self._stop(own, peer)
                 stopped_s = (stopped_s or now_s) if stop is not None else None
@@ -157,6 +157,9 @@ class _Progress:
             peer = replace(peer, interrupts=self._noticed.get(peer.controller, False))
         return own, peer
 
+    def _is_done(self, state: RolloutState) -> bool:
+        return state.applied == self._revision.commit and not state.begun
+
     def _stop(self, own: RolloutState, peer: RolloutState | None) -> RolloutStep | None:
         """Why it does not go on by itself; None while it does."""
         if peer is None:
@@ -177,6 +180,8 @@ class _Progress:
         commit, name = self._revision.commit, state.controller
         if state.failed == commit:
             line = f"failed: {state.failed_why}"
+        elif state.applied == commit and state.begun == commit:
+            line = "has applied it, and waits for its confirmation"
         elif state.applied == commit:
             line = f"has applied it{f', {state.held} held' if state.held else ''}"
         elif state.begun == commit:

@@ -72,6 +72,10 @@ def plan_with_peer(session: Session, revision: Revision, content: Content) -> tu
     except HagitError as error:
         print(f"note: this plan is for controller {session.node.controller} alone: {error}", file=sys.stderr)
         client = None
+    else:
+        if client is None and session.node.watchdog is not None and not content.desired.alone:
+            here = session.node.controller
+            print(f"note: this plan is for controller {here} alone; `hagit enroll` joins the pair", file=sys.stderr)
     if client is None or revision.commit == UNCOMMITTED:
         return plan_alone(session, revision, content)
     from reconciler.agent.pair_plans import PeerPlan, planned_side

@@ -57,8 +57,9 @@ class EnrolledPair:
             self.of(side).start_agent()
 
     def until_both(self, commit: str) -> None:
-        """Wait until a commit is in force on both."""
+        """Wait until a commit is in force on both, and confirmed."""
         until(lambda: all(self.of(side).in_force() == commit for side in "ab"), self.told, 60.0)
+        until(lambda: not any(self.state(side).begun for side in "ab"), self.told, 60.0)
 
     def told(self) -> Any:
         """What both know, for a test that fails."""

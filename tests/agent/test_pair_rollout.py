@@ -6,9 +6,13 @@ The tests share one pair, one after the other; each begins with one revision in 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from reconciler.agent.store import Store
+from reconciler.core.confirmation.pending_change import OPEN_STAGES, ChangeStage, PendingChange
+from reconciler.core.status.revision import Revision
 from tests.agent.enrolled_pair import CRITICAL, PLAIN, EnrolledPair, enrolled_pair
 from tests.controller import Controller, interface
 from tests.wait import until
@@ -83,6 +87,21 @@ def test_a_peer_without_an_agent_is_gone_without_unless_clients_would_notice(pai
     assert pair.applied_order(loud) == [
         (standby.letter, "applied"), (active.letter, "switchover"), (active.letter, "applied"),
     ]  # fmt: skip
+
+
+def test_a_change_that_is_not_confirmed_counts_as_begun(pair: EnrolledPair) -> None:
+    """The peer must not follow what may be taken back."""
+    standby = pair.of(pair.standby())
+    standby.agents[-1].stop()
+    store = Store(standby.state)
+    revision = Revision("main", standby.in_force())
+    change = PendingChange(
+        revision=revision, back=None, stage=ChangeStage.PENDING, boot="this", began_s=0.0, timeout_s=60.0
+    )
+    for stage in ChangeStage:
+        store.record_change(replace(change, stage=stage))
+        assert (pair.state(standby.letter).begun == revision.commit) == (stage in OPEN_STAGES)
+    standby.start_agent()
 
 
 def told(controller: Controller, words: str) -> bool:

@@ -78,7 +78,7 @@ def next_step(own: RolloutState, peer: RolloutState | None, looks: LookCounts) -
             return RolloutStep(StepKind.WAIT, f"the agent of {own.other} does not answer")
         return _begin(own, _alone(own))
     if peer.begun:
-        why = f"{peer.controller} is applying a revision"
+        why = f"{peer.controller} is applying a revision, or its change is not confirmed yet"
         return RolloutStep(StepKind.YIELD if own.begun and own.controller == YIELDING else StepKind.WAIT, why)
     return _begin(own, _together(own, peer, looks))
 

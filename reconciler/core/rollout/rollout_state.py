@@ -53,9 +53,9 @@ class RolloutState:
     """One controller, as far as the other one must know it to take a revision together with it.
 
     `wanted`: the commit that should be in force; `applied`: the one that is, empty before the first and after a boot.
-    `begun`: the commit that is being applied, or will be after one more look at the peer. `failed`: the commit whose
-    apply failed here. `refused`: a commit that cannot be used here, or that was rolled back. `switched`: the commit for
-    which this controller asked its watchdog for a switchover.
+    `begun`: the commit that is being applied, will be after one more look at the peer, or waits for its confirmation.
+    `failed`: the commit whose apply failed here. `refused`: a commit that cannot be used here, or that was rolled back.
+    `switched`: the commit for which this controller asked its watchdog for a switchover.
 
     `able`: the watchdog could take the pools now; `was_able`: it could before `applied` was applied. `ready`: it would
     follow a request for a switchover. `hears`: it hears the peer. `interrupts`: applying `wanted` here would interrupt
