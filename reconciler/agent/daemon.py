@@ -16,6 +16,7 @@ import queue
 import selectors
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Final, assert_never
@@ -35,7 +36,9 @@ from reconciler.agent.revision_gate import RevisionGate
 from reconciler.agent.session import Session
 from reconciler.agent.source.content import Content
 from reconciler.agent.source.poller import SourcePoller
+from reconciler.agent.source.relay import relay_of
 from reconciler.agent.source.selection import Selection
+from reconciler.agent.source.selector import select_revision
 from reconciler.agent.source.unsigned_commits import unsigned_warning
 from reconciler.agent.status_publisher import AgentStatusPublisher
 from reconciler.core.alerts.alert import Alert
@@ -83,7 +86,8 @@ class Agent:
         self._publisher = AgentStatusPublisher(
             session, self._metrics, self._outbox, self._changes, os.getpid(), self._names.publications
         )
-        self._poller = SourcePoller(node, self._on_selection)
+        relay = relay_of(lambda: Session(node.path))
+        self._poller = SourcePoller(node, self._on_selection, partial(select_revision, relay=relay))
         self._peer_service = PeerService(node)
         self._push = push_host_of(node, self._poller.poll_source)
         self._gate = RevisionGate(store, PairRollout(session), node)

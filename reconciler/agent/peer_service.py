@@ -17,6 +17,7 @@ from reconciler.agent.peer_paths import own_addresses, pair_refusal
 from reconciler.agent.push.peer_pushes import push_handlers
 from reconciler.agent.rollout_requests import rollout_handlers
 from reconciler.agent.session import Session
+from reconciler.agent.source.relay import relay_handlers
 from reconciler.core.status.revision import revision_document
 from reconciler.errors import HagitError
 from reconciler.system.clock import wall_s
@@ -41,6 +42,7 @@ def handlers_of(sessions: SessionFactory) -> dict[str, Handler]:
         "hello": lambda request: hello(sessions, request),
         **rollout_handlers(sessions),
         **push_handlers(sessions),
+        **relay_handlers(sessions),
     }
 
 

@@ -159,9 +159,10 @@ class Session:
 
         selection = unchanged_selection(self.node, self.store)
         if selection is None:
+            from reconciler.agent.source.relay import peer_relay
             from reconciler.agent.source.selector import select_revision
 
-            selection = select_revision(self.node, self.store, self.mirror)
+            selection = select_revision(self.node, self.store, self.mirror, peer_relay(lambda: self.peer))
         if selection.revision is not None and selection.content is not None:
             self._keep(selection.revision, selection.content)
         return selection

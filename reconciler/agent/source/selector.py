@@ -31,6 +31,7 @@ from reconciler.agent.source.content import (
     require_no_cached_complaints,
 )
 from reconciler.agent.source.pair_folder import pair_folder
+from reconciler.agent.source.reception import Relay, received_source
 from reconciler.agent.source.refused_tips import RefusedTips, refused_tips
 from reconciler.agent.source.selection import Selection
 from reconciler.agent.source.signer_scopes import judged_range, require_scopes
@@ -75,15 +76,16 @@ LOCK_WAIT_S: Final = 30.0
 BY_A_PERSON: Final = "accepted by a person on this controller"
 
 
-def select_revision(node: Node, store: Store, mirror: Mirror) -> Selection:
+def select_revision(node: Node, store: Store, mirror: Mirror, relay: Relay | None = None) -> Selection:
     """Poll the source, select the revision that should be in force, and record how far the source was followed.
 
-    Fetching, verifying and compiling hold no lock. When another process followed the source meanwhile, poll again.
+    `relay`: asks the peer when no remote answers. Fetching, verifying and compiling hold no lock. When another process
+    followed the source meanwhile, poll again.
     Raises StateError.
     """
     for _ in range(TRIES_MAX):
         accepted = store.accepted()
-        selection, followed = _poll(node, store, mirror, accepted)
+        selection, followed = _poll(node, store, mirror, accepted, relay)
         with store.source_lock(wait_s=LOCK_WAIT_S):
             if store.accepted() == accepted:
                 store.accept(followed)
@@ -91,14 +93,16 @@ def select_revision(node: Node, store: Store, mirror: Mirror) -> Selection:
     raise StateError("another process follows the source at the same time", where=str(store.root), remedy="try again")
 
 
-def _poll(node: Node, store: Store, mirror: Mirror, accepted: AcceptedHistory) -> tuple[Selection, AcceptedHistory]:
+def _poll(
+    node: Node, store: Store, mirror: Mirror, accepted: AcceptedHistory, relay: Relay | None
+) -> tuple[Selection, AcceptedHistory]:
     """The selection of one poll, and how far the source is followed after it."""
     policy = trust_policy_in_force(node, accepted)
     remotes: tuple[tuple[str, str], ...] = ()
     tried = tuple((str(remote), False) for remote in policy.remotes)
     refused = refused_tips(store.root, policy, accepted)
     try:
-        with mirror.receive(policy.remotes, policy.branch, FETCH_S, refused.tips()) as received:
+        with received_source(mirror, policy, accepted.head, refused.tips(), relay, FETCH_S) as received:
             fetched = received.fetched
             remotes = tuple((str(refused.remote), refused.why.what) for refused in fetched.refused)
             tried = (*((remote, False) for remote, _ in remotes), (str(fetched.remote), True))

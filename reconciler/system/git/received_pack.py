@@ -25,7 +25,7 @@ from reconciler import errors
 from reconciler.system import process
 from reconciler.system.files import write_atomic
 from reconciler.system.git.defects import hagit_errors
-from reconciler.system.git.mirror import Fetched, FetchedSource, Mirror
+from reconciler.system.git.mirror import Fetched, FetchedSource, Mirror, RemoteFailure
 from reconciler.system.git.quarantine import HEAD_REF, quarantine, target
 from reconciler.system.git.remote import Remote
 from reconciler.system.git.transfer import require_small, require_whole
@@ -42,14 +42,20 @@ _SYSTEM: Final = tuple(
 
 @contextmanager
 def received_pack(
-    mirror: Mirror, pack: bytes, tip: str, remote: Remote, timeout_s: float = RECEIVE_S
+    mirror: Mirror,
+    pack: bytes,
+    tip: str,
+    remote: Remote,
+    timeout_s: float = RECEIVE_S,
+    failed: tuple[RemoteFailure, ...] = (),
 ) -> Iterator[FetchedSource]:
     """What a pack brings, in a quarantine that has the mirror's objects, too; `tip` is its head.
 
-    An empty pack says that the mirror has the tip already. Raises UnsupportedSource beyond a limit, SourceError for a
-    pack that is damaged or lacks something, StateError for our own disk.
+    An empty pack says that the mirror has the tip already. `failed`: remotes that were asked before. Raises
+    UnsupportedSource beyond a limit, SourceError for a pack that is damaged or lacks something, StateError for our own
+    disk.
     """
-    fetched = Fetched(tip, remote, fallback=True)
+    fetched = Fetched(tip, remote, failed, fallback=True)
     with quarantine(mirror.path) as path:
         write_atomic(path / PACK_FILE, pack, sync=False)
         _receive_in_child(path, mirror.path, tip, str(remote), timeout_s)
