@@ -307,7 +307,6 @@ DOORS = {
     "reconciler.cli.first_trust",
     "reconciler.cli.init",
     "reconciler.cli.rehearse",
-    "reconciler.cli.secret",
     "reconciler.cli.terminal",
     "reconciler.watchdog.daemon_process",
     "reconciler.watchdog.durable_state",
