@@ -7,39 +7,46 @@ controller has, and refuses a peer that the Pair does not name.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from reconciler import __version__
+from reconciler.agent.enrolment_recovery import EnrolmentRemains
 from reconciler.agent.peer_paths import own_addresses, pair_refusal
 from reconciler.agent.push.peer_pushes import push_handlers
+from reconciler.agent.peer_rotation import rotation_handlers
 from reconciler.agent.rollout_requests import rollout_handlers
 from reconciler.agent.session import Session
 from reconciler.agent.source.relay import relay_handlers
 from reconciler.core.status.revision import revision_document
-from reconciler.errors import HagitError
-from reconciler.system.clock import wall_s
-from reconciler.system.files import file_stamp
+from reconciler.errors import HagitError, StateError
+from reconciler.system.clock import monotonic_s, wall_s
+from reconciler.system.files import Lock, file_stamp
 from reconciler.system.machine import machine_serial
 from reconciler.system.network_links import link_local_addresses
 from reconciler.system.node import Node
 from reconciler.system.peer.channel import Handler, PeerReply, PeerRequest, PeerServer
-from reconciler.system.peer.identity import PeerIdentity, identity_path, load_identity
+from reconciler.system.peer.identity import PeerIdentity, identity_path, load_identity, peer_directory
 from reconciler.system.peer.message import VERSION
+from reconciler.system.peer.pending_enrolment import pending_path
 
 #: Opens a Session; the caller closes it, as a context manager.
 SessionFactory: TypeAlias = Callable[[], Session]
 
 #: Time between two looks at the files that decide who is served, and where.
 LOOK_S: Final = 1.0
+#: Time between two tries to finish an enrolment that was cut.
+FINISH_S: Final = 5.0
 
 
 def handlers_of(sessions: SessionFactory) -> dict[str, Handler]:
     """Every request that this agent serves."""
     return {
         "hello": lambda request: hello(sessions, request),
+        **rotation_handlers(sessions),
         **rollout_handlers(sessions),
         **push_handlers(sessions),
         **relay_handlers(sessions),
@@ -77,8 +84,10 @@ class PeerService:
         self._server: PeerServer | None = None
         self._identity: PeerIdentity | None = None
         self._refusal: HagitError | None = None
+        self._identity_lock = threading.Lock()
         self._stamps: tuple[object, ...] = ()
         self._noted = ""
+        self._finish_s = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="peer service", daemon=True)
 
@@ -97,6 +106,7 @@ class PeerService:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
+                self._finish_pending()
                 self._follow()
             except HagitError as error:
                 self._say(f"the peer is not served: {error}")
@@ -104,6 +114,19 @@ class PeerService:
                 # A defect here must not end the service for good: the next look may succeed.
                 self._say(f"the peer is not served, by a defect: {error!r:.300}")
             self._stopping.wait(LOOK_S)
+
+    def _finish_pending(self) -> None:
+        """Finish an enrolment that was cut, unless `hagit enroll` runs: then it is not over yet."""
+        if not file_stamp(pending_path(self._node)) or monotonic_s() < self._finish_s:
+            return
+        self._finish_s = monotonic_s() + FINISH_S
+        with (
+            contextlib.suppress(StateError),
+            Lock(peer_directory(self._node) / "enroll.lock", "hagit agent"),
+            self._open() as session,
+        ):
+            if session.finish_enrolment() is EnrolmentRemains.COMMITTED:
+                self._note("an enrolment that was cut is in force now: the other controller had committed it")
 
     def _follow(self) -> None:
         """Serve what the files say, if they have changed since the last look, or the links of this controller have."""
@@ -124,19 +147,35 @@ class PeerService:
         self._refusal = pair_refusal(session, identity)
         addresses = own_addresses(session, identity)
         if self._server is None:
+            self._identity = identity
             self._server = PeerServer(
                 identity,
                 addresses,
                 session.node.peer.port,
                 handlers_of(self._open),
                 refusal=lambda: self._refusal,
+                before_handshake=self._follow_identity,
                 on_defect=self._note,
             )
         else:
-            if identity != self._identity:
-                self._server.set_identity(identity)
+            self._set_identity(self._server, identity)
             self._server.set_addresses(addresses)
-        self._identity = identity
+
+    def _follow_identity(self) -> None:
+        """Use a new identity at once: during a rotation the peer shows its new certificate in the next moment."""
+        server = self._server
+        if server is None or self._stamps[:1] == (file_stamp(identity_path(self._node)),):
+            return
+        with contextlib.suppress(HagitError):
+            identity = load_identity(self._node)
+            if identity is not None:
+                self._set_identity(server, identity)
+
+    def _set_identity(self, server: PeerServer, identity: PeerIdentity) -> None:
+        with self._identity_lock:
+            if identity != self._identity:
+                server.set_identity(identity)
+                self._identity = identity
 
     def _stop_server(self) -> None:
         if self._server is not None:

@@ -133,6 +133,18 @@ class Session:
         settings = settings_in_force(self)
         return settings[-1].pair if settings else None
 
+    def rotate_certificates(self) -> None:
+        """Give both controllers new keys of the channel. Raises PeerError; repeating it goes on."""
+        from reconciler.agent.rotation_lead import rotate_certificates
+
+        rotate_certificates(self)
+
+    def rotate_secret(self) -> str:
+        """Change the heartbeat secret on both controllers. Returns its fingerprint. Raises PeerError, UsageError."""
+        from reconciler.agent.rotation_lead import rotate_secret
+
+        return rotate_secret(self)
+
     def finish_enrolment(self) -> EnrolmentRemains:
         """Finish an enrolment that was cut, if the peer says that it is in force there. See `EnrolmentRemains`."""
         from reconciler.agent.enrolment_recovery import finish_enrolment

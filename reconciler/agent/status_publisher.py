@@ -23,6 +23,8 @@ from reconciler.core.status.revision import revision_document
 from reconciler.errors import HagitError, NodeFileError, StateError
 from reconciler.system.alerts.outbox import Outbox
 from reconciler.system.clock import monotonic_s, wall_s
+from reconciler.system.files import file_stamp
+from reconciler.system.peer.identity import identity_path
 
 FORMAT: Final = "hagit.agent/1"
 #: The document is written again after this time even without a change, so that its age shows that the agent runs.
@@ -150,7 +152,13 @@ class AgentStatusPublisher:
             "matters": [alert.document() for alert in memory.conditions.firing],
             "waiting": self._outbox.pending_counts(),
             "port": self.port,
+            # None: there is no other controller.
+            "enrolled": bool(file_stamp(identity_path(self._session.node))) if _has_two(selection) else None,
         }
+
+
+def _has_two(selection: Selection) -> bool:
+    return selection.content is not None and len(selection.content.settings.pair.hostnames) == 2
 
 
 def _error(error: HagitError | None) -> dict[str, str] | None:

@@ -58,6 +58,7 @@ COMMANDS: Final[Sequence[tuple[str, str, str]]] = (
     ("reservations", "reservations", "Failover"),
     ("adopt", "adopt", "Failover"),
     ("status", "status", "Watch"),
+    ("peer", "peer", "Watch"),
     ("timeline", "timeline", "Watch"),
     ("clients", "clients", "Watch"),
     ("drift", "diff", "Watch"),

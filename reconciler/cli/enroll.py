@@ -38,6 +38,7 @@ from reconciler.system.peer.own_offer import (
     read_offer,
     write_offer,
 )
+from reconciler.system.peer.pair_secrets import read_pair_secrets
 
 DONE, FAILED = 0, 1
 
@@ -63,6 +64,9 @@ def enroll(
     replace: Annotated[
         str, typer.Option("--replace", help="Expel the enrolled peer with this serial number.", metavar="SERIAL")
     ] = "",
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="Give an enrolled pair new keys and a new heartbeat secret, without a gap.")
+    ] = False,
     offer: Annotated[
         Path | None, typer.Option("--offer", help="Write what this controller offers into a file, and end.")
     ] = None,
@@ -82,6 +86,7 @@ def enroll(
     Example:  hagit enroll
               hagit enroll --to 192.0.2.11
               hagit enroll --replace SERIAL-OF-THE-LOST-ONE
+              hagit enroll --rotate
               hagit enroll --offer a.offer           (without a network between them)
               hagit enroll --file b.offer --fingerprint 3f2c…
     """
@@ -95,6 +100,8 @@ def enroll(
         make_directory(peer_directory(session.node))
         with Lock(peer_directory(session.node) / "enroll.lock", "hagit enroll"):
             command = _Enrolment(session, expect_serial, replace, yes=yes)
+            if rotate:
+                return command.rotate()
             if offer is not None:
                 return command.write_file(offer)
             if file is not None:
@@ -201,6 +208,18 @@ class _Enrolment:
 
     def _says_yes(self, question: str) -> bool:
         return self._yes or confirmed(question)
+
+    def rotate(self) -> int:
+        """Replace keys and secret of an enrolled pair, over the channel."""
+        if self._session.peer is None:
+            raise UsageError("this controller is not enrolled", remedy="run on both: hagit enroll")
+        self._session.rotate_certificates()
+        print("Both controllers have new keys, and accept nothing but the new certificates.", flush=True)
+        if not read_pair_secrets(self._node).heartbeat:
+            print("This controller has no heartbeat secret, so none was replaced.")
+            return DONE
+        print(f"Both controllers use the heartbeat secret {self._session.rotate_secret()}, and accept no other.")
+        return DONE
 
     def write_file(self, file: Path) -> int:
         """Write an offer for the other controller."""

@@ -61,6 +61,10 @@ class PeerClient:
         self._refusal = refusal
         self._context: ssl.SSLContext | None = None
 
+    def to(self, address: str) -> PeerClient:
+        """A client that tries this address alone."""
+        return PeerClient(self.identity, [address], self.port, self._refusal)
+
     def ask(
         self, request: str, body: Mapping[str, Any], *, attachment: bytes = b"", timeout_s: float = TIMEOUT_S
     ) -> PeerReply:

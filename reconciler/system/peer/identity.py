@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -48,6 +48,13 @@ class PeerIdentity:
     peer_certificates: tuple[bytes, ...] = field(repr=False)
     peer_addresses: tuple[str, ...] = ()
     enrolled_s: float = 0.0
+    #: During a rotation: what this controller shows when the peer accepts it.
+    next_key: str = field(default="", repr=False)
+    next_certificate: bytes = field(default=b"", repr=False)
+
+    def with_next(self) -> PeerIdentity:
+        """The identity that shows the next certificate from now on."""
+        return replace(self, key=self.next_key, certificate=self.next_certificate, next_key="", next_certificate=b"")
 
     @property
     def peer_side(self) -> str:
@@ -121,6 +128,8 @@ def identity_document(identity: PeerIdentity) -> dict[str, Any]:
         "peer_certificates": [_text(certificate) for certificate in identity.peer_certificates],
         "peer_addresses": list(identity.peer_addresses),
         "enrolled_s": identity.enrolled_s,
+        "next_key": identity.next_key,
+        "next_certificate": _text(identity.next_certificate),
     }
 
 
@@ -141,6 +150,8 @@ def identity_from_document(document: Mapping[str, Any]) -> PeerIdentity:
         peer_certificates=pins,
         peer_addresses=tuple(map(str, document.get("peer_addresses", ()))),
         enrolled_s=float(document.get("enrolled_s", 0.0)),
+        next_key=str(document.get("next_key", "")),
+        next_certificate=_certificate(following) if (following := document.get("next_certificate")) else b"",
     )
 
 

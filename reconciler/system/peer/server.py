@@ -55,7 +55,9 @@ class PeerServer:
     """Serves `handlers` by name on `addresses` from its construction to `close`.
 
     Port 0 lets the kernel choose one for the first address; `port` says which. `refusal`: why no request is served
-    now, or None. `on_defect` is called, in any thread, with one line about an unexpected exception of a handler.
+    now, or None. `before_handshake` is called, in the thread of each connection, so that the caller can `set_identity`
+    when the files of the identity have changed. `on_defect` is called, in any thread, with one line about an unexpected
+    exception of a handler.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class PeerServer:
         handlers: Mapping[str, Handler],
         *,
         refusal: Callable[[], HagitError | None] | None = None,
+        before_handshake: Callable[[], None] | None = None,
         on_defect: Callable[[str], None] | None = None,
         handshake_s_max: float = HANDSHAKE_S_MAX,
     ) -> None:
@@ -74,6 +77,7 @@ class PeerServer:
         self.failures: dict[str, str] = {}
         self._handlers = dict(handlers)
         self._refusal = refusal
+        self._before_handshake = before_handshake
         self._on_defect = on_defect
         self._handshake_s_max = handshake_s_max
         self._identity = identity, tls_context(identity, server=True)
@@ -173,8 +177,10 @@ class PeerServer:
             oldest.shutdown(socket.SHUT_RDWR)
 
     def _serve(self, sock: socket.socket, held: socket.socket, client: str) -> None:
-        identity, context = self._identity
         try:
+            if self._before_handshake is not None:
+                self._before_handshake()
+            identity, context = self._identity
             local = str(sock.getsockname()[0])
             try:
                 stream = TlsStream(sock, context, identity.peer_certificates, time.monotonic() + self._handshake_s_max)
