@@ -12,6 +12,7 @@ from tests.lab.image import Image, image
 from tests.lab.machine import CROSSED_NICS, Machine, project_shares
 from tests.lab.pair.emulated_pair import ORDERS, EmulatedPair
 from tests.lab.pair.lab_rig import LabRig
+from tests.lab.pair.served_pair import ServedPair
 from tests.lab.pair.shelf_pair import ShelfPair
 
 #: Run in the guest: the far end of the cables.
@@ -19,8 +20,8 @@ PARTNER = Path(__file__).parent / "guest" / "partner"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of the shared pair last, so that no other machines take its processors."""
-    items.sort(key=lambda item: "one_pair" in getattr(item, "fixturenames", ()))
+    """Run the tests of a shared pair last, so that no other machines take its processors."""
+    items.sort(key=lambda item: not {"one_pair", "one_served_pair"}.isdisjoint(getattr(item, "fixturenames", ())))
 
 
 @pytest.fixture(scope="session")
@@ -77,6 +78,28 @@ def one_pair(
     """Yield one pair for each module: two machines, even idle, would slow down those of the next module."""
     with EmulatedPair(storage_image, tmp_path_factory.mktemp("pair"), progress, pair_orders) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def one_served_pair(
+    storage_image: Image,
+    progress: Callable[[str], None],
+    tmp_path_factory: pytest.TempPathFactory,
+    pair_orders: Orders,
+) -> Iterator[ServedPair]:
+    """Yield one pair with shares and their client for each module."""
+    with ServedPair(storage_image, tmp_path_factory.mktemp("served"), progress, pair_orders) as made:
+        made.use()
+        yield made
+
+
+@pytest.fixture
+def served(one_served_pair: ServedPair, request: pytest.FixtureRequest) -> ServedPair:
+    """Yield the pair once it is well: both on, cables plugged, one serves, the other is ready."""
+    one_served_pair.say(f"--- {request.node.name}")
+    one_served_pair.make_well()
+    one_served_pair.well()
+    return one_served_pair
 
 
 @pytest.fixture

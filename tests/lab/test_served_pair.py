@@ -8,12 +8,12 @@ import pytest
 
 from reconciler.core.failover.orders.orders import Orders
 from tests.lab.pair.emulated_pair import ORDERS
-from tests.lab.pair.test_shares import served, test_clients_go_on_after_a_power_cut
+from tests.lab.pair.test_shares import test_clients_go_on_after_a_power_cut
 from tests.lab.test_pair import TIMERS
 
 pytestmark = pytest.mark.timeout(1_800)
 
-__all__ = ["served", "test_clients_go_on_after_a_power_cut"]
+__all__ = ["test_clients_go_on_after_a_power_cut"]
 
 
 @pytest.fixture(scope="module")

@@ -142,8 +142,16 @@ class FirstPair(InstalledPair):
         self, image: Image, place: Path, progress: Callable[[str], None], kind: type[UdevHead] = UdevHead
     ) -> None:
         repository = place / "repository"
-        commit(repository, configuration())
-        super().__init__(image, place, progress, further=(Share(repository),), shelf=bare, kind=kind)
+        self.work = commit(repository, self.configuration(repository))
+        super().__init__(image, place, progress, further=self.further(image, repository), shelf=bare, kind=kind)
+
+    def configuration(self, repository: Path) -> str:
+        """Return the first configuration. `repository`: where the controllers find it."""
+        return configuration()
+
+    def further(self, image: Image, repository: Path) -> tuple[Share, ...]:
+        """Return the directories of the host that both machines have."""
+        return (Share(repository),)
 
     def begin(self) -> None:
         """Start from nothing. Returns once one is active and the other ready; `hagit apply` made no pool yet."""
@@ -184,9 +192,10 @@ def configuration() -> str:
     return "".join((*documents, POOL, PATIENTLY_SPEC if PATIENTLY else ""))
 
 
-def commit(repository: Path, text: str) -> None:
-    """Make the repository of the pair, with its only commit."""
+def commit(repository: Path, text: str) -> Work:
+    """Make the repository of the pair, with its first commit."""
     work = Work(repository)
     work.write("pair.yaml", text.encode())
     work.git("init", "-q", "-b", "main")
     work.commit("The pair")
+    return work
