@@ -112,6 +112,11 @@ class RepositoryPair(FirstPair):
         self.say("the client is up")
         self.until(lambda: self._has_pool(), "the agent of the active one makes the pool")
         self.say("the agents have made the pool")
+        # On a host with other work a daemon may stand still for longer than its deadman while the pool is made.
+        if off := [head for head in self.heads if not head.on]:
+            self.say(f"{off[0].side} has reset itself, because this host is too busy for it; it boots again")
+            self.boot(*off)
+        self.well()
 
     def _has_pool(self) -> bool:
         return self.active().machine.run("zfs list tank/home tank/vm").status == 0
