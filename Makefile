@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 HOST_TOOLS := $(VENV)/.host-tools
 LOCK := packaging/requirements.lock
 
-.PHONY: help test swarm fuzz properties lab-shell package demo bench load lab lab-test lab-compare lab-bench lab-load \
+.PHONY: help test swarm fuzz properties lab-shell package demo bench load lab lab-demo lab-test lab-compare lab-bench lab-load \
   lint format schema lock clean
 
 help: ## list the targets
@@ -56,6 +56,9 @@ swarm: $(STAMP) ## play SEEDS (1000000) random histories of the simulated pair f
 
 lab: $(HOST_TOOLS) ## build kernel, initial file system and OpenZFS for the emulated machines (minutes, once), or say where they are
 	$(PY) -m tests.lab.image storage
+
+lab-demo: lab ## a pair in emulated machines serves NFS and iSCSI: a commit, a power cut under a client, a switchover; minutes
+	@$(PY) -m tests.lab.pair.demo
 
 lab-test: lab ## the emulated pair with real disks: every scenario; minutes each
 	$(PY) -m pytest tests/lab/pair

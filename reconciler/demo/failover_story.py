@@ -303,7 +303,10 @@ class FailoverStory(PairNarrator):
         if state["broken"]:
             raise StateError(f"an invariant broke: {state['broken']}", where="the shelf")
         self.note("none: every import found all that had been acknowledged, and never could both write", "lost")
-        self.note("none here: NFS and iSCSI need real pools; the lab's machines serve them (tests/lab)", "shares")
+        self.note(
+            "none here: NFS and iSCSI need real pools; `make lab-demo` serves both to a client, through a power cut",
+            "shares",
+        )
 
 
 def _other(name: str) -> str:

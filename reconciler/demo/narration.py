@@ -1,67 +1,39 @@
-"""Number and print the steps of the demonstration, run commands, and wait for their effects.
+"""Run the commands of the demonstration on its testbed, and wait for their effects.
 
-Decides the layout of the output. The steps themselves are in `demo/configuration_story` and `demo/failover_story`.
+The steps themselves are in `demo/configuration_story` and `demo/failover_story`, the layout in `demo/step_output`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
-import shlex
 import sys
-import textwrap
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from reconciler.cli.terminal import fold, styled, wants_color
+from reconciler.cli.terminal import wants_color
 from reconciler.demo.repository import Repository
+from reconciler.demo.step_output import COLUMNS, INDENT, StepOutput
 from reconciler.demo.testbed import Testbed
 
-COLUMNS: Final = 100
-INDENT: Final = "    "
 #: Time limit of each wait: generous, because the machine may be busy.
 WAIT_S_MAX: Final = 60.0
 TICK_S: Final = 0.005
 Result = TypeVar("Result")
-_COLOR: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def plain(text: str) -> str:
-    """Without colours."""
-    return _COLOR.sub("", text)
-
-
-class Narrator:
+class Narrator(StepOutput):
     """Prints one numbered step after the other and runs its commands on a testbed."""
 
     def __init__(self, testbed: Testbed, repository: Repository) -> None:
+        super().__init__()
         self.testbed = testbed
         self.repository = repository
         self.alert_log = repository.root / "alerts.jsonl"
-        self.number = 0
         self._pause = threading.Event()
-
-    def step(self, title: str, text: str) -> None:
-        """Print the heading of a step."""
-        self.number += 1
-        print(f"\n{styled(f'{self.number}. {title}', 1, 36)}")
-        print(textwrap.fill(text, COLUMNS, initial_indent="   ", subsequent_indent="   ") + "\n", flush=True)
-
-    def show(self, text: str) -> None:
-        """Print the output of a command, folded."""
-        for line in text.rstrip().splitlines():
-            for part in _folded(line, COLUMNS - len(INDENT)):
-                print((INDENT + part).rstrip(), flush=True)
-
-    def note(self, text: str, label: str = "") -> None:
-        """Print a line of the story, folded at the width of the screen."""
-        head = INDENT + (f"{label:<14}" if label else "")
-        for at, line in enumerate(fold(text, COLUMNS - len(head))):
-            print((head if not at else " " * len(head)) + line, flush=True)
 
     def hagit(self, controller: str, *arguments: str, check: bool = True) -> str:
         """Run `hagit` on a controller; return its output."""
@@ -75,8 +47,7 @@ class Narrator:
 
     def command(self, controller: str, *arguments: str) -> None:
         """Print the next command line, as an operator would type it on this controller."""
-        line = f"{controller}$ hagit {shlex.join(arguments)}"
-        print(INDENT + styled(line, 1), flush=True)
+        self.typed(controller, "hagit", *arguments)
 
     def wait_until(self, what: str, condition: Callable[[], Result]) -> Result:
         """Wait until `condition` returns a true value, and return it.
@@ -116,16 +87,3 @@ class Narrator:
             if received["at_s"] >= since_s and text in data["summary"] and data["status"] == "firing":
                 return received
         return None
-
-
-def _folded(line: str, columns: int) -> list[str]:
-    """A line, perhaps with colours, folded at spaces; the continuation is indented."""
-    indent = " " * (len(plain(line)) - len(plain(line).lstrip()) + len(INDENT))
-    parts, now = [], ""
-    for word in re.findall(r" *[^ ]+", line):
-        if now.strip() and len(plain(now + word)) > columns:
-            parts.append(now)
-            now = indent + word.lstrip()
-        else:
-            now += word
-    return [*parts, now]

@@ -13,10 +13,11 @@ from typing import Final
 from reconciler.cli.terminal import fold
 from reconciler.core.status.watchdog import PairVerdict
 from reconciler.demo.managed_controller import ManagedController
-from reconciler.demo.narration import COLUMNS, INDENT, Narrator, plain
+from reconciler.demo.narration import Narrator
 from reconciler.demo.ping_probe import ADDRESS, INTERVAL_MS, PingProbe
 from reconciler.demo.powered_controller import ShelfControl
 from reconciler.demo.repository import Repository
+from reconciler.demo.step_output import COLUMNS, INDENT, plain
 from reconciler.demo.testbed import CONTROLLERS, Testbed
 
 #: Column at which the text of a line of `hagit rehearse` begins, after its time and its subject.
