@@ -16,8 +16,8 @@ from typing import Any, Final, TypeAlias
 from reconciler import __version__
 from reconciler.agent.enrolment_recovery import EnrolmentRemains
 from reconciler.agent.peer_paths import own_addresses, pair_refusal
-from reconciler.agent.push.peer_pushes import push_handlers
 from reconciler.agent.peer_rotation import rotation_handlers
+from reconciler.agent.push.peer_pushes import push_handlers
 from reconciler.agent.rollout_requests import rollout_handlers
 from reconciler.agent.session import Session
 from reconciler.agent.source.relay import relay_handlers
