@@ -1,6 +1,6 @@
 """Watches a change that could cut this controller off: asks its paths, minds its timer, keeps it or takes it back.
 
-While a change is open, or an operator has suspended applying, the agent applies nothing else. A change that neither
+While a change is open, or an operator has suspended applying, the agent applies no other revision. A change that neither
 its paths nor a person confirm in time is taken back. So is one that a death or a power cut left behind.
 """
 
@@ -42,6 +42,16 @@ class ChangeWatch:
     def suspended(self) -> bool:
         """Whether an operator keeps the agent from applying."""
         return self._suspension is not None
+
+    @property
+    def may_heal(self) -> bool:
+        """Whether drift may be undone: also while a change waits, so that it is judged by what it made."""
+        made = not self.open or (self._change is not None and self._change.stage is ChangeStage.PENDING)
+        return made and not self.suspended
+
+    def look(self) -> None:
+        """Read the newest change again: the agent has just made one."""
+        self._change = self._session.changes.read()
 
     def step(self) -> float | None:
         """Keep the open change or take it back when it is time. Returns the seconds until the next step is due."""

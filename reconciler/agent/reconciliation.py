@@ -153,7 +153,7 @@ class Reconciliation:
 
     @property
     def _is_changing(self) -> bool:
-        """Whether a change waits for its confirmation: until then this controller stays as it is."""
+        """Whether a change waits for its confirmation: until then nothing new is applied."""
         return self.changes is not None and self.changes.open
 
     @property
@@ -264,7 +264,10 @@ class Reconciliation:
         what = "applied" if applied is None or not applied.revision.same_state(revision) else "restored"
         before, self.memory.refused_actions = self.memory.refused_actions, RefusedActions()
         guard = self.guard_for(revision, content) if what == "applied" else None
-        if self._perform(plan, revision, "apply", applied, what, guard) is None:
+        performed = self._perform(plan, revision, "apply", applied, what, guard)
+        if self.changes is not None:
+            self.changes.look()
+        if performed is None:
             self.memory.refused_actions = before
             return applied
         return self.store.applied()
@@ -280,15 +283,9 @@ class Reconciliation:
     ) -> ApplyOutcome | None:
         """Perform a plan; refused actions are tried again later. None when all of it failed; then the next waits."""
         try:
+            basis = PlanBasis(applied)
             outcome = apply_plan(
-                self.store,
-                self.host,
-                plan,
-                revision,
-                purpose=purpose,
-                basis=PlanBasis(applied),
-                record_as=record_as,
-                guard=guard,
+                self.store, self.host, plan, revision, purpose=purpose, basis=basis, record_as=record_as, guard=guard
             )
         except StalePlanError:
             # Another apply came first, or an interrupted one was just finished: observe again in the next run.
@@ -352,7 +349,7 @@ class Reconciliation:
         self.memory.ledger = ledger
         if self.memory.unconfirmed and not halfway:
             self._end_unconfirmed(look, now_s)
-        healed = not waits and not self._is_frozen and self._heal(revision, content, observed)
+        healed = not waits and self._heal(revision, content, observed)
         due_s = None if waits else self._add_failure(revision, present, now_s)
         if not healed and due_s is not None:
             return due_s
@@ -387,7 +384,7 @@ class Reconciliation:
             for drift in self.memory.ledger.firing()
             if drift.mode is DriftMode.HEAL and drift.gone_since_s is None
         }
-        if not keys or not self._may_try(revision):
+        if not keys or not self._may_try(revision) or (self.changes is not None and not self.changes.may_heal):
             return False
         keys -= self.memory.refused_actions.keys - self.memory.refused_actions.due(observed, monotonic_s())
         plan = propose(content, revision.full_name, observed)

@@ -135,7 +135,8 @@ def _agent_lines(document: dict[str, Any]) -> list[str]:
             lines.append(f"             what it said last, at {local_time(document['at_s'])}, follows; it may be over")
     if document.get("enrolled") is False:
         # Nothing is wrong with a pair that was set up by hand, so this is no reason.
-        lines.append("  peer       not enrolled: `hagit enroll` on both controllers lets their agents speak")
+        how = "not enrolled: `hagit enroll` on both controllers lets their agents speak"
+        lines += [f"  {'' if at else 'peer':<10} {line}" for at, line in enumerate(fold(how, width() - 14))]
     head, revision = document.get("head"), document.get("revision") or {}
     if head and head != revision.get("commit"):
         lines.append(f"  newest     {head[:7]}")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.agent.far_end import FarEnd
+from tests.agent.test_drift import alerting
 from tests.controller import PAIR, Controller, interface
 from tests.wait import until
 
@@ -144,6 +145,20 @@ def test_a_person_keeps_what_no_probe_would(controller: Controller, far: FarEnd)
     assert controller.in_force() == moved
     assert controller.hagit("confirm").code == 1
     assert controller.addresses("e0") == {"10.5.0.1/24"}
+
+
+def test_drift_is_healed_while_a_change_waits(controller: Controller, far: FarEnd) -> None:
+    heals = alerting("http://127.0.0.1:9/", "{default: heal}")
+    good = commit(controller, PAIR_2S.replace("2s", "1m"), GOOD + heals)
+    controller.start_agent()
+    controller.until_applied(good)
+    until(lambda: gateway_answers(controller))
+    pair, net = CUTS["another network"]
+    commit(controller, pair, net + heals)
+    until_stage(controller, "pending")
+    controller.machine.run("ip", "address", "del", "10.5.0.1/24", "dev", "e0")
+    until(lambda: controller.addresses("e0") == {"10.5.0.1/24"}, controller.logs)
+    assert change_of(controller)["stage"] == "pending"
 
 
 def test_a_command_without_an_agent_minds_the_timer_itself(controller: Controller, far: FarEnd) -> None:

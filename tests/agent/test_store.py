@@ -51,7 +51,8 @@ def test_what_was_accepted_is_read_back(store: Store) -> None:
     store.accept(accepted)
     assert Store(store.root).accepted() == accepted
     assert accepted.wanted == OLDER
-    assert replace(accepted, pinned=None).wanted == REVISION
+    assert replace(accepted, pinned=None).wanted is None, "the only one has been taken back"
+    assert replace(accepted, pinned=None, blocked=None).wanted == REVISION
     before = (store.root / "source.json").stat().st_mtime_ns
     store.accept(accepted)
     assert (store.root / "source.json").stat().st_mtime_ns == before, "an unchanged value is not written again"

@@ -63,6 +63,7 @@ ARGUMENTS: Final[dict[str, list[list[str]]]] = {
     "accept-history": [[f"x{EVIL}"]],
     "rollback": [[f"x{EVIL}"]],
     "drill": [["--help"]],
+    "enroll": [[f"x{EVIL}"]],
 }
 
 
