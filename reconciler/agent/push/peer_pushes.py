@@ -84,6 +84,7 @@ def _move(session: Session, push: PushNode, request: PeerRequest) -> PeerReply:
             return _reply(moved, "" if moved else "this commit was not judged here; push again")
         try:
             pair.repository.move(branch, old, new)
+            pair.repository.sync_names(branch)
         except HagitError as error:
             return _reply(False, f"controller {session.node.controller}: {error}")
     return _reply(True, "")

@@ -260,6 +260,7 @@ class PushAnswers:
         update = updates[0]
         pending = self._pending.pop(update.new, None)
         self._pair.hold(0.0)
+        self._pair.repository.sync_names(update.name.removeprefix("refs/heads/"))
         self._follow()
         self._pair.maintain()
         name = f"{update.name.removeprefix('refs/heads/')}@{update.new[:7]}"

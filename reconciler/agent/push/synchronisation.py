@@ -150,6 +150,7 @@ class PairRepositories:
             if here and not self.repository.leads_to(here, tip):
                 raise HistoryRefused(self.different_text(here, tip))
             self.repository.move(branch, here, tip)
+            self.repository.sync_names(branch)
         except HagitError as error:
             kind = AlertKind.REVISION_REFUSED
             if isinstance(error, HistoryRefused):

@@ -151,6 +151,23 @@ class HostedRepository:
         lines += [f"delete {name}" for name in self._staged() if name.endswith(new)]
         self._transaction(lines, f"move {branch} to {new[:12]}")
 
+    def sync_names(self, branch: str) -> None:
+        """Sync the directories that a move changed. git syncs files, and not their new names (fsync(2)): without this a
+        power cut within seconds could take the branch back. Raises StateError.
+        """
+        places = [self.path / "objects" / "pack", *(self.path / "refs" / "heads" / branch).parents]
+        for place in places:
+            if not place.is_relative_to(self.path):
+                break
+            try:
+                descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+            except OSError as error:
+                raise state_error(place, error, "sync this directory") from error
+
     def replace(self, branch: str, old: str, new: str, kept: str) -> None:
         """As `move`, with a reference `refs/hagit/kept/KEPT` to what is replaced, so that nothing is lost."""
         lines = [f"update refs/heads/{branch} {new} {old or ZERO}"]
