@@ -38,7 +38,6 @@ from reconciler.system.peer.own_offer import (
     read_offer,
     write_offer,
 )
-from reconciler.system.peer.pair_secrets import read_pair_secrets
 
 DONE, FAILED = 0, 1
 
@@ -215,8 +214,8 @@ class _Enrolment:
             raise UsageError("this controller is not enrolled", remedy="run on both: hagit enroll")
         self._session.rotate_certificates()
         print("Both controllers have new keys, and accept nothing but the new certificates.", flush=True)
-        if not read_pair_secrets(self._node).heartbeat:
-            print("This controller has no heartbeat secret, so none was replaced.")
+        if self._node.watchdog is None:
+            print("This controller has no watchdog, so no heartbeat secret was replaced.")
             return DONE
         print(f"Both controllers use the heartbeat secret {self._session.rotate_secret()}, and accept no other.")
         return DONE

@@ -121,9 +121,7 @@ def _differences(document: dict[str, Any]) -> list[str]:
     said, lines = document["peer"], []
     ahead_s = document["clock_s"]
     if ahead_s is not None:
-        word = "ahead of" if ahead_s > 0 else "behind"
-        mark = "" if abs(ahead_s) <= CLOCK_S_MAX else ": set the clocks, the journals of both are hard to compare"
-        lines.append(f"  {'clock':<10} {abs(ahead_s):.3f} s {word} this one{mark}")
+        lines.append(f"  {'clock':<10} {_clock_text(ahead_s, document['round_trip_s'])}")
     lines.append(f"  {'hagit':<10} {_same(said.get('hagit'), document['hagit'])}")
     revision = said.get("revision")
     commit = revision.get("commit", "") if isinstance(revision, dict) else ""
@@ -136,6 +134,14 @@ def _differences(document: dict[str, Any]) -> list[str]:
             f"  {'serial':<10} it says {serial!r} now: another machine has its keys, or its board was replaced"
         )
     return lines
+
+
+def _clock_text(ahead_s: float, round_trip_s: float) -> str:
+    """The peer's clock beside ours. The answer was made at some moment within the round trip."""
+    if abs(ahead_s) <= round_trip_s:
+        return f"as here, within {1000 * round_trip_s:.1f} ms"
+    mark = "" if abs(ahead_s) <= CLOCK_S_MAX else ": set the clocks, the journals of both are hard to compare"
+    return f"{abs(ahead_s):.3f} s {'ahead of' if ahead_s > 0 else 'behind'} this one{mark}"
 
 
 def _text(value: object) -> str:

@@ -127,7 +127,8 @@ class EnrolmentDialog:
         else:
             self._secrets = self._theirs
         identity = made_identity(self._own, self._exchange.offer, (self._exchange.remote,))
-        keep_next = host and self._replaces
+        # A heartbeat secret in use stays in use: both controllers change it later, in steps.
+        keep_next = self._replaces
         store_pending(self._node, PendingEnrolment(identity, self._secrets, not host, keep_next))
 
     def _commit(self) -> None:
@@ -143,7 +144,7 @@ class EnrolmentDialog:
                 except HagitError as error:
                     self.failure = error
             case EnrolmentMessage.PREPARE:
-                head["secrets"] = secrets_document(self._secrets)
+                head |= {"secrets": secrets_document(self._secrets), "replaces": self._replaces}
             case EnrolmentMessage.FAILED if self.failure is not None:
                 head["why"] = self.failure.what
             case _:
@@ -174,5 +175,6 @@ class EnrolmentDialog:
         known = head.get("secrets")
         if isinstance(known, dict):
             self._theirs = secrets_from_document(known)
+            self._replaces = self._replaces or head.get("replaces") is True
             if message is EnrolmentMessage.PREPARE and not all(secrets_document(self._theirs).values()):
                 raise ValueError("the host has not made every secret")

@@ -139,7 +139,10 @@ def write_pair_secrets(node: Node, known: PairSecrets, *, keep_next: bool = Fals
     elif read_secret(secret, bytes_min=SECRET_BYTES_MIN) != wanted:
         if keep_next:
             write_atomic(next_path(secret), wanted + b"\n")
-            notes.append("the new heartbeat secret is accepted here and not used yet: run hagit secret use, then drop")
+            notes.append(
+                "the new heartbeat secret is accepted here and not used yet: when both agents run, "
+                "run hagit enroll --rotate"
+            )
         else:
             notes.append(
                 f"{secret} holds another heartbeat secret than the peer's, and was left: while no pool is imported "

@@ -167,10 +167,21 @@ def test_a_replacement_gets_a_new_heartbeat_secret_that_the_lost_one_does_not_kn
     heartbeat_path(nodes[0]).write_text("s" * 40)
     heartbeat_path(nodes[0]).chmod(0o600)
     host, _ = enrolled(nodes, replaces=True)
-    assert host.dialog is not None and "hagit secret use" in host.dialog.notes[0]
+    assert host.dialog is not None and "hagit enroll --rotate" in host.dialog.notes[0]
     new = heartbeat_path(nodes[1]).read_bytes().strip()
     assert new != b"s" * 40 and next_path(heartbeat_path(nodes[0])).read_bytes().strip() == new
     assert heartbeat_path(nodes[0]).read_text() == "s" * 40
+
+
+def test_a_unit_that_comes_back_keeps_its_secret_and_accepts_the_new_one(nodes: tuple[Node, Node]) -> None:
+    """It was set up again, and has a heartbeat secret: a change of it takes steps on both."""
+    for node in nodes:
+        heartbeat_path(node).write_text("s" * 40)
+        heartbeat_path(node).chmod(0o600)
+    enrolled(nodes, replaces=True)
+    following = [next_path(heartbeat_path(node)).read_bytes() for node in nodes]
+    assert following[0] == following[1]
+    assert [heartbeat_path(node).read_text() for node in nodes] == ["s" * 40] * 2
 
 
 def test_a_wrong_code_is_one_for_both() -> None:
