@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.lab.pair.head import LINK0, Head
+from tests.lab.pair.head import LINK0, WAIT_S, Head
 from tests.lab.pair.served_pair import ServedPair
 from tests.lab.pair.test_scenarios import FAILOVERS, switch_over
 
@@ -78,7 +78,8 @@ def test_there_and_back_at_once(served: ServedPair) -> None:
         served.taken_over(second, mark)
         mark = first.mark()
         back = f"{second.python('reconciler.cli.entry', 'switchover', '--node', '/root/node.toml')} 2>&1"
-        served.until(lambda: second.machine.run(back).status == 0, "the switchover back")
+        # The command is refused until the other one is able again. It may take long on a busy host.
+        served.until(lambda: second.machine.run(back, WAIT_S).status == 0, "the switchover back")
         served.taken_over(first, mark)
         served.say(f"there and back in {time.monotonic() - began_s:.1f} s")
     served.judge(found)
