@@ -47,6 +47,9 @@ SERVICE: Final = (
 class Head:
     """One controller: a machine that is on or off, and the state that survives the machine."""
 
+    #: What its kernel has for itself, the pool and its mounts.
+    memory_mib = 1_024
+
     def __init__(
         self,
         side: Side,
@@ -67,9 +70,9 @@ class Head:
         deadman = ("-device", "i6300esb,id=deadman")
         devices = (*target.devices(side.value), *deadman, *self.records.devices(), *self.besides(place))
         self.machine = Machine(
-            image, place / f"{side.value}-console", nics=nics, memory_mib=1024, name="left" if number == 0 else "right",
-            shares=(*shares, Share(self.state, "/var/lib/hagit")), devices=devices, within=target.within,
-            steady=steady, trees=self.trees(place, len(shares)),
+            image, place / f"{side.value}-console", nics=nics, memory_mib=self.memory_mib,
+            name="left" if number == 0 else "right", shares=(*shares, Share(self.state, "/var/lib/hagit")),
+            devices=devices, within=target.within, steady=steady, trees=self.trees(place, len(shares)),
         )  # fmt: skip
         self.machine.log.parent.mkdir()
         self._disks = target.names
