@@ -13,7 +13,7 @@ from reconciler.agent.pair_rollout import serving_resources
 from reconciler.agent.rollout_record import own_state, watchdog_status
 from reconciler.agent.session import Content, Session
 from reconciler.core.planning.plan import Plan
-from reconciler.core.planning.plan_document import plan_from_document
+from reconciler.core.planning.plan_document import plan_document, plan_from_document
 from reconciler.core.rollout.interruption import critical_marks, noticed_actions
 from reconciler.core.rollout.next_step import RolloutStep, refused_step
 from reconciler.core.rollout.pair_plan import PairPlan, PlannedSide, SwitchoverForecast, pair_plan
@@ -54,11 +54,20 @@ def side_document(side: PlannedSide) -> dict[str, Any]:
     }
 
 
-class PeerPlan:
-    """The peer's part for a commit, asked for in a thread of its own while this controller makes its own."""
+def side_reply(side: PlannedSide) -> PeerReply:
+    """The part of this controller as the answer to the peer: the plan is an attachment of JSON."""
+    return PeerReply(side_document(side), json.dumps(plan_document(side.plan), separators=(",", ":")).encode())
 
-    def __init__(self, client: PeerClient, commit: str) -> None:
+
+class PeerPlan:
+    """The peer's part for a commit, asked for in a thread of its own while this controller makes its own.
+
+    `request`: the one that the peer answers with `side_reply`, of the body {"commit"}.
+    """
+
+    def __init__(self, client: PeerClient, commit: str, request: str = PLAN, *, timeout_s: float = PLAN_S) -> None:
         self._client, self._commit = client, commit
+        self._request, self._timeout_s = request, timeout_s
         self.side: PlannedSide | None = None
         self.unknown: tuple[str, ...] = ()
         self.refusal: RolloutStep | None = None
@@ -77,7 +86,7 @@ class PeerPlan:
     def _run(self) -> None:
         there = self._client.identity.peer_side
         try:
-            reply = self._client.ask(PLAN, {"commit": self._commit}, timeout_s=PLAN_S)
+            reply = self._client.ask(self._request, {"commit": self._commit}, timeout_s=self._timeout_s)
             self._read(reply, there)
         except PeerError as error:
             self.unknown = (f"{there} gives no plan: {error.what}",)

@@ -9,14 +9,12 @@ Each handler runs in a thread of its own and opens its own Session. Nothing is a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from reconciler.agent.pair_plans import PLAN, RELEASE, planned_side, side_document
+from reconciler.agent.pair_plans import PLAN, RELEASE, planned_side, side_reply
 from reconciler.agent.rollout_record import ROLLOUT, own_state, release
 from reconciler.agent.session import Content, Session
-from reconciler.core.planning.plan_document import plan_document
 from reconciler.core.rollout.rollout_state import clean, rollout_document
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HagitError, UsageError
@@ -57,9 +55,7 @@ def _plan(sessions: SessionOpener, commit: str) -> PeerReply:
             orders = session.orders.changes(content) if session.orders is not None else ()
         except HagitError as error:
             return PeerReply({"refused": str(error)})
-        side = planned_side(session, content, session.propose(revision, content, orders))
-        data = json.dumps(plan_document(side.plan), separators=(",", ":")).encode()
-        return PeerReply(side_document(side), data)
+        return side_reply(planned_side(session, content, session.propose(revision, content, orders)))
 
 
 def _revision(session: Session, commit: str) -> tuple[Revision | None, Content | None, dict[str, str]]:

@@ -15,7 +15,6 @@ from typing import Any, Final
 from reconciler.agent.pair_plans import RELEASE, PeerPlan, planned_side
 from reconciler.agent.rollout_record import ROLLOUT, own_state, release
 from reconciler.agent.session import Session
-from reconciler.cli.pair_plan_text import render_pair_plan
 from reconciler.cli.terminal import ProgressLine, confirmed, marked_escapes, print_not_done, styled, wants_color, width
 from reconciler.core.facts.state import Observed
 from reconciler.core.planning.plan import Plan
@@ -23,6 +22,7 @@ from reconciler.core.planning.planner import stale
 from reconciler.core.rollout.next_step import STEADY_LOOKS, LookCounts, RolloutStep, StepKind, next_step
 from reconciler.core.rollout.pair_document import SavedPair
 from reconciler.core.rollout.pair_plan import PairPlan
+from reconciler.core.rollout.pair_plan_text import render_pair_plan
 from reconciler.core.rollout.rollout_state import RolloutState, rollout_from_document
 from reconciler.core.status.revision import Revision
 from reconciler.errors import HagitError, PeerError, StalePlanError

@@ -131,7 +131,7 @@ def print_plans(plan: Plan, pair: PairPlan | None, *, as_json: bool) -> None:
 
         print(json.dumps(pair_document(plan.base.controller, pair), indent=1))
     else:
-        from reconciler.cli.pair_plan_text import render_pair_plan
+        from reconciler.core.rollout.pair_plan_text import render_pair_plan
 
         print(marked_escapes(render_pair_plan(pair, color=wants_color(), width=width())))
 

@@ -8,7 +8,7 @@ who pushes can still repair it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from reconciler.agent.session import Session
@@ -25,13 +25,17 @@ from reconciler.system.signing.verdict import Verdict
 
 #: Longest text of complaints or of a plan, in lines.
 LINES_MAX: Final = 200
-WIDTH: Final = 100
+LINE_LENGTH_MAX: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A commit that may be followed here, with its content. `notes`: what a person should know of it."""
+    """A commit that may be followed here, with its content. `notes`: what a person should know of it.
 
+    `tip`: the commit. `revision`: what would be in force: in a fleet, the newest commit that changed the pair's folder.
+    """
+
+    tip: str
     revision: Revision
     content: Content
     notes: tuple[str, ...] = ()
@@ -50,10 +54,12 @@ def judge_candidate(session: Session, pack: bytes, tip: str, origin: str) -> Can
         repository = received.repository
         verdicts: dict[str, Verdict] = {}
         _, judgement = judge_range(node, store, policy, accepted, repository, tip, verdicts)
-        content = candidate_content(node, policy, accepted, repository, tip)
-        revision = revision_of(repository, policy.branch, tip)
-    notes = tuple(f"note: {commit[:7]} {why}" for commit, why in judgement.warned)
-    return Candidate(revision, content, (*notes, *(f"warning: {warning}" for warning in content.warnings)))
+        state, content = candidate_content(node, policy, accepted, repository, tip)
+        revision = replace(revision_of(repository, policy.branch, state), folder=policy.folder)
+    notes = [f"note: {commit[:7]} {why}" for commit, why in judgement.warned]
+    if state != tip:
+        notes.append(f"note: {tip[:7]} changes nothing in {policy.folder}: this pair stays at {revision.name}")
+    return Candidate(tip, revision, content, (*notes, *(f"warning: {warning}" for warning in content.warnings)))
 
 
 def candidate_plan(session: Session, candidate: Candidate) -> Plan:
@@ -66,22 +72,12 @@ def candidate_plan(session: Session, candidate: Candidate) -> Plan:
     return propose(content, candidate.revision.full_name, session.host.observe(), None, orders)
 
 
-def plan_text(session: Session, candidate: Candidate) -> str:
-    """The plan of this controller as a person reads it; why there is none, when there is none."""
-    from reconciler.core.planning.render import render_plan
-
-    try:
-        return shortened(render_plan(candidate_plan(session, candidate), color=False, width=WIDTH))
-    except HagitError as error:
-        return f"no plan for controller {session.node.controller}: {error}"
-
-
 def shortened(text: str, rest: str = "`hagit plan` shows the rest") -> str:
-    """At most `LINES_MAX` lines."""
-    lines = text.splitlines()
-    if len(lines) <= LINES_MAX:
-        return text
-    return "\n".join([*lines[:LINES_MAX], f"… {len(lines) - LINES_MAX} more lines; {rest}"])
+    """At most `LINES_MAX` lines of at most `LINE_LENGTH_MAX` characters."""
+    lines = [line if len(line) <= LINE_LENGTH_MAX else f"{line[:LINE_LENGTH_MAX]}…" for line in text.splitlines()]
+    if len(lines) > LINES_MAX:
+        lines = [*lines[:LINES_MAX], f"… {len(lines) - LINES_MAX} more lines; {rest}"]
+    return "\n".join(lines)
 
 
 def judged(judge: Callable[[], Candidate]) -> Candidate | str:

@@ -6,11 +6,14 @@ staging reference exists for judged commits alone, and a branch moves to nothing
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
-from reconciler.agent.push.candidate import Candidate, judge_candidate, judged
-from reconciler.agent.push.push_peer import FETCH, MOVE, OFFER, STATE, commit_in
+from reconciler.agent.pair_plans import planned_side, side_reply
+from reconciler.agent.push.candidate import Candidate, candidate_plan, judge_candidate, judged
+from reconciler.agent.push.push_peer import FETCH, MOVE, OFFER, PLAN, STATE, commit_in
 from reconciler.agent.push.synchronisation import PairRepositories
 from reconciler.agent.session import Session
 from reconciler.agent.source.trust_policy import trust_policy_in_force
@@ -21,10 +24,33 @@ from reconciler.system.push.git_user import git_user
 from reconciler.system.push.hosted_repository import HostedRepository
 
 HAVE_MAX: Final = 16
+OFFERED_MAX: Final = 4
+
+
+class OfferedCandidates:
+    """The commits that were offered and judged last, for the question for their plan."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: dict[str, Candidate] = {}
+
+    def keep(self, candidate: Candidate) -> None:
+        """Keep one, at most `OFFERED_MAX` of them."""
+        with self._lock:
+            self._found.pop(candidate.tip, None)
+            while len(self._found) >= OFFERED_MAX:
+                del self._found[next(iter(self._found))]
+            self._found[candidate.tip] = candidate
+
+    def of(self, tip: str) -> Candidate | None:
+        """The one of a commit."""
+        with self._lock:
+            return self._found.get(tip)
 
 
 def push_handlers(sessions: Callable[[], Session]) -> dict[str, Handler]:
     """The handlers by name of the request. A controller that hosts no repository says so."""
+    offered = OfferedCandidates()
 
     def handler(answer: Callable[[Session, PushNode, PeerRequest], PeerReply]) -> Handler:
         def serve(request: PeerRequest) -> PeerReply:
@@ -39,7 +65,13 @@ def push_handlers(sessions: Callable[[], Session]) -> dict[str, Handler]:
 
         return serve
 
-    return {STATE: handler(_state), OFFER: handler(_offer), MOVE: handler(_move), FETCH: handler(_fetch)}
+    return {
+        STATE: handler(_state),
+        OFFER: handler(partial(_offer, offered)),
+        PLAN: handler(partial(_plan, offered)),
+        MOVE: handler(_move),
+        FETCH: handler(_fetch),
+    }
 
 
 def repositories_of(session: Session, push: PushNode) -> PairRepositories:
@@ -58,7 +90,7 @@ def _state(session: Session, push: PushNode, request: PeerRequest) -> PeerReply:
     return PeerReply({"branch": branch, "tip": tip, "accepted": session.store.accepted().head})
 
 
-def _offer(session: Session, push: PushNode, request: PeerRequest) -> PeerReply:
+def _offer(offered: OfferedCandidates, session: Session, push: PushNode, request: PeerRequest) -> PeerReply:
     """Judge an offered commit, and keep its objects unless it is only planned."""
     tip, branch = commit_in(request.body, "tip"), _branch(session)
     if request.body.get("branch") != branch or not tip:
@@ -71,7 +103,17 @@ def _offer(session: Session, push: PushNode, request: PeerRequest) -> PeerReply:
         pair.repository.require_room(len(request.attachment))
         with pair.lock():
             pair.repository.store(request.attachment, tip)
+    offered.keep(found)
     return _reply(True, "")
+
+
+def _plan(offered: OfferedCandidates, session: Session, push: PushNode, request: PeerRequest) -> PeerReply:
+    """The part of this controller for a commit that was offered a moment ago. Raises HagitError."""
+    tip = commit_in(request.body, "commit")
+    found = offered.of(tip)
+    if found is None:
+        return PeerReply({"missing": "judged other commits since"})
+    return side_reply(planned_side(session, found.content, candidate_plan(session, found)))
 
 
 def _move(session: Session, push: PushNode, request: PeerRequest) -> PeerReply:

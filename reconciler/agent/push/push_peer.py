@@ -2,6 +2,7 @@
 
     push-state    the peer's branch, its tip, and the commit that it accepted last
     push-offer    a commit with its objects: kept under a staging reference, synced, and judged by the peer's own policy
+    push-plan     its plan for a commit that was offered a moment ago, as the request `plan` gives one
     push-move     the peer moves its branch to the offered commit, by compare and swap
     push-fetch    the peer's tip, with what this controller lacks
 
@@ -18,7 +19,7 @@ from typing import Any, Final, Protocol
 from reconciler.core.push.agreement import PeerAnswer, PeerVerdict
 from reconciler.errors import HagitError, SourceError
 
-STATE, OFFER, MOVE, FETCH, REPLACE = "push-state", "push-offer", "push-move", "push-fetch", "push-replace"
+STATE, OFFER, PLAN, MOVE, FETCH = "push-state", "push-offer", "push-plan", "push-move", "push-fetch"
 STATE_S: Final = 3.0
 #: The peer verifies signatures and compiles; it is as slow as this controller.
 OFFER_S: Final = 25.0

@@ -19,8 +19,9 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from reconciler.agent.push.candidate import Candidate, judge_candidate, judged, plan_text
+from reconciler.agent.push.candidate import Candidate, judge_candidate, judged
 from reconciler.agent.push.push_peer import MOVE_S, silence
+from reconciler.agent.push.push_plan import push_plan_text
 from reconciler.agent.push.push_state import record_alone
 from reconciler.agent.push.synchronisation import PairRepositories
 from reconciler.agent.session import Session
@@ -46,6 +47,8 @@ from reconciler.system.push.agent_client import AgentReply
 #: A push that is accepted does not wait longer than this for its plan; one that only plans waits for it.
 PLAN_S: Final = 5.0
 ONLY_PLAN_S: Final = 60.0
+#: The part of that which the plan of the peer may take: then this controller's own is shown without it.
+PEER_SHARE: Final = 0.8
 #: A push waits this long for another one that is being judged.
 TURN_S: Final = 30.0
 PENDING_MAX: Final = 8
@@ -181,18 +184,19 @@ class PushAnswers:
             agreed = agreement(answer, policy, option=option)
             if not agreed.accepted and not only_plan:
                 return _refused(agreed.text)
-            self._show_plan(pool, found, show, only_plan=only_plan)
+            self._show_plan(pool, found, answer, show, ONLY_PLAN_S if only_plan else PLAN_S)
         finally:
             # A plan that takes longer ends by itself, unread.
             pool.shutdown(wait=False)
+        name = f"{branch}@{tip[:7]}"
         if only_plan:
             why = answer.text or answer.verdict
             peer = "" if answer.verdict in (PeerVerdict.READY, PeerVerdict.NEEDLESS) else f"\nhagit: the peer: {why}"
-            return AgentReply(True, f"hagit: planned only, nothing was changed: {found.revision.name}{peer}")
+            return AgentReply(True, f"hagit: planned only, nothing was changed: {name}{peer}")
         self._remember(tip, _PendingPush(intent.update.old, branch, peer_old, agreed, policy, option))
         where = "both controllers" if agreed.both else "this controller"
         more = f"\nhagit: {agreed.text}" if agreed.text else ""
-        return AgentReply(True, f"hagit: {found.revision.name} is good on {where}{more}")
+        return AgentReply(True, f"hagit: {name} is good on {where}{more}")
 
     def _offer(self, branch: str, tip: str, pack: bytes, only_plan: bool) -> tuple[PeerAnswer, str | None]:
         """The peer's answer to an offer, and where its branch was then; in a thread with a Session of its own."""
@@ -210,17 +214,22 @@ class PushAnswers:
             return peer.offer(branch, tip, pack, only_plan=only_plan), there.tip
 
     def _show_plan(
-        self, pool: ThreadPoolExecutor, candidate: Candidate, show: Callable[[str], None], *, only_plan: bool
+        self,
+        pool: ThreadPoolExecutor,
+        found: Candidate,
+        answer: PeerAnswer,
+        show: Callable[[str], None],
+        limit_s: float,
     ) -> None:
-        planned: Future[str] = pool.submit(self._planned, candidate)
+        planned: Future[str] = pool.submit(self._planned, found, answer, PEER_SHARE * limit_s)
         try:
-            show(planned.result(ONLY_PLAN_S if only_plan else PLAN_S))
+            show(planned.result(limit_s))
         except FutureTimeout:
             show("hagit: the plan takes longer; it follows in `hagit plan`")
 
-    def _planned(self, candidate: Candidate) -> str:
+    def _planned(self, candidate: Candidate, answer: PeerAnswer, peer_s: float) -> str:
         with Session(self._node.path) as session:
-            return plan_text(session, candidate)
+            return push_plan_text(session, candidate, answer, peer_s)
 
     def _move(self, fields: Mapping[str, Any]) -> AgentReply:
         """The branch is locked here and about to move: the peer moves first, so it is never behind an answer."""

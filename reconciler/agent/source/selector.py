@@ -288,12 +288,15 @@ def _state_revision(
 
 def candidate_content(
     node: Node, policy: TrustPolicy, accepted: AcceptedHistory, repository: Mirror, tip: str
-) -> Content:
-    """The content of a commit that is not followed yet. Caches nothing. Raises HagitError."""
+) -> tuple[str, Content]:
+    """The commit to which the state of a commit that is not followed yet goes back, and its content.
+
+    Caches nothing. Raises HagitError.
+    """
     folder = pair_folder(policy.folder)
     state = newest_change(repository, tip, folder, _known_state(accepted))
     content = compile_content(read_folder(repository, state, folder), node.controller, policy.folder)
-    return replace(content, position=position(repository, state))
+    return state, replace(content, position=position(repository, state))
 
 
 def load_content(node: Node, store: Store, mirror: Mirror, commit: str, folder: str = "") -> Content:

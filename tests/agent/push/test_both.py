@@ -15,6 +15,10 @@ def test_a_push_is_on_both_and_both_apply_it(enrolled: Enrolled) -> None:
     assert done.code == 0, (done.err, a.controller.logs(), b.controller.logs())
     head = a.work.git("rev-parse", "HEAD")
     assert f"both controllers have main@{head[:7]} on disk" in done.err
+    # One plan for both: which one goes first, what clients notice, and then what is done on each.
+    assert f"Plan for the pair at main@{head[:7]}: 2 steps; clients do not notice it." in done.err
+    assert done.err.index(" 1  b ") < done.err.index(" 2  a ") < done.err.index("Plan for controller a at")
+    assert f"Plan for controller b at main@{head[:7]}" in done.err
     assert a.tip() == b.tip() == head
     for pair in (a, b):
         pair.controller.until_applied(head)
@@ -41,6 +45,7 @@ def test_a_peer_that_is_away_gets_the_commit_when_it_is_back(enrolled: Enrolled)
     assert a.tip() == b.tip() == base
     done = a.push("HEAD:main", "-o", "alone")
     assert done.code == 0 and "the peer does not have it yet" in done.err
+    assert "Unknown: b gives no plan" in done.err and "what changes on b, its role" in done.err.replace("remote:  ", "")
     assert (a.tip(), b.tip()) == (head, base)
     a.controller.until_alert("peer-lacks-commits")
     enrolled.mend()
@@ -120,9 +125,11 @@ def test_a_plan_is_judged_by_both_and_kept_by_none(enrolled: Enrolled) -> None:
     a, b = enrolled.a, enrolled.b
     done = a.push()
     assert done.code == 0, done.err
-    a.work.commit("Rename", pair__yaml=PAIR.replace("shelf-a", "north-a"))
+    a.work.commit("Rename", pair__yaml=PAIR.replace("shelf-", "north-"))
     done = a.push("HEAD:refs/plan/rename")
     assert done.code == 0 and "planned only" in done.err and "the peer:" not in done.err
+    assert "Plan for the pair at" in done.err and "2 steps" in done.err
+    assert "shelf-a → north-a" in done.err and "shelf-b → north-b" in done.err
     assert a.tip() == b.tip() != a.work.git("rev-parse", "HEAD")
     assert not list((b.directory / "pair.git/refs/hagit").rglob("?" * 40))
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.pair_plan_text import render_pair_plan
 from reconciler.core.planning.plan_document import plan_document, plan_from_document
 from reconciler.core.rollout.next_step import refused_step
 from reconciler.core.rollout.pair_document import pair_document, saved_pair
 from reconciler.core.rollout.pair_plan import PairPlan, PairStepKind, pair_plan
+from reconciler.core.rollout.pair_plan_text import render_pair_plan
 from reconciler.core.rollout.rollout_state import ServingRole
 from reconciler.errors import UsageError
 from tests.core.rollout.pairs import PAIR, planned

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.cli.duration import duration_text
+from reconciler.core.facts.duration import duration_text
 from reconciler.core.planning.render import render_plan, short_revision
 from reconciler.core.planning.styled_text import Piece, Style, paint, unbroken, wrapped
 from reconciler.core.rollout.pair_plan import PairPlan, PairStep, PairStepKind
@@ -15,6 +15,12 @@ INDENT = 15
 
 def render_pair_plan(plan: PairPlan, *, color: bool, width: int) -> str:
     """The plan as text, lines at most `width` columns where words allow it, without a newline at the end."""
+    sides = (render_plan(side.plan, color=color, width=max(width, 60)) for side in plan.sides)
+    return "\n\n".join((render_pair_steps(plan, color=color, width=width), *sides))
+
+
+def render_pair_steps(plan: PairPlan, *, color: bool, width: int) -> str:
+    """The steps, what stops them and what is not known, without the plans of the controllers."""
     width = max(width, 60)
     lines = [[Piece(line, Style.STRONG)] for line in _fold(pair_verdict(plan), width)]
     for number, step in enumerate(plan.steps, 1):
@@ -27,9 +33,7 @@ def render_pair_plan(plan: PairPlan, *, color: bool, width: int) -> str:
     for sentence in plan.unknown:
         lines.append([])
         lines += wrapped(sentence, first="Unknown:", indent=9, width=width, style=Style.CHANGE)
-    text = "\n".join(paint(line, color=color) for line in lines)
-    sides = (render_plan(side.plan, color=color, width=width) for side in plan.sides)
-    return "\n\n".join((text, *sides))
+    return "\n".join(paint(line, color=color) for line in lines)
 
 
 def pair_verdict(plan: PairPlan) -> str:
