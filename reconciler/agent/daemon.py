@@ -33,6 +33,7 @@ from reconciler.agent.peer_service import PeerService
 from reconciler.agent.push.push_host import push_host_of
 from reconciler.agent.reconciliation import Reconciliation
 from reconciler.agent.revision_gate import RevisionGate
+from reconciler.agent.rollback import restored_for
 from reconciler.agent.session import Session
 from reconciler.agent.source.content import Content
 from reconciler.agent.source.poller import SourcePoller
@@ -268,6 +269,7 @@ class Agent:
             lambda: self._push.conditions if self._push is not None else (),
             lambda revision, content: ConfirmedChange(self._session, revision, content),
             self._changes,
+            partial(restored_for, self._session),
         )
 
     def _select_storage(self, content: Content) -> bool:

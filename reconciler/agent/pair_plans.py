@@ -23,6 +23,8 @@ from reconciler.system.peer.channel import PeerClient, PeerReply
 
 PLAN: Final = "plan"
 RELEASE: Final = "release"
+ROLLBACK_PLAN: Final = "rollback-plan"
+ROLLBACK: Final = "rollback"
 #: Time limit of a plan of the peer, which may have to ask its source first.
 PLAN_S: Final = 20.0
 #: More parts or measured times than this are not read.

@@ -15,6 +15,7 @@ from reconciler.agent.apply import ChangeGuard, PlanBasis, apply_plan, held_in, 
 from reconciler.agent.change_watch import ChangeWatch
 from reconciler.agent.executor import ApplyOutcome, error_of_holds
 from reconciler.agent.revision_gate import RevisionGate
+from reconciler.agent.rollback import is_rollback
 from reconciler.agent.source.content import Content
 from reconciler.agent.source.selection import Selection
 from reconciler.agent.store import AppliedRevision, Store
@@ -59,6 +60,7 @@ class Reconciliation:
     push_conditions: Callable[[], Iterable[tuple[AlertKind, str, HagitError]]] = field(default=lambda: ())
     guard_for: Callable[[Revision, Content], ChangeGuard | None] = field(default=lambda revision, content: None)
     changes: ChangeWatch | None = None
+    restored_for: Callable[[Revision, Content], Content] = field(default=lambda revision, content: content)
 
     def run(self, selection: Selection) -> float | None:
         """Reconcile once. Returns the seconds until the next run is due without an event; None without a due time."""
@@ -116,6 +118,7 @@ class Reconciliation:
                     return None
                 revision, content = applied.revision, in_force
             elif self._may_try(revision):
+                content = self.restored_for(revision, content)
                 plan = propose(content, revision.full_name, observed)
                 held = self.gate.hold(revision, content, in_force, plan, self.alerts, now_s)
                 if held is not None:
@@ -261,16 +264,16 @@ class Reconciliation:
         plan = propose(content, revision.full_name, observed)
         self.memory.record_plan(plan, observed)
         self.memory.placement = observed.placement
-        what = "applied" if applied is None or not applied.revision.same_state(revision) else "restored"
+        newer = applied is None or not applied.revision.same_state(revision)
+        what = "rolled back" if is_rollback(self.store, revision) else "applied" if newer else "restored"
         before, self.memory.refused_actions = self.memory.refused_actions, RefusedActions()
-        guard = self.guard_for(revision, content) if what == "applied" else None
+        guard = self.guard_for(revision, content) if newer else None
         performed = self._perform(plan, revision, "apply", applied, what, guard)
         if self.changes is not None:
             self.changes.look()
         if performed is None:
             self.memory.refused_actions = before
-            return applied
-        return self.store.applied()
+        return self.store.applied() if performed is not None else applied
 
     def _perform(
         self,

@@ -8,8 +8,12 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 
 from reconciler.agent.apply import restored_content
+from reconciler.agent.pair_plans import planned_side
+from reconciler.agent.rollout_record import release
 from reconciler.agent.session import Content, Session
-from reconciler.agent.store import BlockedCommit
+from reconciler.agent.store import BlockedCommit, Store
+from reconciler.core.planning.plan import Plan
+from reconciler.core.rollout.pair_plan import PlannedSide
 from reconciler.core.status.revision import Revision, revision_from_document
 from reconciler.errors import SourceError
 from reconciler.system.clock import wall_s
@@ -43,6 +47,19 @@ def rollback_content(session: Session, target: Revision) -> Content:
     return restored_content(session.content_for(target), entries[last + 1 :])
 
 
+def restored_for(session: Session, revision: Revision, content: Content) -> Content:
+    """The content with which the agent brings `revision` in force: completed when a rollback asks for it."""
+    return rollback_content(session, revision) if is_rollback(session.store, revision) else content
+
+
+def is_rollback(store: Store, revision: Revision) -> bool:
+    """Whether a revision is to be in force because a person rolled back to it, and is not yet."""
+    pinned, applied = store.accepted().pinned, store.applied()
+    if pinned is None or not pinned.same_state(revision):
+        return False
+    return applied is not None and not applied.revision.same_state(revision)
+
+
 def block_head(session: Session, head: str, target: Revision) -> None:
     """Keep `target` in force: do not apply `head` again until another state comes. Blocks nothing if it is `head`.
 
@@ -56,3 +73,19 @@ def block_head(session: Session, head: str, target: Revision) -> None:
         source = session.content_for(target).settings.source
         policy = asdict(source) if source else None
         session.store.accept(replace(accepted, blocked=blocked, pinned=target if blocked else None, policy=policy))
+
+
+def rollback_side(session: Session, target: Revision, content: Content, plan: Plan) -> PlannedSide:
+    """The part of this controller in a rollback of the pair. A person may go back to a commit that was blocked."""
+    side, blocked = planned_side(session, content, plan), session.store.accepted().blocked
+    if blocked is None or blocked.commit != target.commit:
+        return side
+    return replace(side, state=replace(side.state, refused="", refused_why=""))
+
+
+def start_rollback(session: Session, head: str, target: Revision) -> None:
+    """Leave the way back to the agent here: it follows the order of the pair. Raises StateError, SourceError."""
+    block_head(session, head, target)
+    release(session.store, target.commit)
+    session.store.log_decision("rollback", revision=target.full_name, blocked=head)
+    session.notify_agent()

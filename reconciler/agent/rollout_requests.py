@@ -1,8 +1,11 @@
-"""What the peer asks about a revision of the pair, and the answers: state, plan, release.
+"""What the peer asks about a revision of the pair, and the answers: state, plan, release, rollback.
 
-    rollout   the state of this controller, `hagit.rollout/1`
-    plan      {"commit"}: its plan for a commit; or {"refused"}: why it cannot take it; or {"missing"}: it has another
-    release   {"commit"}: an operator released it on the other controller; the agent here looks at once
+    rollout        the state of this controller, `hagit.rollout/1`
+    plan           {"commit"}: its plan for a commit; or {"refused"}: why it cannot take it; or {"missing"}: it has
+                   another
+    release        {"commit"}: an operator released it on the other controller; the agent here looks at once
+    rollback-plan  {"commit"}: its plan to go back to a commit, or {"refused"}
+    rollback       {"commit", "head"}: an operator goes back to `commit` and blocks `head`; the agent here does its part
 
 Each handler runs in a thread of its own and opens its own Session. Nothing is applied here: the agent's loop does that.
 """
@@ -12,12 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from reconciler.agent.pair_plans import PLAN, RELEASE, planned_side, side_reply
+from reconciler.agent.pair_plans import PLAN, RELEASE, ROLLBACK, ROLLBACK_PLAN, planned_side, side_reply
+from reconciler.agent.rollback import rollback_content, rollback_side, start_rollback
 from reconciler.agent.rollout_record import ROLLOUT, own_state, release
 from reconciler.agent.session import Content, Session
 from reconciler.core.rollout.rollout_state import clean, rollout_document
 from reconciler.core.status.revision import Revision
-from reconciler.errors import HagitError, UsageError
+from reconciler.errors import HagitError, SourceError, UsageError
 from reconciler.system.peer.channel import Handler, PeerReply
 
 SessionOpener: TypeAlias = Callable[[], Session]
@@ -30,11 +34,13 @@ def rollout_handlers(sessions: SessionOpener) -> dict[str, Handler]:
         ROLLOUT: lambda request: _state(sessions),
         PLAN: lambda request: _plan(sessions, _commit(request.body)),
         RELEASE: lambda request: _release(sessions, _commit(request.body)),
+        ROLLBACK_PLAN: lambda request: _rollback_plan(sessions, _commit(request.body)),
+        ROLLBACK: lambda request: _rollback(sessions, _commit(request.body), _commit(request.body, "head")),
     }
 
 
-def _commit(body: Mapping[str, Any]) -> str:
-    commit = body.get("commit")
+def _commit(body: Mapping[str, Any], name: str = "commit") -> str:
+    commit = body.get(name)
     if not isinstance(commit, str) or len(commit) != COMMIT_LENGTH or not set(commit) <= set("0123456789abcdef"):
         raise UsageError(f"not a commit id: {clean(commit)!r}")
     return commit
@@ -80,3 +86,29 @@ def _release(sessions: SessionOpener, commit: str) -> PeerReply:
         release(session.store, commit)
         session.notify_agent()
         return PeerReply({"released": commit})
+
+
+def _rollback_plan(sessions: SessionOpener, commit: str) -> PeerReply:
+    """The plan of this controller to go back to a commit, by its own judgement whether it may."""
+    with sessions() as session:
+        try:
+            target = session.find_revision(commit)
+            content = rollback_content(session, target)
+            orders = session.orders.changes(content) if session.orders is not None else ()
+        except HagitError as error:
+            return PeerReply({"refused": str(error)})
+        return side_reply(rollback_side(session, target, content, session.propose(target, content, orders)))
+
+
+def _rollback(sessions: SessionOpener, commit: str, head: str) -> PeerReply:
+    """Want a commit that may be used here, and block the newest one, if it is the same as there. Raises HagitError."""
+    with sessions() as session:
+        target = session.find_revision(commit)
+        newest = session.newest_state()
+        if newest != head:
+            raise SourceError(
+                f"the newest commit here is {newest[:7]}, and {head[:7]} on the other controller",
+                remedy="wait until both have the same, and try again",
+            )
+        start_rollback(session, head, target)
+        return PeerReply({"wanted": target.commit})

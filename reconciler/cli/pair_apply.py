@@ -108,14 +108,16 @@ def apply_pair(session: Session, revision: Revision, pair: PairPlan, *, yes: boo
         except PeerError as error:
             print(f"note: {client.identity.peer_side} was not asked to begin: {error}", file=sys.stderr)
     session.notify_agent()
-    return _Progress(session, revision, pair, as_json=as_json).follow()
+    return RolloutProgress(session, revision, pair, as_json=as_json).follow()
 
 
-class _Progress:
-    """Follows both controllers until they have the revision, or stop."""
+class RolloutProgress:
+    """Follows both controllers until they have the revision, or stop. `done`: the word for that."""
 
-    def __init__(self, session: Session, revision: Revision, pair: PairPlan, *, as_json: bool) -> None:
-        self._session, self._revision, self._as_json = session, revision, as_json
+    def __init__(
+        self, session: Session, revision: Revision, pair: PairPlan, *, as_json: bool = False, done: str = "Applied"
+    ) -> None:
+        self._session, self._revision, self._as_json, self._done = session, revision, as_json, done
         self._noticed = {side.state.controller: side.noticed > 0 for side in pair.sides}
         self._lines: dict[str, str] = {}
         self._changed_s = monotonic_s()
@@ -207,12 +209,15 @@ class _Progress:
         elif stop is not None:
             print(f"hagit: stopped: {stop.why}", file=sys.stderr)
             print(f"  {stop.remedy}", file=sys.stderr)
+            for state in both:
+                has = "has" if state.applied == self._revision.commit else "does not have"
+                print(f"  {state.controller} {has} {self._revision.name}", file=sys.stderr)
         elif status == TIMED_OUT:
             print("hagit: not done yet; the agents go on, and `hagit status` shows it", file=sys.stderr)
         elif peer is None:
-            print(f"{styled('Applied', 32, 1)} {self._revision.name} here; {own.other} does not answer.")
+            print(f"{styled(self._done, 32, 1)} {self._revision.name} here; {own.other} does not answer.")
         else:
-            print(f"{styled('Applied', 32, 1)} {self._revision.name} on both.")
+            print(f"{styled(self._done, 32, 1)} {self._revision.name} on both.")
         return status
 
 

@@ -1,4 +1,7 @@
-"""`hagit rollback`: goes back to a revision that was in force before, and blocks the newest commit."""
+"""`hagit rollback`: goes back to a revision that was in force before, and blocks the newest commit.
+
+On an enrolled pair both controllers go back (`pair_rollback`).
+"""
 
 from __future__ import annotations
 
@@ -21,29 +24,39 @@ def rollback(
     ] = None,
     node: NodeOption = None,
     yes: YesOption = False,
+    here: Annotated[
+        bool, typer.Option("--here", help="Go back on this controller alone and at once, whatever the other one does.")
+    ] = False,
 ) -> int:
     """Go back to a revision that was in force before. The newest commit is blocked until another one comes.
 
-    A commit that was refused (its signature, or a replaced branch) is refused here, too.
+    On an enrolled pair both controllers go back by one plan: the standby first, then the active one, which stops at the
+    first failure. A commit that was refused (its signature, or a replaced branch) is refused here, too.
 
     \b
     Example:  hagit rollback
               hagit rollback 3f2c1ab
     """
     with Session(node) as session:
+        client = session.peer if not here else None
         session.resume_interrupted()
         applied = session.store.applied()
         if applied is None:
             raise SourceError("no revision was ever applied here", remedy="there is nothing to go back to")
         target = session.find_revision(to) if to else previous_revision(session, applied.revision)
         content = rollback_content(session, target)
-        plan = make_plan(session, target, content)
-        print_plan(plan, as_json=False)
         head = session.newest_state()
         what = f"{head[:7]} is blocked until another commit comes"
         if target.commit == head:
             what = "it is the newest commit as well, so nothing is blocked"
-        print(f"\nRolling back to {target.name} ({target.summary}); {what}.")
+        words = f"Rolling back to {target.name} ({target.summary}); {what}."
+        if client is not None and not content.desired.alone:
+            from reconciler.cli.pair_rollback import rollback_pair
+
+            return rollback_pair(session, client, target, content, words, yes=yes)
+        plan = make_plan(session, target, content)
+        print_plan(plan, as_json=False)
+        print(f"\n{words}")
         if not yes and not confirmed("Go on?"):
             print_not_done("Nothing was rolled back")
             return 1

@@ -5,6 +5,7 @@ The tests share one pair, one after the other; each begins with one revision in 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -101,6 +102,42 @@ def test_a_change_that_is_not_confirmed_counts_as_begun(pair: EnrolledPair) -> N
     for stage in ChangeStage:
         store.record_change(replace(change, stage=stage))
         assert (pair.state(standby.letter).begun == revision.commit) == (stage in OPEN_STAGES)
+    standby.start_agent()
+
+
+def test_a_rollback_takes_both_back_standby_first(pair: EnrolledPair) -> None:
+    good, mtu = pair.a.in_force(), {side: pair.of(side).mtu("e0") for side in "ab"}
+    bad = pair.commit(with_mtu(9000))
+    pair.until_both(bad)
+    until(lambda: {pair.state(side).role for side in "ab"} == {"active", "standby"}, pair.told)
+    until(lambda: all(pair.state(side).ready for side in pair.active()), pair.told)
+    active, standby = pair.active() + pair.standby()
+    asked = pair.of(active).hagit("rollback")
+    assert asked.code == 1 and "Plan for the pair" in asked.out and pair.a.in_force() == bad, asked
+    before = len(pair.applied_order(good))
+    done = pair.of(active).hagit("rollback", "--yes")
+    assert done.code == 0 and f"Rolled back to main@{good[:7]} on both" in done.out, (done, pair.told())
+    pair.until_both(good)
+    assert pair.applied_order(good)[before:] == [(standby, "applied"), (active, "switchover"), (active, "applied")]
+    for side in "ab":
+        # No revision names this MTU: the rollback restores what the newer one changed in place.
+        assert pair.of(side).mtu("e0") == mtu[side]
+        words = [entry["what"] for entry in pair.of(side).lines("history.jsonl") if entry["revision"]["commit"] == good]
+        assert [word for word in words if word != "confirmed"][-1] == "rolled back"
+        assert json.loads((pair.of(side).state / "source.json").read_bytes())["blocked"]["commit"] == bad
+
+
+def test_a_rollback_without_the_peer_changes_nothing_but_here(pair: EnrolledPair) -> None:
+    bad = pair.commit(CRITICAL + PLAIN.replace("10.1.0.1", "10.1.0.7"))
+    pair.until_both(bad)
+    active, standby = (pair.of(side) for side in pair.active() + pair.standby())
+    standby.agents[-1].kill()
+    done = active.hagit("rollback", "--yes")
+    assert done.code == 1 and "nothing was rolled back" in done.err, done
+    assert "hagit peer" in done.err and "hagit rollback --here" in done.err
+    assert active.in_force() == bad
+    done = active.hagit("rollback", "--here", "--yes")
+    assert done.code == 0 and active.in_force() != bad, done
     standby.start_agent()
 
 
