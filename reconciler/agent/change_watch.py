@@ -1,7 +1,7 @@
 """Watches a change that could cut this controller off: asks its paths, minds its timer, keeps it or takes it back.
 
-While a change is open, or an operator has suspended applying, the agent applies no other revision. A change that neither
-its paths nor a person confirm in time is taken back. So is one that a death or a power cut left behind.
+While a change is open, or an operator has suspended applying, the agent applies no other revision. A change that
+neither its paths nor a person confirm in time is taken back. So is one that a death or a power cut left behind.
 """
 
 from __future__ import annotations
