@@ -79,7 +79,8 @@ def test_a_survey_says_everything(disks: DisksRig) -> None:
     assert first.standing is not None
     assert first.standing.holder == encode_key(Key(Side.B, 5))
     assert first.registrations is not None
-    assert [(one.holds, one.who) for one in first.registrations] == [(True, "iqn.b0"), (False, "iqn.b1")]
+    # Paths register side by side.
+    assert sorted((one.who, one.holds) for one in first.registrations) == [("iqn.b0", True), ("iqn.b1", False)]
     assert first.features == Features(True, True, None)
     assert (first.paths, first.trouble, first.records) == (("a0", "a1"), "", "")
     assert (found[3].standing, found[3].trouble) == (None, "elsewhere does not exist")

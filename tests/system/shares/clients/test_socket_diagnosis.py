@@ -1,5 +1,6 @@
 """Connections of the service points are listed, and destroyed with all that is left of them."""
 
+import errno
 import socket
 
 import pytest
@@ -37,11 +38,18 @@ def test_established_connections_are_listed_with_the_clients(segment: ClientSegm
             server.close()
 
 
+def usable(host: str) -> bool:
+    """Whether connections reach an address: the kernel sets it up for IPv6 after `ip` has ended."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        return probe.connect_ex((host, PORT)) == errno.ECONNREFUSED
+
+
 @pytest.mark.parametrize("host", [HOST4, HOST6])
 @pytest.mark.parametrize("dual", [False, True])
 def test_sockets_in_every_state_end_and_listeners_stay(host: str, dual: bool) -> None:
     def run() -> None:
-        ip("link set lo up", f"address add {HOST4}/32 dev lo", f"address add {HOST6}/128 dev lo")
+        ip("link set lo up", f"address add {HOST4}/32 dev lo", f"address add {HOST6}/128 dev lo nodad")
+        until(lambda: usable(host))
         points = ServicePoints((HOST4, HOST6), (PORT,))
         is6 = dual or ":" in host
         place = ("::" if is6 else "", PORT)
