@@ -28,8 +28,8 @@ $(HOST_TOOLS): packaging/prerequisites $(STAMP)
 
 test: $(HOST_TOOLS) ## run every test this machine can run
 	$(PY) -m tests.lab.image storage
-	@# Two at a time: one with real parts, one that computes (tests/conftest.py).
-	$(PY) -m pytest -n 2
+	@# Three at a time: two with real parts, one that computes (tests/conftest.py).
+	$(PY) -m pytest -n 3
 
 RUNS ?= 1000000
 fuzz: $(STAMP) ## coverage-guided fuzzing of the decoders of heartbeats and orders (RUNS=10000000 for a long one)

@@ -26,21 +26,51 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite-goldens", action="store_true", help="write what tests produce as what they expect")
 
 
-#: Tests that only compute. All others work with daemons, namespaces and emulated machines, whose clocks are real.
-COMPUTING = frozenset({"core", "fuzz", "simulation"})
+#: Folders of tests with daemons, namespaces and emulated machines, whose clocks are real. Each row runs one test at a
+#: time: two would disturb each other. Failovers and emulated machines, which load the processors, share the first row.
+ROWS = ({"watchdog", "lab"}, {"agent", "cli", "demo", "system"})
+#: Its tests share what one of them computed, as those of a module of the root folder may.
+MUTANTS = "tests/simulation/test_mutants.py"
+#: Modules of minutes: what is dealt out last decides when the run ends.
+LONG = (MUTANTS, "tests/simulation/test_swarm.py", "tests/simulation/test_explore.py")
+#: The least claim to the processors that a process can have.
+NICEST = 19
+NICE = os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def row(nodeid: str) -> int:
+    """The number of the row in which a test runs; -1 for a test that only computes."""
+    folder = nodeid.split("/")[1]
+    return next((number for number, folders in enumerate(ROWS) if folder in folders), -1)
 
 
 class Beside(LoadScopeScheduling):
-    """Runs at most one test with real parts at a time, beside tests that compute: two would disturb each other."""
+    """Runs the rows beside each other, and tests that compute beside them."""
 
     def _split_scope(self, nodeid: str) -> str:
         """Tests of one scope run in one process, one after the other."""
-        return nodeid if nodeid.split("/")[1] in COMPUTING else "real parts"
+        number, module = row(nodeid), nodeid.partition("::")[0]
+        shares = module == MUTANTS or module.count("/") == 1
+        return f"row {number}" if number >= 0 else module if shares else nodeid
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Beside:
-    """The scheduler that deals out the tests of `pytest -n 2`."""
+    """The scheduler that deals out the tests of `pytest -n 3`, in the order in which the workers collect them."""
+    config.option.loadscopereorder = False
     return Beside(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Workers begin with the rows, and go on with what takes longest."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: (row(item.nodeid) < 0, not item.nodeid.startswith(LONG)))
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """Tests that compute take what the others leave of the processors, so that no clock stands still for them."""
+    if "PYTEST_XDIST_WORKER" in os.environ and os.geteuid() == 0:
+        os.setpriority(os.PRIO_PROCESS, 0, NICE if row(nodeid) >= 0 else NICEST)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tests.simulation.mutants_table import PAGE, Catch, child, everywhere, recor
 
 EVERYTHING = os.environ.get("HAGIT_MUTANTS") == "all"
 
-pytestmark = pytest.mark.timeout(6 * 3_600 if EVERYTHING else 900)
+pytestmark = pytest.mark.timeout(6 * 3_600 if EVERYTHING else 3_600)
 
 
 @pytest.fixture(scope="module")
