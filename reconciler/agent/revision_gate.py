@@ -102,7 +102,7 @@ class RevisionGate:
         applied = self.store.applied() if problem is None and actions.holds else None
         if applied is not None:
             problem = applied.revision.commit, error_of_holds(actions.holds)
-        head, wanted = selection.head, selection.revision
-        unused = selection.refusal is not None and head and (wanted is None or wanted.commit != head)
-        refusal = (head, selection.refusal) if unused and head and selection.refusal is not None else None
+        unused, wanted = selection.refused_state, selection.revision
+        differs = bool(unused) and (wanted is None or wanted.commit != unused)
+        refusal = (unused, selection.refusal) if differs and selection.refusal is not None else None
         self.rollout.note(problem, refusal)

@@ -70,7 +70,7 @@ def _revision(session: Session, commit: str) -> tuple[Revision | None, Content |
     if wanted is None or wanted.commit != commit:
         selection = session.select()
         wanted = selection.revision
-        if selection.refusal is not None and selection.head == commit:
+        if selection.refusal is not None and selection.refused_state == commit:
             return None, None, {"refused": str(selection.refusal)}
     if wanted is None or wanted.commit != commit:
         return None, None, {"missing": wanted.name if wanted is not None else "no revision"}

@@ -16,7 +16,8 @@ class Selection:
     `head`: the tip that the source gave, None without an answer. `refusal`: why the revision is not that tip.
     `failed_remotes`: each remote that failed, with the reason. `notes`: sentences for people. Not `source_answered`: no
     answer since this process began, so the state of the source is unknown. `tried_remotes`: every remote that was
-    tried, and whether it gave the branch.
+    tried, and whether it gave the branch. `refused_state`: the commit whose content cannot be used here: `head`, or in
+    a fleet the one to which the state of `head` goes back.
     """
 
     revision: Revision | None = None
@@ -27,3 +28,4 @@ class Selection:
     notes: tuple[str, ...] = ()
     source_answered: bool = True
     tried_remotes: tuple[tuple[str, bool], ...] = ()
+    refused_state: str = ""

@@ -113,11 +113,13 @@ def _poll(
         if isinstance(refusal, UnsupportedSource):
             refused.remember(refusal.tip, refusal)
         return replace(_keep_last_good(node, store, mirror, accepted, refusal, remotes), tried_remotes=tried), accepted
+    state = head
     try:
-        content, accepted = _load(node, store, mirror, policy, accepted, head)
+        state = newest_change(mirror, head, pair_folder(accepted.folder), _known_state(accepted))
+        content, accepted = _load(node, store, mirror, policy, accepted, head, state)
     except HagitError as refusal:
         kept = _keep_last_good(node, store, mirror, accepted, refusal, remotes)
-        return replace(kept, head=head, tried_remotes=tried), accepted
+        return replace(kept, head=head, refused_state=state, tried_remotes=tried), accepted
     if accepted.blocked is not None and accepted.good is not None and accepted.blocked.commit != accepted.good.commit:
         # Only a usable commit lifts the block: a defective one must not restore the revision that was rolled back.
         accepted = replace(accepted, blocked=None, pinned=None)
@@ -260,11 +262,13 @@ def _signer(words: str) -> str:
 
 
 def _load(
-    node: Node, store: Store, mirror: Mirror, policy: TrustPolicy, accepted: AcceptedHistory, head: str
+    node: Node, store: Store, mirror: Mirror, policy: TrustPolicy, accepted: AcceptedHistory, head: str, state: str
 ) -> tuple[Content, AcceptedHistory]:
-    """The content of the head, and the record with it as the good revision. Raises HagitError."""
+    """The content of the head, whose state is that of the commit `state`, and the record with it as the good revision.
+
+    Raises HagitError.
+    """
     folder, good = accepted.folder, accepted.good
-    state = newest_change(mirror, head, pair_folder(folder), _known_state(accepted))
     content = load_content(node, store, mirror, state, folder)
     if good is not None and (good.commit, good.folder) == (state, folder):
         return content, replace(accepted, usable=head)

@@ -119,6 +119,24 @@ def test_a_plan_moves_nothing_and_succeeds(hosted: HostedPair) -> None:
     assert "pair.yaml:1:1" in refused(hosted, refspec="HEAD:refs/plan/mistake")
 
 
+def test_a_push_to_a_fleet_names_the_tip_and_the_state_of_the_pair(make_hosted: Callable[..., HostedPair]) -> None:
+    pair = make_hosted()
+    node = pair.controller.node
+    node.write_text(node.read_text().replace("[source]\n", "[source]\npath = 'pairs/north'\n"))
+    pair.start()
+    heads = []
+    for name in ("north", "south"):
+        pair.work.write(f"pairs/{name}/pair.yaml", PAIR.encode())
+        pair.work.git("add", "-A")
+        pair.work.git("commit", "-q", "-m", name)
+        heads.append(pair.work.git("rev-parse", "HEAD")[:7])
+        said = accepted(pair)
+        assert f"main@{heads[-1]} is good on this controller" in said
+        assert f"controller a at main@{heads[0]}" in said or f"Live state matches main@{heads[0]}" in said, said
+        pair.controller.until_applied(pair.work.git("rev-parse", "HEAD" if name == "north" else "HEAD~1"))
+    assert f"{heads[1]} changes nothing in pairs/north: this pair stays at main@{heads[0]}" in said.replace("  ", "")
+
+
 def test_the_account_runs_nothing_else(hosted: HostedPair) -> None:
     def ask(*words: str) -> str:
         done = hosted.run(*hosted.ssh(), f"-p{PORT}", f"{USER}@127.0.0.1", *words)
