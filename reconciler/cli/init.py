@@ -8,14 +8,14 @@ from __future__ import annotations
 import getpass
 import json
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Final
 
 import typer
 
 from reconciler.cli.capture import captured
 from reconciler.cli.first_trust import FirstTrust, choose_trust, prepare_trust
-from reconciler.cli.options import NodeOption
+from reconciler.cli.options import NodeOption, pair_folder_option
 from reconciler.cli.terminal import ask_text, styled
 from reconciler.core.failover.reservations.key import Side
 from reconciler.core.spec import load
@@ -28,7 +28,8 @@ from reconciler.system.node_text import render_node
 
 STATE: Final = Path("/var/lib/hagit")
 SCHEMA_FILE: Final = "hagit.schema.json"
-MODELINE: Final = f"# yaml-language-server: $schema={SCHEMA_FILE}\n"
+#: `{up}` leads from the folder of the file to the root of the repository.
+MODELINE: Final = "# yaml-language-server: $schema={up}" + SCHEMA_FILE + "\n"
 EXAMPLE: Final = """\
 # The two controllers, and what they share. `hagit explain pair` says what else can stand here.
 apiVersion: hagit/v1
@@ -92,6 +93,9 @@ def init(
     accept_unsigned: Annotated[
         bool, typer.Option("--accept-unsigned", help="Follow unsigned commits: everyone who can push is root.")
     ] = False,
+    path: Annotated[
+        str, typer.Option("--path", help="The folder of this pair, in a repository of many.", metavar="FOLDER")
+    ] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Take the defaults instead of asking.")] = False,
 ) -> int:
     """Make a repository that works and the node file of this controller, by a few questions or none.
@@ -103,13 +107,15 @@ def init(
     Example:  hagit init /srv/pair
               hagit init /srv/pair --controller a --capture --yes
               hagit init /srv/pair --controller b --signer /etc/hagit/allowed_signers --yes
+              hagit init /srv/fleet --path pairs/shelf1
     """
+    folder = pair_folder_option(path)
     directory = directory.absolute()
     quiet = yes or not sys.stdin.isatty()
     joins = (directory / ".git").exists() or (directory / "HEAD").is_file()
-    path = find_node_file(node)
-    if path.exists():
-        raise UsageError("there is a node file already", where=str(path), remedy="name another with --node")
+    file = find_node_file(node)
+    if file.exists():
+        raise UsageError("there is a node file already", where=str(file), remedy="name another with --node")
     name = _controller(controller, quiet, joins)
     if state is None:
         state = STATE if quiet else Path(ask_text("Where shall the agent keep its state?", str(STATE)))
@@ -120,14 +126,14 @@ def init(
     if not joins:
         _require_empty(directory)
     author = _author()
-    trust = prepare_trust(choice, path.absolute().parent, author)
+    trust = prepare_trust(choice, file.absolute().parent, author)
     if joins:
         print(f"Joined   {directory}, which is a repository already.")
     else:
-        _make_repository(directory, name, capture, author, trust.signing_key)
-    _make_node_file(path, name, directory, state, trust)
-    option = "" if path == find_node_file(None) else f"--node {path} "
-    print(f"\nNext:    edit {directory}/*.yaml, git commit, then {styled(f'hagit {option}plan', 1)}")
+        _make_repository(directory, folder, name, capture, author, trust.signing_key)
+    _make_node_file(file, name, directory, folder, state, trust)
+    option = "" if file == find_node_file(None) else f"--node {file} "
+    print(f"\nNext:    edit {directory / folder}/*.yaml, git commit, then {styled(f'hagit {option}plan', 1)}")
     return 0
 
 
@@ -152,24 +158,25 @@ def _author() -> Author:
     return known if known.name and known.email else Author(getpass.getuser(), f"{getpass.getuser()}@localhost")
 
 
-def _make_repository(directory: Path, controller: str, capture: bool, author: Author, signing_key: Path | None) -> None:
-    text = MODELINE + (captured(Node(Path(), controller), controller, "") if capture else EXAMPLE)
-    files = {
-        "pair.yaml": text.encode(),
-        SCHEMA_FILE: json.dumps(json_schema(), indent=2, ensure_ascii=False).encode() + b"\n",
-    }
-    load(files)
+def _make_repository(
+    directory: Path, folder: str, controller: str, capture: bool, author: Author, signing_key: Path | None
+) -> None:
+    described = captured(Node(Path(), controller), controller, "") if capture else EXAMPLE
+    text = MODELINE.format(up="../" * len(PurePosixPath(folder).parts)) + described
+    files = {str(PurePosixPath(folder, "pair.yaml")): text.encode()}
+    load(files, folder)
+    files[SCHEMA_FILE] = json.dumps(json_schema(), indent=2, ensure_ascii=False).encode() + b"\n"
     what = "Describe this controller as it is" if capture else "Begin with an example"
     commit = create_repository(directory, files, author, f"{what}\n", "main", signing_key)
     signed = "one signed commit" if signing_key else "one commit"
     print(f"Made     {directory} with {signed}, {commit[:7]}: {what.lower()}.")
 
 
-def _make_node_file(path: Path, controller: str, directory: Path, state: Path, trust: FirstTrust) -> None:
+def _make_node_file(path: Path, controller: str, directory: Path, folder: str, state: Path, trust: FirstTrust) -> None:
     values = {
         "controller": controller,
         "state": str(state.absolute()),
-        "source": {"remotes": [str(directory)]},
+        "source": {"remotes": [str(directory)], **({"path": folder} if folder else {})},
         "trust": trust.table,
     }
     make_directory(path.parent, PUBLIC_DIRECTORY)

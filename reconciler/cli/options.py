@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
+
+from reconciler.core.facts.folder import FOLDER
+from reconciler.errors import UsageError
 
 
 class Output(StrEnum):
@@ -36,3 +40,14 @@ TimeoutOption: TypeAlias = Annotated[
     typer.Option("--timeout", help="How long to wait until it is done: 30s, 2m. Else the bound.", metavar="TIME"),
 ]
 YesOption: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def pair_folder_option(path: str) -> str:
+    """The folder of the pair that `--path` names, empty for the whole repository. Raises UsageError for no folder."""
+    if path and not re.fullmatch(FOLDER, path):
+        raise UsageError(
+            f"'{path}' is no folder of a repository",
+            where="--path",
+            remedy="write the path of one folder from the root of the repository: pairs/shelf1",
+        )
+    return path.removesuffix("/")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,10 +11,9 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.options import Output, OutputOption
+from reconciler.cli.options import Output, OutputOption, pair_folder_option
 from reconciler.cli.repository_files import configuration_in, folders_of_pairs
 from reconciler.cli.terminal import styled
-from reconciler.core.facts.folder import FOLDER
 from reconciler.core.spec import Configuration, compile_desired
 from reconciler.core.spec.fleet import UniqueValue, doubled, unique_values, without_pair
 from reconciler.core.spec.loader import foremost
@@ -39,14 +37,11 @@ def validate(
               hagit validate --all /srv/fleet
               hagit validate --path pairs/shelf1 /srv/fleet
     """
-    if path and (every or not re.fullmatch(FOLDER, path)):
-        raise UsageError(
-            "--all checks every folder" if every else f"'{path}' is no folder of a repository",
-            where="--path",
-            remedy="write the path of one folder from the root of the repository: pairs/shelf1",
-        )
+    if path and every:
+        raise UsageError("--all checks every folder", where="--path", remedy="leave one of the two out")
+    folder = pair_folder_option(path)
     try:
-        what, warnings = _every_pair(directory) if every else _one_pair(directory, path.removesuffix("/"))
+        what, warnings = _every_pair(directory) if every else _one_pair(directory, folder)
     except ConfigurationError as error:
         if output is not Output.JSON:
             raise

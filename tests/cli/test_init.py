@@ -57,6 +57,21 @@ def test_a_beginner_comes_from_nothing_to_an_applied_network(controller: Control
     assert tomllib.loads(Path(str(node) + "b").read_text())["trust"] == {"allowed_signers": "allowed_signers"}
 
 
+def test_init_makes_the_folder_of_a_pair_in_a_fleet(controller: Controller, tmp_path: Path) -> None:
+    directory, node = tmp_path / "fleet", tmp_path / "node.toml"
+    init = ("init", str(directory), "--example", "--state", str(tmp_path / "state"), "--yes", "--node")
+    wrong = controller.hagit(*init, str(node), "--path", "../pair")
+    assert wrong.code == 1 and "'../pair' is no folder of a repository" in wrong.err and not directory.exists()
+    made = controller.hagit(*init, str(node), "--path", "pairs/north")
+    assert made.code == 0 and f"edit {directory}/pairs/north/*.yaml" in made.out, made
+    assert tomllib.loads(node.read_text())["source"] == {"remotes": [str(directory)], "path": "pairs/north"}
+    text = (directory / "pairs/north/pair.yaml").read_text()
+    assert text.startswith("# yaml-language-server: $schema=../../hagit.schema.json")
+    assert controller.hagit("validate", "--path", "pairs/north", str(directory)).code == 0
+    plan = controller.hagit("--node", str(node), "plan")
+    assert "pairs/north/pair.yaml" in plan.out + plan.err, plan
+
+
 def test_init_makes_an_example_and_overwrites_nothing(controller: Controller, tmp_path: Path) -> None:
     node = tmp_path / "node.toml"
     full = tmp_path / "full"
