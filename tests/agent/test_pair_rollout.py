@@ -26,14 +26,25 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnrolledPair]:
         yield made
 
 
+def until_calm(pair: EnrolledPair) -> EnrolledPair:
+    """Wait until the newest revision is in force on both, one is active and the other ready."""
+    pair.until_both(pair.a.work.git("rev-parse", "HEAD").strip())
+    until(lambda: {pair.state(side).role for side in "ab"} == {"active", "standby"}, pair.told)
+    until(lambda: all(pair.state(side).ready for side in pair.active()), pair.told)
+    return pair
+
+
 @pytest.fixture
 def pair(running: EnrolledPair) -> EnrolledPair:
-    """The pair with the first network, active on the side that the last test left active."""
+    """The pair with what the last test left in force, active on the side that it left active."""
+    return until_calm(running)
+
+
+@pytest.fixture
+def first_network(running: EnrolledPair) -> EnrolledPair:
+    """The pair with the first network, which names no MTU, after whatever was rolled back."""
     running.commit(CRITICAL + PLAIN, "Back to the first network")
-    running.until_both(running.a.work.git("rev-parse", "HEAD").strip())
-    until(lambda: {running.state(side).role for side in "ab"} == {"active", "standby"}, running.told)
-    until(lambda: all(running.state(side).ready for side in running.active()), running.told)
-    return running
+    return until_calm(running)
 
 
 def with_mtu(size: int) -> str:
@@ -105,12 +116,11 @@ def test_a_change_that_is_not_confirmed_counts_as_begun(pair: EnrolledPair) -> N
     standby.start_agent()
 
 
-def test_a_rollback_takes_both_back_standby_first(pair: EnrolledPair) -> None:
+def test_a_rollback_takes_both_back_standby_first(first_network: EnrolledPair) -> None:
+    pair = first_network
     good, mtu = pair.a.in_force(), {side: pair.of(side).mtu("e0") for side in "ab"}
     bad = pair.commit(with_mtu(9000))
-    pair.until_both(bad)
-    until(lambda: {pair.state(side).role for side in "ab"} == {"active", "standby"}, pair.told)
-    until(lambda: all(pair.state(side).ready for side in pair.active()), pair.told)
+    until_calm(pair)
     active, standby = pair.active() + pair.standby()
     asked = pair.of(active).hagit("rollback")
     assert asked.code == 1 and "Plan for the pair" in asked.out and pair.a.in_force() == bad, asked
@@ -127,7 +137,8 @@ def test_a_rollback_takes_both_back_standby_first(pair: EnrolledPair) -> None:
         assert json.loads((pair.of(side).state / "source.json").read_bytes())["blocked"]["commit"] == bad
 
 
-def test_a_rollback_without_the_peer_changes_nothing_but_here(pair: EnrolledPair) -> None:
+def test_a_rollback_without_the_peer_changes_nothing_but_here(first_network: EnrolledPair) -> None:
+    pair = first_network
     bad = pair.commit(CRITICAL + PLAIN.replace("10.1.0.1", "10.1.0.7"))
     pair.until_both(bad)
     active, standby = (pair.of(side) for side in pair.active() + pair.standby())
