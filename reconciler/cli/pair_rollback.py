@@ -39,8 +39,9 @@ def rollback_pair(
     asked = PeerPlan(client, target.commit, ROLLBACK_PLAN)
     plan = make_plan(session, target, content)
     pair = asked.combined(rollback_side(session, target, content, plan))
-    print_plans(plan, pair, as_json=False)
+    # Before the plan: the one of this controller alone is not what would be done.
     _require_peer(pair, there, alone)
+    print_plans(plan, pair, as_json=False)
     if not pair.steps and pair.stops:
         raise SourceError("nothing was rolled back: see what stops it", remedy=alone)
     head = session.newest_state()
