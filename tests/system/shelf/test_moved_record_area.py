@@ -22,6 +22,7 @@ from tests.system.reservation.standin import (
 from tests.system.shelf.rig import DISKS, LONG_S, orders
 from tests.system.shelf.rig_disks import DisksRig
 from tests.system.shelf.test_conformance import comes, sectors
+from tests.wait import until
 
 DATA = b"written by ZFS, " * 512
 GROWN_BYTES = DISK_BYTES + (64 << 20)
@@ -47,6 +48,11 @@ def at(disk: StandInDisk, offset: int, length: int = 512) -> bytes:
         return os.pread(file.fileno(), length, offset)
 
 
+def until_everywhere(disks: DisksRig, records: tuple[bytes, ...]) -> None:
+    """Wait until each arbitration disk has its record: a write is good when the majority has it."""
+    until(lambda: tuple(at(disks.disks[name], RESERVED_START) for name in DISKS[: len(records)]) == records)
+
+
 @pytest.mark.parametrize("filled", [True, False], ids=["ZFS has filled the old place", "the old place is as it was"])
 def test_records_follow_the_partition(disks: DisksRig, filled: bool) -> None:
     shelf = disks.open_shelf(Side.A, orders(Side.A))
@@ -67,6 +73,7 @@ def test_records_follow_the_partition(disks: DisksRig, filled: bool) -> None:
 def test_nothing_is_written_to_a_new_place_that_is_not_empty(disks: DisksRig) -> None:
     shelf = disks.open_shelf(Side.A, orders(Side.A))
     assert shelf.write_record(sectors(b"before"), LONG_S) is Written.GOOD
+    until_everywhere(disks, sectors(b"before"))
     for disk in disks.disks.values():
         grow(disk)
         change(disk, {MOVED_START + 8192: b"left from before"})
@@ -83,6 +90,7 @@ def test_what_overwrote_a_record_stays_and_is_told(disks: DisksRig, choice: Choi
     cabinet = StandInCabinet(disks.disks, Side.A)
     shelf = DiskShelf(orders(Side.A), Side.A, cabinet, choice, notify=lambda name, what: told.append(f"{name} {what}"))
     assert shelf.write_record(sectors(b"before"), LONG_S) is Written.GOOD
+    until_everywhere(disks, sectors(b"before"))
     for disk in disks.disks.values():
         change(disk, {RESERVED_START + slot: DATA})
     for _ in range(2):
